@@ -1,0 +1,80 @@
+"""The one family of errors, and the exit status each of them ends a command with.
+
+    HeadstartError                     exit 1
+    ├── InputError                     exit 2: what the user gave is wrong, or is not there
+    │   ├── SpecError                  a sweep file or --set: all of its mistakes at once
+    │   ├── DataError                  a data set that is damaged, or does not fit its options
+    │   │   └── DataNotFoundError      a data set that is not there, and what to put where
+    │   ├── ModelError                 a network, a layer or a weights file that does not fit
+    │   ├── RunFolderError             a folder that is no run folder
+    │   │   └── LockedError            another command works in it
+    │   └── MissingPackageError        an optional package, with its install command
+    ├── StorageError                   the disk is full or cannot be written
+    └── StoppedError                   exit 75: a signal came; what is finished is kept
+
+A message says where, what was given, what is allowed and what to do, on one line for each
+mistake. Anything else that escapes is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_INPUT = 2
+EXIT_STOPPED = 75  # EX_TEMPFAIL: the same command goes on from here
+
+
+class HeadstartError(Exception):
+    """Base of all errors that Headstart raises on purpose."""
+
+    exit_status = EXIT_FAILED
+
+
+class InputError(HeadstartError):
+    """What the user gave is wrong; nothing on disk was changed."""
+
+    exit_status = EXIT_INPUT
+
+
+class SpecError(InputError):
+    """All mistakes of one sweep file, each a line `file:line: key: what, what is allowed`."""
+
+    def __init__(self, mistakes: Iterable[str]):
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes))
+
+
+class DataError(InputError):
+    """A data set, image file or archive that cannot be used as it is."""
+
+
+class DataNotFoundError(DataError):
+    """A data set that is neither on this machine nor could be fetched."""
+
+
+class ModelError(InputError):
+    """A network name, layer name or weights file that does not fit."""
+
+
+class RunFolderError(InputError):
+    """A folder that is not a run folder, or whose content cannot be read."""
+
+
+class LockedError(RunFolderError):
+    """Another command is working in this run folder."""
+
+
+class MissingPackageError(InputError):
+    """An optional package is needed; the message has its install command."""
+
+
+class StorageError(HeadstartError):
+    """Writing failed (disk full, no permission); what was finished before is unharmed."""
+
+
+class StoppedError(HeadstartError):
+    """A signal ended the command; everything finished so far is kept."""
+
+    exit_status = EXIT_STOPPED

@@ -1,0 +1,24 @@
+"""What all tests share: where the real data is, and a cache folder that belongs to the tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that need it skip where there is none."""
+    folder = os.environ.get("HEADSTART_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("HEADSTART_DATA names no folder of real data")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded data goes to a folder of the session, unless the caller named one (CI keeps it)."""
+    if not os.environ.get("HEADSTART_CACHE"):
+        os.environ["HEADSTART_CACHE"] = str(tmp_path_factory.mktemp("cache"))
