@@ -1,0 +1,90 @@
+"""Images of any size, depth and colour → uint8 images of the size and channels a network wants.
+
+In: one image as a NumPy array. Out: one uint8 image. Every data set shapes its images with these
+functions, and so does the tool that cuts photographed sheets, so that a digit from a photograph
+and a digit from a zip meet the network in the same form.
+
+"Ink" below is an image whose background is 0 and whose strokes are bright, as in MNIST.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MNIST_SIZE = 28  # pixels, both ways
+MNIST_BOX = 20  # the digit itself is fitted into 20×20 of the 28×28
+_INK_SHARE = 0.2  # of the brightest ink: anything fainter is paper, not stroke, when cropping
+
+
+def mnist_style(ink: np.ndarray, size: int = MNIST_SIZE) -> np.ndarray:
+    """The character as MNIST would show it: cropped to its ink, fitted into a box, centred.
+
+    As in LeCun et al. (1998, section III.A): the ink's bounding box is scaled, its proportions
+    kept, until its longer side is 20 of 28 pixels; then its centre of mass is moved to the
+    middle of the picture (to the nearest whole pixel, and never so far that ink is lost). Grey
+    levels are stretched so that the strongest stroke is 255.
+
+    Args:
+        ink: uint8 (H, W), background 0 and ink bright.
+        size: side of the square result in pixels; the box is 20/28 of it.
+
+    Returns:
+        uint8 (size, size), background 0. All zero where `ink` holds no ink at all.
+    """
+    canvas = np.zeros((size, size), np.uint8)
+    if ink.size == 0 or not ink.any():
+        return canvas
+    fitted = _fit(_crop_to_ink(ink), round(size * MNIST_BOX / MNIST_SIZE))
+    height, width = fitted.shape
+    centre_y, centre_x = _centre_of_mass(fitted)
+    top = int(np.clip(round((size - 1) / 2 - centre_y), 0, size - height))
+    left = int(np.clip(round((size - 1) / 2 - centre_x), 0, size - width))
+    canvas[top : top + height, left : left + width] = fitted
+    return canvas
+
+
+def resize(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """`image`, uint8 (H, W) or (H, W, C), at `image_size` = (height, width); proportions may change.
+
+    Area interpolation where the image shrinks (every source pixel counts, thin strokes survive),
+    linear where it grows.
+    """
+    import cv2
+
+    height, width = image_size
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = image.shape[0] >= height and image.shape[1] >= width
+    return cv2.resize(
+        image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+
+
+def _crop_to_ink(ink: np.ndarray) -> np.ndarray:
+    """The bounding box of what is at least a fifth as bright as the brightest ink."""
+    strong = ink >= max(1.0, _INK_SHARE * float(ink.max()))
+    rows = np.flatnonzero(strong.any(axis=1))
+    columns = np.flatnonzero(strong.any(axis=0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _fit(ink: np.ndarray, box: int) -> np.ndarray:
+    """`ink` scaled so that its longer side is `box` pixels, grey levels stretched to 255."""
+    height, width = ink.shape
+    scale = box / max(height, width)
+    fitted = resize(ink, (max(1, round(height * scale)), max(1, round(width * scale))))
+    strongest = int(fitted.max())
+    if strongest == 0:
+        return fitted
+    return np.round(fitted.astype(np.float32) * (255.0 / strongest)).astype(np.uint8)
+
+
+def _centre_of_mass(ink: np.ndarray) -> tuple[float, float]:
+    """(y, x) of the mean of the ink, in pixels; the middle where there is no ink."""
+    total = float(ink.sum(dtype=np.float64))
+    height, width = ink.shape
+    if total == 0:
+        return (height - 1) / 2, (width - 1) / 2
+    y = float((ink.sum(axis=1, dtype=np.float64) * np.arange(height)).sum() / total)
+    x = float((ink.sum(axis=0, dtype=np.float64) * np.arange(width)).sum() / total)
+    return y, x
