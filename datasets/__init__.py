@@ -1,1 +1,28 @@
-"""Image data sets: `load_dataset(name, …)` gives images, labels, class names and a fingerprint."""
+"""Image data sets: `load_dataset(name, …)` gives images, labels, class names and a fingerprint.
+
+One module is one data set (see `datasets.catalog` for what makes it one), and each is written so
+that it can be copied to add another. Nothing here imports `harness`, `models` or torch.
+"""
+
+from datasets.base import Dataset, Request
+from datasets.catalog import (
+    dataset_names,
+    is_local,
+    load_dataset,
+    locate_dataset,
+    options_model,
+)
+from datasets.split import Split, SplitSettings, split_dataset
+
+__all__ = [
+    "Dataset",
+    "Request",
+    "Split",
+    "SplitSettings",
+    "dataset_names",
+    "is_local",
+    "load_dataset",
+    "locate_dataset",
+    "options_model",
+    "split_dataset",
+]

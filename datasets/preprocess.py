@@ -60,12 +60,59 @@ def resize(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     )
 
 
+def mnist_style_on(ink: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """`mnist_style` on a canvas of any (height, width): the square of its shorter side, centred."""
+    height, width = image_size
+    side = min(height, width)
+    canvas = np.zeros((height, width), np.uint8)
+    top, left = (height - side) // 2, (width - side) // 2
+    canvas[top : top + side, left : left + side] = mnist_style(ink, side)
+    return canvas
+
+
+def shape_images(
+    images: np.ndarray, image_size: tuple[int, int] | None, channels: int | None
+) -> np.ndarray:
+    """A stack of equal images in the size and number of channels that a network wants.
+
+    Args:
+        images: uint8 (N, H, W) or (N, H, W, C), C is 1 or 3 (RGB).
+        image_size: (height, width); None: as it is.
+        channels: 1 or 3; None: as it is.
+
+    Returns:
+        uint8 (N, C, H, W). Three channels made of one are a view that repeats it, not copies.
+    """
+    images = images if images.ndim == 4 else images[..., None]
+    if channels == 1 and images.shape[3] == 3:
+        images = np.stack([gray(image) for image in images])[..., None]
+    if image_size is not None and images.shape[1:3] != tuple(image_size):
+        shape = (len(images), *image_size, images.shape[3])
+        resized = np.empty(shape, np.uint8)
+        for index, image in enumerate(images):
+            resized[index] = resize(image, image_size).reshape(shape[1:])
+        images = resized
+    stacked = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    if channels == 3 and stacked.shape[1] == 1:
+        return np.broadcast_to(stacked, (len(stacked), 3, *stacked.shape[2:]))
+    return stacked
+
+
+def gray(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) luma (ITU-R BT.601) of a uint8 (H, W, 3) RGB image."""
+    import cv2
+
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
 def _crop_to_ink(ink: np.ndarray) -> np.ndarray:
     """The bounding box of what is at least a fifth as bright as the brightest ink."""
-    strong = ink >= max(1.0, _INK_SHARE * float(ink.max()))
-    rows = np.flatnonzero(strong.any(axis=1))
-    columns = np.flatnonzero(strong.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    import cv2
+
+    faint = max(0.0, _INK_SHARE * float(ink.max()) - 1)
+    _, strong = cv2.threshold(ink, faint, 255, cv2.THRESH_BINARY)
+    left, top, width, height = cv2.boundingRect(strong)
+    return ink[top : top + height, left : left + width]
 
 
 def _fit(ink: np.ndarray, box: int) -> np.ndarray:

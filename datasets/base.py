@@ -1,0 +1,168 @@
+"""What a data set is, what a caller may ask of it, and the checks that every set passes.
+
+In: arrays that a data set's own module has read. Out: a `Dataset` that has been checked once, so
+that nobody downstream looks again. Imports numpy only: planning a sweep must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from headstart.errors import DataError
+
+PART_NAMES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels, in memory or as read-only memory maps.
+
+    Attributes:
+        name: the name under which it was loaded.
+        images: uint8 (N, C, H, W), C is 1 or 3; background and range are the set's own.
+        labels: int64 (N,), each an index into `class_names`.
+        class_names: what the labels mean, for people.
+        parts: the parts the set comes with, `train`, `validation` or `test` to int64 indices into
+            `images`; empty where it comes with none.
+        fingerprint: 32 hex characters that depend on all of the above and on nothing else.
+        source: where it came from, for people.
+        notes: what a report must say about it (images skipped, copies, a recognised range).
+        first_copy: int64 (N,), for each image the index of the first one with the same pixels
+            (its own where it is the first); None: not known yet.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    parts: Mapping[str, np.ndarray]
+    fingerprint: str
+    source: str
+    notes: tuple[str, ...] = ()
+    first_copy: np.ndarray | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller decides, as opposed to the options of a set in a sweep's `data` entry.
+
+    Attributes:
+        data_dir: where to look for the set's files; may be read-only.
+        cache_dir: where decoded arrays and downloads go.
+        image_size: (height, width) in pixels that the network wants; None: the set's own.
+        channels: 1 or 3; None: the set's own.
+        allow_download: whether a set that is not on this machine may be fetched.
+    """
+
+    data_dir: Path
+    cache_dir: Path
+    image_size: tuple[int, int] | None = None
+    channels: int | None = None
+    allow_download: bool = True
+
+
+def build_dataset(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    source: str,
+    parts: Mapping[str, np.ndarray] | None = None,
+    notes: Sequence[str] = (),
+) -> Dataset:
+    """Check the arrays, count copies, compute the fingerprint; shapes as in `Dataset`.
+
+    Raises:
+        DataError: `source` holds no image, one class only, a class without an image, or a label
+            outside the classes.
+    """
+    labels = np.ascontiguousarray(labels, dtype=np.int64)
+    class_names = tuple(str(each) for each in class_names)
+    parts = {part: np.asarray(index, np.int64) for part, index in (parts or {}).items()}
+    _check(images, labels, class_names, source)
+    digests = image_digests(images)
+    first_copy = first_copies(digests)
+    notes = (*notes, *_copies_note(first_copy))
+    return Dataset(
+        name=name,
+        images=images,
+        labels=labels,
+        class_names=class_names,
+        parts=parts,
+        fingerprint=_fingerprint(images, digests, labels, class_names, parts),
+        source=source,
+        notes=notes,
+        first_copy=first_copy,
+    )
+
+
+def image_digests(images: np.ndarray) -> list[bytes]:
+    """A 16-byte BLAKE2b digest of the pixels of each image, uint8 (N, …)."""
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+
+
+def first_copies(digests: Sequence[bytes]) -> np.ndarray:
+    """int64 (N,): for each digest the position of the first equal one."""
+    first: dict[bytes, int] = {}
+    return np.fromiter(
+        (first.setdefault(digest, index) for index, digest in enumerate(digests)),
+        dtype=np.int64,
+        count=len(digests),
+    )
+
+
+def _check(
+    images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], source: str
+) -> None:
+    assert images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] in (1, 3), images.shape
+    if len(images) != len(labels):
+        raise DataError(f"{source}: {len(images)} images but {len(labels)} labels")
+    if len(images) == 0:
+        raise DataError(f"{source}: no images")
+    if len(class_names) < 2:
+        raise DataError(
+            f"{source}: only one class ({', '.join(class_names)}); a classifier needs two or more"
+        )
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        raise DataError(
+            f"{source}: label {wrong} is outside 0 … {len(class_names) - 1} "
+            f"({len(class_names)} classes)"
+        )
+    counts = np.bincount(labels, minlength=len(class_names))
+    if not counts.all():
+        empty = [class_names[index] for index in np.flatnonzero(counts == 0)]
+        raise DataError(
+            f"{source}: no image of class {', '.join(empty[:5])}{' …' if len(empty) > 5 else ''}; "
+            "add images or take the class away"
+        )
+
+
+def _copies_note(first_copy: np.ndarray) -> tuple[str, ...]:
+    n_copies = int(np.count_nonzero(first_copy != np.arange(len(first_copy))))
+    if n_copies == 0:
+        return ()
+    return (f"{n_copies} of {len(first_copy)} images are exact copies of another one",)
+
+
+def _fingerprint(
+    images: np.ndarray,
+    digests: Sequence[bytes],
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    parts: Mapping[str, np.ndarray],
+) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([list(images.shape), class_names, sorted(parts)]).encode())
+    digest.update(b"".join(digests))
+    digest.update(labels.astype("<i8").tobytes())
+    for part in sorted(parts):
+        digest.update(parts[part].astype("<i8").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,135 @@
+"""One file from a public address: short to give up, resumed where it broke off, checked.
+
+In: addresses, a place in the cache folder, a checksum. Out: the file's path, which exists only
+once its checksum was right; until then the bytes wait beside it under a name that begins with `.`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.errors import DataError, DataNotFoundError
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 30.0
+_ATTEMPTS = 4  # for each address: a broken connection is taken up where it broke
+_CHUNK_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Download:
+    """What to fetch.
+
+    Attributes:
+        addresses: tried in this order.
+        path: where the whole file goes.
+        checksum: `md5:…` or `sha256:…` of the file, hexadecimal; None: the caller checks the
+            content itself.
+        limit_bytes: a longer file is refused.
+    """
+
+    addresses: Sequence[str]
+    path: Path
+    checksum: str | None
+    limit_bytes: int = 1 << 30
+
+
+def fetch(download: Download, missing: DataNotFoundError) -> Path:
+    """Fetch the file unless it is there already.
+
+    Args:
+        download: what to fetch.
+        missing: the error that says what to put where; raised, with the reason added, if no
+            address answers.
+
+    Raises:
+        DataNotFoundError: no address could be reached.
+        DataError: the file arrived, with another checksum or longer than allowed.
+    """
+    if download.path.exists():
+        return download.path
+    download.path.parent.mkdir(parents=True, exist_ok=True)
+    partial = download.path.with_name(f".{download.path.name}.part")
+    reasons = []
+    for address in download.addresses:
+        reason = _fetch_from(address, partial, download.limit_bytes)
+        if reason is None:
+            _accept(partial, download, address)
+            return download.path
+        reasons.append(f"{address}: {reason}")
+    raise DataNotFoundError(f"{missing}; fetching it failed: {'; '.join(reasons)}")
+
+
+def _fetch_from(address: str, partial: Path, limit_bytes: int) -> str | None:
+    """Append to `partial` until it is whole; the reason in words if that did not work."""
+    import requests
+
+    reason = "no attempt"
+    for _ in range(_ATTEMPTS):
+        try:
+            if _continue(address, partial, limit_bytes):
+                return None
+            reason = "the connection broke off again and again"
+        except requests.ConnectionError as err:
+            if not _has_begun(partial):
+                return f"no connection ({_innermost(err)})"
+            reason = "the connection broke off again and again"
+        except requests.RequestException as err:
+            return str(err)
+    return reason
+
+
+def _continue(address: str, partial: Path, limit_bytes: int) -> bool:
+    """One request for what is missing; whether the file is whole now."""
+    import requests
+
+    have = partial.stat().st_size if partial.exists() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with requests.get(
+        address, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+    ) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            return True  # nothing is missing; the checksum decides
+        response.raise_for_status()
+        resumes = response.status_code == requests.codes.partial_content
+        start = have if resumes else 0
+        length = response.headers.get("Content-Length")
+        with open(partial, "ab" if resumes else "wb") as file:
+            with suppress(requests.exceptions.ChunkedEncodingError):
+                for chunk in response.iter_content(_CHUNK_BYTES):
+                    file.write(chunk)
+                    if file.tell() > limit_bytes:
+                        raise DataError(
+                            f"{address}: over {limit_bytes >> 20} MB, which is the limit"
+                        )
+            n_written = file.tell()
+    return length is None or n_written >= start + int(length)
+
+
+def _has_begun(partial: Path) -> bool:
+    return partial.exists() and partial.stat().st_size > 0
+
+
+def _innermost(err: BaseException) -> str:
+    reason = err.args[0] if err.args else err
+    return str(getattr(reason, "reason", reason)).split(">: ")[-1]
+
+
+def _accept(partial: Path, download: Download, address: str) -> None:
+    """Give the file its name, or throw it away if its checksum is wrong."""
+    if download.checksum is not None:
+        method, _, wanted = download.checksum.partition(":")
+        with open(partial, "rb") as file:
+            found = hashlib.file_digest(file, method).hexdigest()
+        if found != wanted.lower():
+            partial.unlink()
+            raise DataError(
+                f"{address}: {method} {found} instead of {wanted}; the file was thrown away. Fetch "
+                f"it from elsewhere and put it at {download.path}"
+            )
+    os.replace(partial, download.path)

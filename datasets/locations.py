@@ -1,0 +1,56 @@
+"""Where data is looked for, where caches go, and how "not there" is said.
+
+In: what the caller gave and the environment. Out: paths. Reads no file's content.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from headstart.errors import DataNotFoundError
+
+
+def data_folder(given: Path | str | None = None) -> Path:
+    """Where to look for files: `given`, else HEADSTART_DATA, else `data` in the working folder."""
+    return Path(given or os.environ.get("HEADSTART_DATA") or "data").expanduser()
+
+
+def cache_folder(given: Path | str | None = None) -> Path:
+    """Where decoded arrays go: `given`, else HEADSTART_CACHE, else the user's cache folder."""
+    named = given or os.environ.get("HEADSTART_CACHE")
+    if named:
+        return Path(named).expanduser()
+    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user_cache) / "headstart"
+
+
+def first_existing(candidates: Iterable[Path]) -> Path | None:
+    """The first of `candidates` that is there."""
+    return next((path for path in candidates if path.exists()), None)
+
+
+def user_path(path: Path, data_dir: Path) -> Path:
+    """A path from a sweep file: as given from the working folder, else from the data folder.
+
+    Raises:
+        DataNotFoundError: it is in neither.
+    """
+    path = path.expanduser()
+    found = first_existing([path, data_dir / path])
+    if found is None:
+        looked = [path] if path.is_absolute() else [path, data_dir / path]
+        raise DataNotFoundError(
+            f"{path}: no such file or folder (looked at {', '.join(str(p) for p in looked)}); "
+            "give the path of your data, from the working folder or from the data folder"
+        )
+    return found
+
+
+def not_found(name: str, looked: Iterable[Path], put: str) -> DataNotFoundError:
+    """The error of a set that is not on this machine; `put` says what to put where."""
+    places = ", ".join(str(path) for path in looked)
+    return DataNotFoundError(
+        f"data set '{name}' is not on this machine: {put} (looked at {places})"
+    )

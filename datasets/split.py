@@ -1,0 +1,309 @@
+"""Which images train, which validate, which test: drawn by class, copies kept together.
+
+In: a `Dataset`, the split's settings from a sweep's `data` entry, a generator (the seed's `split`
+stream, or one that is the same for all seeds for a fixed split). Out: three lists of indices.
+No image is in two parts, and no image that another part holds an exact copy of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from datasets.base import Dataset, first_copies, image_digests
+from headstart.errors import DataError
+
+_WITH_TEST = {"train": 0.85, "validation": 0.15, "test": 0.0}  # the set has its own test part
+_WITHOUT_TEST = {"train": 0.70, "validation": 0.15, "test": 0.15}
+_VALIDATION_PER_TRAIN = 0.15 / 0.85  # where only `train` is a count
+
+
+class SplitSettings(BaseModel):
+    """The keys of a `data` entry that say how to split.
+
+    Attributes:
+        train, validation, test: numbers of images, or of images a class with `per_class`.
+        split: fractions of the images that are there to draw from, instead of counts.
+        per_class: whether the counts are for each class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: int | None = Field(default=None, ge=1)
+    validation: int | None = Field(default=None, ge=0)
+    test: int | None = Field(default=None, ge=0)
+    split: Mapping[str, float] | None = None
+    per_class: bool = False
+
+    @field_validator("split")
+    @classmethod
+    def _fractions(cls, split: Mapping[str, float] | None) -> Mapping[str, float] | None:
+        if split is None:
+            return None
+        unknown = sorted(set(split) - set(_WITH_TEST))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: the parts are train, validation, test")
+        if any(not 0 <= share <= 1 for share in split.values()) or split.get("train", 0) == 0:
+            raise ValueError("each share is a fraction between 0 and 1, and train's is over 0")
+        if sum(split.values()) > 1 + 1e-9:
+            raise ValueError(f"the shares add up to {sum(split.values()):g}, which is over 1")
+        return split
+
+    @model_validator(mode="after")
+    def _counts_or_fractions(self) -> SplitSettings:
+        counted = [each for each in _WITH_TEST if getattr(self, each) is not None]
+        if self.split is not None and (counted or self.per_class):
+            raise ValueError(
+                f"give counts ({', '.join(counted) or 'per_class'}) or fractions (split), not both"
+            )
+        if self.per_class and self.train is None:
+            raise ValueError("per_class needs the count `train`")
+        return self
+
+
+@dataclass(frozen=True)
+class Split:
+    """int64 indices into the data set, in the order drawn; `test` may be empty.
+
+    `notes` says what a report must say: how many images were left out because another part
+    holds a copy of them.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Generator) -> Split:
+    """Draw the parts of `dataset`.
+
+    Where the set comes with a test part, `test` is drawn from it (all of it without a count), and
+    likewise `validation`; everything else is drawn from its train part. Draws are stratified: each
+    class gets its share, rounded so that the total is exact. Images of the train part that have an
+    exact copy in an official part stay out; other copies go to one part together.
+
+    Raises:
+        DataError: more images are asked for than there are.
+    """
+    first_copy = _known_copies(dataset)
+    official = {
+        name: dataset.parts[name] for name in ("validation", "test") if name in dataset.parts
+    }
+    fixed = {
+        name: _from_official(dataset, name, indices, settings, rng)
+        for name, indices in official.items()
+    }
+    pool, n_left_out = _pool(dataset, official, first_copy)
+    wanted = {
+        name: n for name, n in _wanted(dataset, pool, settings, fixed).items() if name not in fixed
+    }
+    drawn = _draw(dataset.labels, pool, wanted, first_copy, rng)
+    parts = {**drawn, **fixed}
+    return Split(parts["train"], parts["validation"], parts["test"], _notes(n_left_out, dataset))
+
+
+def _known_copies(dataset: Dataset) -> np.ndarray:
+    if dataset.first_copy is not None:
+        return dataset.first_copy
+    return first_copies(image_digests(dataset.images))
+
+
+def _from_official(
+    dataset: Dataset,
+    name: str,
+    indices: np.ndarray,
+    settings: SplitSettings,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """All of an official part, in its own order, or a stratified draw of the count asked for."""
+    count = getattr(settings, name)
+    if count is None:
+        return indices
+    per_class = _quota(dataset, indices, name, count, settings.per_class)
+    picked = [
+        rng.permutation(indices[dataset.labels[indices] == label])[:n]
+        for label, n in enumerate(per_class)
+    ]
+    return rng.permutation(np.concatenate(picked))
+
+
+def _pool(
+    dataset: Dataset, official: Mapping[str, np.ndarray], first_copy: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """What may be drawn from: the train part without the copies of official images."""
+    pool = dataset.parts.get("train")
+    if pool is None:
+        taken = np.concatenate([[], *official.values()]).astype(np.int64)
+        pool = np.setdiff1d(np.arange(len(dataset.labels)), taken)
+    if not official:
+        return pool, 0
+    held = np.unique(first_copy[np.concatenate(list(official.values()))])
+    free = ~np.isin(first_copy[pool], held)
+    return pool[free], int(np.count_nonzero(~free))
+
+
+def _wanted(
+    dataset: Dataset, pool: np.ndarray, settings: SplitSettings, fixed: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """For each part the number of images of each class, int64 (n_classes,)."""
+    if settings.train is None and settings.validation is None and settings.test is None:
+        return _wanted_by_fractions(dataset, pool, settings, fixed)
+    totals = _totals(dataset, pool, settings, fixed)
+    left = np.bincount(dataset.labels[pool], minlength=len(dataset.class_names))
+    wanted = {}
+    for name, total in totals.items():
+        if settings.per_class and getattr(settings, name) is not None:
+            wanted[name] = _per_class(dataset, left, name, total)
+        else:
+            wanted[name] = _apportion(left, _checked_total(dataset, name, total, int(left.sum())))
+        left = left - wanted[name]
+    return wanted
+
+
+def _wanted_by_fractions(
+    dataset: Dataset, pool: np.ndarray, settings: SplitSettings, fixed: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    shares = dict(settings.split or (_WITH_TEST if "test" in fixed else _WITHOUT_TEST))
+    shares = {name: shares.get(name, 0.0) for name in _WITH_TEST if name not in fixed}
+    if settings.split is None:
+        shares = {name: share / sum(shares.values()) for name, share in shares.items()}
+    left = np.bincount(dataset.labels[pool], minlength=len(dataset.class_names))
+    n_pool = int(left.sum())
+    wanted = {}
+    ends = np.round(np.cumsum(list(shares.values())) * n_pool).astype(int)
+    for name, total in zip(shares, np.diff(ends, prepend=0), strict=True):
+        wanted[name] = _apportion(left, int(total))
+        left = left - wanted[name]
+    return wanted
+
+
+def _totals(
+    dataset: Dataset, pool: np.ndarray, settings: SplitSettings, fixed: Mapping[str, np.ndarray]
+) -> dict[str, int]:
+    """The counts asked for, with those that were not given filled in.
+
+    Without `train`, all that the others leave; without `validation`, 15 for each 85 of train
+    (what is left, if that is less); without `test`, none where the set has no test part.
+    """
+    scale = len(dataset.class_names) if settings.per_class else 1
+    test = 0 if "test" in fixed else settings.test or 0
+    if settings.train is None:
+        validation = 0 if "validation" in fixed else settings.validation or 0
+        return {
+            "train": max(0, len(pool) - validation - test),
+            "validation": validation,
+            "test": test,
+        }
+    if "validation" in fixed:
+        validation = 0
+    elif settings.validation is not None:
+        validation = settings.validation
+    else:
+        n_left = max(0, len(pool) - (settings.train + test) * scale)
+        validation = min(round(settings.train * scale * _VALIDATION_PER_TRAIN), n_left)
+    return {"train": settings.train, "validation": validation, "test": test}
+
+
+def _quota(
+    dataset: Dataset, indices: np.ndarray, name: str, count: int, per_class: bool
+) -> np.ndarray:
+    available = np.bincount(dataset.labels[indices], minlength=len(dataset.class_names))
+    if per_class:
+        return _per_class(dataset, available, name, count)
+    return _apportion(available, _checked_total(dataset, name, count, int(available.sum())))
+
+
+def _checked_total(dataset: Dataset, name: str, total: int, n_left: int) -> int:
+    if total > n_left:
+        raise DataError(
+            f"data set '{dataset.name}' ({dataset.source}): {name}: {total} images asked for, "
+            f"{n_left} are left to draw from; ask for fewer"
+        )
+    return total
+
+
+def _per_class(dataset: Dataset, left: np.ndarray, name: str, count: int) -> np.ndarray:
+    if count > left.min():
+        poorest = int(left.argmin())
+        raise DataError(
+            f"data set '{dataset.name}' ({dataset.source}): {name}: {count} images a class asked "
+            f"for, class '{dataset.class_names[poorest]}' has {left[poorest]} left; ask for fewer"
+        )
+    return np.full(len(left), count, np.int64)
+
+
+def _apportion(available: np.ndarray, total: int) -> np.ndarray:
+    """`total` shared in proportion to `available`, int64 (n_classes,), by largest remainder."""
+    if total == 0:
+        return np.zeros(len(available), np.int64)
+    exact = available * (total / available.sum())
+    shares = np.floor(exact + 1e-9).astype(np.int64)
+    by_remainder = np.argsort(shares - exact, kind="stable")
+    shares[by_remainder[: total - int(shares.sum())]] += 1
+    return shares
+
+
+def _draw(
+    labels: np.ndarray,
+    pool: np.ndarray,
+    wanted: Mapping[str, np.ndarray],
+    first_copy: np.ndarray,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Fill each part with the wanted number of each class, groups of copies first and whole."""
+    names = list(wanted)
+    need = np.stack([wanted[name] for name in names])
+    taken: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    order = rng.permutation(pool)
+    groups, singles = _copies_together(order, first_copy)
+    for group in groups:
+        cost = np.bincount(labels[group], minlength=need.shape[1])
+        fits = [part for part in range(len(names)) if (need[part] >= cost).all()]
+        if fits:
+            room = np.array([need[part].sum() for part in fits], float)
+            part = fits[rng.choice(len(fits), p=room / room.sum())]
+            need[part] -= cost
+            taken[names[part]].append(group)
+    _fill_with_singles(labels, singles, need, names, taken)
+    return {
+        name: rng.permutation(np.concatenate([np.empty(0, np.int64), *taken[name]]))
+        for name in names
+    }
+
+
+def _copies_together(
+    order: np.ndarray, first_copy: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Groups of two or more equal images, and the images that have no copy, in `order`."""
+    _, inverse, counts = np.unique(first_copy[order], return_inverse=True, return_counts=True)
+    single = counts[inverse] == 1
+    copies, which = order[~single], inverse[~single]
+    groups = [copies[which == group] for group in dict.fromkeys(which.tolist())]
+    return groups, order[single]
+
+
+def _fill_with_singles(
+    labels: np.ndarray,
+    singles: np.ndarray,
+    need: np.ndarray,
+    names: list[str],
+    taken: dict[str, list[np.ndarray]],
+) -> None:
+    for label in range(need.shape[1]):
+        members = singles[labels[singles] == label]
+        ends = np.cumsum(need[:, label])
+        for name, start, end in zip(names, ends - need[:, label], ends, strict=True):
+            taken[name].append(members[start:end])
+
+
+def _notes(n_left_out: int, dataset: Dataset) -> tuple[str, ...]:
+    if n_left_out == 0:
+        return ()
+    return (
+        f"{n_left_out} images of the train part of '{dataset.name}' left out: exact copies of "
+        "images in its validation or test part",
+    )
