@@ -1,0 +1,257 @@
+"""When each trial first reaches a target, and what its whole learning curve amounts to.
+
+In: the tables of a run, `curves` (one row an evaluation) and `trials` (one row a trial). Out: one
+row a trial, in the order of `trials`. A trial that never reaches the target is censored: its row
+says `reached` False and stands at its budget. Every function sorts the curves once and then works
+on whole columns, for ten thousand trials as for ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from headstart.errors import InputError
+
+UNITS = ("step", "samples", "train_time_s")
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class OrderedCurves:
+    """Curves sorted by trial and step: `trial[r]` is the row of `trials` that row r belongs to.
+
+    `first[i]` is the first row of trial i and `count[i]` how many rows it has (0 for a trial that
+    left no curve). Rows whose trial is not in `trials` are left out.
+    """
+
+    curves: pd.DataFrame
+    trial: Rows
+    first: Rows
+    count: Rows
+
+    def column(self, name: str) -> Floats:
+        return self.curves[name].to_numpy(dtype=float)
+
+    def last(self, name: str) -> Floats:
+        """The last value of a column for each trial; NaN for a trial without a curve."""
+        found = np.full(len(self.count), np.nan)
+        has = self.count > 0
+        found[has] = self.column(name)[(self.first + self.count - 1)[has]]
+        return found
+
+
+def order_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> OrderedCurves:
+    """Sort `curves` by trial (as in `trials`) and step, and find where each trial begins."""
+    codes, names = pd.factorize(curves["trial_id"])
+    row_of = pd.Index(trials["trial_id"]).get_indexer(pd.Index(names))
+    trial = row_of[codes] if len(names) else np.empty(0, dtype=np.intp)
+    order = np.lexsort((curves["step"].to_numpy(), trial))
+    order = order[trial[order] >= 0]
+    trial = trial[order]
+    count = np.bincount(trial, minlength=len(trials))
+    first = np.cumsum(count) - count
+    return OrderedCurves(curves.iloc[order], trial, first, count)
+
+
+def time_to_target(
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    target: float,
+    unit: str = "step",
+    sustained: bool = False,
+    interpolate: bool = False,
+) -> pd.DataFrame:
+    """The first evaluation of each trial whose validation accuracy is at or above `target`.
+
+    Args:
+        curves: columns trial_id, step, val_accuracy and `unit`; in any order of rows.
+        trials: columns trial_id, arm, seed, status; `stage` and `task` (or `sweep`) where there
+            is more than one. One row of the result for each, also for those without a curve.
+        target: an accuracy, as a fraction.
+        unit: `step`, `samples` or `train_time_s`.
+        sustained: the first evaluation from which on the accuracy never falls below the target.
+        interpolate: the crossing of a straight line from the evaluation before. Off by default:
+            a target is reached when an evaluation has shown it.
+
+    Returns:
+        trial_id, arm, seed, time (float, in `unit`), reached (bool), budget (float). A trial that
+        never reaches the target is censored at its budget, the position of its last evaluation:
+        time = budget. `failed` and `diverged` trials count as never reached, whatever their curve
+        says, and their budget is the longest of the finished trials of their arm (of their
+        sweep, where the arm has none), not where they broke off; NaN where nothing finished.
+        An accuracy of NaN reaches nothing.
+
+    Raises:
+        InputError: an unknown unit, or a trial id that stands twice in `trials`.
+    """
+    times = times_to_targets(curves, trials, [target], (unit,), sustained, interpolate)
+    return times.drop(columns=["target", "unit"])
+
+
+def times_to_targets(
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    targets: Sequence[float],
+    units: Sequence[str] = ("step",),
+    sustained: bool = False,
+    interpolate: bool = False,
+) -> pd.DataFrame:
+    """`time_to_target` for several targets and units at once, with columns target and unit."""
+    _check(trials, units)
+    ordered = order_curves(curves, trials)
+    parts = []
+    for unit in units:
+        budget = _budgets(ordered, trials, unit)
+        for target in targets:
+            wanted = np.full(len(trials), float(target))
+            part = _times(ordered, trials, wanted, unit, budget, sustained, interpolate)
+            parts.append(part.assign(target=float(target), unit=unit))
+    return pd.concat(parts, ignore_index=True) if parts else _empty_times()
+
+
+def time_to_share_of_final(
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    share: float = 0.95,
+    unit: str = "step",
+    sustained: bool = False,
+) -> pd.DataFrame:
+    """When each trial first has `share` of the validation accuracy that it itself ends with.
+
+    Columns as `time_to_target`, and `target`, the accuracy that was asked of the trial. A trial
+    that learns nothing is fast by this measure: read it beside the accuracies. Failed and
+    diverged trials have no final accuracy and count as never reached.
+    """
+    _check(trials, (unit,))
+    ordered = order_curves(curves, trials)
+    target = share * ordered.last("val_accuracy")
+    budget = _budgets(ordered, trials, unit)
+    return _times(ordered, trials, target, unit, budget, sustained, False).assign(target=target)
+
+
+def area_under_curve(
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    unit: str = "step",
+    start: float | None = None,
+    until: float | None = None,
+) -> pd.DataFrame:
+    """Mean validation accuracy over training: the area under the curve over its width.
+
+    The trapezoid rule between evaluations, from `start` to `until`: by default the latest first
+    and the earliest last evaluation of the finished trials, so that all are measured over one
+    span (give only trials that are to be compared). Inside a segment the curve is a straight line.
+
+    Returns:
+        trial_id, arm, seed, area (a fraction). NaN for failed and diverged trials, for trials
+        whose curve does not cover the span, and where an accuracy inside it is NaN.
+    """
+    _check(trials, (unit,))
+    ordered = order_curves(curves, trials)
+    x, y = ordered.column(unit), ordered.column("val_accuracy")
+    done = _done(trials) & (ordered.count > 1)
+    first = np.full(len(trials), np.nan)
+    first[done] = x[ordered.first[done]]
+    last = np.where(done, ordered.last(unit), np.nan)
+    if done.any():
+        start = float(np.nanmax(first)) if start is None else start
+        until = float(np.nanmin(last)) if until is None else until
+    area = np.full(len(trials), np.nan)
+    if start is not None and until is not None and start < until:
+        covered = (first <= start) & (last >= until)
+        area[covered] = _areas(ordered.trial, x, y, start, until, len(trials))[covered]
+        area /= until - start
+    return _identity(trials).assign(area=area)
+
+
+def _areas(trial: Rows, x: Floats, y: Floats, start: float, until: float, n_trials: int) -> Floats:
+    """Area under each trial's broken line between `start` and `until`."""
+    inside = (trial[1:] == trial[:-1]) & (x[1:] > start) & (x[:-1] < until)
+    left, right = np.flatnonzero(inside), np.flatnonzero(inside) + 1
+    low, high = np.maximum(x[left], start), np.minimum(x[right], until)
+    middle = ((low + high) / 2 - x[left]) / (x[right] - x[left])
+    height = y[left] + middle * (y[right] - y[left])  # of a straight line, at the middle
+    return np.bincount(trial[left], height * (high - low), minlength=n_trials).astype(float)
+
+
+def _times(
+    ordered: OrderedCurves,
+    trials: pd.DataFrame,
+    target: Floats,
+    unit: str,
+    budget: Floats,
+    sustained: bool,
+    interpolate: bool,
+) -> pd.DataFrame:
+    """One row a trial, for the target of that trial."""
+    accuracy, position = ordered.column("val_accuracy"), ordered.column(unit)
+    hit = accuracy >= target[ordered.trial]
+    row = _first_to_stay(ordered, hit) if sustained else _first_hit(ordered, hit)
+    reached = (row >= 0) & _done(trials)
+    row = row[reached]
+    at = position[row]
+    if interpolate:
+        before = row - (row > ordered.first[reached])  # the first evaluation has none before it
+        rise = accuracy[row] - accuracy[before]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = (target[reached] - accuracy[before]) / rise
+        at = np.where(rise > 0, position[before] + share * (at - position[before]), at)
+    time = budget.copy()
+    time[reached] = at
+    return _identity(trials).assign(time=time, reached=reached, budget=budget)
+
+
+def _first_hit(ordered: OrderedCurves, hit: NDArray[np.bool_]) -> Rows:
+    """The first row of each trial where `hit`; -1 where there is none."""
+    rows = np.flatnonzero(hit)
+    found = np.full(len(ordered.count), -1)
+    found[ordered.trial[rows[::-1]]] = rows[::-1]  # of equal indices numpy keeps the last written
+    return found
+
+
+def _first_to_stay(ordered: OrderedCurves, hit: NDArray[np.bool_]) -> Rows:
+    """The first row of each trial from which on all are `hit`; -1 where the last is not."""
+    misses = np.flatnonzero(~hit)
+    found = ordered.first.copy()
+    found[ordered.trial[misses]] = misses + 1
+    return np.where(found < ordered.first + ordered.count, found, -1)
+
+
+def _budgets(ordered: OrderedCurves, trials: pd.DataFrame, unit: str) -> Floats:
+    """Each finished trial's last position; for the others the longest of their arm or sweep."""
+    own = pd.Series(np.where(_done(trials), ordered.last(unit), np.nan))
+    sweep = [trials[name].to_numpy() for name in ("task", "sweep", "stage") if name in trials]
+    for keys in ([*sweep, trials["arm"].to_numpy()], sweep):
+        longest = own.groupby(keys).transform("max") if keys else own.max()
+        own = own.fillna(longest)
+    return np.asarray(own, dtype=float)
+
+
+def _done(trials: pd.DataFrame) -> NDArray[np.bool_]:
+    return (trials["status"] == "done").to_numpy(dtype=bool)
+
+
+def _identity(trials: pd.DataFrame) -> pd.DataFrame:
+    return trials[["trial_id", "arm", "seed"]].reset_index(drop=True)
+
+
+def _empty_times() -> pd.DataFrame:
+    names = ("trial_id", "arm", "seed", "time", "reached", "budget", "target", "unit")
+    kinds = ("str", "str", "int64", "float64", "bool", "float64", "float64", "str")
+    return pd.DataFrame(columns=names).astype(dict(zip(names, kinds, strict=True)))
+
+
+def _check(trials: pd.DataFrame, units: Sequence[str]) -> None:
+    for unit in units:
+        if unit not in UNITS:
+            raise InputError(f"unit '{unit}' is not one of {', '.join(UNITS)}")
+    twice = trials["trial_id"][trials["trial_id"].duplicated()]
+    if len(twice):
+        raise InputError(f"trial '{twice.iloc[0]}' stands twice in the table of trials")
