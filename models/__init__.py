@@ -1,0 +1,12 @@
+"""Networks by name: building them, their layer groups, freezing, and weights in and out.
+
+Importing this package is cheap: torch is imported by what builds or reads networks
+(`models.build`, `models.finetune`, `models.weights`), not by the catalogue that is offered here.
+"""
+
+from __future__ import annotations
+
+from models.catalog import model_info, model_names, options_model, torchvision_names
+from models.info import ModelInfo
+
+__all__ = ["ModelInfo", "model_info", "model_names", "options_model", "torchvision_names"]

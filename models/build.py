@@ -1,0 +1,77 @@
+"""Build a network by name, its backbone and its head each drawn from a seed of its own.
+
+In: a name, options and two seeds. Out: a network on the CPU in training mode, its dropout waiting
+for a generator. The global torch generator is left as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from headstart.errors import ModelError
+from models.catalog import network_module, read_options
+from models.dropout import seed_dropout
+
+
+def build_model(
+    name: str,
+    *,
+    n_classes: int,
+    image_size: tuple[int, int],
+    channels: int,
+    init_seed: int,
+    head_seed: int,
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """The network `name` with random weights: float32 (N, channels, H, W) → logits (N, n_classes).
+
+    Args:
+        n_classes: outputs of the head.
+        image_size: (height, width) of the images, in pixels.
+        channels: 1 or 3.
+        init_seed: decides all weights but the head's.
+        head_seed: decides the head's weights, whatever the backbone's are.
+        options: the network's own, as a sweep's `model` entry has them.
+
+    Raises:
+        ModelError: no such network, an option it does not take, images it cannot work with.
+    """
+    module, chosen = network_module(name), read_options(name, options or {})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(init_seed)
+        shape: dict[str, Any] = {
+            "n_classes": n_classes,
+            "image_size": image_size,
+            "channels": channels,
+        }
+        if module is not None:
+            model = module.build(chosen, **shape)
+        else:
+            from models.torchvision_networks import build_torchvision
+
+            model = build_torchvision(name, chosen, **shape)
+    draw_head(head_layer(model), head_seed)
+    return seed_dropout(model)
+
+
+def head_layer(model: nn.Module) -> nn.Linear | nn.Conv2d:
+    """The layer that gives the logits: the last linear or convolution layer of the module tree.
+
+    Raises:
+        ModelError: the network has neither.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    if not layers:
+        raise ModelError("the network has no linear or convolution layer that could be its head")
+    return layers[-1]
+
+
+def draw_head(head: nn.Linear | nn.Conv2d, seed: int) -> None:
+    """Draw weight and bias anew from `seed` as torch does by default: uniform within ±1/√fan-in."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head.reset_parameters()

@@ -1,0 +1,87 @@
+"""Dropout whose masks come from a generator that the caller seeds, never from torch's global one.
+
+A training step's masks are then a function of the step's seed alone: the same alone or beside other
+trials, straight through or continued. In: a network. Out: the same network with its dropout layers
+replaced; they have no parameters, so state-dict keys stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import ModelError
+
+Unit = Literal["element", "channel", "image"]
+
+
+class SeededDropout(nn.Module):
+    """Zero whole units with probability `p` in training, and scale the rest by 1 / (1 - p).
+
+    Args:
+        p: in 0..1.
+        unit: what a draw decides: each `element`; each `channel` of each image (`nn.Dropout2d`);
+            each whole `image` of the batch (stochastic depth in "row" mode).
+    """
+
+    def __init__(self, p: float, unit: Unit = "element"):
+        super().__init__()
+        self.p = p
+        self.unit = unit
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x of any shape (N, …) → the same shape and dtype; itself in evaluation mode."""
+        if not self.training or self.p == 0:
+            return x
+        if self.generator is None:
+            raise RuntimeError(
+                "dropout in training mode without a generator: call set_dropout_generator first"
+            )
+        if self.p == 1:
+            return torch.zeros_like(x)
+        n_drawn = {"element": x.dim(), "channel": 2, "image": 1}[self.unit]
+        shape = x.shape[:n_drawn] + (1,) * (x.dim() - n_drawn)
+        mask = torch.empty(shape, dtype=x.dtype, device=x.device)
+        mask.bernoulli_(1 - self.p, generator=self.generator).div_(1 - self.p)
+        return x * mask
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, unit={self.unit!r}"
+
+
+def set_dropout_generator(model: nn.Module, generator: torch.Generator | None) -> None:
+    """Let all dropout layers of `model` draw from `generator` (of the model's device), in order."""
+    for module in model.modules():
+        if isinstance(module, SeededDropout):
+            module.generator = generator
+
+
+def seed_dropout(model: nn.Module) -> nn.Module:
+    """Replace every dropout layer inside `model`, in place, by `SeededDropout`; returns `model`.
+
+    Raises:
+        ModelError: a kind of dropout that has no seeded counterpart here.
+    """
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            unit = _unit(child)
+            if unit is not None:
+                setattr(parent, name, SeededDropout(float(child.p), unit).train(child.training))
+    return model
+
+
+def _unit(module: nn.Module) -> Unit | None:
+    """What one draw of this dropout layer decides; None where the module is no dropout layer."""
+    kind = type(module).__name__
+    if isinstance(module, nn.Dropout):
+        return "element"
+    if isinstance(module, nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
+        return "channel"
+    if kind == "StochasticDepth" and module.mode == "row":  # torchvision's; not imported for this
+        return "image"
+    if kind in ("StochasticDepth", "AlphaDropout", "FeatureAlphaDropout"):
+        raise ModelError(f"{module} cannot draw from a generator of ours: no such layer is known")
+    return None

@@ -1,0 +1,209 @@
+"""Which layer groups train, and when: freezing, gradual unfreezing, learning rates, new heads.
+
+In: a network, its layer groups, and a sweep's `fine_tune` setting. Out: the same network with the
+other groups held still: their parameters do not train, and their batch norm and dropout stay in
+evaluation mode even after `model.train()`, so that their buffers do not move either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import nn
+
+from headstart.cli import did_you_mean
+from headstart.errors import ModelError
+from models.build import draw_head
+from models.groups import LayerGroup, layer_groups
+
+__all__ = [
+    "LayerGroup",
+    "Unfreezing",
+    "freeze",
+    "layer_groups",
+    "learning_rate_factors",
+    "new_head",
+    "resolve_fine_tune",
+    "unfreezing",
+]
+
+_ALLOWED = "all, last_layer, last_N, gradual, {gradual: {every: EPOCHS}}, {from: GROUP}, {unfreeze: [GROUP, …]}"  # fmt: skip  # noqa: E501
+
+
+@dataclass(frozen=True)
+class Unfreezing:
+    """Which groups train in which epoch.
+
+    Attributes:
+        names: groups that ever train, input first.
+        every: epochs after which one more of them joins, from the last; None: all from the start.
+    """
+
+    names: tuple[str, ...]
+    every: int | None = None
+
+    def trainable_at(self, epoch: int) -> tuple[str, ...]:
+        """Names of the groups that train in `epoch` (0, 1, …), input first."""
+        if self.every is None:
+            return self.names
+        return self.names[-(1 + epoch // self.every) :]
+
+
+def unfreezing(setting: Any, groups: Sequence[LayerGroup], epochs: int) -> Unfreezing:
+    """Read a `fine_tune` setting against a network's groups.
+
+    Args:
+        setting: `all`, `last_layer`, `last_N`, `gradual` (the head first, then one more group at a
+            time, spread evenly over the epochs), `{gradual: {every: k}}` (one more every k
+            epochs), `{from: GROUP}` (it and all after it), `{unfreeze: [GROUP, …]}`.
+        epochs: length of the training.
+
+    Raises:
+        ModelError: none of these, deeper than the network, or a group it does not have.
+    """
+    names = tuple(group.name for group in groups)
+    if setting == "gradual":
+        return Unfreezing(names, every=max(1, epochs // len(names)))
+    if isinstance(setting, Mapping) and len(setting) == 1:
+        ((word, value),) = setting.items()
+        if word == "from":
+            return Unfreezing(names[_position(value, names) :])
+        if word == "unfreeze" and isinstance(value, Sequence) and value:
+            chosen = {_position(name, names) for name in value}
+            return Unfreezing(tuple(names[i] for i in sorted(chosen)))
+        if word == "gradual":
+            return Unfreezing(names, every=_every(value))
+    if isinstance(setting, str):
+        return Unfreezing(_by_word(setting, names))
+    raise ModelError(f"fine_tune: {setting!r} is not one of {_ALLOWED}")
+
+
+def resolve_fine_tune(setting: Any, groups: Sequence[LayerGroup]) -> tuple[str, ...]:
+    """Names of the groups that ever train under `setting`, input first; see `unfreezing`."""
+    return unfreezing(setting, groups, epochs=1).names
+
+
+def freeze(model: nn.Module, groups: Sequence[LayerGroup], trainable: Collection[str]) -> None:
+    """Let only the groups named in `trainable` train; can be called again to unfreeze more.
+
+    Raises:
+        ModelError: a name that is no group's.
+    """
+    names = tuple(group.name for group in groups)
+    wanted = {names[_position(name, names)] for name in trainable}
+    parameters = dict(model.named_parameters())
+    for group in groups:
+        trains = group.name in wanted
+        for name in group.parameters:
+            parameters[name].requires_grad_(trains)
+        for path in group.modules:
+            for module in model.get_submodule(path).modules():
+                (_release if trains else _hold)(module, model.training)
+
+
+def learning_rate_factors(
+    setting: float | Mapping[str, float], groups: Sequence[LayerGroup]
+) -> dict[str, float]:
+    """Each group's learning rate as a factor of the head's.
+
+    Args:
+        setting: a decay in (0, 1] by which each group nearer the input is slower than the next, or
+            factors by group name (others: 1).
+
+    Raises:
+        ModelError: a decay or factor out of range, or a name that is no group's.
+    """
+    names = tuple(group.name for group in groups)
+    if isinstance(setting, Mapping):
+        given = {names[_position(name, names)]: float(factor) for name, factor in setting.items()}
+        if any(not 0 < factor < float("inf") for factor in given.values()):
+            raise ModelError(f"learning rate factors must be over 0, not {dict(setting)!r}")
+        return {name: given.get(name, 1.0) for name in names}
+    if not 0 < setting <= 1:
+        raise ModelError(f"a learning rate decay must be over 0 and at most 1, not {setting!r}")
+    return {name: setting ** (len(names) - 1 - i) for i, name in enumerate(names)}
+
+
+def new_head(
+    model: nn.Module, groups: Sequence[LayerGroup], n_classes: int, head_seed: int
+) -> None:
+    """Replace the last layer, in place, by a fresh one of `n_classes` outputs.
+
+    The same as `build_model` gives for that `head_seed` and number of classes.
+
+    Raises:
+        ModelError: the last group is no single linear or convolution layer.
+    """
+    path = groups[-1].name
+    old = model.get_submodule(path)
+    if isinstance(old, nn.Linear):
+        head: nn.Linear | nn.Conv2d = nn.utils.skip_init(
+            nn.Linear, old.in_features, n_classes, bias=old.bias is not None
+        )
+    elif isinstance(old, nn.Conv2d):
+        head = nn.utils.skip_init(
+            nn.Conv2d, old.in_channels, n_classes, old.kernel_size, bias=old.bias is not None
+        )
+    else:
+        raise ModelError(f"the last layer group {path} is a {type(old).__name__}, not one layer")
+    draw_head(head, head_seed)
+    parent, _, name = path.rpartition(".")
+    weight = next(old.parameters())
+    setattr(model.get_submodule(parent), name, head.to(weight.device, weight.dtype))
+
+
+def _by_word(word: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    if word == "all":
+        return names
+    if word == "last_layer":
+        return names[-1:]
+    count = re.fullmatch(r"last_([1-9][0-9]*)", word)
+    if count is None:
+        near = did_you_mean(word, ("all", "last_layer", "last_2", "gradual"))
+        raise ModelError(f"fine_tune: {word!r} is not one of {_ALLOWED}{near}")
+    n = int(count[1])
+    if n > len(names):
+        raise ModelError(
+            f"fine_tune: {word} is deeper than the network, which has {len(names)} layer groups: "
+            f"{', '.join(names)}"
+        )
+    return names[-n:]
+
+
+def _position(name: Any, names: tuple[str, ...]) -> int:
+    if name not in names:
+        raise ModelError(
+            f"fine_tune: {name!r} is no layer group{did_you_mean(str(name), names)}; from input "
+            f"to head there are {', '.join(names)}"
+        )
+    return names.index(name)
+
+
+def _every(value: Any) -> int:
+    every = value.get("every") if isinstance(value, Mapping) and len(value) == 1 else None
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        raise ModelError(f"fine_tune: gradual: {{every: EPOCHS}} is expected, not {value!r}")
+    return every
+
+
+def _stay_in_evaluation_mode(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module
+
+
+def _hold(module: nn.Module, _training: bool) -> None:
+    """Put one module into evaluation mode for as long as it is frozen."""
+    module.training = False
+    # On the instance, so that it holds however train() reaches the module: by its parent or by
+    # another network that shares it.
+    module.train = MethodType(_stay_in_evaluation_mode, module)  # type: ignore[method-assign]
+
+
+def _release(module: nn.Module, training: bool) -> None:
+    """Let one module follow train() and eval() again; it takes the network's present mode."""
+    module.__dict__.pop("train", None)
+    module.training = training

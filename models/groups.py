@@ -1,0 +1,206 @@
+"""A network as an ordered list of layer groups, found by walking it in the order of computation.
+
+In: any network and one example batch. Out: `LayerGroup`s from input to head; each parameter and
+buffer stands in exactly one.
+
+The rule: the module tree is opened wherever a module is only a frame: the network itself, a plain
+`Sequential` or list, and a module that holds a row of equal blocks (a transformer's encoder). What
+is not opened is a unit: a convolution, a linear layer, a residual block, a Fire module, an encoder
+layer. Units are ordered by their first call on the example. A unit with parameters begins a group;
+a normalisation layer joins the group before it, and so do units without parameters (activations,
+pooling), but for dropout: it joins the group whose input it thins. A frame's own parameters (a
+class token, a position embedding) join the group before the frame's first unit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import ModelError
+from models.dropout import SeededDropout
+
+_NORMALISATION = (
+    nn.modules.batchnorm._NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """A part of a network that is frozen or trained as one.
+
+    Attributes:
+        name: the path of the module that it began with.
+        modules: paths of its modules, in the order of computation.
+        parameters: names as in `named_parameters`.
+        buffers: names as in `named_buffers`.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    parameters: tuple[str, ...]
+    buffers: tuple[str, ...]
+
+
+@dataclass
+class _Draft:
+    """A group while it is being collected."""
+
+    name: str
+    modules: list[str] = field(default_factory=list)
+    parameters: list[str] = field(default_factory=list)
+    buffers: list[str] = field(default_factory=list)
+
+
+def layer_groups(model: nn.Module, example: Tensor) -> tuple[LayerGroup, ...]:
+    """The layer groups of `model`, from input to head.
+
+    Args:
+        example: float32 (N, C, H, W) that the network takes, on its device; the content does not
+            matter. The network is run once, in evaluation mode, and left as it was.
+
+    Raises:
+        ModelError: the example does not fit, or parts of the network take no part in computing.
+    """
+    frames = list(_frames(model))
+    opened = {path for path, _ in frames}
+    units = {
+        path: module
+        for path, module in model.named_modules()
+        if path not in opened and _parent(path) in opened
+    }
+    order = _order_of_calls(model, units, example)
+    drafts, place = _collect(units, order)
+    _place_own_tensors(frames, order, drafts, place)
+    _refuse_unplaced(model, drafts)
+    return tuple(
+        LayerGroup(d.name, tuple(d.modules), tuple(d.parameters), tuple(d.buffers)) for d in drafts
+    )
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _frames(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """(path, module) of every module that is opened, the network itself first."""
+    waiting = [("", model)]
+    while waiting:
+        path, module = waiting.pop(0)
+        yield path, module
+        for name, child in module.named_children():
+            if _is_frame(child):
+                waiting.append((f"{path}.{name}" if path else name, child))
+
+
+def _is_frame(module: nn.Module) -> bool:
+    if type(module) in (nn.Sequential, nn.ModuleList):
+        return True
+    return any(_is_row_of_blocks(child) for child in module.children())
+
+
+def _is_row_of_blocks(module: nn.Module) -> bool:
+    """Whether this is a list with two or more blocks of one class, each with a forward of its own.
+
+    Layers of torch and further lists are no blocks.
+    """
+    if not isinstance(module, nn.Sequential | nn.ModuleList):
+        return False
+    kinds = Counter(type(child) for child in module if not _is_layer_or_list(child))
+    return any(count > 1 for count in kinds.values())
+
+
+def _is_layer_or_list(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential | nn.ModuleList) or not any(module.children())
+
+
+def _order_of_calls(
+    model: nn.Module, units: dict[str, nn.Module], example: Tensor
+) -> tuple[str, ...]:
+    """Paths of the units, in the order in which they are first called."""
+    called: dict[str, None] = {}
+    handles = [
+        module.register_forward_pre_hook(lambda _module, _input, path=path: called.setdefault(path))
+        for path, module in units.items()
+    ]
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        with torch.no_grad():
+            model(example)
+    except (RuntimeError, ValueError, AssertionError) as err:
+        shape = "×".join(str(side) for side in example.shape[1:])
+        reason = str(err).strip().splitlines()[0]
+        raise ModelError(f"the network does not take inputs of {shape}: {reason}") from err
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in modes.items():
+            module.training = training
+    return tuple(called)
+
+
+def _collect(
+    units: dict[str, nn.Module], order: Sequence[str]
+) -> tuple[list[_Draft], dict[str, int]]:
+    """Groups with their units' tensors, and each unit's place among them."""
+    drafts: list[_Draft] = []
+    place: dict[str, int] = {}
+    waiting: list[str] = []  # what joins the group that comes next
+    for path in order:
+        module = units[path]
+        has_tensors = any(True for _ in module.parameters()) or any(True for _ in module.buffers())
+        if has_tensors and not (drafts and isinstance(module, _NORMALISATION)):
+            drafts.append(_Draft(path, waiting))
+            waiting = []
+        if not drafts or (not has_tensors and _is_dropout(module)):
+            waiting.append(path)
+            continue
+        _join(drafts[-1], path, module)
+        place[path] = len(drafts) - 1
+    if drafts:
+        drafts[-1].modules += waiting
+    return drafts, place
+
+
+def _is_dropout(module: nn.Module) -> bool:
+    return isinstance(module, SeededDropout | nn.modules.dropout._DropoutNd)
+
+
+def _join(draft: _Draft, path: str, module: nn.Module) -> None:
+    draft.modules.append(path)
+    draft.parameters += [f"{path}.{name}" for name, _ in module.named_parameters()]
+    draft.buffers += [f"{path}.{name}" for name, _ in module.named_buffers()]
+
+
+def _place_own_tensors(
+    frames: Sequence[tuple[str, nn.Module]],
+    order: Sequence[str],
+    drafts: Sequence[_Draft],
+    place: dict[str, int],
+) -> None:
+    """Put the parameters and buffers that frames hold themselves into groups."""
+    for path, frame in frames:
+        prefix = f"{path}." if path else ""
+        inside = [place[unit] for unit in order if unit in place and unit.startswith(prefix)]
+        first = min(inside, default=len(drafts))
+        draft = drafts[max(first - 1, 0)]
+        draft.parameters += [prefix + n for n, _ in frame.named_parameters(recurse=False)]
+        draft.buffers += [prefix + n for n, _ in frame.named_buffers(recurse=False)]
+
+
+def _refuse_unplaced(model: nn.Module, drafts: Sequence[_Draft]) -> None:
+    placed = {name for draft in drafts for name in draft.parameters}
+    unplaced = [name for name, _ in model.named_parameters() if name not in placed]
+    if unplaced or not drafts:
+        raise ModelError(
+            "layer groups need every layer to take part in computing; these do not: "
+            f"{', '.join(unplaced[:3]) or 'the network has no parameters'}"
+        )

@@ -1,0 +1,166 @@
+"""Weights on disk and into a network: safetensors written, safetensors and .pth files read.
+
+Nothing read here can run code: .pth files are read with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import ModelError
+from headstart.files import atomic_path
+from models.groups import LayerGroup
+
+_N_SHOWN = 3  # mismatching keys in a message
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of a file's tensors, as state-dict keys.
+
+    Attributes:
+        loaded: taken from the file.
+        new: of the network, not in the file or not taken from it: as they were drawn.
+        left_out: of the file, not used.
+        summed: loaded, but first added up over their three input channels.
+    """
+
+    loaded: tuple[str, ...]
+    new: tuple[str, ...]
+    left_out: tuple[str, ...]
+    summed: tuple[str, ...] = ()
+
+
+def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) -> None:
+    """Write a network's state dict (or one that is given) as safetensors, atomically.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    from safetensors.torch import save_file
+
+    state = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    # Copies: safetensors refuses tensors that share memory, and wants them contiguous.
+    tensors = {key: _own_copy(tensor) for key, tensor in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a .safetensors, .pth or .pt file, on the CPU.
+
+    Raises:
+        ModelError: there is no such file, it is damaged, or it holds anything but tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such weights file")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.suffix in (".pth", ".pt"):
+        return _read_pickled(path)
+    raise ModelError(f"{path}: weights are read from .safetensors, .pth and .pt files only")
+
+
+def load_into(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    head: Literal["new", "keep"],
+    groups: Sequence[LayerGroup],
+) -> LoadReport:
+    """Copy `state` into `model`; its last layer group is taken (`keep`) or left as drawn (`new`).
+
+    A first layer that takes grey images accepts one that takes colour: its weights are summed.
+
+    Raises:
+        ModelError: tensors are missing, of another shape, or unknown; nothing was copied then.
+    """
+    mine = model.state_dict()
+    of_head = {*groups[-1].parameters, *groups[-1].buffers}
+    skipped = of_head if head == "new" else set()
+    given = {key: tensor for key, tensor in state.items() if key not in skipped}
+    summed = tuple(key for key in given if key in mine and _sums_to(given[key], mine[key]))
+    for key in summed:
+        given[key] = given[key].sum(1, keepdim=True)
+    mistakes = _mismatches({k: t for k, t in mine.items() if k not in skipped}, given)
+    if mistakes:
+        raise ModelError(_message(mistakes, of_head, head))
+    with torch.no_grad():
+        for key in given:
+            mine[key].copy_(given[key])
+    return LoadReport(
+        loaded=tuple(key for key in mine if key in given),
+        new=tuple(key for key in mine if key not in given),
+        left_out=tuple(key for key in state if key not in given),
+        summed=summed,
+    )
+
+
+def _own_copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as err:
+        raise ModelError(f"{path}: is no safetensors file, or a damaged one ({err})") from err
+
+
+def _read_pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as err:  # a hostile or torn pickle can raise anything
+        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+        raise ModelError(
+            f"{path}: cannot be read as plain weights, and nothing in it was run: {reason}"
+        ) from err
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in content.items()
+    ):
+        raise ModelError(
+            f"{path}: holds a {type(content).__name__}, not a state dict (names → tensors)"
+        )
+    return dict(content)
+
+
+def _sums_to(given: Tensor, mine: Tensor) -> bool:
+    """Whether `given` is a convolution over colour where `mine` is the same over grey."""
+    return (
+        given.dim() == mine.dim() == 4
+        and given.shape[1] == 3
+        and mine.shape == (given.shape[0], 1, *given.shape[2:])
+    )
+
+
+def _mismatches(mine: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    """(key, what is wrong) in the network's order, then what only the file has."""
+    found = []
+    for key, tensor in mine.items():
+        if key not in given:
+            found.append((key, f"{key} is not in the file"))
+        elif given[key].shape != tensor.shape:
+            shapes = f"{list(given[key].shape)} in the file, {list(tensor.shape)} in the network"
+            found.append((key, f"{key} is {shapes}"))
+    unknown = ((key, f"{key} is not in the network") for key in given if key not in mine)
+    return [*found, *unknown]
+
+
+def _message(mistakes: Sequence[tuple[str, str]], of_head: Iterable[str], head: str) -> str:
+    shown = "; ".join(what for _, what in mistakes[:_N_SHOWN])
+    more = f" and {len(mistakes) - _N_SHOWN} more" if len(mistakes) > _N_SHOWN else ""
+    only_head = head == "keep" and {key for key, _ in mistakes} <= set(of_head)
+    advice = ": head: new gives it a fresh one" if only_head else ""
+    return f"the weights do not fit the network: {shown}{more}{advice}"
