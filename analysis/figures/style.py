@@ -1,0 +1,136 @@
+"""How an arm looks in every figure, and how figures become files.
+
+An arm has one colour, dash and marker everywhere. The colours are Okabe and Ito's, told apart by
+colour-blind readers; dashes and markers differ too, for readers of a black-and-white print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+INK, SOFT, RULE, PAPER = "#1c1f23", "#5a6169", "#dcdfe3", "#fdfdfb"
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#b8578f", "#b37c00", "#3a9fd8", "#555555")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES: tuple[tuple[float, ...], ...] = (
+    (),
+    (7, 3),
+    (2, 2),
+    (9, 3, 2, 3),
+    (12, 4),
+    (5, 2, 1, 2, 1, 2),
+)
+DPI = 200
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "text.usetex": False,
+    "text.parse_math": False,  # an arm's name may hold a dollar sign
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "headstart",
+}
+
+
+@dataclass(frozen=True)
+class ArmStyle:
+    """How one arm is drawn; `color` is an index into `COLORS` and the page's `--arm-N`."""
+
+    name: str
+    color: int
+    dash: tuple[float, ...]
+    marker: str
+
+    @property
+    def hex(self) -> str:
+        return COLORS[self.color]
+
+    @property
+    def line(self) -> tuple[int, tuple[float, ...]] | str:
+        """matplotlib's line style."""
+        return (0, tuple(x / 1.6 for x in self.dash)) if self.dash else "-"
+
+    @property
+    def svg_dash(self) -> str:
+        return " ".join(f"{x:g}" for x in self.dash)
+
+
+Styles = dict[str, ArmStyle]
+
+
+def arm_styles(arms: Sequence[str]) -> Styles:
+    """A style for each arm, in their order; 42 arms differ in colour and dash."""
+    return {
+        arm: ArmStyle(arm, k % len(COLORS), DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])
+        for k, arm in enumerate(dict.fromkeys(arms))
+    }
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Matplotlib and seaborn settings of the report, for the time of a block."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    with sns.axes_style("ticks"), mpl.rc_context(RC):
+        yield
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs: Any) -> Any:
+    """A figure (inches) and its axes as an array (rows, columns), outside pyplot's state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
+
+
+def save_figure(figure: Any, folder: Path, name: str) -> str:
+    """Write NAME.png (200 dpi, on white) and NAME.svg into `folder`; returns the SVG's text.
+
+    The same figure gives the same bytes: no dates, and ids from a fixed salt.
+    """
+    from io import StringIO
+
+    from headstart.files import atomic_file, atomic_path
+
+    with atomic_path(folder / f"{name}.png") as path:
+        figure.savefig(
+            path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None}
+        )
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    with atomic_file(folder / f"{name}.svg") as file:
+        file.write(text.getvalue())
+    return text.getvalue()
+
+
+def short(text: str, limit: int = 28) -> str:
+    """`text` cut to `limit` characters, for ticks and legends."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,78 @@
+"""What a table of the report is: a frame, and how each of its columns is read.
+
+A `Table` is described once and rendered by everything that shows tables: the page, the PDF,
+the workbook, LaTeX and CSV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from analysis import words
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: which of the frame's, its heading, and the kind of number (see `words.write`).
+
+    `low` and `high` name the columns of an interval that is shown with the estimate; `sort`
+    names a column of numbers to sort a text by; `help` explains the heading.
+    """
+
+    key: str
+    label: str
+    kind: str = "text"
+    low: str = ""
+    high: str = ""
+    sort: str = ""
+    help: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the column is set flush right."""
+        return self.kind != "text"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place of a table."""
+
+    text: str
+    value: str  # what to sort by, "" for nothing measured
+    is_number: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: `name` is that of its files, `note` a sentence on how to read it."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+    note: str = ""
+    labels: tuple[str, ...] = field(default=())
+
+    def rows(self, limit: int | None = None) -> Iterator[list[Cell]]:
+        """The cells, row by row, the first `limit` rows."""
+        frame = self.frame if limit is None else self.frame.head(limit)
+        for record in frame.to_dict("records"):
+            yield [_cell(column, record) for column in self.columns]
+
+
+def _cell(column: Column, record: dict[str, object]) -> Cell:
+    value = record[column.key]
+    if column.low:
+        text = words.interval(column.kind, value, record[column.low], record[column.high])  # type: ignore[arg-type]
+    else:
+        text = words.write(column.kind, value)
+    key = record[column.sort] if column.sort else value
+    missing = key is None or key != key  # noqa: PLR0124
+    return Cell(text, "" if missing else _sortable(key), column.is_number)
+
+
+def _sortable(key: object) -> str:
+    return f"{float(key):.10g}" if isinstance(key, int | float) else str(key)

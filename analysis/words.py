@@ -1,0 +1,141 @@
+"""Numbers as a reader sees them, and lists, plurals and durations in plain English.
+
+One function for each kind of number, used by the page, the PDF, the LaTeX tables and the
+sentences alike, so that a value looks the same everywhere. Accuracies come in as fractions and
+go out as percent; differences of accuracies go out as points (hundredths).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+NOTHING = "–"
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """0.98123 → `98.12 %`."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def points(value: float) -> str:
+    """0.0034 → `+0.34` (percentage points)."""
+    text = f"{100 * value:+.2f}"
+    return text.replace("-", "−") if float(text) else "0.00"
+
+
+def share(value: float) -> str:
+    """0.934 → `93 %`."""
+    return f"{100 * value:.0f} %"
+
+
+def count(value: float) -> str:
+    """1234.4 → `1,234`; small numbers that are not whole keep a digit."""
+    if value != round(value) and abs(value) < 100:
+        return f"{value:,.1f}".replace("-", "−")
+    return f"{value:,.0f}".replace("-", "−")
+
+
+def ratio(value: float) -> str:
+    """1.4342 → `1.43×`."""
+    return f"{number(value)}×"
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent where that can be read."""
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e6:
+        digits = max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{digits}f}".replace("-", "−")
+    return f"{value:.2e}".replace("-", "−")
+
+
+def seconds(value: float) -> str:
+    """12.34 → `12.3 s`, in seconds however long, so that a column can be compared."""
+    return f"{number(value)} s"
+
+
+def duration(value: float) -> str:
+    """350 → `5.83 min`: seconds, from two minutes on minutes, from two hours on hours."""
+    if abs(value) >= 7200:
+        return f"{number(value / 3600)} h"
+    if abs(value) >= 120:
+        return f"{number(value / 60)} min"
+    return seconds(value)
+
+
+def probability(value: float) -> str:
+    """A p-value: `0.012`, `<0.001`."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+_KINDS: dict[str, Callable[[float], str]] = {
+    "percent": percent,
+    "points": points,
+    "share": share,
+    "count": count,
+    "ratio": ratio,
+    "number": number,
+    "seconds": seconds,
+    "duration": duration,
+    "probability": probability,
+}
+
+
+def write(kind: str, value: object) -> str:
+    """`value` as text of that kind; `–` for a missing one, `not reached` for an infinite time.
+
+    `kind` is one of percent, points, share, count, ratio, number, seconds, duration,
+    probability, text.
+    """
+    if kind == "text" or isinstance(value, str):
+        return "" if value is None or value != value else str(value)  # noqa: PLR0124
+    if value is None or math.isnan(float(value)):  # type: ignore[arg-type]
+        return NOTHING
+    value = float(value)  # type: ignore[arg-type]
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return _KINDS[kind](value)
+
+
+def interval(kind: str, estimate: float, low: float, high: float) -> str:
+    """`98.12 % [98.02, 98.21]`; without bounds the estimate alone; one bound as `≥` or `≤`."""
+    middle = write(kind, estimate)
+    bounds = [math.isfinite(low), math.isfinite(high)]
+    if all(bounds):
+        return f"{middle} [{_bare(kind, low)}, {_bare(kind, high)}]"
+    if not math.isfinite(estimate) and any(bounds):
+        return f"≥ {write(kind, low)}" if bounds[0] else f"≤ {write(kind, high)}"
+    return middle
+
+
+def _bare(kind: str, value: float) -> str:
+    """The number without its unit, for the second and third numbers of an interval."""
+    return write(kind, value).removesuffix(" %").removesuffix(" s").removesuffix("×")
+
+
+def listed(items: Iterable[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    words = list(items)
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def shortened(items: Sequence[str], limit: int = 6) -> str:
+    """`listed`, with `and 12 more` in place of what exceeds `limit`."""
+    if len(items) <= limit:
+        return listed(items)
+    return f"{', '.join(items[:limit])} and {len(items) - limit} more"
+
+
+def plural(n: int, noun: str, nouns: str = "") -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital first letter and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
