@@ -19,6 +19,7 @@ from scipy import stats
 from analysis.resampling import FloatArray, bootstrap_t, draw_counts, standardize, student_quantile
 from headstart.errors import InputError
 
+ALL_EQUAL = "all values are equal"
 METHODS = ("auto", "student", "bootstrap-t")
 FEWEST_TO_RESAMPLE = 5  # below, bootstrap-t covers .73-.82 and Student's t .92-.96
 MOST_TO_RESAMPLE = 200  # above, the two agree and the draws would only cost time
@@ -103,12 +104,11 @@ def _mean_same_n(
     low, high = mean - ends[::-1] * sd / math.sqrt(n)
     name = "bootstrap-t (auto)" if chosen == "auto" else chosen
     return [
-        Interval(float(m), float(lo), float(hi), confidence, name, n, note if s > 0 else _CONSTANT)
-        for m, lo, hi, s in zip(mean, low, high, sd, strict=True)
+        Interval(m, lo, hi, confidence, name, n, note)
+        if s > 0
+        else Interval(m, m, m, confidence, "constant", n, ALL_EQUAL)
+        for m, lo, hi, s in zip(mean.tolist(), low.tolist(), high.tolist(), sd, strict=True)
     ]
-
-
-_CONSTANT = "all values are equal"
 
 
 def _choose(n: int, method: str) -> tuple[str, str]:
@@ -186,7 +186,7 @@ def sd_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     x = np.sort(x)
     sd = float(x.std(ddof=1))
     if np.ptp(x) == 0:
-        return _noted(Interval(0.0, 0.0, 0.0, confidence, "constant", n, _CONSTANT), note)
+        return _noted(Interval(0.0, 0.0, 0.0, confidence, "constant", n, ALL_EQUAL), note)
     if n < 5:
         low, high = sd * np.sqrt(
             (n - 1) / stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], n - 1)
@@ -204,15 +204,22 @@ def sd_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(sd, low, high, confidence, "Bonett", n, note)
 
 
-def proportion_interval(n_hits: int, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson's (1927) score interval for a share, as failed trials among all; n = 0: all NaN."""
+def proportion_interval(n_hits: float, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's (1927) score interval for a share, as failed trials among all; n = 0: all NaN.
+
+    Half hits are allowed: a tie in a count of wins is half a win.
+    """
     _check(confidence)
     if not 0 <= n_hits <= n:
         raise InputError(f"proportion_interval: {n_hits} of {n}: hits must be between 0 and n")
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, confidence, "Wilson", 0, "no trials")
-    found = stats.binomtest(n_hits, n).proportion_ci(confidence, method="wilson")
-    return Interval(n_hits / n, float(found.low), float(found.high), confidence, "Wilson", n)
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    share = n_hits / n
+    centre = (n_hits + z**2 / 2) / (n + z**2)
+    half = z * math.sqrt(n * share * (1 - share) + z**2 / 4) / (n + z**2)
+    low, high = max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+    return Interval(share, low, high, confidence, "Wilson", n)
 
 
 def ratio_interval(
