@@ -1,0 +1,79 @@
+"""A trial's data as tensors that lie on the device for its whole life.
+
+In: a data set and its split. Out: `Part`s: uint8 images (or, after a frozen prefix, features) and
+labels, indexed a batch at a time where they lie. A small network spends more time in a loader than
+in its own arithmetic, so there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.base import Dataset
+from datasets.split import Split
+
+
+@dataclass(frozen=True)
+class Part:
+    """Training, validation or test part of a data set, on the device.
+
+    Attributes:
+        inputs: uint8 (N, C, H, W) images, or float features of a frozen prefix.
+        labels: int64 (N,).
+        indices: int64 (N,), the images' places in the data set.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Parts:
+    train: Part
+    validation: Part
+    test: Part
+
+
+def place_parts(dataset: Dataset, split: Split, device: torch.device) -> Parts:
+    """Copy the images of each part to the device, in the order in which the split drew them."""
+
+    def place(indices: np.ndarray) -> Part:
+        images = torch.from_numpy(np.ascontiguousarray(dataset.images[indices]))
+        labels = torch.from_numpy(np.ascontiguousarray(dataset.labels[indices]))
+        return Part(images.to(device), labels.to(device), indices)
+
+    return Parts(place(split.train), place(split.validation), place(split.test))
+
+
+class Normalise:
+    """uint8 images → float32 with each channel's mean taken off and divided by its deviation.
+
+    Args:
+        mean: of each channel, in 0..1.
+        std: of each channel, in 0..1.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device):
+        means = torch.tensor(mean, dtype=torch.float64, device=device)
+        stds = torch.tensor(std, dtype=torch.float64, device=device)
+        self.scale = (1 / (255 * stds)).float().view(1, -1, 1, 1)
+        self.shift = (-means / stds).float().view(1, -1, 1, 1)
+        self.mean = means.float().view(1, -1, 1, 1)
+        self.std = stds.float().view(1, -1, 1, 1)
+
+    def images(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) in 0..255 → float32 of the same shape."""
+        return images.float().mul_(self.scale).add_(self.shift)
+
+    def unit_images(self, images: Tensor) -> Tensor:
+        """float32 (N, C, H, W) in 0..1 (after augmentation) → normalised."""
+        return images.sub(self.mean).div_(self.std)

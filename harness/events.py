@@ -1,0 +1,54 @@
+"""What a running trial tells its engine; plain data that crosses processes and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker took the trial up."""
+
+    trial_id: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A trial moved on: sent at every evaluation."""
+
+    trial_id: str
+    step: int
+    n_steps: int
+    val_accuracy: float
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial ended (`done` or `diverged`); `row` is its `trial.json`, written but not moved up."""
+
+    trial_id: str
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A trial saved its state and stopped, because it was asked to."""
+
+    trial_id: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A trial raised an error; `retry` where another attempt may go better."""
+
+    trial_id: str
+    error: str
+    retry: bool
+    fatal: bool = False  # the whole sweep must stop (a full disk)
+
+
+Event = Started | Progress | Ended | Stopped | Failed

@@ -1,0 +1,172 @@
+"""One command at a time in a run folder (for each shard), without file locks.
+
+The lock is a file that is linked into place, which is atomic on local and network file systems.
+It names its host, process and generation, and is rewritten every few seconds. A lock of a dead
+process of this machine is recognised at once; of another machine by a heartbeat that has stopped,
+judged by the file system's own clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import LockedError
+from headstart.files import write_json
+
+HEARTBEAT_S = 10.0
+STALE_AFTER_S = 90.0
+
+
+class Lock:
+    """Held from `acquire` to `release`; `lost` is set when another command took it over."""
+
+    def __init__(self, path: Path, generation: str):
+        self.path = path
+        self.generation = generation
+        self.lost = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._content = {
+            "host": socket.gethostname(),
+            "machine": _machine(),
+            "pid": os.getpid(),
+            "process_started": _process_started(os.getpid()),
+            "generation": generation,
+            "started_at": _now(),
+        }
+
+    def acquire(self) -> None:
+        """Take the lock, or a stale one's place.
+
+        Raises:
+            LockedError: another command holds it; the message names its host and process.
+        """
+        for _ in range(5):
+            if self._link():
+                self._thread = threading.Thread(target=self._beat, daemon=True)
+                self._thread.start()
+                return
+            holder = _read(self.path)
+            if holder is None:
+                continue  # released between the two looks
+            if not self._is_stale(holder):
+                raise LockedError(
+                    f"{self.path.parent}: another command works in this run folder (process "
+                    f"{holder.get('pid')} on {holder.get('host')}, since "
+                    f"{holder.get('started_at')}); wait for it or stop it"
+                )
+            self._remove_stale(holder)
+        raise LockedError(f"{self.path}: other commands are taking this run folder right now")
+
+    def release(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        holder = _read(self.path)
+        if holder is not None and holder.get("generation") == self.generation:
+            with suppress(FileNotFoundError):
+                self.path.unlink()
+
+    def _link(self) -> bool:
+        mine = self.path.with_name(f"{self.path.name}.{self.generation}.tmp")
+        write_json(mine, {**self._content, "heartbeat_at": _now()})
+        try:
+            os.link(mine, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            mine.unlink(missing_ok=True)
+        return True
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            holder = _read(self.path)
+            if holder is None or holder.get("generation") != self.generation:
+                self.lost.set()
+                return
+            with suppress(OSError):  # a full disk must not end the run from this thread
+                write_json(self.path, {**self._content, "heartbeat_at": _now()})
+
+    def _is_stale(self, holder: dict[str, Any]) -> bool:
+        if holder.get("machine") == self._content["machine"]:
+            started = _process_started(int(holder.get("pid", 0)))
+            return started is None or started != holder.get("process_started")
+        return _age_s(self.path) > STALE_AFTER_S
+
+    def _remove_stale(self, seen: dict[str, Any]) -> None:
+        """Move the stale lock away; put back a lock that somebody renewed in between."""
+        aside = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex[:8]}.stale")
+        with suppress(FileNotFoundError):
+            os.rename(self.path, aside)
+            moved = _read(aside)
+            if moved is not None and moved.get("generation") != seen.get("generation"):
+                with suppress(FileExistsError):
+                    os.link(aside, self.path)
+            aside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _machine() -> str:
+    """Names the place where process ids mean the same: this boot and process namespace."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    return f"{socket.gethostname()} {uuid.getnode()}"
+
+
+def _process_started(pid: int) -> str | None:
+    """When a process of this machine began, in clock ticks since boot; None for a dead one.
+
+    With the process id it names a process for good: ids are used again, start times are not.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        if Path("/proc/self/stat").exists():
+            return None
+        return _alive_without_proc(pid)
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _alive_without_proc(pid: int) -> str | None:
+    """macOS and others without /proc: alive or not is all that can be told."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "alive"
+
+
+def _age_s(path: Path) -> float:
+    """Seconds since a file changed, by the clock of the file system that it lies on."""
+    probe = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.probe")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

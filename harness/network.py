@@ -1,0 +1,136 @@
+"""A trial's network: built from its seeds, given its first weights, frozen as the arm says.
+
+In: a `TrialSpec`. Out: `Prepared`: the network on the device, optimizer groups, and a report of
+what was loaded, what is new and what was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import models
+from harness.arrays import Normalise
+from harness.plan import TrialSpec
+from harness.settings import Train
+from harness.store import read_json
+from headstart.errors import ModelError
+from models import finetune
+from models.build import build_model
+from models.weights import load_into, read_weights
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network that is ready to train.
+
+    Attributes:
+        network: on the device.
+        normalise: from uint8 images to what the network takes.
+        parameter_groups: one optimizer group for each layer group that ever trains, input first.
+        before_epoch: unfreezes what a gradual schedule has due; else does nothing.
+        n_parameters: of the whole network.
+        n_trainable: of them, those that train (at the end, where unfreezing is gradual).
+        load_report: names of tensors `loaded`, `new`, `left_out`; where they came from.
+    """
+
+    network: nn.Module
+    normalise: Normalise
+    parameter_groups: list[dict[str, Any]]
+    before_epoch: Callable[[int], None]
+    n_parameters: int
+    n_trainable: int
+    load_report: dict[str, Any]
+
+
+def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prepared:
+    """Build, load and freeze; `trials` is the folder where the parent trial's weights lie.
+
+    Raises:
+        ModelError: weights that do not fit, a layer group that does not exist.
+    """
+    condition = spec.condition
+    choice = condition.model
+    n_classes = len(spec.data.class_names)
+    network = build_model(
+        choice.name,
+        n_classes=n_classes,
+        image_size=spec.data.image_size,
+        channels=spec.data.channels,
+        init_seed=spec.streams["init"],
+        head_seed=spec.streams["head"],
+        options=choice.options,
+    )
+    example = torch.zeros(2, spec.data.channels, *spec.data.image_size)
+    groups = finetune.layer_groups(network, example)
+    report = _load_start(spec, network, groups, trials)
+    network.to(device)
+    schedule = finetune.unfreezing(condition.fine_tune, groups, condition.train.epochs)
+    info = models.model_info(choice.name, choice.options)
+
+    def before_epoch(epoch: int) -> None:
+        finetune.freeze(network, groups, schedule.trainable_at(epoch))
+
+    before_epoch(condition.train.epochs - 1)
+    parameter_groups = _parameter_groups(network, groups, condition.train)
+    n_trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    before_epoch(0)
+    return Prepared(
+        network=network,
+        normalise=Normalise(info.mean, info.std, device),
+        parameter_groups=parameter_groups,
+        before_epoch=before_epoch,
+        n_parameters=sum(p.numel() for p in network.parameters()),
+        n_trainable=n_trainable,
+        load_report=report,
+    )
+
+
+def _load_start(
+    spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...], trials: Path
+) -> dict[str, Any]:
+    start = spec.condition.start
+    if start.kind == "random":
+        return {"from": "random initialisation"}
+    if start.kind == "imagenet":
+        raise ModelError("imagenet: not supported yet")
+    if spec.parent is not None:
+        path = trials / spec.parent / "model.safetensors"
+        same = _classes_of(trials / spec.parent) == list(spec.data.class_names)
+    else:
+        assert spec.start_file is not None
+        path = spec.start_file
+        same = _classes_of(path.parent) == list(spec.data.class_names)
+    head = spec.condition.head
+    if head == "auto":
+        head = "keep" if same else "new"
+    try:
+        loaded = load_into(network, read_weights(path), head=head, groups=groups)
+    except FileNotFoundError as err:
+        raise ModelError(f"{path}: the weights to start from are not there") from err
+    return {"from": spec.parent or str(path), "head": head, **asdict(loaded)}
+
+
+def _classes_of(trial: Path) -> list[str] | None:
+    return read_json(trial / "trial.json", {}).get("class_names")
+
+
+def _parameter_groups(
+    network: nn.Module, groups: tuple[finetune.LayerGroup, ...], train: Train
+) -> list[dict[str, Any]]:
+    """Trainable parameters by layer group; each group nearer the input learns slower by decay."""
+    parameters = dict(network.named_parameters())
+    made: list[dict[str, Any]] = []
+    for position, group in enumerate(groups):
+        mine = [parameters[n] for n in group.parameters if parameters[n].requires_grad]
+        if mine:
+            depth = len(groups) - 1 - position
+            made.append({"params": mine, "lr": train.learning_rate * train.layer_decay**depth})
+    if train.layer_decay == 1.0:  # one group: one fused kernel instead of several
+        return [{"params": [p for group in made for p in group["params"]]}]
+    return made

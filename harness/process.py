@@ -1,0 +1,42 @@
+"""What a process must be set to before a trial runs in it: threads, determinism, Accelerate.
+
+These are settings of the whole process, so they are made here, by the worker that owns the
+process, and for every trial anew: a worker runs many trials, and they may ask for different ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
+
+from harness.settings import Train
+from headstart.errors import InputError
+
+
+def set_up_process(settings: Train) -> None:
+    """Threads, deterministic kernels and matrix precision as the trial's settings ask."""
+    torch.set_num_threads(settings.threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    allow_tf32 = settings.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = allow_tf32
+    torch.backends.cudnn.allow_tf32 = allow_tf32
+
+
+def make_accelerator(precision: str, device: str) -> Accelerator:
+    """An Accelerator of this process; its predecessor's state is dropped first.
+
+    Accelerate keeps one state a process and refuses another precision, but a worker that is used
+    again may well run a bf16 trial after a float32 one.
+
+    Raises:
+        InputError: a GPU is asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("resources.gpus: a GPU is asked for, and PyTorch sees none here")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
+    GradientState._reset_state()
+    mixed = "bf16" if precision == "bf16" else "no"
+    return Accelerator(cpu=device == "cpu", mixed_precision=mixed)

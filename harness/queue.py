@@ -1,0 +1,154 @@
+"""Which trials may start, and what became of them: the part of an engine that is not where.
+
+In: a plan, and the rows of what is finished. An engine asks for ready units, runs them anywhere
+and hands back their events; the queue moves finished trials into the run folder, gives failed ones
+another attempt, and gives up on what descends from a trial that cannot be had. `run_local` and
+`run_ray` therefore cannot differ in anything but the place where a unit runs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from harness.events import Ended, Event, Failed, Stopped
+from harness.plan import Plan, TrialSpec
+from harness.store import RunFolder, TrialFolder
+from headstart.errors import StorageError
+
+Unit = tuple[TrialSpec, ...]
+
+
+class Queue:
+    """The state of one run of a plan.
+
+    Args:
+        plan: the trials.
+        folder: held by this command.
+        rows: of trials that are finished already.
+        failed_row: makes the row of a trial that could not finish, from it and the error.
+        listen: told every event, after it took effect.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        rows: Mapping[str, Mapping[str, Any]],
+        failed_row: Callable[[TrialSpec, str], Mapping[str, Any]],
+        listen: Callable[[Event], None] = lambda event: None,
+    ):
+        self.plan = plan
+        self.folder = folder
+        self.rows = dict(rows)
+        self.failed_row = failed_row
+        self.listen = listen
+        self.max_failures = plan.sweep.resources.max_failures
+        self.failures: dict[str, int] = {}
+        self.failed: dict[str, str] = {}
+        self.running: set[str] = set()
+        self.stopping = False
+        self._adopt()
+        self._waiting: dict[str, list[TrialSpec]] = {}
+        self._ready: deque[TrialSpec] = deque()
+        for trial in plan.trials:
+            if trial.id not in self.rows:
+                self._enqueue(trial)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing runs and nothing is left to start."""
+        return not self.running and (self.stopping or not (self._ready or self._waiting))
+
+    @property
+    def n_left(self) -> int:
+        return len(self.plan.trials) - len(self.rows) - len(self.failed)
+
+    def next_unit(self) -> Unit | None:
+        """Trials for one worker to run in one go; None while nothing is ready."""
+        if self.stopping or not self._ready:
+            return None
+        size = self.plan.sweep.resources.pack
+        unit = [self._ready.popleft()]
+        while self._ready and len(unit) < size and self._belongs(unit[0], self._ready[0]):
+            unit.append(self._ready.popleft())
+        self.running.update(trial.id for trial in unit)
+        return tuple(unit)
+
+    def folders(self, unit: Iterable[TrialSpec]) -> dict[str, TrialFolder]:
+        return {trial.id: self.folder.trial_folder(trial.id) for trial in unit}
+
+    def take(self, event: Event) -> None:
+        """Let an event of a worker take effect.
+
+        Raises:
+            StorageError: the worker met a full disk; the run must end.
+        """
+        if isinstance(event, Ended):
+            self._end(event)
+        elif isinstance(event, Stopped):
+            self.running.discard(event.trial_id)
+        elif isinstance(event, Failed):
+            if event.fatal:
+                raise StorageError(event.error)
+            self.running.discard(event.trial_id)
+            self._fail(self.plan.by_id[event.trial_id], event.error, event.retry)
+        self.listen(event)
+
+    def crashed(self, unit: Iterable[TrialSpec], error: str) -> None:
+        """A worker died: the trial it was at has failed once, those behind it have not begun."""
+        left = [trial for trial in unit if trial.id in self.running]
+        for position, trial in enumerate(left):
+            self.running.discard(trial.id)
+            if position == 0:
+                self._fail(trial, error, retry=True)
+                self.listen(Failed(trial.id, error, retry=trial.id not in self.failed))
+            else:
+                self._ready.appendleft(trial)
+
+    def unit_over(self, unit: Iterable[TrialSpec]) -> None:
+        """A worker is through with a unit; what it did not begin (it was stopped) stays left."""
+        self.running.difference_update(trial.id for trial in unit)
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self.stopping = True
+
+    def _adopt(self) -> None:
+        unfinished = [trial.id for trial in self.plan.trials if trial.id not in self.rows]
+        self.rows.update(self.folder.adopt(unfinished))
+
+    def _enqueue(self, trial: TrialSpec) -> None:
+        if trial.parent is None or self.rows.get(trial.parent, {}).get("status") == "done":
+            self._ready.append(trial)
+        elif trial.parent in self.rows:
+            self._give_up(trial, f"the trial it starts from ({trial.parent}) diverged")
+        else:
+            self._waiting.setdefault(trial.parent, []).append(trial)
+
+    def _end(self, event: Ended) -> None:
+        self.folder.publish(event.trial_id, event.row)
+        self.running.discard(event.trial_id)
+        self.rows[event.trial_id] = dict(event.row)
+        for child in self._waiting.pop(event.trial_id, []):
+            self._enqueue(child)
+
+    def _fail(self, trial: TrialSpec, error: str, retry: bool) -> None:
+        n_failures = self.failures[trial.id] = self.failures.get(trial.id, 0) + 1
+        if retry and n_failures <= self.max_failures and not self.stopping:
+            self._ready.appendleft(trial)
+        else:
+            self._give_up(trial, error)
+
+    def _give_up(self, trial: TrialSpec, error: str) -> None:
+        self.failed[trial.id] = error
+        self.folder.fail(trial.id, self.failed_row(trial, error))
+        for child in self._waiting.pop(trial.id, []):
+            last_line = error.strip().splitlines()[-1]
+            self._give_up(child, f"the trial it starts from ({trial.id}) failed: {last_line}")
+
+    @staticmethod
+    def _belongs(first: TrialSpec, other: TrialSpec) -> bool:
+        """A pack holds seeds of one condition, so that they can be fused into one program."""
+        return (first.stage, first.arm) == (other.stage, other.arm)

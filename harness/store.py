@@ -1,0 +1,368 @@
+"""The only reader and writer of a run folder.
+
+Every file is written under a temporary name, flushed and renamed, and a trial's `trial.json` comes
+last: its presence means that the trial ended. Workers never write there. A worker writes below
+`trials/ID/state/GENERATION/`, where the generation belongs to the command that started it; only
+the command itself moves a finished trial's files up (`publish`). So a worker that outlives a killed
+command goes on writing where nobody looks: the next command, of another generation, first adopts
+the last complete state of each unfinished trial by renaming it into its own generation.
+
+No file locks and no appends are used, since network file systems honour neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.lock import Lock
+from harness.rows import relabelled
+from headstart.errors import RunFolderError, StorageError
+from headstart.files import atomic_path, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from harness.plan import Plan, TrialSpec
+
+FINAL = ("done", "diverged")  # `failed` runs again
+LAG_S = 30.0  # how long a file that another node wrote may take to be seen here
+
+# Column → Arrow type; the order is the order in the tables.
+TRIAL_COLUMNS = {
+    "trial_id": "string", "sweep": "string", "stage": "string", "arm": "string", "seed": "int64",
+    "status": "string", "error": "string", "model": "string", "dataset": "string",
+    "dataset_fingerprint": "string", "stand_in_for": "string", "initialize": "string",
+    "parent_id": "string", "fine_tune": "string", "grid": "string", "n_parameters": "int64",
+    "n_trainable": "int64", "n_classes": "int64", "n_train": "int64", "n_validation": "int64",
+    "n_test": "int64", "learning_rate": "double", "batch_size": "int64", "epochs": "int64",
+    "steps": "int64", "best_step": "int64", "best_val_accuracy": "double",
+    "final_val_accuracy": "double", "test_accuracy": "double", "test_loss": "double",
+    "train_time_s": "double", "eval_time_s": "double", "setup_time_s": "double",
+    "state_time_s": "double", "images_per_s": "double", "device": "string", "host": "string",
+    "n_workers": "int64", "ran_as": "string", "attempts": "int64", "finished_at": "string",
+}  # fmt: skip
+CURVE_COLUMNS = {
+    "trial_id": "string", "arm": "string", "seed": "int64", "step": "int64", "epoch": "double",
+    "samples": "int64", "train_time_s": "double", "learning_rate": "double",
+    "train_loss": "double", "val_loss": "double", "val_accuracy": "double",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """Where one worker of one generation writes one trial; picklable, sent to workers."""
+
+    path: Path  # trials/ID
+    generation: str
+    earlier_attempts: int = 0
+
+    @property
+    def work(self) -> Path:
+        return self.path / "state" / self.generation
+
+    @property
+    def result(self) -> Path:
+        return self.work / "result"
+
+    def begin(self) -> int:
+        """Count this start; returns the number of starts so far, this one included."""
+        attempts = self.path / "state" / "attempts"
+        attempts.mkdir(parents=True, exist_ok=True)
+        self.result.mkdir(parents=True, exist_ok=True)
+        (attempts / uuid.uuid4().hex).touch()
+        return self.earlier_attempts + len(os.listdir(attempts))
+
+    def state_file(self) -> Path | None:
+        """The latest complete mid-trial state of this generation, adopted ones included."""
+        return _latest_state(self.work)
+
+    def new_state(self, step: int) -> Path:
+        """Where to write (atomically) the state reached at `step`."""
+        return self.work / f"state-{step:012d}.pt"
+
+    def drop_states_before(self, step: int) -> None:
+        for path in self.work.glob("state-*.pt"):
+            if _step_of(path) < step:
+                path.unlink(missing_ok=True)
+
+
+class RunFolder:
+    """One command's hold on a run folder: its lock, its generation, and all reading and writing."""
+
+    def __init__(self, path: Path, shard: tuple[int, int] = (1, 1)):
+        self.path = Path(path)
+        self.generation = uuid.uuid4().hex[:12]
+        self.lock = Lock(self.path / f".lock-{shard[0]}-of-{shard[1]}.json", self.generation)
+
+    def __enter__(self) -> RunFolder:
+        check_run_folder(self.path, must_exist=False)
+        try:
+            (self.path / "trials").mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise RunFolderError(f"{self.path}: cannot be made: {err.strerror}") from err
+        self.lock.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+    # -- before a run ----------------------------------------------------------------------
+
+    def begin(self, sweep_yaml: str, provenance: Mapping[str, Any], plan: Any) -> None:
+        """Write what the folder is about: the resolved sweep, where it runs, the plan."""
+        with atomic_path(self.path / "sweep.yaml") as path:
+            path.write_text(sweep_yaml, encoding="utf-8")
+        history = read_json(self.path / "provenance.json", {}).get("commands", [])
+        commands = [*history[-99:], {k: provenance[k] for k in ("command", "started_at", "host")}]
+        write_json(self.path / "provenance.json", {**provenance, "commands": commands})
+        write_json(
+            self.path / "plan.json",
+            {
+                "sweep": plan.sweep.name,
+                "trials": [
+                    {"id": t.id, "stage": t.stage, "arm": t.arm, "seed": t.seed,
+                     "parent": t.parent}
+                    for t in plan.trials
+                ],
+            },
+        )  # fmt: skip
+
+    def finished(self, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Rows of the trials among these that need not run again, by id."""
+        rows = {}
+        for trial_id in trial_ids:
+            row = read_json(self.path / "trials" / trial_id / "trial.json", None)
+            if row is not None and row.get("status") in FINAL:
+                rows[trial_id] = row
+        return rows
+
+    def adopt(self, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Take over what earlier commands left of these unfinished trials.
+
+        The latest complete state moves into this generation. A trial that ended, but whose
+        command died before moving its files up, is published. Returns the rows of those.
+        """
+        published = {}
+        for trial_id in trial_ids:
+            state = self.path / "trials" / trial_id / "state"
+            if not state.is_dir():
+                continue
+            others = [d for d in state.iterdir() if d.is_dir() and d.name != "attempts"]
+            others = [d for d in others if d.name != self.generation]
+            for other in others:
+                row = read_json(other / "result" / "trial.json", None)
+                if row is not None and row.get("status") in FINAL:
+                    self._move_up(trial_id, other / "result", row["files"])
+                    published[trial_id] = row
+                    break
+            else:
+                self._adopt_state(state, others)
+            for other in others:
+                shutil.rmtree(other, ignore_errors=True)
+        return published
+
+    def _adopt_state(self, state: Path, others: Sequence[Path]) -> None:
+        """Rename the folder that got furthest; its writer, if it lives, loses its way there."""
+        found = [path for path in map(_latest_state, others) if path is not None]
+        if found:
+            with suppress(FileNotFoundError):  # an orphan replaced it just now: start anew
+                os.rename(max(found, key=_step_of).parent, state / self.generation)
+
+    # -- while trials run ------------------------------------------------------------------
+
+    def trial_folder(self, trial_id: str) -> TrialFolder:
+        path = self.path / "trials" / trial_id
+        failed = read_json(path / "trial.json", {})
+        return TrialFolder(path, self.generation, 0 if not failed else int(failed["attempts"]))
+
+    def take_from(self, other: Path, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Copy the finished trials among these from another run folder; returns their rows."""
+        check_run_folder(other)
+        taken = {}
+        for trial_id in trial_ids:
+            source = other / "trials" / trial_id
+            row = read_json(source / "trial.json", None)
+            if row is not None and row.get("status") in FINAL:
+                target = self.path / "trials" / trial_id
+                for name in [name for name in row["files"] if name != "trial.json"] + [
+                    "trial.json"
+                ]:
+                    (target / name).parent.mkdir(parents=True, exist_ok=True)
+                    with atomic_path(target / name) as path:
+                        shutil.copyfile(source / name, path)
+                taken[trial_id] = row
+        return taken
+
+    def publish(self, trial_id: str, row: Mapping[str, Any]) -> None:
+        """Move a finished trial's files up; from here on the trial counts as ended."""
+        result = self.path / "trials" / trial_id / "state" / self.generation / "result"
+        self._move_up(trial_id, result, row["files"])
+
+    def _move_up(self, trial_id: str, result: Path, files: Sequence[str]) -> None:
+        folder = self.path / "trials" / trial_id
+        for name in [name for name in files if name != "trial.json"] + ["trial.json"]:
+            (folder / name).parent.mkdir(exist_ok=True)
+            _replace_when_seen(result / name, folder / name)
+        shutil.rmtree(folder / "state", ignore_errors=True)
+
+    def fail(self, trial_id: str, row: Mapping[str, Any]) -> None:
+        """Record a trial that could not finish; its last state stays for the next command."""
+        folder = self.path / "trials" / trial_id
+        folder.mkdir(parents=True, exist_ok=True)
+        attempts = folder / "state" / "attempts"
+        n_attempts = len(os.listdir(attempts)) if attempts.is_dir() else 0
+        earlier = read_json(folder / "trial.json", {}).get("attempts", 0)
+        write_json(folder / "trial.json", {**row, "attempts": earlier + n_attempts})
+        shutil.rmtree(attempts, ignore_errors=True)
+
+    # -- tables ----------------------------------------------------------------------------
+
+    def write_tables(self, plan: Plan) -> Counter[str]:
+        """Merge the records of the plan's trials into `trials.parquet` and `curves.parquet`.
+
+        Rows carry the names that the present plan gives them (an arm may have been renamed).
+        Returns how many trials have which status.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows, curves = [], []
+        for spec in plan.trials:
+            folder = self.path / "trials" / spec.id
+            row = read_json(folder / "trial.json", None)
+            if row is None:
+                continue
+            rows.append(relabelled(row, spec, plan.sweep.name))
+            if (folder / "curve.parquet").is_file():
+                curve = pq.read_table(folder / "curve.parquet", schema=_schema(CURVE_COLUMNS))
+                curves.append(_named(curve, spec))
+        trials = pa.Table.from_pylist(rows, schema=_schema(TRIAL_COLUMNS))
+        curve = pa.concat_tables(curves) if curves else _schema(CURVE_COLUMNS).empty_table()
+        for table, name in ((trials, "trials.parquet"), (curve, "curves.parquet")):
+            with atomic_path(self.path / name) as path:
+                pq.write_table(table, path)
+        return Counter(str(row["status"]) for row in rows)
+
+    def statuses(self, plan: Plan) -> Counter[str]:
+        """How many of the plan's trials have which status; trials without a record count not."""
+        rows = (read_json(self.path / "trials" / t.id / "trial.json", None) for t in plan.trials)
+        return Counter(str(row["status"]) for row in rows if row is not None)
+
+    def write_images(self, fingerprint: str, arrays: Mapping[str, Any]) -> None:
+        """Keep a data set's test images beside the records, for galleries of mistakes."""
+        import numpy as np
+
+        folder = self.path / "images"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{fingerprint}.npz"
+        if not path.exists():
+            with atomic_path(path) as temporary, open(temporary, "wb") as file:
+                np.savez_compressed(file, **arrays)
+
+
+def _named(curve: pa.Table, spec: TrialSpec) -> pa.Table:
+    import pyarrow as pa
+
+    for position, (name, value) in enumerate((("arm", spec.arm), ("seed", spec.seed)), start=1):
+        field = pa.field(name, curve.schema.field(name).type)
+        column = pa.array([value] * len(curve), type=field.type)
+        curve = curve.set_column(position, field, column)
+    return curve
+
+
+def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one trial's evaluations (`CURVE_COLUMNS`) as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema(CURVE_COLUMNS)), temporary)
+
+
+def check_run_folder(path: Path, must_exist: bool = True) -> None:
+    """Refuse a path that is no run folder, so that nobody's other files are written among.
+
+    Raises:
+        RunFolderError: a file, a folder with other content, or (`must_exist`) no run folder.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path}: is a file; a run folder is expected")
+    is_run = (path / "sweep.yaml").is_file() or (path / "trials").is_dir()
+    if must_exist and not is_run:
+        raise RunFolderError(f"{path}: is no run folder (no sweep.yaml there)")
+    if not must_exist and path.is_dir() and not is_run:
+        other = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+        if other:
+            raise RunFolderError(
+                f"{path}: holds other things ({', '.join(sorted(other)[:3])}) and is no run "
+                "folder; give an empty or new folder as --out"
+            )
+
+
+def finished_rows(path: Path) -> list[dict[str, Any]]:
+    """All rows of a run folder, failed ones included, read from the trials themselves.
+
+    Raises:
+        RunFolderError: `path` is no run folder.
+    """
+    check_run_folder(path)
+    rows = (
+        read_json(folder / "trial.json", None)
+        for folder in sorted((path / "trials").iterdir())
+        if folder.is_dir()
+    )
+    return [row for row in rows if row is not None]
+
+
+def read_json(path: Path, default: Any) -> Any:
+    """The file's content, or `default` where there is no such file.
+
+    Raises:
+        RunFolderError: the file is there and is not JSON: it was damaged by something else.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return default
+    except (ValueError, OSError) as err:
+        raise RunFolderError(f"{path}: cannot be read ({err}); remove it to run it again") from err
+
+
+def _schema(columns: Mapping[str, str]) -> pa.Schema:
+    import pyarrow as pa
+
+    types = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64()}
+    return pa.schema([(name, types[kind]) for name, kind in columns.items()])
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("state-"))
+
+
+def _latest_state(folder: Path) -> Path | None:
+    return max(folder.glob("state-*.pt"), key=_step_of, default=None)
+
+
+def _replace_when_seen(source: Path, target: Path) -> None:
+    """`os.replace` that waits for a file which another node wrote a moment ago."""
+    deadline = time.monotonic() + LAG_S
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except FileNotFoundError as err:
+            if time.monotonic() > deadline:
+                raise StorageError(
+                    f"{source}: was written by a worker and is not seen here"
+                ) from err
+            time.sleep(0.2)

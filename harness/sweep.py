@@ -1,0 +1,226 @@
+"""`python -m harness.sweep SWEEP.yaml`: run a sweep, from its file to its report.
+
+Thin: reads the file (`spec`), plans (`plan`), runs what is missing (`run_ray` or `run_local`),
+writes the tables (`store`) and calls the analysis as its last step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from harness import provenance
+from harness.dry_run import describe_plan
+from harness.plan import DataCatalogue, Plan, make_plan
+from harness.progress import ProgressView
+from harness.queue import Queue
+from harness.rows import failed_row
+from harness.run_local import run_local
+from harness.spec import load_sweep, resolved_yaml
+from harness.store import RunFolder
+from harness.worker import StopFile, WorkerSettings
+from headstart.cli import run_command
+from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, InputError, LockedError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, parsed and checked."""
+
+    sweep: Path
+    profile: str | None
+    assignments: tuple[str, ...]
+    out: Path | None
+    data: Path | None
+    engine: str
+    dry_run: bool
+    shard: tuple[int, int]
+    reuse: tuple[Path, ...]
+    only: str | None
+    report: bool
+    address: str | None
+    slots: int | None
+
+
+@dataclass
+class StopRequest:
+    """Set by a signal; the stop file tells the workers, the queue starts nothing more."""
+
+    by: str | None = None
+    actions: list[Callable[[], None]] = field(default_factory=list)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.by = signal.Signals(number).name
+        for action in self.actions:
+            action()
+
+
+def main(argv: Sequence[str]) -> int:
+    options = parse(argv)
+    sweep = load_sweep(options.sweep, options.profile, options.assignments)
+    out = options.out or Path("runs") / sweep.name
+    catalogue = DataCatalogue(options.data)
+    plan = make_plan(sweep, catalogue)
+    if options.dry_run:
+        for line in describe_plan(plan.shard(*options.shard), out):
+            print(line)
+        return EXIT_DONE
+    return _run(options, plan, out, catalogue)
+
+
+def parse(argv: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.sweep",
+        description="Run a sweep: many seeded trials of each arm, then the report. The same "
+        "command goes on from where it was stopped.",
+        epilog="Exit status: 0 all trials finished, 1 some failed, 2 wrong input, 75 stopped by a "
+        "signal (run the same command to go on).",
+    )
+    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="the question to answer")
+    parser.add_argument("--profile", metavar="NAME", help="one of the file's profiles")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="assignments",
+        help="override one key; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
+    parser.add_argument("--engine", choices=("ray", "local"), default="ray")
+    parser.add_argument("--address", metavar="HOST:PORT", help="join this running Ray cluster")
+    parser.add_argument("--slots", type=int, metavar="N", help="trials at once on this machine")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and run nothing")
+    parser.add_argument("--shard", default="1/1", metavar="K/N", help="run part K of N only")
+    parser.add_argument(
+        "--only", choices=("pretrain", "arms", "report"), help="run this part of the plan only"
+    )
+    parser.add_argument(
+        "--reuse", action="append", default=[], type=Path, metavar="DIR",
+        help="take finished trials of the same ids from another run folder",
+    )  # fmt: skip
+    parser.add_argument("--no-report", action="store_true", help="write the tables only")
+    given = parser.parse_args(argv)
+    if given.data is not None and not given.data.is_dir():
+        raise InputError(f"--data {given.data}: no such folder")
+    if given.slots is not None and given.slots < 1:
+        raise InputError(f"--slots {given.slots}: a whole number from 1 is expected")
+    if given.address and given.engine != "ray":
+        raise InputError("--address belongs to --engine ray")
+    return Options(
+        sweep=given.sweep, profile=given.profile, assignments=tuple(given.assignments),
+        out=given.out, data=given.data, engine=given.engine, dry_run=given.dry_run,
+        shard=_shard(given.shard), reuse=tuple(given.reuse), only=given.only,
+        report=not given.no_report, address=given.address, slots=given.slots,
+    )  # fmt: skip
+
+
+def _shard(text: str) -> tuple[int, int]:
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+        raise InputError(f"--shard {text}: K/N with 1 ≤ K ≤ N is expected, as in 2/8")
+    return int(k), int(n)
+
+
+def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> int:
+    request = StopRequest()
+    with _signals(request), RunFolder(out, options.shard) as folder:
+        mine = plan.shard(*options.shard)
+        if options.only == "pretrain":
+            mine = Plan(plan.sweep, tuple(t for t in mine.trials if t.stage == "pretrain"))
+        if options.only != "report":
+            _run_trials(options, plan, mine, folder, request)
+        is_whole = options.shard == (1, 1) and options.only != "pretrain"
+        statuses = folder.write_tables(plan) if is_whole else folder.statuses(mine)
+        if request.by:
+            n_ended = statuses["done"] + statuses["diverged"]
+            print(
+                f"Stopped by {request.by}: {n_ended} of {len(mine.trials)} trials have ended and "
+                "are kept. The same command goes on from here.",
+                file=sys.stderr,
+            )
+            return EXIT_STOPPED
+        if is_whole:
+            _keep_images(plan, folder, catalogue)
+            if options.report:
+                _report(out)
+    if statuses["failed"]:
+        print(f"{statuses['failed']} of {len(mine.trials)} trials failed; why: "
+              f"python -m harness.status {out}", file=sys.stderr)  # fmt: skip
+    return EXIT_FAILED if statuses["failed"] else EXIT_DONE
+
+
+def _run_trials(
+    options: Options, plan: Plan, mine: Plan, folder: RunFolder, request: StopRequest
+) -> None:
+    """Run what the folder does not have yet; returns early when a signal came."""
+    fingerprints = {t.data.choice.name: t.data.fingerprint for t in plan.trials}
+    folder.begin(resolved_yaml(plan.sweep), provenance.collect(fingerprints), plan)
+    ids = [trial.id for trial in mine.trials]
+    rows = folder.finished(ids)
+    for other in options.reuse:
+        rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
+    resources = plan.sweep.resources
+    n_slots = options.slots or max(1, provenance.available_cpus() // resources.cpus)
+    queue = Queue(mine, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
+    stop_file = StopFile(folder.path / f".control-{folder.generation}")
+    settings = WorkerSettings(
+        sweep=plan.sweep.name,
+        device="cuda" if resources.gpus > 0 else "cpu",
+        save=plan.sweep.save,
+        data_dir=options.data,
+        stop_file=stop_file.path,
+    )
+    stop_file.create()
+    request.actions += [stop_file.request, queue.stop]
+    try:
+        with ProgressView(mine, queue.rows, sys.stderr, n_slots) as view:
+            queue.listen = view.take
+
+            def tick() -> None:
+                view.tick()
+                if folder.lock.lost.is_set():
+                    raise LockedError(f"{folder.path}: another command took this run folder over")
+
+            if options.engine == "local":
+                run_local(queue, settings, n_slots, tick, resources.gpus)
+            else:
+                from harness.run_ray import run_ray
+
+                run_ray(queue, settings, n_slots * resources.cpus, tick, options.address)
+    finally:
+        stop_file.path.unlink(missing_ok=True)
+
+
+def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> None:
+    """Test images of the arms, for the report's galleries; data sets over 16 MB lose detail."""
+    from harness.gallery import test_images
+
+    for use in {t.data.fingerprint: t.data for t in plan.trials if t.stage == "arm"}.values():
+        folder.write_images(use.fingerprint, test_images(catalogue.open(use)))
+
+
+def _report(out: Path) -> None:
+    from analysis.report import write_report
+
+    result = write_report([out])
+    print(f"\n{result.answer}\n\nReport: {result.index}")
+
+
+@contextmanager
+def _signals(request: StopRequest) -> Iterator[None]:
+    before = {number: signal.signal(number, request) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,343 @@
+"""One trial from start to record: data, network, training, evaluation, test.
+
+In: a `TrialSpec`, the folder its worker writes to, and what the process gives (device, stop flag,
+clock). Out: files in that folder and a stream of events; an engine (`run_local`, `run_ray`) only
+consumes the events. No ray and no analysis here: whatever a trial needs works without them.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datasets.split import split_dataset
+from harness.arrays import Part, Parts, place_parts
+from harness.events import Ended, Event, Progress, Stopped
+from harness.network import Prepared, prepare_network
+from harness.plan import DataCatalogue, TrialSpec
+from harness.process import make_accelerator, set_up_process
+from harness.rows import identity
+from harness.settings import EarlyStopping, Save
+from harness.store import TrialFolder, write_curve
+from harness.train import Clock, Score, Trainer
+from headstart.files import atomic_path, write_json
+from models.weights import save_weights
+
+STATE_SHARE = 1 / 40  # of the time may go into saving states
+STATE_EVERY_S = 2.0  # and no two states are nearer than this
+PREDICTION_DTYPE = np.float16  # of the kept probabilities
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the process gives a trial, and what does not decide its result."""
+
+    catalogue: DataCatalogue
+    device: str = "cpu"  # or `cuda`
+    save: Save = field(default_factory=Save)
+    should_stop: Callable[[], bool] = lambda: False
+    now: Callable[[], float] = time.perf_counter
+    sweep: str = ""
+
+
+@dataclass
+class Record:
+    """What a trial has to show so far; part of its mid-trial state."""
+
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    best: Score | None = None
+    best_step: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    watched: float = math.inf  # early stopping: the value to beat, smaller is better
+    n_since: int = 0  # early stopping: evaluations since it was beaten
+    checkpoints: list[str] = field(default_factory=list)
+
+
+def run_trial(spec: TrialSpec, folder: TrialFolder, around: Surroundings) -> Iterator[Event]:
+    """Train, select by validation, score the test set once, and write the record.
+
+    Goes on from the folder's last state where there is one. Ends with one `Ended` or `Stopped`.
+
+    Raises:
+        HeadstartError: data, weights or settings that do not fit, a full disk.
+    """
+    attempts = folder.begin()
+    clock = Clock(around.now)
+    with clock.timing("setup"):
+        trial = _Trial(spec, folder, around, clock)
+    yield from trial.run()
+    if trial.stopped:
+        yield Stopped(spec.id, trial.trainer.step_count)
+    else:
+        yield Ended(spec.id, trial.finish(attempts))
+
+
+class _Trial:
+    """The parts of one running trial, so that each step of its life is a short method."""
+
+    def __init__(self, spec: TrialSpec, folder: TrialFolder, around: Surroundings, clock: Clock):
+        self.spec, self.folder, self.around, self.clock = spec, folder, around, clock
+        self.settings = spec.condition.train
+        set_up_process(self.settings)
+        accelerator = make_accelerator(self.settings.precision, around.device)
+        self.device = accelerator.device
+        dataset = around.catalogue.open(spec.data)
+        rng = np.random.default_rng(spec.streams["split"])
+        split = split_dataset(dataset, spec.data.choice.split, rng)
+        self.parts: Parts = place_parts(dataset, split, self.device)
+        self.prepared: Prepared = prepare_network(spec, folder.path.parent, self.device)
+        self.network: nn.Module = self.prepared.network
+        self.trainer = Trainer(
+            self.network,
+            self.parts.train,
+            self.settings,
+            spec.streams,
+            accelerator,
+            self.prepared.normalise,
+            self.prepared.parameter_groups,
+            self.prepared.before_epoch,
+        )
+        self.record = Record()
+        self.diverged = False
+        self.stopped = False
+        self.next_state_at = around.now() + STATE_EVERY_S
+        self._restore()
+
+    def run(self) -> Iterator[Progress]:
+        """Train until the end, an early stop, a divergence or a request to stop."""
+        if not self.record.curve:
+            yield self._evaluate()
+        while not (self.trainer.finished or self.diverged or self._stops_early()):
+            self._train()
+            if self._is_evaluation_due():
+                yield self._evaluate()
+            if self.around.should_stop():
+                self._save_state()
+                self.stopped = True
+                return
+            if self.around.now() >= self.next_state_at:
+                self._save_state()
+
+    def _train(self) -> None:
+        """Steps until an evaluation or a state is due, or a stop is asked for; on the clock."""
+        with self.clock.timing("train", self.device):
+            while True:
+                self.trainer.step()
+                if self._is_evaluation_due() or self.around.should_stop():
+                    return
+                if self.around.now() >= self.next_state_at:
+                    return
+
+    def _is_evaluation_due(self) -> bool:
+        step = self.trainer.step_count
+        if self.record.curve and self.record.curve[-1]["step"] == step:
+            return False
+        every = self.settings.evaluate_every
+        return self.trainer.finished or every.is_due(step, self.trainer.steps_per_epoch)
+
+    def _evaluate(self) -> Progress:
+        with self.clock.timing("eval", self.device):
+            score = self.trainer.evaluate(self.parts.validation)
+            learning_rate = self.trainer.learning_rate
+            train_loss = self.trainer.take_train_loss()
+            step = self.trainer.step_count
+            finite = math.isfinite(score.loss) and (step == 0 or math.isfinite(train_loss))
+            self.record.curve.append(
+                {
+                    "trial_id": self.spec.id,
+                    "arm": self.spec.arm,
+                    "seed": self.spec.seed,
+                    "step": step,
+                    "epoch": self.trainer.epoch,
+                    "samples": self.trainer.samples,
+                    "train_time_s": self.clock.seconds["train"],
+                    "learning_rate": learning_rate,
+                    "train_loss": train_loss,
+                    "val_loss": score.loss,
+                    "val_accuracy": score.accuracy,
+                }
+            )
+            if finite:
+                self._select(score, step)
+                self.trainer.after_evaluation(score)
+            else:
+                self.diverged = True
+        self._save_checkpoint(step)
+        return Progress(
+            self.spec.id, step, self.trainer.n_steps, score.accuracy, self._images_per_s()
+        )
+
+    def _select(self, score: Score, step: int) -> None:
+        """Keep the weights where validation is best: accuracy, then loss; or loss alone."""
+        record = self.record
+        if record.best is None or self._rank(score) > self._rank(record.best):
+            record.best, record.best_step = score, step
+            record.best_weights = {
+                name: value.detach().clone() for name, value in self.network.state_dict().items()
+            }
+        stopping = self.settings.early_stopping
+        if stopping is not None and step > 0:
+            value = _watched(score, stopping)
+            if value < record.watched - stopping.minimum_change:
+                record.watched, record.n_since = value, 0
+            else:
+                record.n_since += 1
+
+    def _rank(self, score: Score) -> tuple[float, ...]:
+        if self.settings.select == "val_loss":
+            return (-score.loss,)
+        return (score.accuracy, -score.loss)
+
+    def _stops_early(self) -> bool:
+        stopping = self.settings.early_stopping
+        return stopping is not None and self.record.n_since >= stopping.patience
+
+    def _images_per_s(self) -> float:
+        seconds = self.clock.seconds["train"]
+        return self.trainer.samples / seconds if seconds > 0 else 0.0
+
+    # -- states and checkpoints ------------------------------------------------------------
+
+    def _save_state(self) -> None:
+        """Write all that the rest of the trial depends on; seldom enough to cost little."""
+        started = self.around.now()
+        with self.clock.timing("state", self.device):
+            step = self.trainer.step_count
+            state = {
+                "trainer": self.trainer.state(),
+                "record": asdict(self.record),
+                "seconds": dict(self.clock.seconds),
+                "diverged": self.diverged,
+            }
+            with atomic_path(self.folder.new_state(step)) as path:
+                torch.save(state, path)
+            self.folder.drop_states_before(step)
+        cost = self.around.now() - started
+        self.next_state_at = self.around.now() + max(STATE_EVERY_S, cost / STATE_SHARE)
+
+    def _restore(self) -> None:
+        path = self.folder.state_file()
+        if path is None:
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.trainer.restore(state["trainer"])
+        record = dict(state["record"])
+        if record["best"] is not None:
+            record["best"] = Score(**record["best"])
+        self.record = Record(**record)
+        self.diverged = state["diverged"]
+        for what, seconds in state["seconds"].items():
+            self.clock.seconds[what] += seconds
+
+    def _save_checkpoint(self, step: int) -> None:
+        every = self.around.save.every
+        per_epoch = self.trainer.steps_per_epoch
+        if every is None or step == 0 or step % (every * per_epoch):
+            return
+        name = f"checkpoints/epoch-{step // per_epoch:04d}.safetensors"
+        (self.folder.result / "checkpoints").mkdir(exist_ok=True)
+        save_weights(self.network.state_dict(), self.folder.result / name)
+        self.record.checkpoints.append(name)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def finish(self, attempts: int) -> dict[str, Any]:
+        """Score the test set with the selected weights and write every file of the record."""
+        result, files = self.folder.result, list(self.record.checkpoints)
+        write_curve(result / "curve.parquet", self.record.curve)
+        files.append("curve.parquet")
+        test: Score | None = None
+        if self.around.save.last:
+            save_weights(self.network.state_dict(), result / "last.safetensors")
+            files.append("last.safetensors")
+        if not self.diverged:
+            self.network.load_state_dict(self.record.best_weights)
+            save_weights(self.network.state_dict(), result / "model.safetensors")
+            files.append("model.safetensors")
+            if len(self.parts.test):
+                with self.clock.timing("eval", self.device):
+                    test, logits = self.trainer.predict(self.parts.test)
+                _write_predictions(result / "predictions.npz", self.parts.test, logits)
+                files.append("predictions.npz")
+        row = self._row(test, attempts, files)
+        write_json(result / "trial.json", row)
+        return row
+
+    def _row(self, test: Score | None, attempts: int, files: list[str]) -> dict[str, Any]:
+        spec, settings, record, seconds = self.spec, self.settings, self.record, self.clock.seconds
+        best = record.best
+        return {
+            **identity(spec, self.around.sweep),
+            "status": "diverged" if self.diverged else "done",
+            "error": _divergence(record) if self.diverged else "",
+            "n_parameters": self.prepared.n_parameters,
+            "n_trainable": self.prepared.n_trainable,
+            "n_train": len(self.parts.train),
+            "n_validation": len(self.parts.validation),
+            "n_test": len(self.parts.test),
+            "epochs": settings.epochs,
+            "steps": self.trainer.step_count,
+            "best_step": record.best_step,
+            "best_val_accuracy": best.accuracy if best else None,
+            "final_val_accuracy": record.curve[-1]["val_accuracy"],
+            "test_accuracy": test.accuracy if test else None,
+            "test_loss": test.loss if test else None,
+            "train_time_s": seconds["train"],
+            "eval_time_s": seconds["eval"],
+            "setup_time_s": seconds["setup"],
+            "state_time_s": seconds["state"],
+            "images_per_s": self._images_per_s(),
+            "device": device_name(self.device),
+            "n_workers": 1,
+            "ran_as": "solo",
+            "attempts": attempts,
+            "class_names": list(spec.data.class_names),
+            "load_report": self.prepared.load_report,
+            "notes": list(spec.data.notes),
+            "versions": versions(),
+            "files": [*files, "trial.json"],
+        }
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def versions() -> dict[str, str]:
+    """What the numbers depend on beside the settings."""
+    from importlib.metadata import version
+
+    names = ("torch", "accelerate", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _watched(score: Score, stopping: EarlyStopping) -> float:
+    return score.loss if stopping.monitor == "val_loss" else -score.accuracy
+
+
+def _divergence(record: Record) -> str:
+    last = record.curve[-1]
+    which = "validation" if not math.isfinite(last["val_loss"]) else "training"
+    return f"the {which} loss was not finite at step {last['step']}"
+
+
+def _write_predictions(path: Path, part: Part, logits: Tensor) -> None:
+    """Every test prediction: indices, labels, predicted int64 (N,), probabilities (N, classes)."""
+    probabilities = logits.softmax(dim=1)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            indices=part.indices.astype(np.int64),
+            labels=part.labels.cpu().numpy(),
+            predicted=logits.argmax(dim=1).numpy(),
+            probabilities=probabilities.numpy().astype(PREDICTION_DTYPE),
+        )

@@ -1,0 +1,99 @@
+"""What a worker does with a unit of trials, wherever it runs: the same for both engines.
+
+In: the trials of one unit and where to write them. Out: events, errors among them: a trial that
+fails spares the rest of its unit. The stop request reaches a worker through a small file in the
+run folder, because workers may be on other machines and must not act on signals themselves.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.events import Event, Failed, Started, Stopped
+from harness.plan import DataCatalogue, TrialSpec
+from harness.settings import Save
+from harness.store import TrialFolder
+from headstart.errors import HeadstartError, InputError, StorageError
+
+POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker of a command is given; picklable."""
+
+    sweep: str
+    device: str
+    save: Save
+    data_dir: Path | None
+    stop_file: Path
+
+
+class StopFile:
+    """A file that says `run` until somebody writes `stop`; read at most every `POLL_S` seconds.
+
+    The file exists from the start and is opened at every look, so that a network file system
+    fetches its present content instead of remembering that there was none.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._next_look = 0.0
+        self._is_set = False
+
+    def create(self) -> None:
+        self.path.write_text("run")
+
+    def request(self) -> None:
+        self.path.write_text("stop")
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._is_set and now >= self._next_look:
+            self._next_look = now + POLL_S
+            try:
+                self._is_set = self.path.read_text() == "stop"
+            except OSError:
+                self._is_set = True  # the run folder is gone, or its command has ended
+        return self._is_set
+
+
+class Worker:
+    """Runs units one after another in this process; keeps its data sets open between them."""
+
+    def __init__(self, settings: WorkerSettings):
+        self.settings = settings
+        self.catalogue = DataCatalogue(settings.data_dir, allow_download=False)
+        self.should_stop = StopFile(settings.stop_file)
+
+    def run(self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]) -> Iterator[Event]:
+        """All events of the unit's trials, in their order; stops after a trial that stopped."""
+        from harness.trial import Surroundings, run_trial  # torch: 4 s, so only where trials run
+
+        around = Surroundings(
+            catalogue=self.catalogue,
+            device=self.settings.device,
+            save=self.settings.save,
+            should_stop=self.should_stop,
+            sweep=self.settings.sweep,
+        )
+        for spec in unit:
+            yield Started(spec.id)
+            try:
+                for event in run_trial(spec, folders[spec.id], around):
+                    yield event
+                    if isinstance(event, Stopped):
+                        return
+            except StorageError as err:
+                yield Failed(spec.id, str(err), retry=False, fatal=True)
+                return
+            except InputError as err:
+                yield Failed(spec.id, str(err), retry=False)
+            except HeadstartError as err:
+                yield Failed(spec.id, str(err), retry=True)
+            except Exception:  # the trial's own failure must spare the other trials
+                yield Failed(spec.id, traceback.format_exc(limit=-8), retry=True)
