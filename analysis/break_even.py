@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.intervals import Interval
-from analysis.paired_times import Bound, PairedTimes, mean_intervals_of, pair_by_seed
-from analysis.speedup import Pair, same_conditions
+from analysis.paired_times import Bound, Pair, PairedTimes, mean_intervals_of, pair_by_seed
+from analysis.speedup import same_conditions
 from analysis.times import times_to_targets
 
 Floats = NDArray[np.float64]

@@ -22,6 +22,7 @@ from analysis.intervals import Interval, mean_intervals
 from headstart.errors import InputError
 
 Floats = NDArray[np.float64]
+Pair = tuple[str, str]  # (treatment, control), names of arms
 Bound = Literal["at least", "at most"] | None
 
 NO_PAIRS = "no seed that both arms have"

@@ -15,10 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import Interval
-from analysis.paired_times import Bound, PairedTimes, mean_intervals_of, pair_by_seed
+from analysis.paired_times import Bound, Pair, PairedTimes, mean_intervals_of, pair_by_seed
 from analysis.times import times_to_targets
-
-Pair = tuple[str, str]  # (treatment, control), names of arms
 
 CONDITIONS = ("device", "n_workers", "ran_as")
 
