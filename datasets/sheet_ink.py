@@ -1,0 +1,135 @@
+"""A photograph of a sheet → how dark the ink is at each pixel, whatever the light.
+
+In: a photograph, uint8 (H, W, 3), BGR. Out: `Ink`: darkness relative to the paper around each
+pixel at a working size that is the same for every photograph, and which pixels are stroke. Light
+is divided out, printed lines are taken off, and nothing is assumed about the pen: thresholds come
+from the noise of the paper and from the darkest strokes of the photograph itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from datasets.sheet_lines import printed_lines
+
+WORKING_SIDE = 1600  # pixels of the longer side; all other lengths here are at this scale
+_CLOSING = 81  # wider than any stroke, narrower than any shadow that matters
+_LEAST_DARKNESS = 0.05  # paper grain, creases and JPEG blocks stay below
+_BLOCK = 48  # pixels: noise is measured in squares of this side
+_EDGE = 3  # pixels: what comes this close to the photograph's edge leaves the photograph
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What is written, at working size.
+
+    `darkness` float32 (H, W): 0 paper, 1 black; share of the light that the ink takes.
+    `mask` bool (H, W): the strokes. `peak`: darkness of a firm stroke. `scale`: working pixels a
+    pixel of the photograph.
+    """
+
+    darkness: np.ndarray
+    mask: np.ndarray
+    peak: float
+    scale: float
+
+    def turned(self, quarters: int) -> Ink:
+        """The same ink with the sheet turned counter-clockwise by so many quarter turns."""
+        darkness, mask = (
+            np.ascontiguousarray(np.rot90(image, quarters)) for image in (self.darkness, self.mask)
+        )
+        return Ink(darkness, mask, self.peak, self.scale)
+
+
+def find_ink(photo: np.ndarray, sensitivity: float = 1.0) -> Ink:
+    """The ink on a photographed sheet.
+
+    Args:
+        photo: uint8 (H, W, 3), BGR.
+        sensitivity: above 1 finds fainter strokes (and more that is none).
+    """
+    working, scale = _to_working_size(photo)
+    light = _light(working)
+    darkness = np.clip(1 - working / light, 0, 1)
+    darkness = cv2.GaussianBlur(darkness, (0, 0), 1.0)
+    floor = np.maximum(_LEAST_DARKNESS, 5 * _noise(darkness))
+    # On a dark table small differences are large shares of the light: ask for a real difference.
+    visible = darkness * light > 0.4 * floor * np.percentile(light, 90)
+    faint = (darkness > floor) & visible
+    lines = printed_lines(darkness, faint)
+    faint = without_edge(faint & ~lines)
+    if not faint.any():
+        return Ink(darkness, faint, 1.0, scale)
+    peak = float(np.percentile(darkness[faint], 80))
+    weak = faint & (darkness > 0.2 * peak / sensitivity)
+    strong = weak & (darkness > 0.4 * peak / sensitivity)
+    mask = _touched_by(weak, strong)
+    if lines.any():
+        mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3))) > 0
+    return Ink(darkness, mask, peak, scale)
+
+
+def without_edge(mask: np.ndarray) -> np.ndarray:
+    """`mask` without anything that runs off the photograph: strips, tables, thumbs."""
+    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    rim = np.ones(mask.shape, bool)
+    rim[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
+    leaving = np.unique(labels[rim])
+    keep = np.ones(labels.max() + 1, bool)
+    keep[leaving] = False
+    keep[0] = False
+    return keep[labels]
+
+
+def _to_working_size(photo: np.ndarray) -> tuple[np.ndarray, float]:
+    """float32 (H, W) in 1..256 of the darkest channel, so that coloured ink is dark too."""
+    scale = WORKING_SIDE / max(photo.shape[:2])
+    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
+    shrunk = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return shrunk.min(axis=2).astype(np.float32) + 1, scale
+
+
+def _light(working: np.ndarray) -> np.ndarray:
+    """How bright the bare paper would be at each pixel: a closing fills in all that is narrow.
+
+    A closing keeps the edges of whatever is wider than itself, so a shadow stays a shadow and its
+    edge is not taken for a stroke.
+    """
+    height, width = working.shape
+    small = cv2.resize(working, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    small = cv2.medianBlur(np.clip(small, 0, 255).astype(np.uint8), 5)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_CLOSING // 2, _CLOSING // 2))
+    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel).astype(np.float32)
+    light = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.maximum(cv2.GaussianBlur(light, (0, 0), 3), 1)
+
+
+def _noise(darkness: np.ndarray) -> np.ndarray:
+    """float32 (H, W): standard deviation of what bears no ink around each pixel.
+
+    From the median difference of near pixels, block by block: strokes cover too little of a block
+    to matter, while a table's grain counts as noise.
+    """
+    height, width = darkness.shape
+    blocks = (-(-height // _BLOCK), -(-width // _BLOCK))
+    padding = [(0, n * _BLOCK - side) for n, side in zip(blocks, darkness.shape, strict=True)]
+    padded = np.pad(darkness, padding, mode="symmetric")
+    level = np.zeros(blocks, np.float32)
+    for axis in (0, 1):
+        steps = np.abs(padded - np.roll(padded, 4, axis))
+        tiles = steps.reshape(blocks[0], _BLOCK, blocks[1], _BLOCK)[:, ::2, :, ::2]
+        level = np.maximum(level, np.median(tiles, axis=(1, 3)))
+    smooth = cv2.medianBlur(level.astype(np.float32), 3) if min(blocks) >= 3 else level
+    return cv2.resize(smooth, (width, height)) / (0.6745 * np.sqrt(2))
+
+
+def _touched_by(weak: np.ndarray, strong: np.ndarray) -> np.ndarray:
+    """The connected pieces of `weak` that hold a pixel of `strong` (hysteresis)."""
+    _, labels = cv2.connectedComponents(weak.astype(np.uint8), connectivity=8)
+    keep = np.zeros(labels.max() + 1, bool)
+    keep[np.unique(labels[strong])] = True
+    keep[0] = False
+    return keep[labels]

@@ -1,0 +1,170 @@
+"""Which digit stands where on a photograph: by row, by column, one for all, or spelled out.
+
+In: command-line values and the text of a labels file. Out: one frozen `Labels` for each photo.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from headstart.cli import did_you_mean
+from headstart.errors import DataError
+
+Kind = Literal["class", "rows", "columns", "text"]
+_KINDS: tuple[Kind, ...] = ("class", "rows", "columns", "text")
+_CHARACTERS = re.compile(r"[0-9A-Za-z]+")
+FROM_NAME = "name"
+HELP = (
+    "a labels file has one line for each photo: 'sheet.jpg: 1234567890' (a character for each "
+    "row), 'threes.jpg: 3' (one class), 'sheet.jpg: {columns: 0123456789}' or "
+    "'sheet.jpg: {text: [31415, 92653]}' (every digit, row by row)"
+)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a photograph shows.
+
+    `kind` and `text`: `class`: one character for all digits; `rows` or `columns`: one character
+    for each of them, from the top or the left; `text`: for each row all of its characters.
+    """
+
+    kind: Kind
+    text: tuple[str, ...]
+
+    @property
+    def n_lines(self) -> int | None:
+        """How many rows (columns, where labels go by column) there must be; None = any number."""
+        return None if self.kind == "class" else len(self.text)
+
+    def of_lines(self, counts: Sequence[int]) -> tuple[str, ...] | None:
+        """The labels of each row of so many digits; None where the rows do not fit."""
+        if self.kind == "class":
+            return tuple(self.text[0] * n for n in counts)
+        if len(counts) != len(self.text):
+            return None
+        if self.kind != "text":
+            return tuple(label * n for label, n in zip(self.text, counts, strict=True))
+        fits = all(len(line) == n for line, n in zip(self.text, counts, strict=True))
+        return self.text if fits else None
+
+    def expectation(self) -> str:
+        """What the labels ask for, in words."""
+        if self.kind == "class":
+            return f"digits of class {self.text[0]}"
+        if self.kind == "text":
+            return f"{len(self.text)} rows of {', '.join(str(len(line)) for line in self.text)}"
+        return f"{len(self.text)} {self.kind} labelled {' '.join(self.text)}"
+
+
+def one_class(label: str, where: str) -> Labels:
+    """All digits of a photo are of one class."""
+    if len(label) != 1 or not _CHARACTERS.fullmatch(label):
+        raise DataError(f"{where}: '{label}' is not one digit or letter")
+    return Labels("class", (label,))
+
+
+def by_line(labels: str, where: str, kind: Literal["rows", "columns"] = "rows") -> Labels:
+    """One character for each row or column."""
+    if not _CHARACTERS.fullmatch(labels):
+        raise DataError(
+            f"{where}: '{labels}' must be digits or letters, one for each of the {kind}"
+        )
+    return Labels(kind, tuple(labels))
+
+
+def class_in_name(photo: Path) -> Labels:
+    """The class that the photo's name ends in: `threes_3.jpg` is a photo of threes.
+
+    Raises:
+        DataError: the name does not end in a single digit.
+    """
+    found = re.search(r"(?<![0-9])([0-9])$", photo.stem)
+    if not found:
+        raise DataError(
+            f"{photo}: the name does not end in one digit, as 'source_3.jpg' does; rename it, or "
+            "give --label DIGIT or --labels-file"
+        )
+    return Labels("class", (found.group(1),))
+
+
+def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
+    """The labels of each photo, in the order of `photos`.
+
+    The file is YAML, one `photo: labels` entry for each photo; a photo is named by its file name
+    or, where two have the same name, by its path as given. `labels` is a string (one character:
+    a class; several: one for each row) or a mapping with one of class, rows, columns, text.
+
+    Raises:
+        DataError: the file cannot be read, names a photo that was not given, or misses one.
+    """
+    entries = _load(path)
+    names = {str(photo): photo for photo in photos}
+    by_name: dict[str, list[Path]] = {}
+    for photo in photos:
+        by_name.setdefault(photo.name, []).append(photo)
+    found: dict[Path, Labels] = {}
+    for name, (line, value) in entries.items():
+        where = f"{path}:{line}"
+        chosen = [names[name]] if name in names else by_name.get(name, [])
+        if not chosen:
+            near = did_you_mean(name, [*by_name, *names])
+            raise DataError(f"{where}: '{name}' is none of the photos on the command line{near}")
+        if len(chosen) > 1:
+            raise DataError(f"{where}: '{name}' is the name of {len(chosen)} photos; give its path")
+        found[chosen[0]] = _parse(value, where)
+    missing = [str(photo) for photo in photos if photo not in found]
+    if missing:
+        raise DataError(f"{path}: no labels for {', '.join(missing)}; {HELP}")
+    return [found[photo] for photo in photos]
+
+
+def _load(path: Path) -> Mapping[str, tuple[int, Any]]:
+    """name → (line, value); all scalars stay strings, since 0123 is a row of labels, not 83."""
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        reason = err.strerror if isinstance(err, OSError) else "not a text file"
+        raise DataError(f"{path}: cannot be read: {reason}") from err
+    try:
+        # BaseLoader builds strings, lists and mappings only: no objects, no numbers.
+        node = yaml.compose(text, Loader=yaml.BaseLoader)
+        values = yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as err:
+        line = err.problem_mark.line + 1 if err.problem_mark else 1
+        raise DataError(f"{path}:{line}: {err.problem}; {HELP}") from err
+    if not isinstance(values, dict) or not values:
+        raise DataError(f"{path}: holds no 'photo: labels' lines; {HELP}")
+    entries: dict[str, tuple[int, Any]] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if key.value in entries:
+            raise DataError(f"{path}:{line}: '{key.value}' has labels twice")
+        entries[key.value] = (line, values[key.value])
+    return entries
+
+
+def _parse(value: Any, where: str) -> Labels:
+    if isinstance(value, str):
+        return one_class(value, where) if len(value) == 1 else by_line(value, where)
+    if not isinstance(value, dict) or len(value) != 1:
+        raise DataError(f"{where}: labels must be text or a mapping with one key; {HELP}")
+    ((kind, text),) = value.items()
+    if kind not in _KINDS:
+        raise DataError(
+            f"{where}: '{kind}' is not one of {', '.join(_KINDS)}{did_you_mean(kind, _KINDS)}"
+        )
+    if kind == "text":
+        lines = text if isinstance(text, list) else str(text).split()
+        if not lines or not all(isinstance(s, str) and _CHARACTERS.fullmatch(s) for s in lines):
+            raise DataError(f"{where}: text must be rows of digits or letters, e.g. [31415, 92653]")
+        return Labels("text", tuple(lines))
+    if not isinstance(text, str):
+        raise DataError(f"{where}: {kind} must be text, e.g. {{{kind}: 1234567890}}")
+    return one_class(text, where) if kind == "class" else by_line(text, where, kind)

@@ -1,0 +1,254 @@
+"""Strokes → digits: which connected pieces of ink belong together, and which hold two digits.
+
+In: the mask of strokes. Out: `Mark`s, one for each digit as far as shape alone can tell. All
+lengths are measured against the size of the sheet's own digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+_LEAST_AREA = 10  # pixels
+_SPECK = 0.4  # of the digit size: a mark smaller than this is no digit
+_FRAGMENT = 0.5  # of the digit size: a piece smaller than this belongs to a bigger one
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Connected or grouped ink: bool `mask` (h, w) whose upper left pixel is at (left, top)."""
+
+    left: int
+    top: int
+    mask: np.ndarray
+
+    @property
+    def width(self) -> int:
+        return int(self.mask.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.mask.shape[0])
+
+    @property
+    def right(self) -> int:
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> int:
+        return self.top + self.height
+
+    @property
+    def x(self) -> float:
+        """Middle of the box, in pixels from the left."""
+        return self.left + self.width / 2
+
+    @property
+    def y(self) -> float:
+        """Middle of the box, in pixels from the top."""
+        return self.top + self.height / 2
+
+    @property
+    def size(self) -> int:
+        """Longer side of the box, in pixels."""
+        return max(self.mask.shape)
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels of ink."""
+        return int(self.mask.sum())
+
+    @cached_property
+    def outline(self) -> np.ndarray:
+        """float32 (n, 2): points (x, y) of the outline, enough for distances."""
+        contours, _ = cv2.findContours(
+            self.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        points = np.concatenate(contours)[:, 0].astype(np.float32)
+        return points[:: max(1, len(points) // 150)] + [self.left, self.top]
+
+    def part(self, pixels: np.ndarray) -> Mark | None:
+        """The mark of those of its pixels where the bool (h, w) `pixels` holds; None if empty."""
+        mask = self.mask & pixels
+        if not mask.any():
+            return None
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        top, left = int(rows[0]), int(columns[0])
+        return Mark(
+            self.left + left, self.top + top, mask[top : rows[-1] + 1, left : columns[-1] + 1]
+        )
+
+
+def find_marks(mask: np.ndarray) -> list[Mark]:
+    """The connected pieces of a bool (H, W) mask, tiny ones left out."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    marks = []
+    for i, (left, top, width, height, area) in enumerate(stats[1:].tolist(), start=1):
+        if area >= _LEAST_AREA:
+            patch = labels[top : top + height, left : left + width] == i
+            marks.append(Mark(left, top, patch))
+    return marks
+
+
+def digit_size(marks: Sequence[Mark]) -> float:
+    """Longer side of a typical digit, in pixels: the median, each mark weighted by its ink.
+
+    Weighting by ink lets a few digits outvote a hundred specks.
+    """
+    sizes = np.array([mark.size for mark in marks], float)
+    weights = np.array([mark.area for mark in marks], float)
+    order = np.argsort(sizes)
+    heaviness = np.cumsum(weights[order])
+    return float(sizes[order][np.searchsorted(heaviness, heaviness[-1] / 2)])
+
+
+def group_strokes(pieces: Sequence[Mark], size: float) -> list[Mark]:
+    """Pieces → digits: separate bars and broken strokes joined, specks and long lines dropped."""
+    pieces = [piece for piece in pieces if not _is_long_line(piece, size)]
+    groups = [[i] for i in range(len(pieces))]
+    group_of = list(range(len(pieces)))
+    for gap, i, j in sorted(_near_pairs(pieces, 0.3 * size)):
+        a, b = group_of[i], group_of[j]
+        if a == b:
+            continue
+        first, second = (join(pieces[k] for k in groups[g]) for g in (a, b))
+        if _belong_together(first, second, gap, size):
+            groups[a] += groups[b]
+            for k in groups[b]:
+                group_of[k] = a
+            groups[b] = []
+    digits = [join(pieces[k] for k in group) for group in groups if group]
+    return _without_specks(digits, size)
+
+
+def join(marks: Iterable[Mark]) -> Mark:
+    """One mark that holds the ink of all."""
+    marks = list(marks)
+    left, top = min(m.left for m in marks), min(m.top for m in marks)
+    right, bottom = max(m.right for m in marks), max(m.bottom for m in marks)
+    mask = np.zeros((bottom - top, right - left), bool)
+    for m in marks:
+        mask[m.top - top : m.bottom - top, m.left - left : m.right - left] |= m.mask
+    return Mark(left, top, mask)
+
+
+def _is_long_line(mark: Mark, size: float) -> bool:
+    """An edge of paper or a rest of a printed line: long, and thin for its length."""
+    thickness = mark.area / mark.size
+    return mark.size > 2.2 * size and thickness < 0.12 * size and _fill(mark) < 0.5
+
+
+def _fill(mark: Mark) -> float:
+    """Shorter side of the least turned rectangle around the mark, over its longer side."""
+    _, (a, b), _ = cv2.minAreaRect(mark.outline)
+    return min(a, b) / max(a, b, 1)
+
+
+def _near_pairs(pieces: Sequence[Mark], reach: float) -> list[tuple[float, int, int]]:
+    """(gap in pixels, i, j) of all pairs of pieces whose ink is at most `reach` apart."""
+    pairs = []
+    for i, a in enumerate(pieces):
+        for j in range(i + 1, len(pieces)):
+            b = pieces[j]
+            apart_x = max(a.left - b.right, b.left - a.right)
+            apart_y = max(a.top - b.bottom, b.top - a.bottom)
+            if max(apart_x, apart_y) <= reach:
+                gap = _distance(a, b)
+                if gap <= reach:
+                    pairs.append((gap, i, j))
+    return pairs
+
+
+def _distance(a: Mark, b: Mark) -> float:
+    between = a.outline[:, None] - b.outline[None]
+    return float(np.sqrt((between**2).sum(-1).min()))
+
+
+def _belong_together(a: Mark, b: Mark, gap: float, size: float) -> bool:
+    """Whether two pieces at this distance are strokes of one digit."""
+    small, large = sorted((a, b), key=lambda mark: mark.size)
+    width = max(a.right, b.right) - min(a.left, b.left)
+    height = max(a.bottom, b.bottom) - min(a.top, b.top)
+    if small.size < _FRAGMENT * size:
+        grows = width > 1.25 * size or height > 1.45 * size
+        if grows and (width, height) != (large.width, large.height):
+            return False
+        is_stroke = small.size > 0.15 * size and small.area > 0.02 * size * size * 0.5
+        return gap <= (0.3 if is_stroke else 0.08) * size
+    if width > 1.05 * size or height > 1.4 * size or gap > 0.18 * size:
+        return False
+    side_by_side = min(a.right, b.right) - max(a.left, b.left) < 0.3 * min(a.width, b.width)
+    both_whole = min(a.height, b.height) > 0.75 * height
+    return not (side_by_side and both_whole)
+
+
+def _without_specks(digits: Sequence[Mark], size: float) -> list[Mark]:
+    large = [digit for digit in digits if digit.size >= _SPECK * size]
+    if not large:
+        return []
+    typical = float(np.median([digit.area for digit in large]))
+    return [digit for digit in large if digit.area > 0.1 * typical]
+
+
+def split_wide(mark: Mark, n: int, pen: float) -> list[Mark] | None:
+    """Cut a mark into `n` side by side along the paths that cross least ink.
+
+    None where a cut would go through more than two strokes' worth of ink (`pen` is a stroke's
+    thickness in pixels) or leave a part too small to be a digit.
+    """
+    parts, rest = [], mark
+    for i in range(n, 1, -1):
+        at = rest.width / i
+        reach = max(2, round(0.3 * at))
+        cut = _seam(rest.mask, max(1, round(at - reach)), min(rest.width - 1, round(at + reach)))
+        if cut is None or cut[1] > 2.2 * pen:
+            return None
+        columns = np.arange(rest.width)[None]
+        head, tail = rest.part(columns < cut[0][:, None]), rest.part(columns >= cut[0][:, None])
+        if head is None or tail is None:
+            return None
+        parts.append(head)
+        rest = tail
+    parts.append(rest)
+    if min(part.height for part in parts) < 0.5 * mark.height:
+        return None
+    return parts
+
+
+def split_tall(mark: Mark, n: int, pen: float) -> list[Mark] | None:
+    """The same for digits of neighbouring rows that touch: cut one above the other."""
+    lying = Mark(mark.top, mark.left, mark.mask.T)
+    parts = split_wide(lying, n, pen)
+    return parts and [Mark(part.top, part.left, part.mask.T) for part in parts]
+
+
+def _seam(mask: np.ndarray, first: int, last: int) -> tuple[np.ndarray, float] | None:
+    """The path from top to bottom within columns first..last that crosses least ink.
+
+    Returns int (h,), the column of the cut in each row, and the ink pixels crossed; moves of one
+    column a row are free but for a small charge, so that cuts are straight where they may be.
+    """
+    if last <= first:
+        return None
+    ink = mask[:, first : last + 1].astype(np.float32)
+    middle = np.abs(np.arange(ink.shape[1]) - (ink.shape[1] - 1) / 2) / ink.shape[1]
+    cost = ink + 0.02 * middle[None]
+    total = cost.copy()
+    back = np.zeros(cost.shape, np.int8)
+    for row in range(1, len(cost)):
+        before = np.pad(total[row - 1], 1, constant_values=np.inf)
+        choices = np.stack((before[:-2] + 0.05, before[1:-1], before[2:] + 0.05))
+        step = choices.argmin(0)
+        back[row] = step - 1
+        total[row] += choices.min(0)
+    column = int(total[-1].argmin())
+    path = np.empty(len(cost), int)
+    for row in range(len(cost) - 1, -1, -1):
+        path[row] = column
+        column += int(back[row, column])
+    crossed = float(ink[np.arange(len(ink)), path].sum())
+    return path + first, crossed

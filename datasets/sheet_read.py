@@ -1,0 +1,193 @@
+"""A photograph and its labels → every digit on it, cut out and labelled.
+
+In: a photograph, uint8 (H, W, 3), and `Labels`. Out: a `Reading`. Where shape alone cannot tell
+(which way up the sheet is, whether two strokes are one digit or two, how faint a stroke may be),
+several readings are made, and that which fits the labels best is taken.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from datasets.sheet_ink import Ink, find_ink
+from datasets.sheet_labels import Labels
+from datasets.sheet_marks import (
+    Mark,
+    digit_size,
+    find_marks,
+    group_strokes,
+    join,
+    split_tall,
+    split_wide,
+)
+from datasets.sheet_rows import Rows, find_rows
+from datasets.sheet_shapes import evidence
+
+_SENSITIVITIES = (1.0, 1.7, 0.6)
+_UPRIGHT = 0.15  # nats a digit in favour of the photograph as it is
+_CONVINCING = 1.0  # nats a digit: a reading this good needs no rival
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The digits of one photograph.
+
+    `quarters`: counter-clockwise quarter turns that brought the sheet upright. `ink`: of the
+    upright sheet. `rows`: the marks, row by row (column by column where labels go by column).
+    `labels`: of each row, one character a mark; None where the rows do not fit the labels.
+    `support`: evidence of the shapes for these labels, in nats.
+    """
+
+    quarters: int
+    ink: Ink
+    rows: tuple[tuple[Mark, ...], ...]
+    labels: tuple[str, ...] | None
+    support: float
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Digits in each row."""
+        return tuple(len(row) for row in self.rows)
+
+
+def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
+    """Find and label the digits of a photograph, uint8 (H, W, 3).
+
+    `labels` of the result is None where no reading fits; its rows are then those of the
+    photograph as it lies, for the message and the contact sheet.
+    """
+    best: Reading | None = None
+    unfit: Reading | None = None
+    for sensitivity in _SENSITIVITIES:
+        upright = find_ink(photo, sensitivity)
+        for quarters in range(4):
+            for reading in _readings(upright.turned(quarters), quarters, labels):
+                if reading.labels is None:
+                    unfit = unfit or reading
+                elif best is None or reading.support > best.support:
+                    best = reading
+        if best and best.support >= _CONVINCING * sum(best.counts):
+            break
+    if best:
+        return best
+    return unfit or Reading(0, upright, (), None, 0.0)
+
+
+def cut_out(ink: Ink, mark: Mark) -> np.ndarray:
+    """The ink of one mark, uint8 (h, w), background 0, a firm stroke 255; with a soft edge."""
+    margin = 3
+    height, width = ink.darkness.shape
+    top, left = max(mark.top - margin, 0), max(mark.left - margin, 0)
+    bottom, right = min(mark.bottom + margin, height), min(mark.right + margin, width)
+    inside = np.zeros((bottom - top, right - left), np.uint8)
+    inside[mark.top - top : mark.bottom - top, mark.left - left : mark.right - left] = mark.mask
+    inside = cv2.dilate(inside, np.ones((3, 3), np.uint8))
+    share = ink.darkness[top:bottom, left:right] / ink.peak
+    return (np.clip((share - 0.1) / 0.7, 0, 1) * inside * 255).astype(np.uint8)
+
+
+def _readings(ink: Ink, quarters: int, labels: Labels) -> Iterator[Reading]:
+    """All readings of the ink this way up."""
+    pieces = find_marks(ink.mask)
+    if not pieces:
+        return
+    size = digit_size(pieces)
+    marks = group_strokes(pieces, size)
+    pen = _pen(ink.mask)
+    for variant in _tall_variants(marks, size, pen):
+        if variant:
+            yield _read(ink, quarters, variant, size, pen, labels)
+
+
+def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[Mark]]:
+    """The marks as they are, and with tall ones cut where digits of two rows may touch."""
+    yield marks
+    cut = [
+        (split_tall(mark, max(2, round(mark.height / size)), pen) or [mark])
+        if mark.height > 1.5 * size
+        else [mark]
+        for mark in marks
+    ]
+    if any(len(parts) > 1 for parts in cut):
+        yield list(itertools.chain.from_iterable(cut))
+
+
+def _read(
+    ink: Ink, quarters: int, marks: list[Mark], size: float, pen: float, labels: Labels
+) -> Reading:
+    lines = _in_lines(marks, size, labels)
+    given = labels.of_lines([len(line) for line in lines])
+    if given is not None and labels.kind == "rows":
+        lines = tuple(
+            _regrouped(ink, line, label[0], size, pen)
+            for line, label in zip(lines, given, strict=True)
+        )
+        given = labels.of_lines([len(line) for line in lines])
+    if given is None:
+        return Reading(quarters, ink, lines, None, 0.0)
+    inks = [cut_out(ink, mark) for line in lines for mark in line]
+    support = float(evidence(inks, "".join(given)).sum())
+    if quarters == 0:
+        support += _UPRIGHT * len(inks) + 2
+    return Reading(quarters, ink, lines, given, support)
+
+
+def _in_lines(marks: Sequence[Mark], size: float, labels: Labels) -> tuple[tuple[Mark, ...], ...]:
+    x = np.array([mark.x for mark in marks])
+    y = np.array([mark.y for mark in marks])
+    if labels.kind == "columns":
+        x, y = y, x
+    rows = find_rows(x, y, size, labels.n_lines)
+    return tuple(tuple(marks[i] for i in row) for row in rows.indices)
+
+
+def _regrouped(
+    ink: Ink, line: Sequence[Mark], label: str, size: float, pen: float
+) -> tuple[Mark, ...]:
+    """The row with neighbours joined and wide marks cut where that fits its label better."""
+    joined: list[Mark] = []
+    for mark in line:
+        if joined and _near(joined[-1], mark, size):
+            whole = join((joined[-1], mark))
+            if _fit(ink, [whole], label) > _fit(ink, [joined[-1], mark], label) + 1:
+                joined[-1] = whole
+                continue
+        joined.append(mark)
+    cut: list[Mark] = []
+    for mark in joined:
+        cut.extend(_cut_if_better(ink, mark, label, size, pen))
+    return tuple(cut)
+
+
+def _near(a: Mark, b: Mark, size: float) -> bool:
+    width = max(a.right, b.right) - min(a.left, b.left)
+    height = max(a.bottom, b.bottom) - min(a.top, b.top)
+    return b.left - a.right < 0.3 * size and width < 1.15 * size and height < 1.5 * size
+
+
+def _cut_if_better(ink: Ink, mark: Mark, label: str, size: float, pen: float) -> list[Mark]:
+    if mark.width < 0.85 * size:
+        return [mark]
+    best, best_fit = [mark], _fit(ink, [mark], label) + 2
+    for n in range(2, 1 + max(2, round(mark.width / (0.6 * size)))):
+        parts = split_wide(mark, n, pen)
+        if parts and min(part.size for part in parts) > 0.5 * size:
+            fit = _fit(ink, parts, label)
+            if fit > best_fit:
+                best, best_fit = parts, fit
+    return best
+
+
+def _fit(ink: Ink, marks: Sequence[Mark], label: str) -> float:
+    return float(evidence([cut_out(ink, mark) for mark in marks], label * len(marks)).sum())
+
+
+def _pen(mask: np.ndarray) -> float:
+    """Thickness of a typical stroke, in pixels: distances to its edge run evenly from 0 to half."""
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    return max(2.0, 4 * float(np.median(depth[mask])))
