@@ -163,6 +163,10 @@ class QueueSearcher(Searcher):
                 self.error = self.error or err
                 self.queue.stop()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune writes a copy of itself to its storage; there is nothing in it that we go on from."""
+        return {**vars(self), "queue": None, "tick": None, "units": {}}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the run folder is what a later command goes on from."""
 
