@@ -19,7 +19,7 @@ from scipy import special, stats
 from analysis import verdicts
 from analysis.contrasts import DEFAULT_METRICS, Contrast, Pair, build_contrasts
 from analysis.intervals import Interval, mean_intervals, proportion_interval
-from analysis.resampling import FloatArray, sign_flip_test, student_quantile
+from analysis.resampling import FloatArray, sign_flip_test, signed_rank_test, student_quantile
 from headstart.errors import InputError
 
 GAMMA = 0.75  # Bouthillier et al. (2021): P(better) above this is a meaningful improvement
@@ -146,7 +146,7 @@ def _paired_rows(
     sd = np.sqrt(np.maximum(sd**2, [c.least_variance for c in contrasts]))
     error, df = sd / math.sqrt(n), np.full(len(mean), n - 1.0)
     p_flip, floor, flip_error = sign_flip_test(scores, rng)
-    p_wilcoxon = _wilcoxon(scores)
+    p_wilcoxon = signed_rank_test(scores)
     rows = []
     for k, contrast in enumerate(contrasts):
         wins = float((scores[:, k] > 0).sum() + 0.5 * (scores[:, k] == 0).sum())
@@ -200,10 +200,10 @@ def _welch_row(contrast: Contrast, margin: float | None, confidence: float) -> R
 def _t_tests(contrast: Contrast, mean: float, error: float, df: float, margin: float | None) -> Row:
     """The t-test against 0, and the two one-sided ones against the margin (Schuirmann 1987)."""
     row: Row = {"mean_score": float(mean), "t": _ratio(mean, error)}
-    row["p_value"] = 2 * float(stats.t.sf(abs(row["t"]), df))
+    row["p_value"] = 2 * float(special.stdtr(df, -abs(row["t"])))
     if margin is not None and contrast.metric.has_margin:
         row["margin"] = margin
-        row["p_equivalence"] = float(stats.t.sf(_ratio(margin - abs(mean), error), df))
+        row["p_equivalence"] = float(special.stdtr(df, -_ratio(margin - abs(mean), error)))
     return row
 
 
@@ -337,15 +337,6 @@ def _snap(treated: FloatArray, control: FloatArray) -> FloatArray:
     difference = treated - control
     grain = _ROUNDING * max(np.abs(treated).max(), np.abs(control).max())
     return np.round(difference / grain) * grain if grain > 0 else difference
-
-
-def _wilcoxon(scores: FloatArray) -> FloatArray:
-    """Wilcoxon's signed-rank p of each column; 1 where all differences are zero."""
-    p = np.ones(scores.shape[1])
-    some = scores.any(axis=0)
-    if some.any():
-        p[some] = stats.wilcoxon(scores[:, some], axis=0).pvalue
-    return np.where(np.isnan(p), 1.0, p)
 
 
 def _hedges(mean: float, sd: float, df: float) -> float:

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from analysis import words
 from analysis.resampling import FloatArray
 from analysis.times import area_under_curve, times_to_targets
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 
 Pair = tuple[str, str]
+BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Contrast:
 
     Of a time, trials that never reach the target have the common `budget` and are counted in
     `censored` (treated, control). `step` is the smallest difference that the metric can show,
-    0 where unknown. `missing` counts trials (treated, control) that have no value.
+    0 where unknown.
     """
 
     task: str
@@ -80,7 +84,6 @@ class Contrast:
     paired: bool
     step: float = 0.0
     censored: tuple[int, int] = (0, 0)
-    missing: tuple[int, int] = (0, 0)
     budget: float = math.nan
     note: str = ""
 
@@ -115,6 +118,28 @@ class Contrast:
         return self.step**2 / 6
 
 
+@dataclass(frozen=True)
+class _Column:
+    """One metric of all trials of a task, in the order of its table of trials."""
+
+    metric: Metric
+    target: float
+    values: FloatArray
+    step: float
+    reached: BoolArray | None = None
+    budget: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Which rows of a task's trials the two arms have; row i of both is one seed if `paired`."""
+
+    treated: IndexArray
+    control: IndexArray
+    paired: bool
+    note: str
+
+
 def build_contrasts(
     trials: pd.DataFrame,
     curves: pd.DataFrame,
@@ -130,119 +155,112 @@ def build_contrasts(
     chosen = [_metric(name) for name in metrics]
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
     _check_arms(evidence, pairs)
-    compared = {arm for pair in pairs for arm in pair}
-    evidence = evidence[evidence["arm"].isin(compared)]
-    tasks = evidence.groupby("task", sort=True) if "task" in evidence else [("", evidence)]
+    evidence = evidence[evidence["arm"].isin({arm for pair in pairs for arm in pair})]
     found: list[Contrast] = []
-    for task, part in tasks:
-        _check_seeds(part, str(task))
-        present = [pair for pair in pairs if set(pair) <= set(part["arm"])]
-        columns = list(_columns(part, curves, chosen, targets))
-        found += [c for pair in present for c in _contrasts(str(task), pair, columns)]
+    for task, part, its_curves in _tasks(evidence, curves):
+        _check_seeds(part, task)
+        columns = list(_columns(part, its_curves, chosen, targets))
+        arms = set(part["arm"])
+        for pair in pairs:
+            if set(pair) <= arms:
+                match = _match(part, pair)
+                found += [_contrast(task, pair, column, match) for column in columns]
     return found
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One metric of every trial of a task: rows by arm and seed."""
-
-    metric: Metric
-    target: float
-    rows: pd.DataFrame  # arm, seed, value; of times also reached, budget
-    step: float
+def _tasks(
+    trials: pd.DataFrame, curves: pd.DataFrame
+) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """The trials and curves of each task by name; one task without a name where none is told."""
+    names = trials["task"].astype(str) if "task" in trials else pd.Series("", trials.index)
+    if len(names.unique()) == 1:
+        yield str(names.iloc[0]), trials, curves
+        return
+    task_of = dict(zip(trials["trial_id"], names, strict=True))
+    of_task = dict(list(curves.groupby(curves["trial_id"].map(task_of))))
+    for name, part in trials.groupby(names, sort=True):
+        yield str(name), part, of_task.get(name, curves.iloc[:0])
 
 
 def _columns(
     trials: pd.DataFrame, curves: pd.DataFrame, metrics: Sequence[Metric], targets: Sequence[float]
 ) -> Iterator[_Column]:
-    units = tuple(dict.fromkeys(m.source for m in metrics if m.is_time))
-    times = times_to_targets(curves, trials, targets if units else (), units)
     for metric in metrics:
-        if metric.is_time:
+        if metric.is_time and targets:
             step = _spacing(curves, metric.source)
-            for target in targets:
-                rows = times[(times["unit"] == metric.source) & (times["target"] == float(target))]
-                yield _Column(metric, float(target), rows.rename(columns={"time": "value"}), step)
+            times = times_to_targets(curves, trials, targets, (metric.source,))
+            columns = (times[name].to_numpy() for name in ("time", "reached", "budget"))
+            blocks = zip(*(c.reshape(len(targets), -1) for c in columns), strict=True)
+            for target, (time, reached, budget) in zip(targets, blocks, strict=True):
+                yield _Column(metric, float(target), time, step, reached, budget)
         elif metric.source == "area":
-            rows = area_under_curve(curves, trials).rename(columns={"area": "value"})
-            yield _Column(metric, math.nan, rows, 0.0)
+            area = area_under_curve(curves, trials)["area"].to_numpy(dtype=float)
+            yield _Column(metric, math.nan, area, 0.0)
         elif metric.source in trials:
-            rows = trials[["arm", "seed"]].assign(value=trials[metric.source].astype(float))
-            yield _Column(metric, math.nan, rows, _granule(trials, metric))
+            values = trials[metric.source].to_numpy(dtype=float)
+            yield _Column(metric, math.nan, values, _granule(trials, metric))
 
 
-def _contrasts(task: str, pair: Pair, columns: Sequence[_Column]) -> Iterator[Contrast]:
-    for column in columns:
-        treated, control = (
-            column.rows[column.rows["arm"] == arm].set_index("seed").sort_index() for arm in pair
-        )
-        if column.metric.is_time:
-            yield _time_contrast(task, pair, column, treated, control)
-        else:
-            yield _pair_up(
-                Contrast(
-                    task, *pair, column.metric, column.target,
-                    treated["value"].to_numpy(), control["value"].to_numpy(), False, column.step,
-                ),
-                treated.index, control.index,
-            )  # fmt: skip
-
-
-def _time_contrast(
-    task: str, pair: Pair, column: _Column, treated: pd.DataFrame, control: pd.DataFrame
-) -> Contrast:
-    """Both arms up to their common budget: the shorter of the two arms' longest budgets."""
-    budget = min(float(treated["budget"].max()), float(control["budget"].max()))
-    in_time = [(rows["reached"] & (rows["value"] <= budget)) for rows in (treated, control)]
-    contrast = _pair_up(
-        Contrast(
-            task, *pair, column.metric, column.target,
-            treated["value"].where(in_time[0], budget).to_numpy(),
-            control["value"].where(in_time[1], budget).to_numpy(),
-            False, column.step, budget=budget,
-        ),
-        treated.index, control.index,
-    )  # fmt: skip
-    unreached = [~flags for flags in in_time]
-    if contrast.paired:
-        common = treated.index.intersection(control.index)
-        unreached = [u.loc[common] for u in unreached]
-    return replace(contrast, censored=(int(unreached[0].sum()), int(unreached[1].sum())))
-
-
-def _pair_up(contrast: Contrast, seeds_t: pd.Index, seeds_c: pd.Index) -> Contrast:
-    """Keep the common seeds, in order, where they are at least half of each arm; drop NaNs.
+def _match(trials: pd.DataFrame, pair: Pair) -> _Match:
+    """Pair the arms by seed where the common seeds are at least half of each arm.
 
     Arms with fewer seeds in common are compared unpaired, each with all that it has.
     """
-    common = seeds_t.intersection(seeds_c).sort_values()
-    paired = len(common) > 0 and 2 * len(common) >= max(len(seeds_t), len(seeds_c))
-    treated, control = contrast.treated, contrast.control
-    notes = []
-    if paired:
-        treated = treated[seeds_t.get_indexer(common)]
-        control = control[seeds_c.get_indexer(common)]
-        alone = len(seeds_t) + len(seeds_c) - 2 * len(common)
-        if alone:
-            notes.append(f"{alone} trials whose seed the other arm lacks are left out")
-    else:
-        notes.append("seeds do not pair: arms are compared as independent (Welch)")
-    gaps = np.isnan(treated), np.isnan(control)
-    missing = int(gaps[0].sum()), int(gaps[1].sum())
-    if any(missing):
-        notes.append(
-            f"{missing[0]} trials of {contrast.treatment} and {missing[1]} of "
-            f"{contrast.control_arm} have no value (failed, diverged or not tested)"
-        )
-    keep = (~(gaps[0] | gaps[1]),) * 2 if paired else (~gaps[0], ~gaps[1])
-    return replace(
-        contrast,
-        treated=treated[keep[0]],
-        control=control[keep[1]],
-        paired=paired,
-        missing=missing,
-        note="; ".join(notes),
+    arm, seed = trials["arm"].to_numpy(), trials["seed"].to_numpy()
+    rows = [np.flatnonzero(arm == name) for name in pair]
+    rows = [r[np.argsort(seed[r], kind="stable")] for r in rows]
+    common, in_t, in_c = np.intersect1d(seed[rows[0]], seed[rows[1]], return_indices=True)
+    if not len(common) or 2 * len(common) < max(map(len, rows)):
+        note = "seeds do not pair: arms are compared as independent (Welch)"
+        return _Match(rows[0], rows[1], False, note)
+    alone = len(rows[0]) + len(rows[1]) - 2 * len(common)
+    note = f"{words.plural(alone, 'trial')} left out: the other arm lacks the seed" if alone else ""
+    return _Match(rows[0][in_t], rows[1][in_c], True, note)
+
+
+def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast:
+    """The values of both arms; a pair with a NaN goes, a trial that never got there stays.
+
+    Times run up to the common budget, the shorter of the two arms' longest: a trial that has
+    not reached the target by then stands there, and is counted.
+    """
+    rows = (match.treated, match.control)
+    values = [column.values[r] for r in rows]
+    unreached = [np.zeros(len(r), dtype=bool) for r in rows]
+    budget = math.nan
+    if column.reached is not None and column.budget is not None:
+        budget = min(float(np.max(column.budget[r])) for r in rows)
+        unreached = [~column.reached[r] | (column.values[r] > budget) for r in rows]
+        values = [np.where(u, budget, v) for u, v in zip(unreached, values, strict=True)]
+    gaps = [np.isnan(v) for v in values]
+    keep = [~(gaps[0] | gaps[1])] * 2 if match.paired else [~gap for gap in gaps]
+    note = "; ".join(text for text in (match.note, _missing(pair, gaps)) if text)
+    return Contrast(
+        task=task,
+        treatment=pair[0],
+        control_arm=pair[1],
+        metric=column.metric,
+        target=column.target,
+        treated=values[0][keep[0]],
+        control=values[1][keep[1]],
+        paired=match.paired,
+        step=column.step,
+        censored=(int(unreached[0][keep[0]].sum()), int(unreached[1][keep[1]].sum())),
+        budget=budget,
+        note=note,
     )
+
+
+def _missing(pair: Pair, gaps: Sequence[BoolArray]) -> str:
+    """What to say of trials without a value."""
+    counts = [
+        f"{words.plural(int(gap.sum()), 'trial')} of {arm}"
+        for arm, gap in zip(pair, gaps, strict=True)
+        if gap.any()
+    ]
+    if not counts:
+        return ""
+    return f"no value (failed, diverged or not tested): {words.listed(counts)}"
 
 
 def _spacing(curves: pd.DataFrame, unit: str) -> float:

@@ -12,11 +12,12 @@ import math
 from collections.abc import Callable, Sequence
 
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from analysis import words
 from analysis.contrasts import Contrast, Pair, build_contrasts
 from analysis.intervals import sd_interval
+from analysis.resampling import student_quantile
 from headstart.errors import InputError
 
 MOST_SEEDS = 100_000  # a search beyond this answers "not with seeds"
@@ -38,8 +39,8 @@ def paired_power(
         return 0.0
     if sd == 0:
         return 1.0 if difference else 0.0
-    critical = stats.t.ppf(1 - alpha / (2 * n_comparisons), n - 1)
-    return float(stats.nct.sf(critical, n - 1, abs(difference) / sd * math.sqrt(n)))
+    critical = special.stdtrit(n - 1, 1 - alpha / (2 * n_comparisons))
+    return 1.0 - float(special.nctdtr(n - 1, abs(difference) / sd * math.sqrt(n), critical))
 
 
 def equivalence_power(n: int, margin: float, sd: float, alpha: float = 0.05) -> float:
@@ -51,8 +52,8 @@ def equivalence_power(n: int, margin: float, sd: float, alpha: float = 0.05) -> 
         return 0.0
     if sd == 0:
         return 1.0
-    reach = margin / sd * math.sqrt(n) - stats.t.ppf(1 - alpha, n - 1)
-    return float(max(0.0, 2 * stats.t.cdf(reach, n - 1) - 1))
+    reach = margin / sd * math.sqrt(n) - special.stdtrit(n - 1, 1 - alpha)
+    return float(max(0.0, 2 * special.stdtr(n - 1, reach) - 1))
 
 
 def seeds_to_detect(
@@ -73,7 +74,7 @@ def seeds_for_half_width(half_width: float, sd: float, confidence: float = 0.95)
     """Fewest pairs whose Student interval is ± `half_width` or narrower at this SD."""
 
     def narrow(n: int) -> bool:
-        return stats.t.ppf((1 + confidence) / 2, n - 1) * sd / math.sqrt(n) <= half_width
+        return bool(student_quantile(n - 1, confidence) * sd / math.sqrt(n) <= half_width)
 
     return _fewest(narrow)
 
@@ -85,7 +86,7 @@ def seeds_for_p_better(p_better: float = 0.75, power: float = 0.95, alpha: float
     """
     if not 0.5 < p_better < 1:
         raise InputError(f"P(better) {p_better} is not between 0.5 and 1")
-    reach = stats.norm.ppf(1 - alpha) + stats.norm.ppf(power)
+    reach = float(special.ndtri(1 - alpha) + special.ndtri(power))
     return math.ceil((reach / (math.sqrt(6) * (p_better - 0.5))) ** 2)
 
 
