@@ -87,6 +87,7 @@ def build_dataset(
     class_names = tuple(str(each) for each in class_names)
     parts = {part: np.asarray(index, np.int64) for part, index in (parts or {}).items()}
     _check(images, labels, class_names, source)
+    _check_train_part(labels, class_names, parts, source)
     digests = image_digests(images)
     first_copy = first_copies(digests)
     notes = (*notes, *_copies_note(first_copy))
@@ -121,7 +122,9 @@ def first_copies(digests: Sequence[bytes]) -> np.ndarray:
 def _check(
     images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], source: str
 ) -> None:
-    assert images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] in (1, 3), images.shape
+    assert images.dtype == np.uint8, images.dtype
+    assert images.ndim == 4, images.shape
+    assert images.shape[1] in (1, 3), images.shape
     if len(images) != len(labels):
         raise DataError(f"{source}: {len(images)} images but {len(labels)} labels")
     if len(images) == 0:
@@ -142,6 +145,18 @@ def _check(
         raise DataError(
             f"{source}: no image of class {', '.join(empty[:5])}{' …' if len(empty) > 5 else ''}; "
             "add images or take the class away"
+        )
+
+
+def _check_train_part(
+    labels: np.ndarray, class_names: tuple[str, ...], parts: Mapping[str, np.ndarray], source: str
+) -> None:
+    if "train" not in parts:
+        return
+    counts = np.bincount(labels[parts["train"]], minlength=len(class_names))
+    if not counts.all():
+        raise DataError(
+            f"{source}: no image of class {class_names[int(counts.argmin())]} in the train part"
         )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from datasets.base import Dataset, Request
+from datasets.trees import walk
 from headstart.errors import StorageError
 
 _FORMAT = 1  # of the entries themselves; raise it when `_write_entry` changes
@@ -42,7 +43,8 @@ def cached(
         version: of the module that decodes; raise it when the same files give other arrays.
         options: the set's options; all of them enter the key.
         request: its image size and channels enter the key.
-        sources: the files that were read; path, size and modification time enter the key.
+        sources: the files that were read, or folders of them; each file's path, size and
+            modification time enter the key.
         build: decodes the set; called when there is no whole entry.
 
     Raises:
@@ -71,8 +73,17 @@ def _digest(content: Any) -> str:
 
 
 def _stamps(sources: Sequence[Path]) -> list[tuple[str, int, int]]:
-    stats = [(path, path.stat()) for path in sources]
-    return [(str(path.absolute()), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    """(path, bytes, time of change in ns) of each source file, and of all files in a folder."""
+    stamps = []
+    for source in sources:
+        stat = source.stat()
+        stamps.append((str(source.absolute()), stat.st_size, stat.st_mtime_ns))
+        if source.is_dir():
+            stamps += sorted(
+                (entry.path, entry.stat().st_size, entry.stat().st_mtime_ns)
+                for entry in walk(source)
+            )
+    return stamps
 
 
 def _store(dataset: Dataset, entry: Path, prefix: str) -> None:

@@ -49,6 +49,8 @@ def corrupt_labels(dataset: Dataset, settings: CorruptLabels) -> Dataset:
     drawn = _draw(dataset.labels, at_risk, n_classes, settings.fraction, rng)
     labels[drawn] = _spoilt(labels[drawn], n_classes, settings.kind, rng)
     n_wrong = int(np.count_nonzero(labels != dataset.labels))
+    if n_wrong == 0:
+        return dataset
     return dataclasses.replace(
         dataset,
         labels=labels,

@@ -1,10 +1,10 @@
 """How the 62 characters are written: pen strokes as points, several ways where people differ.
 
 In a box where x grows to the right from 0 to 7 and y downwards: 0 is the top of capitals and
-digits, 4 that of small letters, 10 the line they stand on, 13 where tails end. Strokes are parted by `|`, points
-by spaces; a stroke that begins with `~` is a smooth curve through its points (Catmull and Rom,
-1974), any other is drawn straight from point to point. Own drawings, so that what the `glyphs` set
-shows does not depend on the fonts of an OpenCV version.
+digits, 4 that of small letters, 10 the line they stand on, 13 where tails end. Strokes are parted
+by `|`, points by spaces; a stroke that begins with `~` is a smooth curve through its points
+(Catmull and Rom, 1974), any other is drawn straight from point to point. Own drawings, so that
+what the `glyphs` set shows does not depend on the fonts of an OpenCV version.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def _pairs(options: Options, request: Request) -> dict[str, tuple[Path, Path]]:
         raise not_found(
             "idx",
             [folder],
-            "put files named like train-images-idx3-ubyte and train-labels-idx1-ubyte in its folder",
+            "its folder needs files named like train-images-idx3-ubyte and train-labels-idx1-ubyte",
         )
     return pairs
 

@@ -23,7 +23,7 @@ _ENLARGED = (80, 80)  # smooth strokes first, so that cropping works in fraction
 
 
 class Options(BaseModel):
-    """`preprocess`: `mnist_style` fits and centres the digit as MNIST's are; `resize` only scales."""
+    """`preprocess`: `mnist_style` fits and centres a digit as MNIST's are; `resize` scales."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -9,11 +9,14 @@ and a digit from a zip meet the network in the same form.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 MNIST_SIZE = 28  # pixels, both ways
 MNIST_BOX = 20  # the digit itself is fitted into 20×20 of the 28×28
 _INK_SHARE = 0.2  # of the brightest ink: anything fainter is paper, not stroke, when cropping
+_OVERSAMPLED = 8  # source pixels for each target pixel, each way, that suffice for an average
 
 
 def mnist_style(ink: np.ndarray, size: int = MNIST_SIZE) -> np.ndarray:
@@ -44,20 +47,32 @@ def mnist_style(ink: np.ndarray, size: int = MNIST_SIZE) -> np.ndarray:
 
 
 def resize(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """`image`, uint8 (H, W) or (H, W, C), at `image_size` = (height, width); proportions may change.
+    """`image`, uint8 (H, W) or (H, W, C), at `image_size` = (height, width).
 
-    Area interpolation where the image shrinks (every source pixel counts, thin strokes survive),
-    linear where it grows.
+    Proportions may change. Area interpolation where the image shrinks (every source pixel counts,
+    thin strokes survive), linear where it grows. A page that is many times too large is first
+    shrunk by a whole factor, for which OpenCV has a path ten times as fast; the result differs
+    from that of one step by a few of 255 grey levels, at edges.
     """
     import cv2
 
     height, width = image_size
     if image.shape[:2] == (height, width):
         return image
-    shrinks = image.shape[0] >= height and image.shape[1] >= width
-    return cv2.resize(
-        image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    if image.shape[0] < height or image.shape[1] < width:
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    factor = _whole_factor(image.shape[0], image.shape[1], height, width)
+    if factor > 1:
+        smaller = (image.shape[1] // factor, image.shape[0] // factor)
+        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _whole_factor(old_height: int, old_width: int, height: int, width: int) -> int:
+    """The largest whole factor that leaves `_OVERSAMPLED` source pixels a target pixel, or 1."""
+    largest = min(old_height // height, old_width // width) // _OVERSAMPLED
+    both = math.gcd(old_height, old_width)
+    return next((factor for factor in range(largest, 1, -1) if both % factor == 0), 1)
 
 
 def mnist_style_on(ink: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:

@@ -12,7 +12,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,11 +30,13 @@ _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 class Tree:
     """Files by name; `read(name)` gives a file's bytes and may be called from several threads.
 
-    Names are relative, with forward slashes, sorted, hidden and system files left out.
+    Names are relative, with forward slashes, sorted, hidden and system files left out. `folders`
+    are the names of all folders, empty ones too.
     """
 
     where: Path
     names: tuple[str, ...]
+    folders: frozenset[str]
     read: Callable[[str], bytes]
 
     def label(self, name: str) -> str:
@@ -65,7 +67,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """All files below `folder`, hidden ones left out, in no particular order.
+    """All files and folders below `folder`, hidden ones left out, in no particular order.
 
     Raises:
         DataError: a folder cannot be read.
@@ -75,10 +77,9 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
+                yield entry
                 if entry.is_dir():
                     yield from walk(Path(entry.path))
-                else:
-                    yield entry
     except OSError as err:
         raise DataError(
             f"{err.filename or folder}: cannot be read: {err.strerror}; give yourself the "
@@ -87,7 +88,9 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _folder_tree(folder: Path) -> Tree:
-    names = sorted(Path(entry.path).relative_to(folder).as_posix() for entry in walk(folder))
+    below = [(Path(e.path).relative_to(folder).as_posix(), e.is_dir()) for e in walk(folder)]
+    names = sorted(name for name, is_folder in below if not is_folder)
+    folders = frozenset(name for name, is_folder in below if is_folder)
 
     def read(name: str) -> bytes:
         path = folder / name
@@ -98,7 +101,7 @@ def _folder_tree(folder: Path) -> Tree:
         except OSError as err:
             raise DataError(f"{path}: cannot be read: {err.strerror}") from err
 
-    return Tree(folder, tuple(names), read)
+    return Tree(folder, tuple(names), folders, read)
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -109,7 +112,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 
 
 def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
-    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    members = {info.filename: info for info in archive.infolist()}
     for name, info in members.items():
         _check_name(path, name)
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -125,19 +128,22 @@ def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as err:
             raise DataError(f"{path}: '{name}' cannot be unpacked: {err}") from err
 
-    return Tree(path, tuple(sorted(filter(_is_wanted, members))), read)
+    names = sorted(name for name in members if _is_wanted(name) and not name.endswith("/"))
+    return Tree(path, tuple(names), _folders(members), read)
 
 
 def _tar_tree(path: Path) -> Tree:
     """All of a tar file's contents in memory: a compressed tar can only be read from its start."""
     contents: dict[str, bytes] = {}
+    below: list[str] = []
     n_left = min(MAX_TOTAL_BYTES, max(_SMALL_BYTES, MAX_RATIO * path.stat().st_size))
     try:
         with tarfile.open(path) as archive:
             for member in archive:
+                _check_name(path, member.name)
+                below.append(f"{member.name}/" if member.isdir() else member.name)
                 if member.isdir():
                     continue
-                _check_name(path, member.name)
                 if not member.isfile():
                     raise DataError(
                         f"{path}: '{member.name}' is a link or a device; pack plain files"
@@ -153,7 +159,18 @@ def _tar_tree(path: Path) -> Tree:
                     contents[member.name] = file.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as err:
         raise DataError(f"{path}: not a whole tar file: {err}; fetch it again") from err
-    return Tree(path, tuple(sorted(contents)), contents.__getitem__)
+    return Tree(path, tuple(sorted(contents)), _folders(below), contents.__getitem__)
+
+
+def _folders(names: Iterable[str]) -> frozenset[str]:
+    """All folders that `names` lie in or are; a folder's own name ends with `/`."""
+    parents = (parent for name in names if _is_wanted(name) for parent in _parents(name))
+    return frozenset(parents)
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
 def _is_wanted(name: str) -> bool:
