@@ -111,7 +111,7 @@ def _write_entry(dataset: Dataset, folder: Path) -> None:
     arrays = {
         "images": dataset.images[:, :1] if replicated else dataset.images,
         "labels": dataset.labels,
-        "first_copy": dataset.first_copy,
+        "first_copy": np.asarray(dataset.first_copy),
         **{f"part-{part}": index for part, index in dataset.parts.items()},
     }
     for key, array in arrays.items():

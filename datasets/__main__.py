@@ -1,0 +1,71 @@
+"""`python -m datasets`: which data sets are on this machine, where, and how to get the others.
+
+With `--get NAME` a set that has a public source is fetched and decoded. `make data` calls this.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets.catalog import (
+    dataset_module,
+    dataset_names,
+    load_dataset,
+    locate_dataset,
+    options_model,
+)
+from datasets.locations import cache_folder, data_folder
+from headstart.cli import run_command
+from headstart.errors import DataNotFoundError
+
+
+def main(argv: Sequence[str]) -> None:
+    """Print the table, or fetch one set."""
+    args = _parser().parse_args(argv)
+    if args.get is not None:
+        dataset = load_dataset(args.get, data_dir=args.data)
+        print(f"{args.get}: {len(dataset.labels):,} images from {dataset.source}")
+        return
+    print(f"Looking in {data_folder(args.data)} (--data, HEADSTART_DATA or ./data)")
+    print(f"Decoded arrays and downloads: {cache_folder()} (HEADSTART_CACHE)\n")
+    for name in dataset_names():
+        print(describe_place(name, args.data))
+
+
+def describe_place(name: str, data_dir: Path | None) -> str:
+    """Lines for set `name`: what it is, whether it is here, and else the line that gets it."""
+    headline = (dataset_module(name).__doc__ or "").strip().splitlines()[0]
+    return f"{name:<15}{headline}\n{'':<15}{_place(name, data_dir)}\n"
+
+
+def _place(name: str, data_dir: Path | None) -> str:
+    fields = options_model(name).model_fields
+    needed = [key for key, field in fields.items() if field.is_required()]
+    if needed:
+        return f"yours:   data: {{name: {name}, {', '.join(f'{key}: …' for key in needed)}}}"
+    try:
+        paths = locate_dataset(name, data_dir)
+    except DataNotFoundError as missing:
+        if "source" in fields:
+            return f"missing: python -m datasets --get {name}\n{'':<15}or {_instruction(missing)}"
+        return f"missing: {_instruction(missing)}"
+    folders = dict.fromkeys(str(path if path.suffix == ".zip" else path.parent) for path in paths)
+    return f"here:    {', '.join(folders)}" if paths else "here:    needs no files"
+
+
+def _instruction(missing: DataNotFoundError) -> str:
+    """The part of the message that says what to do."""
+    return str(missing).partition("is not on this machine: ")[2]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m datasets", description=__doc__)
+    parser.add_argument("--data", type=Path, help="where to look for data sets")
+    parser.add_argument("--get", metavar="NAME", help="fetch this set, if it is not here")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
