@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import words
 from analysis.learning import METRICS, Learning
 
 Spec = Mapping[str, Any]
@@ -141,3 +142,53 @@ def finals_chart(
     axes = [{"key": "arm", "label": "", "short": "", "ticks": here["arm"].tolist()}]
     views = [{"label": "Accuracy", "format": "percent", "series": series}]
     return {"kind": "points", "title": title, "views": views, "axes": axes}
+
+
+UNIT_VIEWS = (("step", "Steps"), ("samples", "Images seen"), ("train_time_s", "Training seconds"))
+
+
+def speedup_chart(
+    speedups: pd.DataFrame, task: str, numbers: Mapping[str, int], title: str
+) -> Spec:
+    """Speedup of each pair at each target: a view for each unit of effort; bounds are arrows."""
+    here = speedups[speedups["task"] == task]
+    views = [
+        {
+            "label": label,
+            "format": "ratio",
+            "scale": "log",
+            "reference": 1,
+            "include": 1,
+            "series": _speedup_series(here[here["unit"] == unit], numbers),
+        }
+        for unit, label in UNIT_VIEWS
+        if here.loc[here["unit"] == unit, "estimate"].notna().any()
+    ]
+    targets = sorted(float(t) for t in here["target"].unique())
+    axis = {
+        "key": "target", "label": "Target (validation accuracy)", "short": "target",
+        "format": "percent", "values": targets,
+    }
+    return {"kind": "points", "title": title, "views": views, "axes": [axis]}
+
+
+def _speedup_series(rows: pd.DataFrame, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "arm": numbers[treatment],
+            "label": f"{treatment} against {control}",
+            "x": {"target": plain(group["target"])},
+            "y": plain(group["estimate"]),
+            "low": [v or None for v in plain(group["low"])],  # 0 is no end but an open one
+            "high": plain(group["high"]),
+            "text": [_speedup_text(row) for row in group.to_dict("records")],
+        }
+        for (treatment, control), group in rows.groupby(["treatment", "control"], sort=False)
+    ]
+
+
+def _speedup_text(row: Mapping[str, Any]) -> str:
+    if np.isnan(row["estimate"]):
+        return f"not known ({row['note']})" if row["note"] else "not known"
+    bound = f"{row['bound']} " if row["bound"] else ""
+    return bound + words.interval("ratio", row["estimate"], row["low"], row["high"])

@@ -169,11 +169,10 @@ def _merge_trials(tables: list[pd.DataFrame]) -> pd.DataFrame:
     trials = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0].copy()
     for column in ("grid", "stand_in_for", "error", "parent_id"):
         trials[column] = trials[column].fillna("").astype(str) if column in trials else ""
-    names = {
-        pair: task_name(*pair)
-        for pair in trials[["sweep", "grid"]].drop_duplicates().itertuples(index=False, name=None)
-    }
-    trials["task"] = [names[pair] for pair in zip(trials["sweep"], trials["grid"], strict=True)]
+    # What a search trial drew is not a task: all trials of a search belong to their sweep.
+    point = trials["grid"].where(trials["stage"] != "search", "")
+    names = {pair: task_name(*pair) for pair in set(zip(trials["sweep"], point, strict=True))}
+    trials["task"] = [names[pair] for pair in zip(trials["sweep"], point, strict=True)]
     rank = trials["status"].map(_RANK).fillna(len(_RANK))
     trials = trials.assign(_rank=rank).sort_values(
         ["task", "stage", "arm", "seed", "trial_id", "_rank", "folder"], kind="stable"

@@ -1,21 +1,28 @@
 """`write_report`: run folders in, a folder with the whole report out.
 
-The only part of the analysis that writes files, besides the renderers it calls. Analysing a run
+The only part of the analysis that writes files, with the renderers it calls. Analysing a run
 twice writes the same bytes: nothing here reads a clock, and the stamp is the end of the last trial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import caveats, words
-from analysis.figures.style import arm_styles
+from analysis import words
+from analysis.answers import Answer, answer_all, summary
+from analysis.caveats import find_caveats, n_seeds_text
+from analysis.document import Section
+from analysis.exports import report_content, write_content, write_tables
+from analysis.figures import Drawn, draw_figures
+from analysis.figures.style import Styles, arm_styles
 from analysis.findings import Findings, find
+from analysis.focus import focus_arms, focus_tasks
 from analysis.load import load_runs
-from analysis.page import MOST_SHOWN, Page, render_page
-from analysis.sections import build_sections
+from analysis.page import Link, Page, render_page
+from analysis.sections import build_sections, build_tables
+from analysis.tables import Table
 from headstart.files import atomic_file
 
 
@@ -27,9 +34,20 @@ class ReportResult:
     answer: str
 
 
-def write_report(
-    dirs: Iterable[Path | str], out: Path | str | None = None
-) -> ReportResult:
+@dataclass(frozen=True)
+class Content:
+    """What every form of the report says: worked out once, rendered several times."""
+
+    findings: Findings
+    styles: Styles
+    top: Sequence[str]
+    caveats: Sequence[str]
+    answers: Sequence[Answer]
+    tables: dict[str, list[Table]]
+    drawn: Sequence[Drawn]
+
+
+def write_report(dirs: Iterable[Path | str], out: Path | str | None = None) -> ReportResult:
     """Analyse the run folders `dirs` and write the report to `out` (DIR/report of the first).
 
     Raises:
@@ -40,23 +58,86 @@ def write_report(
     findings = find(load_runs(folders))
     out = Path(out) if out is not None else folders[0] / "report"
     out.mkdir(parents=True, exist_ok=True)
+    content = _content(findings, out)
+    write_tables([t for found in content.tables.values() for t in found], out / "tables")
+    write_content(out / "report.json", report_content(
+        findings, content.top, content.caveats, content.answers, content.tables))
+    _write_page(content, out / "index.html")
+    return ReportResult(out / "index.html", "\n".join(content.top))
+
+
+def _content(findings: Findings, out: Path) -> Content:
     styles = arm_styles(findings.arm_names)
-    answers = ["not compared yet"]
-    page = _page(findings, answers, build_sections(findings, styles))
-    with atomic_file(out / "index.html") as file:
-        file.write(render_page(page, styles, findings.arm_names[:MOST_SHOWN]))
-    return ReportResult(out / "index.html", "\n".join(answers))
-
-
-def _page(findings: Findings, answers: list[str], sections: list) -> Page:
-    questions = [a.question or a.name for a in findings.asked]
-    return Page(
-        title=" ".join(questions),
-        kicker=f"Headstart report · {words.listed(a.name for a in findings.asked)}",
-        facts="",
-        caveats=caveats.find_caveats(findings),
+    answers = answer_all(findings)
+    return Content(
+        findings=findings,
+        styles=styles,
+        top=summary(findings, answers),
+        caveats=find_caveats(findings),
         answers=answers,
-        files=[],
-        sections=sections,
-        footer=f"Written from trials that ended by {findings.stamp}.",
+        tables=build_tables(findings),
+        drawn=draw_figures(findings, styles, out / "figures"),
     )
+
+
+def _write_page(content: Content, path: Path) -> None:
+    findings = content.findings
+    sections = build_sections(
+        findings, content.styles, content.answers, content.tables, content.drawn
+    )
+    shown = {arm for task in focus_tasks(findings) for arm in focus_arms(findings, task)}
+    page = _page(content, sections)
+    with atomic_file(path) as file:
+        file.write(render_page(page, content.styles, [a for a in content.styles if a in shown]))
+
+
+FILES = (
+    ("report.pdf", "PDF"),
+    ("results.xlsx", "Workbook"),
+    ("report.json", "JSON"),
+)
+
+
+def _page(content: Content, sections: Sequence[Section]) -> Page:
+    findings = content.findings
+    return Page(
+        title=title(findings),
+        kicker=f"Headstart report · {words.listed(a.name for a in findings.asked)}",
+        facts=facts(findings),
+        caveats=content.caveats,
+        answers=content.top,
+        files=[Link(*file) for file in FILES],
+        sections=sections,
+        footer=f"Headstart. The last trial ended {stamp_text(findings.stamp)}; this page depends "
+        "on the trials alone and needs no network.",
+    )
+
+
+def title(findings: Findings) -> str:
+    """The question; the names of the sweeps where no question was written."""
+    return " ".join(dict.fromkeys(asked.question or asked.name for asked in findings.asked))
+
+
+def facts(findings: Findings) -> str:
+    """One line on data, network and seeds."""
+    done = findings.evidence[findings.evidence["status"] == "done"]
+    if done.empty:
+        return ""
+    sets = words.shortened(list(dict.fromkeys(done["dataset"].astype(str))))
+    models = words.shortened(list(dict.fromkeys(done["model"].astype(str))))
+    counts = [
+        f"{int(done[key].max()):,} {noun}"
+        for key, noun in (("n_train", "to train"), ("n_validation", "to validate"),
+                          ("n_test", "to test"))
+        if key in done and done[key].nunique() == 1 and done[key].max() > 0
+    ]
+    images = f" ({', '.join(counts)})" if counts else ""
+    return (
+        f"Data: {sets}{images}. Network: {models}. {words.plural(len(done), 'finished trial')}, "
+        f"{n_seeds_text(findings.arms)}."
+    )
+
+
+def stamp_text(stamp: str) -> str:
+    """`2026-01-02 03:04 UTC` of an ISO time."""
+    return f"{stamp[:16].replace('T', ' ')} UTC" if len(stamp) >= 16 else "at a time not recorded"

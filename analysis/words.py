@@ -24,6 +24,11 @@ def points(value: float) -> str:
     return text.replace("-", "−") if float(text) else "0.00"
 
 
+def points_plain(value: float) -> str:
+    """0.0034 → `0.34`: points of something that is no difference, as a standard deviation."""
+    return f"{100 * value:.2f}"
+
+
 def share(value: float) -> str:
     """0.934 → `93 %`."""
     return f"{100 * value:.0f} %"
@@ -73,6 +78,7 @@ def probability(value: float) -> str:
 _KINDS: dict[str, Callable[[float], str]] = {
     "percent": percent,
     "points": points,
+    "points_plain": points_plain,
     "share": share,
     "count": count,
     "ratio": ratio,
@@ -86,7 +92,7 @@ _KINDS: dict[str, Callable[[float], str]] = {
 def write(kind: str, value: object) -> str:
     """`value` as text of that kind; `–` for a missing one, `not reached` for an infinite time.
 
-    `kind` is one of percent, points, share, count, ratio, number, seconds, duration,
+    `kind` is one of percent, points, points_plain, share, count, ratio, number, seconds, duration,
     probability, text.
     """
     if kind == "text" or isinstance(value, str):
@@ -100,10 +106,10 @@ def write(kind: str, value: object) -> str:
 
 
 def interval(kind: str, estimate: float, low: float, high: float) -> str:
-    """`98.12 % [98.02, 98.21]`; without bounds the estimate alone; one bound as `≥` or `≤`."""
+    """`98.12 % [98.02, 98.21]`; without bounds the estimate alone; only a bound as `≥` or `≤`."""
     middle = write(kind, estimate)
     bounds = [math.isfinite(low), math.isfinite(high)]
-    if all(bounds):
+    if math.isfinite(estimate) and not math.isnan(low) and not math.isnan(high):
         return f"{middle} [{_bare(kind, low)}, {_bare(kind, high)}]"
     if not math.isfinite(estimate) and any(bounds):
         return f"≥ {write(kind, low)}" if bounds[0] else f"≤ {write(kind, high)}"

@@ -111,6 +111,24 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **k
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
+def grid_figure(n: int, columns: int = 2, width: float = 7.2, height: float = 2.7) -> Any:
+    """A figure of `n` panels in rows of `columns`, and its axes in a list of that length."""
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    figure, axes = new_figure(width if columns > 1 else 5.2, height * rows + 0.4, rows, columns)
+    flat = list(axes.flat)
+    for ax in flat[n:]:
+        ax.set_axis_off()
+    return figure, flat[:n]
+
+
+def shared_legend(figure: Any, ax: Any, columns: int = 4) -> None:
+    """One legend for all panels, under them."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+
+
 def save_figure(figure: Any, folder: Path, name: str) -> str:
     """Write NAME.png (200 dpi, on white) and NAME.svg into `folder`; returns the SVG's text.
 
@@ -134,3 +152,10 @@ def save_figure(figure: Any, folder: Path, name: str) -> str:
 def short(text: str, limit: int = 28) -> str:
     """`text` cut to `limit` characters, for ticks and legends."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def percent_axis(axis: Any) -> None:
+    """Write the ticks of an axis of fractions in percent, with as many digits as they need."""
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))

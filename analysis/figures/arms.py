@@ -1,0 +1,110 @@
+"""Figures of single arms: final accuracy with every seed, and how much results move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures.style import SOFT, Styles, new_figure, percent_axis, short
+
+if TYPE_CHECKING:
+    from analysis.figures import Drawing
+    from analysis.findings import Findings
+
+MOST_DOTS = 400  # of one arm; more would hide each other
+
+
+def final_accuracy(
+    ax: Any, arms: pd.DataFrame, evidence: pd.DataFrame, score: str, styles: Styles
+) -> Any:
+    """Every seed a dot, the mean with its interval, one row an arm.
+
+    arms: rows of one task, as `Findings.arms`; evidence: its trials.
+    """
+    import seaborn as sns
+
+    rows = arms[arms["score"].notna()].reset_index(drop=True)
+    order = rows["arm"].tolist()
+    dots = evidence[(evidence["status"] == "done") & evidence["arm"].isin(order)]
+    dots = dots.groupby("arm", sort=False).head(MOST_DOTS)
+    place = dots["arm"].map({arm: k for k, arm in enumerate(order)})
+    jitter = (dots.groupby("arm").cumcount() * 0.618034) % 1 - 0.5  # spreads without a generator
+    sns.scatterplot(
+        x=dots[score], y=place + 0.4 * jitter, hue=dots["arm"], hue_order=order, legend=False,
+        palette=[styles[a].hex for a in order], alpha=0.45, s=13, linewidth=0, ax=ax,
+        rasterized=len(dots) > 4000,
+    )
+    for k, row in enumerate(rows.itertuples()):
+        style = styles[row.arm]
+        if not np.isnan(row.score_low):
+            ax.plot([row.score_low, row.score_high], [k, k], color=style.hex, lw=2.2, zorder=3)
+        ax.plot(
+            [row.score], [k], color=style.hex, marker=style.marker, markersize=6.5, zorder=4,
+            markeredgecolor="white", markeredgewidth=0.8,
+        )
+    ax.set_yticks(range(len(order)), [short(a) for a in order])
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    ax.set_ylabel("")
+    ax.grid(visible=True, axis="x")
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("Test accuracy" if score == "test_accuracy" else "Best validation accuracy")
+    percent_axis(ax.xaxis)
+    return ax
+
+
+def spread(ax: Any, stability: pd.DataFrame, styles: Styles) -> Any:
+    """SD of final accuracy over seeds with its interval, beside the noise of the test set alone.
+
+    stability: rows of one task, as `stability.spread_over_seeds`.
+    """
+    rows = stability[stability["sd"].notna()].reset_index(drop=True)
+    for k, row in enumerate(rows.itertuples()):
+        style = styles[row.arm]
+        if not np.isnan(row.sd_low):
+            ax.plot([row.sd_low, row.sd_high], [k, k], color=style.hex, lw=1.8)
+        ax.plot([row.sd], [k], color=style.hex, marker=style.marker, markersize=6)
+        if not np.isnan(row.binomial_sd):
+            ax.plot([row.binomial_sd], [k], color=SOFT, marker="|", markersize=13)
+    ax.set_yticks(range(len(rows)), [short(a) for a in rows["arm"]])
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.grid(visible=True, axis="x")
+    ax.grid(visible=False, axis="y")
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.3g}")
+    ax.set_xlabel("SD of accuracy over seeds (points); bar |: noise of a test set of this size")
+    return ax
+
+
+def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+    """Final accuracy and the spread over seeds, by task."""
+    from analysis import focus
+    from analysis.figures import Drawing
+
+    for task in focus.focus_tasks(findings):
+        rows = findings.arms[(findings.arms["task"] == task) & findings.arms["score"].notna()]
+        if rows.empty:
+            continue
+        figure, axes = new_figure(6.4, 1.1 + 0.36 * len(rows))
+        evidence = findings.evidence[findings.evidence["task"] == task]
+        final_accuracy(axes[0, 0], rows, evidence, findings.score, styles)
+        yield Drawing(
+            focus.file_name("final_accuracy", findings, task), "arms",
+            focus.titled("Final accuracy by arm", findings, task),
+            f"Every seed a dot (at most {MOST_DOTS} an arm); mean over seeds with its 95 % "
+            "interval.",
+            figure, in_page=False,
+        )
+        steady = findings.stability[findings.stability["task"] == task]
+        if steady["sd"].notna().any():
+            figure, axes = new_figure(6.4, 1.1 + 0.3 * len(steady))
+            spread(axes[0, 0], steady, styles)
+            yield Drawing(
+                focus.file_name("stability", findings, task), "stability",
+                focus.titled("How much the final accuracy moves from seed to seed", findings, task),
+                "Standard deviation over seeds with its 95 % interval. The grey bar is the spread "
+                "that a test set of this size causes by itself (binomial).",
+                figure,
+            )

@@ -1,0 +1,201 @@
+"""Figures of pairs of arms: speedup against target, the forest of differences, seeds needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import words
+from analysis.figures.style import INK, SOFT, Styles, new_figure, shared_legend, short
+
+if TYPE_CHECKING:
+    from analysis.figures import Drawing
+    from analysis.findings import Findings
+
+UNIT_LABELS = {"step": "steps", "samples": "images seen", "train_time_s": "training seconds"}
+
+
+def speedup_against_target(ax: Any, speedups: pd.DataFrame, styles: Styles) -> Any:
+    """Ratio of times (control over treatment) at each target, with intervals; arrows are bounds.
+
+    speedups: rows of one task and one unit, as `PairTables.speedups`.
+    """
+    targets = sorted(speedups["target"].unique())
+    pairs = list(dict.fromkeys(zip(speedups["treatment"], speedups["control"], strict=True)))
+    for k, (treatment, control) in enumerate(pairs):
+        rows = speedups[(speedups["treatment"] == treatment) & (speedups["control"] == control)]
+        rows = rows[rows["estimate"].notna()]
+        if rows.empty:
+            continue
+        style = styles[treatment]
+        shift = (k - (len(pairs) - 1) / 2) * min(0.09, 0.7 / max(len(pairs), 1))
+        x = np.array([targets.index(t) for t in rows["target"]]) + shift
+        ax.plot(
+            x, rows["estimate"], color=style.hex, linestyle=style.line, marker=style.marker,
+            markersize=5, label=f"{short(treatment)} against {short(control)}",
+        )
+        _whiskers(ax, x, rows, style.hex)
+    ax.axhline(1, color=SOFT, lw=0.8, linestyle=":")
+    ax.set_yscale("log")
+    _ratio_axis(ax)
+    ax.set_xticks(range(len(targets)), [f"{100 * t:g} %" for t in targets])
+    unit = UNIT_LABELS[speedups["unit"].iloc[0]]
+    ax.set(xlabel="Target (validation accuracy)", ylabel=f"Speedup in {unit}")
+    return ax
+
+
+def _whiskers(ax: Any, x: np.ndarray, rows: pd.DataFrame, color: str) -> None:
+    """Interval bars; an end that is unbounded becomes an arrow."""
+    for place, row in zip(x, rows.itertuples(), strict=True):
+        low, high = row.low, row.high
+        if np.isnan(low) or np.isnan(high):
+            continue
+        ends = [row.estimate if low <= 0 else low, row.estimate if np.isinf(high) else high]
+        ax.plot([place, place], ends, color=color, lw=1.4)
+        if np.isinf(high):
+            _arrow(ax, place, row.estimate, 16, color)
+        if low <= 0:
+            _arrow(ax, place, row.estimate, -16, color)
+
+
+def _arrow(ax: Any, x: float, y: float, length: float, color: str) -> None:
+    ax.annotate(
+        "", xy=(x, y), xytext=(0, length), textcoords="offset points",
+        arrowprops={"arrowstyle": "<-", "color": color, "lw": 1.2},
+    )
+
+
+def _ratio_axis(ax: Any) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}×"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def forest(ax: Any, comparisons: pd.DataFrame, styles: Styles) -> Any:
+    """Paired differences in final accuracy with intervals, one line a comparison; margin shaded.
+
+    comparisons: rows of one metric in points of accuracy, as `PairTables.comparisons`.
+    """
+    rows = comparisons[comparisons["estimate"].notna()].reset_index(drop=True)
+    margin = rows["margin"].dropna()
+    if len(margin):
+        ax.axvspan(-margin.iloc[0], margin.iloc[0], color=SOFT, alpha=0.13, lw=0)
+    ax.axvline(0, color=SOFT, lw=0.8)
+    for k, row in enumerate(rows.itertuples()):
+        style = styles[row.treatment]
+        if not np.isnan(row.low):
+            ax.plot([row.low, row.high], [k, k], color=style.hex, lw=1.8)
+        ax.plot([row.estimate], [k], color=style.hex, marker=style.marker, markersize=6)
+        text = words.points(row.estimate)
+        if not np.isnan(row.low):
+            text += f" [{words.points(row.low)}, {words.points(row.high)}]"
+        ax.annotate(
+            f"{text}   {row.verdict}", (1.02, k), xycoords=("axes fraction", "data"), va="center",
+            fontsize=7.5, color=INK, annotation_clip=False,
+        )
+    several = rows["task"].nunique() > 1
+    labels = [
+        (f"{short(r.task, 24)}: " if several else "") + f"{short(r.treatment)} − {short(r.control)}"
+        for r in rows.itertuples()
+    ]
+    ax.set_yticks(range(len(rows)), labels)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.grid(visible=True, axis="x")
+    ax.grid(visible=False, axis="y")
+    ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:+.3g}".replace("-", "−") if v else "0")
+    ax.set_xlabel("Difference in accuracy (points), treatment minus control")
+    return ax
+
+
+def seeds_needed(ax: Any, plans: pd.DataFrame, margin: float, styles: Styles) -> Any:
+    """Paired seeds that a difference of the margin needs, by pair, with the pilot's uncertainty."""
+    rows = plans[plans["n_needed"].notna()].reset_index(drop=True)
+    for k, row in enumerate(rows.itertuples()):
+        style = styles[row.treatment]
+        ax.plot([row.n_low, row.n_high], [k, k], color=style.hex, lw=1.8)
+        ax.plot([row.n_needed], [k], color=style.hex, marker=style.marker, markersize=6)
+        ax.plot([row.n_pilot], [k], color=INK, marker="|", markersize=11, linestyle="none")
+    labels = [f"{short(r.treatment)} − {short(r.control)}" for r in rows.itertuples()]
+    ax.set_yticks(range(len(rows)), labels)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xscale("log")
+    ax.grid(visible=True, axis="x")
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
+    ax.set_xlabel(f"Paired seeds for 80 % power at {100 * margin:g} points (bar |: seeds run)")
+    return ax
+
+
+MOST_ROWS = 60  # of a forest; a page holds no more
+
+
+def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+    """The forest of differences, speedup by task, and seeds needed."""
+    yield from _draw_forest(findings, styles)
+    yield from _draw_speedups(findings, styles)
+    yield from _draw_seeds(findings, styles)
+
+
+def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+    from analysis.figures import Drawing
+
+    rows = findings.pairs.comparisons
+    rows = rows[(rows["metric"] == findings.score) & rows["estimate"].notna()]
+    if rows.empty:
+        return
+    shown = rows.head(MOST_ROWS)
+    figure, axes = new_figure(7.2, 1.1 + 0.3 * len(shown))
+    forest(axes[0, 0], shown, styles)
+    left_out = f" The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
+    yield Drawing(
+        "differences", "verdicts", "Differences in final accuracy",
+        "Treatment minus control over paired seeds, with 95 % intervals; the shaded strip is the "
+        f"equivalence margin of ±{100 * findings.pairs.margin:g} points.{left_out}",
+        figure, broad=True,
+    )
+
+
+def _draw_speedups(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+    from analysis import focus
+    from analysis.figures import Drawing
+
+    speedups = findings.pairs.speedups
+    if speedups.empty:
+        return
+    for task in focus.focus_tasks(findings):
+        rows = speedups[(speedups["task"] == task) & (speedups["unit"] == "step")]
+        rows = rows[rows["treatment"].isin(focus.focus_arms(findings, task))]
+        if not rows["estimate"].notna().any():
+            continue
+        figure, axes = new_figure(6.4, 3.6)
+        speedup_against_target(axes[0, 0], rows, styles)
+        shared_legend(figure, axes[0, 0], columns=2)
+        yield Drawing(
+            focus.file_name("speedup", findings, task), "targets",
+            focus.titled("Speedup against target", findings, task),
+            "Steps of the control over steps of the treatment to reach each target (geometric "
+            "mean over paired seeds, 95 % interval). An arrow marks a bound: some trials never "
+            "reached the target." + focus.arms_note(findings, task),
+            figure, in_page=False,
+        )
+
+
+def _draw_seeds(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+    from analysis.figures import Drawing
+
+    rows = findings.pairs.seeds_needed
+    if rows.empty or not rows["n_needed"].notna().any():
+        return
+    rows = rows[rows["n_needed"].notna()].head(MOST_ROWS)
+    figure, axes = new_figure(6.4, 1.1 + 0.28 * len(rows))
+    seeds_needed(axes[0, 0], rows, findings.pairs.margin, styles)
+    yield Drawing(
+        "seeds_needed", "seeds", "Seeds that a difference of the margin needs",
+        "Paired seeds for 80 % power after Holm's adjustment over this report's comparisons; the "
+        "line spans the 80 % interval of the pilot's standard deviation.",
+        figure,
+    )

@@ -1,0 +1,156 @@
+"""Figures along training: learning curves, and the share of seeds that reached a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.figures.style import SOFT, Styles, grid_figure, percent_axis, shared_legend, short
+
+if TYPE_CHECKING:
+    from analysis.figures import Drawing
+    from analysis.findings import Findings
+
+
+def learning_curves(
+    ax: Any, bands: pd.DataFrame, runs: pd.DataFrame, styles: Styles, metric: str,
+    until: float | None = None,
+) -> Any:
+    """Mean curve of each arm in `styles`, its interval as a band, single runs faint behind.
+
+    bands, runs: of one task, as `learning.Learning`. `until`: the last step shown (early phase).
+    """
+    import seaborn as sns
+
+    bands = bands[(bands["metric"] == metric) & bands["arm"].isin(list(styles))]
+    runs = runs[(runs["metric"] == metric) & runs["arm"].isin(list(styles))]
+    if until is not None:
+        bands, runs = bands[bands["step"] <= until], runs[runs["step"] <= until]
+    if len(runs) and bands["n"].max() > 1:
+        sns.lineplot(
+            runs, x="step", y="value", hue="arm", units=runs["arm"] + runs["seed"].astype(str),
+            estimator=None, palette={a: s.hex for a, s in styles.items()}, ax=ax, legend=False,
+            linewidth=0.5, alpha=0.22, rasterized=len(runs) > 4000,
+        )
+    for arm, style in styles.items():
+        band = bands[bands["arm"] == arm]
+        if band.empty:
+            continue
+        ax.fill_between(band["step"], band["low"], band["high"], color=style.hex, alpha=0.18, lw=0)
+        ax.plot(
+            band["step"], band["mean"], color=style.hex, linestyle=style.line, marker=style.marker,
+            markevery=max(1, len(band) // 7), markersize=3.5, label=short(arm),
+        )
+    _frame(ax, bands, metric, until)
+    return ax
+
+
+def _frame(ax: Any, bands: pd.DataFrame, metric: str, until: float | None) -> None:
+    from analysis.learning import METRICS
+
+    ax.set(xlabel="Training steps", ylabel=METRICS[metric])
+    ax.set_xlim(left=0, right=until)
+    if not metric.endswith("accuracy") or bands.empty:
+        return
+    if until is None:
+        # The first evaluations can be so far off that the rest becomes a flat line.
+        low = min(bands["low"].min(), bands["mean"].quantile(0.06)) if len(bands) else 0.0
+        ax.set_ylim(bottom=max(0.0, min(bands["mean"].quantile(0.06), 0.98) if low < 0 else low))
+    percent_axis(ax.yaxis)
+
+
+def survival_curves(ax: Any, survival: pd.DataFrame, styles: Styles, target: float) -> Any:
+    """Share of seeds that reached `target` by each step (Kaplan-Meier), ticks where censored."""
+    here = survival[survival["target"] == target]
+    for arm, style in styles.items():
+        curve = here[here["arm"] == arm]
+        if curve.empty:
+            continue
+        ax.fill_between(
+            curve["time"], curve["low"], curve["high"], step="post", color=style.hex, alpha=0.13,
+            lw=0,
+        )
+        ax.step(
+            curve["time"], curve["share_reached"], where="post", color=style.hex,
+            linestyle=style.line, label=short(arm),
+        )
+        censored = curve[curve["n_censored"] > 0]
+        ax.plot(
+            censored["time"], censored["share_reached"], linestyle="none", marker="|",
+            markersize=9, markeredgewidth=1.4, color=style.hex,
+        )
+    ax.set(xlabel="Training steps", ylabel="Share of seeds", ylim=(-0.02, 1.04))
+    ax.set_xlim(left=0)
+    ax.set_title(f"Validation accuracy of {100 * target:g} %", color=SOFT)
+    percent_axis(ax.yaxis)
+    return ax
+
+
+def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+    """Learning curves, their early phase, and the share that reached each target, by task."""
+    from analysis.focus import focus_tasks
+
+    for task in focus_tasks(findings):
+        yield from _draw_learning(findings, styles, task)
+        yield from _draw_survival(findings, styles, task)
+
+
+def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
+    from analysis import focus
+    from analysis.figures import Drawing
+    from analysis.learning import METRICS
+
+    bands = findings.learning.bands
+    bands = bands[bands["task"] == task]
+    runs = findings.learning.runs[findings.learning.runs["task"] == task]
+    metrics = [m for m in METRICS if (bands["metric"] == m).any()]
+    if not metrics:
+        return
+    chosen = focus.focus_styles(findings, task, styles)
+    note = (
+        "Mean over seeds, pointwise 95 % interval (Student's t), single runs faint. A trial that "
+        "stopped early counts with its last value." + focus.arms_note(findings, task)
+    )
+    for name, title, share in (
+        ("learning_curves", "Learning curves", None),
+        ("learning_curves_early", "Learning curves, the first fifth enlarged", 0.2),
+    ):
+        until = None if share is None else float(bands["step"].max()) * share
+        if until is not None and (bands["step"] <= until).sum() < 3 * len(chosen):
+            continue
+        figure, axes = grid_figure(len(metrics))
+        for ax, metric in zip(axes, metrics, strict=True):
+            learning_curves(ax, bands, runs, chosen, metric, until)
+        shared_legend(figure, axes[0])
+        yield Drawing(
+            focus.file_name(name, findings, task), "learning", focus.titled(title, findings, task),
+            note, figure, in_page=False,
+        )
+
+
+def _draw_survival(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
+    from analysis import focus
+    from analysis.figures import Drawing
+
+    if findings.survival.empty:
+        return
+    here = findings.survival[findings.survival["task"] == task]
+    targets = sorted(here["target"].unique())[-6:]
+    if not targets:
+        return
+    figure, axes = grid_figure(len(targets))
+    chosen = focus.focus_styles(findings, task, styles)
+    for ax, target in zip(axes, targets, strict=True):
+        survival_curves(ax, here, chosen, target)
+    shared_legend(figure, axes[0])
+    yield Drawing(
+        focus.file_name("reached", findings, task),
+        "targets",
+        focus.titled("Share of seeds that reached each target", findings, task),
+        "Kaplan–Meier with 95 % intervals (log-log); a tick marks trials whose training ended "
+        "before they reached the target." + focus.arms_note(findings, task),
+        figure,
+        in_page=False,
+    )
