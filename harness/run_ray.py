@@ -137,8 +137,16 @@ class QueueSearcher(Searcher):
         self.units: dict[str, Unit] = {}
         self.error: Exception | None = None
 
+    def look(self) -> None:
+        """Let the command look up; what it raises ends the run after Tune has ended its trials."""
+        try:
+            self.tick()
+        except Exception as err:
+            self.error = self.error or err
+            self.queue.stop()
+
     def suggest(self, trial_id: str) -> Any:
-        self.tick()
+        self.look()
         unit = self.queue.next_unit()
         if unit is None:
             return Searcher.FINISHED if self.queue.finished else None
@@ -184,10 +192,10 @@ class Listener(tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
     ) -> None:
         self.searcher.take(result.pop("events", []))
-        self.searcher.tick()
+        self.searcher.look()
 
     def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:
-        self.searcher.tick()
+        self.searcher.look()
 
 
 @contextlib.contextmanager

@@ -48,6 +48,7 @@ class Options:
     report: bool
     address: str | None
     slots: int | None
+    state_every_s: float
 
 
 @dataclass
@@ -104,6 +105,10 @@ def parse(argv: Sequence[str]) -> Options:
         "--reuse", action="append", default=[], type=Path, metavar="DIR",
         help="take finished trials of the same ids from another run folder",
     )  # fmt: skip
+    parser.add_argument(
+        "--state-every", type=float, default=2.0, metavar="SECONDS", dest="state_every_s",
+        help="save running trials this often (default 2), but never for over 2.5 %% of the time",
+    )  # fmt: skip
     parser.add_argument("--no-report", action="store_true", help="write the tables only")
     given = parser.parse_args(argv)
     if given.data is not None and not given.data.is_dir():
@@ -117,6 +122,7 @@ def parse(argv: Sequence[str]) -> Options:
         out=given.out, data=given.data, engine=given.engine, dry_run=given.dry_run,
         shard=_shard(given.shard), reuse=tuple(given.reuse), only=given.only,
         report=not given.no_report, address=given.address, slots=given.slots,
+        state_every_s=given.state_every_s,
     )  # fmt: skip
 
 
@@ -175,6 +181,7 @@ def _run_trials(
         save=plan.sweep.save,
         data_dir=options.data,
         stop_file=stop_file.path,
+        state_every_s=options.state_every_s,
     )
     stop_file.create()
     request.actions += [stop_file.request, queue.stop]

@@ -32,8 +32,7 @@ from harness.train import Clock, Score, Trainer
 from headstart.files import atomic_path, write_json
 from models.weights import save_weights
 
-STATE_SHARE = 1 / 40  # of the time may go into saving states
-STATE_EVERY_S = 2.0  # and no two states are nearer than this
+STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
 PREDICTION_DTYPE = np.float16  # of the kept probabilities
 
 
@@ -45,6 +44,7 @@ class Surroundings:
     device: str = "cpu"  # or `cuda`
     save: Save = field(default_factory=Save)
     should_stop: Callable[[], bool] = lambda: False
+    state_every_s: float = 2.0
     now: Callable[[], float] = time.perf_counter
     sweep: str = ""
 
@@ -109,7 +109,7 @@ class _Trial:
         self.record = Record()
         self.diverged = False
         self.stopped = False
-        self.next_state_at = around.now() + STATE_EVERY_S
+        self.next_state_at = around.now() + around.state_every_s
         self._restore()
 
     def run(self) -> Iterator[Progress]:
@@ -222,7 +222,7 @@ class _Trial:
                 torch.save(state, path)
             self.folder.drop_states_before(step)
         cost = self.around.now() - started
-        self.next_state_at = self.around.now() + max(STATE_EVERY_S, cost / STATE_SHARE)
+        self.next_state_at = self.around.now() + max(self.around.state_every_s, cost / STATE_SHARE)
 
     def _restore(self) -> None:
         path = self.folder.state_file()

@@ -31,6 +31,7 @@ class WorkerSettings:
     save: Save
     data_dir: Path | None
     stop_file: Path
+    state_every_s: float = 2.0
 
 
 class StopFile:
@@ -79,6 +80,7 @@ class Worker:
             device=self.settings.device,
             save=self.settings.save,
             should_stop=self.should_stop,
+            state_every_s=self.settings.state_every_s,
             sweep=self.settings.sweep,
         )
         for spec in unit:

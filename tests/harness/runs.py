@@ -1,0 +1,50 @@
+"""Running the command as a user does, and what makes two runs the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(sweep: Path, out: Path, *options: str) -> list[str]:
+    return [
+        sys.executable, "-m", "harness.sweep", str(sweep), "--out", str(out), "--no-report",
+        "--state-every", "0.05", *options,
+    ]  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def run(sweep: Path, out: Path, *options: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(sweep, out, *options),
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+
+
+def fingerprints(out: Path) -> dict[str, str]:
+    """A hash of each trial's weights, predictions and curve (without measured seconds)."""
+    return {folder.name: _fingerprint(folder) for folder in sorted((out / "trials").iterdir())}
+
+
+def _fingerprint(folder: Path) -> str:
+    curve = pq.read_table(folder / "curve.parquet").drop_columns(["train_time_s"])
+    row = json.loads((folder / "trial.json").read_text())
+    content = hashlib.blake2b()
+    content.update((folder / "model.safetensors").read_bytes())
+    if (folder / "predictions.npz").exists():
+        content.update((folder / "predictions.npz").read_bytes())
+    content.update(json.dumps(curve.to_pylist()).encode())
+    kept = ("status", "steps", "best_step", "test_accuracy", "final_val_accuracy")
+    content.update(json.dumps({name: row[name] for name in kept}).encode())
+    return content.hexdigest()
