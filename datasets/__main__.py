@@ -48,8 +48,6 @@ def _place(name: str, data_dir: Path | None) -> str:
     try:
         paths = locate_dataset(name, data_dir)
     except DataNotFoundError as missing:
-        if "source" in fields:
-            return f"missing: python -m datasets --get {name}\n{'':<15}or {_instruction(missing)}"
         return f"missing: {_instruction(missing)}"
     folders = dict.fromkeys(str(path if path.suffix == ".zip" else path.parent) for path in paths)
     return f"here:    {', '.join(folders)}" if paths else "here:    needs no files"
@@ -57,7 +55,7 @@ def _place(name: str, data_dir: Path | None) -> str:
 
 def _instruction(missing: DataNotFoundError) -> str:
     """The part of the message that says what to do."""
-    return str(missing).partition("is not on this machine: ")[2]
+    return str(missing).partition("): ")[2] or str(missing)
 
 
 def _parser() -> argparse.ArgumentParser:

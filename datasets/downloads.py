@@ -117,7 +117,7 @@ def _has_begun(partial: Path) -> bool:
 
 def _innermost(err: BaseException) -> str:
     reason = err.args[0] if err.args else err
-    return str(getattr(reason, "reason", reason)).split(">: ")[-1]
+    return str(getattr(reason, "reason", reason)).split("): ", 1)[-1]
 
 
 def _accept(partial: Path, download: Download, address: str) -> None:

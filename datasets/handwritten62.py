@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,15 +77,14 @@ class ListedClass:
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """The archive or the folder that holds the images."""
-    candidates = _candidates(options, request)
-    found = first_existing(candidates)
+    found = first_existing(_candidates(options, request))
     if found is None:
         raise not_found(
             "handwritten62",
-            candidates,
-            f"put trainPart1.zip (or EnglishHnd.tgz of Chars74K) into "
-            f"{request.data_dir / 'handwritten62'}, or allow the download (13 MB from "
-            f"{options.source})",
+            request,
+            f"put trainPart1.zip, or EnglishHnd.tgz of Chars74K, into "
+            f"{request.data_dir / 'handwritten62'}, or run: python -m datasets --get handwritten62 "
+            "(13 MB)",
         )
     return (found,)
 
@@ -130,7 +130,7 @@ def _candidates(options: Options, request: Request) -> list[Path]:
     return [
         own / "trainPart1.zip",
         data / "trainPart1.zip",
-        *(folder for folder in folders if (folder / "Sample001").is_dir()),
+        *(folder for folder in folders if os.path.isdir(folder / "Sample001")),
         own / "EnglishHnd.tgz",
         data / "EnglishHnd.tgz",
         _download_path(options, request),

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict
 
 from datasets.base import Dataset, Request, build_dataset
 from datasets.cache import cached
-from datasets.locations import not_found, user_path
+from datasets.locations import user_path
 from datasets.preprocess import shape_images
-from headstart.errors import DataError
+from headstart.errors import DataError, DataNotFoundError
 
 VERSION = 1
+MAX_BYTES = 4 << 30
 _DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _PARTS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
 _FILE = re.compile(r"(?:^|[-_.])(train|t10k|test|validation)[-_.](images|labels)\b", re.IGNORECASE)
@@ -95,6 +96,8 @@ def read_idx(path: Path) -> np.ndarray:
             dtype = np.dtype(_DTYPES[magic[2]])
             shape = np.frombuffer(file.read(4 * magic[3]), ">u4").astype(int).tolist()
             wanted = math.prod(shape) * dtype.itemsize
+            if wanted > MAX_BYTES:
+                raise DataError(f"{path}: announces {wanted:,} bytes; the limit is {MAX_BYTES:,}")
             content = file.read(wanted + 1)
     except (OSError, EOFError, zlib.error, ValueError) as err:
         raise DataError(f"{path}: cannot be read: {err}") from err
@@ -120,10 +123,9 @@ def _pairs(options: Options, request: Request) -> dict[str, tuple[Path, Path]]:
         if (part, "images") in files and (part, "labels") in files
     }
     if not pairs:
-        raise not_found(
-            "idx",
-            [folder],
-            "its folder needs files named like train-images-idx3-ubyte and train-labels-idx1-ubyte",
+        raise DataNotFoundError(
+            f"{folder}: no idx files; they must be named like train-images-idx3-ubyte and "
+            "train-labels-idx1-ubyte (or with .gz)"
         )
     return pairs
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 OnDamaged = Literal["refuse", "skip"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000  # 10,000 × 10,000: beyond any camera's character, well within memory
+_NAMED = 5  # skipped files that a note names
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of a whole file
 
 
@@ -52,8 +53,8 @@ def decode_files(
         as_gray: `shape` gets (H, W) whatever the files are.
 
     Returns:
-        The arrays, stacked; a bool array (len(names),), which of the files they are; one message
-        for each file that was skipped.
+        The arrays, stacked; a bool array (len(names),), which of the files they are; a note that
+        names what was skipped, or none.
 
     Raises:
         DataError: a damaged file, or all of them.
@@ -74,12 +75,13 @@ def decode_files(
             pool.shutdown(cancel_futures=True)
             raise
     good = np.array([isinstance(result, np.ndarray) for result in results], bool)
-    skipped = tuple(str(result) for result in results if isinstance(result, DataError))
+    skipped = [str(result) for result in results if isinstance(result, DataError)]
     if not good.any():
         raise DataError(
             f"{tree.where}: no image could be read" + "".join(f"; {skipped[0]}" * bool(skipped))
         )
-    return np.stack([result for result in results if isinstance(result, np.ndarray)]), good, skipped
+    notes = (_skipped_note(skipped, len(names)),) if skipped else ()
+    return np.stack([result for result in results if isinstance(result, np.ndarray)]), good, notes
 
 
 def decode_image(data: bytes, where: str, *, as_gray: bool = False) -> np.ndarray:
@@ -106,6 +108,11 @@ def read_image_size(data: bytes, where: str) -> tuple[int, int]:
     """(height, width) from an image's header alone; raises as `decode_image` does."""
     width, height = _open(data, where).size
     return height, width
+
+
+def _skipped_note(messages: Sequence[str], n_files: int) -> str:
+    shown = "; ".join(messages[:_NAMED]) + (" …" if len(messages) > _NAMED else "")
+    return f"{len(messages)} of {n_files} image files were damaged and skipped: {shown}"
 
 
 def _open(data: bytes, where: str) -> Image:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from datasets.base import Request
 from headstart.errors import DataNotFoundError
 
 
@@ -28,7 +29,7 @@ def cache_folder(given: Path | str | None = None) -> Path:
 
 def first_existing(candidates: Iterable[Path]) -> Path | None:
     """The first of `candidates` that is there."""
-    return next((path for path in candidates if path.exists()), None)
+    return next((path for path in candidates if os.path.exists(path)), None)
 
 
 def user_path(path: Path, data_dir: Path) -> Path:
@@ -48,9 +49,9 @@ def user_path(path: Path, data_dir: Path) -> Path:
     return found
 
 
-def not_found(name: str, looked: Iterable[Path], put: str) -> DataNotFoundError:
+def not_found(name: str, request: Request, put: str) -> DataNotFoundError:
     """The error of a set that is not on this machine; `put` says what to put where."""
-    places = ", ".join(str(path) for path in looked)
     return DataNotFoundError(
-        f"data set '{name}' is not on this machine: {put} (looked at {places})"
+        f"data set '{name}' is not on this machine (looked in {request.data_dir} and "
+        f"{request.cache_dir}): {put}"
     )

@@ -51,9 +51,9 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
             return tuple(path for path in files if path is not None)
     raise not_found(
         "mnist",
-        folders,
-        f"put {', '.join(f'{name}.gz' for name in MD5)} (or unpacked) into "
-        f"{folders[0]}, or allow the download (15 MB from {options.source or MIRRORS[0]})",
+        request,
+        f"put its four files (train-images-idx3-ubyte.gz …, or unpacked) into {folders[0]}, "
+        "or run: python -m datasets --get mnist (15 MB)",
     )
 
 

@@ -6,6 +6,7 @@ wrong for 999 of 1,000. Models are judged on MNIST's own test part, whose labels
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -46,13 +47,13 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
     candidates = [
         own / "mnistTask3.zip",
         request.data_dir / "mnistTask3.zip",
-        *(folder for folder in folders if (folder / "0").is_dir()),
+        *(folder for folder in folders if os.path.isdir(folder / "0")),
     ]
     found = first_existing(candidates)
     if found is None:
         raise not_found(
             "mnist_task3",
-            candidates,
+            request,
             f"put mnistTask3.zip into {own}; it has no public source. The like can be made from "
             "MNIST: {name: mnist, corrupt_labels: {kind: complementary, fraction: 0.999}}",
         )

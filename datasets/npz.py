@@ -22,10 +22,12 @@ from datasets.base import PART_NAMES, Dataset, Request, build_dataset
 from datasets.cache import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
+from datasets.trees import MAX_RATIO
 from headstart.errors import DataError
 
 VERSION = 1
 MAX_ARRAY_BYTES = 16 << 30
+_LARGE_BYTES = 1 << 30
 _IMAGES = {"images", "image", "x", "data", "features", "pixels"}
 _LABELS = {"labels", "label", "y", "target", "targets"}
 _PARTS = {
@@ -66,12 +68,8 @@ def load(options: Options, request: Request) -> Dataset:
 
 def _decode(path: Path, options: Options, request: Request) -> Dataset:
     try:
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(
-                    f"{path}: one single array; an .npz with images and labels is needed"
-                )
-            _check_sizes(path)
             pairs = _pairs(archive.files, path)
             arrays = {part: (archive[x], archive[y]) for part, (x, y) in pairs.items()}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as err:
@@ -144,10 +142,13 @@ def _pairs(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
 
 
 def _check_sizes(path: Path) -> None:
+    """Refuse what would fill the memory before a byte of it is unpacked."""
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if info.file_size > MAX_ARRAY_BYTES:
+            swells = info.file_size > MAX_RATIO * max(1, info.compress_size)
+            if info.file_size > MAX_ARRAY_BYTES or (info.file_size > _LARGE_BYTES and swells):
                 raise DataError(
-                    f"{path}: '{info.filename}' unpacks to {info.file_size:,} bytes; the limit is "
-                    f"{MAX_ARRAY_BYTES:,}"
+                    f"{path}: '{info.filename}' unpacks to {info.file_size:,} bytes from "
+                    f"{info.compress_size:,}; the limit is {MAX_ARRAY_BYTES:,}, and {MAX_RATIO} "
+                    f"times the packed size above {_LARGE_BYTES:,}"
                 )

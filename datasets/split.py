@@ -102,8 +102,15 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
         name: n for name, n in _wanted(dataset, pool, settings, fixed).items() if name not in fixed
     }
     drawn = _draw(dataset.labels, pool, wanted, first_copy, rng)
+    n_short = sum(int(n.sum()) for n in wanted.values()) - sum(map(len, drawn.values()))
     parts = {**drawn, **fixed}
-    return Split(parts["train"], parts["validation"], parts["test"], _notes(n_left_out, dataset))
+    if len(parts["train"]) == 0:
+        raise DataError(
+            f"data set '{dataset.name}' ({dataset.source}): no image is left to train on; "
+            f"{len(pool)} are there to draw from"
+        )
+    notes = _notes(dataset, n_left_out, n_short)
+    return Split(parts["train"], parts["validation"], parts["test"], notes)
 
 
 def _known_copies(dataset: Dataset) -> np.ndarray:
@@ -300,10 +307,16 @@ def _fill_with_singles(
             taken[name].append(members[start:end])
 
 
-def _notes(n_left_out: int, dataset: Dataset) -> tuple[str, ...]:
-    if n_left_out == 0:
-        return ()
-    return (
-        f"{n_left_out} images of the train part of '{dataset.name}' left out: exact copies of "
-        "images in its validation or test part",
-    )
+def _notes(dataset: Dataset, n_left_out: int, n_short: int) -> tuple[str, ...]:
+    notes = []
+    if n_left_out:
+        notes.append(
+            f"{n_left_out} images of the train part of '{dataset.name}' left out: exact copies of "
+            "images in its validation or test part"
+        )
+    if n_short:
+        notes.append(
+            f"{n_short} images of '{dataset.name}' fewer than asked for: copies of one image must "
+            "stay in one part, and there was no room for all of them"
+        )
+    return tuple(notes)
