@@ -20,22 +20,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-# Read by Ray at import.
-for _name, _value in {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    "TUNE_RESULT_BUFFER_LENGTH": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",
-}.items():
-    os.environ.setdefault(_name, _value)
-
 import ray
 from ray import tune
 from ray.tune.search import Searcher
@@ -172,7 +156,7 @@ class QueueSearcher(Searcher):
                 self.queue.stop()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune writes a copy of itself to its storage; there is nothing in it that we go on from."""
+        """Tune writes a copy of itself to its storage; nobody goes on from it."""
         return {**vars(self), "queue": None, "tick": None, "units": {}}
 
     def save(self, checkpoint_path: str) -> None:

@@ -35,7 +35,8 @@ def describe(folder: Path) -> Iterator[str]:
     yield f"{plan['sweep']} in {folder}"
     locks = [read_json(path, {}) for path in sorted(folder.glob(".lock-*.json"))]
     for lock in locks:
-        yield f"held by process {lock.get('pid')} on {lock.get('host')}, heartbeat {lock.get('heartbeat_at')}"
+        holder = f"process {lock.get('pid')} on {lock.get('host')}"
+        yield f"held by {holder}, heartbeat {lock.get('heartbeat_at')}"
     counts: dict[tuple[str, str], Counter[str]] = {}
     troubles: list[str] = []
     for trial in plan["trials"]:

@@ -20,9 +20,11 @@ from harness.dry_run import describe_plan
 from harness.plan import DataCatalogue, Plan, make_plan
 from harness.progress import ProgressView
 from harness.queue import Queue
+from harness.ray_environment import set_ray_environment
 from harness.rows import failed_row
 from harness.run_local import run_local
-from harness.spec import load_sweep, resolved_yaml
+from harness.spec import load_sweep
+from harness.spec_resolved import resolved_yaml
 from harness.store import RunFolder
 from harness.worker import StopFile, WorkerSettings
 from headstart.cli import run_command
@@ -197,7 +199,8 @@ def _run_trials(
             if options.engine == "local":
                 run_local(queue, settings, n_slots, tick, resources.gpus)
             else:
-                from harness.run_ray import run_ray
+                set_ray_environment()
+                from harness.run_ray import run_ray  # Ray takes seconds to import
 
                 run_ray(queue, settings, n_slots * resources.cpus, tick, options.address)
     finally:

@@ -1,0 +1,26 @@
+"""How Ray is told to keep quiet: settings that it reads from the environment when it is imported.
+
+Its dashboards, usage reports, log files of trials and progress tables stay off; the run folder has
+the records and `harness.progress` shows them. Called before `harness.run_ray` is imported.
+"""
+
+from __future__ import annotations
+
+import os
+
+SETTINGS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own checkpoints: nobody goes on from them
+    "TUNE_RESULT_BUFFER_LENGTH": "0",
+}
+
+
+def set_ray_environment() -> None:
+    """Set what the user has not set otherwise."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
