@@ -29,6 +29,33 @@ NO_PAIRS = "no seed that both arms have"
 
 
 @dataclass(frozen=True)
+class Median:
+    """A median that lies from `least` to `most` (equal where it is known), and its limits."""
+
+    least: float
+    most: float
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """The median where it is known, else NaN."""
+        return self.least if np.isfinite(self.least) and self.least == self.most else nan
+
+    @property
+    def bound(self) -> Bound:
+        """How to read `reading`."""
+        if np.isfinite(self.least) == np.isfinite(self.most):
+            return None
+        return "at least" if np.isfinite(self.least) else "at most"
+
+    @property
+    def reading(self) -> float:
+        """The median, or the bound that is known of it; NaN where neither is."""
+        return {None: self.value, "at least": self.least, "at most": self.most}[self.bound]
+
+
+@dataclass(frozen=True)
 class Ends:
     """The least and the most that each pair's value can be, (n_pairs,) each; maybe infinite."""
 
@@ -56,24 +83,22 @@ class Ends:
             return np.full(len(self.least), nan)
         return self.least if np.isfinite(self.least).all() else self.most
 
-    def median(self, confidence: float) -> tuple[float, float, float]:
+    def median(self, confidence: float) -> Median:
         """Median of the pairs and its distribution-free limits (Conover 1999, section 3.2).
 
-        Order statistics of the worst ends: a limit holds wherever in their intervals the pairs
-        lie. NaN: the median where the two ends disagree on it, the limits where there are too
-        few pairs (below 6 at 95 %).
+        The limits are order statistics of the pairs' worst ends: they hold wherever in their
+        intervals the pairs lie. NaN for too few pairs (below 6 at 95 %).
         """
         n = len(self.least)
         if not n:
-            return nan, nan, nan
+            return Median(nan, nan, nan, nan)
         least, most = np.sort(self.least), np.sort(self.most)
         with np.errstate(invalid="ignore"):  # the middle of -inf and inf
             middle = float(np.median(least)), float(np.median(most))
-        median = middle[0] if np.isfinite(middle[0]) and middle[0] == middle[1] else nan
         rank = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))
         if rank == 0:
-            return median, nan, nan
-        return median, float(least[rank - 1]), float(most[n - rank])
+            return Median(*middle, nan, nan)
+        return Median(*middle, float(least[rank - 1]), float(most[n - rank]))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import Interval
-from analysis.paired_times import Bound, Pair, PairedTimes, mean_intervals_of, pair_by_seed
+from analysis.paired_times import Bound, Ends, Pair, PairedTimes, mean_intervals_of, pair_by_seed
 from analysis.times import times_to_targets
 
 CONDITIONS = ("device", "n_workers", "ran_as")
@@ -26,9 +26,9 @@ class Speedup:
     """Control time over treatment time, over pairs of one seed: above 1 the treatment is sooner.
 
     `bound` says how to read `estimate`: None as a number, `at least` or `at most` as a limit (the
-    other end of the interval is then infinite, or 0). All NaN where nothing is known. `median`
-    is the median of the paired ratios, from `median_low` to `median_high`: known more often,
-    because it does not matter how far beyond it a ratio lies. NaN where it is not known.
+    other end of the interval is then infinite, or 0). NaN where nothing is known. `median`, from
+    `median_low` to `median_high`, is that of the paired ratios: known more often than their mean,
+    because it does not matter how far beyond it a ratio lies.
     """
 
     estimate: float
@@ -57,8 +57,9 @@ def speedup(
     All pairs reached: `mean_interval` of the logs of the ratios. A control that never reached
     makes its pair's ratio at least budget / treatment time; the mean of such lower ends, and the
     lower limit of their interval, bound the mean ratio from below, and `high` is infinite. The
-    reverse for the treatment (`at most`, `low` 0). Where both occur the mean is not known (NaN);
-    the median may be, and is always given: its interval is the distribution-free one between
+    reverse for the treatment (`at most`, `low` 0). Where both occur nothing is known of the mean,
+    and the median of the ratios stands in for it (`method` and `note` say so), as a number or
+    a bound; it is also given beside every mean. Its interval is the distribution-free one between
     order statistics, each limit at its pairs' worst ends (it needs 6 pairs at 95 %).
 
     A bound covers at least as often as it promises, usually more. One pair has no interval
@@ -140,40 +141,43 @@ def _speedups(
 ) -> list[Speedup]:
     logs = [pairing.log_ratios() for pairing in pairings]
     intervals = mean_intervals_of([ends.values for ends in logs], confidence, rng)
-    found = []
-    for pairing, ends, interval in zip(pairings, logs, intervals, strict=True):
-        estimate, low, high = _exp(interval.estimate, interval.low, interval.high)
-        median, median_low, median_high = _exp(*ends.median(confidence))
-        n_treatment, n_control = pairing.n_reached
-        found.append(
-            Speedup(
-                estimate=estimate,
-                low=0.0 if ends.bound == "at most" else low,
-                high=inf if ends.bound == "at least" else high,
-                bound=ends.bound,
-                n_pairs=len(pairing),
-                n_reached_treatment=n_treatment,
-                n_reached_control=n_control,
-                note=_note(pairing, interval, ends.known),
-                confidence=confidence,
-                method=f"log ratio, {interval.method}",
-                median=median,
-                median_low=median_low,
-                median_high=median_high,
-            )
-        )
-    return found
+    return [_speedup(*each, confidence) for each in zip(pairings, logs, intervals, strict=True)]
+
+
+def _speedup(pairing: PairedTimes, ends: Ends, mean: Interval, confidence: float) -> Speedup:
+    middle = ends.median(confidence)
+    bound = ends.bound if ends.known else middle.bound
+    estimate, low, high = (
+        _exp(mean.estimate, mean.low, mean.high)
+        if ends.known
+        else _exp(middle.reading, middle.low, middle.high)
+    )
+    median, median_low, median_high = _exp(middle.value, middle.low, middle.high)
+    instead = (
+        "" if ends.known or not len(pairing) else "median of the ratios: the mean is not known"
+    )
+    n_treatment, n_control = pairing.n_reached
+    return Speedup(
+        estimate=estimate,
+        low=0.0 if bound == "at most" else low,
+        high=inf if bound == "at least" else high,
+        bound=bound,
+        n_pairs=len(pairing),
+        n_reached_treatment=n_treatment,
+        n_reached_control=n_control,
+        note="; ".join(filter(None, [instead, pairing.describe(), mean.note])),
+        confidence=confidence,
+        method="median, order statistics" if instead else f"log ratio, {mean.method}",
+        median=median,
+        median_low=median_low,
+        median_high=median_high,
+    )
 
 
 def _exp(*logs: float) -> tuple[float, ...]:
     """e to each, infinite where that is too large for a float (two pairs far apart)."""
     with np.errstate(over="ignore"):
         return tuple(float(np.exp(v)) for v in logs)
-
-
-def _note(pairing: PairedTimes, interval: Interval, known: bool) -> str:
-    unknown = "" if known or not len(pairing) else "the mean ratio is not known"
-    return "; ".join(filter(None, [unknown, pairing.describe(), interval.note]))
 
 
 def _withheld(found: Speedup, problem: str) -> Speedup:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from headstart.errors import InputError
 
 UNITS = ("step", "samples", "train_time_s")
+_ROUNDING = 1e-9  # of an accuracy: 0.8 times a final 0.1 is above 0.08 in floating point
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -192,7 +193,7 @@ def _times(
 ) -> pd.DataFrame:
     """One row a trial, for the target of that trial."""
     accuracy, position = ordered.column("val_accuracy"), ordered.column(unit)
-    hit = accuracy >= target[ordered.trial]
+    hit = accuracy >= target[ordered.trial] - _ROUNDING
     row = _first_to_stay(ordered, hit) if sustained else _first_hit(ordered, hit)
     reached = (row >= 0) & _done(trials)
     row = row[reached]
@@ -200,9 +201,9 @@ def _times(
     if interpolate:
         before = row - (row > ordered.first[reached])  # the first evaluation has none before it
         rise = accuracy[row] - accuracy[before]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = (target[reached] - accuracy[before]) / rise
-        at = np.where(rise > 0, position[before] + share * (at - position[before]), at)
+        share = np.ones(len(row))
+        np.divide(target[reached] - accuracy[before], rise, out=share, where=rise > 0)
+        at = position[before] + np.minimum(share, 1.0) * (at - position[before])
     time = budget.copy()
     time[reached] = at
     return _identity(trials).assign(time=time, reached=reached, budget=budget)
