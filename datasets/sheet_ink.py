@@ -19,6 +19,8 @@ WORKING_SIDE = 1600  # pixels of the longer side; all other lengths here are at 
 _CLOSING = 81  # wider than any stroke, narrower than any shadow that matters
 _LEAST_DARKNESS = 0.05  # paper grain, creases and JPEG blocks stay below
 _BLOCK = 48  # pixels: noise is measured in squares of this side
+_TABLE_LEVELS = (0.3, 0.4, 0.5, 0.6)  # of the paper's light
+_TABLE_STEP = 1.6  # light of the paper over that of the table, nearly all along the border
 _EDGE = 3  # pixels: what comes this close to the photograph's edge leaves the photograph
 
 
@@ -35,6 +37,11 @@ class Ink:
     mask: np.ndarray
     peak: float
     scale: float
+
+    @classmethod
+    def none(cls) -> Ink:
+        """An empty sheet."""
+        return cls(np.zeros((0, 0), np.float32), np.zeros((0, 0), bool), 1.0, 1.0)
 
     def turned(self, quarters: int) -> Ink:
         """The same ink with the sheet turned counter-clockwise by so many quarter turns."""
@@ -59,29 +66,54 @@ def find_ink(photo: np.ndarray, sensitivity: float = 1.0) -> Ink:
     # On a dark table small differences are large shares of the light: ask for a real difference.
     visible = darkness * light > 0.4 * floor * np.percentile(light, 90)
     faint = (darkness > floor) & visible
-    lines = printed_lines(darkness, faint)
-    faint = without_edge(faint & ~lines)
-    if not faint.any():
-        return Ink(darkness, faint, 1.0, scale)
-    peak = float(np.percentile(darkness[faint], 80))
-    weak = faint & (darkness > 0.2 * peak / sensitivity)
-    strong = weak & (darkness > 0.4 * peak / sensitivity)
-    mask = _touched_by(weak, strong)
+    table = _table(light)
+    lines = printed_lines(darkness, faint & ~table)
+    faint &= ~lines
+    firm = _without_edge(faint & (darkness > 0.35 * _percentile(darkness, faint, 90)), table)
+    peak = _percentile(darkness, firm, 80)
+    weak = _without_edge(faint & (darkness > 0.2 * peak / sensitivity), table)
+    mask = _touched_by(weak, weak & (darkness > 0.4 * peak / sensitivity))
     if lines.any():
         mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3))) > 0
     return Ink(darkness, mask, peak, scale)
 
 
-def without_edge(mask: np.ndarray) -> np.ndarray:
-    """`mask` without anything that runs off the photograph: strips, tables, thumbs."""
+def _without_edge(mask: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """`mask` without what runs off the photograph or the paper: strips, thumbs, paper edges."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    rim = np.ones(mask.shape, bool)
-    rim[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
-    leaving = np.unique(labels[rim])
+    outside = table.copy()
+    outside[:_EDGE], outside[-_EDGE:], outside[:, :_EDGE], outside[:, -_EDGE:] = (True,) * 4
     keep = np.ones(labels.max() + 1, bool)
-    keep[leaving] = False
+    keep[np.unique(labels[outside])] = False
     keep[0] = False
     return keep[labels]
+
+
+def _table(light: np.ndarray) -> np.ndarray:
+    """bool (H, W): what the paper lies on, if it is much darker, and the paper's very edge.
+
+    A table is a dark region at the photograph's edge whose border is a sharp step to less than
+    half of the light. A vignette or a soft shadow has no such step, a hard shadow is not as dark.
+    """
+    small = cv2.resize(light, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    kernel = np.ones((7, 7), np.uint8)
+    step = cv2.dilate(small, kernel) / cv2.erode(small, kernel)
+    paper = float(np.percentile(small, 90))
+    table = np.zeros(small.shape, bool)
+    for level in _TABLE_LEVELS:
+        dark = (small < level * paper).astype(np.uint8)
+        n, labels = cv2.connectedComponents(dark, connectivity=8)
+        rim = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
+        for region in range(1, n):
+            if not (rim == region).any():
+                continue
+            inside = labels == region
+            border = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            border &= ~inside
+            if border.any() and np.percentile(step[border], 15) > _TABLE_STEP:
+                table |= inside
+    grown = cv2.dilate(table.astype(np.uint8), kernel)
+    return cv2.resize(grown, light.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _to_working_size(photo: np.ndarray) -> tuple[np.ndarray, float]:
@@ -124,6 +156,11 @@ def _noise(darkness: np.ndarray) -> np.ndarray:
         level = np.maximum(level, np.median(tiles, axis=(1, 3)))
     smooth = cv2.medianBlur(level.astype(np.float32), 3) if min(blocks) >= 3 else level
     return cv2.resize(smooth, (width, height)) / (0.6745 * np.sqrt(2))
+
+
+def _percentile(darkness: np.ndarray, mask: np.ndarray, percent: float) -> float:
+    """Of the darkness where `mask` holds; 1 where it holds nowhere."""
+    return float(np.percentile(darkness[mask], percent)) if mask.any() else 1.0
 
 
 def _touched_by(weak: np.ndarray, strong: np.ndarray) -> np.ndarray:

@@ -31,9 +31,10 @@ def _across(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
         return lines
     runs = _vertical_runs(faint)
     thickness = float(np.median(runs[lines]))
-    grey = float(np.median(darkness[lines]))
-    near = cv2.dilate(lines.astype(np.uint8), np.ones((5, 3), np.uint8)) > 0
-    return near & faint & (runs <= 1.7 * thickness + 1) & (darkness < 1.6 * grey)
+    grey = float(np.percentile(darkness[lines], 85))  # the middle of a line, not its soft sides
+    reach = np.ones((2 * round(thickness) + 5, 9), np.uint8)
+    near = cv2.dilate(lines.astype(np.uint8), reach) > 0
+    return near & faint & (runs <= 1.7 * thickness + 1) & (darkness < 1.35 * grey)
 
 
 def _long_runs(faint: np.ndarray) -> np.ndarray:

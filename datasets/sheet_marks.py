@@ -15,6 +15,7 @@ import numpy as np
 
 _LEAST_AREA = 10  # pixels
 _SPECK = 0.4  # of the digit size: a mark smaller than this is no digit
+_FLAT = 3.5  # width over height: flatter ink is a rest of a line
 _FRAGMENT = 0.5  # of the digit size: a piece smaller than this belongs to a bigger one
 
 
@@ -69,7 +70,12 @@ class Mark:
             self.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
         )
         points = np.concatenate(contours)[:, 0].astype(np.float32)
-        return points[:: max(1, len(points) // 150)] + [self.left, self.top]
+        corner = np.array([self.left, self.top], np.float32)
+        return points[:: max(1, len(points) // 150)] + corner
+
+    def upside_down(self, height: int, width: int) -> Mark:
+        """The same mark on a sheet of this size that is turned by half a turn."""
+        return Mark(width - self.right, height - self.bottom, self.mask[::-1, ::-1])
 
     def part(self, pixels: np.ndarray) -> Mark | None:
         """The mark of those of its pixels where the bool (h, w) `pixels` holds; None if empty."""
@@ -150,16 +156,14 @@ def _fill(mark: Mark) -> float:
 
 def _near_pairs(pieces: Sequence[Mark], reach: float) -> list[tuple[float, int, int]]:
     """(gap in pixels, i, j) of all pairs of pieces whose ink is at most `reach` apart."""
+    boxes = np.array([(m.left, m.top, m.right, m.bottom) for m in pieces]).reshape(-1, 4)
+    corner, far = boxes[:, None, :2], boxes[None, :, 2:]
+    apart = np.maximum(corner - far, (boxes[None, :, :2] - boxes[:, None, 2:])).max(axis=2)
     pairs = []
-    for i, a in enumerate(pieces):
-        for j in range(i + 1, len(pieces)):
-            b = pieces[j]
-            apart_x = max(a.left - b.right, b.left - a.right)
-            apart_y = max(a.top - b.bottom, b.top - a.bottom)
-            if max(apart_x, apart_y) <= reach:
-                gap = _distance(a, b)
-                if gap <= reach:
-                    pairs.append((gap, i, j))
+    for i, j in np.argwhere(np.triu(apart <= reach, 1)).tolist():
+        gap = _distance(pieces[i], pieces[j])
+        if gap <= reach:
+            pairs.append((gap, i, j))
     return pairs
 
 
@@ -191,7 +195,11 @@ def _without_specks(digits: Sequence[Mark], size: float) -> list[Mark]:
     if not large:
         return []
     typical = float(np.median([digit.area for digit in large]))
-    return [digit for digit in large if digit.area > 0.1 * typical]
+    return [
+        digit
+        for digit in large
+        if digit.area > 0.1 * typical and digit.width < _FLAT * digit.height
+    ]
 
 
 def split_wide(mark: Mark, n: int, pen: float) -> list[Mark] | None:

@@ -25,12 +25,14 @@ from datasets.sheet_marks import (
     split_tall,
     split_wide,
 )
-from datasets.sheet_rows import Rows, find_rows
+from datasets.sheet_rows import find_rows
 from datasets.sheet_shapes import evidence
 
 _SENSITIVITIES = (1.0, 1.7, 0.6)
-_UPRIGHT = 0.15  # nats a digit in favour of the photograph as it is
-_CONVINCING = 1.0  # nats a digit: a reading this good needs no rival
+_UPRIGHT = 0.15  # nats a digit in favour of the photograph as it lies
+_CERTAIN = 1.3  # nats a digit: the photograph lies right, no other way up need be tried
+_CONVINCING = 0.8  # nats a digit: no other sensitivity need be tried
+_SPARSE = 0.34  # of the median row: a row of fewer marks may be dirt
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,26 @@ class Reading:
     `quarters`: counter-clockwise quarter turns that brought the sheet upright. `ink`: of the
     upright sheet. `rows`: the marks, row by row (column by column where labels go by column).
     `labels`: of each row, one character a mark; None where the rows do not fit the labels.
-    `support`: evidence of the shapes for these labels, in nats.
+    `support`: evidence of the shapes for these labels, nats a digit; `ignored`: marks that were
+    taken for dirt although they are as large as digits.
     """
 
     quarters: int
     ink: Ink
     rows: tuple[tuple[Mark, ...], ...]
     labels: tuple[str, ...] | None
-    support: float
+    support: float = 0.0
+    ignored: tuple[Mark, ...] = ()
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Digits in each row."""
         return tuple(len(row) for row in self.rows)
+
+    @property
+    def total_support(self) -> float:
+        """Evidence of all digits together, in nats: what readings are compared by."""
+        return self.support * sum(self.counts)
 
 
 def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
@@ -61,21 +70,21 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     `labels` of the result is None where no reading fits; its rows are then those of the
     photograph as it lies, for the message and the contact sheet.
     """
-    best: Reading | None = None
+    best = Reading(0, Ink.none(), (), None)
     unfit: Reading | None = None
     for sensitivity in _SENSITIVITIES:
-        upright = find_ink(photo, sensitivity)
-        for quarters in range(4):
-            for reading in _readings(upright.turned(quarters), quarters, labels):
-                if reading.labels is None:
-                    unfit = unfit or reading
-                elif best is None or reading.support > best.support:
-                    best = reading
-        if best and best.support >= _CONVINCING * sum(best.counts):
-            break
-    if best:
+        for reading in _readings(find_ink(photo, sensitivity), labels):
+            if reading.labels is None:
+                unfit = unfit or reading
+            elif best.labels is None or reading.total_support > best.total_support:
+                best = reading
+            if best.labels and best.quarters == 0 and best.support > _CERTAIN:
+                return best
+        if best.labels and best.support > _CONVINCING:
+            return best
+    if best.labels and best.support > 0:
         return best
-    return unfit or Reading(0, upright, (), None, 0.0)
+    return unfit or replace(best, labels=None)
 
 
 def cut_out(ink: Ink, mark: Mark) -> np.ndarray:
@@ -91,17 +100,21 @@ def cut_out(ink: Ink, mark: Mark) -> np.ndarray:
     return (np.clip((share - 0.1) / 0.7, 0, 1) * inside * 255).astype(np.uint8)
 
 
-def _readings(ink: Ink, quarters: int, labels: Labels) -> Iterator[Reading]:
-    """All readings of the ink this way up."""
-    pieces = find_marks(ink.mask)
-    if not pieces:
+def _readings(ink: Ink, labels: Labels) -> Iterator[Reading]:
+    """Readings of the ink each way up, as it lies first."""
+    if not ink.mask.any():
         return
-    size = digit_size(pieces)
-    marks = group_strokes(pieces, size)
     pen = _pen(ink.mask)
-    for variant in _tall_variants(marks, size, pen):
-        if variant:
-            yield _read(ink, quarters, variant, size, pen, labels)
+    for quarters in range(4):
+        turned = ink.turned(quarters)
+        pieces = find_marks(turned.mask)
+        if not pieces:
+            return
+        size = digit_size(pieces)
+        marks = group_strokes(pieces, size)
+        for variant in _tall_variants(marks, size, pen):
+            if variant:
+                yield _read(turned, quarters, variant, size, pen, labels)
 
 
 def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[Mark]]:
@@ -120,36 +133,55 @@ def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[
 def _read(
     ink: Ink, quarters: int, marks: list[Mark], size: float, pen: float, labels: Labels
 ) -> Reading:
-    lines = _in_lines(marks, size, labels)
+    lines, ignored = _in_lines(marks, size, labels)
     given = labels.of_lines([len(line) for line in lines])
-    if given is not None and labels.kind == "rows":
+    if given is not None and labels.kind in ("rows", "class"):
+        usual = float(np.median([len(line) for line in lines]))
         lines = tuple(
-            _regrouped(ink, line, label[0], size, pen)
+            _regrouped(ink, line, label[0], size, pen, usual)
             for line, label in zip(lines, given, strict=True)
         )
         given = labels.of_lines([len(line) for line in lines])
     if given is None:
-        return Reading(quarters, ink, lines, None, 0.0)
+        return Reading(quarters, ink, lines, None, ignored=ignored)
     inks = [cut_out(ink, mark) for line in lines for mark in line]
-    support = float(evidence(inks, "".join(given)).sum())
+    support = float(evidence(inks, "".join(given)).mean())
     if quarters == 0:
-        support += _UPRIGHT * len(inks) + 2
-    return Reading(quarters, ink, lines, given, support)
+        support += _UPRIGHT + 2 / len(inks)
+    return Reading(quarters, ink, lines, given, support, ignored)
 
 
-def _in_lines(marks: Sequence[Mark], size: float, labels: Labels) -> tuple[tuple[Mark, ...], ...]:
-    x = np.array([mark.x for mark in marks])
-    y = np.array([mark.y for mark in marks])
-    if labels.kind == "columns":
-        x, y = y, x
-    rows = find_rows(x, y, size, labels.n_lines)
-    return tuple(tuple(marks[i] for i in row) for row in rows.indices)
+def _in_lines(
+    marks: Sequence[Mark], size: float, labels: Labels
+) -> tuple[tuple[tuple[Mark, ...], ...], tuple[Mark, ...]]:
+    """The marks by row, or by column where labels go by column, and those that are dirt.
+
+    Where there are more rows than labels, rows of very few marks are taken for dirt: paper edges,
+    stains, what lies beside the sheet.
+    """
+    kept, ignored = list(marks), list[Mark]()
+    while True:
+        x, y = np.array([mark.x for mark in kept]), np.array([mark.y for mark in kept])
+        if labels.kind == "columns":
+            x, y = y, x
+        rows = find_rows(x, y, size, labels.n_lines)
+        fewest = min(rows.indices, key=len)
+        surplus = labels.n_lines is not None and len(rows.indices) > labels.n_lines
+        if not surplus or len(fewest) > _SPARSE * float(np.median(rows.counts)):
+            break
+        ignored += [kept[i] for i in fewest]
+        kept = [mark for i, mark in enumerate(kept) if i not in fewest]
+    return tuple(tuple(kept[i] for i in row) for row in rows.indices), tuple(ignored)
 
 
 def _regrouped(
-    ink: Ink, line: Sequence[Mark], label: str, size: float, pen: float
+    ink: Ink, line: Sequence[Mark], label: str, size: float, pen: float, usual: float
 ) -> tuple[Mark, ...]:
-    """The row with neighbours joined and wide marks cut where that fits its label better."""
+    """The row with neighbours joined and wide marks cut where that fits its label better.
+
+    A row that has as many digits as `usual` is cut only on strong evidence: a wide mark in it is
+    more likely one digit that was written over.
+    """
     joined: list[Mark] = []
     for mark in line:
         if joined and _near(joined[-1], mark, size):
@@ -159,8 +191,9 @@ def _regrouped(
                 continue
         joined.append(mark)
     cut: list[Mark] = []
+    least_gain = 2.0 if len(joined) < usual else 6.0
     for mark in joined:
-        cut.extend(_cut_if_better(ink, mark, label, size, pen))
+        cut.extend(_cut_if_better(ink, mark, label, size, pen, least_gain))
     return tuple(cut)
 
 
@@ -170,10 +203,12 @@ def _near(a: Mark, b: Mark, size: float) -> bool:
     return b.left - a.right < 0.3 * size and width < 1.15 * size and height < 1.5 * size
 
 
-def _cut_if_better(ink: Ink, mark: Mark, label: str, size: float, pen: float) -> list[Mark]:
+def _cut_if_better(
+    ink: Ink, mark: Mark, label: str, size: float, pen: float, least_gain: float
+) -> list[Mark]:
     if mark.width < 0.85 * size:
         return [mark]
-    best, best_fit = [mark], _fit(ink, [mark], label) + 2
+    best, best_fit = [mark], _fit(ink, [mark], label) + least_gain
     for n in range(2, 1 + max(2, round(mark.width / (0.6 * size)))):
         parts = split_wide(mark, n, pen)
         if parts and min(part.size for part in parts) > 0.5 * size:
