@@ -89,6 +89,8 @@ class Queue:
             self._end(event)
         elif isinstance(event, Stopped):
             self.running.discard(event.trial_id)
+            if not self.stopping:
+                self._fail(self.plan.by_id[event.trial_id], "stopped without being asked", True)
         elif isinstance(event, Failed):
             if event.fatal:
                 raise StorageError(event.error)

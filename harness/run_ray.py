@@ -62,6 +62,7 @@ def run_ray(
             tune_config=tune.TuneConfig(
                 search_alg=searcher, num_samples=-1, reuse_actors=True,
                 metric="n_events", mode="max",
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=tune.RunConfig(
                 name="tune",
@@ -70,7 +71,9 @@ def run_ray(
                 verbose=0,
                 log_to_file=False,
                 failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0),
+                checkpoint_config=tune.CheckpointConfig(
+                    checkpoint_frequency=0, checkpoint_at_end=False
+                ),
             ),
         )  # fmt: skip
         tuner.fit()

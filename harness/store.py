@@ -100,7 +100,7 @@ class RunFolder:
     """One command's hold on a run folder: its lock, its generation, and all reading and writing."""
 
     def __init__(self, path: Path, shard: tuple[int, int] = (1, 1)):
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # workers may have another working folder
         self.generation = uuid.uuid4().hex[:12]
         self.lock = Lock(self.path / f".lock-{shard[0]}-of-{shard[1]}.json", self.generation)
 

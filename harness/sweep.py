@@ -121,7 +121,7 @@ def parse(argv: Sequence[str]) -> Options:
         raise InputError("--address belongs to --engine ray")
     return Options(
         sweep=given.sweep, profile=given.profile, assignments=tuple(given.assignments),
-        out=given.out, data=given.data, engine=given.engine, dry_run=given.dry_run,
+        out=given.out, data=given.data.absolute() if given.data else None, engine=given.engine, dry_run=given.dry_run,
         shard=_shard(given.shard), reuse=tuple(given.reuse), only=given.only,
         report=not given.no_report, address=given.address, slots=given.slots,
         state_every_s=given.state_every_s,
