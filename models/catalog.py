@@ -96,7 +96,7 @@ def model_info(name: str, options: Mapping[str, Any]) -> ModelInfo:
         ModelError: there is no such network, or an option does not fit it.
     """
     module, chosen = network_module(name), read_options(name, options)
-    return torchvision_info(chosen) if module is None else module.info(chosen)
+    return torchvision_info(name, chosen) if module is None else module.info(chosen)
 
 
 def _is_network(module: pkgutil.ModuleInfo) -> bool:

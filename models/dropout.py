@@ -7,7 +7,7 @@ replaced; they have no parameters, so state-dict keys stay as they are.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -67,21 +67,21 @@ def seed_dropout(model: nn.Module) -> nn.Module:
     """
     for parent in list(model.modules()):
         for name, child in parent.named_children():
-            unit = _unit(child)
-            if unit is not None:
-                setattr(parent, name, SeededDropout(float(child.p), unit).train(child.training))
+            seeded = _seeded(child)
+            if seeded is not None:
+                setattr(parent, name, seeded.train(child.training))
     return model
 
 
-def _unit(module: nn.Module) -> Unit | None:
-    """What one draw of this dropout layer decides; None where the module is no dropout layer."""
+def _seeded(module: Any) -> SeededDropout | None:
+    """The counterpart of a dropout layer of torch or torchvision; None for any other layer."""
     kind = type(module).__name__
     if isinstance(module, nn.Dropout):
-        return "element"
+        return SeededDropout(module.p)
     if isinstance(module, nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
-        return "channel"
+        return SeededDropout(module.p, "channel")
     if kind == "StochasticDepth" and module.mode == "row":  # torchvision's; not imported for this
-        return "image"
+        return SeededDropout(module.p, "image")
     if kind in ("StochasticDepth", "AlphaDropout", "FeatureAlphaDropout"):
         raise ModelError(f"{module} cannot draw from a generator of ours: no such layer is known")
     return None

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
-import torch
 from torch import nn
 
 from headstart.cli import did_you_mean

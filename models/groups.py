@@ -4,12 +4,13 @@ In: any network and one example batch. Out: `LayerGroup`s from input to head; ea
 buffer stands in exactly one.
 
 The rule: the module tree is opened wherever a module is only a frame: the network itself, a plain
-`Sequential` or list, and a module that holds a row of equal blocks (a transformer's encoder). What
-is not opened is a unit: a convolution, a linear layer, a residual block, a Fire module, an encoder
-layer. Units are ordered by their first call on the example. A unit with parameters begins a group;
-a normalisation layer joins the group before it, and so do units without parameters (activations,
-pooling), but for dropout: it joins the group whose input it thins. A frame's own parameters (a
-class token, a position embedding) join the group before the frame's first unit.
+`Sequential` or list, a row of equal blocks, and a module that consists of little else than such a
+row (a transformer's encoder). What is not opened is a unit: a convolution, a linear layer, a
+residual block, a Fire module, an encoder layer. Units are ordered by their first call on the
+example. A unit with parameters begins a group; a normalisation layer joins the group before it, and
+so do units without parameters (activations, pooling), but for dropout: it joins the group whose
+input it thins. A frame's own parameters (a class token, a position embedding) join the group before
+the frame's first unit.
 """
 
 from __future__ import annotations
@@ -80,9 +81,8 @@ def layer_groups(model: nn.Module, example: Tensor) -> tuple[LayerGroup, ...]:
     drafts, place = _collect(units, order)
     _place_own_tensors(frames, order, drafts, place)
     _refuse_unplaced(model, drafts)
-    return tuple(
-        LayerGroup(d.name, tuple(d.modules), tuple(d.parameters), tuple(d.buffers)) for d in drafts
-    )
+    mine = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+    return tuple(_finished(draft, mine) for draft in drafts)
 
 
 def _parent(path: str) -> str:
@@ -101,13 +101,18 @@ def _frames(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _is_frame(module: nn.Module) -> bool:
-    if type(module) in (nn.Sequential, nn.ModuleList):
+    if type(module) in (nn.Sequential, nn.ModuleList) or _is_row_of_blocks(module):
         return True
-    return any(_is_row_of_blocks(child) for child in module.children())
+    most = 0.9 * _n_parameters(module)  # a row beside others, as a branch, does not open a block
+    return any(_is_row_of_blocks(c) and _n_parameters(c) >= most for c in module.children())
+
+
+def _n_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _is_row_of_blocks(module: nn.Module) -> bool:
-    """Whether this is a list with two or more blocks of one class, each with a forward of its own.
+    """Whether this is a list with two or more blocks of one class.
 
     Layers of torch and further lists are no blocks.
     """
@@ -194,6 +199,16 @@ def _place_own_tensors(
         draft = drafts[max(first - 1, 0)]
         draft.parameters += [prefix + n for n, _ in frame.named_parameters(recurse=False)]
         draft.buffers += [prefix + n for n, _ in frame.named_buffers(recurse=False)]
+
+
+def _finished(draft: _Draft, mine: set[str]) -> LayerGroup:
+    """The group; of a tensor that two layers share, only the name that the network counts."""
+    return LayerGroup(
+        draft.name,
+        tuple(draft.modules),
+        tuple(name for name in draft.parameters if name in mine),
+        tuple(name for name in draft.buffers if name in mine),
+    )
 
 
 def _refuse_unplaced(model: nn.Module, drafts: Sequence[_Draft]) -> None:

@@ -6,10 +6,8 @@ from typing import Literal
 
 from models.info import ImageSize, ModelInfo, NetworkOptions
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # red, green, blue in 0..1, as torchvision's weights expect
-IMAGENET_STD = (0.229, 0.224, 0.225)
-GREY_MEAN = sum(IMAGENET_MEAN) / 3
-GREY_STD = sum(IMAGENET_STD) / 3
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)  # red, green, blue in 0..1, as torchvision's weights expect
+_IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class TorchvisionOptions(NetworkOptions):
@@ -26,8 +24,22 @@ class TorchvisionOptions(NetworkOptions):
     channels_mode: Literal["repeat", "sum"] = "repeat"
 
 
-def torchvision_info(options: TorchvisionOptions) -> ModelInfo:
-    """ImageNet's normalisation; the depth is known only with torch."""
+def torchvision_info(name: str, options: TorchvisionOptions) -> ModelInfo:
+    """The normalisation that torchvision's weights expect; the depth is known only with torch."""
     if options.channels == 1:
-        return ModelInfo(options.image_size, 1, (GREY_MEAN,), (GREY_STD,), depth=None)
-    return ModelInfo(options.image_size, 3, IMAGENET_MEAN, IMAGENET_STD, depth=None)
+        mean, std = grey_statistics(name)
+        return ModelInfo(options.image_size, 1, (mean,), (std,), depth=None)
+    return ModelInfo(options.image_size, 3, *colour_statistics(name), depth=None)
+
+
+def colour_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of red, green, blue that network `name` expects."""
+    if name in ("googlenet", "inception_v3"):  # what their `transform_input` comes to
+        return (0.5,) * 3, (0.5,) * 3
+    return _IMAGENET_MEAN, _IMAGENET_STD
+
+
+def grey_statistics(name: str) -> tuple[float, float]:
+    """Mean and standard deviation for grey images: the averages over the three colours."""
+    mean, std = colour_statistics(name)
+    return sum(mean) / 3, sum(std) / 3

@@ -1,0 +1,124 @@
+"""Cut a network in two at a layer group, so that the frozen part can be computed once.
+
+In: a network and its layer groups. Out: a prefix (images → features) and a tail (features →
+logits) that share the network's own modules, so that training the tail trains the network. The cut
+follows the graph of the computation, traced symbolically by torch.fx; whatever does not depend on
+the tail's parameters (activations, pooling, flattening) is in the prefix, but for dropout before
+the tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import fx, nn
+
+from headstart.errors import ModelError
+from models.groups import LayerGroup
+
+
+class _Tracer(fx.Tracer):
+    """Takes our own layers whole, as torch's: they look at their mode, which a trace would fix."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return type(m).__module__.startswith("models.") or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+
+def split_at(
+    model: nn.Module, groups: Sequence[LayerGroup], k: int
+) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """(prefix, tail) with `tail(prefix(x))` = `model(x)`; the tail begins with group `k`.
+
+    The parts have the network's own parameter objects under their own names, and its mode.
+
+    Args:
+        k: 1 … number of groups - 1.
+
+    Raises:
+        ModelError: the network cannot be traced, or more than one tensor crosses the cut; the
+            message has the reason.
+    """
+    if not 0 < k < len(groups):
+        raise ModelError(f"a cut lies before group 1 … {len(groups) - 1}, not {k}")
+    graph = _trace(model)
+    in_tail = _tail_nodes(graph, groups[k:])
+    crossing = _crossing(graph, in_tail)
+    if len(crossing) != 1:
+        raise ModelError(
+            f"the network cannot be cut before {groups[k].name}: {len(crossing)} tensors cross "
+            f"there ({', '.join(node.name for node in crossing[:3])}), and one can be kept"
+        )
+    parts = (_prefix(model, graph, crossing[0]), _tail(model, graph, in_tail, crossing[0]))
+    for part in parts:
+        part.training = model.training  # of the part alone: its modules have the network's modes
+    return parts
+
+
+def _trace(model: nn.Module) -> fx.Graph:
+    try:
+        return _Tracer().trace(model)
+    except Exception as err:  # a network's own code runs on symbols here, and can raise anything
+        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+        raise ModelError(
+            f"{type(model).__name__} cannot be cut in two, as torch.fx cannot trace it: {reason}"
+        ) from err
+
+
+def _tail_nodes(graph: fx.Graph, tail: Sequence[LayerGroup]) -> set[fx.Node]:
+    """Nodes that lie in a module of the tail or use its tensors, and all that depend on them."""
+    modules = {path for group in tail for path in group.modules}
+    tensors = {name for group in tail for name in (*group.parameters, *group.buffers)}
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        owners = {path for path, _ in node.meta.get("nn_module_stack", {}).values()}
+        if (
+            modules & owners
+            or (node.op == "get_attr" and node.target in tensors)
+            or found.intersection(node.all_input_nodes)
+        ):
+            found.add(node)
+    return found
+
+
+def _crossing(graph: fx.Graph, in_tail: set[fx.Node]) -> list[fx.Node]:
+    """Nodes outside the tail whose values it needs; the network's own tensors do not count."""
+    return [
+        node
+        for node in graph.nodes
+        if node not in in_tail and node.op != "get_attr" and in_tail.intersection(node.users)
+    ]
+
+
+def _prefix(model: nn.Module, graph: fx.Graph, last: fx.Node) -> fx.GraphModule:
+    needed = _ancestors(last)
+    made = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in graph.nodes:
+        if node in needed:
+            copies[node] = made.node_copy(node, lambda n: copies[n])
+    made.output(copies[last])
+    return fx.GraphModule(model, made)
+
+
+def _tail(
+    model: nn.Module, graph: fx.Graph, in_tail: set[fx.Node], first: fx.Node
+) -> fx.GraphModule:
+    made = fx.Graph()
+    copies = {first: made.placeholder("features")}
+    for node in graph.nodes:
+        if node in in_tail or (node.op == "get_attr" and in_tail.intersection(node.users)):
+            copies[node] = made.node_copy(node, lambda n: copies[n])
+    return fx.GraphModule(model, made)
+
+
+def _ancestors(node: fx.Node) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += current.all_input_nodes
+    return found
