@@ -27,7 +27,7 @@ from datasets.trees import Tree, is_archive, open_tree
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
 
-VERSION = 1
+VERSION = 2
 _BRIGHT = 127  # a page whose border is brighter than this is paper, and its ink is dark
 _PART_SPELLINGS = {
     **dict.fromkeys(("train", "training", "trainset", "trainingset"), "train"),

@@ -19,7 +19,7 @@ from datasets.cache import cached
 from datasets.glyph_strokes import ways_to_write
 from datasets.preprocess import mnist_style_on, resize, shape_images
 
-VERSION = 1
+VERSION = 2
 OWN_SIZE = (28, 28)
 _CHARACTERS = {
     "digits": string.digits,

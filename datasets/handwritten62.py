@@ -31,7 +31,7 @@ from datasets.trees import Tree, open_tree
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 
-VERSION = 1
+VERSION = 2
 SOURCE = "http://www.ee.surrey.ac.uk/CVSSP/demos/chars74k/EnglishHnd.tgz"
 OWN_SIZE = (28, 28)  # where the network asks for none: MNIST's
 _CLASSES = {

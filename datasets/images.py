@@ -77,9 +77,7 @@ def decode_files(
     good = np.array([isinstance(result, np.ndarray) for result in results], bool)
     skipped = [str(result) for result in results if isinstance(result, DataError)]
     if not good.any():
-        raise DataError(
-            f"{tree.where}: no image could be read" + "".join(f"; {skipped[0]}" * bool(skipped))
-        )
+        raise DataError(f"{tree.where}: none of {len(names)} images can be read: {skipped[0]}")
     notes = (_skipped_note(skipped, len(names)),) if skipped else ()
     return np.stack([result for result in results if isinstance(result, np.ndarray)]), good, notes
 
@@ -121,11 +119,15 @@ def _open(data: bytes, where: str) -> Image:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is lower
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError as err:
         raise DataError(f"{where}: not an image in a format that is known") from err
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
+    except Image.DecompressionBombError as err:  # beyond Pillow's own limit, which is higher
+        raise DataError(
+            f"{where}: more than {MAX_PIXELS // 1_000_000} million pixels, which is the limit"
+        ) from err
+    except (OSError, ValueError, SyntaxError) as err:
         raise DataError(f"{where}: damaged image: {err}") from err
     width, height = image.size
     if width * height > MAX_PIXELS:

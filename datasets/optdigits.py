@@ -16,7 +16,7 @@ from datasets.base import Dataset, Request, build_dataset
 from datasets.cache import cached
 from datasets.preprocess import mnist_style_on, resize, shape_images
 
-VERSION = 1
+VERSION = 2
 OWN_SIZE = (28, 28)
 _MOST_INK = 16
 _ENLARGED = (80, 80)  # smooth strokes first, so that cropping works in fractions of a source pixel

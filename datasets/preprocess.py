@@ -15,7 +15,7 @@ import numpy as np
 
 MNIST_SIZE = 28  # pixels, both ways
 MNIST_BOX = 20  # the digit itself is fitted into 20×20 of the 28×28
-_INK_SHARE = 0.2  # of the brightest ink: anything fainter is paper, not stroke, when cropping
+_INK_SHARE = 0.1  # of the brightest ink: anything fainter is paper, not stroke, when cropping
 _OVERSAMPLED = 8  # source pixels for each target pixel, each way, that suffice for an average
 
 
@@ -23,8 +23,8 @@ def mnist_style(ink: np.ndarray, size: int = MNIST_SIZE) -> np.ndarray:
     """The character as MNIST would show it: cropped to its ink, fitted into a box, centred.
 
     As in LeCun et al. (1998, section III.A): the ink's bounding box is scaled, its proportions
-    kept, until its longer side is 20 of 28 pixels; then its centre of mass is moved to the
-    middle of the picture (to the nearest whole pixel, and never so far that ink is lost). Grey
+    kept, until its longer side is 20 of 28 pixels; then its centre of mass is moved to pixel
+    (14, 14), counted from 0, to the nearest whole pixel and never so far that ink is lost. Grey
     levels are stretched so that the strongest stroke is 255.
 
     Args:
@@ -40,8 +40,8 @@ def mnist_style(ink: np.ndarray, size: int = MNIST_SIZE) -> np.ndarray:
     fitted = _fit(_crop_to_ink(ink), round(size * MNIST_BOX / MNIST_SIZE))
     height, width = fitted.shape
     centre_y, centre_x = _centre_of_mass(fitted)
-    top = int(np.clip(round((size - 1) / 2 - centre_y), 0, size - height))
-    left = int(np.clip(round((size - 1) / 2 - centre_x), 0, size - width))
+    top = int(np.clip(round(size / 2 - centre_y), 0, size - height))
+    left = int(np.clip(round(size / 2 - centre_x), 0, size - width))
     canvas[top : top + height, left : left + width] = fitted
     return canvas
 
@@ -121,7 +121,7 @@ def gray(image: np.ndarray) -> np.ndarray:
 
 
 def _crop_to_ink(ink: np.ndarray) -> np.ndarray:
-    """The bounding box of what is at least a fifth as bright as the brightest ink."""
+    """The bounding box of what is at least a tenth as bright as the brightest ink."""
     import cv2
 
     faint = max(0.0, _INK_SHARE * float(ink.max()) - 1)

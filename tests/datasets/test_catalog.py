@@ -1,0 +1,117 @@
+"""Names, options and requests: what is found, what is refused, what is not imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_files import class_folders, write_mnist, write_tree
+
+from datasets import dataset_names, is_local, load_dataset, locate_dataset, options_model
+from headstart.errors import DataError, DataNotFoundError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_module_with_options_locate_and_load_is_a_set():
+    assert dataset_names() == (
+        "csv",
+        "folder",
+        "glyphs",
+        "handwritten62",
+        "idx",
+        "mnist",
+        "mnist_task3",
+        "npz",
+        "optdigits",
+    )
+
+
+@pytest.mark.parametrize("name", dataset_names())
+def test_options_are_frozen_and_closed_and_take_corrupt_labels(name):
+    model = options_model(name)
+    assert model.model_config["frozen"]
+    assert model.model_config["extra"] == "forbid"
+    assert "corrupt_labels" in model.model_fields
+
+
+def test_neither_names_nor_options_nor_a_cached_load_import_anything_heavy(tmp_path):
+    write_mnist(tmp_path / "mnist" / "raw")
+    load_dataset("mnist", data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    code = (
+        "import sys, datasets\n"
+        "for name in datasets.dataset_names(): datasets.options_model(name)\n"
+        "datasets.load_dataset('mnist', data_dir=sys.argv[1], cache_dir=sys.argv[1] + '/cache')\n"
+        "heavy = {'torch', 'cv2', 'PIL', 'sklearn', 'pandas', 'requests', 'harness', 'models'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mnits", {}, r"'mnits' is no data set \(did you mean 'mnist'\?\); there are csv, folder"),
+        ("glyphs", {"cuont": 9}, r"no option 'cuont' \(did you mean 'count'\?\); it takes classes"),
+        ("glyphs", {"count": "many"}, "option 'count': 'many': Input should be a valid integer"),
+        ("folder", {}, "data set 'folder': option 'path' is needed"),
+        (
+            "glyphs",
+            {"corrupt_labels": {"kind": "pair", "fraction": 0.1}},
+            "option 'corrupt_labels.kind': 'pair': Input should be 'complementary', 'uniform' or",
+        ),
+    ],
+)
+def test_a_wrong_name_or_option_is_one_line(name, options, message):
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(name, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_wrong_options_are_told_at_once():
+    with pytest.raises(DataError) as caught:
+        load_dataset("glyphs", count=0, noise=3, colour="red")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("wanted", [{"image_size": (0, 5)}, {"image_size": (5,)}, {"channels": 2}])
+def test_an_impossible_request_is_refused(wanted):
+    with pytest.raises(DataError, match=r"image size|channels"):
+        load_dataset("glyphs", count=20, **wanted)
+
+
+def test_is_local_tells_what_is_here_from_what_is_not(tmp_path):
+    assert is_local("glyphs", tmp_path)
+    assert not is_local("mnist", tmp_path, cache_dir=tmp_path / "cache")
+    write_mnist(tmp_path / "mnist" / "MNIST" / "raw")
+    assert is_local("mnist", tmp_path)
+    write_tree(tmp_path / "mine", class_folders(2))
+    assert is_local("folder", tmp_path, {"path": "mine"})
+    assert not is_local("folder", tmp_path, {"path": "yours"})
+
+
+def test_the_data_folder_is_given_or_named_by_the_environment(tmp_path, monkeypatch):
+    files = write_mnist(tmp_path / "a" / "mnist" / "raw")
+    monkeypatch.setenv("HEADSTART_DATA", str(tmp_path / "a"))
+    assert locate_dataset("mnist")[0].parent == files
+    with pytest.raises(DataNotFoundError, match="not on this machine"):
+        locate_dataset("mnist", tmp_path / "b", cache_dir=tmp_path / "cache")
+
+
+def test_corrupt_labels_works_beside_the_options_of_any_set(tmp_path):
+    spoilt = {"kind": "complementary", "fraction": 0.5, "seed": 3}
+    places = {"cache_dir": tmp_path}
+    clean = load_dataset("glyphs", count=40, **places)
+    wrong = load_dataset("glyphs", count=40, corrupt_labels=spoilt, **places)
+    np.testing.assert_array_equal(clean.images, wrong.images)
+    assert (clean.labels != wrong.labels).sum() == 20
+    assert clean.fingerprint != wrong.fingerprint
+    assert len(list((tmp_path / "decoded").iterdir())) == 1  # the images are shared

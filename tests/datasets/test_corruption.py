@@ -1,0 +1,73 @@
+"""Wrong labels on purpose: how many, which, and that nothing else moves."""
+
+import numpy as np
+import pytest
+from data_files import dataset_of
+
+from datasets.corruption import CorruptLabels, corrupt_labels
+
+LABELS = np.repeat(np.arange(4), 100)
+
+
+def corrupt(dataset=None, **keys):
+    return corrupt_labels(dataset or dataset_of(LABELS), CorruptLabels(**keys))
+
+
+def test_complementary_labels_are_always_wrong_and_spread_evenly():
+    dataset = dataset_of(np.repeat(np.arange(4), 3000))
+    result = corrupt(dataset, kind="complementary", fraction=1)
+    assert (result.labels != dataset.labels).all()
+    of_class_0 = np.bincount(result.labels[:3000], minlength=4)
+    assert of_class_0[0] == 0
+    assert (np.abs(of_class_0[1:] - 1000) < 5 * np.sqrt(1000 * 2 / 3)).all()
+
+
+def test_the_fraction_is_exact_in_each_class():
+    result = corrupt(kind="complementary", fraction=0.25)
+    wrong = (result.labels != LABELS).reshape(4, 100).sum(axis=1)
+    assert wrong.tolist() == [25] * 4
+
+
+def test_uniform_labels_hit_the_right_class_by_chance():
+    result = corrupt(kind="uniform", fraction=1)
+    n_right = (result.labels == LABELS).sum()
+    assert abs(n_right - 100) < 5 * np.sqrt(400 * 0.25 * 0.75)
+
+
+def test_pairs_move_to_the_next_class():
+    result = corrupt(kind="pairs", fraction=1)
+    np.testing.assert_array_equal(result.labels, (LABELS + 1) % 4)
+
+
+def test_the_test_part_keeps_its_labels():
+    dataset = dataset_of(
+        LABELS, parts={"train": np.arange(0, 400, 2), "test": np.arange(1, 400, 2)}
+    )
+    result = corrupt(dataset, kind="complementary", fraction=1)
+    np.testing.assert_array_equal(result.labels[1::2], LABELS[1::2])
+    assert (result.labels[::2] != LABELS[::2]).all()
+    assert "the test part's labels are right" in result.notes[-1]
+
+
+def test_a_set_without_a_test_part_says_that_test_labels_are_wrong_alike():
+    assert "test labels are wrong alike" in corrupt(kind="pairs", fraction=0.5).notes[-1]
+
+
+def test_only_its_own_seed_moves_it():
+    keys = {"kind": "complementary", "fraction": 0.5}
+    first, same, other = corrupt(**keys), corrupt(**keys), corrupt(**keys, seed=1)
+    np.testing.assert_array_equal(first.labels, same.labels)
+    assert first.fingerprint == same.fingerprint
+    assert (first.labels != other.labels).any()
+    assert first.fingerprint != other.fingerprint
+
+
+def test_nothing_corrupted_is_the_very_same_set():
+    dataset = dataset_of(LABELS)
+    assert corrupt(dataset, kind="uniform", fraction=0) is dataset
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1])
+def test_a_fraction_is_between_0_and_1(fraction):
+    with pytest.raises(ValueError, match="equal to"):
+        CorruptLabels(kind="uniform", fraction=fraction)
