@@ -68,13 +68,14 @@ def one_class(label: str, where: str) -> Labels:
     return Labels("class", (label,))
 
 
-def by_line(labels: str, where: str, kind: Literal["rows", "columns"] = "rows") -> Labels:
-    """One character for each row or column."""
-    if not _CHARACTERS.fullmatch(labels):
-        raise DataError(
-            f"{where}: '{labels}' must be digits or letters, one for each of the {kind}"
-        )
-    return Labels(kind, tuple(labels))
+def by_row(labels: str, where: str) -> Labels:
+    """One character for each row."""
+    return Labels("rows", _one_a_line(labels, where, "rows"))
+
+
+def by_column(labels: str, where: str) -> Labels:
+    """One character for each column."""
+    return Labels("columns", _one_a_line(labels, where, "columns"))
 
 
 def class_in_name(photo: Path) -> Labels:
@@ -123,6 +124,14 @@ def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
     return [found[photo] for photo in photos]
 
 
+def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
+    if not _CHARACTERS.fullmatch(labels):
+        raise DataError(
+            f"{where}: '{labels}' must be digits or letters, one for each of the {kind}"
+        )
+    return tuple(labels)
+
+
 def _load(path: Path) -> Mapping[str, tuple[int, Any]]:
     """name → (line, value); all scalars stay strings, since 0123 is a row of labels, not 83."""
     import yaml
@@ -139,7 +148,7 @@ def _load(path: Path) -> Mapping[str, tuple[int, Any]]:
     except yaml.MarkedYAMLError as err:
         line = err.problem_mark.line + 1 if err.problem_mark else 1
         raise DataError(f"{path}:{line}: {err.problem}; {HELP}") from err
-    if not isinstance(values, dict) or not values:
+    if not isinstance(node, yaml.MappingNode) or not values:
         raise DataError(f"{path}: holds no 'photo: labels' lines; {HELP}")
     entries: dict[str, tuple[int, Any]] = {}
     for key, _ in node.value:
@@ -152,7 +161,7 @@ def _load(path: Path) -> Mapping[str, tuple[int, Any]]:
 
 def _parse(value: Any, where: str) -> Labels:
     if isinstance(value, str):
-        return one_class(value, where) if len(value) == 1 else by_line(value, where)
+        return one_class(value, where) if len(value) == 1 else by_row(value, where)
     if not isinstance(value, dict) or len(value) != 1:
         raise DataError(f"{where}: labels must be text or a mapping with one key; {HELP}")
     ((kind, text),) = value.items()
@@ -167,4 +176,5 @@ def _parse(value: Any, where: str) -> Labels:
         return Labels("text", tuple(lines))
     if not isinstance(text, str):
         raise DataError(f"{where}: {kind} must be text, e.g. {{{kind}: 1234567890}}")
-    return one_class(text, where) if kind == "class" else by_line(text, where, kind)
+    parsers = {"class": one_class, "rows": by_row, "columns": by_column}
+    return parsers[kind](text, where)

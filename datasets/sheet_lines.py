@@ -47,7 +47,7 @@ def _long_runs(faint: np.ndarray) -> np.ndarray:
     length = int(_LENGTH * max(half.shape))
     found = np.zeros_like(half)
     for slope in _SLOPES:
-        found |= _open_along(half, float(slope), length)
+        found = np.maximum(found, _open_along(half, float(slope), length))
     return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST) > 0
 
 

@@ -84,7 +84,9 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
             return best
     if best.labels and best.support > 0:
         return best
-    return unfit or replace(best, labels=None)
+    if unfit is None or best.labels and best.quarters == 0:
+        return replace(best, labels=None)
+    return unfit
 
 
 def cut_out(ink: Ink, mark: Mark) -> np.ndarray:
@@ -98,6 +100,17 @@ def cut_out(ink: Ink, mark: Mark) -> np.ndarray:
     inside = cv2.dilate(inside, np.ones((3, 3), np.uint8))
     share = ink.darkness[top:bottom, left:right] / ink.peak
     return (np.clip((share - 0.1) / 0.7, 0, 1) * inside * 255).astype(np.uint8)
+
+
+def original(upright: np.ndarray, ink: Ink, mark: Mark) -> np.ndarray:
+    """The photograph around a mark, at its own resolution, uint8 (h, w, 3).
+
+    `upright` is the photograph turned as `ink` is.
+    """
+    margin = 0.1 * mark.size
+    top, left = (max(0, int((edge - margin) / ink.scale)) for edge in (mark.top, mark.left))
+    bottom, right = (int((edge + margin) / ink.scale) + 1 for edge in (mark.bottom, mark.right))
+    return upright[top:bottom, left:right].copy()
 
 
 def _readings(ink: Ink, labels: Labels) -> Iterator[Reading]:

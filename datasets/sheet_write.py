@@ -1,0 +1,193 @@
+"""Digits cut from sheets → a data set on disk: three parts, one folder a class.
+
+In: labelled digits and how many of each class go where. Out: a folder that is there whole or not
+at all: it is made under a temporary name and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from headstart.errors import DataError, StorageError
+from headstart.files import write_json
+
+PARTS = ("Training Set", "Validation Set", "Test Set")
+ORIGINALS = "Originals"
+RECORD = "sheet.json"  # what was written, from what; its presence makes a folder ours
+_REFUSED = "-refused.png"
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Digit:
+    """One digit to be written.
+
+    `name`: file name without its ending, unique. `image`: uint8 (size, size), white on black.
+    `original`: uint8 (h, w, 3), RGB, as it was photographed.
+    """
+
+    name: str
+    label: str
+    image: np.ndarray
+    original: np.ndarray
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """`parts`: for each part the indices of its digits. `left_over`: those in no part."""
+
+    parts: Mapping[str, tuple[int, ...]]
+    left_over: tuple[int, ...]
+
+
+def draw_parts(labels: Sequence[str], counts: tuple[int, int, int], seed: int) -> Drawn:
+    """Draw so many digits of each class for training, validation and test.
+
+    Each class has its own stream from `seed`, so photos of another class change nothing.
+
+    Raises:
+        DataError: a class has too few digits; names all such classes.
+    """
+    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    left_over: list[int] = []
+    short = []
+    for label in sorted(set(labels)):
+        members = [i for i, other in enumerate(labels) if other == label]
+        if len(members) < sum(counts):
+            short.append(f"class {label} has {len(members)}")
+            continue
+        order = np.random.default_rng([seed, ord(label)]).permutation(members).tolist()
+        for part, n in zip(PARTS, counts, strict=True):
+            parts[part] += sorted(order[:n])
+            order = order[n:]
+        left_over += sorted(order)
+    if short:
+        raise DataError(
+            f"--counts {'/'.join(map(str, counts))} needs {sum(counts)} digits of each class: "
+            f"{', '.join(short)}; add photographs, or give smaller --counts"
+        )
+    return Drawn({part: tuple(chosen) for part, chosen in parts.items()}, tuple(left_over))
+
+
+def check_output(folder: Path) -> None:
+    """Refuse an output folder that holds anything this tool did not write.
+
+    A folder of an earlier run may be replaced: what it holds is in its record, and nothing else
+    may be in it.
+
+    Raises:
+        DataError: names the first file that is not ours, and says what to do.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is a file; give another --out")
+    ours = _recorded(folder)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in ours and not name.endswith(_REFUSED):
+            raise DataError(
+                f"{folder}: holds '{name}', which this tool did not write; only a folder that it "
+                "wrote itself is replaced: give another --out, or remove this one first"
+            )
+
+
+def write_data_set(
+    folder: Path,
+    digits: Sequence[Digit],
+    drawn: Drawn,
+    contact_sheets: Mapping[str, np.ndarray],
+    record: Mapping[str, object],
+    *,
+    keep_originals: bool,
+) -> None:
+    """Write everything under a temporary name, then put it in the place of `folder`.
+
+    Args:
+        folder: must have passed `check_output`.
+        digits, drawn: what to write into which part.
+        contact_sheets: file name → uint8 (H, W, 3), RGB.
+        record: what the record says besides the list of files.
+        keep_originals: also write the photographed digits, under `Originals/`.
+
+    Raises:
+        StorageError: the disk is full or cannot be written; `folder` is as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        for part, chosen in drawn.parts.items():
+            for label in sorted({digit.label for digit in digits}):
+                (temporary / part / label).mkdir(parents=True, exist_ok=True)
+            for digit in (digits[i] for i in chosen):
+                _write_digit(temporary, part, digit, keep_originals)
+        for name, sheet in contact_sheets.items():
+            write_image(temporary / name, sheet)
+        files = [p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file()]
+        write_json(temporary / RECORD, {**record, "files": sorted([*files, RECORD])})
+        _replace(temporary, folder)
+    except OSError as err:
+        raise StorageError(f"{folder}: cannot be written: {err.strerror}") from err
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_refused(folder: Path, sheets: Mapping[str, np.ndarray]) -> list[Path]:
+    """Write the contact sheets of photos that do not fit, and nothing else; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{Path(name).stem}{_REFUSED}" for name in sheets]
+    for path, sheet in zip(paths, sheets.values(), strict=True):
+        write_image(path, sheet)
+    return paths
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """uint8 (H, W) or (H, W, 3) RGB to a .png or .jpg.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    colours = image[..., ::-1] if image.ndim == 3 else image
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix == ".jpg" else []
+    _, content = cv2.imencode(path.suffix, np.ascontiguousarray(colours), options)
+    path.write_bytes(content.tobytes())
+
+
+def _write_digit(root: Path, part: str, digit: Digit, keep_originals: bool) -> None:
+    write_image(root / part / digit.label / f"{digit.name}.jpg", digit.image)
+    if keep_originals:
+        beside = root / ORIGINALS / part / digit.label
+        beside.mkdir(parents=True, exist_ok=True)
+        write_image(beside / f"{digit.name}.png", digit.original)
+
+
+def _recorded(folder: Path) -> set[str]:
+    """The files that an earlier run wrote here; empty where there is no record of ours."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return {str(name) for name in record["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _replace(new: Path, folder: Path) -> None:
+    """Rename `new` to `folder`; what was there is moved aside first and put back on failure."""
+    if not folder.exists():
+        os.rename(new, folder)
+        return
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    os.rename(folder, old)
+    try:
+        os.rename(new, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old)
