@@ -21,6 +21,7 @@ from headstart.errors import SpecError
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
+_PLAIN_TAGS = ("null", "bool", "int", "float", "str", "map", "seq")
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,6 @@ class _Builder:
 
     def __init__(self, name: str):
         self.name = name
-        self.scalars = _CoreLoader("")
         self.n_nodes = 0
 
     def build(self, node: yaml.Node, path: str) -> Node:
@@ -156,12 +156,15 @@ class _Builder:
         self.n_nodes += 1
         if self.n_nodes > MAX_NODES or path.count(".") > 60:
             raise SpecError([f"{where}: unfolds to over {MAX_NODES} values"])
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _PLAIN_TAGS:
+            message = f"the tag {node.tag} is not allowed; plain values only"
+            raise SpecError([f"{where}: {path}: {message}"])
         if isinstance(node, yaml.MappingNode):
             return Node(self._mapping(node, path), where, path)
         if isinstance(node, yaml.SequenceNode):
             children = [self.build(child, f"{path}[{i}]") for i, child in enumerate(node.value)]
             return Node(children, where, path)
-        return Node(self._scalar(node, where, path), where, path)
+        return Node(self._scalar(node), where, path)
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Node]:
         children: dict[str, Node] = {}
@@ -179,7 +182,8 @@ class _Builder:
             children[key] = Node(child.value, where, below)
         return children
 
-    def _scalar(self, node: yaml.Node, where: str, path: str) -> Any:
+    @staticmethod
+    def _scalar(node: yaml.Node) -> Any:
         tag = node.tag.removeprefix("tag:yaml.org,2002:")
         text = node.value
         if tag == "null":
@@ -190,9 +194,7 @@ class _Builder:
             return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         if tag == "float":
             return float(re.sub(r"\.(inf|nan)", r"\1", text.lower()))
-        if tag == "str":
-            return text
-        raise SpecError([f"{where}: {path}: the tag {node.tag} is not allowed; plain values only"])
+        return text
 
 
 # A mapping under one of these keys that says which kind it is replaces the whole: the options of
