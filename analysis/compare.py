@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,35 @@ from analysis import verdicts
 from analysis.contrasts import DEFAULT_METRICS, Contrast, Pair, build_contrasts
 from analysis.intervals import Interval, mean_intervals, proportion_interval
 from analysis.resampling import FloatArray, sign_flip_test, signed_rank_test, student_quantile
+from analysis.sequential import WIDENING
 from headstart.errors import InputError
 
 GAMMA = 0.75  # Bouthillier et al. (2021): P(better) above this is a meaningful improvement
+STOPPED = "wider by a tenth: the number of seeds was chosen by looking"
 _ROUNDING = 1e-13  # of the largest value: differences nearer than this are ties
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the tests and intervals of all rows share."""
+
+    margin: float | None
+    confidence: float
+    widening: float
+
+    def widened(self, interval: Interval) -> Interval:
+        """The interval as a sweep with a stopping rule reports it."""
+        if self.widening == 1.0:
+            return interval
+        low, middle, high = interval.low, interval.estimate, interval.high
+        return replace(
+            interval,
+            low=middle - self.widening * (middle - low),
+            high=middle + self.widening * (high - middle),
+            note="; ".join(text for text in (interval.note, STOPPED) if text),
+        )
 
 
 def compare(
@@ -39,10 +63,11 @@ def compare(
     margin: float | None = None,
     rng: np.random.Generator,
     confidence: float = 0.95,
+    sequential: bool = False,
 ) -> pd.DataFrame:
     """`compare_all` of one pair of arms: Holm then runs over the rows of this table alone."""
     pairs = [(treatment, control)]
-    return compare_all(trials, curves, pairs, targets, margin, rng, metrics, confidence)
+    return compare_all(trials, curves, pairs, targets, margin, rng, metrics, confidence, sequential)
 
 
 def compare_all(
@@ -54,6 +79,7 @@ def compare_all(
     rng: np.random.Generator,
     metrics: Sequence[str] = DEFAULT_METRICS,
     confidence: float = 0.95,
+    sequential: bool = False,
 ) -> pd.DataFrame:
     """Every pair (treatment, control) on every metric; one row each, Holm over all rows.
 
@@ -63,6 +89,8 @@ def compare_all(
         targets: validation accuracies (fractions) for the times to target.
         margin: equivalence margin for accuracies, a fraction; None claims no equivalence.
         metrics: names of `contrasts.METRICS`.
+        sequential: the sweep chose its number of seeds by `seeds: {until: …}`; intervals are
+            wider and t-statistics smaller by `sequential.WIDENING`, which the note says.
 
     Returns, a row a task, pair, metric and target:
         task, treatment, control, metric, target (NaN if none), unit
@@ -94,17 +122,18 @@ def compare_all(
     """
     if margin is not None and not margin > 0:
         raise InputError(f"compare: the equivalence margin {margin} must be above 0")
+    settings = _Settings(margin, confidence, WIDENING if sequential else 1.0)
     contrasts = build_contrasts(trials, curves, pairs, targets, metrics)
     rows: list[Row] = [{} for _ in contrasts]
     root = int(rng.integers(2**63))
     for n, members in _by_size(contrasts).items():
         stream = np.random.default_rng([root, n])  # one size's draws are not another's business
-        found = _paired_rows([contrasts[i] for i in members], n, margin, confidence, stream)
+        found = _paired_rows([contrasts[i] for i in members], n, settings, stream)
         for i, row in zip(members, found, strict=True):
             rows[i] = row
     for i, contrast in enumerate(contrasts):
         if not contrast.paired:
-            rows[i] = _welch_row(contrast, margin, confidence)
+            rows[i] = _welch_row(contrast, settings)
     return _finish(contrasts, rows)
 
 
@@ -128,30 +157,28 @@ def _by_size(contrasts: Sequence[Contrast]) -> dict[int, list[int]]:
 
 
 def _paired_rows(
-    contrasts: Sequence[Contrast],
-    n: int,
-    margin: float | None,
-    confidence: float,
-    rng: np.random.Generator,
+    contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: np.random.Generator
 ) -> list[Row]:
     """All statistics of contrasts with `n` pairs each, as columns of one array (n, k)."""
+    confidence = settings.confidence
     if n == 0:
         return [_empty_row(c, confidence, "no pairs") for c in contrasts]
     scores = np.stack([_snap(*c.scores) for c in contrasts], axis=1)
-    found = mean_intervals(scores, confidence, "auto", rng)
+    found = [settings.widened(i) for i in mean_intervals(scores, confidence, "auto", rng)]
     if n == 1:
         rows = [_empty_row(c, confidence, "one pair: no test") for c in contrasts]
         return [r | _scaled(c, i) for r, c, i in zip(rows, contrasts, found, strict=True)]
-    mean, sd = np.sort(scores, axis=0).mean(axis=0), np.sort(scores, axis=0).std(axis=0, ddof=1)
-    sd = np.sqrt(np.maximum(sd**2, [c.least_variance for c in contrasts]))
-    error, df = sd / math.sqrt(n), np.full(len(mean), n - 1.0)
+    ordered = np.sort(scores, axis=0)
+    mean, variance = ordered.mean(axis=0), ordered.var(axis=0, ddof=1)
+    sd = np.sqrt(np.maximum(variance, [c.least_variance for c in contrasts]))
+    error = settings.widening * sd / math.sqrt(n)
     p_flip, floor, flip_error = sign_flip_test(scores, rng)
     p_wilcoxon = signed_rank_test(scores)
     rows = []
     for k, contrast in enumerate(contrasts):
         wins = float((scores[:, k] > 0).sum() + 0.5 * (scores[:, k] == 0).sum())
         rows.append(
-            _t_tests(contrast, mean[k], error[k], df[k], margin)
+            _t_tests(contrast, mean[k], error[k], n - 1, settings.margin)
             | _scaled(contrast, found[k])
             | _p_better(proportion_interval(wins, n, confidence))
             | {
@@ -166,31 +193,36 @@ def _paired_rows(
     return rows
 
 
-def _welch_row(contrast: Contrast, margin: float | None, confidence: float) -> Row:
+def _welch_row(contrast: Contrast, settings: _Settings) -> Row:
     """Arms whose seeds do not pair, as independent samples: Welch (1947), Mann-Whitney.
 
     P(better) is the share of all pairs of trials; its interval is Wilson's for the smaller arm,
     whose variance is an upper bound (van Dantzig 1951).
     """
     treated, control = contrast.scores
+    confidence = settings.confidence
     if contrast.n < 2:
         return _empty_row(contrast, confidence, "fewer than two trials in an arm: no test")
     sizes = np.array([len(treated), len(control)])
     least = contrast.least_variance / 2
     variances = np.maximum([treated.var(ddof=1), control.var(ddof=1)], least)
     parts = variances / sizes
-    mean, error = float(treated.mean() - control.mean()), math.sqrt(parts.sum())
+    mean = float(np.sort(treated).mean() - np.sort(control).mean())
+    error = settings.widening * math.sqrt(parts.sum())
     df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum() if error > 0 else sizes.sum() - 2.0
     half = student_quantile(df, confidence) * error
-    interval = Interval(mean, mean - half, mean + half, confidence, "Welch", contrast.n)
+    note = STOPPED if settings.widening > 1 else ""
+    interval = Interval(mean, mean - half, mean + half, confidence, "Welch", contrast.n, note)
     pooled = math.sqrt(((sizes - 1) * variances).sum() / (sizes.sum() - 2))
     u, p_rank = stats.mannwhitneyu(treated, control)
     return (
-        _t_tests(contrast, mean, error, df, margin)
+        _t_tests(contrast, mean, error, df, settings.margin)
         | _scaled(contrast, interval)
         | _p_better(proportion_interval(u / sizes.max(), contrast.n, confidence))
         | {
-            "sd_score": error * math.sqrt(contrast.n),  # what further trials of both arms shrink
+            "sd_score": math.sqrt(
+                parts.sum() * contrast.n
+            ),  # what further trials of both arms shrink
             "effect_size": _hedges(mean, pooled, sizes.sum() - 2),
             "p_wilcoxon": float(p_rank),
         }
