@@ -26,19 +26,20 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class OrderedCurves:
-    """Curves sorted by trial and step: `trial[r]` is the row of `trials` that row r belongs to.
+    """Curves sorted by trial and step, column by column as they are asked for.
 
-    `first[i]` is the first row of trial i and `count[i]` how many rows it has (0 for a trial that
-    left no curve). Rows whose trial is not in `trials` are left out.
+    Row r of a column belongs to row `trial[r]` of the table of trials. `first[i]` is the first row
+    of trial i and `count[i]` how many rows it has (0 for a trial that left no curve).
     """
 
     curves: pd.DataFrame
+    order: Rows | slice
     trial: Rows
     first: Rows
     count: Rows
 
     def column(self, name: str) -> Floats:
-        return self.curves[name].to_numpy(dtype=float)
+        return self.curves[name].to_numpy(dtype=float)[self.order]
 
     def last(self, name: str) -> Floats:
         """The last value of a column for each trial; NaN for a trial without a curve."""
@@ -49,16 +50,22 @@ class OrderedCurves:
 
 
 def order_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> OrderedCurves:
-    """Sort `curves` by trial (as in `trials`) and step, and find where each trial begins."""
+    """Sort `curves` by trial (as in `trials`) and step, and find where each trial begins.
+
+    Rows whose trial is not in `trials` are left out.
+    """
     codes, names = pd.factorize(curves["trial_id"])
     row_of = pd.Index(trials["trial_id"]).get_indexer(pd.Index(names))
     trial = row_of[codes] if len(names) else np.empty(0, dtype=np.intp)
-    order = np.lexsort((curves["step"].to_numpy(), trial))
-    order = order[trial[order] >= 0]
+    step = curves["step"].to_numpy()
+    same = trial[1:] == trial[:-1]
+    order: Rows | slice = slice(None)
+    if (trial < 0).any() or ((trial[1:] < trial[:-1]) | (same & (step[1:] < step[:-1]))).any():
+        order = np.lexsort((step, trial))
+        order = order[trial[order] >= 0]
     trial = trial[order]
     count = np.bincount(trial, minlength=len(trials))
-    first = np.cumsum(count) - count
-    return OrderedCurves(curves.iloc[order], trial, first, count)
+    return OrderedCurves(curves, order, trial, np.cumsum(count) - count, count)
 
 
 def time_to_target(
