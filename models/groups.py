@@ -143,7 +143,9 @@ def _order_of_calls(
     except (RuntimeError, ValueError, AssertionError) as err:
         shape = "×".join(str(side) for side in example.shape[1:])
         reason = str(err).strip().splitlines()[0]
-        raise ModelError(f"the network does not take inputs of {shape}: {reason}") from err
+        raise ModelError(
+            f"the network does not take inputs of {shape}: {reason}; set another image_size"
+        ) from err
     finally:
         for handle in handles:
             handle.remove()

@@ -1,0 +1,191 @@
+"""`python -m models.describe NAME`: layer groups, parameters, what trains, the cost of an image."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headstart.cli import run_command
+from headstart.errors import ModelError
+from models.catalog import model_info, network_module
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from models.groups import LayerGroup
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Floating-point operations of one image; a multiply-add counts as two.
+
+    Matrix products and convolutions are counted, as PyTorch's counter does; activations, pooling
+    and normalisation, some hundredths of the whole, are not.
+
+    Attributes:
+        forward: to classify it.
+        training: forward and backward, as far as something trains.
+    """
+
+    forward: int
+    training: int
+
+
+def main(argv: Sequence[str]) -> None:
+    arguments = _parser().parse_args(argv)
+    network_module(arguments.name)  # a wrong name is said before torch is imported
+    options = dict(_option(text) for text in arguments.option)
+    setting = _read_yaml("--fine-tune", arguments.fine_tune)
+    print("\n".join(describe(arguments.name, options, arguments.classes, setting)))
+
+
+def describe(name: str, options: dict[str, Any], n_classes: int, fine_tune: Any) -> list[str]:
+    """The lines that the command prints.
+
+    Raises:
+        ModelError: no such network, an option or a setting that does not fit it.
+    """
+    info = model_info(name, options)
+    import torch
+
+    from models.build import build_model
+    from models.finetune import freeze, layer_groups, resolve_fine_tune
+
+    model = build_model(
+        name,
+        n_classes=n_classes,
+        image_size=info.image_size,
+        channels=info.channels,
+        init_seed=0,
+        head_seed=0,
+        options=options,
+    )
+    groups = layer_groups(model, torch.zeros(1, info.channels, *info.image_size))
+    trainable = resolve_fine_tune(fine_tune, groups)
+    freeze(model, groups, trainable)
+    size = f"{info.image_size[0]}×{info.image_size[1]}"
+    title = f"{name}: images of {info.channels}×{size}, {n_classes} classes, fine_tune: {fine_tune}"
+    cost = count_cost(model, info.channels, info.image_size)
+    return [title, "", *_table(model, groups, trainable), "", *_cost_lines(cost)]
+
+
+def count_cost(model: nn.Module, channels: int, image_size: tuple[int, int]) -> Cost:
+    """Run one image forward, and backward into what trains, and count.
+
+    The network is left in evaluation mode and without gradients.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model.eval()
+    image = torch.zeros(1, channels, *image_size)
+    with _countable_attention(), FlopCounterMode(display=False) as counter:
+        logits = model(image)
+        forward = counter.get_total_flops()
+        if logits.requires_grad:
+            logits.sum().backward()
+    model.zero_grad(set_to_none=True)
+    return Cost(forward, counter.get_total_flops())
+
+
+@contextmanager
+def _countable_attention() -> Iterator[None]:
+    """Attention as plain matrix products: the counter does not see into its fused kernels."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _table(
+    model: nn.Module, groups: Sequence[LayerGroup], trainable: Sequence[str]
+) -> Iterator[str]:
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    width = max(len("group"), *(len(group.name) for group in groups))
+    yield f"{'':>4}  {'group':<{width}}  {'parameters':>12}  trains  layers"
+    for position, group in enumerate(groups):
+        count = sum(sizes[name] for name in group.parameters)
+        layers = ", ".join(_kinds(model, group))
+        trains = "yes" if group.name in trainable else "-"
+        last = f"-{len(groups) - position}"
+        yield f"{last:>4}  {group.name:<{width}}  {count:>12,}  {trains:<6}  {layers}"
+    n_trainable = sum(sizes[n] for g in groups if g.name in trainable for n in g.parameters)
+    total = sum(sizes.values())
+    yield f"{'':>4}  {'all':<{width}}  {total:>12,}  {n_trainable:,} train"
+
+
+def _kinds(model: nn.Module, group: LayerGroup) -> Iterator[str]:
+    for path in group.modules:
+        yield type(model.get_submodule(path)).__name__
+
+
+def _cost_lines(cost: Cost) -> Iterator[str]:
+    yield f"one image: {_flop(cost.forward)} forward, {_flop(cost.training)} in training"
+    yield (
+        "(counted: convolutions and matrix products, a multiply-add as 2 FLOP; backward only as "
+        "far as something trains)"
+    )
+
+
+def _flop(count: int) -> str:
+    for size, unit in ((1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} FLOP"
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ModelError(f"--option {text}: KEY=VALUE is expected, as image_size=64")
+    return key, _read_yaml(f"--option {text}", value)
+
+
+def _read_yaml(where: str, text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise ModelError(f"{where}: {text!r} is no YAML value") from err
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models.describe", description=__doc__)
+    parser.add_argument("name", help="a network of ours or of torchvision")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the network",
+    )
+    parser.add_argument(
+        "--fine-tune",
+        default="all",
+        metavar="SETTING",
+        help="all, last_layer, last_N, gradual, {from: GROUP} or {unfreeze: [GROUP, …]}",
+    )
+    parser.add_argument(
+        "--classes", type=_at_least_one, default=10, help="outputs of the head (default 10)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

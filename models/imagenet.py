@@ -1,0 +1,116 @@
+"""ImageNet weights for torchvision's networks: from the data folder, else a cache, else fetched.
+
+In: a network's name and the folders to look in. Out: a file's path, then its tensors under the
+network's own keys.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, hub
+
+from headstart.errors import ModelError
+from models.catalog import network_module
+from models.weights import read_weights
+
+CONNECT_TIMEOUT_S = 10.0
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$")
+_AUXILIARY = re.compile(r"^(aux\d|AuxLogits)\.")
+
+
+def locate_imagenet(
+    name: str, *, weights_dir: Path, cache_dir: Path, allow_download: bool = True
+) -> Path:
+    """The file of ImageNet weights for torchvision's network `name`.
+
+    Looked for as `NAME_imagenet.safetensors` or `.pth` in `weights_dir`, then among what was
+    fetched before (`cache_dir`/weights), then fetched from the address that torchvision's enum
+    gives, whose file name has the beginning of its SHA-256. Where torchvision offers several, the
+    first (`IMAGENET1K_V1`) is taken, so that a new version of torchvision changes nothing.
+
+    Raises:
+        ModelError: no such network or no such weights, or they cannot be fetched; the message
+            says what to put where.
+    """
+    if network_module(name) is not None:
+        raise ModelError(f"{name}: there are no ImageNet weights for this network, only for "
+                         "torchvision's; give a stage, a file or a run")  # fmt: skip
+    wanted = weights_dir / f"{name}_imagenet.safetensors"
+    for path in (wanted, wanted.with_suffix(".pth")):
+        if path.is_file():
+            return path
+    url = _address(name)
+    fetched = cache_dir / "weights" / url.rpartition("/")[2]
+    if fetched.is_file():
+        return fetched
+    advice = f"put the weights at {wanted} (or .pth), or at {fetched}"
+    if not allow_download:
+        raise ModelError(f"{name}: its ImageNet weights are not on this machine; {advice}")
+    try:
+        _fetch(url, fetched)
+    except (OSError, RuntimeError) as err:  # RuntimeError: another checksum
+        raise ModelError(
+            f"{name}: its ImageNet weights are not on this machine, and fetching {url} failed "
+            f"({err}); {advice}"
+        ) from err
+    return fetched
+
+
+def read_imagenet(name: str, path: Path, image_size: tuple[int, int]) -> dict[str, Tensor]:
+    """The tensors of a file that `locate_imagenet` gave, as `build_model` names them.
+
+    Auxiliary heads are dropped, old DenseNet keys renamed, and a vision transformer's position
+    embedding is interpolated to `image_size` (height, width).
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    state = {
+        _OLD_DENSENET.sub(r"\1\2", key): tensor
+        for key, tensor in read_weights(path).items()
+        if not _AUXILIARY.match(key)
+    }
+    return _resized(name, state, image_size) if name.startswith("vit_") else state
+
+
+def _address(name: str) -> str:
+    from torchvision.models import get_model_weights
+
+    offered: Any = list(get_model_weights(name))
+    if not offered:
+        raise ModelError(f"{name}: torchvision offers no ImageNet weights for this network")
+    return str(offered[0].url)
+
+
+def _fetch(url: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checksum = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    with _connect_timeout(CONNECT_TIMEOUT_S):
+        hub.download_url_to_file(url, str(path), checksum and checksum[1], progress=False)
+
+
+@contextmanager
+def _connect_timeout(seconds: float) -> Iterator[None]:
+    """torch.hub takes no timeout, so the sockets' default is lent to it."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _resized(name: str, state: dict[str, Tensor], image_size: tuple[int, int]) -> dict[str, Tensor]:
+    from torchvision.models.vision_transformer import interpolate_embeddings
+
+    patch = state["conv_proj.weight"].shape[-1]
+    try:
+        return dict(interpolate_embeddings(image_size[0], patch, state))
+    except ValueError as err:
+        raise ModelError(f"{name}: its weights cannot be fitted to {image_size}: {err}") from err
