@@ -18,7 +18,7 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,6 +252,20 @@ class RunFolder:
             with atomic_path(self.path / name) as path:
                 pq.write_table(table, path)
         return Counter(str(row["status"]) for row in rows)
+
+    def new_curves(self, plan: Plan) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """Row and evaluations of each trial that has no TensorBoard file yet."""
+        import pyarrow.parquet as pq
+
+        logged = {
+            path.name.removeprefix("events.out.tfevents.")
+            for path in (self.path / "tensorboard").glob("*/*/events.out.tfevents.*")
+        }
+        for spec in plan.trials:
+            folder = self.path / "trials" / spec.id
+            if spec.id not in logged and (folder / "curve.parquet").is_file():
+                row = relabelled(read_json(folder / "trial.json", {}), spec, plan.sweep.name)
+                yield row, pq.read_table(folder / "curve.parquet").to_pylist()
 
     def statuses(self, plan: Plan) -> Counter[str]:
         """How many of the plan's trials have which status; trials without a record count not."""

@@ -26,6 +26,7 @@ from harness.run_local import run_local
 from harness.spec import load_sweep
 from harness.spec_resolved import resolved_yaml
 from harness.store import RunFolder
+from harness.tracking import check_trackers, log_to_trackers, write_tensorboard
 from harness.worker import StopFile, WorkerSettings
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, InputError, LockedError
@@ -69,6 +70,7 @@ class StopRequest:
 def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     sweep = load_sweep(options.sweep, options.profile, options.assignments)
+    check_trackers(sweep.track)
     out = options.out or Path("runs") / sweep.name
     catalogue = DataCatalogue(options.data)
     plan = make_plan(sweep, catalogue)
@@ -121,7 +123,8 @@ def parse(argv: Sequence[str]) -> Options:
         raise InputError("--address belongs to --engine ray")
     return Options(
         sweep=given.sweep, profile=given.profile, assignments=tuple(given.assignments),
-        out=given.out, data=given.data.absolute() if given.data else None, engine=given.engine, dry_run=given.dry_run,
+        out=given.out, data=given.data and given.data.absolute(), engine=given.engine,
+        dry_run=given.dry_run,
         shard=_shard(given.shard), reuse=tuple(given.reuse), only=given.only,
         report=not given.no_report, address=given.address, slots=given.slots,
         state_every_s=given.state_every_s,
@@ -137,13 +140,13 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> int:
     request = StopRequest()
+    is_whole = options.shard == (1, 1) and options.only != "pretrain"
+    if plan.sweep.seeds.until and not is_whole:
+        raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
     with _signals(request), RunFolder(out, options.shard) as folder:
-        mine = plan.shard(*options.shard)
-        if options.only == "pretrain":
-            mine = Plan(plan.sweep, tuple(t for t in mine.trials if t.stage == "pretrain"))
         if options.only != "report":
-            _run_trials(options, plan, mine, folder, request)
-        is_whole = options.shard == (1, 1) and options.only != "pretrain"
+            plan = _run_batches(options, plan, folder, catalogue, request)
+        mine = _part(options, plan)
         statuses = folder.write_tables(plan) if is_whole else folder.statuses(mine)
         if request.by:
             n_ended = statuses["done"] + statuses["diverged"]
@@ -156,11 +159,62 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
         if is_whole:
             _keep_images(plan, folder, catalogue)
             if options.report:
+                _track(plan, folder)
                 _report(out)
     if statuses["failed"]:
-        print(f"{statuses['failed']} of {len(mine.trials)} trials failed; why: "
-              f"python -m harness.status {out}", file=sys.stderr)  # fmt: skip
-    return EXIT_FAILED if statuses["failed"] else EXIT_DONE
+        text = f"{statuses['failed']} of {len(mine.trials)} trials failed; why: "
+        print(f"{text}python -m harness.status {out}", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_DONE
+
+
+def _part(options: Options, plan: Plan) -> Plan:
+    """What this command runs of the plan: its shard, or the pretrain stages alone."""
+    mine = plan.shard(*options.shard)
+    if options.only == "pretrain":
+        return Plan(plan.sweep, tuple(t for t in mine.trials if t.stage == "pretrain"))
+    return mine
+
+
+def _run_batches(
+    options: Options, plan: Plan, folder: RunFolder, catalogue: DataCatalogue, request: StopRequest
+) -> Plan:
+    """Run the plan; where the sweep says `until`, further seeds until its rule is met."""
+    while True:
+        _run_trials(options, plan, _part(options, plan), folder, request)
+        if request.by or plan.sweep.seeds.until is None:
+            return plan
+        folder.write_tables(plan)
+        n_seeds = _next_seeds(plan, folder.path)
+        if n_seeds is None:
+            return plan
+        plan = make_plan(plan.sweep, catalogue, range(n_seeds))
+
+
+def _next_seeds(plan: Plan, out: Path) -> int | None:
+    """How many seeds the sweep's rule asks for next; None when it is met or at its limit."""
+    import numpy as np
+
+    from analysis.load import load_runs
+    from analysis.sequential import Until, decide
+
+    seeds = plan.sweep.seeds
+    assert seeds.until is not None
+    assert seeds.at_least is not None
+    assert seeds.at_most is not None
+    until = Until(
+        metric=seeds.until.metric,
+        half_width=seeds.until.half_width,
+        at_least=seeds.at_least,
+        at_most=seeds.at_most,
+        targets=plan.sweep.measure.targets,
+    )
+    runs = load_runs([out])
+    pairs = [(pair.treatment, pair.control) for pair in plan.sweep.compare]
+    rng = np.random.default_rng(plan.sweep.seed)
+    decision = decide(runs.trials, runs.curves, pairs, until, rng)
+    print(decision.text, file=sys.stderr)
+    return None if decision.stop else decision.n_seeds_next
 
 
 def _run_trials(
@@ -213,6 +267,15 @@ def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> Non
 
     for use in {t.data.fingerprint: t.data for t in plan.trials if t.stage == "arm"}.values():
         folder.write_images(use.fingerprint, test_images(catalogue.open(use)))
+
+
+def _track(plan: Plan, folder: RunFolder) -> None:
+    """Learning curves for TensorBoard and other trackers, of the trials that are new to them."""
+    services = [name for name in plan.sweep.track if name != "tensorboard"]
+    for row, curve in folder.new_curves(plan) if plan.sweep.track else ():
+        if services:
+            log_to_trackers(services, row, curve)
+        write_tensorboard(folder.path / "tensorboard", row, curve)
 
 
 def _report(out: Path) -> None:

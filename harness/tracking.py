@@ -1,0 +1,102 @@
+"""Learning curves for TensorBoard, and for the other trackers that Accelerate knows.
+
+In: finished trials' rows and curves. Out: one run an arm and seed. TensorBoard's event files are
+written by the command itself, from the records, at its end: they are the same bytes whenever they
+are written, and workers spend no time on them. `wandb` and `mlflow` are services with sessions of
+their own; they are reached through Accelerate, once a trial, by whoever calls `log_to_trackers`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import MissingPackageError
+from headstart.files import atomic_path, safe_name
+
+TAGS = {
+    "Loss/Train": "train_loss",
+    "Loss/Validation": "val_loss",
+    "Accuracy/Validation": "val_accuracy",
+    "Learning rate": "learning_rate",
+}
+
+
+def check_trackers(track: Sequence[str]) -> None:
+    """Raise before anything runs where a tracker's package is missing.
+
+    Raises:
+        MissingPackageError: with the command that installs it.
+    """
+    for name in track:
+        if find_spec(name) is None:
+            raise MissingPackageError(
+                f"track: {name} needs a package that is not installed: pip install {name}"
+            )
+
+
+def write_tensorboard(
+    folder: Path, row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]
+) -> Path:
+    """Write one trial's curve as an event file below `folder`; one that is there stays.
+
+    The file's times are the trial's own: its end less the training time that was left.
+    """
+    arm = safe_name(str(row["arm"]))
+    path = folder / arm / f"seed-{row['seed']:04d}" / f"events.out.tfevents.{row['trial_id']}"
+    if not path.exists():
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for other in path.parent.iterdir():  # of an earlier plan, under the same name
+            other.unlink()
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            writer = RecordWriter(file)
+            for event in _events(row, curve):
+                writer.write(event)
+            writer.flush()
+    return path
+
+
+def _events(row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    end = datetime.fromisoformat(str(row["finished_at"])).timestamp()
+    total = curve[-1]["train_time_s"] if curve else 0.0
+    yield Event(wall_time=end - total, file_version="brain.Event:2").SerializeToString()
+    for point in curve:
+        values = [
+            Summary.Value(tag=tag, simple_value=point[column])
+            for tag, column in TAGS.items()
+            if point[column] is not None and math.isfinite(point[column])
+        ]
+        if point is curve[-1] and row.get("test_accuracy") is not None:
+            values.append(Summary.Value(tag="Accuracy/Test", simple_value=row["test_accuracy"]))
+        wall_time = end - total + point["train_time_s"]
+        event = Event(wall_time=wall_time, step=point["step"], summary=Summary(value=values))
+        yield event.SerializeToString()
+
+
+def log_to_trackers(
+    names: Sequence[str], row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]
+) -> None:
+    """Send one trial's curve to trackers of Accelerate's (`wandb`, `mlflow`)."""
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(log_with=list(names), cpu=True)
+    run_name = f"{row['arm']}-seed-{row['seed']}"
+    config = {k: v for k, v in row.items() if isinstance(v, str | int | float)}
+    accelerator.init_trackers(
+        str(row["sweep"]), config=config, init_kwargs={"wandb": {"name": run_name}}
+    )
+    for point in curve:
+        values = {tag: point[column] for tag, column in TAGS.items()}
+        accelerator.log({k: v for k, v in values.items() if v is not None}, step=point["step"])
+    if row.get("test_accuracy") is not None:
+        accelerator.log({"Accuracy/Test": row["test_accuracy"]}, step=curve[-1]["step"])
+    accelerator.end_training()
