@@ -1,25 +1,90 @@
-"""`python -m analysis DIR [DIR …]`: the command line of the analysis; imports late, answers fast."""
+"""The command line of the analysis: `report` is implied; imports late, so that --help is instant.
+
+    python -m analysis DIR [DIR …] [--out DIR] [--workbook NAME]   write the report
+    python -m analysis diff OLD NEW [--out DIR]                    what changed between two runs
+    python -m analysis plan DIR --detect 0.001                     seeds that a difference needs
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from headstart.cli import run_command
+from headstart.errors import InputError
 
 
 def main(argv: Sequence[str]) -> int | None:
-    """Write the report of the run folders in `argv`."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
-    parser.add_argument("dirs", nargs="+", metavar="DIR", help="run folder")
+    """Run the command that `argv` names: diff, plan, else the report."""
+    commands: dict[str, Callable[[Sequence[str]], None]] = {"diff": _diff, "plan": _plan}
+    if argv and argv[0] in commands:
+        commands[argv[0]](argv[1:])
+    else:
+        _report(argv)
+    return None
+
+
+def _report(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description="Analyse run folders and write index.html, report.pdf, results.xlsx, tables "
+        "and figures. Runs of one sweep are merged, different sweeps become tasks. Other commands: "
+        "python -m analysis diff OLD NEW; python -m analysis plan DIR --detect 0.001",
+    )
+    parser.add_argument("dirs", nargs="+", metavar="DIR", help="a run folder, as runs/NAME")
     parser.add_argument("--out", metavar="DIR", help="where the report goes (DIR/report)")
+    parser.add_argument(
+        "--workbook", metavar="NAME",
+        help="also write the four evaluations of Assignment 4 to NAME (.xlsx) in the report",
+    )
     args = parser.parse_args(argv)
+    if args.workbook is not None and ("/" in args.workbook or not args.workbook.endswith(".xlsx")):
+        raise InputError(
+            f"--workbook: {args.workbook!r} is not a file name that ends in .xlsx; it is written "
+            "into the report's folder (--out)"
+        )
     from analysis.report import write_report
 
-    result = write_report(args.dirs, args.out)
+    result = write_report(args.dirs, args.out, args.workbook)
     print(result.answer)
     print(result.index)
-    return None
+
+
+def _diff(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis diff",
+        description="Compare two runs of a sweep arm by arm, paired by seed.",
+    )
+    parser.add_argument("old", metavar="OLD", help="the run folder to compare with")
+    parser.add_argument("new", metavar="NEW", help="the run folder that may differ")
+    parser.add_argument("--out", metavar="DIR", help="also write diff.md and diff.csv there")
+    args = parser.parse_args(argv)
+    from analysis.diff import diff_runs, write_diff
+
+    found = diff_runs(args.old, args.new)
+    print(found.text)
+    if args.out:
+        print(write_diff(found, args.out))
+
+
+def _plan(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis plan",
+        description="How many seeds a difference needs, from a run as the pilot.",
+    )
+    parser.add_argument("dir", metavar="DIR", help="the run folder that serves as pilot")
+    parser.add_argument("--detect", type=float, help="difference to find, as a fraction (0.001)")
+    parser.add_argument("--half-width", type=float, help="wanted half-width of the 95 %% interval")
+    parser.add_argument("--p-better", type=float, help="wanted P(treatment better), as 0.75")
+    parser.add_argument("--metric", default="test_accuracy", help="test_accuracy, steps_to_target …")
+    parser.add_argument("--power", type=float, default=0.8, help="chance to find it (0.8)")
+    args = parser.parse_args(argv)
+    from analysis.planning import plan_seeds
+
+    print(plan_seeds(
+        args.dir, detect=args.detect, half_width=args.half_width, p_better=args.p_better,
+        metric=args.metric, power=args.power,
+    ))
 
 
 if __name__ == "__main__":

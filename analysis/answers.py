@@ -21,18 +21,25 @@ MOST_TARGETS = 4  # that one sentence lists
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One comparison in words: `lead` alone is a whole sentence, `rest` the numbers behind it."""
+class Paragraph:
+    """`lead` alone is a whole sentence, `rest` the numbers behind it."""
 
-    task: str
-    treatment: str
-    control: str
     lead: str
-    rest: str
+    rest: str = ""
 
     @property
     def text(self) -> str:
         return f"{self.lead} {self.rest}".strip()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One comparison in words."""
+
+    task: str
+    treatment: str
+    control: str
+    words: Paragraph
 
 
 def answer_all(findings: Findings) -> list[Answer]:
@@ -44,14 +51,14 @@ def answer_all(findings: Findings) -> list[Answer]:
     ] + [_untested(*identity) for identity in findings.pairs.untested]
 
 
-def summary(findings: Findings, answers: Sequence[Answer]) -> list[str]:
+def summary(findings: Findings, answers: Sequence[Answer]) -> list[Paragraph]:
     """The paragraphs at the top: all answers where they are few, else how they fall out."""
     if not findings.arms["n_done"].sum():
-        return ["There is no answer: no trial of any arm finished."]
+        return [Paragraph("There is no answer: no trial of any arm finished.")]
     if not answers:
         return [_only_arm(findings, row) for row in findings.arms.to_dict("records")[:6]]
     if len(answers) <= 4:
-        return [answer.text for answer in answers]
+        return [answer.words for answer in answers]
     counts = findings.pairs.comparisons.query("metric == @findings.score")["verdict"].value_counts()
     split = words.listed(
         f"{counts.get(v, 0)} {text}"
@@ -63,8 +70,11 @@ def summary(findings: Findings, answers: Sequence[Answer]) -> list[str]:
         )
     )
     return [
-        f"Of {len(answers)} comparisons in final accuracy, {split}. Each has its paragraph below.",
-        *(answer.text for answer in _most_telling(findings, answers)),
+        Paragraph(
+            f"Of {len(answers)} comparisons in final accuracy, {split}.",
+            "Each has its paragraph under Verdicts.",
+        ),
+        *(answer.words for answer in _most_telling(findings, answers)),
     ]
 
 
@@ -79,19 +89,19 @@ def _most_telling(findings: Findings, answers: Sequence[Answer]) -> list[Answer]
     return [a for a in answers if (a.task, a.treatment, a.control) in keys]
 
 
-def _only_arm(findings: Findings, row: Row) -> str:
+def _only_arm(findings: Findings, row: Row) -> Paragraph:
     score = words.interval("percent", row["score"], row["score_low"], row["score_high"])
     if not row["n_done"]:
-        return f"“{row['arm']}”: no trial finished."
-    return (
-        f"Nothing was compared. “{row['arm']}” ends at {score} {score_name(findings.score)} "
-        f"({words.plural(int(row['score_n']), 'seed')})."
+        return Paragraph(f"“{row['arm']}”: no trial finished.")
+    return Paragraph(
+        f"“{row['arm']}” ends at {score} {score_name(findings.score)}.",
+        f"Over {words.plural(int(row['score_n']), 'seed')}. Nothing was compared.",
     )
 
 
 def _untested(task: str, treatment: str, control: str) -> Answer:
     lead = f"“{treatment}” against “{control}” ({task}): not tested, since one of the two has no trials."
-    return Answer(task, treatment, control, lead, "")
+    return Answer(task, treatment, control, Paragraph(lead))
 
 
 def _answer(
@@ -102,7 +112,9 @@ def _answer(
     where = f"On {task}, " if len(findings.tasks) > 1 else ""
     lead = f"{where}“{treatment}” {_lead(final, times, control)}."
     rest = [*_accuracy(findings, final), *_speed(final, times), *_cost(findings, final, times)]
-    return Answer(task, treatment, control, words.sentence(lead), " ".join(rest))
+    return Answer(
+        task, treatment, control, Paragraph(words.sentence(lead), " ".join(rest))
+    )
 
 
 def _lead(final: Row, times: Sequence[Row], control: str) -> str:

@@ -47,7 +47,7 @@ def learning_chart(learning: Learning, task: str, numbers: Mapping[str, int], ti
         if (bands["metric"] == metric).any()
     ]
     axes = [{"key": k, "label": v[0], "short": v[1]} for k, v in AXES.items() if k in bands]
-    return {"kind": "lines", "title": title, "views": views, "axes": axes, "early": 0.25}
+    return {"kind": "lines", "title": title, "views": views, "axes": axes, "phases": True}
 
 
 def _curves(
@@ -87,13 +87,14 @@ def survival_chart(
 ) -> Spec:
     """Share of seeds that reached each target against steps: one view a target."""
     here = survival[survival["task"] == task]
+    until = float(here["time"].max())
     views = [
         {
             "label": f"target {100 * target:g} %",
             "format": "percent",
             "limits": [0, 1],
             "series": [
-                _stairs(here[(here["target"] == target) & (here["arm"] == arm)], numbers[arm])
+                _stairs(here[(here["target"] == target) & (here["arm"] == arm)], numbers[arm], until)
                 for arm in numbers
                 if ((here["target"] == target) & (here["arm"] == arm)).any()
             ],
@@ -104,8 +105,11 @@ def survival_chart(
     return {"kind": "lines", "step": True, "title": title, "views": views, "axes": axes}
 
 
-def _stairs(curve: pd.DataFrame, number: int) -> dict[str, Any]:
+def _stairs(curve: pd.DataFrame, number: int, until: float) -> dict[str, Any]:
     censored = curve[curve["n_censored"] > 0]
+    if curve["share_reached"].iloc[-1] >= 1:  # known to the end: a trial reaches a target once
+        last = curve.iloc[[-1]].assign(time=max(until, curve["time"].iloc[-1]), at_risk=0)
+        curve = pd.concat([curve, last])
     return {
         "arm": number,
         "x": {"step": plain(curve["time"])},
@@ -152,6 +156,7 @@ def speedup_chart(
 ) -> Spec:
     """Speedup of each pair at each target: a view for each unit of effort; bounds are arrows."""
     here = speedups[speedups["task"] == task]
+    targets = sorted(float(t) for t in here["target"].unique())
     views = [
         {
             "label": label,
@@ -159,25 +164,26 @@ def speedup_chart(
             "scale": "log",
             "reference": 1,
             "include": 1,
-            "series": _speedup_series(here[here["unit"] == unit], numbers),
+            "series": _speedup_series(here[here["unit"] == unit], targets, numbers),
         }
         for unit, label in UNIT_VIEWS
         if here.loc[here["unit"] == unit, "estimate"].notna().any()
     ]
-    targets = sorted(float(t) for t in here["target"].unique())
     axis = {
         "key": "target", "label": "Target (validation accuracy)", "short": "target",
-        "format": "percent", "values": targets,
+        "ticks": [f"{100 * t:g} %" for t in targets], "dodge": True,
     }
     return {"kind": "points", "title": title, "views": views, "axes": [axis]}
 
 
-def _speedup_series(rows: pd.DataFrame, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+def _speedup_series(
+    rows: pd.DataFrame, targets: list[float], numbers: Mapping[str, int]
+) -> list[dict[str, Any]]:
     return [
         {
             "arm": numbers[treatment],
             "label": f"{treatment} against {control}",
-            "x": {"target": plain(group["target"])},
+            "x": {"target": [targets.index(t) for t in group["target"]]},
             "y": plain(group["estimate"]),
             "low": [v or None for v in plain(group["low"])],  # 0 is no end but an open one
             "high": plain(group["high"]),

@@ -92,7 +92,6 @@ def verdict_table(findings: Findings) -> Table:
         found=[estimate_text(row) for row in rows.to_dict("records")],
         floor=[_floor_text(row) for row in rows.to_dict("records")],
         pairing=np.where(rows["paired"].astype(bool), "paired", "not paired"),
-        verdict_long=[_verdict_text(row) for row in rows.to_dict("records")],
     )
     columns = (
         *_task_column(findings),
@@ -109,7 +108,7 @@ def verdict_table(findings: Findings) -> Table:
         Column("p_equivalence_holm", "p (equivalence)", "probability"),
         Column("effect_size", "Effect size (g)", "number"),
         Column("pairing", "Seeds"),
-        Column("verdict_long", "In words"),
+        Column("note", "Note"),
     )
     note = (
         "Verdicts rest on the Holm-adjusted paired t-test and, for equivalence, on two one-sided "
@@ -144,11 +143,6 @@ def _floor_text(row: dict[str, object]) -> str:
         return words.NOTHING
     least = words.write("probability", floor)
     return f"{words.write('probability', p)} (floor {least})"
-
-
-def _verdict_text(row: dict[str, object]) -> str:
-    note = f"; {row['note']}" if row["note"] else ""
-    return words.sentence(f"{row['verdict_words']}{note}")
 
 
 def speedup_table(findings: Findings) -> Table:

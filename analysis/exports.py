@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.answers import Answer
+from analysis.answers import Answer, Paragraph
 from analysis.findings import Findings
 from analysis.tables import Table
 from headstart.files import atomic_file
@@ -69,7 +69,7 @@ def latex_table(table: Table) -> str:
 
 
 def report_content(
-    findings: Findings, top: Sequence[str], caveats: Sequence[str], answers: Sequence[Answer],
+    findings: Findings, top: Sequence[Paragraph], caveats: Sequence[str], answers: Sequence[Answer],
     tables: Mapping[str, Sequence[Table]],
 ) -> dict[str, Any]:
     """Everything the report says, for other programs; not a number becomes null."""
@@ -84,10 +84,10 @@ def report_content(
             }
             for a in findings.asked
         ],
-        "answer": list(top),
+        "answer": [paragraph.text for paragraph in top],
         "caveats": list(caveats),
         "comparisons_in_words": [
-            {"task": a.task, "treatment": a.treatment, "control": a.control, "text": a.text}
+            {"task": a.task, "treatment": a.treatment, "control": a.control, "text": a.words.text}
             for a in answers
         ],
         "tables": {

@@ -69,7 +69,7 @@ def find(runs: Runs) -> Findings:
     """Compute everything the report needs from `runs`."""
     rng = np.random.default_rng(SEED)
     asked = read_asked(runs)
-    evidence = runs.trials[runs.trials["stage"] == "arm"].reset_index(drop=True)
+    evidence = in_order(runs.trials[runs.trials["stage"] == "arm"], asked)
     curves = runs.curves[runs.curves["stage"] == "arm"]
     score = "test_accuracy" if evidence["test_accuracy"].notna().any() else "best_val_accuracy"
     times = _times(asked, curves, evidence)
@@ -91,6 +91,14 @@ def find(runs: Runs) -> Findings:
         searches=_searches(runs.trials),
         stamp=_stamp(runs.trials),
     )
+
+
+def in_order(frame: pd.DataFrame, asked: Iterable[Asked]) -> pd.DataFrame:
+    """Rows by task and arm in the order in which the sweeps name them."""
+    places = [(task, arm) for one in asked for task in one.tasks for arm in one.arms]
+    rank = {place: k for k, place in enumerate(places)}
+    keys = [rank[pair] for pair in zip(frame["task"], frame["arm"].astype(str), strict=True)]
+    return frame.iloc[np.argsort(keys, kind="stable")].reset_index(drop=True)
 
 
 def _stamp(trials: pd.DataFrame) -> str:
@@ -223,7 +231,9 @@ def _stability(
         means = inside.groupby("arm")[list(WITHIN)].mean().reset_index()
         parts.append(spread_over_seeds(trials, score).merge(means, on="arm").assign(task=task))
     columns = ["task", "arm", "sd", *WITHIN]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return in_order(pd.concat(parts, ignore_index=True), asked)
 
 
 def _spreads(

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis import words
+from analysis.answers import Paragraph
 from analysis.document import Block, Chart, Plate, Section, TableBlock
 from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT, Styles
 from analysis.tables import Table
@@ -36,7 +37,7 @@ class Page:
     kicker: str
     facts: str
     caveats: Sequence[str]
-    answers: Sequence[str]
+    answers: Sequence[Paragraph]
     files: Sequence[Link]
     sections: Sequence[Section]
     footer: str
@@ -55,6 +56,7 @@ def render_page(page: Page, styles: Styles, shown: Sequence[str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["tie"] = tie
     arms = [{"name": s.name, "color": s.color, "dash": s.svg_dash} for s in styles.values()]
     context = {
         "page": page,
@@ -118,7 +120,7 @@ def _css(is_number: bool, text: str, key: str) -> str:
         return "number"
     if key == "verdict" and text in ("better", "worse"):
         return f"verdict-{text}"
-    return "wide" if len(text) > 60 else ""
+    return "wide" if len(text) > 60 else "long" if len(text) > 32 else ""
 
 
 def _left_out(block: TableBlock) -> str:
@@ -142,6 +144,11 @@ def themed_svg(svg: str, prefix: str) -> str:
     for color, role in roles.items():
         svg = re.sub(rf"(?<=: ){color}\b", f"var({role})", svg)
     return svg
+
+
+def tie(text: str) -> str:
+    """`text` with numbers tied to the unit after them, so that no line breaks between the two."""
+    return re.sub(r"(?<=\d) (?=%|points|s\b|min\b|h\b|seeds?\b|trials?\b)", "\u00a0", text)
 
 
 def _asset(name: str) -> Markup:

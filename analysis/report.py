@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import words
-from analysis.answers import Answer, answer_all, summary
+from analysis.answers import Answer, Paragraph, answer_all, summary
 from analysis.caveats import find_caveats, n_seeds_text
 from analysis.document import Section
+from analysis.evaluations import write_evaluations
 from analysis.exports import report_content, write_content, write_tables
 from analysis.figures import Drawn, draw_figures
 from analysis.figures.style import Styles, arm_styles
@@ -21,8 +22,10 @@ from analysis.findings import Findings, find
 from analysis.focus import focus_arms, focus_tasks
 from analysis.load import load_runs
 from analysis.page import Link, Page, render_page
+from analysis.pdf import narrow, write_pdf
 from analysis.sections import build_sections, build_tables
 from analysis.tables import Table
+from analysis.workbook import write_workbook
 from headstart.files import atomic_file
 
 
@@ -40,15 +43,19 @@ class Content:
 
     findings: Findings
     styles: Styles
-    top: Sequence[str]
+    top: Sequence[Paragraph]
     caveats: Sequence[str]
     answers: Sequence[Answer]
     tables: dict[str, list[Table]]
     drawn: Sequence[Drawn]
 
 
-def write_report(dirs: Iterable[Path | str], out: Path | str | None = None) -> ReportResult:
+def write_report(
+    dirs: Iterable[Path | str], out: Path | str | None = None, workbook: str | None = None
+) -> ReportResult:
     """Analyse the run folders `dirs` and write the report to `out` (DIR/report of the first).
+
+    `workbook`: also write the four evaluations of Assignment 4 to a file of this name there.
 
     Raises:
         RunFolderError: a folder is no run folder or is damaged; nothing is written then.
@@ -62,8 +69,13 @@ def write_report(dirs: Iterable[Path | str], out: Path | str | None = None) -> R
     write_tables([t for found in content.tables.values() for t in found], out / "tables")
     write_content(out / "report.json", report_content(
         findings, content.top, content.caveats, content.answers, content.tables))
+    _write_pdf(content, out / "report.pdf")
+    write_workbook(out / "results.xlsx", findings, content.styles, title(findings), content.top,
+                   content.caveats, content.answers, content.tables)
+    if workbook is not None:
+        write_evaluations(out / workbook, findings)
     _write_page(content, out / "index.html")
-    return ReportResult(out / "index.html", "\n".join(content.top))
+    return ReportResult(out / "index.html", "\n".join(paragraph.text for paragraph in content.top))
 
 
 def _content(findings: Findings, out: Path) -> Content:
@@ -89,6 +101,24 @@ def _write_page(content: Content, path: Path) -> None:
     page = _page(content, sections)
     with atomic_file(path) as file:
         file.write(render_page(page, content.styles, [a for a in content.styles if a in shown]))
+
+
+ARM_KEYS = ("task", "arm", "n_done", "n_bad", "score", "train_time_s")
+COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict", "found", "n_pairs", "p_holm")
+
+
+def _write_pdf(content: Content, path: Path) -> None:
+    findings = content.findings
+    steps = [c.key for t in content.tables["arms"] for c in t.columns if c.label.startswith("Steps")]
+    tables = [narrow(t, [*ARM_KEYS, *steps[-3:]]) for t in content.tables["arms"]]
+    tables += [narrow(t, COMPARISON_KEYS) for t in content.tables["verdicts"]]
+    heading = {
+        "title": title(findings),
+        "kicker": facts(findings),
+        "footer": f"Headstart · last trial ended {stamp_text(findings.stamp)}",
+    }
+    write_pdf(path, findings, heading, content.top, content.caveats, content.answers, tables,
+              content.drawn)
 
 
 FILES = (

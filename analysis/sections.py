@@ -55,7 +55,7 @@ def build_sections(
     blocks: dict[str, list[Block]] = {
         key: [*plates[key], *(TableBlock(table) for table in tables.get(key, ()))] for key in ORDER
     }
-    blocks["arms"] = [*blocks["arms"][:0], *_finals(findings, styles), *blocks["arms"]]
+    blocks["arms"] = [*_finals(findings, styles), *blocks["arms"]]
     blocks["learning"] = [*_learning(findings, styles), *blocks["learning"]]
     blocks["targets"] = [*_targets(findings, styles), *blocks["targets"]]
     blocks["methods"] = [Terms(methods.describe_methods(findings))]
@@ -88,7 +88,7 @@ ORDER = {
 
 def _paragraphs(key: str, findings: Findings, answers: Sequence[Answer]) -> Iterator[str]:
     if key == "verdicts" and len(answers) > 4:
-        yield from (answer.text for answer in answers)
+        yield from (answer.words.text for answer in answers)
     if key in ("learning", "targets", "classes") and len(findings.tasks) > focus.MOST_TASKS:
         yield (
             f"Charts of the first {focus.MOST_TASKS} of {len(findings.tasks)} tasks; the tables "

@@ -33,8 +33,8 @@ def confusion(ax: Any, matrix: np.ndarray, class_names: Sequence[str], title: st
     most = float(np.nanmax(wrong)) if np.isfinite(wrong).any() else 0.0
     sns.heatmap(
         100 * wrong, ax=ax, cmap="Blues", vmin=0, vmax=max(100 * most, 0.1), square=True,
-        linewidths=0.4 if n <= 30 else 0, linecolor="#eeeeee", annot=n <= MOST_WRITTEN,
-        fmt=".1f", annot_kws={"fontsize": 6.5}, rasterized=n > 30,
+        linewidths=0.4 if n <= 30 else 0, linecolor="#eeeeee",
+        annot=_written(100 * wrong, "{:.1f}") if n <= MOST_WRITTEN else False, fmt="", annot_kws={"fontsize": 6.5}, rasterized=n > 30,
         cbar_kws={"label": "% of the true class", "shrink": 0.6},
     )
     if n <= MOST_WRITTEN:
@@ -56,12 +56,18 @@ def confusion_difference(
     limit = max(100 * most, 0.1)
     sns.heatmap(
         100 * difference, ax=ax, cmap="PuOr", vmin=-limit, vmax=limit, center=0, square=True,
-        linewidths=0.4 if n <= 30 else 0, linecolor="#eeeeee", annot=n <= MOST_WRITTEN,
-        fmt="+.1f", annot_kws={"fontsize": 6.5}, rasterized=n > 30,
+        linewidths=0.4 if n <= 30 else 0, linecolor="#eeeeee",
+        annot=_written(100 * difference, "{:+.1f}") if n <= MOST_WRITTEN else False, fmt="", annot_kws={"fontsize": 6.5}, rasterized=n > 30,
         cbar_kws={"label": "points of the true class", "shrink": 0.6},
     )
     _classes(ax, class_names, title)
     return ax
+
+
+def _written(values: np.ndarray, form: str) -> np.ndarray:
+    """What stands in each cell: nothing where it would be a zero."""
+    texts = [form.format(v).replace("-", "−") if abs(v) >= 0.05 else "" for v in values.flat]
+    return np.array(texts, dtype=object).reshape(values.shape)
 
 
 def _classes(ax: Any, class_names: Sequence[str], title: str) -> None:

@@ -80,7 +80,7 @@
       this.stage = figure.querySelector(".stage");
       this.view = 0;
       this.axis = 0;
-      this.early = false;
+      this.phase = 0; // 1: the first fifth of training, 2: the last two thirds
       this.runs = true;
       this.cursor = -1;
       this.controls();
@@ -122,8 +122,7 @@
       };
       choose("Show", this.spec.views.map((v) => v.label), (k) => (this.view = k));
       choose("against", this.spec.axes.map((a) => a.label), (k) => (this.axis = k));
-      if (this.spec.kind === "lines" && this.spec.early)
-        toggle("Early phase", false, (on) => (this.early = on));
+      if (this.spec.phases) choose("Phase", ["whole", "early", "late"], (k) => (this.phase = k));
       if (this.spec.views.some((v) => v.series.some((s) => s.runs && s.runs.length)))
         toggle("Single runs", true, (on) => (this.runs = on));
     }
@@ -143,10 +142,11 @@
       if (!xs.length) return null;
       let [x0, x1] = [Math.min(...xs), Math.max(...xs)];
       if (this.spec.kind === "lines" && axis.scale !== "log") x0 = Math.min(x0, 0);
-      if (this.early) x1 = x0 + (x1 - x0) * this.spec.early;
+      if (this.phase === 1) x1 = x0 + (x1 - x0) * 0.2;
+      if (this.phase === 2) x0 = x0 + (x1 - x0) / 3;
       for (const s of this.series) {
         const x = this.xs(s);
-        const inside = (k) => x[k] !== null && x[k] <= x1;
+        const inside = (k) => x[k] !== null && x[k] >= x0 && x[k] <= x1;
         for (const column of [s.y, s.low, s.high])
           if (column) column.forEach((v, k) => { if (v !== null && inside(k)) ys.push(v); });
         if (s.dots) for (const d of s.dots) ys.push(...d.filter((v) => v !== null));
@@ -155,23 +155,18 @@
       }
       if (view.include !== undefined) ys.push(view.include);
       if (!ys.length) return null;
-      ys.sort((a, b) => a - b);
-      let [y0, y1] = [ys[0], ys[ys.length - 1]];
-      // A curve's first evaluations can be so far off that the rest becomes a flat line.
-      if (this.spec.kind === "lines" && !this.spec.step && !this.early && view.format === "percent")
-        y0 = Math.max(y0, ys[Math.floor(ys.length * 0.04)]);
+      let [y0, y1] = [Math.min(...ys), Math.max(...ys)];
       if (view.scale === "log") {
         const pad = Math.max(Math.pow(y1 / y0, 0.06), 1.05);
-        return { x: [x0, x1], y: [y0 / pad, y1 * pad] };
+        return { x: this.widened(x0, x1), y: [y0 / pad, y1 * pad] };
       }
       const pad = (y1 - y0) * 0.06 || Math.abs(y1) * 0.01 || 0.01;
       [y0, y1] = [y0 - pad, y1 + pad];
       if (view.limits) [y0, y1] = [Math.max(y0, view.limits[0]), Math.min(y1, view.limits[1] + pad / 2)];
-      if (this.spec.kind === "points") {
-        const span = axis.ticks ? 0.6 : (x1 - x0) * 0.08 || 0.05;
-        [x0, x1] = [x0 - span, x1 + span];
-      }
-      return { x: [x0, x1], y: [y0, y1] };
+      return { x: this.widened(x0, x1), y: [y0, y1] };
+    }
+    widened(x0, x1) {
+      return this.spec.kind === "points" ? [x0 - 0.6, x1 + 0.6] : [x0, x1];
     }
 
     draw() {
@@ -190,7 +185,7 @@
         return;
       }
       const slanted = axis.ticks && axis.ticks.some((t) => t.length * 7 > (width - 80) / axis.ticks.length);
-      const box = { left: 58, right: width - 14, top: 12, bottom: height - (slanted ? 104 : 46) };
+      const box = { left: 58, right: width - 26, top: 12, bottom: height - (slanted ? 104 : 46) };
       const x = scale(axis.scale || "linear", domain.x, [box.left, box.right]);
       const y = scale(view.scale || "linear", domain.y, [box.bottom, box.top]);
       this.at = { x, y, box };
@@ -216,7 +211,7 @@
       }
       if (view.reference !== undefined)
         node("line", { x1: box.left, x2: box.right, y1: y(view.reference), y2: y(view.reference), class: "reference" }, this.svg);
-      const xTicks = axis.ticks ? axis.ticks.map((_, k) => k) : axis.values ? axis.values
+      const xTicks = axis.ticks ? axis.ticks.map((_, k) => k) 
         : axis.scale === "log" ? logTicks(...domain.x) : linearTicks(...domain.x, (box.right - box.left) / 90);
       const xText = axis.ticks ? (v) => axis.ticks[v] : tickText(xTicks, axis.format);
       for (const v of xTicks) {
@@ -229,19 +224,18 @@
         node("text", { ...place, class: "tick" }, this.svg, text);
       }
       node("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis" }, this.svg);
-      if (axis.label && !axis.ticks)
+      if (axis.label && !slanted)
         node("text", { x: (box.left + box.right) / 2, y: box.bottom + 38, class: "axis-label", "text-anchor": "middle" }, this.svg, axis.label);
     }
 
     path(series, values) {
       const { x, y } = this.at, xs = this.xs(series);
-      let d = "", pen = false, before = null;
+      let d = "", pen = false;
       values.forEach((v, k) => {
         if (v === null || xs[k] === null) { pen = false; return; }
         if (pen && this.spec.step) d += `H${x(xs[k]).toFixed(1)}V${y(v).toFixed(1)}`;
         else d += `${pen ? "L" : "M"}${x(xs[k]).toFixed(1)} ${y(v).toFixed(1)}`;
         pen = true;
-        before = v;
       });
       return d;
     }
@@ -275,18 +269,14 @@
       }
     }
 
-    spread(k, n, slots) {
-      const room = (this.at.x(1) - this.at.x(0)) * 0.7;
-      return slots ? 0 : n > 1 ? (k / (n - 1) - 0.5) * Math.min(room || 0, 10 * n) : 0;
-    }
-
     points(layer) {
-      const { x, y, box } = this.at, shown = this.series, categorical = !!this.spec.axes[this.axis].ticks;
+      const { x, y, box } = this.at, shown = this.series, dodge = this.spec.axes[this.axis].dodge;
+      const gap = Math.min(9, ((x(1) - x(0)) * 0.8) / Math.max(shown.length, 1));
       shown.forEach((s, index) => {
         const style = data.arms[s.arm];
         const group = node("g", { class: "arm-" + style.color }, layer);
-        const shift = categorical ? 0 : (index - (shown.length - 1) / 2) * 9;
-        if (!categorical) {
+        const shift = dodge ? (index - (shown.length - 1) / 2) * gap : 0;
+        if (dodge) {
           const joined = s.y.map((v, k) => (v === null ? null : `${(x(this.xs(s)[k]) + shift).toFixed(1)} ${y(v).toFixed(1)}`)).filter(Boolean);
           if (joined.length > 1) node("path", { d: "M" + joined.join("L"), class: "joint", "stroke-dasharray": style.dash }, group);
         }
@@ -316,7 +306,7 @@
       const all = new Set();
       for (const s of this.series) for (const v of this.xs(s)) if (v !== null) all.add(v);
       let stops = [...all].sort((a, b) => a - b);
-      if (this.early && this.at) stops = stops.filter((v) => this.at.x(v) <= this.at.box.right + 1);
+      if (this.at) stops = stops.filter((v) => this.at.x(v) <= this.at.box.right + 1 && this.at.x(v) >= this.at.box.left - 1);
       return stops;
     }
     point(event) {

@@ -1,0 +1,49 @@
+"""`python -m analysis plan DIR`: how many seeds a question needs, with a run as the pilot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from analysis.asked import read_asked
+from analysis.load import load_runs
+from analysis.power import plan
+from headstart.errors import InputError
+
+
+def plan_seeds(
+    folder: Path | str,
+    *,
+    detect: float | None,
+    half_width: float | None,
+    p_better: float | None,
+    metric: str,
+    power: float,
+) -> str:
+    """One line for each pair of the sweep and each question that was given (see `power.plan`).
+
+    Raises:
+        RunFolderError: no run folder. InputError: nothing asked, a run without a pair, a metric
+            that does not exist.
+    """
+    runs = load_runs([folder])
+    asked = read_asked(runs)
+    present = set(runs.trials.loc[runs.trials["stage"] == "arm", "arm"])
+    pairs = [p for one in asked for p in one.pairs if set(p) <= present]
+    if not pairs:
+        raise InputError(f"{folder}: no two arms to compare, so there is nothing to plan for")
+    targets = sorted({t for one in asked for t in one.targets}) if "to_target" in metric else []
+    found = plan(
+        runs.trials,
+        runs.curves[runs.curves["stage"] == "arm"],
+        list(dict.fromkeys(pairs)),
+        detect=detect,
+        half_width=half_width,
+        p_better=p_better,
+        metric=metric,
+        targets=targets,
+        power=power,
+        n_comparisons=int(np.maximum(1, len(pairs) * max(1, len(targets)))),
+    )
+    return "\n".join(found["words"])
