@@ -71,7 +71,8 @@ def mean_intervals(
 ) -> list[Interval]:
     """`mean_interval` of each column of `columns` (n, k); columns of one n share their draws."""
     _check(confidence, method)
-    samples, notes = zip(*(_finite(c) for c in np.asarray(columns, dtype=float).T), strict=True)
+    known = [_finite(column) for column in np.asarray(columns, dtype=float).T]
+    samples, notes = [values for values, _ in known], [note for _, note in known]
     sizes = np.array([len(s) for s in samples])
     intervals: dict[int, Interval] = {}
     for n in np.unique(sizes):

@@ -95,7 +95,12 @@ def decide(
     wanted = _wanted(until, contrasts[0])
     narrow = n_seeds >= until.at_least and all(w <= wanted for w in widths)
     stop = narrow or n_seeds >= until.at_most
-    following = n_seeds if stop else _next(n_seeds, contrasts, widths, wanted, until)
+    following = n_seeds
+    if not stop:
+        following = max(
+            next_seeds(n_seeds, c.n, width, wanted, until)
+            for c, width in zip(contrasts, widths, strict=True)
+        )
     n_wide = sum(not width <= wanted for width in widths)
     text = _text(n_seeds, following, n_wide, stop, until)
     return Decision(stop, n_seeds, following, narrow, widths, text)
@@ -127,22 +132,12 @@ def _wanted(until: Until, contrast: Contrast) -> float:
     return math.log(until.half_width)
 
 
-def _next(
-    n_seeds: int,
-    contrasts: Sequence[Contrast],
-    widths: Sequence[float],
-    wanted: float,
-    until: Until,
-) -> int:
-    """Seeds in all after the next batch."""
+def next_seeds(n_seeds: int, n_pairs: int, width: float, wanted: float, until: Until) -> int:
+    """Seeds in all after the next batch, for one comparison whose half-width is `width` now."""
     if n_seeds < until.at_least:
         return until.at_least
-    missing = [
-        c.n * ((width / wanted) ** 2 - 1) if not math.isnan(width) else until.at_least
-        for c, width in zip(contrasts, widths, strict=True)
-    ]
-    batch = max(1, math.ceil(max(missing) / 2))
-    return min(until.at_most, n_seeds + batch)
+    missing = n_pairs * ((width / wanted) ** 2 - 1) if width >= 0 else until.at_least
+    return min(until.at_most, n_seeds + max(1, math.ceil(missing / 2)))
 
 
 def _text(n_seeds: int, following: int, n_wide: int, stop: bool, until: Until) -> str:
