@@ -25,7 +25,8 @@ def images_to_uint8(
     Args:
         images: of any shape; bool, integers, or floats in 0…1, −1…1 or 0…255.
         where: the file, for messages.
-        value_range: (black, white), where the values are in none of these ranges.
+        value_range: (black, white), where the values are in none of these ranges; black may be
+            the larger of the two.
 
     Raises:
         DataError: not numbers, not finite, or in no range that is known.
@@ -40,7 +41,10 @@ def images_to_uint8(
     if not math.isfinite(low) or not math.isfinite(high):
         raise DataError(f"{where}: some pixels are not finite (NaN or infinite); export it again")
     black, white = value_range or _recognised_range(images, low, high, where)
-    if low < black - _SLACK * (white - black) or high > white + _SLACK * (white - black):
+    slack = _SLACK * abs(white - black)
+    if slack == 0:
+        raise DataError(f"{where}: value_range: black and white are both {black:g}")
+    if low < min(black, white) - slack or high > max(black, white) + slack:
         raise DataError(f"{where}: pixels {low:g} … {high:g} are outside {black:g} … {white:g}")
     scaled = (images.astype(np.float32) - black) * (255 / (white - black))
     note = f"pixels are {images.dtype} {low:g} … {high:g}, read as {black:g} (black) … {white:g}"

@@ -19,6 +19,7 @@ from datasets.catalog import dataset_names, load_dataset
 from datasets.measures import (
     class_means,
     differences,
+    mean_of_known,
     measure_images,
     nearest_mean_accuracy,
 )
@@ -79,7 +80,7 @@ def describe(dataset: Dataset) -> Description:
         image_shape=dataset.images.shape[1:],
         counts=_counts(dataset),
         histogram=(counts / counts.sum()).tolist(),
-        measures={key: float(np.nanmean(values)) for key, values in measures.items()},
+        measures={key: mean_of_known(values) for key, values in measures.items()},
         n_copies=int(np.count_nonzero(first_copy != np.arange(len(first_copy)))),
         n_copies_between_parts=_copies_between_parts(dataset, first_copy),
         notes=dataset.notes,

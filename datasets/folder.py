@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -222,8 +223,11 @@ def _chosen_classes(
 
 def _commonest_size(tree: Tree, files: Sequence[str]) -> tuple[int, int]:
     """(height, width) that most of the first thousand images have; the smaller one of equals."""
-    counts = Counter(read_image_size(tree.read(name), tree.label(name)) for name in files[:1000])
-    return min(counts, key=lambda size: (-counts[size], size))
+    counts: Counter[tuple[int, int]] = Counter()
+    for name in files[:1000]:
+        with suppress(DataError):  # decoding it tells, and knows whether it may be skipped
+            counts[read_image_size(tree.read(name), tree.label(name))] += 1
+    return min(counts, key=lambda size: (-counts[size], size), default=(1, 1))
 
 
 def _shaped(

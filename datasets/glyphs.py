@@ -19,13 +19,13 @@ from datasets.cache import cached
 from datasets.glyph_strokes import ways_to_write
 from datasets.preprocess import mnist_style_on, resize, shape_images
 
-VERSION = 2
+VERSION = 3
 OWN_SIZE = (28, 28)
 _CHARACTERS = {
     "digits": string.digits,
     "all": string.digits + string.ascii_uppercase + string.ascii_lowercase,
 }
-_BOX = np.array([3.5, 5.0])  # the middle of a character in the box of `glyph_strokes`
+_MIDDLE = np.array([3.5, 6.0])  # of tops and tails, in the box of `glyph_strokes`
 _SHIFT = 4  # OpenCV takes coordinates in sixteenths of a pixel
 
 
@@ -67,13 +67,13 @@ def draw_character(character: str, side: int, rng: np.random.Generator) -> np.nd
     canvas = np.zeros((side, side), np.uint8)
     ways = ways_to_write(character)
     strokes = ways[rng.integers(len(ways))]
-    height = side * rng.uniform(0.5, 0.62)
+    height = side * rng.uniform(0.45, 0.55)  # of a capital; tails need room below
     to_pixels = _handwriting(height / 10, rng)
     bend = rng.normal(0, 0.02 * height, (2, 2)), rng.uniform(0, 2 * np.pi, (2, 2))
     thickness = max(1, round(height * rng.uniform(0.06, 0.17)))
     for points, weights in strokes:
         shaken = points + rng.normal(0, 0.22, points.shape)
-        line = (weights @ shaken - _BOX) @ to_pixels.T + side / 2
+        line = (weights @ shaken - _MIDDLE) @ to_pixels.T + side / 2
         line += _bent(line / side, *bend)
         cv2.polylines(
             canvas,
@@ -89,8 +89,8 @@ def draw_character(character: str, side: int, rng: np.random.Generator) -> np.nd
 
 def _handwriting(scale: float, rng: np.random.Generator) -> np.ndarray:
     """float (2, 2): width, slant and rotation of one hand, from the box to pixels."""
-    angle = rng.normal(0, np.radians(5))
-    slant = rng.normal(-0.15, 0.2)  # most hands lean to the right
+    angle = np.radians(np.clip(rng.normal(0, 5), -12, 12))
+    slant = np.clip(rng.normal(-0.15, 0.2), -0.5, 0.2)  # most hands lean to the right
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return scale * turn @ np.array([[rng.uniform(0.65, 1.1), slant], [0, 1]])
 

@@ -94,14 +94,17 @@ def read_idx(path: Path) -> np.ndarray:
             if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not magic[3]:
                 raise DataError(f"{path}: not an idx file (it begins with {magic.hex(' ')})")
             dtype = np.dtype(_DTYPES[magic[2]])
-            shape = np.frombuffer(file.read(4 * magic[3]), ">u4").astype(int).tolist()
+            header = file.read(4 * magic[3])
+            if len(header) < 4 * magic[3]:
+                raise DataError(f"{path}: ends within its header; fetch or export it again")
+            shape = np.frombuffer(header, ">u4").astype(int).tolist()
             wanted = math.prod(shape) * dtype.itemsize
             if wanted > MAX_BYTES:
                 raise DataError(f"{path}: announces {wanted:,} bytes; the limit is {MAX_BYTES:,}")
             content = file.read(wanted + 1)
     except (OSError, EOFError, zlib.error, ValueError) as err:
         raise DataError(f"{path}: cannot be read: {err}") from err
-    if len(shape) != magic[3] or len(content) != wanted:
+    if len(content) != wanted:
         less = "shorter" if len(content) < wanted else "longer"
         raise DataError(
             f"{path}: {less} than its header says ({' × '.join(map(str, shape))} values of "

@@ -92,6 +92,8 @@ def decode_image(data: bytes, where: str, *, as_gray: bool = False) -> np.ndarra
         DataError: not an image, damaged, over `MAX_PIXELS`, or of a kind without a fixed range.
     """
     image = _open(data, where)
+    if image.format == "PNG" and _ENDS["PNG"] not in data:  # Pillow would let the end be missing
+        raise DataError(f"{where}: damaged image: it ends too early")
     fast = _decode_plain(data, image, as_gray)
     if fast is not None:
         return fast

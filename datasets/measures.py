@@ -39,12 +39,18 @@ def differences(
     """
     result = {}
     for key in reference:
-        gap = float(np.nanmean(own[key]) - np.nanmean(reference[key]))
+        gap = mean_of_known(own[key]) - mean_of_known(reference[key])
         spread = float(np.nanstd(reference[key], ddof=1)) if len(reference[key]) > 1 else 0.0
         result[key] = (
             0.0 if gap == 0 else gap / spread if spread else float(np.copysign(np.inf, gap))
         )
     return result
+
+
+def mean_of_known(values: np.ndarray) -> float:
+    """Mean without the NaNs; NaN where there is nothing else."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def class_means(dataset: Dataset) -> np.ndarray:
