@@ -204,7 +204,7 @@ class RayProcess:
 
     def end(self) -> None:
         """End Ray and every process that it left, and remove its folder."""
-        for number, patience_s in ((signal.SIGTERM, 8.0), (signal.SIGKILL, 2.0)):
+        for number, patience_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0)):
             until = time.monotonic() + patience_s
             for pid in _descendants():
                 with suppress(ProcessLookupError):

@@ -1,0 +1,68 @@
+"""A lab for the tests that need a SLURM, and a `python` that runs a stand-in for the sweep."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import Lab, LabError, missing
+
+HERE = Path(__file__).parent
+SWEEP = """\
+name: small
+question: Does pretraining on drawn digits help on other drawn digits?
+model: {name: lenet5}
+data: {name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}
+train: {learning_rate: 1.0e-3, batch_size: 32, epochs: 3, evaluate_every: {steps: 4}}
+pretrain:
+  drawn:
+    data: {name: glyphs, count: 300, seed: 2, train: 200, validation: 50}
+    train: {epochs: 2}
+arms:
+  scratch: {}
+  pretrained: {initialize: drawn}
+seeds: 2
+compare: [{treatment: pretrained, control: scratch}]
+measure: {targets: [0.3, 0.5], equivalence: 0.01}
+"""
+
+
+@pytest.fixture
+def sweep_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SWEEP, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def stand_in_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PATH whose `python` runs the stand-in where `harness.sweep` is asked for."""
+    folder = tmp_path_factory.mktemp("bin")
+    shim = folder / "python"
+    shim.write_text(
+        "#!/bin/bash\n"
+        f'if [ "$2" = harness.sweep ]; then exec "{sys.executable}" "{HERE}/stand_in.py" "${{@:3}}"\n'
+        f'else exec "{sys.executable}" "$@"; fi\n'
+    )
+    shim.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A private SLURM of two nodes, for the whole session; tests that need it skip without."""
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="slurm-lab-") as folder:
+        lab = Lab(Path(folder))
+        try:
+            lab.up()
+        except LabError as err:
+            pytest.skip(f"no SLURM lab could be brought up: {err}")
+        yield lab
+        lab.down()

@@ -1,0 +1,139 @@
+#!/bin/bash
+# Headstart, sweep part2: its arms, each task of the array a part of them by itself
+# Written by: python -m slurm.submit sweeps/part2.yaml --nodes 2
+#
+# Tasks share nothing but the run folder, and one that fails spares the others. When SLURM
+# announces the end of one, its trials save their state and it goes back into the queue.
+
+#SBATCH --job-name=part2-shards
+#SBATCH --partition=gpu
+#SBATCH --time=2:00:00
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=16
+#SBATCH --gpus-per-node=8
+#SBATCH --array=1-8%4
+#SBATCH --signal=B:USR2@120
+#SBATCH --output=/home/me/runs/part2/slurm/%A_%a.out
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --constraint='a100|h100'
+#SBATCH --exclusive
+
+set -uo pipefail  # not -e: exit statuses are looked at
+
+# --- environment -------------------------------------------------------------------------------
+source /home/me/.venv/bin/activate
+cd /home/me || exit 2
+export PYTHONPATH=/opt/headstart"${PYTHONPATH:+:$PYTHONPATH}"
+export SLURM_EXPORT_ENV=ALL  # steps see what is exported here, whatever --export was asked for
+python=(python)
+run=/home/me/runs/part2
+sweep=("${python[@]}" -m harness.sweep /home/me/runs/part2/slurm/sweep.yaml --out /home/me/runs/part2 --profile cluster --engine local --only arms)
+
+# Everything temporary of this job, on every node, is in one folder that is removed at the end.
+scratch="${SLURM_TMPDIR:-${TMPDIR:-}}"
+tmp="${scratch:-/tmp}/hs-$SLURM_JOB_ID"
+rm -rf "$tmp"; mkdir -p -m 700 "$tmp" || exit 2
+# Decoded data is kept near the processor where the site has a node-local folder; downloads, which
+# a node may not be able to repeat, stay where they are.
+export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headstart}/downloads"
+[ -z "$scratch" ] || export HEADSTART_CACHE="$tmp/cache"
+export TMPDIR="$tmp"
+
+say() { echo "[$(date '+%F %T') $(hostname -s) job $SLURM_JOB_ID] $*"; }
+
+# --- stop and go on ----------------------------------------------------------------------------
+driver=   # process id of harness.sweep while it runs
+notice=   # the signal that told this job to stop
+deadline= # in seconds of this shell's life: the driver is not waited for beyond it
+
+# SLURM sends USR2 to this shell alone, 120 s (or up to a minute more) before the end or when
+# the job is preempted, and TERM when it is cancelled. Trials then save their state and stop.
+on_notice() {
+  notice=$1
+  deadline=$((SECONDS + 80))
+  say "SIG$1 came: trials save and stop"
+  [ -z "$driver" ] || kill -USR2 "$driver" 2>/dev/null
+}
+trap 'on_notice USR2' USR2
+trap 'on_notice TERM' TERM
+
+nap() { sleep 1 & wait $!; }  # a signal ends a wait, and would not end a sleep
+
+# Run the command given as arguments in the background; returns its exit status, over 128 where a
+# signal or `lost` ended it.
+drive() {
+  [ -z "$notice" ] || return 75
+  "$@" & driver=$!
+  [ -z "$notice" ] || kill -USR2 "$driver"  # it came between these lines
+  while kill -0 "$driver" 2>/dev/null; do
+    if lost || { [ -n "$notice" ] && ((SECONDS > deadline)); }; then
+      kill -KILL "$driver" 2>/dev/null
+      break
+    fi
+    nap
+  done
+  wait "$driver"
+  local status=$?
+  driver=
+  return $status
+}
+
+# Whether a trial has ended or saved its state since this start: without, going on leads nowhere.
+progressed() {
+  [ -n "$(find "$run/trials" -newer "$tmp/began" \
+    \( -name trial.json -o -name 'state-*' \) -print -quit)" ]
+}
+
+# Whether the notice came long before the time limit: then it is preemption, and says nothing
+# about whether the time is enough.
+preempted() {
+  [ -n "${SLURM_JOB_END_TIME:-}" ] && (($(date +%s) < SLURM_JOB_END_TIME - 210))
+}
+
+# Put this job back into the queue, where the same command goes on.
+requeue() {
+  local state
+  state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
+  if [ "$state" != RUNNING ]; then
+    say "not requeued: SLURM says that this job is ${state:-gone}"
+  elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
+    say "not requeued: it was 100 times (setting max_requeues)"
+  elif ! preempted && ! progressed; then
+    say "not requeued: no trial ended and none saved its state since this start; give it more" \
+      "time, or make evaluations more frequent"
+  elif scontrol requeue "$SLURM_JOB_ID"; then
+    say "requeued: it goes on from the saved states"
+  else
+    say "not requeued: SLURM refused; submit again to go on"
+  fi
+}
+
+# As many trials at once as this job's processors and GPUs can take.
+slots=$((${SLURM_CPUS_ON_NODE:-1} / 2))
+((slots <= 64)) || slots=64
+((slots >= 1)) || slots=1
+sweep+=(--slots "$slots" --shard "$SLURM_ARRAY_TASK_ID/8")
+
+lost() { false; }  # nothing that this job needs can be lost
+run_once() { drive "${sweep[@]}"; }
+trap 'rm -rf "$tmp"' EXIT
+
+# --- run ---------------------------------------------------------------------------------------
+# The time of the start by the clock of the run folder's own file system.
+touch "$run/slurm/.clock-$SLURM_JOB_ID" && mv "$run/slurm/.clock-$SLURM_JOB_ID" "$tmp/began"
+"${python[@]}" -m slurm.prepare "$run" --shard "$SLURM_ARRAY_TASK_ID/8" || exit 2
+for round in 1 2 3; do
+  say "start ${SLURM_RESTART_COUNT:-0}.$round of the sweep"
+  run_once
+  status=$?
+  ((status > 128)) && [ -z "$notice" ] || break
+  say "the sweep was killed (status $status); it goes on from the last states"
+done
+if [ -n "$notice" ] && ((status == 75 || status > 128)); then
+  requeue
+  status=75
+fi
+say "ends with status $status"
+exit $status

@@ -1,0 +1,81 @@
+"""Stands in for `python -m harness.sweep` in tests of batch scripts: same signals, same statuses.
+
+Six trials of ten ticks each; a trial's result is a hash chained from tick to tick, so a trial that
+goes on from a wrong state, or runs twice, ends with another result. Saves a state every tick,
+stops on SIGUSR2, SIGTERM and SIGINT with status 75, and keeps what is finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+N_TRIALS = 6
+N_TICKS = 10
+STOPPED = 75
+
+
+def expected_result(trial: int) -> str:
+    """What an undisturbed run of a trial gives."""
+    result = f"trial {trial}"
+    for _ in range(N_TICKS):
+        result = _tick(result)
+    return result
+
+
+def _tick(result: str) -> str:
+    return hashlib.sha256(result.encode()).hexdigest()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("sweep")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--shard", default="1/1")
+    parser.add_argument("--only", default="")
+    given, _ = parser.parse_known_args()
+    stop = False
+
+    def on_signal(number: int, frame: object) -> None:
+        nonlocal stop
+        stop = True
+
+    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    tick_s = float(os.environ.get("STAND_IN_TICK_S", "0.1"))
+    with open(given.out / "calls.txt", "a") as calls:
+        calls.write(" ".join(sys.argv[1:]) + "\n")
+    if "STAND_IN_STATUS" in os.environ:
+        return int(os.environ["STAND_IN_STATUS"])
+    k, n = map(int, given.shard.split("/"))
+    trials = range(N_TRIALS) if given.only in ("", "arms") else ()
+    for trial in (t for t in trials if t % n == k - 1):
+        folder = given.out / "trials" / str(trial)
+        (folder / "state").mkdir(parents=True, exist_ok=True)
+        if (folder / "trial.json").exists():
+            continue
+        state = folder / "state" / "state-1.pt"
+        n_done, result, starts = 0, f"trial {trial}", 0
+        if state.exists():
+            n_done, result, starts = json.loads(state.read_text())
+        for tick in range(n_done, N_TICKS):
+            if stop:
+                return STOPPED
+            time.sleep(tick_s)
+            result = _tick(result)
+            new = state.with_name(".new")
+            new.write_text(json.dumps([tick + 1, result, starts + 1]))
+            os.replace(new, state)
+        row = {"status": "done", "result": result, "attempts": starts + 1}
+        (folder / "trial.json").write_text(json.dumps(row))
+    return STOPPED if stop else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,187 @@
+"""What a batch script does with signals and accidents, run by bash with SLURM's commands faked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from slurm.render import Work, render_batch_script
+from slurm.settings import load_settings
+from stand_in import N_TRIALS, expected_result
+
+FAKES = {
+    "squeue": 'echo "${FAKE_STATE:-RUNNING}"',
+    "scontrol": 'echo "$@" >> "$FAKE_FOLDER/scontrol"; exit "${FAKE_REFUSES:-0}"',
+}
+
+
+@dataclass
+class Script:
+    """A rendered script and the folder it works on; `start` runs it as a job would."""
+
+    text: str
+    run: Path
+    environment: dict[str, str]
+
+    def start(self, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", "-c", self.text], env={**self.environment, **more}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    @property
+    def requeued(self) -> list[str]:
+        path = Path(self.environment["FAKE_FOLDER"]) / "scontrol"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def rows(self) -> list[dict[str, object]]:
+        paths = sorted((self.run / "trials").glob("*/trial.json"))
+        return [json.loads(path.read_text()) for path in paths]
+
+    def wait_for_trials(self, n: int) -> None:
+        deadline = time.monotonic() + 60
+        while len(self.rows()) < n:
+            assert time.monotonic() < deadline, "the stand-in makes no progress"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def script(tmp_path: Path, stand_in_bin: Path) -> Iterator[Callable[..., Script]]:
+    fakes = tmp_path / "fakes"
+    fakes.mkdir()
+    for name, body in FAKES.items():
+        (fakes / name).write_text(f"#!/bin/bash\n{body}\n")
+        (fakes / name).chmod(0o755)
+    started: list[Script] = []
+
+    def make(**flags: object) -> Script:
+        run = tmp_path / "a run"
+        (run / "trials").mkdir(parents=True)
+        (run / "slurm").mkdir()
+        work = Work("part2", run / "slurm" / "sweep.yaml", run, (), tmp_path, "submit", False)
+        given = {"mode": "array", "shards": 1, "activate": "true", **flags}
+        text = render_batch_script(load_settings(None, given), work, "shards")
+        environment = {
+            **os.environ, "PATH": f"{fakes}:{stand_in_bin}:{os.environ['PATH']}",
+            "SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "1", "FAKE_FOLDER": str(tmp_path),
+            "TMPDIR": str(tmp_path),
+        }  # fmt: skip
+        environment.pop("HEADSTART_CACHE", None)
+        started.append(Script(text, run, environment))
+        return started[-1]
+
+    yield make
+    assert not list(tmp_path.glob("hs-*")), "the job left its temporary folder"
+
+
+def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+def test_an_undisturbed_job_ends_with_the_sweeps_status(script: Callable[..., Script]) -> None:
+    job = script()
+    status, output = _finish(job.start(STAND_IN_TICK_S="0.01"))
+    assert status == 0, output
+    assert [row["result"] for row in job.rows()] == [expected_result(t) for t in range(N_TRIALS)]
+    assert not job.requeued
+
+
+@pytest.mark.parametrize("status", [1, 2])
+def test_failed_trials_and_wrong_input_are_not_requeued(
+    script: Callable[..., Script], status: int
+) -> None:
+    job = script()
+    assert _finish(job.start(STAND_IN_STATUS=str(status)))[0] == status
+    assert not job.requeued
+
+
+def test_a_signalled_job_saves_requeues_itself_and_goes_on_to_equal_results(
+    script: Callable[..., Script],
+) -> None:
+    job = script()
+    process = job.start()
+    job.wait_for_trials(2)
+    process.send_signal(signal.SIGUSR2)
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, ["requeue 7"]), output
+    assert 2 <= len(job.rows()) < N_TRIALS
+    status, output = _finish(job.start(SLURM_RESTART_COUNT="1", STAND_IN_TICK_S="0.01"))
+    assert status == 0, output
+    assert [row["result"] for row in job.rows()] == [expected_result(t) for t in range(N_TRIALS)]
+    assert sorted(row["attempts"] for row in job.rows())[-1] == 2  # type: ignore[type-var]
+
+
+def test_a_cancelled_job_stays_cancelled(script: Callable[..., Script]) -> None:
+    job = script()
+    process = job.start(FAKE_STATE="COMPLETING")
+    job.wait_for_trials(1)
+    process.send_signal(signal.SIGTERM)
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, [])
+    assert "not requeued: SLURM says that this job is COMPLETING" in output
+
+
+@pytest.mark.parametrize(
+    ("left_s", "expected"), [(60, []), (7200, ["requeue 7"])], ids=["time limit", "preempted"]
+)
+def test_without_progress_only_a_preempted_job_goes_back_into_the_queue(
+    script: Callable[..., Script], left_s: int, expected: list[str]
+) -> None:
+    job = script()
+    process = job.start(STAND_IN_TICK_S="30", SLURM_JOB_END_TIME=str(int(time.time()) + left_s))
+    while not (job.run / "calls.txt").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR2)
+    os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)  # it would sleep on
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, expected), output
+    assert ("no trial ended and none saved its state" in output) is (not expected)
+
+
+def test_a_job_is_not_requeued_for_ever(script: Callable[..., Script]) -> None:
+    job = script(max_requeues=3)
+    process = job.start(SLURM_RESTART_COUNT="3")
+    job.wait_for_trials(1)
+    process.send_signal(signal.SIGUSR2)
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, [])
+    assert "setting max_requeues" in output
+
+
+def test_where_slurm_refuses_to_requeue_the_log_says_what_to_do(
+    script: Callable[..., Script],
+) -> None:
+    job = script()
+    process = job.start(FAKE_REFUSES="1")
+    job.wait_for_trials(1)
+    process.send_signal(signal.SIGUSR2)
+    status, output = _finish(process)
+    assert status == 75
+    assert "SLURM refused; submit again to go on" in output
+
+
+def test_a_killed_sweep_goes_on_in_the_same_job(script: Callable[..., Script]) -> None:
+    job = script()
+    process = job.start()
+    job.wait_for_trials(1)
+    os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)
+    status, output = _finish(process)
+    assert status == 0, output
+    assert "the sweep was killed (status 137); it goes on" in output
+    assert [row["result"] for row in job.rows()] == [expected_result(t) for t in range(N_TRIALS)]
+    assert not job.requeued
+
+
+def _child_named(parent: int, word: str) -> int:
+    """Id of the child process of `parent` whose command line has `word`."""
+    children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)],
+                              capture_output=True, text=True).stdout  # fmt: skip
+    return next(int(line.split()[0]) for line in children.splitlines() if word in line)
