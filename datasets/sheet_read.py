@@ -73,18 +73,20 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     best = Reading(0, Ink.none(), (), None)
     unfit: Reading | None = None
     for sensitivity in _SENSITIVITIES:
-        for reading in _readings(find_ink(photo, sensitivity), labels):
-            if reading.labels is None:
-                unfit = unfit or reading
-            elif best.labels is None or reading.total_support > best.total_support:
-                best = reading
-            if best.labels and best.quarters == 0 and best.support > _CERTAIN:
+        ink = find_ink(photo, sensitivity)
+        for quarters in range(4):
+            for reading in _readings(ink.turned(quarters), quarters, labels):
+                if reading.labels is None:
+                    unfit = unfit or reading
+                elif best.labels is None or reading.total_support > best.total_support:
+                    best = reading
+            if best.labels and quarters == 0 and best.support > _CERTAIN:
                 return best
         if best.labels and best.support > _CONVINCING:
             return best
     if best.labels and best.support > 0:
         return best
-    if unfit is None or best.labels and best.quarters == 0:
+    if unfit is None or (best.labels and best.quarters == 0):
         return replace(best, labels=None)
     return unfit
 
@@ -113,21 +115,15 @@ def original(upright: np.ndarray, ink: Ink, mark: Mark) -> np.ndarray:
     return upright[top:bottom, left:right].copy()
 
 
-def _readings(ink: Ink, labels: Labels) -> Iterator[Reading]:
-    """Readings of the ink each way up, as it lies first."""
-    if not ink.mask.any():
+def _readings(ink: Ink, quarters: int, labels: Labels) -> Iterator[Reading]:
+    """Readings of the ink this way up."""
+    pieces = find_marks(ink.mask)
+    if not pieces:
         return
-    pen = _pen(ink.mask)
-    for quarters in range(4):
-        turned = ink.turned(quarters)
-        pieces = find_marks(turned.mask)
-        if not pieces:
-            return
-        size = digit_size(pieces)
-        marks = group_strokes(pieces, size)
-        for variant in _tall_variants(marks, size, pen):
-            if variant:
-                yield _read(turned, quarters, variant, size, pen, labels)
+    size, pen = digit_size(pieces), _pen(ink.mask)
+    for marks in _tall_variants(group_strokes(pieces, size), size, pen):
+        if marks:
+            yield _read(ink, quarters, marks, size, pen, labels)
 
 
 def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[Mark]]:
