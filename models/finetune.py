@@ -72,7 +72,7 @@ def unfreezing(setting: Any, groups: Sequence[LayerGroup], epochs: int) -> Unfre
         ((word, value),) = setting.items()
         if word == "from":
             return Unfreezing(names[_position(value, names) :])
-        if word == "unfreeze" and isinstance(value, Sequence) and value:
+        if word == "unfreeze" and isinstance(value, list | tuple) and value:
             chosen = {_position(name, names) for name in value}
             return Unfreezing(tuple(names[i] for i in sorted(chosen)))
         if word == "gradual":

@@ -1,0 +1,179 @@
+"""Freezing, unfreezing, learning rates by group, new heads."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from headstart.errors import ModelError
+from models import finetune
+from models.build import build_model
+from models.dropout import set_dropout_generator
+from models.finetune import LayerGroup
+
+GROUPS = ("conv1_1", "conv2_1", "conv3_1", "dense", "head")
+
+
+def network(n_classes: int = 4) -> tuple[nn.Module, tuple[LayerGroup, ...]]:
+    model = build_model(
+        "midas_cnn",
+        n_classes=n_classes,
+        image_size=(16, 16),
+        channels=1,
+        init_seed=0,
+        head_seed=1,
+        options={"width": 4, "dense": 8},
+    )
+    return model, finetune.layer_groups(model, torch.zeros(1, 1, 16, 16))
+
+
+def train_a_little(model: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(0)
+    set_dropout_generator(model, generator)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    for _ in range(3):
+        model.train()
+        images = torch.randn(8, 1, 16, 16, generator=generator)
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), torch.arange(8) % 4).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("all", GROUPS),
+        ("last_layer", GROUPS[-1:]),
+        ("last_1", GROUPS[-1:]),
+        ("last_3", GROUPS[-3:]),
+        ("last_5", GROUPS),
+        ("gradual", GROUPS),
+        ({"from": "dense"}, GROUPS[3:]),
+        ({"unfreeze": ["head", "conv1_1"]}, ("conv1_1", "head")),
+        ({"gradual": {"every": 2}}, GROUPS),
+    ],
+)
+def test_a_setting_names_groups_from_input_to_head(setting: Any, expected: tuple[str, ...]) -> None:
+    assert finetune.resolve_fine_tune(setting, network()[1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("last_6", "last_6 is deeper than the network, which has 5 layer groups"),
+        ("last_layr", r"'last_layr' is not one of all, .*did you mean 'last_layer'"),
+        ("last_0", "'last_0' is not one of"),
+        ({"from": "dens"}, r"'dens' is no layer group \(did you mean 'dense'\?\)"),
+        ({"unfreeze": ["neck"]}, "'neck' is no layer group; from input to head there are conv1_1"),
+        ({"unfreeze": []}, "is not one of"),
+        ({"unfreeze": "head"}, "is not one of"),
+        ({"gradual": {"every": 0}}, "every: EPOCHS"),
+        ({"until": "head"}, "is not one of"),
+        (3, "3 is not one of"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(setting: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        finetune.resolve_fine_tune(setting, network()[1])
+    assert "\n" not in str(caught.value)
+
+
+def test_gradual_adds_one_group_at_a_time() -> None:
+    groups = network()[1]
+    every_two = finetune.unfreezing({"gradual": {"every": 2}}, groups, epochs=99)
+    counts = [len(every_two.trainable_at(epoch)) for epoch in range(12)]
+    assert counts == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5]
+    assert every_two.trainable_at(2) == ("dense", "head")
+    spread = finetune.unfreezing("gradual", groups, epochs=15)
+    assert [len(spread.trainable_at(epoch)) for epoch in (0, 2, 3, 11, 12, 14)] == [
+        1,
+        1,
+        2,
+        4,
+        5,
+        5,
+    ]
+    short = finetune.unfreezing("gradual", groups, epochs=2)
+    assert [len(short.trainable_at(epoch)) for epoch in (0, 1)] == [1, 2]
+
+
+def test_what_is_frozen_does_not_move_by_a_bit_and_the_rest_does() -> None:
+    model, groups = network()
+    finetune.freeze(model, groups, ["dense", "head"])
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    train_a_little(model)
+    frozen = {n for group in groups[:3] for n in (*group.parameters, *group.buffers)}
+    assert "norm1_1.running_mean" in frozen
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[key]) == (key in frozen), key
+
+
+def test_frozen_modules_stay_in_evaluation_mode_whoever_asks() -> None:
+    model, groups = network()
+    finetune.freeze(model, groups, ["head"])
+    model.train()
+    model.get_submodule("norm1_1").train()
+    assert model.training
+    assert [n for n, m in model.named_children() if m.training] == ["dropout", "head"]
+
+
+def test_unfreezing_gives_the_networks_mode_back() -> None:
+    model, groups = network()
+    model.train()
+    finetune.freeze(model, groups, ["head"])
+    finetune.freeze(model, groups, GROUPS)
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    model.eval()
+    assert not any(module.training for module in model.modules())
+
+
+def test_a_copy_of_a_frozen_network_is_frozen_by_itself() -> None:
+    model, groups = network()
+    finetune.freeze(model, groups, ["head"])
+    twin = copy.deepcopy(model)
+    finetune.freeze(model, groups, GROUPS)
+    model.train()
+    twin.train()
+    assert not twin.get_submodule("norm1_1").training
+    assert model.get_submodule("norm1_1").training
+
+
+def test_last_n_is_monotone_in_trainable_parameters() -> None:
+    model, groups = network()
+    counts = []
+    for n in range(1, len(groups) + 1):
+        finetune.freeze(model, groups, finetune.resolve_fine_tune(f"last_{n}", groups))
+        counts.append(sum(p.numel() for p in model.parameters() if p.requires_grad))
+    assert counts == sorted(set(counts))
+    assert counts[-1] == sum(p.numel() for p in model.parameters())
+
+
+def test_learning_rates_by_decay_and_by_name() -> None:
+    groups = network()[1]
+    assert finetune.learning_rate_factors(0.5, groups) == dict(
+        zip(GROUPS, (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), strict=True)
+    )
+    named = finetune.learning_rate_factors({"dense": 0.1}, groups)
+    assert named == {**dict.fromkeys(GROUPS, 1.0), "dense": 0.1}
+
+
+@pytest.mark.parametrize("setting", [0.0, 1.5, {"neck": 1.0}, {"head": -1.0}])
+def test_wrong_learning_rate_factors_are_refused(setting: Any) -> None:
+    with pytest.raises(ModelError):
+        finetune.learning_rate_factors(setting, network()[1])
+
+
+def test_a_new_head_is_the_one_that_building_gives() -> None:
+    model, groups = network(n_classes=62)
+    kept = model.get_submodule("dense").weight
+    finetune.new_head(model, groups, n_classes=4, head_seed=1)
+    expected = network(n_classes=4)[0].get_submodule("head")
+    assert torch.equal(model.get_submodule("head").weight, expected.weight)
+    assert torch.equal(model.get_submodule("head").bias, expected.bias)
+    assert model.get_submodule("dense").weight is kept
