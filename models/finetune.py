@@ -19,6 +19,7 @@ from headstart.cli import did_you_mean
 from headstart.errors import ModelError
 from models.build import draw_head
 from models.groups import LayerGroup, layer_groups
+from models.split import split_at
 
 __all__ = [
     "LayerGroup",
@@ -28,10 +29,14 @@ __all__ = [
     "learning_rate_factors",
     "new_head",
     "resolve_fine_tune",
+    "split_at",
     "unfreezing",
 ]
 
-_ALLOWED = "all, last_layer, last_N, gradual, {gradual: {every: EPOCHS}}, {from: GROUP}, {unfreeze: [GROUP, …]}"  # fmt: skip  # noqa: E501
+_ALLOWED = (
+    "all, last_layer, last_N, gradual, {gradual: {every: EPOCHS}}, {from: GROUP}, "
+    "{unfreeze: [GROUP, …]}"
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,10 @@ def freeze(model: nn.Module, groups: Sequence[LayerGroup], trainable: Collection
             parameters[name].requires_grad_(trains)
         for path in group.modules:
             for module in model.get_submodule(path).modules():
-                (_release if trains else _hold)(module, model.training)
+                if trains:
+                    _release(module, model.training)
+                else:
+                    _hold(module)
 
 
 def learning_rate_factors(
@@ -194,7 +202,7 @@ def _stay_in_evaluation_mode(module: nn.Module, mode: bool = True) -> nn.Module:
     return module
 
 
-def _hold(module: nn.Module, _training: bool) -> None:
+def _hold(module: nn.Module) -> None:
     """Put one module into evaluation mode for as long as it is frozen."""
     module.training = False
     # On the instance, so that it holds however train() reaches the module: by its parent or by
