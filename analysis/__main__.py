@@ -1,8 +1,8 @@
 """The command line of the analysis: `report` is implied; imports late, so that --help is instant.
 
-    python -m analysis DIR [DIR …] [--out DIR] [--workbook NAME]   write the report
-    python -m analysis diff OLD NEW [--out DIR]                    what changed between two runs
-    python -m analysis plan DIR --detect 0.001                     seeds that a difference needs
+python -m analysis DIR [DIR …] [--out DIR] [--workbook NAME]   write the report
+python -m analysis diff OLD NEW [--out DIR]                    what changed between two runs
+python -m analysis plan DIR --detect 0.001                     seeds that a difference needs
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def _report(argv: Sequence[str]) -> None:
     parser.add_argument("dirs", nargs="+", metavar="DIR", help="a run folder, as runs/NAME")
     parser.add_argument("--out", metavar="DIR", help="where the report goes (DIR/report)")
     parser.add_argument(
-        "--workbook", metavar="NAME",
+        "--workbook",
+        metavar="NAME",
         help="also write the four evaluations of Assignment 4 to NAME (.xlsx) in the report",
     )
     args = parser.parse_args(argv)
@@ -76,15 +77,23 @@ def _plan(argv: Sequence[str]) -> None:
     parser.add_argument("--detect", type=float, help="difference to find, as a fraction (0.001)")
     parser.add_argument("--half-width", type=float, help="wanted half-width of the 95 %% interval")
     parser.add_argument("--p-better", type=float, help="wanted P(treatment better), as 0.75")
-    parser.add_argument("--metric", default="test_accuracy", help="test_accuracy, steps_to_target …")
+    parser.add_argument(
+        "--metric", default="test_accuracy", help="test_accuracy, steps_to_target …"
+    )
     parser.add_argument("--power", type=float, default=0.8, help="chance to find it (0.8)")
     args = parser.parse_args(argv)
     from analysis.planning import plan_seeds
 
-    print(plan_seeds(
-        args.dir, detect=args.detect, half_width=args.half_width, p_better=args.p_better,
-        metric=args.metric, power=args.power,
-    ))
+    print(
+        plan_seeds(
+            args.dir,
+            detect=args.detect,
+            half_width=args.half_width,
+            p_better=args.p_better,
+            metric=args.metric,
+            power=args.power,
+        )
+    )
 
 
 if __name__ == "__main__":

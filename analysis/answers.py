@@ -47,7 +47,8 @@ def answer_all(findings: Findings) -> list[Answer]:
     rows = findings.pairs.comparisons
     groups = rows.groupby(["task", "treatment", "control"], sort=False) if len(rows) else ()
     return [
-        _answer(findings, *identity, group.to_dict("records")) for identity, group in groups
+        _answer(findings, task, treatment, control, group.to_dict("records"))
+        for (task, treatment, control), group in groups
     ] + [_untested(*identity) for identity in findings.pairs.untested]
 
 
@@ -112,9 +113,7 @@ def _answer(
     where = f"On {task}, " if len(findings.tasks) > 1 else ""
     lead = f"{where}“{treatment}” {_lead(final, times, control)}."
     rest = [*_accuracy(findings, final), *_speed(final, times), *_cost(findings, final, times)]
-    return Answer(
-        task, treatment, control, Paragraph(words.sentence(lead), " ".join(rest))
-    )
+    return Answer(task, treatment, control, Paragraph(words.sentence(lead), " ".join(rest)))
 
 
 def _lead(final: Row, times: Sequence[Row], control: str) -> str:
@@ -150,7 +149,10 @@ def _speed_words(times: Sequence[Row], control: str) -> tuple[str, bool]:
     if len(later) == len(known):
         return f"reaches {every} later than “{control}”", False
     if sooner and later:
-        return f"reaches {_targets(sooner)} sooner but {_targets(later)} later than “{control}”", False
+        return (
+            f"reaches {_targets(sooner)} sooner but {_targets(later)} later than “{control}”",
+            False,
+        )
     if sooner or later:
         side = "sooner" if sooner else "later"
         rest = "the other targets are undecided"
@@ -185,7 +187,9 @@ def _accuracy(findings: Findings, row: Row) -> Iterator[str]:
     if row["verdict"] == "equivalent":
         text += f", inside the margin of {margin_text(row['margin'])}"
     elif row["verdict"] == "inconclusive":
-        text += f": neither a difference nor equivalence within {margin_text(row['margin'])} is shown"
+        text += (
+            f": neither a difference nor equivalence within {margin_text(row['margin'])} is shown"
+        )
         if row["n_more"] > 0:
             text += f"; about {row['n_more']:,.0f} more seeds would settle it"
     yield text + "."

@@ -81,8 +81,11 @@ def _rule(seeds: object) -> str:
     if not isinstance(seeds, Mapping) or not isinstance(seeds.get("until"), Mapping):
         return ""
     until = seeds["until"]
-    limits = [f"{word} {seeds[key]}" for key, word in
-              (("at_least", "at least"), ("at_most", "at most")) if seeds.get(key) is not None]
+    limits = [
+        f"{word} {seeds[key]}"
+        for key, word in (("at_least", "at least"), ("at_most", "at most"))
+        if seeds.get(key) is not None
+    ]
     return (
         f"seeds were added until every interval of {until.get('metric', 'the metric')} was "
         f"± {until.get('half_width', '?')} or narrower" + (f" ({', '.join(limits)})" * bool(limits))

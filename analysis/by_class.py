@@ -57,8 +57,9 @@ def read_classes(
     rng: np.random.Generator,
 ) -> ClassTables:
     """Tables by class for `arms` of each task, and for those `pairs` of which both are in them."""
-    tables = ClassTables(pd.DataFrame(), pd.DataFrame(), {}, {}, pd.DataFrame(), pd.DataFrame(),
-                         {}, {}, 0, 0)
+    tables = ClassTables(
+        pd.DataFrame(), pd.DataFrame(), {}, {}, pd.DataFrame(), pd.DataFrame(), {}, {}, 0, 0
+    )
     found: dict[str, list[pd.DataFrame]] = {"scores": [], "calibration": [], "classes": []}
     images, n_read, n_trials = [], 0, 0
     for task, names in arms.items():
@@ -77,19 +78,31 @@ def read_classes(
             _one_arm(runs, tables, task, arm, members, predictions)
             classes = tables.class_names[task, arm]
             found["scores"].append(
-                score_intervals(predictions, members, classes, rng=rng).assign(task=task))
+                score_intervals(predictions, members, classes, rng=rng).assign(task=task)
+            )
             found["calibration"].append(
-                calibration_intervals(predictions, members, rng=rng).assign(task=task))
+                calibration_intervals(predictions, members, rng=rng).assign(task=task)
+            )
         for pair in pairs.get(task, ()):
             if all((task, arm) in tables.class_names for arm in pair):
                 parts, row = _one_pair(tables, task, pair, trials, predictions, rng)
                 found["classes"] += parts
                 images.append(row)
-    joined = {name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-              for name, parts in found.items()}
+    joined = {
+        name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        for name, parts in found.items()
+    }
     return ClassTables(
-        joined["scores"], joined["calibration"], tables.confusions, tables.differences,
-        joined["classes"], pd.DataFrame(images), tables.wrong, tables.class_names, n_read, n_trials,
+        joined["scores"],
+        joined["calibration"],
+        tables.confusions,
+        tables.differences,
+        joined["classes"],
+        pd.DataFrame(images),
+        tables.wrong,
+        tables.class_names,
+        n_read,
+        n_trials,
     )
 
 
@@ -120,7 +133,11 @@ def class_names(runs: Runs, members: pd.DataFrame, own: ById) -> tuple[str, ...]
 
 
 def _one_pair(
-    tables: ClassTables, task: str, pair: Pair, trials: pd.DataFrame, predictions: ById,
+    tables: ClassTables,
+    task: str,
+    pair: Pair,
+    trials: pd.DataFrame,
+    predictions: ById,
     rng: np.random.Generator,
 ) -> tuple[list[pd.DataFrame], dict[str, object]]:
     names = tables.class_names[task, pair[0]]

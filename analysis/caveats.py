@@ -17,8 +17,16 @@ FEW_SEEDS = 5
 
 def find_caveats(findings: Findings) -> list[str]:
     """Every caveat that applies to this report."""
-    makers = (_stand_in, _bad_trials, _few_seeds, _shared_pretraining, _conditions, _no_test,
-              _pairs_by_default, _rules)
+    makers = (
+        _stand_in,
+        _bad_trials,
+        _few_seeds,
+        _shared_pretraining,
+        _conditions,
+        _no_test,
+        _pairs_by_default,
+        _rules,
+    )
     return [text for maker in makers for text in maker(findings)]
 
 
@@ -76,8 +84,9 @@ def _few_seeds(findings: Findings) -> Iterator[str]:
         )
     rest = few[few["n_done"] > 1]
     if len(rest):
+        names = words.shortened(list(dict.fromkeys(rest["arm"])))
         yield (
-            f"Fewer than {FEW_SEEDS} seeds finished ({words.shortened(list(dict.fromkeys(rest['arm'])))}): "
+            f"Fewer than {FEW_SEEDS} seeds finished ({names}): "
             "intervals rest on the assumption that results are near normal."
         )
 
@@ -94,8 +103,11 @@ def _shared_pretraining(findings: Findings) -> Iterator[str]:
 
 def _conditions(findings: Findings) -> Iterator[str]:
     done = findings.evidence[findings.evidence["status"] == "done"]
-    for key, noun in (("device", "devices"), ("n_workers", "numbers of workers"),
-                      ("ran_as", "ways of running")):
+    for key, noun in (
+        ("device", "devices"),
+        ("n_workers", "numbers of workers"),
+        ("ran_as", "ways of running"),
+    ):
         values = sorted(map(str, done[key].dropna().unique())) if key in done else []
         if len(values) > 1:
             yield (
@@ -105,7 +117,7 @@ def _conditions(findings: Findings) -> Iterator[str]:
 
 
 def _no_test(findings: Findings) -> Iterator[str]:
-    if findings.score != "test_accuracy" and len(findings.evidence):
+    if findings.score != "test_accuracy" and findings.arms["n_done"].sum():
         yield (
             "Nothing was tested: no trial has a test accuracy. Final accuracy below is the best "
             "validation accuracy, which chose the checkpoint and is therefore too high."
@@ -130,4 +142,6 @@ def _rules(findings: Findings) -> Iterator[str]:
 def n_seeds_text(arms: pd.DataFrame) -> str:
     """`8 seeds an arm`, or `3 to 8 seeds an arm`."""
     low, high = int(arms["n_done"].min()), int(arms["n_done"].max())
-    return f"{words.plural(high, 'seed')} an arm" if low == high else f"{low} to {high} seeds an arm"
+    return (
+        f"{words.plural(high, 'seed')} an arm" if low == high else f"{low} to {high} seeds an arm"
+    )

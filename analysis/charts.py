@@ -77,12 +77,15 @@ def _curves(
 
 def _runs(runs: pd.DataFrame, steps: pd.Series, thin: int) -> list[list[float | None]]:
     """Values of the single runs at `steps`; of every `thin`-th run where there are many."""
-    table = runs.pivot(index="step", columns="seed", values="value").reindex(steps)
+    table = runs.set_index(["step", "seed"])["value"].unstack().reindex(steps)  # noqa: PD010
     return [plain(table[seed], 4) for seed in table.columns[::thin]]
 
 
 def survival_chart(
-    survival: pd.DataFrame, task: str, targets: Sequence[float], numbers: Mapping[str, int],
+    survival: pd.DataFrame,
+    task: str,
+    targets: Sequence[float],
+    numbers: Mapping[str, int],
     title: str,
 ) -> Spec:
     """Share of seeds that reached each target against steps: one view a target."""
@@ -94,7 +97,9 @@ def survival_chart(
             "format": "percent",
             "limits": [0, 1],
             "series": [
-                _stairs(here[(here["target"] == target) & (here["arm"] == arm)], numbers[arm], until)
+                _stairs(
+                    here[(here["target"] == target) & (here["arm"] == arm)], numbers[arm], until
+                )
                 for arm in numbers
                 if ((here["target"] == target) & (here["arm"] == arm)).any()
             ],
@@ -117,14 +122,20 @@ def _stairs(curve: pd.DataFrame, number: int, until: float) -> dict[str, Any]:
         "low": plain(curve["low"]),
         "high": plain(curve["high"]),
         "n": curve["at_risk"].astype(int).tolist(),
-        "marks": [list(pair) for pair in zip(
-            plain(censored["time"]), plain(censored["share_reached"]), strict=True)],
+        "marks": [
+            list(pair)
+            for pair in zip(plain(censored["time"]), plain(censored["share_reached"]), strict=True)
+        ],
     }
 
 
 def finals_chart(
-    evidence: pd.DataFrame, arms: pd.DataFrame, task: str, score: str,
-    numbers: Mapping[str, int], title: str,
+    evidence: pd.DataFrame,
+    arms: pd.DataFrame,
+    task: str,
+    score: str,
+    numbers: Mapping[str, int],
+    title: str,
 ) -> Spec:
     """Final accuracy by arm: every seed a dot, the mean with its interval."""
     here = arms[(arms["task"] == task) & arms["score"].notna()]
@@ -170,8 +181,11 @@ def speedup_chart(
         if here.loc[here["unit"] == unit, "estimate"].notna().any()
     ]
     axis = {
-        "key": "target", "label": "Target (validation accuracy)", "short": "target",
-        "ticks": [f"{100 * t:g} %" for t in targets], "dodge": True,
+        "key": "target",
+        "label": "Target (validation accuracy)",
+        "short": "target",
+        "ticks": [f"{100 * t:g} %" for t in targets],
+        "dodge": True,
     }
     return {"kind": "points", "title": title, "views": views, "axes": [axis]}
 

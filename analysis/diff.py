@@ -73,7 +73,7 @@ def diff_runs(old: Path | str, new: Path | str) -> Changes:
         "n_both": len(both),
         "comparisons": comparisons,
     }
-    return Changes(**found, text="\n".join(_text(old, new, found)))  # type: ignore[arg-type]
+    return Changes(**found, text="\n".join(_text(old, new, found)))
 
 
 def write_diff(changes: Changes, out: Path | str) -> Path:
@@ -92,7 +92,9 @@ def _compare(
 ) -> pd.DataFrame:
     """Every arm of the new run against itself in the old one."""
     trials = pd.concat([_renamed(evidence[side], side) for side in (OLD, NEW)], ignore_index=True)
-    curves = pd.concat([_renamed(runs[side].curves, side) for side in (OLD, NEW)], ignore_index=True)
+    curves = pd.concat(
+        [_renamed(runs[side].curves, side) for side in (OLD, NEW)], ignore_index=True
+    )
     asked = read_asked(runs[NEW])
     score = "test_accuracy" if trials["test_accuracy"].notna().any() else "best_val_accuracy"
     found = compare_all(
@@ -160,7 +162,7 @@ def _text(old: Path | str, new: Path | str, found: Mapping[str, Any]) -> Iterato
     yield ""
     yield "## Arms, new against old"
     for row in rows.to_dict("records"):
-        where = f"{row['task']}, " if rows["task"].nunique() > 1 else ""
+        where = f"{row['task']}, " if len(set(rows["task"])) > 1 else ""
         note = f" ({row['note']})" if row["note"] else ""
         yield (
             f"- {where}{row['arm']}, {metric_words(row['metric'], row['target'])}: "

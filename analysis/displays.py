@@ -62,11 +62,14 @@ def _in_steps(findings: Findings) -> pd.DataFrame:
     for target, rows in steps.groupby("target"):
         key = f"{100 * target:g}"
         part = rows.assign(
-            **{key: [reached_text(row) for row in rows.to_dict("records")],
-               f"{key}_sort": np.where(rows["n_reached"] > 0, rows["mean"], np.inf)}
+            **{
+                key: [reached_text(row) for row in rows.to_dict("records")],
+                f"{key}_sort": np.where(rows["n_reached"] > 0, rows["mean"], np.inf),
+            }
         )
-        frame = frame.merge(part[["task", "arm", key, f"{key}_sort"]], on=["task", "arm"],
-                            how="left")
+        frame = frame.merge(
+            part[["task", "arm", key, f"{key}_sort"]], on=["task", "arm"], how="left"
+        )
     return frame
 
 
@@ -128,7 +131,7 @@ def metric_words(metric: str, target: float) -> str:
 def estimate_text(row: dict[str, object]) -> str:
     """`+0.06 points [−0.90, +0.93]`, `at least 1.57× [1.44, ∞]`."""
     estimate, low, high = (float(row[k]) for k in ("estimate", "low", "high"))  # type: ignore[arg-type]
-    if estimate != estimate:  # noqa: PLR0124
+    if estimate != estimate:
         return words.NOTHING
     if row["scale"] == "speedup":
         bound = f"{row['bound']} " if row["bound"] in ("at least", "at most") else ""
@@ -139,7 +142,7 @@ def estimate_text(row: dict[str, object]) -> str:
 
 def _floor_text(row: dict[str, object]) -> str:
     p, floor = row["p_sign_flip"], row["p_sign_flip_floor"]
-    if p != p:  # noqa: PLR0124
+    if p != p:
         return words.NOTHING
     least = words.write("probability", floor)
     return f"{words.write('probability', p)} (floor {least})"
@@ -224,8 +227,9 @@ def break_even_table(findings: Findings) -> Table:
         "A use is one trial that starts from the pretrained network. The cost is the whole "
         "training of that network; a search for hyperparameters is not in it."
     )
-    return Table("break_even", "When the head start has paid for the pretraining", frame, columns,
-                 note)
+    return Table(
+        "break_even", "When the head start has paid for the pretraining", frame, columns, note
+    )
 
 
 def stability_table(findings: Findings) -> Table:
@@ -294,21 +298,31 @@ def average_table(findings: Findings) -> Table:
     frame = findings.classes.calibration.rename(
         columns={"estimate": "ece", "low": "ece_low", "high": "ece_high"}
     )[["task", "arm", "ece", "ece_low", "ece_high", "n"]]
-    names = [("all", "accuracy", "Accuracy"), ("macro", "f1", "Macro F1"),
-             ("weighted", "f1", "Weighted F1"), ("macro", "precision", "Macro precision"),
-             ("macro", "recall", "Macro recall")]
+    names = [
+        ("all", "accuracy", "Accuracy"),
+        ("macro", "f1", "Macro F1"),
+        ("weighted", "f1", "Weighted F1"),
+        ("macro", "precision", "Macro precision"),
+        ("macro", "recall", "Macro recall"),
+    ]
     columns = [*_task_column(findings), Column("arm", "Arm"), Column("n", "Seeds read", "count")]
     for scope, metric, label in names:
         key = f"{scope}_{metric}"
         part = rows[(rows["scope"] == scope) & (rows["metric"] == metric)].rename(
             columns={"estimate": key, "low": f"{key}_low", "high": f"{key}_high"}
         )
-        frame = frame.merge(part[["task", "arm", key, f"{key}_low", f"{key}_high"]],
-                            on=["task", "arm"])
+        frame = frame.merge(
+            part[["task", "arm", key, f"{key}_low", f"{key}_high"]], on=["task", "arm"]
+        )
         columns.append(Column(key, label, "percent", f"{key}_low", f"{key}_high"))
     columns.append(Column("ece", "Calibration error", "percent", "ece_low", "ece_high"))
-    return Table("averages", "Averages over classes", frame, tuple(columns),
-                 "Means over the seeds whose predictions were read, 95 % intervals.")
+    return Table(
+        "averages",
+        "Averages over classes",
+        frame,
+        tuple(columns),
+        "Means over the seeds whose predictions were read, 95 % intervals.",
+    )
 
 
 def class_difference_table(findings: Findings) -> Table:
@@ -323,8 +337,13 @@ def class_difference_table(findings: Findings) -> Table:
         Column("p_holm", "p (Holm over classes)", "probability"),
     )
     frame = findings.classes.classes.sort_values("p_holm", kind="stable")
-    return Table("class_differences", "Classes in which two arms differ", frame, columns,
-                 "Paired by seed, Holm-adjusted over the classes of each pair; surest first.")
+    return Table(
+        "class_differences",
+        "Classes in which two arms differ",
+        frame,
+        columns,
+        "Paired by seed, Holm-adjusted over the classes of each pair; surest first.",
+    )
 
 
 def image_table(findings: Findings) -> Table:
@@ -333,8 +352,9 @@ def image_table(findings: Findings) -> Table:
         *_task_column(findings),
         *PAIR,
         Column("difference", "Difference, over seeds (points)", "points", "low", "high"),
-        Column("difference", "Over seeds and images (points)", "points", "images_low",
-               "images_high"),
+        Column(
+            "difference", "Over seeds and images (points)", "points", "images_low", "images_high"
+        ),
         Column("mcnemar_p", "p (McNemar over images)", "probability"),
         Column("n_images", "Test images", "count"),
         Column("n_pairs", "Pairs", "count"),
@@ -358,9 +378,48 @@ def seeds_table(findings: Findings) -> Table:
         Column("n_needed", "Seeds needed", "count", "n_low", "n_high"),
         Column("n_more", "More seeds", "count"),
     )
-    return Table("seeds_needed", "Seeds needed", findings.pairs.seeds_needed, columns,
-                 "For 80 % power at 5 %, Holm over this report’s comparisons; brackets: from the "
-                 "80 % interval of the SD.")
+    return Table(
+        "seeds_needed",
+        "Seeds needed",
+        findings.pairs.seeds_needed,
+        columns,
+        "For 80 % power at 5 %, Holm over this report’s comparisons; brackets: from the "
+        "80 % interval of the SD.",
+    )
+
+
+def aggregate_table(findings: Findings) -> Table:
+    """Each arm over all tasks."""
+    columns = (
+        Column("arm", "Arm"),
+        Column("statistic", "Statistic"),
+        Column("estimate", SCORE_WORDS[findings.score], "percent", "low", "high"),
+        Column("n_tasks", "Tasks", "count"),
+        Column("n_runs", "Trials", "count"),
+        Column("note", "Note"),
+    )
+    note = (
+        "Over the tasks that all of these arms have; iqm is the mean of the middle half of all "
+        "trials. Intervals redraw seeds inside each task."
+    )
+    return Table("aggregates", "Arms over all tasks", findings.over_tasks.aggregates, columns, note)
+
+
+def improvement_table(findings: Findings) -> Table:
+    """How often a trial of one arm beats one of another, over all tasks."""
+    columns = (
+        *PAIR,
+        Column("p_better", "P(better), over tasks", "share", "low", "high"),
+        Column("n_tasks", "Tasks", "count"),
+        Column("note", "Note"),
+    )
+    return Table(
+        "improvements",
+        "P(better) over all tasks",
+        findings.over_tasks.improvements,
+        columns,
+        "Any trial of the treatment against any of the control, by task.",
+    )
 
 
 def trial_table(findings: Findings) -> Table:
@@ -382,8 +441,9 @@ def trial_table(findings: Findings) -> Table:
         Column("trial_id", "Trial"),
     )
     frame = findings.runs.trials
-    return Table("by_trial", "Every trial", frame,
-                 tuple(c for c in columns if c.key in frame.columns))
+    return Table(
+        "by_trial", "Every trial", frame, tuple(c for c in columns if c.key in frame.columns)
+    )
 
 
 def search_table(findings: Findings) -> list[Table]:
@@ -391,15 +451,24 @@ def search_table(findings: Findings) -> list[Table]:
     tables = []
     for k, (sweep, arm, rows, settings) in enumerate(findings.searches):
         columns = (
-            *(Column(key, key.replace("_", " ").capitalize(), _setting_kind(rows[key]))
-              for key in settings),
+            *(
+                Column(key, key.replace("_", " ").capitalize(), _setting_kind(rows[key]))
+                for key in settings
+            ),
             Column("best_val_accuracy", "Best validation accuracy", "percent"),
             Column("seed", "Seed", "count"),
             Column("status", "Status"),
         )
         frame = rows.sort_values("best_val_accuracy", ascending=False, kind="stable")
-        tables.append(Table(f"search_{k + 1}", f"Search for “{arm}” ({sweep})", frame, columns,
-                            "Chosen on validation data only; no search trial was tested."))
+        tables.append(
+            Table(
+                f"search_{k + 1}",
+                f"Search for “{arm}” ({sweep})",
+                frame,
+                columns,
+                "Chosen on validation data only; no search trial was tested.",
+            )
+        )
     return tables
 
 

@@ -1,4 +1,4 @@
-"""The report as running text, under the headings of Assignment 4: data, network, tuning, comparison.
+"""The report as running text, under Assignment 4's headings: data, network, tuning, comparison.
 
 In: `Findings`. Out: headings and paragraphs. Every sentence is a template over values of the run;
 where the run tested nothing, the sentence says so.
@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import displays, words
+from analysis import displays, methods, words
 from analysis.answers import Answer, Paragraph, score_name
 from analysis.findings import Findings
 
@@ -39,6 +39,7 @@ def write_essay(
         ("Network and why", _network(findings)),
         ("Tuning process", _tuning(findings)),
         ("Comparison and analysis", _comparison(findings, answers, told, most_answers)),
+        ("Methods in brief", _methods(findings)),
     )
     return [Passage(heading, tuple(paragraphs)) for heading, paragraphs in made]
 
@@ -58,8 +59,11 @@ def _data(findings: Findings) -> Iterator[str]:
         use = {"pretrain": "pretraining", "search": "the search", "arm": "the comparison"}[stage]
         counts = [
             f"{_range(rows[key])} images {noun}"
-            for key, noun in (("n_train", "to train"), ("n_validation", "to validate"),
-                              ("n_test", "to test"))
+            for key, noun in (
+                ("n_train", "to train"),
+                ("n_validation", "to validate"),
+                ("n_test", "to test"),
+            )
             if key in rows and rows[key].max() > 0
         ]
         classes = f" in {_range(rows['n_classes'])} classes" if "n_classes" in rows else ""
@@ -88,27 +92,38 @@ def _network(findings: Findings) -> Iterator[str]:
     if reasons:
         yield f"Why, as the sweep says: {words.listed(reasons)}"
     models = findings.arms.dropna(subset=["score"]).sort_values("score", ascending=False)
-    if models["model"].nunique() > 1:
+    if len(set(models["model"])) > 1:
         best = models.drop_duplicates("model")
         yield (
             f"Best arm of each network by {score_name(findings.score)}: "
-            + words.shortened([
-                f"{r.model} {words.interval('percent', r.score, r.score_low, r.score_high)}"
-                for r in best.itertuples()
-            ]) + "."
+            + words.shortened(
+                [
+                    f"{r.model} {words.interval('percent', r.score, r.score_low, r.score_high)}"
+                    for r in best.itertuples()
+                ]
+            )
+            + "."
         )
     elif not reasons:
         yield "The choice of the network was not tested: the run has one."
 
 
-_TRAINING = ("optimizer", "learning_rate", "batch_size", "epochs", "scheduler", "weight_decay",
-             "early_stopping", "augment")
+_TRAINING = (
+    "optimizer",
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "scheduler",
+    "weight_decay",
+    "early_stopping",
+    "augment",
+)
 
 
 def _tuning(findings: Findings) -> Iterator[str]:
     if not findings.searches:
         yield "Hyperparameters were not searched: that other values do better was not tested."
-    for sweep, arm, rows, settings in findings.searches[:MOST_ITEMS]:
+    for _, arm, rows, settings in findings.searches[:MOST_ITEMS]:
         ranges = words.listed(f"{_word(key)} ({_tried(rows[key])})" for key in settings)
         best = rows.loc[rows["best_val_accuracy"].idxmax()]
         chosen = words.listed(f"{_word(key)} {_setting(best[key])}" for key in settings)
@@ -119,11 +134,17 @@ def _tuning(findings: Findings) -> Iterator[str]:
         )
     for asked in findings.asked[:MOST_ITEMS]:
         train = asked.sweep.get("train") or {}
-        given = [f"{_word(key)} {_setting(train[key])}" for key in _TRAINING
-                 if train.get(key) not in (None, {}, "")]
+        given = [
+            f"{_word(key)} {_setting(train[key])}"
+            for key in _TRAINING
+            if train.get(key) not in (None, {}, "")
+        ]
         if given:
-            own = [arm for arm, entry in (asked.sweep.get("arms") or {}).items()
-                   if isinstance(entry, Mapping) and entry.get("train")]
+            own = [
+                arm
+                for arm, entry in (asked.sweep.get("arms") or {}).items()
+                if isinstance(entry, Mapping) and entry.get("train")
+            ]
             but = f" ({words.shortened(own)} differ in part)" if own else ""
             yield f"All arms of {asked.name}: {words.listed(given)}{but}."
     yield (
@@ -201,3 +222,18 @@ def _classes(findings: Findings) -> Iterator[str]:
             if names
             else "In no class is a difference between two arms shown."
         )
+
+
+IN_BRIEF = ("Trial, seed, pair", "Interval of a mean", "Time to a target", "Verdict", "Speedup")
+
+
+def _methods(findings: Findings) -> Iterator[str]:
+    """The terms a reader needs for the text above; index.html has all with their sources."""
+    for term in methods.describe_methods(findings):
+        if term.name in IN_BRIEF:
+            yield f"{term.name}: {term.text}"
+    yield (
+        "The intervals speak for other seeds of this set-up on these data. That the result holds "
+        "for other data sets, networks or budgets was not tested"
+        + (" beyond the tasks of this report." if len(findings.tasks) > 1 else ".")
+    )

@@ -8,7 +8,6 @@ are recognised by their stage and `fine_tune`. What the run does not have is lis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,22 +67,24 @@ def _named(number: int, entry: Mapping[str, Any], trials: pd.DataFrame) -> Evalu
 def _recognised(trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
     arms = trials[trials["stage"] == "arm"]
     started = arms[arms["initialize"].fillna("").astype(str) != ""]
-    setting = started["fine_tune"].fillna("").astype(str)
+    setting = started["fine_tune"].fillna("").astype("str")
     pretrained = trials[trials["stage"] == "pretrain"]
     yield pretrained[pretrained["test_accuracy"].notna()]
     yield started[(setting == "none") | (started["n_trainable"] == 0) | (started["steps"] == 0)]
     yield started[setting.isin(["last_layer", "last_1"]) & (started["steps"] > 0)]
-    yield started[setting.map(lambda s: bool(re.fullmatch(r"last_([2-9]|\d\d+)", s)))]
+    yield started[setting.str.fullmatch(r"last_([2-9]|\d\d+)")]
 
 
 def write_evaluations(path: Path, findings: Findings) -> None:
-    """The named export: the evaluations with intervals, every seed of each, comparisons, methods."""
+    """The named export: the evaluations with intervals, the seeds of each, comparisons, methods."""
     evaluations = list_evaluations(findings)
     rng = np.random.default_rng(SEED)
     frame = pd.DataFrame([_row(one, rng) for one in evaluations])
     with atomic_path(path) as temporary:
         book = Book(temporary, findings.stamp)
-        sheet = book.table(Sheet("Evaluations", frame, _FIELDS, "Test accuracy, mean over seeds, 95 % interval."))
+        sheet = book.table(
+            Sheet("Evaluations", frame, _FIELDS, "Test accuracy, mean over seeds, 95 % interval.")
+        )
         _chart(book, sheet, frame)
         for one in evaluations:
             _seed_sheet(book, one)
@@ -123,9 +124,14 @@ def _row(one: Evaluation, rng: np.random.Generator) -> dict[str, Any]:
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),
         "n_test": int(done["n_test"].median()),
-        "accuracy": mean.estimate, "low": mean.low, "high": mean.high,
-        "minus": mean.estimate - mean.low, "plus": mean.high - mean.estimate,
-        "sd": spread.estimate, "lowest": values.min(), "highest": values.max(),
+        "accuracy": mean.estimate,
+        "low": mean.low,
+        "high": mean.high,
+        "minus": mean.estimate - mean.low,
+        "plus": mean.high - mean.estimate,
+        "sd": spread.estimate,
+        "lowest": values.min(),
+        "highest": values.max(),
         "note": mean.note,
     }
 
@@ -145,13 +151,15 @@ def _chart(book: Book, sheet: Any, frame: pd.DataFrame) -> None:
             "y_error_bars": {
                 "type": "custom",
                 **{
-                    f"{side}_values": f"=Evaluations!${column[side]}${first + 1}:${column[side]}${last + 1}"
-                    for side in ("plus", "minus")
+                    f"{side}_values": f"=Evaluations!${c}${first + 1}:${c}${last + 1}"
+                    for side, c in column.items()
                 },
             },
         }
     )
-    chart.set_title({"name": "Test accuracy of each evaluation, 95 % intervals", "name_font": {"size": 12}})
+    chart.set_title(
+        {"name": "Test accuracy of each evaluation, 95 % intervals", "name_font": {"size": 12}}
+    )
     chart.set_x_axis({"name": "Evaluation"})
     chart.set_y_axis({"num_format": "0%", "min": 0, "max": 1})
     chart.set_legend({"none": True})

@@ -69,7 +69,10 @@ def latex_table(table: Table) -> str:
 
 
 def report_content(
-    findings: Findings, top: Sequence[Paragraph], caveats: Sequence[str], answers: Sequence[Answer],
+    findings: Findings,
+    top: Sequence[Paragraph],
+    caveats: Sequence[str],
+    answers: Sequence[Answer],
     tables: Mapping[str, Sequence[Table]],
 ) -> dict[str, Any]:
     """Everything the report says, for other programs; not a number becomes null."""
@@ -78,8 +81,12 @@ def report_content(
         "stamp": findings.stamp,
         "sweeps": [
             {
-                "name": a.name, "question": a.question, "tasks": list(a.tasks),
-                "arms": list(a.arms), "targets": list(a.targets), "margin": a.margin,
+                "name": a.name,
+                "question": a.question,
+                "tasks": list(a.tasks),
+                "arms": list(a.arms),
+                "targets": list(a.targets),
+                "margin": a.margin,
                 "compare": [{"treatment": t, "control": c} for t, c in a.pairs],
             }
             for a in findings.asked

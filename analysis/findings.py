@@ -17,11 +17,12 @@ import pandas as pd
 
 from analysis.asked import Asked, read_asked
 from analysis.by_class import ClassTables, read_classes
+from analysis.convergence import UNITS, kaplan_meier, restricted_mean, times_to_targets
 from analysis.focus import MOST_TASKS, pick_arms
 from analysis.intervals import mean_interval
 from analysis.learning import Learning, summarize_learning
-from analysis.convergence import UNITS, kaplan_meier, restricted_mean, times_to_targets
 from analysis.load import Runs
+from analysis.over_tasks import TaskTables, summarize_tasks
 from analysis.pairs import PairTables, compare_pairs
 from analysis.stability import compare_spreads, spread_over_seeds, within_runs
 
@@ -53,6 +54,7 @@ class Findings:
     stability: pd.DataFrame
     spreads: pd.DataFrame
     classes: ClassTables
+    over_tasks: TaskTables
     searches: tuple[Search, ...]
     stamp: str
 
@@ -88,6 +90,9 @@ def find(runs: Runs) -> Findings:
         stability=_stability(asked, curves, evidence, score),
         spreads=_spreads(pairs.comparisons, evidence, score, rng),
         classes=_classes(runs, evidence, arms, pairs, rng),
+        over_tasks=summarize_tasks(
+            evidence, list(dict.fromkeys(p for one in asked for p in one.pairs)), score, rng
+        ),
         searches=_searches(runs.trials),
         stamp=_stamp(runs.trials),
     )
@@ -141,8 +146,14 @@ def _interval(
     """Mean and interval over the seeds that finished; all NaN where none did."""
     values = rows.loc[rows["status"] == "done", column].dropna().to_numpy(dtype=float)
     if not len(values):
-        return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan,
-                f"{name}_n": 0, f"{name}_method": "", f"{name}_note": "no trial finished"}
+        return {
+            name: np.nan,
+            f"{name}_low": np.nan,
+            f"{name}_high": np.nan,
+            f"{name}_n": 0,
+            f"{name}_method": "",
+            f"{name}_note": "no trial finished",
+        }
     found = mean_interval(values, rng=rng)
     return {
         name: found.estimate,
@@ -154,8 +165,19 @@ def _interval(
     }
 
 
-_CONSTANTS = ("model", "dataset", "initialize", "fine_tune", "n_parameters", "n_trainable",
-              "n_train", "n_validation", "n_test", "device", "ran_as")
+_CONSTANTS = (
+    "model",
+    "dataset",
+    "initialize",
+    "fine_tune",
+    "n_parameters",
+    "n_trainable",
+    "n_train",
+    "n_validation",
+    "n_test",
+    "device",
+    "ran_as",
+)
 
 
 def _constants(rows: pd.DataFrame) -> dict[str, object]:
@@ -163,7 +185,8 @@ def _constants(rows: pd.DataFrame) -> dict[str, object]:
     known = {key: rows[key].dropna().unique() if key in rows else [] for key in _CONSTANTS}
     return {
         key: (values[0] if len(values) == 1 else " / ".join(sorted(map(str, values))))
-        if len(values) else None
+        if len(values)
+        else None
         for key, values in known.items()
     }
 
@@ -178,8 +201,20 @@ def _times(asked: Iterable[Asked], curves: pd.DataFrame, evidence: pd.DataFrame)
     return pd.concat(parts, ignore_index=True)
 
 
-REACHED = ("task", "arm", "target", "unit", "n", "n_reached", "budget", "mean", "low", "high",
-           "method", "note")
+REACHED = (
+    "task",
+    "arm",
+    "target",
+    "unit",
+    "n",
+    "n_reached",
+    "budget",
+    "mean",
+    "low",
+    "high",
+    "method",
+    "note",
+)
 
 
 def _reached_rows(times: pd.DataFrame, rng: np.random.Generator) -> list[dict[str, object]]:
@@ -203,7 +238,17 @@ def _reached_rows(times: pd.DataFrame, rng: np.random.Generator) -> list[dict[st
     return rows
 
 
-SURVIVAL = ("time", "share_reached", "low", "high", "at_risk", "n_censored", "task", "arm", "target")
+SURVIVAL = (
+    "time",
+    "share_reached",
+    "low",
+    "high",
+    "at_risk",
+    "n_censored",
+    "task",
+    "arm",
+    "target",
+)
 
 
 def _survival(times: pd.DataFrame) -> pd.DataFrame:
@@ -244,7 +289,9 @@ def _spreads(
     parts = [
         compare_spreads(
             evidence[evidence["task"] == task],
-            list(zip(group["treatment"], group["control"], strict=True)), score, rng=rng,
+            list(zip(group["treatment"], group["control"], strict=True)),
+            score,
+            rng=rng,
         ).assign(task=task)
         for task, group in rows.groupby("task", sort=False)
     ]
@@ -252,7 +299,10 @@ def _spreads(
 
 
 def _classes(
-    runs: Runs, evidence: pd.DataFrame, arms: pd.DataFrame, pairs: PairTables,
+    runs: Runs,
+    evidence: pd.DataFrame,
+    arms: pd.DataFrame,
+    pairs: PairTables,
     rng: np.random.Generator,
 ) -> ClassTables:
     """Tables by class for the first tasks, their best arms and those of their comparisons."""
@@ -279,7 +329,7 @@ def _searches(trials: pd.DataFrame) -> tuple[Search, ...]:
         drawn = pd.DataFrame([_drawn(text) for text in rows["grid"]], index=rows.index)
         rows = rows.drop(columns=[key for key in drawn if key in rows]).join(drawn)
         names = [*SETTINGS, *(key for key in drawn if key not in SETTINGS)]
-        settings = [key for key in names if key in rows and rows[key].astype(str).nunique() > 1]
+        settings = [key for key in names if key in rows and len(set(rows[key].astype(str))) > 1]
         if settings and rows["best_val_accuracy"].notna().any():
             found.append((str(sweep), str(arm), rows.reset_index(drop=True), tuple(settings)))
     return tuple(found)

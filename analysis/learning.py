@@ -56,11 +56,15 @@ def summarize_learning(curves: pd.DataFrame, trials: pd.DataFrame, most_runs: in
         for metric, table, places in _tables(group):
             identity = {"task": task, "arm": arm, "metric": metric}
             bands.append(_band(table).join(places).reset_index().assign(**identity))
-            single = table[shown].set_axis(seeds[shown], axis=1).stack().dropna()
-            runs.append(
-                single.rename_axis(["step", "seed"]).rename("value").reset_index().assign(**identity)
+            single = (
+                table[shown]
+                .set_axis(seeds[shown], axis=1)
+                .melt(value_name="value", var_name="seed", ignore_index=False)
             )
-    return Learning(_joined(bands), _joined(runs), n_drawn, curves["trial_id"].nunique())
+            runs.append(single.reset_index().dropna().assign(**identity))
+    return Learning(
+        _joined(bands, BANDS), _joined(runs, RUNS), n_drawn, int(curves["trial_id"].nunique())
+    )
 
 
 def _tables(group: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
@@ -72,7 +76,7 @@ def _tables(group: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFra
     for metric in METRICS:
         if metric not in group or group[metric].isna().all():
             continue
-        table = group.pivot(index="step", columns="trial_id", values=metric)
+        table = group.set_index(["step", "trial_id"])[metric].unstack()  # noqa: PD010
         yield metric, table.ffill().loc[steps], places.loc[steps]
 
 
@@ -90,5 +94,9 @@ def _band(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+BANDS = ("task", "arm", "metric", "step", *POSITIONS, "mean", "low", "high", "n")
+RUNS = ("task", "arm", "metric", "seed", "step", "value")
+
+
+def _joined(parts: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(columns))

@@ -159,8 +159,10 @@ def _read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         ) from err
     lacking = [key for key in needed if key not in table.columns]
     if lacking:
-        raise RunFolderError(f"{path}: lacks the column{'s' * (len(lacking) > 1)} "
-                             f"{', '.join(lacking)}; it was not written by this harness")
+        raise RunFolderError(
+            f"{path}: lacks the column{'s' * (len(lacking) > 1)} "
+            f"{', '.join(lacking)}; it was not written by this harness"
+        )
     return table
 
 
@@ -209,9 +211,9 @@ def _merge_sweeps(sweeps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         known["arms"] = {**(known.get("arms") or {}), **(sweep.get("arms") or {})}
         pairs = list(known.get("compare") or [])
         known["compare"] = pairs + [p for p in sweep.get("compare") or [] if p not in pairs]
-        counts = [s.get("seeds") for s in (known, sweep)]
-        if all(isinstance(count, int) for count in counts):
-            known["seeds"] = max(counts)
+        here, there = known.get("seeds"), sweep.get("seeds")
+        if isinstance(here, int) and isinstance(there, int):
+            known["seeds"] = max(here, there)
     return [merged[name] for name in sorted(merged)]
 
 

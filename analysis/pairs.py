@@ -74,12 +74,9 @@ def compare_pairs(
 
 def _only(comparisons: pd.DataFrame, known: list[tuple[str, Pair]]) -> pd.DataFrame:
     """Rows that were asked for: a pair of one sweep may have both arms in another as well."""
-    chosen = [
-        (task, (treatment, control)) in known
-        for task, treatment, control in comparisons[["task", "treatment", "control"]].itertuples(
-            index=False, name=None
-        )
-    ]
+    keys = comparisons[["task", "treatment", "control"]].itertuples(index=False, name=None)
+    wanted = {(task, *pair) for task, pair in known}
+    chosen = np.array([key in wanted for key in keys], dtype=bool)
     return comparisons[chosen].reset_index(drop=True)
 
 
@@ -111,21 +108,31 @@ def _by_task(
 
 
 def _speedups(
-    curves: pd.DataFrame, trials: pd.DataFrame, pairs: list[Pair], targets: Sequence[float],
-    unit: str, rng: np.random.Generator,
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    pairs: list[Pair],
+    targets: Sequence[float],
+    unit: str,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     return speedup_table(curves, trials, pairs, targets, unit, rng)
 
 
 def _break_evens(
-    curves: pd.DataFrame, trials: pd.DataFrame, pairs: list[Pair], targets: Sequence[float],
-    unit: str, rng: np.random.Generator,
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    pairs: list[Pair],
+    targets: Sequence[float],
+    unit: str,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Break-even of the pairs whose treatment descends from a pretraining trial of the run."""
     arms = trials[trials["stage"] == "arm"]
     descended = set(arms.loc[arms["parent_id"] != "", "arm"])
     chosen = [pair for pair in pairs if pair[0] in descended]
-    return break_even_table(curves, trials, chosen, targets, unit, rng) if chosen else pd.DataFrame()
+    return (
+        break_even_table(curves, trials, chosen, targets, unit, rng) if chosen else pd.DataFrame()
+    )
 
 
 def _agree(speedups: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +157,10 @@ def _agree(speedups: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def _seeds_needed(
-    evidence: pd.DataFrame, curves: pd.DataFrame, comparisons: pd.DataFrame, margin: float,
+    evidence: pd.DataFrame,
+    curves: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    margin: float,
     score: str,
 ) -> pd.DataFrame:
     """Seeds that a difference of the margin in final accuracy needs, for pairs that pair."""

@@ -73,8 +73,11 @@ def write_pdf(
         if _text_pages(sources) <= MOST_TEXT_PAGES:
             break
     with atomic_path(path) as temporary:
-        typst.compile(
-            sources, output=str(temporary), format="pdf", ignore_system_fonts=True,
+        typst.compile(  # type: ignore[call-overload]
+            sources,
+            output=str(temporary),
+            format="pdf",
+            ignore_system_fonts=True,
             timestamp=int(stamp_time(findings.stamp).timestamp()),
         )
 
@@ -82,7 +85,13 @@ def write_pdf(
 def _text_pages(sources: dict[str, bytes]) -> int:
     import typst
 
-    found = typst.query(sources, "<text-pages>", field="value", one=True, ignore_system_fonts=True)
+    found = typst.query(  # a mapping of file names to bytes, which typst's type hints leave out
+        sources,  # type: ignore[type-var]
+        "<text-pages>",
+        field="value",
+        one=True,
+        ignore_system_fonts=True,
+    )
     return int(json.loads(found))
 
 
@@ -99,7 +108,9 @@ def _figure(k: int, one: Drawn) -> dict[str, Any]:
     found = re.search(r'width="([\d.]+)pt"', one.svg)
     inches = float(found.group(1)) / 72 if found else 6.6
     return {
-        "file": f"{k}.svg", "title": one.title, "caption": one.caption,
+        "file": f"{k}.svg",
+        "title": one.title,
+        "caption": one.caption,
         "width": min(100.0, 100 * inches / 6.6),
     }
 

@@ -23,7 +23,7 @@ from analysis.focus import focus_arms, focus_tasks
 from analysis.load import load_runs
 from analysis.page import Link, Page, render_page
 from analysis.pdf import narrow, write_pdf
-from analysis.sections import build_sections, build_tables
+from analysis.sections import build_sections, build_tables, in_order
 from analysis.tables import Table
 from analysis.workbook import write_workbook
 from headstart.files import atomic_file
@@ -65,21 +65,33 @@ def write_report(
     findings = find(load_runs(folders))
     out = Path(out) if out is not None else folders[0] / "report"
     out.mkdir(parents=True, exist_ok=True)
-    content = _content(findings, out)
+    styles = arm_styles(findings.arm_names)
+    content = compose(findings, styles, draw_figures(findings, styles, out / "figures"))
     write_tables([t for found in content.tables.values() for t in found], out / "tables")
-    write_content(out / "report.json", report_content(
-        findings, content.top, content.caveats, content.answers, content.tables))
+    write_content(
+        out / "report.json",
+        report_content(findings, content.top, content.caveats, content.answers, content.tables),
+    )
     _write_pdf(content, out / "report.pdf")
-    write_workbook(out / "results.xlsx", findings, content.styles, title(findings), content.top,
-                   content.caveats, content.answers, content.tables)
+    write_workbook(
+        out / "results.xlsx",
+        findings,
+        content.styles,
+        title(findings),
+        content.top,
+        content.caveats,
+        content.answers,
+        content.tables,
+    )
     if workbook is not None:
         write_evaluations(out / workbook, findings)
-    _write_page(content, out / "index.html")
+    with atomic_file(out / "index.html") as file:
+        file.write(page_text(content))
     return ReportResult(out / "index.html", "\n".join(paragraph.text for paragraph in content.top))
 
 
-def _content(findings: Findings, out: Path) -> Content:
-    styles = arm_styles(findings.arm_names)
+def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawn] = ()) -> Content:
+    """All words and tables of a report, with the figures that were drawn."""
     answers = answer_all(findings)
     return Content(
         findings=findings,
@@ -88,19 +100,19 @@ def _content(findings: Findings, out: Path) -> Content:
         caveats=find_caveats(findings),
         answers=answers,
         tables=build_tables(findings),
-        drawn=draw_figures(findings, styles, out / "figures"),
+        drawn=in_order(drawn),
     )
 
 
-def _write_page(content: Content, path: Path) -> None:
+def page_text(content: Content) -> str:
+    """index.html as text."""
     findings = content.findings
     sections = build_sections(
         findings, content.styles, content.answers, content.tables, content.drawn
     )
     shown = {arm for task in focus_tasks(findings) for arm in focus_arms(findings, task)}
     page = _page(content, sections)
-    with atomic_file(path) as file:
-        file.write(render_page(page, content.styles, [a for a in content.styles if a in shown]))
+    return render_page(page, content.styles, [a for a in content.styles if a in shown])
 
 
 ARM_KEYS = ("task", "arm", "n_done", "n_bad", "score", "train_time_s")
@@ -109,7 +121,9 @@ COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict", "found", "
 
 def _write_pdf(content: Content, path: Path) -> None:
     findings = content.findings
-    steps = [c.key for t in content.tables["arms"] for c in t.columns if c.label.startswith("Steps")]
+    steps = [
+        c.key for t in content.tables["arms"] for c in t.columns if c.label.startswith("Steps")
+    ]
     tables = [narrow(t, [*ARM_KEYS, *steps[-3:]]) for t in content.tables["arms"]]
     tables += [narrow(t, COMPARISON_KEYS) for t in content.tables["verdicts"]]
     heading = {
@@ -117,8 +131,16 @@ def _write_pdf(content: Content, path: Path) -> None:
         "kicker": facts(findings),
         "footer": f"Headstart · last trial ended {stamp_text(findings.stamp)}",
     }
-    write_pdf(path, findings, heading, content.top, content.caveats, content.answers, tables,
-              content.drawn)
+    write_pdf(
+        path,
+        findings,
+        heading,
+        content.top,
+        content.caveats,
+        content.answers,
+        tables,
+        content.drawn,
+    )
 
 
 FILES = (
@@ -157,8 +179,11 @@ def facts(findings: Findings) -> str:
     models = words.shortened(list(dict.fromkeys(done["model"].astype(str))))
     counts = [
         f"{int(done[key].max()):,} {noun}"
-        for key, noun in (("n_train", "to train"), ("n_validation", "to validate"),
-                          ("n_test", "to test"))
+        for key, noun in (
+            ("n_train", "to train"),
+            ("n_validation", "to validate"),
+            ("n_test", "to test"),
+        )
         if key in done and done[key].nunique() == 1 and done[key].max() > 0
     ]
     images = f" ({', '.join(counts)})" if counts else ""

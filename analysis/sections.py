@@ -34,6 +34,8 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("classes", classes.images, displays.image_table),
         ("classes", classes.classes, displays.class_difference_table),
         ("classes", classes.scores, displays.class_table),
+        ("tasks", findings.over_tasks.aggregates, displays.aggregate_table),
+        ("tasks", findings.over_tasks.improvements, displays.improvement_table),
         ("seeds", pairs.seeds_needed, displays.seeds_table),
     ):
         if len(frame):
@@ -64,8 +66,14 @@ def build_sections(
         replace(b, limit=60) if isinstance(b, TableBlock) else b for b in blocks["provenance"]
     ]
     made = [
-        Section(key, short, title, tuple(blocks[key]), tuple(_paragraphs(key, findings, answers)),
-                legend=key == "learning")
+        Section(
+            key,
+            short,
+            title,
+            tuple(blocks[key]),
+            tuple(_paragraphs(key, findings, answers)),
+            legend=key == "learning",
+        )
         for key, (short, title) in ORDER.items()
     ]
     return [section for section in made if section.blocks or section.paragraphs]
@@ -84,6 +92,12 @@ ORDER = {
     "methods": ("Methods", "Methods"),
     "provenance": ("Provenance", "Provenance"),
 }
+
+
+def in_order(drawn: Sequence[Drawn]) -> list[Drawn]:
+    """Figures in the order of their sections."""
+    order = list(ORDER)
+    return sorted(drawn, key=lambda one: order.index(one.section))
 
 
 def _paragraphs(key: str, findings: Findings, answers: Sequence[Answer]) -> Iterator[str]:
@@ -113,7 +127,7 @@ def _paragraphs(key: str, findings: Findings, answers: Sequence[Answer]) -> Iter
 
 
 def _search_words(search: tuple) -> str:
-    sweep, arm, rows, settings = search
+    _, arm, rows, settings = search
     best = rows.loc[rows["best_val_accuracy"].idxmax()]
     chosen = words.listed(f"{key.replace('_', ' ')} {_plain(best[key])}" for key in settings)
     return (
@@ -128,7 +142,7 @@ def _plain(value: object) -> str:
 
 
 def _plate(one: Drawn) -> Plate:
-    return Plate(one.name, one.title, one.caption, one.name, one.svg, one.broad)
+    return Plate(f"figure-{one.name}", one.title, one.caption, one.name, one.svg, one.broad)
 
 
 def _numbers(styles: Styles) -> dict[str, int]:

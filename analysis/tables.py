@@ -70,7 +70,7 @@ def _cell(column: Column, record: dict[str, object]) -> Cell:
     else:
         text = words.write(column.kind, value)
     key = record[column.sort] if column.sort else value
-    missing = key is None or key != key  # noqa: PLR0124
+    missing = key is None or key != key
     return Cell(text, "" if missing else _sortable(key), column.is_number)
 
 

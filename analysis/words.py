@@ -96,7 +96,7 @@ def write(kind: str, value: object) -> str:
     probability, text.
     """
     if kind == "text" or isinstance(value, str):
-        return "" if value is None or value != value else str(value)  # noqa: PLR0124
+        return "" if value is None or value != value else str(value)
     if value is None or math.isnan(float(value)):  # type: ignore[arg-type]
         return NOTHING
     value = float(value)  # type: ignore[arg-type]

@@ -67,7 +67,8 @@ class Book:
         import xlsxwriter
 
         self.file = xlsxwriter.Workbook(
-            str(path), {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": False}
+            str(path),
+            {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": False},
         )
         self.file.set_properties(
             {"title": "Headstart results", "created": stamp_time(stamp).replace(tzinfo=None)}
@@ -119,7 +120,7 @@ class Book:
             if isinstance(value, str):
                 sheet.write_string(row, k, value[:32_000], form)
                 widest = max(widest, len(value))
-            elif value is None or value is pd.NA or value != value:  # noqa: PLR0124
+            elif value is None or value is pd.NA or value != value:
                 sheet.write_blank(row, k, None, form)
             elif isinstance(value, float) and math.isinf(value):
                 sheet.write_string(row, k, "∞" if value > 0 else "−∞", form)
@@ -167,16 +168,21 @@ def write_workbook(
     answers: Sequence[Answer],
     tables: Mapping[str, Sequence[Table]],
 ) -> None:
-    """Write the workbook: Answer, Comparisons, By arm, By trial, By class, Curves, Methods, others."""
+    """Answer, Comparisons, By arm, By trial, By class, Curves, Methods, then the other tables."""
     by_name = {table.name: table for found in tables.values() for table in found}
     with atomic_path(path) as temporary:
         book = Book(temporary, findings.stamp)
         book.texts("Answer", _answer_rows(title, top, caveats, answers))
         book.table(comparison_sheet(findings))
-        for name, sheet in (("by_arm", "By arm"), ("by_trial", "By trial"), ("by_class", "By class")):
+        for name, sheet in (
+            ("by_arm", "By arm"),
+            ("by_trial", "By trial"),
+            ("by_class", "By class"),
+        ):
             if name in by_name:
-                book.table(Sheet(sheet, by_name[name].frame, fields_of(by_name[name]),
-                                 by_name[name].note))
+                book.table(
+                    Sheet(sheet, by_name[name].frame, fields_of(by_name[name]), by_name[name].note)
+                )
             else:
                 book.texts(sheet, [("Not tested", "The run left nothing for this sheet.")])
         _curves(book, findings, styles)
@@ -208,8 +214,10 @@ def comparison_sheet(findings: Findings) -> Sheet:
     factor = in_points.map({True: 100.0, False: 1.0}).astype(float)
     frame = rows.assign(
         what=[metric_words(m, t) for m, t in zip(rows["metric"], rows["target"], strict=True)],
-        shown_in=["points" if p else ("ratio" if s == "speedup" else u) for p, s, u in zip(
-            in_points, rows["scale"], rows["unit"], strict=True)],
+        shown_in=[
+            "points" if p else ("ratio" if s == "speedup" else u)
+            for p, s, u in zip(in_points, rows["scale"], rows["unit"], strict=True)
+        ],
         **{key: rows[key].astype(float) * factor for key in ("estimate", "low", "high")},
     )
     fields = (
@@ -238,8 +246,12 @@ def comparison_sheet(findings: Findings) -> Sheet:
         Field("verdict_words", "In words"),
         Field("note", "Note"),
     )
-    return Sheet("Comparisons", frame, fields,
-                 "Differences are treatment minus control in points; ratios are control over treatment.")
+    return Sheet(
+        "Comparisons",
+        frame,
+        fields,
+        "Differences are treatment minus control in points; ratios are control over treatment.",
+    )
 
 
 CURVE_FIELDS = (
@@ -278,18 +290,28 @@ def _curve_chart(book: Book, rows: pd.DataFrame, styles: Styles, metric: str, ta
         first, last = int(part.index[0]) + 1, int(part.index[-1]) + 1
         chart.add_series(
             {
-                "name": str(arm),
+                "name": ["Curves", first, keys.index("arm")],
                 "categories": ["Curves", first, keys.index("step"), last, keys.index("step")],
                 "values": ["Curves", first, keys.index("mean"), last, keys.index("mean")],
-                "line": {"color": styles[str(arm)].hex, "width": 1.75,
-                         "dash_type": "dash" if styles[str(arm)].dash else "solid"},
+                "line": {
+                    "color": styles[str(arm)].hex,
+                    "width": 1.75,
+                    "dash_type": "dash" if styles[str(arm)].dash else "solid",
+                },
             }
         )
-    chart.set_title({"name": f"{METRICS[metric]}, {task}", "name_font": {"size": 12}, "overlay": False})
+    chart.set_title(
+        {"name": f"{METRICS[metric]}, {task}", "name_font": {"size": 12}, "overlay": False}
+    )
     chart.set_x_axis({"name": "Training steps", "min": 0, "num_format": "#,##0"})
     form = "0%" if metric.endswith("accuracy") else "0.00"
-    chart.set_y_axis({"name": METRICS[metric], "num_format": form,
-                      "major_gridlines": {"visible": True, "line": {"color": "#DCDFE3"}}})
+    chart.set_y_axis(
+        {
+            "name": METRICS[metric],
+            "num_format": form,
+            "major_gridlines": {"visible": True, "line": {"color": "#DCDFE3"}},
+        }
+    )
     chart.set_legend({"position": "bottom"})
     chart.set_size({"width": 640, "height": 400})
     return chart

@@ -59,8 +59,16 @@ def draw_figures(findings: Findings, styles: Styles, folder: Path) -> list[Drawn
         for one in _drawings(findings, styles):
             svg = save_figure(one.figure, folder, one.name)
             drawn.append(
-                Drawn(one.name, one.section, one.title, one.caption, svg, one.in_page, one.in_pdf,
-                      one.broad)
+                Drawn(
+                    one.name,
+                    one.section,
+                    one.title,
+                    one.caption,
+                    svg,
+                    one.in_page,
+                    one.in_pdf,
+                    one.broad,
+                )
             )
     return drawn
 

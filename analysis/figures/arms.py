@@ -33,8 +33,16 @@ def final_accuracy(
     place = dots["arm"].map({arm: k for k, arm in enumerate(order)})
     jitter = (dots.groupby("arm").cumcount() * 0.618034) % 1 - 0.5  # spreads without a generator
     sns.scatterplot(
-        x=dots[score], y=place + 0.4 * jitter, hue=dots["arm"], hue_order=order, legend=False,
-        palette=[styles[a].hex for a in order], alpha=0.45, s=13, linewidth=0, ax=ax,
+        x=dots[score],
+        y=place + 0.4 * jitter,
+        hue=dots["arm"],
+        hue_order=order,
+        legend=False,
+        palette=[styles[a].hex for a in order],
+        alpha=0.45,
+        s=13,
+        linewidth=0,
+        ax=ax,
         rasterized=len(dots) > 4000,
     )
     for k, row in enumerate(rows.itertuples()):
@@ -42,8 +50,14 @@ def final_accuracy(
         if not np.isnan(row.score_low):
             ax.plot([row.score_low, row.score_high], [k, k], color=style.hex, lw=2.2, zorder=3)
         ax.plot(
-            [row.score], [k], color=style.hex, marker=style.marker, markersize=6.5, zorder=4,
-            markeredgecolor="white", markeredgewidth=0.8,
+            [row.score],
+            [k],
+            color=style.hex,
+            marker=style.marker,
+            markersize=6.5,
+            zorder=4,
+            markeredgecolor="white",
+            markeredgewidth=0.8,
         )
     ax.set_yticks(range(len(order)), [short(a) for a in order])
     ax.set_ylim(len(order) - 0.5, -0.5)
@@ -91,18 +105,21 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         evidence = findings.evidence[findings.evidence["task"] == task]
         final_accuracy(axes[0, 0], rows, evidence, findings.score, styles)
         yield Drawing(
-            focus.file_name("final_accuracy", findings, task), "arms",
+            focus.file_name("final_accuracy", findings, task),
+            "arms",
             focus.titled("Final accuracy by arm", findings, task),
             f"Every seed a dot (at most {MOST_DOTS} an arm); mean over seeds with its 95 % "
             "interval.",
-            figure, in_page=False,
+            figure,
+            in_page=False,
         )
         steady = findings.stability[findings.stability["task"] == task]
         if steady["sd"].notna().any():
             figure, axes = new_figure(6.4, 1.1 + 0.3 * len(steady))
             spread(axes[0, 0], steady, styles)
             yield Drawing(
-                focus.file_name("stability", findings, task), "stability",
+                focus.file_name("stability", findings, task),
+                "stability",
                 focus.titled("How much the final accuracy moves from seed to seed", findings, task),
                 "Standard deviation over seeds with its 95 % interval. The grey bar is the spread "
                 "that a test set of this size causes by itself (binomial).",

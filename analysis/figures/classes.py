@@ -32,15 +32,31 @@ def confusion(ax: Any, matrix: np.ndarray, class_names: Sequence[str], title: st
     np.fill_diagonal(wrong, np.nan)
     most = float(np.nanmax(wrong)) if np.isfinite(wrong).any() else 0.0
     sns.heatmap(
-        100 * wrong, ax=ax, cmap="Blues", vmin=0, vmax=max(100 * most, 0.1), square=True,
-        linewidths=0.4 if n <= 30 else 0, linecolor="#eeeeee",
-        annot=_written(100 * wrong, "{:.1f}") if n <= MOST_WRITTEN else False, fmt="", annot_kws={"fontsize": 6.5}, rasterized=n > 30,
+        100 * wrong,
+        ax=ax,
+        cmap="Blues",
+        vmin=0,
+        vmax=max(100 * most, 0.1),
+        square=True,
+        linewidths=0.4 if n <= 30 else 0,
+        linecolor="#eeeeee",
+        annot=_written(100 * wrong, "{:.1f}") if n <= MOST_WRITTEN else False,
+        fmt="",
+        annot_kws={"fontsize": 6.5},
+        rasterized=n > 30,
         cbar_kws={"label": "% of the true class", "shrink": 0.6},
     )
     if n <= MOST_WRITTEN:
         for k in range(n):
-            ax.text(k + 0.5, k + 0.5, f"{100 * shares[k, k]:.1f}", ha="center", va="center",
-                    fontsize=6.5, color=SOFT)
+            ax.text(
+                k + 0.5,
+                k + 0.5,
+                f"{100 * shares[k, k]:.1f}",
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color=SOFT,
+            )
     _classes(ax, class_names, title)
     return ax
 
@@ -55,9 +71,19 @@ def confusion_difference(
     most = float(np.nanmax(np.abs(difference))) if np.isfinite(difference).any() else 0.0
     limit = max(100 * most, 0.1)
     sns.heatmap(
-        100 * difference, ax=ax, cmap="PuOr", vmin=-limit, vmax=limit, center=0, square=True,
-        linewidths=0.4 if n <= 30 else 0, linecolor="#eeeeee",
-        annot=_written(100 * difference, "{:+.1f}") if n <= MOST_WRITTEN else False, fmt="", annot_kws={"fontsize": 6.5}, rasterized=n > 30,
+        100 * difference,
+        ax=ax,
+        cmap="PuOr",
+        vmin=-limit,
+        vmax=limit,
+        center=0,
+        square=True,
+        linewidths=0.4 if n <= 30 else 0,
+        linecolor="#eeeeee",
+        annot=_written(100 * difference, "{:+.1f}") if n <= MOST_WRITTEN else False,
+        fmt="",
+        annot_kws={"fontsize": 6.5},
+        rasterized=n > 30,
         cbar_kws={"label": "points of the true class", "shrink": 0.6},
     )
     _classes(ax, class_names, title)
@@ -96,7 +122,12 @@ def f1_by_class(ax: Any, scores: pd.DataFrame, styles: Styles) -> Any:
         x = np.arange(len(order)) + (k - (len(arms) - 1) / 2) * min(0.16, 0.7 / len(arms))
         ax.vlines(x, rows["f1_low"], rows["f1_high"], color=style.hex, lw=1.2, alpha=0.8)
         ax.plot(
-            x, rows["f1"], color=style.hex, marker=style.marker, linestyle="none", markersize=4,
+            x,
+            rows["f1"],
+            color=style.hex,
+            marker=style.marker,
+            linestyle="none",
+            markersize=4,
             label=short(arm),
         )
     labels = [short(str(name), 14) for name in order]
@@ -116,12 +147,20 @@ def gallery_tile(
     """One image, uint8 (C, H, W): its label, the usual wrong answer, how many seeds gave it."""
     picture = np.moveaxis(image, 0, -1)
     gray = picture.shape[-1] == 1
-    ax.imshow(picture[..., 0] if gray else picture, cmap="gray" if gray else None, vmin=0, vmax=255,
-              interpolation="nearest")
+    ax.imshow(
+        picture[..., 0] if gray else picture,
+        cmap="gray" if gray else None,
+        vmin=0,
+        vmax=255,
+        interpolation="nearest",
+    )
     ax.set_axis_off()
     ax.set_title(
         f"{short(true, 12)} → {short(predicted, 12)}\n{n_wrong} of {n_seen} wrong, {n_agree} agree",
-        fontsize=6.5, fontweight="normal", loc="center", pad=3,
+        fontsize=6.5,
+        fontweight="normal",
+        loc="center",
+        pad=3,
     )
     return ax
 
@@ -156,11 +195,14 @@ def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
         figure, axes = new_figure(size * 1.2, size)
         confusion(axes[0, 0], one.pooled, names, short(arm, 40))
         yield Drawing(
-            focus.file_name(f"confusion_{k + 1}", findings, task), "classes",
+            focus.file_name(f"confusion_{k + 1}", findings, task),
+            "classes",
             focus.titled(f"Mistakes of “{arm}”", findings, task),
             f"Share of each true class that was given each label, over {one.n_trials} seeds "
             "(images pooled). The diagonal, what was right, is left without colour.",
-            figure, broad=len(names) > 20, in_pdf=k == 0,
+            figure,
+            broad=len(names) > 20,
+            in_pdf=k == 0,
         )
 
 
@@ -176,11 +218,14 @@ def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
         title = f"{short(key[1], 24)} − {short(key[2], 24)}"
         confusion_difference(axes[0, 0], findings.classes.differences[key], names, title)
         yield Drawing(
-            focus.file_name(f"confusion_difference_{k + 1}", findings, task), "classes",
+            focus.file_name(f"confusion_difference_{k + 1}", findings, task),
+            "classes",
             focus.titled(f"Mistakes of “{key[1]}” minus those of “{key[2]}”", findings, task),
             "Difference of the two arms’ shares, in points of the true class: orange where the "
             "control gives that label more often, violet where the treatment does.",
-            figure, broad=len(names) > 20, in_pdf=k == 0,
+            figure,
+            broad=len(names) > 20,
+            in_pdf=k == 0,
         )
 
 
@@ -201,9 +246,12 @@ def _draw_f1(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]
     f1_by_class(axes[0, 0], rows, styles)
     shared_legend(figure, axes[0, 0])
     yield Drawing(
-        focus.file_name("f1_by_class", findings, task), "classes",
+        focus.file_name("f1_by_class", findings, task),
+        "classes",
         focus.titled("F1 by class", findings, task),
-        "Mean over seeds with its 95 % interval, the hardest class first.", figure, broad=True,
+        "Mean over seeds with its 95 % interval, the hardest class first.",
+        figure,
+        broad=True,
     )
 
 
@@ -228,13 +276,20 @@ def _draw_gallery(findings: Findings, task: str) -> Iterator[Drawing]:
     figure, axes = grid_figure(len(rows), TILES[1], 8.2, 1.35)
     for ax, row in zip(axes, rows.rename(columns={"index": "image"}).itertuples(), strict=True):
         gallery_tile(
-            ax, images.images[place[int(row.image)]], names[int(row.label)],
-            names[int(row.often_called)], int(row.n_wrong), int(row.n_seen), int(row.n_called),
+            ax,
+            images.images[place[int(row.image)]],
+            names[int(row.label)],
+            names[int(row.often_called)],
+            int(row.n_wrong),
+            int(row.n_seen),
+            int(row.n_called),
         )
     yield Drawing(
-        focus.file_name("often_wrong", findings, task), "classes",
+        focus.file_name("often_wrong", findings, task),
+        "classes",
         focus.titled(f"Images that “{arm}” most often gets wrong", findings, task),
         "True label → most frequent wrong answer; how many of the seeds that tested the image "
         "were wrong, and how many of those agree on that answer.",
-        figure, broad=True,
+        figure,
+        broad=True,
     )

@@ -34,8 +34,13 @@ def speedup_against_target(ax: Any, speedups: pd.DataFrame, styles: Styles) -> A
         shift = (k - (len(pairs) - 1) / 2) * min(0.09, 0.7 / max(len(pairs), 1))
         x = np.array([targets.index(t) for t in rows["target"]]) + shift
         ax.plot(
-            x, rows["estimate"], color=style.hex, linestyle=style.line, marker=style.marker,
-            markersize=5, label=f"{short(treatment)} against {short(control)}",
+            x,
+            rows["estimate"],
+            color=style.hex,
+            linestyle=style.line,
+            marker=style.marker,
+            markersize=5,
+            label=f"{short(treatment)} against {short(control)}",
         )
         _whiskers(ax, x, rows, style.hex)
     ax.axhline(1, color=SOFT, lw=0.8, linestyle=":")
@@ -63,7 +68,10 @@ def _whiskers(ax: Any, x: np.ndarray, rows: pd.DataFrame, color: str) -> None:
 
 def _arrow(ax: Any, x: float, y: float, length: float, color: str) -> None:
     ax.annotate(
-        "", xy=(x, y), xytext=(0, length), textcoords="offset points",
+        "",
+        xy=(x, y),
+        xytext=(0, length),
+        textcoords="offset points",
         arrowprops={"arrowstyle": "<-", "color": color, "lw": 1.2},
     )
 
@@ -95,10 +103,15 @@ def forest(ax: Any, comparisons: pd.DataFrame, styles: Styles) -> Any:
         if not np.isnan(row.low):
             text += f" [{words.points(row.low)}, {words.points(row.high)}]"
         ax.annotate(
-            f"{text}   {row.verdict}", (1.02, k), xycoords=("axes fraction", "data"), va="center",
-            fontsize=7.5, color=INK, annotation_clip=False,
+            f"{text}   {row.verdict}",
+            (1.02, k),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=7.5,
+            color=INK,
+            annotation_clip=False,
         )
-    several = rows["task"].nunique() > 1
+    several = len(set(rows["task"])) > 1
     labels = [
         (f"{short(r.task, 24)}: " if several else "") + f"{short(r.treatment)} − {short(r.control)}"
         for r in rows.itertuples()
@@ -152,10 +165,13 @@ def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     forest(axes[0, 0], shown, styles)
     left_out = f" The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
     yield Drawing(
-        "differences", "verdicts", "Differences in final accuracy",
+        "differences",
+        "verdicts",
+        "Differences in final accuracy",
         "Treatment minus control over paired seeds, with 95 % intervals; the shaded strip is the "
         f"equivalence margin of ±{100 * findings.pairs.margin:g} points.{left_out}",
-        figure, broad=True,
+        figure,
+        broad=True,
     )
 
 
@@ -175,12 +191,14 @@ def _draw_speedups(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         speedup_against_target(axes[0, 0], rows, styles)
         shared_legend(figure, axes[0, 0], columns=2)
         yield Drawing(
-            focus.file_name("speedup", findings, task), "targets",
+            focus.file_name("speedup", findings, task),
+            "targets",
             focus.titled("Speedup against target", findings, task),
             "Steps of the control over steps of the treatment to reach each target (geometric "
             "mean over paired seeds, 95 % interval). An arrow marks a bound: some trials never "
             "reached the target." + focus.arms_note(findings, task),
-            figure, in_page=False,
+            figure,
+            in_page=False,
         )
 
 
@@ -194,7 +212,9 @@ def _draw_seeds(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     figure, axes = new_figure(6.4, 1.1 + 0.28 * len(rows))
     seeds_needed(axes[0, 0], rows, findings.pairs.margin, styles)
     yield Drawing(
-        "seeds_needed", "seeds", "Seeds that a difference of the margin needs",
+        "seeds_needed",
+        "seeds",
+        "Seeds that a difference of the margin needs",
         "Paired seeds for 80 % power after Holm's adjustment over this report's comparisons; the "
         "line spans the 80 % interval of the pilot's standard deviation.",
         figure,

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def learning_curves(
-    ax: Any, bands: pd.DataFrame, runs: pd.DataFrame, styles: Styles, metric: str,
+    ax: Any,
+    bands: pd.DataFrame,
+    runs: pd.DataFrame,
+    styles: Styles,
+    metric: str,
     until: float | None = None,
 ) -> Any:
     """Mean curve of each arm in `styles`, its interval as a band, single runs faint behind.
@@ -30,9 +34,18 @@ def learning_curves(
         bands, runs = bands[bands["step"] <= until], runs[runs["step"] <= until]
     if len(runs) and bands["n"].max() > 1:
         sns.lineplot(
-            runs, x="step", y="value", hue="arm", units=runs["arm"] + runs["seed"].astype(str),
-            estimator=None, palette={a: s.hex for a, s in styles.items()}, ax=ax, legend=False,
-            linewidth=0.5, alpha=0.22, rasterized=len(runs) > 4000,
+            runs,
+            x="step",
+            y="value",
+            hue="arm",
+            units=runs["arm"] + runs["seed"].astype(str),
+            estimator=None,
+            palette={a: s.hex for a, s in styles.items()},
+            ax=ax,
+            legend=False,
+            linewidth=0.5,
+            alpha=0.22,
+            rasterized=len(runs) > 4000,
         )
     for arm, style in styles.items():
         band = bands[bands["arm"] == arm]
@@ -40,8 +53,14 @@ def learning_curves(
             continue
         ax.fill_between(band["step"], band["low"], band["high"], color=style.hex, alpha=0.18, lw=0)
         ax.plot(
-            band["step"], band["mean"], color=style.hex, linestyle=style.line, marker=style.marker,
-            markevery=max(1, len(band) // 7), markersize=3.5, label=short(arm),
+            band["step"],
+            band["mean"],
+            color=style.hex,
+            linestyle=style.line,
+            marker=style.marker,
+            markevery=max(1, len(band) // 7),
+            markersize=3.5,
+            label=short(arm),
         )
     _frame(ax, bands, metric, until)
     return ax
@@ -69,17 +88,31 @@ def survival_curves(ax: Any, survival: pd.DataFrame, styles: Styles, target: flo
         if curve.empty:
             continue
         ax.fill_between(
-            curve["time"], curve["low"], curve["high"], step="post", color=style.hex, alpha=0.13,
+            curve["time"],
+            curve["low"],
+            curve["high"],
+            step="post",
+            color=style.hex,
+            alpha=0.13,
             lw=0,
         )
         ax.step(
-            curve["time"], curve["share_reached"], where="post", color=style.hex,
-            linestyle=style.line, label=short(arm),
+            curve["time"],
+            curve["share_reached"],
+            where="post",
+            color=style.hex,
+            linestyle=style.line,
+            label=short(arm),
         )
         censored = curve[curve["n_censored"] > 0]
         ax.plot(
-            censored["time"], censored["share_reached"], linestyle="none", marker="|",
-            markersize=9, markeredgewidth=1.4, color=style.hex,
+            censored["time"],
+            censored["share_reached"],
+            linestyle="none",
+            marker="|",
+            markersize=9,
+            markeredgewidth=1.4,
+            color=style.hex,
         )
     ax.set(xlabel="Training steps", ylabel="Share of seeds", ylim=(-0.02, 1.04))
     ax.set_xlim(left=0)
@@ -125,8 +158,12 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
             learning_curves(ax, bands, runs, chosen, metric, until)
         shared_legend(figure, axes[0])
         yield Drawing(
-            focus.file_name(name, findings, task), "learning", focus.titled(title, findings, task),
-            note, figure, in_page=False,
+            focus.file_name(name, findings, task),
+            "learning",
+            focus.titled(title, findings, task),
+            note,
+            figure,
+            in_page=False,
         )
 
 

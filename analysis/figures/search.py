@@ -61,8 +61,15 @@ def score_against(
     sns.scatterplot(x=x, y=search[score], color=COLORS[0], s=18, linewidth=0, alpha=0.65, ax=ax)
     if search[score].notna().any():
         best = search.loc[search[score].idxmax()]
-        ax.plot([best[setting] if numbers else str(best[setting])], [best[score]], "s",
-                color=COLORS[1], markersize=6, fillstyle="none", markeredgewidth=1.6)
+        ax.plot(
+            [best[setting] if numbers else str(best[setting])],
+            [best[score]],
+            "s",
+            color=COLORS[1],
+            markersize=6,
+            fillstyle="none",
+            markeredgewidth=1.6,
+        )
     if numbers and _is_log(values):
         ax.set_xscale("log")
     ax.set(xlabel=setting.replace("_", " "), ylabel="Best validation accuracy")
@@ -102,17 +109,22 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         figure, axes = new_figure(1.9 + 1.3 * len(settings), 3.2)
         parallel_coordinates(axes[0, 0], rows, settings)
         yield Drawing(
-            f"search_all{name}", "search", f"All trials {title}",
+            f"search_all{name}",
+            "search",
+            f"All trials {title}",
             "One line a trial from its settings to its best validation accuracy: dark lines "
             "score high, the best is orange. Each axis runs from the smallest value tried to the "
             "largest.",
-            figure, broad=True,
+            figure,
+            broad=True,
         )
         figure, axes = grid_figure(len(settings))
         for ax, setting in zip(axes, settings, strict=True):
             score_against(ax, rows, setting)
         yield Drawing(
-            f"search_each{name}", "search", f"Score against each setting {title}",
+            f"search_each{name}",
+            "search",
+            f"Score against each setting {title}",
             "Best validation accuracy of every trial; the square is the best. No test image was "
             "seen by the search.",
             figure,

@@ -99,7 +99,7 @@ def drawing() -> Iterator[None]:
     import matplotlib as mpl
     import seaborn as sns
 
-    with sns.axes_style("ticks"), mpl.rc_context(RC):
+    with sns.axes_style("ticks"), mpl.rc_context(RC):  # type: ignore[arg-type]
         yield
 
 
@@ -139,9 +139,7 @@ def save_figure(figure: Any, folder: Path, name: str) -> str:
     from headstart.files import atomic_file, atomic_path
 
     with atomic_path(folder / f"{name}.png") as path:
-        figure.savefig(
-            path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None}
-        )
+        figure.savefig(path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     text = StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     with atomic_file(folder / f"{name}.svg") as file:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.figures.style import Styles, percent_axis, short
+from analysis.figures.style import Styles, new_figure, percent_axis, shared_legend, short
+
+if TYPE_CHECKING:
+    from analysis.figures import Drawing
+    from analysis.findings import Findings
 
 
 def performance_profiles(ax: Any, profiles: pd.DataFrame, styles: Styles) -> Any:
@@ -18,11 +23,40 @@ def performance_profiles(ax: Any, profiles: pd.DataFrame, styles: Styles) -> Any
         rows = profiles[profiles["arm"] == arm]
         if rows.empty:
             continue
-        ax.fill_between(rows["threshold"], rows["low"], rows["high"], color=style.hex, alpha=0.15,
-                        lw=0)
-        ax.plot(rows["threshold"], rows["share"], color=style.hex, linestyle=style.line,
-                label=short(arm))
+        ax.fill_between(
+            rows["threshold"], rows["low"], rows["high"], color=style.hex, alpha=0.15, lw=0
+        )
+        ax.plot(
+            rows["threshold"],
+            rows["share"],
+            color=style.hex,
+            linestyle=style.line,
+            label=short(arm),
+        )
     ax.set(xlabel="Accuracy τ", ylabel="Share of runs above τ", ylim=(-0.02, 1.04))
     percent_axis(ax.xaxis)
     percent_axis(ax.yaxis)
     return ax
+
+
+def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+    """The profiles, where several tasks share arms."""
+    from analysis.figures import Drawing
+    from analysis.focus import MOST_ARMS
+
+    found = findings.over_tasks
+    if found.profiles.empty:
+        return
+    figure, axes = new_figure(6.4, 3.8)
+    shown = {arm: styles[arm] for arm in found.arms[:MOST_ARMS]}
+    performance_profiles(axes[0, 0], found.profiles, shown)
+    shared_legend(figure, axes[0, 0])
+    left_out = f" The first {MOST_ARMS} arms." if len(found.arms) > MOST_ARMS else ""
+    yield Drawing(
+        "performance_profiles",
+        "tasks",
+        "Performance profiles over tasks",
+        f"Share of runs, over {found.n_tasks} tasks and all seeds, that score above each accuracy, "
+        f"with pointwise 95 % intervals (stratified bootstrap).{left_out}",
+        figure,
+    )

@@ -1,0 +1,44 @@
+"""Run folders made up for the tests of the report, written once a session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from synthetic_runs import Arm, Made, write_run
+
+HOSTILE = 'a<b>&"c_%$#'
+
+
+@pytest.fixture(scope="session")
+def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two arms, eight paired seeds; one target that only some control trials reach."""
+    return write_run(tmp_path_factory.mktemp("runs") / "made")
+
+
+@pytest.fixture(scope="session")
+def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Names that would break HTML, LaTeX, typst and spreadsheets; failures; a stand-in."""
+    arms = (
+        Arm("=1+1"),
+        Arm(HOSTILE, 0.985, 200, 0.4, failed=(2,)),
+        Arm("<script>alert(1)</script>", 0.975, diverged=(1,), absent=(3,)),
+    )
+    question = 'Is a<b & "c" true for $x_1$ #now {here} 100 %?'
+    made = Made(question=question, arms=arms, seeds=5, stand_in_for="the <b>real</b> one")
+    return write_run(tmp_path_factory.mktemp("runs") / "hostile", made)
+
+
+@pytest.fixture
+def run_of(tmp_path: Path) -> Callable[[Made], Path]:
+    """Writes the run folder of a `Made`, each under its own name."""
+
+    def write(made: Made) -> Path:
+        return write_run(tmp_path / made.name, made)
+
+    return write

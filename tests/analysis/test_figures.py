@@ -1,0 +1,160 @@
+"""Figures: one look for an arm everywhere, intervals where they belong, files that repeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.figures import arms, classes, comparisons, curves, search
+from analysis.figures.style import arm_styles, drawing, new_figure, save_figure
+
+STYLES = arm_styles(["scratch", "pretrained"])
+
+
+@pytest.fixture(autouse=True)
+def _drawing():
+    with drawing():
+        yield
+
+
+def axes():
+    return new_figure(4, 3)[1][0, 0]
+
+
+def test_forty_two_arms_differ_in_colour_and_dash() -> None:
+    styles = arm_styles([str(k) for k in range(42)])
+    assert len({(s.color, s.dash) for s in styles.values()}) == 42
+
+
+def test_an_arm_keeps_its_style_whatever_is_drawn_with_it() -> None:
+    assert arm_styles(["a", "b", "c"])["b"] == arm_styles(["a", "b"])["b"]
+
+
+def test_forest_draws_the_interval_where_it_is() -> None:
+    rows = pd.DataFrame(
+        {
+            "task": "t",
+            "treatment": ["pretrained"],
+            "control": ["scratch"],
+            "estimate": [0.01],
+            "low": [0.002],
+            "high": [0.03],
+            "margin": [0.001],
+            "verdict": ["better"],
+        }
+    )
+    ax = comparisons.forest(axes(), rows, STYLES)
+    bars = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2]
+    assert any(np.allclose(bar, [0.002, 0.03]) for bar in bars)
+    assert ax.get_yticklabels()[0].get_text() == "pretrained − scratch"
+
+
+def test_a_single_pair_gets_no_whisker() -> None:
+    rows = pd.DataFrame(
+        {
+            "task": "t",
+            "treatment": ["pretrained"],
+            "control": ["scratch"],
+            "estimate": [0.01],
+            "low": [np.nan],
+            "high": [np.nan],
+            "margin": [np.nan],
+            "verdict": ["inconclusive"],
+        }
+    )
+    ax = comparisons.forest(axes(), rows, STYLES)
+    widths = [np.ptp(line.get_xdata()) for line in ax.lines if line.get_xdata()[0] > 0]
+    assert widths == [0]
+
+
+def test_a_bound_is_an_arrow() -> None:
+    rows = pd.DataFrame(
+        {
+            "treatment": "pretrained",
+            "control": "scratch",
+            "target": [0.9, 0.95],
+            "unit": "step",
+            "estimate": [2.0, 1.5],
+            "low": [1.8, 1.2],
+            "high": [2.2, np.inf],
+        }
+    )
+    ax = comparisons.speedup_against_target(axes(), rows, STYLES)
+    arrows = [text for text in ax.texts if text.arrow_patch is not None]
+    assert len(arrows) == 1
+    assert ax.get_yscale() == "log"
+
+
+def test_confusion_leaves_the_diagonal_out_of_the_colours() -> None:
+    ax = classes.confusion(axes(), np.array([[8, 2], [1, 9]]), ["a", "b"], "")
+    shown = np.ma.filled(ax.collections[0].get_array().reshape(2, 2).astype(float), np.nan)
+    np.testing.assert_allclose(shown, [[np.nan, 20.0], [10.0, np.nan]])
+    assert [t.get_text() for t in ax.texts if t.get_text()] == ["20.0", "10.0", "80.0", "90.0"]
+
+
+def test_f1_puts_the_hardest_class_first() -> None:
+    scores = pd.DataFrame(
+        {
+            "arm": "scratch",
+            "class_name": ["easy", "hard"],
+            "f1": [0.9, 0.2],
+            "f1_low": [0.8, 0.1],
+            "f1_high": [1.0, 0.3],
+        }
+    )
+    ax = classes.f1_by_class(axes(), scores, STYLES)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["hard", "easy"]
+
+
+def test_survival_marks_what_was_censored() -> None:
+    curve = pd.DataFrame(
+        {
+            "arm": "scratch",
+            "target": 0.9,
+            "time": [0.0, 10, 20],
+            "share_reached": [0.0, 0.5, 0.5],
+            "low": [0.0, 0.1, 0.1],
+            "high": [0.0, 0.9, 0.9],
+            "n_censored": [0, 0, 1],
+        }
+    )
+    ax = curves.survival_curves(axes(), curve, STYLES, 0.9)
+    [marks] = [line for line in ax.lines if line.get_marker() == "|"]
+    assert marks.get_xdata().tolist() == [20]
+
+
+def test_every_seed_is_a_dot() -> None:
+    evidence = pd.DataFrame(
+        {"arm": ["scratch"] * 3, "status": ["done", "done", "failed"], "test_accuracy": [0.9, 0.8, 0]}
+    )
+    means = pd.DataFrame({"arm": ["scratch"], "score": [0.85], "score_low": [0.7], "score_high": [1.0]})
+    ax = arms.final_accuracy(axes(), means, evidence, "test_accuracy", STYLES)
+    assert sum(len(c.get_offsets()) for c in ax.collections) == 2
+
+
+def test_settings_over_several_decades_are_drawn_on_logarithms() -> None:
+    trials = pd.DataFrame({"learning_rate": [1e-5, 1e-3, 1e-1], "best_val_accuracy": [0.1, 0.9, 0.2]})
+    assert search.score_against(axes(), trials, "learning_rate").get_xscale() == "log"
+    ax = search.parallel_coordinates(axes(), trials, ["learning_rate"])
+    starts = {round(float(line.get_ydata()[0]), 6) for line in ax.lines}
+    assert 0.5 in starts
+
+
+def test_a_dollar_sign_in_a_name_is_no_formula(tmp_path: Path) -> None:
+    figure, ax = new_figure(3, 2)
+    ax[0, 0].set_title(r"$\frac{broken_% & <b>")
+    assert "<svg" in save_figure(figure, tmp_path, "odd")
+
+
+def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
+    written = []
+    for name in ("a", "b"):
+        figure, ax = new_figure(3, 2)
+        ax[0, 0].plot([1, 2], [3, 4])
+        (tmp_path / name).mkdir()
+        save_figure(figure, tmp_path / name, "figure")
+        written.append([(tmp_path / name / f"figure.{e}").read_bytes() for e in ("png", "svg")])
+    assert written[0] == written[1]

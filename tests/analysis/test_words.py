@@ -1,0 +1,52 @@
+"""Numbers as a reader sees them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from analysis import words
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("percent", 0.98123, "98.12 %"),
+        ("points", -0.0034, "−0.34"),
+        ("points", 0.00001, "0.00"),
+        ("points_plain", 0.0034, "0.34"),
+        ("count", 1234.4, "1,234"),
+        ("count", 12.5, "12.5"),
+        ("ratio", 1.4342, "1.43×"),
+        ("probability", 0.0001, "<0.001"),
+        ("seconds", 3.456, "3.46 s"),
+        ("duration", 350, "5.83 min"),
+        ("percent", math.nan, "–"),
+        ("percent", None, "–"),
+        ("count", math.inf, "∞"),
+        ("text", "a<b", "a<b"),
+        ("text", None, ""),
+    ],
+)
+def test_each_kind(kind: str, value: object, text: str) -> None:
+    assert words.write(kind, value) == text
+
+
+def test_an_interval_has_its_unit_once() -> None:
+    assert words.interval("percent", 0.98, 0.97, 0.99) == "98.00 % [97.00, 99.00]"
+
+
+def test_an_interval_without_bounds_is_the_estimate() -> None:
+    assert words.interval("percent", 0.98, math.nan, math.nan) == "98.00 %"
+
+
+def test_an_open_interval_says_so() -> None:
+    assert words.interval("ratio", 1.5, 1.2, math.inf) == "1.50× [1.20, ∞]"
+
+
+def test_lists() -> None:
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
+    assert words.shortened([str(k) for k in range(8)], 2) == "0, 1 and 6 more"
+    assert words.plural(1, "seed") == "1 seed"
+    assert words.plural(1200, "seed") == "1,200 seeds"
