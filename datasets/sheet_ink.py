@@ -1,6 +1,6 @@
 """A photograph of a sheet → how dark the ink is at each pixel, whatever the light.
 
-In: a photograph, uint8 (H, W, 3), BGR. Out: `Ink`: darkness relative to the paper around each
+In: a photograph, uint8 (H, W, 3). Out: `Ink`: darkness relative to the paper around each
 pixel at a working size that is the same for every photograph, and which pixels are stroke. Light
 is divided out, printed lines are taken off, and nothing is assumed about the pen: thresholds come
 from the noise of the paper and from the darkest strokes of the photograph itself.
@@ -8,7 +8,7 @@ from the noise of the paper and from the darkest strokes of the photograph itsel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,8 +19,8 @@ WORKING_SIDE = 1600  # pixels of the longer side; all other lengths here are at 
 _CLOSING = 81  # wider than any stroke, narrower than any shadow that matters
 _LEAST_DARKNESS = 0.05  # paper grain, creases and JPEG blocks stay below
 _BLOCK = 48  # pixels: noise is measured in squares of this side
-_TABLE_LEVELS = (0.3, 0.4, 0.5, 0.6)  # of the paper's light
-_TABLE_STEP = 1.6  # light of the paper over that of the table, nearly all along the border
+_TABLE_LEVELS = (0.25, 0.35, 0.45)  # of the paper's light
+_TABLE_STEP = 1.7  # light of the paper over that of the table, nearly all along the border
 _EDGE = 3  # pixels: what comes this close to the photograph's edge leaves the photograph
 
 
@@ -37,6 +37,7 @@ class Ink:
     mask: np.ndarray
     peak: float
     scale: float
+    has_table: bool = False
 
     @classmethod
     def none(cls) -> Ink:
@@ -48,15 +49,16 @@ class Ink:
         darkness, mask = (
             np.ascontiguousarray(np.rot90(image, quarters)) for image in (self.darkness, self.mask)
         )
-        return Ink(darkness, mask, self.peak, self.scale)
+        return replace(self, darkness=darkness, mask=mask)
 
 
-def find_ink(photo: np.ndarray, sensitivity: float = 1.0) -> Ink:
+def find_ink(photo: np.ndarray, sensitivity: float = 1.0, *, off_table: bool = True) -> Ink:
     """The ink on a photographed sheet.
 
     Args:
-        photo: uint8 (H, W, 3), BGR.
+        photo: uint8 (H, W, 3), RGB or BGR.
         sensitivity: above 1 finds fainter strokes (and more that is none).
+        off_table: leave out what lies beside the paper, on a much darker table.
     """
     working, scale = _to_working_size(photo)
     light = _light(working)
@@ -66,7 +68,7 @@ def find_ink(photo: np.ndarray, sensitivity: float = 1.0) -> Ink:
     # On a dark table small differences are large shares of the light: ask for a real difference.
     visible = darkness * light > 0.4 * floor * np.percentile(light, 90)
     faint = (darkness > floor) & visible
-    table = _table(light)
+    table = _table(light) if off_table else np.zeros(light.shape, bool)
     lines = printed_lines(darkness, faint & ~table)
     faint &= ~lines
     firm = _without_edge(faint & (darkness > 0.35 * _percentile(darkness, faint, 90)), table)
@@ -75,7 +77,7 @@ def find_ink(photo: np.ndarray, sensitivity: float = 1.0) -> Ink:
     mask = _touched_by(weak, weak & (darkness > 0.4 * peak / sensitivity))
     if lines.any():
         mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3))) > 0
-    return Ink(darkness, mask, peak, scale)
+    return Ink(darkness, mask, peak, scale, bool(table.any()))
 
 
 def _without_edge(mask: np.ndarray, table: np.ndarray) -> np.ndarray:

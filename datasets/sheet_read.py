@@ -73,9 +73,9 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     best = Reading(0, Ink.none(), (), None)
     unfit: Reading | None = None
     for sensitivity in _SENSITIVITIES:
-        ink = find_ink(photo, sensitivity)
+        inks = _inks(photo, sensitivity)
         for quarters in range(4):
-            for reading in _readings(ink.turned(quarters), quarters, labels):
+            for reading in _readings(inks, quarters, labels):
                 if reading.labels is None:
                     unfit = unfit or reading
                 elif best.labels is None or reading.total_support > best.total_support:
@@ -115,15 +115,22 @@ def original(upright: np.ndarray, ink: Ink, mark: Mark) -> np.ndarray:
     return upright[top:bottom, left:right].copy()
 
 
-def _readings(ink: Ink, quarters: int, labels: Labels) -> Iterator[Reading]:
-    """Readings of the ink this way up."""
-    pieces = find_marks(ink.mask)
-    if not pieces:
-        return
-    size, pen = digit_size(pieces), _pen(ink.mask)
-    for marks in _tall_variants(group_strokes(pieces, size), size, pen):
-        if marks:
-            yield _read(ink, quarters, marks, size, pen, labels)
+def _inks(photo: np.ndarray, sensitivity: float) -> list[Ink]:
+    """The ink of the photograph; twice where it has a table, which may be a deep, sharp shadow."""
+    ink = find_ink(photo, sensitivity)
+    return [ink, find_ink(photo, sensitivity, off_table=False)] if ink.has_table else [ink]
+
+
+def _readings(inks: Sequence[Ink], quarters: int, labels: Labels) -> Iterator[Reading]:
+    """Readings of the inks when the sheet is turned by so many quarters."""
+    for ink in (ink.turned(quarters) for ink in inks):
+        pieces = find_marks(ink.mask)
+        if not pieces:
+            continue
+        size, pen = digit_size(pieces), _pen(ink.mask)
+        for marks in _tall_variants(group_strokes(pieces, size), size, pen):
+            if marks:
+                yield _read(ink, quarters, marks, size, pen, labels)
 
 
 def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[Mark]]:
