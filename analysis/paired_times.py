@@ -160,18 +160,23 @@ def pair_by_seed(treatment: pd.DataFrame, control: pd.DataFrame) -> PairedTimes:
         InputError: a seed stands twice in one of them: they are not of one arm.
     """
     for times in (treatment, control):
-        twice = times["seed"][times["seed"].duplicated()]
-        if len(twice):
-            arms = ", ".join(sorted(times["arm"].unique()))
-            raise InputError(
-                f"seed {twice.iloc[0]} stands twice among the trials of {arms}: "
-                "give the trials of one arm of one sweep"
-            )
+        check_seeds(times)
     seeds = np.intersect1d(treatment["seed"], control["seed"])
     n_alone = len(treatment) + len(control) - 2 * len(seeds)
     note = f"{n_alone} trials without a partner of the same seed left out" if n_alone else ""
     rows = [times.set_index("seed").loc[seeds].reset_index() for times in (treatment, control)]
     return PairedTimes(rows[0], rows[1], note)
+
+
+def check_seeds(rows: pd.DataFrame) -> None:
+    """Raise InputError where a seed stands twice in `rows` (columns arm, seed) of one arm."""
+    twice = rows["seed"][rows["seed"].duplicated()]
+    if len(twice):
+        arms = ", ".join(sorted(rows["arm"].unique()))
+        raise InputError(
+            f"seed {twice.iloc[0]} stands twice among the trials of {arms}: "
+            "give the trials of one arm of one sweep"
+        )
 
 
 def mean_intervals_of(

@@ -21,6 +21,7 @@ from scipy import stats
 from analysis.compare import holm
 from analysis.intervals import Interval, mean_intervals
 from analysis.load import Predictions
+from analysis.paired_times import check_seeds
 from headstart.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -174,10 +175,11 @@ def paired_ids(
 ) -> tuple[list[str], list[str]]:
     """Trial ids of both arms, aligned by seed, for the seeds where both have predictions."""
     known = trials[trials["trial_id"].isin(list(predictions))]
-    sides = [
-        known[known["arm"] == arm].set_index("seed")["trial_id"] for arm in (treatment, control)
-    ]
-    both = pd.concat(sides, axis=1, join="inner").sort_index()
+    sides = [known[known["arm"] == arm] for arm in (treatment, control)]
+    for side in sides:
+        check_seeds(side)
+    ids = [side.set_index("seed")["trial_id"] for side in sides]
+    both = pd.concat(ids, axis=1, join="inner").sort_index()
     return both.iloc[:, 0].tolist(), both.iloc[:, 1].tolist()
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from analysis.intervals import Interval, proportion_interval, sd_interval
-from analysis.paired_times import Pair
+from analysis.paired_times import Pair, check_seeds
 from analysis.resampling import draw_counts, student_quantile
 from analysis.times import order_curves
 from headstart.errors import InputError
@@ -305,11 +305,13 @@ def compare_spreads(
     Columns treatment, control, metric and those of `SpreadRatio`. Seeds that only one arm has, or
     that lack the value in one, are left out.
     """
-    table = trials.set_index(["seed", "arm"])[metric].astype(float)
     rows = []
     for pair in pairs:
-        sides = [table[table.index.get_level_values("arm") == a].droplevel("arm") for a in pair]
-        both = pd.concat(sides, axis=1, keys=pair, join="inner")
+        sides = [trials[trials["arm"] == arm] for arm in pair]
+        for side in sides:
+            check_seeds(side)
+        values = [side.set_index("seed")[metric].astype(float) for side in sides]
+        both = pd.concat(values, axis=1, join="inner").sort_index()
         found = compare_spread(both.iloc[:, 0], both.iloc[:, 1], True, confidence, rng)
         rows.append({"treatment": pair[0], "control": pair[1], "metric": metric} | asdict(found))
     names = ["treatment", "control", "metric", *(f.name for f in fields(SpreadRatio))]

@@ -12,6 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from analysis.classification import mcnemar, often_wrong
 from analysis.load import Predictions
+from headstart.errors import InputError
 
 
 def test_often_wrong_by_hand_with_test_images_that_differ() -> None:
@@ -116,3 +117,9 @@ def test_only_images_that_both_arms_saw_count() -> None:
     assert none.note == "no test image that both arms saw"
     alike = mcnemar({"a": predictions["a"], "b": predictions["a"]}, trials, "b", "a")
     assert (alike.z, alike.p_value) == (0, 1)
+
+
+def test_a_seed_that_stands_twice_is_refused() -> None:
+    predictions, trials = two_arms(2)
+    with pytest.raises(InputError, match="seed 0 stands twice among the trials of b"):
+        mcnemar(predictions, trials.assign(seed=0).query("trial_id != 'a01'"), "b", "a")

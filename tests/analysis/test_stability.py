@@ -97,13 +97,13 @@ def test_excess_is_the_index_of_dispersion_test() -> None:
 
 def test_excess_is_right_on_average() -> None:
     rng = np.random.default_rng(4)
-    quality = rng.normal(0.9, 0.02, (1500, 10))
+    quality = rng.normal(0.9, 0.02, (800, 10))
     accuracies = rng.binomial(500, quality) / 500
     mean = np.mean([excess_variance(row, 500).excess for row in accuracies])
-    assert mean == pytest.approx(0.02**2, rel=0.08)
-    plain = rng.binomial(500, 0.9, (1500, 10)) / 500
+    assert mean == pytest.approx(0.02**2, rel=0.1)
+    plain = rng.binomial(500, 0.9, (800, 10)) / 500
     rejected = np.mean([excess_variance(row, 500).p_value < 0.05 for row in plain])
-    assert rejected == pytest.approx(0.05, abs=0.018)
+    assert rejected == pytest.approx(0.05, abs=0.025)
 
 
 def test_excess_of_little_or_wrong_data() -> None:
