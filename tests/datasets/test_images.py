@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -176,3 +177,13 @@ def test_the_limit_is_a_number_of_pixels(monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 9 * 7 - 1)
     with pytest.raises(DataError, match="7 × 9 pixels"):
         decode_image(image_bytes(GRAY), "x")
+
+
+@pytest.mark.parametrize("as_gray", [False, True])
+@pytest.mark.parametrize("pixels", [GRAY, COLOUR], ids=["gray", "colour"])
+def test_pngs_are_the_same_with_and_without_imagecodecs(monkeypatch, pixels, as_gray):
+    pytest.importorskip("imagecodecs")
+    data = image_bytes(pixels)
+    fast = decode_image(data, "x", as_gray=as_gray)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    np.testing.assert_array_equal(decode_image(data, "x", as_gray=as_gray), fast)
