@@ -232,7 +232,7 @@ def _all_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int)
     import numpy as np
 
     from datasets.preprocess import mnist_style
-    from datasets.sheet_read import cut_out, original
+    from datasets.sheet_read import cut_out, original, thickened
     from datasets.sheet_write import Digit
 
     digits = []
@@ -242,7 +242,7 @@ def _all_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int)
         for row, (marks, labels) in enumerate(zip(reading.rows, reading.labels, strict=True), 1):
             for place, (mark, label) in enumerate(zip(marks, labels, strict=True), 1):
                 name = f"{photo.name}-{photo.noun}{row:02d}-{place:02d}"
-                image = mnist_style(cut_out(reading.ink, mark), size)
+                image = mnist_style(thickened(cut_out(reading.ink, mark)), size)
                 digits.append(Digit(name, label, image, original(upright, reading.ink, mark)))
     return digits
 

@@ -30,7 +30,7 @@ class Ink:
 
     `darkness` float32 (H, W): 0 paper, 1 black; share of the light that the ink takes.
     `mask` bool (H, W): the strokes. `peak`: darkness of a firm stroke. `scale`: working pixels a
-    pixel of the photograph.
+    pixel of the photograph. `has_table`: whether dark surroundings of the paper were left out.
     """
 
     darkness: np.ndarray
