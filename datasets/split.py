@@ -109,7 +109,7 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
             f"data set '{dataset.name}' ({dataset.source}): no image is left to train on; "
             f"{len(pool)} are there to draw from"
         )
-    notes = _notes(dataset, n_left_out, n_short)
+    notes = (*_unused_shares(settings, official), *_notes(dataset, n_left_out, n_short))
     return Split(parts["train"], parts["validation"], parts["test"], notes)
 
 
@@ -305,6 +305,14 @@ def _fill_with_singles(
         ends = np.cumsum(need[:, label])
         for name, start, end in zip(names, ends - need[:, label], ends, strict=True):
             taken[name].append(members[start:end])
+
+
+def _unused_shares(settings: SplitSettings, official: Mapping[str, np.ndarray]) -> list[str]:
+    return [
+        f"the share of '{name}' in split was not used: the set has a {name} part of its own"
+        for name, share in (settings.split or {}).items()
+        if name in official and share > 0
+    ]
 
 
 def _notes(dataset: Dataset, n_left_out: int, n_short: int) -> tuple[str, ...]:

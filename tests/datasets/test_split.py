@@ -109,6 +109,14 @@ def test_fractions_may_leave_images_over(hundred):
     assert sizes(split(hundred, split={"train": 0.5, "validation": 0.25})) == (50, 25, 0)
 
 
+def test_a_share_of_an_official_part_is_not_used_and_that_is_said(official):
+    parts = split(official, split={"train": 0.5, "validation": 0.25, "test": 0.25})
+    assert sizes(parts) == (40, 20, 20)
+    assert parts.notes == (
+        "the share of 'test' in split was not used: the set has a test part of its own",
+    )
+
+
 def test_the_generator_decides_and_nothing_else_does(hundred):
     first, same, other = (split(hundred, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.train, same.train)
