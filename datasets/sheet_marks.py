@@ -213,7 +213,7 @@ def split_wide(mark: Mark, n: int, pen: float) -> list[Mark] | None:
         at = rest.width / i
         reach = max(2, round(0.3 * at))
         cut = _seam(rest.mask, max(1, round(at - reach)), min(rest.width - 1, round(at + reach)))
-        if cut is None or cut[1] > 2.2 * pen:
+        if cut is None or cut[1] > 2.5 * pen:
             return None
         columns = np.arange(rest.width)[None]
         head, tail = rest.part(columns < cut[0][:, None]), rest.part(columns >= cut[0][:, None])
