@@ -224,6 +224,8 @@ class RunFolder:
         earlier = read_json(folder / "trial.json", {}).get("attempts", 0)
         write_json(folder / "trial.json", {**row, "attempts": earlier + n_attempts})
         shutil.rmtree(attempts, ignore_errors=True)
+        if not any((folder / "state").glob("*/state-*.pt")):
+            shutil.rmtree(folder / "state", ignore_errors=True)
 
     # -- tables ----------------------------------------------------------------------------
 

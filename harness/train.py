@@ -128,8 +128,7 @@ class Trainer:
     def step(self) -> None:
         """One batch: forward, loss, gradients, update. Nothing is read back from the device."""
         inputs, labels = self._next_batch()
-        with self.accelerator.autocast():
-            loss = self.loss_of_batch(self.network(inputs), labels)
+        loss = self.loss_of_batch(self.network(inputs), labels)  # Accelerate casts in the forward
         self.accelerator.backward(loss)
         if self.settings.clip_gradient_norm is not None:
             self.accelerator.clip_grad_norm_(
@@ -227,8 +226,7 @@ class Trainer:
         self.network.eval()
         for start in range(0, len(part), EVALUATION_BATCH):
             inputs = part.inputs[start : start + EVALUATION_BATCH]
-            with self.accelerator.autocast():
-                logits = self.network(self._prepare(inputs, False))
+            logits = self.network(self._prepare(inputs, False))
             yield logits, part.labels[start : start + EVALUATION_BATCH]
         self.network.train()
 

@@ -25,7 +25,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def run(sweep: Path, out: Path, *options: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def run(
+    sweep: Path, out: Path, *options: str, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(sweep, out, *options),
         cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=timeout,
@@ -33,8 +35,9 @@ def run(sweep: Path, out: Path, *options: str, timeout: float = 240) -> subproce
 
 
 def fingerprints(out: Path) -> dict[str, str]:
-    """A hash of each trial's weights, predictions and curve (without measured seconds)."""
-    return {folder.name: _fingerprint(folder) for folder in sorted((out / "trials").iterdir())}
+    """A hash of each finished trial's weights, predictions and curve (without measured seconds)."""
+    folders = sorted((out / "trials").iterdir())
+    return {f.name: _fingerprint(f) for f in folders if (f / "model.safetensors").exists()}
 
 
 def _fingerprint(folder: Path) -> str:

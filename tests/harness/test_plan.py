@@ -41,7 +41,9 @@ def test_names_measures_resources_and_further_arms_change_no_id(ids):
     more = ids(("scratch: {}", "scratch: {}\n  slow: {train: {learning_rate: 1.0e-5}}"))
     assert before.items() <= more.items()
     assert ids(("seeds: 2", "seeds: 5")).items() >= before.items()
-    renamed = ids(("scratch: {}", "from_nothing: {}"), ("control: scratch", "control: from_nothing"))
+    renamed = ids(
+        ("scratch: {}", "from_nothing: {}"), ("control: scratch", "control: from_nothing")
+    )
     assert renamed["from_nothing", 0] == before["scratch", 0]
     assert ids(("batch_size: 32", "batch_size: 32, optimizer: adam")) == before  # a default
 
@@ -55,7 +57,9 @@ def test_a_change_reaches_what_it_decides_and_nothing_else(ids):
 
     assert changed(("scratch: {}", "scratch: {train: {learning_rate: 0.01}}")) == {"scratch"}
     assert changed(("augment: {rotate: 15}", "augment: {rotate: 20}")) == {"drawn", "pretrained"}
-    assert changed(("{initialize: drawn}", "{initialize: drawn, fine_tune: last_2}")) == {"pretrained"}
+    assert changed(("{initialize: drawn}", "{initialize: drawn, fine_tune: last_2}")) == {
+        "pretrained"
+    }
     assert changed(("seed: 1, train", "seed: 3, train")) == {"scratch", "pretrained"}
     assert changed(options=["seed=1"]) == {"drawn", "scratch", "pretrained"}
     assert changed(options=["train.precision=bf16"]) == {"drawn", "scratch", "pretrained"}
@@ -80,17 +84,25 @@ def test_shards_share_out_the_arms_and_bring_the_stages_they_need(write_sweep, c
         assert all(t.parent is None or t.parent in ids for t in shard.trials)
 
 
-def test_the_first_data_set_that_is_there_is_used_and_a_stand_in_says_so(write_sweep, catalogue, tmp_path):
+def test_the_first_data_set_that_is_there_is_used_and_a_stand_in_says_so(
+    write_sweep, catalogue, tmp_path
+):
     several = "data: {first_of: [mnist, {name: glyphs, count: 600, seed: 1, train: 300}]}"
     path = write_sweep(
-        ("data: {name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}", several)
+        (
+            "data: {name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}",
+            several,
+        )
     )
     nothing_there = DataCatalogue(tmp_path, allow_download=False)
     plan = make_plan(load_sweep(path), nothing_there)
     arm = next(trial for trial in plan.trials if trial.stage == "arm")
     assert (arm.data.choice.name, arm.data.stand_in_for) == ("glyphs", "mnist")
     only = write_sweep(
-        ("{name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}", "{name: mnist}")
+        (
+            "{name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}",
+            "{name: mnist}",
+        )
     )
     with pytest.raises(DataNotFoundError, match="mnist"):
         make_plan(load_sweep(only), nothing_there)

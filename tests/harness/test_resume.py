@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from runs import ROOT, command, environment, fingerprints, run
 
 from harness.events import Ended, Stopped
 from harness.plan import DataCatalogue, make_plan
 from harness.spec import load_sweep
 from harness.store import RunFolder
+from runs import ROOT, command, environment, fingerprints, run
 
 
 def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path):
@@ -63,7 +63,9 @@ def test_killed_at_random_moments_the_command_ends_with_the_same_bits(write_swee
         time.sleep(rng.uniform(3, 9))
         process.kill()
         process.wait()
-    assert run(sweep, tmp_path / "killed", "--engine", "local", "--profile", "longer").returncode == 0
+    assert (
+        run(sweep, tmp_path / "killed", "--engine", "local", "--profile", "longer").returncode == 0
+    )
     again = run(sweep, tmp_path / "undisturbed", "--engine", "local", "--profile", "longer")
     assert again.returncode == 0
     assert fingerprints(tmp_path / "killed") == fingerprints(tmp_path / "undisturbed")

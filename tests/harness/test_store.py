@@ -71,7 +71,10 @@ def test_attempts_count_every_start(tmp_path):
 
 def test_a_second_command_is_refused_and_says_who_holds_the_folder(tmp_path):
     with RunFolder(tmp_path / "run"):
-        with pytest.raises(LockedError, match=f"process {os.getpid()} on"), RunFolder(tmp_path / "run"):
+        with (
+            pytest.raises(LockedError, match=f"process {os.getpid()} on"),
+            RunFolder(tmp_path / "run"),
+        ):
             pass
         with RunFolder(tmp_path / "run", shard=(2, 3)):
             pass  # the lock is one for each shard
@@ -94,7 +97,9 @@ def test_the_lock_of_a_dead_process_is_taken_over_at_once(tmp_path):
 def test_the_lock_of_another_machine_is_judged_by_its_heartbeat(tmp_path, monkeypatch):
     (tmp_path / "run" / "trials").mkdir(parents=True)
     path = tmp_path / "run" / ".lock-1-of-1.json"
-    path.write_text(json.dumps({"machine": "elsewhere", "host": "elsewhere", "pid": 1, "generation": "x"}))
+    path.write_text(
+        json.dumps({"machine": "elsewhere", "host": "elsewhere", "pid": 1, "generation": "x"})
+    )
     with pytest.raises(LockedError, match="elsewhere"):
         Lock(path, "mine").acquire()
     old = time.time() - lock_module.STALE_AFTER_S - 5
@@ -130,9 +135,14 @@ def test_a_folder_of_other_things_is_refused_and_left_alone(tmp_path):
 def test_a_full_disk_is_one_line_and_the_old_content_stays(tmp_path):
     target = tmp_path / "table"
     target.write_text("old")
-    with pytest.raises(StorageError, match="No space left"), atomic_file(target) as file:
-        with open("/dev/full", "w") as full:
+
+    def overflow() -> None:
+        with atomic_file(target) as file, open("/dev/full", "w") as full:
+            file.write("new")
             full.write("x" * 100_000)
-        file.write("new")
+            full.flush()
+
+    with pytest.raises(StorageError, match="No space left"):
+        overflow()
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["table"]

@@ -46,7 +46,9 @@ def test_what_is_no_plain_mapping_is_refused(text, message):
 
 def test_aliases_that_unfold_without_end_are_refused():
     lines = ["a: &a [x,x,x,x,x,x,x,x,x,x]"]
-    lines += [f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]" for a, b in zip("abcdef", "bcdefg")]
+    lines += [
+        f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]" for a, b in zip("abcdef", "bcdefg", strict=False)
+    ]
     with pytest.raises(SpecError, match=str(MAX_NODES)):
         parse_yaml("\n".join(lines), "f")
 

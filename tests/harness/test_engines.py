@@ -1,0 +1,161 @@
+"""Both engines, as a user runs them: the same bits, and one bad trial spares the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from runs import ROOT, command, environment, fingerprints, run
+
+BAD_ARMS = """\
+arms:
+  too_hot: {train: {learning_rate: 1.0e+30}}
+  no_such_layer: {fine_tune: {from: attention}}
+  on_ruin: {initialize: ruined}
+"""
+RUINED_STAGE = """\
+pretrain:
+  ruined:
+    data: {name: glyphs, count: 300, seed: 2, train: 200, validation: 50}
+    train: {epochs: 1, learning_rate: 1.0e+30}
+"""
+
+
+def rows_of(out: Path) -> dict[tuple[str, int], dict]:
+    return {(r["arm"], r["seed"]): r for r in pq.read_table(out / "trials.parquet").to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The small sweep with bad arms, once by each engine."""
+    from conftest import SMALL
+
+    folder = tmp_path_factory.mktemp("engines")
+    sweep = folder / "sweep.yaml"
+    text = SMALL.replace("arms:\n", BAD_ARMS).replace("pretrain:\n", RUINED_STAGE)
+    sweep.write_text(text)
+    done = {}
+    for engine in ("local", "ray"):
+        done[engine] = run(sweep, folder / engine, "--engine", engine)
+    return folder, done
+
+
+@pytest.mark.slow
+def test_both_engines_give_the_same_bits(both):
+    """Slow: starts Ray and three workers that import torch."""
+    folder, _done = both
+    good = {arm: rows_of(folder / arm) for arm in ("local", "ray")}
+    assert good["local"].keys() == good["ray"].keys()
+    hashes = {engine: fingerprints(folder / engine) for engine in ("local", "ray")}
+    assert len(hashes["local"]) == 6
+    assert hashes["local"] == hashes["ray"]
+
+
+@pytest.mark.slow
+def test_one_bad_trial_spares_the_rest_and_is_shown(both):
+    """Slow only where it is the first to need the two runs."""
+    folder, done = both
+    for engine in ("local", "ray"):
+        rows = rows_of(folder / engine)
+        assert done[engine].returncode == 1, done[engine].stderr
+        assert {rows[arm, s]["status"] for arm in ("scratch", "pretrained") for s in (0, 1)} == {
+            "done"
+        }
+        assert rows["too_hot", 0]["status"] == "diverged"
+        assert "not finite" in rows["too_hot", 0]["error"]
+        assert rows["no_such_layer", 1]["status"] == "failed"
+        assert "attention" in rows["no_such_layer", 1]["error"]
+        assert rows["no_such_layer", 1]["attempts"] == 1, "a wrong setting is not tried again"
+        assert rows["on_ruin", 0]["status"] == "failed"
+        assert "diverged" in rows["on_ruin", 0]["error"]
+        assert "Traceback" not in done[engine].stderr
+        assert "4 of 14 trials failed" in done[engine].stderr
+    status = subprocess.run(
+        [*command(folder, folder)[:2], "harness.status", str(folder / "ray")],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "failed: no_such_layer seed 0" in status.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_killed_worker_is_replaced_and_its_trial_goes_on(write_sweep, tmp_path, engine):
+    """Slow: starts an engine and its workers, twice over where one is killed."""
+    sweep = write_sweep(("epochs: 3", "epochs: 60"), ("seeds: 2", "seeds: 1"))
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        command(sweep, out, "--engine", engine),
+        cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(out.glob("trials/*/state/*/state-*.pt")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    victims = workers_of(process.pid, engine)
+    assert victims
+    os.kill(victims[0], signal.SIGKILL)
+    _, message = process.communicate(timeout=240)
+    assert process.returncode == 0, message
+    attempts = [row["attempts"] for row in rows_of(out).values()]
+    assert max(attempts) == 2, attempts
+
+
+@pytest.mark.slow
+def test_ray_stops_within_ten_seconds_of_a_signal(write_sweep, tmp_path):
+    """Slow: starts Ray and its workers."""
+    sweep = write_sweep(("epochs: 3", "epochs: 4000"), ("seeds: 2", "seeds: 1"))
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        command(sweep, out), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("trials/*/state/*/state-*.pt")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 75, message
+    assert time.monotonic() - asked < 10
+    assert list(out.glob("trials/*/state/*/state-*.pt")), "its last state is kept"
+
+
+def workers_of(command_pid: int, engine: str) -> list[int]:
+    """Processes that run trials for this command, and for no other."""
+    parents, titles = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                title = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+            except OSError:
+                continue
+            titles[int(entry.name)], parents[int(entry.name)] = title, int(parent)
+
+    def descends(pid: int) -> bool:
+        while pid in parents and pid != command_pid:
+            pid = parents[pid]
+        return pid == command_pid
+
+    mark = "spawn_main" if engine == "local" else "ray::ResourceTrainable"
+    return [pid for pid, title in titles.items() if mark in title and descends(pid)]
+
+
+def test_a_second_command_is_refused_with_status_2(write_sweep, tmp_path):
+    sweep = write_sweep()
+    out = tmp_path / "run"
+    (out / "trials").mkdir(parents=True)
+    holder = {"machine": "elsewhere", "host": "node7", "pid": 7, "generation": "x"}
+    (out / ".lock-1-of-1.json").write_text(json.dumps(holder))
+    done = run(sweep, out, "--engine", "local")
+    assert done.returncode == 2
+    assert "another command works in this run folder (process 7 on node7" in done.stderr
+    assert "Traceback" not in done.stderr

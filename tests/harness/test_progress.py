@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import io
+
+from harness.dry_run import describe_plan
+from harness.events import Ended, Failed, Progress, Started
+from harness.plan import DataCatalogue, make_plan
+from harness.progress import ProgressView
+from harness.spec import load_sweep
+
+
+def test_a_log_gets_plain_lines_with_counts_speed_and_time_left(write_sweep):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    stream, clock = io.StringIO(), [0.0]
+    ids = [trial.id for trial in plan.trials]
+    with ProgressView(plan, {}, stream, n_slots=2, now=lambda: clock[0]) as view:
+        view.take(Started(ids[0]))
+        clock[0] = 10.0
+        view.take(Ended(ids[0], {"status": "done", "test_accuracy": 0.5}))
+        view.take(Started(ids[1]))
+        view.take(Progress(ids[1], 5, 10, 0.25, 1234.0))
+        clock[0] = 20.0
+        view.tick()
+        view.take(Failed(ids[1], "Traceback\nValueError: no", retry=False))
+        view.tick()  # too soon for another line
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "[20 s] 1/6 trials done, 1 running, 1,234 images/s, about 20 s left"
+    assert lines[1] == "drawn seed 1 failed: ValueError: no"
+    assert lines[2].startswith("[20 s] 1/6 trials done, 0 running, 1 failed")
+    assert len(lines) == 3
+
+
+def test_a_dry_run_counts_and_says_what_it_does_not_know(write_sweep, tmp_path):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    lines = list(describe_plan(plan, tmp_path / "runs" / "small"))
+    assert lines[0] == "small: Does pretraining on drawn digits help on other drawn digits?"
+    assert lines[-2].split() == ["all", "6", "0", "0", "6"]
+    assert "not known before a first trial" in lines[-1]
