@@ -65,7 +65,7 @@ def verdict_words(contrast: Contrast, row: Mapping[str, Any]) -> str:
         missing = _missing(row["n_more"])
         return f"no difference between {who} and {other} on {what} is shown ({found}){missing}"
     if row["verdict"] == "equivalent":
-        margin = f"±{words.number(100 * row['margin'])} points"
+        margin = f"±{100 * row['margin']:.3g} points"
         side = ""
         if row["p_holm"] < ALPHA:
             side = f": {who} is {_side(row)}, but by less than the margin"

@@ -1,0 +1,130 @@
+"""How often verdicts are wrong, and whether power is what was promised, in simulated sweeps.
+
+    python -m benchmarks.verdicts [--quick] [--seed N]
+
+A/A: two equal arms, 5 metrics (3 of them times to 4 targets: 14 comparisons); the share of sweeps
+with any significant difference. A/B: a true difference of test accuracy; the share of `better`
+beside the promise of `power.paired_power`. Margin: a true difference that equals the equivalence
+margin; the share of `equivalent`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from analysis.compare import compare_all
+from analysis.power import paired_power
+
+SIZES = (5, 10, 30)
+TARGETS = (0.8, 0.9, 0.97, 0.98)
+METRICS = (
+    *("test_accuracy", "area_under_curve"),
+    *("steps_to_target", "samples_to_target", "train_time_s_to_target"),
+)
+PAIRS = [("treatment", "control")]
+N_EVALUATIONS, SPACING = 20, 50
+NO_CURVES = pd.DataFrame({"trial_id": [], "step": []})
+Ceiling = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+CEILINGS: dict[str, Ceiling] = {  # final accuracy of a trial, from a standard normal
+    "normal": lambda u, rng: 0.98 + 0.002 * u,
+    "skewed": lambda u, rng: 0.99 - 0.002 * np.exp(0.7 * u),
+    "t₃": lambda u, rng: 0.98 + 0.002 * rng.standard_t(3, len(u)),
+    "rounded to 0.001": lambda u, rng: np.round(0.98 + 0.0003 * u, 3),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="30 sweeps a row instead of 1,000")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    rng = np.random.default_rng(given.seed)
+    n_sweeps = 30 if given.quick else 1_000
+    print(f"{n_sweeps:,} sweeps a row.\n")
+    print("| seeds | true difference, in SDs | better | promised |\n|---|---|---|---|")
+    for n in SIZES:
+        for effect in (2.5, 1.0, 0.6):
+            found = np.mean([final(n, effect, None, rng) == "better" for _ in range(n_sweeps)])
+            print(
+                f"| {n} | {effect} | {found:.3f} | {paired_power(n, effect, 1.0):.3f} |", flush=True
+            )
+    print("\n| seeds | margin, in SDs | `equivalent` at that true difference |\n|---|---|---|")
+    for n in SIZES:
+        for margin in (2.0, 0.8):
+            found = np.mean(
+                [final(n, margin, margin, rng) == "equivalent" for _ in range(n_sweeps)]
+            )
+            print(f"| {n} | {margin} | {found:.3f} |", flush=True)
+    print("\n| seeds | accuracies | A/A sweeps with any `better` or `worse` |\n|---|---|---|")
+    for n in SIZES:
+        for name, ceiling in CEILINGS.items():
+            found = np.mean([any_difference(n, ceiling, rng) for _ in range(n_sweeps)])
+            print(f"| {n} | {name} | {found:.3f} |", flush=True)
+
+
+def final(n: int, effect: float, margin: float | None, rng: np.random.Generator) -> str:
+    """Verdict on test accuracy alone; differences normal with SD 0.002, effects in SDs."""
+    trials = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "trial_id": [f"{arm}{seed}" for seed in range(n)],
+                    "arm": arm,
+                    "seed": range(n),
+                    "status": "done",
+                    "test_accuracy": 0.9 + 0.002 * (rng.normal(size=n) / np.sqrt(2) + shift),
+                }
+            )
+            for arm, shift in (("control", 0.0), ("treatment", effect))
+        ],
+        ignore_index=True,
+    )
+    limit = None if margin is None else 0.002 * margin
+    found = compare_all(trials, NO_CURVES, PAIRS, (), limit, rng, ("test_accuracy",))
+    return str(found["verdict"].iloc[0])
+
+
+def any_difference(n: int, ceiling: Ceiling, rng: np.random.Generator) -> bool:
+    """Whether one A/A sweep has a significant difference, hidden by equivalence or not."""
+    trials, curves = equal_arms(n, ceiling, rng)
+    found = compare_all(trials, curves, PAIRS, TARGETS, 0.001, rng, METRICS)
+    return bool((found["p_holm"] < 0.05).any())
+
+
+def equal_arms(
+    n: int, ceiling: Ceiling, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two arms that differ by chance; half of each seed's luck is shared, as in paired runs."""
+    steps = np.arange(1, N_EVALUATIONS + 1) * SPACING
+    luck, pace_luck = rng.normal(size=(2, n))
+    trials, curves = [], []
+    for arm in PAIRS[0]:
+        top = ceiling(np.sqrt(0.5) * (luck + rng.normal(size=n)), rng)[:, None]
+        pace = 200 * np.exp(0.25 * np.sqrt(0.5) * (pace_luck + rng.normal(size=n)))[:, None]
+        accuracy = top - (top - 0.1) * np.exp(-steps / pace)
+        accuracy = np.round(accuracy + rng.normal(0, 0.0005, accuracy.shape), 4)
+        seconds = steps * 0.004 * np.exp(rng.normal(0, 0.05, (n, 1)))
+        ids = [f"{arm}{seed}" for seed in range(n)]
+        tested = np.round(top[:, 0] + rng.normal(0, 0.0005, n), 4)
+        trials.append(
+            pd.DataFrame(
+                {"trial_id": ids, "arm": arm, "seed": range(n), "status": "done",
+                 "test_accuracy": tested, "n_test": 10_000}
+            )
+        )  # fmt: skip
+        curves.append(
+            pd.DataFrame(
+                {"trial_id": np.repeat(ids, N_EVALUATIONS), "step": np.tile(steps, n),
+                 "samples": np.tile(128 * steps, n), "train_time_s": seconds.ravel(),
+                 "val_accuracy": accuracy.ravel()}
+            )
+        )  # fmt: skip
+    return pd.concat(trials, ignore_index=True), pd.concat(curves, ignore_index=True)
+
+
+if __name__ == "__main__":
+    main()
