@@ -18,6 +18,7 @@ from analysis.findings import Findings
 
 Row = Mapping[str, Any]
 MOST_TARGETS = 4  # that one sentence lists
+MOST_TOLD = 4  # comparisons that have their paragraph at the top
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,38 @@ def summary(findings: Findings, answers: Sequence[Answer]) -> list[Paragraph]:
         return [Paragraph("There is no answer: no trial of any arm finished.")]
     if not answers:
         return [_only_arm(findings, row) for row in findings.arms.to_dict("records")[:6]]
-    if len(answers) <= 4:
+    if len(answers) <= MOST_TOLD:
         return [answer.words for answer in answers]
-    counts = findings.pairs.comparisons.query("metric == @findings.score")["verdict"].value_counts()
-    split = words.listed(
-        f"{counts.get(v, 0)} {text}"
-        for v, text in (
-            ("better", "more accurate than their control"),
-            ("worse", "less accurate"),
-            ("equivalent", f"equivalent within {margin_text(findings.pairs.margin)}"),
-            ("inconclusive", "inconclusive"),
-        )
-    )
     return [
-        Paragraph(
-            f"Of {len(answers)} comparisons in final accuracy, {split}.",
-            "Each has its paragraph under Verdicts.",
-        ),
+        Paragraph(_split(findings, len(answers)), "Each has its paragraph under Verdicts."),
         *(answer.words for answer in _most_telling(findings, answers)),
     ]
+
+
+def _split(findings: Findings, n: int) -> str:
+    """How many comparisons came out how: `Of 39 comparisons in final accuracy, 2 are better …`."""
+    rows = findings.pairs.comparisons
+    margin = f"equivalent within {margin_text(findings.pairs.margin)}"
+    final = _counted(
+        rows[rows["metric"] == findings.score], "more accurate", "less accurate", margin
+    )
+    text = f"Of {n} comparisons in final accuracy, {final}"
+    times = rows[rows["metric"] == "steps_to_target"]
+    if len(times):
+        text += f"; of {len(times)} in steps to a target, {_counted(times, 'sooner', 'later', '')}"
+    return f"{text}."
+
+
+def _counted(rows: pd.DataFrame, better: str, worse: str, equivalent: str) -> str:
+    counts = rows["verdict"].value_counts()
+    names = {
+        "better": better,
+        "worse": worse,
+        "equivalent": equivalent,
+        "inconclusive": "undecided",
+    }
+    found = [f"{counts[v]} {text}" for v, text in names.items() if counts.get(v, 0)]
+    return words.listed(found) or "none has a value"
 
 
 def _most_telling(findings: Findings, answers: Sequence[Answer]) -> list[Answer]:
@@ -101,7 +115,8 @@ def _only_arm(findings: Findings, row: Row) -> Paragraph:
 
 
 def _untested(task: str, treatment: str, control: str) -> Answer:
-    lead = f"“{treatment}” against “{control}” ({task}): not tested, since one of the two has no trials."
+    pair = f"“{treatment}” against “{control}” ({task})"
+    lead = f"{pair}: not tested, since one of the two has no trials."
     return Answer(task, treatment, control, Paragraph(lead))
 
 

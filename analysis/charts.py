@@ -38,7 +38,11 @@ def learning_chart(learning: Learning, task: str, numbers: Mapping[str, int], ti
     views = [
         {
             "label": METRICS[metric],
-            "format": "percent" if metric.endswith("accuracy") else "number",
+            **(
+                {"format": "percent", "limits": [0, 1]}
+                if metric.endswith("accuracy")
+                else {"format": "number"}
+            ),
             "series": _curves(
                 bands[bands["metric"] == metric], runs[runs["metric"] == metric], numbers
             ),

@@ -162,7 +162,7 @@ def speedup_table(findings: Findings) -> Table:
     columns = (
         *_task_column(findings),
         *PAIR,
-        Column("target", "Target", "percent"),
+        Column("target", "Target", "target"),
         Column("unit_words", "In"),
         Column("found", "Speedup [95 % interval]", "text", sort="estimate"),
         Column("median", "Median ratio", "ratio", "median_low", "median_high"),
@@ -188,7 +188,7 @@ def reached_table(findings: Findings) -> Table:
     columns = (
         *_task_column(findings),
         Column("arm", "Arm"),
-        Column("target", "Target", "percent"),
+        Column("target", "Target", "target"),
         Column("unit_words", "In"),
         Column("n", "Trials", "count"),
         Column("n_reached", "Reached", "count"),
@@ -216,7 +216,7 @@ def break_even_table(findings: Findings) -> Table:
     columns = (
         *_task_column(findings),
         *PAIR,
-        Column("target", "Target", "percent"),
+        Column("target", "Target", "target"),
         Column("unit_words", "In"),
         Column("saved_text", "Saved by one use", "text", sort="saved"),
         Column("cost", "Pretraining cost", "count", "cost_low", "cost_high"),

@@ -73,7 +73,16 @@ class Details:
     type: ClassVar[str] = "details"
 
 
-Block = Chart | Plate | TableBlock | Terms | Details
+@dataclass(frozen=True)
+class Prose:
+    """Paragraphs that open on request: many of one kind."""
+
+    summary: str
+    paragraphs: tuple[str, ...]
+    type: ClassVar[str] = "prose"
+
+
+Block = Chart | Plate | TableBlock | Terms | Details | Prose
 
 
 @dataclass(frozen=True)

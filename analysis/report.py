@@ -72,7 +72,7 @@ def write_report(
         out / "report.json",
         report_content(findings, content.top, content.caveats, content.answers, content.tables),
     )
-    _write_pdf(content, out / "report.pdf")
+    write_pdf_report(content, out / "report.pdf")
     write_workbook(
         out / "results.xlsx",
         findings,
@@ -119,7 +119,7 @@ ARM_KEYS = ("task", "arm", "n_done", "n_bad", "score", "train_time_s")
 COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict", "found", "n_pairs", "p_holm")
 
 
-def _write_pdf(content: Content, path: Path) -> None:
+def write_pdf_report(content: Content, path: Path) -> None:
     findings = content.findings
     steps = [
         c.key for t in content.tables["arms"] for c in t.columns if c.label.startswith("Steps")

@@ -8,8 +8,8 @@ from dataclasses import replace
 import yaml
 
 from analysis import charts, displays, focus, methods, words
-from analysis.answers import Answer
-from analysis.document import Block, Chart, Details, Plate, Section, TableBlock, Terms
+from analysis.answers import MOST_TOLD, Answer
+from analysis.document import Block, Chart, Details, Plate, Prose, Section, TableBlock, Terms
 from analysis.figures import Drawn
 from analysis.figures.style import Styles
 from analysis.findings import Findings
@@ -60,6 +60,9 @@ def build_sections(
     blocks["arms"] = [*_finals(findings, styles), *blocks["arms"]]
     blocks["learning"] = [*_learning(findings, styles), *blocks["learning"]]
     blocks["targets"] = [*_targets(findings, styles), *blocks["targets"]]
+    if len(answers) > MOST_TOLD:
+        told = tuple(answer.words.text for answer in answers)
+        blocks["verdicts"].append(Prose("Each comparison in words", told))
     blocks["methods"] = [Terms(methods.describe_methods(findings))]
     blocks["provenance"] += _provenance(findings)
     blocks["provenance"] = [
@@ -71,7 +74,7 @@ def build_sections(
             short,
             title,
             tuple(blocks[key]),
-            tuple(_paragraphs(key, findings, answers)),
+            tuple(_paragraphs(key, findings)),
             legend=key == "learning",
         )
         for key, (short, title) in ORDER.items()
@@ -100,9 +103,7 @@ def in_order(drawn: Sequence[Drawn]) -> list[Drawn]:
     return sorted(drawn, key=lambda one: order.index(one.section))
 
 
-def _paragraphs(key: str, findings: Findings, answers: Sequence[Answer]) -> Iterator[str]:
-    if key == "verdicts" and len(answers) > 4:
-        yield from (answer.words.text for answer in answers)
+def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
     if key in ("learning", "targets", "classes") and len(findings.tasks) > focus.MOST_TASKS:
         yield (
             f"Charts of the first {focus.MOST_TASKS} of {len(findings.tasks)} tasks; the tables "

@@ -18,6 +18,11 @@ def percent(value: float, digits: int = 2) -> str:
     return f"{100 * value:.{digits}f} %"
 
 
+def target(value: float) -> str:
+    """0.975 → `97.5 %`: a round number that somebody chose."""
+    return f"{100 * value:g} %"
+
+
 def points(value: float) -> str:
     """0.0034 → `+0.34` (percentage points)."""
     text = f"{100 * value:+.2f}"
@@ -77,6 +82,7 @@ def probability(value: float) -> str:
 
 _KINDS: dict[str, Callable[[float], str]] = {
     "percent": percent,
+    "target": target,
     "points": points,
     "points_plain": points_plain,
     "share": share,
@@ -92,8 +98,8 @@ _KINDS: dict[str, Callable[[float], str]] = {
 def write(kind: str, value: object) -> str:
     """`value` as text of that kind; `–` for a missing one, `not reached` for an infinite time.
 
-    `kind` is one of percent, points, points_plain, share, count, ratio, number, seconds, duration,
-    probability, text.
+    `kind` is one of percent, target, points, points_plain, share, count, ratio, number, seconds,
+    duration, probability, text.
     """
     if kind == "text" or isinstance(value, str):
         return "" if value is None or value != value else str(value)
@@ -106,7 +112,7 @@ def write(kind: str, value: object) -> str:
 
 
 def interval(kind: str, estimate: float, low: float, high: float) -> str:
-    """`98.12 % [98.02, 98.21]`; without bounds the estimate alone; only a bound as `≥` or `≤`."""
+    """`98.12 % [98.02, 98.21]`; the estimate alone without bounds; a lone bound as `≥` or `≤`."""
     middle = write(kind, estimate)
     bounds = [math.isfinite(low), math.isfinite(high)]
     if math.isfinite(estimate) and not math.isnan(low) and not math.isnan(high):

@@ -25,6 +25,7 @@ from headstart.files import atomic_path
 
 FORMATS = {
     "percent": "0.00%",
+    "target": "0.###%",
     "share": "0%",
     "points": "+0.00;-0.00;0.00",
     "points_plain": "0.00",

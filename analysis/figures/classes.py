@@ -98,7 +98,7 @@ def _written(values: np.ndarray, form: str) -> np.ndarray:
 
 def _classes(ax: Any, class_names: Sequence[str], title: str) -> None:
     n = len(class_names)
-    size = 7.5 if n <= 20 else max(3.5, 7.5 * 20 / n)
+    size = 7.5 if n <= 20 else 6
     labels = [short(name, 12) for name in class_names]
     rotation = 90 if max(map(len, labels), default=0) > 2 else 0
     ax.set_xticks(np.arange(n) + 0.5, labels, fontsize=size, rotation=rotation)
@@ -181,7 +181,7 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
 
 
 def _matrix_size(n_classes: int) -> float:
-    return 3.6 if n_classes <= 20 else 6.6
+    return 3.6 if n_classes <= 20 else min(12.0, 0.155 * n_classes)
 
 
 def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:

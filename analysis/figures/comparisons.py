@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from analysis import words
-from analysis.figures.style import INK, SOFT, Styles, new_figure, shared_legend, short
+from analysis.figures.style import (
+    INK,
+    SOFT,
+    Styles,
+    new_figure,
+    plain_log_ticks,
+    shared_legend,
+    short,
+)
 
 if TYPE_CHECKING:
     from analysis.figures import Drawing
@@ -138,7 +146,7 @@ def seeds_needed(ax: Any, plans: pd.DataFrame, margin: float, styles: Styles) ->
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xscale("log")
     ax.grid(visible=True, axis="x")
-    ax.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
+    plain_log_ticks(ax.xaxis)
     ax.set_xlabel(f"Paired seeds for 80 % power at {100 * margin:g} points (bar |: seeds run)")
     return ax
 

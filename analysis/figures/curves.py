@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.figures.style import SOFT, Styles, grid_figure, percent_axis, shared_legend, short
@@ -71,22 +72,30 @@ def _frame(ax: Any, bands: pd.DataFrame, metric: str, until: float | None) -> No
 
     ax.set(xlabel="Training steps", ylabel=METRICS[metric])
     ax.set_xlim(left=0, right=until)
-    if not metric.endswith("accuracy") or bands.empty:
+    if bands.empty:
         return
-    if until is None:
-        # The first evaluations can be so far off that the rest becomes a flat line.
-        low = min(bands["low"].min(), bands["mean"].quantile(0.06)) if len(bands) else 0.0
-        ax.set_ylim(bottom=max(0.0, min(bands["mean"].quantile(0.06), 0.98) if low < 0 else low))
-    percent_axis(ax.yaxis)
+    # Two or three seeds have bands so wide that they would flatten every curve: cut those.
+    low, high = bands["mean"].min(), bands["mean"].max()
+    room = 0.6 * (high - low) or 0.02
+    least = max(low - room, min(low, bands["low"].min()) - 0.03 * room)
+    most = min(high + room, max(high, bands["high"].max()) + 0.03 * room)
+    if metric.endswith("accuracy"):
+        least, most = max(least, 0.0), min(most, 1.002)
+        percent_axis(ax.yaxis)
+    if np.isfinite([least, most]).all():
+        ax.set_ylim(least, most)
 
 
 def survival_curves(ax: Any, survival: pd.DataFrame, styles: Styles, target: float) -> Any:
     """Share of seeds that reached `target` by each step (Kaplan-Meier), ticks where censored."""
     here = survival[survival["target"] == target]
+    until = float(survival["time"].max())
     for arm, style in styles.items():
         curve = here[here["arm"] == arm]
         if curve.empty:
             continue
+        if curve["share_reached"].iloc[-1] >= 1:  # reached once is reached for good
+            curve = pd.concat([curve, curve.iloc[[-1]].assign(time=until, n_censored=0)])
         ax.fill_between(
             curve["time"],
             curve["low"],
@@ -115,7 +124,7 @@ def survival_curves(ax: Any, survival: pd.DataFrame, styles: Styles, target: flo
             color=style.hex,
         )
     ax.set(xlabel="Training steps", ylabel="Share of seeds", ylim=(-0.02, 1.04))
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, until * 1.02)
     ax.set_title(f"Validation accuracy of {100 * target:g} %", color=SOFT)
     percent_axis(ax.yaxis)
     return ax

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.style import COLORS, SOFT, Styles, grid_figure, new_figure, short
+from analysis.figures.style import (
+    COLORS,
+    SOFT,
+    Styles,
+    grid_figure,
+    new_figure,
+    plain_log_ticks,
+    short,
+)
 from headstart.files import safe_name
 
 if TYPE_CHECKING:
@@ -72,6 +80,7 @@ def score_against(
         )
     if numbers and _is_log(values):
         ax.set_xscale("log")
+        plain_log_ticks(ax.xaxis)
     ax.set(xlabel=setting.replace("_", " "), ylabel="Best validation accuracy")
     ax.yaxis.set_major_formatter(lambda v, _: f"{100 * v:.4g} %")
     return ax

@@ -152,6 +152,15 @@ def short(text: str, limit: int = 28) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def plain_log_ticks(axis: Any) -> None:
+    """Write the ticks of a logarithmic axis as plain numbers (our texts are never formulas)."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}" if v >= 1 else f"{v:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def percent_axis(axis: Any) -> None:
     """Write the ticks of an axis of fractions in percent, with as many digits as they need."""
     from matplotlib.ticker import PercentFormatter

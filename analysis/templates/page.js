@@ -136,7 +136,7 @@
 
     domains() {
       const view = this.spec.views[this.view], axis = this.spec.axes[this.axis];
-      let xs = [], ys = [];
+      let xs = [], ys = [], bands = [];
       for (const s of this.series) xs = xs.concat(this.xs(s));
       xs = xs.filter((v) => v !== null);
       if (!xs.length) return null;
@@ -147,8 +147,9 @@
       for (const s of this.series) {
         const x = this.xs(s);
         const inside = (k) => x[k] !== null && x[k] >= x0 && x[k] <= x1;
-        for (const column of [s.y, s.low, s.high])
-          if (column) column.forEach((v, k) => { if (v !== null && inside(k)) ys.push(v); });
+        const into = this.spec.kind === "lines" ? bands : ys;
+        for (const [column, target] of [[s.y, ys], [s.low, into], [s.high, into]])
+          if (column) column.forEach((v, k) => { if (v !== null && inside(k)) target.push(v); });
         if (s.dots) for (const d of s.dots) ys.push(...d.filter((v) => v !== null));
         if (this.runs && s.runs)
           for (const run of s.runs) run.forEach((v, k) => { if (v !== null && inside(k)) ys.push(v); });
@@ -156,6 +157,11 @@
       if (view.include !== undefined) ys.push(view.include);
       if (!ys.length) return null;
       let [y0, y1] = [Math.min(...ys), Math.max(...ys)];
+      if (bands.length) {
+        // Two or three seeds have bands so wide that they would flatten every curve: cut those.
+        const room = (y1 - y0) * 0.6;
+        [y0, y1] = [Math.max(Math.min(y0, ...bands), y0 - room), Math.min(Math.max(y1, ...bands), y1 + room)];
+      }
       if (view.scale === "log") {
         const pad = Math.max(Math.pow(y1 / y0, 0.06), 1.05);
         return { x: this.widened(x0, x1), y: [y0 / pad, y1 * pad] };

@@ -128,15 +128,23 @@ def test_survival_marks_what_was_censored() -> None:
 
 def test_every_seed_is_a_dot() -> None:
     evidence = pd.DataFrame(
-        {"arm": ["scratch"] * 3, "status": ["done", "done", "failed"], "test_accuracy": [0.9, 0.8, 0]}
+        {
+            "arm": ["scratch"] * 3,
+            "status": ["done", "done", "failed"],
+            "test_accuracy": [0.9, 0.8, 0],
+        }
     )
-    means = pd.DataFrame({"arm": ["scratch"], "score": [0.85], "score_low": [0.7], "score_high": [1.0]})
+    means = pd.DataFrame(
+        {"arm": ["scratch"], "score": [0.85], "score_low": [0.7], "score_high": [1.0]}
+    )
     ax = arms.final_accuracy(axes(), means, evidence, "test_accuracy", STYLES)
     assert sum(len(c.get_offsets()) for c in ax.collections) == 2
 
 
 def test_settings_over_several_decades_are_drawn_on_logarithms() -> None:
-    trials = pd.DataFrame({"learning_rate": [1e-5, 1e-3, 1e-1], "best_val_accuracy": [0.1, 0.9, 0.2]})
+    trials = pd.DataFrame(
+        {"learning_rate": [1e-5, 1e-3, 1e-1], "best_val_accuracy": [0.1, 0.9, 0.2]}
+    )
     assert search.score_against(axes(), trials, "learning_rate").get_xscale() == "log"
     ax = search.parallel_coordinates(axes(), trials, ["learning_rate"])
     starts = {round(float(line.get_ydata()[0]), 6) for line in ax.lines}

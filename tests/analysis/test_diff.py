@@ -1,0 +1,57 @@
+"""Two runs of a sweep: what changed, and that nothing is claimed where nothing did."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from synthetic_runs import Arm, Made, write_run
+
+from analysis.__main__ import main
+from analysis.diff import diff_runs, write_diff
+from headstart.errors import InputError, RunFolderError
+
+
+def test_a_run_against_itself_has_no_difference(made_run: Path) -> None:
+    found = diff_runs(made_run, made_run)
+    assert (found.n_both, found.n_same, found.only_old, found.only_new) == (16, 16, 0, 0)
+    assert not found.comparisons["verdict"].isin(["better", "worse"]).any()
+    assert "No difference is shown" in found.text
+    assert found.settings == ()
+
+
+def test_a_worse_arm_and_a_new_version_are_found(made_run: Path, tmp_path: Path) -> None:
+    arms = (Arm("scratch", 0.90), Arm("pretrained", 0.98, 200, 0.4, initialize="digits"))
+    new = write_run(tmp_path / "new", Made(arms=arms, root=4))
+    record = json.loads((new / "provenance.json").read_text())
+    record["versions"]["torch"] = "2.16"
+    (new / "provenance.json").write_text(json.dumps(record))
+    found = diff_runs(made_run, new)
+    accuracy = found.comparisons.query("metric == 'test_accuracy'").set_index("arm")["verdict"]
+    assert accuracy["scratch"] == "worse"
+    assert found.provenance == ("versions.torch: 2.15 → 2.16",)
+    assert "versions.torch: 2.15 → 2.16" in write_diff(found, tmp_path / "out").read_text()
+
+
+def test_runs_without_a_common_arm_are_refused(made_run: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", Made(arms=(Arm("else"),), seeds=1))
+    with pytest.raises(RunFolderError, match="no arm in common"):
+        diff_runs(made_run, other)
+
+
+def test_plan_prints_a_line_for_each_pair(made_run: Path, capsys) -> None:
+    main(["plan", str(made_run), "--detect", "0.001"])
+    [line] = capsys.readouterr().out.strip().splitlines()
+    assert line.startswith("pretrained against scratch, test_accuracy:")
+    assert "paired seeds to detect 0.001" in line
+
+
+def test_plan_asks_for_a_question(made_run: Path) -> None:
+    with pytest.raises(InputError, match="detect"):
+        main(["plan", str(made_run)])
+
+
+def test_a_workbook_name_is_a_file_name(made_run: Path) -> None:
+    with pytest.raises(InputError, match=r"\.xlsx"):
+        main([str(made_run), "--workbook", "../x.xlsx"])
