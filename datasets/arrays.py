@@ -118,8 +118,8 @@ def labels_to_classes(
         return numbers - 1, tuple(str(label) for label in range(1, n_classes)), note
     if missing.size:
         raise DataError(
-            f"{where}: labels go up to {n_classes - 1}, but {missing[0]} never occurs; name the "
-            "classes with class_names, or mend the labels"
+            f"{where}: label {n_classes - 1} (row {int(numbers.argmax())}), but {missing[0]} never "
+            "occurs; name the classes with class_names, or mend the labels"
         )
     return numbers, tuple(str(label) for label in range(n_classes)), note
 

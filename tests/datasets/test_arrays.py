@@ -140,7 +140,7 @@ def test_given_class_names_rule():
     [
         ([0, 1, -1], None, r"f: label -1 \(row 2\) is outside 0 … 1"),
         ([0, 1, 7], ("a", "b"), r"f: label 7 \(row 2\) is outside 0 … 1"),
-        ([0, 1, 255], None, "f: labels go up to 255, but 2 never occurs"),
+        ([0, 1, 255], None, r"f: label 255 \(row 2\), but 2 never occurs"),
         ([0.5, 1], None, "f: labels of type float64 that are not whole numbers"),
         (["x", "a"], ("a", "b"), "f: label 'x' is none of a, b"),
         ([[0.2, 0.8]], None, r"f: labels of shape \(1, 2\)"),

@@ -72,7 +72,7 @@ def test_a_shape_may_be_given(tmp_path):
         ([""], "set.csv: empty"),
         (["1;2;3;4"], "set.csv:1: no commas"),
         ([row + ",9" for row in ROWS], "set.csv: 5 pixels an image are not 2 × 2"),
-        ([*ROWS, "9,1,2,3,4"], "set.csv: labels go up to 9, but 3 never occurs"),
+        ([*ROWS, "9,1,2,3,4"], "set.csv: label 9 (row 6), but 3 never occurs"),
         ([*ROWS, "0,1,2,3,400"], "set.csv: pixels are float32"),
     ],
 )
