@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -19,9 +19,9 @@ from harness.arrays import Normalise
 from harness.plan import TrialSpec
 from harness.settings import Train
 from harness.store import read_json
-from headstart.errors import ModelError
 from models import finetune
 from models.build import build_model
+from models.imagenet import read_imagenet
 from models.weights import load_into, read_weights
 
 
@@ -98,39 +98,44 @@ def _load_start(
     if start.kind == "random":
         return {"from": "random initialisation"}
     if start.kind == "imagenet":
-        raise ModelError("imagenet: not supported yet")
-    if spec.parent is not None:
-        path = trials / spec.parent / "model.safetensors"
-        same = _classes_of(trials / spec.parent) == list(spec.data.class_names)
-    else:
         assert spec.start_file is not None
-        path = spec.start_file
-        same = _classes_of(path.parent) == list(spec.data.class_names)
-    head = spec.condition.head
-    if head == "auto":
-        head = "keep" if same else "new"
-    try:
-        loaded = load_into(network, read_weights(path), head=head, groups=groups)
-    except FileNotFoundError as err:
-        raise ModelError(f"{path}: the weights to start from are not there") from err
-    return {"from": spec.parent or str(path), "head": head, **asdict(loaded)}
+        name, size = spec.condition.model.name, spec.data.image_size
+        weights = read_imagenet(name, spec.start_file, size)
+        head: Literal["new", "keep"] = "keep" if spec.condition.head == "keep" else "new"
+        origin = f"ImageNet weights in {spec.start_file.name}"
+    else:
+        path = trials / spec.parent / "model.safetensors" if spec.parent else spec.start_file
+        assert path is not None
+        weights = read_weights(path)
+        head = _head(spec, path.parent)
+        origin = spec.parent or str(path)
+    return {
+        "from": origin,
+        "head": head,
+        **asdict(load_into(network, weights, head=head, groups=groups)),
+    }
 
 
-def _classes_of(trial: Path) -> list[str] | None:
-    return read_json(trial / "trial.json", {}).get("class_names")
+def _head(spec: TrialSpec, start: Path) -> Literal["new", "keep"]:
+    """What becomes of the head: `auto` keeps it where the classes have the same names."""
+    given = spec.condition.head
+    if given != "auto":
+        return given
+    names = read_json(start / "trial.json", {}).get("class_names")
+    return "keep" if names == list(spec.data.class_names) else "new"
 
 
 def _parameter_groups(
     network: nn.Module, groups: tuple[finetune.LayerGroup, ...], train: Train
 ) -> list[dict[str, Any]]:
-    """Trainable parameters by layer group; each group nearer the input learns slower by decay."""
+    """Parameters that ever train, by layer group where groups learn at rates of their own."""
     parameters = dict(network.named_parameters())
+    factors = finetune.learning_rate_factors(train.learning_rate_factors, groups)
     made: list[dict[str, Any]] = []
-    for position, group in enumerate(groups):
+    for group in groups:
         mine = [parameters[n] for n in group.parameters if parameters[n].requires_grad]
         if mine:
-            depth = len(groups) - 1 - position
-            made.append({"params": mine, "lr": train.learning_rate * train.layer_decay**depth})
-    if train.layer_decay == 1.0:  # one group: one fused kernel instead of several
+            made.append({"params": mine, "lr": train.learning_rate * factors[group.name]})
+    if train.learning_rate_factors == 1.0:  # one group: one fused kernel instead of several
         return [{"params": [p for group in made for p in group["params"]]}]
     return made

@@ -22,13 +22,12 @@ from typing import Any, Literal
 import datasets
 import models
 from datasets.base import Dataset
+from datasets.locations import cache_folder, data_folder
 from harness.seeds import derive_streams
 from harness.settings import Condition, DataChoice, Start, Sweep
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
 
 RESULT_FORMAT = 1  # part of every id: raise it when the same settings give other numbers
-
-STREAMS_OF_STAGE = ("split", "order", "init", "head", "augment", "dropout")
 
 
 @dataclass(frozen=True)
@@ -186,6 +185,7 @@ class _Planner:
         self.catalogue = catalogue
         self.seeds = seeds
         self.made: dict[tuple[str, str, int], TrialSpec] = {}
+        self.contents: dict[Path, str] = {}
 
     def plan(self) -> Plan:
         mistakes = []
@@ -243,7 +243,7 @@ class _Planner:
     ) -> TrialSpec:
         data = self.catalogue.use(condition)
         streams = derive_streams(self.sweep.seed, seed, self.sweep.vary)
-        start_file, start_content = _start_content(condition.start, seed)
+        start_file, start_content = self._start_content(condition, seed)
         grid = self.sweep.grid_points.get(arm, {})
         return TrialSpec(
             id=trial_id(condition, data, streams, parent.id if parent else start_content),
@@ -256,6 +256,34 @@ class _Planner:
             parent=parent.id if parent else None,
             start_file=start_file,
             grid=json.dumps(grid, sort_keys=True) if grid else "",
+        )
+
+    def _start_content(self, condition: Condition, seed: int) -> tuple[Path | None, str | None]:
+        """The weights file a trial starts from, where no trial of the plan makes it; its hash."""
+        start = condition.start
+        if start.kind in ("random", "stage"):
+            return None, None
+        if start.kind == "imagenet":
+            path = self._imagenet(condition.model.name)
+        else:
+            path = Path(start.name) if start.kind == "file" else _model_of_run(start, seed)
+        path = path.absolute()
+        if path not in self.contents:
+            try:
+                content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+            except OSError as err:
+                raise InputError(f"{path}: weights cannot be read: {err.strerror}") from err
+            self.contents[path] = content
+        return path, self.contents[path]
+
+    def _imagenet(self, name: str) -> Path:
+        from models.imagenet import locate_imagenet  # torch: only where ImageNet is asked for
+
+        return locate_imagenet(
+            name,
+            weights_dir=data_folder(self.catalogue.data_dir) / "weights",
+            cache_dir=cache_folder(),
+            allow_download=self.catalogue.allow_download,
         )
 
 
@@ -278,20 +306,6 @@ def trial_id(
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _start_content(start: Start, seed: int) -> tuple[Path | None, str | None]:
-    """The weights file a trial starts from, where no trial of the plan makes it, and its hash."""
-    if start.kind in ("random", "stage"):
-        return None, None
-    if start.kind == "imagenet":
-        return None, "imagenet"
-    path = Path(start.name) if start.kind == "file" else _model_of_run(start, seed)
-    try:
-        content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-    except OSError as err:
-        raise InputError(f"{path}: weights cannot be read: {err.strerror}") from err
-    return path, content
 
 
 def _model_of_run(start: Start, seed: int) -> Path:

@@ -30,6 +30,11 @@ assert set(AXES) == set(Axis.__args__)  # type: ignore[attr-defined]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
+LayerDecay = Annotated[float, Field(gt=0, le=1)]
+LearningRateFactors = LayerDecay | dict[str, Annotated[float, Field(gt=0)]]
+"""A decay by which each layer group nearer the input is slower, or factors by group name."""
+
+
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -99,7 +104,7 @@ class Train(Frozen):
     epsilon: PositiveFloat = 1e-8
     momentum: Fraction = 0.0
     nesterov: bool = False
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each group nearer the input × this
+    learning_rate_factors: LearningRateFactors = 1.0
     schedule: Schedule = Schedule()
     batch_size: PositiveInt = 128
     epochs: PositiveInt = 10
