@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 _LENGTH = 0.2  # of the longer side: no stroke of a digit is that long and that straight
+_REACH = 12  # pixels: a line is nowhere further from where it was found
 _SLOPES = np.arange(-0.24, 0.2401, 0.01)  # rise over run; a line of _LENGTH tells such steps apart
 
 
@@ -26,15 +27,26 @@ def printed_lines(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
 
 def _across(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
     """The same for lines near horizontal only."""
-    lines = _long_runs(faint)
-    if not lines.any():
-        return lines
+    found = _long_runs(faint)
+    taken = np.zeros_like(found)
+    if not found.any():
+        return taken
     runs = _vertical_runs(faint)
-    thickness = float(np.median(runs[lines]))
-    grey = float(np.percentile(darkness[lines], 85))  # the middle of a line, not its soft sides
-    reach = np.ones((2 * round(thickness) + 5, 9), np.uint8)
-    near = cv2.dilate(lines.astype(np.uint8), reach) > 0
-    return near & faint & (runs <= 1.7 * thickness + 1) & (darkness < 1.35 * grey)
+    ridge = cv2.dilate(darkness, np.ones((7, 1), np.uint8))  # the middle of a line, not its sides
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
+    for line in range(1, n):
+        left, top, width, height, _ = stats[line].tolist()
+        box = (slice(max(0, top - _REACH), top + height + _REACH), slice(left, left + width))
+        inside = labels[box] == line
+        on_line = inside & faint[box]
+        if on_line.any():
+            thickness = float(np.median(runs[box][on_line]))
+            grey = float(np.median(ridge[box][on_line]))
+            reach = np.ones((2 * min(round(thickness / 2) + 3, _REACH) + 1, 5), np.uint8)
+            near = cv2.dilate(inside.astype(np.uint8), reach) > 0
+            thin = runs[box] <= 1.5 * thickness + 1
+            taken[box] |= near & faint[box] & thin & (darkness[box] < 1.35 * grey)
+    return taken
 
 
 def _long_runs(faint: np.ndarray) -> np.ndarray:

@@ -33,6 +33,8 @@ _UPRIGHT = 0.15  # nats a digit in favour of the photograph as it lies
 _CERTAIN = 1.3  # nats a digit: the photograph lies right, no other way up need be tried
 _CONVINCING = 0.8  # nats a digit: no other sensitivity need be tried
 _MNIST_PEN = 0.1  # thickness of a stroke over the longer side of the digit
+_WITH_TABLE = 5.0  # nats: what a reading of the dark surroundings must bring to be believed
+_FAR = 1.7  # usual distances in a row: a mark further out at its end may be dirt
 _SPARSE = 0.34  # of the median row: a row of fewer marks may be dirt
 
 
@@ -44,7 +46,8 @@ class Reading:
     upright sheet. `rows`: the marks, row by row (column by column where labels go by column).
     `labels`: of each row, one character a mark; None where the rows do not fit the labels.
     `support`: evidence of the shapes for these labels, nats a digit; `ignored`: marks that were
-    taken for dirt although they are as large as digits.
+    taken for dirt although they are as large as digits. `with_table`: dark surroundings were
+    searched for digits too.
     """
 
     quarters: int
@@ -53,6 +56,7 @@ class Reading:
     labels: tuple[str, ...] | None
     support: float = 0.0
     ignored: tuple[Mark, ...] = ()
+    with_table: bool = False
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -62,7 +66,7 @@ class Reading:
     @property
     def total_support(self) -> float:
         """Evidence of all digits together, in nats: what readings are compared by."""
-        return self.support * sum(self.counts)
+        return self.support * sum(self.counts) - (_WITH_TABLE if self.with_table else 0.0)
 
 
 def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
@@ -137,14 +141,15 @@ def _inks(photo: np.ndarray, sensitivity: float) -> list[Ink]:
 
 def _readings(inks: Sequence[Ink], quarters: int, labels: Labels) -> Iterator[Reading]:
     """Readings of the inks when the sheet is turned by so many quarters."""
-    for ink in (ink.turned(quarters) for ink in inks):
+    for number, ink in enumerate(ink.turned(quarters) for ink in inks):
         pieces = find_marks(ink.mask)
         if not pieces:
             continue
         size, pen = digit_size(pieces), _pen(ink.mask)
         for marks in _tall_variants(group_strokes(pieces, size), size, pen):
             if marks:
-                yield _read(ink, quarters, marks, size, pen, labels)
+                reading = _read(ink, quarters, marks, size, pen, labels)
+                yield replace(reading, with_table=number > 0)
 
 
 def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[Mark]]:
@@ -171,6 +176,11 @@ def _read(
             _regrouped(ink, line, label[0], size, pen, usual)
             for line, label in zip(lines, given, strict=True)
         )
+        trimmed = [
+            _without_far_ends(ink, line, label[0]) for line, label in zip(lines, given, strict=True)
+        ]
+        ignored += tuple(mark for _, ends in trimmed for mark in ends)
+        lines = tuple(line for line, _ in trimmed)
         given = labels.of_lines([len(line) for line in lines])
     if given is None:
         return Reading(quarters, ink, lines, None, ignored=ignored)
@@ -225,6 +235,25 @@ def _regrouped(
     for mark in joined:
         cut.extend(_cut_if_better(ink, mark, label, size, pen, least_gain))
     return tuple(cut)
+
+
+def _without_far_ends(
+    ink: Ink, line: tuple[Mark, ...], label: str
+) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
+    """The row without a first or last mark that stands far off and looks like something else."""
+    ends: list[Mark] = []
+    while len(line) >= 4:
+        steps = np.diff([mark.x for mark in line])
+        far = _FAR * float(np.median(steps))
+        if steps[0] > far and _fit(ink, line[:1], label) < -0.5:
+            ends.append(line[0])
+            line = line[1:]
+        elif steps[-1] > far and _fit(ink, line[-1:], label) < -0.5:
+            ends.append(line[-1])
+            line = line[:-1]
+        else:
+            break
+    return line, tuple(ends)
 
 
 def _near(a: Mark, b: Mark, size: float) -> bool:
