@@ -13,6 +13,7 @@ from analysis import words
 from analysis.findings import Findings
 
 FEW_SEEDS = 5
+SMALL_TEST = 200  # test images; below, one of them is over half a point
 
 
 def find_caveats(findings: Findings) -> list[str]:
@@ -24,6 +25,7 @@ def find_caveats(findings: Findings) -> list[str]:
         _shared_pretraining,
         _conditions,
         _no_test,
+        _coarse_test,
         _pairs_by_default,
         _rules,
     )
@@ -121,6 +123,19 @@ def _no_test(findings: Findings) -> Iterator[str]:
         yield (
             "Nothing was tested: no trial has a test accuracy. Final accuracy below is the best "
             "validation accuracy, which chose the checkpoint and is therefore too high."
+        )
+
+
+def _coarse_test(findings: Findings) -> Iterator[str]:
+    """A test part so small that one image is a large step."""
+    done = findings.evidence[findings.evidence["test_accuracy"].notna()]
+    if done.empty or "n_test" not in done:
+        return
+    least = int(done["n_test"].min())
+    if 0 < least < SMALL_TEST:
+        yield (
+            f"The test part has {words.plural(least, 'image')}: one image is "
+            f"{100 / least:.2g} points of test accuracy."
         )
 
 

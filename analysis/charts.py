@@ -111,7 +111,14 @@ def survival_chart(
         for target in targets
     ]
     axes = [{"key": "step", "label": "Training steps", "short": "step"}]
-    return {"kind": "lines", "step": True, "title": title, "views": views, "axes": axes}
+    return {
+        "kind": "lines",
+        "step": True,
+        "count": "at risk:",
+        "title": title,
+        "views": views,
+        "axes": axes,
+    }
 
 
 def _stairs(curve: pd.DataFrame, number: int, until: float) -> dict[str, Any]:

@@ -24,7 +24,9 @@ def arm_table(findings: Findings) -> Table:
         *_task_column(findings),
         Column("arm", "Arm"),
         Column("n_done", "Trials done", "count", help="Trials that finished"),
-        Column("n_bad", "Failed, diverged or missing", "count"),
+        Column(
+            "n_bad", "Not finished", "count", help="Trials that failed, diverged or are missing"
+        ),
         Column("score", SCORE_WORDS[findings.score], "percent", "score_low", "score_high"),
         *(
             Column(key, f"Steps to {key} %", "text", sort=f"{key}_sort")

@@ -179,7 +179,7 @@ def _seed_sheet(book: Book, one: Evaluation) -> None:
         Field("best_val_accuracy", "Best validation accuracy", "percent"),
         Field("n_test", "Test images", "count"),
         Field("steps", "Training steps", "count"),
-        Field("learning_rate", "Learning rate", "number"),
+        Field("learning_rate", "Learning rate", "setting"),
         Field("batch_size", "Batch size", "count"),
         Field("trial_id", "Trial"),
     )

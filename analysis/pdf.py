@@ -23,6 +23,7 @@ from analysis.words import plural
 from headstart.files import atomic_path
 
 MOST_TEXT_PAGES = 2
+SHORT_CELL = 24  # characters
 MOST_FIGURES = 14
 # Tried in turn until the text fits: size in points, answers, table rows, caveats.
 DETAILS = ((10.2, 4, 10, 8), (9.6, 3, 8, 6), (9.2, 2, 6, 4), (9.0, 1, 4, 3), (8.6, 0, 3, 2))
@@ -116,7 +117,7 @@ def _figure(k: int, one: Drawn) -> dict[str, Any]:
 
 
 def _table(table: Table, n_rows: int) -> dict[str, Any]:
-    rows = [[_cut(cell.text, 60) for cell in row] for row in table.rows(n_rows)]
+    rows = [[_unbroken(_cut(cell.text, 60)) for cell in row] for row in table.rows(n_rows)]
     more = len(table.frame) - n_rows
     return {
         "title": table.title,
@@ -124,6 +125,11 @@ def _table(table: Table, n_rows: int) -> dict[str, Any]:
         "rows": rows,
         "more": f"{plural(more, 'more row')} in results.xlsx." if more > 0 else "",
     }
+
+
+def _unbroken(text: str) -> str:
+    """A short text as one piece: an interval that breaks is hard to read."""
+    return text.replace(" ", "\u00a0") if len(text) <= SHORT_CELL else text
 
 
 def narrow(table: Table, keys: Sequence[str]) -> Table:

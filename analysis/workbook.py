@@ -32,6 +32,7 @@ FORMATS = {
     "count": "#,##0",
     "ratio": '0.00"×"',
     "number": "0.000",
+    "setting": "General",
     "seconds": "0.00",
     "probability": "0.0000",
     "text": "@",
@@ -85,7 +86,12 @@ class Book:
         }
 
     def sheet(self, name: str) -> Any:
-        return self.file.add_worksheet(sheet_name(name))
+        """A new sheet, set up to print one page wide."""
+        sheet = self.file.add_worksheet(sheet_name(name))
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 0)
+        return sheet
 
     def texts(self, name: str, rows: Iterable[tuple[str, str]]) -> None:
         """A sheet of headings (bold) and texts, two columns."""

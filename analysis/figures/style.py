@@ -156,7 +156,9 @@ def plain_log_ticks(axis: Any) -> None:
     """Write the ticks of a logarithmic axis as plain numbers (our texts are never formulas)."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
+    low, high = axis.get_view_interval()
+    few_decades = low > 0 and high < 300 * low
+    axis.set_major_locator(LogLocator(subs=(1, 3) if few_decades else (1,), numticks=8))
     axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}" if v >= 1 else f"{v:g}"))
     axis.set_minor_formatter(NullFormatter())
 

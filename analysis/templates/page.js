@@ -96,7 +96,12 @@
       this.stage.addEventListener("pointerleave", () => this.leave());
       this.stage.addEventListener("blur", () => this.leave());
       this.stage.addEventListener("keydown", (event) => this.key(event));
-      new ResizeObserver(() => this.draw()).observe(this.stage);
+      let drawn = 0; // only a new width needs a new drawing; drawing itself changes the height
+      new ResizeObserver(() => {
+        if (this.stage.clientWidth === drawn) return;
+        drawn = this.stage.clientWidth;
+        requestAnimationFrame(() => this.draw());
+      }).observe(this.stage);
     }
 
     controls() {
@@ -372,7 +377,7 @@
         if (!s.text && s.low && s.low[index] !== null && s.high[index] !== null)
           text += ` [${form(s.low[index])}, ${form(s.high[index])}]`;
         html("span", "tip-value", row, text);
-        if (s.n) html("span", "tip-n", row, "n = " + s.n[index]);
+        if (s.n) html("span", "tip-n", row, (this.spec.count || "n =") + " " + s.n[index]);
         if (s.y[index] !== null && this.spec.kind === "lines")
           node("circle", { cx: x(this.xs(s)[index]), cy: y(s.y[index]), r: 4, class: "arm-" + style.color }, this.marker);
         words.push((s.label || style.name) + " " + text);
