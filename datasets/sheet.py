@@ -232,7 +232,7 @@ def _all_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int)
     import numpy as np
 
     from datasets.preprocess import mnist_style
-    from datasets.sheet_read import cut_out, original, thickened
+    from datasets.sheet_cut import cut_out, original, thickened
     from datasets.sheet_write import Digit
 
     digits = []

@@ -73,10 +73,6 @@ class Mark:
         corner = np.array([self.left, self.top], np.float32)
         return points[:: max(1, len(points) // 150)] + corner
 
-    def upside_down(self, height: int, width: int) -> Mark:
-        """The same mark on a sheet of this size that is turned by half a turn."""
-        return Mark(width - self.right, height - self.bottom, self.mask[::-1, ::-1])
-
     def part(self, pixels: np.ndarray) -> Mark | None:
         """The mark of those of its pixels where the bool (h, w) `pixels` holds; None if empty."""
         mask = self.mask & pixels

@@ -11,20 +11,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
+from datasets.sheet_cut import cut_out, pen_width
 from datasets.sheet_ink import Ink, find_ink
 from datasets.sheet_labels import Labels
-from datasets.sheet_marks import (
-    Mark,
-    digit_size,
-    find_marks,
-    group_strokes,
-    join,
-    split_tall,
-    split_wide,
-)
+from datasets.sheet_marks import Mark, digit_size, find_marks, group_strokes, split_tall
+from datasets.sheet_regroup import regrouped, without_far_ends
 from datasets.sheet_rows import find_rows
 from datasets.sheet_shapes import evidence
 
@@ -32,9 +25,7 @@ _SENSITIVITIES = (1.0, 1.7, 0.6)
 _UPRIGHT = 0.15  # nats a digit in favour of the photograph as it lies
 _CERTAIN = 1.3  # nats a digit: the photograph lies right, no other way up need be tried
 _CONVINCING = 0.8  # nats a digit: no other sensitivity need be tried
-_MNIST_PEN = 0.1  # thickness of a stroke over the longer side of the digit
 _WITH_TABLE = 5.0  # nats: what a reading of the dark surroundings must bring to be believed
-_FAR = 1.7  # usual distances in a row: a mark further out at its end may be dirt
 _SPARSE = 0.34  # of the median row: a row of fewer marks may be dirt
 
 
@@ -96,43 +87,6 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     return unfit
 
 
-def cut_out(ink: Ink, mark: Mark) -> np.ndarray:
-    """The ink of one mark, uint8 (h, w), background 0, a firm stroke 255; with a soft edge."""
-    margin = 3
-    height, width = ink.darkness.shape
-    top, left = max(mark.top - margin, 0), max(mark.left - margin, 0)
-    bottom, right = min(mark.bottom + margin, height), min(mark.right + margin, width)
-    inside = np.zeros((bottom - top, right - left), np.uint8)
-    inside[mark.top - top : mark.bottom - top, mark.left - left : mark.right - left] = mark.mask
-    inside = cv2.dilate(inside, np.ones((3, 3), np.uint8))
-    share = ink.darkness[top:bottom, left:right] / ink.peak
-    return (np.clip((share - 0.1) / 0.7, 0, 1) * inside * 255).astype(np.uint8)
-
-
-def thickened(ink: np.ndarray) -> np.ndarray:
-    """A digit, uint8 (h, w), with strokes at least as thick as the thinnest that MNIST has.
-
-    Few of MNIST's strokes are thinner than a tenth of the digit's longer side; a fine pen's are a
-    twentieth, and fade when the digit is scaled down to 20 pixels.
-    """
-    missing = round(_MNIST_PEN * max(ink.shape) - _pen(np.pad(ink, 1) > 64))
-    if missing < 1:
-        return ink
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (missing + 1, missing + 1))
-    return cv2.dilate(np.pad(ink, missing), kernel)
-
-
-def original(upright: np.ndarray, ink: Ink, mark: Mark) -> np.ndarray:
-    """The photograph around a mark, at its own resolution, uint8 (h, w, 3).
-
-    `upright` is the photograph turned as `ink` is.
-    """
-    margin = 0.1 * mark.size
-    top, left = (max(0, int((edge - margin) / ink.scale)) for edge in (mark.top, mark.left))
-    bottom, right = (int((edge + margin) / ink.scale) + 1 for edge in (mark.bottom, mark.right))
-    return upright[top:bottom, left:right].copy()
-
-
 def _inks(photo: np.ndarray, sensitivity: float) -> list[Ink]:
     """The ink of the photograph; twice where it has a table, which may be a deep, sharp shadow."""
     ink = find_ink(photo, sensitivity)
@@ -145,7 +99,7 @@ def _readings(inks: Sequence[Ink], quarters: int, labels: Labels) -> Iterator[Re
         pieces = find_marks(ink.mask)
         if not pieces:
             continue
-        size, pen = digit_size(pieces), _pen(ink.mask)
+        size, pen = digit_size(pieces), pen_width(ink.mask)
         for marks in _tall_variants(group_strokes(pieces, size), size, pen):
             if marks:
                 reading = _read(ink, quarters, marks, size, pen, labels)
@@ -173,11 +127,11 @@ def _read(
     if given is not None and labels.kind in ("rows", "class"):
         usual = float(np.median([len(line) for line in lines]))
         lines = tuple(
-            _regrouped(ink, line, label[0], size, pen, usual)
+            regrouped(ink, line, label[0], size, pen, usual)
             for line, label in zip(lines, given, strict=True)
         )
         trimmed = [
-            _without_far_ends(ink, line, label[0]) for line, label in zip(lines, given, strict=True)
+            without_far_ends(ink, line, label[0]) for line, label in zip(lines, given, strict=True)
         ]
         ignored += tuple(mark for _, ends in trimmed for mark in ends)
         lines = tuple(line for line, _ in trimmed)
@@ -212,82 +166,3 @@ def _in_lines(
         ignored += [kept[i] for i in fewest]
         kept = [mark for i, mark in enumerate(kept) if i not in fewest]
     return tuple(tuple(kept[i] for i in row) for row in rows.indices), tuple(ignored)
-
-
-def _regrouped(
-    ink: Ink, line: Sequence[Mark], label: str, size: float, pen: float, usual: float
-) -> tuple[Mark, ...]:
-    """The row with neighbours joined and wide marks cut where that fits its label better.
-
-    A row that has as many digits as `usual` is cut only on strong evidence: a wide mark in it is
-    more likely one digit that was written over.
-    """
-    joined: list[Mark] = []
-    for mark in line:
-        if joined and _near(joined[-1], mark, size):
-            whole = join((joined[-1], mark))
-            if _fit(ink, [whole], label) > _fit(ink, [joined[-1], mark], label) + 1:
-                joined[-1] = whole
-                continue
-        joined.append(mark)
-    cut: list[Mark] = []
-    least_gain = 2.0 if len(joined) < usual else 6.0
-    for mark in joined:
-        cut.extend(_cut_if_better(ink, mark, label, size, pen, least_gain))
-    return tuple(cut)
-
-
-def _without_far_ends(
-    ink: Ink, line: tuple[Mark, ...], label: str
-) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
-    """The row without a first or last mark that stands far off and looks like something else."""
-    ends: list[Mark] = []
-    while len(line) >= 4:
-        steps = np.diff([mark.x for mark in line])
-        far = _FAR * float(np.median(steps))
-        if steps[0] > far and _fit(ink, line[:1], label) < -0.5:
-            ends.append(line[0])
-            line = line[1:]
-        elif steps[-1] > far and _fit(ink, line[-1:], label) < -0.5:
-            ends.append(line[-1])
-            line = line[:-1]
-        else:
-            break
-    return line, tuple(ends)
-
-
-def _near(a: Mark, b: Mark, size: float) -> bool:
-    width = max(a.right, b.right) - min(a.left, b.left)
-    height = max(a.bottom, b.bottom) - min(a.top, b.top)
-    return b.left - a.right < 0.3 * size and width < 1.15 * size and height < 1.5 * size
-
-
-def _cut_if_better(
-    ink: Ink, mark: Mark, label: str, size: float, pen: float, least_gain: float
-) -> list[Mark]:
-    if mark.width < 0.85 * size:
-        return [mark]
-    best, best_fit = [mark], _fit(ink, [mark], label) + least_gain
-    for n in range(2, 1 + max(2, round(mark.width / (0.6 * size)))):
-        parts = split_wide(mark, n, pen)
-        if parts and min(part.size for part in parts) > 0.5 * size:
-            fit = _fit(ink, parts, label)
-            if fit > best_fit:
-                best, best_fit = parts, fit
-    return best
-
-
-def _fit(ink: Ink, marks: Sequence[Mark], label: str) -> float:
-    return float(evidence([cut_out(ink, mark) for mark in marks], label * len(marks)).sum())
-
-
-def _pen(mask: np.ndarray) -> float:
-    """Thickness of a typical stroke, in pixels.
-
-    Across a stroke of w pixels the distances to its edge run from 1 to w/2 and back, so their
-    mean is (w + 2) / 4.
-    """
-    if not mask.any():
-        return 2.0
-    distances = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)[mask]
-    return max(1.0, 4 * float(distances.mean()) - 2)

@@ -20,13 +20,9 @@ _FANS = (-0.1, -0.05, 0.0, 0.05, 0.1)  # change of slant from the middle of the 
 
 @dataclass(frozen=True)
 class Rows:
-    """`indices`: for each row, top to bottom, the digits from left to right. `gap`: least
-    distance of two rows over the largest step within one, on the straightened page; small values
-    mean that the rows run into each other. `levels` float (n,): height of each digit there."""
+    """`indices`: for each row, top to bottom, the digits from left to right."""
 
     indices: tuple[tuple[int, ...], ...]
-    gap: float
-    levels: np.ndarray
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -53,9 +49,7 @@ def find_rows(x: np.ndarray, y: np.ndarray, size: float, n_rows: int | None = No
     for row in range(row_of.max() + 1):
         members = np.flatnonzero(row_of == row)
         rows.append(tuple(members[np.argsort(x[members], kind="stable")].tolist()))
-    within, between = steps[steps <= threshold], steps[steps > threshold]
-    gap = between.min(initial=np.inf) / max(within.max(initial=0.0), 0.05)
-    return Rows(tuple(rows), float(gap), levels)
+    return Rows(tuple(rows))
 
 
 def _threshold(steps: np.ndarray, n_rows: int | None) -> float:

@@ -22,8 +22,9 @@ from sheet_scenes import (
 )
 
 from datasets.preprocess import mnist_style
+from datasets.sheet_cut import cut_out, thickened
 from datasets.sheet_labels import Labels, by_column, by_row, one_class
-from datasets.sheet_read import Reading, cut_out, read_sheet, thickened
+from datasets.sheet_read import Reading, read_sheet
 
 EASY = Hardness(
     slant=2, lines=0, squares=0, table=0, strip=0, shadow=0, overwritten=0, near=0, turned=0
