@@ -64,7 +64,7 @@ class Mistakes:
         if kind == "extra_forbidden":
             owner = _model_at(model, loc[:-1])
             allowed = list(owner.model_fields) if owner else []
-            message = f"is not a key here; allowed: {', '.join(allowed)}"
+            message = f"is not a key here; allowed: {', '.join(allowed) or 'none'}"
             self.add(at, message + did_you_mean(str(loc[-1]), allowed), path)
         elif kind == "missing":
             self.add(at, "is missing", path)

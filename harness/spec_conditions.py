@@ -160,14 +160,15 @@ class ConditionReader:
             self.mistakes.add(node, "a name has 1 to 64 printing characters")
         if not self.mistakes.known_keys(node, STAGE_KEYS if kind == "pretrain" else ARM_KEYS):
             return None
-        model = self._model(merge(root.get("model"), node.get("model")), node)
-        data = self._data(merge(root.get("data"), node.get("data")), node)
+        model_node = merge(root.get("model"), node.get("model"))
+        model = self._model(model_node)
+        data = self._data(merge(root.get("data"), node.get("data")))
         train_node = merge(root.get("train"), node.get("train")) or Node({}, node.where, "train")
         train = None
         if self._is_mapping(train_node, "train"):
             train = self.mistakes.validate(Train, train_node)
         start = self._start(node.get("initialize"), kind, name, point)
-        fine_tune = self._fine_tune(node.get("fine_tune"), model)
+        fine_tune = self._fine_tune(node.get("fine_tune"), model_node, model)
         head = self._choice(node, "head", ("auto", "new", "keep"), "auto")
         shared = self._choice(node, "shared", (True, False), False)
         if model is None or data is None or train is None:
@@ -194,7 +195,7 @@ class ConditionReader:
             return default
         return child.value
 
-    def _model(self, node: Node | None, fallback: Node) -> ModelChoice | None:
+    def _model(self, node: Node | None) -> ModelChoice | None:
         if node is None:
             self.mistakes.add(self.root, "is missing: {name: NETWORK}", "model")
             return None
@@ -220,7 +221,7 @@ class ConditionReader:
         checked = self.mistakes.validate(model, node)
         return None if checked is None else checked.model_dump(mode="json", exclude_defaults=True)
 
-    def _data(self, node: Node | None, fallback: Node) -> tuple[DataChoice, ...] | None:
+    def _data(self, node: Node | None) -> tuple[DataChoice, ...] | None:
         if node is None:
             self.mistakes.add(self.root, "is missing: {name: DATA_SET}", "data")
             return None
@@ -309,7 +310,9 @@ class ConditionReader:
                 return True
         return False
 
-    def _fine_tune(self, node: Node | None, model: ModelChoice | None) -> str | dict[str, Any]:
+    def _fine_tune(
+        self, node: Node | None, model_node: Node | None, model: ModelChoice | None
+    ) -> str | dict[str, Any]:
         if node is None:
             return "all"
         setting = node.plain()
@@ -322,12 +325,23 @@ class ConditionReader:
             near = did_you_mean(str(setting), ["all", "last_layer", "last_2", "gradual"])
             self.mistakes.add(node, f"{show(node)} is not one of {FINE_TUNE_WORDS}{near}")
             return "all"
-        if words[1] and model is not None:
-            depth = models.model_info(model.name, model.options).depth
-            if depth is not None and int(words[1]) > depth:
-                deepest = f"{model.name}, which has {depth} layer groups"
-                self.mistakes.add(node, f"{setting!r} is deeper than {deepest}")
+        depth = self._depth(model_node, model)
+        if words[1] and depth is not None and int(words[1]) > depth:
+            self.mistakes.add(
+                node, f"{setting!r} is deeper than the network's {depth} layer groups"
+            )
         return str(setting)
+
+    @staticmethod
+    def _depth(node: Node | None, model: ModelChoice | None) -> int | None:
+        """Layer groups of the network, known even where one of its options is wrong."""
+        name = node.get("name") if node is not None else None
+        try:
+            if model is not None:
+                return models.model_info(model.name, model.options).depth
+            return models.model_info(str(name.value), {}).depth if name is not None else None
+        except InputError:
+            return None
 
 
 def _point_suffix(point: Mapping[str, Any]) -> str:

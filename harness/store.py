@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from harness.lock import Lock
 from harness.rows import relabelled
 from headstart.errors import RunFolderError, StorageError
-from headstart.files import atomic_path, write_json
+from headstart.files import atomic_file, atomic_path, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,8 +120,8 @@ class RunFolder:
 
     def begin(self, sweep_yaml: str, provenance: Mapping[str, Any], plan: Any) -> None:
         """Write what the folder is about: the resolved sweep, where it runs, the plan."""
-        with atomic_path(self.path / "sweep.yaml") as path:
-            path.write_text(sweep_yaml, encoding="utf-8")
+        with atomic_file(self.path / "sweep.yaml") as file:
+            file.write(sweep_yaml)
         history = read_json(self.path / "provenance.json", {}).get("commands", [])
         commands = [*history[-99:], {k: provenance[k] for k in ("command", "started_at", "host")}]
         write_json(self.path / "provenance.json", {**provenance, "commands": commands})
@@ -251,8 +251,8 @@ class RunFolder:
         trials = pa.Table.from_pylist(rows, schema=_schema(TRIAL_COLUMNS))
         curve = pa.concat_tables(curves) if curves else _schema(CURVE_COLUMNS).empty_table()
         for table, name in ((trials, "trials.parquet"), (curve, "curves.parquet")):
-            with atomic_path(self.path / name) as path:
-                pq.write_table(table, path)
+            with atomic_file(self.path / name, "wb") as file:
+                pq.write_table(table, file)
         return Counter(str(row["status"]) for row in rows)
 
     def new_curves(self, plan: Plan) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -282,7 +282,7 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         path = folder / f"{fingerprint}.npz"
         if not path.exists():
-            with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            with atomic_file(path, "wb") as file:
                 np.savez_compressed(file, **arrays)
 
 
@@ -301,8 +301,8 @@ def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema(CURVE_COLUMNS)), temporary)
+    with atomic_file(path, "wb") as file:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema(CURVE_COLUMNS)), file)
 
 
 def check_run_folder(path: Path, must_exist: bool = True) -> None:

@@ -7,6 +7,7 @@ consumes the events. No ray and no analysis here: whatever a trial needs works w
 
 from __future__ import annotations
 
+import io
 import math
 import platform
 import time
@@ -29,7 +30,7 @@ from harness.rows import identity
 from harness.settings import EarlyStopping, Save
 from harness.store import TrialFolder, write_curve
 from harness.train import Clock, Score, Trainer
-from headstart.files import atomic_path, write_json
+from headstart.files import atomic_file, write_json
 from models.weights import save_weights
 
 STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
@@ -218,8 +219,10 @@ class _Trial:
                 "seconds": dict(self.clock.seconds),
                 "diverged": self.diverged,
             }
-            with atomic_path(self.folder.new_state(step)) as path:
-                torch.save(state, path)
+            buffer = io.BytesIO()  # torch's own writer does not say that the disk is full
+            torch.save(state, buffer)
+            with atomic_file(self.folder.new_state(step), "wb") as file:
+                file.write(buffer.getbuffer())
             self.folder.drop_states_before(step)
         cost = self.around.now() - started
         self.next_state_at = self.around.now() + max(self.around.state_every_s, cost / STATE_SHARE)
@@ -333,7 +336,7 @@ def _divergence(record: Record) -> str:
 def _write_predictions(path: Path, part: Part, logits: Tensor) -> None:
     """Every test prediction: indices, labels, predicted int64 (N,), probabilities (N, classes)."""
     probabilities = logits.softmax(dim=1)
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with atomic_file(path, "wb") as file:
         np.savez_compressed(
             file,
             indices=part.indices.astype(np.int64),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.errors import ModelError
-from headstart.files import atomic_path
+from headstart.files import atomic_file
 from models.groups import LayerGroup
 
 _N_SHOWN = 3  # mismatching keys in a message
@@ -43,13 +43,13 @@ def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) ->
     Raises:
         StorageError: the disk is full.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = weights.state_dict() if isinstance(weights, nn.Module) else weights
     # Copies: safetensors refuses tensors that share memory, and wants them contiguous.
     tensors = {key: _own_copy(tensor) for key, tensor in state.items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+    with atomic_file(path, "wb") as file:  # safetensors' own writer hides that a disk is full
+        file.write(save(tensors))
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:

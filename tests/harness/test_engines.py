@@ -159,3 +159,28 @@ def test_a_second_command_is_refused_with_status_2(write_sweep, tmp_path):
     assert done.returncode == 2
     assert "another command works in this run folder (process 7 on node7" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(write_sweep, tmp_path):
+    """Slow: two commands, each of which starts workers. Needs the right to mount a small disk."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    try:
+        sweep = write_sweep(("seeds: 2", "seeds: 4"))
+        done = run(sweep, disk / "run", "--engine", "local")
+        assert done.returncode == 1
+        assert done.stderr.count("No space left on device") == 1
+        assert "run the same command again" in done.stderr
+        assert "Traceback" not in done.stderr
+        finished = list((disk / "run" / "trials").glob("*/trial.json"))
+        before = {path: path.stat().st_mtime_ns for path in finished}
+        assert before
+        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        assert run(sweep, disk / "run", "--engine", "local").returncode == 0
+        assert {path: path.stat().st_mtime_ns for path in finished} == before
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)

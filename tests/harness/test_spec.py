@@ -83,7 +83,7 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("scratch: {}", "scratch: {fine_tune: last_9}", "deeper than lenet5, which has 5 layer"),
+        ("scratch: {}", "scratch: {fine_tune: last_9}", "deeper than the network's 5 layer groups"),
         ("scratch: {}", "scratch: {fine_tune: last_layr}", "did you mean 'last_layer'"),
         ("scratch: {}", "scratch: {optimizer: adam}", "is not a key here; allowed: model, data"),
         ("scratch: {}", "scratch: {train: {optimizer: adm}}", "not one of adam, adamw, sgd"),
