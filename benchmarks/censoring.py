@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     print(
         f"\nShares of {n_simulations} simulations in which the truth lay in the 95 % interval "
-        f"(each within {error:.3f}); of the speedup those where its mean or a bound for it is known, "
+        f"(each within {error:.3f}); of the speedup where its mean or a bound is known, "
         "else the median stands in. 'bound': in which it was a bound."
     )
 
