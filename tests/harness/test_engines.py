@@ -166,11 +166,11 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(write_sweep, tmp_p
     """Slow: two commands, each of which starts workers. Needs the right to mount a small disk."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "none", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2600k", "none", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk is not allowed here")
     try:
-        sweep = write_sweep(("seeds: 2", "seeds: 4"))
+        sweep = write_sweep(("seeds: 2", "seeds: 6"))
         done = run(sweep, disk / "run", "--engine", "local")
         assert done.returncode == 1
         assert done.stderr.count("No space left on device") == 1
