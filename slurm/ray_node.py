@@ -33,8 +33,8 @@ from headstart.files import atomic_file, write_json
 from slurm.address import address_of_node, derive_ports, is_free
 from slurm.prepare import prepare_cache
 
-READY_WITHIN_S = 120.0
-MAX_HEAD_STARTS = 3  # somebody may take a port between our look and Ray's
+READY_WITHIN_S = 300.0  # Python itself takes a while where many nodes read it from one disk
+MAX_HEAD_STARTS = 3  # a port may be taken between our look and Ray's; Ray gives a busy node 30 s
 POLL_S = 1.0
 HEARTBEAT_S = 10.0
 MAX_TEMP_DIR = 40  # characters: Ray appends 67 for its sockets, and a socket's path has at most 107
@@ -174,8 +174,8 @@ class RayProcess:
         ]  # fmt: skip
         with open(self.temp_dir / OUTPUT, "wb") as output:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None and not self._told_to_end

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
+from fakes import FakeSlurm
 from lab import Lab, LabError, missing
 
 HERE = Path(__file__).parent
@@ -45,8 +45,9 @@ def stand_in_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shim = folder / "python"
     shim.write_text(
         "#!/bin/bash\n"
-        f'if [ "$2" = harness.sweep ]; then exec "{sys.executable}" "{HERE}/stand_in.py" "${{@:3}}"\n'
-        f'else exec "{sys.executable}" "$@"; fi\n'
+        f'real="{sys.executable}"\n'
+        f'[ "$2" != harness.sweep ] || exec "$real" "{HERE}/stand_in.py" "${{@:3}}"\n'
+        'exec "$real" "$@"\n'
     )
     shim.chmod(0o755)
     return folder
@@ -66,3 +67,12 @@ def lab() -> Iterator[Lab]:
             pytest.skip(f"no SLURM lab could be brought up: {err}")
         yield lab
         lab.down()
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    """SLURM's commands, faked; all of them are there and say nothing until told otherwise."""
+    fake = FakeSlurm(tmp_path / "slurm-bin", monkeypatch)
+    for command in ("sbatch", "squeue", "scancel", "scontrol", "sinfo"):
+        fake.answer(command)
+    return fake

@@ -9,17 +9,22 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from slurm.render import Work, render_batch_script
-from slurm.settings import load_settings
 from stand_in import N_TRIALS, expected_result
 
-FAKES = {
-    "squeue": 'echo "${FAKE_STATE:-RUNNING}"',
-    "scontrol": 'echo "$@" >> "$FAKE_FOLDER/scontrol"; exit "${FAKE_REFUSES:-0}"',
-}
+from slurm.render import Work, render_batch_script
+from slurm.settings import load_settings
+
+SCONTROL = """\
+state="JobState=${FAKE_STATE:-RUNNING} Requeue=${FAKE_REQUEUE:-1}"
+case $1 in
+show) echo "JobId=7 $state EndTime=$FAKE_END" . ;;
+requeue) echo "$@" >> "$FAKE_FOLDER/scontrol"; exit "${FAKE_REFUSES:-0}" ;;
+esac
+"""
 
 
 @dataclass
@@ -56,9 +61,8 @@ class Script:
 def script(tmp_path: Path, stand_in_bin: Path) -> Iterator[Callable[..., Script]]:
     fakes = tmp_path / "fakes"
     fakes.mkdir()
-    for name, body in FAKES.items():
-        (fakes / name).write_text(f"#!/bin/bash\n{body}\n")
-        (fakes / name).chmod(0o755)
+    (fakes / "scontrol").write_text(f"#!/bin/bash\n{SCONTROL}")
+    (fakes / "scontrol").chmod(0o755)
     started: list[Script] = []
 
     def make(**flags: object) -> Script:
@@ -71,7 +75,7 @@ def script(tmp_path: Path, stand_in_bin: Path) -> Iterator[Callable[..., Script]
         environment = {
             **os.environ, "PATH": f"{fakes}:{stand_in_bin}:{os.environ['PATH']}",
             "SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "1", "FAKE_FOLDER": str(tmp_path),
-            "TMPDIR": str(tmp_path),
+            "TMPDIR": str(tmp_path), "FAKE_END": "Unknown",
         }  # fmt: skip
         environment.pop("HEADSTART_CACHE", None)
         started.append(Script(text, run, environment))
@@ -126,7 +130,17 @@ def test_a_cancelled_job_stays_cancelled(script: Callable[..., Script]) -> None:
     process.send_signal(signal.SIGTERM)
     status, output = _finish(process)
     assert (status, job.requeued) == (75, [])
-    assert "not requeued: SLURM says that this job is COMPLETING" in output
+    assert "not requeued: it was cancelled" in output
+
+
+def test_a_job_that_is_forbidden_to_requeue_ends(script: Callable[..., Script]) -> None:
+    job = script()
+    process = job.start(FAKE_REQUEUE="0")
+    job.wait_for_trials(1)
+    process.send_signal(signal.SIGUSR2)
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, [])
+    assert "not requeued: it may not be (slurm.cancel, or the site's rule)" in output
 
 
 @pytest.mark.parametrize(
@@ -136,7 +150,8 @@ def test_without_progress_only_a_preempted_job_goes_back_into_the_queue(
     script: Callable[..., Script], left_s: int, expected: list[str]
 ) -> None:
     job = script()
-    process = job.start(STAND_IN_TICK_S="30", SLURM_JOB_END_TIME=str(int(time.time()) + left_s))
+    ends = datetime.fromtimestamp(time.time() + left_s).strftime("%FT%T")  # as scontrol writes it
+    process = job.start(STAND_IN_TICK_S="30", FAKE_END=ends)
     while not (job.run / "calls.txt").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR2)

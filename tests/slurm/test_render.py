@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from slurm.render import ROOT, Part, Work, parts_of, render_batch_script
 from slurm.settings import JobSettings, load_settings
 

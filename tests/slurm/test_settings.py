@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from headstart.errors import InputError, SpecError
 from slurm.sbatch_options import FREE_OPTIONS, OWN_OPTIONS
 from slurm.settings import PROFILES, load_settings, parse_time

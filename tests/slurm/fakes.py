@@ -1,0 +1,34 @@
+"""SLURM's commands as small scripts, for tests without a SLURM: they answer from files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+class FakeSlurm:
+    """A folder of commands at the front of PATH; every call is written down."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        self.folder = folder
+        folder.mkdir()
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def answer(self, command: str, text: str = "", complaint: str = "", status: int = 0) -> None:
+        """Let a command print `text` and `complaint` (to stderr) and end with `status`."""
+        (self.folder / f"{command}.out").write_text(text)
+        (self.folder / f"{command}.err").write_text(complaint)
+        script = self.folder / command
+        script.write_text(
+            f'#!/bin/bash\necho "{command} $*" >> "{self.folder}/calls"\n'
+            f'cat "{self.folder}/{command}.out"; cat "{self.folder}/{command}.err" >&2\n'
+            f"exit {status}\n"
+        )
+        script.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        path = self.folder / "calls"
+        return path.read_text().splitlines() if path.exists() else []

@@ -1,0 +1,53 @@
+"""Stopping a run: jobs are asked to save and stop, and cannot put themselves back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes import FakeSlurm
+
+from slurm.cancel import ask_to_stop, main, wait_until_gone
+from slurm.jobs import Job, QueueEntry, record_jobs
+
+
+def _job(job_id: str) -> Job:
+    return Job(job_id, "ray", 2, 1, "log", "2026-01-01T00:00:00+00:00", "submit")
+
+
+def _entry(job_id: str, state: str, array_id: str | None = None) -> QueueEntry:
+    return QueueEntry(job_id, array_id or job_id, state, "0:10", "1:00:00", "1", "n1", "None")
+
+
+def test_waiting_jobs_leave_the_queue_and_running_ones_are_told(slurm: FakeSlurm) -> None:
+    ask_to_stop([_entry("7_[3-9]", "PENDING", "7"), _entry("7_1", "RUNNING", "7")])
+    assert slurm.calls == [
+        "scontrol update JobId=7 Requeue=0",
+        "scancel --state=PENDING 7",
+        "scancel --batch --signal=USR2 7_1",
+    ]
+
+
+def test_nothing_queued_is_nothing_to_do(
+    slurm: FakeSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slurm").mkdir()
+    record_jobs(tmp_path, [_job("7")])
+    assert main([str(tmp_path)]) == 0
+    assert "no job of it is in the queue" in capsys.readouterr().out
+
+
+def test_waiting_ends_with_what_is_left(slurm: FakeSlurm) -> None:
+    slurm.answer("squeue", "7|7|RUNNING|0:10|1:00:00|1|n1|None\n")
+    clock = iter(range(0, 1000, 30))
+    left = wait_until_gone([_job("7")], sleep=lambda _: None, clock=lambda: next(clock))
+    assert [entry.id for entry in left] == ["7"]
+
+
+def test_waiting_ends_as_soon_as_all_is_gone(slurm: FakeSlurm) -> None:
+    slurm.answer("squeue", "7|7|RUNNING|0:10|1:00:00|1|n1|None\n")
+
+    def end_of_job(_: float) -> None:
+        slurm.answer("squeue", "")
+
+    assert wait_until_gone([_job("7")], sleep=end_of_job) == ()

@@ -1,0 +1,205 @@
+"""Jobs on a real SLURM of two nodes: submitted, preempted, killed, cancelled; nothing left behind.
+
+Slow, all of them: SLURM looks at its queue every two seconds, Ray takes some ten seconds to start,
+and time is what these tests are about. Together under three minutes on an idle machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lab import Lab
+from stand_in import N_TRIALS, expected_result
+
+from slurm.jobs import Job, read_jobs
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
+ROOT = Path(__file__).resolve().parents[2]
+RUN_LIMIT_S = 600
+
+
+class Site:
+    """Submitting from the project's folder to the lab, the sweep stood in for unless said."""
+
+    def __init__(self, lab: Lab, sweep_file: Path, folder: Path, bin_folder: Path):
+        self.lab = lab
+        self.sweep_file = sweep_file
+        self.folder = folder
+        self.activate = f"PATH={bin_folder}:$PATH"
+
+    def command(self, *words: str, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=ROOT, text=True, capture_output=True, timeout=300,
+            env={**self.lab.environment, "OMP_NUM_THREADS": "1", **environment},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    def submit(
+        self, name: str, *flags: str, is_real: bool = False, tick_s: float = 0.1
+    ) -> tuple[Path, tuple[Job, ...]]:
+        """Submit; returns the run folder and its jobs."""
+        run = self.folder / name
+        activate = [] if is_real else ["--activate", self.activate]
+        self.command(
+            "slurm.submit", str(self.sweep_file), "--out", str(run), "--cpus-per-node", "1",
+            "--time", "20", *activate, *flags,
+            STAND_IN_TICK_S=str(tick_s),
+        )  # fmt: skip
+        return run, read_jobs(run)
+
+    def wait(self, job: Job, state: str = "COMPLETED") -> None:
+        try:
+            self.lab.wait_for(int(job.id), state, timeout_s=RUN_LIMIT_S)
+        except Exception as err:
+            raise AssertionError(f"{err}\n{self.log(job)}") from err
+
+    def log(self, job: Job) -> str:
+        folder, name = os.path.split(job.log)
+        return "\n".join(path.read_text() for path in sorted(Path(folder).glob(name)))
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + RUN_LIMIT_S
+        while not condition():
+            assert time.monotonic() < deadline, f"never: {what}"
+            time.sleep(0.2)
+
+    def go_on(self, job: Job) -> None:
+        """Spare the two minutes that SLURM lets a requeued job wait."""
+        self.wait_until(lambda: self.lab.job_state(int(job.id)) == "PENDING", "requeued")
+        self.lab.run("scontrol", "update", f"JobId={job.id}", "StartTime=now")
+
+    def assert_nothing_left(self, *jobs: Job) -> None:
+        """No process of these jobs, none of their folders, and no token."""
+        for job in jobs:
+            assert not list(Path("/tmp").glob(f"hs-{job.id}*"))
+            assert not list(Path(job.log).parent.glob(".job-*"))
+        self.wait_until(
+            lambda: (
+                not any(f"hs-{job.id}" in line for job in jobs for line in self._lab_processes())
+            ),
+            "all processes of the jobs gone",
+        )
+
+    def _lab_processes(self) -> list[str]:
+        lines = []
+        for node in self.lab.nodes:
+            for pid in self.lab.processes(node.name):
+                path = Path(f"/proc/{pid}/cmdline")
+                if path.exists():
+                    lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        return lines
+
+
+@pytest.fixture
+def site(lab: Lab, sweep_file: Path, tmp_path: Path, stand_in_bin: Path) -> Site:
+    return Site(lab, sweep_file, tmp_path / "it's a folder", stand_in_bin)
+
+
+def _rows(run: Path) -> list[dict[str, object]]:
+    paths = sorted((run / "trials").glob("*/trial.json"))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def _assert_undisturbed(run: Path) -> None:
+    assert [row["result"] for row in _rows(run)] == [expected_result(t) for t in range(N_TRIALS)]
+
+
+def test_an_array_makes_stages_then_shards_then_the_report(site: Site) -> None:
+    run, jobs = site.submit("array", "--mode", "array", "--shards", "2")
+    site.wait(jobs[-1])
+    calls = [line.split("--only ")[1].split()[0] for line in _lines(run / "calls.txt")]
+    assert calls == ["pretrain", "arms", "arms", "report"]
+    shards = [line.split("--shard ")[1] for line in _lines(run / "calls.txt") if "--shard" in line]
+    assert sorted(shards) == ["1/2", "2/2"]
+    _assert_undisturbed(run)
+    site.assert_nothing_left(*jobs)
+
+
+def test_a_preempted_job_requeues_itself_and_goes_on(site: Site) -> None:
+    flags = ("--mode", "array", "--shards", "1", "--sbatch", "exclusive")
+    run, jobs = site.submit("preempted", *flags, tick_s=0.5)
+    shards = next(job for job in jobs if job.part == "shards")
+    site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    site.lab.run("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
+                 "--wrap=sleep 1")  # fmt: skip
+    site.go_on(shards)
+    site.wait(jobs[-1])  # the report waited for the requeued job
+    log = site.log(shards)
+    assert "SIGUSR2 came" in log
+    assert "requeued: it goes on" in log
+    assert "start 1.1 of the sweep" in log
+    _assert_undisturbed(run)
+    assert sorted(int(str(row["attempts"])) for row in _rows(run))[-1] == 2
+
+
+def test_cancel_leaves_a_folder_that_can_be_gone_on_with(site: Site) -> None:
+    flags = ("--mode", "array", "--shards", "1")
+    run, jobs = site.submit("cancelled", *flags, tick_s=0.5)
+    site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    assert "1 RUNNING" in site.command("slurm.status", str(run)) or "RUNNING on" in site.command(
+        "slurm.status", str(run)
+    )
+    assert "stopped; what is finished is kept" in site.command("slurm.cancel", str(run))
+    assert 1 <= len(_rows(run)) < N_TRIALS
+    assert "not requeued: it may not be (slurm.cancel" in site.log(jobs[1])
+    run, jobs = site.submit("cancelled", *flags)
+    site.wait(jobs[-1])
+    _assert_undisturbed(run)
+
+
+def test_two_jobs_with_a_cluster_each_share_both_nodes(site: Site) -> None:
+    runs = [site.submit(f"ray{i}", "--nodes", "2", tick_s=0.5) for i in (1, 2)]
+    for run, (job,) in runs:
+        site.wait(job)
+        _assert_undisturbed(run)
+    addresses = [_lines(run / "calls.txt")[0].split("--address ")[1] for run, _ in runs]
+    assert addresses[0].split(":")[0] == addresses[1].split(":")[0] == site.lab.nodes[0].address
+    assert addresses[0] != addresses[1]
+    site.assert_nothing_left(*(job for _, (job,) in runs))
+
+
+def test_a_killed_head_is_started_again_in_the_same_job(site: Site) -> None:
+    run, (job,) = site.submit("head", "--nodes", "2", tick_s=0.5)
+    site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    site.lab.run("scancel", "--signal=KILL", f"{job.id}.0")
+    site.wait(job)
+    assert "start 0.2 of the sweep" in site.log(job)
+    _assert_undisturbed(run)
+    site.assert_nothing_left(job)
+
+
+def test_a_sweep_over_two_nodes_survives_the_death_of_one_with_equal_bits(
+    site: Site, tmp_path: Path
+) -> None:
+    """The real sweep: trials, Ray and files of it, against a run on this machine alone."""
+    sweep = ["--set", "train.epochs=40"]
+    run, (job,) = site.submit("real", "--nodes", "2", *sweep, is_real=True)
+    site.wait_until(lambda: list(run.glob("slurm/.job-*/node-n2.json")), "n2 has joined")
+    site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    site.lab.kill_node("n2")
+    try:
+        site.wait(job)
+    finally:
+        site.lab.revive_node("n2")
+    alone = tmp_path / "alone"
+    site.command(
+        "harness.sweep", str(site.sweep_file), "--out", str(alone), "--engine", "local",
+        "--slots", "2", "--no-report", *sweep,
+    )  # fmt: skip
+    weights = {path.parent.name: path.read_bytes() for path in alone.glob("trials/*/model.*")}
+    assert weights == {path.parent.name: path.read_bytes() for path in run.glob("trials/*/model.*")}
+    assert len(weights) == 6
+    assert all(row["status"] == "done" for row in _rows(run))
+    site.assert_nothing_left(job)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
