@@ -64,8 +64,8 @@ def break_even(
     Args:
         times_treatment, times_control: of one target, in `unit`.
         trials: all trials, with trial_id, parent_id, seed, status, steps, batch_size,
-            train_time_s, device, n_workers and ran_as.
-        unit: `step`, `samples` (steps times batch size for the pretraining) or
+            n_train, train_time_s, device, n_workers and ran_as.
+        unit: `step`, `samples` (images trained on) or
             `train_time_s`: NaN with a note unless pretraining and both arms ran alike. Steps of
             different batch sizes are not the same work; compare samples then.
     """
@@ -147,7 +147,7 @@ def _cost(parents: list[list[str]], trials: pd.DataFrame, unit: str) -> tuple[Fl
     """What the pretraining of each pair took, and a note; NaN where it is not in the table."""
     amount = {
         "step": trials["steps"],
-        "samples": trials["steps"] * trials["batch_size"],
+        "samples": _samples(trials),
         "train_time_s": trials["train_time_s"],
     }[unit]
     took = dict(zip(trials["trial_id"], amount.astype(float), strict=True))
@@ -157,6 +157,13 @@ def _cost(parents: list[list[str]], trials: pd.DataFrame, unit: str) -> tuple[Fl
     if len(cost) > 1 and len({tuple(line) for line in parents}) == 1:
         return cost, "one pretraining served all seeds: its variation is not in the interval"
     return cost, ""
+
+
+def _samples(trials: pd.DataFrame) -> pd.Series:
+    """Images trained on; the last batch of an epoch holds what is left of the training part."""
+    per_epoch = np.ceil(trials["n_train"] / trials["batch_size"])
+    whole, rest = trials["steps"] // per_epoch, trials["steps"] % per_epoch
+    return whole * trials["n_train"] + rest * trials["batch_size"]
 
 
 def _clash(pairs: PairedTimes, parents: list[list[str]], trials: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
+from analysis import break_even as break_even_module
 from analysis.convergence import BreakEven, break_even, break_even_table
 
 NEVER = math.inf
@@ -42,7 +43,7 @@ def make_trials(cost: list[float], shared: bool = False) -> pd.DataFrame:
         }
     )
     frame["train_time_s"] = frame["steps"] / 10
-    return frame.assign(status="done", batch_size=4, device="cpu", n_workers=1, ran_as="solo")
+    return frame.assign(status="done", batch_size=4, n_train=10**6, device="cpu", n_workers=1, ran_as="solo")
 
 
 def measure(
@@ -178,3 +179,8 @@ def test_table() -> None:
     assert found["saved"].tolist() == [200, 200]
     assert found["uses"].tolist() == [2.5, 2.5]
     assert found["bound"].tolist() == ["", "at least"]
+
+
+def test_the_last_batch_of_an_epoch_counts_the_images_that_it_has():
+    trials = pd.DataFrame({"steps": [880, 885], "batch_size": [32, 32], "n_train": [342, 342]})
+    assert break_even_module._samples(trials).tolist() == [80 * 342, 80 * 342 + 5 * 32]
