@@ -25,7 +25,7 @@ from datasets.base import Dataset, Request, build_dataset
 from datasets.cache import cached
 from datasets.downloads import Download, fetch
 from datasets.images import OnDamaged, decode_files, decode_image
-from datasets.locations import first_existing, not_found
+from datasets.locations import downloads_folder, first_existing, not_found
 from datasets.preprocess import mnist_style_on, resize, shape_images
 from datasets.trees import Tree, open_tree
 from headstart.errors import DataError, DataNotFoundError
@@ -139,7 +139,7 @@ def _candidates(options: Options, request: Request) -> list[Path]:
 
 def _download_path(options: Options, request: Request) -> Path:
     file_name = safe_name(Path(urlsplit(options.source).path).name)
-    return request.cache_dir / "downloads" / "handwritten62" / file_name
+    return downloads_folder(request) / "handwritten62" / file_name
 
 
 def _fetch(options: Options, request: Request, missing: DataNotFoundError) -> Path:

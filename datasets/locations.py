@@ -27,6 +27,16 @@ def cache_folder(given: Path | str | None = None) -> Path:
     return Path(user_cache) / "headstart"
 
 
+def downloads_folder(request: Request) -> Path:
+    """Where downloads go: HEADSTART_DOWNLOADS, else `downloads` in the cache folder.
+
+    A job may cache decoded arrays on a disk of its node that dies with it, and still needs what
+    was fetched before on a machine with a network.
+    """
+    named = os.environ.get("HEADSTART_DOWNLOADS")
+    return Path(named).expanduser() if named else request.cache_dir / "downloads"
+
+
 def first_existing(candidates: Iterable[Path]) -> Path | None:
     """The first of `candidates` that is there."""
     return next((path for path in candidates if os.path.exists(path)), None)

@@ -17,7 +17,7 @@ from datasets.base import Dataset, Request, build_dataset
 from datasets.cache import cached
 from datasets.downloads import Download, fetch
 from datasets.idx import read_pairs
-from datasets.locations import first_existing, not_found
+from datasets.locations import downloads_folder, first_existing, not_found
 from datasets.preprocess import shape_images
 from headstart.errors import DataNotFoundError
 
@@ -76,7 +76,7 @@ def _folders(request: Request) -> list[Path]:
 
 
 def _download_folder(request: Request) -> Path:
-    return request.cache_dir / "downloads" / "mnist"
+    return downloads_folder(request) / "mnist"
 
 
 def _locate_or_fetch(options: Options, request: Request) -> Sequence[Path]:

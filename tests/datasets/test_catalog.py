@@ -106,6 +106,12 @@ def test_the_data_folder_is_given_or_named_by_the_environment(tmp_path, monkeypa
         locate_dataset("mnist", tmp_path / "b", cache_dir=tmp_path / "cache")
 
 
+def test_downloads_may_be_kept_elsewhere_than_decoded_arrays(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_DOWNLOADS", str(tmp_path / "fetched"))
+    write_mnist(tmp_path / "fetched" / "mnist", zipped=True)
+    assert is_local("mnist", tmp_path / "empty", cache_dir=tmp_path / "cache")
+
+
 def test_corrupt_labels_works_beside_the_options_of_any_set(tmp_path):
     spoilt = {"kind": "complementary", "fraction": 0.5, "seed": 3}
     places = {"cache_dir": tmp_path}
