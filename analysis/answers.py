@@ -230,7 +230,8 @@ def _speed(final: Row, times: Sequence[Row]) -> Iterator[str]:
         yield f"Steps to a target, control over treatment: {'; '.join(map(_ratio, shown))}."
     unknown = [row["target"] for row in times if not _someone_reached(row)]
     if unknown and known:
-        yield f"No trial of either reached {_targets(unknown)}."
+        either = words.listed(map(_at, unknown), last="or")
+        yield f"No trial of either reached {either}."
 
 
 def _spread(rows: list[Row], limit: int) -> list[Row]:

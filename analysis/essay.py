@@ -12,8 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import displays, methods, words
+from analysis import displays_classes, methods, words
 from analysis.answers import Answer, Paragraph, score_name
+from analysis.asked import Asked
 from analysis.findings import Findings
 
 MOST_ITEMS = 6  # of one kind that the text lists
@@ -108,16 +109,8 @@ def _network(findings: Findings) -> Iterator[str]:
         yield "The choice of the network was not tested: the run has one."
 
 
-_TRAINING = (
-    "optimizer",
-    "learning_rate",
-    "batch_size",
-    "epochs",
-    "scheduler",
-    "weight_decay",
-    "early_stopping",
-    "augment",
-)
+_COLUMNS = ("learning_rate", "batch_size", "epochs")
+_KEYS = ("optimizer", "scheduler", "weight_decay", "early_stopping", "augment", "label_smoothing")
 
 
 def _tuning(findings: Findings) -> Iterator[str]:
@@ -133,26 +126,30 @@ def _tuning(findings: Findings) -> Iterator[str]:
             f"{words.percent(best['best_val_accuracy'])}."
         )
     for asked in findings.asked[:MOST_ITEMS]:
-        train = asked.sweep.get("train") or {}
-        given = [
-            f"{_word(key)} {_setting(train[key])}"
-            for key in _TRAINING
-            if train.get(key) not in (None, {}, "")
-        ]
-        if given:
-            own = [
-                arm
-                for arm, entry in (asked.sweep.get("arms") or {}).items()
-                if isinstance(entry, Mapping) and entry.get("train")
-            ]
-            but = f" ({words.shortened(own)} differ in part)" if own else ""
-            yield f"All arms of {asked.name}: {words.listed(given)}{but}."
+        rows = findings.evidence[findings.evidence["sweep"] == asked.name]
+        yield from _trained_with(asked, rows)
     yield (
         "The checkpoint that is tested is the one with the best validation score; test images "
         "were used once, at the end."
         if findings.score == "test_accuracy"
         else "Nothing was tested: the run has no test part."
     )
+
+
+def _trained_with(asked: Asked, rows: pd.DataFrame) -> Iterator[str]:
+    """The settings that all arms of a sweep share, and those that differ."""
+    found = {key: {_setting(v) for v in rows[key].dropna()} for key in _COLUMNS if key in rows}
+    entries = [e for e in (asked.sweep.get("arms") or {}).values() if isinstance(e, Mapping)]
+    trains = [e.get("train") or asked.sweep.get("train") or {} for e in entries]
+    for key in _KEYS:
+        found[key] = {_setting(train[key]) for train in trains if train.get(key)}
+    same = [
+        f"{_word(key)} {next(iter(values))}" for key, values in found.items() if len(values) == 1
+    ]
+    differ = [_word(key) for key, values in found.items() if len(values) > 1]
+    if same:
+        but = f"; {words.listed(differ)} differ{'s' * (len(differ) == 1)} by arm" if differ else ""
+        yield f"All arms of {asked.name}: {words.listed(same)}{but}."
 
 
 def _word(key: str) -> str:
@@ -205,7 +202,7 @@ def _classes(findings: Findings) -> Iterator[str]:
     if scores.empty:
         yield "Single classes were not tested: no trial left predictions."
         return
-    table = displays.class_table(findings).frame
+    table = displays_classes.class_table(findings).frame
     lowest = table.sort_values("f1", kind="stable").drop_duplicates("class_name").head(3)
     items = [
         f"“{r.class_name}” {words.interval('percent', r.f1, r.f1_low, r.f1_high)} in “{r.arm}”"

@@ -66,7 +66,7 @@ def _named(number: int, entry: Mapping[str, Any], trials: pd.DataFrame) -> Evalu
 
 def _recognised(trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
     arms = trials[trials["stage"] == "arm"]
-    started = arms[arms["initialize"].fillna("").astype(str) != ""]
+    started = arms[~arms["initialize"].fillna("").astype(str).isin(["", "random"])]
     setting = started["fine_tune"].fillna("").astype("str")
     pretrained = trials[trials["stage"] == "pretrain"]
     yield pretrained[pretrained["test_accuracy"].notna()]

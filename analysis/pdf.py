@@ -128,8 +128,8 @@ def _table(table: Table, n_rows: int) -> dict[str, Any]:
 
 
 def _unbroken(text: str) -> str:
-    """A short text as one piece: an interval that breaks is hard to read."""
-    return text.replace(" ", "\u00a0") if len(text) <= SHORT_CELL else text
+    """A short interval as one piece: one that breaks is hard to read."""
+    return text.replace(" ", "\u00a0") if "[" in text and len(text) <= SHORT_CELL else text
 
 
 def narrow(table: Table, keys: Sequence[str]) -> Table:

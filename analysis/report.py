@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from analysis import words
 from analysis.answers import Answer, Paragraph, answer_all, summary
 from analysis.caveats import find_caveats, n_seeds_text
@@ -115,16 +117,13 @@ def page_text(content: Content) -> str:
     return render_page(page, content.styles, [a for a in content.styles if a in shown])
 
 
-ARM_KEYS = ("task", "arm", "n_done", "n_bad", "score", "train_time_s")
 COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict", "found", "n_pairs", "p_holm")
 
 
 def write_pdf_report(content: Content, path: Path) -> None:
+    """Typeset report.pdf, with those columns of the tables that a page has room for."""
     findings = content.findings
-    steps = [
-        c.key for t in content.tables["arms"] for c in t.columns if c.label.startswith("Steps")
-    ]
-    tables = [narrow(t, [*ARM_KEYS, *steps[-3:]]) for t in content.tables["arms"]]
+    tables = [narrow(t, _arm_keys(t)) for t in content.tables["arms"]]
     tables += [narrow(t, COMPARISON_KEYS) for t in content.tables["verdicts"]]
     heading = {
         "title": title(findings),
@@ -141,6 +140,16 @@ def write_pdf_report(content: Content, path: Path) -> None:
         tables,
         content.drawn,
     )
+
+
+def _arm_keys(table: Table) -> list[str]:
+    """Columns of the table by arm for a page: the highest targets that anything reached."""
+    keys = ["task", "arm", "n_done", "score", "train_time_s"]
+    if table.frame["n_bad"].any():
+        keys.append("n_bad")
+    steps = [c.key for c in table.columns if c.sort]
+    reached = [key for key in steps if np.isfinite(table.frame[f"{key}_sort"]).any()]
+    return keys + (reached or steps)[-2:]
 
 
 FILES = (

@@ -7,7 +7,16 @@ from dataclasses import replace
 
 import yaml
 
-from analysis import charts, displays, focus, methods, words
+from analysis import (
+    charts,
+    displays,
+    displays_arms,
+    displays_classes,
+    displays_pairs,
+    focus,
+    methods,
+    words,
+)
 from analysis.answers import MOST_TOLD, Answer
 from analysis.document import Block, Chart, Details, Plate, Prose, Section, TableBlock, Terms
 from analysis.figures import Drawn
@@ -19,29 +28,29 @@ from analysis.tables import Table
 def build_tables(findings: Findings) -> dict[str, list[Table]]:
     """Every table that has rows, by the id of the section it stands in."""
     made = {
-        "verdicts": [displays.verdict_table] if len(findings.pairs.comparisons) else [],
-        "arms": [displays.arm_table],
-        "targets": [displays.reached_table],
-        "stability": [displays.stability_table],
-        "provenance": [displays.trial_table],
+        "verdicts": [displays_pairs.verdict_table] if len(findings.pairs.comparisons) else [],
+        "arms": [displays_arms.arm_table],
+        "targets": [displays_arms.reached_table],
+        "stability": [displays_arms.stability_table],
+        "provenance": [displays_arms.trial_table],
     }
     pairs, classes = findings.pairs, findings.classes
     for section, frame, make in (
-        ("targets", pairs.speedups, displays.speedup_table),
-        ("targets", pairs.break_evens, displays.break_even_table),
-        ("stability", findings.spreads, displays.spread_table),
-        ("classes", classes.scores, displays.average_table),
-        ("classes", classes.images, displays.image_table),
-        ("classes", classes.classes, displays.class_difference_table),
-        ("classes", classes.scores, displays.class_table),
-        ("tasks", findings.over_tasks.aggregates, displays.aggregate_table),
-        ("tasks", findings.over_tasks.improvements, displays.improvement_table),
-        ("seeds", pairs.seeds_needed, displays.seeds_table),
+        ("targets", pairs.speedups, displays_pairs.speedup_table),
+        ("targets", pairs.break_evens, displays_pairs.break_even_table),
+        ("stability", findings.spreads, displays_pairs.spread_table),
+        ("classes", classes.scores, displays_classes.average_table),
+        ("classes", classes.images, displays_classes.image_table),
+        ("classes", classes.classes, displays_classes.class_difference_table),
+        ("classes", classes.scores, displays_classes.class_table),
+        ("tasks", findings.over_tasks.aggregates, displays_arms.aggregate_table),
+        ("tasks", findings.over_tasks.improvements, displays_pairs.improvement_table),
+        ("seeds", pairs.seeds_needed, displays_pairs.seeds_table),
     ):
         if len(frame):
             made.setdefault(section, []).append(make)
     tables = {name: [make(findings) for make in makers] for name, makers in made.items()}
-    tables["search"] = displays.search_table(findings)
+    tables["search"] = displays_arms.search_table(findings)
     return {name: [t for t in found if len(t.frame)] for name, found in tables.items()}
 
 

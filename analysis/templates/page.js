@@ -168,7 +168,7 @@
         [y0, y1] = [Math.max(Math.min(y0, ...bands), y0 - room), Math.min(Math.max(y1, ...bands), y1 + room)];
       }
       if (view.scale === "log") {
-        const pad = Math.max(Math.pow(y1 / y0, 0.06), 1.05);
+        const pad = Math.max(Math.pow(y1 / y0, 0.06), Math.sqrt(1.7 / (y1 / y0)), 1.05);
         return { x: this.widened(x0, x1), y: [y0 / pad, y1 * pad] };
       }
       const pad = (y1 - y0) * 0.06 || Math.abs(y1) * 0.01 || 0.01;

@@ -28,7 +28,7 @@ class Arm:
     pace: float = 300.0
     start: float = 0.1
     fine_tune: str = "all"
-    initialize: str = ""
+    initialize: str = "random"
     failed: tuple[int, ...] = ()
     diverged: tuple[int, ...] = ()
     absent: tuple[int, ...] = ()
