@@ -128,6 +128,7 @@ class _Column:
     step: float
     reached: BoolArray | None = None
     budget: FloatArray | None = None
+    conditions: IndexArray | None = None  # of measured time: trials of one number ran alike
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,12 @@ def _columns(
     for metric in metrics:
         if metric.is_time and targets:
             step = _spacing(curves, metric.source)
+            alike = _conditions(trials) if metric.source == "train_time_s" else None
             times = times_to_targets(curves, trials, targets, (metric.source,))
             columns = (times[name].to_numpy() for name in ("time", "reached", "budget"))
             blocks = zip(*(c.reshape(len(targets), -1) for c in columns), strict=True)
             for target, (time, reached, budget) in zip(targets, blocks, strict=True):
-                yield _Column(metric, float(target), time, step, reached, budget)
+                yield _Column(metric, float(target), time, step, reached, budget, alike)
         elif metric.source == "area":
             area = area_under_curve(curves, trials)["area"].to_numpy(dtype=float)
             yield _Column(metric, math.nan, area, 0.0)
@@ -232,9 +234,14 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         budget = min(float(np.max(column.budget[r])) for r in rows)
         unreached = [~column.reached[r] | (column.values[r] > budget) for r in rows]
         values = [np.where(u, budget, v) for u, v in zip(unreached, values, strict=True)]
+    notes = [match.note]
+    if column.conditions is not None and len(np.unique(column.conditions[np.hstack(rows)])) > 1:
+        values = [np.full(len(v), np.nan) for v in values]
+        notes.append("seconds are not compared: device, n_workers or ran_as differ")
     gaps = [np.isnan(v) for v in values]
     keep = [~(gaps[0] | gaps[1])] * 2 if match.paired else [~gap for gap in gaps]
-    note = "; ".join(text for text in (match.note, _missing(pair, gaps)) if text)
+    if len(notes) == 1:
+        notes.append(_missing(pair, gaps))
     return Contrast(
         task=task,
         treatment=pair[0],
@@ -247,7 +254,7 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         step=column.step,
         censored=(int(unreached[0][keep[0]].sum()), int(unreached[1][keep[1]].sum())),
         budget=budget,
-        note=note,
+        note="; ".join(text for text in notes if text),
     )
 
 
@@ -269,6 +276,14 @@ def _spacing(curves: pd.DataFrame, unit: str) -> float:
     spans = spans[spans["count"] > 1]
     distance = (spans["max"] - spans["min"]) / (spans["count"] - 1)
     return float(distance.median()) if len(distance) else 0.0
+
+
+def _conditions(trials: pd.DataFrame) -> IndexArray:
+    """A number for each trial, equal where device, workers and way of running are."""
+    told = [name for name in ("device", "n_workers", "ran_as") if name in trials]
+    if not told:
+        return np.zeros(len(trials), dtype=np.intp)
+    return trials.groupby(told, dropna=False).ngroup().to_numpy(dtype=np.intp)
 
 
 def _granule(trials: pd.DataFrame, metric: Metric) -> float:

@@ -8,6 +8,8 @@ that permuting seeds, swapping arms or changing units cannot change a result.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
@@ -18,6 +20,7 @@ EXACT_UP_TO = 16  # 2^15 sign patterns; the other half are their mirrors
 N_RESAMPLES = 9_999  # (B + 1) α/2 is whole for the usual confidences: quantiles are draws
 WIDEST = 3.0  # a bootstrap-t end is at most so many times as far away as Student's
 _CONSTANT = 1e-11  # a spread below this share of the largest value is rounding, not data
+_MOST_AT_ONCE = 2_000_000  # numbers in one block of draws: 16 MB
 _TIE = 1e-7  # in standard deviations: below this, two sorted samples mirror each other
 
 
@@ -89,13 +92,23 @@ def sign_flip_test(
     size = size / np.where(size[-1] > 0, size[-1], 1.0)
     seen = np.abs(np.sort(differences, axis=0).sum(axis=0))
     seen = seen / np.where(differences.any(axis=0), np.abs(differences).max(axis=0), 1.0)
-    exact = n <= EXACT_UP_TO
-    patterns = all_signs(n) if exact else rng.integers(0, 2, (N_RESAMPLES, n)) * 2.0 - 1.0
-    hits = (np.abs(patterns @ size) >= seen - 1e-9).sum(axis=0)
-    if exact:
+    if n <= EXACT_UP_TO:
+        patterns = all_signs(n)
+        hits = (np.abs(patterns @ size) >= seen - 1e-9).sum(axis=0)
         return hits / len(patterns), 2.0 / 2**n, np.zeros(len(hits))
+    hits = np.zeros(differences.shape[1])
+    for patterns in _random_signs(n, rng):
+        hits += (np.abs(patterns @ size) >= seen - 1e-9).sum(axis=0)
     p = (hits + 1) / (N_RESAMPLES + 1)
     return p, 1.0 / (N_RESAMPLES + 1), np.sqrt(p * (1 - p) / N_RESAMPLES)
+
+
+def _random_signs(n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """`N_RESAMPLES` random rows of ±1, some at a time: thousands of pairs need not fit at once."""
+    rows = max(1, _MOST_AT_ONCE // n)
+    for done in range(0, N_RESAMPLES, rows):
+        shape = (min(rows, N_RESAMPLES - done), n)
+        yield rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0
 
 
 def signed_rank_test(differences: FloatArray) -> FloatArray:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from analysis.compare import compare_all
 from analysis.power import paired_power
+from analysis.verdicts import verdict
 
 SIZES = (5, 10, 30)
 TARGETS = (0.8, 0.9, 0.97, 0.98)
@@ -48,16 +49,13 @@ def main() -> None:
     print("| seeds | true difference, in SDs | better | promised |\n|---|---|---|---|")
     for n in SIZES:
         for effect in (2.5, 1.0, 0.6):
-            found = np.mean([final(n, effect, None, rng) == "better" for _ in range(n_sweeps)])
-            print(
-                f"| {n} | {effect} | {found:.3f} | {paired_power(n, effect, 1.0):.3f} |", flush=True
-            )
+            found = share_of("better", n, effect, None, n_sweeps, rng)
+            promise = paired_power(n, effect, 1.0)
+            print(f"| {n} | {effect} | {found:.3f} | {promise:.3f} |", flush=True)
     print("\n| seeds | margin, in SDs | `equivalent` at that true difference |\n|---|---|---|")
     for n in SIZES:
         for margin in (2.0, 0.8):
-            found = np.mean(
-                [final(n, margin, margin, rng) == "equivalent" for _ in range(n_sweeps)]
-            )
+            found = share_of("equivalent", n, margin, margin, n_sweeps, rng)
             print(f"| {n} | {margin} | {found:.3f} |", flush=True)
     print("\n| seeds | accuracies | A/A sweeps with any `better` or `worse` |\n|---|---|---|")
     for n in SIZES:
@@ -66,26 +64,35 @@ def main() -> None:
             print(f"| {n} | {name} | {found:.3f} |", flush=True)
 
 
-def final(n: int, effect: float, margin: float | None, rng: np.random.Generator) -> str:
-    """Verdict on test accuracy alone; differences normal with SD 0.002, effects in SDs."""
-    trials = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "trial_id": [f"{arm}{seed}" for seed in range(n)],
-                    "arm": arm,
-                    "seed": range(n),
-                    "status": "done",
-                    "test_accuracy": 0.9 + 0.002 * (rng.normal(size=n) / np.sqrt(2) + shift),
-                }
-            )
-            for arm, shift in (("control", 0.0), ("treatment", effect))
-        ],
-        ignore_index=True,
+def share_of(
+    wanted: str,
+    n: int,
+    effect: float,
+    margin: float | None,
+    n_sweeps: int,
+    rng: np.random.Generator,
+) -> float:
+    """Share of this verdict on test accuracy alone; normal differences, effects in their SDs.
+
+    All sweeps are pairs of one table; verdicts are taken before Holm, for each is one comparison.
+    """
+    pairs = [(f"treatment{i}", f"control{i}") for i in range(n_sweeps)]
+    arms = [arm for pair in pairs for arm in pair]
+    accuracy = 0.9 + 0.002 * rng.normal(size=(n_sweeps, 2, n)) / np.sqrt(2)
+    accuracy[:, 0] += 0.002 * effect
+    trials = pd.DataFrame(
+        {
+            "trial_id": [f"{arm}-{seed}" for arm in arms for seed in range(n)],
+            "arm": np.repeat(arms, n),
+            "seed": np.tile(np.arange(n), len(arms)),
+            "status": "done",
+            "test_accuracy": accuracy.ravel(),
+        }
     )
     limit = None if margin is None else 0.002 * margin
-    found = compare_all(trials, NO_CURVES, PAIRS, (), limit, rng, ("test_accuracy",))
-    return str(found["verdict"].iloc[0])
+    found = compare_all(trials, NO_CURVES, pairs, (), limit, rng, ("test_accuracy",))
+    columns = (found[name] for name in ("mean_score", "p_value", "p_equivalence"))
+    return float(np.mean([verdict(*row) == wanted for row in zip(*columns, strict=True)]))
 
 
 def any_difference(n: int, ceiling: Ceiling, rng: np.random.Generator) -> bool:

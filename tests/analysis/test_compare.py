@@ -217,6 +217,18 @@ def test_targets_nobody_reached_claim_nothing() -> None:
     assert row["verdict_words"] == "neither t nor c ever reached 0.9"
 
 
+def test_seconds_are_compared_only_between_trials_that_ran_alike() -> None:
+    trials = two_arms([0.9] * 6, [0.9] * 6).assign(device="cpu", n_workers=1)
+    curves = curves_reaching(trials, [100, 150, 100, 150, 100, 150, 200, 250, 200, 250, 200, 300])
+    metrics = ("train_time_s_to_target", "steps_to_target")
+    alike = compare(trials, curves, "t", "c", metrics, targets=(0.9,), rng=rng())
+    assert list(alike["n_pairs"]) == [6, 6]
+    trials.loc[3, "device"] = "cuda"
+    found = compare(trials, curves, "t", "c", metrics, targets=(0.9,), rng=rng())
+    assert list(found["n_pairs"]) == [0, 6]
+    assert "device, n_workers or ran_as differ" in found["note"].iloc[0]
+
+
 def test_failed_trials_count_as_never_reached() -> None:
     trials = two_arms([0.9] * 6, [0.9] * 6)
     trials.loc[0, ["status", "test_accuracy"]] = ["failed", math.nan]
