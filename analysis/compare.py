@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
 from analysis import verdicts
 from analysis.contrasts import DEFAULT_METRICS, Contrast, Pair, build_contrasts
 from analysis.intervals import Interval, mean_intervals, proportion_interval
 from analysis.resampling import FloatArray, sign_flip_test, signed_rank_test, student_quantile
 from analysis.sequential import WIDENING
+from analysis.significance import hedges_g, holm, p_better_columns, t_tests
 from headstart.errors import InputError
 
-GAMMA = 0.75  # Bouthillier et al. (2021): P(better) above this is a meaningful improvement
 STOPPED = "wider by a tenth: the number of seeds was chosen by looking"
 _ROUNDING = 1e-13  # of the largest value: differences nearer than this are ties
 
@@ -38,6 +38,10 @@ class _Settings:
     margin: float | None
     confidence: float
     widening: float
+
+    def margin_of(self, contrast: Contrast) -> float | None:
+        """The equivalence margin where the metric has one."""
+        return self.margin if contrast.metric.has_margin else None
 
     def widened(self, interval: Interval) -> Interval:
         """The interval as a sweep with a stopping rule reports it."""
@@ -137,16 +141,6 @@ def compare_all(
     return _finish(contrasts, rows)
 
 
-def holm(p_values: FloatArray) -> FloatArray:
-    """Holm's (1979) step-down adjustment; NaNs are no tests and stay NaN."""
-    p = np.asarray(p_values, dtype=float)
-    adjusted = np.full(len(p), np.nan)
-    order = np.argsort(p, kind="stable")[: np.isfinite(p).sum()]
-    steps = (len(order) - np.arange(len(order))) * p[order]
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
-
-
 def _by_size(contrasts: Sequence[Contrast]) -> dict[int, list[int]]:
     """Positions of the paired contrasts, by number of pairs."""
     sizes: dict[int, list[int]] = defaultdict(list)
@@ -178,12 +172,12 @@ def _paired_rows(
     for k, contrast in enumerate(contrasts):
         wins = float((scores[:, k] > 0).sum() + 0.5 * (scores[:, k] == 0).sum())
         rows.append(
-            _t_tests(contrast, mean[k], error[k], n - 1, settings.margin)
+            t_tests(mean[k], error[k], n - 1, settings.margin_of(contrast))
             | _scaled(contrast, found[k])
-            | _p_better(proportion_interval(wins, n, confidence))
+            | p_better_columns(proportion_interval(wins, n, confidence))
             | {
                 "sd_score": sd[k],
-                "effect_size": _hedges(mean[k], sd[k], n - 1),
+                "effect_size": hedges_g(mean[k], sd[k], n - 1),
                 "p_sign_flip": p_flip[k],
                 "p_sign_flip_floor": floor,
                 "p_sign_flip_error": flip_error[k],
@@ -216,27 +210,17 @@ def _welch_row(contrast: Contrast, settings: _Settings) -> Row:
     pooled = math.sqrt(((sizes - 1) * variances).sum() / (sizes.sum() - 2))
     u, p_rank = stats.mannwhitneyu(treated, control)
     return (
-        _t_tests(contrast, mean, error, df, settings.margin)
+        t_tests(mean, error, df, settings.margin_of(contrast))
         | _scaled(contrast, interval)
-        | _p_better(proportion_interval(u / sizes.max(), contrast.n, confidence))
+        | p_better_columns(proportion_interval(u / sizes.max(), contrast.n, confidence))
         | {
             "sd_score": math.sqrt(
                 parts.sum() * contrast.n
             ),  # what further trials of both arms shrink
-            "effect_size": _hedges(mean, pooled, sizes.sum() - 2),
+            "effect_size": hedges_g(mean, pooled, sizes.sum() - 2),
             "p_wilcoxon": float(p_rank),
         }
     )
-
-
-def _t_tests(contrast: Contrast, mean: float, error: float, df: float, margin: float | None) -> Row:
-    """The t-test against 0, and the two one-sided ones against the margin (Schuirmann 1987)."""
-    row: Row = {"mean_score": float(mean), "t": _ratio(mean, error)}
-    row["p_value"] = 2 * float(special.stdtr(df, -abs(row["t"])))
-    if margin is not None and contrast.metric.has_margin:
-        row["margin"] = margin
-        row["p_equivalence"] = float(special.stdtr(df, -_ratio(margin - abs(mean), error)))
-    return row
 
 
 def _scaled(contrast: Contrast, found: Interval) -> Row:
@@ -276,21 +260,6 @@ def _bound(contrast: Contrast) -> str:
         case (True, True):
             return "within budget"
     return ""
-
-
-def _p_better(found: Interval) -> Row:
-    if found.low <= 0.5 <= found.high:
-        text = "not significant"
-    elif found.low > 0.5:
-        text = "better, meaningful" if found.high > GAMMA else "better, too rarely to matter"
-    else:
-        text = "worse, meaningful" if found.low < 1 - GAMMA else "worse, too rarely to matter"
-    return {
-        "p_better": found.estimate,
-        "p_better_low": found.low,
-        "p_better_high": found.high,
-        "p_better_words": text,
-    }
 
 
 def _empty_row(contrast: Contrast, confidence: float, note: str) -> Row:
@@ -369,20 +338,3 @@ def _snap(treated: FloatArray, control: FloatArray) -> FloatArray:
     difference = treated - control
     grain = _ROUNDING * max(np.abs(treated).max(), np.abs(control).max())
     return np.round(difference / grain) * grain if grain > 0 else difference
-
-
-def _hedges(mean: float, sd: float, df: float) -> float:
-    """Standardized difference with the exact small-sample factor (Hedges 1981)."""
-    if sd == 0:
-        return 0.0 if mean == 0 else math.copysign(math.inf, mean)
-    factor = (
-        math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) if df > 1 else math.nan
-    )
-    return float(mean / sd * factor * math.sqrt(2 / df))
-
-
-def _ratio(mean: float, error: float) -> float:
-    """mean / error; 0 for 0/0 and ±∞ for a difference without any error."""
-    if error == 0:
-        return 0.0 if mean == 0 else math.copysign(math.inf, mean)
-    return float(mean / error)

@@ -110,12 +110,18 @@ class Contrast:
         """Variance that rounding to `step` alone gives a difference of two scores.
 
         Rounding to steps of q has variance q²/12 for each of the two values (of a logarithm,
-        (q/value)²/12). Five equal differences have no variance, yet no certainty either.
+        (q/value)²/12). Five equal differences have no variance, yet no certainty either: where
+        the step is unknown and all paired differences are equal, they are taken for one step.
         """
         if self.metric.is_time:
             inverse = np.concatenate([self.treated, self.control]) ** -2.0
             return float(self.step**2 * inverse.mean() / 6) if len(inverse) else 0.0
-        return self.step**2 / 6
+        step = self.step
+        if not step and self.paired and self.n > 1:
+            difference = self.treated - self.control
+            largest = np.abs(self.treated).max() + np.abs(self.control).max()
+            step = abs(difference[0]) if np.ptp(difference) <= 1e-12 * largest else 0.0
+        return float(step**2 / 6)
 
 
 @dataclass(frozen=True)
@@ -235,12 +241,15 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         unreached = [~column.reached[r] | (column.values[r] > budget) for r in rows]
         values = [np.where(u, budget, v) for u, v in zip(unreached, values, strict=True)]
     notes = [match.note]
+    if column.metric.is_time:
+        values, at_once = _after_the_start(values)
+        notes.append(at_once)
     if column.conditions is not None and len(np.unique(column.conditions[np.hstack(rows)])) > 1:
         values = [np.full(len(v), np.nan) for v in values]
         notes.append("seconds are not compared: device, n_workers or ran_as differ")
     gaps = [np.isnan(v) for v in values]
     keep = [~(gaps[0] | gaps[1])] * 2 if match.paired else [~gap for gap in gaps]
-    if len(notes) == 1:
+    if not any(notes[1:]):
         notes.append(_missing(pair, gaps))
     return Contrast(
         task=task,
@@ -256,6 +265,22 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         budget=budget,
         note="; ".join(text for text in notes if text),
     )
+
+
+def _after_the_start(values: Sequence[FloatArray]) -> tuple[list[FloatArray], str]:
+    """Times of 0 put at the first later time, and a note: no ratio to a time of 0 is a number.
+
+    A trial that was at the target before its first step (a pretrained network may be) is then
+    taken as later than it was, which can only make a difference smaller.
+    """
+    together = np.concatenate(list(values))
+    n_at_once = int((together == 0).sum())
+    if not n_at_once:
+        return list(values), ""
+    later = together[together > 0].min(initial=np.inf)
+    least = later if np.isfinite(later) else 1.0
+    note = f"{words.plural(n_at_once, 'trial')} there before the first step: taken at the next time"
+    return [np.where(v == 0, least, v) for v in values], note
 
 
 def _missing(pair: Pair, gaps: Sequence[BoolArray]) -> str:

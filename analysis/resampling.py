@@ -108,7 +108,7 @@ def _random_signs(n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     rows = max(1, _MOST_AT_ONCE // n)
     for done in range(0, N_RESAMPLES, rows):
         shape = (min(rows, N_RESAMPLES - done), n)
-        yield rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0
+        yield rng.integers(0, 2, shape).astype(np.float64) * 2.0 - 1.0
 
 
 def signed_rank_test(differences: FloatArray) -> FloatArray:

@@ -12,8 +12,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from analysis.compare import COLUMNS, compare, compare_all, holm
+from analysis.compare import COLUMNS, compare, compare_all
 from analysis.resampling import sign_flip_test, signed_rank_test
+from analysis.significance import holm
 from headstart.errors import InputError
 
 NO_CURVES = pd.DataFrame(
@@ -251,6 +252,12 @@ def test_equal_steps_are_no_certainty() -> None:
     assert 0.001 < row["p_value"] < 0.05
 
 
+def test_equal_differences_of_unknown_grain_count_as_one_step() -> None:
+    row = one_row(two_arms([0.93, 0.94, 0.95], [0.91, 0.92, 0.93]))
+    assert row["sd_score"] == pytest.approx(0.02 / math.sqrt(6))
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(math.sqrt(18), 2))
+
+
 @pytest.mark.parametrize(
     ("shift", "spread", "verdict", "text"),
     [
@@ -343,3 +350,21 @@ def test_a_seed_that_stands_twice_is_refused() -> None:
     trials = pd.concat([two_arms([0.9], [0.8]), arm("t", [0.9]).assign(trial_id="x")])
     with pytest.raises(InputError, match="arm 't' has seed 0 twice"):
         compare(trials, NO_CURVES, "t", "c", rng=rng())
+
+
+def test_a_trial_that_was_there_before_its_first_step_has_no_infinite_speedup():
+    trials = two_arms([0.9] * 5, [0.9] * 5)
+    curves = curves_reaching(trials, [50, 50, 100, 50, 100] + [200, 250, 200, 300, 250])
+    start = curves.drop_duplicates("trial_id").assign(step=0, val_accuracy=0.1)
+    start.loc[start["trial_id"] == "t0", "val_accuracy"] = 0.95
+    row = compare(
+        trials,
+        pd.concat([start, curves]),
+        "t",
+        "c",
+        ("steps_to_target",),
+        targets=(0.9,),
+        rng=rng(),
+    ).iloc[0]
+    assert np.isfinite([row["estimate"], row["low"], row["high"], row["p_value"]]).all()
+    assert "before the first step" in row["note"]
