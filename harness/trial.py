@@ -94,6 +94,7 @@ class _Trial:
         dataset = around.catalogue.open(spec.data)
         rng = np.random.default_rng(spec.streams["split"])
         split = split_dataset(dataset, spec.data.choice.split, rng)
+        self.notes = [*spec.data.notes, *split.notes]
         self.parts: Parts = place_parts(dataset, split, self.device)
         self.prepared: Prepared = prepare_network(spec, folder.path.parent, self.device)
         self.network: nn.Module = self.prepared.network
@@ -305,7 +306,7 @@ class _Trial:
             "attempts": attempts,
             "class_names": list(spec.data.class_names),
             "load_report": self.prepared.load_report,
-            "notes": list(spec.data.notes),
+            "notes": self.notes,
             "versions": versions(),
             "files": [*files, "trial.json"],
         }

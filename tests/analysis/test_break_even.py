@@ -43,7 +43,8 @@ def make_trials(cost: list[float], shared: bool = False) -> pd.DataFrame:
         }
     )
     frame["train_time_s"] = frame["steps"] / 10
-    return frame.assign(status="done", batch_size=4, n_train=10**6, device="cpu", n_workers=1, ran_as="solo")
+    alike = {"device": "cpu", "n_workers": 1, "ran_as": "solo"}
+    return frame.assign(status="done", batch_size=4, n_train=10**6, **alike)
 
 
 def measure(
