@@ -202,9 +202,7 @@ def _accuracy(findings: Findings, row: Row) -> Iterator[str]:
     if row["verdict"] == "equivalent":
         text += f", inside the margin of {margin_text(row['margin'])}"
     elif row["verdict"] == "inconclusive":
-        text += (
-            f": neither a difference nor equivalence within {margin_text(row['margin'])} is shown"
-        )
+        text += _undecided(row["margin"])
         if row["n_more"] > 0:
             text += f"; about {row['n_more']:,.0f} more seeds would settle it"
     yield text + "."
@@ -215,6 +213,12 @@ def _accuracy(findings: Findings, row: Row) -> Iterator[str]:
         )
     if row["note"]:
         yield words.sentence(str(row["note"]))
+
+
+def _undecided(margin: float) -> str:
+    if math.isnan(margin):
+        return ": no difference is shown, and equivalence was not tested (the sweep sets no margin)"
+    return f": neither a difference nor equivalence within {margin_text(margin)} is shown"
 
 
 def _sample(row: Row) -> str:
@@ -286,6 +290,8 @@ def score_name(score: str) -> str:
     return {"test_accuracy": "test accuracy"}.get(score, "best validation accuracy")
 
 
-def margin_text(margin: float) -> str:
+def margin_text(margin: float | None) -> str:
     """0.001 → `±0.1 points`."""
+    if margin is None:
+        return "no margin"
     return f"±{100 * margin:g} points"

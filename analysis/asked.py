@@ -14,8 +14,7 @@ import pandas as pd
 
 from analysis.load import Runs
 
-DEFAULT_TARGETS = (0.9, 0.95, 0.99)
-DEFAULT_MARGIN = 0.001
+DEFAULT_TARGETS = (0.9, 0.95)  # the harness leaves defaults out of sweep.yaml
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class Asked:
 
     `tasks`: its points of the grid, as `load.task_name` names them. `pairs`: (treatment, control).
     `pairs_named` is False where the sweep names no comparison and every arm was set against the
-    first. `n_seeds` is None where the number of seeds was left to a rule, `rule` then says which.
+    first. `margin` is None where no equivalence was asked for. `n_seeds` is None where the number
+    of seeds was left to a rule; `rule` then says which.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Asked:
     pairs: tuple[tuple[str, str], ...]
     pairs_named: bool
     targets: tuple[float, ...]
-    margin: float
+    margin: float | None
     n_seeds: int | None
     rule: str
     sweep: Mapping[str, Any]
@@ -56,7 +56,7 @@ def _asked(sweep: Mapping[str, Any], trials: pd.DataFrame) -> Asked:
         (str(pair["treatment"]), str(pair["control"])) for pair in sweep.get("compare") or []
     )
     measure = sweep.get("measure") or {}
-    seeds = sweep.get("seeds")
+    seeds, margin = sweep.get("seeds"), measure.get("equivalence")
     return Asked(
         name=str(sweep["name"]),
         question=str(sweep.get("question") or ""),
@@ -64,8 +64,8 @@ def _asked(sweep: Mapping[str, Any], trials: pd.DataFrame) -> Asked:
         arms=arms,
         pairs=pairs or tuple((arm, arms[0]) for arm in arms[1:]),
         pairs_named=bool(pairs),
-        targets=tuple(float(t) for t in measure.get("targets") or DEFAULT_TARGETS),
-        margin=float(measure.get("equivalence") or DEFAULT_MARGIN),
+        targets=tuple(float(t) for t in measure.get("targets", DEFAULT_TARGETS)),
+        margin=None if margin is None else float(margin),
         n_seeds=seeds if isinstance(seeds, int) else _n_listed(seeds),
         rule=_rule(seeds),
         sweep=sweep,

@@ -13,6 +13,7 @@ from analysis import words
 from analysis.findings import Findings
 
 FEW_SEEDS = 5
+MOST_MESSAGE = 160  # characters of an error message
 SMALL_TEST = 200  # test images; below, one of them is over half a point
 
 
@@ -21,6 +22,7 @@ def find_caveats(findings: Findings) -> list[str]:
     makers = (
         _stand_in,
         _bad_trials,
+        _errors,
         _few_seeds,
         _shared_pretraining,
         _conditions,
@@ -73,6 +75,17 @@ def _bad_trials(findings: Findings) -> Iterator[str]:
     broken = broken[(broken["stage"] != "arm") & (broken["status"] != "done")]
     for (stage, arm), rows in broken.groupby(["stage", "arm"]):
         yield f"{words.plural(len(rows), f'{stage} trial')} of “{arm}” did not finish."
+
+
+def _errors(findings: Findings) -> Iterator[str]:
+    """Why trials failed: the different messages, the most frequent first."""
+    trials = findings.runs.trials
+    messages = trials.loc[trials["error"] != "", "error"].str.slice(0, MOST_MESSAGE)
+    found = messages.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    if len(found):
+        shown = [f"“{text}” ({n})" for text, n in found.head(3).items()]
+        more = f" and {len(found) - 3} other messages" if len(found) > 3 else ""
+        yield f"Errors of trials that did not finish: {'; '.join(shown)}{more}."
 
 
 def _few_seeds(findings: Findings) -> Iterator[str]:

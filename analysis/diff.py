@@ -102,7 +102,7 @@ def _compare(
         curves[curves["stage"] == "arm"],
         [(NEW + arm, OLD + arm) for arm in arms],
         sorted({target for one in asked for target in one.targets}),
-        min(one.margin for one in asked),
+        min((one.margin for one in asked if one.margin is not None), default=None),
         np.random.default_rng(SEED),
         (score, "area_under_curve", "steps_to_target"),
     )

@@ -56,8 +56,8 @@ class Images:
 class Runs:
     """All that was read, one row a trial and one row an evaluation.
 
-    `trials` and `curves` have a column `task` (the sweep's name, and the grid point where there
-    is one) beside the columns of the run folder; `folder` in `trials` says where a trial lies.
+    `trials` and `curves` have a column `task` (the sweep's name, and the grid point where an arm
+    has several) beside the columns of the run folder; `folder` in `trials` says where a trial lies.
     """
 
     trials: pd.DataFrame
@@ -110,7 +110,8 @@ def load_runs(dirs: Iterable[Path | str]) -> Runs:
     trials = _merge_trials([part[0] for part in parts])
     curves = _merge_curves([part[1] for part in parts], folders, trials)
     sweeps = _merge_sweeps([part[2] for part in parts])
-    return Runs(trials, curves, sweeps, [part[3] for part in parts], folders)
+    provenance = sorted((part[3] for part in parts), key=json.dumps)
+    return Runs(trials, curves, sweeps, provenance, folders)
 
 
 def task_name(sweep: str, grid: str) -> str:
@@ -171,8 +172,13 @@ def _merge_trials(tables: list[pd.DataFrame]) -> pd.DataFrame:
     trials = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0].copy()
     for column in ("grid", "stand_in_for", "error", "parent_id"):
         trials[column] = trials[column].fillna("").astype(str) if column in trials else ""
-    # What a search trial drew is not a task: all trials of a search belong to their sweep.
-    point = trials["grid"].where(trials["stage"] != "search", "")
+    # Where arms are named for their grid points, one task holds them all: pairs may cross points.
+    # What a search trial drew is no task either.
+    arms = trials[trials["stage"] == "arm"]
+    n_points = arms.groupby(["sweep", "arm"])["grid"].nunique()
+    split = set(n_points.index[n_points > 1].get_level_values("sweep"))
+    is_task = (trials["stage"] != "search") & trials["sweep"].isin(list(split))
+    point = trials["grid"].where(is_task, "")
     names = {pair: task_name(*pair) for pair in set(zip(trials["sweep"], point, strict=True))}
     trials["task"] = [names[pair] for pair in zip(trials["sweep"], point, strict=True)]
     rank = trials["status"].map(_RANK).fillna(len(_RANK))
@@ -214,6 +220,8 @@ def _merge_sweeps(sweeps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         here, there = known.get("seeds"), sweep.get("seeds")
         if isinstance(here, int) and isinstance(there, int):
             known["seeds"] = max(here, there)
+        if isinstance(here, list) and isinstance(there, list):
+            known["seeds"] = sorted({*here, *there})
     return [merged[name] for name in sorted(merged)]
 
 

@@ -32,7 +32,7 @@ class PairTables:
     speedups: pd.DataFrame
     break_evens: pd.DataFrame
     seeds_needed: pd.DataFrame
-    margin: float
+    margin: float | None
     untested: tuple[tuple[str, str, str], ...]
 
 
@@ -54,7 +54,7 @@ def compare_pairs(
     known = [w for w in wanted if all((w[0], arm) in present for arm in w[1])]
     pairs = list(dict.fromkeys(pair for _, pair in known))
     targets = sorted({target for one in asked for target in one.targets})
-    margin = min((one.margin for one in asked), default=0.001)
+    margin = min((one.margin for one in asked if one.margin is not None), default=None)
     metrics = (score, "area_under_curve", "steps_to_target")
     comparisons = (
         compare_all(trials, curves, pairs, targets, margin, rng, metrics)
@@ -160,10 +160,12 @@ def _seeds_needed(
     evidence: pd.DataFrame,
     curves: pd.DataFrame,
     comparisons: pd.DataFrame,
-    margin: float,
+    margin: float | None,
     score: str,
 ) -> pd.DataFrame:
     """Seeds that a difference of the margin in final accuracy needs, for pairs that pair."""
+    if margin is None:
+        return pd.DataFrame()
     rows = comparisons[(comparisons["metric"] == score) & comparisons["paired"].astype(bool)]
     parts = [
         plan(

@@ -214,9 +214,11 @@ def _finals(findings: Findings, styles: Styles) -> Iterator[Chart]:
 
 
 def _provenance(findings: Findings) -> Iterator[Details]:
-    for folder, record in zip(findings.runs.folders, findings.runs.provenance, strict=True):
+    records = findings.runs.provenance
+    for k, record in enumerate(records):
         text = yaml.safe_dump(record, sort_keys=True, allow_unicode=True)
-        yield Details(f"Versions, hardware and command of {folder.name}", text)
+        which = f" of run {k + 1}" if len(records) > 1 else ""
+        yield Details(f"Versions, hardware and command{which}", text)
     for asked in findings.asked:
         text = yaml.safe_dump(dict(asked.sweep), sort_keys=False, allow_unicode=True)
         yield Details(f"Sweep “{asked.name}” as it was resolved", text)

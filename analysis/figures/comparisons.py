@@ -169,6 +169,10 @@ def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     if rows.empty:
         return
     shown = rows.head(MOST_ROWS)
+    margin = findings.pairs.margin
+    strip = (
+        f" The shaded strip is the equivalence margin, ±{100 * margin:g} points." if margin else ""
+    )
     figure, axes = new_figure(7.2, 1.1 + 0.3 * len(shown))
     forest(axes[0, 0], shown, styles)
     left_out = f" The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
@@ -176,8 +180,7 @@ def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         "differences",
         "verdicts",
         "Differences in final accuracy",
-        "Treatment minus control over paired seeds, with 95 % intervals; the shaded strip is the "
-        f"equivalence margin of ±{100 * findings.pairs.margin:g} points.{left_out}",
+        f"Treatment minus control over paired seeds, with 95 % intervals.{strip}{left_out}",
         figure,
         broad=True,
     )
@@ -218,7 +221,7 @@ def _draw_seeds(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         return
     rows = rows[rows["n_needed"].notna()].head(MOST_ROWS)
     figure, axes = new_figure(6.4, 1.1 + 0.28 * len(rows))
-    seeds_needed(axes[0, 0], rows, findings.pairs.margin, styles)
+    seeds_needed(axes[0, 0], rows, float(rows["value"].iloc[0]), styles)
     yield Drawing(
         "seeds_needed",
         "seeds",

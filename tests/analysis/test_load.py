@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,16 @@ def test_runs_of_one_sweep_merge_by_id_and_a_finished_trial_wins(tmp_path: Path)
     assert (runs.curves["trial_id"] == broken).sum() == 20
 
 
-def test_points_of_a_grid_are_tasks(run_of) -> None:
-    folder = run_of(Made(seeds=1, grid='{"data.train": 100, "model.name": "lenet5"}'))
-    runs = load_runs([folder])
-    assert set(runs.trials["task"]) == {"made (data.train=100, model.name=lenet5)"}
+def test_an_arm_at_several_grid_points_has_a_task_for_each(tmp_path: Path) -> None:
+    points = [json.dumps({"data.train": n}) for n in (100, 300)]
+    folders = [write_run(tmp_path / str(k), Made(seeds=1, grid=p)) for k, p in enumerate(points)]
+    runs = load_runs(folders)
+    assert set(runs.trials["task"]) == {"made (data.train=100)", "made (data.train=300)"}
     assert set(runs.curves["task"]) == set(runs.trials["task"])
+
+
+def test_arms_named_for_their_grid_points_are_one_task(run_of) -> None:
+    assert set(load_runs([run_of(Made(seeds=1, grid='{"a": 1}'))]).trials["task"]) == {"made"}
 
 
 def test_what_a_search_drew_is_no_task(run_of) -> None:

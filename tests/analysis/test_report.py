@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -82,6 +83,11 @@ def test_the_same_run_gives_the_same_bytes(reports: tuple[Path, Path]) -> None:
     assert "Assignment 4 Results.xlsx" in names
     assert {"figures/learning_curves.png", "figures/learning_curves.svg"} <= names
     assert {"tables/by_arm.csv", "tables/by_arm.tex"} <= names
+
+
+def test_a_run_that_was_moved_gives_the_same_page(made_run: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(made_run, tmp_path / "elsewhere")
+    assert page_text(content_of(moved)) == page_text(content_of(made_run))
 
 
 def test_the_page_is_whole_and_needs_nothing(reports: tuple[Path, Path]) -> None:
@@ -215,6 +221,22 @@ def test_a_pair_without_trials_is_not_tested(run_of) -> None:
     folder = run_of(Made(compare=(("pretrained", "scratch"), ("ghost", "scratch")), seeds=3))
     content = content_of(folder)
     assert "“ghost” against “scratch” (made): not tested" in words_of(content)
+
+
+def test_no_margin_and_no_targets_claim_nothing_of_either(run_of) -> None:
+    made = Made(seeds=4, extra={"measure": {"targets": []}})
+    content = content_of(run_of(made))
+    assert "the sweep sets no margin" in content.top[0].rest
+    assert "target" not in content.top[0].text
+    assert content.findings.pairs.seeds_needed.empty
+    reader = Reader()
+    reader.feed(page_text(content))
+    assert reader.open == []
+
+
+def test_why_trials_failed_is_said(hostile_run: Path) -> None:
+    caveats = " ".join(content_of(hostile_run).caveats)
+    assert "Errors of trials that did not finish: “RuntimeError: made to fail <b>” (1)." in caveats
 
 
 def test_search_and_its_winner(run_of) -> None:
