@@ -16,6 +16,7 @@ from datasets.sheet_ink import Ink
 from datasets.sheet_marks import Mark, join, split_wide
 from datasets.sheet_shapes import evidence
 
+_WIDE = 1.0  # of the digit size: narrower marks are not cut in two
 _FAR = 1.7  # usual distances in a row: a mark further out at its end may be dirt
 
 
@@ -70,7 +71,7 @@ def _near(a: Mark, b: Mark, size: float) -> bool:
 def _cut_if_better(
     ink: Ink, mark: Mark, label: str, size: float, pen: float, least_gain: float
 ) -> list[Mark]:
-    if mark.width < 0.85 * size:
+    if mark.width < _WIDE * size:
         return [mark]
     best, best_fit = [mark], _fit(ink, [mark], label) + least_gain
     for n in range(2, 1 + max(2, round(mark.width / (0.6 * size)))):
