@@ -158,8 +158,9 @@ class RayProcess:
                 self.job.tmp.rmdir()
 
     def start(self, arguments: Sequence[str], host: str) -> None:
+        _own_folder(self.job.tmp)
         shutil.rmtree(self.temp_dir, ignore_errors=True)
-        self.temp_dir.mkdir(mode=0o700, parents=True)
+        _own_folder(self.temp_dir)
         command = [
             *RAY, "start", "--block", *arguments,
             f"--node-ip-address={host}",
@@ -212,6 +213,7 @@ class RayProcess:
             while time.monotonic() < until and _descendants():
                 _reap()
                 time.sleep(0.1)
+        _reap()
         shutil.rmtree(self.temp_dir, ignore_errors=True)
 
     def _health(self) -> dict[str, Any]:
@@ -229,6 +231,17 @@ def _short_folder(tmp: Path, job_id: str, node: str) -> Path:
         if len(str(folder)) <= MAX_TEMP_DIR:
             return folder
     raise InputError(f"scratch: {tmp}: Ray's sockets need a path of at most {MAX_TEMP_DIR} letters")
+
+
+def _own_folder(path: Path) -> None:
+    """Make a folder that only this user can enter, or see that it is one.
+
+    Raises:
+        InputError: something of somebody else's has this name, as anybody could arrange in /tmp.
+    """
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.is_symlink() or path.lstat().st_uid != os.getuid():
+        raise InputError(f"{path}: is not this user's own folder; remove it, or set `scratch`")
 
 
 def _split(address: str) -> tuple[str, int]:

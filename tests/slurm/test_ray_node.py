@@ -15,7 +15,7 @@ from fakes import FakeSlurm
 
 from headstart.errors import InputError
 from slurm.address import FIRST_PORT, LAST_PORT, address_of_node, derive_ports, is_free
-from slurm.ray_node import MAX_TEMP_DIR, Job, _short_folder
+from slurm.ray_node import MAX_TEMP_DIR, Job, _own_folder, _short_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,6 +57,15 @@ def test_folders_for_sockets_stay_short() -> None:
     long = _short_folder(Path("/scratch/users/somebody/with/a/long/path/hs-123"), "123", "gpu-007")
     assert long == Path("/tmp/hs-123-gpu-007")
     assert len(str(long)) <= MAX_TEMP_DIR
+
+
+def test_a_folder_that_somebody_else_laid_out_is_refused(tmp_path: Path) -> None:
+    _own_folder(tmp_path / "own")
+    _own_folder(tmp_path / "own")
+    assert (tmp_path / "own").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "link").symlink_to("own")
+    with pytest.raises(InputError, match="is not this user's own folder"):
+        _own_folder(tmp_path / "link")
 
 
 def test_a_round_is_over_when_another_begins_or_the_folder_goes(tmp_path: Path) -> None:

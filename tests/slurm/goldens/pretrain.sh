@@ -33,7 +33,7 @@ sweep=("${python[@]}" -m harness.sweep /home/me/runs/part2/slurm/sweep.yaml --ou
 # Everything temporary of this job, on every node, is in one folder that is removed at the end.
 scratch="${SLURM_TMPDIR:-${TMPDIR:-}}"
 tmp="${scratch:-/tmp}/hs-$SLURM_JOB_ID"
-rm -rf "$tmp"; mkdir -p -m 700 "$tmp" || exit 2
+rm -rf "$tmp"; mkdir -m 700 "$tmp" || exit 2
 # Decoded data is kept near the processor where the site has a node-local folder; downloads, which
 # a node may not be able to repeat, stay where they are.
 export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headstart}/downloads"
@@ -87,22 +87,24 @@ progressed() {
 
 # Whether the notice came long before the time limit: then it is preemption, and says nothing
 # about whether the time is enough.
-preempted() {
-  [ -n "${SLURM_JOB_END_TIME:-}" ] && (($(date +%s) < SLURM_JOB_END_TIME - 210))
-}
+preempted() { [ -n "$ends" ] && (($(date +%s) < ends - 210)); }
+ends=$(scontrol show job --oneliner "$SLURM_JOB_ID" | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p')
+ends=$(date --date="$ends" +%s 2>/dev/null)  # empty where there is no limit
 
 # Put this job back into the queue, where the same command goes on.
 requeue() {
-  local state
-  state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
-  if [ "$state" != RUNNING ]; then
-    say "not requeued: SLURM says that this job is ${state:-gone}"
+  local job
+  job=$(scontrol show job --oneliner "$SLURM_JOB_ID")
+  if [[ $job != *" JobState=RUNNING "* ]]; then
+    say "not requeued: it was cancelled, or SLURM ends it"
+  elif [[ $job == *" Requeue=0 "* ]]; then
+    say "not requeued: it may not be (slurm.cancel, or the site's rule)"
   elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
     say "not requeued: it was 100 times (setting max_requeues)"
   elif ! preempted && ! progressed; then
     say "not requeued: no trial ended and none saved its state since this start; give it more" \
       "time, or make evaluations more frequent"
-  elif scontrol requeue "$SLURM_JOB_ID"; then
+  elif trap '' TERM; scontrol requeue "$SLURM_JOB_ID"; then  # which ends this shell
     say "requeued: it goes on from the saved states"
   else
     say "not requeued: SLURM refused; submit again to go on"
