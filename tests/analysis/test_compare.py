@@ -352,9 +352,9 @@ def test_a_seed_that_stands_twice_is_refused() -> None:
         compare(trials, NO_CURVES, "t", "c", rng=rng())
 
 
-def test_a_trial_that_was_there_before_its_first_step_has_no_infinite_speedup():
+def test_a_trial_that_was_there_before_its_first_step_has_no_infinite_speedup() -> None:
     trials = two_arms([0.9] * 5, [0.9] * 5)
-    curves = curves_reaching(trials, [50, 50, 100, 50, 100] + [200, 250, 200, 300, 250])
+    curves = curves_reaching(trials, [50, 50, 100, 50, 100, 200, 250, 200, 300, 250])
     start = curves.drop_duplicates("trial_id").assign(step=0, val_accuracy=0.1)
     start.loc[start["trial_id"] == "t0", "val_accuracy"] = 0.95
     row = compare(
