@@ -220,6 +220,6 @@ def _speedup_series(
 
 def _speedup_text(row: Mapping[str, Any]) -> str:
     if np.isnan(row["estimate"]):
-        return f"not known ({row['note']})" if row["note"] else "not known"
+        return "not known"  # the table below the chart says why
     bound = f"{row['bound']} " if row["bound"] else ""
     return bound + words.interval("ratio", row["estimate"], row["low"], row["high"])

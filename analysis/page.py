@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from analysis.document import Block, Chart, Plate, Section, TableBlock
 from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT, Styles
 from analysis.tables import Table
 
-MOST_SHOWN = 8  # arms that a chart shows at first
+SMALL = 330  # points: figures up to this width stand two in a row
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,16 @@ def _block(block: Block) -> Mapping[str, Any]:
     content = {"type": block.type, **vars(block)}
     if isinstance(block, Plate):
         content["svg"] = Markup(themed_svg(block.svg, block.id))
+        content["small"] = _width(block.svg) <= SMALL
     if isinstance(block, TableBlock):
         content |= {"rows": _rows(block.table, block.limit), "left_out": _left_out(block)}
     return content
+
+
+def _width(svg: str) -> float:
+    """The width of a figure in points."""
+    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', svg)
+    return float(found.group(1)) if found else math.inf
 
 
 def _rows(table: Table, limit: int) -> list[list[dict[str, str]]]:
