@@ -23,6 +23,7 @@ import datasets
 import models
 from datasets.base import Dataset
 from datasets.locations import cache_folder, data_folder
+from datasets.split import SplitSettings
 from harness.seeds import derive_streams
 from harness.settings import Condition, DataChoice, Start, Sweep
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
@@ -39,6 +40,7 @@ class DataUse:
     n_images: int
     class_names: tuple[str, ...]
     stand_in_for: str  # the first choice, where another one is used; else empty
+    has_test: bool  # whether the split leaves test images
     image_size: tuple[int, int]
     channels: int
     notes: tuple[str, ...] = ()
@@ -145,6 +147,7 @@ class DataCatalogue:
                 n_images=len(dataset.labels),
                 class_names=dataset.class_names,
                 stand_in_for=choices[0].name if position else "",
+                has_test=_has_test(dataset, choice.split),
                 image_size=tuple(dataset.images.shape[2:]),
                 channels=dataset.images.shape[1],
                 notes=dataset.notes,
@@ -162,6 +165,17 @@ class DataCatalogue:
             allow_download=self.allow_download,
             **choice.options,
         )
+
+
+def _has_test(dataset: Dataset, split: SplitSettings) -> bool:
+    """Whether `split_dataset` will leave test images: the set's own, a count or a share."""
+    if split.test is not None:
+        return split.test > 0
+    if "test" in dataset.parts:
+        return True
+    if split.split is not None:
+        return split.split.get("test", 0) > 0
+    return split.train is None and split.validation is None
 
 
 def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | None = None) -> Plan:
@@ -192,7 +206,13 @@ class _Planner:
         notes: dict[str, None] = {}
         for name, condition in (*self.sweep.stages.items(), *self.sweep.arms.items()):
             try:
-                notes.update(dict.fromkeys(self.catalogue.use(condition).notes))
+                data = self.catalogue.use(condition)
+                notes.update(dict.fromkeys(data.notes))
+                if name in self.sweep.arms and not data.has_test:
+                    raise DataError(
+                        f"{data.choice.name} has no test part of its own: say how many images "
+                        "an arm is tested on, as in data.test: 1000"
+                    )
             except DataNotFoundError:
                 raise
             except InputError as err:

@@ -5,7 +5,7 @@ import pytest
 from harness.plan import DataCatalogue, make_plan
 from harness.seeds import AXES, derive_seed, derive_streams
 from harness.spec import load_sweep
-from headstart.errors import DataNotFoundError
+from headstart.errors import DataNotFoundError, SpecError
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +116,9 @@ def test_streams_depend_on_axis_and_replicate_only():
     fixed_split = derive_streams(0, 7, vary=set(AXES) - {"split"})
     assert fixed_split["split"] == derive_streams(0, 0, vary=AXES)["split"]
     assert fixed_split["order"] != derive_streams(0, 0, vary=AXES)["order"]
+
+
+def test_an_arm_without_test_images_is_refused_before_anything_runs(write_sweep, catalogue):
+    path = write_sweep(("validation: 100, test: 100}", "validation: 100}"))
+    with pytest.raises(SpecError, match="scratch: glyphs has no test part of its own"):
+        make_plan(load_sweep(path), catalogue)
