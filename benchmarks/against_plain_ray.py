@@ -37,6 +37,7 @@ seeds: {seeds}
 compare: [{{treatment: fast, control: slow}}]
 """
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ def test_shards_share_out_the_arms_and_bring_the_stages_they_need(write_sweep, c
 def test_the_first_data_set_that_is_there_is_used_and_a_stand_in_says_so(
     write_sweep, catalogue, tmp_path
 ):
-    several = "data: {first_of: [mnist, {name: glyphs, count: 600, seed: 1, train: 300}]}"
+    several = "data: {first_of: [mnist, {name: glyphs, count: 600, train: 300, test: 9}]}"
     path = write_sweep(
         (
             "data: {name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}",
