@@ -13,6 +13,7 @@ from analysis import words
 from analysis.findings import Findings
 
 FEW_SEEDS = 5
+LEAST_OVERLAP_S = 1.0  # times are rounded to seconds
 MOST_MESSAGE = 160  # characters of an error message
 SMALL_TEST = 200  # test images; below, one of them is over half a point
 
@@ -25,7 +26,9 @@ def find_caveats(findings: Findings) -> list[str]:
         _errors,
         _few_seeds,
         _shared_pretraining,
+        _unpaired,
         _conditions,
+        _side_by_side,
         _no_test,
         _coarse_test,
         _pairs_by_default,
@@ -122,6 +125,7 @@ def _conditions(findings: Findings) -> Iterator[str]:
         ("device", "devices"),
         ("n_workers", "numbers of workers"),
         ("ran_as", "ways of running"),
+        ("host", "machines"),
     ):
         values = sorted(map(str, done[key].dropna().unique())) if key in done else []
         if len(values) > 1:
@@ -129,6 +133,40 @@ def _conditions(findings: Findings) -> Iterator[str]:
                 f"Trials ran under different {noun} ({words.shortened(values)}): seconds are "
                 "compared only between trials that ran alike."
             )
+
+
+def _unpaired(findings: Findings) -> Iterator[str]:
+    rows = findings.pairs.comparisons
+    rows = rows[(rows["n_treatment"] > 0) & (rows["n_control"] > 0)]
+    apart = rows[~rows["paired"].astype(bool)].drop_duplicates(["treatment", "control"])
+    if len(apart):
+        names = [f"“{r.treatment}” and “{r.control}”" for r in apart.itertuples()]
+        yield (
+            f"Seeds do not pair for {words.shortened(names, 3)}: they are compared as independent "
+            "groups, which needs more seeds for the same certainty."
+        )
+
+
+CLOCKED = ("train_time_s", "eval_time_s", "setup_time_s", "state_time_s")
+
+
+def _side_by_side(findings: Findings) -> Iterator[str]:
+    """Trials of one machine whose times overlap, by when they ended and how long they took."""
+    trials = findings.runs.trials
+    if not {"finished_at", *CLOCKED} <= set(trials):
+        return
+    end = pd.to_datetime(trials["finished_at"], errors="coerce", utc=True, format="ISO8601")
+    start = end - pd.to_timedelta(trials[list(CLOCKED)].sum(axis=1), unit="s")
+    host = trials["host"] if "host" in trials else pd.Series("", index=trials.index)
+    times = pd.DataFrame({"start": start, "end": end, "host": host}).dropna()
+    times = times.sort_values(["host", "start"], kind="stable")
+    before = times.groupby("host")["end"].transform(lambda ends: ends.cummax().shift())
+    overlap = (before - times["start"]).dt.total_seconds()
+    if (overlap > LEAST_OVERLAP_S).any():
+        yield (
+            "Trials ran side by side on one machine, so their seconds include each other’s load; "
+            "steps and images do not."
+        )
 
 
 def _no_test(findings: Findings) -> Iterator[str]:

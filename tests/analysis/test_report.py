@@ -131,7 +131,7 @@ def test_failures_and_stand_ins_are_said_at_the_top(hostile_run: Path) -> None:
 def test_json_has_what_the_page_says(reports: tuple[Path, Path]) -> None:
     content = json.loads((reports[0] / "report.json").read_text())
     assert content["sweeps"][0]["question"].startswith("Is a<b")
-    assert content["stamp"] == "2026-01-02T03:04:05Z"
+    assert content["stamp"] == "2026-01-02T05:04:05Z"
     rows = content["tables"]["comparisons"]
     assert {row["verdict"] for row in rows} <= {"better", "worse", "equivalent", "inconclusive"}
 
@@ -232,6 +232,29 @@ def test_no_margin_and_no_targets_claim_nothing_of_either(run_of) -> None:
     reader = Reader()
     reader.feed(page_text(content))
     assert reader.open == []
+
+
+def test_trials_that_ran_side_by_side_are_said_to_share_the_clock(run_of) -> None:
+    side_by_side = "ran side by side"
+    together = Made(name="together", seeds=3, together=True)
+    apart = Made(name="apart", seeds=3)
+    assert side_by_side in " ".join(content_of(run_of(together)).caveats)
+    assert side_by_side not in " ".join(content_of(run_of(apart)).caveats)
+
+
+def test_seeds_that_do_not_pair_are_said_at_the_top(run_of) -> None:
+    arms = (Arm("scratch", absent=(0, 1, 2)), Arm("pretrained", absent=(3, 4, 5)))
+    content = content_of(run_of(Made(arms=arms, seeds=6)))
+    assert any("Seeds do not pair" in text for text in content.caveats)
+    assert "Welch" in page_text(content)
+
+
+def test_a_rule_for_the_number_of_seeds_is_said(run_of) -> None:
+    rule = {"until": {"metric": "test_accuracy", "half_width": 0.0005}, "at_most": 60}
+    content = content_of(run_of(Made(seeds=3, extra={"seeds": rule})))
+    said = " ".join(content.caveats)
+    assert "not fixed in advance" in said
+    assert "± 0.0005 or narrower (at most 60)" in said
 
 
 def test_why_trials_failed_is_said(hostile_run: Path) -> None:
