@@ -46,7 +46,7 @@ def latex_table(table: Table) -> str:
     flush = "".join("r" if column.is_number else "l" for column in table.columns)
     heading = " & ".join(escape_latex(column.label) for column in table.columns)
     rows = [
-        " & ".join(escape_latex(cell.text) for cell in row) + r" \\"
+        _guarded(" & ".join(escape_latex(cell.text) for cell in row)) + r" \\"
         for row in table.rows(MOST_LATEX_ROWS)
     ]
     more = len(table.frame) - MOST_LATEX_ROWS
@@ -66,6 +66,11 @@ def latex_table(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _guarded(row: str) -> str:
+    r"""A row that begins with `[` or `*` would be read as an argument of the `\\` before it."""
+    return "{}" + row if row.startswith(("[", "*")) else row
 
 
 def report_content(

@@ -33,6 +33,10 @@ def test_a_table_by_hand() -> None:
     assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
 
 
+def test_a_name_in_brackets_is_no_argument_of_the_line_before() -> None:
+    assert "\n{}[odd] & " in latex_table(table(arm=["[odd]"]))
+
+
 def test_csv_keeps_all_columns(tmp_path: Path) -> None:
     write_tables([table()], tmp_path)
     assert (tmp_path / "t.csv").read_text() == "arm,x,low,high\na_b,0.5,0.4,inf\n"
