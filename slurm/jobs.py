@@ -26,6 +26,7 @@ class Job:
     """One submitted job."""
 
     id: str
+    submission: str  # id of the first job that was submitted with it
     part: str
     n_nodes: int
     n_tasks: int  # of its array; 1 for a job that is none
@@ -61,6 +62,11 @@ def read_jobs(run: Path) -> tuple[Job, ...]:
         raise RunFolderError(f"{run}: no job was submitted for it (no slurm/jobs.json)") from None
     except (OSError, ValueError, TypeError) as err:
         raise RunFolderError(f"{path}: cannot be read: {err}") from err
+
+
+def latest_submission(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that were submitted last, together."""
+    return [job for job in jobs if job.submission == jobs[-1].submission]
 
 
 def record_jobs(run: Path, jobs: Iterable[Job]) -> None:

@@ -21,7 +21,7 @@ from harness.lock import STALE_AFTER_S
 from harness.store import check_run_folder
 from headstart.cli import run_command
 from headstart.errors import InputError
-from slurm.jobs import Job, QueueEntry, queue_entries, read_jobs
+from slurm.jobs import Job, QueueEntry, latest_submission, queue_entries, read_jobs
 
 SILENT_AFTER = 4  # heartbeats of a node that may be missed
 RATE_WINDOW_S = 3600.0
@@ -58,7 +58,8 @@ def main(argv: Sequence[str]) -> None:
     jobs = read_jobs(run)
     now = time.time()
     try:
-        queue = [_describe_job(job, queue_entries(jobs)) for job in _latest(jobs)]
+        entries = queue_entries(jobs)
+        queue = [_describe_job(job, entries) for job in latest_submission(jobs)]
     except InputError as err:
         queue = [f"queue    unknown: {err}"]
     print(f"run      {run}")
@@ -69,12 +70,6 @@ def main(argv: Sequence[str]) -> None:
             f"node     {node.name}: {state}, seen {node.silent_s:.0f} s ago, load {node.load:.1f}"
         )
     print("\n".join(describe_trials(count_trials(run, now))))
-
-
-def _latest(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs of the last submission: those with the last one's command and no earlier part."""
-    first = max(i for i, job in enumerate(jobs) if job.part in (jobs[0].part, "ray", "pretrain"))
-    return list(jobs[first:])
 
 
 def _describe_job(job: Job, entries: Sequence[QueueEntry]) -> str:

@@ -213,15 +213,17 @@ def submit(settings: JobSettings, work: Work, scripts: Mapping[Part, Path]) -> l
             for job in jobs:
                 subprocess.run(["scancel", job.id], check=False)
             raise
-        jobs.append(_job(settings, work, part, answer.split(";")[0]))
+        job_id = answer.split(";")[0]
+        jobs.append(_job(settings, work, part, job_id, jobs[0].id if jobs else job_id))
     return jobs
 
 
-def _job(settings: JobSettings, work: Work, part: Part, job_id: str) -> Job:
+def _job(settings: JobSettings, work: Work, part: Part, job_id: str, submission: str) -> Job:
     n_tasks = settings.n_shards if part == "shards" else 1
     name = f"{job_id}.out" if n_tasks == 1 else f"{job_id}_*.out"
     return Job(
         id=job_id,
+        submission=submission,
         part=part,
         n_nodes=settings.nodes if part == "ray" else n_tasks,
         n_tasks=n_tasks,

@@ -12,7 +12,7 @@ from slurm.jobs import Job, QueueEntry, record_jobs
 
 
 def _job(job_id: str) -> Job:
-    return Job(job_id, "ray", 2, 1, "log", "2026-01-01T00:00:00+00:00", "submit")
+    return Job(job_id, job_id, "ray", 2, 1, "log", "2026-01-01T00:00:00+00:00", "submit")
 
 
 def _entry(job_id: str, state: str, array_id: str | None = None) -> QueueEntry:

@@ -44,7 +44,7 @@ def run(tmp_path: Path) -> Path:
     _write(run / ".lock-1-of-2.json", lock)
     _write(run / ".lock-2-of-2.json", {"generation": "dead", "heartbeat_at": _iso(NOW - 300)})
     (run / "slurm").mkdir()
-    job = Job("7", "ray", 2, 1, str(run / "slurm/7.out"), _iso(NOW), "submit")
+    job = Job("7", "7", "ray", 2, 1, str(run / "slurm/7.out"), _iso(NOW), "submit")
     record_jobs(run, [job])
     return run
 
@@ -106,7 +106,7 @@ def test_jobs_are_shown_as_the_queue_has_them(
 def test_tasks_of_an_array_are_counted_by_state(
     run: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = Job("8", "shards", 10, 10, "8_*.out", _iso(NOW), "submit")
+    job = Job("8", "7", "shards", 10, 10, "8_*.out", _iso(NOW), "submit")
     record_jobs(run, [job])
     slurm.answer(
         "squeue",
@@ -115,6 +115,16 @@ def test_tasks_of_an_array_are_counted_by_state(
     )
     main([str(run)])
     assert "8 shards: 4 PENDING, 2 RUNNING, 4 over" in capsys.readouterr().out
+
+
+def test_jobs_of_earlier_submissions_are_not_shown(
+    run: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_jobs(run, [Job("9", "9", "shards", 2, 2, "9_*.out", _iso(NOW), "submit")])
+    main([str(run)])
+    said = capsys.readouterr().out
+    assert "job      9 shards" in said
+    assert "job      7" not in said
 
 
 def test_trials_are_shown_where_the_queue_cannot_be_asked(
