@@ -23,17 +23,34 @@ class Part:
     """Training, validation or test part of a data set, on the device.
 
     Attributes:
-        inputs: uint8 (N, C, H, W) images, or float features of a frozen prefix.
+        inputs: uint8 (N, C, H, W) images, or a table of features that parts and trials share.
         labels: int64 (N,).
         indices: int64 (N,), the images' places in the data set.
+        rows: int64 (N,), the images' rows in a shared table; None where `inputs` is the part's own.
+        n_views: how many augmented views of each image the table has, one view after another.
     """
 
     inputs: Tensor
     labels: Tensor
     indices: np.ndarray
+    rows: Tensor | None = None
+    n_views: int = 1
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, positions: Tensor, views: Tensor | None = None) -> Tensor:
+        """A copy of the inputs at `positions` (int64 in 0 … N - 1), each in its view."""
+        rows = positions if self.rows is None else self.rows[positions]
+        if views is not None:
+            rows = rows + views * (len(self.inputs) // self.n_views)
+        return self.inputs[rows]
+
+    def between(self, start: int, stop: int) -> Tensor:
+        """The inputs at positions `start` … `stop` - 1, in their first view."""
+        if self.rows is None:
+            return self.inputs[start:stop]
+        return self.inputs[self.rows[start:stop]]
 
 
 @dataclass(frozen=True)

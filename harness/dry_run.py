@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import frozen
 from harness.plan import Plan, TrialSpec
 from harness.provenance import available_cpus
 from harness.store import FINAL, finished_rows, read_json
@@ -51,6 +52,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield f"run folder: {out}"
     yield from _as_table(list(lines.values()))
     yield from plan.notes
+    yield from frozen.notes(plan)
     yield _estimate(plan, left, out)
 
 

@@ -31,6 +31,8 @@ class Prepared:
 
     Attributes:
         network: on the device.
+        groups: its layer groups, input first.
+        n_frozen: how many groups lie before the first that ever trains.
         normalise: from uint8 images to what the network takes.
         parameter_groups: one optimizer group for each layer group that ever trains, input first.
         before_epoch: unfreezes what a gradual schedule has due; else does nothing.
@@ -40,6 +42,8 @@ class Prepared:
     """
 
     network: nn.Module
+    groups: tuple[finetune.LayerGroup, ...]
+    n_frozen: int
     normalise: Normalise
     parameter_groups: list[dict[str, Any]]
     before_epoch: Callable[[int], None]
@@ -82,6 +86,8 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
     before_epoch(0)
     return Prepared(
         network=network,
+        groups=groups,
+        n_frozen=[group.name for group in groups].index(schedule.names[0]),
         normalise=Normalise(info.mean, info.std, device),
         parameter_groups=parameter_groups,
         before_epoch=before_epoch,

@@ -45,7 +45,7 @@ class Clock:
 
     now: Callable[[], float] = time.perf_counter
     seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("train", "eval", "setup", "state"), 0.0)
+        default_factory=lambda: dict.fromkeys(("train", "eval", "setup", "prefix", "state"), 0.0)
     )
 
     @contextmanager
@@ -105,6 +105,7 @@ class Trainer:
         self.loss_sum = torch.zeros((), device=self.device)
         self.loss_count = 0
         self._order: Tensor | None = None
+        self._views: Tensor | None = None
 
     @property
     def finished(self) -> bool:
@@ -127,7 +128,7 @@ class Trainer:
 
     def step(self) -> None:
         """One batch: forward, loss, gradients, update. Nothing is read back from the device."""
-        inputs, labels = self._next_batch()
+        inputs, labels = self.next_batch()
         loss = self.loss_of_batch(self.network(inputs), labels)  # Accelerate casts in the forward
         self.accelerator.backward(loss)
         if self.settings.clip_gradient_norm is not None:
@@ -138,8 +139,12 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if isinstance(self.schedule, LambdaLR):
             self.schedule.step()
-        self.loss_sum += loss.detach().float() * len(labels)
-        self.loss_count += len(labels)
+        self.count_step(loss.detach().float(), len(labels))
+
+    def count_step(self, loss: Tensor, n_images: int) -> None:
+        """Enter one step, made here or by a pack, with the mean loss of its batch."""
+        self.loss_sum += loss * n_images
+        self.loss_count += n_images
         self.step_count += 1
 
     def take_train_loss(self) -> float:
@@ -193,16 +198,19 @@ class Trainer:
         self.loss_count = state["loss_count"]
         self._order = None
 
-    def _next_batch(self) -> tuple[Tensor, Tensor]:
+    def next_batch(self) -> tuple[Tensor, Tensor]:
+        """Inputs, prepared, and labels of the step that comes next; seeds its dropout masks."""
         epoch, position = divmod(self.step_count, self.steps_per_epoch)
         if position == 0 or self._order is None:
             self.before_epoch(epoch)
             self.network.train()
             self._order = self._order_of(epoch)
+            self._views = self._views_of(epoch)
         size = self.settings.batch_size
         rows = self._order[position * size : (position + 1) * size]
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
-        return self._prepare(self.part.inputs[rows], True), self.part.labels[rows]
+        views = None if self._views is None else self._views[rows]
+        return self._prepare(self.part.take(rows, views), True), self.part.labels[rows]
 
     def _order_of(self, epoch: int) -> Tensor:
         """A permutation of the training part, drawn on the CPU: the same on every device."""
@@ -210,6 +218,16 @@ class Trainer:
             derive_seed(self.streams["order"], "epoch", epoch)
         )
         return torch.randperm(len(self.part), generator=generator).to(self.device)
+
+    def _views_of(self, epoch: int) -> Tensor | None:
+        """The fixed augmented view in which each image is seen; None where there is but one."""
+        if self.part.n_views == 1:
+            return None
+        generator = torch.Generator().manual_seed(
+            derive_seed(self.streams["augment"], "epoch", epoch)
+        )
+        drawn = torch.randint(self.part.n_views, (len(self.part),), generator=generator)
+        return drawn.to(self.device)
 
     def _prepare(self, inputs: Tensor, training: bool) -> Tensor:
         if self.normalise is None:
@@ -225,7 +243,7 @@ class Trainer:
     def _outputs(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
         self.network.eval()
         for start in range(0, len(part), EVALUATION_BATCH):
-            inputs = part.inputs[start : start + EVALUATION_BATCH]
+            inputs = part.between(start, start + EVALUATION_BATCH)
             logits = self.network(self._prepare(inputs, False))
             yield logits, part.labels[start : start + EVALUATION_BATCH]
         self.network.train()

@@ -23,6 +23,9 @@ from torch import Tensor, nn
 from datasets.split import split_dataset
 from harness.arrays import Part, Parts, place_parts
 from harness.events import Ended, Event, Progress, Stopped
+from harness.feature_store import FeatureStore, feature_store
+from harness.features import compute_front
+from harness.frozen import NOTHING_FROZEN, reason_against
 from harness.network import Prepared, prepare_network
 from harness.plan import DataCatalogue, TrialSpec
 from harness.process import make_accelerator, set_up_process
@@ -43,6 +46,7 @@ class Surroundings:
 
     catalogue: DataCatalogue
     device: str = "cpu"  # or `cuda`
+    features: FeatureStore = field(default_factory=feature_store)
     save: Save = field(default_factory=Save)
     should_stop: Callable[[], bool] = lambda: False
     state_every_s: float = 2.0
@@ -71,23 +75,41 @@ def run_trial(spec: TrialSpec, folder: TrialFolder, around: Surroundings) -> Ite
     Raises:
         HeadstartError: data, weights or settings that do not fit, a full disk.
     """
-    attempts = folder.begin()
-    clock = Clock(around.now)
-    with clock.timing("setup"):
-        trial = _Trial(spec, folder, around, clock)
-    yield from trial.run()
-    if trial.stopped:
-        yield Stopped(spec.id, trial.trainer.step_count)
-    else:
-        yield Ended(spec.id, trial.finish(attempts))
+    trial = Trial(spec, folder, around)
+    yield from trial.start()
+    while not trial.is_over:
+        trial.train()
+        yield from trial.pause()
+    yield trial.end()
 
 
-class _Trial:
-    """The parts of one running trial, so that each step of its life is a short method."""
+class Trial:
+    """The parts of one running trial, so that each step of its life is a short method.
 
-    def __init__(self, spec: TrialSpec, folder: TrialFolder, around: Surroundings, clock: Clock):
-        self.spec, self.folder, self.around, self.clock = spec, folder, around, clock
+    Args:
+        spec: what to run; goes on from the folder's last state where there is one.
+        folder: where to write.
+        around: what the process gives.
+        ran_as: how its steps are made, for its record: `solo`, or `heads` beside others.
+    """
+
+    def __init__(
+        self, spec: TrialSpec, folder: TrialFolder, around: Surroundings, ran_as: str = "solo"
+    ):
+        self.spec, self.folder, self.around, self.ran_as = spec, folder, around, ran_as
+        self.attempts = folder.begin()
+        self.clock = Clock(around.now)
         self.settings = spec.condition.train
+        self.record = Record()
+        self.diverged = False
+        self.stopped = False
+        self.next_state_at = around.now() + around.state_every_s
+        with self.clock.timing("setup"):
+            self._set_up()
+            self._restore()
+
+    def _set_up(self) -> None:
+        spec, around = self.spec, self.around
         set_up_process(self.settings)
         accelerator = make_accelerator(self.settings.precision, around.device)
         self.device = accelerator.device
@@ -95,49 +117,62 @@ class _Trial:
         rng = np.random.default_rng(spec.streams["split"])
         split = split_dataset(dataset, spec.data.choice.split, rng)
         self.notes = [*spec.data.notes, *split.notes]
-        self.parts: Parts = place_parts(dataset, split, self.device)
-        self.prepared: Prepared = prepare_network(spec, folder.path.parent, self.device)
+        self.prepared: Prepared = prepare_network(spec, self.folder.path.parent, self.device)
         self.network: nn.Module = self.prepared.network
+        with self.clock.timing("prefix", self.device):
+            front = compute_front(spec, self.prepared, dataset, split, accelerator, around.features)
+        self.trained: nn.Module = front.tail if front else self.network
+        self.parts: Parts = front.parts if front else place_parts(dataset, split, self.device)
+        self.frozen = front.record if front else _uncached(spec)
         self.trainer = Trainer(
-            self.network,
+            self.trained,
             self.parts.train,
             self.settings,
             spec.streams,
             accelerator,
-            self.prepared.normalise,
+            None if front else self.prepared.normalise,
             self.prepared.parameter_groups,
             self.prepared.before_epoch,
         )
-        self.record = Record()
-        self.diverged = False
-        self.stopped = False
-        self.next_state_at = around.now() + around.state_every_s
-        self._restore()
 
-    def run(self) -> Iterator[Progress]:
-        """Train until the end, an early stop, a divergence or a request to stop."""
+    def start(self) -> Iterator[Progress]:
+        """Evaluate the network as it starts, unless a state shows that this was done."""
         if not self.record.curve:
             yield self._evaluate()
-        while not (self.trainer.finished or self.diverged or self._stops_early()):
-            self._train()
-            if self._is_evaluation_due():
-                yield self._evaluate()
-            if self.around.should_stop():
-                self._save_state()
-                self.stopped = True
-                return
-            if self.around.now() >= self.next_state_at:
-                self._save_state()
 
-    def _train(self) -> None:
-        """Steps until an evaluation or a state is due, or a stop is asked for; on the clock."""
+    @property
+    def is_over(self) -> bool:
+        """Trained to its end, stopped early, diverged, or stopped because it was asked to."""
+        return self.trainer.finished or self.diverged or self._stops_early() or self.stopped
+
+    def train(self) -> None:
+        """Steps until a pause is due; on the clock."""
         with self.clock.timing("train", self.device):
-            while True:
+            self.trainer.step()
+            while not self.is_pause_due():
                 self.trainer.step()
-                if self._is_evaluation_due() or self.around.should_stop():
-                    return
-                if self.around.now() >= self.next_state_at:
-                    return
+
+    def is_pause_due(self) -> bool:
+        """Whether an evaluation or a state is due after this step, or a stop is asked for."""
+        return (
+            self._is_evaluation_due()
+            or self.around.should_stop()
+            or self.around.now() >= self.next_state_at
+        )
+
+    def pause(self) -> Iterator[Progress]:
+        """Between two rows of steps: evaluate, save a state, take note of a request to stop."""
+        if self._is_evaluation_due():
+            yield self._evaluate()
+        self.stopped = self.around.should_stop()
+        if self.stopped or self.around.now() >= self.next_state_at:
+            self._save_state()
+
+    def end(self) -> Stopped | Ended:
+        """The trial's last event; its record is written, unless it was stopped."""
+        if self.stopped:
+            return Stopped(self.spec.id, self.trainer.step_count)
+        return Ended(self.spec.id, self._finish())
 
     def _is_evaluation_due(self) -> bool:
         step = self.trainer.step_count
@@ -184,7 +219,7 @@ class _Trial:
         if record.best is None or self._rank(score) > self._rank(record.best):
             record.best, record.best_step = score, step
             record.best_weights = {
-                name: value.detach().clone() for name, value in self.network.state_dict().items()
+                name: value.detach().clone() for name, value in self.trained.state_dict().items()
             }
         stopping = self.settings.early_stopping
         if stopping is not None and step > 0:
@@ -254,7 +289,7 @@ class _Trial:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def finish(self, attempts: int) -> dict[str, Any]:
+    def _finish(self) -> dict[str, Any]:
         """Score the test set with the selected weights and write every file of the record."""
         result, files = self.folder.result, list(self.record.checkpoints)
         write_curve(result / "curve.parquet", self.record.curve)
@@ -264,7 +299,7 @@ class _Trial:
             save_weights(self.network.state_dict(), result / "last.safetensors")
             files.append("last.safetensors")
         if not self.diverged:
-            self.network.load_state_dict(self.record.best_weights)
+            self.trained.load_state_dict(self.record.best_weights)
             save_weights(self.network.state_dict(), result / "model.safetensors")
             files.append("model.safetensors")
             if len(self.parts.test):
@@ -272,11 +307,11 @@ class _Trial:
                     test, logits = self.trainer.predict(self.parts.test)
                 _write_predictions(result / "predictions.npz", self.parts.test, logits)
                 files.append("predictions.npz")
-        row = self._row(test, attempts, files)
+        row = self._row(test, files)
         write_json(result / "trial.json", row)
         return row
 
-    def _row(self, test: Score | None, attempts: int, files: list[str]) -> dict[str, Any]:
+    def _row(self, test: Score | None, files: list[str]) -> dict[str, Any]:
         spec, settings, record, seconds = self.spec, self.settings, self.record, self.clock.seconds
         best = record.best
         return {
@@ -297,19 +332,25 @@ class _Trial:
             "test_loss": test.loss if test else None,
             "train_time_s": seconds["train"],
             "eval_time_s": seconds["eval"],
-            "setup_time_s": seconds["setup"],
+            "setup_time_s": seconds["setup"],  # the prefix pass included
+            "prefix_time_s": seconds["prefix"],
             "state_time_s": seconds["state"],
             "images_per_s": self._images_per_s(),
             "device": device_name(self.device),
             "n_workers": 1,
-            "ran_as": "solo",
-            "attempts": attempts,
+            "ran_as": self.ran_as,
+            "attempts": self.attempts,
             "class_names": list(spec.data.class_names),
             "load_report": self.prepared.load_report,
+            "frozen": self.frozen,
             "notes": self.notes,
             "versions": versions(),
             "files": [*files, "trial.json"],
         }
+
+
+def _uncached(spec: TrialSpec) -> dict[str, Any]:
+    return {"cached": False, "reason": reason_against(spec.condition) or NOTHING_FROZEN}
 
 
 def device_name(device: torch.device) -> str:

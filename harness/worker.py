@@ -12,12 +12,16 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.events import Event, Failed, Started, Stopped
 from harness.plan import DataCatalogue, TrialSpec
 from harness.settings import Save
 from harness.store import TrialFolder
 from headstart.errors import HeadstartError, InputError, StorageError
+
+if TYPE_CHECKING:
+    from harness.feature_store import FeatureStore
 
 POLL_S = 0.25
 
@@ -64,19 +68,23 @@ class StopFile:
 
 
 class Worker:
-    """Runs units one after another in this process; keeps its data sets open between them."""
+    """Runs units one after another in this process; keeps data and features open between them."""
 
     def __init__(self, settings: WorkerSettings):
         self.settings = settings
         self.catalogue = DataCatalogue(settings.data_dir, allow_download=False)
         self.should_stop = StopFile(settings.stop_file)
+        self.features: FeatureStore | None = None  # opened with torch, by the first unit
 
     def run(self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]) -> Iterator[Event]:
         """All events of the unit's trials, in their order; stops after a trial that stopped."""
+        from harness.feature_store import feature_store
         from harness.trial import Surroundings, run_trial  # torch: 4 s, so only where trials run
 
+        self.features = self.features or feature_store()
         around = Surroundings(
             catalogue=self.catalogue,
+            features=self.features,
             device=self.settings.device,
             save=self.settings.save,
             should_stop=self.should_stop,

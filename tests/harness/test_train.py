@@ -163,7 +163,8 @@ def test_evaluation_is_off_the_training_clock():
         pass
     with clock.timing("train"):
         pass
-    assert clock.seconds == {"train": 3.5, "eval": 5.0, "setup": 0.0, "state": 0.0}
+    spent = {what: seconds for what, seconds in clock.seconds.items() if seconds}
+    assert spent == {"train": 3.5, "eval": 5.0}
 
 
 def test_our_folder_of_data_sets_is_not_taken_for_the_package_of_that_name():
