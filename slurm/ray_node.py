@@ -40,6 +40,7 @@ HEARTBEAT_S = 10.0
 MAX_TEMP_DIR = 40  # characters: Ray appends 67 for its sockets, and a socket's path has at most 107
 OBJECT_STORE_BYTES = 512 * 1024**2  # holds the plan; trials read their data from files
 OUTPUT = "ray-start.out"
+STARTED = "Ray runtime started"  # in what `ray start` prints
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 
 
@@ -87,7 +88,7 @@ def _run_head(process: RayProcess, job: Job, host: str) -> int:
     for _, port, client_port in zip(range(MAX_HEAD_STARTS), ports, ports, strict=False):
         process.start(["--head", f"--port={port}", f"--ray-client-server-port={client_port}",
                        "--include-dashboard=false"], host)  # fmt: skip
-        if _wait_until_healthy(process, job, f"{host}:{port}"):
+        if _wait_until_ready(process, job):
             with atomic_file(job.address_file) as file:
                 file.write(f"{host}:{port}\n")
             return process.watch()
@@ -98,16 +99,16 @@ def _run_head(process: RayProcess, job: Job, host: str) -> int:
     return EXIT_FAILED
 
 
-def _wait_until_healthy(process: RayProcess, job: Job, address: str) -> bool:
-    """Whether the head answers within `READY_WITHIN_S`; False as soon as Ray has ended."""
+def _wait_until_ready(process: RayProcess, job: Job) -> bool:
+    """Whether Ray says within `READY_WITHIN_S` that all of it runs; False as soon as it has ended.
+
+    An open port, or `ray health-check`, would say so while the node itself is still starting, and
+    may yet fail to.
+    """
     until = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < until and process.is_running() and not job.is_over():
-        if not is_free(*_split(address)):  # listens: now ask whether it answers
-            answer = subprocess.run(
-                [*RAY, "health-check", "--address", address], capture_output=True, check=False
-            )
-            if answer.returncode == 0:
-                return process.is_running()
+        if STARTED in process.output():
+            return True
         time.sleep(POLL_S)
     return False
 
@@ -197,11 +198,17 @@ class RayProcess:
         self.complain()
         return EXIT_FAILED
 
+    def output(self) -> str:
+        """What `ray start` has printed so far."""
+        try:
+            return (self.temp_dir / OUTPUT).read_text(errors="replace")
+        except OSError:
+            return ""
+
     def complain(self) -> None:
         """Show what Ray said before it ended; while all is well its many lines stay unseen."""
-        with suppress(OSError):
-            said = (self.temp_dir / OUTPUT).read_text(errors="replace").splitlines()
-            print(f"Ray on {self.node} ended; its last lines:", *said[-20:], sep="\n  ", flush=True)
+        said = self.output().splitlines()[-20:]
+        print(f"Ray on {self.node} ended; its last lines:", *said, sep="\n  ", flush=True)
 
     def end(self) -> None:
         """End Ray and every process that it left, and remove its folder."""
@@ -242,11 +249,6 @@ def _own_folder(path: Path) -> None:
     path.mkdir(mode=0o700, exist_ok=True)
     if path.is_symlink() or path.lstat().st_uid != os.getuid():
         raise InputError(f"{path}: is not this user's own folder; remove it, or set `scratch`")
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host, int(port)
 
 
 def _adopt_orphans() -> None:
