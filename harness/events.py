@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from headstart.errors import HeadstartError, InputError, StorageError
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,15 @@ class Failed:
     error: str
     retry: bool
     fatal: bool = False  # the whole sweep must stop (a full disk)
+
+
+def failure(trial_id: str, err: Exception) -> Failed:
+    """What an error of a trial means: bad input fails again, a full disk ends the sweep."""
+    if isinstance(err, HeadstartError):
+        fatal = isinstance(err, StorageError)
+        return Failed(trial_id, str(err), not (fatal or isinstance(err, InputError)), fatal)
+    text = "".join(traceback.format_exception(err, limit=-8))
+    return Failed(trial_id, text, retry=True)
 
 
 Event = Started | Progress | Ended | Stopped | Failed

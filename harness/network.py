@@ -59,23 +59,11 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
         ModelError: weights that do not fit, a layer group that does not exist.
     """
     condition = spec.condition
-    choice = condition.model
-    n_classes = len(spec.data.class_names)
-    network = build_model(
-        choice.name,
-        n_classes=n_classes,
-        image_size=spec.data.image_size,
-        channels=spec.data.channels,
-        init_seed=spec.streams["init"],
-        head_seed=spec.streams["head"],
-        options=choice.options,
-    )
-    example = torch.zeros(2, spec.data.channels, *spec.data.image_size)
-    groups = finetune.layer_groups(network, example)
+    network, groups = build_network(spec)
     report = _load_start(spec, network, groups, trials)
     network.to(device)
     schedule = finetune.unfreezing(condition.fine_tune, groups, condition.train.epochs)
-    info = models.model_info(choice.name, choice.options)
+    info = models.model_info(condition.model.name, condition.model.options)
 
     def before_epoch(epoch: int) -> None:
         finetune.freeze(network, groups, schedule.trainable_at(epoch))
@@ -95,6 +83,26 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
         n_trainable=n_trainable,
         load_report=report,
     )
+
+
+def build_network(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup, ...]]:
+    """The trial's network on the CPU with its own random weights, and its layer groups.
+
+    Raises:
+        ModelError: the network cannot be built for these images.
+    """
+    choice = spec.condition.model
+    network = build_model(
+        choice.name,
+        n_classes=len(spec.data.class_names),
+        image_size=spec.data.image_size,
+        channels=spec.data.channels,
+        init_seed=spec.streams["init"],
+        head_seed=spec.streams["head"],
+        options=choice.options,
+    )
+    example = torch.zeros(2, spec.data.channels, *spec.data.image_size)
+    return network, finetune.layer_groups(network, example)
 
 
 def _load_start(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from harness.events import Ended, Event, Failed, Stopped
@@ -70,9 +71,10 @@ class Queue:
         if self.stopping or not self._ready:
             return None
         size = self.plan.sweep.resources.pack
-        unit = [self._ready.popleft()]
-        while self._ready and len(unit) < size and self._belongs(unit[0], self._ready[0]):
-            unit.append(self._ready.popleft())
+        first = self._ready[0]
+        unit = list(islice((t for t in self._ready if self._belongs(first, t)), size))
+        for trial in unit:
+            self._ready.remove(trial)
         self.running.update(trial.id for trial in unit)
         return tuple(unit)
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -51,12 +51,12 @@ class Clock:
     @contextmanager
     def timing(self, what: str, device: torch.device | None = None) -> Iterator[None]:
         """Add the block's time to `what`; waits for a GPU at both ends, so none is missed."""
-        _wait_for(device)
+        wait_for(device)
         started = self.now()
         try:
             yield
         finally:
-            _wait_for(device)
+            wait_for(device)
             self.seconds[what] += self.now() - started
 
 
@@ -296,8 +296,10 @@ def make_schedule(
     return LambdaLR(optimizer, factor)
 
 
-def loss_function(settings: Train) -> Callable[[Tensor, Tensor], Tensor]:
-    """Mean loss of a batch from logits (N, classes) and labels int64 (N,).
+def loss_function(
+    settings: Train, reduction: Literal["mean", "none"] = "mean"
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Mean loss of a batch, or each image's, from logits (N, classes) and labels int64 (N,).
 
     `complementary` takes each label as one that the image does *not* have, drawn uniformly from
     the others: the forward loss of Yu et al. (ECCV 2018) with the uniform transition matrix,
@@ -305,17 +307,19 @@ def loss_function(settings: Train) -> Callable[[Tensor, Tensor], Tensor]:
     """
     if settings.loss == "cross_entropy":
         return lambda logits, labels: F.cross_entropy(
-            logits, labels, label_smoothing=settings.label_smoothing
+            logits, labels, label_smoothing=settings.label_smoothing, reduction=reduction
         )
 
     def complementary(logits: Tensor, labels: Tensor) -> Tensor:
         log_p = F.log_softmax(logits.float(), dim=1)
         others = log_p.masked_fill(F.one_hot(labels, log_p.shape[1]).bool(), -math.inf)
-        return (math.log(log_p.shape[1] - 1) - others.logsumexp(dim=1)).mean()
+        losses = math.log(log_p.shape[1] - 1) - others.logsumexp(dim=1)
+        return losses.mean() if reduction == "mean" else losses
 
     return complementary
 
 
-def _wait_for(device: torch.device | None) -> None:
+def wait_for(device: torch.device | None) -> None:
+    """Let the work that a GPU was given come to its end; nothing to wait for elsewhere."""
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -254,6 +254,7 @@ class Trial:
                 "record": asdict(self.record),
                 "seconds": dict(self.clock.seconds),
                 "diverged": self.diverged,
+                "ran_as": self.ran_as,
             }
             buffer = io.BytesIO()  # torch's own writer does not say that the disk is full
             torch.save(state, buffer)
@@ -274,6 +275,8 @@ class Trial:
             record["best"] = Score(**record["best"])
         self.record = Record(**record)
         self.diverged = state["diverged"]
+        if state["ran_as"] != "solo":  # steps made beside others stay in the weights
+            self.ran_as = state["ran_as"]
         for what, seconds in state["seconds"].items():
             self.clock.seconds[what] += seconds
 

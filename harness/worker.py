@@ -8,20 +8,19 @@ run folder, because workers may be on other machines and must not act on signals
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.events import Event, Failed, Started, Stopped
+from harness.events import Event, Failed, Started, Stopped, failure
 from harness.plan import DataCatalogue, TrialSpec
 from harness.settings import Save
 from harness.store import TrialFolder
-from headstart.errors import HeadstartError, InputError, StorageError
 
 if TYPE_CHECKING:
     from harness.feature_store import FeatureStore
+    from harness.trial import Surroundings
 
 POLL_S = 0.25
 
@@ -77,9 +76,10 @@ class Worker:
         self.features: FeatureStore | None = None  # opened with torch, by the first unit
 
     def run(self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]) -> Iterator[Event]:
-        """All events of the unit's trials, in their order; stops after a trial that stopped."""
+        """All events of the unit's trials; ends after a trial that stopped or a full disk."""
+        from harness import heads  # torch: 4 s, so only where trials run
         from harness.feature_store import feature_store
-        from harness.trial import Surroundings, run_trial  # torch: 4 s, so only where trials run
+        from harness.trial import Surroundings
 
         self.features = self.features or feature_store()
         around = Surroundings(
@@ -91,19 +91,24 @@ class Worker:
             state_every_s=self.settings.state_every_s,
             sweep=self.settings.sweep,
         )
-        for spec in unit:
-            yield Started(spec.id)
-            try:
-                for event in run_trial(spec, folders[spec.id], around):
-                    yield event
-                    if isinstance(event, Stopped):
-                        return
-            except StorageError as err:
-                yield Failed(spec.id, str(err), retry=False, fatal=True)
+        run_unit = heads.run_pack if heads.can_batch(unit) else _run_in_turn
+        for event in run_unit(unit, folders, around):
+            yield event
+            if isinstance(event, Failed) and event.fatal:
                 return
-            except InputError as err:
-                yield Failed(spec.id, str(err), retry=False)
-            except HeadstartError as err:
-                yield Failed(spec.id, str(err), retry=True)
-            except Exception:  # the trial's own failure must spare the other trials
-                yield Failed(spec.id, traceback.format_exc(limit=-8), retry=True)
+
+
+def _run_in_turn(
+    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], around: Surroundings
+) -> Iterator[Event]:
+    from harness.trial import run_trial
+
+    for spec in unit:
+        yield Started(spec.id)
+        try:
+            for event in run_trial(spec, folders[spec.id], around):
+                yield event
+                if isinstance(event, Stopped):
+                    return
+        except Exception as err:  # the trial's own failure must spare the other trials
+            yield failure(spec.id, err)
