@@ -75,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
     job = Job(given.folder, given.round, given.tmp)
     node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
     host = address_of_node(node, given.interface)
+    _own_folder(job.tmp)
     prepare_cache()
     with RayProcess(job, node) as process:
         if given.role == "head":
@@ -159,7 +160,6 @@ class RayProcess:
                 self.job.tmp.rmdir()
 
     def start(self, arguments: Sequence[str], host: str) -> None:
-        _own_folder(self.job.tmp)
         shutil.rmtree(self.temp_dir, ignore_errors=True)
         _own_folder(self.temp_dir)
         command = [
@@ -244,9 +244,13 @@ def _own_folder(path: Path) -> None:
     """Make a folder that only this user can enter, or see that it is one.
 
     Raises:
-        InputError: something of somebody else's has this name, as anybody could arrange in /tmp.
+        InputError: something of somebody else's has this name, as anybody could arrange in /tmp,
+            or the node has no such place.
     """
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as err:
+        raise InputError(f"{path}: cannot be made ({err.strerror}); set `scratch`") from err
     if path.is_symlink() or path.lstat().st_uid != os.getuid():
         raise InputError(f"{path}: is not this user's own folder; remove it, or set `scratch`")
 

@@ -66,6 +66,8 @@ def test_a_folder_that_somebody_else_laid_out_is_refused(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to("own")
     with pytest.raises(InputError, match="is not this user's own folder"):
         _own_folder(tmp_path / "link")
+    with pytest.raises(InputError, match=r"cannot be made .*set `scratch`"):
+        _own_folder(tmp_path / "no" / "scratch")
 
 
 def test_a_round_is_over_when_another_begins_or_the_folder_goes(tmp_path: Path) -> None:
