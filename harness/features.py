@@ -197,18 +197,24 @@ def table_indices(dataset: Dataset, used: list[np.ndarray]) -> list[np.ndarray]:
     at least half of it is used, so that trials with other splits share the table, else what is
     used. Where one of the `used` index arrays lies in several official parts, one table holds all.
     """
-    segments = [np.unique(indices) for indices in dataset.parts.values()]
-    rest = np.setdiff1d(np.arange(len(dataset.labels)), np.concatenate([[], *segments]))
-    segments.append(rest.astype(np.int64))
-    if any(not any(np.isin(indices, s).all() for s in segments) for indices in used):
-        segments = [np.arange(len(dataset.labels))]
-    wanted = np.unique(np.concatenate(used))
+    wanted = _mask(dataset, np.concatenate(used))
+    segments = [_mask(dataset, indices) for indices in dataset.parts.values()]
+    segments.append(~np.logical_or.reduce([np.zeros_like(wanted), *segments]))
+    if any(not any(segment[indices].all() for segment in segments) for indices in used):
+        segments = [np.ones_like(wanted)]
     tables = []
     for segment in segments:
-        mine = np.intersect1d(segment, wanted)
-        if len(mine):
-            tables.append(segment if 2 * len(mine) >= len(segment) else mine)
-    return [np.ascontiguousarray(table, dtype=np.int64) for table in tables]
+        mine = segment & wanted
+        if mine.any():
+            tables.append(np.flatnonzero(segment if 2 * mine.sum() >= segment.sum() else mine))
+    return tables
+
+
+def _mask(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
+    """bool (N,): which of all images are among `indices`."""
+    mask = np.zeros(len(dataset.labels), dtype=bool)
+    mask[indices] = True
+    return mask
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:
