@@ -3,11 +3,12 @@
 In and out as `run_local`: a `Queue` emptied. Tune's `Tuner` drives; a searcher hands it the queue's
 ready units, so Tune never sees a trial before the one it starts from has finished, and retries are
 the queue's. Workers are Tune's class Trainables with reused actors: a new process for every trial
-would spend seven seconds on importing torch. A step of the Trainable is about a second of work; its
+would spend seconds on importing torch. A step of the Trainable is about a second of work; its
 events travel in Tune's results.
 
-Ray's dashboards, log files of trials and progress tables stay off: the run folder has the records
-and `harness.progress` shows them.
+Tune takes seconds to import, here and in every worker. So the cluster is started first, its
+workers import torch and Tune while they start, and this process imports Tune meanwhile: what needs
+Tune's classes is made in `_adapters`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
-from ray import tune
-from ray.tune.search import Searcher
 
 from harness.events import Event
 from harness.queue import Queue, Unit
@@ -34,7 +33,7 @@ STEP_S = 1.0
 def run_ray(
     queue: Queue,
     settings: WorkerSettings,
-    n_slots: int | None,
+    n_cpus: int | None,
     tick: Callable[[], None] = lambda: None,
     address: str | None = None,
 ) -> None:
@@ -43,59 +42,30 @@ def run_ray(
     Args:
         queue: what to run; takes every event.
         settings: for the workers.
-        n_slots: CPUs of a local Ray; None asks this machine. Not used with `address`.
+        n_cpus: CPUs of a local Ray; None asks this machine. Not used with `address`.
         tick: called with every result and every look for a next unit.
         address: a running Ray cluster to join; None starts one of this machine's own.
     """
     if queue.finished:
         return
-    with _cluster(address, n_slots), tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
-        plan_ref = ray.put(queue.plan.by_id)
-        resources = queue.plan.sweep.resources
-        trainable = tune.with_resources(
-            tune.with_parameters(TuneWorker, plan=plan_ref, settings=settings),
-            {"cpu": resources.cpus, "gpu": resources.gpus},
-        )
-        searcher = QueueSearcher(queue, tick)
-        tuner = tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=searcher, num_samples=-1, reuse_actors=True,
-                metric="n_events", mode="max",
-                trial_dirname_creator=lambda trial: str(trial.trial_id),
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=scratch,
-                callbacks=[Listener(searcher)],
-                verbose=0,
-                log_to_file=False,
-                failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(
-                    checkpoint_frequency=0, checkpoint_at_end=False
-                ),
-            ),
-        )  # fmt: skip
-        tuner.fit()
-        if searcher.error is not None:
-            raise searcher.error
+    feed = Feed(queue, tick)
+    with _cluster(address, n_cpus), tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
+        _tuner(feed, settings, scratch).fit()
+    if feed.error is not None:
+        raise feed.error
 
 
-class TuneWorker(tune.Trainable):
+class UnitRunner:
     """A worker as Tune sees one: its trial is a unit, a step is about a second of it."""
 
-    def setup(self, config: dict[str, Any], plan: Any = None, settings: Any = None) -> None:
-        self.plan = ray.get(plan) if isinstance(plan, ray.ObjectRef) else plan
+    def __init__(self, plan: Any, settings: WorkerSettings):
+        self.plan = plan
         self.worker = Worker(settings)
-        self._take_up(config)
+        self.events: Iterator[Event] = iter(())
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._take_up(new_config)
-        return True
-
-    def _take_up(self, config: dict[str, Any]) -> None:
+    def take_up(self, config: dict[str, Any]) -> None:
         unit = [self.plan[trial_id] for trial_id in config["unit"]]
-        self.events: Iterator[Event] = self.worker.run(unit, config["folders"])
+        self.events = self.worker.run(unit, config["folders"])
 
     def step(self) -> dict[str, Any]:
         """Run on until a second has passed; the events since, and whether the unit is over."""
@@ -107,18 +77,11 @@ class TuneWorker(tune.Trainable):
                 return {"events": seen, "n_events": len(seen), "done": False}
         return {"events": seen, "n_events": len(seen), "done": True}
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: a trial's state is the run folder's business."""
 
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing: a trial finds its last state in the run folder."""
-
-
-class QueueSearcher(Searcher):
-    """Hands Tune the queue's units as they become ready."""
+class Feed:
+    """Hands Tune the queue's units, and the queue what Tune's workers report."""
 
     def __init__(self, queue: Queue, tick: Callable[[], None]):
-        super().__init__(metric="n_events", mode="max")
         self.queue = queue
         self.tick = tick
         self.units: dict[str, Unit] = {}
@@ -126,72 +89,136 @@ class QueueSearcher(Searcher):
 
     def look(self) -> None:
         """Let the command look up; what it raises ends the run after Tune has ended its trials."""
-        try:
+        with self._kept():
             self.tick()
-        except Exception as err:
-            self.error = self.error or err
-            self.queue.stop()
 
-    def suggest(self, trial_id: str) -> Any:
+    def next_config(self, tune_id: str) -> dict[str, Any] | None:
+        """A unit that is ready, as a Tune trial's configuration; None while there is none."""
         self.look()
         unit = self.queue.next_unit()
         if unit is None:
-            return Searcher.FINISHED if self.queue.finished else None
-        self.units[trial_id] = unit
+            return None
+        self.units[tune_id] = unit
         return {"unit": [trial.id for trial in unit], "folders": self.queue.folders(unit)}
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        unit = self.units.pop(trial_id, ())
-        if error:
+    def ended(self, tune_id: str, crashed: bool) -> None:
+        unit = self.units.pop(tune_id, ())
+        if crashed:
             self.queue.crashed(unit, "its worker process died, or its node did")
         else:
             self.queue.unit_over(unit)
 
     def take(self, events: list[Event]) -> None:
-        """Let events take effect; a fatal one stops the queue and is raised after Tune's end."""
         for event in events:
-            try:
+            with self._kept():
                 self.queue.take(event)
-            except Exception as err:
-                self.error = self.error or err
-                self.queue.stop()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune writes a copy of itself to its storage; nobody goes on from it."""
-        return {**vars(self), "queue": None, "tick": None, "units": {}}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the run folder is what a later command goes on from."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep an error until Tune has ended: raised inside, Tune would wrap or swallow it."""
+        try:
+            yield
+        except Exception as err:
+            self.error = self.error or err
+            self.queue.stop()
 
 
-class Listener(tune.Callback):
-    """Takes the events out of Tune's results."""
+def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
+    from ray import tune
 
-    def __init__(self, searcher: QueueSearcher):
-        self.searcher = searcher
+    worker, searcher, listener = _adapters(feed)
+    resources = feed.queue.plan.sweep.resources
+    plan = feed.queue.plan.by_id
+    return tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(worker, plan=plan, settings=settings),
+            {"cpu": resources.cpus, "gpu": resources.gpus},
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=-1,
+            reuse_actors=True,
+            metric="n_events",
+            mode="max",
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=scratch,
+            callbacks=[listener],
+            verbose=0,
+            log_to_file=False,
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=0, checkpoint_at_end=False
+            ),
+        ),
+    )
 
-    def on_trial_result(
-        self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
-    ) -> None:
-        self.searcher.take(result.pop("events", []))
-        self.searcher.look()
 
-    def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:
-        self.searcher.look()
+def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
+    """`UnitRunner` as a Trainable, `feed` as a searcher and as a callback.
+
+    Nothing is saved or restored by Tune: the run folder is what a later command goes on from.
+    """
+    from ray import tune
+    from ray.tune.search import Searcher
+
+    class TuneWorker(tune.Trainable):
+        def setup(self, config: dict[str, Any], plan: Any = None, settings: Any = None) -> None:
+            self.runner = UnitRunner(plan, settings)
+            self.runner.take_up(config)
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self.runner.take_up(new_config)
+            return True
+
+        def step(self) -> dict[str, Any]:
+            return self.runner.step()
+
+    class QueueSearcher(Searcher):
+        def __init__(self) -> None:
+            super().__init__(metric="n_events", mode="max")
+
+        def suggest(self, trial_id: str) -> Any:
+            config = feed.next_config(trial_id)
+            return Searcher.FINISHED if config is None and feed.queue.finished else config
+
+        def on_trial_complete(
+            self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        ) -> None:
+            feed.ended(trial_id, crashed=error)
+
+        def save(self, checkpoint_path: str) -> None: ...
+
+        def restore(self, checkpoint_path: str) -> None: ...
+
+        def __reduce__(self) -> Any:  # Tune writes a copy of itself; nobody reads it
+            return object, ()
+
+    class Listener(tune.Callback):
+        def on_trial_result(
+            self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
+        ) -> None:
+            feed.take(result.pop("events", []))
+            feed.look()
+
+        def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:
+            feed.look()
+
+        def __reduce__(self) -> Any:
+            return object, ()
+
+    return TuneWorker, QueueSearcher(), Listener()
 
 
 @contextlib.contextmanager
-def _cluster(address: str | None, n_slots: int | None) -> Iterator[None]:
+def _cluster(address: str | None, n_cpus: int | None) -> Iterator[None]:
     """A Ray of our own on this machine, or a running one; left as it was found."""
     os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else "token")
     ray.init(
         address=address or "local",
-        num_cpus=None if address else n_slots,
+        num_cpus=None if address else n_cpus,
         include_dashboard=None if address else False,
         log_to_driver=False,
         logging_level=logging.ERROR,
