@@ -57,7 +57,16 @@ def compare_pairs(
     margin = min((one.margin for one in asked if one.margin is not None), default=None)
     metrics = (score, "area_under_curve", "steps_to_target")
     comparisons = (
-        compare_all(trials, curves, pairs, targets, margin, rng, metrics)
+        compare_all(
+            trials,
+            curves,
+            pairs,
+            targets,
+            margin,
+            rng,
+            metrics,
+            sequential=any(one.rule for one in asked),
+        )
         if pairs
         else pd.DataFrame(columns=list(COLUMNS))
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from analysis.asked import read_asked
 from analysis.load import load_runs
 from analysis.power import plan
@@ -44,6 +42,6 @@ def plan_seeds(
         metric=metric,
         targets=targets,
         power=power,
-        n_comparisons=int(np.maximum(1, len(pairs) * max(1, len(targets)))),
+        n_comparisons=len(pairs) * (2 + max(len(one.targets) for one in asked)),  # as the report
     )
     return "\n".join(found["words"])

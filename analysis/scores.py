@@ -18,10 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.compare import holm
 from analysis.intervals import Interval, mean_intervals
 from analysis.load import Predictions
 from analysis.paired_times import check_seeds
+from analysis.significance import holm
 from headstart.errors import InputError
 
 Floats = NDArray[np.float64]

@@ -35,6 +35,7 @@ _PART_SPELLINGS = {
     **dict.fromkeys(("val", "valid", "validation", "validationset", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "testset", "testingset"), "test"),
 }
+_BESIDE = {"originals"}  # what datasets.sheet keeps beside the parts on request
 
 
 class Options(BaseModel):
@@ -106,7 +107,7 @@ def read_layout(tree: Tree) -> Layout:
     has_parts = _has_parts(inside, top)
     for name in inside:
         folders = name[len(top) :].split("/")[:-1]
-        if has_parts and len(folders) < 2:
+        if has_parts and (len(folders) < 2 or _plain(folders[0]) not in _PART_SPELLINGS):
             continue
         files.append(name)
         parts.append(_PART_SPELLINGS[_plain(folders[0])] if has_parts else "")
@@ -135,8 +136,12 @@ def _common_folder(names: Sequence[str]) -> str:
 
 
 def _has_parts(names: Sequence[str], top: str) -> bool:
-    first = {_plain(name[len(top) :].split("/", 1)[0]) for name in names}
-    return first <= set(_PART_SPELLINGS) and any(name[len(top) :].count("/") >= 2 for name in names)
+    first = {_plain(name[len(top) :].split("/", 1)[0]) for name in names} - _BESIDE
+    return (
+        bool(first)
+        and first <= set(_PART_SPELLINGS)
+        and any(name[len(top) :].count("/") >= 2 for name in names)
+    )
 
 
 def _plain(folder: str) -> str:
@@ -147,6 +152,8 @@ def _check_no_empty_class(tree: Tree, top: str, has_parts: bool, files: Sequence
     depth = top.count("/") + (2 if has_parts else 1)
     full = {"/".join(name.split("/")[:depth]) for name in files}
     for folder in sorted(tree.folders):
+        if has_parts and _plain(folder[len(top) :].split("/", 1)[0]) in _BESIDE:
+            continue
         if folder.startswith(top) and folder.count("/") == depth - 1 and folder not in full:
             raise DataError(
                 f"{tree.label(folder)}: no image in this class; add images or remove the folder"

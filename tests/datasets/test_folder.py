@@ -1,5 +1,6 @@
 """Anybody's folder of class folders: layouts, kinds of image, what is left out, what is refused."""
 
+import cv2
 import numpy as np
 import pytest
 from data_files import class_folders, image_bytes, noise, request, write_tree, write_zip
@@ -200,3 +201,17 @@ def test_a_hostile_zip_leaves_nothing_behind(tmp_path):
     with pytest.raises(DataError, match=r"mine\.zip: '../../evil\.png' would unpack outside"):
         load(Options(path="mine.zip"), request(tmp_path))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_originals_beside_the_parts_are_not_read(tmp_path):
+    for i, folder in enumerate(("Training Set", "Validation Set", "Test Set", "Originals")):
+        for label in (0, 1):
+            path = tmp_path / folder / str(label)
+            path.mkdir(parents=True)
+            image = np.full((28, 28), 20 * i + label, np.uint8)
+            assert cv2.imwrite(str(path / f"{label}.png"), image)
+    dataset = load_dataset("folder", path=str(tmp_path), image_size=(28, 28), channels=1)
+    assert len(dataset.labels) == 6
+    assert {part: len(rows) for part, rows in dataset.parts.items()} == {
+        "train": 2, "validation": 2, "test": 2,
+    }  # fmt: skip
