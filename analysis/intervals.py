@@ -101,6 +101,9 @@ def _mean_same_n(
                     np.maximum(ends[1], (ends[1] + student) / 2),
                 ]
             )
+    half = (ends[1] - ends[0]) / 2
+    mirrored = np.abs(z + z[::-1]).max(axis=0) < 1e-9  # turned round, such a sample is itself
+    ends = np.where(mirrored, np.stack([-half, half]), ends)
     ends = np.where(sign > 0, ends, -ends[::-1])
     low, high = mean - ends[::-1] * sd / math.sqrt(n)
     name = "bootstrap-t (auto)" if chosen == "auto" else chosen

@@ -226,3 +226,10 @@ def test_bad_input_is_told_in_one_line() -> None:
         with pytest.raises(InputError, match=message) as found:
             call()
         assert "\n" not in str(found.value)
+
+
+def test_a_sample_that_is_its_own_mirror_image_has_an_interval_that_is_too():
+    values = np.array([-3.0, -1.0, -0.5, 0.5, 1.0, 3.0])
+    found = mean_interval(values, rng=np.random.default_rng(3))
+    assert found.low == pytest.approx(-found.high, rel=1e-9)
+    assert found.high > 0
