@@ -10,9 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from synthetic_runs import Arm, Made, write_run
-
-HOSTILE = 'a<b>&"c_%$#'
+from synthetic_runs import HOSTILE, Arm, Made, write_run
 
 
 @pytest.fixture(scope="session")

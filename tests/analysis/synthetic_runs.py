@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+HOSTILE = 'a<b>&"c_%$#'
+
 
 @dataclass(frozen=True)
 class Arm:

@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import HOSTILE
-from synthetic_runs import Arm, Made
+from synthetic_runs import HOSTILE, Arm, Made
 
 from analysis.figures import Drawn
 from analysis.figures.style import arm_styles

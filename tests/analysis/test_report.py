@@ -13,8 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import HOSTILE
-from synthetic_runs import Arm, Made, write_run
+from synthetic_runs import HOSTILE, Arm, Made, write_run
 
 from analysis.figures.style import arm_styles
 from analysis.findings import find

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from conftest import HOSTILE
-from synthetic_runs import Arm, Made
+from synthetic_runs import HOSTILE, Arm, Made
 
 from analysis.evaluations import list_evaluations, write_evaluations
 from analysis.figures.style import arm_styles

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from small_sweep import SMALL
 
 from runs import ROOT, command, environment, fingerprints, run
 
@@ -35,8 +36,6 @@ def rows_of(out: Path) -> dict[tuple[str, int], dict]:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """The small sweep with bad arms, once by each engine."""
-    from conftest import SMALL
-
     folder = tmp_path_factory.mktemp("engines")
     sweep = folder / "sweep.yaml"
     text = SMALL.replace("arms:\n", BAD_ARMS).replace("pretrain:\n", RUINED_STAGE)
