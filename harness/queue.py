@@ -64,7 +64,8 @@ class Queue:
 
     @property
     def n_left(self) -> int:
-        return len(self.plan.trials) - len(self.rows) - len(self.failed)
+        ended = self.rows.keys() | self.failed.keys()
+        return sum(trial.id not in ended for trial in self.plan.trials)
 
     def next_unit(self) -> Unit | None:
         """Trials for one worker to run in one go; None while nothing is ready."""
@@ -128,6 +129,8 @@ class Queue:
             self._ready.append(trial)
         elif trial.parent in self.rows:
             self._give_up(trial, f"the trial it starts from ({trial.parent}) diverged")
+        elif trial.parent not in self.plan.by_id:
+            self._give_up(trial, f"the trial it starts from ({trial.parent}) has not finished")
         else:
             self._waiting.setdefault(trial.parent, []).append(trial)
 

@@ -140,7 +140,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> int:
     request = StopRequest()
-    is_whole = options.shard == (1, 1) and options.only != "pretrain"
+    is_whole = options.shard == (1, 1) and options.only in (None, "report")
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
     with _signals(request), RunFolder(out, options.shard) as folder:
@@ -169,10 +169,12 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
 
 
 def _part(options: Options, plan: Plan) -> Plan:
-    """What this command runs of the plan: its shard, or the pretrain stages alone."""
+    """What this command runs of the plan: its shard, of that the stages or the arms alone."""
     mine = plan.shard(*options.shard)
-    if options.only == "pretrain":
-        return Plan(plan.sweep, tuple(t for t in mine.trials if t.stage == "pretrain"))
+    if options.only in ("pretrain", "arms"):
+        is_stage = options.only == "pretrain"
+        chosen = tuple(t for t in mine.trials if (t.stage == "pretrain") == is_stage)
+        return Plan(plan.sweep, chosen)
     return mine
 
 
@@ -224,7 +226,7 @@ def _run_trials(
     fingerprints = {t.data.choice.name: t.data.fingerprint for t in plan.trials}
     folder.begin(resolved_yaml(plan.sweep), provenance.collect(fingerprints), plan)
     ids = [trial.id for trial in mine.trials]
-    rows = folder.finished(ids)
+    rows = folder.finished({*ids, *(t.parent for t in mine.trials if t.parent)})
     for other in options.reuse:
         rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
     resources = plan.sweep.resources

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.events import Ended, Failed
+from harness.plan import DataCatalogue, Plan, make_plan
+from harness.queue import Queue
+from harness.spec import load_sweep
+from harness.store import RunFolder, read_json
+from headstart.errors import StorageError
+
+
+@pytest.fixture
+def queue_of(write_sweep, tmp_path):
+    """A queue of the small sweep (changed) in a run folder, with its plan."""
+    with RunFolder(tmp_path / "run") as folder:
+
+        def make(*replacements, only=None):
+            plan = make_plan(load_sweep(write_sweep(*replacements)), DataCatalogue())
+            if only:
+                plan = Plan(plan.sweep, tuple(t for t in plan.trials if t.stage == only))
+            return Queue(plan, folder, {}, lambda spec, error: {"status": "failed", "error": error})
+
+        yield make
+
+
+def finish(queue: Queue, trial, status: str = "done") -> None:
+    row = {"trial_id": trial.id, "status": status, "files": ["trial.json"], "attempts": 1}
+    folder = queue.folders([trial])[trial.id]
+    folder.begin()
+    (folder.result / "trial.json").write_text(f'{{"status": "{status}"}}')
+    queue.take(Ended(trial.id, row))
+
+
+def test_a_trial_is_ready_when_the_one_it_starts_from_is_done(queue_of):
+    queue = queue_of()
+    first = [queue.next_unit()[0] for _ in range(4)]
+    assert {trial.arm for trial in first} == {"drawn", "scratch"}
+    assert queue.next_unit() is None
+    assert not queue.finished
+    stage = next(trial for trial in first if trial.arm == "drawn")
+    finish(queue, stage)
+    (child,) = queue.next_unit()
+    assert (child.arm, child.parent) == ("pretrained", stage.id)
+
+
+def test_what_descends_from_a_diverged_trial_is_given_up_with_the_reason(queue_of):
+    queue = queue_of()
+    stage = queue.next_unit()[0]
+    finish(queue, stage, "diverged")
+    (error,) = queue.failed.values()
+    assert "diverged" in error
+
+
+def test_a_failure_is_tried_again_and_then_given_up(queue_of):
+    queue = queue_of(("seeds: 2", "seeds: 1\nresources: {max_failures: 1}"))
+    stage = queue.next_unit()[0]
+    queue.crashed([stage], "killed")
+    assert queue.next_unit()[0] == stage
+    queue.crashed([stage], "killed again")
+    assert set(queue.failed.values()) == {
+        "killed again", f"the trial it starts from ({stage.id}) failed: killed again",
+    }  # fmt: skip
+    recorded = read_json(queue.folder.path / "trials" / stage.id / "trial.json", None)
+    assert recorded["status"] == "failed"
+
+
+def test_a_wrong_setting_is_not_tried_again(queue_of):
+    queue = queue_of()
+    stage = queue.next_unit()[0]
+    queue.take(Failed(stage.id, "no such layer", retry=False))
+    assert stage.id in queue.failed
+
+
+def test_packs_hold_seeds_of_one_arm(queue_of):
+    queue = queue_of(("seeds: 2", "seeds: 5\nresources: {pack: 3}"))
+    unit = queue.next_unit()
+    assert len(unit) == 3
+    assert len({(trial.stage, trial.arm) for trial in unit}) == 1
+    queue.crashed(unit, "its worker died")
+    again = queue.next_unit()
+    assert {trial.id for trial in again} == {trial.id for trial in unit}
+
+
+def test_arms_alone_do_not_run_the_stages_that_they_need(queue_of):
+    queue = queue_of(only="arm")
+    ready = []
+    while (unit := queue.next_unit()) is not None:
+        ready += unit
+    assert {trial.arm for trial in ready} == {"scratch"}
+    assert all("has not finished" in error for error in queue.failed.values())
+    assert len(queue.failed) == 2
+
+
+def test_a_full_disk_ends_the_run(queue_of):
+    queue = queue_of()
+    stage = queue.next_unit()[0]
+    with pytest.raises(StorageError, match="full"):
+        queue.take(Failed(stage.id, "the disk is full", retry=False, fatal=True))
