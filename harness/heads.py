@@ -11,6 +11,7 @@ Seconds of training are the joint seconds divided by the number of trials that s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from harness.events import Event, Failed, Started, failure
 from harness.frozen import reason_against
@@ -58,6 +59,8 @@ def run_pack(
 ) -> Iterator[Event]:
     """All events of the unit's trials, trained together; one that fails leaves the rest going."""
     pack = _Pack()
+    # Each trial saves its own state, so each does it as much more seldom as there are of them.
+    around = replace(around, state_every_s=around.state_every_s * len(unit))
     for spec in unit:
         yield Started(spec.id)
         yield from pack.guarded(spec.id, pack.open(spec, folders[spec.id], around))
