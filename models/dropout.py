@@ -7,6 +7,7 @@ replaced; they have no parameters, so state-dict keys stay as they are.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -44,12 +45,27 @@ class SeededDropout(nn.Module):
             return torch.zeros_like(x)
         n_drawn = {"element": x.dim(), "channel": 2, "image": 1}[self.unit]
         shape = x.shape[:n_drawn] + (1,) * (x.dim() - n_drawn)
-        mask = torch.empty(shape, dtype=x.dtype, device=x.device)
-        mask.bernoulli_(1 - self.p, generator=self.generator).div_(1 - self.p)
-        return x * mask
+        kept, share = _draw_kept(shape, self.p, self.generator)
+        return x * kept.to(x.dtype).div_(share)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, unit={self.unit!r}"
+
+
+def _draw_kept(
+    shape: torch.Size | tuple[int, ...], p: float, generator: torch.Generator
+) -> tuple[Tensor, float]:
+    """Which units stay, bool of `shape`, and the share that stays in the mean.
+
+    Each unit is decided by 16 random bits, so `p` is taken to the nearest 1/65,536. Drawn four at
+    a time as whole words, a mask is several times as fast as with `bernoulli_` on a CPU.
+    """
+    n = math.prod(shape)
+    words = torch.empty(-(-n // 4), dtype=torch.int64, device=generator.device)
+    words.random_(-(2**63), None, generator=generator)
+    n_dropped = round(p * 65536)
+    pieces = words.view(torch.int16)[:n].view(shape)
+    return pieces >= n_dropped - 32768, max(1 - n_dropped / 65536, 1 / 65536)
 
 
 def set_dropout_generator(model: nn.Module, generator: torch.Generator | None) -> None:
