@@ -13,7 +13,6 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # HEADSTART_DATA and others may be relative paths
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_preload_python_modules": "torch,ray.tune",  # by workers, while the cluster starts
     "RAY_worker_niceness": "0",  # Ray's own default puts trials behind everything else
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",

@@ -6,9 +6,8 @@ the queue's. Workers are Tune's class Trainables with reused actors: a new proce
 would spend seconds on importing torch. A step of the Trainable is about a second of work; its
 events travel in Tune's results.
 
-Tune takes seconds to import, here and in every worker. So the cluster is started first, its
-workers import torch and Tune while they start, and this process imports Tune meanwhile: what needs
-Tune's classes is made in `_adapters`.
+Tune takes seconds to import, and this module is imported by every worker: what needs Tune's classes
+is made in `_adapters`, once the cluster is there.
 """
 
 from __future__ import annotations
@@ -128,6 +127,9 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
 
     worker, searcher, listener = _adapters(feed)
     resources = feed.queue.plan.sweep.resources
+    # Tune starts one worker after another where a searcher is used; let all start at once.
+    n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) // resources.cpus))
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(n_at_once)
     plan = feed.queue.plan.by_id
     return tune.Tuner(
         tune.with_resources(

@@ -48,7 +48,8 @@ TRIAL_COLUMNS = {
     "steps": "int64", "best_step": "int64", "best_val_accuracy": "double",
     "final_val_accuracy": "double", "test_accuracy": "double", "test_loss": "double",
     "train_time_s": "double", "eval_time_s": "double", "setup_time_s": "double",
-    "prefix_time_s": "double", "state_time_s": "double", "images_per_s": "double", "device": "string", "host": "string",
+    "prefix_time_s": "double", "state_time_s": "double", "images_per_s": "double",
+    "device": "string", "host": "string",
     "n_workers": "int64", "ran_as": "string", "attempts": "int64", "finished_at": "string",
 }  # fmt: skip
 CURVE_COLUMNS = {
