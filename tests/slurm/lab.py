@@ -162,20 +162,6 @@ class Lab:
         for pid in self.processes(name):
             _kill(pid)
 
-    def revive_node(self, name: str) -> None:
-        """Start a node again after `stop_node` or `kill_node`, and wait until it is idle."""
-        self.start_node(name)
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            self.run(
-                "scontrol", "update", f"NodeName={name}", "State=RESUME", check=False
-            )  # refused while it is not down
-            if "idle" in self.run("sinfo", "-h", "-N", "-n", name, "-o", "%T"):
-                return
-            time.sleep(0.5)
-        state = self.run("scontrol", "show", "node", name)
-        raise LabError(f"{name} did not come back:\n{state}\n{self.log('slurmctld')}")
-
     def processes(self, name: str) -> list[int]:
         """Ids of all processes in a node's network namespace."""
         text = subprocess.run(
