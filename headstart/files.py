@@ -62,6 +62,15 @@ def write_json(path: Path | str, content: Any) -> None:
         file.write("\n")
 
 
+def read_mapping(path: Path | str) -> dict[str, Any]:
+    """A JSON mapping; empty where it is not there (yet), is being replaced, or is none."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def safe_name(text: str, limit: int = 80) -> str:
     """`text` as a file name: letters, digits, `.`, `_`, `-`; never empty, hidden or a path."""
     return (_SAFE_NAME.sub("-", text).strip(".-") or "unnamed")[:limit]

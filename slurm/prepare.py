@@ -7,7 +7,6 @@ batch script calls it once, on its own node; `slurm.ray_node` prepares the cache
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headstart.cli import run_command
+from headstart.files import read_mapping
 
 STALE_AFTER_S = 100.0  # the harness takes a lock over whose heartbeat is 90 s old
 POLL_S = 5.0
@@ -52,24 +52,16 @@ def wait_for_lock(
     on belongs to somebody else: the harness refuses it with a message of its own, so nothing is
     waited for. A lock of this machine is judged by the harness at once.
     """
-    seen = _read(path)
+    seen = read_mapping(path)
     if not seen or seen.get("host") == socket.gethostname():
         return
     print(f"waiting until the lock of {seen.get('host')} is free or stale: {path}", flush=True)
     until = clock() + STALE_AFTER_S
     while clock() < until:
         sleep(POLL_S)
-        now = _read(path)
+        now = read_mapping(path)
         if not now or now.get("heartbeat_at") != seen.get("heartbeat_at"):
             return
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 if __name__ == "__main__":

@@ -8,19 +8,18 @@ another node is writing, or a listing that lags, makes a number a few seconds ol
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from harness.lock import STALE_AFTER_S
 from harness.store import check_run_folder
 from headstart.cli import run_command
 from headstart.errors import InputError
+from headstart.files import read_mapping
 from slurm.jobs import Job, QueueEntry, latest_submission, queue_entries, read_jobs
 
 SILENT_AFTER = 4  # heartbeats of a node that may be missed
@@ -103,7 +102,7 @@ def read_nodes(run: Path, now: float) -> list[NodeHealth]:
     """The nodes that a running Ray job of this folder has; none for other jobs."""
     found = []
     for path in sorted((run / "slurm").glob(".job-*/node-*.json")):
-        beat = _read(path)
+        beat = read_mapping(path)
         if beat:
             silent_s = max(0.0, now - float(beat["at"]))
             is_well = silent_s <= SILENT_AFTER * float(beat["every_s"])
@@ -117,7 +116,7 @@ def count_trials(run: Path, now: float) -> Trials | None:
     A trial runs when a command that holds a lock of the folder, and shows signs of life, has begun
     it. The rate is of the trials that ended in the last hour, since the first of them.
     """
-    plan = _read(run / "plan.json")
+    plan = read_mapping(run / "plan.json")
     if not plan:
         return None
     generations = set(_live_generations(run, now))
@@ -125,7 +124,7 @@ def count_trials(run: Path, now: float) -> Trials | None:
     ended: list[float] = []
     for trial in plan["trials"]:
         folder = run / "trials" / str(trial["id"])
-        row = _read(folder / "trial.json")
+        row = read_mapping(folder / "trial.json")
         is_running = any((folder / "state" / name).is_dir() for name in generations)
         statuses["running" if is_running else str(row.get("status", "to come"))] += 1
         if row.get("status") in ("done", "diverged"):
@@ -145,7 +144,7 @@ def count_trials(run: Path, now: float) -> Trials | None:
 
 def _live_generations(run: Path, now: float) -> Iterator[str]:
     for path in run.glob(".lock-*.json"):
-        lock = _read(path)
+        lock = read_mapping(path)
         beat = lock.get("heartbeat_at")
         if beat and now - datetime.fromisoformat(str(beat)).timestamp() <= STALE_AFTER_S:
             yield str(lock["generation"])
@@ -174,15 +173,6 @@ def describe_trials(trials: Trials | None) -> list[str]:
         end = datetime.fromtimestamp(time.time() + trials.left_s, UTC).astimezone()
         lines.append(f"left     about {hours} h {minutes:02d} min while jobs run: {end:%F %R}")
     return lines
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """A JSON mapping; empty where it is not there (yet) or is being replaced."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 if __name__ == "__main__":
