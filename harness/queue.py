@@ -157,7 +157,7 @@ class Queue:
             self._give_up(child, f"the trial it starts from ({trial.id}) failed: {last_line}")
 
     def _most_together(self, first: TrialSpec) -> int:
-        """Trials of a unit. On CPUs a pack that shares no frozen part would only keep slots idle."""
+        """Trials of a unit. On CPUs a pack that shares no frozen part would keep slots idle."""
         resources = self.plan.sweep.resources
         shares = resources.gpus > 0 or reason_against(first.condition) is None
         return resources.pack if shares else 1
