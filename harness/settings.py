@@ -226,6 +226,13 @@ class Save(Frozen):
     last: bool = False
 
 
+class Deliver(Frozen):
+    """What is written beside the report, for people who asked for files of a certain form."""
+
+    workbook: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}\.xlsx$")] | None = None
+    folders: bool = False  # images of the first seed's split, a folder a part and class
+
+
 class Sweep(Frozen):
     """One question: named conditions, and how often each runs."""
 
@@ -242,3 +249,6 @@ class Sweep(Frozen):
     resources: Resources
     save: Save
     track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...]
+    searches: dict[str, Any] = {}  # arm → `harness.search_settings.Search`
+    deliver: Deliver = Deliver()
+    why: str = ""  # why this network: a sentence for the report

@@ -23,6 +23,7 @@ from harness.queue import Queue
 from harness.ray_environment import set_ray_environment
 from harness.rows import failed_row
 from harness.run_local import run_local
+from harness.search import Searched, plan_first_rung, recorded, run_searches
 from harness.spec import load_sweep
 from harness.spec_resolved import resolved_yaml
 from harness.store import RunFolder
@@ -75,6 +76,7 @@ def main(argv: Sequence[str]) -> int:
     catalogue = DataCatalogue(options.data)
     plan = make_plan(sweep, catalogue)
     if options.dry_run:
+        plan = plan_first_rung(plan, catalogue) if sweep.searches else plan
         for line in describe_plan(plan.shard(*options.shard), out):
             print(line)
         return EXIT_DONE
@@ -146,6 +148,8 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
     with _signals(request), RunFolder(out, options.shard) as folder:
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
+        elif plan.sweep.searches:
+            plan = recorded(plan, catalogue, folder.path).plan
         mine = _part(options, plan)
         statuses = folder.write_tables(plan) if is_whole else folder.statuses(mine)
         if request.by:
@@ -183,7 +187,14 @@ def _run_batches(
 ) -> Plan:
     """Run the plan; where the sweep says `until`, further seeds until its rule is met."""
     while True:
-        _run_trials(options, plan, _part(options, plan), folder, request)
+        searched = _search(options, plan, folder, catalogue, request)
+        plan = searched.plan
+        if not request.by:
+            mine = [t for t in _part(options, plan).trials if t.id not in searched.blocked]
+            _run_trials(options, plan, Plan(plan.sweep, tuple(mine)), folder, request)
+        for trial_id, error in searched.blocked.items():
+            spec = plan.by_id[trial_id]
+            folder.fail(trial_id, failed_row(spec, plan.sweep.name, error))
         if request.by or plan.sweep.seeds.until is None:
             return plan
         folder.write_tables(plan)
@@ -191,6 +202,21 @@ def _run_batches(
         if n_seeds is None:
             return plan
         plan = make_plan(plan.sweep, catalogue, range(n_seeds))
+
+
+def _search(
+    options: Options, plan: Plan, folder: RunFolder, catalogue: DataCatalogue, request: StopRequest
+) -> Searched:
+    """The plan with the settings that its searches chose; they run first where they have not."""
+    if not plan.sweep.searches or options.only == "pretrain":
+        return Searched(plan)
+    if options.shard != (1, 1) or options.only == "arms":
+        return recorded(plan, catalogue, folder.path)
+
+    def run(whole: Plan, mine: Plan) -> None:
+        _run_trials(options, whole, mine, folder, request)
+
+    return run_searches(plan, catalogue, folder.path, run, lambda: bool(request.by))
 
 
 def _next_seeds(plan: Plan, out: Path) -> int | None:
