@@ -226,11 +226,21 @@ class Save(Frozen):
     last: bool = False
 
 
-class Deliver(Frozen):
-    """What is written beside the report, for people who asked for files of a certain form."""
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}"
 
-    workbook: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}\.xlsx$")] | None = None
-    folders: bool = False  # images of the first seed's split, a folder a part and class
+
+class Deliver(Frozen):
+    """What else the report's folder holds, for people who were asked for files of a certain form.
+
+    Attributes:
+        workbook: of the four evaluations of Assignment 4, or of those that `evaluations` names.
+        pdf: the text of the report on at most two pages, without the figures.
+        folders: the images of the first seed's split, a folder a part and class.
+    """
+
+    workbook: Annotated[str, Field(pattern=FILE_NAME + r"\.xlsx$")] | None = None
+    pdf: Annotated[str, Field(pattern=FILE_NAME + r"\.pdf$")] | None = None
+    folders: bool = False
 
 
 class Sweep(Frozen):

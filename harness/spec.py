@@ -33,7 +33,8 @@ from headstart.errors import SpecError
 
 TOP_KEYS = (
     "name", "question", "model", "data", "train", "pretrain", "arms", "seeds", "seed", "vary",
-    "compare", "measure", "resources", "profiles", "grid", "save", "track", "search", "deliver", "why",
+    "compare", "measure", "resources", "profiles", "grid", "save", "track", "search", "deliver",
+    "why",
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

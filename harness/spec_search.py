@@ -32,9 +32,7 @@ class SearchReader:
         self.root = root
         self.mistakes = mistakes
 
-    def read(
-        self, arms: Mapping[str, Condition], names: Mapping[str, str]
-    ) -> dict[str, Search]:
+    def read(self, arms: Mapping[str, Condition], names: Mapping[str, str]) -> dict[str, Search]:
         """Searches by arm.
 
         Args:
@@ -54,9 +52,7 @@ class SearchReader:
                 found[arm] = search
         return found
 
-    def _search(
-        self, shared: Node | None, own: Node | None, condition: Condition
-    ) -> Search | None:
+    def _search(self, shared: Node | None, own: Node | None, condition: Condition) -> Search | None:
         settings: dict[str, Node] = {}
         space: dict[str, Node] = {}
         at = own or shared
@@ -99,7 +95,7 @@ class SearchReader:
 
     def _full_key(self, key: str, node: Node, condition: Condition) -> str | None:
         """`learning_rate` → `train.learning_rate`; None, with a mistake, for what is no setting."""
-        options = [k for k in models.options_model(condition.model.name).model_fields]
+        options = list(models.options_model(condition.model.name).model_fields)
         section, _, rest = key.partition(".")
         if section not in ("train", "model") or not rest:
             section, rest = ("train" if section in Train.model_fields else "model"), key

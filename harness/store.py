@@ -44,7 +44,7 @@ TRIAL_COLUMNS = {
     "dataset_fingerprint": "string", "stand_in_for": "string", "initialize": "string",
     "parent_id": "string", "fine_tune": "string", "grid": "string", "n_parameters": "int64",
     "n_trainable": "int64", "n_classes": "int64", "n_train": "int64", "n_validation": "int64",
-    "n_test": "int64", "learning_rate": "double", "batch_size": "int64", "epochs": "int64",
+    "n_test": "int64", "n_pool": "int64", "learning_rate": "double", "batch_size": "int64", "epochs": "int64",
     "steps": "int64", "best_step": "int64", "best_val_accuracy": "double",
     "final_val_accuracy": "double", "test_accuracy": "double", "test_loss": "double",
     "train_time_s": "double", "eval_time_s": "double", "setup_time_s": "double",

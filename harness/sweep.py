@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness import provenance
+from harness.deliver import write_folders
 from harness.dry_run import describe_plan
 from harness.plan import DataCatalogue, Plan, make_plan
 from harness.progress import ProgressView
@@ -164,7 +165,7 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
             _keep_images(plan, folder, catalogue)
             if options.report:
                 _track(plan, folder)
-                _report(out)
+                _report(plan, out, catalogue)
     if statuses["failed"]:
         text = f"{statuses['failed']} of {len(mine.trials)} trials failed; why: "
         print(f"{text}python -m harness.status {out}", file=sys.stderr)
@@ -306,11 +307,18 @@ def _track(plan: Plan, folder: RunFolder) -> None:
         write_tensorboard(folder.path / "tensorboard", row, curve)
 
 
-def _report(out: Path) -> None:
+def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
     from analysis.report import write_report
 
-    result = write_report([out])
+    deliver = plan.sweep.deliver
+    result = write_report([out], workbook=deliver.workbook, pdf=deliver.pdf)
+    folder = result.index.parent
+    if deliver.folders:
+        write_folders(plan, catalogue, folder)
     print(f"\n{result.answer}\n\nReport: {result.index}")
+    for name in (deliver.workbook, deliver.pdf):
+        if name:
+            print(folder / name)
 
 
 @contextmanager

@@ -63,8 +63,8 @@ def unfreezing(setting: Any, groups: Sequence[LayerGroup], epochs: int) -> Unfre
 
     Args:
         setting: `all`, `last_layer`, `last_N`, `none`, `gradual` (the head first, then one more
-            group at a time, spread evenly over the epochs), `{gradual: {every: k}}` (one more every k
-            epochs), `{from: GROUP}` (it and all after it), `{unfreeze: [GROUP, …]}`.
+            group at a time, spread evenly over the epochs), `{gradual: {every: k}}` (one more
+            every k epochs), `{from: GROUP}` (it and all after it), `{unfreeze: [GROUP, …]}`.
         epochs: length of the training.
 
     Raises:
