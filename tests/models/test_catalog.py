@@ -87,5 +87,5 @@ def test_wrong_options_are_a_line_each() -> None:
 
 def test_lenet5_takes_dropout_and_no_width() -> None:
     assert models.model_info("lenet5", {"dropout": 0.5}).depth == 5
-    with pytest.raises(ModelError, match="lenet5.width: is no option"):
+    with pytest.raises(ModelError, match=r"lenet5\.width: is no option"):
         models.model_info("lenet5", {"width": 3})
