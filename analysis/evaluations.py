@@ -19,6 +19,7 @@ import pandas as pd
 from analysis import methods
 from analysis.findings import SEED, Findings
 from analysis.intervals import mean_interval, sd_interval
+from analysis.redrawn import corrected, overlap_of
 from analysis.tables import Column, Table
 from analysis.workbook import Book, Field, Sheet, comparison_sheet
 from headstart.files import atomic_path
@@ -135,7 +136,9 @@ def _row(one: Evaluation, rng: np.random.Generator) -> dict[str, Any]:
     if done.empty:
         return row | {"note": "not tested"}
     values = done["test_accuracy"].to_numpy(dtype=float)
-    mean, spread = mean_interval(values, rng=rng), sd_interval(values)
+    overlap = overlap_of(done)
+    mean = corrected(values, overlap) if overlap else mean_interval(values, rng=rng)
+    spread = sd_interval(values)
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),
         "n_test": int(done["n_test"].median()),

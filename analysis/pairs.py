@@ -176,6 +176,8 @@ def _seeds_needed(
     if margin is None:
         return pd.DataFrame()
     rows = comparisons[(comparisons["metric"] == score) & comparisons["paired"].astype(bool)]
+    if "overlap" in evidence:  # seeds that redraw one pool of images: more of them settle little
+        rows = rows[~rows["task"].isin(evidence.loc[evidence["overlap"] > 0, "task"])]
     parts = [
         plan(
             evidence[evidence["task"] == task],
