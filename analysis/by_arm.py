@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.asked import Asked
 from analysis.convergence import UNITS, kaplan_meier, restricted_mean, times_to_targets
 from analysis.intervals import mean_interval
-from analysis.redrawn import corrected, overlap_of
+from analysis.redrawn import accuracy_interval, overlap_of
 
 SCORES = ("test_accuracy", "best_val_accuracy")
 
@@ -71,7 +71,7 @@ def _interval(
             f"{name}_note": "no trial finished",
         }
     overlap = overlap_of(rows) if column in SCORES else 0.0
-    found = corrected(values, overlap) if overlap else mean_interval(values, rng=rng)
+    found = accuracy_interval(values, overlap) if overlap else mean_interval(values, rng=rng)
     return {
         name: found.estimate,
         f"{name}_low": found.low,

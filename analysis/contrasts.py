@@ -45,12 +45,18 @@ class Metric:
     has_margin: bool = False
     granule: str = ""
 
+    @property
+    def is_course(self) -> bool:
+        """Whether it is about the way through training, which an untrained arm has not."""
+        return self.source in _COURSES
+
 
 _ACCURACIES = {"test_accuracy": "n_test", "best_val_accuracy": "n_validation"}
 _ACCURACIES |= {"final_val_accuracy": "n_validation"}
 _TIMES = {"steps_to_target": "step", "samples_to_target": "samples"}
 _TIMES |= {"train_time_s_to_target": "train_time_s"}
 _UNITS = {"step": "steps", "samples": "samples", "train_time_s": "s"}
+_COURSES = ("area", *_UNITS)
 METRICS: dict[str, Metric] = {
     **{
         name: Metric(name, name, "fraction", True, has_margin=True, granule=granule)
@@ -174,8 +180,22 @@ def build_contrasts(
         for pair in pairs:
             if set(pair) <= arms:
                 match = _match(part, pair)
-                found += [_contrast(task, pair, column, match) for column in columns]
+                idle = bool(set(pair) & untrained(part))
+                found += [
+                    _contrast(task, pair, column, match)
+                    for column in columns
+                    if not (idle and column.metric.is_course)
+                ]
     return found
+
+
+def untrained(trials: pd.DataFrame) -> set[str]:
+    """Arms of one task that finished without a training step (`fine_tune: none`)."""
+    done = trials[trials["status"] == "done"] if "status" in trials else trials
+    if "steps" not in done:
+        return set()
+    steps = done.groupby("arm")["steps"].max()
+    return set(steps.index[steps == 0])
 
 
 def _tasks(

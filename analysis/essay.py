@@ -226,7 +226,14 @@ def _classes(findings: Findings) -> Iterator[str]:
         )
 
 
-IN_BRIEF = ("Trial, seed, pair", "Interval of a mean", "Time to a target", "Verdict", "Speedup")
+IN_BRIEF = (
+    "Trial, seed, pair",
+    "Interval of a mean",
+    "Redrawn splits",
+    "Time to a target",
+    "Verdict",
+    "Speedup",
+)
 
 
 def _methods(findings: Findings) -> Iterator[str]:

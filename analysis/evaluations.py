@@ -19,7 +19,7 @@ import pandas as pd
 from analysis import methods
 from analysis.findings import SEED, Findings
 from analysis.intervals import mean_interval, sd_interval
-from analysis.redrawn import corrected, overlap_of
+from analysis.redrawn import accuracy_interval, overlap_of
 from analysis.tables import Column, Table
 from analysis.workbook import Book, Field, Sheet, comparison_sheet
 from headstart.files import atomic_path
@@ -137,7 +137,7 @@ def _row(one: Evaluation, rng: np.random.Generator) -> dict[str, Any]:
         return row | {"note": "not tested"}
     values = done["test_accuracy"].to_numpy(dtype=float)
     overlap = overlap_of(done)
-    mean = corrected(values, overlap) if overlap else mean_interval(values, rng=rng)
+    mean = accuracy_interval(values, overlap) if overlap else mean_interval(values, rng=rng)
     spread = sd_interval(values)
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),

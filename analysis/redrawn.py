@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -58,8 +59,8 @@ def seeds_worth(n: int, overlap: float) -> float:
 def corrected(values: FloatArray, overlap: float, confidence: float = 0.95) -> Interval:
     """The mean over seeds with its corrected resampled t interval, n - 1 degrees of freedom.
 
-    `values`: (n,), no NaNs. One value has no interval; constant data has zero width, which the
-    method says ("constant").
+    `values`: (n,) fractions or differences of them, no NaNs. One value has no interval; constant
+    data has zero width, which the method says ("constant").
     """
     plain = mean_interval(values, confidence, "student")
     if plain.n == 1 or plain.low == plain.high:
@@ -68,3 +69,11 @@ def corrected(values: FloatArray, overlap: float, confidence: float = 0.95) -> I
     half = student_quantile(plain.n - 1, confidence) * sd * math.sqrt(1 / plain.n + overlap)
     mean = plain.estimate
     return Interval(mean, mean - half, mean + half, confidence, METHOD, plain.n, NOTE)
+
+
+def accuracy_interval(values: FloatArray, overlap: float, confidence: float = 0.95) -> Interval:
+    """`corrected` for the mean of accuracies, cut at 0 and 1, where no accuracy lies."""
+    found = corrected(values, overlap, confidence)
+    return (
+        replace(found, low=max(0.0, found.low), high=min(1.0, found.high)) if found.n > 1 else found
+    )
