@@ -68,7 +68,11 @@ class TrialSpec:
         return self.stage != "search"
 
     def with_condition(
-        self, condition: Condition, data: DataUse, searched: Mapping[str, Any] | None = None
+        self,
+        condition: Condition,
+        data: DataUse,
+        searched: Mapping[str, Any] | None = None,
+        chosen_by: str = "",
     ) -> TrialSpec:
         """The trial with other settings, and so another id.
 
@@ -76,11 +80,13 @@ class TrialSpec:
             condition: the other settings.
             data: what `DataCatalogue.use` gives for them.
             searched: what a search drew; the trial is then one of that search.
+            chosen_by: the key of the search that chose the settings of this arm. Without it in
+                the id, two arms that come to the same settings would be one trial.
         """
         start, tested = self.parent or self.start_content, searched is None
         changed = replace(
             self,
-            id=trial_id(condition, data, self.streams, start, tested),
+            id=trial_id(condition, data, self.streams, start, tested, chosen_by),
             condition=condition,
             data=data,
         )
@@ -341,6 +347,7 @@ def trial_id(
     streams: Mapping[str, int],
     start: str | None,
     tested: bool = True,
+    chosen_by: str = "",
 ) -> str:
     """16 hexadecimal characters: a hash of all that decides the trial's result, and no more."""
     content = {
@@ -356,6 +363,7 @@ def trial_id(
         "head": condition.head,
         "streams": dict(streams),
         **({} if tested else {"tested": False}),
+        **({"chosen_by": chosen_by} if chosen_by else {}),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

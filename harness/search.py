@@ -49,7 +49,8 @@ class Study:
     @property
     def key(self) -> str:
         """A hash of all that decides the winner."""
-        text = json.dumps([FORMAT, self.base.id, self.search.model_dump(mode="json")])
+        settings = self.search.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps([FORMAT, self.base.id, settings])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
@@ -67,7 +68,7 @@ class Study:
     def chosen(self, arm_trial: TrialSpec, sample: int) -> TrialSpec:
         """A trial of the arm with the values of configuration `sample`."""
         condition = with_values(arm_trial.condition, draw(self.search, sample))
-        return arm_trial.with_condition(condition, self.data.use(condition))
+        return arm_trial.with_condition(condition, self.data.use(condition), chosen_by=self.key)
 
 
 @dataclass(frozen=True)

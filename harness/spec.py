@@ -129,7 +129,7 @@ class _Reader:
         compare = self._compare(conditions)
         seeds = self._seeds()
         seed = self._whole_number("seed", default=0)
-        self._same_conditions(conditions.arms)
+        self._same_conditions(conditions.arms, searches)
         self._test_sets(conditions.arms)
         if self.mistakes or seeds is None or not (measure and resources and save and deliver):
             raise SpecError(self.mistakes.in_file_order())
@@ -272,10 +272,11 @@ class _Reader:
             return None
         return Seeds(values=tuple(range(bounds["at_least"])), until=until, **bounds)
 
-    def _same_conditions(self, arms: Mapping[str, Condition]) -> None:
+    def _same_conditions(self, arms: Mapping[str, Condition], searches: Mapping[str, Any]) -> None:
+        """Two arms may be written alike where they are searched differently, or one is not."""
         seen: dict[str, str] = {}
         for name, condition in arms.items():
-            key = condition.model_dump_json()
+            key = f"{condition.model_dump_json()} {searches.get(name)!r}"
             if key in seen:
                 node = self.root.get("arms", name) or self.root
                 self.mistakes.add(
