@@ -70,7 +70,8 @@ class Trainer:
         streams: seeds by axis (`order`, `augment`, `dropout` are used).
         accelerator: of this process.
         normalise: for uint8 images; None when the inputs are features already.
-        parameter_groups: optimizer groups, each with its own `lr` where it differs.
+        parameter_groups: optimizer groups, each with its own `lr` where it differs; none where
+            nothing trains, and there are then no steps.
         before_epoch: called with the epoch (0, 1, …) before its first step, and after a restore.
     """
 
@@ -92,10 +93,13 @@ class Trainer:
         self.device = accelerator.device
         self.normalise = normalise
         self.before_epoch = before_epoch
+        trains = bool(parameter_groups)
+        if not trains:  # an optimizer needs something to hold
+            parameter_groups = [{"params": list(network.parameters())}]
         optimizer = make_optimizer(parameter_groups, settings, self.device)
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
-        self.n_steps = self.steps_per_epoch * settings.epochs
+        self.n_steps = self.steps_per_epoch * settings.epochs if trains else 0
         self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch, self.n_steps)
         self.draws = torch.Generator(device=self.device)
         self.masks = torch.Generator(device=self.device)

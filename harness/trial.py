@@ -116,6 +116,8 @@ class Trial:
         dataset = around.catalogue.open(spec.data)
         rng = np.random.default_rng(spec.streams["split"])
         split = split_dataset(dataset, spec.data.choice.split, rng)
+        split = split if spec.is_tested else split.without_test()
+        self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
         self.notes = [*spec.data.notes, *split.notes]
         self.prepared: Prepared = prepare_network(spec, self.folder.path.parent, self.device)
         self.network: nn.Module = self.prepared.network
@@ -303,8 +305,9 @@ class Trial:
             files.append("last.safetensors")
         if not self.diverged:
             self.trained.load_state_dict(self.record.best_weights)
-            save_weights(self.network.state_dict(), result / "model.safetensors")
-            files.append("model.safetensors")
+            if self.spec.is_tested:  # nothing starts from a search trial
+                save_weights(self.network.state_dict(), result / "model.safetensors")
+                files.append("model.safetensors")
             if len(self.parts.test):
                 with self.clock.timing("eval", self.device):
                     test, logits = self.trainer.predict(self.parts.test)
@@ -326,6 +329,7 @@ class Trial:
             "n_train": len(self.parts.train),
             "n_validation": len(self.parts.validation),
             "n_test": len(self.parts.test),
+            "n_pool": self.n_pool,  # images that all parts are drawn from; None: a test set apart
             "epochs": settings.epochs,
             "steps": self.trainer.step_count,
             "best_step": record.best_step,
