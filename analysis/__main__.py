@@ -3,6 +3,7 @@
 python -m analysis DIR [DIR …] [--out DIR] [--workbook NAME]   write the report
 python -m analysis diff OLD NEW [--out DIR]                    what changed between two runs
 python -m analysis plan DIR --detect 0.001                     seeds that a difference needs
+python -m analysis audit RUN [--out DIR]                       are the labels right?
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from headstart.errors import InputError
 
 
 def main(argv: Sequence[str]) -> int | None:
-    """Run the command that `argv` names: diff, plan, else the report."""
-    commands: dict[str, Callable[[Sequence[str]], None]] = {"diff": _diff, "plan": _plan}
+    """Run the command that `argv` names: diff, plan, audit, else the report."""
+    commands: dict[str, Callable[[Sequence[str]], None]] = {
+        "diff": _diff,
+        "plan": _plan,
+        "audit": _audit,
+    }
     if argv and argv[0] in commands:
         commands[argv[0]](argv[1:])
     else:
@@ -29,7 +34,8 @@ def _report(argv: Sequence[str]) -> None:
         prog="python -m analysis",
         description="Analyse run folders and write index.html, report.pdf, results.xlsx, tables "
         "and figures. Runs of one sweep are merged, different sweeps become tasks. Other commands: "
-        "python -m analysis diff OLD NEW; python -m analysis plan DIR --detect 0.001",
+        "python -m analysis diff OLD NEW; python -m analysis plan DIR --detect 0.001; "
+        "python -m analysis audit RUN",
     )
     parser.add_argument("dirs", nargs="+", metavar="DIR", help="a run folder, as runs/NAME")
     parser.add_argument("--out", metavar="DIR", help="where the report goes (DIR/report)")
@@ -94,6 +100,23 @@ def _plan(argv: Sequence[str]) -> None:
             power=args.power,
         )
     )
+
+
+def _audit(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis audit",
+        description="Say whether labels are right, and if not, what was done to them, from the "
+        "answers that `python -m harness.reference` lets networks give.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run folder with answers, or their .npz file")
+    parser.add_argument("--out", metavar="DIR", help="where text, tables and figures go")
+    args = parser.parse_args(argv)
+    from analysis.audit_report import audit_run, check_out
+
+    check_out(args.out)
+    for done in audit_run(args.run, args.out):
+        print(done.text)
+        print(f"\n{done.folder}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,301 @@
+"""`python -m harness.reference RUN`: what a run's networks say of images whose labels are in doubt.
+
+In: a run folder, and (with `--on`) a data set that its networks were not trained on. Out: one npz
+file that `python -m analysis audit` reads. It stands alone because it computes with torch what the
+analysis, which has no torch, then judges: each network's probabilities for images that it did not
+train on, beside the labels that the images were given.
+
+Without `--on` the networks of one arm audit the labels they were themselves trained on: each says
+what its own validation images are. With `--on`, RUN is the reference: its labels are trusted, and
+how often it errs is measured on its own test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+import datasets
+import models
+from datasets.base import Dataset
+from datasets.split import split_dataset
+from harness.arrays import Normalise
+from harness.gallery import MAX_SIDE, shrunk
+from harness.network import build_network
+from harness.plan import DataCatalogue, TrialSpec, make_plan
+from harness.spec import load_sweep
+from harness.store import finished_rows
+from harness.yaml12 import parse_scalar_or_flow
+from headstart.cli import did_you_mean, run_command
+from headstart.errors import DataError, InputError, ModelError, RunFolderError
+from headstart.files import atomic_file, safe_name
+from models.weights import read_weights
+
+BATCH = 1000
+MOST_NETWORKS = 5
+SHOWN = 12  # images kept for a figure: of each given label, by either way of reading a class
+
+Held = Literal["validation", "test"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """indices, given int64 (n,); probabilities float32 (n, classes), the mean over networks."""
+
+    indices: np.ndarray
+    given: np.ndarray
+    probabilities: np.ndarray
+
+
+def main(argv: Sequence[str]) -> None:
+    """Predict, and write the file whose name is printed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.reference",
+        description="Let a run's networks answer for images whose labels are in doubt; then "
+        "`python -m analysis audit RUN` says what was done to the labels. Without --on: the "
+        "labels that the run itself was trained on, each network on its validation images.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a finished run folder")
+    parser.add_argument(
+        "--on", metavar="DATA",
+        help="audit this data set with RUN as the trusted reference: a name, a folder, or an "
+        "entry as in a sweep file, '{name: mnist, corrupt_labels: {kind: uniform, fraction: 0.4}}'",
+    )  # fmt: skip
+    parser.add_argument(
+        "--arm", help="whose networks (default: the best by validation of those trained with "
+        "cross-entropy); an arm or a pretrain stage",
+    )  # fmt: skip
+    parser.add_argument(
+        "--networks", type=int, default=MOST_NETWORKS, metavar="N",
+        help=f"use the networks of the first N seeds (default {MOST_NETWORKS})",
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
+    parser.add_argument("--out", type=Path, metavar="FILE.npz", help="default: RUN/audit/NAME.npz")
+    given = parser.parse_args(argv)
+    if given.networks < 1:
+        raise InputError(f"--networks {given.networks}: a whole number from 1 is expected")
+    if given.data is not None and not given.data.is_dir():
+        raise InputError(f"--data {given.data}: no such folder")
+    if given.out is not None and given.out.suffix != ".npz":
+        raise InputError(f"--out {given.out}: a file name that ends in .npz is expected")
+    catalogue = DataCatalogue(given.data)
+    specs = trained_specs(given.run, catalogue, given.arm)[: given.networks]
+    entry = None if given.on is None else read_entry(given.on)
+    content = answer(given.run, specs, catalogue, entry)
+    about = json.loads(str(content["about"]))
+    out = given.out or given.run / "audit" / f"{safe_name(about['name'])}.npz"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(out, "wb") as file:
+        np.savez_compressed(file, **content)
+    print(f"{len(content['given'])} images of {about['data']}, answered by {about['by']}")
+    print(f"{out}\nnow: python -m analysis audit {given.run if given.out is None else out}")
+
+
+def trained_specs(run: Path, catalogue: DataCatalogue, arm: str | None) -> list[TrialSpec]:
+    """The finished trials of one arm or stage, by seed, as the run's own `sweep.yaml` plans them.
+
+    Raises:
+        RunFolderError: nothing of the arm has finished, or the data here are not the run's.
+    """
+    rows = {row["trial_id"]: row for row in finished_rows(run) if row["status"] == "done"}
+    sweep = load_sweep(run / "sweep.yaml")
+    seeds = sorted({row["seed"] for row in rows.values()})
+    plan = make_plan(sweep, catalogue, seeds)
+    known = [spec for spec in plan.trials if spec.id in rows]
+    if not known:
+        raise RunFolderError(
+            f"{run}: none of its {len(rows)} finished trials is one that its sweep.yaml plans with "
+            "the data on this machine"
+        )
+    names = list(dict.fromkeys(spec.arm for spec in known))
+    if arm is None:
+        arm = _best_arm(known, rows)
+    if arm not in names:
+        near = did_you_mean(arm, names)
+        raise InputError(f"--arm {arm}: has no finished trial in {run}; there are "
+                         f"{', '.join(names)}{near}")  # fmt: skip
+    return sorted((spec for spec in known if spec.arm == arm), key=lambda spec: spec.seed)
+
+
+def _best_arm(known: Sequence[TrialSpec], rows: dict[str, dict[str, Any]]) -> str:
+    """By mean validation accuracy; a network of another loss than cross-entropy assumes a shape."""
+    scores: dict[str, list[float]] = {}
+    for spec in known:
+        if spec.stage == "arm" and spec.condition.train.loss == "cross_entropy":
+            scores.setdefault(spec.arm, []).append(rows[spec.id]["best_val_accuracy"])
+    if not scores:
+        raise InputError("no arm was trained with cross-entropy; name one with --arm")
+    return max(scores, key=lambda name: float(np.mean(scores[name])))
+
+
+def read_entry(text: str) -> dict[str, Any]:
+    """`--on` as name and options of a data set: a name, a folder or file, or a flow mapping."""
+    given = parse_scalar_or_flow(text, "--on", "").plain()
+    if isinstance(given, str):
+        is_path = given not in datasets.dataset_names() and Path(given).exists()
+        given = {"name": "folder", "path": given} if is_path else {"name": given}
+    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+        raise InputError(f"--on {text}: a data set's name, a folder, or {{name: …}} is expected")
+    return given
+
+
+def answer(
+    run: Path, specs: Sequence[TrialSpec], catalogue: DataCatalogue, entry: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The arrays of the file.
+
+    `indices`, `given`, `probabilities` of the audited images; `trusted_given`,
+    `trusted_probabilities` (empty in a self-audit); `class_names`; `image_indices` and `images`
+    uint8 (m, C, h, w) of contradicted ones; `about`, JSON: name, data, by, notes.
+    """
+    first = specs[0]
+    by = f"“{first.arm}” of {run.name} ({len(specs)} network{'s' * (len(specs) > 1)})"
+    networks = {spec.id: _load(run, spec) for spec in specs}
+    if entry is None:
+        audited = catalogue.open(first.data)
+        found = _held_out(specs, networks, catalogue, "validation")
+        trusted = None
+        name, data = f"{first.data.choice.name}-itself", f"“{first.data.choice.name}”"
+        by += ", each on its own validation images"
+    else:
+        audited = _open(entry, first, catalogue.data_dir)
+        found = _together(specs, networks, audited)
+        held: Held = "test" if first.data.has_test else "validation"
+        trusted = _held_out(specs, networks, catalogue, held)
+        name, data = entry["name"], f"“{entry['name']}”"
+        by += f", trained on “{first.data.choice.name}”, whose labels are trusted"
+    shown = _most_contradicted(found)
+    stride = -(-max(audited.images.shape[2:]) // MAX_SIDE)
+    empty = np.zeros((0, len(audited.class_names)), np.float32)
+    about = {"name": name, "data": data, "by": by, "is_self_audit": trusted is None}
+    return {
+        "indices": found.indices,
+        "given": found.given,
+        "probabilities": found.probabilities,
+        "trusted_given": np.zeros(0, np.int64) if trusted is None else trusted.given,
+        "trusted_probabilities": empty if trusted is None else trusted.probabilities,
+        "class_names": np.array(audited.class_names),
+        "image_indices": shown,
+        "images": np.stack([shrunk(audited.images[i], stride) for i in shown])
+        if len(shown)
+        else np.zeros((0, 1, 1, 1), np.uint8),
+        "about": np.array(json.dumps(about, ensure_ascii=False)),
+    }
+
+
+def _open(entry: dict[str, Any], like: TrialSpec, data_dir: Path | None) -> Dataset:
+    """The audited set at the network's size.
+
+    Raises:
+        DataError: other classes than the reference's, or the very labels it was trained on.
+    """
+    options = {key: value for key, value in entry.items() if key != "name"}
+    dataset = datasets.load_dataset(
+        entry["name"],
+        data_dir=data_dir,
+        image_size=like.data.image_size,
+        channels=like.data.channels,
+        **options,
+    )
+    if dataset.class_names != like.data.class_names:
+        raise DataError(
+            f"--on {entry['name']}: its classes ({_few(dataset.class_names)}) are not those of the "
+            f"reference ({_few(like.data.class_names)})"
+        )
+    if dataset.fingerprint == like.data.fingerprint:
+        raise DataError(
+            f"--on {entry['name']}: the reference was trained on these very labels; leave --on out "
+            "to audit them by networks that did not see them"
+        )
+    return dataset
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" … {len(names)} classes" if len(names) > 10 else "")
+
+
+def _load(run: Path, spec: TrialSpec) -> nn.Module:
+    network, _ = build_network(spec)
+    weights = read_weights(run / "trials" / spec.id / "model.safetensors")
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as err:
+        raise ModelError(f"{run}: the weights of trial {spec.id} do not fit its network") from err
+    return network.eval()
+
+
+def _held_out(
+    specs: Sequence[TrialSpec],
+    networks: dict[str, nn.Module],
+    catalogue: DataCatalogue,
+    part: Held,
+) -> Answers:
+    """Each image by the networks that it was held out from, in mean over them."""
+    total: dict[int, np.ndarray] = {}
+    times: dict[int, int] = {}
+    for spec in specs:
+        dataset = catalogue.open(spec.data)
+        rng = np.random.default_rng(spec.streams["split"])
+        indices = getattr(split_dataset(dataset, spec.data.choice.split, rng), part)
+        said = _probabilities(networks[spec.id], dataset, indices, spec)
+        for index, row in zip(indices.tolist(), said, strict=True):
+            total[index] = total[index] + row if index in total else row.astype(np.float64)
+            times[index] = times.get(index, 0) + 1
+    if not total:
+        raise DataError(f"{specs[0].data.choice.name}: no {part} images to answer for")
+    indices = np.array(sorted(total), np.int64)
+    mean = np.stack([total[i] / times[i] for i in indices.tolist()]).astype(np.float32)
+    return Answers(indices, np.asarray(dataset.labels[indices]), mean)
+
+
+def _together(
+    specs: Sequence[TrialSpec], networks: dict[str, nn.Module], dataset: Dataset
+) -> Answers:
+    """All images that are not in an official test part, by all networks in mean."""
+    others = np.setdiff1d(np.arange(len(dataset.labels)), dataset.parts.get("test", []))
+    indices = np.asarray(dataset.parts.get("train", others), np.int64)
+    said = [_probabilities(networks[spec.id], dataset, indices, spec) for spec in specs]
+    mean = np.stack(said).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return Answers(indices, np.asarray(dataset.labels[indices]), mean)
+
+
+@torch.no_grad()
+def _probabilities(
+    network: nn.Module, dataset: Dataset, indices: np.ndarray, spec: TrialSpec
+) -> np.ndarray:
+    """float32 (n, classes), in batches of a fixed size."""
+    info = models.model_info(spec.condition.model.name, spec.condition.model.options)
+    normalise = Normalise(info.mean, info.std, torch.device("cpu"))
+
+    def batches() -> Iterator[np.ndarray]:
+        for start in range(0, len(indices), BATCH):
+            images = np.ascontiguousarray(dataset.images[indices[start : start + BATCH]])
+            logits = network(normalise.images(torch.from_numpy(images)))
+            yield logits.float().softmax(dim=1).numpy()
+
+    empty = np.zeros((0, len(dataset.class_names)), np.float32)
+    return np.concatenate([empty, *batches()])
+
+
+def _most_contradicted(found: Answers) -> np.ndarray:
+    """Indices of images for a figure: most certainly not what their label says, label by label."""
+    p = found.probabilities
+    chosen: set[int] = set()
+    for read, certainty in ((p.argmax(axis=1), p.max(axis=1)), (p.argmin(axis=1), -p.min(axis=1))):
+        for label in range(p.shape[1]):
+            members = np.flatnonzero((found.given == label) & (read != label))
+            best = members[np.argsort(-certainty[members], kind="stable")][:SHOWN]
+            chosen.update(found.indices[best].tolist())
+    return np.array(sorted(chosen), np.int64)
+
+
+if __name__ == "__main__":
+    run_command(main)
