@@ -116,6 +116,7 @@ class Trial:
         dataset = around.catalogue.open(spec.data)
         rng = np.random.default_rng(spec.streams["split"])
         split = split_dataset(dataset, spec.data.choice.split, rng)
+        self.settings = self.settings.for_images(len(split.train))
         self.notes = [*spec.data.notes, *split.notes]
         self.prepared: Prepared = prepare_network(spec, self.folder.path.parent, self.device)
         self.network: nn.Module = self.prepared.network
