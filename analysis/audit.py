@@ -68,6 +68,7 @@ class Audit:
         accuracy_right: on right labels, of a network that answers what these labels say most often.
         accuracy_drawn: the same, of one that answers as often as the labels say.
         accuracy_given: on labels like these, the best that any network can do.
+            These three and the bits take an even shape (uniform, complementary) as exactly even.
         bits: what one label tells about the class, and bits_all: what a right one would.
         contradicted: index, given, read, certainty, of all images whose label is not what is read.
         by_certainty: quarter (1 = most certain), n, n_contradicted, share: flat where labels are
@@ -130,7 +131,9 @@ def audit_labels(
     all_counts = _confusion(read, answers.given, n_classes)
     transition = _rows(counts, all_counts)
     frequency = np.bincount(read, minlength=n_classes) / len(read)
-    scores = _what_is_learned(transition, frequency)
+    even = shape in ("uniform", "complementary")
+    rates = _evened(right.estimate, n_classes) if even else transition
+    scores = _what_is_learned(rates, frequency)
     return Audit(
         shape=shape,
         reading=reading,
@@ -266,6 +269,13 @@ def _rows(counts: Ints, all_counts: Ints) -> Floats:
     seen = np.where(seen.sum(axis=1, keepdims=True) > 0, seen, np.eye(len(counts), dtype=int))
     shares: Floats = seen / seen.sum(axis=1, keepdims=True)
     return shares
+
+
+def _evened(right: float, n_classes: int) -> Floats:
+    """The same rates for all classes: the largest of many noisy ones would be too large."""
+    rates = np.full((n_classes, n_classes), (1 - right) / (n_classes - 1))
+    np.fill_diagonal(rates, right)
+    return rates
 
 
 def _what_is_learned(transition: Floats, frequency: Floats) -> dict[str, float]:

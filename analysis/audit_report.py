@@ -230,7 +230,8 @@ def _what_follows(found: Audit, names: Sequence[str]) -> Iterator[str]:
     )
     if found.accuracy_drawn < chance:
         yield (
-            f"That is {words.write('points_plain', chance - found.accuracy_drawn)} below chance: "
+            f"That is {words.write('points_plain', chance - found.accuracy_drawn)} percentage points "
+            "below chance: "
             "such labels teach a network which class an image does not have, so that it avoids "
             "the right one. A better network, or a better start, only avoids it more surely."
         )

@@ -6,8 +6,9 @@ analysis, which has no torch, then judges: each network's probabilities for imag
 train on, beside the labels that the images were given.
 
 Without `--on` the networks of one arm audit the labels they were themselves trained on: each says
-what its own validation images are. With `--on`, RUN is the reference: its labels are trusted, and
-how often it errs is measured on its own test images.
+what the images are that its split held out. With `--train DATA` they are first trained, into RUN,
+on the labels in doubt. With `--on DATA`, RUN is the reference: its labels are trusted, and how
+often it errs is measured on its own test images.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ from datasets.split import split_dataset
 from harness.arrays import Normalise
 from harness.gallery import MAX_SIDE, shrunk
 from harness.network import build_network
-from harness.plan import DataCatalogue, TrialSpec, make_plan
-from harness.spec import load_sweep
-from harness.store import finished_rows
-from harness.yaml12 import parse_scalar_or_flow
-from headstart.cli import did_you_mean, run_command
-from headstart.errors import DataError, InputError, ModelError, RunFolderError
+from harness.plan import DataCatalogue, TrialSpec
+from harness.reference_networks import read_entry, shown, train_networks, trained_specs
+from headstart.cli import run_command
+from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
 from headstart.files import atomic_file, safe_name
 from models.weights import read_weights
 
 BATCH = 1000
 MOST_NETWORKS = 5
+TO_TRAIN = 3
 SHOWN = 12  # images kept for a figure: of each given label, by either way of reading a class
 
 Held = Literal["validation", "test"]
+HELD: tuple[Held, ...] = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -55,40 +56,54 @@ class Answers:
     probabilities: np.ndarray
 
 
-def main(argv: Sequence[str]) -> None:
-    """Predict, and write the file whose name is printed."""
+def main(argv: Sequence[str]) -> int:
+    """Predict, and write the file whose name is printed; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m harness.reference",
         description="Let a run's networks answer for images whose labels are in doubt; then "
         "`python -m analysis audit RUN` says what was done to the labels. Without --on: the "
-        "labels that the run itself was trained on, each network on its validation images.",
+        "labels that the run itself was trained on, each network on images it did not see.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a finished run folder")
-    parser.add_argument(
+    data = parser.add_mutually_exclusive_group()
+    data.add_argument(
         "--on", metavar="DATA",
-        help="audit this data set with RUN as the trusted reference: a name, a folder, or an "
-        "entry as in a sweep file, '{name: mnist, corrupt_labels: {kind: uniform, fraction: 0.4}}'",
+        help="audit this data set with RUN as the trusted reference: a name, a folder, a file, or "
+        "an entry as in a sweep file, "
+        "'{name: mnist, corrupt_labels: {kind: uniform, fraction: 0.4}}'",
     )  # fmt: skip
+    data.add_argument(
+        "--train",
+        metavar="DATA",
+        help="first train networks on this data set's labels, into RUN (made where it is not)",
+    )
     parser.add_argument(
         "--arm", help="whose networks (default: the best by validation of those trained with "
         "cross-entropy); an arm or a pretrain stage",
     )  # fmt: skip
     parser.add_argument(
-        "--networks", type=int, default=MOST_NETWORKS, metavar="N",
-        help=f"use the networks of the first N seeds (default {MOST_NETWORKS})",
+        "--networks", type=int, metavar="N",
+        help=f"use the networks of the first N seeds (default {MOST_NETWORKS}; "
+        f"{TO_TRAIN} with --train)",
     )  # fmt: skip
     parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
     parser.add_argument("--out", type=Path, metavar="FILE.npz", help="default: RUN/audit/NAME.npz")
     given = parser.parse_args(argv)
-    if given.networks < 1:
+    networks = given.networks or (TO_TRAIN if given.train else MOST_NETWORKS)
+    if networks < 1 or given.networks == 0:
         raise InputError(f"--networks {given.networks}: a whole number from 1 is expected")
     if given.data is not None and not given.data.is_dir():
         raise InputError(f"--data {given.data}: no such folder")
     if given.out is not None and given.out.suffix != ".npz":
         raise InputError(f"--out {given.out}: a file name that ends in .npz is expected")
     catalogue = DataCatalogue(given.data)
-    specs = trained_specs(given.run, catalogue, given.arm)[: given.networks]
-    entry = None if given.on is None else read_entry(given.on)
+    entry = None if given.on is None else read_entry(given.on, "--on")
+    if given.train is not None:
+        to_learn = read_entry(given.train, "--train")
+        status = train_networks(to_learn, given.run, networks, given.data)
+        if status != EXIT_DONE:
+            return status
+    specs = trained_specs(given.run, catalogue, given.arm)[:networks]
     content = answer(given.run, specs, catalogue, entry)
     about = json.loads(str(content["about"]))
     out = given.out or given.run / "audit" / f"{safe_name(about['name'])}.npz"
@@ -97,54 +112,7 @@ def main(argv: Sequence[str]) -> None:
         np.savez_compressed(file, **content)
     print(f"{len(content['given'])} images of {about['data']}, answered by {about['by']}")
     print(f"{out}\nnow: python -m analysis audit {given.run if given.out is None else out}")
-
-
-def trained_specs(run: Path, catalogue: DataCatalogue, arm: str | None) -> list[TrialSpec]:
-    """The finished trials of one arm or stage, by seed, as the run's own `sweep.yaml` plans them.
-
-    Raises:
-        RunFolderError: nothing of the arm has finished, or the data here are not the run's.
-    """
-    rows = {row["trial_id"]: row for row in finished_rows(run) if row["status"] == "done"}
-    sweep = load_sweep(run / "sweep.yaml")
-    seeds = sorted({row["seed"] for row in rows.values()})
-    plan = make_plan(sweep, catalogue, seeds)
-    known = [spec for spec in plan.trials if spec.id in rows]
-    if not known:
-        raise RunFolderError(
-            f"{run}: none of its {len(rows)} finished trials is one that its sweep.yaml plans with "
-            "the data on this machine"
-        )
-    names = list(dict.fromkeys(spec.arm for spec in known))
-    if arm is None:
-        arm = _best_arm(known, rows)
-    if arm not in names:
-        near = did_you_mean(arm, names)
-        raise InputError(f"--arm {arm}: has no finished trial in {run}; there are "
-                         f"{', '.join(names)}{near}")  # fmt: skip
-    return sorted((spec for spec in known if spec.arm == arm), key=lambda spec: spec.seed)
-
-
-def _best_arm(known: Sequence[TrialSpec], rows: dict[str, dict[str, Any]]) -> str:
-    """By mean validation accuracy; a network of another loss than cross-entropy assumes a shape."""
-    scores: dict[str, list[float]] = {}
-    for spec in known:
-        if spec.stage == "arm" and spec.condition.train.loss == "cross_entropy":
-            scores.setdefault(spec.arm, []).append(rows[spec.id]["best_val_accuracy"])
-    if not scores:
-        raise InputError("no arm was trained with cross-entropy; name one with --arm")
-    return max(scores, key=lambda name: float(np.mean(scores[name])))
-
-
-def read_entry(text: str) -> dict[str, Any]:
-    """`--on` as name and options of a data set: a name, a folder or file, or a flow mapping."""
-    given = parse_scalar_or_flow(text, "--on", "").plain()
-    if isinstance(given, str):
-        is_path = given not in datasets.dataset_names() and Path(given).exists()
-        given = {"name": "folder", "path": given} if is_path else {"name": given}
-    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
-        raise InputError(f"--on {text}: a data set's name, a folder, or {{name: …}} is expected")
-    return given
+    return EXIT_DONE
 
 
 def answer(
@@ -161,18 +129,21 @@ def answer(
     networks = {spec.id: _load(run, spec) for spec in specs}
     if entry is None:
         audited = catalogue.open(first.data)
-        found = _held_out(specs, networks, catalogue, "validation")
+        # A test part drawn from the same pool was held out like validation; an official one has
+        # labels of another origin.
+        parts: tuple[Held, ...] = ("validation",) if "test" in audited.parts else HELD
+        found = _held_out(specs, networks, catalogue, parts)
         trusted = None
-        name, data = f"{first.data.choice.name}-itself", f"“{first.data.choice.name}”"
-        by += ", each on its own validation images"
+        choice = first.data.choice
+        name, data = f"{choice.name}-itself", shown({"name": choice.name, **choice.options})
+        by += ", trained on these labels, each on images it did not see"
     else:
         audited = _open(entry, first, catalogue.data_dir)
         found = _together(specs, networks, audited)
-        held: Held = "test" if first.data.has_test else "validation"
-        trusted = _held_out(specs, networks, catalogue, held)
-        name, data = entry["name"], f"“{entry['name']}”"
+        trusted = _held_out(specs, networks, catalogue, HELD[first.data.has_test :][:1])
+        name, data = f"{entry['name']}-by-{first.arm}", shown(entry)
         by += f", trained on “{first.data.choice.name}”, whose labels are trusted"
-    shown = _most_contradicted(found)
+    pictured = _most_contradicted(found)
     stride = -(-max(audited.images.shape[2:]) // MAX_SIDE)
     empty = np.zeros((0, len(audited.class_names)), np.float32)
     about = {"name": name, "data": data, "by": by, "is_self_audit": trusted is None}
@@ -183,9 +154,9 @@ def answer(
         "trusted_given": np.zeros(0, np.int64) if trusted is None else trusted.given,
         "trusted_probabilities": empty if trusted is None else trusted.probabilities,
         "class_names": np.array(audited.class_names),
-        "image_indices": shown,
-        "images": np.stack([shrunk(audited.images[i], stride) for i in shown])
-        if len(shown)
+        "image_indices": pictured,
+        "images": np.stack([shrunk(audited.images[i], stride) for i in pictured])
+        if len(pictured)
         else np.zeros((0, 1, 1, 1), np.uint8),
         "about": np.array(json.dumps(about, ensure_ascii=False)),
     }
@@ -236,21 +207,24 @@ def _held_out(
     specs: Sequence[TrialSpec],
     networks: dict[str, nn.Module],
     catalogue: DataCatalogue,
-    part: Held,
+    parts: tuple[Held, ...],
 ) -> Answers:
-    """Each image by the networks that it was held out from, in mean over them."""
+    """Each image of these parts by the networks that it was held out from, in mean over them."""
     total: dict[int, np.ndarray] = {}
     times: dict[int, int] = {}
     for spec in specs:
         dataset = catalogue.open(spec.data)
         rng = np.random.default_rng(spec.streams["split"])
-        indices = getattr(split_dataset(dataset, spec.data.choice.split, rng), part)
+        split = split_dataset(dataset, spec.data.choice.split, rng)
+        indices = np.concatenate([getattr(split, part) for part in parts])
         said = _probabilities(networks[spec.id], dataset, indices, spec)
         for index, row in zip(indices.tolist(), said, strict=True):
             total[index] = total[index] + row if index in total else row.astype(np.float64)
             times[index] = times.get(index, 0) + 1
     if not total:
-        raise DataError(f"{specs[0].data.choice.name}: no {part} images to answer for")
+        raise DataError(
+            f"{specs[0].data.choice.name}: no {' or '.join(parts)} images to answer for"
+        )
     indices = np.array(sorted(total), np.int64)
     mean = np.stack([total[i] / times[i] for i in indices.tolist()]).astype(np.float32)
     return Answers(indices, np.asarray(dataset.labels[indices]), mean)
