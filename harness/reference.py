@@ -143,7 +143,7 @@ def answer(
         trusted = _held_out(specs, networks, catalogue, HELD[first.data.has_test :][:1])
         name, data = f"{entry['name']}-by-{first.arm}", shown(entry)
         by += f", trained on “{first.data.choice.name}”, whose labels are trusted"
-    pictured = _most_contradicted(found)
+    pictured = _contradicted(found)
     stride = -(-max(audited.images.shape[2:]) // MAX_SIDE)
     empty = np.zeros((0, len(audited.class_names)), np.float32)
     about = {"name": name, "data": data, "by": by, "is_self_audit": trusted is None}
@@ -259,15 +259,27 @@ def _probabilities(
     return np.concatenate([empty, *batches()])
 
 
-def _most_contradicted(found: Answers) -> np.ndarray:
-    """Indices of images for a figure: most certainly not what their label says, label by label."""
+def _contradicted(found: Answers) -> np.ndarray:
+    """Indices of images for a figure, of each given label `SHOWN` that are surely something else.
+
+    Drawn from the most certain quarter of each class read, not the very first: those would be of
+    the one or two classes that the network finds easiest. Filled up with the most certain others.
+    """
     p = found.probabilities
+    rng = np.random.default_rng(0)
     chosen: set[int] = set()
     for read, certainty in ((p.argmax(axis=1), p.max(axis=1)), (p.argmin(axis=1), -p.min(axis=1))):
+        limits = [
+            np.quantile(certainty[read == k], 0.75) if (read == k).any() else 0.0
+            for k in range(p.shape[1])
+        ]
+        is_sure = certainty >= np.array(limits)[read]
         for label in range(p.shape[1]):
             members = np.flatnonzero((found.given == label) & (read != label))
-            best = members[np.argsort(-certainty[members], kind="stable")][:SHOWN]
-            chosen.update(found.indices[best].tolist())
+            sure = rng.permutation(members[is_sure[members]])
+            rest = members[~is_sure[members]]
+            rest = rest[np.argsort(-certainty[rest], kind="stable")]
+            chosen.update(found.indices[np.concatenate([sure, rest])[:SHOWN]].tolist())
     return np.array(sorted(chosen), np.int64)
 
 

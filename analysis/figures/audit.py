@@ -80,7 +80,7 @@ def draw_audit(
     with drawing():
         size = 4.2 if len(names) <= 20 else min(12.0, 0.155 * len(names))
         figure, axes = new_figure(size * 1.2, size)
-        title = f"Labels: {found.shape} ({found.n:,} images)"
+        title = f"Done to the labels: {found.shape} ({found.n:,} images)"
         given_against_read(axes[0, 0], found.confusion, names, title)
         save_figure(figure, folder, "confusion")
         rows = chosen_rows(found.contradicted, image_indices)
