@@ -125,9 +125,7 @@ def _audit(argv: Sequence[str]) -> int:
     from analysis.audit_report import audit_run, check_out
 
     check_out(args.out)
-    where, status = answers_for(
-        args.what, args.reference, args.arm, args.networks, args.data
-    )
+    where, status = answers_for(args.what, args.reference, args.arm, args.networks, args.data)
     if where is None:
         return status
     for done in audit_run(where, args.out):

@@ -229,11 +229,11 @@ def _what_follows(found: Audit, names: Sequence[str]) -> Iterator[str]:
         f"{_percent(chance)}."
     )
     if found.accuracy_drawn < chance:
+        below = words.write("points_plain", chance - found.accuracy_drawn)
         yield (
-            f"That is {words.write('points_plain', chance - found.accuracy_drawn)} percentage points "
-            "below chance: "
-            "such labels teach a network which class an image does not have, so that it avoids "
-            "the right one. A better network, or a better start, only avoids it more surely."
+            f"That is {below} points below chance: such labels teach a network which class an "
+            "image does not have, so that it avoids the right one. A better network, or a better "
+            "start, only avoids it more surely."
         )
     worth = f", so that {found.bits_all / found.bits:.0f} of these are worth one"
     yield (

@@ -29,7 +29,7 @@ TRAINED = """\
 name: audit
 question: What do networks that learned these labels say of images that they did not see?
 model: {name: lenet5}
-train: {learning_rate: 1.0e-3, batch_size: 128, epochs: 8, at_least_steps: 800, select: val_loss}
+train: {learning_rate: 1.0e-3, batch_size: 128, epochs: 8, at_least_steps: 500, select: val_loss}
 arms: {learner: {}}
 """
 SHARES = {"train": 0.6, "validation": 0.35, "test": 0.05}  # held out from each network: 0.4
