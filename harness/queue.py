@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from harness.events import Ended, Event, Failed, Stopped
+from harness.frozen import reason_against
 from harness.plan import Plan, TrialSpec
 from harness.store import RunFolder, TrialFolder
 from headstart.errors import StorageError
@@ -71,8 +72,8 @@ class Queue:
         """Trials for one worker to run in one go; None while nothing is ready."""
         if self.stopping or not self._ready:
             return None
-        size = self.plan.sweep.resources.pack
         first = self._ready[0]
+        size = self._most_together(first)
         unit = list(islice((t for t in self._ready if self._belongs(first, t)), size))
         for trial in unit:
             self._ready.remove(trial)
@@ -154,6 +155,12 @@ class Queue:
         for child in self._waiting.pop(trial.id, []):
             last_line = error.strip().splitlines()[-1]
             self._give_up(child, f"the trial it starts from ({trial.id}) failed: {last_line}")
+
+    def _most_together(self, first: TrialSpec) -> int:
+        """Trials of a unit. On CPUs a pack that shares no frozen part would keep slots idle."""
+        resources = self.plan.sweep.resources
+        shares = resources.gpus > 0 or reason_against(first.condition) is None
+        return resources.pack if shares else 1
 
     @staticmethod
     def _belongs(first: TrialSpec, other: TrialSpec) -> bool:

@@ -198,8 +198,18 @@ class Trainer:
         self.loss_count = state["loss_count"]
         self._order = None
 
-    def next_batch(self) -> tuple[Tensor, Tensor]:
-        """Inputs, prepared, and labels of the step that comes next; seeds its dropout masks."""
+    @property
+    def next_size(self) -> int:
+        """Images in the batch that comes next; the last of an epoch may be smaller."""
+        begin = self.step_count % self.steps_per_epoch * self.settings.batch_size
+        return min(self.settings.batch_size, len(self.part) - begin)
+
+    def next_batch(self, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Inputs, prepared, and labels of the step that comes next; seeds its dropout masks.
+
+        Args:
+            out: memory for the unprepared inputs.
+        """
         epoch, position = divmod(self.step_count, self.steps_per_epoch)
         if position == 0 or self._order is None:
             self.before_epoch(epoch)
@@ -210,7 +220,7 @@ class Trainer:
         rows = self._order[position * size : (position + 1) * size]
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
         views = None if self._views is None else self._views[rows]
-        return self._prepare(self.part.take(rows, views), True), self.part.labels[rows]
+        return self._prepare(self.part.take(rows, views, out), True), self.part.labels[rows]
 
     def _order_of(self, epoch: int) -> Tensor:
         """A permutation of the training part, drawn on the CPU: the same on every device."""

@@ -37,16 +37,23 @@ class SeededDropout(nn.Module):
         """x of any shape (N, …) → the same shape and dtype; itself in evaluation mode."""
         if not self.training or self.p == 0:
             return x
+        return torch.zeros_like(x) if self.p == 1 else x * self._factors(x)
+
+    def drop_(self, x: Tensor) -> None:
+        """The same in place, for a tensor that no gradient goes through."""
+        if self.training and self.p > 0:
+            x.zero_() if self.p == 1 else x.mul_(self._factors(x))
+
+    def _factors(self, x: Tensor) -> Tensor:
+        """0 or 1 / share that stays for each unit, to be multiplied with `x`."""
         if self.generator is None:
             raise RuntimeError(
                 "dropout in training mode without a generator: call set_dropout_generator first"
             )
-        if self.p == 1:
-            return torch.zeros_like(x)
         n_drawn = {"element": x.dim(), "channel": 2, "image": 1}[self.unit]
         shape = x.shape[:n_drawn] + (1,) * (x.dim() - n_drawn)
         kept, share = _draw_kept(shape, self.p, self.generator)
-        return x * kept.to(x.dtype).div_(share)
+        return kept.to(x.dtype).div_(share)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, unit={self.unit!r}"
