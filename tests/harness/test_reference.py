@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import environment
 
 from analysis.audit_answers import answers_for, is_answers
 from datasets import load_dataset
 from harness.plan import DataCatalogue
 from harness.reference_networks import read_entry, shown
 from headstart.errors import InputError, RunFolderError
+from runs import environment
 
 SPOILT = "corrupt_labels: {kind: KIND, fraction: FRACTION, seed: 4}"
 
