@@ -127,5 +127,5 @@ def _seconds(trial: TrialSpec, known: list[dict[str, Any]]) -> float | None:
             images = sum(row["n_train"] * row["epochs"] for row in alike)
             spent = sum(row["train_time_s"] + row["eval_time_s"] for row in alike)
             n_train = trial.data.choice.split.train or alike[0]["n_train"]
-            return spent / images * n_train * train.epochs
+            return spent / images * n_train * train.for_images(n_train).epochs
     return None

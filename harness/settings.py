@@ -6,6 +6,7 @@ changes them. Only pydantic is needed to import this module.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -108,6 +109,7 @@ class Train(Frozen):
     schedule: Schedule = Schedule()
     batch_size: PositiveInt = 128
     epochs: PositiveInt = 10
+    at_least_steps: NonNegativeInt = 0  # a small training part goes on past `epochs` to so many
     loss: Literal["cross_entropy", "complementary"] = "cross_entropy"
     label_smoothing: Fraction = 0.0
     clip_gradient_norm: PositiveFloat | None = None
@@ -130,6 +132,11 @@ class Train(Frozen):
         if self.loss != "cross_entropy" and self.label_smoothing:
             raise ValueError("label_smoothing belongs to the loss cross_entropy")
         return self
+
+    def for_images(self, n: int) -> Train:
+        """The same for `n` training images: whole epochs, as many as `at_least_steps` needs."""
+        epochs = math.ceil(self.at_least_steps / math.ceil(n / self.batch_size))
+        return self if epochs <= self.epochs else self.model_copy(update={"epochs": epochs})
 
 
 class ModelChoice(Frozen):

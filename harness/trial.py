@@ -118,6 +118,7 @@ class Trial:
         split = split_dataset(dataset, spec.data.choice.split, rng)
         split = split if spec.is_tested else split.without_test()
         self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
+        self.settings = self.settings.for_images(len(split.train))
         self.notes = [*spec.data.notes, *split.notes]
         self.prepared: Prepared = prepare_network(spec, self.folder.path.parent, self.device)
         self.network: nn.Module = self.prepared.network
