@@ -12,7 +12,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -211,8 +211,9 @@ def score_arm(
     n_right = int((together.predicted == together.labels).sum())
     n_merged = None if merge is None else round(_merged_accuracy(together, merge) * n)
     pooled = confusion({"ensemble": together}, len(names)).pooled
-    return Scores(
-        **{**vars(scores), "ensemble": proportion_interval(n_right, n)},
+    return replace(
+        scores,
+        ensemble=proportion_interval(n_right, n),
         ensemble_merged=None if n_merged is None else proportion_interval(n_merged, n),
         ensemble_pairs=tuple(confusable_pairs(pooled, names)),
     )

@@ -9,7 +9,7 @@ sizes, and reads its files where they lie.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,8 @@ from headstart.errors import DataError, InputError
 
 INK_SETS = ("handwritten62", "mnist", "mnist_task3", "optdigits", "glyphs")
 """Sets whose images are bright ink on black whatever page they came from, and gray."""
+MNIST_SETS = ("mnist", "mnist_task3")
+"""Of these, the ones that come cropped and centred and leave no choice."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Preparation:
         preprocess: as of `datasets.folder`.
         invert: `paper`: images whose border is bright; else always or never.
         as_gray: whether colour is taken away before anything else.
+        accepts_prepared: whether an image of the right size with a dark border is taken to have
+            been cropped and centred already, as those that `datasets.sheet` writes are.
     """
 
     image_size: tuple[int, int]
@@ -47,12 +51,16 @@ class Preparation:
     preprocess: Literal["resize", "mnist_style"]
     invert: Literal["paper", "always", "never"]
     as_gray: bool
+    accepts_prepared: bool = False
 
     def shape(self, image: np.ndarray) -> np.ndarray:
         """uint8 (H, W) or (H, W, 3) → uint8 (h, w, C)."""
         on_paper = self.invert == "paper" and has_bright_border(image)
         invert = on_paper or self.invert == "always"
-        return shape_image(image, self.image_size, self.channels, self.preprocess, invert)
+        preprocess = self.preprocess
+        if self.accepts_prepared and not on_paper and image.shape[:2] == self.image_size:
+            preprocess = "resize"  # which changes nothing here
+        return shape_image(image, self.image_size, self.channels, preprocess, invert)
 
     def words(self) -> str:
         """One phrase for people."""
@@ -98,15 +106,29 @@ def preparation(
         image_size, channels: what the network takes.
         preprocess: instead of the set's own way.
     """
-    options = data.options
-    own = preprocess or options.get("preprocess", "resize")
+    ink = data.name in INK_SETS
+    own = preprocess or _own_preprocess(data)
     mode: Literal["resize", "mnist_style"] = "mnist_style" if own == "mnist_style" else "resize"
-    invert: Literal["paper", "always", "never"] = "never"
-    if data.name in INK_SETS or (options.get("invert") is None and mode == "mnist_style"):
+    given = data.options.get("invert")
+    invert: Literal["paper", "always", "never"] = "always" if given else "never"
+    if ink or (given is None and mode == "mnist_style"):
         invert = "paper"
-    elif options.get("invert"):
-        invert = "always"
-    return Preparation(image_size, channels, mode, invert, channels == 1 or data.name in INK_SETS)
+    return Preparation(
+        image_size=image_size,
+        channels=channels,
+        preprocess=mode,
+        invert=invert,
+        as_gray=ink or channels == 1,
+        accepts_prepared=ink and mode == "mnist_style",
+    )
+
+
+def _own_preprocess(data: DataChoice) -> str:
+    """The set's option, its default where none is given; sets without one keep the whole image."""
+    if data.name in MNIST_SETS:
+        return "mnist_style"
+    field = datasets.options_model(data.name).model_fields.get("preprocess")
+    return str(data.options.get("preprocess", field.default if field else "resize"))
 
 
 def read_test_set(
@@ -132,7 +154,7 @@ def read_test_set(
         DataError: nothing there, no labels, labels that the network does not know.
     """
     path = Path(on).expanduser()
-    if on in datasets.dataset_names() and on not in ("folder", "csv", "npz", "idx", "sheet"):
+    if on in datasets.dataset_names() and not _needs_options(on):
         if csv is not None:
             raise InputError(f"--csv belongs to a folder or an archive, not to data set '{on}'")
         return _of_catalogue(on, class_names, prepare, data_dir)
@@ -155,6 +177,11 @@ def read_test_set(
     name = path.resolve().name
     stem = name if path.is_dir() else name.removesuffix("".join(path.suffixes[-1:]))
     return _checked(stem, images, labels[good], kept, (*notes, *skipped))
+
+
+def _needs_options(name: str) -> bool:
+    """Whether a set is somebody's own files, which only a path can name."""
+    return any(field.is_required() for field in datasets.options_model(name).model_fields.values())
 
 
 def _of_catalogue(
@@ -204,8 +231,7 @@ def _in_class_folders(tree: Tree) -> tuple[list[str], list[str], tuple[str, ...]
             f"{tree.where}: has {' and '.join(sorted(parts))} folders and none for test; give the "
             "folder in which the class folders of the test images lie"
         )
-    is_test: Callable[[str], bool] = lambda part: part in ("", "test")  # noqa: E731
-    chosen = [i for i, part in enumerate(layout.parts) if is_test(part)]
+    chosen = [i for i, part in enumerate(layout.parts) if part in ("", "test")]
     notes = layout.notes
     if len(chosen) < len(layout.files):
         n_left = len(layout.files) - len(chosen)
