@@ -223,7 +223,12 @@ def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | Non
         SpecError: what can only be seen with the data at hand (more images asked than there are).
     """
     planner = _Planner(sweep, catalogue, tuple(sweep.seeds.values if seeds is None else seeds))
-    return planner.plan()
+    plan = planner.plan()
+    if sweep.resources.workers > 1:
+        from harness.worker_rules import check_workers  # torch: only where several are asked for
+
+        check_workers(plan)
+    return plan
 
 
 class _Planner:

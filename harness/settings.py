@@ -206,9 +206,17 @@ class Resources(Frozen):
 
     cpus: PositiveInt = 1
     gpus: NonNegativeFloat = 0.0
-    workers: PositiveInt = 1
+    workers: PositiveInt = 1  # to a trial
     pack: PositiveInt = 1
     max_failures: NonNegativeInt = 2
+
+    @property
+    def cpus_per_trial(self) -> int:
+        return self.cpus * self.workers
+
+    @property
+    def gpus_per_trial(self) -> float:
+        return self.gpus * self.workers
 
 
 class Until(Frozen):

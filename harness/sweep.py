@@ -257,7 +257,7 @@ def _run_trials(
     for other in options.reuse:
         rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
     resources = plan.sweep.resources
-    n_slots = options.slots or max(1, provenance.available_cpus() // resources.cpus)
+    n_slots = options.slots or max(1, provenance.available_cpus() // resources.cpus_per_trial)
     queue = Queue(mine, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
     stop_file = StopFile(folder.path / f".control-{folder.generation}")
     settings = WorkerSettings(
@@ -267,6 +267,7 @@ def _run_trials(
         data_dir=options.data,
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,
+        n_workers=resources.workers,
     )
     stop_file.create()
     request.actions += [stop_file.request, queue.stop]
@@ -285,7 +286,7 @@ def _run_trials(
                 set_ray_environment()
                 from harness.run_ray import run_ray  # Ray takes seconds to import
 
-                run_ray(queue, settings, n_slots * resources.cpus, tick, options.address)
+                run_ray(queue, settings, n_slots * resources.cpus_per_trial, tick, options.address)
     finally:
         stop_file.path.unlink(missing_ok=True)
 
