@@ -110,7 +110,7 @@ def _against(network: nn.Module, node: fx.Node) -> str | None:
 
 def _against_module(module: nn.Module) -> str | None:
     kind = type(module)
-    if kind is nn.Conv2d:
+    if kind is nn.Conv2d or _is_grey(module):
         return None if module.padding_mode == "zeros" else f"padding_mode {module.padding_mode}"
     if kind in _BATCH_NORM:
         return "a cumulative average (momentum: None)" if module.momentum is None else None
@@ -121,6 +121,12 @@ def _against_module(module: nn.Module) -> str | None:
     if kind in (nn.Linear, nn.GroupNorm, SeededDropout, *_ELEMENTWISE, *_POOLING):
         return None
     return "no such layer is known to keep seeds apart"
+
+
+def _is_grey(module: nn.Module) -> bool:
+    """Whether it is our first layer that makes colour of grey; torchvision is not imported for it."""
+    kind = type(module)
+    return (kind.__module__, kind.__name__) == ("models.torchvision_networks", "GreyConv2d")
 
 
 def _dim(node: fx.Node, default: int) -> Any:
@@ -184,6 +190,8 @@ class FusedNetwork:
             return self._drop(self.modules[node], x)
         wide = x.wide(self.n)
         if isinstance(module, nn.Conv2d):
+            if _is_grey(module):
+                wide = (wide.unflatten(1, (self.n, 1)) * module.scale + module.shift).flatten(1, 2)
             return _Value(self._convolve(name, module, wide), True)
         if isinstance(module, _BATCH_NORM):
             return _Value(self._normalise(name, module, wide), True)
