@@ -36,9 +36,7 @@ from models import finetune
 from models.split import split_at
 
 Fuse = Literal["auto", "always", "never"]
-RunPack = Callable[
-    [Sequence[TrialSpec], Mapping[str, TrialFolder], Surroundings], Iterator[Event]
-]
+RunPack = Callable[[Sequence[TrialSpec], Mapping[str, TrialFolder], Surroundings], Iterator[Event]]
 
 
 def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | None:
@@ -140,7 +138,7 @@ def share_images(trials: Sequence[Trial]) -> None:
     dataset = lead.around.catalogue.open(lead.spec.data)
     if len(dataset.labels) > sum(map(len, parts)):
         return
-    images = torch.from_numpy(np.ascontiguousarray(dataset.images)).to(lead.device)
+    images = torch.tensor(dataset.images, device=lead.device)  # a copy: the set's is read-only
 
     def shared(part: Part) -> Part:
         rows = torch.from_numpy(part.indices.astype(np.int64)).to(lead.device)

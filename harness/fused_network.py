@@ -45,6 +45,11 @@ class _Value:
     tensor: Tensor
     is_wide: bool
 
+    @property
+    def n_dims(self) -> int:
+        """Dimensions that one seed's tensor has."""
+        return self.tensor.dim() - (not self.is_wide)
+
     def wide(self, n: int) -> Tensor:
         """(batch, K × channels, …)."""
         return self.tensor if self.is_wide else self.tensor.movedim(0, 1).flatten(1, 2)
@@ -56,7 +61,9 @@ class _Value:
 
 def reason_against(network: nn.Module) -> str | None:
     """Why K of this network cannot be one function; None where they can."""
-    if len(list(network.parameters())) != len(list(network.named_parameters(remove_duplicate=False))):
+    if len(list(network.parameters())) != len(
+        list(network.named_parameters(remove_duplicate=False))
+    ):
         return "two of its layers share a parameter"
     try:
         graph = trace(network)
@@ -104,8 +111,9 @@ def _against(network: nn.Module, node: fx.Node) -> str | None:
             return None
         name = getattr(node.target, "__name__", str(node.target))
         return f"{node.name}: the function {name} is not known to keep seeds apart"
-    what = {"get_attr": "a tensor of the network's own", "call_method": "a tensor's method"}
-    return f"{node.name} ({node.target}): {what.get(node.op, node.op)} is not known to keep seeds apart"
+    kinds = {"get_attr": "a tensor of the network's own", "call_method": "a tensor's method"}
+    unknown = kinds.get(node.op, node.op)
+    return f"{node.name} ({node.target}): {unknown} is not known to keep seeds apart"
 
 
 def _against_module(module: nn.Module) -> str | None:
@@ -124,7 +132,7 @@ def _against_module(module: nn.Module) -> str | None:
 
 
 def _is_grey(module: nn.Module) -> bool:
-    """Whether it is our first layer that makes colour of grey; torchvision is not imported for it."""
+    """Whether it is our layer that makes colour of grey; torchvision is not imported for it."""
     kind = type(module)
     return (kind.__module__, kind.__name__) == ("models.torchvision_networks", "GreyConv2d")
 
@@ -210,7 +218,7 @@ class FusedNetwork:
             listed: Any = node.args[0] if node.args else node.kwargs["tensors"]
             return _Value(torch.cat([values[each].apart(self.n) for each in listed], dim=2), False)
         is_wide = function in _POOLING_FUNCTIONS or inputs[0].is_wide
-        if len({value.tensor.dim() for value in inputs}) > 1:
+        if len({value.n_dims for value in inputs}) > 1:
             raise ModelError(f"{node.name}: {node.target} of tensors of different dimensions")
 
         def tensor(given: fx.Node) -> Tensor:

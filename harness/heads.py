@@ -25,7 +25,6 @@ from headstart.errors import ModelError
 from models import finetune
 from models.split import split_at
 
-
 AUTO_SIZE = 32  # seeds in a pack where `pack: auto` leaves it to us
 
 

@@ -68,7 +68,7 @@ def choose_pack_size(
 
 
 def most_that_fit(free_bytes: int, bytes_for_one: int, bytes_for_two: int) -> int:
-    """The largest number of seeds whose memory is under `MEMORY_SHARE` of what is free; 1 at least."""
+    """The most seeds whose memory is under `MEMORY_SHARE` of what is free; 1 at least."""
     further = bytes_for_two - bytes_for_one
     further = further if further > 0 else max(bytes_for_one, 1)
     room = int(free_bytes * MEMORY_SHARE) - bytes_for_one
@@ -105,9 +105,7 @@ def measured_pack_size(
     if device != "cuda":
         return 1
     free, _ = torch.cuda.mem_get_info()
-    return search_pack_size(
-        len(unit), free, lambda k: measure_steps(unit[0], k, device, joint)
-    )
+    return search_pack_size(len(unit), free, lambda k: measure_steps(unit[0], k, device, joint))
 
 
 def measure_steps(

@@ -223,7 +223,7 @@ class Trainer:
         return self._batch(self.next_positions(), out)
 
     def next_positions(self) -> Tensor:
-        """Places in the training part, int64 (batch,), of the step that comes next; seeds its masks."""
+        """Places in the training part, int64 (batch,), of the next step; seeds its masks."""
         epoch, position = divmod(self.step_count, self.steps_per_epoch)
         if position == 0 or self._order is None:
             self.before_epoch(epoch)

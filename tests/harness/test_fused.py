@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import json
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +19,7 @@ from harness.plan import DataCatalogue, make_plan
 from harness.spec import load_sweep
 from harness.store import RunFolder
 from harness.trial import Surroundings, Trial, run_trial
+from models.dropout import set_dropout_generator
 from runs import run as run_command
 
 SWEEP = """\
@@ -86,10 +89,11 @@ def trainers_of(trials, folder, around, share=False):
     [("all", SWEEP), ("some", SWEEP), ("tail", SWEEP), ("all", LENET)],
 )
 def test_gradients_of_a_step_equal_the_solo_gradients(unit, around, tmp_path, arm, text, share):
-    """All of a seed's gradient as one vector: within 1e-5; each tensor of it within 1e-4.
+    """All of a seed's gradient as one vector: within 1e-5, or within the solo run's own rounding.
 
-    Dropout and batch norm are in MIDAS. In float64 each tensor agrees to
-    1e-9 (test_fused_network.py): what is left here is rounding.
+    Batch norm over channels-last tensors is less exact on a CPU than over the fused ones: there the
+    solo gradient can be farther than 1e-5 from the one in float64, and the fused one is nearer. In
+    float64 all tensors agree to 1e-9 (test_fused_network.py).
     """
     trials = unit(arm, text=text)
     if arm == "tail" and share:
@@ -97,8 +101,10 @@ def test_gradients_of_a_step_equal_the_solo_gradients(unit, around, tmp_path, ar
     with RunFolder(tmp_path / "run") as folder:
         solo = trainers_of(trials, folder, around)
         joint = trainers_of(trials, folder, around, share)
+    exact = []
     for trainer in solo:
         inputs, labels = trainer.next_batch()
+        exact.append(exact_gradients(trainer, inputs, labels))
         trainer.loss_of_batch(trainer.network(inputs), labels).backward()
     together = FusedJoint(joint).__enter__()
     kept = {}
@@ -109,21 +115,34 @@ def test_gradients_of_a_step_equal_the_solo_gradients(unit, around, tmp_path, ar
     together.step()
     together.__exit__(None)
     for k, trainer in enumerate(solo):
-        squares = []
-        for name, parameter in trainer.network.named_parameters():
-            if parameter.grad is None:
-                assert kept[name] is None
-                continue
-            error = kept[name][k] - parameter.grad
-            squares.append((float(error.norm()) ** 2, float(parameter.grad.norm()) ** 2))
-            assert error.norm() <= 1e-4 * parameter.grad.norm(), (k, name)
-        assert len(squares) >= 3
-        errors, sizes = map(sum, zip(*squares, strict=True))
-        assert 0 < sizes
-        assert errors**0.5 <= 1e-5 * sizes**0.5
+        mine = {n: p.grad for n, p in trainer.network.named_parameters() if p.grad is not None}
+        other = {n: gradient[k] for n, gradient in kept.items() if gradient is not None}
+        assert len(mine) >= 3
+        assert norm(mine) > 0
+        rounding = norm(mine, exact[k]) / norm(exact[k])
+        allowed = 1e-5 if text == LENET else max(1e-5, 2 * rounding)
+        assert norm(other, mine) <= allowed * norm(mine)
+        assert norm(other, exact[k]) <= 1e-4 * norm(exact[k])
         for name, buffer in trainer.network.named_buffers():
             mine = joint[k].network.get_buffer(name)
             torch.testing.assert_close(mine, buffer, rtol=1e-5, atol=1e-6)
+
+
+def exact_gradients(trainer, inputs, labels):
+    """The solo gradients of a batch in float64, with the same masks."""
+    network, masks = copy.deepcopy(trainer.network).double(), trainer.masks.get_state()
+    set_dropout_generator(network, trainer.masks)
+    trainer.loss_of_batch(network(inputs.double()), labels).backward()
+    trainer.masks.set_state(masks)
+    return {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
+
+
+def norm(gradients, without=None):
+    """Of all tensors as one vector, less those of `without`."""
+    each = gradients.items()
+    rest = [g.double() - (0 if without is None else without[name].double()) for name, g in each]
+    assert without is None or without.keys() == gradients.keys()
+    return float(torch.stack([tensor.norm() for tensor in rest]).norm())
 
 
 @pytest.mark.parametrize(
@@ -190,8 +209,8 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, around, tmp_path, text):
 
 def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around, tmp_path):
     """The others end where they end alone; nothing of the one that is lost reaches them."""
-    stopping = "epochs: 8, early_stopping: {patience: 1, minimum_change: 0.02}"
-    trials = unit("all", ("rate: 1.0e-3", "rate: 1.0e-2"), ("epochs: 2", stopping), text=SWEEP)
+    stopping = "epochs: 9, evaluate_every: {steps: 2}, early_stopping: {patience: 2}"
+    trials = unit("all", ("rate: 1.0e-3", "rate: 1.0e-2"), ("epochs: 2", stopping), text=LENET)
     with RunFolder(tmp_path / "pack") as folder:
         whole = rows_of(run_together(trials, folder, around))
     assert len({row["steps"] for row in whole.values()}) > 1  # or nothing is tested
@@ -295,15 +314,16 @@ def test_the_command_fuses_where_it_is_asked_and_says_why_not(write_sweep, tmp_p
         ("  some: {fine_tune: last_3, train: {cache_frozen: false}}\n", ""),
         ("seeds: 3", "seeds: 2"), ("epochs: 2", "epochs: 1"), text=LENET,
     )  # fmt: skip
-    plan = run_command(sweep, tmp_path / "run", "--engine", "local", "--dry-run")
-    assert "slow: its seeds train one after another: train.schedule plateau" in plan.stdout
+    (line,) = fused.notes(make_plan(load_sweep(sweep), DataCatalogue()))
+    assert line.startswith("slow: its seeds train one after another: train.schedule plateau")
     done = run_command(sweep, tmp_path / "run", "--engine", "local", "--slots", "1")
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(tmp_path / "run" / "trials.parquet").to_pylist()
     assert {(row["arm"], row["ran_as"]) for row in rows} == {("all", "fused"), ("slow", "solo")}
-    notes = {row["arm"]: str(row["notes"]) for row in rows}
-    assert "not fused: train.schedule plateau" in notes["slow"]
-    assert "not fused" not in notes["all"]
+    for row in rows:
+        record = json.loads((tmp_path / "run/trials" / row["trial_id"] / "trial.json").read_text())
+        reasons = [note for note in record["notes"] if note.startswith("not fused: ")]
+        assert len(reasons) == (row["arm"] == "slow")
 
 
 def test_heads_stay_heads(unit):

@@ -55,8 +55,7 @@ def seed_masks(networks):
         ("lenet5", 28, 1, {}),
         ("midas_cnn", 28, 1, {"width": 4, "dense": 20}),
         ("midas_cnn", 28, 3, {"width": 3, "dense": 10, "channels": 3, "convolutions": 2}),
-        ("resnet18", 32, 1, {"image_size": [32, 32], "channels": 1}),
-        ("squeezenet1_1", 40, 3, {"image_size": [40, 40], "channels": 3}),
+        ("squeezenet1_1", 40, 1, {"image_size": [40, 40], "channels": 1}),
         ("mobilenet_v2", 32, 3, {"image_size": [32, 32], "channels": 3}),
     ],
 )
