@@ -270,9 +270,11 @@ def _doubted(
     variance = r * (1 - r) / n
     least = 2 * n_wrong[0] / n[0] - n_wrong[1] / n[1]
     sd = float(np.sqrt(4 * variance[0] + variance[1]))
-    if right.high >= 1 or least > float(special.ndtri((1 + confidence) / 2)) * sd:
+    if least > float(special.ndtri((1 + confidence) / 2)) * sd:
         return right, ""
     estimate = max(right.estimate, 1 - max(0.0, least))
+    if right.high >= 1:
+        return replace(right, estimate=estimate), ""
     note = (
         f"contradictions grow from {100 * n_wrong[0] / n[0]:.1f} % in the most certain quarter to "
         f"{100 * n_wrong[1] / n[1]:.1f} % in the next, as a network's own mistakes do and wrong "
