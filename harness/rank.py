@@ -1,14 +1,14 @@
 """What one of the processes that share a trial does, wherever it runs.
 
-In: calls, in the order open (the first process alone), join, run, run, …. Out: for each call, items:
-the meeting place, or the events of a trial. Engines only carry calls and items (`LocalTeam` by
-pipes, Ray by actors). torch is imported by the first call.
+In: calls, in the order open (of the first process alone), join, run, run, …. Out: the items of each
+call: the meeting place, or the events of a trial. Engines only carry calls and items (`LocalTeam`
+by pipes, Ray by actors). torch is imported by the first call.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from harness.collective import Group
 
 # A launcher may have set these; Accelerate would take them for its own and join what is not there.
-LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR",
-                      "MASTER_PORT", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # fmt: skip
+LAUNCHER_VARIABLES = (
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+    "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,18 @@ class RankRunner:
         self.worker = Worker(settings)
         self.store: Any = None
         self.group: Group | None = None
+        self._methods: dict[str, Callable[..., Iterator[Any]]] = {
+            "open": self._open,
+            "join": self._join,
+            "run": self._run,
+        }
 
     def call(self, method: str, *arguments: Any) -> Iterator[Any]:
         """The items of one call; an error is the last of them, as `Failed` or `LostContact`."""
         from harness.collective import LostContactError
 
         try:
-            yield from {"open": self._open, "join": self._join, "run": self._run}[method](
-                *arguments
-            )
+            yield from self._methods[method](*arguments)
         except LostContactError as err:
             yield LostContact(str(err))
         except Exception as err:

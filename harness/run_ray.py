@@ -113,6 +113,7 @@ class RayTeam(Team):
 
     def start(self) -> None:
         place = ray.util.get_current_placement_group()
+        assert place is not None, "Tune runs every Trainable in its trial's placement group"
         for rank in range(self.n):
             options = {
                 "num_cpus": self.resources.cpus,
