@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 
     from analysis.intervals import Interval
     from analysis.load import Predictions
-    from harness.evaluate_models import SavedModel
+    from harness.evaluate_models import Answers, SavedModel
 
 SEED = 0  # of the intervals' own draws: the same images give the same intervals
 N_CLASSES_SHOWN = 8
+OWN = "own"  # --on own: the test part that the trials had
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,7 @@ def main(argv: Sequence[str]) -> int:
 
     sweep = evaluate_models.read_run(options.run)
     saved = evaluate_models.find_models(options.run, sweep, options.arms)
-    tests = _test_sets(options, saved)
-    answered = {}
-    for number, model in enumerate(saved, 1):
-        print(f"\r{number}/{len(saved)} networks", end="", file=sys.stderr, flush=True)
-        test = tests[model.arm]
-        answered[model.id] = evaluate_models.answers(
-            model, test.images, test.labels, options.device
-        )
-    print(file=sys.stderr)
+    tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
     scores = []
     for arm in dict.fromkeys(model.arm for model in saved):
         members = [model for model in saved if model.arm == arm]
@@ -126,9 +119,10 @@ def parse(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     parser.add_argument(
-        "--on", required=True, metavar="NAME|FOLDER|ZIP",
+        "--on", required=True, metavar="NAME|FOLDER|ZIP|own",
         help="a data set of the catalogue with a test part of its own, or a folder or archive "
-        "with one folder a class, or of flat image files with a CSV (file, label)",
+        "with one folder a class, or of flat image files with a CSV (file, label); `own`: the "
+        "run's own test part, where its seeds share one",
     )  # fmt: skip
     parser.add_argument("--csv", metavar="FILE", help="the table of file names and labels")
     parser.add_argument(
@@ -141,7 +135,7 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/evaluations")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
     parser.add_argument(
-        "--preprocess", choices=("resize", "mnist_style"),
+        "--preprocess", choices=("resize", "mnist_style", "centred"),
         help="instead of what the networks' own data went through",
     )  # fmt: skip
     parser.add_argument(
@@ -264,6 +258,47 @@ def _describe_arm(one: Scores) -> list[str]:
             f"taken for each other {_pc(group.n_inside / group.n_images)}"
         )
     return lines
+
+
+def _shown(
+    options: Options, saved: Sequence[SavedModel]
+) -> tuple[dict[str, TestSet], dict[str, Answers]]:
+    """Test sets by arm, and what each network says of them, by trial id."""
+    from harness.evaluate_models import answers
+
+    tests, answered = _test_sets(options, saved), {}
+    for number, model in enumerate(saved, 1):
+        print(f"\r{number}/{len(saved)} networks", end="", file=sys.stderr, flush=True)
+        test = tests[model.arm]
+        answered[model.id] = answers(model, test.images, test.labels, options.device)
+    print(file=sys.stderr)
+    return tests, answered
+
+
+def _own_test_parts(
+    saved: Sequence[SavedModel],
+) -> tuple[dict[str, TestSet], dict[str, Answers]]:
+    """The same, of the test part that the trials had, where the seeds of an arm share it."""
+    from harness.evaluate_models import own_answers
+
+    tests: dict[str, TestSet] = {}
+    answered = {}
+    for model in saved:
+        rows, labels, answered[model.id] = own_answers(model)
+        name = str(model.row["dataset"])
+        test = TestSet(
+            name=OWN,
+            images=np.empty((len(rows), 0, 0, 0), np.uint8),  # the trials have looked at them
+            labels=labels,
+            files=tuple(f"{name}/{row}" for row in rows.tolist()),
+            fingerprint=str(model.row["dataset_fingerprint"]),
+        )
+        if tests.setdefault(model.arm, test).files != test.files:
+            raise InputError(
+                f"--on {OWN}: the seeds of '{model.arm}' were tested on different images, and "
+                "would have trained on each other's; leave split out of `vary` in the sweep"
+            )
+    return tests, answered
 
 
 def _test_sets(options: Options, saved: Sequence[SavedModel]) -> dict[str, TestSet]:
