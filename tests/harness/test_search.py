@@ -94,7 +94,7 @@ def test_a_search_trial_has_no_test_images_to_look_at(sweep_file, catalogue, tmp
     tested = split_dataset(catalogue.open(arm.data), arm.data.choice.split, rng).test
     seen = [*trial.parts.train.indices, *trial.parts.validation.indices]
     assert len(tested) == 40
-    assert not set(tested.tolist()) & set(int(i) for i in seen)
+    assert not set(tested.tolist()) & {int(i) for i in seen}
 
 
 def test_each_seed_that_draws_its_own_test_images_has_a_search_of_its_own(sweep_file, catalogue):
