@@ -10,11 +10,11 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from runs import ROOT, environment
 
 from harness.plan import DataCatalogue, make_plan
 from harness.search import studies_of
 from harness.spec import load_sweep
+from runs import ROOT, environment
 
 SWEEP = ROOT / "sweeps" / "assignment4.yaml"
 OWN = "{name: glyphs, count: 200, seed: 3, per_class: true, train: 8, validation: 2, test: 2}"

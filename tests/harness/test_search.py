@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from runs import ROOT, command, environment, fingerprints, run
 
 from datasets.split import split_dataset
 from harness.plan import DataCatalogue, make_plan
@@ -20,6 +19,7 @@ from harness.spec import load_sweep
 from harness.store import TrialFolder
 from harness.trial import Surroundings, Trial
 from headstart.errors import InputError
+from runs import ROOT, command, environment, fingerprints, run
 
 SWEEP = """\
 name: searched
