@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from analysis.redrawn import overlaps
 from headstart.errors import RunFolderError
 
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
@@ -141,7 +142,7 @@ def _read_folder(folder: Path) -> Part:
     sweep_file, provenance = folder / "sweep.yaml", folder / "provenance.json"
     sweep = _read_yaml(sweep_file) if sweep_file.is_file() else {}
     sweep.setdefault("name", str(trials["sweep"].iloc[0]) if len(trials) else folder.name)
-    trials = trials.assign(folder=str(folder))
+    trials = trials.assign(folder=str(folder), overlap=overlaps(trials, sweep))
     return trials, curves, sweep, _read_json(provenance) if provenance.is_file() else {}
 
 

@@ -206,9 +206,17 @@ class Resources(Frozen):
 
     cpus: PositiveInt = 1
     gpus: NonNegativeFloat = 0.0
-    workers: PositiveInt = 1
+    workers: PositiveInt = 1  # to a trial
     pack: PositiveInt = 1
     max_failures: NonNegativeInt = 2
+
+    @property
+    def cpus_per_trial(self) -> int:
+        return self.cpus * self.workers
+
+    @property
+    def gpus_per_trial(self) -> float:
+        return self.gpus * self.workers
 
 
 class Until(Frozen):
@@ -233,6 +241,23 @@ class Save(Frozen):
     last: bool = False
 
 
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}"
+
+
+class Deliver(Frozen):
+    """What else the report's folder holds, for people who were asked for files of a certain form.
+
+    Attributes:
+        workbook: of the four evaluations of Assignment 4, or of those that `evaluations` names.
+        pdf: the text of the report on at most two pages, without the figures.
+        folders: the images of the first seed's split, a folder a part and class.
+    """
+
+    workbook: Annotated[str, Field(pattern=FILE_NAME + r"\.xlsx$")] | None = None
+    pdf: Annotated[str, Field(pattern=FILE_NAME + r"\.pdf$")] | None = None
+    folders: bool = False
+
+
 class Sweep(Frozen):
     """One question: named conditions, and how often each runs."""
 
@@ -249,3 +274,6 @@ class Sweep(Frozen):
     resources: Resources
     save: Save
     track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...]
+    searches: dict[str, Any] = {}  # arm → `harness.search_settings.Search`
+    deliver: Deliver = Deliver()
+    why: str = ""  # why this network: a sentence for the report

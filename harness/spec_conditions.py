@@ -25,10 +25,11 @@ from harness.yaml12 import Node, merge, with_value, without
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 
-ARM_KEYS = ("model", "data", "train", "initialize", "fine_tune", "head")
-STAGE_KEYS = (*ARM_KEYS, "shared")
+CONDITION_KEYS = ("model", "data", "train", "initialize", "fine_tune", "head")
+ARM_KEYS = (*CONDITION_KEYS, "search")
+STAGE_KEYS = (*CONDITION_KEYS, "shared")
 SPLIT_KEYS = tuple(SplitSettings.model_fields)
-FINE_TUNE_WORDS = "all, last_layer, last_N, gradual, {from: GROUP}, {unfreeze: [GROUPS]}"
+FINE_TUNE_WORDS = "all, last_layer, last_N, none, gradual, {from: GROUP}, {unfreeze: [GROUPS]}"
 MAX_GRID = 10_000
 
 Kind = Literal["pretrain", "arms"]
@@ -325,9 +326,9 @@ class ConditionReader:
             if len(setting) != 1 or not setting.keys() <= {"from", "unfreeze", "gradual"}:
                 self.mistakes.add(node, f"{show(node)} is not one of {FINE_TUNE_WORDS}")
             return setting
-        words = re.fullmatch(r"all|last_layer|gradual|last_([1-9][0-9]*)", str(setting))
+        words = re.fullmatch(r"all|last_layer|none|gradual|last_([1-9][0-9]*)", str(setting))
         if words is None:
-            near = did_you_mean(str(setting), ["all", "last_layer", "last_2", "gradual"])
+            near = did_you_mean(str(setting), ["all", "last_layer", "last_2", "none", "gradual"])
             self.mistakes.add(node, f"{show(node)} is not one of {FINE_TUNE_WORDS}{near}")
             return "all"
         depth = self._depth(model_node, model)
