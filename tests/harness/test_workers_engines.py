@@ -161,7 +161,7 @@ def wait_for_a_state(process: subprocess.Popen[str], out: Path) -> None:
 
 
 def ranks_of(command_pid: int, engine: str) -> list[int]:
-    """The processes that share trials: of the local engine, those that another one was forked to."""
+    """The processes that share trials; of the local engine, not the one that they are forked from."""
     found = [p for p in descendants(command_pid) if RANK[engine] in title_of(p)]
     if engine == "local":
         parents = {parent_of(pid) for pid in found}
