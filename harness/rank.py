@@ -1,8 +1,8 @@
 """What one of the processes that share a trial does, wherever it runs.
 
-In: calls, in the order open, join, run, run, …. Out: the items of each call: the meeting place (from
-the first process alone), or the events of a trial. Engines only carry calls and items (`LocalTeam`
-by pipes, Ray by actors). torch is imported by the first call.
+In: calls, in the order open, join, run, run, …. Out: the items of each call: the meeting place
+(from the first process alone), or the events of a trial. Engines only carry calls and items
+(`LocalTeam` by pipes, Ray by actors). torch is imported by the first call.
 """
 
 from __future__ import annotations
