@@ -268,6 +268,8 @@ def _run_trials(
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,
         n_workers=resources.workers,
+        pack=resources.pack,
+        fuse=resources.fuse,
     )
     stop_file.create()
     request.actions += [stop_file.request, queue.stop]
