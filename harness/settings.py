@@ -207,7 +207,8 @@ class Resources(Frozen):
     cpus: PositiveInt = 1
     gpus: NonNegativeFloat = 0.0
     workers: PositiveInt = 1  # to a trial
-    pack: PositiveInt = 1
+    pack: PositiveInt | Literal["auto"] = 1  # trials that a worker takes at once
+    fuse: Literal["auto", "always", "never"] = "auto"  # packs as one program; auto: on GPUs
     max_failures: NonNegativeInt = 2
 
     @property
