@@ -32,15 +32,19 @@ def audit(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory) -> subprocess.CompletedProcess[str]:
-    return audit(tmp_path_factory.mktemp("audits"), UNIFORM, "--networks", "1")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("audits")
 
 
 @pytest.fixture(scope="module")
-def answers(audited, tmp_path_factory) -> Path:
+def audited(folder) -> subprocess.CompletedProcess[str]:
+    return audit(folder, UNIFORM, "--networks", "1")
+
+
+@pytest.fixture(scope="module")
+def answers(folder, audited) -> Path:
     """The file that the network of that audit wrote."""
-    here = tmp_path_factory.getbasetemp()
-    (file,) = here.glob("audits*/runs/audit-*/audit/*.npz")
+    (file,) = folder.glob("runs/audit-*/audit/*.npz")
     return file
 
 
