@@ -58,7 +58,7 @@ def sweep_file(tmp_path_factory) -> Path:
 def finished(sweep_file, tmp_path_factory) -> Path:
     """The run folder of the sweep, whole, on the local engine."""
     out = tmp_path_factory.mktemp("runs") / "searched"
-    done = run(sweep_file, out, "--engine", "local")
+    done = run(sweep_file, out, "--engine", "local", "--slots", "1", timeout=540)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -144,14 +144,14 @@ def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp
         command(sweep_file, out, "--engine", "local", "--slots", "1"),
         cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while time.monotonic() < until and len(list(out.glob("trials/*/trial.json"))) < 3:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 75, errors
     assert not (out / "search").exists()
-    done = run(sweep_file, out, "--engine", "local")
+    done = run(sweep_file, out, "--engine", "local", "--slots", "1", timeout=540)
     assert done.returncode == 0, done.stderr
     assert records_of(out) == records_of(finished)
     assert fingerprints(out) == fingerprints(finished)
@@ -159,7 +159,7 @@ def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp
 
 def test_ray_decides_the_same(sweep_file, finished, tmp_path):
     out = tmp_path / "ray"
-    done = run(sweep_file, out, "--engine", "ray")
+    done = run(sweep_file, out, "--engine", "ray", timeout=540)
     assert done.returncode == 0, done.stderr
     assert records_of(out) == records_of(finished)
     assert fingerprints(out) == fingerprints(finished)
