@@ -43,6 +43,7 @@ class Amount:
     validation: int = 10_000
     epochs: int = 30
     seconds: float = 3.0  # of steps, for each way and size
+    n_least: int = 5  # steps
     most: int = 256  # seeds
     processes: tuple[int, ...] = (2, 8)
     ends_at: float = float("inf")
@@ -78,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     amount = Amount(given.device, ends_at=time.monotonic() + given.limit)
     if given.quick:
         amount = replace(
-            amount, train=1280, validation=500, seconds=0.2, most=4, processes=(2,)
+            amount, train=1280, validation=256, seconds=0.1, n_least=2, most=2, processes=(2,)
         )  # fmt: skip
     torch.set_num_threads(1)
     name = torch.cuda.get_device_name() if given.device == "cuda" else "CPU, one thread"
@@ -93,11 +94,15 @@ def main(argv: list[str] | None = None) -> None:
         compare(network, amount, rates, images, labels)
 
 
-def compare(network: str, amount: Amount, rates: dict[str, float], images: Any, labels: Any) -> None:
+def compare(
+    network: str, amount: Amount, rates: dict[str, float], images: Any, labels: Any
+) -> None:
     """Run every way on one network, printing each as it comes."""
     flops = training_flops(network)
     print(f"\n{network}: {flops / 1e6:.2f} MFLOP an image in training")
-    print(f"{'way':<22}{'K':>4}{'trials/h':>10}{'images/s':>12}{'ratio':>8}{'rate':>8}{'memory':>10}")
+    print(
+        f"{'way':<22}{'K':>4}{'trials/h':>10}{'images/s':>12}{'ratio':>8}{'rate':>8}{'memory':>10}"
+    )
     plain: Result | None = None
     fused: dict[int, Result] = {}
     for label, run in ways(network, amount, images, labels):
@@ -141,8 +146,7 @@ def ways(network: str, amount: Amount, images: Any, labels: Any) -> list[tuple[s
     listed += [(f"fused {many} tf32", steps("fused", many, "tf32"))]
     listed += [(f"fused {many} bf16", steps("fused", many, "bf16"))]
     listed += [
-        (f"{n} processes", lambda n=n: time_processes(network, n, amount))
-        for n in amount.processes
+        (f"{n} processes", lambda n=n: time_processes(network, n, amount)) for n in amount.processes
     ]
     return [*listed, (f"compiled {many}", steps("compiled", many))]
 
@@ -259,21 +263,22 @@ def make_trainers(
     return made, part(amount.train, amount.train + amount.validation)
 
 
-def seconds_each(step: Callable[[], None], amount: Amount, warm: int = 3) -> float:
-    """Seconds of a step: as many as fill the amount's seconds, five at least, but no more than a
-    trial's."""
+def seconds_each(step: Callable[[], None], amount: Amount) -> float:
+    """Seconds of a step: as many as fill the amount's seconds, but no more than a trial's."""
     import torch
 
     wait = torch.cuda.synchronize if amount.device == "cuda" else lambda: None
+    warm = min(3, amount.n_least)
     for _ in range(warm):
         step()
     wait()
     started = time.perf_counter()
     n = 0
-    while n < 5 or (time.perf_counter() - started < amount.seconds and n < amount.steps - warm):
-        for _ in range(5):
+    left = amount.steps - warm - amount.n_least
+    while n == 0 or (time.perf_counter() - started < amount.seconds and n < left):
+        for _ in range(amount.n_least):
             step()
-        n += 5
+        n += amount.n_least
         wait()
     return (time.perf_counter() - started) / n
 

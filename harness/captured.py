@@ -45,7 +45,8 @@ class CapturedSteps:
 
     Only whole batches are replayed; the last batch of an epoch, where it is smaller, is a solo
     step, and so is the first of all, because an optimizer that made its state inside of a graph
-    would make it anew in each replay. The optimizers become `capturable` (their count of steps lives on the device) and stay so.
+    would make it anew in each replay. The optimizers become `capturable` (their count of steps
+    lives on the device) and stay so.
 
     Args:
         trainers: of equal settings, on one GPU, at the same step.
