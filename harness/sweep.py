@@ -147,6 +147,8 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
         mine = _part(options, plan)
+        if not request.by and (options.shard[1] > 1 or plan.sweep.resources.pack > 1):
+            folder.pack(mine.trials)
         statuses = folder.write_tables(plan) if is_whole else folder.statuses(mine)
         if request.by:
             n_ended = statuses["done"] + statuses["diverged"]
