@@ -3,6 +3,7 @@
 python -m analysis DIR [DIR …] [--out DIR] [--workbook NAME]   write the report
 python -m analysis diff OLD NEW [--out DIR]                    what changed between two runs
 python -m analysis plan DIR --detect 0.001                     seeds that a difference needs
+python -m analysis audit DATA_OR_RUN [--reference RUN]         are the labels right?
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from headstart.errors import InputError
 
 
 def main(argv: Sequence[str]) -> int | None:
-    """Run the command that `argv` names: diff, plan, else the report."""
-    commands: dict[str, Callable[[Sequence[str]], None]] = {"diff": _diff, "plan": _plan}
+    """Run the command that `argv` names: diff, plan, audit, else the report."""
+    commands: dict[str, Callable[[Sequence[str]], int | None]] = {
+        "diff": _diff,
+        "plan": _plan,
+        "audit": _audit,
+    }
     if argv and argv[0] in commands:
-        commands[argv[0]](argv[1:])
-    else:
-        _report(argv)
+        return commands[argv[0]](argv[1:])
+    _report(argv)
     return None
 
 
@@ -29,7 +33,8 @@ def _report(argv: Sequence[str]) -> None:
         prog="python -m analysis",
         description="Analyse run folders and write index.html, report.pdf, results.xlsx, tables "
         "and figures. Runs of one sweep are merged, different sweeps become tasks. Other commands: "
-        "python -m analysis diff OLD NEW; python -m analysis plan DIR --detect 0.001",
+        "python -m analysis diff OLD NEW; python -m analysis plan DIR --detect 0.001; "
+        "python -m analysis audit DATA_OR_RUN",
     )
     parser.add_argument("dirs", nargs="+", metavar="DIR", help="a run folder, as runs/NAME")
     parser.add_argument("--out", metavar="DIR", help="where the report goes (DIR/report)")
@@ -94,6 +99,39 @@ def _plan(argv: Sequence[str]) -> None:
             power=args.power,
         )
     )
+
+
+def _audit(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis audit",
+        description="Say whether labels are right, and if not, what was done to them. Networks "
+        "are trained on the labels in doubt and say what images are that they did not see; with "
+        "--reference, networks answer that were trained on labels that are trusted.",
+        epilog="Examples: audit mnist_task3; audit runs/part3; audit mnist_task3 --reference "
+        "runs/part2; audit '{name: mnist, corrupt_labels: {kind: uniform, fraction: 0.4}}'",
+    )
+    parser.add_argument(
+        "what", metavar="DATA_OR_RUN",
+        help="a data set (its name, a folder of class folders, a .csv or .npz file, an entry as "
+        "in a sweep file), or a run folder whose networks learned the labels in doubt",
+    )  # fmt: skip
+    parser.add_argument("--reference", metavar="RUN", help="a run on labels that are trusted")
+    parser.add_argument("--arm", help="whose networks of that run answer (default: the best)")
+    parser.add_argument("--networks", type=int, metavar="N", help="how many networks answer")
+    parser.add_argument("--data", metavar="DIR", help="where data sets lie")
+    parser.add_argument("--out", metavar="DIR", help="where text, tables and figures go")
+    args = parser.parse_args(argv)
+    from analysis.audit_answers import answers_for
+    from analysis.audit_report import audit_run, check_out
+
+    check_out(args.out)
+    where, status = answers_for(args.what, args.reference, args.arm, args.networks, args.data)
+    if where is None:
+        return status
+    for done in audit_run(where, args.out):
+        print(done.text)
+        print(f"\n{done.folder}")
+    return status
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ import pandas as pd
 from analysis.asked import Asked
 from analysis.convergence import UNITS, kaplan_meier, restricted_mean, times_to_targets
 from analysis.intervals import mean_interval
+from analysis.redrawn import accuracy_interval, overlap_of
+
+SCORES = ("test_accuracy", "best_val_accuracy")
 
 
 def in_order(frame: pd.DataFrame, asked: Iterable[Asked]) -> pd.DataFrame:
@@ -67,7 +70,8 @@ def _interval(
             f"{name}_method": "",
             f"{name}_note": "no trial finished",
         }
-    found = mean_interval(values, rng=rng)
+    overlap = overlap_of(rows) if column in SCORES else 0.0
+    found = accuracy_interval(values, overlap) if overlap else mean_interval(values, rng=rng)
     return {
         name: found.estimate,
         f"{name}_low": found.low,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings import Findings
+from analysis.redrawn import seeds_worth
 
 FEW_SEEDS = 5
 LEAST_OVERLAP_S = 1.0  # times are rounded to seconds
@@ -26,6 +27,7 @@ def find_caveats(findings: Findings) -> list[str]:
         _errors,
         _few_seeds,
         _shared_pretraining,
+        _redrawn,
         _unpaired,
         _conditions,
         _side_by_side,
@@ -117,6 +119,22 @@ def _shared_pretraining(findings: Findings) -> Iterator[str]:
                     f"Pretraining stage “{name}” ran once and all seeds share its checkpoint: the "
                     "variation of pretraining is not in the intervals."
                 )
+
+
+def _redrawn(findings: Findings) -> Iterator[str]:
+    evidence = findings.evidence
+    rows = evidence[evidence["overlap"] > 0] if "overlap" in evidence else evidence.iloc[:0]
+    if rows.empty:
+        return
+    pool, n = int(rows["n_pool"].max()), int(rows["seed"].nunique())
+    worth = seeds_worth(n, float(rows["overlap"].max()))
+    yield (
+        f"Each seed draws its training, validation and test images anew from one pool of {pool:,} "
+        f"images, so seeds depend on one another: {n} of them are worth about {worth:.1f} "
+        "independent ones. Intervals and tests of final accuracies and of differences allow for "
+        "it (corrected resampled t, Nadeau and Bengio 2003); those of spreads, times, speedups "
+        "and single classes do not, and are too narrow."
+    )
 
 
 def _conditions(findings: Findings) -> Iterator[str]:

@@ -20,6 +20,7 @@ from scipy import stats
 from analysis import verdicts
 from analysis.contrasts import DEFAULT_METRICS, Contrast, Pair, build_contrasts
 from analysis.intervals import Interval, mean_intervals, proportion_interval
+from analysis.redrawn import NOTE, corrected, seeds_worth, widening
 from analysis.resampling import FloatArray, sign_flip_test, signed_rank_test, student_quantile
 from analysis.sequential import WIDENING
 from analysis.significance import hedges_g, holm, p_better_columns, t_tests
@@ -158,33 +159,49 @@ def _paired_rows(
     if n == 0:
         return [_empty_row(c, confidence, "no pairs") for c in contrasts]
     scores = np.stack([_snap(*c.scores) for c in contrasts], axis=1)
-    found = [settings.widened(i) for i in mean_intervals(scores, confidence, "auto", rng)]
+    found = _intervals(contrasts, scores, settings, rng)
     if n == 1:
         rows = [_empty_row(c, confidence, "one pair: no test") for c in contrasts]
         return [r | _scaled(c, i) for r, c, i in zip(rows, contrasts, found, strict=True)]
     ordered = np.sort(scores, axis=0)
     mean, variance = ordered.mean(axis=0), ordered.var(axis=0, ddof=1)
     sd = np.sqrt(np.maximum(variance, [c.least_variance for c in contrasts]))
-    error = settings.widening * sd / math.sqrt(n)
+    error = settings.widening * sd / math.sqrt(n) * [widening(n, c.overlap) for c in contrasts]
     p_flip, floor, flip_error = sign_flip_test(scores, rng)
     p_wilcoxon = signed_rank_test(scores)
     rows = []
     for k, contrast in enumerate(contrasts):
         wins = float((scores[:, k] > 0).sum() + 0.5 * (scores[:, k] == 0).sum())
+        n_worth = seeds_worth(n, contrast.overlap)
+        apart = 1.0 if not contrast.overlap else math.nan  # these tests need seeds that are
         rows.append(
             t_tests(mean[k], error[k], n - 1, settings.margin_of(contrast))
             | _scaled(contrast, found[k])
-            | p_better_columns(proportion_interval(wins, n, confidence))
+            | p_better_columns(proportion_interval(wins / n * n_worth, n_worth, confidence))
             | {
                 "sd_score": sd[k],
                 "effect_size": hedges_g(mean[k], sd[k], n - 1),
-                "p_sign_flip": p_flip[k],
-                "p_sign_flip_floor": floor,
-                "p_sign_flip_error": flip_error[k],
-                "p_wilcoxon": p_wilcoxon[k],
+                "p_sign_flip": apart * p_flip[k],
+                "p_sign_flip_floor": apart * floor,
+                "p_sign_flip_error": apart * flip_error[k],
+                "p_wilcoxon": apart * p_wilcoxon[k],
             }
         )
     return rows
+
+
+def _intervals(
+    contrasts: Sequence[Contrast],
+    scores: FloatArray,
+    settings: _Settings,
+    rng: np.random.Generator,
+) -> list[Interval]:
+    """Of the mean of each column; wider where seeds redraw one pool of images."""
+    found = mean_intervals(scores, settings.confidence, "auto", rng)
+    for k, contrast in enumerate(contrasts):
+        if contrast.overlap:
+            found[k] = corrected(scores[:, k], contrast.overlap, settings.confidence)
+    return [settings.widened(interval) for interval in found]
 
 
 def _welch_row(contrast: Contrast, settings: _Settings) -> Row:
@@ -200,12 +217,13 @@ def _welch_row(contrast: Contrast, settings: _Settings) -> Row:
     sizes = np.array([len(treated), len(control)])
     least = contrast.least_variance / 2
     variances = np.maximum([treated.var(ddof=1), control.var(ddof=1)], least)
-    parts = variances / sizes
+    parts = variances * (1 / sizes + contrast.overlap)
     mean = float(np.sort(treated).mean() - np.sort(control).mean())
     error = settings.widening * math.sqrt(parts.sum())
     df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum() if error > 0 else sizes.sum() - 2.0
     half = student_quantile(df, confidence) * error
-    note = STOPPED if settings.widening > 1 else ""
+    notes = (STOPPED if settings.widening > 1 else "", NOTE if contrast.overlap else "")
+    note = "; ".join(text for text in notes if text)
     interval = Interval(mean, mean - half, mean + half, confidence, "Welch", contrast.n, note)
     pooled = math.sqrt(((sizes - 1) * variances).sum() / (sizes.sum() - 2))
     u, p_rank = stats.mannwhitneyu(treated, control)
@@ -287,9 +305,11 @@ def _judge(contrast: Contrast, row: Row, n_tests: int) -> Row:
     mean, sd, margin = row["mean_score"], row["sd_score"], row["margin"]
     row["verdict"] = verdicts.verdict(mean, row["p_holm"], row["p_equivalence_holm"])
     row["n_more"] = 0.0
-    if row["verdict"] == "inconclusive":
+    if row["verdict"] == "inconclusive" and contrast.overlap:
+        row["n_more"] = math.nan  # further seeds draw from the same pool
+    elif row["verdict"] == "inconclusive":
         row["n_more"] = verdicts.seeds_missing(contrast, mean, sd, margin, n_tests)
-    elif row["verdict"] != "equivalent" and _covers_no_difference(row):
+    if row["verdict"] not in ("equivalent", "inconclusive") and _covers_no_difference(row):
         note = "the interval, which allows for skew, does not exclude no difference"
         row["note"] = "; ".join(text for text in (row["note"], note) if text)
     row["verdict_words"] = verdicts.verdict_words(contrast, row)

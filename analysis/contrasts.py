@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis import words
+from analysis.redrawn import overlap_of
 from analysis.resampling import FloatArray
 from analysis.times import area_under_curve, times_to_targets
 from headstart.cli import did_you_mean
@@ -44,12 +45,18 @@ class Metric:
     has_margin: bool = False
     granule: str = ""
 
+    @property
+    def is_course(self) -> bool:
+        """Whether it is about the way through training, which an untrained arm has not."""
+        return self.source in _COURSES
+
 
 _ACCURACIES = {"test_accuracy": "n_test", "best_val_accuracy": "n_validation"}
 _ACCURACIES |= {"final_val_accuracy": "n_validation"}
 _TIMES = {"steps_to_target": "step", "samples_to_target": "samples"}
 _TIMES |= {"train_time_s_to_target": "train_time_s"}
 _UNITS = {"step": "steps", "samples": "samples", "train_time_s": "s"}
+_COURSES = ("area", *_UNITS)
 METRICS: dict[str, Metric] = {
     **{
         name: Metric(name, name, "fraction", True, has_margin=True, granule=granule)
@@ -86,6 +93,7 @@ class Contrast:
     censored: tuple[int, int] = (0, 0)
     budget: float = math.nan
     note: str = ""
+    overlap: float = 0.0  # n_test / n_train where seeds redraw one pool (`redrawn.overlaps`)
 
     @property
     def n(self) -> int:
@@ -145,6 +153,7 @@ class _Match:
     control: IndexArray
     paired: bool
     note: str
+    overlap: float = 0.0
 
 
 def build_contrasts(
@@ -171,8 +180,22 @@ def build_contrasts(
         for pair in pairs:
             if set(pair) <= arms:
                 match = _match(part, pair)
-                found += [_contrast(task, pair, column, match) for column in columns]
+                idle = bool(set(pair) & untrained(part))
+                found += [
+                    _contrast(task, pair, column, match)
+                    for column in columns
+                    if not (idle and column.metric.is_course)
+                ]
     return found
+
+
+def untrained(trials: pd.DataFrame) -> set[str]:
+    """Arms of one task that finished without a training step (`fine_tune: none`)."""
+    done = trials[trials["status"] == "done"] if "status" in trials else trials
+    if "steps" not in done:
+        return set()
+    steps = done.groupby("arm")["steps"].max()
+    return set(steps.index[steps == 0])
 
 
 def _tasks(
@@ -217,13 +240,14 @@ def _match(trials: pd.DataFrame, pair: Pair) -> _Match:
     arm, seed = trials["arm"].to_numpy(), trials["seed"].to_numpy()
     rows = [np.flatnonzero(arm == name) for name in pair]
     rows = [r[np.argsort(seed[r], kind="stable")] for r in rows]
+    overlap = overlap_of(trials[trials["arm"].isin(pair)])
     common, in_t, in_c = np.intersect1d(seed[rows[0]], seed[rows[1]], return_indices=True)
     if not len(common) or 2 * len(common) < max(map(len, rows)):
         note = "seeds do not pair: arms are compared as independent (Welch)"
-        return _Match(rows[0], rows[1], False, note)
+        return _Match(rows[0], rows[1], False, note, overlap)
     alone = len(rows[0]) + len(rows[1]) - 2 * len(common)
     note = f"{words.plural(alone, 'trial')} left out: the other arm lacks the seed" if alone else ""
-    return _Match(rows[0][in_t], rows[1][in_c], True, note)
+    return _Match(rows[0][in_t], rows[1][in_c], True, note, overlap)
 
 
 def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast:
@@ -263,6 +287,7 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         step=column.step,
         censored=(int(unreached[0][keep[0]].sum()), int(unreached[1][keep[1]].sum())),
         budget=budget,
+        overlap=match.overlap,
         note="; ".join(text for text in notes if text),
     )
 

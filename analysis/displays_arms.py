@@ -153,9 +153,30 @@ def trial_table(findings: Findings) -> Table:
     )
 
 
-def search_table(findings: Findings) -> list[Table]:
-    """The trials of each search, best first."""
+def winner_tables(findings: Findings) -> list[Table]:
+    """What each search chose, one row a search."""
     tables = []
+    for k, one in enumerate(findings.decisions):
+        columns = (
+            Column("seed", "Search at seed", "count"),
+            Column("n_trials", "Trials", "count"),
+            *(
+                Column(key, key.replace("_", " ").capitalize(), _setting_kind(one.winners[key]))
+                for key in one.settings
+            ),
+            Column("val_accuracy", "Validation accuracy", "percent"),
+            Column("val_loss", "Validation loss", "number"),
+            Column("reason", "Why it won"),
+        )
+        note = "Each seed’s own." if one.for_each_seed else "One search for all seeds."
+        title = f"Chosen for “{one.arm}” ({one.sweep})"
+        tables.append(Table(f"chosen_{k + 1}", title, one.winners, columns, note))
+    return tables
+
+
+def search_table(findings: Findings) -> list[Table]:
+    """What was chosen, then the trials of each search, best first."""
+    tables = winner_tables(findings)
     for k, (sweep, arm, rows, settings) in enumerate(findings.searches):
         columns = (
             *(

@@ -16,6 +16,7 @@ from analysis import displays_classes, methods, words
 from analysis.answers import Answer, Paragraph, score_name
 from analysis.asked import Asked
 from analysis.findings import Findings
+from analysis.searches import describe_search
 
 MOST_ITEMS = 6  # of one kind that the text lists
 
@@ -116,7 +117,11 @@ _KEYS = ("optimizer", "scheduler", "weight_decay", "early_stopping", "augment", 
 def _tuning(findings: Findings) -> Iterator[str]:
     if not findings.searches:
         yield "Hyperparameters were not searched: that other values do better was not tested."
-    for _, arm, rows, settings in findings.searches[:MOST_ITEMS]:
+    told = {(one.sweep, one.arm): describe_search(one) for one in findings.decisions}
+    for sweep, arm, rows, settings in findings.searches[:MOST_ITEMS]:
+        if (sweep, arm) in told:
+            yield told[sweep, arm]
+            continue
         ranges = words.listed(f"{_word(key)} ({_tried(rows[key])})" for key in settings)
         best = rows.loc[rows["best_val_accuracy"].idxmax()]
         chosen = words.listed(f"{_word(key)} {_setting(best[key])}" for key in settings)
@@ -221,7 +226,14 @@ def _classes(findings: Findings) -> Iterator[str]:
         )
 
 
-IN_BRIEF = ("Trial, seed, pair", "Interval of a mean", "Time to a target", "Verdict", "Speedup")
+IN_BRIEF = (
+    "Trial, seed, pair",
+    "Interval of a mean",
+    "Redrawn splits",
+    "Time to a target",
+    "Verdict",
+    "Speedup",
+)
 
 
 def _methods(findings: Findings) -> Iterator[str]:

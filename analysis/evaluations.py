@@ -19,6 +19,8 @@ import pandas as pd
 from analysis import methods
 from analysis.findings import SEED, Findings
 from analysis.intervals import mean_interval, sd_interval
+from analysis.redrawn import accuracy_interval, overlap_of
+from analysis.tables import Column, Table
 from analysis.workbook import Book, Field, Sheet, comparison_sheet
 from headstart.files import atomic_path
 
@@ -28,6 +30,7 @@ TITLES = (
     "Last layer fine-tuned, on own test images",
     "Last n layers fine-tuned, on own test images",
 )
+NOTE = "Test accuracy, mean over seeds, 95 % interval."
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,21 @@ def _recognised(trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield started[setting.str.fullmatch(r"last_([2-9]|\d\d+)")]
 
 
+def evaluation_table(findings: Findings) -> Table:
+    """The evaluations with those columns that a page has room for."""
+    rng = np.random.default_rng(SEED)
+    frame = pd.DataFrame([_row(one, rng) for one in list_evaluations(findings)])
+    columns = (
+        Column("number", "No."),
+        Column("title", "Evaluation"),
+        Column("arm", "Arm or stage"),
+        Column("n_test", "Test images", "count"),
+        Column("n", "Seeds", "count"),
+        Column("accuracy", "Test accuracy", "percent", "low", "high"),
+    )
+    return Table("evaluations", "The four evaluations", frame, columns, NOTE)
+
+
 def write_evaluations(path: Path, findings: Findings) -> None:
     """The named export: the evaluations with intervals, the seeds of each, comparisons, methods."""
     evaluations = list_evaluations(findings)
@@ -82,9 +100,7 @@ def write_evaluations(path: Path, findings: Findings) -> None:
     frame = pd.DataFrame([_row(one, rng) for one in evaluations])
     with atomic_path(path) as temporary:
         book = Book(temporary, findings.stamp)
-        sheet = book.table(
-            Sheet("Evaluations", frame, _FIELDS, "Test accuracy, mean over seeds, 95 % interval.")
-        )
+        sheet = book.table(Sheet("Evaluations", frame, _FIELDS, NOTE))
         _chart(book, sheet, frame)
         for one in evaluations:
             _seed_sheet(book, one)
@@ -120,7 +136,9 @@ def _row(one: Evaluation, rng: np.random.Generator) -> dict[str, Any]:
     if done.empty:
         return row | {"note": "not tested"}
     values = done["test_accuracy"].to_numpy(dtype=float)
-    mean, spread = mean_interval(values, rng=rng), sd_interval(values)
+    overlap = overlap_of(done)
+    mean = accuracy_interval(values, overlap) if overlap else mean_interval(values, rng=rng)
+    spread = sd_interval(values)
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),
         "n_test": int(done["n_test"].median()),

@@ -22,7 +22,7 @@ from analysis.learning import Learning, summarize_learning
 from analysis.load import Runs
 from analysis.over_tasks import TaskTables, summarize_tasks
 from analysis.pairs import PairTables, compare_pairs
-from analysis.searches import Search, find_searches
+from analysis.searches import Decisions, Search, find_searches, read_decisions
 from analysis.stability import compare_spreads, spread_over_seeds, within_runs
 
 SEED = 20_240_229  # of the resampling; any number would do, as long as it stays
@@ -36,7 +36,8 @@ class Findings:
     else `best_val_accuracy`. arms: one row a task and arm. reached: one row a task, arm, target and
     unit. survival: Kaplan-Meier curves by task, arm, target. stability: spread over seeds by task
     and arm, with the means of what happens within runs. spreads: ratios of spreads by pair.
-    searches: (sweep, arm, its search trials, the settings that varied). stamp: when the last
+    searches: (sweep, arm, its search trials, the settings that varied). decisions:
+    what they chose, as recorded. stamp: when the last
     trial ended.
     """
 
@@ -54,6 +55,7 @@ class Findings:
     classes: ClassTables
     over_tasks: TaskTables
     searches: tuple[Search, ...]
+    decisions: tuple[Decisions, ...]
     stamp: str
 
     @property
@@ -92,6 +94,7 @@ def find(runs: Runs) -> Findings:
             evidence, list(dict.fromkeys(p for one in asked for p in one.pairs)), score, rng
         ),
         searches=find_searches(runs.trials),
+        decisions=read_decisions(runs.trials, runs.folders),
         stamp=_stamp(runs.trials),
     )
 

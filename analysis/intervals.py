@@ -208,10 +208,11 @@ def sd_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(sd, low, high, confidence, "Bonett", n, note)
 
 
-def proportion_interval(n_hits: float, n: int, confidence: float = 0.95) -> Interval:
+def proportion_interval(n_hits: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's (1927) score interval for a share, as failed trials among all; n = 0: all NaN.
 
-    Half hits are allowed: a tie in a count of wins is half a win.
+    Half hits are allowed: a tie in a count of wins is half a win. So are numbers of trials that
+    are not whole: dependent trials are worth fewer than they are.
     """
     _check(confidence)
     if not 0 <= n_hits <= n:
@@ -223,7 +224,7 @@ def proportion_interval(n_hits: float, n: int, confidence: float = 0.95) -> Inte
     centre = (n_hits + z**2 / 2) / (n + z**2)
     half = z * math.sqrt(n * share * (1 - share) + z**2 / 4) / (n + z**2)
     low, high = max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
-    return Interval(share, low, high, confidence, "Wilson", n)
+    return Interval(share, low, high, confidence, "Wilson", round(n))
 
 
 def ratio_interval(

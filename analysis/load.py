@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from analysis.redrawn import overlaps
 from harness.packs import Packs
 from headstart.errors import RunFolderError
 
@@ -159,7 +160,7 @@ def _read_folder(folder: Path) -> Part:
     sweep_file, provenance = folder / "sweep.yaml", folder / "provenance.json"
     sweep = _read_yaml(sweep_file) if sweep_file.is_file() else {}
     sweep.setdefault("name", str(trials["sweep"].iloc[0]) if len(trials) else folder.name)
-    trials = trials.assign(folder=str(folder))
+    trials = trials.assign(folder=str(folder), overlap=overlaps(trials, sweep))
     return trials, curves, sweep, _read_json(provenance) if provenance.is_file() else {}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from analysis.document import Term
 from analysis.findings import Findings
+from analysis.redrawn import overlap_of
 
 AGARWAL = "Agarwal et al. (2021), Deep RL at the edge of the statistical precipice."
 BOUTHILLIER = "Bouthillier et al. (2021), Accounting for variance in ML benchmarks."
@@ -16,10 +17,14 @@ BOUTHILLIER = "Bouthillier et al. (2021), Accounting for variance in ML benchmar
 
 def describe_methods(findings: Findings) -> tuple[Term, ...]:
     """The methods that stand behind the numbers of this report."""
-    return (*_always(), *_compared(findings), *_classified(findings))
+    return (*_always(findings), *_compared(findings), *_classified(findings))
 
 
-def _always() -> Iterator[Term]:
+def _overlaps(findings: Findings) -> bool:
+    return overlap_of(findings.evidence) > 0
+
+
+def _always(findings: Findings) -> Iterator[Term]:
     yield Term(
         "Trial, seed, pair",
         "The sample unit is the trial: one arm at one seed. Arms at one seed share every random "
@@ -33,6 +38,18 @@ def _always() -> Iterator[Term]:
         "percentile and BCa bootstraps cover too little at 5 to 30 seeds. One value has none.",
         "Efron and Tibshirani (1993), section 12.5.",
     )
+    if _overlaps(findings):
+        yield Term(
+            "Redrawn splits",
+            "Where each seed draws training and test images from one pool, seeds depend on one "
+            "another. The variance of a mean over n seeds, and of a mean difference, is then "
+            "(1/n + n_test/n_train) times that over seeds, with Student’s t at n − 1 degrees of "
+            "freedom, in place of the interval above. Sign-flip and rank tests, which need "
+            "independent seeds, are left out; the interval of P(better) counts n / (1 + n · "
+            "n_test/n_train) seeds. Of intervals of spreads, times, speedups and single classes "
+            "nothing is corrected.",
+            "Nadeau and Bengio (2003), Inference for the generalization error, section 3.",
+        )
     yield Term(
         "Learning curves",
         "Mean over finished trials at each evaluation, with a pointwise 95 % interval (Student’s "

@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.asked import Asked
 from analysis.compare import COLUMNS, compare_all
+from analysis.contrasts import untrained
 from analysis.convergence import UNITS, break_even_table, speedup_table
 from analysis.power import plan
 
@@ -103,10 +104,11 @@ def _by_task(
     parts = []
     for one in asked:
         for task in one.tasks:
-            pairs = [pair for where, pair in known if where == task]
+            rows = trials[trials["task"] == task]
+            idle = untrained(rows[rows["stage"] == "arm"])
+            pairs = [pair for where, pair in known if where == task and not idle & set(pair)]
             if not pairs:
                 continue
-            rows = trials[trials["task"] == task]
             lines = curves[curves["task"] == task]
             parts += [
                 made.assign(task=task)
@@ -135,10 +137,10 @@ def _break_evens(
     unit: str,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Break-even of the pairs whose treatment descends from a pretraining trial of the run."""
+    """Break-even of the pairs of which the treatment alone descends from pretraining of the run."""
     arms = trials[trials["stage"] == "arm"]
     descended = set(arms.loc[arms["parent_id"] != "", "arm"])
-    chosen = [pair for pair in pairs if pair[0] in descended]
+    chosen = [pair for pair in pairs if pair[0] in descended and pair[1] not in descended]
     return (
         break_even_table(curves, trials, chosen, targets, unit, rng) if chosen else pd.DataFrame()
     )
@@ -176,6 +178,8 @@ def _seeds_needed(
     if margin is None:
         return pd.DataFrame()
     rows = comparisons[(comparisons["metric"] == score) & comparisons["paired"].astype(bool)]
+    if "overlap" in evidence:  # seeds that redraw one pool of images: more of them settle little
+        rows = rows[~rows["task"].isin(evidence.loc[evidence["overlap"] > 0, "task"])]
     parts = [
         plan(
             evidence[evidence["task"] == task],

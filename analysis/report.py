@@ -16,7 +16,7 @@ from analysis import words
 from analysis.answers import Answer, Paragraph, answer_all, summary
 from analysis.caveats import find_caveats, n_seeds_text
 from analysis.document import Section
-from analysis.evaluations import write_evaluations
+from analysis.evaluations import evaluation_table, write_evaluations
 from analysis.exports import report_content, write_content, write_tables
 from analysis.figures import Drawn, draw_figures
 from analysis.figures.style import Styles, arm_styles
@@ -53,11 +53,15 @@ class Content:
 
 
 def write_report(
-    dirs: Iterable[Path | str], out: Path | str | None = None, workbook: str | None = None
+    dirs: Iterable[Path | str],
+    out: Path | str | None = None,
+    workbook: str | None = None,
+    pdf: str | None = None,
 ) -> ReportResult:
     """Analyse the run folders `dirs` and write the report to `out` (DIR/report of the first).
 
-    `workbook`: also write the four evaluations of Assignment 4 to a file of this name there.
+    `workbook`: also write the four evaluations of Assignment 4 to a file of this name there;
+    `pdf`: also write the text of at most two pages, with those evaluations, without the figures.
 
     Raises:
         RunFolderError: a folder is no run folder or is damaged; nothing is written then.
@@ -87,6 +91,8 @@ def write_report(
     )
     if workbook is not None:
         write_evaluations(out / workbook, findings)
+    if pdf is not None:
+        write_pdf_report(content, out / pdf, brief=True)
     with atomic_file(out / "index.html") as file:
         file.write(page_text(content))
     return ReportResult(out / "index.html", "\n".join(paragraph.text for paragraph in content.top))
@@ -120,10 +126,14 @@ def page_text(content: Content) -> str:
 COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict", "found", "n_pairs", "p_holm")
 
 
-def write_pdf_report(content: Content, path: Path) -> None:
-    """Typeset report.pdf, with those columns of the tables that a page has room for."""
+def write_pdf_report(content: Content, path: Path, brief: bool = False) -> None:
+    """Typeset report.pdf, with those columns of the tables that a page has room for.
+
+    `brief`: two pages at most: the four evaluations stand first, and the figures stay away.
+    """
     findings = content.findings
-    tables = [narrow(t, _arm_keys(t)) for t in content.tables["arms"]]
+    tables = [evaluation_table(findings)] if brief else []
+    tables += [narrow(t, _arm_keys(t)) for t in content.tables["arms"]]
     tables += [narrow(t, COMPARISON_KEYS) for t in content.tables["verdicts"]]
     heading = {
         "title": title(findings),
@@ -138,7 +148,7 @@ def write_pdf_report(content: Content, path: Path) -> None:
         content.caveats,
         content.answers,
         tables,
-        content.drawn,
+        () if brief else content.drawn,
     )
 
 

@@ -1,17 +1,48 @@
-"""The trials of hyperparameter searches, and which settings they varied.
+"""Hyperparameter searches: their trials, which settings they varied, what they decided and why.
 
-In: all trials. Out: one entry a searched arm. What a search trial drew stands in its grid point
-(JSON) and in the columns of settings that every trial has.
+In: all trials, and the `search/ARM.json` of the run folders. Out: one entry a searched arm. What a
+search trial drew stands in its grid point (JSON) and in the columns that every trial has; what was
+decided is read from the records alone, never worked out again here.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from analysis import words
+from headstart.errors import RunFolderError
+
 Search = tuple[str, str, pd.DataFrame, tuple[str, ...]]  # sweep, arm, trials, settings that varied
 SETTINGS = ("learning_rate", "batch_size", "epochs", "fine_tune")
+FORMAT = 1  # of the records that are understood
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What the searches for one arm decided.
+
+    Attributes:
+        search: the section of the sweep, as recorded.
+        for_each_seed: whether each seed has a search of its own.
+        rungs: (epochs, configurations) of each, the same for all of the arm's searches.
+        settings: names of the columns of `winners` that were searched.
+        winners: one row a search: seed, n_trials, the settings, val_accuracy, val_loss, reason.
+    """
+
+    sweep: str
+    arm: str
+    search: Mapping[str, Any]
+    for_each_seed: bool
+    rungs: tuple[tuple[int, int], ...]
+    settings: tuple[str, ...]
+    winners: pd.DataFrame
 
 
 def find_searches(trials: pd.DataFrame) -> tuple[Search, ...]:
@@ -28,7 +59,112 @@ def find_searches(trials: pd.DataFrame) -> tuple[Search, ...]:
     return tuple(found)
 
 
+def read_decisions(trials: pd.DataFrame, folders: tuple[Path, ...]) -> tuple[Decisions, ...]:
+    """What the records of the run folders say, of the arms that have search trials.
+
+    Raises:
+        RunFolderError: a record is damaged.
+    """
+    found: dict[tuple[str, str], Decisions] = {}
+    searched = trials[trials["stage"] == "search"]
+    for folder in folders:
+        rows = searched[searched["folder"] == str(folder)] if "folder" in searched else searched
+        arms = {str(arm): str(sweep) for sweep, arm in zip(rows["sweep"], rows["arm"], strict=True)}
+        for path in sorted((folder / "search").glob("*.json")):
+            record = _read(path)
+            arm = str(record.get("arm"))
+            if record.get("format") == FORMAT and arm in arms and record.get("searches"):
+                found.setdefault((arms[arm], arm), _decisions(path, arms[arm], record))
+    return tuple(found[key] for key in sorted(found))
+
+
+def describe_search(one: Decisions) -> str:
+    """How an arm was searched, what won and why, in three sentences."""
+    n = len(one.winners)
+    n_trials = int(one.winners["n_trials"].sum())
+    steps = words.listed([f"{n} for {words.plural(e, 'epoch')}" for e, n in one.rungs], "then")
+    where = (
+        f"{words.plural(n, 'search', 'searches')}, each inside one seed’s split"
+        if one.for_each_seed
+        else "one search for all seeds"
+    )
+    what = "validation loss" if one.search.get("metric") == "val_loss" else "validation accuracy"
+    chosen = words.listed(f"{_word(key)} {_summary(one.winners[key])}" for key in one.settings)
+    why = str(one.winners["reason"].iloc[0])
+    reason = f"Each winner has the best {what} of its last rung" if n > 1 else f"It has {why}"
+    return (
+        f"For “{one.arm}”: {where}, {words.plural(n_trials, 'trial')} (configurations: {steps}), "
+        f"scored on validation images only. Chosen: {chosen}. {reason}."
+    )
+
+
+def setting_text(value: object) -> str:
+    """A drawn value as a reader sees it: `0.00312`, `rotate 10, scale 0.1`, `none`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_word(str(k))} {setting_text(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list):
+        return " to ".join(setting_text(v) for v in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _summary(values: pd.Series) -> str:
+    """The value; of several the most frequent ones with their counts, of many numbers the range."""
+    counts = Counter(setting_text(value) for value in values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    if len(counts) > 4 and pd.api.types.is_numeric_dtype(values):
+        low, middle, high = values.min(), values.median(), values.max()
+        return f"{middle:.3g} (median; {low:.3g} to {high:.3g})"
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return words.shortened([f"{text} ({n})" for text, n in ranked], 3)
+
+
+def _decisions(path: Path, sweep: str, record: Mapping[str, Any]) -> Decisions:
+    try:
+        rows, rungs = [], []
+        for seed, told in record["searches"].items():
+            winner = told["winner"]
+            values = {_short(key): value for key, value in winner["values"].items()}
+            rows.append(
+                {
+                    "seed": int(seed),
+                    "n_trials": int(told["n_trials"]),
+                    **{k: setting_text(v) if _is_nested(v) else v for k, v in values.items()},
+                    "val_accuracy": winner["val_accuracy"],
+                    "val_loss": winner["val_loss"],
+                    "reason": str(told["reason"]),
+                }
+            )
+            rungs = [(int(rung["epochs"]), len(rung["ranking"])) for rung in told["rungs"]]
+        each = record["one_search_for"] == "each seed"
+        search = dict(record["search"])
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        raise RunFolderError(f"{path}: is no record of a search ({err})") from err
+    winners = pd.DataFrame(rows).sort_values("seed", kind="stable").reset_index(drop=True)
+    return Decisions(sweep, str(record["arm"]), search, each, tuple(rungs), tuple(values), winners)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise RunFolderError(f"{path}: cannot be read as JSON ({err})") from err
+    return content if isinstance(content, dict) else {}
+
+
 def _drawn(grid: str) -> dict[str, object]:
     """What a search trial drew, by the last part of each key: `train.batch_size` → batch_size."""
     point = json.loads(grid) if grid.startswith("{") else {}
-    return {key.rsplit(".", 1)[-1]: value for key, value in point.items()}
+    return {_short(k): setting_text(v) if _is_nested(v) else v for k, v in point.items()}
+
+
+def _short(key: str) -> str:
+    return key.rsplit(".", 1)[-1]
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, Mapping | list)
+
+
+def _word(key: str) -> str:
+    return key.replace("_", " ")

@@ -22,6 +22,7 @@ from analysis.document import Block, Chart, Details, Plate, Prose, Section, Tabl
 from analysis.figures import Drawn
 from analysis.figures.style import Styles
 from analysis.findings import Findings
+from analysis.searches import describe_search
 from analysis.tables import Table
 
 
@@ -133,7 +134,9 @@ def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
     if key == "classes" and not classes.n_read and len(findings.evidence):
         yield "Not tested: no trial left predictions."
     if key == "search" and findings.searches:
-        yield from (_search_words(search) for search in findings.searches)
+        told = {(one.sweep, one.arm): describe_search(one) for one in findings.decisions}
+        for search in findings.searches:
+            yield told.get(search[:2]) or _search_words(search)
 
 
 def _search_words(search: tuple) -> str:

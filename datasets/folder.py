@@ -185,7 +185,7 @@ def _decode(path: Path, options: Options, request: Request) -> Dataset:
 
         def shape(image: np.ndarray) -> np.ndarray:
             sizes[image.shape[:2]] += 1
-            return _shaped(image, size, request.channels, options)
+            return shape_image(image, size, request.channels, options.preprocess, options.invert)
 
         images, good, skipped = decode_files(
             tree, files, shape, options.on_damaged, as_gray=request.channels == 1
@@ -237,16 +237,22 @@ def _commonest_size(tree: Tree, files: Sequence[str]) -> tuple[int, int]:
     return min(counts, key=lambda size: (-counts[size], size), default=(1, 1))
 
 
-def _shaped(
-    image: np.ndarray, size: tuple[int, int], channels: int | None, options: Options
+def shape_image(
+    image: np.ndarray,
+    size: tuple[int, int],
+    channels: int | None,
+    preprocess: Literal["resize", "mnist_style"],
+    invert: bool | None,
 ) -> np.ndarray:
-    """`image` as uint8 (H, W, C) of the wanted size; C is 3 unless one channel is wanted."""
-    mnist_like = options.preprocess == "mnist_style"
+    """`image` as uint8 (H, W, C) of the wanted size; C is 3 unless one channel is wanted.
+
+    `preprocess` and `invert` as in `Options`.
+    """
+    mnist_like = preprocess == "mnist_style"
     if mnist_like and image.ndim == 3:
         image = gray(image)
-    invert = options.invert
     if invert is None:
-        invert = mnist_like and _has_bright_border(image)
+        invert = mnist_like and has_bright_border(image)
     image = np.invert(image) if invert else image
     image = mnist_style_on(image, size) if mnist_like else resize(image, size)
     if image.ndim == 3:
@@ -254,7 +260,8 @@ def _shaped(
     return image[..., None] if channels == 1 else np.repeat(image[..., None], 3, axis=2)
 
 
-def _has_bright_border(image: np.ndarray) -> bool:
+def has_bright_border(image: np.ndarray) -> bool:
+    """Whether most of the border of uint8 (H, W) or (H, W, 3) is bright, as paper is."""
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     return bool(np.median(border) > _BRIGHT)
 

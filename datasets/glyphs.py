@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datasets.base import Dataset, Request, build_dataset
 from datasets.cache import cached
@@ -39,6 +39,8 @@ class Options(BaseModel):
         preprocess: `mnist_style`: cropped, fitted and centred as MNIST's digits are; `resize`: the
             whole page, where small letters stay small.
         noise: standard deviation of the pixel noise, as a fraction of the full range.
+        test_part: how many of the last images are a test part of the set's own (`corrupt_labels`
+            leaves the labels of such a part right); 0: none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,13 @@ class Options(BaseModel):
     seed: int = Field(default=0, ge=0)
     preprocess: Literal["mnist_style", "resize"] = "mnist_style"
     noise: float = Field(default=0.02, ge=0, le=0.5)
+    test_part: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_a_train_part(self) -> Options:
+        if self.test_part >= self.count:
+            raise ValueError(f"test_part {self.test_part} leaves nothing of {self.count} images")
+        return self
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
@@ -56,7 +65,7 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
 
 
 def load(options: Options, request: Request) -> Dataset:
-    """`count` images, classes in turn; no parts of its own."""
+    """`count` images, classes in turn; no parts of its own unless `test_part` is given."""
     return cached("glyphs", VERSION, options, request, (), lambda: _draw_all(options, request))
 
 
@@ -119,4 +128,12 @@ def _draw_all(options: Options, request: Request) -> Dataset:
         labels,
         characters,
         source=f"drawn with seed {options.seed}",
+        parts=_parts(options),
     )
+
+
+def _parts(options: Options) -> dict[str, np.ndarray]:
+    if not options.test_part:
+        return {}
+    train, test = np.split(np.arange(options.count), [options.count - options.test_part])
+    return {"train": train, "test": test}

@@ -75,11 +75,11 @@ def main(argv: Sequence[str]) -> int | None:
         for photo, reading in zip(photos, readings, strict=True)
     }
     problems = [
-        _problem(photo, reading)
+        what_does_not_fit(photo, reading)
         for photo, reading in zip(photos, readings, strict=True)
         if reading.labels is None
     ]
-    digits = [] if problems else _all_digits(photos, readings, args.size)
+    digits = [] if problems else cut_digits(photos, readings, args.size)
     try:
         if problems:
             raise DataError("\n".join(problems))
@@ -171,7 +171,7 @@ def _load_photos(args: argparse.Namespace) -> list[Photo]:
                 "parts: give it once"
             )
         first_with[digest] = path
-        image = _rgb(decode_image(content, str(path)))
+        image = as_rgb(decode_image(content, str(path)))
         photos.append(Photo(path, _unique_name(path, number, args.photos), image, wanted))
     return photos
 
@@ -198,7 +198,8 @@ def _read(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {err.strerror}") from err
 
 
-def _rgb(image: np.ndarray) -> np.ndarray:
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) or (H, W, 3) → (H, W, 3)."""
     import numpy as np
 
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
@@ -211,7 +212,7 @@ def _unique_name(path: Path, number: int, paths: Sequence[Path]) -> str:
     return f"{number + 1:02d}-{name}" if shared else name
 
 
-def _problem(photo: Photo, reading: Reading) -> str:
+def what_does_not_fit(photo: Photo, reading: Reading) -> str:
     """Why a photo does not fit its labels: which row has how many digits."""
     if not reading.rows:
         return f"{photo.path}: no digits found; is it dark ink on light paper, in focus?"
@@ -228,7 +229,8 @@ def _problem(photo: Photo, reading: Reading) -> str:
     )
 
 
-def _all_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int) -> list[Digit]:
+def cut_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int) -> list[Digit]:
+    """Every digit of photos that fit their labels, `size` pixels a side, as MNIST shows digits."""
     import numpy as np
 
     from datasets.preprocess import mnist_style

@@ -117,7 +117,7 @@ def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
             raise DataError(f"{where}: '{name}' is none of the photos on the command line{near}")
         if len(chosen) > 1:
             raise DataError(f"{where}: '{name}' is the name of {len(chosen)} photos; give its path")
-        found[chosen[0]] = _parse(value, where)
+        found[chosen[0]] = parse_labels(value, where)
     missing = [str(photo) for photo in photos if photo not in found]
     if missing:
         raise DataError(f"{path}: no labels for {', '.join(missing)}; {HELP}")
@@ -159,7 +159,12 @@ def _load(path: Path) -> Mapping[str, tuple[int, Any]]:
     return entries
 
 
-def _parse(value: Any, where: str) -> Labels:
+def parse_labels(value: Any, where: str) -> Labels:
+    """The labels of one photo as a labels file has them: text, or {rows|columns|class|text: …}.
+
+    Raises:
+        DataError: neither.
+    """
     if isinstance(value, str):
         return one_class(value, where) if len(value) == 1 else by_row(value, where)
     if not isinstance(value, dict) or len(value) != 1:

@@ -8,7 +8,7 @@ No image is in two parts, and no image that another part holds an exact copy of.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -76,6 +76,10 @@ class Split:
     validation: np.ndarray
     test: np.ndarray
     notes: tuple[str, ...] = ()
+
+    def without_test(self) -> Split:
+        """The same split for one who may not see its test images."""
+        return replace(self, test=self.test[:0])
 
 
 def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Generator) -> Split:

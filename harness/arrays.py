@@ -39,12 +39,20 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, positions: Tensor, views: Tensor | None = None) -> Tensor:
-        """A copy of the inputs at `positions` (int64 in 0 … N - 1), each in its view."""
+    def take(
+        self, positions: Tensor, views: Tensor | None = None, out: Tensor | None = None
+    ) -> Tensor:
+        """A copy of the inputs at `positions` (int64 in 0 … N - 1), each in its view.
+
+        Args:
+            out: where the copy goes, of its shape and dtype; fresh memory costs more than the copy.
+        """
         rows = positions if self.rows is None else self.rows[positions]
         if views is not None:
             rows = rows + views * (len(self.inputs) // self.n_views)
-        return self.inputs[rows]
+        if out is None:
+            return self.inputs[rows]
+        return torch.index_select(self.inputs, 0, rows, out=out)
 
     def between(self, start: int, stop: int) -> Tensor:
         """The inputs at positions `start` … `stop` - 1, in their first view."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import frozen
+from harness import frozen, worker_rules
 from harness.plan import Plan, TrialSpec
 from harness.provenance import available_cpus
 from harness.store import FINAL, finished_rows, trial_rows
@@ -54,6 +54,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield from _as_table(list(lines.values()))
     yield from plan.notes
     yield from frozen.notes(plan)
+    yield from worker_rules.notes(plan)
     yield _estimate(plan, left, out)
 
 
@@ -81,7 +82,7 @@ def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
     if not left:
         return "Nothing is left to run."
     known = _known_rows(out)
-    n_slots = max(1, available_cpus() // plan.sweep.resources.cpus)
+    n_slots = max(1, available_cpus() // plan.sweep.resources.cpus_per_trial)
     seconds = [_seconds(trial, known) for trial in left]
     sizes = [row["_bytes"] for row in known if row["_bytes"]]
     if None in seconds:
@@ -127,5 +128,5 @@ def _seconds(trial: TrialSpec, known: list[dict[str, Any]]) -> float | None:
             images = sum(row["n_train"] * row["epochs"] for row in alike)
             spent = sum(row["train_time_s"] + row["eval_time_s"] for row in alike)
             n_train = trial.data.choice.split.train or alike[0]["n_train"]
-            return spent / images * n_train * train.epochs
+            return spent / images * n_train * train.for_images(n_train).epochs
     return None

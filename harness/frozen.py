@@ -40,6 +40,8 @@ def reason_against(condition: Condition) -> str | None:
 def freezes(condition: Condition) -> bool:
     """Whether a part of the network stays as it is, for some epochs at least."""
     words = re.fullmatch(r"last_([0-9]+)", str(condition.fine_tune))
+    if condition.fine_tune == "none":  # a front is worth computing once for its tail's steps
+        return False
     if words is None:
         return condition.fine_tune != "all"
     depth = models.model_info(condition.model.name, condition.model.options).depth

@@ -28,13 +28,13 @@ def test_images(dataset: Dataset) -> dict[str, np.ndarray]:
     indices = indices[:: -(-n_bytes // MAX_BYTES)]
     return {
         "indices": indices,
-        "images": np.stack([_shrunk(dataset.images[i], stride) for i in indices]),
+        "images": np.stack([shrunk(dataset.images[i], stride) for i in indices]),
         "labels": dataset.labels[indices],
         "class_names": np.array(dataset.class_names),
     }
 
 
-def _shrunk(image: np.ndarray, stride: int) -> np.ndarray:
+def shrunk(image: np.ndarray, stride: int) -> np.ndarray:
     """Each block of stride × stride pixels as its mean; uint8 (C, H, W) → (C, ⌈H/s⌉, ⌈W/s⌉)."""
     if stride == 1:
         return image

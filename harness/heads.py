@@ -44,6 +44,8 @@ def _tail_stacks(spec: TrialSpec) -> bool:
     try:
         network, groups = build_network(spec)
         trainable = finetune.resolve_fine_tune(spec.condition.fine_tune, groups)
+        if not trainable:
+            return False
         n_frozen = [group.name for group in groups].index(trainable[0])
         if n_frozen == 0:
             return False

@@ -69,13 +69,13 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
         finetune.freeze(network, groups, schedule.trainable_at(epoch))
 
     before_epoch(condition.train.epochs - 1)
-    parameter_groups = _parameter_groups(network, groups, condition.train)
+    parameter_groups = _parameter_groups(network, groups, condition.train) if schedule.names else []
     n_trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     before_epoch(0)
     return Prepared(
         network=network,
         groups=groups,
-        n_frozen=[group.name for group in groups].index(schedule.names[0]),
+        n_frozen=_n_frozen(groups, schedule.names),
         normalise=Normalise(info.mean, info.std, device),
         parameter_groups=parameter_groups,
         before_epoch=before_epoch,
@@ -83,6 +83,11 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
         n_trainable=n_trainable,
         load_report=report,
     )
+
+
+def _n_frozen(groups: tuple[finetune.LayerGroup, ...], trained: tuple[str, ...]) -> int:
+    """Groups before the first that trains; 0 where none does: no step is there to be saved."""
+    return [group.name for group in groups].index(trained[0]) if trained else 0
 
 
 def build_network(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup, ...]]:

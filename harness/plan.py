@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +60,39 @@ class TrialSpec:
     parent: str | None = None  # id of the pretrain trial it starts from
     start_file: Path | None = None  # weights it starts from, where no trial of this plan makes them
     grid: str = ""
+    start_content: str | None = None  # a hash of the start file
+
+    @property
+    def is_tested(self) -> bool:
+        """A search trial never sees a test image."""
+        return self.stage != "search"
+
+    def with_condition(
+        self,
+        condition: Condition,
+        data: DataUse,
+        searched: Mapping[str, Any] | None = None,
+        chosen_by: str = "",
+    ) -> TrialSpec:
+        """The trial with other settings, and so another id.
+
+        Args:
+            condition: the other settings.
+            data: what `DataCatalogue.use` gives for them.
+            searched: what a search drew; the trial is then one of that search.
+            chosen_by: the key of the search that chose the settings of this arm. Without it in
+                the id, two arms that come to the same settings would be one trial.
+        """
+        start, tested = self.parent or self.start_content, searched is None
+        changed = replace(
+            self,
+            id=trial_id(condition, data, self.streams, start, tested, chosen_by),
+            condition=condition,
+            data=data,
+        )
+        if searched is None:
+            return changed
+        return replace(changed, stage="search", grid=json.dumps(searched, sort_keys=True))
 
 
 @dataclass(frozen=True)
@@ -190,7 +223,12 @@ def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | Non
         SpecError: what can only be seen with the data at hand (more images asked than there are).
     """
     planner = _Planner(sweep, catalogue, tuple(sweep.seeds.values if seeds is None else seeds))
-    return planner.plan()
+    plan = planner.plan()
+    if sweep.resources.workers > 1:
+        from harness.worker_rules import check_workers  # torch: only where several are asked for
+
+        check_workers(plan)
+    return plan
 
 
 class _Planner:
@@ -281,6 +319,7 @@ class _Planner:
             parent=parent.id if parent else None,
             start_file=start_file,
             grid=json.dumps(grid, sort_keys=True) if grid else "",
+            start_content=start_content,
         )
 
     def _start_content(self, condition: Condition, seed: int) -> tuple[Path | None, str | None]:
@@ -313,7 +352,12 @@ class _Planner:
 
 
 def trial_id(
-    condition: Condition, data: DataUse, streams: Mapping[str, int], start: str | None
+    condition: Condition,
+    data: DataUse,
+    streams: Mapping[str, int],
+    start: str | None,
+    tested: bool = True,
+    chosen_by: str = "",
 ) -> str:
     """16 hexadecimal characters: a hash of all that decides the trial's result, and no more."""
     content = {
@@ -328,6 +372,8 @@ def trial_id(
         "fine_tune": condition.fine_tune,
         "head": condition.head,
         "streams": dict(streams),
+        **({} if tested else {"tested": False}),
+        **({"chosen_by": chosen_by} if chosen_by else {}),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -8,12 +8,13 @@ another attempt, and gives up on what descends from a trial that cannot be had. 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 from harness.events import Ended, Event, Failed, Stopped
+from harness.frozen import reason_against
 from harness.plan import Plan, TrialSpec
 from harness.store import RunFolder, TrialFolder
 from headstart.errors import StorageError
@@ -52,7 +53,7 @@ class Queue:
         self.stopping = False
         self._adopt()
         self._waiting: dict[str, list[TrialSpec]] = {}
-        self._ready: deque[TrialSpec] = deque()
+        self._ready = _Line()
         for trial in plan.trials:
             if trial.id not in self.rows:
                 self._enqueue(trial)
@@ -71,13 +72,9 @@ class Queue:
         """Trials for one worker to run in one go; None while nothing is ready."""
         if self.stopping or not self._ready:
             return None
-        size = self.plan.sweep.resources.pack
-        first = self._ready[0]
-        unit = list(islice((t for t in self._ready if self._belongs(first, t)), size))
-        for trial in unit:
-            self._ready.remove(trial)
+        unit = self._ready.take(self._most_together(self._ready.first))
         self.running.update(trial.id for trial in unit)
-        return tuple(unit)
+        return unit
 
     def folders(self, unit: Iterable[TrialSpec]) -> dict[str, TrialFolder]:
         return {trial.id: self.folder.trial_folder(trial.id) for trial in unit}
@@ -110,7 +107,7 @@ class Queue:
                 self._fail(trial, error, retry=True)
                 self.listen(Failed(trial.id, error, retry=trial.id not in self.failed))
             else:
-                self._ready.appendleft(trial)
+                self._ready.put_first(trial)
 
     def unit_over(self, unit: Iterable[TrialSpec]) -> None:
         """A worker is through with a unit; what it did not begin (it was stopped) stays left."""
@@ -129,7 +126,7 @@ class Queue:
 
     def _enqueue(self, trial: TrialSpec) -> None:
         if trial.parent is None or self.rows.get(trial.parent, {}).get("status") == "done":
-            self._ready.append(trial)
+            self._ready.put(trial)
         elif trial.parent in self.rows:
             self._give_up(trial, f"the trial it starts from ({trial.parent}) diverged")
         elif trial.parent not in self.plan.by_id:
@@ -147,7 +144,7 @@ class Queue:
     def _fail(self, trial: TrialSpec, error: str, retry: bool) -> None:
         n_failures = self.failures[trial.id] = self.failures.get(trial.id, 0) + 1
         if retry and n_failures <= self.max_failures and not self.stopping:
-            self._ready.appendleft(trial)
+            self._ready.put_first(trial)
         else:
             self._give_up(trial, error)
 
@@ -158,7 +155,43 @@ class Queue:
             last_line = error.strip().splitlines()[-1]
             self._give_up(child, f"the trial it starts from ({trial.id}) failed: {last_line}")
 
-    @staticmethod
-    def _belongs(first: TrialSpec, other: TrialSpec) -> bool:
-        """A pack holds seeds of one condition, so that they can be fused into one program."""
-        return (first.stage, first.arm) == (other.stage, other.arm)
+    def _most_together(self, first: TrialSpec) -> int:
+        """Trials of a unit. On CPUs a pack that shares no frozen part would keep slots idle."""
+        resources = self.plan.sweep.resources
+        shares = resources.gpus > 0 or reason_against(first.condition) is None
+        return resources.pack if shares else 1
+
+
+class _Line:
+    """Trials in the order in which they wait; each step takes the same time however many wait."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[str, TrialSpec] = OrderedDict()
+        self._alike: dict[tuple[str, str], OrderedDict[str, TrialSpec]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def first(self) -> TrialSpec:
+        return next(iter(self._all.values()))
+
+    def put(self, trial: TrialSpec) -> None:
+        for line in self._lines_of(trial):
+            line[trial.id] = trial
+
+    def put_first(self, trial: TrialSpec) -> None:
+        for line in self._lines_of(trial):
+            line[trial.id] = trial
+            line.move_to_end(trial.id, last=False)
+
+    def take(self, most: int) -> Unit:
+        """The first trial and those of its condition that come next: a pack can be one program."""
+        unit = tuple(islice(self._lines_of(self.first)[1].values(), most))
+        for trial in unit:
+            for line in self._lines_of(trial):
+                del line[trial.id]
+        return unit
+
+    def _lines_of(self, trial: TrialSpec) -> tuple[OrderedDict[str, TrialSpec], ...]:
+        return self._all, self._alike.setdefault((trial.stage, trial.arm), OrderedDict())

@@ -56,5 +56,5 @@ def relabelled(row: dict[str, Any], spec: TrialSpec, sweep: str) -> dict[str, An
     or the record may come from another sweep.
     """
     names = identity(spec, sweep)
-    keep = ("host", "finished_at", "stand_in_for")
+    keep = ("host", "finished_at", "stand_in_for", "epochs")  # as it ran
     return {**row, **{key: value for key, value in names.items() if key not in keep}}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from harness.local_team import LocalTeam
 from harness.queue import Queue, Unit
 from harness.worker import Worker, WorkerSettings
 
@@ -47,7 +48,8 @@ def run_local(
         settings: for the workers.
         n_slots: how many workers run at once.
         tick: called about twice a second, and after every event.
-        gpus_per_slot: GPUs that each worker may see a share of; slot k sees GPU ⌊k × share⌋.
+        gpus_per_slot: GPUs that each worker may see a share of; slot k sees GPU ⌊k × share⌋. Where
+            several workers share a trial they are counted through: w of them to a slot.
     """
     slots = [_Slot(number) for number in range(min(n_slots, max(1, queue.n_left)))]
     try:
@@ -68,10 +70,13 @@ def _give(
     if slot.process is None:
         context = multiprocessing.get_context("spawn")
         slot.pipe, theirs = context.Pipe()
-        gpu = int(slot.number * gpus_per_slot) if gpus_per_slot else None
+        first = slot.number * settings.n_workers
+        numbers = range(first, first + settings.n_workers)
+        gpus = [int(k * gpus_per_slot) for k in numbers] if gpus_per_slot else None
         slot.process = context.Process(
-            target=_work, args=(theirs, settings, gpu), name=f"worker-{slot.number}", daemon=True
-        )
+            target=_work, args=(theirs, settings, gpus), name=f"worker-{slot.number}",
+            daemon=settings.n_workers == 1,  # a daemon may not start processes
+        )  # fmt: skip
         slot.process.start()
         theirs.close()
     slot.unit = unit
@@ -120,23 +125,26 @@ def _end_process(slot: _Slot) -> None:
     slot.process = slot.pipe = slot.unit = None
 
 
-def _work(pipe: Connection, settings: WorkerSettings, gpu: int | None) -> None:
+def _work(pipe: Connection, settings: WorkerSettings, gpus: list[int] | None) -> None:
     """A worker's life: take a unit, send its events and None, until the command closes the pipe."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    if gpu is not None:
+    if gpus is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
+        names = [visible.split(",")[gpu] if visible else str(gpu) for gpu in gpus]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
     threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
-    worker = Worker(settings)
-    while True:
-        try:
+    worker = Worker(settings, LocalTeam(settings) if settings.n_workers > 1 else None)
+    try:
+        while True:
             unit, folders = pipe.recv()
             for event in worker.run(unit, folders):
                 pipe.send(event)
             pipe.send(None)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    finally:
+        worker.close()
 
 
 def _die_with(command: int) -> None:

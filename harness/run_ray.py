@@ -6,6 +6,9 @@ the queue's. Workers are Tune's class Trainables with reused actors: a new proce
 would spend seconds on importing torch. A step of the Trainable is about a second of work; its
 events travel in Tune's results.
 
+Where several processes share a trial, the Trainable takes no CPU and watches over one actor in each
+bundle of its placement group (`RayTeam`); docs/workers.md says why that is not Ray Train.
+
 Tune takes seconds to import, and this module is imported by every worker: what needs Tune's classes
 is made in `_adapters`, once the cluster is there.
 """
@@ -21,9 +24,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from harness.events import Event
 from harness.queue import Queue, Unit
+from harness.rank import RankRunner
+from harness.settings import Resources
+from harness.team import Message, Team
 from harness.worker import Worker, WorkerSettings
 
 STEP_S = 1.0
@@ -57,9 +65,9 @@ def run_ray(
 class UnitRunner:
     """A worker as Tune sees one: its trial is a unit, a step is about a second of it."""
 
-    def __init__(self, plan: Any, settings: WorkerSettings):
+    def __init__(self, plan: Any, settings: WorkerSettings, team: Team | None = None):
         self.plan = plan
-        self.worker = Worker(settings)
+        self.worker = Worker(settings, team)
         self.events: Iterator[Event] = iter(())
 
     def take_up(self, config: dict[str, Any]) -> None:
@@ -75,6 +83,71 @@ class UnitRunner:
             if time.monotonic() >= until:
                 return {"events": seen, "n_events": len(seen), "done": False}
         return {"events": seen, "n_events": len(seen), "done": True}
+
+
+class RankActor:
+    """One of the processes that share a trial, as an actor."""
+
+    def __init__(self, settings: WorkerSettings, rank: int):
+        self.runner = RankRunner(settings, rank, ray.util.get_node_ip_address())
+
+    def call(self, method: str, *arguments: Any) -> Iterator[Any]:
+        yield from self.runner.call(method, *arguments)
+
+
+class RayTeam(Team):
+    """Actors in the bundles of the placement group in which this process runs, one in each.
+
+    A place is not kept where an actor died: its node may have gone. The Trainable then ends with
+    its placement group, and Tune finds another place for the trial.
+    """
+
+    keeps_place = False
+
+    def __init__(self, settings: WorkerSettings, resources: Resources):
+        self.settings = settings
+        self.resources = resources
+        self.n = settings.n_workers
+        self.actors: list[Any] = []
+        self.calls: dict[Any, int] = {}
+
+    def start(self) -> None:
+        place = ray.util.get_current_placement_group()
+        assert place is not None, "Tune runs every Trainable in its trial's placement group"
+        for rank in range(self.n):
+            options = {
+                "num_cpus": self.resources.cpus,
+                "num_gpus": self.resources.gpus,
+                "scheduling_strategy": PlacementGroupSchedulingStrategy(place, rank),
+            }
+            self.actors.append(ray.remote(RankActor).options(**options).remote(self.settings, rank))
+
+    def call(self, rank: int, method: str, *arguments: Any) -> None:
+        remote = self.actors[rank].call.options(num_returns="streaming")
+        self.calls[remote.remote(method, *arguments)] = rank
+
+    def receive(self, timeout_s: float) -> list[Message]:
+        if not self.calls:
+            time.sleep(timeout_s)
+            return []
+        ready, _ = ray.wait(list(self.calls), timeout=timeout_s)
+        return [self._message(stream) for stream in ready]
+
+    def _message(self, stream: Any) -> Message:
+        rank = self.calls[stream]
+        try:
+            return Message(rank, "item", ray.get(next(stream)))
+        except StopIteration:
+            del self.calls[stream]
+            return Message(rank, "over")
+        except RayError as err:
+            del self.calls[stream]
+            return Message(rank, "died", str(err).strip().splitlines()[0])
+
+    def end(self) -> None:
+        for actor in self.actors:
+            ray.kill(actor)
+        self.actors, self.calls, self.is_open = [], {}, False
 
 
 class Feed:
@@ -128,13 +201,13 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
     worker, searcher, listener = _adapters(feed)
     resources = feed.queue.plan.sweep.resources
     # Tune starts one worker after another where a searcher is used; let all start at once.
-    n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) // resources.cpus))
+    n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) // resources.cpus_per_trial))
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(n_at_once)
     plan = feed.queue.plan.by_id
     return tune.Tuner(
         tune.with_resources(
             tune.with_parameters(worker, plan=plan, settings=settings),
-            {"cpu": resources.cpus, "gpu": resources.gpus},
+            _request(resources),
         ),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
@@ -158,6 +231,16 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
     )
 
 
+def _request(resources: Resources) -> Any:
+    """What Tune asks of the cluster for a trial; several workers on one node where they fit."""
+    from ray import tune
+
+    if resources.workers == 1:
+        return {"cpu": resources.cpus, "gpu": resources.gpus}
+    worker = {"CPU": resources.cpus, "GPU": resources.gpus}
+    return tune.PlacementGroupFactory([{}, *[worker] * resources.workers], strategy="PACK")
+
+
 def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
     """`UnitRunner` as a Trainable, `feed` as a searcher and as a callback.
 
@@ -166,9 +249,12 @@ def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
     from ray import tune
     from ray.tune.search import Searcher
 
+    resources = feed.queue.plan.sweep.resources
+
     class TuneWorker(tune.Trainable):
         def setup(self, config: dict[str, Any], plan: Any = None, settings: Any = None) -> None:
-            self.runner = UnitRunner(plan, settings)
+            team = RayTeam(settings, resources) if settings.n_workers > 1 else None
+            self.runner = UnitRunner(plan, settings, team)
             self.runner.take_up(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -177,6 +263,9 @@ def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
 
         def step(self) -> dict[str, Any]:
             return self.runner.step()
+
+        def cleanup(self) -> None:
+            self.runner.worker.close()
 
     class QueueSearcher(Searcher):
         def __init__(self) -> None:

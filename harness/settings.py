@@ -6,6 +6,7 @@ changes them. Only pydantic is needed to import this module.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -108,6 +109,7 @@ class Train(Frozen):
     schedule: Schedule = Schedule()
     batch_size: PositiveInt = 128
     epochs: PositiveInt = 10
+    at_least_steps: NonNegativeInt = 0  # a small training part goes on past `epochs` to so many
     loss: Literal["cross_entropy", "complementary"] = "cross_entropy"
     label_smoothing: Fraction = 0.0
     clip_gradient_norm: PositiveFloat | None = None
@@ -130,6 +132,11 @@ class Train(Frozen):
         if self.loss != "cross_entropy" and self.label_smoothing:
             raise ValueError("label_smoothing belongs to the loss cross_entropy")
         return self
+
+    def for_images(self, n: int) -> Train:
+        """The same for `n` training images: whole epochs, as many as `at_least_steps` needs."""
+        epochs = math.ceil(self.at_least_steps / math.ceil(n / self.batch_size))
+        return self if epochs <= self.epochs else self.model_copy(update={"epochs": epochs})
 
 
 class ModelChoice(Frozen):
@@ -199,9 +206,17 @@ class Resources(Frozen):
 
     cpus: PositiveInt = 1
     gpus: NonNegativeFloat = 0.0
-    workers: PositiveInt = 1
+    workers: PositiveInt = 1  # to a trial
     pack: PositiveInt = 1
     max_failures: NonNegativeInt = 2
+
+    @property
+    def cpus_per_trial(self) -> int:
+        return self.cpus * self.workers
+
+    @property
+    def gpus_per_trial(self) -> float:
+        return self.gpus * self.workers
 
 
 class Until(Frozen):
@@ -226,6 +241,23 @@ class Save(Frozen):
     last: bool = False
 
 
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}"
+
+
+class Deliver(Frozen):
+    """What else the report's folder holds, for people who were asked for files of a certain form.
+
+    Attributes:
+        workbook: of the four evaluations of Assignment 4, or of those that `evaluations` names.
+        pdf: the text of the report on at most two pages, without the figures.
+        folders: the images of the first seed's split, a folder a part and class.
+    """
+
+    workbook: Annotated[str, Field(pattern=FILE_NAME + r"\.xlsx$")] | None = None
+    pdf: Annotated[str, Field(pattern=FILE_NAME + r"\.pdf$")] | None = None
+    folders: bool = False
+
+
 class Sweep(Frozen):
     """One question: named conditions, and how often each runs."""
 
@@ -242,3 +274,6 @@ class Sweep(Frozen):
     resources: Resources
     save: Save
     track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...]
+    searches: dict[str, Any] = {}  # arm → `harness.search_settings.Search`
+    deliver: Deliver = Deliver()
+    why: str = ""  # why this network: a sentence for the report

@@ -17,6 +17,7 @@ from harness.seeds import AXES
 from harness.settings import (
     Compare,
     Condition,
+    Deliver,
     Measure,
     Resources,
     Save,
@@ -25,13 +26,15 @@ from harness.settings import (
     Until,
 )
 from harness.spec_conditions import ConditionReader, Conditions
+from harness.spec_search import SearchReader
 from harness.yaml12 import Node, merge, parse_scalar_or_flow, read_yaml, with_value, without
 from headstart.cli import did_you_mean
 from headstart.errors import SpecError
 
 TOP_KEYS = (
     "name", "question", "model", "data", "train", "pretrain", "arms", "seeds", "seed", "vary",
-    "compare", "measure", "resources", "profiles", "grid", "save", "track",
+    "compare", "measure", "resources", "profiles", "grid", "save", "track", "search", "deliver",
+    "why",
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -119,12 +122,16 @@ class _Reader:
         measure = self._section("measure", Measure)
         resources = self._section("resources", Resources)
         save = self._section("save", Save)
+        deliver = self._section("deliver", Deliver)
+        why = self._text("why") if self.root.get("why") else ""
+        names = {full: name for full, (name, _) in conditions.origin.items()}
+        searches = SearchReader(root, self.mistakes).read(conditions.arms, names)
         compare = self._compare(conditions)
         seeds = self._seeds()
         seed = self._whole_number("seed", default=0)
-        self._same_conditions(conditions.arms)
+        self._same_conditions(conditions.arms, searches)
         self._test_sets(conditions.arms)
-        if self.mistakes or seeds is None or not (measure and resources and save):
+        if self.mistakes or seeds is None or not (measure and resources and save and deliver):
             raise SpecError(self.mistakes.in_file_order())
         return Sweep(
             name=name,
@@ -140,6 +147,9 @@ class _Reader:
             resources=resources,
             save=save,
             track=tuple(track),  # type: ignore[arg-type]
+            searches=searches,
+            deliver=deliver,
+            why=why or "",
         )
 
     # -- plain values ----------------------------------------------------------------------
@@ -262,10 +272,11 @@ class _Reader:
             return None
         return Seeds(values=tuple(range(bounds["at_least"])), until=until, **bounds)
 
-    def _same_conditions(self, arms: Mapping[str, Condition]) -> None:
+    def _same_conditions(self, arms: Mapping[str, Condition], searches: Mapping[str, Any]) -> None:
+        """Two arms may be written alike where they are searched differently, or one is not."""
         seen: dict[str, str] = {}
         for name, condition in arms.items():
-            key = condition.model_dump_json()
+            key = f"{condition.model_dump_json()} {searches.get(name)!r}"
             if key in seen:
                 node = self.root.get("arms", name) or self.root
                 self.mistakes.add(

@@ -25,10 +25,11 @@ from harness.yaml12 import Node, merge, with_value, without
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 
-ARM_KEYS = ("model", "data", "train", "initialize", "fine_tune", "head")
-STAGE_KEYS = (*ARM_KEYS, "shared")
+CONDITION_KEYS = ("model", "data", "train", "initialize", "fine_tune", "head")
+ARM_KEYS = (*CONDITION_KEYS, "search")
+STAGE_KEYS = (*CONDITION_KEYS, "shared")
 SPLIT_KEYS = tuple(SplitSettings.model_fields)
-FINE_TUNE_WORDS = "all, last_layer, last_N, gradual, {from: GROUP}, {unfreeze: [GROUPS]}"
+FINE_TUNE_WORDS = "all, last_layer, last_N, none, gradual, {from: GROUP}, {unfreeze: [GROUPS]}"
 MAX_GRID = 10_000
 
 Kind = Literal["pretrain", "arms"]
@@ -135,7 +136,10 @@ class ConditionReader:
     def _points_of(
         self, kind: str, name: str, point: Mapping[str, Node], root: Node
     ) -> dict[str, Any]:
-        """The grid keys that decide this stage or arm: its own, the shared, its stages'."""
+        """The grid keys that decide this stage or arm: its own, shared ones, its stages'.
+
+        A shared key does not, where all of them write something of their own in its place.
+        """
         family = {(kind, name)}
         parent = root.get(kind, name, "initialize")
         while parent is not None and isinstance(parent.value, str):
@@ -147,8 +151,8 @@ class ConditionReader:
         return {
             key: value.plain()
             for key, value in point.items()
-            if (key.split(".")[0] not in ("arms", "pretrain"))
-            or tuple(key.split(".")[:2]) in family
+            if tuple(key.split(".")[:2]) in family
+            or any(_inherits(root, *member, key.split(".")) for member in family)
         }
 
     def _condition(
@@ -167,7 +171,7 @@ class ConditionReader:
         train = None
         if self._is_mapping(train_node, "train"):
             train = self.mistakes.validate(Train, train_node)
-        start = self._start(node.get("initialize"), kind, name, point)
+        start = self._start(node.get("initialize"), kind, name, point, root)
         fine_tune = self._fine_tune(node.get("fine_tune"), model_node, model)
         head = self._choice(node, "head", ("auto", "new", "keep"), "auto")
         shared = self._choice(node, "shared", (True, False), False)
@@ -266,7 +270,9 @@ class ConditionReader:
             return None
         return DataChoice(name=name_node.value, options=options, split=split)
 
-    def _start(self, node: Node | None, kind: str, name: str, point: Mapping[str, Node]) -> Start:
+    def _start(
+        self, node: Node | None, kind: str, name: str, point: Mapping[str, Node], root: Node
+    ) -> Start:
         if node is None or node.value is None or node.value == "random":
             return Start()
         if isinstance(node.value, dict):
@@ -283,7 +289,7 @@ class ConditionReader:
             if kind == "pretrain" and self._descends_from_itself(name):
                 self.mistakes.add(node, f"stage {name!r} starts from itself")
                 return Start()
-            mine = self._points_of("pretrain", node.value, point, self.root)
+            mine = self._points_of("pretrain", node.value, point, root)
             return Start(kind="stage", name=node.value + _point_suffix(mine))
         if node.value == "imagenet":
             return Start(kind="imagenet")
@@ -320,9 +326,9 @@ class ConditionReader:
             if len(setting) != 1 or not setting.keys() <= {"from", "unfreeze", "gradual"}:
                 self.mistakes.add(node, f"{show(node)} is not one of {FINE_TUNE_WORDS}")
             return setting
-        words = re.fullmatch(r"all|last_layer|gradual|last_([1-9][0-9]*)", str(setting))
+        words = re.fullmatch(r"all|last_layer|none|gradual|last_([1-9][0-9]*)", str(setting))
         if words is None:
-            near = did_you_mean(str(setting), ["all", "last_layer", "last_2", "gradual"])
+            near = did_you_mean(str(setting), ["all", "last_layer", "last_2", "none", "gradual"])
             self.mistakes.add(node, f"{show(node)} is not one of {FINE_TUNE_WORDS}{near}")
             return "all"
         depth = self._depth(model_node, model)
@@ -342,6 +348,21 @@ class ConditionReader:
             return models.model_info(str(name.value), {}).depth if name is not None else None
         except InputError:
             return None
+
+
+def _inherits(root: Node, kind: str, name: str, keys: Sequence[str]) -> bool:
+    """Whether the sweep's own value at `keys` (`data`, `train`) reaches this stage or arm."""
+    if keys[0] in ("arms", "pretrain"):
+        return False
+    own = root.get(kind, name, keys[0])
+    merged = merge(root.get(keys[0]), own)
+    if own is None or merged is None:
+        return True
+    for depth in range(1, len(keys) + 1):
+        mine = own.get(*keys[1:depth])
+        if mine is not None and merged.get(*keys[1:depth]) is mine:
+            return False
+    return True
 
 
 def _point_suffix(point: Mapping[str, Any]) -> str:

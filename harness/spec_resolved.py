@@ -18,7 +18,11 @@ def resolved_yaml(sweep: Sweep) -> str:
     content: dict[str, Any] = {"name": sweep.name, "question": sweep.question}
     if sweep.stages:
         content["pretrain"] = {name: _written(c, True) for name, c in sweep.stages.items()}
+    if sweep.why:
+        content["why"] = sweep.why
     content["arms"] = {name: _written(c, False) for name, c in sweep.arms.items()}
+    for name, search in sweep.searches.items():
+        content["arms"][name]["search"] = search.model_dump(mode="json", exclude_unset=True)
     seeds = sweep.seeds
     content["seeds"] = (
         {"until": seeds.until.model_dump(), "at_least": seeds.at_least, "at_most": seeds.at_most}
@@ -32,6 +36,8 @@ def resolved_yaml(sweep: Sweep) -> str:
     content["resources"] = sweep.resources.model_dump(mode="json")
     content["save"] = sweep.save.model_dump(mode="json")
     content["track"] = list(sweep.track)
+    if sweep.deliver.model_fields_set:
+        content["deliver"] = sweep.deliver.model_dump(mode="json")
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 

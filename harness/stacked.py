@@ -74,9 +74,14 @@ class StackedTail:
             for node in self.nodes
             if node.op == "call_module"
         }
+        self.scratch: dict[fx.Node, Tensor] = {}
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Features (K, batch, …) → logits (K, batch, classes)."""
+        """Features (K, batch, …) → logits (K, batch, classes).
+
+        What comes before the first weights is written over the features, or into memory of the
+        step before, whose gradients must be done with: fresh memory costs more than the arithmetic.
+        """
         values: dict[fx.Node, Tensor] = {}
         for node in self.nodes:
             if node.op == "placeholder":
@@ -92,12 +97,29 @@ class StackedTail:
             return self._apart(node.target(*args, **kwargs))  # type: ignore[operator]
         modules = self.modules[node]
         if isinstance(modules[0], SeededDropout):
-            return torch.stack([drop(one) for drop, one in zip(modules, x, strict=True)])
+            return self._drop(modules, x)
         if isinstance(modules[0], nn.Linear):
             return self._linear(str(node.target), x)
         if isinstance(modules[0], nn.Conv2d):
-            return self._linear(str(node.target), x.movedim(2, -1)).movedim(-1, 2)
+            pixels = self._kept_copy(node, x.movedim(2, -1))
+            return self._linear(str(node.target), pixels).movedim(-1, 2)
         return self._apart(modules[0](x.flatten(0, 1)))
+
+    def _drop(self, modules: Sequence[Any], x: Tensor) -> Tensor:
+        if x.requires_grad:
+            return torch.stack([drop(one) for drop, one in zip(modules, x, strict=True)])
+        for drop, one in zip(modules, x, strict=True):
+            drop.drop_(one)
+        return x
+
+    def _kept_copy(self, node: fx.Node, x: Tensor) -> Tensor:
+        """`x`, contiguous; in memory that is used at every step where no gradient goes through."""
+        if x.requires_grad or x.is_contiguous():
+            return x.contiguous()
+        memory = self.scratch.get(node)
+        if memory is None or memory.numel() < x.numel():
+            memory = self.scratch[node] = x.new_empty(x.numel())
+        return memory[: x.numel()].view(x.shape).copy_(x)
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
         """x (K, batch, …, in) → (K, batch, …, out), each seed by its own weights."""
@@ -140,6 +162,7 @@ class Joint:
         self.tail = StackedTail(self.tails, self.weights)
         self.optimizer = make_optimizer(self._groups(), self.settings, self.lead.device)
         self._stack_states()
+        self.inputs = self._input_memory()
         if isinstance(self.lead.schedule, LambdaLR) and self.lead.step_count == 0:
             self.lead.optimizer.step()  # moves nothing; its schedule warns unless it was called
         return self
@@ -153,8 +176,15 @@ class Joint:
 
     def step(self) -> None:
         """One step of every trainer."""
-        batches = [trainer.next_batch() for trainer in self.trainers]
-        inputs = torch.stack([inputs for inputs, _ in batches])
+        table = self.lead.part.inputs
+        size = len(self.trainers) * self.lead.next_size * table[0].numel()
+        memory = self.inputs[:size].view(len(self.trainers), -1, *table.shape[1:])
+        batches = [t.next_batch(out) for t, out in zip(self.trainers, memory, strict=True)]
+        inputs = (
+            memory.float()
+            if self.lead.normalise is None
+            else torch.stack([inputs for inputs, _ in batches])
+        )
         labels = torch.stack([labels for _, labels in batches])
         logits = self.tail(inputs)
         losses = self.losses_of(logits.flatten(0, 1), labels.flatten())
@@ -169,6 +199,12 @@ class Joint:
             _copy_rates(self.lead.optimizer, self.optimizer)
         for trainer, loss in zip(self.trainers, losses.detach(), strict=True):
             trainer.count_step(loss, labels.shape[1])
+
+    def _input_memory(self) -> Tensor:
+        """Flat memory for a batch of every trainer, used at every step."""
+        table = self.lead.part.inputs
+        size = len(self.trainers) * self.settings.batch_size
+        return table.new_empty(size * table[0].numel())
 
     def _clip(self, limit: float) -> None:
         """Each seed's gradient to a norm of `limit` at most, as `clip_grad_norm_` does for one."""

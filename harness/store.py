@@ -33,7 +33,7 @@ from harness.lock import Lock
 from harness.packs import Packs
 from harness.rows import relabelled
 from headstart.errors import RunFolderError, StorageError
-from headstart.files import atomic_file, atomic_path, write_json
+from headstart.files import atomic_file, atomic_path, read_mapping, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,8 @@ TRIAL_COLUMNS = {
     "dataset_fingerprint": "string", "stand_in_for": "string", "initialize": "string",
     "parent_id": "string", "fine_tune": "string", "grid": "string", "n_parameters": "int64",
     "n_trainable": "int64", "n_classes": "int64", "n_train": "int64", "n_validation": "int64",
-    "n_test": "int64", "learning_rate": "double", "batch_size": "int64", "epochs": "int64",
+    "n_test": "int64", "n_pool": "int64", "learning_rate": "double", "batch_size": "int64",
+    "epochs": "int64",
     "steps": "int64", "best_step": "int64", "best_val_accuracy": "double",
     "final_val_accuracy": "double", "test_accuracy": "double", "test_loss": "double",
     "train_time_s": "double", "eval_time_s": "double", "setup_time_s": "double",
@@ -341,7 +342,7 @@ class RunFolder:
 
 
 def trial_rows(
-    run: Path, trial_ids: Iterable[str], wait_s: float = 0.0
+    run: Path, trial_ids: Iterable[str], wait_s: float = 0.0, strict: bool = True
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """Each trial's id and row: of those with a folder in the order given, then of the others.
 
@@ -350,13 +351,15 @@ def trial_rows(
         trial_ids: which trials; a trial without a record gives None.
         wait_s: how long to wait for packs that other nodes wrote and that are not listed here
             yet. A trial that has weights and no record lies in one.
+        strict: whether a record that cannot be read is an error or not there (yet).
 
     Raises:
-        RunFolderError: a record is damaged.
+        RunFolderError: a record or a pack is damaged.
     """
     elsewhere = []
     for trial_id in trial_ids:
-        row = read_json(run / "trials" / trial_id / "trial.json", None)
+        path = run / "trials" / trial_id / "trial.json"
+        row = read_json(path, None) if strict else read_mapping(path) or None
         if row is None:
             elsewhere.append(trial_id)
         else:
@@ -431,7 +434,13 @@ def _in_order(table: pa.Table, place: Mapping[str, int]) -> pa.Table:
     import numpy as np
 
     coded = table["trial_id"].combine_chunks().dictionary_encode()
-    places = np.array([place[i] for i in coded.dictionary.to_pylist()], dtype=np.int64)
+    known = coded.dictionary.to_pylist()
+    if foreign := [trial_id for trial_id in known if trial_id not in place]:
+        raise RunFolderError(
+            f"a trial's files name another trial ({foreign[0]}); remove its folder below trials/ "
+            "to run it again"
+        )
+    places = np.array([place[trial_id] for trial_id in known], dtype=np.int64)
     return table.take(np.argsort(places[coded.indices.to_numpy()], kind="stable"))
 
 

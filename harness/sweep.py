@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness import provenance
+from harness.deliver import write_folders
 from harness.dry_run import describe_plan
 from harness.plan import DataCatalogue, Plan, make_plan
 from harness.progress import ProgressView
@@ -23,6 +24,7 @@ from harness.queue import Queue
 from harness.ray_environment import set_ray_environment
 from harness.rows import failed_row
 from harness.run_local import run_local
+from harness.search import Searched, plan_first_rung, recorded, run_searches
 from harness.spec import load_sweep
 from harness.spec_resolved import resolved_yaml
 from harness.store import RunFolder
@@ -75,6 +77,7 @@ def main(argv: Sequence[str]) -> int:
     catalogue = DataCatalogue(options.data)
     plan = make_plan(sweep, catalogue)
     if options.dry_run:
+        plan = plan_first_rung(plan, catalogue) if sweep.searches else plan
         for line in describe_plan(plan.shard(*options.shard), out):
             print(line)
         return EXIT_DONE
@@ -146,6 +149,8 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
     with _signals(request), RunFolder(out, options.shard) as folder:
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
+        elif plan.sweep.searches:
+            plan = recorded(plan, catalogue, folder.path).plan
         mine = _part(options, plan)
         if not request.by and (options.shard[1] > 1 or plan.sweep.resources.pack > 1):
             folder.pack(mine.trials)
@@ -162,7 +167,7 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
             _keep_images(plan, folder, catalogue)
             if options.report:
                 _track(plan, folder)
-                _report(out)
+                _report(plan, out, catalogue)
     if statuses["failed"]:
         text = f"{statuses['failed']} of {len(mine.trials)} trials failed; why: "
         print(f"{text}python -m harness.status {out}", file=sys.stderr)
@@ -185,7 +190,14 @@ def _run_batches(
 ) -> Plan:
     """Run the plan; where the sweep says `until`, further seeds until its rule is met."""
     while True:
-        _run_trials(options, plan, _part(options, plan), folder, request)
+        searched = _search(options, plan, folder, catalogue, request)
+        plan = searched.plan
+        if not request.by:
+            mine = [t for t in _part(options, plan).trials if t.id not in searched.blocked]
+            _run_trials(options, plan, Plan(plan.sweep, tuple(mine)), folder, request)
+        for trial_id, error in searched.blocked.items():
+            spec = plan.by_id[trial_id]
+            folder.fail(trial_id, failed_row(spec, plan.sweep.name, error))
         if request.by or plan.sweep.seeds.until is None:
             return plan
         folder.write_tables(plan)
@@ -193,6 +205,21 @@ def _run_batches(
         if n_seeds is None:
             return plan
         plan = make_plan(plan.sweep, catalogue, range(n_seeds))
+
+
+def _search(
+    options: Options, plan: Plan, folder: RunFolder, catalogue: DataCatalogue, request: StopRequest
+) -> Searched:
+    """The plan with the settings that its searches chose; they run first where they have not."""
+    if not plan.sweep.searches or options.only == "pretrain":
+        return Searched(plan)
+    if options.shard != (1, 1) or options.only == "arms":
+        return recorded(plan, catalogue, folder.path)
+
+    def run(whole: Plan, mine: Plan) -> None:
+        _run_trials(options, whole, mine, folder, request)
+
+    return run_searches(plan, catalogue, folder.path, run, lambda: bool(request.by))
 
 
 def _next_seeds(plan: Plan, out: Path) -> int | None:
@@ -232,7 +259,7 @@ def _run_trials(
     for other in options.reuse:
         rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
     resources = plan.sweep.resources
-    n_slots = options.slots or max(1, provenance.available_cpus() // resources.cpus)
+    n_slots = options.slots or max(1, provenance.available_cpus() // resources.cpus_per_trial)
     queue = Queue(mine, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
     stop_file = StopFile(folder.path / f".control-{folder.generation}")
     settings = WorkerSettings(
@@ -242,6 +269,7 @@ def _run_trials(
         data_dir=options.data,
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,
+        n_workers=resources.workers,
     )
     stop_file.create()
     request.actions += [stop_file.request, queue.stop]
@@ -260,7 +288,7 @@ def _run_trials(
                 set_ray_environment()
                 from harness.run_ray import run_ray  # Ray takes seconds to import
 
-                run_ray(queue, settings, n_slots * resources.cpus, tick, options.address)
+                run_ray(queue, settings, n_slots * resources.cpus_per_trial, tick, options.address)
     finally:
         stop_file.path.unlink(missing_ok=True)
 
@@ -282,11 +310,18 @@ def _track(plan: Plan, folder: RunFolder) -> None:
         write_tensorboard(folder.path / "tensorboard", row, curve)
 
 
-def _report(out: Path) -> None:
+def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
     from analysis.report import write_report
 
-    result = write_report([out])
+    deliver = plan.sweep.deliver
+    result = write_report([out], workbook=deliver.workbook, pdf=deliver.pdf)
+    folder = result.index.parent
+    if deliver.folders:
+        write_folders(plan, catalogue, folder)
     print(f"\n{result.answer}\n\nReport: {result.index}")
+    for name in (deliver.workbook, deliver.pdf):
+        if name:
+            print(folder / name)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -70,7 +70,8 @@ class Trainer:
         streams: seeds by axis (`order`, `augment`, `dropout` are used).
         accelerator: of this process.
         normalise: for uint8 images; None when the inputs are features already.
-        parameter_groups: optimizer groups, each with its own `lr` where it differs.
+        parameter_groups: optimizer groups, each with its own `lr` where it differs; none where
+            nothing trains, and there are then no steps.
         before_epoch: called with the epoch (0, 1, …) before its first step, and after a restore.
     """
 
@@ -92,10 +93,13 @@ class Trainer:
         self.device = accelerator.device
         self.normalise = normalise
         self.before_epoch = before_epoch
+        trains = bool(parameter_groups)
+        if not trains:  # an optimizer needs something to hold
+            parameter_groups = [{"params": list(network.parameters())}]
         optimizer = make_optimizer(parameter_groups, settings, self.device)
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
-        self.n_steps = self.steps_per_epoch * settings.epochs
+        self.n_steps = self.steps_per_epoch * settings.epochs if trains else 0
         self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch, self.n_steps)
         self.draws = torch.Generator(device=self.device)
         self.masks = torch.Generator(device=self.device)
@@ -131,6 +135,10 @@ class Trainer:
         inputs, labels = self.next_batch()
         loss = self.loss_of_batch(self.network(inputs), labels)  # Accelerate casts in the forward
         self.accelerator.backward(loss)
+        self._update(loss, len(labels))
+
+    def _update(self, loss: Tensor, n_images: int) -> None:
+        """Step by the gradients that are there; `loss` is the mean over the batch."""
         if self.settings.clip_gradient_norm is not None:
             self.accelerator.clip_grad_norm_(
                 self.network.parameters(), self.settings.clip_gradient_norm
@@ -139,7 +147,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if isinstance(self.schedule, LambdaLR):
             self.schedule.step()
-        self.count_step(loss.detach().float(), len(labels))
+        self.count_step(loss.detach().float(), n_images)
 
     def count_step(self, loss: Tensor, n_images: int) -> None:
         """Enter one step, made here or by a pack, with the mean loss of its batch."""
@@ -171,10 +179,12 @@ class Trainer:
 
     def predict(self, part: Part) -> tuple[Score, Tensor]:
         """The score on a part, and its logits float32 (N, classes) on the CPU, in its order."""
-        logits = torch.cat([logits.float().cpu() for logits, _ in self._outputs(part)])
-        labels = part.labels.cpu()
+        logits, labels = self._logits(part), part.labels.cpu()
         right = int((logits.argmax(dim=1) == labels).sum())
         return Score(float(self.loss_of_batch(logits, labels)), right / len(part)), logits
+
+    def _logits(self, part: Part) -> Tensor:
+        return torch.cat([logits.float().cpu() for logits, _ in self._outputs(part)])
 
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on; plain tensors, numbers and strings."""
@@ -198,8 +208,18 @@ class Trainer:
         self.loss_count = state["loss_count"]
         self._order = None
 
-    def next_batch(self) -> tuple[Tensor, Tensor]:
-        """Inputs, prepared, and labels of the step that comes next; seeds its dropout masks."""
+    @property
+    def next_size(self) -> int:
+        """Images in the batch that comes next; the last of an epoch may be smaller."""
+        begin = self.step_count % self.steps_per_epoch * self.settings.batch_size
+        return min(self.settings.batch_size, len(self.part) - begin)
+
+    def next_batch(self, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Inputs, prepared, and labels of the step that comes next; seeds its dropout masks.
+
+        Args:
+            out: memory for the unprepared inputs.
+        """
         epoch, position = divmod(self.step_count, self.steps_per_epoch)
         if position == 0 or self._order is None:
             self.before_epoch(epoch)
@@ -209,8 +229,12 @@ class Trainer:
         size = self.settings.batch_size
         rows = self._order[position * size : (position + 1) * size]
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
+        return self._batch(rows, out)
+
+    def _batch(self, rows: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Inputs, prepared, and labels of the training images at `rows`."""
         views = None if self._views is None else self._views[rows]
-        return self._prepare(self.part.take(rows, views), True), self.part.labels[rows]
+        return self._prepare(self.part.take(rows, views, out), True), self.part.labels[rows]
 
     def _order_of(self, epoch: int) -> Tensor:
         """A permutation of the training part, drawn on the CPU: the same on every device."""
@@ -236,13 +260,21 @@ class Trainer:
         if not training or settings.is_identity:
             return self.normalise.images(inputs)
         self.draws.manual_seed(derive_seed(self.streams["augment"], "step", self.step_count))
-        drawn = augment.draw(settings, len(inputs), (inputs.shape[2], inputs.shape[3]), self.draws)
+        drawn = self._draws(len(inputs), (inputs.shape[2], inputs.shape[3]))
         return self.normalise.unit_images(augment.apply(inputs.float().div_(255), drawn))
+
+    def _draws(self, n: int, image_size: tuple[int, int]) -> augment.Draws:
+        """The changes of the batch's `n` images."""
+        return augment.draw(self.settings.augment, n, image_size, self.draws)
+
+    def _starts(self, part: Part) -> Iterable[int]:
+        """Where the batches of an evaluation begin."""
+        return range(0, len(part), EVALUATION_BATCH)
 
     @torch.no_grad()
     def _outputs(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
         self.network.eval()
-        for start in range(0, len(part), EVALUATION_BATCH):
+        for start in self._starts(part):
             inputs = part.between(start, start + EVALUATION_BATCH)
             logits = self.network(self._prepare(inputs, False))
             yield logits, part.labels[start : start + EVALUATION_BATCH]

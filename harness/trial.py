@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from datasets.split import split_dataset
+from datasets.base import Dataset
+from datasets.split import Split, split_dataset
 from harness.arrays import Part, Parts, place_parts
 from harness.events import Ended, Event, Progress, Stopped
 from harness.feature_store import FeatureStore, feature_store
-from harness.features import compute_front
+from harness.features import CachedFront, compute_front
 from harness.frozen import NOTHING_FROZEN, reason_against
 from harness.network import Prepared, prepare_network
 from harness.plan import DataCatalogue, TrialSpec
@@ -93,6 +95,8 @@ class Trial:
         ran_as: how its steps are made, for its record: `solo`, or `heads` beside others.
     """
 
+    n_workers = 1  # processes that share it
+
     def __init__(
         self, spec: TrialSpec, folder: TrialFolder, around: Surroundings, ran_as: str = "solo"
     ):
@@ -116,15 +120,18 @@ class Trial:
         dataset = around.catalogue.open(spec.data)
         rng = np.random.default_rng(spec.streams["split"])
         split = split_dataset(dataset, spec.data.choice.split, rng)
+        split = split if spec.is_tested else split.without_test()
+        self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
+        self.settings = self.settings.for_images(len(split.train))
         self.notes = [*spec.data.notes, *split.notes]
-        self.prepared: Prepared = prepare_network(spec, self.folder.path.parent, self.device)
+        self.prepared: Prepared = self._prepare_network()
         self.network: nn.Module = self.prepared.network
         with self.clock.timing("prefix", self.device):
-            front = compute_front(spec, self.prepared, dataset, split, accelerator, around.features)
+            front = self._compute_front(dataset, split, accelerator)
         self.trained: nn.Module = front.tail if front else self.network
         self.parts: Parts = front.parts if front else place_parts(dataset, split, self.device)
         self.frozen = front.record if front else _uncached(spec)
-        self.trainer = Trainer(
+        self.trainer = self._make_trainer(
             self.trained,
             self.parts.train,
             self.settings,
@@ -134,6 +141,18 @@ class Trial:
             self.prepared.parameter_groups,
             self.prepared.before_epoch,
         )
+
+    def _prepare_network(self) -> Prepared:
+        return prepare_network(self.spec, self.folder.path.parent, self.device)
+
+    def _compute_front(
+        self, dataset: Dataset, split: Split, accelerator: Accelerator
+    ) -> CachedFront | None:
+        features = self.around.features
+        return compute_front(self.spec, self.prepared, dataset, split, accelerator, features)
+
+    def _make_trainer(self, *parts: Any) -> Trainer:
+        return Trainer(*parts)
 
     def start(self) -> Iterator[Progress]:
         """Evaluate the network as it starts, unless a state shows that this was done."""
@@ -265,20 +284,27 @@ class Trial:
         self.next_state_at = self.around.now() + max(self.around.state_every_s, cost / STATE_SHARE)
 
     def _restore(self) -> None:
-        path = self.folder.state_file()
-        if path is None:
+        file = self._state()
+        if file is None:
             return
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        state = torch.load(file, map_location=self.device, weights_only=True)
         self.trainer.restore(state["trainer"])
         record = dict(state["record"])
         if record["best"] is not None:
             record["best"] = Score(**record["best"])
         self.record = Record(**record)
         self.diverged = state["diverged"]
-        if state["ran_as"] != "solo":  # steps made beside others stay in the weights
-            self.ran_as = state["ran_as"]
+        self._go_on_from(state["ran_as"])
         for what, seconds in state["seconds"].items():
             self.clock.seconds[what] += seconds
+
+    def _state(self) -> Path | io.BytesIO | None:
+        """The state to go on from, as a file."""
+        return self.folder.state_file()
+
+    def _go_on_from(self, ran_as: str) -> None:
+        if ran_as != "solo":  # steps made beside others stay in the weights
+            self.ran_as = ran_as
 
     def _save_checkpoint(self, step: int) -> None:
         every = self.around.save.every
@@ -303,8 +329,9 @@ class Trial:
             files.append("last.safetensors")
         if not self.diverged:
             self.trained.load_state_dict(self.record.best_weights)
-            save_weights(self.network.state_dict(), result / "model.safetensors")
-            files.append("model.safetensors")
+            if self.spec.is_tested:  # nothing starts from a search trial
+                save_weights(self.network.state_dict(), result / "model.safetensors")
+                files.append("model.safetensors")
             if len(self.parts.test):
                 with self.clock.timing("eval", self.device):
                     test, logits = self.trainer.predict(self.parts.test)
@@ -326,6 +353,7 @@ class Trial:
             "n_train": len(self.parts.train),
             "n_validation": len(self.parts.validation),
             "n_test": len(self.parts.test),
+            "n_pool": self.n_pool,  # images that all parts are drawn from; None: a test set apart
             "epochs": settings.epochs,
             "steps": self.trainer.step_count,
             "best_step": record.best_step,
@@ -340,7 +368,7 @@ class Trial:
             "state_time_s": seconds["state"],
             "images_per_s": self._images_per_s(),
             "device": device_name(self.device),
-            "n_workers": 1,
+            "n_workers": self.n_workers,
             "ran_as": self.ran_as,
             "attempts": self.attempts,
             "class_names": list(spec.data.class_names),

@@ -20,6 +20,7 @@ from harness.store import TrialFolder
 
 if TYPE_CHECKING:
     from harness.feature_store import FeatureStore
+    from harness.team import Team
     from harness.trial import Surroundings
 
 POLL_S = 0.25
@@ -35,6 +36,7 @@ class WorkerSettings:
     data_dir: Path | None
     stop_file: Path
     state_every_s: float = 2.0
+    n_workers: int = 1  # processes that share a trial
 
 
 class StopFile:
@@ -67,22 +69,52 @@ class StopFile:
 
 
 class Worker:
-    """Runs units one after another in this process; keeps data and features open between them."""
+    """Runs units one after another in this process; keeps data and features open between them.
 
-    def __init__(self, settings: WorkerSettings):
+    Args:
+        settings: what to run them with.
+        team: the processes that share trials, where the settings ask for several and a unit comes;
+            this process then only watches over them.
+    """
+
+    def __init__(self, settings: WorkerSettings, team: Team | None = None):
         self.settings = settings
+        self.team = team
         self.catalogue = DataCatalogue(settings.data_dir, allow_download=False)
         self.should_stop = StopFile(settings.stop_file)
         self.features: FeatureStore | None = None  # opened with torch, by the first unit
 
     def run(self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]) -> Iterator[Event]:
         """All events of the unit's trials; ends after a trial that stopped or a full disk."""
+        for event in self._events(unit, folders):
+            yield event
+            if isinstance(event, Failed) and event.fatal:
+                return
+
+    def close(self) -> None:
+        """End the processes that share trials, if there are any."""
+        if self.team is not None:
+            self.team.end()
+
+    def _events(
+        self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]
+    ) -> Iterator[Event]:
+        if self.team is not None:
+            from harness.team import run_together
+
+            return run_together(self.team, unit, folders, self.should_stop)
         from harness import heads  # torch: 4 s, so only where trials run
+
+        run_unit = heads.run_pack if heads.can_batch(unit) else _run_in_turn
+        return run_unit(unit, folders, self.surroundings())
+
+    def surroundings(self) -> Surroundings:
+        """What this process gives a trial."""
         from harness.feature_store import feature_store
         from harness.trial import Surroundings
 
         self.features = self.features or feature_store()
-        around = Surroundings(
+        return Surroundings(
             catalogue=self.catalogue,
             features=self.features,
             device=self.settings.device,
@@ -91,11 +123,6 @@ class Worker:
             state_every_s=self.settings.state_every_s,
             sweep=self.settings.sweep,
         )
-        run_unit = heads.run_pack if heads.can_batch(unit) else _run_in_turn
-        for event in run_unit(unit, folders, around):
-            yield event
-            if isinstance(event, Failed) and event.fatal:
-                return
 
 
 def _run_in_turn(

@@ -32,21 +32,45 @@ class SeededDropout(nn.Module):
         self.p = p
         self.unit = unit
         self.generator: torch.Generator | None = None
+        self.rows: tuple[slice, int] | None = None  # `x` is these rows of a batch of so many
 
     def forward(self, x: Tensor) -> Tensor:
         """x of any shape (N, …) → the same shape and dtype; itself in evaluation mode."""
         if not self.training or self.p == 0:
             return x
+        return torch.zeros_like(x) if self.p == 1 else x * self._factors(x)
+
+    def drop_(self, x: Tensor) -> None:
+        """The same in place, for a tensor that no gradient goes through."""
+        if self.training and self.p > 0:
+            x.zero_() if self.p == 1 else x.mul_(self._factors(x))
+
+    def _factors(self, x: Tensor) -> Tensor:
+        """0 or 1 / share that stays for each unit, to be multiplied with `x`."""
         if self.generator is None:
             raise RuntimeError(
                 "dropout in training mode without a generator: call set_dropout_generator first"
             )
-        if self.p == 1:
-            return torch.zeros_like(x)
         n_drawn = {"element": x.dim(), "channel": 2, "image": 1}[self.unit]
         shape = x.shape[:n_drawn] + (1,) * (x.dim() - n_drawn)
-        kept, share = _draw_kept(shape, self.p, self.generator)
-        return x * kept.to(x.dtype).div_(share)
+        if self.rows is None:
+            kept, share = _draw_kept(shape, self.p, self.generator)
+        else:
+            kept, share = self._kept_of_rows(shape, *self.rows)
+        return kept.to(x.dtype).div_(share)
+
+    def _kept_of_rows(
+        self, shape: torch.Size | tuple[int, ...], rows: slice, n: int
+    ) -> tuple[Tensor, float]:
+        """What the whole batch draws, and of that these rows.
+
+        An image may be several entries of the first dimension, one after another (windows).
+        """
+        assert self.generator is not None
+        per_image = shape[0] // max(1, rows.stop - rows.start) or 1
+        whole = (n * per_image, *shape[1:])
+        kept, share = _draw_kept(whole, self.p, self.generator)
+        return kept[rows.start * per_image : rows.stop * per_image], share
 
     def extra_repr(self) -> str:
         return f"p={self.p}, unit={self.unit!r}"

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _ALLOWED = (
-    "all, last_layer, last_N, gradual, {gradual: {every: EPOCHS}}, {from: GROUP}, "
+    "all, last_layer, last_N, none, gradual, {gradual: {every: EPOCHS}}, {from: GROUP}, "
     "{unfreeze: [GROUP, …]}"
 )
 
@@ -62,9 +62,9 @@ def unfreezing(setting: Any, groups: Sequence[LayerGroup], epochs: int) -> Unfre
     """Read a `fine_tune` setting against a network's groups.
 
     Args:
-        setting: `all`, `last_layer`, `last_N`, `gradual` (the head first, then one more group at a
-            time, spread evenly over the epochs), `{gradual: {every: k}}` (one more every k
-            epochs), `{from: GROUP}` (it and all after it), `{unfreeze: [GROUP, …]}`.
+        setting: `all`, `last_layer`, `last_N`, `none`, `gradual` (the head first, then one more
+            group at a time, spread evenly over the epochs), `{gradual: {every: k}}` (one more
+            every k epochs), `{from: GROUP}` (it and all after it), `{unfreeze: [GROUP, …]}`.
         epochs: length of the training.
 
     Raises:
@@ -167,6 +167,8 @@ def new_head(
 def _by_word(word: str, names: tuple[str, ...]) -> tuple[str, ...]:
     if word == "all":
         return names
+    if word == "none":
+        return ()
     if word == "last_layer":
         return names[-1:]
     count = re.fullmatch(r"last_([1-9][0-9]*)", word)

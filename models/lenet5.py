@@ -6,7 +6,9 @@ About 61,700 weights for ten classes at 28×28.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from headstart.errors import ModelError
 from models.info import MNIST_MEAN, MNIST_STD, ModelInfo, NetworkOptions
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class Options(NetworkOptions):
-    """LeNet-5 has no options."""
+    """What may be chosen: `dropout` of what goes into each dense layer after the first."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 def info(options: Options) -> ModelInfo:
@@ -40,6 +44,7 @@ def build(
     """
     from torch import nn
 
+    thin = options.dropout > 0
     height, width = ((side // 2 - 4) // 2 for side in image_size)
     if min(height, width) < 1:
         raise ModelError(
@@ -56,8 +61,10 @@ def build(
             flatten=nn.Flatten(),
             fc1=nn.Linear(16 * height * width, 120),
             relu3=nn.ReLU(),
+            **({"dropout1": nn.Dropout(options.dropout)} if thin else {}),
             fc2=nn.Linear(120, 84),
             relu4=nn.ReLU(),
+            **({"dropout2": nn.Dropout(options.dropout)} if thin else {}),
             fc3=nn.Linear(84, n_classes),
         )
     )

@@ -123,14 +123,15 @@ def count_trials(run: Path, now: float) -> Trials | None:
     generations = set(_live_generations(run, now))
     statuses: Counter[str] = Counter()
     ended: list[float] = []
-    for trial_id, row in trial_rows(run, [str(trial["id"]) for trial in plan["trials"]]):
-        if row is not None and row["status"] in FINAL:
+    ids = [str(trial["id"]) for trial in plan["trials"]]
+    for trial_id, row in trial_rows(run, ids, strict=False):
+        if row is not None and row.get("status") in FINAL:
             statuses[str(row["status"])] += 1
             ended.append(datetime.fromisoformat(str(row["finished_at"])).timestamp())
         elif _entries(run / "trials" / trial_id / "state") & generations:
             statuses["running"] += 1
         else:
-            statuses["to come" if row is None else str(row["status"])] += 1
+            statuses["to come" if row is None else str(row.get("status"))] += 1
     n_left = statuses["running"] + statuses["to come"]
     rate = _rate_per_h(ended, now)
     return Trials(

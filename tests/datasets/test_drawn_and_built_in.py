@@ -6,6 +6,7 @@ import pytest
 from datasets import load_dataset
 from datasets.glyph_strokes import WAYS, ways_to_write
 from datasets.glyphs import draw_character
+from headstart.errors import DataError
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -91,3 +92,17 @@ def test_optdigits_resized_are_the_original_enlarged(load):
 
     dataset = load("optdigits", preprocess="resize", image_size=(8, 8))
     np.testing.assert_allclose(dataset.images[:, 0], load_digits().images * 255 / 16, atol=0.51)
+
+
+def test_glyphs_may_have_a_test_part_of_their_own_whose_labels_stay_right(load):
+    clean = load("glyphs", count=60)
+    parted = load("glyphs", count=60, test_part=20)
+    assert (parted.images == clean.images).all()
+    assert parted.parts["train"].tolist() == list(range(40))
+    assert parted.parts["test"].tolist() == list(range(40, 60))
+    spoilt = {"kind": "complementary", "fraction": 1.0}
+    wrong = load("glyphs", count=60, test_part=20, corrupt_labels=spoilt)
+    assert (wrong.labels[:40] != clean.labels[:40]).all()
+    assert (wrong.labels[40:] == clean.labels[40:]).all()
+    with pytest.raises(DataError, match="leaves nothing of 60"):
+        load("glyphs", count=60, test_part=60)

@@ -50,6 +50,18 @@ def test_names_measures_resources_and_further_arms_change_no_id(ids):
     assert ids(("batch_size: 32", "batch_size: 32, optimizer: adam")) == before  # a default
 
 
+def test_ids_are_those_of_the_first_release(ids):
+    """Run folders are resumed by id: a new setting must leave the ids of old sweeps alone."""
+    assert ids() == {
+        ("drawn", 0): "3ab989e809770899",
+        ("drawn", 1): "5a35052b4f9c8f80",
+        ("scratch", 0): "0564f2a76f9fdd23",
+        ("scratch", 1): "36826d5cf5dbb3ea",
+        ("pretrained", 0): "f96e86cd459806dc",
+        ("pretrained", 1): "d3710fbc56dab8ba",
+    }
+
+
 def test_a_change_reaches_what_it_decides_and_nothing_else(ids):
     before = ids()
 

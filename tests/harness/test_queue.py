@@ -73,13 +73,27 @@ def test_a_wrong_setting_is_not_tried_again(queue_of):
 
 
 def test_packs_hold_seeds_of_one_arm(queue_of):
-    queue = queue_of(("seeds: 2", "seeds: 5\nresources: {pack: 3}"))
+    queue = queue_of(("seeds: 2", "seeds: 5\nresources: {pack: 3, gpus: 1}"))
     unit = queue.next_unit()
     assert len(unit) == 3
     assert len({(trial.stage, trial.arm) for trial in unit}) == 1
     queue.crashed(unit, "its worker died")
     again = queue.next_unit()
     assert {trial.id for trial in again} == {trial.id for trial in unit}
+
+
+def test_on_cpus_only_trials_that_share_a_frozen_part_are_packed(queue_of):
+    arms = (
+        "  pretrained: {initialize: drawn}",
+        "  pretrained: {initialize: drawn, fine_tune: last_2}",
+    )
+    queue = queue_of(("seeds: 2", "seeds: 3\nresources: {pack: 3}"), arms)
+    stages = [queue.next_unit() for _ in range(6)]
+    assert {len(unit) for unit in stages} == {1}
+    for (trial,) in stages:
+        if trial.arm == "drawn":
+            finish(queue, trial)
+    assert [trial.arm for trial in queue.next_unit()] == ["pretrained"] * 3
 
 
 def test_arms_alone_do_not_run_the_stages_that_they_need(queue_of):
@@ -97,3 +111,14 @@ def test_a_full_disk_ends_the_run(queue_of):
     stage = queue.next_unit()[0]
     with pytest.raises(StorageError, match="full"):
         queue.take(Failed(stage.id, "the disk is full", retry=False, fatal=True))
+
+
+def test_what_failed_once_goes_first_and_packs_keep_the_order_of_the_plan(queue_of):
+    queue = queue_of(("seeds: 2", "seeds: 6\nresources: {pack: 2, gpus: 1}"))
+    first, second = queue.next_unit(), queue.next_unit()
+    queue.take(Failed(second[0].id, "a passing trouble", retry=True))
+    again = queue.next_unit()
+    assert again[0] == second[0]
+    assert again[0].arm == again[1].arm
+    seeds = [t.seed for t in (*first, *second, *again[1:])]
+    assert seeds == sorted(seeds)

@@ -131,6 +131,18 @@ def test_grid_multiplies_only_what_a_key_concerns(write_sweep):
     )
 
 
+def test_a_shared_grid_key_leaves_alone_what_writes_its_own(write_sweep):
+    grid = ("seeds: 2", "seeds: 2\ngrid: {data.train: [10, 20], train.batch_size: [16, 32]}")
+    sweep = load_sweep(write_sweep(grid))
+    assert set(sweep.stages) == {"drawn [batch_size=16]", "drawn [batch_size=32]"}  # its own data
+    own = ("train: {epochs: 2, augment", "train: {batch_size: 8, epochs: 2, augment")
+    sweep = load_sweep(write_sweep(grid, own))
+    assert set(sweep.stages) == {"drawn"}
+    assert len(sweep.arms) == 8
+    assert {arm.start.name for arm in sweep.arms.values()} == {"", "drawn"}
+    assert sweep.stages["drawn"].train.batch_size == 8
+
+
 def test_the_resolved_text_reads_to_the_same_sweep(write_sweep):
     for options in (
         [],

@@ -83,6 +83,12 @@ def test_early_stopping_stops_and_the_best_weights_are_kept(run_one):
     assert row["steps"] == 16
 
 
+def test_a_small_training_part_trains_for_at_least_so_many_steps(run_one):
+    _, row, _ = run_one(("epochs: 3, evaluate", "epochs: 3, at_least_steps: 35, evaluate"))
+    assert row["n_train"] == 300  # 10 batches of 32: whole epochs
+    assert (row["epochs"], row["steps"]) == (4, 40)
+
+
 def test_a_loss_that_is_not_finite_ends_the_trial_with_its_row(run_one):
     trial, row, curve = run_one(("learning_rate: 1.0e-3", "learning_rate: 1.0e+30"))
     assert row["status"] == "diverged"

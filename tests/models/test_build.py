@@ -42,6 +42,19 @@ def test_lenet5_has_61706_parameters_and_computes_what_the_textbook_says() -> No
     torch.testing.assert_close(model(x), lenet5_as_published(model.state_dict(), x))
 
 
+def test_dropout_changes_no_weight_and_no_evaluation_of_lenet5() -> None:
+    plain, thinned = build(), build(options={"dropout": 0.5})
+    state = thinned.state_dict()
+    assert list(state) == list(plain.state_dict())
+    x = torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    plain.eval()
+    thinned.eval()
+    torch.testing.assert_close(thinned(x), plain(x), rtol=0, atol=0)
+    set_dropout_generator(thinned, torch.Generator().manual_seed(1))
+    thinned.train()
+    assert not torch.equal(thinned(x), plain(x))
+
+
 def test_equal_seeds_give_equal_bits_and_other_seeds_others() -> None:
     first, second, other = build(), build(), build(init_seed=3)
     for key, tensor in first.state_dict().items():

@@ -85,6 +85,7 @@ def test_wrong_options_are_a_line_each() -> None:
     assert any("midas_cnn.dropout: 1.5" in x for x in lines)
 
 
-def test_lenet5_takes_no_options() -> None:
-    with pytest.raises(ModelError, match="it has no options"):
+def test_lenet5_takes_dropout_and_no_width() -> None:
+    assert models.model_info("lenet5", {"dropout": 0.5}).depth == 5
+    with pytest.raises(ModelError, match=r"lenet5\.width: is no option"):
         models.model_info("lenet5", {"width": 3})

@@ -57,7 +57,7 @@ def test_options_and_mappings_are_read_as_yaml(capsys: pytest.CaptureFixture[str
     [
         (["lenet6"], "did you mean 'lenet5'"),
         (["lenet5", "--option", "width"], "KEY=VALUE"),
-        (["lenet5", "--option", "width=3"], "it has no options"),
+        (["lenet5", "--option", "width=3"], "width: is no option"),
         (["lenet5", "--fine-tune", "{from: "], "is no YAML value"),
         (["lenet5", "--fine-tune", "last_9"], "deeper than the network"),
     ],

@@ -1,0 +1,92 @@
+"""Getting answers to audit: a run or a file that has them, or networks asked for them.
+
+In: what a person wants audited: a run folder, a file of answers, a data set. Out: where the files
+of answers lie. It stands alone because the analysis has no torch: where networks must be trained
+or asked, this starts `python -m harness.reference` as a process of its own and reads the files that
+it leaves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from headstart.errors import InputError, RunFolderError
+from headstart.files import safe_name
+
+
+def answers_for(
+    what: str,
+    reference: str | None = None,
+    arm: str | None = None,
+    networks: int | None = None,
+    data: str | None = None,
+    base: Path = Path("runs"),
+) -> tuple[Path | None, int]:
+    """A run folder with answers or a file of them, and 0; None and an exit status where it failed.
+
+    Args:
+        what: a run folder (asked now, if nobody asked it before), a file of answers, or a data set:
+            a name, a folder, a file or an entry as in a sweep file.
+        reference: a run whose labels are trusted; its networks answer for the data set `what`.
+            None: networks are trained on the labels in doubt, into `base`/audit-NAME.
+        arm, networks, data: as `harness.reference` takes them.
+
+    Raises:
+        InputError: `reference` with a run; a number of networks below 1.
+    """
+    if networks is not None and networks < 1:
+        raise InputError(f"--networks {networks}: a whole number from 1 is expected")
+    options: list[str] = []
+    for flag, value in (("--arm", arm), ("--networks", networks), ("--data", data)):
+        options += [] if value is None else [flag, str(value)]
+    path = Path(what)
+    if is_answers(path) or is_run(path):
+        if reference is not None:
+            raise InputError(f"--reference audits a data set; {what} is a run")
+        asked = is_answers(path) or any((path / "audit").glob("*.npz"))
+        return _done(path, 0 if asked and arm is None else _ask(what, *options))
+    run = base / f"audit-{_short(what)}"
+    if reference is None:
+        return _done(run, _ask(str(run), "--train", what, *options))
+    if not is_run(Path(reference)):
+        raise RunFolderError(f"--reference {reference}: is no run folder (it has no sweep.yaml)")
+    # The run's own folder of answers is left alone: `audit RUN` reads all that lies there.
+    out = run / "by" / f"{safe_name(Path(reference).resolve().name)}-{arm or 'best'}.npz"
+    return _done(out, _ask(reference, "--on", what, "--out", str(out), *options))
+
+
+def is_run(path: Path) -> bool:
+    """Whether this is a folder that a sweep ran into."""
+    return (path / "sweep.yaml").is_file() and (path / "trials").is_dir()
+
+
+def is_answers(path: Path) -> bool:
+    """Whether this is a file that `harness.reference` wrote; somebody's arrays are not."""
+    if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return {"about.npy", "probabilities.npy"} <= set(file.namelist())
+
+
+def _ask(run: str, *options: str) -> int:
+    """Exit status of the process; what it has to say stands on its own standard error."""
+    command: Sequence[str] = [sys.executable, "-m", "harness.reference", run, *options]
+    status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    return status if status >= 0 else 128 - status  # ended by a signal, as a shell says it
+
+
+def _done(where: Path, status: int) -> tuple[Path | None, int]:
+    return (None if status else where), status
+
+
+def _short(what: str) -> str:
+    """A folder's name for a data set; told apart by a hash where it is more than a name."""
+    if safe_name(what) == what:
+        return what
+    digest = hashlib.blake2b(what.encode(), digest_size=4).hexdigest()
+    return f"{safe_name(what, 40)}-{digest}"

@@ -1,0 +1,154 @@
+"""Figure of the head start along a grid: differences in final accuracy against one number.
+
+In: `Findings` of a sweep whose `grid` has a number with several values, as the count of training
+images. Out: both arms' final accuracy and their difference, with intervals, against that number.
+It stands apart from the forest because its axis is a quantity and not a list of arms.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures.style import (
+    INK,
+    SOFT,
+    Styles,
+    arm_styles,
+    new_figure,
+    percent_axis,
+    shared_legend,
+    short,
+)
+
+if TYPE_CHECKING:
+    from analysis.figures import Drawing
+    from analysis.findings import Findings
+
+FEWEST = 3  # points of an axis
+KEYS = ["task", "arm"]
+
+
+def along_grid(table: pd.DataFrame, arm: str, evidence: pd.DataFrame) -> pd.DataFrame:
+    """`table` with `key`, `x` (a number of the arm's grid point) and `line` (the arm without it).
+
+    A row a number: an arm at a point of two numbers has two rows. Arms outside a grid have none.
+
+    Args:
+        table: has a column `task` and one of arm names, called `arm`.
+        evidence: trials with task, arm and grid (JSON).
+    """
+    points = evidence.drop_duplicates(KEYS)[[*KEYS, "grid"]]
+    rows = []
+    for task, name, grid in points.itertuples(index=False, name=None):
+        point: dict[str, Any] = json.loads(grid) if grid else {}
+        numbers = {k: v for k, v in point.items() if type(v) in (int, float)}
+        for key, value in numbers.items():
+            others = [f"{k.rsplit('.', 1)[-1]}={v}" for k, v in point.items() if k != key]
+            base = name.split(" [")[0] + (f" [{', '.join(others)}]" if others else "")
+            rows.append((task, name, key, float(value), base))
+    made = pd.DataFrame(rows, columns=["task", arm, "key", "x", "line"])
+    return table.merge(made, on=["task", arm]).sort_values(["key", "x"], kind="stable")
+
+
+def accuracy_along(ax: Any, arms: pd.DataFrame, styles: Styles, label: str) -> Any:
+    """Mean final accuracy of each line of arms with its interval. Columns line, x, score, …"""
+    for line, rows in arms.groupby("line", sort=False):
+        style = styles[str(line)]
+        ax.fill_between(
+            rows["x"], rows["score_low"], rows["score_high"], color=style.hex, alpha=0.15, lw=0
+        )
+        ax.plot(
+            rows["x"], rows["score"], color=style.hex, linestyle=style.line, marker=style.marker,
+            markersize=5, label=short(str(line)),
+        )  # fmt: skip
+    percent_axis(ax.yaxis)
+    ax.set(ylabel="Final accuracy", xlabel=label)
+    return ax
+
+
+def difference_along(
+    ax: Any, rows: pd.DataFrame, margin: float | None, styles: Styles, label: str
+) -> Any:
+    """Differences with intervals in points, linear within ±1 point and logarithmic beyond."""
+    ax.axhline(0, color=SOFT, lw=0.8)
+    if margin is not None:
+        ax.axhspan(-100 * margin, 100 * margin, color=SOFT, alpha=0.13, lw=0)
+    for _, own in rows.groupby(["line", "control_line"], sort=False):
+        style = styles[own["line"].iloc[0]]
+        y, low, high = (100 * own[name].to_numpy(float) for name in ("estimate", "low", "high"))
+        ax.plot(
+            own["x"], y, color=style.hex, linestyle=style.line, marker=style.marker, markersize=5
+        )
+        ax.vlines(own["x"], low, high, color=style.hex, lw=1.6)
+        for x, value in zip(own["x"], y, strict=True):
+            ax.annotate(
+                f"{value:+.2f}".replace("-", "−"), (x, value), (6, 5),
+                textcoords="offset points", fontsize=7, color=INK,
+            )  # fmt: skip
+    ax.set_yscale("symlog", linthresh=1)
+    top = np.nanmax(np.abs(100 * rows[["estimate", "low", "high"]].to_numpy(float)), initial=1.0)
+    ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100) if t <= top * 1.3]
+    below = [-t for t in reversed(ticks) if -t >= 130 * rows["low"].min()]
+    shown = [*below, 0, *ticks]
+    ax.set_yticks(shown, [f"{t:+g}".replace("-", "−") if t else "0" for t in shown])
+    ax.yaxis.set_minor_locator(_nothing())
+    ax.set(ylabel="Treatment − control (points)", xlabel=label)
+    return ax
+
+
+def _nothing() -> Any:
+    from matplotlib.ticker import NullLocator
+
+    return NullLocator()
+
+
+def _number_axis(ax: Any, values: np.ndarray) -> None:
+    """Logarithmic over a decade or more; the values of the grid are its ticks."""
+    from matplotlib.ticker import NullFormatter
+
+    if values.min() > 0 and values.max() >= 10 * values.min():
+        ax.set_xscale("log")
+    ax.set_xticks(values, [f"{v:,g}" for v in values])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.margins(x=0.09)
+
+
+def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+    """A figure for each number of a grid over which a comparison was made at several values."""
+    from analysis.figures import Drawing
+
+    if "grid" not in findings.evidence or not len(findings.pairs.comparisons):
+        return
+    compared = findings.pairs.comparisons
+    compared = compared[(compared["metric"] == findings.score) & compared["estimate"].notna()]
+    rows = along_grid(compared, "treatment", findings.evidence)
+    lines = along_grid(findings.arms[findings.arms["n_done"] > 0], "arm", findings.evidence)
+    rows["control_line"] = rows["control"].str.split(" [", regex=False).str[0]
+    for key in rows["key"].unique():
+        here, arms = rows[rows["key"] == key], lines[lines["key"] == key]
+        values = np.sort(here["x"].unique())
+        if len(values) < FEWEST:
+            continue
+        names = arm_styles(list(dict.fromkeys([*arms["line"], *here["line"]])))
+        figure, axes = new_figure(7.2, 3.4, 1, 2)
+        label = "Training images" if key == "data.train" else key
+        accuracy_along(axes[0, 0], arms, names, label)
+        margin = findings.pairs.margin
+        difference_along(axes[0, 1], here, margin, names, label)
+        for ax in axes[0]:
+            _number_axis(ax, values)
+        shared_legend(figure, axes[0, 0])
+        strip = f" Strip: ±{100 * margin:g} points, the equivalence margin." if margin else ""
+        yield Drawing(
+            f"head_start_{key.rsplit('.', 1)[-1]}",
+            "verdicts",
+            f"Head start against {label.lower() if key == 'data.train' else key}",
+            "Mean final accuracy of the arms, and the mean paired difference, with 95 % intervals "
+            f"(each by itself).{strip}",
+            figure,
+        )

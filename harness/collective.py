@@ -1,0 +1,168 @@
+"""What the processes that share a trial say to each other: sums, and the first one's word.
+
+In: a meeting place (address and port). Out: a `Group`, over gloo on CPUs and NCCL on GPUs. Only
+tensors travel; nothing is unpickled. It stands alone so that training asks for "the sum over all"
+and knows neither backend nor addresses.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from headstart.errors import HeadstartError
+
+MEET_WITHIN = timedelta(minutes=5)
+ANSWER_WITHIN = timedelta(minutes=30)  # one that died is seen at once; this is for one that hangs
+LOOK_S = 0.1
+
+
+class LostContactError(HeadstartError):
+    """Another process of the trial is gone, or does not answer."""
+
+
+class Group:
+    """One process's place among the `n` that share a trial; made by `meet`.
+
+    Every method is called by all of them, in the same order.
+    """
+
+    def __init__(self, rank: int, n: int, device: torch.device, store: dist.Store):
+        self.rank = rank
+        self.n = n
+        self.device = device
+        self._store = store
+        self._n_turns = 0
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, n_rows: int) -> slice:
+        """This process's rows of `n_rows`: one after another, as equal as they can be."""
+        return slice(self.rank * n_rows // self.n, (self.rank + 1) * n_rows // self.n)
+
+    def sum_(self, tensor: Tensor) -> Tensor:
+        """The sum over all, in place; the same bits for each. `tensor` is contiguous."""
+        with _contact():
+            dist.all_reduce(tensor)
+        return tensor
+
+    def word_of_first(self, *flags: bool) -> list[bool]:
+        """The flags that the first process gave."""
+        told = torch.tensor(flags, dtype=torch.int64, device=self.device)
+        self._from_first(told)
+        return [bool(flag) for flag in told.tolist()]
+
+    def bytes_of_first(self, content: bytes) -> bytes:
+        """What the first process gave."""
+        size = torch.tensor([len(content)], device=self.device)
+        self._from_first(size)
+        held = torch.zeros(int(size), dtype=torch.uint8, device=self.device)
+        if self.is_first and content:
+            held.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        if len(held):
+            self._from_first(held)
+        return held.cpu().numpy().tobytes()
+
+    @torch.no_grad()
+    def copy_first(self, tensors: Iterable[Tensor]) -> None:
+        """Make each tensor, in place, what the first process has."""
+        for tensor in tensors:
+            flat = tensor.detach().reshape(-1).clone()
+            self._from_first(flat)
+            tensor.copy_(flat.view(tensor.shape))
+
+    @contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        """The block runs in the first process, and then in all others; however long it takes."""
+        self._n_turns += 1
+        key = f"turn-{self._n_turns}"
+        with _contact():
+            while not self.is_first and not self._store.check([key]):
+                time.sleep(LOOK_S)
+        yield
+        if self.is_first:
+            with _contact():
+                self._store.set(key, "done")
+
+    def leave(self) -> None:
+        with suppress(RuntimeError):
+            dist.destroy_process_group()
+
+    def _from_first(self, tensor: Tensor) -> None:
+        with _contact():
+            dist.broadcast(tensor, 0)
+
+
+def open_meeting(host: str, n: int) -> tuple[dist.Store, int]:
+    """A place where `n` processes meet, kept by this one; its port is the kernel's choice."""
+    store = dist.TCPStore(host, 0, n, True, MEET_WITHIN, wait_for_workers=False)
+    return store, store.port
+
+
+def meet(
+    host: str, port: int, rank: int, n: int, device: torch.device, store: dist.Store | None = None
+) -> Group:
+    """Connect with the others; returns when all `n` are there.
+
+    Args:
+        host, port: where the first process keeps the meeting place.
+        store: the meeting place itself, for the process that keeps it.
+
+    Raises:
+        LostContactError: not all came within `MEET_WITHIN`.
+    """
+    _choose_interface(host, port)
+    with _contact():
+        if store is None:
+            store = dist.TCPStore(host, port, n, False, MEET_WITHIN, wait_for_workers=False)
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=dist.PrefixStore("group", store), rank=rank, world_size=n, timeout=ANSWER_WITHIN,
+        )  # fmt: skip
+        group = Group(rank, n, device, store)
+        group.sum_(torch.zeros(1, device=device))
+    return group
+
+
+def _choose_interface(host: str, port: int) -> None:
+    """Let gloo and NCCL use the network interface by which the first process is reached.
+
+    By themselves they take the address that the host's name stands for, which on many systems is
+    the loopback's.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, port))  # sends nothing
+            mine = probe.getsockname()[0]
+        except OSError:
+            return
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):
+                asked = struct.pack("256s", name.encode()[:15])
+                answer = fcntl.ioctl(probe.fileno(), 0x8915, asked)  # SIOCGIFADDR
+                if socket.inet_ntoa(answer[20:24]) == mine:
+                    os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+                    os.environ.setdefault("NCCL_SOCKET_IFNAME", name)
+                    return
+
+
+@contextmanager
+def _contact() -> Iterator[None]:
+    """torch says with a RuntimeError that somebody is gone; so that it can be told from others."""
+    try:
+        yield
+    except RuntimeError as err:
+        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+        raise LostContactError(f"lost contact with another worker of the trial: {reason}") from err
