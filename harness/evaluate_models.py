@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from harness.arrays import Normalise
 from harness.process import make_accelerator, set_up_process
 from harness.settings import Condition, DataChoice, Sweep
 from harness.spec import load_sweep
-from harness.store import check_run_folder, read_json, trial_rows
+from harness.store import check_run_folder, read_json, trial_file, trial_rows
 from harness.train import EVALUATION_BATCH, loss_function
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
@@ -137,6 +138,24 @@ def answers(
     logits = torch.cat(parts)
     loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
     return Answers(logits.softmax(dim=1).numpy(), float(loss))
+
+
+def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:
+    """Rows of the data set, labels and answers of the test part that the trial itself had.
+
+    Raises:
+        RunFolderError: its predictions are missing or damaged.
+    """
+    path = model.path.with_name("predictions.npz")
+    try:
+        with np.load(trial_file(path), allow_pickle=False) as kept:
+            order = np.argsort(kept["indices"], kind="stable")
+            shares = kept["probabilities"].astype(np.float32)[order]
+            rows, labels = kept["indices"][order], kept["labels"][order]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as err:
+        raise RunFolderError(f"{path}: no predictions can be read from it: {err}") from err
+    loss = model.row.get("test_loss")
+    return rows, labels, Answers(shares, float("nan") if loss is None else float(loss))
 
 
 def _saved(

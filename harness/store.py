@@ -16,6 +16,7 @@ Trials that ran as a pack, or in a shard of an array job, keep their small files
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -295,7 +296,7 @@ class RunFolder:
         for trial_id in plan.by_id:
             with suppress(FileNotFoundError):
                 content = (self.path / "trials" / trial_id / "curve.parquet").read_bytes()
-                yield pq.ParquetFile(pa.BufferReader(content)).read()
+                yield pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
                 del left[trial_id]
         for table in packs.curves():
             ids = set(table["trial_id"].unique().to_pylist())
@@ -383,6 +384,15 @@ def trial_row(folder: Path) -> dict[str, Any] | None:
     if row is None:
         row = dict(Packs(folder.parent.parent).rows([folder.name])).get(folder.name)
     return row
+
+
+def trial_file(path: Path) -> Path | io.BytesIO:
+    """What to open for the file `RUN/trials/ID/NAME`: it, or its content where a pack holds it."""
+    if not path.is_file():
+        packed = Packs(path.parents[2]).read(path.parent.name, path.name)
+        if packed is not None:
+            return io.BytesIO(packed)
+    return path
 
 
 def _left_its_record(folder: Path) -> bool:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from runs import ROOT, command, environment, fingerprints, run
 
 from datasets.split import split_dataset
 from harness.plan import DataCatalogue, make_plan
@@ -20,6 +19,7 @@ from harness.spec import load_sweep
 from harness.store import TrialFolder
 from harness.trial import Surroundings, Trial
 from headstart.errors import InputError
+from runs import ROOT, command, environment, fingerprints, run
 
 SWEEP = """\
 name: searched
@@ -94,7 +94,7 @@ def test_a_search_trial_has_no_test_images_to_look_at(sweep_file, catalogue, tmp
     tested = split_dataset(catalogue.open(arm.data), arm.data.choice.split, rng).test
     seen = [*trial.parts.train.indices, *trial.parts.validation.indices]
     assert len(tested) == 40
-    assert not set(tested.tolist()) & set(int(i) for i in seen)
+    assert not set(tested.tolist()) & {int(i) for i in seen}
 
 
 def test_each_seed_that_draws_its_own_test_images_has_a_search_of_its_own(sweep_file, catalogue):
