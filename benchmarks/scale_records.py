@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -36,27 +36,38 @@ VERSIONS = {"python": "3.11.7", "torch": "2.15.0", "accelerate": "1.15.0", "nump
 FILES = ("curve.parquet", "model.safetensors", "predictions.npz", "trial.json")
 
 
+class Seconds(NamedTuple):
+    """As a clock on the wall counts them, and as the processor does (others may use it too)."""
+
+    wall: float
+    cpu: float
+
+    def of_one(self, n: int) -> Seconds:
+        return Seconds(self.wall / n, self.cpu / n)
+
+
 @dataclass(frozen=True)
 class FolderCost:
-    """One layout of a run folder of `n` trials; seconds of this machine's disk.
+    """One layout of a run folder of `n` trials, on this machine's disk.
 
     Attributes:
         layout: `folders`, or `packs`.
-        publish_s: a trial's, from its worker's first file to its record.
-        pack_s: of moving all small files into packs, a trial.
-        look_up_s: `RunFolder.finished`, as a command that goes on does.
-        status_s: `slurm.status`.
-        merge_s: `RunFolder.write_tables`.
-        peak_gb: of memory, of a process that does these three.
+        publish: a trial's, from its worker's first file to its record.
+        pack: of moving the small files into packs, a trial's.
+        look_up: `RunFolder.finished`, as a command that goes on does.
+        status: `slurm.status`.
+        merge: `RunFolder.write_tables`.
+        peak_gb: of memory, of a process that does the last three.
+        n_bytes: of all files but weights.
     """
 
     layout: str
     n: int
-    publish_s: float
-    pack_s: float
-    look_up_s: float
-    status_s: float
-    merge_s: float
+    publish: Seconds
+    pack: Seconds
+    look_up: Seconds
+    status: Seconds
+    merge: Seconds
     peak_gb: float
     n_files: int
     n_folders: int
@@ -72,13 +83,13 @@ def folder_costs(plan: Plan, n: int, scratch: Path) -> list[FolderCost]:
     run = scratch / f"run-{n}"
     with RunFolder(run) as folder:
         folder.begin("name: scale\n", {"command": "", "started_at": "", "host": ""}, part)
-        publish_s = _timed(lambda: _publish(folder, part.trials[:N_PUBLISHED]))
-        publish_s /= min(n, N_PUBLISHED)
+        publish = timed(lambda: _publish(folder, part.trials[:N_PUBLISHED]))
+        publish = publish.of_one(min(n, N_PUBLISHED))
         _lay_down(run, part.trials[N_PUBLISHED:])
-    before = _cost("folders", part, run, publish_s, 0.0)
+    before = _cost("folders", part, run, publish, Seconds(0.0, 0.0))
     with RunFolder(run) as folder:
-        pack_s = _timed(lambda: folder.pack(part.trials)) / n
-    return [before, _cost("packs", part, run, publish_s, pack_s)]
+        pack = timed(lambda: folder.pack(part.trials)).of_one(n)
+    return [before, _cost("packs", part, run, publish, pack)]
 
 
 def made_row(spec: TrialSpec) -> dict[str, Any]:
@@ -145,9 +156,9 @@ def _predictions() -> bytes:
     return buffer.getvalue()
 
 
-def _cost(layout: str, part: Plan, run: Path, publish_s: float, pack_s: float) -> FolderCost:
+def _cost(layout: str, part: Plan, run: Path, publish: Seconds, pack: Seconds) -> FolderCost:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # for a peak of memory of its own
-        look_up_s, status_s, merge_s, peak_gb = pool.apply(_read_back, (part, run))
+        look_up, status, merge, peak_gb = pool.apply(_read_back, (part, run))
     n_files = n_folders = n_bytes = 0
     for _, folders, files in (walk := list(os.walk(run))):
         n_folders += len(folders)
@@ -156,26 +167,24 @@ def _cost(layout: str, part: Plan, run: Path, publish_s: float, pack_s: float) -
         n_bytes += sum(os.stat(f"{path}/{f}").st_size for f in files if f != "model.safetensors")
     n = len(part.trials)
     return FolderCost(
-        layout, n, publish_s, pack_s, look_up_s, status_s, merge_s, peak_gb, n_files, n_folders,
+        layout, n, publish, pack, look_up, status, merge, peak_gb, n_files, n_folders,
         n_bytes,
     )  # fmt: skip
 
 
-def _read_back(part: Plan, run: Path) -> tuple[float, float, float, float]:
+def _read_back(part: Plan, run: Path) -> tuple[Seconds, Seconds, Seconds, float]:
     n = len(part.trials)
     with RunFolder(run) as folder:
         found: list[int] = []
-        look_up_s = _timed(lambda: found.append(len(folder.finished(t.id for t in part.trials))))
-        status_s = _timed(
-            lambda: found.append(getattr(count_trials(run, time.time()), "n_done", 0))
-        )
-        merge_s = _timed(lambda: found.append(folder.write_tables(part)["done"]))
+        look_up = timed(lambda: found.append(len(folder.finished(t.id for t in part.trials))))
+        status = timed(lambda: found.append(getattr(count_trials(run, time.time()), "n_done", 0)))
+        merge = timed(lambda: found.append(folder.write_tables(part)["done"]))
     if found != [n, n, n]:
         raise AssertionError(f"of {n} trials, {found} were found again")
-    return look_up_s, status_s, merge_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return look_up, status, merge, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def _timed(what: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+def timed(what: Callable[[], Any]) -> Seconds:
+    wall, cpu = time.perf_counter(), time.process_time()
     what()
-    return time.perf_counter() - began
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
