@@ -112,7 +112,10 @@ class Queue:
 
     def unit_over(self, unit: Iterable[TrialSpec]) -> None:
         """A worker is through with a unit; what it did not begin (it was stopped) stays left."""
+        unit = tuple(unit)
         self.running.difference_update(trial.id for trial in unit)
+        if len(unit) > 1:
+            self.folder.pack(unit)
 
     def stop(self) -> None:
         """Start nothing more."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-
-import scale
+from benchmarks import scale, scale_records
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +37,38 @@ def test_packs_end_too(tmp_path):
     assert outcome.n_done == len(plan.trials)
 
 
-def test_what_a_run_folder_costs_is_counted(plan, tmp_path):
-    cost = scale.folder_cost(plan, 5, tmp_path)
-    assert cost.n_files == 3 * 5 + 2  # each trial's three, and the two tables
-    assert cost.n_bytes > 5 * scale.MODEL_BYTES
-    assert min(cost.publish_s, cost.look_up_s, cost.merge_s) > 0
+def test_an_end_that_takes_the_command_long_keeps_gpus_waiting(plan):
+    def run(driver_s):
+        return scale.Simulation(plan, 2, 4, np.random.default_rng(1), driver_s=driver_s).run()
+
+    at_once, slow = run(0.0), run(20.0)
+    assert slow.n_done == at_once.n_done == len(plan.trials)
+    assert slow.makespan_s >= 20.0 * len(plan.trials) > at_once.makespan_s
+
+
+def test_the_shards_of_an_array_job_share_out_the_arms(plan):
+    stages, *shards = scale.simulate_array(plan, 3, 4, np.random.default_rng(1))
+    assert len(shards) == 3
+    assert stages.n_done == sum(trial.stage == "pretrain" for trial in plan.trials)
+    assert sum(shard.n_done for shard in shards) == len(plan.trials) - stages.n_done
+
+
+def test_what_a_run_folder_costs_is_counted(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(scale_records, "N_PUBLISHED", 3)  # the others are laid down
+    folders, packs = scale.folder_costs(plan, 8, tmp_path)  # two seeds: two stages, six arms
+    about = ["plan.json", "provenance.json", "sweep.yaml", "trials.parquet", "curves.parquet"]
+    assert folders.n_files == 4 * 8 + len(about)
+    assert packs.n_files == 4 * 2 + 6 + 1 + len(about), "stages whole, weights, and one pack"
+    assert packs.n_bytes < folders.n_bytes
+    for cost in (folders, packs):
+        assert min(cost.publish.wall, cost.look_up.wall, cost.status.wall, cost.merge.wall) > 0
 
 
 def test_the_command_prints_what_it_measured(capsys):
     scale.main(["--trials", "80", "--nodes", "2", "--gpus", "2", "--folder", "3"])
     out = capsys.readouterr().out
     assert "plan: 80 trials" in out
-    assert out.count("80 done, 0 failed") == 2
+    assert out.count("80 done, 0 failed") == 5
+    assert "array job: 20 stages" in out
     assert "peak memory" in out
+    assert "packs            3" in out
