@@ -54,6 +54,10 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield from _as_table(list(lines.values()))
     yield from plan.notes
     yield from frozen.notes(plan)
+    if plan.sweep.resources.pack != 1:
+        from harness import fused  # torch: only where packs are asked for
+
+        yield from fused.notes(plan)
     yield from worker_rules.notes(plan)
     yield _estimate(plan, left, out)
 

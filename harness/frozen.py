@@ -25,7 +25,7 @@ def reason_against(condition: Condition) -> str | None:
     """
     if not freezes(condition):
         return NOTHING_FROZEN
-    if _is_gradual(condition):
+    if is_gradual(condition):
         return "fine_tune: gradual moves the border of what is frozen"
     if not condition.train.cache_frozen:
         return "train.cache_frozen is false"
@@ -56,6 +56,7 @@ def notes(plan: Plan) -> Iterator[str]:
             yield f"{name}: the frozen part is computed in every step: {reason}"
 
 
-def _is_gradual(condition: Condition) -> bool:
+def is_gradual(condition: Condition) -> bool:
+    """Whether what trains changes from epoch to epoch."""
     setting = condition.fine_tune
     return setting == "gradual" or (isinstance(setting, dict) and "gradual" in setting)

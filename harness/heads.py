@@ -10,8 +10,8 @@ Seconds of training are the joint seconds divided by the number of trials that s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from harness.events import Event, Failed, Started, failure
 from harness.frozen import reason_against
@@ -19,11 +19,13 @@ from harness.network import build_network
 from harness.plan import TrialSpec
 from harness.stacked import Joint, can_stack
 from harness.store import TrialFolder
-from harness.train import wait_for
+from harness.train import Trainer, wait_for
 from harness.trial import Surroundings, Trial
 from headstart.errors import ModelError
 from models import finetune
 from models.split import split_at
+
+AUTO_SIZE = 32  # seeds in a pack where `pack: auto` leaves it to us
 
 
 def can_batch(unit: Sequence[TrialSpec]) -> bool:
@@ -60,12 +62,38 @@ def run_pack(
     unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], around: Surroundings
 ) -> Iterator[Event]:
     """All events of the unit's trials, trained together; one that fails leaves the rest going."""
-    pack = _Pack()
+    return run_jointly(unit, folders, around, Join("heads", Joint))
+
+
+@dataclass(frozen=True)
+class Join:
+    """A way to make the steps of several trials as one.
+
+    Attributes:
+        ran_as: what the trials' rows say of it.
+        joint: makes the steps, while its `with` block lasts.
+        open: called once with the pack's trials, before their first evaluation.
+    """
+
+    ran_as: str
+    joint: Callable[[Sequence[Trainer]], Joint]
+    open: Callable[[Sequence[Trial]], None] = lambda trials: None
+
+
+def run_jointly(
+    unit: Sequence[TrialSpec],
+    folders: Mapping[str, TrialFolder],
+    around: Surroundings,
+    join: Join,
+) -> Iterator[Event]:
+    """All events of the unit's trials, their steps made by `join`."""
+    pack = _Pack(join.ran_as)
     # Each trial saves its own state, so each does it as much more seldom as there are of them.
     around = replace(around, state_every_s=around.state_every_s * len(unit))
     for spec in unit:
         yield Started(spec.id)
         yield from pack.guarded(spec.id, pack.open(spec, folders[spec.id], around))
+    join.open(pack.active())
     for trial in pack.active():
         yield from pack.guarded(trial.spec.id, trial.start())
     while active := pack.active():
@@ -74,7 +102,7 @@ def run_pack(
                 yield from pack.guarded(trial.spec.id, pack.end(trial))
         if cohort := next_cohort(pack.active()):
             try:
-                _train_together(cohort, pack.active(), around)
+                _train_together(cohort, pack.active(), around, join)
             except Exception as err:  # nobody's own fault can be told apart here
                 for trial in cohort:
                     yield pack.fail(trial.spec.id, err)
@@ -86,14 +114,15 @@ def run_pack(
 class _Pack:
     """The trials that still run, by id."""
 
-    def __init__(self) -> None:
+    def __init__(self, ran_as: str) -> None:
+        self.ran_as = ran_as
         self.trials: dict[str, Trial] = {}
 
     def active(self) -> list[Trial]:
         return list(self.trials.values())
 
     def open(self, spec: TrialSpec, folder: TrialFolder, around: Surroundings) -> Iterator[Event]:
-        self.trials[spec.id] = Trial(spec, folder, around, ran_as="heads")
+        self.trials[spec.id] = Trial(spec, folder, around, ran_as=self.ran_as)
         yield from ()
 
     def end(self, trial: Trial) -> Iterator[Event]:
@@ -125,13 +154,15 @@ def _place(trial: Trial) -> tuple[int, int]:
     return trial.trainer.step_count, len(trial.trainer.part)
 
 
-def _train_together(cohort: Sequence[Trial], trials: Sequence[Trial], around: Surroundings) -> None:
+def _train_together(
+    cohort: Sequence[Trial], trials: Sequence[Trial], around: Surroundings, join: Join
+) -> None:
     """Steps until a pause is due for one of the cohort, or it meets trials further on."""
     here = cohort[0].trainer.step_count
     ahead = {t.trainer.step_count for t in trials if t.trainer.step_count > here}
     wait_for(cohort[0].device)
     started = around.now()
-    with Joint([trial.trainer for trial in cohort]) as joint:
+    with join.joint([trial.trainer for trial in cohort]) as joint:
         while True:
             joint.step()
             if cohort[0].trainer.step_count in ahead or any(t.is_pause_due() for t in cohort):

@@ -6,6 +6,7 @@ process, and for every trial anew: a worker runs many trials, and they may ask f
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -21,6 +22,8 @@ from headstart.errors import InputError
 def set_up_process(settings: Train) -> None:
     """Threads, deterministic kernels and matrix precision as the trial's settings ask."""
     torch.set_num_threads(settings.threads)
+    # On a GPU deterministic matrix products need a workspace for each stream, set before the first.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # As use_deterministic_algorithms(True), which also imports the compiler: three seconds.
     torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = False

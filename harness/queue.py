@@ -20,6 +20,7 @@ from harness.store import RunFolder, TrialFolder
 from headstart.errors import StorageError
 
 Unit = tuple[TrialSpec, ...]
+AUTO_AT_MOST = 256  # trials that a worker is given where `pack: auto` lets it choose
 
 
 class Queue:
@@ -158,7 +159,13 @@ class Queue:
     def _most_together(self, first: TrialSpec) -> int:
         """Trials of a unit. On CPUs a pack that shares no frozen part would keep slots idle."""
         resources = self.plan.sweep.resources
-        shares = resources.gpus > 0 or reason_against(first.condition) is None
+        if resources.pack == "auto":  # a worker with a GPU measures how many it takes at once
+            return AUTO_AT_MOST if resources.gpus > 0 else 1
+        shares = (
+            resources.gpus > 0
+            or resources.fuse == "always"
+            or reason_against(first.condition) is None
+        )
         return resources.pack if shares else 1
 
 

@@ -1,8 +1,8 @@
 """What one of the processes that share a trial does, wherever it runs.
 
-In: calls, in the order open (of the first process alone), join, run, run, …. Out: the items of each
-call: the meeting place, or the events of a trial. Engines only carry calls and items (`LocalTeam`
-by pipes, Ray by actors). torch is imported by the first call.
+In: calls, in the order open, join, run, run, …. Out: the items of each call: the meeting place
+(from the first process alone), or the events of a trial. Engines only carry calls and items
+(`LocalTeam` by pipes, Ray by actors). torch is imported by the first call.
 """
 
 from __future__ import annotations
@@ -76,10 +76,12 @@ class RankRunner:
             yield failure("", err)
 
     def _open(self) -> Iterator[Meeting]:
+        """Import torch; only when all have is there a time limit for meeting."""
         from harness.collective import open_meeting
 
-        self.store, port = open_meeting(self.host, self.settings.n_workers)
-        yield Meeting(self.host, port)
+        if self.rank == 0:
+            self.store, port = open_meeting(self.host, self.settings.n_workers)
+            yield Meeting(self.host, port)
 
     def _join(self, meeting: Meeting) -> Iterator[Any]:
         from harness.collective import meet

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -38,6 +39,12 @@ LearningRateFactors = LayerDecay | dict[str, Annotated[float, Field(gt=0)]]
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _as_pack(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("is neither a number from 1 nor auto")
 
 
 class Frozen(BaseModel):
@@ -207,7 +214,10 @@ class Resources(Frozen):
     cpus: PositiveInt = 1
     gpus: NonNegativeFloat = 0.0
     workers: PositiveInt = 1  # to a trial
-    pack: PositiveInt = 1
+    pack: Annotated[int | Literal["auto"], PlainValidator(_as_pack)] = (
+        1  # trials that a worker takes at once
+    )
+    fuse: Literal["auto", "always", "never"] = "auto"  # packs as one program; auto: on GPUs
     max_failures: NonNegativeInt = 2
 
     @property

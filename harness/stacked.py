@@ -8,7 +8,7 @@ order in which sums are taken differs, so the results agree with solo runs to fl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -154,15 +154,15 @@ class Joint:
         self.losses_of = loss_function(self.settings, "none")
 
     def __enter__(self) -> Joint:
-        weights = {
+        self.weights = {
             name: torch.stack([tail.get_parameter(name).detach() for tail in self.tails])
             for name, _ in self.tails[0].named_parameters()
         }
-        self.weights = {name: value.requires_grad_() for name, value in weights.items()}
-        self.tail = StackedTail(self.tails, self.weights)
+        for name, weight in self.weights.items():
+            weight.requires_grad_(self.tails[0].get_parameter(name).requires_grad)
+        self.tail = self._function()
         self.optimizer = make_optimizer(self._groups(), self.settings, self.lead.device)
         self._stack_states()
-        self.inputs = self._input_memory()
         if isinstance(self.lead.schedule, LambdaLR) and self.lead.step_count == 0:
             self.lead.optimizer.step()  # moves nothing; its schedule warns unless it was called
         return self
@@ -174,8 +174,29 @@ class Joint:
             for k, trainer in enumerate(self.trainers):
                 self._give_back(k, trainer)
 
+    def _function(self) -> Callable[[Tensor], Tensor]:
+        """Inputs (K, batch, …) → logits (K, batch, classes)."""
+        self.inputs = self._input_memory()
+        return StackedTail(self.tails, self.weights)
+
     def step(self) -> None:
         """One step of every trainer."""
+        inputs, labels = self._batches()
+        logits = self.tail(inputs)
+        losses = self.losses_of(logits.flatten(0, 1), labels.flatten())
+        losses = losses.view(len(labels), -1).mean(dim=1)
+        losses.sum().backward()
+        if self.settings.clip_gradient_norm is not None:
+            self._clip(self.settings.clip_gradient_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if isinstance(self.lead.schedule, LambdaLR):
+            self.lead.schedule.step()
+            _copy_rates(self.lead.optimizer, self.optimizer)
+        self._count(losses.detach(), labels.shape[1])
+
+    def _batches(self) -> tuple[Tensor, Tensor]:
+        """Inputs (K, batch, …) and labels int64 (K, batch) of every trainer's next step."""
         table = self.lead.part.inputs
         size = len(self.trainers) * self.lead.next_size * table[0].numel()
         memory = self.inputs[:size].view(len(self.trainers), -1, *table.shape[1:])
@@ -185,20 +206,12 @@ class Joint:
             if self.lead.normalise is None
             else torch.stack([inputs for inputs, _ in batches])
         )
-        labels = torch.stack([labels for _, labels in batches])
-        logits = self.tail(inputs)
-        losses = self.losses_of(logits.flatten(0, 1), labels.flatten())
-        losses = losses.view(len(batches), -1).mean(dim=1)
-        losses.sum().backward()
-        if self.settings.clip_gradient_norm is not None:
-            self._clip(self.settings.clip_gradient_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if isinstance(self.lead.schedule, LambdaLR):
-            self.lead.schedule.step()
-            _copy_rates(self.lead.optimizer, self.optimizer)
-        for trainer, loss in zip(self.trainers, losses.detach(), strict=True):
-            trainer.count_step(loss, labels.shape[1])
+        return inputs, torch.stack([labels for _, labels in batches])
+
+    def _count(self, losses: Tensor, n_images: int) -> None:
+        """Enter a step that was made, with each trainer's mean loss (K,)."""
+        for trainer, loss in zip(self.trainers, losses, strict=True):
+            trainer.count_step(loss, n_images)
 
     def _input_memory(self) -> Tensor:
         """Flat memory for a batch of every trainer, used at every step."""
@@ -237,6 +250,8 @@ class Joint:
 
     def _give_back(self, k: int, trainer: Trainer) -> None:
         for name, weight in self.weights.items():
+            if weight not in self.optimizer.state:  # frozen
+                continue
             mine = self.tails[k].get_parameter(name)
             mine.copy_(weight[k])
             trainer.optimizer.state[mine] = {

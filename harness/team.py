@@ -133,8 +133,9 @@ def _gather(team: Team, should_stop: Callable[[], bool]) -> None:
             raise _Stop
 
     team.start()
-    team.call(0, "open")
-    (meeting,) = _items(team, [0], look)
+    for rank in range(team.n):
+        team.call(rank, "open")
+    (meeting,) = _items(team, range(team.n), look)
     for rank in range(team.n):
         team.call(rank, "join", meeting)
     for _ in _items(team, range(team.n), look):

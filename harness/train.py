@@ -220,6 +220,10 @@ class Trainer:
         Args:
             out: memory for the unprepared inputs.
         """
+        return self._batch(self.next_positions(), out)
+
+    def next_positions(self) -> Tensor:
+        """Places in the training part, int64 (batch,), of the next step; seeds its masks."""
         epoch, position = divmod(self.step_count, self.steps_per_epoch)
         if position == 0 or self._order is None:
             self.before_epoch(epoch)
@@ -227,9 +231,8 @@ class Trainer:
             self._order = self._order_of(epoch)
             self._views = self._views_of(epoch)
         size = self.settings.batch_size
-        rows = self._order[position * size : (position + 1) * size]
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
-        return self._batch(rows, out)
+        return self._order[position * size : (position + 1) * size]
 
     def _batch(self, rows: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
         """Inputs, prepared, and labels of the training images at `rows`."""

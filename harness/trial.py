@@ -54,6 +54,7 @@ class Surroundings:
     state_every_s: float = 2.0
     now: Callable[[], float] = time.perf_counter
     sweep: str = ""
+    notes: tuple[str, ...] = ()  # for the record
 
 
 @dataclass
@@ -92,7 +93,7 @@ class Trial:
         spec: what to run; goes on from the folder's last state where there is one.
         folder: where to write.
         around: what the process gives.
-        ran_as: how its steps are made, for its record: `solo`, or `heads` beside others.
+        ran_as: how its steps are made, for its record: `solo`, or `heads` or `fused` beside others.
     """
 
     n_workers = 1  # processes that share it
@@ -123,7 +124,7 @@ class Trial:
         split = split if spec.is_tested else split.without_test()
         self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
         self.settings = self.settings.for_images(len(split.train))
-        self.notes = [*spec.data.notes, *split.notes]
+        self.notes = [*spec.data.notes, *split.notes, *around.notes]
         self.prepared: Prepared = self._prepare_network()
         self.network: nn.Module = self.prepared.network
         with self.clock.timing("prefix", self.device):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.events import Event, Failed, Started, Stopped, failure
 from harness.plan import DataCatalogue, TrialSpec
@@ -37,6 +37,8 @@ class WorkerSettings:
     stop_file: Path
     state_every_s: float = 2.0
     n_workers: int = 1  # processes that share a trial
+    pack: int | Literal["auto"] = 1  # trials at once; auto: measured
+    fuse: Literal["auto", "always", "never"] = "auto"
 
 
 class StopFile:
@@ -103,10 +105,19 @@ class Worker:
             from harness.team import run_together
 
             return run_together(self.team, unit, folders, self.should_stop)
-        from harness import heads  # torch: 4 s, so only where trials run
+        from harness import fused, heads  # torch: 4 s, so only where trials run
 
-        run_unit = heads.run_pack if heads.can_batch(unit) else _run_in_turn
-        return run_unit(unit, folders, self.surroundings())
+        around = self.surroundings()
+        if heads.can_batch(unit):
+            size = heads.AUTO_SIZE if self.settings.pack == "auto" else len(unit)
+            return fused.in_packs(unit, folders, around, size, heads.run_pack)
+        if len(unit) == 1:
+            return _run_in_turn(unit, folders, around)
+        reason = fused.reason_against(unit, self.settings.device, self.settings.fuse)
+        if reason is not None:
+            around = replace(around, notes=(f"not fused: {reason}",))
+            return _run_in_turn(unit, folders, around)
+        return fused.run_packs(unit, folders, around, self.settings.pack)
 
     def surroundings(self) -> Surroundings:
         """What this process gives a trial."""

@@ -46,7 +46,7 @@ def check_workers(plan: Plan) -> None:
 def notes(plan: Plan) -> Iterator[str]:
     """What `--dry-run` says of workers and packs."""
     resources = plan.sweep.resources
-    if resources.workers > 1 and resources.pack > 1:
+    if resources.workers > 1 and resources.pack != 1:
         yield (
             f"resources.pack: {resources.pack}: trials of {resources.workers} workers run one "
             "after another, never as one computation"

@@ -17,7 +17,7 @@ from headstart.errors import ModelError
 from models.groups import LayerGroup
 
 
-class _Tracer(fx.Tracer):
+class Tracer(fx.Tracer):
     """Takes our own layers whole, as torch's: they look at their mode, which a trace would fix."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -58,7 +58,7 @@ def split_at(
 
 def _trace(model: nn.Module) -> fx.Graph:
     try:
-        return _Tracer().trace(model)
+        return Tracer().trace(model)
     except Exception as err:  # a network's own code runs on symbols here, and can raise anything
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise ModelError(

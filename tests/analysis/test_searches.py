@@ -101,5 +101,5 @@ def test_settings_that_are_mappings_are_told_apart_as_text() -> None:
     )
     ((_, _, rows, settings),) = find_searches(trials)
     assert settings == ("augment",)
-    assert list(rows["augment"]) == ["none", "rotate 10, scale 0.9 to 1.1"]
+    assert list(rows["augment"]) == ["none", "rotate 10 + scale 0.9 to 1.1"]
     assert setting_text(0.00312345) == "0.00312"

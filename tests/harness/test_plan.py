@@ -39,7 +39,8 @@ def test_names_measures_resources_and_further_arms_change_no_id(ids):
     before = ids()
     assert ids(("name: small", "name: large")) == before
     assert ids(("targets: [0.3, 0.5]", "targets: [0.9]")) == before
-    assert ids(("seeds: 2", "seeds: 2\nresources: {cpus: 2, pack: 4}\nsave: {every: 1}")) == before
+    resources = "resources: {cpus: 2, pack: auto, fuse: never}"
+    assert ids(("seeds: 2", f"seeds: 2\n{resources}\nsave: {{every: 1}}")) == before
     more = ids(("scratch: {}", "scratch: {}\n  slow: {train: {learning_rate: 1.0e-5}}"))
     assert before.items() <= more.items()
     assert ids(("seeds: 2", "seeds: 5")).items() >= before.items()

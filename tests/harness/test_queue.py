@@ -96,6 +96,20 @@ def test_on_cpus_only_trials_that_share_a_frozen_part_are_packed(queue_of):
     assert [trial.arm for trial in queue.next_unit()] == ["pretrained"] * 3
 
 
+@pytest.mark.parametrize(
+    ("resources", "sizes"),
+    [
+        ("pack: auto, gpus: 1", [5, 5]),  # a worker divides them by what it measures
+        ("pack: auto", [1, 1]),
+        ("pack: 3", [1, 1]),
+        ("pack: 3, fuse: always", [3, 2]),
+    ],
+)
+def test_how_many_trials_a_worker_is_given(queue_of, resources, sizes):
+    queue = queue_of(("seeds: 2", f"seeds: 5\nresources: {{{resources}}}"))
+    assert [len(queue.next_unit()) for _ in sizes] == sizes
+
+
 def test_arms_alone_do_not_run_the_stages_that_they_need(queue_of):
     queue = queue_of(only="arm")
     ready = []

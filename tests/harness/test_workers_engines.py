@@ -39,6 +39,7 @@ def both(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_both_engines_give_rows_and_the_same_bits(both):
     """Slow: three commands, each of which starts processes that import torch; one starts Ray."""
     solo, local, ray = (rows_of(both / name) for name in ("solo", "local", "ray"))
@@ -54,6 +55,7 @@ def test_both_engines_give_rows_and_the_same_bits(both):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_shared_trials_are_finished_for_a_command_of_one_worker(both):
     """Slow only where it is the first to need the runs."""
     before = {p: p.stat().st_mtime_ns for p in both.glob("local/trials/*/trial.json")}
@@ -161,7 +163,7 @@ def wait_for_a_state(process: subprocess.Popen[str], out: Path) -> None:
 
 
 def ranks_of(command_pid: int, engine: str) -> list[int]:
-    """The processes that share trials: of the local engine, those that another one was forked to."""
+    """The processes that share trials; not the one from which the local engine forks them."""
     found = [p for p in descendants(command_pid) if RANK[engine] in title_of(p)]
     if engine == "local":
         parents = {parent_of(pid) for pid in found}

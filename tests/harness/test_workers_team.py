@@ -37,7 +37,7 @@ class PlayedTeam(Team):
         self.n_started += 1
 
     def call(self, rank, method, *arguments):
-        if method == "open":
+        if method == "open" and rank == 0:
             self.waiting.append(Message(0, "item", Meeting("here", 1)))
         if method in ("open", "join"):
             self.waiting.append(Message(rank, "over"))
@@ -160,6 +160,21 @@ def test_killed_and_stopped_a_shared_trial_goes_on_to_the_same_bits(one_trial, t
     assert isinstance(last[-1], Ended)
     assert last[-1].row["attempts"] == 3
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "disturbed")
+
+
+def test_all_ways_in_which_a_trial_ran_are_told():
+    from harness.data_parallel import SharedTrial
+
+    def told(before, now):
+        trial = SharedTrial.__new__(SharedTrial)
+        trial.ran_as = now
+        trial._go_on_from(before)
+        return trial.ran_as
+
+    assert told("workers-2", "workers-2") == "workers-2"
+    assert told("workers-2", "workers-4") == "workers-2+workers-4"
+    assert told("solo", "workers-2") == "solo+workers-2"
+    assert told("solo+workers-2", "workers-2") == "solo+workers-2"
 
 
 def wait_until_gone(pids: list[int]) -> None:
