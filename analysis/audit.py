@@ -13,13 +13,14 @@ certain, where its own mistakes are rare; how rare is measured on labels that ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import special
 
 from analysis.audit_shape import SHAPES, Shape, pair_table, shape_of
 from analysis.intervals import Interval, proportion_interval
@@ -108,6 +109,9 @@ def audit_labels(
     ends corrected for reference mistakes between none and their own upper limit, those mistakes
     taken to fall evenly on the other classes (a label error and a reference error of one image are
     taken as independent). Sample unit: the image; over seeds of the reference nothing is said.
+    A network's own mistakes at least double from the most certain quarter to the next, wrong labels
+    do not: where contradictions grow so fast that mistakes alone may explain them, the interval
+    reaches 1 whatever the trusted labels say, which may be easier than the audited ones.
 
     Args:
         answers: of a network on images that it did not train on with these labels.
@@ -125,9 +129,12 @@ def audit_labels(
     part = certain_part(read, certainty, n_classes)
     counts = _confusion(read[part], answers.given[part], n_classes)
     error = _reference_error(trusted, confidence)
+    by_certainty = _by_certainty(answers.given, read, certainty, n_classes)
     right = _share_right(counts, error, confidence)
+    right, doubt = _doubted(right, by_certainty, confidence)
     wrong = _complement(right)
     shape, unevenness, note = shape_of(counts, right, is_self_audit=trusted is None)
+    note = note or doubt
     all_counts = _confusion(read, answers.given, n_classes)
     transition = _rows(counts, all_counts)
     frequency = np.bincount(read, minlength=n_classes) / len(read)
@@ -147,7 +154,7 @@ def audit_labels(
         pairs=pair_table(counts, error.high, confidence),
         **scores,
         contradicted=_contradicted(answers, read, certainty),
-        by_certainty=_by_certainty(answers.given, read, certainty, n_classes),
+        by_certainty=by_certainty,
         n=len(read),
         n_certain=int(part.sum()),
         note=note,
@@ -245,6 +252,35 @@ def _share_right(counts: Ints, error: Interval, confidence: float) -> Interval:
     estimate = float(np.clip(solved(seen.estimate, likely, guess), low, high))
     method = "Wilson, corrected for the reference's error"
     return Interval(estimate, low, high, confidence, method, n)
+
+
+def _doubted(
+    right: Interval, by_certainty: pd.DataFrame, confidence: float
+) -> tuple[Interval, str]:
+    """`right`, opened to 1 where mistakes that double by quarter explain what is contradicted.
+
+    With shares r₁ and r₂ of contradicted labels in the two most certain quarters, wrong labels are
+    at least 2r₁ - r₂, normal interval (each share moved by one image from 0 and 1). Nothing is
+    doubted where the second quarter is empty.
+    """
+    n, n_wrong = (by_certainty[name].to_numpy(dtype=float)[:2] for name in ("n", "n_contradicted"))
+    if not n.all():
+        return right, ""
+    r = (n_wrong + 1) / (n + 2)
+    variance = r * (1 - r) / n
+    least = 2 * n_wrong[0] / n[0] - n_wrong[1] / n[1]
+    sd = float(np.sqrt(4 * variance[0] + variance[1]))
+    if least > float(special.ndtri((1 + confidence) / 2)) * sd:
+        return right, ""
+    estimate = max(right.estimate, 1 - max(0.0, least))
+    if right.high >= 1:
+        return replace(right, estimate=estimate), ""
+    note = (
+        f"contradictions grow from {100 * n_wrong[0] / n[0]:.1f} % in the most certain quarter to "
+        f"{100 * n_wrong[1] / n[1]:.1f} % in the next, as a network's own mistakes do and wrong "
+        "labels do not; a better network could tell more"
+    )
+    return replace(right, estimate=estimate, high=1.0), note
 
 
 def _complement(share: Interval) -> Interval:

@@ -55,8 +55,8 @@ def answers_for(
         return _done(run, _ask(str(run), "--train", what, *options))
     if not is_run(Path(reference)):
         raise RunFolderError(f"--reference {reference}: is no run folder (it has no sweep.yaml)")
-    # The run's own folder of answers is left alone: `audit RUN` reads all that lies there.
-    out = run / "by" / f"{safe_name(Path(reference).resolve().name)}-{arm or 'best'}.npz"
+    by = safe_name(Path(reference).resolve().name)  # beside `run`: networks may train there later
+    out = run.with_name(f"{run.name}-by-{by}") / f"{safe_name(arm or 'best')}.npz"
     return _done(out, _ask(reference, "--on", what, "--out", str(out), *options))
 
 

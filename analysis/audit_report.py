@@ -24,6 +24,7 @@ from headstart.errors import InputError, RunFolderError
 from headstart.files import atomic_file
 
 MOST_PAIRS = 12
+MUCH = 0.02  # of labels: what `none` may leave open and accuracy still be taken as it is
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,12 @@ def _how(found: Audit) -> Iterator[str]:
 def _what_follows(found: Audit, names: Sequence[str]) -> Iterator[str]:
     chance = 1 / len(names)
     if found.shape == "none":
-        yield "Accuracy on these labels can be taken as it is."
+        yield (
+            "Accuracy on these labels can be taken as it is."
+            if found.wrong.high <= MUCH
+            else f"Up to {_percent(found.wrong.high)} of them could still be wrong: what this "
+            "network gets wrong by itself hides them."
+        )
         return
     yield (
         f"On labels like these no network can score over {_percent(found.accuracy_given)}. Judged "

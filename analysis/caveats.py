@@ -129,11 +129,10 @@ def _redrawn(findings: Findings) -> Iterator[str]:
     pool, n = int(rows["n_pool"].max()), int(rows["seed"].nunique())
     worth = seeds_worth(n, float(rows["overlap"].max()))
     yield (
-        f"Each seed draws its training, validation and test images anew from one pool of {pool:,} "
-        f"images, so seeds depend on one another: {n} of them are worth about {worth:.1f} "
-        "independent ones. Intervals and tests of final accuracies and of differences allow for "
-        "it (corrected resampled t, Nadeau and Bengio 2003); those of spreads, times, speedups "
-        "and single classes do not, and are too narrow."
+        f"Each seed splits one pool of {pool:,} images anew, so seeds depend on one another: "
+        f"{n} are worth about {worth:.1f} independent ones. Intervals of final accuracies and of "
+        "differences allow for it (corrected resampled t, Nadeau and Bengio 2003); those of "
+        "spreads, times and single classes do not."
     )
 
 

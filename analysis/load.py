@@ -2,7 +2,7 @@
 
 Comes in: one or more run folders as the harness writes them (`trials.parquet`,
 `curves.parquet`, `sweep.yaml`, `provenance.json`, `trials/ID/predictions.npz`,
-`images/FINGERPRINT.npz`). Goes out: `Runs`, whose tables are sorted, so that the order in
+`images/FINGERPRINT.npz`, `packs/`). Goes out: `Runs`, whose tables are sorted, so that the order in
 which folders were named changes nothing. Runs of one sweep merge by trial id; different sweeps,
 and the points of a grid, are different tasks.
 """
@@ -13,6 +13,8 @@ import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import pandas as pd
 import yaml
 
 from analysis.redrawn import overlaps
+from harness.packs import Packs
 from headstart.errors import RunFolderError
 
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
@@ -73,30 +76,45 @@ class Runs:
         Raises:
             RunFolderError: the file is damaged.
         """
-        path = self._trial_folder(trial_id) / "predictions.npz"
-        if not path.is_file():
+        folder = self._folder(trial_id)
+        path = folder / "trials" / trial_id / "predictions.npz"
+        packed = None if path.is_file() else self._packs(folder).read(trial_id, path.name)
+        if packed is None and not path.is_file():
             return None
-        arrays = _read_npz(path, ("indices", "labels", "predicted", "probabilities"))
+        arrays = _read_npz(path, packed, ("indices", "labels", "predicted", "probabilities"))
         return Predictions(**arrays)
 
     def record(self, trial_id: str) -> dict[str, Any]:
         """The content of `trial.json` of one trial; empty where the file is not there."""
-        path = self._trial_folder(trial_id) / "trial.json"
-        return _read_json(path) if path.is_file() else {}
+        folder = self._folder(trial_id)
+        path = folder / "trials" / trial_id / "trial.json"
+        if path.is_file():
+            return _read_json(path)
+        return dict(self._packs(folder).rows([trial_id])).get(trial_id, {})
 
     def images(self, fingerprint: str) -> Images | None:
         """The test images kept for one data set; None where none were kept (too large)."""
         for folder in self.folders:
             path = folder / "images" / f"{fingerprint}.npz"
             if path.is_file():
-                arrays = _read_npz(path, ("indices", "images", "labels", "class_names"))
+                arrays = _read_npz(path, None, ("indices", "images", "labels", "class_names"))
                 names = tuple(str(name) for name in arrays.pop("class_names"))
                 return Images(**arrays, class_names=names)
         return None
 
-    def _trial_folder(self, trial_id: str) -> Path:
+    def _folder(self, trial_id: str) -> Path:
         folder = self.trials.loc[self.trials["trial_id"] == trial_id, "folder"]
-        return Path(folder.iloc[0]) / "trials" / trial_id
+        return Path(folder.iloc[0])
+
+    def _packs(self, folder: Path) -> Packs:
+        """The packs of a run folder, listed once."""
+        if folder not in self._listed:
+            self._listed[folder] = Packs(folder)
+        return self._listed[folder]
+
+    @cached_property
+    def _listed(self) -> dict[Path, Packs]:
+        return {}
 
 
 def load_runs(dirs: Iterable[Path | str]) -> Runs:
@@ -226,9 +244,10 @@ def _merge_sweeps(sweeps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [merged[name] for name in sorted(merged)]
 
 
-def _read_npz(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+def _read_npz(path: Path, packed: bytes | None, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Arrays of a file, or of what a pack holds in its place."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(path if packed is None else BytesIO(packed), allow_pickle=False) as file:
             return {key: file[key] for key in keys}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as err:
         raise RunFolderError(

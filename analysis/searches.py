@@ -99,9 +99,9 @@ def describe_search(one: Decisions) -> str:
 
 
 def setting_text(value: object) -> str:
-    """A drawn value as a reader sees it: `0.00312`, `rotate 10, scale 0.1`, `none`."""
+    """A drawn value as a reader sees it: `0.00312`, `rotate 10 + scale 0.1`, `none`."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{_word(str(k))} {setting_text(v)}" for k, v in value.items()) or "none"
+        return " + ".join(f"{_word(str(k))} {setting_text(v)}" for k, v in value.items()) or "none"
     if isinstance(value, list):
         return " to ".join(setting_text(v) for v in value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)

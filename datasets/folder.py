@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +22,7 @@ from datasets.base import PART_NAMES, Dataset, Request, build_dataset
 from datasets.cache import cached
 from datasets.images import OnDamaged, decode_files, is_image_name, read_image_size
 from datasets.locations import user_path
-from datasets.preprocess import gray, mnist_style_on, resize, shape_images
+from datasets.preprocess import Preprocess, gray, resize, shape_images, shape_ink
 from datasets.trees import Tree, is_archive, open_tree
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
@@ -45,8 +44,9 @@ class Options(BaseModel):
         path: the folder, or a zip or tar file of it.
         class_names: which class folders, in the order of their labels; default all, sorted
             (numbers by value).
-        preprocess: `resize`, or `mnist_style`: cropped to the ink, fitted, centred, grayscale.
-        invert: swap black and white; default for `mnist_style` where a page's border is bright.
+        preprocess: `resize`; `mnist_style`: cropped to the ink, fitted, centred, grayscale; or
+            `centred`: the ink in the middle and its size on the page kept, grayscale.
+        invert: swap black and white; default where a page's border is bright, but for `resize`.
         on_damaged: `refuse` a damaged image, or `skip` it and say so in the report.
     """
 
@@ -54,7 +54,7 @@ class Options(BaseModel):
 
     path: Path
     class_names: tuple[str, ...] | None = Field(default=None, min_length=2)
-    preprocess: Literal["resize", "mnist_style"] = "resize"
+    preprocess: Preprocess = "resize"
     invert: bool | None = None
     on_damaged: OnDamaged = "refuse"
 
@@ -241,20 +241,20 @@ def shape_image(
     image: np.ndarray,
     size: tuple[int, int],
     channels: int | None,
-    preprocess: Literal["resize", "mnist_style"],
+    preprocess: Preprocess,
     invert: bool | None,
 ) -> np.ndarray:
     """`image` as uint8 (H, W, C) of the wanted size; C is 3 unless one channel is wanted.
 
     `preprocess` and `invert` as in `Options`.
     """
-    mnist_like = preprocess == "mnist_style"
-    if mnist_like and image.ndim == 3:
+    finds_ink = preprocess != "resize"
+    if finds_ink and image.ndim == 3:
         image = gray(image)
     if invert is None:
-        invert = mnist_like and has_bright_border(image)
+        invert = finds_ink and has_bright_border(image)
     image = np.invert(image) if invert else image
-    image = mnist_style_on(image, size) if mnist_like else resize(image, size)
+    image = shape_ink(image, size, preprocess) if finds_ink else resize(image, size)
     if image.ndim == 3:
         return image
     return image[..., None] if channels == 1 else np.repeat(image[..., None], 3, axis=2)

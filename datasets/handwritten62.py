@@ -26,7 +26,7 @@ from datasets.cache import cached
 from datasets.downloads import Download, fetch
 from datasets.images import OnDamaged, decode_files, decode_image
 from datasets.locations import downloads_folder, first_existing, not_found
-from datasets.preprocess import mnist_style_on, resize, shape_images
+from datasets.preprocess import Preprocess, shape_images, shape_ink
 from datasets.trees import Tree, open_tree
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
@@ -51,7 +51,7 @@ class Options(BaseModel):
     Attributes:
         classes: which of the 62.
         preprocess: `resize`: the whole page shrunk; `mnist_style`: cropped to the ink, fitted
-            and centred as MNIST's digits are.
+            and centred as MNIST's digits are; `centred`: the ink in the middle, its size kept.
         on_damaged: `refuse` a damaged image, or `skip` it and say so in the report.
         source: address of an archive to fetch where the set is not on this machine.
         sha256: of that archive; without it, the strokes of all images are checked instead.
@@ -60,7 +60,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: Literal["all", "digits", "upper", "lower", "letters"] = "all"
-    preprocess: Literal["resize", "mnist_style"] = "resize"
+    preprocess: Preprocess = "resize"
     on_damaged: OnDamaged = "refuse"
     source: str = SOURCE
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
@@ -184,8 +184,7 @@ def _decode(path: Path, options: Options, request: Request) -> Dataset:
     size = request.image_size or OWN_SIZE
 
     def shape(page: np.ndarray) -> np.ndarray:
-        ink = np.invert(page)
-        return resize(ink, size) if options.preprocess == "resize" else mnist_style_on(ink, size)
+        return shape_ink(np.invert(page), size, options.preprocess)
 
     with open_tree(path) as tree:
         members = _members(tree)

@@ -10,12 +10,14 @@ and a digit from a zip meet the network in the same form.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
 MNIST_SIZE = 28  # pixels, both ways
 MNIST_BOX = 20  # the digit itself is fitted into 20×20 of the 28×28
 _INK_SHARE = 0.1  # of the brightest ink: anything fainter is paper, not stroke, when cropping
+_WINDOW = 5 / 6  # of a page's shorter side: what `centred` shows of it
 _OVERSAMPLED = 8  # source pixels for each target pixel, each way, that suffice for an average
 
 
@@ -44,6 +46,36 @@ def mnist_style(ink: np.ndarray, size: int = MNIST_SIZE) -> np.ndarray:
     left = int(np.clip(round(size / 2 - centre_x), 0, size - width))
     canvas[top : top + height, left : left + width] = fitted
     return canvas
+
+
+def centred(ink: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """The page moved so that its ink stands in the middle, the ink's size on the page kept.
+
+    Where a character stands on its page says nothing; how large it is tells o from O. A window of
+    the proportions of `image_size`, its shorter side 5/6 of the page's, is laid around the middle
+    of the ink's bounding box and shrunk. It is larger where the ink would not fit into it. What
+    lies beyond the page is 0.
+
+    Args:
+        ink: uint8 (H, W), background 0 and ink bright.
+        image_size: (height, width) of the result in pixels.
+
+    Returns:
+        uint8 (height, width). The middle of the page where there is no ink at all.
+    """
+    page_height, page_width = ink.shape
+    has_ink = ink.size > 0 and bool(ink.any())
+    left, top, width, height = _ink_box(ink) if has_ink else (0, 0, page_width, page_height)
+    shorter = _WINDOW * min(page_height, page_width) / min(image_size)
+    fitting = max(height / image_size[0], width / image_size[1]) if has_ink else 0.0
+    scale = max(shorter, fitting)  # page pixels to a pixel of the result
+    window = [max(1, round(scale * side)) for side in image_size]
+    y, x = top + (height - window[0]) // 2, left + (width - window[1]) // 2
+    shown = np.zeros(window, np.uint8)
+    y0, x0 = max(0, y), max(0, x)
+    part = ink[y0 : max(0, y + window[0]), x0 : max(0, x + window[1])]
+    shown[y0 - y : y0 - y + part.shape[0], x0 - x : x0 - x + part.shape[1]] = part
+    return resize(shown, image_size)
 
 
 def resize(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
@@ -85,6 +117,16 @@ def mnist_style_on(ink: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
+Preprocess = Literal["resize", "mnist_style", "centred"]
+
+
+def shape_ink(ink: np.ndarray, image_size: tuple[int, int], preprocess: Preprocess) -> np.ndarray:
+    """`ink`, uint8 (H, W), at `image_size`, in the way that `preprocess` names."""
+    if preprocess == "resize":
+        return resize(ink, image_size)
+    return (mnist_style_on if preprocess == "mnist_style" else centred)(ink, image_size)
+
+
 def shape_images(
     images: np.ndarray, image_size: tuple[int, int] | None, channels: int | None
 ) -> np.ndarray:
@@ -121,13 +163,19 @@ def gray(image: np.ndarray) -> np.ndarray:
 
 
 def _crop_to_ink(ink: np.ndarray) -> np.ndarray:
-    """The bounding box of what is at least a tenth as bright as the brightest ink."""
+    """The part of `ink` in its bounding box."""
+    left, top, width, height = _ink_box(ink)
+    return ink[top : top + height, left : left + width]
+
+
+def _ink_box(ink: np.ndarray) -> tuple[int, int, int, int]:
+    """(left, top, width, height) of what is at least a tenth as bright as the brightest ink."""
     import cv2
 
     faint = max(0.0, _INK_SHARE * float(ink.max()) - 1)
     _, strong = cv2.threshold(ink, faint, 255, cv2.THRESH_BINARY)
     left, top, width, height = cv2.boundingRect(strong)
-    return ink[top : top + height, left : left + width]
+    return left, top, width, height
 
 
 def _fit(ink: np.ndarray, box: int) -> np.ndarray:

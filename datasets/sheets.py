@@ -67,9 +67,12 @@ def load(options: Options, request: Request) -> Dataset:
 
 def _photos(options: Options, request: Request) -> Iterator[tuple[Path, Labels]]:
     """Each photograph and what is written on it, in the order of the options, patterns sorted."""
+    seen: set[Path] = set()
     for name, value in options.photos.items():
-        found = _matching(name, request)
-        for path in found:
+        for path in _matching(name, request):
+            if path in seen:
+                raise DataError(f"photos: {name}: {path} is given twice")
+            seen.add(path)
             yield path, _labels(value, path, f"photos: {name}")
 
 

@@ -35,6 +35,8 @@ from harness.plan import TrialSpec
 from harness.store import TrialFolder
 from harness.train import EVALUATION_BATCH, Score, Trainer, loss_function
 from harness.trial import Surroundings, Trial
+from harness.worker_rules import reason_on_cpus
+from headstart.errors import InputError
 from models.dropout import SeededDropout
 
 STEPS_BETWEEN_LOOKS = 16  # on a GPU, where reading the request for a pause waits for the step
@@ -159,7 +161,12 @@ class SharedTrial(Trial):
 
     def _prepare_network(self) -> Prepared:
         prepared = super()._prepare_network()
-        if self.device.type == "cuda":
+        if self.device.type == "cpu":
+            # Looked at when the plan was made; a search may have chosen another network since.
+            reason = reason_on_cpus(self.spec, self.group.n, prepared.network, prepared.groups)
+            if reason is not None:
+                raise InputError(reason)
+        else:
             nn.SyncBatchNorm.convert_sync_batchnorm(prepared.network)
             prepared.before_epoch(0)  # new modules: hold again what is frozen
         return prepared

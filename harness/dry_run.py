@@ -15,7 +15,7 @@ from typing import Any
 from harness import frozen, worker_rules
 from harness.plan import Plan, TrialSpec
 from harness.provenance import available_cpus
-from harness.store import FINAL, finished_rows, read_json
+from harness.store import FINAL, finished_rows, trial_rows
 from headstart.errors import RunFolderError
 
 MAX_NEIGHBOURS = 20
@@ -36,13 +36,14 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     """Lines of text: one a stage or arm, totals, and estimates."""
     lines: dict[tuple[str, str], _Line] = {}
     left: list[TrialSpec] = []
+    rows = dict(trial_rows(out, plan.by_id))
     for trial in plan.trials:
         data = trial.data.choice.name
         if trial.data.stand_in_for:
             data += f" (stand-in for {trial.data.stand_in_for})"
         line = lines.setdefault((trial.stage, trial.arm), _Line(trial.stage, trial.arm, data))
         line.n_trials += 1
-        state = _state_of(out / "trials" / trial.id)
+        state = _state_of(out / "trials" / trial.id, rows[trial.id])
         line.n_done += state == "done"
         line.n_to_go_on += state == "to go on"
         line.n_new += state == "new"
@@ -61,8 +62,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield _estimate(plan, left, out)
 
 
-def _state_of(folder: Path) -> str:
-    row = read_json(folder / "trial.json", None)
+def _state_of(folder: Path, row: dict[str, Any] | None) -> str:
     if row is not None and row.get("status") in FINAL:
         return "done"
     return "to go on" if any(folder.glob("state/*/state-*.pt")) else "new"

@@ -3,29 +3,23 @@
 In: a run folder and images that its networks have not seen. Out: accuracy of each arm with its
 interval over seeds, by class, what is confused with what, the ensemble of the seeds, and files in
 `RUN/evaluations/`. Thin: `evaluate_data` reads the images, `evaluate_models` the networks,
-`evaluate_files` writes; the statistics are the report's own.
+`evaluate_report` words it, `evaluate_files` writes; the statistics are the analysis's own.
 """
 
 from __future__ import annotations
 
-import argparse
-import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.evaluate_confusable import (
-    Group,
-    Pair,
-    case_merged,
-    confusable_pairs,
-    look_alikes,
-)
-from harness.evaluate_data import Preparation, TestSet, preparation, read_test_set
+from harness.evaluate_confusable import case_merged, confusable_pairs, look_alikes
+from harness.evaluate_data import Preparation, TestSet, read_test_set
+from harness.evaluate_options import OWN, Options, parse
+from harness.evaluate_report import Scores, describe, prepare, summary
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, InputError
 from headstart.files import write_json
@@ -33,61 +27,10 @@ from headstart.files import write_json
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.intervals import Interval
     from analysis.load import Predictions
-    from harness.evaluate_models import SavedModel
+    from harness.evaluate_models import Answers, SavedModel
 
 SEED = 0  # of the intervals' own draws: the same images give the same intervals
-N_CLASSES_SHOWN = 8
-
-
-@dataclass(frozen=True)
-class Options:
-    """The command line, parsed."""
-
-    run: Path
-    on: str
-    csv: str | None
-    arms: tuple[str, ...]
-    ensemble: bool
-    out: Path | None
-    data: Path | None
-    preprocess: str | None
-    on_damaged: Literal["refuse", "skip"]
-    device: str
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How one arm did.
-
-    Attributes:
-        arm: its name.
-        class_names: of its networks.
-        accuracies: of each network, by seed.
-        seeds: mean accuracy with its interval over seeds, on these very images.
-        images: the same with the interval over seeds and images.
-        merged: accuracy with letter case merged; None where no classes merge.
-        classes: one row a class: class_name, n_images, recall with interval, precision.
-        counts: confusion, int64 (classes, classes), all networks together.
-        pairs, groups: what is taken for what.
-        ensemble, ensemble_merged: of the mean of the seeds' probabilities, interval over images.
-        ensemble_pairs: what the ensemble takes for what.
-    """
-
-    arm: str
-    class_names: tuple[str, ...]
-    accuracies: tuple[float, ...]
-    seeds: Interval
-    images: Interval
-    merged: Interval | None
-    classes: pd.DataFrame
-    counts: np.ndarray
-    pairs: list[Pair]
-    groups: list[Group]
-    ensemble: Interval | None = None
-    ensemble_merged: Interval | None = None
-    ensemble_pairs: tuple[Pair, ...] = ()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -96,15 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
     sweep = evaluate_models.read_run(options.run)
     saved = evaluate_models.find_models(options.run, sweep, options.arms)
-    tests = _test_sets(options, saved)
-    answered = {}
-    for number, model in enumerate(saved, 1):
-        print(f"\r{number}/{len(saved)} networks", end="", file=sys.stderr, flush=True)
-        test = tests[model.arm]
-        answered[model.id] = evaluate_models.answers(
-            model, test.images, test.labels, options.device
-        )
-    print(file=sys.stderr)
+    tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
     scores = []
     for arm in dict.fromkeys(model.arm for model in saved):
         members = [model for model in saved if model.arm == arm]
@@ -116,46 +51,6 @@ def main(argv: Sequence[str]) -> int:
     probabilities = {trial_id: one.probabilities for trial_id, one in answered.items()}
     print(_write(options, tests, saved, scores, probabilities, losses))
     return EXIT_DONE
-
-
-def parse(argv: Sequence[str]) -> Options:
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.evaluate",
-        description="Score the models of a run, those that validation chose, on a test set that "
-        "they have not seen.",
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
-    parser.add_argument(
-        "--on", required=True, metavar="NAME|FOLDER|ZIP",
-        help="a data set of the catalogue with a test part of its own, or a folder or archive "
-        "with one folder a class, or of flat image files with a CSV (file, label)",
-    )  # fmt: skip
-    parser.add_argument("--csv", metavar="FILE", help="the table of file names and labels")
-    parser.add_argument(
-        "--arm", action="append", default=[], metavar="NAME", dest="arms",
-        help="an arm or a pretrain stage; may be given several times (default: all arms)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--ensemble", action="store_true", help="also the mean of the seeds' probabilities"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/evaluations")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
-    parser.add_argument(
-        "--preprocess", choices=("resize", "mnist_style"),
-        help="instead of what the networks' own data went through",
-    )  # fmt: skip
-    parser.add_argument(
-        "--skip-damaged", action="store_true", help="leave damaged images out, with a note"
-    )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    given = parser.parse_args(argv)
-    if given.data is not None and not given.data.is_dir():
-        raise InputError(f"--data {given.data}: no such folder")
-    return Options(
-        run=given.run, on=given.on, csv=given.csv, arms=tuple(given.arms),
-        ensemble=given.ensemble, out=given.out, data=given.data, preprocess=given.preprocess,
-        on_damaged="skip" if given.skip_damaged else "refuse", device=given.device,
-    )  # fmt: skip
 
 
 def score_arm(
@@ -224,46 +119,45 @@ def mean_probabilities(each: Sequence[np.ndarray]) -> np.ndarray:
     return np.mean(np.stack(each).astype(np.float64), axis=0).astype(np.float32)
 
 
-def describe(
-    options: Options, tests: dict[str, TestSet], saved: Sequence[SavedModel], scores: list[Scores]
-) -> list[str]:
-    """What the command prints."""
-    test = tests[scores[0].arm]
-    present = len(np.unique(test.labels))
-    lines = [
-        f"{options.run} on {options.on}: {len(test.labels)} images of {present} classes; "
-        f"{_prepare(saved[0], options).words()}"
-    ]
-    lines += [f"  note: {note}" for note in test.notes]
-    for one in scores:
-        lines += ["", *_describe_arm(one)]
-    return lines
+def _shown(
+    options: Options, saved: Sequence[SavedModel]
+) -> tuple[dict[str, TestSet], dict[str, Answers]]:
+    """Test sets by arm, and what each network says of them, by trial id."""
+    from harness.evaluate_models import answers
+
+    tests, answered = _test_sets(options, saved), {}
+    for number, model in enumerate(saved, 1):
+        print(f"\r{number}/{len(saved)} networks", end="", file=sys.stderr, flush=True)
+        test = tests[model.arm]
+        answered[model.id] = answers(model, test.images, test.labels, options.device)
+    print(file=sys.stderr)
+    return tests, answered
 
 
-def _describe_arm(one: Scores) -> list[str]:
-    n = len(one.accuracies)
-    lines = [f"{one.arm}: {n} network{'s' * (n > 1)}, of {n} seed{'s' * (n > 1)}"]
-    lines.append(f"  accuracy, mean over seeds   {_with(one.seeds)}  over seeds, these images")
-    lines.append(f"                              {_with(one.images)}  over seeds and images")
-    lines.append("  each seed                   " + "  ".join(_pc(a) for a in one.accuracies))
-    if one.merged is not None:
-        lines.append(f"  letter case merged          {_with(one.merged)}  over seeds")
-    if one.ensemble is not None:
-        lines.append(f"  ensemble of {n:<3}             {_with(one.ensemble)}  over images")
-    if one.ensemble_merged is not None:
-        lines.append(f"    letter case merged        {_with(one.ensemble_merged)}  over images")
-    tested = one.classes[one.classes["n_images"] > 0].sort_values("recall", kind="stable")
-    shown = tested.head(N_CLASSES_SHOWN)
-    worst = [f"{row.class_name} {_pc(row.recall)}" for row in shown.itertuples()]
-    lines.append("  hardest classes             " + "  ".join(worst))
-    pairs = [f"{p.first}/{p.second} {p.n_swapped}" for p in one.pairs]
-    lines.append("  most confused (images)      " + ("  ".join(pairs) or "none"))
-    for group in one.groups:
-        lines.append(
-            f"  {'/'.join(group.classes):<8} right {_pc(group.n_right / group.n_images)}, "
-            f"taken for each other {_pc(group.n_inside / group.n_images)}"
+def _own_test_parts(
+    saved: Sequence[SavedModel],
+) -> tuple[dict[str, TestSet], dict[str, Answers]]:
+    """The same, of the test part that the trials had, where the seeds of an arm share it."""
+    from harness.evaluate_models import own_answers
+
+    tests: dict[str, TestSet] = {}
+    answered = {}
+    for model in saved:
+        rows, labels, answered[model.id] = own_answers(model)
+        name = str(model.row["dataset"])
+        test = TestSet(
+            name=OWN,
+            images=np.empty((len(rows), 0, 0, 0), np.uint8),  # the trials have looked at them
+            labels=labels,
+            files=tuple(f"{name}/{row}" for row in rows.tolist()),
+            fingerprint=str(model.row["dataset_fingerprint"]),
         )
-    return lines
+        if tests.setdefault(model.arm, test).files != test.files:
+            raise InputError(
+                f"--on {OWN}: the seeds of '{model.arm}' were tested on different images, and "
+                "would have trained on each other's; leave split out of `vary` in the sweep"
+            )
+    return tests, answered
 
 
 def _test_sets(options: Options, saved: Sequence[SavedModel]) -> dict[str, TestSet]:
@@ -271,7 +165,7 @@ def _test_sets(options: Options, saved: Sequence[SavedModel]) -> dict[str, TestS
     read: dict[tuple[Preparation, tuple[str, ...]], TestSet] = {}
     tests: dict[str, TestSet] = {}
     for model in saved:
-        key = (_prepare(model, options), model.class_names)
+        key = (prepare(model, options.preprocess), model.class_names)
         if key not in read:
             read[key] = read_test_set(
                 options.on,
@@ -287,11 +181,6 @@ def _test_sets(options: Options, saved: Sequence[SavedModel]) -> dict[str, TestS
                 "classes, and cannot be scored as seeds of one arm"
             )
     return tests
-
-
-def _prepare(model: SavedModel, options: Options) -> Preparation:
-    info = model.info
-    return preparation(model.data, info.image_size, info.channels, options.preprocess)
 
 
 def _predictions(test: TestSet, probabilities: np.ndarray) -> Predictions:
@@ -368,41 +257,8 @@ def _write(
     pairs = [[s.arm, p.first, p.second, p.n_swapped, p.n_images] for s in scores for p in s.pairs]
     header = ["arm", "class", "other", "n_swapped", "n_images"]
     files.write_csv(folder / f"{name}-pairs.csv", header, pairs)
-    write_json(folder / f"{name}.json", _summary(options, tests, saved, scores))
+    write_json(folder / f"{name}.json", summary(options, tests, saved, scores))
     return f"\nWritten: {folder / name}.* (trials, predictions, classes, pairs, confusion)"
-
-
-def _summary(
-    options: Options,
-    tests: dict[str, TestSet],
-    saved: Sequence[SavedModel],
-    scores: Sequence[Scores],
-) -> dict[str, Any]:
-    """The numbers that were printed, and what they were made of."""
-    test = tests[scores[0].arm]
-    return {
-        "run": str(options.run),
-        "on": options.on,
-        "command": shlex.join(["python", "-m", "harness.evaluate", *sys.argv[1:]]),
-        "n_test": len(test.labels),
-        "fingerprint": test.fingerprint,
-        "notes": list(test.notes),
-        "prepared": {m.arm: asdict(_prepare(m, options)) for m in saved},
-        "arms": {
-            s.arm: {
-                "accuracies": s.accuracies,
-                "over_seeds": asdict(s.seeds),
-                "over_seeds_and_images": asdict(s.images),
-                "case_merged": s.merged and asdict(s.merged),
-                "ensemble": s.ensemble and asdict(s.ensemble),
-                "ensemble_case_merged": s.ensemble_merged and asdict(s.ensemble_merged),
-                "groups": [asdict(group) for group in s.groups],
-                "pairs": [asdict(pair) for pair in s.pairs],
-                "ensemble_pairs": [asdict(pair) for pair in s.ensemble_pairs],
-            }
-            for s in scores
-        },
-    }
 
 
 def _draw_confusion(folder: Path, stem: str, score: Scores) -> None:
@@ -416,16 +272,6 @@ def _draw_confusion(folder: Path, stem: str, score: Scores) -> None:
         confusion(axes[0, 0], score.counts, score.class_names, score.arm)
         with atomic_path(folder / f"{stem}.png") as path:
             figure.savefig(path, format="png", dpi=110, facecolor="white")
-
-
-def _with(interval: Interval) -> str:
-    if np.isnan(interval.low):
-        return f"{_pc(interval.estimate)} (no interval: {interval.note or 'one value'})"
-    return f"{_pc(interval.estimate)} ({_pc(interval.low)} to {_pc(interval.high)})"
-
-
-def _pc(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
 if __name__ == "__main__":

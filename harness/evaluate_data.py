@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -20,15 +20,16 @@ import datasets
 from datasets.base import image_digests
 from datasets.folder import has_bright_border, read_layout, shape_image
 from datasets.images import decode_files, is_image_name
+from datasets.preprocess import Preprocess
 from datasets.trees import Tree, is_archive, open_tree
 from harness.evaluate_labels import labels_of, listed_files
 from harness.settings import DataChoice
 from headstart.cli import did_you_mean
 from headstart.errors import DataError, InputError
 
-INK_SETS = ("handwritten62", "mnist", "mnist_task3", "optdigits", "glyphs")
+INK_SETS = ("handwritten62", "mnist", "mnist_task3", "optdigits", "glyphs", "sheets")
 """Sets whose images are bright ink on black whatever page they came from, and gray."""
-MNIST_SETS = ("mnist", "mnist_task3")
+MNIST_SETS = ("mnist", "mnist_task3", "sheets")
 """Of these, the ones that come cropped and centred and leave no choice."""
 
 
@@ -48,7 +49,7 @@ class Preparation:
 
     image_size: tuple[int, int]
     channels: int
-    preprocess: Literal["resize", "mnist_style"]
+    preprocess: Preprocess
     invert: Literal["paper", "always", "never"]
     as_gray: bool
     accepts_prepared: bool = False
@@ -57,7 +58,7 @@ class Preparation:
         """uint8 (H, W) or (H, W, 3) → uint8 (h, w, C)."""
         on_paper = self.invert == "paper" and has_bright_border(image)
         invert = on_paper or self.invert == "always"
-        preprocess = self.preprocess
+        preprocess: Preprocess = self.preprocess
         if self.accepts_prepared and not on_paper and image.shape[:2] == self.image_size:
             preprocess = "resize"  # which changes nothing here
         return shape_image(image, self.image_size, self.channels, preprocess, invert)
@@ -65,7 +66,11 @@ class Preparation:
     def words(self) -> str:
         """One phrase for people."""
         height, width = self.image_size
-        how = {"resize": "the whole image", "mnist_style": "cropped to the ink and centred"}
+        how = {
+            "resize": "the whole image",
+            "mnist_style": "cropped to the ink and centred",
+            "centred": "the ink in the middle, its size kept,",
+        }
         inverted = {"paper": ", dark ink on paper turned bright on black", "always": ", inverted"}
         return f"{how[self.preprocess]} at {height}×{width}{inverted.get(self.invert, '')}"
 
@@ -108,10 +113,12 @@ def preparation(
     """
     ink = data.name in INK_SETS
     own = preprocess or _own_preprocess(data)
-    mode: Literal["resize", "mnist_style"] = "mnist_style" if own == "mnist_style" else "resize"
+    mode: Preprocess = "resize"
+    if own in ("mnist_style", "centred"):
+        mode = cast("Preprocess", own)
     given = data.options.get("invert")
     invert: Literal["paper", "always", "never"] = "always" if given else "never"
-    if ink or (given is None and mode == "mnist_style"):
+    if ink or (given is None and mode != "resize"):
         invert = "paper"
     return Preparation(
         image_size=image_size,

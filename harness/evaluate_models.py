@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from harness.arrays import Normalise
 from harness.process import make_accelerator, set_up_process
 from harness.settings import Condition, DataChoice, Sweep
 from harness.spec import load_sweep
-from harness.store import check_run_folder, read_json
+from harness.store import check_run_folder, read_json, trial_file, trial_rows
 from harness.train import EVALUATION_BATCH, loss_function
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
@@ -95,7 +96,9 @@ def find_models(folder: Path, sweep: Sweep, arms: Sequence[str] = ()) -> list[Sa
             )
     wanted = tuple(arms) or tuple(sweep.arms)
     plan = read_json(folder / "plan.json", {}).get("trials", [])
-    found = [_saved(folder, sweep, planned) for planned in plan if planned["arm"] in wanted]
+    planned = [trial for trial in plan if trial["arm"] in wanted]
+    rows = dict(trial_rows(folder, [str(trial["id"]) for trial in planned]))
+    found = [_saved(folder, sweep, trial, rows[str(trial["id"])]) for trial in planned]
     saved = [model for model in found if model is not None]
     for name in wanted:
         if not any(model.arm == name for model in saved):
@@ -137,10 +140,29 @@ def answers(
     return Answers(logits.softmax(dim=1).numpy(), float(loss))
 
 
-def _saved(folder: Path, sweep: Sweep, planned: dict[str, Any]) -> SavedModel | None:
+def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:
+    """Rows of the data set, labels and answers of the test part that the trial itself had.
+
+    Raises:
+        RunFolderError: its predictions are missing or damaged.
+    """
+    path = model.path.with_name("predictions.npz")
+    try:
+        with np.load(trial_file(path), allow_pickle=False) as kept:
+            order = np.argsort(kept["indices"], kind="stable")
+            shares = kept["probabilities"].astype(np.float32)[order]
+            rows, labels = kept["indices"][order], kept["labels"][order]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as err:
+        raise RunFolderError(f"{path}: no predictions can be read from it: {err}") from err
+    loss = model.row.get("test_loss")
+    return rows, labels, Answers(shares, float("nan") if loss is None else float(loss))
+
+
+def _saved(
+    folder: Path, sweep: Sweep, planned: dict[str, Any], row: dict[str, Any] | None
+) -> SavedModel | None:
     """The model of a planned trial; None where it has not finished, failed or diverged."""
     trial = folder / "trials" / str(planned["id"])
-    row = read_json(trial / "trial.json", None)
     if row is None or row.get("status") != "done":
         return None
     row |= {"arm": planned["arm"], "stage": planned["stage"], "seed": planned["seed"]}

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -19,7 +20,8 @@ from harness.team import Message, Team
 from harness.worker import WorkerSettings
 
 HOST = "127.0.0.1"
-IMPORTED = ["harness.data_parallel"]
+# torch's optimizers import its compiler when first used: as long again as torch itself.
+IMPORTED = ["harness.data_parallel", "torch._dynamo"]
 
 
 @dataclass
@@ -51,10 +53,8 @@ class LocalTeam(Team):
             self.places.append(_Place(process, ours))
 
     def call(self, rank: int, method: str, *arguments: Any) -> None:
-        try:
+        with suppress(OSError):  # it is dead: `receive` says so
             self.places[rank].pipe.send((method, arguments))
-        except OSError:
-            pass  # it is dead: `receive` says so
 
     def receive(self, timeout_s: float) -> list[Message]:
         ranks = {place.pipe: k for k, place in enumerate(self.places) if not place.is_dead}

@@ -18,7 +18,7 @@ import models
 from harness.arrays import Normalise
 from harness.plan import TrialSpec
 from harness.settings import Train
-from harness.store import read_json
+from harness.store import trial_row
 from models import finetune
 from models.build import build_model
 from models.imagenet import read_imagenet
@@ -140,7 +140,7 @@ def _head(spec: TrialSpec, start: Path) -> Literal["new", "keep"]:
     given = spec.condition.head
     if given != "auto":
         return given
-    names = read_json(start / "trial.json", {}).get("class_names")
+    names = (trial_row(start) or {}).get("class_names")
     return "keep" if names == list(spec.data.class_names) else "new"
 
 

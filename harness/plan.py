@@ -238,15 +238,18 @@ class _Planner:
         self.seeds = seeds
         self.made: dict[tuple[str, str, int], TrialSpec] = {}
         self.contents: dict[Path, str] = {}
+        self.uses: dict[tuple[bool, str], DataUse] = {}  # by whether it is an arm, and its name
+        self.streams: dict[int, Mapping[str, int]] = {}  # of a seed: shared by all arms
 
     def plan(self) -> Plan:
         mistakes = []
         notes: dict[str, None] = {}
-        for name, condition in (*self.sweep.stages.items(), *self.sweep.arms.items()):
+        stages = [(False, *item) for item in self.sweep.stages.items()]
+        for is_arm, name, condition in (*stages, *((True, *i) for i in self.sweep.arms.items())):
             try:
-                data = self.catalogue.use(condition)
+                data = self.uses[is_arm, name] = self.catalogue.use(condition)
                 notes.update(dict.fromkeys(data.notes))
-                if name in self.sweep.arms and not data.has_test:
+                if is_arm and not data.has_test:
                     raise DataError(
                         f"{data.choice.name} has no test part of its own: say how many images "
                         "an arm is tested on, as in data.test: 1000"
@@ -299,8 +302,10 @@ class _Planner:
         condition: Condition,
         parent: TrialSpec | None,
     ) -> TrialSpec:
-        data = self.catalogue.use(condition)
-        streams = derive_streams(self.sweep.seed, seed, self.sweep.vary)
+        data = self.uses[stage == "arm", arm]
+        if seed not in self.streams:
+            self.streams[seed] = derive_streams(self.sweep.seed, seed, self.sweep.vary)
+        streams = self.streams[seed]
         start_file, start_content = self._start_content(condition, seed)
         grid = self.sweep.grid_points.get(arm, {})
         return TrialSpec(

@@ -8,7 +8,7 @@ another attempt, and gives up on what descends from a trial that cannot be had. 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -54,7 +54,7 @@ class Queue:
         self.stopping = False
         self._adopt()
         self._waiting: dict[str, list[TrialSpec]] = {}
-        self._ready: deque[TrialSpec] = deque()
+        self._ready = _Line()
         for trial in plan.trials:
             if trial.id not in self.rows:
                 self._enqueue(trial)
@@ -73,13 +73,9 @@ class Queue:
         """Trials for one worker to run in one go; None while nothing is ready."""
         if self.stopping or not self._ready:
             return None
-        first = self._ready[0]
-        size = self._most_together(first)
-        unit = list(islice((t for t in self._ready if self._belongs(first, t)), size))
-        for trial in unit:
-            self._ready.remove(trial)
+        unit = self._ready.take(self._most_together(self._ready.first))
         self.running.update(trial.id for trial in unit)
-        return tuple(unit)
+        return unit
 
     def folders(self, unit: Iterable[TrialSpec]) -> dict[str, TrialFolder]:
         return {trial.id: self.folder.trial_folder(trial.id) for trial in unit}
@@ -112,11 +108,14 @@ class Queue:
                 self._fail(trial, error, retry=True)
                 self.listen(Failed(trial.id, error, retry=trial.id not in self.failed))
             else:
-                self._ready.appendleft(trial)
+                self._ready.put_first(trial)
 
     def unit_over(self, unit: Iterable[TrialSpec]) -> None:
         """A worker is through with a unit; what it did not begin (it was stopped) stays left."""
+        unit = tuple(unit)
         self.running.difference_update(trial.id for trial in unit)
+        if len(unit) > 1:
+            self.folder.pack(unit)
 
     def stop(self) -> None:
         """Start nothing more."""
@@ -128,7 +127,7 @@ class Queue:
 
     def _enqueue(self, trial: TrialSpec) -> None:
         if trial.parent is None or self.rows.get(trial.parent, {}).get("status") == "done":
-            self._ready.append(trial)
+            self._ready.put(trial)
         elif trial.parent in self.rows:
             self._give_up(trial, f"the trial it starts from ({trial.parent}) diverged")
         elif trial.parent not in self.plan.by_id:
@@ -146,7 +145,7 @@ class Queue:
     def _fail(self, trial: TrialSpec, error: str, retry: bool) -> None:
         n_failures = self.failures[trial.id] = self.failures.get(trial.id, 0) + 1
         if retry and n_failures <= self.max_failures and not self.stopping:
-            self._ready.appendleft(trial)
+            self._ready.put_first(trial)
         else:
             self._give_up(trial, error)
 
@@ -169,7 +168,37 @@ class Queue:
         )
         return resources.pack if shares else 1
 
-    @staticmethod
-    def _belongs(first: TrialSpec, other: TrialSpec) -> bool:
-        """A pack holds seeds of one condition, so that they can be fused into one program."""
-        return (first.stage, first.arm) == (other.stage, other.arm)
+
+class _Line:
+    """Trials in the order in which they wait; each step takes the same time however many wait."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[str, TrialSpec] = OrderedDict()
+        self._alike: dict[tuple[str, str], OrderedDict[str, TrialSpec]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def first(self) -> TrialSpec:
+        return next(iter(self._all.values()))
+
+    def put(self, trial: TrialSpec) -> None:
+        for line in self._lines_of(trial):
+            line[trial.id] = trial
+
+    def put_first(self, trial: TrialSpec) -> None:
+        for line in self._lines_of(trial):
+            line[trial.id] = trial
+            line.move_to_end(trial.id, last=False)
+
+    def take(self, most: int) -> Unit:
+        """The first trial and those of its condition that come next: a pack can be one program."""
+        unit = tuple(islice(self._lines_of(self.first)[1].values(), most))
+        for trial in unit:
+            for line in self._lines_of(trial):
+                del line[trial.id]
+        return unit
+
+    def _lines_of(self, trial: TrialSpec) -> tuple[OrderedDict[str, TrialSpec], ...]:
+        return self._all, self._alike.setdefault((trial.stage, trial.arm), OrderedDict())

@@ -1,14 +1,14 @@
 """What one of the processes that share a trial does, wherever it runs.
 
-In: calls, in the order open (the first process alone), join, run, run, …. Out: for each call, items:
-the meeting place, or the events of a trial. Engines only carry calls and items (`LocalTeam` by
-pipes, Ray by actors). torch is imported by the first call.
+In: calls, in the order open, join, run, run, …. Out: the items of each call: the meeting place
+(from the first process alone), or the events of a trial. Engines only carry calls and items
+(`LocalTeam` by pipes, Ray by actors). torch is imported by the first call.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from harness.collective import Group
 
 # A launcher may have set these; Accelerate would take them for its own and join what is not there.
-LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR",
-                      "MASTER_PORT", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # fmt: skip
+LAUNCHER_VARIABLES = (
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+    "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,25 +58,30 @@ class RankRunner:
         self.worker = Worker(settings)
         self.store: Any = None
         self.group: Group | None = None
+        self._methods: dict[str, Callable[..., Iterator[Any]]] = {
+            "open": self._open,
+            "join": self._join,
+            "run": self._run,
+        }
 
     def call(self, method: str, *arguments: Any) -> Iterator[Any]:
         """The items of one call; an error is the last of them, as `Failed` or `LostContact`."""
         from harness.collective import LostContactError
 
         try:
-            yield from {"open": self._open, "join": self._join, "run": self._run}[method](
-                *arguments
-            )
+            yield from self._methods[method](*arguments)
         except LostContactError as err:
             yield LostContact(str(err))
         except Exception as err:
             yield failure("", err)
 
     def _open(self) -> Iterator[Meeting]:
+        """Import torch; only when all have is there a time limit for meeting."""
         from harness.collective import open_meeting
 
-        self.store, port = open_meeting(self.host, self.settings.n_workers)
-        yield Meeting(self.host, port)
+        if self.rank == 0:
+            self.store, port = open_meeting(self.host, self.settings.n_workers)
+            yield Meeting(self.host, port)
 
     def _join(self, meeting: Meeting) -> Iterator[Any]:
         from harness.collective import meet

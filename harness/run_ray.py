@@ -33,6 +33,7 @@ from harness.rank import RankRunner
 from harness.settings import Resources
 from harness.team import Message, Team
 from harness.worker import Worker, WorkerSettings
+from headstart.errors import InputError
 
 STEP_S = 1.0
 
@@ -52,11 +53,16 @@ def run_ray(
         n_cpus: CPUs of a local Ray; None asks this machine. Not used with `address`.
         tick: called with every result and every look for a next unit.
         address: a running Ray cluster to join; None starts one of this machine's own.
+
+    Raises:
+        InputError: the workers of a trial ask for more GPUs than this machine has.
     """
     if queue.finished:
         return
     feed = Feed(queue, tick)
     with _cluster(address, n_cpus), tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
+        if address is None:  # to another cluster, nodes may yet come
+            _check_gpus(queue.plan.sweep.resources)
         _tuner(feed, settings, scratch).fit()
     if feed.error is not None:
         raise feed.error
@@ -113,6 +119,7 @@ class RayTeam(Team):
 
     def start(self) -> None:
         place = ray.util.get_current_placement_group()
+        assert place is not None, "Tune runs every Trainable in its trial's placement group"
         for rank in range(self.n):
             options = {
                 "num_cpus": self.resources.cpus,
@@ -228,6 +235,16 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
             ),
         ),
     )
+
+
+def _check_gpus(resources: Resources) -> None:
+    """Refuse what Tune would wait for without end."""
+    n_gpus = ray.cluster_resources().get("GPU", 0.0)
+    if resources.workers > 1 and resources.gpus_per_trial > n_gpus:
+        raise InputError(
+            f"resources: {resources.workers} workers to a trial with {resources.gpus:g} GPUs each, "
+            f"and this machine has {n_gpus:g} in all; lower workers, or set gpus: 0"
+        )
 
 
 def _request(resources: Resources) -> Any:

@@ -134,16 +134,25 @@ def redraws_test(trial: TrialSpec, plan: Plan, catalogue: DataCatalogue) -> bool
     return "split" in plan.sweep.vary and "test" not in catalogue.open(trial.data).parts
 
 
-def plan_first_rung(plan: Plan, catalogue: DataCatalogue) -> Plan:
-    """The plan with the trials with which its searches begin; for `--dry-run`."""
-    studies = studies_of(plan, catalogue)
-    first = [s.trial(k, s.epochs[0]) for s in studies for k in range(s.search.samples)]
-    notes = tuple(_budget_words(arm, search, plan) for arm, search in plan.sweep.searches.items())
-    return Plan(plan.sweep, _ordered(plan, first), (*plan.notes, *notes))
+def plan_searches(plan: Plan, catalogue: DataCatalogue, folder: Path) -> Plan:
+    """The plan as far as it is known before anything runs, for `--dry-run`.
+
+    With what the folder's records decided; else with the trials with which a search begins.
+    """
+    courses = [_open(study, folder) for study in studies_of(plan, catalogue)]
+    open_arms = set()
+    for course in courses:
+        if course.winner is None:
+            open_arms.add(course.study.base.arm)
+            course.trials += _next_rung(course, 0)
+    arms = plan.sweep.searches.items()
+    notes = (_budget_words(arm, search) for arm, search in arms if arm in open_arms)
+    known = _settled(plan, courses).plan
+    return Plan(plan.sweep, known.trials, (*plan.notes, *notes))
 
 
-def _budget_words(arm: str, search: Search, plan: Plan) -> str:
-    rungs = [f"{epochs} epochs" for epochs in search.rungs] or ["the arm's epochs"]
+def _budget_words(arm: str, search: Search) -> str:
+    rungs = [f"{n} epoch{'s' * (n > 1)}" for n in search.rungs] or ["the arm's epochs"]
     n, parts = search.samples, []
     for rung in rungs:
         parts.append(f"{n} for {rung}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.store import check_run_folder, read_json
+from harness.store import check_run_folder, read_json, trial_rows
 from headstart.cli import run_command
 
 
@@ -39,8 +39,9 @@ def describe(folder: Path) -> Iterator[str]:
         yield f"held by {holder}, heartbeat {lock.get('heartbeat_at')}"
     counts: dict[tuple[str, str], Counter[str]] = {}
     troubles: list[str] = []
+    rows = dict(trial_rows(folder, [trial["id"] for trial in plan["trials"]]))
     for trial in plan["trials"]:
-        row = read_json(folder / "trials" / trial["id"] / "trial.json", None)
+        row = rows[trial["id"]]
         state = _state_of(folder / "trials" / trial["id"], row, bool(locks))
         counts.setdefault((trial["stage"], trial["arm"]), Counter())[state] += 1
         if state in ("failed", "diverged"):

@@ -8,10 +8,15 @@ command goes on writing where nobody looks: the next command, of another generat
 the last complete state of each unfinished trial by renaming it into its own generation.
 
 No file locks and no appends are used, since network file systems honour neither.
+
+Trials that ran as a pack, or in a shard of an array job, keep their small files in `packs/`
+(`packs.py`). A trial's file is looked for below `trials/` first and in the packs after that.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -25,9 +30,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.lock import Lock
+from harness.packs import Packs
 from harness.rows import relabelled
+from harness.tables import as_table, concatenated, in_order, named, schema
 from headstart.errors import RunFolderError, StorageError
-from headstart.files import atomic_file, atomic_path, write_json
+from headstart.files import atomic_file, atomic_path, read_mapping, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
 
 FINAL = ("done", "diverged")  # `failed` runs again
 LAG_S = 30.0  # how long a file that another node wrote may take to be seen here
+PACK_SIZE = 256  # trials that an array job's shard keeps in one file
 
 # Column → Arrow type; the order is the order in the tables.
 TRIAL_COLUMNS = {
@@ -104,6 +112,7 @@ class RunFolder:
     def __init__(self, path: Path, shard: tuple[int, int] = (1, 1)):
         self.path = Path(path).absolute()  # workers may have another working folder
         self.generation = uuid.uuid4().hex[:12]
+        self.n_packs = 0  # written by this command
         self.lock = Lock(self.path / f".lock-{shard[0]}-of-{shard[1]}.json", self.generation)
 
     def __enter__(self) -> RunFolder:
@@ -141,12 +150,8 @@ class RunFolder:
 
     def finished(self, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Rows of the trials among these that need not run again, by id."""
-        rows = {}
-        for trial_id in trial_ids:
-            row = read_json(self.path / "trials" / trial_id / "trial.json", None)
-            if row is not None and row.get("status") in FINAL:
-                rows[trial_id] = row
-        return rows
+        found = trial_rows(self.path, trial_ids, wait_s=LAG_S)
+        return {i: row for i, row in found if row is not None and row.get("status") in FINAL}
 
     def adopt(self, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Take over what earlier commands left of these unfinished trials.
@@ -190,20 +195,24 @@ class RunFolder:
     def take_from(self, other: Path, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Copy the finished trials among these from another run folder; returns their rows."""
         check_run_folder(other)
+        packs = Packs(other)
         taken = {}
-        for trial_id in trial_ids:
-            source = other / "trials" / trial_id
-            row = read_json(source / "trial.json", None)
+        for trial_id, row in trial_rows(other, trial_ids):
             if row is not None and row.get("status") in FINAL:
-                target = self.path / "trials" / trial_id
-                for name in [name for name in row["files"] if name != "trial.json"] + [
-                    "trial.json"
-                ]:
-                    (target / name).parent.mkdir(parents=True, exist_ok=True)
-                    with atomic_path(target / name) as path:
-                        shutil.copyfile(source / name, path)
+                for name in _record_last(row["files"]):
+                    self._copy(other, trial_id, name, packs)
                 taken[trial_id] = row
         return taken
+
+    def _copy(self, other: Path, trial_id: str, name: str, packs: Packs) -> None:
+        source, target = (run / "trials" / trial_id / name for run in (other, self.path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        packed = None if source.is_file() else packs.read(trial_id, name)
+        with atomic_path(target) as path:
+            if packed is None:
+                shutil.copyfile(source, path)
+            else:
+                path.write_bytes(packed)
 
     def publish(self, trial_id: str, row: Mapping[str, Any]) -> None:
         """Move a finished trial's files up; from here on the trial counts as ended."""
@@ -212,7 +221,7 @@ class RunFolder:
 
     def _move_up(self, trial_id: str, result: Path, files: Sequence[str]) -> None:
         folder = self.path / "trials" / trial_id
-        for name in [name for name in files if name != "trial.json"] + ["trial.json"]:
+        for name in _record_last(files):
             (folder / name).parent.mkdir(exist_ok=True)
             _replace_when_seen(result / name, folder / name)
         shutil.rmtree(folder / "state", ignore_errors=True)
@@ -229,6 +238,23 @@ class RunFolder:
         if not any((folder / "state").glob("*/state-*.pt")):
             shutil.rmtree(folder / "state", ignore_errors=True)
 
+    def pack(self, trials: Iterable[TrialSpec], size: int = PACK_SIZE) -> None:
+        """Move the small files of those arm trials among these that are final into `packs/`.
+
+        Stages stay as they are: other trials, perhaps on other nodes, start from them.
+        """
+        folders = self.path / "trials"
+        ids = [trial.id for trial in trials if trial.stage == "arm"]
+        rows = ((i, read_json(folders / i / "trial.json", None)) for i in ids)
+        final = [i for i, row in rows if row is not None and row.get("status") in FINAL]
+        packs = Packs(self.path) if final else None
+        for first in range(0, len(final), size):
+            assert packs is not None
+            packs.write(
+                f"{self.generation}-{self.n_packs:05d}", folders, final[first : first + size]
+            )
+            self.n_packs += 1
+
     # -- tables ----------------------------------------------------------------------------
 
     def write_tables(self, plan: Plan) -> Counter[str]:
@@ -237,44 +263,71 @@ class RunFolder:
         Rows carry the names that the present plan gives them (an arm may have been renamed).
         Returns how many trials have which status.
         """
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows, curves = [], []
-        for spec in plan.trials:
-            folder = self.path / "trials" / spec.id
-            row = read_json(folder / "trial.json", None)
-            if row is None:
-                continue
-            rows.append(relabelled(row, spec, plan.sweep.name))
-            if (folder / "curve.parquet").is_file():
-                curve = pq.read_table(folder / "curve.parquet", schema=_schema(CURVE_COLUMNS))
-                curves.append(_named(curve, spec))
-        trials = pa.Table.from_pylist(rows, schema=_schema(TRIAL_COLUMNS))
-        curve = pa.concat_tables(curves) if curves else _schema(CURVE_COLUMNS).empty_table()
-        for table, name in ((trials, "trials.parquet"), (curve, "curves.parquet")):
+        statuses: Counter[str] = Counter()
+        place = {spec.id: position for position, spec in enumerate(plan.trials)}
+        trials = as_table(self._relabelled(plan, statuses), TRIAL_COLUMNS)
+        curve = named(concatenated(self._curves(plan), CURVE_COLUMNS), plan, place)
+        for table, name in (
+            (in_order(trials, place), "trials.parquet"),
+            (curve, "curves.parquet"),
+        ):
             with atomic_file(self.path / name, "wb") as file:
                 pq.write_table(table, file)
-        return Counter(str(row["status"]) for row in rows)
+        return statuses
+
+    def _relabelled(self, plan: Plan, statuses: Counter[str]) -> Iterator[dict[str, Any]]:
+        for trial_id, row in trial_rows(self.path, plan.by_id, wait_s=LAG_S):
+            if row is not None:
+                statuses[str(row["status"])] += 1
+                named = relabelled(row, plan.by_id[trial_id], plan.sweep.name)
+                yield {column: named.get(column) for column in TRIAL_COLUMNS}
+
+    def _curves(self, plan: Plan) -> Iterator[pa.Table]:
+        """Evaluations: of trials that have a folder, then of those in packs, each trial once."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        packs = Packs(self.path)
+        left = dict.fromkeys(plan.by_id)
+        for trial_id in plan.by_id:
+            with suppress(FileNotFoundError):
+                content = (self.path / "trials" / trial_id / "curve.parquet").read_bytes()
+                yield pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+                del left[trial_id]
+        for table in packs.curves():
+            ids = set(table["trial_id"].unique().to_pylist())
+            wanted = [trial_id for trial_id in ids if trial_id in left]
+            if len(wanted) < len(ids):
+                table = table.filter(pc.is_in(table["trial_id"], pa.array(wanted, pa.string())))
+            yield table
+            for trial_id in wanted:
+                del left[trial_id]
 
     def new_curves(self, plan: Plan) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
         """Row and evaluations of each trial that has no TensorBoard file yet."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         logged = {
             path.name.removeprefix("events.out.tfevents.")
             for path in (self.path / "tensorboard").glob("*/*/events.out.tfevents.*")
         }
-        for spec in plan.trials:
-            folder = self.path / "trials" / spec.id
-            if spec.id not in logged and (folder / "curve.parquet").is_file():
-                row = relabelled(read_json(folder / "trial.json", {}), spec, plan.sweep.name)
-                yield row, pq.read_table(folder / "curve.parquet").to_pylist()
+        packs = Packs(self.path)
+        new = [spec.id for spec in plan.trials if spec.id not in logged]
+        for trial_id, row in trial_rows(self.path, new):
+            path = self.path / "trials" / trial_id / "curve.parquet"
+            curve = path.read_bytes() if path.is_file() else packs.read(trial_id, "curve.parquet")
+            if row is not None and curve is not None:
+                points = pq.ParquetFile(pa.BufferReader(curve)).read().to_pylist()
+                yield relabelled(row, plan.by_id[trial_id], plan.sweep.name), points
 
     def statuses(self, plan: Plan) -> Counter[str]:
         """How many of the plan's trials have which status; trials without a record count not."""
-        rows = (read_json(self.path / "trials" / t.id / "trial.json", None) for t in plan.trials)
-        return Counter(str(row["status"]) for row in rows if row is not None)
+        rows = trial_rows(self.path, plan.by_id, wait_s=LAG_S)
+        return Counter(str(row["status"]) for _, row in rows if row is not None)
 
     def write_images(self, fingerprint: str, arrays: Mapping[str, Any]) -> None:
         """Keep a data set's test images beside the records, for galleries of mistakes."""
@@ -288,14 +341,65 @@ class RunFolder:
                 np.savez_compressed(file, **arrays)
 
 
-def _named(curve: pa.Table, spec: TrialSpec) -> pa.Table:
-    import pyarrow as pa
+def trial_rows(
+    run: Path, trial_ids: Iterable[str], wait_s: float = 0.0, strict: bool = True
+) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Each trial's id and row: of those with a folder in the order given, then of the others.
 
-    for position, (name, value) in enumerate((("arm", spec.arm), ("seed", spec.seed)), start=1):
-        field = pa.field(name, curve.schema.field(name).type)
-        column = pa.array([value] * len(curve), type=field.type)
-        curve = curve.set_column(position, field, column)
-    return curve
+    Args:
+        run: the run folder.
+        trial_ids: which trials; a trial without a record gives None.
+        wait_s: how long to wait for packs that other nodes wrote and that are not listed here
+            yet. A trial that has weights and no record lies in one.
+        strict: whether a record that cannot be read is an error or not there (yet).
+
+    Raises:
+        RunFolderError: a record or a pack is damaged.
+    """
+    elsewhere = []
+    for trial_id in trial_ids:
+        path = run / "trials" / trial_id / "trial.json"
+        row = read_json(path, None) if strict else read_mapping(path) or None
+        if row is None:
+            elsewhere.append(trial_id)
+        else:
+            yield trial_id, row
+    if not elsewhere:
+        return
+    packs = Packs(run)
+    until = time.monotonic() + wait_s
+    while time.monotonic() < until and any(
+        i not in packs and _left_its_record(run / "trials" / i) for i in elsewhere
+    ):
+        time.sleep(0.5)
+        packs.refresh()
+    yield from packs.rows(elsewhere)
+    yield from ((trial_id, None) for trial_id in elsewhere if trial_id not in packs)
+
+
+def trial_row(folder: Path) -> dict[str, Any] | None:
+    """The row of one trial, given its folder `RUN/trials/ID`; None where it has none."""
+    row: dict[str, Any] | None = read_json(folder / "trial.json", None)
+    if row is None:
+        row = dict(Packs(folder.parent.parent).rows([folder.name])).get(folder.name)
+    return row
+
+
+def trial_file(path: Path) -> Path | io.BytesIO:
+    """What to open for the file `RUN/trials/ID/NAME`: it, or its content where a pack holds it."""
+    if not path.is_file():
+        packed = Packs(path.parents[2]).read(path.parent.name, path.name)
+        if packed is not None:
+            return io.BytesIO(packed)
+    return path
+
+
+def _left_its_record(folder: Path) -> bool:
+    return (folder / "model.safetensors").is_file() and not (folder / "state").is_dir()
+
+
+def _record_last(files: Sequence[str]) -> list[str]:
+    return [name for name in files if name != "trial.json"] + ["trial.json"]
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -304,7 +408,7 @@ def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     import pyarrow.parquet as pq
 
     with atomic_file(path, "wb") as file:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema(CURVE_COLUMNS)), file)
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema(CURVE_COLUMNS)), file)
 
 
 def check_run_folder(path: Path, must_exist: bool = True) -> None:
@@ -334,12 +438,9 @@ def finished_rows(path: Path) -> list[dict[str, Any]]:
         RunFolderError: `path` is no run folder.
     """
     check_run_folder(path)
-    rows = (
-        read_json(folder / "trial.json", None)
-        for folder in sorted((path / "trials").iterdir())
-        if folder.is_dir()
-    )
-    return [row for row in rows if row is not None]
+    ids = {folder.name for folder in (path / "trials").iterdir() if folder.is_dir()}
+    rows = dict(trial_rows(path, ids | set(Packs(path))))
+    return [row for _, row in sorted(rows.items()) if row is not None]
 
 
 def read_json(path: Path, default: Any) -> Any:
@@ -349,18 +450,20 @@ def read_json(path: Path, default: Any) -> Any:
         RunFolderError: the file is there and is not JSON: it was damaged by something else.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(_read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return default
     except (ValueError, OSError) as err:
         raise RunFolderError(f"{path}: cannot be read ({err}); remove it to run it again") from err
 
 
-def _schema(columns: Mapping[str, str]) -> pa.Schema:
-    import pyarrow as pa
-
-    types = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64()}
-    return pa.schema([(name, types[kind]) for name, kind in columns.items()])
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as err:
+        if err.errno != errno.ESTALE:
+            raise
+        return path.read_text(encoding="utf-8")  # replaced on another node while it was open here
 
 
 def _step_of(path: Path) -> int:

@@ -24,7 +24,7 @@ from harness.queue import Queue
 from harness.ray_environment import set_ray_environment
 from harness.rows import failed_row
 from harness.run_local import run_local
-from harness.search import Searched, plan_first_rung, recorded, run_searches
+from harness.search import Searched, plan_searches, recorded, run_searches
 from harness.spec import load_sweep
 from harness.spec_resolved import resolved_yaml
 from harness.store import RunFolder
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
     catalogue = DataCatalogue(options.data)
     plan = make_plan(sweep, catalogue)
     if options.dry_run:
-        plan = plan_first_rung(plan, catalogue) if sweep.searches else plan
+        plan = plan_searches(plan, catalogue, out) if sweep.searches else plan
         for line in describe_plan(plan.shard(*options.shard), out):
             print(line)
         return EXIT_DONE
@@ -152,6 +152,8 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
         elif plan.sweep.searches:
             plan = recorded(plan, catalogue, folder.path).plan
         mine = _part(options, plan)
+        if not request.by and (options.shard[1] > 1 or plan.sweep.resources.pack != 1):
+            folder.pack(mine.trials)
         statuses = folder.write_tables(plan) if is_whole else folder.statuses(mine)
         if request.by:
             n_ended = statuses["done"] + statuses["diverged"]

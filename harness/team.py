@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from harness.events import Ended, Event, Failed, Started, Stopped
 from harness.plan import TrialSpec
-from harness.rank import LostContact, Meeting
+from harness.rank import LostContact
 from harness.store import TrialFolder
 from headstart.errors import HeadstartError
 
@@ -116,7 +116,7 @@ def _run_trial(
     for rank in range(team.n):
         team.call(rank, "run", spec, folder)
     last: Event | None = None
-    for _, event in _items(team, range(team.n), lambda: last is not None):
+    for event in _items(team, range(team.n)):
         if isinstance(event, Ended | Stopped):
             last = event  # told when all are through, so that they are free for the next trial
         else:
@@ -128,17 +128,14 @@ def _run_trial(
 def _gather(team: Team, should_stop: Callable[[], bool]) -> None:
     """Start the processes and let them meet."""
 
-    def look() -> bool:
+    def look() -> None:
         if should_stop():
             raise _Stop
-        return False
 
     team.start()
-    team.call(0, "open")
-    meeting = None
-    for _, item in _items(team, [0], look):
-        meeting = item
-    assert isinstance(meeting, Meeting)
+    for rank in range(team.n):
+        team.call(rank, "open")
+    (meeting,) = _items(team, range(team.n), look)
     for rank in range(team.n):
         team.call(rank, "join", meeting)
     for _ in _items(team, range(team.n), look):
@@ -147,16 +144,15 @@ def _gather(team: Team, should_stop: Callable[[], bool]) -> None:
 
 
 def _items(
-    team: Team, ranks: Sequence[int], has_ended: Callable[[], bool]
-) -> Iterator[tuple[int, Any]]:
+    team: Team, ranks: Sequence[int], look: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
     """The items of one call to each of `ranks`, until all calls are over.
 
-    Trouble once `has_ended` says that the trial's record is there ends the processes and is no
-    failure of the trial.
+    Trouble once the trial's record is written ends the processes and is no failure of the trial.
     """
-    open_calls = set(ranks)
+    open_calls, ended = set(ranks), False
     while open_calls:
-        ended = has_ended()
+        look()
         for message in team.receive(LISTEN_S):
             if _is_trouble(message):
                 if ended:
@@ -164,7 +160,8 @@ def _items(
                     return
                 raise _cause(team, message, open_calls)
             if message.kind == "item":
-                yield message.rank, message.content
+                ended = ended or isinstance(message.content, Ended | Stopped)
+                yield message.content
             else:
                 open_calls.discard(message.rank)
 

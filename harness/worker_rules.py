@@ -6,10 +6,16 @@ networks are looked at for batch norm, so torch is imported; plans of one worker
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from harness.plan import Plan, TrialSpec
 from headstart.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from models.groups import LayerGroup
 
 
 def check_workers(plan: Plan) -> None:
@@ -33,14 +39,8 @@ def check_workers(plan: Plan) -> None:
                 f"{name}: {spec.arm}: train.batch_size: {size} is less than resources.workers: "
                 f"{n}; each worker needs an image of the batch"
             )
-        layer = None if gpus else batch_norm_that_trains(spec)
-        if layer is not None:
-            raise InputError(
-                f"{name}: {spec.arm}: {spec.condition.model.name} has batch norm ({layer}), whose "
-                f"statistics of a batch {n} workers can share on GPUs alone (torch has "
-                "synchronised batch norm for nothing else); set resources.gpus: 1 or "
-                "resources.workers: 1"
-            )
+        if not gpus and (reason := _reason_on_cpus(spec, n)):
+            raise InputError(f"{name}: {spec.arm}: {reason}")
 
 
 def notes(plan: Plan) -> Iterator[str]:
@@ -53,25 +53,37 @@ def notes(plan: Plan) -> Iterator[str]:
         )
 
 
-def batch_norm_that_trains(spec: TrialSpec) -> str | None:
-    """The first batch norm layer in a layer group that ever trains; None where there is none."""
-    from torch import nn
-
+def _reason_on_cpus(spec: TrialSpec, n: int) -> str | None:
     from harness.network import build_network
-    from models.finetune import unfreezing
 
     try:
-        network, groups = build_network(spec)
-        epochs = spec.condition.train.epochs
-        trains = unfreezing(spec.condition.fine_tune, groups, epochs).names
+        return reason_on_cpus(spec, n, *build_network(spec))
     except ModelError:  # the trial says so for itself
         return None
-    kind = nn.modules.batchnorm._BatchNorm
-    for group in groups:
-        for path in group.modules if group.name in trains else ():
-            for inner, module in network.get_submodule(path).named_modules(prefix=path):
-                if isinstance(module, kind):
-                    return inner
+
+
+def reason_on_cpus(
+    spec: TrialSpec, n: int, network: nn.Module, groups: Sequence[LayerGroup]
+) -> str | None:
+    """Why `n` workers on CPUs cannot share a trial: batch norm that ever trains; None if they can.
+
+    Raises:
+        ModelError: the network has no such layer groups as `fine_tune` names.
+    """
+    from torch import nn
+
+    from models.finetune import unfreezing
+
+    epochs = spec.condition.train.epochs
+    trains = unfreezing(spec.condition.fine_tune, groups, epochs).names
+    for path in (path for group in groups if group.name in trains for path in group.modules):
+        for layer, module in network.get_submodule(path).named_modules(prefix=path):
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                return (
+                    f"{spec.condition.model.name} has batch norm ({layer}), whose statistics of a "
+                    f"batch {n} workers can share on GPUs alone (torch has synchronised batch norm "
+                    "for nothing else); set resources.gpus: 1 or resources.workers: 1"
+                )
     return None
 
 

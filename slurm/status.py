@@ -8,6 +8,7 @@ another node is writing, or a listing that lags, makes a number a few seconds ol
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.lock import STALE_AFTER_S
-from harness.store import check_run_folder
+from harness.store import FINAL, check_run_folder, trial_rows
 from headstart.cli import run_command
 from headstart.errors import InputError
 from headstart.files import read_mapping
@@ -122,13 +123,15 @@ def count_trials(run: Path, now: float) -> Trials | None:
     generations = set(_live_generations(run, now))
     statuses: Counter[str] = Counter()
     ended: list[float] = []
-    for trial in plan["trials"]:
-        folder = run / "trials" / str(trial["id"])
-        row = read_mapping(folder / "trial.json")
-        is_running = any((folder / "state" / name).is_dir() for name in generations)
-        statuses["running" if is_running else str(row.get("status", "to come"))] += 1
-        if row.get("status") in ("done", "diverged"):
+    ids = [str(trial["id"]) for trial in plan["trials"]]
+    for trial_id, row in trial_rows(run, ids, strict=False):
+        if row is not None and row.get("status") in FINAL:
+            statuses[str(row["status"])] += 1
             ended.append(datetime.fromisoformat(str(row["finished_at"])).timestamp())
+        elif _entries(run / "trials" / trial_id / "state") & generations:
+            statuses["running"] += 1
+        else:
+            statuses["to come" if row is None else str(row.get("status"))] += 1
     n_left = statuses["running"] + statuses["to come"]
     rate = _rate_per_h(ended, now)
     return Trials(
@@ -140,6 +143,13 @@ def count_trials(run: Path, now: float) -> Trials | None:
         rate_per_h=rate,
         left_s=n_left / rate * 3600 if rate and n_left else None,
     )
+
+
+def _entries(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
 
 
 def _live_generations(run: Path, now: float) -> Iterator[str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.settings import Sweep
+from harness.settings import Resources, Sweep
 from harness.spec import load_sweep
 from harness.store import check_run_folder
 from headstart.cli import run_command
@@ -122,8 +122,8 @@ def describe_work(given: argparse.Namespace, sweep: Sweep, argv: Sequence[str]) 
         folder=Path.cwd(),
         command=shlex.join(["python", "-m", "slurm.submit", *argv]),
         has_stages=bool(sweep.stages),
-        cpus_per_trial=sweep.resources.cpus,
-        gpus_per_trial=sweep.resources.gpus,
+        cpus_per_trial=sweep.resources.cpus_per_trial,
+        gpus_per_trial=sweep.resources.gpus_per_trial,
     )
     for text in (*work.arguments, str(work.run), str(work.folder)):
         if not text.isprintable():
@@ -135,9 +135,11 @@ def check_fit(settings: JobSettings, sweep: Sweep) -> None:
     """Refuse a job in which no trial could ever start.
 
     Raises:
-        InputError: a trial asks for more processors or GPUs than a node of the job has.
+        InputError: a worker asks for more processors or GPUs than a node of the job has, or all
+            workers of a trial for more than the nodes on which they may be.
     """
     asked = sweep.resources
+    _check_workers_fit(settings, asked)
     if asked.gpus > settings.gpus_per_node:
         raise InputError(
             f"resources.gpus is {asked.gpus:g} and --gpus-per-node {settings.gpus_per_node}: no "
@@ -148,6 +150,22 @@ def check_fit(settings: JobSettings, sweep: Sweep) -> None:
             f"resources.cpus is {asked.cpus} and --cpus-per-node {settings.cpus_per_node}: no "
             "trial could start"
         )
+
+
+def _check_workers_fit(settings: JobSettings, asked: Resources) -> None:
+    """The workers of a trial may be on several nodes with Ray; in mode array they are on one."""
+    n_nodes = settings.nodes if settings.mode == "ray" else 1
+    where = f"{n_nodes} nodes" if n_nodes > 1 else "a node"
+    for what, wanted, given in (
+        ("gpus", asked.gpus_per_trial, settings.gpus_per_node),
+        ("cpus", asked.cpus_per_trial, settings.cpus_per_node),
+    ):
+        if asked.workers > 1 and given is not None and wanted > n_nodes * given:
+            raise InputError(
+                f"resources.workers: {asked.workers} ask for {wanted:g} {what} together, and "
+                f"{where} of the job with --{what}-per-node {given} have {n_nodes * given}: no "
+                "trial could start"
+            )
 
 
 def check_nothing_queued(run: Path) -> None:

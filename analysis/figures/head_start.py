@@ -87,7 +87,7 @@ def difference_along(
         ax.vlines(own["x"], low, high, color=style.hex, lw=1.6)
         for x, value in zip(own["x"], y, strict=True):
             ax.annotate(
-                f"{value:+.2f}".replace("-", "−"), (x, value), (6, 5),
+                f"{value:+.2f}".replace("-", "−"), (x, value), (5, 8),
                 textcoords="offset points", fontsize=7, color=INK,
             )  # fmt: skip
     ax.set_yscale("symlog", linthresh=1)
@@ -109,12 +109,10 @@ def _nothing() -> Any:
 
 def _number_axis(ax: Any, values: np.ndarray) -> None:
     """Logarithmic over a decade or more; the values of the grid are its ticks."""
-    from matplotlib.ticker import NullFormatter
-
     if values.min() > 0 and values.max() >= 10 * values.min():
         ax.set_xscale("log")
     ax.set_xticks(values, [f"{v:,g}" for v in values])
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(_nothing())
     ax.margins(x=0.09)
 
 
@@ -149,6 +147,6 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
             "verdicts",
             f"Head start against {label.lower() if key == 'data.train' else key}",
             "Mean final accuracy of the arms, and the mean paired difference, with 95 % intervals "
-            f"(each by itself).{strip}",
+            f"(each by itself); linear within ±1 point, logarithmic beyond.{strip}",
             figure,
         )

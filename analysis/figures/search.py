@@ -65,12 +65,12 @@ def score_against(
 
     values = search[setting]
     numbers = pd.api.types.is_numeric_dtype(values)
-    x = values if numbers else values.astype(str)
+    x = values if numbers else values.astype(str).str.replace(" + ", "\n", regex=False)
     sns.scatterplot(x=x, y=search[score], color=COLORS[0], s=18, linewidth=0, alpha=0.65, ax=ax)
     if search[score].notna().any():
         best = search.loc[search[score].idxmax()]
         ax.plot(
-            [best[setting] if numbers else str(best[setting])],
+            [x[best.name]],
             [best[score]],
             "s",
             color=COLORS[1],

@@ -123,6 +123,25 @@ def test_right_labels_are_not_accused_of_what_the_reference_gets_wrong(accuracy)
         assert found.wrong.low == 0
 
 
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_a_weak_network_accuses_nobody(is_trusted):
+    """As LeNet-5 on 62 classes: wrong itself in a tenth of what it is most certain of."""
+    rng = np.random.default_rng(6)
+    true = true_classes(2000, rng)
+    hardness = rng.random(2000)
+    errs = rng.random(2000) < 0.9 * hardness
+    probabilities = np.full((2000, K), 0.01)
+    answer = np.where(errs, (true + rng.integers(1, K, 2000)) % K, true)
+    probabilities[np.arange(2000), answer] = 0.91 - 0.5 * hardness
+    easy = answers(true, np.eye(K)[true]) if is_trusted else None  # says nothing of hard images
+    found = audit_labels(answers(true, probabilities), easy)
+    assert found.by_certainty["share"][0] > 0.08
+    assert found.shape == "none"
+    assert found.wrong.low == 0
+    assert found.wrong.high > 0.08
+    assert "own mistakes" in found.note
+
+
 def calibrated_on(given_shares: np.ndarray, true: np.ndarray, rng: np.random.Generator):
     """What a network that learned P(given | class) says of images that it did not train on."""
     logits = np.log(given_shares[true]) + rng.normal(0, 0.3, (len(true), K))

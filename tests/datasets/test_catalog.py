@@ -25,6 +25,7 @@ def test_every_module_with_options_locate_and_load_is_a_set():
         "mnist_task3",
         "npz",
         "optdigits",
+        "sheets",
     )
 
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.preprocess import gray, mnist_style, mnist_style_on, resize, shape_images
+from datasets.preprocess import (
+    centred,
+    gray,
+    mnist_style,
+    mnist_style_on,
+    resize,
+    shape_images,
+    shape_ink,
+)
 
 
 def test_a_square_of_ink_fills_twenty_pixels_in_the_middle():
@@ -46,6 +54,51 @@ def test_faint_dirt_far_from_the_character_does_not_move_it():
 @pytest.mark.parametrize("shape", [(5, 5), (1, 1), (0, 0), (28, 28)])
 def test_a_page_without_ink_gives_an_empty_image(shape):
     assert not mnist_style(np.zeros(shape, np.uint8)).any()
+
+
+def test_centred_ink_keeps_its_size_wherever_it_stands():
+    """A page of 120 shows a window of 100, so 40×40 has one pixel for 2.5 of the page."""
+    expected = np.zeros((40, 40), np.uint8)
+    expected[16:24, 18:22] = 200
+    for top, left in ((50, 70), (0, 0), (100, 150), (37, 3)):
+        page = np.zeros((120, 160), np.uint8)
+        page[top : top + 20, left : left + 10] = 200
+        np.testing.assert_array_equal(centred(page, (40, 40)), expected)
+
+
+def test_centred_shows_more_of_the_page_where_the_ink_is_larger_than_the_window():
+    page = np.zeros((120, 240), np.uint8)
+    page[55:65, 10:230] = 255
+    shown = centred(page, (44, 44))  # 220 page pixels on 44
+    assert shown[21:23].all()
+    assert not shown[:20].any()
+    assert not shown[24:].any()
+
+
+def test_a_page_without_ink_is_centred_to_an_empty_image():
+    assert centred(np.zeros((9, 12), np.uint8), (36, 48)).shape == (36, 48)
+    assert not centred(np.zeros((9, 12), np.uint8), (36, 48)).any()
+
+
+def test_each_way_has_its_name():
+    page = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+    for name, way in (("resize", resize), ("mnist_style", mnist_style_on), ("centred", centred)):
+        np.testing.assert_array_equal(shape_ink(page, (20, 30), name), way(page, (20, 30)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(1, 64),
+    st.integers(1, 64),
+)
+def test_any_page_is_centred_to_the_size_asked_for(seed, height, width, high, wide):
+    page = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    result = centred(page, (high, wide))
+    assert result.shape == (high, wide)
+    assert result.dtype == np.uint8
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -156,6 +157,29 @@ def test_classes_that_the_network_does_not_know_are_one_line(finished, pages, tm
         evaluate.main([str(run), "--on", str(tmp_path / "odd")])
 
 
+def test_the_runs_own_test_part_gives_the_same_scores_as_its_files(finished, pages, tmp_path):
+    run, *_ = finished
+    for on in ("own", str(pages)):
+        evaluate.main([str(run), "--on", on, "--ensemble", "--out", str(tmp_path)])
+    own, later = (
+        json.loads((tmp_path / f"{name}.json").read_text())["arms"]["cnn"]
+        for name in ("own", "later")
+    )
+    assert sorted(own["accuracies"]) == pytest.approx(sorted(later["accuracies"]))
+    assert own["ensemble"]["estimate"] == pytest.approx(later["ensemble"]["estimate"], abs=0.006)
+
+
+def test_seeds_with_test_images_of_their_own_have_no_common_part(finished, tmp_path):
+    run, plan, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    path = copy / "trials" / plan.trials[0].id / "predictions.npz"
+    kept = dict(np.load(path))
+    np.savez_compressed(path, **{**kept, "indices": kept["indices"][::-1] + 1})
+    with pytest.raises(InputError, match="tested on different images"):
+        evaluate.main([str(copy), "--on", "own"])
+
+
 @pytest.mark.parametrize(
     ("on", "says"),
     [
@@ -195,8 +219,6 @@ def test_mistakes_about_the_run_are_one_line(finished, pages, tmp_path):
 
 
 def test_weights_that_are_damaged_are_one_line(finished, pages, tmp_path):
-    import shutil
-
     run, plan, _ = finished
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)

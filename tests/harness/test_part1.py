@@ -22,7 +22,8 @@ from harness.trial import Surroundings, run_trial
 PART1 = Path(__file__).resolve().parents[2] / "sweeps" / "part1.yaml"
 PER_CLASS = 9  # of the 40 pages
 SMALLER = (
-    "data={name: handwritten62, per_class: true, train: 6, validation: 2, test: 1}",
+    "data={name: handwritten62, preprocess: mnist_style, per_class: true, train: 6, "
+    "validation: 2, test: 1}",
     "train.epochs=5",
     "seeds=1",
 )
@@ -34,7 +35,7 @@ def test_a_stand_in_is_planned_where_the_handwriting_is_not_there(tmp_path):
     assert (use.choice.name, use.stand_in_for) == ("glyphs", "handwritten62")
     assert len(use.class_names) == 62
     assert use.class_names == tuple(listed.name for listed in listed_classes())
-    assert (use.image_size, use.n_images) == ((36, 48), 2480)
+    assert (use.image_size, use.n_images) == ((40, 40), 2480)
 
 
 def test_pages_from_a_zip_get_the_answers_that_the_trial_gave(real_data, tmp_path):

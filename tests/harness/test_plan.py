@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.plan import DataCatalogue, make_plan
+from datasets.split import SplitSettings
+from harness.plan import DataCatalogue, DataUse, make_plan, trial_id
 from harness.seeds import AXES, derive_seed, derive_streams
+from harness.settings import Condition, DataChoice, EvaluateEvery, ModelChoice, Train
 from harness.spec import load_sweep
 from headstart.errors import DataNotFoundError, SpecError
 
@@ -37,7 +39,8 @@ def test_names_measures_resources_and_further_arms_change_no_id(ids):
     before = ids()
     assert ids(("name: small", "name: large")) == before
     assert ids(("targets: [0.3, 0.5]", "targets: [0.9]")) == before
-    assert ids(("seeds: 2", "seeds: 2\nresources: {cpus: 2, pack: auto, fuse: never}\nsave: {every: 1}")) == before
+    resources = "resources: {cpus: 2, pack: auto, fuse: never}"
+    assert ids(("seeds: 2", f"seeds: 2\n{resources}\nsave: {{every: 1}}")) == before
     more = ids(("scratch: {}", "scratch: {}\n  slow: {train: {learning_rate: 1.0e-5}}"))
     assert before.items() <= more.items()
     assert ids(("seeds: 2", "seeds: 5")).items() >= before.items()
@@ -134,3 +137,28 @@ def test_an_arm_without_test_images_is_refused_before_anything_runs(write_sweep,
     path = write_sweep(("validation: 100, test: 100}", "validation: 100}"))
     with pytest.raises(SpecError, match="scratch: glyphs has no test part of its own"):
         make_plan(load_sweep(path), catalogue)
+
+
+def test_ids_of_earlier_versions_stay():
+    """Records that people keep are found by these; raise RESULT_FORMAT before changing them."""
+    choice = DataChoice(
+        name="mnist", options={}, split=SplitSettings(train=50000, validation=10000)
+    )
+    data = DataUse(choice, "4fcdd540" * 4, 70000, tuple("0123456789"), "", True, (28, 28), 1)
+    train = Train(learning_rate=3e-4, epochs=30, evaluate_every=EvaluateEvery(steps=50))
+    scratch = Condition(
+        model=ModelChoice(name="lenet5", options={"dropout": 0.25}), data=(choice,), train=train
+    )
+    tuned = scratch.model_copy(update={"fine_tune": "last_2"})
+    streams = derive_streams(0, 7, vary=AXES)
+    assert trial_id(scratch, data, streams, None) == "635d39406f2f8836"
+    assert trial_id(tuned, data, streams, "3ab989e809770899") == "6c7329005b0da81f"
+
+
+def test_a_hundred_thousand_trials_share_what_does_not_differ(write_sweep, catalogue):
+    plan = make_plan(load_sweep(write_sweep(("seeds: 2", "seeds: 50"))), catalogue)
+    by_arm = {trial.arm: trial for trial in plan.trials}
+    for trial in plan.trials:
+        assert trial.condition is by_arm[trial.arm].condition
+        assert trial.data is by_arm[trial.arm].data
+    assert len({id(trial.streams) for trial in plan.trials}) == 50

@@ -125,3 +125,14 @@ def test_a_full_disk_ends_the_run(queue_of):
     stage = queue.next_unit()[0]
     with pytest.raises(StorageError, match="full"):
         queue.take(Failed(stage.id, "the disk is full", retry=False, fatal=True))
+
+
+def test_what_failed_once_goes_first_and_packs_keep_the_order_of_the_plan(queue_of):
+    queue = queue_of(("seeds: 2", "seeds: 6\nresources: {pack: 2, gpus: 1}"))
+    first, second = queue.next_unit(), queue.next_unit()
+    queue.take(Failed(second[0].id, "a passing trouble", retry=True))
+    again = queue.next_unit()
+    assert again[0] == second[0]
+    assert again[0].arm == again[1].arm
+    seeds = [t.seed for t in (*first, *second, *again[1:])]
+    assert seeds == sorted(seeds)

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from runs import ROOT, command, environment, fingerprints, run
 
 from datasets.split import split_dataset
 from harness.plan import DataCatalogue, make_plan
-from harness.search import Course, Entry, plan_first_rung, recorded, studies_of
+from harness.search import Course, Entry, plan_searches, recorded, studies_of
 from harness.spec import load_sweep
 from harness.store import TrialFolder
 from harness.trial import Surroundings, Trial
 from headstart.errors import InputError
+from runs import ROOT, command, environment, fingerprints, run
 
 SWEEP = """\
 name: searched
@@ -58,7 +58,7 @@ def sweep_file(tmp_path_factory) -> Path:
 def finished(sweep_file, tmp_path_factory) -> Path:
     """The run folder of the sweep, whole, on the local engine."""
     out = tmp_path_factory.mktemp("runs") / "searched"
-    done = run(sweep_file, out, "--engine", "local")
+    done = run(sweep_file, out, "--engine", "local", "--slots", "1", timeout=540)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -85,7 +85,7 @@ def test_no_record_of_a_search_has_a_test_score(finished):
 
 def test_a_search_trial_has_no_test_images_to_look_at(sweep_file, catalogue, tmp_path):
     plan = make_plan(load_sweep(sweep_file), catalogue)
-    spec = next(t for t in plan_first_rung(plan, catalogue).trials if t.stage == "search")
+    spec = next(t for t in plan_searches(plan, catalogue, tmp_path).trials if t.stage == "search")
     arm = next(t for t in plan.trials if t.arm == "scratch" and t.seed == spec.seed)
     around = Surroundings(catalogue=catalogue)
     trial = Trial(spec, TrialFolder(tmp_path / spec.id, "g"), around)
@@ -94,7 +94,7 @@ def test_a_search_trial_has_no_test_images_to_look_at(sweep_file, catalogue, tmp
     tested = split_dataset(catalogue.open(arm.data), arm.data.choice.split, rng).test
     seen = [*trial.parts.train.indices, *trial.parts.validation.indices]
     assert len(tested) == 40
-    assert not set(tested.tolist()) & set(int(i) for i in seen)
+    assert not set(tested.tolist()) & {int(i) for i in seen}
 
 
 def test_each_seed_that_draws_its_own_test_images_has_a_search_of_its_own(sweep_file, catalogue):
@@ -144,14 +144,14 @@ def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp
         command(sweep_file, out, "--engine", "local", "--slots", "1"),
         cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while time.monotonic() < until and len(list(out.glob("trials/*/trial.json"))) < 3:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 75, errors
     assert not (out / "search").exists()
-    done = run(sweep_file, out, "--engine", "local")
+    done = run(sweep_file, out, "--engine", "local", "--slots", "1", timeout=540)
     assert done.returncode == 0, done.stderr
     assert records_of(out) == records_of(finished)
     assert fingerprints(out) == fingerprints(finished)
@@ -159,7 +159,7 @@ def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp
 
 def test_ray_decides_the_same(sweep_file, finished, tmp_path):
     out = tmp_path / "ray"
-    done = run(sweep_file, out, "--engine", "ray")
+    done = run(sweep_file, out, "--engine", "ray", timeout=540)
     assert done.returncode == 0, done.stderr
     assert records_of(out) == records_of(finished)
     assert fingerprints(out) == fingerprints(finished)
@@ -173,6 +173,11 @@ def test_parts_of_a_sweep_wait_for_its_searches(sweep_file, catalogue, finished,
         recorded(plan, catalogue, tmp_path)
     known = recorded(plan, catalogue, finished)
     assert {t.id for t in known.plan.trials} == {row["trial_id"] for row in trials_of(finished)}
+    shown = plan_searches(plan, catalogue, finished)
+    assert {t.id for t in shown.trials} == {t.id for t in known.plan.trials}
+    new = plan_searches(plan, catalogue, tmp_path)
+    assert [t.stage for t in new.trials].count("search") == 2 * 4
+    assert "a search trains 4 for 1 epoch, then 2 for 3 epochs" in new.notes[-1]
     longer = make_plan(load_sweep(sweep_file, None, ("search.samples=5",)), catalogue)
     with pytest.raises(InputError, match="is not decided"):  # a record of another search
         recorded(longer, catalogue, finished)

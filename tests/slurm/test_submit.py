@@ -94,6 +94,20 @@ def test_trials_that_could_never_start_are_refused(
         main([*command, "resources.cpus=8", "--cpus-per-node", "4"])
 
 
+def test_workers_of_a_trial_may_need_several_nodes_and_in_mode_array_have_one(
+    slurm: FakeSlurm, sweep_file: Path, tmp_path: Path
+) -> None:
+    command = [
+        str(sweep_file), "--out", str(tmp_path / "run"), "--set", "resources.workers=6",
+        "--cpus-per-node", "4", "--nodes",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"workers: 6 ask for 6 cpus together, and a node .* 4"):
+        main([*command, "1"])
+    with pytest.raises(InputError, match=r"6 cpus together, and a node of the job .* have 4"):
+        main([*command, "2", "--mode", "array"])
+    assert main([*command, "2"]) == 0
+
+
 def test_other_peoples_folders_are_not_written_into(
     slurm: FakeSlurm, sweep_file: Path, tmp_path: Path
 ) -> None:

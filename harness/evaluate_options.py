@@ -1,0 +1,74 @@
+"""The command line of `harness.evaluate`: what a user may say, parsed and checked.
+
+In: arguments. Out: frozen `Options`. Imports nothing that takes time, so that a mistake is told at
+once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from headstart.errors import InputError
+
+OWN = "own"  # --on own: the test part that the trials had
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, parsed."""
+
+    run: Path
+    on: str
+    csv: str | None
+    arms: tuple[str, ...]
+    ensemble: bool
+    out: Path | None
+    data: Path | None
+    preprocess: str | None
+    on_damaged: Literal["refuse", "skip"]
+    device: str
+
+
+def parse(argv: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.evaluate",
+        description="Score the models of a run, those that validation chose, on a test set that "
+        "they have not seen.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument(
+        "--on", required=True, metavar="NAME|FOLDER|ZIP|own",
+        help="a data set of the catalogue with a test part of its own, or a folder or archive "
+        "with one folder a class, or of flat image files with a CSV (file, label); `own`: the "
+        "run's own test part, where its seeds share one",
+    )  # fmt: skip
+    parser.add_argument("--csv", metavar="FILE", help="the table of file names and labels")
+    parser.add_argument(
+        "--arm", action="append", default=[], metavar="NAME", dest="arms",
+        help="an arm or a pretrain stage; may be given several times (default: all arms)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ensemble", action="store_true", help="also the mean of the seeds' probabilities"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/evaluations")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
+    parser.add_argument(
+        "--preprocess", choices=("resize", "mnist_style", "centred"),
+        help="instead of what the networks' own data went through",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-damaged", action="store_true", help="leave damaged images out, with a note"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    given = parser.parse_args(argv)
+    if given.data is not None and not given.data.is_dir():
+        raise InputError(f"--data {given.data}: no such folder")
+    return Options(
+        run=given.run, on=given.on, csv=given.csv, arms=tuple(given.arms),
+        ensemble=given.ensemble, out=given.out, data=given.data, preprocess=given.preprocess,
+        on_damaged="skip" if given.skip_damaged else "refuse", device=given.device,
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""Photographs of sheets as a data set: what is read, in which order, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sheet_scenes import Hardness, drawn_digit, make_scene
+
+from datasets import load_dataset, locate_dataset
+from headstart.errors import DataError, DataNotFoundError
+
+EASY = Hardness(
+    slant=2, lines=0, squares=0, table=0, strip=0, shadow=0, overwritten=0, near=0, turned=0
+)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder: `mine/rows.jpg` has rows of 3, 5, 8, `mine/all_3.jpg` rows of threes."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "mine").mkdir()
+    for name, labels, seed in (("rows", "358", 21), ("all_3", "33", 22)):
+        scene = make_scene(np.random.default_rng(seed), drawn_digit, labels, EASY)
+        cv2.imwrite(str(folder / "mine" / f"{name}.jpg"), scene.photo)
+    return folder
+
+
+def load(data_dir: Path, tmp_path: Path, photos: object, **request: object):
+    return load_dataset("sheets", data_dir=data_dir, cache_dir=tmp_path, photos=photos, **request)
+
+
+def test_all_digits_of_all_photos_pooled_by_class(data_dir: Path, tmp_path: Path) -> None:
+    photos = {"mine/rows.jpg": "358", "mine/all_*.jpg": "name"}
+    dataset = load(data_dir, tmp_path, photos)
+    assert dataset.class_names == ("3", "5", "8")
+    assert dataset.images.shape[1:] == (1, 28, 28)
+    assert dataset.parts == {}  # each seed draws its own
+    assert (np.diff(dataset.labels) >= 0).all()
+    counts = np.bincount(dataset.labels)
+    assert counts[0] > counts[1] > 2  # the photo of threes came on top
+    assert dataset.images[:, :, 0].max() < 40  # white on black
+    alone = load(data_dir, tmp_path, {"mine/rows.jpg": "358"})
+    assert len(alone.labels) < len(dataset.labels)
+    ink = load(data_dir, tmp_path, photos, image_size=(20, 20), channels=3)
+    assert ink.images.shape[1:] == (3, 20, 20)
+
+
+def test_a_digit_may_be_a_number_and_a_row_of_labels_may_not(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="only one class"):  # it was read, as threes
+        load(data_dir, tmp_path, {"mine/all_3.jpg": 3})
+    with pytest.raises(DataError, match="write 358 in quotes"):
+        load(data_dir, tmp_path, {"mine/rows.jpg": 358})
+
+
+@pytest.mark.parametrize(
+    ("photos", "error", "message"),
+    [
+        ({"mine/none.jpg": "358"}, DataNotFoundError, "mine/none.jpg is missing; put the photo"),
+        ({"mine/x*.jpg": "358"}, DataNotFoundError, "no file is named as mine/x"),
+        ({"mine/rows.jpg": "35"}, DataError, "rows found where there should be 2 rows"),
+        ({"mine/rows.jpg": "name"}, DataError, "does not end in one digit"),
+        ({"mine/rows.jpg": {"row": "358"}}, DataError, "did you mean 'rows'"),
+        ({"mine/rows.jpg": "358", "mine/r*.jpg": "358"}, DataError, "given twice"),
+        ({}, DataError, "photos"),
+    ],
+)
+def test_what_does_not_fit_is_said(
+    data_dir: Path, tmp_path: Path, photos: object, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load(data_dir, tmp_path, photos)
+
+
+def test_the_photos_can_be_located_without_reading_them(data_dir: Path) -> None:
+    found = locate_dataset("sheets", data_dir, {"photos": {"mine/*.jpg": "3"}})
+    assert [path.name for path in found] == ["all_3.jpg", "rows.jpg"]

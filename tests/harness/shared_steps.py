@@ -1,0 +1,128 @@
+"""Training steps by several processes, for tests: what the processes run, and how they are started.
+
+A module of its own, because the processes import it by name.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.arrays import Normalise, Part
+from harness.collective import meet, open_meeting
+from harness.data_parallel import SharedTrainer
+from harness.local_team import IMPORTED
+from harness.process import make_accelerator, set_up_process
+from harness.seeds import AXES, derive_streams
+from harness.settings import Train
+from harness.train import Trainer
+from models.build import build_model
+from models.dropout import SeededDropout
+
+STREAMS = derive_streams(0, 0, AXES)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to train, and for how many steps."""
+
+    network: str
+    images: np.ndarray  # uint8 (N, 1, 28, 28)
+    labels: np.ndarray
+    settings: Train
+    n_steps: int
+    n_held_out: int = 0  # of the images: for validation, not for training
+    device: str = "cpu"
+
+
+def build(name: str) -> nn.Module:
+    if name == "dropout":
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 5, stride=2), nn.ReLU(), SeededDropout(0.3, "channel"), nn.Flatten(),
+            nn.Linear(576, 30), nn.ReLU(), SeededDropout(0.5), nn.Linear(30, 10),
+        )  # fmt: skip
+    return build_model(
+        name, n_classes=10, image_size=(28, 28), channels=1, init_seed=1, head_seed=2
+    )
+
+
+def train(task: Task, group: Any = None) -> dict[str, Any]:
+    """Gradients of each step (with `n_steps` up to 10), the scores, the last weights."""
+    set_up_process(task.settings)
+    accelerator = make_accelerator("float32", task.device)
+    network = build(task.network).to(accelerator.device)
+    if group is not None and task.device == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+
+    def part(rows: slice) -> Part:
+        images, labels = torch.from_numpy(task.images[rows]), torch.from_numpy(task.labels[rows])
+        return Part(
+            images.to(accelerator.device), labels.to(accelerator.device), np.arange(len(images))
+        )
+
+    held_out = part(slice(0, task.n_held_out or len(task.images)))
+    parts = (
+        network, part(slice(task.n_held_out, None)), task.settings, STREAMS, accelerator,
+        Normalise((0.1307,), (0.3081,), accelerator.device),
+        [{"params": list(network.parameters())}],
+    )  # fmt: skip
+    trainer = Trainer(*parts) if group is None else SharedTrainer(group, 10, *parts)
+    gradients, update = [], trainer._update
+
+    def keep_and_update(loss: torch.Tensor, n: int) -> None:
+        if task.n_steps <= 10:
+            gradients.append({k: p.grad.cpu().numpy() for k, p in network.named_parameters()})
+        update(loss, n)
+
+    trainer._update = keep_and_update
+    for _ in range(task.n_steps):
+        trainer.step()
+    return {
+        "gradients": gradients,
+        "train_loss": trainer.take_train_loss(),
+        "score": trainer.evaluate(held_out),
+        "logits": trainer.predict(held_out)[1].numpy(),
+        "weights": {k: v.cpu().numpy() for k, v in network.state_dict().items()},
+    }
+
+
+def train_shared(n: int, tasks: list[Task]) -> list[list[dict[str, Any]]]:
+    """What each of `n` processes found for each task."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    pipes, processes = [], []
+    for rank in range(n):
+        ours, theirs = context.Pipe()
+        processes.append(context.Process(target=_serve, args=(theirs, rank, n, tasks), daemon=True))
+        processes[-1].start()
+        theirs.close()
+        pipes.append(ours)
+    try:
+        port = pipes[0].recv()
+        for pipe in pipes:
+            pipe.send(port)
+        return [pipe.recv() for pipe in pipes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def _serve(pipe: Any, rank: int, n: int, tasks: list[Task]) -> None:
+    store = None
+    if rank == 0:
+        store, port = open_meeting("127.0.0.1", n)
+        pipe.send(port)
+    device = torch.device(tasks[0].device)
+    if device.type == "cuda":
+        torch.cuda.set_device(rank)
+        device = torch.device("cuda", rank)
+    group = meet("127.0.0.1", pipe.recv(), rank, n, device, store)
+    pipe.send([train(task, group) for task in tasks])
+    pipe.recv()  # stays until all have what they need of it

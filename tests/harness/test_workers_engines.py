@@ -1,0 +1,212 @@
+"""Several workers to a trial as a user runs them: by both engines, on two nodes, nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from small_sweep import SMALL
+
+from runs import ROOT, command, environment, fingerprints, run
+
+TWO = ("--set", "resources.workers=2", "--set", "seeds=1")
+RANK = {"local": "multiprocessing.forkserver", "ray": "ray::RankActor"}
+
+
+def rows_of(out: Path) -> dict[str, dict]:
+    return {row["arm"]: row for row in pq.read_table(out / "trials.parquet").to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The small sweep with one worker to a trial, and with two by each engine."""
+    folder = tmp_path_factory.mktemp("workers")
+    (folder / "sweep.yaml").write_text(SMALL)
+    for name, options in {
+        "solo": ("--engine", "local", "--set", "seeds=1"),
+        "local": ("--engine", "local", *TWO),
+        "ray": ("--engine", "ray", *TWO),
+    }.items():
+        done = run(folder / "sweep.yaml", folder / name, *options)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_both_engines_give_rows_and_the_same_bits(both):
+    """Slow: three commands, each of which starts processes that import torch; one starts Ray."""
+    solo, local, ray = (rows_of(both / name) for name in ("solo", "local", "ray"))
+    for arm, row in solo.items():
+        for mine in (local[arm], ray[arm]):
+            assert (mine["status"], mine["ran_as"], mine["n_workers"]) == ("done", "workers-2", 2)
+            assert mine["trial_id"] == row["trial_id"]
+            assert mine["steps"] == row["steps"]
+            assert mine["test_accuracy"] == row["test_accuracy"]  # no step is near a tie
+            assert mine["final_val_accuracy"] == row["final_val_accuracy"]
+    assert fingerprints(both / "local") == fingerprints(both / "ray")
+    assert len(fingerprints(both / "ray")) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_shared_trials_are_finished_for_a_command_of_one_worker(both):
+    """Slow only where it is the first to need the runs."""
+    before = {p: p.stat().st_mtime_ns for p in both.glob("local/trials/*/trial.json")}
+    done = run(both / "sweep.yaml", both / "local", "--engine", "local", "--set", "seeds=1")
+    assert done.returncode == 0, done.stderr
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_when_one_process_is_killed_its_trial_goes_on_and_nothing_is_left(
+    write_sweep, tmp_path, engine
+):
+    """Slow: starts an engine and its processes, twice over where one is killed."""
+    sweep = write_sweep(("epochs: 3", "epochs: 20"), ("{epochs: 2,", "{epochs: 60,"))
+    out = tmp_path / "run"
+    process = start(sweep, out, "--engine", engine, *TWO)
+    wait_for_a_state(process, out)
+    victims = ranks_of(process.pid, engine)
+    assert victims
+    os.kill(victims[-1], signal.SIGKILL)
+    started = set(victims)
+    while process.poll() is None:
+        started.update(descendants(process.pid))
+        time.sleep(0.2)
+    _, message = process.communicate()
+    assert process.returncode == 0, message
+    rows = rows_of(out).values()
+    assert sorted(row["attempts"] for row in rows) == [1, 1, 2]
+    assert {row["ran_as"] for row in rows} == {"workers-2"}
+    wait_until_gone(started)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_command_that_ends_leaves_no_process(write_sweep, tmp_path, number):
+    """Slow: starts processes that import torch."""
+    sweep = write_sweep(("epochs: 3", "epochs: 4000"), ("{epochs: 2,", "{epochs: 4000,"))
+    process = start(sweep, tmp_path / "run", "--engine", "local", *TWO)
+    wait_for_a_state(process, tmp_path / "run")
+    started = descendants(process.pid)
+    assert len(started) >= 4  # the worker, what it forks from, and two processes
+    process.send_signal(number)
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == (75 if number == signal.SIGTERM else -number), message
+    wait_until_gone(started)
+    assert list((tmp_path / "run").glob("trials/*/state/*/state-*.pt"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_workers_of_a_trial_may_be_on_two_nodes(write_sweep, tmp_path):
+    """Slow: starts a Ray of two nodes, with one processor each, so that no node takes both."""
+    code = (
+        "import sys, ray\n"
+        "from ray.cluster_utils import Cluster\n"
+        "cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 1})\n"
+        "cluster.add_node(num_cpus=1)\n"
+        "print(cluster.address, flush=True)\n"
+        "sys.stdin.read()\n"
+        "cluster.shutdown()\n"
+    )
+    settings = {**environment(), "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=settings,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as nodes:  # fmt: skip
+        address = nodes.stdout.readline().strip()
+        sweep = write_sweep()
+        join = (*TWO, "--address", address)
+        done = subprocess.run(
+            command(sweep, tmp_path / "run", *join), cwd=ROOT, env=settings,
+            capture_output=True, text=True, timeout=400,
+        )  # fmt: skip
+        nodes.stdin.close()
+    assert done.returncode == 0, done.stderr
+    assert {row["ran_as"] for row in rows_of(tmp_path / "run").values()} == {"workers-2"}
+
+
+def test_what_cannot_be_is_one_line_and_status_2(write_sweep, tmp_path):
+    sweep = write_sweep(("{name: lenet5}", "{name: midas_cnn, width: 4, dense: 30}"))
+    done = run(sweep, tmp_path / "run", *TWO)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "midas_cnn has batch norm" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def start(sweep: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(sweep, out, *options),
+        cwd=ROOT,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_a_state(process: subprocess.Popen[str], out: Path) -> None:
+    deadline = time.monotonic() + 200
+    while not list(out.glob("trials/*/state/*/state-*.pt")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def ranks_of(command_pid: int, engine: str) -> list[int]:
+    """The processes that share trials; not the one from which the local engine forks them."""
+    found = [p for p in descendants(command_pid) if RANK[engine] in title_of(p)]
+    if engine == "local":
+        parents = {parent_of(pid) for pid in found}
+        found = [pid for pid in found if pid not in parents]
+    return found
+
+
+def descendants(command_pid: int) -> set[int]:
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    parents = {pid: parent_of(pid) for pid in pids}
+
+    def descends(pid: int) -> bool:
+        while pid in parents and pid != command_pid:
+            pid = parents[pid]
+        return pid == command_pid
+
+    return {pid for pid in pids if pid != command_pid and descends(pid)}
+
+
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
+
+
+def title_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def wait_until_gone(pids: set[int]) -> None:
+    deadline = time.monotonic() + 20
+    for pid in pids:
+        while is_running(pid):
+            assert time.monotonic() < deadline, f"process {pid} is left: {title_of(pid)}"
+            time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
