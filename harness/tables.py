@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.plan import Plan
 
 ROWS_AT_ONCE = 5000
+TABLES_AT_ONCE = 1000
 
 
 def as_table(rows: Iterator[dict[str, Any]], columns: Mapping[str, str]) -> pa.Table:
@@ -39,9 +40,13 @@ def concatenated(tables: Iterable[pa.Table], columns: Mapping[str, str]) -> pa.T
     import pyarrow as pa
 
     wanted = schema(columns)
-    alike = [table.select([n for n in wanted.names if n in table.schema.names]) for table in tables]
-    joined = pa.concat_tables([wanted.empty_table(), *alike], promote_options="permissive")
-    return joined.select(wanted.names).cast(wanted)
+    left = iter(tables)
+    joined = [wanted.empty_table()]
+    while some := list(islice(left, TABLES_AT_ONCE)):  # thousands of small tables are large
+        alike = [t.select([n for n in wanted.names if n in t.schema.names]) for t in some]
+        together = pa.concat_tables([joined[0], *alike], promote_options="permissive")
+        joined.append(together.select(wanted.names).cast(wanted).combine_chunks())
+    return pa.concat_tables(joined)
 
 
 def named(curves: pa.Table, plan: Plan, place: Mapping[str, int]) -> pa.Table:
