@@ -184,7 +184,14 @@ class FusedJoint(Joint):
             batches = [trainer.next_batch() for trainer in self.trainers]
             labels = torch.stack([labels for _, labels in batches])
             return torch.stack([inputs for inputs, _ in batches]), labels
-        positions = torch.stack([trainer.next_positions() for trainer in self.trainers])
+        return self.batches_at(self.next_positions())
+
+    def next_positions(self) -> Tensor:
+        """Places in each training part, int64 (K, batch), of the next step; seeds its masks."""
+        return torch.stack([trainer.next_positions() for trainer in self.trainers])
+
+    def batches_at(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and labels at positions (K, batch), gathered at once; only where `gathers`."""
         inputs = self.lead.part.inputs[self.rows.gather(1, positions)]
         labels = self.labels.gather(1, positions)
         if self.lead.normalise is None:
@@ -194,6 +201,10 @@ class FusedJoint(Joint):
 
     def _count(self, losses: Tensor, n_images: int) -> None:
         self.loss_sums += losses * n_images
+        self.count_images(n_images)
+
+    def count_images(self, n_images: int) -> None:
+        """Enter a step whose losses are summed already."""
         for trainer in self.trainers:
             trainer.loss_count += n_images
             trainer.step_count += 1

@@ -28,14 +28,17 @@ def test_every_way_has_a_line(noise, capsys):
     gpu_throughput.compare("lenet5", TINY, rates, *noise)
     printed = capsys.readouterr().out
     lines = [line.split() for line in printed.splitlines() if line]
-    timed = [line for line in lines if line[0] in ("plain", "solo", "fused") and len(line) == 7]
+    timed = [
+        line for line in lines if line[0] in ("plain", "solo", "fused", "heads") and len(line) == 7
+    ]
     assert [(line[0], line[1]) for line in timed] == [
         ("plain", "1"), ("solo", "1"), ("fused", "1"), ("fused", "2"),
+        ("heads", "1"), ("heads", "2"),
     ]  # fmt: skip
     assert all(float(line[2]) > 0 and float(line[3]) > 0 for line in timed)
     assert timed[0][4] == "1.0"
     assert "failed" not in printed
-    for way in ("graph 1", "fused 2 tf32", "fused 2 bf16", "compiled 2"):
+    for way in ("graph 1", "fused graph 1", "fused 2 tf32", "fused 2 bf16", "compiled 2"):
         assert any(line.startswith(way) and "needs a GPU" in line for line in printed.splitlines())
 
 
