@@ -169,6 +169,7 @@ class FusedJoint(Joint):
         if self.gathers:
             rows: Any = [trainer.part.rows for trainer in self.trainers]
             self.rows = torch.stack(rows)
+            self.epoch: int | None = None  # that `orders` are of
             self.labels = torch.stack([trainer.part.labels for trainer in self.trainers])
         return self._logits
 
@@ -187,8 +188,19 @@ class FusedJoint(Joint):
         return self.batches_at(self.next_positions())
 
     def next_positions(self) -> Tensor:
-        """Places in each training part, int64 (K, batch), of the next step; seeds its masks."""
-        return torch.stack([trainer.next_positions() for trainer in self.trainers])
+        """Places in each training part, int64 (K, batch), of the next step; seeds its masks.
+
+        The host does as little as can be for each seed: what it takes, a large pack waits for.
+        """
+        epoch, position = divmod(self.lead.step_count, self.lead.steps_per_epoch)
+        if epoch != self.epoch:
+            self.orders = torch.stack([trainer.enter_epoch() for trainer in self.trainers])
+            self.epoch = epoch
+        if self.network.draws_masks:
+            for trainer in self.trainers:
+                trainer.seed_masks()
+        size = self.settings.batch_size
+        return self.orders[:, position * size : (position + 1) * size]
 
     def batches_at(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and labels at positions (K, batch), gathered at once; only where `gathers`."""

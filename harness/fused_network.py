@@ -178,6 +178,7 @@ class FusedNetwork:
         self.weights = weights
         self.buffers = buffers
         self.networks = networks
+        self.draws_masks = any(isinstance(m, SeededDropout) for m in networks[0].modules())
         graph = trace(networks[0])
         place = {node: i for i, node in enumerate(graph.nodes)}
         self.result = place[next(iter(graph.find_nodes(op="output"))).all_input_nodes[0]]
