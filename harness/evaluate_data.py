@@ -27,9 +27,9 @@ from harness.settings import DataChoice
 from headstart.cli import did_you_mean
 from headstart.errors import DataError, InputError
 
-INK_SETS = ("handwritten62", "mnist", "mnist_task3", "optdigits", "glyphs")
+INK_SETS = ("handwritten62", "mnist", "mnist_task3", "optdigits", "glyphs", "sheets")
 """Sets whose images are bright ink on black whatever page they came from, and gray."""
-MNIST_SETS = ("mnist", "mnist_task3")
+MNIST_SETS = ("mnist", "mnist_task3", "sheets")
 """Of these, the ones that come cropped and centred and leave no choice."""
 
 

@@ -16,6 +16,7 @@ from harness.plan import Plan
 
 LINE_EVERY_S = 15.0
 FRAME_EVERY_S = 0.5
+SHOWING_SHARE = 1 / 20  # of the command's time may go into showing: at 100,000 trials it is work
 
 
 class ProgressView:
@@ -95,11 +96,12 @@ class ProgressView:
         now = self.now()
         if now < self._next_at:
             return
-        self._next_at = now + (FRAME_EVERY_S if self._live is not None else LINE_EVERY_S)
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
         elif now > self.started_at + 1:
             self._say(self.line())
+        every = FRAME_EVERY_S if self._live is not None else LINE_EVERY_S
+        self._next_at = now + max(every, (self.now() - now) / SHOWING_SHARE)
 
     def line(self) -> str:
         """One plain line: counts, speed, time left."""

@@ -26,13 +26,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.lock import Lock
 from harness.packs import Packs
 from harness.rows import relabelled
+from harness.tables import as_table, concatenated, in_order, named, schema
 from headstart.errors import RunFolderError, StorageError
 from headstart.files import atomic_file, atomic_path, read_mapping, write_json
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 FINAL = ("done", "diverged")  # `failed` runs again
 LAG_S = 30.0  # how long a file that another node wrote may take to be seen here
-ROWS_AT_ONCE = 5000
 PACK_SIZE = 256  # trials that an array job's shard keeps in one file
 
 # Column → Arrow type; the order is the order in the tables.
@@ -268,10 +267,10 @@ class RunFolder:
 
         statuses: Counter[str] = Counter()
         place = {spec.id: position for position, spec in enumerate(plan.trials)}
-        trials = _as_table(self._relabelled(plan, statuses), TRIAL_COLUMNS)
-        curve = _named(_concatenated(self._curves(plan), CURVE_COLUMNS), plan, place)
+        trials = as_table(self._relabelled(plan, statuses), TRIAL_COLUMNS)
+        curve = named(concatenated(self._curves(plan), CURVE_COLUMNS), plan, place)
         for table, name in (
-            (_in_order(trials, place), "trials.parquet"),
+            (in_order(trials, place), "trials.parquet"),
             (curve, "curves.parquet"),
         ):
             with atomic_file(self.path / name, "wb") as file:
@@ -403,64 +402,13 @@ def _record_last(files: Sequence[str]) -> list[str]:
     return [name for name in files if name != "trial.json"] + ["trial.json"]
 
 
-def _as_table(rows: Iterator[dict[str, Any]], columns: Mapping[str, str]) -> pa.Table:
-    """Rows as a table, a batch at a time: as dictionaries they take far more memory."""
-    import pyarrow as pa
-
-    schema = _schema(columns)
-    batches = []
-    while batch := list(islice(rows, ROWS_AT_ONCE)):
-        batches.append(pa.Table.from_pylist(batch, schema=schema))
-    return pa.concat_tables(batches) if batches else schema.empty_table()
-
-
-def _concatenated(tables: Iterable[pa.Table], columns: Mapping[str, str]) -> pa.Table:
-    """One table of these columns; empty where a table, written by an earlier version, lacks one."""
-    import pyarrow as pa
-
-    schema = _schema(columns)
-    alike = [table.select([n for n in schema.names if n in table.schema.names]) for table in tables]
-    joined = pa.concat_tables([schema.empty_table(), *alike], promote_options="permissive")
-    return joined.select(schema.names).cast(schema)
-
-
-def _named(curves: pa.Table, plan: Plan, place: Mapping[str, int]) -> pa.Table:
-    """Curves under the plan's names of arms and seeds, in its order of trials."""
-    import pyarrow as pa
-
-    curves = _in_order(curves, place)
-    coded = curves["trial_id"].combine_chunks().dictionary_encode()
-    specs = [plan.by_id[trial_id] for trial_id in coded.dictionary.to_pylist()]
-    for name, values in (("arm", [s.arm for s in specs]), ("seed", [s.seed for s in specs])):
-        position = curves.schema.get_field_index(name)
-        field = curves.schema.field(name)
-        column = pa.array(values, type=field.type).take(coded.indices)
-        curves = curves.set_column(position, field, column)
-    return curves
-
-
-def _in_order(table: pa.Table, place: Mapping[str, int]) -> pa.Table:
-    """Rows sorted by where their trial stands in the plan; a trial's own rows keep their order."""
-    import numpy as np
-
-    coded = table["trial_id"].combine_chunks().dictionary_encode()
-    known = coded.dictionary.to_pylist()
-    if foreign := [trial_id for trial_id in known if trial_id not in place]:
-        raise RunFolderError(
-            f"a trial's files name another trial ({foreign[0]}); remove its folder below trials/ "
-            "to run it again"
-        )
-    places = np.array([place[trial_id] for trial_id in known], dtype=np.int64)
-    return table.take(np.argsort(places[coded.indices.to_numpy()], kind="stable"))
-
-
 def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write one trial's evaluations (`CURVE_COLUMNS`) as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with atomic_file(path, "wb") as file:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema(CURVE_COLUMNS)), file)
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema(CURVE_COLUMNS)), file)
 
 
 def check_run_folder(path: Path, must_exist: bool = True) -> None:
@@ -516,13 +464,6 @@ def _read_text(path: Path) -> str:
         if err.errno != errno.ESTALE:
             raise
         return path.read_text(encoding="utf-8")  # replaced on another node while it was open here
-
-
-def _schema(columns: Mapping[str, str]) -> pa.Schema:
-    import pyarrow as pa
-
-    types = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64()}
-    return pa.schema([(name, types[kind]) for name, kind in columns.items()])
 
 
 def _step_of(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+
+from harness.store import trial_file, trial_row
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,12 +44,16 @@ def fingerprints(out: Path) -> dict[str, str]:
 
 
 def _fingerprint(folder: Path) -> str:
-    curve = pq.read_table(folder / "curve.parquet").drop_columns(["train_time_s"])
-    row = json.loads((folder / "trial.json").read_text())
+    curve = pq.read_table(trial_file(folder / "curve.parquet")).drop_columns(["train_time_s"])
+    row = trial_row(folder)
+    assert row is not None
     content = hashlib.blake2b()
     content.update((folder / "model.safetensors").read_bytes())
-    if (folder / "predictions.npz").exists():
-        content.update((folder / "predictions.npz").read_bytes())
+    predictions = trial_file(folder / "predictions.npz")
+    if isinstance(predictions, io.BytesIO):
+        content.update(predictions.getvalue())
+    elif predictions.exists():
+        content.update(predictions.read_bytes())
     content.update(json.dumps(curve.to_pylist()).encode())
     kept = ("status", "steps", "best_step", "test_accuracy", "final_val_accuracy")
     content.update(json.dumps({name: row[name] for name in kept}).encode())

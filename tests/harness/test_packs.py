@@ -24,6 +24,8 @@ from harness.store import (
 )
 from headstart.errors import RunFolderError, StorageError
 from headstart.files import write_json
+from runs import fingerprints
+from runs import run as run_command_line
 from slurm.status import count_trials
 
 
@@ -222,6 +224,29 @@ def test_a_pack_opens_with_any_zip_reader(plan, tmp_path):
         assert set(archive.namelist()) == {
             f"{spec.id}/trial.json", f"{spec.id}/predictions.npz", "curves.parquet",
         }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_shards_give_the_bits_of_a_whole_run_in_fewer_files(write_sweep, tmp_path):
+    """Slow: four commands, each of which starts workers that import torch."""
+    sweep = write_sweep(("epochs: 3", "epochs: 1"), ("{epochs: 2, ", "{epochs: 1, "))
+    local = ("--engine", "local", "--slots", "1")
+    whole = run_command_line(sweep, tmp_path / "whole", *local)
+    assert whole.returncode == 0, whole.stderr
+    parts = (("--shard", "1/2"), ("--shard", "2/2"), ("--only", "report"))
+    for part in parts:
+        shard = run_command_line(sweep, tmp_path / "parts", *local, *part)
+        assert shard.returncode == 0, shard.stderr
+    assert not (tmp_path / "whole" / "packs").exists()
+    assert list((tmp_path / "parts" / "packs").glob("*.zip"))
+    hashes = fingerprints(tmp_path / "whole")
+    assert len(hashes) == 6
+    assert fingerprints(tmp_path / "parts") == hashes
+    tables = [pq.read_table(tmp_path / name / "trials.parquet") for name in ("whole", "parts")]
+    assert tables[0]["trial_id"] == tables[1]["trial_id"]
+    again = run_command_line(sweep, tmp_path / "parts", *local)
+    assert again.returncode == 0, again.stderr
+    assert pq.read_table(tmp_path / "parts" / "trials.parquet") == tables[1], "nothing ran twice"
 
 
 def test_a_renamed_arm_is_renamed_in_tables_made_from_packs(plan, tmp_path):

@@ -36,3 +36,19 @@ def test_a_dry_run_counts_and_says_what_it_does_not_know(write_sweep, tmp_path):
     assert lines[0] == "small: Does pretraining on drawn digits help on other drawn digits?"
     assert lines[-2].split() == ["all", "6", "0", "0", "6"]
     assert "not known before a first trial" in lines[-1]
+
+
+def test_showing_takes_a_small_share_of_the_time_however_many_trials(write_sweep):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    clock, shown = [100.0], []
+    view = ProgressView(plan, {}, io.StringIO(), n_slots=2, now=lambda: clock[0])
+    view.started_at = 0.0
+
+    def say_slowly(line: str) -> None:
+        shown.append(clock[0])
+        clock[0] += 4.0
+
+    view._say = say_slowly
+    for clock[0] in (100.0, 150.0, 179.0, 181.0):
+        view.tick()
+    assert shown == [100.0, 181.0]  # 4 s of 80

@@ -21,6 +21,8 @@ from harness.reference_networks import read_entry, shown, trained_specs
 from headstart.errors import DataError, InputError, RunFolderError
 from runs import environment
 
+pytestmark = pytest.mark.timeout(600)  # several processes, each of which imports torch
+
 UNIFORM = "{name: optdigits, corrupt_labels: {kind: uniform, fraction: 0.4, seed: 4}}"
 
 
