@@ -16,6 +16,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,8 @@ _ELEMENTWISE_FUNCTIONS = (
 _POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 _POOLING_FUNCTIONS = (F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d)
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+_traced: WeakKeyDictionary[nn.Module, fx.Graph] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -81,18 +84,21 @@ def reason_against(network: nn.Module) -> str | None:
 
 
 def trace(network: nn.Module) -> fx.Graph:
-    """The graph of a network's computation.
+    """The graph of a network's computation; kept while the network lives, as packs ask often.
 
     Raises:
         ModelError: torch.fx cannot trace it.
     """
     if isinstance(network, fx.GraphModule):
         return network.graph
+    if network in _traced:
+        return _traced[network]
     try:
-        return Tracer().trace(network)
+        graph = _traced[network] = Tracer().trace(network)
     except Exception as err:  # a network's own code runs on symbols here, and can raise anything
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise ModelError(f"torch.fx cannot trace {type(network).__name__}: {reason}") from err
+    return graph
 
 
 def _against(network: nn.Module, node: fx.Node) -> str | None:

@@ -104,6 +104,7 @@ def measured_pack_size(
     """How many of a unit's trials to fuse on this GPU; 1 where the device counts no memory."""
     if device != "cuda":
         return 1
+    torch.cuda.empty_cache()  # what earlier packs left with the allocator is free too
     free, _ = torch.cuda.mem_get_info()
     return search_pack_size(len(unit), free, lambda k: measure_steps(unit[0], k, device, joint))
 

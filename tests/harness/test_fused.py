@@ -15,6 +15,7 @@ from harness import fused, heads
 from harness.events import Ended, Failed, Stopped
 from harness.feature_store import FeatureStore
 from harness.fused import FusedJoint
+from harness.packs import Packs
 from harness.plan import DataCatalogue, make_plan
 from harness.spec import load_sweep
 from harness.store import RunFolder
@@ -320,8 +321,11 @@ def test_the_command_fuses_where_it_is_asked_and_says_why_not(write_sweep, tmp_p
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(tmp_path / "run" / "trials.parquet").to_pylist()
     assert {(row["arm"], row["ran_as"]) for row in rows} == {("all", "fused"), ("slow", "solo")}
+    packs = Packs(tmp_path / "run")
     for row in rows:
-        record = json.loads((tmp_path / "run/trials" / row["trial_id"] / "trial.json").read_text())
+        path = tmp_path / "run/trials" / row["trial_id"] / "trial.json"
+        written = path.read_bytes() if path.is_file() else packs.read(row["trial_id"], "trial.json")
+        record = json.loads(written)
         reasons = [note for note in record["notes"] if note.startswith("not fused: ")]
         assert len(reasons) == (row["arm"] == "slow")
 
