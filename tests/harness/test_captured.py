@@ -65,6 +65,27 @@ def test_a_fused_step_is_what_a_graph_would_capture():
             assert torch.equal(tensor, other.network.state_dict()[key]), key
 
 
+def test_each_epoch_has_its_own_order_also_without_a_pause_between():
+    """Twelve steps are two epochs of five and a part of the third."""
+    through, paused = trainers(2, "cpu"), trainers(2, "cpu")
+    with FusedJoint(through) as joint:
+        taken = []
+        for _ in range(12):
+            taken.append(joint.next_positions())
+            joint.step()
+    for _ in range(12):
+        with FusedJoint(paused) as joint:
+            joint.step()
+    for k, (one, other) in enumerate(zip(through, paused, strict=True)):
+        for epoch in (0, 1):
+            seen = torch.cat([step[k] for step in taken[5 * epoch : 5 * epoch + 5]])
+            assert sorted(seen.tolist()) == list(range(70))
+        assert not torch.equal(taken[0][k], taken[5][k])
+        assert one.step_count == other.step_count == 12
+        for key, tensor in one.network.state_dict().items():
+            assert torch.equal(tensor, other.network.state_dict()[key]), key
+
+
 @gpu
 @needs_gpu
 @pytest.mark.parametrize("name", ["lenet5", "midas_cnn"])
