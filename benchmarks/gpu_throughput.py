@@ -10,10 +10,13 @@ torch's own modules and optimizer, one trial after another.
 
 Prints trials an hour, images a second, the ratio to the plain program, the share of the measured
 matrix-product rate (of the same precision), memory and the scaling over the number of seeds K; then
-the K that Headstart would choose. Ways that need a card say so elsewhere. It ends within `--limit`
-seconds (default 460): what did not fit in is named. Where MNIST is not at hand (HEADSTART_DATA or
-data/), images of noise take its place, which cost the same, and that is said. For shares of a card
-under MPS start its daemon first (`nvidia-cuda-mps-control -d`); the output says whether one runs.
+the K that Headstart would choose. `heads` trains the last layer of lenet5 alone, on features of
+the frozen front that lie on the device (the front's pass, once for all seeds, is not counted; the
+ratio is to the plain program that trains the whole network). Ways that need a card say so
+elsewhere. It ends within `--limit` seconds (default 460): what did not fit in is named. Where MNIST
+is not at hand (HEADSTART_DATA or data/), images of noise take its place, which cost the same, and
+that is said. For shares of a card under MPS start its daemon first (`nvidia-cuda-mps-control -d`);
+the output says whether one runs.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 BATCH = 128
+HEADS = ("heads", "heads fused", "heads graph")
 NETWORKS = ("lenet5", "midas_cnn")
+HEAD_FLOPS = 4 * 84 * 10  # of an image in the last layer: forward, and the gradient of its weights
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,8 @@ def compare(
         plain = plain or result
         if result.way == "fused":
             fused[result.k] = result
-        show(result, plain, amount, flops, rates)
+        mine = HEAD_FLOPS if result.way.startswith("heads") else flops
+        show(result, plain, amount, mine, rates)
     choose(fused, amount)
 
 
@@ -135,14 +141,21 @@ def ways(network: str, amount: Amount, images: Any, labels: Any) -> list[tuple[s
     def steps(way: str, k: int, precision: str = "float32") -> Callable[[], Result]:
         return lambda: time_steps(way, network, k, precision, amount, images, labels)
 
+    def heads(way: str, k: int) -> Callable[[], Result]:
+        return lambda: time_heads(way, k, amount, labels)
+
     listed: list[tuple[str, Any]] = [
         ("plain", lambda: time_plain(network, amount, images, labels)),
         ("solo", steps("solo", 1)),
         ("graph 1", steps("graph", 1)),
         *[(f"fused {k}", steps("fused", k)) for k in sizes],
+        *[(f"fused graph {k}", steps("fused graph", k)) for k in sizes if k in (1, 8, 64, 256)],
         *[(f"graph {k}", steps("graph", k)) for k in sizes if k in (4, 16, 64)],
     ]
     many = min(64, amount.most)
+    if network == "lenet5":
+        few = [k for k in sizes if k in (1, 2, 64, 256)]
+        listed += [(f"{way} {k}", heads(way, k)) for way in HEADS for k in few]
     listed += [(f"fused {many} tf32", steps("fused", many, "tf32"))]
     listed += [(f"fused {many} bf16", steps("fused", many, "bf16"))]
     listed += [
@@ -197,7 +210,9 @@ def time_steps(
     """Steps of `k` seeds in one of our ways."""
     import torch
 
-    if amount.device == "cpu" and (way in ("graph", "compiled") or precision != "float32"):
+    if amount.device == "cpu" and (
+        way in ("graph", "fused graph", "compiled") or precision != "float32"
+    ):
         raise NeedsGPU
     if amount.device == "cuda":
         torch.cuda.empty_cache()
@@ -211,12 +226,14 @@ def time_steps(
 
         seconds = seconds_each(CapturedSteps(trainers).step, amount)
     else:
+        from harness.captured import CapturedFused
         from harness.fused import FusedJoint
 
         with FusedJoint(trainers) as joint:
             if way == "compiled":
                 joint.tail = torch.compile(joint.tail)  # type: ignore[assignment]
-            seconds = seconds_each(joint.step, amount)
+            step = CapturedFused(joint).step if way == "fused graph" else joint.step
+            seconds = seconds_each(step, amount)
     used = torch.cuda.max_memory_allocated() - before if amount.device == "cuda" else 0
     trainers[0].evaluate(validation)
     started = time.perf_counter()
@@ -261,6 +278,54 @@ def make_trainers(
         normalise = Normalise(info.mean, info.std, place)
         made.append(Trainer(built, training, train, streams, accelerator, normalise, groups))
     return made, part(amount.train, amount.train + amount.validation)
+
+
+def time_heads(way: str, k: int, amount: Amount, labels: Any) -> Result:
+    """Steps of `k` last layers of lenet5 on 84 features of noise for each image."""
+    if way == "heads graph" and amount.device == "cpu":
+        raise NeedsGPU
+    import numpy as np
+    import torch
+    from torch import fx, nn
+
+    from harness.arrays import Part
+    from harness.captured import CapturedFused
+    from harness.fused import FusedJoint
+    from harness.process import make_accelerator, set_up_process
+    from harness.seeds import derive_streams
+    from harness.settings import Train
+    from harness.stacked import Joint
+    from harness.train import Trainer
+
+    train = Train(batch_size=BATCH, epochs=amount.epochs)
+    set_up_process(train)
+    accelerator = make_accelerator("float32", amount.device)
+    place = accelerator.device
+    n = amount.train + amount.validation
+    features = torch.rand(n, 84, generator=torch.Generator().manual_seed(0)).to(place)
+    answers = torch.tensor(labels[:n], device=place)
+
+    def part(start: int, stop: int) -> Part:
+        rows = torch.arange(start, stop, device=place)
+        return Part(features, answers[start:stop], np.arange(start, stop), rows)
+
+    trainers = []
+    training = part(0, amount.train)
+    for seed in range(k):
+        tail = fx.symbolic_trace(nn.Sequential(nn.Linear(84, 10))).to(place)
+        groups: Any = [{"params": list(tail.parameters())}]
+        streams = derive_streams(0, seed, ("order",))
+        trainers.append(Trainer(tail, training, train, streams, accelerator, None, groups))
+    make = Joint if way == "heads" else FusedJoint
+    with make(trainers) as joint:
+        is_graph = way == "heads graph"
+        step = CapturedFused(joint).step if is_graph else joint.step  # type: ignore[arg-type]
+        seconds = seconds_each(step, amount)
+    validation = part(amount.train, n)
+    trainers[0].evaluate(validation)
+    started = time.perf_counter()
+    trainers[0].evaluate(validation)
+    return Result(way, k, seconds, time.perf_counter() - started, 0)
 
 
 def seconds_each(step: Callable[[], None], amount: Amount) -> float:

@@ -1,9 +1,10 @@
-"""Steps of solo trainers as one CUDA graph: the same kernels, without the launching of each.
+"""Steps as one CUDA graph: the same kernels, without the launching of each.
 
-In: trainers on a GPU at the same step. Out: the same trainers some steps further. Each trainer's
-step is one branch of the graph on a stream of its own; with one trainer it is a captured solo step.
-A branch makes the kernels of `Trainer.step` on the trainer's own tensors, so with deterministic
-kernels and a cuBLAS workspace for each stream (`harness.process`) it promises the solo run's bits.
+In: trainers on a GPU at the same step. Out: the same trainers some steps further. `CapturedSteps`:
+each trainer's step is one branch of the graph on a stream of its own; with one trainer it is a
+captured solo step. A branch makes the kernels of `Trainer.step` on the trainer's own tensors, so
+with deterministic kernels and a cuBLAS workspace for each stream (`harness.process`) it promises
+the solo run's bits. `CapturedFused`: the step of a fused pack, few large kernels and one launch.
 
 It has never run: no GPU was at hand when it was written. So no trial uses it; the benchmark and
 the GPU tests do, and what they find decides. It stands alone so that it can be dropped as easily.
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from harness.fused import FusedJoint
 from harness.train import Trainer
 from headstart.errors import InputError
 
@@ -123,6 +125,73 @@ class CapturedSteps:
                     _branch(trainer, optimizer, memory)
             for stream in self.streams:
                 main.wait_stream(stream)
+        self.graph = graph
+
+
+class CapturedFused:
+    """The steps of a fused pack, replayed from one CUDA graph.
+
+    The last batch of an epoch, where it is smaller, and the first step of all are made as they are
+    without a graph, as in `CapturedSteps`.
+
+    Args:
+        joint: inside its `with` block; its trainers index one table of images.
+
+    Raises:
+        InputError: a step that cannot be captured; the message has the reason.
+    """
+
+    def __init__(self, joint: FusedJoint):
+        reason = reason_against(joint.lead)
+        if reason is None and not joint.gathers:
+            reason = "the trainers do not share one table of images"
+        if reason is not None:
+            raise InputError(f"steps cannot be captured in a CUDA graph: {reason}")
+        self.joint = joint
+        self.size = joint.settings.batch_size
+        shape = (len(joint.trainers), self.size)
+        self.positions = torch.zeros(shape, dtype=torch.int64, device=joint.lead.device)
+        for group in joint.optimizer.param_groups:
+            if "capturable" in group:
+                group["capturable"] = True
+        self.graph: Any = None
+
+    def step(self) -> None:
+        """One step of every trainer."""
+        joint = self.joint
+        if not joint.optimizer.state or joint.lead.next_size < self.size:
+            joint.step()
+            return
+        self.positions.copy_(joint.next_positions())
+        if self.graph is None:
+            self._warm_up()
+            self._capture()
+        self.graph.replay()
+        joint.count_images(self.size)
+
+    def _warm_up(self) -> None:
+        """Forward and backward on a side stream, with nothing kept of them."""
+        joint, stream = self.joint, torch.cuda.Stream(self.positions.device)
+        buffers = {name: buffer.clone() for name, buffer in joint.buffers.items()}
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                joint.losses(*joint.batches_at(self.positions)).sum().backward()
+                joint.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.current_stream().wait_stream(stream)
+        for name, buffer in buffers.items():
+            joint.buffers[name].copy_(buffer)
+        joint.next_positions()  # the masks of this step begin again
+        torch.cuda.synchronize()
+
+    def _capture(self) -> None:
+        joint = self.joint
+        graph: Any = torch.cuda.CUDAGraph()
+        for trainer in joint.trainers:
+            graph.register_generator_state(trainer.masks)
+        with torch.cuda.graph(graph):
+            losses = joint.update(*joint.batches_at(self.positions))
+            joint.loss_sums += losses * self.size
         self.graph = graph
 
 

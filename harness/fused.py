@@ -169,6 +169,7 @@ class FusedJoint(Joint):
         if self.gathers:
             rows: Any = [trainer.part.rows for trainer in self.trainers]
             self.rows = torch.stack(rows)
+            self.epoch: int | None = None  # that `orders` are of
             self.labels = torch.stack([trainer.part.labels for trainer in self.trainers])
         return self._logits
 
@@ -184,7 +185,25 @@ class FusedJoint(Joint):
             batches = [trainer.next_batch() for trainer in self.trainers]
             labels = torch.stack([labels for _, labels in batches])
             return torch.stack([inputs for inputs, _ in batches]), labels
-        positions = torch.stack([trainer.next_positions() for trainer in self.trainers])
+        return self.batches_at(self.next_positions())
+
+    def next_positions(self) -> Tensor:
+        """Places in each training part, int64 (K, batch), of the next step; seeds its masks.
+
+        The host does as little as can be for each seed: what it takes, a large pack waits for.
+        """
+        epoch, position = divmod(self.lead.step_count, self.lead.steps_per_epoch)
+        if epoch != self.epoch:
+            self.orders = torch.stack([trainer.enter_epoch() for trainer in self.trainers])
+            self.epoch = epoch
+        if self.network.draws_masks:
+            for trainer in self.trainers:
+                trainer.seed_masks()
+        size = self.settings.batch_size
+        return self.orders[:, position * size : (position + 1) * size]
+
+    def batches_at(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and labels at positions (K, batch), gathered at once; only where `gathers`."""
         inputs = self.lead.part.inputs[self.rows.gather(1, positions)]
         labels = self.labels.gather(1, positions)
         if self.lead.normalise is None:
@@ -194,6 +213,10 @@ class FusedJoint(Joint):
 
     def _count(self, losses: Tensor, n_images: int) -> None:
         self.loss_sums += losses * n_images
+        self.count_images(n_images)
+
+    def count_images(self, n_images: int) -> None:
+        """Enter a step whose losses are summed already."""
         for trainer in self.trainers:
             trainer.loss_count += n_images
             trainer.step_count += 1

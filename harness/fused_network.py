@@ -13,7 +13,7 @@ matrix products, dropout and flattening. What works on each number by itself tak
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -148,6 +148,16 @@ def _dim(node: fx.Node, default: int) -> Any:
     return node.kwargs.get("dim", node.kwargs.get("start_dim", default if given is None else given))
 
 
+def _inputs(node: fx.Node) -> list[fx.Node]:
+    """A node's inputs in the order of its arguments; one that is given twice is there twice."""
+    found: list[fx.Node] = []
+    fx.node.map_arg((node.args, node.kwargs), found.append)
+    return found
+
+
+_Compute = Callable[..., _Value]
+
+
 class FusedNetwork:
     """K networks of one shape as one function.
 
@@ -173,66 +183,77 @@ class FusedNetwork:
         self.n = len(networks)
         self.weights = weights
         self.buffers = buffers
-        self.nodes = tuple(trace(networks[0]).nodes)
-        self.modules = {
-            node: [network.get_submodule(str(node.target)) for network in networks]
-            for node in self.nodes
-            if node.op == "call_module"
-        }
+        self.networks = networks
+        self.draws_masks = any(isinstance(m, SeededDropout) for m in networks[0].modules())
+        graph = trace(networks[0])
+        place = {node: i for i, node in enumerate(graph.nodes)}
+        self.result = place[next(iter(graph.find_nodes(op="output"))).all_input_nodes[0]]
+        self.steps: list[tuple[_Compute, list[int]]] = [
+            (self._computation(node), [place[given] for given in _inputs(node)])
+            for node in graph.nodes
+            if node.op not in ("placeholder", "output")
+        ]
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Inputs (K, batch, …) → logits (K, batch, classes)."""
-        values: dict[fx.Node, _Value] = {}
-        for node in self.nodes:
-            if node.op == "placeholder":
-                values[node] = _Value(inputs, False)
-            elif node.op == "call_module":
-                values[node] = self._layer(node, values[node.all_input_nodes[0]])
-            elif node.op == "call_function":
-                values[node] = self._function(node, values)
-        return values[self.nodes[-1].all_input_nodes[0]].apart(self.n)
+        values = [_Value(inputs, False)]
+        for compute, places in self.steps:
+            values.append(compute(*[values[place] for place in places]))
+        return values[self.result].apart(self.n)
 
-    def _layer(self, node: fx.Node, x: _Value) -> _Value:
-        module, name = self.modules[node][0], str(node.target)
+    def _computation(self, node: fx.Node) -> _Compute:
+        """What a node computes. The graph is not looked at after this, so calls can be compiled."""
+        return self._layer(str(node.target)) if node.op == "call_module" else self._function(node)
+
+    def _layer(self, name: str) -> _Compute:
+        layers: list[Any] = [network.get_submodule(name) for network in self.networks]
+        module = layers[0]
         if isinstance(module, _ELEMENTWISE):
-            return _Value(module(x.tensor), x.is_wide)
+            return lambda x: _Value(module(x.tensor), x.is_wide)
         if isinstance(module, nn.Linear):
-            return _Value(self._linear(name, x.apart(self.n)), False)
+            return lambda x: _Value(self._linear(name, x.apart(self.n)), False)
         if isinstance(module, nn.Flatten):
-            return _Value(x.apart(self.n).flatten(2), False)
+            return lambda x: _Value(x.apart(self.n).flatten(2), False)
         if isinstance(module, SeededDropout):
-            return self._drop(self.modules[node], x)
-        wide = x.wide(self.n)
+            return lambda x: self._drop(layers, x)
+        return lambda x: _Value(self._wide_layer(name, module, x.wide(self.n)), True)
+
+    def _wide_layer(self, name: str, module: Any, x: Tensor) -> Tensor:
+        """x (batch, K × channels, …) → the same layout."""
         if isinstance(module, nn.Conv2d):
             if _is_grey(module):
-                wide = (wide.unflatten(1, (self.n, 1)) * module.scale + module.shift).flatten(1, 2)
-            return _Value(self._convolve(name, module, wide), True)
+                x = (x.unflatten(1, (self.n, 1)) * module.scale + module.shift).flatten(1, 2)
+            return self._convolve(name, module, x)
         if isinstance(module, _BATCH_NORM):
-            return _Value(self._normalise(name, module, wide), True)
+            return self._normalise(name, module, x)
         if isinstance(module, nn.GroupNorm):
             weight, bias = self._flat(f"{name}.weight"), self._flat(f"{name}.bias")
-            groups = self.n * module.num_groups
-            return _Value(F.group_norm(wide, groups, weight, bias, module.eps), True)
-        return _Value(module(wide), True)
+            return F.group_norm(x, self.n * module.num_groups, weight, bias, module.eps)
+        result: Tensor = module(x)
+        return result
 
-    def _function(self, node: fx.Node, values: dict[fx.Node, _Value]) -> _Value:
+    def _function(self, node: fx.Node) -> _Compute:
         function: Any = node.target
-        inputs = [values[given] for given in node.all_input_nodes]
         if function is torch.flatten:
-            return _Value(inputs[0].apart(self.n).flatten(2), False)
+            return lambda x: _Value(x.apart(self.n).flatten(2), False)
         if function is torch.cat:
-            listed: Any = node.args[0] if node.args else node.kwargs["tensors"]
-            return _Value(torch.cat([values[each].apart(self.n) for each in listed], dim=2), False)
-        is_wide = function in _POOLING_FUNCTIONS or inputs[0].is_wide
-        if len({value.n_dims for value in inputs}) > 1:
-            raise ModelError(f"{node.name}: {node.target} of tensors of different dimensions")
+            return lambda *parts: _Value(torch.cat([x.apart(self.n) for x in parts], dim=2), False)
+        is_pooling = function in _POOLING_FUNCTIONS
+        constants = {k: a for k, a in enumerate(node.args) if not isinstance(a, fx.Node)}
+        named = {k: a for k, a in node.kwargs.items() if not isinstance(a, fx.Node)}
+        names = [k for k, a in node.kwargs.items() if isinstance(a, fx.Node)]
+        name, n_args = node.name, len(node.args)
 
-        def tensor(given: fx.Node) -> Tensor:
-            value = values[given]
-            return value.wide(self.n) if is_wide else value.apart(self.n)
+        def compute(*inputs: _Value) -> _Value:
+            if any(value.n_dims != inputs[0].n_dims for value in inputs):
+                raise ModelError(f"{name}: {function} of tensors of different dimensions")
+            is_wide = is_pooling or inputs[0].is_wide
+            tensors = [x.wide(self.n) if is_wide else x.apart(self.n) for x in inputs]
+            args = [constants[k] if k in constants else tensors.pop(0) for k in range(n_args)]
+            rest = dict(zip(names, tensors, strict=True))
+            return _Value(function(*args, **rest, **named), is_wide)
 
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), tensor)
-        return _Value(function(*args, **kwargs), is_wide)
+        return compute
 
     def _flat(self, name: str) -> Tensor | None:
         """A stacked parameter (K, n, …) → (K × n, …); None where the layer has none."""
@@ -278,5 +299,9 @@ class FusedNetwork:
         """Each seed by the mask that it would have drawn alone."""
         if not layers[0].training or layers[0].p == 0:
             return x
-        each = zip(layers, x.apart(self.n), strict=True)
-        return _Value(torch.stack([drop(one) for drop, one in each]), False)
+        values = x.apart(self.n)
+        if layers[0].p == 1:
+            return _Value(torch.zeros_like(values), False)
+        drawn = [layer.draw_kept(values[0]) for layer in layers]
+        kept = torch.stack([mask for mask, _ in drawn])
+        return _Value(values * kept.to(values.dtype).div_(drawn[0][1]), False)

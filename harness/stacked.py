@@ -182,18 +182,27 @@ class Joint:
     def step(self) -> None:
         """One step of every trainer."""
         inputs, labels = self._batches()
-        logits = self.tail(inputs)
-        losses = self.losses_of(logits.flatten(0, 1), labels.flatten())
-        losses = losses.view(len(labels), -1).mean(dim=1)
+        losses = self.update(inputs, labels)
+        if isinstance(self.lead.schedule, LambdaLR):
+            self.lead.schedule.step()
+            _copy_rates(self.lead.optimizer, self.optimizer)
+        self._count(losses, labels.shape[1])
+
+    def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """A step's work on the device, from inputs and labels to moved weights; see `losses`."""
+        losses = self.losses(inputs, labels)
         losses.sum().backward()
         if self.settings.clip_gradient_norm is not None:
             self._clip(self.settings.clip_gradient_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if isinstance(self.lead.schedule, LambdaLR):
-            self.lead.schedule.step()
-            _copy_rates(self.lead.optimizer, self.optimizer)
-        self._count(losses.detach(), labels.shape[1])
+        return losses.detach()
+
+    def losses(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Each trainer's mean loss (K,) of inputs (K, batch, …) and labels (K, batch)."""
+        logits = self.tail(inputs)
+        losses = self.losses_of(logits.flatten(0, 1), labels.flatten())
+        return losses.view(len(labels), -1).mean(dim=1)
 
     def _batches(self) -> tuple[Tensor, Tensor]:
         """Inputs (K, batch, …) and labels int64 (K, batch) of every trainer's next step."""

@@ -224,15 +224,24 @@ class Trainer:
 
     def next_positions(self) -> Tensor:
         """Places in the training part, int64 (batch,), of the next step; seeds its masks."""
+        position = self.step_count % self.steps_per_epoch
+        size = self.settings.batch_size
+        self.seed_masks()
+        return self.enter_epoch()[position * size : (position + 1) * size]
+
+    def enter_epoch(self) -> Tensor:
+        """Be in the epoch of the step that comes next; its order, int64 (training images,)."""
         epoch, position = divmod(self.step_count, self.steps_per_epoch)
         if position == 0 or self._order is None:
             self.before_epoch(epoch)
             self.network.train()
             self._order = self._order_of(epoch)
             self._views = self._views_of(epoch)
-        size = self.settings.batch_size
+        return self._order
+
+    def seed_masks(self) -> None:
+        """Let the dropout masks be those of the step that comes next."""
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
-        return self._order[position * size : (position + 1) * size]
 
     def _batch(self, rows: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
         """Inputs, prepared, and labels of the training images at `rows`."""

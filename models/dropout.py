@@ -47,6 +47,11 @@ class SeededDropout(nn.Module):
 
     def _factors(self, x: Tensor) -> Tensor:
         """0 or 1 / share that stays for each unit, to be multiplied with `x`."""
+        kept, share = self.draw_kept(x)
+        return kept.to(x.dtype).div_(share)
+
+    def draw_kept(self, x: Tensor) -> tuple[Tensor, float]:
+        """Which units of `x` stay, bool that broadcasts to it, and the share that stays."""
         if self.generator is None:
             raise RuntimeError(
                 "dropout in training mode without a generator: call set_dropout_generator first"
@@ -54,10 +59,8 @@ class SeededDropout(nn.Module):
         n_drawn = {"element": x.dim(), "channel": 2, "image": 1}[self.unit]
         shape = x.shape[:n_drawn] + (1,) * (x.dim() - n_drawn)
         if self.rows is None:
-            kept, share = _draw_kept(shape, self.p, self.generator)
-        else:
-            kept, share = self._kept_of_rows(shape, *self.rows)
-        return kept.to(x.dtype).div_(share)
+            return _draw_kept(shape, self.p, self.generator)
+        return self._kept_of_rows(shape, *self.rows)
 
     def _kept_of_rows(
         self, shape: torch.Size | tuple[int, ...], rows: slice, n: int

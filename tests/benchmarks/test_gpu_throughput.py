@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 
 import numpy as np
@@ -27,15 +28,18 @@ def test_every_way_has_a_line(noise, capsys):
     rates = {"float32": 1e10, "tf32": math.nan, "bf16": math.nan}
     gpu_throughput.compare("lenet5", TINY, rates, *noise)
     printed = capsys.readouterr().out
-    lines = [line.split() for line in printed.splitlines() if line]
-    timed = [line for line in lines if line[0] in ("plain", "solo", "fused") and len(line) == 7]
+    columns = [re.split(r"\s+", line[22:].strip()) for line in printed.splitlines()]
+    names = [line[:22].strip() for line in printed.splitlines()]
+    timed = [[name, *line] for name, line in zip(names, columns, strict=True) if line[-1] == "-"]
     assert [(line[0], line[1]) for line in timed] == [
         ("plain", "1"), ("solo", "1"), ("fused", "1"), ("fused", "2"),
+        ("heads", "1"), ("heads", "2"), ("heads fused", "1"), ("heads fused", "2"),
     ]  # fmt: skip
     assert all(float(line[2]) > 0 and float(line[3]) > 0 for line in timed)
     assert timed[0][4] == "1.0"
     assert "failed" not in printed
-    for way in ("graph 1", "fused 2 tf32", "fused 2 bf16", "compiled 2"):
+    for way in ("graph 1", "fused graph 1", "fused 2 tf32", "fused 2 bf16", "compiled 2",
+                "heads graph 2"):  # fmt: skip
         assert any(line.startswith(way) and "needs a GPU" in line for line in printed.splitlines())
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from harness.arrays import Normalise, Part
-from harness.captured import CapturedSteps, reason_against
+from harness.captured import CapturedFused, CapturedSteps, reason_against
 from harness.fused import FusedJoint
 from harness.process import make_accelerator, set_up_process
 from harness.seeds import derive_streams
@@ -45,6 +45,63 @@ def trainers(n, device, name="lenet5", **settings):
 def test_what_cannot_be_captured_is_refused():
     with pytest.raises(InputError, match="needs a GPU"):
         CapturedSteps(trainers(1, "cpu"))
+    with FusedJoint(trainers(2, "cpu")) as joint, pytest.raises(InputError, match="needs a GPU"):
+        CapturedFused(joint)
+
+
+def test_a_fused_step_is_what_a_graph_would_capture():
+    """Its parts (positions, batches, update) on a CPU, where nothing can be captured."""
+    whole, parts = trainers(2, "cpu"), trainers(2, "cpu")
+    with FusedJoint(whole) as first, FusedJoint(parts) as second:
+        for _ in range(4):
+            first.step()
+            losses = second.update(*second.batches_at(second.next_positions()))
+            second.loss_sums += losses * 16
+            second.count_images(16)
+    for one, other in zip(whole, parts, strict=True):
+        assert (one.step_count, one.loss_count) == (other.step_count, other.loss_count) == (4, 64)
+        assert torch.equal(one.loss_sum, other.loss_sum)
+        for key, tensor in one.network.state_dict().items():
+            assert torch.equal(tensor, other.network.state_dict()[key]), key
+
+
+def test_each_epoch_has_its_own_order_also_without_a_pause_between():
+    """Twelve steps are two epochs of five and a part of the third."""
+    through, paused = trainers(2, "cpu"), trainers(2, "cpu")
+    with FusedJoint(through) as joint:
+        taken = []
+        for _ in range(12):
+            taken.append(joint.next_positions())
+            joint.step()
+    for _ in range(12):
+        with FusedJoint(paused) as joint:
+            joint.step()
+    for k, (one, other) in enumerate(zip(through, paused, strict=True)):
+        for epoch in (0, 1):
+            seen = torch.cat([step[k] for step in taken[5 * epoch : 5 * epoch + 5]])
+            assert sorted(seen.tolist()) == list(range(70))
+        assert not torch.equal(taken[0][k], taken[5][k])
+        assert one.step_count == other.step_count == 12
+        for key, tensor in one.network.state_dict().items():
+            assert torch.equal(tensor, other.network.state_dict()[key]), key
+
+
+@gpu
+@needs_gpu
+@pytest.mark.parametrize("name", ["lenet5", "midas_cnn"])
+def test_replayed_fused_steps_are_the_fused_steps(name):
+    """Ten steps: two epochs, each with a smaller batch at its end."""
+    eager, captured = trainers(3, "cuda", name), trainers(3, "cuda", name)
+    with FusedJoint(eager) as first, FusedJoint(captured) as second:
+        replayed = CapturedFused(second)
+        for _ in range(10):
+            first.step()
+            replayed.step()
+    for one, other in zip(eager, captured, strict=True):
+        assert (one.step_count, one.loss_count) == (other.step_count, other.loss_count)
+        assert torch.equal(one.loss_sum, other.loss_sum)
+        for key, tensor in one.network.state_dict().items():
+            assert torch.equal(tensor, other.network.state_dict()[key]), key
 
 
 @gpu

@@ -195,3 +195,29 @@ def test_what_is_not_known_to_keep_seeds_apart_is_refused(network, reason):
         raise AssertionError(given)
     with pytest.raises(ModelError, match="cannot be fused"):
         FusedNetwork([network], {}, {})
+
+
+def test_a_fused_network_is_one_graph_to_the_compiler():
+    """`fullgraph` raises where the compiler has to leave the graph: then nothing would be fused."""
+    networks = [sequence(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Flatten(), nn.Linear(18, 3)) for _ in range(2)]  # fmt: skip
+    weights = {
+        name: torch.stack([n.get_parameter(name).detach() for n in networks])
+        for name, _ in networks[0].named_parameters()
+    }
+
+    def fused():
+        buffers = {
+            name: torch.stack([n.get_buffer(name) for n in networks])
+            for name, _ in networks[0].named_buffers()
+        }
+        return FusedNetwork(networks, weights, buffers), buffers
+
+    inputs = torch.rand(2, 4, 1, 8, 8)
+    plain, expected = fused()
+    compiled, found = fused()
+    call = torch.compile(compiled.__call__, backend="eager", fullgraph=True)
+    assert torch.equal(call(inputs), plain(inputs))
+    for name, buffer in expected.items():
+        assert torch.equal(found[name], buffer), name
+    assert int(found["1.num_batches_tracked"][0]) == 1
