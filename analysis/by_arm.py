@@ -70,8 +70,11 @@ def _interval(
             f"{name}_method": "",
             f"{name}_note": "no trial finished",
         }
-    overlap = overlap_of(rows) if column in SCORES else 0.0
-    found = accuracy_interval(values, overlap) if overlap else mean_interval(values, rng=rng)
+    found = (
+        accuracy_interval(values, overlap_of(rows), rng=rng)
+        if column in SCORES
+        else mean_interval(values, rng=rng)
+    )
     return {
         name: found.estimate,
         f"{name}_low": found.low,

@@ -18,7 +18,7 @@ import pandas as pd
 
 from analysis import methods
 from analysis.findings import SEED, Findings
-from analysis.intervals import mean_interval, sd_interval
+from analysis.intervals import sd_interval
 from analysis.redrawn import accuracy_interval, overlap_of
 from analysis.tables import Column, Table
 from analysis.workbook import Book, Field, Sheet, comparison_sheet
@@ -136,8 +136,7 @@ def _row(one: Evaluation, rng: np.random.Generator) -> dict[str, Any]:
     if done.empty:
         return row | {"note": "not tested"}
     values = done["test_accuracy"].to_numpy(dtype=float)
-    overlap = overlap_of(done)
-    mean = accuracy_interval(values, overlap) if overlap else mean_interval(values, rng=rng)
+    mean = accuracy_interval(values, overlap_of(done), rng=rng)
     spread = sd_interval(values)
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),

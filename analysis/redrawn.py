@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.intervals import Interval, mean_interval
@@ -71,8 +72,16 @@ def corrected(values: FloatArray, overlap: float, confidence: float = 0.95) -> I
     return Interval(mean, mean - half, mean + half, confidence, METHOD, plain.n, NOTE)
 
 
-def accuracy_interval(values: FloatArray, overlap: float, confidence: float = 0.95) -> Interval:
-    """`corrected` for the mean of accuracies, cut at 0 and 1, where no accuracy lies."""
+def accuracy_interval(
+    values: FloatArray,
+    overlap: float,
+    confidence: float = 0.95,
+    rng: np.random.Generator | None = None,
+) -> Interval:
+    """Of the mean of accuracies: `mean_interval` where seeds are independent (overlap 0), else
+    `corrected`, cut at 0 and 1, where no accuracy lies."""
+    if not overlap:
+        return mean_interval(values, confidence, rng=rng)
     found = corrected(values, overlap, confidence)
     return (
         replace(found, low=max(0.0, found.low), high=min(1.0, found.high)) if found.n > 1 else found

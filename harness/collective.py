@@ -7,10 +7,8 @@ and knows neither backend nor addresses.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import struct
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from headstart.errors import HeadstartError
+from headstart.interfaces import address_of
 
 MEET_WITHIN = timedelta(minutes=5)
 ANSWER_WITHIN = timedelta(minutes=30)  # one that died is seen at once; this is for one that hangs
@@ -148,14 +147,12 @@ def _choose_interface(host: str, port: int) -> None:
             mine = probe.getsockname()[0]
         except OSError:
             return
-        for _, name in socket.if_nameindex():
-            with suppress(OSError):
-                asked = struct.pack("256s", name.encode()[:15])
-                answer = fcntl.ioctl(probe.fileno(), 0x8915, asked)  # SIOCGIFADDR
-                if socket.inet_ntoa(answer[20:24]) == mine:
-                    os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
-                    os.environ.setdefault("NCCL_SOCKET_IFNAME", name)
-                    return
+    for _, name in socket.if_nameindex():
+        with suppress(OSError):
+            if address_of(name) == mine:
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+                os.environ.setdefault("NCCL_SOCKET_IFNAME", name)
+                return
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import numpy as np
 from harness.evaluate_data import TestSet
 from harness.evaluate_models import SavedModel
 from harness.store import TRIAL_COLUMNS
+from harness.tables import as_table
 from headstart.errors import InputError
 from headstart.files import atomic_file, safe_name
 
@@ -53,16 +54,12 @@ def trial_row(
     }
 
 
-def write_trial_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_trial_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """One row a trial, as Parquet."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64()}
-    columns = {**TRIAL_COLUMNS, **OWN_COLUMNS}
-    schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
     with atomic_file(path, "wb") as file:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), file)
+        pq.write_table(as_table(iter(rows), {**TRIAL_COLUMNS, **OWN_COLUMNS}), file)
 
 
 def prediction_rows(

@@ -7,7 +7,7 @@ the records, never the training data, which need not be on this machine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,16 +128,27 @@ def answers(
     set_up_process(train)
     accelerator = make_accelerator(train.precision, device)
     network = accelerator.prepare(_network(model).to(accelerator.device)).eval()
-    normalise = Normalise(model.info.mean, model.info.std, accelerator.device)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(images), EVALUATION_BATCH):
-            batch = np.ascontiguousarray(images[start : start + EVALUATION_BATCH])
-            inputs = normalise.images(torch.from_numpy(batch).to(accelerator.device))
-            parts.append(network(inputs).float().cpu())
-    logits = torch.cat(parts)
+    starts = range(0, len(images), EVALUATION_BATCH)
+    batches = (images[start : start + EVALUATION_BATCH] for start in starts)
+    logits = logits_of(network, batches, model.info, accelerator.device)
     loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
     return Answers(logits.softmax(dim=1).numpy(), float(loss))
+
+
+@torch.no_grad()
+def logits_of(
+    network: torch.nn.Module, batches: Iterable[np.ndarray], info: ModelInfo, device: torch.device
+) -> torch.Tensor:
+    """Logits float32 (n, classes) on the CPU.
+
+    Args:
+        network: on the device, in evaluation mode.
+        batches: uint8 (b, C, H, W), one after another; one at least.
+        info: how its images are normalised.
+    """
+    normalise = Normalise(info.mean, info.std, device)
+    inputs = (torch.from_numpy(np.ascontiguousarray(batch)).to(device) for batch in batches)
+    return torch.cat([network(normalise.images(batch)).float().cpu() for batch in inputs])
 
 
 def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:

@@ -155,6 +155,21 @@ def _inputs(node: fx.Node) -> list[fx.Node]:
     return found
 
 
+def batched_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x (K, batch, …, in) → (K, batch, …, out), each of the K by its own weights.
+
+    Args:
+        weight: (K, out, in).
+        bias: (K, out).
+    """
+    rows = x.reshape(len(x), -1, x.shape[-1])
+    if bias is None:
+        product = torch.bmm(rows, weight.transpose(1, 2))
+    else:
+        product = torch.baddbmm(bias.unsqueeze(1), rows, weight.transpose(1, 2))
+    return product.view(*x.shape[:-1], -1)
+
+
 _Compute = Callable[..., _Value]
 
 
@@ -211,7 +226,7 @@ class FusedNetwork:
         if isinstance(module, _ELEMENTWISE):
             return lambda x: _Value(module(x.tensor), x.is_wide)
         if isinstance(module, nn.Linear):
-            return lambda x: _Value(self._linear(name, x.apart(self.n)), False)
+            return lambda x: _Value(self._linear(name, x), False)
         if isinstance(module, nn.Flatten):
             return lambda x: _Value(x.apart(self.n).flatten(2), False)
         if isinstance(module, SeededDropout):
@@ -267,16 +282,9 @@ class FusedNetwork:
             self.n * module.groups,
         )  # fmt: skip
 
-    def _linear(self, name: str, x: Tensor) -> Tensor:
-        """x (K, batch, …, in) → (K, batch, …, out), each seed by its own weights."""
-        weight = self.weights[f"{name}.weight"].transpose(1, 2)
-        bias = self.weights.get(f"{name}.bias")
-        rows = x.reshape(self.n, -1, x.shape[-1])
-        if bias is None:
-            product = torch.bmm(rows, weight)
-        else:
-            product = torch.baddbmm(bias.unsqueeze(1), rows, weight)
-        return product.view(*x.shape[:-1], -1)
+    def _linear(self, name: str, x: _Value) -> Tensor:
+        weight, bias = self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias")
+        return batched_linear(x.apart(self.n), weight, bias)
 
     def _normalise(self, name: str, module: Any, x: Tensor) -> Tensor:
         """Batch norm over K × channels: each seed's statistics are of its own channels."""

@@ -117,12 +117,11 @@ class Packs:
         self.folder.mkdir(exist_ok=True)
         new = [trial_id for trial_id in trial_ids if trial_id not in self]
         if new:
-            with (
-                atomic_path(self.folder / f"{name}.zip") as temporary,
-                zipfile.ZipFile(temporary, "w") as archive,
-            ):
+            path = self.folder / f"{name}.zip"
+            with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
                 _write_members(archive, trials, new)
-            self.refresh()
+            self._known.add(path)
+            self._where.update(dict.fromkeys(new, path))
         for trial_id in trial_ids:
             for file in ("curve.parquet", "predictions.npz", "trial.json"):  # the record last
                 (trials / trial_id / file).unlink(missing_ok=True)

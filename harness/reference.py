@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,17 +28,17 @@ import datasets
 import models
 from datasets.base import Dataset
 from datasets.split import split_dataset
-from harness.arrays import Normalise
+from harness.evaluate_models import logits_of
 from harness.gallery import MAX_SIDE, shrunk
 from harness.network import build_network
 from harness.plan import DataCatalogue, TrialSpec
 from harness.reference_networks import read_entry, shown, train_networks, trained_specs
+from harness.train import EVALUATION_BATCH
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
 from headstart.files import atomic_file, safe_name
 from models.weights import read_weights
 
-BATCH = 1000
 MOST_NETWORKS = 5
 TO_TRAIN = 3
 SHOWN = 12  # images kept for a figure: of each given label, by either way of reading a class
@@ -241,22 +241,16 @@ def _together(
     return Answers(indices, np.asarray(dataset.labels[indices]), mean)
 
 
-@torch.no_grad()
 def _probabilities(
     network: nn.Module, dataset: Dataset, indices: np.ndarray, spec: TrialSpec
 ) -> np.ndarray:
     """float32 (n, classes), in batches of a fixed size."""
     info = models.model_info(spec.condition.model.name, spec.condition.model.options)
-    normalise = Normalise(info.mean, info.std, torch.device("cpu"))
-
-    def batches() -> Iterator[np.ndarray]:
-        for start in range(0, len(indices), BATCH):
-            images = np.ascontiguousarray(dataset.images[indices[start : start + BATCH]])
-            logits = network(normalise.images(torch.from_numpy(images)))
-            yield logits.float().softmax(dim=1).numpy()
-
-    empty = np.zeros((0, len(dataset.class_names)), np.float32)
-    return np.concatenate([empty, *batches()])
+    if not len(indices):
+        return np.zeros((0, len(dataset.class_names)), np.float32)
+    starts = range(0, len(indices), EVALUATION_BATCH)
+    batches = (dataset.images[indices[start : start + EVALUATION_BATCH]] for start in starts)
+    return logits_of(network, batches, info, torch.device("cpu")).softmax(dim=1).numpy()
 
 
 def _contradicted(found: Answers) -> np.ndarray:

@@ -12,31 +12,24 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic import model_validator as validate_model
 
 import models
 from harness.seeds import derive_seed
-from harness.settings import Condition, Frozen, ModelChoice, Train
+from harness.settings import AsTuple, Condition, Frozen, ModelChoice, Train
 
 SEED_BITS = 63  # of `derive_seed`
 DIGITS = 6  # significant ones of a drawn number: as many as a person would write down
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Tuple = BeforeValidator(_as_tuple)
-
-
 class Distribution(Frozen):
     """One of: a choice of values, a uniform or log-uniform range, a range of whole numbers."""
 
-    choice: Annotated[tuple[Any, ...], Field(min_length=1), Tuple] | None = None
-    uniform: Annotated[tuple[float, float], Tuple] | None = None
-    log_uniform: Annotated[tuple[PositiveFloat, PositiveFloat], Tuple] | None = None
-    integer: Annotated[tuple[int, int], Tuple] | None = None
+    choice: Annotated[tuple[Any, ...], Field(min_length=1), AsTuple] | None = None
+    uniform: Annotated[tuple[float, float], AsTuple] | None = None
+    log_uniform: Annotated[tuple[PositiveFloat, PositiveFloat], AsTuple] | None = None
+    integer: Annotated[tuple[int, int], AsTuple] | None = None
 
     @validate_model(mode="after")
     def _one_kind(self) -> Distribution:
@@ -89,7 +82,7 @@ class Search(Frozen):
     scheduler: Literal["synchronous", "asha"] = "synchronous"
     metric: Literal["val_accuracy", "val_loss"] = "val_accuracy"
     seed: NonNegativeInt = 0
-    rungs: Annotated[tuple[PositiveInt, ...], Tuple] = ()
+    rungs: Annotated[tuple[PositiveInt, ...], AsTuple] = ()
     keep: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
 
     @validate_model(mode="after")

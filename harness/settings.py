@@ -41,6 +41,9 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+AsTuple = BeforeValidator(_as_tuple)  # YAML has lists, and frozen settings hold none
+
+
 def _as_pack(value: Any) -> Any:
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value
@@ -108,7 +111,7 @@ class Train(Frozen):
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 0.0
-    betas: Annotated[tuple[Fraction, Fraction], BeforeValidator(_as_tuple)] = (0.9, 0.999)
+    betas: Annotated[tuple[Fraction, Fraction], AsTuple] = (0.9, 0.999)
     epsilon: PositiveFloat = 1e-8
     momentum: Fraction = 0.0
     nesterov: bool = False
@@ -202,9 +205,7 @@ class Compare(Frozen):
 class Measure(Frozen):
     """What the analysis asks of the records; changes no trial."""
 
-    targets: Annotated[
-        tuple[Annotated[float, Field(gt=0, le=1)], ...], BeforeValidator(_as_tuple)
-    ] = (0.9, 0.95)
+    targets: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], AsTuple] = (0.9, 0.95)
     equivalence: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from harness.fused_network import batched_linear
 from harness.train import Trainer, loss_function, make_optimizer
 from models.dropout import SeededDropout
 
@@ -122,15 +123,8 @@ class StackedTail:
         return memory[: x.numel()].view(x.shape).copy_(x)
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
-        """x (K, batch, …, in) → (K, batch, …, out), each seed by its own weights."""
         weight = self.weights[f"{name}.weight"].flatten(2)  # of a 1×1 convolution: its two sides
-        bias = self.weights.get(f"{name}.bias")
-        rows = x.reshape(self.n, -1, x.shape[-1])
-        if bias is None:
-            product = torch.bmm(rows, weight.transpose(1, 2))
-        else:
-            product = torch.baddbmm(bias.unsqueeze(1), rows, weight.transpose(1, 2))
-        return product.view(*x.shape[:-1], -1)
+        return batched_linear(x, weight, self.weights.get(f"{name}.bias"))
 
     def _apart(self, merged: Tensor) -> Tensor:
         return merged.unflatten(0, (self.n, -1))
@@ -176,7 +170,9 @@ class Joint:
 
     def _function(self) -> Callable[[Tensor], Tensor]:
         """Inputs (K, batch, …) → logits (K, batch, classes)."""
-        self.inputs = self._input_memory()
+        table = self.lead.part.inputs
+        size = len(self.trainers) * self.settings.batch_size
+        self.inputs = table.new_empty(size * table[0].numel())  # of a batch of all, at every step
         return StackedTail(self.tails, self.weights)
 
     def step(self) -> None:
@@ -205,28 +201,20 @@ class Joint:
         return losses.view(len(labels), -1).mean(dim=1)
 
     def _batches(self) -> tuple[Tensor, Tensor]:
-        """Inputs (K, batch, …) and labels int64 (K, batch) of every trainer's next step."""
+        """Inputs (K, batch, …) and labels int64 (K, batch) of every trainer's next step.
+
+        A tail's inputs are features, which need no preparing.
+        """
         table = self.lead.part.inputs
         size = len(self.trainers) * self.lead.next_size * table[0].numel()
         memory = self.inputs[:size].view(len(self.trainers), -1, *table.shape[1:])
         batches = [t.next_batch(out) for t, out in zip(self.trainers, memory, strict=True)]
-        inputs = (
-            memory.float()
-            if self.lead.normalise is None
-            else torch.stack([inputs for inputs, _ in batches])
-        )
-        return inputs, torch.stack([labels for _, labels in batches])
+        return memory.float(), torch.stack([labels for _, labels in batches])
 
     def _count(self, losses: Tensor, n_images: int) -> None:
         """Enter a step that was made, with each trainer's mean loss (K,)."""
         for trainer, loss in zip(self.trainers, losses, strict=True):
             trainer.count_step(loss, n_images)
-
-    def _input_memory(self) -> Tensor:
-        """Flat memory for a batch of every trainer, used at every step."""
-        table = self.lead.part.inputs
-        size = len(self.trainers) * self.settings.batch_size
-        return table.new_empty(size * table[0].numel())
 
     def _clip(self, limit: float) -> None:
         """Each seed's gradient to a norm of `limit` at most, as `clip_grad_norm_` does for one."""

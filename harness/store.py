@@ -113,6 +113,7 @@ class RunFolder:
         self.path = Path(path).absolute()  # workers may have another working folder
         self.generation = uuid.uuid4().hex[:12]
         self.n_packs = 0  # written by this command
+        self._packs: Packs | None = None
         self.lock = Lock(self.path / f".lock-{shard[0]}-of-{shard[1]}.json", self.generation)
 
     def __enter__(self) -> RunFolder:
@@ -247,10 +248,11 @@ class RunFolder:
         ids = [trial.id for trial in trials if trial.stage == "arm"]
         rows = ((i, read_json(folders / i / "trial.json", None)) for i in ids)
         final = [i for i, row in rows if row is not None and row.get("status") in FINAL]
-        packs = Packs(self.path) if final else None
+        if final and self._packs is None:  # those of others are opened once, not for every pack
+            self._packs = Packs(self.path)
         for first in range(0, len(final), size):
-            assert packs is not None
-            packs.write(
+            assert self._packs is not None
+            self._packs.write(
                 f"{self.generation}-{self.n_packs:05d}", folders, final[first : first + size]
             )
             self.n_packs += 1

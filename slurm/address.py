@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import socket
-import struct
 import subprocess
 from collections.abc import Iterator
 
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
+from headstart.interfaces import address_of
 
 FIRST_PORT, LAST_PORT = 20000, 31999  # below the range from which the kernel gives ports out
 N_PORTS = 20  # that a job tries
@@ -84,17 +84,11 @@ def _interfaces() -> list[str]:
 
 
 def _address_of_interface(interface: str) -> str:
-    import fcntl
-
-    siocgifaddr = 0x8915
-    request = struct.pack("256s", interface.encode()[:15])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            answer = fcntl.ioctl(probe.fileno(), siocgifaddr, request)
-        except OSError as err:
-            known = _interfaces()
-            raise InputError(
-                f"interface: {interface!r} has no IPv4 address on {socket.gethostname()}; "
-                f"its interfaces are {', '.join(known)}{did_you_mean(interface, known)}"
-            ) from err
-    return socket.inet_ntoa(answer[20:24])
+    try:
+        return address_of(interface)
+    except OSError as err:
+        known = _interfaces()
+        raise InputError(
+            f"interface: {interface!r} has no IPv4 address on {socket.gethostname()}; "
+            f"its interfaces are {', '.join(known)}{did_you_mean(interface, known)}"
+        ) from err

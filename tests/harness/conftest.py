@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from small_sweep import SMALL
+
+from harness.plan import DataCatalogue, TrialSpec, make_plan
+from harness.spec import load_sweep
+
+if TYPE_CHECKING:
+    from harness.trial import Surroundings
 
 
 @pytest.fixture
@@ -22,3 +29,27 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Surroundings:
+    """What a process gives a trial, with a store of features of its own."""
+    from harness.feature_store import FeatureStore  # torch: not for tests that need none
+    from harness.trial import Surroundings
+
+    return Surroundings(DataCatalogue(), features=FeatureStore(tmp_path / "features", 1.0))
+
+
+@pytest.fixture
+def unit(
+    request: pytest.FixtureRequest, write_sweep: Callable[..., Path], around: Surroundings
+) -> Callable[..., tuple[TrialSpec, ...]]:
+    """The trials of one arm of the test file's `SWEEP`, or of another text, changed."""
+
+    def make(
+        arm: str, *replacements: tuple[str, str], text: str = request.module.SWEEP
+    ) -> tuple[TrialSpec, ...]:
+        plan = make_plan(load_sweep(write_sweep(*replacements, text=text)), around.catalogue)
+        return tuple(trial for trial in plan.trials if trial.arm == arm)
+
+    return make

@@ -8,6 +8,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -58,3 +60,25 @@ def _fingerprint(folder: Path) -> str:
     kept = ("status", "steps", "best_step", "test_accuracy", "final_val_accuracy")
     content.update(json.dumps({name: row[name] for name in kept}).encode())
     return content.hexdigest()
+
+
+def wait_until_gone(pids: Iterable[int], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    for pid in pids:
+        while is_running(pid):
+            assert time.monotonic() < deadline, f"process {pid} is left: {title_of(pid)}"
+            time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def title_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""

@@ -15,7 +15,7 @@ from datasets.base import Dataset
 from harness import features, frozen
 from harness.events import Ended, Stopped
 from harness.feature_store import FeatureStore, TableShape
-from harness.plan import DataCatalogue, make_plan
+from harness.plan import make_plan
 from harness.settings import Condition, ModelChoice, Train
 from harness.spec import load_sweep
 from harness.store import RunFolder
@@ -39,11 +39,6 @@ arms:
   slow: {initialize: drawn, fine_tune: last_2, train: {cache_frozen: false}}
 seeds: 2
 """
-
-
-@pytest.fixture
-def around(tmp_path):
-    return Surroundings(DataCatalogue(), features=FeatureStore(tmp_path / "features", 1.0))
 
 
 @pytest.fixture

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import copy
-import itertools
+import functools
 import json
 
 import numpy as np
+import pack_runs
 import pyarrow.parquet as pq
 import pytest
 import torch
+from pack_runs import rows_of, run_alone, stopping_after, with_one_spoiled
 
 from harness import fused, heads
-from harness.events import Ended, Failed, Stopped
-from harness.feature_store import FeatureStore
+from harness.events import Failed, Stopped
 from harness.fused import FusedJoint
 from harness.packs import Packs
 from harness.plan import DataCatalogue, make_plan
 from harness.spec import load_sweep
 from harness.store import RunFolder
-from harness.trial import Surroundings, Trial, run_trial
+from harness.trial import Trial, run_trial
 from models.dropout import set_dropout_generator
 from runs import run as run_command
+
+run_together = functools.partial(pack_runs.run_together, fused.run_pack)
 
 SWEEP = """\
 name: fused
@@ -37,43 +40,6 @@ seeds: 3
 resources: {pack: 3, fuse: always}
 """
 LENET = SWEEP.replace("midas_cnn, width: 4, dense: 30", "lenet5")
-
-
-@pytest.fixture
-def around(tmp_path):
-    return Surroundings(DataCatalogue(), features=FeatureStore(tmp_path / "features", 1.0))
-
-
-@pytest.fixture
-def unit(write_sweep, around):
-    """The trials of one arm of a changed sweep."""
-
-    def make(arm, *replacements, text=SWEEP):
-        sweep = load_sweep(write_sweep(*replacements, text=text))
-        return tuple(t for t in make_plan(sweep, around.catalogue).trials if t.arm == arm)
-
-    return make
-
-
-def run_alone(spec, folder, around):
-    *_, last = run_trial(spec, folder.trial_folder(spec.id), around)
-    assert isinstance(last, Ended)
-    folder.publish(spec.id, last.row)
-    return last.row
-
-
-def run_together(unit, folder, around):
-    """All events; finished trials are published."""
-    folders = {spec.id: folder.trial_folder(spec.id) for spec in unit}
-    events = list(fused.run_pack(unit, folders, around))
-    for event in events:
-        if isinstance(event, Ended):
-            folder.publish(event.trial_id, event.row)
-    return events
-
-
-def rows_of(events):
-    return {event.trial_id: event.row for event in events if isinstance(event, Ended)}
 
 
 def trainers_of(trials, folder, around, share=False):
@@ -218,7 +184,7 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around,
     assert {row["status"] for row in whole.values()} == {"done"}
     with RunFolder(tmp_path / "diverging") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
-        events = _with_one_spoiled(fused.run_pack(trials, folders, around))
+        events = with_one_spoiled(fused.run_pack(trials, folders, around), after=5)
         rows = rows_of(events)
     assert rows[trials[0].id]["status"] == "diverged"
     for spec in trials[1:]:
@@ -226,17 +192,6 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around,
         assert mine["status"] == "done"
         assert mine["steps"] == other["steps"]
         assert mine["test_accuracy"] == pytest.approx(other["test_accuracy"], abs=2 / 150)
-
-
-def _with_one_spoiled(events):
-    """Spoil the first trial's weights after the first evaluations, as an overflow would."""
-    for n, event in enumerate(events):
-        if n == 5:  # three have started and been evaluated
-            pack = events.gi_frame.f_locals["pack"]
-            with torch.no_grad():
-                for parameter in pack.active()[0].trained.parameters():
-                    parameter.fill_(torch.nan)
-        yield event
 
 
 def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, around, tmp_path):
@@ -270,14 +225,6 @@ def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, around, tm
         assert row["attempts"] >= 2
         assert row["ran_as"] == "fused"
         assert abs(row["final_val_accuracy"] - straight[trial_id]["final_val_accuracy"]) <= 3 / 150
-
-
-def stopping_after(around, n_questions):
-    questions = itertools.count()
-    return Surroundings(
-        around.catalogue, features=around.features,
-        should_stop=lambda: next(questions) >= n_questions,
-    )  # fmt: skip
 
 
 def test_a_unit_larger_than_a_pack_runs_pack_after_pack(unit, around, tmp_path):

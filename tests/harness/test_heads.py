@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 
 import numpy as np
+import pack_runs
 import pyarrow.parquet as pq
 import pytest
-import torch
+from pack_runs import rows_of, run_alone, stopping_after, with_one_spoiled
 from safetensors.torch import load_file
 from torch import nn
 
 from harness import heads
 from harness.events import Ended, Failed, Started, Stopped
-from harness.feature_store import FeatureStore
 from harness.network import build_network
-from harness.plan import DataCatalogue, make_plan
-from harness.spec import load_sweep
 from harness.stacked import Joint, can_stack
 from harness.store import RunFolder
-from harness.trial import Surroundings, Trial, run_trial
+from harness.trial import Trial, run_trial
 from models import finetune
 from models.split import split_at
 from runs import run as run_command
+
+run_together = functools.partial(pack_runs.run_together, heads.run_pack)
 
 SWEEP = """\
 name: heads
@@ -41,46 +41,8 @@ SQUEEZENET = SWEEP.replace(
 ).replace("count: 900, seed: 1, train: 500", "count: 490, seed: 1, train: 90")
 
 
-@pytest.fixture
-def around(tmp_path):
-    return Surroundings(DataCatalogue(), features=FeatureStore(tmp_path / "features", 1.0))
-
-
-@pytest.fixture
-def unit(write_sweep, around):
-    """The trials of one arm of a changed sweep."""
-
-    def make(arm, *replacements, text=SWEEP):
-        sweep = load_sweep(write_sweep(*replacements, text=text))
-        trials = make_plan(sweep, around.catalogue).trials
-        return tuple(t for t in trials if t.arm == arm)
-
-    return make
-
-
 def run_solo(unit, folder, around):
     return {spec.id: run_alone(spec, folder, around) for spec in unit}
-
-
-def run_alone(spec, folder, around):
-    *_, last = run_trial(spec, folder.trial_folder(spec.id), around)
-    assert isinstance(last, Ended)
-    folder.publish(spec.id, last.row)
-    return last.row
-
-
-def run_together(unit, folder, around):
-    """Events by kind; finished trials are published."""
-    folders = {spec.id: folder.trial_folder(spec.id) for spec in unit}
-    events = list(heads.run_pack(unit, folders, around))
-    for event in events:
-        if isinstance(event, Ended):
-            folder.publish(event.trial_id, event.row)
-    return events
-
-
-def rows_of(events):
-    return {event.trial_id: event.row for event in events if isinstance(event, Ended)}
 
 
 @pytest.mark.parametrize("arm", ["last", "two"])
@@ -192,22 +154,11 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around,
     with RunFolder(tmp_path / "diverging") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
         rows = {}
-        for event in _with_one_spoiled(heads.run_pack(trials, folders, around)):
+        for event in with_one_spoiled(heads.run_pack(trials, folders, around), after=7):
             if isinstance(event, Ended):
                 rows[event.trial_id] = event.row
     assert [rows[spec.id]["status"] for spec in trials] == ["diverged", "done", "done", "done"]
     assert [rows[s.id]["steps"] for s in trials[1:]] == [steps[s.id] for s in trials[1:]]
-
-
-def _with_one_spoiled(events):
-    """Spoil the first trial's weights after the first evaluations, as an overflow would."""
-    for n, event in enumerate(events):
-        if n == 7:  # four have started and been evaluated
-            pack = events.gi_frame.f_locals["pack"]
-            with torch.no_grad():
-                for parameter in pack.active()[0].trained.parameters():
-                    parameter.fill_(torch.nan)
-        yield event
 
 
 def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, around, tmp_path, monkeypatch):
@@ -239,14 +190,6 @@ def test_a_pack_goes_on_from_states_of_a_pack_and_of_solo_trials(unit, around, t
         assert row["attempts"] >= 2
         assert row["ran_as"] == "heads"
         assert abs(row["final_val_accuracy"] - straight[trial_id]["final_val_accuracy"]) <= 0.005
-
-
-def stopping_after(around, n_questions):
-    questions = itertools.count()
-    return Surroundings(
-        around.catalogue, features=around.features,
-        should_stop=lambda: next(questions) >= n_questions,
-    )  # fmt: skip
 
 
 def test_a_solo_trial_goes_on_from_a_packs_state_and_says_so(unit, around, tmp_path):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_sweep import SMALL
 
-from runs import ROOT, command, environment, fingerprints, run
+from runs import ROOT, command, environment, fingerprints, run, title_of, wait_until_gone
 
 TWO = ("--set", "resources.workers=2", "--set", "seeds=1")
 RANK = {"local": "multiprocessing.forkserver", "ray": "ray::RankActor"}
@@ -86,7 +86,7 @@ def test_when_one_process_is_killed_its_trial_goes_on_and_nothing_is_left(
     rows = rows_of(out).values()
     assert sorted(row["attempts"] for row in rows) == [1, 1, 2]
     assert {row["ran_as"] for row in rows} == {"workers-2"}
-    wait_until_gone(started)
+    wait_until_gone(started, within_s=20)
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_a_command_that_ends_leaves_no_process(write_sweep, tmp_path, number):
     process.send_signal(number)
     _, message = process.communicate(timeout=30)
     assert process.returncode == (75 if number == signal.SIGTERM else -number), message
-    wait_until_gone(started)
+    wait_until_gone(started, within_s=20)
     assert list((tmp_path / "run").glob("trials/*/state/*/state-*.pt"))
 
 
@@ -188,25 +188,3 @@ def parent_of(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     except OSError:
         return 0
-
-
-def title_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
-
-
-def wait_until_gone(pids: set[int]) -> None:
-    deadline = time.monotonic() + 20
-    for pid in pids:
-        while is_running(pid):
-            assert time.monotonic() < deadline, f"process {pid} is left: {title_of(pid)}"
-            time.sleep(0.1)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from harness.store import RunFolder
 from harness.team import Message, RankDiedError, Team, run_together
 from harness.worker import StopFile, WorkerSettings
 from headstart.errors import InputError
-from runs import fingerprints
+from runs import fingerprints, wait_until_gone
 
 
 class PlayedTeam(Team):
@@ -150,7 +149,7 @@ def test_killed_and_stopped_a_shared_trial_goes_on_to_the_same_bits(one_trial, t
     assert isinstance(killed[-1], Failed)
     assert killed[-1].error == "worker 2 of 2 died (exit status -9)"
     assert killed[-1].retry
-    wait_until_gone(pids)
+    wait_until_gone(pids, within_s=10)
     stopped = run(tmp_path / "disturbed", lambda team: stop_file.request())
     assert isinstance(stopped[-1], Stopped)
     assert stopped[-1].step >= 8
@@ -175,21 +174,6 @@ def test_all_ways_in_which_a_trial_ran_are_told():
     assert told("workers-2", "workers-4") == "workers-2+workers-4"
     assert told("solo", "workers-2") == "solo+workers-2"
     assert told("solo+workers-2", "workers-2") == "solo+workers-2"
-
-
-def wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 10
-    for pid in pids:
-        while is_running(pid):
-            assert time.monotonic() < deadline, f"process {pid} is left"
-            time.sleep(0.05)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 # -- rules -------------------------------------------------------------------------------------

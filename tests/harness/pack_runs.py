@@ -1,0 +1,52 @@
+"""Trials alone and as packs, driven without processes: what tests of packs have in common."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from harness.events import Ended
+from harness.trial import Surroundings, run_trial
+
+
+def run_alone(spec, folder, around):
+    """The row of one finished trial, which is published."""
+    *_, last = run_trial(spec, folder.trial_folder(spec.id), around)
+    assert isinstance(last, Ended)
+    folder.publish(spec.id, last.row)
+    return last.row
+
+
+def run_together(run_pack, unit, folder, around):
+    """All events of a pack; finished trials are published."""
+    folders = {spec.id: folder.trial_folder(spec.id) for spec in unit}
+    events = list(run_pack(unit, folders, around))
+    for event in events:
+        if isinstance(event, Ended):
+            folder.publish(event.trial_id, event.row)
+    return events
+
+
+def rows_of(events):
+    return {event.trial_id: event.row for event in events if isinstance(event, Ended)}
+
+
+def stopping_after(around, n_questions):
+    """Surroundings that ask for a stop when they were asked so often whether to."""
+    questions = itertools.count()
+    return Surroundings(
+        around.catalogue, features=around.features,
+        should_stop=lambda: next(questions) >= n_questions,
+    )  # fmt: skip
+
+
+def with_one_spoiled(events, after):
+    """Spoil the first trial's weights after so many events of a pack, as an overflow would."""
+    for n, event in enumerate(events):
+        if n == after:
+            pack = events.gi_frame.f_locals["pack"]
+            with torch.no_grad():
+                for parameter in pack.active()[0].trained.parameters():
+                    parameter.fill_(torch.nan)
+        yield event
