@@ -107,7 +107,7 @@ def test_a_stop_before_the_processes_met_stops_the_trial():
 def one_trial(write_sweep, tmp_path):
     """Runs one trial by two processes into a folder, goes on there when called again."""
     catalogue = DataCatalogue()
-    augmented = ("epochs: 3", "epochs: 3, augment: {rotate: 10}")
+    augmented = ("epochs: 3", "epochs: 30, augment: {rotate: 10}")
     plan = make_plan(load_sweep(write_sweep(augmented)), catalogue)
     spec = next(t for t in plan.trials if t.arm == "scratch")
     stop_file = StopFile(tmp_path / "stop")
