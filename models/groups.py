@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from headstart.errors import ModelError
 from models.dropout import SeededDropout
+from models.pooled import PooledSequential
 
 _NORMALISATION = (
     nn.modules.batchnorm._NormBase,
@@ -31,6 +32,8 @@ _NORMALISATION = (
     nn.GroupNorm,
     nn.RMSNorm,
 )
+
+_FRAMES = (nn.Sequential, PooledSequential, nn.ModuleList)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _frames(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _is_frame(module: nn.Module) -> bool:
-    if type(module) in (nn.Sequential, nn.ModuleList) or _is_row_of_blocks(module):
+    if type(module) in _FRAMES or _is_row_of_blocks(module):
         return True
     most = 0.9 * _n_parameters(module)  # a row beside others, as a branch, does not open a block
     return any(_is_row_of_blocks(c) and _n_parameters(c) >= most for c in module.children())
