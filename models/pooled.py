@@ -194,6 +194,8 @@ class _Memory:
     def give(self, *matrices: Tensor) -> None:
         """Keep what nobody uses any more; all of it goes once it is more than there may be."""
         for matrix in matrices:
+            if matrix.nbytes > self.most_bytes:
+                continue
             if self.n_bytes + matrix.nbytes > self.most_bytes:
                 self.free.clear()
                 self.n_bytes = 0

@@ -109,6 +109,8 @@ def test_kept_memory_has_a_limit():
     assert memory.n_bytes == 88
     memory.give(torch.empty(5))  # the others go
     assert memory.n_bytes == 20
+    memory.give(torch.empty(26))  # too large to be kept
+    assert memory.n_bytes == 20
     assert memory.take(10) is not ten
 
 
