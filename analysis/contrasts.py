@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from analysis import words
 from analysis.redrawn import overlap_of
 from analysis.resampling import FloatArray
-from analysis.times import area_under_curve, times_to_targets
+from analysis.times import area_under_curve, since_evaluation_before, times_to_targets
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 
@@ -77,8 +77,9 @@ class Contrast:
     """Two arms on one metric: `treated` and `control` (n,) each, row i of both one seed if paired.
 
     Of a time, trials that never reach the target have the common `budget` and are counted in
-    `censored` (treated, control). `step` is the smallest difference that the metric can show,
-    0 where unknown.
+    `censored` (treated, control), and `since_before` has what each is later than the evaluation
+    before it. Of all else `step` is the smallest difference that the metric can show, 0 where
+    unknown.
     """
 
     task: str
@@ -90,6 +91,7 @@ class Contrast:
     control: FloatArray
     paired: bool
     step: float = 0.0
+    since_before: tuple[FloatArray, FloatArray] | None = None
     censored: tuple[int, int] = (0, 0)
     budget: float = math.nan
     note: str = ""
@@ -115,15 +117,19 @@ class Contrast:
 
     @property
     def least_variance(self) -> float:
-        """Variance that rounding to `step` alone gives a difference of two scores.
+        """Variance that rounding alone gives a difference of two scores.
 
-        Rounding to steps of q has variance q²/12 for each of the two values (of a logarithm,
-        (q/value)²/12). Five equal differences have no variance, yet no certainty either: where
-        the step is unknown and all paired differences are equal, they are taken for one step.
+        Rounding to steps of q has variance q²/12 for each of the two values; of a time's
+        logarithm (q/time)²/12 with the distance q to the evaluation before, which may differ from
+        time to time: evaluations are often dense at first. Five equal differences have no
+        variance, yet no certainty either: where the step is unknown and all paired differences
+        are equal, they are taken for one step.
         """
         if self.metric.is_time:
-            inverse = np.concatenate([self.treated, self.control]) ** -2.0
-            return float(self.step**2 * inverse.mean() / 6) if len(inverse) else 0.0
+            if self.since_before is None or not self.n:
+                return 0.0
+            steps, times = self.since_before, (self.treated, self.control)
+            return sum(float(np.mean((q / t) ** 2)) / 12 for q, t in zip(steps, times, strict=True))
         step = self.step
         if not step and self.paired and self.n > 1:
             difference = self.treated - self.control
@@ -142,6 +148,7 @@ class _Column:
     step: float
     reached: BoolArray | None = None
     budget: FloatArray | None = None
+    since_before: FloatArray | None = None
     conditions: IndexArray | None = None  # of measured time: trials of one number ran alike
 
 
@@ -217,13 +224,13 @@ def _columns(
 ) -> Iterator[_Column]:
     for metric in metrics:
         if metric.is_time and targets:
-            step = _spacing(curves, metric.source)
             alike = _conditions(trials) if metric.source == "train_time_s" else None
             times = times_to_targets(curves, trials, targets, (metric.source,))
             columns = (times[name].to_numpy() for name in ("time", "reached", "budget"))
             blocks = zip(*(c.reshape(len(targets), -1) for c in columns), strict=True)
             for target, (time, reached, budget) in zip(targets, blocks, strict=True):
-                yield _Column(metric, float(target), time, step, reached, budget, alike)
+                before = since_evaluation_before(curves, trials, time, metric.source)
+                yield _Column(metric, float(target), time, 0.0, reached, budget, before, alike)
         elif metric.source == "area":
             area = area_under_curve(curves, trials)["area"].to_numpy(dtype=float)
             yield _Column(metric, math.nan, area, 0.0)
@@ -265,9 +272,15 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         unreached = [~column.reached[r] | (column.values[r] > budget) for r in rows]
         values = [np.where(u, budget, v) for u, v in zip(unreached, values, strict=True)]
     notes = [match.note]
-    if column.metric.is_time:
+    steps: list[FloatArray] = []
+    if column.metric.is_time and column.since_before is not None:
+        at_start = [v == 0 for v in values]
         values, at_once = _after_the_start(values)
         notes.append(at_once)
+        steps = [
+            np.where(s, v, column.since_before[r])
+            for s, v, r in zip(at_start, values, rows, strict=True)
+        ]
     if column.conditions is not None and len(np.unique(column.conditions[np.hstack(rows)])) > 1:
         values = [np.full(len(v), np.nan) for v in values]
         notes.append("seconds are not compared: device, n_workers or ran_as differ")
@@ -285,6 +298,7 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         control=values[1][keep[1]],
         paired=match.paired,
         step=column.step,
+        since_before=(steps[0][keep[0]], steps[1][keep[1]]) if steps else None,
         censored=(int(unreached[0][keep[0]].sum()), int(unreached[1][keep[1]].sum())),
         budget=budget,
         overlap=match.overlap,
@@ -318,14 +332,6 @@ def _missing(pair: Pair, gaps: Sequence[BoolArray]) -> str:
     if not counts:
         return ""
     return f"no value (failed, diverged or not tested): {words.listed(counts)}"
-
-
-def _spacing(curves: pd.DataFrame, unit: str) -> float:
-    """Median distance between evaluations of one trial, in `unit`; 0 for no curves."""
-    spans = curves.groupby("trial_id")[unit].agg(["min", "max", "count"])
-    spans = spans[spans["count"] > 1]
-    distance = (spans["max"] - spans["min"]) / (spans["count"] - 1)
-    return float(distance.median()) if len(distance) else 0.0
 
 
 def _conditions(trials: pd.DataFrame) -> IndexArray:

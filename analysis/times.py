@@ -124,6 +124,25 @@ def times_to_targets(
     return pd.concat(parts, ignore_index=True) if parts else _empty_times()
 
 
+def since_evaluation_before(
+    curves: pd.DataFrame, trials: pd.DataFrame, times: Floats, unit: str = "step"
+) -> Floats:
+    """How much each time is later than the evaluation before it: what is not known of it.
+
+    Args:
+        times: (n_trials,) in the order of `trials`, in `unit`.
+
+    Returns:
+        (n_trials,) in `unit`; the time itself where nothing was evaluated before, NaN for NaN.
+    """
+    ordered = order_curves(curves, trials)
+    position = ordered.column(unit)
+    is_before = position < times[ordered.trial]
+    before = np.zeros(len(trials))
+    np.maximum.at(before, ordered.trial[is_before], position[is_before])
+    return times - before
+
+
 def time_to_share_of_final(
     curves: pd.DataFrame,
     trials: pd.DataFrame,

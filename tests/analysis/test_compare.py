@@ -368,3 +368,33 @@ def test_a_trial_that_was_there_before_its_first_step_has_no_infinite_speedup() 
     ).iloc[0]
     assert np.isfinite([row["estimate"], row["low"], row["high"], row["p_value"]]).all()
     assert "before the first step" in row["note"]
+
+
+def test_evaluations_far_apart_later_on_do_not_blur_what_was_dense_before() -> None:
+    """Evaluated every 50 steps until 400 and once more at 4,000: times differ by several 50s."""
+    trials = two_arms([0.9] * 10, [0.9] * 10)
+    times = [50.0] * 9 + [100.0] + [200.0] * 5 + [250.0] * 5
+    dense = curves_reaching(trials, times, budget=400)
+    last = dense.drop_duplicates("trial_id").assign(step=4000, val_accuracy=0.95)
+
+    def found(curves: pd.DataFrame) -> pd.Series:
+        metrics = ("steps_to_target",)
+        return compare(trials, curves, "t", "c", metrics, targets=(0.9,), rng=rng()).iloc[0]
+
+    with_last = found(pd.concat([dense, last]))
+    assert with_last["p_value"] == pytest.approx(found(dense)["p_value"])
+    assert with_last["p_value"] < 1e-4
+
+
+def test_a_time_is_known_to_the_evaluation_before_it() -> None:
+    """Equal ratios: what is left is (200/400)²/12 + (400/800)²/12 = 1/24."""
+    trials = two_arms([0.9] * 3, [0.9] * 3)
+    steps = np.array([100, 200, 400, 800])
+    curves = pd.concat(
+        pd.DataFrame(
+            {"trial_id": name, "step": steps, "samples": steps, "train_time_s": steps / 10.0}
+        ).assign(val_accuracy=np.where(steps >= at, 0.95, 0.5))
+        for name, at in zip(trials["trial_id"], [400] * 3 + [800] * 3, strict=True)
+    )
+    row = compare(trials, curves, "t", "c", ("steps_to_target",), targets=(0.9,), rng=rng()).iloc[0]
+    assert row["t"] == pytest.approx(math.log(2) / math.sqrt(1 / 24 / 3))

@@ -14,6 +14,7 @@ from analysis.convergence import (
     time_to_target,
     times_to_targets,
 )
+from analysis.times import since_evaluation_before
 from headstart.errors import InputError
 
 STEPS = (10, 20, 30, 40)
@@ -174,3 +175,14 @@ def test_area_up_to_a_point_inside_a_segment() -> None:
     area = area_under_curve(curves, done("a"), start=15, until=25)["area"].tolist()
     assert area == pytest.approx([0.4], abs=1e-12)  # a straight line from 0.2 to 0.6
     assert area_under_curve(curves, done("a"), until=50)["area"].isna().all()
+
+
+def test_a_time_is_told_from_the_evaluation_before_it() -> None:
+    curves = make_curves({"a": [0.1, 0.5], "b": [0.6], "c": [0.2, 0.2, 0.2]})
+    curves = curves[(curves["trial_id"] != "c") | (curves["step"] != 20)]
+    trials = done("c", "b", "a", "none")
+    times = np.array([30.0, 10.0, 20.0, np.nan])
+    found = since_evaluation_before(curves, trials, times)
+    np.testing.assert_array_equal(found, [20, 10, 10, np.nan])
+    seconds = since_evaluation_before(curves, trials, times / 20, "train_time_s")
+    np.testing.assert_array_equal(seconds, [1.0, 0.5, 0.5, np.nan])
