@@ -77,9 +77,9 @@ class Contrast:
     """Two arms on one metric: `treated` and `control` (n,) each, row i of both one seed if paired.
 
     Of a time, trials that never reach the target have the common `budget` and are counted in
-    `censored` (treated, control), and `since_before` has what each is later than the evaluation
-    before it. Of all else `step` is the smallest difference that the metric can show, 0 where
-    unknown.
+    `censored` (treated, control). `steps` has the smallest difference that each value can show,
+    in the order of `treated` and `control`: of a time the distance to the evaluation before it,
+    of a score one image's share; 0 where unknown.
     """
 
     task: str
@@ -90,8 +90,7 @@ class Contrast:
     treated: FloatArray
     control: FloatArray
     paired: bool
-    step: float = 0.0
-    since_before: tuple[FloatArray, FloatArray] | None = None
+    steps: tuple[FloatArray, FloatArray]
     censored: tuple[int, int] = (0, 0)
     budget: float = math.nan
     note: str = ""
@@ -125,17 +124,17 @@ class Contrast:
         variance, yet no certainty either: where the step is unknown and all paired differences
         are equal, they are taken for one step.
         """
+        if not self.n:
+            return 0.0
+        treated, control = self.steps
         if self.metric.is_time:
-            if self.since_before is None or not self.n:
-                return 0.0
-            steps, times = self.since_before, (self.treated, self.control)
-            return sum(float(np.mean((q / t) ** 2)) / 12 for q, t in zip(steps, times, strict=True))
-        step = self.step
-        if not step and self.paired and self.n > 1:
+            treated, control = treated / self.treated, control / self.control
+        elif not treated.any() and self.paired and self.n > 1:
             difference = self.treated - self.control
             largest = np.abs(self.treated).max() + np.abs(self.control).max()
-            step = abs(difference[0]) if np.ptp(difference) <= 1e-12 * largest else 0.0
-        return float(step**2 / 6)
+            if np.ptp(difference) <= 1e-12 * largest:
+                treated = control = difference
+        return float(np.mean(treated**2) + np.mean(control**2)) / 12
 
 
 @dataclass(frozen=True)
@@ -145,10 +144,9 @@ class _Column:
     metric: Metric
     target: float
     values: FloatArray
-    step: float
+    step: float | FloatArray  # of a time, each trial's own
     reached: BoolArray | None = None
     budget: FloatArray | None = None
-    since_before: FloatArray | None = None
     conditions: IndexArray | None = None  # of measured time: trials of one number ran alike
 
 
@@ -227,10 +225,10 @@ def _columns(
             alike = _conditions(trials) if metric.source == "train_time_s" else None
             times = times_to_targets(curves, trials, targets, (metric.source,))
             columns = (times[name].to_numpy() for name in ("time", "reached", "budget"))
-            blocks = zip(*(c.reshape(len(targets), -1) for c in columns), strict=True)
-            for target, (time, reached, budget) in zip(targets, blocks, strict=True):
-                before = since_evaluation_before(curves, trials, time, metric.source)
-                yield _Column(metric, float(target), time, 0.0, reached, budget, before, alike)
+            time, reached, budget = (c.reshape(len(targets), -1) for c in columns)
+            since = since_evaluation_before(curves, trials, time, metric.source)
+            for i, target in enumerate(map(float, targets)):
+                yield _Column(metric, target, time[i], since[i], reached[i], budget[i], alike)
         elif metric.source == "area":
             area = area_under_curve(curves, trials)["area"].to_numpy(dtype=float)
             yield _Column(metric, math.nan, area, 0.0)
@@ -272,15 +270,11 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         unreached = [~column.reached[r] | (column.values[r] > budget) for r in rows]
         values = [np.where(u, budget, v) for u, v in zip(unreached, values, strict=True)]
     notes = [match.note]
-    steps: list[FloatArray] = []
-    if column.metric.is_time and column.since_before is not None:
-        at_start = [v == 0 for v in values]
+    steps = [np.broadcast_to(column.step, len(column.values))[r] for r in rows]
+    if column.metric.is_time:
         values, at_once = _after_the_start(values)
         notes.append(at_once)
-        steps = [
-            np.where(s, v, column.since_before[r])
-            for s, v, r in zip(at_start, values, rows, strict=True)
-        ]
+        steps = [np.where(step > 0, step, time) for step, time in zip(steps, values, strict=True)]
     if column.conditions is not None and len(np.unique(column.conditions[np.hstack(rows)])) > 1:
         values = [np.full(len(v), np.nan) for v in values]
         notes.append("seconds are not compared: device, n_workers or ran_as differ")
@@ -297,8 +291,7 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         treated=values[0][keep[0]],
         control=values[1][keep[1]],
         paired=match.paired,
-        step=column.step,
-        since_before=(steps[0][keep[0]], steps[1][keep[1]]) if steps else None,
+        steps=(steps[0][keep[0]], steps[1][keep[1]]),
         censored=(int(unreached[0][keep[0]].sum()), int(unreached[1][keep[1]].sum())),
         budget=budget,
         overlap=match.overlap,

@@ -130,16 +130,18 @@ def since_evaluation_before(
     """How much each time is later than the evaluation before it: what is not known of it.
 
     Args:
-        times: (n_trials,) in the order of `trials`, in `unit`.
+        times: (n_trials,) in the order of `trials`, or (n_targets, n_trials); in `unit`.
 
     Returns:
-        (n_trials,) in `unit`; the time itself where nothing was evaluated before, NaN for NaN.
+        Of the same shape, in `unit`; the time itself where nothing was evaluated before, NaN for
+        NaN.
     """
     ordered = order_curves(curves, trials)
     position = ordered.column(unit)
-    is_before = position < times[ordered.trial]
-    before = np.zeros(len(trials))
-    np.maximum.at(before, ordered.trial[is_before], position[is_before])
+    before = np.zeros(times.shape)
+    for its_times, its_before in zip(np.atleast_2d(times), np.atleast_2d(before), strict=True):
+        rows = np.flatnonzero(position < its_times[ordered.trial])
+        its_before[ordered.trial[rows]] = position[rows]  # the last written is the latest
     return times - before
 
 

@@ -223,13 +223,11 @@ class _Tiles:
 
     def add_to(self, x: Tensor, unfolded: Tensor) -> None:
         """To each pixel of x (C, H, W, N) the numbers of all tiles that it is in."""
-        of_channel, of_row, of_pixel, _ = x.stride()
-        strides = (of_channel, of_row, of_pixel, 2 * of_row, 2 * of_pixel, 1)
-        numbers = unfolded.view(self.shape)
+        pixels, numbers = self.of(x), unfolded.view(self.shape)
         for top in range(0, self.size, 2):
             for left in range(0, self.size, 2):  # of 2 by 2 pixels each is in one tile only
-                part = numbers[:, top : top + 2, left : left + 2]
-                x.as_strided(part.shape, strides, top * of_row + left * of_pixel).add_(part)
+                part = (slice(None), slice(top, top + 2), slice(left, left + 2))
+                pixels[part].add_(numbers[part])
 
 
 def _images_innermost(x: Tensor, padding: int) -> Tensor:
