@@ -204,7 +204,7 @@ def _accuracy(findings: Findings, row: Row) -> Iterator[str]:
     elif row["verdict"] == "inconclusive":
         text += _undecided(row["margin"])
         if row["n_more"] > 0:
-            text += f"; about {row['n_more']:,.0f} more seeds would settle it"
+            text += f"; about {words.plural(round(row['n_more']), 'more seed')} would settle it"
     yield text + "."
     if row["paired"] and not math.isnan(row["p_better_low"]):
         yield (

@@ -110,4 +110,4 @@ def _missing(n_more: float) -> str:
         return ""
     if n_more > MOST_WORTH_SAYING:
         return f": more than {MOST_WORTH_SAYING:,} more seeds would be needed"
-    return f": inconclusive, about {n_more:,.0f} more seeds"
+    return f": inconclusive, about {words.plural(round(n_more), 'more seed')}"
