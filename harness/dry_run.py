@@ -87,18 +87,18 @@ def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
         return "Nothing is left to run."
     known = _known_rows(out)
     n_slots = max(1, available_cpus() // plan.sweep.resources.cpus_per_trial)
-    seconds = [_seconds(trial, known) for trial in left]
-    sizes = [row["_bytes"] for row in known if row["_bytes"]]
-    if None in seconds:
+    going_by = [_alike(trial, known) for trial in left]
+    if not all(going_by):
         return (
             f"Time and disk: not known before a first trial of each network has finished here; "
             f"{len(left)} trials, {n_slots} at once on this machine."
         )
-    total = sum(s for s in seconds if s is not None) / n_slots
-    disk = sum(sizes) / len(sizes) * len(left) / 1e6 if sizes else 0.0
+    seconds = sum(map(_seconds, left, going_by)) / n_slots
+    disk = sum(sum(row["_bytes"] for row in rows) / len(rows) for rows in going_by)
+    n_known = len({row["trial_id"] for rows in going_by for row in rows})
     return (
-        f"About {total / 60:.0f} min for {len(left)} trials, {n_slots} at once on this machine, "
-        f"and {disk:.0f} MB of disk, going by {len(known)} finished trials."
+        f"About {seconds / 60:.0f} min for {len(left)} trials, {n_slots} at once on this machine, "
+        f"and {disk / 1e6:.0f} MB of disk, going by {n_known} finished trial{'s' * (n_known != 1)}."
     )
 
 
@@ -122,15 +122,35 @@ def _known_rows(out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _seconds(trial: TrialSpec, known: list[dict[str, Any]]) -> float | None:
-    """Estimated seconds of one trial; None where no trial of its network has been seen."""
-    train = trial.condition.train
-    for same in (lambda row: row["trial_id"] == trial.id, lambda row: row["arm"] == trial.arm
-                 and row["epochs"] == train.epochs, lambda row: True):  # fmt: skip
-        alike = [row for row in known if row["model"] == trial.condition.model.name and same(row)]
-        if alike:
-            images = sum(row["n_train"] * row["epochs"] for row in alike)
-            spent = sum(row["train_time_s"] + row["eval_time_s"] for row in alike)
-            n_train = trial.data.choice.split.train or alike[0]["n_train"]
-            return spent / images * n_train * train.for_images(n_train).epochs
+def _alike(trial: TrialSpec, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that tell most of a trial; none where no trial of its network has been seen."""
+    epochs = trial.condition.train.epochs
+    same_network = [row for row in known if row["model"] == trial.condition.model.name]
+    for same in (
+        lambda row: row["trial_id"] == trial.id,
+        lambda row: row["arm"] == trial.arm and row["epochs"] == epochs,
+        lambda row: row["dataset"] == trial.data.choice.name,
+        lambda row: True,
+    ):
+        rows = [row for row in same_network if same(row)]
+        if rows:
+            return rows
+    return []
+
+
+def _seconds(trial: TrialSpec, alike: list[dict[str, Any]]) -> float:
+    """Estimated seconds of a trial that is like those of the rows, by images trained on."""
+    images = sum(row["n_train"] * row["epochs"] for row in alike)
+    spent = sum(row["train_time_s"] + row["eval_time_s"] for row in alike)
+    n_train = _n_train(trial) or alike[0]["n_train"]
+    return float(spent / images * n_train * trial.condition.train.for_images(n_train).epochs)
+
+
+def _n_train(trial: TrialSpec) -> int | None:
+    """Images that it will train on; None where only the data set's own parts tell."""
+    split, data = trial.data.choice.split, trial.data
+    if split.train is not None:
+        return split.train * (len(data.class_names) if split.per_class else 1)
+    if split.split is not None:
+        return round(split.split["train"] * data.n_images)
     return None

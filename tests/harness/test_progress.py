@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
+from harness import dry_run
 from harness.dry_run import describe_plan
 from harness.events import Ended, Failed, Progress, Started
 from harness.plan import DataCatalogue, make_plan
@@ -36,6 +39,30 @@ def test_a_dry_run_counts_and_says_what_it_does_not_know(write_sweep, tmp_path):
     assert lines[0] == "small: Does pretraining on drawn digits help on other drawn digits?"
     assert lines[-2].split() == ["all", "6", "0", "0", "6"]
     assert "not known before a first trial" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("split", "n_train"),
+    [
+        ("train: 300, validation: 100, test: 100", 300),
+        ("per_class: true, train: 30, validation: 5, test: 5", 300),
+        ("split: {train: 0.5, validation: 0.2, test: 0.3}", 300),
+    ],
+)
+def test_a_dry_run_estimates_by_the_images_that_a_trial_trains_on(
+    write_sweep, tmp_path, monkeypatch, split, n_train
+):
+    path = write_sweep(("train: 300, validation: 100, test: 100", split))
+    plan = make_plan(load_sweep(path), DataCatalogue())
+    seen = {"model": "lenet5", "dataset": "glyphs", "epochs": 3, "train_time_s": 500.0,
+            "eval_time_s": 100.0, "n_train": 1000, "_bytes": 2_000_000}  # fmt: skip
+    rows = [{**seen, "trial_id": "0", "arm": "scratch"}]
+    monkeypatch.setattr(dry_run, "_known_rows", lambda out: rows)
+    monkeypatch.setattr(dry_run, "available_cpus", lambda: 2)
+    *_, estimate = describe_plan(plan, tmp_path / "run")
+    minutes = (4 * 3 * n_train + 2 * 2 * 200) * 600 / 3000 / 2 / 60
+    assert f"About {minutes:.0f} min for 6 trials, 2 at once" in estimate
+    assert "and 12 MB of disk, going by 1 finished trial." in estimate
 
 
 def test_showing_takes_a_small_share_of_the_time_however_many_trials(write_sweep):
