@@ -15,7 +15,7 @@ from harness.arrays import Normalise, Part
 from harness.process import check_bf16, make_accelerator, set_up_process
 from harness.seeds import AXES, derive_seed, derive_streams
 from harness.settings import Schedule, Train
-from harness.train import Clock, Trainer, loss_function, make_optimizer, make_schedule
+from harness.train import Clock, Trainer, in_parts, loss_function, make_optimizer, make_schedule
 from headstart.errors import InputError
 from models.build import build_model
 
@@ -80,6 +80,30 @@ def test_evaluation_is_the_mean_over_images_and_changes_nothing():
     assert again.accuracy == score.accuracy
     torch.testing.assert_close(logits, expected)
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["lenet5", "midas_cnn"])
+def test_parts_of_an_evaluation_on_a_cpu_change_no_bit(name, monkeypatch):
+    network = build_model(
+        name, n_classes=10, image_size=(28, 28), channels=1, init_seed=1, head_seed=2
+    )
+    part = digits(286)
+    trainer = trainer_of(network, part, Train())
+    score, logits = trainer.predict(part)
+    monkeypatch.setattr("harness.train.CPU_PART", 1000)
+    score_of_all, logits_of_all = trainer.predict(part)
+    assert torch.equal(logits, logits_of_all)
+    assert score == score_of_all
+    assert trainer.evaluate(part).accuracy == score.accuracy
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(0, [0]), (86, [86]), (199, [199]), (200, [100, 100]), (286, [100, 186])]
+)
+def test_a_short_rest_goes_to_the_last_part(n, sizes):
+    parts = in_parts(torch.arange(n), 100)
+    assert [len(part) for part in parts] == sizes
+    assert torch.equal(torch.cat(parts), torch.arange(n))
 
 
 def test_a_restored_trainer_takes_the_very_same_steps():
