@@ -19,6 +19,7 @@ from typing import Any
 
 from harness.local_team import LocalTeam
 from harness.queue import Queue, Unit
+from harness.slots import gpu_of
 from harness.worker import Worker, WorkerSettings
 
 TICK_S = 0.5
@@ -48,8 +49,8 @@ def run_local(
         settings: for the workers.
         n_slots: how many workers run at once.
         tick: called about twice a second, and after every event.
-        gpus_per_slot: GPUs that each worker may see a share of; slot k sees GPU ⌊k × share⌋. Where
-            several workers share a trial they are counted through: w of them to a slot.
+        gpus_per_slot: GPUs, or the share of one, for each worker; `slots.gpu_of` says which it
+            sees. Where several workers share a trial they are counted through: w to a slot.
     """
     slots = [_Slot(number) for number in range(min(n_slots, max(1, queue.n_left)))]
     try:
@@ -72,7 +73,7 @@ def _give(
         slot.pipe, theirs = context.Pipe()
         first = slot.number * settings.n_workers
         numbers = range(first, first + settings.n_workers)
-        gpus = [int(k * gpus_per_slot) for k in numbers] if gpus_per_slot else None
+        gpus = [gpu_of(k, gpus_per_slot) for k in numbers] if gpus_per_slot else None
         slot.process = context.Process(
             target=_work, args=(theirs, settings, gpus), name=f"worker-{slot.number}",
             daemon=settings.n_workers == 1,  # a daemon may not start processes

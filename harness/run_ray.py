@@ -33,7 +33,6 @@ from harness.rank import RankRunner
 from harness.settings import Resources
 from harness.team import Message, Team
 from harness.worker import Worker, WorkerSettings
-from headstart.errors import InputError
 
 STEP_S = 1.0
 
@@ -47,22 +46,20 @@ def run_ray(
 ) -> None:
     """Run everything in the queue; returns when nothing is left or the queue was stopped.
 
+    Tune waits without end for more GPUs than there are: `slots.trials_at_once` refuses them on this
+    machine; to another cluster, nodes may yet come.
+
     Args:
         queue: what to run; takes every event.
         settings: for the workers.
         n_cpus: CPUs of a local Ray; None asks this machine. Not used with `address`.
         tick: called with every result and every look for a next unit.
         address: a running Ray cluster to join; None starts one of this machine's own.
-
-    Raises:
-        InputError: the workers of a trial ask for more GPUs than this machine has.
     """
     if queue.finished:
         return
     feed = Feed(queue, tick)
     with _cluster(address, n_cpus), tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
-        if address is None:  # to another cluster, nodes may yet come
-            _check_gpus(queue.plan.sweep.resources)
         _tuner(feed, settings, scratch).fit()
     if feed.error is not None:
         raise feed.error
@@ -235,16 +232,6 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
             ),
         ),
     )
-
-
-def _check_gpus(resources: Resources) -> None:
-    """Refuse what Tune would wait for without end."""
-    n_gpus = ray.cluster_resources().get("GPU", 0.0)
-    if resources.workers > 1 and resources.gpus_per_trial > n_gpus:
-        raise InputError(
-            f"resources: {resources.workers} workers to a trial with {resources.gpus:g} GPUs each, "
-            f"and this machine has {n_gpus:g} in all; lower workers, or set gpus: 0"
-        )
 
 
 def _request(resources: Resources) -> Any:

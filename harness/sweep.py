@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from harness import provenance
+from harness import provenance, slots
 from harness.deliver import write_folders
 from harness.dry_run import describe_plan
 from harness.plan import DataCatalogue, Plan, make_plan
@@ -25,6 +25,7 @@ from harness.ray_environment import set_ray_environment
 from harness.rows import failed_row
 from harness.run_local import run_local
 from harness.search import Searched, plan_searches, recorded, run_searches
+from harness.settings import Resources
 from harness.spec import load_sweep
 from harness.spec_resolved import resolved_yaml
 from harness.store import RunFolder
@@ -259,8 +260,8 @@ def _run_trials(
     for other in options.reuse:
         rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
     resources = plan.sweep.resources
-    n_slots = options.slots or max(1, provenance.available_cpus() // resources.cpus_per_trial)
     queue = Queue(mine, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
+    n_slots = _slots(options, resources, is_needed=not queue.finished)
     stop_file = StopFile(folder.path / f".control-{folder.generation}")
     settings = WorkerSettings(
         sweep=plan.sweep.name,
@@ -293,6 +294,13 @@ def _run_trials(
                 run_ray(queue, settings, n_slots * resources.cpus_per_trial, tick, options.address)
     finally:
         stop_file.path.unlink(missing_ok=True)
+
+
+def _slots(options: Options, resources: Resources, is_needed: bool) -> int:
+    """Trials at once. GPUs are counted where they are needed: a finished run needs none."""
+    is_counted = is_needed and resources.gpus > 0 and options.address is None
+    n_gpus = slots.count_gpus() if is_counted else None
+    return slots.trials_at_once(resources, options.slots, provenance.available_cpus(), n_gpus)
 
 
 def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> None:
