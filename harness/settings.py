@@ -19,6 +19,7 @@ from pydantic import (
     PlainValidator,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -245,11 +246,24 @@ class Seeds(Frozen):
 
 
 class Save(Frozen):
-    """Which weights stay in a trial's folder, beside the ones that validation chose."""
+    """Which weights stay in a trial's folder.
+
+    Those that validation chose always do: stages start from them, `harness.evaluate` reads them.
+    """
 
     every: PositiveInt | None = None  # epochs
     best: bool = True
     last: bool = False
+
+    @field_validator("best")
+    @classmethod
+    def _always(cls, best: bool) -> bool:
+        if not best:
+            raise ValueError(
+                "cannot be: stages start from the weights that validation chose, and "
+                "harness.evaluate reads them; leave it true"
+            )
+        return best
 
 
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}"

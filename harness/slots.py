@@ -41,8 +41,8 @@ def trials_at_once(resources: Resources, asked: int | None, n_cpus: int, n_gpus:
     if by_gpus < 1:
         raise InputError(
             f"resources.gpus: {resources.gpus:g}, resources.workers: {resources.workers}: GPUs "
-            f"that a trial needs: {resources.gpus_per_trial:g}, that PyTorch sees here: {n_gpus}; lower "
-            "them, or set gpus: 0"
+            f"that a trial needs: {resources.gpus_per_trial:g}, that PyTorch sees here: {n_gpus}; "
+            "lower them, or set gpus: 0"
         )
     if asked is not None and asked > by_gpus:
         raise InputError(
