@@ -101,6 +101,8 @@ def _with_assignment(root: Node, assignment: str) -> Node:
     if keys[0] not in TOP_KEYS:
         near = did_you_mean(keys[0], TOP_KEYS)
         raise SpecError([f"--set {key}: {keys[0]!r} is no key of a sweep{near}"])
+    if keys[0] == "grid":  # whose own keys are paths
+        keys = ["grid", *filter(None, [".".join(keys[1:])])]
     return with_value(root, keys, parse_scalar_or_flow(text, "--set", key.strip()))
 
 

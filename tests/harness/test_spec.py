@@ -50,6 +50,17 @@ def test_profile_then_assignments_are_laid_over_the_file(write_sweep):
     assert set(sweep.arms) == {"scratch", "pretrained", "extra"}
 
 
+@pytest.mark.parametrize(
+    "assignment",
+    ["grid.train.epochs=[2, 4]", "grid={train.epochs: [2, 4], train.batch_size: [32]}"],
+)
+def test_an_assignment_reaches_a_key_of_the_grid_which_is_a_path_itself(write_sweep, assignment):
+    grid = "seeds: 2\ngrid: {train.epochs: [1, 2, 3], train.batch_size: [32]}"
+    sweep = load_sweep(write_sweep(("seeds: 2", grid)), None, [assignment])
+    scratch = [arm for name, arm in sweep.arms.items() if name.startswith("scratch")]
+    assert [arm.train.epochs for arm in scratch] == [2, 4]
+
+
 def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
     path = write_sweep(
         ("question: Does", "questoin: Does"),
