@@ -22,7 +22,7 @@ from harness.process import make_accelerator, set_up_process
 from harness.settings import Condition, DataChoice, Sweep
 from harness.spec import load_sweep
 from harness.store import check_run_folder, read_json, trial_file, trial_rows
-from harness.train import EVALUATION_BATCH, loss_function
+from harness.train import EVALUATION_BATCH, logits_of_batch, loss_function
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
 from models import finetune
@@ -130,14 +130,19 @@ def answers(
     network = accelerator.prepare(_network(model).to(accelerator.device)).eval()
     starts = range(0, len(images), EVALUATION_BATCH)
     batches = (images[start : start + EVALUATION_BATCH] for start in starts)
-    logits = logits_of(network, batches, model.info, accelerator.device)
+    precision = accelerator.mixed_precision
+    logits = logits_of(network, batches, model.info, accelerator.device, precision)
     loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
     return Answers(logits.softmax(dim=1).numpy(), float(loss))
 
 
 @torch.no_grad()
 def logits_of(
-    network: torch.nn.Module, batches: Iterable[np.ndarray], info: ModelInfo, device: torch.device
+    network: torch.nn.Module,
+    batches: Iterable[np.ndarray],
+    info: ModelInfo,
+    device: torch.device,
+    mixed_precision: str = "no",
 ) -> torch.Tensor:
     """Logits float32 (n, classes) on the CPU.
 
@@ -145,10 +150,14 @@ def logits_of(
         network: on the device, in evaluation mode.
         batches: uint8 (b, C, H, W), one after another; one at least.
         info: how its images are normalised.
+        mixed_precision: of its Accelerator.
     """
     normalise = Normalise(info.mean, info.std, device)
     inputs = (torch.from_numpy(np.ascontiguousarray(batch)).to(device) for batch in batches)
-    return torch.cat([network(normalise.images(batch)).float().cpu() for batch in inputs])
+    images = (normalise.images(batch) for batch in inputs)
+    return torch.cat(
+        [logits_of_batch(network, batch, mixed_precision).float().cpu() for batch in images]
+    )
 
 
 def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:

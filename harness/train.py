@@ -289,18 +289,25 @@ class Trainer:
         self.network.eval()
         for start in self._starts(part):
             inputs = part.between(start, start + EVALUATION_BATCH)
-            logits = self._forward(self._prepare(inputs, False))
+            inputs = self._prepare(inputs, False)
+            logits = logits_of_batch(self.network, inputs, self.accelerator.mixed_precision)
             yield logits, part.labels[start : start + EVALUATION_BATCH]
         self.network.train()
 
-    def _forward(self, inputs: Tensor) -> Tensor:
-        """Logits; on a CPU in parts, which takes up to half of the time and changes no bit.
 
-        In bf16 it would: sums over all images together round otherwise than those over a part.
-        """
-        if self.device.type != "cpu" or self.accelerator.mixed_precision != "no":
-            return self.network(inputs)
-        return torch.cat([self.network(part) for part in in_parts(inputs, CPU_PART)])
+def logits_of_batch(network: nn.Module, inputs: Tensor, mixed_precision: str) -> Tensor:
+    """What the network says of a batch: on a CPU in parts, in as little as half of the time.
+
+    No bit changes by it. In bf16 some would: there the batch stays whole.
+
+    Args:
+        network: in evaluation mode.
+        inputs: (N, …) on its device.
+        mixed_precision: of its Accelerator; `no` or `bf16`.
+    """
+    if inputs.device.type != "cpu" or mixed_precision != "no":
+        return network(inputs)
+    return torch.cat([network(part) for part in in_parts(inputs, CPU_PART)])
 
 
 def in_parts(inputs: Tensor, size: int) -> list[Tensor]:
