@@ -1,9 +1,11 @@
-"""Evaluating images on a CPU in parts of 100 and in batches of 1,000, timed in turn in one run.
+"""Images shown to a network on a CPU in small parts and in whole batches, timed in turn.
 
     python benchmarks/evaluation.py [--images 2000] [--rounds 3]
 
-One thread, float32, random weights. Prints images a second of both, the ratio, and whether the
-logits are the same bits: `harness/train.py` evaluates in parts on a CPU because they are.
+One thread, float32, random weights, no gradients. As evaluations are (`harness/train.py`: parts of
+100 of a batch of 1,000) and as the features of a frozen front are computed (`harness/features.py`:
+parts of 64 of a chunk of 256; here of whole networks). Prints images a second of both, the ratio,
+and whether what comes out is the same bits: only because it is may the harness use parts.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.train import CPU_PART, EVALUATION_BATCH
+from harness import features, train
+from harness.train import in_parts
 from models.build import build_model
 
 NETWORKS = (
@@ -26,7 +29,9 @@ NETWORKS = (
     ("midas_cnn", (28, 28), 1),
     ("midas_cnn", (40, 40), 1),
     ("squeezenet1_0", (64, 64), 3),
+    ("resnet18", (64, 64), 3),
 )
+USES = ((train.EVALUATION_BATCH, train.CPU_PART), (features.CHUNK, features.CPU_PART))
 
 
 def main() -> None:
@@ -41,25 +46,28 @@ def main() -> None:
         ).eval()
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(given.images, channels, *size, generator=generator)
-        best, logits = {}, {}
-        for _ in range(given.rounds):
-            for part in (EVALUATION_BATCH, CPU_PART):
-                started = time.perf_counter()
-                logits[part] = logits_of(network, images, part)
-                seconds = time.perf_counter() - started
-                best[part] = min(seconds, best.get(part, seconds))
-        whole, parts = (given.images / best[part] for part in (EVALUATION_BATCH, CPU_PART))
-        bits = "same" if torch.equal(*logits.values()) else "OTHER"
-        print(
-            f"{name:14} {size[0]}×{size[1]}: {parts:6,.0f} images/s in parts of {CPU_PART}, "
-            f"{whole:6,.0f} in batches of {EVALUATION_BATCH}: {parts / whole:.2f}×, {bits} bits",
-            flush=True,
-        )
+        for batch, part in USES:
+            best: dict[int, float] = {}
+            logits: dict[int, Tensor] = {}
+            for _ in range(given.rounds):
+                for size_of_part in (batch, part):
+                    started = time.perf_counter()
+                    logits[size_of_part] = logits_of(network, images, batch, size_of_part)
+                    seconds = time.perf_counter() - started
+                    best[size_of_part] = min(seconds, best.get(size_of_part, seconds))
+            whole, parts = (given.images / best[each] for each in (batch, part))
+            bits = "same" if torch.equal(*logits.values()) else "OTHER"
+            print(
+                f"{name:14} {size[0]}×{size[1]}: {parts:6,.0f} images/s in parts of {part}, "
+                f"{whole:6,.0f} in batches of {batch}: {parts / whole:.2f}×, {bits} bits",
+                flush=True,
+            )
 
 
-@torch.no_grad()
-def logits_of(network: nn.Module, images: Tensor, part: int) -> Tensor:
-    return torch.cat([network(each) for each in images.split(part)])
+@torch.inference_mode()
+def logits_of(network: nn.Module, images: Tensor, batch: int, part: int) -> Tensor:
+    batches = images.split(batch)
+    return torch.cat([network(each) for whole in batches for each in in_parts(whole, part)])
 
 
 if __name__ == "__main__":

@@ -30,10 +30,12 @@ from harness.frozen import reason_against
 from harness.network import Prepared
 from harness.plan import TrialSpec
 from harness.seeds import derive_seed
+from harness.train import in_parts
 from headstart.errors import ModelError
 from models.split import split_at
 
 CHUNK = 256  # images computed at once; a part of what decides the bits
+CPU_PART = 64  # images of a chunk at once on a CPU: up to 1.5 times as fast, the same bits
 FORMAT = 1  # of the tables: raise it when the same key gives other numbers
 
 
@@ -164,8 +166,10 @@ class _Front:
 
     def _apply(self, images: Tensor) -> Tensor:
         with torch.inference_mode(), self.accelerator.autocast():
-            features: Tensor = self.prefix(images)
-        return features
+            if images.device.type != "cpu" or self.accelerator.mixed_precision != "no":
+                features: Tensor = self.prefix(images)
+                return features
+            return torch.cat([self.prefix(part) for part in in_parts(images, CPU_PART)])
 
     def _identity(self) -> dict[str, Any]:
         """All that decides a table's bits beside the images that it holds."""
