@@ -137,6 +137,7 @@ def calls(monkeypatch):
 
 
 def test_lenet5_trains_by_it(lenet5, calls):
+    torch.manual_seed(0)  # of a near tie in a window the gradient may go the other way
     images, labels = torch.randn(64, 1, 28, 28), torch.arange(64) % 10
     ours = lenet5(images)
     assert calls == [(6, 1, 5, 5), (16, 6, 5, 5)]
