@@ -15,6 +15,7 @@ from typing import Any
 from harness import frozen, worker_rules
 from harness.plan import Plan, TrialSpec
 from harness.provenance import available_cpus
+from harness.slots import trials_at_once
 from harness.store import FINAL, finished_rows, trial_rows
 from headstart.errors import RunFolderError
 
@@ -86,7 +87,7 @@ def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
     if not left:
         return "Nothing is left to run."
     known = _known_rows(out)
-    n_slots = max(1, available_cpus() // plan.sweep.resources.cpus_per_trial)
+    n_slots = trials_at_once(plan.sweep.resources, None, available_cpus(), None)
     going_by = [_alike(trial, known) for trial in left]
     if not all(going_by):
         return (

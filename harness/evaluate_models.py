@@ -22,7 +22,7 @@ from harness.process import make_accelerator, set_up_process
 from harness.settings import Condition, DataChoice, Sweep
 from harness.spec import load_sweep
 from harness.store import check_run_folder, read_json, trial_file, trial_rows
-from harness.train import EVALUATION_BATCH, logits_of_batch, loss_function
+from harness.train import CPU_PART, EVALUATION_BATCH, forward_in_parts, loss_function
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
 from models import finetune
@@ -155,9 +155,8 @@ def logits_of(
     normalise = Normalise(info.mean, info.std, device)
     inputs = (torch.from_numpy(np.ascontiguousarray(batch)).to(device) for batch in batches)
     images = (normalise.images(batch) for batch in inputs)
-    return torch.cat(
-        [logits_of_batch(network, batch, mixed_precision).float().cpu() for batch in images]
-    )
+    logits = (forward_in_parts(network, batch, mixed_precision, CPU_PART) for batch in images)
+    return torch.cat([batch.float().cpu() for batch in logits])
 
 
 def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:

@@ -30,7 +30,7 @@ from harness.frozen import reason_against
 from harness.network import Prepared
 from harness.plan import TrialSpec
 from harness.seeds import derive_seed
-from harness.train import in_parts
+from harness.train import forward_in_parts
 from headstart.errors import ModelError
 from models.split import split_at
 
@@ -166,10 +166,8 @@ class _Front:
 
     def _apply(self, images: Tensor) -> Tensor:
         with torch.inference_mode(), self.accelerator.autocast():
-            if images.device.type != "cpu" or self.accelerator.mixed_precision != "no":
-                features: Tensor = self.prefix(images)
-                return features
-            return torch.cat([self.prefix(part) for part in in_parts(images, CPU_PART)])
+            precision = self.accelerator.mixed_precision
+            return forward_in_parts(self.prefix, images, precision, CPU_PART)
 
     def _identity(self) -> dict[str, Any]:
         """All that decides a table's bits beside the images that it holds."""

@@ -290,24 +290,30 @@ class Trainer:
         for start in self._starts(part):
             inputs = part.between(start, start + EVALUATION_BATCH)
             inputs = self._prepare(inputs, False)
-            logits = logits_of_batch(self.network, inputs, self.accelerator.mixed_precision)
+            precision = self.accelerator.mixed_precision
+            logits = forward_in_parts(self.network, inputs, precision, CPU_PART)
             yield logits, part.labels[start : start + EVALUATION_BATCH]
         self.network.train()
 
 
-def logits_of_batch(network: nn.Module, inputs: Tensor, mixed_precision: str) -> Tensor:
-    """What the network says of a batch: on a CPU in parts, in as little as half of the time.
+def forward_in_parts(network: nn.Module, inputs: Tensor, mixed_precision: str, size: int) -> Tensor:
+    """What the network makes of a batch: on a CPU in parts, in as little as half of the time.
 
-    No bit changes by it. In bf16 some would: there the batch stays whole.
+    No bit changes by it (`benchmarks/evaluation.py` compares). In bf16 some would: there, as on a
+    GPU, the batch stays whole.
 
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode; no gradients are to be taken.
         inputs: (N, …) on its device.
         mixed_precision: of its Accelerator; `no` or `bf16`.
+        size: images in a part.
+
+    Returns:
+        (N, …) as the network gives it.
     """
     if inputs.device.type != "cpu" or mixed_precision != "no":
         return network(inputs)
-    return torch.cat([network(part) for part in in_parts(inputs, CPU_PART)])
+    return torch.cat([network(part) for part in in_parts(inputs, size)])
 
 
 def in_parts(inputs: Tensor, size: int) -> list[Tensor]:
