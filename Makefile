@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+# Where Python may not keep byte code (most containers), every process would compile all it imports.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
 .PHONY: run test check format data clean help
 
@@ -35,5 +37,5 @@ $(STAMP): requirements.txt pyproject.toml
 	  { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12 make ..." >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip install -q --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install -q $(COMPILE) --python $(BIN)/python -r requirements.txt
 	touch $@

@@ -62,7 +62,8 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
     """An Accelerator of this process; its predecessor's state is dropped first.
 
     Accelerate keeps one state a process and refuses another precision, but a worker that is used
-    again may well run a bf16 trial after a float32 one.
+    again may well run a bf16 trial after a float32 one. Networks are put on its device by whoever
+    builds them: to do it, Accelerate would import PyTorch's distributed tensors first.
 
     Raises:
         InputError: a GPU is asked for and there is none, or bf16 and it does not work here.
@@ -75,4 +76,4 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
     PartialState._reset_state()
     GradientState._reset_state()
     mixed = "bf16" if precision == "bf16" else "no"
-    return Accelerator(cpu=device == "cpu", mixed_precision=mixed)
+    return Accelerator(cpu=device == "cpu", mixed_precision=mixed, device_placement=False)

@@ -17,7 +17,8 @@ from torch import Tensor, fx, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from harness.fused_network import batched_linear
-from harness.train import Trainer, loss_function, make_optimizer
+from harness.optimizers import make_optimizer
+from harness.train import Trainer, loss_function
 from models.dropout import SeededDropout
 
 # Without parameters, and each image by itself: seeds and batch can be one dimension for them.
@@ -144,7 +145,7 @@ class Joint:
         self.trainers = trainers
         self.lead = trainers[0]
         self.settings = self.lead.settings
-        self.tails: list[Any] = [t.accelerator.unwrap_model(t.network) for t in trainers]
+        self.tails: list[Any] = [t.unprepared for t in trainers]
         self.losses_of = loss_function(self.settings, "none")
 
     def __enter__(self) -> Joint:
@@ -155,7 +156,7 @@ class Joint:
         for name, weight in self.weights.items():
             weight.requires_grad_(self.tails[0].get_parameter(name).requires_grad)
         self.tail = self._function()
-        self.optimizer = make_optimizer(self._groups(), self.settings, self.lead.device)
+        self.optimizer = make_optimizer(self._groups(), self.settings)
         self._stack_states()
         if isinstance(self.lead.schedule, LambdaLR) and self.lead.step_count == 0:
             self.lead.optimizer.step()  # moves nothing; its schedule warns unless it was called

@@ -24,6 +24,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from datasets import augment
 from harness.arrays import Normalise, Part
+from harness.optimizers import make_optimizer
 from harness.seeds import derive_seed
 from harness.settings import Train
 from models.dropout import set_dropout_generator
@@ -97,7 +98,8 @@ class Trainer:
         trains = bool(parameter_groups)
         if not trains:  # an optimizer needs something to hold
             parameter_groups = [{"params": list(network.parameters())}]
-        optimizer = make_optimizer(parameter_groups, settings, self.device)
+        optimizer = make_optimizer(parameter_groups, settings)
+        self.unprepared = network  # `unwrap_model` would import PyTorch's compiler
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.n_steps = self.steps_per_epoch * settings.epochs if trains else 0
@@ -190,7 +192,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on; plain tensors, numbers and strings."""
         return {
-            "network": self.accelerator.unwrap_model(self.network).state_dict(),
+            "network": self.unprepared.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "step": self.step_count,
@@ -200,7 +202,7 @@ class Trainer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state()`; the next step is bit for bit the one that would have come."""
-        self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
+        self.unprepared.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
@@ -320,23 +322,6 @@ def in_parts(inputs: Tensor, size: int) -> list[Tensor]:
     """Consecutive parts of `size` images; a shorter rest goes to the last one."""
     n = max(1, len(inputs) // size)
     return list(inputs.tensor_split([size * i for i in range(1, n)]))
-
-
-def make_optimizer(
-    groups: list[dict[str, Any]], settings: Train, device: torch.device
-) -> Optimizer:
-    """The sweep's optimizer over parameter groups; fused kernels where PyTorch has them."""
-    common: dict[str, Any] = {
-        "lr": settings.learning_rate,
-        "weight_decay": settings.weight_decay,
-        "fused": True,
-    }
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, momentum=settings.momentum, nesterov=settings.nesterov, **common
-        )
-    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, betas=settings.betas, eps=settings.epsilon, **common)
 
 
 def make_schedule(

@@ -87,7 +87,9 @@ def test_one_bad_trial_spares_the_rest_and_is_shown(both):
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(write_sweep, tmp_path, engine):
     """Slow: starts an engine and its workers, twice over where one is killed."""
-    sweep = write_sweep(("epochs: 3", "epochs: 60"), ("seeds: 2", "seeds: 1"))
+    sweep = write_sweep(
+        ("epochs: 3", "epochs: 60"), ("epochs: 2,", "epochs: 60,"), ("seeds: 2", "seeds: 1")
+    )
     out = tmp_path / "run"
     process = subprocess.Popen(
         command(sweep, out, "--engine", engine),
@@ -100,7 +102,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(write_sweep, tmp_path
         time.sleep(0.05)
     victims = workers_of(process.pid, engine)
     assert victims
-    os.kill(victims[0], signal.SIGKILL)
+    for victim in victims:  # one of them runs the trial whose state was seen
+        os.kill(victim, signal.SIGKILL)
     _, message = process.communicate(timeout=240)
     assert process.returncode == 0, message
     attempts = [row["attempts"] for row in rows_of(out).values()]

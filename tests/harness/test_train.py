@@ -12,10 +12,11 @@ from accelerate.utils.imports import is_datasets_available
 from torch import nn
 
 from harness.arrays import Normalise, Part
+from harness.optimizers import make_optimizer
 from harness.process import check_bf16, make_accelerator, set_up_process
 from harness.seeds import AXES, derive_seed, derive_streams
 from harness.settings import Schedule, Train
-from harness.train import Clock, Trainer, in_parts, loss_function, make_optimizer, make_schedule
+from harness.train import Clock, Trainer, in_parts, loss_function, make_schedule
 from headstart.errors import InputError
 from models.build import build_model
 
@@ -153,7 +154,7 @@ def test_the_complementary_loss_is_that_of_its_paper():
 def test_schedules(schedule, rates):
     parameter = nn.Parameter(torch.zeros(1))
     settings = Train(learning_rate=1.0, schedule=schedule)
-    optimizer = make_optimizer([{"params": [parameter]}], settings, torch.device("cpu"))
+    optimizer = make_optimizer([{"params": [parameter]}], settings)
     made = make_schedule(optimizer, settings, steps_per_epoch=2, n_steps=8)
     seen = []
     for _ in range(8):
