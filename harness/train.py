@@ -99,7 +99,7 @@ class Trainer:
         if not trains:  # an optimizer needs something to hold
             parameter_groups = [{"params": list(network.parameters())}]
         optimizer = make_optimizer(parameter_groups, settings)
-        self.unprepared = network  # `unwrap_model` would import PyTorch's compiler
+        self.unprepared = network  # as `unwrap_model` gives it, which imports PyTorch's compiler
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.n_steps = self.steps_per_epoch * settings.epochs if trains else 0

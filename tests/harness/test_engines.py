@@ -86,7 +86,7 @@ def test_one_bad_trial_spares_the_rest_and_is_shown(both):
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(write_sweep, tmp_path, engine):
-    """Slow: starts an engine and its workers, twice over where one is killed."""
+    """Slow: starts an engine and its workers, and again once they are killed."""
     sweep = write_sweep(
         ("epochs: 3", "epochs: 60"), ("epochs: 2,", "epochs: 60,"), ("seeds: 2", "seeds: 1")
     )
