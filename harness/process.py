@@ -7,14 +7,12 @@ process, and for every trial anew: a worker runs many trials, and they may ask f
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from functools import cache
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
+from harness.bf16 import check_bf16
 from harness.settings import Train
 from headstart.errors import InputError
 
@@ -30,32 +28,6 @@ def set_up_process(settings: Train) -> None:
     allow_tf32 = settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = allow_tf32
     torch.backends.cudnn.allow_tf32 = allow_tf32
-
-
-@cache
-def check_bf16() -> None:
-    """Try bf16 on this CPU, in a process of its own.
-
-    Some virtual machines announce matrix units (AMX) that do not work. Trying one leaves the
-    process in which it fails unable to compute even in float32, so none of ours tries it.
-
-    Raises:
-        InputError: it does not work here; the message says what helps.
-    """
-    probe = (
-        "import torch; x = torch.ones(64, 64, dtype=torch.bfloat16); "
-        "torch.nn.functional.linear(x, x); torch.nn.functional.conv2d(x.view(4, 16, 8, 8), "
-        "torch.ones(16, 16, 3, 3, dtype=torch.bfloat16))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=False, timeout=120
-    )
-    if done.returncode:
-        reason = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
-        raise InputError(
-            f"train.precision: bf16 does not work on this CPU ({reason}); use float32, or try "
-            "again with ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 set in the environment"
-        )
 
 
 def make_accelerator(precision: str, device: str) -> Accelerator:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from harness import provenance, slots
+from harness.bf16 import bf16_notice
 from harness.deliver import write_folders
 from harness.dry_run import describe_plan
-from harness.plan import DataCatalogue, Plan, make_plan
+from harness.plan import DataCatalogue, Plan, TrialSpec, make_plan
 from harness.progress import ProgressView
 from harness.queue import Queue
 from harness.ray_environment import set_ray_environment
@@ -262,6 +263,8 @@ def _run_trials(
     resources = plan.sweep.resources
     queue = Queue(mine, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
     n_slots = _slots(options, resources, is_needed=not queue.finished)
+    if options.address is None and resources.gpus == 0:
+        _say_if_bf16_is_slow(spec for spec in mine.trials if spec.id not in rows)
     stop_file = StopFile(folder.path / f".control-{folder.generation}")
     settings = WorkerSettings(
         sweep=plan.sweep.name,
@@ -294,6 +297,13 @@ def _run_trials(
                 run_ray(queue, settings, n_slots * resources.cpus_per_trial, tick, options.address)
     finally:
         stop_file.path.unlink(missing_ok=True)
+
+
+def _say_if_bf16_is_slow(to_run: Iterable[TrialSpec]) -> None:
+    if any(spec.condition.train.precision == "bf16" for spec in to_run):
+        notice = bf16_notice()
+        if notice:
+            print(notice, file=sys.stderr)
 
 
 def _slots(options: Options, resources: Resources, is_needed: bool) -> int:

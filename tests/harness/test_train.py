@@ -12,8 +12,9 @@ from accelerate.utils.imports import is_datasets_available
 from torch import nn
 
 from harness.arrays import Normalise, Part
+from harness.bf16 import check_bf16
 from harness.optimizers import make_optimizer
-from harness.process import check_bf16, make_accelerator, set_up_process
+from harness.process import make_accelerator, set_up_process
 from harness.seeds import AXES, derive_seed, derive_streams
 from harness.settings import Schedule, Train
 from harness.train import Clock, Trainer, in_parts, loss_function, make_schedule

@@ -1,0 +1,77 @@
+"""Whether bf16 works on this CPU, and whether it is worth its name there.
+
+Two things go wrong. Some virtual machines announce matrix units (AMX) that do not work. And a CPU
+without instructions for bf16 computes it all the same, dozens of times slower than float32.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from functools import cache
+
+from headstart.errors import InputError
+
+_TIMEOUT_S = 120
+_SLOWER = 2.0  # times as slow as float32 from which it is worth a line
+_PROBE = """
+import time, torch
+from torch.nn.functional import conv2d, linear
+torch.set_num_threads(1)
+def seconds(dtype):
+    x, w = torch.ones(256, 256, dtype=dtype), torch.ones(16, 16, 3, 3, dtype=dtype)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        linear(x, x)
+        conv2d(x.view(16, 16, 16, 16), w)
+        times.append(time.perf_counter() - start)
+    return min(times)
+print(seconds(torch.bfloat16) / seconds(torch.float32))
+"""
+
+
+@cache
+def check_bf16() -> float:
+    """Try bf16 on this CPU, in a process of its own.
+
+    Trying a matrix unit that does not work leaves the process in which it fails unable to compute
+    even in float32, so none of ours tries it.
+
+    Returns:
+        Seconds of a matrix product and a convolution in bf16, over those in float32.
+
+    Raises:
+        InputError: it does not work here; the message says what helps.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            capture_output=True, text=True, check=False, timeout=_TIMEOUT_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return math.inf
+    if done.returncode:
+        reason = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        raise InputError(
+            f"train.precision: bf16 does not work on this CPU ({reason}); use float32, or try "
+            "again with ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 set in the environment"
+        )
+    return float(done.stdout)
+
+
+def bf16_notice() -> str | None:
+    """One line where this CPU has no instructions for bf16 and computes it the slow way.
+
+    Raises:
+        InputError: bf16 does not work here at all.
+    """
+    slower = check_bf16()
+    if slower < _SLOWER:
+        return None
+    times = f"{slower:.0f} times" if math.isfinite(slower) else "over a thousand times"
+    return (
+        f"train.precision: this CPU has no instructions for bf16 and takes {times} as long with it "
+        "as with float32; --set train.precision=float32 makes other trials, which end sooner"
+    )
