@@ -249,7 +249,9 @@ def _ratio(row: Row) -> str:
     bound = f"{row['bound']} " if row["bound"] in ("at least", "at most") else ""
     text = f"{bound}{words.ratio(row['estimate'])} at {_at(row['target'])}"
     inside = []
-    if not math.isnan(row["low"]):
+    if row["paired"] and math.isclose(row["low"], row["high"]):  # no width: times from a coarse grid
+        inside.append(f"the same in all {words.plural(int(row['n_pairs']), 'pair')}")
+    elif not math.isnan(row["low"]):
         low, high = words.write("number", row["low"]), words.write("number", row["high"])
         inside.append(f"{low} to {high}")
     for side in ("treatment", "control"):

@@ -153,6 +153,12 @@ def test_answer_names_direction_size_and_doubt(made_run: Path) -> None:
     assert "5 of 8 control trials never reached it" in paragraph.rest
 
 
+def test_a_ratio_without_spread_has_no_interval_of_no_width(run_of) -> None:
+    arms = (Arm("scratch", 0.975, 450), Arm("pretrained", 0.98, 100))
+    content = content_of(run_of(Made(arms=arms, evaluations=2, targets=(0.8,))))
+    assert "2.00× at 80 % (the same in all 8 pairs)" in content.top[0].rest
+
+
 def test_one_seed_allows_no_interval_and_says_so(run_of) -> None:
     said = words_of(content_of(run_of(Made(seeds=1))))
     assert "One seed only" in said
