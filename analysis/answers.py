@@ -249,7 +249,8 @@ def _ratio(row: Row) -> str:
     bound = f"{row['bound']} " if row["bound"] in ("at least", "at most") else ""
     text = f"{bound}{words.ratio(row['estimate'])} at {_at(row['target'])}"
     inside = []
-    if row["paired"] and math.isclose(row["low"], row["high"]):  # no width: times from a coarse grid
+    no_width = math.isclose(row["low"], row["high"])  # as where evaluations are far apart
+    if row["paired"] and no_width:
         inside.append(f"the same in all {words.plural(int(row['n_pairs']), 'pair')}")
     elif not math.isnan(row["low"]):
         low, high = words.write("number", row["low"]), words.write("number", row["high"])
