@@ -62,8 +62,14 @@ def shared(tasks):
 
 @pytest.fixture(scope="module")
 def long_runs():
-    """200 steps alone (0) and by 1, 2 and 4 workers: what each worker found."""
-    task = Task("lenet5", *digits(), Train(batch_size=64, epochs=2), n_steps=200, n_held_out=4000)
+    """200 steps alone (0) and by 1, 2 and 4 workers: what each worker found.
+
+    Of gentle SGD: Adam, which divides a gradient by its size, moves a weight whose gradient is
+    nothing but rounding as far as any other, and its runs drift apart within 200 steps (by 0.2
+    points here, on some CPUs).
+    """
+    settings = Train(optimizer="sgd", learning_rate=0.02, momentum=0.9, batch_size=64, epochs=2)
+    task = Task("lenet5", *digits(), settings, n_steps=200, n_held_out=4000)
     return {0: [train(task)], **{n: [r[0] for r in train_shared(n, [task])] for n in WORKERS}}
 
 
@@ -97,7 +103,7 @@ def test_after_200_steps_validation_agrees(long_runs, n):
     alone, together = long_runs[0][0]["score"], long_runs[n][0]["score"]
     assert alone.accuracy > 0.9
     assert abs(alone.accuracy - together.accuracy) < 0.002
-    assert together.loss == pytest.approx(alone.loss, rel=0.05)
+    assert together.loss == pytest.approx(alone.loss, abs=0.002)
 
 
 @pytest.mark.slow
