@@ -15,7 +15,7 @@ run: $(STAMP)  ## The main job, quick profile: from a sweep file to a report, in
 	$(BIN)/python -m harness.sweep sweeps/part2.yaml --profile quick
 
 test: $(STAMP)  ## All tests (those on real data where HEADSTART_DATA names a folder of it)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## Format, lint, types
 	$(BIN)/ruff format --check .

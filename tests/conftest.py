@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,9 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded data goes to a folder of the session, unless the caller named one (CI keeps it)."""
     if not os.environ.get("HEADSTART_CACHE"):
         os.environ["HEADSTART_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with most slow tests first, so that no processor is left alone with one of them."""
+    n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -n_slow[item.path])
