@@ -1,7 +1,7 @@
 """Whether bf16 works on this CPU, and whether it is worth its name there.
 
 Two things go wrong. Some virtual machines announce matrix units (AMX) that do not work. And a CPU
-without instructions for bf16 computes it all the same, dozens of times slower than float32.
+without instructions for bf16 computes it all the same, many times slower than float32.
 """
 
 from __future__ import annotations

@@ -26,6 +26,9 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with most slow tests first, so that no processor is left alone with one of them."""
+    """Files with most slow tests first, so that no processor is left alone with one of them.
+
+    By itself xdist would put the files with most tests first: `--no-loadscope-reorder`.
+    """
     n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -n_slow[item.path])
