@@ -49,7 +49,7 @@ def _report(argv: Sequence[str]) -> None:
             f"--workbook: {args.workbook!r} is not a file name that ends in .xlsx; it is written "
             "into the report's folder (--out)"
         )
-    from analysis.report import write_report
+    from analysis.report.report import write_report
 
     result = write_report(args.dirs, args.out, args.workbook)
     print(result.answer)
@@ -121,8 +121,8 @@ def _audit(argv: Sequence[str]) -> int:
     parser.add_argument("--data", metavar="DIR", help="where data sets lie")
     parser.add_argument("--out", metavar="DIR", help="where text, tables and figures go")
     args = parser.parse_args(argv)
-    from analysis.audit_answers import answers_for
-    from analysis.audit_report import audit_run, check_out
+    from analysis.audit.answers import answers_for
+    from analysis.audit.report import audit_run, check_out
 
     check_out(args.out)
     where, status = answers_for(args.what, args.reference, args.arm, args.networks, args.data)

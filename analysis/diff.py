@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import words
-from analysis.asked import read_asked
-from analysis.compare import COLUMNS, compare_all
-from analysis.displays import estimate_text, metric_words
-from analysis.findings import SEED
-from analysis.load import Runs, load_runs
+from analysis.findings.asked import read_asked
+from analysis.findings.findings import SEED
+from analysis.findings.load import Runs, load_runs
+from analysis.report.displays import estimate_text, metric_words
+from analysis.statistics.pairs.compare import COLUMNS, compare_all
 from headstart.errors import RunFolderError
 from headstart.files import atomic_file
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.asked import read_asked
-from analysis.load import load_runs
-from analysis.power import plan
+from analysis.findings.asked import read_asked
+from analysis.findings.load import load_runs
+from analysis.statistics.pairs.power import plan
 from headstart.errors import InputError
 
 

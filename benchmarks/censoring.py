@@ -21,8 +21,12 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis.convergence import kaplan_meier, restricted_mean_difference, speedup
-from analysis.intervals import ratio_interval
+from analysis.statistics.samples.intervals import ratio_interval
+from analysis.statistics.times.convergence import (
+    kaplan_meier,
+    restricted_mean_difference,
+    speedup,
+)
 from headstart.cli import run_command
 
 SIZES = (5, 10, 20, 30)

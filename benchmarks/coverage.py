@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import integrate, stats
 
-from analysis.intervals import (
+from analysis.statistics.samples.intervals import (
     Interval,
     iqm_interval,
     mean_intervals,

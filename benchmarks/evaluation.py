@@ -2,10 +2,11 @@
 
     python benchmarks/evaluation.py [--images 2000] [--rounds 3]
 
-One thread, float32, random weights, no gradients. As evaluations are (`harness/train.py`: parts of
-100 of a batch of 1,000) and as the features of a frozen front are computed (`harness/features.py`:
-parts of 64 of a chunk of 256; here of whole networks). Prints images a second of both, the ratio,
-and whether what comes out is the same bits: only because it is may the harness use parts.
+One thread, float32, random weights, no gradients. As evaluations are (`harness/training/loop.py`:
+parts of 100 of a batch of 1,000) and as the features of a frozen front are computed
+(`harness/training/features.py`: parts of 64 of a chunk of 256; here of whole networks). Prints
+images a second of both, the ratio, and whether what comes out is the same bits: only because it is
+may the harness use parts.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import features, train
-from harness.train import in_parts
+from harness.training import features
+from harness.training import loop as train
+from harness.training.loop import in_parts
 from models.build import build_model
 
 NETWORKS = (

@@ -122,13 +122,14 @@ def compare(name: str, case: Case, amount: Amount) -> None:
 
 def time_headstart(case: Case, amount: Amount, scratch: Path) -> tuple[float, dict[str, Any]]:
     """Seconds for all trials, from specification to records, and the row of the first."""
-    from harness import heads
-    from harness.events import Ended
-    from harness.feature_store import FeatureStore
-    from harness.plan import DataCatalogue, make_plan
-    from harness.spec import load_sweep
-    from harness.store import RunFolder
-    from harness.trial import Surroundings
+    from harness.joint import heads
+    from harness.plan.planner import make_plan
+    from harness.runfolder.folder import RunFolder
+    from harness.sweepfile.reader import load_sweep
+    from harness.training.context import TrialContext
+    from harness.training.feature_store import FeatureStore
+    from harness.trials.catalogue import DataCatalogue
+    from harness.trials.events import Ended
 
     sweep = scratch / "sweep.yaml"
     sweep.write_text(
@@ -142,7 +143,7 @@ def time_headstart(case: Case, amount: Amount, scratch: Path) -> tuple[float, di
     started = time.perf_counter()
     rows = []
     with RunFolder(scratch / "run") as folder:
-        around = Surroundings(catalogue, features=FeatureStore(scratch / "features"))
+        around = TrialContext(catalogue, features=FeatureStore(scratch / "features"))
         assert heads.can_batch(plan.trials)
         folders = {trial.id: folder.trial_folder(trial.id) for trial in plan.trials}
         for event in heads.run_pack(plan.trials, folders, around):

@@ -193,7 +193,7 @@ def choose(fused: dict[int, Result], amount: Amount) -> None:
         return
     import torch
 
-    from harness.pack_size import choose_pack_size
+    from harness.joint.size import choose_pack_size
 
     free = torch.cuda.mem_get_info()[0]
     seconds = {k: result.step_s for k, result in fused.items()}
@@ -222,12 +222,12 @@ def time_steps(
     if way == "solo":
         seconds = seconds_each(trainers[0].step, amount)
     elif way == "graph":
-        from harness.captured import CapturedSteps
+        from harness.joint.captured import CapturedSteps
 
         seconds = seconds_each(CapturedSteps(trainers).step, amount)
     else:
-        from harness.captured import CapturedFused
-        from harness.fused import FusedJoint
+        from harness.joint.captured import CapturedFused
+        from harness.joint.fused import FusedJoint
 
         with FusedJoint(trainers) as joint:
             if way == "compiled":
@@ -249,11 +249,11 @@ def make_trainers(
     import torch
 
     import models
-    from harness.arrays import Normalise, Part
-    from harness.process import make_accelerator, set_up_process
     from harness.seeds import derive_streams
-    from harness.settings import Train
-    from harness.train import Trainer
+    from harness.sweepfile.settings import Train
+    from harness.training.arrays import Normalise, Part
+    from harness.training.loop import Trainer
+    from harness.training.process import make_accelerator, set_up_process
     from models.build import build_model
 
     train = Train(batch_size=BATCH, epochs=amount.epochs, precision=precision)  # type: ignore[arg-type]
@@ -288,14 +288,14 @@ def time_heads(way: str, k: int, amount: Amount, labels: Any) -> Result:
     import torch
     from torch import fx, nn
 
-    from harness.arrays import Part
-    from harness.captured import CapturedFused
-    from harness.fused import FusedJoint
-    from harness.process import make_accelerator, set_up_process
+    from harness.joint.captured import CapturedFused
+    from harness.joint.fused import FusedJoint
+    from harness.joint.stacked import Joint
     from harness.seeds import derive_streams
-    from harness.settings import Train
-    from harness.stacked import Joint
-    from harness.train import Trainer
+    from harness.sweepfile.settings import Train
+    from harness.training.arrays import Part
+    from harness.training.loop import Trainer
+    from harness.training.process import make_accelerator, set_up_process
 
     train = Train(batch_size=BATCH, epochs=amount.epochs)
     set_up_process(train)

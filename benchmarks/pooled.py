@@ -4,7 +4,7 @@
 
 Three programs, the same weights and images, one thread, forward, backward and Adam:
 
-- `joined`: `models/lenet5.py` as trials train it (`models/pooled.py`);
+- `joined`: `models/networks/lenet5.py` as trials train it (`models/networks/pooled.py`);
 - `layers`: the same layers one by one, channels last;
 - `usual`: ReLU before pooling, torch's default layout, as it is usually written.
 

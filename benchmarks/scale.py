@@ -35,8 +35,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.scale_allocation import Outcome, Simulation, simulate_array  # noqa: E402
 from benchmarks.scale_records import Seconds, folder_costs, timed  # noqa: E402
-from harness.plan import DataCatalogue, Plan, make_plan  # noqa: E402
-from harness.spec import load_sweep  # noqa: E402
+from harness.plan.planner import make_plan  # noqa: E402
+from harness.sweepfile.reader import load_sweep  # noqa: E402
+from harness.trials.catalogue import DataCatalogue  # noqa: E402
+from harness.trials.spec import Plan  # noqa: E402
 
 SWEEP = """\
 name: scale

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scale_records import made_row
-from harness.events import Ended
-from harness.plan import Plan, TrialSpec
-from harness.queue import Queue, Unit
-from harness.store import TrialFolder
+from harness.engines.queue import Queue, Unit
+from harness.runfolder.folder import TrialFolder
+from harness.trials.events import Ended
+from harness.trials.spec import Plan, TrialSpec
 
 MEDIAN_S = {"drawn": 20.0, "scratch": 60.0, "pretrained": 60.0, "last_layer": 10.0}
 SPREAD = 0.15  # of the logarithm of a duration

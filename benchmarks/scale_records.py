@@ -22,10 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.plan import Plan, TrialSpec
-from harness.rows import identity
-from harness.store import CURVE_COLUMNS, RunFolder, write_curve
+from harness.runfolder.folder import RunFolder, write_curve
+from harness.trials.rows import identity
+from harness.trials.spec import Plan, TrialSpec
 from headstart.files import write_json
+from headstart.records import CURVE_COLUMNS
 from slurm.status import count_trials
 
 N_PUBLISHED = 500  # trials that take the real way

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.intervals import mean_intervals
-from analysis.sequential import WIDENING, Until, next_seeds
+from analysis.statistics.pairs.sequential import WIDENING, Until, next_seeds
+from analysis.statistics.samples.intervals import mean_intervals
 
 NEEDED = (10, 20, 30, 45)
 BLOCK = 200  # sweeps that share their resamples

@@ -16,9 +16,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from analysis.compare import compare_all
-from analysis.power import paired_power
-from analysis.verdicts import verdict
+from analysis.statistics.pairs.compare import compare_all
+from analysis.statistics.pairs.power import paired_power
+from analysis.statistics.pairs.verdicts import verdict
 
 SIZES = (5, 10, 30)
 TARGETS = (0.8, 0.9, 0.97, 0.98)

@@ -1,6 +1,6 @@
 """From a name to a data set: which sets there are, what options each takes, loading one.
 
-A data set is one module of this package that has a class `Options` and functions `locate` and
+A data set is one module of `datasets/sets/` that has a class `Options` and functions `locate` and
 `load`; it is found by that, so adding a set means adding one file. In: a name and options from
 anywhere. Out: a checked `Dataset`. No data set's module is imported until it is asked for.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
-import datasets
+from datasets import sets
 from datasets.base import Dataset, Request
 from datasets.corruption import CorruptLabels, corrupt_labels
 from datasets.locations import cache_folder, data_folder
@@ -33,9 +33,7 @@ _DEFINES = [
 @cache
 def dataset_names() -> tuple[str, ...]:
     """The names of all sets, sorted. Reads the modules' text, and imports none of them."""
-    return tuple(
-        sorted(info.name for info in pkgutil.iter_modules(datasets.__path__) if _is_set(info))
-    )
+    return tuple(sorted(info.name for info in pkgutil.iter_modules(sets.__path__) if _is_set(info)))
 
 
 def dataset_module(name: str) -> ModuleType:
@@ -49,7 +47,7 @@ def dataset_module(name: str) -> ModuleType:
             f"'{name}' is no data set{did_you_mean(name, dataset_names())}; "
             f"there are {', '.join(dataset_names())}"
         )
-    return importlib.import_module(f"datasets.{name}")
+    return importlib.import_module(f"datasets.sets.{name}")
 
 
 @cache

@@ -1,5 +1,6 @@
 """From a sweep file to records of trials on disk.
 
-The data flows one way: `spec` (what a sweep file may say) → `plan` (ordered trials with ids) →
-an engine (`run_local`, `run_ray`) → `trial` (one of them) → `store` (records on disk).
+The data flows one way: `sweepfile/` (what a sweep file may say) → `plan/` (ordered trials with
+ids) → `engines/` (which trial starts where) → `training/` (one of them) → `runfolder/` (records on
+disk).
 """

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.store import check_run_folder, read_json, trial_rows
 from headstart.cli import run_command
+from headstart.records import check_run_folder, read_json, trial_rows
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """`python -m harness.sweep SWEEP.yaml`: run a sweep, from its file to its report.
 
-Thin: reads the file (`spec`), plans (`plan`), runs what is missing (`run_ray` or `run_local`),
+Thin: reads the file (`sweepfile`), plans (`plan`), runs what is missing (`run_ray` or `run_local`),
 writes the tables (`store`) and calls the analysis as its last step.
 """
 
@@ -15,23 +15,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from harness import provenance, slots
-from harness.bf16 import bf16_notice
-from harness.deliver import write_folders
-from harness.dry_run import describe_plan
-from harness.plan import DataCatalogue, Plan, TrialSpec, make_plan
-from harness.progress import ProgressView
-from harness.queue import Queue
-from harness.ray_environment import set_ray_environment
-from harness.rows import failed_row
-from harness.run_local import run_local
-from harness.search import Searched, plan_searches, recorded, run_searches
-from harness.settings import Resources
-from harness.spec import load_sweep
-from harness.spec_resolved import resolved_yaml
-from harness.store import RunFolder
-from harness.tracking import check_trackers, log_to_trackers, write_tensorboard
-from harness.worker import StopFile, WorkerSettings
+from harness.engines.local import run_local
+from harness.engines.progress import ProgressView
+from harness.engines.queue import Queue
+from harness.engines.ray_environment import set_ray_environment
+from harness.plan import slots
+from harness.plan.dry_run import describe_plan
+from harness.plan.planner import make_plan
+from harness.plan.search import Searched, plan_searches, recorded, run_searches
+from harness.runfolder import provenance
+from harness.runfolder.deliver import write_folders
+from harness.runfolder.folder import RunFolder
+from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
+from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.resolved import resolved_yaml
+from harness.sweepfile.settings import Resources
+from harness.training.bf16 import bf16_notice
+from harness.training.context import StopFile, WorkerSettings
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.rows import failed_row
+from harness.trials.spec import Plan, TrialSpec
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, InputError, LockedError
 
@@ -228,8 +231,8 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     """How many seeds the sweep's rule asks for next; None when it is met or at its limit."""
     import numpy as np
 
-    from analysis.load import load_runs
-    from analysis.sequential import Until, decide
+    from analysis.findings.load import load_runs
+    from analysis.statistics.pairs.sequential import Until, decide
 
     seeds = plan.sweep.seeds
     assert seeds.until is not None
@@ -292,7 +295,7 @@ def _run_trials(
                 run_local(queue, settings, n_slots, tick, resources.gpus)
             else:
                 set_ray_environment()
-                from harness.run_ray import run_ray  # Ray takes seconds to import
+                from harness.engines.ray_tune import run_ray  # Ray takes seconds to import
 
                 run_ray(queue, settings, n_slots * resources.cpus_per_trial, tick, options.address)
     finally:
@@ -315,7 +318,7 @@ def _slots(options: Options, resources: Resources, is_needed: bool) -> int:
 
 def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> None:
     """Test images of the arms, for the report's galleries; data sets over 16 MB lose detail."""
-    from harness.gallery import test_images
+    from harness.runfolder.gallery import test_images
 
     for use in {t.data.fingerprint: t.data for t in plan.trials if t.stage == "arm"}.values():
         folder.write_images(use.fingerprint, test_images(catalogue.open(use)))
@@ -331,7 +334,7 @@ def _track(plan: Plan, folder: RunFolder) -> None:
 
 
 def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
-    from analysis.report import write_report
+    from analysis.report.report import write_report
 
     deliver = plan.sweep.deliver
     result = write_report([out], workbook=deliver.workbook, pdf=deliver.pdf)

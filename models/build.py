@@ -51,7 +51,7 @@ def build_model(
         if module is not None:
             model = module.build(chosen, **shape)
         else:
-            from models.torchvision_networks import build_torchvision
+            from models.networks.torchvision_networks import build_torchvision
 
             model = build_torchvision(name, chosen, **shape)
     draw_head(head_layer(model), head_seed)

@@ -1,9 +1,9 @@
 """From a name to a network's options and what it is given, without importing torch.
 
-A network of ours is one module of this package that has a class `Options` and functions `info` and
-`build`; it is found by that, so adding one means adding one file. Every classification network of
-torchvision is known by its name too: the names are read from torchvision's sources, since
-importing it takes seconds.
+A network of ours is one module of `models/networks/` that has a class `Options` and functions
+`info` and `build`; it is found by that, so adding one means adding one file. Every classification
+network of torchvision is known by its name too: the names are read from torchvision's sources,
+since importing it takes seconds.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-import models
 from headstart.cli import did_you_mean
 from headstart.errors import ModelError
+from models import networks
 from models.info import ModelInfo
-from models.torchvision_options import TorchvisionOptions, torchvision_info
+from models.networks.torchvision_options import TorchvisionOptions, torchvision_info
 
 _DEFINES = [
     re.compile(rf"^{text}\b", re.MULTILINE) for text in ("class Options", "def info", "def build")
@@ -35,7 +35,7 @@ _REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULT
 @cache
 def model_names() -> tuple[str, ...]:
     """The names of our own networks, sorted. Reads the modules' text, and imports none of them."""
-    return tuple(sorted(i.name for i in pkgutil.iter_modules(models.__path__) if _is_network(i)))
+    return tuple(sorted(i.name for i in pkgutil.iter_modules(networks.__path__) if _is_network(i)))
 
 
 @cache
@@ -56,7 +56,7 @@ def network_module(name: str) -> ModuleType | None:
         ModelError: there is no such network.
     """
     if name in model_names():
-        return importlib.import_module(f"models.{name}")
+        return importlib.import_module(f"models.networks.{name}")
     if name in torchvision_names():
         return None
     known = (*model_names(), *torchvision_names())
@@ -100,7 +100,7 @@ def model_info(name: str, options: Mapping[str, Any]) -> ModelInfo:
 
 
 def _is_network(module: pkgutil.ModuleInfo) -> bool:
-    path = Path(models.__path__[0]) / f"{module.name}.py"
+    path = Path(networks.__path__[0]) / f"{module.name}.py"
     if not path.is_file():
         return False
     text = path.read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from headstart.errors import ModelError
 from models.dropout import SeededDropout
-from models.pooled import PooledSequential
+from models.networks.pooled import PooledSequential
 
 _NORMALISATION = (
     nn.modules.batchnorm._NormBase,

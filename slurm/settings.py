@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from harness.yaml12 import Node, read_yaml
+from harness.sweepfile.nodes import Node, read_yaml
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, SpecError
 from slurm.sbatch_options import mistake_in

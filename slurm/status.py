@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.lock import STALE_AFTER_S
-from harness.store import FINAL, check_run_folder, trial_rows
+from harness.runfolder.lock import STALE_AFTER_S
 from headstart.cli import run_command
 from headstart.errors import InputError
 from headstart.files import read_mapping
+from headstart.records import FINAL, check_run_folder, trial_rows
 from slurm.jobs import Job, QueueEntry, latest_submission, queue_entries, read_jobs
 
 SILENT_AFTER = 4  # heartbeats of a node that may be missed

@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.settings import Resources, Sweep
-from harness.spec import load_sweep
-from harness.store import check_run_folder
+from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.settings import Resources, Sweep
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, HeadstartError, InputError
 from headstart.files import atomic_path
+from headstart.records import check_run_folder
 from slurm.jobs import Job, call_slurm, queue_entries, read_jobs, record_jobs
 from slurm.render import Part, Work, parts_of, render_batch_script
 from slurm.settings import JobSettings, load_settings

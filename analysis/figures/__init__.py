@@ -9,46 +9,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from analysis.figures.drawing import Drawing, Drawn
 from analysis.figures.style import Styles, drawing, save_figure
 
 if TYPE_CHECKING:
-    from analysis.findings import Findings
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure, and where it belongs: `section` is the id of a section of the report.
-
-    `in_page` is False where the page has an interactive chart of the same; `in_pdf` whether the
-    PDF shows it; `broad` that it may be wider than a phone and scrolls there.
-    """
-
-    name: str
-    section: str
-    title: str
-    caption: str
-    figure: Any
-    in_page: bool = True
-    in_pdf: bool = True
-    broad: bool = False
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawing after it was written: the text of its SVG in place of the figure."""
-
-    name: str
-    section: str
-    title: str
-    caption: str
-    svg: str
-    in_page: bool
-    in_pdf: bool
-    broad: bool
+    from analysis.findings.findings import Findings
 
 
 def draw_figures(findings: Findings, styles: Styles, folder: Path) -> list[Drawn]:

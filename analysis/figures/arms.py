@@ -11,8 +11,8 @@ import pandas as pd
 from analysis.figures.style import SOFT, Styles, new_figure, percent_axis, short
 
 if TYPE_CHECKING:
-    from analysis.figures import Drawing
-    from analysis.findings import Findings
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.findings import Findings
 
 MOST_DOTS = 400  # of one arm; more would hide each other
 
@@ -94,8 +94,8 @@ def spread(ax: Any, stability: pd.DataFrame, styles: Styles) -> Any:
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Final accuracy and the spread over seeds, by task."""
-    from analysis import focus
-    from analysis.figures import Drawing
+    from analysis.figures import focus
+    from analysis.figures.drawing import Drawing
 
     for task in focus.focus_tasks(findings):
         rows = findings.arms[(findings.arms["task"] == task) & findings.arms["score"].notna()]

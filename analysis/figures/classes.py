@@ -11,8 +11,8 @@ import pandas as pd
 from analysis.figures.style import SOFT, Styles, grid_figure, new_figure, shared_legend, short
 
 if TYPE_CHECKING:
-    from analysis.figures import Drawing
-    from analysis.findings import Findings
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.findings import Findings
 
 MOST_WRITTEN = 12  # classes up to which every cell has its number
 
@@ -171,7 +171,7 @@ TILES = (3, 8)
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Confusion matrices and their differences, F1 by class, galleries, by task."""
-    from analysis.focus import focus_tasks
+    from analysis.figures.focus import focus_tasks
 
     for task in focus_tasks(findings):
         yield from _draw_confusions(findings, task)
@@ -185,8 +185,8 @@ def _matrix_size(n_classes: int) -> float:
 
 
 def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
-    from analysis import focus
-    from analysis.figures import Drawing
+    from analysis.figures import focus
+    from analysis.figures.drawing import Drawing
 
     found = {arm: one for (where, arm), one in findings.classes.confusions.items() if where == task}
     for k, (arm, one) in enumerate(list(found.items())[:MOST_MATRICES]):
@@ -207,8 +207,8 @@ def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
 
 
 def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
-    from analysis import focus
-    from analysis.figures import Drawing
+    from analysis.figures import focus
+    from analysis.figures.drawing import Drawing
 
     pairs = [key for key in findings.classes.differences if key[0] == task]
     for k, key in enumerate(pairs[:MOST_MATRICES]):
@@ -230,8 +230,8 @@ def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
 
 
 def _draw_f1(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-    from analysis import focus
-    from analysis.figures import Drawing
+    from analysis.figures import focus
+    from analysis.figures.drawing import Drawing
 
     scores = findings.classes.scores
     if scores.empty:
@@ -256,8 +256,8 @@ def _draw_f1(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]
 
 
 def _draw_gallery(findings: Findings, task: str) -> Iterator[Drawing]:
-    from analysis import focus
-    from analysis.figures import Drawing
+    from analysis.figures import focus
+    from analysis.figures.drawing import Drawing
 
     found = {arm: rows for (where, arm), rows in findings.classes.wrong.items() if where == task}
     best = findings.arms[(findings.arms["task"] == task) & findings.arms["arm"].isin(list(found))]

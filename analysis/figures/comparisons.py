@@ -20,8 +20,8 @@ from analysis.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from analysis.figures import Drawing
-    from analysis.findings import Findings
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.findings import Findings
 
 UNIT_LABELS = {"step": "steps", "samples": "images seen", "train_time_s": "training seconds"}
 
@@ -162,7 +162,7 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
 
 
 def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-    from analysis.figures import Drawing
+    from analysis.figures.drawing import Drawing
 
     rows = findings.pairs.comparisons
     rows = rows[(rows["metric"] == findings.score) & rows["estimate"].notna()]
@@ -187,8 +187,8 @@ def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
 
 
 def _draw_speedups(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-    from analysis import focus
-    from analysis.figures import Drawing
+    from analysis.figures import focus
+    from analysis.figures.drawing import Drawing
 
     speedups = findings.pairs.speedups
     if speedups.empty:
@@ -214,7 +214,7 @@ def _draw_speedups(findings: Findings, styles: Styles) -> Iterator[Drawing]:
 
 
 def _draw_seeds(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-    from analysis.figures import Drawing
+    from analysis.figures.drawing import Drawing
 
     rows = findings.pairs.seeds_needed
     if rows.empty or not rows["n_needed"].notna().any():

@@ -11,8 +11,8 @@ import pandas as pd
 from analysis.figures.style import SOFT, Styles, grid_figure, percent_axis, shared_legend, short
 
 if TYPE_CHECKING:
-    from analysis.figures import Drawing
-    from analysis.findings import Findings
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.findings import Findings
 
 
 def learning_curves(
@@ -68,7 +68,7 @@ def learning_curves(
 
 
 def _frame(ax: Any, bands: pd.DataFrame, metric: str, until: float | None) -> None:
-    from analysis.learning import METRICS
+    from analysis.findings.learning import METRICS
 
     ax.set(xlabel="Training steps", ylabel=METRICS[metric])
     ax.set_xlim(left=0, right=until)
@@ -132,7 +132,7 @@ def survival_curves(ax: Any, survival: pd.DataFrame, styles: Styles, target: flo
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Learning curves, their early phase, and the share that reached each target, by task."""
-    from analysis.focus import focus_tasks
+    from analysis.figures.focus import focus_tasks
 
     for task in focus_tasks(findings):
         yield from _draw_learning(findings, styles, task)
@@ -140,9 +140,9 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
 
 
 def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-    from analysis import focus
-    from analysis.figures import Drawing
-    from analysis.learning import METRICS
+    from analysis.figures import focus
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.learning import METRICS
 
     bands = findings.learning.bands
     bands = bands[bands["task"] == task]
@@ -177,8 +177,8 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
 
 
 def _draw_survival(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-    from analysis import focus
-    from analysis.figures import Drawing
+    from analysis.figures import focus
+    from analysis.figures.drawing import Drawing
 
     if findings.survival.empty:
         return

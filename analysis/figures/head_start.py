@@ -26,8 +26,8 @@ from analysis.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from analysis.figures import Drawing
-    from analysis.findings import Findings
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.findings import Findings
 
 FEWEST = 3  # points of an axis
 KEYS = ["task", "arm"]
@@ -118,7 +118,7 @@ def _number_axis(ax: Any, values: np.ndarray) -> None:
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """A figure for each number of a grid over which a comparison was made at several values."""
-    from analysis.figures import Drawing
+    from analysis.figures.drawing import Drawing
 
     if "grid" not in findings.evidence or not len(findings.pairs.comparisons):
         return

@@ -20,8 +20,8 @@ from analysis.figures.style import (
 from headstart.files import safe_name
 
 if TYPE_CHECKING:
-    from analysis.figures import Drawing
-    from analysis.findings import Findings
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.findings import Findings
 
 
 def parallel_coordinates(
@@ -109,7 +109,7 @@ def _ends(values: pd.Series) -> tuple[str, str]:
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Both figures for every searched arm."""
-    from analysis.figures import Drawing
+    from analysis.figures.drawing import Drawing
 
     for number, (sweep, arm, rows, settings) in enumerate(findings.searches):
         name = f"_{number + 1}_{safe_name(arm, 40)}" if len(findings.searches) > 1 else ""

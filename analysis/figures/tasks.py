@@ -10,8 +10,8 @@ import pandas as pd
 from analysis.figures.style import Styles, new_figure, percent_axis, shared_legend, short
 
 if TYPE_CHECKING:
-    from analysis.figures import Drawing
-    from analysis.findings import Findings
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.findings import Findings
 
 
 def performance_profiles(ax: Any, profiles: pd.DataFrame, styles: Styles) -> Any:
@@ -41,8 +41,8 @@ def performance_profiles(ax: Any, profiles: pd.DataFrame, styles: Styles) -> Any
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """The profiles, where several tasks share arms."""
-    from analysis.figures import Drawing
-    from analysis.focus import MOST_ARMS
+    from analysis.figures.drawing import Drawing
+    from analysis.findings.by_class import MOST_ARMS
 
     found = findings.over_tasks
     if found.profiles.empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.load import Predictions
+from analysis.statistics.samples.predictions import Predictions
 
 
 def make_predictions(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from small_sweep import SMALL
 
-from harness.plan import DataCatalogue, TrialSpec, make_plan
-from harness.spec import load_sweep
+from harness.plan.planner import make_plan
+from harness.sweepfile.reader import load_sweep
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.spec import TrialSpec
 
 if TYPE_CHECKING:
-    from harness.trial import Surroundings
+    from harness.training.context import TrialContext
 
 
 @pytest.fixture
@@ -32,17 +34,17 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> Surroundings:
+def around(tmp_path: Path) -> TrialContext:
     """What a process gives a trial, with a store of features of its own."""
-    from harness.feature_store import FeatureStore  # torch: not for tests that need none
-    from harness.trial import Surroundings
+    from harness.training.context import TrialContext
+    from harness.training.feature_store import FeatureStore  # torch: not for tests that need none
 
-    return Surroundings(DataCatalogue(), features=FeatureStore(tmp_path / "features", 1.0))
+    return TrialContext(DataCatalogue(), features=FeatureStore(tmp_path / "features", 1.0))
 
 
 @pytest.fixture
 def unit(
-    request: pytest.FixtureRequest, write_sweep: Callable[..., Path], around: Surroundings
+    request: pytest.FixtureRequest, write_sweep: Callable[..., Path], around: TrialContext
 ) -> Callable[..., tuple[TrialSpec, ...]]:
     """The trials of one arm of the test file's `SWEEP`, or of another text, changed."""
 

@@ -6,8 +6,9 @@ import itertools
 
 import torch
 
-from harness.events import Ended
-from harness.trial import Surroundings, run_trial
+from harness.training.context import TrialContext
+from harness.training.trial import run_trial
+from harness.trials.events import Ended
 
 
 def run_alone(spec, folder, around):
@@ -33,9 +34,9 @@ def rows_of(events):
 
 
 def stopping_after(around, n_questions):
-    """Surroundings that ask for a stop when they were asked so often whether to."""
+    """TrialContext that ask for a stop when they were asked so often whether to."""
     questions = itertools.count()
-    return Surroundings(
+    return TrialContext(
         around.catalogue, features=around.features,
         should_stop=lambda: next(questions) >= n_questions,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from harness.store import trial_file, trial_row
+from headstart.records import trial_file, trial_row
 
 ROOT = Path(__file__).resolve().parents[2]
 

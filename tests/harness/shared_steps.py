@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.arrays import Normalise, Part
-from harness.collective import meet, open_meeting
-from harness.data_parallel import SharedTrainer
-from harness.local_team import IMPORTED
-from harness.process import make_accelerator, set_up_process
 from harness.seeds import AXES, derive_streams
-from harness.settings import Train
-from harness.train import Trainer
+from harness.sweepfile.settings import Train
+from harness.teams.collective import meet, open_meeting
+from harness.teams.data_parallel import SharedTrainer
+from harness.teams.local_team import IMPORTED
+from harness.training.arrays import Normalise, Part
+from harness.training.loop import Trainer
+from harness.training.process import make_accelerator, set_up_process
 from models.build import build_model
 from models.dropout import SeededDropout
 

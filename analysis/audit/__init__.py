@@ -1,0 +1,1 @@
+"""Labels in doubt: who is doubtful, how many are wrong, as a report."""

@@ -1,0 +1,1 @@
+"""A run folder → one object, Findings, with all tables."""

@@ -1,0 +1,92 @@
+"""What each sweep asked: arms in their order, pairs to compare, targets, margin, seeds.
+
+In: the `sweeps` of `load.Runs` and the rows of trials. Out: one `Asked` a sweep. A run folder whose
+sweep.yaml is silent on something (or lost) is read from its trials, and `Asked` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.findings.load import Runs
+
+DEFAULT_TARGETS = (0.9, 0.95)  # the harness leaves defaults out of sweep.yaml
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One sweep's questions.
+
+    `tasks`: its points of the grid, as `load.task_name` names them. `pairs`: (treatment, control).
+    `pairs_named` is False where the sweep names no comparison and every arm was set against the
+    first. `margin` is None where no equivalence was asked for. `n_seeds` is None where the number
+    of seeds was left to a rule; `rule` then says which.
+    """
+
+    name: str
+    question: str
+    tasks: tuple[str, ...]
+    arms: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    pairs_named: bool
+    targets: tuple[float, ...]
+    margin: float | None
+    n_seeds: int | None
+    rule: str
+    sweep: Mapping[str, Any]
+
+
+def read_asked(runs: Runs) -> tuple[Asked, ...]:
+    """What was asked, one entry a sweep, in the order of their names."""
+    return tuple(
+        _asked(sweep, runs.trials[runs.trials["sweep"].astype(str) == str(sweep["name"])])
+        for sweep in runs.sweeps
+    )
+
+
+def _asked(sweep: Mapping[str, Any], trials: pd.DataFrame) -> Asked:
+    evidence = trials[trials["stage"] == "arm"]
+    found = [str(arm) for arm in evidence["arm"].unique()]
+    arms = tuple(dict.fromkeys([str(arm) for arm in sweep.get("arms") or {}] + found))
+    pairs = tuple(
+        (str(pair["treatment"]), str(pair["control"])) for pair in sweep.get("compare") or []
+    )
+    measure = sweep.get("measure") or {}
+    seeds, margin = sweep.get("seeds"), measure.get("equivalence")
+    return Asked(
+        name=str(sweep["name"]),
+        question=str(sweep.get("question") or ""),
+        tasks=tuple(dict.fromkeys(evidence["task"])) or (str(sweep["name"]),),
+        arms=arms,
+        pairs=pairs or tuple((arm, arms[0]) for arm in arms[1:]),
+        pairs_named=bool(pairs),
+        targets=tuple(float(t) for t in measure.get("targets", DEFAULT_TARGETS)),
+        margin=None if margin is None else float(margin),
+        n_seeds=seeds if isinstance(seeds, int) else _n_listed(seeds),
+        rule=_rule(seeds),
+        sweep=sweep,
+    )
+
+
+def _n_listed(seeds: object) -> int | None:
+    return len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else None
+
+
+def _rule(seeds: object) -> str:
+    """The rule that decided the number of seeds, in words; empty where a number was given."""
+    if not isinstance(seeds, Mapping) or not isinstance(seeds.get("until"), Mapping):
+        return ""
+    until = seeds["until"]
+    limits = [
+        f"{word} {seeds[key]}"
+        for key, word in (("at_least", "at least"), ("at_most", "at most"))
+        if seeds.get(key) is not None
+    ]
+    return (
+        f"seeds were added until every interval of {until.get('metric', 'the metric')} was "
+        f"± {until.get('half_width', '?')} or narrower" + (f" ({', '.join(limits)})" * bool(limits))
+    )

@@ -1,0 +1,169 @@
+"""All numbers of a report, computed once: run tables in, tables of results out.
+
+Nothing here formats or draws, and every estimate comes from the statistics files beside it
+(`intervals`, `times`, `survival`, `speedup`, `compare`, `stability`, `classification`, `tasks`).
+Randomness comes from one generator with a fixed seed, so that a run analysed twice gives the
+same numbers to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings.asked import Asked, read_asked
+from analysis.findings.by_arm import (
+    REACHED,
+    arm_rows,
+    in_order,
+    reached_rows,
+    survival_of,
+    times_of,
+)
+from analysis.findings.by_class import MOST_TASKS, ClassTables, pick_arms, read_classes
+from analysis.findings.learning import Learning, summarize_learning
+from analysis.findings.load import Runs
+from analysis.findings.over_tasks import TaskTables, summarize_tasks
+from analysis.findings.pairs import PairTables, compare_pairs
+from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
+from analysis.statistics.pairs.stability import compare_spreads, spread_over_seeds, within_runs
+
+SEED = 20_240_229  # of the resampling; any number would do, as long as it stays
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report says, as tables.
+
+    score: the trials' column that is the final result, `test_accuracy` where anything was tested,
+    else `best_val_accuracy`. arms: one row a task and arm. reached: one row a task, arm, target and
+    unit. survival: Kaplan-Meier curves by task, arm, target. stability: spread over seeds by task
+    and arm, with the means of what happens within runs. spreads: ratios of spreads by pair.
+    searches: (sweep, arm, its search trials, the settings that varied). decisions:
+    what they chose, as recorded. stamp: when the last
+    trial ended.
+    """
+
+    runs: Runs
+    asked: tuple[Asked, ...]
+    score: str
+    evidence: pd.DataFrame
+    arms: pd.DataFrame
+    reached: pd.DataFrame
+    survival: pd.DataFrame
+    learning: Learning
+    pairs: PairTables
+    stability: pd.DataFrame
+    spreads: pd.DataFrame
+    classes: ClassTables
+    over_tasks: TaskTables
+    searches: tuple[Search, ...]
+    decisions: tuple[Decisions, ...]
+    stamp: str
+
+    @property
+    def tasks(self) -> list[str]:
+        return [task for asked in self.asked for task in asked.tasks]
+
+    @property
+    def arm_names(self) -> list[str]:
+        return list(dict.fromkeys(arm for asked in self.asked for arm in asked.arms))
+
+
+def find(runs: Runs) -> Findings:
+    """Compute everything the report needs from `runs`."""
+    rng = np.random.default_rng(SEED)
+    asked = read_asked(runs)
+    evidence = in_order(runs.trials[runs.trials["stage"] == "arm"], asked)
+    curves = runs.curves[runs.curves["stage"] == "arm"]
+    score = "test_accuracy" if evidence["test_accuracy"].notna().any() else "best_val_accuracy"
+    times = times_of(asked, curves, evidence)
+    arms = pd.DataFrame(arm_rows(asked, evidence, score, rng))
+    pairs = compare_pairs(asked, runs.trials, curves, score, rng)
+    return Findings(
+        runs=runs,
+        asked=asked,
+        score=score,
+        evidence=evidence,
+        arms=arms,
+        reached=pd.DataFrame(reached_rows(times, rng), columns=list(REACHED)),
+        survival=survival_of(times),
+        learning=summarize_learning(curves, evidence),
+        pairs=pairs,
+        stability=_stability(asked, curves, evidence, score),
+        spreads=_spreads(pairs.comparisons, evidence, score, rng),
+        classes=_classes(runs, evidence, arms, pairs, rng),
+        over_tasks=summarize_tasks(
+            evidence, list(dict.fromkeys(p for one in asked for p in one.pairs)), score, rng
+        ),
+        searches=find_searches(runs.trials),
+        decisions=read_decisions(runs.trials, runs.folders),
+        stamp=_stamp(runs.trials),
+    )
+
+
+def _stamp(trials: pd.DataFrame) -> str:
+    """When the last trial ended, as the trials say; empty where none does."""
+    ended = trials["finished_at"].dropna().astype(str) if "finished_at" in trials else []
+    return max((text for text in ended if text), default="")
+
+
+WITHIN = ("late_sd", "largest_drawdown", "n_loss_spikes", "generalisation_gap")
+
+
+def _stability(
+    asked: Iterable[Asked], curves: pd.DataFrame, evidence: pd.DataFrame, score: str
+) -> pd.DataFrame:
+    """`spread_over_seeds` by task, and each arm's mean over its trials of `within_runs`."""
+    parts = []
+    for task in (task for one in asked for task in one.tasks):
+        trials = evidence[evidence["task"] == task]
+        if trials.empty:
+            continue
+        inside = within_runs(curves[curves["task"] == task], trials)
+        means = inside.groupby("arm")[list(WITHIN)].mean().reset_index()
+        parts.append(spread_over_seeds(trials, score).merge(means, on="arm").assign(task=task))
+    columns = ["task", "arm", "sd", *WITHIN]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return in_order(pd.concat(parts, ignore_index=True), asked)
+
+
+def _spreads(
+    comparisons: pd.DataFrame, evidence: pd.DataFrame, score: str, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Ratios of the spreads of paired arms, for pairs that share seeds."""
+    rows = comparisons[(comparisons["metric"] == score) & (comparisons["n_pairs"] > 1)]
+    parts = [
+        compare_spreads(
+            evidence[evidence["task"] == task],
+            list(zip(group["treatment"], group["control"], strict=True)),
+            score,
+            rng=rng,
+        ).assign(task=task)
+        for task, group in rows.groupby("task", sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _classes(
+    runs: Runs,
+    evidence: pd.DataFrame,
+    arms: pd.DataFrame,
+    pairs: PairTables,
+    rng: np.random.Generator,
+) -> ClassTables:
+    """Tables by class for the first tasks, their best arms and those of their comparisons."""
+    done = arms[arms["n_done"] > 0]
+    tasks = list(dict.fromkeys(done["task"]))[:MOST_TASKS]
+    compared = pairs.comparisons.drop_duplicates(["task", "treatment", "control"])
+    controls = compared.groupby("task")["control"].agg(set).to_dict()
+    wanted = {task: pick_arms(done[done["task"] == task], controls.get(task, ())) for task in tasks}
+    by_task = {
+        task: list(zip(rows["treatment"], rows["control"], strict=True))
+        for task, rows in compared.groupby("task", sort=False)
+    }
+    return read_classes(runs, evidence, wanted, by_task, rng)

@@ -1,0 +1,230 @@
+"""What a reader must know before the numbers: said at the top of the report, not in a footnote.
+
+In: `Findings`. Out: sentences, the most serious first. Each is a template over computed values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from analysis import words
+from analysis.findings.findings import Findings
+from analysis.statistics.samples.redrawn import seeds_worth
+
+FEW_SEEDS = 5
+LEAST_OVERLAP_S = 1.0  # times are rounded to seconds
+MOST_MESSAGE = 160  # characters of an error message
+SMALL_TEST = 200  # test images; below, one of them is over half a point
+
+
+def find_caveats(findings: Findings) -> list[str]:
+    """Every caveat that applies to this report."""
+    makers = (
+        _stand_in,
+        _bad_trials,
+        _errors,
+        _few_seeds,
+        _shared_pretraining,
+        _redrawn,
+        _unpaired,
+        _conditions,
+        _side_by_side,
+        _no_test,
+        _coarse_test,
+        _pairs_by_default,
+        _rules,
+    )
+    return [text for maker in makers for text in maker(findings)]
+
+
+def _stand_in(findings: Findings) -> Iterator[str]:
+    trials = findings.runs.trials
+    for (used, wanted), rows in trials[trials["stand_in_for"] != ""].groupby(
+        ["dataset", "stand_in_for"]
+    ):
+        stages = words.listed(sorted({_place(row) for row in rows.itertuples()}))
+        yield (
+            f"A stand-in was used: {used} in place of {wanted} ({stages}). The answer is about "
+            f"{used}; it need not hold for {wanted}."
+        )
+
+
+def _place(row: object) -> str:
+    stage, arm = row.stage, row.arm  # type: ignore[attr-defined]
+    return f"pretraining stage “{arm}”" if stage == "pretrain" else f"arm “{arm}”"
+
+
+def _bad_trials(findings: Findings) -> Iterator[str]:
+    arms = findings.arms
+    if not len(arms) or not arms["n_done"].sum():
+        yield "No trial of any arm finished: there is nothing to compare, and no number below."
+    for column, verb in (("n_failed", "failed"), ("n_diverged", "diverged")):
+        bad = arms[arms[column] > 0]
+        if len(bad):
+            where = [f"{row.arm} {getattr(row, column)}" for row in bad.itertuples()]
+            yield (
+                f"{words.plural(int(bad[column].sum()), 'trial')} {verb} "
+                f"({words.shortened(where)}). They count as never reaching a target; they have no "
+                "final accuracy, so means of accuracy are over the trials that finished."
+            )
+    missing = arms[arms["n_missing"] > 0]
+    if len(missing):
+        where = [f"{row.arm} {row.n_missing}" for row in missing.itertuples()]
+        yield (
+            f"{words.plural(int(missing['n_missing'].sum()), 'planned trial')} not in the tables "
+            f"yet ({words.shortened(where)}): the sweep is not complete."
+        )
+    broken = findings.runs.trials
+    broken = broken[(broken["stage"] != "arm") & (broken["status"] != "done")]
+    for (stage, arm), rows in broken.groupby(["stage", "arm"]):
+        yield f"{words.plural(len(rows), f'{stage} trial')} of “{arm}” did not finish."
+
+
+def _errors(findings: Findings) -> Iterator[str]:
+    """Why trials failed: the different messages, the most frequent first."""
+    trials = findings.runs.trials
+    messages = trials.loc[trials["error"] != "", "error"].str.slice(0, MOST_MESSAGE)
+    found = messages.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    if len(found):
+        shown = [f"“{text}” ({n})" for text, n in found.head(3).items()]
+        more = f" and {len(found) - 3} other messages" if len(found) > 3 else ""
+        yield f"Errors of trials that did not finish: {'; '.join(shown)}{more}."
+
+
+def _few_seeds(findings: Findings) -> Iterator[str]:
+    arms = findings.arms
+    few = arms[(arms["n_done"] < FEW_SEEDS) & (arms["n_done"] > 0)]
+    single = few[few["n_done"] == 1]
+    if len(single):
+        yield (
+            f"One seed only ({words.shortened(list(dict.fromkeys(single['arm'])))}): no interval "
+            "and no test is possible, and a difference may be chance."
+        )
+    rest = few[few["n_done"] > 1]
+    if len(rest):
+        names = words.shortened(list(dict.fromkeys(rest["arm"])))
+        yield (
+            f"Fewer than {FEW_SEEDS} seeds finished ({names}): "
+            "intervals rest on the assumption that results are near normal."
+        )
+
+
+def _shared_pretraining(findings: Findings) -> Iterator[str]:
+    for asked in findings.asked:
+        for name, stage in (asked.sweep.get("pretrain") or {}).items():
+            if isinstance(stage, dict) and stage.get("shared"):
+                yield (
+                    f"Pretraining stage “{name}” ran once and all seeds share its checkpoint: the "
+                    "variation of pretraining is not in the intervals."
+                )
+
+
+def _redrawn(findings: Findings) -> Iterator[str]:
+    evidence = findings.evidence
+    rows = evidence[evidence["overlap"] > 0] if "overlap" in evidence else evidence.iloc[:0]
+    if rows.empty:
+        return
+    pool, n = int(rows["n_pool"].max()), int(rows["seed"].nunique())
+    worth = seeds_worth(n, float(rows["overlap"].max()))
+    yield (
+        f"Each seed splits one pool of {pool:,} images anew, so seeds depend on one another: "
+        f"{n} are worth about {worth:.1f} independent ones. Intervals of final accuracies and of "
+        "differences allow for it (corrected resampled t, Nadeau and Bengio 2003); those of "
+        "spreads, times and single classes do not."
+    )
+
+
+def _conditions(findings: Findings) -> Iterator[str]:
+    done = findings.evidence[findings.evidence["status"] == "done"]
+    for key, noun in (
+        ("device", "devices"),
+        ("n_workers", "numbers of workers"),
+        ("ran_as", "ways of running"),
+        ("host", "machines"),
+    ):
+        values = sorted(map(str, done[key].dropna().unique())) if key in done else []
+        if len(values) > 1:
+            yield (
+                f"Trials ran under different {noun} ({words.shortened(values)}): seconds are "
+                "compared only between trials that ran alike."
+            )
+
+
+def _unpaired(findings: Findings) -> Iterator[str]:
+    rows = findings.pairs.comparisons
+    rows = rows[(rows["n_treatment"] > 0) & (rows["n_control"] > 0)]
+    apart = rows[~rows["paired"].astype(bool)].drop_duplicates(["treatment", "control"])
+    if len(apart):
+        names = [f"“{r.treatment}” and “{r.control}”" for r in apart.itertuples()]
+        yield (
+            f"Seeds do not pair for {words.shortened(names, 3)}: they are compared as independent "
+            "groups, which needs more seeds for the same certainty."
+        )
+
+
+CLOCKED = ("train_time_s", "eval_time_s", "setup_time_s", "state_time_s")
+
+
+def _side_by_side(findings: Findings) -> Iterator[str]:
+    """Trials of one machine whose times overlap, by when they ended and how long they took."""
+    trials = findings.runs.trials
+    if not {"finished_at", *CLOCKED} <= set(trials):
+        return
+    end = pd.to_datetime(trials["finished_at"], errors="coerce", utc=True, format="ISO8601")
+    start = end - pd.to_timedelta(trials[list(CLOCKED)].sum(axis=1), unit="s")
+    host = trials["host"] if "host" in trials else pd.Series("", index=trials.index)
+    times = pd.DataFrame({"start": start, "end": end, "host": host}).dropna()
+    times = times.sort_values(["host", "start"], kind="stable")
+    before = times.groupby("host")["end"].transform(lambda ends: ends.cummax().shift())
+    overlap = (before - times["start"]).dt.total_seconds()
+    if (overlap > LEAST_OVERLAP_S).any():
+        yield (
+            "Trials ran side by side on one machine, so their seconds include each other’s load; "
+            "steps and images do not."
+        )
+
+
+def _no_test(findings: Findings) -> Iterator[str]:
+    if findings.score != "test_accuracy" and findings.arms["n_done"].sum():
+        yield (
+            "Nothing was tested: no trial has a test accuracy. Final accuracy below is the best "
+            "validation accuracy, which chose the checkpoint and is therefore too high."
+        )
+
+
+def _coarse_test(findings: Findings) -> Iterator[str]:
+    """A test part so small that one image is a large step."""
+    done = findings.evidence[findings.evidence["test_accuracy"].notna()]
+    if done.empty or "n_test" not in done:
+        return
+    least = int(done["n_test"].min())
+    if 0 < least < SMALL_TEST:
+        yield (
+            f"The test part has {words.plural(least, 'image')}: one image is "
+            f"{100 / least:.2g} points of test accuracy."
+        )
+
+
+def _pairs_by_default(findings: Findings) -> Iterator[str]:
+    for asked in findings.asked:
+        if not asked.pairs_named and asked.pairs:
+            yield (
+                f"Sweep “{asked.name}” names no comparison: every arm is set against "
+                f"“{asked.pairs[0][1]}”, the first."
+            )
+
+
+def _rules(findings: Findings) -> Iterator[str]:
+    for asked in findings.asked:
+        if asked.rule:
+            yield f"The number of seeds was not fixed in advance: {asked.rule}."
+
+
+def n_seeds_text(arms: pd.DataFrame) -> str:
+    """`8 seeds an arm`, or `3 to 8 seeds an arm`."""
+    low, high = int(arms["n_done"].min()), int(arms["n_done"].max())
+    return (
+        f"{words.plural(high, 'seed')} an arm" if low == high else f"{low} to {high} seeds an arm"
+    )

@@ -1,0 +1,225 @@
+"""The data of the interactive charts, in the form that templates/page.js draws.
+
+In: tables of `Findings`. Out: mappings of numbers and texts that become JSON in the page; NaN
+and infinity become null. A chart has views (what the y axis shows), axes (what the x axis shows)
+and series (one an arm); arms are numbers, their place in the page's list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import words
+from analysis.findings.learning import METRICS, Learning
+
+Spec = Mapping[str, Any]
+MOST_RUNS_POINTS = 12_000  # single values of one view: the page must open on a phone
+AXES = {
+    "step": ("Training steps", "step"),
+    "samples": ("Training images seen", "images"),
+    "train_time_s": ("Training seconds (mean over seeds)", "seconds"),
+    "epoch": ("Epochs", "epoch"),
+}
+
+
+def plain(values: Any, digits: int = 5) -> list[float | None]:
+    """Numbers with `digits` significant digits; null for what is not finite."""
+    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in np.asarray(values, float)]
+
+
+def learning_chart(learning: Learning, task: str, numbers: Mapping[str, int], title: str) -> Spec:
+    """Learning curves of one task: a view for each metric, an axis for each unit of effort."""
+    bands = learning.bands[learning.bands["task"] == task]
+    runs = learning.runs[learning.runs["task"] == task]
+    views = [
+        {
+            "label": METRICS[metric],
+            **(
+                {"format": "percent", "limits": [0, 1]}
+                if metric.endswith("accuracy")
+                else {"format": "number"}
+            ),
+            "series": _curves(
+                bands[bands["metric"] == metric], runs[runs["metric"] == metric], numbers
+            ),
+        }
+        for metric in METRICS
+        if (bands["metric"] == metric).any()
+    ]
+    axes = [{"key": k, "label": v[0], "short": v[1]} for k, v in AXES.items() if k in bands]
+    return {"kind": "lines", "title": title, "views": views, "axes": axes, "phases": True}
+
+
+def _curves(
+    bands: pd.DataFrame, runs: pd.DataFrame, numbers: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    single = dict(iter(runs.groupby("arm", sort=False)))
+    thin = -(-len(runs) // MOST_RUNS_POINTS) if len(runs) else 1
+    series = []
+    for arm in numbers:
+        band = bands[bands["arm"] == arm]
+        if band.empty:
+            continue
+        axes = {key: plain(band[key]) for key in AXES if key in band}
+        one = {
+            "arm": numbers[arm],
+            "x": axes,
+            "y": plain(band["mean"]),
+            "n": band["n"].astype(int).tolist(),
+        }
+        if band["low"].notna().any():
+            one |= {"low": plain(band["low"]), "high": plain(band["high"])}
+        if len(band) and band["n"].max() > 1 and arm in single:
+            one["runs"] = _runs(single[arm], band["step"], thin)
+        series.append(one)
+    return series
+
+
+def _runs(runs: pd.DataFrame, steps: pd.Series, thin: int) -> list[list[float | None]]:
+    """Values of the single runs at `steps`; of every `thin`-th run where there are many."""
+    table = runs.set_index(["step", "seed"])["value"].unstack().reindex(steps)  # noqa: PD010
+    return [plain(table[seed], 4) for seed in table.columns[::thin]]
+
+
+def survival_chart(
+    survival: pd.DataFrame,
+    task: str,
+    targets: Sequence[float],
+    numbers: Mapping[str, int],
+    title: str,
+) -> Spec:
+    """Share of seeds that reached each target against steps: one view a target."""
+    here = survival[survival["task"] == task]
+    until = float(here["time"].max())
+    views = [
+        {
+            "label": f"target {100 * target:g} %",
+            "format": "percent",
+            "limits": [0, 1],
+            "series": [
+                _stairs(
+                    here[(here["target"] == target) & (here["arm"] == arm)], numbers[arm], until
+                )
+                for arm in numbers
+                if ((here["target"] == target) & (here["arm"] == arm)).any()
+            ],
+        }
+        for target in targets
+    ]
+    axes = [{"key": "step", "label": "Training steps", "short": "step"}]
+    return {
+        "kind": "lines",
+        "step": True,
+        "count": "at risk:",
+        "title": title,
+        "views": views,
+        "axes": axes,
+    }
+
+
+def _stairs(curve: pd.DataFrame, number: int, until: float) -> dict[str, Any]:
+    censored = curve[curve["n_censored"] > 0]
+    if curve["share_reached"].iloc[-1] >= 1:  # known to the end: a trial reaches a target once
+        last = curve.iloc[[-1]].assign(time=max(until, curve["time"].iloc[-1]), at_risk=0)
+        curve = pd.concat([curve, last])
+    return {
+        "arm": number,
+        "x": {"step": plain(curve["time"])},
+        "y": plain(curve["share_reached"]),
+        "low": plain(curve["low"]),
+        "high": plain(curve["high"]),
+        "n": curve["at_risk"].astype(int).tolist(),
+        "marks": [
+            list(pair)
+            for pair in zip(plain(censored["time"]), plain(censored["share_reached"]), strict=True)
+        ],
+    }
+
+
+def finals_chart(
+    evidence: pd.DataFrame,
+    arms: pd.DataFrame,
+    task: str,
+    score: str,
+    numbers: Mapping[str, int],
+    title: str,
+) -> Spec:
+    """Final accuracy by arm: every seed a dot, the mean with its interval."""
+    here = arms[(arms["task"] == task) & arms["score"].notna()]
+    rows = evidence[(evidence["task"] == task) & (evidence["status"] == "done")]
+    series = []
+    for place, row in enumerate(here.itertuples()):
+        dots = rows.loc[rows["arm"] == row.arm, score].dropna().to_numpy()
+        series.append(
+            {
+                "arm": numbers[row.arm],
+                "x": {"arm": [place]},
+                "y": plain([row.score]),
+                "low": plain([row.score_low]),
+                "high": plain([row.score_high]),
+                "n": [int(row.score_n)],
+                "dots": [plain(dots[: MOST_RUNS_POINTS // max(len(here), 1)])],
+            }
+        )
+    axes = [{"key": "arm", "label": "", "short": "", "ticks": here["arm"].tolist()}]
+    views = [{"label": "Accuracy", "format": "percent", "series": series}]
+    return {"kind": "points", "title": title, "views": views, "axes": axes}
+
+
+UNIT_VIEWS = (("step", "Steps"), ("samples", "Images seen"), ("train_time_s", "Training seconds"))
+
+
+def speedup_chart(
+    speedups: pd.DataFrame, task: str, numbers: Mapping[str, int], title: str
+) -> Spec:
+    """Speedup of each pair at each target: a view for each unit of effort; bounds are arrows."""
+    here = speedups[speedups["task"] == task]
+    targets = sorted(float(t) for t in here["target"].unique())
+    views = [
+        {
+            "label": label,
+            "format": "ratio",
+            "scale": "log",
+            "reference": 1,
+            "include": 1,
+            "series": _speedup_series(here[here["unit"] == unit], targets, numbers),
+        }
+        for unit, label in UNIT_VIEWS
+        if here.loc[here["unit"] == unit, "estimate"].notna().any()
+    ]
+    axis = {
+        "key": "target",
+        "label": "Target (validation accuracy)",
+        "short": "target",
+        "ticks": [f"{100 * t:g} %" for t in targets],
+        "dodge": True,
+    }
+    return {"kind": "points", "title": title, "views": views, "axes": [axis]}
+
+
+def _speedup_series(
+    rows: pd.DataFrame, targets: list[float], numbers: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "arm": numbers[treatment],
+            "label": f"{treatment} against {control}",
+            "x": {"target": [targets.index(t) for t in group["target"]]},
+            "y": plain(group["estimate"]),
+            "low": [v or None for v in plain(group["low"])],  # 0 is no end but an open one
+            "high": plain(group["high"]),
+            "text": [_speedup_text(row) for row in group.to_dict("records")],
+        }
+        for (treatment, control), group in rows.groupby(["treatment", "control"], sort=False)
+    ]
+
+
+def _speedup_text(row: Mapping[str, Any]) -> str:
+    if np.isnan(row["estimate"]):
+        return "not known"  # the table below the chart says why
+    bound = f"{row['bound']} " if row["bound"] else ""
+    return bound + words.interval("ratio", row["estimate"], row["low"], row["high"])

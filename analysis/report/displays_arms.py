@@ -1,0 +1,204 @@
+"""Tables of single arms: results, targets, stability, all tasks, every trial, searches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings.findings import Findings
+from analysis.report.displays import SCORE_WORDS, UNIT_WORDS, reached_text, task_column
+from analysis.report.tables import Column, Table
+
+
+def arm_table(findings: Findings) -> Table:
+    """By arm: how many trials, final accuracy, steps to each target, seconds."""
+    targets = _in_steps(findings)
+    frame = findings.arms.merge(targets, on=["task", "arm"], how="left", validate="1:1")
+    columns = [
+        *task_column(findings),
+        Column("arm", "Arm"),
+        Column("n_done", "Trials done", "count", help="Trials that finished"),
+        Column(
+            "n_bad", "Not finished", "count", help="Trials that failed, diverged or are missing"
+        ),
+        Column("score", SCORE_WORDS[findings.score], "percent", "score_low", "score_high"),
+        *(
+            Column(key, f"Steps to {key} %", "text", sort=f"{key}_sort")
+            for key in _target_keys(targets)
+        ),
+        Column("train_time_s", "Training time", "seconds", "train_time_s_low", "train_time_s_high"),
+        Column("n_trainable", "Trainable parameters", "count"),
+    ]
+    frame = frame.assign(
+        n_bad=frame["n_failed"] + frame["n_diverged"] + frame["n_missing"],
+        n_trainable=pd.to_numeric(frame["n_trainable"], errors="coerce"),
+    )
+    note = (
+        "Means over seeds, with 95 % intervals in brackets. A target that some or all trials "
+        "never reached has no mean time: “≥” gives the mean with every such trial counted at its "
+        "budget, which is a lower bound, and beside it how many trials reached the target."
+    )
+    return Table("by_arm", "Every arm", frame, tuple(columns), note)
+
+
+def _target_keys(targets: pd.DataFrame) -> list[str]:
+    return [key for key in targets if f"{key}_sort" in targets]
+
+
+def _in_steps(findings: Findings) -> pd.DataFrame:
+    """One row a task and arm, two columns a target: what to show, and what to sort by."""
+    steps = findings.reached[findings.reached["unit"] == "step"] if len(findings.reached) else None
+    frame = findings.arms[["task", "arm"]].copy()
+    if steps is None:
+        return frame
+    for target, rows in steps.groupby("target"):
+        key = f"{100 * target:g}"
+        part = rows.assign(
+            **{
+                key: [reached_text(row) for row in rows.to_dict("records")],
+                f"{key}_sort": np.where(rows["n_reached"] > 0, rows["mean"], np.inf),
+            }
+        )
+        frame = frame.merge(
+            part[["task", "arm", key, f"{key}_sort"]], on=["task", "arm"], how="left"
+        )
+    return frame
+
+
+def reached_table(findings: Findings) -> Table:
+    """How many trials reached each target, and when, in every unit."""
+    rows = findings.reached
+    frame = rows.assign(
+        unit_words=rows["unit"].map(UNIT_WORDS),
+        found=[reached_text(row) for row in rows.to_dict("records")],
+    )
+    columns = (
+        *task_column(findings),
+        Column("arm", "Arm"),
+        Column("target", "Target", "target"),
+        Column("unit_words", "In"),
+        Column("n", "Trials", "count"),
+        Column("n_reached", "Reached", "count"),
+        Column("found", "Mean [95 % interval]", "text", sort="mean"),
+        Column("budget", "Budget", "count"),
+    )
+    note = (
+        "Mean time to the target where every trial reached it; else the mean with the others "
+        "counted at their budget (restricted mean), which is a lower bound."
+    )
+    return Table("targets", "When each target was reached", frame, columns, note)
+
+
+def stability_table(findings: Findings) -> Table:
+    """Spread over seeds, broken trials, restlessness of the curves."""
+    columns = (
+        *task_column(findings),
+        Column("arm", "Arm"),
+        Column("n", "Seeds", "count"),
+        Column("sd", "SD over seeds (points)", "points_plain", "sd_low", "sd_high"),
+        Column("binomial_sd", "Test-set noise (points)", "points_plain"),
+        Column("excess_p", "p (no excess)", "probability"),
+        Column("range", "Range (points)", "points_plain"),
+        Column("broken_share", "Failed or diverged", "share", "broken_low", "broken_high"),
+        Column("late_sd", "Late-phase SD (points)", "points_plain"),
+        Column("largest_drawdown", "Largest drawdown (points)", "points_plain"),
+        Column("n_loss_spikes", "Loss spikes a run", "number"),
+        Column("generalisation_gap", "Generalisation gap (loss)", "number"),
+    )
+    note = (
+        "SD with ddof 1. Test-set noise is the binomial SD of an accuracy on that many images. "
+        "The last four columns are means over trials of what happens within a run."
+    )
+    return Table("stability", "Stability", findings.stability, columns, note)
+
+
+def aggregate_table(findings: Findings) -> Table:
+    """Each arm over all tasks."""
+    columns = (
+        Column("arm", "Arm"),
+        Column("statistic", "Statistic"),
+        Column("estimate", SCORE_WORDS[findings.score], "percent", "low", "high"),
+        Column("n_tasks", "Tasks", "count"),
+        Column("n_runs", "Trials", "count"),
+        Column("note", "Note"),
+    )
+    note = (
+        "Over the tasks that all of these arms have; iqm is the mean of the middle half of all "
+        "trials. Intervals redraw seeds inside each task."
+    )
+    return Table("aggregates", "Arms over all tasks", findings.over_tasks.aggregates, columns, note)
+
+
+def trial_table(findings: Findings) -> Table:
+    """Every trial of every stage."""
+    columns = (
+        *task_column(findings),
+        Column("stage", "Stage"),
+        Column("arm", "Arm"),
+        Column("seed", "Seed", "count"),
+        Column("status", "Status"),
+        Column("test_accuracy", "Test accuracy", "percent"),
+        Column("best_val_accuracy", "Best validation accuracy", "percent"),
+        Column("best_step", "Best step", "count"),
+        Column("steps", "Steps", "count"),
+        Column("train_time_s", "Training time", "seconds"),
+        Column("device", "Device"),
+        Column("ran_as", "Ran as"),
+        Column("error", "Error"),
+        Column("trial_id", "Trial"),
+    )
+    frame = findings.runs.trials.drop(columns="folder")
+    return Table(
+        "by_trial", "Every trial", frame, tuple(c for c in columns if c.key in frame.columns)
+    )
+
+
+def winner_tables(findings: Findings) -> list[Table]:
+    """What each search chose, one row a search."""
+    tables = []
+    for k, one in enumerate(findings.decisions):
+        columns = (
+            Column("seed", "Search at seed", "count"),
+            Column("n_trials", "Trials", "count"),
+            *(
+                Column(key, key.replace("_", " ").capitalize(), _setting_kind(one.winners[key]))
+                for key in one.settings
+            ),
+            Column("val_accuracy", "Validation accuracy", "percent"),
+            Column("val_loss", "Validation loss", "number"),
+            Column("reason", "Why it won"),
+        )
+        note = "Each seed’s own." if one.for_each_seed else "One search for all seeds."
+        title = f"Chosen for “{one.arm}” ({one.sweep})"
+        tables.append(Table(f"chosen_{k + 1}", title, one.winners, columns, note))
+    return tables
+
+
+def search_table(findings: Findings) -> list[Table]:
+    """What was chosen, then the trials of each search, best first."""
+    tables = winner_tables(findings)
+    for k, (sweep, arm, rows, settings) in enumerate(findings.searches):
+        columns = (
+            *(
+                Column(key, key.replace("_", " ").capitalize(), _setting_kind(rows[key]))
+                for key in settings
+            ),
+            Column("best_val_accuracy", "Best validation accuracy", "percent"),
+            Column("seed", "Seed", "count"),
+            Column("status", "Status"),
+        )
+        frame = rows.sort_values("best_val_accuracy", ascending=False, kind="stable")
+        tables.append(
+            Table(
+                f"search_{k + 1}",
+                f"Search for “{arm}” ({sweep})",
+                frame,
+                columns,
+                "Chosen on validation data only; no search trial was tested.",
+            )
+        )
+    return tables
+
+
+def _setting_kind(values: pd.Series) -> str:
+    return "number" if pd.api.types.is_numeric_dtype(values) else "text"

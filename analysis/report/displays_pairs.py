@@ -1,0 +1,163 @@
+"""Tables of pairs of arms: verdicts, speedups, break-even, spreads, seeds needed, all tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis import words
+from analysis.findings.findings import Findings
+from analysis.report.displays import PAIR, UNIT_WORDS, estimate_text, metric_words, task_column
+from analysis.report.tables import Column, Table
+
+
+def verdict_table(findings: Findings) -> Table:
+    """Every comparison: what was compared, the estimate, the verdict, the tests beside it."""
+    rows = findings.pairs.comparisons
+    frame = rows.assign(
+        what=[metric_words(m, t) for m, t in zip(rows["metric"], rows["target"], strict=True)],
+        found=[estimate_text(row) for row in rows.to_dict("records")],
+        floor=[_floor_text(row) for row in rows.to_dict("records")],
+        pairing=np.where(rows["paired"].astype(bool), "paired", "not paired"),
+    )
+    columns = (
+        *task_column(findings),
+        *PAIR,
+        Column("what", "What"),
+        Column("verdict", "Verdict"),
+        Column("found", "Estimate [95 % interval]", "text", sort="estimate"),
+        Column("n_pairs", "Pairs", "count"),
+        Column("p_holm", "p (Holm)", "probability", help="Paired t-test, Holm-adjusted"),
+        Column("p_value", "p (t-test)", "probability"),
+        Column("floor", "p (sign flips)", "text", sort="p_sign_flip"),
+        Column("p_wilcoxon", "p (Wilcoxon)", "probability"),
+        Column("p_better", "P(better)", "share", "p_better_low", "p_better_high"),
+        Column("p_equivalence_holm", "p (equivalence)", "probability"),
+        Column("effect_size", "Effect size (g)", "number"),
+        Column("pairing", "Seeds"),
+        Column("note", "Note"),
+    )
+    note = (
+        "Verdicts rest on the Holm-adjusted paired t-test and, for equivalence, on two one-sided "
+        "tests; the other tests stand beside them. Differences are treatment minus control; "
+        "speedups are control over treatment, so above 1 the treatment is sooner."
+    )
+    return Table("comparisons", "Every comparison", frame, columns, note)
+
+
+def _floor_text(row: dict[str, object]) -> str:
+    p, floor = row["p_sign_flip"], row["p_sign_flip_floor"]
+    if p != p:
+        return words.NOTHING
+    least = words.write("probability", floor)
+    return f"{words.write('probability', p)} (floor {least})"
+
+
+def speedup_table(findings: Findings) -> Table:
+    """Speedups at each target in steps, images and seconds."""
+    rows = findings.pairs.speedups
+    frame = rows.assign(
+        unit_words=rows["unit"].map(UNIT_WORDS),
+        found=[
+            f"{row['bound']} " * bool(row["bound"])
+            + words.interval("ratio", row["estimate"], row["low"], row["high"])
+            for row in rows.to_dict("records")
+        ],
+    )
+    columns = (
+        *task_column(findings),
+        *PAIR,
+        Column("target", "Target", "target"),
+        Column("unit_words", "In"),
+        Column("found", "Speedup [95 % interval]", "text", sort="estimate"),
+        Column("median", "Median ratio", "ratio", "median_low", "median_high"),
+        Column("n_pairs", "Pairs", "count"),
+        Column("n_reached_treatment", "Treatment reached", "count"),
+        Column("n_reached_control", "Control reached", "count"),
+        Column("note", "Note"),
+    )
+    note = (
+        "Geometric mean over paired seeds of control time over treatment time. Where trials never "
+        "reached the target, a bound stands in place of the number, or nothing."
+    )
+    return Table("speedups", "Speedup at each target", frame, columns, note)
+
+
+def break_even_table(findings: Findings) -> Table:
+    """What pretraining cost and saved."""
+    rows = findings.pairs.break_evens
+    frame = rows.assign(
+        unit_words=rows["unit"].map(UNIT_WORDS),
+        saved_text=[
+            f"{row['bound']} " * bool(row["bound"])
+            + words.interval("count", row["saved"], row["saved_low"], row["saved_high"])
+            for row in rows.to_dict("records")
+        ],
+    )
+    columns = (
+        *task_column(findings),
+        *PAIR,
+        Column("target", "Target", "target"),
+        Column("unit_words", "In"),
+        Column("saved_text", "Saved by one use", "text", sort="saved"),
+        Column("cost", "Pretraining cost", "count", "cost_low", "cost_high"),
+        Column("uses", "Uses until paid", "count", "uses_low", "uses_high"),
+        Column("note", "Note"),
+    )
+    note = (
+        "A use is one trial that starts from the pretrained network. The cost is the whole "
+        "training of that network; a search for hyperparameters is not in it."
+    )
+    return Table(
+        "break_even", "When the head start has paid for the pretraining", frame, columns, note
+    )
+
+
+def spread_table(findings: Findings) -> Table:
+    """Ratios of spreads of two arms."""
+    columns = (
+        *task_column(findings),
+        *PAIR,
+        Column("ratio", "SD treatment / SD control", "ratio", "low", "high"),
+        Column("p_value", "p (Brown–Forsythe)", "probability"),
+        Column("note", "Note"),
+    )
+    note = "Below 1 the treatment is steadier from seed to seed. These p-values are not adjusted."
+    return Table("spreads", "Is one arm steadier?", findings.spreads, columns, note)
+
+
+def seeds_table(findings: Findings) -> Table:
+    """Seeds needed to detect a difference of the margin."""
+    columns = (
+        *task_column(findings),
+        *PAIR,
+        Column("value", "Difference to detect (points)", "points"),
+        Column("n_pilot", "Seeds run", "count"),
+        Column("sd", "SD of differences (points)", "points_plain", "sd_low", "sd_high"),
+        Column("n_needed", "Seeds needed", "count", "n_low", "n_high"),
+        Column("n_more", "More seeds", "count"),
+    )
+    return Table(
+        "seeds_needed",
+        "Seeds needed",
+        findings.pairs.seeds_needed,
+        columns,
+        "For 80 % power at 5 %, Holm over this report’s comparisons; brackets: from the "
+        "80 % interval of the SD.",
+    )
+
+
+def improvement_table(findings: Findings) -> Table:
+    """How often a trial of one arm beats one of another, over all tasks."""
+    columns = (
+        *PAIR,
+        Column("p_better", "P(better), over tasks", "share", "low", "high"),
+        Column("n_tasks", "Tasks", "count"),
+        Column("note", "Note"),
+    )
+    return Table(
+        "improvements",
+        "P(better) over all tasks",
+        findings.over_tasks.improvements,
+        columns,
+        "Any trial of the treatment against any of the control, by task.",
+    )

@@ -1,0 +1,249 @@
+"""The report as running text, under Assignment 4's headings: data, network, tuning, comparison.
+
+In: `Findings`. Out: headings and paragraphs. Every sentence is a template over values of the run;
+where the run tested nothing, the sentence says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis import words
+from analysis.findings.asked import Asked
+from analysis.findings.findings import Findings
+from analysis.findings.searches import describe_search
+from analysis.report import displays_classes, methods
+from analysis.report.answers import Answer, Paragraph, score_name
+
+MOST_ITEMS = 6  # of one kind that the text lists
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A heading and its paragraphs."""
+
+    heading: str
+    paragraphs: tuple[str, ...]
+
+
+def write_essay(
+    findings: Findings, answers: Sequence[Answer], told: Sequence[Paragraph], most_answers: int
+) -> list[Passage]:
+    """The passages; of the comparisons at most `most_answers` have a paragraph here.
+
+    `told`: paragraphs that stand at the head already, and are not repeated.
+    """
+    made = (
+        ("Data set", _data(findings)),
+        ("Network and why", _network(findings)),
+        ("Tuning process", _tuning(findings)),
+        ("Comparison and analysis", _comparison(findings, answers, told, most_answers)),
+        ("Methods in brief", _methods(findings)),
+    )
+    return [Passage(heading, tuple(paragraphs)) for heading, paragraphs in made]
+
+
+def _done(findings: Findings) -> pd.DataFrame:
+    trials = findings.runs.trials
+    return trials[trials["status"] == "done"]
+
+
+def _data(findings: Findings) -> Iterator[str]:
+    done = _done(findings)
+    groups = list(done.groupby(["dataset", "stage"], sort=False))
+    if not groups:
+        yield "Not tested: no trial finished."
+        return
+    for (name, stage), rows in groups[:MOST_ITEMS]:
+        use = {"pretrain": "pretraining", "search": "the search", "arm": "the comparison"}[stage]
+        counts = [
+            f"{_range(rows[key])} images {noun}"
+            for key, noun in (
+                ("n_train", "to train"),
+                ("n_validation", "to validate"),
+                ("n_test", "to test"),
+            )
+            if key in rows and rows[key].max() > 0
+        ]
+        classes = f" in {_range(rows['n_classes'])} classes" if "n_classes" in rows else ""
+        split = f": {words.listed(counts)}{classes}" if counts else ""
+        wanted = sorted(set(rows["stand_in_for"]) - {""})
+        stand = f" It stands in for {words.listed(wanted)}." if wanted else ""
+        yield f"For {use}: {name}{split}.{stand}"
+
+
+def _range(values: pd.Series) -> str:
+    low, high = values.min(), values.max()
+    return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
+
+
+def _network(findings: Findings) -> Iterator[str]:
+    done = _done(findings)
+    done = done[done["stage"] == "arm"]
+    if done.empty:
+        yield "Not tested: no trial of an arm finished."
+        return
+    for model, rows in list(done.groupby("model", sort=False))[:MOST_ITEMS]:
+        arms = list(dict.fromkeys(rows["arm"]))
+        parameters = f"{_range(rows['n_parameters'])} parameters" if "n_parameters" in rows else ""
+        yield f"{model} ({parameters}) in {words.shortened([f'“{a}”' for a in arms])}."
+    reasons = [str(a.sweep["why"]) for a in findings.asked if a.sweep.get("why")]
+    if reasons:
+        yield f"Why, as the sweep says: {words.listed(reasons)}"
+    models = findings.arms.dropna(subset=["score"]).sort_values("score", ascending=False)
+    if len(set(models["model"])) > 1:
+        best = models.drop_duplicates("model")
+        yield (
+            f"Best arm of each network by {score_name(findings.score)}: "
+            + words.shortened(
+                [
+                    f"{r.model} {words.interval('percent', r.score, r.score_low, r.score_high)}"
+                    for r in best.itertuples()
+                ]
+            )
+            + "."
+        )
+    elif not reasons:
+        yield "The choice of the network was not tested: the run has one."
+
+
+_COLUMNS = ("learning_rate", "batch_size", "epochs")
+_KEYS = ("optimizer", "scheduler", "weight_decay", "early_stopping", "augment", "label_smoothing")
+
+
+def _tuning(findings: Findings) -> Iterator[str]:
+    if not findings.searches:
+        yield "Hyperparameters were not searched: that other values do better was not tested."
+    told = {(one.sweep, one.arm): describe_search(one) for one in findings.decisions}
+    for sweep, arm, rows, settings in findings.searches[:MOST_ITEMS]:
+        if (sweep, arm) in told:
+            yield told[sweep, arm]
+            continue
+        ranges = words.listed(f"{_word(key)} ({_tried(rows[key])})" for key in settings)
+        best = rows.loc[rows["best_val_accuracy"].idxmax()]
+        chosen = words.listed(f"{_word(key)} {_setting(best[key])}" for key in settings)
+        yield (
+            f"For “{arm}” {words.plural(len(rows), 'search trial')} varied {ranges}, scored on "
+            f"validation images only. The best of them, with {chosen}, reached "
+            f"{words.percent(best['best_val_accuracy'])}."
+        )
+    for asked in findings.asked[:MOST_ITEMS]:
+        rows = findings.evidence[findings.evidence["sweep"] == asked.name]
+        yield from _trained_with(asked, rows)
+    yield (
+        "The checkpoint that is tested is the one with the best validation score; test images "
+        "were used once, at the end."
+        if findings.score == "test_accuracy"
+        else "Nothing was tested: the run has no test part."
+    )
+
+
+def _trained_with(asked: Asked, rows: pd.DataFrame) -> Iterator[str]:
+    """The settings that all arms of a sweep share, and those that differ."""
+    found = {key: {_setting(v) for v in rows[key].dropna()} for key in _COLUMNS if key in rows}
+    entries = [e for e in (asked.sweep.get("arms") or {}).values() if isinstance(e, Mapping)]
+    trains = [e.get("train") or asked.sweep.get("train") or {} for e in entries]
+    for key in _KEYS:
+        found[key] = {_setting(train[key]) for train in trains if train.get(key)}
+    same = [
+        f"{_word(key)} {next(iter(values))}" for key, values in found.items() if len(values) == 1
+    ]
+    differ = [_word(key) for key, values in found.items() if len(values) > 1]
+    if same:
+        but = f"; {words.listed(differ)} differ{'s' * (len(differ) == 1)} by arm" if differ else ""
+        yield f"All arms of {asked.name}: {words.listed(same)}{but}."
+
+
+def _word(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return words.listed(f"{_word(str(k))} {_setting(v)}" for k, v in value.items())
+    return str(value)
+
+
+def _tried(values: pd.Series) -> str:
+    if pd.api.types.is_numeric_dtype(values):
+        return f"{values.min():.3g} to {values.max():.3g}"
+    return words.shortened(sorted(values.astype(str).unique()))
+
+
+def _comparison(
+    findings: Findings, answers: Sequence[Answer], told: Sequence[Paragraph], most_answers: int
+) -> Iterator[str]:
+    if not answers:
+        yield "Not tested: the run has no two arms to compare."
+    untold = [answer.words.text for answer in answers if answer.words not in told]
+    if answers and not untold:
+        yield "The comparisons stand at the head of this report."
+    yield from untold[:most_answers]
+    if len(untold) > most_answers:
+        more = words.plural(len(untold) - most_answers, "further comparison")
+        yield f"{more} in index.html and results.xlsx."
+    yield from _steadiness(findings)
+    yield from _classes(findings)
+
+
+def _steadiness(findings: Findings) -> Iterator[str]:
+    rows = findings.stability.dropna(subset=["sd"])
+    if rows.empty:
+        return
+    items = [
+        f"“{r.arm}” {words.interval('points_plain', r.sd, r.sd_low, r.sd_high)}"
+        for r in rows.itertuples()
+    ]
+    yield f"Standard deviation over seeds, in points: {words.shortened(items, 4)}."
+
+
+def _classes(findings: Findings) -> Iterator[str]:
+    scores = findings.classes.scores
+    if scores.empty:
+        yield "Single classes were not tested: no trial left predictions."
+        return
+    table = displays_classes.class_table(findings).frame
+    lowest = table.sort_values("f1", kind="stable").drop_duplicates("class_name").head(3)
+    items = [
+        f"“{r.class_name}” {words.interval('percent', r.f1, r.f1_low, r.f1_high)} in “{r.arm}”"
+        for r in lowest.itertuples()
+    ]
+    yield f"Classes with the lowest F1: {words.listed(items)}."
+    differing = findings.classes.classes
+    if len(differing):
+        sure = differing[differing["differs"].astype(bool)]
+        names = [f"“{r.class_name}” ({words.points(r.difference)})" for r in sure.itertuples()]
+        yield (
+            f"Classes in which two arms differ after Holm’s adjustment, recall in points: "
+            f"{words.shortened(names)}."
+            if names
+            else "In no class is a difference between two arms shown."
+        )
+
+
+IN_BRIEF = (
+    "Trial, seed, pair",
+    "Interval of a mean",
+    "Redrawn splits",
+    "Time to a target",
+    "Verdict",
+    "Speedup",
+)
+
+
+def _methods(findings: Findings) -> Iterator[str]:
+    """The terms a reader needs for the text above; index.html has all with their sources."""
+    for term in methods.describe_methods(findings):
+        if term.name in IN_BRIEF:
+            yield f"{term.name}: {term.text}"
+    yield (
+        "The intervals speak for other seeds of this set-up on these data. That the result holds "
+        "for other data sets, networks or budgets was not tested"
+        + (" beyond the tasks of this report." if len(findings.tasks) > 1 else ".")
+    )

@@ -1,0 +1,133 @@
+"""Tables as files for other programs: CSV, LaTeX (booktabs) and report.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings.findings import Findings
+from analysis.report.answers import Answer, Paragraph
+from analysis.report.tables import Table
+from headstart.files import atomic_file
+
+MOST_LATEX_ROWS = 500
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", '"': r"\textquotedbl{}", "|": r"\textbar{}",
+    "×": r"$\times$", "−": r"$-$", "≥": r"$\geq$", "≤": r"$\leq$", "∞": r"$\infty$",
+    "±": r"$\pm$", "–": "--", "“": "``", "”": "''", "’": "'",
+}  # fmt: skip
+
+
+def write_tables(tables: Iterable[Table], folder: Path) -> None:
+    """NAME.csv (all columns, full precision) and NAME.tex of every table, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        with atomic_file(folder / f"{table.name}.csv") as file:
+            table.frame.to_csv(file, index=False, lineterminator="\n")
+        with atomic_file(folder / f"{table.name}.tex") as file:
+            file.write(latex_table(table))
+
+
+def escape_latex(text: str) -> str:
+    """`text` with every character that LaTeX would read as a command made harmless."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def latex_table(table: Table) -> str:
+    """A booktabs table as a reader of the page sees it, estimates with their intervals."""
+    flush = "".join("r" if column.is_number else "l" for column in table.columns)
+    heading = " & ".join(escape_latex(column.label) for column in table.columns)
+    rows = [
+        _guarded(" & ".join(escape_latex(cell.text) for cell in row)) + r" \\"
+        for row in table.rows(MOST_LATEX_ROWS)
+    ]
+    more = len(table.frame) - MOST_LATEX_ROWS
+    lines = [
+        r"% \usepackage{booktabs,textcomp}",
+        r"\begin{table}",
+        r"\caption{" + escape_latex(f"{table.title}. {table.note}") + "}",
+        r"\label{tab:" + table.name + "}",
+        rf"\begin{{tabular}}{{{flush}}}",
+        r"\toprule",
+        heading + r" \\",
+        r"\midrule",
+        *rows,
+        *([f"% {more} more rows in {table.name}.csv"] if more > 0 else []),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _guarded(row: str) -> str:
+    r"""A row that begins with `[` or `*` would be read as an argument of the `\\` before it."""
+    return "{}" + row if row.startswith(("[", "*")) else row
+
+
+def report_content(
+    findings: Findings,
+    top: Sequence[Paragraph],
+    caveats: Sequence[str],
+    answers: Sequence[Answer],
+    tables: Mapping[str, Sequence[Table]],
+) -> dict[str, Any]:
+    """Everything the report says, for other programs; not a number becomes null."""
+    return {
+        "format": 1,
+        "stamp": findings.stamp,
+        "sweeps": [
+            {
+                "name": a.name,
+                "question": a.question,
+                "tasks": list(a.tasks),
+                "arms": list(a.arms),
+                "targets": list(a.targets),
+                "margin": a.margin,
+                "compare": [{"treatment": t, "control": c} for t, c in a.pairs],
+            }
+            for a in findings.asked
+        ],
+        "answer": [paragraph.text for paragraph in top],
+        "caveats": list(caveats),
+        "comparisons_in_words": [
+            {"task": a.task, "treatment": a.treatment, "control": a.control, "text": a.words.text}
+            for a in answers
+        ],
+        "tables": {
+            table.name: _records(table.frame)
+            for found in tables.values()
+            for table in found
+            if table.name != "by_trial"  # that is trials.parquet of the run
+        },
+    }
+
+
+def write_content(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as JSON, atomically; the same content gives the same bytes."""
+    with atomic_file(path) as file:
+        json.dump(content, file, indent=1, allow_nan=False, ensure_ascii=False)
+        file.write("\n")
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{k: _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has: infinity as text, NaN as null."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("infinity" if value > 0 else "-infinity")
+    return value if isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,154 @@
+"""The methods section: each estimator of the report, what it is, and where it comes from.
+
+Only what a report used is listed; which those are follows from `Findings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from analysis.findings.findings import Findings
+from analysis.report.document import Term
+from analysis.statistics.samples.redrawn import overlap_of
+
+AGARWAL = "Agarwal et al. (2021), Deep RL at the edge of the statistical precipice."
+BOUTHILLIER = "Bouthillier et al. (2021), Accounting for variance in ML benchmarks."
+
+
+def describe_methods(findings: Findings) -> tuple[Term, ...]:
+    """The methods that stand behind the numbers of this report."""
+    return (*_always(findings), *_compared(findings), *_classified(findings))
+
+
+def _overlaps(findings: Findings) -> bool:
+    return overlap_of(findings.evidence) > 0
+
+
+def _always(findings: Findings) -> Iterator[Term]:
+    yield Term(
+        "Trial, seed, pair",
+        "The sample unit is the trial: one arm at one seed. Arms at one seed share every random "
+        "draw that they can share, so their difference is paired.",
+        BOUTHILLIER,
+    )
+    yield Term(
+        "Interval of a mean",
+        "Student’s t for 2 to 4 values; from 5 values the bootstrap-t, whose ends go half of the "
+        "way to Student’s where they are nearer; Student’s t again beyond 200. Chosen because "
+        "percentile and BCa bootstraps cover too little at 5 to 30 seeds. One value has none.",
+        "Efron and Tibshirani (1993), section 12.5.",
+    )
+    if _overlaps(findings):
+        yield Term(
+            "Redrawn splits",
+            "Where each seed draws training and test images from one pool, seeds depend on one "
+            "another. The variance of a mean over n seeds, and of a mean difference, is then "
+            "(1/n + n_test/n_train) times that over seeds, with Student’s t at n − 1 degrees of "
+            "freedom, in place of the interval above. Sign-flip and rank tests, which need "
+            "independent seeds, are left out; the interval of P(better) counts n / (1 + n · "
+            "n_test/n_train) seeds. Of intervals of spreads, times, speedups and single classes "
+            "nothing is corrected.",
+            "Nadeau and Bengio (2003), Inference for the generalization error, section 3.",
+        )
+    yield Term(
+        "Learning curves",
+        "Mean over finished trials at each evaluation, with a pointwise 95 % interval (Student’s "
+        "t). A trial that stopped early counts with its last value. No smoothing.",
+    )
+    yield Term(
+        "Time to a target",
+        "The first evaluation whose validation accuracy is at or above the target, in steps, "
+        "images and seconds of training alone (evaluation and start-up are not on the clock). No "
+        "interpolation. A trial that never reaches it, or that failed or diverged, is censored at "
+        "its budget: never dropped, and never counted as its last step.",
+    )
+    yield Term(
+        "Share that reached a target",
+        "Kaplan–Meier estimate with log-log intervals.",
+        "Kalbfleisch and Prentice (2002), section 1.4.1.",
+    )
+    yield Term(
+        "Mean time where some never reached",
+        "Restricted mean: the area above the Kaplan–Meier curve up to the budget, with an "
+        "interval from jackknife pseudo-values. It is a lower bound of the mean time.",
+        "Royston and Parmar (2013); Andersen, Hansen and Klein (2004).",
+    )
+    yield Term(
+        "Spread over seeds",
+        "Standard deviation (ddof 1) with its interval; the noise of the test set is the binomial "
+        "standard deviation of an accuracy on that many images. Failed and diverged trials as a "
+        "share with Wilson’s interval.",
+        "Jordan (2023), Calibrated chaos.",
+    )
+
+
+def _compared(findings: Findings) -> Iterator[Term]:
+    if findings.pairs.comparisons.empty:
+        return
+    yield Term(
+        "Verdict",
+        "Better or worse where the paired t-test is below 0.05 after Holm’s adjustment over all "
+        "comparisons of this report; equivalent where two one-sided tests put the difference "
+        "inside the margin; else inconclusive, which is never “the same”. Sign-flip and Wilcoxon "
+        "p-values stand beside it: with n pairs a sign-flip p cannot go under 2/2ⁿ.",
+        "Holm (1979); Schuirmann (1987).",
+    )
+    if not findings.pairs.comparisons["paired"].astype(bool).all():
+        yield Term(
+            "Seeds that do not pair",
+            "Compared as independent groups by Welch’s t-test, which is weaker; P(better) is "
+            "then over all pairs of trials.",
+            "Welch (1947).",
+        )
+    yield Term(
+        "P(better)",
+        "Share of pairs in which the treatment is better, ties counted half, with Wilson’s "
+        "interval, judged against 0.5 and 0.75.",
+        BOUTHILLIER,
+    )
+    yield Term(
+        "Speedup",
+        "Geometric mean over pairs of control time over treatment time. Where a trial never "
+        "reached the target its budget gives a bound (at least, at most), not a number.",
+    )
+    if len(findings.pairs.break_evens):
+        yield Term(
+            "Break-even",
+            "Mean cost of pretraining over mean saving of one use, with Fieller’s interval.",
+            "Fieller (1954).",
+        )
+    if len(findings.pairs.seeds_needed):
+        yield Term(
+            "Seeds needed",
+            "From the power of the paired t-test at the standard deviation of this run’s paired "
+            "differences; the brackets take the 80 % interval of that standard deviation.",
+        )
+
+
+def _classified(findings: Findings) -> Iterator[Term]:
+    if not findings.classes.n_read:
+        return
+    yield Term(
+        "Scores by class",
+        "Precision, recall and F1 of each trial over all classes, then means over seeds. A ratio "
+        "without a denominator counts as 0.",
+    )
+    if len(findings.classes.images):
+        yield Term(
+            "Seeds and images",
+            "Two-way (pigeonhole) bootstrap over seeds and test images, with its variance "
+            "corrected for few seeds; McNemar’s test with the image as the unit.",
+            "Owen (2007); Durkalski et al. (2003).",
+        )
+    yield Term(
+        "Calibration error",
+        "Expected calibration error in 15 bins of equal width.",
+        "Guo et al. (2017).",
+    )
+    if len(findings.tasks) > 1:
+        yield Term(
+            "Several tasks",
+            "Interquartile mean over tasks and seeds and performance profiles, with intervals "
+            "stratified by task.",
+            AGARWAL,
+        )

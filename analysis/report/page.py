@@ -1,0 +1,168 @@
+"""index.html: one file with its style, script, data and figures inside; needs no network."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from analysis import words
+from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT, Styles
+from analysis.report.answers import Paragraph
+from analysis.report.document import Block, Chart, Plate, Section, TableBlock
+from analysis.report.tables import Table
+
+SMALL = 330  # points: figures up to this width stand two in a row
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file beside the page."""
+
+    href: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page says, in its order."""
+
+    title: str
+    kicker: str
+    facts: str
+    caveats: Sequence[str]
+    answers: Sequence[Paragraph]
+    files: Sequence[Link]
+    sections: Sequence[Section]
+    footer: str
+
+
+def render_page(page: Page, styles: Styles, shown: Sequence[str]) -> str:
+    """The page as HTML text; charts begin with the arms `shown` switched on.
+
+    Every text is escaped by the template; only the SVGs of our own figures, the style, the script
+    and the JSON (with `<` escaped) enter as they are.
+    """
+    environment = Environment(
+        loader=PackageLoader("analysis.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["tie"] = tie
+    arms = [{"name": s.name, "color": s.color, "dash": s.svg_dash} for s in styles.values()]
+    context = {
+        "page": page,
+        "sections": [_section(section) for section in page.sections],
+        "arms": arms,
+        "css": _asset("page.css"),
+        "js": _asset("page.js"),
+        "data_json": _json(_data(page, styles, shown)),
+    }
+    return environment.get_template("page.html.j2").render(context)
+
+
+def _data(page: Page, styles: Styles, shown: Sequence[str]) -> dict[str, Any]:
+    blocks = [block for section in page.sections for block in section.blocks]
+    return {
+        "arms": [
+            {"name": s.name, "color": s.color, "dash": s.svg_dash, "mark": s.marker}
+            for s in styles.values()
+        ],
+        "hidden": [k for k, arm in enumerate(styles) if arm not in shown],
+        "charts": {block.id: block.spec for block in blocks if isinstance(block, Chart)},
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return {
+        "id": section.id,
+        "short": section.short,
+        "title": section.title,
+        "paragraphs": section.paragraphs,
+        "legend": section.legend,
+        "blocks": [_block(block) for block in section.blocks],
+    }
+
+
+def _block(block: Block) -> Mapping[str, Any]:
+    content = {"type": block.type, **vars(block)}
+    if isinstance(block, Plate):
+        content["svg"] = Markup(themed_svg(block.svg, block.id))
+        content["small"] = _width(block.svg) <= SMALL
+    if isinstance(block, TableBlock):
+        content |= {"rows": _rows(block.table, block.limit), "left_out": _left_out(block)}
+    return content
+
+
+def _width(svg: str) -> float:
+    """The width of a figure in points."""
+    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', svg)
+    return float(found.group(1)) if found else math.inf
+
+
+def _rows(table: Table, limit: int) -> list[list[dict[str, str]]]:
+    return [
+        [
+            {
+                "text": cell.text,
+                "value": cell.value,
+                "css": _css(cell.is_number, cell.text, column.key),
+            }
+            for cell, column in zip(row, table.columns, strict=True)
+        ]
+        for row in table.rows(limit)
+    ]
+
+
+def _css(is_number: bool, text: str, key: str) -> str:
+    if is_number:
+        return "number"
+    if key == "verdict" and text in ("better", "worse"):
+        return f"verdict-{text}"
+    return "wide" if len(text) > 60 else "long" if len(text) > 32 else ""
+
+
+def _left_out(block: TableBlock) -> str:
+    more = len(block.table.frame) - block.limit
+    return f"{words.plural(more, 'more row')} in the files." if more > 0 else ""
+
+
+def themed_svg(svg: str, prefix: str) -> str:
+    """A figure of ours as part of the page: colours that follow the theme, ids of its own.
+
+    Figures are drawn in a few fixed colours; each becomes the page's variable of that role, so
+    that a figure is legible in light and dark.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.S)
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}-", svg)
+    roles = {color: f"--arm-{k}" for k, color in enumerate(COLORS)}
+    roles |= {INK: "--ink", SOFT: "--soft", RULE: "--rule", PAPER: "--paper"}
+    for color, role in roles.items():
+        svg = re.sub(rf"(?<=: ){color}\b", f"var({role})", svg)
+    return svg
+
+
+def tie(text: str) -> str:
+    """`text` with numbers tied to the unit after them, so that no line breaks between the two."""
+    return re.sub(r"(?<=\d) (?=%|points|s\b|min\b|h\b|seeds?\b|trials?\b)", "\u00a0", text)
+
+
+def _asset(name: str) -> Markup:
+    return Markup((files("analysis.report") / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _json(content: Mapping[str, Any]) -> Markup:
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))

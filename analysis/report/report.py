@@ -1,0 +1,218 @@
+"""`write_report`: run folders in, a folder with the whole report out.
+
+The only part of the analysis that writes files, with the renderers it calls. Analysing a run
+twice writes the same bytes: nothing here reads a clock, and the stamp is the end of the last trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis import words
+from analysis.figures import draw_figures
+from analysis.figures.drawing import Drawn
+from analysis.figures.focus import focus_arms, focus_tasks
+from analysis.figures.style import Styles, arm_styles
+from analysis.findings.findings import Findings, find
+from analysis.findings.load import load_runs
+from analysis.report.answers import Answer, Paragraph, answer_all, summary
+from analysis.report.caveats import find_caveats, n_seeds_text
+from analysis.report.document import Section
+from analysis.report.evaluations import evaluation_table, write_evaluations
+from analysis.report.exports import report_content, write_content, write_tables
+from analysis.report.page import Link, Page, render_page
+from analysis.report.pdf import narrow, write_pdf
+from analysis.report.sections import build_sections, build_tables, in_order
+from analysis.report.tables import Table
+from analysis.report.workbook import write_workbook
+from headstart.files import atomic_file
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """Where the report is, and the sentences that answer the question."""
+
+    index: Path
+    answer: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What every form of the report says: worked out once, rendered several times."""
+
+    findings: Findings
+    styles: Styles
+    top: Sequence[Paragraph]
+    caveats: Sequence[str]
+    answers: Sequence[Answer]
+    tables: dict[str, list[Table]]
+    drawn: Sequence[Drawn]
+
+
+def write_report(
+    dirs: Iterable[Path | str],
+    out: Path | str | None = None,
+    workbook: str | None = None,
+    pdf: str | None = None,
+) -> ReportResult:
+    """Analyse the run folders `dirs` and write the report to `out` (DIR/report of the first).
+
+    `workbook`: also write the four evaluations of Assignment 4 to a file of this name there;
+    `pdf`: also write the text of at most two pages, with those evaluations, without the figures.
+
+    Raises:
+        RunFolderError: a folder is no run folder or is damaged; nothing is written then.
+        StorageError: the disk is full.
+    """
+    folders = [Path(d) for d in dirs]
+    findings = find(load_runs(folders))
+    out = Path(out) if out is not None else folders[0] / "report"
+    out.mkdir(parents=True, exist_ok=True)
+    styles = arm_styles(findings.arm_names)
+    content = compose(findings, styles, draw_figures(findings, styles, out / "figures"))
+    write_tables([t for found in content.tables.values() for t in found], out / "tables")
+    write_content(
+        out / "report.json",
+        report_content(findings, content.top, content.caveats, content.answers, content.tables),
+    )
+    write_pdf_report(content, out / "report.pdf")
+    write_workbook(
+        out / "results.xlsx",
+        findings,
+        content.styles,
+        title(findings),
+        content.top,
+        content.caveats,
+        content.answers,
+        content.tables,
+    )
+    if workbook is not None:
+        write_evaluations(out / workbook, findings)
+    if pdf is not None:
+        write_pdf_report(content, out / pdf, brief=True)
+    with atomic_file(out / "index.html") as file:
+        file.write(page_text(content))
+    return ReportResult(out / "index.html", "\n".join(paragraph.text for paragraph in content.top))
+
+
+def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawn] = ()) -> Content:
+    """All words and tables of a report, with the figures that were drawn."""
+    answers = answer_all(findings)
+    return Content(
+        findings=findings,
+        styles=styles,
+        top=summary(findings, answers),
+        caveats=find_caveats(findings),
+        answers=answers,
+        tables=build_tables(findings),
+        drawn=in_order(drawn),
+    )
+
+
+def page_text(content: Content) -> str:
+    """index.html as text."""
+    findings = content.findings
+    sections = build_sections(
+        findings, content.styles, content.answers, content.tables, content.drawn
+    )
+    shown = {arm for task in focus_tasks(findings) for arm in focus_arms(findings, task)}
+    page = _page(content, sections)
+    return render_page(page, content.styles, [a for a in content.styles if a in shown])
+
+
+COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict", "found", "n_pairs", "p_holm")
+
+
+def write_pdf_report(content: Content, path: Path, brief: bool = False) -> None:
+    """Typeset report.pdf, with those columns of the tables that a page has room for.
+
+    `brief`: two pages at most: the four evaluations stand first, and the figures stay away.
+    """
+    findings = content.findings
+    tables = [evaluation_table(findings)] if brief else []
+    tables += [narrow(t, _arm_keys(t)) for t in content.tables["arms"]]
+    tables += [narrow(t, COMPARISON_KEYS) for t in content.tables["verdicts"]]
+    heading = {
+        "title": title(findings),
+        "kicker": facts(findings),
+        "footer": f"Headstart · last trial ended {stamp_text(findings.stamp)}",
+    }
+    write_pdf(
+        path,
+        findings,
+        heading,
+        content.top,
+        content.caveats,
+        content.answers,
+        tables,
+        () if brief else content.drawn,
+    )
+
+
+def _arm_keys(table: Table) -> list[str]:
+    """Columns of the table by arm for a page: the highest targets that anything reached."""
+    keys = ["task", "arm", "n_done", "score", "train_time_s"]
+    if table.frame["n_bad"].any():
+        keys.append("n_bad")
+    steps = [c.key for c in table.columns if c.sort]
+    reached = [key for key in steps if np.isfinite(table.frame[f"{key}_sort"]).any()]
+    return keys + (reached or steps)[-2:]
+
+
+FILES = (
+    ("report.pdf", "PDF"),
+    ("results.xlsx", "Workbook"),
+    ("report.json", "JSON"),
+)
+
+
+def _page(content: Content, sections: Sequence[Section]) -> Page:
+    findings = content.findings
+    return Page(
+        title=title(findings),
+        kicker=f"Headstart report · {words.listed(a.name for a in findings.asked)}",
+        facts=facts(findings),
+        caveats=content.caveats,
+        answers=content.top,
+        files=[Link(*file) for file in FILES],
+        sections=sections,
+        footer=f"Headstart. The last trial ended {stamp_text(findings.stamp)}; this page depends "
+        "on the trials alone and needs no network.",
+    )
+
+
+def title(findings: Findings) -> str:
+    """The question; the names of the sweeps where no question was written."""
+    return " ".join(dict.fromkeys(asked.question or asked.name for asked in findings.asked))
+
+
+def facts(findings: Findings) -> str:
+    """One line on data, network and seeds."""
+    done = findings.evidence[findings.evidence["status"] == "done"]
+    if done.empty:
+        return ""
+    sets = words.shortened(list(dict.fromkeys(done["dataset"].astype(str))))
+    models = words.shortened(list(dict.fromkeys(done["model"].astype(str))))
+    counts = [
+        f"{int(done[key].max()):,} {noun}"
+        for key, noun in (
+            ("n_train", "to train"),
+            ("n_validation", "to validate"),
+            ("n_test", "to test"),
+        )
+        if key in done and done[key].nunique() == 1 and done[key].max() > 0
+    ]
+    images = f" ({', '.join(counts)})" if counts else ""
+    return (
+        f"Data: {sets}{images}. Network: {models}. {words.plural(len(done), 'finished trial')}, "
+        f"{n_seeds_text(findings.arms)}."
+    )
+
+
+def stamp_text(stamp: str) -> str:
+    """`2026-01-02 03:04 UTC` of an ISO time."""
+    return f"{stamp[:16].replace('T', ' ')} UTC" if len(stamp) >= 16 else "at a time not recorded"

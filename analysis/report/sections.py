@@ -1,0 +1,236 @@
+"""The sections of the report, from the numbers: what is shown, in which order, with which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import yaml
+
+from analysis import words
+from analysis.figures import focus
+from analysis.figures.drawing import Drawn
+from analysis.figures.style import Styles
+from analysis.findings.findings import Findings
+from analysis.findings.searches import describe_search
+from analysis.report import (
+    charts,
+    displays,
+    displays_arms,
+    displays_classes,
+    displays_pairs,
+    methods,
+)
+from analysis.report.answers import MOST_TOLD, Answer
+from analysis.report.document import (
+    Block,
+    Chart,
+    Details,
+    Plate,
+    Prose,
+    Section,
+    TableBlock,
+    Terms,
+)
+from analysis.report.tables import Table
+
+
+def build_tables(findings: Findings) -> dict[str, list[Table]]:
+    """Every table that has rows, by the id of the section it stands in."""
+    made = {
+        "verdicts": [displays_pairs.verdict_table] if len(findings.pairs.comparisons) else [],
+        "arms": [displays_arms.arm_table],
+        "targets": [displays_arms.reached_table],
+        "stability": [displays_arms.stability_table],
+        "provenance": [displays_arms.trial_table],
+    }
+    pairs, classes = findings.pairs, findings.classes
+    for section, frame, make in (
+        ("targets", pairs.speedups, displays_pairs.speedup_table),
+        ("targets", pairs.break_evens, displays_pairs.break_even_table),
+        ("stability", findings.spreads, displays_pairs.spread_table),
+        ("classes", classes.scores, displays_classes.average_table),
+        ("classes", classes.images, displays_classes.image_table),
+        ("classes", classes.classes, displays_classes.class_difference_table),
+        ("classes", classes.scores, displays_classes.class_table),
+        ("tasks", findings.over_tasks.aggregates, displays_arms.aggregate_table),
+        ("tasks", findings.over_tasks.improvements, displays_pairs.improvement_table),
+        ("seeds", pairs.seeds_needed, displays_pairs.seeds_table),
+    ):
+        if len(frame):
+            made.setdefault(section, []).append(make)
+    tables = {name: [make(findings) for make in makers] for name, makers in made.items()}
+    tables["search"] = displays_arms.search_table(findings)
+    return {name: [t for t in found if len(t.frame)] for name, found in tables.items()}
+
+
+def build_sections(
+    findings: Findings,
+    styles: Styles,
+    answers: Sequence[Answer],
+    tables: dict[str, list[Table]],
+    drawn: Sequence[Drawn],
+) -> list[Section]:
+    """All sections that have something to say."""
+    plates = {key: [_plate(d) for d in drawn if d.section == key and d.in_page] for key in ORDER}
+    blocks: dict[str, list[Block]] = {
+        key: [*plates[key], *(TableBlock(table) for table in tables.get(key, ()))] for key in ORDER
+    }
+    blocks["arms"] = [*_finals(findings, styles), *blocks["arms"]]
+    blocks["learning"] = [*_learning(findings, styles), *blocks["learning"]]
+    blocks["targets"] = [*_targets(findings, styles), *blocks["targets"]]
+    if len(answers) > MOST_TOLD:
+        told = tuple(answer.words.text for answer in answers)
+        blocks["verdicts"].append(Prose("Each comparison in words", told))
+    blocks["methods"] = [Terms(methods.describe_methods(findings))]
+    blocks["provenance"] += _provenance(findings)
+    blocks["provenance"] = [
+        replace(b, limit=60) if isinstance(b, TableBlock) else b for b in blocks["provenance"]
+    ]
+    made = [
+        Section(
+            key,
+            short,
+            title,
+            tuple(blocks[key]),
+            tuple(_paragraphs(key, findings)),
+            legend=key == "learning",
+        )
+        for key, (short, title) in ORDER.items()
+    ]
+    return [section for section in made if section.blocks or section.paragraphs]
+
+
+ORDER = {
+    "verdicts": ("Verdicts", "Verdicts"),
+    "learning": ("Learning", "Learning curves"),
+    "targets": ("Targets", "How soon each target was reached"),
+    "arms": ("Arms", "Results by arm"),
+    "stability": ("Stability", "Stability"),
+    "classes": ("Classes", "By class and by image"),
+    "tasks": ("Tasks", "Over all tasks"),
+    "search": ("Search", "The search for hyperparameters"),
+    "seeds": ("Seeds", "How many seeds would be needed"),
+    "methods": ("Methods", "Methods"),
+    "provenance": ("Provenance", "Provenance"),
+}
+
+
+def in_order(drawn: Sequence[Drawn]) -> list[Drawn]:
+    """Figures in the order of their sections."""
+    order = list(ORDER)
+    return sorted(drawn, key=lambda one: order.index(one.section))
+
+
+def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
+    if key in ("learning", "targets", "classes") and len(findings.tasks) > focus.MOST_TASKS:
+        yield (
+            f"Charts of the first {focus.MOST_TASKS} of {len(findings.tasks)} tasks; the tables "
+            "have all of them."
+        )
+    learning = findings.learning
+    if key == "learning" and learning.n_drawn < learning.n_trials:
+        yield (
+            f"Of {learning.n_trials:,} finished trials {learning.n_drawn:,} are drawn as single "
+            "runs, the first seeds of each arm; means and intervals are over all of them."
+        )
+    classes = findings.classes
+    if key == "classes" and classes.n_read < classes.n_trials:
+        yield (
+            f"From the predictions of {classes.n_read:,} of {classes.n_trials:,} finished trials: "
+            "those that left predictions, at most 40 seeds of each arm."
+        )
+    if key == "classes" and not classes.n_read and len(findings.evidence):
+        yield "Not tested: no trial left predictions."
+    if key == "search" and findings.searches:
+        told = {(one.sweep, one.arm): describe_search(one) for one in findings.decisions}
+        for search in findings.searches:
+            yield told.get(search[:2]) or _search_words(search)
+
+
+def _search_words(search: tuple) -> str:
+    _, arm, rows, settings = search
+    best = rows.loc[rows["best_val_accuracy"].idxmax()]
+    chosen = words.listed(f"{key.replace('_', ' ')} {_plain(best[key])}" for key in settings)
+    return (
+        f"For “{arm}”, {words.plural(len(rows), 'trial')} varied "
+        f"{words.listed(key.replace('_', ' ') for key in settings)}. The best single trial reached "
+        f"{words.percent(best['best_val_accuracy'])} on validation data, with {chosen}."
+    )
+
+
+def _plain(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _plate(one: Drawn) -> Plate:
+    return Plate(f"figure-{one.name}", one.title, one.caption, one.name, one.svg, one.broad)
+
+
+def _numbers(styles: Styles) -> dict[str, int]:
+    return {arm: k for k, arm in enumerate(styles)}
+
+
+def _learning(findings: Findings, styles: Styles) -> Iterator[Chart]:
+    for task in focus.focus_tasks(findings):
+        title = focus.titled("Learning curves", findings, task)
+        spec = charts.learning_chart(findings.learning, task, _numbers(styles), title)
+        if spec["views"]:
+            caption = (
+                "Mean over seeds (line), pointwise 95 % interval (band, Student’s t) and single "
+                "runs (faint). A trial that stopped early counts with its last value. Point, or "
+                "use the arrow keys, to read values; the buttons above switch arms on and off in "
+                "every chart."
+            )
+            name = focus.file_name("learning_curves", findings, task)
+            yield Chart(f"chart-{name}", title, caption, "", spec, name)
+
+
+def _targets(findings: Findings, styles: Styles) -> Iterator[Chart]:
+    for task in focus.focus_tasks(findings):
+        title = focus.titled("Speedup against target", findings, task)
+        if len(findings.pairs.speedups):
+            spec = charts.speedup_chart(findings.pairs.speedups, task, _numbers(styles), title)
+            if spec["views"]:
+                caption = (
+                    "Control over treatment: above 1 the treatment is sooner. Geometric mean over "
+                    "paired seeds with its 95 % interval; an arrow is an open end, where trials "
+                    "never reached the target."
+                )
+                name = focus.file_name("speedup", findings, task)
+                yield Chart(f"chart-{name}", title, caption, "Speedup", spec, name)
+        title = focus.titled("Share of seeds that reached the target", findings, task)
+        here = findings.survival[findings.survival["task"] == task]
+        targets = sorted(float(t) for t in here["target"].unique())
+        if targets:
+            spec = charts.survival_chart(here, task, targets, _numbers(styles), title)
+            caption = (
+                "Kaplan–Meier estimate with 95 % intervals; a tick marks trials whose training "
+                "ended before they reached the target."
+            )
+            name = focus.file_name("reached", findings, task)
+            yield Chart(f"chart-{name}", title, caption, "Share of seeds", spec, name)
+
+
+def _finals(findings: Findings, styles: Styles) -> Iterator[Chart]:
+    for task in focus.focus_tasks(findings):
+        title = focus.titled("Final accuracy by arm", findings, task)
+        spec = charts.finals_chart(
+            findings.evidence, findings.arms, task, findings.score, _numbers(styles), title
+        )
+        if spec["views"][0]["series"]:
+            name = focus.file_name("final_accuracy", findings, task)
+            caption = "Every seed a dot; mean over seeds with its 95 % interval."
+            label = displays.SCORE_WORDS[findings.score]
+            yield Chart(f"chart-{name}", title, caption, label, spec, name)
+
+
+def _provenance(findings: Findings) -> Iterator[Details]:
+    records = findings.runs.provenance
+    for k, record in enumerate(records):
+        text = yaml.safe_dump(record, sort_keys=True, allow_unicode=True)
+        which = f" of run {k + 1}" if len(records) > 1 else ""
+        yield Details(f"Versions, hardware and command{which}", text)
+    for asked in findings.asked:
+        text = yaml.safe_dump(dict(asked.sweep), sort_keys=False, allow_unicode=True)
+        yield Details(f"Sweep “{asked.name}” as it was resolved", text)

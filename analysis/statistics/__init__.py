@@ -1,0 +1,1 @@
+"""Arrays and tables in, intervals and verdicts out. Nothing here knows run folders or reports."""

@@ -1,0 +1,1 @@
+"""What a classifier answered: by class, its mistakes, its calibration."""

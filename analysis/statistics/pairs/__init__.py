@@ -1,0 +1,1 @@
+"""Pairs of conditions, paired by seed: differences, verdicts, power."""

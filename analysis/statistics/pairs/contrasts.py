@@ -1,0 +1,377 @@
+"""What two arms are compared on: which seeds pair, and the two columns of values.
+
+In: the tables of trials and curves, pairs of arms, metrics and targets. Out: one `Contrast` for
+each task, pair, metric and target, with one value a seed for each arm. Stands alone because what
+counts as a pair, and as the time of a trial that never got there, is decided here and nowhere
+else; `compare` only does arithmetic with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis import words
+from analysis.statistics.samples.redrawn import overlap_of
+from analysis.statistics.samples.resampling import FloatArray
+from analysis.statistics.times.times import (
+    area_under_curve,
+    since_evaluation_before,
+    times_to_targets,
+)
+from headstart.cli import did_you_mean
+from headstart.errors import InputError
+
+Pair = tuple[str, str]
+BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One thing to compare arms on.
+
+    `source` is a column of `trials`, `area`, or the unit of a time to target. Times are compared
+    as ratios, everything else as differences. `granule` is the column whose inverse is the
+    smallest step that the metric can take (a share of n images), "" where it has none.
+    """
+
+    name: str
+    source: str
+    unit: str
+    higher_is_better: bool
+    is_time: bool = False
+    has_margin: bool = False
+    granule: str = ""
+
+    @property
+    def is_course(self) -> bool:
+        """Whether it is about the way through training, which an untrained arm has not."""
+        return self.source in _COURSES
+
+
+_ACCURACIES = {"test_accuracy": "n_test", "best_val_accuracy": "n_validation"}
+_ACCURACIES |= {"final_val_accuracy": "n_validation"}
+_TIMES = {"steps_to_target": "step", "samples_to_target": "samples"}
+_TIMES |= {"train_time_s_to_target": "train_time_s"}
+_UNITS = {"step": "steps", "samples": "samples", "train_time_s": "s"}
+_COURSES = ("area", *_UNITS)
+METRICS: dict[str, Metric] = {
+    **{
+        name: Metric(name, name, "fraction", True, has_margin=True, granule=granule)
+        for name, granule in _ACCURACIES.items()
+    },
+    "area_under_curve": Metric("area_under_curve", "area", "fraction", True),
+    "test_loss": Metric("test_loss", "test_loss", "nats", False),
+    **{
+        name: Metric(name, source, _UNITS[source], False, is_time=True)
+        for name, source in _TIMES.items()
+    },
+}
+DEFAULT_METRICS = ("test_accuracy", "area_under_curve", "steps_to_target")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two arms on one metric: `treated` and `control` (n,) each, row i of both one seed if paired.
+
+    Of a time, trials that never reach the target have the common `budget` and are counted in
+    `censored` (treated, control). `steps` has the smallest difference that each value can show,
+    in the order of `treated` and `control`: of a time the distance to the evaluation before it,
+    of a score one image's share; 0 where unknown.
+    """
+
+    task: str
+    treatment: str
+    control_arm: str
+    metric: Metric
+    target: float
+    treated: FloatArray
+    control: FloatArray
+    paired: bool
+    steps: tuple[FloatArray, FloatArray]
+    censored: tuple[int, int] = (0, 0)
+    budget: float = math.nan
+    note: str = ""
+    overlap: float = 0.0  # n_test / n_train where seeds redraw one pool (`redrawn.overlaps`)
+
+    @property
+    def n(self) -> int:
+        """Pairs, or the number of trials of the smaller arm where seeds do not pair."""
+        return min(len(self.treated), len(self.control))
+
+    @property
+    def nobody_reached(self) -> bool:
+        """A time to a target that not one trial of either arm ever reached."""
+        return self.metric.is_time and self.censored == (len(self.treated), len(self.control))
+
+    @property
+    def scores(self) -> tuple[FloatArray, FloatArray]:
+        """Both arms on the scale of the test, where more is better: minus log times, ± values."""
+        if self.metric.is_time:
+            return -np.log(self.treated), -np.log(self.control)
+        sign = 1.0 if self.metric.higher_is_better else -1.0
+        return sign * self.treated, sign * self.control
+
+    @property
+    def least_variance(self) -> float:
+        """Variance that rounding alone gives a difference of two scores.
+
+        Rounding to steps of q has variance q²/12 for each of the two values; of a time's
+        logarithm (q/time)²/12 with the distance q to the evaluation before, which may differ from
+        time to time: evaluations are often dense at first. Five equal differences have no
+        variance, yet no certainty either: where the step is unknown and all paired differences
+        are equal, they are taken for one step.
+        """
+        if not self.n:
+            return 0.0
+        treated, control = self.steps
+        if self.metric.is_time:
+            treated, control = treated / self.treated, control / self.control
+        elif not treated.any() and self.paired and self.n > 1:
+            difference = self.treated - self.control
+            largest = np.abs(self.treated).max() + np.abs(self.control).max()
+            if np.ptp(difference) <= 1e-12 * largest:
+                treated = control = difference
+        return float(np.mean(treated**2) + np.mean(control**2)) / 12
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One metric of all trials of a task, in the order of its table of trials."""
+
+    metric: Metric
+    target: float
+    values: FloatArray
+    step: float | FloatArray  # of a time, each trial's own
+    reached: BoolArray | None = None
+    budget: FloatArray | None = None
+    conditions: IndexArray | None = None  # of measured time: trials of one number ran alike
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Which rows of a task's trials the two arms have; row i of both is one seed if `paired`."""
+
+    treated: IndexArray
+    control: IndexArray
+    paired: bool
+    note: str
+    overlap: float = 0.0
+
+
+def build_contrasts(
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    pairs: Sequence[Pair],
+    targets: Sequence[float],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+) -> list[Contrast]:
+    """All contrasts, in the order of tasks, pairs, metrics, targets; tasks without both arms skip.
+
+    Raises:
+        InputError: an unknown metric or arm, or an arm that has one seed twice in a task.
+    """
+    chosen = [_metric(name) for name in metrics]
+    evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
+    _check_arms(evidence, pairs)
+    evidence = evidence[evidence["arm"].isin({arm for pair in pairs for arm in pair})]
+    found: list[Contrast] = []
+    for task, part, its_curves in _tasks(evidence, curves):
+        _check_seeds(part, task)
+        columns = list(_columns(part, its_curves, chosen, targets))
+        arms = set(part["arm"])
+        for pair in pairs:
+            if set(pair) <= arms:
+                match = _match(part, pair)
+                idle = bool(set(pair) & untrained(part))
+                found += [
+                    _contrast(task, pair, column, match)
+                    for column in columns
+                    if not (idle and column.metric.is_course)
+                ]
+    return found
+
+
+def untrained(trials: pd.DataFrame) -> set[str]:
+    """Arms of one task that finished without a training step (`fine_tune: none`)."""
+    done = trials[trials["status"] == "done"] if "status" in trials else trials
+    if "steps" not in done:
+        return set()
+    steps = done.groupby("arm")["steps"].max()
+    return set(steps.index[steps == 0])
+
+
+def _tasks(
+    trials: pd.DataFrame, curves: pd.DataFrame
+) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """The trials and curves of each task by name; one task without a name where none is told."""
+    names = trials["task"].astype(str) if "task" in trials else pd.Series("", trials.index)
+    if len(names.unique()) == 1:
+        yield str(names.iloc[0]), trials, curves
+        return
+    task_of = dict(zip(trials["trial_id"], names, strict=True))
+    of_task = dict(list(curves.groupby(curves["trial_id"].map(task_of))))
+    for name, part in trials.groupby(names, sort=True):
+        yield str(name), part, of_task.get(name, curves.iloc[:0])
+
+
+def _columns(
+    trials: pd.DataFrame, curves: pd.DataFrame, metrics: Sequence[Metric], targets: Sequence[float]
+) -> Iterator[_Column]:
+    for metric in metrics:
+        if metric.is_time and targets:
+            alike = _conditions(trials) if metric.source == "train_time_s" else None
+            times = times_to_targets(curves, trials, targets, (metric.source,))
+            columns = (times[name].to_numpy() for name in ("time", "reached", "budget"))
+            time, reached, budget = (c.reshape(len(targets), -1) for c in columns)
+            since = since_evaluation_before(curves, trials, time, metric.source)
+            for i, target in enumerate(map(float, targets)):
+                yield _Column(metric, target, time[i], since[i], reached[i], budget[i], alike)
+        elif metric.source == "area":
+            area = area_under_curve(curves, trials)["area"].to_numpy(dtype=float)
+            yield _Column(metric, math.nan, area, 0.0)
+        elif metric.source in trials:
+            values = trials[metric.source].to_numpy(dtype=float)
+            yield _Column(metric, math.nan, values, _granule(trials, metric))
+
+
+def _match(trials: pd.DataFrame, pair: Pair) -> _Match:
+    """Pair the arms by seed where the common seeds are at least half of each arm.
+
+    Arms with fewer seeds in common are compared unpaired, each with all that it has.
+    """
+    arm, seed = trials["arm"].to_numpy(), trials["seed"].to_numpy()
+    rows = [np.flatnonzero(arm == name) for name in pair]
+    rows = [r[np.argsort(seed[r], kind="stable")] for r in rows]
+    overlap = overlap_of(trials[trials["arm"].isin(pair)])
+    common, in_t, in_c = np.intersect1d(seed[rows[0]], seed[rows[1]], return_indices=True)
+    if not len(common) or 2 * len(common) < max(map(len, rows)):
+        note = "seeds do not pair: arms are compared as independent (Welch)"
+        return _Match(rows[0], rows[1], False, note, overlap)
+    alone = len(rows[0]) + len(rows[1]) - 2 * len(common)
+    note = f"{words.plural(alone, 'trial')} left out: the other arm lacks the seed" if alone else ""
+    return _Match(rows[0][in_t], rows[1][in_c], True, note, overlap)
+
+
+def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast:
+    """The values of both arms; a pair with a NaN goes, a trial that never got there stays.
+
+    Times run up to the common budget, the shorter of the two arms' longest: a trial that has
+    not reached the target by then stands there, and is counted.
+    """
+    rows = (match.treated, match.control)
+    values = [column.values[r] for r in rows]
+    unreached = [np.zeros(len(r), dtype=bool) for r in rows]
+    budget = math.nan
+    if column.reached is not None and column.budget is not None:
+        budget = min(float(np.max(column.budget[r])) for r in rows)
+        unreached = [~column.reached[r] | (column.values[r] > budget) for r in rows]
+        values = [np.where(u, budget, v) for u, v in zip(unreached, values, strict=True)]
+    notes = [match.note]
+    steps = [np.broadcast_to(column.step, len(column.values))[r] for r in rows]
+    if column.metric.is_time:
+        values, at_once = _after_the_start(values)
+        notes.append(at_once)
+        steps = [np.where(step > 0, step, time) for step, time in zip(steps, values, strict=True)]
+    if column.conditions is not None and len(np.unique(column.conditions[np.hstack(rows)])) > 1:
+        values = [np.full(len(v), np.nan) for v in values]
+        notes.append("seconds are not compared: device, n_workers or ran_as differ")
+    gaps = [np.isnan(v) for v in values]
+    keep = [~(gaps[0] | gaps[1])] * 2 if match.paired else [~gap for gap in gaps]
+    if not any(notes[1:]):
+        notes.append(_missing(pair, gaps))
+    return Contrast(
+        task=task,
+        treatment=pair[0],
+        control_arm=pair[1],
+        metric=column.metric,
+        target=column.target,
+        treated=values[0][keep[0]],
+        control=values[1][keep[1]],
+        paired=match.paired,
+        steps=(steps[0][keep[0]], steps[1][keep[1]]),
+        censored=(int(unreached[0][keep[0]].sum()), int(unreached[1][keep[1]].sum())),
+        budget=budget,
+        overlap=match.overlap,
+        note="; ".join(text for text in notes if text),
+    )
+
+
+def _after_the_start(values: Sequence[FloatArray]) -> tuple[list[FloatArray], str]:
+    """Times of 0 put at the first later time, and a note: no ratio to a time of 0 is a number.
+
+    A trial that was at the target before its first step (a pretrained network may be) is then
+    taken as later than it was, which can only make a difference smaller.
+    """
+    together = np.concatenate(list(values))
+    n_at_once = int((together == 0).sum())
+    if not n_at_once:
+        return list(values), ""
+    later = together[together > 0].min(initial=np.inf)
+    least = later if np.isfinite(later) else 1.0
+    note = f"{words.plural(n_at_once, 'trial')} there before the first step: taken at the next time"
+    return [np.where(v == 0, least, v) for v in values], note
+
+
+def _missing(pair: Pair, gaps: Sequence[BoolArray]) -> str:
+    """What to say of trials without a value."""
+    counts = [
+        f"{words.plural(int(gap.sum()), 'trial')} of {arm}"
+        for arm, gap in zip(pair, gaps, strict=True)
+        if gap.any()
+    ]
+    if not counts:
+        return ""
+    return f"no value (failed, diverged or not tested): {words.listed(counts)}"
+
+
+def _conditions(trials: pd.DataFrame) -> IndexArray:
+    """A number for each trial, equal where device, workers and way of running are."""
+    told = [name for name in ("device", "n_workers", "ran_as") if name in trials]
+    if not told:
+        return np.zeros(len(trials), dtype=np.intp)
+    return trials.groupby(told, dropna=False).ngroup().to_numpy(dtype=np.intp)
+
+
+def _granule(trials: pd.DataFrame, metric: Metric) -> float:
+    """1 over the number of images that the metric is a share of; 0 where it is not told."""
+    if metric.granule not in trials:
+        return 0.0
+    n_images = trials[metric.granule].max()
+    return 1.0 / float(n_images) if n_images > 0 else 0.0
+
+
+def _metric(name: str) -> Metric:
+    if name not in METRICS:
+        raise InputError(
+            f"metric '{name}' is not one of {', '.join(METRICS)}{did_you_mean(name, METRICS)}"
+        )
+    return METRICS[name]
+
+
+def _check_arms(trials: pd.DataFrame, pairs: Sequence[Pair]) -> None:
+    arms = sorted(set(trials["arm"]))
+    for arm in (arm for pair in pairs for arm in pair):
+        if arm not in arms:
+            raise InputError(
+                f"compare: arm '{arm}' is not one of {', '.join(arms)}{did_you_mean(arm, arms)}"
+            )
+    for treatment, control in pairs:
+        if treatment == control:
+            raise InputError(f"compare: arm '{treatment}' is compared with itself")
+
+
+def _check_seeds(trials: pd.DataFrame, task: str) -> None:
+    twice = trials[trials.duplicated(["arm", "seed"])]
+    if len(twice):
+        where = f" of {task}" if task else ""
+        raise InputError(
+            f"compare: arm '{twice['arm'].iloc[0]}'{where} has seed {twice['seed'].iloc[0]} twice; "
+            "compare one sweep at a time, or give the trials a column 'task'"
+        )

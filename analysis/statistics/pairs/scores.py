@@ -1,0 +1,288 @@
+"""Accuracy, precision, recall and F1 by class, with intervals over seeds, and confusion matrices.
+
+In: predictions on test images, `{trial_id: Predictions}`, and the `trials` table that says which
+arm and seed each is of. Out: tables. Test images may differ between seeds: each trial is scored
+on its own. Definitions are scikit-learn's, over all classes of the data set (`labels=` every
+class), so that an average does not depend on which classes a small test set happens to hold.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import nan, sqrt
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.statistics.samples.intervals import Interval, mean_intervals
+from analysis.statistics.samples.predictions import Predictions
+from analysis.statistics.samples.significance import holm
+from analysis.statistics.times.paired_times import check_seeds
+from headstart.errors import InputError
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+PredictionsById = Mapping[str, Predictions]
+
+BY_CLASS = ("precision", "recall", "f1")
+AVERAGES = ("macro", "weighted")
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Confusion over trials; rows are true classes, columns predicted ones.
+
+    pooled: int64 (n_classes, n_classes), images of all trials together. mean: float, the same
+    shape, mean over trials of each row as shares of its true class; NaN for a class that no test
+    set has. `n_trials` of them; `note` says what to know.
+    """
+
+    pooled: Counts
+    mean: Floats
+    n_trials: int
+    note: str
+
+
+def confusion(predictions: PredictionsById, n_classes: int) -> Confusion:
+    """Pooled and mean confusion matrix of all given trials (those of one arm)."""
+    counts = _counts(predictions, n_classes)
+    shares = _divide(counts, counts.sum(axis=2, keepdims=True), nan)
+    note = "" if len(counts) else "no predictions"
+    return Confusion(counts.sum(axis=0), _nan_mean(shares), len(counts), note)
+
+
+def trial_scores(
+    predictions: PredictionsById, n_classes: int, zero_division: float = 0.0
+) -> pd.DataFrame:
+    """Scores of each trial, one row a score: trial_id, scope, class_index, metric, value.
+
+    scope is `all` (metric accuracy), `macro`, `weighted` (by true images) or `class` (metric
+    precision, recall, f1 or support); class_index is -1 for the first three.
+
+    Args:
+        zero_division: the value of a ratio without a denominator, as precision of a class that
+            was never predicted: 0.0 (scikit-learn's too), 1.0 or NaN, which averages leave out.
+    """
+    table, names = _score_table(predictions, n_classes, zero_division)
+    support = _counts(predictions, n_classes).sum(axis=2)
+    rows = [
+        pd.DataFrame(list(names), columns=["scope", "class_index", "metric"]).assign(
+            trial_id=trial_id, value=values
+        )
+        for trial_id, values in zip(sorted(predictions), table, strict=True)
+    ]
+    rows += [
+        pd.DataFrame(
+            {"scope": "class", "class_index": range(n_classes), "metric": "support"}
+        ).assign(trial_id=trial_id, value=of_class.astype(float))
+        for trial_id, of_class in zip(sorted(predictions), support, strict=True)
+    ]
+    columns = ["trial_id", "scope", "class_index", "metric", "value"]
+    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+
+
+def score_intervals(
+    predictions: PredictionsById,
+    trials: pd.DataFrame,
+    class_names: Sequence[str],
+    confidence: float = 0.95,
+    rng: np.random.Generator | None = None,
+    zero_division: float = 0.0,
+) -> pd.DataFrame:
+    """Mean over seeds of every score of each arm, with `mean_interval` over seeds.
+
+    Args:
+        trials: columns trial_id and arm; an arm without predictions has rows of NaN, with a note.
+
+    Returns:
+        arm, scope, class_name ("" for averages), metric, estimate, low, high, n, method, note;
+        arms sorted, scores as in `trial_scores` (without support). The interval is over seeds
+        alone: `two_way.accuracy_interval` adds the doubt about images.
+    """
+    rows = []
+    for arm, members in trials.groupby("arm"):
+        own = {i: predictions[i] for i in members["trial_id"] if i in predictions}
+        table, names = _score_table(own, len(class_names), zero_division)
+        found = column_intervals(table, confidence, rng, least=0.0)
+        for (scope, index, metric), interval in zip(names, found, strict=True):
+            class_name = class_names[index] if index >= 0 else ""
+            rows.append((arm, scope, class_name, metric, *_flat(interval)))
+    columns = ["arm", "scope", "class_name", "metric", "estimate", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=[*columns, "method", "note"])
+
+
+def class_differences(
+    predictions: PredictionsById,
+    trials: pd.DataFrame,
+    treatment: str,
+    control: str,
+    class_names: Sequence[str],
+    confidence: float = 0.95,
+    rng: np.random.Generator | None = None,
+) -> pd.DataFrame:
+    """In which classes the recall of two arms differs, Holm-adjusted over the classes.
+
+    Paired by seed; the interval is `mean_interval` of the differences, unadjusted. The p-value is
+    the paired t-test's, in which the spread of the differences is never taken below that of
+    counting whole images (1/√6 of one image's share): with 15 images a class, seeds often
+    agree exactly, and that is no certainty.
+
+    Returns:
+        One row a class: class_name, class_index, n_pairs, n_images (mean a seed), recall_treatment,
+        recall_control, difference, low, high, p_value, p_holm, differs (p_holm ≤ 1 - confidence),
+        note. NaN where a class is in no test set, and p NaN for one pair of seeds.
+    """
+    ids = paired_ids(predictions, trials, treatment, control)
+    n_classes = len(class_names)
+    sides = [_counts({i: predictions[i] for i in side}, n_classes, side) for side in ids]
+    images = [counts.sum(axis=2) for counts in sides]
+    recall = [
+        _divide(np.diagonal(counts, axis1=1, axis2=2), n, nan)
+        for counts, n in zip(sides, images, strict=True)
+    ]
+    difference = recall[0] - recall[1]
+    n_images = _nan_mean(np.concatenate(images).astype(float))
+    intervals = column_intervals(difference, confidence, rng, least=-1.0)
+    p_value = np.array(
+        [_paired_p(d, n) for d, n in zip(difference.T, n_images, strict=True)], dtype=float
+    )
+    p_holm = holm(p_value)
+    return pd.DataFrame(
+        {
+            "class_name": list(class_names),
+            "class_index": range(n_classes),
+            "n_pairs": [interval.n for interval in intervals],
+            "n_images": n_images,
+            "recall_treatment": _nan_mean(recall[0]),
+            "recall_control": _nan_mean(recall[1]),
+            "difference": [interval.estimate for interval in intervals],
+            "low": [interval.low for interval in intervals],
+            "high": [interval.high for interval in intervals],
+            "p_value": p_value,
+            "p_holm": p_holm,
+            "differs": p_holm <= 1 - confidence + 1e-12,
+            "note": [interval.note for interval in intervals],
+        }
+    )
+
+
+def paired_ids(
+    predictions: PredictionsById, trials: pd.DataFrame, treatment: str, control: str
+) -> tuple[list[str], list[str]]:
+    """Trial ids of both arms, aligned by seed, for the seeds where both have predictions."""
+    known = trials[trials["trial_id"].isin(list(predictions))]
+    sides = [known[known["arm"] == arm] for arm in (treatment, control)]
+    for side in sides:
+        check_seeds(side)
+    ids = [side.set_index("seed")["trial_id"] for side in sides]
+    both = pd.concat(ids, axis=1, join="inner").sort_index()
+    return both.iloc[:, 0].tolist(), both.iloc[:, 1].tolist()
+
+
+def _paired_p(differences: Floats, n_images: float) -> float:
+    d = np.sort(differences[~np.isnan(differences)])
+    if len(d) < 2:
+        return nan
+    sd = max(float(d.std(ddof=1)), 1 / (sqrt(6) * n_images))
+    return float(2 * stats.t.sf(abs(d.mean()) / sd * sqrt(len(d)), len(d) - 1))
+
+
+def _counts(
+    predictions: PredictionsById, n_classes: int, ids: Sequence[str] | None = None
+) -> Counts:
+    """Confusion counts of each trial (n_trials, true, predicted), by sorted id or as in `ids`."""
+    ids = sorted(predictions) if ids is None else ids
+    counts = np.zeros((len(ids), n_classes, n_classes), dtype=np.int64)
+    for one, trial_id in zip(counts, ids, strict=True):
+        labels, predicted = predictions[trial_id].labels, predictions[trial_id].predicted
+        both = np.concatenate([labels, predicted])
+        if len(both) and (both.min() < 0 or both.max() >= n_classes):
+            raise InputError(
+                f"trial {trial_id}: classes from {both.min()} to {both.max()} in its predictions, "
+                f"but the data set has {n_classes} (0 to {n_classes - 1})"
+            )
+        one += np.bincount(labels * n_classes + predicted, minlength=n_classes**2).reshape(
+            n_classes, n_classes
+        )
+    return counts
+
+
+def _score_table(
+    predictions: PredictionsById, n_classes: int, zero_division: float
+) -> tuple[Floats, list[tuple[str, int, str]]]:
+    """Scores (n_trials, n_scores), trials by sorted id, and (scope, class, metric) of each."""
+    counts = _counts(predictions, n_classes)
+    right = np.diagonal(counts, axis1=1, axis2=2)
+    true, called = counts.sum(axis=2), counts.sum(axis=1)
+    by_class = np.stack(
+        [
+            _divide(right, called, zero_division),
+            _divide(right, true, zero_division),
+            _divide(2 * right, true + called, zero_division),
+        ],
+        axis=1,
+    )  # (n_trials, metric, class)
+    weights = np.broadcast_to(true[:, None, :], by_class.shape)
+    parts = [
+        _divide(right.sum(axis=1), true.sum(axis=1), nan)[:, None],
+        _average(by_class, np.ones_like(by_class)),
+        _average(by_class, weights),
+        by_class.reshape(len(counts), len(BY_CLASS) * n_classes),
+    ]
+    names = [("all", -1, "accuracy")]
+    names += [(scope, -1, metric) for scope in AVERAGES for metric in BY_CLASS]
+    names += [("class", k, metric) for metric in BY_CLASS for k in range(n_classes)]
+    return np.concatenate(parts, axis=1), names
+
+
+def _average(values: Floats, weights: Floats) -> Floats:
+    """Weighted mean over the last axis, of the values that are numbers; NaN where none is."""
+    known = ~np.isnan(values)
+    total = np.where(known, weights, 0.0).sum(axis=-1)
+    return _divide(np.where(known, values * weights, 0.0).sum(axis=-1), total, nan)
+
+
+def _divide(top: NDArray[np.number], bottom: NDArray[np.number], otherwise: float) -> Floats:
+    bottom = np.broadcast_to(bottom, top.shape)
+    found = np.full(top.shape, otherwise, dtype=float)
+    return np.divide(top, bottom, out=found, where=bottom > 0)
+
+
+def _nan_mean(values: Floats) -> Floats:
+    """Mean over the first axis of what is a number; NaN where nothing is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # "mean of empty slice" is the NaN we want
+        return np.nanmean(values, axis=0)
+
+
+def column_intervals(
+    table: Floats, confidence: float, rng: np.random.Generator | None, least: float
+) -> list[Interval]:
+    """`mean_intervals` of the columns, cut at `least` and 1, beyond which no share can be.
+
+    All NaN with a note for a column without a number.
+    """
+    note = "no predictions" if not len(table) else "in no test set"
+    found = [Interval(nan, nan, nan, confidence, "none", 0, note)] * table.shape[1]
+    known = np.flatnonzero((~np.isnan(table)).any(axis=0))
+    if len(known):
+        intervals = mean_intervals(table[:, known], confidence, rng=rng)
+        for i, one in zip(known.tolist(), intervals, strict=True):
+            low, high = np.maximum(one.low, least), np.minimum(one.high, 1.0)  # NaN stays
+            found[i] = replace(one, low=float(low), high=float(high))
+    return found
+
+
+def _flat(interval: Interval) -> tuple[float, float, float, int, str, str]:
+    return (
+        interval.estimate,
+        interval.low,
+        interval.high,
+        interval.n,
+        interval.method,
+        interval.note,
+    )

@@ -1,0 +1,151 @@
+"""Seeds until sure: whether the intervals are narrow enough, and how many seeds to run next.
+
+In: the trials so far, the pairs, the rule of the sweep. Out: a `Decision`. Pure: the harness
+calls it between batches of seeds. To look at the data and stop when an interval happens to be
+narrow favours samples whose spread is underestimated, so an interval of a sweep that stopped
+this way is drawn wider by `WIDENING`, both here and in the report (`compare_all(...,
+sequential=True)`); `benchmarks/sequential.py` measures what that covers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import words
+from analysis.statistics.pairs.contrasts import Contrast, Pair, build_contrasts
+from analysis.statistics.samples.intervals import mean_interval
+from analysis.statistics.samples.resampling import student_quantile
+from headstart.errors import InputError
+
+WIDENING = 1.1  # measured: .93-.97 on normal, skewed, lognormal and t3 data from 8 seeds
+
+
+@dataclass(frozen=True)
+class Until:
+    """The rule of a sweep: `seeds: {until: {metric, half_width}, at_least, at_most}`.
+
+    `half_width` is in the metric's unit (accuracies: a fraction); of a time to target it is the
+    factor on either side of the speedup, above 1. `targets` are those of the sweep.
+    """
+
+    metric: str
+    half_width: float
+    at_least: int = 8
+    at_most: int = 60
+    confidence: float = 0.95
+    targets: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.half_width <= 0:
+            raise InputError(f"seeds.until.half_width: {self.half_width} must be above 0")
+        if not 2 <= self.at_least <= self.at_most:
+            raise InputError(
+                f"seeds: at_least {self.at_least} and at_most {self.at_most} must be at least 2, "
+                "and the first no larger than the second"
+            )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do next: stop, or run seeds up to `n_seeds_next` in all.
+
+    `half_widths` are those of every comparison now (NaN: fewer than two pairs), `narrow` whether
+    all are as asked, `text` says it in words.
+    """
+
+    stop: bool
+    n_seeds: int
+    n_seeds_next: int
+    narrow: bool
+    half_widths: tuple[float, ...]
+    text: str
+
+
+def decide(
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    pairs: Sequence[Pair],
+    until: Until,
+    rng: np.random.Generator,
+) -> Decision:
+    """Whether the intervals of all `pairs` are narrow enough after the seeds that have run.
+
+    Stops at `at_most` seeds in any case. Otherwise the next batch goes half of the way to the
+    number of seeds that the widest interval asks for at its present spread, so that an early
+    misjudged spread costs little. Failed trials cost seeds, never a decision.
+
+    Raises InputError for no pairs, or what `build_contrasts` raises.
+    """
+    if not pairs:
+        raise InputError("seeds.until: the sweep compares no arms, so no interval can be narrow")
+    contrasts = build_contrasts(trials, curves, pairs, until.targets, (until.metric,))
+    if not contrasts:
+        raise InputError(f"seeds.until: the trials have no {until.metric} to compare")
+    evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
+    n_seeds = int(evidence["seed"].nunique())
+    root = int(rng.integers(2**63))
+    widths = tuple(
+        half_width(c, until.confidence, np.random.default_rng([root, c.n])) for c in contrasts
+    )
+    wanted = _wanted(until, contrasts[0])
+    narrow = n_seeds >= until.at_least and all(w <= wanted for w in widths)
+    stop = narrow or n_seeds >= until.at_most
+    following = n_seeds
+    if not stop:
+        following = max(
+            next_seeds(n_seeds, c.n, width, wanted, until)
+            for c, width in zip(contrasts, widths, strict=True)
+        )
+    n_wide = sum(not width <= wanted for width in widths)
+    text = _text(n_seeds, following, n_wide, stop, until)
+    return Decision(stop, n_seeds, following, narrow, widths, text)
+
+
+def half_width(contrast: Contrast, confidence: float, rng: np.random.Generator) -> float:
+    """Half the widened interval of a paired contrast, on the scale of the test (times: log).
+
+    Never under what the rounding of the metric alone would leave: equal values are not a
+    certainty. NaN for fewer than two pairs or unpaired arms.
+    """
+    if contrast.n < 2 or not contrast.paired:
+        return math.nan
+    treated, control = contrast.scores
+    found = mean_interval(treated - control, confidence, "auto", rng)
+    least = math.sqrt(contrast.least_variance / contrast.n)
+    least *= student_quantile(contrast.n - 1, confidence)
+    return WIDENING * max((found.high - found.low) / 2, least)
+
+
+def _wanted(until: Until, contrast: Contrast) -> float:
+    if not contrast.metric.is_time:
+        return until.half_width
+    if until.half_width <= 1:
+        raise InputError(
+            f"seeds.until.half_width: {until.half_width} is a factor for {until.metric} "
+            "and must be above 1 (1.1: the speedup to within a tenth)"
+        )
+    return math.log(until.half_width)
+
+
+def next_seeds(n_seeds: int, n_pairs: int, width: float, wanted: float, until: Until) -> int:
+    """Seeds in all after the next batch, for one comparison whose half-width is `width` now."""
+    if n_seeds < until.at_least:
+        return until.at_least
+    missing = n_pairs * ((width / wanted) ** 2 - 1) if width >= 0 else until.at_least
+    return min(until.at_most, n_seeds + max(1, math.ceil(missing / 2)))
+
+
+def _text(n_seeds: int, following: int, n_wide: int, stop: bool, until: Until) -> str:
+    asked = f"±{until.half_width:g} on {until.metric}"
+    done = words.plural(n_seeds, "seed")
+    if not stop:
+        return f"{done} are not enough for {asked}: next up to {following}"
+    if n_wide:
+        wide = words.plural(n_wide, "interval is", "intervals are")
+        return f"stopped after {done}, the most allowed: {wide} wider than {asked}"
+    return f"stopped after {done}: every comparison's interval is within {asked}"

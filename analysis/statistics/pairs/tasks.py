@@ -1,0 +1,354 @@
+"""Arms over several tasks: aggregates, performance profiles, P(treatment better).
+
+In: scores by task and run (part 2 at several sizes, several data sets). Out: one number or one
+curve for each arm, with intervals that resample runs inside each task and leave the tasks as
+they are. The quantities are those of Agarwal et al. (2021) and of their package rliable, whose
+point estimates they equal. Tasks are the strata: the intervals speak for other seeds on these
+tasks, not for other tasks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from analysis.statistics.pairs.contrasts import Pair
+from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.resampling import FloatArray, student_quantile
+from headstart.errors import InputError
+
+N_RESAMPLES = 50_000  # as rliable
+_CHUNK = 1_000  # resamples at a time: 300 scores each stay in the processor's cache
+_TIE = 1e-7  # of the spread: below this, sorted scores mirror each other
+
+Scores = ArrayLike | Sequence[ArrayLike]
+Statistic = Callable[[FloatArray, NDArray[np.intp]], FloatArray]
+
+
+def aggregate(scores: Scores, statistic: str = "iqm") -> float:
+    """One number for all runs of all tasks.
+
+    Args:
+        scores: (n_runs, n_tasks), or one array of runs for each task (sizes may differ).
+        statistic: `iqm`: mean of the middle half of all runs together
+            (`scipy.stats.trim_mean(scores, 0.25, axis=None)`); `mean`, `median`: of the means of
+            tasks; `optimality_gap`: 1 - mean(min(score, 1)).
+
+    NaNs (failed runs) are left out. Raises InputError for an unknown statistic, infinities or a
+    task without runs. Source: Agarwal et al. (2021), section 4.
+    """
+    tasks = _tasks(scores)
+    return float(_statistic(statistic)(np.concatenate(tasks)[None], _starts(tasks))[0])
+
+
+def aggregate_interval(
+    scores: Scores,
+    statistic: str = "iqm",
+    confidence: float = 0.95,
+    *,
+    rng: np.random.Generator,
+    method: str = "auto",
+    n_resamples: int = N_RESAMPLES,
+) -> Interval:
+    """`aggregate` with a stratified bootstrap interval: runs are redrawn inside each task.
+
+    `percentile` is rliable's. It is too narrow with few runs a task, since resamples of n runs
+    have (n-1)/n of the variance; `auto` stretches its two halves by √(n/(n-1)) and by Student's
+    quantile (Σ(nₜ-1) degrees of freedom) over the normal one. `n` counts runs. Tasks with one
+    run add nothing to the spread, and the note says so; with only such tasks the bounds are NaN.
+    """
+    if method not in ("auto", "percentile"):
+        raise InputError(f"aggregate_interval: method '{method}' is not one of auto, percentile")
+    tasks = _tasks(scores)
+    estimate, sizes = aggregate(tasks, statistic), _sizes(tasks)
+    sign = _canonical_sign(tasks) if statistic != "optimality_gap" else 1.0
+    function, starts = _statistic(statistic), _starts(tasks)
+    samples = _resamples([np.sort(sign * t) for t in tasks], n_resamples, rng)
+    drawn = sign * np.concatenate([function(s, starts) for s in samples])
+    low, high = _percentiles(drawn[:, None], confidence)
+    if method == "auto":
+        low, high = _stretch(np.array([estimate]), low, high, sizes, confidence)
+    note = _single_runs(sizes)
+    return Interval(
+        estimate, float(low[0]), float(high[0]), confidence, f"stratified {method}",
+        int(sizes.sum()), note,
+    )  # fmt: skip
+
+
+def performance_profile(
+    scores: Scores,
+    thresholds: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    rng: np.random.Generator,
+    of_means: bool = False,
+    method: str = "auto",
+    n_resamples: int = 2_000,
+) -> pd.DataFrame:
+    """Share of runs (of tasks by their mean, with `of_means`) that score above each threshold.
+
+    Returns threshold, share, low, high: pointwise intervals, method as `aggregate_interval` and
+    kept inside 0 to 1. Where all or none of the runs are above, resampling has no spread: the
+    interval then has no width. Source: Agarwal et al. (2021), section 4.2 (score distributions).
+    """
+    tasks = [np.sort(t) for t in _tasks(scores)]
+    at, starts = np.asarray(thresholds, dtype=float).ravel(), _starts(tasks)
+
+    def shares(samples: FloatArray) -> FloatArray:
+        seen = _task_means(samples, starts) if of_means else samples
+        ordered = np.sort(seen, axis=1)
+        return np.stack([(ordered > tau).mean(axis=1) for tau in at], axis=1)
+
+    share = shares(np.concatenate(tasks)[None])[0]
+    drawn = np.concatenate([shares(s) for s in _resamples(tasks, n_resamples, rng)])
+    low, high = _percentiles(drawn, confidence)
+    if method == "auto":
+        low, high = _stretch(share, low, high, _sizes(tasks), confidence)
+    low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
+    return pd.DataFrame({"threshold": at, "share": share, "low": low, "high": high})
+
+
+def probability_of_improvement(
+    treatment: Scores,
+    control: Scores,
+    confidence: float = 0.95,
+    *,
+    rng: np.random.Generator,
+    method: str = "auto",
+    n_resamples: int = 2_000,
+) -> Interval:
+    """P(a run of the treatment scores above one of the control), averaged over tasks.
+
+    The Mann-Whitney share of all pairs of runs of a task, ties half; runs of both arms are
+    redrawn by themselves. Task i of both arms is the same task. Higher scores are better.
+    Source: Agarwal et al. (2021), section 4.3.
+    """
+    arms = [np.sort(t) for t in _tasks(treatment)], [np.sort(t) for t in _tasks(control)]
+    if len(arms[0]) != len(arms[1]):
+        raise InputError(
+            f"P(better) over tasks: {len(arms[0])} tasks of the treatment and {len(arms[1])} of "
+            "the control do not match"
+        )
+    mirrored = np.concatenate(arms[0]).tolist() < np.concatenate(arms[1]).tolist()
+    first, second = arms[::-1] if mirrored else arms  # so that swapping the arms mirrors the draws
+    drawn, share = np.zeros(n_resamples), 0.0
+    for x, y in zip(first, second, strict=True):
+        wins = (x[:, None] > y) + 0.5 * (x[:, None] == y)
+        share += wins.mean() / len(first)
+        counts_x, counts_y = (
+            rng.multinomial(len(v), np.full(len(v), 1 / len(v)), n_resamples) for v in (x, y)
+        )
+        drawn += ((counts_x @ wins) * counts_y).sum(axis=1) / (wins.size * len(first))
+    low, high = _percentiles(drawn[:, None], confidence)
+    sizes = np.concatenate([_sizes(first), _sizes(second)])
+    if method == "auto":
+        low, high = _stretch(np.array([share]), low, high, sizes, confidence)
+    ends = np.clip([low[0], share, high[0]], 0, 1)
+    low_end, middle, high_end = 1 - ends[::-1] if mirrored else ends
+    return Interval(
+        float(middle), float(low_end), float(high_end), confidence, f"stratified {method}",
+        int(sizes.sum()), _single_runs(sizes),
+    )  # fmt: skip
+
+
+def aggregate_arms(
+    trials: pd.DataFrame,
+    arms: Sequence[str],
+    metric: str = "test_accuracy",
+    statistics: Sequence[str] = ("iqm", "mean", "median"),
+    confidence: float = 0.95,
+    *,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """`aggregate_interval` of a column of `trials` for each arm and statistic.
+
+    Only tasks that all of `arms` have count. Returns arm, statistic, estimate, low, high,
+    confidence, method, n_tasks, n_runs, note.
+    """
+    rows = []
+    for arm, scores in _scores_of_arms(trials, arms, metric).items():
+        for statistic in statistics:
+            found = aggregate_interval(scores, statistic, confidence, rng=rng)
+            rows.append(
+                {
+                    "arm": arm,
+                    "statistic": statistic,
+                    "estimate": found.estimate,
+                    "low": found.low,
+                    "high": found.high,
+                    "confidence": confidence,
+                    "method": found.method,
+                    "n_tasks": len(scores),
+                    "n_runs": found.n,
+                    "note": found.note,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def improvement_over_tasks(
+    trials: pd.DataFrame,
+    pairs: Sequence[Pair],
+    metric: str = "test_accuracy",
+    confidence: float = 0.95,
+    *,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """`probability_of_improvement` for each pair (treatment, control), over tasks both have.
+
+    Returns treatment, control, p_better, low, high, confidence, method, n_tasks, n_runs, note.
+    """
+    rows = []
+    for pair in pairs:
+        scores = _scores_of_arms(trials, pair, metric)
+        found = probability_of_improvement(scores[pair[0]], scores[pair[1]], confidence, rng=rng)
+        rows.append(
+            {
+                "treatment": pair[0],
+                "control": pair[1],
+                "p_better": found.estimate,
+                "low": found.low,
+                "high": found.high,
+                "confidence": confidence,
+                "method": found.method,
+                "n_tasks": len(scores[pair[0]]),
+                "n_runs": found.n,
+                "note": found.note,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _scores_of_arms(
+    trials: pd.DataFrame, arms: Sequence[str], metric: str
+) -> dict[str, list[FloatArray]]:
+    """For each arm its scores by task, over the tasks in which every arm has a score."""
+    if metric not in trials:
+        raise InputError(f"metric '{metric}' is not a column of the trials")
+    known = trials[trials["arm"].isin(arms) & trials[metric].notna()]
+    if "stage" in known:
+        known = known[known["stage"] == "arm"]
+    groups = {
+        key: part.to_numpy(dtype=float) for key, part in known.groupby(["task", "arm"])[metric]
+    }
+    tasks = sorted({task for task, _ in groups})
+    common = [task for task in tasks if all((task, arm) in groups for arm in arms)]
+    if not common:
+        raise InputError(f"no task has scores of all of {', '.join(arms)}")
+    return {arm: [groups[task, arm] for task in common] for arm in arms}
+
+
+def _tasks(scores: Scores) -> list[FloatArray]:
+    """One array of known scores for each task."""
+    if isinstance(scores, np.ndarray) and scores.ndim == 2:
+        scores = list(scores.T)
+    tasks = [np.asarray(t, dtype=float).ravel() for t in scores]  # type: ignore[union-attr]
+    tasks = [t[~np.isnan(t)] for t in tasks]
+    if not tasks or not all(len(t) for t in tasks):
+        raise InputError("aggregates over tasks need at least one score in every task")
+    if any(np.isinf(t).any() for t in tasks):
+        raise InputError("aggregates over tasks need finite scores")
+    return tasks
+
+
+def _sizes(tasks: Sequence[FloatArray]) -> NDArray[np.intp]:
+    return np.array([len(t) for t in tasks])
+
+
+def _starts(tasks: Sequence[FloatArray]) -> NDArray[np.intp]:
+    sizes = _sizes(tasks)
+    return np.cumsum(sizes) - sizes
+
+
+def _resamples(
+    tasks: Sequence[FloatArray], n_resamples: int, rng: np.random.Generator
+) -> Iterator[FloatArray]:
+    """Stratified resamples, some at a time: (m, all runs), task after task."""
+    for done in range(0, n_resamples, _CHUNK):
+        m = min(_CHUNK, n_resamples - done)
+        yield np.concatenate(
+            [t[rng.integers(0, len(t), (m, len(t)), dtype=_index_type(len(t)))] for t in tasks],
+            axis=1,
+        )
+
+
+def _index_type(n: int) -> type[np.unsignedinteger]:
+    """The smallest integers that count to `n`: random bytes are what drawing costs."""
+    return np.uint8 if n <= 2**8 else np.uint16 if n <= 2**16 else np.uint32
+
+
+def _canonical_sign(tasks: Sequence[FloatArray]) -> float:
+    """±1 such that scores and their negatives are resampled alike."""
+    pooled = np.sort(np.concatenate([t - t.mean() for t in tasks]))
+    difference = pooled + pooled[::-1]
+    differs = np.flatnonzero(np.abs(difference) > _TIE * np.abs(pooled).max())
+    return -1.0 if len(differs) and difference[differs[0]] < 0 else 1.0
+
+
+def _percentiles(drawn: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return low, high
+
+
+def _stretch(
+    estimate: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    sizes: NDArray[np.intp],
+    confidence: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Both halves of the interval widened by what resampling few runs loses; see the docs."""
+    df = float((sizes - 1).sum())
+    if df == 0:
+        return np.full(len(estimate), math.nan), np.full(len(estimate), math.nan)
+    lost = sizes[sizes > 1].mean() / (sizes[sizes > 1].mean() - 1)
+    normal = float(special.ndtri((1 + confidence) / 2))
+    factor = math.sqrt(lost) * student_quantile(df, confidence) / normal
+    return estimate - factor * (estimate - low), estimate + factor * (high - estimate)
+
+
+def _single_runs(sizes: NDArray[np.intp]) -> str:
+    alone = int((sizes == 1).sum())
+    return f"{alone} tasks have one run, whose spread is unknown" if alone else ""
+
+
+def _task_means(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+    sizes = np.diff(np.append(starts, samples.shape[1]))
+    return np.add.reduceat(samples, starts, axis=1) / sizes
+
+
+def _iqm(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+    n = samples.shape[1]
+    cut = int(0.25 * n)
+    return np.sort(samples, axis=1)[:, cut : n - cut].mean(axis=1)
+
+
+def _mean(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+    return _task_means(samples, starts).mean(axis=1)
+
+
+def _median(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+    return np.median(_task_means(samples, starts), axis=1)
+
+
+def _optimality_gap(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+    return 1.0 - np.minimum(samples, 1.0).mean(axis=1)
+
+
+STATISTICS: dict[str, Statistic] = {
+    "iqm": _iqm,
+    "mean": _mean,
+    "median": _median,
+    "optimality_gap": _optimality_gap,
+}
+
+
+def _statistic(name: str) -> Statistic:
+    if name not in STATISTICS:
+        raise InputError(f"statistic '{name}' is not one of {', '.join(STATISTICS)}")
+    return STATISTICS[name]

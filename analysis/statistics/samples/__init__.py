@@ -1,0 +1,1 @@
+"""One sample of numbers: resampling, intervals, tests."""

@@ -1,0 +1,88 @@
+"""Seeds that redraw training and test images from one pool: how far their results depend.
+
+In: trials, and whether their sweep varies the split. Out: for each trial the ratio n_test / n_train
+that the corrected resampled t-test adds to 1 / n seeds; 0 where the test images stand apart or stay
+the same. It stands apart because intervals, tests and caveats must agree on it.
+
+Of two seeds that draw from one pool, each trains on images on which the other is tested. The
+spread over seeds then promises more than it holds: n seeds are worth fewer than n. Nadeau and
+Bengio (2003, section 3) estimate the correlation by n_test / (n_test + n_train), which makes the
+variance of the mean (1/n + n_test/n_train) times that over seeds. Here only `train` counts as
+training images, though validation images decide settings and checkpoints, and the pool may hold
+more than one seed uses: both make the intervals too wide rather than too narrow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics.samples.intervals import Interval, mean_interval
+from analysis.statistics.samples.resampling import FloatArray, student_quantile
+
+METHOD = "corrected resampled t"
+NOTE = "seeds draw from one pool of images: corrected resampled t (Nadeau and Bengio 2003)"
+
+
+def overlaps(trials: pd.DataFrame, sweep: Mapping[str, Any]) -> pd.Series:
+    """n_test / n_train of each trial whose seed drew its own split of one pool, else 0.
+
+    Without test images the validation images, on which it is then scored, take their place.
+    """
+    varies = "split" in (sweep.get("vary") or ["split"])
+    if not varies or "n_pool" not in trials or not len(trials):
+        return pd.Series(0.0, index=trials.index)
+    scored = trials["n_test"].where(trials["n_test"] > 0, trials["n_validation"])
+    ratio = (scored / trials["n_train"]).where(trials["n_pool"].notna(), 0.0)
+    return ratio.fillna(0.0).astype(float)
+
+
+def overlap_of(trials: pd.DataFrame) -> float:
+    """The largest ratio among these trials; 0 where none is known."""
+    return float(trials["overlap"].max()) if "overlap" in trials and len(trials) else 0.0
+
+
+def widening(n: int, overlap: float) -> float:
+    """How many times as wide as for independent seeds: √(1 + n · overlap)."""
+    return math.sqrt(1 + n * overlap)
+
+
+def seeds_worth(n: int, overlap: float) -> float:
+    """How many independent seeds `n` of them are worth."""
+    return n / (1 + n * overlap)
+
+
+def corrected(values: FloatArray, overlap: float, confidence: float = 0.95) -> Interval:
+    """The mean over seeds with its corrected resampled t interval, n - 1 degrees of freedom.
+
+    `values`: (n,) fractions or differences of them, no NaNs. One value has no interval; constant
+    data has zero width, which the method says ("constant").
+    """
+    plain = mean_interval(values, confidence, "student")
+    if plain.n == 1 or plain.low == plain.high:
+        return plain
+    sd = float(pd.Series(values).std(ddof=1))
+    half = student_quantile(plain.n - 1, confidence) * sd * math.sqrt(1 / plain.n + overlap)
+    mean = plain.estimate
+    return Interval(mean, mean - half, mean + half, confidence, METHOD, plain.n, NOTE)
+
+
+def accuracy_interval(
+    values: FloatArray,
+    overlap: float,
+    confidence: float = 0.95,
+    rng: np.random.Generator | None = None,
+) -> Interval:
+    """Of the mean of accuracies: `mean_interval` where seeds are independent (overlap 0), else
+    `corrected`, cut at 0 and 1, where no accuracy lies."""
+    if not overlap:
+        return mean_interval(values, confidence, rng=rng)
+    found = corrected(values, overlap, confidence)
+    return (
+        replace(found, low=max(0.0, found.low), high=min(1.0, found.high)) if found.n > 1 else found
+    )

@@ -1,0 +1,1 @@
+"""Times to a target, some of them censored: survival, speedups, break-even."""

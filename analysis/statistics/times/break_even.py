@@ -1,0 +1,232 @@
+"""When the head start has paid for the pretraining.
+
+In: times to a target of two arms (`times.time_to_target`) and the table of all trials. Out: what
+one use of the pretrained network saves, what the pretraining cost, and how many uses pay for it.
+A use is one trial that starts from the pretrained network in place of random weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf, nan, sqrt
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.times.paired_times import (
+    Bound,
+    Pair,
+    PairedTimes,
+    mean_intervals_of,
+    pair_by_seed,
+)
+from analysis.statistics.times.speedup import same_conditions
+from analysis.statistics.times.times import times_to_targets
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """What pretraining cost against what it saved, over pairs of one seed.
+
+    saved: control time minus treatment time, for one use. cost: of the pretraining of one seed.
+    net: saved minus cost, so above 0 already the first use pays. `bound` says how to read `saved`
+    and `net` (None, `at least`, `at most`); `uses` that pay for the pretraining are bounded the
+    other way round, and infinite where nothing is saved. NaN where something is not known.
+    """
+
+    saved: Interval
+    cost: Interval
+    net: Interval
+    bound: Bound
+    uses: float
+    uses_low: float
+    uses_high: float
+    n_pairs: int
+    note: str
+
+
+def break_even(
+    times_treatment: pd.DataFrame,
+    times_control: pd.DataFrame,
+    trials: pd.DataFrame,
+    unit: str = "step",
+    confidence: float = 0.95,
+    rng: np.random.Generator | None = None,
+) -> BreakEven:
+    """Steps or seconds saved on the way to a target, against those that pretraining took.
+
+    Saved and net: `mean_interval` over seeds, or a bound where trials never reached the target (as
+    in `speedup`). Cost: the whole training of the trial that the treatment's trial started from
+    (`parent_id`), and of those that one started from in turn. Uses: mean cost / mean saved, with
+    Fieller's (1954) interval for a ratio of paired means, cut at 0. The search for
+    hyperparameters is not in the cost.
+
+    Args:
+        times_treatment, times_control: of one target, in `unit`.
+        trials: all trials, with trial_id, parent_id, seed, status, steps, batch_size,
+            n_train, train_time_s, device, n_workers and ran_as.
+        unit: `step`, `samples` (images trained on) or
+            `train_time_s`: NaN with a note unless pretraining and both arms ran alike. Steps of
+            different batch sizes are not the same work; compare samples then.
+    """
+    pairs = pair_by_seed(times_treatment, times_control)
+    ends = pairs.saved()
+    parents = _ancestors(pairs.treatment["trial_id"], trials)
+    cost, cost_note = _cost(parents, trials, unit)
+    clash = _clash(pairs, parents, trials) if unit == "train_time_s" else ""
+    saved = np.full(len(pairs), nan) if clash else ends.values
+    cost = np.full(len(pairs), nan) if clash else cost
+    bound = None if clash else ends.bound
+    intervals = mean_intervals_of([saved, cost, saved - cost], confidence, rng)
+    unknown = "" if ends.known or not len(pairs) else "the mean saved is not known"
+    uses, uses_low, uses_high = _uses(saved, cost, bound, confidence)
+    return BreakEven(
+        saved=_opened(intervals[0], bound),
+        cost=intervals[1],
+        net=_opened(intervals[2], bound),
+        bound=bound,
+        uses=uses,
+        uses_low=uses_low,
+        uses_high=uses_high,
+        n_pairs=len(pairs),
+        note="; ".join(filter(None, [clash, cost_note, unknown, pairs.describe()])),
+    )
+
+
+def break_even_table(
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    pairs: Sequence[Pair],
+    targets: Sequence[float],
+    unit: str = "step",
+    rng: np.random.Generator | None = None,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """`break_even` for each pair (treatment, control) at each target, in the order given.
+
+    Columns treatment, control, target, unit; saved, cost and net, each with _low and _high;
+    bound ("" for none), uses, uses_low, uses_high, n_pairs, note.
+    """
+    arms = trials[trials["stage"] == "arm"]
+    times = times_to_targets(curves, arms, targets, (unit,))
+    rows = []
+    for treatment, control in pairs:
+        for target in targets:
+            here = times[times["target"] == target]
+            sides = [here[here["arm"] == arm] for arm in (treatment, control)]
+            found = break_even(sides[0], sides[1], trials, unit, confidence, rng)
+            identity = {"treatment": treatment, "control": control, "target": target, "unit": unit}
+            rows.append(identity | _flat(found))
+    return pd.DataFrame(rows)
+
+
+def _flat(found: BreakEven) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for name in ("saved", "cost", "net"):
+        interval: Interval = getattr(found, name)
+        row |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    names = ("uses", "uses_low", "uses_high", "n_pairs", "note")
+    return row | {"bound": found.bound or ""} | {name: getattr(found, name) for name in names}
+
+
+def _ancestors(trial_ids: pd.Series, trials: pd.DataFrame) -> list[list[str]]:
+    """For each trial the ids of the trials it started from, nearest first, as far as known."""
+    parent = dict(zip(trials["trial_id"], trials["parent_id"].fillna(""), strict=True))
+    found = []
+    for trial_id in trial_ids:
+        line: list[str] = []
+        above = parent.get(trial_id, "")
+        while above and above not in line:
+            line.append(above)
+            above = parent.get(above, "")
+        found.append(line)
+    return found
+
+
+def _cost(parents: list[list[str]], trials: pd.DataFrame, unit: str) -> tuple[Floats, str]:
+    """What the pretraining of each pair took, and a note; NaN where it is not in the table."""
+    amount = {
+        "step": trials["steps"],
+        "samples": _samples(trials),
+        "train_time_s": trials["train_time_s"],
+    }[unit]
+    took = dict(zip(trials["trial_id"], amount.astype(float), strict=True))
+    cost = np.array([sum(took.get(p, nan) for p in line) if line else nan for line in parents])
+    if np.isnan(cost).any():
+        return cost, "the treatment did not start from a trial of this table: cost not known"
+    if len(cost) > 1 and len({tuple(line) for line in parents}) == 1:
+        return cost, "one pretraining served all seeds: its variation is not in the interval"
+    return cost, ""
+
+
+def _samples(trials: pd.DataFrame) -> pd.Series:
+    """Images trained on; the last batch of an epoch holds what is left of the training part."""
+    per_epoch = np.ceil(trials["n_train"] / trials["batch_size"])
+    whole, rest = trials["steps"] // per_epoch, trials["steps"] % per_epoch
+    return whole * trials["n_train"] + rest * trials["batch_size"]
+
+
+def _clash(pairs: PairedTimes, parents: list[list[str]], trials: pd.DataFrame) -> str:
+    """Empty where the arms and the pretraining ran alike, else what differs."""
+    treatment, control = (
+        trials[trials["trial_id"].isin(times["trial_id"])]
+        for times in (pairs.treatment, pairs.control)
+    )
+    lines = [
+        (seed, above)
+        for seed, line in zip(pairs.treatment["seed"], parents, strict=True)
+        for above in line
+    ]
+    started = pd.DataFrame(lines, columns=["seed", "trial_id"])
+    pretraining = started.merge(trials.drop(columns="seed"), on="trial_id")
+    return same_conditions(treatment, control) or same_conditions(treatment, pretraining)
+
+
+def _opened(interval: Interval, bound: Bound) -> Interval:
+    """The interval with the end open that the bound leaves open."""
+    if bound == "at least":
+        return replace(interval, high=inf)
+    return replace(interval, low=-inf) if bound == "at most" else interval
+
+
+def _uses(
+    saved: Floats, cost: Floats, bound: Bound, confidence: float
+) -> tuple[float, float, float]:
+    """Mean cost / mean saved and its limits; a bound on what is saved opens one of them."""
+    if not len(saved) or np.isnan(saved + cost).any():
+        return nan, nan, nan
+    estimate = float(cost.mean() / saved.mean()) if saved.mean() > 0 else inf
+    low, high = _fieller(cost, saved, confidence)
+    if bound == "at least":
+        low = 0.0
+    if bound == "at most":
+        high = inf
+    return estimate, low, high
+
+
+def _fieller(top: Floats, bottom: Floats, confidence: float) -> tuple[float, float]:
+    """The r ≥ 0 for which `mean(top - r · bottom) = 0` is not rejected, from least to most.
+
+    Paired t-test with n - 1 degrees of freedom. NaN for one pair. No such r: both infinite.
+    """
+    n = len(top)
+    if n < 2:
+        return nan, nan
+    t = stats.t.ppf((1 + confidence) / 2, n - 1)
+    (v_top, v_both), (_, v_bottom) = np.cov(top, bottom) * t**2 / n
+    mean_top, mean_bottom = top.mean(), bottom.mean()
+    # a r² - 2 b r + c ≤ 0
+    a, b, c = mean_bottom**2 - v_bottom, mean_top * mean_bottom - v_both, mean_top**2 - v_top
+    root = sqrt(max(b * b - a * c, 0.0))
+    if a > 0:  # the mean of `bottom` is surely not 0: both limits are finite, if above 0
+        least, most = (b - root) / a, (b + root) / a
+        return (inf, inf) if most < 0 else (max(least, 0.0), most)
+    if c <= 0:  # neither mean is surely not 0: nothing is rejected
+        return 0.0, inf
+    return ((b - root) / a, inf) if a < 0 else (inf, inf)

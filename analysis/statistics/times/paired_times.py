@@ -1,0 +1,209 @@
+"""Times to a target of two arms, paired by seed, and what is known of each pair.
+
+Of a pair only an interval is known. A trial that reached the target has one time; one that did
+not lies somewhere from its budget to infinity; one that was there at time 0, its first evaluation,
+lies between 0 and the smallest time that can be told from 0. `speedup` and `break_even` average
+over pairs; `Ends` says whether their mean is a number, a bound or not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.statistics.samples.intervals import Interval, mean_intervals
+from headstart.errors import InputError
+
+Floats = NDArray[np.float64]
+Pair = tuple[str, str]  # (treatment, control), names of arms
+Bound = Literal["at least", "at most"] | None
+
+NO_PAIRS = "no seed that both arms have"
+
+
+@dataclass(frozen=True)
+class Median:
+    """A median that lies from `least` to `most` (equal where it is known), and its limits."""
+
+    least: float
+    most: float
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """The median where it is known, else NaN."""
+        return self.least if np.isfinite(self.least) and self.least == self.most else nan
+
+    @property
+    def bound(self) -> Bound:
+        """How to read `reading`."""
+        if np.isfinite(self.least) == np.isfinite(self.most):
+            return None
+        return "at least" if np.isfinite(self.least) else "at most"
+
+    @property
+    def reading(self) -> float:
+        """The median, or the bound that is known of it; NaN where neither is."""
+        return {None: self.value, "at least": self.least, "at most": self.most}[self.bound]
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The least and the most that each pair's value can be, (n_pairs,) each; maybe infinite."""
+
+    least: Floats
+    most: Floats
+
+    @property
+    def bound(self) -> Bound:
+        """How to read a mean of `values`: None is a number (or, where not `known`, nothing)."""
+        if not self.known or np.isfinite(self.least + self.most).all():
+            return None
+        return "at least" if np.isfinite(self.least).all() else "at most"
+
+    @property
+    def known(self) -> bool:
+        """Whether the mean is known at all, if only as a bound."""
+        return len(self.least) > 0 and bool(
+            np.isfinite(self.least).all() or np.isfinite(self.most).all()
+        )
+
+    @property
+    def values(self) -> Floats:
+        """The end of each pair to average: the finite one. NaN where the mean is not known."""
+        if not self.known:
+            return np.full(len(self.least), nan)
+        return self.least if np.isfinite(self.least).all() else self.most
+
+    def median(self, confidence: float) -> Median:
+        """Median of the pairs and its distribution-free limits (Conover 1999, section 3.2).
+
+        The limits are order statistics of the pairs' worst ends: they hold wherever in their
+        intervals the pairs lie. NaN for too few pairs (below 6 at 95 %).
+        """
+        n = len(self.least)
+        if not n:
+            return Median(nan, nan, nan, nan)
+        least, most = np.sort(self.least), np.sort(self.most)
+        with np.errstate(invalid="ignore"):  # the middle of -inf and inf
+            middle = float(np.median(least)), float(np.median(most))
+        rank = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))
+        if rank == 0:
+            return Median(*middle, nan, nan)
+        return Median(*middle, float(least[rank - 1]), float(most[n - rank]))
+
+
+@dataclass(frozen=True)
+class PairedTimes:
+    """Rows of `times.time_to_target` of two arms, aligned: row i of both has one seed.
+
+    `note` counts the trials that were left out because only one arm has their seed.
+    """
+
+    treatment: pd.DataFrame
+    control: pd.DataFrame
+    note: str
+
+    def __len__(self) -> int:
+        return len(self.treatment)
+
+    @property
+    def n_reached(self) -> tuple[int, int]:
+        """How many treatment and how many control trials of the pairs reached the target."""
+        return int(self.treatment["reached"].sum()), int(self.control["reached"].sum())
+
+    def log_ratios(self) -> Ends:
+        """Logs of control time / treatment time; 0 where both were there at time 0."""
+        at_once = [_at_once(times) for times in (self.treatment, self.control)]
+        times = np.concatenate([self.treatment["time"], self.control["time"]])
+        smallest = times[times > 0].min(initial=np.inf)
+        t_least, t_most = _ends(self.treatment)
+        c_least, c_most = _ends(self.control)
+        t_most = np.where(at_once[0], smallest, t_most)
+        c_most = np.where(at_once[1], smallest, c_most)
+        with np.errstate(divide="ignore"):
+            least = np.log(c_least) - np.log(t_most)
+            most = np.log(c_most) - np.log(t_least)
+        alike = at_once[0] & at_once[1]
+        return Ends(np.where(alike, 0.0, least), np.where(alike, 0.0, most))
+
+    def saved(self) -> Ends:
+        """Control time minus treatment time."""
+        t_least, t_most = _ends(self.treatment)
+        c_least, c_most = _ends(self.control)
+        return Ends(c_least - t_most, c_most - t_least)
+
+    def describe(self) -> str:
+        """Who never reached the target, and the note; "" where all did and none was left out."""
+        if not len(self):
+            return NO_PAIRS
+        missed = [
+            f"{len(self) - n} of {len(self)} {arm} trials never reached the target"
+            for arm, n in zip(("treatment", "control"), self.n_reached, strict=True)
+            if n < len(self)
+        ]
+        return "; ".join(filter(None, [*missed, self.note]))
+
+
+def pair_by_seed(treatment: pd.DataFrame, control: pd.DataFrame) -> PairedTimes:
+    """The trials of the seeds that both arms have, sorted by seed.
+
+    Raises:
+        InputError: a seed stands twice in one of them: they are not of one arm.
+    """
+    for times in (treatment, control):
+        check_seeds(times)
+    seeds = np.intersect1d(treatment["seed"], control["seed"])
+    n_alone = len(treatment) + len(control) - 2 * len(seeds)
+    note = f"{n_alone} trials without a partner of the same seed left out" if n_alone else ""
+    rows = [times.set_index("seed").loc[seeds].reset_index() for times in (treatment, control)]
+    return PairedTimes(rows[0], rows[1], note)
+
+
+def check_seeds(rows: pd.DataFrame) -> None:
+    """Raise InputError where a seed stands twice in `rows` (columns arm, seed) of one arm."""
+    twice = rows["seed"][rows["seed"].duplicated()]
+    if len(twice):
+        arms = ", ".join(sorted(rows["arm"].unique()))
+        raise InputError(
+            f"seed {twice.iloc[0]} stands twice among the trials of {arms}: "
+            "give the trials of one arm of one sweep"
+        )
+
+
+def mean_intervals_of(
+    samples: Sequence[Floats], confidence: float, rng: np.random.Generator | None
+) -> list[Interval]:
+    """`mean_interval` of each sample; all NaN for an empty one or one with a NaN in it.
+
+    Samples of one size share their draws, which makes a table of many comparisons cheap.
+    """
+    nothing = Interval(nan, nan, nan, confidence, "none", 0, "")
+    found = [nothing] * len(samples)
+    sizes = np.array([0 if np.isnan(s).any() else len(s) for s in samples])
+    for size in np.unique(sizes[sizes > 0]):
+        where = np.flatnonzero(sizes == size)
+        columns = np.stack([samples[i] for i in where.tolist()], axis=1)
+        for i, interval in zip(
+            where.tolist(), mean_intervals(columns, confidence, rng=rng), strict=True
+        ):
+            found[i] = interval
+    return found
+
+
+def _ends(times: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Least and most that each trial's time can be; a NaN (nothing known) is 0 to infinity."""
+    time = times["time"].to_numpy(dtype=float)
+    return np.nan_to_num(time, nan=0.0), np.where(times["reached"], time, np.inf)
+
+
+def _at_once(times: pd.DataFrame) -> NDArray[np.bool_]:
+    return (times["reached"] & (times["time"] <= 0)).to_numpy(dtype=bool)

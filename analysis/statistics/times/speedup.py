@@ -1,0 +1,196 @@
+"""How many times sooner one arm reaches a target than another.
+
+In: times to a target (`times.time_to_target`) of two arms whose trials pair by seed. Out: the mean
+ratio of their times with an interval, and a bound in place of a number wherever a trial never
+reached the target, since its budget is not its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from math import inf, nan
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.times.paired_times import (
+    Bound,
+    Ends,
+    Pair,
+    PairedTimes,
+    mean_intervals_of,
+    pair_by_seed,
+)
+from analysis.statistics.times.times import times_to_targets
+
+CONDITIONS = ("device", "n_workers", "ran_as")
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """Control time over treatment time, over pairs of one seed: above 1 the treatment is sooner.
+
+    `bound` says how to read `estimate`: None as a number, `at least` or `at most` as a limit (the
+    other end of the interval is then infinite, or 0). NaN where nothing is known. `median`, from
+    `median_low` to `median_high`, is that of the paired ratios: known more often than their mean,
+    because it does not matter how far beyond it a ratio lies.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    bound: Bound
+    n_pairs: int
+    n_reached_treatment: int
+    n_reached_control: int
+    note: str
+    confidence: float
+    method: str
+    median: float
+    median_low: float
+    median_high: float
+
+
+def speedup(
+    times_treatment: pd.DataFrame,
+    times_control: pd.DataFrame,
+    confidence: float = 0.95,
+    rng: np.random.Generator | None = None,
+) -> Speedup:
+    """Geometric mean over seeds of control time / treatment time, or a bound for it.
+
+    All pairs reached: `mean_interval` of the logs of the ratios. A control that never reached
+    makes its pair's ratio at least budget / treatment time; the mean of such lower ends, and the
+    lower limit of their interval, bound the mean ratio from below, and `high` is infinite. The
+    reverse for the treatment (`at most`, `low` 0). Where both occur nothing is known of the mean,
+    and the median of the ratios stands in for it (`method` and `note` say so), as a number or
+    a bound; it is also given beside every mean. Its interval is the distribution-free one between
+    order statistics, each limit at its pairs' worst ends (it needs 6 pairs at 95 %).
+
+    A bound covers at least as often as it promises, usually more. One pair has no interval
+    (NaN); 2 to 4 have Student's t, with a note. Times are at or above 0; two trials that were
+    both there at time 0 have ratio 1.
+
+    Args:
+        times_treatment, times_control: of one target, in one unit. In seconds only for
+            trials that ran alike (`same_conditions`).
+
+    Raises:
+        InputError: a seed stands twice in one arm; no `rng` where `mean_interval` draws.
+    """
+    return _speedups([pair_by_seed(times_treatment, times_control)], confidence, rng)[0]
+
+
+def speedup_table(
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    pairs: Sequence[Pair],
+    targets: Sequence[float],
+    unit: str = "step",
+    rng: np.random.Generator | None = None,
+    confidence: float = 0.95,
+    sustained: bool = False,
+    interpolate: bool = False,
+) -> pd.DataFrame:
+    """`speedup` for each pair (treatment, control) at each target, in the order given.
+
+    Columns treatment, control, target, unit and those of `Speedup`, where `bound` is "" for
+    none. Only rows of `trials` whose stage is `arm` count (all, without that column); they
+    are of one sweep. In seconds, a comparison in which a pair ran under different conditions
+    (`same_conditions`) is NaN, and its note says so.
+    """
+    arms = trials[trials["stage"] == "arm"] if "stage" in trials else trials
+    times = times_to_targets(curves, arms, targets, (unit,), sustained, interpolate)
+    of_arm = {str(arm): rows for arm, rows in arms.groupby("arm")}
+    at = dict(iter(times.groupby(["arm", "target"])))
+    none = times.iloc[:0]
+    keys = [(t, c, float(goal)) for t, c in pairs for goal in targets]
+    found = _speedups(
+        [pair_by_seed(at.get((t, goal), none), at.get((c, goal), none)) for t, c, goal in keys],
+        confidence,
+        rng,
+    )
+    clashes = {
+        (t, c): same_conditions(of_arm.get(t, arms.iloc[:0]), of_arm.get(c, arms.iloc[:0]))
+        for t, c in (pairs if unit == "train_time_s" else ())
+    }
+    rows = []
+    for (treatment, control, goal), one in zip(keys, found, strict=True):
+        identity = {"treatment": treatment, "control": control, "target": goal, "unit": unit}
+        told = _withheld(one, clashes.get((treatment, control), ""))
+        rows.append(identity | asdict(told) | {"bound": told.bound or ""})
+    columns = ["treatment", "control", "target", "unit", *(f.name for f in fields(Speedup))]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def same_conditions(treatment: pd.DataFrame, control: pd.DataFrame) -> str:
+    """Empty where the seconds of trials paired by seed may be compared, else what differs.
+
+    Args:
+        treatment, control: rows of `trials` with seed, status, device, n_workers and ran_as. Of
+            trials that did not finish no seconds are used, so they are not looked at.
+    """
+    done = [rows[rows["status"] == "done"] for rows in (treatment, control)]
+    both = done[0].merge(done[1], on="seed", suffixes=("_treatment", "_control"))
+    for name in CONDITIONS:
+        left, right = both[f"{name}_treatment"], both[f"{name}_control"]
+        differs = (left != right).to_numpy()
+        if differs.any():
+            one = f"{left[differs].iloc[0]} against {right[differs].iloc[0]}"
+            return f"seconds are not comparable: {name} is {one}"
+    return ""
+
+
+def _speedups(
+    pairings: Sequence[PairedTimes], confidence: float, rng: np.random.Generator | None
+) -> list[Speedup]:
+    logs = [pairing.log_ratios() for pairing in pairings]
+    intervals = mean_intervals_of([ends.values for ends in logs], confidence, rng)
+    return [_speedup(*each, confidence) for each in zip(pairings, logs, intervals, strict=True)]
+
+
+def _speedup(pairing: PairedTimes, ends: Ends, mean: Interval, confidence: float) -> Speedup:
+    middle = ends.median(confidence)
+    bound = ends.bound if ends.known else middle.bound
+    estimate, low, high = (
+        _exp(mean.estimate, mean.low, mean.high)
+        if ends.known
+        else _exp(middle.reading, middle.low, middle.high)
+    )
+    median, median_low, median_high = _exp(middle.value, middle.low, middle.high)
+    instead = (
+        "" if ends.known or not len(pairing) else "median of the ratios: the mean is not known"
+    )
+    n_treatment, n_control = pairing.n_reached
+    return Speedup(
+        estimate=estimate,
+        low=0.0 if bound == "at most" else low,
+        high=inf if bound == "at least" else high,
+        bound=bound,
+        n_pairs=len(pairing),
+        n_reached_treatment=n_treatment,
+        n_reached_control=n_control,
+        note="; ".join(filter(None, [instead, pairing.describe(), mean.note])),
+        confidence=confidence,
+        method="median, order statistics" if instead else f"log ratio, {mean.method}",
+        median=median,
+        median_low=median_low,
+        median_high=median_high,
+    )
+
+
+def _exp(*logs: float) -> tuple[float, ...]:
+    """e to each, infinite where that is too large for a float (two pairs far apart)."""
+    with np.errstate(over="ignore"):
+        return tuple(float(np.exp(v)) for v in logs)
+
+
+def _withheld(found: Speedup, problem: str) -> Speedup:
+    """The same row without its numbers where there is a problem, which the note then tells."""
+    if not problem:
+        return found
+    numbers = dict.fromkeys(("estimate", "low", "high", "median", "median_low", "median_high"), nan)
+    note = "; ".join(filter(None, [problem, found.note]))
+    return replace(found, **numbers, bound=None, method="none", note=note)  # type: ignore[arg-type]

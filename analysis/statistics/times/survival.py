@@ -1,0 +1,238 @@
+"""What the times of one arm, or of two, say when some trials never reached the target.
+
+In: rows of `times.time_to_target`, those of one arm. Out: the share of trials that have reached
+the target by each time (Kaplan-Meier), the mean time up to a horizon (restricted mean) and a
+log-rank test. None of them drops a censored trial or takes its budget for its time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.statistics.samples.intervals import Interval, mean_interval
+from analysis.statistics.times.paired_times import pair_by_seed
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NO_TRIALS = "no trials"
+
+
+@dataclass(frozen=True)
+class LogRank:
+    """Log-rank test: `statistic` is standard normal under the null hypothesis, below 0 where the
+    treatment reaches the target sooner; `p_value` is two-sided."""
+
+    statistic: float
+    p_value: float
+    n_treatment: int
+    n_control: int
+    note: str = ""
+
+
+def kaplan_meier(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """Share of trials that have reached the target by each time, with pointwise intervals.
+
+    The product-limit estimator with the log-log interval (Kalbfleisch & Prentice 2002, section
+    1.4.1), both scipy's. Where that is undefined, before the first trial reaches and after
+    the last does, the open end is Clopper & Pearson's for the trials then at risk.
+
+    Args:
+        times: columns time and reached, of one arm; rows whose time is NaN are left out.
+
+    Returns:
+        time, share_reached, low, high, at_risk, n_censored: one row for each time at which a trial
+        reached the target or was censored, after a row for time 0. Empty for no trials.
+    """
+    known = times[times["time"].notna()]
+    columns = ("time", "share_reached", "low", "high", "at_risk", "n_censored")
+    if known.empty:
+        return pd.DataFrame({name: pd.Series(dtype=float) for name in columns})
+    sample = _censored(known)
+    still = stats.ecdf(sample).sf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # "undefined at some observations": below
+        limits = still.confidence_interval(confidence, method="log-log")
+    time = still.quantiles
+    at_risk = (known["time"].to_numpy()[:, None] >= time).sum(axis=0)
+    n_censored = (known["time"].to_numpy()[~known["reached"], None] == time).sum(axis=0)
+    share = 1 - still.probabilities
+    low, high = _close_ends(
+        share, 1 - limits.high.probabilities, 1 - limits.low.probabilities, at_risk, confidence
+    )
+    found = pd.DataFrame(
+        dict(zip(columns, (time, share, low, high, at_risk, n_censored), strict=True))
+    )
+    if time[0] <= 0:
+        return found
+    start = pd.DataFrame([dict(zip(columns, (0.0, 0.0, 0.0, 0.0, len(known), 0), strict=True))])
+    return pd.concat([start, found], ignore_index=True)
+
+
+def _close_ends(
+    share: Floats, low: Floats, high: Floats, at_risk: NDArray[np.int_], confidence: float
+) -> tuple[Floats, Floats]:
+    """Limits where none or all have reached, which the log-log interval leaves open."""
+    tail = (1 - confidence) / 2
+    none, everyone = share <= 0, share >= 1
+    low, high = np.where(none, 0.0, low), np.where(everyone, 1.0, high)
+    high = np.where(none, 1 - tail ** (1 / at_risk), high)
+    # The share never falls, so an earlier lower limit holds later too.
+    before = np.fmax.accumulate(np.where(everyone, np.nan, low))
+    alone = tail ** (1 / at_risk)
+    return np.where(everyone, np.where(np.isnan(before), alone, before), low), high
+
+
+def common_horizon(*arms: pd.DataFrame) -> float:
+    """The longest time up to which the restricted mean of every arm is known; NaN for no trials.
+
+    That is the smallest over the arms of the last budget, or of the last time of an arm whose
+    last trial was censored before it.
+    """
+    if not arms or any(times.empty or times["time"].isna().any() for times in arms):
+        return math.nan
+    return min(min(_followed(times), float(times["budget"].max())) for times in arms)
+
+
+def restricted_mean(
+    times: pd.DataFrame,
+    horizon: float | None = None,
+    confidence: float = 0.95,
+    rng: np.random.Generator | None = None,
+) -> Interval:
+    """Mean of min(time to target, horizon): the area above the Kaplan-Meier curve of one arm.
+
+    Estimator: Royston & Parmar (2013); equal to the plain mean of min(time, horizon) where
+    nothing is censored before the horizon. Interval: `mean_interval` of the trials' jackknife
+    pseudo-values (Andersen, Hansen & Klein 2004), kept within 0 and the horizon; the sample unit
+    is the trial. Where no trial reached, the lower end is what zero of n still allows.
+
+    Args:
+        times: columns time, reached, budget, of one arm, all in one unit.
+        horizon: default `common_horizon(times)`. Beyond what was observed: NaN, with a note.
+        rng: for `mean_interval`, which draws from 5 trials on.
+    """
+    horizon = common_horizon(times) if horizon is None else horizon
+    if problem := _cannot(horizon, times):
+        return _nothing(len(times), confidence, problem)
+    mean, values = _pseudo_values(times, horizon)
+    found = _about(mean, values, confidence, rng)
+    if not (times["reached"] & (times["time"] < horizon)).any():
+        least = horizon * ((1 - confidence) / 2) ** (1 / len(times))
+        note = "no trial reached the target: the lower end is what 0 of n still allows"
+        return dataclasses.replace(found, low=least, high=horizon, note=note)
+    return dataclasses.replace(
+        found, low=float(np.maximum(found.low, 0.0)), high=float(np.minimum(found.high, horizon))
+    )
+
+
+def restricted_mean_difference(
+    times_treatment: pd.DataFrame,
+    times_control: pd.DataFrame,
+    horizon: float | None = None,
+    confidence: float = 0.95,
+    rng: np.random.Generator | None = None,
+) -> Interval:
+    """Restricted mean of the treatment minus that of the control, paired by seed.
+
+    Below 0 the treatment is sooner. `mean_interval` of the paired differences of pseudo-values
+    (see `restricted_mean`); the sample unit is the seed, seeds that only one arm has are left out
+    and counted in the note. Both arms are measured up to one horizon, by default
+    `common_horizon` of the two. Unlike a mean ratio it is a number also where some never reach,
+    but that number depends on the horizon.
+    """
+    pairs = pair_by_seed(times_treatment, times_control)
+    treatment, control, note = pairs.treatment, pairs.control, pairs.note
+    horizon = common_horizon(treatment, control) if horizon is None else horizon
+    if problem := _cannot(horizon, treatment, control):
+        return _nothing(len(treatment), confidence, problem)
+    mean_t, values_t = _pseudo_values(treatment, horizon)
+    mean_c, values_c = _pseudo_values(control, horizon)
+    found = _about(mean_t - mean_c, values_t - values_c, confidence, rng)
+    both = pd.concat([treatment, control])
+    if not (both["reached"] & (both["time"] < horizon)).any():
+        note = "; ".join(filter(None, ["no trial of either arm reached the target", note]))
+        return dataclasses.replace(found, low=math.nan, high=math.nan, note=note)
+    return dataclasses.replace(found, note="; ".join(filter(None, [found.note, note])))
+
+
+def log_rank(times_treatment: pd.DataFrame, times_control: pd.DataFrame) -> LogRank:
+    """Log-rank test of whether two arms reach the target alike (scipy.stats.logrank).
+
+    It takes the arms as independent; where paired seeds make them alike it errs towards no
+    difference. NaN with a note where no trial of either arm reached, or an arm has no trials.
+    """
+    treatment = times_treatment[times_treatment["time"].notna()]
+    control = times_control[times_control["time"].notna()]
+    counts = len(treatment), len(control)
+    if not min(counts):
+        return LogRank(math.nan, math.nan, *counts, note=NO_TRIALS)
+    if not (treatment["reached"].any() or control["reached"].any()):
+        return LogRank(math.nan, math.nan, *counts, note="no trial of either arm reached it")
+    found = stats.logrank(_censored(treatment), _censored(control))
+    # scipy counts events above expectation as positive: reaching more often is being sooner.
+    return LogRank(-float(found.statistic), float(found.pvalue), *counts)
+
+
+def _pseudo_values(times: pd.DataFrame, horizon: float) -> tuple[float, Floats]:
+    """The restricted mean of all trials, and n · mean - (n - 1) · mean without trial i."""
+    time = np.minimum(times["time"].to_numpy(dtype=float), horizon)
+    event = times["reached"].to_numpy(dtype=bool)
+    if not (~event & (time < horizon)).any():
+        return float(time.mean()), time  # what the formula gives when all are seen to the end
+    n = len(time)
+    grid = np.unique(time)
+    at_risk = time[:, None] >= grid
+    events = event[:, None] & (time[:, None] == grid)
+    left_out = np.vstack([np.zeros((1, len(grid)), dtype=bool), at_risk])
+    lost = np.vstack([np.zeros((1, len(grid)), dtype=bool), events])
+    n_at_risk = at_risk.sum(axis=0) - left_out
+    n_events = events.sum(axis=0) - lost
+    share = 1 - n_events / np.maximum(n_at_risk, 1)
+    still = np.cumprod(share, axis=1)  # row 0 of all trials, row i without trial i
+    means = grid[0] + still @ np.diff(grid, append=horizon)
+    return float(means[0]), n * means[0] - (n - 1) * means[1:]
+
+
+def _about(
+    mean: float, values: Floats, confidence: float, rng: np.random.Generator | None
+) -> Interval:
+    """`mean_interval` of pseudo-values, moved to the estimate: their mean has no jackknife bias."""
+    found = mean_interval(values, confidence, rng=rng)
+    shift = mean - found.estimate
+    return dataclasses.replace(found, estimate=mean, low=found.low + shift, high=found.high + shift)
+
+
+def _followed(times: pd.DataFrame) -> float:
+    """Up to when the Kaplan-Meier curve is known: for ever once all have reached the target."""
+    time = times["time"].to_numpy(dtype=float)
+    last = time == time.max()
+    return math.inf if times["reached"].to_numpy(dtype=bool)[last].all() else float(time.max())
+
+
+def _cannot(horizon: float, *arms: pd.DataFrame) -> str:
+    """Why no restricted mean can be had; empty where it can."""
+    if any(times.empty for times in arms):
+        return NO_TRIALS
+    if any(times["time"].isna().any() for times in arms):
+        return "a trial's time is not known"
+    if horizon > min(_followed(times) for times in arms):
+        return f"no trial was followed to the horizon {horizon:g}"
+    return ""
+
+
+def _nothing(n: int, confidence: float, note: str) -> Interval:
+    return Interval(math.nan, math.nan, math.nan, confidence, "none", n, note)
+
+
+def _censored(times: pd.DataFrame) -> stats.CensoredData:
+    time, reached = times["time"].to_numpy(dtype=float), times["reached"].to_numpy(dtype=bool)
+    return stats.CensoredData(uncensored=time[reached], right=time[~reached])

@@ -1,0 +1,1 @@
+"""Bytes → arrays: decoding, archives, downloads, the decoded cache."""

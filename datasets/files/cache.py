@@ -1,0 +1,156 @@
+"""Decoded arrays on disk: a set is decoded once and opened in milliseconds from then on.
+
+In: a function that decodes a set, and all that its result depends on. Out: the `Dataset`, its
+images a read-only memory map. An entry is one folder of .npy files and `meta.json`, which is
+written last; the folder appears under its final name only when it is whole. Its name depends on
+the options and on each source file's path, size and time of change, so an entry that has become
+stale is simply not found; one that is torn is found to be so and made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from datasets.base import Dataset, Request
+from datasets.files.trees import walk
+from headstart.errors import StorageError
+
+_FORMAT = 1  # of the entries themselves; raise it when `_write_entry` changes
+
+
+def cached(
+    name: str,
+    version: int,
+    options: BaseModel,
+    request: Request,
+    sources: Sequence[Path],
+    build: Callable[[], Dataset],
+) -> Dataset:
+    """The set from the cache, or from `build()`, which is then cached.
+
+    Args:
+        name: the set's name.
+        version: of the module that decodes; raise it when the same files give other arrays.
+        options: the set's options; all of them enter the key.
+        request: its image size and channels enter the key.
+        sources: the files that were read, or folders of them; each file's path, size and
+            modification time enter the key.
+        build: decodes the set; called when there is no whole entry.
+
+    Raises:
+        StorageError: the cache folder cannot be written.
+    """
+    wanted = [_FORMAT, version, options.model_dump(mode="json"), request.image_size]
+    wanted.append(request.channels)
+    prefix = f"{name}-{_digest(wanted)}-"
+    entry = request.cache_dir / "decoded" / f"{prefix}{_digest(_stamps(sources))}"
+    found = _read_entry(name, entry)
+    if found is not None:
+        return found
+    dataset = build()
+    try:
+        _store(dataset, entry, prefix)
+    except OSError as err:
+        raise StorageError(
+            f"{entry.parent}: the decoded '{name}' cannot be kept here ({err.strerror}); free some "
+            "space, or set HEADSTART_CACHE to a folder that can be written"
+        ) from err
+    return _read_entry(name, entry) or dataset
+
+
+def _digest(content: Any) -> str:
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
+
+
+def _stamps(sources: Sequence[Path]) -> list[tuple[str, int, int]]:
+    """(path, bytes, time of change in ns) of each source file, and of all files in a folder."""
+    stamps = []
+    for source in sources:
+        stat = source.stat()
+        stamps.append((str(source.absolute()), stat.st_size, stat.st_mtime_ns))
+        if source.is_dir():
+            stamps += sorted(
+                (entry.path, entry.stat().st_size, entry.stat().st_mtime_ns)
+                for entry in walk(source)
+            )
+    return stamps
+
+
+def _store(dataset: Dataset, entry: Path, prefix: str) -> None:
+    """Write the entry under a temporary name, give it its own, remove what it replaces."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    temporary = entry.with_name(f".{entry.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir()
+        _write_entry(dataset, temporary)
+        if _read_entry(dataset.name, entry) is None:
+            shutil.rmtree(entry, ignore_errors=True)  # torn: no reader can have opened it
+            with suppress(FileExistsError):  # another process was first, with the same content
+                temporary.rename(entry)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for stale in entry.parent.glob(f"{prefix}*"):
+        if stale != entry:
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+def _write_entry(dataset: Dataset, folder: Path) -> None:
+    channels = dataset.images.shape[1]
+    replicated = channels == 3 and dataset.images.strides[1] == 0
+    arrays = {
+        "images": dataset.images[:, :1] if replicated else dataset.images,
+        "labels": dataset.labels,
+        "first_copy": np.asarray(dataset.first_copy),
+        **{f"part-{part}": index for part, index in dataset.parts.items()},
+    }
+    for key, array in arrays.items():
+        with open(folder / f"{key}.npy", "wb") as file:
+            np.save(file, array)
+            file.flush()
+            os.fsync(file.fileno())
+    meta = {
+        "channels": channels,
+        "class_names": dataset.class_names,
+        "fingerprint": dataset.fingerprint,
+        "source": dataset.source,
+        "notes": dataset.notes,
+        "parts": list(dataset.parts),
+        "sizes": {f"{key}.npy": (folder / f"{key}.npy").stat().st_size for key in arrays},
+    }
+    with open(folder / "meta.json", "w", encoding="utf-8") as file:
+        json.dump(meta, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_entry(name: str, entry: Path) -> Dataset | None:
+    """The entry, opened; None where it is not there or not whole."""
+    try:
+        meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
+        if any((entry / file).stat().st_size != size for file, size in meta["sizes"].items()):
+            return None
+        images = np.load(entry / "images.npy", mmap_mode="r")
+        return Dataset(
+            name=name,
+            images=np.broadcast_to(images, (len(images), meta["channels"], *images.shape[2:])),
+            labels=np.load(entry / "labels.npy"),
+            class_names=tuple(meta["class_names"]),
+            parts={part: np.load(entry / f"part-{part}.npy") for part in meta["parts"]},
+            fingerprint=meta["fingerprint"],
+            source=meta["source"],
+            notes=tuple(meta["notes"]),
+            first_copy=np.load(entry / "first_copy.npy"),
+        )
+    except (OSError, ValueError, KeyError):
+        return None

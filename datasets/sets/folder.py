@@ -1,0 +1,285 @@
+"""Anybody's images: a folder (or zip) with one folder a class, with or without parts above them.
+
+`{name: folder, path: DIR}` reads DIR/CLASS/*.png, or DIR/PART/CLASS/*.png where PART is `train`,
+`validation`, `test` or a usual spelling of them ("Training Set", "val", …). PNG, JPEG, BMP, TIFF
+and WebP, of any depth and colour, are made alike: the network's image size and channels, or the
+commonest size of the folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from datasets.base import PART_NAMES, Dataset, Request, build_dataset
+from datasets.files.cache import cached
+from datasets.files.images import OnDamaged, decode_files, is_image_name, read_image_size
+from datasets.files.trees import Tree, is_archive, open_tree
+from datasets.locations import user_path
+from datasets.preprocess import Preprocess, gray, resize, shape_images, shape_ink
+from headstart.cli import did_you_mean
+from headstart.errors import DataError
+
+VERSION = 2
+_BRIGHT = 127  # a page whose border is brighter than this is paper, and its ink is dark
+_PART_SPELLINGS = {
+    **dict.fromkeys(("train", "training", "trainset", "trainingset"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validationset", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "testset", "testingset"), "test"),
+}
+_BESIDE = {"originals"}  # what datasets.sheet keeps beside the parts on request
+
+
+class Options(BaseModel):
+    """Where the images are, and what to make of them.
+
+    Attributes:
+        path: the folder, or a zip or tar file of it.
+        class_names: which class folders, in the order of their labels; default all, sorted
+            (numbers by value).
+        preprocess: `resize`; `mnist_style`: cropped to the ink, fitted, centred, grayscale; or
+            `centred`: the ink in the middle and its size on the page kept, grayscale.
+        invert: swap black and white; default where a page's border is bright, but for `resize`.
+        on_damaged: `refuse` a damaged image, or `skip` it and say so in the report.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    class_names: tuple[str, ...] | None = Field(default=None, min_length=2)
+    preprocess: Preprocess = "resize"
+    invert: bool | None = None
+    on_damaged: OnDamaged = "refuse"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which files are images, of which class, in which part ("" where there are no parts)."""
+
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
+    parts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def locate(options: Options, request: Request) -> tuple[Path, ...]:
+    """The folder or archive."""
+    path = user_path(options.path, request.data_dir)
+    if not path.is_dir() and not is_archive(path):
+        raise DataError(f"{path}: not a folder, and no .zip, .tar or .tgz file of one")
+    return (path,)
+
+
+def load(options: Options, request: Request) -> Dataset:
+    """All images of the folder, class by class; its parts, where it has them."""
+    (path,) = locate(options, request)
+    return cached(
+        "folder", VERSION, options, request, [path], lambda: _decode(path, options, request)
+    )
+
+
+def read_layout(tree: Tree) -> Layout:
+    """Find classes and parts from the names alone.
+
+    Folders that hold everything (as a zip of `mydata/` has) are looked through. What lies beside
+    the class folders, and files that are no images, are left out with a note.
+
+    Raises:
+        DataError: no images in class folders, or a class folder without an image.
+    """
+    images = [name for name in tree.names if is_image_name(name)]
+    inside = [name for name in images if "/" in name]
+    if not inside:
+        raise DataError(
+            f"{tree.where}: no images in class folders; it needs one folder a class, with .png, "
+            ".jpg, .bmp, .tif or .webp files"
+        )
+    top = _common_folder(inside)
+    inside = [name for name in inside if name.count("/") > top.count("/")]
+    files, classes, parts = [], [], []
+    has_parts = _has_parts(inside, top)
+    for name in inside:
+        folders = name[len(top) :].split("/")[:-1]
+        if has_parts and (len(folders) < 2 or _plain(folders[0]) not in _PART_SPELLINGS):
+            continue
+        files.append(name)
+        parts.append(_PART_SPELLINGS[_plain(folders[0])] if has_parts else "")
+        classes.append(folders[1] if has_parts else folders[0])
+    _check_no_empty_class(tree, top, has_parts, files)
+    return Layout(
+        tuple(files), tuple(classes), tuple(parts), _left_out(tree, len(images), len(files))
+    )
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts `2` before `10`, and everything else as text."""
+    pieces = re.findall(r"\d+|\D+", text)
+    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in pieces)
+
+
+def _common_folder(names: Sequence[str]) -> str:
+    """The folder, with its `/`, that holds all of `names` and in which classes or parts lie."""
+    top = ""
+    while True:
+        first = {name[len(top) :].split("/", 1)[0] for name in names}
+        deeper = all(name[len(top) :].count("/") >= 2 for name in names)
+        if len(first) != 1 or not deeper or _plain(next(iter(first))) in _PART_SPELLINGS:
+            return top
+        top += f"{first.pop()}/"
+
+
+def _has_parts(names: Sequence[str], top: str) -> bool:
+    first = {_plain(name[len(top) :].split("/", 1)[0]) for name in names} - _BESIDE
+    return (
+        bool(first)
+        and first <= set(_PART_SPELLINGS)
+        and any(name[len(top) :].count("/") >= 2 for name in names)
+    )
+
+
+def _plain(folder: str) -> str:
+    return re.sub(r"[\s_-]", "", folder).lower()
+
+
+def _check_no_empty_class(tree: Tree, top: str, has_parts: bool, files: Sequence[str]) -> None:
+    depth = top.count("/") + (2 if has_parts else 1)
+    full = {"/".join(name.split("/")[:depth]) for name in files}
+    for folder in sorted(tree.folders):
+        if has_parts and _plain(folder[len(top) :].split("/", 1)[0]) in _BESIDE:
+            continue
+        if folder.startswith(top) and folder.count("/") == depth - 1 and folder not in full:
+            raise DataError(
+                f"{tree.label(folder)}: no image in this class; add images or remove the folder"
+            )
+
+
+def _left_out(tree: Tree, n_images: int, n_files: int) -> tuple[str, ...]:
+    notes = []
+    if n_images > n_files:
+        notes.append(f"{n_images - n_files} images outside the class folders were not read")
+    if len(tree.names) > n_images:
+        kinds = sorted(
+            {Path(name).suffix.lower() or name for name in tree.names if not is_image_name(name)}
+        )
+        notes.append(
+            f"{len(tree.names) - n_images} files that are no images were not read "
+            f"({', '.join(kinds[:5])})"
+        )
+    return tuple(notes)
+
+
+def _decode(path: Path, options: Options, request: Request) -> Dataset:
+    with open_tree(path) as tree:
+        layout = read_layout(tree)
+        names, chosen, notes = _chosen_classes(layout, options.class_names, path)
+        files = [layout.files[index] for index in chosen]
+        size = request.image_size or _commonest_size(tree, files)
+        sizes: Counter[tuple[int, ...]] = Counter()
+
+        def shape(image: np.ndarray) -> np.ndarray:
+            sizes[image.shape[:2]] += 1
+            return shape_image(image, size, request.channels, options.preprocess, options.invert)
+
+        images, good, skipped = decode_files(
+            tree, files, shape, options.on_damaged, as_gray=request.channels == 1
+        )
+    chosen = chosen[good]
+    label_of = {name: label for label, name in enumerate(names)}
+    if request.channels is None and (images[..., :1] == images).all():
+        images = images[..., :1]  # no colour anywhere, however it was stored
+    return build_dataset(
+        "folder",
+        shape_images(images, size, request.channels),
+        np.array([label_of[layout.classes[index]] for index in chosen]),
+        names,
+        source=str(path),
+        parts=_part_indices([layout.parts[index] for index in chosen], path),
+        notes=[*layout.notes, *notes, *skipped, *_sizes_note(sizes, size)],
+    )
+
+
+def _chosen_classes(
+    layout: Layout, wanted: tuple[str, ...] | None, path: Path
+) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
+    """Class names in label order, the indices of their files by class, and what was left out."""
+    there = sorted(set(layout.classes), key=natural_key)
+    names = wanted or tuple(there)
+    for name in names:
+        if name not in there:
+            raise DataError(
+                f"{path}: class_names: there is no class folder '{name}'"
+                f"{did_you_mean(name, there)}; there are {', '.join(there)}"
+            )
+    rank = {name: label for label, name in enumerate(names)}
+    order = {part: place for place, part in enumerate(("", *PART_NAMES))}
+    chosen = [index for index, name in enumerate(layout.classes) if name in rank]
+    chosen.sort(key=lambda i: (order[layout.parts[i]], rank[layout.classes[i]]))
+    n_left_out = len(there) - len(names)
+    notes = [f"{n_left_out} class folders are not in class_names and were not read"] * (
+        n_left_out > 0
+    )
+    return names, np.array(chosen), notes
+
+
+def _commonest_size(tree: Tree, files: Sequence[str]) -> tuple[int, int]:
+    """(height, width) that most of the first thousand images have; the smaller one of equals."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for name in files[:1000]:
+        with suppress(DataError):  # decoding it tells, and knows whether it may be skipped
+            counts[read_image_size(tree.read(name), tree.label(name))] += 1
+    return min(counts, key=lambda size: (-counts[size], size), default=(1, 1))
+
+
+def shape_image(
+    image: np.ndarray,
+    size: tuple[int, int],
+    channels: int | None,
+    preprocess: Preprocess,
+    invert: bool | None,
+) -> np.ndarray:
+    """`image` as uint8 (H, W, C) of the wanted size; C is 3 unless one channel is wanted.
+
+    `preprocess` and `invert` as in `Options`.
+    """
+    finds_ink = preprocess != "resize"
+    if finds_ink and image.ndim == 3:
+        image = gray(image)
+    if invert is None:
+        invert = finds_ink and has_bright_border(image)
+    image = np.invert(image) if invert else image
+    image = shape_ink(image, size, preprocess) if finds_ink else resize(image, size)
+    if image.ndim == 3:
+        return image
+    return image[..., None] if channels == 1 else np.repeat(image[..., None], 3, axis=2)
+
+
+def has_bright_border(image: np.ndarray) -> bool:
+    """Whether most of the border of uint8 (H, W) or (H, W, 3) is bright, as paper is."""
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    return bool(np.median(border) > _BRIGHT)
+
+
+def _part_indices(parts: Sequence[str], path: Path) -> dict[str, np.ndarray]:
+    indices = {
+        part: np.flatnonzero(np.array(parts) == part) for part in PART_NAMES if part in parts
+    }
+    if indices and "train" not in indices:
+        raise DataError(f"{path}: has {' and '.join(indices)} but no train part")
+    return indices
+
+
+def _sizes_note(sizes: Counter[tuple[int, ...]], size: tuple[int, int]) -> list[str]:
+    if set(sizes) == {size}:
+        return []
+    (h0, w0), (h1, w1) = min(sizes), max(sizes)
+    return [
+        f"images of {len(sizes)} size{'s' * (len(sizes) > 1)} (from {w0}×{h0} to {w1}×{h1} pixels, "
+        f"width × height) were brought to {size[1]}×{size[0]}"
+    ]

@@ -1,0 +1,139 @@
+"""Drawn characters, any number, any size, seeded: a set that needs no files and no network.
+
+Each image is one way of writing a character (`glyph_strokes`), its points shaken, slanted, turned
+and bent by a smooth field, drawn with OpenCV in a random stroke width, and given some noise.
+White on black, as MNIST is. A stand-in for handwriting where there is none, never a proof.
+"""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from datasets.base import Dataset, Request, build_dataset
+from datasets.files.cache import cached
+from datasets.preprocess import mnist_style_on, resize, shape_images
+from datasets.sets.glyph_strokes import ways_to_write
+
+VERSION = 3
+OWN_SIZE = (28, 28)
+_CHARACTERS = {
+    "digits": string.digits,
+    "all": string.digits + string.ascii_uppercase + string.ascii_lowercase,
+}
+_MIDDLE = np.array([3.5, 6.0])  # of tops and tails, in the box of `glyph_strokes`
+_SHIFT = 4  # OpenCV takes coordinates in sixteenths of a pixel
+
+
+class Options(BaseModel):
+    """What is drawn.
+
+    Attributes:
+        classes: the ten digits, or all 62 characters.
+        count: number of images; classes take turns, so they are equally many.
+        seed: of the drawing's own generator.
+        preprocess: `mnist_style`: cropped, fitted and centred as MNIST's digits are; `resize`: the
+            whole page, where small letters stay small.
+        noise: standard deviation of the pixel noise, as a fraction of the full range.
+        test_part: how many of the last images are a test part of the set's own (`corrupt_labels`
+            leaves the labels of such a part right); 0: none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: Literal["digits", "all"] = "digits"
+    count: int = Field(default=3000, ge=2, le=1_000_000)
+    seed: int = Field(default=0, ge=0)
+    preprocess: Literal["mnist_style", "resize"] = "mnist_style"
+    noise: float = Field(default=0.02, ge=0, le=0.5)
+    test_part: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_a_train_part(self) -> Options:
+        if self.test_part >= self.count:
+            raise ValueError(f"test_part {self.test_part} leaves nothing of {self.count} images")
+        return self
+
+
+def locate(options: Options, request: Request) -> tuple[Path, ...]:
+    """No files: the set is drawn."""
+    return ()
+
+
+def load(options: Options, request: Request) -> Dataset:
+    """`count` images, classes in turn; no parts of its own unless `test_part` is given."""
+    return cached("glyphs", VERSION, options, request, (), lambda: _draw_all(options, request))
+
+
+def draw_character(character: str, side: int, rng: np.random.Generator) -> np.ndarray:
+    """One `character` as uint8 (side, side), ink bright, drawn differently each time."""
+    import cv2
+
+    canvas = np.zeros((side, side), np.uint8)
+    ways = ways_to_write(character)
+    strokes = ways[rng.integers(len(ways))]
+    height = side * rng.uniform(0.45, 0.55)  # of a capital; tails need room below
+    to_pixels = _handwriting(height / 10, rng)
+    bend = rng.normal(0, 0.02 * height, (2, 2)), rng.uniform(0, 2 * np.pi, (2, 2))
+    thickness = max(1, round(height * rng.uniform(0.06, 0.17)))
+    for points, weights in strokes:
+        shaken = points + rng.normal(0, 0.22, points.shape)
+        line = (weights @ shaken - _MIDDLE) @ to_pixels.T + side / 2
+        line += _bent(line / side, *bend)
+        cv2.polylines(
+            canvas,
+            [np.round(line * (1 << _SHIFT)).astype(np.int32)],
+            isClosed=False,
+            color=255,
+            thickness=thickness,
+            lineType=cv2.LINE_AA,
+            shift=_SHIFT,
+        )
+    return canvas
+
+
+def _handwriting(scale: float, rng: np.random.Generator) -> np.ndarray:
+    """float (2, 2): width, slant and rotation of one hand, from the box to pixels."""
+    angle = np.radians(np.clip(rng.normal(0, 5), -12, 12))
+    slant = np.clip(rng.normal(-0.15, 0.2), -0.5, 0.2)  # most hands lean to the right
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return scale * turn @ np.array([[rng.uniform(0.65, 1.1), slant], [0, 1]])
+
+
+def _bent(places: np.ndarray, amplitude: np.ndarray, phase: np.ndarray) -> np.ndarray:
+    """A smooth displacement at `places` (M, 2) in page units: one slow wave along each axis."""
+    waves = np.sin(2 * np.pi * places[:, None, :] + phase)
+    return (waves * amplitude).sum(axis=2)
+
+
+def _draw_all(options: Options, request: Request) -> Dataset:
+    rng = np.random.default_rng(options.seed)
+    characters = _CHARACTERS[options.classes]
+    size = request.image_size or OWN_SIZE
+    side = max(112, 2 * max(size))
+    labels = np.arange(options.count) % len(characters)
+    images = np.empty((options.count, *size), np.uint8)
+    for index, label in enumerate(labels):
+        page = draw_character(characters[label], side, rng)
+        mnist_like = options.preprocess == "mnist_style"
+        images[index] = mnist_style_on(page, size) if mnist_like else resize(page, size)
+    noise = rng.standard_normal(images.shape, np.float32) * (255 * options.noise)
+    return build_dataset(
+        "glyphs",
+        shape_images(np.clip(images + noise, 0, 255).astype(np.uint8), size, request.channels),
+        labels,
+        characters,
+        source=f"drawn with seed {options.seed}",
+        parts=_parts(options),
+    )
+
+
+def _parts(options: Options) -> dict[str, np.ndarray]:
+    if not options.test_part:
+        return {}
+    train, test = np.split(np.arange(options.count), [options.count - options.test_part])
+    return {"train": train, "test": test}

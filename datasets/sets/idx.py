@@ -1,0 +1,163 @@
+"""Any set in MNIST's own format: a folder of idx files, unpacked or .gz.
+
+`{name: idx, path: DIR}` reads the pairs `train-images…` and `train-labels…`, `t10k-…` or
+`test-…`, and `validation-…`, as MNIST, Fashion-MNIST, KMNIST and EMNIST name them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from datasets.base import Dataset, Request, build_dataset
+from datasets.files.cache import cached
+from datasets.locations import user_path
+from datasets.preprocess import shape_images
+from headstart.errors import DataError, DataNotFoundError
+
+VERSION = 1
+MAX_BYTES = 4 << 30
+_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_PARTS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
+_FILE = re.compile(r"(?:^|[-_.])(train|t10k|test|validation)[-_.](images|labels)\b", re.IGNORECASE)
+
+
+class Options(BaseModel):
+    """`path`: the folder. `class_names`: of the labels 0, 1, …; default the numbers themselves.
+
+    `transpose`: swap rows and columns (EMNIST stores its images on their side).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    class_names: tuple[str, ...] | None = None
+    transpose: bool = False
+
+
+def locate(options: Options, request: Request) -> tuple[Path, ...]:
+    """The idx files of the folder, images and labels of each part."""
+    return tuple(path for pair in _pairs(options, request).values() for path in pair)
+
+
+def load(options: Options, request: Request) -> Dataset:
+    """All parts of the folder, one after the other."""
+    pairs = _pairs(options, request)
+    sources = [path for pair in pairs.values() for path in pair]
+    return cached(
+        "idx", VERSION, options, request, sources, lambda: _decode(options, request, pairs)
+    )
+
+
+def read_pairs(
+    pairs: dict[str, tuple[Path, Path]],
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Images uint8 (N, H, W), labels int64 (N,) and the indices of each part.
+
+    Raises:
+        DataError: a file is damaged, or images and labels do not fit together.
+    """
+    images, labels, parts, n = [], [], {}, 0
+    for part, (image_file, label_file) in pairs.items():
+        images.append(_checked_images(read_idx(image_file), image_file))
+        labels.append(_checked_labels(read_idx(label_file), label_file))
+        if len(images[-1]) != len(labels[-1]):
+            raise DataError(
+                f"{label_file}: {len(labels[-1])} labels for the {len(images[-1])} images of "
+                f"{image_file.name}"
+            )
+        if images[-1].shape[1:] != images[0].shape[1:]:
+            raise DataError(
+                f"{image_file}: images of {images[-1].shape[1:]} pixels, other parts have "
+                f"{images[0].shape[1:]}"
+            )
+        parts[part] = np.arange(n, n + len(images[-1]))
+        n += len(images[-1])
+    return np.concatenate(images), np.concatenate(labels), parts
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The array of one idx file, big-endian dtype as stored; `.gz` is unpacked on the way.
+
+    Raises:
+        DataError: it is no idx file, or is not exactly as long as its header says.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+            magic = file.read(4)
+            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not magic[3]:
+                raise DataError(f"{path}: not an idx file (it begins with {magic.hex(' ')})")
+            dtype = np.dtype(_DTYPES[magic[2]])
+            header = file.read(4 * magic[3])
+            if len(header) < 4 * magic[3]:
+                raise DataError(f"{path}: ends within its header; fetch or export it again")
+            shape = np.frombuffer(header, ">u4").astype(int).tolist()
+            wanted = math.prod(shape) * dtype.itemsize
+            if wanted > MAX_BYTES:
+                raise DataError(f"{path}: announces {wanted:,} bytes; the limit is {MAX_BYTES:,}")
+            content = file.read(wanted + 1)
+    except (OSError, EOFError, zlib.error, ValueError) as err:
+        raise DataError(f"{path}: cannot be read: {err}") from err
+    if len(content) != wanted:
+        less = "shorter" if len(content) < wanted else "longer"
+        raise DataError(
+            f"{path}: {less} than its header says ({' × '.join(map(str, shape))} values of "
+            f"{dtype.itemsize} bytes); fetch or export it again"
+        )
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _pairs(options: Options, request: Request) -> dict[str, tuple[Path, Path]]:
+    folder = user_path(options.path, request.data_dir)
+    files: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
+        match = _FILE.search(path.name)
+        if match:  # reversed order: the unpacked file comes last and wins over its .gz
+            files[_PARTS[match[1].lower()], match[2].lower()] = path
+    pairs = {
+        part: (files[part, "images"], files[part, "labels"])
+        for part in dict.fromkeys(_PARTS.values())
+        if (part, "images") in files and (part, "labels") in files
+    }
+    if not pairs:
+        raise DataNotFoundError(
+            f"{folder}: no idx files; they must be named like train-images-idx3-ubyte and "
+            "train-labels-idx1-ubyte (or with .gz)"
+        )
+    return pairs
+
+
+def _decode(options: Options, request: Request, pairs: dict[str, tuple[Path, Path]]) -> Dataset:
+    images, labels, parts = read_pairs(pairs)
+    if options.transpose:
+        images = images.transpose(0, 2, 1)
+    names = options.class_names or tuple(str(label) for label in range(int(labels.max()) + 1))
+    return build_dataset(
+        "idx",
+        shape_images(images, request.image_size, request.channels),
+        labels,
+        names,
+        source=str(user_path(options.path, request.data_dir)),
+        parts=parts if "train" in parts else {},
+    )
+
+
+def _checked_images(images: np.ndarray, path: Path) -> np.ndarray:
+    if images.ndim != 3 or images.dtype != np.uint8:
+        raise DataError(
+            f"{path}: holds {images.ndim}-dimensional {images.dtype.name}, not images (uint8, "
+            "number × rows × columns)"
+        )
+    return images
+
+
+def _checked_labels(labels: np.ndarray, path: Path) -> np.ndarray:
+    if labels.ndim != 1 or labels.dtype.kind not in "ui":
+        raise DataError(f"{path}: holds {labels.ndim}-dimensional {labels.dtype.name}, not labels")
+    return labels.astype(np.int64)

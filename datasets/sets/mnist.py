@@ -1,0 +1,113 @@
+"""MNIST: 70,000 handwritten digits, 28×28, with its own train and test parts.
+
+The files are read with our own idx reader, not torchvision's: importing torchvision takes several
+seconds, and a plan must answer within one. The files looked for, their folders, the mirrors and
+the checksums are those of `torchvision.datasets.MNIST`, so a folder that serves one serves both.
+Source: LeCun, Cortes and Burges; MD5s and mirrors as published in torchvision 0.29.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from datasets.base import Dataset, Request, build_dataset
+from datasets.files.cache import cached
+from datasets.files.downloads import Download, fetch
+from datasets.locations import downloads_folder, first_existing, not_found
+from datasets.preprocess import shape_images
+from datasets.sets.idx import read_pairs
+from headstart.errors import DataNotFoundError
+
+VERSION = 1
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+MD5 = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+
+
+class Options(BaseModel):
+    """`source`: an address whose folder holds the four .gz files, instead of the known mirrors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str | None = None
+
+
+def locate(options: Options, request: Request) -> tuple[Path, ...]:
+    """The four files, images and labels of train and then of test, unpacked or .gz."""
+    folders = _folders(request)
+    for folder in folders:
+        files = [first_existing([folder / name, folder / f"{name}.gz"]) for name in MD5]
+        if all(files):
+            return tuple(path for path in files if path is not None)
+    raise not_found(
+        "mnist",
+        request,
+        f"put its four files (train-images-idx3-ubyte.gz …, or unpacked) into {folders[0]}, "
+        "or run: python -m datasets --get mnist (15 MB)",
+    )
+
+
+def load(options: Options, request: Request) -> Dataset:
+    """All 70,000 images: train 0 … 59,999, test 60,000 … 69,999."""
+    files = _locate_or_fetch(options, request)
+    # An address does not change what the files hold (their checksums are fixed).
+    return cached("mnist", VERSION, Options(), request, files, lambda: _decode(files, request))
+
+
+def _folders(request: Request) -> list[Path]:
+    data = request.data_dir
+    return [
+        data / "mnist" / "MNIST" / "raw",
+        data / "MNIST" / "raw",
+        data / "mnist" / "raw",
+        data / "mnist",
+        _download_folder(request),
+    ]
+
+
+def _download_folder(request: Request) -> Path:
+    return downloads_folder(request) / "mnist"
+
+
+def _locate_or_fetch(options: Options, request: Request) -> Sequence[Path]:
+    try:
+        return locate(options, request)
+    except DataNotFoundError as missing:
+        if not request.allow_download:
+            raise
+        mirrors = (options.source,) if options.source else MIRRORS
+        return [
+            fetch(
+                Download(
+                    addresses=[f"{mirror.rstrip('/')}/{name}.gz" for mirror in mirrors],
+                    path=_download_folder(request) / f"{name}.gz",
+                    checksum=f"md5:{md5}",
+                ),
+                missing,
+            )
+            for name, md5 in MD5.items()
+        ]
+
+
+def _decode(files: Sequence[Path], request: Request) -> Dataset:
+    images, labels, parts = read_pairs(
+        {"train": (files[0], files[1]), "test": (files[2], files[3])}
+    )
+    return build_dataset(
+        "mnist",
+        shape_images(images, request.image_size, request.channels),
+        labels,
+        tuple("0123456789"),
+        source=str(files[0].parent),
+        parts=parts,
+    )

@@ -1,0 +1,108 @@
+"""MNIST with wrong labels: 60,000 JPEGs in ten folders, the set of "Part 3".
+
+`image_NNNNNN.jpg` is MNIST's training image of that number; the folder is its label here, which is
+wrong for 999 of 1,000. Models are judged on MNIST's own test part, whose labels are right.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from datasets.base import Dataset, Request, build_dataset
+from datasets.files.cache import cached
+from datasets.files.images import OnDamaged, decode_files
+from datasets.files.trees import open_tree
+from datasets.locations import first_existing, not_found
+from datasets.preprocess import resize, shape_images
+from datasets.sets import mnist
+from headstart.errors import DataError
+
+VERSION = 1
+OWN_SIZE = (28, 28)
+_MEMBER = re.compile(r"(?:^|/)(\d)/image_(\d{6})\.jpe?g$", re.IGNORECASE)
+
+
+class Options(BaseModel):
+    """`test`: whether MNIST's 10,000 test images are the test part, or there is none.
+
+    `on_damaged`: `refuse` a damaged image, or `skip` it and say so in the report.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    test: Literal["mnist", "none"] = "mnist"
+    on_damaged: OnDamaged = "refuse"
+
+
+def locate(options: Options, request: Request) -> tuple[Path, ...]:
+    """The zip file or the folder, and MNIST's files unless `test` is `none`."""
+    own = request.data_dir / "mnist_task3"
+    folders = [own / "mnistTask", own, request.data_dir / "mnistTask"]
+    candidates = [
+        own / "mnistTask3.zip",
+        request.data_dir / "mnistTask3.zip",
+        *(folder for folder in folders if os.path.isdir(folder / "0")),
+    ]
+    found = first_existing(candidates)
+    if found is None:
+        raise not_found(
+            "mnist_task3",
+            request,
+            f"put mnistTask3.zip into {own}; it has no public source. The like can be made from "
+            "MNIST: {name: mnist, corrupt_labels: {kind: complementary, fraction: 0.999}}",
+        )
+    return (found,) if options.test == "none" else (found, *mnist.locate(mnist.Options(), request))
+
+
+def load(options: Options, request: Request) -> Dataset:
+    """The images by number, then MNIST's test images."""
+    (path, *_) = locate(options.model_copy(update={"test": "none"}), request)
+    test = mnist.load(mnist.Options(), request) if options.test == "mnist" else None
+    sources = [path] if test is None else [path, *mnist.locate(mnist.Options(), request)]
+    return cached(
+        "mnist_task3",
+        VERSION,
+        options,
+        request,
+        sources,
+        lambda: _decode(path, options, request, test),
+    )
+
+
+def _decode(path: Path, options: Options, request: Request, test: Dataset | None) -> Dataset:
+    size = request.image_size or OWN_SIZE
+    with open_tree(path) as tree:
+        matches = ((name, _MEMBER.search(name)) for name in tree.names)
+        members = sorted((int(m[2]), int(m[1]), name) for name, m in matches if m is not None)
+        if not members:
+            raise DataError(f"{path}: no image named like 0/image_000007.jpg is in it")
+        images, good, skipped = decode_files(
+            tree,
+            [name for *_, name in members],
+            lambda image: resize(image, size),
+            options.on_damaged,
+            as_gray=True,
+        )
+    images = shape_images(images, size, request.channels)
+    labels = np.array([label for _, label, _ in members])[good]
+    parts = {}
+    if test is not None:
+        parts = {"train": np.arange(len(labels))}
+        parts["test"] = np.arange(len(labels), len(labels) + len(test.parts["test"]))
+        images = np.concatenate([images, test.images[test.parts["test"]]])
+        labels = np.concatenate([labels, test.labels[test.parts["test"]]])
+    return build_dataset(
+        "mnist_task3",
+        images,
+        labels,
+        tuple("0123456789"),
+        source=str(path),
+        parts=parts,
+        notes=["the labels of the train part are wrong for 999 of 1,000 images", *skipped],
+    )

@@ -1,0 +1,136 @@
+"""Digits from photographs of sheets, as a data set of their own: cut, labelled, never copied.
+
+In: `photos`, which names photographs and says what is written on each, as the labels file of
+`datasets.sheet` does. Out: every digit on them, as MNIST shows digits, with no parts of its own, so
+that each seed may draw its own split. `python -m datasets.sheet` cuts the same digits into folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from datasets.base import Dataset, Request, build_dataset
+from datasets.files.cache import cached
+from datasets.locations import not_found, user_path
+from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
+from headstart.errors import DataError, DataNotFoundError
+from headstart.files import safe_name
+
+VERSION = 1
+OWN_SIZE = (28, 28)
+_WILD = "*?["
+_PUT = (
+    "put the photographs there, or give their paths (from the working folder or the data folder) "
+    "as photos: {sheet.jpg: '1234567890', 'threes/*.jpg': '3'}"
+)
+
+
+class Options(BaseModel):
+    """`photos`: path, or pattern such as `mine/*.jpg`, → labels.
+
+    Labels are text (one character: the class of all digits; several: one for each row), a mapping
+    with one of rows, columns, class, text, or `name`: the photo's name ends in its class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    photos: Mapping[str, str | int | Mapping[str, Any]] = Field(min_length=1)
+
+
+def locate(options: Options, request: Request) -> tuple[Path, ...]:
+    """The photographs.
+
+    Raises:
+        DataNotFoundError: one of them is not there, or nothing has a pattern's name.
+    """
+    return tuple(path for path, _ in _photos(options, request))
+
+
+def load(options: Options, request: Request) -> Dataset:
+    """All digits of all photographs, class by class in the order of the characters.
+
+    Raises:
+        DataError: a photograph does not fit its labels: says which row has how many digits.
+    """
+    photos = list(_photos(options, request))
+    sources = [path for path, _ in photos]
+    return cached(
+        "sheets", VERSION, options, request, sources, lambda: _decode(photos, options, request)
+    )
+
+
+def _photos(options: Options, request: Request) -> Iterator[tuple[Path, Labels]]:
+    """Each photograph and what is written on it, in the order of the options, patterns sorted."""
+    seen: set[Path] = set()
+    for name, value in options.photos.items():
+        for path in _matching(name, request):
+            if path in seen:
+                raise DataError(f"photos: {name}: {path} is given twice")
+            seen.add(path)
+            yield path, _labels(value, path, f"photos: {name}")
+
+
+def _matching(name: str, request: Request) -> list[Path]:
+    path = Path(name)
+    try:
+        if not any(sign in path.name for sign in _WILD):
+            return [user_path(path, request.data_dir)]
+        found = sorted(user_path(path.parent, request.data_dir).glob(path.name))
+    except DataNotFoundError as err:
+        raise not_found("sheets", request, f"{name} is missing; {_PUT}") from err
+    if not found:
+        raise not_found("sheets", request, f"no file is named as {name} says; {_PUT}")
+    return found
+
+
+def _labels(value: str | int | Mapping[str, Any], path: Path, where: str) -> Labels:
+    if isinstance(value, int):
+        if not 0 <= value <= 9:
+            raise DataError(f"{where}: write {value} in quotes: 0123 is a row of labels, not 123")
+        value = str(value)
+    if value == FROM_NAME:
+        return class_in_name(path)
+    return parse_labels(dict(value) if isinstance(value, Mapping) else value, f"{where}; {HELP}")
+
+
+def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Request) -> Dataset:
+    from datasets.files.images import decode_image
+    from datasets.preprocess import shape_images
+    from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
+    from datasets.sheet.read import read_sheet
+
+    first_with: dict[str, Path] = {}
+    pictures, readings = [], []
+    for path, labels in photos:
+        content = path.read_bytes()
+        other = first_with.setdefault(hashlib.sha256(content).hexdigest(), path)
+        if other != path:
+            raise DataError(f"{path}: the same photo as {other}; give it once")
+        picture = Photo(
+            path, safe_name(path.stem, 60), as_rgb(decode_image(content, str(path))), labels
+        )
+        reading = read_sheet(picture.image, labels)
+        if reading.labels is None:
+            raise DataError(
+                f"{what_does_not_fit(picture, reading)} (python -m datasets.sheet shows what was "
+                "found on it)"
+            )
+        pictures.append(picture)
+        readings.append(reading)
+    size = request.image_size or OWN_SIZE
+    digits = cut_digits(pictures, readings, max(size))
+    digits.sort(key=lambda digit: digit.label)  # stable: photo, row and place stay in order
+    names = tuple(dict.fromkeys(digit.label for digit in digits))
+    return build_dataset(
+        "sheets",
+        shape_images(np.stack([digit.image for digit in digits]), size, request.channels),
+        np.array([names.index(digit.label) for digit in digits]),
+        names,
+        source=", ".join(options.photos),
+    )

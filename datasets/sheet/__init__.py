@@ -1,0 +1,1 @@
+"""python -m datasets.sheet: photographed sheets of handwritten digits → a data set."""

@@ -1,0 +1,232 @@
+"""Photographed sheets of handwritten digits → a data set: `python -m datasets.sheet PHOTO …`.
+
+In: photographs, and what is written on them (by row, by column, one class a photo, or spelled
+out). Out: `Training Set/`, `Validation Set/` and `Test Set/` with one folder a class, images as
+MNIST shows them, and a contact sheet for each photo. Labels come from the place of a digit on the
+sheet. Where a photo does not fit its labels only its contact sheet is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
+from headstart.cli import run_command
+from headstart.errors import DataError, DataNotFoundError
+from headstart.files import safe_name
+
+if TYPE_CHECKING:
+    from datasets.sheet.labels import Labels
+    from datasets.sheet.read import Reading
+    from datasets.sheet.write import Digit, Drawn
+
+_TURNS = ("", "turned left by 90°", "turned by 180°", "turned right by 90°")
+_EXAMPLES = """examples:
+  python -m datasets.sheet sheet.jpg --labels 1234567890 --counts 4/1/1 --out digits
+  python -m datasets.sheet threes.jpg --label 3 --counts 6/2/1 --out threes
+  python -m datasets.sheet source_*.jpg --label name --counts 6/2/1 --out digits
+  python -m datasets.sheet photos/*.jpg --labels-file labels.yaml --out digits
+
+labels.yaml, one line a photo:
+  sheet.jpg: 1234567890              # one character for each row
+  threes.jpg: 3                      # every digit is a 3
+  across.jpg: {columns: 0123456789}  # one character for each column
+  mixed.jpg: {text: [31415, 92653]}  # every digit, row by row
+"""
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """Read all photos; write the data set, or say what does not fit."""
+    args = _parser().parse_args(argv)
+    from datasets.sheet.contact import contact_sheet
+    from datasets.sheet.read import read_sheet
+    from datasets.sheet.write import check_output, draw_parts, write_data_set, write_refused
+
+    check_output(args.out)
+    photos = _load_photos(args)
+    readings = [read_sheet(photo.image, photo.labels) for photo in photos]
+    sheets = {
+        f"contact-sheet-{photo.name}.png": contact_sheet(photo.image, reading, photo.noun)
+        for photo, reading in zip(photos, readings, strict=True)
+    }
+    problems = [
+        what_does_not_fit(photo, reading)
+        for photo, reading in zip(photos, readings, strict=True)
+        if reading.labels is None
+    ]
+    digits = [] if problems else cut_digits(photos, readings, args.size)
+    try:
+        if problems:
+            raise DataError("\n".join(problems))
+        drawn = draw_parts([digit.label for digit in digits], args.counts, args.seed)
+    except DataError as err:
+        shown = ", ".join(str(path) for path in write_refused(args.out, sheets))
+        raise DataError(f"{err}\nNothing was written but what was found: {shown}") from err
+    record = _record(args, photos, readings)
+    write_data_set(args.out, digits, drawn, sheets, record, keep_originals=args.keep_originals)
+    _print_summary(args, photos, readings, digits, drawn)
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.sheet",
+        description="Cut photographed sheets of handwritten digits into a data set.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="image files")
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--labels", metavar="TEXT", help="one character for each row, from the top")
+    given.add_argument(
+        "--label", metavar="C", help="all digits are of this class; 'name': the photo's name says"
+    )
+    given.add_argument("--labels-file", type=Path, metavar="FILE", help="labels of each photo")
+    parser.add_argument(
+        "--by", choices=("row", "column"), default="row", help="what --labels counts (row)"
+    )
+    parser.add_argument(
+        "--counts",
+        type=_counts,
+        default=(8, 2, 2),
+        metavar="TRAIN/VALIDATION/TEST",
+        help="digits of each class in each part (8/2/2)",
+    )
+    parser.add_argument("--seed", type=_natural, default=0, help="of the draw into parts (0)")
+    parser.add_argument(
+        "--keep-originals", action="store_true", help="also keep each digit as photographed"
+    )
+    parser.add_argument(
+        "--size", type=_image_side, default=28, metavar="N", help="images are N×N pixels (28)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a new folder; one that this command wrote before is replaced",
+    )
+    return parser
+
+
+def _counts(text: str) -> tuple[int, int, int]:
+    parts = text.split("/")
+    if len(parts) != 3 or not all(part.isdecimal() for part in parts) or int(parts[0]) < 1:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not three whole numbers such as 8/2/2, the first at least 1"
+        )
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
+    return int(text)
+
+
+def _image_side(text: str) -> int:
+    if not text.isdecimal() or not 8 <= int(text) <= 512:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 8 to 512")
+    return int(text)
+
+
+def _load_photos(args: argparse.Namespace) -> list[Photo]:
+    """Decode the photos and give each its labels; the same photo twice is refused."""
+    from datasets.files.images import decode_image
+
+    labels = _labels_of(args)
+    first_with: dict[str, Path] = {}
+    photos = []
+    for number, (path, wanted) in enumerate(zip(args.photos, labels, strict=True)):
+        content = _read(path)
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in first_with:
+            raise DataError(
+                f"{path}: the same photo as {first_with[digest]}; its digits would be in several "
+                "parts: give it once"
+            )
+        first_with[digest] = path
+        image = as_rgb(decode_image(content, str(path)))
+        photos.append(Photo(path, _unique_name(path, number, args.photos), image, wanted))
+    return photos
+
+
+def _labels_of(args: argparse.Namespace) -> list[Labels]:
+    from datasets.sheet import labels as sheet_labels
+
+    if args.labels_file:
+        return sheet_labels.read_labels_file(args.labels_file, args.photos)
+    if args.label == sheet_labels.FROM_NAME:
+        return [sheet_labels.class_in_name(path) for path in args.photos]
+    if args.label is not None:
+        return [sheet_labels.one_class(args.label, "--label")] * len(args.photos)
+    by_line = sheet_labels.by_column if args.by == "column" else sheet_labels.by_row
+    return [by_line(args.labels, "--labels")] * len(args.photos)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as err:
+        raise DataNotFoundError(f"{path}: no such file") from err
+    except OSError as err:
+        raise DataError(f"{path}: cannot be read: {err.strerror}") from err
+
+
+def _unique_name(path: Path, number: int, paths: Sequence[Path]) -> str:
+    """The photo's name without its ending, numbered where another photo has it too."""
+    name = safe_name(path.stem, limit=60)
+    shared = Counter(safe_name(other.stem, limit=60).lower() for other in paths)[name.lower()] > 1
+    return f"{number + 1:02d}-{name}" if shared else name
+
+
+def _record(
+    args: argparse.Namespace, photos: Sequence[Photo], readings: Sequence[Reading]
+) -> dict[str, object]:
+    return {
+        "written_by": "python -m datasets.sheet",
+        "counts": list(args.counts),
+        "seed": args.seed,
+        "size": args.size,
+        "photos": [
+            {
+                "photo": photo.path.name,
+                "quarter_turns": reading.quarters,
+                "digits_by_line": list(reading.counts),
+                "labels": reading.labels,
+                "evidence_nats_a_digit": round(reading.support, 3),
+                "ignored_marks": len(reading.ignored),
+            }
+            for photo, reading in zip(photos, readings, strict=True)
+        ],
+    }
+
+
+def _print_summary(
+    args: argparse.Namespace,
+    photos: Sequence[Photo],
+    readings: Sequence[Reading],
+    digits: Sequence[Digit],
+    drawn: Drawn,
+) -> None:
+    for photo, reading in zip(photos, readings, strict=True):
+        remarks = [_TURNS[reading.quarters]] if reading.quarters else []
+        if reading.ignored:
+            remarks.append(f"{len(reading.ignored)} marks ignored, see the contact sheet")
+        counts = " + ".join(str(n) for n in reading.counts)
+        print("; ".join([f"{photo.path}: {sum(reading.counts)} digits ({counts})", *remarks]))
+    for part, chosen in drawn.parts.items():
+        print(f"{part}: {len(chosen)} images")
+    left = Counter(digits[i].label for i in drawn.left_over)
+    by_class = ", ".join(f"{label}: {left[label]}" for label in sorted(left))
+    print(f"left over: {len(drawn.left_over)}" + (f" (class {by_class})" if left else ""))
+    print(f"written to {args.out}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,64 @@
+"""The contact sheet: the photograph, upright, with a box and a label around every digit found.
+
+In: a photograph and its `Reading`. Out: a picture for people, who see at one glance what was
+found, in which order, and what was left out.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from datasets.sheet.marks import Mark
+from datasets.sheet.read import Reading
+
+_ROW_COLOURS = ((200, 30, 30), (20, 110, 200))  # RGB, in turn, so that rows can be told apart
+_IGNORED = (130, 130, 130)
+_PAPER = (255, 255, 255)
+
+
+def contact_sheet(photo: np.ndarray, reading: Reading, noun: str = "row") -> np.ndarray:
+    """uint8 (H, W, 3), RGB, at working size, with a column at the left that counts each row.
+
+    Args:
+        photo: uint8 (H, W, 3), RGB, as it lies.
+        reading: of this photo; where it has no labels the boxes get question marks.
+        noun: what a line of digits is called: `row` or `column`.
+    """
+    upright = np.ascontiguousarray(np.rot90(photo, reading.quarters))
+    scale = reading.ink.scale
+    size = (max(1, round(upright.shape[1] * scale)), max(1, round(upright.shape[0] * scale)))
+    picture = cv2.resize(upright, size, interpolation=cv2.INTER_AREA)
+    margin = 260
+    sheet = cv2.copyMakeBorder(picture, 0, 0, margin, 0, cv2.BORDER_CONSTANT, value=_PAPER)
+    for mark in reading.ignored:
+        _box(sheet, mark, "ignored", _IGNORED, margin)
+    for number, row in enumerate(reading.rows):
+        colour = _ROW_COLOURS[number % 2]
+        labels = reading.labels[number] if reading.labels else "?" * len(row)
+        for mark, label in zip(row, labels, strict=True):
+            _box(sheet, mark, label, colour, margin)
+        place = _place(row, number, noun)
+        _write(sheet, f"{noun} {number + 1}: {len(row)}", place, colour)
+    return sheet
+
+
+def _place(row: tuple[Mark, ...], number: int, noun: str) -> tuple[int, int]:
+    """Where the count of a line is written: beside a row, in a list for columns."""
+    return (8, round(row[0].y)) if noun == "row" else (8, 40 + 40 * number)
+
+
+def _box(
+    sheet: np.ndarray, mark: Mark, label: str, colour: tuple[int, int, int], margin: int
+) -> None:
+    left, right = mark.left + margin, mark.right + margin
+    cv2.rectangle(sheet, (left - 3, mark.top - 3), (right + 3, mark.bottom + 3), colour, 2)
+    _write(sheet, label, (left - 3, max(mark.top - 8, 22)), colour)
+
+
+def _write(
+    sheet: np.ndarray, text: str, place: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(sheet, text, place, font, 0.9, _PAPER, 5, cv2.LINE_AA)
+    cv2.putText(sheet, text, place, font, 0.9, colour, 2, cv2.LINE_AA)

@@ -1,0 +1,77 @@
+"""One photograph of a sheet: its labels, whether its digits fit them, and the digits cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from datasets.sheet.labels import Labels
+    from datasets.sheet.read import Reading
+    from datasets.sheet.write import Digit
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph, uint8 (H, W, 3) RGB, upright as its EXIF entry says, and its labels.
+
+    `name` is unique among the photos of a call and safe as a part of file names.
+    """
+
+    path: Path
+    name: str
+    image: np.ndarray
+    labels: Labels
+
+    @property
+    def noun(self) -> str:
+        """What the lines of digits are that the labels count."""
+        return "column" if self.labels.kind == "columns" else "row"
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) or (H, W, 3) → (H, W, 3)."""
+    import numpy as np
+
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def what_does_not_fit(photo: Photo, reading: Reading) -> str:
+    """Why a photo does not fit its labels: which row has how many digits."""
+    if not reading.rows:
+        return f"{photo.path}: no digits found; is it dark ink on light paper, in focus?"
+    expected = photo.labels.expectation()
+    found = ", ".join(f"{photo.noun} {i + 1} has {n}" for i, n in enumerate(reading.counts))
+    if photo.labels.of_lines(reading.counts) is None:
+        return (
+            f"{photo.path}: {len(reading.counts)} {photo.noun}s found where there should be "
+            f"{expected}: {found}; give the labels that are on the sheet, or a better photo"
+        )
+    return (
+        f"{photo.path}: the rows fit, but what is written there does not look like {expected} "
+        f"({found}); are the labels in the order of the sheet?"
+    )
+
+
+def cut_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int) -> list[Digit]:
+    """Every digit of photos that fit their labels, `size` pixels a side, as MNIST shows digits."""
+    import numpy as np
+
+    from datasets.preprocess import mnist_style
+    from datasets.sheet.cut import cut_out, original, thickened
+    from datasets.sheet.write import Digit
+
+    digits = []
+    for photo, reading in zip(photos, readings, strict=True):
+        upright = np.rot90(photo.image, reading.quarters)
+        assert reading.labels is not None, "photos that do not fit were refused before"
+        for row, (marks, labels) in enumerate(zip(reading.rows, reading.labels, strict=True), 1):
+            for place, (mark, label) in enumerate(zip(marks, labels, strict=True), 1):
+                name = f"{photo.name}-{photo.noun}{row:02d}-{place:02d}"
+                image = mnist_style(thickened(cut_out(reading.ink, mark)), size)
+                digits.append(Digit(name, label, image, original(upright, reading.ink, mark)))
+    return digits

@@ -1,0 +1,1 @@
+"""Which trial starts where. In: a plan. Out: finished trials in the run folder."""

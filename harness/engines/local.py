@@ -1,0 +1,156 @@
+"""Run a plan on this machine with one worker process a slot, and nothing else installed.
+
+In: a `Queue` and what workers need. Out: the queue emptied. Workers are fresh (spawned) processes
+that ignore signals: the command alone decides, and tells them through the stop file. A worker that
+dies is replaced and its trial goes on from its last state. A worker whose command dies ends itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from harness.engines.queue import Queue, Unit
+from harness.engines.worker import Worker
+from harness.plan.slots import gpu_of
+from harness.teams.local_team import LocalTeam
+from harness.training.context import WorkerSettings
+
+TICK_S = 0.5
+
+
+@dataclass
+class _Slot:
+    """One place for a worker: its process, its end of the pipe, the unit it is at."""
+
+    number: int
+    process: Any = None
+    pipe: Connection | None = None
+    unit: Unit | None = None
+
+
+def run_local(
+    queue: Queue,
+    settings: WorkerSettings,
+    n_slots: int,
+    tick: Callable[[], None] = lambda: None,
+    gpus_per_slot: float = 0.0,
+) -> None:
+    """Run everything in the queue; returns when nothing is left or the queue was stopped.
+
+    Args:
+        queue: what to run; takes every event.
+        settings: for the workers.
+        n_slots: how many workers run at once.
+        tick: called about twice a second, and after every event.
+        gpus_per_slot: GPUs, or the share of one, for each worker; `slots.gpu_of` says which it
+            sees. Where several workers share a trial they are counted through: w to a slot.
+    """
+    slots = [_Slot(number) for number in range(min(n_slots, max(1, queue.n_left)))]
+    try:
+        while not queue.finished:
+            for slot in slots:
+                if slot.unit is None and (unit := queue.next_unit()) is not None:
+                    _give(slot, unit, queue, settings, gpus_per_slot)
+            _listen(slots, queue)
+            tick()
+    finally:
+        for slot in slots:
+            _end_process(slot)
+
+
+def _give(
+    slot: _Slot, unit: Unit, queue: Queue, settings: WorkerSettings, gpus_per_slot: float
+) -> None:
+    if slot.process is None:
+        context = multiprocessing.get_context("spawn")
+        slot.pipe, theirs = context.Pipe()
+        first = slot.number * settings.n_workers
+        numbers = range(first, first + settings.n_workers)
+        gpus = [gpu_of(k, gpus_per_slot) for k in numbers] if gpus_per_slot else None
+        slot.process = context.Process(
+            target=_work, args=(theirs, settings, gpus), name=f"worker-{slot.number}",
+            daemon=settings.n_workers == 1,  # a daemon may not start processes
+        )  # fmt: skip
+        slot.process.start()
+        theirs.close()
+    slot.unit = unit
+    assert slot.pipe is not None
+    try:
+        slot.pipe.send((unit, queue.folders(unit)))
+    except (BrokenPipeError, OSError):
+        _worker_died(slot, queue)
+
+
+def _listen(slots: list[_Slot], queue: Queue) -> None:
+    """Take the events that are there, waiting for at most a tick."""
+    busy = {slot.pipe: slot for slot in slots if slot.unit is not None and slot.pipe is not None}
+    if not busy:
+        time.sleep(TICK_S if not queue.finished else 0)
+    for pipe in wait(list(busy), timeout=TICK_S):
+        slot = busy[pipe]  # type: ignore[index]
+        try:
+            event = slot.pipe.recv()  # type: ignore[union-attr]
+        except (EOFError, OSError):
+            _worker_died(slot, queue)
+            continue
+        assert slot.unit is not None
+        if event is None:
+            queue.unit_over(slot.unit)
+            slot.unit = None
+        else:
+            queue.take(event)
+
+
+def _worker_died(slot: _Slot, queue: Queue) -> None:
+    unit, process = slot.unit, slot.process
+    _end_process(slot)
+    if unit is not None:
+        queue.crashed(unit, f"its worker process died (exit status {process.exitcode})")
+
+
+def _end_process(slot: _Slot) -> None:
+    if slot.pipe is not None:
+        slot.pipe.close()
+    if slot.process is not None:
+        slot.process.join(timeout=0.2)
+        if slot.process.is_alive():
+            slot.process.kill()
+            slot.process.join()
+    slot.process = slot.pipe = slot.unit = None
+
+
+def _work(pipe: Connection, settings: WorkerSettings, gpus: list[int] | None) -> None:
+    """A worker's life: take a unit, send its events and None, until the command closes the pipe."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    if gpus is not None:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        names = [visible.split(",")[gpu] if visible else str(gpu) for gpu in gpus]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    worker = Worker(settings, LocalTeam(settings) if settings.n_workers > 1 else None)
+    try:
+        while True:
+            unit, folders = pipe.recv()
+            for event in worker.run(unit, folders):
+                pipe.send(event)
+            pipe.send(None)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    finally:
+        worker.close()
+
+
+def _die_with(command: int) -> None:
+    """End this process when the command that started it is gone."""
+    while os.getppid() == command:
+        time.sleep(1.0)
+    os._exit(1)

@@ -1,0 +1,182 @@
+"""What a person sees while a sweep runs: a live view in a terminal, plain lines in a log.
+
+In: the plan and the events of its trials. Out: text on a stream. It stands alone so that engines
+know nothing of screens; the clock and the stream are passed in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from harness.trials.events import Ended, Event, Failed, Progress, Started, Stopped
+from harness.trials.spec import Plan
+
+LINE_EVERY_S = 15.0
+FRAME_EVERY_S = 0.5
+SHOWING_SHARE = 1 / 20  # of the command's time may go into showing: at 100,000 trials it is work
+
+
+class ProgressView:
+    """Counts what has happened and shows it.
+
+    Args:
+        plan: all trials of this command.
+        rows: of trials that are finished already.
+        stream: where to show; a terminal gets the live view.
+        n_slots: how many trials run at once, for the estimate of the time left.
+        now: seconds.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        rows: Mapping[str, Mapping[str, Any]],
+        stream: TextIO,
+        n_slots: int,
+        now: Callable[[], float] = time.monotonic,
+    ):
+        self.plan = plan
+        self.stream = stream
+        self.n_slots = n_slots
+        self.now = now
+        self.started_at = now()
+        self.status = {trial.id: "pending" for trial in plan.trials}
+        self.status.update({i: str(row["status"]) for i, row in rows.items() if i in self.status})
+        self.latest: dict[str, Progress] = {}
+        self.tests: dict[str, float] = {}
+        self.taken_up_at: dict[str, float] = {}
+        self.durations: list[tuple[str, float]] = []
+        self._next_at = 0.0
+        self._live: Any = None
+
+    def __enter__(self) -> ProgressView:
+        if self.stream.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(file=self.stream)
+            self._live = Live(self._table(), console=console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+        self._say(self.line())
+
+    def take(self, event: Event) -> None:
+        """Count one event."""
+        trial_id = event.trial_id
+        if isinstance(event, Started):
+            self.status[trial_id] = "running"
+            self.taken_up_at[trial_id] = self.now()
+        elif isinstance(event, Progress):
+            self.latest[trial_id] = event
+        elif isinstance(event, Ended):
+            self.status[trial_id] = str(event.row["status"])
+            arm = self.plan.by_id[trial_id].arm
+            self.durations.append((arm, self.now() - self.taken_up_at.get(trial_id, self.now())))
+            if event.row.get("test_accuracy") is not None:
+                self.tests[trial_id] = event.row["test_accuracy"]
+        elif isinstance(event, Stopped):
+            self.status[trial_id] = "pending"
+        elif isinstance(event, Failed):
+            self.status[trial_id] = "pending" if event.retry else "failed"
+            if self._live is None:
+                trial = self.plan.by_id[trial_id]
+                error = event.error.strip().splitlines()[-1]
+                again = "; it is tried again" if event.retry else ""
+                self._say(f"{trial.arm} seed {trial.seed} failed: {error}{again}")
+
+    def tick(self) -> None:
+        """Show the present state where it is time to."""
+        now = self.now()
+        if now < self._next_at:
+            return
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+        elif now > self.started_at + 1:
+            self._say(self.line())
+        every = FRAME_EVERY_S if self._live is not None else LINE_EVERY_S
+        self._next_at = now + max(every, (self.now() - now) / SHOWING_SHARE)
+
+    def line(self) -> str:
+        """One plain line: counts, speed, time left."""
+        counts = Counter(self.status.values())
+        done = counts["done"] + counts["diverged"]
+        parts = [f"{done}/{len(self.status)} trials done", f"{counts['running']} running"]
+        for name in ("diverged", "failed"):
+            if counts[name]:
+                parts.append(f"{counts[name]} {name}")
+        speed = sum(self.latest[i].images_per_s for i in self._running() if i in self.latest)
+        if speed:
+            parts.append(f"{speed:,.0f} images/s")
+        left = self.time_left_s()
+        if left is not None and done < len(self.status):
+            parts.append(f"about {_duration(left)} left")
+        return f"[{_duration(self.now() - self.started_at)}] " + ", ".join(parts)
+
+    def time_left_s(self) -> float | None:
+        """Seconds until the plan is done, from the trials that have finished; None before any."""
+        if not self.durations:
+            return None
+        by_arm: dict[str, list[float]] = {}
+        for arm, seconds in self.durations:
+            by_arm.setdefault(arm, []).append(seconds)
+        mean = {arm: sum(each) / len(each) for arm, each in by_arm.items()}
+        overall = sum(mean.values()) / len(mean)
+        left = 0.0
+        for trial in self.plan.trials:
+            status = self.status[trial.id]
+            if status in ("pending", "running"):
+                whole = mean.get(trial.arm, overall)
+                spent = self.now() - self.taken_up_at[trial.id] if status == "running" else 0.0
+                left += max(0.0, whole - spent)
+        return left / self.n_slots
+
+    def _running(self) -> list[str]:
+        return [trial_id for trial_id, status in self.status.items() if status == "running"]
+
+    def _table(self) -> Any:
+        from rich import box
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE, title=escape(self.line()), title_justify="left")
+        for name in ("arm", "done", "running", "failed", "pending", "latest accuracies"):
+            table.add_column(
+                name, justify="left" if name in ("arm", "latest accuracies") else "right"
+            )
+        groups: dict[tuple[str, str], list[str]] = {}
+        for trial in self.plan.trials:
+            groups.setdefault((trial.stage, trial.arm), []).append(trial.id)
+        for (stage, arm), ids in groups.items():
+            counts = Counter(self.status[i] for i in ids)
+            name = f"{arm} (pretrain)" if stage == "pretrain" else arm
+            table.add_row(
+                escape(name), str(counts["done"]), str(counts["running"]),
+                str(counts["failed"] + counts["diverged"]), str(counts["pending"]),
+                escape(self._accuracies(ids)),
+            )  # fmt: skip
+        return table
+
+    def _accuracies(self, ids: list[str]) -> str:
+        running = [self.latest[i] for i in ids if self.status[i] == "running" and i in self.latest]
+        now = [f"{p.val_accuracy:.4f} ({p.step / max(1, p.n_steps):.0%})" for p in running[:6]]
+        tests = [self.tests[i] for i in ids if i in self.tests]
+        mean = [f"mean test {sum(tests) / len(tests):.4f}"] if tests else []
+        return ", ".join(mean + now)
+
+    def _say(self, line: str) -> None:
+        print(line, file=self.stream, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

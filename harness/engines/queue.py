@@ -1,0 +1,204 @@
+"""Which trials may start, and what became of them: the part of an engine that is not where.
+
+In: a plan, and the rows of what is finished. An engine asks for ready units, runs them anywhere
+and hands back their events; the queue moves finished trials into the run folder, gives failed ones
+another attempt, and gives up on what descends from a trial that cannot be had. The engines
+therefore cannot differ in anything but the place where a unit runs.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from harness.runfolder.folder import RunFolder, TrialFolder
+from harness.trials.events import Ended, Event, Failed, Stopped
+from harness.trials.frozen import reason_against
+from harness.trials.spec import Plan, TrialSpec
+from headstart.errors import StorageError
+
+Unit = tuple[TrialSpec, ...]
+AUTO_AT_MOST = 256  # trials that a worker is given where `pack: auto` lets it choose
+
+
+class Queue:
+    """The state of one run of a plan.
+
+    Args:
+        plan: the trials.
+        folder: held by this command.
+        rows: of trials that are finished already.
+        failed_row: makes the row of a trial that could not finish, from it and the error.
+        listen: told every event, after it took effect.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        rows: Mapping[str, Mapping[str, Any]],
+        failed_row: Callable[[TrialSpec, str], Mapping[str, Any]],
+        listen: Callable[[Event], None] = lambda event: None,
+    ):
+        self.plan = plan
+        self.folder = folder
+        self.rows = dict(rows)
+        self.failed_row = failed_row
+        self.listen = listen
+        self.max_failures = plan.sweep.resources.max_failures
+        self.failures: dict[str, int] = {}
+        self.failed: dict[str, str] = {}
+        self.running: set[str] = set()
+        self.stopping = False
+        self._adopt()
+        self._waiting: dict[str, list[TrialSpec]] = {}
+        self._ready = _Line()
+        for trial in plan.trials:
+            if trial.id not in self.rows:
+                self._enqueue(trial)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing runs and nothing is left to start."""
+        return not self.running and (self.stopping or not (self._ready or self._waiting))
+
+    @property
+    def n_left(self) -> int:
+        ended = self.rows.keys() | self.failed.keys()
+        return sum(trial.id not in ended for trial in self.plan.trials)
+
+    def next_unit(self) -> Unit | None:
+        """Trials for one worker to run in one go; None while nothing is ready."""
+        if self.stopping or not self._ready:
+            return None
+        unit = self._ready.take(self._most_together(self._ready.first))
+        self.running.update(trial.id for trial in unit)
+        return unit
+
+    def folders(self, unit: Iterable[TrialSpec]) -> dict[str, TrialFolder]:
+        return {trial.id: self.folder.trial_folder(trial.id) for trial in unit}
+
+    def take(self, event: Event) -> None:
+        """Let an event of a worker take effect.
+
+        Raises:
+            StorageError: the worker met a full disk; the run must end.
+        """
+        if isinstance(event, Ended):
+            self._end(event)
+        elif isinstance(event, Stopped):
+            self.running.discard(event.trial_id)
+            if not self.stopping:
+                self._fail(self.plan.by_id[event.trial_id], "stopped without being asked", True)
+        elif isinstance(event, Failed):
+            if event.fatal:
+                raise StorageError(event.error)
+            self.running.discard(event.trial_id)
+            self._fail(self.plan.by_id[event.trial_id], event.error, event.retry)
+        self.listen(event)
+
+    def crashed(self, unit: Iterable[TrialSpec], error: str) -> None:
+        """A worker died: the trial it was at has failed once, those behind it have not begun."""
+        left = [trial for trial in unit if trial.id in self.running]
+        for position, trial in enumerate(left):
+            self.running.discard(trial.id)
+            if position == 0:
+                self._fail(trial, error, retry=True)
+                self.listen(Failed(trial.id, error, retry=trial.id not in self.failed))
+            else:
+                self._ready.put_first(trial)
+
+    def unit_over(self, unit: Iterable[TrialSpec]) -> None:
+        """A worker is through with a unit; what it did not begin (it was stopped) stays left."""
+        unit = tuple(unit)
+        self.running.difference_update(trial.id for trial in unit)
+        if len(unit) > 1:
+            self.folder.pack(unit)
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self.stopping = True
+
+    def _adopt(self) -> None:
+        unfinished = [trial.id for trial in self.plan.trials if trial.id not in self.rows]
+        self.rows.update(self.folder.adopt(unfinished))
+
+    def _enqueue(self, trial: TrialSpec) -> None:
+        if trial.parent is None or self.rows.get(trial.parent, {}).get("status") == "done":
+            self._ready.put(trial)
+        elif trial.parent in self.rows:
+            self._give_up(trial, f"the trial it starts from ({trial.parent}) diverged")
+        elif trial.parent not in self.plan.by_id:
+            self._give_up(trial, f"the trial it starts from ({trial.parent}) has not finished")
+        else:
+            self._waiting.setdefault(trial.parent, []).append(trial)
+
+    def _end(self, event: Ended) -> None:
+        self.folder.publish(event.trial_id, event.row)
+        self.running.discard(event.trial_id)
+        self.rows[event.trial_id] = dict(event.row)
+        for child in self._waiting.pop(event.trial_id, []):
+            self._enqueue(child)
+
+    def _fail(self, trial: TrialSpec, error: str, retry: bool) -> None:
+        n_failures = self.failures[trial.id] = self.failures.get(trial.id, 0) + 1
+        if retry and n_failures <= self.max_failures and not self.stopping:
+            self._ready.put_first(trial)
+        else:
+            self._give_up(trial, error)
+
+    def _give_up(self, trial: TrialSpec, error: str) -> None:
+        self.failed[trial.id] = error
+        self.folder.fail(trial.id, self.failed_row(trial, error))
+        for child in self._waiting.pop(trial.id, []):
+            last_line = error.strip().splitlines()[-1]
+            self._give_up(child, f"the trial it starts from ({trial.id}) failed: {last_line}")
+
+    def _most_together(self, first: TrialSpec) -> int:
+        """Trials of a unit. On CPUs a pack that shares no frozen part would keep slots idle."""
+        resources = self.plan.sweep.resources
+        if resources.pack == "auto":  # a worker with a GPU measures how many it takes at once
+            return AUTO_AT_MOST if resources.gpus > 0 else 1
+        shares = (
+            resources.gpus > 0
+            or resources.fuse == "always"
+            or reason_against(first.condition) is None
+        )
+        return resources.pack if shares else 1
+
+
+class _Line:
+    """Trials in the order in which they wait; each step takes the same time however many wait."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[str, TrialSpec] = OrderedDict()
+        self._alike: dict[tuple[str, str], OrderedDict[str, TrialSpec]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def first(self) -> TrialSpec:
+        return next(iter(self._all.values()))
+
+    def put(self, trial: TrialSpec) -> None:
+        for line in self._lines_of(trial):
+            line[trial.id] = trial
+
+    def put_first(self, trial: TrialSpec) -> None:
+        for line in self._lines_of(trial):
+            line[trial.id] = trial
+            line.move_to_end(trial.id, last=False)
+
+    def take(self, most: int) -> Unit:
+        """The first trial and those of its condition that come next: a pack can be one program."""
+        unit = tuple(islice(self._lines_of(self.first)[1].values(), most))
+        for trial in unit:
+            for line in self._lines_of(trial):
+                del line[trial.id]
+        return unit
+
+    def _lines_of(self, trial: TrialSpec) -> tuple[OrderedDict[str, TrialSpec], ...]:
+        return self._all, self._alike.setdefault((trial.stage, trial.arm), OrderedDict())

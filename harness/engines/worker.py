@@ -1,0 +1,84 @@
+"""What a worker does with a unit of trials, wherever it runs: the same for both engines.
+
+In: the trials of one unit and where to write them. Out: events, errors among them: a trial that
+fails spares the rest of its unit. The stop request reaches a worker through a small file in the
+run folder, because workers may be on other machines and must not act on signals themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness.runfolder.folder import TrialFolder
+from harness.training.context import ProcessContext, TrialContext, WorkerSettings
+from harness.trials.events import Event, Failed, Started, Stopped, failure
+from harness.trials.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from harness.teams.team import Team
+
+
+class Worker:
+    """Runs units one after another in this process; keeps data and features open between them.
+
+    Args:
+        settings: what to run them with.
+        team: the processes that share trials, where the settings ask for several and a unit comes;
+            this process then only watches over them.
+    """
+
+    def __init__(self, settings: WorkerSettings, team: Team | None = None):
+        self.settings = settings
+        self.team = team
+        self.process = ProcessContext(settings)
+
+    def run(self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]) -> Iterator[Event]:
+        """All events of the unit's trials; ends after a trial that stopped or a full disk."""
+        for event in self._events(unit, folders):
+            yield event
+            if isinstance(event, Failed) and event.fatal:
+                return
+
+    def close(self) -> None:
+        """End the processes that share trials, if there are any."""
+        if self.team is not None:
+            self.team.end()
+
+    def _events(
+        self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]
+    ) -> Iterator[Event]:
+        if self.team is not None:
+            from harness.teams.team import run_together
+
+            return run_together(self.team, unit, folders, self.process.should_stop)
+        from harness.joint import fused, heads  # torch: 4 s, so only where trials run
+
+        around = self.process.for_trial()
+        if heads.can_batch(unit):
+            size = heads.AUTO_SIZE if self.settings.pack == "auto" else len(unit)
+            return fused.in_packs(unit, folders, around, size, heads.run_pack)
+        if len(unit) == 1:
+            return _run_in_turn(unit, folders, around)
+        reason = fused.reason_against(unit, self.settings.device, self.settings.fuse)
+        if reason is not None:
+            around = replace(around, notes=(f"not fused: {reason}",))
+            return _run_in_turn(unit, folders, around)
+        return fused.run_packs(unit, folders, around, self.settings.pack)
+
+
+def _run_in_turn(
+    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], around: TrialContext
+) -> Iterator[Event]:
+    from harness.training.trial import run_trial
+
+    for spec in unit:
+        yield Started(spec.id)
+        try:
+            for event in run_trial(spec, folders[spec.id], around):
+                yield event
+                if isinstance(event, Stopped):
+                    return
+        except Exception as err:  # the trial's own failure must spare the other trials
+            yield failure(spec.id, err)

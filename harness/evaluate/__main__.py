@@ -1,0 +1,284 @@
+"""`python -m harness.evaluate RUN --on NAME|FOLDER|ZIP`: a run's models on a test set met later.
+
+In: a run folder and images that its networks have not seen. Out: accuracy of each arm with its
+interval over seeds, by class, what is confused with what, the ensemble of the seeds, and files in
+`RUN/evaluations/`. Thin: `evaluate_data` reads the images, `evaluate_models` the networks,
+`evaluate_report` words it, `evaluate_files` writes; the statistics are the analysis's own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.evaluate.confusable import case_merged, confusable_pairs, look_alikes
+from harness.evaluate.options import OWN, Options, parse
+from harness.evaluate.report import Scores, describe, prepare, summary
+from harness.evaluate.test_sets import Preparation, TestSet, read_test_set
+from headstart.cli import run_command
+from headstart.errors import EXIT_DONE, InputError
+from headstart.files import write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.statistics.samples.predictions import Predictions
+    from harness.evaluate.models import Answers, SavedModel
+
+SEED = 0  # of the intervals' own draws: the same images give the same intervals
+
+
+def main(argv: Sequence[str]) -> int:
+    options = parse(argv)
+    from harness.evaluate import (
+        models as evaluate_models,
+    )  # torch: seconds, and no mistake above needs it
+
+    sweep = evaluate_models.read_run(options.run)
+    saved = evaluate_models.find_models(options.run, sweep, options.arms)
+    tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
+    scores = []
+    for arm in dict.fromkeys(model.arm for model in saved):
+        members = [model for model in saved if model.arm == arm]
+        probabilities = {model.id: answered[model.id].probabilities for model in members}
+        scores.append(score_arm(members, tests[arm], probabilities, options.ensemble))
+    for line in describe(options, tests, saved, scores):
+        print(line)
+    losses = {trial_id: one.loss for trial_id, one in answered.items()}
+    probabilities = {trial_id: one.probabilities for trial_id, one in answered.items()}
+    print(_write(options, tests, saved, scores, probabilities, losses))
+    return EXIT_DONE
+
+
+def score_arm(
+    members: Sequence[SavedModel],
+    test: TestSet,
+    probabilities: dict[str, np.ndarray],
+    ensemble: bool,
+) -> Scores:
+    """Accuracy, its intervals, classes, pairs and (asked for) the ensemble of one arm's networks.
+
+    Args:
+        members: the finished networks of one arm.
+        test: what they were shown.
+        probabilities: float (n, classes) of each, by trial id.
+        ensemble: whether to put the networks together.
+    """
+    import pandas as pd
+
+    from analysis.statistics.classes.classification import (
+        accuracy_interval,
+        confusion,
+        score_intervals,
+    )
+    from analysis.statistics.samples.intervals import mean_interval, proportion_interval
+
+    rng = np.random.default_rng(SEED)
+    arm, names = members[0].arm, members[0].class_names
+    predictions = {m.id: _predictions(test, probabilities[m.id]) for m in members}
+    trials = pd.DataFrame(
+        [{"trial_id": m.id, "arm": arm, "seed": int(m.row["seed"])} for m in members]
+    )
+    both = accuracy_interval(predictions, trials, arm, rng=rng)
+    found = score_intervals(predictions, trials, names, rng=rng, zero_division=float("nan"))
+    counts = confusion(predictions, len(names)).pooled
+    merge = case_merged(names)
+    right = [float((p.predicted == p.labels).mean()) for p in predictions.values()]
+    merged = None
+    if merge is not None:
+        shares = [_merged_accuracy(p, merge) for p in predictions.values()]
+        merged = mean_interval(shares, rng=rng)
+    scores = Scores(
+        arm=arm,
+        class_names=names,
+        accuracies=tuple(right),
+        seeds=both.seeds,
+        images=both.seeds_and_images,
+        merged=merged,
+        classes=_by_class(found, names, test.labels),
+        counts=counts,
+        pairs=confusable_pairs(counts, names),
+        groups=look_alikes(counts, names),
+    )
+    if not ensemble:
+        return scores
+    together = _predictions(test, mean_probabilities(list(probabilities.values())))
+    n = len(test.labels)
+    n_right = int((together.predicted == together.labels).sum())
+    n_merged = None if merge is None else round(_merged_accuracy(together, merge) * n)
+    pooled = confusion({"ensemble": together}, len(names)).pooled
+    return replace(
+        scores,
+        ensemble=proportion_interval(n_right, n),
+        ensemble_merged=None if n_merged is None else proportion_interval(n_merged, n),
+        ensemble_pairs=tuple(confusable_pairs(pooled, names)),
+    )
+
+
+def mean_probabilities(each: Sequence[np.ndarray]) -> np.ndarray:
+    """What an ensemble says: float32 (n, classes), the mean of its members' probabilities."""
+    return np.mean(np.stack(each).astype(np.float64), axis=0).astype(np.float32)
+
+
+def _shown(
+    options: Options, saved: Sequence[SavedModel]
+) -> tuple[dict[str, TestSet], dict[str, Answers]]:
+    """Test sets by arm, and what each network says of them, by trial id."""
+    from harness.evaluate.models import answers
+
+    tests, answered = _test_sets(options, saved), {}
+    for number, model in enumerate(saved, 1):
+        print(f"\r{number}/{len(saved)} networks", end="", file=sys.stderr, flush=True)
+        test = tests[model.arm]
+        answered[model.id] = answers(model, test.images, test.labels, options.device)
+    print(file=sys.stderr)
+    return tests, answered
+
+
+def _own_test_parts(
+    saved: Sequence[SavedModel],
+) -> tuple[dict[str, TestSet], dict[str, Answers]]:
+    """The same, of the test part that the trials had, where the seeds of an arm share it."""
+    from harness.evaluate.models import own_answers
+
+    tests: dict[str, TestSet] = {}
+    answered = {}
+    for model in saved:
+        rows, labels, answered[model.id] = own_answers(model)
+        name = str(model.row["dataset"])
+        test = TestSet(
+            name=OWN,
+            images=np.empty((len(rows), 0, 0, 0), np.uint8),  # the trials have looked at them
+            labels=labels,
+            files=tuple(f"{name}/{row}" for row in rows.tolist()),
+            fingerprint=str(model.row["dataset_fingerprint"]),
+        )
+        if tests.setdefault(model.arm, test).files != test.files:
+            raise InputError(
+                f"--on {OWN}: the seeds of '{model.arm}' were tested on different images, and "
+                "would have trained on each other's; leave split out of `vary` in the sweep"
+            )
+    return tests, answered
+
+
+def _test_sets(options: Options, saved: Sequence[SavedModel]) -> dict[str, TestSet]:
+    """For each arm the test set as its networks know images; read once for all that agree."""
+    read: dict[tuple[Preparation, tuple[str, ...]], TestSet] = {}
+    tests: dict[str, TestSet] = {}
+    for model in saved:
+        key = (prepare(model, options.preprocess), model.class_names)
+        if key not in read:
+            read[key] = read_test_set(
+                options.on,
+                model.class_names,
+                key[0],
+                csv=options.csv,
+                data_dir=options.data,
+                on_damaged=options.on_damaged,
+            )
+        if tests.setdefault(model.arm, read[key]) is not read[key]:
+            raise InputError(
+                f"{options.run}: networks of '{model.arm}' were trained on different data sets or "
+                "classes, and cannot be scored as seeds of one arm"
+            )
+    return tests
+
+
+def _predictions(test: TestSet, probabilities: np.ndarray) -> Predictions:
+    from analysis.statistics.samples.predictions import Predictions
+
+    return Predictions(
+        indices=np.arange(len(test.labels)),
+        labels=test.labels,
+        predicted=probabilities.argmax(axis=1),
+        probabilities=probabilities,
+    )
+
+
+def _merged_accuracy(one: Predictions, merge: np.ndarray) -> float:
+    return float((merge[one.predicted] == merge[one.labels]).mean())
+
+
+def _by_class(found: pd.DataFrame, names: Sequence[str], labels: np.ndarray) -> pd.DataFrame:
+    """One row a class, in the network's order."""
+    import pandas as pd
+
+    of_class = found[found["scope"] == "class"]
+    recall = of_class[of_class["metric"] == "recall"].set_index("class_name").reindex(names)
+    precision = of_class[of_class["metric"] == "precision"].set_index("class_name").reindex(names)
+    return pd.DataFrame(
+        {
+            "class_name": list(names),
+            "n_images": np.bincount(labels, minlength=len(names)),
+            "recall": recall["estimate"].to_numpy(),
+            "recall_low": recall["low"].to_numpy(),
+            "recall_high": recall["high"].to_numpy(),
+            "precision": precision["estimate"].to_numpy(),
+        }
+    )
+
+
+def _write(
+    options: Options,
+    tests: dict[str, TestSet],
+    saved: Sequence[SavedModel],
+    scores: Sequence[Scores],
+    probabilities: dict[str, np.ndarray],
+    losses: dict[str, float],
+) -> str:
+    """Write every file; returns the line that says where they are."""
+    from harness.evaluate import files
+
+    folder = files.output_folder(options.run, options.out)
+    name = files.stem(tests[scores[0].arm].name)
+    rows, answers = [], []
+    for model in saved:
+        test, names = tests[model.arm], model.class_names
+        merge = case_merged(names)
+        one = _predictions(test, probabilities[model.id])
+        right = float((one.predicted == one.labels).mean())
+        merged = None if merge is None else _merged_accuracy(one, merge)
+        rows.append(files.trial_row(model, test, right, losses[model.id], merged))
+        who = {"arm": model.arm, "seed": int(model.row["seed"]), "trial_id": model.id}
+        answers += files.prediction_rows(who, test, names, probabilities[model.id])
+    for score in scores:
+        if score.ensemble is not None:
+            each = [probabilities[model.id] for model in saved if model.arm == score.arm]
+            who = {"arm": score.arm, "seed": None, "trial_id": "ensemble"}
+            together = mean_probabilities(each)
+            answers += files.prediction_rows(who, tests[score.arm], score.class_names, together)
+        stem = files.stem(name, "confusion", score.arm)
+        files.write_confusion(folder, stem, score.counts, score.class_names)
+        _draw_confusion(folder, stem, score)
+    files.write_trial_rows(folder / f"{name}.parquet", rows)
+    files.write_predictions(folder / f"{name}-predictions.parquet", answers)
+    classes = [[s.arm, *row] for s in scores for row in s.classes.itertuples(index=False)]
+    header = ["arm", *scores[0].classes.columns]
+    files.write_csv(folder / f"{name}-classes.csv", header, classes)
+    pairs = [[s.arm, p.first, p.second, p.n_swapped, p.n_images] for s in scores for p in s.pairs]
+    header = ["arm", "class", "other", "n_swapped", "n_images"]
+    files.write_csv(folder / f"{name}-pairs.csv", header, pairs)
+    write_json(folder / f"{name}.json", summary(options, tests, saved, scores))
+    return f"\nWritten: {folder / name}.* (trials, predictions, classes, pairs, confusion)"
+
+
+def _draw_confusion(folder: Path, stem: str, score: Scores) -> None:
+    from analysis.figures.classes import confusion
+    from analysis.figures.style import drawing, new_figure
+    from headstart.files import atomic_path
+
+    size = min(9.0, max(3.6, 0.15 * len(score.class_names)))
+    with drawing():
+        figure, axes = new_figure(size * 1.2, size)
+        confusion(axes[0, 0], score.counts, score.class_names, score.arm)
+        with atomic_path(folder / f"{stem}.png") as path:
+            figure.savefig(path, format="png", dpi=110, facecolor="white")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,138 @@
+"""From what a stranger calls a class to the classes of a network.
+
+In: class folders' names or the labels of a CSV table. Out: indices into a network's class names.
+The 62-class handwriting set names its folders Sample001 … Sample062; those names are understood
+wherever the network's classes have the characters that they stand for.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from datasets.files.images import is_image_name
+from datasets.files.trees import Tree
+from datasets.sets.handwritten62 import listed_classes
+from headstart.errors import DataError
+
+FILE_COLUMNS = ("file", "filename", "file_name", "image", "path", "name")
+LABEL_COLUMNS = ("label", "class", "target", "y", "character")
+MAX_TABLE_BYTES = 64 << 20
+_SAMPLE = re.compile(r"sample[ _-]?0*(\d{1,3})", re.IGNORECASE)
+_N_SHOWN = 5
+
+
+def labels_of(given: Sequence[str], class_names: Sequence[str], where: str) -> np.ndarray:
+    """int64 (n,): for each given label its index among `class_names`.
+
+    Raises:
+        DataError: labels that are no class of the network; one line that names them.
+    """
+    index = {name: k for k, name in enumerate(class_names)}
+    table = {label: index.get(label, index.get(_character(label), -1)) for label in set(given)}
+    unknown = sorted(label for label, k in table.items() if k < 0)
+    if unknown:
+        n_images = sum(label in set(unknown) for label in given)
+        shown = ", ".join(repr(label) for label in unknown[:_N_SHOWN])
+        more = f" and {len(unknown) - _N_SHOWN} more" if len(unknown) > _N_SHOWN else ""
+        raise DataError(
+            f"{where}: {n_images} of {len(given)} images have labels that the network does not "
+            f"know: {shown}{more}; it knows {', '.join(class_names)}"
+        )
+    return np.array([table[label] for label in given], dtype=np.int64)
+
+
+def listed_files(tree: Tree, table: str) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """The images that a CSV table names, their labels, and notes.
+
+    Args:
+        tree: where the images are.
+        table: a file name in the tree, or a path beside it.
+
+    Raises:
+        DataError: the table cannot be read, or names a file that is not there or is there twice.
+    """
+    if table in tree.names:
+        rows, where = _rows(tree.read(table), tree.label(table)), tree.label(table)
+    else:
+        rows, where = _rows(_read(Path(table).expanduser()), table), table
+    images = [name for name in tree.names if is_image_name(name)]
+    by_path = {name: name for name in images}
+    base = Counter(PurePosixPath(name).name for name in images)
+    by_name = {PurePosixPath(name).name: name for name in images}
+    files: dict[str, str] = {}
+    for line, (file, label) in rows:
+        plain = file.replace("\\", "/").removeprefix("./")
+        found = by_path.get(plain)
+        if found is None and base[PurePosixPath(plain).name] == 1:
+            found = by_name[PurePosixPath(plain).name]
+        if found is None:
+            raise DataError(f"{where}:{line}: '{file}' is no image in {tree.where}")
+        if found in files:
+            raise DataError(f"{where}:{line}: '{file}' is listed twice")
+        files[found] = label
+    n_left = len(images) - len(files)
+    notes = (f"{n_left} images that the table does not list were not read",) if n_left else ()
+    return list(files), list(files.values()), notes
+
+
+def _character(label: str) -> str:
+    """The character that a folder `SampleNNN` holds; else the label as it is."""
+    match = _SAMPLE.fullmatch(label)
+    listed = listed_classes()
+    if match is None or not 1 <= int(match[1]) <= len(listed):
+        return label
+    return listed[int(match[1]) - 1].name
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise DataError(f"{path}: over {MAX_TABLE_BYTES >> 20} MB; a list of labels is smaller")
+        return path.read_bytes()
+    except OSError as err:
+        raise DataError(f"--csv {path}: cannot be read: {err.strerror}") from err
+
+
+def _rows(content: bytes, where: str) -> list[tuple[int, tuple[str, str]]]:
+    """(line number, (file, label)) of every line that is not blank, the header left out."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise DataError(f"{where}: cannot be read as text: {err}") from err
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""))
+        lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+    except csv.Error as err:
+        raise DataError(f"{where}: cannot be read as a CSV table: {err}") from err
+    if not lines:
+        raise DataError(f"{where}: empty; a file name and a label on each line are needed")
+    file_column, label_column, n_header = _columns(lines[0][1])
+    rows = []
+    for number, fields in lines[n_header:]:
+        if len(fields) <= max(file_column, label_column):
+            raise DataError(f"{where}:{number}: {len(fields)} fields; a file name and a label")
+        rows.append((number, (fields[file_column].strip(), fields[label_column].strip())))
+    if not rows:
+        raise DataError(f"{where}: only a header; a file name and a label on each line are needed")
+    return rows
+
+
+def _columns(first: Sequence[str]) -> tuple[int, int, int]:
+    """Columns of file and label, and how many lines are header (0 or 1)."""
+    names = [field.strip().lower() for field in first]
+    file = next((names.index(name) for name in FILE_COLUMNS if name in names), None)
+    label = next((names.index(name) for name in LABEL_COLUMNS if name in names), None)
+    if file is None and label is None:
+        return 0, 1, 0
+    if file is not None and label is None:
+        return file, 1 if file == 0 else 0, 1
+    if file is None:
+        return (1 if label == 0 else 0), int(label or 0), 1
+    return file, int(label or 0), 1

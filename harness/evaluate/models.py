@@ -1,0 +1,224 @@
+"""The finished models of a run, and what each answers on images that it is given.
+
+In: a run folder. Out: `SavedModel`s, the networks that validation chose, with what is needed to
+show them images as their trials did; and their answers. It reads the plan, the resolved sweep and
+the records, never the training data, which need not be on this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+import models
+from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.settings import Condition, DataChoice, Sweep
+from harness.training.arrays import Normalise
+from harness.training.loop import CPU_PART, EVALUATION_BATCH, forward_in_parts, loss_function
+from harness.training.process import make_accelerator, set_up_process
+from headstart.cli import did_you_mean
+from headstart.errors import InputError, RunFolderError
+from headstart.records import check_run_folder, read_json, trial_file, trial_rows
+from models import finetune
+from models.build import build_model
+from models.info import ModelInfo
+from models.weights import load_into, read_weights
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """One finished trial and how to rebuild its network.
+
+    Attributes:
+        row: the trial's record, under the name that its run's plan gives it now.
+        condition: how it was trained.
+        data: the data set that it was trained on, one of the condition's choices.
+        info: image size, channels and normalisation of its network.
+        path: its weights, those that validation chose.
+    """
+
+    row: dict[str, Any]
+    condition: Condition
+    data: DataChoice
+    info: ModelInfo
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return str(self.row["trial_id"])
+
+    @property
+    def arm(self) -> str:
+        return str(self.row["arm"])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(map(str, self.row["class_names"]))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A network's answers: probabilities float32 (n, classes), mean loss (NaN without labels)."""
+
+    probabilities: np.ndarray
+    loss: float
+
+
+def read_run(folder: Path) -> Sweep:
+    """The sweep of a run folder, as it was resolved.
+
+    Raises:
+        RunFolderError: `folder` is no run folder.
+        SpecError: its `sweep.yaml` cannot be read any more.
+    """
+    check_run_folder(folder)
+    return load_sweep(folder / "sweep.yaml")
+
+
+def find_models(folder: Path, sweep: Sweep, arms: Sequence[str] = ()) -> list[SavedModel]:
+    """Finished models of the named arms or stages, in the plan's order; of all arms by default.
+
+    Raises:
+        InputError: a name that the run does not have, or an arm of which nothing has finished.
+    """
+    known = [*sweep.arms, *sweep.stages]
+    for name in arms:
+        if name not in known:
+            raise InputError(
+                f"--arm {name}: {folder} has no such arm or stage{did_you_mean(name, known)}; "
+                f"it has {', '.join(known)}"
+            )
+    wanted = tuple(arms) or tuple(sweep.arms)
+    plan = read_json(folder / "plan.json", {}).get("trials", [])
+    planned = [trial for trial in plan if trial["arm"] in wanted]
+    rows = dict(trial_rows(folder, [str(trial["id"]) for trial in planned]))
+    found = [_saved(folder, sweep, trial, rows[str(trial["id"])]) for trial in planned]
+    saved = [model for model in found if model is not None]
+    for name in wanted:
+        if not any(model.arm == name for model in saved):
+            raise InputError(
+                f"{folder}: no trial of '{name}' has finished with a model; see "
+                f"python -m harness.status {folder}"
+            )
+    return saved
+
+
+def answers(
+    model: SavedModel, images: np.ndarray, labels: np.ndarray, device: str = "cpu"
+) -> Answers:
+    """What the model says of uint8 (n, C, H, W) images, in the precision that it was trained in.
+
+    Args:
+        model: of `find_models`.
+        images: prepared as those it was trained on.
+        labels: int64 (n,), for the loss only.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        ModelError: weights that are missing, damaged, or of another network.
+        InputError: the device or the precision does not work here.
+    """
+    train = model.condition.train
+    set_up_process(train)
+    accelerator = make_accelerator(train.precision, device)
+    network = accelerator.prepare(_network(model).to(accelerator.device)).eval()
+    starts = range(0, len(images), EVALUATION_BATCH)
+    batches = (images[start : start + EVALUATION_BATCH] for start in starts)
+    precision = accelerator.mixed_precision
+    logits = logits_of(network, batches, model.info, accelerator.device, precision)
+    loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
+    return Answers(logits.softmax(dim=1).numpy(), float(loss))
+
+
+@torch.no_grad()
+def logits_of(
+    network: torch.nn.Module,
+    batches: Iterable[np.ndarray],
+    info: ModelInfo,
+    device: torch.device,
+    mixed_precision: str = "no",
+) -> torch.Tensor:
+    """Logits float32 (n, classes) on the CPU.
+
+    Args:
+        network: on the device, in evaluation mode.
+        batches: uint8 (b, C, H, W), one after another; one at least.
+        info: how its images are normalised.
+        mixed_precision: of its Accelerator.
+    """
+    normalise = Normalise(info.mean, info.std, device)
+    inputs = (torch.from_numpy(np.ascontiguousarray(batch)).to(device) for batch in batches)
+    images = (normalise.images(batch) for batch in inputs)
+    logits = (forward_in_parts(network, batch, mixed_precision, CPU_PART) for batch in images)
+    return torch.cat([batch.float().cpu() for batch in logits])
+
+
+def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:
+    """Rows of the data set, labels and answers of the test part that the trial itself had.
+
+    Raises:
+        RunFolderError: its predictions are missing or damaged.
+    """
+    path = model.path.with_name("predictions.npz")
+    try:
+        with np.load(trial_file(path), allow_pickle=False) as kept:
+            order = np.argsort(kept["indices"], kind="stable")
+            shares = kept["probabilities"].astype(np.float32)[order]
+            rows, labels = kept["indices"][order], kept["labels"][order]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as err:
+        raise RunFolderError(f"{path}: no predictions can be read from it: {err}") from err
+    loss = model.row.get("test_loss")
+    return rows, labels, Answers(shares, float("nan") if loss is None else float(loss))
+
+
+def _saved(
+    folder: Path, sweep: Sweep, planned: dict[str, Any], row: dict[str, Any] | None
+) -> SavedModel | None:
+    """The model of a planned trial; None where it has not finished, failed or diverged."""
+    trial = folder / "trials" / str(planned["id"])
+    if row is None or row.get("status") != "done":
+        return None
+    row |= {"arm": planned["arm"], "stage": planned["stage"], "seed": planned["seed"]}
+    conditions = sweep.stages if planned["stage"] == "pretrain" else sweep.arms
+    condition = conditions.get(planned["arm"])
+    if condition is None:
+        raise RunFolderError(
+            f"{folder}: plan.json has the {planned['stage']} '{planned['arm']}', sweep.yaml has "
+            "not; run the sweep's command again"
+        )
+    info = models.model_info(condition.model.name, condition.model.options)
+    data = _data_of(condition, row, trial)
+    return SavedModel(row, condition, data, info, trial / "model.safetensors")
+
+
+def _data_of(condition: Condition, row: dict[str, Any], trial: Path) -> DataChoice:
+    """Which of the condition's choices the trial was trained on."""
+    named = [choice for choice in condition.data if choice.name == row["dataset"]]
+    if not named:
+        raise RunFolderError(
+            f"{trial}: trained on '{row['dataset']}', which its sweep.yaml does not name"
+        )
+    return named[0]
+
+
+def _network(model: SavedModel) -> torch.nn.Module:
+    """The network with its trained weights, on the CPU."""
+    choice, info = model.condition.model, model.info
+    network = build_model(
+        choice.name,
+        n_classes=len(model.class_names),
+        image_size=info.image_size,
+        channels=info.channels,
+        init_seed=0,  # every weight is replaced
+        head_seed=0,
+        options=choice.options,
+    )
+    groups = finetune.layer_groups(network, torch.zeros(2, info.channels, *info.image_size))
+    load_into(network, read_weights(model.path), head="keep", groups=groups)
+    return network

@@ -1,0 +1,165 @@
+"""What an evaluation found, in words for the terminal and as one mapping for a file.
+
+In: `Scores` of each arm. Out: lines and a JSON-ready mapping. Apart from `__main__.py`, which
+computes the scores, because it needs none of the analysis.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from harness.evaluate.confusable import Group, Pair
+from harness.evaluate.options import Options
+from harness.evaluate.test_sets import Preparation, TestSet, preparation
+
+if TYPE_CHECKING:
+    from harness.evaluate.models import SavedModel
+
+N_CLASSES_SHOWN = 8
+
+
+class IntervalLike(Protocol):
+    """What is used of an interval of the analysis."""
+
+    @property
+    def estimate(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def note(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How one arm did.
+
+    Attributes:
+        arm: its name.
+        class_names: of its networks.
+        accuracies: of each network, by seed.
+        seeds: mean accuracy with its interval over seeds, on these very images.
+        images: the same with the interval over seeds and images.
+        merged: accuracy with letter case merged; None where no classes merge.
+        classes: one row a class: class_name, n_images, recall with interval, precision.
+        counts: confusion, int64 (classes, classes), all networks together.
+        pairs, groups: what is taken for what.
+        ensemble, ensemble_merged: of the mean of the seeds' probabilities, interval over images.
+        ensemble_pairs: what the ensemble takes for what.
+    """
+
+    arm: str
+    class_names: tuple[str, ...]
+    accuracies: tuple[float, ...]
+    seeds: IntervalLike
+    images: IntervalLike
+    merged: IntervalLike | None
+    classes: Any
+    counts: np.ndarray
+    pairs: list[Pair]
+    groups: list[Group]
+    ensemble: IntervalLike | None = None
+    ensemble_merged: IntervalLike | None = None
+    ensemble_pairs: tuple[Pair, ...] = ()
+
+
+def prepare(model: SavedModel, preprocess: str | None) -> Preparation:
+    """How images are made like those of the model's own data."""
+    info = model.info
+    return preparation(model.data, info.image_size, info.channels, preprocess)
+
+
+def describe(
+    options: Options, tests: dict[str, TestSet], saved: Sequence[SavedModel], scores: list[Scores]
+) -> list[str]:
+    """What the command prints."""
+    test = tests[scores[0].arm]
+    present = len(np.unique(test.labels))
+    lines = [
+        f"{options.run} on {options.on}: {len(test.labels)} images of {present} classes; "
+        f"{prepare(saved[0], options.preprocess).words()}"
+    ]
+    lines += [f"  note: {note}" for note in test.notes]
+    for one in scores:
+        lines += ["", *_describe_arm(one)]
+    return lines
+
+
+def _describe_arm(one: Scores) -> list[str]:
+    n = len(one.accuracies)
+    lines = [f"{one.arm}: {n} network{'s' * (n > 1)}, of {n} seed{'s' * (n > 1)}"]
+    lines.append(f"  accuracy, mean over seeds   {_with(one.seeds)}  over seeds, these images")
+    lines.append(f"                              {_with(one.images)}  over seeds and images")
+    lines.append("  each seed                   " + "  ".join(_pc(a) for a in one.accuracies))
+    if one.merged is not None:
+        lines.append(f"  letter case merged          {_with(one.merged)}  over seeds")
+    if one.ensemble is not None:
+        lines.append(f"  ensemble of {n:<3}             {_with(one.ensemble)}  over images")
+    if one.ensemble_merged is not None:
+        lines.append(f"    letter case merged        {_with(one.ensemble_merged)}  over images")
+    tested = one.classes[one.classes["n_images"] > 0].sort_values("recall", kind="stable")
+    shown = tested.head(N_CLASSES_SHOWN)
+    worst = [f"{row.class_name} {_pc(row.recall)}" for row in shown.itertuples()]
+    lines.append("  hardest classes             " + "  ".join(worst))
+    pairs = [f"{p.first}/{p.second} {p.n_swapped}" for p in one.pairs]
+    lines.append("  most confused (images)      " + ("  ".join(pairs) or "none"))
+    for group in one.groups:
+        lines.append(
+            f"  {'/'.join(group.classes):<8} right {_pc(group.n_right / group.n_images)}, "
+            f"taken for each other {_pc(group.n_inside / group.n_images)}"
+        )
+    return lines
+
+
+def summary(
+    options: Options,
+    tests: dict[str, TestSet],
+    saved: Sequence[SavedModel],
+    scores: Sequence[Scores],
+) -> dict[str, Any]:
+    """The numbers that were printed, and what they were made of."""
+    test = tests[scores[0].arm]
+    return {
+        "run": str(options.run),
+        "on": options.on,
+        "command": shlex.join(["python", "-m", "harness.evaluate", *sys.argv[1:]]),
+        "n_test": len(test.labels),
+        "fingerprint": test.fingerprint,
+        "notes": list(test.notes),
+        "prepared": {m.arm: asdict(prepare(m, options.preprocess)) for m in saved},
+        "arms": {
+            s.arm: {
+                "accuracies": s.accuracies,
+                "over_seeds": _interval(s.seeds),
+                "over_seeds_and_images": _interval(s.images),
+                "case_merged": _interval(s.merged),
+                "ensemble": _interval(s.ensemble),
+                "ensemble_case_merged": _interval(s.ensemble_merged),
+                "groups": [asdict(group) for group in s.groups],
+                "pairs": [asdict(pair) for pair in s.pairs],
+                "ensemble_pairs": [asdict(pair) for pair in s.ensemble_pairs],
+            }
+            for s in scores
+        },
+    }
+
+
+def _interval(found: IntervalLike | None) -> dict[str, Any] | None:
+    return None if found is None else dict(vars(found))
+
+
+def _with(interval: IntervalLike) -> str:
+    if np.isnan(interval.low):
+        return f"{_pc(interval.estimate)} (no interval: {interval.note or 'one value'})"
+    return f"{_pc(interval.estimate)} ({_pc(interval.low)} to {_pc(interval.high)})"
+
+
+def _pc(share: float) -> str:
+    return "–" if np.isnan(share) else f"{100 * share:.1f} %"

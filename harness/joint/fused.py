@@ -1,0 +1,230 @@
+"""The seeds of a pack trained as one program: the whole network of each, fused side by side.
+
+In: the trials of one unit. Out: their events and records, as the solo path gives them, with
+`ran_as: fused`. A trial does not know it: as in a pack of heads, each keeps its own evaluations,
+selection, early stop, divergence and states in the solo format, and only the steps between two
+pauses are made together. Every draw (order, augmentation, masks) is the solo run's.
+
+Whether a unit is fused follows from the plan and the device alone (`reason_against`), and a trial
+that was meant to be fused and was not has the reason in its notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.joint import fused_network
+from harness.joint.fused_network import FusedNetwork
+from harness.joint.heads import Join, run_jointly
+from harness.joint.size import measured_pack_size
+from harness.joint.stacked import Joint
+from harness.runfolder.folder import TrialFolder
+from harness.training.arrays import Part, Parts
+from harness.training.context import TrialContext
+from harness.training.loop import Trainer
+from harness.training.network import build_network
+from harness.training.trial import Trial
+from harness.trials import frozen
+from harness.trials.events import Event
+from harness.trials.spec import Plan, TrialSpec
+from headstart.errors import ModelError
+from models import finetune
+from models.split import split_at
+
+Fuse = Literal["auto", "always", "never"]
+RunPack = Callable[[Sequence[TrialSpec], Mapping[str, TrialFolder], TrialContext], Iterator[Event]]
+
+
+def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | None:
+    """Why a unit's trials train one after another; None where they train as one program.
+
+    Args:
+        device: `cpu` or `cuda`.
+        fuse: as `resources.fuse` says: `auto` fuses on a GPU, `always` on a CPU too.
+    """
+    condition = unit[0].condition
+    if fuse == "never":
+        return "resources.fuse is never"
+    if device == "cpu" and fuse == "auto":
+        return "on a CPU it does not pay; resources.fuse: always does it all the same"
+    if len(unit) < 2:
+        return "it is the only trial of its pack"
+    if any(spec.condition != condition for spec in unit):
+        return "the trials of the pack are of several conditions"
+    if condition.train.schedule.name == "plateau":
+        return "train.schedule plateau gives each seed a rate of its own, and one optimizer has one"
+    if frozen.is_gradual(condition):
+        return "fine_tune: gradual changes what trains from epoch to epoch"
+    try:
+        return _against_network(unit[0])
+    except ModelError as err:  # each trial says so for itself
+        return str(err)
+
+
+def _against_network(spec: TrialSpec) -> str | None:
+    """Why the part that trains cannot be fused: all of it, or what a frozen front leaves."""
+    network, groups = build_network(spec)
+    trainable = finetune.resolve_fine_tune(spec.condition.fine_tune, groups)
+    if not trainable:
+        return "nothing of the network trains"
+    finetune.freeze(network, groups, trainable)
+    n_frozen = [group.name for group in groups].index(trainable[0])
+    if frozen.reason_against(spec.condition) is None and n_frozen:
+        return fused_network.reason_against(split_at(network, groups, n_frozen)[1])
+    return fused_network.reason_against(network)
+
+
+def notes(plan: Plan) -> Iterator[str]:
+    """A line for each arm or stage whose packs were meant to be fused and cannot be."""
+    resources = plan.sweep.resources
+    device = "cuda" if resources.gpus > 0 else "cpu"
+    if resources.pack == 1 or resources.workers > 1 or (device, resources.fuse) == ("cpu", "auto"):
+        return
+    from harness.joint.heads import can_batch
+
+    packs: dict[tuple[str, str], list[TrialSpec]] = {}
+    for spec in plan.trials:
+        packs.setdefault((spec.stage, spec.arm), []).append(spec)
+    for (_, name), pack in packs.items():
+        if len(pack) > 1 and not can_batch(pack[:2]):
+            reason = reason_against(pack[:2], device, resources.fuse)
+            if reason is not None:
+                yield f"{name}: its seeds train one after another: {reason}"
+
+
+def run_pack(
+    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], around: TrialContext
+) -> Iterator[Event]:
+    """All events of the unit's trials, trained as one program."""
+    return run_jointly(unit, folders, around, Join("fused", FusedJoint, share_images))
+
+
+def run_packs(
+    unit: Sequence[TrialSpec],
+    folders: Mapping[str, TrialFolder],
+    around: TrialContext,
+    size: int | Literal["auto"],
+) -> Iterator[Event]:
+    """All events of the unit's trials, fused `size` at a time; `auto` measures how many."""
+    if size == "auto":
+        size = measured_pack_size(unit, around.device, FusedJoint)
+    yield from in_packs(unit, folders, around, size, run_pack)
+
+
+def in_packs(
+    unit: Sequence[TrialSpec],
+    folders: Mapping[str, TrialFolder],
+    around: TrialContext,
+    size: int,
+    run: RunPack,
+) -> Iterator[Event]:
+    """All events of the unit's trials, `size` at a time; a request to stop starts no more."""
+    for begin in range(0, len(unit), size):
+        if begin and around.should_stop():
+            return
+        yield from run(unit[begin : begin + size], folders, around)
+
+
+def share_images(trials: Sequence[Trial]) -> None:
+    """Let the trials of a pack index one copy of their data set instead of having one each."""
+    parts = [p for t in trials for p in (t.parts.train, t.parts.validation, t.parts.test)]
+    if not trials or any(part.rows is not None for part in parts):
+        return
+    lead = trials[0]
+    dataset = lead.around.catalogue.open(lead.spec.data)
+    if len(dataset.labels) > sum(map(len, parts)):
+        return
+    images = torch.tensor(dataset.images, device=lead.device)  # a copy: the set's is read-only
+
+    def shared(part: Part) -> Part:
+        rows = torch.from_numpy(part.indices.astype(np.int64)).to(lead.device)
+        return replace(part, inputs=images, rows=rows)
+
+    for trial in trials:
+        of = trial.parts
+        trial.parts = Parts(shared(of.train), shared(of.validation), shared(of.test))
+        trial.trainer.part = trial.parts.train
+
+
+class FusedJoint(Joint):
+    """Steps of several trainers of whole networks as one program, while the `with` block lasts."""
+
+    def _function(self) -> Callable[[Tensor], Tensor]:
+        names = [name for name, _ in self.tails[0].named_buffers()]
+        self.buffers = {
+            name: torch.stack([tail.get_buffer(name) for tail in self.tails]) for name in names
+        }
+        self.network = FusedNetwork(self.tails, self.weights, self.buffers)
+        self.loss_sums = torch.stack([trainer.loss_sum for trainer in self.trainers])
+        table = self.lead.part.inputs
+        self.gathers = (
+            all(t.part.inputs is table and t.part.rows is not None for t in self.trainers)
+            and self.lead.part.n_views == 1
+            and (self.lead.normalise is None or self.settings.augment.is_identity)
+        )
+        if self.gathers:
+            rows: Any = [trainer.part.rows for trainer in self.trainers]
+            self.rows = torch.stack(rows)
+            self.epoch: int | None = None  # that `orders` are of
+            self.labels = torch.stack([trainer.part.labels for trainer in self.trainers])
+        return self._logits
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        is_bf16 = self.settings.precision == "bf16"
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=is_bf16):
+            return self.network(inputs).float()
+
+    def _batches(self) -> tuple[Tensor, Tensor]:
+        """Every trainer's next batch: gathered at once where all index one table, else each by its
+        own means."""
+        if not self.gathers:
+            batches = [trainer.next_batch() for trainer in self.trainers]
+            labels = torch.stack([labels for _, labels in batches])
+            return torch.stack([inputs for inputs, _ in batches]), labels
+        return self.batches_at(self.next_positions())
+
+    def next_positions(self) -> Tensor:
+        """Places in each training part, int64 (K, batch), of the next step; seeds its masks.
+
+        The host does as little as can be for each seed: what it takes, a large pack waits for.
+        """
+        epoch, position = divmod(self.lead.step_count, self.lead.steps_per_epoch)
+        if epoch != self.epoch:
+            self.orders = torch.stack([trainer.enter_epoch() for trainer in self.trainers])
+            self.epoch = epoch
+        if self.network.draws_masks:
+            for trainer in self.trainers:
+                trainer.seed_masks()
+        size = self.settings.batch_size
+        return self.orders[:, position * size : (position + 1) * size]
+
+    def batches_at(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and labels at positions (K, batch), gathered at once; only where `gathers`."""
+        inputs = self.lead.part.inputs[self.rows.gather(1, positions)]
+        labels = self.labels.gather(1, positions)
+        if self.lead.normalise is None:
+            return inputs.float(), labels
+        flat = self.lead.normalise.images(inputs.flatten(0, 1))
+        return flat.unflatten(0, (len(self.trainers), -1)), labels
+
+    def _count(self, losses: Tensor, n_images: int) -> None:
+        self.loss_sums += losses * n_images
+        self.count_images(n_images)
+
+    def count_images(self, n_images: int) -> None:
+        """Enter a step whose losses are summed already."""
+        for trainer in self.trainers:
+            trainer.loss_count += n_images
+            trainer.step_count += 1
+
+    def _give_back(self, k: int, trainer: Trainer) -> None:
+        super()._give_back(k, trainer)
+        trainer.loss_sum.copy_(self.loss_sums[k])
+        for name, stacked in self.buffers.items():
+            self.tails[k].get_buffer(name).copy_(stacked[k])

@@ -1,0 +1,318 @@
+"""K networks of one shape as one function: wide convolutions, batched matrix products.
+
+In: K networks that differ in their numbers alone, and their parameters stacked. Out: a function
+from the K seeds' inputs to their logits, differentiable in the stacked parameters; or the reason
+why a network cannot be transformed. The network's graph is walked as torch.fx traces it, so this
+works for any network whose layers are known here, ours or torchvision's.
+
+Values live in one of two layouts and change over where a layer needs the other: `wide`
+(batch, K × channels, …) for convolutions, batch norm and pooling, `apart` (K, batch, …) for
+matrix products, dropout and flattening. What works on each number by itself takes either.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from headstart.errors import ModelError
+from models.dropout import SeededDropout
+from models.split import Tracer
+
+_ELEMENTWISE = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid,
+    nn.Sigmoid, nn.Tanh, nn.Identity,
+)  # fmt: skip
+_ELEMENTWISE_FUNCTIONS = (
+    torch.relu, F.relu, F.relu6, F.gelu, F.silu, F.hardswish, torch.sigmoid, torch.tanh,
+    operator.add, operator.iadd, operator.mul, operator.imul, torch.add, torch.mul,
+)  # fmt: skip
+_POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+_POOLING_FUNCTIONS = (F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d)
+_BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+_traced: WeakKeyDictionary[nn.Module, fx.Graph] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A tensor of all seeds in one of the two layouts."""
+
+    tensor: Tensor
+    is_wide: bool
+
+    @property
+    def n_dims(self) -> int:
+        """Dimensions that one seed's tensor has."""
+        return self.tensor.dim() - (not self.is_wide)
+
+    def wide(self, n: int) -> Tensor:
+        """(batch, K × channels, …)."""
+        return self.tensor if self.is_wide else self.tensor.movedim(0, 1).flatten(1, 2)
+
+    def apart(self, n: int) -> Tensor:
+        """(K, batch, …)."""
+        return self.tensor.unflatten(1, (n, -1)).movedim(1, 0) if self.is_wide else self.tensor
+
+
+def reason_against(network: nn.Module) -> str | None:
+    """Why K of this network cannot be one function; None where they can."""
+    if len(list(network.parameters())) != len(
+        list(network.named_parameters(remove_duplicate=False))
+    ):
+        return "two of its layers share a parameter"
+    try:
+        graph = trace(network)
+    except ModelError as err:
+        return str(err)
+    for node in graph.nodes:
+        reason = _against(network, node)
+        if reason is not None:
+            return reason
+    used = {str(node.target) for node in graph.nodes if node.op == "call_module"}
+    for name, _ in network.named_parameters():
+        if name.rpartition(".")[0] not in used:
+            return f"its parameter {name} is not used by a layer that is called"
+    return None
+
+
+def trace(network: nn.Module) -> fx.Graph:
+    """The graph of a network's computation; kept while the network lives, as packs ask often.
+
+    Raises:
+        ModelError: torch.fx cannot trace it.
+    """
+    if isinstance(network, fx.GraphModule):
+        return network.graph
+    if network in _traced:
+        return _traced[network]
+    try:
+        graph = _traced[network] = Tracer().trace(network)
+    except Exception as err:  # a network's own code runs on symbols here, and can raise anything
+        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+        raise ModelError(f"torch.fx cannot trace {type(network).__name__}: {reason}") from err
+    return graph
+
+
+def _against(network: nn.Module, node: fx.Node) -> str | None:
+    """Why one node of the graph is not known here."""
+    if node.op in ("placeholder", "output"):
+        return None
+    if node.op == "call_module":
+        module = network.get_submodule(str(node.target))
+        what = _against_module(module)
+        return None if what is None else f"{node.target} ({type(module).__name__}): {what}"
+    if node.op == "call_function":
+        if node.target in (*_ELEMENTWISE_FUNCTIONS, *_POOLING_FUNCTIONS) or (
+            (node.target is torch.cat and _dim(node, 0) == 1)
+            or (node.target is torch.flatten and _dim(node, 0) == 1 and len(node.args) < 3)
+        ):
+            return None
+        name = getattr(node.target, "__name__", str(node.target))
+        return f"{node.name}: the function {name} is not known to keep seeds apart"
+    kinds = {"get_attr": "a tensor of the network's own", "call_method": "a tensor's method"}
+    unknown = kinds.get(node.op, node.op)
+    return f"{node.name} ({node.target}): {unknown} is not known to keep seeds apart"
+
+
+def _against_module(module: nn.Module) -> str | None:
+    kind = type(module)
+    if kind is nn.Conv2d or _is_grey(module):
+        return None if module.padding_mode == "zeros" else f"padding_mode {module.padding_mode}"
+    if kind in _BATCH_NORM:
+        return "a cumulative average (momentum: None)" if module.momentum is None else None
+    if kind is nn.Flatten:
+        return None if (module.start_dim, module.end_dim) == (1, -1) else "not from 1 to -1"
+    if kind is nn.MaxPool2d and module.return_indices:
+        return "return_indices"
+    if kind in (nn.Linear, nn.GroupNorm, SeededDropout, *_ELEMENTWISE, *_POOLING):
+        return None
+    return "no such layer is known to keep seeds apart"
+
+
+def _is_grey(module: nn.Module) -> bool:
+    """Whether it is our layer that makes colour of grey; torchvision is not imported for it."""
+    kind = type(module)
+    return (kind.__module__, kind.__name__) == (
+        "models.networks.torchvision_networks",
+        "GreyConv2d",
+    )
+
+
+def _dim(node: fx.Node, default: int) -> Any:
+    given = node.args[1] if len(node.args) > 1 else None
+    return node.kwargs.get("dim", node.kwargs.get("start_dim", default if given is None else given))
+
+
+def _inputs(node: fx.Node) -> list[fx.Node]:
+    """A node's inputs in the order of its arguments; one that is given twice is there twice."""
+    found: list[fx.Node] = []
+    fx.node.map_arg((node.args, node.kwargs), found.append)
+    return found
+
+
+def batched_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x (K, batch, …, in) → (K, batch, …, out), each of the K by its own weights.
+
+    Args:
+        weight: (K, out, in).
+        bias: (K, out).
+    """
+    rows = x.reshape(len(x), -1, x.shape[-1])
+    if bias is None:
+        product = torch.bmm(rows, weight.transpose(1, 2))
+    else:
+        product = torch.baddbmm(bias.unsqueeze(1), rows, weight.transpose(1, 2))
+    return product.view(*x.shape[:-1], -1)
+
+
+_Compute = Callable[..., _Value]
+
+
+class FusedNetwork:
+    """K networks of one shape as one function.
+
+    Args:
+        networks: of the K seeds; the first one's graph and modes count, and each draws the masks
+            of its own dropout layers.
+        weights: parameter name → (K, …), the networks' parameters stacked.
+        buffers: buffer name → (K, …), the networks' buffers stacked; batch norm changes them.
+
+    Raises:
+        ModelError: a layer that `reason_against` refuses.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        weights: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+    ):
+        reason = reason_against(networks[0])
+        if reason is not None:
+            raise ModelError(f"the network cannot be fused: {reason}")
+        self.n = len(networks)
+        self.weights = weights
+        self.buffers = buffers
+        self.networks = networks
+        self.draws_masks = any(isinstance(m, SeededDropout) for m in networks[0].modules())
+        graph = trace(networks[0])
+        place = {node: i for i, node in enumerate(graph.nodes)}
+        self.result = place[next(iter(graph.find_nodes(op="output"))).all_input_nodes[0]]
+        self.steps: list[tuple[_Compute, list[int]]] = [
+            (self._computation(node), [place[given] for given in _inputs(node)])
+            for node in graph.nodes
+            if node.op not in ("placeholder", "output")
+        ]
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Inputs (K, batch, …) → logits (K, batch, classes)."""
+        values = [_Value(inputs, False)]
+        for compute, places in self.steps:
+            values.append(compute(*[values[place] for place in places]))
+        return values[self.result].apart(self.n)
+
+    def _computation(self, node: fx.Node) -> _Compute:
+        """What a node computes. The graph is not looked at after this, so calls can be compiled."""
+        return self._layer(str(node.target)) if node.op == "call_module" else self._function(node)
+
+    def _layer(self, name: str) -> _Compute:
+        layers: list[Any] = [network.get_submodule(name) for network in self.networks]
+        module = layers[0]
+        if isinstance(module, _ELEMENTWISE):
+            return lambda x: _Value(module(x.tensor), x.is_wide)
+        if isinstance(module, nn.Linear):
+            return lambda x: _Value(self._linear(name, x), False)
+        if isinstance(module, nn.Flatten):
+            return lambda x: _Value(x.apart(self.n).flatten(2), False)
+        if isinstance(module, SeededDropout):
+            return lambda x: self._drop(layers, x)
+        return lambda x: _Value(self._wide_layer(name, module, x.wide(self.n)), True)
+
+    def _wide_layer(self, name: str, module: Any, x: Tensor) -> Tensor:
+        """x (batch, K × channels, …) → the same layout."""
+        if isinstance(module, nn.Conv2d):
+            if _is_grey(module):
+                x = (x.unflatten(1, (self.n, 1)) * module.scale + module.shift).flatten(1, 2)
+            return self._convolve(name, module, x)
+        if isinstance(module, _BATCH_NORM):
+            return self._normalise(name, module, x)
+        if isinstance(module, nn.GroupNorm):
+            weight, bias = self._flat(f"{name}.weight"), self._flat(f"{name}.bias")
+            return F.group_norm(x, self.n * module.num_groups, weight, bias, module.eps)
+        result: Tensor = module(x)
+        return result
+
+    def _function(self, node: fx.Node) -> _Compute:
+        function: Any = node.target
+        if function is torch.flatten:
+            return lambda x: _Value(x.apart(self.n).flatten(2), False)
+        if function is torch.cat:
+            return lambda *parts: _Value(torch.cat([x.apart(self.n) for x in parts], dim=2), False)
+        is_pooling = function in _POOLING_FUNCTIONS
+        constants = {k: a for k, a in enumerate(node.args) if not isinstance(a, fx.Node)}
+        named = {k: a for k, a in node.kwargs.items() if not isinstance(a, fx.Node)}
+        names = [k for k, a in node.kwargs.items() if isinstance(a, fx.Node)]
+        name, n_args = node.name, len(node.args)
+
+        def compute(*inputs: _Value) -> _Value:
+            if any(value.n_dims != inputs[0].n_dims for value in inputs):
+                raise ModelError(f"{name}: {function} of tensors of different dimensions")
+            is_wide = is_pooling or inputs[0].is_wide
+            tensors = [x.wide(self.n) if is_wide else x.apart(self.n) for x in inputs]
+            args = [constants[k] if k in constants else tensors.pop(0) for k in range(n_args)]
+            rest = dict(zip(names, tensors, strict=True))
+            return _Value(function(*args, **rest, **named), is_wide)
+
+        return compute
+
+    def _flat(self, name: str) -> Tensor | None:
+        """A stacked parameter (K, n, …) → (K × n, …); None where the layer has none."""
+        stacked = self.weights.get(name)
+        return None if stacked is None else stacked.flatten(0, 1)
+
+    def _convolve(self, name: str, module: nn.Conv2d, x: Tensor) -> Tensor:
+        weight = self.weights[f"{name}.weight"].flatten(0, 1)
+        return F.conv2d(
+            x, weight, self._flat(f"{name}.bias"), module.stride, module.padding, module.dilation,
+            self.n * module.groups,
+        )  # fmt: skip
+
+    def _linear(self, name: str, x: _Value) -> Tensor:
+        weight, bias = self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias")
+        return batched_linear(x.apart(self.n), weight, bias)
+
+    def _normalise(self, name: str, module: Any, x: Tensor) -> Tensor:
+        """Batch norm over K × channels: each seed's statistics are of its own channels."""
+        mean = self.buffers.get(f"{name}.running_mean")
+        variance = self.buffers.get(f"{name}.running_var")
+        if module.training and mean is not None:
+            self.buffers[f"{name}.num_batches_tracked"].add_(1)
+        return F.batch_norm(
+            x,
+            None if mean is None else mean.view(-1),
+            None if variance is None else variance.view(-1),
+            self._flat(f"{name}.weight"),
+            self._flat(f"{name}.bias"),
+            module.training or mean is None,
+            module.momentum,
+            module.eps,
+        )
+
+    def _drop(self, layers: Sequence[Any], x: _Value) -> _Value:
+        """Each seed by the mask that it would have drawn alone."""
+        if not layers[0].training or layers[0].p == 0:
+            return x
+        values = x.apart(self.n)
+        if layers[0].p == 1:
+            return _Value(torch.zeros_like(values), False)
+        drawn = [layer.draw_kept(values[0]) for layer in layers]
+        kept = torch.stack([mask for mask, _ in drawn])
+        return _Value(values * kept.to(values.dtype).div_(drawn[0][1]), False)

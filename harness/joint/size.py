@@ -1,0 +1,159 @@
+"""How many seeds to fuse: as many as fit and as still make each of them faster.
+
+In: free memory and a short measurement of some pack sizes. Out: a number of seeds. The choice is a
+pure function of what was measured; the measuring makes steps on images of noise, which cost what
+real ones do.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+import models
+from harness.joint.stacked import Joint
+from harness.training.arrays import Normalise, Part
+from harness.training.loop import Trainer, wait_for
+from harness.training.network import build_network
+from harness.training.process import make_accelerator, set_up_process
+from harness.trials.spec import TrialSpec
+from models import finetune
+
+MEMORY_SHARE = 0.8  # of free memory; the rest is for data, evaluation and what the allocator loses
+WORTH_IT = 0.05  # a larger pack must make each seed this much faster
+N_WARM, N_TIMED = 3, 5  # steps
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One pack size: seconds of a joint step, and the bytes that its steps take at most."""
+
+    seconds: float
+    n_bytes: int
+
+
+def choose_pack_size(
+    free_bytes: int, bytes_for_one: int, bytes_for_two: int, seconds_by_k: Mapping[int, float]
+) -> int:
+    """The smallest measured pack size that fits and is within `WORTH_IT` of the best rate.
+
+    Memory is taken as linear in the number of seeds: the second seed costs what every further one
+    costs, but never less than nothing (then each costs what the first did).
+
+    Args:
+        free_bytes: on the device, of which `MEMORY_SHARE` may be used.
+        bytes_for_one: of a pack of one.
+        bytes_for_two: of a pack of two.
+        seconds_by_k: seconds of one joint step by the number of seeds.
+
+    Returns:
+        At least 1, also where not even one seems to fit: running it will say so.
+
+    Raises:
+        ValueError: nothing was measured, or a time that is not over 0.
+    """
+    if not seconds_by_k or min(seconds_by_k.values()) <= 0 or min(seconds_by_k) < 1:
+        raise ValueError(f"seconds over 0 by sizes from 1 are expected, not {dict(seconds_by_k)}")
+    most = most_that_fit(free_bytes, bytes_for_one, bytes_for_two)
+    each = {k: seconds / k for k, seconds in seconds_by_k.items() if k <= most}
+    if not each:
+        return 1
+    limit = min(each.values()) * (1 + WORTH_IT)
+    return min(k for k, seconds in each.items() if seconds <= limit)
+
+
+def most_that_fit(free_bytes: int, bytes_for_one: int, bytes_for_two: int) -> int:
+    """The most seeds whose memory is under `MEMORY_SHARE` of what is free; 1 at least."""
+    further = bytes_for_two - bytes_for_one
+    further = further if further > 0 else max(bytes_for_one, 1)
+    room = int(free_bytes * MEMORY_SHARE) - bytes_for_one
+    return max(1, 1 + room // further)
+
+
+def search_pack_size(n_trials: int, free_bytes: int, measure: Callable[[int], Measured]) -> int:
+    """Measure 1, 2, 4, … seeds until no more fit or it is no longer worth it, and choose.
+
+    Args:
+        n_trials: no pack is larger.
+        measure: of a number of seeds.
+    """
+    found = {1: measure(1)}
+    if n_trials == 1:
+        return 1
+    found[2] = measure(2)
+    memory = (free_bytes, found[1].n_bytes, found[2].n_bytes)
+    most = min(n_trials, most_that_fit(*memory))
+    k = 2
+    while k < most and found[k].seconds / k < found[k // 2].seconds / (k // 2) * (1 - WORTH_IT):
+        if 2 * k > most:
+            found[most] = measure(most)
+            break
+        k *= 2
+        found[k] = measure(k)
+    return choose_pack_size(*memory, {k: one.seconds for k, one in found.items()})
+
+
+def measured_pack_size(
+    unit: Sequence[TrialSpec], device: str, joint: Callable[[Sequence[Trainer]], Joint]
+) -> int:
+    """How many of a unit's trials to fuse on this GPU; 1 where the device counts no memory."""
+    if device != "cuda":
+        return 1
+    torch.cuda.empty_cache()  # what earlier packs left with the allocator is free too
+    free, _ = torch.cuda.mem_get_info()
+    return search_pack_size(len(unit), free, lambda k: measure_steps(unit[0], k, device, joint))
+
+
+def measure_steps(
+    spec: TrialSpec, n: int, device: str, joint: Callable[[Sequence[Trainer]], Joint]
+) -> Measured:
+    """Time steps of `n` seeds on images of noise; bytes are 0 where the device counts none."""
+    counts = device == "cuda"
+    before = torch.cuda.memory_allocated() if counts else 0
+    if counts:
+        torch.cuda.reset_peak_memory_stats()
+    trainers = _trainers(spec, n, device)
+    with joint(trainers) as together:
+        for _ in range(N_WARM):
+            together.step()
+        wait_for(trainers[0].device)
+        started = time.perf_counter()
+        for _ in range(N_TIMED):
+            together.step()
+        wait_for(trainers[0].device)
+        seconds = (time.perf_counter() - started) / N_TIMED
+    used = torch.cuda.max_memory_allocated() - before if counts else 0
+    return Measured(seconds, used)
+
+
+def _trainers(spec: TrialSpec, n: int, device: str) -> list[Trainer]:
+    """Trainers of `n` copies of a trial's network, all on the same few images of noise."""
+    condition, settings = spec.condition, spec.condition.train
+    set_up_process(settings)
+    accelerator = make_accelerator(settings.precision, device)
+    network, groups = build_network(spec)
+    finetune.freeze(network, groups, finetune.resolve_fine_tune(condition.fine_tune, groups))
+    info = models.model_info(condition.model.name, condition.model.options)
+    count = settings.batch_size * (N_WARM + N_TIMED)
+    shape = (count, spec.data.channels, *spec.data.image_size)
+    noise = torch.Generator().manual_seed(0)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=noise)
+    labels = torch.randint(len(spec.data.class_names), (count,), generator=noise)
+    rows = torch.arange(count)
+    place = accelerator.device
+    part = Part(images.to(place), labels.to(place), np.arange(count), rows.to(place))
+    made = []
+    for _ in range(n):
+        mine = copy.deepcopy(network).to(place)
+        trained = [p for p in mine.parameters() if p.requires_grad]
+        normalise = Normalise(info.mean, info.std, place)
+        made.append(
+            Trainer(mine, part, settings, spec.streams, accelerator, normalise,
+                    [{"params": trained}])
+        )  # fmt: skip
+    return made

@@ -1,0 +1,1 @@
+"""Settings → trials with ids, and what can be said of them before anything runs."""

@@ -1,0 +1,388 @@
+"""Hyperparameter search before the arms: which trials a search runs, and what it decides.
+
+In: a plan whose sweep searches arms, and a way to run trials. Out: the plan with the winners'
+values laid over their arms, and `search/ARM.json` in the run folder: every ranking, what was kept,
+the winner and why. Search trials are trials like any other but for two things: they are of stage
+`search`, and their test images are taken away before anything is placed (`Split.without_test`).
+
+Where every seed draws its own test images, an arm is searched once for each seed, inside that
+seed's split, so that no image that a trial is tested on was seen by the search that chose its
+settings. Where the test images are the data set's own, one search at the first seed serves all.
+The configurations are drawn by hash; rungs wait for all of their trials; ties fall to the lower
+loss and then to the lower number: so a search gives the same winner wherever it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.sweepfile.search_settings import Search, draw, with_values
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.spec import Plan, TrialSpec
+from headstart.errors import InputError
+from headstart.files import safe_name, write_json
+from headstart.records import read_json
+
+FORMAT = 1  # of the records
+FOLDER = "search"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One search of one arm: at one seed, or for all of them.
+
+    Attributes:
+        base: the arm's trial at that seed, as the sweep writes it.
+        seeds: those that take the winner's values.
+    """
+
+    search: Search
+    base: TrialSpec
+    seeds: tuple[int, ...]
+    data: DataCatalogue
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides the winner."""
+        settings = self.search.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps([FORMAT, self.base.id, settings])
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def epochs(self) -> tuple[int | None, ...]:
+        """Of each rung; None: the condition's own."""
+        return self.search.rungs or (None,)
+
+    def trial(self, sample: int, epochs: int | None) -> TrialSpec:
+        """The search trial of configuration `sample` on a rung of so many epochs."""
+        drawn = draw(self.search, sample)
+        values = drawn if epochs is None else {**drawn, "train.epochs": epochs}
+        condition = with_values(self.base.condition, values)
+        return self.base.with_condition(condition, self.data.use(condition), drawn)
+
+    def chosen(self, arm_trial: TrialSpec, sample: int) -> TrialSpec:
+        """A trial of the arm with the values of configuration `sample`."""
+        condition = with_values(arm_trial.condition, draw(self.search, sample))
+        return arm_trial.with_condition(condition, self.data.use(condition), chosen_by=self.key)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One configuration on one rung, and how it did; the order of the ranking."""
+
+    sample: int
+    trial: TrialSpec
+    status: str
+    val_accuracy: float
+    val_loss: float
+
+    def rank(self, metric: str) -> tuple[float, ...]:
+        """Smaller is better; what did not finish comes last."""
+        if self.status != "done":
+            return (math.inf, math.inf, self.sample)
+        scores = (-self.val_accuracy, self.val_loss)
+        return (*(scores if metric == "val_accuracy" else scores[::-1]), self.sample)
+
+
+@dataclass
+class Course:
+    """A study under way: its rungs so far, and the winner once there is one."""
+
+    study: Study
+    rungs: list[list[Entry]] = field(default_factory=list)
+    winner: int | None = None
+    error: str = ""
+    is_recorded: bool = False  # by an earlier command
+    trials: list[TrialSpec] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What came of all searches.
+
+    Attributes:
+        plan: stages, search trials, arms with the values chosen (as written where none was).
+        blocked: arm trials that cannot run, by id, and why.
+    """
+
+    plan: Plan
+    blocked: Mapping[str, str] = field(default_factory=dict)
+
+
+def studies_of(plan: Plan, catalogue: DataCatalogue) -> tuple[Study, ...]:
+    """The searches that a plan asks for, by arm and then by seed."""
+    found = []
+    for arm, search in plan.sweep.searches.items():
+        trials = [t for t in plan.trials if t.stage == "arm" and t.arm == arm]
+        if not trials:
+            continue
+        if redraws_test(trials[0], plan, catalogue):
+            found += [Study(search, trial, (trial.seed,), catalogue) for trial in trials]
+        else:
+            first = min(trials, key=lambda trial: trial.seed)
+            found.append(Study(search, first, tuple(t.seed for t in trials), catalogue))
+    return tuple(found)
+
+
+def redraws_test(trial: TrialSpec, plan: Plan, catalogue: DataCatalogue) -> bool:
+    """Whether one seed's test images may be what another seed trains or validates on."""
+    return "split" in plan.sweep.vary and "test" not in catalogue.open(trial.data).parts
+
+
+def plan_searches(plan: Plan, catalogue: DataCatalogue, folder: Path) -> Plan:
+    """The plan as far as it is known before anything runs, for `--dry-run`.
+
+    With what the folder's records decided; else with the trials with which a search begins.
+    """
+    courses = [_open(study, folder) for study in studies_of(plan, catalogue)]
+    open_arms = set()
+    for course in courses:
+        if course.winner is None:
+            open_arms.add(course.study.base.arm)
+            course.trials += _next_rung(course, 0)
+    arms = plan.sweep.searches.items()
+    notes = (_budget_words(arm, search) for arm, search in arms if arm in open_arms)
+    known = _settled(plan, courses).plan
+    return Plan(plan.sweep, known.trials, (*plan.notes, *notes))
+
+
+def _budget_words(arm: str, search: Search) -> str:
+    rungs = [f"{n} epoch{'s' * (n > 1)}" for n in search.rungs] or ["the arm's epochs"]
+    n, parts = search.samples, []
+    for rung in rungs:
+        parts.append(f"{n} for {rung}")
+        n = search.n_kept(n)
+    return f"{arm}: a search trains {', then '.join(parts)}; the winner's values then hold"
+
+
+def recorded(plan: Plan, catalogue: DataCatalogue, folder: Path) -> Searched:
+    """The plan with the winners that are on record.
+
+    Raises:
+        InputError: a search has not been decided yet.
+    """
+    courses = [_open(study, folder) for study in studies_of(plan, catalogue)]
+    for course in courses:
+        if course.winner is None:
+            raise InputError(
+                f"the search for arm {course.study.base.arm!r} at seed {course.study.base.seed} is "
+                f"not decided in {folder}: run the sweep whole first (no --shard, no --only)"
+            )
+    return _settled(plan, courses)
+
+
+def run_searches(
+    plan: Plan,
+    catalogue: DataCatalogue,
+    folder: Path,
+    run: Callable[[Plan, Plan], None],
+    is_stopped: Callable[[], bool],
+) -> Searched:
+    """Run what the searches of a plan have left to run, rung by rung, and decide.
+
+    Args:
+        plan: stages and arms as the sweep writes them.
+        catalogue: opens the data sets.
+        folder: the run folder; finished trials are read there.
+        run: runs the second plan, a part of the first.
+        is_stopped: whether a signal came; the searches are then left as they are.
+    """
+    courses = [_open(study, folder) for study in studies_of(plan, catalogue)]
+    number = 0
+    while undecided := [c for c in courses if c.winner is None and not c.error]:
+        for course in undecided:
+            course.trials += _next_rung(course, number)
+        searched = [trial for course in courses for trial in course.trials]
+        whole = Plan(plan.sweep, _ordered(plan, searched), plan.notes)
+        run(whole, Plan(plan.sweep, tuple(t for t in whole.trials if t.stage != "arm")))
+        if is_stopped():
+            return Searched(whole)
+        for course in undecided:
+            _close_rung(course, folder, number)
+        number += 1
+    _write_records(courses, folder)
+    return _settled(plan, courses)
+
+
+def _next_rung(course: Course, number: int) -> Iterator[TrialSpec]:
+    """The trials of rung `number`: all configurations at first, then the best of the rung before.
+
+    Configurations that are equal (drawn from a small space) are trained once.
+    """
+    study = course.study
+    samples: Sequence[int] = range(study.search.samples)
+    if number:
+        before = course.rungs[-1]
+        samples = [e.sample for e in before[: study.search.n_kept(len(before))]]
+    entries: dict[str, Entry] = {}
+    for sample in samples:
+        trial = study.trial(sample, study.epochs[number])
+        entries.setdefault(trial.id, Entry(sample, trial, "pending", math.nan, math.nan))
+    course.rungs.append(list(entries.values()))
+    return (entry.trial for entry in entries.values())
+
+
+def _close_rung(course: Course, folder: Path, number: int) -> None:
+    study = course.study
+    ranking = [_scored(entry, study.search.metric, folder) for entry in course.rungs[-1]]
+    course.rungs[-1] = sorted(ranking, key=lambda entry: entry.rank(study.search.metric))
+    best = course.rungs[-1][0]
+    if best.status != "done":
+        course.error = (
+            f"no trial of the search for its settings finished ({len(ranking)} ran; why: "
+            f"python -m harness.status {folder})"
+        )
+    elif number == len(study.epochs) - 1:
+        course.winner = best.sample
+
+
+def _scored(entry: Entry, metric: str, folder: Path) -> Entry:
+    """The entry with the best validation scores of its trial.
+
+    By accuracy: of the selected checkpoint. By loss: the lowest on the curve, and the accuracy
+    there.
+    """
+    import pyarrow.parquet as pq
+
+    path = folder / "trials" / entry.trial.id
+    row = read_json(path / "trial.json", {})
+    status = str(row.get("status", "pending"))
+    if status != "done":
+        return Entry(entry.sample, entry.trial, status, math.nan, math.nan)
+    points = pq.read_table(path / "curve.parquet").to_pylist()
+    finite = [p for p in points if math.isfinite(p["val_loss"])]
+    if metric == "val_loss":
+        best = min(finite, key=lambda p: (p["val_loss"], -p["val_accuracy"]))
+    else:
+        best = min(finite, key=lambda p: (-p["val_accuracy"], p["val_loss"]))
+    return Entry(entry.sample, entry.trial, status, best["val_accuracy"], best["val_loss"])
+
+
+# -- from searches to the arms --------------------------------------------------------------
+
+
+def _settled(plan: Plan, courses: Sequence[Course]) -> Searched:
+    """Every arm trial with the values that its search chose."""
+    of_trial = {(c.study.base.arm, seed): c for c in courses for seed in c.study.seeds}
+    trials, blocked = [], {}
+    for trial in plan.trials:
+        course = of_trial.get((trial.arm, trial.seed)) if trial.stage == "arm" else None
+        if course is not None and course.winner is not None:
+            trial = course.study.chosen(trial, course.winner)
+        elif course is not None:
+            blocked[trial.id] = course.error
+        trials.append(trial)
+    settled = Plan(plan.sweep, tuple(trials), plan.notes)
+    searched = [trial for course in courses for trial in course.trials]
+    return Searched(Plan(plan.sweep, _ordered(settled, searched), plan.notes), blocked)
+
+
+def _ordered(plan: Plan, searched: Sequence[TrialSpec]) -> tuple[TrialSpec, ...]:
+    """Stages, then search trials (each once), then arms."""
+    by_id = {trial.id: trial for trial in searched}
+    stages = [trial for trial in plan.trials if trial.stage == "pretrain"]
+    return (*stages, *by_id.values(), *(t for t in plan.trials if t.stage == "arm"))
+
+
+# -- records --------------------------------------------------------------------------------
+
+
+def record_path(folder: Path, arm: str) -> Path:
+    """`search/ARM.json`; a name that is no file name is told apart by a hash of it."""
+    name = safe_name(arm, 60)
+    if name != arm:
+        name += "-" + hashlib.blake2b(arm.encode(), digest_size=3).hexdigest()
+    return folder / FOLDER / f"{name}.json"
+
+
+def _open(study: Study, folder: Path) -> Course:
+    """A new course, or the recorded one where the record is of exactly this search."""
+    course = Course(study)
+    record = read_json(record_path(folder, study.base.arm), {})
+    told = record.get("searches", {}).get(str(study.base.seed), {})
+    if told.get("key") != study.key:
+        return course
+    for rung, epochs in zip(told["rungs"], study.epochs, strict=True):
+        course.trials += [study.trial(entry["sample"], epochs) for entry in rung["ranking"]]
+    course.winner = told["winner"]["sample"]
+    course.is_recorded = True
+    return course
+
+
+def _write_records(courses: Sequence[Course], folder: Path) -> None:
+    """Add what was decided just now to the records of the arms."""
+    for course in courses:
+        if course.is_recorded or course.winner is None:
+            continue
+        arm = course.study.base.arm
+        path = record_path(folder, arm)
+        path.parent.mkdir(exist_ok=True)
+        record = read_json(path, {})
+        searches = {**record.get("searches", {}), str(course.study.base.seed): _told(course)}
+        shared = len(course.study.seeds) > 1 or course.study.base.seed not in course.study.seeds
+        write_json(
+            path,
+            {
+                "format": FORMAT,
+                "arm": arm,
+                "search": course.study.search.model_dump(mode="json", exclude_unset=True),
+                "one_search_for": "all seeds" if shared else "each seed",
+                "searches": dict(sorted(searches.items(), key=lambda item: int(item[0]))),
+            },
+        )
+
+
+def _told(course: Course) -> dict[str, Any]:
+    study = course.study
+    rungs = []
+    for epochs, ranking in zip(study.epochs, course.rungs, strict=True):
+        rungs.append(
+            {
+                "epochs": epochs or study.base.condition.train.epochs,
+                "ranking": [_entry_told(entry) for entry in ranking],
+            }
+        )
+    best = course.rungs[-1][0]
+    return {
+        "key": study.key,
+        "seeds": list(study.seeds),
+        "winner": _entry_told(best),
+        "reason": _reason(study.search, course.rungs),
+        "n_trials": sum(len(rung) for rung in course.rungs),
+        "rungs": rungs,
+    }
+
+
+def _entry_told(entry: Entry) -> dict[str, Any]:
+    done = entry.status == "done"
+    return {
+        "sample": entry.sample,
+        "values": json.loads(entry.trial.grid),
+        "trial_id": entry.trial.id,
+        "status": entry.status,
+        "val_accuracy": entry.val_accuracy if done else None,
+        "val_loss": entry.val_loss if done else None,
+    }
+
+
+def _reason(search: Search, rungs: Sequence[Sequence[Entry]]) -> str:
+    """Why the winner won, in a sentence."""
+    last = rungs[-1]
+    best = last[0]
+    what = "validation accuracy" if search.metric == "val_accuracy" else "validation loss"
+    side = "highest" if search.metric == "val_accuracy" else "lowest"
+    score = best.rank(search.metric)[0]
+    tied = [e for e in last if e.status == "done" and e.rank(search.metric)[0] == score]
+    text = f"the {side} {what} of {len(last)} configurations ({abs(score):.4g})"
+    if len(tied) > 1:
+        other = "loss" if search.metric == "val_accuracy" else "accuracy"
+        text += f"; {len(tied)} tied and the better validation {other} decided, then the number"
+    if len(rungs) > 1:
+        text += f"; they were the best of {', of '.join(str(len(r)) for r in rungs[-2::-1])}"
+    return text

@@ -1,0 +1,61 @@
+"""How many trials run at once on this machine, and which of its GPUs a worker sees.
+
+In: what a trial asks for and what there is. Out: a number of slots, or one line for what cannot
+be: an engine would wait for a GPU that never comes, or hand out one that is not there.
+"""
+
+from __future__ import annotations
+
+import math
+
+from harness.sweepfile.settings import Resources
+from headstart.errors import InputError
+
+
+def count_gpus() -> int:
+    """GPUs that PyTorch sees here, without starting CUDA. Imports torch: seconds."""
+    import torch
+
+    return int(torch.cuda.device_count())
+
+
+def trials_at_once(resources: Resources, asked: int | None, n_cpus: int, n_gpus: int | None) -> int:
+    """Slots of this machine.
+
+    Args:
+        resources: of a trial.
+        asked: `--slots`; None leaves it to the machine.
+        n_cpus: CPUs that this process may use; one trial runs on however few.
+        n_gpus: GPUs here; None where they do not count: elsewhere, or nothing is left to run.
+
+    Raises:
+        InputError: a trial asks for more GPUs than there are, or `asked` trials do.
+    """
+    n_slots = asked or max(1, n_cpus // resources.cpus_per_trial)
+    if not resources.gpus or n_gpus is None:
+        return n_slots
+    if resources.gpus < 1:  # a share: such trials have one worker
+        by_gpus = n_gpus * _to_a_gpu(resources.gpus)
+    else:
+        by_gpus = int(n_gpus // resources.gpus_per_trial)
+    if by_gpus < 1:
+        raise InputError(
+            f"resources.gpus: {resources.gpus:g}, resources.workers: {resources.workers}: GPUs "
+            f"that a trial needs: {resources.gpus_per_trial:g}, that PyTorch sees here: {n_gpus}; "
+            "lower them, or set gpus: 0"
+        )
+    if asked is not None and asked > by_gpus:
+        raise InputError(
+            f"--slots {asked}: with resources.gpus: {resources.gpus:g}, {by_gpus} trials at once "
+            f"are the most on the GPUs here ({n_gpus})"
+        )
+    return min(n_slots, by_gpus)
+
+
+def gpu_of(worker: int, share: float) -> int:
+    """The GPU, from 0, that a worker sees; no GPU gets more workers than it has shares for."""
+    return int(worker * share) if share >= 1 else worker // _to_a_gpu(share)
+
+
+def _to_a_gpu(share: float) -> int:
+    return max(1, math.floor(1 / share + 1e-9))

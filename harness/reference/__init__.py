@@ -1,0 +1,1 @@
+"""python -m harness.reference: what networks say of images whose labels are in doubt."""

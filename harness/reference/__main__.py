@@ -1,0 +1,282 @@
+"""`python -m harness.reference RUN`: what a run's networks say of images whose labels are in doubt.
+
+In: a run folder, and (with `--on`) a data set that its networks were not trained on. Out: one npz
+file that `python -m analysis audit` reads. It stands alone because it computes with torch what the
+analysis, which has no torch, then judges: each network's probabilities for images that it did not
+train on, beside the labels that the images were given.
+
+Without `--on` the networks of one arm audit the labels they were themselves trained on: each says
+what the images are that its split held out. With `--train DATA` they are first trained, into RUN,
+on the labels in doubt. With `--on DATA`, RUN is the reference: its labels are trusted, and how
+often it errs is measured on its own test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+import datasets
+import models
+from datasets.base import Dataset
+from datasets.split import split_dataset
+from harness.evaluate.models import logits_of
+from harness.reference.networks import read_entry, shown, train_networks, trained_specs
+from harness.runfolder.gallery import MAX_SIDE, shrunk
+from harness.training.loop import EVALUATION_BATCH
+from harness.training.network import build_network
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.spec import TrialSpec
+from headstart.cli import run_command
+from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
+from headstart.files import atomic_file, safe_name
+from models.weights import read_weights
+
+MOST_NETWORKS = 5
+TO_TRAIN = 3
+SHOWN = 12  # images kept for a figure: of each given label, by either way of reading a class
+
+Held = Literal["validation", "test"]
+HELD: tuple[Held, ...] = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """indices, given int64 (n,); probabilities float32 (n, classes), the mean over networks."""
+
+    indices: np.ndarray
+    given: np.ndarray
+    probabilities: np.ndarray
+
+
+def main(argv: Sequence[str]) -> int:
+    """Predict, and write the file whose name is printed; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.reference",
+        description="Let a run's networks answer for images whose labels are in doubt; then "
+        "`python -m analysis audit RUN` says what was done to the labels. Without --on: the "
+        "labels that the run itself was trained on, each network on images it did not see.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a finished run folder")
+    data = parser.add_mutually_exclusive_group()
+    data.add_argument(
+        "--on", metavar="DATA",
+        help="audit this data set with RUN as the trusted reference: a name, a folder, a file, or "
+        "an entry as in a sweep file, "
+        "'{name: mnist, corrupt_labels: {kind: uniform, fraction: 0.4}}'",
+    )  # fmt: skip
+    data.add_argument(
+        "--train",
+        metavar="DATA",
+        help="first train networks on this data set's labels, into RUN (made where it is not)",
+    )
+    parser.add_argument(
+        "--arm", help="whose networks (default: the best by validation of those trained with "
+        "cross-entropy); an arm or a pretrain stage",
+    )  # fmt: skip
+    parser.add_argument(
+        "--networks", type=int, metavar="N",
+        help=f"use the networks of the first N seeds (default {MOST_NETWORKS}; "
+        f"{TO_TRAIN} with --train)",
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
+    parser.add_argument("--out", type=Path, metavar="FILE.npz", help="default: RUN/audit/NAME.npz")
+    given = parser.parse_args(argv)
+    networks = given.networks or (TO_TRAIN if given.train else MOST_NETWORKS)
+    if networks < 1 or given.networks == 0:
+        raise InputError(f"--networks {given.networks}: a whole number from 1 is expected")
+    if given.data is not None and not given.data.is_dir():
+        raise InputError(f"--data {given.data}: no such folder")
+    if given.out is not None and given.out.suffix != ".npz":
+        raise InputError(f"--out {given.out}: a file name that ends in .npz is expected")
+    catalogue = DataCatalogue(given.data)
+    entry = None if given.on is None else read_entry(given.on, "--on")
+    if given.train is not None:
+        to_learn = read_entry(given.train, "--train")
+        status = train_networks(to_learn, given.run, networks, given.data)
+        if status != EXIT_DONE:
+            return status
+    specs = trained_specs(given.run, catalogue, given.arm)[:networks]
+    content = answer(given.run, specs, catalogue, entry)
+    about = json.loads(str(content["about"]))
+    out = given.out or given.run / "audit" / f"{safe_name(about['name'])}.npz"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(out, "wb") as file:
+        np.savez_compressed(file, **content)
+    print(f"{len(content['given'])} images of {about['data']}, answered by {about['by']}")
+    print(f"{out}\nnow: python -m analysis audit {given.run if given.out is None else out}")
+    return EXIT_DONE
+
+
+def answer(
+    run: Path, specs: Sequence[TrialSpec], catalogue: DataCatalogue, entry: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The arrays of the file.
+
+    `indices`, `given`, `probabilities` of the audited images; `trusted_given`,
+    `trusted_probabilities` (empty in a self-audit); `class_names`; `image_indices` and `images`
+    uint8 (m, C, h, w) of contradicted ones; `about`, JSON: name, data, by, notes.
+    """
+    first = specs[0]
+    by = f"“{first.arm}” of {run.name} ({len(specs)} network{'s' * (len(specs) > 1)})"
+    networks = {spec.id: _load(run, spec) for spec in specs}
+    if entry is None:
+        audited = catalogue.open(first.data)
+        # A test part drawn from the same pool was held out like validation; an official one has
+        # labels of another origin.
+        parts: tuple[Held, ...] = ("validation",) if "test" in audited.parts else HELD
+        found = _held_out(specs, networks, catalogue, parts)
+        trusted = None
+        choice = first.data.choice
+        name, data = f"{choice.name}-itself", shown({"name": choice.name, **choice.options})
+        by += ", trained on these labels, each on images it did not see"
+    else:
+        audited = _open(entry, first, catalogue.data_dir)
+        found = _together(specs, networks, audited)
+        trusted = _held_out(specs, networks, catalogue, HELD[first.data.has_test :][:1])
+        name, data = f"{entry['name']}-by-{first.arm}", shown(entry)
+        by += f", trained on “{first.data.choice.name}”, whose labels are trusted"
+    pictured = _contradicted(found)
+    stride = -(-max(audited.images.shape[2:]) // MAX_SIDE)
+    empty = np.zeros((0, len(audited.class_names)), np.float32)
+    about = {"name": name, "data": data, "by": by, "is_self_audit": trusted is None}
+    return {
+        "indices": found.indices,
+        "given": found.given,
+        "probabilities": found.probabilities,
+        "trusted_given": np.zeros(0, np.int64) if trusted is None else trusted.given,
+        "trusted_probabilities": empty if trusted is None else trusted.probabilities,
+        "class_names": np.array(audited.class_names),
+        "image_indices": pictured,
+        "images": np.stack([shrunk(audited.images[i], stride) for i in pictured])
+        if len(pictured)
+        else np.zeros((0, 1, 1, 1), np.uint8),
+        "about": np.array(json.dumps(about, ensure_ascii=False)),
+    }
+
+
+def _open(entry: dict[str, Any], like: TrialSpec, data_dir: Path | None) -> Dataset:
+    """The audited set at the network's size.
+
+    Raises:
+        DataError: other classes than the reference's, or the very labels it was trained on.
+    """
+    options = {key: value for key, value in entry.items() if key != "name"}
+    dataset = datasets.load_dataset(
+        entry["name"],
+        data_dir=data_dir,
+        image_size=like.data.image_size,
+        channels=like.data.channels,
+        **options,
+    )
+    if dataset.class_names != like.data.class_names:
+        raise DataError(
+            f"--on {entry['name']}: its classes ({_few(dataset.class_names)}) are not those of the "
+            f"reference ({_few(like.data.class_names)})"
+        )
+    if dataset.fingerprint == like.data.fingerprint:
+        raise DataError(
+            f"--on {entry['name']}: the reference was trained on these very labels; leave --on out "
+            "to audit them by networks that did not see them"
+        )
+    return dataset
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" … {len(names)} classes" if len(names) > 10 else "")
+
+
+def _load(run: Path, spec: TrialSpec) -> nn.Module:
+    network, _ = build_network(spec)
+    weights = read_weights(run / "trials" / spec.id / "model.safetensors")
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as err:
+        raise ModelError(f"{run}: the weights of trial {spec.id} do not fit its network") from err
+    return network.eval()
+
+
+def _held_out(
+    specs: Sequence[TrialSpec],
+    networks: dict[str, nn.Module],
+    catalogue: DataCatalogue,
+    parts: tuple[Held, ...],
+) -> Answers:
+    """Each image of these parts by the networks that it was held out from, in mean over them."""
+    total: dict[int, np.ndarray] = {}
+    times: dict[int, int] = {}
+    for spec in specs:
+        dataset = catalogue.open(spec.data)
+        rng = np.random.default_rng(spec.streams["split"])
+        split = split_dataset(dataset, spec.data.choice.split, rng)
+        indices = np.concatenate([getattr(split, part) for part in parts])
+        said = _probabilities(networks[spec.id], dataset, indices, spec)
+        for index, row in zip(indices.tolist(), said, strict=True):
+            total[index] = total[index] + row if index in total else row.astype(np.float64)
+            times[index] = times.get(index, 0) + 1
+    if not total:
+        raise DataError(
+            f"{specs[0].data.choice.name}: no {' or '.join(parts)} images to answer for"
+        )
+    indices = np.array(sorted(total), np.int64)
+    mean = np.stack([total[i] / times[i] for i in indices.tolist()]).astype(np.float32)
+    return Answers(indices, np.asarray(dataset.labels[indices]), mean)
+
+
+def _together(
+    specs: Sequence[TrialSpec], networks: dict[str, nn.Module], dataset: Dataset
+) -> Answers:
+    """All images that are not in an official test part, by all networks in mean."""
+    others = np.setdiff1d(np.arange(len(dataset.labels)), dataset.parts.get("test", []))
+    indices = np.asarray(dataset.parts.get("train", others), np.int64)
+    said = [_probabilities(networks[spec.id], dataset, indices, spec) for spec in specs]
+    mean = np.stack(said).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return Answers(indices, np.asarray(dataset.labels[indices]), mean)
+
+
+def _probabilities(
+    network: nn.Module, dataset: Dataset, indices: np.ndarray, spec: TrialSpec
+) -> np.ndarray:
+    """float32 (n, classes), in batches of a fixed size."""
+    info = models.model_info(spec.condition.model.name, spec.condition.model.options)
+    if not len(indices):
+        return np.zeros((0, len(dataset.class_names)), np.float32)
+    starts = range(0, len(indices), EVALUATION_BATCH)
+    batches = (dataset.images[indices[start : start + EVALUATION_BATCH]] for start in starts)
+    return logits_of(network, batches, info, torch.device("cpu")).softmax(dim=1).numpy()
+
+
+def _contradicted(found: Answers) -> np.ndarray:
+    """Indices of images for a figure, of each given label `SHOWN` that are surely something else.
+
+    Drawn from the most certain quarter of each class read, not the very first: those would be of
+    the one or two classes that the network finds easiest. Filled up with the most certain others.
+    """
+    p = found.probabilities
+    rng = np.random.default_rng(0)
+    chosen: set[int] = set()
+    for read, certainty in ((p.argmax(axis=1), p.max(axis=1)), (p.argmin(axis=1), -p.min(axis=1))):
+        limits = [
+            np.quantile(certainty[read == k], 0.75) if (read == k).any() else 0.0
+            for k in range(p.shape[1])
+        ]
+        is_sure = certainty >= np.array(limits)[read]
+        for label in range(p.shape[1]):
+            members = np.flatnonzero((found.given == label) & (read != label))
+            sure = rng.permutation(members[is_sure[members]])
+            rest = members[~is_sure[members]]
+            rest = rest[np.argsort(-certainty[rest], kind="stable")]
+            chosen.update(found.indices[np.concatenate([sure, rest])[:SHOWN]].tolist())
+    return np.array(sorted(chosen), np.int64)
+
+
+if __name__ == "__main__":
+    run_command(main)

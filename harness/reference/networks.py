@@ -1,0 +1,122 @@
+"""Networks that can answer for labels: trained on those labels on purpose, or found in a run.
+
+In: a data set as a person names it, or a run folder. Out: a run folder with finished trials of
+one arm, and their specs. It stands alone because which networks answer is a question of its own;
+`harness.reference` lets them answer.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+import datasets
+from datasets.split import SplitSettings
+from harness.plan.planner import make_plan
+from harness.sweepfile.nodes import parse_scalar_or_flow
+from harness.sweepfile.reader import load_sweep
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.spec import TrialSpec
+from headstart.cli import did_you_mean
+from headstart.errors import InputError, RunFolderError
+from headstart.records import finished_rows
+
+TRAINED = """\
+name: audit
+question: What do networks that learned these labels say of images that they did not see?
+model: {name: lenet5}
+train: {learning_rate: 1.0e-3, batch_size: 128, epochs: 8, at_least_steps: 500, select: val_loss}
+arms: {learner: {}}
+"""
+SHARES = {"train": 0.6, "validation": 0.35, "test": 0.05}  # held out from each network: 0.4
+
+
+def train_networks(entry: dict[str, Any], run: Path, seeds: int, data_dir: Path | None) -> int:
+    """Train LeNet-5 on a data set's labels, once a seed with the split redrawn, into `run`.
+
+    Nothing finished is trained again. The labels are taken as they are: what a network learned
+    from most of them shows which of the others do not fit. Returns the exit status of the sweep.
+    """
+    from harness.sweep import main as run_sweep
+
+    data = dict(entry)
+    if not set(SplitSettings.model_fields) & data.keys():
+        data["split"] = SHARES
+    sweep = {**yaml.safe_load(TRAINED), "data": data, "seeds": seeds}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "audit.yaml"
+        path.write_text(json.dumps(sweep), encoding="utf-8")
+        where = [] if data_dir is None else ["--data", str(data_dir)]
+        return run_sweep([str(path), "--out", str(run), "--engine", "local", "--no-report", *where])
+
+
+def trained_specs(run: Path, catalogue: DataCatalogue, arm: str | None) -> list[TrialSpec]:
+    """The finished trials of one arm or stage, by seed, as the run's own `sweep.yaml` plans them.
+
+    Raises:
+        RunFolderError: nothing of the arm has finished, or the data here are not the run's.
+    """
+    rows = {row["trial_id"]: row for row in finished_rows(run) if row["status"] == "done"}
+    sweep = load_sweep(run / "sweep.yaml")
+    seeds = sorted({row["seed"] for row in rows.values()})
+    plan = make_plan(sweep, catalogue, seeds)
+    known = [spec for spec in plan.trials if spec.id in rows]
+    if not known:
+        raise RunFolderError(
+            f"{run}: none of its {len(rows)} finished trials is one that its sweep.yaml plans with "
+            "the data on this machine"
+        )
+    names = list(dict.fromkeys(spec.arm for spec in known))
+    if arm is None:
+        arm = _best_arm(known, rows)
+    if arm not in names:
+        near = did_you_mean(arm, names)
+        raise InputError(f"--arm {arm}: has no finished trial in {run}; there are "
+                         f"{', '.join(names)}{near}")  # fmt: skip
+    return sorted((spec for spec in known if spec.arm == arm), key=lambda spec: spec.seed)
+
+
+def _best_arm(known: Sequence[TrialSpec], rows: dict[str, dict[str, Any]]) -> str:
+    """By mean validation accuracy; a network of another loss than cross-entropy assumes a shape."""
+    scores: dict[str, list[float]] = {}
+    for spec in known:
+        if spec.stage == "arm" and spec.condition.train.loss == "cross_entropy":
+            scores.setdefault(spec.arm, []).append(rows[spec.id]["best_val_accuracy"])
+    if not scores:
+        raise InputError("no arm was trained with cross-entropy; name one with --arm")
+    return max(scores, key=lambda name: float(np.mean(scores[name])))
+
+
+def read_entry(text: str, flag: str) -> dict[str, Any]:
+    """`--on` or `--train` as name and options of a data set: a name, a path, or a flow mapping.
+
+    A path is a folder of class folders (or an archive of one), a CSV or an .npz file.
+
+    Raises:
+        InputError: none of these.
+    """
+    given = parse_scalar_or_flow(text, flag, "").plain()
+    if isinstance(given, str) and given not in datasets.dataset_names() and Path(given).exists():
+        kinds = {".csv": "csv", ".npz": "npz"}
+        given = {"name": kinds.get(Path(given).suffix.lower(), "folder"), "path": given}
+    elif isinstance(given, str):
+        given = {"name": given}
+    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+        raise InputError(
+            f"{flag} {text}: a data set's name, a folder, a file or {{name: …}} is expected"
+        )
+    datasets.options_model(given["name"])
+    return given
+
+
+def shown(entry: dict[str, Any]) -> str:
+    """A data set in a few words: its name, or the last part of its path, and what was spoilt."""
+    name = Path(str(entry["path"])).name if "path" in entry else str(entry["name"])
+    others = [key for key in entry if key not in ("name", "path")]
+    return f"“{name}”" + (f" with {', '.join(others)}" if others else "")

@@ -1,0 +1,59 @@
+"""The images of a sweep as folders, for people who were asked to hand them in.
+
+In: a finished plan. Out: `Training Set/`, `Validation Set/` and `Test Set/` beside the report, each
+with one folder a class: the split of the first seed of the first arm. Other seeds draw others.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from datasets.base import Dataset
+from datasets.sheet.write import PARTS, write_image
+from datasets.split import split_dataset
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.spec import Plan
+from headstart.errors import StorageError
+from headstart.files import safe_name
+
+
+def write_folders(plan: Plan, catalogue: DataCatalogue, out: Path) -> None:
+    """Write the three folders into `out`; those of an earlier call are replaced.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    trial = next(trial for trial in plan.trials if trial.stage == "arm")
+    dataset = catalogue.open(trial.data)
+    rng = np.random.default_rng(trial.streams["split"])
+    split = split_dataset(dataset, trial.data.choice.split, rng)
+    for part, indices in zip(PARTS, (split.train, split.validation, split.test), strict=True):
+        temporary = out / f".{part}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            _write_part(temporary, dataset, np.sort(indices))
+            shutil.rmtree(out / part, ignore_errors=True)
+            temporary.rename(out / part)
+        except OSError as err:
+            raise StorageError(f"{out / part}: cannot be written: {err.strerror}") from err
+
+
+def _write_part(folder: Path, dataset: Dataset, indices: np.ndarray) -> None:
+    names = _folder_names(dataset.class_names)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    for index in indices.tolist():
+        image = dataset.images[index].transpose(1, 2, 0)  # (H, W, C)
+        picture = image[..., 0] if image.shape[2] == 1 else image
+        write_image(folder / names[dataset.labels[index]] / f"image-{index:06d}.png", picture)
+
+
+def _folder_names(class_names: tuple[str, ...]) -> list[str]:
+    """A folder for each class; numbered where two names differ only in case or in odd signs."""
+    names = [safe_name(name, 60) for name in class_names]
+    if len({name.lower() for name in names}) == len(names):
+        return names
+    return [f"{label:03d}-{name}" for label, name in enumerate(names)]

@@ -1,0 +1,1 @@
+"""One sweep file → frozen settings. In: YAML text. Out: a Sweep, or all mistakes."""

@@ -1,0 +1,163 @@
+"""The `search` sections of a sweep file in, one frozen `Search` for each searched arm out.
+
+A section stands at the top, for all arms, or in an arm, laid over it; `search: none` leaves an arm
+unsearched. Keys beside the section's own settings are the space: `learning_rate` is a key of
+`train`, `dropout` one of the network's; `train.…`, `model.…` and `space: {…}` say it in full. Every
+value that may be drawn is checked here, with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+import models
+from harness.sweepfile.mistakes import Mistakes, quote, show
+from harness.sweepfile.nodes import Node
+from harness.sweepfile.search_settings import Distribution, Search, draw, with_values
+from harness.sweepfile.settings import Condition, Train
+from headstart.cli import did_you_mean
+from headstart.errors import InputError
+
+OWN_KEYS = tuple(Search.model_fields)
+NOT_SEARCHED = ("none", False)
+
+
+class SearchReader:
+    """Reads the searches of one sweep; what is wrong goes to `mistakes`."""
+
+    def __init__(self, root: Node, mistakes: Mistakes):
+        self.root = root
+        self.mistakes = mistakes
+
+    def read(self, arms: Mapping[str, Condition], names: Mapping[str, str]) -> dict[str, Search]:
+        """Searches by arm.
+
+        Args:
+            arms: conditions by full name (the grid point included).
+            names: full name → name in the file.
+        """
+        found = {}
+        for arm, condition in arms.items():
+            own = self.root.get("arms", names[arm], "search")
+            shared = self.root.get("search")
+            if own is not None and own.value in NOT_SEARCHED:
+                continue
+            if own is None and (shared is None or condition.fine_tune == "none"):
+                continue  # nothing is searched, or nothing trains
+            search = self._search(shared, own, condition)
+            if search is not None:
+                found[arm] = search
+        return found
+
+    def _search(self, shared: Node | None, own: Node | None, condition: Condition) -> Search | None:
+        settings: dict[str, Node] = {}
+        space: dict[str, Node] = {}
+        at = own or shared
+        assert at is not None
+        if condition.fine_tune == "none":
+            self.mistakes.add(at, "nothing trains in this arm, so nothing can be searched")
+            return None
+        for node in (shared, own):
+            if node is None:
+                continue
+            if not isinstance(node.value, dict):
+                self.mistakes.add(node, f"{show(node)} is not a mapping of settings to search")
+                return None
+            settings |= {k: v for k, v in node.items() if k in OWN_KEYS and k != "space"}
+            space |= self._space(node, condition)
+        if not space:
+            self.mistakes.add(at, "names no setting: learning_rate: {log_uniform: [1e-4, 1e-2]}")
+            return None
+        whole = {**settings, "space": Node(space, at.where, f"{at.path}.space")}
+        search = self.mistakes.validate(Search, Node(whole, at.where, at.path))
+        if search is None or not self._ends_fit(search, space, condition):
+            return None
+        return search if self._fits_the_arm(search, at, condition) else None
+
+    def _space(self, node: Node, condition: Condition) -> dict[str, Node]:
+        """Distributions by full key, of the section's free keys and of its `space`."""
+        entries = [(key, child) for key, child in node.items() if key not in OWN_KEYS]
+        below = node.get("space")
+        if below is not None and not isinstance(below.value, dict):
+            self.mistakes.add(below, f"{show(below)} is not a mapping of settings to search")
+        entries += list(below.items()) if below is not None else []
+        space: dict[str, Node] = {}
+        for key, child in entries:
+            full = self._full_key(key, child, condition)
+            if full in space:
+                self.mistakes.add(child, f"{full} is searched twice")
+            elif full:
+                space[full] = child
+        return space
+
+    def _full_key(self, key: str, node: Node, condition: Condition) -> str | None:
+        """`learning_rate` → `train.learning_rate`; None, with a mistake, for what is no setting."""
+        options = list(models.options_model(condition.model.name).model_fields)
+        section, _, rest = key.partition(".")
+        if section not in ("train", "model") or not rest:
+            section, rest = ("train" if section in Train.model_fields else "model"), key
+        first = rest.split(".")[0]
+        if first in (Train.model_fields if section == "train" else options):
+            return f"{section}.{rest}"
+        known = [*Train.model_fields, *options, *OWN_KEYS]
+        self.mistakes.add(
+            node,
+            "is no setting that can be searched: a key of train "
+            f"({', '.join(Train.model_fields)}), an option of {condition.model.name} "
+            f"({', '.join(options) or 'it has none'}), or one of the search's own "
+            f"({', '.join(OWN_KEYS)}){did_you_mean(first, known)}",
+        )
+        return None
+
+    def _ends_fit(self, search: Search, space: Mapping[str, Node], condition: Condition) -> bool:
+        """Whether the setting takes every choice, and both ends of every range."""
+        good = True
+        for key, distribution in search.space.items():
+            for value in distribution.ends():
+                reason = _reason_against(condition, {key: value})
+                if reason:
+                    good = False
+                    node = space[key]
+                    self.mistakes.add(_place_of(node, distribution), f"{quote(value)}: {reason}")
+        return good
+
+    def _fits_the_arm(self, search: Search, at: Node, condition: Condition) -> bool:
+        epochs = condition.train.epochs
+        if search.scheduler == "asha":
+            self.mistakes.add(
+                at.get("scheduler") or at,
+                "asha is not available; synchronous is (with rungs: [EPOCHS, …] and keep)",
+            )
+            return False
+        if search.rungs and search.rungs[-1] > epochs:
+            self.mistakes.add(
+                at.get("rungs") or at, f"{list(search.rungs)}: the arm trains {epochs} epochs"
+            )
+            return False
+        for sample in range(search.samples):
+            values = draw(search, sample)
+            reason = _reason_against(condition, values)
+            if reason:
+                self.mistakes.add(at, f"sample {sample}, {quote(values)}: {reason}")
+                return False
+        return True
+
+
+def _place_of(node: Node, distribution: Distribution) -> Node:
+    """The node of the range or of the choices."""
+    (kind,) = distribution.model_fields_set
+    return node.get(kind) or node
+
+
+def _reason_against(condition: Condition, values: Mapping[str, Any]) -> str:
+    try:
+        with_values(condition, values)
+    except ValidationError as err:
+        first = err.errors()[0]
+        return str(first["msg"].removeprefix("Value error, ").removeprefix("Input "))
+    except (InputError, ValueError) as err:
+        return str(err)
+    return ""

@@ -1,0 +1,1 @@
+"""Several processes to one trial: started, watched, joined, ended."""

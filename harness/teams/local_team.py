@@ -1,0 +1,113 @@
+"""The processes that share a trial, on this machine: started by the worker, ended with it.
+
+In: `WorkerSettings`. Out: a `Team`. The processes are forked from one that has imported torch, so
+that torch is imported once. Each ends itself as soon as its worker is gone, however that ended.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from harness.teams.rank import RankRunner
+from harness.teams.team import Message, Team
+from harness.training.context import WorkerSettings
+
+HOST = "127.0.0.1"
+# torch's optimizers import its compiler when first used: as long again as torch itself.
+IMPORTED = ["harness.teams.data_parallel", "torch._dynamo"]
+
+
+@dataclass
+class _Place:
+    process: Any
+    pipe: Connection
+    is_dead: bool = False
+
+
+class LocalTeam(Team):
+    """Processes of this machine; process k sees the k-th of the GPUs that this one sees."""
+
+    def __init__(self, settings: WorkerSettings):
+        self.settings = settings
+        self.n = settings.n_workers
+        self.places: list[_Place] = []
+
+    def start(self) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(IMPORTED)
+        for rank in range(self.n):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_serve, args=(theirs, self.settings, rank, self._gpu(rank)),
+                name=f"rank-{rank}", daemon=True,
+            )  # fmt: skip
+            process.start()
+            theirs.close()
+            self.places.append(_Place(process, ours))
+
+    def call(self, rank: int, method: str, *arguments: Any) -> None:
+        with suppress(OSError):  # it is dead: `receive` says so
+            self.places[rank].pipe.send((method, arguments))
+
+    def receive(self, timeout_s: float) -> list[Message]:
+        ranks = {place.pipe: k for k, place in enumerate(self.places) if not place.is_dead}
+        messages = []
+        for pipe in wait(list(ranks), timeout_s):
+            rank = ranks[pipe]  # type: ignore[index]
+            place = self.places[rank]
+            try:
+                kind, content = place.pipe.recv()
+                messages.append(Message(rank, kind, content))
+            except (EOFError, OSError):
+                place.is_dead = True
+                place.process.join(1.0)
+                status = f"exit status {place.process.exitcode}"
+                messages.append(Message(rank, "died", status))
+        return messages
+
+    def end(self) -> None:
+        for place in self.places:
+            place.process.kill()
+        for place in self.places:
+            place.process.join()
+            place.pipe.close()
+        self.places = []
+        self.is_open = False
+
+    def _gpu(self, rank: int) -> str | None:
+        if self.settings.device != "cuda":
+            return None
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return visible.split(",")[rank] if visible else str(rank)
+
+
+def _serve(pipe: Connection, settings: WorkerSettings, rank: int, gpu: str | None) -> None:
+    """A process's life: take a call, send its items, until its worker is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    threading.Thread(target=_die_with_worker, daemon=True).start()
+    runner = RankRunner(settings, rank, HOST)
+    while True:
+        try:
+            method, arguments = pipe.recv()
+            for item in runner.call(method, *arguments):
+                pipe.send(("item", item))
+            pipe.send(("over", None))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+
+
+def _die_with_worker() -> None:
+    worker = multiprocessing.parent_process()
+    assert worker is not None
+    worker.join()  # its end of a pipe, which closes however it ends
+    os._exit(1)

@@ -1,0 +1,97 @@
+"""What one of the processes that share a trial does, wherever it runs.
+
+In: calls, in the order open, join, run, run, …. Out: the items of each call: the meeting place
+(from the first process alone), or the events of a trial. Engines only carry calls and items
+(`LocalTeam` by pipes, Ray by actors). torch is imported by the first call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.runfolder.folder import TrialFolder
+from harness.teams.team import LostContact
+from harness.training.context import ProcessContext, WorkerSettings
+from harness.trials.events import Event, Failed, failure
+from harness.trials.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from harness.teams.collective import Group
+
+# A launcher may have set these; Accelerate would take them for its own and join what is not there.
+LAUNCHER_VARIABLES = (
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+    "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where the processes of a trial meet."""
+
+    host: str
+    port: int
+
+
+class RankRunner:
+    """One of the processes that share trials.
+
+    Args:
+        settings: as every worker of the command has them.
+        rank: 0 … n_workers - 1; the first one's events are the trial's.
+        host: an address of this machine that the others reach.
+    """
+
+    def __init__(self, settings: WorkerSettings, rank: int, host: str):
+        self.settings = settings
+        self.rank = rank
+        self.host = host
+        self.process = ProcessContext(settings)
+        self.store: Any = None
+        self.group: Group | None = None
+        self._methods: dict[str, Callable[..., Iterator[Any]]] = {
+            "open": self._open,
+            "join": self._join,
+            "run": self._run,
+        }
+
+    def call(self, method: str, *arguments: Any) -> Iterator[Any]:
+        """The items of one call; an error is the last of them, as `Failed` or `LostContact`."""
+        from harness.teams.collective import LostContactError
+
+        try:
+            yield from self._methods[method](*arguments)
+        except LostContactError as err:
+            yield LostContact(str(err))
+        except Exception as err:
+            yield failure("", err)
+
+    def _open(self) -> Iterator[Meeting]:
+        """Import torch; only when all have is there a time limit for meeting."""
+        from harness.teams.collective import open_meeting
+
+        if self.rank == 0:
+            self.store, port = open_meeting(self.host, self.settings.n_workers)
+            yield Meeting(self.host, port)
+
+    def _join(self, meeting: Meeting) -> Iterator[Any]:
+        from harness.teams.collective import meet
+        from harness.training.process import make_accelerator
+
+        for name in LAUNCHER_VARIABLES:
+            os.environ.pop(name, None)
+        device = make_accelerator("float32", self.settings.device).device
+        n = self.settings.n_workers
+        self.group = meet(meeting.host, meeting.port, self.rank, n, device, self.store)
+        yield from ()
+
+    def _run(self, spec: TrialSpec, folder: TrialFolder) -> Iterator[Event]:
+        from harness.teams.data_parallel import run_shared_trial
+
+        assert self.group is not None
+        for event in run_shared_trial(spec, folder, self.process.for_trial(), self.group):
+            if self.rank == 0 or isinstance(event, Failed):
+                yield event

@@ -1,0 +1,1 @@
+"""One trial on one device. In: a TrialSpec and a folder. Out: files there, and events."""

@@ -1,0 +1,108 @@
+"""What a process gives the trials that it runs, and what decides no result.
+
+In: the settings that every worker of a command shares. Out: a `TrialContext` for `run_trial`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness.sweepfile.settings import Save
+from harness.trials.catalogue import DataCatalogue
+
+if TYPE_CHECKING:
+    from harness.training.feature_store import FeatureStore
+
+POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker of a command is given; picklable."""
+
+    sweep: str
+    device: str
+    save: Save
+    data_dir: Path | None
+    stop_file: Path
+    state_every_s: float = 2.0
+    n_workers: int = 1  # processes that share a trial
+    pack: int | Literal["auto"] = 1  # trials at once; auto: measured
+    fuse: Literal["auto", "always", "never"] = "auto"
+
+
+class StopFile:
+    """A file that says `run` until somebody writes `stop`; read at most every `POLL_S` seconds.
+
+    The file exists from the start and is opened at every look, so that a network file system
+    fetches its present content instead of remembering that there was none.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._next_look = 0.0
+        self._is_set = False
+
+    def create(self) -> None:
+        self.path.write_text("run")
+
+    def request(self) -> None:
+        self.path.write_text("stop")
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._is_set and now >= self._next_look:
+            self._next_look = now + POLL_S
+            try:
+                self._is_set = self.path.read_text() == "stop"
+            except OSError:
+                self._is_set = True  # the run folder is gone, or its command has ended
+        return self._is_set
+
+
+def _feature_store() -> FeatureStore:
+    from harness.training.feature_store import feature_store  # torch: only where trials run
+
+    return feature_store()
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What the process gives a trial, and what does not decide its result."""
+
+    catalogue: DataCatalogue
+    device: str = "cpu"  # or `cuda`
+    features: FeatureStore = field(default_factory=_feature_store)
+    save: Save = field(default_factory=Save)
+    should_stop: Callable[[], bool] = lambda: False
+    state_every_s: float = 2.0
+    now: Callable[[], float] = time.perf_counter
+    sweep: str = ""
+    notes: tuple[str, ...] = ()  # for the record
+
+
+class ProcessContext:
+    """What one process keeps open between trials: data sets, features, the stop file."""
+
+    def __init__(self, settings: WorkerSettings):
+        self.settings = settings
+        self.should_stop = StopFile(settings.stop_file)
+        self._catalogue = DataCatalogue(settings.data_dir, allow_download=False)
+        self._features: FeatureStore | None = None  # opened by the first trial, with torch
+
+    def for_trial(self) -> TrialContext:
+        """What this process gives a trial."""
+        self._features = self._features or _feature_store()
+        return TrialContext(
+            catalogue=self._catalogue,
+            features=self._features,
+            device=self.settings.device,
+            save=self.settings.save,
+            should_stop=self.should_stop,
+            state_every_s=self.settings.state_every_s,
+            sweep=self.settings.sweep,
+        )

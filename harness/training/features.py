@@ -1,0 +1,243 @@
+"""The frozen front of a network, computed once for each image instead of in every step.
+
+In: a trial's network, its data and its split. Out: the tail that is left to train, and the parts of
+the data as rows of feature tables. `harness.trials.frozen` has the rule which trials run so.
+
+A table holds one official part of a data set, or what the trial uses of it, in the set's order,
+computed in chunks of fixed size. So its bits depend on what it holds and not on who asked first,
+and all epochs, seeds and search trials that share weights and images share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, fx
+
+from datasets import augment
+from datasets.base import Dataset
+from datasets.split import Split
+from harness.seeds import derive_seed
+from harness.training.arrays import Part, Parts
+from harness.training.feature_store import FeatureStore, TableShape
+from harness.training.loop import forward_in_parts
+from harness.training.network import Prepared
+from harness.trials.frozen import reason_against
+from harness.trials.spec import TrialSpec
+from headstart.errors import ModelError
+from models.split import split_at
+
+CHUNK = 256  # images computed at once; a part of what decides the bits
+CPU_PART = 64  # images of a chunk at once on a CPU: up to 1.5 times as fast, the same bits
+FORMAT = 1  # of the tables: raise it when the same key gives other numbers
+
+
+@dataclass(frozen=True)
+class CachedFront:
+    """What is left of a trial once its frozen front is computed.
+
+    Attributes:
+        tail: features → logits; its parameters are the network's own.
+        parts: training, validation and test part as rows of feature tables.
+        record: what `trial.json` says of it.
+    """
+
+    tail: fx.GraphModule
+    parts: Parts
+    record: dict[str, Any]
+
+
+def compute_front(
+    spec: TrialSpec,
+    prepared: Prepared,
+    dataset: Dataset,
+    split: Split,
+    accelerator: Accelerator,
+    store: FeatureStore,
+) -> CachedFront | None:
+    """Cut the network at its first group that trains and compute what lies before, or find it done.
+
+    Returns None where the trial runs the whole network in every step.
+
+    Raises:
+        ModelError: the network cannot be cut; the message says what to set instead.
+        InputError: the features take more than the store may hold.
+    """
+    if reason_against(spec.condition) is not None or prepared.n_frozen == 0:
+        return None
+    front = _Front(spec, prepared, dataset, accelerator, store)
+    parts = front.parts(split)
+    frozen = prepared.groups[: prepared.n_frozen]
+    record = {
+        "cached": True,
+        "features": list(parts.train.inputs.shape[1:]),
+        "precision": spec.condition.train.cache_precision,
+        "views": parts.train.n_views,
+        "groups": [group.name for group in frozen],
+    }
+    return CachedFront(front.tail, parts, record)
+
+
+class _Front:
+    """The cut network of one trial, and the tables that it asks the store for."""
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        prepared: Prepared,
+        dataset: Dataset,
+        accelerator: Accelerator,
+        store: FeatureStore,
+    ):
+        self.spec, self.prepared, self.dataset = spec, prepared, dataset
+        self.accelerator, self.store = accelerator, store
+        self.train = spec.condition.train
+        self.prefix, self.tail = _cut(prepared)
+        self.identity = self._identity()
+        self.shape = self._apply(self._images(np.arange(1))).shape[1:]
+
+    def parts(self, split: Split) -> Parts:
+        """Each part of the split as rows of a table."""
+        views = None if self.train.augment.is_identity else self.train.frozen_views
+        plain = [split.validation, split.test]
+        if views is None:
+            plain.append(split.train)
+        tables = [(t, self._table(t)) for t in table_indices(self.dataset, plain)]
+        return Parts(
+            self._views(split.train, views) if views else self._part(split.train, tables),
+            self._part(split.validation, tables),
+            self._part(split.test, tables),
+        )
+
+    def _part(self, indices: np.ndarray, tables: Sequence[tuple[np.ndarray, Tensor]]) -> Part:
+        device = self.accelerator.device
+        held, table = next(t for t in tables if np.isin(indices, t[0]).all())
+        labels = torch.from_numpy(np.ascontiguousarray(self.dataset.labels[indices])).to(device)
+        rows = torch.from_numpy(np.searchsorted(held, indices)).to(device)
+        return Part(table, labels, indices, rows)
+
+    def _views(self, indices: np.ndarray, n_views: int) -> Part:
+        """The training part in fixed augmented views, drawn once from the augmentation stream."""
+        held = np.sort(indices)
+        stream = self.spec.streams["augment"]
+        settings = self.train.augment.model_dump(mode="json")
+        key = {"indices": _hash(held.tobytes()), "views": n_views, "augment": settings}
+
+        def fill(out: Tensor) -> None:
+            for view in range(n_views):
+                draws = torch.Generator(device=self.accelerator.device)
+                draws.manual_seed(derive_seed(stream, "view", view))
+                self._fill(held, out[view * len(held) : (view + 1) * len(held)], draws)
+
+        table = self._stored({**key, "stream": stream}, n_views * len(held), fill)
+        return replace(self._part(indices, [(held, table)]), n_views=n_views)
+
+    def _table(self, held: np.ndarray) -> Tensor:
+        return self._stored(
+            {"indices": _hash(held.tobytes())}, len(held), lambda out: self._fill(held, out)
+        )
+
+    def _stored(self, what: dict[str, Any], n_rows: int, fill: Callable[[Tensor], None]) -> Tensor:
+        content = json.dumps({**self.identity, **what}, sort_keys=True, default=str)
+        shape = TableShape((n_rows, *self.shape), self.train.cache_precision)
+        return self.store.get(_hash(content.encode()), shape, fill, self.accelerator.device)
+
+    def _fill(self, held: np.ndarray, out: Tensor, draws: torch.Generator | None = None) -> None:
+        """Features of the images `held`, in their order, into `out` (N, …)."""
+        for start in range(0, len(held), CHUNK):
+            images = self._images(held[start : start + CHUNK], draws)
+            out[start : start + CHUNK].copy_(self._apply(images))
+
+    def _images(self, indices: np.ndarray, draws: torch.Generator | None = None) -> Tensor:
+        images = torch.from_numpy(np.ascontiguousarray(self.dataset.images[indices]))
+        images = images.to(self.accelerator.device)
+        if draws is None:
+            return self.prepared.normalise.images(images)
+        size = (images.shape[2], images.shape[3])
+        drawn = augment.draw(self.train.augment, len(images), size, draws)
+        return self.prepared.normalise.unit_images(augment.apply(images.float().div_(255), drawn))
+
+    def _apply(self, images: Tensor) -> Tensor:
+        with torch.inference_mode(), self.accelerator.autocast():
+            precision = self.accelerator.mixed_precision
+            return forward_in_parts(self.prefix, images, precision, CPU_PART)
+
+    def _identity(self) -> dict[str, Any]:
+        """All that decides a table's bits beside the images that it holds."""
+        device = self.accelerator.device
+        return {
+            "format": FORMAT,
+            "chunk": CHUNK,
+            "model": self.spec.condition.model.model_dump(mode="json"),
+            "groups": [g.name for g in self.prepared.groups[: self.prepared.n_frozen]],
+            "weights": weights_hash(self.prefix.state_dict()),
+            "normalise": [
+                tensor.flatten().tolist()
+                for tensor in (self.prepared.normalise.scale, self.prepared.normalise.shift)
+            ],
+            "data": self.dataset.fingerprint,
+            "precision": [self.train.precision, self.train.cache_precision],
+            "threads": self.train.threads,
+            "torch": torch.__version__,
+            "device": torch.cuda.get_device_name(device)
+            if device.type == "cuda"
+            else torch.backends.cpu.get_cpu_capability(),
+        }
+
+
+def table_indices(dataset: Dataset, used: list[np.ndarray]) -> list[np.ndarray]:
+    """Which images each table holds: int64 indices in ascending order, disjoint.
+
+    One table for each official part of the set (and one for what is in none): the whole part where
+    at least half of it is used, so that trials with other splits share the table, else what is
+    used. Where one of the `used` index arrays lies in several official parts, one table holds all.
+    """
+    wanted = _mask(dataset, np.concatenate(used))
+    segments = [_mask(dataset, indices) for indices in dataset.parts.values()]
+    segments.append(~np.logical_or.reduce([np.zeros_like(wanted), *segments]))
+    if any(not any(segment[indices].all() for segment in segments) for indices in used):
+        segments = [np.ones_like(wanted)]
+    tables = []
+    for segment in segments:
+        mine = segment & wanted
+        if mine.any():
+            tables.append(np.flatnonzero(segment if 2 * mine.sum() >= segment.sum() else mine))
+    return tables
+
+
+def _mask(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
+    """bool (N,): which of all images are among `indices`."""
+    mask = np.zeros(len(dataset.labels), dtype=bool)
+    mask[indices] = True
+    return mask
+
+
+def weights_hash(state: Mapping[str, Tensor]) -> str:
+    """A hash of names, types, shapes and bits of a state dict."""
+    content = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(state.items()):
+        content.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        content.update(flat.numpy().tobytes())
+    return content.hexdigest()
+
+
+def _cut(prepared: Prepared) -> tuple[fx.GraphModule, fx.GraphModule]:
+    try:
+        prefix, tail = split_at(prepared.network, prepared.groups, prepared.n_frozen)
+    except ModelError as err:
+        raise ModelError(
+            f"{err}. Its frozen part cannot be computed once; set train: {{cache_frozen: false}}"
+        ) from err
+    return prefix.eval(), tail
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

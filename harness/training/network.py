@@ -1,0 +1,160 @@
+"""A trial's network: built from its seeds, given its first weights, frozen as the arm says.
+
+In: a `TrialSpec`. Out: `Prepared`: the network on the device, optimizer groups, and a report of
+what was loaded, what is new and what was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+import models
+from harness.sweepfile.settings import Train
+from harness.training.arrays import Normalise
+from harness.trials.spec import TrialSpec
+from headstart.records import trial_row
+from models import finetune
+from models.build import build_model
+from models.imagenet import read_imagenet
+from models.weights import load_into, read_weights
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network that is ready to train.
+
+    Attributes:
+        network: on the device.
+        groups: its layer groups, input first.
+        n_frozen: how many groups lie before the first that ever trains.
+        normalise: from uint8 images to what the network takes.
+        parameter_groups: one optimizer group for each layer group that ever trains, input first.
+        before_epoch: unfreezes what a gradual schedule has due; else does nothing.
+        n_parameters: of the whole network.
+        n_trainable: of them, those that train (at the end, where unfreezing is gradual).
+        load_report: names of tensors `loaded`, `new`, `left_out`; where they came from.
+    """
+
+    network: nn.Module
+    groups: tuple[finetune.LayerGroup, ...]
+    n_frozen: int
+    normalise: Normalise
+    parameter_groups: list[dict[str, Any]]
+    before_epoch: Callable[[int], None]
+    n_parameters: int
+    n_trainable: int
+    load_report: dict[str, Any]
+
+
+def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prepared:
+    """Build, load and freeze; `trials` is the folder where the parent trial's weights lie.
+
+    Raises:
+        ModelError: weights that do not fit, a layer group that does not exist.
+    """
+    condition = spec.condition
+    network, groups = build_network(spec)
+    report = _load_start(spec, network, groups, trials)
+    network.to(device)
+    schedule = finetune.unfreezing(condition.fine_tune, groups, condition.train.epochs)
+    info = models.model_info(condition.model.name, condition.model.options)
+
+    def before_epoch(epoch: int) -> None:
+        finetune.freeze(network, groups, schedule.trainable_at(epoch))
+
+    before_epoch(condition.train.epochs - 1)
+    parameter_groups = _parameter_groups(network, groups, condition.train) if schedule.names else []
+    n_trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    before_epoch(0)
+    return Prepared(
+        network=network,
+        groups=groups,
+        n_frozen=_n_frozen(groups, schedule.names),
+        normalise=Normalise(info.mean, info.std, device),
+        parameter_groups=parameter_groups,
+        before_epoch=before_epoch,
+        n_parameters=sum(p.numel() for p in network.parameters()),
+        n_trainable=n_trainable,
+        load_report=report,
+    )
+
+
+def _n_frozen(groups: tuple[finetune.LayerGroup, ...], trained: tuple[str, ...]) -> int:
+    """Groups before the first that trains; 0 where none does: no step is there to be saved."""
+    return [group.name for group in groups].index(trained[0]) if trained else 0
+
+
+def build_network(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup, ...]]:
+    """The trial's network on the CPU with its own random weights, and its layer groups.
+
+    Raises:
+        ModelError: the network cannot be built for these images.
+    """
+    choice = spec.condition.model
+    network = build_model(
+        choice.name,
+        n_classes=len(spec.data.class_names),
+        image_size=spec.data.image_size,
+        channels=spec.data.channels,
+        init_seed=spec.streams["init"],
+        head_seed=spec.streams["head"],
+        options=choice.options,
+    )
+    example = torch.zeros(2, spec.data.channels, *spec.data.image_size)
+    return network, finetune.layer_groups(network, example)
+
+
+def _load_start(
+    spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...], trials: Path
+) -> dict[str, Any]:
+    start = spec.condition.start
+    if start.kind == "random":
+        return {"from": "random initialisation"}
+    if start.kind == "imagenet":
+        assert spec.start_file is not None
+        name, size = spec.condition.model.name, spec.data.image_size
+        weights = read_imagenet(name, spec.start_file, size)
+        head: Literal["new", "keep"] = "keep" if spec.condition.head == "keep" else "new"
+        origin = f"ImageNet weights in {spec.start_file.name}"
+    else:
+        path = trials / spec.parent / "model.safetensors" if spec.parent else spec.start_file
+        assert path is not None
+        weights = read_weights(path)
+        head = _head(spec, path.parent)
+        origin = spec.parent or str(path)
+    return {
+        "from": origin,
+        "head": head,
+        **asdict(load_into(network, weights, head=head, groups=groups)),
+    }
+
+
+def _head(spec: TrialSpec, start: Path) -> Literal["new", "keep"]:
+    """What becomes of the head: `auto` keeps it where the classes have the same names."""
+    given = spec.condition.head
+    if given != "auto":
+        return given
+    names = (trial_row(start) or {}).get("class_names")
+    return "keep" if names == list(spec.data.class_names) else "new"
+
+
+def _parameter_groups(
+    network: nn.Module, groups: tuple[finetune.LayerGroup, ...], train: Train
+) -> list[dict[str, Any]]:
+    """Parameters that ever train, by layer group where groups learn at rates of their own."""
+    parameters = dict(network.named_parameters())
+    factors = finetune.learning_rate_factors(train.learning_rate_factors, groups)
+    made: list[dict[str, Any]] = []
+    for group in groups:
+        mine = [parameters[n] for n in group.parameters if parameters[n].requires_grad]
+        if mine:
+            made.append({"params": mine, "lr": train.learning_rate * factors[group.name]})
+    if train.learning_rate_factors == 1.0:  # one group: one fused kernel instead of several
+        return [{"params": [p for group in made for p in group["params"]]}]
+    return made

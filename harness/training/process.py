@@ -1,0 +1,51 @@
+"""What a process must be set to before a trial runs in it: threads, determinism, Accelerate.
+
+These are settings of the whole process, so they are made here, by the worker that owns the
+process, and for every trial anew: a worker runs many trials, and they may ask for different ones.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
+
+from harness.sweepfile.settings import Train
+from harness.training.bf16 import check_bf16
+from headstart.errors import InputError
+
+
+def set_up_process(settings: Train) -> None:
+    """Threads, deterministic kernels and matrix precision as the trial's settings ask."""
+    torch.set_num_threads(settings.threads)
+    # On a GPU deterministic matrix products need a workspace for each stream, set before the first.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # As use_deterministic_algorithms(True), which also imports the compiler: three seconds.
+    torch.set_deterministic_debug_mode("error")
+    torch.backends.cudnn.benchmark = False
+    allow_tf32 = settings.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = allow_tf32
+    torch.backends.cudnn.allow_tf32 = allow_tf32
+
+
+def make_accelerator(precision: str, device: str) -> Accelerator:
+    """An Accelerator of this process; its predecessor's state is dropped first.
+
+    Accelerate keeps one state a process and refuses another precision, but a worker that is used
+    again may well run a bf16 trial after a float32 one. Networks are put on its device by whoever
+    builds them: to do it, Accelerate would import PyTorch's distributed tensors first.
+
+    Raises:
+        InputError: a GPU is asked for and there is none, or bf16 and it does not work here.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("resources.gpus: a GPU is asked for, and PyTorch sees none here")
+    if precision == "bf16" and device == "cpu":
+        check_bf16()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
+    GradientState._reset_state()
+    mixed = "bf16" if precision == "bf16" else "no"
+    return Accelerator(cpu=device == "cpu", mixed_precision=mixed, device_placement=False)

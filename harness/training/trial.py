@@ -1,0 +1,404 @@
+"""One trial from start to record: data, network, training, evaluation, test.
+
+In: a `TrialSpec`, the folder its worker writes to, and what the process gives (device, stop flag,
+clock). Out: files in that folder and a stream of events, which an engine consumes. No ray and no
+analysis here: whatever a trial needs works without them.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from datasets.base import Dataset
+from datasets.split import Split, split_dataset
+from harness.runfolder.folder import TrialFolder, write_curve
+from harness.sweepfile.settings import EarlyStopping
+from harness.training.arrays import Part, Parts, place_parts
+from harness.training.context import TrialContext
+from harness.training.features import CachedFront, compute_front
+from harness.training.loop import Clock, Score, Trainer
+from harness.training.network import Prepared, prepare_network
+from harness.training.process import make_accelerator, set_up_process
+from harness.trials.events import Ended, Event, Progress, Stopped
+from harness.trials.frozen import NOTHING_FROZEN, reason_against
+from harness.trials.rows import identity
+from harness.trials.spec import TrialSpec
+from headstart.files import atomic_file, write_json
+from models.weights import save_weights
+
+STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
+PREDICTION_DTYPE = np.float16  # of the kept probabilities
+
+
+@dataclass
+class Record:
+    """What a trial has to show so far; part of its mid-trial state."""
+
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    best: Score | None = None
+    best_step: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    watched: float = math.inf  # early stopping: the value to beat, smaller is better
+    n_since: int = 0  # early stopping: evaluations since it was beaten
+    checkpoints: list[str] = field(default_factory=list)
+
+
+def run_trial(spec: TrialSpec, folder: TrialFolder, around: TrialContext) -> Iterator[Event]:
+    """Train, select by validation, score the test set once, and write the record.
+
+    Goes on from the folder's last state where there is one. Ends with one `Ended` or `Stopped`.
+
+    Raises:
+        HeadstartError: data, weights or settings that do not fit, a full disk.
+    """
+    trial = Trial(spec, folder, around)
+    yield from trial.start()
+    while not trial.is_over:
+        trial.train()
+        yield from trial.pause()
+    yield trial.end()
+
+
+class Trial:
+    """The parts of one running trial, so that each step of its life is a short method.
+
+    Args:
+        spec: what to run; goes on from the folder's last state where there is one.
+        folder: where to write.
+        around: what the process gives.
+        ran_as: how its steps are made, for its record: `solo`, or `heads` or `fused` beside others.
+    """
+
+    n_workers = 1  # processes that share it
+
+    def __init__(
+        self, spec: TrialSpec, folder: TrialFolder, around: TrialContext, ran_as: str = "solo"
+    ):
+        self.spec, self.folder, self.around, self.ran_as = spec, folder, around, ran_as
+        self.attempts = folder.begin()
+        self.clock = Clock(around.now)
+        self.settings = spec.condition.train
+        self.record = Record()
+        self.diverged = False
+        self.stopped = False
+        self.next_state_at = around.now() + around.state_every_s
+        with self.clock.timing("setup"):
+            self._set_up()
+            self._restore()
+
+    def _set_up(self) -> None:
+        spec, around = self.spec, self.around
+        set_up_process(self.settings)
+        accelerator = make_accelerator(self.settings.precision, around.device)
+        self.device = accelerator.device
+        dataset = around.catalogue.open(spec.data)
+        rng = np.random.default_rng(spec.streams["split"])
+        split = split_dataset(dataset, spec.data.choice.split, rng)
+        split = split if spec.is_tested else split.without_test()
+        self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
+        self.settings = self.settings.for_images(len(split.train))
+        self.notes = [*spec.data.notes, *split.notes, *around.notes]
+        self.prepared: Prepared = self._prepare_network()
+        self.network: nn.Module = self.prepared.network
+        with self.clock.timing("prefix", self.device):
+            front = self._compute_front(dataset, split, accelerator)
+        self.trained: nn.Module = front.tail if front else self.network
+        self.parts: Parts = front.parts if front else place_parts(dataset, split, self.device)
+        self.frozen = front.record if front else _uncached(spec)
+        self.trainer = self._make_trainer(
+            self.trained,
+            self.parts.train,
+            self.settings,
+            spec.streams,
+            accelerator,
+            None if front else self.prepared.normalise,
+            self.prepared.parameter_groups,
+            self.prepared.before_epoch,
+        )
+
+    def _prepare_network(self) -> Prepared:
+        return prepare_network(self.spec, self.folder.path.parent, self.device)
+
+    def _compute_front(
+        self, dataset: Dataset, split: Split, accelerator: Accelerator
+    ) -> CachedFront | None:
+        features = self.around.features
+        return compute_front(self.spec, self.prepared, dataset, split, accelerator, features)
+
+    def _make_trainer(self, *parts: Any) -> Trainer:
+        return Trainer(*parts)
+
+    def start(self) -> Iterator[Progress]:
+        """Evaluate the network as it starts, unless a state shows that this was done."""
+        if not self.record.curve:
+            yield self._evaluate()
+
+    @property
+    def is_over(self) -> bool:
+        """Trained to its end, stopped early, diverged, or stopped because it was asked to."""
+        return self.trainer.finished or self.diverged or self._stops_early() or self.stopped
+
+    def train(self) -> None:
+        """Steps until a pause is due; on the clock."""
+        with self.clock.timing("train", self.device):
+            self.trainer.step()
+            while not self.is_pause_due():
+                self.trainer.step()
+
+    def is_pause_due(self) -> bool:
+        """Whether an evaluation or a state is due after this step, or a stop is asked for."""
+        return (
+            self._is_evaluation_due()
+            or self.around.should_stop()
+            or self.around.now() >= self.next_state_at
+        )
+
+    def pause(self) -> Iterator[Progress]:
+        """Between two rows of steps: evaluate, save a state, take note of a request to stop."""
+        if self._is_evaluation_due():
+            yield self._evaluate()
+        self.stopped = self.around.should_stop()
+        if self.stopped or self.around.now() >= self.next_state_at:
+            self._save_state()
+
+    def end(self) -> Stopped | Ended:
+        """The trial's last event; its record is written, unless it was stopped."""
+        if self.stopped:
+            return Stopped(self.spec.id, self.trainer.step_count)
+        return Ended(self.spec.id, self._finish())
+
+    def _is_evaluation_due(self) -> bool:
+        step = self.trainer.step_count
+        if self.record.curve and self.record.curve[-1]["step"] == step:
+            return False
+        every = self.settings.evaluate_every
+        return self.trainer.finished or every.is_due(step, self.trainer.steps_per_epoch)
+
+    def _evaluate(self) -> Progress:
+        with self.clock.timing("eval", self.device):
+            score = self.trainer.evaluate(self.parts.validation)
+            learning_rate = self.trainer.learning_rate
+            train_loss = self.trainer.take_train_loss()
+            step = self.trainer.step_count
+            finite = math.isfinite(score.loss) and (step == 0 or math.isfinite(train_loss))
+            self.record.curve.append(
+                {
+                    "trial_id": self.spec.id,
+                    "arm": self.spec.arm,
+                    "seed": self.spec.seed,
+                    "step": step,
+                    "epoch": self.trainer.epoch,
+                    "samples": self.trainer.samples,
+                    "train_time_s": self.clock.seconds["train"],
+                    "learning_rate": learning_rate,
+                    "train_loss": train_loss,
+                    "val_loss": score.loss,
+                    "val_accuracy": score.accuracy,
+                }
+            )
+            if finite:
+                self._select(score, step)
+                self.trainer.after_evaluation(score)
+            else:
+                self.diverged = True
+        self._save_checkpoint(step)
+        return Progress(
+            self.spec.id, step, self.trainer.n_steps, score.accuracy, self._images_per_s()
+        )
+
+    def _select(self, score: Score, step: int) -> None:
+        """Keep the weights where validation is best: accuracy, then loss; or loss alone."""
+        record = self.record
+        if record.best is None or self._rank(score) > self._rank(record.best):
+            record.best, record.best_step = score, step
+            record.best_weights = {
+                name: value.detach().clone() for name, value in self.trained.state_dict().items()
+            }
+        stopping = self.settings.early_stopping
+        if stopping is not None and step > 0:
+            value = _watched(score, stopping)
+            if value < record.watched - stopping.minimum_change:
+                record.watched, record.n_since = value, 0
+            else:
+                record.n_since += 1
+
+    def _rank(self, score: Score) -> tuple[float, ...]:
+        if self.settings.select == "val_loss":
+            return (-score.loss,)
+        return (score.accuracy, -score.loss)
+
+    def _stops_early(self) -> bool:
+        stopping = self.settings.early_stopping
+        return stopping is not None and self.record.n_since >= stopping.patience
+
+    def _images_per_s(self) -> float:
+        seconds = self.clock.seconds["train"]
+        return self.trainer.samples / seconds if seconds > 0 else 0.0
+
+    # -- states and checkpoints ------------------------------------------------------------
+
+    def _save_state(self) -> None:
+        """Write all that the rest of the trial depends on; seldom enough to cost little."""
+        started = self.around.now()
+        with self.clock.timing("state", self.device):
+            step = self.trainer.step_count
+            state = {
+                "trainer": self.trainer.state(),
+                "record": asdict(self.record),
+                "seconds": dict(self.clock.seconds),
+                "diverged": self.diverged,
+                "ran_as": self.ran_as,
+            }
+            buffer = io.BytesIO()  # torch's own writer does not say that the disk is full
+            torch.save(state, buffer)
+            with atomic_file(self.folder.new_state(step), "wb") as file:
+                file.write(buffer.getbuffer())
+            self.folder.drop_states_before(step)
+        cost = self.around.now() - started
+        self.next_state_at = self.around.now() + max(self.around.state_every_s, cost / STATE_SHARE)
+
+    def _restore(self) -> None:
+        file = self._state()
+        if file is None:
+            return
+        state = torch.load(file, map_location=self.device, weights_only=True)
+        self.trainer.restore(state["trainer"])
+        record = dict(state["record"])
+        if record["best"] is not None:
+            record["best"] = Score(**record["best"])
+        self.record = Record(**record)
+        self.diverged = state["diverged"]
+        self._go_on_from(state["ran_as"])
+        for what, seconds in state["seconds"].items():
+            self.clock.seconds[what] += seconds
+
+    def _state(self) -> Path | io.BytesIO | None:
+        """The state to go on from, as a file."""
+        return self.folder.state_file()
+
+    def _go_on_from(self, ran_as: str) -> None:
+        if ran_as != "solo":  # steps made beside others stay in the weights
+            self.ran_as = ran_as
+
+    def _save_checkpoint(self, step: int) -> None:
+        every = self.around.save.every
+        per_epoch = self.trainer.steps_per_epoch
+        if every is None or step == 0 or step % (every * per_epoch):
+            return
+        name = f"checkpoints/epoch-{step // per_epoch:04d}.safetensors"
+        (self.folder.result / "checkpoints").mkdir(exist_ok=True)
+        save_weights(self.network.state_dict(), self.folder.result / name)
+        self.record.checkpoints.append(name)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def _finish(self) -> dict[str, Any]:
+        """Score the test set with the selected weights and write every file of the record."""
+        result, files = self.folder.result, list(self.record.checkpoints)
+        write_curve(result / "curve.parquet", self.record.curve)
+        files.append("curve.parquet")
+        test: Score | None = None
+        if self.around.save.last:
+            save_weights(self.network.state_dict(), result / "last.safetensors")
+            files.append("last.safetensors")
+        if not self.diverged:
+            self.trained.load_state_dict(self.record.best_weights)
+            if self.spec.is_tested:  # nothing starts from a search trial
+                save_weights(self.network.state_dict(), result / "model.safetensors")
+                files.append("model.safetensors")
+            if len(self.parts.test):
+                with self.clock.timing("eval", self.device):
+                    test, logits = self.trainer.predict(self.parts.test)
+                _write_predictions(result / "predictions.npz", self.parts.test, logits)
+                files.append("predictions.npz")
+        row = self._row(test, files)
+        write_json(result / "trial.json", row)
+        return row
+
+    def _row(self, test: Score | None, files: list[str]) -> dict[str, Any]:
+        spec, settings, record, seconds = self.spec, self.settings, self.record, self.clock.seconds
+        best = record.best
+        return {
+            **identity(spec, self.around.sweep),
+            "status": "diverged" if self.diverged else "done",
+            "error": _divergence(record) if self.diverged else "",
+            "n_parameters": self.prepared.n_parameters,
+            "n_trainable": self.prepared.n_trainable,
+            "n_train": len(self.parts.train),
+            "n_validation": len(self.parts.validation),
+            "n_test": len(self.parts.test),
+            "n_pool": self.n_pool,  # images that all parts are drawn from; None: a test set apart
+            "epochs": settings.epochs,
+            "steps": self.trainer.step_count,
+            "best_step": record.best_step,
+            "best_val_accuracy": best.accuracy if best else None,
+            "final_val_accuracy": record.curve[-1]["val_accuracy"],
+            "test_accuracy": test.accuracy if test else None,
+            "test_loss": test.loss if test else None,
+            "train_time_s": seconds["train"],
+            "eval_time_s": seconds["eval"],
+            "setup_time_s": seconds["setup"],  # the prefix pass included
+            "prefix_time_s": seconds["prefix"],
+            "state_time_s": seconds["state"],
+            "images_per_s": self._images_per_s(),
+            "device": device_name(self.device),
+            "n_workers": self.n_workers,
+            "ran_as": self.ran_as,
+            "attempts": self.attempts,
+            "class_names": list(spec.data.class_names),
+            "load_report": self.prepared.load_report,
+            "frozen": self.frozen,
+            "notes": self.notes,
+            "versions": versions(),
+            "files": [*files, "trial.json"],
+        }
+
+
+def _uncached(spec: TrialSpec) -> dict[str, Any]:
+    return {"cached": False, "reason": reason_against(spec.condition) or NOTHING_FROZEN}
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def versions() -> dict[str, str]:
+    """What the numbers depend on beside the settings."""
+    from importlib.metadata import version
+
+    names = ("torch", "accelerate", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _watched(score: Score, stopping: EarlyStopping) -> float:
+    return score.loss if stopping.monitor == "val_loss" else -score.accuracy
+
+
+def _divergence(record: Record) -> str:
+    last = record.curve[-1]
+    which = "validation" if not math.isfinite(last["val_loss"]) else "training"
+    return f"the {which} loss was not finite at step {last['step']}"
+
+
+def _write_predictions(path: Path, part: Part, logits: Tensor) -> None:
+    """Every test prediction: indices, labels, predicted int64 (N,), probabilities (N, classes)."""
+    probabilities = logits.softmax(dim=1)
+    with atomic_file(path, "wb") as file:
+        np.savez_compressed(
+            file,
+            indices=part.indices.astype(np.int64),
+            labels=part.labels.cpu().numpy(),
+            predicted=logits.argmax(dim=1).numpy(),
+            probabilities=probabilities.numpy().astype(PREDICTION_DTYPE),
+        )

@@ -1,0 +1,1 @@
+"""What a trial is: its settings, its id, its row, its events. Nothing here runs anything."""

@@ -1,0 +1,99 @@
+"""Opens each data set of a plan once. In: a condition's data. Out: `DataUse`, and the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import models
+from datasets.base import Dataset
+from datasets.split import SplitSettings
+from harness.sweepfile.settings import Condition, DataChoice
+from harness.trials.spec import DataUse
+from headstart.errors import DataError, DataNotFoundError
+
+
+class DataCatalogue:
+    """Opens each data set of a plan once; remembers what was chosen from every `first_of`."""
+
+    def __init__(self, data_dir: Path | None = None, allow_download: bool = True):
+        self.data_dir = data_dir
+        self.allow_download = allow_download
+        self._uses: dict[str, DataUse] = {}
+        self._opened: dict[str, Dataset] = {}
+
+    def use(self, condition: Condition) -> DataUse:
+        """The first available choice of the condition's data, at its network's image size.
+
+        Raises:
+            DataNotFoundError: none of the choices is available; one message names them all.
+            DataError: a data set is there and cannot be used.
+        """
+        info = models.model_info(condition.model.name, condition.model.options)
+        key = repr((condition.data, info.image_size, info.channels))
+        if key not in self._uses:
+            self._uses[key] = self._first_available(condition.data, info)
+        return self._uses[key]
+
+    def open(self, use: DataUse) -> Dataset:
+        """The images and labels of a data set that was chosen; cached by fingerprint.
+
+        Raises:
+            DataError: the content changed since the plan was made.
+        """
+        if use.fingerprint not in self._opened:
+            dataset = self._load(use.choice, use.image_size, use.channels)
+            if dataset.fingerprint != use.fingerprint:
+                raise DataError(
+                    f"{use.choice.name}: its content changed since the plan was made "
+                    f"({use.fingerprint[:8]} then, {dataset.fingerprint[:8]} now)"
+                )
+            self._opened[use.fingerprint] = dataset
+        return self._opened[use.fingerprint]
+
+    def _first_available(self, choices: Sequence[DataChoice], info: Any) -> DataUse:
+        missing: list[str] = []
+        for position, choice in enumerate(choices):
+            try:
+                dataset = self._load(choice, info.image_size, info.channels)
+            except DataNotFoundError as err:
+                missing.append(str(err))
+                continue
+            self._opened[dataset.fingerprint] = dataset
+            return DataUse(
+                choice=choice,
+                fingerprint=dataset.fingerprint,
+                n_images=len(dataset.labels),
+                class_names=dataset.class_names,
+                stand_in_for=choices[0].name if position else "",
+                has_test=_has_test(dataset, choice.split),
+                image_size=tuple(dataset.images.shape[2:]),
+                channels=dataset.images.shape[1],
+                notes=dataset.notes,
+            )
+        raise DataNotFoundError("\n".join(missing))
+
+    def _load(
+        self, choice: DataChoice, image_size: tuple[int, int] | None, channels: int | None
+    ) -> Dataset:
+        return datasets.load_dataset(
+            choice.name,
+            data_dir=self.data_dir,
+            image_size=image_size,
+            channels=channels,
+            allow_download=self.allow_download,
+            **choice.options,
+        )
+
+
+def _has_test(dataset: Dataset, split: SplitSettings) -> bool:
+    """Whether `split_dataset` will leave test images: the set's own, a count or a share."""
+    if split.test is not None:
+        return split.test > 0
+    if "test" in dataset.parts:
+        return True
+    if split.split is not None:
+        return split.split.get("test", 0) > 0
+    return split.train is None and split.validation is None

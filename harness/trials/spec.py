@@ -1,0 +1,146 @@
+"""What a trial is: the settings, data and seeds that decide its result, under an id.
+
+An id is a hash of all that decides a trial's result: the resolved condition with defaults left
+out, the content fingerprint of its data, its seeds, the id of the trial it starts from, and the
+version of the result format. Nothing else enters: renaming the sweep or an arm, adding arms or
+seeds, changing `measure` or `resources` changes no id. So a run folder never runs a trial twice,
+and records of two folders can be merged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.sweepfile.settings import Condition, DataChoice, Sweep
+
+RESULT_FORMAT = 3  # part of every id: raise it when the same settings give other numbers
+
+
+@dataclass(frozen=True)
+class DataUse:
+    """The data set that a condition uses on this machine."""
+
+    choice: DataChoice
+    fingerprint: str
+    n_images: int
+    class_names: tuple[str, ...]
+    stand_in_for: str  # the first choice, where another one is used; else empty
+    has_test: bool  # whether the split leaves test images
+    image_size: tuple[int, int]
+    channels: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One arm (or pretrain stage) at one seed: everything `run_trial` needs, picklable."""
+
+    id: str
+    stage: Literal["pretrain", "search", "arm"]
+    arm: str
+    seed: int
+    condition: Condition
+    data: DataUse
+    streams: Mapping[str, int]
+    parent: str | None = None  # id of the pretrain trial it starts from
+    start_file: Path | None = None  # weights it starts from, where no trial of this plan makes them
+    grid: str = ""
+    start_content: str | None = None  # a hash of the start file
+
+    @property
+    def is_tested(self) -> bool:
+        """A search trial never sees a test image."""
+        return self.stage != "search"
+
+    def with_condition(
+        self,
+        condition: Condition,
+        data: DataUse,
+        searched: Mapping[str, Any] | None = None,
+        chosen_by: str = "",
+    ) -> TrialSpec:
+        """The trial with other settings, and so another id.
+
+        Args:
+            condition: the other settings.
+            data: what `DataCatalogue.use` gives for them.
+            searched: what a search drew; the trial is then one of that search.
+            chosen_by: the key of the search that chose the settings of this arm. Without it in
+                the id, two arms that come to the same settings would be one trial.
+        """
+        start, tested = self.parent or self.start_content, searched is None
+        changed = replace(
+            self,
+            id=trial_id(condition, data, self.streams, start, tested, chosen_by),
+            condition=condition,
+            data=data,
+        )
+        if searched is None:
+            return changed
+        return replace(changed, stage="search", grid=json.dumps(searched, sort_keys=True))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Trials in an order in which every trial stands after the one it starts from."""
+
+    sweep: Sweep
+    trials: tuple[TrialSpec, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def by_id(self) -> dict[str, TrialSpec]:
+        return {trial.id: trial for trial in self.trials}
+
+    def shard(self, k: int, n: int) -> Plan:
+        """Shard `k` of `n` (from 1): arms by the hash of their id, and the stages they need.
+
+        A pretrain trial may be needed by several shards; each runs it for itself where no other
+        has finished it, and both results are the same bits.
+        """
+        mine = [t for t in self.trials if t.stage != "pretrain" and int(t.id, 16) % n == k - 1]
+        needed = {trial.id for trial in mine}
+        frontier = mine
+        while frontier:
+            frontier = [
+                self.by_id[t.parent] for t in frontier if t.parent and t.parent not in needed
+            ]
+            needed.update(trial.id for trial in frontier)
+        if k == 1:  # a stage that nothing starts from still runs once
+            used = {trial.parent for trial in self.trials}
+            needed.update(t.id for t in self.trials if t.stage == "pretrain" and t.id not in used)
+        return Plan(self.sweep, tuple(t for t in self.trials if t.id in needed), self.notes)
+
+
+def trial_id(
+    condition: Condition,
+    data: DataUse,
+    streams: Mapping[str, int],
+    start: str | None,
+    tested: bool = True,
+    chosen_by: str = "",
+) -> str:
+    """16 hexadecimal characters: a hash of all that decides the trial's result, and no more."""
+    content = {
+        "format": RESULT_FORMAT,
+        "model": condition.model.model_dump(mode="json"),
+        "data": {
+            "fingerprint": data.fingerprint,
+            "split": data.choice.split.model_dump(mode="json", exclude_defaults=True),
+        },
+        "train": condition.train.model_dump(mode="json", exclude_defaults=True),
+        "start": start,
+        "fine_tune": condition.fine_tune,
+        "head": condition.head,
+        "streams": dict(streams),
+        **({} if tested else {"tested": False}),
+        **({"chosen_by": chosen_by} if chosen_by else {}),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

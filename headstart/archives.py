@@ -1,0 +1,183 @@
+"""Where trials that ran together keep their small files together: `packs/NAME.zip`.
+
+In: the records of finished trials, as they lie below `trials/ID/`. Out: one archive for many of
+them. A pack holds `ID/trial.json` and `ID/predictions.npz` of each trial as the trial wrote them,
+and their curves as one `curves.parquet`; weights stay files, since whoever reads weights opens a
+path. Any zip reader opens a pack. It stands apart from `runfolder/folder.py`, which decides what is
+packed and when, so that the analysis can read packs without a hold on the run folder.
+
+A pack is written whole, under a temporary name, before the files that it takes in are removed, and
+is never changed. So a reader that looks for a trial's file first, and in the packs after that,
+finds it at any moment; a command that is killed in between leaves both, with equal content.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headstart.errors import RunFolderError
+from headstart.files import atomic_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CURVES = "curves.parquet"
+MAX_BYTES = 1 << 30  # of one member; ours are kilobytes
+
+
+class Packs:
+    """The packs of one run folder; each is opened when it is needed and never kept open."""
+
+    def __init__(self, run: Path):
+        self.folder = run / "packs"
+        self._where: dict[str, Path] = {}
+        self._known: set[Path] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take note of packs that were written since the last look.
+
+        Raises:
+            RunFolderError: a pack is damaged.
+        """
+        for path in sorted(set(self.folder.glob("*.zip")) - self._known):
+            if path.name.startswith("."):
+                continue
+            with _opened(path) as archive:
+                for name in archive.namelist():
+                    trial_id, slash, rest = name.partition("/")
+                    if slash and rest == "trial.json":
+                        self._where[trial_id] = path
+            self._known.add(path)
+
+    def __contains__(self, trial_id: str) -> bool:
+        return trial_id in self._where
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def rows(self, trial_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Id and row of each of these trials that lies in a pack; every pack is opened once.
+
+        Raises:
+            RunFolderError: a pack is damaged.
+        """
+        by_pack: dict[Path, list[str]] = {}
+        for trial_id in trial_ids:
+            if trial_id in self._where:
+                by_pack.setdefault(self._where[trial_id], []).append(trial_id)
+        for path, members in by_pack.items():
+            with _opened(path) as archive:
+                for trial_id in members:
+                    yield trial_id, json.loads(_read(archive, f"{trial_id}/trial.json"))
+
+    def read(self, trial_id: str, name: str) -> bytes | None:
+        """One file of a trial that lies in a pack; None where it is in none.
+
+        Raises:
+            RunFolderError: the pack is damaged.
+        """
+        if trial_id not in self._where:
+            return None
+        with _opened(self._where[trial_id]) as archive:
+            if name == "curve.parquet":
+                return _one_curve(_read(archive, CURVES), trial_id)
+            member = f"{trial_id}/{name}"
+            return _read(archive, member) if member in archive.NameToInfo else None
+
+    def curves(self) -> Iterator[pa.Table]:
+        """The evaluations of all trials of each pack, as the trials wrote them.
+
+        Raises:
+            RunFolderError: a pack is damaged.
+        """
+        for path in sorted(self._known):
+            with _opened(path) as archive:
+                if CURVES in archive.NameToInfo:
+                    yield _table(_read(archive, CURVES))
+
+    def write(self, name: str, trials: Path, trial_ids: Sequence[str]) -> None:
+        """Move the small files of these finished trials into one new pack.
+
+        Args:
+            name: of the pack; no other pack has it.
+            trials: the folder that the trials' folders lie in.
+            trial_ids: finished trials, each with its record.
+
+        Raises:
+            StorageError: the disk is full; every trial is as it was.
+        """
+        self.folder.mkdir(exist_ok=True)
+        new = [trial_id for trial_id in trial_ids if trial_id not in self]
+        if new:
+            path = self.folder / f"{name}.zip"
+            with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+                _write_members(archive, trials, new)
+            self._known.add(path)
+            self._where.update(dict.fromkeys(new, path))
+        for trial_id in trial_ids:
+            for file in ("curve.parquet", "predictions.npz", "trial.json"):  # the record last
+                (trials / trial_id / file).unlink(missing_ok=True)
+            with suppress(OSError):  # weights stay
+                (trials / trial_id).rmdir()
+
+
+def _write_members(archive: zipfile.ZipFile, trials: Path, trial_ids: Sequence[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    curves = []
+    for trial_id in trial_ids:
+        folder = trials / trial_id
+        archive.write(folder / "trial.json", f"{trial_id}/trial.json", zipfile.ZIP_DEFLATED)
+        if (folder / "predictions.npz").is_file():
+            archive.write(folder / "predictions.npz", f"{trial_id}/predictions.npz")
+        if (folder / "curve.parquet").is_file():
+            curves.append(_table((folder / "curve.parquet").read_bytes()))
+    if curves:
+        with archive.open(CURVES, "w", force_zip64=True) as file:
+            pq.write_table(pa.concat_tables(curves, promote_options="default"), file)
+
+
+def _one_curve(content: bytes, trial_id: str) -> bytes:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = _table(content)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.filter(pc.equal(table["trial_id"], trial_id)), sink)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _table(content: bytes) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)  # small: threads cost more
+
+
+def _read(archive: zipfile.ZipFile, member: str) -> bytes:
+    """One member's content, its checksum verified."""
+    info = archive.getinfo(member)
+    if info.file_size > MAX_BYTES:
+        raise ValueError(f"{member} has {info.file_size:,} bytes")
+    return archive.read(info)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as err:
+        raise RunFolderError(
+            f"{path}: damaged ({err}); remove it and run the sweep's command again, which makes "
+            "its trials anew"
+        ) from err

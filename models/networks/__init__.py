@@ -1,0 +1,1 @@
+"""One file a network: a class Options and functions info and build. models.catalog scans it."""

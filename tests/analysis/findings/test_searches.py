@@ -1,0 +1,105 @@
+"""What searches decided, read from the records of a run and told in words and tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic_runs import Made, write_run
+
+from analysis.findings.findings import find
+from analysis.findings.load import load_runs
+from analysis.findings.searches import describe_search, find_searches, setting_text
+from analysis.report.displays_arms import search_table
+from analysis.report.essay import write_essay
+from headstart.errors import RunFolderError
+
+
+def told(seed: int, rate: float) -> dict:
+    values = {"train.learning_rate": rate, "train.augment": {"rotate": 10} if seed else {}}
+    entry = {"sample": 1, "values": values, "val_accuracy": 0.9, "val_loss": 0.3}
+    return {
+        "key": "k",
+        "seeds": [seed],
+        "winner": entry,
+        "reason": "the lowest validation loss of 2 configurations (0.3)",
+        "n_trials": 6,
+        "rungs": [{"epochs": 4, "ranking": [entry] * 4}, {"epochs": 20, "ranking": [entry] * 2}],
+    }
+
+
+@pytest.fixture
+def searched(tmp_path: Path) -> Path:
+    """A run whose first arm was searched at two seeds, with the record of it."""
+    folder = write_run(tmp_path / "run", Made(search=12))
+    arm = load_runs([folder]).trials.query("stage == 'search'")["arm"].iloc[0]
+    record = {
+        "format": 1,
+        "arm": arm,
+        "search": {"metric": "val_loss", "samples": 4},
+        "one_search_for": "each seed",
+        "searches": {"0": told(0, 0.001), "1": told(1, 0.004)},
+    }
+    (folder / "search").mkdir()
+    (folder / "search" / f"{arm}.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_the_winner_of_each_search_with_its_reason(searched: Path) -> None:
+    findings = find(load_runs([searched]))
+    (one,) = findings.decisions
+    assert one.for_each_seed
+    assert one.rungs == ((4, 4), (20, 2))
+    assert list(one.winners["learning_rate"]) == [0.001, 0.004]
+    assert list(one.winners["augment"]) == ["none", "rotate 10"]
+    tables = search_table(findings)
+    assert [t.name for t in tables] == ["chosen_1", "search_1"]
+    cells = [[cell.text for cell in row] for row in tables[0].rows()]
+    assert cells[1][0] == "1"
+    assert "rotate 10" in cells[1]
+    assert cells[1][-1] == "the lowest validation loss of 2 configurations (0.3)"
+
+
+def test_the_text_says_budget_winner_and_why(searched: Path) -> None:
+    findings = find(load_runs([searched]))
+    text = describe_search(findings.decisions[0])
+    for part in (
+        "2 searches, each inside one seed’s split, 12 trials",
+        "4 for 4 epochs then 2 for 20 epochs",
+        "learning rate 0.001 (1) and 0.004 (1)",
+        "Each winner has the best validation loss of its last rung",
+    ):
+        assert part in text
+    essay = " ".join(p for passage in write_essay(findings, (), (), 4) for p in passage.paragraphs)
+    assert text in essay
+
+
+def test_a_damaged_record_is_one_line_and_one_of_another_arm_is_left_alone(searched: Path) -> None:
+    (path,) = (searched / "search").glob("*.json")
+    (searched / "search" / "gone.json").write_text(path.read_text().replace("scratch", "gone"))
+    assert len(find(load_runs([searched])).decisions) == 1
+    path.write_text('{"format": 1, "arm": "scratch", "searches": {"0": {}}}')
+    with pytest.raises(RunFolderError, match="is no record of a search"):
+        find(load_runs([searched]))
+    path.write_text("{")
+    with pytest.raises(RunFolderError, match="cannot be read as JSON"):
+        find(load_runs([searched]))
+
+
+def test_settings_that_are_mappings_are_told_apart_as_text() -> None:
+    grids = ['{"train.augment": {}}', '{"train.augment": {"rotate": 10, "scale": [0.9, 1.1]}}']
+    trials = pd.DataFrame(
+        {
+            "stage": "search",
+            "sweep": "s",
+            "arm": "a",
+            "grid": grids,
+            "best_val_accuracy": [0.5, 0.6],
+        }
+    )
+    ((_, _, rows, settings),) = find_searches(trials)
+    assert settings == ("augment",)
+    assert list(rows["augment"]) == ["none", "rotate 10 + scale 0.9 to 1.1"]
+    assert setting_text(0.00312345) == "0.00312"

@@ -1,0 +1,298 @@
+"""The whole report of made-up runs: what it says, and that it says the same again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from synthetic_runs import HOSTILE, Arm, Made, write_run
+
+from analysis.figures.style import arm_styles
+from analysis.findings.findings import find
+from analysis.findings.load import load_runs
+from analysis.report.report import Content, compose, page_text, write_report
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Reader(HTMLParser):
+    """Collects text, and checks that every element is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for key, value in attrs if key == "id" and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for key, value in attrs if key == "id" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def content_of(*folders: Path) -> Content:
+    """Everything but the drawn figures, which are slow."""
+    findings = find(load_runs(folders))
+    return compose(findings, arm_styles(findings.arm_names))
+
+
+def words_of(content: Content) -> str:
+    texts = [*content.caveats, *(p.text for p in content.top)]
+    return " ".join(texts + [answer.words.text for answer in content.answers])
+
+
+@pytest.fixture(scope="module")
+def reports(hostile_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The whole report of the hostile run, written twice."""
+    folders = [tmp_path_factory.mktemp("report") / name for name in ("one", "two")]
+    for folder in folders:
+        write_report([hostile_run], folder, "Assignment 4 Results.xlsx")
+    return folders[0], folders[1]
+
+
+def test_the_same_run_gives_the_same_bytes(reports: tuple[Path, Path]) -> None:
+    sums = [
+        {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        for folder in reports
+    ]
+    assert sums[0] == sums[1]
+    names = set(sums[0])
+    assert {"index.html", "report.pdf", "results.xlsx", "report.json"} <= names
+    assert "Assignment 4 Results.xlsx" in names
+    assert {"figures/learning_curves.png", "figures/learning_curves.svg"} <= names
+    assert {"tables/by_arm.csv", "tables/by_arm.tex"} <= names
+
+
+def test_a_run_that_was_moved_gives_the_same_page(made_run: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(made_run, tmp_path / "elsewhere")
+    assert page_text(content_of(moved)) == page_text(content_of(made_run))
+
+
+def test_the_page_is_whole_and_needs_nothing(reports: tuple[Path, Path]) -> None:
+    text = (reports[0] / "index.html").read_text()
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert len(reader.ids) == len(set(reader.ids))
+    outside = re.findall(r"(?:src|href)=\"(?!#|data:)([^\"]+)\"", text)
+    assert all((reports[0] / target).exists() for target in outside)
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_hostile_names_stay_text(reports: tuple[Path, Path]) -> None:
+    page = (reports[0] / "index.html").read_text()
+    assert "<script>alert" not in page
+    assert "a&lt;b&gt;&amp;&#34;c_%$#" in page
+    data = re.search(r'id="report-data">(.*?)</script>', page, re.S)
+    assert data is not None
+    names = [arm["name"] for arm in json.loads(data.group(1))["arms"]]
+    assert names == ["=1+1", HOSTILE, "<script>alert(1)</script>"]
+    latex = (reports[0] / "tables" / "by_arm.tex").read_text()
+    assert r"a\textless{}b\textgreater{}\&\textquotedbl{}c\_\%\$\#" in latex
+
+
+def test_every_figure_file_has_a_safe_name(reports: tuple[Path, Path]) -> None:
+    names = [path.name for path in (reports[0] / "figures").iterdir()]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in names)
+
+
+def test_failures_and_stand_ins_are_said_at_the_top(hostile_run: Path) -> None:
+    content = content_of(hostile_run)
+    caveats = " ".join(content.caveats)
+    assert "A stand-in was used: made in place of the <b>real</b> one" in caveats
+    assert f"1 trial failed ({HOSTILE} 1)" in caveats
+    assert "1 trial diverged (<script>alert(1)</script> 1)" in caveats
+    assert "1 planned trial not in the tables yet (<script>alert(1)</script> 1)" in caveats
+    assert "Fewer than 5 seeds finished" in caveats
+
+
+def test_json_has_what_the_page_says(reports: tuple[Path, Path]) -> None:
+    content = json.loads((reports[0] / "report.json").read_text())
+    assert content["sweeps"][0]["question"].startswith("Is a<b")
+    assert content["stamp"] == "2026-01-02T05:04:05Z"
+    rows = content["tables"]["comparisons"]
+    assert {row["verdict"] for row in rows} <= {"better", "worse", "equivalent", "inconclusive"}
+
+
+def test_csv_has_full_precision(reports: tuple[Path, Path]) -> None:
+    with open(reports[0] / "tables" / "by_arm.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["arm"] for row in rows] == ["=1+1", HOSTILE, "<script>alert(1)</script>"]
+    assert int(rows[1]["n_failed"]) == 1
+
+
+def test_answer_names_direction_size_and_doubt(made_run: Path) -> None:
+    content = content_of(made_run)
+    [paragraph] = content.top
+    assert paragraph.lead.startswith("“pretrained” reaches every target sooner than “scratch”")
+    assert "8 paired seeds" in paragraph.rest
+    row = content.findings.pairs.comparisons.query("metric == 'test_accuracy'").iloc[0]
+    assert f"{100 * row['estimate']:+.2f} points" in paragraph.rest
+    assert "at least" in paragraph.rest
+    assert "5 of 8 control trials never reached it" in paragraph.rest
+
+
+def test_a_ratio_without_spread_has_no_interval_of_no_width(run_of) -> None:
+    arms = (Arm("scratch", 0.975, 450), Arm("pretrained", 0.98, 100))
+    content = content_of(run_of(Made(arms=arms, evaluations=2, targets=(0.8,))))
+    assert "2.00× at 80 % (the same in all 8 pairs)" in content.top[0].rest
+
+
+def test_one_seed_allows_no_interval_and_says_so(run_of) -> None:
+    said = words_of(content_of(run_of(Made(seeds=1))))
+    assert "One seed only" in said
+    assert "allows no interval and no test" in said
+    assert "95 % interval" not in said
+
+
+def test_one_arm_is_not_compared(run_of) -> None:
+    content = content_of(run_of(Made(arms=(Arm("only"),))))
+    assert "Nothing was compared" in content.top[0].text
+    assert content.answers == []
+
+
+def test_nothing_finished_has_no_answer(run_of) -> None:
+    arms = (Arm("a", failed=(0, 1)), Arm("b", failed=(0, 1)))
+    content = content_of(run_of(Made(arms=arms, seeds=2)))
+    assert content.top[0].text == "There is no answer: no trial of any arm finished."
+    assert "nothing to compare" in content.caveats[0]
+    assert "There is no answer" in page_text(content)
+
+
+def test_a_target_nobody_reaches_is_no_number(run_of) -> None:
+    arms = (Arm("scratch", 0.7), Arm("pretrained", 0.75))
+    content = content_of(run_of(Made(arms=arms, targets=(0.9,))))
+    assert "reaches no target, nor does “scratch”" in content.top[0].lead
+    page = page_text(content)
+    assert "not reached (0 of 8)" in page
+    steps = content.findings.pairs.comparisons.query("metric == 'steps_to_target'")
+    assert steps["verdict"].tolist() == ["inconclusive"]
+
+
+def test_many_classes_and_arms(run_of) -> None:
+    arms = tuple(Arm(f"arm {k}", 0.9 + 0.002 * k, 300 - 5 * k) for k in range(40))
+    made = Made(arms=arms, seeds=2, n_classes=62, n_test=124, evaluations=6, images=False)
+    content = content_of(run_of(made))
+    assert content.top[0].lead.startswith("Of 39 comparisons in final accuracy")
+    assert len(content.answers) == 39
+    reader = Reader()
+    reader.feed(page_text(content))
+    assert reader.open == []
+    assert any("8 of 40" in text or "arm 39" in text for text in reader.texts)
+
+
+def test_several_sweeps_are_tasks(tmp_path: Path) -> None:
+    small = write_run(tmp_path / "small", Made(name="small", seeds=5))
+    large = write_run(tmp_path / "large", Made(name="large", seeds=5, root=3))
+    content = content_of(small, large)
+    assert content.findings.tasks == ["large", "small"]
+    assert {answer.task for answer in content.answers} == {"large", "small"}
+    aggregates = content.findings.over_tasks.aggregates
+    assert set(aggregates["arm"]) == {"scratch", "pretrained"}
+    assert set(aggregates["n_tasks"]) == {2}
+    tests = content.findings.pairs.comparisons["p_value"].notna().sum()
+    holm = content.findings.pairs.comparisons["p_holm"].min()
+    assert holm == pytest.approx(tests * content.findings.pairs.comparisons["p_value"].min())
+
+
+def test_a_sweep_that_names_no_pair_says_what_was_compared(run_of) -> None:
+    content = content_of(run_of(Made(compare=(), seeds=3)))
+    assert any("names no comparison" in text for text in content.caveats)
+    assert [(a.treatment, a.control) for a in content.answers] == [("pretrained", "scratch")]
+
+
+def test_a_pair_without_trials_is_not_tested(run_of) -> None:
+    folder = run_of(Made(compare=(("pretrained", "scratch"), ("ghost", "scratch")), seeds=3))
+    content = content_of(folder)
+    assert "“ghost” against “scratch” (made): not tested" in words_of(content)
+
+
+def test_no_margin_and_no_targets_claim_nothing_of_either(run_of) -> None:
+    made = Made(seeds=4, extra={"measure": {"targets": []}})
+    content = content_of(run_of(made))
+    assert "the sweep sets no margin" in content.top[0].rest
+    assert "target" not in content.top[0].text
+    assert content.findings.pairs.seeds_needed.empty
+    reader = Reader()
+    reader.feed(page_text(content))
+    assert reader.open == []
+
+
+def test_trials_that_ran_side_by_side_are_said_to_share_the_clock(run_of) -> None:
+    side_by_side = "ran side by side"
+    together = Made(name="together", seeds=3, together=True)
+    apart = Made(name="apart", seeds=3)
+    assert side_by_side in " ".join(content_of(run_of(together)).caveats)
+    assert side_by_side not in " ".join(content_of(run_of(apart)).caveats)
+
+
+def test_seeds_that_do_not_pair_are_said_at_the_top(run_of) -> None:
+    arms = (Arm("scratch", absent=(0, 1, 2)), Arm("pretrained", absent=(3, 4, 5)))
+    content = content_of(run_of(Made(arms=arms, seeds=6)))
+    assert any("Seeds do not pair" in text for text in content.caveats)
+    assert "Welch" in page_text(content)
+
+
+def test_a_rule_for_the_number_of_seeds_is_said(run_of) -> None:
+    rule = {"until": {"metric": "test_accuracy", "half_width": 0.0005}, "at_most": 60}
+    content = content_of(run_of(Made(seeds=3, extra={"seeds": rule})))
+    said = " ".join(content.caveats)
+    assert "not fixed in advance" in said
+    assert "± 0.0005 or narrower (at most 60)" in said
+
+
+def test_why_trials_failed_is_said(hostile_run: Path) -> None:
+    caveats = " ".join(content_of(hostile_run).caveats)
+    assert "Errors of trials that did not finish: “RuntimeError: made to fail <b>” (1)." in caveats
+
+
+def test_search_and_its_winner(run_of) -> None:
+    content = content_of(run_of(Made(search=12, seeds=3)))
+    [(_, arm, rows, settings)] = content.findings.searches
+    assert (arm, settings) == ("scratch", ("learning_rate", "batch_size"))
+    best = rows["best_val_accuracy"].max()
+    assert f"{100 * best:.2f} % on validation data" in page_text(content).replace("\u00a0", " ")
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from analysis.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('pandas', 'matplotlib', 'torch', 'ray') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_the_analysis_imports_neither_torch_nor_ray(made_run: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from analysis import report, diff, planning\n"
+        "light = {'harness', 'headstart.archives'}\n"  # the reader of the packs of a run folder
+        "heads = ('torch', 'ray', 'slurm', 'harness')\n"
+        "bad = [m for m in sys.modules if m.split('.')[0] in heads and m not in light]\n"
+        "sys.exit(f'imported {bad}' if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,400 @@
+"""Comparisons: by hand, against scipy and statsmodels, invariances, error rates, wording."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
+
+from analysis.statistics.pairs.compare import COLUMNS, compare, compare_all
+from analysis.statistics.samples.resampling import sign_flip_test, signed_rank_test
+from analysis.statistics.samples.significance import holm
+from headstart.errors import InputError
+
+NO_CURVES = pd.DataFrame(
+    {"trial_id": [], "step": [], "samples": [], "train_time_s": [], "val_accuracy": []}
+)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def arm(name: str, values: Any, first_seed: int = 0, **more: Any) -> pd.DataFrame:
+    """Trials of one arm with these test accuracies, seeds counted from `first_seed`."""
+    n = len(values)
+    return pd.DataFrame(
+        {
+            "trial_id": [f"{name}{i}" for i in range(n)],
+            "stage": "arm",
+            "arm": name,
+            "seed": np.arange(n) + first_seed,
+            "status": "done",
+            "test_accuracy": values,
+            **more,
+        }
+    )
+
+
+def two_arms(treated: Any, control: Any) -> pd.DataFrame:
+    return pd.concat([arm("t", treated), arm("c", control)], ignore_index=True)
+
+
+def curves_reaching(trials: pd.DataFrame, times: list[float], budget: int = 1000) -> pd.DataFrame:
+    """Curves evaluated every 50 steps that reach 0.9 at these steps (inf: never)."""
+    steps = np.arange(50, budget + 1, 50)
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "trial_id": trial_id,
+                    "step": steps,
+                    "samples": 10 * steps,
+                    "train_time_s": steps / 100,
+                    "val_accuracy": np.where(steps >= at, 0.95, 0.5),
+                }
+            )
+            for trial_id, at in zip(trials["trial_id"], times, strict=True)
+        ],
+        ignore_index=True,
+    )
+
+
+def one_row(trials: pd.DataFrame, **more: Any) -> pd.Series:
+    found = compare(trials, NO_CURVES, "t", "c", ("test_accuracy",), rng=rng(), **more)
+    assert list(found.columns) == list(COLUMNS)
+    return found.iloc[0]
+
+
+def test_paired_row_by_hand_and_against_scipy() -> None:
+    treated, control = np.array([3.0, 5.0, 8.0]) / 10, np.array([1.0, 2.0, 3.0]) / 10
+    row = one_row(two_arms(treated, control))  # differences 0.2 0.3 0.5
+    assert row["estimate"] == pytest.approx(1 / 3)
+    reference = stats.ttest_rel(treated, control)
+    assert (row["t"], row["p_value"]) == pytest.approx(
+        (reference.statistic, reference.pvalue), abs=1e-9
+    )
+    assert row["effect_size"] == pytest.approx(1 / 3 / np.std([2, 3, 5], ddof=1) * 10 * 0.5641896)
+    assert (row["p_sign_flip"], row["p_sign_flip_floor"]) == (0.25, 0.25)
+    assert (row["p_better"], row["n_pairs"], row["paired"]) == (1.0, 3, True)
+
+
+def test_p_values_equal_independent_references() -> None:
+    treated, control = rng(1).normal(0.9, 0.01, (2, 12))
+    row = one_row(two_arms(treated, control), margin=0.01)
+    assert row["p_wilcoxon"] == pytest.approx(stats.wilcoxon(treated, control).pvalue, abs=1e-9)
+    flips = stats.permutation_test(
+        (treated - control,), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    assert row["p_sign_flip"] == pytest.approx(flips.pvalue, abs=1e-9)
+    expected = ttost_paired(treated, control, -0.01, 0.01)[0]
+    assert row["p_equivalence"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_unpaired_seeds_are_compared_by_welch_and_said_so() -> None:
+    treated, control = rng(2).normal(0.9, 0.01, 9), rng(3).normal(0.88, 0.02, 7)
+    trials = pd.concat([arm("t", treated, 100), arm("c", control)], ignore_index=True)
+    row = one_row(trials)
+    reference = stats.ttest_ind(treated, control, equal_var=False)
+    ends = reference.confidence_interval()
+    assert not row["paired"]
+    assert row["p_value"] == pytest.approx(reference.pvalue, abs=1e-9)
+    assert (row["low"], row["high"]) == pytest.approx((ends.low, ends.high), abs=1e-9)
+    u = stats.mannwhitneyu(treated, control)
+    assert row["p_better"] == pytest.approx(u.statistic / 63, abs=1e-9)
+    assert row["p_wilcoxon"] == pytest.approx(u.pvalue, abs=1e-9)
+    assert "do not pair" in row["note"]
+    assert math.isnan(row["p_sign_flip"])
+
+
+def test_holm_equals_statsmodels_and_leaves_gaps() -> None:
+    p = np.array([0.01, 0.04, 0.03, 0.005, 0.5])
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-12)
+    with_gap = holm(np.array([0.01, np.nan, 0.04]))
+    assert with_gap[[0, 2]] == pytest.approx([0.02, 0.04])
+    assert np.isnan(with_gap[1])
+
+
+def test_sign_flips_are_exact_to_16_and_close_beyond() -> None:
+    d = rng(4).normal(0.4, 1, (16, 1))
+    p, floor, error = sign_flip_test(d, rng())
+    assert (floor, error[0]) == (2**-15, 0.0)
+    d = rng(5).normal(0.4, 1, (25, 1))
+    p, floor, error = sign_flip_test(d, rng())
+    t_test = stats.ttest_1samp(d[:, 0], 0).pvalue
+    assert floor == 1e-4
+    assert abs(p[0] - t_test) < 0.03
+    assert error[0] == pytest.approx(math.sqrt(p[0] * (1 - p[0]) / 9_999))
+
+
+def test_signed_ranks_with_zeros_ties_and_many() -> None:
+    d = np.array([0.0, 0.0, 1.0, 1.0, -1.0, 2.0, 3.0])
+    ranks = np.array([0, 0, 2, 2, -2, 4, 5])
+    patterns = np.array(np.meshgrid(*[[-1, 1]] * 5)).reshape(5, -1)
+    sums = np.abs(patterns.T @ np.abs(ranks[2:]))
+    assert signed_rank_test(d[:, None])[0] == pytest.approx((sums >= ranks.sum()).mean())
+    assert signed_rank_test(np.zeros((30, 1)))[0] == 1.0
+    many = rng(6).normal(0.2, 1, 40)
+    assert signed_rank_test(many[:, None])[0] == pytest.approx(stats.wilcoxon(many).pvalue)
+
+
+@pytest.mark.parametrize("n", [7, 25])
+def test_permuting_swapping_and_scaling(n: int) -> None:
+    control = rng(7).gamma(2, 0.01, n)
+    treated = control + rng(8).gamma(2, 0.004, n) - 0.006
+    row = one_row(two_arms(treated, control))
+    swapped = one_row(two_arms(control, treated))
+    same = ("p_value", "p_sign_flip", "p_wilcoxon")
+    for name in same:
+        assert row[name] == pytest.approx(swapped[name], abs=1e-9)
+    ends = (-swapped["high"], -swapped["low"], 1 - swapped["p_better_high"])
+    assert (row["low"], row["high"], row["p_better_low"]) == pytest.approx(ends, abs=1e-9)
+    order = rng(9).permutation(n)
+    trials = two_arms(treated[order], control[order])
+    permuted = one_row(trials)
+    scaled = one_row(two_arms(100 * treated, 100 * control))
+    for name in ("low", "high", "t", *same):
+        assert permuted[name] == pytest.approx(row[name], abs=1e-9)
+        factor = 100 if name in ("low", "high") else 1
+        assert scaled[name] == pytest.approx(factor * row[name], rel=1e-9)
+
+
+def test_times_are_ratios_of_paired_geometric_means() -> None:
+    trials = two_arms([0.9] * 6, [0.9] * 6)
+    times = [100, 150, 200, 100, 150, 250, 200, 350, 350, 250, 300, 450]
+    found = compare(
+        trials, curves_reaching(trials, times), "t", "c", ("steps_to_target",),
+        targets=(0.9,), rng=rng(),
+    )  # fmt: skip
+    row = found.iloc[0]
+    logs = np.log(np.array(times[6:]) / times[:6])
+    assert row["estimate"] == pytest.approx(math.exp(logs.mean()))
+    assert row["t"] == pytest.approx(stats.ttest_1samp(logs, 0).statistic)
+    assert row["difference"] == pytest.approx(-950 / 6)
+    assert (row["scale"], row["bound"], row["verdict"]) == ("speedup", "", "better")
+    assert "reaches 0.9 sooner" in row["verdict_words"]
+
+
+@pytest.mark.parametrize(
+    ("treated", "control", "bound", "verdict"),
+    [
+        ([100] * 3 + [150] * 3, [math.inf] * 6, "at least", "better"),
+        ([math.inf] * 6, [100] * 3 + [150] * 3, "at most", "worse"),
+        ([math.inf, *[100] * 5], [*[150] * 5, math.inf], "within budget", "inconclusive"),
+    ],
+)
+def test_unreached_targets_give_bounds(
+    treated: list[float], control: list[float], bound: str, verdict: str
+) -> None:
+    trials = two_arms([0.9] * 6, [0.9] * 6)
+    row = compare(
+        trials, curves_reaching(trials, treated + control), "t", "c", ("steps_to_target",),
+        targets=(0.9,), rng=rng(),
+    ).iloc[0]  # fmt: skip
+    assert (row["bound"], row["verdict"]) == (bound, verdict)
+    assert math.isnan(row["difference"])
+    assert row["n_unreached_treatment"] == np.isinf(treated).sum()
+    if bound == "at least":
+        assert math.isinf(row["high"])
+        assert row["low"] > 1
+    if bound == "at most":
+        assert row["low"] == 0
+
+
+def test_targets_nobody_reached_claim_nothing() -> None:
+    trials = two_arms([0.9] * 6, [0.9] * 6)
+    row = compare(
+        trials, curves_reaching(trials, [math.inf] * 12), "t", "c", ("steps_to_target",),
+        targets=(0.9,), rng=rng(),
+    ).iloc[0]  # fmt: skip
+    assert math.isnan(row["estimate"])
+    assert row["verdict"] == "inconclusive"
+    assert row["verdict_words"] == "neither t nor c ever reached 0.9"
+
+
+def test_seconds_are_compared_only_between_trials_that_ran_alike() -> None:
+    trials = two_arms([0.9] * 6, [0.9] * 6).assign(device="cpu", n_workers=1)
+    curves = curves_reaching(trials, [100, 150, 100, 150, 100, 150, 200, 250, 200, 250, 200, 300])
+    metrics = ("train_time_s_to_target", "steps_to_target")
+    alike = compare(trials, curves, "t", "c", metrics, targets=(0.9,), rng=rng())
+    assert list(alike["n_pairs"]) == [6, 6]
+    trials.loc[3, "device"] = "cuda"
+    found = compare(trials, curves, "t", "c", metrics, targets=(0.9,), rng=rng())
+    assert list(found["n_pairs"]) == [0, 6]
+    assert "device, n_workers or ran_as differ" in found["note"].iloc[0]
+
+
+def test_failed_trials_count_as_never_reached() -> None:
+    trials = two_arms([0.9] * 6, [0.9] * 6)
+    trials.loc[0, ["status", "test_accuracy"]] = ["failed", math.nan]
+    curves = curves_reaching(trials, [100.0] * 12)
+    found = compare(trials, curves, "t", "c", targets=(0.9,), rng=rng()).set_index("metric")
+    assert found.loc["steps_to_target", "n_unreached_treatment"] == 1
+    assert found.loc["test_accuracy", "n_pairs"] == 5
+    assert "1 trial of t" in found.loc["test_accuracy", "note"]
+
+
+def test_equal_steps_are_no_certainty() -> None:
+    """Five pairs 50 steps apart, evaluated every 50 steps: t is infinite, the data is coarse."""
+    trials = two_arms([0.9] * 5, [0.9] * 5)
+    row = compare(
+        trials, curves_reaching(trials, [100.0] * 5 + [150.0] * 5), "t", "c",
+        ("steps_to_target",), targets=(0.9,), rng=rng(),
+    ).iloc[0]  # fmt: skip
+    least = 50 * math.sqrt((100**-2 + 150**-2) / 12)
+    assert row["sd_score"] == pytest.approx(least)
+    assert 0.001 < row["p_value"] < 0.05
+
+
+def test_equal_differences_of_unknown_grain_count_as_one_step() -> None:
+    row = one_row(two_arms([0.93, 0.94, 0.95], [0.91, 0.92, 0.93]))
+    assert row["sd_score"] == pytest.approx(0.02 / math.sqrt(6))
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(math.sqrt(18), 2))
+
+
+@pytest.mark.parametrize(
+    ("shift", "spread", "verdict", "text"),
+    [
+        (0.01, 0.001, "better", "t is better than c on test accuracy"),
+        (-0.01, 0.001, "worse", "t is worse than c"),
+        (0.0, 0.0005, "equivalent", "equivalent on test accuracy within ±0.2 points"),
+        (0.001, 0.0002, "equivalent", "t is better, but by less than the margin"),
+        (0.001, 0.004, "inconclusive", "inconclusive, about"),
+    ],
+)
+def test_verdicts(shift: float, spread: float, verdict: str, text: str) -> None:
+    noise = spread * stats.norm.ppf(np.linspace(0.1, 0.9, 8))
+    row = one_row(two_arms(0.9 + shift + noise, np.full(8, 0.9)), margin=0.002)
+    assert row["verdict"] == verdict
+    assert text in row["verdict_words"]
+    assert (row["n_more"] > 0) == (verdict == "inconclusive")
+
+
+def test_no_margin_claims_no_equivalence() -> None:
+    row = one_row(two_arms(0.9 + 1e-6 * rng(1).normal(size=8), np.full(8, 0.9)))
+    assert row["verdict"] == "inconclusive"
+    assert math.isnan(row["p_equivalence"])
+
+
+def test_one_pair_and_no_pair_have_no_test() -> None:
+    row = one_row(two_arms([0.91], [0.90]))
+    assert row["estimate"] == pytest.approx(0.01)
+    assert math.isnan(row["p_holm"])
+    assert row["verdict"] == "inconclusive"
+    row = one_row(two_arms([math.nan], [0.90]))
+    assert math.isnan(row["estimate"])
+    assert "cannot be compared" in row["verdict_words"]
+
+
+def test_holm_runs_over_all_pairs_tasks_and_targets() -> None:
+    parts = [
+        arm(name, rng(k).normal(0.9, 0.01, 6)).assign(
+            task=task, trial_id=[f"{task}{name}{i}" for i in range(6)]
+        )
+        for task in ("large", "small")
+        for k, name in enumerate("abc")
+    ]
+    trials = pd.concat(parts, ignore_index=True)
+    pairs = [("b", "a"), ("c", "a")]
+    found = compare_all(trials, NO_CURVES, pairs, (), None, rng(), ("test_accuracy",))
+    assert list(found["task"]) == ["large", "large", "small", "small"]
+    assert found["p_holm"].to_numpy() == pytest.approx(holm(found["p_value"].to_numpy()))
+
+
+def test_a_stopping_rule_widens_the_interval() -> None:
+    trials = two_arms(rng(1).normal(0.9, 0.01, 9), rng(2).normal(0.9, 0.01, 9))
+    plain, wide = one_row(trials), one_row(trials, sequential=True)
+    assert wide["high"] - wide["low"] == pytest.approx(1.1 * (plain["high"] - plain["low"]))
+    assert wide["t"] == pytest.approx(plain["t"] / 1.1)
+    assert "chosen by looking" in wide["note"]
+
+
+def test_equal_arms_are_rarely_told_apart() -> None:
+    """Any significant difference in at most 5 % of A/A sweeps, within three standard errors."""
+    hits, n_sweeps = 0, 150
+    draw = rng(11)
+    for _ in range(n_sweeps):
+        trials = two_arms(*(1 - draw.gamma(2, 0.005, (2, 5))))
+        curves = curves_reaching(trials, list(draw.choice([100, 150, 200, 300, math.inf], 10)))
+        found = compare(
+            trials, curves, "t", "c", ("test_accuracy", "steps_to_target", "samples_to_target"),
+            targets=(0.9,), rng=draw,
+        )  # fmt: skip
+        hits += found["verdict"].isin(["better", "worse"]).any()
+    assert hits <= 0.05 * n_sweeps + 3 * math.sqrt(0.05 * 0.95 * n_sweeps)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"treatment": "pretraned"}, "'pretraned' is not one of c, t"),
+        ({"metrics": ("test_acuracy",)}, r"did you mean 'test_accuracy'\?"),
+        ({"margin": 0.0}, "must be above 0"),
+        ({"treatment": "c"}, "compared with itself"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(change: dict[str, Any], message: str) -> None:
+    given = {"treatment": "t", "control": "c", "rng": rng()} | change
+    with pytest.raises(InputError, match=message) as found:
+        compare(two_arms([0.9] * 3, [0.8] * 3), NO_CURVES, **given)
+    assert "\n" not in str(found.value)
+
+
+def test_a_seed_that_stands_twice_is_refused() -> None:
+    trials = pd.concat([two_arms([0.9], [0.8]), arm("t", [0.9]).assign(trial_id="x")])
+    with pytest.raises(InputError, match="arm 't' has seed 0 twice"):
+        compare(trials, NO_CURVES, "t", "c", rng=rng())
+
+
+def test_a_trial_that_was_there_before_its_first_step_has_no_infinite_speedup() -> None:
+    trials = two_arms([0.9] * 5, [0.9] * 5)
+    curves = curves_reaching(trials, [50, 50, 100, 50, 100, 200, 250, 200, 300, 250])
+    start = curves.drop_duplicates("trial_id").assign(step=0, val_accuracy=0.1)
+    start.loc[start["trial_id"] == "t0", "val_accuracy"] = 0.95
+    row = compare(
+        trials,
+        pd.concat([start, curves]),
+        "t",
+        "c",
+        ("steps_to_target",),
+        targets=(0.9,),
+        rng=rng(),
+    ).iloc[0]
+    assert np.isfinite([row["estimate"], row["low"], row["high"], row["p_value"]]).all()
+    assert "before the first step" in row["note"]
+
+
+def test_evaluations_far_apart_later_on_do_not_blur_what_was_dense_before() -> None:
+    """Evaluated every 50 steps until 400 and once more at 4,000: times differ by several 50s."""
+    trials = two_arms([0.9] * 10, [0.9] * 10)
+    times = [50.0] * 9 + [100.0] + [200.0] * 5 + [250.0] * 5
+    dense = curves_reaching(trials, times, budget=400)
+    last = dense.drop_duplicates("trial_id").assign(step=4000, val_accuracy=0.95)
+
+    def found(curves: pd.DataFrame) -> pd.Series:
+        metrics = ("steps_to_target",)
+        return compare(trials, curves, "t", "c", metrics, targets=(0.9,), rng=rng()).iloc[0]
+
+    with_last = found(pd.concat([dense, last]))
+    assert with_last["p_value"] == pytest.approx(found(dense)["p_value"])
+    assert with_last["p_value"] < 1e-4
+
+
+def test_a_time_is_known_to_the_evaluation_before_it() -> None:
+    """Equal ratios: what is left is (200/400)²/12 + (400/800)²/12 = 1/24."""
+    trials = two_arms([0.9] * 3, [0.9] * 3)
+    steps = np.array([100, 200, 400, 800])
+    curves = pd.concat(
+        pd.DataFrame(
+            {"trial_id": name, "step": steps, "samples": steps, "train_time_s": steps / 10.0}
+        ).assign(val_accuracy=np.where(steps >= at, 0.95, 0.5))
+        for name, at in zip(trials["trial_id"], [400] * 3 + [800] * 3, strict=True)
+    )
+    row = compare(trials, curves, "t", "c", ("steps_to_target",), targets=(0.9,), rng=rng()).iloc[0]
+    assert row["t"] == pytest.approx(math.log(2) / math.sqrt(1 / 24 / 3))

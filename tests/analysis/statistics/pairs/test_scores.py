@@ -1,0 +1,137 @@
+"""Scores against scikit-learn, confusion by hand, and classes in which arms differ."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_predictions import make_predictions, make_seeds
+from scipy import stats
+from sklearn import metrics
+from statsmodels.stats.multitest import multipletests
+
+from analysis.statistics.classes.classification import (
+    class_differences,
+    confusion,
+    score_intervals,
+    trial_scores,
+)
+from analysis.statistics.samples.intervals import mean_interval
+from headstart.errors import InputError
+
+DIGITS = [str(k) for k in range(10)]
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+def test_confusion_by_hand() -> None:
+    predictions = {
+        "a": make_predictions([0, 0, 1], [0, 1, 1]),
+        "b": make_predictions([0, 0], [0, 0]),
+    }
+    found = confusion(predictions, 3)
+    assert found.pooled.tolist() == [[3, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert found.mean[:2].tolist() == [[0.75, 0.25, 0], [0, 1, 0]]
+    assert np.isnan(found.mean[2]).all()
+    assert found.n_trials == 2
+
+
+@pytest.mark.parametrize("zero_division", [0.0, 1.0, np.nan])
+@pytest.mark.parametrize(("n_classes", "n_images"), [(10, 200), (62, 90)])
+def test_scores_equal_scikit_learn(n_classes: int, n_images: int, zero_division: float) -> None:
+    predictions, _ = make_seeds(2, n_images, n_classes, 0.7)
+    found = trial_scores(predictions, n_classes, zero_division)
+    for trial_id, one in predictions.items():
+        rows = found[found["trial_id"] == trial_id].set_index(["scope", "metric", "class_index"])
+        for scope, average in (("macro", "macro"), ("weighted", "weighted"), ("class", None)):
+            expected = metrics.precision_recall_fscore_support(
+                one.labels,
+                one.predicted,
+                labels=range(n_classes),
+                average=average,
+                zero_division=zero_division,
+            )
+            for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
+                here = rows.loc[(scope, name)]["value"].to_numpy()
+                assert here == pytest.approx(value, abs=1e-9, nan_ok=True)
+        accuracy = rows.loc[("all", "accuracy", -1), "value"]
+        assert accuracy == pytest.approx(
+            metrics.accuracy_score(one.labels, one.predicted), abs=1e-9
+        )
+        support = rows.loc[("class", "support")]["value"].tolist()
+        assert support == np.bincount(one.labels, minlength=n_classes).tolist()
+
+
+def test_confusion_equals_scikit_learn() -> None:
+    predictions, _ = make_seeds(3, 300, same_images=False)
+    labels = np.concatenate([p.labels for p in predictions.values()])
+    predicted = np.concatenate([p.predicted for p in predictions.values()])
+    expected = metrics.confusion_matrix(labels, predicted, labels=range(10))
+    assert (confusion(predictions, 10).pooled == expected).all()
+
+
+def test_intervals_are_those_over_seeds() -> None:
+    predictions, trials = make_seeds(3, 100)  # three: Student's t, nothing is drawn
+    found = score_intervals(predictions, trials, DIGITS)
+    row = found[(found["scope"] == "all")].iloc[0]
+    accuracy = [(p.predicted == p.labels).mean() for p in predictions.values()]
+    expected = mean_interval(accuracy)
+    here = (row["estimate"], row["low"], row["high"])
+    there = (expected.estimate, expected.low, min(expected.high, 1))
+    assert here == pytest.approx(there, abs=1e-9)
+    assert len(found) == 1 + 6 + 30
+    assert found["low"].min() >= 0
+    assert found["high"].max() <= 1
+
+
+def test_class_that_no_test_set_has_is_nan_only_if_asked_for() -> None:
+    predictions = {"a": make_predictions([0, 1], [0, 1]), "b": make_predictions([0, 1], [0, 0])}
+    trials = pd.DataFrame({"trial_id": ["a", "b"], "arm": "x", "seed": [0, 1]})
+    for zero_division, estimate in ((0.0, 0.0), (math.nan, math.nan)):
+        found = score_intervals(
+            predictions, trials, ["p", "q", "r"], zero_division=zero_division
+        ).query("class_name == 'r' and metric == 'recall'")
+        assert found["estimate"].tolist() == pytest.approx([estimate], nan_ok=True)
+
+
+def test_class_differences_are_paired_t_tests_with_holm() -> None:
+    worse, trials = make_seeds(8, 400, right=0.8)
+    better, more = make_seeds(8, 400, right=0.95, arm="b", seed=2)
+    both = pd.concat([trials, more])
+    found = class_differences(worse | better, both, "b", "a", DIGITS, rng=rng())
+    recalls = [
+        np.array([metrics.recall_score(p.labels, p.predicted, average=None) for p in side.values()])
+        for side in (better, worse)
+    ]
+    expected = stats.ttest_rel(*recalls).pvalue
+    assert found["p_value"].to_numpy() == pytest.approx(expected, abs=1e-9)
+    holm = multipletests(expected, method="holm")
+    assert found["p_holm"].to_numpy() == pytest.approx(holm[1], abs=1e-9)
+    assert (found["differs"].to_numpy() == holm[0]).all()
+    assert found["differs"].any()
+    assert found["difference"].to_numpy() == pytest.approx(
+        (recalls[0] - recalls[1]).mean(axis=0), abs=1e-9
+    )
+
+
+def test_seeds_that_agree_exactly_are_no_certainty() -> None:
+    labels = [0] * 15 + [1] * 15
+    wrong = [1, *labels[1:]]
+    predictions = {f"a{k}": make_predictions(labels, wrong) for k in range(3)}
+    predictions |= {f"b{k}": make_predictions(labels, labels) for k in range(3)}
+    trials = pd.DataFrame(
+        {"trial_id": list(predictions), "arm": list("aaabbb"), "seed": [0, 1, 2] * 2}
+    )
+    found = class_differences(predictions, trials, "b", "a", ["0", "1"])
+    assert found["difference"].tolist() == pytest.approx([1 / 15, 0])
+    assert 0.01 < found["p_value"].iloc[0] < 0.2
+    assert found["p_value"].iloc[1] == 1
+
+
+def test_a_class_out_of_range_is_refused() -> None:
+    with pytest.raises(InputError, match=r"trial a: classes from 0 to 5 .* the data set has 3"):
+        confusion({"a": make_predictions([0, 5], [0, 1])}, 3)

@@ -1,0 +1,221 @@
+"""Spread over seeds, restlessness within runs, and comparisons of spreads."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from analysis.statistics.pairs.stability import (
+    SpreadRatio,
+    compare_spread,
+    compare_spreads,
+    excess_variance,
+    spread_over_seeds,
+    within_runs,
+)
+from analysis.statistics.samples.intervals import sd_interval
+from headstart.errors import InputError
+
+
+def make_trials(accuracy: list[float], status: list[str] | None = None) -> pd.DataFrame:
+    n = len(accuracy)
+    return pd.DataFrame(
+        {
+            "trial_id": [f"a{k}" for k in range(n)],
+            "arm": "a",
+            "seed": range(n),
+            "status": ["done"] * n if status is None else status,
+            "test_accuracy": accuracy,
+            "n_test": 100,
+        }
+    )
+
+
+def make_curve(trial_id: str, accuracy: list[float], train_loss: list[float]) -> pd.DataFrame:
+    n = len(accuracy)
+    return pd.DataFrame(
+        {
+            "trial_id": trial_id,
+            "step": range(1, n + 1),
+            "val_accuracy": accuracy,
+            "train_loss": train_loss,
+            "val_loss": np.array(train_loss) + np.arange(n),
+        }
+    )
+
+
+def test_spread_of_an_arm_by_hand() -> None:
+    trials = make_trials(
+        [0.90, 0.92, 0.94, math.nan, math.nan], ["done", "done", "done", "failed", "diverged"]
+    )
+    row = spread_over_seeds(trials).iloc[0]
+    assert row["sd"] == pytest.approx(0.02)
+    assert row["range"] == pytest.approx(0.04)
+    assert (row["n"], row["n_trials"], row["n_failed"], row["n_diverged"]) == (3, 5, 1, 1)
+    low, high = proportion_confint(2, 5, method="wilson")
+    assert (row["broken_low"], row["broken_high"]) == pytest.approx((low, high), abs=1e-9)
+    assert row["binomial_sd"] == pytest.approx(math.sqrt(0.92 * 0.08 / 100))
+    assert row["excess_variance"] == pytest.approx(0.0004 - 0.92 * 0.08 / 100)
+
+
+def test_spread_of_few_values_is_nan_with_a_note() -> None:
+    one = spread_over_seeds(make_trials([0.9])).iloc[0]
+    assert math.isnan(one["sd"])
+    assert one["note"]
+    none = spread_over_seeds(make_trials([math.nan], ["failed"])).iloc[0]
+    assert none["note"] == "no trial has a value"
+    assert none["broken_share"] == 1
+    assert spread_over_seeds(make_trials([])).empty
+
+
+def test_jordans_baseline() -> None:
+    found = excess_variance([0.989, 0.990, 0.991], 10_000)
+    assert math.sqrt(found.binomial) == pytest.approx(0.000995, abs=1e-6)
+
+
+def test_excess_is_the_index_of_dispersion_test() -> None:
+    accuracies = np.array([0.80, 0.85, 0.90, 0.70, 0.95])
+    found = excess_variance(accuracies, 100)
+    binomial = accuracies.mean() * (1 - accuracies.mean()) / 100
+    chi2 = ((accuracies - accuracies.mean()) ** 2).sum() / binomial
+    assert found.p_value == pytest.approx(stats.chi2.sf(chi2, 4), abs=1e-12)
+    # Of counts in a 2 × 5 table it is the chi-squared test of homogeneity.
+    right = np.rint(100 * accuracies)
+    table = stats.chi2_contingency(np.stack([right, 100 - right]), correction=False)
+    assert found.p_value == pytest.approx(table.pvalue, abs=1e-12)
+    spread = sd_interval(accuracies)
+    assert found.low == pytest.approx(spread.low**2 - binomial)
+    assert found.high == pytest.approx(spread.high**2 - binomial)
+
+
+def test_excess_is_right_on_average() -> None:
+    rng = np.random.default_rng(4)
+    quality = rng.normal(0.9, 0.02, (800, 10))
+    accuracies = rng.binomial(500, quality) / 500
+    mean = np.mean([excess_variance(row, 500).excess for row in accuracies])
+    assert mean == pytest.approx(0.02**2, rel=0.1)
+    plain = rng.binomial(500, 0.9, (800, 10)) / 500
+    rejected = np.mean([excess_variance(row, 500).p_value < 0.05 for row in plain])
+    assert rejected == pytest.approx(0.05, abs=0.025)
+
+
+def test_excess_of_little_or_wrong_data() -> None:
+    assert math.isnan(excess_variance([], 100).excess)
+    assert math.isnan(excess_variance([0.9], 100).excess)
+    assert math.isnan(excess_variance([1.0, 1.0], 100).p_value)
+    with pytest.raises(InputError, match="accuracies are fractions"):
+        excess_variance([90, 91], 100)
+
+
+def test_within_a_run_by_hand() -> None:
+    accuracy = [0.1, 0.5, 0.4, 0.7, 0.6, 0.65]
+    curves = make_curve("a", accuracy, [4.0, 2.0, 3.5, 1.0, 1.1, math.inf])
+    trials = pd.DataFrame({"trial_id": ["a", "none"], "arm": "x", "seed": [0, 1]})
+    found = within_runs(curves.sample(frac=1, random_state=1), trials).set_index("trial_id")
+    row = found.loc["a"]
+    assert row["late_sd"] == pytest.approx(np.std([0.6, 0.65], ddof=1))
+    assert row["largest_drawdown"] == pytest.approx(0.1)
+    assert row["n_loss_spikes"] == 2  # 2.0 to 3.5, and to infinity; 1.0 to 1.1 is none
+    assert row["n_evaluations"] == 6
+    rest = found.loc["none"].drop(["arm", "seed", "n_evaluations"])
+    assert rest.isna().all()
+
+
+def test_generalisation_gap_is_that_of_the_late_phase() -> None:
+    curves = make_curve("a", [0.5] * 4, [1.0] * 4)  # val_loss - train_loss: 0, 1, 2, 3
+    trials = pd.DataFrame({"trial_id": ["a"], "arm": "x", "seed": [0]})
+    assert within_runs(curves, trials)["generalisation_gap"].tolist() == [2.5]
+
+
+curves_of = st.lists(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=8), min_size=1, max_size=4
+)
+
+
+@given(curves_of)
+@settings(max_examples=40, deadline=None)
+def test_within_runs_agrees_with_a_plain_loop(accuracies: list[list[float]]) -> None:
+    ids = [f"t{k}" for k in range(len(accuracies))]
+    curves = pd.concat(
+        [make_curve(i, a, [1.0] * len(a)) for i, a in zip(ids, accuracies, strict=True)]
+    )
+    trials = pd.DataFrame({"trial_id": ids, "arm": "x", "seed": range(len(ids))})
+    found = within_runs(curves, trials)
+    for row, curve in zip(found.itertuples(), accuracies, strict=True):
+        fall = max(max(curve[: k + 1]) - curve[k] for k in range(len(curve)))
+        assert row.largest_drawdown == pytest.approx(fall, abs=1e-12)
+        late = curve[-math.ceil(len(curve) / 3) :]
+        expected = np.std(late, ddof=1) if len(late) > 1 else math.nan
+        assert row.late_sd == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+def measure(x: np.ndarray, y: np.ndarray, paired: bool = True) -> SpreadRatio:
+    return compare_spread(x, y, paired, rng=np.random.default_rng(9))
+
+
+def test_brown_forsythe_is_scipys() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=12), rng.normal(size=12) * 3
+    found = measure(x, y)
+    expected = stats.levene(x, y, center="median")
+    assert found.brown_forsythe == pytest.approx(expected.statistic, abs=1e-9)
+    assert found.p_value == pytest.approx(expected.pvalue, abs=1e-9)
+    assert found.ratio == pytest.approx(x.std(ddof=1) / y.std(ddof=1), abs=1e-9)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_permuting_swapping_and_scaling(paired: bool) -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(2, 9)) + rng.normal(size=9)
+    order = rng.permutation(9)
+    found, swapped = measure(x, y, paired), measure(y[order] * 7, 3 - x[order], paired)
+    assert 7 / swapped.ratio == pytest.approx(found.ratio, rel=1e-9)
+    assert 7 / swapped.high == pytest.approx(found.low, rel=1e-9)
+    assert 7 / swapped.low == pytest.approx(found.high, rel=1e-9)
+    assert found.low < found.ratio < found.high
+
+
+def test_little_data() -> None:
+    few = compare_spread([1.0, 2.0, 4.0], [1.0, 3.0, 4.0])
+    assert few.ratio > 0
+    assert math.isnan(few.low)
+    assert "no interval" in few.note
+    assert math.isnan(compare_spread([1.0], [2.0]).ratio)
+    assert math.isnan(compare_spread([], []).ratio)
+    flat = compare_spread([1.0] * 6, [1.0, 2, 3, 4, 5, 6])
+    assert flat.note == "an arm has no spread at all"
+    with pytest.raises(InputError, match="3 and 2 values do not pair"):
+        compare_spread([1.0, 2, 3], [1.0, 2])
+
+
+@pytest.mark.parametrize("n", [5, 12])
+@pytest.mark.parametrize("paired", [True, False])
+def test_interval_of_the_ratio_covers(n: int, paired: bool) -> None:
+    rng = np.random.default_rng(n)
+    hits = []
+    for _ in range(150):
+        shared = rng.normal(size=n) if paired else 0.0
+        x, y = shared + rng.normal(size=(2, n))
+        found = compare_spread(x, y, paired, rng=rng)
+        hits.append(found.low <= 1 <= found.high)
+    assert 0.90 <= np.mean(hits) <= 0.99
+
+
+def test_table_of_pairs() -> None:
+    rng = np.random.default_rng(3)
+    parts = []
+    for arm, sd in (("t", 0.01), ("c", 0.03)):
+        part = make_trials(list(rng.normal(0.9, sd, 8)))
+        parts.append(part.assign(arm=arm, trial_id=arm + part["trial_id"]))
+    trials = pd.concat(parts).query("not (arm == 't' and seed == 3)")
+    found = compare_spreads(trials, [("t", "c"), ("t", "nobody")], rng=rng)
+    assert found["n_control"].tolist() == [7, 0]
+    assert found["ratio"].iloc[0] < 1
+    assert math.isnan(found["ratio"].iloc[1])

@@ -1,0 +1,119 @@
+"""Seeds that redraw one pool: by hand, against the formula's source, and by coverage."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from synthetic_runs import Arm, Made, write_run
+
+from analysis.findings.load import load_runs
+from analysis.statistics.pairs.compare import compare
+from analysis.statistics.samples import redrawn
+from analysis.statistics.samples.intervals import mean_interval
+
+
+def test_by_hand():
+    # SD 0.1 over 4 seeds; 20 test and 80 training images: variance 0.01 · (1/4 + 1/4)
+    values = np.array([0.8, 0.8 + 0.1 * math.sqrt(3), 0.8, 0.8 + 0.1 * math.sqrt(3)])
+    found = redrawn.corrected(values, 0.25)
+    sd = values.std(ddof=1)
+    half = 3.182446305284263 * sd * math.sqrt(0.5)  # Student's t, 3 degrees of freedom
+    assert found.estimate == pytest.approx(values.mean())
+    assert found.high - found.estimate == pytest.approx(half)
+    assert found.estimate - found.low == pytest.approx(half)
+    assert "Nadeau and Bengio" in found.note
+
+
+def test_without_overlap_it_is_students_and_it_widens_with_overlap():
+    values = np.array([0.7, 0.75, 0.8, 0.9, 0.72])
+    plain = mean_interval(values, method="student")
+    assert redrawn.corrected(values, 0.0).low == pytest.approx(plain.low)
+    wide = redrawn.corrected(values, 0.25)
+    ratio = (wide.high - wide.low) / (plain.high - plain.low)
+    assert ratio == pytest.approx(redrawn.widening(5, 0.25)) == pytest.approx(math.sqrt(2.25))
+
+
+def test_one_value_has_no_interval_and_accuracies_end_at_1():
+    assert math.isnan(redrawn.corrected(np.array([0.8]), 0.25).low)
+    assert math.isnan(redrawn.accuracy_interval(np.array([0.8]), 0.25).low)
+    found = redrawn.accuracy_interval(np.array([0.9, 1.0, 0.95]), 0.25)
+    assert found.high == 1.0
+    assert found.low < 0.9
+
+
+def test_covers_where_students_interval_does_not():
+    """A fixed classifier on redrawn test images of one pool, 100 images, 20 tested, 30 seeds."""
+    rng = np.random.default_rng(0)
+    truth, hits, plain_hits, n = 0.8, 0, 0, 400
+    for _ in range(n):
+        pool = rng.random(100) < truth
+        scores = np.array([rng.permutation(pool)[:20].mean() for _ in range(30)])
+        wide = redrawn.corrected(scores, 20 / 80)
+        half = stats.t.ppf(0.975, 29) * scores.std(ddof=1) / math.sqrt(30)
+        hits += wide.low <= truth <= wide.high
+        plain_hits += abs(scores.mean() - truth) <= half
+    assert hits / n >= 0.92
+    assert plain_hits / n < 0.75
+
+
+def rows(**columns):
+    return pd.DataFrame(
+        {"n_test": [20, 20], "n_train": [80, 80], "n_validation": [20, 20], **columns}
+    )
+
+
+def test_only_redrawn_pools_overlap():
+    redrawn_pool = rows(n_pool=[159.0, 159.0])
+    assert list(redrawn.overlaps(redrawn_pool, {})) == [0.25, 0.25]
+    assert list(redrawn.overlaps(redrawn_pool, {"vary": ["init"]})) == [0.0, 0.0]
+    assert list(redrawn.overlaps(rows(n_pool=[np.nan, 159.0]), {})) == [0.0, 0.25]
+    assert list(redrawn.overlaps(rows(), {})) == [0.0, 0.0]  # a folder of an earlier version
+
+
+@pytest.fixture
+def pooled_run(tmp_path):
+    """A run of two arms over 8 seeds whose rows say that one pool was redrawn."""
+    arms = (Arm("scratch", 0.90, 300), Arm("pretrained", 0.95, 200, 0.4, initialize="digits"))
+    folder = write_run(tmp_path / "run", Made(arms=arms, n_test=20))
+    trials = pd.read_parquet(folder / "trials.parquet")
+    trials.assign(n_pool=159, n_train=80).to_parquet(folder / "trials.parquet")
+    return folder
+
+
+def test_comparisons_are_wider_and_leave_out_tests_that_need_independent_seeds(pooled_run):
+    runs = load_runs([pooled_run])
+    assert set(runs.trials["overlap"]) == {0.25}
+
+    def found(trials):
+        table = compare(
+            trials, runs.curves, "pretrained", "scratch", ["test_accuracy"],
+            margin=0.01, rng=np.random.default_rng(0),
+        )  # fmt: skip
+        return table.iloc[0]
+
+    plain, wide = found(runs.trials.drop(columns="overlap")), found(runs.trials)
+    assert wide["estimate"] == pytest.approx(plain["estimate"])
+    assert plain["t"] / wide["t"] == pytest.approx(redrawn.widening(8, 0.25))
+    assert wide["p_value"] > plain["p_value"]
+    assert wide["high"] - wide["low"] > plain["high"] - plain["low"]
+    assert wide["p_better"] == plain["p_better"]
+    assert wide["p_better_low"] < plain["p_better_low"]
+    assert math.isnan(wide["p_sign_flip"])
+    assert math.isnan(wide["p_wilcoxon"])
+    assert "Nadeau" in wide["note"]
+
+
+def test_the_report_says_so(pooled_run):
+    from analysis.findings.findings import find
+    from analysis.report.caveats import find_caveats
+    from analysis.report.methods import describe_methods
+
+    findings = find(load_runs([pooled_run]))
+    assert any("one pool of 159 images" in text for text in find_caveats(findings))
+    assert "Redrawn splits" in [term.name for term in describe_methods(findings)]
+    assert set(findings.arms["score_method"]) == {redrawn.METHOD}
+    assert findings.pairs.seeds_needed.empty  # more seeds of one pool settle little

@@ -1,0 +1,200 @@
+"""Kaplan-Meier, restricted means and log-rank against lifelines, scipy and cases by hand."""
+
+from __future__ import annotations
+
+import math
+
+import lifelines
+import lifelines.utils
+import numpy as np
+import pandas as pd
+import pytest
+from lifelines.statistics import logrank_test
+from scipy import stats
+
+from analysis.statistics.samples.intervals import mean_interval
+from analysis.statistics.times.convergence import (
+    common_horizon,
+    kaplan_meier,
+    log_rank,
+    restricted_mean,
+    restricted_mean_difference,
+)
+from headstart.errors import InputError
+
+
+def make_times(
+    time: list[float], reached: list[bool] | None = None, budget: float = 100.0
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "arm": "a",
+            "seed": range(len(time)),
+            "time": np.array(time, dtype=float),
+            "reached": [True] * len(time) if reached is None else reached,
+            "budget": budget,
+        }
+    )
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def random_times(n: int, seed: int, censored: bool = True) -> pd.DataFrame:
+    """Times with ties; some trials were stopped at budgets of their own."""
+    draw = np.random.default_rng(seed)
+    time = np.ceil(draw.lognormal(3.5, 0.5, n) / 5) * 5
+    budget = draw.choice([30.0, 50.0, 100.0], n) if censored else np.full(n, 1000.0)
+    return pd.DataFrame(
+        {
+            "arm": "a",
+            "seed": range(n),
+            "time": np.minimum(time, budget),
+            "reached": time <= budget,
+            "budget": budget,
+        }
+    )
+
+
+def test_share_reached_by_hand() -> None:
+    found = kaplan_meier(make_times([3, 5, 5, 9], [True, True, False, False]))
+    assert found["time"].tolist() == [0, 3, 5, 9]
+    assert found["share_reached"].tolist() == pytest.approx([0, 1 / 4, 1 - 3 / 4 * 2 / 3, 0.5])
+    assert found["at_risk"].tolist() == [4, 4, 3, 1]
+    assert found["n_censored"].tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_kaplan_meier_equals_lifelines(seed: int) -> None:
+    times = random_times(25, seed)
+    found = kaplan_meier(times)
+    fitted = lifelines.KaplanMeierFitter().fit(times["time"], times["reached"])
+    survival = fitted.survival_function_["KM_estimate"]
+    assert found["time"].to_numpy() == pytest.approx(survival.index.to_numpy())
+    assert found["share_reached"].to_numpy() == pytest.approx(1 - survival.to_numpy(), abs=1e-9)
+    limits = fitted.confidence_interval_survival_function_
+    inside = (found["share_reached"] > 0) & (found["share_reached"] < 1)
+    low = 1 - limits["KM_estimate_upper_0.95"].to_numpy()[inside]
+    assert found["low"].to_numpy()[inside] == pytest.approx(low, abs=1e-9)
+
+
+def test_ends_that_the_log_log_interval_leaves_open() -> None:
+    none = kaplan_meier(make_times([100] * 5, [False] * 5)).iloc[-1]
+    assert (none["low"], none["share_reached"]) == (0, 0)
+    assert none["high"] == pytest.approx(stats.binomtest(0, 5).proportion_ci().high)
+    everyone = kaplan_meier(make_times([20] * 5)).iloc[-1]
+    assert (everyone["high"], everyone["share_reached"]) == (1, 1)
+    assert everyone["low"] == pytest.approx(stats.binomtest(5, 5).proportion_ci().low)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_intervals_hold_their_estimate(seed: int) -> None:
+    found = kaplan_meier(random_times(12, seed))
+    assert (found["low"] <= found["share_reached"] + 1e-12).all()
+    assert (found["share_reached"] <= found["high"] + 1e-12).all()
+    assert found[["low", "high"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("horizon", [22.0, 50.0, 95.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_restricted_mean_equals_lifelines(seed: int, horizon: float) -> None:
+    times = random_times(25, seed)
+    fitted = lifelines.KaplanMeierFitter().fit(times["time"], times["reached"])
+    expected = lifelines.utils.restricted_mean_survival_time(fitted, t=horizon)
+    assert restricted_mean(times, horizon, rng=rng()).estimate == pytest.approx(expected, abs=1e-9)
+
+
+def test_without_early_censoring_it_is_the_mean_interval_of_the_cut_times() -> None:
+    times = make_times([50, 60, 62, 70, 71, 75, 100, 100], [True] * 6 + [False] * 2)
+    found = restricted_mean(times, 80, rng=rng())
+    expected = mean_interval([50, 60, 62, 70, 71, 75, 80, 80], rng=rng())
+    assert (found.low, found.high) == pytest.approx((expected.low, min(expected.high, 80)))
+    assert found.low > 0
+
+
+def test_pseudo_values_are_those_of_leaving_each_trial_out() -> None:
+    times = random_times(20, 3)
+    horizon = 45.0
+    whole = restricted_mean(times, horizon, rng=rng()).estimate
+    without = [restricted_mean(times.drop(i), horizon, rng=rng()).estimate for i in times.index]
+    pseudo = 20 * whole - 19 * np.array(without)
+    expected = mean_interval(pseudo, rng=rng())
+    found = restricted_mean(times, horizon, rng=rng())
+    shift = whole - pseudo.mean()
+    assert found.low == pytest.approx(max(expected.low + shift, 0), abs=1e-9)
+    assert found.high == pytest.approx(min(expected.high + shift, horizon), abs=1e-9)
+
+
+def test_no_trial_reached_is_not_certainty() -> None:
+    found = restricted_mean(make_times([100] * 5, [False] * 5), rng=rng())
+    assert found.estimate == found.high == 100
+    assert found.low == pytest.approx(100 * 0.025**0.2)
+    assert "no trial reached" in found.note
+
+
+def test_difference_is_paired_by_seed() -> None:
+    treatment = make_times([10, 20, 30, 40, 50])
+    control = make_times([20, 30, 40, 50, 60]).iloc[::-1]
+    found = restricted_mean_difference(treatment, control, rng=rng())
+    assert (found.estimate, found.low, found.high) == (-10, -10, -10)
+
+
+def test_difference_says_which_trials_it_left_out() -> None:
+    treatment, control = make_times([10, 20, 31]), make_times([20, 30, 40, 50])
+    found = restricted_mean_difference(treatment, control)
+    assert found.n == 3
+    assert "1 trials without a partner" in found.note
+
+
+def test_horizon_is_as_far_as_every_arm_was_followed() -> None:
+    short = make_times([10, 60], [True, False], budget=60)
+    assert common_horizon(make_times([10, 20]), short) == 60
+    assert common_horizon(make_times([10, 20])) == 100
+    assert math.isnan(common_horizon(make_times([])))
+    beyond = restricted_mean(short, 80)
+    assert math.isnan(beyond.estimate)
+    assert "no trial was followed to the horizon 80" in beyond.note
+
+
+def test_no_trials_are_nan_with_a_note() -> None:
+    none = make_times([])
+    assert restricted_mean(none).note == "no trials"
+    assert math.isnan(restricted_mean_difference(none, make_times([3.0])).estimate)
+    assert kaplan_meier(none).empty
+    assert math.isnan(log_rank(none, make_times([3.0])).p_value)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_log_rank_equals_lifelines(seed: int) -> None:
+    treatment, control = random_times(15, seed), random_times(12, seed + 100)
+    expected = logrank_test(
+        treatment["time"], control["time"], treatment["reached"], control["reached"]
+    )
+    found = log_rank(treatment, control)
+    assert found.statistic**2 == pytest.approx(expected.test_statistic, abs=1e-9)
+    assert found.p_value == pytest.approx(expected.p_value, abs=1e-9)
+
+
+def test_log_rank_is_below_zero_where_the_treatment_is_sooner() -> None:
+    soon, late = make_times([10, 20, 30]), make_times([40, 50, 60])
+    assert log_rank(soon, late).statistic < 0
+    assert log_rank(soon, late).statistic == pytest.approx(-log_rank(late, soon).statistic)
+    never = make_times([100] * 3, [False] * 3)
+    assert math.isnan(log_rank(never, never).p_value)
+
+
+def test_permuting_seeds_and_scaling_the_unit() -> None:
+    times = random_times(12, 1)
+    mixed = times.sample(frac=1, random_state=1)
+    a, b = restricted_mean(times, 45, rng=rng()), restricted_mean(mixed, 45, rng=rng())
+    assert (a.low, a.high) == pytest.approx((b.low, b.high), abs=1e-9)
+    seconds = times.assign(time=times["time"] / 7, budget=times["budget"] / 7)
+    c = restricted_mean(seconds, 45 / 7, rng=rng())
+    assert (c.low * 7, c.high * 7) == pytest.approx((a.low, a.high), abs=1e-9)
+
+
+def test_a_seed_that_stands_twice_is_refused() -> None:
+    twice = pd.concat([make_times([1.0]), make_times([2.0])])
+    with pytest.raises(InputError, match="seed 0 stands twice among the trials of a"):
+        restricted_mean_difference(twice, make_times([1.0]))

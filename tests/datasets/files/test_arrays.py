@@ -1,0 +1,151 @@
+"""Exported arrays of any layout, range and kind of label; what is not clear is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasets.files.arrays import images_to_nhwc, images_to_uint8, labels_to_classes
+from headstart.errors import DataError
+
+BYTES = np.array([0, 51, 102, 255], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (BYTES / 255, "read as 0 (black) … 1"),
+        ((BYTES / 255).astype(np.float16), "read as 0 (black) … 1"),
+        (BYTES / 127.5 - 1, "read as -1 (black) … 1"),
+        (BYTES.astype(float), "read as 0 (black) … 255"),
+        (BYTES.astype(np.int64), "read as 0 (black) … 255"),
+        (BYTES.astype(np.uint16) * 257, "read as 0 (black) … 65535"),
+        (BYTES / 255 * 1.0005, "read as 0 (black) … 1"),
+    ],
+)
+def test_every_known_range_gives_the_same_bytes(values, said):
+    pixels, note = images_to_uint8(values, "f")
+    assert pixels.dtype == np.uint8
+    np.testing.assert_allclose(
+        pixels.astype(int), BYTES, atol=1 if values.dtype == np.float16 else 0
+    )
+    assert said in note
+
+
+def test_bytes_are_passed_on_untouched_and_without_a_note():
+    pixels, note = images_to_uint8(BYTES, "f")
+    assert pixels is BYTES
+    assert note == ""
+
+
+def test_truth_values_are_black_and_white():
+    np.testing.assert_array_equal(images_to_uint8(np.array([False, True]), "f")[0], [0, 255])
+
+
+def test_a_stated_range_is_used_instead():
+    pixels, _ = images_to_uint8(np.array([0, 8, 16]), "f", (0, 16))
+    np.testing.assert_array_equal(pixels, [0, 128, 255])
+    inverted, _ = images_to_uint8(np.array([0.0, 1.0]), "f", (1, 0))
+    np.testing.assert_array_equal(inverted, [255, 0])
+
+
+@settings(deadline=None)
+@given(st.floats(-1, 0), st.floats(0.01, 1))
+def test_recognised_floats_keep_their_order(low, high):
+    values = np.sort(np.linspace(low, high, 20))
+    pixels, _ = images_to_uint8(values, "f")
+    assert (np.diff(pixels.astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "value_range", "message"),
+    [
+        (np.array([0, np.nan]), None, "f: some pixels are not finite"),
+        (np.array([0, np.inf]), None, "f: some pixels are not finite"),
+        (np.array([-2.1, 2.8]), None, r"f: pixels are float64 -2.1 … 2.8; known are .*value_range"),
+        (np.array([-5, 7]), None, "f: pixels are int64 -5 … 7"),
+        (np.array([0, 300]), None, "f: pixels are int64 0 … 300"),
+        (np.array([0, 1]), None, "f: pixels are int64 0 … 1;"),
+        (np.array([0.0, 17.0]), (0, 16), r"f: pixels 0 … 17 are outside 0 … 16"),
+        (np.array([0.0, 1.0]), (3, 3), "f: value_range: black and white are both 3"),
+        (np.array(["a"]), None, "f: images of type <U1; numbers are needed"),
+    ],
+)
+def test_an_unclear_range_is_refused(values, value_range, message):
+    with pytest.raises(DataError, match=message):
+        images_to_uint8(values, "f", value_range)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((9, 4, 5), (9, 4, 5, 1)),
+        ((9, 4, 5, 3), (9, 4, 5, 3)),
+        ((9, 1, 4, 5), (9, 4, 5, 1)),
+        ((9, 3, 4, 5), (9, 4, 5, 3)),
+        ((9, 256), (9, 16, 16, 1)),
+        ((9, 3, 5, 3), (9, 3, 5, 3)),
+    ],
+)
+def test_layouts(shape, expected):
+    images = np.arange(np.prod(shape)).reshape(shape)
+    result = images_to_nhwc(images, "f")
+    assert result.shape == expected
+    assert result[0, 0, 1, 0] == (1 if shape[-1] != 3 else 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((9, 200), "200 pixels an image are no square"),
+        ((9, 1, 5, 3), "may have its channels second or last"),
+        ((9, 4, 5, 2), "images of shape"),
+        ((9,), "images of shape"),
+    ],
+)
+def test_other_layouts_are_refused(shape, message):
+    with pytest.raises(DataError, match=message):
+        images_to_nhwc(np.zeros(shape), "f")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "names"),
+    [
+        ([2, 0, 1], [2, 0, 1], ("0", "1", "2")),
+        ([3, 1, 2], [2, 0, 1], ("1", "2", "3")),
+        ([2.0, 0.0, 1.0], [2, 0, 1], ("0", "1", "2")),
+        ([[2], [0], [1]], [2, 0, 1], ("0", "1", "2")),
+        ([[0, 0, 1], [1, 0, 0], [0, 1, 0]], [2, 0, 1], ("0", "1", "2")),
+        (["cat", "ant", "bee"], [2, 0, 1], ("ant", "bee", "cat")),
+        ([b"cat", b"ant", b"bee"], [2, 0, 1], ("ant", "bee", "cat")),
+    ],
+)
+def test_every_kind_of_label(values, expected, names):
+    labels, class_names, _ = labels_to_classes(np.array(values), "f")
+    assert labels.dtype == np.int64
+    np.testing.assert_array_equal(labels, expected)
+    assert class_names == names
+
+
+def test_given_class_names_rule():
+    labels, names, _ = labels_to_classes(np.array([0, 1]), "f", ("a", "b", "c"))
+    assert labels.tolist() == [0, 1]
+    assert names == ("a", "b", "c")
+    labels, _, _ = labels_to_classes(np.array(["b", "a"]), "f", ("b", "a"))
+    assert labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "message"),
+    [
+        ([0, 1, -1], None, r"f: label -1 \(row 2\) is outside 0 … 1"),
+        ([0, 1, 7], ("a", "b"), r"f: label 7 \(row 2\) is outside 0 … 1"),
+        ([0, 1, 255], None, r"f: label 255 \(row 2\), but 2 never occurs"),
+        ([0.5, 1], None, "f: labels of type float64 that are not whole numbers"),
+        (["x", "a"], ("a", "b"), "f: label 'x' is none of a, b"),
+        ([[0.2, 0.8]], None, r"f: labels of shape \(1, 2\)"),
+    ],
+)
+def test_labels_outside_the_classes_are_refused(values, names, message):
+    with pytest.raises(DataError, match=message):
+        labels_to_classes(np.array(values), "f", names)

@@ -1,0 +1,140 @@
+"""A set is decoded once; a torn or stale entry is made again; nothing half-written is seen."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from data_files import dataset_of, request
+from pydantic import BaseModel
+
+from datasets.files.cache import cached
+from headstart.errors import StorageError
+
+
+class Options(BaseModel):
+    seed: int = 0
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "source.bin"
+    path.write_bytes(b"1")
+    return path
+
+
+class Decoder:
+    """Counts how often it has to decode."""
+
+    def __init__(self):
+        self.n_calls = 0
+
+    def __call__(self):
+        self.n_calls += 1
+        labels = [0, 1, 0, 1]
+        return dataset_of(labels, parts={"train": np.array([0, 1]), "test": np.array([2, 3])})
+
+
+def load(folder, decoder, source, version=1, options=None, **wanted):
+    return cached(
+        "tiny", version, options or Options(), request(folder, **wanted), [source], decoder
+    )
+
+
+def entries(folder):
+    return sorted((folder / "cache" / "decoded").iterdir())
+
+
+def test_the_second_load_gives_the_same_and_decodes_nothing(tmp_path, source):
+    decoder = Decoder()
+    first = load(tmp_path, decoder, source)
+    second = load(tmp_path, decoder, source)
+    assert decoder.n_calls == 1
+    reference = decoder()
+    for loaded in (first, second):
+        np.testing.assert_array_equal(loaded.images, reference.images)
+        np.testing.assert_array_equal(loaded.labels, reference.labels)
+        np.testing.assert_array_equal(loaded.parts["test"], [2, 3])
+        np.testing.assert_array_equal(loaded.first_copy, [0, 1, 2, 3])
+        assert loaded.fingerprint == reference.fingerprint
+        assert loaded.class_names == ("0", "1")
+        assert not loaded.images.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"version": 2}, {"options": Options(seed=1)}, {"image_size": (3, 3)}, {"channels": 3}],
+)
+def test_whatever_decides_the_arrays_is_in_the_key(tmp_path, source, changed):
+    decoder = Decoder()
+    load(tmp_path, decoder, source)
+    load(tmp_path, decoder, source, **changed)
+    assert decoder.n_calls == 2
+    load(tmp_path, decoder, source)
+    assert decoder.n_calls == 2
+
+
+def test_a_changed_source_is_decoded_again_and_the_stale_entry_removed(tmp_path, source):
+    decoder = Decoder()
+    load(tmp_path, decoder, source)
+    source.write_bytes(b"22")
+    load(tmp_path, decoder, source)
+    assert decoder.n_calls == 2
+    assert len(entries(tmp_path)) == 1
+
+
+def test_a_file_that_changed_deep_in_a_source_folder_is_noticed(tmp_path):
+    deep = tmp_path / "images" / "a" / "1.png"
+    deep.parent.mkdir(parents=True)
+    deep.write_bytes(b"1")
+    decoder = Decoder()
+    load(tmp_path, decoder, tmp_path / "images")
+    os.utime(deep, ns=(1, 1))
+    load(tmp_path, decoder, tmp_path / "images")
+    assert decoder.n_calls == 2
+
+
+@pytest.mark.parametrize("torn", ["images.npy", "labels.npy", "part-test.npy", "meta.json"])
+def test_a_torn_entry_is_made_again(tmp_path, source, torn):
+    decoder = Decoder()
+    load(tmp_path, decoder, source)
+    path = entries(tmp_path)[0] / torn
+    path.write_bytes(path.read_bytes()[:-5])
+    again = load(tmp_path, decoder, source)
+    assert decoder.n_calls == 2
+    assert again.fingerprint == decoder().fingerprint
+    load(tmp_path, decoder, source)
+    assert decoder.n_calls == 3  # the call two lines up, and no other
+
+
+def test_a_decoder_that_fails_leaves_nothing_behind(tmp_path, source):
+    def fail():
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        load(tmp_path, fail, source)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_repeated_channel_is_stored_once(tmp_path, source):
+    def decode():
+        images = np.broadcast_to(np.arange(16, dtype=np.uint8).reshape(4, 1, 2, 2), (4, 3, 2, 2))
+        return dataset_of([0, 1, 0, 1], images=images)
+
+    loaded = load(tmp_path, decode, source)
+    assert loaded.images.shape == (4, 3, 2, 2)
+    assert np.load(entries(tmp_path)[0] / "images.npy").shape == (4, 1, 2, 2)
+    assert loaded.fingerprint == decode().fingerprint
+
+
+def test_a_cache_folder_that_cannot_be_made_is_one_message(tmp_path, source):
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(StorageError, match="HEADSTART_CACHE"):
+        load(tmp_path, Decoder(), source)
+
+
+def test_an_entry_says_what_it_holds(tmp_path, source):
+    load(tmp_path, Decoder(), source)
+    meta = json.loads((entries(tmp_path)[0] / "meta.json").read_text())
+    assert meta["class_names"] == ["0", "1"]
+    assert set(meta["sizes"]) >= {"images.npy", "labels.npy", "first_copy.npy", "part-train.npy"}

@@ -1,0 +1,90 @@
+"""Tables of labels and pixels; a ragged row is refused with its line."""
+
+import numpy as np
+import pytest
+from data_files import noise, request
+
+from datasets.sets.csv import Options, load, read_table
+from headstart.errors import DataError
+
+IMAGES = noise(np.random.default_rng(0), 6, 2, 2)
+LABELS = np.arange(6) % 3
+ROWS = [
+    ",".join(map(str, [label, *image.ravel()])) for label, image in zip(LABELS, IMAGES, strict=True)
+]
+
+
+def write(tmp_path, lines, name="set.csv"):
+    path = tmp_path / name
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def read(tmp_path, lines, **options):
+    write(tmp_path, lines)
+    return load(Options(path="set.csv", **options), request(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ROWS,
+        ["label,p0,p1,p2,p3", *ROWS],
+        ["7,1x1,1x2,2x1,2x2", *ROWS],
+        ['"label","p0","p1","p2","p3"', *ROWS, ""],
+        ["\ufefflabel,p0,p1,p2,p3", *ROWS],
+    ],
+    ids=["plain", "header", "odd header", "quotes", "byte order mark"],
+)
+def test_a_table_gives_its_images(tmp_path, lines):
+    dataset = read(tmp_path, lines)
+    np.testing.assert_array_equal(dataset.images[:, 0], IMAGES)
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+
+
+def test_the_label_may_stand_in_any_column_and_be_text(tmp_path):
+    rows = [",".join([*row.split(",")[1:], "abc"[int(row[0])]]) for row in ROWS]
+    dataset = read(tmp_path, ["p0,p1,p2,p3,Class", *rows])
+    np.testing.assert_array_equal(dataset.images[:, 0], IMAGES)
+    assert dataset.class_names == ("a", "b", "c")
+
+
+def test_a_second_table_is_the_test_part(tmp_path):
+    write(tmp_path, ROWS[:3], "test.csv")
+    dataset = read(tmp_path, ROWS, test_path="test.csv")
+    assert {part: len(index) for part, index in dataset.parts.items()} == {"train": 6, "test": 3}
+    np.testing.assert_array_equal(dataset.images[6:, 0], IMAGES[:3])
+
+
+def test_a_shape_may_be_given(tmp_path):
+    dataset = read(tmp_path, ROWS, shape=[1, 4])
+    assert dataset.images.shape == (6, 1, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([*ROWS[:4], "1,2,3,4", *ROWS[4:]], "set.csv:5: 4 fields, the first image has 5"),
+        (["label,a,b,c,d", "", *ROWS, "1,2,3,4,5,6"], "set.csv:9: 6 fields, the first image has 5"),
+        ([*ROWS, "1,2,,4,5"], "set.csv:7: field 3 is '', not a number"),
+        ([*ROWS, "1,2,x,4,5"], "set.csv:7: field 3 is 'x', not a number"),
+        (["label,a,b,c,d"], "set.csv: no images, only a header"),
+        ([""], "set.csv: empty"),
+        (["1;2;3;4"], "set.csv:1: no commas"),
+        ([row + ",9" for row in ROWS], "set.csv: 5 pixels an image are not 2 × 2"),
+        ([*ROWS, "9,1,2,3,4"], "set.csv: label 9 (row 6), but 3 never occurs"),
+        ([*ROWS, "0,1,2,3,400"], "set.csv: pixels are float32"),
+    ],
+)
+def test_a_table_that_is_not_whole_is_refused_with_its_line(tmp_path, lines, message):
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, lines)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_picture_is_no_table(tmp_path):
+    (tmp_path / "set.csv").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(DataError, match=r"set\.csv: cannot be read as text"):
+        read_table(tmp_path / "set.csv")

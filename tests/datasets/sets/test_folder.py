@@ -1,0 +1,217 @@
+"""Anybody's folder of class folders: layouts, kinds of image, what is left out, what is refused."""
+
+import cv2
+import numpy as np
+import pytest
+from data_files import class_folders, image_bytes, noise, request, write_tree, write_zip
+
+from datasets import load_dataset
+from datasets.preprocess import mnist_style
+from datasets.sets.folder import Options, load, natural_key
+from headstart.errors import DataError, DataNotFoundError
+
+
+def read(tmp_path, files, request_options=None, **options):
+    write_tree(tmp_path / "mine", files)
+    return load(Options(path="mine", **options), request(tmp_path, **(request_options or {})))
+
+
+def in_part(part, files):
+    return {f"{part}/{name}": content for name, content in files.items()}
+
+
+def test_one_folder_a_class(tmp_path):
+    files = class_folders(3, "ab")
+    dataset = read(tmp_path, files)
+    assert dataset.class_names == ("a", "b")
+    assert dataset.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert dataset.images.shape == (6, 1, 6, 5)
+    assert dataset.parts == {}
+    assert dataset.notes == ()
+
+
+def test_classes_that_are_numbers_are_sorted_by_value(tmp_path):
+    files = {f"{n}/x.png": image_bytes(np.full((3, 3), n, np.uint8)) for n in (10, 9, 2)}
+    assert read(tmp_path, files).class_names == ("2", "9", "10")
+    assert sorted(["b10", "b9", "a", "10"], key=natural_key) == ["10", "a", "b9", "b10"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "validation", "test"),
+        ("Training Set", "Validation Set", "Test Set"),
+        ("training", "val", "testing"),
+    ],
+)
+def test_parts_in_their_usual_spellings(tmp_path, names):
+    files = {}
+    for count, name in zip((3, 2, 1), names, strict=True):
+        files |= in_part(name, class_folders(count))
+    dataset = read(tmp_path, files)
+    assert {part: index.tolist() for part, index in dataset.parts.items()} == {
+        "train": [0, 1, 2, 3, 4, 5],
+        "validation": [6, 7, 8, 9],
+        "test": [10, 11],
+    }
+    assert dataset.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1]
+
+
+def test_folders_around_everything_are_looked_through(tmp_path):
+    dataset = read(tmp_path, in_part("download/mydata", in_part("train", class_folders(2))))
+    assert dataset.class_names == ("a", "b")
+    assert list(dataset.parts) == ["train"]
+
+
+def test_a_zip_gives_what_the_folder_gives(tmp_path):
+    files = in_part("wrapped", class_folders(2))
+    write_zip(tmp_path / "mine.zip", files)
+    zipped = load(Options(path="mine.zip"), request(tmp_path))
+    assert zipped.fingerprint == read(tmp_path, files).fingerprint
+
+
+def test_the_network_decides_size_and_channels(tmp_path):
+    dataset = read(tmp_path, class_folders(2), {"image_size": (12, 10), "channels": 3})
+    assert dataset.images.shape == (4, 3, 12, 10)
+    assert dataset.notes == (
+        "images of 1 size (from 5×6 to 5×6 pixels, width × height) were brought to 10×12",
+    )
+
+
+def test_without_a_wish_the_commonest_size_is_taken(tmp_path):
+    files = class_folders(3) | {"a/large.png": image_bytes(np.full((60, 50), 9, np.uint8))}
+    dataset = read(tmp_path, files)
+    assert dataset.images.shape[2:] == (6, 5)
+    assert "2 sizes (from 5×6 to 50×60 pixels" in dataset.notes[0]
+
+
+def test_colour_is_kept_where_there_is_any(tmp_path):
+    colour = noise(np.random.default_rng(0), 6, 5, 3)
+    files = class_folders(2) | {"a/colour.png": image_bytes(colour)}
+    dataset = read(tmp_path, files)
+    assert dataset.images.shape == (5, 3, 6, 5)
+    np.testing.assert_array_equal(dataset.images[2].transpose(1, 2, 0), colour)
+
+
+def test_gray_that_was_stored_as_rgb_is_gray(tmp_path):
+    gray = noise(np.random.default_rng(0), 4, 6, 5)
+    files = {
+        f"{'ab'[i % 2]}/{i}.png": image_bytes(np.repeat(image[..., None], 3, axis=2))
+        for i, image in enumerate(gray)
+    }
+    assert read(tmp_path, files).images.shape == (4, 1, 6, 5)
+
+
+def test_mnist_style_turns_dark_ink_on_paper(tmp_path):
+    page = np.full((60, 60), 255, np.uint8)
+    page[10:50, 20:30] = 0
+    files = class_folders(2) | {"a/page.png": image_bytes(page)}
+    options = {"preprocess": "mnist_style", "class_names": ["b", "a"]}
+    wanted = {"image_size": (28, 28)}
+    dataset = read(tmp_path, files, wanted, **options)
+    np.testing.assert_array_equal(dataset.images[4, 0], mnist_style(np.invert(page)))
+    as_it_is = read(tmp_path, files, wanted, invert=False, **options)
+    np.testing.assert_array_equal(as_it_is.images[4, 0], mnist_style(page))
+
+
+def test_invert_swaps_black_and_white(tmp_path):
+    files = class_folders(2)
+    plain, inverted = read(tmp_path, files), read(tmp_path, files, invert=True)
+    np.testing.assert_array_equal(inverted.images, 255 - plain.images)
+
+
+def test_class_names_choose_and_order(tmp_path):
+    dataset = read(tmp_path, class_folders(1, "abc"), class_names=["c", "a"])
+    assert dataset.class_names == ("c", "a")
+    assert dataset.labels.tolist() == [0, 1]
+    assert dataset.notes == ("1 class folders are not in class_names and were not read",)
+
+
+def test_what_is_no_image_of_a_class_is_left_out_and_said(tmp_path):
+    other = {"contact.png": image_bytes(np.zeros((9, 9), np.uint8)), "a/readme.txt": b"x"}
+    dataset = read(tmp_path, class_folders(2) | other)
+    assert len(dataset.labels) == 4
+    assert dataset.notes == (
+        "1 images outside the class folders were not read",
+        "1 files that are no images were not read (.txt)",
+    )
+
+
+def test_a_damaged_image_is_refused_or_skipped(tmp_path):
+    files = class_folders(2) | {"b/0.png": image_bytes(np.zeros((6, 5), np.uint8))[:40]}
+    with pytest.raises(DataError, match=r"mine/b/0\.png: .*set on_damaged: skip"):
+        read(tmp_path, files)
+    dataset = read(tmp_path, files, on_damaged="skip")
+    assert dataset.labels.tolist() == [0, 0, 1]
+    assert dataset.notes[0].startswith("1 of 4 image files were damaged and skipped: ")
+
+
+def test_a_changed_image_changes_the_set(tmp_path):
+    first = read(tmp_path, class_folders(2))
+    again = read(tmp_path, {"a/0.png": image_bytes(np.zeros((6, 5), np.uint8))})
+    assert first.fingerprint != again.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        ({"a/x.txt": b"x"}, {}, "mine: no images in class folders"),
+        ({"x.png": b"x"}, {}, "mine: no images in class folders"),
+        (class_folders(2, "a"), {}, "mine: only one class (a)"),
+        (class_folders(2) | {"c/x.txt": b"x"}, {}, "mine/c: no image in this class"),
+        (in_part("test", class_folders(2)), {}, "mine: has test but no train part"),
+        (
+            in_part("train", class_folders(2)) | in_part("test", class_folders(1, "abc")),
+            {},
+            "mine: no image of class c in the train part",
+        ),
+        (
+            class_folders(2, ["cat", "dog"]),
+            {"class_names": ["dog", "cta"]},
+            "mine: class_names: there is no class folder 'cta' (did you mean 'cat'?); there are",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_folder_that_is_no_data_set_is_one_line(tmp_path, files, options, message):
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, files, **options)
+    assert str(caught.value).startswith(f"{tmp_path}/{message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_class_folder_is_refused(tmp_path):
+    write_tree(tmp_path / "mine", class_folders(2))
+    (tmp_path / "mine" / "c").mkdir()
+    with pytest.raises(DataError, match="mine/c: no image in this class"):
+        load(Options(path="mine"), request(tmp_path))
+
+
+def test_a_path_that_is_nowhere_or_no_folder(tmp_path):
+    with pytest.raises(DataNotFoundError, match="no such file or folder"):
+        load_dataset("folder", path="nowhere", data_dir=tmp_path)
+    (tmp_path / "x.txt").write_text("x")
+    with pytest.raises(DataError, match=r"x\.txt: not a folder, and no \.zip"):
+        load_dataset("folder", path="x.txt", data_dir=tmp_path, cache_dir=tmp_path)
+
+
+def test_a_hostile_zip_leaves_nothing_behind(tmp_path):
+    write_zip(tmp_path / "mine.zip", {"../../evil.png": b"x", **class_folders(2)})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=r"mine\.zip: '../../evil\.png' would unpack outside"):
+        load(Options(path="mine.zip"), request(tmp_path))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_originals_beside_the_parts_are_not_read(tmp_path):
+    for i, folder in enumerate(("Training Set", "Validation Set", "Test Set", "Originals")):
+        for label in (0, 1):
+            path = tmp_path / folder / str(label)
+            path.mkdir(parents=True)
+            image = np.full((28, 28), 20 * i + label, np.uint8)
+            assert cv2.imwrite(str(path / f"{label}.png"), image)
+    dataset = load_dataset("folder", path=str(tmp_path), image_size=(28, 28), channels=1)
+    assert len(dataset.labels) == 6
+    assert {part: len(rows) for part, rows in dataset.parts.items()} == {
+        "train": 2, "validation": 2, "test": 2,
+    }  # fmt: skip

@@ -1,0 +1,79 @@
+"""What a labels file and the command line may say, and what bad ones are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datasets.sheet.labels import (
+    Labels,
+    by_column,
+    by_row,
+    class_in_name,
+    one_class,
+    read_labels_file,
+)
+from headstart.errors import DataError
+
+PHOTOS = [Path("a/sheet.jpg"), Path("b/threes.jpg")]
+
+
+def read(tmp_path: Path, text: str, photos: list[Path] | None = None) -> list[Labels]:
+    path = tmp_path / "labels.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_labels_file(path, PHOTOS if photos is None else photos)
+
+
+def test_all_kinds_of_labels(tmp_path: Path) -> None:
+    text = "threes.jpg: 3\nsheet.jpg: 0123456789  # kept as text, never a number\n"
+    assert read(tmp_path, text) == [by_row("0123456789", ""), one_class("3", "")]
+    text = "a/sheet.jpg: {columns: 012}\nthrees.jpg: {text: [31415, 92]}\n"
+    assert read(tmp_path, text) == [by_column("012", ""), Labels("text", ("31415", "92"))]
+
+
+def test_labels_of_lines() -> None:
+    assert by_row("12", "").of_lines([3, 2]) == ("111", "22")
+    assert by_row("12", "").of_lines([3, 2, 1]) is None
+    assert one_class("7", "").of_lines([2, 1]) == ("77", "7")
+    assert Labels("text", ("31", "4")).of_lines([2, 1]) == ("31", "4")
+    assert Labels("text", ("31", "4")).of_lines([2, 2]) is None
+
+
+def test_class_in_the_name() -> None:
+    assert class_in_name(Path("x/source_imgs_3.jpg")) == one_class("3", "")
+    with pytest.raises(DataError, match="does not end in one digit"):
+        class_in_name(Path("photo_12.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sheet.jpg: 12\n", "no labels for b/threes.jpg"),
+        ("sheet.jpg: 1\nthreees.jpg: 3\n", r"yaml:2: 'threees.jpg' .*did you mean 'threes.jpg'"),
+        ("sheet.jpg: 1\nsheet.jpg: 2\n", "yaml:2: 'sheet.jpg' has labels twice"),
+        ("sheet.jpg: {row: 12}\nthrees.jpg: 3\n", r"yaml:1: 'row' is not one of .*'rows'"),
+        ("sheet.jpg: 1-2\nthrees.jpg: 3\n", "yaml:1: '1-2' must be digits or letters"),
+        ("sheet.jpg: {text: [1, [2]]}\nthrees.jpg: 3\n", "yaml:1: text must be rows"),
+        ("sheet.jpg: [1, 2]\nthrees.jpg: 3\n", "yaml:1: labels must be text or a mapping"),
+        ("sheet.jpg: {rows: 1\n", "yaml:2: "),
+        ("- sheet.jpg\n", "holds no 'photo: labels' lines"),
+        ("", "holds no 'photo: labels' lines"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, text)
+
+
+def test_two_photos_of_one_name_need_their_paths(tmp_path: Path) -> None:
+    photos = [Path("a/1.jpg"), Path("b/1.jpg")]
+    with pytest.raises(DataError, match="name of 2 photos; give its path"):
+        read(tmp_path, "1.jpg: 3\n", photos)
+    labels = read(tmp_path, "a/1.jpg: 3\nb/1.jpg: 4\n", photos)
+    assert labels == [one_class("3", ""), one_class("4", "")]
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        read_labels_file(tmp_path / "none.yaml", PHOTOS)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from harness.engines.progress import ProgressView
+from harness.plan import dry_run
+from harness.plan.dry_run import describe_plan
+from harness.plan.planner import make_plan
+from harness.sweepfile.reader import load_sweep
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.events import Ended, Failed, Progress, Started
+
+
+def test_a_log_gets_plain_lines_with_counts_speed_and_time_left(write_sweep):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    stream, clock = io.StringIO(), [0.0]
+    ids = [trial.id for trial in plan.trials]
+    with ProgressView(plan, {}, stream, n_slots=2, now=lambda: clock[0]) as view:
+        view.take(Started(ids[0]))
+        clock[0] = 10.0
+        view.take(Ended(ids[0], {"status": "done", "test_accuracy": 0.5}))
+        view.take(Started(ids[1]))
+        view.take(Progress(ids[1], 5, 10, 0.25, 1234.0))
+        clock[0] = 20.0
+        view.tick()
+        view.take(Failed(ids[1], "Traceback\nValueError: no", retry=False))
+        view.tick()  # too soon for another line
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "[20 s] 1/6 trials done, 1 running, 1,234 images/s, about 20 s left"
+    assert lines[1] == "drawn seed 1 failed: ValueError: no"
+    assert lines[2].startswith("[20 s] 1/6 trials done, 0 running, 1 failed")
+    assert len(lines) == 3
+
+
+def test_a_dry_run_counts_and_says_what_it_does_not_know(write_sweep, tmp_path):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    lines = list(describe_plan(plan, tmp_path / "runs" / "small"))
+    assert lines[0] == "small: Does pretraining on drawn digits help on other drawn digits?"
+    assert lines[-2].split() == ["all", "6", "0", "0", "6"]
+    assert "not known before a first trial" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("split", "n_train"),
+    [
+        ("train: 300, validation: 100, test: 100", 300),
+        ("per_class: true, train: 30, validation: 5, test: 5", 300),
+        ("split: {train: 0.5, validation: 0.2, test: 0.3}", 300),
+    ],
+)
+def test_a_dry_run_estimates_by_the_images_that_a_trial_trains_on(
+    write_sweep, tmp_path, monkeypatch, split, n_train
+):
+    path = write_sweep(("train: 300, validation: 100, test: 100", split))
+    plan = make_plan(load_sweep(path), DataCatalogue())
+    seen = {"model": "lenet5", "dataset": "glyphs", "epochs": 3, "train_time_s": 500.0,
+            "eval_time_s": 100.0, "n_train": 1000, "_bytes": 2_000_000}  # fmt: skip
+    rows = [{**seen, "trial_id": "0", "arm": "scratch"}]
+    monkeypatch.setattr(dry_run, "_known_rows", lambda out: rows)
+    monkeypatch.setattr(dry_run, "available_cpus", lambda: 2)
+    *_, estimate = describe_plan(plan, tmp_path / "run")
+    minutes = (4 * 3 * n_train + 2 * 2 * 200) * 600 / 3000 / 2 / 60
+    assert f"About {minutes:.0f} min for 6 trials, 2 at once" in estimate
+    assert "and 12 MB of disk, going by 1 finished trial." in estimate
+
+
+def test_showing_takes_a_small_share_of_the_time_however_many_trials(write_sweep):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    clock, shown = [100.0], []
+    view = ProgressView(plan, {}, io.StringIO(), n_slots=2, now=lambda: clock[0])
+    view.started_at = 0.0
+
+    def say_slowly(line: str) -> None:
+        shown.append(clock[0])
+        clock[0] += 4.0
+
+    view._say = say_slowly
+    for clock[0] in (100.0, 150.0, 179.0, 181.0):
+        view.tick()
+    assert shown == [100.0, 181.0]  # 4 s of 80

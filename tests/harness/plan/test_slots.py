@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from harness.plan import slots
+from harness.plan.slots import gpu_of, trials_at_once
+from harness.sweep import main
+from harness.sweepfile.settings import Resources
+from headstart.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("resources", "n_gpus", "expected"),
+    [
+        ({}, None, 16),
+        ({"cpus": 4}, None, 4),
+        ({"cpus": 32}, None, 1),
+        ({"gpus": 1.0}, 1, 1),
+        ({"gpus": 1.0}, 8, 8),
+        ({"gpus": 0.25}, 1, 4),
+        ({"gpus": 0.3}, 2, 6),
+        ({"gpus": 0.05}, 1, 16),
+        ({"gpus": 2.0}, 5, 2),
+        ({"gpus": 1.0, "workers": 4}, 8, 2),
+        ({"gpus": 1.0}, None, 16),
+    ],
+)
+def test_trials_at_once_are_what_cpus_and_gpus_allow(resources, n_gpus, expected):
+    assert trials_at_once(Resources(**resources), None, 16, n_gpus) == expected
+
+
+@pytest.mark.parametrize("share", [0.05, 0.125, 0.25, 0.3, 0.5, 0.7, 1.0, 2.0])
+@pytest.mark.parametrize("n_gpus", [2, 5])
+def test_every_worker_sees_a_gpu_that_is_there_and_none_is_given_out_twice(share, n_gpus):
+    n_slots = trials_at_once(Resources(gpus=share), None, 1000, n_gpus)
+    seen = Counter(gpu_of(slot, share) for slot in range(n_slots))
+    assert max(seen) < n_gpus
+    assert max(seen.values()) * min(share, 1) <= 1 + 1e-9
+
+
+def test_slots_that_are_asked_for_stand_unless_gpus_are_missing():
+    assert trials_at_once(Resources(), 40, 2, None) == 40
+    assert trials_at_once(Resources(gpus=0.25), 3, 2, 1) == 3
+    with pytest.raises(InputError, match=r"--slots 5: .* 4 trials at once are the most .* \(1\)"):
+        trials_at_once(Resources(gpus=0.25), 5, 2, 1)
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_gpu_that_is_not_there_is_a_line_and_not_a_wait(
+    write_sweep, tmp_path, monkeypatch, engine
+):
+    monkeypatch.setattr(slots, "count_gpus", lambda: 1)
+    out, options = tmp_path / "run", ["--engine", engine, "--set", "resources.gpus=2"]
+    with pytest.raises(InputError, match=r"gpus: 2, .* a trial needs: 2, .* sees here: 1"):
+        main([str(write_sweep()), "--out", str(out), *options])
+    assert not list((out / "trials").glob("*"))

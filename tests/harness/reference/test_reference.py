@@ -1,0 +1,136 @@
+"""Networks answer for labels in doubt, and the audit of those, as a person calls them.
+
+One data set is audited by its name alone, in all its processes; the other tests use its run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.audit.answers import answers_for, is_answers
+from datasets import load_dataset
+from datasets.split import split_dataset
+from harness.reference import __main__ as reference
+from harness.reference.networks import read_entry, shown, trained_specs
+from harness.trials.catalogue import DataCatalogue
+from headstart.errors import DataError, InputError, RunFolderError
+from runs import environment
+
+pytestmark = pytest.mark.timeout(600)  # several processes, each of which imports torch
+
+UNIFORM = "{name: optdigits, corrupt_labels: {kind: uniform, fraction: 0.4, seed: 4}}"
+
+
+def audit(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "analysis", "audit", *words],
+        cwd=cwd, env=environment(), capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("audits")
+
+
+@pytest.fixture(scope="module")
+def audited(folder) -> subprocess.CompletedProcess[str]:
+    return audit(folder, UNIFORM, "--networks", "1")
+
+
+@pytest.fixture(scope="module")
+def answers(folder, audited) -> Path:
+    """The file that the network of that audit wrote."""
+    (file,) = folder.glob("runs/audit-*/audit/*.npz")
+    return file
+
+
+def test_a_data_set_is_audited_by_its_name_alone(audited, answers):
+    assert audited.returncode == 0, audited.stderr
+    first, *_, last = audited.stdout.splitlines()
+    assert first == "# Labels of “optdigits” with corrupt_labels: uniform"
+    assert "of them, which makes" in audited.stdout
+    where = answers.with_suffix("")
+    assert last.endswith(where.name)
+    assert {f.name for f in where.iterdir()} >= {"audit.md", "confusion.png", "contradicted.csv"}
+
+
+def test_images_were_held_out_from_the_network_that_answers(answers):
+    (spec,) = trained_specs(answers.parents[1], DataCatalogue(), None)
+    labels = load_dataset("optdigits", image_size=(28, 28), channels=1).labels
+    rng = np.random.default_rng(spec.streams["split"])
+    split = split_dataset(DataCatalogue().open(spec.data), spec.data.choice.split, rng)
+    with np.load(answers) as found:
+        assert not set(found["indices"]) & set(split.train)
+        assert set(found["indices"]) == {*split.validation, *split.test}
+        assert np.mean(found["given"] != labels[found["indices"]]) == pytest.approx(0.36, abs=0.05)
+        read = found["probabilities"].argmax(axis=1)
+        assert np.mean(read == labels[found["indices"]]) > 0.7  # in spite of what it was told
+
+
+def test_the_analysis_needs_no_torch_to_audit_a_file(answers, tmp_path):
+    code = (
+        "import sys\n"
+        "from analysis.__main__ import main\n"
+        f"assert main(['audit', {str(answers)!r}, '--out', 'there']) == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "there" / "audit.md").is_file()
+
+
+def test_a_run_answers_for_another_data_set(answers, tmp_path):
+    run, out = answers.parents[1], tmp_path / "pairs.npz"
+    spoilt = "{name: optdigits, corrupt_labels: {kind: pairs, fraction: 1.0}}"
+    assert reference.main([str(run), "--on", spoilt, "--out", str(out)]) == 0
+    labels = load_dataset("optdigits").labels
+    with np.load(out) as found:
+        assert found["indices"].tolist() == list(range(len(labels)))
+        assert (found["given"] == (labels + 1) % 10).all()
+        assert 0 < len(found["trusted_given"]) < 200  # the test part of its own split
+    assert is_answers(out)
+    with pytest.raises(DataError, match="trained on these very labels"):
+        reference.main([str(run), "--on", UNIFORM, "--out", str(out)])
+
+
+def test_a_mistake_is_one_clear_line(tmp_path):
+    done = audit(tmp_path, "{name: optdigits, corrupt_labels: {kind: odd, fraction: 1}}")
+    assert done.returncode == 2
+    assert "corrupt_labels" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_entries_are_names_paths_or_mappings(tmp_path):
+    assert read_entry("mnist", "--on") == {"name": "mnist"}
+    assert read_entry(str(tmp_path), "--on") == {"name": "folder", "path": str(tmp_path)}
+    arrays = tmp_path / "mine.npz"
+    np.savez(arrays, images=np.zeros((4, 8, 8), np.uint8), labels=[0, 1, 0, 1])
+    assert read_entry(str(arrays), "--on")["name"] == "npz"
+    assert not is_answers(arrays)
+    assert shown({"name": "npz", "path": str(arrays)}) == "“mine.npz”"
+    for text in ("[1, 2]", "{path: x}", "3"):
+        with pytest.raises(InputError, match="--on"):
+            read_entry(text, "--on")
+    with pytest.raises(InputError, match="'no_such_set' is no data set"):
+        read_entry("no_such_set", "--train")
+
+
+def test_what_cannot_be_audited_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "sweep.yaml").touch()
+    with pytest.raises(InputError, match="audits a data set"):
+        answers_for(str(tmp_path), reference="other")
+    with pytest.raises(RunFolderError, match="is no run folder"):
+        answers_for("optdigits", reference=str(tmp_path / "none"))
+    with pytest.raises(InputError, match="--networks 0"):
+        answers_for("optdigits", networks=0)

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.sweepfile.nodes import parse_yaml
+from harness.sweepfile.reader import load_sweep, read_sweep
+from harness.sweepfile.resolved import resolved_yaml
+from harness.sweepfile.settings import Compare, EvaluateEvery
+from headstart.errors import SpecError
+from runs import ROOT, environment
+
+SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
+
+
+def mistakes_of(path: Path, **options) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        load_sweep(path, **options)
+    return list(caught.value.mistakes)
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_sweep_of_ours_reads_and_states_its_question_first(path):
+    assert path.read_text().startswith("# ")
+    profiles = parse_yaml(path.read_text(), path.name).get("profiles")
+    for profile in [None, *(profiles.value if profiles else ())]:
+        assert load_sweep(path, profile).question.endswith("?")
+
+
+def test_arms_inherit_key_by_key(write_sweep):
+    sweep = load_sweep(write_sweep(("scratch: {}", "scratch: {train: {epochs: 9}}")))
+    scratch, pretrained = sweep.arms["scratch"], sweep.arms["pretrained"]
+    assert (scratch.train.epochs, scratch.train.batch_size) == (9, 32)
+    assert pretrained.train.epochs == 3
+    assert pretrained.start.kind == "stage"
+    assert sweep.stages["drawn"].train.augment.rotate == 15
+    assert sweep.compare == (Compare(treatment="pretrained", control="scratch"),)
+
+
+def test_profile_then_assignments_are_laid_over_the_file(write_sweep):
+    path = write_sweep()
+    assert load_sweep(path, "longer").arms["scratch"].train.epochs == 12
+    sweep = load_sweep(
+        path, "longer", ["train.epochs=5", "arms.extra={initialize: drawn, head: new}"]
+    )
+    assert sweep.arms["scratch"].train.epochs == 5
+    assert set(sweep.arms) == {"scratch", "pretrained", "extra"}
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["grid.train.epochs=[2, 4]", "grid={train.epochs: [2, 4], train.batch_size: [32]}"],
+)
+def test_an_assignment_reaches_a_key_of_the_grid_which_is_a_path_itself(write_sweep, assignment):
+    grid = "seeds: 2\ngrid: {train.epochs: [1, 2, 3], train.batch_size: [32]}"
+    sweep = load_sweep(write_sweep(("seeds: 2", grid)), None, [assignment])
+    scratch = [arm for name, arm in sweep.arms.items() if name.startswith("scratch")]
+    assert [arm.train.epochs for arm in scratch] == [2, 4]
+
+
+def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
+    path = write_sweep(
+        ("question: Does", "questoin: Does"),
+        ("{name: lenet5}", "{name: lenet55}"),
+        ("learning_rate: 1.0e-3", "learning_rate: -1.0"),
+        ("batch_size: 32", "batch_size: '32'"),
+        ("initialize: drawn", "initialize: drwan"),
+        ("seeds: 2", "seeds: 0"),
+        ("control: scratch", "control: scrach"),
+        ("[0.3, 0.5]", "[0.3, 1.5]"),
+    )
+    mistakes = mistakes_of(path)
+    text = "\n".join(mistakes)
+    for line, words in (
+        (2, ["questoin", "did you mean 'question'"]),
+        (3, ["'lenet55'", "did you mean 'lenet5'"]),
+        (5, ["train.learning_rate", "-1.0", "greater than 0"]),
+        (5, ["train.batch_size", "'32'", "integer"]),
+        (12, ["arms.pretrained.initialize", "'drwan'", "did you mean 'drawn'"]),
+        (13, ["seeds", "0 is not a whole number from 1"]),
+        (14, ["'scrach' is not an arm", "did you mean 'scratch'"]),
+        (15, ["measure.targets", "1.5", "less than or equal to 1"]),
+    ):
+        found = [
+            m for m in mistakes if m.startswith(f"{path}:{line}: ") and all(w in m for w in words)
+        ]
+        assert len(found) == 1, f"line {line} {words}:\n{text}"
+    assert len(mistakes) == 9, text  # and `question` is missing
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("scratch: {}", "scratch: {fine_tune: last_9}", "deeper than the network's 5 layer groups"),
+        ("scratch: {}", "scratch: {fine_tune: last_layr}", "did you mean 'last_layer'"),
+        ("scratch: {}", "scratch: {optimizer: adam}", "is not a key here; allowed: model, data"),
+        ("scratch: {}", "scratch: {train: {optimizer: adm}}", "not one of adam, adamw, sgd"),
+        ("scratch: {}", "scratch: {train: {momentum: 0.9}}", "momentum and nesterov belong to sgd"),
+        ("scratch: {}", "scratch: {}\n  again: {}", "is the same condition as arm 'scratch'"),
+        ("scratch: {}", "scratch: {data: {name: glyphs, train: 5, test: 0}}", "needs test images"),
+        ("{steps: 4}", "{steps: 4, epochs: 1}", "give one of steps, epochs"),
+        ("epochs: 3", "epochs: true", "train.epochs: true should be a valid integer"),
+        ("seeds: 2", "seeds: {until: {half_width: 1.0}, at_least: 9, at_most: 3}", "is over"),
+        ("seeds: 2", "seeds: 2\nvary: [order, colour]", "'colour' is not one of split, order"),
+        ("seeds: 2", "seeds: 2\nresources: {gpu: 1}", "did you mean 'gpus'"),
+        ("seeds: 2", "seeds: 2\nsave: {best: false}", "save.best: false cannot be: stages start"),
+        ("seeds: 2", "seeds: 2\nresources: {pack: 0}", "neither a number from 1 nor auto"),
+        ("seeds: 2", "seeds: 2\nresources: {pack: many}", "neither a number from 1 nor auto"),
+        ("seeds: 2", "seeds: 2\ngrid: {resources.cpus: [1, 2]}", "outside model, data, train"),
+        ("count: 600", "cuont: 600", "did you mean 'count'"),
+        ("name: small", "name: ../small", "is not a name"),
+        ("{initialize: drawn}", "{initialize: nowhere.safetensors}", "no such file"),
+    ],
+)  # fmt: skip
+def test_a_mistake_says_what_is_allowed(write_sweep, old, new, message):
+    mistakes = mistakes_of(write_sweep((old, new)))
+    assert any(message in mistake for mistake in mistakes), mistakes
+    assert len(mistakes) == 1, mistakes
+
+
+def test_a_stage_that_starts_from_itself_is_refused(write_sweep):
+    both = "drawn:\n    initialize: other\n"
+    path = write_sweep(("drawn:\n", both), ("arms:\n", "  other: {initialize: drawn}\narms:\n"))
+    assert any("starts from itself" in mistake for mistake in mistakes_of(path))
+
+
+def test_grid_multiplies_only_what_a_key_concerns(write_sweep):
+    path = write_sweep(
+        ("seeds: 2", "seeds: 2\ngrid: {arms.pretrained.train.learning_rate: [1.0e-2, 1.0e-3]}")
+    )
+    sweep = load_sweep(path)
+    assert set(sweep.arms) == {
+        "scratch", "pretrained [learning_rate=0.01]", "pretrained [learning_rate=0.001]",
+    }  # fmt: skip
+    assert [pair.control for pair in sweep.compare] == ["scratch", "scratch"]
+    assert set(sweep.stages) == {"drawn"}
+    shared = load_sweep(write_sweep(("seeds: 2", "seeds: 2\ngrid: {train.batch_size: [16, 32]}")))
+    assert len(shared.arms) == 4
+    assert all(p.treatment[-4:] == p.control[-4:] for p in shared.compare)
+    assert {c.start.name for n, c in shared.arms.items() if n.startswith("pre")} == set(
+        shared.stages
+    )
+
+
+def test_a_shared_grid_key_leaves_alone_what_writes_its_own(write_sweep):
+    grid = ("seeds: 2", "seeds: 2\ngrid: {data.train: [10, 20], train.batch_size: [16, 32]}")
+    sweep = load_sweep(write_sweep(grid))
+    assert set(sweep.stages) == {"drawn [batch_size=16]", "drawn [batch_size=32]"}  # its own data
+    own = ("train: {epochs: 2, augment", "train: {batch_size: 8, epochs: 2, augment")
+    sweep = load_sweep(write_sweep(grid, own))
+    assert set(sweep.stages) == {"drawn"}
+    assert len(sweep.arms) == 8
+    assert {arm.start.name for arm in sweep.arms.values()} == {"", "drawn"}
+    assert sweep.stages["drawn"].train.batch_size == 8
+
+
+def test_the_resolved_text_reads_to_the_same_sweep(write_sweep):
+    for options in (
+        [],
+        ["grid={train.batch_size: [16, 32]}"],
+        ["seeds={until: {half_width: 0.1}}"],
+    ):
+        sweep = load_sweep(write_sweep(), "longer", options)
+        again = read_sweep(parse_yaml(resolved_yaml(sweep), "resolved"))
+        assert again.model_copy(update={"grid_points": sweep.grid_points}) == sweep
+
+
+@pytest.mark.parametrize(
+    ("every", "due"),
+    [
+        (EvaluateEvery(steps=3), [3, 6, 9]),
+        (EvaluateEvery(epochs=1.0), [4, 8]),
+        (EvaluateEvery(epochs=0.5), [2, 4, 6, 8, 10]),
+        (EvaluateEvery(steps=2, until=4, then=5), [2, 4, 9]),
+    ],
+)
+def test_when_an_evaluation_is_due(every, due):
+    assert [step for step in range(1, 11) if every.is_due(step, steps_per_epoch=4)] == due
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["{sweep}", "--profile", "longr"],
+        ["{sweep}", "--set", "train.epoch=3"],
+        ["{sweep}", "--set", "seeds"],
+        ["{sweep}", "--shard", "3/2"],
+        ["nowhere.yaml"],
+    ],
+)
+def test_the_command_answers_without_torch_or_ray_and_without_a_traceback(write_sweep, arguments):
+    sweep = str(write_sweep())
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['sweep'] + {[a.format(sweep=sweep) for a in arguments]!r}\n"
+        "try:\n    runpy.run_module('harness.sweep', run_name='__main__')\n"
+        "except SystemExit as end:\n    print('status', end.code, file=sys.stderr)\n"
+        "heavy = {'torch', 'ray', 'pandas'} & sys.modules.keys()\n"
+        "print('heavy', sorted(heavy), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert "heavy []" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"status {0 if arguments == ['--help'] else 2}" in done.stderr

@@ -1,0 +1,235 @@
+"""The worker that watches over the processes of a trial: what it makes of errors and deaths."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from harness.plan.dry_run import describe_plan
+from harness.plan.planner import make_plan
+from harness.runfolder.folder import RunFolder
+from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.settings import Save
+from harness.teams.local_team import LocalTeam
+from harness.teams.rank import Meeting
+from harness.teams.team import LostContact, Message, RankDiedError, Team, run_together
+from harness.training.context import StopFile, WorkerSettings
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.events import Ended, Failed, Progress, Started, Stopped
+from headstart.errors import InputError
+from runs import fingerprints, wait_until_gone
+
+
+class PlayedTeam(Team):
+    """Two processes that open and meet, and then say what a test wants."""
+
+    n = 2
+
+    def __init__(self, *said: Message):
+        self.said = list(said)
+        self.waiting: list[Message] = []
+        self.n_started = self.n_ended = 0
+
+    def start(self):
+        self.n_started += 1
+
+    def call(self, rank, method, *arguments):
+        if method == "open" and rank == 0:
+            self.waiting.append(Message(0, "item", Meeting("here", 1)))
+        if method in ("open", "join"):
+            self.waiting.append(Message(rank, "over"))
+
+    def receive(self, timeout_s):
+        messages, self.waiting = self.waiting, []
+        return messages or [self.said.pop(0)]
+
+    def end(self):
+        self.n_ended += 1
+        self.is_open = False
+
+
+class Spec:
+    id = "t1"
+
+
+def played(team, should_stop=lambda: False):
+    return list(run_together(team, [Spec()], {"t1": None}, should_stop))
+
+
+def test_the_events_of_the_first_process_are_the_trials():
+    progress, ended = Progress("t1", 1, 2, 0.5, 1.0), Ended("t1", {})
+    team = PlayedTeam(
+        Message(0, "item", progress), Message(0, "item", ended),
+        Message(0, "over"), Message(1, "over"),
+    )  # fmt: skip
+    assert played(team) == [Started("t1"), progress, ended]
+    assert (team.n_started, team.n_ended, team.is_open) == (1, 0, True)
+
+
+def test_a_death_is_told_and_not_the_lost_contact_that_it_caused():
+    lost = Message(0, "item", LostContact("Connection closed by peer"))
+    team = PlayedTeam(lost, Message(0, "over"), Message(1, "died", "exit status -9"))
+    _, failed = played(team)
+    assert failed == Failed("t1", "worker 2 of 2 died (exit status -9)", retry=True)
+    assert (team.n_ended, team.is_open) == (1, False)
+
+
+def test_an_error_that_says_what_is_wrong_comes_first():
+    wrong = Message(1, "item", Failed("t1", "no such layer", retry=False))
+    team = PlayedTeam(Message(0, "died", "exit status 1"), wrong)
+    assert played(team)[1] == Failed("t1", "no such layer", retry=False)
+
+
+def test_trouble_after_the_record_is_written_is_no_failure():
+    ended = Ended("t1", {})
+    team = PlayedTeam(Message(0, "item", ended), Message(1, "died", "exit status -9"))
+    assert played(team) == [Started("t1"), ended]
+    assert not team.is_open
+
+
+def test_where_a_place_is_not_kept_the_worker_itself_is_lost():
+    team = PlayedTeam(Message(0, "died", "its node died"), Message(1, "died", "its node died"))
+    team.keeps_place = False
+    with pytest.raises(RankDiedError, match="worker 1 of 2 died"):
+        played(team)
+
+
+def test_a_stop_before_the_processes_met_stops_the_trial():
+    assert played(PlayedTeam(), lambda: True)[1] == Stopped("t1", 0)
+
+
+# -- with processes ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one_trial(write_sweep, tmp_path):
+    """Runs one trial by two processes into a folder, goes on there when called again."""
+    catalogue = DataCatalogue()
+    augmented = ("epochs: 3", "epochs: 30, augment: {rotate: 10}")
+    plan = make_plan(load_sweep(write_sweep(augmented)), catalogue)
+    spec = next(t for t in plan.trials if t.arm == "scratch")
+    stop_file = StopFile(tmp_path / "stop")
+    stop_file.create()
+    settings = WorkerSettings(
+        "small", "cpu", Save(), None, stop_file.path, state_every_s=0.0, n_workers=2
+    )
+    team = LocalTeam(settings)
+
+    def run(out: Path, disturb=lambda team: None):
+        with RunFolder(out) as folder:
+            folder.adopt([spec.id])
+            mine = folder.trial_folder(spec.id)
+            events = []
+            for event in run_together(team, [spec], {spec.id: mine}, StopFile(stop_file.path)):
+                events.append(event)
+                if isinstance(event, Progress) and event.step >= 8:
+                    disturb(team)
+            if isinstance(events[-1], Ended):
+                folder.publish(spec.id, events[-1].row)
+            return events
+
+    yield run, team, stop_file
+    team.end()
+
+
+def test_killed_and_stopped_a_shared_trial_goes_on_to_the_same_bits(one_trial, tmp_path):
+    run, team, stop_file = one_trial
+    straight = run(tmp_path / "straight")
+    assert isinstance(straight[-1], Ended)
+    row = straight[-1].row
+    assert (row["n_workers"], row["ran_as"], row["attempts"]) == (2, "workers-2", 1)
+    pids = [place.process.pid for place in team.places]
+
+    def kill_the_second(team):
+        os.kill(team.places[1].process.pid, signal.SIGKILL)
+
+    killed = run(tmp_path / "disturbed", kill_the_second)
+    assert isinstance(killed[-1], Failed)
+    assert killed[-1].error == "worker 2 of 2 died (exit status -9)"
+    assert killed[-1].retry
+    wait_until_gone(pids, within_s=10)
+    stopped = run(tmp_path / "disturbed", lambda team: stop_file.request())
+    assert isinstance(stopped[-1], Stopped)
+    assert stopped[-1].step >= 8
+    team.end()  # as the command does that was stopped
+    stop_file.create()
+    last = run(tmp_path / "disturbed")
+    assert isinstance(last[-1], Ended)
+    assert last[-1].row["attempts"] == 3
+    assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "disturbed")
+
+
+def test_all_ways_in_which_a_trial_ran_are_told():
+    from harness.teams.data_parallel import SharedTrial
+
+    def told(before, now):
+        trial = SharedTrial.__new__(SharedTrial)
+        trial.ran_as = now
+        trial._go_on_from(before)
+        return trial.ran_as
+
+    assert told("workers-2", "workers-2") == "workers-2"
+    assert told("workers-2", "workers-4") == "workers-2+workers-4"
+    assert told("solo", "workers-2") == "solo+workers-2"
+    assert told("solo+workers-2", "workers-2") == "solo+workers-2"
+
+
+# -- rules -------------------------------------------------------------------------------------
+
+
+def plan_of(path, *assignments):
+    return make_plan(load_sweep(path, assignments=assignments), DataCatalogue())
+
+
+def test_the_number_of_workers_changes_no_id(write_sweep):
+    path = write_sweep()
+    one, four = plan_of(path), plan_of(path, "resources.workers=4")
+    assert [t.id for t in one.trials] == [t.id for t in four.trials]
+
+
+def test_batch_norm_on_cpu_workers_is_refused_in_one_line(write_sweep):
+    path = write_sweep(("{name: lenet5}", "{name: midas_cnn, width: 4, dense: 30}"))
+    with pytest.raises(InputError) as refused:
+        plan_of(path, "resources.workers=2")
+    assert str(refused.value) == (
+        "small: drawn: midas_cnn has batch norm (norm1_1), whose statistics of a batch 2 workers "
+        "can share on GPUs alone (torch has synchronised batch norm for nothing else); set "
+        "resources.gpus: 1 or resources.workers: 1"
+    )
+    assert plan_of(path, "resources.workers=2", "resources.gpus=1").trials
+    assert plan_of(path, "resources.workers=1").trials
+
+
+def test_batch_norm_that_is_frozen_is_no_obstacle(write_sweep):
+    path = write_sweep(
+        ("{name: lenet5}", "{name: midas_cnn, width: 4, dense: 30}"),
+        ("batch_size: 32", "batch_size: 32, cache_frozen: false"),
+        ("pretrain:\n  drawn:", "pretrain:\n  drawn:\n    fine_tune: last_2"),
+        ("scratch: {}", "scratch: {fine_tune: last_layer}"),
+        ("initialize: drawn}", "initialize: drawn, fine_tune: last_2}"),
+    )
+    assert plan_of(path, "resources.workers=2").trials
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (("resources.gpus=0.5",), "each worker of a trial needs a GPU of its own"),
+        (("train.batch_size=1",), "train.batch_size: 1 is less than resources.workers: 2"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(write_sweep, assignments, message):
+    with pytest.raises(InputError, match=message):
+        plan_of(write_sweep(), "resources.workers=2", *assignments)
+
+
+def test_that_packs_run_in_turn_is_said(write_sweep, tmp_path):
+    plan = plan_of(write_sweep(), "resources.workers=2", "resources.pack=3")
+    lines = describe_plan(plan, tmp_path / "run")
+    said = [line for line in lines if line.startswith("resources.pack")]
+    assert said == [
+        "resources.pack: 3: trials of 2 workers run one after another, never as one computation"
+    ]

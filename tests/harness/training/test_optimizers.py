@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from harness.sweepfile.settings import Train
+from harness.training.optimizers import make_optimizer
+
+ADAM = {"betas": (0.9, 0.99), "epsilon": 1e-7}
+OPTIONS = {
+    "adam": (torch.optim.Adam, ADAM),
+    "adamw": (torch.optim.AdamW, ADAM),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+}
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_each_is_torchs_own_also_after_a_state_was_loaded(name):
+    kind, options = OPTIONS[name]
+    settings = Train(optimizer=name, learning_rate=0.1, weight_decay=0.01, **options)
+    options = {"eps" if key == "epsilon" else key: value for key, value in options.items()}
+    torch.manual_seed(0)
+    mine = nn.Linear(5, 3)
+    theirs = copy.deepcopy(mine)
+    optimizer = make_optimizer([{"params": list(mine.parameters())}], settings)
+    expected = kind(theirs.parameters(), lr=0.1, weight_decay=0.01, fused=True, **options)
+    for _ in range(2):
+        for _ in range(3):
+            x = torch.randn(8, 5)
+            for network, its in ((mine, optimizer), (theirs, expected)):
+                its.zero_grad()
+                network(x).square().mean().backward()
+                its.step()
+        assert all(map(torch.equal, mine.parameters(), theirs.parameters()))
+        state = optimizer.state_dict()
+        optimizer = make_optimizer([{"params": list(mine.parameters())}], settings)
+        optimizer.load_state_dict(state)
+    assert isinstance(optimizer, kind)
+    assert not any(p.grad_fn for p in mine.parameters())
+
+
+TRIAL = """
+import json, sys
+from pathlib import Path
+
+from harness.plan.planner import make_plan
+from harness.runfolder.folder import RunFolder
+from harness.sweepfile.reader import load_sweep
+from harness.training.context import TrialContext
+from harness.training.trial import run_trial
+from harness.trials.catalogue import DataCatalogue
+
+catalogue = DataCatalogue()
+spec = make_plan(load_sweep(Path(sys.argv[1])), catalogue).trials[0]
+with RunFolder(Path(sys.argv[2])) as folder:
+    around = TrialContext(catalogue, state_every_s=0)
+    events = list(run_trial(spec, folder.trial_folder(spec.id), around))
+print(json.dumps([events[-1].row["status"], sorted(sys.modules)]))
+"""
+
+
+def test_a_trial_imports_no_compiler_and_no_distributed_tensors(write_sweep, tmp_path):
+    sweep = write_sweep(("epochs: 3", "epochs: 3, schedule: {name: cosine}"))
+    command = [sys.executable, "-c", TRIAL, str(sweep), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    assert status == "done"
+    assert "torch.optim.adam" in modules
+    assert {"torch._dynamo", "torch.distributed.tensor", "sympy"} & set(modules) == set()

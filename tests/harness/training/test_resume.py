@@ -1,0 +1,114 @@
+"""Killed at any moment, a sweep ends with the same bits as an undisturbed one."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from harness.plan.planner import make_plan
+from harness.runfolder.folder import RunFolder
+from harness.sweepfile.reader import load_sweep
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.events import Ended, Stopped
+from runs import ROOT, command, environment, fingerprints, run
+
+
+def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path):
+    from harness.training.context import TrialContext
+    from harness.training.trial import run_trial
+
+    catalogue = DataCatalogue()
+    plan = make_plan(load_sweep(write_sweep()), catalogue)
+    spec = next(t for t in plan.trials if t.stage == "pretrain")  # augmented: the most draws
+
+    def run_with_stops(out: Path, every: int | None) -> int:
+        n_stops = 0
+        while True:
+            steps = iter(range(10**9))
+
+            def stop(steps=steps) -> bool:
+                return every is not None and next(steps) >= every
+
+            with RunFolder(out) as folder:
+                folder.adopt([spec.id])
+                around = TrialContext(catalogue, should_stop=stop)
+                *_, last = run_trial(spec, folder.trial_folder(spec.id), around)
+                if isinstance(last, Ended):
+                    folder.publish(spec.id, last.row)
+                    assert last.row["attempts"] == n_stops + 1
+                    return n_stops
+            assert isinstance(last, Stopped)
+            n_stops += 1
+
+    assert run_with_stops(tmp_path / "straight", None) == 0
+    assert run_with_stops(tmp_path / "stopped", 3) >= 3
+    assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "stopped")
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_command_ends_with_the_same_bits(write_sweep, tmp_path):
+    """Slow: every attempt starts worker processes, and each of those imports torch."""
+    sweep = write_sweep()
+    assert run(sweep, tmp_path / "straight", "--engine", "local").returncode == 0
+    rng = random.Random(0)
+    for _ in range(3):
+        process = subprocess.Popen(
+            command(sweep, tmp_path / "killed", "--engine", "local", "--profile", "longer"),
+            cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(rng.uniform(3, 9))
+        process.kill()
+        process.wait()
+    assert (
+        run(sweep, tmp_path / "killed", "--engine", "local", "--profile", "longer").returncode == 0
+    )
+    again = run(sweep, tmp_path / "undisturbed", "--engine", "local", "--profile", "longer")
+    assert again.returncode == 0
+    assert fingerprints(tmp_path / "killed") == fingerprints(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_a_signal_stops_with_75_and_the_same_command_goes_on(write_sweep, tmp_path):
+    """Slow: two commands, each of which starts worker processes that import torch."""
+    sweep = write_sweep(("epochs: 3", "epochs: 400"), ("seeds: 2", "seeds: 1"))
+    process = subprocess.Popen(
+        command(sweep, tmp_path / "run", "--engine", "local"),
+        cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    _wait_for_a_state(tmp_path / "run")
+    process.send_signal(signal.SIGTERM)
+    asked = time.monotonic()
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert time.monotonic() - asked < 10
+    assert "Stopped by SIGTERM" in message
+    assert "same command goes on" in message
+
+
+def test_more_seeds_run_the_new_ones_only(write_sweep, tmp_path):
+    sweep = write_sweep()
+    assert run(sweep, tmp_path / "run", "--engine", "local", "--set", "seeds=1").returncode == 0
+    before = _finish_times(tmp_path / "run")
+    assert run(sweep, tmp_path / "run", "--engine", "local", "--set", "seeds=2").returncode == 0
+    after = _finish_times(tmp_path / "run")
+    assert len(before) == 3
+    assert len(after) == 6
+    assert before.items() <= after.items()
+
+
+def _finish_times(out: Path) -> dict[str, str]:
+    rows = pq.read_table(out / "trials.parquet").to_pylist()
+    return {row["trial_id"]: row["finished_at"] for row in rows}
+
+
+def _wait_for_a_state(out: Path, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while not list(out.glob("trials/*/state/*/state-*.pt")):
+        assert time.monotonic() < deadline, "no trial saved a state"
+        time.sleep(0.1)

@@ -1,0 +1,102 @@
+"""`sweeps/assignment4.yaml` at a still smaller size, on drawn digits, as a grader would open it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from harness.plan.planner import make_plan
+from harness.plan.search import studies_of
+from harness.sweepfile.reader import load_sweep
+from harness.trials.catalogue import DataCatalogue
+from runs import ROOT, environment
+
+SWEEP = ROOT / "sweeps" / "assignment4.yaml"
+OWN = "{name: glyphs, count: 200, seed: 3, per_class: true, train: 8, validation: 2, test: 2}"
+SMALLER = (
+    f"data={OWN}",
+    "pretrain.mnist.data={name: glyphs, count: 500, train: 300, validation: 100, test: 100}",
+    "pretrain.mnist.train.epochs=1",
+    "train.epochs=2",
+    "search.samples=2",
+    "search.rungs=[1, 2]",
+    "search.keep=0.5",
+    "seeds=2",
+)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "assignment4"
+    given = [part for text in SMALLER for part in ("--set", text)]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.sweep", str(SWEEP), "--engine", "local", "--out", str(out),
+         *given],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=540,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Assignment 4 Results.xlsx" in done.stdout
+    return out / "report"
+
+
+def test_the_workbook_has_the_four_evaluations_in_their_order(report):
+    book = openpyxl.load_workbook(report / "Assignment 4 Results.xlsx")
+    rows = list(book["Evaluations"].iter_rows(min_row=2, values_only=True))
+    heads = list(rows[0])
+    found = [dict(zip(heads, row, strict=True)) for row in rows[1:5]]
+    assert [str(row["Evaluation"]) for row in found] == ["1", "2", "3", "4"]
+    arms = ["mnist", "pretrained", "last_layer", "last_2"]
+    assert [row["Arm or stage"] for row in found] == arms
+    assert [row["Test images"] for row in found] == [100, 20, 20, 20]
+    for row in found:
+        assert row["Seeds"] == 2
+        assert 0 <= row["Low"] <= row["Test accuracy"] <= row["High"] <= 1 or row[
+            "Arm or stage"
+        ] == ("mnist")
+    notes = [str(row["Note"]) for row in found]
+    assert all("Nadeau and Bengio" in note or "equal" in note for note in notes[1:])
+
+
+def test_the_pdf_has_two_pages_at_most(report):
+    content = (report / "Assignment 4 Report.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    pages = [int(n) for n in re.findall(rb"/Type\s*/Pages\b.*?/Count\s+(\d+)", content, re.DOTALL)]
+    pages += [int(n) for n in re.findall(rb"/Count\s+(\d+)[^>]*/Type\s*/Pages\b", content)]
+    assert pages
+    assert max(pages) <= 2
+
+
+def test_the_three_folders_hold_8_2_2_images_a_class(report):
+    for part, n in (("Training Set", 8), ("Validation Set", 2), ("Test Set", 2)):
+        classes = sorted((report / part).iterdir())
+        assert [folder.name for folder in classes] == list("0123456789")
+        assert {len(list(folder.glob("*.png"))) for folder in classes} == {n}
+
+
+def test_every_arm_that_trains_was_searched_and_no_search_was_tested(report):
+    records = {p.stem: json.loads(p.read_text()) for p in (report.parent / "search").iterdir()}
+    assert set(records) == {"last_layer", "last_2", "all", "scratch"}
+    for record in records.values():
+        assert set(record["searches"]) == {"0", "1"}
+        assert "test" not in json.dumps(record["searches"])
+    page = (report / "index.html").read_text()
+    assert "each inside one seed" in page
+
+
+@pytest.mark.parametrize("profile", [None, "quick"])
+def test_every_seed_searches_inside_its_own_split(profile):
+    sweep = load_sweep(SWEEP, profile, (f"data={OWN}", f"pretrain.mnist.data={OWN}"))
+    catalogue = DataCatalogue(allow_download=False)
+    plan = make_plan(sweep, catalogue)
+    studies = studies_of(plan, catalogue)
+    assert all(study.seeds == (study.base.seed,) for study in studies)
+    n_seeds = len(sweep.seeds.values)
+    assert len(studies) == 4 * n_seeds
+    splits = {t.seed: t.streams["split"] for t in plan.trials if t.stage == "arm"}
+    assert len(set(splits.values())) == n_seeds
