@@ -6,7 +6,7 @@ STAMP := $(VENV)/.set-up
 # Where Python may not keep byte code (most containers), every process would compile all it imports.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
-.PHONY: run test check format data clean help
+.PHONY: run test check format data mutants clean help
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ format: $(STAMP)  ## Write the format that `check` wants
 
 data: $(STAMP)  ## Which data sets are found where, and how to get what is missing
 	$(BIN)/python -m datasets
+
+mutants: $(STAMP)  ## Which small mistakes in a module its own tests see (MODULES="FILE …" N=20; by hand)
+	nice -n 15 $(BIN)/python benchmarks/mutants.py -n $(or $(N),20) $(MODULES)
 
 clean:  ## Remove the environment and caches (never runs/ or data/)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
