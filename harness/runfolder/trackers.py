@@ -35,7 +35,8 @@ def check_trackers(track: Sequence[str]) -> None:
     for name in track:
         if find_spec(name) is None:
             raise MissingPackageError(
-                f"track: {name} needs a package that is not installed: pip install {name}"
+                f"track: {name} needs a package that is not installed: "
+                f"uv pip install -r pyproject.toml --extra {name}"
             )
 
 

@@ -45,5 +45,5 @@ def test_another_trial_under_the_same_name_takes_its_place(tmp_path):
 
 def test_a_missing_tracker_is_said_before_anything_runs():
     check_trackers(["tensorboard"])
-    with pytest.raises(MissingPackageError, match="pip install mlflow"):
+    with pytest.raises(MissingPackageError, match="--extra mlflow"):
         check_trackers(["tensorboard", "mlflow"])

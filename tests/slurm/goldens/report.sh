@@ -22,6 +22,7 @@ set -uo pipefail  # not -e: exit statuses are looked at
 source /home/me/.venv/bin/activate
 cd /home/me || exit 2
 export PYTHONPATH=/opt/headstart"${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONSAFEPATH=1  # not packages of the working folder, whatever they are called
 export SLURM_EXPORT_ENV=ALL  # steps see what is exported here, whatever --export was asked for
 python=(python)
 run=/home/me/runs/part2
