@@ -4,8 +4,12 @@ One module is one data set (see `datasets.catalog` for what makes it one), and e
 that it can be copied to add another. Nothing here imports `harness`, `models` or torch.
 """
 
-from datasets.base import Dataset, Request
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
 from datasets.catalog import (
+    checked_options,
+    class_alias,
+    dataset_for_path,
+    dataset_info,
     dataset_names,
     is_local,
     load_dataset,
@@ -16,9 +20,15 @@ from datasets.split import Split, SplitSettings, split_dataset
 
 __all__ = [
     "Dataset",
+    "DatasetInfo",
+    "DatasetOptions",
     "Request",
     "Split",
     "SplitSettings",
+    "checked_options",
+    "class_alias",
+    "dataset_for_path",
+    "dataset_info",
     "dataset_names",
     "is_local",
     "load_dataset",

@@ -1,7 +1,8 @@
 """What a data set is, what a caller may ask of it, and the checks that every set passes.
 
 In: arrays that a data set's own module has read. Out: a `Dataset` that has been checked once, so
-that nobody downstream looks again. Imports numpy only: planning a sweep must not wait for torch.
+that nobody downstream looks again. Imports numpy and pydantic only: planning a sweep must not wait
+for torch.
 """
 
 from __future__ import annotations
@@ -11,12 +12,66 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from headstart.errors import DataError
 
 PART_NAMES = ("train", "validation", "test")
+Preprocess = Literal["resize", "mnist_style", "centred"]
+
+
+class CorruptLabels(BaseModel):
+    """Which labels to spoil on purpose, and how (`datasets.corruption` does it).
+
+    Attributes:
+        kind: `complementary`: a wrong class, each of the others equally likely; `uniform`: any
+            class equally likely, the right one included; `pairs`: the next class (the last
+            becomes the first).
+        fraction: of each class's images, 0 … 1.
+        seed: of its own generator, so that no other random draw moves when labels are spoilt.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["complementary", "uniform", "pairs"]
+    fraction: float = Field(ge=0, le=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class DatasetOptions(BaseModel):
+    """Base of every set's `Options`: unknown keys refused, unchangeable once read.
+
+    `corrupt_labels` works on every set; the catalogue applies it, and no set's own module looks at
+    it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    corrupt_labels: CorruptLabels | None = None
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a set's module declares as `INFO`, so that no command needs to know a set by its name.
+
+    Attributes:
+        is_ink: its images are gray and show bright ink on black, whatever page they came from, so
+            a page that is shown to networks trained on it is turned over as well.
+        preprocess: how its images were shaped, where the set has no option `preprocess`.
+        suffixes: endings of the files that it reads as its option `path`.
+        folder_sign: part of a file's name by which it knows a folder as its own; empty: none.
+        class_aliases: other names of classes → the class, such as those of folders in its public
+            archive. Case, spaces, `_`, `-` and the zeros before a number do not count.
+    """
+
+    is_ink: bool = False
+    preprocess: Preprocess = "resize"
+    suffixes: tuple[str, ...] = ()
+    folder_sign: str = ""
+    class_aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

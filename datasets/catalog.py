@@ -1,8 +1,9 @@
 """From a name to a data set: which sets there are, what options each takes, loading one.
 
 A data set is one module of `datasets/sets/` that has a class `Options` and functions `locate` and
-`load`; it is found by that, so adding a set means adding one file. In: a name and options from
-anywhere. Out: a checked `Dataset`. No data set's module is imported until it is asked for.
+`load`; it is found by that, so adding a set means adding one file. What commands must know of it
+beyond its images it declares as `INFO`. In: a name and options from anywhere. Out: a checked
+`Dataset`. No data set's module is imported until it is asked for.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from datasets import sets
-from datasets.base import Dataset, Request
-from datasets.corruption import CorruptLabels, corrupt_labels
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
+from datasets.corruption import corrupt_labels
 from datasets.locations import cache_folder, data_folder
 from headstart.cli import did_you_mean
 from headstart.errors import DataError, DataNotFoundError
+
+OptionsOrMapping = DatasetOptions | Mapping[str, object]
+"""Options that have been validated, or keys and values as a person writes them."""
 
 _DEFINES = [
     re.compile(rf"^{text}\b", re.MULTILINE) for text in ("class Options", "def locate", "def load")
@@ -50,59 +54,91 @@ def dataset_module(name: str) -> ModuleType:
     return importlib.import_module(f"datasets.sets.{name}")
 
 
-@cache
-def options_model(name: str) -> type[BaseModel]:
+def options_model(name: str) -> type[DatasetOptions]:
     """What may stand beside `name` in a `data` entry: the set's own options and `corrupt_labels`.
 
     Raises:
         DataError: there is no such set.
     """
-    own = dataset_module(name).Options
-    return create_model(
-        f"{name}_options", __base__=own, corrupt_labels=(CorruptLabels | None, None)
-    )
+    model: type[DatasetOptions] = dataset_module(name).Options
+    return model
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """What set `name` declares of itself.
+
+    Raises:
+        DataError: there is no such set.
+    """
+    info: DatasetInfo = getattr(dataset_module(name), "INFO", DatasetInfo())
+    return info
+
+
+def class_alias(label: str) -> str:
+    """The class that some set also calls `label`; `label` itself where none does."""
+    plain = _plain(label)
+    for name in dataset_names():
+        aliases = dataset_info(name).class_aliases
+        if plain in aliases:
+            return aliases[plain]
+    return label
+
+
+def dataset_for_path(path: Path) -> str:
+    """The name of the set that reads a file or folder of this kind as its option `path`."""
+    infos = {name: dataset_info(name) for name in dataset_names()}
+    if path.is_dir():
+        files = [file.name for file in path.iterdir()]
+        knows_it = (
+            name
+            for name, info in infos.items()
+            if info.folder_sign and any(info.folder_sign in file for file in files)
+        )
+    else:
+        lower = path.name.lower()
+        knows_it = (name for name, info in infos.items() if lower.endswith(info.suffixes))
+    return next(knows_it, "folder")
 
 
 def load_dataset(
     name: str,
+    options: OptionsOrMapping | None = None,
     *,
     data_dir: Path | str | None = None,
     cache_dir: Path | str | None = None,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
     allow_download: bool = True,
-    **options: Any,
+    **keywords: object,
 ) -> Dataset:
     """Load set `name`, from the cache where it has been decoded before.
 
     Args:
         name: one of `dataset_names()`.
+        options: of `options_model(name)`, validated or as keys and values.
         data_dir: where the files are; default HEADSTART_DATA, else `data`.
         cache_dir: for decoded arrays and downloads; default HEADSTART_CACHE, else the user's.
         image_size: (height, width) to resize to; None: the set's own.
         channels: 1 or 3; None: the set's own.
         allow_download: fetch the set if it is not on this machine and has a public source.
-        **options: of `options_model(name)`.
+        **keywords: the options one by one, where `options` is not given.
 
     Raises:
         DataNotFoundError: the set is not here and could not be fetched; says what to put where.
         DataError: unknown name or option, or files that are damaged or do not fit.
     """
-    settings = checked_options(name, options)
+    settings = checked_options(name, keywords if options is None else options)
     request = _request(data_dir, cache_dir, image_size, channels, allow_download)
-    module = dataset_module(name)
-    own = module.Options.model_validate(
-        settings.model_dump(include=set(module.Options.model_fields))
-    )
-    dataset = module.load(own, request)
-    corruption = getattr(settings, "corrupt_labels", None)
-    return dataset if corruption is None else corrupt_labels(dataset, corruption)
+    dataset: Dataset = dataset_module(name).load(settings, request)
+    if settings.corrupt_labels is None:
+        return dataset
+    return corrupt_labels(dataset, settings.corrupt_labels)
 
 
 def is_local(
     name: str,
     data_dir: Path | str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: OptionsOrMapping | None = None,
     cache_dir: Path | str | None = None,
 ) -> bool:
     """Whether set `name` can be loaded without a network: its files are here, or it needs none.
@@ -123,7 +159,7 @@ def is_local(
 def locate_dataset(
     name: str,
     data_dir: Path | str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: OptionsOrMapping | None = None,
     cache_dir: Path | str | None = None,
 ) -> tuple[Path, ...]:
     """The files or folders that set `name` would be read from; empty where it needs none.
@@ -136,17 +172,23 @@ def locate_dataset(
     return tuple(dataset_module(name).locate(settings, _request(data_dir, cache_dir)))
 
 
-def checked_options(name: str, options: Mapping[str, Any]) -> BaseModel:
+def checked_options(name: str, options: OptionsOrMapping) -> DatasetOptions:
     """`options` as the set's frozen options object.
+
+    An object that this function (or a sweep file's reader) has made comes back as it is.
 
     Raises:
         DataError: one line for each mistake.
     """
     model = options_model(name)
+    if isinstance(options, model):
+        return options
     try:
         return model.model_validate(dict(options))
     except ValidationError as err:
-        mistakes = [_mistake(name, each, list(model.model_fields)) for each in err.errors()]
+        own = [key for key in model.model_fields if key not in DatasetOptions.model_fields]
+        allowed = [*own, *DatasetOptions.model_fields]
+        mistakes = [_mistake(name, each, allowed) for each in err.errors()]
         raise DataError("\n".join(mistakes)) from err
 
 
@@ -156,6 +198,11 @@ def _is_set(info: pkgutil.ModuleInfo) -> bool:
         return False
     text = Path(spec.origin).read_text(encoding="utf-8")
     return all(pattern.search(text) for pattern in _DEFINES)
+
+
+def _plain(label: str) -> str:
+    """Without case, spaces, `_`, `-` and the zeros before a number."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[ _-]", "", label).casefold())
 
 
 def _request(
@@ -178,7 +225,7 @@ def _request(
     )
 
 
-def _mistake(name: str, error: Any, allowed: list[str]) -> str:
+def _mistake(name: str, error: ErrorDetails, allowed: list[str]) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
         return (

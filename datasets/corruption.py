@@ -8,30 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
-from datasets.base import Dataset
-
-
-class CorruptLabels(BaseModel):
-    """Which labels to spoil, and how.
-
-    Attributes:
-        kind: `complementary`: a wrong class, each of the others equally likely; `uniform`: any
-            class equally likely, the right one included; `pairs`: the next class (the last
-            becomes the first).
-        fraction: of each class's images, 0 … 1.
-        seed: of its own generator, so that no other random draw moves when labels are spoilt.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["complementary", "uniform", "pairs"]
-    fraction: float = Field(ge=0, le=1)
-    seed: int = Field(default=0, ge=0)
+from datasets.base import CorruptLabels, Dataset
 
 
 def corrupt_labels(dataset: Dataset, settings: CorruptLabels) -> Dataset:

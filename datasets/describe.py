@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from datasets.base import Dataset
-from datasets.catalog import dataset_names, load_dataset
+from datasets.catalog import dataset_for_path, dataset_names, load_dataset
 from datasets.measures import (
     class_means,
     differences,
@@ -31,7 +31,6 @@ _MEASURED = 2_000  # images of a set that are measured one by one
 _PER_ROW = 14  # images of a class in the montage
 _BINS = 8
 _GAP = 2  # pixels between images in a picture
-_SUFFIXES = {".npz": "npz", ".csv": "csv"}
 
 
 @dataclass(frozen=True)
@@ -149,9 +148,7 @@ def _name_or_path(given: str) -> tuple[str, Path | None]:
             f"'{given}' is no data set{did_you_mean(given, dataset_names())} and no file or "
             f"folder; data sets are {', '.join(dataset_names())}"
         )
-    if path.is_dir() and any("-images" in file.name for file in path.iterdir()):
-        return "idx", path
-    return _SUFFIXES.get(path.suffix.lower(), "folder"), path
+    return dataset_for_path(path), path
 
 
 def _options(pairs: Sequence[str]) -> dict[str, Any]:

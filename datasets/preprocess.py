@@ -10,9 +10,10 @@ and a digit from a zip meet the network in the same form.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
+
+from datasets.base import Preprocess
 
 MNIST_SIZE = 28  # pixels, both ways
 MNIST_BOX = 20  # the digit itself is fitted into 20×20 of the 28×28
@@ -115,9 +116,6 @@ def mnist_style_on(ink: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     top, left = (height - side) // 2, (width - side) // 2
     canvas[top : top + side, left : left + side] = mnist_style(ink, side)
     return canvas
-
-
-Preprocess = Literal["resize", "mnist_style", "centred"]
 
 
 def shape_ink(ink: np.ndarray, image_size: tuple[int, int], preprocess: Preprocess) -> np.ndarray:

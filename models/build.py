@@ -6,14 +6,11 @@ for a generator. The global torch generator is left as it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import nn
 
 from headstart.errors import ModelError
-from models.catalog import network_module, read_options
+from models.catalog import OptionsOrMapping, find_network, read_options
 from models.dropout import seed_dropout
 
 
@@ -25,7 +22,7 @@ def build_model(
     channels: int,
     init_seed: int,
     head_seed: int,
-    options: Mapping[str, Any] | None = None,
+    options: OptionsOrMapping | None = None,
 ) -> nn.Module:
     """The network `name` with random weights: float32 (N, channels, H, W) → logits (N, n_classes).
 
@@ -35,25 +32,15 @@ def build_model(
         channels: 1 or 3.
         init_seed: decides all weights but the head's.
         head_seed: decides the head's weights, whatever the backbone's are.
-        options: the network's own, as a sweep's `model` entry has them.
+        options: the network's own, validated or as a sweep's `model` entry has them.
 
     Raises:
         ModelError: no such network, an option it does not take, images it cannot work with.
     """
-    module, chosen = network_module(name), read_options(name, options or {})
+    network, chosen = find_network(name), read_options(name, options or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init_seed)
-        shape: dict[str, Any] = {
-            "n_classes": n_classes,
-            "image_size": image_size,
-            "channels": channels,
-        }
-        if module is not None:
-            model = module.build(chosen, **shape)
-        else:
-            from models.networks.torchvision_networks import build_torchvision
-
-            model = build_torchvision(name, chosen, **shape)
+        model = network.build(chosen, n_classes=n_classes, image_size=image_size, channels=channels)
     draw_head(head_layer(model), head_seed)
     seed_dropout(model)
     # Convolutions then compute in this layout whatever the images' is; on a CPU training is 1.2 to

@@ -12,24 +12,56 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, ClassVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from headstart.cli import did_you_mean
 from headstart.errors import ModelError
 from models import networks
-from models.info import ModelInfo
+from models.info import ModelInfo, Network, NetworkOptions
 from models.networks.torchvision_options import TorchvisionOptions, torchvision_info
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OptionsOrMapping = NetworkOptions | Mapping[str, object]
+"""Options that have been validated, or keys and values as a person writes them."""
 
 _DEFINES = [
     re.compile(rf"^{text}\b", re.MULTILINE) for text in ("class Options", "def info", "def build")
 ]
 _REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class TorchvisionNetwork:
+    """One of torchvision's networks by name, with the interface of a network's module."""
+
+    name: str
+    Options: ClassVar = TorchvisionOptions
+
+    def info(self, options: TorchvisionOptions) -> ModelInfo:
+        return torchvision_info(self.name, options)
+
+    def build(
+        self,
+        options: TorchvisionOptions,
+        *,
+        n_classes: int,
+        image_size: tuple[int, int],
+        channels: int,
+    ) -> nn.Module:
+        """The network with random weights; here torchvision is imported."""
+        from models.networks.torchvision_networks import build_torchvision
+
+        return build_torchvision(
+            self.name, options, n_classes=n_classes, image_size=image_size, channels=channels
+        )
 
 
 @cache
@@ -41,24 +73,24 @@ def model_names() -> tuple[str, ...]:
 @cache
 def torchvision_names() -> tuple[str, ...]:
     """The names of torchvision's classification networks, sorted; none where not installed."""
-    found = find_spec("torchvision")
-    if found is None or found.origin is None:
+    package = find_spec("torchvision")
+    if package is None or package.origin is None:
         return ()
-    folder = Path(found.origin).parent / "models"
+    folder = Path(package.origin).parent / "models"
     texts = (path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     return tuple(sorted(name for text in texts for name in _REGISTERED.findall(text)))
 
 
-def network_module(name: str) -> ModuleType | None:
-    """The module of our network `name`; None where the name is torchvision's.
+def find_network(name: str) -> Network:
+    """Network `name`: the module of one of ours, or one of torchvision's.
 
     Raises:
         ModelError: there is no such network.
     """
     if name in model_names():
-        return importlib.import_module(f"models.networks.{name}")
+        return cast("Network", importlib.import_module(f"models.networks.{name}"))
     if name in torchvision_names():
-        return None
+        return cast("Network", TorchvisionNetwork(name))
     known = (*model_names(), *torchvision_names())
     raise ModelError(
         f"'{name}' is no network{did_you_mean(name, known)}; there are "
@@ -66,37 +98,39 @@ def network_module(name: str) -> ModuleType | None:
     )
 
 
-def options_model(name: str) -> type[BaseModel]:
+def options_model(name: str) -> type[NetworkOptions]:
     """What may stand beside `name` in a `model` entry.
 
     Raises:
         ModelError: there is no such network.
     """
-    module = network_module(name)
-    return TorchvisionOptions if module is None else module.Options
+    return find_network(name).Options
 
 
-def read_options(name: str, options: Mapping[str, Any]) -> Any:
+def read_options(name: str, options: OptionsOrMapping) -> NetworkOptions:
     """`options` as the network's frozen options object, defaults filled in.
+
+    An object that this function (or a sweep file's reader) has made comes back as it is.
 
     Raises:
         ModelError: there is no such network, or an option it does not take; a line for each.
     """
     expected = options_model(name)
+    if isinstance(options, expected):
+        return options
     try:
         return expected.model_validate(dict(options))
     except ValidationError as err:
         raise ModelError("\n".join(_mistakes(name, expected, err))) from err
 
 
-def model_info(name: str, options: Mapping[str, Any]) -> ModelInfo:
+def model_info(name: str, options: OptionsOrMapping) -> ModelInfo:
     """What the network is given, and its depth where that is known without building it.
 
     Raises:
         ModelError: there is no such network, or an option does not fit it.
     """
-    module, chosen = network_module(name), read_options(name, options)
-    return torchvision_info(name, chosen) if module is None else module.info(chosen)
+    return find_network(name).info(read_options(name, options))
 
 
 def _is_network(module: pkgutil.ModuleInfo) -> bool:
@@ -107,15 +141,15 @@ def _is_network(module: pkgutil.ModuleInfo) -> bool:
     return all(pattern.search(text) for pattern in _DEFINES)
 
 
-def _mistakes(name: str, expected: type[BaseModel], err: ValidationError) -> list[str]:
+def _mistakes(name: str, expected: type[NetworkOptions], err: ValidationError) -> list[str]:
     lines = []
-    for found in err.errors():
-        key = str(found["loc"][0]) if found["loc"] else ""
-        if found["type"] == "extra_forbidden":
+    for mistake in err.errors():
+        key = str(mistake["loc"][0]) if mistake["loc"] else ""
+        if mistake["type"] == "extra_forbidden":
             keys = tuple(expected.model_fields)
             allowed = f"its options are {', '.join(keys)}" if keys else "it has no options"
             what = f"is no option of this network{did_you_mean(key, keys)}; {allowed}"
         else:
-            what = f"{found['input']!r}: {found['msg']}"
+            what = f"{mistake['input']!r}: {mistake['msg']}"
         lines.append(f"{name}.{key}: {what}")
     return lines

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.cli import run_command
 from headstart.errors import ModelError
-from models.catalog import model_info, network_module
+from models.catalog import find_network, model_info
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +36,7 @@ class Cost:
 
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
-    network_module(arguments.name)  # a wrong name is said before torch is imported
+    find_network(arguments.name)  # a wrong name is said before torch is imported
     options = dict(_option(text) for text in arguments.option)
     setting = _read_yaml("--fine-tune", arguments.fine_tune)
     print("\n".join(describe(arguments.name, options, arguments.classes, setting)))

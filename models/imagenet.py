@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, hub
 
 from headstart.errors import ModelError
-from models.catalog import network_module
+from models.catalog import TorchvisionNetwork, find_network
 from models.weights import read_weights
 
 CONNECT_TIMEOUT_S = 10.0
@@ -38,7 +38,7 @@ def locate_imagenet(
         ModelError: no such network or no such weights, or they cannot be fetched; the message
             says what to put where.
     """
-    if network_module(name) is not None:
+    if not isinstance(find_network(name), TorchvisionNetwork):
         raise ModelError(f"{name}: there are no ImageNet weights for this network, only for "
                          "torchvision's; give a stage, a file or a run")  # fmt: skip
     wanted = weights_dir / f"{name}_imagenet.safetensors"

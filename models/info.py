@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MNIST_MEAN = 0.1307  # of the 60,000 training images in 0..1, as PyTorch's own example states them
 MNIST_STD = 0.3081
@@ -36,7 +39,27 @@ class NetworkOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _height_and_width(value: Any) -> Any:
+class Network(Protocol):
+    """What a network's module defines, and what stands for one of torchvision's."""
+
+    Options: type[NetworkOptions]
+
+    def info(self, options: NetworkOptions, /) -> ModelInfo:
+        """What it is given under these options."""
+
+    def build(
+        self,
+        options: NetworkOptions,
+        /,
+        *,
+        n_classes: int,
+        image_size: tuple[int, int],
+        channels: int,
+    ) -> nn.Module:
+        """The network with random weights: float32 (N, channels, H, W) → (N, n_classes)."""
+
+
+def _height_and_width(value: object) -> object:
     return (value, value) if isinstance(value, int) else value
 
 

@@ -16,12 +16,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
-from datasets.base import Dataset, Request
+from datasets.base import Dataset, DatasetOptions, Request
 from datasets.files.trees import walk
 from headstart.errors import StorageError
 
@@ -31,7 +29,7 @@ _FORMAT = 1  # of the entries themselves; raise it when `_write_entry` changes
 def cached(
     name: str,
     version: int,
-    options: BaseModel,
+    options: DatasetOptions,
     request: Request,
     sources: Sequence[Path],
     build: Callable[[], Dataset],
@@ -41,7 +39,7 @@ def cached(
     Args:
         name: the set's name.
         version: of the module that decodes; raise it when the same files give other arrays.
-        options: the set's options; all of them enter the key.
+        options: the set's options; all but `corrupt_labels` enter the key.
         request: its image size and channels enter the key.
         sources: the files that were read, or folders of them; each file's path, size and
             modification time enter the key.
@@ -50,13 +48,13 @@ def cached(
     Raises:
         StorageError: the cache folder cannot be written.
     """
-    wanted = [_FORMAT, version, options.model_dump(mode="json"), request.image_size]
-    wanted.append(request.channels)
+    own = options.model_dump(mode="json", exclude={"corrupt_labels"})
+    wanted = [_FORMAT, version, own, request.image_size, request.channels]
     prefix = f"{name}-{_digest(wanted)}-"
     entry = request.cache_dir / "decoded" / f"{prefix}{_digest(_stamps(sources))}"
-    found = _read_entry(name, entry)
-    if found is not None:
-        return found
+    kept = _read_entry(name, entry)
+    if kept is not None:
+        return kept
     dataset = build()
     try:
         _store(dataset, entry, prefix)
@@ -68,7 +66,7 @@ def cached(
     return _read_entry(name, entry) or dataset
 
 
-def _digest(content: Any) -> str:
+def _digest(content: object) -> str:
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
 
 

@@ -11,9 +11,9 @@ import math
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from datasets.base import Dataset, Request, build_dataset
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.arrays import images_to_uint8, labels_to_classes
 from datasets.files.cache import cached
 from datasets.locations import user_path
@@ -22,9 +22,10 @@ from headstart.errors import DataError
 
 VERSION = 1
 _LABEL_COLUMNS = ("label", "class", "target", "y")
+INFO = DatasetInfo(suffixes=(".csv",))
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """Where the table is, and what it cannot say itself.
 
     Attributes:
@@ -34,8 +35,6 @@ class Options(BaseModel):
         class_names: of the labels 0, 1, …, or the texts that occur; default: what occurs.
         value_range: (black, white), for pixels in a range that is not recognised.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
     test_path: Path | None = None

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from datasets.base import PART_NAMES, Dataset, Request, build_dataset
+from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.files.images import OnDamaged, decode_files, is_image_name, read_image_size
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import user_path
-from datasets.preprocess import Preprocess, gray, resize, shape_images, shape_ink
+from datasets.preprocess import gray, resize, shape_images, shape_ink
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
 
@@ -37,7 +37,7 @@ _PART_SPELLINGS = {
 _BESIDE = {"originals"}  # what datasets.sheet keeps beside the parts on request
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """Where the images are, and what to make of them.
 
     Attributes:
@@ -49,8 +49,6 @@ class Options(BaseModel):
         invert: swap black and white; default where a page's border is bright, but for `resize`.
         on_damaged: `refuse` a damaged image, or `skip` it and say so in the report.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
     class_names: tuple[str, ...] | None = Field(default=None, min_length=2)

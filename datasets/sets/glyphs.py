@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from datasets.base import Dataset, Request, build_dataset
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.preprocess import mnist_style_on, resize, shape_images
 from datasets.sets.glyph_strokes import ways_to_write
@@ -27,9 +27,10 @@ _CHARACTERS = {
 }
 _MIDDLE = np.array([3.5, 6.0])  # of tops and tails, in the box of `glyph_strokes`
 _SHIFT = 4  # OpenCV takes coordinates in sixteenths of a pixel
+INFO = DatasetInfo(is_ink=True)
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """What is drawn.
 
     Attributes:
@@ -42,8 +43,6 @@ class Options(BaseModel):
         test_part: how many of the last images are a test part of the set's own (`corrupt_labels`
             leaves the labels of such a part right); 0: none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: Literal["digits", "all"] = "digits"
     count: int = Field(default=3000, ge=2, le=1_000_000)

@@ -13,21 +13,22 @@ import csv
 import hashlib
 import os
 import re
+import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from datasets.base import Dataset, Request, build_dataset
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Preprocess, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.files.downloads import Download, fetch
 from datasets.files.images import OnDamaged, decode_files, decode_image
 from datasets.files.trees import Tree, open_tree
 from datasets.locations import downloads_folder, first_existing, not_found
-from datasets.preprocess import Preprocess, shape_images, shape_ink
+from datasets.preprocess import shape_images, shape_ink
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 
@@ -43,9 +44,13 @@ _CLASSES = {
 }
 _LIST = Path(__file__).with_name("handwritten62_files.csv")
 _MEMBER = re.compile(r"(?:^|/)Sample(\d{3})/img\d{3}-(\d{3})\.png$", re.IGNORECASE)
+CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+INFO = DatasetInfo(
+    is_ink=True, class_aliases={f"sample{n}": c for n, c in enumerate(CHARACTERS, 1)}
+)
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """What part of the set, and in which form.
 
     Attributes:
@@ -56,8 +61,6 @@ class Options(BaseModel):
         source: address of an archive to fetch where the set is not on this machine.
         sha256: of that archive; without it, the strokes of all images are checked instead.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: Literal["all", "digits", "upper", "lower", "letters"] = "all"
     preprocess: Preprocess = "resize"

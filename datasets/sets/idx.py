@@ -13,9 +13,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from datasets.base import Dataset, Request, build_dataset
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
@@ -26,15 +25,14 @@ MAX_BYTES = 4 << 30
 _DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _PARTS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
 _FILE = re.compile(r"(?:^|[-_.])(train|t10k|test|validation)[-_.](images|labels)\b", re.IGNORECASE)
+INFO = DatasetInfo(folder_sign="-images")
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """`path`: the folder. `class_names`: of the labels 0, 1, …; default the numbers themselves.
 
     `transpose`: swap rows and columns (EMNIST stores its images on their side).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
     class_names: tuple[str, ...] | None = None

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from datasets.base import Dataset, Request, build_dataset
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.files.downloads import Download, fetch
 from datasets.locations import downloads_folder, first_existing, not_found
@@ -32,12 +30,11 @@ MD5 = {
     "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
 }
+INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """`source`: an address whose folder holds the four .gz files, instead of the known mirrors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str | None = None
 

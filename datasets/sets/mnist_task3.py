@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from datasets.base import Dataset, Request, build_dataset
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.files.images import OnDamaged, decode_files
 from datasets.files.trees import open_tree
@@ -26,15 +25,14 @@ from headstart.errors import DataError
 VERSION = 1
 OWN_SIZE = (28, 28)
 _MEMBER = re.compile(r"(?:^|/)(\d)/image_(\d{6})\.jpe?g$", re.IGNORECASE)
+INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """`test`: whether MNIST's 10,000 test images are the test part, or there is none.
 
     `on_damaged`: `refuse` a damaged image, or `skip` it and say so in the report.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     test: Literal["mnist", "none"] = "mnist"
     on_damaged: OnDamaged = "refuse"

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from datasets.base import PART_NAMES, Dataset, Request, build_dataset
+from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.arrays import images_to_nhwc, images_to_uint8, labels_to_classes
 from datasets.files.cache import cached
 from datasets.files.trees import MAX_RATIO
@@ -37,9 +37,10 @@ _PARTS = {
     "valid": "validation",
     "test": "test",
 }
+INFO = DatasetInfo(suffixes=(".npz",))
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """Where the arrays are, and what they cannot say themselves.
 
     Attributes:
@@ -47,8 +48,6 @@ class Options(BaseModel):
         class_names: of the labels 0, 1, …, or the texts that occur; default: what occurs.
         value_range: (black, white), for pixels in a range that is not recognised.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
     class_names: tuple[str, ...] | None = Field(default=None, min_length=2)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from datasets.base import Dataset, Request, build_dataset
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.preprocess import mnist_style_on, resize, shape_images
 
@@ -20,12 +19,11 @@ VERSION = 2
 OWN_SIZE = (28, 28)
 _MOST_INK = 16
 _ENLARGED = (80, 80)  # smooth strokes first, so that cropping works in fractions of a source pixel
+INFO = DatasetInfo(is_ink=True)
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """`preprocess`: `mnist_style` fits and centres a digit as MNIST's are; `resize` scales."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     preprocess: Literal["mnist_style", "resize"] = "mnist_style"
 

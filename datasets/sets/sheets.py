@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from datasets.base import Dataset, Request, build_dataset
+from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.locations import not_found, user_path
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
@@ -29,16 +29,15 @@ _PUT = (
     "put the photographs there, or give their paths (from the working folder or the data folder) "
     "as photos: {sheet.jpg: '1234567890', 'threes/*.jpg': '3'}"
 )
+INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     """`photos`: path, or pattern such as `mine/*.jpg`, → labels.
 
     Labels are text (one character: the class of all digits; several: one for each row), a mapping
     with one of rows, columns, class, text, or `name`: the photo's name ends in its class.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     photos: Mapping[str, str | int | Mapping[str, Any]] = Field(min_length=1)
 

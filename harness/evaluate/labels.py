@@ -1,30 +1,28 @@
 """From what a stranger calls a class to the classes of a network.
 
 In: class folders' names or the labels of a CSV table. Out: indices into a network's class names.
-The 62-class handwriting set names its folders Sample001 … Sample062; those names are understood
-wherever the network's classes have the characters that they stand for.
+Other names of a class that some data set declares (`DatasetInfo.class_aliases`) are understood
+wherever the network has that class: Sample001 is `0` to any network of digits.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from datasets.catalog import class_alias
 from datasets.files.images import is_image_name
 from datasets.files.trees import Tree
-from datasets.sets.handwritten62 import listed_classes
 from headstart.errors import DataError
 
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "path", "name")
 LABEL_COLUMNS = ("label", "class", "target", "y", "character")
 MAX_TABLE_BYTES = 64 << 20
-_SAMPLE = re.compile(r"sample[ _-]?0*(\d{1,3})", re.IGNORECASE)
 _N_SHOWN = 5
 
 
@@ -35,7 +33,7 @@ def labels_of(given: Sequence[str], class_names: Sequence[str], where: str) -> n
         DataError: labels that are no class of the network; one line that names them.
     """
     index = {name: k for k, name in enumerate(class_names)}
-    table = {label: index.get(label, index.get(_character(label), -1)) for label in set(given)}
+    table = {label: index.get(label, index.get(class_alias(label), -1)) for label in set(given)}
     unknown = sorted(label for label, k in table.items() if k < 0)
     if unknown:
         n_images = sum(label in set(unknown) for label in given)
@@ -80,15 +78,6 @@ def listed_files(tree: Tree, table: str) -> tuple[list[str], list[str], tuple[st
     n_left = len(images) - len(files)
     notes = (f"{n_left} images that the table does not list were not read",) if n_left else ()
     return list(files), list(files.values()), notes
-
-
-def _character(label: str) -> str:
-    """The character that a folder `SampleNNN` holds; else the label as it is."""
-    match = _SAMPLE.fullmatch(label)
-    listed = listed_classes()
-    if match is None or not 1 <= int(match[1]) <= len(listed):
-        return label
-    return listed[int(match[1]) - 1].name
 
 
 def _read(path: Path) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from datasets.base import Preprocess
 from headstart.errors import InputError
 
 OWN = "own"  # --on own: the test part that the trials had
@@ -28,7 +29,7 @@ class Options:
     ensemble: bool
     out: Path | None
     data: Path | None
-    preprocess: str | None
+    preprocess: Preprocess | None
     on_damaged: Literal["refuse", "skip"]
     device: str
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from datasets.base import Preprocess
 from harness.evaluate.confusable import Group, Pair
 from harness.evaluate.options import Options
 from harness.evaluate.test_sets import Preparation, TestSet, preparation
@@ -70,7 +71,7 @@ class Scores:
     ensemble_pairs: tuple[Pair, ...] = ()
 
 
-def prepare(model: SavedModel, preprocess: str | None) -> Preparation:
+def prepare(model: SavedModel, preprocess: Preprocess | None) -> Preparation:
     """How images are made like those of the model's own data."""
     info = model.info
     return preparation(model.data, info.image_size, info.channels, preprocess)

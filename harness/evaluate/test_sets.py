@@ -12,25 +12,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
 import datasets
-from datasets.base import image_digests
+from datasets.base import Preprocess, image_digests
+from datasets.catalog import checked_options, dataset_info
 from datasets.files.images import decode_files, is_image_name
 from datasets.files.trees import Tree, is_archive, open_tree
-from datasets.preprocess import Preprocess
 from datasets.sets.folder import has_bright_border, read_layout, shape_image
 from harness.evaluate.labels import labels_of, listed_files
 from harness.sweepfile.settings import DataChoice
 from headstart.cli import did_you_mean
 from headstart.errors import DataError, InputError
-
-INK_SETS = ("handwritten62", "mnist", "mnist_task3", "optdigits", "glyphs", "sheets")
-"""Sets whose images are bright ink on black whatever page they came from, and gray."""
-MNIST_SETS = ("mnist", "mnist_task3", "sheets")
-"""Of these, the ones that come cropped and centred and leave no choice."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,10 @@ class TestSet:
 
 
 def preparation(
-    data: DataChoice, image_size: tuple[int, int], channels: int, preprocess: str | None = None
+    data: DataChoice,
+    image_size: tuple[int, int],
+    channels: int,
+    preprocess: Preprocess | None = None,
 ) -> Preparation:
     """How a trial's data set prepares an image, for any other image.
 
@@ -111,31 +109,21 @@ def preparation(
         image_size, channels: what the network takes.
         preprocess: instead of the set's own way.
     """
-    ink = data.name in INK_SETS
-    own = preprocess or _own_preprocess(data)
-    mode: Preprocess = "resize"
-    if own in ("mnist_style", "centred"):
-        mode = cast("Preprocess", own)
-    given = data.options.get("invert")
+    info, options = dataset_info(data.name), checked_options(data.name, data.options)
+    own: Preprocess = getattr(options, "preprocess", info.preprocess)
+    mode = preprocess or own
+    given: bool | None = getattr(options, "invert", None)
     invert: Literal["paper", "always", "never"] = "always" if given else "never"
-    if ink or (given is None and mode != "resize"):
+    if info.is_ink or (given is None and mode != "resize"):
         invert = "paper"
     return Preparation(
         image_size=image_size,
         channels=channels,
         preprocess=mode,
         invert=invert,
-        as_gray=ink or channels == 1,
-        accepts_prepared=ink and mode == "mnist_style",
+        as_gray=info.is_ink or channels == 1,
+        accepts_prepared=info.is_ink and mode == "mnist_style",
     )
-
-
-def _own_preprocess(data: DataChoice) -> str:
-    """The set's option, its default where none is given; sets without one keep the whole image."""
-    if data.name in MNIST_SETS:
-        return "mnist_style"
-    field = datasets.options_model(data.name).model_fields.get("preprocess")
-    return str(data.options.get("preprocess", field.default if field else "resize"))
 
 
 def read_test_set(

@@ -103,8 +103,7 @@ def read_entry(text: str, flag: str) -> dict[str, Any]:
     """
     given = parse_scalar_or_flow(text, flag, "").plain()
     if isinstance(given, str) and given not in datasets.dataset_names() and Path(given).exists():
-        kinds = {".csv": "csv", ".npz": "npz"}
-        given = {"name": kinds.get(Path(given).suffix.lower(), "folder"), "path": given}
+        given = {"name": datasets.dataset_for_path(Path(given)), "path": given}
     elif isinstance(given, str):
         given = {"name": given}
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):

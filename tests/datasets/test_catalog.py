@@ -1,5 +1,6 @@
 """Names, options and requests: what is found, what is refused, what is not imported."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,18 @@ import numpy as np
 import pytest
 from data_files import class_folders, write_mnist, write_tree
 
-from datasets import dataset_names, is_local, load_dataset, locate_dataset, options_model
+from datasets import (
+    checked_options,
+    class_alias,
+    dataset_for_path,
+    dataset_info,
+    dataset_names,
+    is_local,
+    load_dataset,
+    locate_dataset,
+    options_model,
+)
+from datasets.sets.handwritten62 import listed_classes
 from headstart.errors import DataError, DataNotFoundError
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +99,54 @@ def test_all_wrong_options_are_told_at_once():
 def test_an_impossible_request_is_refused(wanted):
     with pytest.raises(DataError, match=r"image size|channels"):
         load_dataset("glyphs", count=20, **wanted)
+
+
+def test_options_that_were_validated_come_back_as_they_are_and_load_the_same(tmp_path):
+    spoilt = {"kind": "pairs", "fraction": 0.5}
+    options = checked_options("glyphs", {"count": 20, "corrupt_labels": spoilt})
+    assert checked_options("glyphs", options) is options
+    assert pickle.loads(pickle.dumps(options)) == options  # a trial carries them to its worker
+    by_key = load_dataset("glyphs", count=20, corrupt_labels=spoilt, cache_dir=tmp_path)
+    assert load_dataset("glyphs", options, cache_dir=tmp_path).fingerprint == by_key.fingerprint
+
+
+def test_what_the_sets_of_this_project_declare():
+    ink = {name for name in dataset_names() if dataset_info(name).is_ink}
+    assert ink == {"glyphs", "handwritten62", "mnist", "mnist_task3", "optdigits", "sheets"}
+    fixed = {name for name in dataset_names() if dataset_info(name).preprocess != "resize"}
+    assert fixed == {"mnist", "mnist_task3", "sheets"}
+    aliases = dataset_info("handwritten62").class_aliases
+    assert list(aliases.values()) == [listed.name for listed in listed_classes()]
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("Sample001", "0"),
+        ("sample 10", "9"),
+        ("SAMPLE_0011", "A"),
+        ("sample-62", "z"),
+        ("Sample000", "Sample000"),
+        ("Sample063", "Sample063"),
+        ("sample", "sample"),
+        ("0", "0"),
+    ],
+)
+def test_a_class_is_known_by_its_other_names(label, name):
+    assert class_alias(label) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("a.csv", "csv"), ("a.CSV", "csv"), ("a.npz", "npz"), ("a.zip", "folder"), ("a", "folder")],
+)
+def test_the_set_that_reads_a_file_is_known_by_its_ending(path, name):
+    assert dataset_for_path(Path(path)) == name
+
+
+def test_the_set_that_reads_a_folder_is_known_by_its_files(tmp_path):
+    assert dataset_for_path(write_mnist(tmp_path / "raw")) == "idx"
+    assert dataset_for_path(tmp_path) == "folder"
 
 
 def test_is_local_tells_what_is_here_from_what_is_not(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import torch
 import models
 from headstart.errors import ModelError
 from models.build import build_model
+from models.catalog import read_options
 from models.finetune import layer_groups
 
 
@@ -89,3 +91,11 @@ def test_lenet5_takes_dropout_and_no_width() -> None:
     assert models.model_info("lenet5", {"dropout": 0.5}).depth == 5
     with pytest.raises(ModelError, match=r"lenet5\.width: is no option"):
         models.model_info("lenet5", {"width": 3})
+
+
+def test_options_that_were_validated_come_back_as_they_are() -> None:
+    for name, keys in (("lenet5", {"dropout": 0.5}), ("resnet18", {"image_size": 64})):
+        options = read_options(name, keys)
+        assert read_options(name, options) is options
+        assert pickle.loads(pickle.dumps(options)) == options  # a trial carries them to its worker
+        assert models.model_info(name, options) == models.model_info(name, keys)
