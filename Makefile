@@ -3,19 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+PYTEST := $(BIN)/python -m pytest -q -n 2 --durations 10
 # Where Python may not keep byte code (most containers), every process would compile all it imports.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
-.PHONY: run test check format data mutants clean help
+.PHONY: run test test-slow check format data mutants clean help
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP)  ## The main job, quick profile: from a sweep file to a report, in a few minutes
 	$(BIN)/python -m harness.sweep sweeps/part2.yaml --profile quick
 
-test: $(STAMP)  ## All tests (those on real data where HEADSTART_DATA names a folder of it)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+test: $(STAMP)  ## The tests, a few minutes (those on real data where HEADSTART_DATA names a folder of it)
+	$(PYTEST) -m "not slow" --dist worksteal
+
+test-slow: $(STAMP)  ## The tests of over ten seconds: Ray, SLURM, killed processes, hard sheets
+	$(PYTEST) -m slow --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## Format, lint, types
 	$(BIN)/ruff format --check .

@@ -182,7 +182,6 @@ def test_the_limit_is_a_number_of_pixels(monkeypatch):
 @pytest.mark.parametrize("as_gray", [False, True])
 @pytest.mark.parametrize("pixels", [GRAY, COLOUR], ids=["gray", "colour"])
 def test_pngs_are_the_same_with_and_without_imagecodecs(monkeypatch, pixels, as_gray):
-    pytest.importorskip("imagecodecs")
     data = image_bytes(pixels)
     fast = decode_image(data, "x", as_gray=as_gray)
     monkeypatch.setitem(sys.modules, "imagecodecs", None)

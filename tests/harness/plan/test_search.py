@@ -133,6 +133,7 @@ def test_winners_values_are_the_arms_and_the_record_says_why(finished):
 
 def test_the_same_command_runs_nothing_again_and_keeps_the_record(sweep_file, finished):
     before = {p: p.stat().st_mtime_ns for p in finished.glob("trials/*/trial.json")}
+    assert len(before) == 2 * (4 + 2 + 2)
     record = (finished / "search" / "scratch.json").read_text()
     done = run(sweep_file, finished, "--engine", "local")
     assert done.returncode == 0, done.stderr

@@ -59,6 +59,7 @@ def test_both_engines_give_rows_and_the_same_bits(both):
 def test_shared_trials_are_finished_for_a_command_of_one_worker(both):
     """Slow only where it is the first to need the runs."""
     before = {p: p.stat().st_mtime_ns for p in both.glob("local/trials/*/trial.json")}
+    assert len(before) == 3
     done = run(both / "sweep.yaml", both / "local", "--engine", "local", "--set", "seeds=1")
     assert done.returncode == 0, done.stderr
     assert {p: p.stat().st_mtime_ns for p in before} == before

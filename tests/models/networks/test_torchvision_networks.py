@@ -15,8 +15,6 @@ from models.dropout import set_dropout_generator
 from models.finetune import freeze, layer_groups
 from models.split import split_at
 
-pytest.importorskip("torchvision")
-
 WALKED = {  # name → first group
     "alexnet": "features.0",
     "convnext_tiny": "features.0",
