@@ -1,6 +1,6 @@
 """`python -m harness.sweep SWEEP.yaml`: run a sweep, from its file to its report.
 
-Thin: reads the file (`sweepfile`), plans (`plan`), runs what is missing (`run_ray` or `run_local`),
+Thin: reads the file (`sweepfile`), plans (`plan`), runs what is missing (`engines`),
 writes the tables (`store`) and calls the analysis as its last step.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from harness.engines.here import check_here, run_here
 from harness.engines.local import run_local
 from harness.engines.progress import ProgressView
 from harness.engines.queue import Queue
@@ -79,6 +80,8 @@ def main(argv: Sequence[str]) -> int:
     sweep = load_sweep(options.sweep, options.profile, options.assignments)
     check_trackers(sweep.track)
     out = options.out or Path("runs") / sweep.name
+    if options.engine == "here":
+        check_here(sweep.resources, options.slots)
     catalogue = DataCatalogue(options.data)
     plan = make_plan(sweep, catalogue)
     if options.dry_run:
@@ -105,7 +108,11 @@ def parse(argv: Sequence[str]) -> Options:
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
-    parser.add_argument("--engine", choices=("ray", "local"), default="ray")
+    parser.add_argument(
+        "--engine", choices=("ray", "local", "here"), default="ray",
+        help="what runs the trials: Ray Tune, processes of this machine, or this process itself "
+        "(one trial at a time, for a debugger)",
+    )  # fmt: skip
     parser.add_argument("--address", metavar="HOST:PORT", help="join this running Ray cluster")
     parser.add_argument("--slots", type=int, metavar="N", help="trials at once on this machine")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and run nothing")
@@ -283,7 +290,8 @@ def _run_trials(
     stop_file.create()
     request.actions += [stop_file.request, queue.stop]
     try:
-        with ProgressView(mine, queue.rows, sys.stderr, n_slots) as view:
+        is_live = options.engine != "here"  # a debugger needs the terminal
+        with ProgressView(mine, queue.rows, sys.stderr, n_slots, is_live=is_live) as view:
             queue.listen = view.take
 
             def tick() -> None:
@@ -291,7 +299,9 @@ def _run_trials(
                 if folder.lock.lost.is_set():
                     raise LockedError(f"{folder.path}: another command took this run folder over")
 
-            if options.engine == "local":
+            if options.engine == "here":
+                run_here(queue, settings, tick)
+            elif options.engine == "local":
                 run_local(queue, settings, n_slots, tick, resources.gpus)
             else:
                 set_ray_environment()
@@ -313,7 +323,8 @@ def _slots(options: Options, resources: Resources, is_needed: bool) -> int:
     """Trials at once. GPUs are counted where they are needed: a finished run needs none."""
     is_counted = is_needed and resources.gpus > 0 and options.address is None
     n_gpus = slots.count_gpus() if is_counted else None
-    return slots.trials_at_once(resources, options.slots, provenance.available_cpus(), n_gpus)
+    asked = 1 if options.engine == "here" else options.slots
+    return slots.trials_at_once(resources, asked, provenance.available_cpus(), n_gpus)
 
 
 def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> None:

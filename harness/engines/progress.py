@@ -25,9 +25,10 @@ class ProgressView:
     Args:
         plan: all trials of this command.
         rows: of trials that are finished already.
-        stream: where to show; a terminal gets the live view.
+        stream: where to show.
         n_slots: how many trials run at once, for the estimate of the time left.
         now: seconds.
+        is_live: whether a terminal gets the live view; it takes over what is printed there.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class ProgressView:
         stream: TextIO,
         n_slots: int,
         now: Callable[[], float] = time.monotonic,
+        is_live: bool = True,
     ):
         self.plan = plan
         self.stream = stream
         self.n_slots = n_slots
         self.now = now
+        self.is_live = is_live and stream.isatty()
         self.started_at = now()
         self.status = {trial.id: "pending" for trial in plan.trials}
         self.status.update({i: str(row["status"]) for i, row in rows.items() if i in self.status})
@@ -53,7 +56,7 @@ class ProgressView:
         self._live: Any = None
 
     def __enter__(self) -> ProgressView:
-        if self.stream.isatty():
+        if self.is_live:
             from rich.console import Console
             from rich.live import Live
 

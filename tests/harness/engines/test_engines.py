@@ -1,18 +1,26 @@
-"""Both engines, as a user runs them: the same bits, and one bad trial spares the rest."""
+"""All engines, as a user runs them: the same bits, and one bad trial spares the rest."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
+import threading
 import time
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
 from small_sweep import SMALL
 
+from harness import status
+from harness.sweep import main
+from headstart.errors import InputError
 from runs import ROOT, command, environment, fingerprints, run
 
 BAD_ARMS = """\
@@ -33,54 +41,109 @@ def rows_of(out: Path) -> dict[tuple[str, int], dict]:
     return {(r["arm"], r["seed"]): r for r in pq.read_table(out / "trials.parquet").to_pylist()}
 
 
+class Finished(NamedTuple):
+    """A command that has ended."""
+
+    out: Path
+    status: int
+    stderr: str
+
+
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    """The small sweep with bad arms, once by each engine."""
-    folder = tmp_path_factory.mktemp("engines")
-    sweep = folder / "sweep.yaml"
+def bad_sweep(tmp_path_factory):
+    """The small sweep with bad arms."""
+    sweep = tmp_path_factory.mktemp("engines") / "sweep.yaml"
     text = SMALL.replace("arms:\n", BAD_ARMS).replace("pretrain:\n", RUINED_STAGE)
     sweep.write_text(text)
-    done = {}
-    for engine in ("local", "ray"):
-        done[engine] = run(sweep, folder / engine, "--engine", engine)
-    return folder, done
+    return sweep
+
+
+@pytest.fixture(scope="module")
+def run_by(bad_sweep):
+    """The sweep with bad arms run by an engine, once; `here` runs inside the tests' process."""
+
+    @cache
+    def run_by(engine: str) -> Finished:
+        out = bad_sweep.parent / engine
+        if engine == "here":
+            with contextlib.redirect_stderr(io.StringIO()) as stderr:
+                exit_status = here(bad_sweep, out)
+            return Finished(out, exit_status, stderr.getvalue())
+        done = run(bad_sweep, out, "--engine", engine)
+        return Finished(out, done.returncode, done.stderr)
+
+    return run_by
+
+
+def here(sweep: Path, out: Path, *options: str) -> int:
+    """Exit status of the command, which runs in this process."""
+    return main([*command(sweep, out, *options)[3:], "--engine", "here"])
 
 
 @pytest.mark.slow
-def test_both_engines_give_the_same_bits(both):
-    """Slow: starts Ray and three workers that import torch."""
-    folder, _done = both
-    good = {arm: rows_of(folder / arm) for arm in ("local", "ray")}
-    assert good["local"].keys() == good["ray"].keys()
-    hashes = {engine: fingerprints(folder / engine) for engine in ("local", "ray")}
-    assert len(hashes["local"]) == 6
-    assert hashes["local"] == hashes["ray"]
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_all_engines_give_the_same_bits(run_by, engine):
+    """Slow: starts Ray, or workers, that import torch."""
+    assert rows_of(run_by("here").out).keys() == rows_of(run_by(engine).out).keys()
+    hashes = fingerprints(run_by("here").out)
+    assert len(hashes) == 6
+    assert hashes == fingerprints(run_by(engine).out)
 
 
-@pytest.mark.slow
-def test_one_bad_trial_spares_the_rest_and_is_shown(both):
-    """Slow only where it is the first to need the two runs."""
-    folder, done = both
-    for engine in ("local", "ray"):
-        rows = rows_of(folder / engine)
-        assert done[engine].returncode == 1, done[engine].stderr
-        assert {rows[arm, s]["status"] for arm in ("scratch", "pretrained") for s in (0, 1)} == {
-            "done"
-        }
-        assert rows["too_hot", 0]["status"] == "diverged"
-        assert "not finite" in rows["too_hot", 0]["error"]
-        assert rows["no_such_layer", 1]["status"] == "failed"
-        assert "attention" in rows["no_such_layer", 1]["error"]
-        assert rows["no_such_layer", 1]["attempts"] == 1, "a wrong setting is not tried again"
-        assert rows["on_ruin", 0]["status"] == "failed"
-        assert "diverged" in rows["on_ruin", 0]["error"]
-        assert "Traceback" not in done[engine].stderr
-        assert "4 of 14 trials failed" in done[engine].stderr
-    status = subprocess.run(
-        [*command(folder, folder)[:2], "harness.status", str(folder / "ray")],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "failed: no_such_layer seed 0" in status.stdout
+@pytest.mark.parametrize(
+    "engine",
+    ["here", *(pytest.param(name, marks=pytest.mark.slow) for name in ("local", "ray"))],
+)
+def test_one_bad_trial_spares_the_rest_and_is_shown(run_by, engine, capsys):
+    """Slow only where it is the first to need a run by workers."""
+    done = run_by(engine)
+    rows = rows_of(done.out)
+    assert done.status == 1, done.stderr
+    good = {rows[arm, seed]["status"] for arm in ("scratch", "pretrained") for seed in (0, 1)}
+    assert good == {"done"}
+    assert rows["too_hot", 0]["status"] == "diverged"
+    assert "not finite" in rows["too_hot", 0]["error"]
+    assert rows["no_such_layer", 1]["status"] == "failed"
+    assert "attention" in rows["no_such_layer", 1]["error"]
+    assert rows["no_such_layer", 1]["attempts"] == 1, "a wrong setting is not tried again"
+    assert rows["on_ruin", 0]["status"] == "failed"
+    assert "diverged" in rows["on_ruin", 0]["error"]
+    assert "Traceback" not in done.stderr
+    assert "4 of 14 trials failed" in done.stderr
+    status.main([str(done.out)])
+    assert "failed: no_such_layer seed 0" in capsys.readouterr().out
+
+
+def test_a_signal_stops_a_run_inside_the_process_and_the_same_command_goes_on(
+    write_sweep, tmp_path, capsys
+):
+    sweep = write_sweep(("epochs: 2,", "epochs: 90,"), ("seeds: 2", "seeds: 1"))
+    straight, out = tmp_path / "straight", tmp_path / "run"
+    assert here(sweep, straight) == 0
+    asked: list[float] = []
+
+    def ask() -> None:
+        wait_for_a_state(out)
+        asked.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    assert here(sweep, out) == 75
+    assert time.monotonic() - asked[0] < 10
+    asker.join()
+    assert "Stopped by SIGTERM" in capsys.readouterr().err
+    assert here(sweep, out) == 0
+    assert max(row["attempts"] for row in rows_of(out).values()) == 2
+    assert fingerprints(out) == fingerprints(straight)
+
+
+@pytest.mark.parametrize("setting", ["resources.workers: 2", "--slots 2"])
+def test_one_process_refuses_what_needs_several(write_sweep, tmp_path, setting):
+    options = setting.split() if setting.startswith("--") else ["--set", setting.replace(": ", "=")]
+    with pytest.raises(InputError, match=f"{setting}: --engine here runs everything in one"):
+        here(write_sweep(), tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -95,11 +158,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(write_sweep, tmp_path
         command(sweep, out, "--engine", engine),
         cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(out.glob("trials/*/state/*/state-*.pt")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_a_state(out)
     victims = workers_of(process.pid, engine)
     assert victims
     for victim in victims:  # one of them runs the trial whose state was seen
@@ -118,16 +177,20 @@ def test_ray_stops_within_ten_seconds_of_a_signal(write_sweep, tmp_path):
     process = subprocess.Popen(
         command(sweep, out), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
-    while not list(out.glob("trials/*/state/*/state-*.pt")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_a_state(out)
     process.send_signal(signal.SIGINT)
     asked = time.monotonic()
     _, message = process.communicate(timeout=60)
     assert process.returncode == 75, message
     assert time.monotonic() - asked < 10
     assert list(out.glob("trials/*/state/*/state-*.pt")), "its last state is kept"
+
+
+def wait_for_a_state(out: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not list(out.glob("trials/*/state/*/state-*.pt")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def workers_of(command_pid: int, engine: str) -> list[int]:
