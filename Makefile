@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --durations 10
 # Where Python may not keep byte code (most containers), every process would compile all it imports.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
-.PHONY: run test test-slow check format data mutants clean help
+.PHONY: run test test-slow check format docs data mutants clean help
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(STAMP)  ## Format, lint, types
 format: $(STAMP)  ## Write the format that `check` wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(STAMP)  ## Write the pages that are made from the code: docs/reference/
+	$(BIN)/python docs/build.py
 
 data: $(STAMP)  ## Which data sets are found where, and how to get what is missing
 	$(BIN)/python -m datasets

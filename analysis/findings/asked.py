@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.findings.load import Runs
-
-DEFAULT_TARGETS = (0.9, 0.95)  # the harness leaves defaults out of sweep.yaml
+from headstart.settings import Measure
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ def _asked(sweep: Mapping[str, Any], trials: pd.DataFrame) -> Asked:
     pairs = tuple(
         (str(pair["treatment"]), str(pair["control"])) for pair in sweep.get("compare") or []
     )
-    measure = sweep.get("measure") or {}
-    seeds, margin = sweep.get("seeds"), measure.get("equivalence")
+    measure = Measure.of_run(sweep.get("measure"))
+    seeds = sweep.get("seeds")
     return Asked(
         name=str(sweep["name"]),
         question=str(sweep.get("question") or ""),
@@ -64,8 +63,8 @@ def _asked(sweep: Mapping[str, Any], trials: pd.DataFrame) -> Asked:
         arms=arms,
         pairs=pairs or tuple((arm, arms[0]) for arm in arms[1:]),
         pairs_named=bool(pairs),
-        targets=tuple(float(t) for t in measure.get("targets", DEFAULT_TARGETS)),
-        margin=None if margin is None else float(margin),
+        targets=measure.targets,
+        margin=measure.equivalence,
         n_seeds=seeds if isinstance(seeds, int) else _n_listed(seeds),
         rule=_rule(seeds),
         sweep=sweep,

@@ -112,7 +112,7 @@ def _network(findings: Findings) -> Iterator[str]:
 
 
 _COLUMNS = ("learning_rate", "batch_size", "epochs")
-_KEYS = ("optimizer", "scheduler", "weight_decay", "early_stopping", "augment", "label_smoothing")
+_KEYS = ("optimizer", "schedule", "weight_decay", "early_stopping", "augment", "label_smoothing")
 
 
 def _tuning(findings: Findings) -> Iterator[str]:
@@ -148,9 +148,11 @@ def _trained_with(asked: Asked, rows: pd.DataFrame) -> Iterator[str]:
     entries = [e for e in (asked.sweep.get("arms") or {}).values() if isinstance(e, Mapping)]
     trains = [e.get("train") or asked.sweep.get("train") or {} for e in entries]
     for key in _KEYS:
-        found[key] = {_setting(train[key]) for train in trains if train.get(key)}
+        found[key] = {_used(train.get(key)) for train in trains}
     same = [
-        f"{_word(key)} {next(iter(values))}" for key, values in found.items() if len(values) == 1
+        f"{_word(key)} {next(iter(values))}"
+        for key, values in found.items()
+        if len(values) == 1 and values != {""}
     ]
     differ = [_word(key) for key, values in found.items() if len(values) > 1]
     if same:
@@ -160,6 +162,16 @@ def _trained_with(asked: Asked, rows: pd.DataFrame) -> Iterator[str]:
 
 def _word(key: str) -> str:
     return key.replace("_", " ")
+
+
+def _used(value: Any) -> str:
+    """A key of `train` as far as it does anything; empty where it does nothing, or is not there."""
+    if not isinstance(value, Mapping):
+        return _setting(value) if value else ""
+    if "name" in value:  # a schedule
+        return "" if value["name"] == "none" else str(value["name"])
+    idle = () if value.get("erase") else ("erase_area", "fill")
+    return _setting({k: v for k, v in value.items() if v and k not in idle})
 
 
 def _setting(value: Any) -> str:

@@ -2,13 +2,13 @@
 
 1. the pretrained network on the test images of what it was pretrained on, 2. the same network,
 not trained further, on one's own test images, 3. with its last layer fine-tuned, 4. with its last
-n layers fine-tuned. A sweep may name them (`evaluations: [{title, stage | arm}]`); otherwise they
-are recognised by their stage and `fine_tune`. What the run does not have is listed as not tested.
+n layers fine-tuned. They are recognised by their stage and `fine_tune`. What the run does not have
+is listed as not tested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,6 @@ class Evaluation:
 def list_evaluations(findings: Findings) -> list[Evaluation]:
     """The four evaluations; the fourth once for each number of layers."""
     trials = findings.runs.trials
-    named = [entry for asked in findings.asked for entry in asked.sweep.get("evaluations") or []]
-    if named:
-        return [_named(k + 1, entry, trials) for k, entry in enumerate(named)]
     found: list[Evaluation] = []
     for k, (title, rows) in enumerate(zip(TITLES, _recognised(trials), strict=True), 1):
         groups = list(rows.groupby("arm", sort=False))
@@ -58,13 +55,6 @@ def list_evaluations(findings: Findings) -> list[Evaluation]:
             number = str(k) if len(groups) == 1 else f"{k}{chr(ord('a') + j)}"
             found.append(Evaluation(number, title, str(arm), part))
     return found
-
-
-def _named(number: int, entry: Mapping[str, Any], trials: pd.DataFrame) -> Evaluation:
-    stage = "arm" if entry.get("arm") else "pretrain"
-    name = str(entry.get("arm") or entry.get("stage"))
-    rows = trials[(trials["stage"] == stage) & (trials["arm"] == name)]
-    return Evaluation(str(number), str(entry.get("title") or name), name, rows)
 
 
 def _recognised(trials: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -25,10 +25,8 @@ from harness.sweepfile.nodes import (
 )
 from harness.sweepfile.searches import SearchReader
 from harness.sweepfile.settings import (
-    Compare,
     Condition,
     Deliver,
-    Measure,
     Resources,
     Save,
     Seeds,
@@ -37,6 +35,7 @@ from harness.sweepfile.settings import (
 )
 from headstart.cli import did_you_mean
 from headstart.errors import SpecError
+from headstart.settings import Compare, Measure
 
 TOP_KEYS = (
     "name", "question", "model", "data", "train", "pretrain", "arms", "seeds", "seed", "vary",

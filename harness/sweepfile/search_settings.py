@@ -17,7 +17,8 @@ from pydantic import model_validator as validate_model
 
 import models
 from harness.seeds import derive_seed
-from harness.sweepfile.settings import AsTuple, Condition, Frozen, ModelChoice, Train
+from harness.sweepfile.settings import Condition, ModelChoice, Train
+from headstart.settings import AsTuple, Frozen
 
 SEED_BITS = 63  # of `derive_seed`
 DIGITS = 6  # significant ones of a drawn number: as many as a person would write down

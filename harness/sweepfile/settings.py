@@ -10,9 +10,6 @@ import math
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -26,6 +23,7 @@ from pydantic import (
 from datasets.augment_settings import Augment
 from datasets.split import SplitSettings
 from harness.seeds import AXES
+from headstart.settings import AsTuple, Compare, Frozen, Measure
 
 Axis = Literal["split", "order", "init", "head", "augment", "dropout"]
 assert set(AXES) == set(Axis.__args__)  # type: ignore[attr-defined]
@@ -38,23 +36,10 @@ LearningRateFactors = LayerDecay | dict[str, Annotated[float, Field(gt=0)]]
 """A decay by which each layer group nearer the input is slower, or factors by group name."""
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-AsTuple = BeforeValidator(_as_tuple)  # YAML has lists, and frozen settings hold none
-
-
 def _as_pack(value: Any) -> Any:
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value
     raise ValueError("is neither a number from 1 nor auto")
-
-
-class Frozen(BaseModel):
-    """Unknown keys refused, no silent conversion ('30' is not 30), unchangeable once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Schedule(Frozen):
@@ -198,18 +183,6 @@ class Condition(Frozen):
     shared: bool = False  # pretrain stages: once for all seeds
 
 
-class Compare(Frozen):
-    treatment: str
-    control: str
-
-
-class Measure(Frozen):
-    """What the analysis asks of the records; changes no trial."""
-
-    targets: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], AsTuple] = (0.9, 0.95)
-    equivalence: Annotated[float, Field(gt=0, lt=1)] | None = None
-
-
 class Resources(Frozen):
     """What one worker gets, and how much it takes on; changes no trial's result."""
 
@@ -299,6 +272,6 @@ class Sweep(Frozen):
     resources: Resources
     save: Save
     track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...]
-    searches: dict[str, Any] = {}  # arm → `harness.sweepfile.search_settings.Search`
+    searches: dict[str, Any] = Field(default_factory=dict)  # by arm
     deliver: Deliver = Deliver()
     why: str = ""  # why this network: a sentence for the report

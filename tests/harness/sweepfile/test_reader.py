@@ -9,8 +9,9 @@ import pytest
 from harness.sweepfile.nodes import parse_yaml
 from harness.sweepfile.reader import load_sweep, read_sweep
 from harness.sweepfile.resolved import resolved_yaml
-from harness.sweepfile.settings import Compare, EvaluateEvery
+from harness.sweepfile.settings import EvaluateEvery
 from headstart.errors import SpecError
+from headstart.settings import Compare
 from runs import ROOT, environment
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))

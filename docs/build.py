@@ -1,0 +1,32 @@
+"""The pages of docs/reference/ that are made from the code: `make docs`.
+
+In: the models of what a page describes. Out: one text a page. A page is one function without
+arguments, listed in `PAGES` under the path that it is written to; a test in `tests/docs/` holds
+every page against its function, so that none can fall behind the code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+PAGES: Mapping[str, Callable[[], str]] = {}
+"""Path below the project → what makes the page's text."""
+
+
+def main() -> None:
+    for path, page in PAGES.items():
+        text = page()
+        file = ROOT / path
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+            print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""How a key of a sweep file is declared, and the blocks that the analysis reads as well.
+
+In: plain values, as YAML gives them. Out: frozen objects with every default filled in. It stands in
+this package because the analysis never imports the harness, and must not have defaults of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+from pydantic_core import PydanticUndefined
+
+
+class Frozen(BaseModel):
+    """Unknown keys refused, no silent conversion ('30' is not 30), unchangeable once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def key(
+    meaning: str,
+    default: Any = PydanticUndefined,
+    *,
+    example: Any,
+    unit: str = "",
+    **constraints: Any,
+) -> Any:
+    """A pydantic field with all that the reference of the file and its JSON schema say of a key.
+
+    Args:
+        meaning: what the key decides, in a sentence or two.
+        default: what holds where the key is not written; none: the key must be written.
+        example: a value, as a sweep file would write it.
+        unit: what a number counts or measures.
+        **constraints: of `pydantic.Field`, as `ge` or `pattern`.
+    """
+    extra: JsonDict | None = {"unit": unit} if unit else None
+    return Field(
+        default, description=meaning, examples=[example], json_schema_extra=extra, **constraints
+    )
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+AsTuple = BeforeValidator(_as_tuple)  # YAML has lists, and frozen settings hold none
+
+
+class Compare(Frozen):
+    """One comparison: the treatment's trials minus the control's, seed by seed."""
+
+    treatment: str = key("The arm whose effect is asked for.", example="pretrained")
+    control: str = key("The arm that it is compared with.", example="scratch")
+
+
+class Measure(Frozen):
+    """What the analysis asks of the records. It changes no trial."""
+
+    targets: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], AsTuple] = key(
+        "Validation accuracies to which convergence is measured: the first evaluation that reaches "
+        "one. A trial that never does is counted as censored.",
+        (0.9, 0.95),
+        example=[0.90, 0.95, 0.98],
+        unit="fraction of images",
+    )
+    equivalence: Annotated[float, Field(gt=0, lt=1)] | None = key(
+        "Differences of final accuracy below this count as none: the margin of the test of "
+        "equivalence. Without it, equivalence is not tested.",
+        None,
+        example=0.001,
+        unit="fraction of images",
+    )
+
+    @classmethod
+    def of_run(cls, written: dict[str, Any] | None) -> Measure:
+        """Of a run folder's sweep.yaml, which may be of an older version and lack keys."""
+        known = {k: v for k, v in (written or {}).items() if k in cls.model_fields}
+        return cls.model_validate(known)
