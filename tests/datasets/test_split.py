@@ -211,3 +211,154 @@ def test_asking_for_too_much_is_one_message(hundred, keys, message):
 def test_settings_that_make_no_sense_are_refused(keys, message):
     with pytest.raises(ValidationError, match=message):
         SplitSettings(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"validation": 20, "test": 10}, (70, 20, 10)),  # train: all that the others leave
+        ({"test": 10}, (90, 0, 10)),
+        ({"train": 80, "test": 15}, (80, 5, 15)),  # 14 would be 15 for 85, and 5 are left
+        ({"train": 34, "test": 60}, (34, 6, 60)),
+        ({"train": 90, "test": 10}, (90, 0, 10)),
+        ({"train": 60, "validation": 0}, (60, 0, 0)),
+        ({"train": 60, "validation": 40}, (60, 40, 0)),
+        ({"train": 2, "per_class": True}, (8, 1, 0)),
+        ({"train": 6, "test": 1, "per_class": True}, (24, 4, 4)),
+        ({"train": 5, "validation": 3, "test": 2, "per_class": True}, (20, 12, 8)),
+    ],
+)
+def test_counts_that_are_not_given_are_filled_in(hundred, keys, expected):
+    assert sizes(split(hundred, **keys)) == expected
+
+
+def test_per_class_counts_may_leave_nothing_to_validation():
+    digits = dataset_of(np.repeat(np.arange(4), 10))
+    assert sizes(split(digits, train=8, test=2, per_class=True)) == (32, 0, 8)
+    assert sizes(split(digits, train=8, test=1, per_class=True)) == (32, 4, 4)
+
+
+def test_a_count_for_each_class_is_drawn_from_an_official_part(official):
+    parts = split(official, train=5, validation=2, test=3, per_class=True)
+    assert [counts(official, part) for part in (parts.train, parts.validation, parts.test)] == [
+        [5, 5], [2, 2], [3, 3],
+    ]  # fmt: skip
+    assert min(parts.test) >= 80
+    with pytest.raises(DataError, match="test: 11 images a class asked for, class '0' has 10"):
+        split(official, train=5, test=11, per_class=True)
+    with pytest.raises(DataError, match="test: 21 images asked for, 20 are left"):
+        split(official, train=5, test=21)
+
+
+@pytest.fixture
+def three_parts():
+    """100 images in two classes, of which 60 train, 20 validate and 20 test."""
+    parts = {"train": np.arange(60), "validation": np.arange(60, 80), "test": np.arange(80, 100)}
+    return dataset_of(np.arange(100) % 2, parts=parts)
+
+
+def test_counts_of_official_parts_take_nothing_from_train(three_parts):
+    parts = split(three_parts, validation=4, test=6)
+    assert sizes(parts) == (60, 4, 6)
+    assert set(parts.validation) < set(range(60, 80))
+    assert set(parts.test) < set(range(80, 100))
+    assert sizes(split(three_parts, train=60)) == (60, 20, 20)
+    assert sizes(split(three_parts, train=60, validation=20, test=20)) == (60, 20, 20)
+
+
+def test_images_outside_the_official_parts_are_drawn_from():
+    labels = np.arange(100) % 2
+    drawn = split(dataset_of(labels, parts={"test": np.arange(80, 100)}))
+    assert sizes(drawn) == (68, 12, 20)
+    assert sorted([*drawn.train, *drawn.validation]) == list(range(80))
+    only_train = split(dataset_of(labels, parts={"train": np.arange(40)}))
+    assert sorted([*only_train.train, *only_train.validation, *only_train.test]) == list(range(40))
+
+
+def test_an_official_part_is_drawn_anew_by_each_generator_and_not_in_order(official):
+    first, same, other = (split(official, seed=seed, train=40, test=10) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.test, same.test)
+    assert set(first.test) != set(other.test)
+    assert (np.diff(official.labels[first.test]) < 0).any(), "classes are mixed"
+
+
+def test_shares_are_rounded_so_that_no_image_is_lost():
+    seven = dataset_of([0] * 5 + [1] * 2)
+    assert sizes(split(seven, split={"train": 0.5, "validation": 0.5})) == (4, 3, 0)
+    assert sizes(split(seven, split={"train": 1.0})) == (7, 0, 0)
+    assert sizes(split(seven)) == (5, 1, 1)
+
+
+def test_one_who_may_not_see_test_images_gets_none(hundred):
+    whole = split(hundred)
+    blind = whole.without_test()
+    assert sizes(blind) == (70, 15, 0)
+    assert blind.test.dtype == whole.test.dtype
+    np.testing.assert_array_equal(blind.train, whole.train)
+
+
+def test_a_share_of_nothing_needs_no_note(official):
+    assert split(official, split={"train": 0.9, "test": 0.0}).notes == ()
+
+
+def test_copies_go_where_there_is_room_and_each_takes_its_room():
+    """Ten pairs of copies of two classes: parts of 12 and 8 hold six and four pairs."""
+    images = np.zeros((20, 1, 2, 2), np.uint8)
+    images.reshape(20, 4)[:, 0] = np.repeat(np.arange(10), 2)
+    dataset = dataset_of(np.repeat(np.arange(10) % 2, 2), images=images)
+    larger = []
+    for seed in range(20):
+        drawn = split(dataset, seed=seed, train=12, validation=8)
+        assert sizes(drawn) == (12, 8, 0)
+        assert drawn.notes == ()
+        assert counts(dataset, drawn.train) == [6, 6]
+        larger.append(0 in drawn.train)
+    assert 0 < sum(larger) < 20, "every pair may come to either part"
+
+
+def test_copies_in_two_classes_need_room_in_both():
+    images = np.zeros((6, 1, 2, 2), np.uint8)
+    images.reshape(6, 4)[:, 0] = [1, 1, 2, 3, 4, 5]
+    dataset = dataset_of([0, 1, 0, 0, 1, 1], images=images)  # 0 and 1 are one image
+    for seed in range(5):
+        drawn = split(dataset, seed=seed, train=4, validation=2)
+        assert ({0, 1} <= set(drawn.train)) or ({0, 1} <= set(drawn.validation))
+        assert sizes(drawn) == (4, 2, 0)
+
+
+def test_what_finds_no_room_is_counted():
+    images = np.zeros((10, 1, 2, 2), np.uint8)
+    images.reshape(10, 4)[:, 0] = [0, 0, 0, 0, 0, 5, 6, 7, 8, 9]
+    dataset = dataset_of([0] * 5 + [1] * 5, images=images)
+    drawn = split(dataset, train=4, validation=4)
+    assert drawn.notes == (
+        "4 images of 'tiny' fewer than asked for: copies of one image must stay in one part, and "
+        "there was no room for all of them",
+    )
+    assert sizes(drawn) == (2, 2, 0)
+
+
+def test_settings_are_frozen_and_take_the_ends_of_their_ranges():
+    settings = SplitSettings(train=1, validation=0, test=0)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.train = 2
+    SplitSettings(split={"train": 1.0, "validation": 0.0})
+    SplitSettings(split={"train": 0.5, "validation": 0.3, "test": 0.2 + 1e-12})  # rounding
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"validation": -1}, "greater than or equal to 0"),
+        ({"test": -1}, "greater than or equal to 0"),
+        ({"split": {"train": 1.5, "validation": -0.5}}, "a fraction between 0 and 1"),
+        ({"split": {"train": 0.5, "validation": -0.1}}, "a fraction between 0 and 1"),
+        ({"split": {"train": 0.0}}, "train's is over 0"),
+        ({"split": {"train": 0.5}, "per_class": True}, r"give counts \(per_class\) or fractions"),
+        ({"split": {"train": 0.5}, "test": 5}, r"give counts \(test\) or fractions"),
+        ({"split": {"b": 0.1, "a": 0.1, "train": 0.5}}, "a, b: the parts are"),
+    ],
+)
+def test_more_settings_that_make_no_sense_are_refused(keys, message):
+    with pytest.raises(ValidationError, match=message):
+        SplitSettings(**keys)
