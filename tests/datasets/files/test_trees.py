@@ -10,7 +10,7 @@ import pytest
 from data_files import write_tree, write_zip
 
 from datasets.files import trees
-from datasets.files.trees import open_tree
+from datasets.files.trees import is_archive, open_tree, walk
 from headstart.errors import DataError
 
 FILES = {"a/1.png": b"one", "a/deep/2.png": b"two", "b/3.png": b"three"}
@@ -133,3 +133,116 @@ def test_a_folder_that_may_not_be_read_is_one_message(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", forbidding)
     with pytest.raises(DataError, match="deep: cannot be read: Permission denied"):
         read_all(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.zip", True), ("A.ZIP", True), ("a.tgz", True), ("a.tar.gz", True), ("a.TAR", True),
+        ("a.gz", False), ("a.png", False), ("zip", False), ("a.zip.txt", False),
+    ],
+)  # fmt: skip
+def test_an_archive_is_known_by_its_name(tmp_path, name, expected):
+    assert is_archive(tmp_path / name) is expected
+
+
+def test_the_limits_are_those_of_the_documentation():
+    assert trees.MAX_FILE_BYTES == 256 * 1024**2
+    assert trees.MAX_TOTAL_BYTES == 16 * 1024**3
+    assert trees.MAX_RATIO == 200
+
+
+@pytest.mark.parametrize("write", [write_tree, write_zip, write_tar])
+def test_a_file_of_just_the_limit_is_read_and_one_byte_more_is_not(tmp_path, monkeypatch, write):
+    monkeypatch.setattr(trees, "MAX_FILE_BYTES", 600)
+    ending = {write_tree: "", write_zip: ".zip", write_tar: ".tgz"}[write]
+    content = os.urandom(600)
+    assert read_all(write(tmp_path / f"fits{ending}", {"a/1.png": content})) == [content]
+    path = write(tmp_path / f"over{ending}", {"a/1.png": content + b"x"})
+    with pytest.raises(DataError, match=r"a/1\.png.*limit"):
+        read_all(path)
+
+
+def test_a_file_of_a_folder_over_the_limit_is_said_in_megabytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(trees, "MAX_FILE_BYTES", 2 << 20)
+    folder = write_tree(tmp_path / "set", {"a/1.png": bytes((2 << 20) + 1)})
+    with pytest.raises(DataError, match=r"1\.png: over 2 MB, the limit for one file"):
+        read_all(folder)
+
+
+def test_all_files_together_may_have_just_the_limit(tmp_path, monkeypatch):
+    path = write_zip(tmp_path / "a.zip", {"a/1.png": os.urandom(600), "a/2.png": os.urandom(400)})
+    monkeypatch.setattr(trees, "MAX_TOTAL_BYTES", 1000)
+    assert len(read_all(path)) == 2
+    monkeypatch.setattr(trees, "MAX_TOTAL_BYTES", 999)
+    assert "unpacks to 1,000 bytes; the limit is 999" in refused(path)
+
+
+def test_a_tar_file_may_unpack_to_just_its_limit(tmp_path, monkeypatch):
+    path = write_tar(tmp_path / "a.tgz", {"a/1.png": os.urandom(600), "a/2.png": os.urandom(400)})
+    monkeypatch.setattr(trees, "MAX_TOTAL_BYTES", 1000)
+    assert len(read_all(path)) == 2
+    monkeypatch.setattr(trees, "MAX_TOTAL_BYTES", 999)
+    assert "over 200 times its size" in refused(path)
+
+
+def test_a_small_file_may_swell_as_it_likes(tmp_path):
+    """A blank scan of a megabyte packs to a thousandth; it harms nobody."""
+    blank = {"a/1.png": bytes(1 << 20)}
+    for path in (write_zip(tmp_path / "a.zip", blank), write_tar(tmp_path / "a.tgz", blank)):
+        assert read_all(path) == [bytes(1 << 20)]
+    over = {"a/1.png": bytes((1 << 20) + 1)}
+    assert "times its size" in refused(write_zip(tmp_path / "b.zip", over))
+
+
+def test_the_ratio_is_that_of_the_unpacked_to_the_packed_size(tmp_path, monkeypatch):
+    stored = tmp_path / "stored.zip"
+    with zipfile.ZipFile(stored, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("a/1.png", bytes(2 << 20))
+    monkeypatch.setattr(trees, "MAX_RATIO", 1)
+    assert len(read_all(stored)) == 1, "as large as it is packed: just once"
+    path = write_zip(tmp_path / "a.zip", {"a/1.png": bytes(2 << 20)})
+    with zipfile.ZipFile(path) as archive:
+        times = (2 << 20) // archive.getinfo("a/1.png").compress_size
+    assert f"'a/1.png' unpacks to {times} times its size; the limit is 1 times" in refused(path)
+
+
+@pytest.mark.parametrize("write", [write_zip, write_tar])
+def test_names_with_a_colon_or_a_dot_inside_are_names(tmp_path, write):
+    files = {"a/12:30.png": b"x", "a/b..c.png": b"y", "top.png": b"z"}
+    path = write(tmp_path / ("a.zip" if write is write_zip else "a.tgz"), files)
+    with open_tree(path) as tree:
+        assert tree.names == tuple(sorted(files))
+        assert tree.folders == {"a"}
+
+
+def test_empty_folders_are_folders_and_hidden_ones_are_not(tmp_path):
+    for name in ("a/empty", ".git/objects"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("a/empty/", ".git/objects/"):
+            archive.writestr(name, b"")
+    members = []
+    for name in ("a/empty", ".git/objects"):
+        members.append(tarfile.TarInfo(name))
+        members[-1].type = tarfile.DIRTYPE
+    for path in (tmp_path / "set", tmp_path / "a.zip", write_tar(tmp_path / "a.tgz", {}, members)):
+        with open_tree(path) as tree:
+            assert tree.folders == {"a", "a/empty"}
+            assert tree.names == ()
+
+
+def test_walking_gives_what_is_not_hidden(tmp_path):
+    write_tree(tmp_path / "set", {**FILES, **HIDDEN, ".git/config": b"x"})
+    below = {os.path.relpath(entry.path, tmp_path / "set") for entry in walk(tmp_path / "set")}
+    assert below == {"a", "a/deep", "b", *FILES}
+
+
+def test_a_file_that_goes_or_is_no_archive_is_one_message(tmp_path):
+    folder = write_tree(tmp_path / "set", FILES)
+    with open_tree(folder) as tree:
+        (folder / "a" / "1.png").unlink()
+        with pytest.raises(DataError, match=r"a/1\.png: cannot be read: No such file"):
+            tree.read("a/1.png")
+    (tmp_path / "b.zip").write_bytes(b"no archive")
+    assert "not a whole zip file" in refused(tmp_path / "b.zip")
