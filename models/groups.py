@@ -196,7 +196,9 @@ def _place_own_tensors(
     drafts: Sequence[_Draft],
     place: dict[str, int],
 ) -> None:
-    """Put the parameters and buffers that frames hold themselves into groups."""
+    """Put the parameters and buffers that frames hold themselves into groups, where there are any."""
+    if not drafts:
+        return
     for path, frame in frames:
         prefix = f"{path}." if path else ""
         inside = [place[unit] for unit in order if unit in place and unit.startswith(prefix)]
