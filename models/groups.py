@@ -196,7 +196,7 @@ def _place_own_tensors(
     drafts: Sequence[_Draft],
     place: dict[str, int],
 ) -> None:
-    """Put the parameters and buffers that frames hold themselves into groups, where there are any."""
+    """Put the parameters and buffers that frames hold themselves into groups, if there are any."""
     if not drafts:
         return
     for path, frame in frames:
