@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from datasets.split import SplitSettings
@@ -8,8 +13,10 @@ from harness.seeds import AXES, derive_seed, derive_streams
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Condition, DataChoice, EvaluateEvery, ModelChoice, Train
 from harness.trials.catalogue import DataCatalogue
+from harness.trials.rows import identity
 from harness.trials.spec import DataUse, trial_id
-from headstart.errors import DataNotFoundError, SpecError
+from headstart.errors import DataNotFoundError, InputError, SpecError
+from headstart.files import write_json
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +171,203 @@ def test_a_hundred_thousand_trials_share_what_does_not_differ(write_sweep, catal
         assert trial.condition is by_arm[trial.arm].condition
         assert trial.data is by_arm[trial.arm].data
     assert len({id(trial.streams) for trial in plan.trials}) == 50
+
+
+DRAWN = "{name: glyphs, count: 300, seed: 3, train: 200, validation: 50}"
+
+
+def with_stages(*stages: str) -> tuple[str, str]:
+    """The change that adds stages to the small sweep, before the one it has."""
+    return "pretrain:\n", "pretrain:\n" + "".join(f"  {stage}\n" for stage in stages)
+
+
+def test_a_chain_of_stages_runs_once_and_in_order(write_sweep, catalogue):
+    path = write_sweep(
+        with_stages(f"first: {{data: {DRAWN}}}", f"second: {{data: {DRAWN}, initialize: first}}"),
+        ("  drawn:\n", "  drawn:\n    initialize: second\n"),
+    )
+    plan = make_plan(load_sweep(path), catalogue)
+    assert [(t.stage, t.arm, t.seed) for t in plan.trials] == [
+        ("pretrain", "first", 0), ("pretrain", "second", 0), ("pretrain", "drawn", 0),
+        ("pretrain", "first", 1), ("pretrain", "second", 1), ("pretrain", "drawn", 1),
+        ("arm", "scratch", 0), ("arm", "pretrained", 0),
+        ("arm", "scratch", 1), ("arm", "pretrained", 1),
+    ]  # fmt: skip
+    of = {(trial.arm, trial.seed): trial for trial in plan.trials}
+    for seed in (0, 1):
+        assert of["first", seed].parent is of["scratch", seed].parent is None
+        for child, parent in (("second", "first"), ("drawn", "second"), ("pretrained", "drawn")):
+            assert of[child, seed].parent == of[parent, seed].id
+
+
+def test_a_stage_that_no_arm_starts_from_still_runs_at_every_seed(write_sweep, catalogue):
+    path = write_sweep(
+        with_stages(f"first: {{data: {DRAWN}}}", f"aside: {{data: {DRAWN}, initialize: first}}")
+    )
+    plan = make_plan(load_sweep(path), catalogue)
+    stages = [(t.arm, t.seed) for t in plan.trials if t.stage == "pretrain"]
+    assert sorted(stages) == sorted(
+        (stage, seed) for stage in ("first", "aside", "drawn") for seed in (0, 1)
+    )
+    assert [t.stage for t in plan.trials] == ["pretrain"] * 6 + ["arm"] * 4
+
+
+def test_a_shared_stage_is_that_of_seed_0_and_shares_what_it_starts_from(write_sweep, catalogue):
+    path = write_sweep(
+        with_stages(f"first: {{data: {DRAWN}}}"),
+        ("  drawn:\n", "  drawn:\n    shared: true\n    initialize: first\n"),
+    )
+    plan = make_plan(load_sweep(path), catalogue)
+    stages = [t for t in plan.trials if t.stage == "pretrain"]
+    assert [(t.arm, t.seed) for t in stages] == [("first", 0), ("drawn", 0)]
+    assert stages[1].streams == plan.trials[2].streams
+    assert (plan.trials[2].arm, plan.trials[2].seed) == ("scratch", 0)
+
+
+def test_other_seeds_than_the_sweeps_can_be_planned(write_sweep, catalogue):
+    sweep = load_sweep(write_sweep())
+    own = {(t.arm, t.seed): t.id for t in make_plan(sweep, catalogue).trials}
+    more = {(t.arm, t.seed): t.id for t in make_plan(sweep, catalogue, seeds=(1, 7)).trials}
+    assert {seed for _, seed in more} == {1, 7}
+    assert more["scratch", 1] == own["scratch", 1]
+    assert make_plan(sweep, catalogue, seeds=()).trials == ()
+
+
+def test_a_point_of_the_grid_is_in_the_row_and_nothing_where_there_is_none(write_sweep, catalogue):
+    grid = "seeds: 2\ngrid: {train.batch_size: [16, 32]}"
+    plan = make_plan(load_sweep(write_sweep(("seeds: 2", grid))), catalogue)
+    points = {identity(t, "small")["grid"] for t in plan.trials if t.arm.startswith("scratch")}
+    assert points == {'{"train.batch_size": 16}', '{"train.batch_size": 32}'}
+    plain = make_plan(load_sweep(write_sweep()), catalogue)
+    assert {identity(t, "small")["grid"] for t in plain.trials} == {""}
+
+
+def test_notes_of_data_sets_are_said_once(write_sweep, tmp_path):
+    class Noting(DataCatalogue):
+        def use(self, condition):
+            data = super().use(condition)
+            return dataclasses.replace(data, notes=("a note", str(len(data.class_names))))
+
+    plan = make_plan(load_sweep(write_sweep()), Noting(allow_download=False))
+    assert plan.notes == ("a note", "10")
+
+
+def test_all_conditions_that_cannot_run_are_named_at_once(write_sweep, catalogue):
+    path = write_sweep(("validation: 100, test: 100}", "validation: 100}"))
+    with pytest.raises(SpecError) as caught:
+        make_plan(load_sweep(path), catalogue)
+    lines = str(caught.value).splitlines()
+    assert [line.split(" has no test part")[0] for line in lines] == [
+        "small: scratch: glyphs", "small: pretrained: glyphs",
+    ]  # fmt: skip
+
+
+def test_what_several_workers_cannot_share_is_refused(write_sweep, catalogue):
+    path = write_sweep(
+        ("batch_size: 32", "batch_size: 1"), ("seeds: 2", "seeds: 2\nresources: {workers: 2}")
+    )
+    with pytest.raises(InputError, match="batch_size: 1 is less than"):
+        make_plan(load_sweep(path), catalogue)
+    alone = write_sweep(("batch_size: 32", "batch_size: 1"))
+    assert len(make_plan(load_sweep(alone), catalogue).trials) == 6
+
+
+# -- weights that no trial of the plan makes -----------------------------------------------
+
+
+def digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def from_elsewhere(plan) -> dict:
+    """(file, hash of its content, id) by seed of the arm that starts from elsewhere."""
+    return {t.seed: (t.start_file, t.start_content, t.id) for t in plan.trials if t.arm == "tuned"}
+
+
+def test_a_trial_may_start_from_a_file_whose_content_is_in_its_id(write_sweep, catalogue, tmp_path):
+    weights = tmp_path / "weights.safetensors"
+
+    def plan(content: bytes):
+        weights.write_bytes(content)
+        path = write_sweep(("scratch: {}", f"scratch: {{}}\n  tuned: {{initialize: {weights}}}"))
+        return make_plan(load_sweep(path), catalogue)
+
+    first = from_elsewhere(plan(b"first"))
+    assert [(path, content) for path, content, _ in first.values()] == [
+        (weights, digest(b"first"))
+    ] * 2
+    assert first[0][2] != first[1][2], "seeds differ in their streams"
+    assert from_elsewhere(plan(b"other"))[0][2] != first[0][2]
+    assert from_elsewhere(plan(b"first")) == first
+    others = [t for t in plan(b"first").trials if t.arm != "tuned"]
+    assert {(t.start_file, t.start_content) for t in others} == {(None, None)}
+    assert all(t.parent is None for t in plan(b"first").trials if t.arm == "tuned")
+
+
+def test_a_file_that_cannot_be_read_is_one_line(write_sweep, catalogue, tmp_path):
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"")
+    path = write_sweep(("scratch: {}", f"scratch: {{}}\n  tuned: {{initialize: {weights}}}"))
+    sweep = load_sweep(path)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"weights\.safetensors: weights cannot be read: No such"):
+        make_plan(sweep, catalogue)
+
+
+@pytest.fixture
+def earlier_run(tmp_path):
+    """A run folder: two seeds of `pretrained`, one of them failed; another arm at both."""
+    run = tmp_path / "earlier"
+    rows = [
+        ("a0", "pretrained", 0, "done"), ("a1", "pretrained", 1, "failed"),
+        ("b0", "scratch", 0, "done"), ("b1", "scratch", 1, "done"), ("c0", "pretrained", 2, "done"),
+    ]  # fmt: skip
+    for name, arm, seed, status in rows:
+        folder = run / "trials" / name
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(name.encode())
+        row = {"trial_id": name, "stage": "arm", "arm": arm, "seed": seed, "status": status}
+        write_json(folder / "trial.json", {**row, "attempts": 1, "files": ["trial.json"]})
+    return run
+
+
+def test_a_trial_may_start_from_the_trial_of_another_run_at_its_seed(
+    write_sweep, catalogue, earlier_run
+):
+    start = f"{{run: {earlier_run}, arm: scratch}}"
+    path = write_sweep(("scratch: {}", f"scratch: {{}}\n  tuned: {{initialize: {start}}}"))
+    of = from_elsewhere(make_plan(load_sweep(path), catalogue))
+    for seed, name in ((0, "b0"), (1, "b1")):
+        file = earlier_run / "trials" / name / "model.safetensors"
+        assert of[seed][:2] == (file, digest(name.encode()))
+
+
+def test_a_run_without_a_finished_trial_at_a_seed_is_refused(write_sweep, catalogue, earlier_run):
+    start = f"{{run: {earlier_run}, arm: pretrained}}"
+    path = write_sweep(("scratch: {}", f"scratch: {{}}\n  tuned: {{initialize: {start}}}"))
+    with pytest.raises(InputError, match="no finished trial of arm 'pretrained' at seed 1"):
+        make_plan(load_sweep(path), catalogue)
+    one_seed = make_plan(load_sweep(path), catalogue, seeds=(0, 2))
+    assert [file.parent.name for file, _, _ in from_elsewhere(one_seed).values()] == ["a0", "c0"]
+
+
+def test_imagenet_weights_are_looked_for_beside_the_data(write_sweep, tmp_path, monkeypatch):
+    """A stand-in looks for the file: the module that does imports torchvision."""
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"weights")
+    asked = []
+
+    def locate(name, **where):
+        asked.append((name, where))
+        return weights
+
+    monkeypatch.setitem(sys.modules, "models.imagenet", SimpleNamespace(locate_imagenet=locate))
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    network = "{model: {name: squeezenet1_1, image_size: 32}, initialize: imagenet}"
+    path = write_sweep(("scratch: {}", f"scratch: {{}}\n  tuned: {network}"))
+    plan = make_plan(load_sweep(path), DataCatalogue(tmp_path, allow_download=False))
+    assert [file_and_content[:2] for file_and_content in from_elsewhere(plan).values()] == [
+        (weights, digest(b"weights"))
+    ] * 2
+    where = {"weights_dir": tmp_path / "weights", "cache_dir": tmp_path / "cache"}
+    assert asked[0] == ("squeezenet1_1", {**where, "allow_download": False})
