@@ -149,7 +149,7 @@ def time_headstart(case: Case, amount: Amount, scratch: Path) -> tuple[float, di
         for event in heads.run_pack(plan.trials, folders, around):
             if isinstance(event, Ended):
                 folder.publish(event.trial_id, event.row)
-                rows.append(dict(event.row))
+                rows.append(event.row.to_json())
     seconds = time.perf_counter() - started
     assert [row["status"] for row in rows] == ["done"] * amount.seeds
     return seconds, max(rows, key=lambda row: row["prefix_time_s"])

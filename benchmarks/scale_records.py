@@ -14,19 +14,17 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from harness.runfolder.folder import RunFolder, write_curve
-from harness.trials.rows import identity
+from harness.trials.rows import planned_row
 from harness.trials.spec import Plan, TrialSpec
 from headstart.files import write_json
-from headstart.records import CURVE_COLUMNS
+from headstart.rows import EvaluationRow, TrialRow
 from slurm.status import count_trials
 
 N_PUBLISHED = 500  # trials that take the real way
@@ -89,24 +87,22 @@ def folder_costs(plan: Plan, n: int, scratch: Path) -> list[FolderCost]:
         _lay_down(run, part.trials[N_PUBLISHED:])
     before = _cost("folders", part, run, publish, Seconds(0.0, 0.0))
     with RunFolder(run) as folder:
-        pack = timed(lambda: folder.pack(part.trials)).of_one(n)
+        pack = timed(lambda: folder.archive(part.trials)).of_one(n)
     return [before, _cost("packs", part, run, publish, pack)]
 
 
-def made_row(spec: TrialSpec) -> dict[str, Any]:
+def made_row(spec: TrialSpec) -> TrialRow:
     """A finished trial's row with all that a real one has."""
-    names = list(spec.data.class_names)
-    return {
-        **identity(spec, "scale"), "status": "done", "error": "", "n_parameters": 61_706,
-        "n_trainable": 61_706, "n_train": 300, "n_validation": 100, "n_test": N_TEST, "steps": 400,
-        "best_step": 390, "best_val_accuracy": 0.97, "final_val_accuracy": 0.96,
-        "test_accuracy": 0.95, "test_loss": 0.2, "train_time_s": 41.3, "eval_time_s": 2.1,
-        "setup_time_s": 0.4, "prefix_time_s": 0.0, "state_time_s": 0.2, "images_per_s": 20_000.0,
-        "device": "cuda", "n_workers": 1, "ran_as": "solo", "attempts": 1, "class_names": names,
-        "load_report": {"from": spec.parent or "random initialisation"},
-        "frozen": {"cached": False, "reason": "nothing is frozen"}, "notes": list(spec.data.notes),
-        "versions": dict(VERSIONS), "files": list(FILES),
-    }  # fmt: skip
+    return replace(
+        planned_row(spec, "scale"), status="done", n_parameters=61_706, n_trainable=61_706,
+        n_train=300, n_validation=100, n_test=N_TEST, steps=400, best_step=390,
+        best_val_accuracy=0.97, final_val_accuracy=0.96, test_accuracy=0.95, test_loss=0.2,
+        train_time_s=41.3, eval_time_s=2.1, setup_time_s=0.4, prefix_time_s=0.0, state_time_s=0.2,
+        images_per_s=20_000.0, device="cuda", n_workers=1, ran_as="solo", attempts=1,
+        load_report={"from": spec.parent or "random initialisation"},
+        frozen={"cached": False, "reason": "nothing is frozen"}, versions=dict(VERSIONS),
+        files=FILES,
+    )  # fmt: skip
 
 
 def by_seed(plan: Plan) -> tuple[TrialSpec, ...]:
@@ -118,11 +114,11 @@ def _publish(folder: RunFolder, trials: Sequence[TrialSpec]) -> None:
     for spec in trials:
         place = folder.trial_folder(spec.id)
         place.begin()
-        write_curve(place.result / "curve.parquet", _curve(spec).to_pylist())
+        write_curve(place.result / "curve.parquet", _curve(spec))
         (place.result / "model.safetensors").write_bytes(bytes(MODEL_BYTES))
         (place.result / "predictions.npz").write_bytes(_predictions())
         row = made_row(spec)
-        write_json(place.result / "trial.json", row)
+        write_json(place.result / "trial.json", row.to_json())
         folder.publish(spec.id, row)
 
 
@@ -131,19 +127,22 @@ def _lay_down(run: Path, trials: Sequence[TrialSpec]) -> None:
     for spec in trials:
         folder = run / "trials" / spec.id
         folder.mkdir()
-        pq.write_table(_curve(spec), folder / "curve.parquet")
+        write_curve(folder / "curve.parquet", _curve(spec))
         (folder / "model.safetensors").write_bytes(bytes(1000))
         (folder / "predictions.npz").write_bytes(predictions)
-        (folder / "trial.json").write_text(json.dumps(made_row(spec), indent=1))
+        (folder / "trial.json").write_text(json.dumps(made_row(spec).to_json(), indent=1))
 
 
-def _curve(spec: TrialSpec) -> pa.Table:
-    steps = np.arange(CURVE_POINTS) * 10
+def _curve(spec: TrialSpec) -> list[EvaluationRow]:
     rng = np.random.default_rng(spec.streams["order"])
-    values = {name: rng.random(CURVE_POINTS) for name, t in CURVE_COLUMNS.items() if t == "double"}
-    names = {"trial_id": [spec.id] * CURVE_POINTS, "arm": [spec.arm] * CURVE_POINTS}
-    numbers = {"seed": np.full(CURVE_POINTS, spec.seed), "step": steps, "samples": steps * 32}
-    return pa.table({name: {**values, **names, **numbers}[name] for name in CURVE_COLUMNS})
+    names = [c.name for c in EvaluationRow.columns() if c.arrow == "double"]
+    return [
+        EvaluationRow(
+            trial_id=spec.id, arm=spec.arm, seed=spec.seed, step=step, samples=step * 32,
+            **dict(zip(names, rng.random(len(names)).tolist(), strict=True)),
+        )
+        for step in range(0, CURVE_POINTS * 10, 10)
+    ]  # fmt: skip
 
 
 def _predictions() -> bytes:

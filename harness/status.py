@@ -9,10 +9,11 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from harness.runfolder.lock import holders
 from headstart.cli import run_command
-from headstart.records import check_run_folder, read_json, trial_rows
+from headstart.records import PlannedTrial, PlanRecord, check_run_folder, read_plan, trial_rows
+from headstart.rows import TrialRow
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,21 +32,19 @@ def main(argv: Sequence[str]) -> int:
 
 def describe(folder: Path) -> Iterator[str]:
     """Lines of text: who holds the folder, counts by arm, each failure with its reason."""
-    plan = read_json(folder / "plan.json", {"sweep": folder.name, "trials": []})
-    yield f"{plan['sweep']} in {folder}"
-    locks = [read_json(path, {}) for path in sorted(folder.glob(".lock-*.json"))]
-    for lock in locks:
-        holder = f"process {lock.get('pid')} on {lock.get('host')}"
-        yield f"held by {holder}, heartbeat {lock.get('heartbeat_at')}"
+    plan = read_plan(folder) or PlanRecord(folder.name, ())
+    yield f"{plan.sweep} in {folder}"
+    locks = holders(folder)
+    for holder in locks:
+        yield f"held by process {holder.pid} on {holder.host}, heartbeat {holder.heartbeat_at}"
     counts: dict[tuple[str, str], Counter[str]] = {}
     troubles: list[str] = []
-    rows = dict(trial_rows(folder, [trial["id"] for trial in plan["trials"]]))
-    for trial in plan["trials"]:
-        row = rows[trial["id"]]
-        state = _state_of(folder / "trials" / trial["id"], row, bool(locks))
-        counts.setdefault((trial["stage"], trial["arm"]), Counter())[state] += 1
-        if state in ("failed", "diverged"):
-            assert row is not None
+    rows = dict(trial_rows(folder, [trial.id for trial in plan.trials]))
+    for trial in plan.trials:
+        row = rows[trial.id]
+        state = _state_of(folder / "trials" / trial.id, row, bool(locks))
+        counts.setdefault((trial.stage, trial.arm), Counter())[state] += 1
+        if row is not None and state in ("failed", "diverged"):
             troubles.append(_trouble(trial, row))
     states = ("done", "diverged", "failed", "running", "to go on", "pending")
     width = max([len(arm) for _, arm in counts], default=0)
@@ -55,20 +54,19 @@ def describe(folder: Path) -> Iterator[str]:
     yield from troubles
 
 
-def _state_of(folder: Path, row: dict[str, Any] | None, held: bool) -> str:
+def _state_of(folder: Path, row: TrialRow | None, held: bool) -> str:
     if row is not None:
-        return str(row["status"])
+        return row.status
     if not (folder / "state").is_dir():
         return "pending"
     return "running" if held else "to go on"
 
 
-def _trouble(trial: dict[str, Any], row: dict[str, Any]) -> str:
-    lines = str(row["error"]).strip().splitlines() or ["no reason was recorded"]
-    where = f"{trial['arm']} seed {trial['seed']} ({trial['id']})"
-    attempts = row.get("attempts", 0)
+def _trouble(trial: PlannedTrial, row: TrialRow) -> str:
+    lines = row.error.strip().splitlines() or ["no reason was recorded"]
+    where = f"{trial.arm} seed {trial.seed} ({trial.id})"
     detail = "".join(f"\n      {line}" for line in lines[:-1][-12:])
-    return f"  {row['status']}: {where}, {attempts} attempts: {lines[-1]}{detail}"
+    return f"  {row.status}: {where}, {row.attempts} attempts: {lines[-1]}{detail}"
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
             plan = recorded(plan, catalogue, folder.path).plan
         mine = _part(options, plan)
         if not request.by and (options.shard[1] > 1 or plan.sweep.resources.pack != 1):
-            folder.pack(mine.trials)
+            folder.archive(mine.trials)
         statuses = folder.write_tables(plan) if is_whole else folder.statuses(mine)
         if request.by:
             n_ended = statuses["done"] + statuses["diverged"]

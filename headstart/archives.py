@@ -1,14 +1,15 @@
 """Where trials that ran together keep their small files together: `packs/NAME.zip`.
 
 In: the records of finished trials, as they lie below `trials/ID/`. Out: one archive for many of
-them. A pack holds `ID/trial.json` and `ID/predictions.npz` of each trial as the trial wrote them,
-and their curves as one `curves.parquet`; weights stay files, since whoever reads weights opens a
-path. Any zip reader opens a pack. It stands apart from `runfolder/folder.py`, which decides what is
-packed and when, so that the analysis can read packs without a hold on the run folder.
+them. An archive holds `ID/trial.json` and `ID/predictions.npz` of each trial as the trial wrote
+them, and their curves as one `curves.parquet`. Weights stay files, since whoever reads weights
+opens a path. Any zip reader opens an archive. It stands apart from `harness/runfolder/folder.py`,
+which decides what is archived and when, so that the analysis can read archives without a run
+folder's lock. The folder is named for packs, the trials that one worker runs together.
 
-A pack is written whole, under a temporary name, before the files that it takes in are removed, and
-is never changed. So a reader that looks for a trial's file first, and in the packs after that,
-finds it at any moment; a command that is killed in between leaves both, with equal content.
+An archive is written whole, under a temporary name, before the files that it takes in are removed,
+and is never changed. So a reader that looks for a trial's file first, and in the archives after
+that, finds it at any moment. A command that is killed in between leaves both, with equal content.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headstart.errors import RunFolderError
 from headstart.files import atomic_path
+from headstart.rows import TrialRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,8 +34,8 @@ CURVES = "curves.parquet"
 MAX_BYTES = 1 << 30  # of one member; ours are kilobytes
 
 
-class Packs:
-    """The packs of one run folder; each is opened when it is needed and never kept open."""
+class Archives:
+    """The archives of one run folder; each is opened when it is needed and never kept open."""
 
     def __init__(self, run: Path):
         self.folder = run / "packs"
@@ -42,10 +44,10 @@ class Packs:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take note of packs that were written since the last look.
+        """Take note of archives that were written since the last look.
 
         Raises:
-            RunFolderError: a pack is damaged.
+            RunFolderError: an archive is damaged.
         """
         for path in sorted(set(self.folder.glob("*.zip")) - self._known):
             if path.name.startswith("."):
@@ -63,26 +65,27 @@ class Packs:
     def __iter__(self) -> Iterator[str]:
         return iter(self._where)
 
-    def rows(self, trial_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Id and row of each of these trials that lies in a pack; every pack is opened once.
+    def rows(self, trial_ids: Iterable[str]) -> Iterator[tuple[str, TrialRow]]:
+        """Id and row of each of these trials that lies in an archive; each is opened once.
 
         Raises:
-            RunFolderError: a pack is damaged.
+            RunFolderError: an archive is damaged.
         """
-        by_pack: dict[Path, list[str]] = {}
+        by_archive: dict[Path, list[str]] = {}
         for trial_id in trial_ids:
             if trial_id in self._where:
-                by_pack.setdefault(self._where[trial_id], []).append(trial_id)
-        for path, members in by_pack.items():
+                by_archive.setdefault(self._where[trial_id], []).append(trial_id)
+        for path, members in by_archive.items():
             with _opened(path) as archive:
                 for trial_id in members:
-                    yield trial_id, json.loads(_read(archive, f"{trial_id}/trial.json"))
+                    content = json.loads(_read(archive, f"{trial_id}/trial.json"))
+                    yield trial_id, TrialRow.from_json(content)
 
     def read(self, trial_id: str, name: str) -> bytes | None:
-        """One file of a trial that lies in a pack; None where it is in none.
+        """One file of a trial that lies in an archive; None where it is in none.
 
         Raises:
-            RunFolderError: the pack is damaged.
+            RunFolderError: the archive is damaged.
         """
         if trial_id not in self._where:
             return None
@@ -93,21 +96,21 @@ class Packs:
             return _read(archive, member) if member in archive.NameToInfo else None
 
     def curves(self) -> Iterator[pa.Table]:
-        """The evaluations of all trials of each pack, as the trials wrote them.
+        """The evaluations of all trials of each archive, as the trials wrote them.
 
         Raises:
-            RunFolderError: a pack is damaged.
+            RunFolderError: an archive is damaged.
         """
         for path in sorted(self._known):
             with _opened(path) as archive:
                 if CURVES in archive.NameToInfo:
-                    yield _table(_read(archive, CURVES))
+                    yield read_table(_read(archive, CURVES))
 
     def write(self, name: str, trials: Path, trial_ids: Sequence[str]) -> None:
-        """Move the small files of these finished trials into one new pack.
+        """Move the small files of these finished trials into one new archive.
 
         Args:
-            name: of the pack; no other pack has it.
+            name: of the archive; no other has it.
             trials: the folder that the trials' folders lie in.
             trial_ids: finished trials, each with its record.
 
@@ -140,7 +143,7 @@ def _write_members(archive: zipfile.ZipFile, trials: Path, trial_ids: Sequence[s
         if (folder / "predictions.npz").is_file():
             archive.write(folder / "predictions.npz", f"{trial_id}/predictions.npz")
         if (folder / "curve.parquet").is_file():
-            curves.append(_table((folder / "curve.parquet").read_bytes()))
+            curves.append(read_table((folder / "curve.parquet").read_bytes()))
     if curves:
         with archive.open(CURVES, "w", force_zip64=True) as file:
             pq.write_table(pa.concat_tables(curves, promote_options="default"), file)
@@ -151,13 +154,14 @@ def _one_curve(content: bytes, trial_id: str) -> bytes:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = _table(content)
+    table = read_table(content)
     sink = pa.BufferOutputStream()
     pq.write_table(table.filter(pc.equal(table["trial_id"], trial_id)), sink)
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _table(content: bytes) -> pa.Table:
+def read_table(content: bytes) -> pa.Table:
+    """The table that a small Parquet file holds."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)  # small: threads cost more

@@ -1,8 +1,8 @@
-"""The reading half of a run folder: rows of trials, wherever they lie.
+"""The reading half of a run folder: its plan, and the row of each trial, wherever it lies.
 
-In: a run folder. Out: the row of each trial, from `trials/ID/trial.json` or from an archive of
-finished trials. It stands apart from the writing half (`harness/runfolder/`), so that the
-analysis reads run folders and knows nothing of what runs trials.
+In: a run folder. Out: the plan, and the row of each trial, from `trials/ID/trial.json` or from an
+archive of finished trials. It stands apart from the writing half (`harness/runfolder/`), so that
+the analysis reads run folders and knows nothing of what runs trials.
 """
 
 from __future__ import annotations
@@ -11,89 +11,136 @@ import errno
 import io
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.archives import Packs
+from headstart.archives import Archives, read_table
 from headstart.errors import RunFolderError
 from headstart.files import read_mapping
+from headstart.rows import EvaluationRow, TrialRow
 
 FINAL = ("done", "diverged")  # `failed` runs again
-# Column → Arrow type; the order is the order in the tables.
-TRIAL_COLUMNS = {
-    "trial_id": "string", "sweep": "string", "stage": "string", "arm": "string", "seed": "int64",
-    "status": "string", "error": "string", "model": "string", "dataset": "string",
-    "dataset_fingerprint": "string", "stand_in_for": "string", "initialize": "string",
-    "parent_id": "string", "fine_tune": "string", "grid": "string", "n_parameters": "int64",
-    "n_trainable": "int64", "n_classes": "int64", "n_train": "int64", "n_validation": "int64",
-    "n_test": "int64", "n_pool": "int64", "learning_rate": "double", "batch_size": "int64",
-    "epochs": "int64",
-    "steps": "int64", "best_step": "int64", "best_val_accuracy": "double",
-    "final_val_accuracy": "double", "test_accuracy": "double", "test_loss": "double",
-    "train_time_s": "double", "eval_time_s": "double", "setup_time_s": "double",
-    "prefix_time_s": "double", "state_time_s": "double", "images_per_s": "double",
-    "device": "string", "host": "string",
-    "n_workers": "int64", "ran_as": "string", "attempts": "int64", "finished_at": "string",
-}  # fmt: skip
-CURVE_COLUMNS = {
-    "trial_id": "string", "arm": "string", "seed": "int64", "step": "int64", "epoch": "double",
-    "samples": "int64", "train_time_s": "double", "learning_rate": "double",
-    "train_loss": "double", "val_loss": "double", "val_accuracy": "double",
-}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial of `plan.json`."""
+
+    id: str
+    stage: str
+    arm: str
+    seed: int
+    parent: str | None  # id of the trial that it starts from
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """What `plan.json` holds: the trials of the sweep as it was when a command last ran."""
+
+    sweep: str
+    trials: tuple[PlannedTrial, ...]
+
+
+def read_plan(run: Path, strict: bool = True) -> PlanRecord | None:
+    """The plan of a run folder; None where no command has made one.
+
+    Args:
+        run: the run folder.
+        strict: whether a file that cannot be read is an error, or no plan (yet).
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    path = run / "plan.json"
+    content = read_object(path) if strict else read_mapping(path) or None
+    if content is None:
+        return None
+    trials = tuple(
+        PlannedTrial(
+            str(t["id"]), t.get("stage", ""), t.get("arm", ""), t.get("seed", 0), t.get("parent")
+        )
+        for t in content["trials"]
+    )
+    return PlanRecord(str(content["sweep"]), trials)
 
 
 def trial_rows(
     run: Path, trial_ids: Iterable[str], wait_s: float = 0.0, strict: bool = True
-) -> Iterator[tuple[str, dict[str, Any] | None]]:
+) -> Iterator[tuple[str, TrialRow | None]]:
     """Each trial's id and row: of those with a folder in the order given, then of the others.
 
     Args:
         run: the run folder.
         trial_ids: which trials; a trial without a record gives None.
-        wait_s: how long to wait for packs that other nodes wrote and that are not listed here
+        wait_s: how long to wait for archives that other nodes wrote and that are not listed here
             yet. A trial that has weights and no record lies in one.
         strict: whether a record that cannot be read is an error or not there (yet).
 
     Raises:
-        RunFolderError: a record or a pack is damaged.
+        RunFolderError: a record or an archive is damaged.
     """
     elsewhere = []
     for trial_id in trial_ids:
-        path = run / "trials" / trial_id / "trial.json"
-        row = read_json(path, None) if strict else read_mapping(path) or None
+        row = read_row(run / "trials" / trial_id / "trial.json", strict)
         if row is None:
             elsewhere.append(trial_id)
         else:
             yield trial_id, row
     if not elsewhere:
         return
-    packs = Packs(run)
+    archives = Archives(run)
     until = time.monotonic() + wait_s
     while time.monotonic() < until and any(
-        i not in packs and _left_its_record(run / "trials" / i) for i in elsewhere
+        i not in archives and _left_its_record(run / "trials" / i) for i in elsewhere
     ):
         time.sleep(0.5)
-        packs.refresh()
-    yield from packs.rows(elsewhere)
-    yield from ((trial_id, None) for trial_id in elsewhere if trial_id not in packs)
+        archives.refresh()
+    yield from archives.rows(elsewhere)
+    yield from ((trial_id, None) for trial_id in elsewhere if trial_id not in archives)
 
 
-def trial_row(folder: Path) -> dict[str, Any] | None:
+def read_row(path: Path, strict: bool = True) -> TrialRow | None:
+    """The row that one `trial.json` holds; None where there is no such file.
+
+    Args:
+        path: of the file.
+        strict: whether a file that cannot be read is an error, or not there (yet).
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    content = read_object(path) if strict else read_mapping(path) or None
+    try:
+        return None if content is None else TrialRow.from_json(content)
+    except ValueError as err:
+        if not strict:
+            return None
+        raise _damaged(path, err) from err
+
+
+def trial_row(folder: Path) -> TrialRow | None:
     """The row of one trial, given its folder `RUN/trials/ID`; None where it has none."""
-    row: dict[str, Any] | None = read_json(folder / "trial.json", None)
+    row = read_row(folder / "trial.json")
     if row is None:
-        row = dict(Packs(folder.parent.parent).rows([folder.name])).get(folder.name)
+        row = dict(Archives(folder.parent.parent).rows([folder.name])).get(folder.name)
     return row
 
 
 def trial_file(path: Path) -> Path | io.BytesIO:
-    """What to open for the file `RUN/trials/ID/NAME`: it, or its content where a pack holds it."""
+    """What to open for the file `RUN/trials/ID/NAME`: it, or its content in an archive."""
     if not path.is_file():
-        packed = Packs(path.parents[2]).read(path.parent.name, path.name)
-        if packed is not None:
-            return io.BytesIO(packed)
+        archived = Archives(path.parents[2]).read(path.parent.name, path.name)
+        if archived is not None:
+            return io.BytesIO(archived)
     return path
+
+
+def read_curve(content: bytes) -> list[EvaluationRow]:
+    """The evaluations that a trial's `curve.parquet` holds, by step."""
+    points: list[dict[str, Any]] = read_table(content).to_pylist()
+    return [EvaluationRow.from_json(point) for point in points]
 
 
 def _left_its_record(folder: Path) -> bool:
@@ -120,7 +167,7 @@ def check_run_folder(path: Path, must_exist: bool = True) -> None:
             )
 
 
-def finished_rows(path: Path) -> list[dict[str, Any]]:
+def finished_rows(path: Path) -> list[TrialRow]:
     """All rows of a run folder, failed ones included, read from the trials themselves.
 
     Raises:
@@ -128,22 +175,29 @@ def finished_rows(path: Path) -> list[dict[str, Any]]:
     """
     check_run_folder(path)
     ids = {folder.name for folder in (path / "trials").iterdir() if folder.is_dir()}
-    rows = dict(trial_rows(path, ids | set(Packs(path))))
+    rows = dict(trial_rows(path, ids | set(Archives(path))))
     return [row for _, row in sorted(rows.items()) if row is not None]
 
 
-def read_json(path: Path, default: Any) -> Any:
-    """The file's content, or `default` where there is no such file.
+def read_object(path: Path) -> Mapping[str, Any] | None:
+    """The JSON object in a file; None where there is no such file.
 
     Raises:
-        RunFolderError: the file is there and is not JSON: it was damaged by something else.
+        RunFolderError: the file is there and holds none: it was damaged by something else.
     """
     try:
-        return json.loads(_read_text(path))
+        content = json.loads(_read_text(path))
     except (FileNotFoundError, NotADirectoryError):
-        return default
+        return None
     except (ValueError, OSError) as err:
-        raise RunFolderError(f"{path}: cannot be read ({err}); remove it to run it again") from err
+        raise _damaged(path, err) from err
+    if not isinstance(content, dict):
+        raise _damaged(path, ValueError(f"it holds {type(content).__name__}, not an object"))
+    return content
+
+
+def _damaged(path: Path, err: Exception) -> RunFolderError:
+    return RunFolderError(f"{path}: cannot be read ({err}); remove it to run it again")
 
 
 def _read_text(path: Path) -> str:
@@ -152,4 +206,4 @@ def _read_text(path: Path) -> str:
     except OSError as err:
         if err.errno != errno.ESTALE:
             raise
-        return path.read_text(encoding="utf-8")  # replaced on another node while it was open here
+        return path.read_text(encoding="utf-8")  # another node replaced it while it was open

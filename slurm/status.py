@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.runfolder.lock import STALE_AFTER_S
+from harness.runfolder.lock import STALE_AFTER_S, holders
 from headstart.cli import run_command
 from headstart.errors import InputError
 from headstart.files import read_mapping
-from headstart.records import FINAL, check_run_folder, trial_rows
+from headstart.records import FINAL, check_run_folder, read_plan, trial_rows
 from slurm.jobs import Job, QueueEntry, latest_submission, queue_entries, read_jobs
 
 SILENT_AFTER = 4  # heartbeats of a node that may be missed
@@ -117,21 +117,21 @@ def count_trials(run: Path, now: float) -> Trials | None:
     A trial runs when a command that holds a lock of the folder, and shows signs of life, has begun
     it. The rate is of the trials that ended in the last hour, since the first of them.
     """
-    plan = read_mapping(run / "plan.json")
-    if not plan:
+    plan = read_plan(run, strict=False)
+    if plan is None:
         return None
     generations = set(_live_generations(run, now))
     statuses: Counter[str] = Counter()
     ended: list[float] = []
-    ids = [str(trial["id"]) for trial in plan["trials"]]
+    ids = [trial.id for trial in plan.trials]
     for trial_id, row in trial_rows(run, ids, strict=False):
-        if row is not None and row.get("status") in FINAL:
-            statuses[str(row["status"])] += 1
-            ended.append(datetime.fromisoformat(str(row["finished_at"])).timestamp())
+        if row is not None and row.status in FINAL:
+            statuses[row.status] += 1
+            ended.append(datetime.fromisoformat(row.finished_at).timestamp())
         elif _entries(run / "trials" / trial_id / "state") & generations:
             statuses["running"] += 1
         else:
-            statuses["to come" if row is None else str(row.get("status"))] += 1
+            statuses["to come" if row is None else row.status] += 1
     n_left = statuses["running"] + statuses["to come"]
     rate = _rate_per_h(ended, now)
     return Trials(
@@ -153,11 +153,10 @@ def _entries(folder: Path) -> set[str]:
 
 
 def _live_generations(run: Path, now: float) -> Iterator[str]:
-    for path in run.glob(".lock-*.json"):
-        lock = read_mapping(path)
-        beat = lock.get("heartbeat_at")
-        if beat and now - datetime.fromisoformat(str(beat)).timestamp() <= STALE_AFTER_S:
-            yield str(lock["generation"])
+    for holder in holders(run):
+        beat = holder.heartbeat_at
+        if beat and now - datetime.fromisoformat(beat).timestamp() <= STALE_AFTER_S:
+            yield holder.generation
 
 
 def _rate_per_h(ended: Sequence[float], now: float) -> float | None:

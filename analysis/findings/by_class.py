@@ -134,9 +134,9 @@ def _one_arm(
 
 def class_names(runs: Runs, members: pd.DataFrame, own: ById) -> tuple[str, ...]:
     """Names of the classes of an arm: of its trial records, else the class numbers."""
-    names = runs.record(members["trial_id"].iloc[0]).get("class_names")
-    if names:
-        return tuple(str(name) for name in names)
+    record = runs.record(members["trial_id"].iloc[0])
+    if record is not None and record.class_names:
+        return record.class_names
     n = max(int(max(one.labels.max(), one.predicted.max())) + 1 for one in own.values())
     return tuple(str(k) for k in range(n))
 

@@ -24,8 +24,10 @@ import yaml
 
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.redrawn import overlaps
-from headstart.archives import Packs
+from headstart.archives import Archives
 from headstart.errors import RunFolderError
+from headstart.records import read_row
+from headstart.rows import TrialRow
 
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
 CURVE_KEYS = ("trial_id", "arm", "seed", "step", "samples", "train_time_s", "val_accuracy")
@@ -65,19 +67,17 @@ class Runs:
         """
         folder = self._folder(trial_id)
         path = folder / "trials" / trial_id / "predictions.npz"
-        packed = None if path.is_file() else self._packs(folder).read(trial_id, path.name)
-        if packed is None and not path.is_file():
+        archived = None if path.is_file() else self._archives(folder).read(trial_id, path.name)
+        if archived is None and not path.is_file():
             return None
-        arrays = _read_npz(path, packed, ("indices", "labels", "predicted", "probabilities"))
+        arrays = _read_npz(path, archived, ("indices", "labels", "predicted", "probabilities"))
         return Predictions(**arrays)
 
-    def record(self, trial_id: str) -> dict[str, Any]:
-        """The content of `trial.json` of one trial; empty where the file is not there."""
+    def record(self, trial_id: str) -> TrialRow | None:
+        """What `trial.json` holds of one trial; None where the file is not there."""
         folder = self._folder(trial_id)
-        path = folder / "trials" / trial_id / "trial.json"
-        if path.is_file():
-            return _read_json(path)
-        return dict(self._packs(folder).rows([trial_id])).get(trial_id, {})
+        row = read_row(folder / "trials" / trial_id / "trial.json")
+        return row or dict(self._archives(folder).rows([trial_id])).get(trial_id)
 
     def images(self, fingerprint: str) -> Images | None:
         """The test images kept for one data set; None where none were kept (too large)."""
@@ -93,14 +93,14 @@ class Runs:
         folder = self.trials.loc[self.trials["trial_id"] == trial_id, "folder"]
         return Path(folder.iloc[0])
 
-    def _packs(self, folder: Path) -> Packs:
-        """The packs of a run folder, listed once."""
+    def _archives(self, folder: Path) -> Archives:
+        """The archives of a run folder, listed once."""
         if folder not in self._listed:
-            self._listed[folder] = Packs(folder)
+            self._listed[folder] = Archives(folder)
         return self._listed[folder]
 
     @cached_property
-    def _listed(self) -> dict[Path, Packs]:
+    def _listed(self) -> dict[Path, Archives]:
         return {}
 
 
@@ -231,10 +231,10 @@ def _merge_sweeps(sweeps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [merged[name] for name in sorted(merged)]
 
 
-def _read_npz(path: Path, packed: bytes | None, keys: Sequence[str]) -> dict[str, np.ndarray]:
+def _read_npz(path: Path, archived: bytes | None, keys: Sequence[str]) -> dict[str, np.ndarray]:
     """Arrays of a file, or of what a pack holds in its place."""
     try:
-        with np.load(path if packed is None else BytesIO(packed), allow_pickle=False) as file:
+        with np.load(path if archived is None else BytesIO(archived), allow_pickle=False) as file:
             return {key: file[key] for key in keys}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as err:
         raise RunFolderError(

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from harness.trials.events import Ended, Event, Failed, Progress, Started, Stopped
 from harness.trials.spec import Plan
+from headstart.rows import TrialRow
 
 LINE_EVERY_S = 15.0
 FRAME_EVERY_S = 0.5
@@ -34,7 +35,7 @@ class ProgressView:
     def __init__(
         self,
         plan: Plan,
-        rows: Mapping[str, Mapping[str, Any]],
+        rows: Mapping[str, TrialRow],
         stream: TextIO,
         n_slots: int,
         now: Callable[[], float] = time.monotonic,
@@ -47,7 +48,7 @@ class ProgressView:
         self.is_live = is_live and stream.isatty()
         self.started_at = now()
         self.status = {trial.id: "pending" for trial in plan.trials}
-        self.status.update({i: str(row["status"]) for i, row in rows.items() if i in self.status})
+        self.status.update({i: row.status for i, row in rows.items() if i in self.status})
         self.latest: dict[str, Progress] = {}
         self.tests: dict[str, float] = {}
         self.taken_up_at: dict[str, float] = {}
@@ -79,11 +80,11 @@ class ProgressView:
         elif isinstance(event, Progress):
             self.latest[trial_id] = event
         elif isinstance(event, Ended):
-            self.status[trial_id] = str(event.row["status"])
+            self.status[trial_id] = event.row.status
             arm = self.plan.by_id[trial_id].arm
             self.durations.append((arm, self.now() - self.taken_up_at.get(trial_id, self.now())))
-            if event.row.get("test_accuracy") is not None:
-                self.tests[trial_id] = event.row["test_accuracy"]
+            if event.row.test_accuracy is not None:
+                self.tests[trial_id] = event.row.test_accuracy
         elif isinstance(event, Stopped):
             self.status[trial_id] = "pending"
         elif isinstance(event, Failed):

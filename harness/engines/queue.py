@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any
 
 from harness.runfolder.folder import RunFolder, TrialFolder
 from harness.trials.events import Ended, Event, Failed, Stopped
 from harness.trials.frozen import reason_against
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import StorageError
+from headstart.rows import TrialRow
 
 Unit = tuple[TrialSpec, ...]
 AUTO_AT_MOST = 256  # trials that a worker is given where `pack: auto` lets it choose
@@ -38,8 +38,8 @@ class Queue:
         self,
         plan: Plan,
         folder: RunFolder,
-        rows: Mapping[str, Mapping[str, Any]],
-        failed_row: Callable[[TrialSpec, str], Mapping[str, Any]],
+        rows: Mapping[str, TrialRow],
+        failed_row: Callable[[TrialSpec, str], TrialRow],
         listen: Callable[[Event], None] = lambda event: None,
     ):
         self.plan = plan
@@ -115,7 +115,7 @@ class Queue:
         unit = tuple(unit)
         self.running.difference_update(trial.id for trial in unit)
         if len(unit) > 1:
-            self.folder.pack(unit)
+            self.folder.archive(unit)
 
     def stop(self) -> None:
         """Start nothing more."""
@@ -126,9 +126,10 @@ class Queue:
         self.rows.update(self.folder.adopt(unfinished))
 
     def _enqueue(self, trial: TrialSpec) -> None:
-        if trial.parent is None or self.rows.get(trial.parent, {}).get("status") == "done":
+        parent = self.rows.get(trial.parent or "")
+        if trial.parent is None or (parent is not None and parent.status == "done"):
             self._ready.put(trial)
-        elif trial.parent in self.rows:
+        elif parent is not None:
             self._give_up(trial, f"the trial it starts from ({trial.parent}) diverged")
         elif trial.parent not in self.plan.by_id:
             self._give_up(trial, f"the trial it starts from ({trial.parent}) has not finished")
@@ -138,7 +139,7 @@ class Queue:
     def _end(self, event: Ended) -> None:
         self.folder.publish(event.trial_id, event.row)
         self.running.discard(event.trial_id)
-        self.rows[event.trial_id] = dict(event.row)
+        self.rows[event.trial_id] = event.row
         for child in self._waiting.pop(event.trial_id, []):
             self._enqueue(child)
 

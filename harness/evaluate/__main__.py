@@ -81,9 +81,7 @@ def score_arm(
     rng = np.random.default_rng(SEED)
     arm, names = members[0].arm, members[0].class_names
     predictions = {m.id: _predictions(test, probabilities[m.id]) for m in members}
-    trials = pd.DataFrame(
-        [{"trial_id": m.id, "arm": arm, "seed": int(m.row["seed"])} for m in members]
-    )
+    trials = pd.DataFrame([{"trial_id": m.id, "arm": arm, "seed": m.row.seed} for m in members])
     both = accuracy_interval(predictions, trials, arm, rng=rng)
     found = score_intervals(predictions, trials, names, rng=rng, zero_division=float("nan"))
     counts = confusion(predictions, len(names)).pooled
@@ -150,13 +148,13 @@ def _own_test_parts(
     answered = {}
     for model in saved:
         rows, labels, answered[model.id] = own_answers(model)
-        name = str(model.row["dataset"])
+        name = model.row.dataset
         test = TestSet(
             name=OWN,
             images=np.empty((len(rows), 0, 0, 0), np.uint8),  # the trials have looked at them
             labels=labels,
             files=tuple(f"{name}/{row}" for row in rows.tolist()),
-            fingerprint=str(model.row["dataset_fingerprint"]),
+            fingerprint=model.row.dataset_fingerprint,
         )
         if tests.setdefault(model.arm, test).files != test.files:
             raise InputError(
@@ -244,7 +242,7 @@ def _write(
         right = float((one.predicted == one.labels).mean())
         merged = None if merge is None else _merged_accuracy(one, merge)
         rows.append(files.trial_row(model, test, right, losses[model.id], merged))
-        who = {"arm": model.arm, "seed": int(model.row["seed"]), "trial_id": model.id}
+        who = {"arm": model.arm, "seed": model.row.seed, "trial_id": model.id}
         answers += files.prediction_rows(who, test, names, probabilities[model.id])
     for score in scores:
         if score.ensemble is not None:

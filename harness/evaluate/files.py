@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,7 @@ from harness.evaluate.test_sets import TestSet
 from harness.runfolder.tables import as_table
 from headstart.errors import InputError
 from headstart.files import atomic_file, safe_name
-from headstart.records import TRIAL_COLUMNS
-
-OWN_COLUMNS = {"trained_on": "string", "accuracy_case_merged": "double"}
+from headstart.rows import LaterTestRow
 
 
 def output_folder(run: Path, out: Path | None) -> Path:
@@ -40,26 +39,26 @@ def output_folder(run: Path, out: Path | None) -> Path:
 
 def trial_row(
     model: SavedModel, test: TestSet, accuracy: float, loss: float, merged: float | None
-) -> dict[str, Any]:
+) -> LaterTestRow:
     """The trial's own row, with this test set's scores in the place of its own test part's."""
-    return {
-        **model.row,
-        "trained_on": model.row["dataset"],
-        "dataset": test.name,
-        "dataset_fingerprint": test.fingerprint,
-        "n_test": len(test.labels),
-        "test_accuracy": accuracy,
-        "test_loss": loss,
-        "accuracy_case_merged": merged,
-    }
+    row = LaterTestRow(**model.row.to_json(), trained_on=model.row.dataset)
+    return replace(
+        row,
+        dataset=test.name,
+        dataset_fingerprint=test.fingerprint,
+        n_test=len(test.labels),
+        test_accuracy=accuracy,
+        test_loss=loss,
+        accuracy_case_merged=merged,
+    )
 
 
-def write_trial_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_trial_rows(path: Path, rows: Sequence[LaterTestRow]) -> None:
     """One row a trial, as Parquet."""
     import pyarrow.parquet as pq
 
     with atomic_file(path, "wb") as file:
-        pq.write_table(as_table(iter(rows), {**TRIAL_COLUMNS, **OWN_COLUMNS}), file)
+        pq.write_table(as_table(rows, LaterTestRow), file)
 
 
 def prediction_rows(

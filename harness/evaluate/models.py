@@ -8,9 +8,8 @@ the records, never the training data, which need not be on this machine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -24,7 +23,14 @@ from harness.training.loop import CPU_PART, EVALUATION_BATCH, forward_in_parts, 
 from harness.training.process import make_accelerator, set_up_process
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
-from headstart.records import check_run_folder, read_json, trial_file, trial_rows
+from headstart.records import (
+    PlannedTrial,
+    check_run_folder,
+    read_plan,
+    trial_file,
+    trial_rows,
+)
+from headstart.rows import TrialRow
 from models import finetune
 from models.build import build_model
 from models.info import ModelInfo
@@ -43,7 +49,7 @@ class SavedModel:
         path: its weights, those that validation chose.
     """
 
-    row: dict[str, Any]
+    row: TrialRow
     condition: Condition
     data: DataChoice
     info: ModelInfo
@@ -51,15 +57,15 @@ class SavedModel:
 
     @property
     def id(self) -> str:
-        return str(self.row["trial_id"])
+        return self.row.trial_id
 
     @property
     def arm(self) -> str:
-        return str(self.row["arm"])
+        return self.row.arm
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return tuple(map(str, self.row["class_names"]))
+        return self.row.class_names
 
 
 @dataclass(frozen=True)
@@ -95,11 +101,11 @@ def find_models(folder: Path, sweep: Sweep, arms: Sequence[str] = ()) -> list[Sa
                 f"it has {', '.join(known)}"
             )
     wanted = tuple(arms) or tuple(sweep.arms)
-    plan = read_json(folder / "plan.json", {}).get("trials", [])
-    planned = [trial for trial in plan if trial["arm"] in wanted]
-    rows = dict(trial_rows(folder, [str(trial["id"]) for trial in planned]))
-    found = [_saved(folder, sweep, trial, rows[str(trial["id"])]) for trial in planned]
-    saved = [model for model in found if model is not None]
+    plan = read_plan(folder)
+    planned = [trial for trial in (plan.trials if plan else ()) if trial.arm in wanted]
+    rows = dict(trial_rows(folder, [trial.id for trial in planned]))
+    models_or_none = [_saved(folder, sweep, trial, rows[trial.id]) for trial in planned]
+    saved = [model for model in models_or_none if model is not None]
     for name in wanted:
         if not any(model.arm == name for model in saved):
             raise InputError(
@@ -173,23 +179,23 @@ def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:
             rows, labels = kept["indices"][order], kept["labels"][order]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as err:
         raise RunFolderError(f"{path}: no predictions can be read from it: {err}") from err
-    loss = model.row.get("test_loss")
-    return rows, labels, Answers(shares, float("nan") if loss is None else float(loss))
+    loss = model.row.test_loss
+    return rows, labels, Answers(shares, float("nan") if loss is None else loss)
 
 
 def _saved(
-    folder: Path, sweep: Sweep, planned: dict[str, Any], row: dict[str, Any] | None
+    folder: Path, sweep: Sweep, planned: PlannedTrial, row: TrialRow | None
 ) -> SavedModel | None:
     """The model of a planned trial; None where it has not finished, failed or diverged."""
-    trial = folder / "trials" / str(planned["id"])
-    if row is None or row.get("status") != "done":
+    trial = folder / "trials" / planned.id
+    if row is None or row.status != "done":
         return None
-    row |= {"arm": planned["arm"], "stage": planned["stage"], "seed": planned["seed"]}
-    conditions = sweep.stages if planned["stage"] == "pretrain" else sweep.arms
-    condition = conditions.get(planned["arm"])
+    row = replace(row, arm=planned.arm, stage=planned.stage, seed=planned.seed)
+    conditions = sweep.stages if planned.stage == "pretrain" else sweep.arms
+    condition = conditions.get(planned.arm)
     if condition is None:
         raise RunFolderError(
-            f"{folder}: plan.json has the {planned['stage']} '{planned['arm']}', sweep.yaml has "
+            f"{folder}: plan.json has the {planned.stage} '{planned.arm}', sweep.yaml has "
             "not; run the sweep's command again"
         )
     info = models.model_info(condition.model.name, condition.model.options)
@@ -197,12 +203,12 @@ def _saved(
     return SavedModel(row, condition, data, info, trial / "model.safetensors")
 
 
-def _data_of(condition: Condition, row: dict[str, Any], trial: Path) -> DataChoice:
+def _data_of(condition: Condition, row: TrialRow, trial: Path) -> DataChoice:
     """Which of the condition's choices the trial was trained on."""
-    named = [choice for choice in condition.data if choice.name == row["dataset"]]
+    named = [choice for choice in condition.data if choice.name == row.dataset]
     if not named:
         raise RunFolderError(
-            f"{trial}: trained on '{row['dataset']}', which its sweep.yaml does not name"
+            f"{trial}: trained on '{row.dataset}', which its sweep.yaml does not name"
         )
     return named[0]
 

@@ -7,10 +7,9 @@ known, that is said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.plan.slots import trials_at_once
 from harness.runfolder.provenance import available_cpus
@@ -19,8 +18,19 @@ from harness.trials import frozen
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import RunFolderError
 from headstart.records import FINAL, finished_rows, trial_rows
+from headstart.rows import TrialRow
 
 MAX_NEIGHBOURS = 20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a finished trial took: images shown, seconds, and bytes of its files."""
+
+    row: TrialRow
+    n_images: int
+    seconds: float
+    n_bytes: int
 
 
 @dataclass
@@ -64,8 +74,8 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield _estimate(plan, left, out)
 
 
-def _state_of(folder: Path, row: dict[str, Any] | None) -> str:
-    if row is not None and row.get("status") in FINAL:
+def _state_of(folder: Path, row: TrialRow | None) -> str:
+    if row is not None and row.status in FINAL:
         return "done"
     return "to go on" if any(folder.glob("state/*/state-*.pt")) else "new"
 
@@ -87,7 +97,7 @@ def _as_table(lines: list[_Line]) -> Iterator[str]:
 def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
     if not left:
         return "Nothing is left to run."
-    known = _known_rows(out)
+    known = _known_costs(out)
     n_slots = trials_at_once(plan.sweep.resources, None, available_cpus(), None)
     going_by = [_alike(trial, known) for trial in left]
     if not all(going_by):
@@ -96,56 +106,64 @@ def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
             f"{len(left)} trials, {n_slots} at once on this machine."
         )
     seconds = sum(map(_seconds, left, going_by)) / n_slots
-    disk = sum(sum(row["_bytes"] for row in rows) / len(rows) for rows in going_by)
-    n_known = len({row["trial_id"] for rows in going_by for row in rows})
+    disk = sum(sum(cost.n_bytes for cost in costs) / len(costs) for costs in going_by)
+    n_known = len({cost.row.trial_id for costs in going_by for cost in costs})
     return (
         f"About {seconds / 60:.0f} min for {len(left)} trials, {n_slots} at once on this machine, "
         f"and {disk / 1e6:.0f} MB of disk, going by {n_known} finished trial{'s' * (n_known != 1)}."
     )
 
 
-def _known_rows(out: Path) -> list[dict[str, Any]]:
-    """Rows of finished trials in this folder and its neighbours, with the bytes they take."""
+def _known_costs(out: Path) -> list[Cost]:
+    """Costs of finished trials in this folder and its neighbours."""
     folders = [out]
     if out.parent.is_dir():
         folders += sorted(p for p in out.parent.iterdir() if p != out and p.is_dir())[
             :MAX_NEIGHBOURS
         ]
-    rows = []
+    costs = []
     for folder in folders:
         try:
-            found = finished_rows(folder)[:200]
+            rows = finished_rows(folder)[:200]
         except RunFolderError:
             continue
-        for row in found:
-            if row.get("status") == "done":
-                files = (folder / "trials" / row["trial_id"] / name for name in row["files"])
-                rows.append({**row, "_bytes": sum(f.stat().st_size for f in files if f.exists())})
-    return rows
+        costs += [_cost(folder, row) for row in rows if row.status == "done"]
+    return costs
 
 
-def _alike(trial: TrialSpec, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows that tell most of a trial; none where no trial of its network has been seen."""
+def _cost(folder: Path, row: TrialRow) -> Cost:
+    files = (folder / "trials" / row.trial_id / name for name in row.files)
+    return Cost(
+        row,
+        n_images=(row.n_train or 0) * row.epochs,
+        seconds=(row.train_time_s or 0.0) + (row.eval_time_s or 0.0),
+        n_bytes=sum(file.stat().st_size for file in files if file.exists()),
+    )
+
+
+def _alike(trial: TrialSpec, known: list[Cost]) -> list[Cost]:
+    """The costs that tell most of a trial; none where no trial of its network has been seen."""
     epochs = trial.condition.train.epochs
-    same_network = [row for row in known if row["model"] == trial.condition.model.name]
-    for same in (
-        lambda row: row["trial_id"] == trial.id,
-        lambda row: row["arm"] == trial.arm and row["epochs"] == epochs,
-        lambda row: row["dataset"] == trial.data.choice.name,
+    same_network = [cost for cost in known if cost.row.model == trial.condition.model.name]
+    rules: tuple[Callable[[TrialRow], bool], ...] = (
+        lambda row: row.trial_id == trial.id,
+        lambda row: row.arm == trial.arm and row.epochs == epochs,
+        lambda row: row.dataset == trial.data.choice.name,
         lambda row: True,
-    ):
-        rows = [row for row in same_network if same(row)]
-        if rows:
-            return rows
+    )
+    for is_alike in rules:
+        costs = [cost for cost in same_network if is_alike(cost.row)]
+        if costs:
+            return costs
     return []
 
 
-def _seconds(trial: TrialSpec, alike: list[dict[str, Any]]) -> float:
-    """Estimated seconds of a trial that is like those of the rows, by images trained on."""
-    images = sum(row["n_train"] * row["epochs"] for row in alike)
-    spent = sum(row["train_time_s"] + row["eval_time_s"] for row in alike)
-    n_train = _n_train(trial) or alike[0]["n_train"]
-    return float(spent / images * n_train * trial.condition.train.for_images(n_train).epochs)
+def _seconds(trial: TrialSpec, alike: list[Cost]) -> float:
+    """Estimated seconds of a trial that is like those of the costs, by images trained on."""
+    images = sum(cost.n_images for cost in alike)
+    spent = sum(cost.seconds for cost in alike)
+    n_train = _n_train(trial) or alike[0].row.n_train or 0
+    return spent / images * n_train * trial.condition.train.for_images(n_train).epochs
 
 
 def _n_train(trial: TrialSpec) -> int | None:

@@ -165,10 +165,10 @@ def _model_of_run(start: Start, seed: int) -> Path:
     rows = [
         row
         for row in finished_rows(Path(start.name))
-        if row["arm"] == start.arm and row["seed"] == seed and row["status"] == "done"
+        if row.arm == start.arm and row.seed == seed and row.status == "done"
     ]
     if not rows:
         raise InputError(
             f"initialize: {start.name} has no finished trial of arm {start.arm!r} at seed {seed}"
         )
-    return Path(start.name) / "trials" / rows[0]["trial_id"] / "model.safetensors"
+    return Path(start.name) / "trials" / rows[0].trial_id / "model.safetensors"

@@ -27,7 +27,7 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import InputError
 from headstart.files import safe_name, write_json
-from headstart.records import read_json
+from headstart.records import read_curve, read_object, read_row
 
 FORMAT = 1  # of the records
 FOLDER = "search"
@@ -248,20 +248,18 @@ def _scored(entry: Entry, metric: str, folder: Path) -> Entry:
     By accuracy: of the selected checkpoint. By loss: the lowest on the curve, and the accuracy
     there.
     """
-    import pyarrow.parquet as pq
-
     path = folder / "trials" / entry.trial.id
-    row = read_json(path / "trial.json", {})
-    status = str(row.get("status", "pending"))
+    row = read_row(path / "trial.json")
+    status = row.status if row else "pending"
     if status != "done":
         return Entry(entry.sample, entry.trial, status, math.nan, math.nan)
-    points = pq.read_table(path / "curve.parquet").to_pylist()
-    finite = [p for p in points if math.isfinite(p["val_loss"])]
+    points = read_curve((path / "curve.parquet").read_bytes())
+    finite = [p for p in points if math.isfinite(p.val_loss)]
     if metric == "val_loss":
-        best = min(finite, key=lambda p: (p["val_loss"], -p["val_accuracy"]))
+        best = min(finite, key=lambda p: (p.val_loss, -p.val_accuracy))
     else:
-        best = min(finite, key=lambda p: (-p["val_accuracy"], p["val_loss"]))
-    return Entry(entry.sample, entry.trial, status, best["val_accuracy"], best["val_loss"])
+        best = min(finite, key=lambda p: (-p.val_accuracy, p.val_loss))
+    return Entry(entry.sample, entry.trial, status, best.val_accuracy, best.val_loss)
 
 
 # -- from searches to the arms --------------------------------------------------------------
@@ -304,7 +302,7 @@ def record_path(folder: Path, arm: str) -> Path:
 def _open(study: Study, folder: Path) -> Course:
     """A new course, or the recorded one where the record is of exactly this search."""
     course = Course(study)
-    record = read_json(record_path(folder, study.base.arm), {})
+    record = read_object(record_path(folder, study.base.arm)) or {}
     told = record.get("searches", {}).get(str(study.base.seed), {})
     if told.get("key") != study.key:
         return course
@@ -323,7 +321,7 @@ def _write_records(courses: Sequence[Course], folder: Path) -> None:
         arm = course.study.base.arm
         path = record_path(folder, arm)
         path.parent.mkdir(exist_ok=True)
-        record = read_json(path, {})
+        record = read_object(path) or {}
         searches = {**record.get("searches", {}), str(course.study.base.seed): _told(course)}
         shared = len(course.study.seeds) > 1 or course.study.base.seed not in course.study.seeds
         write_json(

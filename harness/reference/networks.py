@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from harness.trials.spec import TrialSpec
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
 from headstart.records import finished_rows
+from headstart.rows import TrialRow
 
 TRAINED = """\
 name: audit
@@ -62,9 +63,9 @@ def trained_specs(run: Path, catalogue: DataCatalogue, arm: str | None) -> list[
     Raises:
         RunFolderError: nothing of the arm has finished, or the data here are not the run's.
     """
-    rows = {row["trial_id"]: row for row in finished_rows(run) if row["status"] == "done"}
+    rows = {row.trial_id: row for row in finished_rows(run) if row.status == "done"}
     sweep = load_sweep(run / "sweep.yaml")
-    seeds = sorted({row["seed"] for row in rows.values()})
+    seeds = sorted({row.seed for row in rows.values()})
     plan = make_plan(sweep, catalogue, seeds)
     known = [spec for spec in plan.trials if spec.id in rows]
     if not known:
@@ -82,12 +83,14 @@ def trained_specs(run: Path, catalogue: DataCatalogue, arm: str | None) -> list[
     return sorted((spec for spec in known if spec.arm == arm), key=lambda spec: spec.seed)
 
 
-def _best_arm(known: Sequence[TrialSpec], rows: dict[str, dict[str, Any]]) -> str:
+def _best_arm(known: Sequence[TrialSpec], rows: Mapping[str, TrialRow]) -> str:
     """By mean validation accuracy; a network of another loss than cross-entropy assumes a shape."""
     scores: dict[str, list[float]] = {}
     for spec in known:
         if spec.stage == "arm" and spec.condition.train.loss == "cross_entropy":
-            scores.setdefault(spec.arm, []).append(rows[spec.id]["best_val_accuracy"])
+            best = rows[spec.id].best_val_accuracy
+            assert best is not None  # a done trial was evaluated
+            scores.setdefault(spec.arm, []).append(best)
     if not scores:
         raise InputError("no arm was trained with cross-entropy; name one with --arm")
     return max(scores, key=lambda name: float(np.mean(scores[name])))

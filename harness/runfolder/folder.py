@@ -1,16 +1,18 @@
 """The only reader and writer of a run folder.
 
+In: rows, files and events of one command. Out: `trials/`, tables and what the folder is about.
 Every file is written under a temporary name, flushed and renamed, and a trial's `trial.json` comes
-last: its presence means that the trial ended. Workers never write there. A worker writes below
-`trials/ID/state/GENERATION/`, where the generation belongs to the command that started it; only
-the command itself moves a finished trial's files up (`publish`). So a worker that outlives a killed
-command goes on writing where nobody looks: the next command, of another generation, first adopts
-the last complete state of each unfinished trial by renaming it into its own generation.
+last: its presence means that the trial ended. Workers write only below
+`trials/ID/state/GENERATION/`, where the generation belongs to the command that started them. Only
+the command itself moves a finished trial's files up (`publish`). A worker may outlive a command
+that was killed; it goes on writing in a generation that nobody reads. The next command has a
+generation of its own, and first renames the last complete state of each unfinished trial into it.
 
 No file locks and no appends are used, since network file systems honour neither.
 
-Trials that ran as a pack, or in a shard of an array job, keep their small files in `packs/`
-(`headstart/archives.py`). A trial's file is looked for below `trials/` first, then in the packs.
+Trials that ran as a pack, or in a shard of an array job, keep their small files in an archive
+below `packs/` (`headstart/archives.py`). A trial's file is looked for below `trials/` first, then
+in the archives.
 """
 
 from __future__ import annotations
@@ -22,24 +24,27 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.runfolder.lock import Lock
-from harness.runfolder.tables import as_table, concatenated, in_order, named, schema
+from harness.runfolder.tables import as_table, concatenated, in_order, named
 from harness.trials.rows import relabelled
-from headstart.archives import Packs
+from headstart.archives import Archives, read_table
 from headstart.errors import RunFolderError, StorageError
 from headstart.files import atomic_file, atomic_path, write_json
 from headstart.records import (
-    CURVE_COLUMNS,
     FINAL,
-    TRIAL_COLUMNS,
+    PlannedTrial,
+    PlanRecord,
     check_run_folder,
-    read_json,
+    read_curve,
+    read_object,
+    read_row,
     trial_rows,
 )
+from headstart.rows import EvaluationRow, TrialRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +52,7 @@ if TYPE_CHECKING:
     from harness.trials.spec import Plan, TrialSpec
 
 LAG_S = 30.0  # how long a file that another node wrote may take to be seen here
-PACK_SIZE = 256  # trials that an array job's shard keeps in one file
+ARCHIVE_SIZE = 256  # trials that an array job's shard keeps in one archive
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,8 @@ class RunFolder:
     def __init__(self, path: Path, shard: tuple[int, int] = (1, 1)):
         self.path = Path(path).absolute()  # workers may have another working folder
         self.generation = uuid.uuid4().hex[:12]
-        self.n_packs = 0  # written by this command
-        self._packs: Packs | None = None
+        self.n_archives = 0  # written by this command
+        self._archives: Archives | None = None
         self.lock = Lock(self.path / f".lock-{shard[0]}-of-{shard[1]}.json", self.generation)
 
     def __enter__(self) -> RunFolder:
@@ -112,31 +117,24 @@ class RunFolder:
 
     # -- before a run ----------------------------------------------------------------------
 
-    def begin(self, sweep_yaml: str, provenance: Mapping[str, Any], plan: Any) -> None:
+    def begin(self, sweep_yaml: str, provenance: Mapping[str, Any], plan: Plan) -> None:
         """Write what the folder is about: the resolved sweep, where it runs, the plan."""
         with atomic_file(self.path / "sweep.yaml") as file:
             file.write(sweep_yaml)
-        history = read_json(self.path / "provenance.json", {}).get("commands", [])
-        commands = [*history[-99:], {k: provenance[k] for k in ("command", "started_at", "host")}]
+        earlier = read_object(self.path / "provenance.json") or {}
+        this = {key: provenance[key] for key in ("command", "started_at", "host")}
+        commands = [*earlier.get("commands", [])[-99:], this]
         write_json(self.path / "provenance.json", {**provenance, "commands": commands})
-        write_json(
-            self.path / "plan.json",
-            {
-                "sweep": plan.sweep.name,
-                "trials": [
-                    {"id": t.id, "stage": t.stage, "arm": t.arm, "seed": t.seed,
-                     "parent": t.parent}
-                    for t in plan.trials
-                ],
-            },
-        )  # fmt: skip
+        trials = [PlannedTrial(t.id, t.stage, t.arm, t.seed, t.parent) for t in plan.trials]
+        record = PlanRecord(plan.sweep.name, tuple(trials))
+        write_json(self.path / "plan.json", asdict(record))
 
-    def finished(self, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def finished(self, trial_ids: Iterable[str]) -> dict[str, TrialRow]:
         """Rows of the trials among these that need not run again, by id."""
-        found = trial_rows(self.path, trial_ids, wait_s=LAG_S)
-        return {i: row for i, row in found if row is not None and row.get("status") in FINAL}
+        rows = trial_rows(self.path, trial_ids, wait_s=LAG_S)
+        return {i: row for i, row in rows if row is not None and row.status in FINAL}
 
-    def adopt(self, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def adopt(self, trial_ids: Iterable[str]) -> dict[str, TrialRow]:
         """Take over what earlier commands left of these unfinished trials.
 
         The latest complete state moves into this generation. A trial that ended, but whose
@@ -150,9 +148,9 @@ class RunFolder:
             others = [d for d in state.iterdir() if d.is_dir() and d.name != "attempts"]
             others = [d for d in others if d.name != self.generation]
             for other in others:
-                row = read_json(other / "result" / "trial.json", None)
-                if row is not None and row.get("status") in FINAL:
-                    self._move_up(trial_id, other / "result", row["files"])
+                row = read_row(other / "result" / "trial.json")
+                if row is not None and row.status in FINAL:
+                    self._move_up(trial_id, other / "result", row.files)
                     published[trial_id] = row
                     break
             else:
@@ -162,45 +160,49 @@ class RunFolder:
         return published
 
     def _adopt_state(self, state: Path, others: Sequence[Path]) -> None:
-        """Rename the folder that got furthest; its writer, if it lives, loses its way there."""
-        found = [path for path in map(_latest_state, others) if path is not None]
-        if found:
-            with suppress(FileNotFoundError):  # an orphan replaced it just now: start anew
-                os.rename(max(found, key=_step_of).parent, state / self.generation)
+        """Rename the folder that got furthest.
+
+        A worker of an earlier command may still write. The folder that it writes to has moved, so
+        its next write fails.
+        """
+        states = [path for path in map(_latest_state, others) if path is not None]
+        if states:
+            with suppress(FileNotFoundError):  # such a worker replaced it just now: start anew
+                os.rename(max(states, key=_step_of).parent, state / self.generation)
 
     # -- while trials run ------------------------------------------------------------------
 
     def trial_folder(self, trial_id: str) -> TrialFolder:
         path = self.path / "trials" / trial_id
-        failed = read_json(path / "trial.json", {})
-        return TrialFolder(path, self.generation, 0 if not failed else int(failed["attempts"]))
+        failed = read_row(path / "trial.json")
+        return TrialFolder(path, self.generation, failed.attempts if failed else 0)
 
-    def take_from(self, other: Path, trial_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def take_from(self, other: Path, trial_ids: Iterable[str]) -> dict[str, TrialRow]:
         """Copy the finished trials among these from another run folder; returns their rows."""
         check_run_folder(other)
-        packs = Packs(other)
+        archives = Archives(other)
         taken = {}
         for trial_id, row in trial_rows(other, trial_ids):
-            if row is not None and row.get("status") in FINAL:
-                for name in _record_last(row["files"]):
-                    self._copy(other, trial_id, name, packs)
+            if row is not None and row.status in FINAL:
+                for name in _record_last(row.files):
+                    self._copy(other, trial_id, name, archives)
                 taken[trial_id] = row
         return taken
 
-    def _copy(self, other: Path, trial_id: str, name: str, packs: Packs) -> None:
+    def _copy(self, other: Path, trial_id: str, name: str, archives: Archives) -> None:
         source, target = (run / "trials" / trial_id / name for run in (other, self.path))
         target.parent.mkdir(parents=True, exist_ok=True)
-        packed = None if source.is_file() else packs.read(trial_id, name)
+        archived = None if source.is_file() else archives.read(trial_id, name)
         with atomic_path(target) as path:
-            if packed is None:
+            if archived is None:
                 shutil.copyfile(source, path)
             else:
-                path.write_bytes(packed)
+                path.write_bytes(archived)
 
-    def publish(self, trial_id: str, row: Mapping[str, Any]) -> None:
+    def publish(self, trial_id: str, row: TrialRow) -> None:
         """Move a finished trial's files up; from here on the trial counts as ended."""
         result = self.path / "trials" / trial_id / "state" / self.generation / "result"
-        self._move_up(trial_id, result, row["files"])
+        self._move_up(trial_id, result, row.files)
 
     def _move_up(self, trial_id: str, result: Path, files: Sequence[str]) -> None:
         folder = self.path / "trials" / trial_id
@@ -209,35 +211,36 @@ class RunFolder:
             _replace_when_seen(result / name, folder / name)
         shutil.rmtree(folder / "state", ignore_errors=True)
 
-    def fail(self, trial_id: str, row: Mapping[str, Any]) -> None:
+    def fail(self, trial_id: str, row: TrialRow) -> None:
         """Record a trial that could not finish; its last state stays for the next command."""
         folder = self.path / "trials" / trial_id
         folder.mkdir(parents=True, exist_ok=True)
         attempts = folder / "state" / "attempts"
         n_attempts = len(os.listdir(attempts)) if attempts.is_dir() else 0
-        earlier = read_json(folder / "trial.json", {}).get("attempts", 0)
-        write_json(folder / "trial.json", {**row, "attempts": earlier + n_attempts})
+        earlier = read_row(folder / "trial.json")
+        n_earlier = earlier.attempts if earlier else 0
+        row = replace(row, attempts=n_earlier + n_attempts)
+        write_json(folder / "trial.json", row.to_json())
         shutil.rmtree(attempts, ignore_errors=True)
         if not any((folder / "state").glob("*/state-*.pt")):
             shutil.rmtree(folder / "state", ignore_errors=True)
 
-    def pack(self, trials: Iterable[TrialSpec], size: int = PACK_SIZE) -> None:
+    def archive(self, trials: Iterable[TrialSpec], size: int = ARCHIVE_SIZE) -> None:
         """Move the small files of those arm trials among these that are final into `packs/`.
 
         Stages stay as they are: other trials, perhaps on other nodes, start from them.
         """
         folders = self.path / "trials"
         ids = [trial.id for trial in trials if trial.stage == "arm"]
-        rows = ((i, read_json(folders / i / "trial.json", None)) for i in ids)
-        final = [i for i, row in rows if row is not None and row.get("status") in FINAL]
-        if final and self._packs is None:  # those of others are opened once, not for every pack
-            self._packs = Packs(self.path)
+        rows = ((i, read_row(folders / i / "trial.json")) for i in ids)
+        final = [i for i, row in rows if row is not None and row.status in FINAL]
+        if final and self._archives is None:  # others' archives are opened once, not every time
+            self._archives = Archives(self.path)
         for first in range(0, len(final), size):
-            assert self._packs is not None
-            self._packs.write(
-                f"{self.generation}-{self.n_packs:05d}", folders, final[first : first + size]
-            )
-            self.n_packs += 1
+            assert self._archives is not None
+            name = f"{self.generation}-{self.n_archives:05d}"
+            self._archives.write(name, folders, final[first : first + size])
+            self.n_archives += 1
 
     # -- tables ----------------------------------------------------------------------------
 
@@ -251,37 +254,35 @@ class RunFolder:
 
         statuses: Counter[str] = Counter()
         place = {spec.id: position for position, spec in enumerate(plan.trials)}
-        trials = as_table(self._relabelled(plan, statuses), TRIAL_COLUMNS)
-        curve = named(concatenated(self._curves(plan), CURVE_COLUMNS), plan, place)
+        trials = as_table(self._relabelled(plan, statuses), TrialRow)
+        curves = named(concatenated(self._curves(plan), EvaluationRow), plan, place)
         for table, name in (
             (in_order(trials, place), "trials.parquet"),
-            (curve, "curves.parquet"),
+            (curves, "curves.parquet"),
         ):
             with atomic_file(self.path / name, "wb") as file:
                 pq.write_table(table, file)
         return statuses
 
-    def _relabelled(self, plan: Plan, statuses: Counter[str]) -> Iterator[dict[str, Any]]:
+    def _relabelled(self, plan: Plan, statuses: Counter[str]) -> Iterator[TrialRow]:
         for trial_id, row in trial_rows(self.path, plan.by_id, wait_s=LAG_S):
             if row is not None:
-                statuses[str(row["status"])] += 1
-                named = relabelled(row, plan.by_id[trial_id], plan.sweep.name)
-                yield {column: named.get(column) for column in TRIAL_COLUMNS}
+                statuses[row.status] += 1
+                yield relabelled(row, plan.by_id[trial_id], plan.sweep.name)
 
     def _curves(self, plan: Plan) -> Iterator[pa.Table]:
-        """Evaluations: of trials that have a folder, then of those in packs, each trial once."""
+        """Evaluations: of trials that have a folder, then of those in archives, each trial once."""
         import pyarrow as pa
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
-        packs = Packs(self.path)
+        archives = Archives(self.path)
         left = dict.fromkeys(plan.by_id)
         for trial_id in plan.by_id:
             with suppress(FileNotFoundError):
                 content = (self.path / "trials" / trial_id / "curve.parquet").read_bytes()
-                yield pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+                yield read_table(content)
                 del left[trial_id]
-        for table in packs.curves():
+        for table in archives.curves():
             ids = set(table["trial_id"].unique().to_pylist())
             wanted = [trial_id for trial_id in ids if trial_id in left]
             if len(wanted) < len(ids):
@@ -290,28 +291,24 @@ class RunFolder:
             for trial_id in wanted:
                 del left[trial_id]
 
-    def new_curves(self, plan: Plan) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    def new_curves(self, plan: Plan) -> Iterator[tuple[TrialRow, list[EvaluationRow]]]:
         """Row and evaluations of each trial that has no TensorBoard file yet."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         logged = {
             path.name.removeprefix("events.out.tfevents.")
             for path in (self.path / "tensorboard").glob("*/*/events.out.tfevents.*")
         }
-        packs = Packs(self.path)
+        archives = Archives(self.path)
         new = [spec.id for spec in plan.trials if spec.id not in logged]
         for trial_id, row in trial_rows(self.path, new):
             path = self.path / "trials" / trial_id / "curve.parquet"
-            curve = path.read_bytes() if path.is_file() else packs.read(trial_id, "curve.parquet")
+            curve = path.read_bytes() if path.is_file() else archives.read(trial_id, path.name)
             if row is not None and curve is not None:
-                points = pq.ParquetFile(pa.BufferReader(curve)).read().to_pylist()
-                yield relabelled(row, plan.by_id[trial_id], plan.sweep.name), points
+                yield relabelled(row, plan.by_id[trial_id], plan.sweep.name), read_curve(curve)
 
     def statuses(self, plan: Plan) -> Counter[str]:
         """How many of the plan's trials have which status; trials without a record count not."""
         rows = trial_rows(self.path, plan.by_id, wait_s=LAG_S)
-        return Counter(str(row["status"]) for _, row in rows if row is not None)
+        return Counter(row.status for _, row in rows if row is not None)
 
     def write_images(self, fingerprint: str, arrays: Mapping[str, Any]) -> None:
         """Keep a data set's test images beside the records, for galleries of mistakes."""
@@ -329,13 +326,12 @@ def _record_last(files: Sequence[str]) -> list[str]:
     return [name for name in files if name != "trial.json"] + ["trial.json"]
 
 
-def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write one trial's evaluations (`CURVE_COLUMNS`) as Parquet."""
-    import pyarrow as pa
+def write_curve(path: Path, rows: Sequence[EvaluationRow]) -> None:
+    """Write one trial's evaluations as Parquet."""
     import pyarrow.parquet as pq
 
     with atomic_file(path, "wb") as file:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema(CURVE_COLUMNS)), file)
+        pq.write_table(as_table(rows, EvaluationRow), file)
 
 
 def _step_of(path: Path) -> int:

@@ -14,15 +14,34 @@ import socket
 import threading
 import uuid
 from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from headstart.errors import LockedError
 from headstart.files import write_json
 
 HEARTBEAT_S = 10.0
 STALE_AFTER_S = 90.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What a lock file says of the command that holds it; empty where it cannot be read."""
+
+    host: str = ""
+    machine: str = ""  # where process ids mean the same
+    pid: int = 0
+    process_started: str = ""
+    generation: str = ""
+    started_at: str = ""
+    heartbeat_at: str = ""
+
+
+def holders(run: Path) -> list[Holder]:
+    """The commands that hold the locks of a run folder, one a shard."""
+    read = [_read(path) for path in sorted(run.glob(".lock-*.json"))]
+    return [holder for holder in read if holder is not None]
 
 
 class Lock:
@@ -34,14 +53,14 @@ class Lock:
         self.lost = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._content = {
-            "host": socket.gethostname(),
-            "machine": _machine(),
-            "pid": os.getpid(),
-            "process_started": _process_started(os.getpid()),
-            "generation": generation,
-            "started_at": _now(),
-        }
+        self._self = Holder(
+            host=socket.gethostname(),
+            machine=_machine(),
+            pid=os.getpid(),
+            process_started=_process_started(os.getpid()) or "",
+            generation=generation,
+            started_at=_now(),
+        )
 
     def acquire(self) -> None:
         """Take the lock, or a stale one's place.
@@ -60,8 +79,8 @@ class Lock:
             if not self._is_stale(holder):
                 raise LockedError(
                     f"{self.path.parent}: another command works in this run folder (process "
-                    f"{holder.get('pid')} on {holder.get('host')}, since "
-                    f"{holder.get('started_at')}); wait for it or stop it"
+                    f"{holder.pid} on {holder.host}, since {holder.started_at}); wait for it or "
+                    "stop it"
                 )
             self._remove_stale(holder)
         raise LockedError(f"{self.path}: other commands are taking this run folder right now")
@@ -71,56 +90,62 @@ class Lock:
         if self._thread is not None:
             self._thread.join(timeout=5)
         holder = _read(self.path)
-        if holder is not None and holder.get("generation") == self.generation:
+        if holder is not None and holder.generation == self.generation:
             with suppress(FileNotFoundError):
                 self.path.unlink()
 
     def _link(self) -> bool:
-        mine = self.path.with_name(f"{self.path.name}.{self.generation}.tmp")
-        write_json(mine, {**self._content, "heartbeat_at": _now()})
+        new = self.path.with_name(f"{self.path.name}.{self.generation}.tmp")
+        self._write(new)
         try:
-            os.link(mine, self.path)
+            os.link(new, self.path)
         except FileExistsError:
             return False
         finally:
-            mine.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
         return True
+
+    def _write(self, path: Path) -> None:
+        write_json(path, asdict(replace(self._self, heartbeat_at=_now())))
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
             holder = _read(self.path)
-            if holder is None or holder.get("generation") != self.generation:
+            if holder is None or holder.generation != self.generation:
                 self.lost.set()
                 return
             with suppress(OSError):  # a full disk must not end the run from this thread
-                write_json(self.path, {**self._content, "heartbeat_at": _now()})
+                self._write(self.path)
 
-    def _is_stale(self, holder: dict[str, Any]) -> bool:
-        if holder.get("machine") == self._content["machine"]:
-            started = _process_started(int(holder.get("pid", 0)))
-            return started is None or started != holder.get("process_started")
+    def _is_stale(self, holder: Holder) -> bool:
+        if holder.machine == self._self.machine:
+            started = _process_started(holder.pid)
+            return started is None or started != holder.process_started
         return _age_s(self.path) > STALE_AFTER_S
 
-    def _remove_stale(self, seen: dict[str, Any]) -> None:
+    def _remove_stale(self, seen: Holder) -> None:
         """Move the stale lock away; put back a lock that somebody renewed in between."""
         aside = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex[:8]}.stale")
         with suppress(FileNotFoundError):
             os.rename(self.path, aside)
             moved = _read(aside)
-            if moved is not None and moved.get("generation") != seen.get("generation"):
+            if moved is not None and moved.generation != seen.generation:
                 with suppress(FileExistsError):
                     os.link(aside, self.path)
             aside.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Holder | None:
+    """None where no lock lies there; a file that is being replaced, or is damaged, says nothing."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        return Holder()
+    known = {f.name for f in fields(Holder)}
+    is_mapping = isinstance(content, dict)
+    return Holder(**{k: v for k, v in content.items() if k in known}) if is_mapping else Holder()
 
 
 def _machine() -> str:
@@ -137,12 +162,12 @@ def _process_started(pid: int) -> str | None:
     With the process id it names a process for good: ids are used again, start times are not.
     """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError, IndexError):
         if Path("/proc/self/stat").exists():
             return None
         return _alive_without_proc(pid)
-    return None if fields[0] in "ZX" else fields[19]
+    return None if words[0] in "ZX" else words[19]
 
 
 def _alive_without_proc(pid: int) -> str | None:

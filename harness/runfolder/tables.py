@@ -1,19 +1,20 @@
-"""Arrow tables of a run folder: rows and curves in, one table of given columns out.
+"""Arrow tables of a run folder: rows and curves in, one table with the columns of a row out.
 
-In: rows as dictionaries, or the curves that trials left, by whatever version. Out: tables in the
-plan's order and under its names. Beside `folder.py`, which reads and writes the files, because
-nothing here touches a disk.
+In: rows, or the curves that trials of any version left. Out: tables in the plan's order and under
+its names. It stands beside `folder.py`, which reads and writes the files, because nothing in this
+file touches a disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headstart.errors import RunFolderError
+from headstart.rows import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,22 +25,24 @@ ROWS_AT_ONCE = 5000
 TABLES_AT_ONCE = 1000
 
 
-def as_table(rows: Iterator[dict[str, Any]], columns: Mapping[str, str]) -> pa.Table:
-    """Rows as a table, a batch at a time: as dictionaries they take far more memory."""
+def as_table(rows: Iterable[Row], kind: type[Row]) -> pa.Table:
+    """Rows of one kind as a table, a batch at a time: as objects they take far more memory."""
     import pyarrow as pa
 
-    wanted = schema(columns)
-    batches = []
-    while batch := list(islice(rows, ROWS_AT_ONCE)):
-        batches.append(pa.Table.from_pylist(batch, schema=wanted))
-    return pa.concat_tables(batches) if batches else wanted.empty_table()
+    wanted = schema(kind)
+    left = iter(rows)
+    batches = [wanted.empty_table()]
+    while batch := list(islice(left, ROWS_AT_ONCE)):
+        columns = [pa.array([getattr(r, f.name) for r in batch], f.type) for f in wanted]
+        batches.append(pa.Table.from_arrays(columns, schema=wanted))
+    return pa.concat_tables(batches)
 
 
-def concatenated(tables: Iterable[pa.Table], columns: Mapping[str, str]) -> pa.Table:
-    """One table of these columns; empty where a table, written by an earlier version, lacks one."""
+def concatenated(tables: Iterable[pa.Table], kind: type[Row]) -> pa.Table:
+    """One table of this kind of row; empty where a table of an earlier version lacks a column."""
     import pyarrow as pa
 
-    wanted = schema(columns)
+    wanted = schema(kind)
     left = iter(tables)
     joined = [wanted.empty_table()]
     while some := list(islice(left, TABLES_AT_ONCE)):  # thousands of small tables are large
@@ -81,9 +84,9 @@ def in_order(table: pa.Table, place: Mapping[str, int]) -> pa.Table:
     return table.take(np.argsort(places[coded.indices.to_numpy()], kind="stable"))
 
 
-def schema(columns: Mapping[str, str]) -> pa.Schema:
-    """Of column → one of `string`, `int64`, `double`."""
+def schema(kind: type[Row]) -> pa.Schema:
+    """The Arrow schema of a kind of row."""
     import pyarrow as pa
 
     types = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64()}
-    return pa.schema([(name, types[kind]) for name, kind in columns.items()])
+    return pa.schema([(column.name, types[column.arrow]) for column in kind.columns()])

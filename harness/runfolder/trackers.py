@@ -9,14 +9,14 @@ their own; they are reached through Accelerate, once a trial, by whoever calls `
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from headstart.errors import MissingPackageError
 from headstart.files import atomic_path, safe_name
+from headstart.rows import EvaluationRow, TrialRow
 
 TAGS = {
     "Loss/Train": "train_loss",
@@ -40,15 +40,13 @@ def check_trackers(track: Sequence[str]) -> None:
             )
 
 
-def write_tensorboard(
-    folder: Path, row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]
-) -> Path:
+def write_tensorboard(folder: Path, row: TrialRow, curve: Sequence[EvaluationRow]) -> Path:
     """Write one trial's curve as an event file below `folder`; one that is there stays.
 
     The file's times are the trial's own: its end less the training time that was left.
     """
-    arm = safe_name(str(row["arm"]))
-    path = folder / arm / f"seed-{row['seed']:04d}" / f"events.out.tfevents.{row['trial_id']}"
+    arm = safe_name(row.arm)
+    path = folder / arm / f"seed-{row.seed:04d}" / f"events.out.tfevents.{row.trial_id}"
     if not path.exists():
         from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -63,41 +61,37 @@ def write_tensorboard(
     return path
 
 
-def _events(row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+def _events(row: TrialRow, curve: Sequence[EvaluationRow]) -> Iterator[bytes]:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    end = datetime.fromisoformat(str(row["finished_at"])).timestamp()
-    total = curve[-1]["train_time_s"] if curve else 0.0
+    end = datetime.fromisoformat(row.finished_at).timestamp()
+    total = curve[-1].train_time_s if curve else 0.0
     yield Event(wall_time=end - total, file_version="brain.Event:2").SerializeToString()
     for point in curve:
         values = [
-            Summary.Value(tag=tag, simple_value=point[column])
+            Summary.Value(tag=tag, simple_value=getattr(point, column))
             for tag, column in TAGS.items()
-            if point[column] is not None and math.isfinite(point[column])
+            if math.isfinite(getattr(point, column))
         ]
-        if point is curve[-1] and row.get("test_accuracy") is not None:
-            values.append(Summary.Value(tag="Accuracy/Test", simple_value=row["test_accuracy"]))
-        wall_time = end - total + point["train_time_s"]
-        event = Event(wall_time=wall_time, step=point["step"], summary=Summary(value=values))
+        if point is curve[-1] and row.test_accuracy is not None:
+            values.append(Summary.Value(tag="Accuracy/Test", simple_value=row.test_accuracy))
+        wall_time = end - total + point.train_time_s
+        event = Event(wall_time=wall_time, step=point.step, summary=Summary(value=values))
         yield event.SerializeToString()
 
 
-def log_to_trackers(
-    names: Sequence[str], row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]
-) -> None:
+def log_to_trackers(names: Sequence[str], row: TrialRow, curve: Sequence[EvaluationRow]) -> None:
     """Send one trial's curve to trackers of Accelerate's (`wandb`, `mlflow`)."""
     from accelerate import Accelerator
 
     accelerator = Accelerator(log_with=list(names), cpu=True)
-    run_name = f"{row['arm']}-seed-{row['seed']}"
-    config = {k: v for k, v in row.items() if isinstance(v, str | int | float)}
-    accelerator.init_trackers(
-        str(row["sweep"]), config=config, init_kwargs={"wandb": {"name": run_name}}
-    )
+    run_name = f"{row.arm}-seed-{row.seed}"
+    config = {k: v for k, v in row.to_json().items() if isinstance(v, str | int | float)}
+    accelerator.init_trackers(row.sweep, config=config, init_kwargs={"wandb": {"name": run_name}})
     for point in curve:
-        values = {tag: point[column] for tag, column in TAGS.items()}
-        accelerator.log({k: v for k, v in values.items() if v is not None}, step=point["step"])
-    if row.get("test_accuracy") is not None:
-        accelerator.log({"Accuracy/Test": row["test_accuracy"]}, step=curve[-1]["step"])
+        values = {tag: getattr(point, column) for tag, column in TAGS.items()}
+        accelerator.log(values, step=point.step)
+    if row.test_accuracy is not None:
+        accelerator.log({"Accuracy/Test": row.test_accuracy}, step=curve[-1].step)
     accelerator.end_training()

@@ -38,6 +38,7 @@ from harness.training.trial import Trial
 from harness.trials.events import Event, Progress
 from harness.trials.spec import TrialSpec
 from headstart.errors import InputError
+from headstart.rows import TrialRow
 from models.dropout import SeededDropout
 
 STEPS_BETWEEN_LOOKS = 16  # on a GPU, where reading the request for a pause waits for the step
@@ -219,13 +220,13 @@ class SharedTrial(Trial):
         if self.group.is_first:
             super()._save_checkpoint(step)
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> TrialRow:
         if self.group.is_first:
             return super()._finish()
         if not self.diverged and len(self.parts.test):  # the first one waits for our part of it
             self.trained.load_state_dict(self.record.best_weights)
             self.trainer.predict(self.parts.test)
-        return {}
+        return TrialRow()  # the first process has the row
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,8 @@ def _head(spec: TrialSpec, start: Path) -> Literal["new", "keep"]:
     given = spec.condition.head
     if given != "auto":
         return given
-    names = (trial_row(start) or {}).get("class_names")
-    return "keep" if names == list(spec.data.class_names) else "new"
+    row = trial_row(start)
+    return "keep" if row and row.class_names == spec.data.class_names else "new"
 
 
 def _parameter_groups(

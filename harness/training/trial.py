@@ -11,7 +11,7 @@ import io
 import math
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ from harness.training.network import Prepared, prepare_network
 from harness.training.process import make_accelerator, set_up_process
 from harness.trials.events import Ended, Event, Progress, Stopped
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
-from harness.trials.rows import identity
+from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
 from headstart.files import atomic_file, write_json
+from headstart.rows import EvaluationRow, TrialRow
 from models.weights import save_weights
 
 STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
@@ -45,7 +46,7 @@ PREDICTION_DTYPE = np.float16  # of the kept probabilities
 class Record:
     """What a trial has to show so far; part of its mid-trial state."""
 
-    curve: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[EvaluationRow] = field(default_factory=list)
     best: Score | None = None
     best_step: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -180,7 +181,7 @@ class Trial:
 
     def _is_evaluation_due(self) -> bool:
         step = self.trainer.step_count
-        if self.record.curve and self.record.curve[-1]["step"] == step:
+        if self.record.curve and self.record.curve[-1].step == step:
             return False
         every = self.settings.evaluate_every
         return self.trainer.finished or every.is_due(step, self.trainer.steps_per_epoch)
@@ -193,19 +194,19 @@ class Trial:
             step = self.trainer.step_count
             finite = math.isfinite(score.loss) and (step == 0 or math.isfinite(train_loss))
             self.record.curve.append(
-                {
-                    "trial_id": self.spec.id,
-                    "arm": self.spec.arm,
-                    "seed": self.spec.seed,
-                    "step": step,
-                    "epoch": self.trainer.epoch,
-                    "samples": self.trainer.samples,
-                    "train_time_s": self.clock.seconds["train"],
-                    "learning_rate": learning_rate,
-                    "train_loss": train_loss,
-                    "val_loss": score.loss,
-                    "val_accuracy": score.accuracy,
-                }
+                EvaluationRow(
+                    trial_id=self.spec.id,
+                    arm=self.spec.arm,
+                    seed=self.spec.seed,
+                    step=step,
+                    epoch=self.trainer.epoch,
+                    samples=self.trainer.samples,
+                    train_time_s=self.clock.seconds["train"],
+                    learning_rate=learning_rate,
+                    train_loss=train_loss,
+                    val_loss=score.loss,
+                    val_accuracy=score.accuracy,
+                )
             )
             if finite:
                 self._select(score, step)
@@ -277,6 +278,7 @@ class Trial:
         record = dict(state["record"])
         if record["best"] is not None:
             record["best"] = Score(**record["best"])
+        record["curve"] = [EvaluationRow(**point) for point in record["curve"]]
         self.record = Record(**record)
         self.diverged = state["diverged"]
         self._go_on_from(state["ran_as"])
@@ -303,7 +305,7 @@ class Trial:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> TrialRow:
         """Score the test set with the selected weights and write every file of the record."""
         result, files = self.folder.result, list(self.record.checkpoints)
         write_curve(result / "curve.parquet", self.record.curve)
@@ -323,46 +325,45 @@ class Trial:
                 _write_predictions(result / "predictions.npz", self.parts.test, logits)
                 files.append("predictions.npz")
         row = self._row(test, files)
-        write_json(result / "trial.json", row)
+        write_json(result / "trial.json", row.to_json())
         return row
 
-    def _row(self, test: Score | None, files: list[str]) -> dict[str, Any]:
-        spec, settings, record, seconds = self.spec, self.settings, self.record, self.clock.seconds
+    def _row(self, test: Score | None, files: list[str]) -> TrialRow:
+        record, seconds = self.record, self.clock.seconds
         best = record.best
-        return {
-            **identity(spec, self.around.sweep),
-            "status": "diverged" if self.diverged else "done",
-            "error": _divergence(record) if self.diverged else "",
-            "n_parameters": self.prepared.n_parameters,
-            "n_trainable": self.prepared.n_trainable,
-            "n_train": len(self.parts.train),
-            "n_validation": len(self.parts.validation),
-            "n_test": len(self.parts.test),
-            "n_pool": self.n_pool,  # images that all parts are drawn from; None: a test set apart
-            "epochs": settings.epochs,
-            "steps": self.trainer.step_count,
-            "best_step": record.best_step,
-            "best_val_accuracy": best.accuracy if best else None,
-            "final_val_accuracy": record.curve[-1]["val_accuracy"],
-            "test_accuracy": test.accuracy if test else None,
-            "test_loss": test.loss if test else None,
-            "train_time_s": seconds["train"],
-            "eval_time_s": seconds["eval"],
-            "setup_time_s": seconds["setup"],  # the prefix pass included
-            "prefix_time_s": seconds["prefix"],
-            "state_time_s": seconds["state"],
-            "images_per_s": self._images_per_s(),
-            "device": device_name(self.device),
-            "n_workers": self.n_workers,
-            "ran_as": self.ran_as,
-            "attempts": self.attempts,
-            "class_names": list(spec.data.class_names),
-            "load_report": self.prepared.load_report,
-            "frozen": self.frozen,
-            "notes": self.notes,
-            "versions": versions(),
-            "files": [*files, "trial.json"],
-        }
+        return replace(
+            planned_row(self.spec, self.around.sweep),
+            status="diverged" if self.diverged else "done",
+            error=_divergence(record) if self.diverged else "",
+            n_parameters=self.prepared.n_parameters,
+            n_trainable=self.prepared.n_trainable,
+            n_train=len(self.parts.train),
+            n_validation=len(self.parts.validation),
+            n_test=len(self.parts.test),
+            n_pool=self.n_pool,
+            epochs=self.settings.epochs,
+            steps=self.trainer.step_count,
+            best_step=record.best_step,
+            best_val_accuracy=best.accuracy if best else None,
+            final_val_accuracy=record.curve[-1].val_accuracy,
+            test_accuracy=test.accuracy if test else None,
+            test_loss=test.loss if test else None,
+            train_time_s=seconds["train"],
+            eval_time_s=seconds["eval"],
+            setup_time_s=seconds["setup"],
+            prefix_time_s=seconds["prefix"],
+            state_time_s=seconds["state"],
+            images_per_s=self._images_per_s(),
+            device=device_name(self.device),
+            n_workers=self.n_workers,
+            ran_as=self.ran_as,
+            attempts=self.attempts,
+            load_report=self.prepared.load_report,
+            frozen=self.frozen,
+            notes=tuple(self.notes),
+            versions=versions(),
+            files=(*files, "trial.json"),
+        )
 
 
 def _uncached(spec: TrialSpec) -> dict[str, Any]:
@@ -387,8 +388,8 @@ def _watched(score: Score, stopping: EarlyStopping) -> float:
 
 def _divergence(record: Record) -> str:
     last = record.curve[-1]
-    which = "validation" if not math.isfinite(last["val_loss"]) else "training"
-    return f"the {which} loss was not finite at step {last['step']}"
+    which = "validation" if not math.isfinite(last.val_loss) else "training"
+    return f"the {which} loss was not finite at step {last.step}"
 
 
 def _write_predictions(path: Path, part: Part, logits: Tensor) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from headstart.errors import HeadstartError, InputError, StorageError
+from headstart.rows import TrialRow
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Ended:
     """A trial ended (`done` or `diverged`); `row` is its `trial.json`, written but not moved up."""
 
     trial_id: str
-    row: Mapping[str, Any]
+    row: TrialRow
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def _fingerprint(folder: Path) -> str:
         content.update(predictions.read_bytes())
     content.update(json.dumps(curve.to_pylist()).encode())
     kept = ("status", "steps", "best_step", "test_accuracy", "final_val_accuracy")
-    content.update(json.dumps({name: row[name] for name in kept}).encode())
+    content.update(json.dumps({name: getattr(row, name) for name in kept}).encode())
     return content.hexdigest()
 
 

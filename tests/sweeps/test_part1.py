@@ -62,7 +62,7 @@ def test_pages_from_a_zip_get_the_answers_that_the_trial_gave(real_data, tmp_pat
     assert (trial / "checkpoints" / "epoch-0005.safetensors").is_file()
     assert (trial / "last.safetensors").is_file()
     own = np.load(trial / "predictions.npz")
-    assert end.row["test_accuracy"] > 3 / 62
+    assert end.row.test_accuracy > 3 / 62
 
     later = [divmod(row, PER_CLASS) for row in own["indices"].tolist()]
     _zip_pages(whole, later, tmp_path / "later.zip")

@@ -11,6 +11,7 @@ from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Failed, Progress, Started
+from headstart.rows import TrialRow
 
 
 def test_a_log_gets_plain_lines_with_counts_speed_and_time_left(write_sweep):
@@ -20,7 +21,7 @@ def test_a_log_gets_plain_lines_with_counts_speed_and_time_left(write_sweep):
     with ProgressView(plan, {}, stream, n_slots=2, now=lambda: clock[0]) as view:
         view.take(Started(ids[0]))
         clock[0] = 10.0
-        view.take(Ended(ids[0], {"status": "done", "test_accuracy": 0.5}))
+        view.take(Ended(ids[0], TrialRow(status="done", test_accuracy=0.5)))
         view.take(Started(ids[1]))
         view.take(Progress(ids[1], 5, 10, 0.25, 1234.0))
         clock[0] = 20.0
@@ -55,10 +56,9 @@ def test_a_dry_run_estimates_by_the_images_that_a_trial_trains_on(
 ):
     path = write_sweep(("train: 300, validation: 100, test: 100", split))
     plan = make_plan(load_sweep(path), DataCatalogue())
-    seen = {"model": "lenet5", "dataset": "glyphs", "epochs": 3, "train_time_s": 500.0,
-            "eval_time_s": 100.0, "n_train": 1000, "_bytes": 2_000_000}  # fmt: skip
-    rows = [{**seen, "trial_id": "0", "arm": "scratch"}]
-    monkeypatch.setattr(dry_run, "_known_rows", lambda out: rows)
+    seen = TrialRow(trial_id="0", arm="scratch", model="lenet5", dataset="glyphs", epochs=3)
+    costs = [dry_run.Cost(seen, n_images=3000, seconds=600.0, n_bytes=2_000_000)]
+    monkeypatch.setattr(dry_run, "_known_costs", lambda out: costs)
     monkeypatch.setattr(dry_run, "available_cpus", lambda: 2)
     *_, estimate = describe_plan(plan, tmp_path / "run")
     minutes = (4 * 3 * n_train + 2 * 2 * 200) * 600 / 3000 / 2 / 60

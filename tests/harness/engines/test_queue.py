@@ -12,7 +12,8 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Failed, Progress, Started, Stopped
 from harness.trials.spec import Plan
 from headstart.errors import StorageError
-from headstart.records import read_json, trial_row
+from headstart.records import read_row, trial_row
+from headstart.rows import TrialRow
 
 
 @pytest.fixture
@@ -29,12 +30,12 @@ def queue_of(write_sweep, tmp_path):
         yield make
 
 
-def failed_row(trial, error: str) -> dict:
-    return {"trial_id": trial.id, "status": "failed", "error": error}
+def failed_row(trial, error: str) -> TrialRow:
+    return TrialRow(trial_id=trial.id, status="failed", error=error)
 
 
 def finish(queue: Queue, trial, status: str = "done") -> None:
-    row = {"trial_id": trial.id, "status": status, "files": ["trial.json"], "attempts": 1}
+    row = TrialRow(trial_id=trial.id, status=status, files=("trial.json",), attempts=1)
     folder = queue.folders([trial])[trial.id]
     folder.begin()
     (folder.result / "trial.json").write_text(f'{{"status": "{status}"}}')
@@ -70,8 +71,8 @@ def test_a_failure_is_tried_again_and_then_given_up(queue_of):
     assert set(queue.failed.values()) == {
         "killed again", f"the trial it starts from ({stage.id}) failed: killed again",
     }  # fmt: skip
-    recorded = read_json(queue.folder.path / "trials" / stage.id / "trial.json", None)
-    assert recorded["status"] == "failed"
+    recorded = read_row(queue.folder.path / "trials" / stage.id / "trial.json")
+    assert recorded.status == "failed"
 
 
 def test_a_wrong_setting_is_not_tried_again(queue_of):
@@ -164,7 +165,7 @@ def test_a_run_is_over_when_nothing_runs_waits_or_is_ready(queue_of):
     finish(queue, pretrained)
     assert (queue.finished, queue.n_left) == (True, 0)
     assert queue.next_unit() is None
-    assert {i: row["status"] for i, row in queue.rows.items()} == dict.fromkeys(
+    assert {i: row.status for i, row in queue.rows.items()} == dict.fromkeys(
         (t.id for t in queue.plan.trials), "done"
     )
 
@@ -244,7 +245,7 @@ def test_every_generation_below_a_failed_stage_is_given_up_with_the_last_line(qu
         f"the trial it starts from ({tuned.id}) failed: "
         f"the trial it starts from ({stage.id}) failed: ValueError: no"
     )
-    assert trial_row(queue.folder.path / "trials" / tuned.id)["status"] == "failed"
+    assert trial_row(queue.folder.path / "trials" / tuned.id).status == "failed"
     assert queue.n_left == 1
 
 
@@ -316,7 +317,7 @@ def test_what_a_stopped_worker_did_not_begin_runs_no_more_and_is_left(queue_of):
 def test_rows_of_finished_trials_are_not_run_and_their_children_are_ready(queue_of):
     first = queue_of(("seeds: 2", "seeds: 1"))
     names = by_name(first)
-    rows = {names["drawn", 0].id: {"status": "done"}}
+    rows = {names["drawn", 0].id: TrialRow(status="done")}
     queue = queue_of(("seeds: 2", "seeds: 1"), rows=rows)
     assert queue.n_left == 2
     assert {queue.next_unit()[0].arm for _ in range(2)} == {"scratch", "pretrained"}
@@ -327,10 +328,10 @@ def test_rows_of_finished_trials_are_not_run_and_their_children_are_ready(queue_
 def test_a_trial_that_ended_before_its_command_died_is_adopted(queue_of, tmp_path):
     queue = queue_of(("seeds: 2", "seeds: 1"))
     (stage,) = queue.next_unit()
-    row = {"trial_id": stage.id, "status": "done", "files": ["trial.json"], "attempts": 1}
+    row = TrialRow(trial_id=stage.id, status="done", files=("trial.json",), attempts=1)
     result = queue.folder.path / "trials" / stage.id / "state" / "of-another-command" / "result"
     result.mkdir(parents=True)
-    (result / "trial.json").write_text(json.dumps(row))
+    (result / "trial.json").write_text(json.dumps(row.to_json()))
     again = queue_of(("seeds: 2", "seeds: 1"))
     assert again.rows == {stage.id: row}
     assert {again.next_unit()[0].arm for _ in range(2)} == {"scratch", "pretrained"}
@@ -338,7 +339,7 @@ def test_a_trial_that_ended_before_its_command_died_is_adopted(queue_of, tmp_pat
 
 def test_a_diverged_stage_that_was_recorded_earlier_is_named(queue_of):
     stage = by_name(queue_of())["drawn", 0]
-    queue = queue_of(rows={stage.id: {"status": "diverged"}})
+    queue = queue_of(rows={stage.id: TrialRow(status="diverged")})
     assert list(queue.failed.values()) == [f"the trial it starts from ({stage.id}) diverged"]
 
 

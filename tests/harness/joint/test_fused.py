@@ -21,7 +21,7 @@ from harness.sweepfile.reader import load_sweep
 from harness.training.trial import Trial, run_trial
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Failed, Stopped
-from headstart.archives import Packs
+from headstart.archives import Archives
 from models.dropout import set_dropout_generator
 from runs import run as run_command
 
@@ -163,11 +163,11 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, around, tmp_path, text):
     assert together.keys() == alone.keys()
     for trial_id, row in alone.items():
         mine = together[trial_id]
-        assert mine.keys() == row.keys()
-        assert (mine["ran_as"], row["ran_as"]) == ("fused", "solo")
-        assert mine["steps"] == row["steps"]
+        assert mine.to_json().keys() == row.to_json().keys()
+        assert (mine.ran_as, row.ran_as) == ("fused", "solo")
+        assert mine.steps == row.steps
         for name in ("final_val_accuracy", "test_accuracy"):
-            assert abs(mine[name] - row[name]) <= 2 / 150
+            assert abs(getattr(mine, name) - getattr(row, name)) <= 2 / 150
         curves = [
             pq.read_table(tmp_path / run / "trials" / trial_id / "curve.parquet").to_pandas()
             for run in ("solo", "pack")
@@ -182,18 +182,18 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around,
     trials = unit("all", ("rate: 1.0e-3", "rate: 1.0e-2"), ("epochs: 2", stopping), text=LENET)
     with RunFolder(tmp_path / "pack") as folder:
         whole = rows_of(run_together(trials, folder, around))
-    assert len({row["steps"] for row in whole.values()}) > 1  # or nothing is tested
-    assert {row["status"] for row in whole.values()} == {"done"}
+    assert len({row.steps for row in whole.values()}) > 1  # or nothing is tested
+    assert {row.status for row in whole.values()} == {"done"}
     with RunFolder(tmp_path / "diverging") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
         events = with_one_spoiled(fused.run_pack(trials, folders, around), after=5)
         rows = rows_of(events)
-    assert rows[trials[0].id]["status"] == "diverged"
+    assert rows[trials[0].id].status == "diverged"
     for spec in trials[1:]:
         mine, other = rows[spec.id], whole[spec.id]
-        assert mine["status"] == "done"
-        assert mine["steps"] == other["steps"]
-        assert mine["test_accuracy"] == pytest.approx(other["test_accuracy"], abs=2 / 150)
+        assert mine.status == "done"
+        assert mine.steps == other.steps
+        assert mine.test_accuracy == pytest.approx(other.test_accuracy, abs=2 / 150)
 
 
 def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, around, tmp_path):
@@ -223,10 +223,10 @@ def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, around, tm
         rows[trials[0].id] = run_alone(trials[0], folder, around)
     assert rows.keys() == straight.keys()
     for trial_id, row in rows.items():
-        assert row["steps"] == straight[trial_id]["steps"]
-        assert row["attempts"] >= 2
-        assert row["ran_as"] == "fused"
-        assert abs(row["final_val_accuracy"] - straight[trial_id]["final_val_accuracy"]) <= 3 / 150
+        assert row.steps == straight[trial_id].steps
+        assert row.attempts >= 2
+        assert row.ran_as == "fused"
+        assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 3 / 150
 
 
 def test_a_unit_larger_than_a_pack_runs_pack_after_pack(unit, around, tmp_path):
@@ -237,7 +237,7 @@ def test_a_unit_larger_than_a_pack_runs_pack_after_pack(unit, around, tmp_path):
     order = [(type(e).__name__, e.trial_id) for e in events]
     assert order.index(("Started", trials[2].id)) > order.index(("Ended", trials[0].id))
     rows = rows_of(events)
-    assert [rows[spec.id]["ran_as"] for spec in trials] == ["fused"] * 5
+    assert [rows[spec.id].ran_as for spec in trials] == ["fused"] * 5
 
 
 def test_which_units_are_fused_and_why_not(unit):
@@ -270,10 +270,11 @@ def test_the_command_fuses_where_it_is_asked_and_says_why_not(write_sweep, tmp_p
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(tmp_path / "run" / "trials.parquet").to_pylist()
     assert {(row["arm"], row["ran_as"]) for row in rows} == {("all", "fused"), ("slow", "solo")}
-    packs = Packs(tmp_path / "run")
+    archives = Archives(tmp_path / "run")
     for row in rows:
         path = tmp_path / "run/trials" / row["trial_id"] / "trial.json"
-        written = path.read_bytes() if path.is_file() else packs.read(row["trial_id"], "trial.json")
+        archived = None if path.is_file() else archives.read(row["trial_id"], path.name)
+        written = path.read_bytes() if archived is None else archived
         record = json.loads(written)
         reasons = [note for note in record["notes"] if note.startswith("not fused: ")]
         assert len(reasons) == (row["arm"] == "slow")

@@ -123,11 +123,11 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, around, tmp_path, arm, te
     assert together.keys() == alone.keys()
     for trial_id, row in alone.items():
         mine = together[trial_id]
-        assert mine.keys() == row.keys()
-        assert (mine["ran_as"], row["ran_as"]) == ("heads", "solo")
+        assert mine.to_json().keys() == row.to_json().keys()
+        assert (mine.ran_as, row.ran_as) == ("heads", "solo")
         for name in ("final_val_accuracy", "test_accuracy"):
-            assert abs(mine[name] - row[name]) <= 0.001 + 1e-12
-        assert mine["steps"] == row["steps"]
+            assert abs(getattr(mine, name) - getattr(row, name)) <= 0.001 + 1e-12
+        assert mine.steps == row.steps
         curves = [
             pq.read_table(tmp_path / run / "trials" / trial_id / "curve.parquet").to_pandas()
             for run in ("solo", "pack")
@@ -148,17 +148,17 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around,
         alone = run_solo(trials, folder, around)
     with RunFolder(tmp_path / "pack") as folder:
         together = rows_of(run_together(trials, folder, around))
-    steps = {trial_id: row["steps"] for trial_id, row in alone.items()}
+    steps = {trial_id: row.steps for trial_id, row in alone.items()}
     assert len(set(steps.values())) > 1  # they stop at different steps, or nothing is tested
-    assert {trial_id: row["steps"] for trial_id, row in together.items()} == steps
+    assert {trial_id: row.steps for trial_id, row in together.items()} == steps
     with RunFolder(tmp_path / "diverging") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
         rows = {}
         for event in with_one_spoiled(heads.run_pack(trials, folders, around), after=7):
             if isinstance(event, Ended):
                 rows[event.trial_id] = event.row
-    assert [rows[spec.id]["status"] for spec in trials] == ["diverged", "done", "done", "done"]
-    assert [rows[s.id]["steps"] for s in trials[1:]] == [steps[s.id] for s in trials[1:]]
+    assert [rows[spec.id].status for spec in trials] == ["diverged", "done", "done", "done"]
+    assert [rows[s.id].steps for s in trials[1:]] == [steps[s.id] for s in trials[1:]]
 
 
 def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, around, tmp_path, monkeypatch):
@@ -186,10 +186,10 @@ def test_a_pack_goes_on_from_states_of_a_pack_and_of_solo_trials(unit, around, t
         again = {spec.id: spec for spec in trials}
     assert rows.keys() == again.keys() == straight.keys()
     for trial_id, row in rows.items():
-        assert row["steps"] == straight[trial_id]["steps"]
-        assert row["attempts"] >= 2
-        assert row["ran_as"] == "heads"
-        assert abs(row["final_val_accuracy"] - straight[trial_id]["final_val_accuracy"]) <= 0.005
+        assert row.steps == straight[trial_id].steps
+        assert row.attempts >= 2
+        assert row.ran_as == "heads"
+        assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 0.005
 
 
 def test_a_solo_trial_goes_on_from_a_packs_state_and_says_so(unit, around, tmp_path):
@@ -197,8 +197,8 @@ def test_a_solo_trial_goes_on_from_a_packs_state_and_says_so(unit, around, tmp_p
     with RunFolder(tmp_path / "run") as folder:
         run_together(trials, folder, stopping_after(around, 10))
         row = run_alone(trials[2], folder, around)
-    assert row["ran_as"] == "heads"
-    assert row["attempts"] == 2
+    assert row.ran_as == "heads"
+    assert row.attempts == 2
 
 
 def test_which_units_train_as_one(unit, write_sweep):

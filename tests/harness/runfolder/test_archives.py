@@ -14,12 +14,13 @@ from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder, write_curve
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.rows import identity
+from harness.trials.rows import planned_row
 from harness.trials.spec import Plan
-from headstart.archives import Packs
+from headstart.archives import Archives
 from headstart.errors import RunFolderError, StorageError
 from headstart.files import write_json
-from headstart.records import CURVE_COLUMNS, finished_rows, trial_row, trial_rows
+from headstart.records import finished_rows, trial_row, trial_rows
+from headstart.rows import EvaluationRow, TrialRow
 from runs import fingerprints
 from runs import run as run_command_line
 from slurm.status import count_trials
@@ -34,10 +35,9 @@ def finish(run: RunFolder, spec, status: str = "done") -> None:
     """What a trial leaves, written as a worker writes it."""
     folder = run.trial_folder(spec.id)
     attempts = folder.begin()
-    point = dict.fromkeys(CURVE_COLUMNS, 0.5) | {"trial_id": spec.id, "arm": "old", "seed": 99}
-    write_curve(
-        folder.result / "curve.parquet", [{**point, "step": i, "samples": i} for i in (0, 4)]
-    )
+    names = {"trial_id": spec.id, "arm": "old", "seed": 99}
+    curve = [EvaluationRow(**names, step=i, samples=i, val_accuracy=0.5) for i in (0, 4)]
+    write_curve(folder.result / "curve.parquet", curve)
     files = ["curve.parquet", "trial.json"]
     if status == "done":
         (folder.result / "model.safetensors").write_bytes(b"weights of " + spec.id.encode())
@@ -47,8 +47,9 @@ def finish(run: RunFolder, spec, status: str = "done") -> None:
             probabilities=np.eye(3, dtype=np.float16),
         )  # fmt: skip
         files += ["model.safetensors", "predictions.npz"]
-    row = {**identity(spec, "small"), "status": status, "attempts": attempts, "files": files}
-    write_json(folder.result / "trial.json", row)
+    row = planned_row(spec, "small")
+    row = replace(row, status=status, attempts=attempts, files=tuple(files))
+    write_json(folder.result / "trial.json", row.to_json())
     run.publish(spec.id, row)
 
 
@@ -70,24 +71,24 @@ def everything(run: Path, plan: Plan) -> dict:
     }
 
 
-def test_readers_see_the_same_with_packs_and_without(plan, tmp_path):
+def test_readers_see_the_same_with_archives_and_without(plan, tmp_path):
     with RunFolder(tmp_path / "run") as run:
         run.begin("name: small\n", {"command": "", "started_at": "", "host": ""}, plan)
         for spec in plan.trials:
             finish(run, spec, "diverged" if spec.seed == 3 and spec.stage == "arm" else "done")
         before = run.write_tables(plan), everything(run.path, plan)
-        run.pack(plan.trials, size=3)
+        run.archive(plan.trials, size=3)
         assert (run.write_tables(plan), everything(run.path, plan)) == before
         assert run.statuses(plan) == before[0] == {"done": 10, "diverged": 2}
         assert set(run.finished(t.id for t in plan.trials)) == {t.id for t in plan.trials}
-    assert len(list((tmp_path / "run" / "packs").iterdir())) == 3  # 8 trials, 3 to a pack
+    assert len(list((tmp_path / "run" / "packs").iterdir())) == 3  # 8 trials, 3 to an archive
 
 
-def test_a_packed_trial_leaves_its_weights_and_a_stage_stays_whole(plan, tmp_path):
+def test_an_archived_trial_leaves_its_weights_and_a_stage_stays_whole(plan, tmp_path):
     with RunFolder(tmp_path / "run") as run:
         for spec in plan.trials:
             finish(run, spec, "diverged" if spec.seed == 3 and spec.stage == "arm" else "done")
-        run.pack(plan.trials)
+        run.archive(plan.trials)
     trials = tmp_path / "run" / "trials"
     for spec in plan.trials:
         if spec.stage == "pretrain":
@@ -98,55 +99,55 @@ def test_a_packed_trial_leaves_its_weights_and_a_stage_stays_whole(plan, tmp_pat
             assert os.listdir(trials / spec.id) == ["model.safetensors"]
         row = trial_row(trials / spec.id)
         assert row is not None
-        assert row["trial_id"] == spec.id
+        assert row.trial_id == spec.id
     assert trial_row(trials / "nobody") is None
 
 
-def test_a_command_that_dies_while_it_packs_loses_nothing(plan, tmp_path, monkeypatch):
+def test_a_command_that_dies_while_it_archives_loses_nothing(plan, tmp_path, monkeypatch):
     spec, other = arms(plan)[:2]
     with RunFolder(tmp_path / "run") as run:
         for trial in (spec, other):
             finish(run, trial)
         files = run.path / "trials" / spec.id
         kept = {name: (files / name).read_bytes() for name in os.listdir(files)}
-        run.pack([spec, other])
-        for name, content in kept.items():  # as if the pack was there and nothing removed yet
+        run.archive([spec, other])
+        for name, content in kept.items():  # as if the archive was there and nothing removed yet
             (files / name).write_bytes(content)
         (files / "curve.parquet").unlink()  # the first that goes
     with RunFolder(tmp_path / "run") as run:
         assert run.write_tables(plan) == {"done": 2}
         assert len(pq.read_table(run.path / "curves.parquet")) == 4
-        run.pack([spec, other])
+        run.archive([spec, other])
         assert os.listdir(files) == ["model.safetensors"]
-        assert len(os.listdir(run.path / "packs")) == 1, "what a pack holds is not packed again"
+        assert len(os.listdir(run.path / "packs")) == 1, "nothing is archived twice"
         assert run.write_tables(plan) == {"done": 2}
 
 
 def test_a_full_disk_leaves_every_trial_as_it_was(plan, tmp_path, monkeypatch):
-    from headstart import archives as packs
+    from headstart import archives
 
     def overflow(archive, trials, ids) -> None:
         with open("/dev/full", "w") as full:
             full.write("x" * 100_000)
 
-    monkeypatch.setattr(packs, "_write_members", overflow)
+    monkeypatch.setattr(archives, "_write_members", overflow)
     spec = arms(plan)[0]
     with RunFolder(tmp_path / "run") as run:
         finish(run, spec)
         with pytest.raises(StorageError, match="No space left"):
-            run.pack([spec])
+            run.archive([spec])
         assert len(os.listdir(run.path / "trials" / spec.id)) == 4
         assert os.listdir(run.path / "packs") == []
 
 
-def test_trials_are_taken_from_the_packs_of_another_run(plan, tmp_path):
+def test_trials_are_taken_from_the_archives_of_another_run(plan, tmp_path):
     spec, other = arms(plan)[:2]
     with RunFolder(tmp_path / "old") as old:
         for trial in (spec, other):
             finish(old, trial)
         whole = old.path / "trials" / spec.id
         kept = {name: (whole / name).read_bytes() for name in os.listdir(whole)}
-        old.pack([spec, other])
+        old.archive([spec, other])
     with RunFolder(tmp_path / "new") as new:
         assert set(new.take_from(tmp_path / "old", [spec.id])) == {spec.id}
         taken = new.path / "trials" / spec.id
@@ -157,41 +158,41 @@ def test_trials_are_taken_from_the_packs_of_another_run(plan, tmp_path):
         assert set(new.finished([spec.id])) == {spec.id}
 
 
-def test_only_what_is_final_goes_into_a_pack(plan, tmp_path):
+def test_only_what_is_final_goes_into_an_archive(plan, tmp_path):
     done, failed, pending = arms(plan)[:3]
     with RunFolder(tmp_path / "run") as run:
         finish(run, done)
         run.trial_folder(failed.id).begin()
-        run.fail(failed.id, {"trial_id": failed.id, "status": "failed"})
+        run.fail(failed.id, TrialRow(trial_id=failed.id, status="failed"))
         run.trial_folder(pending.id).begin()
-        run.pack([done, failed, pending])
-        assert set(Packs(run.path)) == {done.id}
+        run.archive([done, failed, pending])
+        assert set(Archives(run.path)) == {done.id}
         assert (run.path / "trials" / failed.id / "trial.json").is_file()
         rows = dict(trial_rows(run.path, [done.id, failed.id, pending.id]))
-        assert [row and row["status"] for row in (rows[done.id], rows[failed.id])] == [
+        assert [row and row.status for row in (rows[done.id], rows[failed.id])] == [
             "done",
             "failed",
         ]
         assert rows[pending.id] is None
 
 
-def test_a_pack_that_is_not_listed_yet_is_waited_for(plan, tmp_path, monkeypatch):
-    """A trial that has weights and no record lies in a pack that another node wrote."""
+def test_an_archive_that_is_not_listed_yet_is_waited_for(plan, tmp_path, monkeypatch):
+    """A trial that has weights and no record lies in an archive that another node wrote."""
     spec = arms(plan)[0]
     with RunFolder(tmp_path / "run") as run:
         finish(run, spec)
-        run.pack([spec])
-    (pack,) = (tmp_path / "run" / "packs").iterdir()
-    hidden = pack.rename(tmp_path / "not-listed-yet")
+        run.archive([spec])
+    (archive,) = (tmp_path / "run" / "packs").iterdir()
+    hidden = archive.rename(tmp_path / "not-listed-yet")
     monkeypatch.setattr(
-        "harness.runfolder.folder.time.sleep", lambda s: hidden.exists() and hidden.rename(pack)
+        "harness.runfolder.folder.time.sleep", lambda s: hidden.exists() and hidden.rename(archive)
     )
     assert dict(trial_rows(tmp_path / "run", [spec.id])) == {spec.id: None}
-    found = dict(trial_rows(tmp_path / "run", [spec.id], wait_s=5))
-    assert found[spec.id] is not None
+    rows = dict(trial_rows(tmp_path / "run", [spec.id], wait_s=5))
+    assert rows[spec.id] is not None
 
 
-def test_a_damaged_pack_is_one_line(plan, tmp_path):
+def test_a_damaged_archive_is_one_line(plan, tmp_path):
     with RunFolder(tmp_path / "run") as run:
         (run.path / "packs").mkdir()
         (run.path / "packs" / "x.zip").write_bytes(b"no archive")
@@ -203,20 +204,20 @@ def test_a_member_of_absurd_size_is_refused(plan, tmp_path, monkeypatch):
     spec = arms(plan)[0]
     with RunFolder(tmp_path / "run") as run:
         finish(run, spec)
-        run.pack([spec])
+        run.archive([spec])
         monkeypatch.setattr("headstart.archives.MAX_BYTES", 10)
         with pytest.raises(RunFolderError, match="damaged"):
             run.finished([spec.id])
 
 
-def test_a_pack_opens_with_any_zip_reader(plan, tmp_path):
+def test_an_archive_opens_with_any_zip_reader(plan, tmp_path):
     spec = arms(plan)[0]
     with RunFolder(tmp_path / "run") as run:
         finish(run, spec)
-        run.pack([spec])
-    (pack,) = (tmp_path / "run" / "packs").iterdir()
-    with zipfile.ZipFile(pack) as archive:
-        assert set(archive.namelist()) == {
+        run.archive([spec])
+    (archive,) = (tmp_path / "run" / "packs").iterdir()
+    with zipfile.ZipFile(archive) as file:
+        assert set(file.namelist()) == {
             f"{spec.id}/trial.json", f"{spec.id}/predictions.npz", "curves.parquet",
         }  # fmt: skip
 
@@ -244,12 +245,12 @@ def test_shards_give_the_bits_of_a_whole_run_in_fewer_files(write_sweep, tmp_pat
         assert set(folder.finished(hashes)) == set(hashes), "a next command runs nothing again"
 
 
-def test_a_renamed_arm_is_renamed_in_tables_made_from_packs(plan, tmp_path):
+def test_a_renamed_arm_is_renamed_in_tables_made_from_archives(plan, tmp_path):
     specs = arms(plan)[:2]
     with RunFolder(tmp_path / "run") as run:
         for spec in specs:
             finish(run, spec)
-        run.pack(specs)
+        run.archive(specs)
         renamed = Plan(plan.sweep, tuple(replace(spec, arm="new") for spec in specs[:1]))
         run.write_tables(renamed)
         for name, n_rows in (("trials.parquet", 1), ("curves.parquet", 2)):

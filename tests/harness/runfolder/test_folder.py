@@ -12,15 +12,17 @@ from harness.runfolder import lock as lock_module
 from harness.runfolder.folder import RunFolder, TrialFolder
 from harness.runfolder.lock import Lock
 from headstart.errors import LockedError, RunFolderError, StorageError
-from headstart.files import atomic_file
+from headstart.files import atomic_file, write_json
 from headstart.records import check_run_folder
+from headstart.rows import TrialRow
 
 
-def write_result(folder: TrialFolder, status: str = "done") -> dict:
+def write_result(folder: TrialFolder, status: str = "done") -> TrialRow:
     folder.begin()
     (folder.result / "curve.parquet").write_bytes(b"curve")
-    row = {"trial_id": folder.path.name, "status": status, "files": ["curve.parquet", "trial.json"]}
-    (folder.result / "trial.json").write_text(json.dumps({**row, "attempts": 1}))
+    files = ("curve.parquet", "trial.json")
+    row = TrialRow(trial_id=folder.path.name, status=status, files=files, attempts=1)
+    write_json(folder.result / "trial.json", row.to_json())
     return row
 
 
@@ -29,7 +31,7 @@ def test_a_trial_is_finished_when_its_files_have_moved_up(tmp_path):
         row = write_result(run.trial_folder("a"))
         assert run.finished(["a"]) == {}
         run.publish("a", row)
-        assert run.finished(["a"])["a"]["status"] == "done"
+        assert run.finished(["a"])["a"].status == "done"
         assert sorted(os.listdir(run.path / "trials" / "a")) == ["curve.parquet", "trial.json"]
 
 
@@ -63,7 +65,7 @@ def test_attempts_count_every_start(tmp_path):
     with RunFolder(tmp_path / "run") as run:
         assert run.trial_folder("a").begin() == 1
         assert run.trial_folder("a").begin() == 2
-        run.fail("a", {"trial_id": "a", "status": "failed"})
+        run.fail("a", TrialRow(trial_id="a", status="failed"))
     with RunFolder(tmp_path / "run") as run:
         assert run.finished(["a"]) == {}, "a failed trial runs again"
         assert run.trial_folder("a").begin() == 3

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from harness.runfolder.trackers import check_trackers, write_tensorboard
 from headstart.errors import MissingPackageError
+from headstart.rows import EvaluationRow, TrialRow
 
-ROW = {
-    "trial_id": "abc", "arm": 'a<b>&"c_%$#', "seed": 3, "sweep": "small", "test_accuracy": 0.75,
-    "finished_at": "2026-01-02T03:04:05+00:00",
-}  # fmt: skip
+ROW = TrialRow(
+    trial_id="abc", arm='a<b>&"c_%$#', seed=3, sweep="small", test_accuracy=0.75,
+    finished_at="2026-01-02T03:04:05+00:00",
+)  # fmt: skip
 CURVE = [
-    {"step": 0, "train_time_s": 0.0, "train_loss": float("nan"), "val_loss": 2.3,
-     "val_accuracy": 0.125, "learning_rate": 0.5},
-    {"step": 10, "train_time_s": 2.0, "train_loss": 1.5, "val_loss": 1.25,
-     "val_accuracy": 0.5, "learning_rate": 0.25},
+    EvaluationRow(
+        step=0, train_loss=float("nan"), val_loss=2.3, val_accuracy=0.125, learning_rate=0.5
+    ),
+    EvaluationRow(
+        step=10, train_time_s=2.0, train_loss=1.5, val_loss=1.25, val_accuracy=0.5,
+        learning_rate=0.25,
+    ),
 ]  # fmt: skip
 
 
@@ -39,7 +45,7 @@ def test_the_file_is_the_same_bytes_whenever_it_is_written(tmp_path):
 
 def test_another_trial_under_the_same_name_takes_its_place(tmp_path):
     write_tensorboard(tmp_path, ROW, CURVE)
-    path = write_tensorboard(tmp_path, {**ROW, "trial_id": "def"}, CURVE)
+    path = write_tensorboard(tmp_path, replace(ROW, trial_id="def"), CURVE)
     assert [p.name for p in path.parent.iterdir()] == ["events.out.tfevents.def"]
 
 

@@ -20,6 +20,7 @@ from harness.training.context import StopFile, WorkerSettings
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Failed, Progress, Started, Stopped
 from headstart.errors import InputError
+from headstart.rows import TrialRow
 from runs import fingerprints, wait_until_gone
 
 
@@ -60,7 +61,7 @@ def played(team, should_stop=lambda: False):
 
 
 def test_the_events_of_the_first_process_are_the_trials():
-    progress, ended = Progress("t1", 1, 2, 0.5, 1.0), Ended("t1", {})
+    progress, ended = Progress("t1", 1, 2, 0.5, 1.0), Ended("t1", TrialRow(trial_id="t1"))
     team = PlayedTeam(
         Message(0, "item", progress), Message(0, "item", ended),
         Message(0, "over"), Message(1, "over"),
@@ -84,7 +85,7 @@ def test_an_error_that_says_what_is_wrong_comes_first():
 
 
 def test_trouble_after_the_record_is_written_is_no_failure():
-    ended = Ended("t1", {})
+    ended = Ended("t1", TrialRow(trial_id="t1"))
     team = PlayedTeam(Message(0, "item", ended), Message(1, "died", "exit status -9"))
     assert played(team) == [Started("t1"), ended]
     assert not team.is_open
@@ -140,7 +141,7 @@ def test_killed_and_stopped_a_shared_trial_goes_on_to_the_same_bits(one_trial, t
     straight = run(tmp_path / "straight")
     assert isinstance(straight[-1], Ended)
     row = straight[-1].row
-    assert (row["n_workers"], row["ran_as"], row["attempts"]) == (2, "workers-2", 1)
+    assert (row.n_workers, row.ran_as, row.attempts) == (2, "workers-2", 1)
     pids = [place.process.pid for place in team.places]
 
     def kill_the_second(team):
@@ -158,7 +159,7 @@ def test_killed_and_stopped_a_shared_trial_goes_on_to_the_same_bits(one_trial, t
     stop_file.create()
     last = run(tmp_path / "disturbed")
     assert isinstance(last[-1], Ended)
-    assert last[-1].row["attempts"] == 3
+    assert last[-1].row.attempts == 3
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "disturbed")
 
 

@@ -101,23 +101,23 @@ def test_the_dry_run_says_why_a_frozen_part_is_computed_in_every_step(write_swee
 
 
 def weights(tmp_path, out, row):
-    return load_file(tmp_path / out / "trials" / row["trial_id"] / "model.safetensors")
+    return load_file(tmp_path / out / "trials" / row.trial_id / "model.safetensors")
 
 
 def test_cached_and_uncached_are_the_same_computation(run, tmp_path):
     rows = run("run", "two", "slow")
-    assert rows["two"]["frozen"] == {
+    assert rows["two"].frozen == {
         "cached": True, "features": [16 * 9], "precision": "float32", "views": 1,
         "groups": ["conv1_1", "conv2_1", "conv3_1"],
     }  # fmt: skip
-    assert rows["slow"]["frozen"] == {"cached": False, "reason": "train.cache_frozen is false"}
-    assert 0 < rows["two"]["prefix_time_s"] <= rows["two"]["setup_time_s"]
+    assert rows["slow"].frozen == {"cached": False, "reason": "train.cache_frozen is false"}
+    assert 0 < rows["two"].prefix_time_s <= rows["two"].setup_time_s
     cached, uncached = (weights(tmp_path, "run", rows[arm]) for arm in ("two", "slow"))
     for name, tensor in uncached.items():
         difference = (cached[name] - tensor).double().norm() / tensor.double().norm()
         assert difference < 1e-3, name
     predicted = [
-        np.load(tmp_path / "run" / "trials" / rows[arm]["trial_id"] / "predictions.npz")
+        np.load(tmp_path / "run" / "trials" / rows[arm].trial_id / "predictions.npz")
         for arm in ("two", "slow")
     ]
     assert np.mean(predicted[0]["predicted"] == predicted[1]["predicted"]) >= 0.999
@@ -182,11 +182,11 @@ def test_seeds_with_the_same_weights_and_images_share_tables(run, tmp_path):
 def test_early_stopping_keeps_what_validation_chose(run, tmp_path):
     stopping = "epochs: 40, select: val_loss, early_stopping: {patience: 3, minimum_change: 0.02}"
     row = run("run", "two", text=SWEEP.replace("epochs: 3,", f"{stopping},", 1))["two"]
-    folder = tmp_path / "run" / "trials" / row["trial_id"]
+    folder = tmp_path / "run" / "trials" / row.trial_id
     curve = pq.read_table(folder / "curve.parquet").to_pylist()
-    assert row["steps"] == curve[-1]["step"] < 40 * 16
+    assert row.steps == curve[-1]["step"] < 40 * 16
     best = min(curve, key=lambda point: point["val_loss"])
-    assert row["best_step"] == best["step"]
+    assert row.best_step == best["step"]
     since, watched = 0, np.inf
     for n, point in enumerate(curve[1:], start=1):
         better = point["val_loss"] < watched - 0.02
@@ -197,7 +197,7 @@ def test_early_stopping_keeps_what_validation_chose(run, tmp_path):
 def test_early_stopping_is_the_same_after_stops(run, tmp_path, write_sweep, around):
     stopping = "epochs: 40, early_stopping: {patience: 3, minimum_change: 0.01},"
     text = SWEEP.replace("epochs: 3,", stopping, 1)
-    assert run("straight", "last", text=text)["last"]["steps"] < 40 * 16
+    assert run("straight", "last", text=text)["last"].steps < 40 * 16
     plan = make_plan(load_sweep(write_sweep(text=text)), around.catalogue, (0,))
     with RunFolder(tmp_path / "stopped") as folder:
         for spec in plan.trials:
@@ -211,11 +211,11 @@ def test_early_stopping_is_the_same_after_stops(run, tmp_path, write_sweep, arou
 def test_fixed_views_are_views_of_the_training_images_alone(run, tmp_path):
     text = SWEEP.replace("epochs: 3,", "epochs: 3, augment: {rotate: 15}, frozen_views: 3,", 1)
     rows = run("run", "two", text=text)
-    assert rows["two"]["frozen"]["views"] == 3
+    assert rows["two"].frozen["views"] == 3
     shapes = sorted(np.load(f).shape[0] for f in (tmp_path / "features").glob("*.npy"))
     assert shapes == [400, 3 * 500]  # validation and test images; views of the training images
     plain = run("plain", "two")
-    assert rows["two"]["trial_id"] != plain["two"]["trial_id"]
+    assert rows["two"].trial_id != plain["two"].trial_id
     run("again", "two", text=text)
     assert fingerprints(tmp_path / "run") == fingerprints(tmp_path / "again")
 
@@ -338,6 +338,6 @@ def test_other_weights_have_another_hash():
 
 def test_the_record_is_in_trial_json(run, tmp_path):
     row = run("run", "last")["last"]
-    written = json.loads((tmp_path / "run" / "trials" / row["trial_id"] / "trial.json").read_text())
+    written = json.loads((tmp_path / "run" / "trials" / row.trial_id / "trial.json").read_text())
     assert written["frozen"]["cached"] is True
     assert written["prefix_time_s"] > 0

@@ -61,7 +61,7 @@ spec = make_plan(load_sweep(Path(sys.argv[1])), catalogue).trials[0]
 with RunFolder(Path(sys.argv[2])) as folder:
     around = TrialContext(catalogue, state_every_s=0)
     events = list(run_trial(spec, folder.trial_folder(spec.id), around))
-print(json.dumps([events[-1].row["status"], sorted(sys.modules)]))
+print(json.dumps([events[-1].row.status, sorted(sys.modules)]))
 """
 
 

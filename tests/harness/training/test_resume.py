@@ -41,7 +41,7 @@ def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_p
                 *_, last = run_trial(spec, folder.trial_folder(spec.id), around)
                 if isinstance(last, Ended):
                     folder.publish(spec.id, last.row)
-                    assert last.row["attempts"] == n_stops + 1
+                    assert last.row.attempts == n_stops + 1
                     return n_stops
             assert isinstance(last, Stopped)
             n_stops += 1

@@ -1,0 +1,234 @@
+"""The rows of a run folder: what a trial, and what one evaluation of it, has to show.
+
+In: values. Out: `TrialRow` (`trial.json`, a row of `trials.parquet`) and `EvaluationRow` (a row of
+`curve.parquet` and `curves.parquet`). Each field says what it means, its unit and when it is empty.
+The JSON, the Arrow schema and `docs/reference/run-folder.md` all come from these definitions. They
+stand in the leaf because whoever trains writes them and whoever reports reads them.
+
+A field's name is its key and its column; the order of fields is the order of columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import NoneType
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+ARROW_TYPES = {str: "string", int: "int64", float: "double"}
+_COLUMNS: dict[type, tuple[Column, ...]] = {}  # of each kind of row, made when first asked for
+
+
+@dataclass(frozen=True)
+class Column:
+    """One field of a row.
+
+    Attributes:
+        name: key in JSON and column in the tables.
+        arrow: `string`, `int64` or `double`; empty for a field that only `trial.json` has.
+        meaning: what it says.
+        unit: of a number; empty for text and for numbers without one.
+        empty: when nothing stands there; empty where something always does.
+        type: the classes that a value read from JSON may have.
+    """
+
+    name: str
+    arrow: str
+    meaning: str
+    unit: str
+    empty: str
+    type: tuple[type, ...]
+
+
+def _field(meaning: str, unit: str = "", empty: str = "", default: Any = None) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "unit": unit, "empty": empty})
+
+
+def _text(meaning: str) -> Any:
+    return _field(meaning, default="")
+
+
+def _number(meaning: str, unit: str = "") -> Any:
+    return _field(meaning, unit, default=0)
+
+
+def _measured(meaning: str, unit: str = "", empty: str = "") -> Any:
+    """A field that a trial gives when it ends: empty where it failed, and in the cases named."""
+    return _field(meaning, unit, f"the trial failed{empty and f', or {empty}'}")
+
+
+class Row:
+    """What rows have in common; a field without a value has its default."""
+
+    __slots__ = ()
+
+    @classmethod
+    def columns(cls) -> tuple[Column, ...]:
+        """The fields that are columns of a table, in its order."""
+        return tuple(column for column in columns_of(cls) if column.arrow)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The row that a record holds.
+
+        A key that this version does not know is left out, since records are copied as files and
+        never written again from rows. A key that the version which wrote it did not know has its
+        default.
+
+        Raises:
+            ValueError: a value of another type than its field's.
+        """
+        given = {}
+        for column in columns_of(cls):
+            value = content.get(column.name)
+            if value is not None:
+                given[column.name] = _checked(column, value)
+        return cls(**given)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field under its name."""
+        return {column.name: getattr(self, column.name) for column in columns_of(type(self))}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRow(Row):
+    """What a trial is, and what it has to show; `TrialRow()` is a row of which nothing is known."""
+
+    trial_id: str = _text("a hash of all that decides the result: 16 hexadecimal characters")
+    sweep: str = _text("name of the sweep whose plan has the trial")
+    stage: str = _text("`pretrain`, `search` or `arm`")
+    arm: str = _text("name of the arm, or of the pretrain stage")
+    seed: int = _number("number of the replicate; trials of one seed share every draw they can")
+    status: str = _text("`done`, `diverged` (a loss was not finite) or `failed` (runs again)")
+    error: str = _text("why the trial failed or diverged; an empty text where it is done")
+    model: str = _text("name of the network")
+    dataset: str = _text("name of the data set that was used")
+    dataset_fingerprint: str = _text("a hash of the data set's content")
+    stand_in_for: str = _text("the data set that the sweep prefers, where another one was used")
+    initialize: str = _text("what it started from: `random`, `imagenet`, a stage, a file or a run")
+    parent_id: str = _text("the trial that it started from; an empty text where there is none")
+    fine_tune: str = _text("which layers train, as the sweep says it")
+    grid: str = _text("the point of a grid or the sample of a search, as JSON; else an empty text")
+    n_parameters: int | None = _measured("weights and biases of the network", "parameters")
+    n_trainable: int | None = _measured("those that training may change", "parameters")
+    n_classes: int = _number("classes of the data set", "classes")
+    n_train: int | None = _measured("images that it trained on", "images")
+    n_validation: int | None = _measured("images that chose the checkpoint", "images")
+    n_test: int | None = _measured("images of its test part; 0 in a search", "images")
+    n_pool: int | None = _measured(
+        "images that all its parts were drawn from", "images", "its test part is set apart"
+    )
+    learning_rate: float = _number("the highest learning rate of the schedule")
+    batch_size: int = _number("images of one step, over all processes", "images")
+    epochs: int = _number("passes over the training images that were planned", "epochs")
+    steps: int | None = _measured("steps that were made", "steps")
+    best_step: int | None = _measured("the step at which validation was best", "steps")
+    best_val_accuracy: float | None = _measured(
+        "validation accuracy at `best_step`", "fraction", "diverged before it was evaluated"
+    )
+    final_val_accuracy: float | None = _measured(
+        "validation accuracy at the last evaluation", "fraction"
+    )
+    test_accuracy: float | None = _measured(
+        "accuracy on the test part, of the weights of `best_step`", "fraction",
+        "diverged, or has no test part",
+    )  # fmt: skip
+    test_loss: float | None = _measured(
+        "mean loss on the test part, of the weights of `best_step`",
+        empty="diverged, or has no test part",
+    )
+    train_time_s: float | None = _measured("time in training steps alone", "seconds")
+    eval_time_s: float | None = _measured("time in evaluations", "seconds")
+    setup_time_s: float | None = _measured(
+        "time before the first step, `prefix_time_s` included", "seconds"
+    )
+    prefix_time_s: float | None = _measured(
+        "time in which the frozen part was computed once", "seconds"
+    )
+    state_time_s: float | None = _measured("time in which states were saved", "seconds")
+    images_per_s: float | None = _measured(
+        "training images for each second of `train_time_s`", "images per second"
+    )
+    device: str | None = _measured("`cpu`, or the name of the GPU")
+    host: str = _text("name of the machine")
+    n_workers: int | None = _measured("processes that shared the trial", "processes")
+    ran_as: str | None = _measured(
+        "how its steps were made: `solo`, or beside others as `heads`, `graph` or `fused`"
+    )
+    attempts: int = _number("starts of training, continuations included", "starts")
+    finished_at: str = _text("when it ended, as ISO 8601 in UTC")
+    class_names: tuple[str, ...] = _field("names of the classes, by their numbers", default=())
+    load_report: Mapping[str, Any] | None = _measured(
+        "`from`: where the first weights came from; `head`, `loaded`, `new`, `left_out`: what "
+        "became of the tensors of that file"
+    )
+    frozen: Mapping[str, Any] | None = _measured(
+        "`cached`: whether the frozen part was computed once; `reason` where it was not, else "
+        "where it ends and what it took"
+    )
+    notes: tuple[str, ...] = _field("what a reader should know of its data", default=())
+    versions: Mapping[str, str] | None = _measured("of Python and the packages that decide numbers")
+    files: tuple[str, ...] = _field("the files that it left in its folder", default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field under its name; a trial that failed shows nothing that it did not measure."""
+        content = Row.to_json(self)
+        if self.status != "failed":
+            return content
+        return {name: value for name, value in content.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationRow(Row):
+    """One point of a trial's learning curve; step 0 is the network as it starts."""
+
+    trial_id: str = _text("the trial that was evaluated")
+    arm: str = _text("its arm or stage")
+    seed: int = _number("its seed")
+    step: int = _number("training steps so far", "steps")
+    epoch: float = _number("passes over the training images so far", "epochs")
+    samples: int = _number("training images shown so far", "images")
+    train_time_s: float = _number("time in training steps so far", "seconds")
+    learning_rate: float = _number("the rate of the step that comes next")
+    train_loss: float = _number(
+        "mean loss of the steps since the evaluation before, as they were made; NaN at step 0"
+    )
+    val_loss: float = _number("mean loss on the validation images")
+    val_accuracy: float = _number("accuracy on the validation images", "fraction")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaterTestRow(TrialRow):
+    """A trial's row whose test columns are of a test set met later (`evaluations/NAME.parquet`)."""
+
+    trained_on: str = _text("the data set that the trial was trained on")
+    accuracy_case_merged: float | None = _field(
+        "accuracy where upper and lower case of one letter count as the same",
+        "fraction",
+        "no two classes are one letter in two cases",
+    )
+
+
+def columns_of(row: type[Any]) -> tuple[Column, ...]:
+    """All fields of a kind of row, those of `trial.json` alone included."""
+    if row not in _COLUMNS:
+        hints = get_type_hints(row)
+        _COLUMNS[row] = tuple(_column(f.name, hints[f.name], f.metadata) for f in fields(row))
+    return _COLUMNS[row]
+
+
+def _checked(column: Column, value: Any) -> Any:
+    if column.arrow == "int64" and isinstance(value, float) and value.is_integer():
+        return int(value)  # as other programs write it
+    if not isinstance(value, column.type):
+        raise ValueError(f"{column.name}: {value!r} is no {column.type[0].__name__}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _column(name: str, hint: Any, said: Mapping[str, str]) -> Column:
+    kind = get_args(hint)[0] if NoneType in get_args(hint) else hint
+    arrow = ARROW_TYPES.get(kind, "")
+    classes = {"double": (float, int)}.get(arrow, (kind,))
+    if not arrow:
+        classes = (list,) if get_origin(kind) is tuple else (dict,)
+    return Column(name, arrow, said["meaning"], said["unit"], said["empty"], classes)
