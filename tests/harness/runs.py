@@ -1,4 +1,4 @@
-"""Running the command as a user does, and what makes two runs the same."""
+"""Running the command, as a user does or inside this process, and what makes two runs the same."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from harness.sweep import StopRequest, main
 from headstart.records import trial_file, trial_row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +41,42 @@ def run(
         command(sweep, out, *options),
         cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
+
+
+def run_here(
+    sweep: Path, out: Path, *options: str, report: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """The command inside this process, one trial after another: no process is started.
+
+    A user's mistake is raised, as `main` raises it.
+    """
+    argv = [*command(sweep, out, *options)[3:], "--engine", "here"]
+    if report:
+        argv.remove("--no-report")
+    with redirect_stdout(io.StringIO()) as stdout, redirect_stderr(io.StringIO()) as stderr:
+        status = main(argv)
+    return subprocess.CompletedProcess(argv, status, stdout.getvalue(), stderr.getvalue())
+
+
+@contextmanager
+def sigterm_when(condition: Callable[[], object]) -> Iterator[None]:
+    """Send this process SIGTERM once the condition holds, if a command in it listens then."""
+
+    def ask() -> None:
+        until = time.monotonic() + 240
+        while not (is_over.is_set() or condition()) and time.monotonic() < until:
+            time.sleep(0.01)
+        if isinstance(signal.getsignal(signal.SIGTERM), StopRequest):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    is_over = threading.Event()
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        asker.join()
 
 
 def fingerprints(out: Path) -> dict[str, str]:

@@ -1,11 +1,14 @@
-"""`sweeps/assignment4.yaml` at a still smaller size, on drawn digits, as a grader would open it."""
+"""`sweeps/assignment4.yaml` at a still smaller size, on drawn digits, as a grader would open it.
+
+Slow are the tests of the report: eight searches, ten trials and every figure, once for all of them.
+Its workbook, PDF and folders are tested by themselves in `tests/analysis/report` and
+`tests/harness/runfolder/test_deliver.py`.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import openpyxl
@@ -15,7 +18,7 @@ from harness.plan.planner import make_plan
 from harness.plan.search import studies_of
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
-from runs import ROOT, environment
+from runs import ROOT, run_here
 
 SWEEP = ROOT / "sweeps" / "assignment4.yaml"
 OWN = "{name: glyphs, count: 200, seed: 3, per_class: true, train: 8, validation: 2, test: 2}"
@@ -35,16 +38,13 @@ SMALLER = (
 def report(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "assignment4"
     given = [part for text in SMALLER for part in ("--set", text)]
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.sweep", str(SWEEP), "--engine", "local", "--out", str(out),
-         *given],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=540,
-    )  # fmt: skip
+    done = run_here(SWEEP, out, *given, report=True)
     assert done.returncode == 0, done.stderr
     assert "Assignment 4 Results.xlsx" in done.stdout
     return out / "report"
 
 
+@pytest.mark.slow
 def test_the_workbook_has_the_four_evaluations_in_their_order(report):
     book = openpyxl.load_workbook(report / "Assignment 4 Results.xlsx")
     rows = list(book["Evaluations"].iter_rows(min_row=2, values_only=True))
@@ -63,6 +63,7 @@ def test_the_workbook_has_the_four_evaluations_in_their_order(report):
     assert all("Nadeau and Bengio" in note or "equal" in note for note in notes[1:])
 
 
+@pytest.mark.slow
 def test_the_pdf_has_two_pages_at_most(report):
     content = (report / "Assignment 4 Report.pdf").read_bytes()
     assert content.startswith(b"%PDF")
@@ -72,6 +73,7 @@ def test_the_pdf_has_two_pages_at_most(report):
     assert max(pages) <= 2
 
 
+@pytest.mark.slow
 def test_the_three_folders_hold_8_2_2_images_a_class(report):
     for part, n in (("Training Set", 8), ("Validation Set", 2), ("Test Set", 2)):
         classes = sorted((report / part).iterdir())
@@ -79,6 +81,7 @@ def test_the_three_folders_hold_8_2_2_images_a_class(report):
         assert {len(list(folder.glob("*.png"))) for folder in classes} == {n}
 
 
+@pytest.mark.slow
 def test_every_arm_that_trains_was_searched_and_no_search_was_tested(report):
     records = {p.stem: json.loads(p.read_text()) for p in (report.parent / "search").iterdir()}
     assert set(records) == {"last_layer", "last_2", "all", "scratch"}

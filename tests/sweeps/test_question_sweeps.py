@@ -1,16 +1,15 @@
-"""Part 3 and the count of images: their quick profiles at a still smaller size, as commands."""
+"""Part 3 and the count of images: their quick profiles at a still smaller size, run."""
 
 from __future__ import annotations
 
 import json
 import math
-import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from harness.sweepfile.reader import load_sweep
-from runs import ROOT, command, environment
+from runs import ROOT, run_here
 
 SPOILT = "corrupt_labels: {kind: complementary, fraction: 0.999}"
 
@@ -18,12 +17,8 @@ SPOILT = "corrupt_labels: {kind: complementary, fraction: 0.999}"
 def rows_of(name: str, out: Path, *assignments: str) -> list[dict]:
     """The trials of `sweeps/NAME.yaml` in its quick profile, with these assignments, run here."""
     options = [word for text in assignments for word in ("--set", text)]
-    done = subprocess.run(
-        [*command(ROOT / "sweeps" / f"{name}.yaml", out), "--profile", "quick",
-         "--engine", "local", "--slots", "1", *options],
-        cwd=out.parent, env={**environment(), "HEADSTART_DATA": str(out.parent)},
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    sweep, no_data = ROOT / "sweeps" / f"{name}.yaml", str(out.parent)
+    done = run_here(sweep, out, "--profile", "quick", "--data", no_data, *options)
     assert done.returncode == 0, done.stderr
     rows: list[dict] = pq.read_table(out / "trials.parquet").to_pylist()
     assert {row["status"] for row in rows} == {"done"}

@@ -59,25 +59,25 @@ def words_of(content: Content) -> str:
 
 
 @pytest.fixture(scope="module")
-def reports(hostile_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The whole report of the hostile run, written twice."""
-    folders = [tmp_path_factory.mktemp("report") / name for name in ("one", "two")]
-    for folder in folders:
-        write_report([hostile_run], folder, "Assignment 4 Results.xlsx")
-    return folders[0], folders[1]
+def report(hostile_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole report of the hostile run."""
+    folder = tmp_path_factory.mktemp("report") / "one"
+    write_report([hostile_run], folder, "Assignment 4 Results.xlsx")
+    return folder
 
 
-def test_the_same_run_gives_the_same_bytes(reports: tuple[Path, Path]) -> None:
-    sums = [
-        {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-        for folder in reports
-    ]
-    assert sums[0] == sums[1]
-    names = set(sums[0])
+def sums_of(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_same_run_gives_the_same_bytes(report: Path, hostile_run: Path, tmp_path: Path) -> None:
+    write_report([hostile_run], tmp_path / "two", "Assignment 4 Results.xlsx")
+    assert sums_of(tmp_path / "two") == sums_of(report)
+    names = set(sums_of(report))
     assert {"index.html", "report.pdf", "results.xlsx", "report.json"} <= names
     assert "Assignment 4 Results.xlsx" in names
     assert {"figures/learning_curves.png", "figures/learning_curves.svg"} <= names
@@ -89,32 +89,32 @@ def test_a_run_that_was_moved_gives_the_same_page(made_run: Path, tmp_path: Path
     assert page_text(content_of(moved)) == page_text(content_of(made_run))
 
 
-def test_the_page_is_whole_and_needs_nothing(reports: tuple[Path, Path]) -> None:
-    text = (reports[0] / "index.html").read_text()
+def test_the_page_is_whole_and_needs_nothing(report: Path) -> None:
+    text = (report / "index.html").read_text()
     reader = Reader()
     reader.feed(text)
     assert reader.open == []
     assert len(reader.ids) == len(set(reader.ids))
     outside = re.findall(r"(?:src|href)=\"(?!#|data:)([^\"]+)\"", text)
     assert outside
-    assert all((reports[0] / target).exists() for target in outside)
+    assert all((report / target).exists() for target in outside)
     assert not re.search(r"@import|url\((?!#)", text)
 
 
-def test_hostile_names_stay_text(reports: tuple[Path, Path]) -> None:
-    page = (reports[0] / "index.html").read_text()
+def test_hostile_names_stay_text(report: Path) -> None:
+    page = (report / "index.html").read_text()
     assert "<script>alert" not in page
     assert "a&lt;b&gt;&amp;&#34;c_%$#" in page
     data = re.search(r'id="report-data">(.*?)</script>', page, re.S)
     assert data is not None
     names = [arm["name"] for arm in json.loads(data.group(1))["arms"]]
     assert names == ["=1+1", HOSTILE, "<script>alert(1)</script>"]
-    latex = (reports[0] / "tables" / "by_arm.tex").read_text()
+    latex = (report / "tables" / "by_arm.tex").read_text()
     assert r"a\textless{}b\textgreater{}\&\textquotedbl{}c\_\%\$\#" in latex
 
 
-def test_every_figure_file_has_a_safe_name(reports: tuple[Path, Path]) -> None:
-    names = [path.name for path in (reports[0] / "figures").iterdir()]
+def test_every_figure_file_has_a_safe_name(report: Path) -> None:
+    names = [path.name for path in (report / "figures").iterdir()]
     assert names
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in names)
 
@@ -129,16 +129,16 @@ def test_failures_and_stand_ins_are_said_at_the_top(hostile_run: Path) -> None:
     assert "Fewer than 5 seeds finished" in caveats
 
 
-def test_json_has_what_the_page_says(reports: tuple[Path, Path]) -> None:
-    content = json.loads((reports[0] / "report.json").read_text())
+def test_json_has_what_the_page_says(report: Path) -> None:
+    content = json.loads((report / "report.json").read_text())
     assert content["sweeps"][0]["question"].startswith("Is a<b")
     assert content["stamp"] == "2026-01-02T05:04:05Z"
     rows = content["tables"]["comparisons"]
     assert {row["verdict"] for row in rows} <= {"better", "worse", "equivalent", "inconclusive"}
 
 
-def test_csv_has_full_precision(reports: tuple[Path, Path]) -> None:
-    with open(reports[0] / "tables" / "by_arm.csv", newline="") as file:
+def test_csv_has_full_precision(report: Path) -> None:
+    with open(report / "tables" / "by_arm.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["arm"] for row in rows] == ["=1+1", HOSTILE, "<script>alert(1)</script>"]
     assert int(rows[1]["n_failed"]) == 1

@@ -23,7 +23,7 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Failed, Stopped
 from headstart.archives import Archives
 from models.dropout import set_dropout_generator
-from runs import run as run_command
+from runs import run_here
 
 run_together = functools.partial(pack_runs.run_together, fused.run_pack)
 
@@ -266,7 +266,7 @@ def test_the_command_fuses_where_it_is_asked_and_says_why_not(write_sweep, tmp_p
     )  # fmt: skip
     (line,) = fused.notes(make_plan(load_sweep(sweep), DataCatalogue()))
     assert line.startswith("slow: its seeds train one after another: train.schedule plateau")
-    done = run_command(sweep, tmp_path / "run", "--engine", "local", "--slots", "1")
+    done = run_here(sweep, tmp_path / "run")
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(tmp_path / "run" / "trials.parquet").to_pylist()
     assert {(row["arm"], row["ran_as"]) for row in rows} == {("all", "fused"), ("slow", "solo")}

@@ -20,7 +20,7 @@ from harness.training.trial import Trial, run_trial
 from harness.trials.events import Ended, Failed, Started, Stopped
 from models import finetune
 from models.split import split_at
-from runs import run as run_command
+from runs import run_here
 
 run_together = functools.partial(pack_runs.run_together, heads.run_pack)
 
@@ -223,7 +223,7 @@ def test_a_tail_with_an_unknown_layer_is_not_stacked(unit):
 
 
 def test_the_command_packs_the_seeds_of_each_arm(write_sweep, tmp_path):
-    done = run_command(write_sweep(text=SWEEP), tmp_path / "run", "--engine", "local")
+    done = run_here(write_sweep(text=SWEEP), tmp_path / "run")
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(tmp_path / "run" / "trials.parquet").to_pylist()
     assert [row["ran_as"] for row in rows] == ["heads"] * 8

@@ -21,7 +21,7 @@ from harness.training.context import TrialContext
 from harness.training.trial import Trial
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import InputError
-from runs import ROOT, command, environment, fingerprints, run
+from runs import ROOT, command, environment, fingerprints, run, run_here, sigterm_when
 
 SWEEP = """\
 name: searched
@@ -58,9 +58,9 @@ def sweep_file(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(sweep_file, tmp_path_factory) -> Path:
-    """The run folder of the sweep, whole, on the local engine."""
+    """The run folder of the sweep, whole."""
     out = tmp_path_factory.mktemp("runs") / "searched"
-    done = run(sweep_file, out, "--engine", "local", "--slots", "1", timeout=540)
+    done = run_here(sweep_file, out)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -135,20 +135,38 @@ def test_the_same_command_runs_nothing_again_and_keeps_the_record(sweep_file, fi
     before = {p: p.stat().st_mtime_ns for p in finished.glob("trials/*/trial.json")}
     assert len(before) == 2 * (4 + 2 + 2)
     record = (finished / "search" / "scratch.json").read_text()
-    done = run(sweep_file, finished, "--engine", "local")
+    done = run_here(sweep_file, finished)
     assert done.returncode == 0, done.stderr
     assert {p: p.stat().st_mtime_ns for p in finished.glob("trials/*/trial.json")} == before
     assert (finished / "search" / "scratch.json").read_text() == record
 
 
+def n_ended(out: Path) -> int:
+    return len(list(out.glob("trials/*/trial.json")))
+
+
 def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp_path):
+    out = tmp_path / "stopped"
+    with sigterm_when(lambda: n_ended(out) >= 3):
+        assert run_here(sweep_file, out).returncode == 75
+    assert 3 <= n_ended(out) < 2 * 4
+    assert not (out / "search").exists()
+    done = run_here(sweep_file, out)
+    assert done.returncode == 0, done.stderr
+    assert records_of(out) == records_of(finished)
+    assert fingerprints(out) == fingerprints(finished)
+
+
+@pytest.mark.slow
+def test_a_stopped_command_goes_on_and_decides_the_same(sweep_file, finished, tmp_path):
+    """Slow: two commands, each of which starts workers that import torch."""
     out = tmp_path / "stopped"
     process = subprocess.Popen(
         command(sweep_file, out, "--engine", "local", "--slots", "1"),
         cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     until = time.monotonic() + 240
-    while time.monotonic() < until and len(list(out.glob("trials/*/trial.json"))) < 3:
+    while time.monotonic() < until and n_ended(out) < 3:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=240)
@@ -160,7 +178,9 @@ def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp
     assert fingerprints(out) == fingerprints(finished)
 
 
+@pytest.mark.slow
 def test_ray_decides_the_same(sweep_file, finished, tmp_path):
+    """Slow: starts Ray and its workers."""
     out = tmp_path / "ray"
     done = run(sweep_file, out, "--engine", "ray", timeout=540)
     assert done.returncode == 0, done.stderr

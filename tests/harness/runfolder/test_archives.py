@@ -21,8 +21,7 @@ from headstart.errors import RunFolderError, StorageError
 from headstart.files import write_json
 from headstart.records import finished_rows, trial_row, trial_rows
 from headstart.rows import EvaluationRow, TrialRow
-from runs import fingerprints
-from runs import run as run_command_line
+from runs import fingerprints, run_here
 from slurm.status import count_trials
 
 
@@ -222,17 +221,13 @@ def test_an_archive_opens_with_any_zip_reader(plan, tmp_path):
         }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_shards_give_the_bits_of_a_whole_run_in_fewer_files(write_sweep, tmp_path):
-    """Slow: four commands, each of which starts workers that import torch."""
     sweep = write_sweep(("epochs: 3", "epochs: 1"), ("{epochs: 2, ", "{epochs: 1, "))
-    local = ("--engine", "local", "--slots", "1")
-    whole = run_command_line(sweep, tmp_path / "whole", *local)
+    whole = run_here(sweep, tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     parts = (("--shard", "1/2"), ("--shard", "2/2"), ("--only", "report"))
     for part in parts:
-        shard = run_command_line(sweep, tmp_path / "parts", *local, *part)
+        shard = run_here(sweep, tmp_path / "parts", *part)
         assert shard.returncode == 0, shard.stderr
     assert not (tmp_path / "whole" / "packs").exists()
     assert list((tmp_path / "parts" / "packs").glob("*.zip"))

@@ -71,8 +71,8 @@ def test_bf16_that_fails_says_why_and_what_helps(probed):
 
 def test_a_sweep_says_so_before_its_trials_run(probed, write_sweep, tmp_path: Path, capsys):
     asked = probed("12.7\n")
-    arguments = [str(write_sweep(BF16)), "--out", str(tmp_path / "run"), "--engine", "local"]
-    assert main([*arguments, "--set", "seeds=1", "--slots", "1", "--no-report"]) == 0
+    arguments = [str(write_sweep(BF16)), "--out", str(tmp_path / "run"), "--engine", "here"]
+    assert main([*arguments, "--set", "seeds=1", "--no-report"]) == 0
     assert "13 times as long" in capsys.readouterr().err
     assert len(asked) == 1
     assert main([*arguments, "--set", "seeds=1", "--no-report"]) == 0  # nothing left to run
@@ -83,5 +83,5 @@ def test_a_sweep_whose_bf16_fails_ends_before_its_trials(probed, write_sweep, tm
     probed(status=1, stderr="RuntimeError: no primitive\n")
     sweep, out = write_sweep(BF16), tmp_path / "run"
     with pytest.raises(InputError, match="no primitive"):
-        main([str(sweep), "--out", str(out), "--engine", "local"])
+        main([str(sweep), "--out", str(out), "--engine", "here"])
     assert not list((out / "trials").glob("*"))

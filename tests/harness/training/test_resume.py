@@ -16,7 +16,7 @@ from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Stopped
-from runs import ROOT, command, environment, fingerprints, run
+from runs import ROOT, command, environment, fingerprints, run, run_here
 
 
 def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path):
@@ -93,9 +93,9 @@ def test_a_signal_stops_with_75_and_the_same_command_goes_on(write_sweep, tmp_pa
 
 def test_more_seeds_run_the_new_ones_only(write_sweep, tmp_path):
     sweep = write_sweep()
-    assert run(sweep, tmp_path / "run", "--engine", "local", "--set", "seeds=1").returncode == 0
+    assert run_here(sweep, tmp_path / "run", "--set", "seeds=1").returncode == 0
     before = _finish_times(tmp_path / "run")
-    assert run(sweep, tmp_path / "run", "--engine", "local", "--set", "seeds=2").returncode == 0
+    assert run_here(sweep, tmp_path / "run", "--set", "seeds=2").returncode == 0
     after = _finish_times(tmp_path / "run")
     assert len(before) == 3
     assert len(after) == 6
