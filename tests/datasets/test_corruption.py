@@ -71,3 +71,41 @@ def test_nothing_corrupted_is_the_very_same_set():
 def test_a_fraction_is_between_0_and_1(fraction):
     with pytest.raises(ValueError, match="equal to"):
         CorruptLabels(kind="uniform", fraction=fraction)
+
+
+def test_each_kind_draws_these_labels_on_every_machine():
+    """Fingerprints of noisy sets are in ids of trials: a draw may not change."""
+    labels = np.arange(8) % 4
+
+    def drawn(**keys):
+        return corrupt(dataset_of(labels), fraction=0.5, **keys).labels.tolist()
+
+    assert drawn(kind="complementary") == [1, 2, 2, 2, 0, 1, 3, 3]
+    assert drawn(kind="uniform", seed=3) == [0, 2, 1, 1, 1, 1, 2, 3]
+    assert drawn(kind="pairs") == [1, 2, 2, 0, 0, 1, 3, 3]
+
+
+def test_the_fingerprint_and_notes_tell_the_set_from_the_right_one():
+    dataset = dataset_of(LABELS)
+    noisy = corrupt(dataset, kind="pairs", fraction=0.25, seed=2)
+    assert noisy.fingerprint != dataset.fingerprint
+    assert len(noisy.fingerprint) == 32
+    assert noisy.notes == (
+        *dataset.notes,
+        "100 of 400 labels made wrong on purpose (pairs, fraction 0.25, seed 2); the set has no "
+        "test part of its own, so test labels are wrong alike",
+    )
+    assert noisy.images is dataset.images
+    assert (dataset.labels == LABELS).all(), "the set that was given keeps its labels"
+
+
+def test_labels_of_the_test_part_are_not_counted_as_at_risk():
+    parts = {"train": np.arange(0, 400, 2), "test": np.arange(1, 400, 2)}
+    noisy = corrupt(dataset_of(LABELS, parts=parts), kind="pairs", fraction=0.5)
+    assert noisy.notes[-1].startswith("100 of 200 labels made wrong on purpose")
+
+
+def test_a_share_of_a_class_is_rounded():
+    dataset = dataset_of(np.repeat([0, 1], [3, 10]))
+    wrong = corrupt(dataset, kind="pairs", fraction=0.5).labels != dataset.labels
+    assert (wrong[:3].sum(), wrong[3:].sum()) == (2, 5)
