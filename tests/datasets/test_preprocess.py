@@ -156,3 +156,141 @@ def test_gray_weighs_the_channels_as_bt601_does():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
     np.testing.assert_allclose(gray(image), image @ [0.299, 0.587, 0.114], atol=1)
+
+
+def square(size: int, top: int, left: int, side: int, level: int = 255) -> np.ndarray:
+    page = np.zeros((size, size), np.uint8)
+    page[top : top + side, left : left + side] = level
+    return page
+
+
+def test_the_box_grows_with_the_image():
+    expected = square(56, 8, 8, 40)
+    np.testing.assert_array_equal(mnist_style(square(90, 3, 40, 10, 7), 56), expected)
+
+
+@pytest.mark.parametrize(("faint", "kept"), [(20, True), (19, False)])
+def test_ink_of_a_tenth_of_the_strongest_belongs_to_the_character(faint, kept):
+    page = square(100, 40, 40, 20, 200)
+    page[40:60, 80:100] = faint  # the box is 60 wide with it, else 20
+    result = mnist_style(page)
+    assert (result == 255).sum() == (6 * 7 if kept else 20 * 20)
+
+
+def test_a_very_dim_page_keeps_all_of_its_ink():
+    page = square(40, 10, 10, 10, 5)
+    page[10:20, 20:30] = 1
+    columns = np.flatnonzero(mnist_style(page).any(axis=0))
+    assert len(columns) == 20
+
+
+def test_ink_that_is_heavy_on_one_side_is_moved_no_further_than_the_edge():
+    page = np.zeros((40, 40), np.uint8)
+    page[:, 0:2] = 255
+    page[39, :] = 40  # a long faint foot: the mass is far to the left
+    result = mnist_style(page)
+    rows, columns = np.nonzero(result)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20, 20)
+    assert columns[-1] <= 27
+    assert columns[0] == 8, "eight columns of paper are all that there is on that side"
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((30, 30), (30, 30)), ((1, 1), (1, 1)), ((20, 30), (20, 30))]
+)
+def test_an_image_of_the_size_asked_for_is_given_back(shape, size):
+    image = np.zeros(shape, np.uint8)
+    assert resize(image, size) is image
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 2), (2, 8)])
+def test_what_grows_either_way_is_drawn_linearly(size):
+    image = np.array([[0, 200, 0, 200], [100, 0, 50, 9], [0, 9, 9, 9], [200, 0, 1, 3]], np.uint8)
+    expected = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(resize(image, size), expected)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "factor"),
+    [
+        (80, 80, 1),
+        (150, 150, 1),  # 15 source pixels a target pixel: halved they would be fewer than 8
+        (160, 160, 2),
+        (160, 320, 2),
+        (320, 160, 2),
+        (240, 240, 3),
+        (250, 250, 2),  # 3 would suffice and does not divide it
+        (241, 241, 1),
+    ],
+)
+def test_large_pages_are_shrunk_by_a_whole_factor_first(height, width, factor):
+    page = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    first = cv2.resize(page, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+    expected = cv2.resize(first, (10, 10), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(resize(page, (10, 10)), expected)
+    if factor > 1:
+        one_step = cv2.resize(page, (10, 10), interpolation=cv2.INTER_AREA)
+        assert (one_step != expected).any(), "the page tells the ways apart"
+
+
+def test_an_upright_rectangle_holds_the_square_in_its_middle_too():
+    page = square(50, 5, 5, 40)
+    result = mnist_style_on(page, (41, 28))
+    np.testing.assert_array_equal(result[6:34], mnist_style(page))
+    assert not result[:6].any()
+    assert not result[34:].any()
+
+
+def test_a_window_beyond_the_page_is_paper_on_every_side():
+    page = np.full((12, 12), 9, np.uint8)
+    page[0, 0] = 255
+    page[1:, :] = page[:, 1:] = 0  # one dot in the corner: a window of 10 around it
+    shown = centred(page, (10, 10))
+    assert shown.tolist() == [[255 * ((y, x) == (5, 5)) for x in range(10)] for y in range(10)]
+    corner = centred(page[::-1, ::-1], (10, 10))
+    assert np.argwhere(corner).tolist() == [[5, 5]]
+
+
+def test_a_window_has_the_proportions_of_the_image():
+    """A page of 60×120, shorter side 50: an image of 20×40 shows 50×100 of it."""
+    page = np.zeros((60, 120), np.uint8)
+    page[20:40, 40:80] = 200
+    expected = np.zeros((20, 40), np.uint8)
+    expected[6:14, 12:28] = 200
+    np.testing.assert_array_equal(centred(page, (20, 40)), expected)
+
+
+def test_a_tall_character_decides_the_window_where_it_would_not_fit():
+    page = np.zeros((100, 100), np.uint8)
+    page[:, 45:55] = 255
+    shown = centred(page, (50, 50))
+    assert shown.any(axis=1).all()
+    assert np.flatnonzero(shown.any(axis=0)).tolist() == list(range(22, 28))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "channels", "expected"),
+    [
+        ((2, 4, 6), None, None, (2, 1, 4, 6)),
+        ((2, 4, 6, 1), None, None, (2, 1, 4, 6)),
+        ((2, 4, 6, 3), None, None, (2, 3, 4, 6)),
+        ((2, 4, 6, 3), None, 3, (2, 3, 4, 6)),
+        ((2, 4, 6, 3), None, 1, (2, 1, 4, 6)),
+        ((2, 4, 6), None, 1, (2, 1, 4, 6)),
+        ((2, 4, 6), (4, 6), None, (2, 1, 4, 6)),
+        ((2, 4, 6, 3), (8, 3), None, (2, 3, 8, 3)),
+        ((2, 4, 6, 3), (8, 3), 1, (2, 1, 8, 3)),
+        ((2, 4, 6), (8, 3), 3, (2, 3, 8, 3)),
+    ],
+)
+def test_stacks_come_out_in_the_shape_asked_for(shape, size, channels, expected):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    result = shape_images(images, size, channels)
+    assert result.shape == expected
+    assert result.dtype == np.uint8
+    for image, source in zip(result, images, strict=True):
+        plane = source if source.ndim == 2 or source.shape[2] > 1 else source[..., 0]
+        plane = gray(plane) if plane.ndim == 3 and channels == 1 else plane
+        plane = plane if size is None else resize(plane, size)
+        by_hand = plane[None] if plane.ndim == 2 else plane.transpose(2, 0, 1)
+        np.testing.assert_array_equal(image, np.broadcast_to(by_hand, expected[1:]))
