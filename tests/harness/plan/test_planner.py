@@ -13,7 +13,7 @@ from harness.seeds import AXES, derive_seed, derive_streams
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Condition, DataChoice, EvaluateEvery, ModelChoice, Train
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.rows import identity
+from harness.trials.rows import planned_row
 from harness.trials.spec import DataUse, trial_id
 from headstart.errors import DataNotFoundError, InputError, SpecError
 from headstart.files import write_json
@@ -236,10 +236,10 @@ def test_other_seeds_than_the_sweeps_can_be_planned(write_sweep, catalogue):
 def test_a_point_of_the_grid_is_in_the_row_and_nothing_where_there_is_none(write_sweep, catalogue):
     grid = "seeds: 2\ngrid: {train.batch_size: [16, 32]}"
     plan = make_plan(load_sweep(write_sweep(("seeds: 2", grid))), catalogue)
-    points = {identity(t, "small")["grid"] for t in plan.trials if t.arm.startswith("scratch")}
+    points = {planned_row(t, "small").grid for t in plan.trials if t.arm.startswith("scratch")}
     assert points == {'{"train.batch_size": 16}', '{"train.batch_size": 32}'}
     plain = make_plan(load_sweep(write_sweep()), catalogue)
-    assert {identity(t, "small")["grid"] for t in plain.trials} == {""}
+    assert {planned_row(t, "small").grid for t in plain.trials} == {""}
 
 
 def test_notes_of_data_sets_are_said_once(write_sweep, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.rows import identity
+from harness.trials.rows import planned_row
 from harness.trials.spec import Plan, TrialSpec, trial_id
 
 
@@ -80,7 +80,7 @@ def test_a_search_draws_trials_that_are_never_tested(plan_of):
     assert (drawn.stage, drawn.is_tested, arm.is_tested) == ("search", False, True)
     assert drawn.condition == condition
     assert drawn.id == trial_id(condition, arm.data, arm.streams, arm.parent, tested=False)
-    assert identity(drawn, "small")["grid"] == '{"a": 2, "b": 1}'
+    assert planned_row(drawn, "small").grid == '{"a": 2, "b": 1}'
     kept = (arm.arm, arm.seed, arm.parent, arm.streams)
     assert (drawn.arm, drawn.seed, drawn.parent, drawn.streams) == kept
 
@@ -90,7 +90,7 @@ def test_what_a_search_chose_makes_an_arm_of_its_own(plan_of):
     chosen = arm.with_condition(arm.condition, arm.data, chosen_by="key")
     assert (chosen.stage, chosen.is_tested) == ("arm", True)
     assert chosen.id == trial_id(arm.condition, arm.data, arm.streams, arm.parent, chosen_by="key")
-    assert identity(chosen, "small")["grid"] == ""
+    assert planned_row(chosen, "small").grid == ""
     assert arm.with_condition(arm.condition, arm.data) == arm
     data = dataclasses.replace(arm.data, fingerprint="other")
     assert arm.with_condition(arm.condition, data).data is data
