@@ -7,8 +7,6 @@ wherever the network has that class: Sample001 is `0` to any network of digits.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -17,6 +15,7 @@ import numpy as np
 
 from datasets.catalog import class_alias
 from datasets.files.images import is_image_name
+from datasets.files.tables import decode, read_bytes, rows
 from datasets.files.trees import Tree
 from headstart.errors import DataError
 
@@ -56,61 +55,44 @@ def listed_files(tree: Tree, table: str) -> tuple[list[str], list[str], tuple[st
     Raises:
         DataError: the table cannot be read, or names a file that is not there or is there twice.
     """
-    if table in tree.names:
-        rows, where = _rows(tree.read(table), tree.label(table)), tree.label(table)
-    else:
-        rows, where = _rows(_read(Path(table).expanduser()), table), table
+    inside = table in tree.names
+    where = tree.label(table) if inside else table
+    path = Path(table).expanduser()
+    content = tree.read(table) if inside else read_bytes(path, limit=MAX_TABLE_BYTES)
     images = [name for name in tree.names if is_image_name(name)]
     by_path = {name: name for name in images}
     base = Counter(PurePosixPath(name).name for name in images)
     by_name = {PurePosixPath(name).name: name for name in images}
     files: dict[str, str] = {}
-    for line, (file, label) in rows:
+    for line, (file, label) in _listed(content, where):
         plain = file.replace("\\", "/").removeprefix("./")
-        found = by_path.get(plain)
-        if found is None and base[PurePosixPath(plain).name] == 1:
-            found = by_name[PurePosixPath(plain).name]
-        if found is None:
+        name = by_path.get(plain)
+        if name is None and base[PurePosixPath(plain).name] == 1:
+            name = by_name[PurePosixPath(plain).name]
+        if name is None:
             raise DataError(f"{where}:{line}: '{file}' is no image in {tree.where}")
-        if found in files:
+        if name in files:
             raise DataError(f"{where}:{line}: '{file}' is listed twice")
-        files[found] = label
+        files[name] = label
     n_left = len(images) - len(files)
     notes = (f"{n_left} images that the table does not list were not read",) if n_left else ()
     return list(files), list(files.values()), notes
 
 
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_TABLE_BYTES:
-            raise DataError(f"{path}: over {MAX_TABLE_BYTES >> 20} MB; a list of labels is smaller")
-        return path.read_bytes()
-    except OSError as err:
-        raise DataError(f"--csv {path}: cannot be read: {err.strerror}") from err
-
-
-def _rows(content: bytes, where: str) -> list[tuple[int, tuple[str, str]]]:
+def _listed(content: bytes, where: str) -> list[tuple[int, tuple[str, str]]]:
     """(line number, (file, label)) of every line that is not blank, the header left out."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        raise DataError(f"{where}: cannot be read as text: {err}") from err
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""))
-        lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
-    except csv.Error as err:
-        raise DataError(f"{where}: cannot be read as a CSV table: {err}") from err
+    lines = list(rows(decode(content, where), where))
     if not lines:
         raise DataError(f"{where}: empty; a file name and a label on each line are needed")
     file_column, label_column, n_header = _columns(lines[0][1])
-    rows = []
-    for number, fields in lines[n_header:]:
-        if len(fields) <= max(file_column, label_column):
-            raise DataError(f"{where}:{number}: {len(fields)} fields; a file name and a label")
-        rows.append((number, (fields[file_column].strip(), fields[label_column].strip())))
-    if not rows:
+    if len(lines) == n_header:
         raise DataError(f"{where}: only a header; a file name and a label on each line are needed")
-    return rows
+    listed = []
+    for line, fields in lines[n_header:]:
+        if len(fields) <= max(file_column, label_column):
+            raise DataError(f"{where}:{line}: {len(fields)} fields; a file name and a label")
+        listed.append((line, (fields[file_column].strip(), fields[label_column].strip())))
+    return listed
 
 
 def _columns(first: Sequence[str]) -> tuple[int, int, int]:

@@ -138,7 +138,14 @@ def test_a_class_is_known_by_its_other_names(label, name):
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("a.csv", "csv"), ("a.CSV", "csv"), ("a.npz", "npz"), ("a.zip", "folder"), ("a", "folder")],
+    [
+        ("a.csv", "csv"),
+        ("a.CSV", "csv"),
+        ("a.tsv.gz", "csv"),
+        ("a.npz", "npz"),
+        ("a.zip", "folder"),
+        ("a", "folder"),
+    ],
 )
 def test_the_set_that_reads_a_file_is_known_by_its_ending(path, name):
     assert dataset_for_path(Path(path)) == name

@@ -1,9 +1,13 @@
 """Tables of labels and pixels; a ragged row is refused with its line."""
 
+import gzip
+
 import numpy as np
 import pytest
 from data_files import noise, request
 
+from datasets import load_dataset
+from datasets.files.tables import read_bytes
 from datasets.sets.csv import Options, load, read_table
 from headstart.errors import DataError
 
@@ -42,6 +46,33 @@ def test_a_table_gives_its_images(tmp_path, lines):
     np.testing.assert_array_equal(dataset.labels, LABELS)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("between", [",", ";", "\t", " , "])
+@pytest.mark.parametrize("name", ["set.csv", "set.csv.gz"])
+def test_the_same_table_however_it_was_written(tmp_path, encoding, between, name):
+    rows = [f'"é{row[0]}"{row[1:]}' for row in ROWS]
+    text = "\r\n".join(row.replace(",", between) for row in ["label,p0,p1,p2,p3", *rows])
+    content = text.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    given = {"encoding": encoding} if encoding == "cp1252" else {}
+    dataset = load(Options(path=name, **given), request(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:, 0], IMAGES)
+    assert dataset.class_names == ("é0", "é1", "é2")
+
+
+def test_a_quoted_field_may_hold_what_separates_fields(tmp_path):
+    rows = [f'"{"abc"[int(row[0])]}, or so"{row[1:]}' for row in ROWS]
+    assert read(tmp_path, rows).class_names == ("a, or so", "b, or so", "c, or so")
+
+
+def test_numbers_are_those_that_python_reads(tmp_path):
+    given = ["0.1", "+2.5e1", " 77 ", "1e-3", "016777217", ".5"]
+    path = write(tmp_path, [f"{n},{text},0" for n, text in enumerate(given)])
+    labels, pixels = read_table(path)
+    assert labels.tolist() == list("012345")
+    assert pixels[:, 0].tolist() == [float(np.float32(float(text))) for text in given]
+
+
 def test_the_label_may_stand_in_any_column_and_be_text(tmp_path):
     rows = [",".join([*row.split(",")[1:], "abc"[int(row[0])]]) for row in ROWS]
     dataset = read(tmp_path, ["p0,p1,p2,p3,Class", *rows])
@@ -70,7 +101,14 @@ def test_a_shape_may_be_given(tmp_path):
         ([*ROWS, "1,2,x,4,5"], "set.csv:7: field 3 is 'x', not a number"),
         (["label,a,b,c,d"], "set.csv: no images, only a header"),
         ([""], "set.csv: empty"),
-        (["1;2;3;4"], "set.csv:1: no commas"),
+        (["1 2 3 4"], "set.csv:1: one field; a label and pixels, separated by commas, semicolons"),
+        ([*ROWS, '1,2,"3,4",4,5'], "set.csv:7: field 3 is '3,4', not a number"),
+        ([*ROWS, "1,2,1_0,4,5"], "set.csv:7: field 3 is '1_0', not a number"),
+        (["p0,p1,label,p2,p3", "1,2,0,4,x"], "set.csv:2: field 5 is 'x', not a number"),
+        (["p0,p1,label,p2,p3", "1,x,0,4,5"], "set.csv:2: field 2 is 'x', not a number"),
+        ([*ROWS, "", '"1,2,3,4,5', ROWS[0]], "set.csv:8: 1 fields, the first image has 5"),
+        ([*ROWS, "1," + "2" * 200_000], "set.csv:7: cannot be read as a row of fields"),
+        ([*ROWS, "1" + ",2" * 200_000], "set.csv:7: 200001 fields, the first image has 5"),
         ([row + ",9" for row in ROWS], "set.csv: 5 pixels an image are not 2 × 2"),
         ([*ROWS, "9,1,2,3,4"], "set.csv: label 9 (row 6), but 3 never occurs"),
         ([*ROWS, "0,1,2,3,400"], "set.csv: pixels are float32"),
@@ -82,6 +120,21 @@ def test_a_table_that_is_not_whole_is_refused_with_its_line(tmp_path, lines, mes
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_archive_and_an_unknown_encoding_are_one_line(tmp_path):
+    (tmp_path / "set.csv.gz").write_bytes(gzip.compress("\n".join(ROWS).encode())[:-12])
+    with pytest.raises(DataError, match=r"set\.csv\.gz: cannot be read: "):
+        read_table(tmp_path / "set.csv.gz")
+    with pytest.raises(DataError, match=r"'encoding': 'utf-9': .*no encoding that Python knows"):
+        load_dataset("csv", path="set.csv", encoding="utf-9")
+
+
+def test_more_than_the_limit_is_refused_before_it_is_unpacked(tmp_path):
+    (tmp_path / "set.csv.gz").write_bytes(gzip.compress(b"0" * 5000))
+    with pytest.raises(DataError, match=r"set\.csv\.gz: holds over 4,999 bytes"):
+        read_bytes(tmp_path / "set.csv.gz", limit=4999)
+    assert len(read_bytes(tmp_path / "set.csv.gz", limit=5000)) == 5000
 
 
 def test_a_picture_is_no_table(tmp_path):

@@ -1,0 +1,78 @@
+"""CSV text → rows of fields, with the line of each: what data sets and label tables share.
+
+In: the bytes of a file. Out: its text, what separates the fields, and the rows. It stands alone
+because two readers need the same rules: `datasets.sets.csv`, which reads pixels, and
+`harness.evaluate`, which reads lists of file names.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from headstart.errors import DataError
+
+MAX_BYTES = 4 << 30
+SEPARATORS = (",", ";", "\t")
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The content of a file; `.gz` is unpacked.
+
+    Raises:
+        DataError: it cannot be read, or holds more than `limit` bytes.
+    """
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as file:
+            content = file.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as err:
+        raise DataError(f"{path}: cannot be read: {err}") from err
+    if len(content) > limit:
+        raise DataError(f"{path}: holds over {limit:,} bytes, more than any table that is read")
+    return content
+
+
+def decode(content: bytes, where: str, encoding: str = "utf-8") -> str:
+    """The text of a table; a byte order mark (UTF-8, UTF-16) decides before `encoding` does.
+
+    Raises:
+        DataError: it is no text in this encoding.
+    """
+    if content.startswith(codecs.BOM_UTF8):
+        encoding = "utf-8-sig"
+    elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as err:
+        raise DataError(f"{where}: cannot be read as text: {err}") from err
+
+
+def rows(text: str, where: str) -> Iterator[tuple[int, list[str]]]:
+    """(first line, fields) of every row that is not blank; a field may end in spaces.
+
+    Raises:
+        DataError: a field is longer than 131,072 characters: a quote that nothing closes, or no
+            table.
+    """
+    lines = text.splitlines(keepends=True)
+    reader = csv.reader(lines, delimiter=_separator(lines), skipinitialspace=True)
+    line = 1
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as err:
+        raise DataError(f"{where}:{line}: cannot be read as a row of fields: {err}") from err
+
+
+def _separator(lines: Sequence[str]) -> str:
+    """Which of comma, semicolon and tab makes most fields of the first line that is not blank."""
+    first = next((line for line in lines if line.strip()), "")
+    n_fields = {each: len(next(csv.reader([first], delimiter=each))) for each in SEPARATORS}
+    return max(SEPARATORS, key=lambda each: n_fields[each])
