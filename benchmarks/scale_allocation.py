@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from harness.engines.queue import Queue, Unit
 from harness.runfolder.folder import TrialFolder
 from harness.trials.events import Ended
 from harness.trials.spec import Plan, TrialSpec
+from headstart.rows import TrialRow
 
 MEDIAN_S = {"drawn": 20.0, "scratch": 60.0, "pretrained": 60.0, "last_layer": 10.0}
 SPREAD = 0.15  # of the logarithm of a duration
@@ -34,23 +34,23 @@ class MemoryFolder:
     """What the queue needs of a run folder, without a disk."""
 
     n_published: int = 0
-    n_packs: int = 0
+    n_archives: int = 0
     failed: list[str] = field(default_factory=list)
 
-    def adopt(self, trial_ids: Sequence[str]) -> dict[str, Any]:
+    def adopt(self, trial_ids: Sequence[str]) -> dict[str, TrialRow]:
         return {}
 
     def trial_folder(self, trial_id: str) -> TrialFolder:
         return TrialFolder(Path(trial_id), "simulated")
 
-    def publish(self, trial_id: str, row: Mapping[str, Any]) -> None:
+    def publish(self, trial_id: str, row: TrialRow) -> None:
         self.n_published += 1
 
-    def fail(self, trial_id: str, row: Mapping[str, Any]) -> None:
+    def fail(self, trial_id: str, row: TrialRow) -> None:
         self.failed.append(trial_id)
 
-    def pack(self, trials: Iterable[TrialSpec]) -> None:
-        self.n_packs += 1
+    def archive(self, trials: Iterable[TrialSpec]) -> None:
+        self.n_archives += 1
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ class Simulation:
         crash_rate: float = 0.0,
         death_every_s: float = 0.0,
         driver_s: float = 0.0,
-        rows: Mapping[str, Mapping[str, Any]] | None = None,
+        rows: Mapping[str, TrialRow] | None = None,
     ):
         self.folder = MemoryFolder()
         self.queue = Queue(
             plan,
             self.folder,  # type: ignore[arg-type]
             rows or {},
-            lambda spec, error: {"status": "failed", "error": error},
+            lambda spec, error: TrialRow(status="failed", error=error),
         )
         self.rng = rng
         self.crash_rate = crash_rate
@@ -198,7 +198,7 @@ def simulate_array(
     """
     stages = Plan(plan.sweep, tuple(t for t in plan.trials if t.stage == "pretrain"))
     outcomes = [Simulation(stages, 1, n_gpus, rng).run()]
-    made = {stage.id: {"status": "done"} for stage in stages.trials}
+    made = {stage.id: TrialRow(status="done") for stage in stages.trials}
     for k in range(1, n_nodes + 1):
         mine = tuple(t for t in plan.shard(k, n_nodes).trials if t.stage == "arm")
         outcomes.append(Simulation(Plan(plan.sweep, mine), 1, n_gpus, rng, rows=made).run())
