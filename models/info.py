@@ -70,6 +70,8 @@ def _all_positive(value: tuple[int, int]) -> tuple[int, int]:
 
 
 ImageSize = Annotated[
-    tuple[int, int], BeforeValidator(_height_and_width), AfterValidator(_all_positive)
+    tuple[int, int],
+    BeforeValidator(_height_and_width, json_schema_input_type=int | tuple[int, int]),
+    AfterValidator(_all_positive),
 ]
 """(height, width) in pixels; a single number is the side of a square."""

@@ -173,8 +173,8 @@ def _take_profile(
                 f"settings are {', '.join(known)}"
             )
             continue
-        values[key], where[key] = _as_given(node), node.where
-        where.update({f"{key}.{name}": child.where for name, child in node.items()})
+        values[key], where[key] = _as_given(node), str(node.where)
+        where.update({f"{key}.{name}": str(child.where) for name, child in node.items()})
 
 
 def _as_given(node: Node) -> Any:

@@ -7,7 +7,6 @@ It stands apart from the forest because its axis is a quantity and not a list of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from analysis.figures.style import (
     shared_legend,
     short,
 )
+from headstart.grid import from_column, own_name
 
 if TYPE_CHECKING:
     from analysis.figures.drawing import Drawing
@@ -45,11 +45,11 @@ def along_grid(table: pd.DataFrame, arm: str, evidence: pd.DataFrame) -> pd.Data
     points = evidence.drop_duplicates(KEYS)[[*KEYS, "grid"]]
     rows = []
     for task, name, grid in points.itertuples(index=False, name=None):
-        point: dict[str, Any] = json.loads(grid) if grid else {}
+        point = from_column(grid)
         numbers = {k: v for k, v in point.items() if type(v) in (int, float)}
         for key, value in numbers.items():
             others = [f"{k.rsplit('.', 1)[-1]}={v}" for k, v in point.items() if k != key]
-            base = name.split(" [")[0] + (f" [{', '.join(others)}]" if others else "")
+            base = own_name(name, point) + (f" [{', '.join(others)}]" if others else "")
             rows.append((task, name, key, float(value), base))
     made = pd.DataFrame(rows, columns=["task", arm, "key", "x", "line"])
     return table.merge(made, on=["task", arm]).sort_values(["key", "x"], kind="stable")
@@ -126,7 +126,8 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     compared = compared[(compared["metric"] == findings.score) & compared["estimate"].notna()]
     rows = along_grid(compared, "treatment", findings.evidence)
     lines = along_grid(findings.arms[findings.arms["n_done"] > 0], "arm", findings.evidence)
-    rows["control_line"] = rows["control"].str.split(" [", regex=False).str[0]
+    points = dict(zip(findings.evidence["arm"], findings.evidence["grid"], strict=True))
+    rows["control_line"] = [own_name(arm, from_column(points[arm])) for arm in rows["control"]]
     for key in rows["key"].unique():
         here, arms = rows[rows["key"] == key], lines[lines["key"] == key]
         values = np.sort(here["x"].unique())

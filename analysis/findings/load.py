@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -26,6 +26,7 @@ from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.redrawn import overlaps
 from headstart.archives import Archives
 from headstart.errors import RunFolderError
+from headstart.grid import from_column
 from headstart.records import read_row
 from headstart.rows import TrialRow
 
@@ -122,15 +123,9 @@ def load_runs(dirs: Iterable[Path | str]) -> Runs:
 
 def task_name(sweep: str, grid: str) -> str:
     """`part2`, or `part2 (data.train=1000, model.name=lenet5)` for a point of a grid."""
-    if not grid:
-        return sweep
-    try:
-        point = json.loads(grid)
-    except json.JSONDecodeError:
-        return f"{sweep} ({grid})"
-    if not isinstance(point, Mapping):
-        return f"{sweep} ({grid})"
-    return f"{sweep} ({', '.join(f'{key}={value}' for key, value in point.items())})"
+    point = from_column(grid)
+    shown = ", ".join(f"{key}={value}" for key, value in point.items()) or grid
+    return f"{sweep} ({shown})" if shown else sweep
 
 
 Part = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], dict[str, Any]]

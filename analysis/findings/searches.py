@@ -18,6 +18,7 @@ import pandas as pd
 
 from analysis import words
 from headstart.errors import RunFolderError
+from headstart.grid import from_column
 
 Search = tuple[str, str, pd.DataFrame, tuple[str, ...]]  # sweep, arm, trials, settings that varied
 SETTINGS = ("learning_rate", "batch_size", "epochs", "fine_tune")
@@ -154,7 +155,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _drawn(grid: str) -> dict[str, object]:
     """What a search trial drew, by the last part of each key: `train.batch_size` → batch_size."""
-    point = json.loads(grid) if grid.startswith("{") else {}
+    point = from_column(grid)
     return {_short(k): setting_text(v) if _is_nested(v) else v for k, v in point.items()}
 
 

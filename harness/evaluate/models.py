@@ -15,8 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
-import models
-from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.reader import load_run
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from harness.training.arrays import Normalise
 from harness.training.loop import CPU_PART, EVALUATION_BATCH, forward_in_parts, loss_function
@@ -84,7 +83,7 @@ def read_run(folder: Path) -> Sweep:
         SpecError: its `sweep.yaml` cannot be read any more.
     """
     check_run_folder(folder)
-    return load_sweep(folder / "sweep.yaml")
+    return load_run(folder)
 
 
 def find_models(folder: Path, sweep: Sweep, arms: Sequence[str] = ()) -> list[SavedModel]:
@@ -198,7 +197,7 @@ def _saved(
             f"{folder}: plan.json has the {planned.stage} '{planned.arm}', sweep.yaml has "
             "not; run the sweep's command again"
         )
-    info = models.model_info(condition.model.name, condition.model.options)
+    info = condition.model.info
     data = _data_of(condition, row, trial)
     return SavedModel(row, condition, data, info, trial / "model.safetensors")
 

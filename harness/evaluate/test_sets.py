@@ -18,7 +18,7 @@ import numpy as np
 
 import datasets
 from datasets.base import Preprocess, image_digests
-from datasets.catalog import checked_options, dataset_info
+from datasets.catalog import dataset_info
 from datasets.files.images import decode_files, is_image_name
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.sets.folder import has_bright_border, read_layout, shape_image
@@ -109,7 +109,7 @@ def preparation(
         image_size, channels: what the network takes.
         preprocess: instead of the set's own way.
     """
-    info, options = dataset_info(data.name), checked_options(data.name, data.options)
+    info, options = dataset_info(data.name), data.options
     own: Preprocess = getattr(options, "preprocess", info.preprocess)
     mode = preprocess or own
     given: bool | None = getattr(options, "invert", None)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-import models
 from harness.joint.stacked import Joint
 from harness.training.arrays import Normalise, Part
 from harness.training.loop import Trainer, wait_for
@@ -138,7 +137,7 @@ def _trainers(spec: TrialSpec, n: int, device: str) -> list[Trainer]:
     accelerator = make_accelerator(settings.precision, device)
     network, groups = build_network(spec)
     finetune.freeze(network, groups, finetune.resolve_fine_tune(condition.fine_tune, groups))
-    info = models.model_info(condition.model.name, condition.model.options)
+    info = condition.model.info
     count = settings.batch_size * (N_WARM + N_TIMED)
     shape = (count, spec.data.channels, *spec.data.image_size)
     noise = torch.Generator().manual_seed(0)

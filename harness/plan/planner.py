@@ -6,7 +6,6 @@ Planning opens the data sets (from their cache: milliseconds), because their con
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -115,7 +114,7 @@ class _Planner:
             self.streams[seed] = derive_streams(self.sweep.seed, seed, self.sweep.vary)
         streams = self.streams[seed]
         start_file, start_content = self._start_content(condition, seed)
-        grid = self.sweep.grid_points.get(arm, {})
+        point = self.sweep.grid_points.get(arm)
         return TrialSpec(
             id=trial_id(condition, data, streams, parent.id if parent else start_content),
             stage=stage,
@@ -126,7 +125,7 @@ class _Planner:
             streams=streams,
             parent=parent.id if parent else None,
             start_file=start_file,
-            grid=json.dumps(grid, sort_keys=True) if grid else "",
+            grid=point.values if point else {},
             start_content=start_content,
         )
 

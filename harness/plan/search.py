@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.sweepfile.search_settings import Search, draw, with_values
+from harness.sweepfile.search_settings import Search, draw
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import InputError
@@ -63,12 +63,12 @@ class Study:
         """The search trial of configuration `sample` on a rung of so many epochs."""
         drawn = draw(self.search, sample)
         values = drawn if epochs is None else {**drawn, "train.epochs": epochs}
-        condition = with_values(self.base.condition, values)
+        condition = self.base.condition.with_values(values)
         return self.base.with_condition(condition, self.data.use(condition), drawn)
 
     def chosen(self, arm_trial: TrialSpec, sample: int) -> TrialSpec:
         """A trial of the arm with the values of configuration `sample`."""
-        condition = with_values(arm_trial.condition, draw(self.search, sample))
+        condition = arm_trial.condition.with_values(draw(self.search, sample))
         return arm_trial.with_condition(condition, self.data.use(condition), chosen_by=self.key)
 
 
@@ -329,7 +329,9 @@ def _write_records(courses: Sequence[Course], folder: Path) -> None:
             {
                 "format": FORMAT,
                 "arm": arm,
-                "search": course.study.search.model_dump(mode="json", exclude_unset=True),
+                "search": course.study.search.model_dump(
+                    mode="json", exclude_none=True, exclude_unset=True
+                ),
                 "one_search_for": "all seeds" if shared else "each seed",
                 "searches": dict(sorted(searches.items(), key=lambda item: int(item[0]))),
             },
@@ -361,7 +363,7 @@ def _entry_told(entry: Entry) -> dict[str, Any]:
     done = entry.status == "done"
     return {
         "sample": entry.sample,
-        "values": json.loads(entry.trial.grid),
+        "values": dict(entry.trial.grid),
         "trial_id": entry.trial.id,
         "status": entry.status,
         "val_accuracy": entry.val_accuracy if done else None,

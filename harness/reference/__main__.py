@@ -25,7 +25,6 @@ import torch
 from torch import nn
 
 import datasets
-import models
 from datasets.base import Dataset
 from datasets.split import split_dataset
 from harness.evaluate.models import logits_of
@@ -136,7 +135,10 @@ def answer(
         found = _held_out(specs, networks, catalogue, parts)
         trusted = None
         choice = first.data.choice
-        name, data = f"{choice.name}-itself", shown({"name": choice.name, **choice.options})
+        name, data = (
+            f"{choice.name}-itself",
+            shown({"name": choice.name, **choice.written_options()}),
+        )
         by += ", trained on these labels, each on images it did not see"
     else:
         audited = _open(entry, first, catalogue.data_dir)
@@ -246,7 +248,7 @@ def _probabilities(
     network: nn.Module, dataset: Dataset, indices: np.ndarray, spec: TrialSpec
 ) -> np.ndarray:
     """float32 (n, classes), in batches of a fixed size."""
-    info = models.model_info(spec.condition.model.name, spec.condition.model.options)
+    info = spec.condition.model.info
     if not len(indices):
         return np.zeros((0, len(dataset.class_names)), np.float32)
     starts = range(0, len(indices), EVALUATION_BATCH)

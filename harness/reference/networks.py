@@ -20,7 +20,7 @@ import datasets
 from datasets.split import SplitSettings
 from harness.plan.planner import make_plan
 from harness.sweepfile.nodes import parse_scalar_or_flow
-from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.reader import load_run
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import TrialSpec
 from headstart.cli import did_you_mean
@@ -64,7 +64,7 @@ def trained_specs(run: Path, catalogue: DataCatalogue, arm: str | None) -> list[
         RunFolderError: nothing of the arm has finished, or the data here are not the run's.
     """
     rows = {row.trial_id: row for row in finished_rows(run) if row.status == "done"}
-    sweep = load_sweep(run / "sweep.yaml")
+    sweep = load_run(run)
     seeds = sorted({row.seed for row in rows.values()})
     plan = make_plan(sweep, catalogue, seeds)
     known = [spec for spec in plan.trials if spec.id in rows]

@@ -8,92 +8,162 @@ saying what is wrong with it do not get mixed up.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from harness.sweepfile.nodes import Node
+from harness.sweepfile.nodes import Node, Where
+from harness.sweepfile.settings import ByName
 from headstart.cli import did_you_mean
+from headstart.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
+Details = Mapping[str, Any]  # one error, as `ValidationError.errors` gives it
+
+
+class Mistake(NamedTuple):
+    """Where, which key, and what of it."""
+
+    where: Where
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, [str(self.where), self.path, self.text]))
 
 
 class Mistakes:
     """Grows while a sweep is read; reading goes on after a mistake."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, None] = {}  # ordered; what is inherited is said once
+        self._all: dict[Mistake, None] = {}  # ordered; what is inherited is said once
 
     def __bool__(self) -> bool:
-        return bool(self._lines)
+        return bool(self._all)
 
     def in_file_order(self) -> list[str]:
-        return sorted(self._lines, key=_line_of)
+        return [str(mistake) for mistake in sorted(self._all, key=lambda each: each.where)]
 
-    def add(self, node: Node, message: str, path: str | None = None) -> None:
-        path = node.path if path is None else path
-        self._lines[f"{node.where}: {path}: {message}" if path else f"{node.where}: {message}"] = (
-            None
-        )
+    def add(self, node: Node, text: str, path: str | None = None) -> None:
+        self._all[Mistake(node.where, node.path if path is None else path, text)] = None
 
-    def known_keys(self, node: Node, allowed: Sequence[str]) -> bool:
-        if not isinstance(node.value, dict):
-            self.add(node, f"{show(node)} is not a mapping; its keys: {', '.join(allowed)}")
-            return False
-        for key, child in node.items():
-            if key not in allowed:
-                near = did_you_mean(key, allowed)
-                self.add(child, f"is not a key here; allowed: {', '.join(allowed)}{near}")
-        return True
+    def validate(
+        self,
+        model: type[Model],
+        node: Node,
+        may_lack: Collection[str] = (),
+        whole: type[BaseModel] | None = None,
+    ) -> Model | None:
+        """The node's values as a `model`; None, with a mistake for each, where they do not fit.
 
-    def validate(self, model: type[Model], node: Node) -> Model | None:
+        Of keys in `may_lack` it is said elsewhere that they are missing. `whole` is the model of
+        all keys that may stand there, where `model` reads only some of them.
+        """
         try:
             return model.model_validate(node.plain())
         except ValidationError as err:
-            for error in err.errors():
-                self._explain(node, error, model)
+            for error in _without_echoes(err.errors(), node):
+                if error["type"] != "missing" or error["loc"][0] not in may_lack:
+                    self._explain(whole or model, node, error)
             return None
 
-    def _explain(self, node: Node, error: Any, model: type[BaseModel]) -> None:
-        loc = [key for key in error["loc"] if not _is_union_branch(key)]
-        at, below = node.nearest(loc)
-        path = ".".join(filter(None, [at.path, *map(str, below)]))
-        kind, given = error["type"], error["input"]
-        if kind == "extra_forbidden":
-            owner = _model_at(model, loc[:-1])
-            allowed = list(owner.model_fields) if owner else []
-            message = f"is not a key here; allowed: {', '.join(allowed) or 'none'}"
-            self.add(at, message + did_you_mean(str(loc[-1]), allowed), path)
-        elif kind == "missing":
+    def _explain(self, model: type[BaseModel], node: Node, error: Details) -> None:
+        at, below = _place(node, error)
+        path = ".".join(filter(None, [at.path, *below]))
+        if error["type"] == "missing":
             self.add(at, "is missing", path)
-        elif kind == "literal_error":
-            allowed = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-            near = did_you_mean(str(given), allowed)
-            self.add(at, f"{quote(given)} is not one of {', '.join(allowed)}{near}", path)
+        elif error["type"] == "extra_forbidden":
+            allowed = _keys_beside(model, error["loc"], node.plain())
+            near = did_you_mean(str(error["loc"][-1]), allowed)
+            text = f"is not a key here; allowed: {', '.join(allowed) or 'none'}"
+            self.add(at, text + near, path)
         else:
-            reason = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            given_text = "" if isinstance(given, dict) else f"{quote(given)} "
-            self.add(at, f"{given_text}{reason}", path)
+            self.add(at, _reason(error), path)
 
 
-def _is_union_branch(key: Any) -> bool:
-    """Pydantic names the branch of a union in a location; that is no key of the file."""
-    return isinstance(key, str) and bool(
-        re.search(r"[\[(]|^(?:int|float|str|bool|tuple|list)$", key)
-    )
+def _place(node: Node, error: Details) -> tuple[Node, list[str]]:
+    """The deepest node on the way to an error, and the key below it that is not there.
+
+    A location also holds names that are no keys of the file: branches of a union, and `options`.
+    """
+    path = error["loc"]
+    for key in path:
+        node = node.get(key) or node
+    is_missing = error["type"] == "missing" and node.path.rsplit(".", 1)[-1] != path[-1]
+    return node, [str(path[-1])] if is_missing else []
 
 
-def _model_at(model: type[BaseModel] | None, loc: Sequence[Any]) -> type[BaseModel] | None:
-    """The settings class that reads the mapping at `loc` below `model`."""
-    for key in loc:
-        if model is None or not isinstance(key, str) or key not in model.model_fields:
-            return None
-        annotation = model.model_fields[key].annotation
-        parts = [annotation, *getattr(annotation, "__args__", ())]
-        model = next((p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)), None)
-    return model
+def _without_echoes(errors: Sequence[Details], node: Node) -> Iterator[Details]:
+    """Each mistake once: of a union's branches, what the branch that fits best says."""
+    places = [_place(node, error)[0].path for error in errors]
+    for error, place in zip(errors, places, strict=True):
+        others = [
+            other
+            for other, its in zip(errors, places, strict=True)
+            if other is not error and (its == place or its.startswith((f"{place}.", f"{place}[")))
+        ]
+        if not (_is_of_type(error) and any(not _is_of_type(other) for other in others)):
+            yield error
+
+
+def _is_of_type(error: Details) -> bool:
+    return str(error["type"]).endswith("_type")
+
+
+def _reason(error: Details) -> str:
+    given = error["input"]
+    if error["type"] == "literal_error":
+        allowed = [word.strip("'") for word in _expected(error)]
+        return f"{quote(given)} is not one of {', '.join(allowed)}" + did_you_mean(
+            str(given), allowed
+        )
+    if error["type"] == "unknown_name":
+        return str(error["msg"])
+    if error["type"] in ("tuple_type", "list_type"):
+        return f"{quote(given)} is not a list"
+    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{quote(given)} is not a mapping of keys"
+    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return text if isinstance(given, Mapping) else f"{quote(given)} {text}"
+
+
+def _expected(error: Details) -> list[str]:
+    """The words of a `literal_error`: `'a', 'b' or 'c'`."""
+    return str(error["ctx"]["expected"]).replace(" or ", ", ").split(", ")
+
+
+def _keys_beside(model: type[BaseModel], path: Sequence[Any], given: Any) -> list[str]:
+    """The keys that the mapping takes in which the last key of `path` stands."""
+    classes: list[type[BaseModel]] = [model]
+    beside: list[str] = []
+    for key in path[:-1]:
+        beside = []
+        if key == "options" and issubclass(classes[0], ByName):
+            beside = ["name", *classes[0].split_keys()]
+            classes = list(_options_of(classes[0], given))
+            continue
+        if isinstance(given, Mapping | list):
+            given = given.get(key) if isinstance(given, Mapping) else given[key]
+        fields = [c.model_fields[key] for c in classes if key in c.model_fields]
+        classes = [c for f in fields for c in _models_in(f.annotation)] or classes
+    keys = [name for name, field in classes[0].model_fields.items() if not field.exclude]
+    return [*beside, *keys] if classes else []
+
+
+def _options_of(choice: type[ByName], given: Any) -> Iterator[type[BaseModel]]:
+    try:
+        yield choice.options_model(str(given["name"]))
+    except (InputError, KeyError, TypeError):
+        yield choice
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The settings classes that an annotation names, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def show(node: Node) -> str:
@@ -103,8 +173,3 @@ def show(node: Node) -> str:
 def quote(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _line_of(message: str) -> tuple[str, int]:
-    found = re.match(r"(.*?):(\d+): ", message)
-    return (found[1], int(found[2])) if found else (message.split(" ")[0], 0)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -24,12 +24,22 @@ MAX_NODES = 100_000
 _PLAIN_TAGS = ("null", "bool", "int", "float", "str", "map", "seq")
 
 
+class Where(NamedTuple):
+    """A file's name and a line from 1; or `--set`, which has none."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
 @dataclass(frozen=True)
 class Node:
-    """One value: a scalar, a dict of nodes or a list of nodes; `where` is `file:line`."""
+    """One value: a scalar, a dict of nodes or a list of nodes; where it stands, and its path."""
 
     value: Any
-    where: str
+    where: Where
     path: str
 
     def plain(self) -> Any:
@@ -124,18 +134,19 @@ def parse_yaml(text: str, name: str) -> Node:
     return _Builder(name).build(root, "")
 
 
-def parse_scalar_or_flow(text: str, where: str, path: str) -> Node:
-    """Read the value of `--set key=VALUE`: a number, a word, or a flow list or mapping."""
+def parse_scalar_or_flow(text: str, option: str, path: str) -> Node:
+    """Read the value of an option like `--set`: a number, a word, or a flow list or mapping."""
+    where = Where(option)
     try:
         root = yaml.compose(text, Loader=_CoreLoader)
     except yaml.YAMLError as err:
         raise SpecError([f"{where}: {path}: {text!r} is not a YAML value"]) from err
     if root is None:
         return Node(None, where, path)
-    return _relocate(_Builder(where).build(root, path), where)
+    return _relocate(_Builder(option).build(root, path), where)
 
 
-def _relocate(node: Node, where: str) -> Node:
+def _relocate(node: Node, where: Where) -> Node:
     value = node.value
     if isinstance(value, dict):
         value = {key: _relocate(child, where) for key, child in value.items()}
@@ -152,7 +163,7 @@ class _Builder:
         self.n_nodes = 0
 
     def build(self, node: yaml.Node, path: str) -> Node:
-        where = f"{self.name}:{node.start_mark.line + 1}"
+        where = Where(self.name, node.start_mark.line + 1)
         self.n_nodes += 1
         if self.n_nodes > MAX_NODES or path.count(".") > 60:
             raise SpecError([f"{where}: unfolds to over {MAX_NODES} values"])
@@ -169,7 +180,7 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Node]:
         children: dict[str, Node] = {}
         for key_node, value_node in node.value:
-            where = f"{self.name}:{key_node.start_mark.line + 1}"
+            where = Where(self.name, key_node.start_mark.line + 1)
             if not isinstance(key_node, yaml.ScalarNode):
                 raise SpecError([f"{where}: {path}: a key must be a word"])
             key = key_node.value

@@ -1,20 +1,18 @@
 """A sweep file in, a frozen `Sweep` out, or all of the file's mistakes at once.
 
-In: YAML text, a profile's name, `--set` assignments. Out: `settings.Sweep`. Only this
-and `conditions.py` read or default configuration. Profiles and assignments are laid over the file
-before anything is checked.
+In: YAML text, a profile's name, `--set` assignments. Out: `settings.Sweep`. Profiles and
+assignments are laid over the file before anything is checked; `file.py` says what may stand in it,
+and what follows here is what one key says of another.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.seeds import AXES
 from harness.sweepfile.conditions import ConditionReader, Conditions
-from harness.sweepfile.mistakes import Mistakes, Model, quote, show
+from harness.sweepfile.file import Frame, SweepFile
+from harness.sweepfile.mistakes import Mistakes
 from harness.sweepfile.nodes import (
     Node,
     merge,
@@ -23,26 +21,16 @@ from harness.sweepfile.nodes import (
     with_value,
     without,
 )
+from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
-from harness.sweepfile.settings import (
-    Condition,
-    Deliver,
-    Resources,
-    Save,
-    Seeds,
-    Sweep,
-    Until,
-)
+from harness.sweepfile.settings import Condition, Sweep
 from headstart.cli import did_you_mean
 from headstart.errors import SpecError
-from headstart.settings import Compare, Measure
+from headstart.grid import GridPoint
+from headstart.settings import Compare
 
-TOP_KEYS = (
-    "name", "question", "model", "data", "train", "pretrain", "arms", "seeds", "seed", "vary",
-    "compare", "measure", "resources", "profiles", "grid", "save", "track", "search", "deliver",
-    "why",
-)  # fmt: skip
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TOP_KEYS = tuple(SweepFile.model_fields)
+GIVEN_UP = ("evaluations",)  # keys that may still stand in a run folder's sweep.yaml
 
 
 def load_sweep(
@@ -58,16 +46,52 @@ def load_sweep(
     Raises:
         SpecError: every mistake found, in the order of the file.
     """
-    root = read_yaml(path)
-    root = _with_profile(root, profile)
+    root = _with_profile(read_yaml(path), profile)
     for assignment in assignments:
         root = _with_assignment(root, assignment)
     return read_sweep(without(root, ("profiles",)))
 
 
+def load_run(folder: Path) -> Sweep:
+    """The sweep of a run folder, which an older version may have written.
+
+    Raises:
+        SpecError: its sweep.yaml cannot be read any more.
+    """
+    return read_sweep(without(read_yaml(folder / "sweep.yaml"), GIVEN_UP))
+
+
 def read_sweep(root: Node) -> Sweep:
-    """Check and freeze a sweep that is already resolved but for inheritance and `grid`."""
-    return _Reader(root).read()
+    """Check and freeze a sweep that is already resolved but for inheritance and `grid`.
+
+    Raises:
+        SpecError: every mistake found, in the order of the file.
+    """
+    mistakes = Mistakes()
+    written = {key: child for key, child in root.items() if child.value is not None}
+    root = Node(written, root.where, root.path)
+    frame = mistakes.validate(Frame, _frame(root), whole=SweepFile)
+    conditions = ConditionReader(root, mistakes).read()
+    searches = SearchReader(root, mistakes).read(conditions.arms, conditions.points)
+    _check_compared(root, mistakes)
+    _check_arms(root, mistakes, conditions.arms, searches)
+    if mistakes or frame is None:
+        raise SpecError(mistakes.in_file_order())
+    blocks = ("measure", "resources", "save", "deliver", "track", "seeds", "seed", "why")
+    return Sweep(
+        name=frame.name,
+        question=frame.question,
+        stages=conditions.stages,
+        arms=conditions.arms,
+        grid_points={name: point for name, point in conditions.points.items() if point.values},
+        vary=frozenset(frame.vary),
+        compare=tuple(_over_grid(frame.compare, conditions)),
+        searches=searches,
+        **{key: getattr(frame, key) for key in blocks},
+    )
+
+
+# -- profiles and assignments ----------------------------------------------------------------
 
 
 def _with_profile(root: Node, profile: str | None) -> Node:
@@ -80,7 +104,7 @@ def _with_profile(root: Node, profile: str | None) -> Node:
     chosen = root.get("profiles", profile)
     if chosen is None:
         raise SpecError(
-            [f"{root.where.rsplit(':', 1)[0]}: --profile {profile}: is not one of "
+            [f"{root.where.file}: --profile {profile}: is not one of "
              f"{', '.join(known) or '(the file has no profiles)'}{did_you_mean(profile, known)}"]
         )  # fmt: skip
     overlay = _strip_path(chosen, f"profiles.{profile}.")
@@ -112,206 +136,58 @@ def _with_assignment(root: Node, assignment: str) -> Node:
     return with_value(root, keys, parse_scalar_or_flow(text, "--set", key.strip()))
 
 
-class _Reader:
-    """Reads one sweep; reading goes on after a mistake."""
-
-    def __init__(self, root: Node):
-        self.root = root
-        self.mistakes = Mistakes()
-
-    def read(self) -> Sweep:
-        root = self.root
-        self.mistakes.known_keys(root, TOP_KEYS)
-        name = self._text("name", pattern=NAME) or "unnamed"
-        question = self._text("question") or ""
-        vary = self._words("vary", AXES, default=AXES)
-        track = self._words("track", ("tensorboard", "wandb", "mlflow"), default=("tensorboard",))
-        conditions = ConditionReader(root, self.mistakes).read()
-        measure = self._section("measure", Measure)
-        resources = self._section("resources", Resources)
-        save = self._section("save", Save)
-        deliver = self._section("deliver", Deliver)
-        why = self._text("why") if self.root.get("why") else ""
-        names = {full: name for full, (name, _) in conditions.origin.items()}
-        searches = SearchReader(root, self.mistakes).read(conditions.arms, names)
-        compare = self._compare(conditions)
-        seeds = self._seeds()
-        seed = self._whole_number("seed", default=0)
-        self._same_conditions(conditions.arms, searches)
-        self._test_sets(conditions.arms)
-        if self.mistakes or seeds is None or not (measure and resources and save and deliver):
-            raise SpecError(self.mistakes.in_file_order())
-        return Sweep(
-            name=name,
-            question=question,
-            stages=conditions.stages,
-            arms=conditions.arms,
-            grid_points={key: point for key, (_, point) in conditions.origin.items() if point},
-            seeds=seeds,
-            seed=seed,
-            vary=frozenset(vary),  # type: ignore[arg-type]
-            compare=compare,
-            measure=measure,
-            resources=resources,
-            save=save,
-            track=tuple(track),  # type: ignore[arg-type]
-            searches=searches,
-            deliver=deliver,
-            why=why or "",
-        )
-
-    # -- plain values ----------------------------------------------------------------------
-
-    def _text(self, key: str, pattern: re.Pattern[str] | None = None) -> str | None:
-        node = self.root.get(key)
-        if node is None:
-            self.mistakes.add(self.root, "is missing", key)
-            return None
-        text = " ".join(str(node.value).split())
-        if not isinstance(node.value, str) or not text:
-            self.mistakes.add(node, f"{show(node)} is not text")
-            return None
-        if pattern and not pattern.fullmatch(text):
-            self.mistakes.add(
-                node, f"{text!r} is not a name: letters, digits, '.', '_', '-', at most 64"
-            )
-            return None
-        return text
-
-    def _words(self, key: str, allowed: Sequence[str], default: Sequence[str]) -> Sequence[str]:
-        node = self.root.get(key)
-        if node is None:
-            return default
-        if not isinstance(node.value, list):
-            self.mistakes.add(node, f"{show(node)} is not a list of {', '.join(allowed)}")
-            return default
-        words = [child.plain() for child in node.value]
-        for child, word in zip(node.value, words, strict=True):
-            if word not in allowed:
-                near = did_you_mean(str(word), allowed)
-                self.mistakes.add(
-                    child, f"{quote(word)} is not one of {', '.join(allowed)}{near}", key
-                )
-        return words
-
-    def _whole_number(self, key: str, default: int) -> int:
-        node = self.root.get(key)
-        if node is None:
-            return default
-        if type(node.value) is not int or node.value < 0:
-            self.mistakes.add(node, f"{show(node)} is not a whole number from 0")
-            return default
-        return node.value
-
-    def _section(self, key: str, model: type[Model]) -> Model | None:
-        node = self.root.get(key)
-        if node is None or node.value is None:
-            return model()
-        return self.mistakes.validate(model, node)
-
-    # -- what stands across arms -----------------------------------------------------------
-
-    def _compare(self, conditions: Conditions) -> tuple[Compare, ...]:
-        node = self.root.get("compare")
-        if node is None or node.value is None:
-            return ()
-        if not isinstance(node.value, list):
-            self.mistakes.add(node, f"{show(node)} is not a list of {{treatment, control}}")
-            return ()
-        arms = self.root.get("arms")
-        names = [key for key, _ in arms.items()] if arms else []
-        pairs: list[Compare] = []
-        for item in node.value:
-            pair = self.mistakes.validate(Compare, item)
-            if pair is None:
-                continue
-            known = True
-            for role in ("treatment", "control"):
-                arm = getattr(pair, role)
-                if arm not in names:
-                    known = False
-                    near = did_you_mean(arm, names)
-                    at = item.get(role) or item
-                    self.mistakes.add(at, f"{arm!r} is not an arm; arms: {', '.join(names)}{near}")
-            if known and pair.treatment == pair.control:
-                self.mistakes.add(item, f"{pair.treatment!r} is compared with itself")
-            elif known:
-                pairs.extend(_pairs_over_grid(pair, conditions.origin))
-        return tuple(pairs)
-
-    def _seeds(self) -> Seeds | None:
-        node = self.root.get("seeds")
-        if node is None:
-            return Seeds(values=tuple(range(5)))
-        given = node.plain()
-        if type(given) is int:
-            if given < 1:
-                self.mistakes.add(node, f"{given} is not a whole number from 1")
-                return None
-            return Seeds(values=tuple(range(given)))
-        if isinstance(given, list):
-            if not given or any(type(s) is not int or s < 0 for s in given):
-                self.mistakes.add(node, f"{given} is not a list of whole numbers from 0")
-                return None
-            return Seeds(values=tuple(dict.fromkeys(given)))
-        if isinstance(given, dict):
-            return self._seeds_until(node)
-        self.mistakes.add(
-            node, f"{show(node)} is not a count, a list or {{until, at_least, at_most}}"
-        )
-        return None
-
-    def _seeds_until(self, node: Node) -> Seeds | None:
-        if not self.mistakes.known_keys(node, ("until", "at_least", "at_most")):
-            return None
-        until_node = node.get("until") or Node({}, node.where, "seeds.until")
-        until = self.mistakes.validate(Until, until_node)
-        bounds = {}
-        for key, default in (("at_least", 8), ("at_most", 60)):
-            child = node.get(key)
-            bounds[key] = default if child is None else child.value
-            if type(bounds[key]) is not int or bounds[key] < 2:
-                self.mistakes.add(child or node, f"{bounds[key]!r} is not a whole number from 2")
-                return None
-        if bounds["at_least"] > bounds["at_most"]:
-            self.mistakes.add(
-                node, f"at_least {bounds['at_least']} is over at_most {bounds['at_most']}"
-            )
-            return None
-        return Seeds(values=tuple(range(bounds["at_least"])), until=until, **bounds)
-
-    def _same_conditions(self, arms: Mapping[str, Condition], searches: Mapping[str, Any]) -> None:
-        """Two arms may be written alike where they are searched differently, or one is not."""
-        seen: dict[str, str] = {}
-        for name, condition in arms.items():
-            key = f"{condition.model_dump_json()} {searches.get(name)!r}"
-            if key in seen:
-                node = self.root.get("arms", name) or self.root
-                self.mistakes.add(
-                    node, f"is the same condition as arm {seen[key]!r}", f"arms.{name}"
-                )
-            seen.setdefault(key, name)
-
-    def _test_sets(self, arms: Mapping[str, Condition]) -> None:
-        """Every arm is scored on test images; only a pretrain stage does without."""
-        for name, condition in arms.items():
-            for choice in condition.data:
-                if choice.split.test == 0:
-                    node = self.root.get("arms", name) or self.root
-                    self.mistakes.add(
-                        node, "an arm needs test images; test: 0 leaves none", f"arms.{name}"
-                    )
+# -- what one key says of another ------------------------------------------------------------
 
 
-def _pairs_over_grid(
-    pair: Compare, where_from: Mapping[str, tuple[str, dict[str, Any]]]
-) -> Iterable[Compare]:
-    """The pair at every grid point at which the keys that both depend on agree."""
-    sides: dict[str, list[tuple[str, dict[str, Any]]]] = {
-        role: [(full, point) for full, (name, point) in where_from.items() if name == arm]
-        for role, arm in (("treatment", pair.treatment), ("control", pair.control))
-    }
-    for treatment, point in sides["treatment"]:
-        for control, other in sides["control"]:
-            if all(other[key] == value for key, value in point.items() if key in other):
-                yield Compare(treatment=treatment, control=control)
+def _frame(root: Node) -> Node:
+    """The file without what `ConditionReader` and `SearchReader` read."""
+    return without(root, [key for key in TOP_KEYS if key not in Frame.model_fields])
+
+
+def _check_compared(root: Node, mistakes: Mistakes) -> None:
+    """Whether every compared arm is there, and is not compared with itself."""
+    arms, pairs = root.get("arms"), root.get("compare")
+    names = [name for name, _ in arms.items()] if arms else []
+    for item in pairs.value if pairs and isinstance(pairs.value, list) else []:
+        compared = [at for role in ("treatment", "control") if (at := item.get(role))]
+        for at in compared:
+            if isinstance(at.value, str) and at.value not in names:
+                near = did_you_mean(at.value, names)
+                mistakes.add(at, f"{at.value!r} is not an arm; arms: {', '.join(names)}{near}")
+        if len(compared) == 2 and compared[0].plain() == compared[1].plain():
+            mistakes.add(item, f"{compared[0].value!r} is compared with itself")
+
+
+def _check_arms(
+    root: Node,
+    mistakes: Mistakes,
+    arms: Mapping[str, Condition],
+    searches: Mapping[str, Search],
+) -> None:
+    """No two arms are alike in all that they do, and each has test images.
+
+    Two arms may be written alike where they are searched differently, or one is not.
+    """
+    seen: dict[str, str] = {}
+    for name, condition in arms.items():
+        at = root.get("arms", name) or root
+        alike = seen.setdefault(f"{condition!r} {searches.get(name)!r}", name)
+        if alike != name:
+            mistakes.add(at, f"is the same condition as arm {alike!r}", f"arms.{name}")
+        if any(choice.split.test == 0 for choice in condition.data):
+            text = "an arm needs test images; test: 0 leaves none"
+            mistakes.add(at, text, f"arms.{name}")
+
+
+def _over_grid(pairs: Sequence[Compare], conditions: Conditions) -> Iterator[Compare]:
+    """Each pair at every grid point at which the keys that both arms depend on agree."""
+    arms = [conditions.points[name] for name in conditions.arms]
+    for pair in pairs:
+        for treatment in (arm for arm in arms if arm.arm == pair.treatment):
+            for control in (arm for arm in arms if arm.arm == pair.control):
+                if _agree(treatment, control):
+                    yield Compare(treatment=treatment.name, control=control.name)
+
+
+def _agree(a: GridPoint, b: GridPoint) -> bool:
+    return all(a.values[key] == b.values[key] for key in a.values.keys() & b.values.keys())

@@ -7,18 +7,13 @@ search's seed, the setting's name and k, so another setting or a further sample 
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
-from pydantic import model_validator as validate_model
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-import models
 from harness.seeds import derive_seed
-from harness.sweepfile.settings import Condition, ModelChoice, Train
-from headstart.settings import AsTuple, Frozen
+from headstart.settings import AsTuple, Frozen, key
 
 SEED_BITS = 63  # of `derive_seed`
 DIGITS = 6  # significant ones of a drawn number: as many as a person would write down
@@ -27,12 +22,22 @@ DIGITS = 6  # significant ones of a drawn number: as many as a person would writ
 class Distribution(Frozen):
     """One of: a choice of values, a uniform or log-uniform range, a range of whole numbers."""
 
-    choice: Annotated[tuple[Any, ...], Field(min_length=1), AsTuple] | None = None
-    uniform: Annotated[tuple[float, float], AsTuple] | None = None
-    log_uniform: Annotated[tuple[PositiveFloat, PositiveFloat], AsTuple] | None = None
-    integer: Annotated[tuple[int, int], AsTuple] | None = None
+    choice: Annotated[tuple[Any, ...], Field(min_length=1), AsTuple] | None = key(
+        "Values that are equally likely.", None, example=[16, 32]
+    )
+    uniform: Annotated[tuple[float, float], AsTuple] | None = key(
+        "[LOW, HIGH]: any number between is equally likely.", None, example=[0.0, 0.5]
+    )
+    log_uniform: Annotated[tuple[PositiveFloat, PositiveFloat], AsTuple] | None = key(
+        "[LOW, HIGH]: every factor is equally likely, as suits a learning rate.",
+        None,
+        example=[1e-4, 1e-2],
+    )
+    integer: Annotated[tuple[int, int], AsTuple] | None = key(
+        "[LOW, HIGH]: whole numbers, both ends included.", None, example=[1, 4]
+    )
 
-    @validate_model(mode="after")
+    @model_validator(mode="after")
     def _one_kind(self) -> Distribution:
         if len(self.model_fields_set) != 1 or None in self._given():
             raise ValueError(
@@ -65,28 +70,44 @@ class Distribution(Frozen):
         return min(high, max(low, float(f"{value:.{DIGITS}g}")))
 
 
-class Search(Frozen):
-    """How one arm's settings are searched; changes the id of no trial that it does not search.
+Metric = Literal["val_accuracy", "val_loss"]
 
-    Attributes:
-        space: distributions by full key: `train.learning_rate`, `model.dropout` …
-        samples: configurations drawn.
-        scheduler: `synchronous`: each rung waits for all of its trials.
-        metric: of the best checkpoint, on validation data.
-        seed: of the draws.
-        rungs: epochs of each rung; empty: one, with the arm's own epochs.
-        keep: share of a rung's configurations that the next rung trains.
+
+class Search(Frozen):
+    """How one arm's settings are searched. It changes the id of no trial that it does not search.
+
+    Keys of `space` are full: `train.learning_rate`, `model.dropout` …
     """
 
-    space: Annotated[dict[str, Distribution], Field(min_length=1)]
-    samples: PositiveInt = 10
-    scheduler: Literal["synchronous", "asha"] = "synchronous"
-    metric: Literal["val_accuracy", "val_loss"] = "val_accuracy"
-    seed: NonNegativeInt = 0
-    rungs: Annotated[tuple[PositiveInt, ...], AsTuple] = ()
-    keep: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
+    space: Annotated[dict[str, Distribution], Field(min_length=1)] = key(
+        "What is searched: a distribution for each setting.",
+        example={"train.learning_rate": {"log_uniform": [1e-4, 1e-2]}},
+    )
+    samples: PositiveInt = key(
+        "Configurations that are drawn.", 10, example=12, unit="configurations"
+    )
+    scheduler: Literal["synchronous", "asha"] = key(
+        "`synchronous`: each rung waits for all of its trials. `asha` is not available.",
+        "synchronous",
+        example="synchronous",
+    )
+    metric: Metric = key("The validation score that chooses.", "val_accuracy", example="val_loss")
+    seed: NonNegativeInt = key("Of the draws.", 0, example=1)
+    rungs: Annotated[tuple[PositiveInt, ...], AsTuple] = key(
+        "Epochs of each rung: all configurations train for the first, the best of them for the "
+        "next. Without it there is one rung, with the arm's own epochs.",
+        (),
+        example=[8, 30],
+        unit="epochs",
+    )
+    keep: Annotated[float, Field(gt=0, lt=1)] = key(
+        "Share of a rung's configurations that the next rung trains.",
+        1 / 3,
+        example=0.25,
+        unit="fraction",
+    )
 
-    @validate_model(mode="after")
+    @model_validator(mode="after")
     def _rungs_grow(self) -> Search:
         if list(self.rungs) != sorted(set(self.rungs)):
             raise ValueError(f"rungs: {list(self.rungs)} do not grow")
@@ -105,26 +126,3 @@ def draw(search: Search, sample: int) -> dict[str, Any]:
         key: distribution.at(derive_seed(search.seed, f"search {key}", sample) / 2**SEED_BITS)
         for key, distribution in search.space.items()
     }
-
-
-def with_values(condition: Condition, values: Mapping[str, Any]) -> Condition:
-    """`condition` with values laid over it, checked as a sweep file's are.
-
-    Raises:
-        ValidationError, ModelError: a value that the setting or the network does not take.
-        ValueError: a key that leads into a setting which is no mapping.
-    """
-    train = condition.train.model_dump(mode="json", exclude_defaults=True)
-    options = json.loads(json.dumps(condition.model.options))
-    for key, value in values.items():
-        section, *path = key.split(".")
-        at = train if section == "train" else options
-        for part in path[:-1]:
-            at = at.setdefault(part, {})
-            if not isinstance(at, dict):
-                raise ValueError(f"{key}: {part} is no mapping here")
-        at[path[-1]] = value
-    name = condition.model.name
-    checked = models.options_model(name).model_validate(options)
-    model = ModelChoice(name=name, options=checked.model_dump(mode="json", exclude_defaults=True))
-    return condition.model_copy(update={"train": Train.model_validate(train), "model": model})

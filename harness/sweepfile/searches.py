@@ -13,13 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import models
+from harness.sweepfile.file import SearchSection
 from harness.sweepfile.mistakes import Mistakes, quote, show
 from harness.sweepfile.nodes import Node
-from harness.sweepfile.search_settings import Distribution, Search, draw, with_values
+from harness.sweepfile.search_settings import Distribution, Search, draw
 from harness.sweepfile.settings import Condition, Train
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
+from headstart.grid import GridPoint
 
 OWN_KEYS = tuple(Search.model_fields)
 NOT_SEARCHED = ("none", False)
@@ -32,25 +33,29 @@ class SearchReader:
         self.root = root
         self.mistakes = mistakes
 
-    def read(self, arms: Mapping[str, Condition], names: Mapping[str, str]) -> dict[str, Search]:
+    def read(
+        self, arms: Mapping[str, Condition], points: Mapping[str, GridPoint]
+    ) -> dict[str, Search]:
         """Searches by arm.
 
         Args:
             arms: conditions by full name (the grid point included).
-            names: full name → name in the file.
+            points: of each, its name in the file.
         """
-        found = {}
+        shared = self.root.get("search")
+        if shared is not None and not arms:  # without a sound arm, its form alone can be checked
+            self.mistakes.validate(SearchSection, shared)
+        searches = {}
         for arm, condition in arms.items():
-            own = self.root.get("arms", names[arm], "search")
-            shared = self.root.get("search")
+            own = self.root.get("arms", points[arm].arm, "search")
             if own is not None and own.value in NOT_SEARCHED:
                 continue
             if own is None and (shared is None or condition.fine_tune == "none"):
                 continue  # nothing is searched, or nothing trains
             search = self._search(shared, own, condition)
             if search is not None:
-                found[arm] = search
-        return found
+                searches[arm] = search
+        return searches
 
     def _search(self, shared: Node | None, own: Node | None, condition: Condition) -> Search | None:
         settings: dict[str, Node] = {}
@@ -95,7 +100,7 @@ class SearchReader:
 
     def _full_key(self, key: str, node: Node, condition: Condition) -> str | None:
         """`learning_rate` → `train.learning_rate`; None, with a mistake, for what is no setting."""
-        options = list(models.options_model(condition.model.name).model_fields)
+        options = list(type(condition.model.options).model_fields)
         section, _, rest = key.partition(".")
         if section not in ("train", "model") or not rest:
             section, rest = ("train" if section in Train.model_fields else "model"), key
@@ -154,7 +159,7 @@ def _place_of(node: Node, distribution: Distribution) -> Node:
 
 def _reason_against(condition: Condition, values: Mapping[str, Any]) -> str:
     try:
-        with_values(condition, values)
+        condition.with_values(values)
     except ValidationError as err:
         first = err.errors()[0]
         return str(first["msg"].removeprefix("Value error, ").removeprefix("Input "))

@@ -1,71 +1,126 @@
-"""The frozen objects that a sweep file becomes: what each key may be.
+"""The frozen objects that a sweep file becomes: what each key may be, and what it means.
 
 `reader.py` reads a file into these; everything downstream receives them and neither parses nor
-changes them. Only pydantic is needed to import this module.
+changes them. The networks' and data sets' own options are objects of their own modules, looked up
+by name here and nowhere else.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BaseModel,
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PlainValidator,
     PositiveFloat,
     PositiveInt,
+    SerializeAsAny,
+    ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
+import datasets
+import models
 from datasets.augment_settings import Augment
 from datasets.split import SplitSettings
 from harness.seeds import AXES
-from headstart.settings import AsTuple, Compare, Frozen, Measure
+from harness.sweepfile.search_settings import Search
+from headstart.errors import InputError
+from headstart.grid import GridPoint
+from headstart.settings import AsTuple, Compare, Frozen, Measure, key
+from models.info import NetworkOptions
 
 Axis = Literal["split", "order", "init", "head", "augment", "dropout"]
 assert set(AXES) == set(Axis.__args__)  # type: ignore[attr-defined]
+Tracker = Literal["tensorboard", "wandb", "mlflow"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
 LayerDecay = Annotated[float, Field(gt=0, le=1)]
 LearningRateFactors = LayerDecay | dict[str, Annotated[float, Field(gt=0)]]
-"""A decay by which each layer group nearer the input is slower, or factors by group name."""
 
 
-def _as_pack(value: Any) -> Any:
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
-    raise ValueError("is neither a number from 1 nor auto")
+# -- how a network is trained ----------------------------------------------------------------
 
 
 class Schedule(Frozen):
     """How the learning rate moves, by epoch (`step`, `plateau`) or by step (`cosine`)."""
 
-    name: Literal["none", "cosine", "step", "plateau"] = "none"
-    warmup_steps: NonNegativeInt = 0
-    final_fraction: Fraction = 0.0  # cosine: the last learning rate, as a fraction of the first
-    every: PositiveInt = 10  # step: epochs between two cuts
-    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1  # step, plateau: what a cut multiplies by
-    patience: NonNegativeInt = 5  # plateau: evaluations without improvement before a cut
-    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"  # plateau
-    minimum: NonNegativeFloat = 0.0  # plateau: no cut goes below this learning rate
+    name: Literal["none", "cosine", "step", "plateau"] = key(
+        "`none`: it stays; `cosine`: it falls along a cosine; `step`: it is cut every so many "
+        "epochs; `plateau`: it is cut when the score stops improving.",
+        "none",
+        example="cosine",
+    )
+    warmup_steps: NonNegativeInt = key(
+        "The learning rate rises from near 0 over this many steps first.",
+        0,
+        example=60,
+        unit="steps",
+    )
+    final_fraction: Fraction = key(
+        "`cosine`: the last learning rate, as a fraction of the first.",
+        0.0,
+        example=0.01,
+        unit="fraction of learning_rate",
+    )
+    every: PositiveInt = key("`step`: epochs between two cuts.", 10, example=10, unit="epochs")
+    factor: Annotated[float, Field(gt=0, lt=1)] = key(
+        "`step`, `plateau`: what a cut multiplies the learning rate by.", 0.1, example=0.4
+    )
+    patience: NonNegativeInt = key(
+        "`plateau`: evaluations without improvement before a cut.",
+        5,
+        example=5,
+        unit="evaluations",
+    )
+    monitor: Literal["val_loss", "val_accuracy"] = key(
+        "`plateau`: the score that should improve.", "val_loss", example="val_accuracy"
+    )
+    minimum: NonNegativeFloat = key(
+        "`plateau`: no cut goes below this learning rate.",
+        0.0,
+        example=1e-05,
+        unit="learning rate",
+    )
 
 
 class EvaluateEvery(Frozen):
-    """When validation data is looked at: every so many steps or epochs, or dense and then sparse.
+    """When validation images are looked at: every so many steps or epochs; dense, then sparse.
 
     `{steps: 25, until: 500, then: 250}` evaluates every 25 steps up to step 500 and every 250
     steps after it. The start (step 0) and the end are always evaluated.
     """
 
-    steps: PositiveInt | None = None
-    epochs: PositiveFloat | None = None
-    until: PositiveInt | None = None
-    then: PositiveInt | None = None
+    steps: PositiveInt | None = key(
+        "An evaluation follows every so many steps. Give this or `epochs`.",
+        None,
+        example=50,
+        unit="steps",
+    )
+    epochs: PositiveFloat | None = key(
+        "An evaluation follows every so many epochs; 0.5: twice in an epoch.",
+        None,
+        example=1,
+        unit="epochs",
+    )
+    until: PositiveInt | None = key(
+        "The last step of the dense part; goes with `then`.", None, example=500, unit="steps"
+    )
+    then: PositiveInt | None = key(
+        "After step `until`, an evaluation follows every so many steps.",
+        None,
+        example=250,
+        unit="steps",
+    )
 
     @model_validator(mode="after")
     def _one_unit(self) -> EvaluateEvery:
@@ -84,40 +139,126 @@ class EvaluateEvery(Frozen):
 
 
 class EarlyStopping(Frozen):
-    """Stop when `monitor` has not improved by `minimum_change` for `patience` evaluations."""
+    """Training stops when a score has not improved for some evaluations."""
 
-    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    patience: PositiveInt = 5
-    minimum_change: NonNegativeFloat = 0.0
+    monitor: Literal["val_loss", "val_accuracy"] = key(
+        "The score that should improve.", "val_loss", example="val_accuracy"
+    )
+    patience: PositiveInt = key(
+        "Evaluations without improvement after which training stops.",
+        5,
+        example=5,
+        unit="evaluations",
+    )
+    minimum_change: NonNegativeFloat = key(
+        "A smaller improvement counts as none.", 0.0, example=0.001, unit="loss, or fraction"
+    )
 
 
 class Train(Frozen):
-    """How a network is trained; every key here decides the result and so is in a trial's id."""
+    """How a network is trained. Every key here decides the result, so it is in a trial's id."""
 
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
-    betas: Annotated[tuple[Fraction, Fraction], AsTuple] = (0.9, 0.999)
-    epsilon: PositiveFloat = 1e-8
-    momentum: Fraction = 0.0
-    nesterov: bool = False
-    learning_rate_factors: LearningRateFactors = 1.0
-    schedule: Schedule = Schedule()
-    batch_size: PositiveInt = 128
-    epochs: PositiveInt = 10
-    at_least_steps: NonNegativeInt = 0  # a small training part goes on past `epochs` to so many
-    loss: Literal["cross_entropy", "complementary"] = "cross_entropy"
-    label_smoothing: Fraction = 0.0
-    clip_gradient_norm: PositiveFloat | None = None
-    evaluate_every: EvaluateEvery = EvaluateEvery(epochs=1.0)
-    early_stopping: EarlyStopping | None = None
-    select: Literal["val_accuracy", "val_loss"] = "val_accuracy"  # what chooses the checkpoint
-    augment: Augment = Augment()
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
-    threads: PositiveInt = 1
-    cache_frozen: bool = True
-    cache_precision: Literal["float32", "bf16"] = "float32"
-    frozen_views: PositiveInt | None = None
+    optimizer: Literal["adam", "adamw", "sgd"] = key(
+        "What turns gradients into steps.", "adam", example="adamw"
+    )
+    learning_rate: PositiveFloat = key(
+        "The optimizer's learning rate, before any schedule.", 1e-3, example=3e-4
+    )
+    weight_decay: NonNegativeFloat = key(
+        "How strongly weights are pulled towards 0; for `adam` and `sgd` through the gradient, "
+        "for `adamw` beside it.",
+        0.0,
+        example=0.02,
+    )
+    betas: Annotated[tuple[Fraction, Fraction], AsTuple] = key(
+        "`adam`, `adamw`: decay of the running means of gradients and of their squares.",
+        (0.9, 0.999),
+        example=[0.9, 0.999],
+    )
+    epsilon: PositiveFloat = key(
+        "`adam`, `adamw`: is added to the denominator.", 1e-8, example=1e-8
+    )
+    momentum: Fraction = key("`sgd`: momentum.", 0.0, example=0.9)
+    nesterov: bool = key("`sgd`: Nesterov's form of momentum.", False, example=True)
+    learning_rate_factors: LearningRateFactors = key(
+        "Slower learning near the input: a decay by which each layer group is slower than the next "
+        "one, or factors by the name of the group (others: 1).",
+        1.0,
+        example={"conv1": 0.1},
+        unit="factor of learning_rate",
+    )
+    schedule: Schedule = key(
+        "How the learning rate moves. An arm's own replaces the whole of the sweep's.",
+        Schedule(),
+        example={"name": "cosine", "warmup_steps": 60},
+    )
+    batch_size: PositiveInt = key("Images in a step.", 128, example=64, unit="images")
+    epochs: PositiveInt = key("Passes over the training images.", 10, example=30, unit="epochs")
+    at_least_steps: NonNegativeInt = key(
+        "Where a small training part would take fewer steps than this, whole epochs are added "
+        "until it does.",
+        0,
+        example=1500,
+        unit="steps",
+    )
+    loss: Literal["cross_entropy", "complementary"] = key(
+        "`complementary` takes each label as what the image is not.",
+        "cross_entropy",
+        example="complementary",
+    )
+    label_smoothing: Fraction = key(
+        "Share of the label that is spread over all classes (`cross_entropy`).",
+        0.0,
+        example=0.1,
+        unit="fraction",
+    )
+    clip_gradient_norm: PositiveFloat | None = key(
+        "A longer gradient is shortened to this norm; without it, none is.", None, example=1.0
+    )
+    evaluate_every: EvaluateEvery = key(
+        "When validation images are looked at. An arm's own replaces the whole of the sweep's.",
+        EvaluateEvery(epochs=1.0),
+        example={"steps": 50, "until": 500, "then": 250},
+    )
+    early_stopping: EarlyStopping | None = key(
+        "Stops training early; without it, all epochs run.",
+        None,
+        example={"monitor": "val_loss", "patience": 5},
+    )
+    select: Literal["val_accuracy", "val_loss"] = key(
+        "The score that chooses the checkpoint that is tested and that arms start from.",
+        "val_accuracy",
+        example="val_loss",
+    )
+    augment: Augment = key(
+        "How far each image may be moved, bent and covered, anew for each use of it.",
+        Augment(),
+        example={"rotate": 15, "translate": 0.07},
+    )
+    precision: Literal["float32", "tf32", "bf16"] = key(
+        "Numbers of the computation; `tf32` needs a GPU.", "float32", example="bf16"
+    )
+    threads: PositiveInt = key(
+        "CPU threads of a trial. More change the order of sums, and so the bits.",
+        1,
+        example=4,
+        unit="threads",
+    )
+    cache_frozen: bool = key(
+        "Whether what a frozen front makes of each image is computed once and kept.",
+        True,
+        example=False,
+    )
+    cache_precision: Literal["float32", "bf16"] = key(
+        "Numbers in which that is kept.", "float32", example="bf16"
+    )
+    frozen_views: PositiveInt | None = key(
+        "With a frozen front and `augment`: each image gets this many fixed views, so that they "
+        "too can be computed once. Without it, each step augments anew.",
+        None,
+        example=8,
+        unit="views of an image",
+    )
 
     @model_validator(mode="after")
     def _options_fit_the_optimizer(self) -> Train:
@@ -135,26 +276,102 @@ class Train(Frozen):
         return self if epochs <= self.epochs else self.model_copy(update={"epochs": epochs})
 
 
-class ModelChoice(Frozen):
-    """A network's name and its own options, defaults left out."""
+# -- networks and data sets by name ----------------------------------------------------------
+
+
+class ByName(Frozen):
+    """A name with options beside it: `{name: lenet5, dropout: 0.5}`.
+
+    What the options may be is up to the network or data set of that name.
+    """
 
     name: str
-    options: dict[str, Any]
+    options: SerializeAsAny[BaseModel]
+
+    @classmethod
+    def options_model(cls, name: str) -> type[BaseModel]:
+        raise NotImplementedError
+
+    @classmethod
+    def split_keys(cls) -> tuple[str, ...]:
+        """Keys beside the name that say how a data set is split."""
+        return ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sorted_out(cls, given: Any) -> Any:
+        """Keys as a file writes them, side by side, to this class's own fields."""
+        if not isinstance(given, Mapping) or isinstance(given.get("options"), BaseModel):
+            return given
+        split = cls.split_keys()
+        own = {k: v for k, v in given.items() if k == "name"}
+        if split:
+            own["split"] = {k: v for k, v in given.items() if k in split}
+        options = {k: v for k, v in given.items() if k not in ("name", *split)}
+        return {**own, "options": options}
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            cls.options_model(name)
+        except InputError as err:
+            raise PydanticCustomError("unknown_name", "{text}", {"text": str(err)}) from err
+        return name
+
+    @field_validator("options", mode="plain")
+    @classmethod
+    def _checked(cls, given: Any, info: ValidationInfo) -> BaseModel:
+        if isinstance(given, BaseModel) or "name" not in info.data:
+            return given if isinstance(given, BaseModel) else Frozen()
+        return cls.options_model(info.data["name"]).model_validate(given)
+
+    def written_options(self) -> dict[str, Any]:
+        """The options that are not at their defaults, as a file would write them."""
+        return self.options.model_dump(mode="json", exclude_defaults=True)
 
 
-class DataChoice(Frozen):
-    """One data set: its name, its own options, and how it is split; defaults left out."""
+class ModelChoice(ByName):
+    """A network and its options."""
 
-    name: str
-    options: dict[str, Any]
-    split: SplitSettings
+    options: SerializeAsAny[NetworkOptions]
+
+    @classmethod
+    def options_model(cls, name: str) -> type[BaseModel]:
+        return models.options_model(name)
+
+    @property
+    def info(self) -> models.ModelInfo:
+        return models.model_info(self.name, self.options)
+
+    def hashed(self) -> dict[str, Any]:
+        """What the id of a trial is computed from: options at their defaults stay out."""
+        return {"name": self.name, "options": self.written_options()}
+
+
+class DataChoice(ByName):
+    """One data set: its name, its options, and how it is split."""
+
+    options: SerializeAsAny[datasets.DatasetOptions]
+    split: SplitSettings = SplitSettings()
+
+    @classmethod
+    def options_model(cls, name: str) -> type[BaseModel]:
+        return datasets.options_model(name)
+
+    @classmethod
+    def split_keys(cls) -> tuple[str, ...]:
+        return tuple(SplitSettings.model_fields)
+
+
+# -- conditions ------------------------------------------------------------------------------
 
 
 class RunArm(Frozen):
-    """`initialize: {run: DIR, arm: NAME}`: the models of another sweep's run, seed by seed."""
+    """The models of another sweep's run, seed by seed."""
 
-    run: str
-    arm: str
+    run: str = key("The run folder.", example="runs/part2")
+    arm: str = key("The arm of that run.", example="pretrained")
 
 
 class Start(Frozen):
@@ -179,21 +396,77 @@ class Condition(Frozen):
     train: Train
     start: Start = Start()
     fine_tune: str | dict[str, Any] = "all"
-    head: Literal["auto", "new", "keep"] = "auto"  # auto: keep it where the classes are the same
-    shared: bool = False  # pretrain stages: once for all seeds
+    head: Literal["auto", "new", "keep"] = "auto"
+    shared: bool = False
+
+    def with_values(self, values: Mapping[str, Any]) -> Condition:
+        """The same with values laid over it by full key, checked as a sweep file's are.
+
+        Raises:
+            ValidationError: a value that the setting or the network does not take.
+            ValueError: a key that leads into a setting which is no mapping.
+        """
+        train = self.train.model_dump(mode="json", exclude_defaults=True)
+        options = self.model.written_options()
+        for full, value in values.items():
+            section, *path = full.split(".")
+            at = train if section == "train" else options
+            for part in path[:-1]:
+                at = at.setdefault(part, {})
+                if not isinstance(at, dict):
+                    raise ValueError(f"{full}: {part} is no mapping here")
+            at[path[-1]] = value
+        model = ModelChoice.model_validate({"name": self.model.name, **options})
+        return self.model_copy(update={"train": Train.model_validate(train), "model": model})
+
+
+# -- what changes no trial's result ----------------------------------------------------------
+
+
+def _as_pack(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("is neither a number from 1 nor auto")
+
+
+Pack = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_as_pack),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+]
 
 
 class Resources(Frozen):
-    """What one worker gets, and how much it takes on; changes no trial's result."""
+    """What one worker gets, and how much it takes on. It changes no trial's result."""
 
-    cpus: PositiveInt = 1
-    gpus: NonNegativeFloat = 0.0
-    workers: PositiveInt = 1  # to a trial
-    pack: Annotated[int | Literal["auto"], PlainValidator(_as_pack)] = (
-        1  # trials that a worker takes at once
+    cpus: PositiveInt = key("CPU cores of a worker.", 1, example=1, unit="cores")
+    gpus: NonNegativeFloat = key(
+        "GPUs of a worker; 0.25: four workers share one. 0 computes on the CPU.",
+        0.0,
+        example=0.25,
+        unit="GPUs",
     )
-    fuse: Literal["auto", "always", "never"] = "auto"  # packs as one program; auto: on GPUs
-    max_failures: NonNegativeInt = 2
+    workers: PositiveInt = key(
+        "Processes that share one trial: each computes a part of every batch.",
+        1,
+        example=2,
+        unit="processes to a trial",
+    )
+    pack: Pack = key(
+        "Trials that a worker takes at once. Where they are alike, they are trained as one "
+        "computation. `auto` chooses by measuring.",
+        1,
+        example=8,
+        unit="trials",
+    )
+    fuse: Literal["auto", "always", "never"] = key(
+        "Whether the networks of a pack are trained as one program; `auto`: on GPUs.",
+        "auto",
+        example="never",
+    )
+    max_failures: NonNegativeInt = key(
+        "How often a trial that failed is tried again.", 2, example=0, unit="attempts"
+    )
 
     @property
     def cpus_per_trial(self) -> int:
@@ -205,55 +478,73 @@ class Resources(Frozen):
 
 
 class Until(Frozen):
-    metric: str = "test_accuracy"
-    half_width: PositiveFloat
+    """When there are enough seeds."""
+
+    metric: str = key(
+        "The column whose comparisons must be narrow.", "test_accuracy", example="test_accuracy"
+    )
+    half_width: PositiveFloat = key(
+        "Seeds are added until every interval is this narrow: ± half_width.",
+        example=0.002,
+        unit="of the metric",
+    )
 
 
 class Seeds(Frozen):
-    """Which replicates run: a count, a list, or `until` the intervals are narrow enough."""
+    """Which replicates run, and the rule that adds further ones."""
 
     values: tuple[NonNegativeInt, ...]
     until: Until | None = None
-    at_least: Annotated[int, Field(ge=2)] | None = None
-    at_most: Annotated[int, Field(ge=2)] | None = None
+    at_least: int | None = None
+    at_most: int | None = None
+
+
+def _always(best: bool) -> bool:
+    if not best:
+        raise ValueError(
+            "cannot be: stages start from the weights that validation chose, and "
+            "harness.evaluate reads them; leave it true"
+        )
+    return best
 
 
 class Save(Frozen):
-    """Which weights stay in a trial's folder.
+    """Which weights stay in a trial's folder, beside those that validation chose."""
 
-    Those that validation chose always do: stages start from them, `harness.evaluate` reads them.
-    """
-
-    every: PositiveInt | None = None  # epochs
-    best: bool = True
-    last: bool = False
-
-    @field_validator("best")
-    @classmethod
-    def _always(cls, best: bool) -> bool:
-        if not best:
-            raise ValueError(
-                "cannot be: stages start from the weights that validation chose, and "
-                "harness.evaluate reads them; leave it true"
-            )
-        return best
+    every: PositiveInt | None = key(
+        "A checkpoint is kept every so many epochs; without it, none is.",
+        None,
+        example=5,
+        unit="epochs",
+    )
+    last: bool = key("Whether the weights of the last epoch are kept.", False, example=True)
+    best: Annotated[bool, BeforeValidator(_always)] = Field(default=True, exclude=True)  # given up
 
 
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}"
 
 
 class Deliver(Frozen):
-    """What else the report's folder holds, for people who were asked for files of a certain form.
+    """What else the report's folder holds, where files of a certain form were asked for."""
 
-    Attributes:
-        workbook: of the four evaluations of Assignment 4, or of those that `evaluations` names.
-        pdf: the text of the report on at most two pages, without the figures.
-        folders: the images of the first seed's split, a folder a part and class.
-    """
+    workbook: Annotated[str, Field(pattern=FILE_NAME + r"\.xlsx$")] | None = key(
+        "A workbook of this name with the four evaluations of Assignment 4.",
+        None,
+        example="Assignment 4 Results.xlsx",
+    )
+    pdf: Annotated[str, Field(pattern=FILE_NAME + r"\.pdf$")] | None = key(
+        "The report's text under this name, on at most two pages and without figures.",
+        None,
+        example="Assignment 4 Report.pdf",
+    )
+    folders: bool = key(
+        "Whether the images of the first seed's split are written, a folder a part and class.",
+        False,
+        example=True,
+    )
 
-    workbook: Annotated[str, Field(pattern=FILE_NAME + r"\.xlsx$")] | None = None
-    pdf: Annotated[str, Field(pattern=FILE_NAME + r"\.pdf$")] | None = None
-    folders: bool = False
+
+# -- the whole -------------------------------------------------------------------------------
 
 
 class Sweep(Frozen):
@@ -263,7 +554,7 @@ class Sweep(Frozen):
     question: str
     stages: dict[str, Condition]
     arms: dict[str, Condition]
-    grid_points: dict[str, dict[str, Any]]  # arm or stage name → its point of the grid
+    grid_points: dict[str, GridPoint]  # arms and stages at a point of the grid, by full name
     seeds: Seeds
     seed: NonNegativeInt
     vary: frozenset[Axis]
@@ -271,7 +562,7 @@ class Sweep(Frozen):
     measure: Measure
     resources: Resources
     save: Save
-    track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...]
-    searches: dict[str, Any] = Field(default_factory=dict)  # by arm
+    track: tuple[Tracker, ...]
+    searches: dict[str, Search] = Field(default_factory=dict)  # by arm
     deliver: Deliver = Deliver()
     why: str = ""  # why this network: a sentence for the report

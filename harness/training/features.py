@@ -175,7 +175,7 @@ class _Front:
         return {
             "format": FORMAT,
             "chunk": CHUNK,
-            "model": self.spec.condition.model.model_dump(mode="json"),
+            "model": self.spec.condition.model.hashed(),
             "groups": [g.name for g in self.prepared.groups[: self.prepared.n_frozen]],
             "weights": weights_hash(self.prefix.state_dict()),
             "normalise": [

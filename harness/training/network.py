@@ -14,7 +14,6 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-import models
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
 from harness.trials.spec import TrialSpec
@@ -63,7 +62,7 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
     report = _load_start(spec, network, groups, trials)
     network.to(device)
     schedule = finetune.unfreezing(condition.fine_tune, groups, condition.train.epochs)
-    info = models.model_info(condition.model.name, condition.model.options)
+    info = condition.model.info
 
     def before_epoch(epoch: int) -> None:
         finetune.freeze(network, groups, schedule.trainable_at(epoch))

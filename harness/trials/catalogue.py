@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import datasets
-import models
 from datasets.base import Dataset
 from datasets.split import SplitSettings
 from harness.sweepfile.settings import Condition, DataChoice
 from harness.trials.spec import DataUse
 from headstart.errors import DataError, DataNotFoundError
+from models import ModelInfo
 
 
 class DataCatalogue:
@@ -31,7 +30,7 @@ class DataCatalogue:
             DataNotFoundError: none of the choices is available; one message names them all.
             DataError: a data set is there and cannot be used.
         """
-        info = models.model_info(condition.model.name, condition.model.options)
+        info = condition.model.info
         key = repr((condition.data, info.image_size, info.channels))
         if key not in self._uses:
             self._uses[key] = self._first_available(condition.data, info)
@@ -53,7 +52,7 @@ class DataCatalogue:
             self._opened[use.fingerprint] = dataset
         return self._opened[use.fingerprint]
 
-    def _first_available(self, choices: Sequence[DataChoice], info: Any) -> DataUse:
+    def _first_available(self, choices: Sequence[DataChoice], info: ModelInfo) -> DataUse:
         missing: list[str] = []
         for position, choice in enumerate(choices):
             try:
@@ -80,11 +79,11 @@ class DataCatalogue:
     ) -> Dataset:
         return datasets.load_dataset(
             choice.name,
+            choice.options,
             data_dir=self.data_dir,
             image_size=image_size,
             channels=channels,
             allow_download=self.allow_download,
-            **choice.options,
         )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import models
 from harness.sweepfile.settings import Condition
 from harness.trials.spec import Plan
 
@@ -44,7 +43,7 @@ def freezes(condition: Condition) -> bool:
         return False
     if words is None:
         return condition.fine_tune != "all"
-    depth = models.model_info(condition.model.name, condition.model.options).depth
+    depth = condition.model.info.depth
     return depth is None or int(words[1]) < depth
 
 

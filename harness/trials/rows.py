@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from harness.trials.spec import TrialSpec
+from headstart.grid import as_column
 from headstart.rows import TrialRow
 
 
@@ -56,7 +57,7 @@ def relabelled(row: TrialRow, spec: TrialSpec, sweep: str) -> TrialRow:
         initialize=condition.start.name or condition.start.kind,
         parent_id=spec.parent or "",
         fine_tune=fine_tune if isinstance(fine_tune, str) else json.dumps(fine_tune),
-        grid=spec.grid,
+        grid=as_column(spec.grid),
         n_classes=len(spec.data.class_names),
         learning_rate=condition.train.learning_rate,
         batch_size=condition.train.batch_size,

@@ -50,7 +50,7 @@ class TrialSpec:
     streams: Mapping[str, int]
     parent: str | None = None  # id of the pretrain trial it starts from
     start_file: Path | None = None  # weights it starts from, where no trial of this plan makes them
-    grid: str = ""
+    grid: Mapping[str, Any] = field(default_factory=dict)  # by full key: of the grid, or drawn
     start_content: str | None = None  # a hash of the start file
 
     @property
@@ -83,7 +83,7 @@ class TrialSpec:
         )
         if searched is None:
             return changed
-        return replace(changed, stage="search", grid=json.dumps(searched, sort_keys=True))
+        return replace(changed, stage="search", grid=dict(searched))
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def trial_id(
     """16 hexadecimal characters: a hash of all that decides the trial's result, and no more."""
     content = {
         "format": RESULT_FORMAT,
-        "model": condition.model.model_dump(mode="json"),
+        "model": condition.model.hashed(),
         "data": {
             "fingerprint": data.fingerprint,
             "split": data.choice.split.model_dump(mode="json", exclude_defaults=True),

@@ -268,7 +268,7 @@ def test_only_the_test_part_of_a_folder_with_parts_is_read(tmp_path):
 
 def test_preparation_follows_the_trials_data():
     def of(name, **options):
-        return preparation(DataChoice(name=name, options=options, split={}), (28, 28), 1)
+        return preparation(DataChoice(name=name, **options), (28, 28), 1)
 
     assert of("handwritten62") == Preparation((28, 28), 1, "resize", "paper", True)
     assert of("glyphs").preprocess == of("mnist").preprocess == "mnist_style"
@@ -302,7 +302,7 @@ def test_real_pages_are_prepared_as_the_set_prepares_its_own(real_data, tmp_path
     source = real_data / "handwritten62" / "trainPart1.zip"
     if not source.is_file():
         pytest.skip("trainPart1.zip is not there")
-    prepare = preparation(DataChoice(name="handwritten62", options={}, split={}), (36, 48), 1)
+    prepare = preparation(DataChoice(name="handwritten62"), (36, 48), 1)
     with open_tree(source) as tree, zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
         names = [n for n in tree.names if n.endswith(("-001.png", "-002.png"))][::9]
         for name in names:

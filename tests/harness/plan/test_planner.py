@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from datasets.split import SplitSettings
 from harness.plan.planner import make_plan
 from harness.seeds import AXES, derive_seed, derive_streams
 from harness.sweepfile.reader import load_sweep
@@ -150,14 +149,10 @@ def test_an_arm_without_test_images_is_refused_before_anything_runs(write_sweep,
 
 def test_ids_of_earlier_versions_stay():
     """Records that people keep are found by these; raise RESULT_FORMAT before changing them."""
-    choice = DataChoice(
-        name="mnist", options={}, split=SplitSettings(train=50000, validation=10000)
-    )
+    choice = DataChoice(name="mnist", train=50000, validation=10000)
     data = DataUse(choice, "4fcdd540" * 4, 70000, tuple("0123456789"), "", True, (28, 28), 1)
     train = Train(learning_rate=3e-4, epochs=30, evaluate_every=EvaluateEvery(steps=50))
-    scratch = Condition(
-        model=ModelChoice(name="lenet5", options={"dropout": 0.25}), data=(choice,), train=train
-    )
+    scratch = Condition(model=ModelChoice(name="lenet5", dropout=0.25), data=(choice,), train=train)
     tuned = scratch.model_copy(update={"fine_tune": "last_2"})
     streams = derive_streams(0, 7, vary=AXES)
     assert trial_id(scratch, data, streams, None) == "2c01c73af8db7c5d"

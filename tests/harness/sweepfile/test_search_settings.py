@@ -6,7 +6,7 @@ import pytest
 
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
-from harness.sweepfile.search_settings import Search, draw, with_values
+from harness.sweepfile.search_settings import Search, draw
 from headstart.errors import SpecError
 
 SPACE = {
@@ -85,9 +85,9 @@ def test_a_section_serves_all_arms_and_an_arm_may_change_or_refuse_it(written):
     assert list(sweep.searches) == ["pretrained"]
     found = sweep.searches["pretrained"]
     assert list(found.space) == ["train.learning_rate", "train.batch_size", "model.dropout"]
-    changed = with_values(sweep.arms["pretrained"], draw(found, 0))
+    changed = sweep.arms["pretrained"].with_values(draw(found, 0))
     assert changed.train.batch_size in (16, 32)
-    assert changed.model.options.get("dropout", 0.0) in (0.0, 0.5)
+    assert changed.model.options.dropout in (0.0, 0.5)
 
 
 def test_the_resolved_sweep_reads_to_the_same_searches(written, tmp_path):

@@ -68,7 +68,7 @@ def finish(spec, folder, around):
 
 def condition(fine_tune="last_layer", model="lenet5", **train):
     return Condition(
-        model=ModelChoice(name=model, options={}), data=(), train=Train(**train),
+        model=ModelChoice(name=model), data=(), train=Train(**train),
         fine_tune=fine_tune,
     )  # fmt: skip
 

@@ -1,0 +1,182 @@
+"""The JSON schema of a sweep file, for editors that complete and check keys.
+
+In: the models of `file.py`, the options of every network and data set. Out: one schema. An arm, a
+stage or a profile may give a part of what is inherited, so nothing is required there; what needs
+the whole (`last_N` deeper than the network, an arm that is not there) only the reader can see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+import datasets
+import models
+from datasets.split import SplitSettings
+from harness.sweepfile.file import SeedsRule, SweepFile
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Schema = dict[str, Any]
+
+
+def schema_text() -> str:
+    return json.dumps(sweep_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def sweep_schema() -> Schema:
+    """The schema of a whole file; parts that stand in several places are in its `$defs`."""
+    schema = SweepFile.model_json_schema()
+    parts: Schema = schema.pop("$defs")
+    parts["ModelChoice"] = _by_name(
+        "A network and its options.",
+        {name: models.options_model(name) for name in _networks()},
+        parts,
+    )
+    names = datasets.dataset_names()
+    options = {name: datasets.options_model(name) for name in names}
+    parts["DataChoice"] = _by_name(
+        "A data set, its options, and how it is split.", options, parts, _split(parts)
+    )
+    parts["Data"] = _data(parts["DataChoice"])
+    parts["Seeds"] = _seeds(parts)
+    for section in ("Arm", "Stage"):
+        del parts[section]["required"]
+        parts[section]["type"] = ["object", "null"]  # `scratch:` alone is an arm too
+        parts[section]["properties"]["fine_tune"] |= FINE_TUNE
+    parts["Save"]["properties"]["best"] = {"const": True, "deprecated": True}
+    file = schema["properties"]
+    for owner in (file, parts["Arm"]["properties"], parts["Stage"]["properties"]):
+        owner["data"] = {**_about(owner["data"]), "$ref": "#/$defs/Data"}
+    file["model"] = {**_about(file["model"]), "$ref": "#/$defs/ModelChoice"}
+    file["grid"] |= _grid()
+    parts["Profile"] = _profile(file)
+    file["profiles"] |= {"additionalProperties": {"$ref": "#/$defs/Profile"}}
+    return {"$schema": DIALECT, **schema, "$defs": dict(sorted(parts.items()))}
+
+
+def _one_key(key: str, value: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": {key: value},
+        "required": [key],
+        "additionalProperties": False,
+    }
+
+
+FINE_TUNE: Schema = {
+    "anyOf": [
+        {"enum": ["all", "last_layer", "none", "gradual"]},
+        {"type": "string", "pattern": "^last_[1-9][0-9]*$"},
+        _one_key("from", {"type": "string"}),
+        _one_key("unfreeze", {"type": "array", "items": {"type": "string"}, "minItems": 1}),
+        _one_key("gradual", _one_key("every", {"type": "integer", "minimum": 1})),
+    ]
+}
+
+
+def _about(schema: Schema) -> Schema:
+    """What it says of a key to people."""
+    return {k: v for k, v in schema.items() if k in ("description", "examples", "title")}
+
+
+def _networks() -> Iterable[str]:
+    return (*models.model_names(), *models.torchvision_names())
+
+
+def _by_name(
+    meaning: str,
+    options: Mapping[str, type[BaseModel]],
+    parts: Schema,
+    beside: Schema | None = None,
+) -> Schema:
+    """A mapping whose `name` decides which other keys it takes; without a name, any of them."""
+    own: dict[type[BaseModel], list[str]] = {}
+    for name, model in options.items():
+        own.setdefault(model, []).append(name)
+    name_key = {"description": "Which one.", "enum": list(options)}
+    every: Schema = {}
+    cases: list[Schema] = []
+    for model, names in own.items():
+        schema = _hoisted(model, parts)
+        every |= schema["properties"]
+        schema["properties"] = {"name": True, **(beside or {}), **schema["properties"]}
+        is_named = {"properties": {"name": {"enum": names}}, "required": ["name"]}
+        cases.append({"if": is_named, "then": schema})
+    unnamed = {"properties": {**(beside or {}), **every}, "additionalProperties": False}
+    cases.append({"if": {"not": {"required": ["name"]}}, "then": unnamed})
+    return {
+        "description": meaning,
+        "type": "object",
+        "properties": {"name": name_key},
+        "allOf": cases,
+    }
+
+
+def _hoisted(model: type[BaseModel], parts: Schema) -> Schema:
+    """A model's schema, what it refers to moved to the file's own parts."""
+    schema = model.model_json_schema()
+    parts.update(schema.pop("$defs", {}))
+    return schema
+
+
+def _split(parts: Schema) -> Schema:
+    properties: Schema = _hoisted(SplitSettings, parts)["properties"]
+    return properties
+
+
+def _data(choice: Schema) -> Schema:
+    names = {"enum": choice["properties"]["name"]["enum"]}
+    one = {"$ref": "#/$defs/DataChoice"}
+    shared = choice["allOf"][-1]["then"]["properties"]
+    listed = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"if": {"type": "string"}, "then": names, "else": one},
+    }
+    several = {
+        "type": "object",
+        "properties": {
+            "first_of": {
+                "description": "Data sets in order of preference: the first that is there is used. "
+                "Keys beside `first_of` hold for all of them.",
+                **listed,
+            },
+            **shared,
+        },
+        "required": ["first_of"],
+        "additionalProperties": False,
+    }
+    mapping = {"if": {"required": ["first_of"]}, "then": several, "else": one}
+    return {"if": {"type": "string"}, "then": names, "else": mapping}
+
+
+def _seeds(parts: Schema) -> Schema:
+    number = {"type": "integer", "minimum": 0}
+    return {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "array", "minItems": 1, "items": number},
+            _hoisted(SeedsRule, parts),
+        ]
+    }
+
+
+def _grid() -> Schema:
+    return {
+        "additionalProperties": False,
+        "patternProperties": {
+            r"^(model|data|train|arms|pretrain)(\.|$)": {"type": "array", "minItems": 1}
+        },
+    }
+
+
+def _profile(file: Schema) -> Schema:
+    return {
+        "description": "Any part of a sweep file.",
+        "type": "object",
+        "properties": {key: value for key, value in file.items() if key != "profiles"},
+        "additionalProperties": False,
+    }
