@@ -14,7 +14,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-PAGES: Mapping[str, Callable[[], str]] = {}
+
+def run_folder() -> str:
+    """What each file of a run folder is, and each column of its tables."""
+    from docs.run_folder import page
+
+    return page()
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/reference/run-folder.md": run_folder,
+}
 """Path below the project → what makes the page's text."""
 
 

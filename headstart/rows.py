@@ -118,7 +118,9 @@ class TrialRow(Row):
     n_pool: int | None = _measured(
         "images that all its parts were drawn from", "images", "its test part is set apart"
     )
-    learning_rate: float = _number("the highest learning rate of the schedule")
+    learning_rate: float = _number(
+        "as the sweep file gives it; a schedule changes it over the steps"
+    )
     batch_size: int = _number("images of one step, over all processes", "images")
     epochs: int = _number("passes over the training images that were planned", "epochs")
     steps: int | None = _measured("steps that were made", "steps")
@@ -151,9 +153,10 @@ class TrialRow(Row):
     )
     device: str | None = _measured("`cpu`, or the name of the GPU")
     host: str = _text("name of the machine")
-    n_workers: int | None = _measured("processes that shared the trial", "processes")
+    n_workers: int | None = _measured("ranks: the processes that shared the trial", "processes")
     ran_as: str | None = _measured(
-        "how its steps were made: `solo`, or beside others as `heads`, `graph` or `fused`"
+        "how its steps were made: `solo`, beside others as `heads`, `graph` or `fused`, or by N "
+        "ranks as `workers-N`; `+` between two where it went on in another way"
     )
     attempts: int = _number("starts of training, continuations included", "starts")
     finished_at: str = _text("when it ended, as ISO 8601 in UTC")
@@ -205,7 +208,7 @@ class LaterTestRow(TrialRow):
     accuracy_case_merged: float | None = _field(
         "accuracy where upper and lower case of one letter count as the same",
         "fraction",
-        "no two classes are one letter in two cases",
+        "no two classes differ in case alone",
     )
 
 

@@ -1,0 +1,117 @@
+# ruff: noqa: E501 a table, a row a line
+"""The page docs/reference/run-folder.md: every file of a run folder, and every column of its tables.
+
+In: the classes of `headstart/rows.py`, which say what each column means, and the list of files that
+stands in this file. Out: the page's text. `tests/docs/test_run_folder.py` runs a sweep and looks
+that no file lies in its folder which the list does not name.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from headstart.rows import Column, EvaluationRow, LaterTestRow, TrialRow, columns_of
+
+
+class File(NamedTuple):
+    """Files of one kind. A word in capitals in `path` stands for a name; `*` for any file below."""
+
+    path: str
+    content: str
+    writer: str
+    when: str
+
+
+SWEEP, WORKER = "`harness.sweep`", "a worker"
+FILES = (
+    File("sweep.yaml", "the sweep as it was resolved: every default, profile and `--set` filled in", SWEEP, "at its start"),
+    File("plan.json", "the trials of the plan: `id`, `stage`, `arm`, `seed`, and `parent`, the id of the trial that it starts from", SWEEP, "at its start"),
+    File("provenance.json", "versions of packages, hardware, commit, fingerprints of the data, and the last 100 commands that worked in the folder", SWEEP, "at its start"),
+    File("trials/ID/trial.json", "the trial's row (below). Its presence says that the trial ended, its `status` how", f"{WORKER}; {SWEEP} moves it up", "when the trial ended, after all its other files"),
+    File("trials/ID/curve.parquet", "its evaluations, with the columns of `curves.parquet`", f"{WORKER}; {SWEEP} moves it up", "when the trial ended"),
+    File("trials/ID/predictions.npz", "of each test image: `indices` in the data set, `labels`, `predicted` (int64), `probabilities` (float16, one column a class)", f"{WORKER}; {SWEEP} moves it up", "when the trial ended; not of a search trial, one that diverged, or one without a test part"),
+    File("trials/ID/model.safetensors", "the weights at `best_step`, which validation chose", f"{WORKER}; {SWEEP} moves it up", "when the trial ended; not of a search trial or one that diverged"),
+    File("trials/ID/last.safetensors", "the weights after the last step", f"{WORKER}; {SWEEP} moves it up", "with `save: {last: true}`"),
+    File("trials/ID/checkpoints/epoch-NUMBER.safetensors", "the weights after that epoch", f"{WORKER}; {SWEEP} moves it up", "with `save: {every: EPOCHS}`"),
+    File("trials/ID/state/GENERATION/state-STEP.pt", "all that the rest of the trial depends on; GENERATION names the command whose worker wrote it", WORKER, "while the trial runs; removed when it ended"),
+    File("trials/ID/state/GENERATION/result/*", "the files of a trial that ended, before they move up", WORKER, "for a moment"),
+    File("trials/ID/state/attempts/NUMBER", "an empty file for each start of training", WORKER, "while the trial runs; removed when it ended"),
+    File("packs/NAME.zip", "an archive of finished trials: `ID/trial.json`, `ID/predictions.npz` and one `curves.parquet`. Their weights stay in `trials/ID/`", SWEEP, "after a pack of trials, and at the end of a shard"),
+    File("trials.parquet", "one row a trial of the present plan that has a record", SWEEP, "at its end, also when it was stopped"),
+    File("curves.parquet", "one row an evaluation of these trials", SWEEP, "at its end, also when it was stopped"),
+    File("images/FINGERPRINT.npz", "a data set's test images, at most 64 pixels a side, for the report's galleries", SWEEP, "at its end, where the whole sweep ran"),
+    File("search/ARM.json", "what the search of an arm tried and chose, for each seed", SWEEP, "when a search ended"),
+    File("tensorboard/ARM/seed-NUMBER/events.out.tfevents.ID", "the trial's learning curve for TensorBoard", SWEEP, "with the report, where `track` names tensorboard"),
+    File("report/*", "`index.html`, `report.pdf`, `results.xlsx`, `report.json`, `figures/`, `tables/`, and what `deliver` asks for", f"`analysis`, which {SWEEP} calls", "at the end of a run, and whenever `python -m analysis` is called"),
+    File("evaluations/NAME*", "scores on a test set met later; `NAME.parquet` has a row a network", "`harness.evaluate`", "when it is called"),
+    File("audit/*", "`NAME.npz`: what networks say of labels in doubt; beside it the audit's text, tables and figures", "`harness.reference`, `analysis audit`", "when one is called"),
+    File("slurm/*", "the submitted sweep file, batch scripts, `jobs.json` and the jobs' output; `.job-NUMBER/` is of a running Ray job", "`slurm.submit` and its jobs", "when it is submitted, and while it runs"),
+    File(".lock-K-of-N.json", "the command that holds shard K of N: `host`, `pid`, `generation`, `started_at`, `heartbeat_at`", SWEEP, "while it works, every 10 seconds"),
+    File(".control-GENERATION", "`run`, or `stop` once the command's workers are asked to stop", SWEEP, "while it works"),
+)  # fmt: skip
+
+OPENING = """\
+# A run folder
+
+<!-- written by `make docs` from headstart/rows.py and docs/run_folder.py -->
+
+What you get from this page: what each file in a run folder is, who writes it and when, and what each column of its tables means.
+
+`--out` names the folder (`runs/NAME` by default). It needs nothing from outside and can be moved. Every file is written under a temporary name and then renamed, so a reader sees the old content or the new; names that begin with `.` are temporary. `status` is final where it is `done` or `diverged`: such a trial never runs again. A trial that `failed` runs again with the next command.
+"""
+TRIALS = """\
+## trials.parquet: a row a trial
+
+Trials stand in the order of the plan, under the names that the plan gives them now: an arm that was renamed has its new name. A trial that failed or diverged is a row too; its empty cells are null. Accuracies are fractions. Columns of measured time end in `_s`, and are compared only between trials whose `device`, `n_workers` and `ran_as` agree.
+"""
+RECORD = """\
+## trial.json: the same and more
+
+The record of a trial has every column above as a key, under its own names, and these keys. In the record of a trial that failed, a key without a value is left out.
+"""
+CURVES = """\
+## curves.parquet: a row an evaluation
+
+Evaluations of one trial stand together, by step.
+"""
+LATER = """\
+## evaluations/NAME.parquet: a row a network
+
+The columns of `trials.parquet`, where `dataset`, `dataset_fingerprint`, `n_test`, `test_accuracy` and `test_loss` are of the test set met later, and these:
+"""
+
+
+def page() -> str:
+    """The page's text."""
+    trial_columns = TrialRow.columns()
+    only_json = [column for column in columns_of(TrialRow) if not column.arrow]
+    later = [column for column in LaterTestRow.columns() if column not in trial_columns]
+    parts = [
+        OPENING,
+        "## The files\n",
+        _table(
+            ("file", "content", "who writes it", "when"), [(f"`{f.path}`", *f[1:]) for f in FILES]
+        ),
+        TRIALS,
+        _columns(trial_columns),
+        RECORD,
+        _table(
+            ("key", "meaning", "left out where"),
+            [(f"`{c.name}`", c.meaning, c.empty) for c in only_json],
+        ),
+        CURVES,
+        _columns(EvaluationRow.columns()),
+        LATER,
+        _columns(later),
+    ]
+    return "\n".join(parts)
+
+
+def _columns(columns: tuple[Column, ...] | list[Column]) -> str:
+    rows = [(f"`{c.name}`", c.arrow, c.unit, c.meaning, c.empty) for c in columns]
+    return _table(("column", "type", "unit", "meaning", "null where"), rows)
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
