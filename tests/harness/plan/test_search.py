@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import time
@@ -14,13 +15,26 @@ import pytest
 
 from datasets.split import split_dataset
 from harness.plan.planner import make_plan
-from harness.plan.search import Course, Entry, plan_searches, recorded, studies_of
-from harness.runfolder.folder import TrialFolder
+from harness.plan.search import (
+    Course,
+    Entry,
+    Searched,
+    plan_searches,
+    record_path,
+    recorded,
+    run_searches,
+    studies_of,
+)
+from harness.runfolder.folder import TrialFolder, write_curve
 from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.search_settings import draw
 from harness.training.context import TrialContext
 from harness.training.trial import Trial
 from harness.trials.catalogue import DataCatalogue
+from harness.trials.spec import Plan
 from headstart.errors import InputError
+from headstart.files import write_json
+from headstart.rows import EvaluationRow, TrialRow
 from runs import ROOT, command, environment, fingerprints, run, run_here, sigterm_when
 
 SWEEP = """\
@@ -71,6 +85,346 @@ def trials_of(out: Path) -> list[dict]:
 
 def records_of(out: Path) -> dict:
     return json.loads((out / "search" / "scratch.json").read_text())
+
+
+# -- what a search decides, with trials that somebody else ran -------------------------------
+
+
+class Trials:
+    """A stand-in that runs a plan: it leaves the records that trials would leave.
+
+    Args:
+        folder: the run folder.
+        score: a trial's status, accuracy and loss.
+        stop_after: rungs after which a signal came.
+    """
+
+    def __init__(self, folder: Path, score, stop_after: int = 99):
+        self.folder, self.score, self.stop_after = folder, score, stop_after
+        folder.mkdir(exist_ok=True)
+        self.calls: list[tuple[Plan, Plan]] = []
+
+    def run(self, whole: Plan, part: Plan) -> None:
+        self.calls.append((whole, part))
+        for trial in part.trials:
+            folder = self.folder / "trials" / trial.id
+            folder.mkdir(parents=True, exist_ok=True)
+            status, accuracy, loss = self.score(trial)
+            write_json(folder / "trial.json", TrialRow(trial_id=trial.id, status=status).to_json())
+            points = [(0.1, 9.0), (accuracy, loss), (0.0, math.nan), (accuracy - 0.1, loss + 0.5)]
+            rows = [EvaluationRow(trial_id=trial.id, val_accuracy=a, val_loss=b) for a, b in points]
+            write_curve(folder / "curve.parquet", rows)
+
+    def is_stopped(self) -> bool:
+        return len(self.calls) >= self.stop_after
+
+    def search(self, plan: Plan, catalogue: DataCatalogue) -> Searched:
+        return run_searches(plan, catalogue, self.folder, self.run, self.is_stopped)
+
+
+def near_a_thousandth(trial) -> tuple[str, float, float]:
+    """The nearer its learning rate is to 0.001, the better a trial is."""
+    loss = abs(math.log10(trial.condition.train.learning_rate) + 3)
+    return "done", 1 - loss / 10, loss
+
+
+@pytest.fixture
+def plan_of(tmp_path, catalogue):
+    def plan(*replacements, text=SWEEP) -> Plan:
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / "sweep.yaml").write_text(text)
+        return make_plan(load_sweep(tmp_path / "sweep.yaml"), catalogue)
+
+    return plan
+
+
+def best_first(studies) -> dict[int, list[int]]:
+    """By seed, the numbers of the configurations from the best to the worst."""
+    return {
+        study.base.seed: sorted(
+            range(study.search.samples), key=lambda k: near_a_thousandth(study.trial(k, 1))[2]
+        )
+        for study in studies
+    }
+
+
+def test_a_search_goes_rung_by_rung_and_its_winners_values_are_the_arms(
+    plan_of, catalogue, tmp_path
+):
+    plan = plan_of()
+    trials = Trials(tmp_path / "run", near_a_thousandth)
+    searched = trials.search(plan, catalogue)
+    studies = {study.base.seed: study for study in studies_of(plan, catalogue)}
+    order = best_first(studies.values())
+    (whole, first), (_, second) = trials.calls
+    rung = [studies[seed].trial(k, 1).id for seed in (0, 1) for k in range(4)]
+    assert [t.id for t in first.trials] == rung
+    assert [t.id for t in whole.trials] == [*rung, *(t.id for t in plan.trials)]
+    kept = [studies[seed].trial(k, 3).id for seed in (0, 1) for k in order[seed][:2]]
+    assert [t.id for t in second.trials] == [*rung, *kept]
+    assert searched.blocked == {}
+    arms = [t for t in searched.plan.trials if t.stage == "arm"]
+    assert [(t.arm, t.seed) for t in arms] == [(t.arm, t.seed) for t in plan.trials]
+    for trial, written in zip(arms, plan.trials, strict=True):
+        if trial.arm == "plain":
+            assert trial == written
+        else:
+            winner = studies[trial.seed].trial(order[trial.seed][0], None)
+            assert trial.condition == winner.condition
+            assert trial.condition.train.epochs == 3
+            assert trial.id == studies[trial.seed].chosen(written, order[trial.seed][0]).id
+    assert [t.id for t in searched.plan.trials[:12]] == [*rung, *kept]
+
+
+def test_the_record_tells_the_whole_search(plan_of, catalogue, tmp_path):
+    plan = plan_of(("seeds: 2", "seeds: 1"))
+    Trials(tmp_path / "run", near_a_thousandth).search(plan, catalogue)
+    (study,) = studies_of(plan, catalogue)
+    order = best_first([study])[0]
+
+    def told(sample: int, epochs: int) -> dict:
+        trial = study.trial(sample, epochs)
+        _, accuracy, loss = near_a_thousandth(trial)
+        return {
+            "sample": sample,
+            "values": draw(study.search, sample),
+            "trial_id": trial.id, "status": "done", "val_accuracy": accuracy, "val_loss": loss,
+        }  # fmt: skip
+
+    best = near_a_thousandth(study.trial(order[0], 3))[2]
+    assert records_of(tmp_path / "run") == {
+        "format": 1,
+        "arm": "scratch",
+        "search": study.search.model_dump(mode="json", exclude_unset=True),
+        "one_search_for": "each seed",
+        "searches": {
+            "0": {
+                "key": study.key,
+                "seeds": [0],
+                "winner": told(order[0], 3),
+                "reason": f"the lowest validation loss of 2 configurations ({best:.4g}); "
+                "they were the best of 4",
+                "n_trials": 6,
+                "rungs": [
+                    {"epochs": 1, "ranking": [told(k, 1) for k in order]},
+                    {"epochs": 3, "ranking": [told(k, 3) for k in order[:2]]},
+                ],
+            }
+        },
+    }
+
+
+def test_what_is_on_record_is_not_searched_again(plan_of, catalogue, tmp_path):
+    plan = plan_of()
+    first = Trials(tmp_path / "run", near_a_thousandth).search(plan, catalogue)
+    record = (tmp_path / "run" / "search" / "scratch.json").read_text()
+    trials = Trials(tmp_path / "run", near_a_thousandth)
+    again = trials.search(plan, catalogue)
+    assert trials.calls == []
+    assert (tmp_path / "run" / "search" / "scratch.json").read_text() == record
+    ids = {t.id for t in first.plan.trials}
+    assert {t.id for t in again.plan.trials} == ids
+    assert {t.id for t in recorded(plan, catalogue, tmp_path / "run").plan.trials} == ids
+    shown = plan_searches(plan, catalogue, tmp_path / "run")
+    assert {t.id for t in shown.trials} == ids
+    assert shown.notes == plan.notes, "no budget is told of a search that is decided"
+
+
+def test_further_seeds_are_searched_and_added_to_the_record(plan_of, catalogue, tmp_path):
+    one_rung = ("  rungs: [1, 3]\n  keep: 0.5\n", "")
+    few = plan_of(("seeds: 2", "seeds: [2, 10]"), one_rung)
+    Trials(tmp_path / "run", near_a_thousandth).search(few, catalogue)
+    trials = Trials(tmp_path / "run", near_a_thousandth)
+    trials.search(plan_of(("seeds: 2", "seeds: [1, 2, 10]"), one_rung), catalogue)
+    ((_, part),) = trials.calls
+    assert {t.seed for t in part.trials if t.id not in {f.id for f in few.trials}} >= {1}
+    record = records_of(tmp_path / "run")
+    assert list(record["searches"]) == ["1", "2", "10"]
+    for told in record["searches"].values():
+        assert [rung["epochs"] for rung in told["rungs"]] == [3], "the arm's own"
+        assert told["n_trials"] == 4
+        assert told["reason"].endswith(")"), "there was no rung before"
+
+
+def test_one_search_serves_all_seeds_where_all_share_their_test_images(
+    plan_of, catalogue, tmp_path
+):
+    plan = plan_of(("seeds: 2", "seeds: [3, 1, 2]\nvary: [order, init]"))
+    trials = Trials(tmp_path / "run", near_a_thousandth)
+    searched = trials.search(plan, catalogue)
+    (study,) = studies_of(plan, catalogue)
+    assert (study.base.seed, study.seeds) == (1, (3, 1, 2))
+    assert {t.seed for t in trials.calls[0][1].trials} == {1}
+    values = {
+        (t.condition.train.learning_rate, t.condition.train.batch_size)
+        for t in searched.plan.trials if t.stage == "arm" and t.arm == "scratch"
+    }  # fmt: skip
+    assert len(values) == 1
+    record = records_of(tmp_path / "run")
+    assert record["one_search_for"] == "all seeds"
+    assert record["searches"]["1"]["seeds"] == [3, 1, 2]
+    one = plan_of(("seeds: 2", "seeds: 1\nvary: [order, init]"))
+    Trials(tmp_path / "one", near_a_thousandth).search(one, catalogue)
+    assert records_of(tmp_path / "one")["one_search_for"] == "each seed"
+
+
+def test_equal_configurations_are_trained_once(plan_of, catalogue, tmp_path):
+    space = "  learning_rate: {log_uniform: [1.0e-5, 1.0e-2]}\n"
+    no_views = ("  augment: {choice: [{}, {rotate: 10}]}\n", "")
+    plan = plan_of((space, ""), no_views, ("samples: 4", "samples: 9"), ("seeds: 2", "seeds: 1"))
+    trials = Trials(tmp_path / "run", near_a_thousandth)
+    trials.search(plan, catalogue)
+    assert [len(part.trials) for _, part in trials.calls] == [2, 3]
+    told = records_of(tmp_path / "run")["searches"]["0"]
+    assert told["n_trials"] == 3
+    numbers = [entry["sample"] for entry in told["rungs"][0]["ranking"]]
+    assert numbers == sorted(numbers), "the lower number wins where all else is equal"
+    assert numbers[0] == 0
+    assert "(0); 2 tied" not in told["reason"], "one trial was left on the last rung"
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [
+        ("val_accuracy", "the highest validation accuracy of 4 configurations (0.75); 4 tied and "
+         "the better validation loss decided, then the number"),
+        ("val_loss", "the lowest validation loss of 4 configurations (0.5); 4 tied and the better "
+         "validation accuracy decided, then the number"),
+    ],
+)  # fmt: skip
+def test_a_tie_is_said(plan_of, catalogue, tmp_path, metric, reason):
+    plan = plan_of(
+        ("  rungs: [1, 3]\n  keep: 0.5\n", ""), ("metric: val_loss", f"metric: {metric}"),
+        ("seeds: 2", "seeds: 1"),
+    )  # fmt: skip
+    Trials(tmp_path / "run", lambda trial: ("done", 0.75, 0.5)).search(plan, catalogue)
+    told = records_of(tmp_path / "run")["searches"]["0"]
+    assert told["reason"] == reason
+    assert told["winner"]["sample"] == 0
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+def test_the_other_score_decides_a_tie(plan_of, catalogue, tmp_path, metric):
+    plan = plan_of(
+        ("  rungs: [1, 3]\n  keep: 0.5\n", ""), ("metric: val_loss", f"metric: {metric}"),
+        ("seeds: 2", "seeds: 1"),
+    )  # fmt: skip
+    (study,) = studies_of(plan, catalogue)
+    third = study.trial(2, None).id
+
+    def score(trial):
+        better = trial.id == third
+        if metric == "val_accuracy":
+            return "done", 0.75, 0.4 if better else 0.5
+        return "done", 0.8 if better else 0.75, 0.5
+
+    Trials(tmp_path / "run", score).search(plan, catalogue)
+    told = records_of(tmp_path / "run")["searches"]["0"]
+    assert told["winner"]["sample"] == 2
+    assert [entry["sample"] for entry in told["rungs"][0]["ranking"]] == [2, 0, 1, 3]
+    scores = told["winner"]["val_accuracy"], told["winner"]["val_loss"]
+    assert scores == ((0.75, 0.4) if metric == "val_accuracy" else (0.8, 0.5))
+
+
+def test_a_stopped_search_decides_nothing(plan_of, catalogue, tmp_path):
+    plan = plan_of()
+    trials = Trials(tmp_path / "run", near_a_thousandth, stop_after=1)
+    searched = trials.search(plan, catalogue)
+    assert len(trials.calls) == 1
+    assert searched.plan == trials.calls[0][0]
+    assert [t for t in searched.plan.trials if t.stage == "arm"] == list(plan.trials)
+    assert searched.blocked == {}
+    assert not (tmp_path / "run" / "search").exists()
+
+
+def test_an_arm_whose_search_failed_is_blocked_and_the_others_go_on(plan_of, catalogue, tmp_path):
+    plan = plan_of()
+
+    def score(trial):
+        return ("diverged" if trial.seed == 0 else "done", 0.5, 1.0)
+
+    trials = Trials(tmp_path / "run", score)
+    searched = trials.search(plan, catalogue)
+    assert len(trials.calls) == 2
+    (blocked,) = [t for t in plan.trials if (t.arm, t.seed) == ("scratch", 0)]
+    assert searched.blocked == {
+        blocked.id: "no trial of the search for its settings finished (4 ran; why: "
+        f"python -m harness.status {tmp_path / 'run'})"
+    }
+    assert blocked in searched.plan.trials
+    assert list(records_of(tmp_path / "run")["searches"]) == ["1"]
+
+
+def test_what_did_not_finish_is_on_record_without_scores(plan_of, catalogue, tmp_path):
+    plan = plan_of(("  rungs: [1, 3]\n  keep: 0.5\n", ""), ("seeds: 2", "seeds: 1"))
+    (study,) = studies_of(plan, catalogue)
+    ids = [study.trial(k, None).id for k in range(4)]
+
+    def score(trial):
+        statuses = dict(zip(ids, ("diverged", "done", "failed", "done"), strict=True))
+        return statuses[trial.id], 0.5, 1.0
+
+    Trials(tmp_path / "run", score).search(plan, catalogue)
+    ranking = records_of(tmp_path / "run")["searches"]["0"]["rungs"][0]["ranking"]
+    assert [(e["sample"], e["status"], e["val_accuracy"], e["val_loss"]) for e in ranking] == [
+        (1, "done", 0.5, 1.0), (3, "done", 0.5, 1.0), (0, "diverged", None, None),
+        (2, "failed", None, None),
+    ]  # fmt: skip
+
+
+def test_stages_stand_before_the_search_trials_that_start_from_them(plan_of, catalogue, tmp_path):
+    stage = "pretrain:\n  drawn: {data: {name: glyphs, count: 300, seed: 2, train: 200}}\narms:"
+    plan = plan_of(("arms:", stage), ("scratch: {}", "scratch: {initialize: drawn}"))
+    searched = Trials(tmp_path / "run", near_a_thousandth).search(plan, catalogue)
+    stages = [t.stage for t in searched.plan.trials]
+    assert stages == ["pretrain"] * 2 + ["search"] * 12 + ["arm"] * 4
+    parents = {t.seed: t.id for t in searched.plan.trials if t.stage == "pretrain"}
+    assert all(t.parent == parents[t.seed] for t in searched.plan.trials if t.arm == "scratch")
+
+
+def test_a_dry_run_shows_what_a_search_begins_with(plan_of, catalogue, tmp_path):
+    plan = plan_of()
+    shown = plan_searches(plan, catalogue, tmp_path)
+    assert [t.stage for t in shown.trials] == ["search"] * 8 + ["arm"] * 4
+    assert {t.condition.train.epochs for t in shown.trials[:8]} == {1}
+    assert shown.notes[-1] == (
+        "scratch: a search trains 4 for 1 epoch, then 2 for 3 epochs; the winner's values then hold"
+    )
+    one_rung = plan_of(("  rungs: [1, 3]\n", ""))
+    assert plan_searches(one_rung, catalogue, tmp_path).notes[-1] == (
+        "scratch: a search trains 4 for the arm's epochs; the winner's values then hold"
+    )
+
+
+def test_a_search_that_is_not_decided_says_where_and_what_to_do(plan_of, catalogue, tmp_path):
+    with pytest.raises(
+        InputError,
+        match=rf"'scratch' at seed 0 is not decided in {tmp_path}: run the sweep whole first",
+    ):
+        recorded(plan_of(), catalogue, tmp_path)
+
+
+@pytest.mark.parametrize("change", ["samples: 5", "samples: 4\n  seed: 1"])
+def test_a_record_of_another_search_is_none(plan_of, catalogue, tmp_path, change):
+    Trials(tmp_path / "run", near_a_thousandth).search(plan_of(), catalogue)
+    changed = plan_of(("samples: 4", change))
+    with pytest.raises(InputError, match="is not decided"):
+        recorded(changed, catalogue, tmp_path / "run")
+
+
+def test_records_of_arms_with_strange_names_are_told_apart(tmp_path):
+    assert record_path(tmp_path, "scratch") == tmp_path / "search" / "scratch.json"
+    names = ("a b", "a/b", "a-b", "x" * 70, "x" * 71)
+    paths = [record_path(tmp_path, name) for name in names]
+    assert len(set(paths)) == 5
+    assert {path.parent for path in paths} == {tmp_path / "search"}
+    assert record_path(tmp_path, "a b").name == "a-b-fbd987.json"
+    assert [len(path.stem) for path in paths] == [10, 10, 3, 67, 67]
+
+
+# -- searches that are run ------------------------------------------------------------------
 
 
 def test_no_record_of_a_search_has_a_test_score(finished):
