@@ -1,6 +1,7 @@
 """Networks answer for labels in doubt, and the audit of those, as a person calls them.
 
-One data set is audited by its name alone, in all its processes; the other tests use its run.
+One data set is audited by its name alone, in all its processes (slow); the other tests use a run
+that was trained inside this process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import harness.sweep
+from analysis.__main__ import main as analyse
 from analysis.audit.answers import answers_for, is_answers
 from datasets import load_dataset
 from datasets.split import split_dataset
@@ -20,8 +23,6 @@ from harness.reference.networks import read_entry, shown, trained_specs
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import DataError, InputError, RunFolderError
 from runs import environment
-
-pytestmark = pytest.mark.timeout(600)  # several processes, each of which imports torch
 
 UNIFORM = "{name: optdigits, corrupt_labels: {kind: uniform, fraction: 0.4, seed: 4}}"
 
@@ -34,30 +35,39 @@ def audit(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("audits")
-
-
-@pytest.fixture(scope="module")
-def audited(folder) -> subprocess.CompletedProcess[str]:
-    return audit(folder, UNIFORM, "--networks", "1")
-
-
-@pytest.fixture(scope="module")
-def answers(folder, audited) -> Path:
-    """The file that the network of that audit wrote."""
-    (file,) = folder.glob("runs/audit-*/audit/*.npz")
+def answers(tmp_path_factory) -> Path:
+    """The file that one network wrote, which learned the labels in doubt in this process."""
+    run = tmp_path_factory.mktemp("audits") / "audit-optdigits"
+    sweep = harness.sweep.main
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness.sweep, "main", lambda argv: sweep([*argv, "--engine", "here"]))
+        assert reference.main([str(run), "--train", UNIFORM, "--networks", "1"]) == 0
+    (file,) = run.glob("audit/*.npz")
     return file
 
 
-def test_a_data_set_is_audited_by_its_name_alone(audited, answers):
-    assert audited.returncode == 0, audited.stderr
-    first, *_, last = audited.stdout.splitlines()
+def assert_audited(text: str, answers: Path) -> None:
+    first, *_, last = text.splitlines()
     assert first == "# Labels of “optdigits” with corrupt_labels: uniform"
-    assert "of them, which makes" in audited.stdout
+    assert "of them, which makes" in text
     where = answers.with_suffix("")
     assert last.endswith(where.name)
     assert {f.name for f in where.iterdir()} >= {"audit.md", "confusion.png", "contradicted.csv"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_data_set_is_audited_by_its_name_alone(tmp_path):
+    """Slow: the audit, the networks' command and its worker are processes that import much."""
+    audited = audit(tmp_path, UNIFORM, "--networks", "1")
+    assert audited.returncode == 0, audited.stderr
+    (file,) = tmp_path.glob("runs/audit-*/audit/*.npz")
+    assert_audited(audited.stdout, file)
+
+
+def test_a_run_that_answered_is_audited(answers, capsys):
+    assert analyse(["audit", str(answers.parents[1])]) == 0
+    assert_audited(capsys.readouterr().out, answers)
 
 
 def test_images_were_held_out_from_the_network_that_answers(answers):
