@@ -143,10 +143,10 @@ def time_headstart(case: Case, amount: Amount, scratch: Path) -> tuple[float, di
     started = time.perf_counter()
     rows = []
     with RunFolder(scratch / "run") as folder:
-        around = TrialContext(catalogue, features=FeatureStore(scratch / "features"))
+        context = TrialContext(catalogue, features=FeatureStore(scratch / "features"))
         assert heads.can_batch(plan.trials)
         folders = {trial.id: folder.trial_folder(trial.id) for trial in plan.trials}
-        for event in heads.run_pack(plan.trials, folders, around):
+        for event in heads.run_pack(plan.trials, folders, context):
             if isinstance(event, Ended):
                 folder.publish(event.trial_id, event.row)
                 rows.append(event.row.to_json())

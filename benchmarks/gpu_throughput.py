@@ -231,7 +231,7 @@ def time_steps(
 
         with FusedJoint(trainers) as joint:
             if way == "compiled":
-                joint.tail = torch.compile(joint.tail)  # type: ignore[assignment]
+                joint.logits = torch.compile(joint.logits)
             step = CapturedFused(joint).step if way == "fused graph" else joint.step
             seconds = seconds_each(step, amount)
     used = torch.cuda.max_memory_allocated() - before if amount.device == "cuda" else 0
@@ -290,7 +290,7 @@ def time_heads(way: str, k: int, amount: Amount, labels: Any) -> Result:
 
     from harness.joint.captured import CapturedFused
     from harness.joint.fused import FusedJoint
-    from harness.joint.stacked import Joint
+    from harness.joint.heads import HeadJoint
     from harness.seeds import derive_streams
     from harness.sweepfile.settings import Train
     from harness.training.arrays import Part
@@ -316,7 +316,7 @@ def time_heads(way: str, k: int, amount: Amount, labels: Any) -> Result:
         groups: Any = [{"params": list(tail.parameters())}]
         streams = derive_streams(0, seed, ("order",))
         trainers.append(Trainer(tail, training, train, streams, accelerator, None, groups))
-    make = Joint if way == "heads" else FusedJoint
+    make = HeadJoint if way == "heads" else FusedJoint
     with make(trainers) as joint:
         is_graph = way == "heads graph"
         step = CapturedFused(joint).step if is_graph else joint.step  # type: ignore[arg-type]

@@ -93,7 +93,8 @@ class RankActor:
     """One of the processes that share a trial, as an actor."""
 
     def __init__(self, settings: WorkerSettings, rank: int):
-        self.runner = RankRunner(settings, rank, ray.util.get_node_ip_address())
+        own_address: Callable[[], str] = ray.util.get_node_ip_address
+        self.runner = RankRunner(settings, rank, own_address())
 
     def call(self, method: str, *arguments: Any) -> Iterator[Any]:
         yield from self.runner.call(method, *arguments)
@@ -205,7 +206,8 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
     worker, searcher, listener = _adapters(feed)
     resources = feed.queue.plan.sweep.resources
     # Tune starts one worker after another where a searcher is used; let all start at once.
-    n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) // resources.cpus_per_trial))
+    has: Callable[[], dict[str, float]] = ray.cluster_resources
+    n_at_once = max(1, int(has().get("CPU", 1) // resources.cpus_per_trial))
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(n_at_once)
     plan = feed.queue.plan.by_id
     return tune.Tuner(

@@ -53,30 +53,30 @@ class Worker:
             from harness.teams.team import run_together
 
             return run_together(self.team, unit, folders, self.process.should_stop)
-        from harness.joint import fused, heads  # torch: 4 s, so only where trials run
+        from harness.joint import fused, heads, pack  # torch: 4 s, so only where trials run
 
-        around = self.process.for_trial()
+        context = self.process.for_trial()
         if heads.can_batch(unit):
             size = heads.AUTO_SIZE if self.settings.pack == "auto" else len(unit)
-            return fused.in_packs(unit, folders, around, size, heads.run_pack)
+            return pack.run_in_packs(unit, folders, context, size, heads.run_pack)
         if len(unit) == 1:
-            return _run_in_turn(unit, folders, around)
+            return _run_in_turn(unit, folders, context)
         reason = fused.reason_against(unit, self.settings.device, self.settings.fuse)
         if reason is not None:
-            around = replace(around, notes=(f"not fused: {reason}",))
-            return _run_in_turn(unit, folders, around)
-        return fused.run_packs(unit, folders, around, self.settings.pack)
+            context = replace(context, notes=(f"not fused: {reason}",))
+            return _run_in_turn(unit, folders, context)
+        return fused.run_packs(unit, folders, context, self.settings.pack)
 
 
 def _run_in_turn(
-    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], around: TrialContext
+    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], context: TrialContext
 ) -> Iterator[Event]:
     from harness.training.trial import run_trial
 
     for spec in unit:
         yield Started(spec.id)
         try:
-            for event in run_trial(spec, folders[spec.id], around):
+            for event in run_trial(spec, folders[spec.id], context):
                 yield event
                 if isinstance(event, Stopped):
                     return

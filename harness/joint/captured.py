@@ -13,7 +13,7 @@ the GPU tests do, and what they find decides. It stands alone so that it can be 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,9 @@ from harness.training.loop import Trainer
 from headstart.errors import InputError
 
 WARM_UP = 3  # passes without an update, so that libraries choose and allocate before the capture
+
+
+_new_stream: Callable[[torch.device], torch.cuda.Stream] = torch.cuda.Stream
 
 
 def reason_against(trainer: Trainer) -> str | None:
@@ -70,7 +73,7 @@ class CapturedSteps:
             torch.zeros(self.size, dtype=torch.int64, device=device) for _ in trainers
         ]
         self.optimizers = [_capturable(trainer) for trainer in trainers]
-        self.streams = [torch.cuda.Stream(device) for _ in trainers]
+        self.streams = [_new_stream(device) for _ in trainers]
         self.graph: Any = None
 
     def step(self) -> None:
@@ -101,7 +104,7 @@ class CapturedSteps:
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP):
-                    _loss(trainer, memory).backward()
+                    torch.autograd.backward(_loss(trainer, memory))
                     trainer.network.zero_grad(set_to_none=True)
             torch.cuda.current_stream().wait_stream(stream)
         for trainer, kept in zip(self.trainers, buffers, strict=True):
@@ -144,7 +147,7 @@ class CapturedFused:
 
     def __init__(self, joint: FusedJoint):
         reason = reason_against(joint.lead)
-        if reason is None and not joint.gathers:
+        if reason is None and joint.rows is None:
             reason = "the trainers do not share one table of images"
         if reason is not None:
             raise InputError(f"steps cannot be captured in a CUDA graph: {reason}")
@@ -152,7 +155,7 @@ class CapturedFused:
         self.size = joint.settings.batch_size
         shape = (len(joint.trainers), self.size)
         self.positions = torch.zeros(shape, dtype=torch.int64, device=joint.lead.device)
-        for group in joint.optimizer.param_groups:
+        for group in joint.weights.optimizer.param_groups:
             if "capturable" in group:
                 group["capturable"] = True
         self.graph: Any = None
@@ -160,7 +163,7 @@ class CapturedFused:
     def step(self) -> None:
         """One step of every trainer."""
         joint = self.joint
-        if not joint.optimizer.state or joint.lead.next_size < self.size:
+        if not joint.weights.optimizer.state or joint.lead.next_size < self.size:
             joint.step()
             return
         self.positions.copy_(joint.next_positions())
@@ -172,13 +175,14 @@ class CapturedFused:
 
     def _warm_up(self) -> None:
         """Forward and backward on a side stream, with nothing kept of them."""
-        joint, stream = self.joint, torch.cuda.Stream(self.positions.device)
+        joint, stream = self.joint, _new_stream(self.positions.device)
         buffers = {name: buffer.clone() for name, buffer in joint.buffers.items()}
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
-                joint.losses(*joint.batches_at(self.positions)).sum().backward()
-                joint.optimizer.zero_grad(set_to_none=True)
+                losses = joint.losses(*joint.batches_at(self.positions))
+                torch.autograd.backward(losses.sum())
+                joint.weights.optimizer.zero_grad(set_to_none=True)
         torch.cuda.current_stream().wait_stream(stream)
         for name, buffer in buffers.items():
             joint.buffers[name].copy_(buffer)
@@ -206,7 +210,7 @@ def _loss(trainer: Trainer, positions: Tensor) -> Tensor:
 def _branch(trainer: Trainer, optimizer: Any, positions: Tensor) -> None:
     """What `Trainer.step` gives the device to do, but for the counting on the host."""
     loss = _loss(trainer, positions)
-    loss.backward()
+    torch.autograd.backward(loss)
     limit = trainer.settings.clip_gradient_norm
     if limit is not None:
         torch.nn.utils.clip_grad_norm_(trainer.network.parameters(), limit)

@@ -1,9 +1,8 @@
 """The seeds of a pack trained as one program: the whole network of each, fused side by side.
 
-In: the trials of one unit. Out: their events and records, as the solo path gives them, with
-`ran_as: fused`. A trial does not know it: as in a pack of heads, each keeps its own evaluations,
-selection, early stop, divergence and states in the solo format, and only the steps between two
-pauses are made together. Every draw (order, augmentation, masks) is the solo run's.
+In: the trials of one unit. Out: why they cannot be fused, if they cannot; and how they are
+(`FUSED`), with `ran_as: fused` in their rows. A trial does not know it: in a pack each trial lives
+by itself but for the steps (`pack.py`). Every draw (order, augmentation, masks) is the solo run's.
 
 Whether a unit is fused follows from the plan and the device alone (`reason_against`), and a trial
 that was meant to be fused and was not has the reason in its notes.
@@ -13,17 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harness.joint import fused_network
+from harness.joint import fused_network, pack
 from harness.joint.fused_network import FusedNetwork
-from harness.joint.heads import Join, run_jointly
+from harness.joint.heads import can_batch
 from harness.joint.size import measured_pack_size
-from harness.joint.stacked import Joint
+from harness.joint.steps import Joint, JointSteps
+from harness.joint.weights import StackedWeights
 from harness.runfolder.folder import TrialFolder
 from harness.training.arrays import Part, Parts
 from harness.training.context import TrialContext
@@ -38,7 +38,6 @@ from models import finetune
 from models.split import split_at
 
 Fuse = Literal["auto", "always", "never"]
-RunPack = Callable[[Sequence[TrialSpec], Mapping[str, TrialFolder], TrialContext], Iterator[Event]]
 
 
 def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | None:
@@ -86,49 +85,33 @@ def notes(plan: Plan) -> Iterator[str]:
     device = "cuda" if resources.gpus > 0 else "cpu"
     if resources.pack == 1 or resources.workers > 1 or (device, resources.fuse) == ("cpu", "auto"):
         return
-    from harness.joint.heads import can_batch
-
     packs: dict[tuple[str, str], list[TrialSpec]] = {}
     for spec in plan.trials:
         packs.setdefault((spec.stage, spec.arm), []).append(spec)
-    for (_, name), pack in packs.items():
-        if len(pack) > 1 and not can_batch(pack[:2]):
-            reason = reason_against(pack[:2], device, resources.fuse)
+    for (_, name), seeds in packs.items():
+        if len(seeds) > 1 and not can_batch(seeds[:2]):
+            reason = reason_against(seeds[:2], device, resources.fuse)
             if reason is not None:
                 yield f"{name}: its seeds train one after another: {reason}"
 
 
 def run_pack(
-    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], around: TrialContext
+    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], context: TrialContext
 ) -> Iterator[Event]:
     """All events of the unit's trials, trained as one program."""
-    return run_jointly(unit, folders, around, Join("fused", FusedJoint, share_images))
+    return pack.run_pack(unit, folders, context, FUSED, share_images)
 
 
 def run_packs(
     unit: Sequence[TrialSpec],
     folders: Mapping[str, TrialFolder],
-    around: TrialContext,
+    context: TrialContext,
     size: int | Literal["auto"],
 ) -> Iterator[Event]:
     """All events of the unit's trials, fused `size` at a time; `auto` measures how many."""
     if size == "auto":
-        size = measured_pack_size(unit, around.device, FusedJoint)
-    yield from in_packs(unit, folders, around, size, run_pack)
-
-
-def in_packs(
-    unit: Sequence[TrialSpec],
-    folders: Mapping[str, TrialFolder],
-    around: TrialContext,
-    size: int,
-    run: RunPack,
-) -> Iterator[Event]:
-    """All events of the unit's trials, `size` at a time; a request to stop starts no more."""
-    for begin in range(0, len(unit), size):
-        if begin and around.should_stop():
-            return
-        yield from run(unit[begin : begin + size], folders, around)
+        size = measured_pack_size(unit, context.device, FusedJoint)
+    yield from pack.run_in_packs(unit, folders, context, size, run_pack)
 
 
 def share_images(trials: Sequence[Trial]) -> None:
@@ -137,7 +120,7 @@ def share_images(trials: Sequence[Trial]) -> None:
     if not trials or any(part.rows is not None for part in parts):
         return
     lead = trials[0]
-    dataset = lead.around.catalogue.open(lead.spec.data)
+    dataset = lead.context.catalogue.open(lead.spec.data)
     if len(dataset.labels) > sum(map(len, parts)):
         return
     images = torch.tensor(dataset.images, device=lead.device)  # a copy: the set's is read-only
@@ -153,37 +136,74 @@ def share_images(trials: Sequence[Trial]) -> None:
 
 
 class FusedJoint(Joint):
-    """Steps of several trainers of whole networks as one program, while the `with` block lasts."""
+    """Steps of several trainers of whole networks as one program, while the `with` block lasts.
 
-    def _function(self) -> Callable[[Tensor], Tensor]:
-        names = [name for name, _ in self.tails[0].named_buffers()]
+    Args:
+        trainers: of equal settings, at the same step, with equally many training images.
+    """
+
+    def __init__(self, trainers: Sequence[Trainer]):
+        self.trainers = trainers
+        self.lead = trainers[0]
+        self.settings = self.lead.settings
+        self.weights = StackedWeights(trainers)
+        networks = self.weights.networks
         self.buffers = {
-            name: torch.stack([tail.get_buffer(name) for tail in self.tails]) for name in names
+            name: torch.stack([network.get_buffer(name) for network in networks])
+            for name, _ in networks[0].named_buffers()
         }
-        self.network = FusedNetwork(self.tails, self.weights, self.buffers)
-        self.loss_sums = torch.stack([trainer.loss_sum for trainer in self.trainers])
-        table = self.lead.part.inputs
-        self.gathers = (
-            all(t.part.inputs is table and t.part.rows is not None for t in self.trainers)
-            and self.lead.part.n_views == 1
-            and (self.lead.normalise is None or self.settings.augment.is_identity)
-        )
-        if self.gathers:
-            rows: Any = [trainer.part.rows for trainer in self.trainers]
-            self.rows = torch.stack(rows)
+        self.network = FusedNetwork(networks, self.weights.by_name, self.buffers)
+        self.logits: Callable[[Tensor], Tensor] = self._logits
+        self.loss_sums = torch.stack([trainer.loss_sum for trainer in trainers])
+        self.rows = self._shared_rows()
+        if self.rows is not None:
             self.epoch: int | None = None  # that `orders` are of
-            self.labels = torch.stack([trainer.part.labels for trainer in self.trainers])
-        return self._logits
+            self.labels = torch.stack([trainer.part.labels for trainer in trainers])
+
+    def step(self) -> None:
+        inputs, labels = self._batches()
+        losses = self.update(inputs, labels)
+        self.weights.advance_schedule()
+        self.loss_sums += losses * labels.shape[1]
+        self.count_images(labels.shape[1])
+
+    def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """A step's work on the device, from inputs and labels to moved weights; see `losses`."""
+        losses = self.losses(inputs, labels)
+        self.weights.update(losses)
+        return losses.detach()
+
+    def losses(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Each trainer's mean loss (K,) of inputs (K, batch, …) and labels (K, batch)."""
+        return self.weights.losses(self.logits(inputs), labels)
+
+    def give_back(self) -> None:
+        self.weights.give_back()
+        for k, trainer in enumerate(self.trainers):
+            trainer.loss_sum.copy_(self.loss_sums[k])
+            for name, stacked in self.buffers.items():
+                self.weights.networks[k].get_buffer(name).copy_(stacked[k])
 
     def _logits(self, inputs: Tensor) -> Tensor:
         is_bf16 = self.settings.precision == "bf16"
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=is_bf16):
             return self.network(inputs).float()
 
+    def _shared_rows(self) -> Tensor | None:
+        """Each trainer's rows int64 (K, images) of one table, from which a batch of all is gathered
+        at once; None where each trainer must take its batch by its own means."""
+        table, rows = self.lead.part.inputs, [trainer.part.rows for trainer in self.trainers]
+        is_plain = self.lead.normalise is None or self.settings.augment.is_identity
+        known = [of_one for of_one in rows if of_one is not None]
+        if len(known) < len(rows) or not is_plain or self.lead.part.n_views > 1:
+            return None
+        if any(trainer.part.inputs is not table for trainer in self.trainers):
+            return None
+        return torch.stack(known)
+
     def _batches(self) -> tuple[Tensor, Tensor]:
-        """Every trainer's next batch: gathered at once where all index one table, else each by its
-        own means."""
-        if not self.gathers:
+        """Every trainer's next batch."""
+        if self.rows is None:
             batches = [trainer.next_batch() for trainer in self.trainers]
             labels = torch.stack([labels for _, labels in batches])
             return torch.stack([inputs for inputs, _ in batches]), labels
@@ -205,26 +225,20 @@ class FusedJoint(Joint):
         return self.orders[:, position * size : (position + 1) * size]
 
     def batches_at(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs and labels at positions (K, batch), gathered at once; only where `gathers`."""
+        """Inputs and labels at positions (K, batch), gathered at once; only where `rows` are."""
+        assert self.rows is not None
         inputs = self.lead.part.inputs[self.rows.gather(1, positions)]
         labels = self.labels.gather(1, positions)
         if self.lead.normalise is None:
             return inputs.float(), labels
         flat = self.lead.normalise.images(inputs.flatten(0, 1))
-        return flat.unflatten(0, (len(self.trainers), -1)), labels
-
-    def _count(self, losses: Tensor, n_images: int) -> None:
-        self.loss_sums += losses * n_images
-        self.count_images(n_images)
+        return flat.view(inputs.shape), labels
 
     def count_images(self, n_images: int) -> None:
-        """Enter a step whose losses are summed already."""
+        """Count a step whose losses are summed already."""
         for trainer in self.trainers:
             trainer.loss_count += n_images
             trainer.step_count += 1
 
-    def _give_back(self, k: int, trainer: Trainer) -> None:
-        super()._give_back(k, trainer)
-        trainer.loss_sum.copy_(self.loss_sums[k])
-        for name, stacked in self.buffers.items():
-            self.tails[k].get_buffer(name).copy_(stacked[k])
+
+FUSED = JointSteps("fused", FusedJoint)

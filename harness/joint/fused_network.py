@@ -59,7 +59,9 @@ class _Value:
 
     def apart(self, n: int) -> Tensor:
         """(K, batch, …)."""
-        return self.tensor.unflatten(1, (n, -1)).movedim(1, 0) if self.is_wide else self.tensor
+        return (
+            torch.unflatten(self.tensor, 1, (n, -1)).movedim(1, 0) if self.is_wide else self.tensor
+        )
 
 
 def reason_against(network: nn.Module) -> str | None:
@@ -128,7 +130,7 @@ def _against_module(module: nn.Module) -> str | None:
         return None if module.padding_mode == "zeros" else f"padding_mode {module.padding_mode}"
     if kind in _BATCH_NORM:
         return "a cumulative average (momentum: None)" if module.momentum is None else None
-    if kind is nn.Flatten:
+    if isinstance(module, nn.Flatten) and kind is nn.Flatten:
         return None if (module.start_dim, module.end_dim) == (1, -1) else "not from 1 to -1"
     if kind is nn.MaxPool2d and module.return_indices:
         return "return_indices"
@@ -240,7 +242,8 @@ class FusedNetwork:
         """x (batch, K × channels, …) → the same layout."""
         if isinstance(module, nn.Conv2d):
             if _is_grey(module):
-                x = (x.unflatten(1, (self.n, 1)) * module.scale + module.shift).flatten(1, 2)
+                scale, shift = module.get_buffer("scale"), module.get_buffer("shift")
+                x = (torch.unflatten(x, 1, (self.n, 1)) * scale + shift).flatten(1, 2)
             return self._convolve(name, module, x)
         if isinstance(module, _BATCH_NORM):
             return self._normalise(name, module, x)

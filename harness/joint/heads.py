@@ -1,25 +1,27 @@
 """The seeds of a pack trained as one computation, where only a small tail of the network trains.
 
-In: the trials of one unit. Out: their events and records, as the solo path gives them, with
-`ran_as: heads`. Each trial keeps its own life (evaluations, selection, early stop, divergence,
-states in the solo format); only the steps between two pauses are made together, so a trial that is
-over leaves the rest going, and a pack can go on from the states of solo trials and the other way.
-
-Seconds of training are the joint seconds divided by the number of trials that shared them.
+In: the trials of one unit. Out: whether their tails can train as one; and how they do (`HEADS`),
+with `ran_as: heads` in their rows. It stands alone so that the rule and the computation that it
+promises are read together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
-from harness.joint.stacked import Joint, can_stack
+import torch
+from torch import Tensor, fx
+
+from harness.joint import pack
+from harness.joint.stacked import StackedTail, can_stack
+from harness.joint.steps import Joint, JointSteps
+from harness.joint.weights import StackedWeights
 from harness.runfolder.folder import TrialFolder
 from harness.training.context import TrialContext
-from harness.training.loop import Trainer, wait_for
+from harness.training.loop import Trainer
 from harness.training.network import build_network
-from harness.training.trial import Trial
-from harness.trials.events import Event, Failed, Started, failure
+from harness.trials.events import Event
 from harness.trials.frozen import reason_against
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
@@ -60,115 +62,51 @@ def _tail_stacks(spec: TrialSpec) -> bool:
 
 
 def run_pack(
-    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], around: TrialContext
+    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], context: TrialContext
 ) -> Iterator[Event]:
     """All events of the unit's trials, trained together; one that fails leaves the rest going."""
-    return run_jointly(unit, folders, around, Join("heads", Joint))
+    return pack.run_pack(unit, folders, context, HEADS)
 
 
-@dataclass(frozen=True)
-class Join:
-    """A way to make the steps of several trials as one.
+class HeadJoint(Joint):
+    """Steps of several trainers of tails as one computation, while the `with` block lasts.
 
-    Attributes:
-        ran_as: what the trials' rows say of it.
-        joint: makes the steps, while its `with` block lasts.
-        open: called once with the pack's trials, before their first evaluation.
+    Args:
+        trainers: of equal settings, at the same step, with equally many training images; their
+            networks are tails that `can_stack`.
     """
 
-    ran_as: str
-    joint: Callable[[Sequence[Trainer]], Joint]
-    open: Callable[[Sequence[Trial]], None] = lambda trials: None
+    def __init__(self, trainers: Sequence[Trainer]):
+        self.trainers = trainers
+        self.weights = StackedWeights(trainers)
+        tails = cast("list[fx.GraphModule]", self.weights.networks)
+        self.tail = StackedTail(tails, self.weights.by_name)
+        table = trainers[0].part.inputs
+        size = len(trainers) * self.weights.settings.batch_size
+        self.inputs = table.new_empty(size * table[0].numel())  # of a batch of all, at every step
+
+    def step(self) -> None:
+        inputs, labels = self._batches()
+        losses = self.weights.losses(self.tail(inputs), labels)
+        self.weights.update(losses)
+        self.weights.advance_schedule()
+        for trainer, loss in zip(self.trainers, losses.detach(), strict=True):
+            trainer.count_step(loss, labels.shape[1])
+
+    def give_back(self) -> None:
+        self.weights.give_back()
+
+    def _batches(self) -> tuple[Tensor, Tensor]:
+        """Inputs (K, batch, …) and labels int64 (K, batch) of every trainer's next step.
+
+        A tail's inputs are features, which need no preparing.
+        """
+        lead = self.trainers[0]
+        table = lead.part.inputs
+        size = len(self.trainers) * lead.next_size * table[0].numel()
+        memory = self.inputs[:size].view(len(self.trainers), -1, *table.shape[1:])
+        batches = [t.next_batch(out) for t, out in zip(self.trainers, memory, strict=True)]
+        return memory.float(), torch.stack([labels for _, labels in batches])
 
 
-def run_jointly(
-    unit: Sequence[TrialSpec],
-    folders: Mapping[str, TrialFolder],
-    around: TrialContext,
-    join: Join,
-) -> Iterator[Event]:
-    """All events of the unit's trials, their steps made by `join`."""
-    pack = _Pack(join.ran_as)
-    # Each trial saves its own state, so each does it as much more seldom as there are of them.
-    around = replace(around, state_every_s=around.state_every_s * len(unit))
-    for spec in unit:
-        yield Started(spec.id)
-        yield from pack.guarded(spec.id, pack.open(spec, folders[spec.id], around))
-    join.open(pack.active())
-    for trial in pack.active():
-        yield from pack.guarded(trial.spec.id, trial.start())
-    while active := pack.active():
-        for trial in active:
-            if trial.is_over:
-                yield from pack.guarded(trial.spec.id, pack.end(trial))
-        if cohort := next_cohort(pack.active()):
-            try:
-                _train_together(cohort, pack.active(), around, join)
-            except Exception as err:  # nobody's own fault can be told apart here
-                for trial in cohort:
-                    yield pack.fail(trial.spec.id, err)
-                continue
-            for trial in cohort:
-                yield from pack.guarded(trial.spec.id, trial.pause())
-
-
-class _Pack:
-    """The trials that still run, by id."""
-
-    def __init__(self, ran_as: str) -> None:
-        self.ran_as = ran_as
-        self.trials: dict[str, Trial] = {}
-
-    def active(self) -> list[Trial]:
-        return list(self.trials.values())
-
-    def open(self, spec: TrialSpec, folder: TrialFolder, around: TrialContext) -> Iterator[Event]:
-        self.trials[spec.id] = Trial(spec, folder, around, ran_as=self.ran_as)
-        yield from ()
-
-    def end(self, trial: Trial) -> Iterator[Event]:
-        yield trial.end()
-        del self.trials[trial.spec.id]
-
-    def guarded(self, trial_id: str, events: Iterator[Event]) -> Iterator[Event]:
-        """The events of one trial; its own error ends it alone."""
-        try:
-            yield from events
-        except Exception as err:
-            yield self.fail(trial_id, err)
-
-    def fail(self, trial_id: str, err: Exception) -> Failed:
-        self.trials.pop(trial_id, None)
-        return failure(trial_id, err)
-
-
-def next_cohort(trials: Sequence[Trial]) -> list[Trial]:
-    """Trials that can make their next step together: the furthest behind, and those beside them."""
-    going = [trial for trial in trials if not trial.is_over]
-    if not going:
-        return []
-    first = min(going, key=lambda trial: trial.trainer.step_count)
-    return [trial for trial in going if _place(trial) == _place(first)]
-
-
-def _place(trial: Trial) -> tuple[int, int]:
-    return trial.trainer.step_count, len(trial.trainer.part)
-
-
-def _train_together(
-    cohort: Sequence[Trial], trials: Sequence[Trial], around: TrialContext, join: Join
-) -> None:
-    """Steps until a pause is due for one of the cohort, or it meets trials further on."""
-    here = cohort[0].trainer.step_count
-    ahead = {t.trainer.step_count for t in trials if t.trainer.step_count > here}
-    wait_for(cohort[0].device)
-    started = around.now()
-    with join.joint([trial.trainer for trial in cohort]) as joint:
-        while True:
-            joint.step()
-            if cohort[0].trainer.step_count in ahead or any(t.is_pause_due() for t in cohort):
-                break
-    wait_for(cohort[0].device)
-    share = (around.now() - started) / len(cohort)
-    for trial in cohort:
-        trial.clock.seconds["train"] += share
+HEADS = JointSteps("heads", HeadJoint)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.joint.stacked import Joint
+from harness.joint.steps import Joint
 from harness.training.arrays import Normalise, Part
 from harness.training.loop import Trainer, wait_for
 from harness.training.network import build_network

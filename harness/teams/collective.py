@@ -1,4 +1,4 @@
-"""What the processes that share a trial say to each other: sums, and the first one's word.
+"""What the ranks of a trial send each other: sums over all, and what the first one decides.
 
 In: a meeting place (address and port). Out: a `Group`, over gloo on CPUs and NCCL on GPUs. Only
 tensors travel; nothing is unpickled. It stands alone so that training asks for "the sum over all"
@@ -17,7 +17,13 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch._C._distributed_c10d import (
+    PrefixStore,
+    Store,
+    TCPStore,
+)  # typed, unlike their other name
 
+from harness.training.ranks import Ranks
 from headstart.errors import HeadstartError
 from headstart.interfaces import address_of
 
@@ -30,41 +36,27 @@ class LostContactError(HeadstartError):
     """Another process of the trial is gone, or does not answer."""
 
 
-class Group:
-    """One process's place among the `n` that share a trial; made by `meet`.
+class Group(Ranks):
+    """The ranks of a trial, each a process of its own; made by `meet`."""
 
-    Every method is called by all of them, in the same order.
-    """
-
-    def __init__(self, rank: int, n: int, device: torch.device, store: dist.Store):
+    def __init__(self, rank: int, n: int, device: torch.device, store: Store):
         self.rank = rank
         self.n = n
         self.device = device
         self._store = store
         self._n_turns = 0
 
-    @property
-    def is_first(self) -> bool:
-        return self.rank == 0
-
-    def share(self, n_rows: int) -> slice:
-        """This process's rows of `n_rows`: one after another, as equal as they can be."""
-        return slice(self.rank * n_rows // self.n, (self.rank + 1) * n_rows // self.n)
-
     def sum_(self, tensor: Tensor) -> Tensor:
-        """The sum over all, in place; the same bits for each. `tensor` is contiguous."""
         with _contact():
             dist.all_reduce(tensor)
         return tensor
 
-    def word_of_first(self, *flags: bool) -> list[bool]:
-        """The flags that the first process gave."""
-        told = torch.tensor(flags, dtype=torch.int64, device=self.device)
-        self._from_first(told)
-        return [bool(flag) for flag in told.tolist()]
+    def flags_of_first(self, *flags: bool) -> list[bool]:
+        numbers = torch.tensor(flags, dtype=torch.int64, device=self.device)
+        self._from_first(numbers)
+        return [bool(number) for number in numbers.tolist()]
 
     def bytes_of_first(self, content: bytes) -> bytes:
-        """What the first process gave."""
         size = torch.tensor([len(content)], device=self.device)
         self._from_first(size)
         held = torch.zeros(int(size), dtype=torch.uint8, device=self.device)
@@ -76,7 +68,6 @@ class Group:
 
     @torch.no_grad()
     def copy_first(self, tensors: Iterable[Tensor]) -> None:
-        """Make each tensor, in place, what the first process has."""
         for tensor in tensors:
             flat = tensor.detach().reshape(-1).clone()
             self._from_first(flat)
@@ -84,7 +75,6 @@ class Group:
 
     @contextmanager
     def first_before_others(self) -> Iterator[None]:
-        """The block runs in the first process, and then in all others; however long it takes."""
         self._n_turns += 1
         key = f"turn-{self._n_turns}"
         with _contact():
@@ -95,23 +85,19 @@ class Group:
             with _contact():
                 self._store.set(key, "done")
 
-    def leave(self) -> None:
-        with suppress(RuntimeError):
-            dist.destroy_process_group()
-
     def _from_first(self, tensor: Tensor) -> None:
         with _contact():
             dist.broadcast(tensor, 0)
 
 
-def open_meeting(host: str, n: int) -> tuple[dist.Store, int]:
+def open_meeting(host: str, n: int) -> tuple[Store, int]:
     """A place where `n` processes meet, kept by this one; its port is the kernel's choice."""
-    store = dist.TCPStore(host, 0, n, True, MEET_WITHIN, wait_for_workers=False)
+    store = TCPStore(host, 0, n, True, MEET_WITHIN, wait_for_workers=False)
     return store, store.port
 
 
 def meet(
-    host: str, port: int, rank: int, n: int, device: torch.device, store: dist.Store | None = None
+    host: str, port: int, rank: int, n: int, device: torch.device, store: Store | None = None
 ) -> Group:
     """Connect with the others; returns when all `n` are there.
 
@@ -125,10 +111,10 @@ def meet(
     _choose_interface(host, port)
     with _contact():
         if store is None:
-            store = dist.TCPStore(host, port, n, False, MEET_WITHIN, wait_for_workers=False)
+            store = TCPStore(host, port, n, False, MEET_WITHIN, wait_for_workers=False)
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
-            store=dist.PrefixStore("group", store), rank=rank, world_size=n, timeout=ANSWER_WITHIN,
+            store=PrefixStore("group", store), rank=rank, world_size=n, timeout=ANSWER_WITHIN,
         )  # fmt: skip
         group = Group(rank, n, device, store)
         group.sum_(torch.zeros(1, device=device))

@@ -89,9 +89,11 @@ class RankRunner:
         yield from ()
 
     def _run(self, spec: TrialSpec, folder: TrialFolder) -> Iterator[Event]:
-        from harness.teams.data_parallel import run_shared_trial
+        from harness.teams.data_parallel import SharedSteps
+        from harness.training.trial import run_trial
 
         assert self.group is not None
-        for event in run_shared_trial(spec, folder, self.process.for_trial(), self.group):
+        steps = SharedSteps(self.group)
+        for event in run_trial(spec, folder, self.process.for_trial(), steps):
             if self.rank == 0 or isinstance(event, Failed):
                 yield event

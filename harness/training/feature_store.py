@@ -150,7 +150,7 @@ def feature_store() -> FeatureStore:
 def _opened(path: Path, shape: TableShape) -> np.ndarray | None:
     """The file as a copy-on-write memory map; None where it is not there or not what it should."""
     try:
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):
         return None
     if array.shape != shape.shape or array.dtype != shape.stored:

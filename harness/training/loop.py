@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise, Part
 from harness.training.optimizers import make_optimizer
+from harness.training.ranks import ONE_RANK, Ranks
 from models.dropout import set_dropout_generator
 
 EVALUATION_BATCH = 1000
@@ -75,6 +76,7 @@ class Trainer:
         parameter_groups: optimizer groups, each with its own `lr` where it differs; none where
             nothing trains, and there are then no steps.
         before_epoch: called with the epoch (0, 1, …) before its first step, and after a restore.
+        ranks: the processes that share the trial; each evaluates batches of its own.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Trainer:
         normalise: Normalise | None,
         parameter_groups: list[dict[str, Any]],
         before_epoch: Callable[[int], None] = lambda epoch: None,
+        ranks: Ranks = ONE_RANK,
     ):
         self.settings = settings
         self.part = train
@@ -95,6 +98,7 @@ class Trainer:
         self.device = accelerator.device
         self.normalise = normalise
         self.before_epoch = before_epoch
+        self.ranks = ranks
         trains = bool(parameter_groups)
         if not trains:  # an optimizer needs something to hold
             parameter_groups = [{"params": list(network.parameters())}]
@@ -138,9 +142,9 @@ class Trainer:
         inputs, labels = self.next_batch()
         loss = self.loss_of_batch(self.network(inputs), labels)  # Accelerate casts in the forward
         self.accelerator.backward(loss)
-        self._update(loss, len(labels))
+        self.update(loss, len(labels))
 
-    def _update(self, loss: Tensor, n_images: int) -> None:
+    def update(self, loss: Tensor, n_images: int) -> None:
         """Step by the gradients that are there; `loss` is the mean over the batch."""
         if self.settings.clip_gradient_norm is not None:
             self.accelerator.clip_grad_norm_(
@@ -153,7 +157,7 @@ class Trainer:
         self.count_step(loss.detach().float(), n_images)
 
     def count_step(self, loss: Tensor, n_images: int) -> None:
-        """Enter one step, made here or by a pack, with the mean loss of its batch."""
+        """Count a step that was made, with the mean loss of its batch."""
         self.loss_sum += loss * n_images
         self.loss_count += n_images
         self.step_count += 1
@@ -172,22 +176,32 @@ class Trainer:
             self.schedule.step(watched)
 
     def evaluate(self, part: Part) -> Score:
-        """Mean loss and accuracy on a part, in evaluation mode, in batches of fixed size."""
-        loss = torch.zeros((), device=self.device, dtype=torch.float64)
-        right = torch.zeros((), device=self.device, dtype=torch.int64)
-        for logits, labels in self._outputs(part):
-            loss += self.loss_of_batch(logits, labels).double() * len(labels)
-            right += (logits.argmax(dim=1) == labels).sum()
-        return Score(float(loss) / len(part), int(right) / len(part))
+        """Mean loss and accuracy on a part, in evaluation mode, in batches of fixed size.
 
-    def predict(self, part: Part) -> tuple[Score, Tensor]:
+        Each rank evaluates some of the batches; the sums are taken in the order of the batches, so
+        that their bits are the same for any number of ranks.
+        """
+        n_batches = math.ceil(len(part) / EVALUATION_BATCH)
+        table = torch.zeros(n_batches, 2, dtype=torch.float64, device=self.device)
+        for start, logits, labels in self._outputs(part):
+            row = table[start // EVALUATION_BATCH]
+            row[0] = self.loss_of_batch(logits, labels).double() * len(labels)
+            row[1] = (logits.argmax(dim=1) == labels).sum()
+        loss = 0.0
+        right = 0
+        for batch_loss, batch_right in self.ranks.sum_(table).tolist():  # `sum` adds otherwise
+            loss += batch_loss
+            right += int(batch_right)
+        return Score(loss / len(part), right / len(part))
+
+    def predict(self, part: Part, n_classes: int) -> tuple[Score, Tensor]:
         """The score on a part, and its logits float32 (N, classes) on the CPU, in its order."""
-        logits, labels = self._logits(part), part.labels.cpu()
+        outputs = torch.zeros(len(part), n_classes, device=self.device)
+        for start, logits, _ in self._outputs(part):
+            outputs[start : start + len(logits)] = logits.float()
+        logits, labels = self.ranks.sum_(outputs).cpu(), part.labels.cpu()
         right = int((logits.argmax(dim=1) == labels).sum())
         return Score(float(self.loss_of_batch(logits, labels)), right / len(part)), logits
-
-    def _logits(self, part: Part) -> Tensor:
-        return torch.cat([logits.float().cpu() for logits, _ in self._outputs(part)])
 
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on; plain tensors, numbers and strings."""
@@ -217,13 +231,20 @@ class Trainer:
         begin = self.step_count % self.steps_per_epoch * self.settings.batch_size
         return min(self.settings.batch_size, len(self.part) - begin)
 
-    def next_batch(self, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def next_batch(
+        self, out: Tensor | None = None, rows: slice | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Inputs, prepared, and labels of the step that comes next; seeds its dropout masks.
 
         Args:
             out: memory for the unprepared inputs.
+            rows: which of the batch; they are changed (augmentation) as the whole batch's would be.
         """
-        return self._batch(self.next_positions(), out)
+        whole = self.next_positions()
+        positions = whole if rows is None else whole[rows]
+        views = None if self._views is None else self._views[positions]
+        inputs = self.part.take(positions, views, out)
+        return self._changed(inputs, len(whole), rows), self.part.labels[positions]
 
     def next_positions(self) -> Tensor:
         """Places in the training part, int64 (batch,), of the next step; seeds its masks."""
@@ -246,11 +267,6 @@ class Trainer:
         """Let the dropout masks be those of the step that comes next."""
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
 
-    def _batch(self, rows: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Inputs, prepared, and labels of the training images at `rows`."""
-        views = None if self._views is None else self._views[rows]
-        return self._prepare(self.part.take(rows, views, out), True), self.part.labels[rows]
-
     def _order_of(self, epoch: int) -> Tensor:
         """A permutation of the training part, drawn on the CPU: the same on every device."""
         generator = torch.Generator().manual_seed(
@@ -268,33 +284,31 @@ class Trainer:
         drawn = torch.randint(self.part.n_views, (len(self.part),), generator=generator)
         return drawn.to(self.device)
 
-    def _prepare(self, inputs: Tensor, training: bool) -> Tensor:
-        if self.normalise is None:
-            return inputs.float()
+    def _changed(self, inputs: Tensor, n_whole: int, rows: slice | None) -> Tensor:
+        """Training inputs as the network takes them: the `rows` of a batch of `n_whole` images."""
         settings = self.settings.augment
-        if not training or settings.is_identity:
-            return self.normalise.images(inputs)
+        if self.normalise is None or settings.is_identity:
+            return self._plain(inputs)
         self.draws.manual_seed(derive_seed(self.streams["augment"], "step", self.step_count))
-        drawn = self._draws(len(inputs), (inputs.shape[2], inputs.shape[3]))
+        size = (inputs.shape[2], inputs.shape[3])
+        drawn = augment.draw(settings, n_whole, size, self.draws)
+        drawn = drawn if rows is None else drawn[rows]
         return self.normalise.unit_images(augment.apply(inputs.float().div_(255), drawn))
 
-    def _draws(self, n: int, image_size: tuple[int, int]) -> augment.Draws:
-        """The changes of the batch's `n` images."""
-        return augment.draw(self.settings.augment, n, image_size, self.draws)
-
-    def _starts(self, part: Part) -> Iterable[int]:
-        """Where the batches of an evaluation begin."""
-        return range(0, len(part), EVALUATION_BATCH)
+    def _plain(self, inputs: Tensor) -> Tensor:
+        """Inputs as the network takes them, without augmentation."""
+        return inputs.float() if self.normalise is None else self.normalise.images(inputs)
 
     @torch.no_grad()
-    def _outputs(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+    def _outputs(self, part: Part) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Where each of this rank's batches begins, its logits and its labels."""
         self.network.eval()
-        for start in self._starts(part):
-            inputs = part.between(start, start + EVALUATION_BATCH)
-            inputs = self._prepare(inputs, False)
+        first, step = self.ranks.rank * EVALUATION_BATCH, self.ranks.n * EVALUATION_BATCH
+        for start in range(first, len(part), step):
+            inputs = self._plain(part.between(start, start + EVALUATION_BATCH))
             precision = self.accelerator.mixed_precision
             logits = forward_in_parts(self.network, inputs, precision, CPU_PART)
-            yield logits, part.labels[start : start + EVALUATION_BATCH]
+            yield start, logits, part.labels[start : start + EVALUATION_BATCH]
         self.network.train()
 
 
@@ -314,7 +328,8 @@ def forward_in_parts(network: nn.Module, inputs: Tensor, mixed_precision: str, s
         (N, …) as the network gives it.
     """
     if inputs.device.type != "cpu" or mixed_precision != "no":
-        return network(inputs)
+        outputs: Tensor = network(inputs)
+        return outputs
     return torch.cat([network(part) for part in in_parts(inputs, size)])
 
 

@@ -1,8 +1,8 @@
 """One trial from start to record: data, network, training, evaluation, test.
 
-In: a `TrialSpec`, the folder its worker writes to, and what the process gives (device, stop flag,
-clock). Out: files in that folder and a stream of events, which an engine consumes. No ray and no
-analysis here: whatever a trial needs works without them.
+In: a `TrialSpec`, the folder its worker writes to, what the process gives (device, stop flag,
+clock), and how steps are made (`steps.py`). Out: files in that folder and a stream of events, which
+an engine consumes. No ray and no analysis here: whatever a trial needs works without them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
-from datasets.base import Dataset
-from datasets.split import Split, split_dataset
+from datasets.split import split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve
 from harness.sweepfile.settings import EarlyStopping
 from harness.training.arrays import Part, Parts, place_parts
 from harness.training.context import TrialContext
-from harness.training.features import CachedFront, compute_front
+from harness.training.features import compute_front
 from harness.training.loop import Clock, Score, Trainer
 from harness.training.network import Prepared, prepare_network
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.steps import SOLO, Steps
 from harness.trials.events import Ended, Event, Progress, Stopped
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
@@ -55,15 +54,19 @@ class Record:
     checkpoints: list[str] = field(default_factory=list)
 
 
-def run_trial(spec: TrialSpec, folder: TrialFolder, around: TrialContext) -> Iterator[Event]:
+def run_trial(
+    spec: TrialSpec, folder: TrialFolder, context: TrialContext, steps: Steps = SOLO
+) -> Iterator[Event]:
     """Train, select by validation, score the test set once, and write the record.
 
     Goes on from the folder's last state where there is one. Ends with one `Ended` or `Stopped`.
+    Where several processes share the trial, each of them calls this, and the first one's events
+    count.
 
     Raises:
         HeadstartError: data, weights or settings that do not fit, a full disk.
     """
-    trial = Trial(spec, folder, around)
+    trial = Trial(spec, folder, context, steps)
     yield from trial.start()
     while not trial.is_over:
         trial.train()
@@ -76,48 +79,53 @@ class Trial:
 
     Args:
         spec: what to run; goes on from the folder's last state where there is one.
-        folder: where to write.
-        around: what the process gives.
-        ran_as: how its steps are made, for its record: `solo`, or `heads` or `fused` beside others.
+        folder: where to write; only the first of the ranks that share the trial does.
+        context: what the process gives.
+        steps: how its steps are made.
     """
 
-    n_workers = 1  # processes that share it
-
     def __init__(
-        self, spec: TrialSpec, folder: TrialFolder, around: TrialContext, ran_as: str = "solo"
+        self, spec: TrialSpec, folder: TrialFolder, context: TrialContext, steps: Steps = SOLO
     ):
-        self.spec, self.folder, self.around, self.ran_as = spec, folder, around, ran_as
-        self.attempts = folder.begin()
-        self.clock = Clock(around.now)
+        self.spec, self.folder, self.context, self.steps = spec, folder, context, steps
+        self.ranks = steps.ranks
+        self.ran_as = steps.ran_as
+        self.attempts = folder.begin() if self.ranks.is_first else 0
+        self.clock = Clock(context.now)
         self.settings = spec.condition.train
         self.record = Record()
         self.diverged = False
         self.stopped = False
-        self.next_state_at = around.now() + around.state_every_s
+        self.next_state_at = context.now() + context.state_every_s
         with self.clock.timing("setup"):
             self._set_up()
             self._restore()
+        self.ranks.copy_first(self.network.state_dict().values())
 
     def _set_up(self) -> None:
-        spec, around = self.spec, self.around
+        spec, context = self.spec, self.context
         set_up_process(self.settings)
-        accelerator = make_accelerator(self.settings.precision, around.device)
+        accelerator = make_accelerator(self.settings.precision, context.device)
         self.device = accelerator.device
-        dataset = around.catalogue.open(spec.data)
+        dataset = context.catalogue.open(spec.data)
         rng = np.random.default_rng(spec.streams["split"])
         split = split_dataset(dataset, spec.data.choice.split, rng)
         split = split if spec.is_tested else split.without_test()
         self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
         self.settings = self.settings.for_images(len(split.train))
-        self.notes = [*spec.data.notes, *split.notes, *around.notes]
-        self.prepared: Prepared = self._prepare_network()
+        self.notes = [*spec.data.notes, *split.notes, *context.notes]
+        prepared = prepare_network(spec, self.folder.path.parent, self.device)
+        self.prepared: Prepared = self.steps.fitted(spec, prepared)
         self.network: nn.Module = self.prepared.network
-        with self.clock.timing("prefix", self.device):
-            front = self._compute_front(dataset, split, accelerator)
+        # The first rank computes the tables of features, which the others then open.
+        with self.clock.timing("prefix", self.device), self.ranks.first_before_others():
+            front = compute_front(
+                spec, self.prepared, dataset, split, accelerator, context.features
+            )
         self.trained: nn.Module = front.tail if front else self.network
         self.parts: Parts = front.parts if front else place_parts(dataset, split, self.device)
         self.frozen = front.record if front else _uncached(spec)
-        self.trainer = self._make_trainer(
+        self.trainer = Trainer(
             self.trained,
             self.parts.train,
             self.settings,
@@ -126,19 +134,8 @@ class Trial:
             None if front else self.prepared.normalise,
             self.prepared.parameter_groups,
             self.prepared.before_epoch,
+            self.ranks,
         )
-
-    def _prepare_network(self) -> Prepared:
-        return prepare_network(self.spec, self.folder.path.parent, self.device)
-
-    def _compute_front(
-        self, dataset: Dataset, split: Split, accelerator: Accelerator
-    ) -> CachedFront | None:
-        features = self.around.features
-        return compute_front(self.spec, self.prepared, dataset, split, accelerator, features)
-
-    def _make_trainer(self, *parts: Any) -> Trainer:
-        return Trainer(*parts)
 
     def start(self) -> Iterator[Progress]:
         """Evaluate the network as it starts, unless a state shows that this was done."""
@@ -153,24 +150,21 @@ class Trial:
     def train(self) -> None:
         """Steps until a pause is due; on the clock."""
         with self.clock.timing("train", self.device):
-            self.trainer.step()
-            while not self.is_pause_due():
-                self.trainer.step()
+            self.steps.make([self.trainer], self.is_evaluation_due, self.wants_pause)
 
-    def is_pause_due(self) -> bool:
-        """Whether an evaluation or a state is due after this step, or a stop is asked for."""
-        return (
-            self._is_evaluation_due()
-            or self.around.should_stop()
-            or self.around.now() >= self.next_state_at
-        )
+    def wants_pause(self) -> bool:
+        """Whether this process is asked to stop, or a state is due."""
+        return self.context.should_stop() or self.context.now() >= self.next_state_at
 
     def pause(self) -> Iterator[Progress]:
         """Between two rows of steps: evaluate, save a state, take note of a request to stop."""
-        if self._is_evaluation_due():
+        if self.is_evaluation_due():
             yield self._evaluate()
-        self.stopped = self.around.should_stop()
-        if self.stopped or self.around.now() >= self.next_state_at:
+        stops = self.context.should_stop()
+        saves = stops or self.context.now() >= self.next_state_at
+        # The first rank decides for all: others may see the request a step later.
+        self.stopped, saves = self.ranks.flags_of_first(stops, saves)
+        if saves and self.ranks.is_first:
             self._save_state()
 
     def end(self) -> Stopped | Ended:
@@ -179,7 +173,7 @@ class Trial:
             return Stopped(self.spec.id, self.trainer.step_count)
         return Ended(self.spec.id, self._finish())
 
-    def _is_evaluation_due(self) -> bool:
+    def is_evaluation_due(self) -> bool:
         step = self.trainer.step_count
         if self.record.curve and self.record.curve[-1].step == step:
             return False
@@ -213,7 +207,8 @@ class Trial:
                 self.trainer.after_evaluation(score)
             else:
                 self.diverged = True
-        self._save_checkpoint(step)
+        if self.ranks.is_first:
+            self._save_checkpoint(step)
         return Progress(
             self.spec.id, step, self.trainer.n_steps, score.accuracy, self._images_per_s()
         )
@@ -251,7 +246,7 @@ class Trial:
 
     def _save_state(self) -> None:
         """Write all that the rest of the trial depends on; seldom enough to cost little."""
-        started = self.around.now()
+        started = self.context.now()
         with self.clock.timing("state", self.device):
             step = self.trainer.step_count
             state = {
@@ -266,14 +261,18 @@ class Trial:
             with atomic_file(self.folder.new_state(step), "wb") as file:
                 file.write(buffer.getbuffer())
             self.folder.drop_states_before(step)
-        cost = self.around.now() - started
-        self.next_state_at = self.around.now() + max(self.around.state_every_s, cost / STATE_SHARE)
+        cost = self.context.now() - started
+        self.next_state_at = self.context.now() + max(
+            self.context.state_every_s, cost / STATE_SHARE
+        )
 
     def _restore(self) -> None:
-        file = self._state()
-        if file is None:
+        """Go on from the first rank's state: other machines may not see its folder as it is."""
+        path = self.folder.state_file() if self.ranks.is_first else None
+        content = self.ranks.bytes_of_first(path.read_bytes() if path else b"")
+        if not content:
             return
-        state = torch.load(file, map_location=self.device, weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
         self.trainer.restore(state["trainer"])
         record = dict(state["record"])
         if record["best"] is not None:
@@ -281,20 +280,12 @@ class Trial:
         record["curve"] = [EvaluationRow(**point) for point in record["curve"]]
         self.record = Record(**record)
         self.diverged = state["diverged"]
-        self._go_on_from(state["ran_as"])
+        self.ran_as = self.steps.name_after(state["ran_as"])
         for what, seconds in state["seconds"].items():
             self.clock.seconds[what] += seconds
 
-    def _state(self) -> Path | io.BytesIO | None:
-        """The state to go on from, as a file."""
-        return self.folder.state_file()
-
-    def _go_on_from(self, ran_as: str) -> None:
-        if ran_as != "solo":  # steps made beside others stay in the weights
-            self.ran_as = ran_as
-
     def _save_checkpoint(self, step: int) -> None:
-        every = self.around.save.every
+        every = self.context.save.every
         per_epoch = self.trainer.steps_per_epoch
         if every is None or step == 0 or step % (every * per_epoch):
             return
@@ -306,25 +297,39 @@ class Trial:
     # -- the end ---------------------------------------------------------------------------
 
     def _finish(self) -> TrialRow:
-        """Score the test set with the selected weights and write every file of the record."""
+        """Score the test set with the selected weights and write every file of the record.
+
+        All ranks score; the first one writes and has the row.
+        """
+        if self.ranks.is_first:
+            return self._write_record()
+        if not self.diverged:
+            self._score_test()
+        return TrialRow()  # the first rank has it
+
+    def _score_test(self) -> tuple[Score, Tensor] | None:
+        """The selected weights on the test part: score and logits; None where there is no part."""
+        self.trained.load_state_dict(self.record.best_weights)
+        if not len(self.parts.test):
+            return None
+        with self.clock.timing("eval", self.device):
+            return self.trainer.predict(self.parts.test, len(self.spec.data.class_names))
+
+    def _write_record(self) -> TrialRow:
         result, files = self.folder.result, list(self.record.checkpoints)
         write_curve(result / "curve.parquet", self.record.curve)
         files.append("curve.parquet")
-        test: Score | None = None
-        if self.around.save.last:
+        if self.context.save.last:
             save_weights(self.network.state_dict(), result / "last.safetensors")
             files.append("last.safetensors")
-        if not self.diverged:
-            self.trained.load_state_dict(self.record.best_weights)
-            if self.spec.is_tested:  # nothing starts from a search trial
-                save_weights(self.network.state_dict(), result / "model.safetensors")
-                files.append("model.safetensors")
-            if len(self.parts.test):
-                with self.clock.timing("eval", self.device):
-                    test, logits = self.trainer.predict(self.parts.test)
-                _write_predictions(result / "predictions.npz", self.parts.test, logits)
-                files.append("predictions.npz")
-        row = self._row(test, files)
+        tested = None if self.diverged else self._score_test()
+        if not self.diverged and self.spec.is_tested:  # nothing starts from a search trial
+            save_weights(self.network.state_dict(), result / "model.safetensors")
+            files.append("model.safetensors")
+        if tested:
+            _write_predictions(result / "predictions.npz", self.parts.test, tested[1])
+            files.append("predictions.npz")
+        row = self._row(tested[0] if tested else None, files)
         write_json(result / "trial.json", row.to_json())
         return row
 
@@ -332,7 +337,7 @@ class Trial:
         record, seconds = self.record, self.clock.seconds
         best = record.best
         return replace(
-            planned_row(self.spec, self.around.sweep),
+            planned_row(self.spec, self.context.sweep),
             status="diverged" if self.diverged else "done",
             error=_divergence(record) if self.diverged else "",
             n_parameters=self.prepared.n_parameters,
@@ -355,7 +360,7 @@ class Trial:
             state_time_s=seconds["state"],
             images_per_s=self._images_per_s(),
             device=device_name(self.device),
-            n_workers=self.n_workers,
+            n_workers=self.ranks.n,
             ran_as=self.ran_as,
             attempts=self.attempts,
             load_report=self.prepared.load_report,

@@ -34,7 +34,7 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> TrialContext:
+def context(tmp_path: Path) -> TrialContext:
     """What a process gives a trial, with a store of features of its own."""
     from harness.training.context import TrialContext
     from harness.training.feature_store import FeatureStore  # torch: not for tests that need none
@@ -44,14 +44,14 @@ def around(tmp_path: Path) -> TrialContext:
 
 @pytest.fixture
 def unit(
-    request: pytest.FixtureRequest, write_sweep: Callable[..., Path], around: TrialContext
+    request: pytest.FixtureRequest, write_sweep: Callable[..., Path], context: TrialContext
 ) -> Callable[..., tuple[TrialSpec, ...]]:
     """The trials of one arm of the test file's `SWEEP`, or of another text, changed."""
 
     def make(
         arm: str, *replacements: tuple[str, str], text: str = request.module.SWEEP
     ) -> tuple[TrialSpec, ...]:
-        plan = make_plan(load_sweep(write_sweep(*replacements, text=text)), around.catalogue)
+        plan = make_plan(load_sweep(write_sweep(*replacements, text=text)), context.catalogue)
         return tuple(trial for trial in plan.trials if trial.arm == arm)
 
     return make

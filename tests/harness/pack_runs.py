@@ -11,18 +11,18 @@ from harness.training.trial import run_trial
 from harness.trials.events import Ended
 
 
-def run_alone(spec, folder, around):
+def run_alone(spec, folder, context):
     """The row of one finished trial, which is published."""
-    *_, last = run_trial(spec, folder.trial_folder(spec.id), around)
+    *_, last = run_trial(spec, folder.trial_folder(spec.id), context)
     assert isinstance(last, Ended)
     folder.publish(spec.id, last.row)
     return last.row
 
 
-def run_together(run_pack, unit, folder, around):
+def run_together(run_pack, unit, folder, context):
     """All events of a pack; finished trials are published."""
     folders = {spec.id: folder.trial_folder(spec.id) for spec in unit}
-    events = list(run_pack(unit, folders, around))
+    events = list(run_pack(unit, folders, context))
     for event in events:
         if isinstance(event, Ended):
             folder.publish(event.trial_id, event.row)
@@ -33,11 +33,11 @@ def rows_of(events):
     return {event.trial_id: event.row for event in events if isinstance(event, Ended)}
 
 
-def stopping_after(around, n_questions):
+def stopping_after(context, n_questions):
     """TrialContext that ask for a stop when they were asked so often whether to."""
     questions = itertools.count()
     return TrialContext(
-        around.catalogue, features=around.features,
+        context.catalogue, features=context.features,
         should_stop=lambda: next(questions) >= n_questions,
     )  # fmt: skip
 

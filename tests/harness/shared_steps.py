@@ -16,11 +16,13 @@ from torch import nn
 from harness.seeds import AXES, derive_streams
 from harness.sweepfile.settings import Train
 from harness.teams.collective import meet, open_meeting
-from harness.teams.data_parallel import SharedTrainer
+from harness.teams.data_parallel import SharedSteps
 from harness.teams.local_team import IMPORTED
 from harness.training.arrays import Normalise, Part
 from harness.training.loop import Trainer
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.ranks import ONE_RANK
+from harness.training.steps import SOLO
 from models.build import build_model
 from models.dropout import SeededDropout
 
@@ -72,22 +74,22 @@ def train(task: Task, group: Any = None) -> dict[str, Any]:
         Normalise((0.1307,), (0.3081,), accelerator.device),
         [{"params": list(network.parameters())}],
     )  # fmt: skip
-    trainer = Trainer(*parts) if group is None else SharedTrainer(group, 10, *parts)
-    gradients, update = [], trainer._update
+    trainer = Trainer(*parts, ranks=group or ONE_RANK)
+    gradients, update = [], trainer.update
 
     def keep_and_update(loss: torch.Tensor, n: int) -> None:
         if task.n_steps <= 10:
             gradients.append({k: p.grad.cpu().numpy() for k, p in network.named_parameters()})
         update(loss, n)
 
-    trainer._update = keep_and_update
-    for _ in range(task.n_steps):
-        trainer.step()
+    trainer.update = keep_and_update
+    steps = SOLO if group is None else SharedSteps(group)
+    steps.make([trainer], lambda: trainer.step_count == task.n_steps, lambda: False)
     return {
         "gradients": gradients,
         "train_loss": trainer.take_train_loss(),
         "score": trainer.evaluate(held_out),
-        "logits": trainer.predict(held_out)[1].numpy(),
+        "logits": trainer.predict(held_out, 10)[1].numpy(),
         "weights": {k: v.cpu().numpy() for k, v in network.state_dict().items()},
     }
 

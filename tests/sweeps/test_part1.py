@@ -54,8 +54,8 @@ def test_pages_from_a_zip_get_the_answers_that_the_trial_gave(real_data, tmp_pat
     run = tmp_path / "part1"
     with RunFolder(run) as folder:
         folder.begin(resolved_yaml(sweep), provenance.collect({}), plan)
-        around = TrialContext(catalogue, save=sweep.save)
-        *_, end = run_trial(spec, folder.trial_folder(spec.id), around)
+        context = TrialContext(catalogue, save=sweep.save)
+        *_, end = run_trial(spec, folder.trial_folder(spec.id), context)
         assert isinstance(end, Ended)
         folder.publish(spec.id, end.row)
     trial = run / "trials" / spec.id

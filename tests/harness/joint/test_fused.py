@@ -43,8 +43,8 @@ resources: {pack: 3, fuse: always}
 LENET = SWEEP.replace("midas_cnn, width: 4, dense: 30", "lenet5")
 
 
-def trainers_of(trials, folder, around, share=False):
-    made = [Trial(spec, folder.trial_folder(spec.id), around) for spec in trials]
+def trainers_of(trials, folder, context, share=False):
+    made = [Trial(spec, folder.trial_folder(spec.id), context) for spec in trials]
     if share:
         fused.share_images(made)
         assert made[0].parts.train.inputs is made[1].parts.train.inputs
@@ -59,7 +59,7 @@ def trainers_of(trials, folder, around, share=False):
         ("tail", SWEEP, False),  # its features are shared already
     ],
 )  # fmt: skip
-def test_gradients_of_a_step_equal_the_solo_gradients(unit, around, tmp_path, arm, text, share):
+def test_gradients_of_a_step_equal_the_solo_gradients(unit, context, tmp_path, arm, text, share):
     """All of a seed's gradient as one vector: within 1e-5, or within the solo run's own rounding.
 
     Batch norm over channels-last tensors is less exact on a CPU than over the fused ones: there the
@@ -68,21 +68,22 @@ def test_gradients_of_a_step_equal_the_solo_gradients(unit, around, tmp_path, ar
     """
     trials = unit(arm, text=text)
     with RunFolder(tmp_path / "run") as folder:
-        solo = trainers_of(trials, folder, around)
-        joint = trainers_of(trials, folder, around, share)
+        solo = trainers_of(trials, folder, context)
+        joint = trainers_of(trials, folder, context, share)
     exact = []
     for trainer in solo:
         inputs, labels = trainer.next_batch()
         exact.append(exact_gradients(trainer, inputs, labels))
         trainer.loss_of_batch(trainer.network(inputs), labels).backward()
-    together = FusedJoint(joint).__enter__()
+    together = FusedJoint(joint)
     kept = {}
-    together.optimizer.step = lambda: None  # the gradients alone are looked at
-    together.optimizer.zero_grad = lambda set_to_none: kept.update(
-        {name: weight.grad for name, weight in together.weights.items()}
+    together.weights.optimizer.step = lambda: None  # the gradients alone are looked at
+    together.weights.optimizer.zero_grad = lambda set_to_none: kept.update(
+        {name: weight.grad for name, weight in together.weights.by_name.items()}
     )
     together.step()
-    together.__exit__(None)
+    with torch.no_grad():
+        together.give_back()
     for k, trainer in enumerate(solo):
         mine = {n: p.grad for n, p in trainer.network.named_parameters() if p.grad is not None}
         other = {n: gradient[k] for n, gradient in kept.items() if gradient is not None}
@@ -122,12 +123,12 @@ def norm(gradients, without=None):
         ", loss: complementary, learning_rate_factors: 0.5",
     ],
 )
-def test_seven_steps_are_the_solo_steps(unit, around, tmp_path, train):
+def test_seven_steps_are_the_solo_steps(unit, context, tmp_path, train):
     """Over the end of an epoch, whose last batch is smaller; then the states can be exchanged."""
     trials = unit("all", ("epochs: 2", f"epochs: 2{train}"), text=LENET)
     with RunFolder(tmp_path / "run") as folder:
-        solo = trainers_of(trials, folder, around)
-        joint = trainers_of(trials, folder, around, share=True)
+        solo = trainers_of(trials, folder, context)
+        joint = trainers_of(trials, folder, context, share=True)
     start = [{n: p.clone() for n, p in t.network.named_parameters()} for t in solo]
     with FusedJoint(joint) as together:
         for _ in range(7):
@@ -153,13 +154,13 @@ def test_seven_steps_are_the_solo_steps(unit, around, tmp_path, train):
 
 
 @pytest.mark.parametrize("text", [SWEEP, LENET])
-def test_a_pack_gives_the_records_of_solo_trials(unit, around, tmp_path, text):
+def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, text):
     trials = unit("all", ("epochs: 2", "epochs: 3"), text=text)
     assert fused.reason_against(trials, "cuda", "auto") is None
     with RunFolder(tmp_path / "solo") as folder:
-        alone = {spec.id: run_alone(spec, folder, around) for spec in trials}
+        alone = {spec.id: run_alone(spec, folder, context) for spec in trials}
     with RunFolder(tmp_path / "pack") as folder:
-        together = rows_of(run_together(trials, folder, around))
+        together = rows_of(run_together(trials, folder, context))
     assert together.keys() == alone.keys()
     for trial_id, row in alone.items():
         mine = together[trial_id]
@@ -176,17 +177,17 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, around, tmp_path, text):
         np.testing.assert_allclose(curves[0]["train_loss"], curves[1]["train_loss"], rtol=1e-2)
 
 
-def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around, tmp_path):
+def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context, tmp_path):
     """The others end where they end alone; nothing of the one that is lost reaches them."""
     stopping = "epochs: 9, evaluate_every: {steps: 2}, early_stopping: {patience: 2}"
     trials = unit("all", ("rate: 1.0e-3", "rate: 1.0e-2"), ("epochs: 2", stopping), text=LENET)
     with RunFolder(tmp_path / "pack") as folder:
-        whole = rows_of(run_together(trials, folder, around))
+        whole = rows_of(run_together(trials, folder, context))
     assert len({row.steps for row in whole.values()}) > 1  # or nothing is tested
     assert {row.status for row in whole.values()} == {"done"}
     with RunFolder(tmp_path / "diverging") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
-        events = with_one_spoiled(fused.run_pack(trials, folders, around), after=5)
+        events = with_one_spoiled(fused.run_pack(trials, folders, context), after=5)
         rows = rows_of(events)
     assert rows[trials[0].id].status == "diverged"
     for spec in trials[1:]:
@@ -196,31 +197,31 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around,
         assert mine.test_accuracy == pytest.approx(other.test_accuracy, abs=2 / 150)
 
 
-def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, around, tmp_path):
+def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, context, tmp_path):
     trials = unit("all", text=LENET)
     with RunFolder(tmp_path / "pack") as folder:
         (tmp_path / "pack" / "trials" / trials[1].id).write_text("in the way")
-        events = run_together(trials, folder, around)
+        events = run_together(trials, folder, context)
     (failed,) = [event for event in events if isinstance(event, Failed)]
     assert failed.trial_id == trials[1].id
     assert rows_of(events).keys() == {spec.id for spec in trials} - {failed.trial_id}
 
 
-def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, around, tmp_path):
+def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, context, tmp_path):
     """Stopped in one grouping, gone on with in another, one of the trials further on than the
     others: the result is the one of an undisturbed pack."""
     trials = unit("all", ("epochs: 2", "epochs: 3"))
     with RunFolder(tmp_path / "straight") as folder:
-        straight = rows_of(run_together(trials, folder, around))
+        straight = rows_of(run_together(trials, folder, context))
     with RunFolder(tmp_path / "run") as folder:
         *_, last = run_trial(
-            trials[0], folder.trial_folder(trials[0].id), stopping_after(around, 9)
+            trials[0], folder.trial_folder(trials[0].id), stopping_after(context, 9)
         )
         assert isinstance(last, Stopped)
-        events = run_together(trials, folder, stopping_after(around, 14))
+        events = run_together(trials, folder, stopping_after(context, 14))
         assert sum(isinstance(event, Stopped) for event in events) == 3
-        rows = rows_of(run_together(trials[1:], folder, around))  # regrouped: two, then one alone
-        rows[trials[0].id] = run_alone(trials[0], folder, around)
+        rows = rows_of(run_together(trials[1:], folder, context))  # regrouped: two, then one alone
+        rows[trials[0].id] = run_alone(trials[0], folder, context)
     assert rows.keys() == straight.keys()
     for trial_id, row in rows.items():
         assert row.steps == straight[trial_id].steps
@@ -229,11 +230,11 @@ def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, around, tm
         assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 3 / 150
 
 
-def test_a_unit_larger_than_a_pack_runs_pack_after_pack(unit, around, tmp_path):
+def test_a_unit_larger_than_a_pack_runs_pack_after_pack(unit, context, tmp_path):
     trials = unit("all", ("seeds: 3", "seeds: 5"), ("epochs: 2", "epochs: 1"), text=LENET)
     with RunFolder(tmp_path / "run") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
-        events = list(fused.run_packs(trials, folders, around, 2))
+        events = list(fused.run_packs(trials, folders, context, 2))
     order = [(type(e).__name__, e.trial_id) for e in events]
     assert order.index(("Started", trials[2].id)) > order.index(("Ended", trials[0].id))
     rows = rows_of(events)

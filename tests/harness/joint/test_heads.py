@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from harness.joint import heads
-from harness.joint.stacked import Joint, can_stack
+from harness.joint.heads import HeadJoint
+from harness.joint.stacked import can_stack
 from harness.runfolder.folder import RunFolder
 from harness.training.network import build_network
 from harness.training.trial import Trial, run_trial
@@ -41,8 +42,8 @@ SQUEEZENET = SWEEP.replace(
 ).replace("count: 900, seed: 1, train: 500", "count: 490, seed: 1, train: 90")
 
 
-def run_solo(unit, folder, around):
-    return {spec.id: run_alone(spec, folder, around) for spec in unit}
+def run_solo(unit, folder, context):
+    return {spec.id: run_alone(spec, folder, context) for spec in unit}
 
 
 @pytest.mark.parametrize("arm", ["last", "two"])
@@ -55,18 +56,18 @@ def run_solo(unit, folder, around):
         ", loss: complementary, learning_rate_factors: 0.3",
     ],
 )
-def test_one_step_and_five_are_the_solo_steps(unit, around, tmp_path, arm, train):
+def test_one_step_and_five_are_the_solo_steps(unit, context, tmp_path, arm, train):
     """Dropout is in both tails: the masks are the seeds' own."""
     trials = unit(arm, ("epochs: 2", f"epochs: 2{train}"))
     trainers = []
     with RunFolder(tmp_path / "run") as folder:
         for _ in range(2):
-            made = [Trial(spec, folder.trial_folder(spec.id), around) for spec in trials]
+            made = [Trial(spec, folder.trial_folder(spec.id), context) for spec in trials]
             trainers.append([trial.trainer for trial in made])
     solo, joint = trainers
     start = [{n: p.clone() for n, p in t.network.named_parameters()} for t in solo]
     for n_steps in (1, 4):
-        with Joint(joint) as together:
+        with HeadJoint(joint) as together:
             for _ in range(n_steps):
                 together.step()
         for trainer in solo:
@@ -87,21 +88,21 @@ def test_one_step_and_five_are_the_solo_steps(unit, around, tmp_path, arm, train
 
 
 @pytest.mark.parametrize(("arm", "text"), [("last", SWEEP), ("two", SWEEP), ("last", SQUEEZENET)])
-def test_gradients_of_a_step_equal_the_solo_gradients(unit, around, tmp_path, arm, text):
+def test_gradients_of_a_step_equal_the_solo_gradients(unit, context, tmp_path, arm, text):
     """Plain SGD with rate 1: the change of the weights is the gradient."""
     trials = unit(arm, ("learning_rate: 1.0e-3", "optimizer: sgd, learning_rate: 1.0"), text=text)
     with RunFolder(tmp_path / "run") as folder:
         solo, joint = (
-            [Trial(s, folder.trial_folder(s.id), around).trainer for s in trials] for _ in "ab"
+            [Trial(s, folder.trial_folder(s.id), context).trainer for s in trials] for _ in "ab"
         )
     for trainer in solo:
         inputs, labels = trainer.next_batch()
         trainer.loss_of_batch(trainer.network(inputs), labels).backward()
-    together = Joint(joint).__enter__()
-    together.optimizer.step = lambda: None  # the gradients alone are looked at
+    together = HeadJoint(joint)
+    together.weights.optimizer.step = lambda: None  # the gradients alone are looked at
     kept = {}
-    together.optimizer.zero_grad = lambda set_to_none: kept.update(
-        {name: weight.grad.clone() for name, weight in together.weights.items()}
+    together.weights.optimizer.zero_grad = lambda set_to_none: kept.update(
+        {name: weight.grad.clone() for name, weight in together.weights.by_name.items()}
     )
     together.step()
     for k, trainer in enumerate(solo):
@@ -111,13 +112,13 @@ def test_gradients_of_a_step_equal_the_solo_gradients(unit, around, tmp_path, ar
 
 
 @pytest.mark.parametrize(("arm", "text"), [("two", SWEEP), ("last", SQUEEZENET)])
-def test_a_pack_gives_the_records_of_solo_trials(unit, around, tmp_path, arm, text):
+def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, arm, text):
     trials = unit(arm, text=text)
     assert heads.can_batch(trials)
     with RunFolder(tmp_path / "solo") as folder:
-        alone = run_solo(trials, folder, around)
+        alone = run_solo(trials, folder, context)
     with RunFolder(tmp_path / "pack") as folder:
-        events = run_together(trials, folder, around)
+        events = run_together(trials, folder, context)
     together = rows_of(events)
     assert [type(e) for e in events[: len(trials)]] == [Started] * len(trials)
     assert together.keys() == alone.keys()
@@ -141,48 +142,48 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, around, tmp_path, arm, te
         assert weights[0].keys() == weights[1].keys()
 
 
-def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, around, tmp_path):
+def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context, tmp_path):
     stopping = "epochs: 30, early_stopping: {patience: 2, minimum_change: 0.01}"
     trials = unit("two", ("rate: 1.0e-3", "rate: 1.0e-2"), ("epochs: 2", stopping))
     with RunFolder(tmp_path / "solo") as folder:
-        alone = run_solo(trials, folder, around)
+        alone = run_solo(trials, folder, context)
     with RunFolder(tmp_path / "pack") as folder:
-        together = rows_of(run_together(trials, folder, around))
+        together = rows_of(run_together(trials, folder, context))
     steps = {trial_id: row.steps for trial_id, row in alone.items()}
     assert len(set(steps.values())) > 1  # they stop at different steps, or nothing is tested
     assert {trial_id: row.steps for trial_id, row in together.items()} == steps
     with RunFolder(tmp_path / "diverging") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
         rows = {}
-        for event in with_one_spoiled(heads.run_pack(trials, folders, around), after=7):
+        for event in with_one_spoiled(heads.run_pack(trials, folders, context), after=7):
             if isinstance(event, Ended):
                 rows[event.trial_id] = event.row
     assert [rows[spec.id].status for spec in trials] == ["diverged", "done", "done", "done"]
     assert [rows[s.id].steps for s in trials[1:]] == [steps[s.id] for s in trials[1:]]
 
 
-def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, around, tmp_path, monkeypatch):
+def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, context, tmp_path, monkeypatch):
     trials = unit("last")
     with RunFolder(tmp_path / "pack") as folder:
         (tmp_path / "pack" / "trials" / trials[1].id).write_text("in the way")
-        events = run_together(trials, folder, around)
+        events = run_together(trials, folder, context)
     (failed,) = [event for event in events if isinstance(event, Failed)]
     assert failed.trial_id == trials[1].id
     assert rows_of(events).keys() == {spec.id for spec in trials} - {failed.trial_id}
 
 
-def test_a_pack_goes_on_from_states_of_a_pack_and_of_solo_trials(unit, around, tmp_path):
+def test_a_pack_goes_on_from_states_of_a_pack_and_of_solo_trials(unit, context, tmp_path):
     """Also where one of the trials is further on: the others come up to it, then all go on."""
     trials = unit("two", ("epochs: 2", "epochs: 3"))
     with RunFolder(tmp_path / "straight") as folder:
-        straight = rows_of(run_together(trials, folder, around))
+        straight = rows_of(run_together(trials, folder, context))
     with RunFolder(tmp_path / "run") as folder:
-        ahead = stopping_after(around, 9)
+        ahead = stopping_after(context, 9)
         *_, last = run_trial(trials[0], folder.trial_folder(trials[0].id), ahead)
         assert isinstance(last, Stopped)
-        events = run_together(trials, folder, stopping_after(around, 30))
+        events = run_together(trials, folder, stopping_after(context, 30))
         assert sum(isinstance(event, Stopped) for event in events) == 4
-        rows = rows_of(run_together(trials, folder, around))
+        rows = rows_of(run_together(trials, folder, context))
         again = {spec.id: spec for spec in trials}
     assert rows.keys() == again.keys() == straight.keys()
     for trial_id, row in rows.items():
@@ -192,11 +193,11 @@ def test_a_pack_goes_on_from_states_of_a_pack_and_of_solo_trials(unit, around, t
         assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 0.005
 
 
-def test_a_solo_trial_goes_on_from_a_packs_state_and_says_so(unit, around, tmp_path):
+def test_a_solo_trial_goes_on_from_a_packs_state_and_says_so(unit, context, tmp_path):
     trials = unit("last")
     with RunFolder(tmp_path / "run") as folder:
-        run_together(trials, folder, stopping_after(around, 10))
-        row = run_alone(trials[2], folder, around)
+        run_together(trials, folder, stopping_after(context, 10))
+        row = run_alone(trials[2], folder, context)
     assert row.ran_as == "heads"
     assert row.attempts == 2
 

@@ -443,8 +443,8 @@ def test_a_search_trial_has_no_test_images_to_look_at(sweep_file, catalogue, tmp
     plan = make_plan(load_sweep(sweep_file), catalogue)
     spec = next(t for t in plan_searches(plan, catalogue, tmp_path).trials if t.stage == "search")
     arm = next(t for t in plan.trials if t.arm == "scratch" and t.seed == spec.seed)
-    around = TrialContext(catalogue=catalogue)
-    trial = Trial(spec, TrialFolder(tmp_path / spec.id, "g"), around)
+    context = TrialContext(catalogue=catalogue)
+    trial = Trial(spec, TrialFolder(tmp_path / spec.id, "g"), context)
     assert len(trial.parts.test) == 0
     rng = np.random.default_rng(arm.streams["split"])
     tested = split_dataset(catalogue.open(arm.data), arm.data.choice.split, rng).test

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from harness.joint.heads import HEADS
 from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Save
+from harness.teams.data_parallel import SharedSteps
 from harness.teams.local_team import LocalTeam
 from harness.teams.rank import Meeting
 from harness.teams.team import LostContact, Message, RankDiedError, Team, run_together
 from harness.training.context import StopFile, WorkerSettings
+from harness.training.ranks import OneRank
+from harness.training.steps import SOLO
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Failed, Progress, Started, Stopped
 from headstart.errors import InputError
@@ -163,19 +167,21 @@ def test_killed_and_stopped_a_shared_trial_goes_on_to_the_same_bits(one_trial, t
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "disturbed")
 
 
-def test_all_ways_in_which_a_trial_ran_are_told():
-    from harness.teams.data_parallel import SharedTrial
+def test_a_row_names_all_ways_in_which_its_steps_were_made():
+    class Ranks(OneRank):
+        def __init__(self, n):
+            self.n = n
 
-    def told(before, now):
-        trial = SharedTrial.__new__(SharedTrial)
-        trial.ran_as = now
-        trial._go_on_from(before)
-        return trial.ran_as
+    def name(before, n):
+        return SharedSteps(Ranks(n)).name_after(before)
 
-    assert told("workers-2", "workers-2") == "workers-2"
-    assert told("workers-2", "workers-4") == "workers-2+workers-4"
-    assert told("solo", "workers-2") == "solo+workers-2"
-    assert told("solo+workers-2", "workers-2") == "solo+workers-2"
+    assert name("workers-2", 2) == "workers-2"
+    assert name("workers-2", 4) == "workers-2+workers-4"
+    assert name("solo", 2) == "solo+workers-2"
+    assert name("solo+workers-2", 2) == "solo+workers-2"
+    assert SOLO.name_after("solo") == "solo"
+    assert SOLO.name_after("fused") == "fused"
+    assert HEADS.name_after("solo") == "heads"
 
 
 # -- rules -------------------------------------------------------------------------------------

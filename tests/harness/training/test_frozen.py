@@ -44,23 +44,23 @@ seeds: 2
 
 
 @pytest.fixture
-def run(tmp_path, write_sweep, around):
+def run(tmp_path, write_sweep, context):
     """Run the arms (with the stages before them) into a folder; rows by arm."""
 
-    def go(out, *arms, text=SWEEP, around=around, seeds=(0,)):
-        plan = make_plan(load_sweep(write_sweep(text=text)), around.catalogue, seeds)
+    def go(out, *arms, text=SWEEP, context=context, seeds=(0,)):
+        plan = make_plan(load_sweep(write_sweep(text=text)), context.catalogue, seeds)
         rows = {}
         with RunFolder(tmp_path / out) as folder:
             for spec in plan.trials:
                 if spec.stage == "pretrain" or spec.arm in arms:
-                    rows[spec.arm] = finish(spec, folder, around)
+                    rows[spec.arm] = finish(spec, folder, context)
         return rows
 
     return go
 
 
-def finish(spec, folder, around):
-    *_, last = run_trial(spec, folder.trial_folder(spec.id), around)
+def finish(spec, folder, context):
+    *_, last = run_trial(spec, folder.trial_folder(spec.id), context)
     assert isinstance(last, Ended)
     folder.publish(spec.id, last.row)
     return last.row
@@ -93,8 +93,8 @@ def test_the_sweep_alone_decides(given, reason):
     assert found is None if reason is None else reason in found
 
 
-def test_the_dry_run_says_why_a_frozen_part_is_computed_in_every_step(write_sweep, around):
-    plan = make_plan(load_sweep(write_sweep(text=SWEEP)), around.catalogue)
+def test_the_dry_run_says_why_a_frozen_part_is_computed_in_every_step(write_sweep, context):
+    plan = make_plan(load_sweep(write_sweep(text=SWEEP)), context.catalogue)
     assert list(frozen.notes(plan)) == [
         "slow: the frozen part is computed in every step: train.cache_frozen is false"
     ]
@@ -133,32 +133,32 @@ def test_frozen_parameters_and_buffers_do_not_move(run, tmp_path):
 
 
 def test_the_same_bits_each_time_from_memory_file_or_anew_and_after_stops(
-    run, tmp_path, write_sweep, around
+    run, tmp_path, write_sweep, context
 ):
     run("first", "two")
     run("from_memory", "two")
-    other = TrialContext(around.catalogue, features=FeatureStore(tmp_path / "features", 1.0))
-    run("from_file", "two", around=other)
-    anew = TrialContext(around.catalogue, features=FeatureStore(tmp_path / "anew", 1.0))
-    run("anew", "two", around=anew)
-    plan = make_plan(load_sweep(write_sweep(text=SWEEP)), around.catalogue, (0,))
+    other = TrialContext(context.catalogue, features=FeatureStore(tmp_path / "features", 1.0))
+    run("from_file", "two", context=other)
+    anew = TrialContext(context.catalogue, features=FeatureStore(tmp_path / "anew", 1.0))
+    run("anew", "two", context=anew)
+    plan = make_plan(load_sweep(write_sweep(text=SWEEP)), context.catalogue, (0,))
     with RunFolder(tmp_path / "stopped") as folder:
         for spec in plan.trials:
             if spec.stage == "pretrain":
-                finish(spec, folder, around)
+                finish(spec, folder, context)
             elif spec.arm == "two":
-                finish_with_stops(spec, folder, around)
+                finish_with_stops(spec, folder, context)
     first = fingerprints(tmp_path / "first")
     for out in ("from_memory", "from_file", "anew", "stopped"):
         assert fingerprints(tmp_path / out) == first, out
 
 
-def finish_with_stops(spec, folder, around, every=4):
+def finish_with_stops(spec, folder, context, every=4):
     n_stops = 0
     while True:
         steps = iter(range(10**9))
         stopping = TrialContext(
-            around.catalogue, features=around.features,
+            context.catalogue, features=context.features,
             should_stop=lambda steps=steps: next(steps) >= every,
         )  # fmt: skip
         *_, last = run_trial(spec, folder.trial_folder(spec.id), stopping)
@@ -194,17 +194,17 @@ def test_early_stopping_keeps_what_validation_chose(run, tmp_path):
         assert (since == 3) == (n == len(curve) - 1)
 
 
-def test_early_stopping_is_the_same_after_stops(run, tmp_path, write_sweep, around):
+def test_early_stopping_is_the_same_after_stops(run, tmp_path, write_sweep, context):
     stopping = "epochs: 40, early_stopping: {patience: 3, minimum_change: 0.01},"
     text = SWEEP.replace("epochs: 3,", stopping, 1)
     assert run("straight", "last", text=text)["last"].steps < 40 * 16
-    plan = make_plan(load_sweep(write_sweep(text=text)), around.catalogue, (0,))
+    plan = make_plan(load_sweep(write_sweep(text=text)), context.catalogue, (0,))
     with RunFolder(tmp_path / "stopped") as folder:
         for spec in plan.trials:
             if spec.stage == "pretrain":
-                finish(spec, folder, around)
+                finish(spec, folder, context)
             elif spec.arm == "last":
-                finish_with_stops(spec, folder, around, every=6)
+                finish_with_stops(spec, folder, context, every=6)
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "stopped")
 
 
@@ -220,16 +220,16 @@ def test_fixed_views_are_views_of_the_training_images_alone(run, tmp_path):
     assert fingerprints(tmp_path / "run") == fingerprints(tmp_path / "again")
 
 
-def test_a_view_is_the_augmented_image(write_sweep, around):
+def test_a_view_is_the_augmented_image(write_sweep, context):
     """Three views, the identity among the settings: each view's features are the image's own."""
     from harness.training.trial import Trial
 
     text = SWEEP.replace("epochs: 3,", "epochs: 3, augment: {erase: 1.0e-9}, frozen_views: 2,", 1)
     text = text.replace("initialize: drawn, ", "")
-    plan = make_plan(load_sweep(write_sweep(text=text)), around.catalogue, (0,))
+    plan = make_plan(load_sweep(write_sweep(text=text)), context.catalogue, (0,))
     spec = next(t for t in plan.trials if t.arm == "last")
     with RunFolder(write_sweep().parent / "run") as folder:
-        part = Trial(spec, folder.trial_folder(spec.id), around).parts.train
+        part = Trial(spec, folder.trial_folder(spec.id), context).parts.train
     everywhere = torch.arange(len(part))
     first, second = (part.take(everywhere, torch.full((len(part),), v)) for v in (0, 1))
     torch.testing.assert_close(first, second)
@@ -261,19 +261,19 @@ def test_which_images_a_table_holds():
     assert [len(t) for t in features.table_indices(dataset, [across, most])] == [100]
 
 
-def test_a_network_that_cannot_be_cut_says_what_to_set(write_sweep, around, monkeypatch):
+def test_a_network_that_cannot_be_cut_says_what_to_set(write_sweep, context, monkeypatch):
     def refuse(*_):
         raise ModelError("this network cannot be cut in two")
 
     monkeypatch.setattr(features, "split_at", refuse)
     text = SWEEP.replace("initialize: drawn, ", "")
-    plan = make_plan(load_sweep(write_sweep(text=text)), around.catalogue, (0,))
+    plan = make_plan(load_sweep(write_sweep(text=text)), context.catalogue, (0,))
     spec = next(t for t in plan.trials if t.arm == "last")
     with (
         RunFolder(write_sweep().parent / "run") as folder,
         pytest.raises(ModelError, match=r"cannot be cut in two.*set train: {cache_frozen: false}"),
     ):
-        list(run_trial(spec, folder.trial_folder(spec.id), around))
+        list(run_trial(spec, folder.trial_folder(spec.id), context))
 
 
 # -- the store -----------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def test_evaluation_is_the_mean_over_images_and_changes_nothing():
     trainer = trainer_of(network, part, Train())
     before = {k: v.clone() for k, v in network.state_dict().items()}
     score = trainer.evaluate(part)
-    again, logits = trainer.predict(part)
+    again, logits = trainer.predict(part, 10)
     with torch.no_grad():
         expected = network((part.inputs.float() / 255 - 0.1307) / 0.3081)
     assert score.loss == pytest.approx(F.cross_entropy(expected, part.labels).item(), rel=1e-5)
@@ -91,9 +91,9 @@ def test_parts_of_an_evaluation_on_a_cpu_change_no_bit(name, monkeypatch):
     )
     part = digits(286)
     trainer = trainer_of(network, part, Train())
-    score, logits = trainer.predict(part)
+    score, logits = trainer.predict(part, 10)
     monkeypatch.setattr("harness.training.loop.CPU_PART", 1000)
-    score_of_all, logits_of_all = trainer.predict(part)
+    score_of_all, logits_of_all = trainer.predict(part, 10)
     assert torch.equal(logits, logits_of_all)
     assert score == score_of_all
     assert trainer.evaluate(part).accuracy == score.accuracy

@@ -59,8 +59,8 @@ from harness.trials.catalogue import DataCatalogue
 catalogue = DataCatalogue()
 spec = make_plan(load_sweep(Path(sys.argv[1])), catalogue).trials[0]
 with RunFolder(Path(sys.argv[2])) as folder:
-    around = TrialContext(catalogue, state_every_s=0)
-    events = list(run_trial(spec, folder.trial_folder(spec.id), around))
+    context = TrialContext(catalogue, state_every_s=0)
+    events = list(run_trial(spec, folder.trial_folder(spec.id), context))
 print(json.dumps([events[-1].row.status, sorted(sys.modules)]))
 """
 

@@ -37,8 +37,8 @@ def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_p
 
             with RunFolder(out) as folder:
                 folder.adopt([spec.id])
-                around = TrialContext(catalogue, should_stop=stop)
-                *_, last = run_trial(spec, folder.trial_folder(spec.id), around)
+                context = TrialContext(catalogue, should_stop=stop)
+                *_, last = run_trial(spec, folder.trial_folder(spec.id), context)
                 if isinstance(last, Ended):
                     folder.publish(spec.id, last.row)
                     assert last.row.attempts == n_stops + 1

@@ -21,14 +21,14 @@ from harness.trials.events import Ended, Progress
 def run_one(write_sweep, tmp_path):
     """Run one scratch trial of a changed small sweep; its folder, row and curve."""
 
-    def run(*replacements, around=None, arm="scratch"):
+    def run(*replacements, context=None, arm="scratch"):
         catalogue = DataCatalogue()
         plan = make_plan(load_sweep(write_sweep(*replacements)), catalogue)
         spec = next(t for t in plan.trials if t.arm == arm)
         with RunFolder(tmp_path / "run") as folder:
-            around = around or {}
+            context = context or {}
             events = list(
-                run_trial(spec, folder.trial_folder(spec.id), TrialContext(catalogue, **around))
+                run_trial(spec, folder.trial_folder(spec.id), TrialContext(catalogue, **context))
             )
             assert isinstance(events[-1], Ended)
             assert all(isinstance(event, Progress) for event in events[:-1])
@@ -104,7 +104,7 @@ def test_checkpoints_every_few_epochs(run_one):
     from harness.sweepfile.settings import Save
 
     save = Save(every=2, last=True)
-    trial, row, _ = run_one(("{steps: 4}", "{epochs: 1}"), around={"save": save})
+    trial, row, _ = run_one(("{steps: 4}", "{epochs: 1}"), context={"save": save})
     assert row["files"][0] == "checkpoints/epoch-0002.safetensors"
     assert (trial / "checkpoints" / "epoch-0002.safetensors").exists()
     assert (trial / "last.safetensors").exists()

@@ -1,0 +1,138 @@
+"""A pack: trials that keep their own lives, while the steps between two pauses are made together.
+
+In: the trials of one unit, and how to make their steps. Out: their events and records, as the solo
+path gives them. Each trial evaluates, selects, stops early, diverges and saves states (in the solo
+format) by itself, so a trial that is over leaves the rest going, and a pack can go on from the
+states of solo trials and the other way.
+
+Seconds of training are the joint seconds divided by the number of trials that shared them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from harness.runfolder.folder import TrialFolder
+from harness.training.context import TrialContext
+from harness.training.loop import wait_for
+from harness.training.steps import Steps
+from harness.training.trial import Trial
+from harness.trials.events import Event, Failed, Started, failure
+from harness.trials.spec import TrialSpec
+
+
+def run_in_packs(
+    unit: Sequence[TrialSpec],
+    folders: Mapping[str, TrialFolder],
+    context: TrialContext,
+    size: int,
+    run: Callable[[Sequence[TrialSpec], Mapping[str, TrialFolder], TrialContext], Iterator[Event]],
+) -> Iterator[Event]:
+    """All events of the unit's trials, `size` at a time; after a request to stop no pack starts."""
+    for begin in range(0, len(unit), size):
+        if begin and context.should_stop():
+            return
+        yield from run(unit[begin : begin + size], folders, context)
+
+
+def run_pack(
+    unit: Sequence[TrialSpec],
+    folders: Mapping[str, TrialFolder],
+    context: TrialContext,
+    steps: Steps,
+    when_open: Callable[[Sequence[Trial]], None] = lambda trials: None,
+) -> Iterator[Event]:
+    """All events of the unit's trials; one that fails leaves the rest going.
+
+    Args:
+        when_open: called once with the trials, before their first evaluation.
+    """
+    pack = _Pack(steps)
+    # Each trial saves a state of its own. So that a pack spends no more time on saving than one
+    # trial does, each of K trials saves a K-th as often.
+    context = replace(context, state_every_s=context.state_every_s * len(unit))
+    for spec in unit:
+        yield Started(spec.id)
+        yield from pack.guarded(spec.id, pack.open(spec, folders[spec.id], context))
+    when_open(pack.active())
+    for trial in pack.active():
+        yield from pack.guarded(trial.spec.id, trial.start())
+    while active := pack.active():
+        for trial in active:
+            if trial.is_over:
+                yield from pack.guarded(trial.spec.id, pack.end(trial))
+        if cohort := _next_cohort(pack.active()):
+            try:
+                _train_together(cohort, pack.active(), context, steps)
+            except Exception as err:  # which of the trials caused it cannot be said
+                for trial in cohort:
+                    yield pack.fail(trial.spec.id, err)
+                continue
+            for trial in cohort:
+                yield from pack.guarded(trial.spec.id, trial.pause())
+
+
+class _Pack:
+    """The trials that still run, by id."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+        self.trials: dict[str, Trial] = {}
+
+    def active(self) -> list[Trial]:
+        return list(self.trials.values())
+
+    def open(self, spec: TrialSpec, folder: TrialFolder, context: TrialContext) -> Iterator[Event]:
+        self.trials[spec.id] = Trial(spec, folder, context, self.steps)
+        yield from ()
+
+    def end(self, trial: Trial) -> Iterator[Event]:
+        yield trial.end()
+        del self.trials[trial.spec.id]
+
+    def guarded(self, trial_id: str, events: Iterator[Event]) -> Iterator[Event]:
+        """The events of one trial; its own error ends it alone."""
+        try:
+            yield from events
+        except Exception as err:
+            yield self.fail(trial_id, err)
+
+    def fail(self, trial_id: str, err: Exception) -> Failed:
+        self.trials.pop(trial_id, None)
+        return failure(trial_id, err)
+
+
+def _next_cohort(trials: Sequence[Trial]) -> list[Trial]:
+    """Trials that can make their next step together: the furthest behind, and those beside them."""
+    going = [trial for trial in trials if not trial.is_over]
+    if not going:
+        return []
+    first = min(going, key=lambda trial: trial.trainer.step_count)
+    return [trial for trial in going if _place(trial) == _place(first)]
+
+
+def _place(trial: Trial) -> tuple[int, int]:
+    return trial.trainer.step_count, len(trial.trainer.part)
+
+
+def _train_together(
+    cohort: Sequence[Trial], trials: Sequence[Trial], context: TrialContext, steps: Steps
+) -> None:
+    """Steps until a pause is due for one of the cohort, or it meets trials further on."""
+    lead = cohort[0]
+    begin = lead.trainer.step_count
+    ahead = {t.trainer.step_count for t in trials if t.trainer.step_count > begin}
+
+    def is_due() -> bool:
+        return lead.trainer.step_count in ahead or any(t.is_evaluation_due() for t in cohort)
+
+    wait_for(lead.device)
+    started = context.now()
+    steps.make(
+        [trial.trainer for trial in cohort], is_due, lambda: any(t.wants_pause() for t in cohort)
+    )
+    wait_for(lead.device)
+    share = (context.now() - started) / len(cohort)
+    for trial in cohort:
+        trial.clock.seconds["train"] += share

@@ -1,0 +1,82 @@
+"""How the steps of trials are made: the one thing in which trials differ that run in other ways.
+
+In: the trainers of trials that are at the same step. Out: the same trainers some steps further.
+A `Trial` gets its `Steps` from whoever runs it and knows no more of it than stands here:
+
+- `SoloSteps` (here): one trial, one process.
+- `HeadSteps` (`joint/heads.py`): the tails of several trials as one computation.
+- `FusedSteps` (`joint/fused.py`): the whole networks of several trials as one program.
+- `SharedSteps` (`teams/data_parallel.py`): one trial, several processes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from harness.training.loop import Trainer
+from harness.training.network import Prepared
+from harness.training.ranks import ONE_RANK, Ranks
+from harness.trials.spec import TrialSpec
+
+
+class Steps(ABC):
+    """A way to make steps.
+
+    Attributes:
+        ran_as: what a trial's row says of it.
+        ranks: the processes that share each trial.
+    """
+
+    ran_as: str
+    ranks: Ranks = ONE_RANK
+
+    @abstractmethod
+    def make(
+        self,
+        trainers: Sequence[Trainer],
+        is_due: Callable[[], bool],
+        wants_pause: Callable[[], bool],
+    ) -> None:
+        """Make one step of every trainer, and further ones until there is a reason to pause.
+
+        Args:
+            trainers: of equal settings, at the same step.
+            is_due: whether something must happen after this step; the same in all ranks.
+            wants_pause: whether this process wants to save or to stop.
+        """
+
+    def fitted(self, spec: TrialSpec, prepared: Prepared) -> Prepared:
+        """The network, changed where that is needed to make its steps in this way.
+
+        Raises:
+            InputError: they cannot be made in this way.
+        """
+        return prepared
+
+    def name_after(self, before: str) -> str:
+        """What the row says of a trial whose steps until now were made as `before` says.
+
+        Steps that were made beside other trials stay in the weights, so they stay in the row.
+        """
+        return self.ran_as if before == "solo" else before
+
+
+class SoloSteps(Steps):
+    """One trial by itself."""
+
+    ran_as = "solo"
+
+    def make(
+        self,
+        trainers: Sequence[Trainer],
+        is_due: Callable[[], bool],
+        wants_pause: Callable[[], bool],
+    ) -> None:
+        (trainer,) = trainers
+        trainer.step()
+        while not (is_due() or wants_pause()):
+            trainer.step()
+
+
+SOLO = SoloSteps()
