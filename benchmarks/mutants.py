@@ -37,6 +37,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
@@ -75,44 +76,44 @@ def mutants(source: str) -> list[Mutant]:
     """All mutants of a module, in the order of its nodes."""
     return [
         Mutant((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset), text)
-        for node, text in _changes(ast.parse(source), in_raise=False)
+        for node, text in _changes(ast.parse(source))
     ]
 
 
-def _changes(node: ast.AST, in_raise: bool) -> Iterator[tuple[ast.AST, str]]:
+def _changes(node: Any) -> Iterator[tuple[Any, str]]:
     """(node, text in its place) for `node` and all below it."""
-    in_raise = in_raise or isinstance(node, ast.Raise)
-    if not (in_raise and isinstance(node, ast.Constant) and isinstance(node.value, str)):
-        yield from _changes_of(node)
+    yield from _changes_of(node)
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "op", "ops"):
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _is_words(child):
-                yield from _changes(child, in_raise)
+                yield from _changes(child)
 
 
 def _is_words(node: ast.AST) -> bool:
-    """Docstrings, formatted texts, and imports for type checkers alone."""
+    """Texts for people, docstrings among them, and imports for type checkers alone."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and " " in node.value
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.keyword):
+        return node.arg in ("example", "unit")
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     return isinstance(node, ast.JoinedStr)
 
 
-def _changes_of(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+def _changes_of(node: Any) -> Iterator[tuple[Any, str]]:
+    changed: Any = copy.copy(node)
     if isinstance(node, ast.BinOp | ast.BoolOp):
-        changed = copy.copy(node)
         changed.op = SWAPS[type(node.op)]()
         yield node, f"({ast.unparse(changed)})"
     elif isinstance(node, ast.AugAssign):
-        changed = copy.copy(node)
         changed.op = SWAPS[type(node.op)]()
         yield node, ast.unparse(changed)
     elif isinstance(node, ast.Compare):
         for position, op in enumerate(node.ops):
-            changed = copy.copy(node)
             changed.ops = [*node.ops[:position], SWAPS[type(op)](), *node.ops[position + 1 :]]
             yield node, f"({ast.unparse(changed)})"
     elif isinstance(node, ast.UnaryOp):

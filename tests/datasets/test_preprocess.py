@@ -195,8 +195,20 @@ def test_ink_that_is_heavy_on_one_side_is_moved_no_further_than_the_edge():
     assert columns[0] == 8, "eight columns of paper are all that there is on that side"
 
 
+def test_ink_that_is_heavy_at_the_bottom_is_moved_up_to_the_edge():
+    page = np.zeros((40, 40), np.uint8)
+    page[38:40, :] = 255
+    page[:, 39] = 40
+    rows, columns = np.nonzero(mnist_style(page))
+    assert (rows[0], rows[-1]) == (0, 19)
+    assert np.ptp(columns) + 1 == 20
+    rows, columns = np.nonzero(mnist_style(page.T))
+    assert (columns.min(), columns.max()) == (0, 19)
+
+
 @pytest.mark.parametrize(
-    ("shape", "size"), [((30, 30), (30, 30)), ((1, 1), (1, 1)), ((20, 30), (20, 30))]
+    ("shape", "size"),
+    [((30, 30), (30, 30)), ((1, 1), (1, 1)), ((20, 30), (20, 30)), ((20, 30, 3), (20, 30))],
 )
 def test_an_image_of_the_size_asked_for_is_given_back(shape, size):
     image = np.zeros(shape, np.uint8)
@@ -231,6 +243,13 @@ def test_large_pages_are_shrunk_by_a_whole_factor_first(height, width, factor):
     if factor > 1:
         one_step = cv2.resize(page, (10, 10), interpolation=cv2.INTER_AREA)
         assert (one_step != expected).any(), "the page tells the ways apart"
+
+
+def test_a_wide_page_that_grows_in_height_alone_is_drawn_linearly():
+    page = np.random.default_rng(0).integers(0, 256, (4, 10), dtype=np.uint8)
+    for image, size in ((page, (8, 2)), (page.T, (2, 8))):
+        expected = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_array_equal(resize(image, size), expected)
 
 
 def test_an_upright_rectangle_holds_the_square_in_its_middle_too():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +45,7 @@ def test_every_worker_sees_a_gpu_that_is_there_and_none_is_given_out_twice(share
 def test_slots_that_are_asked_for_stand_unless_gpus_are_missing():
     assert trials_at_once(Resources(), 40, 2, None) == 40
     assert trials_at_once(Resources(gpus=0.25), 3, 2, 1) == 3
+    assert trials_at_once(Resources(gpus=0.25), 4, 2, 1) == 4
     with pytest.raises(InputError, match=r"--slots 5: .* 4 trials at once are the most .* \(1\)"):
         trials_at_once(Resources(gpus=0.25), 5, 2, 1)
 
@@ -56,3 +59,17 @@ def test_a_gpu_that_is_not_there_is_a_line_and_not_a_wait(
     with pytest.raises(InputError, match=r"gpus: 2, .* a trial needs: 2, .* sees here: 1"):
         main([str(write_sweep()), "--out", str(out), *options])
     assert not list((out / "trials").glob("*"))
+
+
+def test_gpus_are_those_that_pytorch_sees(monkeypatch):
+    sees_three = SimpleNamespace(cuda=SimpleNamespace(device_count=lambda: 3))
+    monkeypatch.setitem(sys.modules, "torch", sees_three)
+    assert slots.count_gpus() == 3
+
+
+def test_a_machine_without_the_gpus_that_a_trial_needs_is_refused():
+    with pytest.raises(InputError, match=r"workers: 2: GPUs that a trial needs: 2, .* here: 1;"):
+        trials_at_once(Resources(gpus=1.0, workers=2), None, 16, 1)
+    with pytest.raises(InputError, match="PyTorch sees here: 0; lower them, or set gpus: 0"):
+        trials_at_once(Resources(gpus=0.5), None, 16, 0)
+    assert trials_at_once(Resources(gpus=1.0, workers=2), None, 16, 2) == 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from pydantic import ValidationError
 
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
-from harness.sweepfile.search_settings import Search, draw
+from harness.sweepfile.search_settings import Distribution, Search, draw
 from headstart.errors import SpecError
 
 SPACE = {
@@ -125,3 +128,92 @@ def test_an_arm_that_does_not_train_cannot_be_searched(written):
         written(
             ("{initialize: drawn}", "{initialize: drawn, fine_tune: none, search: {samples: 2}}")
         )
+
+
+def test_what_is_not_said_is_this():
+    plain = Search.model_validate({"space": SPACE})
+    assert (plain.samples, plain.scheduler, plain.metric, plain.seed, plain.rungs) == (
+        10, "synchronous", "val_accuracy", 0, (),
+    )  # fmt: skip
+    assert plain.keep == 1 / 3
+
+
+@pytest.mark.parametrize(
+    ("distribution", "unit", "expected"),
+    [
+        ({"choice": ["a", "b", "c"]}, 0.0, "a"),
+        ({"choice": ["a", "b", "c"]}, 0.34, "b"),
+        ({"choice": ["a", "b", "c"]}, 0.999, "c"),
+        ({"integer": [2, 4]}, 0.0, 2),
+        ({"integer": [2, 4]}, 0.34, 3),
+        ({"integer": [2, 4]}, 0.999, 4),
+        ({"uniform": [1.0, 3.0]}, 0.0, 1.0),
+        ({"uniform": [1.0, 3.0]}, 0.25, 1.5),
+        ({"uniform": [-1.0, 1.0]}, 0.75, 0.5),
+        ({"uniform": [0.0, 1.0]}, 0.123456789, 0.123457),  # as a person would write it
+        ({"uniform": [0.1234564, 0.2]}, 0.0, 0.1234564),  # rounding leaves no range
+        ({"uniform": [0.1, 0.1234567]}, 0.9999999999, 0.1234567),
+        ({"log_uniform": [1e-4, 1e-2]}, 0.5, 1e-3),
+        ({"log_uniform": [1e-4, 1e-2]}, 0.0, 1e-4),
+        ({"log_uniform": [1.0, 16.0]}, 0.25, 2.0),
+    ],
+)
+def test_a_value_by_its_quantile(distribution, unit, expected):
+    value = Distribution.model_validate(distribution).at(unit)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+def test_the_ends_of_a_distribution_are_its_choices_or_its_limits():
+    assert Distribution.model_validate({"choice": ["a", "b", "c"]}).ends() == ("a", "b", "c")
+    assert Distribution.model_validate({"integer": [2, 4]}).ends() == (2, 4)
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        {}, {"choice": []}, {"choice": None}, {"uniform": [0, 1], "integer": [0, 1]},
+        {"uniform": [1, 1]}, {"uniform": [2, 1]}, {"integer": [4, 4]}, {"uniform": [0, math.inf]},
+        {"uniform": [-math.inf, 0]}, {"log_uniform": [0, 1]}, {"integer": [0.5, 2]},
+    ],
+)  # fmt: skip
+def test_what_is_no_distribution_is_refused(distribution):
+    with pytest.raises(ValidationError):
+        Distribution.model_validate(distribution)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 1.5, -0.1])
+def test_the_share_that_is_kept_is_a_part(keep):
+    with pytest.raises(ValidationError, match="keep"):
+        search(keep=keep)
+
+
+@pytest.mark.parametrize("rungs", [[2, 2], [3, 2], [0, 1]])
+def test_rungs_grow(rungs):
+    with pytest.raises(ValidationError):
+        search(rungs=rungs)
+    assert search(rungs=[1, 3]).rungs == (1, 3)
+
+
+def test_how_many_go_on_is_exact_where_the_share_is():
+    assert search(keep=0.1).n_kept(30) == 3, "30 × 0.1 is a little over 3 in floating point"
+    assert search(keep=0.5).n_kept(5) == 3
+    assert search(keep=0.01).n_kept(5) == 1
+
+
+def test_values_are_laid_over_the_settings_they_name(written):
+    condition = written().arms["scratch"]
+    values = {
+        "train.learning_rate": 0.5, "train.schedule.name": "cosine", "model.dropout": 0.25,
+    }  # fmt: skip
+    changed = condition.with_values(values)
+    assert changed.train.learning_rate == 0.5
+    assert changed.train.schedule.name == "cosine"
+    assert changed.train.batch_size == condition.train.batch_size
+    assert dict(changed.model.options)["dropout"] == 0.25
+    assert (changed.data, changed.start) == (condition.data, condition.start)
+    assert condition.with_values({}) == condition
+    with pytest.raises(ValueError, match=r"train\.batch_size\.more: batch_size is no mapping here"):
+        condition.with_values({"train.batch_size.more": 1})
+    with pytest.raises(ValidationError):
+        condition.with_values({"train.batch_size": 0})

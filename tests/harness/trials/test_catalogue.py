@@ -130,6 +130,20 @@ def test_a_count_of_no_test_images_leaves_none(condition_of, tmp_path, data):
     assert catalogue.use(condition.model_copy(update={"data": (choice,)})).has_test is False
 
 
+def test_data_is_fetched_unless_that_is_forbidden(condition_of, monkeypatch):
+    asked = []
+
+    def load(*_, **options):
+        asked.append((options["data_dir"], options["allow_download"]))
+        raise DataNotFoundError("nothing is here")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    for catalogue in (DataCatalogue(), DataCatalogue(Path("data"), allow_download=False)):
+        with pytest.raises(DataNotFoundError, match="nothing is here"):
+            catalogue.use(condition_of(GLYPHS))
+    assert asked == [(None, True), (Path("data"), False)]
+
+
 def test_labels_are_those_of_the_files(condition_of, tmp_path):
     catalogue = DataCatalogue(mnist_in(tmp_path), allow_download=False)
     dataset = catalogue.open(catalogue.use(condition_of("{name: mnist}")))
