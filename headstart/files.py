@@ -55,7 +55,7 @@ def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
         yield file
 
 
-def write_json(path: Path | str, content: Any) -> None:
+def write_json(path: Path | str, content: object) -> None:
     """Write `content` as readable JSON, atomically."""
     with atomic_file(path) as file:
         json.dump(content, file, indent=1, allow_nan=True, default=str)

@@ -139,8 +139,7 @@ def trial_file(path: Path) -> Path | io.BytesIO:
 
 def read_curve(content: bytes) -> list[EvaluationRow]:
     """The evaluations that a trial's `curve.parquet` holds, by step."""
-    points: list[dict[str, Any]] = read_table(content).to_pylist()
-    return [EvaluationRow.from_json(point) for point in points]
+    return [EvaluationRow.from_json(point) for point in read_table(content).to_pylist()]
 
 
 def _left_its_record(folder: Path) -> bool:

@@ -68,7 +68,7 @@ class Row:
         return tuple(column for column in columns_of(cls) if column.arrow)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, object]) -> Self:
         """The row that a record holds.
 
         A key that this version does not know is left out, since records are copied as files and
@@ -78,7 +78,7 @@ class Row:
         Raises:
             ValueError: a value of another type than its field's.
         """
-        given = {}
+        given: dict[str, Any] = {}
         for column in columns_of(cls):
             value = content.get(column.name)
             if value is not None:
@@ -161,11 +161,11 @@ class TrialRow(Row):
     attempts: int = _number("starts of training, continuations included", "starts")
     finished_at: str = _text("when it ended, as ISO 8601 in UTC")
     class_names: tuple[str, ...] = _field("names of the classes, by their numbers", default=())
-    load_report: Mapping[str, Any] | None = _measured(
+    load_report: Mapping[str, object] | None = _measured(
         "`from`: where the first weights came from; `head`, `loaded`, `new`, `left_out`: what "
         "became of the tensors of that file"
     )
-    frozen: Mapping[str, Any] | None = _measured(
+    frozen: Mapping[str, object] | None = _measured(
         "`cached`: whether the frozen part was computed once; `reason` where it was not, else "
         "where it ends and what it took"
     )
@@ -212,7 +212,7 @@ class LaterTestRow(TrialRow):
     )
 
 
-def columns_of(row: type[Any]) -> tuple[Column, ...]:
+def columns_of(row: type) -> tuple[Column, ...]:
     """All fields of a kind of row, those of `trial.json` alone included."""
     if row not in _COLUMNS:
         hints = get_type_hints(row)
@@ -220,7 +220,7 @@ def columns_of(row: type[Any]) -> tuple[Column, ...]:
     return _COLUMNS[row]
 
 
-def _checked(column: Column, value: Any) -> Any:
+def _checked(column: Column, value: object) -> object:
     if column.arrow == "int64" and isinstance(value, float) and value.is_integer():
         return int(value)  # as other programs write it
     if not isinstance(value, column.type):

@@ -117,7 +117,7 @@ class RunFolder:
 
     # -- before a run ----------------------------------------------------------------------
 
-    def begin(self, sweep_yaml: str, provenance: Mapping[str, Any], plan: Plan) -> None:
+    def begin(self, sweep_yaml: str, provenance: Mapping[str, object], plan: Plan) -> None:
         """Write what the folder is about: the resolved sweep, where it runs, the plan."""
         with atomic_file(self.path / "sweep.yaml") as file:
             file.write(sweep_yaml)

@@ -42,4 +42,5 @@ def shrunk(image: np.ndarray, stride: int) -> np.ndarray:
     padding = ((0, 0), (0, -height % stride), (0, -width % stride))
     padded = np.pad(image, padding, mode="edge").astype(np.float32)
     blocks = padded.reshape(channels, padded.shape[1] // stride, stride, -1, stride)
-    return blocks.mean(axis=(2, 4)).round().astype(np.uint8)
+    small: np.ndarray = blocks.mean(axis=(2, 4)).round().astype(np.uint8)
+    return small

@@ -1,9 +1,15 @@
 """One command at a time in a run folder (for each shard), without file locks.
 
-The lock is a file that is linked into place, which is atomic on local and network file systems.
-It names its host, process and generation, and is rewritten every few seconds. A lock of a dead
-process of this machine is recognised at once; of another machine by a heartbeat that has stopped,
-judged by the file system's own clock.
+In: the path of a lock file. Out: a hold on it, or the name of the command that has it. The file is
+linked into place, which is atomic on local and network file systems. It names its host, process and
+generation, and is rewritten every few seconds. The lock of a dead process of this machine is
+recognised at once. The lock of another machine is recognised by its age: the file system's own
+clock says when it was rewritten last, so clocks of machines may differ.
+
+filelock's `SoftFileLease` (4.2.11) does the same for a process of this machine, but has to watch
+the lock of a node that is gone for all of `STALE_AFTER_S` before it may take it, where the age of
+the file says so at once. It also takes the lock of a living command of our earlier versions after
+two seconds, because it cannot read that file.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from headstart.files import write_json
 
 HEARTBEAT_S = 10.0
 STALE_AFTER_S = 90.0
+LOST_AFTER = 2  # heartbeats in a row that do not find the lock
 
 
 @dataclass(frozen=True)
@@ -109,13 +116,18 @@ class Lock:
         write_json(path, asdict(replace(self._self, heartbeat_at=_now())))
 
     def _beat(self) -> None:
+        n_missed = 0
         while not self._stop.wait(HEARTBEAT_S):
             holder = _read(self.path)
-            if holder is None or holder.generation != self.generation:
+            if holder is not None and holder.generation == self.generation:
+                n_missed = 0
+                with suppress(OSError):  # a full disk must not end the run from this thread
+                    self._write(self.path)
+                continue
+            n_missed += 1  # once may be a network's error, or a look of `_remove_stale`
+            if n_missed == LOST_AFTER:
                 self.lost.set()
                 return
-            with suppress(OSError):  # a full disk must not end the run from this thread
-                self._write(self.path)
 
     def _is_stale(self, holder: Holder) -> bool:
         if holder.machine == self._self.machine:

@@ -11,7 +11,6 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 PACKAGES = (
     "torch",
@@ -25,7 +24,7 @@ PACKAGES = (
 )
 
 
-def collect(fingerprints: dict[str, str]) -> dict[str, Any]:
+def collect(fingerprints: dict[str, str]) -> dict[str, object]:
     """What `provenance.json` holds; `fingerprints` maps data set names to content hashes."""
     return {
         "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),

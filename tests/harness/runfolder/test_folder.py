@@ -122,6 +122,44 @@ def test_a_command_that_lost_its_lock_notices(tmp_path, monkeypatch):
     assert json.loads((tmp_path / ".lock").read_text())["generation"] == "theirs"
 
 
+def test_a_lock_that_could_not_be_read_once_is_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "HEARTBEAT_S", 0.02)
+    looks = iter([lock_module.Holder(), None])  # an error of a network, and a file moved aside
+    read = lock_module._read
+
+    def read_with_gaps(path):
+        holder = read(path)
+        return holder if n_beats() % 2 else next(looks, holder)
+
+    beats: list[int] = []
+
+    def n_beats() -> int:
+        beats.append(0)
+        return len(beats)
+
+    lock = Lock(tmp_path / ".lock", "mine")
+    lock.acquire()
+    monkeypatch.setattr(lock_module, "_read", read_with_gaps)
+    while len(beats) < 8:
+        assert not lock.lost.wait(timeout=0.02)
+    lock.release()
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_lock_file_that_is_damaged_is_taken_over_once_it_is_old(tmp_path):
+    path = tmp_path / ".lock-1-of-1.json"
+    for content in ("{", "[1]", '{"host": "elsewhere", "colour": "blue"}'):
+        path.write_text(content)
+        with pytest.raises(LockedError, match="another command"):
+            Lock(path, "mine").acquire()
+        old = time.time() - lock_module.STALE_AFTER_S - 5
+        os.utime(path, (old, old))
+        lock = Lock(path, "mine")
+        lock.acquire()
+        assert [holder.pid for holder in lock_module.holders(tmp_path)] == [os.getpid()]
+        lock.release()
+
+
 def test_a_folder_of_other_things_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(RunFolderError, match=r"thesis\.tex"), RunFolder(tmp_path):
