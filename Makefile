@@ -30,8 +30,9 @@ format: $(STAMP)  ## Write the format that `check` wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(STAMP)  ## Write the pages that are made from the code: docs/reference/
+docs: $(STAMP)  ## Write the pages that are made from the code: docs/reference/ and first-steps.md
 	$(BIN)/python docs/build.py
+	$(BIN)/python docs/first_steps.py
 
 data: $(STAMP)  ## Which data sets are found where, and how to get what is missing
 	$(BIN)/python -m datasets

@@ -35,6 +35,9 @@ def test_an_id_is_16_characters_that_stay_while_the_result_format_does(plan_of):
     scratch, tuned = at(plan, "scratch"), at(plan, "pretrained")
     for trial, expected in ((scratch, "6a3471241b959067"), (tuned, "2927edb9b4fe0536")):
         assert trial_id(trial.condition, trial.data, trial.streams, trial.parent) == expected
+    told = (scratch.condition, scratch.data, scratch.streams, None)
+    assert trial_id(*told, tested=False) == "58623e36700da41a"
+    assert trial_id(*told, chosen_by="a search") == "11d5e36e08ea63e3"
 
 
 def test_all_that_decides_a_result_is_in_the_id_and_nothing_else(plan_of):
