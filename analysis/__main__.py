@@ -67,10 +67,10 @@ def _diff(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     from analysis.diff import diff_runs, write_diff
 
-    found = diff_runs(args.old, args.new)
-    print(found.text)
+    changes = diff_runs(args.old, args.new)
+    print(changes.text)
     if args.out:
-        print(write_diff(found, args.out))
+        print(write_diff(changes, args.out))
 
 
 def _plan(argv: Sequence[str]) -> None:
@@ -128,9 +128,9 @@ def _audit(argv: Sequence[str]) -> int:
     where, status = answers_for(args.what, args.reference, args.arm, args.networks, args.data)
     if where is None:
         return status
-    for done in audit_run(where, args.out):
-        print(done.text)
-        print(f"\n{done.folder}")
+    for audited in audit_run(where, args.out):
+        print(audited.text)
+        print(f"\n{audited.folder}")
     return status
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,9 @@ from analysis.findings.asked import read_asked
 from analysis.findings.findings import SEED
 from analysis.findings.load import Runs, load_runs
 from analysis.report.displays import estimate_text, metric_words
-from analysis.statistics.pairs.compare import COLUMNS, compare_all
+from analysis.statistics.pairs.compare import compare_all
+from analysis.statistics.pairs.comparison import Comparison, comparison_table
+from analysis.statistics.samples.pairing import Pair
 from headstart.errors import RunFolderError
 from headstart.files import atomic_file
 
@@ -30,17 +31,30 @@ MOST_SHOWN = 30
 
 @dataclass(frozen=True)
 class Changes:
-    """What differs. comparisons: rows of `compare_all`, treatment the new run, control the old,
-    with the arm's name in `arm`. n_same: trials that both runs have with the same result."""
+    """What differs. comparisons: `compare_all`'s, treatment the new run, control the old.
+    n_same: trials that both runs have with the same result."""
 
+    names: tuple[str, str]
     settings: tuple[str, ...]
     provenance: tuple[str, ...]
     only_old: int
     only_new: int
     n_same: int
     n_both: int
-    comparisons: pd.DataFrame
-    text: str
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it in words, as Markdown."""
+        return "\n".join(_text(self))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The comparisons, with the arm's name in `arm`."""
+        arms = [_arm(row) for row in self.comparisons]
+        table = comparison_table(self.comparisons)
+        table.insert(0, "arm", arms)
+        return table
 
 
 def diff_runs(old: Path | str, new: Path | str) -> Changes:
@@ -64,16 +78,16 @@ def diff_runs(old: Path | str, new: Path | str) -> Changes:
         both["test_accuracy_old"].eq(both["test_accuracy_new"])
         | (both["test_accuracy_old"].isna() & both["test_accuracy_new"].isna())
     )
-    found = {
-        "settings": tuple(_changed(_sweep(runs[OLD]), _sweep(runs[NEW]))),
-        "provenance": tuple(_changed(runs[OLD].provenance[0], runs[NEW].provenance[0])),
-        "only_old": len(evidence[OLD]) - len(both),
-        "only_new": len(evidence[NEW]) - len(both),
-        "n_same": int(same.sum()),
-        "n_both": len(both),
-        "comparisons": comparisons,
-    }
-    return Changes(**found, text="\n".join(_text(old, new, found)))
+    return Changes(
+        names=(Path(old).name, Path(new).name),
+        settings=tuple(_changed(_sweep(runs[OLD]), _sweep(runs[NEW]))),
+        provenance=tuple(_changed(runs[OLD].provenance[0], runs[NEW].provenance[0])),
+        only_old=len(evidence[OLD]) - len(both),
+        only_new=len(evidence[NEW]) - len(both),
+        n_same=int(same.sum()),
+        n_both=len(both),
+        comparisons=tuple(comparisons),
+    )
 
 
 def write_diff(changes: Changes, out: Path | str) -> Path:
@@ -81,7 +95,7 @@ def write_diff(changes: Changes, out: Path | str) -> Path:
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_file(out / "diff.csv") as file:
-        changes.comparisons.to_csv(file, index=False, lineterminator="\n")
+        changes.table.to_csv(file, index=False, lineterminator="\n")
     with atomic_file(out / "diff.md") as file:
         file.write(changes.text + "\n")
     return out / "diff.md"
@@ -89,7 +103,7 @@ def write_diff(changes: Changes, out: Path | str) -> Path:
 
 def _compare(
     runs: Mapping[str, Runs], evidence: Mapping[str, pd.DataFrame], arms: list[str]
-) -> pd.DataFrame:
+) -> list[Comparison]:
     """Every arm of the new run against itself in the old one."""
     trials = pd.concat([_renamed(evidence[side], side) for side in (OLD, NEW)], ignore_index=True)
     curves = pd.concat(
@@ -97,16 +111,19 @@ def _compare(
     )
     asked = read_asked(runs[NEW])
     score = "test_accuracy" if trials["test_accuracy"].notna().any() else "best_val_accuracy"
-    found = compare_all(
+    return compare_all(
         trials,
         curves[curves["stage"] == "arm"],
-        [(NEW + arm, OLD + arm) for arm in arms],
-        sorted({target for one in asked for target in one.targets}),
-        min((one.margin for one in asked if one.margin is not None), default=None),
+        [Pair(NEW + arm, OLD + arm) for arm in arms],
+        sorted({target for a in asked for target in a.targets}),
+        min((a.margin for a in asked if a.margin is not None), default=None),
         np.random.default_rng(SEED),
         (score, "area_under_curve", "steps_to_target"),
     )
-    return found.assign(arm=found["treatment"].str.removeprefix(NEW))[["arm", *COLUMNS]]
+
+
+def _arm(row: Comparison) -> str:
+    return row.treatment.removeprefix(NEW)
 
 
 def _renamed(frame: pd.DataFrame, side: str) -> pd.DataFrame:
@@ -114,11 +131,11 @@ def _renamed(frame: pd.DataFrame, side: str) -> pd.DataFrame:
     return frame.assign(arm=side + frame["arm"], trial_id=side + frame["trial_id"])
 
 
-def _sweep(runs: Runs) -> Mapping[str, Any]:
+def _sweep(runs: Runs) -> Mapping[str, object]:
     return runs.sweeps[0] if runs.sweeps else {}
 
 
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _changed(old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:
     """`versions.torch: 2.14 → 2.15` for every leaf that differs."""
     left, right = dict(_leaves(old)), dict(_leaves(new))
     for key in sorted(left.keys() | right.keys()):
@@ -126,7 +143,7 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {left.get(key, 'not set')} → {right.get(key, 'not set')}"
 
 
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in content.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{prefix}{key}.")
@@ -134,26 +151,24 @@ def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{key}", str(value)
 
 
-def _text(old: Path | str, new: Path | str, found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"# {Path(old).name} → {Path(new).name}"
+def _text(changes: Changes) -> Iterator[str]:
+    yield f"# {changes.names[0]} → {changes.names[1]}"
     yield ""
-    rows = found["comparisons"]
-    changed = rows[rows["verdict"].isin(["better", "worse"])]
-    n = len(rows)
+    rows = changes.comparisons
+    n, n_differ = len(rows), sum(row.verdict in ("better", "worse") for row in rows)
     yield (
-        f"{len(changed)} of {n} comparisons differ (paired by seed, Holm over all {n})."
-        if len(changed)
+        f"{n_differ} of {n} comparisons differ (paired by seed, Holm over all {n})."
+        if n_differ
         else f"No difference is shown in {words.plural(n, 'comparison')} (Holm over all)."
     )
     yield (
-        f"{found['n_both']} trials are in both runs, {found['n_same']} of them with the same test "
-        f"accuracy to the last digit; {found['only_old']} only in the old run, "
-        f"{found['only_new']} only in the new."
+        f"{changes.n_both} trials are in both runs, {changes.n_same} of them with the same test "
+        f"accuracy to the last digit; {changes.only_old} only in the old run, "
+        f"{changes.only_new} only in the new."
     )
-    for title, key in (("Sweep", "settings"), ("Provenance", "provenance")):
+    for title, lines in (("Sweep", changes.settings), ("Provenance", changes.provenance)):
         yield ""
         yield f"## {title}"
-        lines = found[key]
         yield from (f"- {line}" for line in lines[:MOST_SHOWN])
         if len(lines) > MOST_SHOWN:
             yield f"- and {len(lines) - MOST_SHOWN} more"
@@ -161,10 +176,11 @@ def _text(old: Path | str, new: Path | str, found: Mapping[str, Any]) -> Iterato
             yield "- no difference"
     yield ""
     yield "## Arms, new against old"
-    for row in rows.to_dict("records"):
-        where = f"{row['task']}, " if len(set(rows["task"])) > 1 else ""
-        note = f" ({row['note']})" if row["note"] else ""
+    n_tasks = len({row.task for row in rows})
+    for row in rows:
+        where = f"{row.task}, " if n_tasks > 1 else ""
+        note = f" ({row.note})" if row.note else ""
         yield (
-            f"- {where}{row['arm']}, {metric_words(row['metric'], row['target'])}: "
-            f"{row['verdict']}, {estimate_text(row)}, {row['n_pairs']} pairs{note}"
+            f"- {where}{_arm(row)}, {metric_words(row.metric, row.target)}: "
+            f"{row.verdict}, {estimate_text(row)}, {row.n_pairs} pairs{note}"
         )

@@ -28,11 +28,11 @@ def plan_seeds(
     runs = load_runs([folder])
     asked = read_asked(runs)
     present = set(runs.trials.loc[runs.trials["stage"] == "arm", "arm"])
-    pairs = [p for one in asked for p in one.pairs if set(p) <= present]
+    pairs = [p for a in asked for p in a.pairs if set(p) <= present]
     if not pairs:
         raise InputError(f"{folder}: no two arms to compare, so there is nothing to plan for")
-    targets = sorted({t for one in asked for t in one.targets}) if "to_target" in metric else []
-    found = plan(
+    targets = sorted({t for a in asked for t in a.targets}) if "to_target" in metric else []
+    lines = plan(
         runs.trials,
         runs.curves[runs.curves["stage"] == "arm"],
         list(dict.fromkeys(pairs)),
@@ -42,6 +42,6 @@ def plan_seeds(
         metric=metric,
         targets=targets,
         power=power,
-        n_comparisons=len(pairs) * (2 + max(len(one.targets) for one in asked)),  # as the report
+        n_comparisons=len(pairs) * (2 + max(len(a.targets) for a in asked)),  # as the report
     )
-    return "\n".join(found["words"])
+    return "\n".join(lines["words"])

@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them, and lists, plurals and durations in plain English.
+"""Numbers as a reader sees them, and lists and plurals in plain English.
 
 One function for each kind of number, used by the page, the PDF, the LaTeX tables and the
 sentences alike, so that a value looks the same everywhere. Accuracies come in as fractions and
@@ -66,15 +66,6 @@ def seconds(value: float) -> str:
     return f"{number(value)} s"
 
 
-def duration(value: float) -> str:
-    """350 → `5.83 min`: seconds, from two minutes on minutes, from two hours on hours."""
-    if abs(value) >= 7200:
-        return f"{number(value / 3600)} h"
-    if abs(value) >= 120:
-        return f"{number(value / 60)} min"
-    return seconds(value)
-
-
 def probability(value: float) -> str:
     """A p-value: `0.012`, `<0.001`."""
     return "<0.001" if value < 0.001 else f"{value:.3f}"
@@ -90,7 +81,6 @@ _KINDS: dict[str, Callable[[float], str]] = {
     "ratio": ratio,
     "number": number,
     "seconds": seconds,
-    "duration": duration,
     "probability": probability,
 }
 
@@ -99,7 +89,7 @@ def write(kind: str, value: object) -> str:
     """`value` as text of that kind; `–` for a missing one, `not reached` for an infinite time.
 
     `kind` is one of percent, target, points, points_plain, share, count, ratio, number, seconds,
-    duration, probability, text.
+    probability, text.
     """
     if kind == "text" or isinstance(value, str):
         return "" if value is None or value != value else str(value)
@@ -111,8 +101,16 @@ def write(kind: str, value: object) -> str:
     return _KINDS[kind](value)
 
 
-def interval(kind: str, estimate: float, low: float, high: float) -> str:
-    """`98.12 % [98.02, 98.21]`; the estimate alone without bounds; a lone bound as `≥` or `≤`."""
+def interval(kind: str, estimate: float, low: float, high: float, bound: str = "") -> str:
+    """`98.12 % [98.02, 98.21]`; the estimate alone without bounds; a lone bound as `≥` or `≤`.
+
+    `bound` stands before it: `at least 1.57× [1.44, ∞]`.
+    """
+    text = _interval(kind, estimate, low, high)
+    return f"{bound} {text}" if bound else text
+
+
+def _interval(kind: str, estimate: float, low: float, high: float) -> str:
     middle = write(kind, estimate)
     bounds = [math.isfinite(low), math.isfinite(high)]
     if math.isfinite(estimate) and not math.isnan(low) and not math.isnan(high):
@@ -145,6 +143,16 @@ def shortened(items: Sequence[str], limit: int = 6) -> str:
 def plural(n: int, noun: str, nouns: str = "") -> str:
     """`1 seed`, `2 seeds`."""
     return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
+
+
+def spaced(key: str) -> str:
+    """`learning_rate` → `learning rate`."""
+    return key.replace("_", " ")
+
+
+def joined(*notes: str) -> str:
+    """Notes as one text: `a; b`. Empty ones are left out."""
+    return "; ".join(note for note in notes if note)
 
 
 def sentence(text: str) -> str:

@@ -22,11 +22,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analysis.statistics.samples.intervals import ratio_interval
-from analysis.statistics.times.convergence import (
-    kaplan_meier,
-    restricted_mean_difference,
-    speedup,
-)
+from analysis.statistics.times.speedup import speedup
+from analysis.statistics.times.survival import kaplan_meier, restricted_mean_difference
 from headstart.cli import run_command
 
 SIZES = (5, 10, 20, 30)
@@ -122,7 +119,7 @@ def one_study(n: int, truth: Truth, rng: np.random.Generator) -> dict[str, bool 
 
 
 def as_rows(times: np.ndarray, budget: float) -> pd.DataFrame:
-    """Times as `time_to_target` would give them for trials that end at `budget`."""
+    """Times as `times_to_targets` would give them for trials that end at `budget`."""
     return pd.DataFrame(
         {
             "arm": "simulated",

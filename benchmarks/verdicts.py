@@ -91,15 +91,15 @@ def share_of(
     )
     limit = None if margin is None else 0.002 * margin
     found = compare_all(trials, NO_CURVES, pairs, (), limit, rng, ("test_accuracy",))
-    columns = (found[name] for name in ("mean_score", "p_value", "p_equivalence"))
-    return float(np.mean([verdict(*row) == wanted for row in zip(*columns, strict=True)]))
+    verdicts = [verdict(row.mean_score, row.p_value, row.p_equivalence) for row in found]
+    return float(np.mean([v == wanted for v in verdicts]))
 
 
 def any_difference(n: int, ceiling: Ceiling, rng: np.random.Generator) -> bool:
     """Whether one A/A sweep has a significant difference, hidden by equivalence or not."""
     trials, curves = equal_arms(n, ceiling, rng)
     found = compare_all(trials, curves, PAIRS, TARGETS, 0.001, rng, METRICS)
-    return bool((found["p_holm"] < 0.05).any())
+    return any(row.p_holm < 0.05 for row in found)
 
 
 def equal_arms(

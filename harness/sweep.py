@@ -240,6 +240,7 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
 
     from analysis.findings.load import load_runs
     from analysis.statistics.pairs.sequential import Until, decide
+    from analysis.statistics.samples.pairing import Pair
 
     seeds = plan.sweep.seeds
     assert seeds.until is not None
@@ -253,7 +254,7 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
         targets=plan.sweep.measure.targets,
     )
     runs = load_runs([out])
-    pairs = [(pair.treatment, pair.control) for pair in plan.sweep.compare]
+    pairs = [Pair(pair.treatment, pair.control) for pair in plan.sweep.compare]
     rng = np.random.default_rng(plan.sweep.seed)
     decision = decide(runs.trials, runs.curves, pairs, until, rng)
     print(decision.text, file=sys.stderr)

@@ -19,17 +19,15 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import special
 
 from analysis.audit.shape import SHAPES, Shape, pair_table, shape_of
+from analysis.statistics.samples.arrays import Floats, Ints
 from analysis.statistics.samples.intervals import Interval, proportion_interval
 from headstart.errors import InputError
 
 __all__ = ["SHAPES", "Answers", "Audit", "audit_labels", "certain_part", "read_off"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Reading = Literal["most likely", "least likely"]
 
 CERTAIN = 0.25  # of each read class: where rates are measured
@@ -51,7 +49,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found.
+    """What an audit says.
 
     Attributes:
         shape: what was done to the labels; `SHAPES` says what each means.
@@ -209,7 +207,7 @@ def _reading(
     most, least = (read_off(answers.probabilities, flag) for flag in (False, True))
     if is_self_audit and n_classes > 2:
         agree, avoid = (
-            _agreement(answers.given, *found, n_classes, confidence) for found in (most, least)
+            _agreement(answers.given, *reading, n_classes, confidence) for reading in (most, least)
         )
         if agree.low <= 2 / n_classes and avoid.high < 0.5 / n_classes:
             return "least likely", *least
@@ -348,8 +346,8 @@ def _by_certainty(given: Ints, read: Ints, certainty: Floats, n_classes: int) ->
     before = np.zeros(len(read), bool)
     for quarter in (1, 2, 3, 4):
         within = certain_part(read, certainty, n_classes, quarter / 4)
-        here = within & ~before
-        n, n_wrong = int(here.sum()), int((given[here] != read[here]).sum())
+        part = within & ~before
+        n, n_wrong = int(part.sum()), int((given[part] != read[part]).sum())
         rows.append((quarter, n, n_wrong, n_wrong / n if n else nan))
         before = within
     return pd.DataFrame(rows, columns=["quarter", "n", "n_contradicted", "share"])

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import words
 from analysis.audit.audit import CERTAIN, SELF_ERROR, SHAPES, Answers, Audit, audit_labels
+from analysis.audit.figures import draw_audit
 from analysis.statistics.samples.intervals import Interval
 from headstart.errors import InputError, RunFolderError
 from headstart.files import atomic_file
@@ -37,7 +37,7 @@ class AnswersFile:
     class_names: tuple[str, ...]
     image_indices: np.ndarray
     images: np.ndarray
-    about: dict[str, Any]
+    about: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -56,28 +56,28 @@ def audit_run(where: Path | str, out: Path | str | None = None) -> list[Audited]
         RunFolderError: no answers there (says which command makes them), or a damaged file.
     """
     files = _files(Path(where))
-    done = []
+    audited = []
     for path in files:
         folder = path.with_suffix("") if out is None else Path(out)
         if out is not None and len(files) > 1:
             folder = folder / path.stem
-        done.append(_audit_file(read_answers(path), folder))
-    return done
+        audited.append(_audit_file(read_answers(path), folder))
+    return audited
 
 
 def _files(where: Path) -> list[Path]:
     if where.is_file() and where.suffix == ".npz":
         return [where]
-    found = sorted((where / "audit").glob("*.npz"))
+    files = sorted((where / "audit").glob("*.npz"))
     if not where.is_dir():
         raise RunFolderError(f"{where}: no such run folder or .npz file")
-    if not found:
+    if not files:
         raise RunFolderError(
             f"{where}: no network has answered for labels to audit yet; run "
             f"python -m harness.reference {where} (the labels it was trained on) or "
             f"python -m harness.reference TRUSTED_RUN --on DATA_SET"
         )
-    return found
+    return files
 
 
 def read_answers(path: Path) -> AnswersFile:
@@ -113,95 +113,93 @@ def read_answers(path: Path) -> AnswersFile:
 
 
 def _audit_file(file: AnswersFile, folder: Path) -> Audited:
-    found = audit_labels(file.answers, file.trusted)
-    text = "\n".join(describe(found, file.about, file.class_names))
+    audit = audit_labels(file.answers, file.trusted)
+    text = "\n".join(describe(audit, file.about, file.class_names))
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / "audit.md") as out:
         out.write(text + "\n")
-    for name, table in tables(found, file.class_names).items():
+    for name, table in tables(audit, file.class_names).items():
         with atomic_file(folder / f"{name}.csv") as out:
             table.to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
-    from analysis.audit.figures import draw_audit
-
-    draw_audit(found, file.class_names, file.image_indices, file.images, folder)
-    return Audited(text, folder, found)
+    draw_audit(audit, file.class_names, file.image_indices, file.images, folder)
+    return Audited(text, folder, audit)
 
 
-def tables(found: Audit, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+def tables(audit: Audit, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     """confusion, transition, pairs, by_certainty and contradicted, classes by name."""
     label = np.array(names)
     matrices: dict[str, tuple[np.ndarray, str]] = {
-        "confusion": (found.confusion, "given"),
-        "transition": (found.transition, "read"),
+        "confusion": (audit.confusion, "given"),
+        "transition": (audit.transition, "read"),
     }
-    made = {}
+    frames = {}
     for name, (matrix, rows) in matrices.items():
-        made[name] = pd.DataFrame(matrix, columns=list(names))
-        made[name].insert(0, rows, list(names))
-    for name, table in (("pairs", found.pairs), ("contradicted", found.contradicted)):
-        made[name] = table.assign(
+        frames[name] = pd.DataFrame(matrix, columns=list(names))
+        frames[name].insert(0, rows, list(names))
+    for name, table in (("pairs", audit.pairs), ("contradicted", audit.contradicted)):
+        frames[name] = table.assign(
             read=label[table["read"].to_numpy(dtype=int)],
             given=label[table["given"].to_numpy(dtype=int)],
         )
-    return {**made, "by_certainty": found.by_certainty}
+    return {**frames, "by_certainty": audit.by_certainty}
 
 
-def describe(found: Audit, about: dict[str, Any], names: Sequence[str]) -> Iterator[str]:
+def describe(audit: Audit, about: Mapping[str, str], names: Sequence[str]) -> Iterator[str]:
     """The audit in sentences: verdict, how it is known, what follows, what to look at."""
-    yield f"# Labels of {about['data']}: {found.shape}"
+    yield f"# Labels of {about['data']}: {audit.shape}"
     yield ""
-    yield words.sentence(_verdict(found, names))
-    if found.note:
-        yield words.sentence(f"Note: {found.note}")
+    yield words.sentence(_verdict(audit, names))
+    if audit.note:
+        yield words.sentence(f"Note: {audit.note}")
     yield ""
     yield f"Answered by {about['by']}."
-    yield from _how(found)
+    yield from _how(audit)
     yield ""
-    yield from _what_follows(found, names)
+    yield from _what_follows(audit, names)
     yield ""
-    yield from _contradicted(found, names)
+    yield from _contradicted(audit, names)
 
 
-def _verdict(found: Audit, names: Sequence[str]) -> str:
-    meaning = SHAPES[found.shape]
-    right, wrong = _share(found.right), _share(found.wrong)
-    if found.shape == "none":
+def _verdict(audit: Audit, names: Sequence[str]) -> str:
+    meaning = SHAPES[audit.shape]
+    right, wrong = _share(audit.right), _share(audit.wrong)
+    if audit.shape == "none":
         return (
-            f"{meaning}: {_percent(found.wrong.estimate)} wrong is the estimate, "
-            f"{_percent(found.wrong.high)} the most that fits"
+            f"{meaning}: {_percent(audit.wrong.estimate)} wrong is the estimate, "
+            f"{_percent(audit.wrong.high)} the most that fits"
         )
-    if found.shape == "uniform":
-        return f"{meaning}: {_share(found.replaced)} of them, which makes {wrong} of labels wrong"
-    if found.shape == "complementary":
+    if audit.shape == "uniform":
+        return f"{meaning}: {_share(audit.replaced)} of them, which makes {wrong} of labels wrong"
+    if audit.shape == "complementary":
         n = len(names)
         return (
             f"{meaning} over the {n - 1} other classes; {right} of labels are right, where drawing "
             f"at random would make {_percent(1 / n)} right"
         )
-    if found.shape == "pairs":
-        rows = found.pairs.head(MOST_PAIRS)
+    if audit.shape == "pairs":
+        rows = audit.pairs.head(MOST_PAIRS)
         listed = [
             f"{names[int(p.read)]} → {names[int(p.given)]} "
             + words.interval("percent", p.share, p.share_low, p.share_high)
             for p in rows.itertuples()
         ]
-        more = len(found.pairs) - len(rows)
+        more = len(audit.pairs) - len(rows)
         rest = f" and {words.plural(more, 'pair')} more" if more else ""
         return f"{meaning} ({wrong} of all labels are wrong): {'; '.join(listed)}{rest}"
     return f"{meaning}: {wrong} of labels are wrong"
 
 
-def _how(found: Audit) -> Iterator[str]:
-    how = "finds least likely" if found.reading == "least likely" else "finds most likely"
+def _how(audit: Audit) -> Iterator[str]:
+    how = "finds least likely" if audit.reading == "least likely" else "finds most likely"
     yield (
-        f"Read off as the class that it {how}, on {found.n:,} images; rates are measured on the "
-        f"{found.n_certain:,} of which it is most certain ({CERTAIN:.0%} of each class and ties), "
-        f"with 95 % intervals ({found.right.method})."
+        f"Read off as the class that it {how}, on {audit.n:,} images; rates are measured on the "
+        f"{audit.n_certain:,} of which it is most certain ({CERTAIN:.0%} of each class and ties), "
+        f"with 95 % intervals ({audit.right.method})."
     )
-    if found.reference_error.n:
+    if audit.reference_error.n:
         yield (
-            f"There it errs itself in {_share(found.reference_error)} of "
-            f"{found.reference_error.n:,} images whose labels are trusted; this is allowed for, "
+            f"There it errs itself in {_share(audit.reference_error)} of "
+            f"{audit.reference_error.n:,} images whose labels are trusted; this is allowed for, "
             "as far as the audited images are like those."
         )
     else:
@@ -210,53 +208,53 @@ def _how(found: Audit) -> Iterator[str]:
             "are allowed for, so fewer wrong labels than that cannot be told from none, and where "
             "a wrong label is a class's most frequent one, this audit takes it for the right one."
         )
-    shares = [f"{_percent(s)}" for s in found.by_certainty["share"] if not np.isnan(s)]
+    shares = [f"{_percent(s)}" for s in audit.by_certainty["share"] if not np.isnan(s)]
     yield (
         f"Contradicted labels by certainty, most certain quarter first: {', '.join(shares)} (flat "
         "where labels are wrong whatever the image, rising where the network errs)."
     )
 
 
-def _what_follows(found: Audit, names: Sequence[str]) -> Iterator[str]:
+def _what_follows(audit: Audit, names: Sequence[str]) -> Iterator[str]:
     chance = 1 / len(names)
-    if found.shape == "none":
+    if audit.shape == "none":
         yield (
             "Accuracy on these labels can be taken as it is."
-            if found.wrong.high <= MUCH
-            else f"Up to {_percent(found.wrong.high)} of them could still be wrong: what this "
+            if audit.wrong.high <= MUCH
+            else f"Up to {_percent(audit.wrong.high)} of them could still be wrong: what this "
             "network gets wrong by itself hides them."
         )
         return
     yield (
-        f"On labels like these no network can score over {_percent(found.accuracy_given)}. Judged "
-        f"on right labels, one that learns them scores {_percent(found.accuracy_right)} if it "
+        f"On labels like these no network can score over {_percent(audit.accuracy_given)}. Judged "
+        f"on right labels, one that learns them scores {_percent(audit.accuracy_right)} if it "
         "answers the most frequent label of each class, and "
-        f"{_percent(found.accuracy_drawn)} if it answers as often as they say; chance is "
+        f"{_percent(audit.accuracy_drawn)} if it answers as often as they say; chance is "
         f"{_percent(chance)}."
     )
-    if found.accuracy_drawn < chance:
-        below = words.write("points_plain", chance - found.accuracy_drawn)
+    if audit.accuracy_drawn < chance:
+        below = words.write("points_plain", chance - audit.accuracy_drawn)
         yield (
             f"That is {below} points below chance: such labels teach a network which class an "
             "image does not have, so that it avoids the right one. A better network, or a better "
             "start, only avoids it more surely."
         )
-    worth = f", so that {found.bits_all / found.bits:.0f} of these are worth one"
+    worth = f", so that {audit.bits_all / audit.bits:.0f} of these are worth one"
     yield (
-        f"A label here tells {found.bits:.2f} bits about the class, a right one "
-        f"{found.bits_all:.2f}{worth if 1.5 * found.bits < found.bits_all and found.bits else ''}."
+        f"A label here tells {audit.bits:.2f} bits about the class, a right one "
+        f"{audit.bits_all:.2f}{worth if 1.5 * audit.bits < audit.bits_all and audit.bits else ''}."
     )
-    yield _advice(found)
+    yield _advice(audit)
 
 
-def _advice(found: Audit) -> str:
-    if found.shape == "complementary":
+def _advice(audit: Audit) -> str:
+    if audit.shape == "complementary":
         return (
             "What they say can still be learned: train with `loss: complementary` and choose the "
             "checkpoint with `select: val_loss`, since accuracy on such labels is best where the "
             "network is worst."
         )
-    if found.shape in ("uniform", "pairs") and found.accuracy_right > 0.99:
+    if audit.shape in ("uniform", "pairs") and audit.accuracy_right > 0.99:
         return (
             "The right class is still the most frequent label of every class, so that training as "
             "usual can learn it; validate on the loss or on corrected labels."
@@ -264,13 +262,13 @@ def _advice(found: Audit) -> str:
     return "Correct the contradicted labels, or leave them out, before anything is trained on them."
 
 
-def _contradicted(found: Audit, names: Sequence[str]) -> Iterator[str]:
-    n = len(found.contradicted)
+def _contradicted(audit: Audit, names: Sequence[str]) -> Iterator[str]:
+    n = len(audit.contradicted)
     yield (
-        f"{n:,} of {found.n:,} labels ({_percent(n / found.n)}) are contradicted, the network's "
+        f"{n:,} of {audit.n:,} labels ({_percent(n / audit.n)}) are contradicted, the network's "
         "own mistakes included; contradicted.csv has them, the most certain first."
     )
-    for row in found.contradicted.head(5).rename(columns={"index": "image"}).itertuples():
+    for row in audit.contradicted.head(5).rename(columns={"index": "image"}).itertuples():
         yield (
             f"- image {row.image}: labelled {names[int(row.given)]}, looks like "
             f"{names[int(row.read)]} (certainty {row.certainty:.4f})"
@@ -283,9 +281,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def _share(one: Interval) -> str:
-    low, high = _percent(one.low).removesuffix(" %"), _percent(one.high).removesuffix(" %")
-    return f"{_percent(one.estimate)} [{low}, {high}]"
+def _share(share: Interval) -> str:
+    low, high = _percent(share.low).removesuffix(" %"), _percent(share.high).removesuffix(" %")
+    return f"{_percent(share.estimate)} [{low}, {high}]"
 
 
 def check_out(out: str | None) -> None:

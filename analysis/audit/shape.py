@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from analysis.statistics.samples.arrays import Ints
 from analysis.statistics.samples.intervals import Interval, proportion_interval
 
 Shape = Literal["none", "uniform", "pairs", "complementary", "other"]
@@ -27,8 +27,6 @@ SHAPES: dict[Shape, str] = {
     "other": "labels are wrong in a way that has no name here",
 }
 EVEN, ONE_EACH = 0.25, 0.7  # unevenness up to which errors count as even, from which as pairs
-
-Ints = NDArray[np.int64]
 
 
 def shape_of(counts: Ints, right: Interval, is_self_audit: bool) -> tuple[Shape, float, str]:
@@ -102,7 +100,9 @@ def pair_table(counts: Ints, allowed: float, confidence: float = 0.95) -> pd.Dat
                 continue
             share = proportion_interval(n, n_read, confidence)
             if share.low > allowed:
-                rows.append((read, given, n, share.estimate, share.low, share.high))
+                rows.append(
+                    {"read": read, "given": given, "n": n} | share.columns("share", "share_")
+                )
     columns = ["read", "given", "n", "share", "share_low", "share_high"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.sort_values(["share", "read"], ascending=[False, True], kind="stable").reset_index(

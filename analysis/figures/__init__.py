@@ -9,40 +9,28 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from analysis.figures.drawing import Drawing, Drawn
+from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles, drawing, save_figure
-
-if TYPE_CHECKING:
-    from analysis.findings.findings import Findings
+from analysis.findings.findings import Findings
 
 
-def draw_figures(findings: Findings, styles: Styles, folder: Path) -> list[Drawn]:
+def draw_figures(findings: Findings, styles: Styles, folder: Path) -> list[Drawing]:
     """Draw all figures into `folder`, one at a time, and return what was written."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = []
+    written = []
     with drawing():
-        for one in _drawings(findings, styles):
-            svg = save_figure(one.figure, folder, one.name)
-            drawn.append(
-                Drawn(
-                    one.name,
-                    one.section,
-                    one.title,
-                    one.caption,
-                    svg,
-                    one.in_page,
-                    one.in_pdf,
-                    one.broad,
-                )
-            )
-    return drawn
+        for drawn in _drawings(findings, styles):
+            assert drawn.figure is not None
+            svg = save_figure(drawn.figure, folder, drawn.name)
+            written.append(replace(drawn, figure=None, svg=svg))
+    return written
 
 
 def _drawings(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-    for found in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        module = importlib.import_module(f"{__name__}.{found.name}")
+    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        module = importlib.import_module(f"{__name__}.{entry.name}")
         if hasattr(module, "draw"):
             yield from module.draw(findings, styles)

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from analysis.figures.style import SOFT, Styles, new_figure, percent_axis, short
+from analysis.figures.drawing import Drawing
+from analysis.figures.focus import file_name, focus_tasks, titled
+from analysis.figures.style import (
+    SOFT,
+    Styles,
+    interval_mark,
+    list_axis,
+    new_figure,
+    percent_axis,
+    short,
+)
+from analysis.findings.findings import Findings
 
 if TYPE_CHECKING:
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.findings import Findings
+    from matplotlib.axes import Axes
+
 
 MOST_DOTS = 400  # of one arm; more would hide each other
 
 
 def final_accuracy(
-    ax: Any, arms: pd.DataFrame, evidence: pd.DataFrame, score: str, styles: Styles
-) -> Any:
+    ax: Axes, arms: pd.DataFrame, evidence: pd.DataFrame, score: str, styles: Styles
+) -> Axes:
     """Every seed a dot, the mean with its interval, one row an arm.
 
     arms: rows of one task, as `Findings.arms`; evidence: its trials.
@@ -46,46 +57,27 @@ def final_accuracy(
         rasterized=len(dots) > 4000,
     )
     for k, row in enumerate(rows.itertuples()):
-        style = styles[row.arm]
-        if not np.isnan(row.score_low):
-            ax.plot([row.score_low, row.score_high], [k, k], color=style.hex, lw=2.2, zorder=3)
-        ax.plot(
-            [row.score],
-            [k],
-            color=style.hex,
-            marker=style.marker,
-            markersize=6.5,
-            zorder=4,
-            markeredgecolor="white",
-            markeredgewidth=0.8,
-        )
-    ax.set_yticks(range(len(order)), [short(a) for a in order])
-    ax.set_ylim(len(order) - 0.5, -0.5)
+        ends = (row.score, row.score_low, row.score_high)
+        edge = {"markeredgecolor": "white", "markeredgewidth": 0.8}
+        interval_mark(ax, k, ends, styles[row.arm], lw=2.2, markersize=6.5, zorder=4, **edge)
+    list_axis(ax, [short(a) for a in order], room=0.5)
     ax.set_ylabel("")
-    ax.grid(visible=True, axis="x")
-    ax.grid(visible=False, axis="y")
     ax.set_xlabel("Test accuracy" if score == "test_accuracy" else "Best validation accuracy")
     percent_axis(ax.xaxis)
     return ax
 
 
-def spread(ax: Any, stability: pd.DataFrame, styles: Styles) -> Any:
+def spread(ax: Axes, stability: pd.DataFrame, styles: Styles) -> Axes:
     """SD of final accuracy over seeds with its interval, beside the noise of the test set alone.
 
     stability: rows of one task, as `stability.spread_over_seeds`.
     """
     rows = stability[stability["sd"].notna()].reset_index(drop=True)
     for k, row in enumerate(rows.itertuples()):
-        style = styles[row.arm]
-        if not np.isnan(row.sd_low):
-            ax.plot([row.sd_low, row.sd_high], [k, k], color=style.hex, lw=1.8)
-        ax.plot([row.sd], [k], color=style.hex, marker=style.marker, markersize=6)
+        interval_mark(ax, k, (row.sd, row.sd_low, row.sd_high), styles[row.arm])
         if not np.isnan(row.binomial_sd):
             ax.plot([row.binomial_sd], [k], color=SOFT, marker="|", markersize=13)
-    ax.set_yticks(range(len(rows)), [short(a) for a in rows["arm"]])
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.grid(visible=True, axis="x")
-    ax.grid(visible=False, axis="y")
+    list_axis(ax, [short(a) for a in rows["arm"]])
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.3g}")
     ax.set_xlabel("SD of accuracy over seeds (points); bar |: noise of a test set of this size")
@@ -94,10 +86,8 @@ def spread(ax: Any, stability: pd.DataFrame, styles: Styles) -> Any:
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Final accuracy and the spread over seeds, by task."""
-    from analysis.figures import focus
-    from analysis.figures.drawing import Drawing
 
-    for task in focus.focus_tasks(findings):
+    for task in focus_tasks(findings):
         rows = findings.arms[(findings.arms["task"] == task) & findings.arms["score"].notna()]
         if rows.empty:
             continue
@@ -105,9 +95,9 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         evidence = findings.evidence[findings.evidence["task"] == task]
         final_accuracy(axes[0, 0], rows, evidence, findings.score, styles)
         yield Drawing(
-            focus.file_name("final_accuracy", findings, task),
+            file_name("final_accuracy", findings, task),
             "arms",
-            focus.titled("Final accuracy by arm", findings, task),
+            titled("Final accuracy by arm", findings, task),
             f"Every seed a dot (at most {MOST_DOTS} an arm); mean over seeds with its 95 % "
             "interval.",
             figure,
@@ -118,9 +108,9 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
             figure, axes = new_figure(6.4, 1.1 + 0.3 * len(steady))
             spread(axes[0, 0], steady, styles)
             yield Drawing(
-                focus.file_name("stability", findings, task),
+                file_name("stability", findings, task),
                 "stability",
-                focus.titled("How much the final accuracy moves from seed to seed", findings, task),
+                titled("How much the final accuracy moves from seed to seed", findings, task),
                 "Standard deviation over seeds with its 95 % interval. The grey bar is the spread "
                 "that a test set of this size causes by itself (binomial).",
                 figure,

@@ -2,114 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from analysis.figures.style import SOFT, Styles, grid_figure, new_figure, shared_legend, short
+from analysis.figures.drawing import Drawing
+from analysis.figures.focus import file_name, focus_tasks, titled
+from analysis.figures.style import (
+    SOFT,
+    Styles,
+    class_ticks,
+    grid_figure,
+    new_figure,
+    shared_legend,
+    short,
+    show_image,
+)
+from analysis.findings.findings import Findings
 
 if TYPE_CHECKING:
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.findings import Findings
+    from matplotlib.axes import Axes
+
 
 MOST_WRITTEN = 12  # classes up to which every cell has its number
 
 
-def confusion(ax: Any, matrix: np.ndarray, class_names: Sequence[str], title: str) -> Any:
+def confusion(ax: Axes, matrix: np.ndarray, class_names: Sequence[str], title: str) -> Axes:
     """Confusion matrix as shares of the true class: rows true, columns predicted.
 
     matrix: (classes, classes) counts or mean counts; the diagonal is left white, so that the
     mistakes have the whole scale of colours, and its shares are written at the right.
     """
-    import seaborn as sns
-
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = matrix / matrix.sum(axis=1, keepdims=True)
-    n = len(class_names)
+        shares = 100 * (matrix / matrix.sum(axis=1, keepdims=True))
     wrong = shares.copy()
     np.fill_diagonal(wrong, np.nan)
-    most = float(np.nanmax(wrong)) if np.isfinite(wrong).any() else 0.0
-    sns.heatmap(
-        100 * wrong,
-        ax=ax,
-        cmap="Blues",
-        vmin=0,
-        vmax=max(100 * most, 0.1),
-        square=True,
-        linewidths=0.4 if n <= 30 else 0,
-        linecolor="#eeeeee",
-        annot=_written(100 * wrong, "{:.1f}") if n <= MOST_WRITTEN else False,
-        fmt="",
-        annot_kws={"fontsize": 6.5},
-        rasterized=n > 30,
-        cbar_kws={"label": "% of the true class", "shrink": 0.6},
-    )
-    if n <= MOST_WRITTEN:
-        for k in range(n):
+    scale = {"cmap": "Blues", "vmin": 0, "vmax": max(_largest(wrong), 0.1)}
+    _heatmap(ax, wrong, "{:.1f}", "% of the true class", scale)
+    if len(class_names) <= MOST_WRITTEN:
+        for k, share in enumerate(np.diag(shares)):
+            place = k + 0.5
             ax.text(
-                k + 0.5,
-                k + 0.5,
-                f"{100 * shares[k, k]:.1f}",
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color=SOFT,
+                place, place, f"{share:.1f}", ha="center", va="center", fontsize=6.5, color=SOFT
             )
-    _classes(ax, class_names, title)
-    return ax
+    return _framed(ax, class_names, title)
 
 
 def confusion_difference(
-    ax: Any, difference: np.ndarray, class_names: Sequence[str], title: str
-) -> Any:
+    ax: Axes, difference: np.ndarray, class_names: Sequence[str], title: str
+) -> Axes:
     """Difference of two confusion matrices (shares of the true class), treatment minus control."""
+    limit = max(_largest(np.abs(100 * difference)), 0.1)
+    scale = {"cmap": "PuOr", "vmin": -limit, "vmax": limit, "center": 0}
+    _heatmap(ax, 100 * difference, "{:+.1f}", "points of the true class", scale)
+    return _framed(ax, class_names, title)
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
+
+
+def _heatmap(
+    ax: Axes, values: np.ndarray, form: str, label: str, scale: Mapping[str, object]
+) -> None:
+    """A cell a number, written where there are few; nothing stands where it would be a zero."""
     import seaborn as sns
 
-    n = len(class_names)
-    most = float(np.nanmax(np.abs(difference))) if np.isfinite(difference).any() else 0.0
-    limit = max(100 * most, 0.1)
+    n = len(values)
+    texts = [form.format(v).replace("-", "−") if abs(v) >= 0.05 else "" for v in values.flat]
     sns.heatmap(
-        100 * difference,
+        values,
         ax=ax,
-        cmap="PuOr",
-        vmin=-limit,
-        vmax=limit,
-        center=0,
         square=True,
         linewidths=0.4 if n <= 30 else 0,
         linecolor="#eeeeee",
-        annot=_written(100 * difference, "{:+.1f}") if n <= MOST_WRITTEN else False,
+        annot=np.array(texts, dtype=object).reshape(values.shape) if n <= MOST_WRITTEN else False,
         fmt="",
         annot_kws={"fontsize": 6.5},
         rasterized=n > 30,
-        cbar_kws={"label": "points of the true class", "shrink": 0.6},
+        cbar_kws={"label": label, "shrink": 0.6},
+        **scale,
     )
-    _classes(ax, class_names, title)
+
+
+def _framed(ax: Axes, class_names: Sequence[str], title: str) -> Axes:
+    longest = max((len(short(name, 12)) for name in class_names), default=0)
+    class_ticks(ax, class_names, rotation=90 if longest > 2 else 0)
+    ax.set(xlabel="Predicted", ylabel="True")
+    ax.set_title(title)
     return ax
 
 
-def _written(values: np.ndarray, form: str) -> np.ndarray:
-    """What stands in each cell: nothing where it would be a zero."""
-    texts = [form.format(v).replace("-", "−") if abs(v) >= 0.05 else "" for v in values.flat]
-    return np.array(texts, dtype=object).reshape(values.shape)
-
-
-def _classes(ax: Any, class_names: Sequence[str], title: str) -> None:
-    n = len(class_names)
-    size = 7.5 if n <= 20 else 6
-    labels = [short(name, 12) for name in class_names]
-    rotation = 90 if max(map(len, labels), default=0) > 2 else 0
-    ax.set_xticks(np.arange(n) + 0.5, labels, fontsize=size, rotation=rotation)
-    ax.set_yticks(np.arange(n) + 0.5, labels, fontsize=size, rotation=0)
-    ax.tick_params(length=0)
-    ax.set(xlabel="Predicted", ylabel="True")
-    ax.set_title(title)
-    ax.grid(visible=False)
-
-
-def f1_by_class(ax: Any, scores: pd.DataFrame, styles: Styles) -> Any:
+def f1_by_class(ax: Axes, scores: pd.DataFrame, styles: Styles) -> Axes:
     """F1 of each class and arm, mean over seeds with its interval; the hardest class first.
 
     scores: columns arm, class_name, f1, f1_low, f1_high.
@@ -141,37 +127,12 @@ def f1_by_class(ax: Any, scores: pd.DataFrame, styles: Styles) -> Any:
     return ax
 
 
-def gallery_tile(
-    ax: Any, image: np.ndarray, true: str, predicted: str, n_wrong: int, n_seen: int, n_agree: int
-) -> Any:
-    """One image, uint8 (C, H, W): its label, the usual wrong answer, how many seeds gave it."""
-    picture = np.moveaxis(image, 0, -1)
-    gray = picture.shape[-1] == 1
-    ax.imshow(
-        picture[..., 0] if gray else picture,
-        cmap="gray" if gray else None,
-        vmin=0,
-        vmax=255,
-        interpolation="nearest",
-    )
-    ax.set_axis_off()
-    ax.set_title(
-        f"{short(true, 12)} → {short(predicted, 12)}\n{n_wrong} of {n_seen} wrong, {n_agree} agree",
-        fontsize=6.5,
-        fontweight="normal",
-        loc="center",
-        pad=3,
-    )
-    return ax
-
-
 MOST_MATRICES = 4  # confusion matrices of one task, and differences of two
 TILES = (3, 8)
 
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Confusion matrices and their differences, F1 by class, galleries, by task."""
-    from analysis.figures.focus import focus_tasks
 
     for task in focus_tasks(findings):
         yield from _draw_confusions(findings, task)
@@ -185,20 +146,20 @@ def _matrix_size(n_classes: int) -> float:
 
 
 def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
-    from analysis.figures import focus
-    from analysis.figures.drawing import Drawing
 
-    found = {arm: one for (where, arm), one in findings.classes.confusions.items() if where == task}
-    for k, (arm, one) in enumerate(list(found.items())[:MOST_MATRICES]):
+    matrices = findings.classes.confusions
+    arms = [arm for where, arm in matrices if where == task]
+    for k, arm in enumerate(arms[:MOST_MATRICES]):
         names = findings.classes.class_names[task, arm]
         size = _matrix_size(len(names))
         figure, axes = new_figure(size * 1.2, size)
-        confusion(axes[0, 0], one.pooled, names, short(arm, 40))
+        matrix = matrices[task, arm]
+        confusion(axes[0, 0], matrix.pooled, names, short(arm, 40))
         yield Drawing(
-            focus.file_name(f"confusion_{k + 1}", findings, task),
+            file_name(f"confusion_{k + 1}", findings, task),
             "classes",
-            focus.titled(f"Mistakes of “{arm}”", findings, task),
-            f"Share of each true class that was given each label, over {one.n_trials} seeds "
+            titled(f"Mistakes of “{arm}”", findings, task),
+            f"Share of each true class that was given each label, over {matrix.n_trials} seeds "
             "(images pooled). The diagonal, what was right, is left without colour.",
             figure,
             broad=len(names) > 20,
@@ -207,8 +168,6 @@ def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
 
 
 def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
-    from analysis.figures import focus
-    from analysis.figures.drawing import Drawing
 
     pairs = [key for key in findings.classes.differences if key[0] == task]
     for k, key in enumerate(pairs[:MOST_MATRICES]):
@@ -218,9 +177,9 @@ def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
         title = f"{short(key[1], 24)} − {short(key[2], 24)}"
         confusion_difference(axes[0, 0], findings.classes.differences[key], names, title)
         yield Drawing(
-            focus.file_name(f"confusion_difference_{k + 1}", findings, task),
+            file_name(f"confusion_difference_{k + 1}", findings, task),
             "classes",
-            focus.titled(f"Mistakes of “{key[1]}” minus those of “{key[2]}”", findings, task),
+            titled(f"Mistakes of “{key[1]}” minus those of “{key[2]}”", findings, task),
             "Difference of the two arms’ shares, in points of the true class: orange where the "
             "control gives that label more often, violet where the treatment does.",
             figure,
@@ -230,8 +189,6 @@ def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
 
 
 def _draw_f1(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-    from analysis.figures import focus
-    from analysis.figures.drawing import Drawing
 
     scores = findings.classes.scores
     if scores.empty:
@@ -246,9 +203,9 @@ def _draw_f1(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]
     f1_by_class(axes[0, 0], rows, styles)
     shared_legend(figure, axes[0, 0])
     yield Drawing(
-        focus.file_name("f1_by_class", findings, task),
+        file_name("f1_by_class", findings, task),
         "classes",
-        focus.titled("F1 by class", findings, task),
+        titled("F1 by class", findings, task),
         "Mean over seeds with its 95 % interval, the hardest class first.",
         figure,
         broad=True,
@@ -256,15 +213,13 @@ def _draw_f1(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]
 
 
 def _draw_gallery(findings: Findings, task: str) -> Iterator[Drawing]:
-    from analysis.figures import focus
-    from analysis.figures.drawing import Drawing
 
-    found = {arm: rows for (where, arm), rows in findings.classes.wrong.items() if where == task}
-    best = findings.arms[(findings.arms["task"] == task) & findings.arms["arm"].isin(list(found))]
+    wrong = {arm: rows for (where, arm), rows in findings.classes.wrong.items() if where == task}
+    best = findings.arms[(findings.arms["task"] == task) & findings.arms["arm"].isin(list(wrong))]
     if best.empty:
         return
     arm = str(best.sort_values("score", ascending=False, kind="stable")["arm"].iloc[0])
-    rows = found[arm]
+    rows = wrong[arm]
     images = findings.runs.images(str(rows["fingerprint"].iloc[0])) if len(rows) else None
     if images is None:
         return
@@ -275,19 +230,14 @@ def _draw_gallery(findings: Findings, task: str) -> Iterator[Drawing]:
     names = findings.classes.class_names[task, arm]
     figure, axes = grid_figure(len(rows), TILES[1], 8.2, 1.35)
     for ax, row in zip(axes, rows.rename(columns={"index": "image"}).itertuples(), strict=True):
-        gallery_tile(
-            ax,
-            images.images[place[int(row.image)]],
-            names[int(row.label)],
-            names[int(row.often_called)],
-            int(row.n_wrong),
-            int(row.n_seen),
-            int(row.n_called),
-        )
+        label, called = (short(names[int(k)], 12) for k in (row.label, row.often_called))
+        counts = f"{row.n_wrong} of {row.n_seen} wrong, {row.n_called} agree"
+        title = f"{label} → {called}\n{counts}"
+        show_image(ax, images.images[place[int(row.image)]], title, fontsize=6.5, pad=3)
     yield Drawing(
-        focus.file_name("often_wrong", findings, task),
+        file_name("often_wrong", findings, task),
         "classes",
-        focus.titled(f"Images that “{arm}” most often gets wrong", findings, task),
+        titled(f"Images that “{arm}” most often gets wrong", findings, task),
         "True label → most frequent wrong answer; how many of the seeds that tested the image "
         "were wrong, and how many of those agree on that answer.",
         figure,

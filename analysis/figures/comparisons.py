@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from analysis import words
+from analysis.figures.drawing import Drawing
+from analysis.figures.focus import arms_note, file_name, focus_arms, focus_tasks, titled
 from analysis.figures.style import (
     INK,
     SOFT,
     Styles,
+    interval_mark,
+    list_axis,
     new_figure,
     plain_log_ticks,
     shared_legend,
     short,
 )
+from analysis.findings.findings import Findings
 
 if TYPE_CHECKING:
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.findings import Findings
+    from matplotlib.axes import Axes
+
 
 UNIT_LABELS = {"step": "steps", "samples": "images seen", "train_time_s": "training seconds"}
 
 
-def speedup_against_target(ax: Any, speedups: pd.DataFrame, styles: Styles) -> Any:
+def speedup_against_target(ax: Axes, speedups: pd.DataFrame, styles: Styles) -> Axes:
     """Ratio of times (control over treatment) at each target, with intervals; arrows are bounds.
 
     speedups: rows of one task and one unit, as `PairTables.speedups`.
@@ -54,13 +59,13 @@ def speedup_against_target(ax: Any, speedups: pd.DataFrame, styles: Styles) -> A
     ax.axhline(1, color=SOFT, lw=0.8, linestyle=":")
     ax.set_yscale("log")
     _ratio_axis(ax)
-    ax.set_xticks(range(len(targets)), [f"{100 * t:g} %" for t in targets])
+    ax.set_xticks(range(len(targets)), [words.target(t) for t in targets])
     unit = UNIT_LABELS[speedups["unit"].iloc[0]]
     ax.set(xlabel="Target (validation accuracy)", ylabel=f"Speedup in {unit}")
     return ax
 
 
-def _whiskers(ax: Any, x: np.ndarray, rows: pd.DataFrame, color: str) -> None:
+def _whiskers(ax: Axes, x: np.ndarray, rows: pd.DataFrame, color: str) -> None:
     """Interval bars; an end that is unbounded becomes an arrow."""
     for place, row in zip(x, rows.itertuples(), strict=True):
         low, high = row.low, row.high
@@ -74,7 +79,7 @@ def _whiskers(ax: Any, x: np.ndarray, rows: pd.DataFrame, color: str) -> None:
             _arrow(ax, place, row.estimate, -16, color)
 
 
-def _arrow(ax: Any, x: float, y: float, length: float, color: str) -> None:
+def _arrow(ax: Axes, x: float, y: float, length: float, color: str) -> None:
     ax.annotate(
         "",
         xy=(x, y),
@@ -84,7 +89,7 @@ def _arrow(ax: Any, x: float, y: float, length: float, color: str) -> None:
     )
 
 
-def _ratio_axis(ax: Any) -> None:
+def _ratio_axis(ax: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
@@ -92,7 +97,7 @@ def _ratio_axis(ax: Any) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def forest(ax: Any, comparisons: pd.DataFrame, styles: Styles) -> Any:
+def forest(ax: Axes, comparisons: pd.DataFrame, styles: Styles) -> Axes:
     """Paired differences in final accuracy with intervals, one line a comparison; margin shaded.
 
     comparisons: rows of one metric in points of accuracy, as `PairTables.comparisons`.
@@ -103,10 +108,7 @@ def forest(ax: Any, comparisons: pd.DataFrame, styles: Styles) -> Any:
         ax.axvspan(-margin.iloc[0], margin.iloc[0], color=SOFT, alpha=0.13, lw=0)
     ax.axvline(0, color=SOFT, lw=0.8)
     for k, row in enumerate(rows.itertuples()):
-        style = styles[row.treatment]
-        if not np.isnan(row.low):
-            ax.plot([row.low, row.high], [k, k], color=style.hex, lw=1.8)
-        ax.plot([row.estimate], [k], color=style.hex, marker=style.marker, markersize=6)
+        interval_mark(ax, k, (row.estimate, row.low, row.high), styles[row.treatment])
         text = words.points(row.estimate)
         if not np.isnan(row.low):
             text += f" [{words.points(row.low)}, {words.points(row.high)}]"
@@ -124,22 +126,17 @@ def forest(ax: Any, comparisons: pd.DataFrame, styles: Styles) -> Any:
         (f"{short(r.task, 24)}: " if several else "") + f"{short(r.treatment)} − {short(r.control)}"
         for r in rows.itertuples()
     ]
-    ax.set_yticks(range(len(rows)), labels)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.grid(visible=True, axis="x")
-    ax.grid(visible=False, axis="y")
+    list_axis(ax, labels)
     ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:+.3g}".replace("-", "−") if v else "0")
     ax.set_xlabel("Difference in accuracy (points), treatment minus control")
     return ax
 
 
-def seeds_needed(ax: Any, plans: pd.DataFrame, margin: float, styles: Styles) -> Any:
+def seeds_needed(ax: Axes, plans: pd.DataFrame, margin: float, styles: Styles) -> Axes:
     """Paired seeds that a difference of the margin needs, by pair, with the pilot's uncertainty."""
     rows = plans[plans["n_needed"].notna()].reset_index(drop=True)
     for k, row in enumerate(rows.itertuples()):
-        style = styles[row.treatment]
-        ax.plot([row.n_low, row.n_high], [k, k], color=style.hex, lw=1.8)
-        ax.plot([row.n_needed], [k], color=style.hex, marker=style.marker, markersize=6)
+        interval_mark(ax, k, (row.n_needed, row.n_low, row.n_high), styles[row.treatment])
         ax.plot([row.n_pilot], [k], color=INK, marker="|", markersize=11, linestyle="none")
     labels = [f"{short(r.treatment)} − {short(r.control)}" for r in rows.itertuples()]
     ax.set_yticks(range(len(rows)), labels)
@@ -162,9 +159,8 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
 
 
 def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-    from analysis.figures.drawing import Drawing
 
-    rows = findings.pairs.comparisons
+    rows = findings.pairs.table
     rows = rows[(rows["metric"] == findings.score) & rows["estimate"].notna()]
     if rows.empty:
         return
@@ -187,34 +183,31 @@ def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
 
 
 def _draw_speedups(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-    from analysis.figures import focus
-    from analysis.figures.drawing import Drawing
 
     speedups = findings.pairs.speedups
     if speedups.empty:
         return
-    for task in focus.focus_tasks(findings):
+    for task in focus_tasks(findings):
         rows = speedups[(speedups["task"] == task) & (speedups["unit"] == "step")]
-        rows = rows[rows["treatment"].isin(focus.focus_arms(findings, task))]
+        rows = rows[rows["treatment"].isin(focus_arms(findings, task))]
         if not rows["estimate"].notna().any():
             continue
         figure, axes = new_figure(6.4, 3.6)
         speedup_against_target(axes[0, 0], rows, styles)
         shared_legend(figure, axes[0, 0], columns=2)
         yield Drawing(
-            focus.file_name("speedup", findings, task),
+            file_name("speedup", findings, task),
             "targets",
-            focus.titled("Speedup against target", findings, task),
+            titled("Speedup against target", findings, task),
             "Steps of the control over steps of the treatment to reach each target (geometric "
             "mean over paired seeds, 95 % interval). An arrow marks a bound: some trials never "
-            "reached the target." + focus.arms_note(findings, task),
+            "reached the target." + arms_note(findings, task),
             figure,
             in_page=False,
         )
 
 
 def _draw_seeds(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-    from analysis.figures.drawing import Drawing
 
     rows = findings.pairs.seeds_needed
     if rows.empty or not rows["n_needed"].notna().any():

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from analysis import words
+from analysis.figures.drawing import Drawing
+from analysis.figures.focus import arms_note, file_name, focus_styles, focus_tasks, titled
 from analysis.figures.style import SOFT, Styles, grid_figure, percent_axis, shared_legend, short
+from analysis.findings.findings import Findings
+from analysis.findings.learning import METRICS
 
 if TYPE_CHECKING:
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.findings import Findings
+    from matplotlib.axes import Axes
 
 
 def learning_curves(
-    ax: Any,
+    ax: Axes,
     bands: pd.DataFrame,
     runs: pd.DataFrame,
     styles: Styles,
     metric: str,
     until: float | None = None,
-) -> Any:
+) -> Axes:
     """Mean curve of each arm in `styles`, its interval as a band, single runs faint behind.
 
     bands, runs: of one task, as `learning.Learning`. `until`: the last step shown (early phase).
@@ -67,8 +71,7 @@ def learning_curves(
     return ax
 
 
-def _frame(ax: Any, bands: pd.DataFrame, metric: str, until: float | None) -> None:
-    from analysis.findings.learning import METRICS
+def _frame(ax: Axes, bands: pd.DataFrame, metric: str, until: float | None) -> None:
 
     ax.set(xlabel="Training steps", ylabel=METRICS[metric])
     ax.set_xlim(left=0, right=until)
@@ -86,12 +89,12 @@ def _frame(ax: Any, bands: pd.DataFrame, metric: str, until: float | None) -> No
         ax.set_ylim(least, most)
 
 
-def survival_curves(ax: Any, survival: pd.DataFrame, styles: Styles, target: float) -> Any:
+def survival_curves(ax: Axes, survival: pd.DataFrame, styles: Styles, target: float) -> Axes:
     """Share of seeds that reached `target` by each step (Kaplan-Meier), ticks where censored."""
-    here = survival[survival["target"] == target]
+    at_target = survival[survival["target"] == target]
     until = float(survival["time"].max())
     for arm, style in styles.items():
-        curve = here[here["arm"] == arm]
+        curve = at_target[at_target["arm"] == arm]
         if curve.empty:
             continue
         if curve["share_reached"].iloc[-1] >= 1:  # reached once is reached for good
@@ -125,14 +128,13 @@ def survival_curves(ax: Any, survival: pd.DataFrame, styles: Styles, target: flo
         )
     ax.set(xlabel="Training steps", ylabel="Share of seeds", ylim=(-0.02, 1.04))
     ax.set_xlim(0, until * 1.02)
-    ax.set_title(f"Validation accuracy of {100 * target:g} %", color=SOFT)
+    ax.set_title(f"Validation accuracy of {words.target(target)}", color=SOFT)
     percent_axis(ax.yaxis)
     return ax
 
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Learning curves, their early phase, and the share that reached each target, by task."""
-    from analysis.figures.focus import focus_tasks
 
     for task in focus_tasks(findings):
         yield from _draw_learning(findings, styles, task)
@@ -140,9 +142,6 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
 
 
 def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-    from analysis.figures import focus
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.learning import METRICS
 
     bands = findings.learning.bands
     bands = bands[bands["task"] == task]
@@ -150,10 +149,10 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
     metrics = [m for m in METRICS if (bands["metric"] == m).any()]
     if not metrics:
         return
-    chosen = focus.focus_styles(findings, task, styles)
+    chosen = focus_styles(findings, task, styles)
     note = (
         "Mean over seeds, pointwise 95 % interval (Student's t), single runs faint. A trial that "
-        "stopped early counts with its last value." + focus.arms_note(findings, task)
+        "stopped early counts with its last value." + arms_note(findings, task)
     )
     for name, title, share in (
         ("learning_curves", "Learning curves", None),
@@ -167,9 +166,9 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
             learning_curves(ax, bands, runs, chosen, metric, until)
         shared_legend(figure, axes[0])
         yield Drawing(
-            focus.file_name(name, findings, task),
+            file_name(name, findings, task),
             "learning",
-            focus.titled(title, findings, task),
+            titled(title, findings, task),
             note,
             figure,
             in_page=False,
@@ -177,26 +176,24 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
 
 
 def _draw_survival(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-    from analysis.figures import focus
-    from analysis.figures.drawing import Drawing
 
     if findings.survival.empty:
         return
-    here = findings.survival[findings.survival["task"] == task]
-    targets = sorted(here["target"].unique())[-6:]
+    survival = findings.survival[findings.survival["task"] == task]
+    targets = sorted(survival["target"].unique())[-6:]
     if not targets:
         return
     figure, axes = grid_figure(len(targets))
-    chosen = focus.focus_styles(findings, task, styles)
+    chosen = focus_styles(findings, task, styles)
     for ax, target in zip(axes, targets, strict=True):
-        survival_curves(ax, here, chosen, target)
+        survival_curves(ax, survival, chosen, target)
     shared_legend(figure, axes[0])
     yield Drawing(
-        focus.file_name("reached", findings, task),
+        file_name("reached", findings, task),
         "targets",
-        focus.titled("Share of seeds that reached each target", findings, task),
+        titled("Share of seeds that reached each target", findings, task),
         "Kaplan–Meier with 95 % intervals (log-log); a tick marks trials whose training ended "
-        "before they reached the target." + focus.arms_note(findings, task),
+        "before they reached the target." + arms_note(findings, task),
         figure,
         in_page=False,
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -11,28 +14,16 @@ class Drawing:
     """A figure, and where it belongs: `section` is the id of a section of the report.
 
     `in_page` is False where the page has an interactive chart of the same; `in_pdf` whether the
-    PDF shows it; `broad` that it may be wider than a phone and scrolls there.
+    PDF shows it; `broad` that it may be wider than a phone and scrolls there. After it was written
+    the text of its SVG stands in place of the figure.
     """
 
     name: str
     section: str
     title: str
     caption: str
-    figure: Any
+    figure: Figure | None
     in_page: bool = True
     in_pdf: bool = True
     broad: bool = False
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawing after it was written: the text of its SVG in place of the figure."""
-
-    name: str
-    section: str
-    title: str
-    caption: str
-    svg: str
-    in_page: bool
-    in_pdf: bool
-    broad: bool
+    svg: str = ""

@@ -5,14 +5,10 @@ In: `Findings`. Out: names, and the sentence that says what was left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from analysis.figures.style import Styles
 from analysis.findings.by_class import MOST_ARMS, MOST_TASKS, pick_arms
+from analysis.findings.findings import Findings
 from headstart.files import safe_name
-
-if TYPE_CHECKING:
-    from analysis.findings.findings import Findings
 
 
 def focus_arms(findings: Findings, task: str) -> list[str]:

@@ -8,11 +8,12 @@ It stands apart from the forest because its axis is a quantity and not a list of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from analysis.figures.drawing import Drawing
 from analysis.figures.style import (
     INK,
     SOFT,
@@ -23,11 +24,13 @@ from analysis.figures.style import (
     shared_legend,
     short,
 )
-from headstart.grid import from_column, own_name
+from analysis.findings.findings import Findings
+from headstart.grid import GridPoint, from_column, own_name
 
 if TYPE_CHECKING:
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.findings import Findings
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
 
 FEWEST = 3  # points of an axis
 KEYS = ["task", "arm"]
@@ -46,16 +49,16 @@ def along_grid(table: pd.DataFrame, arm: str, evidence: pd.DataFrame) -> pd.Data
     rows = []
     for task, name, grid in points.itertuples(index=False, name=None):
         point = from_column(grid)
-        numbers = {k: v for k, v in point.items() if type(v) in (int, float)}
-        for key, value in numbers.items():
-            others = [f"{k.rsplit('.', 1)[-1]}={v}" for k, v in point.items() if k != key]
-            base = own_name(name, point) + (f" [{', '.join(others)}]" if others else "")
-            rows.append((task, name, key, float(value), base))
-    made = pd.DataFrame(rows, columns=["task", arm, "key", "x", "line"])
-    return table.merge(made, on=["task", arm]).sort_values(["key", "x"], kind="stable")
+        for key, value in point.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                rest = {k: v for k, v in point.items() if k != key}
+                line = GridPoint(own_name(name, point), rest).name
+                rows.append((task, name, key, float(value), line))
+    lines = pd.DataFrame(rows, columns=["task", arm, "key", "x", "line"])
+    return table.merge(lines, on=["task", arm]).sort_values(["key", "x"], kind="stable")
 
 
-def accuracy_along(ax: Any, arms: pd.DataFrame, styles: Styles, label: str) -> Any:
+def accuracy_along(ax: Axes, arms: pd.DataFrame, styles: Styles, label: str) -> Axes:
     """Mean final accuracy of each line of arms with its interval. Columns line, x, score, …"""
     for line, rows in arms.groupby("line", sort=False):
         style = styles[str(line)]
@@ -72,8 +75,8 @@ def accuracy_along(ax: Any, arms: pd.DataFrame, styles: Styles, label: str) -> A
 
 
 def difference_along(
-    ax: Any, rows: pd.DataFrame, margin: float | None, styles: Styles, label: str
-) -> Any:
+    ax: Axes, rows: pd.DataFrame, margin: float | None, styles: Styles, label: str
+) -> Axes:
     """Differences with intervals in points, linear within ±1 point and logarithmic beyond."""
     ax.axhline(0, color=SOFT, lw=0.8)
     if margin is not None:
@@ -96,49 +99,48 @@ def difference_along(
     below = [-t for t in reversed(ticks) if -t >= 130 * rows["low"].min()]
     shown = [*below, 0, *ticks]
     ax.set_yticks(shown, [f"{t:+g}".replace("-", "−") if t else "0" for t in shown])
-    ax.yaxis.set_minor_locator(_nothing())
+    _no_minor_ticks(ax.yaxis)
     ax.set(ylabel="Treatment − control (points)", xlabel=label)
     return ax
 
 
-def _nothing() -> Any:
+def _no_minor_ticks(axis: Axis) -> None:
     from matplotlib.ticker import NullLocator
 
-    return NullLocator()
+    axis.set_minor_locator(NullLocator())
 
 
-def _number_axis(ax: Any, values: np.ndarray) -> None:
+def _number_axis(ax: Axes, values: np.ndarray) -> None:
     """Logarithmic over a decade or more; the values of the grid are its ticks."""
     if values.min() > 0 and values.max() >= 10 * values.min():
         ax.set_xscale("log")
     ax.set_xticks(values, [f"{v:,g}" for v in values])
-    ax.xaxis.set_minor_locator(_nothing())
+    _no_minor_ticks(ax.xaxis)
     ax.margins(x=0.09)
 
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """A figure for each number of a grid over which a comparison was made at several values."""
-    from analysis.figures.drawing import Drawing
 
-    if "grid" not in findings.evidence or not len(findings.pairs.comparisons):
+    if "grid" not in findings.evidence or not findings.pairs.comparisons:
         return
-    compared = findings.pairs.comparisons
+    compared = findings.pairs.table
     compared = compared[(compared["metric"] == findings.score) & compared["estimate"].notna()]
     rows = along_grid(compared, "treatment", findings.evidence)
     lines = along_grid(findings.arms[findings.arms["n_done"] > 0], "arm", findings.evidence)
     points = dict(zip(findings.evidence["arm"], findings.evidence["grid"], strict=True))
     rows["control_line"] = [own_name(arm, from_column(points[arm])) for arm in rows["control"]]
     for key in rows["key"].unique():
-        here, arms = rows[rows["key"] == key], lines[lines["key"] == key]
-        values = np.sort(here["x"].unique())
+        pairs, arms = rows[rows["key"] == key], lines[lines["key"] == key]
+        values = np.sort(pairs["x"].unique())
         if len(values) < FEWEST:
             continue
-        names = arm_styles(list(dict.fromkeys([*arms["line"], *here["line"]])))
+        names = arm_styles(list(dict.fromkeys([*arms["line"], *pairs["line"]])))
         figure, axes = new_figure(7.2, 3.4, 1, 2)
         label = "Training images" if key == "data.train" else key
         accuracy_along(axes[0, 0], arms, names, label)
         margin = findings.pairs.margin
-        difference_along(axes[0, 1], here, margin, names, label)
+        difference_along(axes[0, 1], pairs, margin, names, label)
         for ax in axes[0]:
             _number_axis(ax, values)
         shared_legend(figure, axes[0, 0])

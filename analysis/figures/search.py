@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from analysis.figures.drawing import Drawing
 from analysis.figures.style import (
     COLORS,
     SOFT,
@@ -17,16 +18,17 @@ from analysis.figures.style import (
     plain_log_ticks,
     short,
 )
+from analysis.findings.findings import Findings
+from analysis.words import spaced
 from headstart.files import safe_name
 
 if TYPE_CHECKING:
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.findings import Findings
+    from matplotlib.axes import Axes
 
 
 def parallel_coordinates(
-    ax: Any, search: pd.DataFrame, settings: Sequence[str], score: str = "best_val_accuracy"
-) -> Any:
+    ax: Axes, search: pd.DataFrame, settings: Sequence[str], score: str = "best_val_accuracy"
+) -> Axes:
     """One line a search trial across its settings; dark lines score high, the best is coloured.
 
     Each setting runs from its smallest to its largest value, on logarithms where they span more
@@ -48,7 +50,7 @@ def parallel_coordinates(
         low, high = _ends(search[name])
         ax.annotate(low, (k, -0.04), ha="center", va="top", fontsize=7, annotation_clip=False)
         ax.annotate(high, (k, 1.04), ha="center", va="bottom", fontsize=7, annotation_clip=False)
-    ax.set_xticks(range(len(names)), [short(name.replace("_", " "), 20) for name in names])
+    ax.set_xticks(range(len(names)), [short(spaced(name), 20) for name in names])
     ax.tick_params(axis="x", pad=14, length=0)
     ax.set_yticks([])
     ax.set_ylim(-0.02, 1.02)
@@ -58,8 +60,8 @@ def parallel_coordinates(
 
 
 def score_against(
-    ax: Any, search: pd.DataFrame, setting: str, score: str = "best_val_accuracy"
-) -> Any:
+    ax: Axes, search: pd.DataFrame, setting: str, score: str = "best_val_accuracy"
+) -> Axes:
     """Validation score of every search trial against one setting; the best is marked."""
     import seaborn as sns
 
@@ -81,7 +83,7 @@ def score_against(
     if numbers and _is_log(values):
         ax.set_xscale("log")
         plain_log_ticks(ax.xaxis)
-    ax.set(xlabel=setting.replace("_", " "), ylabel="Best validation accuracy")
+    ax.set(xlabel=spaced(setting), ylabel="Best validation accuracy")
     ax.yaxis.set_major_formatter(lambda v, _: f"{100 * v:.4g} %")
     return ax
 
@@ -109,12 +111,12 @@ def _ends(values: pd.Series) -> tuple[str, str]:
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Both figures for every searched arm."""
-    from analysis.figures.drawing import Drawing
 
-    for number, (sweep, arm, rows, settings) in enumerate(findings.searches):
-        name = f"_{number + 1}_{safe_name(arm, 40)}" if len(findings.searches) > 1 else ""
-        of_sweep = f" ({sweep})" if len(findings.asked) > 1 else ""
-        title = f"of the search for “{arm}”{of_sweep}"
+    for number, search in enumerate(findings.searches):
+        rows, settings = search.trials, search.settings
+        name = f"_{number + 1}_{safe_name(search.arm, 40)}" if len(findings.searches) > 1 else ""
+        of_sweep = f" ({search.sweep})" if len(findings.asked) > 1 else ""
+        title = f"of the search for “{search.arm}”{of_sweep}"
         figure, axes = new_figure(1.9 + 1.3 * len(settings), 3.2)
         parallel_coordinates(axes[0, 0], rows, settings)
         yield Drawing(
@@ -127,8 +129,8 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
             figure,
             broad=True,
         )
-        figure, axes = grid_figure(len(settings))
-        for ax, setting in zip(axes, settings, strict=True):
+        figure, panels = grid_figure(len(settings))
+        for ax, setting in zip(panels, settings, strict=True):
             score_against(ax, rows, setting)
         yield Drawing(
             f"search_each{name}",

@@ -6,11 +6,21 @@ colour-blind readers; dashes and markers differ too, for readers of a black-and-
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from headstart.files import atomic_file, atomic_path
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 INK, SOFT, RULE, PAPER = "#1c1f23", "#5a6169", "#dcdfe3", "#fdfdfb"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#b8578f", "#b37c00", "#3a9fd8", "#555555")
@@ -103,15 +113,19 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs: Any) -> Any:
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1
+) -> tuple[Figure, np.ndarray]:
     """A figure (inches) and its axes as an array (rows, columns), outside pyplot's state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def grid_figure(n: int, columns: int = 2, width: float = 7.2, height: float = 2.7) -> Any:
+def grid_figure(
+    n: int, columns: int = 2, width: float = 7.2, height: float = 2.7
+) -> tuple[Figure, list[Axes]]:
     """A figure of `n` panels in rows of `columns`, and its axes in a list of that length."""
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -122,22 +136,18 @@ def grid_figure(n: int, columns: int = 2, width: float = 7.2, height: float = 2.
     return figure, flat[:n]
 
 
-def shared_legend(figure: Any, ax: Any, columns: int = 4) -> None:
+def shared_legend(figure: Figure, ax: Axes, columns: int = 4) -> None:
     """One legend for all panels, under them."""
     handles, labels = ax.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
 
 
-def save_figure(figure: Any, folder: Path, name: str) -> str:
+def save_figure(figure: Figure, folder: Path, name: str) -> str:
     """Write NAME.png (200 dpi, on white) and NAME.svg into `folder`; returns the SVG's text.
 
     The same figure gives the same bytes: no dates, and ids from a fixed salt.
     """
-    from io import StringIO
-
-    from headstart.files import atomic_file, atomic_path
-
     with atomic_path(folder / f"{name}.png") as path:
         figure.savefig(path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     text = StringIO()
@@ -152,7 +162,56 @@ def short(text: str, limit: int = 28) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def plain_log_ticks(axis: Any) -> None:
+def interval_mark(
+    ax: Axes, place: float, ends: tuple[float, float, float], style: ArmStyle, **mark: Any
+) -> None:
+    """An estimate and its interval on one line of a list of arms.
+
+    ends: estimate, low, high; without an interval (NaN) the mark stands alone. mark: further
+    settings of the mark, `lw` of the line.
+    """
+    estimate, low, high = ends
+    lw, zorder = mark.pop("lw", 1.8), mark.get("zorder", 3) - 1
+    if not math.isnan(low):
+        ax.plot([low, high], [place, place], color=style.hex, lw=lw, zorder=zorder)
+    ax.plot([estimate], [place], color=style.hex, marker=style.marker, **{"markersize": 6, **mark})
+
+
+def list_axis(ax: Axes, labels: Sequence[str], room: float = 0.4) -> None:
+    """One line for each label, the first at the top, along a numeric axis."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - room, room - 1)
+    ax.grid(visible=True, axis="x")
+    ax.grid(visible=False, axis="y")
+
+
+def class_ticks(ax: Axes, names: Sequence[str], rotation: float) -> None:
+    """A class a row and a column of a matrix."""
+    n = len(names)
+    labels, size = [short(name, 12) for name in names], 7.5 if n <= 20 else 6
+    places = [k + 0.5 for k in range(n)]
+    ax.set_xticks(places, labels, fontsize=size, rotation=rotation)
+    ax.set_yticks(places, labels, fontsize=size, rotation=0)
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+
+
+def show_image(ax: Axes, image: np.ndarray, title: str, **font: Any) -> None:
+    """One image, uint8 (C, H, W), in its own pixels under its title."""
+    picture = image.transpose(1, 2, 0)
+    gray = picture.shape[-1] == 1
+    ax.imshow(
+        picture[..., 0] if gray else picture,
+        cmap="gray" if gray else None,
+        vmin=0,
+        vmax=255,
+        interpolation="nearest",
+    )
+    ax.set_axis_off()
+    ax.set_title(title, fontweight="normal", loc="center", **font)
+
+
+def plain_log_ticks(axis: Axis) -> None:
     """Write the ticks of a logarithmic axis as plain numbers (our texts are never formulas)."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -163,7 +222,7 @@ def plain_log_ticks(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def percent_axis(axis: Any) -> None:
+def percent_axis(axis: Axis) -> None:
     """Write the ticks of an axis of fractions in percent, with as many digits as they need."""
     from matplotlib.ticker import PercentFormatter
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles, new_figure, percent_axis, shared_legend, short
+from analysis.findings.by_class import MOST_ARMS
+from analysis.findings.findings import Findings
 
 if TYPE_CHECKING:
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.findings import Findings
+    from matplotlib.axes import Axes
 
 
-def performance_profiles(ax: Any, profiles: pd.DataFrame, styles: Styles) -> Any:
+def performance_profiles(ax: Axes, profiles: pd.DataFrame, styles: Styles) -> Axes:
     """Share of runs (task × seed) that score above each accuracy, with its interval, by arm.
 
     profiles: columns arm, threshold, share, low, high, as `tasks` computes them.
@@ -41,22 +43,20 @@ def performance_profiles(ax: Any, profiles: pd.DataFrame, styles: Styles) -> Any
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """The profiles, where several tasks share arms."""
-    from analysis.figures.drawing import Drawing
-    from analysis.findings.by_class import MOST_ARMS
 
-    found = findings.over_tasks
-    if found.profiles.empty:
+    over_tasks = findings.over_tasks
+    if over_tasks.profiles.empty:
         return
     figure, axes = new_figure(6.4, 3.8)
-    shown = {arm: styles[arm] for arm in found.arms[:MOST_ARMS]}
-    performance_profiles(axes[0, 0], found.profiles, shown)
+    shown = {arm: styles[arm] for arm in over_tasks.arms[:MOST_ARMS]}
+    performance_profiles(axes[0, 0], over_tasks.profiles, shown)
     shared_legend(figure, axes[0, 0])
-    left_out = f" The first {MOST_ARMS} arms." if len(found.arms) > MOST_ARMS else ""
+    left_out = f" The first {MOST_ARMS} arms." if len(over_tasks.arms) > MOST_ARMS else ""
     yield Drawing(
         "performance_profiles",
         "tasks",
         "Performance profiles over tasks",
-        f"Share of runs, over {found.n_tasks} tasks and all seeds, that score above each accuracy, "
-        f"with pointwise 95 % intervals (stratified bootstrap).{left_out}",
+        f"Share of runs, over {over_tasks.n_tasks} tasks and all seeds, that score above each "
+        f"accuracy, with pointwise 95 % intervals (stratified bootstrap).{left_out}",
         figure,
     )

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.findings.load import Runs
+from analysis.statistics.samples.pairing import Pair
 from headstart.settings import Measure
 
 
@@ -20,7 +21,7 @@ from headstart.settings import Measure
 class Asked:
     """One sweep's questions.
 
-    `tasks`: its points of the grid, as `load.task_name` names them. `pairs`: (treatment, control).
+    `tasks`: its points of the grid, as `load.task_name` names them.
     `pairs_named` is False where the sweep names no comparison and every arm was set against the
     first. `margin` is None where no equivalence was asked for. `n_seeds` is None where the number
     of seeds was left to a rule; `rule` then says which.
@@ -30,7 +31,7 @@ class Asked:
     question: str
     tasks: tuple[str, ...]
     arms: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[Pair, ...]
     pairs_named: bool
     targets: tuple[float, ...]
     margin: float | None
@@ -49,10 +50,10 @@ def read_asked(runs: Runs) -> tuple[Asked, ...]:
 
 def _asked(sweep: Mapping[str, Any], trials: pd.DataFrame) -> Asked:
     evidence = trials[trials["stage"] == "arm"]
-    found = [str(arm) for arm in evidence["arm"].unique()]
-    arms = tuple(dict.fromkeys([str(arm) for arm in sweep.get("arms") or {}] + found))
+    named = [str(arm) for arm in sweep.get("arms") or {}]
+    arms = tuple(dict.fromkeys([*named, *(str(arm) for arm in evidence["arm"].unique())]))
     pairs = tuple(
-        (str(pair["treatment"]), str(pair["control"])) for pair in sweep.get("compare") or []
+        Pair(str(pair["treatment"]), str(pair["control"])) for pair in sweep.get("compare") or []
     )
     measure = Measure.of_run(sweep.get("measure"))
     seeds = sweep.get("seeds")
@@ -61,7 +62,7 @@ def _asked(sweep: Mapping[str, Any], trials: pd.DataFrame) -> Asked:
         question=str(sweep.get("question") or ""),
         tasks=tuple(dict.fromkeys(evidence["task"])) or (str(sweep["name"]),),
         arms=arms,
-        pairs=pairs or tuple((arm, arms[0]) for arm in arms[1:]),
+        pairs=pairs or tuple(Pair(arm, arms[0]) for arm in arms[1:]),
         pairs_named=bool(pairs),
         targets=measure.targets,
         margin=measure.equivalence,

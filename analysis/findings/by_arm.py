@@ -1,53 +1,75 @@
 """What a report says about single arms: counts, means with intervals, times to targets.
 
 In: what was asked, and the evidence (trials of stage `arm`). Out: rows and frames by task and arm,
-in the order in which the sweeps name them. The estimates are those of `intervals` and
-`convergence`.
+in the order in which the sweeps name them. The estimates are those of `intervals`, `times` and
+`survival`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
-from analysis.statistics.samples.intervals import mean_interval
-from analysis.statistics.samples.redrawn import accuracy_interval, overlap_of
-from analysis.statistics.times.convergence import (
-    UNITS,
-    kaplan_meier,
-    restricted_mean,
-    times_to_targets,
+from analysis.statistics.samples.arrays import Floats
+from analysis.statistics.samples.intervals import (
+    Interval,
+    iqm_interval,
+    mean_interval,
+    median_interval,
 )
+from analysis.statistics.samples.redrawn import accuracy_interval, overlap_of
+from analysis.statistics.times.survival import kaplan_meier, restricted_mean
+from analysis.statistics.times.times import UNITS, times_to_targets
 
-SCORES = ("test_accuracy", "best_val_accuracy")
+MORE = ("n", "method", "note")  # of an interval, in the table by arm
 
 
 def in_order(frame: pd.DataFrame, asked: Iterable[Asked]) -> pd.DataFrame:
     """Rows by task and arm in the order in which the sweeps name them."""
-    places = [(task, arm) for one in asked for task in one.tasks for arm in one.arms]
-    rank = {place: k for k, place in enumerate(places)}
+    rank = {place: k for k, place in enumerate(_places(asked))}
     keys = [rank[pair] for pair in zip(frame["task"], frame["arm"].astype(str), strict=True)]
     return frame.iloc[np.argsort(keys, kind="stable")].reset_index(drop=True)
 
 
-def arm_rows(
+def _places(asked: Iterable[Asked]) -> dict[tuple[str, str], int | None]:
+    """Each task and arm in the order in which the sweeps name them, with its number of seeds."""
+    return {(task, arm): a.n_seeds for a in asked for task in a.tasks for arm in a.arms}
+
+
+def arm_table(
     asked: Iterable[Asked], evidence: pd.DataFrame, score: str, rng: np.random.Generator
-) -> list[dict[str, object]]:
+) -> pd.DataFrame:
+    """A row a task and arm: how many trials, final score, time, and what its trials share.
+
+    Of the score the mean, the median and the interquartile mean over the seeds that finished,
+    with their intervals.
+    """
     groups = dict(iter(evidence.groupby(["task", "arm"], sort=False)))
     none = evidence.iloc[:0]
-    return [
-        {"task": task, "arm": arm}
-        | _counts(groups.get((task, arm), none), one.n_seeds)
-        | _interval("score", groups.get((task, arm), none), score, rng)
-        | _interval("train_time_s", groups.get((task, arm), none), "train_time_s", rng)
-        | _constants(groups.get((task, arm), none))
-        for one in asked
-        for task in one.tasks
-        for arm in one.arms
-    ]
+    rows = []
+    for (task, arm), n_seeds in _places(asked).items():
+        trials = groups.get((task, arm), none)
+        done = trials[trials["status"] == "done"]
+        scores, times = _known(done[score]), _known(done["train_time_s"])
+        overlap = overlap_of(trials)
+        mean, time = _nothing(), _nothing()
+        if len(scores):
+            mean = accuracy_interval(scores, overlap, rng=rng)
+        if len(times):
+            time = mean_interval(times, rng=rng)
+        rows.append(
+            {"task": task, "arm": arm}
+            | _counts(trials, n_seeds)
+            | mean.columns("score", "score_", MORE)
+            | _middle(scores, overlap)
+            | time.columns("train_time_s", "train_time_s_", MORE)
+            | _constants(trials)
+        )
+    return pd.DataFrame(rows)
 
 
 def _counts(rows: pd.DataFrame, n_seeds: int | None) -> dict[str, object]:
@@ -61,47 +83,39 @@ def _counts(rows: pd.DataFrame, n_seeds: int | None) -> dict[str, object]:
     }
 
 
-def _interval(
-    name: str, rows: pd.DataFrame, column: str, rng: np.random.Generator
-) -> dict[str, object]:
-    """Mean and interval over the seeds that finished; all NaN where none did."""
-    values = rows.loc[rows["status"] == "done", column].dropna().to_numpy(dtype=float)
-    if not len(values):
-        return {
-            name: np.nan,
-            f"{name}_low": np.nan,
-            f"{name}_high": np.nan,
-            f"{name}_n": 0,
-            f"{name}_method": "",
-            f"{name}_note": "no trial finished",
-        }
-    found = (
-        accuracy_interval(values, overlap_of(rows), rng=rng)
-        if column in SCORES
-        else mean_interval(values, rng=rng)
-    )
-    return {
-        name: found.estimate,
-        f"{name}_low": found.low,
-        f"{name}_high": found.high,
-        f"{name}_n": found.n,
-        f"{name}_method": found.method,
-        f"{name}_note": found.note,
-    }
+def _known(values: pd.Series) -> Floats:
+    known: Floats = values.dropna().to_numpy(dtype=float)
+    return known
+
+
+def _nothing() -> Interval:
+    return replace(Interval.unknown("no trial finished"), method="")
+
+
+def _middle(scores: Floats, overlap: float) -> dict[str, float | int | str]:
+    """Median and interquartile mean of the final scores, with intervals where an honest one exists.
+
+    A median has none below 6 seeds; neither has one that is known to hold where seeds redraw one
+    pool of images, and then the note says so.
+    """
+    if not len(scores):
+        median, iqm = _nothing(), _nothing()
+    else:
+        median, iqm = median_interval(scores), iqm_interval(scores).within(0.0, 1.0)
+    if median.method == "range":
+        median = _without(median, f"{len(scores)} seeds: too few for an interval of a median")
+    if overlap:
+        median, iqm = (_without(i, "seeds draw from one pool: no interval") for i in (median, iqm))
+    return median.columns("median", "median_", ("note",)) | iqm.columns("iqm", "iqm_", ("note",))
+
+
+def _without(interval: Interval, note: str) -> Interval:
+    return replace(Interval.unknown(note, interval.n), estimate=interval.estimate)
 
 
 _CONSTANTS = (
-    "model",
-    "dataset",
-    "initialize",
-    "fine_tune",
-    "n_parameters",
-    "n_trainable",
-    "n_train",
-    "n_validation",
-    "n_test",
-    "device",
-    "ran_as",
+    *("model", "dataset", "initialize", "fine_tune", "n_parameters", "n_trainable"),
+    *("n_train", "n_validation", "n_test", "device", "ran_as"),
 )
 
 
@@ -119,64 +133,42 @@ def _constants(rows: pd.DataFrame) -> dict[str, object]:
 def times_of(asked: Iterable[Asked], curves: pd.DataFrame, evidence: pd.DataFrame) -> pd.DataFrame:
     """Times to every target of each sweep, in every unit, one row a trial."""
     parts = []
-    for one in asked:
-        trials = evidence[evidence["task"].isin(one.tasks)]
-        part = times_to_targets(curves, trials, one.targets, UNITS)
+    for a in asked:
+        trials = evidence[evidence["task"].isin(a.tasks)]
+        part = times_to_targets(curves, trials, a.targets, UNITS)
         parts.append(part.merge(trials[["trial_id", "task"]], on="trial_id"))
     return pd.concat(parts, ignore_index=True)
 
 
 REACHED = (
-    "task",
-    "arm",
-    "target",
-    "unit",
-    "n",
-    "n_reached",
-    "budget",
-    "mean",
-    "low",
-    "high",
-    "method",
-    "note",
+    *("task", "arm", "target", "unit"),
+    *("n", "n_reached", "budget", "mean", "low", "high", "method", "note"),
 )
 
 
-def reached_rows(times: pd.DataFrame, rng: np.random.Generator) -> list[dict[str, object]]:
+def reached_table(times: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """A row a task, arm, target and unit: how many trials reached the target, and when."""
     rows = []
     keys = list(REACHED[:4])
     for identity, group in times.groupby(keys, sort=False):
-        found = restricted_mean(group, rng=rng)
-        rows.append(
-            dict(zip(keys, identity, strict=True))
-            | {
-                "n": len(group),
-                "n_reached": int(group["reached"].sum()),
-                "budget": group["budget"].max(),
-                "mean": found.estimate,
-                "low": found.low,
-                "high": found.high,
-                "method": found.method,
-                "note": found.note,
-            }
-        )
-    return rows
+        counts = {
+            "n": len(group),
+            "n_reached": int(group["reached"].sum()),
+            "budget": group["budget"].max(),
+        }
+        mean = restricted_mean(group, rng=rng).columns("mean", also=("method", "note"))
+        rows.append(dict(zip(keys, identity, strict=True)) | counts | mean)
+    return pd.DataFrame(rows, columns=list(REACHED))
 
 
 SURVIVAL = (
-    "time",
-    "share_reached",
-    "low",
-    "high",
-    "at_risk",
-    "n_censored",
-    "task",
-    "arm",
-    "target",
+    *("time", "share_reached", "low", "high", "at_risk", "n_censored"),
+    *("task", "arm", "target"),
 )
 
 
 def survival_of(times: pd.DataFrame) -> pd.DataFrame:
+    """Kaplan-Meier curves in steps, by task, arm and target."""
     steps = times[times["unit"] == "step"]
     parts = [
         kaplan_meier(group).assign(task=task, arm=arm, target=target)

@@ -8,7 +8,7 @@ are read for the first seeds of each arm only, one arm or pair at a time, and dr
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -23,15 +23,16 @@ from analysis.statistics.pairs.scores import (
     confusion,
     score_intervals,
 )
+from analysis.statistics.samples.arrays import Floats
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.predictions import Predictions
+from analysis.words import joined
 
 MOST_SEEDS = 40
 MOST_WRONG = 24
-Pair = tuple[str, str]
-ById = Mapping[str, Predictions]
-
 MOST_ARMS = 8
 MOST_TASKS = 4
+ById = Mapping[str, Predictions]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class ClassTables:
     scores: pd.DataFrame
     calibration: pd.DataFrame
     confusions: dict[tuple[str, str], Confusion]
-    differences: dict[tuple[str, str, str], np.ndarray]
+    differences: dict[tuple[str, str, str], Floats]
     classes: pd.DataFrame
     images: pd.DataFrame
     wrong: dict[tuple[str, str], pd.DataFrame]
@@ -66,11 +67,8 @@ def read_classes(
     rng: np.random.Generator,
 ) -> ClassTables:
     """Tables by class for `arms` of each task, and for those `pairs` of which both are in them."""
-    tables = ClassTables(
-        pd.DataFrame(), pd.DataFrame(), {}, {}, pd.DataFrame(), pd.DataFrame(), {}, {}, 0, 0
-    )
-    found: dict[str, list[pd.DataFrame]] = {"scores": [], "calibration": [], "classes": []}
-    images, n_read, n_trials = [], 0, 0
+    collected = _Collected(runs, rng)
+    n_read, n_trials = 0, 0
     for task, names in arms.items():
         done = evidence[(evidence["task"] == task) & (evidence["status"] == "done")]
         done = done[done["arm"].isin(list(names))].sort_values(["arm", "seed"], kind="stable")
@@ -78,58 +76,90 @@ def read_classes(
         predictions = _read(runs, trials)
         trials = trials[trials["trial_id"].isin(list(predictions))]
         n_read, n_trials = n_read + len(trials), n_trials + len(done)
-        if trials.empty:
-            continue
         for arm in names:
             members = trials[trials["arm"] == arm]
-            if members.empty:
-                continue
-            _one_arm(runs, tables, task, arm, members, predictions)
-            classes = tables.class_names[task, arm]
-            found["scores"].append(
-                score_intervals(predictions, members, classes, rng=rng).assign(task=task)
-            )
-            found["calibration"].append(
-                calibration_intervals(predictions, members, rng=rng).assign(task=task)
-            )
+            if len(members):
+                collected.add_arm(task, arm, members, predictions)
         for pair in pairs.get(task, ()):
-            if all((task, arm) in tables.class_names for arm in pair):
-                parts, row = _one_pair(tables, task, pair, trials, predictions, rng)
-                found["classes"] += parts
-                images.append(row)
-    joined = {
-        name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-        for name, parts in found.items()
-    }
-    return ClassTables(
-        joined["scores"],
-        joined["calibration"],
-        tables.confusions,
-        tables.differences,
-        joined["classes"],
-        pd.DataFrame(images),
-        tables.wrong,
-        tables.class_names,
-        n_read,
-        n_trials,
-    )
+            if all((task, arm) in collected.class_names for arm in pair):
+                collected.add_pair(task, pair, trials, predictions)
+    return collected.tables(n_read, n_trials)
+
+
+@dataclass
+class _Collected:
+    """What `ClassTables` is made of, as it comes in arm by arm and pair by pair."""
+
+    runs: Runs
+    rng: np.random.Generator
+    scores: list[pd.DataFrame] = field(default_factory=list)
+    calibration: list[pd.DataFrame] = field(default_factory=list)
+    confusions: dict[tuple[str, str], Confusion] = field(default_factory=dict)
+    differences: dict[tuple[str, str, str], Floats] = field(default_factory=dict)
+    classes: list[pd.DataFrame] = field(default_factory=list)
+    images: list[dict[str, object]] = field(default_factory=list)
+    wrong: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    class_names: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def add_arm(self, task: str, arm: str, members: pd.DataFrame, predictions: ById) -> None:
+        own = {trial_id: predictions[trial_id] for trial_id in members["trial_id"]}
+        names = class_names(self.runs, members, own)
+        self.class_names[task, arm] = names
+        self.confusions[task, arm] = confusion(own, len(names))
+        fingerprint = members["dataset_fingerprint"].astype(str).iloc[0]
+        self.wrong[task, arm] = often_wrong(own, MOST_WRONG).assign(fingerprint=fingerprint)
+        scores = score_intervals(predictions, members, names, rng=self.rng)
+        self.scores.append(scores.assign(task=task))
+        calibration = calibration_intervals(predictions, members, rng=self.rng)
+        self.calibration.append(calibration.assign(task=task))
+
+    def add_pair(self, task: str, pair: Pair, trials: pd.DataFrame, predictions: ById) -> None:
+        names, others = (self.class_names[task, arm] for arm in pair)
+        identity = {"task": task, **pair._asdict()}
+        if names == others:
+            means = [self.confusions[task, arm].mean for arm in pair]
+            self.differences[task, pair.treatment, pair.control] = means[0] - means[1]
+            by_class = class_differences(predictions, trials, *pair, names, rng=self.rng)
+            self.classes.append(by_class.assign(**identity))
+        both = accuracy_interval(predictions, trials, *pair, rng=self.rng)
+        test = mcnemar(predictions, trials, *pair)
+        self.images.append(
+            identity
+            | both.seeds.columns("difference")
+            | {
+                "images_low": both.seeds_and_images.low,
+                "images_high": both.seeds_and_images.high,
+                "mcnemar_z": test.z,
+                "mcnemar_p": test.p_value,
+                "n_images": test.n_images,
+                "n_pairs": test.n_pairs,
+                "note": joined(both.seeds_and_images.note, test.note),
+            }
+        )
+
+    def tables(self, n_read: int, n_trials: int) -> ClassTables:
+        scores, calibration, classes = (
+            pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+            for parts in (self.scores, self.calibration, self.classes)
+        )
+        return ClassTables(
+            scores,
+            calibration,
+            self.confusions,
+            self.differences,
+            classes,
+            pd.DataFrame(self.images),
+            self.wrong,
+            self.class_names,
+            n_read,
+            n_trials,
+        )
 
 
 def _read(runs: Runs, trials: pd.DataFrame) -> dict[str, Predictions]:
-    found = {trial_id: runs.predictions(trial_id) for trial_id in trials["trial_id"]}
-    return {trial_id: one for trial_id, one in found.items() if one is not None}
-
-
-def _one_arm(
-    runs: Runs, tables: ClassTables, task: str, arm: str, members: pd.DataFrame, predictions: ById
-) -> None:
-    own = {trial_id: predictions[trial_id] for trial_id in members["trial_id"]}
-    names = class_names(runs, members, own)
-    tables.class_names[task, arm] = names
-    tables.confusions[task, arm] = confusion(own, len(names))
-    fingerprints = members["dataset_fingerprint"].astype(str).unique()
-    wrong = often_wrong(own, MOST_WRONG)
-    tables.wrong[task, arm] = wrong.assign(fingerprint=fingerprints[0])
+    """By trial id; trials that left no predictions are not in it."""
+    read = {trial_id: runs.predictions(trial_id) for trial_id in trials["trial_id"]}
+    return {trial_id: answers for trial_id, answers in read.items() if answers is not None}
 
 
 def class_names(runs: Runs, members: pd.DataFrame, own: ById) -> tuple[str, ...]:
@@ -137,45 +167,13 @@ def class_names(runs: Runs, members: pd.DataFrame, own: ById) -> tuple[str, ...]
     record = runs.record(members["trial_id"].iloc[0])
     if record is not None and record.class_names:
         return record.class_names
-    n = max(int(max(one.labels.max(), one.predicted.max())) + 1 for one in own.values())
+    n = max(int(max(p.labels.max(), p.predicted.max())) + 1 for p in own.values())
     return tuple(str(k) for k in range(n))
-
-
-def _one_pair(
-    tables: ClassTables,
-    task: str,
-    pair: Pair,
-    trials: pd.DataFrame,
-    predictions: ById,
-    rng: np.random.Generator,
-) -> tuple[list[pd.DataFrame], dict[str, object]]:
-    names = tables.class_names[task, pair[0]]
-    identity = {"task": task, "treatment": pair[0], "control": pair[1]}
-    parts = []
-    if names == tables.class_names[task, pair[1]]:
-        difference = tables.confusions[task, pair[0]].mean - tables.confusions[task, pair[1]].mean
-        tables.differences[task, pair[0], pair[1]] = difference
-        by_class = class_differences(predictions, trials, *pair, names, rng=rng)
-        parts.append(by_class.assign(**identity))
-    both = accuracy_interval(predictions, trials, *pair, rng=rng)
-    test = mcnemar(predictions, trials, *pair)
-    return parts, identity | {
-        "difference": both.seeds.estimate,
-        "low": both.seeds.low,
-        "high": both.seeds.high,
-        "images_low": both.seeds_and_images.low,
-        "images_high": both.seeds_and_images.high,
-        "mcnemar_z": test.z,
-        "mcnemar_p": test.p_value,
-        "n_images": test.n_images,
-        "n_pairs": test.n_pairs,
-        "note": "; ".join(filter(None, [both.seeds_and_images.note, test.note])),
-    }
 
 
 def pick_arms(arms: pd.DataFrame, controls: Collection[str]) -> list[str]:
     """Of the arms (columns arm, score) at most `MOST_ARMS`: controls, then the best in score."""
-    names = arms["arm"].tolist()
+    names: list[str] = arms["arm"].tolist()
     if len(names) <= MOST_ARMS:
         return names
     best = arms.sort_values("score", ascending=False, kind="stable")["arm"].tolist()

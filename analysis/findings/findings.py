@@ -1,7 +1,6 @@
 """All numbers of a report, computed once: run tables in, tables of results out.
 
-Nothing here formats or draws, and every estimate comes from the statistics files beside it
-(`intervals`, `times`, `survival`, `speedup`, `compare`, `stability`, `classification`, `tasks`).
+Nothing formats or draws, and every estimate comes from `analysis.statistics`.
 Randomness comes from one generator with a fixed seed, so that a run analysed twice gives the
 same numbers to the last bit.
 """
@@ -16,10 +15,9 @@ import pandas as pd
 
 from analysis.findings.asked import Asked, read_asked
 from analysis.findings.by_arm import (
-    REACHED,
-    arm_rows,
+    arm_table,
     in_order,
-    reached_rows,
+    reached_table,
     survival_of,
     times_of,
 )
@@ -29,7 +27,9 @@ from analysis.findings.load import Runs
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
-from analysis.statistics.pairs.stability import compare_spreads, spread_over_seeds, within_runs
+from analysis.statistics.pairs.spreads import compare_spreads
+from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
+from analysis.statistics.samples.pairing import Pair
 
 SEED = 20_240_229  # of the resampling; any number would do, as long as it stays
 
@@ -42,9 +42,8 @@ class Findings:
     else `best_val_accuracy`. arms: one row a task and arm. reached: one row a task, arm, target and
     unit. survival: Kaplan-Meier curves by task, arm, target. stability: spread over seeds by task
     and arm, with the means of what happens within runs. spreads: ratios of spreads by pair.
-    searches: (sweep, arm, its search trials, the settings that varied). decisions:
-    what they chose, as recorded. stamp: when the last
-    trial ended.
+    searches: the trials of each search. decisions: what the searches chose, as recorded. stamp:
+    when the last trial ended.
     """
 
     runs: Runs
@@ -81,7 +80,7 @@ def find(runs: Runs) -> Findings:
     curves = runs.curves[runs.curves["stage"] == "arm"]
     score = "test_accuracy" if evidence["test_accuracy"].notna().any() else "best_val_accuracy"
     times = times_of(asked, curves, evidence)
-    arms = pd.DataFrame(arm_rows(asked, evidence, score, rng))
+    arms = arm_table(asked, evidence, score, rng)
     pairs = compare_pairs(asked, runs.trials, curves, score, rng)
     return Findings(
         runs=runs,
@@ -89,15 +88,15 @@ def find(runs: Runs) -> Findings:
         score=score,
         evidence=evidence,
         arms=arms,
-        reached=pd.DataFrame(reached_rows(times, rng), columns=list(REACHED)),
+        reached=reached_table(times, rng),
         survival=survival_of(times),
         learning=summarize_learning(curves, evidence),
         pairs=pairs,
         stability=_stability(asked, curves, evidence, score),
-        spreads=_spreads(pairs.comparisons, evidence, score, rng),
+        spreads=_spreads(pairs.table, evidence, score, rng),
         classes=_classes(runs, evidence, arms, pairs, rng),
         over_tasks=summarize_tasks(
-            evidence, list(dict.fromkeys(p for one in asked for p in one.pairs)), score, rng
+            evidence, list(dict.fromkeys(p for a in asked for p in a.pairs)), score, rng
         ),
         searches=find_searches(runs.trials),
         decisions=read_decisions(runs.trials, runs.folders),
@@ -119,7 +118,7 @@ def _stability(
 ) -> pd.DataFrame:
     """`spread_over_seeds` by task, and each arm's mean over its trials of `within_runs`."""
     parts = []
-    for task in (task for one in asked for task in one.tasks):
+    for task in (task for a in asked for task in a.tasks):
         trials = evidence[evidence["task"] == task]
         if trials.empty:
             continue
@@ -140,7 +139,7 @@ def _spreads(
     parts = [
         compare_spreads(
             evidence[evidence["task"] == task],
-            list(zip(group["treatment"], group["control"], strict=True)),
+            list(map(Pair, group["treatment"], group["control"])),
             score,
             rng=rng,
         ).assign(task=task)
@@ -159,11 +158,11 @@ def _classes(
     """Tables by class for the first tasks, their best arms and those of their comparisons."""
     done = arms[arms["n_done"] > 0]
     tasks = list(dict.fromkeys(done["task"]))[:MOST_TASKS]
-    compared = pairs.comparisons.drop_duplicates(["task", "treatment", "control"])
+    compared = pairs.table.drop_duplicates(["task", "treatment", "control"])
     controls = compared.groupby("task")["control"].agg(set).to_dict()
     wanted = {task: pick_arms(done[done["task"] == task], controls.get(task, ())) for task in tasks}
     by_task = {
-        task: list(zip(rows["treatment"], rows["control"], strict=True))
+        task: list(map(Pair, rows["treatment"], rows["control"]))
         for task, rows in compared.groupby("task", sort=False)
     }
     return read_classes(runs, evidence, wanted, by_task, rng)

@@ -82,16 +82,8 @@ def _tables(group: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFra
 
 def _band(table: pd.DataFrame) -> pd.DataFrame:
     table = table[table.notna().any(axis=1)]
-    found = mean_intervals(table.to_numpy().T, method="student")
-    return pd.DataFrame(
-        {
-            "mean": [i.estimate for i in found],
-            "low": [i.low for i in found],
-            "high": [i.high for i in found],
-            "n": [i.n for i in found],
-        },
-        index=table.index,
-    )
+    intervals = mean_intervals(table.to_numpy().T, method="student")
+    return pd.DataFrame([i.columns("mean", also=("n",)) for i in intervals], index=table.index)
 
 
 BANDS = ("task", "arm", "metric", "step", *POSITIONS, "mean", "low", "high", "n")

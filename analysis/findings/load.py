@@ -218,11 +218,11 @@ def _merge_sweeps(sweeps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         known["arms"] = {**(known.get("arms") or {}), **(sweep.get("arms") or {})}
         pairs = list(known.get("compare") or [])
         known["compare"] = pairs + [p for p in sweep.get("compare") or [] if p not in pairs]
-        here, there = known.get("seeds"), sweep.get("seeds")
-        if isinstance(here, int) and isinstance(there, int):
-            known["seeds"] = max(here, there)
-        if isinstance(here, list) and isinstance(there, list):
-            known["seeds"] = sorted({*here, *there})
+        seeds, others = known.get("seeds"), sweep.get("seeds")
+        if isinstance(seeds, int) and isinstance(others, int):
+            known["seeds"] = max(seeds, others)
+        if isinstance(seeds, list) and isinstance(others, list):
+            known["seeds"] = sorted({*seeds, *others})
     return [merged[name] for name in sorted(merged)]
 
 

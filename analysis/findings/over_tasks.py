@@ -17,6 +17,7 @@ from analysis.statistics.pairs.tasks import (
     improvement_over_tasks,
     performance_profile,
 )
+from analysis.statistics.samples.pairing import Pair
 
 N_THRESHOLDS = 60
 
@@ -35,7 +36,7 @@ class TaskTables:
 
 def summarize_tasks(
     evidence: pd.DataFrame,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[Pair],
     score: str,
     rng: np.random.Generator,
 ) -> TaskTables:

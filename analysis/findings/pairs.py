@@ -7,34 +7,38 @@ here is only that each pair is asked for where both of its arms have trials.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
-from analysis.statistics.pairs.compare import COLUMNS, compare_all
+from analysis.statistics.pairs.compare import compare_all
+from analysis.statistics.pairs.comparison import Comparison, comparison_table
 from analysis.statistics.pairs.contrasts import untrained
 from analysis.statistics.pairs.power import plan
-from analysis.statistics.times.convergence import UNITS, break_even_table, speedup_table
-
-Pair = tuple[str, str]
+from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.times.break_even import break_even_table
+from analysis.statistics.times.speedup import At, LogRatio, speedup_table
+from analysis.statistics.times.times import UNITS
 
 
 @dataclass(frozen=True)
 class PairTables:
-    """comparisons: `compare_all`'s rows; speedups: `speedup_table`'s by task and unit;
-    break_evens: `break_even_table`'s by task and unit, empty where nothing was pretrained;
-    seeds_needed: `plan`'s, for a difference of the margin; margin: the one that was used;
-    untested: (task, treatment, control) that were asked for and have no trials on one side."""
+    """comparisons: `compare_all`'s, table: the same as a table; speedups: `speedup_table`'s by
+    task and unit; break_evens: `break_even_table`'s by task and unit, empty where nothing was
+    pretrained; seeds_needed: `plan`'s, for a difference of the margin; margin: the one that was
+    used; untested: tasks and pairs that were asked for and have no trials on one side."""
 
-    comparisons: pd.DataFrame
+    comparisons: tuple[Comparison, ...]
+    table: pd.DataFrame
     speedups: pd.DataFrame
     break_evens: pd.DataFrame
     seeds_needed: pd.DataFrame
     margin: float | None
-    untested: tuple[tuple[str, str, str], ...]
+    untested: tuple[tuple[str, Pair], ...]
 
 
 def compare_pairs(
@@ -51,146 +55,130 @@ def compare_pairs(
     """
     evidence = trials[trials["stage"] == "arm"]
     present = {(task, arm) for task, arm in zip(evidence["task"], evidence["arm"], strict=True)}
-    wanted = [(task, pair) for one in asked for task in one.tasks for pair in one.pairs]
+    wanted = [(task, pair) for a in asked for task in a.tasks for pair in a.pairs]
     known = [w for w in wanted if all((w[0], arm) in present for arm in w[1])]
     pairs = list(dict.fromkeys(pair for _, pair in known))
-    targets = sorted({target for one in asked for target in one.targets})
-    margin = min((one.margin for one in asked if one.margin is not None), default=None)
+    targets = sorted({target for a in asked for target in a.targets})
+    margin = min((a.margin for a in asked if a.margin is not None), default=None)
     metrics = (score, "area_under_curve", "steps_to_target")
-    comparisons = (
-        compare_all(
-            trials,
-            curves,
-            pairs,
-            targets,
-            margin,
-            rng,
-            metrics,
-            sequential=any(one.rule for one in asked),
-        )
+    sequential = any(a.rule for a in asked)
+    compared = (
+        compare_all(trials, curves, pairs, targets, margin, rng, metrics, sequential=sequential)
         if pairs
-        else pd.DataFrame(columns=list(COLUMNS))
+        else []
     )
-    comparisons = _only(comparisons, known)
+    # A pair of one sweep may have both arms in another as well, which did not ask.
+    comparisons = [c for c in compared if (c.task, (c.treatment, c.control)) in known]
+    tasks = list(_pairs_by_task(asked, known, trials, curves))
     return PairTables(
-        comparisons=comparisons,
-        speedups=_agree(_by_task(_speedups, asked, known, trials, curves, rng), comparisons),
-        break_evens=_by_task(_break_evens, asked, known, trials, curves, rng),
+        comparisons=tuple(comparisons),
+        table=comparison_table(comparisons),
+        speedups=_speedups(tasks, comparisons, rng),
+        break_evens=_break_evens(tasks, rng),
         seeds_needed=_seeds_needed(evidence, curves, comparisons, margin, score),
         margin=margin,
-        untested=tuple((task, *pair) for task, pair in wanted if (task, pair) not in known),
+        untested=tuple(place for place in wanted if place not in known),
     )
 
 
-def _only(comparisons: pd.DataFrame, known: list[tuple[str, Pair]]) -> pd.DataFrame:
-    """Rows that were asked for: a pair of one sweep may have both arms in another as well."""
-    keys = comparisons[["task", "treatment", "control"]].itertuples(index=False, name=None)
-    wanted = {(task, *pair) for task, pair in known}
-    chosen = np.array([key in wanted for key in keys], dtype=bool)
-    return comparisons[chosen].reset_index(drop=True)
+@dataclass(frozen=True)
+class _Task:
+    """The pairs of one task whose arms were trained, and what their times are computed from."""
+
+    name: str
+    pairs: list[Pair]
+    targets: tuple[float, ...]
+    trials: pd.DataFrame
+    curves: pd.DataFrame
 
 
-Maker = Callable[..., pd.DataFrame]
-
-
-def _by_task(
-    make: Maker,
+def _pairs_by_task(
     asked: Sequence[Asked],
     known: list[tuple[str, Pair]],
     trials: pd.DataFrame,
     curves: pd.DataFrame,
-    rng: np.random.Generator,
-) -> pd.DataFrame:
-    parts = []
-    for one in asked:
-        for task in one.tasks:
+) -> Iterator[_Task]:
+    for a in asked:
+        for task in a.tasks:
             rows = trials[trials["task"] == task]
             idle = untrained(rows[rows["stage"] == "arm"])
             pairs = [pair for where, pair in known if where == task and not idle & set(pair)]
-            if not pairs:
-                continue
-            lines = curves[curves["task"] == task]
-            parts += [
-                made.assign(task=task)
-                for unit in UNITS
-                if len(made := make(lines, rows, pairs, one.targets, unit, rng))
-            ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+            if pairs:
+                yield _Task(task, pairs, a.targets, rows, curves[curves["task"] == task])
 
 
 def _speedups(
-    curves: pd.DataFrame,
-    trials: pd.DataFrame,
-    pairs: list[Pair],
-    targets: Sequence[float],
-    unit: str,
-    rng: np.random.Generator,
+    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: np.random.Generator
 ) -> pd.DataFrame:
-    return speedup_table(curves, trials, pairs, targets, unit, rng)
+    """In steps with the intervals of the comparisons: one interval for one quantity."""
+    parts = []
+    for task in tasks:
+        known = {
+            At(c.treatment, c.control, c.target): LogRatio(c.score, c.bound)
+            for c in comparisons
+            if c.task == task.name and c.metric == "steps_to_target" and c.score is not None
+        }
+        for unit in UNITS:
+            table = speedup_table(
+                task.curves,
+                task.trials,
+                task.pairs,
+                task.targets,
+                unit,
+                rng,
+                known=known if unit == "step" else None,
+            )
+            parts.append(table.assign(task=task.name))
+    return _joined(parts)
 
 
-def _break_evens(
-    curves: pd.DataFrame,
-    trials: pd.DataFrame,
-    pairs: list[Pair],
-    targets: Sequence[float],
-    unit: str,
-    rng: np.random.Generator,
-) -> pd.DataFrame:
+def _break_evens(tasks: Sequence[_Task], rng: np.random.Generator) -> pd.DataFrame:
     """Break-even of the pairs of which the treatment alone descends from pretraining of the run."""
-    arms = trials[trials["stage"] == "arm"]
-    descended = set(arms.loc[arms["parent_id"] != "", "arm"])
-    chosen = [pair for pair in pairs if pair[0] in descended and pair[1] not in descended]
-    return (
-        break_even_table(curves, trials, chosen, targets, unit, rng) if chosen else pd.DataFrame()
-    )
+    parts = []
+    for task in tasks:
+        arms = task.trials[task.trials["stage"] == "arm"]
+        descended = set(arms.loc[arms["parent_id"] != "", "arm"])
+        chosen = [p for p in task.pairs if p.treatment in descended and p.control not in descended]
+        parts += [
+            break_even_table(task.curves, task.trials, chosen, task.targets, unit, rng).assign(
+                task=task.name
+            )
+            for unit in (UNITS if chosen else ())
+        ]
+    return _joined(parts)
 
 
-def _agree(speedups: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
-    """In steps the comparisons' interval, so that the report has one interval for one quantity.
-
-    Both are the same estimator on the same pairs, with other draws of the resampling.
-    """
-    if speedups.empty:
-        return speedups
-    keys = ["task", "treatment", "control", "target"]
-    steps = comparisons[comparisons["metric"] == "steps_to_target"]
-    other = speedups[keys].merge(steps[[*keys, "estimate", "low", "high", "bound"]], how="left")
-    same = (
-        (speedups["unit"] == "step").to_numpy()
-        & (other["bound"].fillna("") == speedups["bound"]).to_numpy()
-        & np.isclose(other["estimate"].to_numpy(float), speedups["estimate"].to_numpy(float))
-    )
-    speedups = speedups.copy()
-    for column in ("low", "high"):
-        speedups[column] = np.where(same, other[column], speedups[column])
-    return speedups
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    parts = [part for part in parts if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _seeds_needed(
     evidence: pd.DataFrame,
     curves: pd.DataFrame,
-    comparisons: pd.DataFrame,
+    comparisons: Sequence[Comparison],
     margin: float | None,
     score: str,
 ) -> pd.DataFrame:
-    """Seeds that a difference of the margin in final accuracy needs, for pairs that pair."""
+    """Seeds that a difference of the margin in final accuracy needs, for pairs that pair.
+
+    Not where seeds redraw one pool of images: more of them settle little there.
+    """
     if margin is None:
         return pd.DataFrame()
-    rows = comparisons[(comparisons["metric"] == score) & comparisons["paired"].astype(bool)]
-    if "overlap" in evidence:  # seeds that redraw one pool of images: more of them settle little
-        rows = rows[~rows["task"].isin(evidence.loc[evidence["overlap"] > 0, "task"])]
-    parts = [
-        plan(
-            evidence[evidence["task"] == task],
-            curves,
-            [(treatment, control)],
-            detect=margin,
-            metric=score,
-            n_comparisons=max(1, int(comparisons["p_value"].notna().sum())),
-        )
-        for task, treatment, control in rows[["task", "treatment", "control"]].itertuples(
-            index=False, name=None
-        )
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    redrawn = set(evidence.loc[evidence["overlap"] > 0, "task"]) if "overlap" in evidence else ()
+    n_tests = sum(not math.isnan(c.p_value) for c in comparisons)
+    return _joined(
+        [
+            plan(
+                evidence[evidence["task"] == c.task],
+                curves,
+                [Pair(c.treatment, c.control)],
+                detect=margin,
+                metric=score,
+                n_comparisons=max(1, n_tests),
+            )
+            for c in comparisons
+            if c.metric == score and c.paired and c.task not in redrawn
+        ]
+    )

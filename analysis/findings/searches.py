@@ -17,12 +17,27 @@ from typing import Any
 import pandas as pd
 
 from analysis import words
+from analysis.words import spaced
 from headstart.errors import RunFolderError
 from headstart.grid import from_column
 
-Search = tuple[str, str, pd.DataFrame, tuple[str, ...]]  # sweep, arm, trials, settings that varied
 SETTINGS = ("learning_rate", "batch_size", "epochs", "fine_tune")
 FORMAT = 1  # of the records that are understood
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search trials of one arm; `settings` are the columns of `trials` that varied."""
+
+    sweep: str
+    arm: str
+    trials: pd.DataFrame
+    settings: tuple[str, ...]
+
+    @property
+    def best(self) -> pd.Series:
+        """The row of the trial with the best validation accuracy."""
+        return self.trials.loc[self.trials["best_val_accuracy"].idxmax()]
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ class Decisions:
 
 def find_searches(trials: pd.DataFrame) -> tuple[Search, ...]:
     """Search trials by sweep and arm; settings are the columns and drawn values that differ."""
-    found = []
+    searches = []
     searched = trials[trials["stage"] == "search"]
     for (sweep, arm), rows in searched.groupby(["sweep", "arm"]):
         drawn = pd.DataFrame([_drawn(text) for text in rows["grid"]], index=rows.index)
@@ -56,8 +71,9 @@ def find_searches(trials: pd.DataFrame) -> tuple[Search, ...]:
         names = [*SETTINGS, *(key for key in drawn if key not in SETTINGS)]
         settings = [key for key in names if key in rows and len(set(rows[key].astype(str))) > 1]
         if settings and rows["best_val_accuracy"].notna().any():
-            found.append((str(sweep), str(arm), rows.reset_index(drop=True), tuple(settings)))
-    return tuple(found)
+            rows = rows.reset_index(drop=True)
+            searches.append(Search(str(sweep), str(arm), rows, tuple(settings)))
+    return tuple(searches)
 
 
 def read_decisions(trials: pd.DataFrame, folders: tuple[Path, ...]) -> tuple[Decisions, ...]:
@@ -66,7 +82,7 @@ def read_decisions(trials: pd.DataFrame, folders: tuple[Path, ...]) -> tuple[Dec
     Raises:
         RunFolderError: a record is damaged.
     """
-    found: dict[tuple[str, str], Decisions] = {}
+    decisions: dict[tuple[str, str], Decisions] = {}
     searched = trials[trials["stage"] == "search"]
     for folder in folders:
         rows = searched[searched["folder"] == str(folder)] if "folder" in searched else searched
@@ -75,34 +91,37 @@ def read_decisions(trials: pd.DataFrame, folders: tuple[Path, ...]) -> tuple[Dec
             record = _read(path)
             arm = str(record.get("arm"))
             if record.get("format") == FORMAT and arm in arms and record.get("searches"):
-                found.setdefault((arms[arm], arm), _decisions(path, arms[arm], record))
-    return tuple(found[key] for key in sorted(found))
+                decisions.setdefault((arms[arm], arm), _decisions(path, arms[arm], record))
+    return tuple(decisions[key] for key in sorted(decisions))
 
 
-def describe_search(one: Decisions) -> str:
+def describe_search(decided: Decisions) -> str:
     """How an arm was searched, what won and why, in three sentences."""
-    n = len(one.winners)
-    n_trials = int(one.winners["n_trials"].sum())
-    steps = words.listed([f"{n} for {words.plural(e, 'epoch')}" for e, n in one.rungs], "then")
+    n = len(decided.winners)
+    n_trials = int(decided.winners["n_trials"].sum())
+    steps = words.listed([f"{n} for {words.plural(e, 'epoch')}" for e, n in decided.rungs], "then")
     where = (
         f"{words.plural(n, 'search', 'searches')}, each inside one seed’s split"
-        if one.for_each_seed
+        if decided.for_each_seed
         else "one search for all seeds"
     )
-    what = "validation loss" if one.search.get("metric") == "val_loss" else "validation accuracy"
-    chosen = words.listed(f"{_word(key)} {_summary(one.winners[key])}" for key in one.settings)
-    why = str(one.winners["reason"].iloc[0])
+    by_loss = decided.search.get("metric") == "val_loss"
+    what = "validation loss" if by_loss else "validation accuracy"
+    chosen = words.listed(
+        f"{spaced(key)} {_summary(decided.winners[key])}" for key in decided.settings
+    )
+    why = str(decided.winners["reason"].iloc[0])
     reason = f"Each winner has the best {what} of its last rung" if n > 1 else f"It has {why}"
     return (
-        f"For “{one.arm}”: {where}, {words.plural(n_trials, 'trial')} (configurations: {steps}), "
-        f"scored on validation images only. Chosen: {chosen}. {reason}."
+        f"For “{decided.arm}”: {where}, {words.plural(n_trials, 'trial')} (configurations: "
+        f"{steps}), scored on validation images only. Chosen: {chosen}. {reason}."
     )
 
 
 def setting_text(value: object) -> str:
     """A drawn value as a reader sees it: `0.00312`, `rotate 10 + scale 0.1`, `none`."""
     if isinstance(value, Mapping):
-        return " + ".join(f"{_word(str(k))} {setting_text(v)}" for k, v in value.items()) or "none"
+        return " + ".join(f"{spaced(str(k))} {setting_text(v)}" for k, v in value.items()) or "none"
     if isinstance(value, list):
         return " to ".join(setting_text(v) for v in value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -123,26 +142,26 @@ def _summary(values: pd.Series) -> str:
 def _decisions(path: Path, sweep: str, record: Mapping[str, Any]) -> Decisions:
     try:
         rows, rungs = [], []
-        for seed, told in record["searches"].items():
-            winner = told["winner"]
+        for seed, search in record["searches"].items():
+            winner = search["winner"]
             values = {_short(key): value for key, value in winner["values"].items()}
             rows.append(
                 {
                     "seed": int(seed),
-                    "n_trials": int(told["n_trials"]),
+                    "n_trials": int(search["n_trials"]),
                     **{k: setting_text(v) if _is_nested(v) else v for k, v in values.items()},
                     "val_accuracy": winner["val_accuracy"],
                     "val_loss": winner["val_loss"],
-                    "reason": str(told["reason"]),
+                    "reason": str(search["reason"]),
                 }
             )
-            rungs = [(int(rung["epochs"]), len(rung["ranking"])) for rung in told["rungs"]]
+            rungs = [(int(rung["epochs"]), len(rung["ranking"])) for rung in search["rungs"]]
         each = record["one_search_for"] == "each seed"
-        search = dict(record["search"])
+        asked = dict(record["search"])
     except (KeyError, TypeError, ValueError, AttributeError) as err:
         raise RunFolderError(f"{path}: is no record of a search ({err})") from err
     winners = pd.DataFrame(rows).sort_values("seed", kind="stable").reset_index(drop=True)
-    return Decisions(sweep, str(record["arm"]), search, each, tuple(rungs), tuple(values), winners)
+    return Decisions(sweep, str(record["arm"]), asked, each, tuple(rungs), tuple(values), winners)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -165,7 +184,3 @@ def _short(key: str) -> str:
 
 def _is_nested(value: object) -> bool:
     return isinstance(value, Mapping | list)
-
-
-def _word(key: str) -> str:
-    return key.replace("_", " ")

@@ -7,18 +7,17 @@ paragraph leads with the verdict, then gives the numbers behind it, then what ca
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
 
 from analysis import words
 from analysis.findings.findings import Findings
+from analysis.statistics.pairs.comparison import Comparison, Verdict
+from analysis.statistics.samples.pairing import Pair
 
-Row = Mapping[str, Any]
 MOST_TARGETS = 4  # that one sentence lists
-MOST_TOLD = 4  # comparisons that have their paragraph at the top
+MOST_AT_TOP = 4  # comparisons that have their paragraph at the top
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,11 @@ class Answer:
 
 def answer_all(findings: Findings) -> list[Answer]:
     """A paragraph for each pair in each task, in the order in which they were asked for."""
-    rows = findings.pairs.comparisons
-    groups = rows.groupby(["task", "treatment", "control"], sort=False) if len(rows) else ()
-    return [
-        _answer(findings, task, treatment, control, group.to_dict("records"))
-        for (task, treatment, control), group in groups
-    ] + [_untested(*identity) for identity in findings.pairs.untested]
+    by_pair: dict[tuple[str, str, str], list[Comparison]] = {}
+    for row in findings.pairs.comparisons:
+        by_pair.setdefault((row.task, row.treatment, row.control), []).append(row)
+    answers = [_answer(findings, rows) for rows in by_pair.values()]
+    return answers + [_untested(task, pair) for task, pair in findings.pairs.untested]
 
 
 def summary(findings: Findings, answers: Sequence[Answer]) -> list[Paragraph]:
@@ -58,107 +56,107 @@ def summary(findings: Findings, answers: Sequence[Answer]) -> list[Paragraph]:
     if not findings.arms["n_done"].sum():
         return [Paragraph("There is no answer: no trial of any arm finished.")]
     if not answers:
-        return [_only_arm(findings, row) for row in findings.arms.to_dict("records")[:6]]
-    if len(answers) <= MOST_TOLD:
+        return [_only_arm(findings, k) for k in findings.arms.index[:6]]
+    if len(answers) <= MOST_AT_TOP:
         return [answer.words for answer in answers]
     return [
         Paragraph(_split(findings, len(answers)), "Each has its paragraph under Verdicts."),
-        *(answer.words for answer in _most_telling(findings, answers)),
+        *(answer.words for answer in _clearest(findings, answers)),
     ]
 
 
 def _split(findings: Findings, n: int) -> str:
     """How many comparisons came out how: `Of 39 comparisons in final accuracy, 2 are better …`."""
-    rows = findings.pairs.comparisons
     margin = f"equivalent within {margin_text(findings.pairs.margin)}"
+    rows = findings.pairs.comparisons
     final = _counted(
-        rows[rows["metric"] == findings.score], "more accurate", "less accurate", margin
+        [row for row in rows if row.metric == findings.score],
+        {"better": "more accurate", "worse": "less accurate", "equivalent": margin},
     )
     text = f"Of {n} comparisons in final accuracy, {final}"
-    times = rows[rows["metric"] == "steps_to_target"]
-    if len(times):
-        text += f"; of {len(times)} in steps to a target, {_counted(times, 'sooner', 'later', '')}"
+    times = [row for row in rows if row.metric == "steps_to_target"]
+    if times:
+        counts = _counted(times, {"better": "sooner", "worse": "later", "equivalent": ""})
+        text += f"; of {len(times)} in steps to a target, {counts}"
     return f"{text}."
 
 
-def _counted(rows: pd.DataFrame, better: str, worse: str, equivalent: str) -> str:
-    counts = rows["verdict"].value_counts()
-    names = {
-        "better": better,
-        "worse": worse,
-        "equivalent": equivalent,
-        "inconclusive": "undecided",
-    }
-    found = [f"{counts[v]} {text}" for v, text in names.items() if counts.get(v, 0)]
-    return words.listed(found) or "none has a value"
+def _counted(rows: Sequence[Comparison], names: Mapping[Verdict, str]) -> str:
+    n = Counter(row.verdict for row in rows)
+    texts: dict[Verdict, str] = {**names, "inconclusive": "undecided"}
+    counts = [f"{n[verdict]} {text}" for verdict, text in texts.items() if n[verdict]]
+    return words.listed(counts) or "none has a value"
 
 
-def _most_telling(findings: Findings, answers: Sequence[Answer]) -> list[Answer]:
+def _clearest(findings: Findings, answers: Sequence[Answer]) -> list[Answer]:
     """The clearest gain and the clearest loss in final accuracy, where there are such."""
-    rows = findings.pairs.comparisons
-    rows = rows[(rows["metric"] == findings.score) & rows["verdict"].isin(["better", "worse"])]
-    if rows.empty:
+    rows = [
+        row
+        for row in findings.pairs.comparisons
+        if row.metric == findings.score and row.verdict in ("better", "worse")
+    ]
+    if not rows:
         return []
-    ends = {int(rows["mean_score"].idxmax()), int(rows["mean_score"].idxmin())}
-    keys = [tuple(rows.loc[k, ["task", "treatment", "control"]]) for k in sorted(ends)]
-    return [a for a in answers if (a.task, a.treatment, a.control) in keys]
+    ends = [choose(rows, key=lambda row: row.mean_score) for choose in (max, min)]
+    pairs = {(row.task, row.treatment, row.control) for row in ends}
+    return [a for a in answers if (a.task, a.treatment, a.control) in pairs]
 
 
-def _only_arm(findings: Findings, row: Row) -> Paragraph:
-    score = words.interval("percent", row["score"], row["score_low"], row["score_high"])
-    if not row["n_done"]:
-        return Paragraph(f"“{row['arm']}”: no trial finished.")
+def _only_arm(findings: Findings, k: int) -> Paragraph:
+    arm = findings.arms.loc[k]
+    if not arm["n_done"]:
+        return Paragraph(f"“{arm['arm']}”: no trial finished.")
+    score = words.interval("percent", arm["score"], arm["score_low"], arm["score_high"])
     return Paragraph(
-        f"“{row['arm']}” ends at {score} {score_name(findings.score)}.",
-        f"Over {words.plural(int(row['score_n']), 'seed')}. Nothing was compared.",
+        f"“{arm['arm']}” ends at {score} {score_name(findings.score)}.",
+        f"Over {words.plural(int(arm['score_n']), 'seed')}. Nothing was compared.",
     )
 
 
-def _untested(task: str, treatment: str, control: str) -> Answer:
-    pair = f"“{treatment}” against “{control}” ({task})"
-    lead = f"{pair}: not tested, since one of the two has no trials."
-    return Answer(task, treatment, control, Paragraph(lead))
+def _untested(task: str, pair: Pair) -> Answer:
+    arms = f"“{pair.treatment}” against “{pair.control}” ({task})"
+    lead = f"{arms}: not tested, since one of the two has no trials."
+    return Answer(task, *pair, Paragraph(lead))
 
 
-def _answer(
-    findings: Findings, task: str, treatment: str, control: str, rows: Sequence[Row]
-) -> Answer:
-    final = next(row for row in rows if row["metric"] == findings.score)
-    times = [row for row in rows if row["metric"] == "steps_to_target"]
-    where = f"On {task}, " if len(findings.tasks) > 1 else ""
-    lead = f"{where}“{treatment}” {_lead(final, times, control)}."
-    rest = [*_accuracy(findings, final), *_speed(final, times), *_cost(findings, final, times)]
-    return Answer(task, treatment, control, Paragraph(words.sentence(lead), " ".join(rest)))
+def _answer(findings: Findings, rows: Sequence[Comparison]) -> Answer:
+    final = next(row for row in rows if row.metric == findings.score)
+    times = [row for row in rows if row.metric == "steps_to_target"]
+    where = f"On {final.task}, " if len(findings.tasks) > 1 else ""
+    lead = f"{where}“{final.treatment}” {_lead(final, times)}."
+    rest = [*_accuracy(findings, final), *_speed(times), *_cost(findings, final, times)]
+    paragraph = Paragraph(words.sentence(lead), " ".join(rest))
+    return Answer(final.task, final.treatment, final.control, paragraph)
 
 
-def _lead(final: Row, times: Sequence[Row], control: str) -> str:
+def _lead(final: Comparison, times: Sequence[Comparison]) -> str:
     """`reaches every target sooner than “scratch” and ends more accurate`."""
-    speed, sure = _speed_words(times, control)
+    speed, sure = _speed_words(times, final.control)
     end = {
-        "better": f"ends more accurate than “{control}”",
-        "worse": f"ends less accurate than “{control}”",
-        "equivalent": f"ends as accurate as “{control}”, within the margin",
-        "inconclusive": f"is not shown to end more or less accurate than “{control}”",
-    }[final["verdict"]]
-    if not len(final) or (final["n_treatment"] == 0 or final["n_control"] == 0):
-        end = f"cannot be compared with “{control}” in final accuracy (no values)"
+        "better": f"ends more accurate than “{final.control}”",
+        "worse": f"ends less accurate than “{final.control}”",
+        "equivalent": f"ends as accurate as “{final.control}”, within the margin",
+        "inconclusive": f"is not shown to end more or less accurate than “{final.control}”",
+    }[final.verdict]
+    if not final.n:
+        end = f"cannot be compared with “{final.control}” in final accuracy (no values)"
     if not speed:
         return end
-    agree = (final["verdict"] in ("better", "equivalent")) == sure
+    agree = (final.verdict in ("better", "equivalent")) == sure
     return f"{speed}, {'and' if agree else 'but'} {end}"
 
 
-def _speed_words(times: Sequence[Row], control: str) -> tuple[str, bool]:
+def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
     """What the verdicts at the targets amount to, and whether it is a gain."""
-    known = [row for row in times if _someone_reached(row)]
-    sooner = [row["target"] for row in known if row["verdict"] == "better"]
-    later = [row["target"] for row in known if row["verdict"] == "worse"]
+    known = [row for row in times if row.someone_reached]
+    sooner = [row.target for row in known if row.verdict == "better"]
+    later = [row.target for row in known if row.verdict == "worse"]
     if not times:
         return "", False
     if not known:
         return f"reaches no target, nor does “{control}”", False
     every = "every target that either reached" if len(known) < len(times) else "every target"
-    every = f"the target of {_at(known[0]['target'])}" if len(times) == 1 else every
+    every = f"the target of {words.target(known[0].target)}" if len(times) == 1 else every
     if len(sooner) == len(known):
         return f"reaches {every} sooner than “{control}”", True
     if len(later) == len(known):
@@ -175,44 +173,35 @@ def _speed_words(times: Sequence[Row], control: str) -> tuple[str, bool]:
     return f"is not shown to reach any target sooner or later than “{control}”", False
 
 
-def _someone_reached(row: Row) -> bool:
-    n = row["n_treatment"] + row["n_control"]
-    return bool(n) and row["n_unreached_treatment"] + row["n_unreached_control"] < n
+def _targets(targets: Sequence[float], last: str = "and") -> str:
+    return words.listed(map(words.target, targets), last)
 
 
-def _at(target: float) -> str:
-    return f"{100 * target:g} %"
-
-
-def _targets(targets: Sequence[float]) -> str:
-    return words.listed(_at(target) for target in targets)
-
-
-def _accuracy(findings: Findings, row: Row) -> Iterator[str]:
+def _accuracy(findings: Findings, row: Comparison) -> Iterator[str]:
     name = words.sentence(score_name(findings.score)).rstrip(".")
-    if math.isnan(row["estimate"]):
-        yield f"{name}: not tested ({row['note'] or 'no values'})."
+    if math.isnan(row.estimate):
+        yield f"{name}: not tested ({row.note or 'no values'})."
         return
-    text = f"{name}: {words.points(row['estimate'])} points"
-    if math.isnan(row["low"]):
+    text = f"{name}: {words.points(row.estimate)} points"
+    if math.isnan(row.low):
         yield f"{text} on a single pair of seeds, which allows no interval and no test."
         return
-    text += f" (95 % interval {words.points(row['low'])} to {words.points(row['high'])}"
-    text += f", Holm p {words.probability(row['p_holm'])}, {_sample(row)})"
-    if row["verdict"] == "equivalent":
-        text += f", inside the margin of {margin_text(row['margin'])}"
-    elif row["verdict"] == "inconclusive":
-        text += _undecided(row["margin"])
-        if row["n_more"] > 0:
-            text += f"; about {words.plural(round(row['n_more']), 'more seed')} would settle it"
+    text += f" (95 % interval {words.points(row.low)} to {words.points(row.high)}"
+    text += f", Holm p {words.probability(row.p_holm)}, {_sample(row)})"
+    if row.verdict == "equivalent":
+        text += f", inside the margin of {margin_text(row.margin)}"
+    elif row.verdict == "inconclusive":
+        text += _undecided(row.margin)
+        if row.n_more > 0:
+            text += f"; about {words.plural(round(row.n_more), 'more seed')} would settle it"
     yield text + "."
-    if row["paired"] and not math.isnan(row["p_better_low"]):
+    if row.paired and not math.isnan(row.p_better_low):
         yield (
-            f"The treatment wins {words.share(row['p_better'])} of the pairs "
-            f"({words.share(row['p_better_low'])} to {words.share(row['p_better_high'])})."
+            f"The treatment wins {words.share(row.p_better)} of the pairs "
+            f"({words.share(row.p_better_low)} to {words.share(row.p_better_high)})."
         )
-    if row["note"]:
-        yield words.sentence(str(row["note"]))
+    if row.note:
+        yield words.sentence(row.note)
 
 
 def _undecided(margin: float) -> str:
@@ -221,62 +210,64 @@ def _undecided(margin: float) -> str:
     return f": neither a difference nor equivalence within {margin_text(margin)} is shown"
 
 
-def _sample(row: Row) -> str:
-    if row["paired"]:
-        return words.plural(int(row["n_pairs"]), "paired seed")
-    return f"{row['n_treatment']:g} and {row['n_control']:g} trials whose seeds do not pair, Welch"
+def _sample(row: Comparison) -> str:
+    if row.paired:
+        return words.plural(row.n_pairs, "paired seed")
+    return f"{row.n_treatment} and {row.n_control} trials whose seeds do not pair, Welch"
 
 
-def _speed(final: Row, times: Sequence[Row]) -> Iterator[str]:
-    known = [row for row in times if _someone_reached(row) and not math.isnan(row["estimate"])]
+def _speed(times: Sequence[Comparison]) -> Iterator[str]:
+    known = [row for row in times if row.someone_reached and not math.isnan(row.estimate)]
     if known:
         shown = _spread(known, MOST_TARGETS)
         yield f"Steps to a target, control over treatment: {'; '.join(map(_ratio, shown))}."
-    unknown = [row["target"] for row in times if not _someone_reached(row)]
+    unknown = [row.target for row in times if not row.someone_reached]
     if unknown and known:
-        either = words.listed(map(_at, unknown), last="or")
-        yield f"No trial of either reached {either}."
+        yield f"No trial of either reached {_targets(unknown, 'or')}."
 
 
-def _spread(rows: list[Row], limit: int) -> list[Row]:
+def _spread(rows: list[Comparison], limit: int) -> list[Comparison]:
     """At most `limit` of the rows, the first and the last among them."""
     if len(rows) <= limit:
         return rows
     return [rows[round(k * (len(rows) - 1) / (limit - 1))] for k in range(limit)]
 
 
-def _ratio(row: Row) -> str:
-    bound = f"{row['bound']} " if row["bound"] in ("at least", "at most") else ""
-    text = f"{bound}{words.ratio(row['estimate'])} at {_at(row['target'])}"
+def _ratio(row: Comparison) -> str:
+    text = f"{row.bound_words}{words.ratio(row.estimate)} at {words.target(row.target)}"
     inside = []
-    no_width = math.isclose(row["low"], row["high"])  # as where evaluations are far apart
-    if row["paired"] and no_width:
-        inside.append(f"the same in all {words.plural(int(row['n_pairs']), 'pair')}")
-    elif not math.isnan(row["low"]):
-        low, high = words.write("number", row["low"]), words.write("number", row["high"])
-        inside.append(f"{low} to {high}")
-    for side in ("treatment", "control"):
-        if row[f"n_unreached_{side}"]:
-            n = row[f"n_{side}"]
-            inside.append(f"{row[f'n_unreached_{side}']:g} of {n:g} {side} trials never reached it")
-    if row["bound"] == "within budget":
+    no_width = math.isclose(row.low, row.high)  # as where evaluations are far apart
+    if row.paired and no_width:
+        inside.append(f"the same in all {words.plural(row.n_pairs, 'pair')}")
+    elif not math.isnan(row.low):
+        inside.append(f"{words.write('number', row.low)} to {words.write('number', row.high)}")
+    for side, n, n_unreached in (
+        ("treatment", row.n_treatment, row.n_unreached_treatment),
+        ("control", row.n_control, row.n_unreached_control),
+    ):
+        if n_unreached:
+            inside.append(f"{n_unreached} of {n} {side} trials never reached it")
+    if row.bound == "within budget":
         inside.append("of times up to the budget")
     return text + (f" ({', '.join(inside)})" if inside else "")
 
 
-def _cost(findings: Findings, final: Row, times: Sequence[Row]) -> Iterator[str]:
+def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) -> Iterator[str]:
     """When pretraining has paid, at the highest target where that is known."""
     table = findings.pairs.break_evens
     if table.empty or not times:
         return
-    keys = ["task", "treatment", "control"]
-    rows = table[(table[keys] == pd.Series({k: final[k] for k in keys})).all(axis=1)]
+    rows = table[
+        (table["task"] == final.task)
+        & (table["treatment"] == final.treatment)
+        & (table["control"] == final.control)
+    ]
     rows = rows[(rows["unit"] == "samples") & rows["saved"].notna() & rows["cost"].notna()]
     if rows.empty:
         return
     row = rows.iloc[-1]
     cost = f"Pretraining took {words.count(row['cost'])} images of training"
-    where = f"to {_at(row['target'])}"
+    where = f"to {words.target(row['target'])}"
     if not row["saved"] > 0:
         yield f"{cost}, and nothing was saved on the way {where}."
         return

@@ -44,15 +44,14 @@ def _stand_in(findings: Findings) -> Iterator[str]:
     for (used, wanted), rows in trials[trials["stand_in_for"] != ""].groupby(
         ["dataset", "stand_in_for"]
     ):
-        stages = words.listed(sorted({_place(row) for row in rows.itertuples()}))
+        stages = words.listed(sorted(set(map(_place, rows["stage"], rows["arm"]))))
         yield (
             f"A stand-in was used: {used} in place of {wanted} ({stages}). The answer is about "
             f"{used}; it need not hold for {wanted}."
         )
 
 
-def _place(row: object) -> str:
-    stage, arm = row.stage, row.arm  # type: ignore[attr-defined]
+def _place(stage: str, arm: str) -> str:
     return f"pretraining stage “{arm}”" if stage == "pretrain" else f"arm “{arm}”"
 
 
@@ -63,7 +62,7 @@ def _bad_trials(findings: Findings) -> Iterator[str]:
     for column, verb in (("n_failed", "failed"), ("n_diverged", "diverged")):
         bad = arms[arms[column] > 0]
         if len(bad):
-            where = [f"{row.arm} {getattr(row, column)}" for row in bad.itertuples()]
+            where = [f"{arm} {n}" for arm, n in zip(bad["arm"], bad[column], strict=True)]
             yield (
                 f"{words.plural(int(bad[column].sum()), 'trial')} {verb} "
                 f"({words.shortened(where)}). They count as never reaching a target; they have no "
@@ -71,7 +70,7 @@ def _bad_trials(findings: Findings) -> Iterator[str]:
             )
     missing = arms[arms["n_missing"] > 0]
     if len(missing):
-        where = [f"{row.arm} {row.n_missing}" for row in missing.itertuples()]
+        where = [f"{a} {n}" for a, n in zip(missing["arm"], missing["n_missing"], strict=True)]
         yield (
             f"{words.plural(int(missing['n_missing'].sum()), 'planned trial')} not in the tables "
             f"yet ({words.shortened(where)}): the sweep is not complete."
@@ -86,10 +85,10 @@ def _errors(findings: Findings) -> Iterator[str]:
     """Why trials failed: the different messages, the most frequent first."""
     trials = findings.runs.trials
     messages = trials.loc[trials["error"] != "", "error"].str.slice(0, MOST_MESSAGE)
-    found = messages.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    if len(found):
-        shown = [f"“{text}” ({n})" for text, n in found.head(3).items()]
-        more = f" and {len(found) - 3} other messages" if len(found) > 3 else ""
+    counts = messages.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    if len(counts):
+        shown = [f"“{text}” ({n})" for text, n in counts.head(3).items()]
+        more = f" and {len(counts) - 3} other messages" if len(counts) > 3 else ""
         yield f"Errors of trials that did not finish: {'; '.join(shown)}{more}."
 
 
@@ -153,11 +152,14 @@ def _conditions(findings: Findings) -> Iterator[str]:
 
 
 def _unpaired(findings: Findings) -> Iterator[str]:
-    rows = findings.pairs.comparisons
-    rows = rows[(rows["n_treatment"] > 0) & (rows["n_control"] > 0)]
-    apart = rows[~rows["paired"].astype(bool)].drop_duplicates(["treatment", "control"])
-    if len(apart):
-        names = [f"“{r.treatment}” and “{r.control}”" for r in apart.itertuples()]
+    names = list(
+        dict.fromkeys(
+            f"“{row.treatment}” and “{row.control}”"
+            for row in findings.pairs.comparisons
+            if row.n and not row.paired
+        )
+    )
+    if names:
         yield (
             f"Seeds do not pair for {words.shortened(names, 3)}: they are compared as independent "
             "groups, which needs more seeds for the same certainty."
@@ -212,7 +214,7 @@ def _pairs_by_default(findings: Findings) -> Iterator[str]:
         if not asked.pairs_named and asked.pairs:
             yield (
                 f"Sweep “{asked.name}” names no comparison: every arm is set against "
-                f"“{asked.pairs[0][1]}”, the first."
+                f"“{asked.pairs[0].control}”, the first."
             )
 
 

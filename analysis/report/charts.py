@@ -8,15 +8,17 @@ and series (one an arm); arms are numbers, their place in the page's list.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis import words
 from analysis.findings.learning import METRICS, Learning
+from analysis.report.displays import interval_texts
 
-Spec = Mapping[str, Any]
+Spec = dict[str, object]
+Series = list[dict[str, object]]
 MOST_RUNS_POINTS = 12_000  # single values of one view: the page must open on a phone
 AXES = {
     "step": ("Training steps", "step"),
@@ -26,7 +28,7 @@ AXES = {
 }
 
 
-def plain(values: Any, digits: int = 5) -> list[float | None]:
+def plain(values: ArrayLike, digits: int = 5) -> list[float | None]:
     """Numbers with `digits` significant digits; null for what is not finite."""
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in np.asarray(values, float)]
 
@@ -54,28 +56,25 @@ def learning_chart(learning: Learning, task: str, numbers: Mapping[str, int], ti
     return {"kind": "lines", "title": title, "views": views, "axes": axes, "phases": True}
 
 
-def _curves(
-    bands: pd.DataFrame, runs: pd.DataFrame, numbers: Mapping[str, int]
-) -> list[dict[str, Any]]:
+def _curves(bands: pd.DataFrame, runs: pd.DataFrame, numbers: Mapping[str, int]) -> Series:
     single = dict(iter(runs.groupby("arm", sort=False)))
     thin = -(-len(runs) // MOST_RUNS_POINTS) if len(runs) else 1
-    series = []
+    series: Series = []
     for arm in numbers:
         band = bands[bands["arm"] == arm]
         if band.empty:
             continue
-        axes = {key: plain(band[key]) for key in AXES if key in band}
-        one = {
+        curve: dict[str, object] = {
             "arm": numbers[arm],
-            "x": axes,
+            "x": {key: plain(band[key]) for key in AXES if key in band},
             "y": plain(band["mean"]),
             "n": band["n"].astype(int).tolist(),
         }
         if band["low"].notna().any():
-            one |= {"low": plain(band["low"]), "high": plain(band["high"])}
+            curve |= {"low": plain(band["low"]), "high": plain(band["high"])}
         if len(band) and band["n"].max() > 1 and arm in single:
-            one["runs"] = _runs(single[arm], band["step"], thin)
-        series.append(one)
+            curve["runs"] = _runs(single[arm], band["step"], thin)
+        series.append(curve)
     return series
 
 
@@ -87,25 +86,22 @@ def _runs(runs: pd.DataFrame, steps: pd.Series, thin: int) -> list[list[float | 
 
 def survival_chart(
     survival: pd.DataFrame,
-    task: str,
     targets: Sequence[float],
     numbers: Mapping[str, int],
     title: str,
 ) -> Spec:
-    """Share of seeds that reached each target against steps: one view a target."""
-    here = survival[survival["task"] == task]
-    until = float(here["time"].max())
+    """Share of seeds that reached each target against steps: one view a target, of one task."""
+    until = float(survival["time"].max())
+    curves = dict(iter(survival.groupby(["target", "arm"])))
     views = [
         {
-            "label": f"target {100 * target:g} %",
+            "label": f"target {words.target(target)}",
             "format": "percent",
             "limits": [0, 1],
             "series": [
-                _stairs(
-                    here[(here["target"] == target) & (here["arm"] == arm)], numbers[arm], until
-                )
+                _stairs(curves[target, arm], numbers[arm], until)
                 for arm in numbers
-                if ((here["target"] == target) & (here["arm"] == arm)).any()
+                if (target, arm) in curves
             ],
         }
         for target in targets
@@ -121,7 +117,7 @@ def survival_chart(
     }
 
 
-def _stairs(curve: pd.DataFrame, number: int, until: float) -> dict[str, Any]:
+def _stairs(curve: pd.DataFrame, number: int, until: float) -> dict[str, object]:
     censored = curve[curve["n_censored"] > 0]
     if curve["share_reached"].iloc[-1] >= 1:  # known to the end: a trial reaches a target once
         last = curve.iloc[[-1]].assign(time=max(until, curve["time"].iloc[-1]), at_risk=0)
@@ -149,10 +145,10 @@ def finals_chart(
     title: str,
 ) -> Spec:
     """Final accuracy by arm: every seed a dot, the mean with its interval."""
-    here = arms[(arms["task"] == task) & arms["score"].notna()]
+    scored = arms[(arms["task"] == task) & arms["score"].notna()]
     rows = evidence[(evidence["task"] == task) & (evidence["status"] == "done")]
     series = []
-    for place, row in enumerate(here.itertuples()):
+    for place, row in enumerate(scored.itertuples()):
         dots = rows.loc[rows["arm"] == row.arm, score].dropna().to_numpy()
         series.append(
             {
@@ -162,10 +158,10 @@ def finals_chart(
                 "low": plain([row.score_low]),
                 "high": plain([row.score_high]),
                 "n": [int(row.score_n)],
-                "dots": [plain(dots[: MOST_RUNS_POINTS // max(len(here), 1)])],
+                "dots": [plain(dots[: MOST_RUNS_POINTS // max(len(scored), 1)])],
             }
         )
-    axes = [{"key": "arm", "label": "", "short": "", "ticks": here["arm"].tolist()}]
+    axes = [{"key": "arm", "label": "", "short": "", "ticks": scored["arm"].tolist()}]
     views = [{"label": "Accuracy", "format": "percent", "series": series}]
     return {"kind": "points", "title": title, "views": views, "axes": axes}
 
@@ -177,8 +173,8 @@ def speedup_chart(
     speedups: pd.DataFrame, task: str, numbers: Mapping[str, int], title: str
 ) -> Spec:
     """Speedup of each pair at each target: a view for each unit of effort; bounds are arrows."""
-    here = speedups[speedups["task"] == task]
-    targets = sorted(float(t) for t in here["target"].unique())
+    rows = speedups[speedups["task"] == task]
+    targets = sorted(float(t) for t in rows["target"].unique())
     views = [
         {
             "label": label,
@@ -186,24 +182,22 @@ def speedup_chart(
             "scale": "log",
             "reference": 1,
             "include": 1,
-            "series": _speedup_series(here[here["unit"] == unit], targets, numbers),
+            "series": _speedup_series(rows[rows["unit"] == unit], targets, numbers),
         }
         for unit, label in UNIT_VIEWS
-        if here.loc[here["unit"] == unit, "estimate"].notna().any()
+        if rows.loc[rows["unit"] == unit, "estimate"].notna().any()
     ]
     axis = {
         "key": "target",
         "label": "Target (validation accuracy)",
         "short": "target",
-        "ticks": [f"{100 * t:g} %" for t in targets],
+        "ticks": list(map(words.target, targets)),
         "dodge": True,
     }
     return {"kind": "points", "title": title, "views": views, "axes": [axis]}
 
 
-def _speedup_series(
-    rows: pd.DataFrame, targets: list[float], numbers: Mapping[str, int]
-) -> list[dict[str, Any]]:
+def _speedup_series(rows: pd.DataFrame, targets: list[float], numbers: Mapping[str, int]) -> Series:
     return [
         {
             "arm": numbers[treatment],
@@ -212,14 +206,12 @@ def _speedup_series(
             "y": plain(group["estimate"]),
             "low": [v or None for v in plain(group["low"])],  # 0 is no end but an open one
             "high": plain(group["high"]),
-            "text": [_speedup_text(row) for row in group.to_dict("records")],
+            "text": [
+                "not known" if unknown else text  # the table below the chart says why
+                for unknown, text in zip(
+                    group["estimate"].isna(), interval_texts(group, "ratio"), strict=True
+                )
+            ],
         }
         for (treatment, control), group in rows.groupby(["treatment", "control"], sort=False)
     ]
-
-
-def _speedup_text(row: Mapping[str, Any]) -> str:
-    if np.isnan(row["estimate"]):
-        return "not known"  # the table below the chart says why
-    bound = f"{row['bound']} " if row["bound"] else ""
-    return bound + words.interval("ratio", row["estimate"], row["low"], row["high"])

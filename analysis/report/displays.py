@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+import pandas as pd
+
 from analysis import words
 from analysis.findings.findings import Findings
 from analysis.report.tables import Column
+from analysis.statistics.pairs.comparison import Comparison
 
 UNIT_WORDS = {"step": "Steps", "samples": "Images", "train_time_s": "Seconds"}
 SCORE_WORDS = {
@@ -22,27 +27,39 @@ def task_column(findings: Findings) -> list[Column]:
 def metric_words(metric: str, target: float) -> str:
     """`Steps to 97 %`, `Test accuracy`, `Area under the learning curve`."""
     if metric == "steps_to_target":
-        return f"Steps to {100 * target:g} %"
-    return METRIC_WORDS.get(metric, metric.replace("_", " "))
+        return f"Steps to {words.target(target)}"
+    return METRIC_WORDS.get(metric, words.spaced(metric))
 
 
-def estimate_text(row: dict[str, object]) -> str:
+def estimate_text(row: Comparison) -> str:
     """`+0.06 points [−0.90, +0.93]`, `at least 1.57× [1.44, ∞]`."""
-    estimate, low, high = (float(row[k]) for k in ("estimate", "low", "high"))  # type: ignore[arg-type]
-    if estimate != estimate:
+    if math.isnan(row.estimate):
         return words.NOTHING
-    if row["scale"] == "speedup":
-        bound = f"{row['bound']} " if row["bound"] in ("at least", "at most") else ""
-        return bound + words.interval("ratio", estimate, low, high)
-    text = words.interval("points", estimate, low, high)
-    return text.replace(" [", " points [") if "[" in text else f"{text} points"
+    if row.is_time:
+        ratio = words.interval("ratio", row.estimate, row.low, row.high)
+        return f"{row.bound_words}{ratio}"
+    number, *ends = words.interval("points", row.estimate, row.low, row.high).split(" ", 1)
+    return " ".join([number, "points", *ends])
 
 
-def reached_text(row: dict[str, object]) -> str:
+def interval_texts(
+    rows: pd.DataFrame, kind: str, key: str = "estimate", prefix: str = ""
+) -> list[str]:
+    """For each row its interval, with its `bound` before it."""
+    columns = (rows[name] for name in (key, f"{prefix}low", f"{prefix}high", "bound"))
+    return [words.interval(kind, *values) for values in zip(*columns, strict=True)]
+
+
+def reached_texts(rows: pd.DataFrame) -> list[str]:
+    """For each row of `Findings.reached`: how many trials reached the target, and when."""
+    columns = (rows[name] for name in ("n", "n_reached", "mean", "low", "high"))
+    return [_reached(*values) for values in zip(*columns, strict=True)]
+
+
+def _reached(n: int, n_reached: int, mean: float, low: float, high: float) -> str:
     """`540 [500, 590]`; `≥ 812, 5 of 8 reached it`; `not reached (0 of 8)`."""
-    n, n_reached = int(row["n"]), int(row["n_reached"])  # type: ignore[call-overload]
     if not n_reached:
         return f"not reached (0 of {n})"
     if n_reached == n:
-        return words.interval("count", row["mean"], row["low"], row["high"])  # type: ignore[arg-type]
-    return f"≥ {words.write('count', row['mean'])}, {n_reached} of {n} reached it"
+        return words.interval("count", mean, low, high)
+    return f"≥ {words.write('count', mean)}, {n_reached} of {n} reached it"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pandas as pd
 
 from analysis.findings.findings import Findings
-from analysis.report.displays import SCORE_WORDS, UNIT_WORDS, reached_text, task_column
-from analysis.report.tables import Column, Table
+from analysis.report.displays import SCORE_WORDS, UNIT_WORDS, reached_texts, task_column
+from analysis.report.tables import Column, Table, with_interval
+from analysis.words import spaced
 
 
 def arm_table(findings: Findings) -> Table:
@@ -21,12 +24,14 @@ def arm_table(findings: Findings) -> Table:
         Column(
             "n_bad", "Not finished", "count", help="Trials that failed, diverged or are missing"
         ),
-        Column("score", SCORE_WORDS[findings.score], "percent", "score_low", "score_high"),
+        with_interval("score", SCORE_WORDS[findings.score], "percent"),
+        with_interval("median", "Median", "percent"),
+        with_interval("iqm", "Interquartile mean", "percent"),
         *(
             Column(key, f"Steps to {key} %", "text", sort=f"{key}_sort")
             for key in _target_keys(targets)
         ),
-        Column("train_time_s", "Training time", "seconds", "train_time_s_low", "train_time_s_high"),
+        with_interval("train_time_s", "Training time", "seconds"),
         Column("n_trainable", "Trainable parameters", "count"),
     ]
     frame = frame.assign(
@@ -34,7 +39,8 @@ def arm_table(findings: Findings) -> Table:
         n_trainable=pd.to_numeric(frame["n_trainable"], errors="coerce"),
     )
     note = (
-        "Means over seeds, with 95 % intervals in brackets. A target that some or all trials "
+        "Means over seeds, with 95 % intervals in brackets; beside the mean accuracy its median "
+        "(no interval below 6 seeds) and its interquartile mean. A target that some or all trials "
         "never reached has no mean time: “≥” gives the mean with every such trial counted at its "
         "budget, which is a lower bound, and beside it how many trials reached the target."
     )
@@ -55,7 +61,7 @@ def _in_steps(findings: Findings) -> pd.DataFrame:
         key = f"{100 * target:g}"
         part = rows.assign(
             **{
-                key: [reached_text(row) for row in rows.to_dict("records")],
+                key: reached_texts(rows),
                 f"{key}_sort": np.where(rows["n_reached"] > 0, rows["mean"], np.inf),
             }
         )
@@ -70,7 +76,7 @@ def reached_table(findings: Findings) -> Table:
     rows = findings.reached
     frame = rows.assign(
         unit_words=rows["unit"].map(UNIT_WORDS),
-        found=[reached_text(row) for row in rows.to_dict("records")],
+        found=reached_texts(rows),
     )
     columns = (
         *task_column(findings),
@@ -95,11 +101,11 @@ def stability_table(findings: Findings) -> Table:
         *task_column(findings),
         Column("arm", "Arm"),
         Column("n", "Seeds", "count"),
-        Column("sd", "SD over seeds (points)", "points_plain", "sd_low", "sd_high"),
+        with_interval("sd", "SD over seeds (points)", "points_plain"),
         Column("binomial_sd", "Test-set noise (points)", "points_plain"),
         Column("excess_p", "p (no excess)", "probability"),
         Column("range", "Range (points)", "points_plain"),
-        Column("broken_share", "Failed or diverged", "share", "broken_low", "broken_high"),
+        with_interval("broken_share", "Failed or diverged", "share", "broken_"),
         Column("late_sd", "Late-phase SD (points)", "points_plain"),
         Column("largest_drawdown", "Largest drawdown (points)", "points_plain"),
         Column("n_loss_spikes", "Loss spikes a run", "number"),
@@ -117,7 +123,7 @@ def aggregate_table(findings: Findings) -> Table:
     columns = (
         Column("arm", "Arm"),
         Column("statistic", "Statistic"),
-        Column("estimate", SCORE_WORDS[findings.score], "percent", "low", "high"),
+        with_interval("estimate", SCORE_WORDS[findings.score], "percent", ""),
         Column("n_tasks", "Tasks", "count"),
         Column("n_runs", "Trials", "count"),
         Column("note", "Note"),
@@ -156,49 +162,40 @@ def trial_table(findings: Findings) -> Table:
 def winner_tables(findings: Findings) -> list[Table]:
     """What each search chose, one row a search."""
     tables = []
-    for k, one in enumerate(findings.decisions):
+    for k, decided in enumerate(findings.decisions):
         columns = (
             Column("seed", "Search at seed", "count"),
             Column("n_trials", "Trials", "count"),
-            *(
-                Column(key, key.replace("_", " ").capitalize(), _setting_kind(one.winners[key]))
-                for key in one.settings
-            ),
+            *_settings(decided.winners, decided.settings),
             Column("val_accuracy", "Validation accuracy", "percent"),
             Column("val_loss", "Validation loss", "number"),
             Column("reason", "Why it won"),
         )
-        note = "Each seed’s own." if one.for_each_seed else "One search for all seeds."
-        title = f"Chosen for “{one.arm}” ({one.sweep})"
-        tables.append(Table(f"chosen_{k + 1}", title, one.winners, columns, note))
+        note = "Each seed’s own." if decided.for_each_seed else "One search for all seeds."
+        title = f"Chosen for “{decided.arm}” ({decided.sweep})"
+        tables.append(Table(f"chosen_{k + 1}", title, decided.winners, columns, note))
     return tables
 
 
-def search_table(findings: Findings) -> list[Table]:
+def search_tables(findings: Findings) -> list[Table]:
     """What was chosen, then the trials of each search, best first."""
     tables = winner_tables(findings)
-    for k, (sweep, arm, rows, settings) in enumerate(findings.searches):
+    note = "Chosen on validation data only; no search trial was tested."
+    for k, search in enumerate(findings.searches):
         columns = (
-            *(
-                Column(key, key.replace("_", " ").capitalize(), _setting_kind(rows[key]))
-                for key in settings
-            ),
+            *_settings(search.trials, search.settings),
             Column("best_val_accuracy", "Best validation accuracy", "percent"),
             Column("seed", "Seed", "count"),
             Column("status", "Status"),
         )
-        frame = rows.sort_values("best_val_accuracy", ascending=False, kind="stable")
-        tables.append(
-            Table(
-                f"search_{k + 1}",
-                f"Search for “{arm}” ({sweep})",
-                frame,
-                columns,
-                "Chosen on validation data only; no search trial was tested.",
-            )
-        )
+        rows = search.trials.sort_values("best_val_accuracy", ascending=False, kind="stable")
+        title = f"Search for “{search.arm}” ({search.sweep})"
+        tables.append(Table(f"search_{k + 1}", title, rows, columns, note))
     return tables
 
 
-def _setting_kind(values: pd.Series) -> str:
-    return "number" if pd.api.types.is_numeric_dtype(values) else "text"
+def _settings(rows: pd.DataFrame, settings: Sequence[str]) -> Iterator[Column]:
+    """The settings that were searched, as columns of `rows`."""
+    for key in settings:
+        kind = "number" if pd.api.types.is_numeric_dtype(rows[key]) else "text"
+        yield Column(key, spaced(key).capitalize(), kind)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from analysis.findings.findings import Findings
 from analysis.report.displays import PAIR, task_column
-from analysis.report.tables import Column, Table
+from analysis.report.tables import Column, Table, with_interval
 
 
 def average_table(findings: Findings) -> Table:
     """Accuracy, macro and weighted averages, calibration, by arm."""
     scores = findings.classes.scores
     rows = scores[scores["scope"] != "class"]
-    frame = findings.classes.calibration.rename(
-        columns={"estimate": "ece", "low": "ece_low", "high": "ece_high"}
-    )[["task", "arm", "ece", "ece_low", "ece_high", "n"]]
+    calibration = _named(findings.classes.calibration, "ece")
+    frame = calibration[["task", "arm", "ece", "ece_low", "ece_high", "n"]]
     names = [
         ("all", "accuracy", "Accuracy"),
         ("macro", "f1", "Macro F1"),
@@ -24,14 +25,10 @@ def average_table(findings: Findings) -> Table:
     columns = [*task_column(findings), Column("arm", "Arm"), Column("n", "Seeds read", "count")]
     for scope, metric, label in names:
         key = f"{scope}_{metric}"
-        part = rows[(rows["scope"] == scope) & (rows["metric"] == metric)].rename(
-            columns={"estimate": key, "low": f"{key}_low", "high": f"{key}_high"}
-        )
-        frame = frame.merge(
-            part[["task", "arm", key, f"{key}_low", f"{key}_high"]], on=["task", "arm"]
-        )
-        columns.append(Column(key, label, "percent", f"{key}_low", f"{key}_high"))
-    columns.append(Column("ece", "Calibration error", "percent", "ece_low", "ece_high"))
+        part = rows[(rows["scope"] == scope) & (rows["metric"] == metric)]
+        frame = _beside(frame, part, ["task", "arm"], key)
+        columns.append(with_interval(key, label, "percent"))
+    columns.append(with_interval("ece", "Calibration error", "percent"))
     return Table(
         "averages",
         "Averages over classes",
@@ -48,20 +45,29 @@ def class_table(findings: Findings) -> Table:
     keys = ["task", "arm", "class_name"]
     frame = rows[keys].drop_duplicates()
     for metric in ("precision", "recall", "f1"):
-        part = rows[rows["metric"] == metric].rename(
-            columns={"estimate": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
-        )
-        frame = frame.merge(part[[*keys, metric, f"{metric}_low", f"{metric}_high"]], on=keys)
+        frame = _beside(frame, rows[rows["metric"] == metric], keys, metric)
     columns = (
         *task_column(findings),
         Column("class_name", "Class"),
         Column("arm", "Arm"),
-        *(
-            Column(m, label, "percent", f"{m}_low", f"{m}_high")
-            for m, label in (("precision", "Precision"), ("recall", "Recall"), ("f1", "F1"))
-        ),
+        with_interval("precision", "Precision", "percent"),
+        with_interval("recall", "Recall", "percent"),
+        with_interval("f1", "F1", "percent"),
     )
     return Table("by_class", "By class", frame, columns, "Means over seeds, 95 % intervals.")
+
+
+def _named(intervals: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Rows of estimate, low and high with `name` in the names of these columns."""
+    return intervals.rename(
+        columns={"estimate": name, "low": f"{name}_low", "high": f"{name}_high"}
+    )
+
+
+def _beside(frame: pd.DataFrame, rows: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
+    """`frame` with the intervals of `rows` as further columns."""
+    columns = [*keys, name, f"{name}_low", f"{name}_high"]
+    return frame.merge(_named(rows, name)[columns], on=keys)
 
 
 def class_difference_table(findings: Findings) -> Table:
@@ -72,7 +78,7 @@ def class_difference_table(findings: Findings) -> Table:
         Column("class_name", "Class"),
         Column("recall_treatment", "Recall, treatment", "percent"),
         Column("recall_control", "Recall, control", "percent"),
-        Column("difference", "Difference (points)", "points", "low", "high"),
+        with_interval("difference", "Difference (points)", "points", ""),
         Column("p_holm", "p (Holm over classes)", "probability"),
     )
     frame = findings.classes.classes.sort_values("p_holm", kind="stable")
@@ -90,10 +96,8 @@ def image_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         *PAIR,
-        Column("difference", "Difference, over seeds (points)", "points", "low", "high"),
-        Column(
-            "difference", "Over seeds and images (points)", "points", "images_low", "images_high"
-        ),
+        with_interval("difference", "Difference, over seeds (points)", "points", ""),
+        with_interval("difference", "Over seeds and images (points)", "points", "images_"),
         Column("mcnemar_p", "p (McNemar over images)", "probability"),
         Column("n_images", "Test images", "count"),
         Column("n_pairs", "Pairs", "count"),

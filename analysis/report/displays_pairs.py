@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from analysis import words
 from analysis.findings.findings import Findings
-from analysis.report.displays import PAIR, UNIT_WORDS, estimate_text, metric_words, task_column
-from analysis.report.tables import Column, Table
+from analysis.report.displays import (
+    PAIR,
+    UNIT_WORDS,
+    estimate_text,
+    interval_texts,
+    metric_words,
+    task_column,
+)
+from analysis.report.tables import Column, Table, with_interval
+from analysis.statistics.pairs.comparison import Comparison
 
 
 def verdict_table(findings: Findings) -> Table:
     """Every comparison: what was compared, the estimate, the verdict, the tests beside it."""
     rows = findings.pairs.comparisons
-    frame = rows.assign(
-        what=[metric_words(m, t) for m, t in zip(rows["metric"], rows["target"], strict=True)],
-        found=[estimate_text(row) for row in rows.to_dict("records")],
-        floor=[_floor_text(row) for row in rows.to_dict("records")],
-        pairing=np.where(rows["paired"].astype(bool), "paired", "not paired"),
+    frame = findings.pairs.table.assign(
+        what=[metric_words(row.metric, row.target) for row in rows],
+        found=[estimate_text(row) for row in rows],
+        floor=[_floor_text(row) for row in rows],
+        pairing=["paired" if row.paired else "not paired" for row in rows],
     )
     columns = (
         *task_column(findings),
@@ -30,7 +38,7 @@ def verdict_table(findings: Findings) -> Table:
         Column("p_value", "p (t-test)", "probability"),
         Column("floor", "p (sign flips)", "text", sort="p_sign_flip"),
         Column("p_wilcoxon", "p (Wilcoxon)", "probability"),
-        Column("p_better", "P(better)", "share", "p_better_low", "p_better_high"),
+        with_interval("p_better", "P(better)", "share"),
         Column("p_equivalence_holm", "p (equivalence)", "probability"),
         Column("effect_size", "Effect size (g)", "number"),
         Column("pairing", "Seeds"),
@@ -44,12 +52,11 @@ def verdict_table(findings: Findings) -> Table:
     return Table("comparisons", "Every comparison", frame, columns, note)
 
 
-def _floor_text(row: dict[str, object]) -> str:
-    p, floor = row["p_sign_flip"], row["p_sign_flip_floor"]
-    if p != p:
+def _floor_text(row: Comparison) -> str:
+    if math.isnan(row.p_sign_flip):
         return words.NOTHING
-    least = words.write("probability", floor)
-    return f"{words.write('probability', p)} (floor {least})"
+    p, least = words.probability(row.p_sign_flip), words.probability(row.p_sign_flip_floor)
+    return f"{p} (floor {least})"
 
 
 def speedup_table(findings: Findings) -> Table:
@@ -57,11 +64,7 @@ def speedup_table(findings: Findings) -> Table:
     rows = findings.pairs.speedups
     frame = rows.assign(
         unit_words=rows["unit"].map(UNIT_WORDS),
-        found=[
-            f"{row['bound']} " * bool(row["bound"])
-            + words.interval("ratio", row["estimate"], row["low"], row["high"])
-            for row in rows.to_dict("records")
-        ],
+        found=interval_texts(rows, "ratio"),
     )
     columns = (
         *task_column(findings),
@@ -69,7 +72,7 @@ def speedup_table(findings: Findings) -> Table:
         Column("target", "Target", "target"),
         Column("unit_words", "In"),
         Column("found", "Speedup [95 % interval]", "text", sort="estimate"),
-        Column("median", "Median ratio", "ratio", "median_low", "median_high"),
+        with_interval("median", "Median ratio", "ratio"),
         Column("n_pairs", "Pairs", "count"),
         Column("n_reached_treatment", "Treatment reached", "count"),
         Column("n_reached_control", "Control reached", "count"),
@@ -87,11 +90,7 @@ def break_even_table(findings: Findings) -> Table:
     rows = findings.pairs.break_evens
     frame = rows.assign(
         unit_words=rows["unit"].map(UNIT_WORDS),
-        saved_text=[
-            f"{row['bound']} " * bool(row["bound"])
-            + words.interval("count", row["saved"], row["saved_low"], row["saved_high"])
-            for row in rows.to_dict("records")
-        ],
+        saved_text=interval_texts(rows, "count", "saved", "saved_"),
     )
     columns = (
         *task_column(findings),
@@ -99,8 +98,8 @@ def break_even_table(findings: Findings) -> Table:
         Column("target", "Target", "target"),
         Column("unit_words", "In"),
         Column("saved_text", "Saved by one use", "text", sort="saved"),
-        Column("cost", "Pretraining cost", "count", "cost_low", "cost_high"),
-        Column("uses", "Uses until paid", "count", "uses_low", "uses_high"),
+        with_interval("cost", "Pretraining cost", "count"),
+        with_interval("uses", "Uses until paid", "count"),
         Column("note", "Note"),
     )
     note = (
@@ -117,7 +116,7 @@ def spread_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         *PAIR,
-        Column("ratio", "SD treatment / SD control", "ratio", "low", "high"),
+        with_interval("ratio", "SD treatment / SD control", "ratio", ""),
         Column("p_value", "p (Brown–Forsythe)", "probability"),
         Column("note", "Note"),
     )
@@ -132,8 +131,8 @@ def seeds_table(findings: Findings) -> Table:
         *PAIR,
         Column("value", "Difference to detect (points)", "points"),
         Column("n_pilot", "Seeds run", "count"),
-        Column("sd", "SD of differences (points)", "points_plain", "sd_low", "sd_high"),
-        Column("n_needed", "Seeds needed", "count", "n_low", "n_high"),
+        with_interval("sd", "SD of differences (points)", "points_plain"),
+        with_interval("n_needed", "Seeds needed", "count", "n_"),
         Column("n_more", "More seeds", "count"),
     )
     return Table(
@@ -150,7 +149,7 @@ def improvement_table(findings: Findings) -> Table:
     """How often a trial of one arm beats one of another, over all tasks."""
     columns = (
         *PAIR,
-        Column("p_better", "P(better), over tasks", "share", "low", "high"),
+        with_interval("p_better", "P(better), over tasks", "share", ""),
         Column("n_tasks", "Tasks", "count"),
         Column("note", "Note"),
     )

@@ -1,15 +1,44 @@
 """The parts that a report is made of: sections of charts, figures, tables and terms.
 
-Plain data between what decides the content (`sections`) and what renders it (`page`, `pdf`).
+Plain data between what decides the content (`report`, `sections`) and what renders it (`page`,
+`pdf`, `workbook`, `exports`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from analysis.figures.drawing import Drawing
+from analysis.figures.style import Styles
+from analysis.findings.findings import Findings
+from analysis.report.answers import Answer, Paragraph
 from analysis.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Content:
+    """What every form of the report says: worked out once, rendered several times.
+
+    title: the question; the names of the sweeps where no question was written. facts: one line on
+    data, network and seeds. top: the paragraphs that answer the question. tables: by the id of
+    the section they stand in.
+    """
+
+    findings: Findings
+    styles: Styles
+    title: str
+    facts: str
+    top: Sequence[Paragraph]
+    caveats: Sequence[str]
+    answers: Sequence[Answer]
+    tables: Mapping[str, Sequence[Table]]
+    drawn: Sequence[Drawing]
+
+    @property
+    def each_table(self) -> list[Table]:
+        return [table for tables in self.tables.values() for table in tables]
 
 
 @dataclass(frozen=True)
@@ -20,7 +49,7 @@ class Chart:
     title: str
     caption: str
     y_label: str
-    spec: Mapping[str, Any]
+    spec: Mapping[str, object]
     file: str = ""
     type: ClassVar[str] = "chart"
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from analysis import words
 from analysis.findings.asked import Asked
 from analysis.findings.findings import Findings
-from analysis.findings.searches import describe_search
+from analysis.findings.searches import Search, describe_search
 from analysis.report import displays_classes, methods
 from analysis.report.answers import Answer, Paragraph, score_name
 
@@ -31,20 +30,20 @@ class Passage:
 
 
 def write_essay(
-    findings: Findings, answers: Sequence[Answer], told: Sequence[Paragraph], most_answers: int
+    findings: Findings, answers: Sequence[Answer], at_top: Sequence[Paragraph], most_answers: int
 ) -> list[Passage]:
-    """The passages; of the comparisons at most `most_answers` have a paragraph here.
+    """The passages; of the comparisons at most `most_answers` have a paragraph in them.
 
-    `told`: paragraphs that stand at the head already, and are not repeated.
+    `at_top`: paragraphs that stand at the head already, and are not repeated.
     """
-    made = (
+    passages = (
         ("Data set", _data(findings)),
         ("Network and why", _network(findings)),
         ("Tuning process", _tuning(findings)),
-        ("Comparison and analysis", _comparison(findings, answers, told, most_answers)),
+        ("Comparison and analysis", _comparison(findings, answers, at_top, most_answers)),
         ("Methods in brief", _methods(findings)),
     )
-    return [Passage(heading, tuple(paragraphs)) for heading, paragraphs in made]
+    return [Passage(heading, tuple(paragraphs)) for heading, paragraphs in passages]
 
 
 def _done(findings: Findings) -> pd.DataFrame:
@@ -118,19 +117,9 @@ _KEYS = ("optimizer", "schedule", "weight_decay", "early_stopping", "augment", "
 def _tuning(findings: Findings) -> Iterator[str]:
     if not findings.searches:
         yield "Hyperparameters were not searched: that other values do better was not tested."
-    told = {(one.sweep, one.arm): describe_search(one) for one in findings.decisions}
-    for sweep, arm, rows, settings in findings.searches[:MOST_ITEMS]:
-        if (sweep, arm) in told:
-            yield told[sweep, arm]
-            continue
-        ranges = words.listed(f"{_word(key)} ({_tried(rows[key])})" for key in settings)
-        best = rows.loc[rows["best_val_accuracy"].idxmax()]
-        chosen = words.listed(f"{_word(key)} {_setting(best[key])}" for key in settings)
-        yield (
-            f"For “{arm}” {words.plural(len(rows), 'search trial')} varied {ranges}, scored on "
-            f"validation images only. The best of them, with {chosen}, reached "
-            f"{words.percent(best['best_val_accuracy'])}."
-        )
+    decided = {(d.sweep, d.arm): describe_search(d) for d in findings.decisions}
+    for search in findings.searches[:MOST_ITEMS]:
+        yield decided.get((search.sweep, search.arm)) or _search(search)
     for asked in findings.asked[:MOST_ITEMS]:
         rows = findings.evidence[findings.evidence["sweep"] == asked.name]
         yield from _trained_with(asked, rows)
@@ -142,29 +131,36 @@ def _tuning(findings: Findings) -> Iterator[str]:
     )
 
 
+def _search(search: Search) -> str:
+    rows, best, settings = search.trials, search.best, search.settings
+    ranges = words.listed(f"{words.spaced(key)} ({_tried(rows[key])})" for key in settings)
+    chosen = words.listed(f"{words.spaced(key)} {_setting(best[key])}" for key in settings)
+    return (
+        f"For “{search.arm}” {words.plural(len(rows), 'search trial')} varied {ranges}, scored on "
+        f"validation images only. The best of them, with {chosen}, reached "
+        f"{words.percent(best['best_val_accuracy'])}."
+    )
+
+
 def _trained_with(asked: Asked, rows: pd.DataFrame) -> Iterator[str]:
     """The settings that all arms of a sweep share, and those that differ."""
-    found = {key: {_setting(v) for v in rows[key].dropna()} for key in _COLUMNS if key in rows}
+    used = {key: {_setting(v) for v in rows[key].dropna()} for key in _COLUMNS if key in rows}
     entries = [e for e in (asked.sweep.get("arms") or {}).values() if isinstance(e, Mapping)]
     trains = [e.get("train") or asked.sweep.get("train") or {} for e in entries]
     for key in _KEYS:
-        found[key] = {_used(train.get(key)) for train in trains}
+        used[key] = {_used(train.get(key)) for train in trains}
     same = [
-        f"{_word(key)} {next(iter(values))}"
-        for key, values in found.items()
+        f"{words.spaced(key)} {next(iter(values))}"
+        for key, values in used.items()
         if len(values) == 1 and values != {""}
     ]
-    differ = [_word(key) for key, values in found.items() if len(values) > 1]
+    differ = [words.spaced(key) for key, values in used.items() if len(values) > 1]
     if same:
         but = f"; {words.listed(differ)} differ{'s' * (len(differ) == 1)} by arm" if differ else ""
         yield f"All arms of {asked.name}: {words.listed(same)}{but}."
 
 
-def _word(key: str) -> str:
-    return key.replace("_", " ")
-
-
-def _used(value: Any) -> str:
+def _used(value: object) -> str:
     """A key of `train` as far as it does anything; empty where it does nothing, or is not there."""
     if not isinstance(value, Mapping):
         return _setting(value) if value else ""
@@ -174,11 +170,11 @@ def _used(value: Any) -> str:
     return _setting({k: v for k, v in value.items() if v and k not in idle})
 
 
-def _setting(value: Any) -> str:
+def _setting(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, Mapping):
-        return words.listed(f"{_word(str(k))} {_setting(v)}" for k, v in value.items())
+        return words.listed(f"{words.spaced(str(k))} {_setting(v)}" for k, v in value.items())
     return str(value)
 
 
@@ -189,16 +185,16 @@ def _tried(values: pd.Series) -> str:
 
 
 def _comparison(
-    findings: Findings, answers: Sequence[Answer], told: Sequence[Paragraph], most_answers: int
+    findings: Findings, answers: Sequence[Answer], at_top: Sequence[Paragraph], most_answers: int
 ) -> Iterator[str]:
     if not answers:
         yield "Not tested: the run has no two arms to compare."
-    untold = [answer.words.text for answer in answers if answer.words not in told]
-    if answers and not untold:
+    rest = [answer.words.text for answer in answers if answer.words not in at_top]
+    if answers and not rest:
         yield "The comparisons stand at the head of this report."
-    yield from untold[:most_answers]
-    if len(untold) > most_answers:
-        more = words.plural(len(untold) - most_answers, "further comparison")
+    yield from rest[:most_answers]
+    if len(rest) > most_answers:
+        more = words.plural(len(rest) - most_answers, "further comparison")
         yield f"{more} in index.html and results.xlsx."
     yield from _steadiness(findings)
     yield from _classes(findings)

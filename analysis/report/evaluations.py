@@ -8,7 +8,7 @@ is listed as not tested.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.findings import SEED, Findings
-from analysis.report import methods
-from analysis.report.tables import Column, Table
-from analysis.report.workbook import Book, Field, Sheet, comparison_sheet
+from analysis.report.tables import Column, Table, with_interval
+from analysis.report.workbook import Book, Sheet, comparison_sheet
 from analysis.statistics.samples.intervals import sd_interval
 from analysis.statistics.samples.redrawn import accuracy_interval, overlap_of
 from headstart.files import atomic_path
@@ -46,15 +45,15 @@ class Evaluation:
 def list_evaluations(findings: Findings) -> list[Evaluation]:
     """The four evaluations; the fourth once for each number of layers."""
     trials = findings.runs.trials
-    found: list[Evaluation] = []
+    evaluations: list[Evaluation] = []
     for k, (title, rows) in enumerate(zip(TITLES, _recognised(trials), strict=True), 1):
         groups = list(rows.groupby("arm", sort=False))
         if not groups:
-            found.append(Evaluation(str(k), title, "", rows))
+            evaluations.append(Evaluation(str(k), title, "", rows))
         for j, (arm, part) in enumerate(groups):
             number = str(k) if len(groups) == 1 else f"{k}{chr(ord('a') + j)}"
-            found.append(Evaluation(number, title, str(arm), part))
-    return found
+            evaluations.append(Evaluation(number, title, str(arm), part))
+    return evaluations
 
 
 def _recognised(trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -70,59 +69,63 @@ def _recognised(trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def evaluation_table(findings: Findings) -> Table:
     """The evaluations with those columns that a page has room for."""
-    rng = np.random.default_rng(SEED)
-    frame = pd.DataFrame([_row(one, rng) for one in list_evaluations(findings)])
     columns = (
         Column("number", "No."),
         Column("title", "Evaluation"),
         Column("arm", "Arm or stage"),
         Column("n_test", "Test images", "count"),
         Column("n", "Seeds", "count"),
-        Column("accuracy", "Test accuracy", "percent", "low", "high"),
+        with_interval("accuracy", "Test accuracy", "percent", ""),
     )
+    frame = _frame(list_evaluations(findings))
     return Table("evaluations", "The four evaluations", frame, columns, NOTE)
 
 
 def write_evaluations(path: Path, findings: Findings) -> None:
     """The named export: the evaluations with intervals, the seeds of each, comparisons, methods."""
     evaluations = list_evaluations(findings)
-    rng = np.random.default_rng(SEED)
-    frame = pd.DataFrame([_row(one, rng) for one in evaluations])
+    frame = _frame(evaluations)
     with atomic_path(path) as temporary:
         book = Book(temporary, findings.stamp)
-        sheet = book.table(Sheet("Evaluations", frame, _FIELDS, NOTE))
+        sheet = book.table(Sheet("Evaluations", frame, _COLUMNS, NOTE))
         _chart(book, sheet, frame)
-        for one in evaluations:
-            _seed_sheet(book, one)
+        for evaluation in evaluations:
+            _seed_sheet(book, evaluation)
         book.table(comparison_sheet(findings))
-        terms = methods.describe_methods(findings)
-        book.texts("Methods", [(t.name, f"{t.text} {t.source}".strip()) for t in terms])
+        book.methods(findings)
         book.file.close()
 
 
-_FIELDS = (
-    Field("number", "Evaluation"),
-    Field("title", "What"),
-    Field("arm", "Arm or stage"),
-    Field("dataset", "Test images of"),
-    Field("n_test", "Test images", "count"),
-    Field("n", "Seeds", "count"),
-    Field("accuracy", "Test accuracy", "percent"),
-    Field("low", "Low", "percent"),
-    Field("high", "High", "percent"),
-    Field("minus", "Error bar, down", "percent"),
-    Field("plus", "Error bar, up", "percent"),
-    Field("sd", "SD over seeds (points)", "points_plain"),
-    Field("lowest", "Lowest seed", "percent"),
-    Field("highest", "Highest seed", "percent"),
-    Field("note", "Note"),
+_COLUMNS = (
+    Column("number", "Evaluation"),
+    Column("title", "What"),
+    Column("arm", "Arm or stage"),
+    Column("dataset", "Test images of"),
+    Column("n_test", "Test images", "count"),
+    Column("n", "Seeds", "count"),
+    Column("accuracy", "Test accuracy", "percent"),
+    Column("low", "Low", "percent"),
+    Column("high", "High", "percent"),
+    Column("minus", "Error bar, down", "percent"),
+    Column("plus", "Error bar, up", "percent"),
+    Column("sd", "SD over seeds (points)", "points_plain"),
+    Column("lowest", "Lowest seed", "percent"),
+    Column("highest", "Highest seed", "percent"),
+    Column("note", "Note"),
 )
 
 
-def _row(one: Evaluation, rng: np.random.Generator) -> dict[str, Any]:
-    done = one.trials[(one.trials["status"] == "done") & one.trials["test_accuracy"].notna()]
-    row: dict[str, Any] = dict.fromkeys((f.key for f in _FIELDS), None)
-    row |= {"number": one.number, "title": one.title, "arm": one.arm, "n": len(done)}
+def _frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+    rng = np.random.default_rng(SEED)
+    return pd.DataFrame([_row(evaluation, rng) for evaluation in evaluations])
+
+
+def _row(evaluation: Evaluation, rng: np.random.Generator) -> dict[str, object]:
+    trials = evaluation.trials
+    done = trials[(trials["status"] == "done") & trials["test_accuracy"].notna()]
+    row: dict[str, object] = dict.fromkeys((column.key for column in _COLUMNS), None)
+    row |= {"number": evaluation.number, "title": evaluation.title, "arm": evaluation.arm}
+    row |= {"n": len(done)}
     if done.empty:
         return row | {"note": "not tested"}
     values = done["test_accuracy"].to_numpy(dtype=float)
@@ -131,23 +134,20 @@ def _row(one: Evaluation, rng: np.random.Generator) -> dict[str, Any]:
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),
         "n_test": int(done["n_test"].median()),
-        "accuracy": mean.estimate,
-        "low": mean.low,
-        "high": mean.high,
+        **mean.columns("accuracy", also=("note",)),
         "minus": mean.estimate - mean.low,
         "plus": mean.high - mean.estimate,
         "sd": spread.estimate,
         "lowest": values.min(),
         "highest": values.max(),
-        "note": mean.note,
     }
 
 
 def _chart(book: Book, sheet: Any, frame: pd.DataFrame) -> None:
     """Columns of mean accuracy with the intervals as error bars."""
-    keys = [field.key for field in _FIELDS]
+    keys = [column.key for column in _COLUMNS]
     first, last = 2, 1 + len(frame)
-    column = {key: chr(ord("A") + keys.index(key)) for key in ("minus", "plus")}
+    letters = {key: chr(ord("A") + keys.index(key)) for key in ("minus", "plus")}
     chart = book.file.add_chart({"type": "column"})
     chart.add_series(
         {
@@ -159,7 +159,7 @@ def _chart(book: Book, sheet: Any, frame: pd.DataFrame) -> None:
                 "type": "custom",
                 **{
                     f"{side}_values": f"=Evaluations!${c}${first + 1}:${c}${last + 1}"
-                    for side, c in column.items()
+                    for side, c in letters.items()
                 },
             },
         }
@@ -174,20 +174,21 @@ def _chart(book: Book, sheet: Any, frame: pd.DataFrame) -> None:
     sheet.insert_chart(last + 3, 1, chart)
 
 
-def _seed_sheet(book: Book, one: Evaluation) -> None:
-    name = f"{one.number} {one.arm or 'not tested'}"
-    if one.trials.empty:
-        book.texts(name, [(one.title, "Not tested: the run has no such trials.")])
+def _seed_sheet(book: Book, evaluation: Evaluation) -> None:
+    name, trials = f"{evaluation.number} {evaluation.arm or 'not tested'}", evaluation.trials
+    if trials.empty:
+        book.texts(name, [(evaluation.title, "Not tested: the run has no such trials.")])
         return
-    fields = (
-        Field("seed", "Seed", "count"),
-        Field("status", "Status"),
-        Field("test_accuracy", "Test accuracy", "percent"),
-        Field("best_val_accuracy", "Best validation accuracy", "percent"),
-        Field("n_test", "Test images", "count"),
-        Field("steps", "Training steps", "count"),
-        Field("learning_rate", "Learning rate", "setting"),
-        Field("batch_size", "Batch size", "count"),
-        Field("trial_id", "Trial"),
+    columns = (
+        Column("seed", "Seed", "count"),
+        Column("status", "Status"),
+        Column("test_accuracy", "Test accuracy", "percent"),
+        Column("best_val_accuracy", "Best validation accuracy", "percent"),
+        Column("n_test", "Test images", "count"),
+        Column("steps", "Training steps", "count"),
+        Column("learning_rate", "Learning rate", "setting"),
+        Column("batch_size", "Batch size", "count"),
+        Column("trial_id", "Trial"),
     )
-    book.table(Sheet(name, one.trials, tuple(f for f in fields if f.key in one.trials), one.title))
+    present = tuple(column for column in columns if column.key in trials)
+    book.table(Sheet(name, trials, present, evaluation.title))

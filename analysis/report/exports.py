@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.findings.findings import Findings
-from analysis.report.answers import Answer, Paragraph
+from analysis.report.document import Content
 from analysis.report.tables import Table
 from headstart.files import atomic_file
 
@@ -73,17 +71,11 @@ def _guarded(row: str) -> str:
     return "{}" + row if row.startswith(("[", "*")) else row
 
 
-def report_content(
-    findings: Findings,
-    top: Sequence[Paragraph],
-    caveats: Sequence[str],
-    answers: Sequence[Answer],
-    tables: Mapping[str, Sequence[Table]],
-) -> dict[str, Any]:
+def report_json(content: Content) -> dict[str, object]:
     """Everything the report says, for other programs; not a number becomes null."""
     return {
         "format": 1,
-        "stamp": findings.stamp,
+        "stamp": content.findings.stamp,
         "sweeps": [
             {
                 "name": a.name,
@@ -92,37 +84,36 @@ def report_content(
                 "arms": list(a.arms),
                 "targets": list(a.targets),
                 "margin": a.margin,
-                "compare": [{"treatment": t, "control": c} for t, c in a.pairs],
+                "compare": [pair._asdict() for pair in a.pairs],
             }
-            for a in findings.asked
+            for a in content.findings.asked
         ],
-        "answer": [paragraph.text for paragraph in top],
-        "caveats": list(caveats),
+        "answer": [paragraph.text for paragraph in content.top],
+        "caveats": list(content.caveats),
         "comparisons_in_words": [
             {"task": a.task, "treatment": a.treatment, "control": a.control, "text": a.words.text}
-            for a in answers
+            for a in content.answers
         ],
         "tables": {
             table.name: _records(table.frame)
-            for found in tables.values()
-            for table in found
+            for table in content.each_table
             if table.name != "by_trial"  # that is trials.parquet of the run
         },
     }
 
 
-def write_content(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write `content` as JSON, atomically; the same content gives the same bytes."""
     with atomic_file(path) as file:
         json.dump(content, file, indent=1, allow_nan=False, ensure_ascii=False)
         file.write("\n")
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
     return [{k: _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A value that JSON has: infinity as text, NaN as null."""
     if isinstance(value, np.generic):
         value = value.item()

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -70,7 +69,7 @@ def render_page(page: Page, styles: Styles, shown: Sequence[str]) -> str:
     return environment.get_template("page.html.j2").render(context)
 
 
-def _data(page: Page, styles: Styles, shown: Sequence[str]) -> dict[str, Any]:
+def _data(page: Page, styles: Styles, shown: Sequence[str]) -> dict[str, object]:
     blocks = [block for section in page.sections for block in section.blocks]
     return {
         "arms": [
@@ -82,19 +81,12 @@ def _data(page: Page, styles: Styles, shown: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _section(section: Section) -> dict[str, Any]:
-    return {
-        "id": section.id,
-        "short": section.short,
-        "title": section.title,
-        "paragraphs": section.paragraphs,
-        "legend": section.legend,
-        "blocks": [_block(block) for block in section.blocks],
-    }
+def _section(section: Section) -> dict[str, object]:
+    return {**vars(section), "blocks": [_block(block) for block in section.blocks]}
 
 
-def _block(block: Block) -> Mapping[str, Any]:
-    content = {"type": block.type, **vars(block)}
+def _block(block: Block) -> dict[str, object]:
+    content: dict[str, object] = {"type": block.type, **vars(block)}
     if isinstance(block, Plate):
         content["svg"] = Markup(themed_svg(block.svg, block.id))
         content["small"] = _width(block.svg) <= SMALL
@@ -105,8 +97,8 @@ def _block(block: Block) -> Mapping[str, Any]:
 
 def _width(svg: str) -> float:
     """The width of a figure in points."""
-    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', svg)
-    return float(found.group(1)) if found else math.inf
+    width = re.search(r'<svg[^>]* width="([\d.]+)pt"', svg)
+    return float(width.group(1)) if width else math.inf
 
 
 def _rows(table: Table, limit: int) -> list[list[dict[str, str]]]:
@@ -163,6 +155,6 @@ def _asset(name: str) -> Markup:
     return Markup((files("analysis.report") / "templates" / name).read_text(encoding="utf-8"))
 
 
-def _json(content: Mapping[str, Any]) -> Markup:
+def _json(content: Mapping[str, object]) -> Markup:
     text = json.dumps(content, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from analysis.figures.drawing import Drawn
-from analysis.findings.findings import Findings
-from analysis.report.answers import Answer, Paragraph
+from analysis.figures.drawing import Drawing
+from analysis.report.document import Content
 from analysis.report.essay import write_essay
-from analysis.report.tables import Column, Table
+from analysis.report.tables import Table
 from analysis.words import plural
 from headstart.files import atomic_path
 
@@ -33,15 +32,12 @@ EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
 
 def write_pdf(
     path: Path,
-    findings: Findings,
-    heading: Mapping[str, str],
-    top: Sequence[Paragraph],
-    caveats: Sequence[str],
-    answers: Sequence[Answer],
+    content: Content,
     tables: Sequence[Table],
-    drawn: Sequence[Drawn],
+    footer: str,
+    drawn: Sequence[Drawing],
 ) -> None:
-    """Typeset the report to `path`; heading: title, kicker, footer.
+    """Typeset the report to `path`, with these tables and figures.
 
     The text is set with less and less detail until it fits two pages; index.html has all of it.
     """
@@ -53,24 +49,28 @@ def write_pdf(
     figures = [d for d in drawn if d.in_pdf][:MOST_FIGURES]
     sources |= {f"{k}.svg": d.svg.encode() for k, d in enumerate(figures)}
     shown = [_figure(k, d) for k, d in enumerate(figures)]
+    stamp = stamp_time(content.findings.stamp)
     for size, n_answers, n_rows, n_caveats in DETAILS:
-        told = top[:n_answers] if n_answers > 1 else ()
-        content = dict(heading) | {
+        at_top = content.top[:n_answers] if n_answers > 1 else ()
+        data = {
+            "title": content.title,
+            "kicker": content.facts,
+            "footer": footer,
             "size": size,
-            "date": list(stamp_time(findings.stamp).timetuple()[:6]),
+            "date": list(stamp.timetuple()[:6]),
             "answers": [
                 {"lead": _cut(p.lead), "rest": _cut(p.rest) if n_answers > 1 else ""}
-                for p in top[: max(n_answers, 1)]
+                for p in content.top[: max(n_answers, 1)]
             ],
-            "caveats": _most([_cut(c, 300) for c in caveats], n_caveats, "further remark"),
+            "caveats": _most([_cut(c, 300) for c in content.caveats], n_caveats, "further remark"),
             "tables": [_table(table, n_rows) for table in tables],
             "passages": [
                 {"heading": p.heading, "paragraphs": [_cut(text) for text in p.paragraphs]}
-                for p in write_essay(findings, answers, told, n_answers)
+                for p in write_essay(content.findings, content.answers, at_top, n_answers)
             ],
             "figures": shown,
         }
-        sources["data.json"] = json.dumps(content).encode()
+        sources["data.json"] = json.dumps(data).encode()
         if _text_pages(sources) <= MOST_TEXT_PAGES:
             break
     with atomic_path(path) as temporary:
@@ -79,21 +79,21 @@ def write_pdf(
             output=str(temporary),
             format="pdf",
             ignore_system_fonts=True,
-            timestamp=int(stamp_time(findings.stamp).timestamp()),
+            timestamp=int(stamp.timestamp()),
         )
 
 
 def _text_pages(sources: dict[str, bytes]) -> int:
     import typst
 
-    found = typst.query(  # a mapping of file names to bytes, which typst's type hints leave out
+    n_pages = typst.query(  # a mapping of file names to bytes, which typst's type hints leave out
         sources,  # type: ignore[type-var]
         "<text-pages>",
         field="value",
         one=True,
         ignore_system_fonts=True,
     )
-    return int(json.loads(found))
+    return int(json.loads(n_pages))
 
 
 def stamp_time(stamp: str) -> datetime:
@@ -104,19 +104,19 @@ def stamp_time(stamp: str) -> datetime:
         return EPOCH
 
 
-def _figure(k: int, one: Drawn) -> dict[str, Any]:
+def _figure(k: int, drawing: Drawing) -> dict[str, object]:
     """Drawn at its own size, at most as wide as the text (6.6 inches)."""
-    found = re.search(r'width="([\d.]+)pt"', one.svg)
-    inches = float(found.group(1)) / 72 if found else 6.6
+    width = re.search(r'width="([\d.]+)pt"', drawing.svg)
+    inches = float(width.group(1)) / 72 if width else 6.6
     return {
         "file": f"{k}.svg",
-        "title": one.title,
-        "caption": one.caption,
+        "title": drawing.title,
+        "caption": drawing.caption,
         "width": min(100.0, 100 * inches / 6.6),
     }
 
 
-def _table(table: Table, n_rows: int) -> dict[str, Any]:
+def _table(table: Table, n_rows: int) -> dict[str, object]:
     rows = [[_unbroken(_cut(cell.text, 60)) for cell in row] for row in table.rows(n_rows)]
     more = len(table.frame) - n_rows
     return {
@@ -134,8 +134,7 @@ def _unbroken(text: str) -> str:
 
 def narrow(table: Table, keys: Sequence[str]) -> Table:
     """`table` with only the columns that a page has room for."""
-    columns: tuple[Column, ...] = tuple(c for c in table.columns if c.key in keys)
-    return Table(table.name, table.title, table.frame, columns, table.note)
+    return replace(table, columns=tuple(c for c in table.columns if c.key in keys))
 
 
 def _most(items: Sequence[str], limit: int, noun: str) -> list[str]:

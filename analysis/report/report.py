@@ -14,16 +14,16 @@ import numpy as np
 
 from analysis import words
 from analysis.figures import draw_figures
-from analysis.figures.drawing import Drawn
+from analysis.figures.drawing import Drawing
 from analysis.figures.focus import focus_arms, focus_tasks
 from analysis.figures.style import Styles, arm_styles
 from analysis.findings.findings import Findings, find
 from analysis.findings.load import load_runs
-from analysis.report.answers import Answer, Paragraph, answer_all, summary
+from analysis.report.answers import answer_all, summary
 from analysis.report.caveats import find_caveats, n_seeds_text
-from analysis.report.document import Section
+from analysis.report.document import Content, Section
 from analysis.report.evaluations import evaluation_table, write_evaluations
-from analysis.report.exports import report_content, write_content, write_tables
+from analysis.report.exports import report_json, write_json, write_tables
 from analysis.report.page import Link, Page, render_page
 from analysis.report.pdf import narrow, write_pdf
 from analysis.report.sections import build_sections, build_tables, in_order
@@ -38,19 +38,6 @@ class ReportResult:
 
     index: Path
     answer: str
-
-
-@dataclass(frozen=True)
-class Content:
-    """What every form of the report says: worked out once, rendered several times."""
-
-    findings: Findings
-    styles: Styles
-    top: Sequence[Paragraph]
-    caveats: Sequence[str]
-    answers: Sequence[Answer]
-    tables: dict[str, list[Table]]
-    drawn: Sequence[Drawn]
 
 
 def write_report(
@@ -74,22 +61,10 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     styles = arm_styles(findings.arm_names)
     content = compose(findings, styles, draw_figures(findings, styles, out / "figures"))
-    write_tables([t for found in content.tables.values() for t in found], out / "tables")
-    write_content(
-        out / "report.json",
-        report_content(findings, content.top, content.caveats, content.answers, content.tables),
-    )
+    write_tables(content.each_table, out / "tables")
+    write_json(out / "report.json", report_json(content))
     write_pdf_report(content, out / "report.pdf")
-    write_workbook(
-        out / "results.xlsx",
-        findings,
-        content.styles,
-        title(findings),
-        content.top,
-        content.caveats,
-        content.answers,
-        content.tables,
-    )
+    write_workbook(out / "results.xlsx", content)
     if workbook is not None:
         write_evaluations(out / workbook, findings)
     if pdf is not None:
@@ -99,12 +74,14 @@ def write_report(
     return ReportResult(out / "index.html", "\n".join(paragraph.text for paragraph in content.top))
 
 
-def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawn] = ()) -> Content:
+def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawing] = ()) -> Content:
     """All words and tables of a report, with the figures that were drawn."""
     answers = answer_all(findings)
     return Content(
         findings=findings,
         styles=styles,
+        title=" ".join(dict.fromkeys(a.question or a.name for a in findings.asked)),
+        facts=_facts(findings),
         top=summary(findings, answers),
         caveats=find_caveats(findings),
         answers=answers,
@@ -116,9 +93,7 @@ def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawn] = ()) -> 
 def page_text(content: Content) -> str:
     """index.html as text."""
     findings = content.findings
-    sections = build_sections(
-        findings, content.styles, content.answers, content.tables, content.drawn
-    )
+    sections = build_sections(content)
     shown = {arm for task in focus_tasks(findings) for arm in focus_arms(findings, task)}
     page = _page(content, sections)
     return render_page(page, content.styles, [a for a in content.styles if a in shown])
@@ -136,21 +111,8 @@ def write_pdf_report(content: Content, path: Path, brief: bool = False) -> None:
     tables = [evaluation_table(findings)] if brief else []
     tables += [narrow(t, _arm_keys(t)) for t in content.tables["arms"]]
     tables += [narrow(t, COMPARISON_KEYS) for t in content.tables["verdicts"]]
-    heading = {
-        "title": title(findings),
-        "kicker": facts(findings),
-        "footer": f"Headstart · last trial ended {stamp_text(findings.stamp)}",
-    }
-    write_pdf(
-        path,
-        findings,
-        heading,
-        content.top,
-        content.caveats,
-        content.answers,
-        tables,
-        () if brief else content.drawn,
-    )
+    footer = f"Headstart · last trial ended {_stamp_text(findings.stamp)}"
+    write_pdf(path, content, tables, footer, () if brief else content.drawn)
 
 
 def _arm_keys(table: Table) -> list[str]:
@@ -173,24 +135,19 @@ FILES = (
 def _page(content: Content, sections: Sequence[Section]) -> Page:
     findings = content.findings
     return Page(
-        title=title(findings),
+        title=content.title,
         kicker=f"Headstart report · {words.listed(a.name for a in findings.asked)}",
-        facts=facts(findings),
+        facts=content.facts,
         caveats=content.caveats,
         answers=content.top,
         files=[Link(*file) for file in FILES],
         sections=sections,
-        footer=f"Headstart. The last trial ended {stamp_text(findings.stamp)}; this page depends "
+        footer=f"Headstart. The last trial ended {_stamp_text(findings.stamp)}; this page depends "
         "on the trials alone and needs no network.",
     )
 
 
-def title(findings: Findings) -> str:
-    """The question; the names of the sweeps where no question was written."""
-    return " ".join(dict.fromkeys(asked.question or asked.name for asked in findings.asked))
-
-
-def facts(findings: Findings) -> str:
+def _facts(findings: Findings) -> str:
     """One line on data, network and seeds."""
     done = findings.evidence[findings.evidence["status"] == "done"]
     if done.empty:
@@ -213,6 +170,6 @@ def facts(findings: Findings) -> str:
     )
 
 
-def stamp_text(stamp: str) -> str:
+def _stamp_text(stamp: str) -> str:
     """`2026-01-02 03:04 UTC` of an ISO time."""
     return f"{stamp[:16].replace('T', ' ')} UTC" if len(stamp) >= 16 else "at a time not recorded"

@@ -9,10 +9,11 @@ import yaml
 
 from analysis import words
 from analysis.figures import focus
-from analysis.figures.drawing import Drawn
+from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles
+from analysis.findings.by_class import MOST_TASKS
 from analysis.findings.findings import Findings
-from analysis.findings.searches import describe_search
+from analysis.findings.searches import Search, describe_search
 from analysis.report import (
     charts,
     displays,
@@ -21,10 +22,11 @@ from analysis.report import (
     displays_pairs,
     methods,
 )
-from analysis.report.answers import MOST_TOLD, Answer
+from analysis.report.answers import MOST_AT_TOP
 from analysis.report.document import (
     Block,
     Chart,
+    Content,
     Details,
     Plate,
     Prose,
@@ -37,8 +39,8 @@ from analysis.report.tables import Table
 
 def build_tables(findings: Findings) -> dict[str, list[Table]]:
     """Every table that has rows, by the id of the section it stands in."""
-    made = {
-        "verdicts": [displays_pairs.verdict_table] if len(findings.pairs.comparisons) else [],
+    makers = {
+        "verdicts": [displays_pairs.verdict_table] if findings.pairs.comparisons else [],
         "arms": [displays_arms.arm_table],
         "targets": [displays_arms.reached_table],
         "stability": [displays_arms.stability_table],
@@ -58,36 +60,34 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("seeds", pairs.seeds_needed, displays_pairs.seeds_table),
     ):
         if len(frame):
-            made.setdefault(section, []).append(make)
-    tables = {name: [make(findings) for make in makers] for name, makers in made.items()}
-    tables["search"] = displays_arms.search_table(findings)
-    return {name: [t for t in found if len(t.frame)] for name, found in tables.items()}
+            makers.setdefault(section, []).append(make)
+    tables = {key: [make(findings) for make in makers[key]] for key in makers}
+    tables["search"] = displays_arms.search_tables(findings)
+    return {key: [table for table in tables[key] if len(table.frame)] for key in tables}
 
 
-def build_sections(
-    findings: Findings,
-    styles: Styles,
-    answers: Sequence[Answer],
-    tables: dict[str, list[Table]],
-    drawn: Sequence[Drawn],
-) -> list[Section]:
+def build_sections(content: Content) -> list[Section]:
     """All sections that have something to say."""
-    plates = {key: [_plate(d) for d in drawn if d.section == key and d.in_page] for key in ORDER}
+    findings, styles = content.findings, content.styles
     blocks: dict[str, list[Block]] = {
-        key: [*plates[key], *(TableBlock(table) for table in tables.get(key, ()))] for key in ORDER
+        key: [
+            *(_plate(d) for d in content.drawn if d.section == key and d.in_page),
+            *(TableBlock(table) for table in content.tables.get(key, ())),
+        ]
+        for key in ORDER
     }
     blocks["arms"] = [*_finals(findings, styles), *blocks["arms"]]
     blocks["learning"] = [*_learning(findings, styles), *blocks["learning"]]
     blocks["targets"] = [*_targets(findings, styles), *blocks["targets"]]
-    if len(answers) > MOST_TOLD:
-        told = tuple(answer.words.text for answer in answers)
-        blocks["verdicts"].append(Prose("Each comparison in words", told))
+    if len(content.answers) > MOST_AT_TOP:
+        texts = tuple(answer.words.text for answer in content.answers)
+        blocks["verdicts"].append(Prose("Each comparison in words", texts))
     blocks["methods"] = [Terms(methods.describe_methods(findings))]
     blocks["provenance"] += _provenance(findings)
     blocks["provenance"] = [
         replace(b, limit=60) if isinstance(b, TableBlock) else b for b in blocks["provenance"]
     ]
-    made = [
+    sections = [
         Section(
             key,
             short,
@@ -98,7 +98,7 @@ def build_sections(
         )
         for key, (short, title) in ORDER.items()
     ]
-    return [section for section in made if section.blocks or section.paragraphs]
+    return [section for section in sections if section.blocks or section.paragraphs]
 
 
 ORDER = {
@@ -116,17 +116,17 @@ ORDER = {
 }
 
 
-def in_order(drawn: Sequence[Drawn]) -> list[Drawn]:
+def in_order(drawn: Sequence[Drawing]) -> list[Drawing]:
     """Figures in the order of their sections."""
     order = list(ORDER)
-    return sorted(drawn, key=lambda one: order.index(one.section))
+    return sorted(drawn, key=lambda drawing: order.index(drawing.section))
 
 
 def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
-    if key in ("learning", "targets", "classes") and len(findings.tasks) > focus.MOST_TASKS:
+    if key in ("learning", "targets", "classes") and len(findings.tasks) > MOST_TASKS:
         yield (
-            f"Charts of the first {focus.MOST_TASKS} of {len(findings.tasks)} tasks; the tables "
-            "have all of them."
+            f"Charts of the first {MOST_TASKS} of {len(findings.tasks)} tasks; the tables have all "
+            "of them."
         )
     learning = findings.learning
     if key == "learning" and learning.n_drawn < learning.n_trials:
@@ -143,18 +143,17 @@ def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
     if key == "classes" and not classes.n_read and len(findings.evidence):
         yield "Not tested: no trial left predictions."
     if key == "search" and findings.searches:
-        told = {(one.sweep, one.arm): describe_search(one) for one in findings.decisions}
+        decided = {(d.sweep, d.arm): describe_search(d) for d in findings.decisions}
         for search in findings.searches:
-            yield told.get(search[:2]) or _search_words(search)
+            yield decided.get((search.sweep, search.arm)) or _search_words(search)
 
 
-def _search_words(search: tuple) -> str:
-    _, arm, rows, settings = search
-    best = rows.loc[rows["best_val_accuracy"].idxmax()]
-    chosen = words.listed(f"{key.replace('_', ' ')} {_plain(best[key])}" for key in settings)
+def _search_words(search: Search) -> str:
+    best, settings = search.best, search.settings
+    chosen = words.listed(f"{words.spaced(key)} {_plain(best[key])}" for key in settings)
     return (
-        f"For “{arm}”, {words.plural(len(rows), 'trial')} varied "
-        f"{words.listed(key.replace('_', ' ') for key in settings)}. The best single trial reached "
+        f"For “{search.arm}”, {words.plural(len(search.trials), 'trial')} varied "
+        f"{words.listed(map(words.spaced, settings))}. The best single trial reached "
         f"{words.percent(best['best_val_accuracy'])} on validation data, with {chosen}."
     )
 
@@ -163,8 +162,8 @@ def _plain(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _plate(one: Drawn) -> Plate:
-    return Plate(f"figure-{one.name}", one.title, one.caption, one.name, one.svg, one.broad)
+def _plate(d: Drawing) -> Plate:
+    return Plate(f"figure-{d.name}", d.title, d.caption, d.name, d.svg, d.broad)
 
 
 def _numbers(styles: Styles) -> dict[str, int]:
@@ -200,10 +199,10 @@ def _targets(findings: Findings, styles: Styles) -> Iterator[Chart]:
                 name = focus.file_name("speedup", findings, task)
                 yield Chart(f"chart-{name}", title, caption, "Speedup", spec, name)
         title = focus.titled("Share of seeds that reached the target", findings, task)
-        here = findings.survival[findings.survival["task"] == task]
-        targets = sorted(float(t) for t in here["target"].unique())
+        survival = findings.survival[findings.survival["task"] == task]
+        targets = sorted(float(t) for t in survival["target"].unique())
         if targets:
-            spec = charts.survival_chart(here, task, targets, _numbers(styles), title)
+            spec = charts.survival_chart(survival, targets, _numbers(styles), title)
             caption = (
                 "Kaplan–Meier estimate with 95 % intervals; a tick marks trials whose training "
                 "ended before they reached the target."
@@ -218,7 +217,7 @@ def _finals(findings: Findings, styles: Styles) -> Iterator[Chart]:
         spec = charts.finals_chart(
             findings.evidence, findings.arms, task, findings.score, _numbers(styles), title
         )
-        if spec["views"][0]["series"]:
+        if findings.arms.loc[findings.arms["task"] == task, "score"].notna().any():
             name = focus.file_name("final_accuracy", findings, task)
             caption = "Every seed a dot; mean over seeds with its 95 % interval."
             label = displays.SCORE_WORDS[findings.score]

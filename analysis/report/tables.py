@@ -7,7 +7,7 @@ the workbook, LaTeX and CSV.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -36,6 +36,12 @@ class Column:
         return self.kind != "text"
 
 
+def with_interval(key: str, label: str, kind: str, prefix: str | None = None) -> Column:
+    """A column of estimates with their intervals, as `Interval.columns(key, prefix)` names them."""
+    prefix = f"{key}_" if prefix is None else prefix
+    return Column(key, label, kind, f"{prefix}low", f"{prefix}high")
+
+
 @dataclass(frozen=True)
 class Cell:
     """What stands in one place of a table."""
@@ -54,7 +60,6 @@ class Table:
     frame: pd.DataFrame
     columns: tuple[Column, ...]
     note: str = ""
-    labels: tuple[str, ...] = field(default=())
 
     def rows(self, limit: int | None = None) -> Iterator[list[Cell]]:
         """The cells, row by row, the first `limit` rows."""

@@ -7,20 +7,22 @@ the stamp of the report, so that a run analysed twice gives the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.figures.style import Styles
 from analysis.findings.findings import Findings
 from analysis.findings.learning import METRICS
-from analysis.report import methods
-from analysis.report.answers import Answer, Paragraph
+from analysis.report.displays import metric_words
+from analysis.report.document import Content
+from analysis.report.methods import describe_methods
 from analysis.report.pdf import stamp_time
-from analysis.report.tables import Table
+from analysis.report.tables import Column, Table
 from headstart.files import atomic_path
 
 FORMATS = {
@@ -44,21 +46,12 @@ WIDEST = 60
 
 
 @dataclass(frozen=True)
-class Field:
-    """One column of a sheet: the frame's column, its heading, the kind of number."""
-
-    key: str
-    label: str
-    kind: str = "text"
-
-
-@dataclass(frozen=True)
 class Sheet:
     """A sheet that holds one table; `note` stands above it."""
 
     name: str
     frame: pd.DataFrame
-    fields: tuple[Field, ...]
+    columns: tuple[Column, ...]
     note: str = ""
 
 
@@ -103,21 +96,26 @@ class Book:
             sheet.write_string(k, 1, text, self.wrap)
             sheet.set_row(k, 15.5 * max(1, math.ceil(len(text) / 112), math.ceil(len(head) / 26)))
 
+    def methods(self, findings: Findings) -> None:
+        """The sheet that says how everything was computed."""
+        terms = describe_methods(findings)
+        self.texts("Methods", [(t.name, f"{t.text} {t.source}".strip()) for t in terms])
+
     def table(self, content: Sheet) -> Any:
         """A sheet with one table: frozen headings, a filter, widths that fit."""
         sheet = self.sheet(content.name)
         top = 1 if content.note else 0
         if content.note:
             sheet.write_string(0, 0, content.note, self.soft)
-        for k, field in enumerate(content.fields):
-            sheet.write_string(top, k, field.label, self.head)
-            values = content.frame[field.key].tolist()
-            widest = self._column(sheet, top + 1, k, values, field.kind)
-            sheet.set_column(k, k, min(WIDEST, max(widest, len(field.label) * 0.75, 8) + 2))
+        for k, column in enumerate(content.columns):
+            sheet.write_string(top, k, column.label, self.head)
+            values = content.frame[column.key].tolist()
+            widest = self._column(sheet, top + 1, k, values, column.kind)
+            sheet.set_column(k, k, min(WIDEST, max(widest, len(column.label) * 0.75, 8) + 2))
         sheet.set_row(top, 32)
         sheet.freeze_panes(top + 1, 1)
-        if len(content.frame) and content.fields:
-            sheet.autofilter(top, 0, top + len(content.frame), len(content.fields) - 1)
+        if len(content.frame) and content.columns:
+            sheet.autofilter(top, 0, top + len(content.frame), len(content.columns) - 1)
         return sheet
 
     def _column(self, sheet: Any, top: int, k: int, values: Sequence[Any], kind: str) -> int:
@@ -145,133 +143,114 @@ def sheet_name(name: str) -> str:
     return kept[:31].strip("'") or "Sheet"
 
 
-def fields_of(table: Table) -> tuple[Field, ...]:
-    """A table's columns with each interval as three columns of numbers.
+def plain_sheet(table: Table, name: str = "") -> Sheet:
+    """A table as a sheet, each interval as three columns of numbers.
 
     A text that stands for a number (it has a column to sort by) is followed by that number.
     """
-    fields: list[Field] = []
+    columns: list[Column] = []
     for column in table.columns:
+        columns.append(Column(column.key, column.label, column.kind))
         if column.low:
-            fields += [
-                Field(column.key, column.label, column.kind),
-                Field(column.low, f"{column.label}, low", column.kind),
-                Field(column.high, f"{column.label}, high", column.kind),
-            ]
-        else:
-            fields.append(Field(column.key, column.label, column.kind))
-            if column.sort:
-                fields.append(Field(column.sort, f"{column.label}, as a number", "number"))
-    return tuple(fields)
+            columns.append(Column(column.low, f"{column.label}, low", column.kind))
+            columns.append(Column(column.high, f"{column.label}, high", column.kind))
+        elif column.sort:
+            columns.append(Column(column.sort, f"{column.label}, as a number", "number"))
+    return Sheet(name or table.title, table.frame, tuple(columns), table.note)
 
 
-def write_workbook(
-    path: Path,
-    findings: Findings,
-    styles: Styles,
-    title: str,
-    top: Sequence[Paragraph],
-    caveats: Sequence[str],
-    answers: Sequence[Answer],
-    tables: Mapping[str, Sequence[Table]],
-) -> None:
+FIRST_SHEETS = {"by_arm": "By arm", "by_trial": "By trial", "by_class": "By class"}
+
+
+def write_workbook(path: Path, content: Content) -> None:
     """Answer, Comparisons, By arm, By trial, By class, Curves, Methods, then the other tables."""
-    by_name = {table.name: table for found in tables.values() for table in found}
+    findings = content.findings
+    by_name = {table.name: table for table in content.each_table}
     with atomic_path(path) as temporary:
         book = Book(temporary, findings.stamp)
-        book.texts("Answer", _answer_rows(title, top, caveats, answers))
+        book.texts("Answer", _answer_rows(content))
         book.table(comparison_sheet(findings))
-        for name, sheet in (
-            ("by_arm", "By arm"),
-            ("by_trial", "By trial"),
-            ("by_class", "By class"),
-        ):
+        for name, title in FIRST_SHEETS.items():
             if name in by_name:
-                book.table(
-                    Sheet(sheet, by_name[name].frame, fields_of(by_name[name]), by_name[name].note)
-                )
+                book.table(plain_sheet(by_name[name], title))
             else:
-                book.texts(sheet, [("Not tested", "The run left nothing for this sheet.")])
-        _curves(book, findings, styles)
-        terms = methods.describe_methods(findings)
-        book.texts("Methods", [(t.name, f"{t.text} {t.source}".strip()) for t in terms])
-        told = {"comparisons", "by_arm", "by_trial", "by_class"}
+                book.texts(title, [("Not tested", "The run left nothing for this sheet.")])
+        _curves(book, findings, content.styles)
+        book.methods(findings)
         for table in by_name.values():
-            if table.name not in told:
-                book.table(Sheet(table.title, table.frame, fields_of(table), table.note))
+            if table.name not in ("comparisons", *FIRST_SHEETS):
+                book.table(plain_sheet(table))
         book.file.close()
 
 
-def _answer_rows(
-    title: str, top: Sequence[Paragraph], caveats: Sequence[str], answers: Sequence[Answer]
-) -> list[tuple[str, str]]:
-    rows = [("Question", title)]
-    rows += [("Answer" if k == 0 else "", p.text) for k, p in enumerate(top)]
-    rows += [("Before you read" if k == 0 else "", text) for k, text in enumerate(caveats)]
-    rest = [answer.words.text for answer in answers if answer.words not in top]
-    return rows + [("Each comparison" if k == 0 else "", text) for k, text in enumerate(rest)]
+def _answer_rows(content: Content) -> Iterator[tuple[str, str]]:
+    top = content.top
+    yield "Question", content.title
+    for name, texts in (
+        ("Answer", [paragraph.text for paragraph in top]),
+        ("Before you read", content.caveats),
+        ("Each comparison", [a.words.text for a in content.answers if a.words not in top]),
+    ):
+        yield from ((name if k == 0 else "", text) for k, text in enumerate(texts))
 
 
 def comparison_sheet(findings: Findings) -> Sheet:
     """Comparisons with plain numbers: differences in points, speedups as ratios."""
-    from analysis.report.displays import metric_words
-
-    rows = findings.pairs.comparisons
+    rows = findings.pairs.table
     in_points = (rows["scale"] == "difference") & (rows["unit"] == "fraction")
     factor = in_points.map({True: 100.0, False: 1.0}).astype(float)
     frame = rows.assign(
-        what=[metric_words(m, t) for m, t in zip(rows["metric"], rows["target"], strict=True)],
-        shown_in=[
-            "points" if p else ("ratio" if s == "speedup" else u)
-            for p, s, u in zip(in_points, rows["scale"], rows["unit"], strict=True)
-        ],
+        what=[metric_words(row.metric, row.target) for row in findings.pairs.comparisons],
+        shown_in=np.where(
+            in_points, "points", np.where(rows["scale"] == "speedup", "ratio", rows["unit"])
+        ),
         **{key: rows[key].astype(float) * factor for key in ("estimate", "low", "high")},
     )
-    fields = (
-        Field("task", "Task"),
-        Field("treatment", "Treatment"),
-        Field("control", "Control"),
-        Field("what", "What"),
-        Field("shown_in", "In"),
-        Field("estimate", "Estimate", "number"),
-        Field("low", "Low", "number"),
-        Field("high", "High", "number"),
-        Field("bound", "Bound"),
-        Field("verdict", "Verdict"),
-        Field("n_pairs", "Pairs", "count"),
-        Field("p_holm", "p (Holm)", "probability"),
-        Field("p_value", "p (t-test)", "probability"),
-        Field("p_sign_flip", "p (sign flips)", "probability"),
-        Field("p_sign_flip_floor", "its floor", "probability"),
-        Field("p_wilcoxon", "p (Wilcoxon)", "probability"),
-        Field("p_better", "P(better)", "share"),
-        Field("p_better_low", "P(better), low", "share"),
-        Field("p_better_high", "P(better), high", "share"),
-        Field("p_equivalence_holm", "p (equivalence)", "probability"),
-        Field("effect_size", "Effect size (g)", "number"),
-        Field("n_more", "More seeds", "count"),
-        Field("verdict_words", "In words"),
-        Field("note", "Note"),
+    columns = (
+        Column("task", "Task"),
+        Column("treatment", "Treatment"),
+        Column("control", "Control"),
+        Column("what", "What"),
+        Column("shown_in", "In"),
+        Column("estimate", "Estimate", "number"),
+        Column("low", "Low", "number"),
+        Column("high", "High", "number"),
+        Column("bound", "Bound"),
+        Column("verdict", "Verdict"),
+        Column("n_pairs", "Pairs", "count"),
+        Column("p_holm", "p (Holm)", "probability"),
+        Column("p_value", "p (t-test)", "probability"),
+        Column("p_sign_flip", "p (sign flips)", "probability"),
+        Column("p_sign_flip_floor", "its floor", "probability"),
+        Column("p_wilcoxon", "p (Wilcoxon)", "probability"),
+        Column("p_better", "P(better)", "share"),
+        Column("p_better_low", "P(better), low", "share"),
+        Column("p_better_high", "P(better), high", "share"),
+        Column("p_equivalence_holm", "p (equivalence)", "probability"),
+        Column("effect_size", "Effect size (g)", "number"),
+        Column("n_more", "More seeds", "count"),
+        Column("verdict_words", "In words"),
+        Column("note", "Note"),
     )
     return Sheet(
         "Comparisons",
         frame,
-        fields,
+        columns,
         "Differences are treatment minus control in points; ratios are control over treatment.",
     )
 
 
-CURVE_FIELDS = (
-    Field("task", "Task"),
-    Field("arm", "Arm"),
-    Field("metric", "Metric"),
-    Field("step", "Step", "count"),
-    Field("samples", "Images", "count"),
-    Field("train_time_s", "Seconds", "seconds"),
-    Field("mean", "Mean", "number"),
-    Field("low", "Low", "number"),
-    Field("high", "High", "number"),
-    Field("n", "Trials", "count"),
+CURVE_COLUMNS = (
+    Column("task", "Task"),
+    Column("arm", "Arm"),
+    Column("metric", "Metric"),
+    Column("step", "Step", "count"),
+    Column("samples", "Images", "count"),
+    Column("train_time_s", "Seconds", "seconds"),
+    Column("mean", "Mean", "number"),
+    Column("low", "Low", "number"),
+    Column("high", "High", "number"),
+    Column("n", "Trials", "count"),
 )
 
 
@@ -282,17 +261,17 @@ def _curves(book: Book, findings: Findings, styles: Styles) -> None:
         book.texts("Curves", [("Not tested", "No trial left a learning curve.")])
         return
     bands = bands.sort_values(["task", "metric"], kind="stable").reset_index(drop=True)
-    sheet = book.table(Sheet("Curves", bands, CURVE_FIELDS))
+    sheet = book.table(Sheet("Curves", bands, CURVE_COLUMNS))
     for k, ((task, metric), rows) in enumerate(bands.groupby(["task", "metric"], sort=False)):
         if k >= MOST_CHARTS:
             break
         chart = _curve_chart(book, rows, styles, metric, str(task))
-        sheet.insert_chart(1 + 21 * k, len(CURVE_FIELDS) + 1, chart)
+        sheet.insert_chart(1 + 21 * k, len(CURVE_COLUMNS) + 1, chart)
 
 
 def _curve_chart(book: Book, rows: pd.DataFrame, styles: Styles, metric: str, task: str) -> Any:
     chart = book.file.add_chart({"type": "scatter", "subtype": "straight"})
-    keys = [field.key for field in CURVE_FIELDS]
+    keys = [column.key for column in CURVE_COLUMNS]
     for arm, part in list(rows.groupby("arm", sort=False))[:MOST_SERIES]:
         first, last = int(part.index[0]) + 1, int(part.index[-1]) + 1
         chart.add_series(

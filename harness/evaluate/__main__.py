@@ -71,11 +71,8 @@ def score_arm(
     """
     import pandas as pd
 
-    from analysis.statistics.classes.classification import (
-        accuracy_interval,
-        confusion,
-        score_intervals,
-    )
+    from analysis.statistics.classes.two_way import accuracy_interval
+    from analysis.statistics.pairs.scores import confusion, score_intervals
     from analysis.statistics.samples.intervals import mean_interval, proportion_interval
 
     rng = np.random.default_rng(SEED)

@@ -16,7 +16,7 @@ from headstart.errors import InputError, RunFolderError
 def test_a_run_against_itself_has_no_difference(made_run: Path) -> None:
     found = diff_runs(made_run, made_run)
     assert (found.n_both, found.n_same, found.only_old, found.only_new) == (16, 16, 0, 0)
-    assert not found.comparisons["verdict"].isin(["better", "worse"]).any()
+    assert not any(row.verdict in ("better", "worse") for row in found.comparisons)
     assert "No difference is shown" in found.text
     assert found.settings == ()
 
@@ -28,7 +28,7 @@ def test_a_worse_arm_and_a_new_version_are_found(made_run: Path, tmp_path: Path)
     record["versions"]["torch"] = "2.16"
     (new / "provenance.json").write_text(json.dumps(record))
     found = diff_runs(made_run, new)
-    accuracy = found.comparisons.query("metric == 'test_accuracy'").set_index("arm")["verdict"]
+    accuracy = found.table.query("metric == 'test_accuracy'").set_index("arm")["verdict"]
     assert accuracy["scratch"] == "worse"
     assert found.provenance == ("versions.torch: 2.15 → 2.16",)
     assert "versions.torch: 2.15 → 2.16" in write_diff(found, tmp_path / "out").read_text()

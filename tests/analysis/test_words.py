@@ -21,7 +21,6 @@ from analysis import words
         ("ratio", 1.4342, "1.43×"),
         ("probability", 0.0001, "<0.001"),
         ("seconds", 3.456, "3.46 s"),
-        ("duration", 350, "5.83 min"),
         ("percent", math.nan, "–"),
         ("percent", None, "–"),
         ("count", math.inf, "∞"),

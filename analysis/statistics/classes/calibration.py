@@ -1,20 +1,17 @@
 """Whether networks are as sure as they are right.
 
-In: predictions with probabilities. Out: the expected calibration error of each trial and arm, and
-the table behind a reliability diagram. Test images may differ between seeds.
+In: predictions with probabilities. Out: the expected calibration error of each trial and arm.
+Test images may differ between seeds.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from analysis.statistics.pairs.scores import PredictionsById, column_intervals
-from analysis.statistics.samples.intervals import proportion_interval
+from analysis.statistics.pairs.scores import MORE, PredictionsById, column_intervals
+from analysis.statistics.samples.arrays import Floats, Ints
 from analysis.statistics.samples.predictions import Predictions
-
-Floats = NDArray[np.float64]
 
 
 def calibration_error(predictions: PredictionsById, n_bins: int = 15) -> pd.DataFrame:
@@ -26,8 +23,8 @@ def calibration_error(predictions: PredictionsById, n_bins: int = 15) -> pd.Data
     or a probability that is no number.
     """
     rows = [
-        (trial_id, _error(*_confidence(one), n_bins), len(one.labels))
-        for trial_id, one in sorted(predictions.items())
+        (trial_id, _error(*_confidence(answers), n_bins), len(answers.labels))
+        for trial_id, answers in sorted(predictions.items())
     ]
     return pd.DataFrame(rows, columns=["trial_id", "ece", "n_images"])
 
@@ -47,44 +44,16 @@ def calibration_intervals(
     rows = []
     for arm, members in trials.groupby("arm"):
         own = error.loc[error["trial_id"].isin(members["trial_id"]), "ece"].to_numpy(dtype=float)
-        found = column_intervals(own[:, None], confidence, rng, least=0.0)[0]
-        rows.append((arm, found.estimate, found.low, found.high, found.n, found.method, found.note))
-    columns = ["arm", "estimate", "low", "high", "n", "method", "note"]
-    return pd.DataFrame(rows, columns=columns)
+        interval = column_intervals(own[:, None], confidence, rng, least=0.0)[0]
+        rows.append({"arm": arm} | interval.columns(also=MORE))
+    return pd.DataFrame(rows, columns=["arm", "estimate", "low", "high", *MORE])
 
 
-def reliability(
-    predictions: PredictionsById, n_bins: int = 15, confidence: float = 0.95
-) -> pd.DataFrame:
-    """Pooled over the given trials, for each bin of probability: how often they were right.
-
-    Columns bin_low, bin_high, n, mean_probability, accuracy, low, high (Wilson; it takes all
-    images of all seeds as independent, so it is a little too narrow). Empty bins have NaN.
-    """
-    pairs = [_confidence(predictions[trial_id]) for trial_id in sorted(predictions)]
-    probability = np.concatenate([p for p, _ in pairs]) if pairs else np.empty(0)
-    right = np.concatenate([r for _, r in pairs]) if pairs else np.empty(0)
-    n, mean_probability, accuracy = _binned(probability, right, n_bins)
-    hits = np.rint(np.nan_to_num(accuracy) * n).astype(int)
-    wilson = [proportion_interval(int(h), int(k), confidence) for h, k in zip(hits, n, strict=True)]
-    edges = np.linspace(0, 1, n_bins + 1)
-    return pd.DataFrame(
-        {
-            "bin_low": edges[:-1],
-            "bin_high": edges[1:],
-            "n": n,
-            "mean_probability": mean_probability,
-            "accuracy": accuracy,
-            "low": [interval.low for interval in wilson],
-            "high": [interval.high for interval in wilson],
-        }
-    )
-
-
-def _confidence(one: Predictions) -> tuple[Floats, Floats]:
+def _confidence(answers: Predictions) -> tuple[Floats, Floats]:
     """Probability of the predicted class of each image, and 1.0 where it is the right one."""
-    probability = one.probabilities[np.arange(len(one.predicted)), one.predicted].astype(float)
-    return probability, (one.predicted == one.labels).astype(float)
+    predicted = answers.predicted
+    probability = answers.probabilities[np.arange(len(predicted)), predicted].astype(float)
+    return probability, (predicted == answers.labels).astype(float)
 
 
 def _error(probability: Floats, right: Floats, n_bins: int) -> float:
@@ -94,9 +63,7 @@ def _error(probability: Floats, right: Floats, n_bins: int) -> float:
     return float(np.nansum(n * np.abs(accuracy - mean_probability)) / len(right))
 
 
-def _binned(
-    probability: Floats, right: Floats, n_bins: int
-) -> tuple[NDArray[np.int64], Floats, Floats]:
+def _binned(probability: Floats, right: Floats, n_bins: int) -> tuple[Ints, Floats, Floats]:
     """Images, mean probability and accuracy of each bin (low, high]; NaN for an empty one."""
     known = ~np.isnan(probability)
     probability, right = probability[known], right[known]

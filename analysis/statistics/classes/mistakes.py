@@ -1,6 +1,6 @@
 """Which images are got wrong, and by which of two arms.
 
-In: predictions on test images. Out: the images most often wrong, and McNemar's tests. An image is
+In: predictions on test images. Out: the images most often wrong, and McNemar's test. An image is
 known by its row in the data set (`indices`), so that seeds with different test images can be
 put together: each image counts where it was seen.
 """
@@ -12,25 +12,22 @@ from math import nan
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.statistics.pairs.scores import PredictionsById, paired_ids
+from analysis.statistics.samples.arrays import Ints
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.predictions import Predictions
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class McNemar:
     """McNemar's test of two arms on the same images.
 
-    by_seed: seed, n_images, only_treatment_right, only_control_right, p_value (exact). Over all
-    seeds: `z` is above 0 where the treatment is right more often, `p_value` two-sided, for
-    `n_images` different images of `n_pairs` seeds.
+    `z` is above 0 where the treatment is right more often, `p_value` two-sided, for `n_images`
+    different images of `n_pairs` seeds.
     """
 
-    by_seed: pd.DataFrame
     z: float
     p_value: float
     n_images: int
@@ -53,7 +50,7 @@ def often_wrong(predictions: PredictionsById, top: int = 24) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     shown = pd.concat([_answers(predictions[i]) for i in sorted(predictions)], ignore_index=True)
     by_image = shown.groupby("index", sort=True)
-    found = by_image.agg(
+    images = by_image.agg(
         label=("label", "first"),
         n_seen=("wrong", "size"),
         n_wrong=("wrong", "sum"),
@@ -70,56 +67,51 @@ def often_wrong(predictions: PredictionsById, top: int = 24) -> pd.DataFrame:
         .drop_duplicates("index")
         .rename(columns={"predicted": "often_called"})
     )
-    found = found.merge(called, on="index")
+    images = images.merge(called, on="index")
     order = ["n_wrong", "share_wrong", "index"]
-    found = found.sort_values(order, ascending=[False, False, True], kind="stable")
-    return found[columns].head(top).reset_index(drop=True)
+    images = images.sort_values(order, ascending=[False, False, True], kind="stable")
+    return images[columns].head(top).reset_index(drop=True)
 
 
 def mcnemar(
     predictions: PredictionsById, trials: pd.DataFrame, treatment: str, control: str
 ) -> McNemar:
-    """Exact McNemar test at each seed, and one over all seeds with the image as the unit.
+    """McNemar's test over all seeds with the image as the unit.
 
-    The tests of single seeds are not independent where seeds share test images, so their p-values
-    are not combined. Over all seeds an image is a cluster: its score is in how many seeds only the
-    treatment was right minus in how many only the control was, and z is the sum of the scores
-    over the root of the sum of their squares (Durkalski et al. 2003, for images seen at every
-    seed). It says whether these networks differ on images like these; whether new seeds would
-    repeat it is what intervals over seeds say.
+    Tests of single seeds are not independent where seeds share test images, so an image is a
+    cluster: its score is in how many seeds only the treatment was right minus in how many only
+    the control was, and z is the sum of the scores over the root of the sum of their squares
+    (Durkalski et al. 2003, for images seen at every seed). It says whether these networks differ
+    on images like these; whether new seeds would repeat it is what intervals over seeds say.
 
     Test images may differ between seeds; at one seed only images that both arms saw count. No
     shared image or seed: NaN, with a note. No image on which they differ: z 0, p 1.
     """
-    ids = paired_ids(predictions, trials, treatment, control)
-    seed_of = dict(zip(trials["trial_id"], trials["seed"], strict=True))
-    rows, images, scores = [], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    ids = paired_ids(predictions, trials, Pair(treatment, control))
+    n_pairs = len(ids[0])
+    images, scores = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for left, right in zip(*ids, strict=True):
         index, score = _scores(predictions[left], predictions[right])
-        better, worse = int((score > 0).sum()), int((score < 0).sum())
-        p = float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
-        rows.append((seed_of[left], len(index), better, worse, p if len(index) else nan))
         images.append(index)
         scores.append(score)
-    columns = ["seed", "n_images", "only_treatment_right", "only_control_right", "p_value"]
-    by_seed = pd.DataFrame(rows, columns=columns)
     names, cluster = np.unique(np.concatenate(images), return_inverse=True)
     if not len(names):
-        return McNemar(by_seed, nan, nan, 0, len(rows), "no test image that both arms saw")
+        return McNemar(nan, nan, 0, n_pairs, "no test image that both arms saw")
     total = np.bincount(cluster, np.concatenate(scores))
     squares = float((total**2).sum())
     z = float(total.sum() / np.sqrt(squares)) if squares else 0.0
-    return McNemar(by_seed, z, float(2 * stats.norm.sf(abs(z))), len(names), len(rows), "")
+    return McNemar(z, float(2 * stats.norm.sf(abs(z))), len(names), n_pairs, "")
 
 
-def _answers(one: Predictions) -> pd.DataFrame:
+def _answers(trial: Predictions) -> pd.DataFrame:
+    labels = trial.labels
     return pd.DataFrame(
         {
-            "index": one.indices,
-            "label": one.labels,
-            "predicted": one.predicted,
-            "wrong": one.predicted != one.labels,
-            "probability": one.probabilities[np.arange(len(one.labels)), one.labels].astype(float),
+            "index": trial.indices,
+            "label": labels,
+            "predicted": trial.predicted,
+            "wrong": trial.predicted != labels,
+            "probability": trial.probabilities[np.arange(len(labels)), labels].astype(float),
         }
     )
 

@@ -7,7 +7,7 @@ seeds and images, which speaks for new images too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.statistics.pairs.scores import PredictionsById, paired_ids
+from analysis.statistics.samples.arrays import Floats, Rows
 from analysis.statistics.samples.intervals import Interval, mean_interval
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.resampling import draw_counts, student_quantile
+from analysis.words import joined
 from headstart.errors import InputError
-
-Floats = NDArray[np.float64]
 
 N_RESAMPLES = 1_999
 _BLOCK = 8_000_000  # numbers in memory at once
@@ -59,10 +60,10 @@ def accuracy_interval(
     Args:
         trials: columns trial_id, arm, seed.
     """
-    ids = paired_ids(predictions, trials, arm, arm if control is None else control)
+    ids = paired_ids(predictions, trials, Pair(arm, arm if control is None else control))
     sides = [[predictions[i] for i in side] for side in (ids[:1] if control is None else ids)]
     if not sides[0]:
-        nothing = Interval(nan, nan, nan, confidence, "none", 0, "no predictions")
+        nothing = Interval.unknown("no predictions", 0, confidence)
         return TwoWay(nothing, nothing)
     accuracy = [np.array([(p.predicted == p.labels).mean() for p in side]) for side in sides]
     values = accuracy[0] if control is None else accuracy[0] - accuracy[1]
@@ -70,7 +71,8 @@ def accuracy_interval(
     table = _right(sides)
     if table is None:
         note = "test images differ between trials: the interval over seeds has that doubt in it"
-        return TwoWay(seeds, Interval(seeds.estimate, nan, nan, confidence, "none", seeds.n, note))
+        unknown = Interval.unknown(note, seeds.n, confidence)
+        return TwoWay(seeds, replace(unknown, estimate=seeds.estimate))
     return TwoWay(seeds, _two_way(table, confidence, rng))
 
 
@@ -80,11 +82,11 @@ def _right(sides: list[list[Predictions]]) -> NDArray[np.int8] | None:
     tables = []
     for side in sides:
         rows = []
-        for one in side:
-            order = np.argsort(one.indices, kind="stable")
-            if not np.array_equal(one.indices[order], images):
+        for trial in side:
+            order = np.argsort(trial.indices, kind="stable")
+            if not np.array_equal(trial.indices[order], images):
                 return None
-            rows.append((one.predicted == one.labels)[order])
+            rows.append((trial.predicted == trial.labels)[order])
         tables.append(np.array(rows, dtype=np.int8))
     return tables[0] - tables[1] if len(tables) > 1 else tables[0]
 
@@ -97,7 +99,7 @@ def _two_way(
     variance, df = _variance(table)
     note = "one seed: over images alone" if n_seeds == 1 else ""
     if not variance > 0:
-        note = "; ".join(filter(None, [note, "no spread over seeds or images"]))
+        note = joined(note, "no spread over seeds or images")
         return Interval(estimate, nan, nan, confidence, "two-way bootstrap", n_seeds, note)
     if rng is None:
         raise InputError("accuracy_interval draws: pass rng=numpy.random.default_rng(SEED)")
@@ -139,7 +141,7 @@ def _patterns(table: NDArray[np.int8]) -> tuple[Floats, Floats, float]:
     return patterns.astype(float), n_alike.astype(float), float(sign)
 
 
-def _ordered(table: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.intp]]:
+def _ordered(table: NDArray[np.int8]) -> tuple[NDArray[np.int8], Rows]:
     rows = sorted(range(len(table)), key=lambda i: table[i].tobytes())
     return np.unique(table[rows], axis=1, return_counts=True)
 

@@ -14,22 +14,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis import words
+from analysis.statistics.samples.arrays import Bools, Floats, Rows
+from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
-from analysis.statistics.samples.resampling import FloatArray
+from analysis.statistics.times.speedup import CONDITIONS
 from analysis.statistics.times.times import (
     area_under_curve,
     since_evaluation_before,
     times_to_targets,
 )
+from analysis.words import joined
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
-
-Pair = tuple[str, str]
-BoolArray = NDArray[np.bool_]
-IndexArray = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -87,14 +85,13 @@ class Contrast:
     """
 
     task: str
-    treatment: str
-    control_arm: str
+    pair: Pair
     metric: Metric
     target: float
-    treated: FloatArray
-    control: FloatArray
+    treated: Floats
+    control: Floats
     paired: bool
-    steps: tuple[FloatArray, FloatArray]
+    steps: tuple[Floats, Floats]
     censored: tuple[int, int] = (0, 0)
     budget: float = math.nan
     note: str = ""
@@ -111,7 +108,7 @@ class Contrast:
         return self.metric.is_time and self.censored == (len(self.treated), len(self.control))
 
     @property
-    def scores(self) -> tuple[FloatArray, FloatArray]:
+    def scores(self) -> tuple[Floats, Floats]:
         """Both arms on the scale of the test, where more is better: minus log times, ± values."""
         if self.metric.is_time:
             return -np.log(self.treated), -np.log(self.control)
@@ -147,19 +144,19 @@ class _Column:
 
     metric: Metric
     target: float
-    values: FloatArray
-    step: float | FloatArray  # of a time, each trial's own
-    reached: BoolArray | None = None
-    budget: FloatArray | None = None
-    conditions: IndexArray | None = None  # of measured time: trials of one number ran alike
+    values: Floats
+    step: float | Floats  # of a time, each trial's own
+    reached: Bools | None = None
+    budget: Floats | None = None
+    conditions: Rows | None = None  # of measured time: trials of one number ran alike
 
 
 @dataclass(frozen=True)
 class _Match:
     """Which rows of a task's trials the two arms have; row i of both is one seed if `paired`."""
 
-    treated: IndexArray
-    control: IndexArray
+    treated: Rows
+    control: Rows
     paired: bool
     note: str
     overlap: float = 0.0
@@ -181,7 +178,7 @@ def build_contrasts(
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
     _check_arms(evidence, pairs)
     evidence = evidence[evidence["arm"].isin({arm for pair in pairs for arm in pair})]
-    found: list[Contrast] = []
+    contrasts: list[Contrast] = []
     for task, part, its_curves in _tasks(evidence, curves):
         _check_seeds(part, task)
         columns = list(_columns(part, its_curves, chosen, targets))
@@ -190,12 +187,12 @@ def build_contrasts(
             if set(pair) <= arms:
                 match = _match(part, pair)
                 idle = bool(set(pair) & untrained(part))
-                found += [
+                contrasts += [
                     _contrast(task, pair, column, match)
                     for column in columns
                     if not (idle and column.metric.is_course)
                 ]
-    return found
+    return contrasts
 
 
 def untrained(trials: pd.DataFrame) -> set[str]:
@@ -210,7 +207,7 @@ def untrained(trials: pd.DataFrame) -> set[str]:
 def _tasks(
     trials: pd.DataFrame, curves: pd.DataFrame
 ) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    """The trials and curves of each task by name; one task without a name where none is told."""
+    """The trials and curves of each task by name; one task named "" without that column."""
     names = trials["task"].astype(str) if "task" in trials else pd.Series("", trials.index)
     if len(names.unique()) == 1:
         yield str(names.iloc[0]), trials, curves
@@ -250,13 +247,13 @@ def _match(trials: pd.DataFrame, pair: Pair) -> _Match:
     rows = [np.flatnonzero(arm == name) for name in pair]
     rows = [r[np.argsort(seed[r], kind="stable")] for r in rows]
     overlap = overlap_of(trials[trials["arm"].isin(pair)])
-    common, in_t, in_c = np.intersect1d(seed[rows[0]], seed[rows[1]], return_indices=True)
-    if not len(common) or 2 * len(common) < max(map(len, rows)):
+    pairs = pair_seeds(trials.iloc[rows[0]], trials.iloc[rows[1]])
+    if not len(pairs) or 2 * len(pairs) < max(map(len, rows)):
         note = "seeds do not pair: arms are compared as independent (Welch)"
         return _Match(rows[0], rows[1], False, note, overlap)
-    alone = len(rows[0]) + len(rows[1]) - 2 * len(common)
-    note = f"{words.plural(alone, 'trial')} left out: the other arm lacks the seed" if alone else ""
-    return _Match(rows[0][in_t], rows[1][in_c], True, note, overlap)
+    left_out = f"{words.plural(pairs.n_alone, 'trial')} left out: the other arm lacks the seed"
+    note = left_out if pairs.n_alone else ""
+    return _Match(rows[0][pairs.treatment], rows[1][pairs.control], True, note, overlap)
 
 
 def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast:
@@ -288,8 +285,7 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         notes.append(_missing(pair, gaps))
     return Contrast(
         task=task,
-        treatment=pair[0],
-        control_arm=pair[1],
+        pair=Pair(*pair),
         metric=column.metric,
         target=column.target,
         treated=values[0][keep[0]],
@@ -299,11 +295,11 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         censored=(int(unreached[0][keep[0]].sum()), int(unreached[1][keep[1]].sum())),
         budget=budget,
         overlap=match.overlap,
-        note="; ".join(text for text in notes if text),
+        note=joined(*notes),
     )
 
 
-def _after_the_start(values: Sequence[FloatArray]) -> tuple[list[FloatArray], str]:
+def _after_the_start(values: Sequence[Floats]) -> tuple[list[Floats], str]:
     """Times of 0 put at the first later time, and a note: no ratio to a time of 0 is a number.
 
     A trial that was at the target before its first step (a pretrained network may be) is then
@@ -319,7 +315,7 @@ def _after_the_start(values: Sequence[FloatArray]) -> tuple[list[FloatArray], st
     return [np.where(v == 0, least, v) for v in values], note
 
 
-def _missing(pair: Pair, gaps: Sequence[BoolArray]) -> str:
+def _missing(pair: Pair, gaps: Sequence[Bools]) -> str:
     """What to say of trials without a value."""
     counts = [
         f"{words.plural(int(gap.sum()), 'trial')} of {arm}"
@@ -331,16 +327,17 @@ def _missing(pair: Pair, gaps: Sequence[BoolArray]) -> str:
     return f"no value (failed, diverged or not tested): {words.listed(counts)}"
 
 
-def _conditions(trials: pd.DataFrame) -> IndexArray:
+def _conditions(trials: pd.DataFrame) -> Rows:
     """A number for each trial, equal where device, workers and way of running are."""
-    told = [name for name in ("device", "n_workers", "ran_as") if name in trials]
-    if not told:
+    known = [name for name in CONDITIONS if name in trials]
+    if not known:
         return np.zeros(len(trials), dtype=np.intp)
-    return trials.groupby(told, dropna=False).ngroup().to_numpy(dtype=np.intp)
+    numbers: Rows = trials.groupby(known, dropna=False).ngroup().to_numpy(dtype=np.intp)
+    return numbers
 
 
 def _granule(trials: pd.DataFrame, metric: Metric) -> float:
-    """1 over the number of images that the metric is a share of; 0 where it is not told."""
+    """1 over the number of images that the metric is a share of; 0 where that is not known."""
     if metric.granule not in trials:
         return 0.0
     n_images = trials[metric.granule].max()

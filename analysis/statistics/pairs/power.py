@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 from scipy import special
 
 from analysis import words
-from analysis.statistics.pairs.contrasts import Contrast, Pair, build_contrasts
-from analysis.statistics.samples.intervals import sd_interval
+from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
+from analysis.statistics.samples.intervals import Interval, sd_interval
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import student_quantile
 from headstart.errors import InputError
 
@@ -128,9 +130,10 @@ def plan(
     rows = []
     for contrast in build_contrasts(trials, curves, pairs, targets, (metric,)):
         if not contrast.paired:
+            treatment, control = contrast.pair
             raise InputError(
-                f"plan: the seeds of '{contrast.treatment}' and '{contrast.control_arm}' do not "
-                "pair; run both arms on the same seeds"
+                f"plan: the seeds of '{treatment}' and '{control}' do not pair; run both arms on "
+                "the same seeds"
             )
         for question, value in asked.items():
             rows.append(_row(contrast, question, value, power, n_comparisons))
@@ -151,31 +154,33 @@ def _row(
             return seeds_for_half_width(size, sd)
         return seeds_for_p_better(value)
 
-    sd = sd_low = sd_high = math.nan
-    if contrast.n > 1:
-        treated, control = contrast.scores
-        found = sd_interval(treated - control, SD_CONFIDENCE)
-        least = math.sqrt(contrast.least_variance)
-        sd, sd_low, sd_high = (max(v, least) for v in (found.estimate, found.low, found.high))
-    n_needed = needed(sd)
-    row = {
+    sd = _pilot_sd(contrast)
+    numbers = needed(sd.estimate), needed(sd.low), needed(sd.high)
+    return {
         "task": contrast.task,
-        "treatment": contrast.treatment,
-        "control": contrast.control_arm,
+        **contrast.pair._asdict(),
         "metric": contrast.metric.name,
         "target": contrast.target,
         "question": question,
         "value": value,
         "n_pilot": contrast.n,
-        "sd": sd,
-        "sd_low": sd_low,
-        "sd_high": sd_high,
-        "n_needed": n_needed,
-        "n_low": needed(sd_low),
-        "n_high": needed(sd_high),
-        "n_more": max(0.0, n_needed - contrast.n) if n_needed == n_needed else math.nan,
+        **sd.columns("sd", "sd_"),
+        **dict(zip(("n_needed", "n_low", "n_high"), numbers, strict=True)),
+        "n_more": math.nan if math.isnan(numbers[0]) else max(0.0, numbers[0] - contrast.n),
+        "words": _words(contrast, question, _aim(question, value, power), numbers),
     }
-    return row | {"words": _words(contrast, row, power)}
+
+
+def _pilot_sd(contrast: Contrast) -> Interval:
+    """Of the paired scores, never below what rounding alone gives."""
+    if contrast.n < 2:
+        return Interval.unknown("a spread needs 2 pairs", contrast.n, SD_CONFIDENCE)
+    treated, control = contrast.scores
+    sd = sd_interval(treated - control, SD_CONFIDENCE)
+    least = math.sqrt(contrast.least_variance)
+    return replace(
+        sd, estimate=max(sd.estimate, least), low=max(sd.low, least), high=max(sd.high, least)
+    )
 
 
 def _size(contrast: Contrast, question: str, value: float) -> float:
@@ -189,27 +194,34 @@ def _size(contrast: Contrast, question: str, value: float) -> float:
     return value
 
 
-def _words(contrast: Contrast, row: dict[str, object], power: float) -> str:
-    who = f"{contrast.treatment} against {contrast.control_arm}, {contrast.metric.name}"
+def _aim(question: str, value: float, power: float) -> str:
+    return {
+        "detect": f"to detect {value:g} with {power:.0%} power",
+        "half_width": f"for a 95 % interval of ±{value:g}",
+        "p_better": f"to show P(better) > 0.5 where it is {value:g} (95 % power)",
+    }[question]
+
+
+def _words(contrast: Contrast, question: str, aim: str, numbers: tuple[float, float, float]) -> str:
+    """One line. numbers: of seeds needed, at the pilot's SD and at the ends of its interval."""
+    n_needed = numbers[0]
+    treatment, control = contrast.pair
+    who = f"{treatment} against {control}, {contrast.metric.name}"
     if not math.isnan(contrast.target):
         who += f" {contrast.target:g}"
-    if row["n_needed"] != row["n_needed"]:
+    if math.isnan(n_needed):
         return f"{who}: the pilot has {contrast.n} pairs, and a spread needs 2"
-    aim = {
-        "detect": f"to detect {row['value']:g} with {power:.0%} power",
-        "half_width": f"for a 95 % interval of ±{row['value']:g}",
-        "p_better": f"to show P(better) > 0.5 where it is {row['value']:g} (95 % power)",
-    }[str(row["question"])]
-    text = f"{who}: {_count(row['n_needed'])} paired seeds {aim}"
-    if row["question"] == "p_better":
+    text = f"{who}: {_count(n_needed)} paired seeds {aim}"
+    if question == "p_better":
         return text
+    low, high = map(_count, numbers[1:])
     return (
-        f"{text} ({_count(row['n_low'])} to {_count(row['n_high'])} by the 80 % interval of the "
-        f"pilot's SD from {words.plural(contrast.n, 'pair')})"
+        f"{text} ({low} to {high} by the 80 % interval of the pilot's SD from "
+        f"{words.plural(contrast.n, 'pair')})"
     )
 
 
-def _count(n: object) -> str:
+def _count(n: float) -> str:
     return f"over {MOST_SEEDS:,}" if n == MOST_SEEDS else f"{n:,.0f}"
 
 

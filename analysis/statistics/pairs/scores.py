@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import nan, sqrt
 
 import numpy as np
@@ -18,18 +18,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from analysis.statistics.samples.arrays import Floats, Ints
 from analysis.statistics.samples.intervals import Interval, mean_intervals
+from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.significance import holm
-from analysis.statistics.times.paired_times import check_seeds
 from headstart.errors import InputError
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 PredictionsById = Mapping[str, Predictions]
 
 BY_CLASS = ("precision", "recall", "f1")
 AVERAGES = ("macro", "weighted")
+MORE = ("n", "method", "note")  # of an interval, in tables by class
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Confusion:
     set has. `n_trials` of them; `note` says what to know.
     """
 
-    pooled: Counts
+    pooled: Ints
     mean: Floats
     n_trials: int
     note: str
@@ -53,36 +53,6 @@ def confusion(predictions: PredictionsById, n_classes: int) -> Confusion:
     shares = _divide(counts, counts.sum(axis=2, keepdims=True), nan)
     note = "" if len(counts) else "no predictions"
     return Confusion(counts.sum(axis=0), _nan_mean(shares), len(counts), note)
-
-
-def trial_scores(
-    predictions: PredictionsById, n_classes: int, zero_division: float = 0.0
-) -> pd.DataFrame:
-    """Scores of each trial, one row a score: trial_id, scope, class_index, metric, value.
-
-    scope is `all` (metric accuracy), `macro`, `weighted` (by true images) or `class` (metric
-    precision, recall, f1 or support); class_index is -1 for the first three.
-
-    Args:
-        zero_division: the value of a ratio without a denominator, as precision of a class that
-            was never predicted: 0.0 (scikit-learn's too), 1.0 or NaN, which averages leave out.
-    """
-    table, names = _score_table(predictions, n_classes, zero_division)
-    support = _counts(predictions, n_classes).sum(axis=2)
-    rows = [
-        pd.DataFrame(list(names), columns=["scope", "class_index", "metric"]).assign(
-            trial_id=trial_id, value=values
-        )
-        for trial_id, values in zip(sorted(predictions), table, strict=True)
-    ]
-    rows += [
-        pd.DataFrame(
-            {"scope": "class", "class_index": range(n_classes), "metric": "support"}
-        ).assign(trial_id=trial_id, value=of_class.astype(float))
-        for trial_id, of_class in zip(sorted(predictions), support, strict=True)
-    ]
-    columns = ["trial_id", "scope", "class_index", "metric", "value"]
-    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
 
 
 def score_intervals(
@@ -97,22 +67,26 @@ def score_intervals(
 
     Args:
         trials: columns trial_id and arm; an arm without predictions has rows of NaN, with a note.
+        zero_division: the value of a ratio without a denominator, as precision of a class that
+            was never predicted: 0.0 (scikit-learn's too), 1.0 or NaN, which averages leave out.
 
     Returns:
         arm, scope, class_name ("" for averages), metric, estimate, low, high, n, method, note;
-        arms sorted, scores as in `trial_scores` (without support). The interval is over seeds
-        alone: `two_way.accuracy_interval` adds the doubt about images.
+        arms sorted. scope is `all` (metric accuracy), `macro`, `weighted` (by true images) or
+        `class` (metric precision, recall or f1). The interval is over seeds alone:
+        `two_way.accuracy_interval` adds the doubt about images.
     """
     rows = []
     for arm, members in trials.groupby("arm"):
         own = {i: predictions[i] for i in members["trial_id"] if i in predictions}
         table, names = _score_table(own, len(class_names), zero_division)
-        found = column_intervals(table, confidence, rng, least=0.0)
-        for (scope, index, metric), interval in zip(names, found, strict=True):
+        intervals = column_intervals(table, confidence, rng, least=0.0)
+        for (scope, index, metric), interval in zip(names, intervals, strict=True):
             class_name = class_names[index] if index >= 0 else ""
-            rows.append((arm, scope, class_name, metric, *_flat(interval)))
-    columns = ["arm", "scope", "class_name", "metric", "estimate", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=[*columns, "method", "note"])
+            identity = {"arm": arm, "scope": scope, "class_name": class_name, "metric": metric}
+            rows.append(identity | interval.columns(also=MORE))
+    columns = ["arm", "scope", "class_name", "metric", "estimate", "low", "high", *MORE]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def class_differences(
@@ -136,7 +110,7 @@ def class_differences(
         recall_control, difference, low, high, p_value, p_holm, differs (p_holm ≤ 1 - confidence),
         note. NaN where a class is in no test set, and p NaN for one pair of seeds.
     """
-    ids = paired_ids(predictions, trials, treatment, control)
+    ids = paired_ids(predictions, trials, Pair(treatment, control))
     n_classes = len(class_names)
     sides = [_counts({i: predictions[i] for i in side}, n_classes, side) for side in ids]
     images = [counts.sum(axis=2) for counts in sides]
@@ -159,9 +133,7 @@ def class_differences(
             "n_images": n_images,
             "recall_treatment": _nan_mean(recall[0]),
             "recall_control": _nan_mean(recall[1]),
-            "difference": [interval.estimate for interval in intervals],
-            "low": [interval.low for interval in intervals],
-            "high": [interval.high for interval in intervals],
+            **pd.DataFrame([interval.columns("difference") for interval in intervals]),
             "p_value": p_value,
             "p_holm": p_holm,
             "differs": p_holm <= 1 - confidence + 1e-12,
@@ -171,16 +143,15 @@ def class_differences(
 
 
 def paired_ids(
-    predictions: PredictionsById, trials: pd.DataFrame, treatment: str, control: str
+    predictions: PredictionsById, trials: pd.DataFrame, pair: Pair
 ) -> tuple[list[str], list[str]]:
     """Trial ids of both arms, aligned by seed, for the seeds where both have predictions."""
     known = trials[trials["trial_id"].isin(list(predictions))]
-    sides = [known[known["arm"] == arm] for arm in (treatment, control)]
-    for side in sides:
-        check_seeds(side)
-    ids = [side.set_index("seed")["trial_id"] for side in sides]
-    both = pd.concat(ids, axis=1, join="inner").sort_index()
-    return both.iloc[:, 0].tolist(), both.iloc[:, 1].tolist()
+    treated, control = (known[known["arm"] == arm] for arm in pair)
+    pairs = pair_seeds(treated, control)
+    treated_ids: list[str] = treated["trial_id"].iloc[pairs.treatment].tolist()
+    control_ids: list[str] = control["trial_id"].iloc[pairs.control].tolist()
+    return treated_ids, control_ids
 
 
 def _paired_p(differences: Floats, n_images: float) -> float:
@@ -191,13 +162,11 @@ def _paired_p(differences: Floats, n_images: float) -> float:
     return float(2 * stats.t.sf(abs(d.mean()) / sd * sqrt(len(d)), len(d) - 1))
 
 
-def _counts(
-    predictions: PredictionsById, n_classes: int, ids: Sequence[str] | None = None
-) -> Counts:
+def _counts(predictions: PredictionsById, n_classes: int, ids: Sequence[str] | None = None) -> Ints:
     """Confusion counts of each trial (n_trials, true, predicted), by sorted id or as in `ids`."""
     ids = sorted(predictions) if ids is None else ids
     counts = np.zeros((len(ids), n_classes, n_classes), dtype=np.int64)
-    for one, trial_id in zip(counts, ids, strict=True):
+    for matrix, trial_id in zip(counts, ids, strict=True):
         labels, predicted = predictions[trial_id].labels, predictions[trial_id].predicted
         both = np.concatenate([labels, predicted])
         if len(both) and (both.min() < 0 or both.max() >= n_classes):
@@ -205,7 +174,7 @@ def _counts(
                 f"trial {trial_id}: classes from {both.min()} to {both.max()} in its predictions, "
                 f"but the data set has {n_classes} (0 to {n_classes - 1})"
             )
-        one += np.bincount(labels * n_classes + predicted, minlength=n_classes**2).reshape(
+        matrix += np.bincount(labels * n_classes + predicted, minlength=n_classes**2).reshape(
             n_classes, n_classes
         )
     return counts
@@ -248,15 +217,17 @@ def _average(values: Floats, weights: Floats) -> Floats:
 
 def _divide(top: NDArray[np.number], bottom: NDArray[np.number], otherwise: float) -> Floats:
     bottom = np.broadcast_to(bottom, top.shape)
-    found = np.full(top.shape, otherwise, dtype=float)
-    return np.divide(top, bottom, out=found, where=bottom > 0)
+    shares = np.full(top.shape, otherwise, dtype=float)
+    np.divide(top, bottom, out=shares, where=bottom > 0)
+    return shares
 
 
 def _nan_mean(values: Floats) -> Floats:
     """Mean over the first axis of what is a number; NaN where nothing is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "mean of empty slice" is the NaN we want
-        return np.nanmean(values, axis=0)
+        means: Floats = np.nanmean(values, axis=0)
+        return means
 
 
 def column_intervals(
@@ -267,22 +238,10 @@ def column_intervals(
     All NaN with a note for a column without a number.
     """
     note = "no predictions" if not len(table) else "in no test set"
-    found = [Interval(nan, nan, nan, confidence, "none", 0, note)] * table.shape[1]
+    intervals = [Interval.unknown(note, 0, confidence)] * table.shape[1]
     known = np.flatnonzero((~np.isnan(table)).any(axis=0))
     if len(known):
-        intervals = mean_intervals(table[:, known], confidence, rng=rng)
-        for i, one in zip(known.tolist(), intervals, strict=True):
-            low, high = np.maximum(one.low, least), np.minimum(one.high, 1.0)  # NaN stays
-            found[i] = replace(one, low=float(low), high=float(high))
-    return found
-
-
-def _flat(interval: Interval) -> tuple[float, float, float, int, str, str]:
-    return (
-        interval.estimate,
-        interval.low,
-        interval.high,
-        interval.n,
-        interval.method,
-        interval.note,
-    )
+        drawn = mean_intervals(table[:, known], confidence, rng=rng)
+        for i, interval in zip(known.tolist(), drawn, strict=True):
+            intervals[i] = interval.within(least, 1.0)
+    return intervals

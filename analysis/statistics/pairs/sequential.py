@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import words
-from analysis.statistics.pairs.contrasts import Contrast, Pair, build_contrasts
+from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
 from analysis.statistics.samples.intervals import mean_interval
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import student_quantile
 from headstart.errors import InputError
 
@@ -115,10 +116,10 @@ def half_width(contrast: Contrast, confidence: float, rng: np.random.Generator) 
     if contrast.n < 2 or not contrast.paired:
         return math.nan
     treated, control = contrast.scores
-    found = mean_interval(treated - control, confidence, "auto", rng)
+    interval = mean_interval(treated - control, confidence, "auto", rng)
     least = math.sqrt(contrast.least_variance / contrast.n)
     least *= student_quantile(contrast.n - 1, confidence)
-    return WIDENING * max((found.high - found.low) / 2, least)
+    return WIDENING * max((interval.high - interval.low) / 2, least)
 
 
 def _wanted(until: Until, contrast: Contrast) -> float:

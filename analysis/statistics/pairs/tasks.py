@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
-from analysis.statistics.pairs.contrasts import Pair
+from analysis.statistics.samples.arrays import Floats, Rows
 from analysis.statistics.samples.intervals import Interval
-from analysis.statistics.samples.resampling import FloatArray, student_quantile
+from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.resampling import student_quantile
 from headstart.errors import InputError
 
 N_RESAMPLES = 50_000  # as rliable
@@ -27,7 +28,7 @@ _CHUNK = 1_000  # resamples at a time: 300 scores each stay in the processor's c
 _TIE = 1e-7  # of the spread: below this, sorted scores mirror each other
 
 Scores = ArrayLike | Sequence[ArrayLike]
-Statistic = Callable[[FloatArray, NDArray[np.intp]], FloatArray]
+Statistic = Callable[[Floats, Rows], Floats]
 
 
 def aggregate(scores: Scores, statistic: str = "iqm") -> float:
@@ -37,7 +38,7 @@ def aggregate(scores: Scores, statistic: str = "iqm") -> float:
         scores: (n_runs, n_tasks), or one array of runs for each task (sizes may differ).
         statistic: `iqm`: mean of the middle half of all runs together
             (`scipy.stats.trim_mean(scores, 0.25, axis=None)`); `mean`, `median`: of the means of
-            tasks; `optimality_gap`: 1 - mean(min(score, 1)).
+            tasks.
 
     NaNs (failed runs) are left out. Raises InputError for an unknown statistic, infinities or a
     task without runs. Source: Agarwal et al. (2021), section 4.
@@ -66,7 +67,7 @@ def aggregate_interval(
         raise InputError(f"aggregate_interval: method '{method}' is not one of auto, percentile")
     tasks = _tasks(scores)
     estimate, sizes = aggregate(tasks, statistic), _sizes(tasks)
-    sign = _canonical_sign(tasks) if statistic != "optimality_gap" else 1.0
+    sign = _canonical_sign(tasks)
     function, starts = _statistic(statistic), _starts(tasks)
     samples = _resamples([np.sort(sign * t) for t in tasks], n_resamples, rng)
     drawn = sign * np.concatenate([function(s, starts) for s in samples])
@@ -86,29 +87,25 @@ def performance_profile(
     confidence: float = 0.95,
     *,
     rng: np.random.Generator,
-    of_means: bool = False,
-    method: str = "auto",
     n_resamples: int = 2_000,
 ) -> pd.DataFrame:
-    """Share of runs (of tasks by their mean, with `of_means`) that score above each threshold.
+    """Share of runs that score above each threshold.
 
-    Returns threshold, share, low, high: pointwise intervals, method as `aggregate_interval` and
+    Returns threshold, share, low, high: pointwise intervals, `auto` of `aggregate_interval`,
     kept inside 0 to 1. Where all or none of the runs are above, resampling has no spread: the
     interval then has no width. Source: Agarwal et al. (2021), section 4.2 (score distributions).
     """
     tasks = [np.sort(t) for t in _tasks(scores)]
-    at, starts = np.asarray(thresholds, dtype=float).ravel(), _starts(tasks)
+    at = np.asarray(thresholds, dtype=float).ravel()
 
-    def shares(samples: FloatArray) -> FloatArray:
-        seen = _task_means(samples, starts) if of_means else samples
-        ordered = np.sort(seen, axis=1)
+    def shares(samples: Floats) -> Floats:
+        ordered = np.sort(samples, axis=1)
         return np.stack([(ordered > tau).mean(axis=1) for tau in at], axis=1)
 
     share = shares(np.concatenate(tasks)[None])[0]
     drawn = np.concatenate([shares(s) for s in _resamples(tasks, n_resamples, rng)])
     low, high = _percentiles(drawn, confidence)
-    if method == "auto":
-        low, high = _stretch(share, low, high, _sizes(tasks), confidence)
+    low, high = _stretch(share, low, high, _sizes(tasks), confidence)
     low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
     return pd.DataFrame({"threshold": at, "share": share, "low": low, "high": high})
 
@@ -119,7 +116,6 @@ def probability_of_improvement(
     confidence: float = 0.95,
     *,
     rng: np.random.Generator,
-    method: str = "auto",
     n_resamples: int = 2_000,
 ) -> Interval:
     """P(a run of the treatment scores above one of the control), averaged over tasks.
@@ -146,12 +142,11 @@ def probability_of_improvement(
         drawn += ((counts_x @ wins) * counts_y).sum(axis=1) / (wins.size * len(first))
     low, high = _percentiles(drawn[:, None], confidence)
     sizes = np.concatenate([_sizes(first), _sizes(second)])
-    if method == "auto":
-        low, high = _stretch(np.array([share]), low, high, sizes, confidence)
+    low, high = _stretch(np.array([share]), low, high, sizes, confidence)
     ends = np.clip([low[0], share, high[0]], 0, 1)
     low_end, middle, high_end = 1 - ends[::-1] if mirrored else ends
     return Interval(
-        float(middle), float(low_end), float(high_end), confidence, f"stratified {method}",
+        float(middle), float(low_end), float(high_end), confidence, "stratified auto",
         int(sizes.sum()), _single_runs(sizes),
     )  # fmt: skip
 
@@ -173,20 +168,9 @@ def aggregate_arms(
     rows = []
     for arm, scores in _scores_of_arms(trials, arms, metric).items():
         for statistic in statistics:
-            found = aggregate_interval(scores, statistic, confidence, rng=rng)
+            interval = aggregate_interval(scores, statistic, confidence, rng=rng)
             rows.append(
-                {
-                    "arm": arm,
-                    "statistic": statistic,
-                    "estimate": found.estimate,
-                    "low": found.low,
-                    "high": found.high,
-                    "confidence": confidence,
-                    "method": found.method,
-                    "n_tasks": len(scores),
-                    "n_runs": found.n,
-                    "note": found.note,
-                }
+                {"arm": arm, "statistic": statistic} | _columns(interval, "estimate", scores)
             )
     return pd.DataFrame(rows)
 
@@ -204,29 +188,22 @@ def improvement_over_tasks(
     Returns treatment, control, p_better, low, high, confidence, method, n_tasks, n_runs, note.
     """
     rows = []
-    for pair in pairs:
-        scores = _scores_of_arms(trials, pair, metric)
-        found = probability_of_improvement(scores[pair[0]], scores[pair[1]], confidence, rng=rng)
-        rows.append(
-            {
-                "treatment": pair[0],
-                "control": pair[1],
-                "p_better": found.estimate,
-                "low": found.low,
-                "high": found.high,
-                "confidence": confidence,
-                "method": found.method,
-                "n_tasks": len(scores[pair[0]]),
-                "n_runs": found.n,
-                "note": found.note,
-            }
-        )
+    for treatment, control in pairs:
+        scores = _scores_of_arms(trials, (treatment, control), metric)
+        p = probability_of_improvement(scores[treatment], scores[control], confidence, rng=rng)
+        columns = _columns(p, "p_better", scores[treatment])
+        rows.append({"treatment": treatment, "control": control} | columns)
     return pd.DataFrame(rows)
+
+
+def _columns(interval: Interval, name: str, tasks: Sequence[Floats]) -> dict[str, object]:
+    sizes = {"n_tasks": len(tasks), "n_runs": interval.n, "note": interval.note}
+    return {**interval.columns(name, also=("confidence", "method")), **sizes}
 
 
 def _scores_of_arms(
     trials: pd.DataFrame, arms: Sequence[str], metric: str
-) -> dict[str, list[FloatArray]]:
+) -> dict[str, list[Floats]]:
     """For each arm its scores by task, over the tasks in which every arm has a score."""
     if metric not in trials:
         raise InputError(f"metric '{metric}' is not a column of the trials")
@@ -243,7 +220,7 @@ def _scores_of_arms(
     return {arm: [groups[task, arm] for task in common] for arm in arms}
 
 
-def _tasks(scores: Scores) -> list[FloatArray]:
+def _tasks(scores: Scores) -> list[Floats]:
     """One array of known scores for each task."""
     if isinstance(scores, np.ndarray) and scores.ndim == 2:
         scores = list(scores.T)
@@ -256,18 +233,18 @@ def _tasks(scores: Scores) -> list[FloatArray]:
     return tasks
 
 
-def _sizes(tasks: Sequence[FloatArray]) -> NDArray[np.intp]:
+def _sizes(tasks: Sequence[Floats]) -> Rows:
     return np.array([len(t) for t in tasks])
 
 
-def _starts(tasks: Sequence[FloatArray]) -> NDArray[np.intp]:
+def _starts(tasks: Sequence[Floats]) -> Rows:
     sizes = _sizes(tasks)
     return np.cumsum(sizes) - sizes
 
 
 def _resamples(
-    tasks: Sequence[FloatArray], n_resamples: int, rng: np.random.Generator
-) -> Iterator[FloatArray]:
+    tasks: Sequence[Floats], n_resamples: int, rng: np.random.Generator
+) -> Iterator[Floats]:
     """Stratified resamples, some at a time: (m, all runs), task after task."""
     for done in range(0, n_resamples, _CHUNK):
         m = min(_CHUNK, n_resamples - done)
@@ -282,7 +259,7 @@ def _index_type(n: int) -> type[np.unsignedinteger]:
     return np.uint8 if n <= 2**8 else np.uint16 if n <= 2**16 else np.uint32
 
 
-def _canonical_sign(tasks: Sequence[FloatArray]) -> float:
+def _canonical_sign(tasks: Sequence[Floats]) -> float:
     """±1 such that scores and their negatives are resampled alike."""
     pooled = np.sort(np.concatenate([t - t.mean() for t in tasks]))
     difference = pooled + pooled[::-1]
@@ -290,18 +267,18 @@ def _canonical_sign(tasks: Sequence[FloatArray]) -> float:
     return -1.0 if len(differs) and difference[differs[0]] < 0 else 1.0
 
 
-def _percentiles(drawn: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
+def _percentiles(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return low, high
 
 
 def _stretch(
-    estimate: FloatArray,
-    low: FloatArray,
-    high: FloatArray,
-    sizes: NDArray[np.intp],
+    estimate: Floats,
+    low: Floats,
+    high: Floats,
+    sizes: Rows,
     confidence: float,
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Floats, Floats]:
     """Both halves of the interval widened by what resampling few runs loses; see the docs."""
     df = float((sizes - 1).sum())
     if df == 0:
@@ -312,40 +289,34 @@ def _stretch(
     return estimate - factor * (estimate - low), estimate + factor * (high - estimate)
 
 
-def _single_runs(sizes: NDArray[np.intp]) -> str:
+def _single_runs(sizes: Rows) -> str:
     alone = int((sizes == 1).sum())
     return f"{alone} tasks have one run, whose spread is unknown" if alone else ""
 
 
-def _task_means(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+def _task_means(samples: Floats, starts: Rows) -> Floats:
     sizes = np.diff(np.append(starts, samples.shape[1]))
-    return np.add.reduceat(samples, starts, axis=1) / sizes
+    means: Floats = np.add.reduceat(samples, starts, axis=1) / sizes
+    return means
 
 
-def _iqm(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+def _iqm(samples: Floats, starts: Rows) -> Floats:
     n = samples.shape[1]
     cut = int(0.25 * n)
-    return np.sort(samples, axis=1)[:, cut : n - cut].mean(axis=1)
+    means: Floats = np.sort(samples, axis=1)[:, cut : n - cut].mean(axis=1)
+    return means
 
 
-def _mean(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
-    return _task_means(samples, starts).mean(axis=1)
+def _mean(samples: Floats, starts: Rows) -> Floats:
+    means: Floats = _task_means(samples, starts).mean(axis=1)
+    return means
 
 
-def _median(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+def _median(samples: Floats, starts: Rows) -> Floats:
     return np.median(_task_means(samples, starts), axis=1)
 
 
-def _optimality_gap(samples: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
-    return 1.0 - np.minimum(samples, 1.0).mean(axis=1)
-
-
-STATISTICS: dict[str, Statistic] = {
-    "iqm": _iqm,
-    "mean": _mean,
-    "median": _median,
-    "optimality_gap": _optimality_gap,
-}
+STATISTICS: dict[str, Statistic] = {"iqm": _iqm, "mean": _mean, "median": _median}
 
 
 def _statistic(name: str) -> Statistic:

@@ -13,19 +13,17 @@ In: the numbers of one comparison. Out: words. The rule, in this order:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from analysis import words
 from analysis.statistics.pairs import power
-from analysis.statistics.pairs.contrasts import Contrast
+from analysis.statistics.pairs.comparison import Comparison, Verdict
 
 ALPHA = 0.05
 POWER = 0.8
 MOST_WORTH_SAYING = 10_000
 
 
-def verdict(mean_score: float, p_holm: float, p_equivalence_holm: float) -> str:
+def verdict(mean_score: float, p_holm: float, p_equivalence_holm: float) -> Verdict:
     """`equivalent`, `better`, `worse` or `inconclusive`; NaN p-values claim nothing."""
     if p_equivalence_holm < ALPHA:
         return "equivalent"
@@ -34,76 +32,70 @@ def verdict(mean_score: float, p_holm: float, p_equivalence_holm: float) -> str:
     return "inconclusive"
 
 
-def seeds_missing(
-    contrast: Contrast, mean_score: float, sd: float, margin: float, n_comparisons: int
-) -> float:
+def seeds_missing(row: Comparison, n_comparisons: int) -> float:
     """Further pairs with which an inconclusive comparison has an 80 % chance of a verdict.
 
     With a margin: enough to find a difference of that size (or the one seen, where larger) and
     to show equivalence where there is none. Without: enough to find the difference that was
     seen, should it be the true one. NaN without a spread to go by, or without a difference.
     """
+    sd, seen, margin = row.sd_score, abs(row.mean_score), row.margin
     if math.isnan(sd) or sd == 0:
         return math.nan
-    aim = abs(mean_score) if math.isnan(margin) else max(margin, abs(mean_score))
+    aim = seen if math.isnan(margin) else max(margin, seen)
     if aim == 0:
         return math.nan
     n = power.seeds_to_detect(aim, sd, POWER, ALPHA, n_comparisons)
-    if not math.isnan(margin) and abs(mean_score) < margin:
+    if not math.isnan(margin) and seen < margin:
         n = max(n, power.seeds_for_equivalence(margin, sd, POWER, ALPHA))
-    return float(max(1, n - contrast.n))
+    return float(max(1, n - row.n))
 
 
-def verdict_words(contrast: Contrast, row: Mapping[str, Any]) -> str:
-    """One sentence for the row of `compare`: what was found, how surely, from how many seeds."""
-    who, other, what = contrast.treatment, contrast.control_arm, _what(contrast)
-    if contrast.n == 0:
+def verdict_words(row: Comparison) -> str:
+    """One sentence: what the comparison shows, how surely, from how many seeds."""
+    who, other, what = row.treatment, row.control, _what(row)
+    if row.n == 0:
         return f"{who} and {other} cannot be compared on {what}: no values"
-    if contrast.nobody_reached:
-        return f"neither {who} nor {other} ever reached {contrast.target:g}"
-    found = _found(contrast, row)
-    if row["verdict"] == "inconclusive":
-        missing = _missing(row["n_more"])
-        return f"no difference between {who} and {other} on {what} is shown ({found}){missing}"
-    if row["verdict"] == "equivalent":
-        margin = f"±{100 * row['margin']:.3g} points"
+    if row.is_time and not row.someone_reached:
+        return f"neither {who} nor {other} ever reached {row.target:g}"
+    numbers = _numbers(row)
+    if row.verdict == "inconclusive":
+        missing = _missing(row.n_more)
+        return f"no difference between {who} and {other} on {what} is shown ({numbers}){missing}"
+    if row.verdict == "equivalent":
+        margin = f"±{100 * row.margin:.3g} points"
         side = ""
-        if row["p_holm"] < ALPHA:
-            side = f": {who} is {_side(row)}, but by less than the margin"
-        return f"{who} and {other} are equivalent on {what} within {margin}{side} ({found})"
-    if contrast.metric.is_time:
-        when = "sooner" if row["verdict"] == "better" else "later"
-        return f"{who} reaches {contrast.target:g} {when} than {other} ({found})"
-    return f"{who} is {row['verdict']} than {other} on {what} ({found})"
+        if row.p_holm < ALPHA:
+            better = "better" if row.mean_score > 0 else "worse"
+            side = f": {who} is {better}, but by less than the margin"
+        return f"{who} and {other} are equivalent on {what} within {margin}{side} ({numbers})"
+    if row.is_time:
+        when = "sooner" if row.verdict == "better" else "later"
+        return f"{who} reaches {row.target:g} {when} than {other} ({numbers})"
+    return f"{who} is {row.verdict} than {other} on {what} ({numbers})"
 
 
-def _side(row: Mapping[str, Any]) -> str:
-    return "better" if row["mean_score"] > 0 else "worse"
+def _what(row: Comparison) -> str:
+    name = row.metric.replace("_", " ").replace("train time s", "training seconds")
+    return name if math.isnan(row.target) else f"{name} {row.target:g}"
 
 
-def _what(contrast: Contrast) -> str:
-    name = contrast.metric.name.replace("_", " ").replace("train time s", "training seconds")
-    return name if math.isnan(contrast.target) else f"{name} {contrast.target:g}"
-
-
-def _found(contrast: Contrast, row: Mapping[str, Any]) -> str:
+def _numbers(row: Comparison) -> str:
     """`+0.31 points, 95 % interval +0.20 to +0.42, Holm p 0.003, 30 pairs`."""
-    kind, unit = "number", f" {contrast.metric.unit}"
-    if contrast.metric.is_time:
+    kind, unit = "number", f" {row.unit}"
+    if row.is_time:
         kind, unit = "ratio", " as fast"
-    elif contrast.metric.unit == "fraction":
+    elif row.unit == "fraction":
         kind, unit = "points", " points"
-    text = f"{words.write(kind, row['estimate'])}{unit}"
-    if row["bound"] in ("at least", "at most"):
-        text = f"{row['bound']} {text}"
-    if not math.isnan(row["low"]):
-        ends = f"{words.write(kind, row['low'])} to {words.write(kind, row['high'])}"
-        text += f", {words.share(row['confidence'])} interval {ends}"
-    if not math.isnan(row["p_holm"]):
-        text += f", Holm p {words.probability(row['p_holm'])}"
-    if contrast.paired:
-        return f"{text}, {words.plural(contrast.n, 'pair')}"
-    return f"{text}, {len(contrast.treated)} and {len(contrast.control)} unpaired trials"
+    text = f"{row.bound_words}{words.write(kind, row.estimate)}{unit}"
+    if not math.isnan(row.low):
+        ends = f"{words.write(kind, row.low)} to {words.write(kind, row.high)}"
+        text += f", {words.share(row.confidence)} interval {ends}"
+    if not math.isnan(row.p_holm):
+        text += f", Holm p {words.probability(row.p_holm)}"
+    if row.paired:
+        return f"{text}, {words.plural(row.n, 'pair')}"
+    return f"{text}, {row.n_treatment} and {row.n_control} unpaired trials"
 
 
 def _missing(n_more: float) -> str:

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.resampling import (
-    FloatArray,
     bootstrap_t,
     draw_counts,
     standardize,
     student_quantile,
 )
+from analysis.words import joined
 from headstart.errors import InputError
 
 ALL_EQUAL = "all values are equal"
@@ -45,6 +46,31 @@ class Interval:
     method: str
     n: int
     note: str = ""
+
+    @classmethod
+    def unknown(cls, note: str, n: int = 0, confidence: float = 0.95) -> Interval:
+        """An interval of which nothing is known, and why."""
+        return cls(math.nan, math.nan, math.nan, confidence, "none", n, note)
+
+    def columns(
+        self, estimate: str = "estimate", prefix: str = "", also: Iterable[str] = ()
+    ) -> dict[str, float | int | str]:
+        """The columns of a table that show it: the estimate, `low`, `high`, the fields in `also`.
+
+        `prefix` stands before all names but the first: `columns("sd", "sd_")` gives sd, sd_low,
+        sd_high.
+        """
+        ends = {f"{prefix}{name}": getattr(self, name) for name in ("low", "high", *also)}
+        return {estimate: self.estimate, **ends}
+
+    def within(self, least: float, most: float) -> Interval:
+        """The interval with its ends cut at `least` and `most`; NaN stays."""
+        low, high = float(np.maximum(self.low, least)), float(np.minimum(self.high, most))
+        return dataclasses.replace(self, low=low, high=high)
+
+    def noted(self, note: str) -> Interval:
+        """The interval with one more note."""
+        return dataclasses.replace(self, note=joined(self.note, note))
 
 
 def mean_interval(
@@ -85,11 +111,11 @@ def mean_intervals(
         where = np.flatnonzero(sizes == n)
         table = np.stack([samples[i] for i in where], axis=1)
         intervals |= dict(zip(where, _mean_same_n(table, confidence, method, rng), strict=True))
-    return [_noted(intervals[i], note) for i, note in enumerate(notes)]
+    return [intervals[i].noted(note) for i, note in enumerate(notes)]
 
 
 def _mean_same_n(
-    table: FloatArray, confidence: float, method: str, rng: np.random.Generator | None
+    table: Floats, confidence: float, method: str, rng: np.random.Generator | None
 ) -> list[Interval]:
     n = len(table)
     if n == 1:
@@ -142,15 +168,14 @@ def median_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     x, note = _finite(values)
     n = len(x)
     if n == 1:
-        return _noted(_single(float(x[0]), confidence), note)
+        return _single(float(x[0]), confidence).noted(note)
     x = np.sort(x)
     median = float(np.median(x))
     tail = stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5)  # P(X <= k)
     covered = 1 - 2 * tail  # of the interval from the (k+1)th smallest to the (k+1)th largest
     if covered[0] < confidence:
-        note = f"{n} values: their range, which covers {covered[0]:.0%} at most; " + note
-        interval = Interval(median, x[0], x[-1], float(covered[0]), "range", n, note.strip("; "))
-        return dataclasses.replace(interval, low=float(x[0]), high=float(x[-1]))
+        note = joined(f"{n} values: their range, which covers {covered[0]:.0%} at most", note)
+        return Interval(median, float(x[0]), float(x[-1]), float(covered[0]), "range", n, note)
     k = int(np.flatnonzero(covered >= confidence)[-1])
     share = (covered[k] - confidence) / (covered[k] - covered[k + 1])
     d = k + 1
@@ -171,7 +196,7 @@ def iqm_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     x, note = _finite(values)
     n = len(x)
     if n == 1:
-        return _noted(_single(float(x[0]), confidence), note)
+        return _single(float(x[0]), confidence).noted(note)
     cut = int(0.25 * n)
     kept = np.sort(x)[cut : n - cut]
     h = len(kept)
@@ -192,18 +217,18 @@ def sd_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     x, note = _finite(values)
     n = len(x)
     if n == 1:
-        return _noted(_single(math.nan, confidence), note)
+        return _single(math.nan, confidence).noted(note)
     x = np.sort(x)
     sd = float(x.std(ddof=1))
     if np.ptp(x) == 0:
-        return _noted(Interval(0.0, 0.0, 0.0, confidence, "constant", n, ALL_EQUAL), note)
+        return Interval(0.0, 0.0, 0.0, confidence, "constant", n, ALL_EQUAL).noted(note)
     if n < 5:
         low, high = sd * np.sqrt(
             (n - 1) / stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], n - 1)
         )
         text = f"{n} values: chi-squared, which trusts that they are normal"
-        return _noted(
-            Interval(sd, float(low), float(high), confidence, "chi-squared", n, text), note
+        return Interval(
+            sd, float(low), float(high), confidence, "chi-squared", n, joined(text, note)
         )
     z = float(stats.norm.ppf((1 + confidence) / 2))
     centre = stats.trim_mean(x, 1 / (2 * math.sqrt(n - 4))) if n > 5 else np.median(x)
@@ -224,7 +249,8 @@ def proportion_interval(n_hits: float, n: float, confidence: float = 0.95) -> In
     if not 0 <= n_hits <= n:
         raise InputError(f"proportion_interval: {n_hits} of {n}: hits must be between 0 and n")
     if n == 0:
-        return Interval(math.nan, math.nan, math.nan, confidence, "Wilson", 0, "no trials")
+        nothing = Interval.unknown("no trials", 0, confidence)
+        return dataclasses.replace(nothing, method="Wilson")
     z = float(stats.norm.ppf((1 + confidence) / 2))
     share = n_hits / n
     centre = (n_hits + z**2 / 2) / (n + z**2)
@@ -250,10 +276,10 @@ def ratio_interval(
         raise InputError(f"ratio_interval: {top.shape} and {bottom.shape} values do not pair")
     if (top <= 0).any() or (bottom <= 0).any():
         raise InputError("ratio_interval: ratios need values above zero")
-    found = mean_interval(np.log(top) - np.log(bottom), confidence, method, rng)
-    estimate, low, high = (math.exp(v) for v in (found.estimate, found.low, found.high))
+    logs = mean_interval(np.log(top) - np.log(bottom), confidence, method, rng)
+    estimate, low, high = (math.exp(v) for v in (logs.estimate, logs.low, logs.high))
     return dataclasses.replace(
-        found, estimate=estimate, low=low, high=high, method=f"log ratio, {found.method}"
+        logs, estimate=estimate, low=low, high=high, method=f"log ratio, {logs.method}"
     )
 
 
@@ -264,7 +290,7 @@ def _check(confidence: float, method: str = "auto") -> None:
         raise InputError(f"method '{method}' is not one of {', '.join(METHODS)}")
 
 
-def _finite(values: ArrayLike) -> tuple[FloatArray, str]:
+def _finite(values: ArrayLike) -> tuple[Floats, str]:
     """The values without NaNs, and a note that counts what was left out."""
     x = np.asarray(values, dtype=float).ravel()
     missing = int(np.isnan(x).sum())
@@ -272,20 +298,12 @@ def _finite(values: ArrayLike) -> tuple[FloatArray, str]:
     if not len(kept):
         raise InputError(f"no values to estimate from ({missing} missing)")
     if np.isinf(kept).any():
-        raise InputError(
-            "infinite values have no mean; censored times belong to statistics.times.convergence"
-        )
+        raise InputError("infinite values have no mean; censored times belong to statistics.times")
     return kept, f"{missing} missing values left out" if missing else ""
 
 
 def _single(value: float, confidence: float) -> Interval:
     return Interval(value, math.nan, math.nan, confidence, "none", 1, "one value: no interval")
-
-
-def _noted(interval: Interval, note: str) -> Interval:
-    """The interval with one more note."""
-    notes: Sequence[str] = [text for text in (interval.note, note) if text]
-    return dataclasses.replace(interval, note="; ".join(notes))
 
 
 def _needed(rng: np.random.Generator | None, who: str) -> np.random.Generator:

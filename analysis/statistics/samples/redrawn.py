@@ -15,26 +15,26 @@ more than one seed uses: both make the intervals too wide rather than too narrow
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 
+from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import Interval, mean_interval
-from analysis.statistics.samples.resampling import FloatArray, student_quantile
+from analysis.statistics.samples.resampling import student_quantile
 
 METHOD = "corrected resampled t"
 NOTE = "seeds draw from one pool of images: corrected resampled t (Nadeau and Bengio 2003)"
 
 
-def overlaps(trials: pd.DataFrame, sweep: Mapping[str, Any]) -> pd.Series:
+def overlaps(trials: pd.DataFrame, sweep: Mapping[str, object]) -> pd.Series:
     """n_test / n_train of each trial whose seed drew its own split of one pool, else 0.
 
     Without test images the validation images, on which it is then scored, take their place.
     """
-    varies = "split" in (sweep.get("vary") or ["split"])
+    vary = sweep.get("vary") or ["split"]
+    varies = isinstance(vary, Collection) and "split" in vary
     if not varies or "n_pool" not in trials or not len(trials):
         return pd.Series(0.0, index=trials.index)
     scored = trials["n_test"].where(trials["n_test"] > 0, trials["n_validation"])
@@ -57,7 +57,7 @@ def seeds_worth(n: int, overlap: float) -> float:
     return n / (1 + n * overlap)
 
 
-def corrected(values: FloatArray, overlap: float, confidence: float = 0.95) -> Interval:
+def corrected(values: Floats, overlap: float, confidence: float = 0.95) -> Interval:
     """The mean over seeds with its corrected resampled t interval, n - 1 degrees of freedom.
 
     `values`: (n,) fractions or differences of them, no NaNs. One value has no interval; constant
@@ -73,7 +73,7 @@ def corrected(values: FloatArray, overlap: float, confidence: float = 0.95) -> I
 
 
 def accuracy_interval(
-    values: FloatArray,
+    values: Floats,
     overlap: float,
     confidence: float = 0.95,
     rng: np.random.Generator | None = None,
@@ -82,7 +82,4 @@ def accuracy_interval(
     `corrected`, cut at 0 and 1, where no accuracy lies."""
     if not overlap:
         return mean_interval(values, confidence, rng=rng)
-    found = corrected(values, overlap, confidence)
-    return (
-        replace(found, low=max(0.0, found.low), high=min(1.0, found.high)) if found.n > 1 else found
-    )
+    return corrected(values, overlap, confidence).within(0.0, 1.0)

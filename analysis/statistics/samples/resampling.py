@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special, stats
 
-FloatArray = NDArray[np.float64]
+from analysis.statistics.samples.arrays import Floats
 
 EXACT_UP_TO = 16  # 2^15 sign patterns; the other half are their mirrors
 N_RESAMPLES = 9_999  # (B + 1) α/2 is whole for the usual confidences: quantiles are draws
@@ -24,7 +23,7 @@ _MOST_AT_ONCE = 2_000_000  # numbers in one block of draws: 16 MB
 _TIE = 1e-7  # in standard deviations: below this, two sorted samples mirror each other
 
 
-def standardize(columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def standardize(columns: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Sorted, centred, scaled copies of `columns` (n, k), turned so that a sign flip is gone.
 
     Returns (z (n, k), mean (k,), sd (k,) with ddof 1, sign (k,) of ±1) with
@@ -44,14 +43,15 @@ def standardize(columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray
     return np.where(sign < 0, mirror, z), mean, sd, sign
 
 
-def draw_counts(n: int, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> FloatArray:
+def draw_counts(n: int, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Floats:
     """How often each of `n` values is in each resample: (n_resamples, n), rows sum to n."""
     index = rng.integers(0, n, (n_resamples, n))
     index += n * np.arange(n_resamples)[:, None]
-    return np.bincount(index.ravel(), minlength=n_resamples * n).reshape(-1, n).astype(float)
+    counts: Floats = np.bincount(index.ravel(), minlength=n_resamples * n).astype(float)
+    return counts.reshape(-1, n)
 
 
-def bootstrap_t(z: FloatArray, counts: FloatArray, confidence: float) -> FloatArray:
+def bootstrap_t(z: Floats, counts: Floats, confidence: float) -> Floats:
     """Equal-tailed quantiles (2, k) of the bootstrapped t of standardized columns `z` (n, k).
 
     Efron & Tibshirani (1993), section 12.5. A resample without spread has t = ±∞ (0 when it
@@ -67,7 +67,8 @@ def bootstrap_t(z: FloatArray, counts: FloatArray, confidence: float) -> FloatAr
     rank = int(np.floor((len(t) + 1) * (1 - confidence) / 2)) - 1
     ends = np.partition(t, [rank, len(t) - 1 - rank], axis=0)[[rank, len(t) - 1 - rank]]
     furthest = WIDEST * student_quantile(n - 1, confidence)
-    return np.clip(ends, -furthest, furthest)
+    clipped: Floats = np.clip(ends, -furthest, furthest)
+    return clipped
 
 
 def student_quantile(df: float, confidence: float) -> float:
@@ -75,9 +76,7 @@ def student_quantile(df: float, confidence: float) -> float:
     return float(special.stdtrit(df, (1 + confidence) / 2))
 
 
-def sign_flip_test(
-    differences: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, float, FloatArray]:
+def sign_flip_test(differences: Floats, rng: np.random.Generator) -> tuple[Floats, float, Floats]:
     """Two-sided sign-flip permutation test that each column of `differences` (n, k) is around 0.
 
     Fisher's randomization test of paired data: the share of the 2^n sign patterns whose mean is
@@ -103,7 +102,7 @@ def sign_flip_test(
     return p, 1.0 / (N_RESAMPLES + 1), np.sqrt(p * (1 - p) / N_RESAMPLES)
 
 
-def _random_signs(n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+def _random_signs(n: int, rng: np.random.Generator) -> Iterator[Floats]:
     """`N_RESAMPLES` random rows of ±1, some at a time: thousands of pairs need not fit at once."""
     rows = max(1, _MOST_AT_ONCE // n)
     for done in range(0, N_RESAMPLES, rows):
@@ -111,7 +110,7 @@ def _random_signs(n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
         yield rng.integers(0, 2, shape).astype(np.float64) * 2.0 - 1.0
 
 
-def signed_rank_test(differences: FloatArray) -> FloatArray:
+def signed_rank_test(differences: Floats) -> Floats:
     """Wilcoxon's two-sided signed-rank test of each column of `differences` (n, k): p (k,).
 
     Zeros are dropped and ties have mean ranks. Up to n = 16 exact over all sign patterns, ties
@@ -122,7 +121,8 @@ def signed_rank_test(differences: FloatArray) -> FloatArray:
     ranks = np.nan_to_num(stats.rankdata(size, axis=0, nan_policy="omit"))
     if len(differences) <= EXACT_UP_TO:
         seen = np.abs((np.sign(differences) * ranks).sum(axis=0))
-        return (np.abs(all_signs(len(ranks)) @ ranks) >= seen - 1e-9).mean(axis=0)
+        hits: Floats = (np.abs(all_signs(len(ranks)) @ ranks) >= seen - 1e-9).mean(axis=0)
+        return hits
     p = np.ones(differences.shape[1])
     for k in np.flatnonzero(differences.any(axis=0)):
         d = differences[:, k][differences[:, k] != 0]
@@ -132,7 +132,7 @@ def signed_rank_test(differences: FloatArray) -> FloatArray:
     return p
 
 
-def all_signs(n: int) -> FloatArray:
+def all_signs(n: int) -> Floats:
     """All 2^(n-1) patterns (2^(n-1), n) of ±1 whose first entry is +1."""
     bits = np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1) & 1
     return np.hstack([np.ones((len(bits), 1)), 1.0 - 2.0 * bits])

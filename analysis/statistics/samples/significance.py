@@ -8,17 +8,18 @@ error and degrees of freedom come from.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
+from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import Interval
-from analysis.statistics.samples.resampling import FloatArray
 
 GAMMA = 0.75  # Bouthillier et al. (2021): P(better) above this is a meaningful improvement
 
 
-def holm(p_values: FloatArray) -> FloatArray:
+def holm(p_values: Floats) -> Floats:
     """Holm's (1979) step-down adjustment; NaNs are no tests and stay NaN."""
     p = np.asarray(p_values, dtype=float)
     adjusted = np.full(len(p), np.nan)
@@ -28,30 +29,34 @@ def holm(p_values: FloatArray) -> FloatArray:
     return adjusted
 
 
-def t_tests(mean: float, error: float, df: float, margin: float | None) -> dict[str, float]:
+@dataclass(frozen=True)
+class TTests:
+    """Two-sided t-test of a mean against 0, and two one-sided ones against ±`margin`."""
+
+    mean: float
+    t: float
+    p_value: float
+    margin: float
+    p_equivalence: float
+
+
+def t_tests(mean: float, error: float, df: float, margin: float | None) -> TTests:
     """The t-test against 0, and the two one-sided ones against the margin (Schuirmann 1987)."""
-    row = {"mean_score": float(mean), "t": _ratio(mean, error)}
-    row["p_value"] = 2 * float(special.stdtr(df, -abs(row["t"])))
-    if margin is not None:
-        row["margin"] = margin
-        row["p_equivalence"] = float(special.stdtr(df, -_ratio(margin - abs(mean), error)))
-    return row
+    t = _ratio(mean, error)
+    p_value = 2 * float(special.stdtr(df, -abs(t)))
+    if margin is None:
+        return TTests(float(mean), t, p_value, math.nan, math.nan)
+    p_equivalence = float(special.stdtr(df, -_ratio(margin - abs(mean), error)))
+    return TTests(float(mean), t, p_value, margin, p_equivalence)
 
 
-def p_better_columns(found: Interval) -> dict[str, object]:
-    """P(treatment better), its interval, and what that means beside 0.5 and γ."""
-    if found.low <= 0.5 <= found.high:
-        text = "not significant"
-    elif found.low > 0.5:
-        text = "better, meaningful" if found.high > GAMMA else "better, too rarely to matter"
-    else:
-        text = "worse, meaningful" if found.low < 1 - GAMMA else "worse, too rarely to matter"
-    return {
-        "p_better": found.estimate,
-        "p_better_low": found.low,
-        "p_better_high": found.high,
-        "p_better_words": text,
-    }
+def p_better_words(p_better: Interval) -> str:
+    """What P(treatment better) means beside 0.5 and γ."""
+    if p_better.low <= 0.5 <= p_better.high:
+        return "not significant"
+    if p_better.low > 0.5:
+        return "better, meaningful" if p_better.high > GAMMA else "better, too rarely to matter"
+    return "worse, meaningful" if p_better.low < 1 - GAMMA else "worse, too rarely to matter"
 
 
 def hedges_g(mean: float, sd: float, df: float) -> float:

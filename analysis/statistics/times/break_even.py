@@ -1,6 +1,6 @@
 """When the head start has paid for the pretraining.
 
-In: times to a target of two arms (`times.time_to_target`) and the table of all trials. Out: what
+In: times to a target of two arms (`times.times_to_targets`) and the table of all trials. Out: what
 one use of the pretrained network saves, what the pretraining cost, and how many uses pay for it.
 A use is one trial that starts from the pretrained network in place of random weights.
 """
@@ -13,21 +13,20 @@ from math import inf, nan, sqrt
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.paired_times import (
     Bound,
-    Pair,
     PairedTimes,
     mean_intervals_of,
     pair_by_seed,
 )
 from analysis.statistics.times.speedup import same_conditions
 from analysis.statistics.times.times import times_to_targets
-
-Floats = NDArray[np.float64]
+from analysis.words import joined
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,16 @@ class BreakEven:
     uses_high: float
     n_pairs: int
     note: str
+
+    def columns(self) -> dict[str, float | int | str]:
+        """As a row of a table; `bound` is "" for none."""
+        intervals = {"saved": self.saved, "cost": self.cost, "net": self.net}
+        row: dict[str, float | int | str] = {}
+        for name, interval in intervals.items():
+            row |= interval.columns(name, f"{name}_")
+        row |= {"bound": self.bound or "", "uses": self.uses}
+        row |= {"uses_low": self.uses_low, "uses_high": self.uses_high}
+        return row | {"n_pairs": self.n_pairs, "note": self.note}
 
 
 def break_even(
@@ -95,7 +104,7 @@ def break_even(
         uses_low=uses_low,
         uses_high=uses_high,
         n_pairs=len(pairs),
-        note="; ".join(filter(None, [clash, cost_note, unknown, pairs.describe()])),
+        note=joined(clash, cost_note, unknown, pairs.describe()),
     )
 
 
@@ -118,35 +127,26 @@ def break_even_table(
     rows = []
     for treatment, control in pairs:
         for target in targets:
-            here = times[times["target"] == target]
-            sides = [here[here["arm"] == arm] for arm in (treatment, control)]
-            found = break_even(sides[0], sides[1], trials, unit, confidence, rng)
+            at = times[times["target"] == target]
+            sides = [at[at["arm"] == arm] for arm in (treatment, control)]
+            result = break_even(sides[0], sides[1], trials, unit, confidence, rng)
             identity = {"treatment": treatment, "control": control, "target": target, "unit": unit}
-            rows.append(identity | _flat(found))
+            rows.append(identity | result.columns())
     return pd.DataFrame(rows)
-
-
-def _flat(found: BreakEven) -> dict[str, object]:
-    row: dict[str, object] = {}
-    for name in ("saved", "cost", "net"):
-        interval: Interval = getattr(found, name)
-        row |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    names = ("uses", "uses_low", "uses_high", "n_pairs", "note")
-    return row | {"bound": found.bound or ""} | {name: getattr(found, name) for name in names}
 
 
 def _ancestors(trial_ids: pd.Series, trials: pd.DataFrame) -> list[list[str]]:
     """For each trial the ids of the trials it started from, nearest first, as far as known."""
     parent = dict(zip(trials["trial_id"], trials["parent_id"].fillna(""), strict=True))
-    found = []
+    lines = []
     for trial_id in trial_ids:
         line: list[str] = []
         above = parent.get(trial_id, "")
         while above and above not in line:
             line.append(above)
             above = parent.get(above, "")
-        found.append(line)
-    return found
+        lines.append(line)
+    return lines
 
 
 def _cost(parents: list[list[str]], trials: pd.DataFrame, unit: str) -> tuple[Floats, str]:

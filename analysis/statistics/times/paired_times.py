@@ -15,14 +15,13 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from analysis.statistics.samples.arrays import Bools, Floats
 from analysis.statistics.samples.intervals import Interval, mean_intervals
-from headstart.errors import InputError
+from analysis.statistics.samples.pairing import pair_seeds
+from analysis.words import joined
 
-Floats = NDArray[np.float64]
-Pair = tuple[str, str]  # (treatment, control), names of arms
 Bound = Literal["at least", "at most"] | None
 
 NO_PAIRS = "no seed that both arms have"
@@ -103,7 +102,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class PairedTimes:
-    """Rows of `times.time_to_target` of two arms, aligned: row i of both has one seed.
+    """Rows of `times.times_to_targets` of two arms, aligned: row i of both has one seed.
 
     `note` counts the trials that were left out because only one arm has their seed.
     """
@@ -150,33 +149,18 @@ class PairedTimes:
             for arm, n in zip(("treatment", "control"), self.n_reached, strict=True)
             if n < len(self)
         ]
-        return "; ".join(filter(None, [*missed, self.note]))
+        return joined(*missed, self.note)
 
 
 def pair_by_seed(treatment: pd.DataFrame, control: pd.DataFrame) -> PairedTimes:
-    """The trials of the seeds that both arms have, sorted by seed.
-
-    Raises:
-        InputError: a seed stands twice in one of them: they are not of one arm.
-    """
-    for times in (treatment, control):
-        check_seeds(times)
-    seeds = np.intersect1d(treatment["seed"], control["seed"])
-    n_alone = len(treatment) + len(control) - 2 * len(seeds)
-    note = f"{n_alone} trials without a partner of the same seed left out" if n_alone else ""
-    rows = [times.set_index("seed").loc[seeds].reset_index() for times in (treatment, control)]
-    return PairedTimes(rows[0], rows[1], note)
-
-
-def check_seeds(rows: pd.DataFrame) -> None:
-    """Raise InputError where a seed stands twice in `rows` (columns arm, seed) of one arm."""
-    twice = rows["seed"][rows["seed"].duplicated()]
-    if len(twice):
-        arms = ", ".join(sorted(rows["arm"].unique()))
-        raise InputError(
-            f"seed {twice.iloc[0]} stands twice among the trials of {arms}: "
-            "give the trials of one arm of one sweep"
-        )
+    """The trials of the seeds that both arms have, sorted by seed. Raises as `pair_seeds`."""
+    pairs = pair_seeds(treatment, control)
+    left_out = f"{pairs.n_alone} trials without a partner of the same seed left out"
+    return PairedTimes(
+        treatment.iloc[pairs.treatment].reset_index(drop=True),
+        control.iloc[pairs.control].reset_index(drop=True),
+        left_out if pairs.n_alone else "",
+    )
 
 
 def mean_intervals_of(
@@ -186,17 +170,15 @@ def mean_intervals_of(
 
     Samples of one size share their draws, which makes a table of many comparisons cheap.
     """
-    nothing = Interval(nan, nan, nan, confidence, "none", 0, "")
-    found = [nothing] * len(samples)
+    intervals = [Interval.unknown("", 0, confidence)] * len(samples)
     sizes = np.array([0 if np.isnan(s).any() else len(s) for s in samples])
     for size in np.unique(sizes[sizes > 0]):
         where = np.flatnonzero(sizes == size)
         columns = np.stack([samples[i] for i in where.tolist()], axis=1)
-        for i, interval in zip(
-            where.tolist(), mean_intervals(columns, confidence, rng=rng), strict=True
-        ):
-            found[i] = interval
-    return found
+        drawn = mean_intervals(columns, confidence, rng=rng)
+        for i, interval in zip(where.tolist(), drawn, strict=True):
+            intervals[i] = interval
+    return intervals
 
 
 def _ends(times: pd.DataFrame) -> tuple[Floats, Floats]:
@@ -205,5 +187,6 @@ def _ends(times: pd.DataFrame) -> tuple[Floats, Floats]:
     return np.nan_to_num(time, nan=0.0), np.where(times["reached"], time, np.inf)
 
 
-def _at_once(times: pd.DataFrame) -> NDArray[np.bool_]:
-    return (times["reached"] & (times["time"] <= 0)).to_numpy(dtype=bool)
+def _at_once(times: pd.DataFrame) -> Bools:
+    at_once: Bools = (times["reached"] & (times["time"] <= 0)).to_numpy(dtype=bool)
+    return at_once

@@ -1,29 +1,31 @@
 """How many times sooner one arm reaches a target than another.
 
-In: times to a target (`times.time_to_target`) of two arms whose trials pair by seed. Out: the mean
-ratio of their times with an interval, and a bound in place of a number wherever a trial never
+In: times to a target (`times.times_to_targets`) of two arms whose trials pair by seed. Out: the
+mean ratio of their times with an interval, and a bound in place of a number wherever a trial never
 reached the target, since its budget is not its time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf, nan
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.paired_times import (
     Bound,
     Ends,
-    Pair,
     PairedTimes,
     mean_intervals_of,
     pair_by_seed,
 )
 from analysis.statistics.times.times import times_to_targets
+from analysis.words import joined
 
 CONDITIONS = ("device", "n_workers", "ran_as")
 
@@ -53,6 +55,22 @@ class Speedup:
     median_high: float
 
 
+class At(NamedTuple):
+    """Two arms at one target."""
+
+    treatment: str
+    control: str
+    target: float
+
+
+@dataclass(frozen=True)
+class LogRatio:
+    """What a comparison knows of a speedup: the interval of the mean log ratio, and its bound."""
+
+    interval: Interval
+    bound: str
+
+
 def speedup(
     times_treatment: pd.DataFrame,
     times_control: pd.DataFrame,
@@ -80,7 +98,7 @@ def speedup(
     Raises:
         InputError: a seed stands twice in one arm; no `rng` where `mean_interval` draws.
     """
-    return _speedups([pair_by_seed(times_treatment, times_control)], confidence, rng)[0]
+    return _speedups([pair_by_seed(times_treatment, times_control)], [None], confidence, rng)[0]
 
 
 def speedup_table(
@@ -91,8 +109,7 @@ def speedup_table(
     unit: str = "step",
     rng: np.random.Generator | None = None,
     confidence: float = 0.95,
-    sustained: bool = False,
-    interpolate: bool = False,
+    known: Mapping[At, LogRatio] | None = None,
 ) -> pd.DataFrame:
     """`speedup` for each pair (treatment, control) at each target, in the order given.
 
@@ -100,28 +117,31 @@ def speedup_table(
     none. Only rows of `trials` whose stage is `arm` count (all, without that column); they
     are of one sweep. In seconds, a comparison in which a pair ran under different conditions
     (`same_conditions`) is NaN, and its note says so.
+
+    Args:
+        known: intervals that a comparison has of the same mean ratios. They are taken as they
+            are, so that a report has one interval for one quantity.
     """
     arms = trials[trials["stage"] == "arm"] if "stage" in trials else trials
-    times = times_to_targets(curves, arms, targets, (unit,), sustained, interpolate)
+    times = times_to_targets(curves, arms, targets, (unit,))
     of_arm = {str(arm): rows for arm, rows in arms.groupby("arm")}
     at = dict(iter(times.groupby(["arm", "target"])))
     none = times.iloc[:0]
-    keys = [(t, c, float(goal)) for t, c in pairs for goal in targets]
-    found = _speedups(
-        [pair_by_seed(at.get((t, goal), none), at.get((c, goal), none)) for t, c, goal in keys],
-        confidence,
-        rng,
-    )
+    keys = [At(*pair, float(target)) for pair in pairs for target in targets]
+    pairings = [
+        pair_by_seed(at.get((k.treatment, k.target), none), at.get((k.control, k.target), none))
+        for k in keys
+    ]
+    speedups = _speedups(pairings, [(known or {}).get(key) for key in keys], confidence, rng)
     clashes = {
-        (t, c): same_conditions(of_arm.get(t, arms.iloc[:0]), of_arm.get(c, arms.iloc[:0]))
-        for t, c in (pairs if unit == "train_time_s" else ())
+        pair: same_conditions(*(of_arm.get(arm, arms.iloc[:0]) for arm in pair))
+        for pair in map(tuple, pairs if unit == "train_time_s" else ())
     }
     rows = []
-    for (treatment, control, goal), one in zip(keys, found, strict=True):
-        identity = {"treatment": treatment, "control": control, "target": goal, "unit": unit}
-        told = _withheld(one, clashes.get((treatment, control), ""))
-        rows.append(identity | asdict(told) | {"bound": told.bound or ""})
-    columns = ["treatment", "control", "target", "unit", *(f.name for f in fields(Speedup))]
+    for key, computed in zip(keys, speedups, strict=True):
+        shown = _withheld(computed, clashes.get(key[:2], ""))
+        rows.append(key._asdict() | {"unit": unit} | asdict(shown) | {"bound": shown.bound or ""})
+    columns = [*At._fields, "unit", *(f.name for f in fields(Speedup))]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -138,17 +158,29 @@ def same_conditions(treatment: pd.DataFrame, control: pd.DataFrame) -> str:
         left, right = both[f"{name}_treatment"], both[f"{name}_control"]
         differs = (left != right).to_numpy()
         if differs.any():
-            one = f"{left[differs].iloc[0]} against {right[differs].iloc[0]}"
-            return f"seconds are not comparable: {name} is {one}"
+            values = f"{left[differs].iloc[0]} against {right[differs].iloc[0]}"
+            return f"seconds are not comparable: {name} is {values}"
     return ""
 
 
 def _speedups(
-    pairings: Sequence[PairedTimes], confidence: float, rng: np.random.Generator | None
+    pairings: Sequence[PairedTimes],
+    known: Sequence[LogRatio | None],
+    confidence: float,
+    rng: np.random.Generator | None,
 ) -> list[Speedup]:
     logs = [pairing.log_ratios() for pairing in pairings]
-    intervals = mean_intervals_of([ends.values for ends in logs], confidence, rng)
-    return [_speedup(*each, confidence) for each in zip(pairings, logs, intervals, strict=True)]
+    means = mean_intervals_of([ends.values for ends in logs], confidence, rng)
+    means = [_known_of(*each) for each in zip(known, logs, means, strict=True)]
+    return [_speedup(*each, confidence) for each in zip(pairings, logs, means, strict=True)]
+
+
+def _known_of(known: LogRatio | None, ends: Ends, mean: Interval) -> Interval:
+    """The known interval where it is of the same mean: a comparison ends at a common budget."""
+    if known is None or known.bound != (ends.bound or ""):
+        return mean
+    same = np.isclose(known.interval.estimate, mean.estimate)
+    return replace(known.interval, estimate=mean.estimate) if same else mean
 
 
 def _speedup(pairing: PairedTimes, ends: Ends, mean: Interval, confidence: float) -> Speedup:
@@ -172,7 +204,7 @@ def _speedup(pairing: PairedTimes, ends: Ends, mean: Interval, confidence: float
         n_pairs=len(pairing),
         n_reached_treatment=n_treatment,
         n_reached_control=n_control,
-        note="; ".join(filter(None, [instead, pairing.describe(), mean.note])),
+        note=joined(instead, pairing.describe(), mean.note),
         confidence=confidence,
         method="median, order statistics" if instead else f"log ratio, {mean.method}",
         median=median,
@@ -187,10 +219,19 @@ def _exp(*logs: float) -> tuple[float, ...]:
         return tuple(float(np.exp(v)) for v in logs)
 
 
-def _withheld(found: Speedup, problem: str) -> Speedup:
-    """The same row without its numbers where there is a problem, which the note then tells."""
+def _withheld(shown: Speedup, problem: str) -> Speedup:
+    """The same row without its numbers where there is a problem, which the note then names."""
     if not problem:
-        return found
-    numbers = dict.fromkeys(("estimate", "low", "high", "median", "median_low", "median_high"), nan)
-    note = "; ".join(filter(None, [problem, found.note]))
-    return replace(found, **numbers, bound=None, method="none", note=note)  # type: ignore[arg-type]
+        return shown
+    return replace(
+        shown,
+        estimate=nan,
+        low=nan,
+        high=nan,
+        bound=None,
+        method="none",
+        note=joined(problem, shown.note),
+        median=nan,
+        median_low=nan,
+        median_high=nan,
+    )

@@ -1,8 +1,8 @@
 """What the times of one arm, or of two, say when some trials never reached the target.
 
-In: rows of `times.time_to_target`, those of one arm. Out: the share of trials that have reached
-the target by each time (Kaplan-Meier), the mean time up to a horizon (restricted mean) and a
-log-rank test. None of them drops a censored trial or takes its budget for its time.
+In: rows of `times.times_to_targets`, of one arm and target. Out: the share of trials that have
+reached the target by each time (Kaplan-Meier), and the mean time up to a horizon (restricted
+mean). Neither drops a censored trial or takes its budget for its time.
 """
 
 from __future__ import annotations
@@ -10,32 +10,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import Interval, mean_interval
 from analysis.statistics.times.paired_times import pair_by_seed
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from analysis.words import joined
 
 NO_TRIALS = "no trials"
-
-
-@dataclass(frozen=True)
-class LogRank:
-    """Log-rank test: `statistic` is standard normal under the null hypothesis, below 0 where the
-    treatment reaches the target sooner; `p_value` is two-sided."""
-
-    statistic: float
-    p_value: float
-    n_treatment: int
-    n_control: int
-    note: str = ""
 
 
 def kaplan_meier(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
@@ -68,13 +54,13 @@ def kaplan_meier(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     low, high = _close_ends(
         share, 1 - limits.high.probabilities, 1 - limits.low.probabilities, at_risk, confidence
     )
-    found = pd.DataFrame(
+    curve = pd.DataFrame(
         dict(zip(columns, (time, share, low, high, at_risk, n_censored), strict=True))
     )
     if time[0] <= 0:
-        return found
+        return curve
     start = pd.DataFrame([dict(zip(columns, (0.0, 0.0, 0.0, 0.0, len(known), 0), strict=True))])
-    return pd.concat([start, found], ignore_index=True)
+    return pd.concat([start, curve], ignore_index=True)
 
 
 def _close_ends(
@@ -122,16 +108,14 @@ def restricted_mean(
     """
     horizon = common_horizon(times) if horizon is None else horizon
     if problem := _cannot(horizon, times):
-        return _nothing(len(times), confidence, problem)
+        return Interval.unknown(problem, len(times), confidence)
     mean, values = _pseudo_values(times, horizon)
-    found = _about(mean, values, confidence, rng)
+    interval = _about(mean, values, confidence, rng)
     if not (times["reached"] & (times["time"] < horizon)).any():
         least = horizon * ((1 - confidence) / 2) ** (1 / len(times))
         note = "no trial reached the target: the lower end is what 0 of n still allows"
-        return dataclasses.replace(found, low=least, high=horizon, note=note)
-    return dataclasses.replace(
-        found, low=float(np.maximum(found.low, 0.0)), high=float(np.minimum(found.high, horizon))
-    )
+        return dataclasses.replace(interval, low=least, high=horizon, note=note)
+    return interval.within(0.0, horizon)
 
 
 def restricted_mean_difference(
@@ -153,33 +137,15 @@ def restricted_mean_difference(
     treatment, control, note = pairs.treatment, pairs.control, pairs.note
     horizon = common_horizon(treatment, control) if horizon is None else horizon
     if problem := _cannot(horizon, treatment, control):
-        return _nothing(len(treatment), confidence, problem)
+        return Interval.unknown(problem, len(treatment), confidence)
     mean_t, values_t = _pseudo_values(treatment, horizon)
     mean_c, values_c = _pseudo_values(control, horizon)
-    found = _about(mean_t - mean_c, values_t - values_c, confidence, rng)
+    interval = _about(mean_t - mean_c, values_t - values_c, confidence, rng)
     both = pd.concat([treatment, control])
     if not (both["reached"] & (both["time"] < horizon)).any():
-        note = "; ".join(filter(None, ["no trial of either arm reached the target", note]))
-        return dataclasses.replace(found, low=math.nan, high=math.nan, note=note)
-    return dataclasses.replace(found, note="; ".join(filter(None, [found.note, note])))
-
-
-def log_rank(times_treatment: pd.DataFrame, times_control: pd.DataFrame) -> LogRank:
-    """Log-rank test of whether two arms reach the target alike (scipy.stats.logrank).
-
-    It takes the arms as independent; where paired seeds make them alike it errs towards no
-    difference. NaN with a note where no trial of either arm reached, or an arm has no trials.
-    """
-    treatment = times_treatment[times_treatment["time"].notna()]
-    control = times_control[times_control["time"].notna()]
-    counts = len(treatment), len(control)
-    if not min(counts):
-        return LogRank(math.nan, math.nan, *counts, note=NO_TRIALS)
-    if not (treatment["reached"].any() or control["reached"].any()):
-        return LogRank(math.nan, math.nan, *counts, note="no trial of either arm reached it")
-    found = stats.logrank(_censored(treatment), _censored(control))
-    # scipy counts events above expectation as positive: reaching more often is being sooner.
-    return LogRank(-float(found.statistic), float(found.pvalue), *counts)
+        note = joined("no trial of either arm reached the target", note)
+        return dataclasses.replace(interval, low=math.nan, high=math.nan, note=note)
+    return interval.noted(note)
 
 
 def _pseudo_values(times: pd.DataFrame, horizon: float) -> tuple[float, Floats]:
@@ -206,9 +172,9 @@ def _about(
     mean: float, values: Floats, confidence: float, rng: np.random.Generator | None
 ) -> Interval:
     """`mean_interval` of pseudo-values, moved to the estimate: their mean has no jackknife bias."""
-    found = mean_interval(values, confidence, rng=rng)
-    shift = mean - found.estimate
-    return dataclasses.replace(found, estimate=mean, low=found.low + shift, high=found.high + shift)
+    plain = mean_interval(values, confidence, rng=rng)
+    shift = mean - plain.estimate
+    return dataclasses.replace(plain, estimate=mean, low=plain.low + shift, high=plain.high + shift)
 
 
 def _followed(times: pd.DataFrame) -> float:
@@ -227,10 +193,6 @@ def _cannot(horizon: float, *arms: pd.DataFrame) -> str:
     if horizon > min(_followed(times) for times in arms):
         return f"no trial was followed to the horizon {horizon:g}"
     return ""
-
-
-def _nothing(n: int, confidence: float, note: str) -> Interval:
-    return Interval(math.nan, math.nan, math.nan, confidence, "none", n, note)
 
 
 def _censored(times: pd.DataFrame) -> stats.CensoredData:

@@ -13,15 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from analysis.statistics.samples.arrays import Bools, Floats, Rows
 from headstart.errors import InputError
 
 UNITS = ("step", "samples", "train_time_s")
-_ROUNDING = 1e-9  # of an accuracy: 0.8 times a final 0.1 is above 0.08 in floating point
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.intp]
+_ROUNDING = 1e-9  # of an accuracy: a share of whole images and a target are rounded unlike
 
 
 @dataclass(frozen=True)
@@ -39,14 +36,15 @@ class OrderedCurves:
     count: Rows
 
     def column(self, name: str) -> Floats:
-        return self.curves[name].to_numpy(dtype=float)[self.order]
+        values: Floats = self.curves[name].to_numpy(dtype=float)
+        return values[self.order]
 
     def last(self, name: str) -> Floats:
         """The last value of a column for each trial; NaN for a trial without a curve."""
-        found = np.full(len(self.count), np.nan)
+        values = np.full(len(self.count), np.nan)
         has = self.count > 0
-        found[has] = self.column(name)[(self.first + self.count - 1)[has]]
-        return found
+        values[has] = self.column(name)[(self.first + self.count - 1)[has]]
+        return values
 
 
 def order_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> OrderedCurves:
@@ -68,58 +66,40 @@ def order_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> OrderedCurves:
     return OrderedCurves(curves, order, trial, np.cumsum(count) - count, count)
 
 
-def time_to_target(
-    curves: pd.DataFrame,
-    trials: pd.DataFrame,
-    target: float,
-    unit: str = "step",
-    sustained: bool = False,
-    interpolate: bool = False,
-) -> pd.DataFrame:
-    """The first evaluation of each trial whose validation accuracy is at or above `target`.
-
-    Args:
-        curves: columns trial_id, step, val_accuracy and `unit`; in any order of rows.
-        trials: columns trial_id, arm, seed, status; `stage` and `task` (or `sweep`) where there
-            is more than one. One row of the result for each, also for those without a curve.
-        target: an accuracy, as a fraction.
-        unit: `step`, `samples` or `train_time_s`.
-        sustained: the first evaluation from which on the accuracy never falls below the target.
-        interpolate: the crossing of a straight line from the evaluation before. Off by default:
-            a target is reached when an evaluation has shown it.
-
-    Returns:
-        trial_id, arm, seed, time (float, in `unit`), reached (bool), budget (float). A trial that
-        never reaches the target is censored at its budget, the position of its last evaluation:
-        time = budget. `failed` and `diverged` trials count as never reached, whatever their curve
-        says, and their budget is the longest of the finished trials of their arm (of their
-        sweep, where the arm has none), not where they broke off; NaN where nothing finished.
-        An accuracy of NaN reaches nothing.
-
-    Raises:
-        InputError: an unknown unit, or a trial id that stands twice in `trials`.
-    """
-    times = times_to_targets(curves, trials, [target], (unit,), sustained, interpolate)
-    return times.drop(columns=["target", "unit"])
-
-
 def times_to_targets(
     curves: pd.DataFrame,
     trials: pd.DataFrame,
     targets: Sequence[float],
     units: Sequence[str] = ("step",),
-    sustained: bool = False,
-    interpolate: bool = False,
 ) -> pd.DataFrame:
-    """`time_to_target` for several targets and units at once, with columns target and unit."""
+    """The first evaluation of each trial whose validation accuracy is at or above each target.
+
+    Args:
+        curves: columns trial_id, step, val_accuracy and `units`; in any order of rows.
+        trials: columns trial_id, arm, seed, status; `stage` and `task` (or `sweep`) where there
+            is more than one. One row of the result for each, also for those without a curve.
+        targets: accuracies, as fractions.
+        units: of `step`, `samples`, `train_time_s`.
+
+    Returns:
+        A row a unit, target and trial, in this order: trial_id, arm, seed, time (float, in
+        `unit`), reached (bool), budget (float), target, unit. A trial that never reaches the
+        target is censored at its budget, the position of its last evaluation: time = budget.
+        `failed` and `diverged` trials count as never reached, whatever their curve says, and
+        their budget is the longest of the finished trials of their arm (of their sweep, where
+        the arm has none), not where they broke off; NaN where nothing finished. An accuracy of
+        NaN reaches nothing.
+
+    Raises:
+        InputError: an unknown unit, or a trial id that stands twice in `trials`.
+    """
     _check(trials, units)
     ordered = order_curves(curves, trials)
     parts = []
     for unit in units:
         budget = _budgets(ordered, trials, unit)
         for target in targets:
-            wanted = np.full(len(trials), float(target))
-            part = _times(ordered, trials, wanted, unit, budget, sustained, interpolate)
+            part = _times(ordered, trials, float(target), unit, budget)
             parts.append(part.assign(target=float(target), unit=unit))
     return pd.concat(parts, ignore_index=True) if parts else _empty_times()
 
@@ -143,26 +123,6 @@ def since_evaluation_before(
         rows = np.flatnonzero(position < its_times[ordered.trial])
         its_before[ordered.trial[rows]] = position[rows]  # the last written is the latest
     return times - before
-
-
-def time_to_share_of_final(
-    curves: pd.DataFrame,
-    trials: pd.DataFrame,
-    share: float = 0.95,
-    unit: str = "step",
-    sustained: bool = False,
-) -> pd.DataFrame:
-    """When each trial first has `share` of the validation accuracy that it itself ends with.
-
-    Columns as `time_to_target`, and `target`, the accuracy that was asked of the trial. A trial
-    that learns nothing is fast by this measure: read it beside the accuracies. Failed and
-    diverged trials have no final accuracy and count as never reached.
-    """
-    _check(trials, (unit,))
-    ordered = order_curves(curves, trials)
-    target = share * ordered.last("val_accuracy")
-    budget = _budgets(ordered, trials, unit)
-    return _times(ordered, trials, target, unit, budget, sustained, False).assign(target=target)
 
 
 def area_under_curve(
@@ -213,44 +173,24 @@ def _areas(trial: Rows, x: Floats, y: Floats, start: float, until: float, n_tria
 def _times(
     ordered: OrderedCurves,
     trials: pd.DataFrame,
-    target: Floats,
+    target: float,
     unit: str,
     budget: Floats,
-    sustained: bool,
-    interpolate: bool,
 ) -> pd.DataFrame:
-    """One row a trial, for the target of that trial."""
-    accuracy, position = ordered.column("val_accuracy"), ordered.column(unit)
-    hit = accuracy >= target[ordered.trial] - _ROUNDING
-    row = _first_to_stay(ordered, hit) if sustained else _first_hit(ordered, hit)
+    """One row a trial."""
+    row = _first_hit(ordered, ordered.column("val_accuracy") >= target - _ROUNDING)
     reached = (row >= 0) & _done(trials)
-    row = row[reached]
-    at = position[row]
-    if interpolate:
-        before = row - (row > ordered.first[reached])  # the first evaluation has none before it
-        rise = accuracy[row] - accuracy[before]
-        share = np.ones(len(row))
-        np.divide(target[reached] - accuracy[before], rise, out=share, where=rise > 0)
-        at = position[before] + np.minimum(share, 1.0) * (at - position[before])
     time = budget.copy()
-    time[reached] = at
+    time[reached] = ordered.column(unit)[row[reached]]
     return _identity(trials).assign(time=time, reached=reached, budget=budget)
 
 
-def _first_hit(ordered: OrderedCurves, hit: NDArray[np.bool_]) -> Rows:
+def _first_hit(ordered: OrderedCurves, hit: Bools) -> Rows:
     """The first row of each trial where `hit`; -1 where there is none."""
     rows = np.flatnonzero(hit)
-    found = np.full(len(ordered.count), -1)
-    found[ordered.trial[rows[::-1]]] = rows[::-1]  # of equal indices numpy keeps the last written
-    return found
-
-
-def _first_to_stay(ordered: OrderedCurves, hit: NDArray[np.bool_]) -> Rows:
-    """The first row of each trial from which on all are `hit`; -1 where the last is not."""
-    misses = np.flatnonzero(~hit)
-    found = ordered.first.copy()
-    found[ordered.trial[misses]] = misses + 1
-    return np.where(found < ordered.first + ordered.count, found, -1)
+    first = np.full(len(ordered.count), -1)
+    first[ordered.trial[rows[::-1]]] = rows[::-1]  # of equal indices numpy keeps the last written
+    return first
 
 
 def _budgets(ordered: OrderedCurves, trials: pd.DataFrame, unit: str) -> Floats:
@@ -263,8 +203,9 @@ def _budgets(ordered: OrderedCurves, trials: pd.DataFrame, unit: str) -> Floats:
     return np.asarray(own, dtype=float)
 
 
-def _done(trials: pd.DataFrame) -> NDArray[np.bool_]:
-    return (trials["status"] == "done").to_numpy(dtype=bool)
+def _done(trials: pd.DataFrame) -> Bools:
+    done: Bools = (trials["status"] == "done").to_numpy(dtype=bool)
+    return done
 
 
 def _identity(trials: pd.DataFrame) -> pd.DataFrame:

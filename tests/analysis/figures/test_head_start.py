@@ -25,12 +25,14 @@ def test_numbers_of_a_grid_by_hand():
             "a [train=100]": {"data.train": 100},
             "a [train=50]": {"data.train": 50},
             "b [name=x, train=50]": {"model.name": "x", "data.train": 50},
+            "my [own] b [train=7]": {"data.train": 7},
             "c": {},
         }
     )
     table = evidence[["task", "arm"]].rename(columns={"arm": "treatment"})
     found = along_grid(table, "treatment", evidence)
     assert found[["key", "line", "x"]].to_numpy().tolist() == [
+        ["data.train", "my [own] b", 7.0],
         ["data.train", "a", 50.0],
         ["data.train", "b [name=x]", 50.0],
         ["data.train", "a", 100.0],

@@ -12,12 +12,12 @@ from synthetic_runs import Made, write_run
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
 from analysis.findings.searches import describe_search, find_searches, setting_text
-from analysis.report.displays_arms import search_table
+from analysis.report.displays_arms import search_tables
 from analysis.report.essay import write_essay
 from headstart.errors import RunFolderError
 
 
-def told(seed: int, rate: float) -> dict:
+def search_record(seed: int, rate: float) -> dict:
     values = {"train.learning_rate": rate, "train.augment": {"rotate": 10} if seed else {}}
     entry = {"sample": 1, "values": values, "val_accuracy": 0.9, "val_loss": 0.3}
     return {
@@ -40,7 +40,7 @@ def searched(tmp_path: Path) -> Path:
         "arm": arm,
         "search": {"metric": "val_loss", "samples": 4},
         "one_search_for": "each seed",
-        "searches": {"0": told(0, 0.001), "1": told(1, 0.004)},
+        "searches": {"0": search_record(0, 0.001), "1": search_record(1, 0.004)},
     }
     (folder / "search").mkdir()
     (folder / "search" / f"{arm}.json").write_text(json.dumps(record))
@@ -54,7 +54,7 @@ def test_the_winner_of_each_search_with_its_reason(searched: Path) -> None:
     assert one.rungs == ((4, 4), (20, 2))
     assert list(one.winners["learning_rate"]) == [0.001, 0.004]
     assert list(one.winners["augment"]) == ["none", "rotate 10"]
-    tables = search_table(findings)
+    tables = search_tables(findings)
     assert [t.name for t in tables] == ["chosen_1", "search_1"]
     cells = [[cell.text for cell in row] for row in tables[0].rows()]
     assert cells[1][0] == "1"
@@ -99,7 +99,7 @@ def test_settings_that_are_mappings_are_told_apart_as_text() -> None:
             "best_val_accuracy": [0.5, 0.6],
         }
     )
-    ((_, _, rows, settings),) = find_searches(trials)
-    assert settings == ("augment",)
-    assert list(rows["augment"]) == ["none", "rotate 10 + scale 0.9 to 1.1"]
+    (search,) = find_searches(trials)
+    assert search.settings == ("augment",)
+    assert list(search.trials["augment"]) == ["none", "rotate 10 + scale 0.9 to 1.1"]
     assert setting_text(0.00312345) == "0.00312"

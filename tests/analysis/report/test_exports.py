@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.report.exports import escape_latex, latex_table, write_content, write_tables
+from analysis.report.exports import escape_latex, latex_table, write_json, write_tables
 from analysis.report.tables import Column, Table
 
 
@@ -44,6 +44,6 @@ def test_csv_keeps_all_columns(tmp_path: Path) -> None:
 
 def test_json_has_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_content(tmp_path / "x.json", {"x": math.nan})
-    write_content(tmp_path / "y.json", {"x": None})
+        write_json(tmp_path / "x.json", {"x": math.nan})
+    write_json(tmp_path / "y.json", {"x": None})
     assert json.loads((tmp_path / "y.json").read_text()) == {"x": None}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from synthetic_runs import HOSTILE, Arm, Made
 
-from analysis.figures.drawing import Drawn
+from analysis.figures.drawing import Drawing
 from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
@@ -24,7 +24,7 @@ SVG = (
 
 def pdf_of(folder: Path, path: Path) -> bytes:
     findings = find(load_runs([folder]))
-    drawn = [Drawn("one", "arms", "First figure", "What it shows.", SVG, True, True, False)]
+    drawn = [Drawing("one", "arms", "First figure", "What it shows.", None, svg=SVG)]
     write_pdf_report(compose(findings, arm_styles(findings.arm_names), drawn), path)
     return path.read_bytes()
 

@@ -149,8 +149,8 @@ def test_answer_names_direction_size_and_doubt(made_run: Path) -> None:
     [paragraph] = content.top
     assert paragraph.lead.startswith("“pretrained” reaches every target sooner than “scratch”")
     assert "8 paired seeds" in paragraph.rest
-    row = content.findings.pairs.comparisons.query("metric == 'test_accuracy'").iloc[0]
-    assert f"{100 * row['estimate']:+.2f} points" in paragraph.rest
+    row = next(c for c in content.findings.pairs.comparisons if c.metric == "test_accuracy")
+    assert f"{100 * row.estimate:+.2f} points" in paragraph.rest
     assert "at least" in paragraph.rest
     assert "5 of 8 control trials never reached it" in paragraph.rest
 
@@ -188,8 +188,8 @@ def test_a_target_nobody_reaches_is_no_number(run_of) -> None:
     assert "reaches no target, nor does “scratch”" in content.top[0].lead
     page = page_text(content)
     assert "not reached (0 of 8)" in page
-    steps = content.findings.pairs.comparisons.query("metric == 'steps_to_target'")
-    assert steps["verdict"].tolist() == ["inconclusive"]
+    steps = [c for c in content.findings.pairs.comparisons if c.metric == "steps_to_target"]
+    assert [c.verdict for c in steps] == ["inconclusive"]
 
 
 def test_many_classes_and_arms(run_of) -> None:
@@ -213,9 +213,9 @@ def test_several_sweeps_are_tasks(tmp_path: Path) -> None:
     aggregates = content.findings.over_tasks.aggregates
     assert set(aggregates["arm"]) == {"scratch", "pretrained"}
     assert set(aggregates["n_tasks"]) == {2}
-    tests = content.findings.pairs.comparisons["p_value"].notna().sum()
-    holm = content.findings.pairs.comparisons["p_holm"].min()
-    assert holm == pytest.approx(tests * content.findings.pairs.comparisons["p_value"].min())
+    table = content.findings.pairs.table
+    tests, least = table["p_value"].notna().sum(), table["p_value"].min()
+    assert table["p_holm"].min() == pytest.approx(tests * least)
 
 
 def test_a_sweep_that_names_no_pair_says_what_was_compared(run_of) -> None:
@@ -271,9 +271,9 @@ def test_why_trials_failed_is_said(hostile_run: Path) -> None:
 
 def test_search_and_its_winner(run_of) -> None:
     content = content_of(run_of(Made(search=12, seeds=3)))
-    [(_, arm, rows, settings)] = content.findings.searches
-    assert (arm, settings) == ("scratch", ("learning_rate", "batch_size"))
-    best = rows["best_val_accuracy"].max()
+    [search] = content.findings.searches
+    assert (search.arm, search.settings) == ("scratch", ("learning_rate", "batch_size"))
+    best = search.trials["best_val_accuracy"].max()
     assert f"{100 * best:.2f} % on validation data" in page_text(content).replace("\u00a0", " ")
 
 

@@ -14,7 +14,7 @@ from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
 from analysis.report.evaluations import list_evaluations, write_evaluations
-from analysis.report.report import compose, title
+from analysis.report.report import compose
 from analysis.report.workbook import sheet_name, write_workbook
 
 SHEETS = ["Answer", "Comparisons", "By arm", "By trial", "By class", "Curves", "Methods"]
@@ -23,16 +23,7 @@ SHEETS = ["Answer", "Comparisons", "By arm", "By trial", "By class", "Curves", "
 def workbook_of(folder: Path, path: Path) -> Path:
     findings = find(load_runs([folder]))
     content = compose(findings, arm_styles(findings.arm_names))
-    write_workbook(
-        path,
-        findings,
-        content.styles,
-        title(findings),
-        content.top,
-        content.caveats,
-        content.answers,
-        content.tables,
-    )
+    write_workbook(path, content)
     return path
 
 

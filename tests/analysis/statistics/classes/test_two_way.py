@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from made_predictions import make_predictions, make_seeds
 
-from analysis.statistics.classes.classification import accuracy_interval
+from analysis.statistics.classes.two_way import accuracy_interval
 from analysis.statistics.samples.intervals import mean_interval
 from analysis.statistics.samples.predictions import Predictions
 

@@ -12,7 +12,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from analysis.statistics.pairs.compare import COLUMNS, compare, compare_all
+from analysis.statistics.pairs.compare import compare_all
+from analysis.statistics.pairs.comparison import COLUMNS, comparison_table
+from analysis.statistics.pairs.contrasts import DEFAULT_METRICS
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import sign_flip_test, signed_rank_test
 from analysis.statistics.samples.significance import holm
 from headstart.errors import InputError
@@ -64,6 +67,17 @@ def curves_reaching(trials: pd.DataFrame, times: list[float], budget: int = 1000
         ],
         ignore_index=True,
     )
+
+
+def compare(
+    trials: pd.DataFrame, curves: pd.DataFrame, treatment: str, control: str,
+    metrics: tuple[str, ...] = DEFAULT_METRICS, *, rng: np.random.Generator,
+    targets: tuple[float, ...] = (), margin: float | None = None, sequential: bool = False,
+) -> pd.DataFrame:  # fmt: skip
+    """One pair as a table."""
+    pairs = [Pair(treatment, control)]
+    rows = compare_all(trials, curves, pairs, targets, margin, rng, metrics, sequential=sequential)
+    return comparison_table(rows)
 
 
 def one_row(trials: pd.DataFrame, **more: Any) -> pd.Series:
@@ -301,8 +315,9 @@ def test_holm_runs_over_all_pairs_tasks_and_targets() -> None:
         for k, name in enumerate("abc")
     ]
     trials = pd.concat(parts, ignore_index=True)
-    pairs = [("b", "a"), ("c", "a")]
-    found = compare_all(trials, NO_CURVES, pairs, (), None, rng(), ("test_accuracy",))
+    pairs = [Pair("b", "a"), Pair("c", "a")]
+    rows = compare_all(trials, NO_CURVES, pairs, (), None, rng(), ("test_accuracy",))
+    found = comparison_table(rows)
     assert list(found["task"]) == ["large", "large", "small", "small"]
     assert found["p_holm"].to_numpy() == pytest.approx(holm(found["p_value"].to_numpy()))
 

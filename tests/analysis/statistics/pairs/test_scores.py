@@ -12,12 +12,7 @@ from scipy import stats
 from sklearn import metrics
 from statsmodels.stats.multitest import multipletests
 
-from analysis.statistics.classes.classification import (
-    class_differences,
-    confusion,
-    score_intervals,
-    trial_scores,
-)
+from analysis.statistics.pairs.scores import class_differences, confusion, score_intervals
 from analysis.statistics.samples.intervals import mean_interval
 from headstart.errors import InputError
 
@@ -43,10 +38,12 @@ def test_confusion_by_hand() -> None:
 @pytest.mark.parametrize("zero_division", [0.0, 1.0, np.nan])
 @pytest.mark.parametrize(("n_classes", "n_images"), [(10, 200), (62, 90)])
 def test_scores_equal_scikit_learn(n_classes: int, n_images: int, zero_division: float) -> None:
-    predictions, _ = make_seeds(2, n_images, n_classes, 0.7)
-    found = trial_scores(predictions, n_classes, zero_division)
-    for trial_id, one in predictions.items():
-        rows = found[found["trial_id"] == trial_id].set_index(["scope", "metric", "class_index"])
+    predictions, trials = make_seeds(2, n_images, n_classes, 0.7)
+    names = [str(k) for k in range(n_classes)]
+    for trial_id, one in predictions.items():  # the mean over one trial is its score
+        row = trials[trials["trial_id"] == trial_id]
+        found = score_intervals(predictions, row, names, zero_division=zero_division)
+        rows = found.set_index(["scope", "metric"])
         for scope, average in (("macro", "macro"), ("weighted", "weighted"), ("class", None)):
             expected = metrics.precision_recall_fscore_support(
                 one.labels,
@@ -56,14 +53,11 @@ def test_scores_equal_scikit_learn(n_classes: int, n_images: int, zero_division:
                 zero_division=zero_division,
             )
             for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
-                here = rows.loc[(scope, name)]["value"].to_numpy()
-                assert here == pytest.approx(value, abs=1e-9, nan_ok=True)
-        accuracy = rows.loc[("all", "accuracy", -1), "value"]
-        assert accuracy == pytest.approx(
-            metrics.accuracy_score(one.labels, one.predicted), abs=1e-9
-        )
-        support = rows.loc[("class", "support")]["value"].tolist()
-        assert support == np.bincount(one.labels, minlength=n_classes).tolist()
+                scores = rows.loc[[(scope, name)], "estimate"].to_numpy()
+                assert scores == pytest.approx(np.atleast_1d(value), abs=1e-9, nan_ok=True)
+        accuracy = rows.loc[[("all", "accuracy")], "estimate"].tolist()
+        expected_accuracy = metrics.accuracy_score(one.labels, one.predicted)
+        assert accuracy == pytest.approx([expected_accuracy], abs=1e-9)
 
 
 def test_confusion_equals_scikit_learn() -> None:

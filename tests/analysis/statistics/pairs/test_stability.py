@@ -13,9 +13,6 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics.pairs.stability import (
-    SpreadRatio,
-    compare_spread,
-    compare_spreads,
     excess_variance,
     spread_over_seeds,
     within_runs,
@@ -154,68 +151,3 @@ def test_within_runs_agrees_with_a_plain_loop(accuracies: list[list[float]]) -> 
         late = curve[-math.ceil(len(curve) / 3) :]
         expected = np.std(late, ddof=1) if len(late) > 1 else math.nan
         assert row.late_sd == pytest.approx(expected, abs=1e-9, nan_ok=True)
-
-
-def measure(x: np.ndarray, y: np.ndarray, paired: bool = True) -> SpreadRatio:
-    return compare_spread(x, y, paired, rng=np.random.default_rng(9))
-
-
-def test_brown_forsythe_is_scipys() -> None:
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=12), rng.normal(size=12) * 3
-    found = measure(x, y)
-    expected = stats.levene(x, y, center="median")
-    assert found.brown_forsythe == pytest.approx(expected.statistic, abs=1e-9)
-    assert found.p_value == pytest.approx(expected.pvalue, abs=1e-9)
-    assert found.ratio == pytest.approx(x.std(ddof=1) / y.std(ddof=1), abs=1e-9)
-
-
-@pytest.mark.parametrize("paired", [True, False])
-def test_permuting_swapping_and_scaling(paired: bool) -> None:
-    rng = np.random.default_rng(2)
-    x, y = rng.normal(size=(2, 9)) + rng.normal(size=9)
-    order = rng.permutation(9)
-    found, swapped = measure(x, y, paired), measure(y[order] * 7, 3 - x[order], paired)
-    assert 7 / swapped.ratio == pytest.approx(found.ratio, rel=1e-9)
-    assert 7 / swapped.high == pytest.approx(found.low, rel=1e-9)
-    assert 7 / swapped.low == pytest.approx(found.high, rel=1e-9)
-    assert found.low < found.ratio < found.high
-
-
-def test_little_data() -> None:
-    few = compare_spread([1.0, 2.0, 4.0], [1.0, 3.0, 4.0])
-    assert few.ratio > 0
-    assert math.isnan(few.low)
-    assert "no interval" in few.note
-    assert math.isnan(compare_spread([1.0], [2.0]).ratio)
-    assert math.isnan(compare_spread([], []).ratio)
-    flat = compare_spread([1.0] * 6, [1.0, 2, 3, 4, 5, 6])
-    assert flat.note == "an arm has no spread at all"
-    with pytest.raises(InputError, match="3 and 2 values do not pair"):
-        compare_spread([1.0, 2, 3], [1.0, 2])
-
-
-@pytest.mark.parametrize("n", [5, 12])
-@pytest.mark.parametrize("paired", [True, False])
-def test_interval_of_the_ratio_covers(n: int, paired: bool) -> None:
-    rng = np.random.default_rng(n)
-    hits = []
-    for _ in range(150):
-        shared = rng.normal(size=n) if paired else 0.0
-        x, y = shared + rng.normal(size=(2, n))
-        found = compare_spread(x, y, paired, rng=rng)
-        hits.append(found.low <= 1 <= found.high)
-    assert 0.90 <= np.mean(hits) <= 0.99
-
-
-def test_table_of_pairs() -> None:
-    rng = np.random.default_rng(3)
-    parts = []
-    for arm, sd in (("t", 0.01), ("c", 0.03)):
-        part = make_trials(list(rng.normal(0.9, sd, 8)))
-        parts.append(part.assign(arm=arm, trial_id=arm + part["trial_id"]))
-    trials = pd.concat(parts).query("not (arm == 't' and seed == 3)")
-    found = compare_spreads(trials, [("t", "c"), ("t", "nobody")], rng=rng)
-    assert found["n_control"].tolist() == [7, 0]
-    assert found["ratio"].iloc[0] < 1
-    assert math.isnan(found["ratio"].iloc[1])

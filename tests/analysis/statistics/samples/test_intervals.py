@@ -12,6 +12,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics.samples.intervals import (
+    Interval,
     iqm_interval,
     mean_interval,
     mean_intervals,
@@ -233,3 +234,15 @@ def test_a_sample_that_is_its_own_mirror_image_has_an_interval_that_is_too():
     found = mean_interval(values, rng=np.random.default_rng(3))
     assert found.low == pytest.approx(-found.high, rel=1e-9)
     assert found.high > 0
+
+
+def test_an_interval_says_itself_how_it_becomes_columns() -> None:
+    interval = Interval(0.5, 0.4, 0.7, 0.95, "student", 8, "few").noted("more")
+    assert interval.columns() == {"estimate": 0.5, "low": 0.4, "high": 0.7}
+    assert interval.columns("sd", "sd_", ("n", "note")) == {
+        "sd": 0.5, "sd_low": 0.4, "sd_high": 0.7, "sd_n": 8, "sd_note": "few; more",
+    }  # fmt: skip
+    assert interval.within(0.45, 0.6).columns() == {"estimate": 0.5, "low": 0.45, "high": 0.6}
+    unknown = Interval.unknown("no trials").within(0, 1)
+    assert math.isnan(unknown.low)
+    assert (unknown.n, unknown.method, unknown.note) == (0, "none", "no trials")

@@ -11,9 +11,10 @@ from scipy import stats
 from synthetic_runs import Arm, Made, write_run
 
 from analysis.findings.load import load_runs
-from analysis.statistics.pairs.compare import compare
+from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.samples import redrawn
 from analysis.statistics.samples.intervals import mean_interval
+from analysis.statistics.samples.pairing import Pair
 
 
 def test_by_hand():
@@ -89,22 +90,19 @@ def test_comparisons_are_wider_and_leave_out_tests_that_need_independent_seeds(p
     assert set(runs.trials["overlap"]) == {0.25}
 
     def found(trials):
-        table = compare(
-            trials, runs.curves, "pretrained", "scratch", ["test_accuracy"],
-            margin=0.01, rng=np.random.default_rng(0),
-        )  # fmt: skip
-        return table.iloc[0]
+        pairs, draw = [Pair("pretrained", "scratch")], np.random.default_rng(0)
+        return compare_all(trials, runs.curves, pairs, (), 0.01, draw, ["test_accuracy"])[0]
 
     plain, wide = found(runs.trials.drop(columns="overlap")), found(runs.trials)
-    assert wide["estimate"] == pytest.approx(plain["estimate"])
-    assert plain["t"] / wide["t"] == pytest.approx(redrawn.widening(8, 0.25))
-    assert wide["p_value"] > plain["p_value"]
-    assert wide["high"] - wide["low"] > plain["high"] - plain["low"]
-    assert wide["p_better"] == plain["p_better"]
-    assert wide["p_better_low"] < plain["p_better_low"]
-    assert math.isnan(wide["p_sign_flip"])
-    assert math.isnan(wide["p_wilcoxon"])
-    assert "Nadeau" in wide["note"]
+    assert wide.estimate == pytest.approx(plain.estimate)
+    assert plain.t / wide.t == pytest.approx(redrawn.widening(8, 0.25))
+    assert wide.p_value > plain.p_value
+    assert wide.high - wide.low > plain.high - plain.low
+    assert wide.p_better == plain.p_better
+    assert wide.p_better_low < plain.p_better_low
+    assert math.isnan(wide.p_sign_flip)
+    assert math.isnan(wide.p_wilcoxon)
+    assert "Nadeau" in wide.note
 
 
 def test_the_report_says_so(pooled_run):

@@ -10,7 +10,7 @@ import pytest
 from scipy import optimize, stats
 
 from analysis.statistics.times import break_even as break_even_module
-from analysis.statistics.times.convergence import BreakEven, break_even, break_even_table
+from analysis.statistics.times.break_even import BreakEven, break_even, break_even_table
 
 NEVER = math.inf
 

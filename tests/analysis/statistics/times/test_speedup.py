@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.statistics.samples.intervals import ratio_interval
-from analysis.statistics.times.convergence import (
-    Speedup,
-    same_conditions,
-    speedup,
-    speedup_table,
-)
+from analysis.statistics.times.speedup import Speedup, same_conditions, speedup, speedup_table
 from headstart.errors import InputError
 
 NEVER = math.inf
@@ -25,7 +20,7 @@ BUDGET = 100.0
 
 
 def make_times(time: list[float], arm: str = "a") -> pd.DataFrame:
-    """Rows of `time_to_target`; NEVER is a trial that was censored at the budget."""
+    """Rows of `times_to_targets`; NEVER is a trial that was censored at the budget."""
     values = np.array(time, dtype=float)
     return pd.DataFrame(
         {

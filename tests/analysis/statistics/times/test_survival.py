@@ -9,14 +9,12 @@ import lifelines.utils
 import numpy as np
 import pandas as pd
 import pytest
-from lifelines.statistics import logrank_test
 from scipy import stats
 
 from analysis.statistics.samples.intervals import mean_interval
-from analysis.statistics.times.convergence import (
+from analysis.statistics.times.survival import (
     common_horizon,
     kaplan_meier,
-    log_rank,
     restricted_mean,
     restricted_mean_difference,
 )
@@ -162,26 +160,6 @@ def test_no_trials_are_nan_with_a_note() -> None:
     assert restricted_mean(none).note == "no trials"
     assert math.isnan(restricted_mean_difference(none, make_times([3.0])).estimate)
     assert kaplan_meier(none).empty
-    assert math.isnan(log_rank(none, make_times([3.0])).p_value)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_log_rank_equals_lifelines(seed: int) -> None:
-    treatment, control = random_times(15, seed), random_times(12, seed + 100)
-    expected = logrank_test(
-        treatment["time"], control["time"], treatment["reached"], control["reached"]
-    )
-    found = log_rank(treatment, control)
-    assert found.statistic**2 == pytest.approx(expected.test_statistic, abs=1e-9)
-    assert found.p_value == pytest.approx(expected.p_value, abs=1e-9)
-
-
-def test_log_rank_is_below_zero_where_the_treatment_is_sooner() -> None:
-    soon, late = make_times([10, 20, 30]), make_times([40, 50, 60])
-    assert log_rank(soon, late).statistic < 0
-    assert log_rank(soon, late).statistic == pytest.approx(-log_rank(late, soon).statistic)
-    never = make_times([100] * 3, [False] * 3)
-    assert math.isnan(log_rank(never, never).p_value)
 
 
 def test_permuting_seeds_and_scaling_the_unit() -> None:

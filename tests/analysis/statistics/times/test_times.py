@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.statistics.times.convergence import (
+from analysis.statistics.times.times import (
     area_under_curve,
-    time_to_share_of_final,
-    time_to_target,
+    since_evaluation_before,
     times_to_targets,
 )
-from analysis.statistics.times.times import since_evaluation_before
 from headstart.errors import InputError
 
 STEPS = (10, 20, 30, 40)
@@ -53,26 +51,21 @@ def done(*trial_ids: str) -> pd.DataFrame:
     return make_trials(dict.fromkeys(trial_ids, "done"))
 
 
+def time_to_target(
+    curves: pd.DataFrame, trials: pd.DataFrame, target: float, unit: str = "step"
+) -> pd.DataFrame:
+    return times_to_targets(curves, trials, [target], (unit,))
+
+
 def test_first_evaluation_at_or_above_the_target() -> None:
     curves = make_curves({"a": [0.1, 0.5, 0.4, 0.6], "b": [0.1, 0.2, 0.3, 0.4]})
     found = time_to_target(curves, done("a", "b"), 0.5)
-    assert list(found.columns) == ["trial_id", "arm", "seed", "time", "reached", "budget"]
+    assert list(found.columns) == [
+        "trial_id", "arm", "seed", "time", "reached", "budget", "target", "unit",
+    ]  # fmt: skip
     assert found["time"].tolist() == [20, 40]
     assert found["reached"].tolist() == [True, False]
     assert found["budget"].tolist() == [40, 40]
-
-
-def test_sustained_means_that_it_never_falls_below_again() -> None:
-    curves = make_curves({"a": [0.5, 0.6, 0.4, 0.7], "b": [0.9, 0.9, 0.9, 0.1], "c": [0.9] * 4})
-    found = time_to_target(curves, done("a", "b", "c"), 0.5, sustained=True)
-    assert found["time"].tolist() == [40, 40, 10]
-    assert found["reached"].tolist() == [True, False, True]
-
-
-def test_interpolation_is_the_crossing_of_the_straight_line() -> None:
-    curves = make_curves({"a": [0.1, 0.3, 0.7, 0.8], "b": [0.6, 0.7, 0.8, 0.9]})
-    found = time_to_target(curves, done("a", "b"), 0.5, interpolate=True)
-    assert found["time"].tolist() == pytest.approx([25, 10])  # nothing is before b's first
 
 
 @pytest.mark.parametrize(("unit", "time"), [("step", 20), ("samples", 160), ("train_time_s", 1.0)])
@@ -111,8 +104,6 @@ def test_a_sweep_in_which_nothing_finished_has_no_budget() -> None:
 def test_a_missing_accuracy_reaches_nothing() -> None:
     found = time_to_target(make_curves({"a": [np.nan, 0.6, np.nan]}), done("a"), 0.5)
     assert found["time"].tolist() == [20]
-    stayed = time_to_target(make_curves({"a": [0.6, np.nan, 0.6]}), done("a"), 0.5, sustained=True)
-    assert stayed["time"].tolist() == [30]
 
 
 def test_no_trials_and_no_targets_give_empty_tables() -> None:
@@ -138,27 +129,19 @@ accuracies = st.lists(
 )
 
 
-@given(accuracies, st.booleans(), st.randoms(use_true_random=False))
+@given(accuracies, st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_agrees_with_a_plain_loop_in_any_order_of_rows(
-    curves_of: list[list[float]], sustained: bool, random: object
+    curves_of: list[list[float]], random: object
 ) -> None:
     ids = [f"t{k}" for k in range(len(curves_of))]
     curves = make_curves(dict(zip(ids, curves_of, strict=True)))
     shuffled = curves.sample(frac=1, random_state=random.randrange(1000))  # type: ignore[attr-defined]
-    found = time_to_target(shuffled, done(*ids), 0.5, sustained=sustained)
+    found = time_to_target(shuffled, done(*ids), 0.5)
     for row, curve in zip(found.itertuples(), curves_of, strict=True):
         hits = [value >= 0.5 for value in curve]
-        good = [all(hits[k:]) if sustained else hits[k] for k in range(len(hits))]
-        assert row.reached == any(good)
-        assert row.time == 10 * (good.index(True) + 1 if any(good) else len(curve))
-
-
-def test_share_of_ones_own_final_accuracy() -> None:
-    curves = make_curves({"a": [0.1, 0.79, 0.80, 1.0], "b": [0.08, 0.1]})
-    found = time_to_share_of_final(curves, done("a", "b"), share=0.8)
-    assert found["time"].tolist() == [30, 10]
-    assert found["target"].tolist() == pytest.approx([0.8, 0.08])
+        assert row.reached == any(hits)
+        assert row.time == 10 * (hits.index(True) + 1 if any(hits) else len(curve))
 
 
 def test_area_is_the_trapezoid_rule_over_the_common_span() -> None:

@@ -1,0 +1,62 @@
+"""The table by arm: mean, median and interquartile mean side by side, and where none is honest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from synthetic_runs import Arm, Made, write_run
+
+from analysis.findings.asked import read_asked
+from analysis.findings.by_arm import arm_table
+from analysis.findings.load import load_runs
+
+
+def table_of(folder: Path, **changes: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table, and the trials that it is made of."""
+    path = folder / "trials.parquet"
+    pd.read_parquet(path).assign(**changes).to_parquet(path)
+    runs = load_runs([folder])
+    table = arm_table(read_asked(runs), runs.trials, "test_accuracy", np.random.default_rng(0))
+    return table.set_index("arm"), runs.trials
+
+
+def write(folder: Path, seeds: int, *arms: Arm) -> Path:
+    return write_run(folder / "run", Made(arms=arms, seeds=seeds, predictions=False, images=False))
+
+
+def test_the_middle_equals_numpy_and_scipy(tmp_path: Path) -> None:
+    table, trials = table_of(write(tmp_path, 9, Arm("a", failed=(3,))))
+    scores = trials["test_accuracy"].dropna()
+    row = table.loc["a"]
+    assert row["score"] == pytest.approx(scores.mean())
+    assert row["median"] == pytest.approx(np.median(scores))
+    assert row["iqm"] == pytest.approx(stats.trim_mean(scores, 0.25))
+    for name in ("median", "iqm"):
+        assert scores.min() <= row[f"{name}_low"] <= row[name] <= row[f"{name}_high"] <= 1
+
+
+def test_a_median_of_few_seeds_has_no_interval(tmp_path: Path) -> None:
+    table, _ = table_of(write(tmp_path, 5, Arm("a")))
+    row = table.loc["a"]
+    assert np.isfinite([row["median"], row["iqm_low"], row["iqm_high"]]).all()
+    assert np.isnan([row["median_low"], row["median_high"]]).all()
+    assert row["median_note"] == "5 seeds: too few for an interval of a median"
+
+
+def test_redrawn_pools_leave_the_mean_its_interval_alone(tmp_path: Path) -> None:
+    table, _ = table_of(write(tmp_path, 8, Arm("a")), n_pool=60_200.0)
+    row = table.loc["a"]
+    assert np.isfinite([row["score_low"], row["median"], row["iqm"]]).all()
+    assert np.isnan([row["median_low"], row["iqm_low"], row["iqm_high"]]).all()
+    assert row["iqm_note"] == "seeds draw from one pool: no interval"
+
+
+def test_an_arm_without_a_finished_trial_is_a_row_of_nothing(tmp_path: Path) -> None:
+    table, _ = table_of(write(tmp_path, 2, Arm("a"), Arm("b", failed=(0, 1))))
+    row = table.loc["b"]
+    assert row[["score", "median", "iqm", "train_time_s"]].isna().all()
+    assert (row["n_failed"], row["score_n"], row["median_note"]) == (2, 0, "no trial finished")
