@@ -15,42 +15,50 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from headstart.errors import DataError
+from headstart.settings import key
 
 PART_NAMES = ("train", "validation", "test")
 Preprocess = Literal["resize", "mnist_style", "centred"]
 
 
 class CorruptLabels(BaseModel):
-    """Which labels to spoil on purpose, and how (`datasets.corruption` does it).
-
-    Attributes:
-        kind: `complementary`: a wrong class, each of the others equally likely; `uniform`: any
-            class equally likely, the right one included; `pairs`: the next class (the last
-            becomes the first).
-        fraction: of each class's images, 0 … 1.
-        seed: of its own generator, so that no other random draw moves when labels are spoilt.
-    """
+    """Which labels to spoil on purpose, and how (`datasets.corruption` does it)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["complementary", "uniform", "pairs"]
-    fraction: float = Field(ge=0, le=1)
-    seed: int = Field(default=0, ge=0)
+    kind: Literal["complementary", "uniform", "pairs"] = key(
+        "`complementary`: a wrong class, each of the others equally likely; `uniform`: any "
+        "class equally likely, the right one included; `pairs`: the next class (the last "
+        "becomes the first).",
+        example="uniform",
+    )
+    fraction: float = key(
+        "Which share of each class's images.", example=0.4, unit="fraction of images", ge=0, le=1
+    )
+    seed: int = key(
+        "Of its own generator, so that no other random draw moves when labels are spoilt.",
+        0,
+        example=1,
+        ge=0,
+    )
 
 
 class DatasetOptions(BaseModel):
     """Base of every set's `Options`: unknown keys refused, unchangeable once read.
 
-    `corrupt_labels` works on every set; the catalogue applies it, and no set's own module looks at
-    it.
+    The catalogue applies `corrupt_labels`; no set's own module looks at it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corrupt_labels: CorruptLabels | None = None
+    corrupt_labels: CorruptLabels | None = key(
+        "Wrong labels on purpose; without it the labels stay as they are.",
+        None,
+        example={"kind": "uniform", "fraction": 0.4},
+    )
 
 
 @dataclass(frozen=True)

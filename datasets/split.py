@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from datasets.base import Dataset, first_copies, image_digests
 from headstart.errors import DataError
+from headstart.settings import key
 
 _WITH_TEST = {"train": 0.85, "validation": 0.15, "test": 0.0}  # the set has its own test part
 _WITHOUT_TEST = {"train": 0.70, "validation": 0.15, "test": 0.15}
@@ -22,21 +23,41 @@ _VALIDATION_PER_TRAIN = 0.15 / 0.85  # where only `train` is a count
 
 
 class SplitSettings(BaseModel):
-    """The keys of a `data` entry that say how to split.
-
-    Attributes:
-        train, validation, test: numbers of images, or of images a class with `per_class`.
-        split: fractions of the images that are there to draw from, instead of counts.
-        per_class: whether the counts are for each class.
-    """
+    """The keys of a `data` entry that say how to split."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: int | None = Field(default=None, ge=1)
-    validation: int | None = Field(default=None, ge=0)
-    test: int | None = Field(default=None, ge=0)
-    split: Mapping[str, float] | None = None
-    per_class: bool = False
+    train: int | None = key(
+        "Images to train on (for each class with `per_class`). Without counts and `split`: 0.85"
+        " of the images, or 0.70 where the set has no test part of its own.",
+        None,
+        example=50000,
+        unit="images",
+        ge=1,
+    )
+    validation: int | None = key(
+        "Images that choose the checkpoint. Without it, 0.15 of the images, or 15 for each 85 "
+        "of `train`.",
+        None,
+        example=10000,
+        unit="images",
+        ge=0,
+    )
+    test: int | None = key(
+        "Images for the one test at the end. Without it, the set's own test part, or 0.15 of "
+        "the images where it has none.",
+        None,
+        example=10000,
+        unit="images",
+        ge=0,
+    )
+    split: Mapping[str, float] | None = key(
+        "Shares of the images that are there to draw from, instead of counts.",
+        None,
+        example={"train": 0.7, "validation": 0.15, "test": 0.15},
+        unit="fractions of images",
+    )
+    per_class: bool = key("Whether the counts are for each class.", False, example=True)
 
     @field_validator("split")
     @classmethod

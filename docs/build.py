@@ -22,7 +22,23 @@ def run_folder() -> str:
     return page()
 
 
+def sweep_file() -> str:
+    """Every key of a sweep file: what it means, what it may be, what holds where it is missing."""
+    from docs.sweep_file import page
+
+    return page()
+
+
+def sweep_file_schema() -> str:
+    """The JSON schema of a sweep file, for editors."""
+    from harness.sweepfile.schema import schema_text
+
+    return schema_text()
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/reference/sweep-file.md": sweep_file,
+    "docs/reference/sweep-file.schema.json": sweep_file_schema,
     "docs/reference/run-folder.md": run_folder,
 }
 """Path below the project → what makes the page's text."""

@@ -92,6 +92,16 @@ def main(argv: Sequence[str]) -> int:
     return _run(options, plan, out, catalogue)
 
 
+class _PrintSchema(argparse.Action):
+    """`--schema` ends the command, as `--help` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from harness.sweepfile.schema import schema_text  # imports all data sets' modules
+
+        print(schema_text(), end="")
+        parser.exit()
+
+
 def parse(argv: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m harness.sweep",
@@ -127,6 +137,10 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--state-every", type=float, default=2.0, metavar="SECONDS", dest="state_every_s",
         help="save running trials this often (default 2), but never for over 2.5 %% of the time",
+    )  # fmt: skip
+    parser.add_argument(
+        "--schema", action=_PrintSchema, nargs=0,
+        help="print the JSON schema of a sweep file, for editors, and end",
     )  # fmt: skip
     parser.add_argument("--no-report", action="store_true", help="write the tables only")
     given = parser.parse_args(argv)

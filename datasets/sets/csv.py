@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.arrays import images_to_uint8, labels_to_classes
@@ -26,6 +26,7 @@ from datasets.files.tables import decode, read_bytes, rows
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError
+from headstart.settings import key
 
 VERSION = 1
 _BETWEEN = "\x1f"  # the unit separator: no field holds it
@@ -34,23 +35,33 @@ INFO = DatasetInfo(suffixes=(".csv", ".csv.gz", ".tsv", ".tsv.gz"))
 
 
 class Options(DatasetOptions):
-    """Where the table is, and what it cannot say itself.
+    """Where the table is, and what it cannot say itself."""
 
-    Attributes:
-        path: the CSV file.
-        test_path: a second one, with the images of the test part.
-        shape: (height, width) or (height, width, 3); default: a square in one channel.
-        class_names: of the labels 0, 1, …, or the texts that occur; default: what occurs.
-        value_range: (black, white), for pixels in a range that is not recognised.
-        encoding: of the text, where it does not begin with a byte order mark.
-    """
-
-    path: Path
-    test_path: Path | None = None
-    shape: tuple[int, int] | tuple[int, int, int] | None = None
-    class_names: tuple[str, ...] | None = Field(default=None, min_length=2)
-    value_range: tuple[float, float] | None = None
-    encoding: str = "utf-8"
+    path: Path = key("The CSV file.", example="my/digits.csv")
+    test_path: Path | None = key(
+        "A second one, with the images of the test part.", None, example="my/test.csv"
+    )
+    shape: tuple[int, int] | tuple[int, int, int] | None = key(
+        "[height, width] or [height, width, 3]; without it, a square in one channel.",
+        None,
+        example=[28, 28],
+        unit="pixels",
+    )
+    class_names: tuple[str, ...] | None = key(
+        "Names of the labels 0, 1, …, or the texts that occur; without it, what occurs.",
+        None,
+        example=["cat", "dog"],
+        min_length=2,
+    )
+    value_range: tuple[float, float] | None = key(
+        "[black, white], for pixels in a range that is not recognised.",
+        None,
+        example=[0, 1023],
+        unit="pixel values",
+    )
+    encoding: str = key(
+        "Of the text, where it does not begin with a byte order mark.", "utf-8", example="cp1252"
+    )
 
     @field_validator("encoding")
     @classmethod

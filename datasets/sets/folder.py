@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Request, build_dataset
 from datasets.files.cache import cached
@@ -26,6 +25,7 @@ from datasets.locations import user_path
 from datasets.preprocess import gray, resize, shape_images, shape_ink
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
+from headstart.settings import key
 
 VERSION = 2
 _BRIGHT = 127  # a page whose border is brighter than this is paper, and its ink is dark
@@ -38,23 +38,37 @@ _BESIDE = {"originals"}  # what datasets.sheet keeps beside the parts on request
 
 
 class Options(DatasetOptions):
-    """Where the images are, and what to make of them.
+    """Where the images are, and what to make of them."""
 
-    Attributes:
-        path: the folder, or a zip or tar file of it.
-        class_names: which class folders, in the order of their labels; default all, sorted
-            (numbers by value).
-        preprocess: `resize`; `mnist_style`: cropped to the ink, fitted, centred, grayscale; or
-            `centred`: the ink in the middle and its size on the page kept, grayscale.
-        invert: swap black and white; default where a page's border is bright, but for `resize`.
-        on_damaged: `refuse` a damaged image, or `skip` it and say so in the report.
-    """
-
-    path: Path
-    class_names: tuple[str, ...] | None = Field(default=None, min_length=2)
-    preprocess: Preprocess = "resize"
-    invert: bool | None = None
-    on_damaged: OnDamaged = "refuse"
+    path: Path = key(
+        "A folder that has a folder for each class, or a zip or tar file of it.",
+        example="my/photos",
+    )
+    class_names: tuple[str, ...] | None = key(
+        "Which class folders, in the order of their labels; without it all, sorted (numbers by "
+        "value).",
+        None,
+        example=["cat", "dog"],
+        min_length=2,
+    )
+    preprocess: Preprocess = key(
+        "`resize`: the whole image is scaled; `mnist_style`: it is cropped to its ink, fitted "
+        "and centred as MNIST's digits are, in gray; `centred`: the ink is moved to the middle "
+        "and keeps its size, in gray.",
+        "resize",
+        example="mnist_style",
+    )
+    invert: bool | None = key(
+        "Whether black and white are swapped; without it, where a page's border is bright, but "
+        "never for `resize`.",
+        None,
+        example=True,
+    )
+    on_damaged: OnDamaged = key(
+        "Whether a damaged image is refused, or skipped with a note in the report.",
+        "refuse",
+        example="skip",
+    )
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.preprocess import mnist_style_on, resize, shape_images
 from datasets.sets.glyph_strokes import ways_to_write
+from headstart.settings import key
 
 VERSION = 3
 OWN_SIZE = (28, 28)
@@ -31,25 +32,42 @@ INFO = DatasetInfo(is_ink=True)
 
 
 class Options(DatasetOptions):
-    """What is drawn.
+    """What is drawn."""
 
-    Attributes:
-        classes: the ten digits, or all 62 characters.
-        count: number of images; classes take turns, so they are equally many.
-        seed: of the drawing's own generator.
-        preprocess: `mnist_style`: cropped, fitted and centred as MNIST's digits are; `resize`: the
-            whole page, where small letters stay small.
-        noise: standard deviation of the pixel noise, as a fraction of the full range.
-        test_part: how many of the last images are a test part of the set's own (`corrupt_labels`
-            leaves the labels of such a part right); 0: none.
-    """
-
-    classes: Literal["digits", "all"] = "digits"
-    count: int = Field(default=3000, ge=2, le=1_000_000)
-    seed: int = Field(default=0, ge=0)
-    preprocess: Literal["mnist_style", "resize"] = "mnist_style"
-    noise: float = Field(default=0.02, ge=0, le=0.5)
-    test_part: int = Field(default=0, ge=0)
+    classes: Literal["digits", "all"] = key(
+        "The ten digits, or all 62 characters.", "digits", example="all"
+    )
+    count: int = key(
+        "Number of images; classes take turns, so they are equally many.",
+        3000,
+        example=14000,
+        unit="images",
+        ge=2,
+        le=1_000_000,
+    )
+    seed: int = key("Of the drawing's own generator.", 0, example=1, ge=0)
+    preprocess: Literal["mnist_style", "resize"] = key(
+        "`mnist_style`: cropped, fitted and centred as MNIST's digits are; `resize`: the whole "
+        "page, where small letters stay small.",
+        "mnist_style",
+        example="resize",
+    )
+    noise: float = key(
+        "Standard deviation of the pixel noise.",
+        0.02,
+        example=0.05,
+        unit="fraction of the full range",
+        ge=0,
+        le=0.5,
+    )
+    test_part: int = key(
+        "How many of the last images are a test part of the set's own (`corrupt_labels` leaves "
+        "the labels of such a part right); 0: none.",
+        0,
+        example=2000,
+        unit="images",
+        ge=0,
+    )
 
     @model_validator(mode="after")
     def _leaves_a_train_part(self) -> Options:

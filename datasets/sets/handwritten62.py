@@ -20,7 +20,6 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
-from pydantic import Field
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Preprocess, Request, build_dataset
 from datasets.files.cache import cached
@@ -31,6 +30,7 @@ from datasets.locations import downloads_folder, first_existing, not_found
 from datasets.preprocess import shape_images, shape_ink
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
+from headstart.settings import key
 
 VERSION = 2
 SOURCE = "http://www.ee.surrey.ac.uk/CVSSP/demos/chars74k/EnglishHnd.tgz"
@@ -51,22 +51,34 @@ INFO = DatasetInfo(
 
 
 class Options(DatasetOptions):
-    """What part of the set, and in which form.
+    """What part of the set, and in which form."""
 
-    Attributes:
-        classes: which of the 62.
-        preprocess: `resize`: the whole page shrunk; `mnist_style`: cropped to the ink, fitted
-            and centred as MNIST's digits are; `centred`: the ink in the middle, its size kept.
-        on_damaged: `refuse` a damaged image, or `skip` it and say so in the report.
-        source: address of an archive to fetch where the set is not on this machine.
-        sha256: of that archive; without it, the strokes of all images are checked instead.
-    """
-
-    classes: Literal["all", "digits", "upper", "lower", "letters"] = "all"
-    preprocess: Preprocess = "resize"
-    on_damaged: OnDamaged = "refuse"
-    source: str = SOURCE
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
+    classes: Literal["all", "digits", "upper", "lower", "letters"] = key(
+        "Which of the 62 classes.", "all", example="digits"
+    )
+    preprocess: Preprocess = key(
+        "`resize`: the whole image is scaled; `mnist_style`: it is cropped to its ink, fitted "
+        "and centred as MNIST's digits are, in gray; `centred`: the ink is moved to the middle "
+        "and keeps its size, in gray.",
+        "resize",
+        example="mnist_style",
+    )
+    on_damaged: OnDamaged = key(
+        "Whether a damaged image is refused, or skipped with a note in the report.",
+        "refuse",
+        example="skip",
+    )
+    source: str = key(
+        "Address of an archive to fetch where the set is not on this machine.",
+        SOURCE,
+        example="https://example.org/EnglishHnd.tgz",
+    )
+    sha256: str | None = key(
+        "Of that archive; without it, the strokes of all images are checked instead.",
+        None,
+        example="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        pattern=r"^[0-9a-fA-F]{64}$",
+    )
 
 
 @dataclass(frozen=True)

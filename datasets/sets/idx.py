@@ -19,6 +19,7 @@ from datasets.files.cache import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError, DataNotFoundError
+from headstart.settings import key
 
 VERSION = 1
 MAX_BYTES = 4 << 30
@@ -29,14 +30,19 @@ INFO = DatasetInfo(folder_sign="-images")
 
 
 class Options(DatasetOptions):
-    """`path`: the folder. `class_names`: of the labels 0, 1, …; default the numbers themselves.
+    """Where the files are, and what they cannot say themselves."""
 
-    `transpose`: swap rows and columns (EMNIST stores its images on their side).
-    """
-
-    path: Path
-    class_names: tuple[str, ...] | None = None
-    transpose: bool = False
+    path: Path = key("The folder with the IDX files.", example="my/emnist")
+    class_names: tuple[str, ...] | None = key(
+        "Names of the labels 0, 1, …; without it the numbers themselves.",
+        None,
+        example=["cat", "dog"],
+    )
+    transpose: bool = key(
+        "Whether rows and columns are swapped (EMNIST stores its images on their side).",
+        False,
+        example=True,
+    )
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

@@ -18,6 +18,7 @@ from datasets.locations import downloads_folder, first_existing, not_found
 from datasets.preprocess import shape_images
 from datasets.sets.idx import read_pairs
 from headstart.errors import DataNotFoundError
+from headstart.settings import key
 
 VERSION = 1
 MIRRORS = (
@@ -34,9 +35,13 @@ INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 
 
 class Options(DatasetOptions):
-    """`source`: an address whose folder holds the four .gz files, instead of the known mirrors."""
+    """Where it comes from."""
 
-    source: str | None = None
+    source: str | None = key(
+        "An address whose folder holds the four .gz files, instead of the known mirrors.",
+        None,
+        example="https://example.org/mnist",
+    )
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

@@ -21,6 +21,7 @@ from datasets.locations import first_existing, not_found
 from datasets.preprocess import resize, shape_images
 from datasets.sets import mnist
 from headstart.errors import DataError
+from headstart.settings import key
 
 VERSION = 1
 OWN_SIZE = (28, 28)
@@ -29,13 +30,18 @@ INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 
 
 class Options(DatasetOptions):
-    """`test`: whether MNIST's 10,000 test images are the test part, or there is none.
+    """Which images test, and what becomes of damaged ones."""
 
-    `on_damaged`: `refuse` a damaged image, or `skip` it and say so in the report.
-    """
-
-    test: Literal["mnist", "none"] = "mnist"
-    on_damaged: OnDamaged = "refuse"
+    test: Literal["mnist", "none"] = key(
+        "Whether MNIST's 10,000 test images are the test part, or there is none.",
+        "mnist",
+        example="none",
+    )
+    on_damaged: OnDamaged = key(
+        "Whether a damaged image is refused, or skipped with a note in the report.",
+        "refuse",
+        example="skip",
+    )
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.arrays import images_to_nhwc, images_to_uint8, labels_to_classes
@@ -24,6 +23,7 @@ from datasets.files.trees import MAX_RATIO
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError
+from headstart.settings import key
 
 VERSION = 1
 MAX_ARRAY_BYTES = 16 << 30
@@ -41,17 +41,21 @@ INFO = DatasetInfo(suffixes=(".npz",))
 
 
 class Options(DatasetOptions):
-    """Where the arrays are, and what they cannot say themselves.
+    """Where the arrays are, and what they cannot say themselves."""
 
-    Attributes:
-        path: the .npz file.
-        class_names: of the labels 0, 1, …, or the texts that occur; default: what occurs.
-        value_range: (black, white), for pixels in a range that is not recognised.
-    """
-
-    path: Path
-    class_names: tuple[str, ...] | None = Field(default=None, min_length=2)
-    value_range: tuple[float, float] | None = None
+    path: Path = key("The .npz file.", example="my/images.npz")
+    class_names: tuple[str, ...] | None = key(
+        "Names of the labels 0, 1, …, or the texts that occur; without it, what occurs.",
+        None,
+        example=["cat", "dog"],
+        min_length=2,
+    )
+    value_range: tuple[float, float] | None = key(
+        "[black, white], for pixels in a range that is not recognised.",
+        None,
+        example=[0, 1023],
+        unit="pixel values",
+    )
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
@@ -116,17 +120,17 @@ def _assemble(
 def _pairs(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
     """For each part (or "" for all in one) the keys of its images and labels."""
     found: dict[str, dict[str, str]] = {}
-    for key in keys:
-        words = re.split(r"[\s_/.-]+", key.lower())
+    for name in keys:
+        words = re.split(r"[\s_/.-]+", name.lower())
         part = next((_PARTS[word] for word in words if word in _PARTS), "")
         kind = "x" if _IMAGES & set(words) else "y" if _LABELS & set(words) else None
         if kind is not None and len(words) <= 2:
             if kind in found.setdefault(part, {}):
                 raise DataError(
-                    f"{path}: both '{found[part][kind]}' and '{key}' may be the "
+                    f"{path}: both '{found[part][kind]}' and '{name}' may be the "
                     f"{'images' if kind == 'x' else 'labels'}; leave one of them out"
                 )
-            found[part][kind] = key
+            found[part][kind] = name
     pairs = {
         part: (found[part]["x"], found[part]["y"])
         for part in ("", *PART_NAMES)

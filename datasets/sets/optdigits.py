@@ -14,6 +14,7 @@ import numpy as np
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.preprocess import mnist_style_on, resize, shape_images
+from headstart.settings import key
 
 VERSION = 2
 OWN_SIZE = (28, 28)
@@ -23,9 +24,13 @@ INFO = DatasetInfo(is_ink=True)
 
 
 class Options(DatasetOptions):
-    """`preprocess`: `mnist_style` fits and centres a digit as MNIST's are; `resize` scales."""
+    """How the 8×8 digits become larger images."""
 
-    preprocess: Literal["mnist_style", "resize"] = "mnist_style"
+    preprocess: Literal["mnist_style", "resize"] = key(
+        "`mnist_style`: fitted and centred as MNIST's digits are; `resize`: scaled.",
+        "mnist_style",
+        example="resize",
+    )
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
@@ -21,6 +20,7 @@ from datasets.locations import not_found, user_path
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
+from headstart.settings import key
 
 VERSION = 1
 OWN_SIZE = (28, 28)
@@ -33,13 +33,15 @@ INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 
 
 class Options(DatasetOptions):
-    """`photos`: path, or pattern such as `mine/*.jpg`, → labels.
+    """Which photographs, and what is on them."""
 
-    Labels are text (one character: the class of all digits; several: one for each row), a mapping
-    with one of rows, columns, class, text, or `name`: the photo's name ends in its class.
-    """
-
-    photos: Mapping[str, str | int | Mapping[str, Any]] = Field(min_length=1)
+    photos: Mapping[str, str | int | Mapping[str, Any]] = key(
+        "Path, or pattern such as `my/*.jpg`, → labels: one character is the class of all "
+        "digits; several are one for each row; a mapping has one of rows, columns, class, text;"
+        " `name`: the photo's name ends in its class.",
+        example={"my/*.jpg": "name"},
+        min_length=1,
+    )
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

@@ -102,7 +102,7 @@ def _by_name(
     for model, names in own.items():
         schema = _hoisted(model, parts)
         every |= schema["properties"]
-        schema["properties"] = {"name": True, **(beside or {}), **schema["properties"]}
+        schema["properties"] = {"name": True, **schema["properties"], **(beside or {})}
         is_named = {"properties": {"name": {"enum": names}}, "required": ["name"]}
         cases.append({"if": is_named, "then": schema})
     unnamed = {"properties": {**(beside or {}), **every}, "additionalProperties": False}
@@ -154,12 +154,13 @@ def _data(choice: Schema) -> Schema:
 
 
 def _seeds(parts: Schema) -> Schema:
+    parts["SeedsRule"] = _hoisted(SeedsRule, parts)
     number = {"type": "integer", "minimum": 0}
     return {
         "anyOf": [
             {"type": "integer", "minimum": 1},
             {"type": "array", "minItems": 1, "items": number},
-            _hoisted(SeedsRule, parts),
+            {"$ref": "#/$defs/SeedsRule"},
         ]
     }
 

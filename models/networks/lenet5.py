@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from headstart.errors import ModelError
+from headstart.settings import key
 from models.info import MNIST_MEAN, MNIST_STD, ModelInfo, NetworkOptions
 
 if TYPE_CHECKING:
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 
 class Options(NetworkOptions):
-    """What may be chosen: `dropout` of what goes into each dense layer after the first."""
+    """What may be chosen."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = key(
+        "Share of what goes into each dense layer after the first that is dropped in training.",
+        0.0,
+        example=0.5,
+        unit="fraction",
+    )
 
 
 def info(options: Options) -> ModelInfo:

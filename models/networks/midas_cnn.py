@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from headstart.errors import ModelError
+from headstart.settings import key
 from models.info import MNIST_MEAN, MNIST_STD, ImageSize, ModelInfo, NetworkOptions
 
 if TYPE_CHECKING:
@@ -20,13 +21,23 @@ if TYPE_CHECKING:
 class Options(NetworkOptions):
     """What may be chosen; each block halves height and width and doubles the channels."""
 
-    dense: PositiveInt = 1000
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    image_size: ImageSize = (28, 28)
-    channels: Literal[1, 3] = 1
-    blocks: PositiveInt = 3
-    convolutions: PositiveInt = 1  # in a block
-    width: PositiveInt = 32  # channels of the first block
+    dense: PositiveInt = key("Units of the dense layer.", 1000, example=500, unit="units")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = key(
+        "Share of the dense layer's outputs that is dropped in training.",
+        0.5,
+        example=0.7,
+        unit="fraction",
+    )
+    image_size: ImageSize = key(
+        "[height, width] of the images that the network takes; one number: a square.",
+        (28, 28),
+        example=64,
+        unit="pixels",
+    )
+    channels: Literal[1, 3] = key("Gray images, or red, green and blue.", 1, example=3)
+    blocks: PositiveInt = key("Blocks of convolutions.", 3, example=4, unit="blocks")
+    convolutions: PositiveInt = key("Convolutions in a block.", 1, example=2, unit="layers")
+    width: PositiveInt = key("Channels of the first block.", 32, example=16, unit="channels")
 
 
 def info(options: Options) -> ModelInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from headstart.settings import key
 from models.info import ImageSize, ModelInfo, NetworkOptions
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)  # red, green, blue in 0..1, as torchvision's weights expect
@@ -15,13 +16,28 @@ class TorchvisionOptions(NetworkOptions):
 
     With `channels: 3` grey images come as three equal channels, as the data set repeats them. With
     `channels: 1` the images stay grey (a third of the memory) and the network's first layer takes
-    them: `repeat` makes three channels of each image, each normalised as ImageNet's; `sum` adds
-    the first layer's weights over the three channels, a third of its work.
+    them.
     """
 
-    image_size: ImageSize = (224, 224)
-    channels: Literal[1, 3] = 3
-    channels_mode: Literal["repeat", "sum"] = "repeat"
+    image_size: ImageSize = key(
+        "[height, width] of the images that the network takes; one number: a square.",
+        (224, 224),
+        example=64,
+        unit="pixels",
+    )
+    channels: Literal[1, 3] = key(
+        "`3`: grey images come as three equal channels; `1`: they stay grey, which takes a "
+        "third of the memory.",
+        3,
+        example=1,
+    )
+    channels_mode: Literal["repeat", "sum"] = key(
+        "With one channel. `repeat` makes three channels of each image, each normalised as "
+        "ImageNet's; `sum` adds the first layer's weights over the three channels, a third of "
+        "its work.",
+        "repeat",
+        example="sum",
+    )
 
 
 def torchvision_info(name: str, options: TorchvisionOptions) -> ModelInfo:
