@@ -1,7 +1,7 @@
 """docs/reference/sweep-file.md: every key of a sweep file, in tables.
 
-In: the JSON schema, which is made from the models of `harness/sweepfile/`. Out: the page's text. The
-order of the sections and what stands between the tables is written here.
+In: the JSON schema, which is made from the models of `harness/sweepfile/`. Out: the page. The order
+of the sections and what stands between the tables is written here.
 """
 
 from __future__ import annotations
