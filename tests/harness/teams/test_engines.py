@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from small_sweep import SMALL
 
+from harness.sweep import main
+from headstart.errors import InputError
 from runs import ROOT, command, environment, fingerprints, run, title_of, wait_until_gone
 
 TWO = ("--set", "resources.workers=2", "--set", "seeds=1")
@@ -138,10 +140,10 @@ def test_the_workers_of_a_trial_may_be_on_two_nodes(write_sweep, tmp_path):
 
 def test_what_cannot_be_is_one_line_and_status_2(write_sweep, tmp_path):
     sweep = write_sweep(("{name: lenet5}", "{name: midas_cnn, width: 4, dense: 30}"))
-    done = run(sweep, tmp_path / "run", *TWO)
-    assert done.returncode == 2
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "midas_cnn has batch norm" in done.stderr
+    with pytest.raises(InputError, match="midas_cnn has batch norm") as caught:
+        main([*command(sweep, tmp_path / "run", *TWO)[3:]])
+    assert caught.value.exit_status == 2
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
 
