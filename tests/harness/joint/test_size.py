@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+from harness.joint import size
 from harness.joint.fused import FusedJoint
 from harness.joint.size import (
+    WORTH_IT,
     Measured,
     choose_pack_size,
     measure_steps,
+    measured_pack_size,
     most_that_fit,
     search_pack_size,
 )
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
+from harness.training.process import make_accelerator
 from harness.trials.catalogue import DataCatalogue
 
 GB = 10**9
@@ -61,8 +68,8 @@ def probe(seconds, n_bytes, seen):
 def test_measuring_ends_where_it_is_not_worth_it():
     """A step costs 1 s until 8 seeds fill the card, and then in proportion."""
     seen = []
-    size = search_pack_size(256, GB, probe(lambda k: max(1.0, k / 8), lambda k: 10 + k, seen))
-    assert size == 8
+    chosen = search_pack_size(256, GB, probe(lambda k: max(1.0, k / 8), lambda k: 10 + k, seen))
+    assert chosen == 8
     assert seen == [1, 2, 4, 8, 16]
 
 
@@ -82,3 +89,135 @@ def test_steps_on_noise_are_timed(write_sweep):
     measured = measure_steps(trial, 2, "cpu", FusedJoint)
     assert measured.seconds > 0
     assert measured.n_bytes == 0
+
+
+def test_where_no_measured_size_fits_one_seed_runs_alone():
+    assert choose_pack_size(100, 150, 200, {2: 1.0, 4: 1.0}) == 1
+
+
+def test_a_size_on_the_limits_is_taken():
+    """1 000 free are 800 to use: 100 and 7 times 100; 2 is just within 5 % of the best rate."""
+    assert most_that_fit(1000, 100, 200) == 8
+    assert most_that_fit(998, 100, 200) == 7
+    assert choose_pack_size(GB, 10, 20, {2: 2.1, 4: 4.0}) == 2
+    assert choose_pack_size(GB, 10, 20, {2: 2.11, 4: 4.0}) == 4
+    assert choose_pack_size(800, 100, 200, {1: 9.0, 6: 1.0}) == 6
+
+
+def test_sizes_double_until_the_last_which_is_the_most():
+    seen = []
+    assert search_pack_size(5, GB, probe(lambda k: 1.0, lambda k: 10 + k, seen)) == 5
+    assert seen == [1, 2, 4, 5]
+    seen = []
+    assert search_pack_size(2, GB, probe(lambda k: 1.0, lambda k: 10 + k, seen)) == 2
+    assert seen == [1, 2]
+
+
+def test_a_pack_that_is_just_five_percent_faster_a_seed_is_not_worth_more_measuring():
+    seen = []
+    seconds = {1: 1.0, 2: 2 * (1 - WORTH_IT)}
+    search_pack_size(256, GB, probe(lambda k: seconds.get(k, k), lambda k: 10 + k, seen))
+    assert seen == [1, 2]
+
+
+def test_a_card_is_asked_what_is_free_and_other_devices_take_one(monkeypatch):
+    calls = []
+
+    def measure(spec, n, device, joint):
+        calls.append((spec, n, device, joint))
+        return Measured(1.0, 100 * n)
+
+    monkeypatch.setattr(size, "measure_steps", measure)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("emptied"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (500, 9999))
+    assert measured_pack_size(("a", "b", "c", "d", "e"), "cpu", FusedJoint) == 1
+    assert calls == []
+    assert measured_pack_size(("a", "b", "c", "d", "e"), "cuda", FusedJoint) == 4
+    assert calls == ["emptied", *(("a", n, "cuda", FusedJoint) for n in (1, 2, 4))]
+
+
+class Counting:
+    """A stand-in for trials that are computed together: a step takes 2 s; counts its steps."""
+
+    def __init__(self, trainers):
+        self.trainers = trainers
+        self.n_steps = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def step(self):
+        self.n_steps += 1
+
+
+@pytest.fixture
+def timed(write_sweep, monkeypatch):
+    """Steps of a trial of the small sweep as `Counting` makes them, and what was measured."""
+
+    def measure(n, *replacements, device="cpu", arm="pretrained"):
+        plan = make_plan(load_sweep(write_sweep(*replacements)), DataCatalogue())
+        trial = next(trial for trial in plan.trials if trial.arm == arm)
+        made = []
+
+        def joint(trainers):
+            made.append(Counting(trainers))
+            return made[0]
+
+        clock = SimpleNamespace(perf_counter=lambda: 2.0 * made[0].n_steps)
+        monkeypatch.setattr(size, "time", clock)
+        return measure_steps(trial, n, device, joint), made[0], trial
+
+    return measure
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_five_steps_are_timed_after_three_that_warm_up(timed, n):
+    measured, together, _ = timed(n)
+    assert measured == Measured(2.0, 0)
+    assert together.n_steps == 8
+    assert len(together.trainers) == n
+
+
+def test_copies_train_on_noise_and_are_no_ones_else(timed):
+    _, together, trial = timed(2)
+    first, second = together.trainers
+    part = first.part
+    assert part is second.part
+    n_images = trial.condition.train.batch_size * 8
+    assert part.inputs.shape == (n_images, 1, 28, 28)
+    assert (int(part.inputs.min()), int(part.inputs.max())) == (0, 255)
+    assert sorted(set(part.labels.tolist())) == list(range(10))
+    assert part.labels.shape == (n_images,)
+    assert len(part) == n_images
+    assert first.normalise is not None
+    for mine, other in zip(
+        first.unprepared.parameters(), second.unprepared.parameters(), strict=True
+    ):
+        assert mine is not other
+        assert torch.equal(mine, other)
+
+
+def test_only_what_the_trial_trains_is_trained(timed):
+    change = ("{initialize: drawn}", "{initialize: drawn, fine_tune: last_2}")
+    _, together, _ = timed(1, change)
+    (trainer,) = together.trainers
+    trained = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+    parameters = list(trainer.unprepared.parameters())
+    assert len(trained) == 4, "weights and biases of two layers"
+    is_trained = [any(p is other for other in trained) for p in parameters]
+    assert [p.requires_grad for p in parameters] == is_trained
+
+
+def test_bytes_are_those_beyond_what_was_taken_before(timed, monkeypatch):
+    resets = []
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 100)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 350)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: resets.append(1))
+    on_cpu = lambda precision, _: make_accelerator(precision, "cpu")  # noqa: E731
+    monkeypatch.setattr(size, "make_accelerator", on_cpu)
+    measured, _, _ = timed(1, device="cuda")
+    assert measured == Measured(2.0, 250)
+    assert resets == [1]

@@ -162,8 +162,13 @@ def test_a_search_goes_rung_by_rung_and_its_winners_values_are_the_arms(
     rung = [studies[seed].trial(k, 1).id for seed in (0, 1) for k in range(4)]
     assert [t.id for t in first.trials] == rung
     assert [t.id for t in whole.trials] == [*rung, *(t.id for t in plan.trials)]
-    kept = [studies[seed].trial(k, 3).id for seed in (0, 1) for k in order[seed][:2]]
-    assert [t.id for t in second.trials] == [*rung, *kept]
+    ids = [
+        studies[seed].trial(k, epochs).id
+        for seed in (0, 1)
+        for epochs, samples in ((1, range(4)), (3, order[seed][:2]))
+        for k in samples
+    ]
+    assert [t.id for t in second.trials] == ids
     assert searched.blocked == {}
     arms = [t for t in searched.plan.trials if t.stage == "arm"]
     assert [(t.arm, t.seed) for t in arms] == [(t.arm, t.seed) for t in plan.trials]
@@ -175,7 +180,7 @@ def test_a_search_goes_rung_by_rung_and_its_winners_values_are_the_arms(
             assert trial.condition == winner.condition
             assert trial.condition.train.epochs == 3
             assert trial.id == studies[trial.seed].chosen(written, order[trial.seed][0]).id
-    assert [t.id for t in searched.plan.trials[:12]] == [*rung, *kept]
+    assert [t.id for t in searched.plan.trials[:12]] == ids
 
 
 def test_the_record_tells_the_whole_search(plan_of, catalogue, tmp_path):
