@@ -70,7 +70,7 @@ class Augment(BaseModel):
     @classmethod
     def _ordered(cls, value: float | Range) -> float | Range:
         if isinstance(value, tuple) and not 0 < value[0] <= value[1]:
-            raise ValueError(f"{list(value)} is not [smallest, largest] with both above 0")
+            raise ValueError("is not [smallest, largest] with both above 0")
         return value
 
     @field_validator("erase_area")

@@ -64,7 +64,7 @@ class Mistakes:
             return model.model_validate(node.plain())
         except ValidationError as err:
             for error in _without_echoes(err.errors(), node):
-                if error["type"] != "missing" or error["loc"][0] not in may_lack:
+                if error["type"] != "missing" or error["loc"] not in {(k,) for k in may_lack}:
                     self._explain(whole or model, node, error)
             return None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.sweepfile.nodes import parse_yaml
-from harness.sweepfile.reader import load_sweep, read_sweep
+from harness.sweepfile.reader import load_run, load_sweep, read_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.settings import EvaluateEvery
 from headstart.errors import SpecError
@@ -210,3 +210,70 @@ def test_the_command_answers_without_torch_or_ray_and_without_a_traceback(write_
     assert "heavy []" in done.stderr
     assert "Traceback" not in done.stderr
     assert f"status {0 if arguments == ['--help'] else 2}" in done.stderr
+
+
+TEN = """\
+name: ten mistakes
+question: What is wrong here?
+model: {name: lenet5, dropot: 0.5}
+data: {name: glyphs, count: 1, validaton: 3}
+train: {learning_rate: fast, augment: {scale: 2.0}}
+arms:
+  a: {initialize: nowhere}
+  b: {data: {first_of: [glyphs, {name: optdigitz}]}}
+compare: [{treatment: a, control: c}]
+search: {learning_rat: {log_uniform: [0, 1]}}
+"""
+
+
+def test_a_file_with_ten_mistakes_gives_ten_lines_in_its_order(tmp_path):
+    path = tmp_path / "ten.yaml"
+    path.write_text(TEN)
+    places = [mistake.removeprefix(f"{path}:").split(": ")[:2] for mistake in mistakes_of(path)]
+    assert places == [
+        ["1", "name"], ["3", "model.dropot"], ["4", "data.count"], ["4", "data.validaton"],
+        ["5", "train.learning_rate"], ["5", "train.augment.scale"], ["7", "arms.a.initialize"],
+        ["8", "arms.b.data.first_of[1].name"], ["9", "compare[0].control"],
+        ["10", "search.learning_rat.log_uniform[0]"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        ("name: a\nquestion: b?\narms: {}", ["f:3: arms: at least one arm is expected"]),
+        (
+            "question: b?\narms: {x: {}, y: {}}",
+            ["name: is missing", "model: is missing: {name: NETWORK}", "data: is missing: {name:"],
+        ),
+        (
+            "name: a\nquestion: b?\nmodel: {name: lenet5}\ndata: {first_of: 3}\narms: {x: {}}",
+            ["f:4: data.first_of: 3 is not a list"],
+        ),
+        (
+            "name: a\nquestion: b?\nmodel: {name: lenet5}\ndata: {train: 3}\narms: {x: {}}",
+            ["f:4: data.name: is missing"],
+        ),
+        (
+            "name: a\nquestion: b?\nmodel: {name: lenet5}\ndata: optdigits\narms: {x: 3, y: {}}",
+            ["f:5: arms.x: 3 is not a mapping of keys"],
+        ),
+    ],
+)
+def test_what_is_not_there_is_said_once(text, messages):
+    with pytest.raises(SpecError) as caught:
+        read_sweep(parse_yaml(text, "f"))
+    for mistake, message in zip(caught.value.mistakes, messages, strict=True):
+        assert message in mistake
+
+
+def test_keys_that_were_given_up_are_read_from_a_run_folder_and_from_no_sweep_file(
+    write_sweep, tmp_path
+):
+    sweep = load_sweep(write_sweep())
+    text = resolved_yaml(sweep)
+    assert "best" not in text
+    old = text.replace("save:\n", "evaluations: [{title: x, arm: scratch}]\nsave:\n  best: true\n")
+    (tmp_path / "sweep.yaml").write_text(old)
+    assert load_run(tmp_path) == sweep
+    assert any("evaluations: is not a key" in m for m in mistakes_of(tmp_path / "sweep.yaml"))
