@@ -127,7 +127,7 @@ def _arm(row: Comparison) -> str:
 
 
 def _renamed(frame: pd.DataFrame, side: str) -> pd.DataFrame:
-    """Arms and ids told apart by run; one id in both runs is one trial that was run twice."""
+    """With the run's side in arms and ids: one id in both runs is one trial that was run twice."""
     return frame.assign(arm=side + frame["arm"], trial_id=side + frame["trial_id"])
 
 

@@ -1,4 +1,8 @@
-"""`python -m analysis plan DIR`: how many seeds a question needs, with a run as the pilot."""
+"""`python -m analysis plan DIR`: how many seeds a question needs, with a run as the pilot.
+
+In: a run folder and a question. Out: one line for each pair of the sweep. It stands apart from
+`power`, which knows tables and no folders.
+"""
 
 from __future__ import annotations
 

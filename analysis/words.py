@@ -1,8 +1,8 @@
 """Numbers as a reader sees them, and lists and plurals in plain English.
 
-One function for each kind of number, used by the page, the PDF, the LaTeX tables and the
-sentences alike, so that a value looks the same everywhere. Accuracies come in as fractions and
-go out as percent; differences of accuracies go out as points (hundredths).
+In: values. Out: texts. It stands alone so that a value looks the same in the page, the PDF, the
+LaTeX tables and the sentences. Accuracies come in as fractions and go out as percent; differences
+of accuracies go out as points (hundredths).
 """
 
 from __future__ import annotations

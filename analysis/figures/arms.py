@@ -1,4 +1,8 @@
-"""Figures of single arms: final accuracy with every seed, and how much results move."""
+"""Figures of single arms: final accuracy with every seed, and how much results move.
+
+In: `Findings` and the look of each arm. Out: a `Drawing` of each, by task. They stand apart from
+the figures of pairs because each arm is shown by itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Figures by class and by image: confusion, F1 by class, the images most often wrong."""
+"""Figures by class and by image: confusion, F1 by class, the images most often wrong.
+
+In: the tables by class of `Findings`, and the test images that the run kept. Out: a `Drawing` of
+each, by task. They stand apart because they alone need predictions.
+"""
 
 from __future__ import annotations
 

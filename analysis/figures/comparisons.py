@@ -1,4 +1,8 @@
-"""Figures of pairs of arms: speedup against target, the forest of differences, seeds needed."""
+"""Figures of pairs of arms: speedup against target, the forest of differences, seeds needed.
+
+In: the tables of pairs of `Findings`. Out: a `Drawing` of each. They stand apart from the figures
+of single arms because their axes are differences and ratios.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Figures along training: learning curves, and the share of seeds that reached a target."""
+"""Figures along training: learning curves, and the share of seeds that reached a target.
+
+In: the learning and survival curves of `Findings`. Out: a `Drawing` of each, by task. They stand
+apart because their axis is the training step.
+"""
 
 from __future__ import annotations
 

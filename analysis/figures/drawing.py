@@ -1,4 +1,7 @@
-"""A figure and where it belongs, before and after it is written."""
+"""A figure and where it belongs, before and after it is written.
+
+It stands alone because figures are made in one room and shown by another, which need only this.
+"""
 
 from __future__ import annotations
 

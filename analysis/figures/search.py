@@ -1,4 +1,8 @@
-"""Figures of a hyperparameter search: all settings at once, and the score against each."""
+"""Figures of a hyperparameter search: all settings at once, and the score against each.
+
+In: the searches of `Findings`. Out: two `Drawing`s a search. They stand apart because their rows
+are search trials, which are no evidence about arms.
+"""
 
 from __future__ import annotations
 

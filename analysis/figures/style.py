@@ -1,7 +1,8 @@
-"""How an arm looks in every figure, and how figures become files.
+"""How an arm looks in every figure, the marks that figures share, and how figures become files.
 
-An arm has one colour, dash and marker everywhere. The colours are Okabe and Ito's, told apart by
-colour-blind readers; dashes and markers differ too, for readers of a black-and-white print.
+In: names of arms, axes, numbers. Out: colours, dashes and markers; PNG and SVG files. It stands
+alone so that an arm has one look everywhere. The colours are Okabe and Ito's, which colour-blind
+readers can tell apart; dashes and markers differ too, for readers of a black-and-white print.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Figure over several tasks: performance profiles."""
+"""Figure over several tasks: performance profiles.
+
+In: the profiles of `Findings`. Out: one `Drawing`. It stands apart from the figures by task because
+it shows all tasks at once.
+"""
 
 from __future__ import annotations
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
-from analysis.findings.load import Runs
+from analysis.findings.load import Content, Runs
 from analysis.statistics.samples.pairing import Pair
 from headstart.settings import Measure
 
@@ -37,7 +36,7 @@ class Asked:
     margin: float | None
     n_seeds: int | None
     rule: str
-    sweep: Mapping[str, Any]
+    sweep: Content
 
 
 def read_asked(runs: Runs) -> tuple[Asked, ...]:
@@ -48,7 +47,7 @@ def read_asked(runs: Runs) -> tuple[Asked, ...]:
     )
 
 
-def _asked(sweep: Mapping[str, Any], trials: pd.DataFrame) -> Asked:
+def _asked(sweep: Content, trials: pd.DataFrame) -> Asked:
     evidence = trials[trials["stage"] == "arm"]
     named = [str(arm) for arm in sweep.get("arms") or {}]
     arms = tuple(dict.fromkeys([*named, *(str(arm) for arm in evidence["arm"].unique())]))

@@ -1,8 +1,8 @@
 """All numbers of a report, computed once: run tables in, tables of results out.
 
-Nothing formats or draws, and every estimate comes from `analysis.statistics`.
-Randomness comes from one generator with a fixed seed, so that a run analysed twice gives the
-same numbers to the last bit.
+In: `Runs`. Out: `Findings`. It stands alone because it alone decides what a report computes and in
+which order: all draws come from one generator with a fixed seed, so that a run analysed twice
+gives the same numbers to the last bit. Every estimate comes from `analysis.statistics`.
 """
 
 from __future__ import annotations

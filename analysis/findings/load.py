@@ -30,6 +30,7 @@ from headstart.grid import from_column
 from headstart.records import read_row
 from headstart.rows import TrialRow
 
+Content = dict[str, Any]  # of a YAML or JSON file, as it was written
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
 CURVE_KEYS = ("trial_id", "arm", "seed", "step", "samples", "train_time_s", "val_accuracy")
 # A finished record wins over one that ended early, that over one that broke.
@@ -56,8 +57,8 @@ class Runs:
 
     trials: pd.DataFrame
     curves: pd.DataFrame
-    sweeps: list[dict[str, Any]]
-    provenance: list[dict[str, Any]]
+    sweeps: list[Content]
+    provenance: list[Content]
     folders: tuple[Path, ...]
 
     def predictions(self, trial_id: str) -> Predictions | None:
@@ -128,7 +129,7 @@ def task_name(sweep: str, grid: str) -> str:
     return f"{sweep} ({shown})" if shown else sweep
 
 
-Part = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], dict[str, Any]]
+Part = tuple[pd.DataFrame, pd.DataFrame, Content, Content]
 
 
 def _read_folder(folder: Path) -> Part:
@@ -206,9 +207,9 @@ def _merge_curves(
     return curves.sort_values(["trial_id", "step"], kind="stable").reset_index(drop=True)
 
 
-def _merge_sweeps(sweeps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _merge_sweeps(sweeps: list[Content]) -> list[Content]:
     """One entry a sweep name: the first folder's, with arms, pairs and seeds of all."""
-    merged: dict[str, dict[str, Any]] = {}
+    merged: dict[str, Content] = {}
     for sweep in sweeps:
         name = str(sweep["name"])
         if name not in merged:
@@ -238,7 +239,7 @@ def _read_npz(path: Path, archived: bytes | None, keys: Sequence[str]) -> dict[s
         ) from err
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path) -> Content:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as err:
@@ -248,7 +249,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> Content:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as err:

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from analysis import words
+from analysis.findings.load import Content
 from analysis.words import spaced
 from headstart.errors import RunFolderError
 from headstart.grid import from_column
@@ -54,7 +54,7 @@ class Decisions:
 
     sweep: str
     arm: str
-    search: Mapping[str, Any]
+    search: Content
     for_each_seed: bool
     rungs: tuple[tuple[int, int], ...]
     settings: tuple[str, ...]
@@ -139,7 +139,7 @@ def _summary(values: pd.Series) -> str:
     return words.shortened([f"{text} ({n})" for text, n in ranked], 3)
 
 
-def _decisions(path: Path, sweep: str, record: Mapping[str, Any]) -> Decisions:
+def _decisions(path: Path, sweep: str, record: Content) -> Decisions:
     try:
         rows, rungs = [], []
         for seed, search in record["searches"].items():
@@ -164,7 +164,7 @@ def _decisions(path: Path, sweep: str, record: Mapping[str, Any]) -> Decisions:
     return Decisions(sweep, str(record["arm"]), asked, each, tuple(rungs), tuple(values), winners)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Content:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:

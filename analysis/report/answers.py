@@ -1,7 +1,9 @@
-"""The answer in words: a paragraph for each comparison, from its computed rows.
+"""The answer in words: a paragraph for each comparison, from its computed values.
 
-Every sentence is a template over values of `Findings`; where nothing was tested it says so. A
-paragraph leads with the verdict, then gives the numbers behind it, then what cannot be said.
+In: `Findings`. Out: `Answer`s, and the paragraphs for the top. It stands alone because page, PDF,
+workbook, console and JSON must say the same. Every sentence is a template over values; where
+nothing was tested it says so. A paragraph leads with the verdict, then gives the numbers behind
+it, then what cannot be said.
 """
 
 from __future__ import annotations

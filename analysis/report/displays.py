@@ -1,4 +1,8 @@
-"""How results are named and written in every table: units, metrics, estimates, targets."""
+"""How results are named and written in every table: units, metrics, estimates, targets.
+
+In: values of `Findings`. Out: texts. It stands alone because the tables of arms, pairs and classes
+share it.
+"""
 
 from __future__ import annotations
 

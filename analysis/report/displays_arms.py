@@ -1,4 +1,7 @@
-"""Tables of single arms: results, targets, stability, all tasks, every trial, searches."""
+"""Tables of single arms: results, targets, stability, all tasks, every trial, searches.
+
+In: `Findings`. Out: a `Table` from each function; `sections` says where it stands.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tables by class and by image."""
+"""Tables by class and by image.
+
+In: `Findings`. Out: a `Table` from each function; `sections` says where it stands.
+"""
 
 from __future__ import annotations
 

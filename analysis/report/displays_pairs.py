@@ -1,4 +1,7 @@
-"""Tables of pairs of arms: verdicts, speedups, break-even, spreads, seeds needed, all tasks."""
+"""Tables of pairs of arms: verdicts, speedups, break-even, spreads, seeds needed, all tasks.
+
+In: `Findings`. Out: a `Table` from each function; `sections` says where it stands.
+"""
 
 from __future__ import annotations
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.findings.findings import SEED, Findings
 from analysis.report.tables import Column, Table, with_interval
-from analysis.report.workbook import Book, Sheet, comparison_sheet
+from analysis.report.workbook import Book, Sheet, Worksheet, comparison_sheet
 from analysis.statistics.samples.intervals import sd_interval
 from analysis.statistics.samples.redrawn import accuracy_interval, overlap_of
 from headstart.files import atomic_path
@@ -143,7 +142,7 @@ def _row(evaluation: Evaluation, rng: np.random.Generator) -> dict[str, object]:
     }
 
 
-def _chart(book: Book, sheet: Any, frame: pd.DataFrame) -> None:
+def _chart(book: Book, sheet: Worksheet, frame: pd.DataFrame) -> None:
     """Columns of mean accuracy with the intervals as error bars."""
     keys = [column.key for column in _COLUMNS]
     first, last = 2, 1 + len(frame)

@@ -1,4 +1,7 @@
-"""Tables as files for other programs: CSV, LaTeX (booktabs) and report.json."""
+"""Tables as files for other programs: CSV, LaTeX (booktabs) and report.json.
+
+In: tables and the content of a report. Out: files. It stands alone because it needs no renderer.
+"""
 
 from __future__ import annotations
 

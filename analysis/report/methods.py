@@ -1,6 +1,7 @@
 """The methods section: each estimator of the report, what it is, and where it comes from.
 
-Only what a report used is listed; which those are follows from `Findings`.
+In: `Findings`. Out: `Term`s, of the methods that this report used and no others. It stands alone
+because page, PDF and workbooks show the same.
 """
 
 from __future__ import annotations

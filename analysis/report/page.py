@@ -1,4 +1,8 @@
-"""index.html: one file with its style, script, data and figures inside; needs no network."""
+"""index.html: one file with its style, script, data and figures inside; needs no network.
+
+In: a `Page` of sections, and the look of each arm. Out: HTML as text. It stands alone because it
+alone knows the templates.
+"""
 
 from __future__ import annotations
 

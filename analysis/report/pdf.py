@@ -1,7 +1,8 @@
 """report.pdf: at most two pages of text, the figures on the pages after; typeset by typst.
 
-All text goes to the template as data, which typst never reads as markup, so that no name can
-break the document. Fonts are those that typst brings along; the date is the last trial's.
+In: the content of a report. Out: a PDF. It stands alone because it alone needs typst. All text goes
+to the template as data, which typst never reads as markup, so that no name can break the
+document. Fonts are those that typst brings along; the date is the last trial's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """`write_report`: run folders in, a folder with the whole report out.
 
-The only part of the analysis that writes files, with the renderers it calls. Analysing a run
-twice writes the same bytes: nothing here reads a clock, and the stamp is the end of the last trial.
+It stands alone as the only part of the analysis that writes a report, with the renderers that it
+calls. Analysing a run twice writes the same bytes: nothing reads a clock, and the stamp is the
+end of the last trial.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The sections of the report, from the numbers: what is shown, in which order, with which words."""
+"""The sections of the report: what is shown, in which order, with which words.
+
+In: the content of a report. Out: `Section`s of charts, figures, tables and paragraphs. It stands
+alone because it decides and renders nothing.
+"""
 
 from __future__ import annotations
 

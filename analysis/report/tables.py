@@ -1,7 +1,7 @@
 """What a table of the report is: a frame, and how each of its columns is read.
 
-A `Table` is described once and rendered by everything that shows tables: the page, the PDF,
-the workbook, LaTeX and CSV.
+In: a frame and its columns. Out: cells as a reader sees them. It stands alone because a `Table` is
+described once and rendered by all that show tables: the page, the PDF, the workbook, LaTeX, CSV.
 """
 
 from __future__ import annotations

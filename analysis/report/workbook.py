@@ -1,5 +1,6 @@
 """results.xlsx: the tables of the report as sheets, numbers as numbers, with native charts.
 
+In: the content of a report. Out: a workbook. It stands alone because it alone needs xlsxwriter.
 Texts are written as texts (a name that begins with `=` is no formula), and the file's dates are
 the stamp of the report, so that a run analysed twice gives the same bytes.
 """
@@ -10,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,8 @@ FORMATS = {
     "text": "@",
 }
 IN_POINTS = ("points", "points_plain")  # fractions that are shown in hundredths
+Worksheet: TypeAlias = Any  # xlsxwriter comes without types
+Chart: TypeAlias = Any
 MOST_CHARTS = 12
 MOST_SERIES = 12
 WIDEST = 60
@@ -78,7 +81,7 @@ class Book:
             kind: add({"num_format": form, "valign": "top"}) for kind, form in FORMATS.items()
         }
 
-    def sheet(self, name: str) -> Any:
+    def sheet(self, name: str) -> Worksheet:
         """A new sheet, set up to print one page wide."""
         sheet = self.file.add_worksheet(sheet_name(name))
         sheet.set_landscape()
@@ -101,7 +104,7 @@ class Book:
         terms = describe_methods(findings)
         self.texts("Methods", [(t.name, f"{t.text} {t.source}".strip()) for t in terms])
 
-    def table(self, content: Sheet) -> Any:
+    def table(self, content: Sheet) -> Worksheet:
         """A sheet with one table: frozen headings, a filter, widths that fit."""
         sheet = self.sheet(content.name)
         top = 1 if content.note else 0
@@ -118,7 +121,9 @@ class Book:
             sheet.autofilter(top, 0, top + len(content.frame), len(content.columns) - 1)
         return sheet
 
-    def _column(self, sheet: Any, top: int, k: int, values: Sequence[Any], kind: str) -> int:
+    def _column(
+        self, sheet: Worksheet, top: int, k: int, values: Sequence[Any], kind: str
+    ) -> int:
         """Write the values of one column; returns the length of the longest text."""
         form, widest = self.of_kind[kind], 0
         for row, value in enumerate(values, top):
@@ -269,7 +274,7 @@ def _curves(book: Book, findings: Findings, styles: Styles) -> None:
         sheet.insert_chart(1 + 21 * k, len(CURVE_COLUMNS) + 1, chart)
 
 
-def _curve_chart(book: Book, rows: pd.DataFrame, styles: Styles, metric: str, task: str) -> Any:
+def _curve_chart(book: Book, rows: pd.DataFrame, styles: Styles, metric: str, task: str) -> Chart:
     chart = book.file.add_chart({"type": "scatter", "subtype": "straight"})
     keys = [column.key for column in CURVE_COLUMNS]
     for arm, part in list(rows.groupby("arm", sort=False))[:MOST_SERIES]:

@@ -19,7 +19,8 @@ from scipy import stats
 
 from analysis.statistics.pairs import verdicts
 from analysis.statistics.pairs.comparison import Comparison
-from analysis.statistics.pairs.contrasts import DEFAULT_METRICS, Contrast, build_contrasts
+from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
+from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.sequential import WIDENING
 from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import Interval, mean_intervals, proportion_interval
@@ -81,7 +82,7 @@ def compare_all(
             each task is compared by itself, and all are one family for Holm.
         targets: validation accuracies (fractions) for the times to target.
         margin: equivalence margin for accuracies, a fraction; None claims no equivalence.
-        metrics: names of `contrasts.METRICS`.
+        metrics: names of `metrics.METRICS`.
         sequential: the sweep chose its number of seeds by `seeds: {until: …}`; intervals are
             wider and t-statistics smaller by `sequential.WIDENING`, which the note says.
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import words
+from analysis.statistics.pairs.metrics import DEFAULT_METRICS, Metric, metric_of
 from analysis.statistics.samples.arrays import Bools, Floats, Rows
 from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
@@ -28,50 +29,6 @@ from analysis.statistics.times.times import (
 from analysis.words import joined
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One thing to compare arms on.
-
-    `source` is a column of `trials`, `area`, or the unit of a time to target. Times are compared
-    as ratios, everything else as differences. `granule` is the column whose inverse is the
-    smallest step that the metric can take (a share of n images), "" where it has none.
-    """
-
-    name: str
-    source: str
-    unit: str
-    higher_is_better: bool
-    is_time: bool = False
-    has_margin: bool = False
-    granule: str = ""
-
-    @property
-    def is_course(self) -> bool:
-        """Whether it is about the way through training, which an untrained arm has not."""
-        return self.source in _COURSES
-
-
-_ACCURACIES = {"test_accuracy": "n_test", "best_val_accuracy": "n_validation"}
-_ACCURACIES |= {"final_val_accuracy": "n_validation"}
-_TIMES = {"steps_to_target": "step", "samples_to_target": "samples"}
-_TIMES |= {"train_time_s_to_target": "train_time_s"}
-_UNITS = {"step": "steps", "samples": "samples", "train_time_s": "s"}
-_COURSES = ("area", *_UNITS)
-METRICS: dict[str, Metric] = {
-    **{
-        name: Metric(name, name, "fraction", True, has_margin=True, granule=granule)
-        for name, granule in _ACCURACIES.items()
-    },
-    "area_under_curve": Metric("area_under_curve", "area", "fraction", True),
-    "test_loss": Metric("test_loss", "test_loss", "nats", False),
-    **{
-        name: Metric(name, source, _UNITS[source], False, is_time=True)
-        for name, source in _TIMES.items()
-    },
-}
-DEFAULT_METRICS = ("test_accuracy", "area_under_curve", "steps_to_target")
 
 
 @dataclass(frozen=True)
@@ -174,7 +131,7 @@ def build_contrasts(
     Raises:
         InputError: an unknown metric or arm, or an arm that has one seed twice in a task.
     """
-    chosen = [_metric(name) for name in metrics]
+    chosen = [metric_of(name) for name in metrics]
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
     _check_arms(evidence, pairs)
     evidence = evidence[evidence["arm"].isin({arm for pair in pairs for arm in pair})]
@@ -342,14 +299,6 @@ def _granule(trials: pd.DataFrame, metric: Metric) -> float:
         return 0.0
     n_images = trials[metric.granule].max()
     return 1.0 / float(n_images) if n_images > 0 else 0.0
-
-
-def _metric(name: str) -> Metric:
-    if name not in METRICS:
-        raise InputError(
-            f"metric '{name}' is not one of {', '.join(METRICS)}{did_you_mean(name, METRICS)}"
-        )
-    return METRICS[name]
 
 
 def _check_arms(trials: pd.DataFrame, pairs: Sequence[Pair]) -> None:

@@ -46,7 +46,7 @@ def spread_over_seeds(
 
     Args:
         trials: columns arm, status, `metric`, and n_test (for the binomial noise, which is only
-            told for `test_accuracy`). Rows of one sweep.
+            known for `test_accuracy`). Rows of one sweep.
 
     Returns:
         One row an arm, sorted by arm: arm, metric, n (trials with a value), mean, sd, sd_low,

@@ -1,9 +1,11 @@
 """Times to a target of two arms, paired by seed, and what is known of each pair.
 
-Of a pair only an interval is known. A trial that reached the target has one time; one that did
-not lies somewhere from its budget to infinity; one that was there at time 0, its first evaluation,
-lies between 0 and the smallest time that can be told from 0. `speedup` and `break_even` average
-over pairs; `Ends` says whether their mean is a number, a bound or not known.
+In: times of two arms (`times.times_to_targets`). Out: `PairedTimes`, and `Ends` of their ratios or
+differences. It stands alone because `speedup` and `break_even` both average over pairs of which
+only an interval is known. A trial that reached the target has one time. One that did not lies
+somewhere from its budget to infinity. One that was there at time 0, its first evaluation, lies
+between 0 and the smallest time above 0. `Ends` says whether the mean over pairs is a number, a
+bound or not known.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import COLUMNS, comparison_table
-from analysis.statistics.pairs.contrasts import DEFAULT_METRICS
+from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import sign_flip_test, signed_rank_test
 from analysis.statistics.samples.significance import holm

@@ -1,0 +1,64 @@
+"""What arms can be compared on: the metrics, each with its unit, direction and grain.
+
+In: a name. Out: a `Metric`. It stands alone so that a new metric is one new entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headstart.cli import did_you_mean
+from headstart.errors import InputError
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One thing to compare arms on.
+
+    `source` is a column of `trials`, `area`, or the unit of a time to target. Times are compared
+    as ratios, everything else as differences. `granule` is the column whose inverse is the
+    smallest step that the metric can take (a share of n images), "" where it has none.
+    """
+
+    name: str
+    source: str
+    unit: str
+    higher_is_better: bool
+    is_time: bool = False
+    has_margin: bool = False
+    granule: str = ""
+
+    @property
+    def is_course(self) -> bool:
+        """Whether it is about the way through training, which an untrained arm has not."""
+        return self.source in _COURSES
+
+
+_ACCURACIES = {"test_accuracy": "n_test", "best_val_accuracy": "n_validation"}
+_ACCURACIES |= {"final_val_accuracy": "n_validation"}
+_TIMES = {"steps_to_target": "step", "samples_to_target": "samples"}
+_TIMES |= {"train_time_s_to_target": "train_time_s"}
+_UNITS = {"step": "steps", "samples": "samples", "train_time_s": "s"}
+_COURSES = ("area", *_UNITS)
+METRICS: dict[str, Metric] = {
+    **{
+        name: Metric(name, name, "fraction", True, has_margin=True, granule=granule)
+        for name, granule in _ACCURACIES.items()
+    },
+    "area_under_curve": Metric("area_under_curve", "area", "fraction", True),
+    "test_loss": Metric("test_loss", "test_loss", "nats", False),
+    **{
+        name: Metric(name, source, _UNITS[source], False, is_time=True)
+        for name, source in _TIMES.items()
+    },
+}
+DEFAULT_METRICS = ("test_accuracy", "area_under_curve", "steps_to_target")
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of that name. Raises InputError for one that does not exist."""
+    if name not in METRICS:
+        raise InputError(
+            f"metric '{name}' is not one of {', '.join(METRICS)}{did_you_mean(name, METRICS)}"
+        )
+    return METRICS[name]
