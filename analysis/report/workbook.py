@@ -121,9 +121,7 @@ class Book:
             sheet.autofilter(top, 0, top + len(content.frame), len(content.columns) - 1)
         return sheet
 
-    def _column(
-        self, sheet: Worksheet, top: int, k: int, values: Sequence[Any], kind: str
-    ) -> int:
+    def _column(self, sheet: Worksheet, top: int, k: int, values: Sequence[Any], kind: str) -> int:
         """Write the values of one column; returns the length of the longest text."""
         form, widest = self.of_kind[kind], 0
         for row, value in enumerate(values, top):
