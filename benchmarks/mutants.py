@@ -148,7 +148,7 @@ def _turns_itself(test: ast.AST) -> bool:
     return isinstance(test, ast.UnaryOp)
 
 
-def tests_of(module: str) -> str:
+def own_tests(module: str) -> str:
     path = Path(module)
     own = Path("tests") / path.parent / f"test_{path.stem}.py"
     return str(own if (ROOT / own).exists() else own.parent)
@@ -220,7 +220,7 @@ def import_libraries(names: Path) -> None:
 
 def examine(module: str, n: int, seed: int, tree: Path) -> tuple[int, int]:
     """Print one module's line and its survivors; returns (killed, all)."""
-    target, tests = tree / module, tests_of(module)
+    target, tests = tree / module, own_tests(module)
     source = target.read_text(encoding="utf-8")
     Path(importlib.util.cache_from_source(str(target))).unlink(missing_ok=True)
     started = time.monotonic()
