@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import zipfile
 from dataclasses import replace
@@ -15,9 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.plan.planner import make_plan
-from harness.runfolder import lock as lock_module
 from harness.runfolder.folder import RunFolder, TrialFolder, write_curve
-from harness.runfolder.lock import Lock
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.rows import failed_row, planned_row
@@ -93,82 +89,6 @@ def test_a_second_command_is_refused_and_says_who_holds_the_folder(tmp_path):
             pass  # the lock is one for each shard
     with RunFolder(tmp_path / "run"):
         pass
-
-
-def test_the_lock_of_a_dead_process_is_taken_over_at_once(tmp_path):
-    script = (
-        "import os, sys; from pathlib import Path; from harness.runfolder.folder import RunFolder\n"
-        f"RunFolder(Path({str(tmp_path / 'run')!r})).__enter__(); os._exit(9)"
-    )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
-    assert list((tmp_path / "run").glob(".lock-*"))
-    started = time.monotonic()
-    with RunFolder(tmp_path / "run"):
-        assert time.monotonic() - started < 1
-
-
-def test_the_lock_of_another_machine_is_judged_by_its_heartbeat(tmp_path, monkeypatch):
-    (tmp_path / "run" / "trials").mkdir(parents=True)
-    path = tmp_path / "run" / ".lock-1-of-1.json"
-    path.write_text(
-        json.dumps({"machine": "elsewhere", "host": "elsewhere", "pid": 1, "generation": "x"})
-    )
-    with pytest.raises(LockedError, match="elsewhere"):
-        Lock(path, "mine").acquire()
-    old = time.time() - lock_module.STALE_AFTER_S - 5
-    os.utime(path, (old, old))
-    mine = Lock(path, "mine")
-    mine.acquire()
-    mine.release()
-    assert not path.exists()
-
-
-def test_a_command_that_lost_its_lock_notices(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock_module, "HEARTBEAT_S", 0.02)
-    mine = Lock(tmp_path / ".lock", "mine")
-    mine.acquire()
-    (tmp_path / ".lock").write_text(json.dumps({"generation": "theirs"}))
-    assert mine.lost.wait(timeout=5)
-    mine.release()
-    assert json.loads((tmp_path / ".lock").read_text())["generation"] == "theirs"
-
-
-def test_a_lock_that_could_not_be_read_once_is_not_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock_module, "HEARTBEAT_S", 0.02)
-    looks = iter([lock_module.Holder(), None])  # an error of a network, and a file moved aside
-    read = lock_module._read
-
-    def read_with_gaps(path):
-        holder = read(path)
-        return holder if n_beats() % 2 else next(looks, holder)
-
-    beats: list[int] = []
-
-    def n_beats() -> int:
-        beats.append(0)
-        return len(beats)
-
-    lock = Lock(tmp_path / ".lock", "mine")
-    lock.acquire()
-    monkeypatch.setattr(lock_module, "_read", read_with_gaps)
-    while len(beats) < 8:
-        assert not lock.lost.wait(timeout=0.02)
-    lock.release()
-    assert not (tmp_path / ".lock").exists()
-
-
-def test_a_lock_file_that_is_damaged_is_taken_over_once_it_is_old(tmp_path):
-    path = tmp_path / ".lock-1-of-1.json"
-    for content in ("{", "[1]", '{"host": "elsewhere", "colour": "blue"}'):
-        path.write_text(content)
-        with pytest.raises(LockedError, match="another command"):
-            Lock(path, "mine").acquire()
-        old = time.time() - lock_module.STALE_AFTER_S - 5
-        os.utime(path, (old, old))
-        lock = Lock(path, "mine")
-        lock.acquire()
-        assert [holder.pid for holder in lock_module.holders(tmp_path)] == [os.getpid()]
-        lock.release()
 
 
 def test_a_folder_of_other_things_is_refused_and_left_alone(tmp_path):

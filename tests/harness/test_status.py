@@ -1,0 +1,78 @@
+"""`harness.status`: counts by arm, who holds the folder, and why trials failed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from harness.runfolder.lock import Lock
+from harness.status import describe, main
+from headstart.errors import RunFolderError
+from headstart.records import PlannedTrial, PlanRecord
+from headstart.rows import TrialRow
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Two arms: done, diverged and failed trials, one with a state, one not begun."""
+    trials = [PlannedTrial("p", "pretrain", "drawn", 0, None)]
+    trials += [PlannedTrial(f"s{seed}", "arm", "scratch", seed, None) for seed in range(3)]
+    trials += [
+        PlannedTrial("t0", "arm", "tuned", 0, "p"),
+        PlannedTrial("t1", "arm", "tuned", 1, "p"),
+    ]
+    (tmp_path / "plan.json").write_text(json.dumps(asdict(PlanRecord("small", tuple(trials)))))
+    error = "\n".join(f"line {n}" for n in range(20)) + "\nValueError: no\n"
+    for row in (
+        TrialRow(trial_id="p", status="done"),
+        TrialRow(trial_id="s0", status="done"),
+        TrialRow(trial_id="s1", status="diverged", error="not finite", attempts=1),
+        TrialRow(trial_id="s2", status="failed", error=error, attempts=4),
+    ):
+        folder = tmp_path / "trials" / row.trial_id
+        folder.mkdir(parents=True)
+        (folder / "trial.json").write_text(json.dumps(row.to_json()))
+    (tmp_path / "trials" / "t0" / "state").mkdir(parents=True)
+    return tmp_path
+
+
+def test_trials_are_counted_by_arm_and_failures_have_their_reason(run):
+    assert list(describe(run)) == [
+        f"small in {run}",
+        "  pretrain  drawn    1 done",
+        "  arm       scratch  1 done, 1 diverged, 1 failed",
+        "  arm       tuned    1 to go on, 1 pending",
+        "  diverged: scratch seed 1 (s1), 1 attempts: not finite",
+        "  failed: scratch seed 2 (s2), 4 attempts: ValueError: no"
+        + "".join(f"\n      line {n}" for n in range(8, 20)),
+    ]
+
+
+def test_while_a_command_holds_the_folder_trials_run(run):
+    lock = Lock(run / ".lock-1-of-1.json", "mine")
+    lock.acquire()
+    lines = list(describe(run))
+    lock.release()
+    assert lines[1].startswith("held by process ")
+    assert ", heartbeat 20" in lines[1]
+    assert lines[4] == "  arm       tuned    1 running, 1 pending"
+
+
+def test_a_reason_that_was_not_recorded_is_said(run):
+    row = TrialRow(trial_id="s1", status="failed")
+    (run / "trials" / "s1" / "trial.json").write_text(json.dumps(row.to_json()))
+    assert "no reason was recorded" in "\n".join(describe(run))
+
+
+def test_the_command_prints_the_lines_and_refuses_other_folders(run, tmp_path, capsys):
+    assert main([str(run)]) == 0
+    assert capsys.readouterr().out.splitlines() == list(describe(run))
+    (run / "plan.json").unlink()
+    assert main([str(run)]) == 0
+    assert capsys.readouterr().out == f"{run.name} in {run}\n"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunFolderError, match="is no run folder"):
+        main([str(tmp_path / "empty")])
