@@ -25,46 +25,24 @@ class Augment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    rotate: Annotated[float, Field(ge=0, le=180)] = key(
-        "Largest turn about the image's centre, both ways.", 0.0, example=15, unit="degrees"
-    )
-    translate: Annotated[float, Field(ge=0, le=1)] = key(
-        "Largest move along each axis.", 0.0, example=0.07, unit="fraction of width or height"
-    )
-    scale: Annotated[float, Field(ge=0, lt=1)] | Range = key(
-        "Largest change of size, or [smallest, largest] factor; above 1 enlarges.",
-        0.0,
-        example=0.1,
-        unit="factor",
-    )
-    shear: Annotated[float, Field(ge=0, lt=90)] = key(
-        "Largest slant along the x axis, both ways.", 0.0, example=10, unit="degrees"
-    )
-    elastic: Annotated[float, Field(ge=0, le=0.5)] = key(
-        "Typical (root mean square) displacement of a smooth random field at its control "
-        "points; 0.03 is about what Simard et al. (2003) use.",
-        0.0,
-        example=0.03,
-        unit="fraction of the shorter side",
-    )
-    erase: Annotated[float, Field(ge=0, le=1)] = key(
-        "Probability that a rectangle of the image is covered.",
-        0.0,
-        example=0.5,
-        unit="probability",
-    )
-    erase_area: Range = key(
-        "[smallest, largest] covered area.",
-        (0.02, 0.2),
-        example=[0.02, 0.2],
-        unit="fraction of the image",
-    )
-    fill: Annotated[float, Field(ge=0, le=1)] = key(
-        "Grey level of what comes in from outside the image, and of erased rectangles.",
-        0.0,
-        example=0.5,
-        unit="0 black … 1 white",
-    )
+    rotate: Annotated[float, Field(ge=0, le=180)] = key("Largest turn about the image's centre, "
+        "both ways.", 0.0, example=15, unit="degrees")  # fmt: skip
+    translate: Annotated[float, Field(ge=0, le=1)] = key("Largest move along each axis.", 0.0,
+        example=0.07, unit="fraction of width or height")  # fmt: skip
+    scale: Annotated[float, Field(ge=0, lt=1)] | Range = key("Largest change of size, or "
+        "[smallest, largest] factor; above 1 enlarges.", 0.0, example=0.1,
+        unit="factor")  # fmt: skip
+    shear: Annotated[float, Field(ge=0, lt=90)] = key("Largest slant along the x axis, both ways.",
+        0.0, example=10, unit="degrees")  # fmt: skip
+    elastic: Annotated[float, Field(ge=0, le=0.5)] = key("Typical (root mean square) displacement "
+        "of a smooth random field at its control points; 0.03 is about what Simard et al. (2003) "
+        "use.", 0.0, example=0.03, unit="fraction of the shorter side")  # fmt: skip
+    erase: Annotated[float, Field(ge=0, le=1)] = key("Probability that a rectangle of the image "
+        "is covered.", 0.0, example=0.5, unit="probability")  # fmt: skip
+    erase_area: Range = key("[smallest, largest] covered area.", (0.02, 0.2), example=[0.02, 0.2],
+        unit="fraction of the image")  # fmt: skip
+    fill: Annotated[float, Field(ge=0, le=1)] = key("Grey level of what comes in from outside the "
+        "image, and of erased rectangles.", 0.0, example=0.5, unit="0 black … 1 white")  # fmt: skip
 
     @field_validator("scale", "erase_area")
     @classmethod

@@ -29,21 +29,14 @@ class CorruptLabels(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["complementary", "uniform", "pairs"] = key(
-        "`complementary`: a wrong class, each of the others equally likely; `uniform`: any "
-        "class equally likely, the right one included; `pairs`: the next class (the last "
-        "becomes the first).",
-        example="uniform",
-    )
-    fraction: float = key(
-        "Which share of each class's images.", example=0.4, unit="fraction of images", ge=0, le=1
-    )
-    seed: int = key(
-        "Of its own generator, so that no other random draw moves when labels are spoilt.",
-        0,
-        example=1,
-        ge=0,
-    )
+    kind: Literal["complementary", "uniform", "pairs"] = key("`complementary`: a wrong class, "
+        "each of the others equally likely; `uniform`: any class equally likely, the right one "
+        "included; `pairs`: the next class (the last becomes the first).",
+        example="uniform")  # fmt: skip
+    fraction: float = key("Which share of each class's images.", example=0.4,
+        unit="fraction of images", ge=0, le=1)  # fmt: skip
+    seed: int = key("Of its own generator, so that no other random draw moves when labels are "
+        "spoilt.", 0, example=1, ge=0)  # fmt: skip
 
 
 class DatasetOptions(BaseModel):
@@ -54,11 +47,8 @@ class DatasetOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corrupt_labels: CorruptLabels | None = key(
-        "Wrong labels on purpose; without it the labels stay as they are.",
-        None,
-        example={"kind": "uniform", "fraction": 0.4},
-    )
+    corrupt_labels: CorruptLabels | None = key("Wrong labels on purpose; without it the labels "
+        "stay as they are.", None, example={"kind": "uniform", "fraction": 0.4})  # fmt: skip
 
 
 @dataclass(frozen=True)

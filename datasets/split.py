@@ -27,36 +27,18 @@ class SplitSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: int | None = key(
-        "Images to train on (for each class with `per_class`). Without counts and `split`: 0.85"
-        " of the images, or 0.70 where the set has no test part of its own.",
-        None,
-        example=50000,
-        unit="images",
-        ge=1,
-    )
-    validation: int | None = key(
-        "Images that choose the checkpoint. Without it, 0.15 of the images, or 15 for each 85 "
-        "of `train`.",
-        None,
-        example=10000,
-        unit="images",
-        ge=0,
-    )
-    test: int | None = key(
-        "Images for the one test at the end. Without it, the set's own test part, or 0.15 of "
-        "the images where it has none.",
-        None,
-        example=10000,
-        unit="images",
-        ge=0,
-    )
-    split: Mapping[str, float] | None = key(
-        "Shares of the images that are there to draw from, instead of counts.",
-        None,
-        example={"train": 0.7, "validation": 0.15, "test": 0.15},
-        unit="fractions of images",
-    )
+    train: int | None = key("Images to train on (for each class with `per_class`). Without counts "
+        "and `split`: 0.85 of the images, or 0.70 where the set has no test part of its own.", None,
+        example=50000, unit="images", ge=1)  # fmt: skip
+    validation: int | None = key("Images that choose the checkpoint. Without it, 0.15 of the "
+        "images, or 15 for each 85 of `train`.", None, example=10000, unit="images",
+        ge=0)  # fmt: skip
+    test: int | None = key("Images for the one test at the end. Without it, the set's own test "
+        "part, or 0.15 of the images where it has none.", None, example=10000, unit="images",
+        ge=0)  # fmt: skip
+    split: Mapping[str, float] | None = key("Shares of the images that are there to draw from, "
+        "instead of counts.", None, example={"train": 0.7, "validation": 0.15, "test": 0.15},
+        unit="fractions of images")  # fmt: skip
     per_class: bool = key("Whether the counts are for each class.", False, example=True)
 
     @field_validator("split")

@@ -1,7 +1,7 @@
 """`python -m harness.sweep SWEEP.yaml`: run a sweep, from its file to its report.
 
 Thin: reads the file (`sweepfile`), plans (`plan`), runs what is missing (`engines`),
-writes the tables (`store`) and calls the analysis as its last step.
+writes the tables (`runfolder`) and calls the analysis as its last step.
 """
 
 from __future__ import annotations
@@ -177,14 +177,14 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
             plan = _run_batches(options, plan, folder, catalogue, request)
         elif plan.sweep.searches:
             plan = recorded(plan, catalogue, folder.path).plan
-        mine = _part(options, plan)
+        part = _part(options, plan)
         if not request.by and (options.shard[1] > 1 or plan.sweep.resources.pack != 1):
-            folder.archive(mine.trials)
-        statuses = folder.write_tables(plan) if is_whole else folder.statuses(mine)
+            folder.archive(part.trials)
+        statuses = folder.write_tables(plan) if is_whole else folder.statuses(part)
         if request.by:
             n_ended = statuses["done"] + statuses["diverged"]
             print(
-                f"Stopped by {request.by}: {n_ended} of {len(mine.trials)} trials have ended and "
+                f"Stopped by {request.by}: {n_ended} of {len(part.trials)} trials have ended and "
                 "are kept. The same command goes on from here.",
                 file=sys.stderr,
             )
@@ -195,7 +195,7 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
                 _track(plan, folder)
                 _report(plan, out, catalogue)
     if statuses["failed"]:
-        text = f"{statuses['failed']} of {len(mine.trials)} trials failed; why: "
+        text = f"{statuses['failed']} of {len(part.trials)} trials failed; why: "
         print(f"{text}python -m harness.status {out}", file=sys.stderr)
         return EXIT_FAILED
     return EXIT_DONE
@@ -203,12 +203,12 @@ def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> i
 
 def _part(options: Options, plan: Plan) -> Plan:
     """What this command runs of the plan: its shard, of that the stages or the arms alone."""
-    mine = plan.shard(*options.shard)
+    part = plan.shard(*options.shard)
     if options.only in ("pretrain", "arms"):
         is_stage = options.only == "pretrain"
-        chosen = tuple(t for t in mine.trials if (t.stage == "pretrain") == is_stage)
+        chosen = tuple(t for t in part.trials if (t.stage == "pretrain") == is_stage)
         return Plan(plan.sweep, chosen)
-    return mine
+    return part
 
 
 def _run_batches(
@@ -219,8 +219,8 @@ def _run_batches(
         searched = _search(options, plan, folder, catalogue, request)
         plan = searched.plan
         if not request.by:
-            mine = [t for t in _part(options, plan).trials if t.id not in searched.blocked]
-            _run_trials(options, plan, Plan(plan.sweep, tuple(mine)), folder, request)
+            part = [t for t in _part(options, plan).trials if t.id not in searched.blocked]
+            _run_trials(options, plan, Plan(plan.sweep, tuple(part)), folder, request)
         for trial_id, error in searched.blocked.items():
             spec = plan.by_id[trial_id]
             folder.fail(trial_id, failed_row(spec, plan.sweep.name, error))
@@ -242,8 +242,8 @@ def _search(
     if options.shard != (1, 1) or options.only == "arms":
         return recorded(plan, catalogue, folder.path)
 
-    def run(whole: Plan, mine: Plan) -> None:
-        _run_trials(options, whole, mine, folder, request)
+    def run(whole: Plan, part: Plan) -> None:
+        _run_trials(options, whole, part, folder, request)
 
     return run_searches(plan, catalogue, folder.path, run, lambda: bool(request.by))
 
@@ -276,20 +276,20 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
 
 
 def _run_trials(
-    options: Options, plan: Plan, mine: Plan, folder: RunFolder, request: StopRequest
+    options: Options, plan: Plan, part: Plan, folder: RunFolder, request: StopRequest
 ) -> None:
     """Run what the folder does not have yet; returns early when a signal came."""
     fingerprints = {t.data.choice.name: t.data.fingerprint for t in plan.trials}
     folder.begin(resolved_yaml(plan.sweep), provenance.collect(fingerprints), plan)
-    ids = [trial.id for trial in mine.trials]
-    rows = folder.finished({*ids, *(t.parent for t in mine.trials if t.parent)})
+    ids = [trial.id for trial in part.trials]
+    rows = folder.finished({*ids, *(t.parent for t in part.trials if t.parent)})
     for other in options.reuse:
         rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
     resources = plan.sweep.resources
-    queue = Queue(mine, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
+    queue = Queue(part, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
     n_slots = _slots(options, resources, is_needed=not queue.finished)
     if options.address is None and resources.gpus == 0:
-        _say_if_bf16_is_slow(spec for spec in mine.trials if spec.id not in rows)
+        _say_if_bf16_is_slow(spec for spec in part.trials if spec.id not in rows)
     stop_file = StopFile(folder.path / f".control-{folder.generation}")
     settings = WorkerSettings(
         sweep=plan.sweep.name,
@@ -306,7 +306,7 @@ def _run_trials(
     request.actions += [stop_file.request, queue.stop]
     try:
         is_live = options.engine != "here"  # a debugger needs the terminal
-        with ProgressView(mine, queue.rows, sys.stderr, n_slots, is_live=is_live) as view:
+        with ProgressView(part, queue.rows, sys.stderr, n_slots, is_live=is_live) as view:
             queue.listen = view.take
 
             def tick() -> None:

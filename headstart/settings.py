@@ -60,19 +60,12 @@ class Measure(Frozen):
     """What the analysis asks of the records. It changes no trial."""
 
     targets: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], AsTuple] = key(
-        "Validation accuracies to which convergence is measured: the first evaluation that reaches "
-        "one. A trial that never does is counted as censored.",
-        (0.9, 0.95),
-        example=[0.90, 0.95, 0.98],
-        unit="fraction of images",
-    )
-    equivalence: Annotated[float, Field(gt=0, lt=1)] | None = key(
-        "Differences of final accuracy below this count as none: the margin of the test of "
-        "equivalence. Without it, equivalence is not tested.",
-        None,
-        example=0.001,
-        unit="fraction of images",
-    )
+        "Validation accuracies to which convergence is measured: the first evaluation that "
+        "reaches one. A trial that never does is counted as censored.", (0.9, 0.95),
+        example=[0.90, 0.95, 0.98], unit="fraction of images")  # fmt: skip
+    equivalence: Annotated[float, Field(gt=0, lt=1)] | None = key("Differences of final accuracy "
+        "below this count as none: the margin of the test of equivalence. Without it, equivalence "
+        "is not tested.", None, example=0.001, unit="fraction of images")  # fmt: skip
 
     @classmethod
     def of_run(cls, written: dict[str, Any] | None) -> Measure:

@@ -38,30 +38,17 @@ class Options(DatasetOptions):
     """Where the table is, and what it cannot say itself."""
 
     path: Path = key("The CSV file.", example="my/digits.csv")
-    test_path: Path | None = key(
-        "A second one, with the images of the test part.", None, example="my/test.csv"
-    )
-    shape: tuple[int, int] | tuple[int, int, int] | None = key(
-        "[height, width] or [height, width, 3]; without it, a square in one channel.",
-        None,
-        example=[28, 28],
-        unit="pixels",
-    )
-    class_names: tuple[str, ...] | None = key(
-        "Names of the labels 0, 1, …, or the texts that occur; without it, what occurs.",
-        None,
-        example=["cat", "dog"],
-        min_length=2,
-    )
-    value_range: tuple[float, float] | None = key(
-        "[black, white], for pixels in a range that is not recognised.",
-        None,
-        example=[0, 1023],
-        unit="pixel values",
-    )
-    encoding: str = key(
-        "Of the text, where it does not begin with a byte order mark.", "utf-8", example="cp1252"
-    )
+    test_path: Path | None = key("A second one, with the images of the test part.", None,
+        example="my/test.csv")  # fmt: skip
+    shape: tuple[int, int] | tuple[int, int, int] | None = key("[height, width] or [height, "
+        "width, 3]; without it, a square in one channel.", None, example=[28, 28],
+        unit="pixels")  # fmt: skip
+    class_names: tuple[str, ...] | None = key("Names of the labels 0, 1, …, or the texts that "
+        "occur; without it, what occurs.", None, example=["cat", "dog"], min_length=2)  # fmt: skip
+    value_range: tuple[float, float] | None = key("[black, white], for pixels in a range that is "
+        "not recognised.", None, example=[0, 1023], unit="pixel values")  # fmt: skip
+    encoding: str = key("Of the text, where it does not begin with a byte order mark.", "utf-8",
+        example="cp1252")  # fmt: skip
 
     @field_validator("encoding")
     @classmethod

@@ -40,35 +40,19 @@ _BESIDE = {"originals"}  # what datasets.sheet keeps beside the parts on request
 class Options(DatasetOptions):
     """Where the images are, and what to make of them."""
 
-    path: Path = key(
-        "A folder that has a folder for each class, or a zip or tar file of it.",
-        example="my/photos",
-    )
-    class_names: tuple[str, ...] | None = key(
-        "Which class folders, in the order of their labels; without it all, sorted (numbers by "
-        "value).",
-        None,
-        example=["cat", "dog"],
-        min_length=2,
-    )
-    preprocess: Preprocess = key(
-        "`resize`: the whole image is scaled; `mnist_style`: it is cropped to its ink, fitted "
-        "and centred as MNIST's digits are, in gray; `centred`: the ink is moved to the middle "
-        "and keeps its size, in gray.",
-        "resize",
-        example="mnist_style",
-    )
-    invert: bool | None = key(
-        "Whether black and white are swapped; without it, where a page's border is bright, but "
-        "never for `resize`.",
-        None,
-        example=True,
-    )
-    on_damaged: OnDamaged = key(
-        "Whether a damaged image is refused, or skipped with a note in the report.",
-        "refuse",
-        example="skip",
-    )
+    path: Path = key("A folder that has a folder for each class, or a zip or tar file of it.",
+        example="my/photos")  # fmt: skip
+    class_names: tuple[str, ...] | None = key("Which class folders, in the order of their labels; "
+        "without it all, sorted (numbers by value).", None, example=["cat", "dog"],
+        min_length=2)  # fmt: skip
+    preprocess: Preprocess = key("`resize`: the whole image is scaled; `mnist_style`: it is "
+        "cropped to its ink, fitted and centred as MNIST's digits are, in gray; `centred`: the "
+        "ink is moved to the middle and keeps its size, in gray.", "resize",
+        example="mnist_style")  # fmt: skip
+    invert: bool | None = key("Whether black and white are swapped; without it, where a page's "
+        "border is bright, but never for `resize`.", None, example=True)  # fmt: skip
+    on_damaged: OnDamaged = key("Whether a damaged image is refused, or skipped with a note in "
+        "the report.", "refuse", example="skip")  # fmt: skip
 
 
 @dataclass(frozen=True)

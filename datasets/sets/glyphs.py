@@ -34,40 +34,19 @@ INFO = DatasetInfo(is_ink=True)
 class Options(DatasetOptions):
     """What is drawn."""
 
-    classes: Literal["digits", "all"] = key(
-        "The ten digits, or all 62 characters.", "digits", example="all"
-    )
-    count: int = key(
-        "Number of images; classes take turns, so they are equally many.",
-        3000,
-        example=14000,
-        unit="images",
-        ge=2,
-        le=1_000_000,
-    )
+    classes: Literal["digits", "all"] = key("The ten digits, or all 62 characters.", "digits",
+        example="all")  # fmt: skip
+    count: int = key("Number of images; classes take turns, so they are equally many.", 3000,
+        example=14000, unit="images", ge=2, le=1_000_000)  # fmt: skip
     seed: int = key("Of the drawing's own generator.", 0, example=1, ge=0)
-    preprocess: Literal["mnist_style", "resize"] = key(
-        "`mnist_style`: cropped, fitted and centred as MNIST's digits are; `resize`: the whole "
-        "page, where small letters stay small.",
-        "mnist_style",
-        example="resize",
-    )
-    noise: float = key(
-        "Standard deviation of the pixel noise.",
-        0.02,
-        example=0.05,
-        unit="fraction of the full range",
-        ge=0,
-        le=0.5,
-    )
-    test_part: int = key(
-        "How many of the last images are a test part of the set's own (`corrupt_labels` leaves "
-        "the labels of such a part right); 0: none.",
-        0,
-        example=2000,
-        unit="images",
-        ge=0,
-    )
+    preprocess: Literal["mnist_style", "resize"] = key("`mnist_style`: cropped, fitted and "
+        "centred as MNIST's digits are; `resize`: the whole page, where small letters stay small.",
+        "mnist_style", example="resize")  # fmt: skip
+    noise: float = key("Standard deviation of the pixel noise.", 0.02, example=0.05,
+        unit="fraction of the full range", ge=0, le=0.5)  # fmt: skip
+    test_part: int = key("How many of the last images are a test part of the set's own "
+        "(`corrupt_labels` leaves the labels of such a part right); 0: none.", 0, example=2000,
+        unit="images", ge=0)  # fmt: skip
 
     @model_validator(mode="after")
     def _leaves_a_train_part(self) -> Options:

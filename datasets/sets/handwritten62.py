@@ -53,32 +53,20 @@ INFO = DatasetInfo(
 class Options(DatasetOptions):
     """What part of the set, and in which form."""
 
-    classes: Literal["all", "digits", "upper", "lower", "letters"] = key(
-        "Which of the 62 classes.", "all", example="digits"
-    )
-    preprocess: Preprocess = key(
-        "`resize`: the whole image is scaled; `mnist_style`: it is cropped to its ink, fitted "
-        "and centred as MNIST's digits are, in gray; `centred`: the ink is moved to the middle "
-        "and keeps its size, in gray.",
-        "resize",
-        example="mnist_style",
-    )
-    on_damaged: OnDamaged = key(
-        "Whether a damaged image is refused, or skipped with a note in the report.",
-        "refuse",
-        example="skip",
-    )
-    source: str = key(
-        "Address of an archive to fetch where the set is not on this machine.",
-        SOURCE,
-        example="https://example.org/EnglishHnd.tgz",
-    )
-    sha256: str | None = key(
-        "Of that archive; without it, the strokes of all images are checked instead.",
-        None,
+    classes: Literal["all", "digits", "upper", "lower", "letters"] = key("Which of the 62 classes.",
+        "all", example="digits")  # fmt: skip
+    preprocess: Preprocess = key("`resize`: the whole image is scaled; `mnist_style`: it is "
+        "cropped to its ink, fitted and centred as MNIST's digits are, in gray; `centred`: the "
+        "ink is moved to the middle and keeps its size, in gray.", "resize",
+        example="mnist_style")  # fmt: skip
+    on_damaged: OnDamaged = key("Whether a damaged image is refused, or skipped with a note in "
+        "the report.", "refuse", example="skip")  # fmt: skip
+    source: str = key("Address of an archive to fetch where the set is not on this machine.",
+        SOURCE, example="https://example.org/EnglishHnd.tgz")  # fmt: skip
+    sha256: str | None = key("Of that archive; without it, the strokes of all images are checked "
+        "instead.", None,
         example="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-        pattern=r"^[0-9a-fA-F]{64}$",
-    )
+        pattern=r"^[0-9a-fA-F]{64}$")  # fmt: skip
 
 
 @dataclass(frozen=True)

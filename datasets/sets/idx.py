@@ -33,16 +33,10 @@ class Options(DatasetOptions):
     """Where the files are, and what they cannot say themselves."""
 
     path: Path = key("The folder with the IDX files.", example="my/emnist")
-    class_names: tuple[str, ...] | None = key(
-        "Names of the labels 0, 1, …; without it the numbers themselves.",
-        None,
-        example=["cat", "dog"],
-    )
-    transpose: bool = key(
-        "Whether rows and columns are swapped (EMNIST stores its images on their side).",
-        False,
-        example=True,
-    )
+    class_names: tuple[str, ...] | None = key("Names of the labels 0, 1, …; without it the "
+        "numbers themselves.", None, example=["cat", "dog"])  # fmt: skip
+    transpose: bool = key("Whether rows and columns are swapped (EMNIST stores its images on "
+        "their side).", False, example=True)  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

@@ -37,11 +37,8 @@ INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 class Options(DatasetOptions):
     """Where it comes from."""
 
-    source: str | None = key(
-        "An address whose folder holds the four .gz files, instead of the known mirrors.",
-        None,
-        example="https://example.org/mnist",
-    )
+    source: str | None = key("An address whose folder holds the four .gz files, instead of the "
+        "known mirrors.", None, example="https://example.org/mnist")  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

@@ -32,16 +32,10 @@ INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 class Options(DatasetOptions):
     """Which images test, and what becomes of damaged ones."""
 
-    test: Literal["mnist", "none"] = key(
-        "Whether MNIST's 10,000 test images are the test part, or there is none.",
-        "mnist",
-        example="none",
-    )
-    on_damaged: OnDamaged = key(
-        "Whether a damaged image is refused, or skipped with a note in the report.",
-        "refuse",
-        example="skip",
-    )
+    test: Literal["mnist", "none"] = key("Whether MNIST's 10,000 test images are the test part, "
+        "or there is none.", "mnist", example="none")  # fmt: skip
+    on_damaged: OnDamaged = key("Whether a damaged image is refused, or skipped with a note in "
+        "the report.", "refuse", example="skip")  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

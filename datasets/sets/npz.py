@@ -44,18 +44,10 @@ class Options(DatasetOptions):
     """Where the arrays are, and what they cannot say themselves."""
 
     path: Path = key("The .npz file.", example="my/images.npz")
-    class_names: tuple[str, ...] | None = key(
-        "Names of the labels 0, 1, …, or the texts that occur; without it, what occurs.",
-        None,
-        example=["cat", "dog"],
-        min_length=2,
-    )
-    value_range: tuple[float, float] | None = key(
-        "[black, white], for pixels in a range that is not recognised.",
-        None,
-        example=[0, 1023],
-        unit="pixel values",
-    )
+    class_names: tuple[str, ...] | None = key("Names of the labels 0, 1, …, or the texts that "
+        "occur; without it, what occurs.", None, example=["cat", "dog"], min_length=2)  # fmt: skip
+    value_range: tuple[float, float] | None = key("[black, white], for pixels in a range that is "
+        "not recognised.", None, example=[0, 1023], unit="pixel values")  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

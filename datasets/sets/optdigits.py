@@ -26,11 +26,8 @@ INFO = DatasetInfo(is_ink=True)
 class Options(DatasetOptions):
     """How the 8×8 digits become larger images."""
 
-    preprocess: Literal["mnist_style", "resize"] = key(
-        "`mnist_style`: fitted and centred as MNIST's digits are; `resize`: scaled.",
-        "mnist_style",
-        example="resize",
-    )
+    preprocess: Literal["mnist_style", "resize"] = key("`mnist_style`: fitted and centred as "
+        "MNIST's digits are; `resize`: scaled.", "mnist_style", example="resize")  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

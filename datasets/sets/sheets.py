@@ -35,13 +35,10 @@ INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 class Options(DatasetOptions):
     """Which photographs, and what is on them."""
 
-    photos: Mapping[str, str | int | Mapping[str, Any]] = key(
-        "Path, or pattern such as `my/*.jpg`, → labels: one character is the class of all "
-        "digits; several are one for each row; a mapping has one of rows, columns, class, text;"
-        " `name`: the photo's name ends in its class.",
-        example={"my/*.jpg": "name"},
-        min_length=1,
-    )
+    photos: Mapping[str, str | int | Mapping[str, Any]] = key("Path, or pattern such as "
+        "`my/*.jpg`, → labels: one character is the class of all digits; several are one for each "
+        "row; a mapping has one of rows, columns, class, text; `name`: the photo's name ends in "
+        "its class.", example={"my/*.jpg": "name"}, min_length=1)  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

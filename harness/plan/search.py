@@ -117,17 +117,17 @@ class Searched:
 
 def studies_of(plan: Plan, catalogue: DataCatalogue) -> tuple[Study, ...]:
     """The searches that a plan asks for, by arm and then by seed."""
-    found = []
+    studies = []
     for arm, search in plan.sweep.searches.items():
         trials = [t for t in plan.trials if t.stage == "arm" and t.arm == arm]
         if not trials:
             continue
         if redraws_test(trials[0], plan, catalogue):
-            found += [Study(search, trial, (trial.seed,), catalogue) for trial in trials]
+            studies += [Study(search, trial, (trial.seed,), catalogue) for trial in trials]
         else:
             first = min(trials, key=lambda trial: trial.seed)
-            found.append(Study(search, first, tuple(t.seed for t in trials), catalogue))
-    return tuple(found)
+            studies.append(Study(search, first, tuple(t.seed for t in trials), catalogue))
+    return tuple(studies)
 
 
 def redraws_test(trial: TrialSpec, plan: Plan, catalogue: DataCatalogue) -> bool:
@@ -303,12 +303,12 @@ def _open(study: Study, folder: Path) -> Course:
     """A new course, or the recorded one where the record is of exactly this search."""
     course = Course(study)
     record = read_object(record_path(folder, study.base.arm)) or {}
-    told = record.get("searches", {}).get(str(study.base.seed), {})
-    if told.get("key") != study.key:
+    kept = record.get("searches", {}).get(str(study.base.seed), {})
+    if kept.get("key") != study.key:
         return course
-    for rung, epochs in zip(told["rungs"], study.epochs, strict=True):
+    for rung, epochs in zip(kept["rungs"], study.epochs, strict=True):
         course.trials += [study.trial(entry["sample"], epochs) for entry in rung["ranking"]]
-    course.winner = told["winner"]["sample"]
+    course.winner = kept["winner"]["sample"]
     course.is_recorded = True
     return course
 
@@ -322,7 +322,10 @@ def _write_records(courses: Sequence[Course], folder: Path) -> None:
         path = record_path(folder, arm)
         path.parent.mkdir(exist_ok=True)
         record = read_object(path) or {}
-        searches = {**record.get("searches", {}), str(course.study.base.seed): _told(course)}
+        searches = {
+            **record.get("searches", {}),
+            str(course.study.base.seed): _course_record(course),
+        }
         shared = len(course.study.seeds) > 1 or course.study.base.seed not in course.study.seeds
         write_json(
             path,
@@ -338,28 +341,28 @@ def _write_records(courses: Sequence[Course], folder: Path) -> None:
         )
 
 
-def _told(course: Course) -> dict[str, Any]:
+def _course_record(course: Course) -> dict[str, Any]:
     study = course.study
     rungs = []
     for epochs, ranking in zip(study.epochs, course.rungs, strict=True):
         rungs.append(
             {
                 "epochs": epochs or study.base.condition.train.epochs,
-                "ranking": [_entry_told(entry) for entry in ranking],
+                "ranking": [_entry_record(entry) for entry in ranking],
             }
         )
     best = course.rungs[-1][0]
     return {
         "key": study.key,
         "seeds": list(study.seeds),
-        "winner": _entry_told(best),
+        "winner": _entry_record(best),
         "reason": _reason(study.search, course.rungs),
         "n_trials": sum(len(rung) for rung in course.rungs),
         "rungs": rungs,
     }
 
 
-def _entry_told(entry: Entry) -> dict[str, Any]:
+def _entry_record(entry: Entry) -> dict[str, Any]:
     done = entry.status == "done"
     return {
         "sample": entry.sample,

@@ -80,34 +80,22 @@ FineTune = Annotated[Any, PlainValidator(_fine_tune)]
 class Section(Frozen):
     """What an arm or a pretrain stage may say; it inherits the sweep's model, data and train."""
 
-    model: ModelChoice = key(
-        "Its network, laid key by key over the sweep's.", example={"dropout": 0.5}
-    )
-    data: Annotated[tuple[DataChoice, ...], AsTuple] = key(
-        "Its data, laid key by key over the sweep's; with a name of its own it replaces the whole.",
-        example={"name": "handwritten62", "classes": "digits"},
-    )
-    train: Train = key(
-        "How it is trained, laid key by key over the sweep's.", Train(), example={"epochs": 80}
-    )
-    initialize: str | RunArm | None = key(
-        "Where its first weights come from: a stage of `pretrain`, `imagenet`, a `.safetensors` "
-        "or `.pth` file, or `{run: DIR, arm: NAME}`. Without it they are random.",
-        None,
-        example="digits",
-    )
-    fine_tune: FineTune = key(
-        "Which layer groups train: `all`, `last_layer`, `last_N`, `none`, `gradual` or "
-        "`{gradual: {every: EPOCHS}}` (one more group at a time, from the last), `{from: GROUP}` "
-        "(it and all after it), `{unfreeze: [GROUPS]}`.",
-        "all",
-        example="last_layer",
-    )
-    head: Literal["auto", "new", "keep"] = key(
-        "Whether the last layer of the start is kept; `auto`: where the classes are the same.",
-        "auto",
-        example="new",
-    )
+    model: ModelChoice = key("Its network, laid key by key over the sweep's.",
+        example={"dropout": 0.5})  # fmt: skip
+    data: Annotated[tuple[DataChoice, ...], AsTuple] = key("Its data, laid key by key over the "
+        "sweep's; with a name of its own it replaces the whole.",
+        example={"name": "handwritten62", "classes": "digits"})  # fmt: skip
+    train: Train = key("How it is trained, laid key by key over the sweep's.", Train(),
+        example={"epochs": 80})  # fmt: skip
+    initialize: str | RunArm | None = key("Where its first weights come from: a stage of "
+        "`pretrain`, `imagenet`, a `.safetensors` or `.pth` file, or `{run: DIR, arm: NAME}`. "
+        "Without it they are random.", None, example="digits")  # fmt: skip
+    fine_tune: FineTune = key("Which layer groups train: `all`, `last_layer`, `last_N`, `none`, "
+        "`gradual` or `{gradual: {every: EPOCHS}}` (one more group at a time, from the last), "
+        "`{from: GROUP}` (it and all after it), `{unfreeze: [GROUPS]}`.", "all",
+        example="last_layer")  # fmt: skip
+    head: Literal["auto", "new", "keep"] = key("Whether the last layer of the start is kept; "
+        "`auto`: where the classes are the same.", "auto", example="new")  # fmt: skip
 
 
 class SearchSection(Search):
@@ -116,43 +104,35 @@ class SearchSection(Search):
     __pydantic_extra__: dict[str, Distribution]
     model_config = ConfigDict(extra="allow")
 
-    space: dict[str, Distribution] = key(
-        "What is searched: a distribution for each setting. `learning_rate: …` beside the other "
-        "keys of `search` says the same as `space: {train.learning_rate: …}`.",
-        {},
-        example={"train.learning_rate": {"log_uniform": [1e-4, 1e-2]}},
-    )
+    space: dict[str, Distribution] = key("What is searched: a distribution for each setting. "
+        "`learning_rate: …` beside the other keys of `search` says the same as `space: "
+        "{train.learning_rate: …}`.", {},
+        example={"train.learning_rate": {"log_uniform": [1e-4, 1e-2]}})  # fmt: skip
 
 
 class Arm(Section):
     """One condition of the sweep: what is compared. It may be empty: `scratch: {}`."""
 
-    search: SearchSection | Literal["none", False] | None = key(
-        "Its own search, laid over the sweep's; `none`: it is not searched.", None, example="none"
-    )
+    search: SearchSection | Literal["none", False] | None = key("Its own search, laid over the "
+        "sweep's; `none`: it is not searched.", None, example="none")  # fmt: skip
 
 
 class Stage(Section):
     """A training whose checkpoints arms start from."""
 
-    shared: bool = key(
-        "Whether it runs once for all seeds; else it runs once for each seed, paired with it. The "
-        "report says that its variation is then not in the intervals.",
-        False,
-        example=True,
-    )
+    shared: bool = key("Whether it runs once for all seeds; else it runs once for each seed, "
+        "paired with it. The report says that its variation is then not in the intervals.", False,
+        example=True)  # fmt: skip
 
 
 class SeedsRule(Frozen):
     """Seeds are added until the intervals are narrow enough."""
 
     until: Until = key("The rule.", example={"half_width": 0.002})
-    at_least: Annotated[int, Field(ge=2)] = key(
-        "Seeds that run in any case.", 8, example=8, unit="seeds"
-    )
-    at_most: Annotated[int, Field(ge=2)] = key(
-        "Seeds at which the sweep ends in any case.", 60, example=60, unit="seeds"
-    )
+    at_least: Annotated[int, Field(ge=2)] = key("Seeds that run in any case.", 8, example=8,
+        unit="seeds")  # fmt: skip
+    at_most: Annotated[int, Field(ge=2)] = key("Seeds at which the sweep ends in any case.", 60,
+        example=60, unit="seeds")  # fmt: skip
 
     @model_validator(mode="after")
     def _in_order(self) -> SeedsRule:
@@ -181,90 +161,55 @@ def _seeds(given: Any) -> Any:
 class Frame(Frozen):
     """What a sweep file says but for its conditions, their grid and their searches."""
 
-    name: Annotated[Text, AfterValidator(_name)] = key(
-        "The sweep's name: letters, digits, `.`, `_`, `-`. The run folder is `runs/NAME`.",
-        example="part2",
-    )
-    question: Text = key(
-        "What the sweep asks, for people; it stands at the head of the report.",
-        example="Does pretraining on 342 handwritten digits help LeNet-5 on MNIST?",
-    )
-    why: Text = key(
-        "Why this network: a sentence for the report.",
-        "",
-        example="LeNet-5 was made for digits of this size.",
-    )
-    seeds: Annotated[Seeds, BeforeValidator(_seeds)] = key(
-        "Which replicates run: a number, a list, or a rule that adds seeds until the intervals are "
-        "narrow enough. Arms at the same seed share every draw that they can share.",
-        Seeds(values=tuple(range(5))),
-        example=30,
-        unit="seeds",
-    )
+    name: Annotated[Text, AfterValidator(_name)] = key("The sweep's name: letters, digits, `.`, "
+        "`_`, `-`. The run folder is `runs/NAME`.", example="part2")  # fmt: skip
+    question: Text = key("What the sweep asks, for people; it stands at the head of the report.",
+        example="Does pretraining on 342 handwritten digits help LeNet-5 on MNIST?")  # fmt: skip
+    why: Text = key("Why this network: a sentence for the report.", "",
+        example="LeNet-5 was made for digits of this size.")  # fmt: skip
+    seeds: Annotated[Seeds, BeforeValidator(_seeds)] = key("Which replicates run: a number, a "
+        "list, or a rule that adds seeds until the intervals are narrow enough. Arms at the same "
+        "seed share every draw that they can share.", Seeds(values=tuple(range(5))), example=30,
+        unit="seeds")  # fmt: skip
     seed: NonNegativeInt = key("The root of all random draws of the sweep.", 0, example=1)
-    vary: Annotated[tuple[Axis, ...], AsTuple] = key(
-        "What differs from seed to seed; what is not named is the same for all seeds.",
-        AXES,
-        example=["order", "init", "head", "augment", "dropout"],
-    )
-    compare: Annotated[tuple[Compare, ...], AsTuple] = key(
-        "Which arms are compared, seed by seed. Without it, every arm is set against the first.",
-        (),
-        example=[{"treatment": "pretrained", "control": "scratch"}],
-    )
-    measure: Measure = key(
-        "What the analysis asks of the records.", Measure(), example={"targets": [0.9, 0.95]}
-    )
-    resources: Resources = key(
-        "What one worker gets, and how much it takes on.", Resources(), example={"gpus": 0.25}
-    )
+    vary: Annotated[tuple[Axis, ...], AsTuple] = key("What differs from seed to seed; what is not "
+        "named is the same for all seeds.", AXES,
+        example=["order", "init", "head", "augment", "dropout"])  # fmt: skip
+    compare: Annotated[tuple[Compare, ...], AsTuple] = key("Which arms are compared, seed by "
+        "seed. Without it, every arm is set against the first.", (),
+        example=[{"treatment": "pretrained", "control": "scratch"}])  # fmt: skip
+    measure: Measure = key("What the analysis asks of the records.", Measure(),
+        example={"targets": [0.9, 0.95]})  # fmt: skip
+    resources: Resources = key("What one worker gets, and how much it takes on.", Resources(),
+        example={"gpus": 0.25})  # fmt: skip
     save: Save = key("Which weights are kept.", Save(), example={"last": True})
-    track: Annotated[tuple[Tracker, ...], AsTuple] = key(
-        "Services that get the learning curves.", ("tensorboard",), example=["tensorboard", "wandb"]
-    )
-    deliver: Deliver = key(
-        "What else the report's folder holds.", Deliver(), example={"folders": True}
-    )
+    track: Annotated[tuple[Tracker, ...], AsTuple] = key("Services that get the learning curves.",
+        ("tensorboard",), example=["tensorboard", "wandb"])  # fmt: skip
+    deliver: Deliver = key("What else the report's folder holds.", Deliver(),
+        example={"folders": True})  # fmt: skip
 
 
 class SweepFile(Frame):
     """A sweep file: one question, and the conditions that answer it."""
 
-    model: ModelChoice | None = key(
-        "The network of every arm and stage: its name, and its own options beside it.",
-        None,
-        example={"name": "lenet5"},
-    )
-    data: Annotated[tuple[DataChoice, ...], AsTuple] | None = key(
-        "The data set of every arm and stage: its name, its options, and how it is split; or "
-        "`first_of`, a list of data sets of which the first that is there is used.",
-        None,
-        example={"name": "mnist", "train": 50000, "validation": 10000},
-    )
+    model: ModelChoice | None = key("The network of every arm and stage: its name, and its own "
+        "options beside it.", None, example={"name": "lenet5"})  # fmt: skip
+    data: Annotated[tuple[DataChoice, ...], AsTuple] | None = key("The data set of every arm and "
+        "stage: its name, its options, and how it is split; or `first_of`, a list of data sets of "
+        "which the first that is there is used.", None,
+        example={"name": "mnist", "train": 50000, "validation": 10000})  # fmt: skip
     train: Train = key("How networks are trained.", Train(), example={"epochs": 30})
-    pretrain: dict[str, Stage] = key(
-        "Stages by name: trainings whose checkpoints arms start from.",
+    pretrain: dict[str, Stage] = key("Stages by name: trainings whose checkpoints arms start from.",
         {},
-        example={"digits": {"data": {"name": "optdigits"}, "train": {"epochs": 80}}},
-    )
-    arms: Annotated[dict[str, Arm], Field(min_length=1)] = key(
-        "The conditions by name, at least one.",
-        example={"scratch": {}, "pretrained": {"initialize": "digits"}},
-    )
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = key(
-        "Values for keys of `model`, `data`, `train`, `arms` or `pretrain`, by their path: every "
-        "arm that a key concerns runs at each combination.",
-        {},
-        example={"data.train": [100, 1000, 10000]},
-    )
-    search: SearchSection | None = key(
-        "A search for settings, for every arm that trains, before the arms run.",
-        None,
-        example={"learning_rate": {"log_uniform": [1e-4, 1e-2]}, "samples": 12},
-    )
-    profiles: dict[str, Any] = key(
-        "Changes by name, laid over the file by `--profile NAME`; `--set key.path=value` lays one "
-        "value over it.",
-        {},
-        example={"quick": {"seeds": 2, "train": {"epochs": 2}}},
-    )
+        example={"digits": {"data": {"name": "optdigits"}, "train": {"epochs": 80}}})  # fmt: skip
+    arms: Annotated[dict[str, Arm], Field(min_length=1)] = key("The conditions by name, at least "
+        "one.", example={"scratch": {}, "pretrained": {"initialize": "digits"}})  # fmt: skip
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = key("Values for keys of `model`, "
+        "`data`, `train`, `arms` or `pretrain`, by their path: every arm that a key concerns runs "
+        "at each combination.", {}, example={"data.train": [100, 1000, 10000]})  # fmt: skip
+    search: SearchSection | None = key("A search for settings, for every arm that trains, before "
+        "the arms run.", None,
+        example={"learning_rate": {"log_uniform": [1e-4, 1e-2]}, "samples": 12})  # fmt: skip
+    profiles: dict[str, Any] = key("Changes by name, laid over the file by `--profile NAME`; "
+        "`--set key.path=value` lays one value over it.", {},
+        example={"quick": {"seeds": 2, "train": {"epochs": 2}}})  # fmt: skip

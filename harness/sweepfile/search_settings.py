@@ -22,20 +22,15 @@ DIGITS = 6  # significant ones of a drawn number: as many as a person would writ
 class Distribution(Frozen):
     """One of: a choice of values, a uniform or log-uniform range, a range of whole numbers."""
 
-    choice: Annotated[tuple[Any, ...], Field(min_length=1), AsTuple] | None = key(
-        "Values that are equally likely.", None, example=[16, 32]
-    )
-    uniform: Annotated[tuple[float, float], AsTuple] | None = key(
-        "[LOW, HIGH]: any number between is equally likely.", None, example=[0.0, 0.5]
-    )
-    log_uniform: Annotated[tuple[PositiveFloat, PositiveFloat], AsTuple] | None = key(
-        "[LOW, HIGH]: every factor is equally likely, as suits a learning rate.",
-        None,
-        example=[1e-4, 1e-2],
-    )
-    integer: Annotated[tuple[int, int], AsTuple] | None = key(
-        "[LOW, HIGH]: whole numbers, both ends included.", None, example=[1, 4]
-    )
+    choice: Annotated[tuple[Any, ...], Field(min_length=1), AsTuple] | None = key("Values that "
+        "are equally likely.", None, example=[16, 32])  # fmt: skip
+    uniform: Annotated[tuple[float, float], AsTuple] | None = key("[LOW, HIGH]: any number "
+        "between is equally likely.", None, example=[0.0, 0.5])  # fmt: skip
+    log_uniform: Annotated[tuple[PositiveFloat, PositiveFloat], AsTuple] | None = key("[LOW, "
+        "HIGH]: every factor is equally likely, as suits a learning rate.", None,
+        example=[1e-4, 1e-2])  # fmt: skip
+    integer: Annotated[tuple[int, int], AsTuple] | None = key("[LOW, HIGH]: whole numbers, both "
+        "ends included.", None, example=[1, 4])  # fmt: skip
 
     @model_validator(mode="after")
     def _one_kind(self) -> Distribution:
@@ -79,33 +74,20 @@ class Search(Frozen):
     Keys of `space` are full: `train.learning_rate`, `model.dropout` …
     """
 
-    space: Annotated[dict[str, Distribution], Field(min_length=1)] = key(
-        "What is searched: a distribution for each setting.",
-        example={"train.learning_rate": {"log_uniform": [1e-4, 1e-2]}},
-    )
-    samples: PositiveInt = key(
-        "Configurations that are drawn.", 10, example=12, unit="configurations"
-    )
-    scheduler: Literal["synchronous", "asha"] = key(
-        "`synchronous`: each rung waits for all of its trials. `asha` is not available.",
-        "synchronous",
-        example="synchronous",
-    )
+    space: Annotated[dict[str, Distribution], Field(min_length=1)] = key("What is searched: a "
+        "distribution for each setting.",
+        example={"train.learning_rate": {"log_uniform": [1e-4, 1e-2]}})  # fmt: skip
+    samples: PositiveInt = key("Configurations that are drawn.", 10, example=12,
+        unit="configurations")  # fmt: skip
+    scheduler: Literal["synchronous", "asha"] = key("`synchronous`: each rung waits for all of "
+        "its trials. `asha` is not available.", "synchronous", example="synchronous")  # fmt: skip
     metric: Metric = key("The validation score that chooses.", "val_accuracy", example="val_loss")
     seed: NonNegativeInt = key("Of the draws.", 0, example=1)
-    rungs: Annotated[tuple[PositiveInt, ...], AsTuple] = key(
-        "Epochs of each rung: all configurations train for the first, the best of them for the "
-        "next. Without it there is one rung, with the arm's own epochs.",
-        (),
-        example=[8, 30],
-        unit="epochs",
-    )
-    keep: Annotated[float, Field(gt=0, lt=1)] = key(
-        "Share of a rung's configurations that the next rung trains.",
-        1 / 3,
-        example=0.25,
-        unit="fraction",
-    )
+    rungs: Annotated[tuple[PositiveInt, ...], AsTuple] = key("Epochs of each rung: all "
+        "configurations train for the first, the best of them for the next. Without it there is "
+        "one rung, with the arm's own epochs.", (), example=[8, 30], unit="epochs")  # fmt: skip
+    keep: Annotated[float, Field(gt=0, lt=1)] = key("Share of a rung's configurations that the "
+        "next rung trains.", 1 / 3, example=0.25, unit="fraction")  # fmt: skip
 
     @model_validator(mode="after")
     def _rungs_grow(self) -> Search:

@@ -54,43 +54,22 @@ LearningRateFactors = LayerDecay | dict[str, Annotated[float, Field(gt=0)]]
 class Schedule(Frozen):
     """How the learning rate moves, by epoch (`step`, `plateau`) or by step (`cosine`)."""
 
-    name: Literal["none", "cosine", "step", "plateau"] = key(
-        "`none`: it stays; `cosine`: it falls along a cosine; `step`: it is cut every so many "
-        "epochs; `plateau`: it is cut when the score stops improving.",
-        "none",
-        example="cosine",
-    )
-    warmup_steps: NonNegativeInt = key(
-        "The learning rate rises from near 0 over this many steps first.",
-        0,
-        example=60,
-        unit="steps",
-    )
-    final_fraction: Fraction = key(
-        "`cosine`: the last learning rate, as a fraction of the first.",
-        0.0,
-        example=0.01,
-        unit="fraction of learning_rate",
-    )
+    name: Literal["none", "cosine", "step", "plateau"] = key("`none`: it stays; `cosine`: it "
+        "falls along a cosine; `step`: it is cut every so many epochs; `plateau`: it is cut when "
+        "the score stops improving.", "none", example="cosine")  # fmt: skip
+    warmup_steps: NonNegativeInt = key("The learning rate rises from near 0 over this many steps "
+        "first.", 0, example=60, unit="steps")  # fmt: skip
+    final_fraction: Fraction = key("`cosine`: the last learning rate, as a fraction of the first.",
+        0.0, example=0.01, unit="fraction of learning_rate")  # fmt: skip
     every: PositiveInt = key("`step`: epochs between two cuts.", 10, example=10, unit="epochs")
-    factor: Annotated[float, Field(gt=0, lt=1)] = key(
-        "`step`, `plateau`: what a cut multiplies the learning rate by.", 0.1, example=0.4
-    )
-    patience: NonNegativeInt = key(
-        "`plateau`: evaluations without improvement before a cut.",
-        5,
-        example=5,
-        unit="evaluations",
-    )
-    monitor: Literal["val_loss", "val_accuracy"] = key(
-        "`plateau`: the score that should improve.", "val_loss", example="val_accuracy"
-    )
-    minimum: NonNegativeFloat = key(
-        "`plateau`: no cut goes below this learning rate.",
-        0.0,
-        example=1e-05,
-        unit="learning rate",
-    )
+    factor: Annotated[float, Field(gt=0, lt=1)] = key("`step`, `plateau`: what a cut multiplies "
+        "the learning rate by.", 0.1, example=0.4)  # fmt: skip
+    patience: NonNegativeInt = key("`plateau`: evaluations without improvement before a cut.", 5,
+        example=5, unit="evaluations")  # fmt: skip
+    monitor: Literal["val_loss", "val_accuracy"] = key("`plateau`: the score that should improve.",
+        "val_loss", example="val_accuracy")  # fmt: skip
+    minimum: NonNegativeFloat = key("`plateau`: no cut goes below this learning rate.", 0.0,
+        example=1e-05, unit="learning rate")  # fmt: skip
 
 
 class EvaluateEvery(Frozen):
@@ -100,27 +79,14 @@ class EvaluateEvery(Frozen):
     steps after it. The start (step 0) and the end are always evaluated.
     """
 
-    steps: PositiveInt | None = key(
-        "An evaluation follows every so many steps. Give this or `epochs`.",
-        None,
-        example=50,
-        unit="steps",
-    )
-    epochs: PositiveFloat | None = key(
-        "An evaluation follows every so many epochs; 0.5: twice in an epoch.",
-        None,
-        example=1,
-        unit="epochs",
-    )
-    until: PositiveInt | None = key(
-        "The last step of the dense part; goes with `then`.", None, example=500, unit="steps"
-    )
-    then: PositiveInt | None = key(
-        "After step `until`, an evaluation follows every so many steps.",
-        None,
-        example=250,
-        unit="steps",
-    )
+    steps: PositiveInt | None = key("An evaluation follows every so many steps. Give this or "
+        "`epochs`.", None, example=50, unit="steps")  # fmt: skip
+    epochs: PositiveFloat | None = key("An evaluation follows every so many epochs; 0.5: twice in "
+        "an epoch.", None, example=1, unit="epochs")  # fmt: skip
+    until: PositiveInt | None = key("The last step of the dense part; goes with `then`.", None,
+        example=500, unit="steps")  # fmt: skip
+    then: PositiveInt | None = key("After step `until`, an evaluation follows every so many steps.",
+        None, example=250, unit="steps")  # fmt: skip
 
     @model_validator(mode="after")
     def _one_unit(self) -> EvaluateEvery:
@@ -141,124 +107,65 @@ class EvaluateEvery(Frozen):
 class EarlyStopping(Frozen):
     """Training stops when a score has not improved for some evaluations."""
 
-    monitor: Literal["val_loss", "val_accuracy"] = key(
-        "The score that should improve.", "val_loss", example="val_accuracy"
-    )
-    patience: PositiveInt = key(
-        "Evaluations without improvement after which training stops.",
-        5,
-        example=5,
-        unit="evaluations",
-    )
-    minimum_change: NonNegativeFloat = key(
-        "A smaller improvement counts as none.", 0.0, example=0.001, unit="loss, or fraction"
-    )
+    monitor: Literal["val_loss", "val_accuracy"] = key("The score that should improve.", "val_loss",
+        example="val_accuracy")  # fmt: skip
+    patience: PositiveInt = key("Evaluations without improvement after which training stops.", 5,
+        example=5, unit="evaluations")  # fmt: skip
+    minimum_change: NonNegativeFloat = key("A smaller improvement counts as none.", 0.0,
+        example=0.001, unit="loss, or fraction")  # fmt: skip
 
 
 class Train(Frozen):
     """How a network is trained. Every key here decides the result, so it is in a trial's id."""
 
-    optimizer: Literal["adam", "adamw", "sgd"] = key(
-        "What turns gradients into steps.", "adam", example="adamw"
-    )
-    learning_rate: PositiveFloat = key(
-        "The optimizer's learning rate, before any schedule.", 1e-3, example=3e-4
-    )
-    weight_decay: NonNegativeFloat = key(
-        "How strongly weights are pulled towards 0; for `adam` and `sgd` through the gradient, "
-        "for `adamw` beside it.",
-        0.0,
-        example=0.02,
-    )
-    betas: Annotated[tuple[Fraction, Fraction], AsTuple] = key(
-        "`adam`, `adamw`: decay of the running means of gradients and of their squares.",
-        (0.9, 0.999),
-        example=[0.9, 0.999],
-    )
-    epsilon: PositiveFloat = key(
-        "`adam`, `adamw`: is added to the denominator.", 1e-8, example=1e-8
-    )
+    optimizer: Literal["adam", "adamw", "sgd"] = key("What turns gradients into steps.", "adam",
+        example="adamw")  # fmt: skip
+    learning_rate: PositiveFloat = key("The optimizer's learning rate, before any schedule.", 1e-3,
+        example=3e-4)  # fmt: skip
+    weight_decay: NonNegativeFloat = key("How strongly weights are pulled towards 0; for `adam` "
+        "and `sgd` through the gradient, for `adamw` beside it.", 0.0, example=0.02)  # fmt: skip
+    betas: Annotated[tuple[Fraction, Fraction], AsTuple] = key("`adam`, `adamw`: decay of the "
+        "running means of gradients and of their squares.", (0.9, 0.999),
+        example=[0.9, 0.999])  # fmt: skip
+    epsilon: PositiveFloat = key("`adam`, `adamw`: is added to the denominator.", 1e-8,
+        example=1e-8)  # fmt: skip
     momentum: Fraction = key("`sgd`: momentum.", 0.0, example=0.9)
     nesterov: bool = key("`sgd`: Nesterov's form of momentum.", False, example=True)
-    learning_rate_factors: LearningRateFactors = key(
-        "Slower learning near the input: a decay by which each layer group is slower than the next "
-        "one, or factors by the name of the group (others: 1).",
-        1.0,
-        example={"conv1": 0.1},
-        unit="factor of learning_rate",
-    )
-    schedule: Schedule = key(
-        "How the learning rate moves. An arm's own replaces the whole of the sweep's.",
-        Schedule(),
-        example={"name": "cosine", "warmup_steps": 60},
-    )
+    learning_rate_factors: LearningRateFactors = key("Slower learning near the input: a decay by "
+        "which each layer group is slower than the next one, or factors by the name of the group "
+        "(others: 1).", 1.0, example={"conv1": 0.1}, unit="factor of learning_rate")  # fmt: skip
+    schedule: Schedule = key("How the learning rate moves. An arm's own replaces the whole of the "
+        "sweep's.", Schedule(), example={"name": "cosine", "warmup_steps": 60})  # fmt: skip
     batch_size: PositiveInt = key("Images in a step.", 128, example=64, unit="images")
     epochs: PositiveInt = key("Passes over the training images.", 10, example=30, unit="epochs")
-    at_least_steps: NonNegativeInt = key(
-        "Where a small training part would take fewer steps than this, whole epochs are added "
-        "until it does.",
-        0,
-        example=1500,
-        unit="steps",
-    )
-    loss: Literal["cross_entropy", "complementary"] = key(
-        "`complementary` takes each label as what the image is not.",
-        "cross_entropy",
-        example="complementary",
-    )
-    label_smoothing: Fraction = key(
-        "Share of the label that is spread over all classes (`cross_entropy`).",
-        0.0,
-        example=0.1,
-        unit="fraction",
-    )
-    clip_gradient_norm: PositiveFloat | None = key(
-        "A longer gradient is shortened to this norm; without it, none is.", None, example=1.0
-    )
-    evaluate_every: EvaluateEvery = key(
-        "When validation images are looked at. An arm's own replaces the whole of the sweep's.",
-        EvaluateEvery(epochs=1.0),
-        example={"steps": 50, "until": 500, "then": 250},
-    )
-    early_stopping: EarlyStopping | None = key(
-        "Stops training early; without it, all epochs run.",
-        None,
-        example={"monitor": "val_loss", "patience": 5},
-    )
-    select: Literal["val_accuracy", "val_loss"] = key(
-        "The score that chooses the checkpoint that is tested and that arms start from.",
-        "val_accuracy",
-        example="val_loss",
-    )
-    augment: Augment = key(
-        "How far each image may be moved, bent and covered, anew for each use of it.",
-        Augment(),
-        example={"rotate": 15, "translate": 0.07},
-    )
-    precision: Literal["float32", "tf32", "bf16"] = key(
-        "Numbers of the computation; `tf32` needs a GPU.", "float32", example="bf16"
-    )
-    threads: PositiveInt = key(
-        "CPU threads of a trial. More change the order of sums, and so the bits.",
-        1,
-        example=4,
-        unit="threads",
-    )
-    cache_frozen: bool = key(
-        "Whether what a frozen front makes of each image is computed once and kept.",
-        True,
-        example=False,
-    )
-    cache_precision: Literal["float32", "bf16"] = key(
-        "Numbers in which that is kept.", "float32", example="bf16"
-    )
-    frozen_views: PositiveInt | None = key(
-        "With a frozen front and `augment`: each image gets this many fixed views, so that they "
-        "too can be computed once. Without it, each step augments anew.",
-        None,
-        example=8,
-        unit="views of an image",
-    )
+    at_least_steps: NonNegativeInt = key("Where a small training part would take fewer steps than "
+        "this, whole epochs are added until it does.", 0, example=1500, unit="steps")  # fmt: skip
+    loss: Literal["cross_entropy", "complementary"] = key("`complementary` takes each label as "
+        "what the image is not.", "cross_entropy", example="complementary")  # fmt: skip
+    label_smoothing: Fraction = key("Share of the label that is spread over all classes "
+        "(`cross_entropy`).", 0.0, example=0.1, unit="fraction")  # fmt: skip
+    clip_gradient_norm: PositiveFloat | None = key("A longer gradient is shortened to this norm; "
+        "without it, none is.", None, example=1.0)  # fmt: skip
+    evaluate_every: EvaluateEvery = key("When validation images are looked at. An arm's own "
+        "replaces the whole of the sweep's.", EvaluateEvery(epochs=1.0),
+        example={"steps": 50, "until": 500, "then": 250})  # fmt: skip
+    early_stopping: EarlyStopping | None = key("Stops training early; without it, all epochs run.",
+        None, example={"monitor": "val_loss", "patience": 5})  # fmt: skip
+    select: Literal["val_accuracy", "val_loss"] = key("The score that chooses the checkpoint that "
+        "is tested and that arms start from.", "val_accuracy", example="val_loss")  # fmt: skip
+    augment: Augment = key("How far each image may be moved, bent and covered, anew for each use "
+        "of it.", Augment(), example={"rotate": 15, "translate": 0.07})  # fmt: skip
+    precision: Literal["float32", "tf32", "bf16"] = key("Numbers of the computation; `tf32` needs "
+        "a GPU.", "float32", example="bf16")  # fmt: skip
+    threads: PositiveInt = key("CPU threads of a trial. More change the order of sums, and so the "
+        "bits.", 1, example=4, unit="threads")  # fmt: skip
+    cache_frozen: bool = key("Whether what a frozen front makes of each image is computed once "
+        "and kept.", True, example=False)  # fmt: skip
+    cache_precision: Literal["float32", "bf16"] = key("Numbers in which that is kept.", "float32",
+        example="bf16")  # fmt: skip
+    frozen_views: PositiveInt | None = key("With a frozen front and `augment`: each image gets "
+        "this many fixed views, so that they too can be computed once. Without it, each step "
+        "augments anew.", None, example=8, unit="views of an image")  # fmt: skip
 
     @model_validator(mode="after")
     def _options_fit_the_optimizer(self) -> Train:
@@ -440,33 +347,17 @@ class Resources(Frozen):
     """What one worker gets, and how much it takes on. It changes no trial's result."""
 
     cpus: PositiveInt = key("CPU cores of a worker.", 1, example=1, unit="cores")
-    gpus: NonNegativeFloat = key(
-        "GPUs of a worker; 0.25: four workers share one. 0 computes on the CPU.",
-        0.0,
-        example=0.25,
-        unit="GPUs",
-    )
-    workers: PositiveInt = key(
-        "Processes that share one trial: each computes a part of every batch.",
-        1,
-        example=2,
-        unit="processes to a trial",
-    )
-    pack: Pack = key(
-        "Trials that a worker takes at once. Where they are alike, they are trained as one "
-        "computation. `auto` chooses by measuring.",
-        1,
-        example=8,
-        unit="trials",
-    )
-    fuse: Literal["auto", "always", "never"] = key(
-        "Whether the networks of a pack are trained as one program; `auto`: on GPUs.",
-        "auto",
-        example="never",
-    )
-    max_failures: NonNegativeInt = key(
-        "How often a trial that failed is tried again.", 2, example=0, unit="attempts"
-    )
+    gpus: NonNegativeFloat = key("GPUs of a worker; 0.25: four workers share one. 0 computes on "
+        "the CPU.", 0.0, example=0.25, unit="GPUs")  # fmt: skip
+    workers: PositiveInt = key("Processes that share one trial: each computes a part of every "
+        "batch.", 1, example=2, unit="processes to a trial")  # fmt: skip
+    pack: Pack = key("Trials that a worker takes at once. Where they are alike, they are trained "
+        "as one computation. `auto` chooses by measuring.", 1, example=8,
+        unit="trials")  # fmt: skip
+    fuse: Literal["auto", "always", "never"] = key("Whether the networks of a pack are trained as "
+        "one program; `auto`: on GPUs.", "auto", example="never")  # fmt: skip
+    max_failures: NonNegativeInt = key("How often a trial that failed is tried again.", 2,
+        example=0, unit="attempts")  # fmt: skip
 
     @property
     def cpus_per_trial(self) -> int:
@@ -480,14 +371,10 @@ class Resources(Frozen):
 class Until(Frozen):
     """When there are enough seeds."""
 
-    metric: str = key(
-        "The column whose comparisons must be narrow.", "test_accuracy", example="test_accuracy"
-    )
-    half_width: PositiveFloat = key(
-        "Seeds are added until every interval is this narrow: ± half_width.",
-        example=0.002,
-        unit="of the metric",
-    )
+    metric: str = key("The column whose comparisons must be narrow.", "test_accuracy",
+        example="test_accuracy")  # fmt: skip
+    half_width: PositiveFloat = key("Seeds are added until every interval is this narrow: ± "
+        "half_width.", example=0.002, unit="of the metric")  # fmt: skip
 
 
 class Seeds(Frozen):
@@ -511,12 +398,8 @@ def _always(best: bool) -> bool:
 class Save(Frozen):
     """Which weights stay in a trial's folder, beside those that validation chose."""
 
-    every: PositiveInt | None = key(
-        "A checkpoint is kept every so many epochs; without it, none is.",
-        None,
-        example=5,
-        unit="epochs",
-    )
+    every: PositiveInt | None = key("A checkpoint is kept every so many epochs; without it, none "
+        "is.", None, example=5, unit="epochs")  # fmt: skip
     last: bool = key("Whether the weights of the last epoch are kept.", False, example=True)
     best: Annotated[bool, BeforeValidator(_always)] = Field(default=True, exclude=True)  # given up
 
@@ -527,21 +410,14 @@ FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}"
 class Deliver(Frozen):
     """What else the report's folder holds, where files of a certain form were asked for."""
 
-    workbook: Annotated[str, Field(pattern=FILE_NAME + r"\.xlsx$")] | None = key(
-        "A workbook of this name with the four evaluations of Assignment 4.",
-        None,
-        example="Assignment 4 Results.xlsx",
-    )
-    pdf: Annotated[str, Field(pattern=FILE_NAME + r"\.pdf$")] | None = key(
-        "The report's text under this name, on at most two pages and without figures.",
-        None,
-        example="Assignment 4 Report.pdf",
-    )
-    folders: bool = key(
-        "Whether the images of the first seed's split are written, a folder a part and class.",
-        False,
-        example=True,
-    )
+    workbook: Annotated[str, Field(pattern=FILE_NAME + r"\.xlsx$")] | None = key("A workbook of "
+        "this name with the four evaluations of Assignment 4.", None,
+        example="Assignment 4 Results.xlsx")  # fmt: skip
+    pdf: Annotated[str, Field(pattern=FILE_NAME + r"\.pdf$")] | None = key("The report's text "
+        "under this name, on at most two pages and without figures.", None,
+        example="Assignment 4 Report.pdf")  # fmt: skip
+    folders: bool = key("Whether the images of the first seed's split are written, a folder a "
+        "part and class.", False, example=True)  # fmt: skip
 
 
 # -- the whole -------------------------------------------------------------------------------

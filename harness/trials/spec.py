@@ -104,9 +104,9 @@ class Plan:
         A pretrain trial may be needed by several shards; each runs it for itself where no other
         has finished it, and both results are the same bits.
         """
-        mine = [t for t in self.trials if t.stage != "pretrain" and int(t.id, 16) % n == k - 1]
-        needed = {trial.id for trial in mine}
-        frontier = mine
+        chosen = [t for t in self.trials if t.stage != "pretrain" and int(t.id, 16) % n == k - 1]
+        needed = {trial.id for trial in chosen}
+        frontier = chosen
         while frontier:
             frontier = [
                 self.by_id[t.parent] for t in frontier if t.parent and t.parent not in needed

@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 class Options(NetworkOptions):
     """What may be chosen."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1)] = key(
-        "Share of what goes into each dense layer after the first that is dropped in training.",
-        0.0,
-        example=0.5,
-        unit="fraction",
-    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = key("Share of what goes into each dense layer "
+        "after the first that is dropped in training.", 0.0, example=0.5,
+        unit="fraction")  # fmt: skip
 
 
 def info(options: Options) -> ModelInfo:

@@ -22,18 +22,10 @@ class Options(NetworkOptions):
     """What may be chosen; each block halves height and width and doubles the channels."""
 
     dense: PositiveInt = key("Units of the dense layer.", 1000, example=500, unit="units")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = key(
-        "Share of the dense layer's outputs that is dropped in training.",
-        0.5,
-        example=0.7,
-        unit="fraction",
-    )
-    image_size: ImageSize = key(
-        "[height, width] of the images that the network takes; one number: a square.",
-        (28, 28),
-        example=64,
-        unit="pixels",
-    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = key("Share of the dense layer's outputs that "
+        "is dropped in training.", 0.5, example=0.7, unit="fraction")  # fmt: skip
+    image_size: ImageSize = key("[height, width] of the images that the network takes; one "
+        "number: a square.", (28, 28), example=64, unit="pixels")  # fmt: skip
     channels: Literal[1, 3] = key("Gray images, or red, green and blue.", 1, example=3)
     blocks: PositiveInt = key("Blocks of convolutions.", 3, example=4, unit="blocks")
     convolutions: PositiveInt = key("Convolutions in a block.", 1, example=2, unit="layers")

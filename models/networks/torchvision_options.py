@@ -19,25 +19,14 @@ class TorchvisionOptions(NetworkOptions):
     them.
     """
 
-    image_size: ImageSize = key(
-        "[height, width] of the images that the network takes; one number: a square.",
-        (224, 224),
-        example=64,
-        unit="pixels",
-    )
-    channels: Literal[1, 3] = key(
-        "`3`: grey images come as three equal channels; `1`: they stay grey, which takes a "
-        "third of the memory.",
-        3,
-        example=1,
-    )
-    channels_mode: Literal["repeat", "sum"] = key(
-        "With one channel. `repeat` makes three channels of each image, each normalised as "
-        "ImageNet's; `sum` adds the first layer's weights over the three channels, a third of "
-        "its work.",
-        "repeat",
-        example="sum",
-    )
+    image_size: ImageSize = key("[height, width] of the images that the network takes; one "
+        "number: a square.", (224, 224), example=64, unit="pixels")  # fmt: skip
+    channels: Literal[1, 3] = key("`3`: grey images come as three equal channels; `1`: they stay "
+        "grey, which takes a third of the memory.", 3, example=1)  # fmt: skip
+    channels_mode: Literal["repeat", "sum"] = key("With one channel. `repeat` makes three "
+        "channels of each image, each normalised as ImageNet's; `sum` adds the first layer's "
+        "weights over the three channels, a third of its work.", "repeat",
+        example="sum")  # fmt: skip
 
 
 def torchvision_info(name: str, options: TorchvisionOptions) -> ModelInfo:
