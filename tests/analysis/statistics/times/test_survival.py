@@ -176,3 +176,72 @@ def test_a_seed_that_stands_twice_is_refused() -> None:
     twice = pd.concat([make_times([1.0]), make_times([2.0])])
     with pytest.raises(InputError, match="seed 0 stands twice among the trials of a"):
         restricted_mean_difference(twice, make_times([1.0]))
+
+
+def test_a_curve_begins_at_nothing_reached() -> None:
+    found = kaplan_meier(make_times([3, 5, 5], [True, True, False]))
+    assert found.iloc[0].tolist() == [0, 0, 0, 0, 3, 0]
+    at_once = kaplan_meier(make_times([0, 5], [True, True]))
+    assert at_once["time"].tolist() == [0, 5]
+    assert at_once["share_reached"].tolist() == [0.5, 1]
+    assert at_once["at_risk"].tolist() == [2, 1]
+
+
+def test_both_limits_are_lifelines_and_narrow_with_less_confidence() -> None:
+    times = random_times(25, 2)
+    for confidence in (0.95, 0.8):
+        found = kaplan_meier(times, confidence)
+        fitted = lifelines.KaplanMeierFitter(alpha=1 - confidence)
+        fitted.fit(times["time"], times["reached"])
+        limits = fitted.confidence_interval_survival_function_
+        inside = (found["share_reached"] > 0) & (found["share_reached"] < 1)
+        assert inside.sum() > 5
+        for column, side in (("low", "upper"), ("high", "lower")):
+            expected = 1 - limits[f"KM_estimate_{side}_{confidence}"].to_numpy()[inside]
+            assert found[column].to_numpy()[inside] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_time_that_is_not_known_is_left_out_of_the_curve() -> None:
+    found = kaplan_meier(make_times([3, math.nan, 5], [True, False, True]))
+    assert found["at_risk"].tolist() == [2, 2, 1]
+
+
+def test_the_lower_limit_holds_once_all_have_reached() -> None:
+    found = kaplan_meier(make_times([3, 5, 7, 9]))
+    assert (found["low"].iloc[-1], found["high"].iloc[-1]) == (found["low"].iloc[-2], 1)
+    assert found["low"].iloc[-2] > 0
+
+
+def test_reaching_beyond_the_horizon_is_not_reaching() -> None:
+    found = restricted_mean(make_times([50, 60, 70]), 50, rng=rng())
+    assert (found.estimate, found.high) == (50, 50)
+    assert found.low == pytest.approx(50 * 0.025 ** (1 / 3))
+    assert "no trial reached" in found.note
+    assert restricted_mean(make_times([49, 60, 70]), 50, rng=rng()).note != found.note
+
+
+def test_a_difference_of_arms_that_never_reached_has_no_interval() -> None:
+    never = make_times([100] * 3, [False] * 3)
+    found = restricted_mean_difference(never, never, rng=rng())
+    assert found.estimate == 0
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert found.note == "no trial of either arm reached the target"
+    late = restricted_mean_difference(make_times([60, 70, 80]), never, 60, rng=rng())
+    assert math.isnan(late.low)
+    other = restricted_mean_difference(make_times([50, 70, 80]), never, 60, rng=rng())
+    assert not math.isnan(other.low)
+
+
+def test_a_horizon_is_the_last_budget_or_the_last_time_that_was_followed() -> None:
+    reached = make_times([10, 20], budget=60)
+    censored = make_times([10, 50], [True, False], budget=60)
+    assert common_horizon(reached) == 60
+    assert common_horizon(censored) == 50
+    assert common_horizon(reached, censored) == 50
+    tied = make_times([50, 50], [True, False], budget=60)
+    assert common_horizon(tied) == 50
+    assert math.isnan(common_horizon())
+    assert math.isnan(common_horizon(reached, make_times([math.nan], [False])))
+    unknown = restricted_mean(make_times([math.nan, 3.0], [False, True]), 50)
+    assert (unknown.note, unknown.n) == ("a trial's time is not known", 2)

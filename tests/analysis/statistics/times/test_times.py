@@ -169,3 +169,106 @@ def test_a_time_is_told_from_the_evaluation_before_it() -> None:
     np.testing.assert_array_equal(found, [20, 10, 10, np.nan])
     seconds = since_evaluation_before(curves, trials, times / 20, "train_time_s")
     np.testing.assert_array_equal(seconds, [1.0, 0.5, 0.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "reached"), [(0.5, True), (0.5 - 1e-9, True), (0.5 - 2e-9, False)]
+)
+def test_an_accuracy_is_at_the_target_but_for_rounding(accuracy: float, reached: bool) -> None:
+    found = time_to_target(make_curves({"a": [0.1, accuracy]}), done("a"), 0.5)
+    assert found["reached"].tolist() == [reached]
+
+
+def test_an_empty_table_has_the_columns_and_kinds_of_a_full_one() -> None:
+    curves = make_curves({"a": [0.1]})
+    none, full = times_to_targets(curves, done("a"), []), time_to_target(curves, done("a"), 0.5)
+    assert list(none.columns) == list(full.columns)
+    numbers = ["seed", "time", "reached", "budget", "target"]
+    assert none[numbers].dtypes.tolist() == full[numbers].dtypes.tolist()
+    assert times_to_targets(curves, done("a"), [0.5], ()).empty
+
+
+@pytest.mark.parametrize("name", ["task", "sweep", "stage"])
+def test_a_trial_takes_no_budget_from_another_task_sweep_or_stage(name: str) -> None:
+    curves = make_curves({"a": [0.1] * 4, "b": [0.1]})
+    trials = pd.concat([make_trials({"a": "done"}, "one"), make_trials({"b": "failed"}, "two")])
+    assert time_to_target(curves, trials, 0.5)["budget"].tolist() == [40, 40]
+    apart = trials.assign(**{name: ["here", "there"]})
+    budget = time_to_target(curves, apart, 0.5)["budget"]
+    assert budget.tolist()[0] == 40
+    assert np.isnan(budget.tolist()[1])
+
+
+def test_curves_of_other_trials_and_trials_without_a_curve_change_nothing() -> None:
+    curves = make_curves({"x": [0.9] * 4, "b": [0.1, 0.6], "a": [0.1, 0.2, 0.7]})
+    found = time_to_target(curves, done("a", "none", "b"), 0.5)
+    assert found["trial_id"].tolist() == ["a", "none", "b"]
+    assert found["time"].tolist() == [30, 30, 20]
+    assert found["reached"].tolist() == [True, False, True]
+
+
+def test_several_units_and_targets_come_unit_by_unit() -> None:
+    curves = make_curves({"a": [0.1, 0.5, 0.9]})
+    found = times_to_targets(curves, done("a"), [0.5, 0.9], ("step", "samples"))
+    assert found[["unit", "target", "time"]].values.tolist() == [
+        ["step", 0.5, 20], ["step", 0.9, 30], ["samples", 0.5, 160], ["samples", 0.9, 240],
+    ]  # fmt: skip
+
+
+def test_times_of_several_targets_are_told_from_the_evaluations_before() -> None:
+    curves = make_curves({"a": [0.1, 0.5, 0.6], "b": [0.6]})
+    times = np.array([[30.0, 10.0], [20.0, 10.0]])
+    found = since_evaluation_before(curves, done("a", "b"), times)
+    np.testing.assert_array_equal(found, [[10, 10], [10, 10]])
+
+
+def areas(curves: pd.DataFrame, trials: pd.DataFrame, **options: float) -> list[float]:
+    return area_under_curve(curves, trials, **options)["area"].tolist()  # type: ignore[arg-type]
+
+
+def test_area_in_any_order_of_rows_and_in_any_unit() -> None:
+    curves = make_curves({"a": [0.0, 0.4, 0.8], "b": [0.2, 0.4, 0.6]})
+    mixed = curves.sample(frac=1, random_state=3)
+    trials = done("b", "a")
+    assert areas(mixed, trials) == pytest.approx([0.4, 0.4], abs=1e-12)
+    for unit in ("samples", "train_time_s"):
+        found = area_under_curve(mixed, trials, unit)
+        assert found["area"].tolist() == pytest.approx([0.4, 0.4], abs=1e-12)
+        assert found["trial_id"].tolist() == ["b", "a"]
+
+
+def test_a_trial_with_one_evaluation_has_no_area_and_shortens_no_others() -> None:
+    curves = make_curves({"a": [0.0, 0.4], "b": [0.6]})
+    found = areas(curves, done("a", "b"))
+    assert found[0] == pytest.approx(0.2)
+    assert np.isnan(found[1])
+    two = make_curves({"a": [0.2, 0.4]})
+    assert areas(two, done("a")) == pytest.approx([0.3])
+
+
+def test_area_needs_a_span_that_the_curve_covers() -> None:
+    curves = make_curves({"a": [0.0, 0.4, 0.8]})
+    trials = done("a")
+    assert areas(curves, trials, start=10, until=30) == pytest.approx([0.4])
+    assert areas(curves, trials, start=20) == pytest.approx([0.6])
+    assert areas(curves, trials, until=20) == pytest.approx([0.2])
+    for span in (
+        {"start": 5},
+        {"until": 31},
+        {"start": 20, "until": 20},
+        {"start": 30, "until": 10},
+    ):
+        assert np.isnan(areas(curves, trials, **span)[0]), span
+    assert np.isnan(areas(curves, make_trials({"a": "failed"}))[0])
+
+
+def test_a_missing_accuracy_outside_the_span_does_not_matter() -> None:
+    curves = make_curves({"a": [np.nan, 0.4, 0.8, np.nan]})
+    assert areas(curves, done("a"), start=20, until=30) == pytest.approx([0.6])
+    assert np.isnan(areas(curves, done("a"), start=20, until=40)[0])
+
+
+def test_area_refuses_what_times_refuse() -> None:
+    curves = make_curves({"a": [0.1]})
+    with pytest.raises(InputError, match="unit 'epoch'"):
+        area_under_curve(curves, done("a"), "epoch")
