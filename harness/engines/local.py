@@ -1,8 +1,9 @@
-"""Run a plan on this machine with one worker process a slot, and nothing else installed.
+"""Run a plan with processes of this machine: one worker for each slot.
 
 In: a `Queue` and what workers need. Out: the queue emptied. Workers are fresh (spawned) processes
-that ignore signals: the command alone decides, and tells them through the stop file. A worker that
-dies is replaced and its trial goes on from its last state. A worker whose command dies ends itself.
+that ignore signals: the command alone decides to stop, and writes it into the stop file. Where a
+worker dies, the command starts another one, which continues the trial from its last state. A worker
+whose command dies ends itself. It stands alone as the engine that needs no further package.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.process import BaseProcess
 
 from harness.engines.queue import Queue, Unit
 from harness.engines.worker import Worker
@@ -28,10 +29,10 @@ TICK_S = 0.5
 
 @dataclass
 class _Slot:
-    """One place for a worker: its process, its end of the pipe, the unit it is at."""
+    """One place for a worker: its process, the command's end of the pipe, the unit that runs."""
 
     number: int
-    process: Any = None
+    process: BaseProcess | None = None
     pipe: Connection | None = None
     unit: Unit | None = None
 
@@ -50,8 +51,8 @@ def run_local(
         settings: for the workers.
         n_slots: how many workers run at once.
         tick: called about twice a second, and after every event.
-        gpus_per_slot: GPUs, or the share of one, for each worker; `slots.gpu_of` says which it
-            sees. Where several workers share a trial they are counted through: w to a slot.
+        gpus_per_slot: GPUs, or the share of one, for each process that trains; `slots.gpu_of` says
+            which it sees. Where w ranks share a trial, a slot has w such processes.
     """
     slots = [_Slot(number) for number in range(min(n_slots, max(1, queue.n_left)))]
     try:
@@ -71,16 +72,16 @@ def _give(
 ) -> None:
     if slot.process is None:
         context = multiprocessing.get_context("spawn")
-        slot.pipe, theirs = context.Pipe()
+        slot.pipe, workers_end = context.Pipe()
         first = slot.number * settings.n_workers
         numbers = range(first, first + settings.n_workers)
         gpus = [gpu_of(k, gpus_per_slot) for k in numbers] if gpus_per_slot else None
         slot.process = context.Process(
-            target=_work, args=(theirs, settings, gpus), name=f"worker-{slot.number}",
+            target=_work, args=(workers_end, settings, gpus), name=f"worker-{slot.number}",
             daemon=settings.n_workers == 1,  # a daemon may not start processes
         )  # fmt: skip
         slot.process.start()
-        theirs.close()
+        workers_end.close()
     slot.unit = unit
     assert slot.pipe is not None
     try:
@@ -90,14 +91,16 @@ def _give(
 
 
 def _listen(slots: list[_Slot], queue: Queue) -> None:
-    """Take the events that are there, waiting for at most a tick."""
-    busy = {slot.pipe: slot for slot in slots if slot.unit is not None and slot.pipe is not None}
-    if not busy:
+    """Take the events that have come; wait for at most a tick."""
+    pipes = [slot.pipe for slot in slots if slot.unit is not None and slot.pipe is not None]
+    if not pipes:
         time.sleep(TICK_S if not queue.finished else 0)
-    for pipe in wait(list(busy), timeout=TICK_S):
-        slot = busy[pipe]  # type: ignore[index]
+    ready = wait(pipes, timeout=TICK_S)
+    for slot in slots:
+        if slot.pipe is None or slot.pipe not in ready:
+            continue
         try:
-            event = slot.pipe.recv()  # type: ignore[union-attr]
+            event = slot.pipe.recv()
         except (EOFError, OSError):
             _worker_died(slot, queue)
             continue
@@ -112,7 +115,7 @@ def _listen(slots: list[_Slot], queue: Queue) -> None:
 def _worker_died(slot: _Slot, queue: Queue) -> None:
     unit, process = slot.unit, slot.process
     _end_process(slot)
-    if unit is not None:
+    if unit is not None and process is not None:
         queue.crashed(unit, f"its worker process died (exit status {process.exitcode})")
 
 

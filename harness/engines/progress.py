@@ -1,7 +1,7 @@
 """What a person sees while a sweep runs: a live view in a terminal, plain lines in a log.
 
 In: the plan and the events of its trials. Out: text on a stream. It stands alone so that engines
-know nothing of screens; the clock and the stream are passed in.
+know nothing of screens. The caller passes the clock and the stream in.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from harness.trials.events import Ended, Event, Failed, Progress, Started, Stopped
 from harness.trials.spec import Plan
 from headstart.rows import TrialRow
 
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
 LINE_EVERY_S = 15.0
 FRAME_EVERY_S = 0.5
-SHOWING_SHARE = 1 / 20  # of the command's time may go into showing: at 100,000 trials it is work
+SHOWING_SHARE = 1 / 20  # of the command's time at most: to show 100,000 trials takes long
 
 
 class ProgressView:
@@ -54,7 +58,7 @@ class ProgressView:
         self.taken_up_at: dict[str, float] = {}
         self.durations: list[tuple[str, float]] = []
         self._next_at = 0.0
-        self._live: Any = None
+        self._live: Live | None = None
 
     def __enter__(self) -> ProgressView:
         if self.is_live:
@@ -96,7 +100,7 @@ class ProgressView:
                 self._say(f"{trial.arm} seed {trial.seed} failed: {error}{again}")
 
     def tick(self) -> None:
-        """Show the present state where it is time to."""
+        """Show the present state, if the last showing was long enough ago."""
         now = self.now()
         if now < self._next_at:
             return
@@ -144,7 +148,7 @@ class ProgressView:
     def _running(self) -> list[str]:
         return [trial_id for trial_id, status in self.status.items() if status == "running"]
 
-    def _table(self) -> Any:
+    def _table(self) -> Table:
         from rich import box
         from rich.markup import escape
         from rich.table import Table

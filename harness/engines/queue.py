@@ -1,9 +1,10 @@
-"""Which trials may start, and what became of them: the part of an engine that is not where.
+"""Which trials may start, and what became of each.
 
-In: a plan, and the rows of what is finished. An engine asks for ready units, runs them anywhere
-and hands back their events; the queue moves finished trials into the run folder, gives failed ones
-another attempt, and gives up on what descends from a trial that cannot be had. The engines
-therefore cannot differ in anything but the place where a unit runs.
+In: a plan, the rows of finished trials, and the events of running ones. Out: units that are ready
+to run, and the run folder filled. An engine asks for a unit, runs it somewhere and hands back its
+events. The queue publishes finished trials, tries failed ones again, and gives up trials whose
+start cannot be made. All this is the same for every engine, so it stands alone: an engine only
+decides where a unit runs.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Queue:
         folder: held by this command.
         rows: of trials that are finished already.
         failed_row: makes the row of a trial that could not finish, from it and the error.
-        listen: told every event, after it took effect.
+        listen: called with every event, after it took effect.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Queue:
         self.listen(event)
 
     def crashed(self, unit: Iterable[TrialSpec], error: str) -> None:
-        """A worker died: the trial it was at has failed once, those behind it have not begun."""
+        """A worker died: its running trial has failed once; the unit's later ones wait again."""
         left = [trial for trial in unit if trial.id in self.running]
         for position, trial in enumerate(left):
             self.running.discard(trial.id)
@@ -111,7 +112,7 @@ class Queue:
                 self._ready.put_first(trial)
 
     def unit_over(self, unit: Iterable[TrialSpec]) -> None:
-        """A worker is through with a unit; what it did not begin (it was stopped) stays left."""
+        """A worker has finished a unit; trials that it did not begin (it was stopped) stay left."""
         unit = tuple(unit)
         self.running.difference_update(trial.id for trial in unit)
         if len(unit) > 1:
@@ -171,7 +172,7 @@ class Queue:
 
 
 class _Line:
-    """Trials in the order in which they wait; each step takes the same time however many wait."""
+    """Trials in the order in which they wait; no method slows down with the number that wait."""
 
     def __init__(self) -> None:
         self._all: OrderedDict[str, TrialSpec] = OrderedDict()
@@ -194,7 +195,7 @@ class _Line:
             line.move_to_end(trial.id, last=False)
 
     def take(self, most: int) -> Unit:
-        """The first trial and those of its condition that come next: a pack can be one program."""
+        """The first trial and those of its arm that come next, since only they can be one pack."""
         unit = tuple(islice(self._lines_of(self.first)[1].values(), most))
         for trial in unit:
             for line in self._lines_of(trial):

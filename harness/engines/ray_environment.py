@@ -1,7 +1,8 @@
-"""How Ray is told to keep quiet: settings that it reads from the environment when it is imported.
+"""Settings that keep Ray quiet; it reads them from the environment when it is imported.
 
-Its dashboards, usage reports, log files of trials and progress tables stay off; the run folder has
-the records and `harness.engines.progress` shows them. Called before `ray_tune.py` is imported.
+In: the environment. Out: the same with what the user has not set. Ray's dashboards, usage reports,
+log files of trials and progress tables stay off; the run folder has the records, and `progress.py`
+shows them. It stands alone because it runs before anything imports ray.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Run a plan with Ray Tune over the CPUs and GPUs of one machine or of a cluster.
 
-In and out as `local.py`: a `Queue` emptied. Tune's `Tuner` drives; a searcher hands it the queue's
-ready units, so Tune never sees a trial before the one it starts from has finished, and retries are
-the queue's. Workers are Tune's class Trainables with reused actors: a new process for every trial
-would spend seconds on importing torch. A step of the Trainable is about a second of work; its
+In and out as `local.py`: a `Queue`, emptied. Tune's `Tuner` drives. A searcher hands it the queue's
+ready units, so Tune never sees a trial before the one it starts from has finished, and the queue
+decides on retries. Workers are Tune's class Trainables with reused actors: a new process for every
+trial would spend seconds on importing torch. A step of the Trainable is about a second of work. Its
 events travel in Tune's results.
 
-Where several processes share a trial, the Trainable takes no CPU and watches over one actor in each
+Where several ranks share a trial, the Trainable takes no CPU and watches over one actor in each
 bundle of its placement group (`RayTeam`); docs/workers.md says why that is not Ray Train.
 
-Tune takes seconds to import, and this module is imported by every worker: what needs Tune's classes
-is made in `_adapters`, once the cluster is there.
+Tune takes seconds to import, and every worker imports this module. So `_adapters` makes what needs
+Tune's classes, once the cluster runs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import ray
 from ray.exceptions import RayError
@@ -29,11 +29,17 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from harness.engines.queue import Queue, Unit
 from harness.engines.worker import Worker
+from harness.runfolder.folder import TrialFolder
 from harness.sweepfile.settings import Resources
 from harness.teams.rank import RankRunner
 from harness.teams.team import Message, Team
 from harness.training.context import WorkerSettings
 from harness.trials.events import Event
+from harness.trials.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from ray import tune
+    from ray.tune.search import Searcher
 
 STEP_S = 1.0
 
@@ -47,8 +53,8 @@ def run_ray(
 ) -> None:
     """Run everything in the queue; returns when nothing is left or the queue was stopped.
 
-    Tune waits without end for more GPUs than there are: `slots.trials_at_once` refuses them on this
-    machine; to another cluster, nodes may yet come.
+    Tune waits without end for GPUs that do not exist. On this machine `slots.trials_at_once`
+    refuses them; a cluster may yet get nodes that have them.
 
     Args:
         queue: what to run; takes every event.
@@ -66,19 +72,36 @@ def run_ray(
         raise feed.error
 
 
-class UnitRunner:
-    """A worker as Tune sees one: its trial is a unit, a step is about a second of it."""
+class UnitConfig(TypedDict):
+    """What Tune is given as a trial's configuration: a unit's ids, and where each trial writes."""
 
-    def __init__(self, plan: Any, settings: WorkerSettings, team: Team | None = None):
+    unit: list[str]
+    folders: dict[str, TrialFolder]
+
+
+class StepResult(TypedDict):
+    """What Tune is given as the result of a step."""
+
+    events: list[Event]
+    n_events: int
+    done: bool
+
+
+class UnitRunner:
+    """A worker as Tune sees it: Tune's trial is our unit, a step of it takes about a second."""
+
+    def __init__(
+        self, plan: Mapping[str, TrialSpec], settings: WorkerSettings, team: Team | None = None
+    ):
         self.plan = plan
         self.worker = Worker(settings, team)
         self.events: Iterator[Event] = iter(())
 
-    def take_up(self, config: dict[str, Any]) -> None:
+    def take_up(self, config: UnitConfig) -> None:
         unit = [self.plan[trial_id] for trial_id in config["unit"]]
         self.events = self.worker.run(unit, config["folders"])
 
-    def step(self) -> dict[str, Any]:
+    def step(self) -> StepResult:
         """Run on until a second has passed; the events since, and whether the unit is over."""
         seen: list[Event] = []
         until = time.monotonic() + STEP_S
@@ -90,21 +113,21 @@ class UnitRunner:
 
 
 class RankActor:
-    """One of the processes that share a trial, as an actor."""
+    """A rank, as an actor."""
 
     def __init__(self, settings: WorkerSettings, rank: int):
         own_address: Callable[[], str] = ray.util.get_node_ip_address
         self.runner = RankRunner(settings, rank, own_address())
 
-    def call(self, method: str, *arguments: Any) -> Iterator[Any]:
+    def call(self, method: str, *arguments: object) -> Iterator[object]:
         yield from self.runner.call(method, *arguments)
 
 
 class RayTeam(Team):
     """Actors in the bundles of the placement group in which this process runs, one in each.
 
-    A place is not kept where an actor died: its node may have gone. The Trainable then ends with
-    its placement group, and Tune finds another place for the trial.
+    Where an actor died, its node may be gone. So the Trainable ends with its placement group, and
+    Tune looks for another place for the trial.
     """
 
     keeps_place = False
@@ -114,7 +137,7 @@ class RayTeam(Team):
         self.resources = resources
         self.n = settings.n_workers
         self.actors: list[Any] = []
-        self.calls: dict[Any, int] = {}
+        self.calls: dict[ray.ObjectRefGenerator, int] = {}
 
     def start(self) -> None:
         place = ray.util.get_current_placement_group()
@@ -127,7 +150,7 @@ class RayTeam(Team):
             }
             self.actors.append(ray.remote(RankActor).options(**options).remote(self.settings, rank))
 
-    def call(self, rank: int, method: str, *arguments: Any) -> None:
+    def call(self, rank: int, method: str, *arguments: object) -> None:
         remote = self.actors[rank].call.options(num_returns="streaming")
         self.calls[remote.remote(method, *arguments)] = rank
 
@@ -138,7 +161,7 @@ class RayTeam(Team):
         ready, _ = ray.wait(list(self.calls), timeout=timeout_s)
         return [self._message(stream) for stream in ready]
 
-    def _message(self, stream: Any) -> Message:
+    def _message(self, stream: ray.ObjectRefGenerator) -> Message:
         rank = self.calls[stream]
         try:
             return Message(rank, "item", ray.get(next(stream)))
@@ -165,11 +188,11 @@ class Feed:
         self.error: Exception | None = None
 
     def look(self) -> None:
-        """Let the command look up; what it raises ends the run after Tune has ended its trials."""
+        """Call `tick`; an error that it raises ends the run, after Tune has ended its trials."""
         with self._kept():
             self.tick()
 
-    def next_config(self, tune_id: str) -> dict[str, Any] | None:
+    def next_config(self, tune_id: str) -> UnitConfig | None:
         """A unit that is ready, as a Tune trial's configuration; None while there is none."""
         self.look()
         unit = self.queue.next_unit()
@@ -192,7 +215,7 @@ class Feed:
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[None]:
-        """Keep an error until Tune has ended: raised inside, Tune would wrap or swallow it."""
+        """Keep an error until Tune has ended: inside of Tune it would be wrapped or lost."""
         try:
             yield
         except Exception as err:
@@ -200,7 +223,7 @@ class Feed:
             self.queue.stop()
 
 
-def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
+def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> tune.Tuner:
     from ray import tune
 
     worker, searcher, listener = _adapters(feed)
@@ -237,8 +260,8 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> Any:
     )
 
 
-def _request(resources: Resources) -> Any:
-    """What Tune asks of the cluster for a trial; several workers on one node where they fit."""
+def _request(resources: Resources) -> dict[str, float] | tune.PlacementGroupFactory:
+    """What Tune asks of the cluster for a trial; its ranks on one node where they fit there."""
     from ray import tune
 
     if resources.workers == 1:
@@ -247,10 +270,10 @@ def _request(resources: Resources) -> Any:
     return tune.PlacementGroupFactory([{}, *[worker] * resources.workers], strategy="PACK")
 
 
-def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
+def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback]:
     """`UnitRunner` as a Trainable, `feed` as a searcher and as a callback.
 
-    Nothing is saved or restored by Tune: the run folder is what a later command goes on from.
+    Tune saves and restores nothing: a later command continues from the run folder.
     """
     from ray import tune
     from ray.tune.search import Searcher
@@ -258,17 +281,17 @@ def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
     resources = feed.queue.plan.sweep.resources
 
     class TuneWorker(tune.Trainable):
-        def setup(self, config: dict[str, Any], plan: Any = None, settings: Any = None) -> None:
+        def setup(self, config: Any, plan: Any = None, settings: Any = None) -> None:
             team = RayTeam(settings, resources) if settings.n_workers > 1 else None
             self.runner = UnitRunner(plan, settings, team)
             self.runner.take_up(config)
 
-        def reset_config(self, new_config: dict[str, Any]) -> bool:
+        def reset_config(self, new_config: Any) -> bool:
             self.runner.take_up(new_config)
             return True
 
-        def step(self) -> dict[str, Any]:
-            return self.runner.step()
+        def step(self) -> dict[str, object]:
+            return {**self.runner.step()}
 
         def cleanup(self) -> None:
             self.runner.worker.close()
@@ -282,7 +305,7 @@ def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
             return Searcher.FINISHED if config is None and feed.queue.finished else config
 
         def on_trial_complete(
-            self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+            self, trial_id: str, result: object = None, error: bool = False
         ) -> None:
             feed.ended(trial_id, crashed=error)
 
@@ -290,20 +313,20 @@ def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
 
         def restore(self, checkpoint_path: str) -> None: ...
 
-        def __reduce__(self) -> Any:  # Tune writes a copy of itself; nobody reads it
+        def __reduce__(self) -> tuple[type, tuple[()]]:  # of Tune's copy of itself, not read
             return object, ()
 
     class Listener(tune.Callback):
         def on_trial_result(
-            self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
+            self, iteration: int, trials: object, trial: object, result: Any, **_: object
         ) -> None:
             feed.take(result.pop("events", []))
             feed.look()
 
-        def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:
+        def on_step_end(self, iteration: int, trials: object, **_: object) -> None:
             feed.look()
 
-        def __reduce__(self) -> Any:
+        def __reduce__(self) -> tuple[type, tuple[()]]:
             return object, ()
 
     return TuneWorker, QueueSearcher(), Listener()
@@ -311,7 +334,7 @@ def _adapters(feed: Feed) -> tuple[Any, Any, Any]:
 
 @contextlib.contextmanager
 def _cluster(address: str | None, n_cpus: int | None) -> Iterator[None]:
-    """A Ray of our own on this machine, or a running one; left as it was found."""
+    """A Ray of our own on this machine, ended at the end; or a running one, which runs on."""
     os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else "token")
     ray.init(
         address=address or "local",

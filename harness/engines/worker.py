@@ -1,8 +1,8 @@
-"""What a worker does with a unit of trials, wherever it runs: the same for both engines.
+"""What a worker does with a unit of trials: the same for all engines.
 
-In: the trials of one unit and where to write them. Out: events, errors among them: a trial that
-fails spares the rest of its unit. The stop request reaches a worker through a small file in the
-run folder, because workers may be on other machines and must not act on signals themselves.
+In: the trials of one unit and where to write them. Out: events. A trial that fails gives an event
+too, and the rest of its unit runs. A worker learns of a request to stop from a small file in the
+run folder, because it may be on another machine and must not act on signals itself.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Worker:
 
     Args:
         settings: what to run them with.
-        team: the processes that share trials, where the settings ask for several and a unit comes;
-            this process then only watches over them.
+        team: the ranks that share each trial, where the settings ask for several; this process
+            then trains nothing and watches over them.
     """
 
     def __init__(self, settings: WorkerSettings, team: Team | None = None):
@@ -35,14 +35,14 @@ class Worker:
         self.process = ProcessContext(settings)
 
     def run(self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]) -> Iterator[Event]:
-        """All events of the unit's trials; ends after a trial that stopped or a full disk."""
+        """All events of the unit's trials; the last one is of a trial that stopped, if one did."""
         for event in self._events(unit, folders):
             yield event
             if isinstance(event, Failed) and event.fatal:
                 return
 
     def close(self) -> None:
-        """End the processes that share trials, if there are any."""
+        """End the ranks, if there are any."""
         if self.team is not None:
             self.team.end()
 

@@ -28,12 +28,12 @@ from headstart.errors import HeadstartError
 from headstart.interfaces import address_of
 
 MEET_WITHIN = timedelta(minutes=5)
-ANSWER_WITHIN = timedelta(minutes=30)  # one that died is seen at once; this is for one that hangs
+ANSWER_WITHIN = timedelta(minutes=30)  # for a rank that hangs; that one died is seen at once
 LOOK_S = 0.1
 
 
 class LostContactError(HeadstartError):
-    """Another process of the trial is gone, or does not answer."""
+    """Another rank of the trial is gone, or does not answer."""
 
 
 class Group(Ranks):
@@ -91,7 +91,7 @@ class Group(Ranks):
 
 
 def open_meeting(host: str, n: int) -> tuple[Store, int]:
-    """A place where `n` processes meet, kept by this one; its port is the kernel's choice."""
+    """A place where `n` ranks meet, kept by this process; the kernel chooses its port."""
     store = TCPStore(host, 0, n, True, MEET_WITHIN, wait_for_workers=False)
     return store, store.port
 
@@ -102,7 +102,7 @@ def meet(
     """Connect with the others; returns when all `n` are there.
 
     Args:
-        host, port: where the first process keeps the meeting place.
+        host, port: where the first rank keeps the meeting place.
         store: the meeting place itself, for the process that keeps it.
 
     Raises:
@@ -122,20 +122,19 @@ def meet(
 
 
 def _choose_interface(host: str, port: int) -> None:
-    """Let gloo and NCCL use the network interface by which the first process is reached.
+    """Let gloo and NCCL use the network interface that leads to the first rank.
 
-    By themselves they take the address that the host's name stands for, which on many systems is
-    the loopback's.
+    By themselves they take the address of the host's name, which on many systems is the loopback's.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((host, port))  # sends nothing
-            mine = probe.getsockname()[0]
+            own_address = probe.getsockname()[0]
         except OSError:
             return
     for _, name in socket.if_nameindex():
         with suppress(OSError):
-            if address_of(name) == mine:
+            if address_of(name) == own_address:
                 os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
                 os.environ.setdefault("NCCL_SOCKET_IFNAME", name)
                 return
@@ -143,7 +142,7 @@ def _choose_interface(host: str, port: int) -> None:
 
 @contextmanager
 def _contact() -> Iterator[None]:
-    """torch says with a RuntimeError that somebody is gone; so that it can be told from others."""
+    """Turn torch's RuntimeError, with which it reports a lost rank, into one of our own kind."""
     try:
         yield
     except RuntimeError as err:

@@ -1,7 +1,7 @@
-"""The processes that share a trial, on this machine: started by the worker, ended with it.
+"""The ranks of a trial as processes of this machine.
 
-In: `WorkerSettings`. Out: a `Team`. The processes are forked from one that has imported torch, so
-that torch is imported once. Each ends itself as soon as its worker is gone, however that ended.
+In: `WorkerSettings`. Out: a `Team`. A server process imports torch once, and the ranks are forked
+from it. A rank ends itself as soon as its worker is gone, in whatever way the worker ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.process import BaseProcess
 
 from harness.teams.rank import RankRunner
 from harness.teams.team import Message, Team
@@ -26,7 +26,7 @@ IMPORTED = ["harness.teams.data_parallel", "torch._dynamo"]
 
 @dataclass
 class _Place:
-    process: Any
+    process: BaseProcess
     pipe: Connection
     is_dead: bool = False
 
@@ -43,25 +43,25 @@ class LocalTeam(Team):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(IMPORTED)
         for rank in range(self.n):
-            ours, theirs = context.Pipe()
+            pipe, ranks_end = context.Pipe()
             process = context.Process(
-                target=_serve, args=(theirs, self.settings, rank, self._gpu(rank)),
+                target=_serve, args=(ranks_end, self.settings, rank, self._gpu(rank)),
                 name=f"rank-{rank}", daemon=True,
             )  # fmt: skip
             process.start()
-            theirs.close()
-            self.places.append(_Place(process, ours))
+            ranks_end.close()
+            self.places.append(_Place(process, pipe))
 
-    def call(self, rank: int, method: str, *arguments: Any) -> None:
+    def call(self, rank: int, method: str, *arguments: object) -> None:
         with suppress(OSError):  # it is dead: `receive` says so
             self.places[rank].pipe.send((method, arguments))
 
     def receive(self, timeout_s: float) -> list[Message]:
-        ranks = {place.pipe: k for k, place in enumerate(self.places) if not place.is_dead}
+        ready = wait([place.pipe for place in self.places if not place.is_dead], timeout_s)
         messages = []
-        for pipe in wait(list(ranks), timeout_s):
-            rank = ranks[pipe]  # type: ignore[index]
-            place = self.places[rank]
+        for rank, place in enumerate(self.places):
+            if place.is_dead or place.pipe not in ready:
+                continue
             try:
                 kind, content = place.pipe.recv()
                 messages.append(Message(rank, kind, content))
@@ -89,7 +89,7 @@ class LocalTeam(Team):
 
 
 def _serve(pipe: Connection, settings: WorkerSettings, rank: int, gpu: str | None) -> None:
-    """A process's life: take a call, send its items, until its worker is gone."""
+    """A rank's life: take a call, send its items, until its worker is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     if gpu is not None:
@@ -109,5 +109,5 @@ def _serve(pipe: Connection, settings: WorkerSettings, rank: int, gpu: str | Non
 def _die_with_worker() -> None:
     worker = multiprocessing.parent_process()
     assert worker is not None
-    worker.join()  # its end of a pipe, which closes however it ends
+    worker.join()  # waits for a pipe to close, which the system does however the worker ends
     os._exit(1)

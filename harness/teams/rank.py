@@ -1,8 +1,8 @@
-"""What one of the processes that share a trial does, wherever it runs.
+"""What a rank does: one of the processes that share a trial.
 
 In: calls, in the order open, join, run, run, …. Out: the items of each call: the meeting place
-(from the first process alone), or the events of a trial. Engines only carry calls and items
-(`LocalTeam` by pipes, Ray by actors). torch is imported by the first call.
+(from the first rank alone), or the events of a trial. It stands alone because engines only carry
+calls and items (`LocalTeam` by pipes, Ray by actors). The first call imports torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.runfolder.folder import TrialFolder
 from harness.teams.team import LostContact
@@ -19,6 +19,8 @@ from harness.trials.events import Event, Failed, failure
 from harness.trials.spec import TrialSpec
 
 if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
+
     from harness.teams.collective import Group
 
 # A launcher may have set these; Accelerate would take them for its own and join what is not there.
@@ -30,18 +32,18 @@ LAUNCHER_VARIABLES = (
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where the processes of a trial meet."""
+    """Where the ranks of a trial meet."""
 
     host: str
     port: int
 
 
 class RankRunner:
-    """One of the processes that share trials.
+    """A rank's side of its worker's calls.
 
     Args:
         settings: as every worker of the command has them.
-        rank: 0 … n_workers - 1; the first one's events are the trial's.
+        rank: 0 … n_workers - 1; the events of rank 0 are the trial's.
         host: an address of this machine that the others reach.
     """
 
@@ -50,16 +52,16 @@ class RankRunner:
         self.rank = rank
         self.host = host
         self.process = ProcessContext(settings)
-        self.store: Any = None
+        self.store: Store | None = None
         self.group: Group | None = None
-        self._methods: dict[str, Callable[..., Iterator[Any]]] = {
+        self._methods: dict[str, Callable[..., Iterator[object]]] = {
             "open": self._open,
             "join": self._join,
             "run": self._run,
         }
 
-    def call(self, method: str, *arguments: Any) -> Iterator[Any]:
-        """The items of one call; an error is the last of them, as `Failed` or `LostContact`."""
+    def call(self, method: str, *arguments: object) -> Iterator[object]:
+        """The items of one call; the last one is `Failed` or `LostContact` after an error."""
         from harness.teams.collective import LostContactError
 
         try:
@@ -70,14 +72,14 @@ class RankRunner:
             yield failure("", err)
 
     def _open(self) -> Iterator[Meeting]:
-        """Import torch; only when all have is there a time limit for meeting."""
+        """Import torch: the time limit for meeting begins when all ranks have done so."""
         from harness.teams.collective import open_meeting
 
         if self.rank == 0:
             self.store, port = open_meeting(self.host, self.settings.n_workers)
             yield Meeting(self.host, port)
 
-    def _join(self, meeting: Meeting) -> Iterator[Any]:
+    def _join(self, meeting: Meeting) -> Iterator[object]:
         from harness.teams.collective import meet
         from harness.training.process import make_accelerator
 

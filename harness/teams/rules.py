@@ -1,7 +1,8 @@
-"""Which sweeps can have several workers to a trial: the rules, checked when the plan is made.
+"""Which sweeps can have several ranks to a trial: the rules, checked when the plan is made.
 
-In: a plan whose `resources.workers` is over 1. Out: nothing, or one line for what cannot be. The
-networks are looked at for batch norm, so torch is imported; plans of one worker never come here.
+In: a plan whose `resources.workers` is over 1. Out: nothing, or one line for what is not possible.
+The rules look for batch norm in the networks, which needs torch; a plan with one worker to a trial
+is never checked here.
 """
 
 from __future__ import annotations

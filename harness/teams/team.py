@@ -1,9 +1,9 @@
-"""Several processes to a trial, seen from the worker that has them: started, watched, ended.
+"""The ranks that share a trial, seen from their worker, which starts, watches and ends them.
 
-In: a unit of trials and a `Team`, the processes wherever they are. Out: the events of the trials,
-as of a trial that runs alone. The worker itself computes nothing, so it is free to see that a
-process died or raised an error while the others wait for it; then the trial has failed as a whole,
-with the error of the one that caused it, and the next attempt gets new processes.
+In: a unit of trials and a `Team` of ranks (processes), wherever they are. Out: the events of the
+trials, as of a trial that runs alone. The worker computes nothing itself, so it sees at once that a
+rank died or raised an error, while the other ranks wait for that one. The trial then fails with the
+error of the rank that caused it, and its next attempt gets new processes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from harness.runfolder.folder import TrialFolder
 from harness.trials.events import Ended, Event, Failed, Started, Stopped
@@ -20,35 +20,35 @@ from harness.trials.spec import TrialSpec
 from headstart.errors import HeadstartError
 
 LISTEN_S = 0.25
-TROUBLE_S = 3.0  # after a first error: for the process that caused it to say so
+TROUBLE_S = 3.0  # after a first error, in which the rank that caused it can report
 
 
 @dataclass(frozen=True)
 class Message:
-    """What came from one process: an item of its call, that the call is over, or its death."""
+    """What came from one rank: an item of its call, the end of the call, or news of its death."""
 
     rank: int
     kind: Literal["item", "over", "died"]
-    content: Any = None
+    content: object = None
 
 
 @dataclass(frozen=True)
 class LostContact:
-    """This process found another one gone; why is for that one to say."""
+    """This rank cannot reach another one; only that one, or its death, tells why."""
 
     error: str
 
 
 class RankDiedError(HeadstartError):
-    """A process of the trial died and its place is not to be used again."""
+    """A rank died, and no new one may be started in its place."""
 
 
 class Team(ABC):
-    """The `n` processes that share trials, each with a `RankRunner`.
+    """The `n` ranks that share each trial of a worker, each a process with a `RankRunner`.
 
     Attributes:
-        is_open: they run and have met.
-        keeps_place: whether new processes may be started where one died.
+        is_open: whether they run and have met.
+        keeps_place: whether a new process may be started where one died.
     """
 
     n: int
@@ -60,12 +60,12 @@ class Team(ABC):
         """Start the processes."""
 
     @abstractmethod
-    def call(self, rank: int, method: str, *arguments: Any) -> None:
-        """Let one process run a method of its `RankRunner`."""
+    def call(self, rank: int, method: str, *arguments: object) -> None:
+        """Let one rank run a method of its `RankRunner`."""
 
     @abstractmethod
     def receive(self, timeout_s: float) -> list[Message]:
-        """What came since the last call; waits for a first message for at most `timeout_s`."""
+        """The messages since the last call; waits for a first one for at most `timeout_s`."""
 
     @abstractmethod
     def end(self) -> None:
@@ -73,7 +73,7 @@ class Team(ABC):
 
 
 class _Trouble(Exception):
-    """A call did not go well; has the trial's failure."""
+    """A rank raised an error or died; carries the failure of the trial."""
 
     def __init__(self, failed: Failed, died: bool):
         super().__init__(failed.error)
@@ -82,7 +82,7 @@ class _Trouble(Exception):
 
 
 class _Stop(Exception):
-    """A stop was asked for before the trial could begin."""
+    """A request to stop came before the trial could begin."""
 
 
 def run_together(
@@ -91,10 +91,10 @@ def run_together(
     folders: Mapping[str, TrialFolder],
     should_stop: Callable[[], bool],
 ) -> Iterator[Event]:
-    """All events of the unit's trials, one trial after another, each by all processes.
+    """All events of the unit's trials, one trial after another, each by all ranks.
 
     Raises:
-        RankDiedError: a process died, and the team does not keep its place.
+        RankDiedError: a rank died, and the team does not keep its place.
     """
     for spec in unit:
         yield Started(spec.id)
@@ -123,8 +123,9 @@ def _run_trial(
         team.call(rank, "run", spec, folder)
     last: Event | None = None
     for event in _items(team, range(team.n)):
+        assert isinstance(event, Event)
         if isinstance(event, Ended | Stopped):
-            last = event  # told when all are through, so that they are free for the next trial
+            last = event  # yielded when all ranks have finished and are free for the next trial
         else:
             yield event
     assert last is not None
@@ -151,10 +152,11 @@ def _gather(team: Team, should_stop: Callable[[], bool]) -> None:
 
 def _items(
     team: Team, ranks: Sequence[int], look: Callable[[], None] = lambda: None
-) -> Iterator[Any]:
+) -> Iterator[object]:
     """The items of one call to each of `ranks`, until all calls are over.
 
-    Trouble once the trial's record is written ends the processes and is no failure of the trial.
+    Where a rank dies after the trial's record was written, the trial has not failed: all ranks are
+    ended, and the next trial gets new ones.
     """
     open_calls, ended = set(ranks), False
     while open_calls:
@@ -177,7 +179,7 @@ def _is_trouble(message: Message) -> bool:
 
 
 def _cause(team: Team, first: Message, open_calls: set[int]) -> _Trouble:
-    """What lies behind a first sign of trouble, from what the other processes say soon after."""
+    """The cause of a first error: what the other ranks report soon after may be nearer to it."""
     seen = [first]
     waiting = open_calls - {first.rank}
     until = time.monotonic() + TROUBLE_S
@@ -192,6 +194,7 @@ def _cause(team: Team, first: Message, open_calls: set[int]) -> _Trouble:
     if worst.kind == "died":
         text = f"worker {worst.rank + 1} of {team.n} died ({worst.content})"
         return _Trouble(Failed("", text, retry=True), died=True)
+    assert isinstance(worst.content, LostContact)
     return _Trouble(Failed("", worst.content.error, retry=True), died=False)
 
 
