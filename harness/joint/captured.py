@@ -7,17 +7,17 @@ with deterministic kernels and a cuBLAS workspace for each stream (`training/pro
 promises the solo run's bits. `CapturedFused`: the step of a fused pack, few large kernels and one
 launch.
 
-It has never run: no GPU was at hand when it was written. So no trial uses it; the benchmark and
-the GPU tests do, and what they find decides. It stands alone so that it can be dropped as easily.
+It has never run, since no GPU was at hand. So no trial uses it. The benchmark and the GPU tests
+use it, and their results decide. It stands alone so that it can be deleted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from harness.joint.fused import FusedJoint
@@ -74,7 +74,7 @@ class CapturedSteps:
         ]
         self.optimizers = [_capturable(trainer) for trainer in trainers]
         self.streams = [_new_stream(device) for _ in trainers]
-        self.graph: Any = None
+        self.graph: torch.cuda.CUDAGraph | None = None
 
     def step(self) -> None:
         """One step of every trainer."""
@@ -88,6 +88,7 @@ class CapturedSteps:
         if self.graph is None:
             self._warm_up()
             self._capture()
+        assert self.graph is not None
         self.graph.replay()
         for trainer in self.trainers:
             trainer.loss_count += self.size
@@ -115,7 +116,7 @@ class CapturedSteps:
         torch.cuda.synchronize()
 
     def _capture(self) -> None:
-        graph: Any = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         for trainer in self.trainers:
             graph.register_generator_state(trainer.masks)
         with torch.cuda.graph(graph):
@@ -158,7 +159,7 @@ class CapturedFused:
         for group in joint.weights.optimizer.param_groups:
             if "capturable" in group:
                 group["capturable"] = True
-        self.graph: Any = None
+        self.graph: torch.cuda.CUDAGraph | None = None
 
     def step(self) -> None:
         """One step of every trainer."""
@@ -170,6 +171,7 @@ class CapturedFused:
         if self.graph is None:
             self._warm_up()
             self._capture()
+        assert self.graph is not None
         self.graph.replay()
         joint.count_images(self.size)
 
@@ -191,7 +193,7 @@ class CapturedFused:
 
     def _capture(self) -> None:
         joint = self.joint
-        graph: Any = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         for trainer in joint.trainers:
             graph.register_generator_state(trainer.masks)
         with torch.cuda.graph(graph):
@@ -207,8 +209,8 @@ def _loss(trainer: Trainer, positions: Tensor) -> Tensor:
     return trainer.loss_of_batch(trainer.network(inputs), part.labels[positions])
 
 
-def _branch(trainer: Trainer, optimizer: Any, positions: Tensor) -> None:
-    """What `Trainer.step` gives the device to do, but for the counting on the host."""
+def _branch(trainer: Trainer, optimizer: Optimizer, positions: Tensor) -> None:
+    """What `Trainer.step` lets the device do; the host counts elsewhere."""
     loss = _loss(trainer, positions)
     torch.autograd.backward(loss)
     limit = trainer.settings.clip_gradient_norm
@@ -219,9 +221,9 @@ def _branch(trainer: Trainer, optimizer: Any, positions: Tensor) -> None:
     trainer.loss_sum += loss.detach().float() * len(positions)
 
 
-def _capturable(trainer: Trainer) -> Any:
+def _capturable(trainer: Trainer) -> Optimizer:
     """The trainer's own optimizer, with its count of steps on the device."""
-    optimizer: Any = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+    optimizer: Optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
     for group in optimizer.param_groups:
         if "capturable" in group:
             group["capturable"] = True

@@ -4,8 +4,8 @@ In: the trials of one unit. Out: why they cannot be fused, if they cannot; and h
 (`FUSED`), with `ran_as: fused` in their rows. A trial does not know it: in a pack each trial lives
 by itself but for the steps (`pack.py`). Every draw (order, augmentation, masks) is the solo run's.
 
-Whether a unit is fused follows from the plan and the device alone (`reason_against`), and a trial
-that was meant to be fused and was not has the reason in its notes.
+Whether a unit is fused follows from the plan and the device alone (`reason_against`). A trial that
+was meant to be fused and was not has the reason in its notes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
         return "fine_tune: gradual changes what trains from epoch to epoch"
     try:
         return _against_network(unit[0])
-    except ModelError as err:  # each trial says so for itself
+    except ModelError as err:  # each trial reports it
         return str(err)
 
 
@@ -190,16 +190,14 @@ class FusedJoint(Joint):
             return self.network(inputs).float()
 
     def _shared_rows(self) -> Tensor | None:
-        """Each trainer's rows int64 (K, images) of one table, from which a batch of all is gathered
-        at once; None where each trainer must take its batch by its own means."""
-        table, rows = self.lead.part.inputs, [trainer.part.rows for trainer in self.trainers]
+        """Each trainer's rows int64 (K, images) of one table, from which one gather takes all
+        batches; None where each trainer must take its own batch."""
+        parts = [trainer.part for trainer in self.trainers]
         is_plain = self.lead.normalise is None or self.settings.augment.is_identity
-        known = [of_one for of_one in rows if of_one is not None]
-        if len(known) < len(rows) or not is_plain or self.lead.part.n_views > 1:
+        rows = [p.rows for p in parts if p.rows is not None and p.inputs is parts[0].inputs]
+        if len(rows) < len(parts) or parts[0].n_views > 1 or not is_plain:
             return None
-        if any(trainer.part.inputs is not table for trainer in self.trainers):
-            return None
-        return torch.stack(known)
+        return torch.stack(rows)
 
     def _batches(self) -> tuple[Tensor, Tensor]:
         """Every trainer's next batch."""
@@ -212,7 +210,7 @@ class FusedJoint(Joint):
     def next_positions(self) -> Tensor:
         """Places in each training part, int64 (K, batch), of the next step; seeds its masks.
 
-        The host does as little as can be for each seed: what it takes, a large pack waits for.
+        The host does as little as it can for each seed, because a large pack waits for it.
         """
         epoch, position = divmod(self.lead.step_count, self.lead.steps_per_epoch)
         if epoch != self.epoch:

@@ -5,9 +5,9 @@ from the K seeds' inputs to their logits, differentiable in the stacked paramete
 why a network cannot be transformed. The network's graph is walked as torch.fx traces it, so this
 works for any network whose layers are known here, ours or torchvision's.
 
-Values live in one of two layouts and change over where a layer needs the other: `wide`
-(batch, K × channels, …) for convolutions, batch norm and pooling, `apart` (K, batch, …) for
-matrix products, dropout and flattening. What works on each number by itself takes either.
+A value has one of two layouts: `wide` (batch, K × channels, …) for convolutions, batch norm and
+pooling, `apart` (K, batch, …) for matrix products, dropout and flattening. It is converted where
+the next layer needs the other one. A function of single numbers takes either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -148,16 +148,16 @@ def _is_grey(module: nn.Module) -> bool:
     )
 
 
-def _dim(node: fx.Node, default: int) -> Any:
+def _dim(node: fx.Node, default: int) -> object:
     given = node.args[1] if len(node.args) > 1 else None
     return node.kwargs.get("dim", node.kwargs.get("start_dim", default if given is None else given))
 
 
 def _inputs(node: fx.Node) -> list[fx.Node]:
-    """A node's inputs in the order of its arguments; one that is given twice is there twice."""
-    found: list[fx.Node] = []
-    fx.node.map_arg((node.args, node.kwargs), found.append)
-    return found
+    """A node's inputs in the order of its arguments; an input given twice stands there twice."""
+    inputs: list[fx.Node] = []
+    fx.node.map_arg((node.args, node.kwargs), inputs.append)
+    return inputs
 
 
 def batched_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -226,8 +226,7 @@ class FusedNetwork:
         return self._layer(str(node.target)) if node.op == "call_module" else self._function(node)
 
     def _layer(self, name: str) -> _Compute:
-        layers: list[Any] = [network.get_submodule(name) for network in self.networks]
-        module = layers[0]
+        module = self.networks[0].get_submodule(name)
         if isinstance(module, _ELEMENTWISE):
             return lambda x: _Value(module(x.tensor), x.is_wide)
         if isinstance(module, nn.Linear):
@@ -235,10 +234,11 @@ class FusedNetwork:
         if isinstance(module, nn.Flatten):
             return lambda x: _Value(x.apart(self.n).flatten(2), False)
         if isinstance(module, SeededDropout):
-            return lambda x: self._drop(layers, x)
+            layers = [network.get_submodule(name) for network in self.networks]
+            return lambda x: self._drop(cast("list[SeededDropout]", layers), x)
         return lambda x: _Value(self._wide_layer(name, module, x.wide(self.n)), True)
 
-    def _wide_layer(self, name: str, module: Any, x: Tensor) -> Tensor:
+    def _wide_layer(self, name: str, module: nn.Module, x: Tensor) -> Tensor:
         """x (batch, K × channels, …) → the same layout."""
         if isinstance(module, nn.Conv2d):
             if _is_grey(module):
@@ -254,7 +254,7 @@ class FusedNetwork:
         return result
 
     def _function(self, node: fx.Node) -> _Compute:
-        function: Any = node.target
+        function = cast("Callable[..., Tensor]", node.target)
         if function is torch.flatten:
             return lambda x: _Value(x.apart(self.n).flatten(2), False)
         if function is torch.cat:
@@ -292,7 +292,7 @@ class FusedNetwork:
         weight, bias = self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias")
         return batched_linear(x.apart(self.n), weight, bias)
 
-    def _normalise(self, name: str, module: Any, x: Tensor) -> Tensor:
+    def _normalise(self, name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
         """Batch norm over K × channels: each seed's statistics are of its own channels."""
         mean = self.buffers.get(f"{name}.running_mean")
         variance = self.buffers.get(f"{name}.running_var")
@@ -305,11 +305,11 @@ class FusedNetwork:
             self._flat(f"{name}.weight"),
             self._flat(f"{name}.bias"),
             module.training or mean is None,
-            module.momentum,
+            0.0 if module.momentum is None else module.momentum,  # None is refused
             module.eps,
         )
 
-    def _drop(self, layers: Sequence[Any], x: _Value) -> _Value:
+    def _drop(self, layers: Sequence[SeededDropout], x: _Value) -> _Value:
         """Each seed by the mask that it would have drawn alone."""
         if not layers[0].training or layers[0].p == 0:
             return x

@@ -40,7 +40,7 @@ def can_batch(unit: Sequence[TrialSpec]) -> bool:
         and all(spec.condition == first for spec in unit)
         and reason_against(first) is None
         and train.precision == "float32"
-        and train.schedule.name != "plateau"  # each seed's own rate, which one optimizer has not
+        and train.schedule.name != "plateau"  # gives each seed a rate of its own
         and _tail_stacks(unit[0])
     )
 
@@ -56,7 +56,7 @@ def _tail_stacks(spec: TrialSpec) -> bool:
             return False
         finetune.freeze(network, groups, trainable)
         _, tail = split_at(network, groups, n_frozen)
-    except ModelError:  # each trial says so for itself
+    except ModelError:  # each trial reports it
         return False
     return can_stack(tail)
 

@@ -1,8 +1,8 @@
-"""How many seeds to fuse: as many as fit and as still make each of them faster.
+"""How many seeds to fuse: as many as fit into memory and still make each seed faster.
 
-In: free memory and a short measurement of some pack sizes. Out: a number of seeds. The choice is a
-pure function of what was measured; the measuring makes steps on images of noise, which cost what
-real ones do.
+In: free memory and a short measurement of some pack sizes. Out: a number of seeds. It stands alone
+because the choice is a pure function of the measurements. The measurement makes steps on images of
+noise, which cost as much as steps on real ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ N_WARM, N_TIMED = 3, 5  # steps
 
 @dataclass(frozen=True)
 class Measured:
-    """One pack size: seconds of a joint step, and the bytes that its steps take at most."""
+    """One pack size: seconds of a joint step, and the most bytes that its steps take."""
 
     seconds: float
     n_bytes: int
@@ -41,8 +41,8 @@ def choose_pack_size(
 ) -> int:
     """The smallest measured pack size that fits and is within `WORTH_IT` of the best rate.
 
-    Memory is taken as linear in the number of seeds: the second seed costs what every further one
-    costs, but never less than nothing (then each costs what the first did).
+    Memory is assumed to grow by the same amount with each seed after the first. Where the second
+    seed seems to need no memory, each is assumed to need what the first did.
 
     Args:
         free_bytes: on the device, of which `MEMORY_SHARE` may be used.
@@ -51,7 +51,7 @@ def choose_pack_size(
         seconds_by_k: seconds of one joint step by the number of seeds.
 
     Returns:
-        At least 1, also where not even one seems to fit: running it will say so.
+        At least 1: where not even one seed fits, the run will say so.
 
     Raises:
         ValueError: nothing was measured, or a time that is not over 0.
@@ -75,26 +75,30 @@ def most_that_fit(free_bytes: int, bytes_for_one: int, bytes_for_two: int) -> in
 
 
 def search_pack_size(n_trials: int, free_bytes: int, measure: Callable[[int], Measured]) -> int:
-    """Measure 1, 2, 4, … seeds until no more fit or it is no longer worth it, and choose.
+    """Measure 1, 2, 4, … seeds, until no more fit or more gain too little, and choose.
 
     Args:
         n_trials: no pack is larger.
         measure: of a number of seeds.
     """
-    found = {1: measure(1)}
+    measured = {1: measure(1)}
     if n_trials == 1:
         return 1
-    found[2] = measure(2)
-    memory = (free_bytes, found[1].n_bytes, found[2].n_bytes)
+    measured[2] = measure(2)
+    memory = (free_bytes, measured[1].n_bytes, measured[2].n_bytes)
     most = min(n_trials, most_that_fit(*memory))
+
+    def each(n: int) -> float:
+        return measured[n].seconds / n
+
     k = 2
-    while k < most and found[k].seconds / k < found[k // 2].seconds / (k // 2) * (1 - WORTH_IT):
+    while k < most and each(k) < each(k // 2) * (1 - WORTH_IT):
         if 2 * k > most:
-            found[most] = measure(most)
+            measured[most] = measure(most)
             break
         k *= 2
-        found[k] = measure(k)
-    return choose_pack_size(*memory, {k: one.seconds for k, one in found.items()})
+        measured[k] = measure(k)
+    return choose_pack_size(*memory, {k: size.seconds for k, size in measured.items()})
 
 
 def measured_pack_size(
@@ -148,11 +152,11 @@ def _trainers(spec: TrialSpec, n: int, device: str) -> list[Trainer]:
     part = Part(images.to(place), labels.to(place), np.arange(count), rows.to(place))
     made = []
     for _ in range(n):
-        mine = copy.deepcopy(network).to(place)
-        trained = [p for p in mine.parameters() if p.requires_grad]
+        seeds_own = copy.deepcopy(network).to(place)
+        trained = [p for p in seeds_own.parameters() if p.requires_grad]
         normalise = Normalise(info.mean, info.std, place)
         made.append(
-            Trainer(mine, part, settings, spec.streams, accelerator, normalise,
+            Trainer(seeds_own, part, settings, spec.streams, accelerator, normalise,
                     [{"params": trained}])
         )  # fmt: skip
     return made

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from harness.joint.fused_network import batched_linear
 from models.dropout import SeededDropout
 
-# Without parameters, and each image by itself: seeds and batch can be one dimension for them.
+# Layers without parameters that treat each image by itself: seeds and batch can be one dimension.
 _IMAGE_WISE_MODULES = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Sigmoid, nn.Tanh,
     nn.Flatten, nn.Identity, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d,
@@ -77,8 +77,9 @@ class StackedTail:
     def __call__(self, inputs: Tensor) -> Tensor:
         """Features (K, batch, …) → logits (K, batch, classes).
 
-        What comes before the first weights is written over the features, or into memory of the
-        step before, whose gradients must be done with: fresh memory costs more than the arithmetic.
+        What is computed before the first weights is written over the features, or into the memory
+        of the step before, whose gradients are no longer needed: fresh memory costs more time than
+        the arithmetic.
         """
         values: dict[fx.Node, Tensor] = {}
         for node in self.nodes:
@@ -111,7 +112,7 @@ class StackedTail:
         return x
 
     def _kept_copy(self, node: fx.Node, x: Tensor) -> Tensor:
-        """`x`, contiguous; in memory that is used at every step where no gradient goes through."""
+        """`x`, contiguous; where no gradient goes through, in memory that every step uses."""
         if x.requires_grad or x.is_contiguous():
             return x.contiguous()
         memory = self.scratch.get(node)

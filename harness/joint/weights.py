@@ -8,7 +8,6 @@ made the steps alone. It stands alone because both ways of joint steps (heads, f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from harness.training.loop import Trainer, loss_function
-from harness.training.optimizers import make_optimizer
+from harness.training.optimizers import ParameterGroups, make_optimizer
 
 
 class StackedWeights:
@@ -89,7 +88,7 @@ class StackedWeights:
         for gradient in gradients:
             gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
 
-    def _groups(self) -> list[dict[str, Any]]:
+    def _groups(self) -> ParameterGroups:
         """The lead's parameter groups, over stacked weights."""
         names = {id(p): name for name, p in self.networks[0].named_parameters()}
         return [

@@ -17,11 +17,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._C._distributed_c10d import (
-    PrefixStore,
-    Store,
-    TCPStore,
-)  # typed, unlike their other name
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from harness.training.ranks import Ranks
 from headstart.errors import HeadstartError

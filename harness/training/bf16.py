@@ -1,7 +1,10 @@
 """Whether bf16 works on this CPU, and whether it is worth its name there.
 
 Two things go wrong. Some virtual machines announce matrix units (AMX) that do not work. And a CPU
-without instructions for bf16 computes it all the same, many times slower than float32.
+without instructions for bf16 computes it nevertheless, many times slower than float32.
+
+In: nothing. Out: how much slower it is, or an error. It stands alone because the trial is made in a
+process of its own; no library of ours or PyTorch's answers the question without trying.
 """
 
 from __future__ import annotations
@@ -36,8 +39,8 @@ print(seconds(torch.bfloat16) / seconds(torch.float32))
 def check_bf16() -> float:
     """Try bf16 on this CPU, in a process of its own.
 
-    Trying a matrix unit that does not work leaves the process in which it fails unable to compute
-    even in float32, so none of ours tries it.
+    A process that tries a matrix unit that does not work can no longer compute even in float32. So
+    none of our own processes tries.
 
     Returns:
         Seconds of a matrix product and a convolution in bf16, over those in float32.

@@ -1,6 +1,7 @@
-"""What a process gives the trials that it runs, and what decides no result.
+"""What a process gives the trials that it runs; nothing of it decides a result.
 
-In: the settings that every worker of a command shares. Out: a `TrialContext` for `run_trial`.
+In: the settings that all workers of a command share. Out: a `TrialContext` for `run_trial`. It
+stands alone so that workers, ranks and tests make the same context.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ class WorkerSettings:
     data_dir: Path | None
     stop_file: Path
     state_every_s: float = 2.0
-    n_workers: int = 1  # processes that share a trial
-    pack: int | Literal["auto"] = 1  # trials at once; auto: measured
+    n_workers: int = 1  # ranks that share a trial
+    pack: int | Literal["auto"] = 1  # trials computed together; auto: measured
     fuse: Literal["auto", "always", "never"] = "auto"
 
 
 class StopFile:
     """A file that says `run` until somebody writes `stop`; read at most every `POLL_S` seconds.
 
-    The file exists from the start and is opened at every look, so that a network file system
-    fetches its present content instead of remembering that there was none.
+    The file exists from the start, and every look opens it. So a network file system fetches its
+    present content; of a file that did not exist it would remember just that.
     """
 
     def __init__(self, path: Path):
@@ -72,7 +73,7 @@ def _feature_store() -> FeatureStore:
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What the process gives a trial, and what does not decide its result."""
+    """What the process gives a trial."""
 
     catalogue: DataCatalogue
     device: str = "cpu"  # or `cuda`

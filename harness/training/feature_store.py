@@ -1,8 +1,8 @@
 """Feature tables that trials and workers share: files in the cache folder, opened as memory maps.
 
 In: a key that names all that decides a table's content, and a function that computes it. Out: a
-tensor. The folder has a size limit; what was used longest ago makes room. A table that is removed
-while a trial reads it stays readable to that trial, and is computed anew by the next.
+tensor. The folder has a size limit: the table whose last use is longest ago is removed first. A
+trial that still reads a removed table can read on; the next trial computes it again.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def feature_store() -> FeatureStore:
 
 
 def _opened(path: Path, shape: TableShape) -> np.ndarray | None:
-    """The file as a copy-on-write memory map; None where it is not there or not what it should."""
+    """The file as a copy-on-write memory map; None where it is absent or not such a table."""
     try:
         array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):

@@ -4,8 +4,8 @@ In: a trial's network, its data and its split. Out: the tail that is left to tra
 the data as rows of feature tables. `harness.trials.frozen` has the rule which trials run so.
 
 A table holds one official part of a data set, or what the trial uses of it, in the set's order,
-computed in chunks of fixed size. So its bits depend on what it holds and not on who asked first,
-and all epochs, seeds and search trials that share weights and images share it.
+computed in chunks of fixed size. So its bits depend on its content and not on the trial that asked
+first. All epochs, seeds and search trials that share weights and images share the table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +50,7 @@ class CachedFront:
 
     tail: fx.GraphModule
     parts: Parts
-    record: dict[str, Any]
+    record: dict[str, object]
 
 
 def compute_front(
@@ -62,7 +61,7 @@ def compute_front(
     accelerator: Accelerator,
     store: FeatureStore,
 ) -> CachedFront | None:
-    """Cut the network at its first group that trains and compute what lies before, or find it done.
+    """Cut the network at its first group that trains; compute what lies before, or read it.
 
     Returns None where the trial runs the whole network in every step.
 
@@ -144,7 +143,9 @@ class _Front:
             {"indices": _hash(held.tobytes())}, len(held), lambda out: self._fill(held, out)
         )
 
-    def _stored(self, what: dict[str, Any], n_rows: int, fill: Callable[[Tensor], None]) -> Tensor:
+    def _stored(
+        self, what: dict[str, object], n_rows: int, fill: Callable[[Tensor], None]
+    ) -> Tensor:
         content = json.dumps({**self.identity, **what}, sort_keys=True, default=str)
         shape = TableShape((n_rows, *self.shape), self.train.cache_precision)
         return self.store.get(_hash(content.encode()), shape, fill, self.accelerator.device)
@@ -169,7 +170,7 @@ class _Front:
             precision = self.accelerator.mixed_precision
             return forward_in_parts(self.prefix, images, precision, CPU_PART)
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         """All that decides a table's bits beside the images that it holds."""
         device = self.accelerator.device
         return {
@@ -206,9 +207,10 @@ def table_indices(dataset: Dataset, used: list[np.ndarray]) -> list[np.ndarray]:
         segments = [np.ones_like(wanted)]
     tables = []
     for segment in segments:
-        mine = segment & wanted
-        if mine.any():
-            tables.append(np.flatnonzero(segment if 2 * mine.sum() >= segment.sum() else mine))
+        wanted_of_it = segment & wanted
+        if wanted_of_it.any():
+            is_mostly_wanted = 2 * wanted_of_it.sum() >= segment.sum()
+            tables.append(np.flatnonzero(segment if is_mostly_wanted else wanted_of_it))
     return tables
 
 

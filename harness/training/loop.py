@@ -1,9 +1,10 @@
-"""The training loop: tensors on the device in, a trained network and its learning curve out.
+"""The training loop: what a step is, and an evaluation.
 
-It stands alone so that a trial, a pack and a benchmark run the same steps. Accelerate decides on
-device, mixed precision, gradient handling and processes; this file decides what a step is. Every
-draw is a function of a stream and a position (order: the epoch; augmentation, dropout: the step),
-so a run that goes on from a saved state draws what an undisturbed run draws.
+In: tensors on the device. Out: a trained network and its scores. It stands alone so that a trial, a
+pack and a benchmark make the same steps. Accelerate decides on device, mixed precision and gradient
+handling; this file decides what a step is. Every draw is a function of a stream and a position
+(order: the epoch; augmentation, dropout: the step), so a run that continues from a saved state
+draws what an undisturbed run draws.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from datasets import augment
 from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise, Part
-from harness.training.optimizers import make_optimizer
+from harness.training.optimizers import ParameterGroups, make_optimizer
 from harness.training.ranks import ONE_RANK, Ranks
 from models.dropout import set_dropout_generator
 
 EVALUATION_BATCH = 1000
-CPU_PART = 100  # images; what a network keeps of many more is fresh memory in every layer
+CPU_PART = 100  # images; the outputs of many more need fresh memory in every layer
 
 
 @dataclass(frozen=True)
 class Score:
-    """A network on one part of the data: mean loss, fraction right, and (asked for) logits."""
+    """A network on one part of the data: mean loss, and the fraction that is right."""
 
     loss: float
     accuracy: float
@@ -44,7 +45,7 @@ class Score:
 
 @dataclass
 class Clock:
-    """Seconds by what they were spent on; `now` is passed in so that a test can turn it."""
+    """Seconds by what they were spent on; a test passes a `now` of its own in."""
 
     now: Callable[[], float] = time.perf_counter
     seconds: dict[str, float] = field(
@@ -87,7 +88,7 @@ class Trainer:
         streams: Mapping[str, int],
         accelerator: Accelerator,
         normalise: Normalise | None,
-        parameter_groups: list[dict[str, Any]],
+        parameter_groups: ParameterGroups,
         before_epoch: Callable[[int], None] = lambda epoch: None,
         ranks: Ranks = ONE_RANK,
     ):
@@ -145,7 +146,7 @@ class Trainer:
         self.update(loss, len(labels))
 
     def update(self, loss: Tensor, n_images: int) -> None:
-        """Step by the gradients that are there; `loss` is the mean over the batch."""
+        """Move the weights by their gradients; `loss` is the mean over the batch."""
         if self.settings.clip_gradient_norm is not None:
             self.accelerator.clip_grad_norm_(
                 self.network.parameters(), self.settings.clip_gradient_norm
@@ -215,7 +216,7 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()`; the next step is bit for bit the one that would have come."""
+        """Continue from `state()`: the next step has the bits of an undisturbed run."""
         self.unprepared.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
@@ -313,10 +314,10 @@ class Trainer:
 
 
 def forward_in_parts(network: nn.Module, inputs: Tensor, mixed_precision: str, size: int) -> Tensor:
-    """What the network makes of a batch: on a CPU in parts, in as little as half of the time.
+    """The network's outputs for a batch: on a CPU part by part, which takes down to half the time.
 
-    No bit changes by it (`benchmarks/evaluation.py` compares). In bf16 some would: there, as on a
-    GPU, the batch stays whole.
+    The parts change no bit (`benchmarks/evaluation.py` compares). In bf16 they would, so there, as
+    on a GPU, the batch stays whole.
 
     Args:
         network: in evaluation mode; no gradients are to be taken.
@@ -334,7 +335,7 @@ def forward_in_parts(network: nn.Module, inputs: Tensor, mixed_precision: str, s
 
 
 def in_parts(inputs: Tensor, size: int) -> list[Tensor]:
-    """Consecutive parts of `size` images; a shorter rest goes to the last one."""
+    """Consecutive parts of `size` images; the last one also has a shorter rest."""
     n = max(1, len(inputs) // size)
     return list(inputs.tensor_split([size * i for i in range(1, n)]))
 
@@ -393,6 +394,6 @@ def loss_function(
 
 
 def wait_for(device: torch.device | None) -> None:
-    """Let the work that a GPU was given come to its end; nothing to wait for elsewhere."""
+    """Wait until a GPU has finished its work; other devices have finished already."""
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
+from harness.training.optimizers import ParameterGroups
 from harness.trials.spec import TrialSpec
 from headstart.records import trial_row
 from models import finetune
@@ -44,11 +45,11 @@ class Prepared:
     groups: tuple[finetune.LayerGroup, ...]
     n_frozen: int
     normalise: Normalise
-    parameter_groups: list[dict[str, Any]]
+    parameter_groups: ParameterGroups
     before_epoch: Callable[[int], None]
     n_parameters: int
     n_trainable: int
-    load_report: dict[str, Any]
+    load_report: dict[str, object]
 
 
 def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prepared:
@@ -85,7 +86,7 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
 
 
 def _n_frozen(groups: tuple[finetune.LayerGroup, ...], trained: tuple[str, ...]) -> int:
-    """Groups before the first that trains; 0 where none does: no step is there to be saved."""
+    """Groups before the first that trains; 0 where none trains, since no step is made then."""
     return [group.name for group in groups].index(trained[0]) if trained else 0
 
 
@@ -111,7 +112,7 @@ def build_network(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup
 
 def _load_start(
     spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...], trials: Path
-) -> dict[str, Any]:
+) -> dict[str, object]:
     start = spec.condition.start
     if start.kind == "random":
         return {"from": "random initialisation"}
@@ -145,15 +146,15 @@ def _head(spec: TrialSpec, start: Path) -> Literal["new", "keep"]:
 
 def _parameter_groups(
     network: nn.Module, groups: tuple[finetune.LayerGroup, ...], train: Train
-) -> list[dict[str, Any]]:
+) -> ParameterGroups:
     """Parameters that ever train, by layer group where groups learn at rates of their own."""
     parameters = dict(network.named_parameters())
     factors = finetune.learning_rate_factors(train.learning_rate_factors, groups)
-    made: list[dict[str, Any]] = []
+    made: ParameterGroups = []
     for group in groups:
-        mine = [parameters[n] for n in group.parameters if parameters[n].requires_grad]
-        if mine:
-            made.append({"params": mine, "lr": train.learning_rate * factors[group.name]})
+        trained = [parameters[n] for n in group.parameters if parameters[n].requires_grad]
+        if trained:
+            made.append({"params": trained, "lr": train.learning_rate * factors[group.name]})
     if train.learning_rate_factors == 1.0:  # one group: one fused kernel instead of several
         return [{"params": [p for group in made for p in group["params"]]}]
     return made

@@ -1,7 +1,8 @@
-"""The sweep's optimizer: PyTorch's own, without what it wraps round its methods for its compiler.
+"""The sweep's optimizer: PyTorch's own, without the wrappers that its compiler needs.
 
-At their first use those wrappers import `torch._dynamo`, which costs every process that trains
-three seconds, though nothing is compiled here.
+In: parameter groups and the settings. Out: an optimizer. It stands alone for one reason: at their
+first use PyTorch's wrappers import `torch._dynamo`, which costs every process that trains three
+seconds, and we compile nothing.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ from torch.optim import Optimizer
 from harness.sweepfile.settings import Train
 
 Kind = TypeVar("Kind", bound=Optimizer)
+ParameterGroups = list[dict[str, Any]]  # as torch.optim takes them: `params`, and perhaps `lr`
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 
-def make_optimizer(groups: list[dict[str, Any]], settings: Train) -> Optimizer:
+def make_optimizer(groups: ParameterGroups, settings: Train) -> Optimizer:
     """The sweep's optimizer over parameter groups; fused kernels where PyTorch has them."""
-    common: dict[str, Any] = {
-        "lr": settings.learning_rate,
-        "weight_decay": settings.weight_decay,
-        "fused": True,
-    }
+    rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
-        return SGD(groups, momentum=settings.momentum, nesterov=settings.nesterov, **common)
+        return SGD(
+            groups, rate, momentum=settings.momentum, nesterov=settings.nesterov,
+            weight_decay=decay, fused=True,
+        )  # fmt: skip
     kind = Adam if settings.optimizer == "adam" else AdamW
-    return kind(groups, betas=settings.betas, eps=settings.epsilon, **common)
+    return kind(
+        groups, rate, betas=settings.betas, eps=settings.epsilon, weight_decay=decay, fused=True
+    )
 
 
 def _unwrapped(kind: type[Kind]) -> type[Kind]:

@@ -1,7 +1,8 @@
-"""What a process must be set to before a trial runs in it: threads, determinism, Accelerate.
+"""The settings of a process in which a trial runs: threads, determinism, Accelerate.
 
-These are settings of the whole process, so they are made here, by the worker that owns the
-process, and for every trial anew: a worker runs many trials, and they may ask for different ones.
+In: a trial's settings. Out: the process set up, and its `Accelerator`. It stands alone because
+these settings hold for the whole process: every trial sets them again, since a worker runs many
+trials and they may ask for different ones.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
     """An Accelerator of this process; its predecessor's state is dropped first.
 
     Accelerate keeps one state a process and refuses another precision, but a worker that is used
-    again may well run a bf16 trial after a float32 one. Networks are put on its device by whoever
-    builds them: to do it, Accelerate would import PyTorch's distributed tensors first.
+    again may well run a bf16 trial after a float32 one. Who builds a network puts it on the device:
+    Accelerate would first import PyTorch's distributed tensors.
 
     Raises:
         InputError: a GPU is asked for and there is none, or bf16 and it does not work here.

@@ -12,8 +12,8 @@ import math
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -153,11 +153,11 @@ class Trial:
             self.steps.make([self.trainer], self.is_evaluation_due, self.wants_pause)
 
     def wants_pause(self) -> bool:
-        """Whether this process is asked to stop, or a state is due."""
+        """Whether this process was asked to stop, or a state is due."""
         return self.context.should_stop() or self.context.now() >= self.next_state_at
 
     def pause(self) -> Iterator[Progress]:
-        """Between two rows of steps: evaluate, save a state, take note of a request to stop."""
+        """Between steps: evaluate, save a state, look for a request to stop, where each is due."""
         if self.is_evaluation_due():
             yield self._evaluate()
         stops = self.context.should_stop()
@@ -245,7 +245,7 @@ class Trial:
     # -- states and checkpoints ------------------------------------------------------------
 
     def _save_state(self) -> None:
-        """Write all that the rest of the trial depends on; seldom enough to cost little."""
+        """Write all that the rest of the trial depends on; so rarely that it costs little."""
         started = self.context.now()
         with self.clock.timing("state", self.device):
             step = self.trainer.step_count
@@ -371,7 +371,7 @@ class Trial:
         )
 
 
-def _uncached(spec: TrialSpec) -> dict[str, Any]:
+def _uncached(spec: TrialSpec) -> dict[str, object]:
     return {"cached": False, "reason": reason_against(spec.condition) or NOTHING_FROZEN}
 
 
@@ -381,8 +381,6 @@ def device_name(device: torch.device) -> str:
 
 def versions() -> dict[str, str]:
     """What the numbers depend on beside the settings."""
-    from importlib.metadata import version
-
     names = ("torch", "accelerate", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
