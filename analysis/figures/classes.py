@@ -111,15 +111,8 @@ def f1_by_class(ax: Axes, scores: pd.DataFrame, styles: Styles) -> Axes:
         style = styles[arm]
         x = np.arange(len(order)) + (k - (len(arms) - 1) / 2) * min(0.16, 0.7 / len(arms))
         ax.vlines(x, rows["f1_low"], rows["f1_high"], color=style.hex, lw=1.2, alpha=0.8)
-        ax.plot(
-            x,
-            rows["f1"],
-            color=style.hex,
-            marker=style.marker,
-            linestyle="none",
-            markersize=4,
-            label=short(arm),
-        )
+        mark = style.look | {"linestyle": "none", "markersize": 4}
+        ax.plot(x, rows["f1"], **mark, label=short(arm))
     labels = [short(str(name), 14) for name in order]
     turned = max(map(len, labels), default=0) > 3 or len(labels) > 40
     ax.set_xticks(range(len(order)), labels, rotation=90 if turned else 0)

@@ -50,15 +50,8 @@ def speedup_against_target(ax: Axes, speedups: pd.DataFrame, styles: Styles) -> 
         style = styles[treatment]
         shift = (k - (len(pairs) - 1) / 2) * min(0.09, 0.7 / max(len(pairs), 1))
         x = np.array([targets.index(t) for t in rows["target"]]) + shift
-        ax.plot(
-            x,
-            rows["estimate"],
-            color=style.hex,
-            linestyle=style.line,
-            marker=style.marker,
-            markersize=5,
-            label=f"{short(treatment)} against {short(control)}",
-        )
+        label = f"{short(treatment)} against {short(control)}"
+        ax.plot(x, rows["estimate"], **style.look, markersize=5, label=label)
         _whiskers(ax, x, rows, style.hex)
     ax.axhline(1, color=SOFT, lw=0.8, linestyle=":")
     ax.set_yscale("log")

@@ -61,16 +61,8 @@ def learning_curves(
         if band.empty:
             continue
         ax.fill_between(band["step"], band["low"], band["high"], color=style.hex, alpha=0.18, lw=0)
-        ax.plot(
-            band["step"],
-            band["mean"],
-            color=style.hex,
-            linestyle=style.line,
-            marker=style.marker,
-            markevery=max(1, len(band) // 7),
-            markersize=3.5,
-            label=short(arm),
-        )
+        mark = style.look | {"markevery": max(1, len(band) // 7), "markersize": 3.5}
+        ax.plot(band["step"], band["mean"], **mark, label=short(arm))
     _frame(ax, bands, metric, until)
     return ax
 
@@ -103,23 +95,11 @@ def survival_curves(ax: Axes, survival: pd.DataFrame, styles: Styles, target: fl
             continue
         if curve["share_reached"].iloc[-1] >= 1:  # reached once is reached for good
             curve = pd.concat([curve, curve.iloc[[-1]].assign(time=until, n_censored=0)])
+        time, share = curve["time"], curve["share_reached"]
         ax.fill_between(
-            curve["time"],
-            curve["low"],
-            curve["high"],
-            step="post",
-            color=style.hex,
-            alpha=0.13,
-            lw=0,
+            time, curve["low"], curve["high"], step="post", color=style.hex, alpha=0.13, lw=0
         )
-        ax.step(
-            curve["time"],
-            curve["share_reached"],
-            where="post",
-            color=style.hex,
-            linestyle=style.line,
-            label=short(arm),
-        )
+        ax.step(time, share, where="post", **style.stroke, label=short(arm))
         censored = curve[curve["n_censored"] > 0]
         ax.plot(
             censored["time"],

@@ -65,10 +65,7 @@ def accuracy_along(ax: Axes, arms: pd.DataFrame, styles: Styles, label: str) -> 
         ax.fill_between(
             rows["x"], rows["score_low"], rows["score_high"], color=style.hex, alpha=0.15, lw=0
         )
-        ax.plot(
-            rows["x"], rows["score"], color=style.hex, linestyle=style.line, marker=style.marker,
-            markersize=5, label=short(str(line)),
-        )  # fmt: skip
+        ax.plot(rows["x"], rows["score"], **style.look, markersize=5, label=short(str(line)))
     percent_axis(ax.yaxis)
     ax.set(ylabel="Final accuracy", xlabel=label)
     return ax
@@ -84,9 +81,7 @@ def difference_along(
     for _, own in rows.groupby(["line", "control_line"], sort=False):
         style = styles[own["line"].iloc[0]]
         y, low, high = (100 * own[name].to_numpy(float) for name in ("estimate", "low", "high"))
-        ax.plot(
-            own["x"], y, color=style.hex, linestyle=style.line, marker=style.marker, markersize=5
-        )
+        ax.plot(own["x"], y, **style.look, markersize=5)
         ax.vlines(own["x"], low, high, color=style.hex, lw=1.6)
         for x, value in zip(own["x"], y, strict=True):
             ax.annotate(

@@ -89,6 +89,16 @@ class ArmStyle:
         return (0, tuple(x / 1.6 for x in self.dash)) if self.dash else "-"
 
     @property
+    def stroke(self) -> dict[str, Any]:
+        """Colour and dash of its lines, as matplotlib's keywords."""
+        return {"color": self.hex, "linestyle": self.line}
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """Colour, dash and marker, as matplotlib's keywords."""
+        return {**self.stroke, "marker": self.marker}
+
+    @property
     def svg_dash(self) -> str:
         return " ".join(f"{x:g}" for x in self.dash)
 

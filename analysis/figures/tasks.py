@@ -32,13 +32,7 @@ def performance_profiles(ax: Axes, profiles: pd.DataFrame, styles: Styles) -> Ax
         ax.fill_between(
             rows["threshold"], rows["low"], rows["high"], color=style.hex, alpha=0.15, lw=0
         )
-        ax.plot(
-            rows["threshold"],
-            rows["share"],
-            color=style.hex,
-            linestyle=style.line,
-            label=short(arm),
-        )
+        ax.plot(rows["threshold"], rows["share"], **style.stroke, label=short(arm))
     ax.set(xlabel="Accuracy τ", ylabel="Share of runs above τ", ylim=(-0.02, 1.04))
     percent_axis(ax.xaxis)
     percent_axis(ax.yaxis)

@@ -14,13 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked, read_asked
-from analysis.findings.by_arm import (
-    arm_table,
-    in_order,
-    reached_table,
-    survival_of,
-    times_of,
-)
+from analysis.findings.by_arm import arm_table, in_order, reached_table, survival_of, times_of
 from analysis.findings.by_class import MOST_TASKS, ClassTables, pick_arms, read_classes
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs

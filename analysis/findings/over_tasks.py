@@ -35,10 +35,7 @@ class TaskTables:
 
 
 def summarize_tasks(
-    evidence: pd.DataFrame,
-    pairs: Sequence[Pair],
-    score: str,
-    rng: np.random.Generator,
+    evidence: pd.DataFrame, pairs: Sequence[Pair], score: str, rng: np.random.Generator
 ) -> TaskTables:
     """Aggregates over all tasks, of the arms that have a finished trial in each of them."""
     done = evidence[(evidence["status"] == "done") & evidence[score].notna()]

@@ -85,10 +85,7 @@ def _runs(runs: pd.DataFrame, steps: pd.Series, thin: int) -> list[list[float | 
 
 
 def survival_chart(
-    survival: pd.DataFrame,
-    targets: Sequence[float],
-    numbers: Mapping[str, int],
-    title: str,
+    survival: pd.DataFrame, targets: Sequence[float], numbers: Mapping[str, int], title: str
 ) -> Spec:
     """Share of seeds that reached each target against steps: one view a target, of one task."""
     until = float(survival["time"].max())

@@ -16,10 +16,7 @@ from analysis.report.tables import Column
 from analysis.statistics.pairs.comparison import Comparison
 
 UNIT_WORDS = {"step": "Steps", "samples": "Images", "train_time_s": "Seconds"}
-SCORE_WORDS = {
-    "test_accuracy": "Test accuracy",
-    "best_val_accuracy": "Best validation accuracy",
-}
+SCORE_WORDS = {"test_accuracy": "Test accuracy", "best_val_accuracy": "Best validation accuracy"}
 METRIC_WORDS = SCORE_WORDS | {"area_under_curve": "Area under the learning curve"}
 PAIR = (Column("treatment", "Treatment"), Column("control", "Control"))
 

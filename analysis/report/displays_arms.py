@@ -77,10 +77,7 @@ def _in_steps(findings: Findings) -> pd.DataFrame:
 def reached_table(findings: Findings) -> Table:
     """How many trials reached each target, and when, in every unit."""
     rows = findings.reached
-    frame = rows.assign(
-        unit_words=rows["unit"].map(UNIT_WORDS),
-        found=reached_texts(rows),
-    )
+    frame = rows.assign(unit_words=rows["unit"].map(UNIT_WORDS), found=reached_texts(rows))
     columns = (
         *task_column(findings),
         Column("arm", "Arm"),

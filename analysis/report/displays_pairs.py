@@ -66,8 +66,7 @@ def speedup_table(findings: Findings) -> Table:
     """Speedups at each target in steps, images and seconds."""
     rows = findings.pairs.speedups
     frame = rows.assign(
-        unit_words=rows["unit"].map(UNIT_WORDS),
-        found=interval_texts(rows, "ratio"),
+        unit_words=rows["unit"].map(UNIT_WORDS), found=interval_texts(rows, "ratio")
     )
     columns = (
         *task_column(findings),

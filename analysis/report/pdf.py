@@ -32,11 +32,7 @@ EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
 
 
 def write_pdf(
-    path: Path,
-    content: Content,
-    tables: Sequence[Table],
-    footer: str,
-    drawn: Sequence[Drawing],
+    path: Path, content: Content, tables: Sequence[Table], footer: str, drawn: Sequence[Drawing]
 ) -> None:
     """Typeset the report to `path`, with these tables and figures.
 

@@ -126,11 +126,7 @@ def _arm_keys(table: Table) -> list[str]:
     return keys + (reached or steps)[-2:]
 
 
-FILES = (
-    ("report.pdf", "PDF"),
-    ("results.xlsx", "Workbook"),
-    ("report.json", "JSON"),
-)
+FILES = (("report.pdf", "PDF"), ("results.xlsx", "Workbook"), ("report.json", "JSON"))
 
 
 def _page(content: Content, sections: Sequence[Section]) -> Page:

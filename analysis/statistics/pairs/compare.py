@@ -155,10 +155,7 @@ def _paired(
 
 
 def _intervals(
-    contrasts: Sequence[Contrast],
-    scores: Floats,
-    settings: _Settings,
-    rng: np.random.Generator,
+    contrasts: Sequence[Contrast], scores: Floats, settings: _Settings, rng: np.random.Generator
 ) -> list[Interval]:
     """Of the mean of each column; wider where seeds redraw one pool of images."""
     intervals = mean_intervals(scores, settings.confidence, "auto", rng)
@@ -223,10 +220,7 @@ def _untested(contrast: Contrast, confidence: float, note: str = "") -> Comparis
 
 
 def _tested(
-    contrast: Contrast,
-    interval: Interval,
-    settings: _Settings,
-    sample: tuple[float, float, float],
+    contrast: Contrast, interval: Interval, settings: _Settings, sample: tuple[float, float, float]
 ) -> Comparison:
     """Estimate and t-tests. sample: mean, standard error and degrees of freedom of the scores."""
     tests = t_tests(*sample, settings.margin_of(contrast))

@@ -62,9 +62,7 @@ def seeds_to_detect(
     difference: float, sd: float, power: float = 0.8, alpha: float = 0.05, n_comparisons: int = 1
 ) -> int:
     """Fewest pairs whose `paired_power` is at least `power`; `MOST_SEEDS` where none is."""
-    return _fewest(
-        lambda n: paired_power(n, difference, sd, alpha, n_comparisons) >= power,
-    )
+    return _fewest(lambda n: paired_power(n, difference, sd, alpha, n_comparisons) >= power)
 
 
 def seeds_for_equivalence(margin: float, sd: float, power: float = 0.8, alpha: float = 0.05) -> int:

@@ -102,7 +102,6 @@ def compare_spreads(
     trials: pd.DataFrame,
     pairs: Sequence[Pair],
     metric: str = "test_accuracy",
-    confidence: float = 0.95,
     rng: np.random.Generator | None = None,
 ) -> pd.DataFrame:
     """`compare_spread` of `metric` for each pair, paired by seed: the columns `COLUMNS`.
@@ -115,7 +114,7 @@ def compare_spreads(
         both = pair_seeds(treated, others)
         x = treated[metric].to_numpy(dtype=float)[both.treatment]
         y = others[metric].to_numpy(dtype=float)[both.control]
-        ratio = compare_spread(x, y, confidence, rng)
+        ratio = compare_spread(x, y, rng=rng)
         rows.append({"treatment": treatment, "control": control, "metric": metric} | asdict(ratio))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -142,10 +142,7 @@ def excess_variance(
 
 
 def within_runs(
-    curves: pd.DataFrame,
-    trials: pd.DataFrame,
-    late_share: float = 1 / 3,
-    spike: float = 0.5,
+    curves: pd.DataFrame, trials: pd.DataFrame, late_share: float = 1 / 3, spike: float = 0.5
 ) -> pd.DataFrame:
     """How restless each learning curve is.
 

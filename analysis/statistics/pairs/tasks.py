@@ -156,7 +156,6 @@ def aggregate_arms(
     arms: Sequence[str],
     metric: str = "test_accuracy",
     statistics: Sequence[str] = ("iqm", "mean", "median"),
-    confidence: float = 0.95,
     *,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
@@ -168,7 +167,7 @@ def aggregate_arms(
     rows = []
     for arm, scores in _scores_of_arms(trials, arms, metric).items():
         for statistic in statistics:
-            interval = aggregate_interval(scores, statistic, confidence, rng=rng)
+            interval = aggregate_interval(scores, statistic, rng=rng)
             rows.append(
                 {"arm": arm, "statistic": statistic} | _columns(interval, "estimate", scores)
             )
@@ -179,7 +178,6 @@ def improvement_over_tasks(
     trials: pd.DataFrame,
     pairs: Sequence[Pair],
     metric: str = "test_accuracy",
-    confidence: float = 0.95,
     *,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
@@ -190,7 +188,7 @@ def improvement_over_tasks(
     rows = []
     for treatment, control in pairs:
         scores = _scores_of_arms(trials, (treatment, control), metric)
-        p = probability_of_improvement(scores[treatment], scores[control], confidence, rng=rng)
+        p = probability_of_improvement(scores[treatment], scores[control], rng=rng)
         columns = _columns(p, "p_better", scores[treatment])
         rows.append({"treatment": treatment, "control": control} | columns)
     return pd.DataFrame(rows)
@@ -273,11 +271,7 @@ def _percentiles(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
 
 
 def _stretch(
-    estimate: Floats,
-    low: Floats,
-    high: Floats,
-    sizes: Rows,
-    confidence: float,
+    estimate: Floats, low: Floats, high: Floats, sizes: Rows, confidence: float
 ) -> tuple[Floats, Floats]:
     """Both halves of the interval widened by what resampling few runs loses; see the docs."""
     df = float((sizes - 1).sum())

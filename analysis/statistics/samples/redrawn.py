@@ -73,10 +73,7 @@ def corrected(values: Floats, overlap: float, confidence: float = 0.95) -> Inter
 
 
 def accuracy_interval(
-    values: Floats,
-    overlap: float,
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
+    values: Floats, overlap: float, confidence: float = 0.95, rng: np.random.Generator | None = None
 ) -> Interval:
     """Of the mean of accuracies: `mean_interval` where seeds are independent (overlap 0), else
     `corrected`, cut at 0 and 1, where no accuracy lies."""

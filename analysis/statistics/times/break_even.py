@@ -115,7 +115,6 @@ def break_even_table(
     targets: Sequence[float],
     unit: str = "step",
     rng: np.random.Generator | None = None,
-    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """`break_even` for each pair (treatment, control) at each target, in the order given.
 
@@ -129,7 +128,7 @@ def break_even_table(
         for target in targets:
             at = times[times["target"] == target]
             sides = [at[at["arm"] == arm] for arm in (treatment, control)]
-            result = break_even(sides[0], sides[1], trials, unit, confidence, rng)
+            result = break_even(sides[0], sides[1], trials, unit, rng=rng)
             identity = {"treatment": treatment, "control": control, "target": target, "unit": unit}
             rows.append(identity | result.columns())
     return pd.DataFrame(rows)

@@ -108,7 +108,6 @@ def speedup_table(
     targets: Sequence[float],
     unit: str = "step",
     rng: np.random.Generator | None = None,
-    confidence: float = 0.95,
     known: Mapping[At, LogRatio] | None = None,
 ) -> pd.DataFrame:
     """`speedup` for each pair (treatment, control) at each target, in the order given.
@@ -132,7 +131,7 @@ def speedup_table(
         pair_by_seed(at.get((k.treatment, k.target), none), at.get((k.control, k.target), none))
         for k in keys
     ]
-    speedups = _speedups(pairings, [(known or {}).get(key) for key in keys], confidence, rng)
+    speedups = _speedups(pairings, [(known or {}).get(key) for key in keys], 0.95, rng)
     clashes = {
         pair: same_conditions(*(of_arm.get(arm, arms.iloc[:0]) for arm in pair))
         for pair in map(tuple, pairs if unit == "train_time_s" else ())

@@ -171,11 +171,7 @@ def _areas(trial: Rows, x: Floats, y: Floats, start: float, until: float, n_tria
 
 
 def _times(
-    ordered: OrderedCurves,
-    trials: pd.DataFrame,
-    target: float,
-    unit: str,
-    budget: Floats,
+    ordered: OrderedCurves, trials: pd.DataFrame, target: float, unit: str, budget: Floats
 ) -> pd.DataFrame:
     """One row a trial."""
     row = _first_hit(ordered, ordered.column("val_accuracy") >= target - _ROUNDING)
