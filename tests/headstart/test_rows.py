@@ -81,6 +81,21 @@ def test_the_columns_of_the_tables_are_what_they_were():
     )
 
 
+def test_numbers_have_the_units_that_their_names_say():
+    units = {
+        "step": "steps", "steps": "steps", "best_step": "steps", "epoch": "epochs",
+        "epochs": "epochs", "samples": "images", "batch_size": "images", "attempts": "starts",
+        "n_parameters": "parameters", "n_trainable": "parameters", "n_classes": "classes",
+        "n_train": "images", "n_validation": "images", "n_test": "images", "n_pool": "images",
+        "n_workers": "processes", "images_per_s": "images per second",
+    }  # fmt: skip
+    for kind in (TrialRow, EvaluationRow, LaterTestRow):
+        for column in columns_of(kind):
+            by_name = "seconds" if column.name.endswith("_time_s") else ""
+            by_name = "fraction" if "accuracy" in column.name else by_name
+            assert column.unit == units.get(column.name, by_name), column.name
+
+
 def test_a_field_that_may_be_empty_says_when():
     for kind in (TrialRow, EvaluationRow, LaterTestRow):
         for column in columns_of(kind):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +138,30 @@ def test_a_process_that_is_gone_or_a_zombie_never_started():
     while lock_module._process_started(child.pid) is not None:  # ended, and not waited for yet
         assert time.monotonic() < until
     child.wait()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to read")
+def test_a_process_may_have_any_name(tmp_path):
+    (tmp_path / "a) Z (b").symlink_to(shutil.which("sleep"))
+    child = subprocess.Popen([str(tmp_path / "a) Z (b"), "60"])
+    until = time.monotonic() + 20
+    while "Z" not in Path(f"/proc/{child.pid}/comm").read_text():  # it is being started
+        assert time.monotonic() < until
+    started = lock_module._process_started(child.pid)
+    assert started is not None
+    assert int(started) >= int(lock_module._process_started(os.getpid()))
+    child.kill()
+    child.wait()
+
+
+def test_without_proc_a_process_is_alive_or_gone(monkeypatch):
+    def nothing_there(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", nothing_there)
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) != "/proc/self/stat")
+    assert lock_module._process_started(os.getpid()) == "alive"
+    assert lock_module._process_started(2**22 + 1) is None
 
 
 def test_a_stale_lock_that_somebody_renewed_in_between_stays(tmp_path):
