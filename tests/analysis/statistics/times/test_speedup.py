@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.statistics.samples.intervals import ratio_interval
-from analysis.statistics.times.speedup import Speedup, same_conditions, speedup, speedup_table
+from analysis.statistics.samples.intervals import mean_interval, ratio_interval
+from analysis.statistics.times.speedup import (
+    At,
+    LogRatio,
+    Speedup,
+    same_conditions,
+    speedup,
+    speedup_table,
+)
 from headstart.errors import InputError
 
 NEVER = math.inf
@@ -232,3 +240,91 @@ def test_an_arm_without_trials_is_a_row_of_nan() -> None:
 def test_a_generator_is_asked_for_where_it_is_needed() -> None:
     with pytest.raises(InputError, match="rng"):
         speedup(make_times([1, 2, 3, 4, 5]), make_times([2, 3, 5, 6, 7]))
+
+
+def test_the_table_has_all_columns_whatever_is_asked() -> None:
+    curves, trials = make_run()
+    names = ["treatment", "control", "target", "unit", *Speedup.__dataclass_fields__]
+    found = speedup_table(curves, trials, [("t", "c")], [1.0], unit="samples")
+    assert list(found.columns) == names
+    row = found.iloc[0]
+    assert (row["treatment"], row["control"], row["unit"]) == ("t", "c", "samples")
+    none = speedup_table(curves, trials, [], [1.0])
+    assert list(none.columns) == names
+    assert none.empty
+
+
+def test_a_table_without_stages_counts_all_trials() -> None:
+    curves, trials = make_run()
+    found = speedup_table(curves, trials.drop(columns="stage"), [("t", "c")], [1.0])
+    assert found["estimate"].tolist() == pytest.approx([2])
+
+
+def test_nobodys_seconds_are_those_of_no_arm() -> None:
+    curves, trials = make_run(["gpu", "cpu", "cpu", "cpu", "cpu", "cpu"])
+    found = speedup_table(curves, trials, [("nobody", "c")], [1.0], unit="train_time_s").iloc[0]
+    assert found["note"] == "no seed that both arms have"
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_workers", 2), ("ran_as", "fused")])
+def test_seconds_need_equal_processes_and_ways(name: str, value: object) -> None:
+    _, trials = make_run()
+    t, c = trials[trials["arm"] == "t"], trials[trials["arm"] == "c"]
+    assert same_conditions(t, c) == ""
+    other = t.assign(**{name: [t[name].iloc[0], value, t[name].iloc[0]]})
+    expected = f"seconds are not comparable: {name} is {value} against {c[name].iloc[0]}"
+    assert same_conditions(other, c) == expected
+    assert same_conditions(other[other["seed"] != 1], c) == ""
+
+
+@pytest.mark.parametrize(
+    ("estimate", "bound", "target", "is_taken"),
+    [
+        (math.log(2), "", 1.0, True),
+        (math.log(2), "at least", 1.0, False),
+        (math.log(2.1), "", 1.0, False),
+        (math.log(2), "", 1.6, False),
+    ],
+)
+def test_an_interval_that_a_comparison_has_of_the_same_mean_is_taken(
+    estimate: float, bound: str, target: float, is_taken: bool
+) -> None:
+    curves, trials = make_run()
+    plain = speedup_table(curves, trials, [("t", "c")], [1.0]).iloc[0]
+    interval = mean_interval([0.1, 0.2, 0.9])
+    interval = replace(interval, estimate=estimate, low=0.5, high=0.9)
+    known = {At("t", "c", target): LogRatio(interval, bound)}
+    found = speedup_table(curves, trials, [("t", "c")], [1.0], known=known).iloc[0]
+    limits = (math.exp(0.5), math.exp(0.9)) if is_taken else (plain["low"], plain["high"])
+    assert (found["low"], found["high"]) == pytest.approx(limits)
+    assert found["estimate"] == pytest.approx(2)
+
+
+def test_a_bound_is_taken_from_a_comparison_too() -> None:
+    curves, trials = make_run()
+    plain = speedup_table(curves, trials, [("t", "c")], [1.6]).iloc[0]
+    interval = replace(
+        mean_interval([0.1, 0.2, 0.9]), estimate=math.log(plain["estimate"]), low=0.1, high=0.9
+    )
+    known = {At("t", "c", 1.6): LogRatio(interval, "at least")}
+    found = speedup_table(curves, trials, [("t", "c")], [1.6], known=known).iloc[0]
+    assert (found["low"], found["high"]) == pytest.approx((math.exp(0.1), math.inf))
+
+
+def test_what_is_told_beside_the_numbers() -> None:
+    found = measure([10, NEVER, 30, 40], [20, 40, NEVER, 80])
+    assert (found.n_reached_treatment, found.n_reached_control, found.n_pairs) == (3, 3, 4)
+    assert found.method == "median, order statistics"
+    assert found.note.startswith("median of the ratios: the mean is not known; 1 of 4 treatment")
+    number = measure([10, 20, 30], [20, 40, 60])
+    assert number.method.startswith("log ratio, ")
+    assert number.confidence == 0.95
+    assert number.median == pytest.approx(2)
+    none = measure([], [])
+    assert "median of the ratios" not in none.note
+
+
+def test_a_ratio_too_large_for_a_float_is_infinite() -> None:
+    found = measure([1e-300, 1e-300], [1.0, 99.0])
+    assert found.estimate > 1e290
+    assert found.high == math.inf
