@@ -135,27 +135,6 @@ def load_dataset(
     return corrupt_labels(dataset, settings.corrupt_labels)
 
 
-def is_local(
-    name: str,
-    data_dir: Path | str | None = None,
-    options: OptionsOrMapping | None = None,
-    cache_dir: Path | str | None = None,
-) -> bool:
-    """Whether set `name` can be loaded without a network: its files are here, or it needs none.
-
-    Looks for files only and reads none. A file that is there but damaged counts as here: loading
-    it then says what is wrong with it.
-
-    Raises:
-        DataError: there is no such set, or it has no such option.
-    """
-    try:
-        locate_dataset(name, data_dir, options, cache_dir)
-    except DataNotFoundError:
-        return False
-    return True
-
-
 def locate_dataset(
     name: str,
     data_dir: Path | str | None = None,
@@ -163,6 +142,9 @@ def locate_dataset(
     cache_dir: Path | str | None = None,
 ) -> tuple[Path, ...]:
     """The files or folders that set `name` would be read from; empty where it needs none.
+
+    Looks for files only and reads none: a damaged file counts as there, and loading it says what
+    is wrong with it.
 
     Raises:
         DataNotFoundError: they are not on this machine; says what to put where.

@@ -1,4 +1,4 @@
-"""Which layer groups train, and when: freezing, gradual unfreezing, learning rates, new heads.
+"""Which layer groups train, and when: freezing, gradual unfreezing, learning rates.
 
 In: a network, its layer groups, and a sweep's `fine_tune` setting. Out: the same network with the
 other groups held still: their parameters do not train, and their batch norm and dropout stay in
@@ -17,7 +17,6 @@ from torch import nn
 
 from headstart.cli import did_you_mean
 from headstart.errors import ModelError
-from models.build import draw_head
 from models.groups import LayerGroup, layer_groups
 from models.split import split_at
 
@@ -27,7 +26,6 @@ __all__ = [
     "freeze",
     "layer_groups",
     "learning_rate_factors",
-    "new_head",
     "resolve_fine_tune",
     "split_at",
     "unfreezing",
@@ -134,34 +132,6 @@ def learning_rate_factors(
     if not 0 < setting <= 1:
         raise ModelError(f"a learning rate decay must be over 0 and at most 1, not {setting!r}")
     return {name: setting ** (len(names) - 1 - i) for i, name in enumerate(names)}
-
-
-def new_head(
-    model: nn.Module, groups: Sequence[LayerGroup], n_classes: int, head_seed: int
-) -> None:
-    """Replace the last layer, in place, by a fresh one of `n_classes` outputs.
-
-    The same as `build_model` gives for that `head_seed` and number of classes.
-
-    Raises:
-        ModelError: the last group is no single linear or convolution layer.
-    """
-    path = groups[-1].name
-    old = model.get_submodule(path)
-    if isinstance(old, nn.Linear):
-        head: nn.Linear | nn.Conv2d = nn.utils.skip_init(
-            nn.Linear, old.in_features, n_classes, bias=old.bias is not None
-        )
-    elif isinstance(old, nn.Conv2d):
-        head = nn.utils.skip_init(
-            nn.Conv2d, old.in_channels, n_classes, old.kernel_size, bias=old.bias is not None
-        )
-    else:
-        raise ModelError(f"the last layer group {path} is a {type(old).__name__}, not one layer")
-    draw_head(head, head_seed)
-    parent, _, name = path.rpartition(".")
-    weight = next(old.parameters())
-    setattr(model.get_submodule(parent), name, head.to(weight.device, weight.dtype))
 
 
 def _by_word(word: str, names: tuple[str, ...]) -> tuple[str, ...]:

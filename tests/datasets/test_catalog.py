@@ -15,7 +15,6 @@ from datasets import (
     dataset_for_path,
     dataset_info,
     dataset_names,
-    is_local,
     load_dataset,
     locate_dataset,
     options_model,
@@ -156,14 +155,16 @@ def test_the_set_that_reads_a_folder_is_known_by_its_files(tmp_path):
     assert dataset_for_path(tmp_path) == "folder"
 
 
-def test_is_local_tells_what_is_here_from_what_is_not(tmp_path):
-    assert is_local("glyphs", tmp_path)
-    assert not is_local("mnist", tmp_path, cache_dir=tmp_path / "cache")
-    write_mnist(tmp_path / "mnist" / "MNIST" / "raw")
-    assert is_local("mnist", tmp_path)
+def test_what_is_here_is_located_and_what_is_not_says_so(tmp_path):
+    assert locate_dataset("glyphs", tmp_path) == ()
+    with pytest.raises(DataNotFoundError):
+        locate_dataset("mnist", tmp_path, cache_dir=tmp_path / "cache")
+    files = write_mnist(tmp_path / "mnist" / "MNIST" / "raw")
+    assert {path.parent for path in locate_dataset("mnist", tmp_path)} == {files}
     write_tree(tmp_path / "mine", class_folders(2))
-    assert is_local("folder", tmp_path, {"path": "mine"})
-    assert not is_local("folder", tmp_path, {"path": "yours"})
+    assert locate_dataset("folder", tmp_path, {"path": "mine"}) == (tmp_path / "mine",)
+    with pytest.raises(DataNotFoundError):
+        locate_dataset("folder", tmp_path, {"path": "yours"})
 
 
 def test_the_data_folder_is_given_or_named_by_the_environment(tmp_path, monkeypatch):
@@ -177,7 +178,8 @@ def test_the_data_folder_is_given_or_named_by_the_environment(tmp_path, monkeypa
 def test_downloads_may_be_kept_elsewhere_than_decoded_arrays(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADSTART_DOWNLOADS", str(tmp_path / "fetched"))
     write_mnist(tmp_path / "fetched" / "mnist", zipped=True)
-    assert is_local("mnist", tmp_path / "empty", cache_dir=tmp_path / "cache")
+    places = locate_dataset("mnist", tmp_path / "empty", cache_dir=tmp_path / "cache")
+    assert {path.parent for path in places} == {tmp_path / "fetched" / "mnist"}
 
 
 def test_corrupt_labels_works_beside_the_options_of_any_set(tmp_path):

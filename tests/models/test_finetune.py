@@ -167,13 +167,3 @@ def test_learning_rates_by_decay_and_by_name() -> None:
 def test_wrong_learning_rate_factors_are_refused(setting: Any) -> None:
     with pytest.raises(ModelError):
         finetune.learning_rate_factors(setting, network()[1])
-
-
-def test_a_new_head_is_the_one_that_building_gives() -> None:
-    model, groups = network(n_classes=62)
-    kept = model.get_submodule("dense").weight
-    finetune.new_head(model, groups, n_classes=4, head_seed=1)
-    expected = network(n_classes=4)[0].get_submodule("head")
-    assert torch.equal(model.get_submodule("head").weight, expected.weight)
-    assert torch.equal(model.get_submodule("head").bias, expected.bias)
-    assert model.get_submodule("dense").weight is kept
