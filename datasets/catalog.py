@@ -24,7 +24,7 @@ from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
 from datasets.corruption import corrupt_labels
 from datasets.locations import cache_folder, data_folder
 from headstart.cli import did_you_mean
-from headstart.errors import DataError, DataNotFoundError
+from headstart.errors import DataError
 
 OptionsOrMapping = DatasetOptions | Mapping[str, object]
 """Options that have been validated, or keys and values as a person writes them."""

@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -132,11 +131,11 @@ def compare(dataset: Dataset, reference: Dataset) -> str:
 
 
 def _load(given: str, args: argparse.Namespace, image_size: tuple[int, int] | None) -> Dataset:
-    options: dict[str, Any] = _options(args.set) if given == args.dataset else {}
+    options: dict[str, object] = _options(args.set) if given == args.dataset else {}
     name, path = _name_or_path(given)
     if path is not None:
         options["path"] = path
-    return load_dataset(name, data_dir=args.data, image_size=image_size, **options)
+    return load_dataset(name, options, data_dir=args.data, image_size=image_size)
 
 
 def _name_or_path(given: str) -> tuple[str, Path | None]:
@@ -151,7 +150,7 @@ def _name_or_path(given: str) -> tuple[str, Path | None]:
     return dataset_for_path(path), path
 
 
-def _options(pairs: Sequence[str]) -> dict[str, Any]:
+def _options(pairs: Sequence[str]) -> dict[str, object]:
     import yaml
 
     options = {}

@@ -255,7 +255,7 @@ def _apportion(available: np.ndarray, total: int) -> np.ndarray:
     if total == 0:
         return np.zeros(len(available), np.int64)
     exact = available * (total / available.sum())
-    shares = np.floor(exact + 1e-9).astype(np.int64)
+    shares: np.ndarray = np.floor(exact + 1e-9).astype(np.int64)
     by_remainder = np.argsort(shares - exact, kind="stable")
     shares[by_remainder[: total - int(shares.sum())]] += 1
     return shares

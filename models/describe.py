@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headstart.cli import run_command
 from headstart.errors import ModelError
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     print("\n".join(describe(arguments.name, options, arguments.classes, setting)))
 
 
-def describe(name: str, options: dict[str, Any], n_classes: int, fine_tune: Any) -> list[str]:
+def describe(name: str, options: dict[str, object], n_classes: int, fine_tune: object) -> list[str]:
     """The lines that the command prints.
 
     Raises:
@@ -143,14 +143,14 @@ def _flop(count: int) -> str:
     return f"{count} FLOP"
 
 
-def _option(text: str) -> tuple[str, Any]:
+def _option(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ModelError(f"--option {text}: KEY=VALUE is expected, as image_size=64")
     return key, _read_yaml(f"--option {text}", value)
 
 
-def _read_yaml(where: str, text: str) -> Any:
+def _read_yaml(where: str, text: str) -> object:
     import yaml
 
     try:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any
 
 from torch import nn
 
@@ -56,7 +55,7 @@ class Unfreezing:
         return self.names[-(1 + epoch // self.every) :]
 
 
-def unfreezing(setting: Any, groups: Sequence[LayerGroup], epochs: int) -> Unfreezing:
+def unfreezing(setting: object, groups: Sequence[LayerGroup], epochs: int) -> Unfreezing:
     """Read a `fine_tune` setting against a network's groups.
 
     Args:
@@ -85,7 +84,7 @@ def unfreezing(setting: Any, groups: Sequence[LayerGroup], epochs: int) -> Unfre
     raise ModelError(f"fine_tune: {setting!r} is not one of {_ALLOWED}")
 
 
-def resolve_fine_tune(setting: Any, groups: Sequence[LayerGroup]) -> tuple[str, ...]:
+def resolve_fine_tune(setting: object, groups: Sequence[LayerGroup]) -> tuple[str, ...]:
     """Names of the groups that ever train under `setting`, input first; see `unfreezing`."""
     return unfreezing(setting, groups, epochs=1).names
 
@@ -154,7 +153,7 @@ def _by_word(word: str, names: tuple[str, ...]) -> tuple[str, ...]:
     return names[-n:]
 
 
-def _position(name: Any, names: tuple[str, ...]) -> int:
+def _position(name: object, names: tuple[str, ...]) -> int:
     if name not in names:
         raise ModelError(
             f"fine_tune: {name!r} is no layer group{did_you_mean(str(name), names)}; from input "
@@ -163,7 +162,7 @@ def _position(name: Any, names: tuple[str, ...]) -> int:
     return names.index(name)
 
 
-def _every(value: Any) -> int:
+def _every(value: object) -> int:
     every = value.get("every") if isinstance(value, Mapping) and len(value) == 1 else None
     if not isinstance(every, int) or isinstance(every, bool) or every < 1:
         raise ModelError(f"fine_tune: gradual: {{every: EPOCHS}} is expected, not {value!r}")

@@ -25,7 +25,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, EXIT_FAILED, InputError
@@ -223,7 +222,7 @@ class RayProcess:
         _reap()
         shutil.rmtree(self.temp_dir, ignore_errors=True)
 
-    def _health(self) -> dict[str, Any]:
+    def _health(self) -> dict[str, object]:
         load, _, _ = os.getloadavg()
         return {"node": self.node, "load": load, "at": time.time(), "every_s": HEARTBEAT_S}
 

@@ -10,7 +10,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -83,7 +83,7 @@ def render_batch_script(settings: JobSettings, work: Work, part: Part) -> str:
     return environment.get_template(name).render(_context(settings, work, part))
 
 
-def _context(settings: JobSettings, work: Work, part: Part) -> dict[str, Any]:
+def _context(settings: JobSettings, work: Work, part: Part) -> dict[str, object]:
     n_shards = settings.n_shards if part == "shards" else 1
     return {
         "sweep_name": work.sweep_name,
@@ -119,7 +119,7 @@ def _sbatch_options(settings: JobSettings, work: Work, part: Part) -> list[str]:
     is_array = part == "shards" and settings.n_shards > 1
     log = str(work.run / "slurm").replace("%", "%%") + ("/%A_%a.out" if is_array else "/%j.out")
     at_once = f"%{settings.at_once}" if settings.at_once else ""
-    wanted: list[tuple[str, Any]] = [
+    wanted: list[tuple[str, object]] = [
         ("job-name", work.sweep_name if part == "ray" else f"{work.sweep_name}-{part}"),
         ("account", settings.account),
         ("partition", settings.partition),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -110,7 +110,7 @@ def parse_time(text: str) -> int:
 
 
 def load_settings(
-    profile: Path | str | None, flags: Mapping[str, Any], sbatch: Sequence[str] = ()
+    profile: Path | str | None, flags: Mapping[str, object], sbatch: Sequence[str] = ()
 ) -> JobSettings:
     """Lay flags over a site's profile, check and freeze.
 
@@ -123,18 +123,19 @@ def load_settings(
         SpecError: every mistake, one a line, with file and line where it has one.
     """
     mistakes: list[str] = []
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     where: dict[str, str] = {}
     if profile is not None:
         _take_profile(read_yaml(find_profile(profile)), values, where, mistakes)
     for key, value in flags.items():
         if value is not None:
             values[key], where[key] = value, f"--{key.replace('_', '-')}"
-    options = dict(values.get("sbatch") or {})
+    profiled = values.get("sbatch") or {}
+    options = dict(profiled) if isinstance(profiled, Mapping) else {}
     for text in sbatch:
         key, _, value = text.removeprefix("--").partition("=")
         options[key], where[f"sbatch.{key}"] = value or None, "--sbatch"
-    values["sbatch"] = options
+    values["sbatch"] = options if isinstance(profiled, Mapping) else profiled
     for key in options:
         if wrong := mistake_in(key):
             mistakes.append(f"{where.get(f'sbatch.{key}', '--sbatch')}: {wrong}")
@@ -163,7 +164,7 @@ def find_profile(given: Path | str) -> Path:
 
 
 def _take_profile(
-    root: Node, values: dict[str, Any], where: dict[str, str], mistakes: list[str]
+    root: Node, values: dict[str, object], where: dict[str, str], mistakes: list[str]
 ) -> None:
     known = tuple(JobSettings.model_fields)
     for key, node in root.items():
@@ -177,7 +178,7 @@ def _take_profile(
         where.update({f"{key}.{name}": str(child.where) for name, child in node.items()})
 
 
-def _as_given(node: Node) -> Any:
+def _as_given(node: Node) -> object:
     """A value as the model expects it: lists are tuples; sbatch's and SLURM's numbers are words."""
     value = node.plain()
     if isinstance(value, list):
@@ -190,10 +191,10 @@ def _as_given(node: Node) -> Any:
 
 
 def _validated(
-    values: Mapping[str, Any], where: Mapping[str, str], mistakes: list[str]
+    values: Mapping[str, object], where: Mapping[str, str], mistakes: list[str]
 ) -> JobSettings | None:
     try:
-        return JobSettings(**values)
+        return JobSettings.model_validate(values)
     except ValidationError as err:
         for error in err.errors():
             path = ".".join(str(part) for part in error["loc"])

@@ -97,13 +97,15 @@ def _handwriting(scale: float, rng: np.random.Generator) -> np.ndarray:
     angle = np.radians(np.clip(rng.normal(0, 5), -12, 12))
     slant = np.clip(rng.normal(-0.15, 0.2), -0.5, 0.2)  # most hands lean to the right
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return scale * turn @ np.array([[rng.uniform(0.65, 1.1), slant], [0, 1]])
+    hand: np.ndarray = scale * turn @ np.array([[rng.uniform(0.65, 1.1), slant], [0, 1]])
+    return hand
 
 
 def _bent(places: np.ndarray, amplitude: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """A smooth displacement at `places` (M, 2) in page units: one slow wave along each axis."""
     waves = np.sin(2 * np.pi * places[:, None, :] + phase)
-    return (waves * amplitude).sum(axis=2)
+    moved: np.ndarray = (waves * amplitude).sum(axis=2)
+    return moved
 
 
 def _draw_all(options: Options, request: Request) -> Dataset:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
 class Options(DatasetOptions):
     """Which photographs, and what is on them."""
 
-    photos: Mapping[str, str | int | Mapping[str, Any]] = key("Path, or pattern such as "
+    photos: Mapping[str, str | int | Mapping[str, object]] = key("Path, or pattern such as "
         "`my/*.jpg`, → labels: one character is the class of all digits; several are one for each "
         "row; a mapping has one of rows, columns, class, text; `name`: the photo's name ends in "
         "its class.", example={"my/*.jpg": "name"}, min_length=1)  # fmt: skip
@@ -87,7 +86,7 @@ def _matching(name: str, request: Request) -> list[Path]:
     return found
 
 
-def _labels(value: str | int | Mapping[str, Any], path: Path, where: str) -> Labels:
+def _labels(value: str | int | Mapping[str, object], path: Path, where: str) -> Labels:
     if isinstance(value, int):
         if not 0 <= value <= 9:
             raise DataError(f"{where}: write {value} in quotes: 0123 is a row of labels, not 123")

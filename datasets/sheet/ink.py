@@ -88,7 +88,8 @@ def _without_edge(mask: np.ndarray, table: np.ndarray) -> np.ndarray:
     keep = np.ones(labels.max() + 1, bool)
     keep[np.unique(labels[outside])] = False
     keep[0] = False
-    return keep[labels]
+    kept: np.ndarray = keep[labels]
+    return kept
 
 
 def _table(light: np.ndarray) -> np.ndarray:
@@ -157,7 +158,8 @@ def _noise(darkness: np.ndarray) -> np.ndarray:
         tiles = steps.reshape(blocks[0], _BLOCK, blocks[1], _BLOCK)[:, ::2, :, ::2]
         level = np.maximum(level, np.median(tiles, axis=(1, 3)))
     smooth = cv2.medianBlur(level.astype(np.float32), 3) if min(blocks) >= 3 else level
-    return cv2.resize(smooth, (width, height)) / (0.6745 * np.sqrt(2))
+    noise: np.ndarray = cv2.resize(smooth, (width, height)) / (0.6745 * np.sqrt(2))
+    return noise
 
 
 def _percentile(darkness: np.ndarray, mask: np.ndarray, percent: float) -> float:
@@ -171,4 +173,5 @@ def _touched_by(weak: np.ndarray, strong: np.ndarray) -> np.ndarray:
     keep = np.zeros(labels.max() + 1, bool)
     keep[np.unique(labels[strong])] = True
     keep[0] = False
-    return keep[labels]
+    kept: np.ndarray = keep[labels]
+    return kept

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
@@ -132,7 +132,7 @@ def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _load(path: Path) -> Mapping[str, tuple[int, Any]]:
+def _load(path: Path) -> Mapping[str, tuple[int, object]]:
     """name → (line, value); all scalars stay strings, since 0123 is a row of labels, not 83."""
     import yaml
 
@@ -150,7 +150,7 @@ def _load(path: Path) -> Mapping[str, tuple[int, Any]]:
         raise DataError(f"{path}:{line}: {err.problem}; {HELP}") from err
     if not isinstance(node, yaml.MappingNode) or not values:
         raise DataError(f"{path}: holds no 'photo: labels' lines; {HELP}")
-    entries: dict[str, tuple[int, Any]] = {}
+    entries: dict[str, tuple[int, object]] = {}
     for key, _ in node.value:
         line = key.start_mark.line + 1
         if key.value in entries:
@@ -159,7 +159,7 @@ def _load(path: Path) -> Mapping[str, tuple[int, Any]]:
     return entries
 
 
-def parse_labels(value: Any, where: str) -> Labels:
+def parse_labels(value: object, where: str) -> Labels:
     """The labels of one photo as a labels file has them: text, or {rows|columns|class|text: …}.
 
     Raises:

@@ -22,7 +22,8 @@ def printed_lines(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
     """
     flat = _across(darkness, faint)
     upright = _across(np.ascontiguousarray(darkness.T), np.ascontiguousarray(faint.T)).T
-    return flat | upright
+    lines: np.ndarray = flat | upright
+    return lines
 
 
 def _across(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
@@ -87,4 +88,5 @@ def _vertical_runs(mask: np.ndarray) -> np.ndarray:
         above[y] = (above[y - 1] + 1 if y else 1) * mask[y]
     for y in range(height - 1, -1, -1):
         below[y] = (below[y + 1] + 1 if y < height - 1 else 1) * mask[y]
-    return (above + below - 1) * mask
+    lengths: np.ndarray = (above + below - 1) * mask
+    return lengths

@@ -56,7 +56,7 @@ class Mark:
     @property
     def size(self) -> int:
         """Longer side of the box, in pixels."""
-        return max(self.mask.shape)
+        return int(max(self.mask.shape))
 
     @cached_property
     def area(self) -> int:

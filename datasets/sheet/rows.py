@@ -76,7 +76,8 @@ def _straightened(x: np.ndarray, y: np.ndarray, size: float) -> np.ndarray:
         nearby = best + moves * widths
         best = nearby[_cover(y, basis, nearby, size).argmin()]
         widths = widths * 0.6
-    return y - best @ basis
+    straight: np.ndarray = y - best @ basis
+    return straight
 
 
 def _cover(y: np.ndarray, basis: np.ndarray, warps: np.ndarray, size: float) -> np.ndarray:
@@ -87,4 +88,5 @@ def _cover(y: np.ndarray, basis: np.ndarray, warps: np.ndarray, size: float) -> 
     """
     levels = np.sort(y[None] - warps @ basis, axis=1)
     covered = np.minimum(np.diff(levels, axis=1), 0.5 * size).sum(axis=1) / size
-    return covered + np.abs(warps) @ np.array([1.0, 0.1, 1.0])
+    charged: np.ndarray = covered + np.abs(warps) @ np.array([1.0, 0.1, 1.0])
+    return charged

@@ -47,7 +47,8 @@ def probabilities(inks: Sequence[np.ndarray]) -> np.ndarray:
         [np.sort(similarity[:, classes == c], axis=1)[:, -3:].mean(axis=1) for c in range(10)], 1
     )
     weights = np.exp(_SHARPNESS * (nearest - nearest.max(axis=1, keepdims=True)))
-    return weights / weights.sum(axis=1, keepdims=True)
+    shares: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 @cache
@@ -81,7 +82,8 @@ def _feature(ink: np.ndarray) -> np.ndarray:
         cells.append(cv2.resize(smooth, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA).ravel())
     feature = np.sqrt(np.concatenate(cells))
     feature -= feature.mean()
-    return feature / max(float(np.linalg.norm(feature)), 1e-6)
+    unit: np.ndarray = feature / max(float(np.linalg.norm(feature)), 1e-6)
+    return unit
 
 
 def _normalised(ink: np.ndarray) -> np.ndarray:

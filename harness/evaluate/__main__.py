@@ -117,7 +117,8 @@ def score_arm(
 
 def mean_probabilities(each: Sequence[np.ndarray]) -> np.ndarray:
     """What an ensemble says: float32 (n, classes), the mean of its members' probabilities."""
-    return np.mean(np.stack(each).astype(np.float64), axis=0).astype(np.float32)
+    mean: np.ndarray = np.mean(np.stack(each).astype(np.float64), axis=0)
+    return mean.astype(np.float32)
 
 
 def _shown(

@@ -11,7 +11,6 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -62,11 +61,11 @@ def write_trial_rows(path: Path, rows: Sequence[LaterTestRow]) -> None:
 
 
 def prediction_rows(
-    who: Mapping[str, Any],
+    who: Mapping[str, object],
     test: TestSet,
     class_names: Sequence[str],
     probabilities: np.ndarray,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """One row an image: who answered, the file, its label, the answer and its probability.
 
     Args:
@@ -89,7 +88,7 @@ def prediction_rows(
     ]
 
 
-def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_predictions(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """All answers of all networks, as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -98,7 +97,7 @@ def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         pq.write_table(pa.Table.from_pylist(list(rows)), file, compression="zstd")
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table for a spreadsheet; numbers with six digits."""
     with atomic_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -119,7 +118,7 @@ def stem(*parts: str) -> str:
     return "-".join(safe_name(part) for part in parts)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.6g}"
     return value

@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from harness.evaluate.options import Options
 from harness.evaluate.test_sets import Preparation, TestSet, preparation
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from harness.evaluate.models import SavedModel
 
 N_CLASSES_SHOWN = 8
@@ -62,7 +64,7 @@ class Scores:
     seeds: IntervalLike
     images: IntervalLike
     merged: IntervalLike | None
-    classes: Any
+    classes: pd.DataFrame
     counts: np.ndarray
     pairs: list[Pair]
     groups: list[Group]
@@ -124,7 +126,7 @@ def summary(
     tests: dict[str, TestSet],
     saved: Sequence[SavedModel],
     scores: Sequence[Scores],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The numbers that were printed, and what they were made of."""
     test = tests[scores[0].arm]
     return {
@@ -152,7 +154,7 @@ def summary(
     }
 
 
-def _interval(found: IntervalLike | None) -> dict[str, Any] | None:
+def _interval(found: IntervalLike | None) -> dict[str, object] | None:
     return None if found is None else dict(vars(found))
 
 

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -182,15 +182,13 @@ def _needs_options(name: str) -> bool:
 def _of_catalogue(
     name: str, class_names: Sequence[str], prepare: Preparation, data_dir: Path | None
 ) -> TestSet:
-    options: dict[str, Any] = {}
-    if "preprocess" in datasets.options_model(name).model_fields:
-        options["preprocess"] = prepare.preprocess
+    takes_it = "preprocess" in datasets.options_model(name).model_fields
     dataset = datasets.load_dataset(
         name,
+        {"preprocess": prepare.preprocess} if takes_it else {},
         data_dir=data_dir,
         image_size=prepare.image_size,
         channels=prepare.channels,
-        **options,
     )
     if "test" not in dataset.parts:
         raise DataError(

@@ -18,7 +18,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ import datasets
 from datasets.base import Dataset
 from datasets.split import split_dataset
 from harness.evaluate.models import logits_of
-from harness.reference.networks import read_entry, shown, train_networks, trained_specs
+from harness.reference.networks import DataEntry, read_entry, train_networks, trained_specs
 from harness.runfolder.gallery import MAX_SIDE, shrunk
 from harness.training.loop import EVALUATION_BATCH
 from harness.training.network import build_network
@@ -109,15 +109,15 @@ def main(argv: Sequence[str]) -> int:
     out = given.out or given.run / "audit" / f"{safe_name(about['name'])}.npz"
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out, "wb") as file:
-        np.savez_compressed(file, **content)
+        np.savez_compressed(file, allow_pickle=False, **content)
     print(f"{len(content['given'])} images of {about['data']}, answered by {about['by']}")
     print(f"{out}\nnow: python -m analysis audit {given.run if given.out is None else out}")
     return EXIT_DONE
 
 
 def answer(
-    run: Path, specs: Sequence[TrialSpec], catalogue: DataCatalogue, entry: dict[str, Any] | None
-) -> dict[str, Any]:
+    run: Path, specs: Sequence[TrialSpec], catalogue: DataCatalogue, entry: DataEntry | None
+) -> dict[str, np.ndarray]:
     """The arrays of the file.
 
     `indices`, `given`, `probabilities` of the audited images; `trusted_given`,
@@ -137,14 +137,14 @@ def answer(
         choice = first.data.choice
         name, data = (
             f"{choice.name}-itself",
-            shown({"name": choice.name, **choice.written_options()}),
+            DataEntry(choice.name, choice.written_options()).in_words(),
         )
         by += ", trained on these labels, each on images it did not see"
     else:
         audited = _open(entry, first, catalogue.data_dir)
         found = _together(specs, networks, audited)
         trusted = _held_out(specs, networks, catalogue, HELD[first.data.has_test :][:1])
-        name, data = f"{entry['name']}-by-{first.arm}", shown(entry)
+        name, data = f"{entry.name}-by-{first.arm}", entry.in_words()
         by += f", trained on “{first.data.choice.name}”, whose labels are trusted"
     pictured = _contradicted(found)
     stride = -(-max(audited.images.shape[2:]) // MAX_SIDE)
@@ -165,28 +165,27 @@ def answer(
     }
 
 
-def _open(entry: dict[str, Any], like: TrialSpec, data_dir: Path | None) -> Dataset:
+def _open(entry: DataEntry, like: TrialSpec, data_dir: Path | None) -> Dataset:
     """The audited set at the network's size.
 
     Raises:
         DataError: other classes than the reference's, or the very labels it was trained on.
     """
-    options = {key: value for key, value in entry.items() if key != "name"}
     dataset = datasets.load_dataset(
-        entry["name"],
+        entry.name,
+        entry.options,
         data_dir=data_dir,
         image_size=like.data.image_size,
         channels=like.data.channels,
-        **options,
     )
     if dataset.class_names != like.data.class_names:
         raise DataError(
-            f"--on {entry['name']}: its classes ({_few(dataset.class_names)}) are not those of the "
+            f"--on {entry.name}: its classes ({_few(dataset.class_names)}) are not those of the "
             f"reference ({_few(like.data.class_names)})"
         )
     if dataset.fingerprint == like.data.fingerprint:
         raise DataError(
-            f"--on {entry['name']}: the reference was trained on these very labels; leave --on out "
+            f"--on {entry.name}: the reference was trained on these very labels; leave --on out "
             "to audit them by networks that did not see them"
         )
     return dataset

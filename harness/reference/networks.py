@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -38,7 +38,21 @@ arms: {learner: {}}
 SHARES = {"train": 0.6, "validation": 0.35, "test": 0.05}  # held out from each network: 0.4
 
 
-def train_networks(entry: dict[str, Any], run: Path, seeds: int, data_dir: Path | None) -> int:
+@dataclass(frozen=True)
+class DataEntry:
+    """A data set as a person named it, as a sweep's `data` entry has it."""
+
+    name: str
+    options: Mapping[str, object]  # its own, and how it is split
+
+    def in_words(self) -> str:
+        """A few words: its name, or the last part of its path, and what was spoilt."""
+        name = Path(str(self.options["path"])).name if "path" in self.options else self.name
+        others = [key for key in self.options if key != "path"]
+        return f"“{name}”" + (f" with {', '.join(others)}" if others else "")
+
+
+def train_networks(entry: DataEntry, run: Path, seeds: int, data_dir: Path | None) -> int:
     """Train LeNet-5 on a data set's labels, once a seed with the split redrawn, into `run`.
 
     Nothing finished is trained again. The labels are taken as they are: what a network learned
@@ -46,7 +60,7 @@ def train_networks(entry: dict[str, Any], run: Path, seeds: int, data_dir: Path 
     """
     from harness.sweep import main as run_sweep
 
-    data = dict(entry)
+    data = {"name": entry.name, **entry.options}
     if not set(SplitSettings.model_fields) & data.keys():
         data["split"] = SHARES
     sweep = {**yaml.safe_load(TRAINED), "data": data, "seeds": seeds}
@@ -96,7 +110,7 @@ def _best_arm(known: Sequence[TrialSpec], rows: Mapping[str, TrialRow]) -> str:
     return max(scores, key=lambda name: float(np.mean(scores[name])))
 
 
-def read_entry(text: str, flag: str) -> dict[str, Any]:
+def read_entry(text: str, flag: str) -> DataEntry:
     """`--on` or `--train` as name and options of a data set: a name, a path, or a flow mapping.
 
     A path is a folder of class folders (or an archive of one), a CSV or an .npz file.
@@ -114,11 +128,4 @@ def read_entry(text: str, flag: str) -> dict[str, Any]:
             f"{flag} {text}: a data set's name, a folder, a file or {{name: …}} is expected"
         )
     datasets.options_model(given["name"])
-    return given
-
-
-def shown(entry: dict[str, Any]) -> str:
-    """A data set in a few words: its name, or the last part of its path, and what was spoilt."""
-    name = Path(str(entry["path"])).name if "path" in entry else str(entry["name"])
-    others = [key for key in entry if key not in ("name", "path")]
-    return f"“{name}”" + (f" with {', '.join(others)}" if others else "")
+    return DataEntry(given["name"], {key: given[key] for key in given if key != "name"})

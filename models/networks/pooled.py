@@ -38,7 +38,9 @@ class PooledSequential(nn.Sequential):
         """float32 (N, C, H, W) → what the last layer gives."""
         layers = list(self)
         if not (self.training and torch.is_grad_enabled() and _is_plain(x)):
-            return super().forward(x)
+            for layer in layers:
+                x = layer(x)
+            return x
         while layers:
             conv = layers[0]
             if isinstance(conv, nn.Conv2d) and conv.bias is not None and _is_joined(layers, x):
@@ -108,7 +110,8 @@ def pooled_convolution(x: Tensor, weight: Tensor, bias: Tensor, padding: int) ->
         once. Where several of a window's outputs are the largest, the first has the gradient, as
         in `max_pool2d`.
     """
-    return _PooledConvolution.apply(x, weight, bias, padding)
+    result: Tensor = _PooledConvolution.apply(x, weight, bias, padding)
+    return result
 
 
 class _PooledConvolution(torch.autograd.Function):

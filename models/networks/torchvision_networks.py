@@ -60,7 +60,7 @@ def build_torchvision(
 
     arguments = _family_arguments(name, image_size)
     try:
-        model = get_model(name, weights=None, num_classes=n_classes, **arguments)
+        model: nn.Module = get_model(name, weights=None, num_classes=n_classes, **arguments)
     except (ValueError, AssertionError) as err:
         size = f"{image_size[0]}×{image_size[1]}"
         raise ModelError(f"{name}: cannot be built for images of {size}: {err}") from err

@@ -19,7 +19,7 @@ from analysis.audit.answers import answers_for, is_answers
 from datasets import load_dataset
 from datasets.split import split_dataset
 from harness.reference import __main__ as reference
-from harness.reference.networks import read_entry, shown, trained_specs
+from harness.reference.networks import DataEntry, read_entry, trained_specs
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import DataError, InputError, RunFolderError
 from runs import environment
@@ -121,13 +121,13 @@ def test_a_mistake_is_one_clear_line(tmp_path):
 
 
 def test_entries_are_names_paths_or_mappings(tmp_path):
-    assert read_entry("mnist", "--on") == {"name": "mnist"}
-    assert read_entry(str(tmp_path), "--on") == {"name": "folder", "path": str(tmp_path)}
+    assert read_entry("mnist", "--on") == DataEntry("mnist", {})
+    assert read_entry(str(tmp_path), "--on") == DataEntry("folder", {"path": str(tmp_path)})
     arrays = tmp_path / "mine.npz"
     np.savez(arrays, images=np.zeros((4, 8, 8), np.uint8), labels=[0, 1, 0, 1])
-    assert read_entry(str(arrays), "--on")["name"] == "npz"
+    entry = read_entry(str(arrays), "--on")
+    assert (entry.name, entry.in_words()) == ("npz", "“mine.npz”")
     assert not is_answers(arrays)
-    assert shown({"name": "npz", "path": str(arrays)}) == "“mine.npz”"
     for text in ("[1, 2]", "{path: x}", "3"):
         with pytest.raises(InputError, match="--on"):
             read_entry(text, "--on")
