@@ -1,6 +1,6 @@
 """A point of a sweep's grid: as a mapping, as the column `grid` of the tables, in an arm's name.
 
-In: values by full key, `{"train.batch_size": 16}`. Out: text, and back. It stands in this package
+In: values by full key. Out: text, and back. It stands in this package
 because the harness writes these texts and the analysis reads them.
 """
 
@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+Values = Mapping[str, Any]
+"""By full key: `{"train.batch_size": 16}`."""
+
 
 @dataclass(frozen=True)
 class GridPoint:
     """An arm (or stage) as the sweep file names it, and its values by full key."""
 
     arm: str
-    values: Mapping[str, Any]
+    values: Values
 
     @property
     def name(self) -> str:
@@ -25,7 +28,7 @@ class GridPoint:
         return self.arm + _suffix(self.values)
 
 
-def as_column(values: Mapping[str, Any]) -> str:
+def as_column(values: Values) -> str:
     """JSON with sorted keys; empty where the grid says nothing."""
     return json.dumps(values, sort_keys=True) if values else ""
 
@@ -39,14 +42,14 @@ def from_column(text: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def own_name(name: str, values: Mapping[str, Any]) -> str:
+def own_name(name: str, values: Values) -> str:
     """The arm's name in the sweep file, of `GridPoint.name`; keys may have been sorted since."""
     suffix = _suffix(values)
     ends_with_it = len(name) > len(suffix) and sorted(name[-len(suffix) :]) == sorted(suffix)
     return name[: -len(suffix)] if suffix and ends_with_it else name
 
 
-def _suffix(values: Mapping[str, Any]) -> str:
+def _suffix(values: Values) -> str:
     """` [dense=500, dropout=0.7]`; the shortest endings of keys that tell the keys apart."""
     if not values:
         return ""

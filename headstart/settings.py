@@ -6,6 +6,7 @@ this package because the analysis never imports the harness, and must not have d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -21,9 +22,9 @@ class Frozen(BaseModel):
 
 def key(
     meaning: str,
-    default: Any = PydanticUndefined,
+    default: object = PydanticUndefined,
     *,
-    example: Any,
+    example: object,
     unit: str = "",
     **constraints: Any,
 ) -> Any:
@@ -42,7 +43,7 @@ def key(
     )
 
 
-def _as_tuple(value: Any) -> Any:
+def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -68,7 +69,7 @@ class Measure(Frozen):
         "is not tested.", None, example=0.001, unit="fraction of images")  # fmt: skip
 
     @classmethod
-    def of_run(cls, written: dict[str, Any] | None) -> Measure:
+    def of_run(cls, written: Mapping[str, object] | None) -> Measure:
         """Of a run folder's sweep.yaml, which may be of an older version and lack keys."""
         known = {k: v for k, v in (written or {}).items() if k in cls.model_fields}
         return cls.model_validate(known)

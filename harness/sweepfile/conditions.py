@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from harness.sweepfile.file import Arm, Section, Stage
 from harness.sweepfile.mistakes import Mistakes, show
@@ -210,7 +210,7 @@ class _OneCondition:
 
     def _descends_from_itself(self) -> bool:
         seen: set[str] = set()
-        current: Any = self.name
+        current: object = self.name
         while isinstance(current, str) and current not in seen:
             seen.add(current)
             parent = self.root.get("pretrain", current, "initialize")

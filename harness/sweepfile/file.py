@@ -56,7 +56,7 @@ def _one_line(text: str) -> str:
 Text = Annotated[str, AfterValidator(_one_line), Field(min_length=1)]
 
 
-def _fine_tune(setting: Any) -> Any:
+def _fine_tune(setting: object) -> object:
     """The setting, where it has one of the forms; whether the network is so deep is seen later."""
     if isinstance(setting, str) and re.fullmatch(
         r"all|last_layer|none|gradual|last_[1-9][0-9]*", setting
@@ -141,7 +141,7 @@ class SeedsRule(Frozen):
         return self
 
 
-def _seeds(given: Any) -> Any:
+def _seeds(given: object) -> Seeds:
     if isinstance(given, Seeds):
         return given
     if type(given) is int:

@@ -133,32 +133,32 @@ def _expected(error: Details) -> list[str]:
     return str(error["ctx"]["expected"]).replace(" or ", ", ").split(", ")
 
 
-def _keys_beside(model: type[BaseModel], path: Sequence[Any], given: Any) -> list[str]:
+def _keys_beside(model: type[BaseModel], path: Sequence[int | str], given: Any) -> list[str]:
     """The keys that the mapping takes in which the last key of `path` stands."""
-    classes: list[type[BaseModel]] = [model]
     beside: list[str] = []
     for key in path[:-1]:
         beside = []
-        if key == "options" and issubclass(classes[0], ByName):
-            beside = ["name", *classes[0].split_keys()]
-            classes = list(_options_of(classes[0], given))
+        if key == "options" and issubclass(model, ByName):
+            beside = ["name", *model.split_keys()]
+            model = _options_of(model, given)
             continue
-        if isinstance(given, Mapping | list):
-            given = given.get(key) if isinstance(given, Mapping) else given[key]
-        fields = [c.model_fields[key] for c in classes if key in c.model_fields]
-        classes = [c for f in fields for c in _models_in(f.annotation)] or classes
-    keys = [name for name, field in classes[0].model_fields.items() if not field.exclude]
-    return [*beside, *keys] if classes else []
+        if isinstance(given, Mapping):
+            given = given.get(key)
+        elif isinstance(given, list) and isinstance(key, int):
+            given = given[key]
+        field = model.model_fields.get(str(key))
+        model = next(_models_in(field.annotation), model) if field else model
+    return [*beside, *(name for name, field in model.model_fields.items() if not field.exclude)]
 
 
-def _options_of(choice: type[ByName], given: Any) -> Iterator[type[BaseModel]]:
+def _options_of(choice: type[ByName], given: Any) -> type[BaseModel]:
     try:
-        yield choice.options_model(str(given["name"]))
+        return choice.options_model(str(given["name"]))
     except (InputError, KeyError, TypeError):
-        yield choice
+        return choice
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
     """The settings classes that an annotation names, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
@@ -170,6 +170,6 @@ def show(node: Node) -> str:
     return quote(node.plain())
 
 
-def quote(value: Any) -> str:
+def quote(value: object) -> str:
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

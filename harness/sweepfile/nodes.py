@@ -10,7 +10,7 @@ is still reported with the line that made it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,7 +194,7 @@ class _Builder:
         return children
 
     @staticmethod
-    def _scalar(node: yaml.Node) -> Any:
+    def _scalar(node: yaml.Node) -> object:
         tag = node.tag.removeprefix("tag:yaml.org,2002:")
         text = node.value
         if tag == "null":
@@ -244,6 +244,6 @@ def with_value(root: Node, keys: Sequence[str], leaf: Node) -> Node:
     return Node(merged.value, root.where, root.path)
 
 
-def without(root: Node, keys: Mapping[str, Any] | Sequence[str]) -> Node:
+def without(root: Node, keys: Collection[str]) -> Node:
     """A copy of a mapping without these keys."""
     return Node({k: v for k, v in root.value.items() if k not in keys}, root.where, root.path)

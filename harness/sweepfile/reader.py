@@ -183,11 +183,26 @@ def _over_grid(pairs: Sequence[Compare], conditions: Conditions) -> Iterator[Com
     """Each pair at every grid point at which the keys that both arms depend on agree."""
     arms = [conditions.points[name] for name in conditions.arms]
     for pair in pairs:
+        controls = [arm for arm in arms if arm.arm == pair.control]
+        key_sets = dict.fromkeys(tuple(control.values) for control in controls)
+        alike: dict[tuple[str, ...], dict[str, list[GridPoint]]] = {}  # by shared keys, then values
         for treatment in (arm for arm in arms if arm.arm == pair.treatment):
-            for control in (arm for arm in arms if arm.arm == pair.control):
-                if _agree(treatment, control):
-                    yield Compare(treatment=treatment.name, control=control.name)
+            for keys in key_sets:
+                shared = tuple(key for key in keys if key in treatment.values)
+                if shared not in alike:
+                    alike[shared] = _by_values(controls, shared)
+                for control in alike[shared].get(_values(treatment, shared), ()):
+                    if tuple(control.values) == keys:
+                        yield Compare(treatment=treatment.name, control=control.name)
 
 
-def _agree(a: GridPoint, b: GridPoint) -> bool:
-    return all(a.values[key] == b.values[key] for key in a.values.keys() & b.values.keys())
+def _by_values(arms: Sequence[GridPoint], keys: Sequence[str]) -> dict[str, list[GridPoint]]:
+    grouped: dict[str, list[GridPoint]] = {}
+    for arm in arms:
+        if all(key in arm.values for key in keys):
+            grouped.setdefault(_values(arm, keys), []).append(arm)
+    return grouped
+
+
+def _values(arm: GridPoint, keys: Sequence[str]) -> str:
+    return repr([arm.values[key] for key in keys])

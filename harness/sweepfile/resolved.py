@@ -14,10 +14,12 @@ import yaml
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from headstart.settings import Frozen
 
+Written = dict[str, Any]  # keys and values as the file has them
+
 
 def resolved_yaml(sweep: Sweep) -> str:
     """The text of a sweep file in which every arm and stage writes out all of its own."""
-    content: dict[str, Any] = {"name": sweep.name, "question": sweep.question}
+    content: Written = {"name": sweep.name, "question": sweep.question}
     if sweep.stages:
         content["pretrain"] = {
             name: {**_condition(stage), "shared": stage.shared}
@@ -39,18 +41,18 @@ def resolved_yaml(sweep: Sweep) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _plain(settings: Frozen) -> dict[str, Any]:
+def _plain(settings: Frozen) -> Written:
     return settings.model_dump(mode="json")
 
 
-def _seeds(sweep: Sweep) -> Any:
+def _seeds(sweep: Sweep) -> object:
     seeds = sweep.seeds
     if seeds.until is None:
         return list(seeds.values)
     return {"until": _plain(seeds.until), "at_least": seeds.at_least, "at_most": seeds.at_most}
 
 
-def _condition(condition: Condition) -> dict[str, Any]:
+def _condition(condition: Condition) -> Written:
     choices = [_data(choice) for choice in condition.data]
     options = condition.model.options.model_dump(mode="json")
     return {
@@ -63,6 +65,6 @@ def _condition(condition: Condition) -> dict[str, Any]:
     }
 
 
-def _data(choice: DataChoice) -> dict[str, Any]:
+def _data(choice: DataChoice) -> Written:
     split = choice.split.model_dump(mode="json", exclude_none=True)
     return {"name": choice.name, **choice.options.model_dump(mode="json"), **split}

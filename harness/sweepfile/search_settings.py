@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from harness.seeds import derive_seed
+from headstart.grid import Values
 from headstart.settings import AsTuple, Frozen, key
 
 SEED_BITS = 63  # of `derive_seed`
@@ -102,7 +103,7 @@ class Search(Frozen):
         return max(1, math.ceil(n * self.keep - 1e-9))
 
 
-def draw(search: Search, sample: int) -> dict[str, Any]:
+def draw(search: Search, sample: int) -> Values:
     """Configuration number `sample` (from 0): a value for each key of the space."""
     return {
         key: distribution.at(derive_seed(search.seed, f"search {key}", sample) / 2**SEED_BITS)

@@ -9,7 +9,6 @@ value that may be drawn is checked here, with its line.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,7 +19,7 @@ from harness.sweepfile.search_settings import Distribution, Search, draw
 from harness.sweepfile.settings import Condition, Train
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
-from headstart.grid import GridPoint
+from headstart.grid import GridPoint, Values
 
 OWN_KEYS = tuple(Search.model_fields)
 NOT_SEARCHED = ("none", False)
@@ -157,7 +156,7 @@ def _place_of(node: Node, distribution: Distribution) -> Node:
     return node.get(kind) or node
 
 
-def _reason_against(condition: Condition, values: Mapping[str, Any]) -> str:
+def _reason_against(condition: Condition, values: Values) -> str:
     try:
         condition.with_values(values)
     except ValidationError as err:

@@ -35,7 +35,7 @@ from datasets.split import SplitSettings
 from harness.seeds import AXES
 from harness.sweepfile.search_settings import Search
 from headstart.errors import InputError
-from headstart.grid import GridPoint
+from headstart.grid import GridPoint, Values
 from headstart.settings import AsTuple, Compare, Frozen, Measure, key
 from models.info import NetworkOptions
 
@@ -206,7 +206,7 @@ class ByName(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _sorted_out(cls, given: Any) -> Any:
+    def _sorted_out(cls, given: object) -> object:
         """Keys as a file writes them, side by side, to this class's own fields."""
         if not isinstance(given, Mapping) or isinstance(given.get("options"), BaseModel):
             return given
@@ -228,7 +228,7 @@ class ByName(Frozen):
 
     @field_validator("options", mode="plain")
     @classmethod
-    def _checked(cls, given: Any, info: ValidationInfo) -> BaseModel:
+    def _checked(cls, given: object, info: ValidationInfo) -> BaseModel:
         if isinstance(given, BaseModel) or "name" not in info.data:
             return given if isinstance(given, BaseModel) else Frozen()
         return cls.options_model(info.data["name"]).model_validate(given)
@@ -251,7 +251,7 @@ class ModelChoice(ByName):
     def info(self) -> models.ModelInfo:
         return models.model_info(self.name, self.options)
 
-    def hashed(self) -> dict[str, Any]:
+    def hashed(self) -> dict[str, object]:
         """What the id of a trial is computed from: options at their defaults stay out."""
         return {"name": self.name, "options": self.written_options()}
 
@@ -306,7 +306,7 @@ class Condition(Frozen):
     head: Literal["auto", "new", "keep"] = "auto"
     shared: bool = False
 
-    def with_values(self, values: Mapping[str, Any]) -> Condition:
+    def with_values(self, values: Values) -> Condition:
         """The same with values laid over it by full key, checked as a sweep file's are.
 
         Raises:
@@ -330,7 +330,7 @@ class Condition(Frozen):
 # -- what changes no trial's result ----------------------------------------------------------
 
 
-def _as_pack(value: Any) -> Any:
+def _as_pack(value: object) -> object:
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value
     raise ValueError("is neither a number from 1 nor auto")

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
+from headstart.grid import Values
 
 RESULT_FORMAT = 3  # part of every id: raise it when the same settings give other numbers
 
@@ -50,7 +51,7 @@ class TrialSpec:
     streams: Mapping[str, int]
     parent: str | None = None  # id of the pretrain trial it starts from
     start_file: Path | None = None  # weights it starts from, where no trial of this plan makes them
-    grid: Mapping[str, Any] = field(default_factory=dict)  # by full key: of the grid, or drawn
+    grid: Values = field(default_factory=dict)  # by full key: of the grid, or drawn
     start_content: str | None = None  # a hash of the start file
 
     @property
@@ -62,7 +63,7 @@ class TrialSpec:
         self,
         condition: Condition,
         data: DataUse,
-        searched: Mapping[str, Any] | None = None,
+        searched: Values | None = None,
         chosen_by: str = "",
     ) -> TrialSpec:
         """The trial with other settings, and so another id.
