@@ -185,3 +185,95 @@ def test_table() -> None:
 def test_the_last_batch_of_an_epoch_counts_the_images_that_it_has():
     trials = pd.DataFrame({"steps": [880, 885], "batch_size": [32, 32], "n_train": [342, 342]})
     assert break_even_module._samples(trials).tolist() == [80 * 342, 80 * 342 + 5 * 32]
+
+
+def test_two_pairs_that_saved_alike_have_students_limits() -> None:
+    """500 ± t · 100 for 200 saved by every use."""
+    found = measure([100, 100], [300, 300], [400, 600])
+    assert (found.uses, found.uses_low) == (2.5, 0.0)
+    assert found.uses_high == pytest.approx((500 + stats.t.ppf(0.975, 1) * 100) / 200)
+    assert found.note == ""
+
+
+@pytest.mark.parametrize("scale", [1e-4, 0.1, 5.0])
+def test_uses_have_no_unit(scale: float) -> None:
+    draw = np.random.default_rng(2)
+    saved, cost = draw.normal(30, 6, 8), draw.normal(90, 15, 8)
+    start = draw.uniform(10, 20, 8)
+    plain = measure(list(start), list(start + saved), list(cost))
+    other = measure(list(start * scale), list((start + saved) * scale), list(cost * scale))
+    assert (other.uses, other.uses_low, other.uses_high) == pytest.approx(
+        (plain.uses, plain.uses_low, plain.uses_high)
+    )
+    assert 0 < plain.uses_low < plain.uses < plain.uses_high < math.inf
+
+
+@pytest.mark.parametrize(
+    ("saved", "cost"),
+    [
+        ((300, 60), (900, 150)),  # both surely above 0
+        ((20, 60), (900, 150)),  # what is saved is unsure: open above
+        ((300, 60), (10, 150)),  # the cost is unsure: from 0
+        ((10, 60), (10, 150)),  # both: nothing is rejected
+        ((-300, 60), (900, 150)),  # it costs more: never
+    ],
+)
+def test_limits_of_uses_hold_what_a_paired_t_test_does_not_reject(
+    saved: tuple[float, float], cost: tuple[float, float]
+) -> None:
+    draw = np.random.default_rng(4)
+    gains, costs = draw.normal(*saved, 9), draw.normal(*cost, 9)
+    start = draw.uniform(400, 500, 9)
+    found = measure(list(start), list(start + gains), list(costs))
+    for uses in np.linspace(0, 40, 161):
+        kept = stats.ttest_1samp(costs - uses * gains, 0).pvalue >= 0.05
+        assert kept == (found.uses_low <= uses <= found.uses_high), uses
+
+
+def test_the_bounds_of_what_is_saved_leave_the_cost_alone() -> None:
+    never = measure([100, 200, 150], [NEVER, 700, 600], [400, 500, 400])
+    known = measure([100, 200, 150], [800, 700, 600], [400, 500, 400])
+    for name in ("estimate", "low", "high"):
+        assert getattr(never.cost, name) == getattr(known.cost, name)
+    assert never.net.low > -math.inf
+    late = measure([100, NEVER, 150], [700, 700, 600], [400, 500, 400])
+    assert late.net.high < math.inf
+    assert late.net.low == -math.inf
+    assert late.uses_low < math.inf
+
+
+def test_a_table_of_one_pair_has_these_columns() -> None:
+    trials = make_trials([600, 400])
+    curves = pd.DataFrame(
+        [
+            {"trial_id": f"{arm}{k}", "step": 100, "val_accuracy": 1.0}
+            for arm in "tc"
+            for k in (0, 1)
+        ]
+    )
+    found = break_even_table(curves, trials, [("t", "c")], [0.5])
+    names = [f"{name}{end}" for name in ("saved", "cost", "net") for end in ("", "_low", "_high")]
+    identity = ["treatment", "control", "target", "unit"]
+    last = ["uses", "uses_low", "uses_high", "n_pairs", "note"]
+    assert sorted(found.columns) == sorted([*identity, *names, "bound", *last])
+    row = found.iloc[0]
+    assert (row["treatment"], row["control"], row["target"], row["unit"]) == ("t", "c", 0.5, "step")
+    assert (row["saved"], row["cost"], row["net"], row["n_pairs"]) == (0, 500, -500, 2)
+    assert row["uses"] == math.inf
+
+
+def test_seconds_of_arms_that_ran_unlike_are_not_compared() -> None:
+    trials = make_trials([600, 400])
+    trials.loc[trials["arm"] == "c", "device"] = "gpu"
+    times = make_times("t", [100, 200]), make_times("c", [300, 500])
+    found = break_even(*times, trials, "train_time_s")
+    assert found.note.startswith("seconds are not comparable: device is cpu against gpu")
+    assert found.bound is None
+    assert math.isnan(found.net.estimate)
+
+
+def test_a_circle_of_parents_ends() -> None:
+    trials = make_trials([600, 400])
+    trials.loc[trials["trial_id"] == "p0", "parent_id"] = "p0"
+    found = break_even(make_times("t", [100, 200]), make_times("c", [300, 500]), trials)
+    assert found.cost.estimate == 500
