@@ -1,7 +1,7 @@
 """The images of a sweep as folders, for people who were asked to hand them in.
 
 In: a finished plan. Out: `Training Set/`, `Validation Set/` and `Test Set/` beside the report, each
-with one folder a class: the split of the first seed of the first arm. Other seeds draw others.
+with one folder a class: the split of the first seed of the first arm. Other seeds draw other ones.
 """
 
 from __future__ import annotations

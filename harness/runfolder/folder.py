@@ -57,7 +57,7 @@ ARCHIVE_SIZE = 256  # trials that an array job's shard keeps in one archive
 
 @dataclass(frozen=True)
 class TrialFolder:
-    """Where one worker of one generation writes one trial; picklable, sent to workers."""
+    """Where a worker writes one trial, in the generation of its command; workers get it pickled."""
 
     path: Path  # trials/ID
     generation: str

@@ -1,8 +1,8 @@
 """A data set's test images, small enough to lie beside the records.
 
-The report shows the images that are most often wrong. A run folder is self-contained, so it keeps
-those that trials may have been tested on: the official test part, or every image where seeds draw
-test parts of their own.
+In: a data set. Out: arrays for `images/FINGERPRINT.npz`. The report shows the images that are most
+often wrong, and a run folder needs nothing from outside. So it keeps the images that trials may
+have been tested on: the official test part, or every image where seeds draw test parts.
 """
 
 from __future__ import annotations

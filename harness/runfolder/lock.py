@@ -52,7 +52,7 @@ def holders(run: Path) -> list[Holder]:
 
 
 class Lock:
-    """Held from `acquire` to `release`; `lost` is set when another command took it over."""
+    """A hold from `acquire` to `release`; `lost` is set when another command took it over."""
 
     def __init__(self, path: Path, generation: str):
         self.path = path
@@ -70,7 +70,7 @@ class Lock:
         )
 
     def acquire(self) -> None:
-        """Take the lock, or a stale one's place.
+        """Take the lock; remove one whose command is dead.
 
         Raises:
             LockedError: another command holds it; the message names its host and process.
@@ -82,7 +82,7 @@ class Lock:
                 return
             holder = _read(self.path)
             if holder is None:
-                continue  # released between the two looks
+                continue  # its command released it just now
             if not self._is_stale(holder):
                 raise LockedError(
                     f"{self.path.parent}: another command works in this run folder (process "
@@ -183,7 +183,7 @@ def _process_started(pid: int) -> str | None:
 
 
 def _alive_without_proc(pid: int) -> str | None:
-    """macOS and others without /proc: alive or not is all that can be told."""
+    """macOS and others without /proc say only whether a process lives."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,8 @@
-"""Where a run's numbers came from: versions, hardware, commit, command line."""
+"""Where a run's numbers came from: versions, hardware, commit, command line.
+
+In: the fingerprints of its data. Out: the content of `provenance.json`. It asks Python, the kernel
+and git; nothing else of the run folder does.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Learning curves for TensorBoard, and for the other trackers that Accelerate knows.
 
-In: finished trials' rows and curves. Out: one run an arm and seed. TensorBoard's event files are
-written by the command itself, from the records, at its end: they are the same bytes whenever they
-are written, and workers spend no time on them. `wandb` and `mlflow` are services with sessions of
-their own; they are reached through Accelerate, once a trial, by whoever calls `log_to_trackers`.
+In: finished trials' rows and curves. Out: one run an arm and seed. The command writes TensorBoard's
+event files from the records, at its end. So they are the same bytes whenever it writes them, and
+workers spend no time on them. `wandb` and `mlflow` are services with sessions of their own:
+`log_to_trackers` opens one for each trial, through Accelerate.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def check_trackers(track: Sequence[str]) -> None:
 
 
 def write_tensorboard(folder: Path, row: TrialRow, curve: Sequence[EvaluationRow]) -> Path:
-    """Write one trial's curve as an event file below `folder`; one that is there stays.
+    """Write one trial's curve as an event file below `folder`, unless it is there.
 
-    The file's times are the trial's own: its end less the training time that was left.
+    The times in it are the trial's own: when it ended, less the training time that was left.
     """
     arm = safe_name(row.arm)
     path = folder / arm / f"seed-{row.seed:04d}" / f"events.out.tfevents.{row.trial_id}"
@@ -82,7 +82,7 @@ def _events(row: TrialRow, curve: Sequence[EvaluationRow]) -> Iterator[bytes]:
 
 
 def log_to_trackers(names: Sequence[str], row: TrialRow, curve: Sequence[EvaluationRow]) -> None:
-    """Send one trial's curve to trackers of Accelerate's (`wandb`, `mlflow`)."""
+    """Send one trial's curve to these trackers (`wandb`, `mlflow`)."""
     from accelerate import Accelerator
 
     accelerator = Accelerator(log_with=list(names), cpu=True)
