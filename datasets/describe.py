@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from datasets.base import Dataset
 from datasets.catalog import dataset_for_path, dataset_names, load_dataset
@@ -151,8 +152,6 @@ def _name_or_path(given: str) -> tuple[str, Path | None]:
 
 
 def _options(pairs: Sequence[str]) -> dict[str, object]:
-    import yaml
-
     options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

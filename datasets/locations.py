@@ -49,14 +49,14 @@ def user_path(path: Path, data_dir: Path) -> Path:
         DataNotFoundError: it is in neither.
     """
     path = path.expanduser()
-    found = first_existing([path, data_dir / path])
-    if found is None:
+    existing = first_existing([path, data_dir / path])
+    if existing is None:
         looked = [path] if path.is_absolute() else [path, data_dir / path]
         raise DataNotFoundError(
             f"{path}: no such file or folder (looked at {', '.join(str(p) for p in looked)}); "
             "give the path of your data, from the working folder or from the data folder"
         )
-    return found
+    return existing
 
 
 def not_found(name: str, request: Request, put: str) -> DataNotFoundError:

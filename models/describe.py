@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import yaml
+
 from headstart.cli import run_command
 from headstart.errors import ModelError
 from models.catalog import find_network, model_info
@@ -151,8 +153,6 @@ def _option(text: str) -> tuple[str, object]:
 
 
 def _read_yaml(where: str, text: str) -> object:
-    import yaml
-
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as err:

@@ -84,8 +84,8 @@ def layer_groups(model: nn.Module, example: Tensor) -> tuple[LayerGroup, ...]:
     drafts, place = _collect(units, order)
     _place_own_tensors(frames, order, drafts, place)
     _refuse_unplaced(model, drafts)
-    mine = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
-    return tuple(_finished(draft, mine) for draft in drafts)
+    own = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+    return tuple(_finished(draft, own) for draft in drafts)
 
 
 def _parent(path: str) -> str:
@@ -208,13 +208,13 @@ def _place_own_tensors(
         draft.buffers += [prefix + n for n, _ in frame.named_buffers(recurse=False)]
 
 
-def _finished(draft: _Draft, mine: set[str]) -> LayerGroup:
+def _finished(draft: _Draft, own: set[str]) -> LayerGroup:
     """The group; of a tensor that two layers share, only the name that the network counts."""
     return LayerGroup(
         draft.name,
         tuple(draft.modules),
-        tuple(name for name in draft.parameters if name in mine),
-        tuple(name for name in draft.buffers if name in mine),
+        tuple(name for name in draft.parameters if name in own),
+        tuple(name for name in draft.buffers if name in own),
     )
 
 

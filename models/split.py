@@ -70,16 +70,16 @@ def _tail_nodes(graph: fx.Graph, tail: Sequence[LayerGroup]) -> set[fx.Node]:
     """Nodes that lie in a module of the tail or use its tensors, and all that depend on them."""
     modules = {path for group in tail for path in group.modules}
     tensors = {name for group in tail for name in (*group.parameters, *group.buffers)}
-    found: set[fx.Node] = set()
+    dependent: set[fx.Node] = set()
     for node in graph.nodes:
         owners = {path for path, _ in node.meta.get("nn_module_stack", {}).values()}
         if (
             modules & owners
             or (node.op == "get_attr" and node.target in tensors)
-            or found.intersection(node.all_input_nodes)
+            or dependent.intersection(node.all_input_nodes)
         ):
-            found.add(node)
-    return found
+            dependent.add(node)
+    return dependent
 
 
 def _crossing(graph: fx.Graph, in_tail: set[fx.Node]) -> list[fx.Node]:
@@ -114,11 +114,11 @@ def _tail(
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:
-    found: set[fx.Node] = set()
+    reached: set[fx.Node] = set()
     waiting = [node]
     while waiting:
         current = waiting.pop()
-        if current not in found:
-            found.add(current)
+        if current not in reached:
+            reached.add(current)
             waiting += current.all_input_nodes
-    return found
+    return reached

@@ -82,22 +82,22 @@ def load_into(
     Raises:
         ModelError: tensors are missing, of another shape, or unknown; nothing was copied then.
     """
-    mine = model.state_dict()
+    own = model.state_dict()
     of_head = {*groups[-1].parameters, *groups[-1].buffers}
     skipped = of_head if head == "new" else set()
     given = {key: tensor for key, tensor in state.items() if key not in skipped}
-    summed = tuple(key for key in given if key in mine and _sums_to(given[key], mine[key]))
+    summed = tuple(key for key in given if key in own and _sums_to(given[key], own[key]))
     for key in summed:
         given[key] = given[key].sum(1, keepdim=True)
-    mistakes = _mismatches({k: t for k, t in mine.items() if k not in skipped}, given)
+    mistakes = _mismatches({k: t for k, t in own.items() if k not in skipped}, given)
     if mistakes:
         raise ModelError(_message(mistakes, of_head, head))
     with torch.no_grad():
         for key in given:
-            mine[key].copy_(given[key])
+            own[key].copy_(given[key])
     return LoadReport(
-        loaded=tuple(key for key in mine if key in given),
-        new=tuple(key for key in mine if key not in given),
+        loaded=tuple(key for key in own if key in given),
+        new=tuple(key for key in own if key not in given),
         left_out=tuple(key for key in state if key not in given),
         summed=summed,
     )
@@ -136,26 +136,26 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _sums_to(given: Tensor, mine: Tensor) -> bool:
-    """Whether `given` is a convolution over colour where `mine` is the same over grey."""
+def _sums_to(given: Tensor, own: Tensor) -> bool:
+    """Whether `given` is a convolution over colour where `own` is the same over grey."""
     return (
-        given.dim() == mine.dim() == 4
+        given.dim() == own.dim() == 4
         and given.shape[1] == 3
-        and mine.shape == (given.shape[0], 1, *given.shape[2:])
+        and own.shape == (given.shape[0], 1, *given.shape[2:])
     )
 
 
-def _mismatches(mine: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[tuple[str, str]]:
     """(key, what is wrong) in the network's order, then what only the file has."""
-    found = []
-    for key, tensor in mine.items():
+    mismatches = []
+    for key, tensor in own.items():
         if key not in given:
-            found.append((key, f"{key} is not in the file"))
+            mismatches.append((key, f"{key} is not in the file"))
         elif given[key].shape != tensor.shape:
             shapes = f"{list(given[key].shape)} in the file, {list(tensor.shape)} in the network"
-            found.append((key, f"{key} is {shapes}"))
-    unknown = ((key, f"{key} is not in the network") for key in given if key not in mine)
-    return [*found, *unknown]
+            mismatches.append((key, f"{key} is {shapes}"))
+    unknown = ((key, f"{key} is not in the network") for key in given if key not in own)
+    return [*mismatches, *unknown]
 
 
 def _message(mistakes: Sequence[tuple[str, str]], of_head: Iterable[str], head: str) -> str:

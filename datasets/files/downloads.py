@@ -125,11 +125,11 @@ def _accept(partial: Path, download: Download, address: str) -> None:
     if download.checksum is not None:
         method, _, wanted = download.checksum.partition(":")
         with open(partial, "rb") as file:
-            found = hashlib.file_digest(file, method).hexdigest()
-        if found != wanted.lower():
+            digest = hashlib.file_digest(file, method).hexdigest()
+        if digest != wanted.lower():
             partial.unlink()
             raise DataError(
-                f"{address}: {method} {found} instead of {wanted}; the file was thrown away. Fetch "
-                f"it from elsewhere and put it at {download.path}"
+                f"{address}: {method} {digest} instead of {wanted}; the file was thrown away. "
+                f"Fetch it from elsewhere and put it at {download.path}"
             )
     os.replace(partial, download.path)

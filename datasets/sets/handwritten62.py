@@ -80,8 +80,8 @@ class ListedClass:
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """The archive or the folder that holds the images."""
-    found = first_existing(_candidates(options, request))
-    if found is None:
+    path = first_existing(_candidates(options, request))
+    if path is None:
         raise not_found(
             "handwritten62",
             request,
@@ -89,7 +89,7 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
             f"{request.data_dir / 'handwritten62'}, or run: python -m datasets --get handwritten62 "
             "(13 MB)",
         )
-    return (found,)
+    return (path,)
 
 
 def load(options: Options, request: Request) -> Dataset:

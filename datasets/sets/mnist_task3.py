@@ -47,15 +47,15 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
         request.data_dir / "mnistTask3.zip",
         *(folder for folder in folders if os.path.isdir(folder / "0")),
     ]
-    found = first_existing(candidates)
-    if found is None:
+    path = first_existing(candidates)
+    if path is None:
         raise not_found(
             "mnist_task3",
             request,
             f"put mnistTask3.zip into {own}; it has no public source. The like can be made from "
             "MNIST: {name: mnist, corrupt_labels: {kind: complementary, fraction: 0.999}}",
         )
-    return (found,) if options.test == "none" else (found, *mnist.locate(mnist.Options(), request))
+    return (path,) if options.test == "none" else (path, *mnist.locate(mnist.Options(), request))
 
 
 def load(options: Options, request: Request) -> Dataset:

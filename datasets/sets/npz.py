@@ -111,22 +111,22 @@ def _assemble(
 
 def _pairs(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
     """For each part (or "" for all in one) the keys of its images and labels."""
-    found: dict[str, dict[str, str]] = {}
+    keys_of: dict[str, dict[str, str]] = {}
     for name in keys:
         words = re.split(r"[\s_/.-]+", name.lower())
         part = next((_PARTS[word] for word in words if word in _PARTS), "")
         kind = "x" if _IMAGES & set(words) else "y" if _LABELS & set(words) else None
         if kind is not None and len(words) <= 2:
-            if kind in found.setdefault(part, {}):
+            if kind in keys_of.setdefault(part, {}):
                 raise DataError(
-                    f"{path}: both '{found[part][kind]}' and '{name}' may be the "
+                    f"{path}: both '{keys_of[part][kind]}' and '{name}' may be the "
                     f"{'images' if kind == 'x' else 'labels'}; leave one of them out"
                 )
-            found[part][kind] = name
+            keys_of[part][kind] = name
     pairs = {
-        part: (found[part]["x"], found[part]["y"])
+        part: (keys_of[part]["x"], keys_of[part]["y"])
         for part in ("", *PART_NAMES)
-        if set(found.get(part, ())) == {"x", "y"}
+        if set(keys_of.get(part, ())) == {"x", "y"}
     }
     if not pairs or ("" in pairs and len(pairs) > 1):
         raise DataError(

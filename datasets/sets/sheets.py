@@ -15,8 +15,11 @@ import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
+from datasets.files.images import decode_image
 from datasets.locations import not_found, user_path
+from datasets.preprocess import shape_images
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
+from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 from headstart.settings import key
@@ -78,12 +81,12 @@ def _matching(name: str, request: Request) -> list[Path]:
     try:
         if not any(sign in path.name for sign in _WILD):
             return [user_path(path, request.data_dir)]
-        found = sorted(user_path(path.parent, request.data_dir).glob(path.name))
+        paths = sorted(user_path(path.parent, request.data_dir).glob(path.name))
     except DataNotFoundError as err:
         raise not_found("sheets", request, f"{name} is missing; {_PUT}") from err
-    if not found:
+    if not paths:
         raise not_found("sheets", request, f"no file is named as {name} says; {_PUT}")
-    return found
+    return paths
 
 
 def _labels(value: str | int | Mapping[str, object], path: Path, where: str) -> Labels:
@@ -97,9 +100,6 @@ def _labels(value: str | int | Mapping[str, object], path: Path, where: str) -> 
 
 
 def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Request) -> Dataset:
-    from datasets.files.images import decode_image
-    from datasets.preprocess import shape_images
-    from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
     from datasets.sheet.read import read_sheet
 
     first_with: dict[str, Path] = {}

@@ -15,13 +15,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.files.images import decode_image
+from datasets.sheet.labels import (
+    FROM_NAME,
+    Labels,
+    by_column,
+    by_row,
+    class_in_name,
+    one_class,
+    read_labels_file,
+)
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
 from headstart.cli import run_command
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 
 if TYPE_CHECKING:
-    from datasets.sheet.labels import Labels
     from datasets.sheet.read import Reading
     from datasets.sheet.write import Digit, Drawn
 
@@ -137,8 +146,6 @@ def _image_side(text: str) -> int:
 
 def _load_photos(args: argparse.Namespace) -> list[Photo]:
     """Decode the photos and give each its labels; the same photo twice is refused."""
-    from datasets.files.images import decode_image
-
     labels = _labels_of(args)
     first_with: dict[str, Path] = {}
     photos = []
@@ -157,15 +164,13 @@ def _load_photos(args: argparse.Namespace) -> list[Photo]:
 
 
 def _labels_of(args: argparse.Namespace) -> list[Labels]:
-    from datasets.sheet import labels as sheet_labels
-
     if args.labels_file:
-        return sheet_labels.read_labels_file(args.labels_file, args.photos)
-    if args.label == sheet_labels.FROM_NAME:
-        return [sheet_labels.class_in_name(path) for path in args.photos]
+        return read_labels_file(args.labels_file, args.photos)
+    if args.label == FROM_NAME:
+        return [class_in_name(path) for path in args.photos]
     if args.label is not None:
-        return [sheet_labels.one_class(args.label, "--label")] * len(args.photos)
-    by_line = sheet_labels.by_column if args.by == "column" else sheet_labels.by_row
+        return [one_class(args.label, "--label")] * len(args.photos)
+    by_line = by_column if args.by == "column" else by_row
     return [by_line(args.labels, "--labels")] * len(args.photos)
 
 

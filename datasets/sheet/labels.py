@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import yaml
+
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
 
@@ -84,13 +86,13 @@ def class_in_name(photo: Path) -> Labels:
     Raises:
         DataError: the name does not end in a single digit.
     """
-    found = re.search(r"(?<![0-9])([0-9])$", photo.stem)
-    if not found:
+    match = re.search(r"(?<![0-9])([0-9])$", photo.stem)
+    if not match:
         raise DataError(
             f"{photo}: the name does not end in one digit, as 'source_3.jpg' does; rename it, or "
             "give --label DIGIT or --labels-file"
         )
-    return Labels("class", (found.group(1),))
+    return Labels("class", (match.group(1),))
 
 
 def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
@@ -108,7 +110,7 @@ def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
     by_name: dict[str, list[Path]] = {}
     for photo in photos:
         by_name.setdefault(photo.name, []).append(photo)
-    found: dict[Path, Labels] = {}
+    labels_of: dict[Path, Labels] = {}
     for name, (line, value) in entries.items():
         where = f"{path}:{line}"
         chosen = [names[name]] if name in names else by_name.get(name, [])
@@ -117,11 +119,11 @@ def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
             raise DataError(f"{where}: '{name}' is none of the photos on the command line{near}")
         if len(chosen) > 1:
             raise DataError(f"{where}: '{name}' is the name of {len(chosen)} photos; give its path")
-        found[chosen[0]] = parse_labels(value, where)
-    missing = [str(photo) for photo in photos if photo not in found]
+        labels_of[chosen[0]] = parse_labels(value, where)
+    missing = [str(photo) for photo in photos if photo not in labels_of]
     if missing:
         raise DataError(f"{path}: no labels for {', '.join(missing)}; {HELP}")
-    return [found[photo] for photo in photos]
+    return [labels_of[photo] for photo in photos]
 
 
 def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
@@ -134,8 +136,6 @@ def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
 
 def _load(path: Path) -> Mapping[str, tuple[int, object]]:
     """name → (line, value); all scalars stay strings, since 0123 is a row of labels, not 83."""
-    import yaml
-
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:

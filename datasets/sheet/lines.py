@@ -28,13 +28,13 @@ def printed_lines(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
 
 def _across(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
     """The same for lines near horizontal only."""
-    found = _long_runs(faint)
-    taken = np.zeros_like(found)
-    if not found.any():
+    runs = _long_runs(faint)
+    taken = np.zeros_like(runs)
+    if not runs.any():
         return taken
     runs = _vertical_runs(faint)
     ridge = cv2.dilate(darkness, np.ones((7, 1), np.uint8))  # the middle of a line, not its sides
-    n, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(runs.astype(np.uint8), connectivity=8)
     for line in range(1, n):
         left, top, width, height, _ = stats[line].tolist()
         box = (slice(max(0, top - _REACH), top + height + _REACH), slice(left, left + width))
@@ -58,10 +58,10 @@ def _long_runs(faint: np.ndarray) -> np.ndarray:
     )
     half = cv2.morphologyEx(half, cv2.MORPH_CLOSE, np.ones((1, 7), np.uint8))
     length = int(_LENGTH * max(half.shape))
-    found = np.zeros_like(half)
+    opened = np.zeros_like(half)
     for slope in _SLOPES:
-        found = np.maximum(found, _open_along(half, float(slope), length))
-    return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        opened = np.maximum(opened, _open_along(half, float(slope), length))
+    return cv2.resize(opened, (width, height), interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _open_along(mask: np.ndarray, slope: float, length: int) -> np.ndarray:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
-    from datasets.sheet.labels import Labels
+from datasets.preprocess import mnist_style
+from datasets.sheet.labels import Labels
+
+if TYPE_CHECKING:
     from datasets.sheet.read import Reading
     from datasets.sheet.write import Digit
 
@@ -59,9 +61,6 @@ def what_does_not_fit(photo: Photo, reading: Reading) -> str:
 
 def cut_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int) -> list[Digit]:
     """Every digit of photos that fit their labels, `size` pixels a side, as MNIST shows digits."""
-    import numpy as np
-
-    from datasets.preprocess import mnist_style
     from datasets.sheet.cut import cut_out, original, thickened
     from datasets.sheet.write import Digit
 

@@ -2,8 +2,8 @@
 
 In: a run folder and images that its networks have not seen. Out: accuracy of each arm with its
 interval over seeds, by class, what is confused with what, the ensemble of the seeds, and files in
-`RUN/evaluations/`. Thin: `evaluate_data` reads the images, `evaluate_models` the networks,
-`evaluate_report` words it, `evaluate_files` writes; the statistics are the analysis's own.
+`RUN/evaluations/`. Thin: `test_sets` reads the images, `models` the networks, `report` says it in
+words and `files` writes; the statistics are the analysis's own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.evaluate.report import Scores, describe, prepare, summary
 from harness.evaluate.test_sets import Preparation, TestSet, read_test_set
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, InputError
-from headstart.files import write_json
+from headstart.files import atomic_path, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +35,10 @@ SEED = 0  # of the intervals' own draws: the same images give the same intervals
 
 def main(argv: Sequence[str]) -> int:
     options = parse(argv)
-    from harness.evaluate import (
-        models as evaluate_models,
-    )  # torch: seconds, and no mistake above needs it
+    from harness.evaluate.models import find_models, read_run  # torch: no mistake above needs it
 
-    sweep = evaluate_models.read_run(options.run)
-    saved = evaluate_models.find_models(options.run, sweep, options.arms)
+    sweep = read_run(options.run)
+    saved = find_models(options.run, sweep, options.arms)
     tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
     scores = []
     for arm in dict.fromkeys(model.arm for model in saved):
@@ -49,8 +47,8 @@ def main(argv: Sequence[str]) -> int:
         scores.append(score_arm(members, tests[arm], probabilities, options.ensemble))
     for line in describe(options, tests, saved, scores):
         print(line)
-    losses = {trial_id: one.loss for trial_id, one in answered.items()}
-    probabilities = {trial_id: one.probabilities for trial_id, one in answered.items()}
+    losses = {trial_id: answer.loss for trial_id, answer in answered.items()}
+    probabilities = {trial_id: answer.probabilities for trial_id, answer in answered.items()}
     print(_write(options, tests, saved, scores, probabilities, losses))
     return EXIT_DONE
 
@@ -80,7 +78,7 @@ def score_arm(
     predictions = {m.id: _predictions(test, probabilities[m.id]) for m in members}
     trials = pd.DataFrame([{"trial_id": m.id, "arm": arm, "seed": m.row.seed} for m in members])
     both = accuracy_interval(predictions, trials, arm, rng=rng)
-    found = score_intervals(predictions, trials, names, rng=rng, zero_division=float("nan"))
+    by_class = score_intervals(predictions, trials, names, rng=rng, zero_division=float("nan"))
     counts = confusion(predictions, len(names)).pooled
     merge = case_merged(names)
     right = [float((p.predicted == p.labels).mean()) for p in predictions.values()]
@@ -95,7 +93,7 @@ def score_arm(
         seeds=both.seeds,
         images=both.seeds_and_images,
         merged=merged,
-        classes=_by_class(found, names, test.labels),
+        classes=_by_class(by_class, names, test.labels),
         counts=counts,
         pairs=confusable_pairs(counts, names),
         groups=look_alikes(counts, names),
@@ -196,15 +194,15 @@ def _predictions(test: TestSet, probabilities: np.ndarray) -> Predictions:
     )
 
 
-def _merged_accuracy(one: Predictions, merge: np.ndarray) -> float:
-    return float((merge[one.predicted] == merge[one.labels]).mean())
+def _merged_accuracy(given: Predictions, merge: np.ndarray) -> float:
+    return float((merge[given.predicted] == merge[given.labels]).mean())
 
 
-def _by_class(found: pd.DataFrame, names: Sequence[str], labels: np.ndarray) -> pd.DataFrame:
+def _by_class(scores: pd.DataFrame, names: Sequence[str], labels: np.ndarray) -> pd.DataFrame:
     """One row a class, in the network's order."""
     import pandas as pd
 
-    of_class = found[found["scope"] == "class"]
+    of_class = scores[scores["scope"] == "class"]
     recall = of_class[of_class["metric"] == "recall"].set_index("class_name").reindex(names)
     precision = of_class[of_class["metric"] == "precision"].set_index("class_name").reindex(names)
     return pd.DataFrame(
@@ -228,51 +226,59 @@ def _write(
     losses: dict[str, float],
 ) -> str:
     """Write every file; returns the line that says where they are."""
-    from harness.evaluate import files
+    from harness.evaluate.files import (
+        output_folder,
+        prediction_rows,
+        stem,
+        trial_row,
+        write_confusion,
+        write_csv,
+        write_predictions,
+        write_trial_rows,
+    )
 
-    folder = files.output_folder(options.run, options.out)
-    name = files.stem(tests[scores[0].arm].name)
+    folder = output_folder(options.run, options.out)
+    name = stem(tests[scores[0].arm].name)
     rows, answers = [], []
     for model in saved:
         test, names = tests[model.arm], model.class_names
         merge = case_merged(names)
-        one = _predictions(test, probabilities[model.id])
-        right = float((one.predicted == one.labels).mean())
-        merged = None if merge is None else _merged_accuracy(one, merge)
-        rows.append(files.trial_row(model, test, right, losses[model.id], merged))
+        given = _predictions(test, probabilities[model.id])
+        right = float((given.predicted == given.labels).mean())
+        merged = None if merge is None else _merged_accuracy(given, merge)
+        rows.append(trial_row(model, test, right, losses[model.id], merged))
         who = {"arm": model.arm, "seed": model.row.seed, "trial_id": model.id}
-        answers += files.prediction_rows(who, test, names, probabilities[model.id])
+        answers += prediction_rows(who, test, names, probabilities[model.id])
     for score in scores:
         if score.ensemble is not None:
             each = [probabilities[model.id] for model in saved if model.arm == score.arm]
             who = {"arm": score.arm, "seed": None, "trial_id": "ensemble"}
             together = mean_probabilities(each)
-            answers += files.prediction_rows(who, tests[score.arm], score.class_names, together)
-        stem = files.stem(name, "confusion", score.arm)
-        files.write_confusion(folder, stem, score.counts, score.class_names)
-        _draw_confusion(folder, stem, score)
-    files.write_trial_rows(folder / f"{name}.parquet", rows)
-    files.write_predictions(folder / f"{name}-predictions.parquet", answers)
+            answers += prediction_rows(who, tests[score.arm], score.class_names, together)
+        file_name = stem(name, "confusion", score.arm)
+        write_confusion(folder, file_name, score.counts, score.class_names)
+        _draw_confusion(folder, file_name, score)
+    write_trial_rows(folder / f"{name}.parquet", rows)
+    write_predictions(folder / f"{name}-predictions.parquet", answers)
     classes = [[s.arm, *row] for s in scores for row in s.classes.itertuples(index=False)]
     header = ["arm", *scores[0].classes.columns]
-    files.write_csv(folder / f"{name}-classes.csv", header, classes)
+    write_csv(folder / f"{name}-classes.csv", header, classes)
     pairs = [[s.arm, p.first, p.second, p.n_swapped, p.n_images] for s in scores for p in s.pairs]
     header = ["arm", "class", "other", "n_swapped", "n_images"]
-    files.write_csv(folder / f"{name}-pairs.csv", header, pairs)
+    write_csv(folder / f"{name}-pairs.csv", header, pairs)
     write_json(folder / f"{name}.json", summary(options, tests, saved, scores))
     return f"\nWritten: {folder / name}.* (trials, predictions, classes, pairs, confusion)"
 
 
-def _draw_confusion(folder: Path, stem: str, score: Scores) -> None:
+def _draw_confusion(folder: Path, file_name: str, score: Scores) -> None:
     from analysis.figures.classes import confusion
     from analysis.figures.style import drawing, new_figure
-    from headstart.files import atomic_path
 
     size = min(9.0, max(3.6, 0.15 * len(score.class_names)))
     with drawing():
         figure, axes = new_figure(size * 1.2, size)
         confusion(axes[0, 0], score.counts, score.class_names, score.arm)
-        with atomic_path(folder / f"{stem}.png") as path:
+        with atomic_path(folder / f"{file_name}.png") as path:
             figure.savefig(path, format="png", dpi=110, facecolor="white")
 
 

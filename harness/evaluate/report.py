@@ -90,30 +90,30 @@ def describe(
         f"{prepare(saved[0], options.preprocess).words()}"
     ]
     lines += [f"  note: {note}" for note in test.notes]
-    for one in scores:
-        lines += ["", *_describe_arm(one)]
+    for score in scores:
+        lines += ["", *_describe_arm(score)]
     return lines
 
 
-def _describe_arm(one: Scores) -> list[str]:
-    n = len(one.accuracies)
-    lines = [f"{one.arm}: {n} network{'s' * (n > 1)}, of {n} seed{'s' * (n > 1)}"]
-    lines.append(f"  accuracy, mean over seeds   {_with(one.seeds)}  over seeds, these images")
-    lines.append(f"                              {_with(one.images)}  over seeds and images")
-    lines.append("  each seed                   " + "  ".join(_pc(a) for a in one.accuracies))
-    if one.merged is not None:
-        lines.append(f"  letter case merged          {_with(one.merged)}  over seeds")
-    if one.ensemble is not None:
-        lines.append(f"  ensemble of {n:<3}             {_with(one.ensemble)}  over images")
-    if one.ensemble_merged is not None:
-        lines.append(f"    letter case merged        {_with(one.ensemble_merged)}  over images")
-    tested = one.classes[one.classes["n_images"] > 0].sort_values("recall", kind="stable")
+def _describe_arm(score: Scores) -> list[str]:
+    n = len(score.accuracies)
+    lines = [f"{score.arm}: {n} network{'s' * (n > 1)}, of {n} seed{'s' * (n > 1)}"]
+    lines.append(f"  accuracy, mean over seeds   {_with(score.seeds)}  over seeds, these images")
+    lines.append(f"                              {_with(score.images)}  over seeds and images")
+    lines.append("  each seed                   " + "  ".join(_pc(a) for a in score.accuracies))
+    if score.merged is not None:
+        lines.append(f"  letter case merged          {_with(score.merged)}  over seeds")
+    if score.ensemble is not None:
+        lines.append(f"  ensemble of {n:<3}             {_with(score.ensemble)}  over images")
+    if score.ensemble_merged is not None:
+        lines.append(f"    letter case merged        {_with(score.ensemble_merged)}  over images")
+    tested = score.classes[score.classes["n_images"] > 0].sort_values("recall", kind="stable")
     shown = tested.head(N_CLASSES_SHOWN)
     worst = [f"{row.class_name} {_pc(row.recall)}" for row in shown.itertuples()]
     lines.append("  hardest classes             " + "  ".join(worst))
-    pairs = [f"{p.first}/{p.second} {p.n_swapped}" for p in one.pairs]
+    pairs = [f"{p.first}/{p.second} {p.n_swapped}" for p in score.pairs]
     lines.append("  most confused (images)      " + ("  ".join(pairs) or "none"))
-    for group in one.groups:
+    for group in score.groups:
         lines.append(
             f"  {'/'.join(group.classes):<8} right {_pc(group.n_right / group.n_images)}, "
             f"taken for each other {_pc(group.n_inside / group.n_images)}"

@@ -19,6 +19,7 @@ import yaml
 import datasets
 from datasets.split import SplitSettings
 from harness.plan.planner import make_plan
+from harness.sweep import main as run_sweep
 from harness.sweepfile.nodes import parse_scalar_or_flow
 from harness.sweepfile.reader import load_run
 from harness.trials.catalogue import DataCatalogue
@@ -58,8 +59,6 @@ def train_networks(entry: DataEntry, run: Path, seeds: int, data_dir: Path | Non
     Nothing finished is trained again. The labels are taken as they are: what a network learned
     from most of them shows which of the others do not fit. Returns the exit status of the sweep.
     """
-    from harness.sweep import main as run_sweep
-
     data = {"name": entry.name, **entry.options}
     if not set(SplitSettings.model_fields) & data.keys():
         data["split"] = SHARES

@@ -88,12 +88,12 @@ def _family_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
 
 def _take_grey(name: str, model: nn.Module, options: TorchvisionOptions) -> None:
     """Replace the first layer, in place, by one for grey images that gives the same maps."""
-    found = (
+    over_colour = (
         (path, module)
         for path, module in model.named_modules()
         if isinstance(module, nn.Conv2d) and module.in_channels == 3
     )
-    path, first = next(found, (None, None))
+    path, first = next(over_colour, (None, None))
     if path is None or first is None:
         raise ModelError(f"{name}: has no first layer over three channels; set channels: 3")
     shape: dict[str, Any] = {
