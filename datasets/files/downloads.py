@@ -2,6 +2,9 @@
 
 In: addresses, a place in the cache folder, a checksum. Out: the file's path, which exists only
 once its checksum was right; until then the bytes wait beside it under a name that begins with `.`.
+
+It is ours, on `requests`, because pooch and torch.hub begin a broken download anew and try one
+address only.
 """
 
 from __future__ import annotations
