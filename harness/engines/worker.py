@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from harness.runfolder.folder import TrialFolder
+from harness.teams.team import Team, run_together
 from harness.training.context import ProcessContext, TrialContext, WorkerSettings
 from harness.trials.events import Event, Failed, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
-
-if TYPE_CHECKING:
-    from harness.teams.team import Team
 
 
 class Worker:
@@ -50,8 +47,6 @@ class Worker:
         self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]
     ) -> Iterator[Event]:
         if self.team is not None:
-            from harness.teams.team import run_together
-
             return run_together(self.team, unit, folders, self.process.should_stop)
         from harness.joint import fused, heads, pack  # torch: 4 s, so only where trials run
 
