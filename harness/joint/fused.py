@@ -51,7 +51,7 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
     if fuse == "never":
         return "resources.fuse is never"
     if device == "cpu" and fuse == "auto":
-        return "on a CPU it does not pay; resources.fuse: always does it all the same"
+        return "on a CPU it does not pay; resources.fuse: always fuses nevertheless"
     if len(unit) < 2:
         return "it is the only trial of its pack"
     if any(spec.condition != condition for spec in unit):

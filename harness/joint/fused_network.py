@@ -140,7 +140,7 @@ def _against_module(module: nn.Module) -> str | None:
 
 
 def _is_grey(module: nn.Module) -> bool:
-    """Whether it is our layer that makes colour of grey; torchvision is not imported for it."""
+    """Whether it is our layer that turns grey into colour; answered without torchvision."""
     kind = type(module)
     return (kind.__module__, kind.__name__) == (
         "models.networks.torchvision_networks",

@@ -1,10 +1,10 @@
-"""Whether bf16 works on this CPU, and whether it is worth its name there.
+"""Whether bf16 works on this CPU, and how much slower than float32 it is.
 
 Two things go wrong. Some virtual machines announce matrix units (AMX) that do not work. And a CPU
 without instructions for bf16 computes it nevertheless, many times slower than float32.
 
-In: nothing. Out: how much slower it is, or an error. It stands alone because the trial is made in a
-process of its own; no library of ours or PyTorch's answers the question without trying.
+In: nothing. Out: how much slower it is, or an error. It stands alone because the only
+answer is to try, in a process of its own; PyTorch's own checks do not.
 """
 
 from __future__ import annotations

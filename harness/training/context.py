@@ -37,7 +37,7 @@ class WorkerSettings:
 
 
 class StopFile:
-    """A file that says `run` until somebody writes `stop`; read at most every `POLL_S` seconds.
+    """A file that says `run` until a command writes `stop`; read at most every `POLL_S` seconds.
 
     The file exists from the start, and every look opens it. So a network file system fetches its
     present content; of a file that did not exist it would remember just that.

@@ -155,6 +155,6 @@ def _opened(path: Path, shape: TableShape) -> np.ndarray | None:
         return None
     if array.shape != shape.shape or array.dtype != shape.stored:
         return None
-    with suppress(OSError):  # marks the use; a folder of somebody else's may refuse it
+    with suppress(OSError):  # marks the use; another user's folder may refuse it
         os.utime(path)
     return array

@@ -190,7 +190,9 @@ class Trainer:
             row[1] = (logits.argmax(dim=1) == labels).sum()
         loss = 0.0
         right = 0
-        for batch_loss, batch_right in self.ranks.sum_(table).tolist():  # `sum` adds otherwise
+        for batch_loss, batch_right in self.ranks.sum_(
+            table
+        ).tolist():  # the built-in `sum` rounds otherwise
             loss += batch_loss
             right += int(batch_right)
         return Score(loss / len(part), right / len(part))

@@ -1,7 +1,8 @@
-"""How the steps of trials are made: the one thing in which trials differ that run in other ways.
+"""How the steps of trials are made: alone, beside other trials, or by several processes.
 
 In: the trainers of trials that are at the same step. Out: the same trainers some steps further.
-A `Trial` gets its `Steps` from whoever runs it and knows no more of it than stands here:
+It stands alone because trials differ in this alone, whichever way they run. Who runs a `Trial`
+hands its `Steps` in, and the trial knows no more of them than this interface:
 
 - `SoloSteps` (here): one trial, one process.
 - `HeadSteps` (`joint/heads.py`): the tails of several trials as one computation.

@@ -43,7 +43,7 @@ PREDICTION_DTYPE = np.float16  # of the kept probabilities
 
 @dataclass
 class Record:
-    """What a trial has to show so far; part of its mid-trial state."""
+    """The results of a trial so far; part of its mid-trial state."""
 
     curve: list[EvaluationRow] = field(default_factory=list)
     best: Score | None = None

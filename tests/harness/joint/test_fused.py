@@ -208,7 +208,7 @@ def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, context, tmp_path
 
 
 def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, context, tmp_path):
-    """Stopped in one grouping, gone on with in another, one of the trials further on than the
+    """Stopped in one grouping, continued in another, one of the trials further on than the
     others: the result is the one of an undisturbed pack."""
     trials = unit("all", ("epochs: 2", "epochs: 3"))
     with RunFolder(tmp_path / "straight") as folder:

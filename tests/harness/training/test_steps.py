@@ -1,4 +1,4 @@
-"""When a row of steps ends, whoever makes them; and rows of a batch, which ranks share."""
+"""When making steps ends, in each way of making them; and rows of a batch, which ranks share."""
 
 from __future__ import annotations
 
