@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from harness.training.loop import Trainer
-from harness.training.steps import Steps
+from harness.training.steps import Asked, Steps
 
 
 class Joint(ABC):
@@ -46,12 +46,7 @@ class JointSteps(Steps):
         self.ran_as = ran_as
         self.joint = joint
 
-    def make(
-        self,
-        trainers: Sequence[Trainer],
-        is_due: Callable[[], bool],
-        wants_pause: Callable[[], bool],
-    ) -> None:
+    def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         with self.joint(trainers) as joint:
             joint.step()
             while not (is_due() or wants_pause()):

@@ -22,7 +22,7 @@ from harness.teams.rules import reason_on_cpus
 from harness.training.loop import Trainer, loss_function
 from harness.training.network import Prepared
 from harness.training.ranks import Ranks
-from harness.training.steps import Steps
+from harness.training.steps import Asked, Steps
 from harness.trials.spec import TrialSpec
 from headstart.errors import InputError
 from models.dropout import SeededDropout
@@ -37,12 +37,7 @@ class SharedSteps(Steps):
         self.ranks = ranks
         self.ran_as = f"workers-{ranks.n}"
 
-    def make(
-        self,
-        trainers: Sequence[Trainer],
-        is_due: Callable[[], bool],
-        wants_pause: Callable[[], bool],
-    ) -> None:
+    def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         (trainer,) = trainers
         shared = _SharedTrainer(trainer, self.ranks, wants_pause)
         shared.step()
@@ -75,7 +70,7 @@ class SharedSteps(Steps):
 class _SharedTrainer:
     """A trainer whose steps all ranks make together."""
 
-    def __init__(self, trainer: Trainer, ranks: Ranks, wants_pause: Callable[[], bool]):
+    def __init__(self, trainer: Trainer, ranks: Ranks, wants_pause: Asked):
         self.trainer = trainer
         self.ranks = ranks
         self.wants_pause = wants_pause

@@ -20,6 +20,8 @@ from harness.training.network import Prepared
 from harness.training.ranks import ONE_RANK, Ranks
 from harness.trials.spec import TrialSpec
 
+Asked = Callable[[], bool]  # a question that is asked after every step
+
 
 class Steps(ABC):
     """A way to make steps.
@@ -33,12 +35,7 @@ class Steps(ABC):
     ranks: Ranks = ONE_RANK
 
     @abstractmethod
-    def make(
-        self,
-        trainers: Sequence[Trainer],
-        is_due: Callable[[], bool],
-        wants_pause: Callable[[], bool],
-    ) -> None:
+    def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         """Make one step of every trainer, and further ones until there is a reason to pause.
 
         Args:
@@ -68,12 +65,7 @@ class SoloSteps(Steps):
 
     ran_as = "solo"
 
-    def make(
-        self,
-        trainers: Sequence[Trainer],
-        is_due: Callable[[], bool],
-        wants_pause: Callable[[], bool],
-    ) -> None:
+    def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         (trainer,) = trainers
         trainer.step()
         while not (is_due() or wants_pause()):
