@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in FILES}
 
 
+@cache
 def imports_of(path: Path) -> list[tuple[str, bool]]:
     """(module, at the top of the file) of every import, those in functions and for types too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
