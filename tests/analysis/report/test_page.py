@@ -20,8 +20,8 @@ from analysis.findings.load import load_runs
 from analysis.report.report import compose, page_text
 
 ALONE = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+    "--disable-sync", "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
 ARMS = (Arm("middle", 0.95, 300), Arm("best", 0.98, 200), Arm("worst", 0.92, 400))
 
