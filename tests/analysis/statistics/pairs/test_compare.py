@@ -127,6 +127,36 @@ def test_unpaired_seeds_are_compared_by_welch_and_said_so() -> None:
     assert math.isnan(row["p_sign_flip"])
 
 
+@pytest.mark.parametrize(("treated", "control"), [([0.9, 0.94], [0.8, 0.82]),
+                                                  ([0.9, 0.94, 0.95], [0.8, 0.82])])  # fmt: skip
+def test_unpaired_rows_by_hand(treated: list[float], control: list[float]) -> None:
+    trials = pd.concat([arm("t", treated, 100), arm("c", control)], ignore_index=True)
+    row = one_row(trials)
+    df = len(treated) + len(control) - 2
+    spread = (len(treated) - 1) * np.var(treated, ddof=1) + np.var(control, ddof=1)
+    unbiased = math.gamma(df / 2) / (math.sqrt(df / 2) * math.gamma((df - 1) / 2))
+    mean = np.mean(treated) - np.mean(control)
+    assert row["effect_size"] == pytest.approx(mean / math.sqrt(spread / df) * unbiased, abs=1e-9)
+    reference = stats.ttest_ind(treated, control, equal_var=False)
+    assert row["p_value"] == pytest.approx(reference.pvalue, abs=1e-9)
+    assert (row["n_treatment"], row["n_control"], row["n_pairs"]) == (len(treated), 2, 0)
+    assert (row["bound"], row["scale"], row["method"]) == ("", "difference", "Welch")
+    assert "wider" not in row["note"]
+    alone = one_row(pd.concat([arm("t", [0.9], 100), arm("c", control)], ignore_index=True))
+    assert "fewer than two trials in an arm: no test" in alone["note"]
+    assert math.isnan(alone["p_value"])
+
+
+def test_two_pairs_are_tested_and_a_clear_difference_has_no_warning() -> None:
+    row = one_row(two_arms([0.9, 0.94], [0.8, 0.83]))
+    reference = stats.ttest_rel([0.9, 0.94], [0.8, 0.83])
+    assert row["p_value"] == pytest.approx(reference.pvalue, abs=1e-9)
+    clear = one_row(two_arms(0.9 + 0.001 * np.arange(8), 0.8 + 0.0012 * np.arange(8)))
+    assert clear["verdict"] == "better"
+    assert "does not exclude" not in clear["note"]
+    assert (clear["bound"], clear["n_more"]) == ("", 0)
+
+
 def test_holm_equals_statsmodels_and_leaves_gaps() -> None:
     p = np.array([0.01, 0.04, 0.03, 0.005, 0.5])
     assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-12)
