@@ -67,7 +67,7 @@ def run_by(bad_sweep):
         out = bad_sweep.parent / engine
         if engine == "here":
             with contextlib.redirect_stderr(io.StringIO()) as stderr:
-                exit_status = here(bad_sweep, out)
+                exit_status = run_inside(bad_sweep, out)
             return Finished(out, exit_status, stderr.getvalue())
         done = run(bad_sweep, out, "--engine", engine)
         return Finished(out, done.returncode, done.stderr)
@@ -75,7 +75,7 @@ def run_by(bad_sweep):
     return run_by
 
 
-def here(sweep: Path, out: Path, *options: str) -> int:
+def run_inside(sweep: Path, out: Path, *options: str) -> int:
     """Exit status of the command, which runs in this process."""
     return main([*command(sweep, out, *options)[3:], "--engine", "here"])
 
@@ -119,7 +119,7 @@ def test_a_signal_stops_a_run_inside_the_process_and_the_same_command_goes_on(
 ):
     sweep = write_sweep(("epochs: 2,", "epochs: 90,"), ("seeds: 2", "seeds: 1"))
     straight, out = tmp_path / "straight", tmp_path / "run"
-    assert here(sweep, straight) == 0
+    assert run_inside(sweep, straight) == 0
     asked: list[float] = []
 
     def ask() -> None:
@@ -129,11 +129,11 @@ def test_a_signal_stops_a_run_inside_the_process_and_the_same_command_goes_on(
 
     asker = threading.Thread(target=ask)
     asker.start()
-    assert here(sweep, out) == 75
+    assert run_inside(sweep, out) == 75
     assert time.monotonic() - asked[0] < 10
     asker.join()
     assert "Stopped by SIGTERM" in capsys.readouterr().err
-    assert here(sweep, out) == 0
+    assert run_inside(sweep, out) == 0
     assert max(row["attempts"] for row in rows_of(out).values()) == 2
     assert fingerprints(out) == fingerprints(straight)
 
@@ -142,7 +142,7 @@ def test_a_signal_stops_a_run_inside_the_process_and_the_same_command_goes_on(
 def test_one_process_refuses_what_needs_several(write_sweep, tmp_path, setting):
     options = setting.split() if setting.startswith("--") else ["--set", setting.replace(": ", "=")]
     with pytest.raises(InputError, match=f"{setting}: --engine here runs everything in one"):
-        here(write_sweep(), tmp_path / "run", *options)
+        run_inside(write_sweep(), tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 
 

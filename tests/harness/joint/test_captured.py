@@ -58,10 +58,14 @@ def test_a_fused_step_is_what_a_graph_would_capture():
             losses = second.update(*second.batches_at(second.next_positions()))
             second.loss_sums += losses * 16
             second.count_images(16)
-    for one, other in zip(whole, parts, strict=True):
-        assert (one.step_count, one.loss_count) == (other.step_count, other.loss_count) == (4, 64)
-        assert torch.equal(one.loss_sum, other.loss_sum)
-        for key, tensor in one.network.state_dict().items():
+    for expected, other in zip(whole, parts, strict=True):
+        assert (
+            (expected.step_count, expected.loss_count)
+            == (other.step_count, other.loss_count)
+            == (4, 64)
+        )
+        assert torch.equal(expected.loss_sum, other.loss_sum)
+        for key, tensor in expected.network.state_dict().items():
             assert torch.equal(tensor, other.network.state_dict()[key]), key
 
 
@@ -76,13 +80,13 @@ def test_each_epoch_has_its_own_order_also_without_a_pause_between():
     for _ in range(12):
         with FusedJoint(paused) as joint:
             joint.step()
-    for k, (one, other) in enumerate(zip(through, paused, strict=True)):
+    for k, (expected, other) in enumerate(zip(through, paused, strict=True)):
         for epoch in (0, 1):
             seen = torch.cat([step[k] for step in taken[5 * epoch : 5 * epoch + 5]])
             assert sorted(seen.tolist()) == list(range(70))
         assert not torch.equal(taken[0][k], taken[5][k])
-        assert one.step_count == other.step_count == 12
-        for key, tensor in one.network.state_dict().items():
+        assert expected.step_count == other.step_count == 12
+        for key, tensor in expected.network.state_dict().items():
             assert torch.equal(tensor, other.network.state_dict()[key]), key
 
 
@@ -97,10 +101,10 @@ def test_replayed_fused_steps_are_the_fused_steps(name):
         for _ in range(10):
             first.step()
             replayed.step()
-    for one, other in zip(eager, captured, strict=True):
-        assert (one.step_count, one.loss_count) == (other.step_count, other.loss_count)
-        assert torch.equal(one.loss_sum, other.loss_sum)
-        for key, tensor in one.network.state_dict().items():
+    for expected, other in zip(eager, captured, strict=True):
+        assert (expected.step_count, expected.loss_count) == (other.step_count, other.loss_count)
+        assert torch.equal(expected.loss_sum, other.loss_sum)
+        for key, tensor in expected.network.state_dict().items():
             assert torch.equal(tensor, other.network.state_dict()[key]), key
 
 
@@ -116,10 +120,10 @@ def test_replayed_steps_have_the_solo_bits(name, n, settings):
         steps.step()
         for trainer in solo:
             trainer.step()
-    for mine, other in zip(solo, captured, strict=True):
-        assert (mine.step_count, mine.loss_count) == (other.step_count, other.loss_count)
-        assert torch.equal(mine.loss_sum, other.loss_sum)
-        for key, tensor in mine.network.state_dict().items():
+    for expected, other in zip(solo, captured, strict=True):
+        assert (expected.step_count, expected.loss_count) == (other.step_count, other.loss_count)
+        assert torch.equal(expected.loss_sum, other.loss_sum)
+        for key, tensor in expected.network.state_dict().items():
             assert torch.equal(tensor, other.network.state_dict()[key]), key
 
 
@@ -142,6 +146,6 @@ def test_fused_steps_on_a_gpu_are_near_the_solo_steps(name):
     solo, joint = trainers(3, "cuda", name), trainers(3, "cuda", name)
     with FusedJoint(joint) as together:
         together.step()
-    for mine, other in zip(solo, joint, strict=True):
-        mine.step()
-        assert float(mine.loss_sum) == pytest.approx(float(other.loss_sum), rel=1e-5)
+    for expected, other in zip(solo, joint, strict=True):
+        expected.step()
+        assert float(expected.loss_sum) == pytest.approx(float(other.loss_sum), rel=1e-5)

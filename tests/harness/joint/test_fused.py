@@ -85,17 +85,17 @@ def test_gradients_of_a_step_equal_the_solo_gradients(unit, context, tmp_path, a
     with torch.no_grad():
         together.give_back()
     for k, trainer in enumerate(solo):
-        mine = {n: p.grad for n, p in trainer.network.named_parameters() if p.grad is not None}
+        result = {n: p.grad for n, p in trainer.network.named_parameters() if p.grad is not None}
         other = {n: gradient[k] for n, gradient in kept.items() if gradient is not None}
-        assert len(mine) >= 3
-        assert norm(mine) > 0
-        rounding = norm(mine, exact[k]) / norm(exact[k])
+        assert len(result) >= 3
+        assert norm(result) > 0
+        rounding = norm(result, exact[k]) / norm(exact[k])
         allowed = 1e-5 if text == LENET else max(1e-5, 2 * rounding)
-        assert norm(other, mine) <= allowed * norm(mine)
+        assert norm(other, result) <= allowed * norm(result)
         assert norm(other, exact[k]) <= 1e-4 * norm(exact[k])
         for name, buffer in trainer.network.named_buffers():
-            mine = joint[k].network.get_buffer(name)
-            torch.testing.assert_close(mine, buffer, rtol=1e-5, atol=1e-6)
+            result = joint[k].network.get_buffer(name)
+            torch.testing.assert_close(result, buffer, rtol=1e-5, atol=1e-6)
 
 
 def exact_gradients(trainer, inputs, labels):
@@ -136,16 +136,16 @@ def test_seven_steps_are_the_solo_steps(unit, context, tmp_path, train):
     for trainer in solo:
         for _ in range(7):
             trainer.step()
-    for first, mine, other in zip(start, solo, joint, strict=True):
-        assert (mine.step_count, mine.loss_count) == (other.step_count, other.loss_count)
-        assert mine.learning_rate == pytest.approx(other.learning_rate)
-        assert float(mine.loss_sum) == pytest.approx(float(other.loss_sum), rel=1e-4)
-        for name, tensor in mine.network.named_parameters():
+    for first, result, other in zip(start, solo, joint, strict=True):
+        assert (result.step_count, result.loss_count) == (other.step_count, other.loss_count)
+        assert result.learning_rate == pytest.approx(other.learning_rate)
+        assert float(result.loss_sum) == pytest.approx(float(other.loss_sum), rel=1e-4)
+        for name, tensor in result.network.named_parameters():
             change = tensor - first[name]
             error = other.network.get_parameter(name) - tensor
             assert change.norm() > 0
             assert error.norm() <= 2e-3 * change.norm(), name
-        states = [trainer.state()["optimizer"]["state"] for trainer in (mine, other)]
+        states = [trainer.state()["optimizer"]["state"] for trainer in (result, other)]
         assert states[0].keys() == states[1].keys()
         for position, state in states[0].items():
             assert {k: getattr(v, "shape", None) for k, v in state.items()} == {
@@ -163,12 +163,12 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, text):
         together = rows_of(run_together(trials, folder, context))
     assert together.keys() == alone.keys()
     for trial_id, row in alone.items():
-        mine = together[trial_id]
-        assert mine.to_json().keys() == row.to_json().keys()
-        assert (mine.ran_as, row.ran_as) == ("fused", "solo")
-        assert mine.steps == row.steps
+        result = together[trial_id]
+        assert result.to_json().keys() == row.to_json().keys()
+        assert (result.ran_as, row.ran_as) == ("fused", "solo")
+        assert result.steps == row.steps
         for name in ("final_val_accuracy", "test_accuracy"):
-            assert abs(getattr(mine, name) - getattr(row, name)) <= 2 / 150
+            assert abs(getattr(result, name) - getattr(row, name)) <= 2 / 150
         curves = [
             pq.read_table(tmp_path / run / "trials" / trial_id / "curve.parquet").to_pandas()
             for run in ("solo", "pack")
@@ -191,10 +191,10 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context
         rows = rows_of(events)
     assert rows[trials[0].id].status == "diverged"
     for spec in trials[1:]:
-        mine, other = rows[spec.id], whole[spec.id]
-        assert mine.status == "done"
-        assert mine.steps == other.steps
-        assert mine.test_accuracy == pytest.approx(other.test_accuracy, abs=2 / 150)
+        result, other = rows[spec.id], whole[spec.id]
+        assert result.status == "done"
+        assert result.steps == other.steps
+        assert result.test_accuracy == pytest.approx(other.test_accuracy, abs=2 / 150)
 
 
 def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, context, tmp_path):

@@ -41,7 +41,7 @@ def check(networks, size, channels):
 
 def stacked(networks, named):
     each = [dict(named(network)) for network in networks]
-    return {name: torch.stack([one[name].detach() for one in each]) for name in each[0]}
+    return {name: torch.stack([single[name].detach() for single in each]) for name in each[0]}
 
 
 def seed_masks(networks):
@@ -215,9 +215,9 @@ def test_a_fused_network_is_one_graph_to_the_compiler():
 
     inputs = torch.rand(2, 4, 1, 8, 8)
     plain, expected = fused()
-    compiled, found = fused()
+    compiled, matches = fused()
     call = torch.compile(compiled.__call__, backend="eager", fullgraph=True)
     assert torch.equal(call(inputs), plain(inputs))
     for name, buffer in expected.items():
-        assert torch.equal(found[name], buffer), name
-    assert int(found["1.num_batches_tracked"][0]) == 1
+        assert torch.equal(matches[name], buffer), name
+    assert int(matches["1.num_batches_tracked"][0]) == 1

@@ -73,11 +73,11 @@ def test_one_step_and_five_are_the_solo_steps(unit, context, tmp_path, arm, trai
         for trainer in solo:
             for _ in range(n_steps):
                 trainer.step()
-        for first, mine, other in zip(start, solo, joint, strict=True):
-            assert mine.step_count == other.step_count
-            assert mine.learning_rate == pytest.approx(other.learning_rate)
-            assert float(mine.loss_sum) == pytest.approx(float(other.loss_sum), rel=1e-5)
-            for name, tensor in mine.network.named_parameters():
+        for first, result, other in zip(start, solo, joint, strict=True):
+            assert result.step_count == other.step_count
+            assert result.learning_rate == pytest.approx(other.learning_rate)
+            assert float(result.loss_sum) == pytest.approx(float(other.loss_sum), rel=1e-5)
+            for name, tensor in result.network.named_parameters():
                 change = tensor - first[name]
                 assert change.norm() > 0
                 error = other.network.get_parameter(name) - tensor
@@ -123,12 +123,12 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, arm, t
     assert [type(e) for e in events[: len(trials)]] == [Started] * len(trials)
     assert together.keys() == alone.keys()
     for trial_id, row in alone.items():
-        mine = together[trial_id]
-        assert mine.to_json().keys() == row.to_json().keys()
-        assert (mine.ran_as, row.ran_as) == ("heads", "solo")
+        result = together[trial_id]
+        assert result.to_json().keys() == row.to_json().keys()
+        assert (result.ran_as, row.ran_as) == ("heads", "solo")
         for name in ("final_val_accuracy", "test_accuracy"):
-            assert abs(getattr(mine, name) - getattr(row, name)) <= 0.001 + 1e-12
-        assert mine.steps == row.steps
+            assert abs(getattr(result, name) - getattr(row, name)) <= 0.001 + 1e-12
+        assert result.steps == row.steps
         curves = [
             pq.read_table(tmp_path / run / "trials" / trial_id / "curve.parquet").to_pandas()
             for run in ("solo", "pack")

@@ -77,9 +77,9 @@ def test_gradients_of_a_step_are_those_of_the_solo_trainer(solo, shared, n):
     for k in range(3):
         for step in range(5):  # the fourth batch has two images
             for name, alone in solo[k]["gradients"][step].items():
-                mine = shared[n][0][k]["gradients"][step][name]
+                result = shared[n][0][k]["gradients"][step][name]
                 assert np.abs(alone).max() > 0
-                difference = np.abs(mine - alone).max() / np.abs(alone).max()
+                difference = np.abs(result - alone).max() / np.abs(alone).max()
                 assert difference < 1e-5, (k, step, name, difference)
         assert shared[n][0][k]["train_loss"] == pytest.approx(solo[k]["train_loss"], rel=1e-5)
 
@@ -87,11 +87,11 @@ def test_gradients_of_a_step_are_those_of_the_solo_trainer(solo, shared, n):
 @pytest.mark.parametrize("n", WORKERS)
 def test_all_workers_have_the_same_bits(shared, n):
     first, *others = shared[n]
-    for k, mine in enumerate(first):
+    for k, result in enumerate(first):
         for other in others:
-            assert other[k]["score"] == mine["score"]
-            assert np.array_equal(other[k]["logits"], mine["logits"])
-            for name, weight in mine["weights"].items():
+            assert other[k]["score"] == result["score"]
+            assert np.array_equal(other[k]["logits"], result["logits"])
+            for name, weight in result["weights"].items():
                 assert np.array_equal(other[k]["weights"][name], weight), name
 
 

@@ -46,12 +46,16 @@ def test_both_engines_give_rows_and_the_same_bits(both):
     """Slow: three commands, each of which starts processes that import torch; one starts Ray."""
     solo, local, ray = (rows_of(both / name) for name in ("solo", "local", "ray"))
     for arm, row in solo.items():
-        for mine in (local[arm], ray[arm]):
-            assert (mine["status"], mine["ran_as"], mine["n_workers"]) == ("done", "workers-2", 2)
-            assert mine["trial_id"] == row["trial_id"]
-            assert mine["steps"] == row["steps"]
-            assert mine["test_accuracy"] == row["test_accuracy"]  # no step is near a tie
-            assert mine["final_val_accuracy"] == row["final_val_accuracy"]
+        for result in (local[arm], ray[arm]):
+            assert (result["status"], result["ran_as"], result["n_workers"]) == (
+                "done",
+                "workers-2",
+                2,
+            )
+            assert result["trial_id"] == row["trial_id"]
+            assert result["steps"] == row["steps"]
+            assert result["test_accuracy"] == row["test_accuracy"]  # no step is near a tie
+            assert result["final_val_accuracy"] == row["final_val_accuracy"]
     assert fingerprints(both / "local") == fingerprints(both / "ray")
     assert len(fingerprints(both / "ray")) == 3
 
@@ -167,11 +171,11 @@ def wait_for_a_state(process: subprocess.Popen[str], out: Path) -> None:
 
 def ranks_of(command_pid: int, engine: str) -> list[int]:
     """The processes that share trials; not the one from which the local engine forks them."""
-    found = [p for p in descendants(command_pid) if RANK[engine] in title_of(p)]
+    matches = [p for p in descendants(command_pid) if RANK[engine] in title_of(p)]
     if engine == "local":
-        parents = {parent_of(pid) for pid in found}
-        found = [pid for pid in found if pid not in parents]
-    return found
+        parents = {parent_of(pid) for pid in matches}
+        matches = [pid for pid in matches if pid not in parents]
+    return matches
 
 
 def descendants(command_pid: int) -> set[int]:

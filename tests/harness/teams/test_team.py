@@ -126,9 +126,11 @@ def one_trial(write_sweep, tmp_path):
     def run(out: Path, disturb=lambda team: None):
         with RunFolder(out) as folder:
             folder.adopt([spec.id])
-            mine = folder.trial_folder(spec.id)
+            trial_folder = folder.trial_folder(spec.id)
             events = []
-            for event in run_together(team, [spec], {spec.id: mine}, StopFile(stop_file.path)):
+            for event in run_together(
+                team, [spec], {spec.id: trial_folder}, StopFile(stop_file.path)
+            ):
                 events.append(event)
                 if isinstance(event, Progress) and event.step >= 8:
                     disturb(team)
@@ -193,8 +195,8 @@ def plan_of(path, *assignments):
 
 def test_the_number_of_workers_changes_no_id(write_sweep):
     path = write_sweep()
-    one, four = plan_of(path), plan_of(path, "resources.workers=4")
-    assert [t.id for t in one.trials] == [t.id for t in four.trials]
+    first, four = plan_of(path), plan_of(path, "resources.workers=4")
+    assert [t.id for t in first.trials] == [t.id for t in four.trials]
 
 
 def test_batch_norm_on_cpu_workers_is_refused_in_one_line(write_sweep):

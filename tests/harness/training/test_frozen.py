@@ -89,8 +89,8 @@ def condition(fine_tune="last_layer", model="lenet5", **train):
     ],
 )
 def test_the_sweep_alone_decides(given, reason):
-    found = frozen.reason_against(given)
-    assert found is None if reason is None else reason in found
+    answer = frozen.reason_against(given)
+    assert answer is None if reason is None else reason in answer
 
 
 def test_the_dry_run_says_why_a_frozen_part_is_computed_in_every_step(write_sweep, context):
@@ -292,8 +292,8 @@ def fill_with(value, calls):
 
 def test_a_table_is_computed_once_and_read_by_others(tmp_path):
     calls: list[float] = []
-    one, other = FeatureStore(tmp_path), FeatureStore(tmp_path)
-    for store in (one, one, other):
+    first, other = FeatureStore(tmp_path), FeatureStore(tmp_path)
+    for store in (first, first, other):
         table = store.get("a", SHAPE, fill_with(2.5, calls), CPU)
         assert table.shape == (10, 25)
         assert (table == 2.5).all()

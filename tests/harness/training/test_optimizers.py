@@ -26,23 +26,23 @@ def test_each_is_torchs_own_also_after_a_state_was_loaded(name):
     settings = Train(optimizer=name, learning_rate=0.1, weight_decay=0.01, **options)
     options = {"eps" if key == "epsilon" else key: value for key, value in options.items()}
     torch.manual_seed(0)
-    mine = nn.Linear(5, 3)
-    theirs = copy.deepcopy(mine)
-    optimizer = make_optimizer([{"params": list(mine.parameters())}], settings)
+    ours = nn.Linear(5, 3)
+    theirs = copy.deepcopy(ours)
+    optimizer = make_optimizer([{"params": list(ours.parameters())}], settings)
     expected = kind(theirs.parameters(), lr=0.1, weight_decay=0.01, fused=True, **options)
     for _ in range(2):
         for _ in range(3):
             x = torch.randn(8, 5)
-            for network, its in ((mine, optimizer), (theirs, expected)):
+            for network, its in ((ours, optimizer), (theirs, expected)):
                 its.zero_grad()
                 network(x).square().mean().backward()
                 its.step()
-        assert all(map(torch.equal, mine.parameters(), theirs.parameters()))
+        assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
         state = optimizer.state_dict()
-        optimizer = make_optimizer([{"params": list(mine.parameters())}], settings)
+        optimizer = make_optimizer([{"params": list(ours.parameters())}], settings)
         optimizer.load_state_dict(state)
     assert isinstance(optimizer, kind)
-    assert not any(p.grad_fn for p in mine.parameters())
+    assert not any(p.grad_fn for p in ours.parameters())
 
 
 TRIAL = """

@@ -116,7 +116,7 @@ def test_arms_at_one_seed_share_the_draws_that_they_can_share(write_sweep):
     catalogue = DataCatalogue()
     path = write_sweep(("scratch: {}", "scratch: {}\n  slow: {train: {learning_rate: 1.0e-5}}"))
     plan = make_plan(load_sweep(path), catalogue)
-    one, other = (next(t for t in plan.trials if t.arm == arm) for arm in ("scratch", "slow"))
-    a, b = (prepare_network(t, path.parent, torch.device("cpu")).network for t in (one, other))
+    first, other = (next(t for t in plan.trials if t.arm == arm) for arm in ("scratch", "slow"))
+    a, b = (prepare_network(t, path.parent, torch.device("cpu")).network for t in (first, other))
     assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
-    assert one.streams == other.streams
+    assert first.streams == other.streams
