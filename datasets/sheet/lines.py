@@ -28,13 +28,15 @@ def printed_lines(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
 
 def _across(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
     """The same for lines near horizontal only."""
-    runs = _long_runs(faint)
-    taken = np.zeros_like(runs)
-    if not runs.any():
+    long_runs = _long_runs(faint)
+    taken = np.zeros_like(long_runs)
+    if not long_runs.any():
         return taken
     runs = _vertical_runs(faint)
     ridge = cv2.dilate(darkness, np.ones((7, 1), np.uint8))  # the middle of a line, not its sides
-    n, labels, stats, _ = cv2.connectedComponentsWithStats(runs.astype(np.uint8), connectivity=8)
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(
+        long_runs.astype(np.uint8), connectivity=8
+    )
     for line in range(1, n):
         left, top, width, height, _ = stats[line].tolist()
         box = (slice(max(0, top - _REACH), top + height + _REACH), slice(left, left + width))
