@@ -142,7 +142,9 @@ def one_trial(write_sweep, tmp_path):
     team.end()
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_a_shared_trial_goes_on_to_the_same_bits(one_trial, tmp_path):
+    """Slow: starts two processes that import torch, four times."""
     run, team, stop_file = one_trial
     straight = run(tmp_path / "straight")
     assert isinstance(straight[-1], Ended)
