@@ -97,10 +97,10 @@ def parse_time(text: str) -> int:
     Raises:
         ValueError: it is none of these, or no time at all.
     """
-    found = _TIME.fullmatch(text)
-    if found is None:
+    match = _TIME.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is no time limit; write 90 (minutes), 2:00:00 or 1-12 (days-h)")
-    part = {key: int(value or 0) for key, value in found.groupdict().items()}
+    part = {key: int(value or 0) for key, value in match.groupdict().items()}
     hours = 24 * part["days"] + part["h"] + part["h2"]
     minutes = 60 * hours + part["m"] + part["m2"] + part["minutes"]
     seconds = 60 * minutes + part["s"] + part["s2"]

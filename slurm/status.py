@@ -73,16 +73,16 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _describe_job(job: Job, entries: Sequence[QueueEntry]) -> str:
-    mine = [entry for entry in entries if entry.array_id == job.id]
-    if not mine:
+    of_job = [entry for entry in entries if entry.array_id == job.id]
+    if not of_job:
         return f"job      {job.id} {job.part}: not in the queue any more; log {job.log}"
-    if len(mine) == 1 and job.n_tasks == 1:
-        entry = mine[0]
+    if len(of_job) == 1 and job.n_tasks == 1:
+        entry = of_job[0]
         where = f"on {entry.nodes}" if entry.nodes else f"({entry.reason})"
         return (
             f"job      {job.id} {job.part}: {entry.state} {where}, {entry.elapsed} of {entry.limit}"
         )
-    counts = Counter(entry.state for entry in mine for _ in range(_n_tasks(entry.id)))
+    counts = Counter(entry.state for entry in of_job for _ in range(_n_tasks(entry.id)))
     states = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
     return f"job      {job.id} {job.part}: {states}, {job.n_tasks - counts.total()} over"
 

@@ -47,15 +47,15 @@ def what_does_not_fit(photo: Photo, reading: Reading) -> str:
     if not reading.rows:
         return f"{photo.path}: no digits found; is it dark ink on light paper, in focus?"
     expected = photo.labels.expectation()
-    found = ", ".join(f"{photo.noun} {i + 1} has {n}" for i, n in enumerate(reading.counts))
+    row_counts = ", ".join(f"{photo.noun} {i + 1} has {n}" for i, n in enumerate(reading.counts))
     if photo.labels.of_lines(reading.counts) is None:
         return (
             f"{photo.path}: {len(reading.counts)} {photo.noun}s found where there should be "
-            f"{expected}: {found}; give the labels that are on the sheet, or a better photo"
+            f"{expected}: {row_counts}; give the labels that are on the sheet, or a better photo"
         )
     return (
         f"{photo.path}: the rows fit, but what is written there does not look like {expected} "
-        f"({found}); are the labels in the order of the sheet?"
+        f"({row_counts}); are the labels in the order of the sheet?"
     )
 
 

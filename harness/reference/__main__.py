@@ -132,7 +132,7 @@ def answer(
         # A test part drawn from the same pool was held out like validation; an official one has
         # labels of another origin.
         parts: tuple[Held, ...] = ("validation",) if "test" in audited.parts else HELD
-        found = _held_out(specs, networks, catalogue, parts)
+        answers = _held_out(specs, networks, catalogue, parts)
         trusted = None
         choice = first.data.choice
         name, data = (
@@ -142,18 +142,18 @@ def answer(
         by += ", trained on these labels, each on images it did not see"
     else:
         audited = _open(entry, first, catalogue.data_dir)
-        found = _together(specs, networks, audited)
+        answers = _together(specs, networks, audited)
         trusted = _held_out(specs, networks, catalogue, HELD[first.data.has_test :][:1])
         name, data = f"{entry.name}-by-{first.arm}", entry.in_words()
         by += f", trained on “{first.data.choice.name}”, whose labels are trusted"
-    pictured = _contradicted(found)
+    pictured = _contradicted(answers)
     stride = -(-max(audited.images.shape[2:]) // MAX_SIDE)
     empty = np.zeros((0, len(audited.class_names)), np.float32)
     about = {"name": name, "data": data, "by": by, "is_self_audit": trusted is None}
     return {
-        "indices": found.indices,
-        "given": found.given,
-        "probabilities": found.probabilities,
+        "indices": answers.indices,
+        "given": answers.given,
+        "probabilities": answers.probabilities,
         "trusted_given": np.zeros(0, np.int64) if trusted is None else trusted.given,
         "trusted_probabilities": empty if trusted is None else trusted.probabilities,
         "class_names": np.array(audited.class_names),
@@ -255,13 +255,13 @@ def _probabilities(
     return logits_of(network, batches, info, torch.device("cpu")).softmax(dim=1).numpy()
 
 
-def _contradicted(found: Answers) -> np.ndarray:
+def _contradicted(answers: Answers) -> np.ndarray:
     """Indices of images for a figure, of each given label `SHOWN` that are surely something else.
 
     Drawn from the most certain quarter of each class read, not the very first: those would be of
     the one or two classes that the network finds easiest. Filled up with the most certain others.
     """
-    p = found.probabilities
+    p = answers.probabilities
     rng = np.random.default_rng(0)
     chosen: set[int] = set()
     for read, certainty in ((p.argmax(axis=1), p.max(axis=1)), (p.argmin(axis=1), -p.min(axis=1))):
@@ -271,11 +271,11 @@ def _contradicted(found: Answers) -> np.ndarray:
         ]
         is_sure = certainty >= np.array(limits)[read]
         for label in range(p.shape[1]):
-            members = np.flatnonzero((found.given == label) & (read != label))
+            members = np.flatnonzero((answers.given == label) & (read != label))
             sure = rng.permutation(members[is_sure[members]])
             rest = members[~is_sure[members]]
             rest = rest[np.argsort(-certainty[rest], kind="stable")]
-            chosen.update(found.indices[np.concatenate([sure, rest])[:SHOWN]].tolist())
+            chosen.update(answers.indices[np.concatenate([sure, rest])[:SHOWN]].tolist())
     return np.array(sorted(chosen), np.int64)
 
 
