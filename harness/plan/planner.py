@@ -114,7 +114,6 @@ class _Planner:
             self.streams[seed] = derive_streams(self.sweep.seed, seed, self.sweep.vary)
         streams = self.streams[seed]
         start_file, start_content = self._start_content(condition, seed)
-        point = self.sweep.grid_points.get(arm)
         return TrialSpec(
             id=trial_id(condition, data, streams, parent.id if parent else start_content),
             stage=stage,
@@ -125,7 +124,7 @@ class _Planner:
             streams=streams,
             parent=parent.id if parent else None,
             start_file=start_file,
-            grid=point.values if point else {},
+            grid=self.sweep.grid_points[arm].values,
             start_content=start_content,
         )
 

@@ -8,6 +8,7 @@ before that, and that `initialize` names a stage.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,14 +54,20 @@ class ConditionReader:
         arms = self.root.get("arms")
         if arms is None or not isinstance(arms.value, dict) or not arms.value:
             self.mistakes.add(arms or self.root, "at least one arm is expected", "arms")
+        sections: tuple[tuple[Kind, type[Section], dict[str, Condition]], ...] = (
+            ("pretrain", Stage, conditions.stages),
+            ("arms", Arm, conditions.arms),
+        )
         for point in self._grid_points():
             root = self._at(point)
-            for name, node in self._section(root, "pretrain"):
-                reader = _OneCondition(self, root, "pretrain", name, point)
-                _add(conditions.stages, conditions, reader, reader.read(node, Stage))
-            for name, node in self._section(root, "arms"):
-                reader = _OneCondition(self, root, "arms", name, point)
-                _add(conditions.arms, conditions, reader, reader.read(node, Arm))
+            for kind, section, into in sections:
+                for name, node in self._section(root, kind):
+                    reader = _OneCondition(self.mistakes, root, kind, name, point)
+                    full = reader.grid_point(kind, name)
+                    conditions.points[full.name] = full
+                    condition = reader.read(node, section)
+                    if condition is not None:
+                        into.setdefault(full.name, condition)
         return conditions
 
     def _section(self, root: Node, kind: Kind) -> list[tuple[str, Node]]:
@@ -97,30 +104,22 @@ class ConditionReader:
                 self.mistakes.add(child, f"{show(child)} is not a list of values")
             else:
                 axes.append([(key, value) for value in child.value])
-        n_points = 1
-        for axis in axes:
-            n_points *= len(axis)
+        n_points = math.prod(map(len, axes))
         if n_points > MAX_GRID:
             self.mistakes.add(node, f"has {n_points} points; at most {MAX_GRID}")
             return [{}]
         return [dict(point) for point in itertools.product(*axes)]
 
 
+@dataclass(frozen=True)
 class _OneCondition:
     """One stage or arm at one point of the grid; `root` is the sweep at that point."""
 
-    def __init__(
-        self, sweep: ConditionReader, root: Node, kind: Kind, name: str, point: Mapping[str, Node]
-    ):
-        self.mistakes = sweep.mistakes
-        self.root = root
-        self.kind = kind
-        self.name = name
-        self.point = point
-
-    @property
-    def grid_point(self) -> GridPoint:
-        return self._grid_point_of(self.kind, self.name)
+    mistakes: Mistakes
+    root: Node
+    kind: Kind
+    name: str
+    point: Mapping[str, Node]
 
     def read(self, node: Node, section: type[Section]) -> Condition | None:
         if node.value is None:
@@ -136,15 +135,8 @@ class _OneCondition:
         start = self._start(node.get("initialize"))
         if checked is None:
             return None
-        return Condition(
-            model=checked.model,
-            data=checked.data,
-            train=checked.train,
-            start=start,
-            fine_tune=checked.fine_tune,
-            head=checked.head,
-            shared=isinstance(checked, Stage) and checked.shared,
-        )
+        own = {key: value for key, value in checked if key in Condition.model_fields}
+        return Condition(start=start, **own)
 
     # -- inheritance -----------------------------------------------------------------------
 
@@ -153,25 +145,17 @@ class _OneCondition:
         for key, example in INHERITED.items():
             if merged[key] is None:
                 self.mistakes.add(self.root, f"is missing: {example}", key)
-        data = merged["data"]
-        if data is not None:
-            merged["data"] = _as_list(data)
         inherited = {key: value for key, value in merged.items() if value is not None}
+        if "data" in inherited:
+            inherited["data"] = _as_list(inherited["data"])
         return Node({**node.value, **inherited}, node.where, node.path)
 
-    def _grid_point_of(self, kind: str, name: str) -> GridPoint:
+    def grid_point(self, kind: Kind, name: str) -> GridPoint:
         """With the grid keys that decide a stage or arm: its own, shared ones, its stages'.
 
         A shared key does not, where all of them write something of their own in its place.
         """
-        family = {(kind, name)}
-        parent = self.root.get(kind, name, "initialize")
-        while parent is not None and isinstance(parent.value, str):
-            stage = ("pretrain", parent.value)
-            if stage in family or self.root.get(*stage) is None:
-                break
-            family.add(stage)
-            parent = self.root.get(*stage, "initialize")
+        family = {(kind, name), *(("pretrain", stage) for stage in self._stages_of(kind, name))}
         values = {
             key: value.plain()
             for key, value in self.point.items()
@@ -179,6 +163,17 @@ class _OneCondition:
             or any(_inherits(self.root, *member, key.split(".")) for member in family)
         }
         return GridPoint(name, values)
+
+    def _stages_of(self, kind: Kind, name: str) -> list[str]:
+        """The stages that it starts from, directly or not; itself too, where that is a circle."""
+        stages: list[str] = []
+        parent = self.root.get(kind, name, "initialize")
+        while parent is not None and isinstance(parent.value, str):
+            if parent.value in stages or self.root.get("pretrain", parent.value) is None:
+                break
+            stages.append(parent.value)
+            parent = self.root.get("pretrain", parent.value, "initialize")
+        return stages
 
     # -- references between keys -----------------------------------------------------------
 
@@ -191,9 +186,9 @@ class _OneCondition:
         stages = self.root.get("pretrain")
         names = [key for key, _ in stages.items()] if stages else []
         if node.value in names:
-            if self.kind == "pretrain" and self._descends_from_itself():
+            if self.kind == "pretrain" and self.name in self._stages_of(self.kind, self.name):
                 self.mistakes.add(node, f"stage {self.name!r} starts from itself")
-            return Start(kind="stage", name=self._grid_point_of("pretrain", node.value).name)
+            return Start(kind="stage", name=self.grid_point("pretrain", node.value).name)
         if node.value == "imagenet":
             return Start(kind="imagenet")
         if isinstance(node.value, str) and Path(node.value).suffix in WEIGHTS:
@@ -208,37 +203,15 @@ class _OneCondition:
         )
         return Start()
 
-    def _descends_from_itself(self) -> bool:
-        seen: set[str] = set()
-        current: object = self.name
-        while isinstance(current, str) and current not in seen:
-            seen.add(current)
-            parent = self.root.get("pretrain", current, "initialize")
-            current = parent.value if parent else None
-            if current == self.name:
-                return True
-        return False
-
     def _check_depth(self, whole: Node) -> None:
         """Whether the network has as many layer groups as `last_N` names."""
         node, model = whole.get("fine_tune"), whole.get("model")
         words = re.fullmatch(r"last_([1-9][0-9]*)", str(node.value if node else ""))
         depth = _depth(model) if words else None
         if node and words and depth is not None and int(words[1]) > depth:
-            text = f"{node.value!r} is deeper than the network's {depth} layer groups"
-            self.mistakes.add(node, text)
-
-
-def _add(
-    into: dict[str, Condition],
-    conditions: Conditions,
-    reader: _OneCondition,
-    condition: Condition | None,
-) -> None:
-    point = reader.grid_point
-    conditions.points[point.name] = point
-    if condition is not None:
-        into.setdefault(point.name, condition)
+            self.mistakes.add(
+                node, f"{node.value!r} is deeper than the network's {depth} layer groups"
+            )
 
 
 def _as_list(data: Node) -> Node:
@@ -249,18 +222,12 @@ def _as_list(data: Node) -> Node:
     if not isinstance(several.value, list) or not several.value:
         return several
     shared = without(data, ("first_of",))
-    return Node(
-        [_laid_over(shared, _named(item)) for item in several.value], several.where, several.path
-    )
+    choices = [merge(shared, _named(item)) for item in several.value]
+    return Node(choices, several.where, several.path)
 
 
 def _named(item: Node) -> Node:
     return Node({"name": item}, item.where, item.path) if isinstance(item.value, str) else item
-
-
-def _laid_over(shared: Node, item: Node) -> Node:
-    merged = merge(shared, item) if shared.value else item
-    return Node((merged or item).value, item.where, item.path)
 
 
 def _depth(node: Node | None) -> int | None:

@@ -11,49 +11,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PlainValidator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, PlainValidator
 
-from harness.seeds import AXES
 from harness.sweepfile.search_settings import Distribution, Search
-from harness.sweepfile.settings import (
-    Axis,
-    DataChoice,
-    Deliver,
-    ModelChoice,
-    Resources,
-    RunArm,
-    Save,
-    Seeds,
-    Tracker,
-    Train,
-    Until,
-)
+from harness.sweepfile.settings import DataChoice, Frame, ModelChoice, RunArm, Train
 from headstart.cli import did_you_mean
-from headstart.settings import AsTuple, Compare, Frozen, Measure, key
+from headstart.settings import AsTuple, Frozen, key
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 FINE_TUNE_WORDS = "all, last_layer, last_N, none, gradual, {from: GROUP}, {unfreeze: [GROUPS]}"
-
-
-def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise ValueError("is not a name: letters, digits, '.', '_', '-', at most 64")
-    return text
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-Text = Annotated[str, AfterValidator(_one_line), Field(min_length=1)]
 
 
 def _fine_tune(setting: object) -> object:
@@ -123,70 +88,6 @@ class Stage(Section):
     shared: bool = key("Whether it runs once for all seeds; else it runs once for each seed, "
         "paired with it. The report says that its variation is then not in the intervals.", False,
         example=True)  # fmt: skip
-
-
-class SeedsRule(Frozen):
-    """Seeds are added until the intervals are narrow enough."""
-
-    until: Until = key("The rule.", example={"half_width": 0.002})
-    at_least: Annotated[int, Field(ge=2)] = key("Seeds that run in any case.", 8, example=8,
-        unit="seeds")  # fmt: skip
-    at_most: Annotated[int, Field(ge=2)] = key("Seeds at which the sweep ends in any case.", 60,
-        example=60, unit="seeds")  # fmt: skip
-
-    @model_validator(mode="after")
-    def _in_order(self) -> SeedsRule:
-        if self.at_least > self.at_most:
-            raise ValueError(f"at_least {self.at_least} is over at_most {self.at_most}")
-        return self
-
-
-def _seeds(given: object) -> Seeds:
-    if isinstance(given, Seeds):
-        return given
-    if type(given) is int:
-        if given < 1:
-            raise ValueError("is not a whole number from 1")
-        return Seeds(values=tuple(range(given)))
-    if isinstance(given, list):
-        if not given or any(type(s) is not int or s < 0 for s in given):
-            raise ValueError("is not a list of whole numbers from 0")
-        return Seeds(values=tuple(dict.fromkeys(given)))
-    if isinstance(given, Mapping):
-        rule = SeedsRule.model_validate(given)
-        return Seeds(values=tuple(range(rule.at_least)), **dict(rule))
-    raise ValueError("is not a count, a list or {until, at_least, at_most}")
-
-
-class Frame(Frozen):
-    """What a sweep file says but for its conditions, their grid and their searches."""
-
-    name: Annotated[Text, AfterValidator(_name)] = key("The sweep's name: letters, digits, `.`, "
-        "`_`, `-`. The run folder is `runs/NAME`.", example="part2")  # fmt: skip
-    question: Text = key("What the sweep asks, for people; it stands at the head of the report.",
-        example="Does pretraining on 342 handwritten digits help LeNet-5 on MNIST?")  # fmt: skip
-    why: Text = key("Why this network: a sentence for the report.", "",
-        example="LeNet-5 was made for digits of this size.")  # fmt: skip
-    seeds: Annotated[Seeds, BeforeValidator(_seeds)] = key("Which replicates run: a number, a "
-        "list, or a rule that adds seeds until the intervals are narrow enough. Arms at the same "
-        "seed share every draw that they can share.", Seeds(values=tuple(range(5))), example=30,
-        unit="seeds")  # fmt: skip
-    seed: NonNegativeInt = key("The root of all random draws of the sweep.", 0, example=1)
-    vary: Annotated[tuple[Axis, ...], AsTuple] = key("What differs from seed to seed; what is not "
-        "named is the same for all seeds.", AXES,
-        example=["order", "init", "head", "augment", "dropout"])  # fmt: skip
-    compare: Annotated[tuple[Compare, ...], AsTuple] = key("Which arms are compared, seed by "
-        "seed. Without it, every arm is set against the first.", (),
-        example=[{"treatment": "pretrained", "control": "scratch"}])  # fmt: skip
-    measure: Measure = key("What the analysis asks of the records.", Measure(),
-        example={"targets": [0.9, 0.95]})  # fmt: skip
-    resources: Resources = key("What one worker gets, and how much it takes on.", Resources(),
-        example={"gpus": 0.25})  # fmt: skip
-    save: Save = key("Which weights are kept.", Save(), example={"last": True})
-    track: Annotated[tuple[Tracker, ...], AsTuple] = key("Services that get the learning curves.",
-        ("tensorboard",), example=["tensorboard", "wandb"])  # fmt: skip
-    deliver: Deliver = key("What else the report's folder holds.", Deliver(),
-        example={"folders": True})  # fmt: skip
 
 
 class SweepFile(Frame):

@@ -114,10 +114,9 @@ def _is_of_type(error: Details) -> bool:
 def _reason(error: Details) -> str:
     given = error["input"]
     if error["type"] == "literal_error":
-        allowed = [word.strip("'") for word in _expected(error)]
-        return f"{quote(given)} is not one of {', '.join(allowed)}" + did_you_mean(
-            str(given), allowed
-        )
+        allowed = str(error["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
+        near = did_you_mean(str(given), allowed.split(", "))
+        return f"{quote(given)} is not one of {allowed}{near}"
     if error["type"] == "unknown_name":
         return str(error["msg"])
     if error["type"] in ("tuple_type", "list_type"):
@@ -126,11 +125,6 @@ def _reason(error: Details) -> str:
         return f"{quote(given)} is not a mapping of keys"
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return text if isinstance(given, Mapping) else f"{quote(given)} {text}"
-
-
-def _expected(error: Details) -> list[str]:
-    """The words of a `literal_error`: `'a', 'b' or 'c'`."""
-    return str(error["ctx"]["expected"]).replace(" or ", ", ").split(", ")
 
 
 def _keys_beside(model: type[BaseModel], path: Sequence[int | str], given: Any) -> list[str]:

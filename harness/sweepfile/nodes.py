@@ -10,7 +10,7 @@ is still reported with the line that made it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,11 +44,12 @@ class Node:
 
     def plain(self) -> Any:
         """The value without its origins: dicts, lists, strings, numbers, booleans, None."""
-        if isinstance(self.value, dict):
-            return {key: child.plain() for key, child in self.value.items()}
-        if isinstance(self.value, list):
-            return [child.plain() for child in self.value]
-        return self.value
+        return _mapped(self.value, Node.plain)
+
+    def changed(self, change: Callable[[Node], Node]) -> Node:
+        """The node, and every node below it, changed."""
+        below = _mapped(self.value, lambda child: child.changed(change))
+        return change(Node(below, self.where, self.path))
 
     def get(self, *keys: str | int) -> Node | None:
         """The node below, or None where there is none."""
@@ -64,20 +65,19 @@ class Node:
                 return None
         return node
 
-    def nearest(self, keys: Sequence[str | int]) -> tuple[Node, tuple[str | int, ...]]:
-        """The deepest node on the way down `keys`, and the keys that lie below it."""
-        node = self
-        for depth, key in enumerate(keys):
-            child = node.get(key)
-            if child is None:
-                return node, tuple(keys[depth:])
-            node = child
-        return node, ()
-
     def items(self) -> Iterator[tuple[str, Node]]:
         """The entries of a mapping; none for anything else."""
         if isinstance(self.value, dict):
             yield from self.value.items()
+
+
+def _mapped(value: Any, change: Callable[[Node], object]) -> Any:
+    """A dict's or list's nodes, each changed; a scalar as it is."""
+    if isinstance(value, dict):
+        return {key: change(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [change(child) for child in value]
+    return value
 
 
 class _CoreLoader(yaml.SafeLoader):
@@ -143,16 +143,8 @@ def parse_scalar_or_flow(text: str, option: str, path: str) -> Node:
         raise SpecError([f"{where}: {path}: {text!r} is not a YAML value"]) from err
     if root is None:
         return Node(None, where, path)
-    return _relocate(_Builder(option).build(root, path), where)
-
-
-def _relocate(node: Node, where: Where) -> Node:
-    value = node.value
-    if isinstance(value, dict):
-        value = {key: _relocate(child, where) for key, child in value.items()}
-    elif isinstance(value, list):
-        value = [_relocate(child, where) for child in value]
-    return Node(value, where, node.path)
+    node = _Builder(option).build(root, path)
+    return node.changed(lambda each: Node(each.value, where, each.path))
 
 
 class _Builder:
@@ -186,8 +178,8 @@ class _Builder:
             key = key_node.value
             below = f"{path}.{key}" if path else key
             if key in children:
-                raise SpecError([f"{where}: {below}: is given twice (first at "
-                                 f"{children[key].where})"])  # fmt: skip
+                first = children[key].where
+                raise SpecError([f"{where}: {below}: is given twice (first at {first})"])
             child = self.build(value_node, below)
             # a value may stand on a later line than its key; the key's line is the one to look at
             children[key] = Node(child.value, where, below)

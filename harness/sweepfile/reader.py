@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.sweepfile.conditions import ConditionReader, Conditions
-from harness.sweepfile.file import Frame, SweepFile
+from harness.sweepfile.file import SweepFile
 from harness.sweepfile.mistakes import Mistakes
 from harness.sweepfile.nodes import (
     Node,
-    merge,
     parse_scalar_or_flow,
     read_yaml,
     with_value,
@@ -23,7 +22,7 @@ from harness.sweepfile.nodes import (
 )
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
-from harness.sweepfile.settings import Condition, Sweep
+from harness.sweepfile.settings import Condition, Frame, Sweep
 from headstart.cli import did_you_mean
 from headstart.errors import SpecError
 from headstart.grid import GridPoint
@@ -70,24 +69,25 @@ def read_sweep(root: Node) -> Sweep:
     mistakes = Mistakes()
     written = {key: child for key, child in root.items() if child.value is not None}
     root = Node(written, root.where, root.path)
-    frame = mistakes.validate(Frame, _frame(root), whole=SweepFile)
+    elsewhere = [key for key in TOP_KEYS if key not in Frame.model_fields]
+    frame = mistakes.validate(Frame, without(root, elsewhere), whole=SweepFile)
     conditions = ConditionReader(root, mistakes).read()
     searches = SearchReader(root, mistakes).read(conditions.arms, conditions.points)
     _check_compared(root, mistakes)
     _check_arms(root, mistakes, conditions.arms, searches)
     if mistakes or frame is None:
         raise SpecError(mistakes.in_file_order())
-    blocks = ("measure", "resources", "save", "deliver", "track", "seeds", "seed", "why")
+    own = {
+        **{key: getattr(frame, key) for key in frame.model_fields_set},
+        "vary": frozenset(frame.vary),
+        "compare": tuple(_over_grid(frame.compare, conditions)),
+    }
     return Sweep(
-        name=frame.name,
-        question=frame.question,
+        **own,
         stages=conditions.stages,
         arms=conditions.arms,
-        grid_points={name: point for name, point in conditions.points.items() if point.values},
-        vary=frozenset(frame.vary),
-        compare=tuple(_over_grid(frame.compare, conditions)),
+        grid_points=conditions.points,
         searches=searches,
-        **{key: getattr(frame, key) for key in blocks},
     )
 
 
@@ -107,20 +107,12 @@ def _with_profile(root: Node, profile: str | None) -> Node:
             [f"{root.where.file}: --profile {profile}: is not one of "
              f"{', '.join(known) or '(the file has no profiles)'}{did_you_mean(profile, known)}"]
         )  # fmt: skip
-    overlay = _strip_path(chosen, f"profiles.{profile}.")
-    merged = merge(root, overlay) if isinstance(overlay.value, dict) else root
-    assert merged is not None
-    return Node(merged.value, root.where, "")
-
-
-def _strip_path(node: Node, prefix: str) -> Node:
-    """The profile's nodes under the paths that they override; they keep their own lines."""
-    value = node.value
-    if isinstance(value, dict):
-        value = {key: _strip_path(child, prefix) for key, child in value.items()}
-    elif isinstance(value, list):
-        value = [_strip_path(child, prefix) for child in value]
-    return Node(value, node.where, node.path.removeprefix(prefix))
+    prefix = f"profiles.{profile}."
+    # nodes under the paths that they override; they keep their own lines
+    own = chosen.changed(lambda node: Node(node.value, node.where, node.path.removeprefix(prefix)))
+    for key, child in own.items():
+        root = with_value(root, [key], child)
+    return root
 
 
 def _with_assignment(root: Node, assignment: str) -> Node:
@@ -137,11 +129,6 @@ def _with_assignment(root: Node, assignment: str) -> Node:
 
 
 # -- what one key says of another ------------------------------------------------------------
-
-
-def _frame(root: Node) -> Node:
-    """The file without what `ConditionReader` and `SearchReader` read."""
-    return without(root, [key for key in TOP_KEYS if key not in Frame.model_fields])
 
 
 def _check_compared(root: Node, mistakes: Mistakes) -> None:

@@ -8,7 +8,7 @@ the whole (`last_N` deeper than the network, an arm that is not there) only the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,7 +16,8 @@ from pydantic import BaseModel
 import datasets
 import models
 from datasets.split import SplitSettings
-from harness.sweepfile.file import SeedsRule, SweepFile
+from harness.sweepfile.file import SweepFile
+from harness.sweepfile.settings import SeedsRule
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
@@ -30,16 +31,14 @@ def sweep_schema() -> Schema:
     """The schema of a whole file; parts that stand in several places are in its `$defs`."""
     schema = SweepFile.model_json_schema()
     parts: Schema = schema.pop("$defs")
-    parts["ModelChoice"] = _by_name(
-        "A network and its options.",
-        {name: models.options_model(name) for name in _networks()},
-        parts,
-    )
-    names = datasets.dataset_names()
-    options = {name: datasets.options_model(name) for name in names}
-    parts["DataChoice"] = _by_name(
-        "A data set, its options, and how it is split.", options, parts, _split(parts)
-    )
+    networks = (*models.model_names(), *models.torchvision_names())
+    options: dict[str, type[BaseModel]]
+    options = {name: models.options_model(name) for name in networks}
+    parts["ModelChoice"] = _by_name("A network and its options.", options, parts, {})
+    options = {name: datasets.options_model(name) for name in datasets.dataset_names()}
+    split = _hoisted(SplitSettings, parts)["properties"]
+    meaning = "A data set, its options, and how it is split."
+    parts["DataChoice"] = _by_name(meaning, options, parts, split)
     parts["Data"] = _data(parts["DataChoice"])
     parts["Seeds"] = _seeds(parts)
     for section in ("Arm", "Stage"):
@@ -50,18 +49,25 @@ def sweep_schema() -> Schema:
     file = schema["properties"]
     for owner in (file, parts["Arm"]["properties"], parts["Stage"]["properties"]):
         owner["data"] = {**_about(owner["data"]), "$ref": "#/$defs/Data"}
+    file["seeds"]["default"] = 5
     file["model"] = {**_about(file["model"]), "$ref": "#/$defs/ModelChoice"}
-    file["grid"] |= _grid()
-    parts["Profile"] = _profile(file)
+    values = {"type": "array", "minItems": 1}
+    file["grid"] |= {
+        "additionalProperties": False,
+        "patternProperties": {r"^(model|data|train|arms|pretrain)(\.|$)": values},
+    }
+    any_part = {key: value for key, value in file.items() if key != "profiles"}
+    parts["Profile"] = {"description": "Any part of a sweep file.", **_object(any_part)}
     file["profiles"] |= {"additionalProperties": {"$ref": "#/$defs/Profile"}}
     return {"$schema": DIALECT, **schema, "$defs": dict(sorted(parts.items()))}
 
 
-def _one_key(key: str, value: Schema) -> Schema:
+def _object(properties: Schema, *required: str) -> Schema:
+    """The schema of a mapping that takes these keys and no others."""
     return {
         "type": "object",
-        "properties": {key: value},
-        "required": [key],
+        "properties": properties,
+        **({"required": list(required)} if required else {}),
         "additionalProperties": False,
     }
 
@@ -70,9 +76,13 @@ FINE_TUNE: Schema = {
     "anyOf": [
         {"enum": ["all", "last_layer", "none", "gradual"]},
         {"type": "string", "pattern": "^last_[1-9][0-9]*$"},
-        _one_key("from", {"type": "string"}),
-        _one_key("unfreeze", {"type": "array", "items": {"type": "string"}, "minItems": 1}),
-        _one_key("gradual", _one_key("every", {"type": "integer", "minimum": 1})),
+        _object({"from": {"type": "string"}}, "from"),
+        _object(
+            {"unfreeze": {"type": "array", "items": {"type": "string"}, "minItems": 1}}, "unfreeze"
+        ),
+        _object(
+            {"gradual": _object({"every": {"type": "integer", "minimum": 1}}, "every")}, "gradual"
+        ),
     ]
 }
 
@@ -82,35 +92,27 @@ def _about(schema: Schema) -> Schema:
     return {k: v for k, v in schema.items() if k in ("description", "examples", "title")}
 
 
-def _networks() -> Iterable[str]:
-    return (*models.model_names(), *models.torchvision_names())
-
-
 def _by_name(
-    meaning: str,
-    options: Mapping[str, type[BaseModel]],
-    parts: Schema,
-    beside: Schema | None = None,
+    meaning: str, options: Mapping[str, type[BaseModel]], parts: Schema, beside: Schema
 ) -> Schema:
     """A mapping whose `name` decides which other keys it takes; without a name, any of them."""
     own: dict[type[BaseModel], list[str]] = {}
     for name, model in options.items():
         own.setdefault(model, []).append(name)
-    name_key = {"description": "Which one.", "enum": list(options)}
     every: Schema = {}
     cases: list[Schema] = []
     for model, names in own.items():
         schema = _hoisted(model, parts)
         every |= schema["properties"]
-        schema["properties"] = {"name": True, **schema["properties"], **(beside or {})}
+        schema["properties"] = {"name": True, **schema["properties"], **beside}
         is_named = {"properties": {"name": {"enum": names}}, "required": ["name"]}
         cases.append({"if": is_named, "then": schema})
-    unnamed = {"properties": {**(beside or {}), **every}, "additionalProperties": False}
+    unnamed = {"properties": {**beside, **every}, "additionalProperties": False}
     cases.append({"if": {"not": {"required": ["name"]}}, "then": unnamed})
     return {
         "description": meaning,
         "type": "object",
-        "properties": {"name": name_key},
+        "properties": {"name": {"description": "Which one.", "enum": list(options)}},
         "allOf": cases,
     }
 
@@ -122,33 +124,18 @@ def _hoisted(model: type[BaseModel], parts: Schema) -> Schema:
     return schema
 
 
-def _split(parts: Schema) -> Schema:
-    properties: Schema = _hoisted(SplitSettings, parts)["properties"]
-    return properties
-
-
 def _data(choice: Schema) -> Schema:
     names = {"enum": choice["properties"]["name"]["enum"]}
     one = {"$ref": "#/$defs/DataChoice"}
     shared = choice["allOf"][-1]["then"]["properties"]
-    listed = {
+    first_of = {
+        "description": "Data sets in order of preference: the first that is there is used. "
+        "Keys beside `first_of` hold for all of them.",
         "type": "array",
         "minItems": 1,
         "items": {"if": {"type": "string"}, "then": names, "else": one},
     }
-    several = {
-        "type": "object",
-        "properties": {
-            "first_of": {
-                "description": "Data sets in order of preference: the first that is there is used. "
-                "Keys beside `first_of` hold for all of them.",
-                **listed,
-            },
-            **shared,
-        },
-        "required": ["first_of"],
-        "additionalProperties": False,
-    }
+    several = _object({"first_of": first_of, **shared}, "first_of")
     mapping = {"if": {"required": ["first_of"]}, "then": several, "else": one}
     return {"if": {"type": "string"}, "then": names, "else": mapping}
 
@@ -162,22 +149,4 @@ def _seeds(parts: Schema) -> Schema:
             {"type": "array", "minItems": 1, "items": number},
             {"$ref": "#/$defs/SeedsRule"},
         ]
-    }
-
-
-def _grid() -> Schema:
-    return {
-        "additionalProperties": False,
-        "patternProperties": {
-            r"^(model|data|train|arms|pretrain)(\.|$)": {"type": "array", "minItems": 1}
-        },
-    }
-
-
-def _profile(file: Schema) -> Schema:
-    return {
-        "description": "Any part of a sweep file.",
-        "type": "object",
-        "properties": {key: value for key, value in file.items() if key != "profiles"},
-        "additionalProperties": False,
     }
