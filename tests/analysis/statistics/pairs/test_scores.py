@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from analysis.statistics.pairs.scores import class_differences, confusion, score_intervals
 from analysis.statistics.samples.intervals import mean_interval
+from analysis.statistics.samples.predictions import Predictions
 from headstart.errors import InputError
 
 DIGITS = [str(k) for k in range(10)]
@@ -129,3 +131,96 @@ def test_seeds_that_agree_exactly_are_no_certainty() -> None:
 def test_a_class_out_of_range_is_refused() -> None:
     with pytest.raises(InputError, match=r"trial a: classes from 0 to 5 .* the data set has 3"):
         confusion({"a": make_predictions([0, 5], [0, 1])}, 3)
+
+
+def seeds_of(
+    arm: str, predicted: dict[int, list[int]], labels: list[int]
+) -> tuple[dict[str, Predictions], pd.DataFrame]:
+    """Predictions of the seeds of one arm on the same labels, and their trials."""
+    made = {f"{arm}{seed}": make_predictions(labels, p) for seed, p in predicted.items()}
+    return made, pd.DataFrame({"trial_id": list(made), "arm": arm, "seed": list(predicted)})
+
+
+def test_confusion_says_when_there_is_nothing() -> None:
+    empty = confusion({}, 2)
+    assert (empty.n_trials, empty.note) == (0, "no predictions")
+    assert empty.pooled.tolist() == [[0, 0], [0, 0]]
+    assert confusion({"a": make_predictions([0], [0])}, 2).note == ""
+
+
+def test_table_of_scores_by_hand() -> None:
+    predictions, trials = seeds_of("x", {0: [0, 0, 1], 1: [0, 1, 1], 2: [0, 1, 0]}, [0, 0, 1])
+    none = pd.DataFrame({"trial_id": ["lost"], "arm": ["w"], "seed": [0]})
+    table = score_intervals(predictions, pd.concat([trials, none]), ["zero", "one", "two"])
+    columns = "arm scope class_name metric estimate low high n method note"
+    assert list(table.columns) == columns.split()
+    assert table["arm"].tolist() == ["w"] * 16 + ["x"] * 16
+    lost, rows = table[:16], table[16:]
+    assert lost[["estimate", "low", "high"]].isna().all(axis=None)
+    assert set(lost["note"]) == {"no predictions"}
+    assert set(lost["n"]) == {0}
+    three = ["precision", "recall", "f1"]
+    each = [metric for metric in three for _ in range(3)]
+    assert rows["metric"].tolist() == ["accuracy", *three, *three, *each]
+    assert rows["scope"].tolist() == ["all"] + ["macro"] * 3 + ["weighted"] * 3 + ["class"] * 9
+    assert rows["class_name"].tolist() == [""] * 7 + ["zero", "one", "two"] * 3
+    estimates = rows["estimate"].tolist()
+    assert estimates[0] == pytest.approx((1 + 2 / 3 + 1 / 3) / 3)
+    assert estimates[10:13] == pytest.approx([2 / 3, 2 / 3, 0])  # recall of each class
+    assert set(rows["n"]) == {3}
+
+
+def test_a_test_set_without_images_has_no_scores() -> None:
+    trials = pd.DataFrame({"trial_id": ["a"], "arm": "x", "seed": [0]})
+    row = score_intervals({"a": make_predictions([], [])}, trials, ["0", "1"]).iloc[0]
+    assert math.isnan(row["estimate"])
+    assert row["note"] == "in no test set"
+
+
+def test_differences_between_classes_by_hand() -> None:
+    labels = [0, 0, 0, 0, 1, 1]
+    treated, t = seeds_of("t", {3: [0, 0, 0, 1, 1, 1], 1: [0, 0, 0, 0, 1, 0]}, labels)
+    control, c = seeds_of("c", {1: [0, 1, 1, 1, 1, 0], 2: labels, 3: [0, 1, 1, 1, 1, 1]}, labels)
+    both, trials = treated | control, pd.concat([t, c])
+    table = class_differences(both, trials, "t", "c", ["zero", "one", "two"])
+    assert table["class_name"].tolist() == ["zero", "one", "two"]
+    assert table["class_index"].tolist() == [0, 1, 2]
+    assert table["n_pairs"].tolist() == [2, 2, 0]
+    assert table["n_images"].tolist() == [4, 2, 0]
+    nan = math.nan
+    for column, values in {
+        "recall_treatment": [0.875, 0.75, nan],
+        "recall_control": [0.25, 0.75, nan],
+        "difference": [0.625, 0, nan],
+    }.items():
+        assert table[column].tolist() == pytest.approx(values, nan_ok=True)
+    assert (table["low"].tolist(), table["high"].tolist()) == (
+        pytest.approx([-0.9633, 0, nan], abs=1e-4, nan_ok=True),  # 0.625 ± 12.706 · 0.125
+        pytest.approx([1, 0, nan], nan_ok=True),
+    )
+    p = 2 * stats.t.sf(0.625 / (0.125 * math.sqrt(2)) * math.sqrt(2), 1)
+    assert table["p_value"].tolist() == pytest.approx([p, 1, nan], nan_ok=True)
+    assert table["note"].iloc[2] == "in no test set"
+    sure = float(table["p_holm"].iloc[0])
+    for confidence, differs in ((1 - sure, True), (1 - sure + 1e-6, False)):
+        again = class_differences(both, trials, "t", "c", ["zero", "one", "two"], confidence)
+        assert again["differs"].tolist() == [differs, False, False]
+
+
+def test_one_pair_has_no_p_value_and_few_images_are_coarse() -> None:
+    labels = [0] * 15 + [1] * 15
+    wrong = [1, *labels[1:]]
+    for n, p in ((1, math.nan), (3, 2 * stats.t.sf(math.sqrt(18), 2))):  # 1/15 over its rounding
+        treated, t = seeds_of("t", dict.fromkeys(range(n), labels), labels)
+        control, c = seeds_of("c", dict.fromkeys(range(n), wrong), labels)
+        table = class_differences(treated | control, pd.concat([t, c]), "t", "c", ["0", "1"])
+        assert table["p_value"].iloc[0] == pytest.approx(p, nan_ok=True)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_classes_just_outside_the_data_set_are_refused(wrong: int) -> None:
+    good = make_predictions([0, 2], [0, 2])
+    confusion({"a": good}, 3)
+    bad = dataclasses.replace(good, predicted=np.array([0, wrong]))
+    with pytest.raises(InputError, match=f"trial a: classes from {min(0, wrong)} to"):
+        confusion({"a": bad}, 3)
