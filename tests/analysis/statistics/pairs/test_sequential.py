@@ -112,11 +112,101 @@ def test_stopping_keeps_its_coverage(kind: str) -> None:
     assert 0.92 - slack <= hits / n_sweeps <= 1.0
 
 
+def test_half_width_of_equal_values_by_hand() -> None:
+    """100 images: each value is known to 0.01, so a difference has the variance 2 · 0.01² / 12."""
+    trials = trials_with(np.zeros(8)).assign(n_test=100)
+    half = 1.1 * 2.364624 * math.sqrt(0.01**2 / 6 / 8)  # Student's t, 7 degrees of freedom
+    decision = decide(trials, NO_CURVES, PAIRS, Until("test_accuracy", 0.01), rng())
+    assert decision.half_widths == (pytest.approx(half),)
+    assert (decision.stop, decision.n_seeds, decision.n_seeds_next) == (True, 8, 8)
+    wide = decide(trials, NO_CURVES, PAIRS, Until("test_accuracy", half / 2.99), rng())
+    assert (wide.stop, wide.narrow, wide.n_seeds_next) == (False, False, 40)  # 8 + 7.94 · 8 / 2
+    assert wide.text.startswith("8 seeds are not enough for ±0.00125")
+    assert wide.text.endswith(" on test_accuracy: next up to 40")
+
+
+def test_an_interval_as_wide_as_asked_is_narrow() -> None:
+    trials = trials_with(rng(1).normal(0, 0.001, 9))
+    width = decide(trials, NO_CURVES, PAIRS, Until("test_accuracy", 1.0), rng()).half_widths[0]
+    decision = decide(trials, NO_CURVES, PAIRS, Until("test_accuracy", width), rng())
+    assert decision.narrow
+    assert "every comparison's interval is within" in decision.text
+
+
+def test_a_batch_is_one_seed_at_least_and_half_of_at_least_without_a_spread() -> None:
+    until = Until("test_accuracy", 0.001)
+    assert (until.at_least, until.at_most, until.confidence) == (8, 60, 0.95)
+    assert next_seeds(10, 10, 0.0, 0.001, until) == 11
+    assert next_seeds(10, 1, math.nan, 0.001, until) == 14
+    assert next_seeds(8, 8, 0.002, 0.001, until) == 20
+    assert next_seeds(7, 7, 0.002, 0.001, until) == 8
+    assert next_seeds(10, 10, 9.0, 0.001, until) == 60
+
+
+def test_few_seeds_and_the_most_seeds() -> None:
+    two = trials_with([0.0, 0.001])
+    until = Until("test_accuracy", 1.0, at_least=2, at_most=2)
+    assert decide(two, NO_CURVES, PAIRS, until, rng()).half_widths[0] > 0
+    three = Until("test_accuracy", 1.0, at_least=3)
+    early = decide(two, NO_CURVES, PAIRS, three, rng())
+    assert (early.stop, early.narrow, early.n_seeds_next) == (False, False, 3)
+    over = decide(two, NO_CURVES, PAIRS, Until("test_accuracy", 1e-6, 2, 2), rng())
+    assert (over.stop, over.narrow, over.n_seeds_next) == (True, False, 2)
+
+
+def test_only_trials_of_arms_count_as_seeds() -> None:
+    arms = trials_with(rng(1).normal(0, 0.001, 8)).assign(stage="arm")
+    tuning = arms.assign(stage="tune", seed=arms["seed"] + 50, trial_id="s" + arms["trial_id"])
+    until = Until("test_accuracy", 0.01)
+    assert decide(pd.concat([arms, tuning]), NO_CURVES, PAIRS, until, rng()).n_seeds == 8
+
+
+def test_unpaired_arms_have_no_half_width() -> None:
+    trials = trials_with(rng(1).normal(0, 0.001, 4))
+    trials.loc[trials["arm"] == "t", "seed"] += 100
+    decision = decide(trials, NO_CURVES, PAIRS, Until("test_accuracy", 0.01), rng())
+    assert math.isnan(decision.half_widths[0])
+    assert not decision.narrow
+
+
+def test_every_wide_interval_is_counted() -> None:
+    trials = trials_with([0.0, 0.1, 0.2])
+    third = trials.query("arm == 't'").assign(arm="w", trial_id=["w0", "w1", "w2"])
+    pairs = [*PAIRS, ("w", "c")]
+    until = Until("test_accuracy", 0.001, at_least=2, at_most=3)
+    decision = decide(pd.concat([trials, third]), NO_CURVES, pairs, until, rng())
+    assert "2 intervals are wider than ±0.001 on test_accuracy" in decision.text
+
+
+def test_the_half_width_of_a_time_is_a_factor() -> None:
+    """Ratios of 2 in all seeds: what is left of doubt is the distance between evaluations."""
+    trials = trials_with(np.zeros(4))
+    curves = pd.DataFrame(
+        [
+            {"trial_id": name, "step": step, "val_accuracy": 0.95 if step >= at else 0.5}
+            for name, at in zip(trials["trial_id"], [200] * 4 + [100] * 4, strict=True)
+            for step in (50, 100, 150, 200)
+        ]
+    )
+
+    def decided(factor: float) -> tuple[bool, float]:
+        until = Until("steps_to_target", factor, at_least=2, targets=(0.9,))
+        decision = decide(trials, curves, PAIRS, until, rng())
+        return decision.narrow, decision.half_widths[0]
+
+    half = 1.1 * 3.182446 * math.sqrt((0.25 + 0.0625) / 12 / 4)  # steps of 1/2 and 1/4
+    assert decided(1.01 * math.exp(half)) == (True, pytest.approx(half))
+    assert decided(0.99 * math.exp(half))[0] is False
+    with pytest.raises(InputError, match=r"1\.0 is a factor for steps_to_target"):
+        decided(1.0)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: Until("test_accuracy", 0.0), "must be above 0"),
         (lambda: Until("test_accuracy", 0.1, 9, 8), "at_least 9 and at_most 8"),
+        (lambda: Until("test_accuracy", 0.1, 1, 8), "at_least 1 and at_most 8"),
         (
             lambda: decide(trials_with([0.0]), NO_CURVES, [], Until("test_accuracy", 1), rng()),
             "compares no arms",
