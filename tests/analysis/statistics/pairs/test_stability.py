@@ -151,3 +151,94 @@ def test_within_runs_agrees_with_a_plain_loop(accuracies: list[list[float]]) -> 
         late = curve[-math.ceil(len(curve) / 3) :]
         expected = np.std(late, ddof=1) if len(late) > 1 else math.nan
         assert row.late_sd == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+def test_every_column_of_the_spread_by_hand() -> None:
+    trials = make_trials([0.90, 0.92, 0.94]).assign(test_loss=[1.0, 2.0, 6.0])
+    trials = pd.concat([trials.assign(arm="b"), trials.assign(test_accuracy=math.nan)])
+    table = spread_over_seeds(trials)
+    assert table["arm"].tolist() == ["a", "b"]
+    row = table.iloc[1]
+    columns = """
+        arm metric n mean sd sd_low sd_high minimum maximum range n_trials n_failed n_diverged
+        broken_share broken_low broken_high binomial_sd excess_variance excess_low excess_high
+        excess_p note
+    """
+    assert list(table.columns) == columns.split()
+    expected = {"metric": "test_accuracy", "mean": 0.92, "minimum": 0.9, "maximum": 0.94}
+    chi2 = stats.chi2.ppf([0.975, 0.025], 2)
+    low, high = 0.02 * np.sqrt(2 / chi2)
+    binomial = 0.92 * 0.08 / 100
+    expected |= {"sd_low": low, "sd_high": high, "broken_share": 0, "broken_low": 0}
+    expected |= {"excess_low": low**2 - binomial, "excess_high": high**2 - binomial}
+    expected |= {"excess_p": stats.chi2.sf(0.0008 / binomial, 2)}
+    for name, value in expected.items():
+        assert row[name] == (value if isinstance(value, str) else pytest.approx(value)), name
+    unknown = table.iloc[0]
+    assert (unknown["n"], unknown["n_trials"]) == (0, 3)
+    assert unknown[["mean", "sd", "range", "binomial_sd", "excess_p"]].isna().all()
+    loss = spread_over_seeds(trials, "test_loss").iloc[1]
+    assert (loss["mean"], loss["range"]) == (3.0, 5.0)
+    assert math.isnan(loss["binomial_sd"])
+
+
+def test_excess_of_none_one_and_two_values() -> None:
+    none, one = excess_variance([math.nan], 100), excess_variance([0.9, math.nan], [100, 0])
+    assert (none.n, none.note, one.n, one.note) == (0, "no values", 1, "one value: no spread")
+    assert one.binomial == pytest.approx(0.0009)
+    two = excess_variance([0.8, math.nan, 0.9], [100, 0, 400])
+    assert (two.n, two.variance) == (2, pytest.approx(0.005))
+    assert two.binomial == pytest.approx(0.85 * 0.15 * (1 / 100 + 1 / 400) / 2)
+    assert two.note == sd_interval([0.8, 0.9]).note
+    assert excess_variance([0.0, 1.0], 1).variance == 0.5  # the ends, and one image, are allowed
+
+
+@pytest.mark.parametrize(("accuracies", "n_test"), [([0.5, 1.5], 100), ([-0.5], 100), ([0.5], 0)])
+def test_shares_outside_0_to_1_and_empty_test_sets_are_refused(
+    accuracies: list[float], n_test: int
+) -> None:
+    with pytest.raises(InputError, match="n_test at least 1"):
+        excess_variance(accuracies, n_test)
+
+
+@pytest.mark.parametrize(
+    ("losses", "n_spikes"),
+    [
+        ([[2.0, 3.0]], [0]),  # by half, not by more
+        ([[2.0, 3.01]], [1]),
+        ([[20.0, 0.5, 1.5]], [0]),  # by a twentieth of the first loss, not by more
+        ([[20.0, 0.5, 1.51]], [1]),
+        ([[1.0, 0.5], [3.0, 2.0]], [0, 0]),  # the next trial's first loss is none
+        ([[1.0, math.inf, math.nan, 1.0]], [1]),  # after a loss that is no number nothing rises
+        ([[math.nan, 20.0, 0.5, 1.4]], [0]),  # the first loss is the first number
+        ([[math.nan, 1.0, 0.5, 1.4]], [1]),
+    ],
+)
+def test_spikes_by_hand(losses: list[list[float]], n_spikes: list[int]) -> None:
+    ids = [f"t{k}" for k in range(len(losses))]
+    curves = [make_curve(i, [0.5] * len(x), x) for i, x in zip(ids, losses, strict=True)]
+    trials = pd.DataFrame({"trial_id": ids, "arm": "x", "seed": range(len(ids))})
+    table = within_runs(pd.concat(curves), trials)
+    assert table["n_loss_spikes"].tolist() == n_spikes
+
+
+def test_no_curve_at_all() -> None:
+    trials = pd.DataFrame({"trial_id": ["a"], "arm": "x", "seed": [4]}, index=[9])
+    curves = make_curve("a", [0.5], [1.0])
+    rows = within_runs(curves[:0], trials)
+    assert rows[["trial_id", "arm", "seed", "n_evaluations"]].to_numpy().tolist() == [
+        ["a", "x", 4, 0]
+    ]
+    assert rows["largest_drawdown"].isna().all()
+    one = within_runs(curves, trials).iloc[0]
+    assert (one["n_evaluations"], one["largest_drawdown"], one["n_loss_spikes"]) == (1, 0, 0)
+    assert math.isnan(one["late_sd"])
+
+
+def test_late_share_and_spike_can_be_chosen() -> None:
+    curves = make_curve("a", [0.1, 0.2, 0.3, 0.7], [1.0, 1.2, 1.0, 1.0])
+    trials = pd.DataFrame({"trial_id": ["a"], "arm": "x", "seed": [0]})
+    row = within_runs(curves, trials, late_share=0.75, spike=0.1).iloc[0]
+    assert row["late_sd"] == pytest.approx(np.std([0.2, 0.3, 0.7], ddof=1))
+    assert row["n_loss_spikes"] == 1
+    assert row["generalisation_gap"] == pytest.approx(2)
