@@ -127,6 +127,7 @@ def test_only_tasks_of_all_arms_count() -> None:
     [
         (lambda: aggregate([[0.9], []]), "at least one score in every task"),
         (lambda: aggregate([[0.9, math.inf]]), "finite"),
+        (lambda: aggregate([]), "at least one score in every task"),
         (lambda: aggregate([[0.9]], "mode"), "not one of iqm, mean"),
         (lambda: aggregate_interval([[0.9]], rng=rng(), method="bca"), "auto, percentile"),
         (lambda: probability_of_improvement([[1.0]], [[1.0]] * 2, rng=rng()), "do not match"),
@@ -137,3 +138,115 @@ def test_only_tasks_of_all_arms_count() -> None:
 def test_bad_input_is_told_in_one_line(call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+def student(df: float, confidence: float = 0.95) -> float:
+    return float(stats.t.ppf((1 + confidence) / 2, df))
+
+
+@pytest.mark.parametrize(("sizes", "n", "df"), [([7, 7, 7, 7, 7], 7, 30), ([4, 1, 6], 5, 8)])
+def test_auto_stretches_percentiles_by_what_few_runs_lose(
+    sizes: list[int], n: int, df: int
+) -> None:
+    scores = [rng(k).normal(size=size) for k, size in enumerate(sizes)]
+    for confidence in (0.95, 0.8):
+        auto, plain = (
+            aggregate_interval(
+                scores, "mean", confidence, rng=rng(3), method=method, n_resamples=1_500
+            )
+            for method in ("auto", "percentile")
+        )
+        factor = math.sqrt(n / (n - 1)) * student(df, confidence)
+        factor /= stats.norm.ppf((1 + confidence) / 2)
+        expected = [auto.estimate + factor * (e - plain.estimate) for e in (plain.low, plain.high)]
+        assert [auto.low, auto.high] == pytest.approx(expected)
+        assert (auto.method, plain.method) == ("stratified auto", "stratified percentile")
+        assert (auto.n, auto.confidence) == (sum(sizes), confidence)
+    assert ("1 tasks have one run" in auto.note) == (1 in sizes)
+    assert bool(auto.note) == (1 in sizes)
+
+
+def test_percentiles_at_80_percent_equal_a_loop() -> None:
+    plain = aggregate_interval(
+        SCORES, "median", 0.8, rng=rng(3), method="percentile", n_resamples=4_000
+    )
+    index = rng(4).integers(0, 7, (4_000, 7, 5))
+    drawn = np.median(np.take_along_axis(SCORES[None], index, axis=1).mean(axis=1), axis=1)
+    assert (plain.low, plain.high) == pytest.approx(np.quantile(drawn, [0.1, 0.9]), abs=0.006)
+    assert plain.estimate == pytest.approx(np.median(SCORES.mean(axis=0)))
+
+
+@pytest.mark.parametrize("n_runs", [256, 257, 65_536, 65_537])
+def test_tasks_of_many_runs_are_drawn_whole(n_runs: int) -> None:
+    scores = np.arange(n_runs, dtype=float)
+    drawn = aggregate_interval([scores], "mean", rng=rng(), method="percentile", n_resamples=2)
+    assert drawn.low == pytest.approx(scores.mean(), rel=0.3)
+    assert drawn.high == pytest.approx(scores.mean(), rel=0.3)
+
+
+def test_unequal_tasks_and_missing_runs_by_hand() -> None:
+    scores = [[1.0, math.nan, 3.0], [10.0], [4.0, 5.0, 6.0, 7.0]]
+    assert aggregate(scores, "mean") == pytest.approx((2 + 10 + 5.5) / 3)
+    assert aggregate(scores, "median") == pytest.approx(5.5)
+    assert aggregate(scores) == pytest.approx((4 + 5 + 6 + 3 + 7) / 5)
+    assert aggregate(np.array([[1.0, 2.0], [3.0, 6.0]]), "median") == 3.0
+
+
+def test_profile_by_hand() -> None:
+    scores = [[0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5]]
+    profile = performance_profile(scores, [0.0, 0.2, 0.3, 0.5], rng=rng(), n_resamples=1_500)
+    assert list(profile.columns) == ["threshold", "share", "low", "high"]
+    assert profile["threshold"].tolist() == [0.0, 0.2, 0.3, 0.5]
+    assert profile["share"].tolist() == [1.0, 0.625, 0.375, 0.0]  # above it, not at it
+    assert profile["low"].tolist()[::3] == profile["high"].tolist()[::3] == [1.0, 0.0]
+    # Binomial inside each task: SD of the share over 8 runs, stretched by few runs.
+    sd = math.sqrt((4 * 0.5 * 0.5 + 4 * 0.75 * 0.25) / 64)
+    half = (profile["high"] - profile["low"]).iloc[1] / 2
+    assert half == pytest.approx(math.sqrt(4 / 3) * student(6) * sd, rel=0.15)
+    narrow = performance_profile(scores, 0.2, 0.5, rng=rng()).iloc[0]
+    assert narrow["high"] - narrow["low"] < half
+
+
+def test_improvement_by_hand() -> None:
+    """Shares of wins by task: (1 + ½ + 1 + 1) / 4 and (0 + ½) / 2."""
+    better = probability_of_improvement([[2.0, 3.0], [5.0]], [[1.0, 2.0], [6.0, 5.0]], rng=rng())
+    assert better.estimate == pytest.approx((3.5 / 4 + 0.25) / 2)
+    assert (better.n, better.method, better.confidence) == (7, "stratified auto", 0.95)
+    assert "1 tasks have one run" in better.note
+    assert 0 <= better.low < better.estimate < better.high <= 1
+
+
+def test_interval_of_improvement_equals_a_loop() -> None:
+    other = rng(6).beta(7, 3, (4, 2))
+    better = probability_of_improvement(SCORES[:, :2], other, 0.8, rng=rng(7), n_resamples=4_000)
+    draw = rng(8)
+    drawn = []
+    for _ in range(4_000):
+        x = np.take_along_axis(SCORES[:, :2], draw.integers(0, 7, (7, 2)), axis=0)
+        y = np.take_along_axis(other, draw.integers(0, 4, (4, 2)), axis=0)
+        drawn.append((x[:, None] > y[None]).mean())
+    lost = np.mean([7, 7, 4, 4]) / (np.mean([7, 7, 4, 4]) - 1)
+    factor = math.sqrt(lost) * student(18, 0.8) / stats.norm.ppf(0.9)
+    ends = better.estimate + factor * (np.quantile(drawn, [0.1, 0.9]) - better.estimate)
+    assert (better.low, better.high) == pytest.approx(np.clip(ends, 0, 1), abs=0.02)
+
+
+def test_tables_by_hand() -> None:
+    tuning = table().assign(stage="tune", test_accuracy=0.0)
+    trials = pd.concat([table(), tuning])
+    rows = aggregate_arms(trials, ("t", "c"), statistics=("mean", "iqm"), rng=rng())
+    shared = ["low", "high", "confidence", "method", "n_tasks", "n_runs", "note"]
+    assert list(rows.columns) == ["arm", "statistic", "estimate", *shared]
+    assert rows["arm"].tolist() == ["t", "t", "c", "c"]
+    assert rows["statistic"].tolist() == ["mean", "iqm"] * 2
+    assert rows["estimate"].tolist() == pytest.approx([0.91, 0.91, 0.81, 0.81])
+    assert rows["n_runs"].tolist() == [6] * 4
+    better = improvement_over_tasks(trials, [("t", "c"), ("c", "t")], rng=rng())
+    assert list(better.columns) == ["treatment", "control", "p_better", *shared]
+    assert better["treatment"].tolist() == ["t", "c"]
+    assert better["control"].tolist() == ["c", "t"]
+    assert better["p_better"].tolist() == [1.0, 0.0]
+    loss = table().assign(test_loss=1 - table()["test_accuracy"])
+    loss.loc[loss["task"] == "large", "test_loss"] = math.nan
+    one = aggregate_arms(loss, ("t",), "test_loss", ("mean",), rng=rng())
+    assert (one["n_tasks"].iloc[0], one["estimate"].iloc[0]) == (2, pytest.approx(0.09))
