@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -48,13 +49,13 @@ class Options:
 
     sweep: Path
     profile: str | None
-    assignments: tuple[str, ...]
+    assignments: list[str]
     out: Path | None
     data: Path | None
     engine: str
     dry_run: bool
     shard: tuple[int, int]
-    reuse: tuple[Path, ...]
+    reuse: list[Path]
     only: str | None
     report: bool
     address: str | None
@@ -117,7 +118,7 @@ def parse(argv: Sequence[str]) -> Options:
         help="override one key; may be given several times",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME)")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
+    parser.add_argument("--data", type=_folder, metavar="DIR", help="where data sets lie")
     parser.add_argument(
         "--engine", choices=("ray", "local", "here"), default="ray",
         help="what runs the trials: Ray Tune, processes of this machine, or this process itself "
@@ -126,7 +127,9 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--address", metavar="HOST:PORT", help="join this running Ray cluster")
     parser.add_argument("--slots", type=int, metavar="N", help="trials at once on this machine")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and run nothing")
-    parser.add_argument("--shard", default="1/1", metavar="K/N", help="run part K of N only")
+    parser.add_argument(
+        "--shard", type=_shard, default="1/1", metavar="K/N", help="run part K of N only"
+    )
     parser.add_argument(
         "--only", choices=("pretrain", "arms", "report"), help="run this part of the plan only"
     )
@@ -139,25 +142,24 @@ def parse(argv: Sequence[str]) -> Options:
         help="save running trials this often (default 2), but never for over 2.5 %% of the time",
     )  # fmt: skip
     parser.add_argument(
-        "--schema", action=_PrintSchema, nargs=0,
+        "--schema", action=_PrintSchema, nargs=0, dest=argparse.SUPPRESS,
         help="print the JSON schema of a sweep file, for editors, and end",
     )  # fmt: skip
-    parser.add_argument("--no-report", action="store_true", help="write the tables only")
-    given = parser.parse_args(argv)
-    if given.data is not None and not given.data.is_dir():
-        raise InputError(f"--data {given.data}: no such folder")
-    if given.slots is not None and given.slots < 1:
-        raise InputError(f"--slots {given.slots}: a whole number from 1 is expected")
-    if given.address and given.engine != "ray":
+    parser.add_argument(
+        "--no-report", action="store_false", dest="report", help="write the tables only"
+    )
+    options = Options(**vars(parser.parse_args(argv)))
+    if options.slots is not None and options.slots < 1:
+        raise InputError(f"--slots {options.slots}: a whole number from 1 is expected")
+    if options.address and options.engine != "ray":
         raise InputError("--address belongs to --engine ray")
-    return Options(
-        sweep=given.sweep, profile=given.profile, assignments=tuple(given.assignments),
-        out=given.out, data=given.data and given.data.absolute(), engine=given.engine,
-        dry_run=given.dry_run,
-        shard=_shard(given.shard), reuse=tuple(given.reuse), only=given.only,
-        report=not given.no_report, address=given.address, slots=given.slots,
-        state_every_s=given.state_every_s,
-    )  # fmt: skip
+    return options
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise InputError(f"--data {text}: no such folder")
+    return Path(text).absolute()
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -220,7 +222,7 @@ def _run_batches(
         plan = searched.plan
         if not request.by:
             part = [t for t in _part(options, plan).trials if t.id not in searched.blocked]
-            _run_trials(options, plan, Plan(plan.sweep, tuple(part)), folder, request)
+            _run_trials(options, folder, request, plan, Plan(plan.sweep, tuple(part)))
         for trial_id, error in searched.blocked.items():
             spec = plan.by_id[trial_id]
             folder.fail(trial_id, failed_row(spec, plan.sweep.name, error))
@@ -241,10 +243,7 @@ def _search(
         return Searched(plan)
     if options.shard != (1, 1) or options.only == "arms":
         return recorded(plan, catalogue, folder.path)
-
-    def run(whole: Plan, part: Plan) -> None:
-        _run_trials(options, whole, part, folder, request)
-
+    run = partial(_run_trials, options, folder, request)
     return run_searches(plan, catalogue, folder.path, run, lambda: bool(request.by))
 
 
@@ -274,7 +273,7 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
 
 
 def _run_trials(
-    options: Options, plan: Plan, part: Plan, folder: RunFolder, request: StopRequest
+    options: Options, folder: RunFolder, request: StopRequest, plan: Plan, part: Plan
 ) -> None:
     """Run what the folder does not have yet; returns early when a signal came."""
     fingerprints = {t.data.choice.name: t.data.fingerprint for t in plan.trials}

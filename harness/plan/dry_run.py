@@ -7,7 +7,8 @@ known, that is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,37 +34,22 @@ class Cost:
     n_bytes: int
 
 
-@dataclass
-class _Line:
-    stage: str
-    arm: str
-    data: str
-    n_trials: int = 0
-    n_done: int = 0
-    n_to_go_on: int = 0
-    n_new: int = 0
-
-
 def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     """Lines of text: one a stage or arm, totals, and estimates."""
-    lines: dict[tuple[str, str], _Line] = {}
+    lines: dict[tuple[str, str, str], Counter[str]] = {}  # by stage, arm and data
     left: list[TrialSpec] = []
     rows = dict(trial_rows(out, plan.by_id))
     for trial in plan.trials:
         data = trial.data.choice.name
         if trial.data.stand_in_for:
             data += f" (stand-in for {trial.data.stand_in_for})"
-        line = lines.setdefault((trial.stage, trial.arm), _Line(trial.stage, trial.arm, data))
-        line.n_trials += 1
         state = _state_of(out / "trials" / trial.id, rows[trial.id])
-        line.n_done += state == "done"
-        line.n_to_go_on += state == "to go on"
-        line.n_new += state == "new"
+        lines.setdefault((trial.stage, trial.arm, data), Counter()).update(["trials", state])
         if state != "done":
             left.append(trial)
     yield f"{plan.sweep.name}: {plan.sweep.question}"
     yield f"run folder: {out}"
-    yield from _as_table(list(lines.values()))
+    yield from _as_table(lines)
     yield from plan.notes
     yield from frozen.notes(plan)
     if plan.sweep.resources.pack != 1:
@@ -80,11 +66,12 @@ def _state_of(folder: Path, row: TrialRow | None) -> str:
     return "to go on" if any(folder.glob("state/*/state-*.pt")) else "new"
 
 
-def _as_table(lines: list[_Line]) -> Iterator[str]:
-    header = ("stage", "arm", "data", "trials", "done", "to go on", "new")
-    rows = [(x.stage, x.arm, x.data, x.n_trials, x.n_done, x.n_to_go_on, x.n_new) for x in lines]
-    totals = [sum(row[i] for row in rows) for i in range(3, 7)]  # type: ignore[misc]
-    cells = [header, *[tuple(map(str, row)) for row in rows], ("all", "", "", *map(str, totals))]
+def _as_table(lines: Mapping[tuple[str, str, str], Counter[str]]) -> Iterator[str]:
+    columns = ("trials", "done", "to go on", "new")
+    counted = [(*names, *(str(counts[c]) for c in columns)) for names, counts in lines.items()]
+    totals = [str(sum(counts[c] for counts in lines.values())) for c in columns]
+    header = ("stage", "arm", "data", *columns)
+    cells = [header, *counted, ("all", "", "", *totals)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     for row in cells:
         shown = [

@@ -17,6 +17,8 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import DataUse, Plan, TrialSpec, trial_id
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
 
+Stage = Literal["pretrain", "arm"]
+
 
 def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | None = None) -> Plan:
     """All trials of a sweep, stages before the arms that start from them.
@@ -41,92 +43,83 @@ def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | Non
 class _Planner:
     def __init__(self, sweep: Sweep, catalogue: DataCatalogue, seeds: tuple[int, ...]):
         self.sweep = sweep
+        self.conditions: dict[Stage, dict[str, Condition]]
+        self.conditions = {"pretrain": sweep.stages, "arm": sweep.arms}
         self.catalogue = catalogue
         self.seeds = seeds
-        self.made: dict[tuple[str, str, int], TrialSpec] = {}
+        self.made: dict[tuple[Stage, str, int], TrialSpec] = {}
         self.contents: dict[Path, str] = {}
-        self.uses: dict[tuple[bool, str], DataUse] = {}  # by whether it is an arm, and its name
+        self.uses: dict[tuple[Stage, str], DataUse] = {}
         self.streams: dict[int, Mapping[str, int]] = {}  # of a seed: shared by all arms
 
     def plan(self) -> Plan:
-        mistakes = []
-        notes: dict[str, None] = {}
-        stages = [(False, *item) for item in self.sweep.stages.items()]
-        for is_arm, name, condition in (*stages, *((True, *i) for i in self.sweep.arms.items())):
-            try:
-                data = self.uses[is_arm, name] = self.catalogue.use(condition)
-                notes.update(dict.fromkeys(data.notes))
-                if is_arm and not data.has_test:
-                    raise DataError(
-                        f"{data.choice.name} has no test part of its own: say how many images "
-                        "an arm is tested on, as in data.test: 1000"
-                    )
-            except DataNotFoundError:
-                raise
-            except InputError as err:
-                mistakes.append(f"{self.sweep.name}: {name}: {err}")
-        if mistakes:
-            raise SpecError(mistakes)
-        wanted = {c.start.name for c in self.sweep.arms.values() if c.start.kind == "stage"}
+        notes = self._open_data()
+        needed = set()
+        for condition in self.sweep.arms.values():
+            start = condition.start
+            while start.kind == "stage":
+                needed.add(start.name)
+                start = self.sweep.stages[start.name].start
         for stage in self.sweep.stages:
-            if stage not in wanted and not self._is_ancestor(stage, wanted):
+            if stage not in needed:
                 for seed in self.seeds:
                     self._trial("pretrain", stage, seed)
         for seed in self.seeds:
             for arm in self.sweep.arms:
                 self._trial("arm", arm, seed)
         trials = sorted(self.made.values(), key=lambda trial: trial.stage != "pretrain")
-        return Plan(self.sweep, tuple(trials), tuple(notes))
+        return Plan(self.sweep, tuple(trials), notes)
 
-    def _is_ancestor(self, stage: str, wanted: set[str]) -> bool:
-        """Whether a wanted stage starts, directly or not, from this one."""
-        for name in wanted:
-            start = self.sweep.stages[name].start
-            while start.kind == "stage":
-                if start.name == stage:
-                    return True
-                start = self.sweep.stages[start.name].start
-        return False
+    def _open_data(self) -> tuple[str, ...]:
+        """Fills `uses`; what the data sets have to say of themselves."""
+        mistakes = []
+        notes: dict[str, None] = {}
+        for stage, conditions in self.conditions.items():
+            for name, condition in conditions.items():
+                try:
+                    data = self.uses[stage, name] = self.catalogue.use(condition)
+                    notes.update(dict.fromkeys(data.notes))
+                    if stage == "arm" and not data.has_test:
+                        raise DataError(
+                            f"{data.choice.name} has no test part of its own: say how many images "
+                            "an arm is tested on, as in data.test: 1000"
+                        )
+                except DataNotFoundError:
+                    raise
+                except InputError as err:
+                    mistakes.append(f"{self.sweep.name}: {name}: {err}")
+        if mistakes:
+            raise SpecError(mistakes)
+        return tuple(notes)
 
-    def _trial(self, stage: Literal["pretrain", "arm"], arm: str, seed: int) -> TrialSpec:
-        conditions = self.sweep.stages if stage == "pretrain" else self.sweep.arms
-        condition = conditions[arm]
-        if stage == "pretrain" and condition.shared:
+    def _trial(self, stage: Stage, arm: str, seed: int) -> TrialSpec:
+        condition = self.conditions[stage][arm]
+        if condition.shared:
             seed = 0
         key = (stage, arm, seed)
-        if key not in self.made:
-            parent = None
-            if condition.start.kind == "stage":
-                parent = self._trial("pretrain", condition.start.name, seed)
-            self.made[key] = self._new_trial(stage, arm, seed, condition, parent)
-        return self.made[key]
-
-    def _new_trial(
-        self,
-        stage: Literal["pretrain", "arm"],
-        arm: str,
-        seed: int,
-        condition: Condition,
-        parent: TrialSpec | None,
-    ) -> TrialSpec:
-        data = self.uses[stage == "arm", arm]
+        if key in self.made:
+            return self.made[key]
+        start = condition.start
+        parent = self._trial("pretrain", start.name, seed).id if start.kind == "stage" else None
+        start_file, start_content = self._start_content(condition, seed)
+        data = self.uses[stage, arm]
         if seed not in self.streams:
             self.streams[seed] = derive_streams(self.sweep.seed, seed, self.sweep.vary)
         streams = self.streams[seed]
-        start_file, start_content = self._start_content(condition, seed)
-        return TrialSpec(
-            id=trial_id(condition, data, streams, parent.id if parent else start_content),
+        self.made[key] = TrialSpec(
+            id=trial_id(condition, data, streams, parent or start_content),
             stage=stage,
             arm=arm,
             seed=seed,
             condition=condition,
             data=data,
             streams=streams,
-            parent=parent.id if parent else None,
+            parent=parent,
             start_file=start_file,
             grid=self.sweep.grid_points[arm].values,
             start_content=start_content,
         )
+        return self.made[key]
 
     def _start_content(self, condition: Condition, seed: int) -> tuple[Path | None, str | None]:
         """The weights file a trial starts from, where no trial of the plan makes it; its hash."""

@@ -17,8 +17,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import InputError
 from headstart.files import safe_name, write_json
 from headstart.records import read_curve, read_object, read_row
+from headstart.rows import EvaluationRow
 
 FORMAT = 1  # of the records
 FOLDER = "search"
@@ -78,27 +79,31 @@ class Entry:
 
     sample: int
     trial: TrialSpec
-    status: str
-    val_accuracy: float
-    val_loss: float
+    status: str = "pending"
+    val_accuracy: float = math.nan
+    val_loss: float = math.nan
 
     def rank(self, metric: str) -> tuple[float, ...]:
         """Smaller is better; what did not finish comes last."""
         if self.status != "done":
             return (math.inf, math.inf, self.sample)
-        scores = (-self.val_accuracy, self.val_loss)
-        return (*(scores if metric == "val_accuracy" else scores[::-1]), self.sample)
+        return (*_score(self, metric), self.sample)
+
+
+def _score(point: Entry | EvaluationRow, metric: str) -> tuple[float, float]:
+    """Smaller is better; the second decides between equals."""
+    scores = (-point.val_accuracy, point.val_loss)
+    return scores if metric == "val_accuracy" else scores[::-1]
 
 
 @dataclass
 class Course:
-    """A study under way: its rungs so far, and the winner once there is one."""
+    """A study under way: the rungs that this command ran, and the winner once there is one."""
 
     study: Study
     rungs: list[list[Entry]] = field(default_factory=list)
     winner: int | None = None
     error: str = ""
-    is_recorded: bool = False  # by an earlier command
     trials: list[TrialSpec] = field(default_factory=list)
 
 
@@ -145,11 +150,11 @@ def plan_searches(plan: Plan, catalogue: DataCatalogue, folder: Path) -> Plan:
     for course in courses:
         if course.winner is None:
             open_arms.add(course.study.base.arm)
-            course.trials += _next_rung(course, 0)
+            _begin_rung(course)
     arms = plan.sweep.searches.items()
     notes = (_budget_words(arm, search) for arm, search in arms if arm in open_arms)
     known = _settled(plan, courses).plan
-    return Plan(plan.sweep, known.trials, (*plan.notes, *notes))
+    return replace(known, notes=(*plan.notes, *notes))
 
 
 def _budget_words(arm: str, search: Search) -> str:
@@ -194,41 +199,39 @@ def run_searches(
         is_stopped: whether a signal came; the searches are then left as they are.
     """
     courses = [_open(study, folder) for study in studies_of(plan, catalogue)]
-    number = 0
     while undecided := [c for c in courses if c.winner is None and not c.error]:
         for course in undecided:
-            course.trials += _next_rung(course, number)
-        searched = [trial for course in courses for trial in course.trials]
-        whole = Plan(plan.sweep, _ordered(plan, searched), plan.notes)
+            _begin_rung(course)
+        whole = _with_searches(plan, courses)
         run(whole, Plan(plan.sweep, tuple(t for t in whole.trials if t.stage != "arm")))
         if is_stopped():
             return Searched(whole)
         for course in undecided:
-            _close_rung(course, folder, number)
-        number += 1
+            _close_rung(course, folder)
     _write_records(courses, folder)
     return _settled(plan, courses)
 
 
-def _next_rung(course: Course, number: int) -> Iterator[TrialSpec]:
-    """The trials of rung `number`: all configurations at first, then the best of the rung before.
+def _begin_rung(course: Course) -> None:
+    """Adds the trials of a rung: all configurations, or the best of the rung before.
 
     Configurations that are equal (drawn from a small space) are trained once.
     """
     study = course.study
+    epochs = study.epochs[len(course.rungs)]
     samples: Sequence[int] = range(study.search.samples)
-    if number:
+    if course.rungs:
         before = course.rungs[-1]
         samples = [e.sample for e in before[: study.search.n_kept(len(before))]]
     entries: dict[str, Entry] = {}
     for sample in samples:
-        trial = study.trial(sample, study.epochs[number])
-        entries.setdefault(trial.id, Entry(sample, trial, "pending", math.nan, math.nan))
+        trial = study.trial(sample, epochs)
+        entries.setdefault(trial.id, Entry(sample, trial))
     course.rungs.append(list(entries.values()))
-    return (entry.trial for entry in entries.values())
+    course.trials += [entry.trial for entry in entries.values()]
 
 
-def _close_rung(course: Course, folder: Path, number: int) -> None:
+def _close_rung(course: Course, folder: Path) -> None:
     study = course.study
     ranking = [_scored(entry, study.search.metric, folder) for entry in course.rungs[-1]]
     course.rungs[-1] = sorted(ranking, key=lambda entry: entry.rank(study.search.metric))
@@ -238,7 +241,7 @@ def _close_rung(course: Course, folder: Path, number: int) -> None:
             f"no trial of the search for its settings finished ({len(ranking)} ran; why: "
             f"python -m harness.status {folder})"
         )
-    elif number == len(study.epochs) - 1:
+    elif len(course.rungs) == len(study.epochs):
         course.winner = best.sample
 
 
@@ -250,16 +253,12 @@ def _scored(entry: Entry, metric: str, folder: Path) -> Entry:
     """
     path = folder / "trials" / entry.trial.id
     row = read_row(path / "trial.json")
-    status = row.status if row else "pending"
-    if status != "done":
-        return Entry(entry.sample, entry.trial, status, math.nan, math.nan)
+    if row is None or row.status != "done":
+        return replace(entry, status=row.status if row else "pending")
     points = read_curve((path / "curve.parquet").read_bytes())
     finite = [p for p in points if math.isfinite(p.val_loss)]
-    if metric == "val_loss":
-        best = min(finite, key=lambda p: (p.val_loss, -p.val_accuracy))
-    else:
-        best = min(finite, key=lambda p: (-p.val_accuracy, p.val_loss))
-    return Entry(entry.sample, entry.trial, status, best.val_accuracy, best.val_loss)
+    best = min(finite, key=lambda point: _score(point, metric))
+    return replace(entry, status="done", val_accuracy=best.val_accuracy, val_loss=best.val_loss)
 
 
 # -- from searches to the arms --------------------------------------------------------------
@@ -276,16 +275,15 @@ def _settled(plan: Plan, courses: Sequence[Course]) -> Searched:
         elif course is not None:
             blocked[trial.id] = course.error
         trials.append(trial)
-    settled = Plan(plan.sweep, tuple(trials), plan.notes)
-    searched = [trial for course in courses for trial in course.trials]
-    return Searched(Plan(plan.sweep, _ordered(settled, searched), plan.notes), blocked)
+    return Searched(_with_searches(replace(plan, trials=tuple(trials)), courses), blocked)
 
 
-def _ordered(plan: Plan, searched: Sequence[TrialSpec]) -> tuple[TrialSpec, ...]:
-    """Stages, then search trials (each once), then arms."""
-    by_id = {trial.id: trial for trial in searched}
+def _with_searches(plan: Plan, courses: Sequence[Course]) -> Plan:
+    """The plan's stages, then search trials (each once), then its arms."""
+    searched = {trial.id: trial for course in courses for trial in course.trials}
     stages = [trial for trial in plan.trials if trial.stage == "pretrain"]
-    return (*stages, *by_id.values(), *(t for t in plan.trials if t.stage == "arm"))
+    arms = [trial for trial in plan.trials if trial.stage == "arm"]
+    return replace(plan, trials=(*stages, *searched.values(), *arms))
 
 
 # -- records --------------------------------------------------------------------------------
@@ -309,53 +307,43 @@ def _open(study: Study, folder: Path) -> Course:
     for rung, epochs in zip(kept["rungs"], study.epochs, strict=True):
         course.trials += [study.trial(entry["sample"], epochs) for entry in rung["ranking"]]
     course.winner = kept["winner"]["sample"]
-    course.is_recorded = True
     return course
 
 
 def _write_records(courses: Sequence[Course], folder: Path) -> None:
     """Add what was decided just now to the records of the arms."""
     for course in courses:
-        if course.is_recorded or course.winner is None:
+        study, arm = course.study, course.study.base.arm
+        if course.winner is None or not course.rungs:
             continue
-        arm = course.study.base.arm
         path = record_path(folder, arm)
         path.parent.mkdir(exist_ok=True)
-        record = read_object(path) or {}
-        searches = {
-            **record.get("searches", {}),
-            str(course.study.base.seed): _course_record(course),
+        searches = (read_object(path) or {}).get("searches", {})
+        searches[str(study.base.seed)] = _course_record(course)
+        settings = study.search.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+        record = {
+            "format": FORMAT,
+            "arm": arm,
+            "search": settings,
+            "one_search_for": "all seeds" if len(study.seeds) > 1 else "each seed",
+            "searches": dict(sorted(searches.items(), key=lambda item: int(item[0]))),
         }
-        shared = len(course.study.seeds) > 1 or course.study.base.seed not in course.study.seeds
-        write_json(
-            path,
-            {
-                "format": FORMAT,
-                "arm": arm,
-                "search": course.study.search.model_dump(
-                    mode="json", exclude_none=True, exclude_unset=True
-                ),
-                "one_search_for": "all seeds" if shared else "each seed",
-                "searches": dict(sorted(searches.items(), key=lambda item: int(item[0]))),
-            },
-        )
+        write_json(path, record)
 
 
 def _course_record(course: Course) -> dict[str, Any]:
     study = course.study
-    rungs = []
-    for epochs, ranking in zip(study.epochs, course.rungs, strict=True):
-        rungs.append(
-            {
-                "epochs": epochs or study.base.condition.train.epochs,
-                "ranking": [_entry_record(entry) for entry in ranking],
-            }
-        )
-    best = course.rungs[-1][0]
+    rungs = [
+        {
+            "epochs": epochs or study.base.condition.train.epochs,
+            "ranking": [_entry_record(entry) for entry in ranking],
+        }
+        for epochs, ranking in zip(study.epochs, course.rungs, strict=True)
+    ]
     return {
         "key": study.key,
         "seeds": list(study.seeds),
-        "winner": _entry_record(best),
+        "winner": _entry_record(course.rungs[-1][0]),
         "reason": _reason(study.search, course.rungs),
         "n_trials": sum(len(rung) for rung in course.rungs),
         "rungs": rungs,
@@ -377,14 +365,13 @@ def _entry_record(entry: Entry) -> dict[str, Any]:
 def _reason(search: Search, rungs: Sequence[Sequence[Entry]]) -> str:
     """Why the winner won, in a sentence."""
     last = rungs[-1]
-    best = last[0]
-    what = "validation accuracy" if search.metric == "val_accuracy" else "validation loss"
-    side = "highest" if search.metric == "val_accuracy" else "lowest"
-    score = best.rank(search.metric)[0]
+    score = last[0].rank(search.metric)[0]
     tied = [e for e in last if e.status == "done" and e.rank(search.metric)[0] == score]
-    text = f"the {side} {what} of {len(last)} configurations ({abs(score):.4g})"
+    side, what, other = ("highest", "accuracy", "loss")
+    if search.metric == "val_loss":
+        side, what, other = ("lowest", "loss", "accuracy")
+    text = f"the {side} validation {what} of {len(last)} configurations ({abs(score):.4g})"
     if len(tied) > 1:
-        other = "loss" if search.metric == "val_accuracy" else "accuracy"
         text += f"; {len(tied)} tied and the better validation {other} decided, then the number"
     if len(rungs) > 1:
         text += f"; they were the best of {', of '.join(str(len(r)) for r in rungs[-2::-1])}"

@@ -590,7 +590,7 @@ def test_an_arm_whose_search_failed_is_a_failed_row_that_says_so(sweep_file, cat
     plan = make_plan(load_sweep(sweep_file), catalogue)
     study = studies_of(plan, catalogue)[0]
     course = Course(study, rungs=[[Entry(0, study.trial(0, 1), "pending", 0.0, 0.0)]])
-    _close_rung(course, tmp_path, 0)
+    _close_rung(course, tmp_path)
     searched = _settled(plan, [course])
     assert list(searched.blocked) == [study.base.id]
     assert "no trial of the search for its settings finished" in searched.blocked[study.base.id]
