@@ -25,7 +25,7 @@ class Options:
     run: Path
     on: str
     csv: str | None
-    arms: tuple[str, ...]
+    arms: list[str]
     ensemble: bool
     out: Path | None
     data: Path | None
@@ -62,14 +62,15 @@ def parse(argv: Sequence[str]) -> Options:
         help="instead of what the networks' own data went through",
     )  # fmt: skip
     parser.add_argument(
-        "--skip-damaged", action="store_true", help="leave damaged images out, with a note"
+        "--skip-damaged",
+        action="store_const",
+        const="skip",
+        default="refuse",
+        dest="on_damaged",
+        help="leave damaged images out, with a note",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    given = parser.parse_args(argv)
-    if given.data is not None and not given.data.is_dir():
-        raise InputError(f"--data {given.data}: no such folder")
-    return Options(
-        run=given.run, on=given.on, csv=given.csv, arms=tuple(given.arms),
-        ensemble=given.ensemble, out=given.out, data=given.data, preprocess=given.preprocess,
-        on_damaged="skip" if given.skip_damaged else "refuse", device=given.device,
-    )  # fmt: skip
+    options = Options(**vars(parser.parse_args(argv)))
+    if options.data is not None and not options.data.is_dir():
+        raise InputError(f"--data {options.data}: no such folder")
+    return options

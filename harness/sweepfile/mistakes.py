@@ -133,7 +133,7 @@ def _keys_beside(model: type[BaseModel], path: Sequence[int | str], given: Any) 
     for key in path[:-1]:
         beside = []
         if key == "options" and issubclass(model, ByName):
-            beside = ["name", *model.split_keys()]
+            beside = ["name", *model.split_keys]
             model = _options_of(model, given)
             continue
         if isinstance(given, Mapping):

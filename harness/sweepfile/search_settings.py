@@ -35,7 +35,8 @@ class Distribution(Frozen):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Distribution:
-        if len(self.model_fields_set) != 1 or None in self._given():
+        given = [getattr(self, name) for name in self.model_fields_set]
+        if len(given) != 1 or given[0] is None:
             raise ValueError(
                 "is no distribution: give one of choice: [A, B, …], uniform: [LOW, HIGH], "
                 "log_uniform: [LOW, HIGH], integer: [LOW, HIGH]"
@@ -46,12 +47,10 @@ class Distribution(Frozen):
                 raise ValueError(f"[{low:g}, {high:g}] is not [LOW, HIGH] with LOW below HIGH")
         return self
 
-    def _given(self) -> list[Any]:
-        return [getattr(self, name) for name in self.model_fields_set]
-
     def ends(self) -> tuple[Any, ...]:
         """All choices, or both ends of the range."""
-        return tuple(self._given()[0])
+        (kind,) = self.model_fields_set
+        return tuple(getattr(self, kind))
 
     def at(self, unit: float) -> Any:
         """The value at `unit` in [0, 1) of the distribution's quantiles."""

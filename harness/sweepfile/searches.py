@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from harness.sweepfile.file import SearchSection
 from harness.sweepfile.mistakes import Mistakes, quote, show
 from harness.sweepfile.nodes import Node
-from harness.sweepfile.search_settings import Distribution, Search, draw
+from harness.sweepfile.search_settings import Search, draw
 from harness.sweepfile.settings import Condition, Train
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
@@ -118,42 +118,35 @@ class SearchReader:
 
     def _ends_fit(self, search: Search, space: Mapping[str, Node], condition: Condition) -> bool:
         """Whether the setting takes every choice, and both ends of every range."""
-        good = True
+        fits = True
         for key, distribution in search.space.items():
+            (kind,) = distribution.model_fields_set
+            at = space[key].get(kind) or space[key]
             for value in distribution.ends():
-                reason = _reason_against(condition, {key: value})
-                if reason:
-                    good = False
-                    node = space[key]
-                    self.mistakes.add(_place_of(node, distribution), f"{quote(value)}: {reason}")
-        return good
+                if reason := _reason_against(condition, {key: value}):
+                    fits = False
+                    self.mistakes.add(at, f"{quote(value)}: {reason}")
+        return fits
 
     def _fits_the_arm(self, search: Search, at: Node, condition: Condition) -> bool:
         epochs = condition.train.epochs
         if search.scheduler == "asha":
-            self.mistakes.add(
-                at.get("scheduler") or at,
-                "asha is not available; synchronous is (with rungs: [EPOCHS, …] and keep)",
+            at = at.get("scheduler") or at
+            text = "asha is not available; synchronous is (with rungs: [EPOCHS, …] and keep)"
+        elif search.rungs and search.rungs[-1] > epochs:
+            at = at.get("rungs") or at
+            text = f"{list(search.rungs)}: the arm trains {epochs} epochs"
+        else:
+            drawn = (draw(search, sample) for sample in range(search.samples))
+            texts = (
+                f"sample {sample}, {quote(values)}: {reason}"
+                for sample, values in enumerate(drawn)
+                if (reason := _reason_against(condition, values))
             )
-            return False
-        if search.rungs and search.rungs[-1] > epochs:
-            self.mistakes.add(
-                at.get("rungs") or at, f"{list(search.rungs)}: the arm trains {epochs} epochs"
-            )
-            return False
-        for sample in range(search.samples):
-            values = draw(search, sample)
-            reason = _reason_against(condition, values)
-            if reason:
-                self.mistakes.add(at, f"sample {sample}, {quote(values)}: {reason}")
-                return False
-        return True
-
-
-def _place_of(node: Node, distribution: Distribution) -> Node:
-    """The node of the range or of the choices."""
-    (kind,) = distribution.model_fields_set
-    return node.get(kind) or node
+            text = next(texts, "")
+        if text:
+            self.mistakes.add(at, text)
+        return not text
 
 
 def _reason_against(condition: Condition, values: Values) -> str:

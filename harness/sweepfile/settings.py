@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -195,17 +195,11 @@ class ByName(Frozen):
     What the options may be is up to the network or data set of that name.
     """
 
+    options_model: ClassVar[Callable[[str], type[BaseModel]]]
+    split_keys: ClassVar[tuple[str, ...]] = ()  # that say, beside the name, how a set is split
+
     name: str
     options: SerializeAsAny[BaseModel]
-
-    @classmethod
-    def options_model(cls, name: str) -> type[BaseModel]:
-        raise NotImplementedError
-
-    @classmethod
-    def split_keys(cls) -> tuple[str, ...]:
-        """Keys beside the name that say how a data set is split."""
-        return ()
 
     @model_validator(mode="before")
     @classmethod
@@ -213,11 +207,10 @@ class ByName(Frozen):
         """Keys as a file writes them, side by side, to this class's own fields."""
         if not isinstance(given, Mapping) or isinstance(given.get("options"), BaseModel):
             return given
-        split = cls.split_keys()
         own = {k: v for k, v in given.items() if k == "name"}
-        if split:
-            own["split"] = {k: v for k, v in given.items() if k in split}
-        options = {k: v for k, v in given.items() if k not in ("name", *split)}
+        if cls.split_keys:
+            own["split"] = {k: v for k, v in given.items() if k in cls.split_keys}
+        options = {k: v for k, v in given.items() if k not in ("name", *cls.split_keys)}
         return {**own, "options": options}
 
     @field_validator("name")
@@ -244,11 +237,9 @@ class ByName(Frozen):
 class ModelChoice(ByName):
     """A network and its options."""
 
-    options: SerializeAsAny[NetworkOptions]
+    options_model = models.options_model
 
-    @classmethod
-    def options_model(cls, name: str) -> type[BaseModel]:
-        return models.options_model(name)
+    options: SerializeAsAny[NetworkOptions]
 
     @property
     def info(self) -> models.ModelInfo:
@@ -262,16 +253,11 @@ class ModelChoice(ByName):
 class DataChoice(ByName):
     """One data set: its name, its options, and how it is split."""
 
+    options_model = datasets.options_model
+    split_keys = tuple(SplitSettings.model_fields)
+
     options: SerializeAsAny[datasets.DatasetOptions]
     split: SplitSettings = SplitSettings()
-
-    @classmethod
-    def options_model(cls, name: str) -> type[BaseModel]:
-        return datasets.options_model(name)
-
-    @classmethod
-    def split_keys(cls) -> tuple[str, ...]:
-        return tuple(SplitSettings.model_fields)
 
 
 # -- conditions ------------------------------------------------------------------------------

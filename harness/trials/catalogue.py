@@ -1,4 +1,4 @@
-"""Opens each data set of a plan once. In: a condition's data. Out: `DataUse`, and the images."""
+"""The data sets of a plan. In: a condition's data. Out: `DataUse`, and the images."""
 
 from __future__ import annotations
 
