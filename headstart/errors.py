@@ -9,8 +9,7 @@
     │   ├── RunFolderError             a folder that is no run folder
     │   │   └── LockedError            another command works in it
     │   └── MissingPackageError        an optional package, with its install command
-    ├── StorageError                   the disk is full or cannot be written
-    └── StoppedError                   exit 75: a signal came; what is finished is kept
+    └── StorageError                   the disk is full or cannot be written
 
 A message says where, what was given, what is allowed and what to do, on one line for each
 mistake. Anything else that escapes is a bug of ours and keeps its traceback.
@@ -23,7 +22,7 @@ from collections.abc import Iterable
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_INPUT = 2
-EXIT_STOPPED = 75  # EX_TEMPFAIL: the same command goes on from here
+EXIT_STOPPED = 75  # EX_TEMPFAIL: a signal came; the same command goes on from here
 
 
 class HeadstartError(Exception):
@@ -72,9 +71,3 @@ class MissingPackageError(InputError):
 
 class StorageError(HeadstartError):
     """Writing failed (disk full, no permission); what was finished before is unharmed."""
-
-
-class StoppedError(HeadstartError):
-    """A signal ended the command; everything finished so far is kept."""
-
-    exit_status = EXIT_STOPPED

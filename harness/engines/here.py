@@ -18,11 +18,7 @@ from headstart.errors import InputError
 
 
 def check_here(resources: Resources, n_slots: int | None) -> None:
-    """Refuse what needs more than one process.
-
-    Args:
-        resources: of the sweep.
-        n_slots: `--slots`, where it was given.
+    """Refuse what needs more than one process; `n_slots` is `--slots`, where it was given.
 
     Raises:
         InputError: several workers to a trial, or several trials at once.
@@ -40,11 +36,8 @@ def run_here(
 ) -> None:
     """Run everything in the queue; returns when nothing is left or the queue was stopped.
 
-    Args:
-        queue: what to run; takes every event.
-        settings: for the worker.
-        tick: called after every event. It is not called during the steps between two evaluations,
-            whose time is measured.
+    `tick` is called after every event, but not during the steps between two evaluations, whose time
+    is measured.
     """
     worker = Worker(settings)
     while (unit := queue.next_unit()) is not None:

@@ -47,8 +47,6 @@ def run_local(
     """Run everything in the queue; returns when nothing is left or the queue was stopped.
 
     Args:
-        queue: what to run; takes every event.
-        settings: for the workers.
         n_slots: how many workers run at once.
         tick: called about twice a second, and after every event.
         gpus_per_slot: GPUs, or the share of one, for each process that trains; `slots.gpu_of` says

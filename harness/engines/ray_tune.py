@@ -57,8 +57,6 @@ def run_ray(
     refuses them; a cluster may yet get nodes that have them.
 
     Args:
-        queue: what to run; takes every event.
-        settings: for the workers.
         n_cpus: CPUs of a local Ray; None asks this machine. Not used with `address`.
         tick: called with every result and every look for a next unit.
         address: a running Ray cluster to join; None starts one of this machine's own.

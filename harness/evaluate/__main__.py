@@ -47,9 +47,7 @@ def main(argv: Sequence[str]) -> int:
         scores.append(score_arm(members, tests[arm], probabilities, options.ensemble))
     for line in describe(options, tests, saved, scores):
         print(line)
-    losses = {trial_id: answer.loss for trial_id, answer in answered.items()}
-    probabilities = {trial_id: answer.probabilities for trial_id, answer in answered.items()}
-    print(_write(options, tests, saved, scores, probabilities, losses))
+    print(_write(options, tests, saved, scores, answered))
     return EXIT_DONE
 
 
@@ -80,9 +78,8 @@ def score_arm(
     both = accuracy_interval(predictions, trials, arm, rng=rng)
     by_class = score_intervals(predictions, trials, names, rng=rng, zero_division=float("nan"))
     counts = confusion(predictions, len(names)).pooled
-    merge = case_merged(names)
     right = [float((p.predicted == p.labels).mean()) for p in predictions.values()]
-    merged = None
+    merge, merged = case_merged(names), None
     if merge is not None:
         shares = [_merged_accuracy(p, merge) for p in predictions.values()]
         merged = mean_interval(shares, rng=rng)
@@ -102,13 +99,14 @@ def score_arm(
         return scores
     together = _predictions(test, mean_probabilities(list(probabilities.values())))
     n = len(test.labels)
+    if merge is not None:
+        n_merged = round(_merged_accuracy(together, merge) * n)
+        scores = replace(scores, ensemble_merged=proportion_interval(n_merged, n))
     n_right = int((together.predicted == together.labels).sum())
-    n_merged = None if merge is None else round(_merged_accuracy(together, merge) * n)
     pooled = confusion({"ensemble": together}, len(names)).pooled
     return replace(
         scores,
         ensemble=proportion_interval(n_right, n),
-        ensemble_merged=None if n_merged is None else proportion_interval(n_merged, n),
         ensemble_pairs=tuple(confusable_pairs(pooled, names)),
     )
 
@@ -222,50 +220,40 @@ def _write(
     tests: dict[str, TestSet],
     saved: Sequence[SavedModel],
     scores: Sequence[Scores],
-    probabilities: dict[str, np.ndarray],
-    losses: dict[str, float],
+    answered: dict[str, Answers],
 ) -> str:
     """Write every file; returns the line that says where they are."""
-    from harness.evaluate.files import (
-        output_folder,
-        prediction_rows,
-        stem,
-        trial_row,
-        write_confusion,
-        write_csv,
-        write_predictions,
-        write_trial_rows,
-    )
+    from harness.evaluate import files
 
-    folder = output_folder(options.run, options.out)
-    name = stem(tests[scores[0].arm].name)
+    folder = files.output_folder(options.run, options.out)
+    name = files.stem(tests[scores[0].arm].name)
     rows, answers = [], []
     for model in saved:
-        test, names = tests[model.arm], model.class_names
+        test, names, answer = tests[model.arm], model.class_names, answered[model.id]
         merge = case_merged(names)
-        given = _predictions(test, probabilities[model.id])
+        given = _predictions(test, answer.probabilities)
         right = float((given.predicted == given.labels).mean())
         merged = None if merge is None else _merged_accuracy(given, merge)
-        rows.append(trial_row(model, test, right, losses[model.id], merged))
+        rows.append(files.trial_row(model, test, right, answer.loss, merged))
         who = {"arm": model.arm, "seed": model.row.seed, "trial_id": model.id}
-        answers += prediction_rows(who, test, names, probabilities[model.id])
+        answers += files.prediction_rows(who, test, names, answer.probabilities)
     for score in scores:
         if score.ensemble is not None:
-            each = [probabilities[model.id] for model in saved if model.arm == score.arm]
+            each = [answered[m.id].probabilities for m in saved if m.arm == score.arm]
             who = {"arm": score.arm, "seed": None, "trial_id": "ensemble"}
             together = mean_probabilities(each)
-            answers += prediction_rows(who, tests[score.arm], score.class_names, together)
-        file_name = stem(name, "confusion", score.arm)
-        write_confusion(folder, file_name, score.counts, score.class_names)
+            answers += files.prediction_rows(who, tests[score.arm], score.class_names, together)
+        file_name = files.stem(name, "confusion", score.arm)
+        files.write_confusion(folder, file_name, score.counts, score.class_names)
         _draw_confusion(folder, file_name, score)
-    write_trial_rows(folder / f"{name}.parquet", rows)
-    write_predictions(folder / f"{name}-predictions.parquet", answers)
+    files.write_trial_rows(folder / f"{name}.parquet", rows)
+    files.write_predictions(folder / f"{name}-predictions.parquet", answers)
     classes = [[s.arm, *row] for s in scores for row in s.classes.itertuples(index=False)]
     header = ["arm", *scores[0].classes.columns]
-    write_csv(folder / f"{name}-classes.csv", header, classes)
+    files.write_csv(folder / f"{name}-classes.csv", header, classes)
     pairs = [[s.arm, p.first, p.second, p.n_swapped, p.n_images] for s in scores for p in s.pairs]
     header = ["arm", "class", "other", "n_swapped", "n_images"]
-    write_csv(folder / f"{name}-pairs.csv", header, pairs)
+    files.write_csv(folder / f"{name}-pairs.csv", header, pairs)
     write_json(folder / f"{name}.json", summary(options, tests, saved, scores))
     return f"\nWritten: {folder / name}.* (trials, predictions, classes, pairs, confusion)"
 

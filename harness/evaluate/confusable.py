@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MOST_PAIRS = 10
 LOOK_ALIKE = ("0Oo", "1Iil", "5Ss", "2Zz", "9gq", "Cc", "Kk", "Pp", "Uu", "Vv", "Ww", "Xx", "Yy")
 
 
@@ -46,13 +47,10 @@ class Group:
     n_inside: int
 
 
-def confusable_pairs(counts: np.ndarray, class_names: Sequence[str], most: int = 10) -> list[Pair]:
-    """The pairs with most swapped images, most first; pairs never swapped are left out.
+def confusable_pairs(counts: np.ndarray, class_names: Sequence[str]) -> list[Pair]:
+    """The `MOST_PAIRS` pairs with most swapped images, most first; pairs never swapped stay out.
 
-    Args:
-        counts: int (classes, classes), true classes down.
-        class_names: of them.
-        most: how many pairs.
+    `counts` is int (classes, classes), true classes down.
     """
     n_images = counts.sum(axis=1)
     pairs = [
@@ -66,7 +64,7 @@ def confusable_pairs(counts: np.ndarray, class_names: Sequence[str], most: int =
         for j in range(i)
         if counts[i, j] + counts[j, i]
     ]
-    return sorted(pairs, key=lambda p: (-p.n_swapped, -p.share, p.first, p.second))[:most]
+    return sorted(pairs, key=lambda p: (-p.n_swapped, -p.share, p.first, p.second))[:MOST_PAIRS]
 
 
 def look_alikes(counts: np.ndarray, class_names: Sequence[str]) -> list[Group]:

@@ -28,13 +28,12 @@ from harness.runfolder.folder import TrialFolder
 from harness.training.arrays import Part, Parts
 from harness.training.context import TrialContext
 from harness.training.loop import Trainer
-from harness.training.network import build_network
+from harness.training.network import build_frozen
 from harness.training.trial import Trial
 from harness.trials import frozen
 from harness.trials.events import Event
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import ModelError
-from models import finetune
 from models.split import split_at
 
 Fuse = Literal["auto", "always", "never"]
@@ -68,12 +67,9 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
 
 def _against_network(spec: TrialSpec) -> str | None:
     """Why the part that trains cannot be fused: all of it, or what a frozen front leaves."""
-    network, groups = build_network(spec)
-    trainable = finetune.resolve_fine_tune(spec.condition.fine_tune, groups)
-    if not trainable:
+    network, groups, n_frozen = build_frozen(spec)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
         return "nothing of the network trains"
-    finetune.freeze(network, groups, trainable)
-    n_frozen = [group.name for group in groups].index(trainable[0])
     if frozen.reason_against(spec.condition) is None and n_frozen:
         return fused_network.reason_against(split_at(network, groups, n_frozen)[1])
     return fused_network.reason_against(network)
@@ -136,11 +132,7 @@ def share_images(trials: Sequence[Trial]) -> None:
 
 
 class FusedJoint(Joint):
-    """Steps of several trainers of whole networks as one program, while the `with` block lasts.
-
-    Args:
-        trainers: of equal settings, at the same step, with equally many training images.
-    """
+    """Steps of several trainers of whole networks as one program."""
 
     def __init__(self, trainers: Sequence[Trainer]):
         self.trainers = trainers

@@ -20,12 +20,11 @@ from harness.joint.weights import StackedWeights
 from harness.runfolder.folder import TrialFolder
 from harness.training.context import TrialContext
 from harness.training.loop import Trainer
-from harness.training.network import build_network
+from harness.training.network import build_frozen
 from harness.trials.events import Event
 from harness.trials.frozen import reason_against
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
-from models import finetune
 from models.split import split_at
 
 AUTO_SIZE = 32  # seeds in a pack where `pack: auto` leaves it to us
@@ -47,18 +46,10 @@ def can_batch(unit: Sequence[TrialSpec]) -> bool:
 
 def _tail_stacks(spec: TrialSpec) -> bool:
     try:
-        network, groups = build_network(spec)
-        trainable = finetune.resolve_fine_tune(spec.condition.fine_tune, groups)
-        if not trainable:
-            return False
-        n_frozen = [group.name for group in groups].index(trainable[0])
-        if n_frozen == 0:
-            return False
-        finetune.freeze(network, groups, trainable)
-        _, tail = split_at(network, groups, n_frozen)
+        network, groups, n_frozen = build_frozen(spec)
+        return n_frozen > 0 and can_stack(split_at(network, groups, n_frozen)[1])
     except ModelError:  # each trial reports it
         return False
-    return can_stack(tail)
 
 
 def run_pack(
@@ -69,12 +60,7 @@ def run_pack(
 
 
 class HeadJoint(Joint):
-    """Steps of several trainers of tails as one computation, while the `with` block lasts.
-
-    Args:
-        trainers: of equal settings, at the same step, with equally many training images; their
-            networks are tails that `can_stack`.
-    """
+    """Steps of several trainers of tails that `can_stack` as one computation."""
 
     def __init__(self, trainers: Sequence[Trainer]):
         self.trainers = trainers

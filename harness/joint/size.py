@@ -18,10 +18,9 @@ import torch
 from harness.joint.steps import Joint
 from harness.training.arrays import Normalise, Part
 from harness.training.loop import Trainer, wait_for
-from harness.training.network import build_network
+from harness.training.network import build_frozen
 from harness.training.process import make_accelerator, set_up_process
 from harness.trials.spec import TrialSpec
-from models import finetune
 
 MEMORY_SHARE = 0.8  # of free memory; the rest is for data, evaluation and what the allocator loses
 WORTH_IT = 0.05  # a larger pack must make each seed this much faster
@@ -136,12 +135,11 @@ def measure_steps(
 
 def _trainers(spec: TrialSpec, n: int, device: str) -> list[Trainer]:
     """Trainers of `n` copies of a trial's network, all on the same few images of noise."""
-    condition, settings = spec.condition, spec.condition.train
+    settings = spec.condition.train
     set_up_process(settings)
     accelerator = make_accelerator(settings.precision, device)
-    network, groups = build_network(spec)
-    finetune.freeze(network, groups, finetune.resolve_fine_tune(condition.fine_tune, groups))
-    info = condition.model.info
+    network, _, _ = build_frozen(spec)
+    info = spec.condition.model.info
     count = settings.batch_size * (N_WARM + N_TIMED)
     shape = (count, spec.data.channels, *spec.data.image_size)
     noise = torch.Generator().manual_seed(0)

@@ -19,7 +19,8 @@ from harness.training.steps import Asked, Steps
 class Joint(ABC):
     """Some trainers while they make steps together: a `with` block.
 
-    Inside the block the weights are stacked copies; at its end every trainer has its own again.
+    The trainers are of equal settings, at the same step, with equally many training images. Inside
+    the block the weights are stacked copies; at its end every trainer has its own again.
     """
 
     def __enter__(self) -> Joint:

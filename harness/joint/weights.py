@@ -19,11 +19,7 @@ from harness.training.optimizers import ParameterGroups, make_optimizer
 
 
 class StackedWeights:
-    """K trainers' weights as one set, with one optimizer.
-
-    Args:
-        trainers: of equal settings, at the same step, with equally many training images.
-    """
+    """K trainers' weights as one set, with one optimizer; trainers as `Joint` takes them."""
 
     def __init__(self, trainers: Sequence[Trainer]):
         self.trainers = trainers

@@ -85,6 +85,18 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
     )
 
 
+def build_frozen(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup, ...], int]:
+    """As `build_network`, frozen as `fine_tune` says; and how many groups are frozen at the front.
+
+    Raises:
+        ModelError: the network has no such layer groups as `fine_tune` names.
+    """
+    network, groups = build_network(spec)
+    trainable = finetune.resolve_fine_tune(spec.condition.fine_tune, groups)
+    finetune.freeze(network, groups, trainable)
+    return network, groups, _n_frozen(groups, trainable)
+
+
 def _n_frozen(groups: tuple[finetune.LayerGroup, ...], trained: tuple[str, ...]) -> int:
     """Groups before the first that trains; 0 where none trains, since no step is made then."""
     return [group.name for group in groups].index(trained[0]) if trained else 0
