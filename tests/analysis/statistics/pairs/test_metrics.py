@@ -1,0 +1,44 @@
+"""The table of metrics, written out, and the message for a name that is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from analysis.statistics.pairs.metrics import DEFAULT_METRICS, METRICS, metric_of
+from headstart.errors import InputError
+
+# name: source, unit, higher is better, is a time, has a margin, granule, is about the course
+TABLE = {
+    "test_accuracy": ("test_accuracy", "fraction", True, False, True, "n_test", False),
+    "best_val_accuracy": (
+        "best_val_accuracy", "fraction", True, False, True, "n_validation", False,
+    ),
+    "final_val_accuracy": (
+        "final_val_accuracy", "fraction", True, False, True, "n_validation", False,
+    ),
+    "area_under_curve": ("area", "fraction", True, False, False, "", True),
+    "test_loss": ("test_loss", "nats", False, False, False, "", False),
+    "steps_to_target": ("step", "steps", False, True, False, "", True),
+    "samples_to_target": ("samples", "samples", False, True, False, "", True),
+    "train_time_s_to_target": ("train_time_s", "s", False, True, False, "", True),
+}  # fmt: skip
+
+
+def test_each_metric_is_as_written() -> None:
+    assert list(METRICS) == list(TABLE)
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert TABLE[name] == (
+            metric.source, metric.unit, metric.higher_is_better, metric.is_time,
+            metric.has_margin, metric.granule, metric.is_course,
+        )  # fmt: skip
+        assert metric_of(name) is metric
+
+
+def test_defaults_are_accuracy_area_and_steps() -> None:
+    assert DEFAULT_METRICS == ("test_accuracy", "area_under_curve", "steps_to_target")
+
+
+def test_an_unknown_metric_names_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"'test_los' is not one of .* \(did you mean 'test_loss'"):
+        metric_of("test_los")
