@@ -95,3 +95,74 @@ def test_table_of_pairs() -> None:
     assert found["n_control"].tolist() == [7, 0]
     assert found["ratio"].iloc[0] < 1
     assert math.isnan(found["ratio"].iloc[1])
+
+
+def plain_half_width(x: np.ndarray, y: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """Student's half-width of the log ratio by hand: n standard errors by the delta method."""
+    n = len(x)
+    influence = [((v - v.mean()) ** 2 / v.var() - 1) / 2 for v in (x, y)]
+    error = math.sqrt(((influence[0] - influence[1]) ** 2).sum()) / n
+    return float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error, error
+
+
+def test_many_values_have_students_interval_and_draw_nothing() -> None:
+    x, y = np.random.default_rng(5).normal(size=(2, 201)) * [[1.0], [2.0]] + 3
+    for confidence in (0.95, 0.5):
+        spread = compare_spread(x, y, confidence)
+        half, _ = plain_half_width(x, y, confidence)
+        assert spread.low == pytest.approx(spread.ratio * math.exp(-half))
+        assert spread.high == pytest.approx(spread.ratio * math.exp(half))
+        assert (spread.note, spread.n_treatment, spread.n_control) == ("", 201, 201)
+    with pytest.raises(InputError, match="pass rng="):
+        compare_spread(x[:200], y[:200])
+
+
+def test_bootstrap_t_of_the_log_ratio_equals_a_loop() -> None:
+    x = np.random.default_rng(6).normal(size=12)
+    y = x + np.random.default_rng(7).normal(size=12)
+    for confidence in (0.95, 0.8):
+        spread = compare_spread(x, y, confidence, np.random.default_rng(1))
+        student, error = plain_half_width(x, y, confidence)
+        z, w = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+        t = []
+        for rows in np.random.default_rng(2).integers(0, 12, (4_000, 12)):
+            _, its_error = plain_half_width(z[rows], w[rows])
+            t.append(abs(math.log(z[rows].std() / w[rows].std())) / its_error)
+        half = min(np.quantile(t, confidence), 2 * student / error) * error
+        assert math.log(spread.high / spread.ratio) == pytest.approx(half, rel=0.06)
+        assert spread.low * spread.high == pytest.approx(spread.ratio**2)
+
+
+def test_an_end_is_at_most_twice_as_far_as_students() -> None:
+    x, y = np.array([0.0, 0, 0, 0, 1]), np.array([0.0, 1, 0, 0, 0])
+    spread = measure(x, y)
+    assert spread.ratio == pytest.approx(1)
+    assert math.log(spread.high) == pytest.approx(2 * plain_half_width(x, y)[0])
+
+
+def test_two_to_four_values_have_a_ratio_and_a_test() -> None:
+    two = compare_spread([1.0, 3.0, math.nan], [1.0, 2.0, 5.0])
+    assert (two.ratio, two.n_treatment, two.n_control, two.paired) == (2, 2, 2, True)
+    assert math.isnan(two.high)
+    assert two.note == "fewer than 5 values in an arm: no interval"
+    one = compare_spread([1.0, math.nan], [1.0, 2.0])
+    assert (one.n_treatment, one.n_control) == (1, 1)
+    assert one.note == "fewer than 2 values in an arm"
+    flat = compare_spread([1.0, 2.0, 3.0], [4.0] * 3)
+    assert (flat.note, flat.n_control) == ("an arm has no spread at all", 3)
+    assert math.isnan(flat.brown_forsythe)
+    five = measure(np.arange(5.0), np.array([0.0, 2, 3, 9, 1]))
+    assert five.note == ""
+    assert 0 < five.low < five.ratio < five.high
+
+
+def test_table_names_what_it_compares() -> None:
+    trials = pd.concat([make_trials([0.1, 0.2, 0.4]), make_trials([0.1, 0.3, 0.5])])
+    trials = trials.assign(arm=["t"] * 3 + ["c"] * 3, test_loss=[3.0, 1, 2, 4, 8, 6])
+    table = compare_spreads(trials, [Pair("t", "c")], "test_loss")
+    assert table[["treatment", "control", "metric"]].to_numpy().tolist() == [
+        ["t", "c", "test_loss"]
+    ]
+    assert table["ratio"].tolist() == pytest.approx([0.5])
+    assert compare_spreads(trials, [Pair("t", "c")])["metric"].tolist() == ["test_accuracy"]
+    assert compare_spreads(trials, []).columns.tolist() == list(COLUMNS)
