@@ -75,6 +75,41 @@ def test_only_redrawn_pools_overlap():
     assert list(redrawn.overlaps(rows(), {})) == [0.0, 0.0]  # a folder of an earlier version
 
 
+def test_without_test_images_the_validation_images_count():
+    trials = rows(n_pool=[159.0, 159.0]).assign(n_test=[0, 20], n_validation=[40, 10])
+    assert list(redrawn.overlaps(trials, {"vary": ["init", "split"]})) == [0.5, 0.25]
+    assert list(redrawn.overlaps(trials.assign(n_train=np.nan), {})) == [0.0, 0.0]
+    assert list(redrawn.overlaps(trials, {"vary": None})) == [0.5, 0.25]
+    assert list(redrawn.overlaps(trials, {"vary": 3})) == [0.0, 0.0]
+    assert redrawn.overlaps(trials[:0], {}).empty
+    assert list(redrawn.overlaps(trials[1:], {"vary": []}).index) == [1]
+
+
+def test_the_largest_overlap_and_what_seeds_are_worth():
+    assert redrawn.overlap_of(pd.DataFrame({"overlap": [0.25, 0.5]})) == 0.5
+    assert redrawn.overlap_of(pd.DataFrame({"overlap": []})) == 0
+    assert redrawn.overlap_of(pd.DataFrame({"arm": ["t"]})) == 0
+    assert redrawn.seeds_worth(8, 0.25) == pytest.approx(8 / 3)
+    assert redrawn.widening(8, 0.25) == pytest.approx(math.sqrt(3))
+    assert redrawn.seeds_worth(8, 0.0) == 8
+
+
+def test_what_a_corrected_interval_says_of_itself():
+    values = np.array([0.1, 0.2, 0.1])
+    wide = redrawn.corrected(values, 0.25, 0.8)
+    half = stats.t.ppf(0.9, 2) * values.std(ddof=1) * math.sqrt(1 / 3 + 0.25)
+    assert (wide.low, wide.high) == pytest.approx((values.mean() - half, values.mean() + half))
+    assert (wide.confidence, wide.method, wide.n) == (0.8, "corrected resampled t", 3)
+    assert redrawn.accuracy_interval(values, 0.25).low == 0
+    two = redrawn.corrected(np.array([0.1, 0.2]), 0.25)
+    assert two.high - two.low == pytest.approx(2 * 12.7062 * math.sqrt(0.005 * 0.75), rel=1e-4)
+    flat = redrawn.corrected(np.array([0.5, 0.5, 0.5]), 0.25)
+    assert (flat.low, flat.high, flat.method) == (0.5, 0.5, "constant")
+    plain = redrawn.accuracy_interval(values, 0.0, 0.8)
+    assert plain == mean_interval(values, 0.8)
+    assert redrawn.accuracy_interval(values, 0.25, 0.8).high == pytest.approx(wide.high)
+
+
 @pytest.fixture
 def pooled_run(tmp_path):
     """A run of two arms over 8 seeds whose rows say that one pool was redrawn."""
