@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -246,3 +247,111 @@ def test_an_interval_says_itself_how_it_becomes_columns() -> None:
     unknown = Interval.unknown("no trials").within(0, 1)
     assert math.isnan(unknown.low)
     assert (unknown.n, unknown.method, unknown.note) == (0, "none", "no trials")
+
+
+def said(interval: Interval) -> tuple[str, int, float, str]:
+    return interval.method, interval.n, interval.confidence, interval.note
+
+
+def test_what_each_interval_says_of_itself() -> None:
+    left_out, nan = "1 missing values left out", math.nan
+    six = [1.0, 2.0, 3.0, 4.0, 6.0, 9.0, nan]
+    trusting = "4 values: Student's t, which trusts that they are near normal"
+    sd_trusting = "4 values: chi-squared, which trusts that they are normal"
+    for interval, expected in (
+        (mean_interval(six, 0.8, rng=rng()), ("bootstrap-t (auto)", 6, 0.8, left_out)),
+        (mean_interval(six[:6], method="student"), ("student", 6, 0.95, "")),
+        (mean_interval(six, method="bootstrap-t", rng=rng()), ("bootstrap-t", 6, 0.95, left_out)),
+        (mean_interval(six[2:], 0.8, rng=rng()), ("student", 4, 0.8, f"{trusting}; {left_out}")),
+        (mean_interval(np.arange(201.0)), ("student", 201, 0.95, "")),
+        (median_interval(six, 0.8), ("order statistics", 6, 0.8, left_out)),
+        (median_interval([1.0, nan]), ("none", 1, 0.95, f"one value: no interval; {left_out}")),
+        (iqm_interval(six, 0.8), ("trimmed t", 6, 0.8, left_out)),
+        (iqm_interval([1.0, nan]), ("none", 1, 0.95, f"one value: no interval; {left_out}")),
+        (sd_interval(six, 0.8), ("Bonett", 6, 0.8, left_out)),
+        (sd_interval(six[2:], 0.8), ("chi-squared", 4, 0.8, f"{sd_trusting}; {left_out}")),
+        (sd_interval([1.0, 1.0]), ("constant", 2, 0.95, "all values are equal")),
+        (sd_interval([1.0, nan]), ("none", 1, 0.95, f"one value: no interval; {left_out}")),
+        (proportion_interval(1.5, 3, 0.8), ("Wilson", 3, 0.8, "")),
+        (proportion_interval(0, 0, 0.8), ("Wilson", 0, 0.8, "no trials")),
+        (ratio_interval([1.0, 2], [1.0, 1]), ("log ratio, student", 2, 0.95,
+                                             trusting.replace("4", "2"))),
+    ):  # fmt: skip
+        assert said(interval) == expected
+    assert math.isnan(sd_interval([1.0]).estimate)
+    assert iqm_interval([3.0]).estimate == median_interval([3.0]).estimate == 3
+    with pytest.raises(InputError, match="pass rng="):
+        mean_interval(np.arange(200.0))
+    with pytest.raises(InputError, match="pass rng="):
+        mean_interval(np.arange(5.0))
+
+
+def test_columns_of_unequal_sizes_keep_their_places() -> None:
+    table = np.array([[1.0, 5.0, math.nan], [2.0, math.nan, 7.0], [4.0, 6.0, 9.0]])
+    for column, interval in zip(table.T, mean_intervals(table, 0.8), strict=True):
+        assert interval == mean_interval(column, 0.8)
+
+
+def test_iqm_of_few_trims_nothing_and_of_four_the_ends() -> None:
+    few, student = iqm_interval([1.0, 2.0, 6.0], 0.8), mean_interval([1.0, 2.0, 6.0], 0.8)
+    assert (few.low, few.high) == pytest.approx((student.low, student.high))
+    four = iqm_interval([0.0, 2.0, 4.0, 100.0])  # winsorized 2 2 4 4: variance 4/3, two are kept
+    assert four.estimate == 3
+    assert four.high - 3 == pytest.approx(12.7062 * math.sqrt(3 * (4 / 3) / 2), rel=1e-4)
+
+
+@pytest.mark.parametrize("n", [5, 6])
+def test_bonett_of_five_and_six(n: int) -> None:
+    """Of five the centre is the median; 1 / (2 √(n - 4)) of six would be trimmed by half."""
+    x = np.array([2.0, 4.0, 5.0, 7.0, 12.0, 13.0])[:n]
+    z = float(stats.norm.ppf(0.9))
+    centre = np.median(x) if n == 5 else stats.trim_mean(x, 1 / (2 * math.sqrt(2)))
+    kurtosis = n * ((x - centre) ** 4).sum() / ((x - x.mean()) ** 2).sum() ** 2
+    error, c = math.sqrt((kurtosis - (n - 3) / n) / (n - 1)), n / (n - z)
+    ends = [math.sqrt(c * x.var(ddof=1) * math.exp(s * z * c * error)) for s in (-1, 1)]
+    interval = sd_interval(x, 0.8)
+    assert [interval.low, interval.high] == pytest.approx(ends)
+    four = sd_interval(x[:4], 0.8)
+    chi2 = stats.chi2.ppf([0.9, 0.1], 3)
+    assert [four.low, four.high] == pytest.approx(list(x[:4].std(ddof=1) * np.sqrt(3 / chi2)))
+
+
+@pytest.mark.parametrize("n", [6, 7, 10, 15])
+def test_median_interval_follows_hettmansperger_and_sheather(n: int) -> None:
+    x = np.sort(rng(n).normal(size=n))
+    covered = [1 - 2 * float(stats.binom.cdf(k, n, 0.5)) for k in range(n // 2 + 1)]
+    k = max(i for i, c in enumerate(covered) if c >= 0.9)
+    d, share = k + 1, (covered[k] - 0.9) / (covered[k] - covered[k + 1])
+    weight = (n - d) * share / (d + (n - 2 * d) * share)
+    interval = median_interval(x[::-1], 0.9)
+    assert interval.low == pytest.approx((1 - weight) * x[d - 1] + weight * x[d])
+    assert interval.high == pytest.approx((1 - weight) * x[n - d] + weight * x[n - d - 1])
+    assert interval.estimate == np.median(x)
+
+
+def test_shares_with_half_hits_and_trials_that_are_worth_less() -> None:
+    interval = proportion_interval(1.25, 2.5, 0.8)
+    z = float(stats.norm.ppf(0.9))
+    half = z * math.sqrt(2.5 * 0.25 + z**2 / 4) / (2.5 + z**2)
+    assert (interval.low, interval.high) == pytest.approx((0.5 - half, 0.5 + half))
+    assert (interval.estimate, interval.n) == (0.5, 2)
+    assert proportion_interval(0, 4).low == 0
+    assert proportion_interval(4, 4).high == 1
+    with pytest.raises(InputError, match="-1 of 2: hits must be between"):
+        proportion_interval(-1, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mean_interval([1.0], 0), "confidence 0 is not between 0 and 1"),
+        (lambda: mean_interval([1.0], 1), "confidence 1 is not between 0 and 1"),
+        (lambda: sd_interval([1.0, -math.inf]), "infinite"),
+        (lambda: median_interval([math.nan]), r"no values to estimate from \(1 missing\)"),
+        (lambda: ratio_interval([0.0, 1.0], [1.0, 1.0]), "above zero"),
+        (lambda: ratio_interval([1.0, 1.0], [1.0, -1.0]), "above zero"),
+    ],
+)
+def test_limits_of_what_is_accepted(call: Callable[[], Interval], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()
