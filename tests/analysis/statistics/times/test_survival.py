@@ -245,3 +245,59 @@ def test_a_horizon_is_the_last_budget_or_the_last_time_that_was_followed() -> No
     assert math.isnan(common_horizon(reached, make_times([math.nan], [False])))
     unknown = restricted_mean(make_times([math.nan, 3.0], [False, True]), 50)
     assert (unknown.note, unknown.n) == ("a trial's time is not known", 2)
+
+
+def test_no_trials_have_the_columns_of_a_curve() -> None:
+    columns = ["time", "share_reached", "low", "high", "at_risk", "n_censored"]
+    for time in ([], [5.0]):
+        assert list(kaplan_meier(make_times(time)).columns) == columns
+    assert set(kaplan_meier(make_times([])).dtypes) == {np.dtype(float)}
+
+
+def test_restricted_means_pass_their_confidence_on() -> None:
+    times = make_times([50, 60, 70, 90])
+    mean = restricted_mean(times, 80, 0.8)
+    expected = mean_interval([50, 60, 70, 80], 0.8)
+    assert (mean.low, mean.high) == pytest.approx((expected.low, expected.high))
+    assert (mean.n, mean.confidence, mean.method) == (4, 0.8, "student")
+    never = restricted_mean(make_times([100] * 5, [False] * 5), confidence=0.8, rng=rng())
+    assert never.low == pytest.approx(100 * 0.1**0.2)
+    unknown = restricted_mean(make_times([]), 5, 0.8)
+    assert (unknown.n, unknown.confidence) == (0, 0.8)
+    control = make_times([60, 90, 75, 95])
+    change = restricted_mean_difference(times, control, 80, 0.8)
+    expected = mean_interval([-10, -20, -5, 0], 0.8)
+    assert (change.estimate, change.low) == pytest.approx((expected.estimate, expected.low))
+    assert (change.n, change.confidence, change.note) == (4, 0.8, expected.note)
+    neither = restricted_mean_difference(times[:0], control, confidence=0.8)
+    assert (neither.n, neither.confidence, neither.note) == (0, 0.8, "no trials")
+
+
+def test_an_interval_stays_between_0_and_the_horizon() -> None:
+    mean = restricted_mean(make_times([1, 1, 90]), 95)
+    assert (mean.low, mean.high) == (0, 95)
+
+
+def test_the_horizon_itself_was_followed() -> None:
+    times = make_times([20, 60], [True, False], budget=60)
+    assert restricted_mean(times, 60).estimate == 40
+    assert math.isnan(restricted_mean(times, 60.001).estimate)
+    assert restricted_mean(make_times([20, 60]), 1e6).estimate == 40  # all reached: for ever
+
+
+def test_early_censoring_by_hand() -> None:
+    """Reached at 10 and 30, censored at 20: the curve is 1 to 10, then 2/3 to 30, then nothing."""
+    times = make_times([10, 20, 30], [True, False, True])
+    mean = restricted_mean(times, 40)
+    assert mean.estimate == pytest.approx(10 + 20 * 2 / 3)
+    # Without each: (1 to 30), (1 to 10, 1/2 to 30), (1 to 10, 1/2 to 40).
+    pseudo = 3 * (70 / 3) - 2 * np.array([30, 20, 25])
+    expected = mean_interval(pseudo)
+    shift = 70 / 3 - pseudo.mean()
+    assert mean.low == pytest.approx(max(0, expected.low + shift))
+    assert mean.high == pytest.approx(min(40, expected.high + shift))
+    both = restricted_mean_difference(times, make_times([5, 10, 20]), 40)
+    expected = mean_interval(pseudo - [5, 10, 20])
+    shift = 70 / 3 - 35 / 3 - (pseudo - [5, 10, 20]).mean()
+    assert both.estimate == pytest.approx(35 / 3)
+    assert (both.low, both.high) == pytest.approx((expected.low + shift, expected.high + shift))
