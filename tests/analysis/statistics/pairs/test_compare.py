@@ -15,6 +15,8 @@ from statsmodels.stats.weightstats import ttost_paired
 from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import COLUMNS, comparison_table
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
+from analysis.statistics.pairs.power import seeds_for_equivalence, seeds_to_detect
+from analysis.statistics.samples.intervals import mean_interval, proportion_interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import sign_flip_test, signed_rank_test
 from analysis.statistics.samples.significance import holm
@@ -443,3 +445,174 @@ def test_a_time_is_known_to_the_evaluation_before_it() -> None:
     )
     row = compare(trials, curves, "t", "c", ("steps_to_target",), targets=(0.9,), rng=rng()).iloc[0]
     assert row["t"] == pytest.approx(math.log(2) / math.sqrt(1 / 24 / 3))
+
+
+def assert_row(row: pd.Series, expected: dict[str, Any]) -> None:
+    for name, value in expected.items():
+        if isinstance(value, float):
+            assert row[name] == pytest.approx(value, nan_ok=True), name
+        else:
+            assert row[name] == value, name
+
+
+def test_every_column_of_a_paired_row_by_hand() -> None:
+    """Differences -0.1, 0, 0.4: mean 0.1, SD 0.2646; 1½ wins of 3."""
+    d = np.array([-0.1, 0.0, 0.4])
+    trials = two_arms(0.5 + d, np.full(3, 0.5)).assign(n_test=1000)
+    reference = stats.ttest_1samp(d, 0)
+    ends = reference.confidence_interval(0.95)
+    wilson = proportion_interval(1.5, 3)
+    half_g = math.gamma(1) / math.gamma(0.5)
+    row = one_row(trials, margin=0.3)
+    assert_row(row, {
+        "task": "", "treatment": "t", "control": "c", "metric": "test_accuracy",
+        "target": math.nan, "unit": "fraction", "n_pairs": 3, "n_treatment": 3, "n_control": 3,
+        "paired": True, "scale": "difference", "confidence": 0.95, "method": "student",
+        "estimate": 0.1, "low": float(ends.low), "high": float(ends.high), "difference": 0.1,
+        "n_unreached_treatment": 0, "n_unreached_control": 0, "budget": math.nan, "bound": "",
+        "t": float(reference.statistic), "p_value": float(reference.pvalue),
+        "p_holm": float(reference.pvalue), "p_sign_flip": 1.0, "p_sign_flip_error": 0.0,
+        "p_wilcoxon": 1.0, "p_better": 0.5, "p_better_low": wilson.low,
+        "p_better_high": wilson.high, "p_better_words": "not significant", "margin": 0.3,
+        "mean_score": 0.1, "sd_score": float(d.std(ddof=1)), "verdict": "inconclusive",
+        "effect_size": 0.1 / d.std(ddof=1) * half_g, "note": mean_interval(d).note,
+    })  # fmt: skip
+    assert row["n_more"] == max(seeds_to_detect(0.3, d.std(ddof=1)),
+                                seeds_for_equivalence(0.3, d.std(ddof=1))) - 3  # fmt: skip
+    assert row["verdict_words"].startswith("no difference between t and c")
+
+
+def test_confidence_is_that_of_all_intervals() -> None:
+    trials = two_arms([0.4, 0.5, 0.9], [0.5] * 3)
+    rows = compare_all(
+        trials, NO_CURVES, [Pair("t", "c")], (), None, rng(), ("test_accuracy",), 0.8
+    )
+    ends = stats.ttest_rel([0.4, 0.5, 0.9], [0.5] * 3).confidence_interval(0.8)
+    assert (rows[0].low, rows[0].high) == pytest.approx((ends.low, ends.high))
+    assert (rows[0].confidence, rows[0].p_better_low) == (
+        0.8, pytest.approx(proportion_interval(1.5, 3, 0.8).low),
+    )  # fmt: skip
+    score = rows[0].score
+    assert score is not None
+    assert (score.low, score.n) == (rows[0].low, 3)
+
+
+def test_less_loss_is_better_and_has_no_margin() -> None:
+    d = np.array([-0.3, -0.2, -0.25, -0.26])
+    trials = two_arms([0.9] * 4, [0.9] * 4).assign(test_loss=[*(1 + d), 1, 1, 1, 1])
+    row = compare(trials, NO_CURVES, "t", "c", ("test_loss",), rng=rng(), margin=0.01).iloc[0]
+    ends = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+    assert_row(row, {
+        "estimate": float(d.mean()), "low": float(ends.low), "high": float(ends.high),
+        "difference": float(d.mean()), "mean_score": -float(d.mean()), "margin": math.nan,
+        "p_equivalence": math.nan, "p_better": 1.0, "verdict": "better", "unit": "nats",
+    })  # fmt: skip
+
+
+def test_one_pair_no_pair_and_lone_trials_say_why_they_are_not_tested() -> None:
+    one = one_row(two_arms([0.91], [0.90]))
+    assert_row(one, {"difference": 0.01, "low": math.nan, "p_better": math.nan, "n_pairs": 1})
+    assert "one value" in one["note"]
+    none = one_row(two_arms([math.nan], [0.90]))
+    assert none["note"].endswith("no pairs")
+    assert "1 trial of t" in none["note"]
+    assert_row(none, {"n_pairs": 0, "paired": True, "n_more": math.nan, "confidence": 0.95})
+    lone = one_row(pd.concat([arm("t", [0.9, 0.8], 100), arm("c", [0.7])], ignore_index=True))
+    assert_row(lone, {"n_pairs": 0, "n_treatment": 2, "n_control": 1, "estimate": math.nan})
+    assert lone["note"].startswith("seeds do not pair")
+    assert lone["note"].endswith("fewer than two trials in an arm: no test")
+
+
+def test_every_column_of_an_unpaired_row_by_hand() -> None:
+    treated, control = np.array([0.7, 0.8, 0.9, 0.8]), np.array([0.5, 0.55, 0.75])
+    trials = pd.concat([arm("t", treated, 100), arm("c", control)], ignore_index=True)
+    row = one_row(trials, margin=0.5)
+    parts = treated.var(ddof=1) / 4, control.var(ddof=1) / 3
+    reference = stats.ttest_ind(treated, control, equal_var=False)
+    u = stats.mannwhitneyu(treated, control).statistic
+    wilson = proportion_interval(u / 4, 3)
+    low = treated.mean() - control.mean() - 0.5
+    assert_row(row, {
+        "t": float(reference.statistic), "sd_score": math.sqrt(3 * sum(parts)),
+        "p_better": u / 12, "p_better_low": wilson.low, "p_better_high": wilson.high,
+        "mean_score": float(treated.mean() - control.mean()), "margin": 0.5,
+        "p_equivalence": float(stats.t.cdf(low / math.sqrt(sum(parts)), reference.df)),
+        "p_better_words": "better, meaningful" if wilson.low > 0.5 else "not significant",
+        "p_sign_flip_floor": math.nan,
+    })  # fmt: skip
+    wide = one_row(trials, sequential=True)
+    assert wide["high"] - wide["low"] > 1.09 * (row["high"] - row["low"])
+    assert wide["t"] == pytest.approx(row["t"] / 1.1)
+    assert "chosen by looking" in wide["note"]
+
+
+def test_equal_unpaired_values_differ_in_nothing() -> None:
+    trials = pd.concat([arm("t", [0.5] * 3, 100), arm("c", [0.5] * 3)], ignore_index=True)
+    row = one_row(trials)
+    assert_row(row, {"estimate": 0.0, "low": 0.0, "high": 0.0, "t": 0.0, "p_value": 1.0,
+                     "effect_size": 0.0, "p_better": 0.5, "n_more": math.nan})  # fmt: skip
+    coarse = one_row(trials.assign(n_test=100))
+    error = math.sqrt(0.01**2 / 12 * 2 / 3)  # each arm's rounding, over 3 trials each
+    half = float(stats.t.ppf(0.975, 4)) * error
+    assert_row(coarse, {"low": -half, "high": half, "sd_score": error * math.sqrt(3)})
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_seeds_of_one_pool_widen_and_claim_no_seeds(paired: bool) -> None:
+    d = np.array([0.03, -0.02, 0.04, 0.01])
+    trials = pd.concat([arm("t", 0.5 + d, 0 if paired else 100), arm("c", [0.5, 0.51, 0.5, 0.49])])
+    plain, wide = one_row(trials), one_row(trials.assign(overlap=0.25))
+    assert plain["t"] / wide["t"] == pytest.approx(math.sqrt(1 + 4 * 0.25))
+    ratio = (wide["high"] - wide["low"]) / (plain["high"] - plain["low"])
+    assert ratio == pytest.approx(math.sqrt(2))
+    assert "Nadeau" in wide["note"]
+    assert "Nadeau" not in plain["note"]
+    assert math.isnan(wide["n_more"])
+    assert plain["n_more"] > 0
+    assert math.isnan(wide["p_sign_flip"])
+    assert math.isnan(wide["p_wilcoxon"]) == paired
+    if paired:
+        wins = 3 / 4  # 4 seeds are worth 2
+        assert wide["p_better_low"] == pytest.approx(proportion_interval(2 * wins, 2).low)
+
+
+def test_missing_seeds_count_every_test_of_the_report() -> None:
+    values = 0.9 + rng(1).normal(0.002, 0.004, 8)
+    trials = pd.concat([two_arms(values, np.full(8, 0.9)), arm("u", values), arm("lone", [0.9])])
+    pairs = [Pair("t", "c"), Pair("u", "c"), Pair("lone", "c")]
+    rows = compare_all(trials, NO_CURVES, pairs, (), None, rng(), ("test_accuracy",))
+    assert [row.treatment for row in rows] == ["t", "u", "lone"]
+    for row in rows[:2]:
+        needed = seeds_to_detect(abs(row.mean_score), row.sd_score, n_comparisons=2)
+        assert (row.n_more, row.verdict) == (needed - 8, "inconclusive")
+        assert row.p_holm == pytest.approx(min(1, 2 * row.p_value))
+    assert math.isnan(rows[2].n_more)
+
+
+def test_an_interval_that_allows_for_skew_may_doubt_the_test() -> None:
+    d = np.array([0.789, 0.803, 0.034, 0.59, 0.887, 0.326])  # p 0.008, yet the bootstrap-t has 0
+    doubt = "the interval, which allows for skew, does not exclude no difference"
+    row = one_row(two_arms(0.1 + d / 10, np.full(6, 0.1)))
+    assert (row["verdict"], row["n_more"]) == ("better", 0)
+    assert row["note"].endswith(doubt)
+    assert doubt not in one_row(two_arms(0.1 + d / 10, np.full(6, 0.1)), margin=0.9)["note"]
+    trials = two_arms([0.9] * 6, [0.9] * 6)
+    later = (np.round(2000 * np.exp(-d)) * 50).tolist() + [100_000] * 6
+    sooner = [100] * 6 + [150, 250, 200, 250, 150, 250]  # 2 is in its interval, 1 is not
+    for times, budget, expected in ((later, 100_000, True), (sooner, 1000, False)):
+        curves = curves_reaching(trials, times, budget)
+        found = compare(trials, curves, "t", "c", ("steps_to_target",), targets=(0.9,), rng=rng())
+        assert found["verdict"].tolist() == ["better"]
+        assert (doubt in found["note"].iloc[0]) == expected
+    assert found["low"].iloc[0] > 1
+    assert found["high"].iloc[0] > 2
+
+
+def test_ties_within_rounding_are_ties() -> None:
+    treated, control = np.array([3, 2, 4, 9, 8, 1]), np.array([2, 3, 3, 7, 9, 1])
+    tenths = one_row(two_arms(treated / 10, control / 10))
+    whole = one_row(two_arms(treated.astype(float), control.astype(float)))
+    assert len(set(np.abs(treated / 10 - control / 10))) > 3
+    for name in ("p_wilcoxon", "p_sign_flip", "p_better", "t"):
+        assert tenths[name] == pytest.approx(whole[name]), name
+    assert one_row(two_arms([0.0, 0.0], [0.0, 0.0]))["p_value"] == 1
