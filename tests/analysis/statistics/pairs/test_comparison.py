@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from analysis.statistics.pairs.comparison import COLUMNS, Comparison, comparison_table
+from analysis.statistics.pairs.comparison import COLUMNS, Comparison, Verdict, comparison_table
 
 
 def comparison(**changes: Any) -> Comparison:
@@ -19,6 +19,10 @@ def comparison(**changes: Any) -> Comparison:
         "n_unreached_control": 0, "budget": 100.0, "note": "",
     }  # fmt: skip
     return Comparison(**(common | changes))
+
+
+def test_verdicts_have_four_names() -> None:
+    assert get_args(Verdict) == ("better", "worse", "equivalent", "inconclusive")
 
 
 def test_what_was_not_tested_is_not_known() -> None:
