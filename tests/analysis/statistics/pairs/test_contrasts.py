@@ -225,6 +225,9 @@ def test_each_task_by_itself_and_only_those_with_both_arms() -> None:
     assert contrasts[4].treated.tolist() == [5]
     alone = build_contrasts(task("one", "t", "c"), NO_CURVES, [PAIR], (), ("test_accuracy",))
     assert [c.task for c in alone] == ["one"]
+    two = pd.concat([task("b", "t", "c"), task("aa", "t", "c")])
+    of_two = build_contrasts(two, NO_CURVES, [PAIR], (), ("test_accuracy",))
+    assert [(c.task, c.treated.tolist()) for c in of_two] == [("aa", [2]), ("b", [1])]
 
 
 def test_an_untrained_arm_has_no_course() -> None:
