@@ -28,6 +28,7 @@ from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.runfolder import provenance
 from harness.runfolder.deliver import write_folders
 from harness.runfolder.folder import RunFolder
+from harness.runfolder.gallery import test_images
 from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
@@ -341,8 +342,6 @@ def _slots(options: Options, resources: Resources, is_needed: bool) -> int:
 
 def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> None:
     """Test images of the arms, for the report's galleries; data sets over 16 MB lose detail."""
-    from harness.runfolder.gallery import test_images
-
     for use in {t.data.fingerprint: t.data for t in plan.trials if t.stage == "arm"}.values():
         folder.write_images(use.fingerprint, test_images(catalogue.open(use)))
 

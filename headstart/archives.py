@@ -35,7 +35,10 @@ MAX_BYTES = 1 << 30  # of one member; ours are kilobytes
 
 
 class Archives:
-    """The archives of one run folder; each is opened when it is needed and never kept open."""
+    """The archives of one run folder; each is opened when it is needed and never kept open.
+
+    Whatever reads them raises RunFolderError where one is damaged.
+    """
 
     def __init__(self, run: Path):
         self.folder = run / "packs"
@@ -44,11 +47,7 @@ class Archives:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take note of archives that were written since the last look.
-
-        Raises:
-            RunFolderError: an archive is damaged.
-        """
+        """Take note of archives that were written since the last look."""
         for path in sorted(set(self.folder.glob("*.zip")) - self._known):
             if path.name.startswith("."):
                 continue
@@ -66,11 +65,7 @@ class Archives:
         return iter(self._where)
 
     def rows(self, trial_ids: Iterable[str]) -> Iterator[tuple[str, TrialRow]]:
-        """Id and row of each of these trials that lies in an archive; each is opened once.
-
-        Raises:
-            RunFolderError: an archive is damaged.
-        """
+        """Id and row of each of these trials that lies in an archive; each is opened once."""
         by_archive: dict[Path, list[str]] = {}
         for trial_id in trial_ids:
             if trial_id in self._where:
@@ -82,11 +77,7 @@ class Archives:
                     yield trial_id, TrialRow.from_json(content)
 
     def read(self, trial_id: str, name: str) -> bytes | None:
-        """One file of a trial that lies in an archive; None where it is in none.
-
-        Raises:
-            RunFolderError: the archive is damaged.
-        """
+        """One file of a trial that lies in an archive; None where it is in none."""
         if trial_id not in self._where:
             return None
         with _opened(self._where[trial_id]) as archive:
@@ -96,11 +87,7 @@ class Archives:
             return _read(archive, member) if member in archive.NameToInfo else None
 
     def curves(self) -> Iterator[pa.Table]:
-        """The evaluations of all trials of each archive, as the trials wrote them.
-
-        Raises:
-            RunFolderError: an archive is damaged.
-        """
+        """The evaluations of all trials of each archive, as the trials wrote them."""
         for path in sorted(self._known):
             with _opened(path) as archive:
                 if CURVES in archive.NameToInfo:

@@ -34,16 +34,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
-    except OSError as err:
-        _remove(temporary)
-        if err.errno in _FULL:
+    except BaseException as err:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(err, OSError) and err.errno in _FULL:
             raise StorageError(
                 f"{path}: cannot be written: {os.strerror(err.errno or 0)}. Free some space and "
                 "run the same command again: what is finished is kept"
             ) from err
-        raise
-    except BaseException:
-        _remove(temporary)
         raise
 
 
@@ -74,8 +72,3 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
 def safe_name(text: str, limit: int = 80) -> str:
     """`text` as a file name: letters, digits, `.`, `_`, `-`; never empty, hidden or a path."""
     return (_SAFE_NAME.sub("-", text).strip(".-") or "unnamed")[:limit]
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink()

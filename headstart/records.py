@@ -46,12 +46,8 @@ class PlanRecord:
 def read_plan(run: Path, strict: bool = True) -> PlanRecord | None:
     """The plan of a run folder; None where no command has made one.
 
-    Args:
-        run: the run folder.
-        strict: whether a file that cannot be read is an error, or no plan (yet).
-
     Raises:
-        RunFolderError: the file is damaged.
+        RunFolderError: the file is damaged; where not `strict`, it is no plan (yet).
     """
     path = run / "plan.json"
     content = read_object(path) if strict else read_mapping(path) or None
@@ -104,12 +100,8 @@ def trial_rows(
 def read_row(path: Path, strict: bool = True) -> TrialRow | None:
     """The row that one `trial.json` holds; None where there is no such file.
 
-    Args:
-        path: of the file.
-        strict: whether a file that cannot be read is an error, or not there (yet).
-
     Raises:
-        RunFolderError: the file is damaged.
+        RunFolderError: the file is damaged; where not `strict`, it is not there (yet).
     """
     content = read_object(path) if strict else read_mapping(path) or None
     try:

@@ -23,10 +23,7 @@ Stage = Literal["pretrain", "arm"]
 def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | None = None) -> Plan:
     """All trials of a sweep, stages before the arms that start from them.
 
-    Args:
-        sweep: as read by `harness.sweepfile.reader`.
-        catalogue: opens the data sets.
-        seeds: replicates to plan; None for the sweep's own.
+    `seeds` are the replicates to plan; None for the sweep's own.
 
     Raises:
         SpecError: what can only be seen with the data at hand (more images asked than there are).

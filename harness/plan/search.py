@@ -193,7 +193,6 @@ def run_searches(
 
     Args:
         plan: stages and arms as the sweep writes them.
-        catalogue: opens the data sets.
         folder: the run folder; finished trials are read there.
         run: runs the second plan, a part of the first.
         is_stopped: whether a signal came; the searches are then left as they are.

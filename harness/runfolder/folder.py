@@ -256,10 +256,8 @@ class RunFolder:
         place = {spec.id: position for position, spec in enumerate(plan.trials)}
         trials = as_table(self._relabelled(plan, statuses), TrialRow)
         curves = named(concatenated(self._curves(plan), EvaluationRow), plan, place)
-        for table, name in (
-            (in_order(trials, place), "trials.parquet"),
-            (curves, "curves.parquet"),
-        ):
+        tables = {"trials.parquet": in_order(trials, place), "curves.parquet": curves}
+        for name, table in tables.items():
             with atomic_file(self.path / name, "wb") as file:
                 pq.write_table(table, file)
         return statuses

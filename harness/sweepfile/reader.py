@@ -38,7 +38,6 @@ def load_sweep(
     """Read, override, check and freeze a sweep file.
 
     Args:
-        path: the sweep file.
         profile: one of the file's `profiles`, laid over it; None for the file as it is.
         assignments: `key.path=value` texts, laid over the profile in their order.
 

@@ -35,12 +35,7 @@ class SearchReader:
     def read(
         self, arms: Mapping[str, Condition], points: Mapping[str, GridPoint]
     ) -> dict[str, Search]:
-        """Searches by arm.
-
-        Args:
-            arms: conditions by full name (the grid point included).
-            points: of each, its name in the file.
-        """
+        """Searches by arm; `arms` and `points` are by full name, the grid point included."""
         shared = self.root.get("search")
         if shared is not None and not arms:  # without a sound arm, its form alone can be checked
             self.mistakes.validate(SearchSection, shared)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from datasets.locations import cache_folder
 from harness.sweepfile.settings import Save
 from harness.trials.catalogue import DataCatalogue
 
@@ -66,9 +67,9 @@ class StopFile:
 
 
 def _feature_store() -> FeatureStore:
-    from harness.training.feature_store import feature_store  # torch: only where trials run
+    from harness.training.feature_store import FeatureStore  # torch: only where trials run
 
-    return feature_store()
+    return FeatureStore(cache_folder() / "features")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.locations import cache_folder
 from headstart.errors import InputError
 from headstart.files import atomic_path
 
@@ -140,11 +139,6 @@ class FeatureStore:
                 f"{LIMIT_VARIABLE}={given!r}: a number of gigabytes over 0 is expected"
             )
         return int(limit * 1e9)
-
-
-def feature_store() -> FeatureStore:
-    """The store in this machine's cache folder."""
-    return FeatureStore(cache_folder() / "features")
 
 
 def _opened(path: Path, shape: TableShape) -> np.ndarray | None:

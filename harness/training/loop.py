@@ -188,12 +188,9 @@ class Trainer:
             row = table[start // EVALUATION_BATCH]
             row[0] = self.loss_of_batch(logits, labels).double() * len(labels)
             row[1] = (logits.argmax(dim=1) == labels).sum()
-        loss = 0.0
-        right = 0
-        for batch_loss, batch_right in self.ranks.sum_(
-            table
-        ).tolist():  # the built-in `sum` rounds otherwise
-            loss += batch_loss
+        loss, right = 0.0, 0
+        for batch_loss, batch_right in self.ranks.sum_(table).tolist():
+            loss += batch_loss  # the built-in `sum` rounds otherwise
             right += int(batch_right)
         return Score(loss / len(part), right / len(part))
 
@@ -270,20 +267,19 @@ class Trainer:
         """Let the dropout masks be those of the step that comes next."""
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
 
+    def _draws_of(self, axis: str, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self.streams[axis], "epoch", epoch))
+
     def _order_of(self, epoch: int) -> Tensor:
         """A permutation of the training part, drawn on the CPU: the same on every device."""
-        generator = torch.Generator().manual_seed(
-            derive_seed(self.streams["order"], "epoch", epoch)
-        )
+        generator = self._draws_of("order", epoch)
         return torch.randperm(len(self.part), generator=generator).to(self.device)
 
     def _views_of(self, epoch: int) -> Tensor | None:
         """The fixed augmented view in which each image is seen; None where there is but one."""
         if self.part.n_views == 1:
             return None
-        generator = torch.Generator().manual_seed(
-            derive_seed(self.streams["augment"], "epoch", epoch)
-        )
+        generator = self._draws_of("augment", epoch)
         drawn = torch.randint(self.part.n_views, (len(self.part),), generator=generator)
         return drawn.to(self.device)
 
