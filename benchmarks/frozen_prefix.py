@@ -122,7 +122,7 @@ def compare(name: str, case: Case, amount: Amount) -> None:
 
 def time_headstart(case: Case, amount: Amount, scratch: Path) -> tuple[float, dict[str, Any]]:
     """Seconds for all trials, from specification to records, and the row of the first."""
-    from harness.joint import heads
+    from harness.joint import heads, pack
     from harness.plan.planner import make_plan
     from harness.runfolder.folder import RunFolder
     from harness.sweepfile.reader import load_sweep
@@ -146,7 +146,7 @@ def time_headstart(case: Case, amount: Amount, scratch: Path) -> tuple[float, di
         context = TrialContext(catalogue, features=FeatureStore(scratch / "features"))
         assert heads.can_batch(plan.trials)
         folders = {trial.id: folder.trial_folder(trial.id) for trial in plan.trials}
-        for event in heads.run_pack(plan.trials, folders, context):
+        for event in pack.run_pack(plan.trials, folders, context, heads.HEADS):
             if isinstance(event, Ended):
                 folder.publish(event.trial_id, event.row)
                 rows.append(event.row.to_json())

@@ -158,10 +158,8 @@ class ProgressView:
             table.add_column(
                 name, justify="left" if name in ("arm", "latest accuracies") else "right"
             )
-        groups: dict[tuple[str, str], list[str]] = {}
-        for trial in self.plan.trials:
-            groups.setdefault((trial.stage, trial.arm), []).append(trial.id)
-        for (stage, arm), ids in groups.items():
+        for (stage, arm), trials in self.plan.by_arm.items():
+            ids = [trial.id for trial in trials]
             counts = Counter(self.status[i] for i in ids)
             name = f"{arm} (pretrain)" if stage == "pretrain" else arm
             table.add_row(

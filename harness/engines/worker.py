@@ -53,7 +53,7 @@ class Worker:
         context = self.process.for_trial()
         if heads.can_batch(unit):
             size = heads.AUTO_SIZE if self.settings.pack == "auto" else len(unit)
-            return pack.run_in_packs(unit, folders, context, size, heads.run_pack)
+            return pack.run_in_packs(unit, folders, context, size, heads.HEADS)
         if len(unit) == 1:
             return _run_in_turn(unit, folders, context)
         reason = fused.reason_against(unit, self.settings.device, self.settings.fuse)

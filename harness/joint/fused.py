@@ -81,21 +81,11 @@ def notes(plan: Plan) -> Iterator[str]:
     device = "cuda" if resources.gpus > 0 else "cpu"
     if resources.pack == 1 or resources.workers > 1 or (device, resources.fuse) == ("cpu", "auto"):
         return
-    packs: dict[tuple[str, str], list[TrialSpec]] = {}
-    for spec in plan.trials:
-        packs.setdefault((spec.stage, spec.arm), []).append(spec)
-    for (_, name), seeds in packs.items():
+    for (_, name), seeds in plan.by_arm.items():
         if len(seeds) > 1 and not can_batch(seeds[:2]):
             reason = reason_against(seeds[:2], device, resources.fuse)
             if reason is not None:
                 yield f"{name}: its seeds train one after another: {reason}"
-
-
-def run_pack(
-    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], context: TrialContext
-) -> Iterator[Event]:
-    """All events of the unit's trials, trained as one program."""
-    return pack.run_pack(unit, folders, context, FUSED, share_images)
 
 
 def run_packs(
@@ -107,7 +97,7 @@ def run_packs(
     """All events of the unit's trials, fused `size` at a time; `auto` measures how many."""
     if size == "auto":
         size = measured_pack_size(unit, context.device, FusedJoint)
-    yield from pack.run_in_packs(unit, folders, context, size, run_pack)
+    yield from pack.run_in_packs(unit, folders, context, size, FUSED, share_images)
 
 
 def share_images(trials: Sequence[Trial]) -> None:

@@ -7,21 +7,17 @@ promises are read together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, fx
 
-from harness.joint import pack
 from harness.joint.stacked import StackedTail, can_stack
 from harness.joint.steps import Joint, JointSteps
 from harness.joint.weights import StackedWeights
-from harness.runfolder.folder import TrialFolder
-from harness.training.context import TrialContext
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
-from harness.trials.events import Event
 from harness.trials.frozen import reason_against
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
@@ -50,13 +46,6 @@ def _tail_stacks(spec: TrialSpec) -> bool:
         return n_frozen > 0 and can_stack(split_at(network, groups, n_frozen)[1])
     except ModelError:  # each trial reports it
         return False
-
-
-def run_pack(
-    unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], context: TrialContext
-) -> Iterator[Event]:
-    """All events of the unit's trials, trained together; one that fails leaves the rest going."""
-    return pack.run_pack(unit, folders, context, HEADS)
 
 
 class HeadJoint(Joint):

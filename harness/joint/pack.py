@@ -27,13 +27,14 @@ def run_in_packs(
     folders: Mapping[str, TrialFolder],
     context: TrialContext,
     size: int,
-    run: Callable[[Sequence[TrialSpec], Mapping[str, TrialFolder], TrialContext], Iterator[Event]],
+    steps: Steps,
+    when_open: Callable[[Sequence[Trial]], None] = lambda trials: None,
 ) -> Iterator[Event]:
     """All events of the unit's trials, `size` at a time; after a request to stop no pack starts."""
     for begin in range(0, len(unit), size):
         if begin and context.should_stop():
             return
-        yield from run(unit[begin : begin + size], folders, context)
+        yield from run_pack(unit[begin : begin + size], folders, context, steps, when_open)
 
 
 def run_pack(

@@ -124,7 +124,7 @@ def studies_of(plan: Plan, catalogue: DataCatalogue) -> tuple[Study, ...]:
     """The searches that a plan asks for, by arm and then by seed."""
     studies = []
     for arm, search in plan.sweep.searches.items():
-        trials = [t for t in plan.trials if t.stage == "arm" and t.arm == arm]
+        trials = plan.by_arm.get(("arm", arm))
         if not trials:
             continue
         if redraws_test(trials[0], plan, catalogue):

@@ -33,7 +33,7 @@ def check_workers(plan: Plan) -> None:
             f"{name}: resources.gpus: {gpus:g} with resources.workers: {n}: each worker of a trial "
             "needs a GPU of its own (NCCL refuses to share one); give gpus: 1 or workers: 1"
         )
-    for spec in _one_of_each(plan):
+    for spec, *_ in plan.by_arm.values():
         size = spec.condition.train.batch_size
         if size < n:
             raise InputError(
@@ -86,10 +86,3 @@ def reason_on_cpus(
                     "for nothing else); set resources.gpus: 1 or resources.workers: 1"
                 )
     return None
-
-
-def _one_of_each(plan: Plan) -> Iterator[TrialSpec]:
-    seen: dict[tuple[str, str], TrialSpec] = {}
-    for spec in plan.trials:
-        seen.setdefault((spec.stage, spec.arm), spec)
-    yield from seen.values()

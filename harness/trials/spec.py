@@ -99,6 +99,14 @@ class Plan:
     def by_id(self) -> dict[str, TrialSpec]:
         return {trial.id: trial for trial in self.trials}
 
+    @cached_property
+    def by_arm(self) -> dict[tuple[str, str], list[TrialSpec]]:
+        """Trials by stage and arm; the seeds of one keep their order."""
+        arms: dict[tuple[str, str], list[TrialSpec]] = {}
+        for trial in self.trials:
+            arms.setdefault((trial.stage, trial.arm), []).append(trial)
+        return arms
+
     def shard(self, k: int, n: int) -> Plan:
         """Shard `k` of `n` (from 1): arms by the hash of their id, and the stages they need.
 

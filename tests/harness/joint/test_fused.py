@@ -13,7 +13,7 @@ import pytest
 import torch
 from pack_runs import rows_of, run_alone, stopping_after, with_one_spoiled
 
-from harness.joint import fused, heads
+from harness.joint import fused, heads, pack
 from harness.joint.fused import FusedJoint
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
@@ -25,7 +25,8 @@ from headstart.archives import Archives
 from models.dropout import set_dropout_generator
 from runs import run_here
 
-run_together = functools.partial(pack_runs.run_together, fused.run_pack)
+run_pack = functools.partial(pack.run_pack, steps=fused.FUSED, when_open=fused.share_images)
+run_together = functools.partial(pack_runs.run_together, run_pack)
 
 SWEEP = """\
 name: fused
@@ -187,7 +188,7 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context
     assert {row.status for row in whole.values()} == {"done"}
     with RunFolder(tmp_path / "diverging") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
-        events = with_one_spoiled(fused.run_pack(trials, folders, context), after=5)
+        events = with_one_spoiled(run_pack(trials, folders, context), after=5)
         rows = rows_of(events)
     assert rows[trials[0].id].status == "diverged"
     for spec in trials[1:]:

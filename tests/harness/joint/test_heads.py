@@ -12,7 +12,7 @@ from pack_runs import rows_of, run_alone, stopping_after, with_one_spoiled
 from safetensors.torch import load_file
 from torch import nn
 
-from harness.joint import heads
+from harness.joint import heads, pack
 from harness.joint.heads import HeadJoint
 from harness.joint.stacked import can_stack
 from harness.runfolder.folder import RunFolder
@@ -23,7 +23,8 @@ from models import finetune
 from models.split import split_at
 from runs import run_here
 
-run_together = functools.partial(pack_runs.run_together, heads.run_pack)
+run_pack = functools.partial(pack.run_pack, steps=heads.HEADS)
+run_together = functools.partial(pack_runs.run_together, run_pack)
 
 SWEEP = """\
 name: heads
@@ -155,7 +156,7 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context
     with RunFolder(tmp_path / "diverging") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
         rows = {}
-        for event in with_one_spoiled(heads.run_pack(trials, folders, context), after=7):
+        for event in with_one_spoiled(run_pack(trials, folders, context), after=7):
             if isinstance(event, Ended):
                 rows[event.trial_id] = event.row
     assert [rows[spec.id].status for spec in trials] == ["diverged", "done", "done", "done"]
