@@ -119,7 +119,8 @@ class ProgressView:
         for name in ("diverged", "failed"):
             if counts[name]:
                 parts.append(f"{counts[name]} {name}")
-        speed = sum(self.latest[i].images_per_s for i in self._running() if i in self.latest)
+        running = [last for i, last in self.latest.items() if self.status[i] == "running"]
+        speed = sum(last.images_per_s for last in running)
         if speed:
             parts.append(f"{speed:,.0f} images/s")
         left = self.time_left_s()
@@ -144,9 +145,6 @@ class ProgressView:
                 spent = self.now() - self.taken_up_at[trial.id] if status == "running" else 0.0
                 left += max(0.0, whole - spent)
         return left / self.n_slots
-
-    def _running(self) -> list[str]:
-        return [trial_id for trial_id, status in self.status.items() if status == "running"]
 
     def _table(self) -> Table:
         from rich import box

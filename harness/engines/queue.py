@@ -53,7 +53,8 @@ class Queue:
         self.failed: dict[str, str] = {}
         self.running: set[str] = set()
         self.stopping = False
-        self._adopt()
+        unfinished = [trial.id for trial in plan.trials if trial.id not in self.rows]
+        self.rows.update(folder.adopt(unfinished))
         self._waiting: dict[str, list[TrialSpec]] = {}
         self._ready = _Line()
         for trial in plan.trials:
@@ -121,10 +122,6 @@ class Queue:
     def stop(self) -> None:
         """Start nothing more."""
         self.stopping = True
-
-    def _adopt(self) -> None:
-        unfinished = [trial.id for trial in self.plan.trials if trial.id not in self.rows]
-        self.rows.update(self.folder.adopt(unfinished))
 
     def _enqueue(self, trial: TrialSpec) -> None:
         parent = self.rows.get(trial.parent or "")

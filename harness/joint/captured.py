@@ -72,7 +72,10 @@ class CapturedSteps:
         self.positions = [
             torch.zeros(self.size, dtype=torch.int64, device=device) for _ in trainers
         ]
-        self.optimizers = [_capturable(trainer) for trainer in trainers]
+        self.optimizers = [
+            _capturable(getattr(trainer.optimizer, "optimizer", trainer.optimizer))
+            for trainer in trainers
+        ]
         self.streams = [_new_stream(device) for _ in trainers]
         self.graph: torch.cuda.CUDAGraph | None = None
 
@@ -156,9 +159,7 @@ class CapturedFused:
         self.size = joint.settings.batch_size
         shape = (len(joint.trainers), self.size)
         self.positions = torch.zeros(shape, dtype=torch.int64, device=joint.lead.device)
-        for group in joint.weights.optimizer.param_groups:
-            if "capturable" in group:
-                group["capturable"] = True
+        _capturable(joint.weights.optimizer)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def step(self) -> None:
@@ -221,9 +222,8 @@ def _branch(trainer: Trainer, optimizer: Optimizer, positions: Tensor) -> None:
     trainer.loss_sum += loss.detach().float() * len(positions)
 
 
-def _capturable(trainer: Trainer) -> Optimizer:
-    """The trainer's own optimizer, with its count of steps on the device."""
-    optimizer: Optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+def _capturable(optimizer: Optimizer) -> Optimizer:
+    """The optimizer, with its count of steps on the device."""
     for group in optimizer.param_groups:
         if "capturable" in group:
             group["capturable"] = True

@@ -103,11 +103,8 @@ def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
 
 def _known_costs(out: Path) -> list[Cost]:
     """Costs of finished trials in this folder and its neighbours."""
-    folders = [out]
-    if out.parent.is_dir():
-        folders += sorted(p for p in out.parent.iterdir() if p != out and p.is_dir())[
-            :MAX_NEIGHBOURS
-        ]
+    beside = (path for path in out.parent.glob("*") if path != out and path.is_dir())
+    folders = [out, *sorted(beside)[:MAX_NEIGHBOURS]]
     costs = []
     for folder in folders:
         try:

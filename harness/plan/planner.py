@@ -16,6 +16,7 @@ from harness.sweepfile.settings import Condition, Start, Sweep
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import DataUse, Plan, TrialSpec, trial_id
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
+from headstart.records import finished_rows
 
 Stage = Literal["pretrain", "arm"]
 
@@ -148,8 +149,6 @@ class _Planner:
 
 
 def _model_of_run(start: Start, seed: int) -> Path:
-    from headstart.records import finished_rows
-
     rows = [
         row
         for row in finished_rows(Path(start.name))

@@ -183,7 +183,7 @@ def _cause(team: Team, first: Message, open_calls: set[int]) -> _Trouble:
     seen = [first]
     waiting = open_calls - {first.rank}
     until = time.monotonic() + TROUBLE_S
-    while waiting and time.monotonic() < until and not _is_clear(seen):
+    while waiting and time.monotonic() < until and min(map(_distance_from_cause, seen)) > 0:
         for message in team.receive(LISTEN_S):
             if _is_trouble(message):
                 seen.append(message)
@@ -196,10 +196,6 @@ def _cause(team: Team, first: Message, open_calls: set[int]) -> _Trouble:
         return _Trouble(Failed("", text, retry=True), died=True)
     assert isinstance(worst.content, LostContact)
     return _Trouble(Failed("", worst.content.error, retry=True), died=False)
-
-
-def _is_clear(seen: Sequence[Message]) -> bool:
-    return any(_distance_from_cause(message) == 0 for message in seen)
 
 
 def _distance_from_cause(message: Message) -> int:

@@ -5,8 +5,8 @@ It stands alone because trials differ in this alone, whichever way they run. Who
 hands its `Steps` in, and the trial knows no more of them than this interface:
 
 - `SoloSteps` (here): one trial, one process.
-- `HeadSteps` (`joint/heads.py`): the tails of several trials as one computation.
-- `FusedSteps` (`joint/fused.py`): the whole networks of several trials as one program.
+- `HEADS` (`joint/heads.py`): the tails of several trials as one computation.
+- `FUSED` (`joint/fused.py`): the whole networks of several trials as one program.
 - `SharedSteps` (`teams/data_parallel.py`): one trial, several processes.
 """
 
