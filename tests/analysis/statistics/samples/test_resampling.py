@@ -51,13 +51,16 @@ def test_counts_are_those_of_drawn_indices() -> None:
     assert draw_counts(3, rng()).shape == (9_999, 3)
 
 
-@pytest.mark.parametrize("confidence", [0.95, 0.5])
-def test_quantiles_of_the_bootstrapped_t_equal_a_loop(confidence: float) -> None:
+@pytest.mark.parametrize(
+    ("n_draws", "confidence", "rank"), [(999, 0.95, 24), (998, 0.95, 23), (999, 0.5, 249)]
+)
+def test_quantiles_of_the_bootstrapped_t_equal_a_loop(
+    n_draws: int, confidence: float, rank: int
+) -> None:
     z, *_ = standardize(rng(1).gamma(2.0, size=(8, 2)))
-    index = rng(2).integers(0, 8, (999, 8))
+    index = rng(2).integers(0, 8, (n_draws, 8))
     counts = np.array([[(row == k).sum() for k in range(8)] for row in index], dtype=float)
     ends = bootstrap_t(z, counts, confidence)
-    rank = int(1000 * (1 - confidence) / 2 + 1e-9) - 1
     for k in (0, 1):
         with np.errstate(divide="ignore"):
             t = np.sort(stats.ttest_1samp(z[index, k], 0, axis=1).statistic)
@@ -98,6 +101,12 @@ def test_sign_flips_are_exact_to_16_and_drawn_beyond() -> None:
         else:
             assert (p[0], floor) == (1e-4, 1e-4)
             assert error[0] == pytest.approx(math.sqrt(1e-4 * (1 - 1e-4) / 9_999))
+
+
+@pytest.mark.parametrize(("n", "slack"), [(16, 1e-9), (20, 0.02)])
+def test_sign_flips_of_equal_sizes_are_the_sign_test(n: int, slack: float) -> None:
+    d = np.where(np.arange(n) < 6, -0.1, 0.1)[:, None]
+    assert sign_flip_test(d, rng())[0][0] == pytest.approx(stats.binomtest(6, n).pvalue, abs=slack)
 
 
 def test_17_pairs_are_drawn() -> None:
