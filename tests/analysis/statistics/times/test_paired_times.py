@@ -166,3 +166,5 @@ def test_intervals_of_samples_are_those_of_each_alone() -> None:
         assert isnan(found[place].estimate)
         assert found[place].n == 0
     assert mean_intervals_of([], 0.95, None) == []
+    (single,) = mean_intervals_of([np.array([7.0])], 0.95, None)
+    assert (single.estimate, single.n) == (7.0, 1)
