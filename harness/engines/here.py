@@ -34,7 +34,7 @@ def check_here(resources: Resources, n_slots: int | None) -> None:
 def run_here(
     queue: Queue, settings: WorkerSettings, tick: Callable[[], None] = lambda: None
 ) -> None:
-    """Run everything in the queue; returns when nothing is left or the queue was stopped.
+    """Run everything in the queue, as `run_local` does.
 
     `tick` is called after every event, but not during the steps between two evaluations, whose time
     is measured.

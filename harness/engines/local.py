@@ -9,10 +9,6 @@ whose command dies ends itself. It stands alone as the engine that needs no furt
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -21,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from harness.engines.queue import Queue, Unit
 from harness.engines.worker import Worker
 from harness.plan.slots import gpu_of
-from harness.teams.local_team import LocalTeam
+from harness.teams.local_team import LocalTeam, begin_process
 from harness.training.context import WorkerSettings
 
 TICK_S = 0.5
@@ -91,9 +87,7 @@ def _give(
 def _listen(slots: list[_Slot], queue: Queue) -> None:
     """Take the events that have come; wait for at most a tick."""
     pipes = [slot.pipe for slot in slots if slot.unit is not None and slot.pipe is not None]
-    if not pipes:
-        time.sleep(TICK_S if not queue.finished else 0)
-    ready = wait(pipes, timeout=TICK_S)
+    ready = wait(pipes, timeout=0 if queue.finished else TICK_S)
     for slot in slots:
         if slot.pipe is None or slot.pipe not in ready:
             continue
@@ -130,13 +124,7 @@ def _end_process(slot: _Slot) -> None:
 
 def _work(pipe: Connection, settings: WorkerSettings, gpus: list[int] | None) -> None:
     """A worker's life: take a unit, send its events and None, until the command closes the pipe."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-    if gpus is not None:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        names = [visible.split(",")[gpu] if visible else str(gpu) for gpu in gpus]
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
-    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    begin_process(gpus)
     worker = Worker(settings, LocalTeam(settings) if settings.n_workers > 1 else None)
     try:
         while True:
@@ -148,10 +136,3 @@ def _work(pipe: Connection, settings: WorkerSettings, gpus: list[int] | None) ->
         return
     finally:
         worker.close()
-
-
-def _die_with(command: int) -> None:
-    """End this process when the command that started it is gone."""
-    while os.getppid() == command:
-        time.sleep(1.0)
-    os._exit(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from harness.trials.events import Ended, Event, Failed, Progress, Started, Stopped
@@ -24,39 +25,26 @@ FRAME_EVERY_S = 0.5
 SHOWING_SHARE = 1 / 20  # of the command's time at most: to show 100,000 trials takes long
 
 
+@dataclass(eq=False, repr=False)
 class ProgressView:
-    """Counts what has happened and shows it.
+    """Counts what has happened and shows it."""
 
-    Args:
-        plan: all trials of this command.
-        rows: of trials that are finished already.
-        stream: where to show.
-        n_slots: how many trials run at once, for the estimate of the time left.
-        now: seconds.
-        is_live: whether a terminal gets the live view; it takes over what is printed there.
-    """
+    plan: Plan  # all trials of this command
+    rows: Mapping[str, TrialRow]  # of trials that are finished already
+    stream: TextIO
+    n_slots: int  # trials that run at once, for the estimate of the time left
+    now: Callable[[], float] = time.monotonic
+    is_live: bool = True  # a terminal gets the live view; it takes over what is printed there
 
-    def __init__(
-        self,
-        plan: Plan,
-        rows: Mapping[str, TrialRow],
-        stream: TextIO,
-        n_slots: int,
-        now: Callable[[], float] = time.monotonic,
-        is_live: bool = True,
-    ):
-        self.plan = plan
-        self.stream = stream
-        self.n_slots = n_slots
-        self.now = now
-        self.is_live = is_live and stream.isatty()
-        self.started_at = now()
-        self.status = {trial.id: "pending" for trial in plan.trials}
-        self.status.update({i: row.status for i, row in rows.items() if i in self.status})
+    def __post_init__(self) -> None:
+        self.is_live = self.is_live and self.stream.isatty()
+        self.started_at = self.now()
+        self.status = {trial.id: "pending" for trial in self.plan.trials}
+        self.status.update({i: row.status for i, row in self.rows.items() if i in self.status})
         self.latest: dict[str, Progress] = {}
         self.tests: dict[str, float] = {}
         self.taken_up_at: dict[str, float] = {}
-        self.durations: list[tuple[str, float]] = []
+        self.durations: dict[str, list[float]] = {}  # by arm
         self._next_at = 0.0
         self._live: Live | None = None
 
@@ -86,7 +74,8 @@ class ProgressView:
         elif isinstance(event, Ended):
             self.status[trial_id] = event.row.status
             arm = self.plan.by_id[trial_id].arm
-            self.durations.append((arm, self.now() - self.taken_up_at.get(trial_id, self.now())))
+            duration = self.now() - self.taken_up_at.get(trial_id, self.now())
+            self.durations.setdefault(arm, []).append(duration)
             if event.row.test_accuracy is not None:
                 self.tests[trial_id] = event.row.test_accuracy
         elif isinstance(event, Stopped):
@@ -132,10 +121,7 @@ class ProgressView:
         """Seconds until the plan is done, from the trials that have finished; None before any."""
         if not self.durations:
             return None
-        by_arm: dict[str, list[float]] = {}
-        for arm, seconds in self.durations:
-            by_arm.setdefault(arm, []).append(seconds)
-        mean = {arm: sum(each) / len(each) for arm, each in by_arm.items()}
+        mean = {arm: sum(each) / len(each) for arm, each in self.durations.items()}
         overall = sum(mean.values()) / len(mean)
         left = 0.0
         for trial in self.plan.trials:
@@ -152,10 +138,10 @@ class ProgressView:
         from rich.table import Table
 
         table = Table(box=box.SIMPLE, title=escape(self.line()), title_justify="left")
-        for name in ("arm", "done", "running", "failed", "pending", "latest accuracies"):
-            table.add_column(
-                name, justify="left" if name in ("arm", "latest accuracies") else "right"
-            )
+        table.add_column("arm")
+        for name in ("done", "running", "failed", "pending"):
+            table.add_column(name, justify="right")
+        table.add_column("latest accuracies")
         for (stage, arm), trials in self.plan.by_arm.items():
             ids = [trial.id for trial in trials]
             counts = Counter(self.status[i] for i in ids)

@@ -10,7 +10,8 @@ decides where a unit runs.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import islice
 
 from harness.runfolder.folder import RunFolder, TrialFolder
@@ -24,40 +25,28 @@ Unit = tuple[TrialSpec, ...]
 AUTO_AT_MOST = 256  # trials that a worker is given where `pack: auto` lets it choose
 
 
+@dataclass(eq=False, repr=False)
 class Queue:
-    """The state of one run of a plan.
+    """The state of one run of a plan."""
 
-    Args:
-        plan: the trials.
-        folder: held by this command.
-        rows: of trials that are finished already.
-        failed_row: makes the row of a trial that could not finish, from it and the error.
-        listen: called with every event, after it took effect.
-    """
+    plan: Plan
+    folder: RunFolder  # held by this command
+    rows: dict[str, TrialRow]  # of trials that are finished already
+    # Makes the row of a trial that could not finish, from it and the error.
+    failed_row: Callable[[TrialSpec, str], TrialRow]
+    listen: Callable[[Event], None] = lambda event: None  # to every event, after it took effect
 
-    def __init__(
-        self,
-        plan: Plan,
-        folder: RunFolder,
-        rows: Mapping[str, TrialRow],
-        failed_row: Callable[[TrialSpec, str], TrialRow],
-        listen: Callable[[Event], None] = lambda event: None,
-    ):
-        self.plan = plan
-        self.folder = folder
-        self.rows = dict(rows)
-        self.failed_row = failed_row
-        self.listen = listen
-        self.max_failures = plan.sweep.resources.max_failures
+    def __post_init__(self) -> None:
+        unfinished = [trial.id for trial in self.plan.trials if trial.id not in self.rows]
+        self.rows = {**self.rows, **self.folder.adopt(unfinished)}
+        self.max_failures = self.plan.sweep.resources.max_failures
         self.failures: dict[str, int] = {}
         self.failed: dict[str, str] = {}
         self.running: set[str] = set()
         self.stopping = False
-        unfinished = [trial.id for trial in plan.trials if trial.id not in self.rows]
-        self.rows.update(folder.adopt(unfinished))
         self._waiting: dict[str, list[TrialSpec]] = {}
         self._ready = _Line()
-        for trial in plan.trials:
+        for trial in self.plan.trials:
             if trial.id not in self.rows:
                 self._enqueue(trial)
 
@@ -110,7 +99,7 @@ class Queue:
                 self._fail(trial, error, retry=True)
                 self.listen(Failed(trial.id, error, retry=trial.id not in self.failed))
             else:
-                self._ready.put_first(trial)
+                self._ready.put(trial, last=False)
 
     def unit_over(self, unit: Iterable[TrialSpec]) -> None:
         """A worker has finished a unit; trials that it did not begin (it was stopped) stay left."""
@@ -144,7 +133,7 @@ class Queue:
     def _fail(self, trial: TrialSpec, error: str, retry: bool) -> None:
         n_failures = self.failures[trial.id] = self.failures.get(trial.id, 0) + 1
         if retry and n_failures <= self.max_failures and not self.stopping:
-            self._ready.put_first(trial)
+            self._ready.put(trial, last=False)
         else:
             self._give_up(trial, error)
 
@@ -182,14 +171,10 @@ class _Line:
     def first(self) -> TrialSpec:
         return next(iter(self._all.values()))
 
-    def put(self, trial: TrialSpec) -> None:
+    def put(self, trial: TrialSpec, last: bool = True) -> None:
         for line in self._lines_of(trial):
             line[trial.id] = trial
-
-    def put_first(self, trial: TrialSpec) -> None:
-        for line in self._lines_of(trial):
-            line[trial.id] = trial
-            line.move_to_end(trial.id, last=False)
+            line.move_to_end(trial.id, last=last)
 
     def take(self, most: int) -> Unit:
         """The first trial and those of its arm that come next, since only they can be one pack."""

@@ -20,8 +20,9 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
@@ -29,35 +30,33 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from harness.engines.queue import Queue, Unit
 from harness.engines.worker import Worker
-from harness.runfolder.folder import TrialFolder
 from harness.sweepfile.settings import Resources
 from harness.teams.rank import RankRunner
 from harness.teams.team import Message, Team
 from harness.training.context import WorkerSettings
 from harness.trials.events import Event
-from harness.trials.spec import TrialSpec
 
 if TYPE_CHECKING:
     from ray import tune
     from ray.tune.search import Searcher
 
-STEP_S = 1.0
+STEP_S = 1.0  # of a Trainable
 
 
 def run_ray(
     queue: Queue,
     settings: WorkerSettings,
-    n_cpus: int | None,
+    n_cpus: int,
     tick: Callable[[], None] = lambda: None,
     address: str | None = None,
 ) -> None:
-    """Run everything in the queue; returns when nothing is left or the queue was stopped.
+    """Run everything in the queue, as `run_local` does.
 
     Tune waits without end for GPUs that do not exist. On this machine `slots.trials_at_once`
     refuses them; a cluster may yet get nodes that have them.
 
     Args:
-        n_cpus: CPUs of a local Ray; None asks this machine. Not used with `address`.
+        n_cpus: CPUs of a local Ray; not used with `address`.
         tick: called with every result and every look for a next unit.
         address: a running Ray cluster to join; None starts one of this machine's own.
     """
@@ -68,46 +67,6 @@ def run_ray(
         _tuner(feed, settings, scratch).fit()
     if feed.error is not None:
         raise feed.error
-
-
-class UnitConfig(TypedDict):
-    """What Tune is given as a trial's configuration: a unit's ids, and where each trial writes."""
-
-    unit: list[str]
-    folders: dict[str, TrialFolder]
-
-
-class StepResult(TypedDict):
-    """What Tune is given as the result of a step."""
-
-    events: list[Event]
-    n_events: int
-    done: bool
-
-
-class UnitRunner:
-    """A worker as Tune sees it: Tune's trial is our unit, a step of it takes about a second."""
-
-    def __init__(
-        self, plan: Mapping[str, TrialSpec], settings: WorkerSettings, team: Team | None = None
-    ):
-        self.plan = plan
-        self.worker = Worker(settings, team)
-        self.events: Iterator[Event] = iter(())
-
-    def take_up(self, config: UnitConfig) -> None:
-        unit = [self.plan[trial_id] for trial_id in config["unit"]]
-        self.events = self.worker.run(unit, config["folders"])
-
-    def step(self) -> StepResult:
-        """Run on until a second has passed; the events since, and whether the unit is over."""
-        seen: list[Event] = []
-        until = time.monotonic() + STEP_S
-        for event in self.events:
-            seen.append(event)
-            if time.monotonic() >= until:
-                return {"events": seen, "n_events": len(seen), "done": False}
-        return {"events": seen, "n_events": len(seen), "done": True}
 
 
 class RankActor:
@@ -176,22 +135,22 @@ class RayTeam(Team):
         self.actors, self.calls, self.is_open = [], {}, False
 
 
+@dataclass
 class Feed:
     """Hands Tune the queue's units, and the queue what Tune's workers report."""
 
-    def __init__(self, queue: Queue, tick: Callable[[], None]):
-        self.queue = queue
-        self.tick = tick
-        self.units: dict[str, Unit] = {}
-        self.error: Exception | None = None
+    queue: Queue
+    tick: Callable[[], None]
+    units: dict[str, Unit] = field(default_factory=dict)
+    error: Exception | None = None
 
     def look(self) -> None:
         """Call `tick`; an error that it raises ends the run, after Tune has ended its trials."""
         with self._kept():
             self.tick()
 
-    def next_config(self, tune_id: str) -> UnitConfig | None:
-        """A unit that is ready, as a Tune trial's configuration; None while there is none."""
+    def next_config(self, tune_id: str) -> dict[str, object] | None:
+        """A unit's ids, and where each trial writes, for a Tune trial; None while none is ready."""
         self.look()
         unit = self.queue.next_unit()
         if unit is None:
@@ -269,7 +228,7 @@ def _request(resources: Resources) -> dict[str, float] | tune.PlacementGroupFact
 
 
 def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback]:
-    """`UnitRunner` as a Trainable, `feed` as a searcher and as a callback.
+    """A worker as a Trainable, whose trial is our unit; `feed` as a searcher and as a callback.
 
     Tune saves and restores nothing: a later command continues from the run folder.
     """
@@ -281,18 +240,26 @@ def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback
     class TuneWorker(tune.Trainable):
         def setup(self, config: Any, plan: Any = None, settings: Any = None) -> None:
             team = RayTeam(settings, resources) if settings.n_workers > 1 else None
-            self.runner = UnitRunner(plan, settings, team)
-            self.runner.take_up(config)
+            self.plan, self.worker = plan, Worker(settings, team)
+            self.reset_config(config)
 
         def reset_config(self, new_config: Any) -> bool:
-            self.runner.take_up(new_config)
+            unit = [self.plan[trial_id] for trial_id in new_config["unit"]]
+            self.events = self.worker.run(unit, new_config["folders"])
             return True
 
         def step(self) -> dict[str, object]:
-            return {**self.runner.step()}
+            """Run on until a second has passed; the events since, and whether the unit is over."""
+            seen: list[Event] = []
+            until = time.monotonic() + STEP_S
+            for event in self.events:
+                seen.append(event)
+                if time.monotonic() >= until:
+                    return {"events": seen, "n_events": len(seen), "done": False}
+            return {"events": seen, "n_events": len(seen), "done": True}
 
         def cleanup(self) -> None:
-            self.runner.worker.close()
+            self.worker.close()
 
     class QueueSearcher(Searcher):
         def __init__(self) -> None:
@@ -331,7 +298,7 @@ def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback
 
 
 @contextlib.contextmanager
-def _cluster(address: str | None, n_cpus: int | None) -> Iterator[None]:
+def _cluster(address: str | None, n_cpus: int) -> Iterator[None]:
     """A Ray of our own on this machine, ended at the end; or a running one, which runs on."""
     os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else "token")
     ray.init(

@@ -8,7 +8,7 @@ run folder, because it may be on another machine and must not act on signals its
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness.runfolder.folder import TrialFolder
 from harness.teams.team import Team, run_together
@@ -17,19 +17,17 @@ from harness.trials.events import Event, Failed, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
 
 
+@dataclass
 class Worker:
-    """Runs units one after another in this process; keeps data and features open between them.
+    """Runs units one after another in this process; keeps data and features open between them."""
 
-    Args:
-        settings: what to run them with.
-        team: the ranks that share each trial, where the settings ask for several; this process
-            then trains nothing and watches over them.
-    """
+    settings: WorkerSettings
+    # The ranks that share each trial, where the settings ask for several; this process then trains
+    # nothing and watches over them.
+    team: Team | None = None
 
-    def __init__(self, settings: WorkerSettings, team: Team | None = None):
-        self.settings = settings
-        self.team = team
-        self.process = ProcessContext(settings)
+    def __post_init__(self) -> None:
+        self.process = ProcessContext(self.settings)
 
     def run(self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]) -> Iterator[Event]:
         """All events of the unit's trials; the last one is of a trial that stopped, if one did."""
@@ -48,19 +46,21 @@ class Worker:
     ) -> Iterator[Event]:
         if self.team is not None:
             return run_together(self.team, unit, folders, self.process.should_stop)
-        from harness.joint import fused, heads, pack  # torch: 4 s, so only where trials run
+        from harness.joint import fused, heads, pack, size  # torch: 4 s, so only where trials run
 
-        context = self.process.for_trial()
+        context, most = self.process.for_trial, self.settings.pack
         if heads.can_batch(unit):
-            size = heads.AUTO_SIZE if self.settings.pack == "auto" else len(unit)
-            return pack.run_in_packs(unit, folders, context, size, heads.HEADS)
+            n = heads.AUTO_SIZE if most == "auto" else len(unit)
+            return pack.run_in_packs(unit, folders, context, n, heads.HEADS)
         if len(unit) == 1:
             return _run_in_turn(unit, folders, context)
         reason = fused.reason_against(unit, self.settings.device, self.settings.fuse)
         if reason is not None:
             context = replace(context, notes=(f"not fused: {reason}",))
             return _run_in_turn(unit, folders, context)
-        return fused.run_packs(unit, folders, context, self.settings.pack)
+        if most == "auto":
+            most = size.measured_pack_size(unit, context.device, fused.FusedJoint)
+        return pack.run_in_packs(unit, folders, context, most, fused.FUSED)
 
 
 def _run_in_turn(

@@ -10,7 +10,7 @@ was meant to be fused and was not has the reason in its notes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -18,20 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.joint import fused_network, pack
+from harness.joint import fused_network
 from harness.joint.fused_network import FusedNetwork
 from harness.joint.heads import can_batch
-from harness.joint.size import measured_pack_size
 from harness.joint.steps import Joint, JointSteps
-from harness.joint.weights import StackedWeights
-from harness.runfolder.folder import TrialFolder
 from harness.training.arrays import Part, Parts
-from harness.training.context import TrialContext
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
 from harness.training.trial import Trial
 from harness.trials import frozen
-from harness.trials.events import Event
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import ModelError
 from models.split import split_at
@@ -42,9 +37,7 @@ Fuse = Literal["auto", "always", "never"]
 def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | None:
     """Why a unit's trials train one after another; None where they train as one program.
 
-    Args:
-        device: `cpu` or `cuda`.
-        fuse: as `resources.fuse` says: `auto` fuses on a GPU, `always` on a CPU too.
+    `device` is `cpu` or `cuda`; `fuse: auto` fuses on a GPU, `always` on a CPU too.
     """
     condition = unit[0].condition
     if fuse == "never":
@@ -88,18 +81,6 @@ def notes(plan: Plan) -> Iterator[str]:
                 yield f"{name}: its seeds train one after another: {reason}"
 
 
-def run_packs(
-    unit: Sequence[TrialSpec],
-    folders: Mapping[str, TrialFolder],
-    context: TrialContext,
-    size: int | Literal["auto"],
-) -> Iterator[Event]:
-    """All events of the unit's trials, fused `size` at a time; `auto` measures how many."""
-    if size == "auto":
-        size = measured_pack_size(unit, context.device, FusedJoint)
-    yield from pack.run_in_packs(unit, folders, context, size, FUSED, share_images)
-
-
 def share_images(trials: Sequence[Trial]) -> None:
     """Let the trials of a pack index one copy of their data set instead of having one each."""
     parts = [p for t in trials for p in (t.parts.train, t.parts.validation, t.parts.test)]
@@ -125,10 +106,7 @@ class FusedJoint(Joint):
     """Steps of several trainers of whole networks as one program."""
 
     def __init__(self, trainers: Sequence[Trainer]):
-        self.trainers = trainers
-        self.lead = trainers[0]
-        self.settings = self.lead.settings
-        self.weights = StackedWeights(trainers)
+        super().__init__(trainers)
         networks = self.weights.networks
         self.buffers = {
             name: torch.stack([network.get_buffer(name) for network in networks])
@@ -160,7 +138,7 @@ class FusedJoint(Joint):
         return self.weights.losses(self.logits(inputs), labels)
 
     def give_back(self) -> None:
-        self.weights.give_back()
+        super().give_back()
         for k, trainer in enumerate(self.trainers):
             trainer.loss_sum.copy_(self.loss_sums[k])
             for name, stacked in self.buffers.items():
@@ -221,4 +199,4 @@ class FusedJoint(Joint):
             trainer.step_count += 1
 
 
-FUSED = JointSteps("fused", FusedJoint)
+FUSED = JointSteps("fused", FusedJoint, share_images)

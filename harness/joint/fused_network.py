@@ -53,22 +53,20 @@ class _Value:
         """Dimensions that one seed's tensor has."""
         return self.tensor.dim() - (not self.is_wide)
 
-    def wide(self, n: int) -> Tensor:
+    def wide(self) -> Tensor:
         """(batch, K × channels, …)."""
         return self.tensor if self.is_wide else self.tensor.movedim(0, 1).flatten(1, 2)
 
     def apart(self, n: int) -> Tensor:
         """(K, batch, …)."""
-        return (
-            torch.unflatten(self.tensor, 1, (n, -1)).movedim(1, 0) if self.is_wide else self.tensor
-        )
+        tensor = self.tensor
+        return torch.unflatten(tensor, 1, (n, -1)).movedim(1, 0) if self.is_wide else tensor
 
 
 def reason_against(network: nn.Module) -> str | None:
     """Why K of this network cannot be one function; None where they can."""
-    if len(list(network.parameters())) != len(
-        list(network.named_parameters(remove_duplicate=False))
-    ):
+    names = list(network.named_parameters(remove_duplicate=False))
+    if len(names) != len(list(network.parameters())):
         return "two of its layers share a parameter"
     try:
         graph = trace(network)
@@ -141,11 +139,8 @@ def _against_module(module: nn.Module) -> str | None:
 
 def _is_grey(module: nn.Module) -> bool:
     """Whether it is our layer that turns grey into colour; answered without torchvision."""
-    kind = type(module)
-    return (kind.__module__, kind.__name__) == (
-        "models.networks.torchvision_networks",
-        "GreyConv2d",
-    )
+    name = f"{type(module).__module__}.{type(module).__name__}"
+    return name == "models.networks.torchvision_networks.GreyConv2d"
 
 
 def _dim(node: fx.Node, default: int) -> object:
@@ -161,12 +156,7 @@ def _inputs(node: fx.Node) -> list[fx.Node]:
 
 
 def batched_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (K, batch, …, in) → (K, batch, …, out), each of the K by its own weights.
-
-    Args:
-        weight: (K, out, in).
-        bias: (K, out).
-    """
+    """x (K, batch, …, in) → (K, batch, …, out) by weights (K, out, in) and biases (K, out)."""
     rows = x.reshape(len(x), -1, x.shape[-1])
     if bias is None:
         product = torch.bmm(rows, weight.transpose(1, 2))
@@ -178,41 +168,36 @@ def batched_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 _Compute = Callable[..., _Value]
 
 
+@dataclass(eq=False, repr=False)
 class FusedNetwork:
     """K networks of one shape as one function.
-
-    Args:
-        networks: of the K seeds; the first one's graph and modes count, and each draws the masks
-            of its own dropout layers.
-        weights: parameter name → (K, …), the networks' parameters stacked.
-        buffers: buffer name → (K, …), the networks' buffers stacked; batch norm changes them.
 
     Raises:
         ModelError: a layer that `reason_against` refuses.
     """
 
-    def __init__(
-        self,
-        networks: Sequence[nn.Module],
-        weights: dict[str, Tensor],
-        buffers: dict[str, Tensor],
-    ):
-        reason = reason_against(networks[0])
+    # Of the K seeds; the first one's graph and modes count, and each draws its own dropout masks.
+    networks: Sequence[nn.Module]
+    weights: dict[str, Tensor]  # parameter name → (K, …), the networks' parameters stacked
+    buffers: dict[str, Tensor]  # buffer name → (K, …), stacked; batch norm changes them
+
+    def __post_init__(self) -> None:
+        lead = self.networks[0]
+        reason = reason_against(lead)
         if reason is not None:
             raise ModelError(f"the network cannot be fused: {reason}")
-        self.n = len(networks)
-        self.weights = weights
-        self.buffers = buffers
-        self.networks = networks
-        self.draws_masks = any(isinstance(m, SeededDropout) for m in networks[0].modules())
-        graph = trace(networks[0])
+        self.n = len(self.networks)
+        self.draws_masks = any(isinstance(m, SeededDropout) for m in lead.modules())
+        graph = trace(lead)
         place = {node: i for i, node in enumerate(graph.nodes)}
         self.result = place[next(iter(graph.find_nodes(op="output"))).all_input_nodes[0]]
-        self.steps: list[tuple[_Compute, list[int]]] = [
-            (self._computation(node), [place[given] for given in _inputs(node)])
-            for node in graph.nodes
-            if node.op not in ("placeholder", "output")
-        ]
+        # What each node computes. The graph is not looked at later, so calls can be compiled.
+        self.steps: list[tuple[_Compute, list[int]]] = []
+        for node in graph.nodes:
+            if node.op not in ("placeholder", "output"):
+                is_layer = node.op == "call_module"
+                compute = self._layer(str(node.target)) if is_layer else self._function(node)
+                self.steps.append((compute, [place[given] for given in _inputs(node)]))
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Inputs (K, batch, …) → logits (K, batch, classes)."""
@@ -220,10 +205,6 @@ class FusedNetwork:
         for compute, places in self.steps:
             values.append(compute(*[values[place] for place in places]))
         return values[self.result].apart(self.n)
-
-    def _computation(self, node: fx.Node) -> _Compute:
-        """What a node computes. The graph is not looked at after this, so calls can be compiled."""
-        return self._layer(str(node.target)) if node.op == "call_module" else self._function(node)
 
     def _layer(self, name: str) -> _Compute:
         module = self.networks[0].get_submodule(name)
@@ -236,7 +217,7 @@ class FusedNetwork:
         if isinstance(module, SeededDropout):
             layers = [network.get_submodule(name) for network in self.networks]
             return lambda x: self._drop(cast("list[SeededDropout]", layers), x)
-        return lambda x: _Value(self._wide_layer(name, module, x.wide(self.n)), True)
+        return lambda x: _Value(self._wide_layer(name, module, x.wide()), True)
 
     def _wide_layer(self, name: str, module: nn.Module, x: Tensor) -> Tensor:
         """x (batch, K × channels, …) → the same layout."""
@@ -269,7 +250,7 @@ class FusedNetwork:
             if any(value.n_dims != inputs[0].n_dims for value in inputs):
                 raise ModelError(f"{name}: {function} of tensors of different dimensions")
             is_wide = is_pooling or inputs[0].is_wide
-            tensors = [x.wide(self.n) if is_wide else x.apart(self.n) for x in inputs]
+            tensors = [x.wide() if is_wide else x.apart(self.n) for x in inputs]
             args = [constants[k] if k in constants else tensors.pop(0) for k in range(n_args)]
             rest = dict(zip(names, tensors, strict=True))
             return _Value(function(*args, **rest, **named), is_wide)
@@ -282,11 +263,9 @@ class FusedNetwork:
         return None if stacked is None else stacked.flatten(0, 1)
 
     def _convolve(self, name: str, module: nn.Conv2d, x: Tensor) -> Tensor:
-        weight = self.weights[f"{name}.weight"].flatten(0, 1)
-        return F.conv2d(
-            x, weight, self._flat(f"{name}.bias"), module.stride, module.padding, module.dilation,
-            self.n * module.groups,
-        )  # fmt: skip
+        weight, bias = self.weights[f"{name}.weight"].flatten(0, 1), self._flat(f"{name}.bias")
+        n_groups = self.n * module.groups
+        return F.conv2d(x, weight, bias, module.stride, module.padding, module.dilation, n_groups)
 
     def _linear(self, name: str, x: _Value) -> Tensor:
         weight, bias = self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias")

@@ -15,7 +15,6 @@ from torch import Tensor, fx
 
 from harness.joint.stacked import StackedTail, can_stack
 from harness.joint.steps import Joint, JointSteps
-from harness.joint.weights import StackedWeights
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
 from harness.trials.frozen import reason_against
@@ -52,12 +51,11 @@ class HeadJoint(Joint):
     """Steps of several trainers of tails that `can_stack` as one computation."""
 
     def __init__(self, trainers: Sequence[Trainer]):
-        self.trainers = trainers
-        self.weights = StackedWeights(trainers)
+        super().__init__(trainers)
         tails = cast("list[fx.GraphModule]", self.weights.networks)
         self.tail = StackedTail(tails, self.weights.by_name)
-        table = trainers[0].part.inputs
-        size = len(trainers) * self.weights.settings.batch_size
+        table = self.lead.part.inputs
+        size = len(trainers) * self.settings.batch_size
         self.inputs = table.new_empty(size * table[0].numel())  # of a batch of all, at every step
 
     def step(self) -> None:
@@ -68,17 +66,13 @@ class HeadJoint(Joint):
         for trainer, loss in zip(self.trainers, losses.detach(), strict=True):
             trainer.count_step(loss, labels.shape[1])
 
-    def give_back(self) -> None:
-        self.weights.give_back()
-
     def _batches(self) -> tuple[Tensor, Tensor]:
         """Inputs (K, batch, …) and labels int64 (K, batch) of every trainer's next step.
 
         A tail's inputs are features, which need no preparing.
         """
-        lead = self.trainers[0]
-        table = lead.part.inputs
-        size = len(self.trainers) * lead.next_size * table[0].numel()
+        table = self.lead.part.inputs
+        size = len(self.trainers) * self.lead.next_size * table[0].numel()
         memory = self.inputs[:size].view(len(self.trainers), -1, *table.shape[1:])
         batches = [t.next_batch(out) for t, out in zip(self.trainers, memory, strict=True)]
         return memory.float(), torch.stack([labels for _, labels in batches])

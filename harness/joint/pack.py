@@ -10,13 +10,13 @@ Seconds of training are the joint seconds divided by the number of trials that s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from harness.joint.steps import JointSteps
 from harness.runfolder.folder import TrialFolder
 from harness.training.context import TrialContext
 from harness.training.loop import wait_for
-from harness.training.steps import Steps
 from harness.training.trial import Trial
 from harness.trials.events import Event, Failed, Started, failure
 from harness.trials.spec import TrialSpec
@@ -27,28 +27,22 @@ def run_in_packs(
     folders: Mapping[str, TrialFolder],
     context: TrialContext,
     size: int,
-    steps: Steps,
-    when_open: Callable[[Sequence[Trial]], None] = lambda trials: None,
+    steps: JointSteps,
 ) -> Iterator[Event]:
     """All events of the unit's trials, `size` at a time; after a request to stop no pack starts."""
     for begin in range(0, len(unit), size):
         if begin and context.should_stop():
             return
-        yield from run_pack(unit[begin : begin + size], folders, context, steps, when_open)
+        yield from run_pack(unit[begin : begin + size], folders, context, steps)
 
 
 def run_pack(
     unit: Sequence[TrialSpec],
     folders: Mapping[str, TrialFolder],
     context: TrialContext,
-    steps: Steps,
-    when_open: Callable[[Sequence[Trial]], None] = lambda trials: None,
+    steps: JointSteps,
 ) -> Iterator[Event]:
-    """All events of the unit's trials; one that fails leaves the rest going.
-
-    Args:
-        when_open: called once with the trials, before their first evaluation.
-    """
+    """All events of the unit's trials; one that fails leaves the rest going."""
     pack = _Pack(steps)
     # Each trial saves a state of its own. So that a pack spends no more time on saving than one
     # trial does, each of K trials saves a K-th as often.
@@ -56,7 +50,7 @@ def run_pack(
     for spec in unit:
         yield Started(spec.id)
         yield from pack.guarded(spec.id, pack.open(spec, folders[spec.id], context))
-    when_open(pack.active())
+    steps.when_open(pack.active())
     for trial in pack.active():
         yield from pack.guarded(trial.spec.id, trial.start())
     while active := pack.active():
@@ -65,7 +59,7 @@ def run_pack(
                 yield from pack.guarded(trial.spec.id, pack.end(trial))
         if cohort := _next_cohort(pack.active()):
             try:
-                _train_together(cohort, pack.active(), context, steps)
+                _train_together(cohort, pack.active())
             except Exception as err:  # which of the trials caused it cannot be said
                 for trial in cohort:
                     yield pack.fail(trial.spec.id, err)
@@ -74,12 +68,12 @@ def run_pack(
                 yield from pack.guarded(trial.spec.id, trial.pause())
 
 
+@dataclass
 class _Pack:
     """The trials that still run, by id."""
 
-    def __init__(self, steps: Steps) -> None:
-        self.steps = steps
-        self.trials: dict[str, Trial] = {}
+    steps: JointSteps
+    trials: dict[str, Trial] = field(default_factory=dict)
 
     def active(self) -> list[Trial]:
         return list(self.trials.values())
@@ -109,17 +103,12 @@ def _next_cohort(trials: Sequence[Trial]) -> list[Trial]:
     going = [trial for trial in trials if not trial.is_over]
     if not going:
         return []
-    first = min(going, key=lambda trial: trial.trainer.step_count)
-    return [trial for trial in going if _place(trial) == _place(first)]
+    first = min(going, key=lambda trial: trial.trainer.step_count).trainer
+    place = (first.step_count, len(first.part))
+    return [t for t in going if (t.trainer.step_count, len(t.trainer.part)) == place]
 
 
-def _place(trial: Trial) -> tuple[int, int]:
-    return trial.trainer.step_count, len(trial.trainer.part)
-
-
-def _train_together(
-    cohort: Sequence[Trial], trials: Sequence[Trial], context: TrialContext, steps: Steps
-) -> None:
+def _train_together(cohort: Sequence[Trial], trials: Sequence[Trial]) -> None:
     """Steps until a pause is due for one of the cohort, or it meets trials further on."""
     lead = cohort[0]
     begin = lead.trainer.step_count
@@ -129,11 +118,10 @@ def _train_together(
         return lead.trainer.step_count in ahead or any(t.is_evaluation_due() for t in cohort)
 
     wait_for(lead.device)
-    started = context.now()
-    steps.make(
-        [trial.trainer for trial in cohort], is_due, lambda: any(t.wants_pause() for t in cohort)
-    )
+    started = lead.context.now()
+    trainers = [trial.trainer for trial in cohort]
+    lead.steps.make(trainers, is_due, lambda: any(t.wants_pause() for t in cohort))
     wait_for(lead.device)
-    share = (context.now() - started) / len(cohort)
+    share = (lead.context.now() - started) / len(cohort)
     for trial in cohort:
         trial.clock.seconds["train"] += share

@@ -45,8 +45,7 @@ def choose_pack_size(
 
     Args:
         free_bytes: on the device, of which `MEMORY_SHARE` may be used.
-        bytes_for_one: of a pack of one.
-        bytes_for_two: of a pack of two.
+        bytes_for_one, bytes_for_two: of a pack of one, and of two.
         seconds_by_k: seconds of one joint step by the number of seeds.
 
     Returns:
@@ -76,9 +75,7 @@ def most_that_fit(free_bytes: int, bytes_for_one: int, bytes_for_two: int) -> in
 def search_pack_size(n_trials: int, free_bytes: int, measure: Callable[[int], Measured]) -> int:
     """Measure 1, 2, 4, … seeds, until no more fit or more gain too little, and choose.
 
-    Args:
-        n_trials: no pack is larger.
-        measure: of a number of seeds.
+    No pack is larger than `n_trials`.
     """
     measured = {1: measure(1)}
     if n_trials == 1:
@@ -148,13 +145,11 @@ def _trainers(spec: TrialSpec, n: int, device: str) -> list[Trainer]:
     rows = torch.arange(count)
     place = accelerator.device
     part = Part(images.to(place), labels.to(place), np.arange(count), rows.to(place))
-    made = []
-    for _ in range(n):
+    normalise = Normalise(info.mean, info.std, place)
+
+    def one_of_them() -> Trainer:
         seeds_own = copy.deepcopy(network).to(place)
-        trained = [p for p in seeds_own.parameters() if p.requires_grad]
-        normalise = Normalise(info.mean, info.std, place)
-        made.append(
-            Trainer(seeds_own, part, settings, spec.streams, accelerator, normalise,
-                    [{"params": trained}])
-        )  # fmt: skip
-    return made
+        groups = [{"params": [p for p in seeds_own.parameters() if p.requires_grad]}]
+        return Trainer(seeds_own, part, settings, spec.streams, accelerator, normalise, groups)
+
+    return [one_of_them() for _ in range(n)]

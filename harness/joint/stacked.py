@@ -8,6 +8,7 @@ the rule which tails can be stacked lies beside the code that computes them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -55,20 +56,17 @@ def _is_1x1(module: nn.Module) -> bool:
     )
 
 
+@dataclass(eq=False, repr=False)
 class StackedTail:
-    """K tails of one shape as one function.
+    """K tails of one shape as one function."""
 
-    Args:
-        tails: of the K seeds; their dropout layers draw the masks.
-        weights: parameter name → float32 (K, …), the tails' parameters stacked.
-    """
+    tails: Sequence[fx.GraphModule]  # of the K seeds; their dropout layers draw the masks
+    weights: dict[str, Tensor]  # parameter name → float32 (K, …), the tails' parameters stacked
 
-    def __init__(self, tails: Sequence[fx.GraphModule], weights: dict[str, Tensor]):
-        self.n = len(tails)
-        self.weights = weights
-        self.nodes = tuple(tails[0].graph.nodes)
+    def __post_init__(self) -> None:
+        self.nodes = tuple(self.tails[0].graph.nodes)
         self.modules = {
-            node: [tail.get_submodule(str(node.target)) for tail in tails]
+            node: [tail.get_submodule(str(node.target)) for tail in self.tails]
             for node in self.nodes
             if node.op == "call_module"
         }
@@ -125,4 +123,4 @@ class StackedTail:
         return batched_linear(x, weight, self.weights.get(f"{name}.bias"))
 
     def _apart(self, merged: Tensor) -> Tensor:
-        return torch.unflatten(merged, 0, (self.n, -1))
+        return torch.unflatten(merged, 0, (len(self.tails), -1))

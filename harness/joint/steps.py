@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
+from harness.joint.weights import StackedWeights
 from harness.training.loop import Trainer
 from harness.training.steps import Asked, Steps
+from harness.training.trial import Trial
 
 
 class Joint(ABC):
@@ -22,6 +25,12 @@ class Joint(ABC):
     The trainers are of equal settings, at the same step, with equally many training images. Inside
     the block the weights are stacked copies; at its end every trainer has its own again.
     """
+
+    def __init__(self, trainers: Sequence[Trainer]):
+        self.trainers = trainers
+        self.lead = trainers[0]
+        self.settings = self.lead.settings
+        self.weights = StackedWeights(trainers)
 
     def __enter__(self) -> Joint:
         return self
@@ -35,17 +44,19 @@ class Joint(ABC):
     def step(self) -> None:
         """One step of every trainer."""
 
-    @abstractmethod
     def give_back(self) -> None:
         """Let every trainer be as if it had made the steps alone."""
+        self.weights.give_back()
 
 
+@dataclass(eq=False)
 class JointSteps(Steps):
     """Steps of several trials by one kind of `Joint`."""
 
-    def __init__(self, ran_as: str, joint: Callable[[Sequence[Trainer]], Joint]):
-        self.ran_as = ran_as
-        self.joint = joint
+    ran_as: str
+    joint: Callable[[Sequence[Trainer]], Joint]
+    # Called once with the trials of a pack, before their first evaluation.
+    when_open: Callable[[Sequence[Trial]], None] = lambda trials: None
 
     def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         with self.joint(trainers) as joint:

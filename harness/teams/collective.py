@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
@@ -32,15 +33,15 @@ class LostContactError(HeadstartError):
     """Another rank of the trial is gone, or does not answer."""
 
 
+@dataclass(eq=False)
 class Group(Ranks):
     """The ranks of a trial, each a process of its own; made by `meet`."""
 
-    def __init__(self, rank: int, n: int, device: torch.device, store: Store):
-        self.rank = rank
-        self.n = n
-        self.device = device
-        self._store = store
-        self._n_turns = 0
+    rank: int
+    n: int
+    device: torch.device
+    store: Store
+    n_turns: int = 0
 
     def sum_(self, tensor: Tensor) -> Tensor:
         with _contact():
@@ -71,15 +72,15 @@ class Group(Ranks):
 
     @contextmanager
     def first_before_others(self) -> Iterator[None]:
-        self._n_turns += 1
-        key = f"turn-{self._n_turns}"
+        self.n_turns += 1
+        key = f"turn-{self.n_turns}"
         with _contact():
-            while not self.is_first and not self._store.check([key]):
+            while not self.is_first and not self.store.check([key]):
                 time.sleep(LOOK_S)
         yield
         if self.is_first:
             with _contact():
-                self._store.set(key, "done")
+                self.store.set(key, "done")
 
     def _from_first(self, tensor: Tensor) -> None:
         with _contact():

@@ -14,6 +14,7 @@ of an epoch may not divide). The message also carries the loss and the first ran
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -67,19 +68,21 @@ class SharedSteps(Steps):
         return before if self.ran_as in before.split("+") else f"{before}+{self.ran_as}"
 
 
+@dataclass
 class _SharedTrainer:
     """A trainer whose steps all ranks make together."""
 
-    def __init__(self, trainer: Trainer, ranks: Ranks, wants_pause: Asked):
-        self.trainer = trainer
-        self.ranks = ranks
-        self.wants_pause = wants_pause
-        self.is_pause_agreed = False  # the first rank's wish, which all know after a step
-        self.losses_of = loss_function(trainer.settings, "none")
-        modules = list(trainer.network.modules())
+    trainer: Trainer
+    ranks: Ranks
+    wants_pause: Asked
+    is_pause_agreed: bool = False  # the first rank's wish, which all know after a step
+
+    def __post_init__(self) -> None:
+        self.losses_of = loss_function(self.trainer.settings, "none")
+        modules = list(self.trainer.network.modules())
         self.dropouts = [m for m in modules if isinstance(m, SeededDropout)]
         self.has_batch_norm = any(isinstance(m, nn.SyncBatchNorm) for m in modules)
-        self.looks_every = 1 if trainer.device.type == "cpu" else STEPS_BETWEEN_LOOKS
+        self.looks_every = 1 if self.trainer.device.type == "cpu" else STEPS_BETWEEN_LOOKS
 
     def step(self) -> None:
         """One batch, of which this rank computes its rows; the update is the same for all."""

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -44,10 +45,8 @@ class LocalTeam(Team):
         context.set_forkserver_preload(IMPORTED)
         for rank in range(self.n):
             pipe, ranks_end = context.Pipe()
-            process = context.Process(
-                target=_serve, args=(ranks_end, self.settings, rank, self._gpu(rank)),
-                name=f"rank-{rank}", daemon=True,
-            )  # fmt: skip
+            args = (ranks_end, self.settings, rank)
+            process = context.Process(target=_serve, args=args, name=f"rank-{rank}", daemon=True)
             process.start()
             ranks_end.close()
             self.places.append(_Place(process, pipe))
@@ -81,20 +80,10 @@ class LocalTeam(Team):
         self.places = []
         self.is_open = False
 
-    def _gpu(self, rank: int) -> str | None:
-        if self.settings.device != "cuda":
-            return None
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        return visible.split(",")[rank] if visible else str(rank)
 
-
-def _serve(pipe: Connection, settings: WorkerSettings, rank: int, gpu: str | None) -> None:
+def _serve(pipe: Connection, settings: WorkerSettings, rank: int) -> None:
     """A rank's life: take a call, send its items, until its worker is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    threading.Thread(target=_die_with_worker, daemon=True).start()
+    begin_process([rank] if settings.device == "cuda" else None)
     runner = RankRunner(settings, rank, HOST)
     while True:
         try:
@@ -106,8 +95,22 @@ def _serve(pipe: Connection, settings: WorkerSettings, rank: int, gpu: str | Non
             return
 
 
-def _die_with_worker() -> None:
-    worker = multiprocessing.parent_process()
-    assert worker is not None
-    worker.join()  # waits for a pipe to close, which the system does however the worker ends
+def begin_process(gpus: Sequence[int] | None) -> None:
+    """Ignore signals, see these of the GPUs that are visible (None: all), and end with the parent.
+
+    The process ends itself as soon as the one that started it is gone.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    if gpus is not None:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        names = [visible.split(",")[gpu] if visible else str(gpu) for gpu in gpus]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()  # waits for a pipe to close, which the system does however the parent ends
     os._exit(1)

@@ -38,20 +38,16 @@ class Meeting:
     port: int
 
 
+@dataclass
 class RankRunner:
-    """A rank's side of its worker's calls.
+    """A rank's side of its worker's calls."""
 
-    Args:
-        settings: as every worker of the command has them.
-        rank: 0 … n_workers - 1; the events of rank 0 are the trial's.
-        host: an address of this machine that the others reach.
-    """
+    settings: WorkerSettings
+    rank: int  # 0 … n_workers - 1; the events of rank 0 are the trial's
+    host: str  # an address of this machine that the others reach
 
-    def __init__(self, settings: WorkerSettings, rank: int, host: str):
-        self.settings = settings
-        self.rank = rank
-        self.host = host
-        self.process = ProcessContext(settings)
+    def __post_init__(self) -> None:
+        self.process = ProcessContext(self.settings)
         self.store: Store | None = None
         self.group: Group | None = None
         self._methods: dict[str, Callable[..., Iterator[object]]] = {
@@ -95,7 +91,6 @@ class RankRunner:
         from harness.training.trial import run_trial
 
         assert self.group is not None
-        steps = SharedSteps(self.group)
-        for event in run_trial(spec, folder, self.process.for_trial(), steps):
+        for event in run_trial(spec, folder, self.process.for_trial, SharedSteps(self.group)):
             if self.rank == 0 or isinstance(event, Failed):
                 yield event

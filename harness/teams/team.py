@@ -72,13 +72,12 @@ class Team(ABC):
         """End the processes, at once."""
 
 
+@dataclass(eq=False)
 class _Trouble(Exception):
     """A rank raised an error or died; carries the failure of the trial."""
 
-    def __init__(self, failed: Failed, died: bool):
-        super().__init__(failed.error)
-        self.failed = failed
-        self.died = died
+    failed: Failed
+    died: bool
 
 
 class _Stop(Exception):
@@ -119,10 +118,8 @@ def _run_trial(
 ) -> Iterator[Event]:
     if not team.is_open:
         _gather(team, should_stop)
-    for rank in range(team.n):
-        team.call(rank, "run", spec, folder)
     last: Event | None = None
-    for event in _items(team, range(team.n)):
+    for event in _call(team, "run", spec, folder):
         assert isinstance(event, Event)
         if isinstance(event, Ended | Stopped):
             last = event  # yielded when all ranks have finished and are free for the next trial
@@ -134,33 +131,30 @@ def _run_trial(
 
 def _gather(team: Team, should_stop: Callable[[], bool]) -> None:
     """Start the processes and let them meet."""
-
-    def look() -> None:
-        if should_stop():
-            raise _Stop
-
     team.start()
-    for rank in range(team.n):
-        team.call(rank, "open")
-    (meeting,) = _items(team, range(team.n), look)
-    for rank in range(team.n):
-        team.call(rank, "join", meeting)
-    for _ in _items(team, range(team.n), look):
+    (meeting,) = _call(team, "open", should_stop=should_stop)
+    for _ in _call(team, "join", meeting, should_stop=should_stop):
         pass
     team.is_open = True
 
 
-def _items(
-    team: Team, ranks: Sequence[int], look: Callable[[], None] = lambda: None
+def _call(
+    team: Team,
+    method: str,
+    *arguments: object,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[object]:
-    """The items of one call to each of `ranks`, until all calls are over.
+    """Call every rank; the items of the calls, until all are over.
 
     Where a rank dies after the trial's record was written, the trial has not failed: all ranks are
     ended, and the next trial gets new ones.
     """
-    open_calls, ended = set(ranks), False
+    for rank in range(team.n):
+        team.call(rank, method, *arguments)
+    open_calls, ended = set(range(team.n)), False
     while open_calls:
-        look()
+        if should_stop():
+            raise _Stop
         for message in team.receive(LISTEN_S):
             if _is_trouble(message):
                 if ended:

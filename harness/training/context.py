@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -67,6 +68,7 @@ class StopFile:
 
 
 def _feature_store() -> FeatureStore:
+    """The store in this machine's cache folder."""
     from harness.training.feature_store import FeatureStore  # torch: only where trials run
 
     return FeatureStore(cache_folder() / "features")
@@ -93,15 +95,12 @@ class ProcessContext:
     def __init__(self, settings: WorkerSettings):
         self.settings = settings
         self.should_stop = StopFile(settings.stop_file)
-        self._catalogue = DataCatalogue(settings.data_dir, allow_download=False)
-        self._features: FeatureStore | None = None  # opened by the first trial, with torch
 
+    @cached_property
     def for_trial(self) -> TrialContext:
-        """What this process gives a trial."""
-        self._features = self._features or _feature_store()
+        """What this process gives each trial; made for the first one, with torch."""
         return TrialContext(
-            catalogue=self._catalogue,
-            features=self._features,
+            catalogue=DataCatalogue(self.settings.data_dir, allow_download=False),
             device=self.settings.device,
             save=self.settings.save,
             should_stop=self.should_stop,

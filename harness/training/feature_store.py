@@ -12,7 +12,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -50,19 +50,14 @@ class TableShape:
         return tensor if self.precision == "float32" else tensor.view(torch.bfloat16)
 
 
+@dataclass(eq=False)
 class FeatureStore:
-    """The tables of one cache folder, as one worker sees them.
+    """The tables of one cache folder, as one worker sees them."""
 
-    Args:
-        folder: where the files lie; made when the first is written.
-        limit_gb: what the files may take together, in 10⁹ bytes; None for HEADSTART_FEATURES_GB,
-            else 16.
-    """
-
-    def __init__(self, folder: Path, limit_gb: float | None = None):
-        self.folder = folder
-        self.limit_gb = limit_gb
-        self._open: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
+    folder: Path  # where the files lie; made when the first is written
+    # What the files may take together, in 10⁹ bytes; None: HEADSTART_FEATURES_GB, else 16.
+    limit_gb: float | None = None
+    _open: OrderedDict[tuple[str, str], Tensor] = field(default_factory=OrderedDict)
 
     def get(
         self, key: str, shape: TableShape, fill: Callable[[Tensor], None], device: torch.device
@@ -86,7 +81,8 @@ class FeatureStore:
                 raise InputError(f"{path}: was written and is not there; is the folder in order?")
         table = shape.as_tensor(array).to(device)
         self._open[place] = table
-        self._close_the_oldest()
+        while len(self._open) > 1 and sum(t.nbytes for t in self._open.values()) > OPEN_BYTES:
+            self._open.popitem(last=False)
         return table
 
     def _write(self, path: Path, shape: TableShape, fill: Callable[[Tensor], None]) -> None:
@@ -117,13 +113,6 @@ class FeatureStore:
                 return
             path.unlink(missing_ok=True)
             total -= size
-
-    def _close_the_oldest(self) -> None:
-        def n_bytes() -> int:
-            return sum(table.nbytes for table in self._open.values())
-
-        while len(self._open) > 1 and n_bytes() > OPEN_BYTES:
-            self._open.popitem(last=False)
 
     def _limit(self) -> int:
         """Bytes that the files may take together."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, fx
+from torch import Tensor
 
 from datasets import augment
 from datasets.base import Dataset
@@ -28,7 +28,6 @@ from harness.training.arrays import Part, Parts
 from harness.training.feature_store import FeatureStore, TableShape
 from harness.training.loop import forward_in_parts
 from harness.training.network import Prepared
-from harness.trials.frozen import reason_against
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
 from models.split import split_at
@@ -38,72 +37,51 @@ CPU_PART = 64  # images of a chunk at once on a CPU: up to 1.5 times as fast, th
 FORMAT = 1  # of the tables: raise it when the same key gives other numbers
 
 
-@dataclass(frozen=True)
-class CachedFront:
-    """What is left of a trial once its frozen front is computed.
+@dataclass(eq=False, repr=False)
+class Front:
+    """The frozen front of one trial, computed or read from the store.
 
     Attributes:
-        tail: features → logits; its parameters are the network's own.
+        tail: features → logits, what is left to train; its parameters are the network's own.
         parts: training, validation and test part as rows of feature tables.
         record: what `trial.json` says of it.
-    """
-
-    tail: fx.GraphModule
-    parts: Parts
-    record: dict[str, object]
-
-
-def compute_front(
-    spec: TrialSpec,
-    prepared: Prepared,
-    dataset: Dataset,
-    split: Split,
-    accelerator: Accelerator,
-    store: FeatureStore,
-) -> CachedFront | None:
-    """Cut the network at its first group that trains; compute what lies before, or read it.
-
-    Returns None where the trial runs the whole network in every step.
 
     Raises:
         ModelError: the network cannot be cut; the message says what to set instead.
         InputError: the features take more than the store may hold.
     """
-    if reason_against(spec.condition) is not None or prepared.n_frozen == 0:
-        return None
-    front = _Front(spec, prepared, dataset, accelerator, store)
-    parts = front.parts(split)
-    frozen = prepared.groups[: prepared.n_frozen]
-    record = {
-        "cached": True,
-        "features": list(parts.train.inputs.shape[1:]),
-        "precision": spec.condition.train.cache_precision,
-        "views": parts.train.n_views,
-        "groups": [group.name for group in frozen],
-    }
-    return CachedFront(front.tail, parts, record)
 
+    spec: TrialSpec
+    prepared: Prepared
+    dataset: Dataset
+    split: Split
+    accelerator: Accelerator
+    store: FeatureStore
 
-class _Front:
-    """The cut network of one trial, and the tables that it asks the store for."""
-
-    def __init__(
-        self,
-        spec: TrialSpec,
-        prepared: Prepared,
-        dataset: Dataset,
-        accelerator: Accelerator,
-        store: FeatureStore,
-    ):
-        self.spec, self.prepared, self.dataset = spec, prepared, dataset
-        self.accelerator, self.store = accelerator, store
-        self.train = spec.condition.train
-        self.prefix, self.tail = _cut(prepared)
+    def __post_init__(self) -> None:
+        self.train = self.spec.condition.train
+        network, groups, n = self.prepared.network, self.prepared.groups, self.prepared.n_frozen
+        try:
+            prefix, self.tail = split_at(network, groups, n)
+        except ModelError as err:
+            instead = "set train: {cache_frozen: false}"
+            raise ModelError(f"{err}. Its frozen part cannot be computed once; {instead}") from err
+        self.prefix = prefix.eval()
+        self.groups = [group.name for group in groups[:n]]
         self.identity = self._identity()
         self.shape = self._apply(self._images(np.arange(1))).shape[1:]
+        self.parts = self._parts()
+        self.record: dict[str, object] = {
+            "cached": True,
+            "features": list(self.shape),
+            "precision": self.train.cache_precision,
+            "views": self.parts.train.n_views,
+            "groups": self.groups,
+        }
 
-    def parts(self, split: Split) -> Parts:
+    def _parts(self) -> Parts:
         """Each part of the split as rows of a table."""
+        split = self.split
         views = None if self.train.augment.is_identity else self.train.frozen_views
         plain = [split.validation, split.test]
         if views is None:
@@ -172,17 +150,14 @@ class _Front:
 
     def _identity(self) -> dict[str, object]:
         """All that decides a table's bits beside the images that it holds."""
-        device = self.accelerator.device
+        device, normalise = self.accelerator.device, self.prepared.normalise
         return {
             "format": FORMAT,
             "chunk": CHUNK,
             "model": self.spec.condition.model.hashed(),
-            "groups": [g.name for g in self.prepared.groups[: self.prepared.n_frozen]],
+            "groups": self.groups,
             "weights": weights_hash(self.prefix.state_dict()),
-            "normalise": [
-                tensor.flatten().tolist()
-                for tensor in (self.prepared.normalise.scale, self.prepared.normalise.shift)
-            ],
+            "normalise": [t.flatten().tolist() for t in (normalise.scale, normalise.shift)],
             "data": self.dataset.fingerprint,
             "precision": [self.train.precision, self.train.cache_precision],
             "threads": self.train.threads,
@@ -229,16 +204,6 @@ def weights_hash(state: Mapping[str, Tensor]) -> str:
         flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         content.update(flat.numpy().tobytes())
     return content.hexdigest()
-
-
-def _cut(prepared: Prepared) -> tuple[fx.GraphModule, fx.GraphModule]:
-    try:
-        prefix, tail = split_at(prepared.network, prepared.groups, prepared.n_frozen)
-    except ModelError as err:
-        raise ModelError(
-            f"{err}. Its frozen part cannot be computed once; set train: {{cache_frozen: false}}"
-        ) from err
-    return prefix.eval(), tail
 
 
 def _hash(content: bytes) -> str:

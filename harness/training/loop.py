@@ -64,50 +64,31 @@ class Clock:
             self.seconds[what] += self.now() - started
 
 
+@dataclass(eq=False, repr=False)
 class Trainer:
-    """One network being trained: `step()` until `finished`, `evaluate()` when wanted.
+    """One network being trained: `step()` until `finished`, `evaluate()` when wanted."""
 
-    Args:
-        network: the part that trains; takes what `prepare` gives, returns logits (N, classes).
-        train: the training part.
-        settings: how to train.
-        streams: seeds by axis (`order`, `augment`, `dropout` are used).
-        accelerator: of this process.
-        normalise: for uint8 images; None when the inputs are features already.
-        parameter_groups: optimizer groups, each with its own `lr` where it differs; none where
-            nothing trains, and there are then no steps.
-        before_epoch: called with the epoch (0, 1, …) before its first step, and after a restore.
-        ranks: the processes that share the trial; each evaluates batches of its own.
-    """
+    network: nn.Module  # the part that trains; returns logits (N, classes)
+    part: Part  # the training part
+    settings: Train
+    streams: Mapping[str, int]  # seeds by axis (`order`, `augment`, `dropout` are used)
+    accelerator: Accelerator  # of this process
+    normalise: Normalise | None  # for uint8 images; None when the inputs are features already
+    # For the optimizer, each with its own `lr` where it differs; none: nothing trains, no steps.
+    parameter_groups: ParameterGroups
+    # Called with the epoch (0, 1, …) before its first step, and after a restore.
+    before_epoch: Callable[[int], None] = lambda epoch: None
+    ranks: Ranks = ONE_RANK  # they share the trial; each evaluates batches of its own
 
-    def __init__(
-        self,
-        network: nn.Module,
-        train: Part,
-        settings: Train,
-        streams: Mapping[str, int],
-        accelerator: Accelerator,
-        normalise: Normalise | None,
-        parameter_groups: ParameterGroups,
-        before_epoch: Callable[[int], None] = lambda epoch: None,
-        ranks: Ranks = ONE_RANK,
-    ):
-        self.settings = settings
-        self.part = train
-        self.streams = streams
-        self.accelerator = accelerator
-        self.device = accelerator.device
-        self.normalise = normalise
-        self.before_epoch = before_epoch
-        self.ranks = ranks
-        trains = bool(parameter_groups)
-        if not trains:  # an optimizer needs something to hold
-            parameter_groups = [{"params": list(network.parameters())}]
-        optimizer = make_optimizer(parameter_groups, settings)
+    def __post_init__(self) -> None:
+        network, settings, self.device = self.network, self.settings, self.accelerator.device
+        # An optimizer needs something to hold.
+        groups = self.parameter_groups or [{"params": list(network.parameters())}]
+        optimizer = make_optimizer(groups, settings)
         self.unprepared = network  # as `unwrap_model` gives it, which imports PyTorch's compiler
-        self.network, self.optimizer = accelerator.prepare(network, optimizer)
-        self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
-        self.n_steps = self.steps_per_epoch * settings.epochs if trains else 0
+        self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.steps_per_epoch = math.ceil(len(self.part) / settings.batch_size)
+        self.n_steps = self.steps_per_epoch * settings.epochs if self.parameter_groups else 0
         self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch, self.n_steps)
         self.draws = torch.Generator(device=self.device)
         self.masks = torch.Generator(device=self.device)
@@ -259,29 +240,21 @@ class Trainer:
         if position == 0 or self._order is None:
             self.before_epoch(epoch)
             self.network.train()
-            self._order = self._order_of(epoch)
-            self._views = self._views_of(epoch)
+            draws = self._epoch_draws("order", epoch)
+            self._order = torch.randperm(len(self.part), generator=draws).to(self.device)
+            if self.part.n_views > 1:  # the fixed augmented view in which each image is seen
+                draws = self._epoch_draws("augment", epoch)
+                views = torch.randint(self.part.n_views, (len(self.part),), generator=draws)
+                self._views = views.to(self.device)
         return self._order
 
     def seed_masks(self) -> None:
         """Let the dropout masks be those of the step that comes next."""
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
 
-    def _draws_of(self, axis: str, epoch: int) -> torch.Generator:
+    def _epoch_draws(self, axis: str, epoch: int) -> torch.Generator:
+        """On the CPU, so that what is drawn is the same on every device."""
         return torch.Generator().manual_seed(derive_seed(self.streams[axis], "epoch", epoch))
-
-    def _order_of(self, epoch: int) -> Tensor:
-        """A permutation of the training part, drawn on the CPU: the same on every device."""
-        generator = self._draws_of("order", epoch)
-        return torch.randperm(len(self.part), generator=generator).to(self.device)
-
-    def _views_of(self, epoch: int) -> Tensor | None:
-        """The fixed augmented view in which each image is seen; None where there is but one."""
-        if self.part.n_views == 1:
-            return None
-        generator = self._draws_of("augment", epoch)
-        drawn = torch.randint(self.part.n_views, (len(self.part),), generator=generator)
-        return drawn.to(self.device)
 
     def _changed(self, inputs: Tensor, n_whole: int, rows: slice | None) -> Tensor:
         """Training inputs as the network takes them: the `rows` of a batch of `n_whole` images."""
@@ -289,8 +262,7 @@ class Trainer:
         if self.normalise is None or settings.is_identity:
             return self._plain(inputs)
         self.draws.manual_seed(derive_seed(self.streams["augment"], "step", self.step_count))
-        size = (inputs.shape[2], inputs.shape[3])
-        drawn = augment.draw(settings, n_whole, size, self.draws)
+        drawn = augment.draw(settings, n_whole, (inputs.shape[2], inputs.shape[3]), self.draws)
         drawn = drawn if rows is None else drawn[rows]
         return self.normalise.unit_images(augment.apply(inputs.float().div_(255), drawn))
 
@@ -322,9 +294,6 @@ def forward_in_parts(network: nn.Module, inputs: Tensor, mixed_precision: str, s
         inputs: (N, …) on its device.
         mixed_precision: of its Accelerator; `no` or `bf16`.
         size: images in a part.
-
-    Returns:
-        (N, …) as the network gives it.
     """
     if inputs.device.type != "cpu" or mixed_precision != "no":
         outputs: Tensor = network(inputs)

@@ -36,8 +36,7 @@ class Prepared:
         normalise: from uint8 images to what the network takes.
         parameter_groups: one optimizer group for each layer group that ever trains, input first.
         before_epoch: unfreezes what a gradual schedule has due; else does nothing.
-        n_parameters: of the whole network.
-        n_trainable: of them, those that train (at the end, where unfreezing is gradual).
+        n_trainable: parameters that train (at the end, where unfreezing is gradual).
         load_report: names of tensors `loaded`, `new`, `left_out`; where they came from.
     """
 
@@ -47,9 +46,13 @@ class Prepared:
     normalise: Normalise
     parameter_groups: ParameterGroups
     before_epoch: Callable[[int], None]
-    n_parameters: int
     n_trainable: int
     load_report: dict[str, object]
+
+    @property
+    def n_parameters(self) -> int:
+        """Of the whole network."""
+        return sum(p.numel() for p in self.network.parameters())
 
 
 def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prepared:
@@ -79,7 +82,6 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
         normalise=Normalise(info.mean, info.std, device),
         parameter_groups=parameter_groups,
         before_epoch=before_epoch,
-        n_parameters=sum(p.numel() for p in network.parameters()),
         n_trainable=n_trainable,
         load_report=report,
     )
@@ -130,8 +132,7 @@ def _load_start(
         return {"from": "random initialisation"}
     if start.kind == "imagenet":
         assert spec.start_file is not None
-        name, size = spec.condition.model.name, spec.data.image_size
-        weights = read_imagenet(name, spec.start_file, size)
+        weights = read_imagenet(spec.condition.model.name, spec.start_file, spec.data.image_size)
         head: Literal["new", "keep"] = "keep" if spec.condition.head == "keep" else "new"
         origin = f"ImageNet weights in {spec.start_file.name}"
     else:

@@ -21,12 +21,11 @@ from torch import Tensor, nn
 
 from datasets.split import split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve
-from harness.sweepfile.settings import EarlyStopping
 from harness.training.arrays import Part, Parts, place_parts
 from harness.training.context import TrialContext
-from harness.training.features import compute_front
+from harness.training.features import Front
 from harness.training.loop import Clock, Score, Trainer
-from harness.training.network import Prepared, prepare_network
+from harness.training.network import prepare_network
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.steps import SOLO, Steps
 from harness.trials.events import Ended, Event, Progress, Stopped
@@ -74,29 +73,24 @@ def run_trial(
     yield trial.end()
 
 
+@dataclass(eq=False, repr=False)
 class Trial:
-    """The parts of one running trial, so that each step of its life is a short method.
+    """The parts of one running trial, so that each step of its life is a short method."""
 
-    Args:
-        spec: what to run; goes on from the folder's last state where there is one.
-        folder: where to write; only the first of the ranks that share the trial does.
-        context: what the process gives.
-        steps: how its steps are made.
-    """
+    spec: TrialSpec  # what to run; goes on from the folder's last state where there is one
+    folder: TrialFolder  # where to write; only the first of the ranks that share the trial does
+    context: TrialContext
+    steps: Steps = SOLO  # how its steps are made
 
-    def __init__(
-        self, spec: TrialSpec, folder: TrialFolder, context: TrialContext, steps: Steps = SOLO
-    ):
-        self.spec, self.folder, self.context, self.steps = spec, folder, context, steps
-        self.ranks = steps.ranks
-        self.ran_as = steps.ran_as
-        self.attempts = folder.begin() if self.ranks.is_first else 0
-        self.clock = Clock(context.now)
-        self.settings = spec.condition.train
+    def __post_init__(self) -> None:
+        self.ranks = self.steps.ranks
+        self.ran_as = self.steps.ran_as
+        self.attempts = self.folder.begin() if self.ranks.is_first else 0
+        self.clock = Clock(self.context.now)
+        self.settings = self.spec.condition.train
         self.record = Record()
-        self.diverged = False
-        self.stopped = False
-        self.next_state_at = context.now() + context.state_every_s
+        self.diverged = self.stopped = False
+        self.next_state_at = self.context.now() + self.context.state_every_s
         with self.clock.timing("setup"):
             self._set_up()
             self._restore()
@@ -115,16 +109,17 @@ class Trial:
         self.settings = self.settings.for_images(len(split.train))
         self.notes = [*spec.data.notes, *split.notes, *context.notes]
         prepared = prepare_network(spec, self.folder.path.parent, self.device)
-        self.prepared: Prepared = self.steps.fitted(spec, prepared)
-        self.network: nn.Module = self.prepared.network
+        self.prepared = self.steps.fitted(spec, prepared)
+        self.network = self.prepared.network
         # The first rank computes the tables of features, which the others then open.
         with self.clock.timing("prefix", self.device), self.ranks.first_before_others():
-            front = compute_front(
-                spec, self.prepared, dataset, split, accelerator, context.features
-            )
+            front, reason = None, reason_against(spec.condition)
+            if reason is None and self.prepared.n_frozen:
+                front = Front(spec, self.prepared, dataset, split, accelerator, context.features)
         self.trained: nn.Module = front.tail if front else self.network
         self.parts: Parts = front.parts if front else place_parts(dataset, split, self.device)
-        self.frozen = front.record if front else _uncached(spec)
+        uncached = {"cached": False, "reason": reason or NOTHING_FROZEN}
+        self.frozen = front.record if front else uncached
         self.trainer = Trainer(
             self.trained,
             self.parts.train,
@@ -171,7 +166,11 @@ class Trial:
         """The trial's last event; its record is written, unless it was stopped."""
         if self.stopped:
             return Stopped(self.spec.id, self.trainer.step_count)
-        return Ended(self.spec.id, self._finish())
+        if self.ranks.is_first:
+            return Ended(self.spec.id, self._write_record())
+        if not self.diverged:  # all ranks score, the first one writes and has the row
+            self._score_test()
+        return Ended(self.spec.id, TrialRow())
 
     def is_evaluation_due(self) -> bool:
         step = self.trainer.step_count
@@ -183,7 +182,6 @@ class Trial:
     def _evaluate(self) -> Progress:
         with self.clock.timing("eval", self.device):
             score = self.trainer.evaluate(self.parts.validation)
-            learning_rate = self.trainer.learning_rate
             train_loss = self.trainer.take_train_loss()
             step = self.trainer.step_count
             finite = math.isfinite(score.loss) and (step == 0 or math.isfinite(train_loss))
@@ -196,7 +194,7 @@ class Trial:
                     epoch=self.trainer.epoch,
                     samples=self.trainer.samples,
                     train_time_s=self.clock.seconds["train"],
-                    learning_rate=learning_rate,
+                    learning_rate=self.trainer.learning_rate,
                     train_loss=train_loss,
                     val_loss=score.loss,
                     val_accuracy=score.accuracy,
@@ -223,7 +221,7 @@ class Trial:
             }
         stopping = self.settings.early_stopping
         if stopping is not None and step > 0:
-            value = _watched(score, stopping)
+            value = score.loss if stopping.monitor == "val_loss" else -score.accuracy
             if value < record.watched - stopping.minimum_change:
                 record.watched, record.n_since = value, 0
             else:
@@ -261,10 +259,8 @@ class Trial:
             with atomic_file(self.folder.new_state(step), "wb") as file:
                 file.write(buffer.getbuffer())
             self.folder.drop_states_before(step)
-        cost = self.context.now() - started
-        self.next_state_at = self.context.now() + max(
-            self.context.state_every_s, cost / STATE_SHARE
-        )
+        wait = max(self.context.state_every_s, (self.context.now() - started) / STATE_SHARE)
+        self.next_state_at = self.context.now() + wait
 
     def _restore(self) -> None:
         """Go on from the first rank's state: other machines may not see its folder as it is."""
@@ -285,27 +281,18 @@ class Trial:
             self.clock.seconds[what] += seconds
 
     def _save_checkpoint(self, step: int) -> None:
-        every = self.context.save.every
-        per_epoch = self.trainer.steps_per_epoch
+        every, per_epoch = self.context.save.every, self.trainer.steps_per_epoch
         if every is None or step == 0 or step % (every * per_epoch):
             return
-        name = f"checkpoints/epoch-{step // per_epoch:04d}.safetensors"
         (self.folder.result / "checkpoints").mkdir(exist_ok=True)
+        name = f"checkpoints/epoch-{step // per_epoch:04d}.safetensors"
+        self.record.checkpoints.append(self._save_weights(name))
+
+    def _save_weights(self, name: str) -> str:
         save_weights(self.network.state_dict(), self.folder.result / name)
-        self.record.checkpoints.append(name)
+        return name
 
     # -- the end ---------------------------------------------------------------------------
-
-    def _finish(self) -> TrialRow:
-        """Score the test set with the selected weights and write every file of the record.
-
-        All ranks score; the first one writes and has the row.
-        """
-        if self.ranks.is_first:
-            return self._write_record()
-        if not self.diverged:
-            self._score_test()
-        return TrialRow()  # the first rank has it
 
     def _score_test(self) -> tuple[Score, Tensor] | None:
         """The selected weights on the test part: score and logits; None where there is no part."""
@@ -316,16 +303,14 @@ class Trial:
             return self.trainer.predict(self.parts.test, len(self.spec.data.class_names))
 
     def _write_record(self) -> TrialRow:
-        result, files = self.folder.result, list(self.record.checkpoints)
+        """Score the test set with the selected weights and write every file of the record."""
+        result, files = self.folder.result, [*self.record.checkpoints, "curve.parquet"]
         write_curve(result / "curve.parquet", self.record.curve)
-        files.append("curve.parquet")
         if self.context.save.last:
-            save_weights(self.network.state_dict(), result / "last.safetensors")
-            files.append("last.safetensors")
+            files.append(self._save_weights("last.safetensors"))
         tested = None if self.diverged else self._score_test()
         if not self.diverged and self.spec.is_tested:  # nothing starts from a search trial
-            save_weights(self.network.state_dict(), result / "model.safetensors")
-            files.append("model.safetensors")
+            files.append(self._save_weights("model.safetensors"))
         if tested:
             _write_predictions(result / "predictions.npz", self.parts.test, tested[1])
             files.append("predictions.npz")
@@ -371,10 +356,6 @@ class Trial:
         )
 
 
-def _uncached(spec: TrialSpec) -> dict[str, object]:
-    return {"cached": False, "reason": reason_against(spec.condition) or NOTHING_FROZEN}
-
-
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
@@ -385,10 +366,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def _watched(score: Score, stopping: EarlyStopping) -> float:
-    return score.loss if stopping.monitor == "val_loss" else -score.accuracy
-
-
 def _divergence(record: Record) -> str:
     last = record.curve[-1]
     which = "validation" if not math.isfinite(last.val_loss) else "training"
@@ -397,12 +374,11 @@ def _divergence(record: Record) -> str:
 
 def _write_predictions(path: Path, part: Part, logits: Tensor) -> None:
     """Every test prediction: indices, labels, predicted int64 (N,), probabilities (N, classes)."""
-    probabilities = logits.softmax(dim=1)
     with atomic_file(path, "wb") as file:
         np.savez_compressed(
             file,
             indices=part.indices.astype(np.int64),
             labels=part.labels.cpu().numpy(),
             predicted=logits.argmax(dim=1).numpy(),
-            probabilities=probabilities.numpy().astype(PREDICTION_DTYPE),
+            probabilities=logits.softmax(dim=1).numpy().astype(PREDICTION_DTYPE),
         )

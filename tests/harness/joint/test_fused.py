@@ -25,7 +25,7 @@ from headstart.archives import Archives
 from models.dropout import set_dropout_generator
 from runs import run_here
 
-run_pack = functools.partial(pack.run_pack, steps=fused.FUSED, when_open=fused.share_images)
+run_pack = functools.partial(pack.run_pack, steps=fused.FUSED)
 run_together = functools.partial(pack_runs.run_together, run_pack)
 
 SWEEP = """\
@@ -235,7 +235,7 @@ def test_a_unit_larger_than_a_pack_runs_pack_after_pack(unit, context, tmp_path)
     trials = unit("all", ("seeds: 3", "seeds: 5"), ("epochs: 2", "epochs: 1"), text=LENET)
     with RunFolder(tmp_path / "run") as folder:
         folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
-        events = list(fused.run_packs(trials, folders, context, 2))
+        events = list(pack.run_in_packs(trials, folders, context, 2, fused.FUSED))
     order = [(type(e).__name__, e.trial_id) for e in events]
     assert order.index(("Started", trials[2].id)) > order.index(("Ended", trials[0].id))
     rows = rows_of(events)
