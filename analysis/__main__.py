@@ -78,7 +78,7 @@ def _plan(argv: Sequence[str]) -> None:
         prog="python -m analysis plan",
         description="How many seeds a difference needs, from a run as the pilot.",
     )
-    parser.add_argument("dir", metavar="DIR", help="the run folder that serves as pilot")
+    parser.add_argument("folder", metavar="DIR", help="the run folder that serves as pilot")
     parser.add_argument("--detect", type=float, help="difference to find, as a fraction (0.001)")
     parser.add_argument("--half-width", type=float, help="wanted half-width of the 95 %% interval")
     parser.add_argument("--p-better", type=float, help="wanted P(treatment better), as 0.75")
@@ -89,16 +89,7 @@ def _plan(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     from analysis.planning import plan_seeds
 
-    print(
-        plan_seeds(
-            args.dir,
-            detect=args.detect,
-            half_width=args.half_width,
-            p_better=args.p_better,
-            metric=args.metric,
-            power=args.power,
-        )
-    )
+    print(plan_seeds(**vars(args)))
 
 
 def _audit(argv: Sequence[str]) -> int:

@@ -51,7 +51,7 @@ class Changes:
     @property
     def table(self) -> pd.DataFrame:
         """The comparisons, with the arm's name in `arm`."""
-        arms = [_arm(row) for row in self.comparisons]
+        arms = [row.treatment.removeprefix(NEW) for row in self.comparisons]
         table = comparison_table(self.comparisons)
         table.insert(0, "arm", arms)
         return table
@@ -105,9 +105,9 @@ def _compare(
     runs: Mapping[str, Runs], evidence: Mapping[str, pd.DataFrame], arms: list[str]
 ) -> list[Comparison]:
     """Every arm of the new run against itself in the old one."""
-    trials = pd.concat([_renamed(evidence[side], side) for side in (OLD, NEW)], ignore_index=True)
-    curves = pd.concat(
-        [_renamed(runs[side].curves, side) for side in (OLD, NEW)], ignore_index=True
+    trials, curves = (
+        pd.concat([_renamed(frames[side], side) for side in (OLD, NEW)], ignore_index=True)
+        for frames in (evidence, {side: r.curves for side, r in runs.items()})
     )
     asked = read_asked(runs[NEW])
     score = "test_accuracy" if trials["test_accuracy"].notna().any() else "best_val_accuracy"
@@ -120,10 +120,6 @@ def _compare(
         np.random.default_rng(SEED),
         (score, "area_under_curve", "steps_to_target"),
     )
-
-
-def _arm(row: Comparison) -> str:
-    return row.treatment.removeprefix(NEW)
 
 
 def _renamed(frame: pd.DataFrame, side: str) -> pd.DataFrame:
@@ -181,6 +177,6 @@ def _text(changes: Changes) -> Iterator[str]:
         where = f"{row.task}, " if n_tasks > 1 else ""
         note = f" ({row.note})" if row.note else ""
         yield (
-            f"- {where}{_arm(row)}, {metric_words(row.metric, row.target)}: "
+            f"- {where}{row.treatment.removeprefix(NEW)}, {metric_words(row.metric, row.target)}: "
             f"{row.verdict}, {estimate_text(row)}, {row.n_pairs} pairs{note}"
         )

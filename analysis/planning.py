@@ -14,15 +14,7 @@ from analysis.statistics.pairs.power import plan
 from headstart.errors import InputError
 
 
-def plan_seeds(
-    folder: Path | str,
-    *,
-    detect: float | None,
-    half_width: float | None,
-    p_better: float | None,
-    metric: str,
-    power: float,
-) -> str:
+def plan_seeds(folder: Path | str, *, metric: str, power: float, **questions: float | None) -> str:
     """One line for each pair of the sweep and each question that was given (see `power.plan`).
 
     Raises:
@@ -40,12 +32,10 @@ def plan_seeds(
         runs.trials,
         runs.curves[runs.curves["stage"] == "arm"],
         list(dict.fromkeys(pairs)),
-        detect=detect,
-        half_width=half_width,
-        p_better=p_better,
         metric=metric,
         targets=targets,
         power=power,
+        **questions,
         n_comparisons=len(pairs) * (2 + max(len(a.targets) for a in asked)),  # as the report
     )
     return "\n".join(lines["words"])

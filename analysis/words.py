@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 NOTHING = "–"
 
 
-def percent(value: float, digits: int = 2) -> str:
+def percent(value: float) -> str:
     """0.98123 → `98.12 %`."""
-    return f"{100 * value:.{digits}f} %"
+    return f"{100 * value:.2f} %"
 
 
 def target(value: float) -> str:
@@ -71,18 +71,11 @@ def probability(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-_KINDS: dict[str, Callable[[float], str]] = {
-    "percent": percent,
-    "target": target,
-    "points": points,
-    "points_plain": points_plain,
-    "share": share,
-    "count": count,
-    "ratio": ratio,
-    "number": number,
-    "seconds": seconds,
-    "probability": probability,
-}
+_WRITERS: tuple[Callable[[float], str], ...] = (
+    *(percent, target, points, points_plain, share),
+    *(count, ratio, number, seconds, probability),
+)
+_KINDS = {writer.__name__: writer for writer in _WRITERS}
 
 
 def write(kind: str, value: object) -> str:

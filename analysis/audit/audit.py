@@ -23,7 +23,7 @@ from scipy import special
 
 from analysis.audit.shape import SHAPES, Shape, pair_table, shape_of
 from analysis.statistics.samples.arrays import Floats, Ints
-from analysis.statistics.samples.intervals import Interval, proportion_interval
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, proportion_interval
 from headstart.errors import InputError
 
 __all__ = ["SHAPES", "Answers", "Audit", "audit_labels", "certain_part", "read_off"]
@@ -98,9 +98,7 @@ class Audit:
     note: str
 
 
-def audit_labels(
-    answers: Answers, trusted: Answers | None = None, confidence: float = 0.95
-) -> Audit:
+def audit_labels(answers: Answers, trusted: Answers | None = None) -> Audit:
     """What was done to the labels of `answers`.
 
     Interval of the share right: Wilson's over the most certain quarter of each read class, its
@@ -116,40 +114,43 @@ def audit_labels(
         trusted: the same network's on images whose labels are known to be right. None for a
             self-audit: then mistakes of up to `SELF_ERROR` are allowed for, and a shape in which
             the right class is not the most frequent label can be seen only if it is complementary.
-        confidence: of all intervals.
 
     Raises:
         InputError: no image, or shapes that do not fit.
     """
     _check(answers)
     n_classes = answers.probabilities.shape[1]
-    reading, read, certainty = _reading(answers, trusted is None, confidence)
+    reading, read, certainty = _reading(answers, trusted is None)
     part = certain_part(read, certainty, n_classes)
     counts = _confusion(read[part], answers.given[part], n_classes)
-    error = _reference_error(trusted, confidence)
+    error = _reference_error(trusted)
     by_certainty = _by_certainty(answers.given, read, certainty, n_classes)
-    right = _share_right(counts, error, confidence)
-    right, doubt = _doubted(right, by_certainty, confidence)
-    wrong = _complement(right)
+    right = _share_right(counts, error)
+    right, doubt = _doubted(right, by_certainty)
+    wrong = replace(right, estimate=1 - right.estimate, low=1 - right.high, high=1 - right.low)
     shape, unevenness, note = shape_of(counts, right, is_self_audit=trusted is None)
     note = note or doubt
+    factor = n_classes / (n_classes - 1)
+    replaced = [min(1.0, factor * v) for v in (wrong.estimate, wrong.low, wrong.high)]
     all_counts = _confusion(read, answers.given, n_classes)
     transition = _rows(counts, all_counts)
     frequency = np.bincount(read, minlength=n_classes) / len(read)
-    even = shape in ("uniform", "complementary")
-    rates = _evened(right.estimate, n_classes) if even else transition
+    rates = transition
+    if shape in ("uniform", "complementary"):  # the largest of many noisy rates would be too large
+        each = (1 - right.estimate) / (n_classes - 1)
+        rates = np.where(np.eye(n_classes) > 0, right.estimate, each)
     scores = _what_is_learned(rates, frequency)
     return Audit(
         shape=shape,
         reading=reading,
         right=right,
         wrong=wrong,
-        replaced=_scaled(wrong, n_classes / (n_classes - 1)),
+        replaced=replace(wrong, estimate=replaced[0], low=replaced[1], high=replaced[2]),
         reference_error=error,
         unevenness=unevenness,
         confusion=all_counts.T.copy(),
         transition=transition,
-        pairs=pair_table(counts, error.high, confidence),
+        pairs=pair_table(counts, error.high),
         **scores,
         contradicted=_contradicted(answers, read, certainty),
         by_certainty=by_certainty,
@@ -199,45 +200,39 @@ def _check(answers: Answers) -> None:
         raise InputError(f"labels must lie in 0 … {k - 1}, as the {k} columns of probabilities do")
 
 
-def _reading(
-    answers: Answers, is_self_audit: bool, confidence: float
-) -> tuple[Reading, Ints, Floats]:
+def _reading(answers: Answers, is_self_audit: bool) -> tuple[Reading, Ints, Floats]:
     """The most likely class; the least likely where a self-audit learns from that one alone."""
     n_classes = answers.probabilities.shape[1]
     most, least = (read_off(answers.probabilities, flag) for flag in (False, True))
     if is_self_audit and n_classes > 2:
-        agree, avoid = (
-            _agreement(answers.given, *reading, n_classes, confidence) for reading in (most, least)
-        )
+        agree, avoid = (_agreement(answers.given, *reading, n_classes) for reading in (most, least))
         if agree.low <= 2 / n_classes and avoid.high < 0.5 / n_classes:
             return "least likely", *least
     return "most likely", *most
 
 
-def _agreement(
-    given: Ints, read: Ints, certainty: Floats, n_classes: int, confidence: float
-) -> Interval:
+def _agreement(given: Ints, read: Ints, certainty: Floats, n_classes: int) -> Interval:
     part = certain_part(read, certainty, n_classes)
     hits = int((given[part] == read[part]).sum())
-    return proportion_interval(hits, int(part.sum()), confidence)
+    return proportion_interval(hits, int(part.sum()))
 
 
-def _reference_error(trusted: Answers | None, confidence: float) -> Interval:
+def _reference_error(trusted: Answers | None) -> Interval:
     """Its mistakes among the most certain quarter of images whose labels are right."""
     if trusted is None:
-        return Interval(nan, 0.0, SELF_ERROR, confidence, "assumed", 0, "not measured")
+        return Interval(nan, 0.0, SELF_ERROR, CONFIDENCE, "assumed", 0, "not measured")
     _check(trusted)
     n_classes = trusted.probabilities.shape[1]
     read, certainty = read_off(trusted.probabilities)
     part = certain_part(read, certainty, n_classes)
     n_wrong = int((trusted.given[part] != read[part]).sum())
-    return proportion_interval(n_wrong, int(part.sum()), confidence)
+    return proportion_interval(n_wrong, int(part.sum()))
 
 
-def _share_right(counts: Ints, error: Interval, confidence: float) -> Interval:
+def _share_right(counts: Ints, error: Interval) -> Interval:
     """From the agreement a = s(1 - e) + (1 - s)·e/(K - 1), solved for s at both ends."""
     n, n_classes = int(counts.sum()), len(counts)
-    seen = proportion_interval(int(np.trace(counts)), n, confidence)
+    seen = proportion_interval(int(np.trace(counts)), n)
     guess = 1 / (n_classes - 1)
 
     def solved(agreement: float, e: float, share: float) -> float:
@@ -249,12 +244,10 @@ def _share_right(counts: Ints, error: Interval, confidence: float) -> Interval:
     high = max(solved(seen.high, e, 0.0) for e in (0.0, worst))
     estimate = float(np.clip(solved(seen.estimate, likely, guess), low, high))
     method = "Wilson, corrected for the reference's error"
-    return Interval(estimate, low, high, confidence, method, n)
+    return Interval(estimate, low, high, CONFIDENCE, method, n)
 
 
-def _doubted(
-    right: Interval, by_certainty: pd.DataFrame, confidence: float
-) -> tuple[Interval, str]:
+def _doubted(right: Interval, by_certainty: pd.DataFrame) -> tuple[Interval, str]:
     """`right`, opened to 1 where mistakes that double by quarter explain what is contradicted.
 
     With shares r₁ and r₂ of contradicted labels in the two most certain quarters, wrong labels are
@@ -268,7 +261,7 @@ def _doubted(
     variance = r * (1 - r) / n
     least = 2 * n_wrong[0] / n[0] - n_wrong[1] / n[1]
     sd = float(np.sqrt(4 * variance[0] + variance[1]))
-    if least > float(special.ndtri((1 + confidence) / 2)) * sd:
+    if least > float(special.ndtri((1 + CONFIDENCE) / 2)) * sd:
         return right, ""
     estimate = max(right.estimate, 1 - max(0.0, least))
     if right.high >= 1:
@@ -281,17 +274,6 @@ def _doubted(
     return replace(right, estimate=estimate, high=1.0), note
 
 
-def _complement(share: Interval) -> Interval:
-    return Interval(
-        1 - share.estimate, 1 - share.high, 1 - share.low, share.confidence, share.method, share.n
-    )
-
-
-def _scaled(share: Interval, factor: float) -> Interval:
-    estimate, low, high = (min(1.0, factor * v) for v in (share.estimate, share.low, share.high))
-    return Interval(estimate, low, high, share.confidence, share.method, share.n)
-
-
 def _confusion(rows: Ints, columns: Ints, n_classes: int) -> Ints:
     flat = np.bincount(rows * n_classes + columns, minlength=n_classes**2)
     return flat.reshape(n_classes, n_classes).astype(np.int64)
@@ -301,15 +283,7 @@ def _rows(counts: Ints, all_counts: Ints) -> Floats:
     """Rows as shares; a class that was never read keeps its label."""
     seen = np.where(counts.sum(axis=1, keepdims=True) > 0, counts, all_counts)
     seen = np.where(seen.sum(axis=1, keepdims=True) > 0, seen, np.eye(len(counts), dtype=int))
-    shares: Floats = seen / seen.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _evened(right: float, n_classes: int) -> Floats:
-    """The same rates for all classes: the largest of many noisy ones would be too large."""
-    rates = np.full((n_classes, n_classes), (1 - right) / (n_classes - 1))
-    np.fill_diagonal(rates, right)
-    return rates
+    return np.asarray(seen / seen.sum(axis=1, keepdims=True))
 
 
 def _what_is_learned(transition: Floats, frequency: Floats) -> dict[str, float]:
@@ -335,9 +309,8 @@ def _contradicted(answers: Answers, read: Ints, certainty: Floats) -> pd.DataFra
         {"index": answers.indices, "given": answers.given, "read": read, "certainty": certainty}
     )
     frame = frame[frame["given"] != frame["read"]]
-    return frame.sort_values(
-        ["certainty", "index"], ascending=[False, True], kind="stable"
-    ).reset_index(drop=True)
+    order = ["certainty", "index"]
+    return frame.sort_values(order, ascending=[False, True], kind="stable", ignore_index=True)
 
 
 def _by_certainty(given: Ints, read: Ints, certainty: Floats, n_classes: int) -> pd.DataFrame:

@@ -8,24 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 
 from analysis.audit.audit import Audit
-from analysis.figures.style import (
-    class_ticks,
-    drawing,
-    grid_figure,
-    new_figure,
-    save_figure,
-    short,
-    show_image,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from analysis.figures import style
 
 MOST_WRITTEN = 12
 ROWS, COLUMNS = 5, 10
@@ -33,8 +23,6 @@ ROWS, COLUMNS = 5, 10
 
 def given_against_read(ax: Axes, confusion: np.ndarray, names: Sequence[str], title: str) -> Axes:
     """Shares of each given label by the class that is read; (K, K) counts, given × read."""
-    import seaborn as sns
-
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = 100 * confusion / confusion.sum(axis=1, keepdims=True)
     n = len(names)
@@ -43,7 +31,7 @@ def given_against_read(ax: Axes, confusion: np.ndarray, names: Sequence[str], ti
         annot_kws={"fontsize": 6.5}, rasterized=n > 30, linewidths=0.4 if n <= 30 else 0,
         linecolor="#eeeeee", cbar_kws={"label": "% of the given label", "shrink": 0.6},
     )  # fmt: skip
-    class_ticks(ax, names, rotation=90 if n > 20 else 0)
+    style.class_ticks(ax, names, rotation=90 if n > 20 else 0)
     ax.set(xlabel="What the network reads", ylabel="Label given")
     ax.set_title(title)
     return ax
@@ -67,22 +55,24 @@ def draw_audit(
 ) -> list[str]:
     """Write confusion and, where images are at hand, montage; returns the names written."""
     drawn = ["confusion"]
-    with drawing():
+    with style.drawing():
         size = 4.2 if len(names) <= 20 else min(12.0, 0.155 * len(names))
-        figure, axes = new_figure(size * 1.2, size)
+        figure, axes = style.new_figure(size * 1.2, size)
         title = f"Done to the labels: {audit.shape} ({audit.n:,} images)"
         given_against_read(axes[0, 0], audit.confusion, names, title)
-        save_figure(figure, folder, "confusion")
+        style.save_figure(figure, folder, "confusion")
         rows = chosen_rows(audit.contradicted, image_indices)
         if len(rows):
             place = {int(index): k for k, index in enumerate(image_indices)}
-            figure, tiles = grid_figure(len(rows), COLUMNS, 8.2, 0.95)
+            figure, tiles = style.grid_figure(len(rows), COLUMNS, 8.2, 0.95)
             for ax, (index, given, read) in zip(
                 tiles, rows[["index", "given", "read"]].itertuples(index=False), strict=True
             ):
-                title = f"{short(names[int(given)], 10)} → {short(names[int(read)], 10)}"
-                show_image(ax, images[place[int(index)]], title, fontsize=7.5, pad=2)
+                title = (
+                    f"{style.short(names[int(given)], 10)} → {style.short(names[int(read)], 10)}"
+                )
+                style.show_image(ax, images[place[int(index)]], title, fontsize=7.5, pad=2)
             figure.suptitle("Label given → what the network reads", fontsize=9, x=0.01, ha="left")
-            save_figure(figure, folder, "montage")
+            style.save_figure(figure, folder, "montage")
             drawn.append("montage")
     return drawn

@@ -46,7 +46,6 @@ class Audited:
 
     text: str
     folder: Path
-    audit: Audit
 
 
 def audit_run(where: Path | str, out: Path | str | None = None) -> list[Audited]:
@@ -122,25 +121,20 @@ def _audit_file(file: AnswersFile, folder: Path) -> Audited:
         with atomic_file(folder / f"{name}.csv") as out:
             table.to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
     draw_audit(audit, file.class_names, file.image_indices, file.images, folder)
-    return Audited(text, folder, audit)
+    return Audited(text, folder)
 
 
 def tables(audit: Audit, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     """confusion, transition, pairs, by_certainty and contradicted, classes by name."""
     label = np.array(names)
-    matrices: dict[str, tuple[np.ndarray, str]] = {
-        "confusion": (audit.confusion, "given"),
-        "transition": (audit.transition, "read"),
-    }
     frames = {}
-    for name, (matrix, rows) in matrices.items():
+    for name, rows in (("confusion", "given"), ("transition", "read")):
+        matrix = getattr(audit, name)
         frames[name] = pd.DataFrame(matrix, columns=list(names))
         frames[name].insert(0, rows, list(names))
     for name, table in (("pairs", audit.pairs), ("contradicted", audit.contradicted)):
-        frames[name] = table.assign(
-            read=label[table["read"].to_numpy(dtype=int)],
-            given=label[table["given"].to_numpy(dtype=int)],
-        )
+        classes = {key: label[table[key].to_numpy(dtype=int)] for key in ("read", "given")}
+        frames[name] = table.assign(**classes)
     return {**frames, "by_certainty": audit.by_certainty}
 
 
@@ -190,11 +184,10 @@ def _verdict(audit: Audit, names: Sequence[str]) -> str:
 
 
 def _how(audit: Audit) -> Iterator[str]:
-    how = "finds least likely" if audit.reading == "least likely" else "finds most likely"
     yield (
-        f"Read off as the class that it {how}, on {audit.n:,} images; rates are measured on the "
-        f"{audit.n_certain:,} of which it is most certain ({CERTAIN:.0%} of each class and ties), "
-        f"with 95 % intervals ({audit.right.method})."
+        f"Read off as the class that it finds {audit.reading}, on {audit.n:,} images; rates are "
+        f"measured on the {audit.n_certain:,} of which it is most certain ({CERTAIN:.0%} of each "
+        f"class and ties), with 95 % intervals ({audit.right.method})."
     )
     if audit.reference_error.n:
         yield (

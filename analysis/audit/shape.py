@@ -42,16 +42,12 @@ def shape_of(counts: Ints, right: Interval, is_self_audit: bool) -> tuple[Shape,
     if right.high >= 1:
         return "none", spread, ""
     # Right complements of K classes agree with the answers of a network that learned them 1/(K-1).
-    unread = is_self_audit and chance <= right.high and right.low <= 1 / max(1, n_classes - 1)
-    if unread:
-        return (
-            "other",
-            spread,
-            (
-                "a network trained on these labels agrees with new ones no better than by chance: "
-                "they are random, or too few to learn from; use a reference of trusted labels"
-            ),
+    if is_self_audit and chance <= right.high and right.low <= 1 / max(1, n_classes - 1):
+        note = (
+            "a network trained on these labels agrees with new ones no better than by chance: "
+            "they are random, or too few to learn from; use a reference of trusted labels"
         )
+        return "other", spread, note
     n_wrong = int(counts.sum() - np.trace(counts))
     if n_wrong < 2 * n_classes:
         return "other", spread, f"{n_wrong} wrong labels in sight: too few to tell their pattern"
@@ -81,7 +77,7 @@ def unevenness(counts: Ints) -> float:
     return float(max(0.0, chi_squared - freedom) / (n * (n_classes - 2)))
 
 
-def pair_table(counts: Ints, allowed: float, confidence: float = 0.95) -> pd.DataFrame:
+def pair_table(counts: Ints, allowed: float) -> pd.DataFrame:
     """Read classes whose labels often became one other, most often first.
 
     Columns read, given, n, share of the read class's labels with share_low and share_high
@@ -98,7 +94,7 @@ def pair_table(counts: Ints, allowed: float, confidence: float = 0.95) -> pd.Dat
             n = int(counts[read, given])
             if given == read or n == 0 or n * (n_classes - 1) < 2 * n_wrong:
                 continue
-            share = proportion_interval(n, n_read, confidence)
+            share = proportion_interval(n, n_read)
             if share.low > allowed:
                 rows.append(
                     {"read": read, "given": given, "n": n} | share.columns("share", "share_")

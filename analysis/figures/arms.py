@@ -7,40 +7,27 @@ the figures of pairs because each arm is shown by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 
+from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import file_name, focus_tasks, titled
-from analysis.figures.style import (
-    SOFT,
-    Styles,
-    interval_mark,
-    list_axis,
-    new_figure,
-    percent_axis,
-    short,
-)
 from analysis.findings.findings import Findings
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 MOST_DOTS = 400  # of one arm; more would hide each other
 
 
 def final_accuracy(
-    ax: Axes, arms: pd.DataFrame, evidence: pd.DataFrame, score: str, styles: Styles
+    ax: Axes, arms: pd.DataFrame, evidence: pd.DataFrame, score: str, styles: style.Styles
 ) -> Axes:
     """Every seed a dot, the mean with its interval, one row an arm.
 
     arms: rows of one task, as `Findings.arms`; evidence: its trials.
     """
-    import seaborn as sns
-
     rows = arms[arms["score"].notna()].reset_index(drop=True)
     order = rows["arm"].tolist()
     dots = evidence[(evidence["status"] == "done") & evidence["arm"].isin(order)]
@@ -63,39 +50,38 @@ def final_accuracy(
     for k, row in enumerate(rows.itertuples()):
         ends = (row.score, row.score_low, row.score_high)
         edge = {"markeredgecolor": "white", "markeredgewidth": 0.8}
-        interval_mark(ax, k, ends, styles[row.arm], lw=2.2, markersize=6.5, zorder=4, **edge)
-    list_axis(ax, [short(a) for a in order], room=0.5)
+        style.interval_mark(ax, k, ends, styles[row.arm], lw=2.2, markersize=6.5, zorder=4, **edge)
+    style.list_axis(ax, [style.short(a) for a in order], room=0.5)
     ax.set_ylabel("")
     ax.set_xlabel("Test accuracy" if score == "test_accuracy" else "Best validation accuracy")
-    percent_axis(ax.xaxis)
+    style.percent_axis(ax.xaxis)
     return ax
 
 
-def spread(ax: Axes, stability: pd.DataFrame, styles: Styles) -> Axes:
+def spread(ax: Axes, stability: pd.DataFrame, styles: style.Styles) -> Axes:
     """SD of final accuracy over seeds with its interval, beside the noise of the test set alone.
 
     stability: rows of one task, as `stability.spread_over_seeds`.
     """
     rows = stability[stability["sd"].notna()].reset_index(drop=True)
     for k, row in enumerate(rows.itertuples()):
-        interval_mark(ax, k, (row.sd, row.sd_low, row.sd_high), styles[row.arm])
+        style.interval_mark(ax, k, (row.sd, row.sd_low, row.sd_high), styles[row.arm])
         if not np.isnan(row.binomial_sd):
-            ax.plot([row.binomial_sd], [k], color=SOFT, marker="|", markersize=13)
-    list_axis(ax, [short(a) for a in rows["arm"]])
+            ax.plot([row.binomial_sd], [k], color=style.SOFT, marker="|", markersize=13)
+    style.list_axis(ax, [style.short(a) for a in rows["arm"]])
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.3g}")
     ax.set_xlabel("SD of accuracy over seeds (points); bar |: noise of a test set of this size")
     return ax
 
 
-def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     """Final accuracy and the spread over seeds, by task."""
-
     for task in focus_tasks(findings):
         rows = findings.arms[(findings.arms["task"] == task) & findings.arms["score"].notna()]
         if rows.empty:
             continue
-        figure, axes = new_figure(6.4, 1.1 + 0.36 * len(rows))
+        figure, axes = style.new_figure(6.4, 1.1 + 0.36 * len(rows))
         evidence = findings.evidence[findings.evidence["task"] == task]
         final_accuracy(axes[0, 0], rows, evidence, findings.score, styles)
         yield Drawing(
@@ -109,7 +95,7 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         )
         steady = findings.stability[findings.stability["task"] == task]
         if steady["sd"].notna().any():
-            figure, axes = new_figure(6.4, 1.1 + 0.3 * len(steady))
+            figure, axes = style.new_figure(6.4, 1.1 + 0.3 * len(steady))
             spread(axes[0, 0], steady, styles)
             yield Drawing(
                 file_name("stability", findings, task),

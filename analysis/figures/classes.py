@@ -7,28 +7,18 @@ each, by task. They stand apart because they alone need predictions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import file_name, focus_tasks, titled
-from analysis.figures.style import (
-    SOFT,
-    Styles,
-    class_ticks,
-    grid_figure,
-    new_figure,
-    shared_legend,
-    short,
-    show_image,
-)
+from analysis.findings.by_class import named
 from analysis.findings.findings import Findings
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 MOST_WRITTEN = 12  # classes up to which every cell has its number
 
@@ -47,10 +37,8 @@ def confusion(ax: Axes, matrix: np.ndarray, class_names: Sequence[str], title: s
     _heatmap(ax, wrong, "{:.1f}", "% of the true class", scale)
     if len(class_names) <= MOST_WRITTEN:
         for k, share in enumerate(np.diag(shares)):
-            place = k + 0.5
-            ax.text(
-                place, place, f"{share:.1f}", ha="center", va="center", fontsize=6.5, color=SOFT
-            )
+            text = ax.text(k + 0.5, k + 0.5, f"{share:.1f}", ha="center", va="center")
+            text.set(fontsize=6.5, color=style.SOFT)
     return _framed(ax, class_names, title)
 
 
@@ -72,8 +60,6 @@ def _heatmap(
     ax: Axes, values: np.ndarray, form: str, label: str, scale: Mapping[str, object]
 ) -> None:
     """A cell a number, written where there are few; nothing stands where it would be a zero."""
-    import seaborn as sns
-
     n = len(values)
     texts = [form.format(v).replace("-", "−") if abs(v) >= 0.05 else "" for v in values.flat]
     sns.heatmap(
@@ -92,14 +78,14 @@ def _heatmap(
 
 
 def _framed(ax: Axes, class_names: Sequence[str], title: str) -> Axes:
-    longest = max((len(short(name, 12)) for name in class_names), default=0)
-    class_ticks(ax, class_names, rotation=90 if longest > 2 else 0)
+    longest = max((len(style.short(name, 12)) for name in class_names), default=0)
+    style.class_ticks(ax, class_names, rotation=90 if longest > 2 else 0)
     ax.set(xlabel="Predicted", ylabel="True")
     ax.set_title(title)
     return ax
 
 
-def f1_by_class(ax: Axes, scores: pd.DataFrame, styles: Styles) -> Axes:
+def f1_by_class(ax: Axes, scores: pd.DataFrame, styles: style.Styles) -> Axes:
     """F1 of each class and arm, mean over seeds with its interval; the hardest class first.
 
     scores: columns arm, class_name, f1, f1_low, f1_high.
@@ -108,12 +94,12 @@ def f1_by_class(ax: Axes, scores: pd.DataFrame, styles: Styles) -> Axes:
     arms = [arm for arm in styles if (scores["arm"] == arm).any()]
     for k, arm in enumerate(arms):
         rows = scores[scores["arm"] == arm].set_index("class_name").reindex(order)
-        style = styles[arm]
+        of_arm = styles[arm]
         x = np.arange(len(order)) + (k - (len(arms) - 1) / 2) * min(0.16, 0.7 / len(arms))
-        ax.vlines(x, rows["f1_low"], rows["f1_high"], color=style.hex, lw=1.2, alpha=0.8)
-        mark = style.look | {"linestyle": "none", "markersize": 4}
-        ax.plot(x, rows["f1"], **mark, label=short(arm))
-    labels = [short(str(name), 14) for name in order]
+        ax.vlines(x, rows["f1_low"], rows["f1_high"], color=of_arm.hex, lw=1.2, alpha=0.8)
+        mark = of_arm.look | {"linestyle": "none", "markersize": 4}
+        ax.plot(x, rows["f1"], **mark, label=style.short(arm))
+    labels = [style.short(str(name), 14) for name in order]
     turned = max(map(len, labels), default=0) > 3 or len(labels) > 40
     ax.set_xticks(range(len(order)), labels, rotation=90 if turned else 0)
     if len(order) > 30:
@@ -128,9 +114,8 @@ MOST_MATRICES = 4  # confusion matrices of one task, and differences of two
 TILES = (3, 8)
 
 
-def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     """Confusion matrices and their differences, F1 by class, galleries, by task."""
-
     for task in focus_tasks(findings):
         yield from _draw_confusions(findings, task)
         yield from _draw_differences(findings, task)
@@ -138,20 +123,20 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         yield from _draw_gallery(findings, task)
 
 
-def _matrix_size(n_classes: int) -> float:
-    return 3.6 if n_classes <= 20 else min(12.0, 0.155 * n_classes)
+def _square(n_classes: int) -> tuple[Figure, Axes]:
+    size = 3.6 if n_classes <= 20 else min(12.0, 0.155 * n_classes)
+    figure, axes = style.new_figure(size * 1.2, size)
+    return figure, axes[0, 0]
 
 
 def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
-
     matrices = findings.classes.confusions
     arms = [arm for where, arm in matrices if where == task]
     for k, arm in enumerate(arms[:MOST_MATRICES]):
         names = findings.classes.class_names[task, arm]
-        size = _matrix_size(len(names))
-        figure, axes = new_figure(size * 1.2, size)
+        figure, ax = _square(len(names))
         matrix = matrices[task, arm]
-        confusion(axes[0, 0], matrix.pooled, names, short(arm, 40))
+        confusion(ax, matrix.pooled, names, style.short(arm, 40))
         yield Drawing(
             file_name(f"confusion_{k + 1}", findings, task),
             "classes",
@@ -165,14 +150,12 @@ def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
 
 
 def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
-
     pairs = [key for key in findings.classes.differences if key[0] == task]
     for k, key in enumerate(pairs[:MOST_MATRICES]):
         names = findings.classes.class_names[task, key[1]]
-        size = _matrix_size(len(names))
-        figure, axes = new_figure(size * 1.2, size)
-        title = f"{short(key[1], 24)} − {short(key[2], 24)}"
-        confusion_difference(axes[0, 0], findings.classes.differences[key], names, title)
+        figure, ax = _square(len(names))
+        title = f"{style.short(key[1], 24)} − {style.short(key[2], 24)}"
+        confusion_difference(ax, findings.classes.differences[key], names, title)
         yield Drawing(
             file_name(f"confusion_difference_{k + 1}", findings, task),
             "classes",
@@ -185,20 +168,17 @@ def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
         )
 
 
-def _draw_f1(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-
+def _draw_f1(findings: Findings, styles: style.Styles, task: str) -> Iterator[Drawing]:
     scores = findings.classes.scores
     if scores.empty:
         return
     rows = scores[(scores["task"] == task) & (scores["scope"] == "class")]
-    rows = rows[rows["metric"] == "f1"].rename(
-        columns={"estimate": "f1", "low": "f1_low", "high": "f1_high"}
-    )
+    rows = named(rows[rows["metric"] == "f1"], "f1")
     if not rows["f1"].notna().any():
         return
-    figure, axes = new_figure(min(12.0, 4.0 + 0.12 * rows["class_name"].nunique()), 3.4)
+    figure, axes = style.new_figure(min(12.0, 4.0 + 0.12 * rows["class_name"].nunique()), 3.4)
     f1_by_class(axes[0, 0], rows, styles)
-    shared_legend(figure, axes[0, 0])
+    style.shared_legend(figure, axes[0, 0])
     yield Drawing(
         file_name("f1_by_class", findings, task),
         "classes",
@@ -210,7 +190,6 @@ def _draw_f1(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]
 
 
 def _draw_gallery(findings: Findings, task: str) -> Iterator[Drawing]:
-
     wrong = {arm: rows for (where, arm), rows in findings.classes.wrong.items() if where == task}
     best = findings.arms[(findings.arms["task"] == task) & findings.arms["arm"].isin(list(wrong))]
     if best.empty:
@@ -225,12 +204,12 @@ def _draw_gallery(findings: Findings, task: str) -> Iterator[Drawing]:
     if rows.empty:
         return
     names = findings.classes.class_names[task, arm]
-    figure, axes = grid_figure(len(rows), TILES[1], 8.2, 1.35)
+    figure, axes = style.grid_figure(len(rows), TILES[1], 8.2, 1.35)
     for ax, row in zip(axes, rows.rename(columns={"index": "image"}).itertuples(), strict=True):
-        label, called = (short(names[int(k)], 12) for k in (row.label, row.often_called))
+        label, called = (style.short(names[int(k)], 12) for k in (row.label, row.often_called))
         counts = f"{row.n_wrong} of {row.n_seen} wrong, {row.n_called} agree"
         title = f"{label} → {called}\n{counts}"
-        show_image(ax, images.images[place[int(row.image)]], title, fontsize=6.5, pad=3)
+        style.show_image(ax, images.images[place[int(row.image)]], title, fontsize=6.5, pad=3)
     yield Drawing(
         file_name("often_wrong", findings, task),
         "classes",

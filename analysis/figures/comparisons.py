@@ -7,35 +7,22 @@ of single arms because their axes are differences and ratios.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis import words
+from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import arms_note, file_name, focus_arms, focus_tasks, titled
-from analysis.figures.style import (
-    INK,
-    SOFT,
-    Styles,
-    interval_mark,
-    list_axis,
-    new_figure,
-    plain_log_ticks,
-    shared_legend,
-    short,
-)
 from analysis.findings.findings import Findings
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 UNIT_LABELS = {"step": "steps", "samples": "images seen", "train_time_s": "training seconds"}
 
 
-def speedup_against_target(ax: Axes, speedups: pd.DataFrame, styles: Styles) -> Axes:
+def speedup_against_target(ax: Axes, speedups: pd.DataFrame, styles: style.Styles) -> Axes:
     """Ratio of times (control over treatment) at each target, with intervals; arrows are bounds.
 
     speedups: rows of one task and one unit, as `PairTables.speedups`.
@@ -47,15 +34,17 @@ def speedup_against_target(ax: Axes, speedups: pd.DataFrame, styles: Styles) -> 
         rows = rows[rows["estimate"].notna()]
         if rows.empty:
             continue
-        style = styles[treatment]
+        of_arm = styles[treatment]
         shift = (k - (len(pairs) - 1) / 2) * min(0.09, 0.7 / max(len(pairs), 1))
         x = np.array([targets.index(t) for t in rows["target"]]) + shift
-        label = f"{short(treatment)} against {short(control)}"
-        ax.plot(x, rows["estimate"], **style.look, markersize=5, label=label)
-        _whiskers(ax, x, rows, style.hex)
-    ax.axhline(1, color=SOFT, lw=0.8, linestyle=":")
+        label = f"{style.short(treatment)} against {style.short(control)}"
+        ax.plot(x, rows["estimate"], **of_arm.look, markersize=5, label=label)
+        _whiskers(ax, x, rows, of_arm.hex)
+    ax.axhline(1, color=style.SOFT, lw=0.8, linestyle=":")
     ax.set_yscale("log")
-    _ratio_axis(ax)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}×"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xticks(range(len(targets)), [words.target(t) for t in targets])
     unit = UNIT_LABELS[speedups["unit"].iloc[0]]
     ax.set(xlabel="Target (validation accuracy)", ylabel=f"Speedup in {unit}")
@@ -86,15 +75,7 @@ def _arrow(ax: Axes, x: float, y: float, length: float, color: str) -> None:
     )
 
 
-def _ratio_axis(ax: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}×"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def forest(ax: Axes, comparisons: pd.DataFrame, styles: Styles) -> Axes:
+def forest(ax: Axes, comparisons: pd.DataFrame, styles: style.Styles) -> Axes:
     """Paired differences in final accuracy with intervals, one line a comparison; margin shaded.
 
     comparisons: rows of one metric in points of accuracy, as `PairTables.comparisons`.
@@ -102,10 +83,10 @@ def forest(ax: Axes, comparisons: pd.DataFrame, styles: Styles) -> Axes:
     rows = comparisons[comparisons["estimate"].notna()].reset_index(drop=True)
     margin = rows["margin"].dropna()
     if len(margin):
-        ax.axvspan(-margin.iloc[0], margin.iloc[0], color=SOFT, alpha=0.13, lw=0)
-    ax.axvline(0, color=SOFT, lw=0.8)
+        ax.axvspan(-margin.iloc[0], margin.iloc[0], color=style.SOFT, alpha=0.13, lw=0)
+    ax.axvline(0, color=style.SOFT, lw=0.8)
     for k, row in enumerate(rows.itertuples()):
-        interval_mark(ax, k, (row.estimate, row.low, row.high), styles[row.treatment])
+        style.interval_mark(ax, k, (row.estimate, row.low, row.high), styles[row.treatment])
         text = words.points(row.estimate)
         if not np.isnan(row.low):
             text += f" [{words.points(row.low)}, {words.points(row.high)}]"
@@ -115,32 +96,33 @@ def forest(ax: Axes, comparisons: pd.DataFrame, styles: Styles) -> Axes:
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=7.5,
-            color=INK,
+            color=style.INK,
             annotation_clip=False,
         )
     several = len(set(rows["task"])) > 1
     labels = [
-        (f"{short(r.task, 24)}: " if several else "") + f"{short(r.treatment)} − {short(r.control)}"
+        (f"{style.short(r.task, 24)}: " if several else "")
+        + f"{style.short(r.treatment)} − {style.short(r.control)}"
         for r in rows.itertuples()
     ]
-    list_axis(ax, labels)
+    style.list_axis(ax, labels)
     ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:+.3g}".replace("-", "−") if v else "0")
     ax.set_xlabel("Difference in accuracy (points), treatment minus control")
     return ax
 
 
-def seeds_needed(ax: Axes, plans: pd.DataFrame, margin: float, styles: Styles) -> Axes:
+def seeds_needed(ax: Axes, plans: pd.DataFrame, margin: float, styles: style.Styles) -> Axes:
     """Paired seeds that a difference of the margin needs, by pair, with the pilot's uncertainty."""
     rows = plans[plans["n_needed"].notna()].reset_index(drop=True)
     for k, row in enumerate(rows.itertuples()):
-        interval_mark(ax, k, (row.n_needed, row.n_low, row.n_high), styles[row.treatment])
-        ax.plot([row.n_pilot], [k], color=INK, marker="|", markersize=11, linestyle="none")
-    labels = [f"{short(r.treatment)} − {short(r.control)}" for r in rows.itertuples()]
+        style.interval_mark(ax, k, (row.n_needed, row.n_low, row.n_high), styles[row.treatment])
+        ax.plot([row.n_pilot], [k], color=style.INK, marker="|", markersize=11, linestyle="none")
+    labels = [f"{style.short(r.treatment)} − {style.short(r.control)}" for r in rows.itertuples()]
     ax.set_yticks(range(len(rows)), labels)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xscale("log")
     ax.grid(visible=True, axis="x")
-    plain_log_ticks(ax.xaxis)
+    style.plain_log_ticks(ax.xaxis)
     ax.set_xlabel(f"Paired seeds for 80 % power at {100 * margin:g} points (bar |: seeds run)")
     return ax
 
@@ -148,25 +130,23 @@ def seeds_needed(ax: Axes, plans: pd.DataFrame, margin: float, styles: Styles) -
 MOST_ROWS = 60  # of a forest; a page holds no more
 
 
-def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     """The forest of differences, speedup by task, and seeds needed."""
     yield from _draw_forest(findings, styles)
     yield from _draw_speedups(findings, styles)
     yield from _draw_seeds(findings, styles)
 
 
-def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-
+def _draw_forest(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     rows = findings.pairs.table
     rows = rows[(rows["metric"] == findings.score) & rows["estimate"].notna()]
     if rows.empty:
         return
     shown = rows.head(MOST_ROWS)
     margin = findings.pairs.margin
-    strip = (
-        f" The shaded strip is the equivalence margin, ±{100 * margin:g} points." if margin else ""
-    )
-    figure, axes = new_figure(7.2, 1.1 + 0.3 * len(shown))
+    area = f" The shaded strip is the equivalence margin, ±{100 * (margin or 0):g} points."
+    strip = area if margin else ""
+    figure, axes = style.new_figure(7.2, 1.1 + 0.3 * len(shown))
     forest(axes[0, 0], shown, styles)
     left_out = f" The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
     yield Drawing(
@@ -179,8 +159,7 @@ def _draw_forest(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     )
 
 
-def _draw_speedups(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-
+def _draw_speedups(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     speedups = findings.pairs.speedups
     if speedups.empty:
         return
@@ -189,9 +168,9 @@ def _draw_speedups(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         rows = rows[rows["treatment"].isin(focus_arms(findings, task))]
         if not rows["estimate"].notna().any():
             continue
-        figure, axes = new_figure(6.4, 3.6)
+        figure, axes = style.new_figure(6.4, 3.6)
         speedup_against_target(axes[0, 0], rows, styles)
-        shared_legend(figure, axes[0, 0], columns=2)
+        style.shared_legend(figure, axes[0, 0], columns=2)
         yield Drawing(
             file_name("speedup", findings, task),
             "targets",
@@ -204,13 +183,12 @@ def _draw_speedups(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         )
 
 
-def _draw_seeds(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-
+def _draw_seeds(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     rows = findings.pairs.seeds_needed
     if rows.empty or not rows["n_needed"].notna().any():
         return
     rows = rows[rows["n_needed"].notna()].head(MOST_ROWS)
-    figure, axes = new_figure(6.4, 1.1 + 0.28 * len(rows))
+    figure, axes = style.new_figure(6.4, 1.1 + 0.28 * len(rows))
     seeds_needed(axes[0, 0], rows, float(rows["value"].iloc[0]), styles)
     yield Drawing(
         "seeds_needed",

@@ -7,10 +7,11 @@ apart because their axis is the training step.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 
 from analysis import words
 from analysis.figures.drawing import Drawing
@@ -18,9 +19,6 @@ from analysis.figures.focus import arms_note, file_name, focus_styles, focus_tas
 from analysis.figures.style import SOFT, Styles, grid_figure, percent_axis, shared_legend, short
 from analysis.findings.findings import Findings
 from analysis.findings.learning import METRICS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def learning_curves(
@@ -35,8 +33,6 @@ def learning_curves(
 
     bands, runs: of one task, as `learning.Learning`. `until`: the last step shown (early phase).
     """
-    import seaborn as sns
-
     bands = bands[(bands["metric"] == metric) & bands["arm"].isin(list(styles))]
     runs = runs[(runs["metric"] == metric) & runs["arm"].isin(list(styles))]
     if until is not None:
@@ -68,7 +64,6 @@ def learning_curves(
 
 
 def _frame(ax: Axes, bands: pd.DataFrame, metric: str, until: float | None) -> None:
-
     ax.set(xlabel="Training steps", ylabel=METRICS[metric])
     ax.set_xlim(left=0, right=until)
     if bands.empty:
@@ -101,15 +96,8 @@ def survival_curves(ax: Axes, survival: pd.DataFrame, styles: Styles, target: fl
         )
         ax.step(time, share, where="post", **style.stroke, label=short(arm))
         censored = curve[curve["n_censored"] > 0]
-        ax.plot(
-            censored["time"],
-            censored["share_reached"],
-            linestyle="none",
-            marker="|",
-            markersize=9,
-            markeredgewidth=1.4,
-            color=style.hex,
-        )
+        (ticks,) = ax.plot(censored["time"], censored["share_reached"], "|", color=style.hex)
+        ticks.set(markersize=9, markeredgewidth=1.4)
     ax.set(xlabel="Training steps", ylabel="Share of seeds", ylim=(-0.02, 1.04))
     ax.set_xlim(0, until * 1.02)
     ax.set_title(f"Validation accuracy of {words.target(target)}", color=SOFT)
@@ -119,14 +107,12 @@ def survival_curves(ax: Axes, survival: pd.DataFrame, styles: Styles, target: fl
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """Learning curves, their early phase, and the share that reached each target, by task."""
-
     for task in focus_tasks(findings):
         yield from _draw_learning(findings, styles, task)
         yield from _draw_survival(findings, styles, task)
 
 
 def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-
     bands = findings.learning.bands
     bands = bands[bands["task"] == task]
     runs = findings.learning.runs[findings.learning.runs["task"] == task]
@@ -160,7 +146,6 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
 
 
 def _draw_survival(findings: Findings, styles: Styles, task: str) -> Iterator[Drawing]:
-
     if findings.survival.empty:
         return
     survival = findings.survival[findings.survival["task"] == task]

@@ -6,10 +6,8 @@ It stands alone because figures are made in one room and shown by another, which
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)

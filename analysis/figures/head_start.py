@@ -8,29 +8,16 @@ It stands apart from the forest because its axis is a quantity and not a list of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
+from analysis.figures import style
 from analysis.figures.drawing import Drawing
-from analysis.figures.style import (
-    INK,
-    SOFT,
-    Styles,
-    arm_styles,
-    new_figure,
-    percent_axis,
-    shared_legend,
-    short,
-)
 from analysis.findings.findings import Findings
 from headstart.grid import GridPoint, from_column, own_name
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-
 
 FEWEST = 3  # points of an axis
 KEYS = ["task", "arm"]
@@ -58,35 +45,35 @@ def along_grid(table: pd.DataFrame, arm: str, evidence: pd.DataFrame) -> pd.Data
     return table.merge(lines, on=["task", arm]).sort_values(["key", "x"], kind="stable")
 
 
-def accuracy_along(ax: Axes, arms: pd.DataFrame, styles: Styles, label: str) -> Axes:
+def accuracy_along(ax: Axes, arms: pd.DataFrame, styles: style.Styles, label: str) -> Axes:
     """Mean final accuracy of each line of arms with its interval. Columns line, x, score, …"""
     for line, rows in arms.groupby("line", sort=False):
-        style = styles[str(line)]
+        of_arm = styles[str(line)]
         ax.fill_between(
-            rows["x"], rows["score_low"], rows["score_high"], color=style.hex, alpha=0.15, lw=0
+            rows["x"], rows["score_low"], rows["score_high"], color=of_arm.hex, alpha=0.15, lw=0
         )
-        ax.plot(rows["x"], rows["score"], **style.look, markersize=5, label=short(str(line)))
-    percent_axis(ax.yaxis)
+        ax.plot(rows["x"], rows["score"], **of_arm.look, markersize=5, label=style.short(str(line)))
+    style.percent_axis(ax.yaxis)
     ax.set(ylabel="Final accuracy", xlabel=label)
     return ax
 
 
 def difference_along(
-    ax: Axes, rows: pd.DataFrame, margin: float | None, styles: Styles, label: str
+    ax: Axes, rows: pd.DataFrame, margin: float | None, styles: style.Styles, label: str
 ) -> Axes:
     """Differences with intervals in points, linear within ±1 point and logarithmic beyond."""
-    ax.axhline(0, color=SOFT, lw=0.8)
+    ax.axhline(0, color=style.SOFT, lw=0.8)
     if margin is not None:
-        ax.axhspan(-100 * margin, 100 * margin, color=SOFT, alpha=0.13, lw=0)
+        ax.axhspan(-100 * margin, 100 * margin, color=style.SOFT, alpha=0.13, lw=0)
     for _, own in rows.groupby(["line", "control_line"], sort=False):
-        style = styles[own["line"].iloc[0]]
+        of_arm = styles[own["line"].iloc[0]]
         y, low, high = (100 * own[name].to_numpy(float) for name in ("estimate", "low", "high"))
-        ax.plot(own["x"], y, **style.look, markersize=5)
-        ax.vlines(own["x"], low, high, color=style.hex, lw=1.6)
+        ax.plot(own["x"], y, **of_arm.look, markersize=5)
+        ax.vlines(own["x"], low, high, color=of_arm.hex, lw=1.6)
         for x, value in zip(own["x"], y, strict=True):
             ax.annotate(
                 f"{value:+.2f}".replace("-", "−"), (x, value), (5, 8),
-                textcoords="offset points", fontsize=7, color=INK,
+                textcoords="offset points", fontsize=7, color=style.INK,
             )  # fmt: skip
     ax.set_yscale("symlog", linthresh=1)
     top = np.nanmax(np.abs(100 * rows[["estimate", "low", "high"]].to_numpy(float)), initial=1.0)
@@ -94,15 +81,9 @@ def difference_along(
     below = [-t for t in reversed(ticks) if -t >= 130 * rows["low"].min()]
     shown = [*below, 0, *ticks]
     ax.set_yticks(shown, [f"{t:+g}".replace("-", "−") if t else "0" for t in shown])
-    _no_minor_ticks(ax.yaxis)
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set(ylabel="Treatment − control (points)", xlabel=label)
     return ax
-
-
-def _no_minor_ticks(axis: Axis) -> None:
-    from matplotlib.ticker import NullLocator
-
-    axis.set_minor_locator(NullLocator())
 
 
 def _number_axis(ax: Axes, values: np.ndarray) -> None:
@@ -110,13 +91,12 @@ def _number_axis(ax: Axes, values: np.ndarray) -> None:
     if values.min() > 0 and values.max() >= 10 * values.min():
         ax.set_xscale("log")
     ax.set_xticks(values, [f"{v:,g}" for v in values])
-    _no_minor_ticks(ax.xaxis)
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.margins(x=0.09)
 
 
-def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     """A figure for each number of a grid over which a comparison was made at several values."""
-
     if "grid" not in findings.evidence or not findings.pairs.comparisons:
         return
     compared = findings.pairs.table
@@ -130,15 +110,15 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         values = np.sort(pairs["x"].unique())
         if len(values) < FEWEST:
             continue
-        names = arm_styles(list(dict.fromkeys([*arms["line"], *pairs["line"]])))
-        figure, axes = new_figure(7.2, 3.4, 1, 2)
+        names = style.arm_styles(list(dict.fromkeys([*arms["line"], *pairs["line"]])))
+        figure, axes = style.new_figure(7.2, 3.4, 1, 2)
         label = "Training images" if key == "data.train" else key
         accuracy_along(axes[0, 0], arms, names, label)
         margin = findings.pairs.margin
         difference_along(axes[0, 1], pairs, margin, names, label)
         for ax in axes[0]:
             _number_axis(ax, values)
-        shared_legend(figure, axes[0, 0])
+        style.shared_legend(figure, axes[0, 0])
         strip = f" Strip: ±{100 * margin:g} points, the equivalence margin." if margin else ""
         yield Drawing(
             f"head_start_{key.rsplit('.', 1)[-1]}",

@@ -7,54 +7,43 @@ are search trials, which are no evidence about arms.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 
+from analysis.figures import style
 from analysis.figures.drawing import Drawing
-from analysis.figures.style import (
-    COLORS,
-    SOFT,
-    Styles,
-    grid_figure,
-    new_figure,
-    plain_log_ticks,
-    short,
-)
 from analysis.findings.findings import Findings
 from analysis.words import spaced
 from headstart.files import safe_name
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+SCORE = "best_val_accuracy"
 
 
-def parallel_coordinates(
-    ax: Axes, search: pd.DataFrame, settings: Sequence[str], score: str = "best_val_accuracy"
-) -> Axes:
+def parallel_coordinates(ax: Axes, search: pd.DataFrame, settings: Sequence[str]) -> Axes:
     """One line a search trial across its settings; dark lines score high, the best is coloured.
 
     Each setting runs from its smallest to its largest value, on logarithms where they span more
     than a factor of 20; settings that are no numbers stand in the order of their names.
     """
-    import matplotlib as mpl
-
-    names = [*settings, score]
+    names = [*settings, SCORE]
     positions = np.column_stack([_unit(search[name]) for name in names])
-    ranks = search[score].rank(pct=True).fillna(0).to_numpy()
+    ranks = search[SCORE].rank(pct=True).fillna(0).to_numpy()
     shades = mpl.colormaps["Greys"](0.15 + 0.6 * ranks)
-    best = int(np.argmax(search[score].fillna(-np.inf).to_numpy()))
+    best = int(np.argmax(search[SCORE].fillna(-np.inf).to_numpy()))
     for k in np.argsort(ranks, kind="stable"):
         if k != best:
             ax.plot(positions[k], color=shades[k], lw=0.9, alpha=0.75)
-    ax.plot(positions[best], color=COLORS[1], lw=2.2)
+    ax.plot(positions[best], color=style.COLORS[1], lw=2.2)
     for k, name in enumerate(names):
-        ax.axvline(k, color=SOFT, lw=0.7)
+        ax.axvline(k, color=style.SOFT, lw=0.7)
         low, high = _ends(search[name])
         ax.annotate(low, (k, -0.04), ha="center", va="top", fontsize=7, annotation_clip=False)
         ax.annotate(high, (k, 1.04), ha="center", va="bottom", fontsize=7, annotation_clip=False)
-    ax.set_xticks(range(len(names)), [short(spaced(name), 20) for name in names])
+    ax.set_xticks(range(len(names)), [style.short(spaced(name), 20) for name in names])
     ax.tick_params(axis="x", pad=14, length=0)
     ax.set_yticks([])
     ax.set_ylim(-0.02, 1.02)
@@ -63,30 +52,21 @@ def parallel_coordinates(
     return ax
 
 
-def score_against(
-    ax: Axes, search: pd.DataFrame, setting: str, score: str = "best_val_accuracy"
-) -> Axes:
+def score_against(ax: Axes, search: pd.DataFrame, setting: str) -> Axes:
     """Validation score of every search trial against one setting; the best is marked."""
-    import seaborn as sns
-
     values = search[setting]
     numbers = pd.api.types.is_numeric_dtype(values)
     x = values if numbers else values.astype(str).str.replace(" + ", "\n", regex=False)
-    sns.scatterplot(x=x, y=search[score], color=COLORS[0], s=18, linewidth=0, alpha=0.65, ax=ax)
-    if search[score].notna().any():
-        best = search.loc[search[score].idxmax()]
-        ax.plot(
-            [x[best.name]],
-            [best[score]],
-            "s",
-            color=COLORS[1],
-            markersize=6,
-            fillstyle="none",
-            markeredgewidth=1.6,
-        )
+    sns.scatterplot(
+        x=x, y=search[SCORE], color=style.COLORS[0], s=18, linewidth=0, alpha=0.65, ax=ax
+    )
+    if search[SCORE].notna().any():
+        best = search.loc[search[SCORE].idxmax()]
+        (square,) = ax.plot([x[best.name]], [best[SCORE]], "s", color=style.COLORS[1])
+        square.set(markersize=6, fillstyle="none", markeredgewidth=1.6)
     if numbers and _is_log(values):
         ax.set_xscale("log")
-        plain_log_ticks(ax.xaxis)
+        style.plain_log_ticks(ax.xaxis)
     ax.set(xlabel=spaced(setting), ylabel="Best validation accuracy")
     ax.yaxis.set_major_formatter(lambda v, _: f"{100 * v:.4g} %")
     return ax
@@ -110,18 +90,17 @@ def _ends(values: pd.Series) -> tuple[str, str]:
     if pd.api.types.is_numeric_dtype(values):
         return f"{values.min():.3g}", f"{values.max():.3g}"
     names = sorted(values.astype(str).unique())
-    return short(names[0], 14), short(names[-1], 14)
+    return style.short(names[0], 14), style.short(names[-1], 14)
 
 
-def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
+def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     """Both figures for every searched arm."""
-
     for number, search in enumerate(findings.searches):
         rows, settings = search.trials, search.settings
         name = f"_{number + 1}_{safe_name(search.arm, 40)}" if len(findings.searches) > 1 else ""
         of_sweep = f" ({search.sweep})" if len(findings.asked) > 1 else ""
         title = f"of the search for “{search.arm}”{of_sweep}"
-        figure, axes = new_figure(1.9 + 1.3 * len(settings), 3.2)
+        figure, axes = style.new_figure(1.9 + 1.3 * len(settings), 3.2)
         parallel_coordinates(axes[0, 0], rows, settings)
         yield Drawing(
             f"search_all{name}",
@@ -133,7 +112,7 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
             figure,
             broad=True,
         )
-        figure, panels = grid_figure(len(settings))
+        figure, panels = style.grid_figure(len(settings))
         for ax, setting in zip(panels, settings, strict=True):
             score_against(ax, rows, setting)
         yield Drawing(

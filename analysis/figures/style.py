@@ -13,15 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from headstart.files import atomic_file, atomic_path
-
-if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
 
 INK, SOFT, RULE, PAPER = "#1c1f23", "#5a6169", "#dcdfe3", "#fdfdfb"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#b8578f", "#b37c00", "#3a9fd8", "#555555")
@@ -37,33 +39,23 @@ DASHES: tuple[tuple[float, ...], ...] = (
 DPI = 200
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 8.5,
+    **dict.fromkeys(("font.size", "axes.labelsize"), 8.5),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), SOFT),
+    **dict.fromkeys(("axes.facecolor", "figure.facecolor", "savefig.facecolor"), "none"),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 8.5,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": SOFT,
     "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.facecolor": "none",
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
     "grid.color": RULE,
     "grid.linewidth": 0.6,
-    "text.color": INK,
     "text.usetex": False,
     "text.parse_math": False,  # an arm's name may hold a dollar sign
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
     "legend.fontsize": 8,
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
     "lines.linewidth": 1.6,
     "svg.fonttype": "path",
     "svg.hashsalt": "headstart",
@@ -117,9 +109,6 @@ def arm_styles(arms: Sequence[str]) -> Styles:
 @contextmanager
 def drawing() -> Iterator[None]:
     """Matplotlib and seaborn settings of the report, for the time of a block."""
-    import matplotlib as mpl
-    import seaborn as sns
-
     with sns.axes_style("ticks"), mpl.rc_context(RC):  # type: ignore[arg-type]
         yield
 
@@ -128,8 +117,6 @@ def new_figure(
     width: float, height: float, rows: int = 1, columns: int = 1
 ) -> tuple[Figure, np.ndarray]:
     """A figure (inches) and its axes as an array (rows, columns), outside pyplot's state."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -211,21 +198,14 @@ def show_image(ax: Axes, image: np.ndarray, title: str, **font: Any) -> None:
     """One image, uint8 (C, H, W), in its own pixels under its title."""
     picture = image.transpose(1, 2, 0)
     gray = picture.shape[-1] == 1
-    ax.imshow(
-        picture[..., 0] if gray else picture,
-        cmap="gray" if gray else None,
-        vmin=0,
-        vmax=255,
-        interpolation="nearest",
-    )
+    pixels, cmap = (picture[..., 0], "gray") if gray else (picture, None)
+    ax.imshow(pixels, cmap=cmap, vmin=0, vmax=255, interpolation="nearest")
     ax.set_axis_off()
     ax.set_title(title, fontweight="normal", loc="center", **font)
 
 
 def plain_log_ticks(axis: Axis) -> None:
     """Write the ticks of a logarithmic axis as plain numbers (our texts are never formulas)."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     low, high = axis.get_view_interval()
     few_decades = low > 0 and high < 300 * low
     axis.set_major_locator(LogLocator(subs=(1, 3) if few_decades else (1,), numticks=8))
@@ -235,6 +215,4 @@ def plain_log_ticks(axis: Axis) -> None:
 
 def percent_axis(axis: Axis) -> None:
     """Write the ticks of an axis of fractions in percent, with as many digits as they need."""
-    from matplotlib.ticker import PercentFormatter
-
     axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))

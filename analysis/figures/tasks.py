@@ -7,17 +7,14 @@ it shows all tasks at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles, new_figure, percent_axis, shared_legend, short
 from analysis.findings.by_class import MOST_ARMS
 from analysis.findings.findings import Findings
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def performance_profiles(ax: Axes, profiles: pd.DataFrame, styles: Styles) -> Axes:
@@ -41,7 +38,6 @@ def performance_profiles(ax: Axes, profiles: pd.DataFrame, styles: Styles) -> Ax
 
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """The profiles, where several tasks share arms."""
-
     over_tasks = findings.over_tasks
     if over_tasks.profiles.empty:
         return

@@ -6,7 +6,7 @@ sweep.yaml is silent on something (or lost) is read from its trials, and `Asked`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -56,6 +56,7 @@ def _asked(sweep: Content, trials: pd.DataFrame) -> Asked:
     )
     measure = Measure.of_run(sweep.get("measure"))
     seeds = sweep.get("seeds")
+    number = len(seeds) if isinstance(seeds, list) else seeds
     return Asked(
         name=str(sweep["name"]),
         question=str(sweep.get("question") or ""),
@@ -65,14 +66,10 @@ def _asked(sweep: Content, trials: pd.DataFrame) -> Asked:
         pairs_named=bool(pairs),
         targets=measure.targets,
         margin=measure.equivalence,
-        n_seeds=seeds if isinstance(seeds, int) else _n_listed(seeds),
+        n_seeds=number if isinstance(number, int) else None,
         rule=_rule(seeds),
         sweep=sweep,
     )
-
-
-def _n_listed(seeds: object) -> int | None:
-    return len(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else None
 
 
 def _rule(seeds: object) -> str:

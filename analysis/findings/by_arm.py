@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
-from analysis.statistics.samples.arrays import Floats
+from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.intervals import (
     Interval,
     iqm_interval,
@@ -40,9 +40,7 @@ def _places(asked: Iterable[Asked]) -> dict[tuple[str, str], int | None]:
     return {(task, arm): a.n_seeds for a in asked for task in a.tasks for arm in a.arms}
 
 
-def arm_table(
-    asked: Iterable[Asked], evidence: pd.DataFrame, score: str, rng: np.random.Generator
-) -> pd.DataFrame:
+def arm_table(asked: Iterable[Asked], evidence: pd.DataFrame, score: str, rng: Rng) -> pd.DataFrame:
     """A row a task and arm: how many trials, final score, time, and what its trials share.
 
     Of the score the mean, the median and the interquartile mean over the seeds that finished,
@@ -84,8 +82,7 @@ def _counts(rows: pd.DataFrame, n_seeds: int | None) -> dict[str, object]:
 
 
 def _known(values: pd.Series) -> Floats:
-    known: Floats = values.dropna().to_numpy(dtype=float)
-    return known
+    return np.asarray(values.dropna(), dtype=float)
 
 
 def _nothing() -> Interval:
@@ -146,7 +143,7 @@ REACHED = (
 )
 
 
-def reached_table(times: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def reached_table(times: pd.DataFrame, rng: Rng) -> pd.DataFrame:
     """A row a task, arm, target and unit: how many trials reached the target, and when."""
     rows = []
     keys = list(REACHED[:4])

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from analysis.findings.load import Runs
@@ -23,7 +22,7 @@ from analysis.statistics.pairs.scores import (
     confusion,
     score_intervals,
 )
-from analysis.statistics.samples.arrays import Floats
+from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.predictions import Predictions
 from analysis.words import joined
@@ -35,7 +34,7 @@ MOST_TASKS = 4
 ById = Mapping[str, Predictions]
 
 
-@dataclass(frozen=True)
+@dataclass
 class ClassTables:
     """Results by class and image; every frame has a column task.
 
@@ -47,16 +46,16 @@ class ClassTables:
     n_read, n_trials: trials whose predictions were read, and finished trials of these arms.
     """
 
-    scores: pd.DataFrame
-    calibration: pd.DataFrame
-    confusions: dict[tuple[str, str], Confusion]
-    differences: dict[tuple[str, str, str], Floats]
-    classes: pd.DataFrame
-    images: pd.DataFrame
-    wrong: dict[tuple[str, str], pd.DataFrame]
-    class_names: dict[tuple[str, str], tuple[str, ...]]
-    n_read: int
-    n_trials: int
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
+    confusions: dict[tuple[str, str], Confusion] = field(default_factory=dict)
+    differences: dict[tuple[str, str, str], Floats] = field(default_factory=dict)
+    classes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    images: pd.DataFrame = field(default_factory=pd.DataFrame)
+    wrong: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    class_names: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    n_read: int = 0
+    n_trials: int = 0
 
 
 def read_classes(
@@ -64,111 +63,93 @@ def read_classes(
     evidence: pd.DataFrame,
     arms: Mapping[str, Sequence[str]],
     pairs: Mapping[str, Sequence[Pair]],
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> ClassTables:
     """Tables by class for `arms` of each task, and for those `pairs` of which both are in them."""
-    collected = _Collected(runs, rng)
-    n_read, n_trials = 0, 0
+    tables = ClassTables()
     for task, names in arms.items():
         done = evidence[(evidence["task"] == task) & (evidence["status"] == "done")]
         done = done[done["arm"].isin(list(names))].sort_values(["arm", "seed"], kind="stable")
         trials = done.groupby("arm", sort=False).head(MOST_SEEDS)
-        predictions = _read(runs, trials)
+        read = {trial_id: runs.predictions(trial_id) for trial_id in trials["trial_id"]}
+        predictions = {key: answers for key, answers in read.items() if answers is not None}
         trials = trials[trials["trial_id"].isin(list(predictions))]
-        n_read, n_trials = n_read + len(trials), n_trials + len(done)
+        tables.n_read += len(trials)
+        tables.n_trials += len(done)
         for arm in names:
             members = trials[trials["arm"] == arm]
             if len(members):
-                collected.add_arm(task, arm, members, predictions)
+                shown = class_names(runs, members, predictions)
+                _add_arm(tables, (task, arm), members, shown, predictions, rng)
         for pair in pairs.get(task, ()):
-            if all((task, arm) in collected.class_names for arm in pair):
-                collected.add_pair(task, pair, trials, predictions)
-    return collected.tables(n_read, n_trials)
+            if all((task, arm) in tables.class_names for arm in pair):
+                _add_pair(tables, task, pair, trials, predictions, rng)
+    return tables
 
 
-@dataclass
-class _Collected:
-    """What `ClassTables` is made of, as it comes in arm by arm and pair by pair."""
-
-    runs: Runs
-    rng: np.random.Generator
-    scores: list[pd.DataFrame] = field(default_factory=list)
-    calibration: list[pd.DataFrame] = field(default_factory=list)
-    confusions: dict[tuple[str, str], Confusion] = field(default_factory=dict)
-    differences: dict[tuple[str, str, str], Floats] = field(default_factory=dict)
-    classes: list[pd.DataFrame] = field(default_factory=list)
-    images: list[dict[str, object]] = field(default_factory=list)
-    wrong: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
-    class_names: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-
-    def add_arm(self, task: str, arm: str, members: pd.DataFrame, predictions: ById) -> None:
-        own = {trial_id: predictions[trial_id] for trial_id in members["trial_id"]}
-        names = class_names(self.runs, members, own)
-        self.class_names[task, arm] = names
-        self.confusions[task, arm] = confusion(own, len(names))
-        fingerprint = members["dataset_fingerprint"].astype(str).iloc[0]
-        self.wrong[task, arm] = often_wrong(own, MOST_WRONG).assign(fingerprint=fingerprint)
-        scores = score_intervals(predictions, members, names, rng=self.rng)
-        self.scores.append(scores.assign(task=task))
-        calibration = calibration_intervals(predictions, members, rng=self.rng)
-        self.calibration.append(calibration.assign(task=task))
-
-    def add_pair(self, task: str, pair: Pair, trials: pd.DataFrame, predictions: ById) -> None:
-        names, others = (self.class_names[task, arm] for arm in pair)
-        identity = {"task": task, **pair._asdict()}
-        if names == others:
-            means = [self.confusions[task, arm].mean for arm in pair]
-            self.differences[task, pair.treatment, pair.control] = means[0] - means[1]
-            by_class = class_differences(predictions, trials, *pair, names, rng=self.rng)
-            self.classes.append(by_class.assign(**identity))
-        both = accuracy_interval(predictions, trials, *pair, rng=self.rng)
-        test = mcnemar(predictions, trials, *pair)
-        self.images.append(
-            identity
-            | both.seeds.columns("difference")
-            | {
-                "images_low": both.seeds_and_images.low,
-                "images_high": both.seeds_and_images.high,
-                "mcnemar_z": test.z,
-                "mcnemar_p": test.p_value,
-                "n_images": test.n_images,
-                "n_pairs": test.n_pairs,
-                "note": joined(both.seeds_and_images.note, test.note),
-            }
-        )
-
-    def tables(self, n_read: int, n_trials: int) -> ClassTables:
-        scores, calibration, classes = (
-            pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-            for parts in (self.scores, self.calibration, self.classes)
-        )
-        return ClassTables(
-            scores,
-            calibration,
-            self.confusions,
-            self.differences,
-            classes,
-            pd.DataFrame(self.images),
-            self.wrong,
-            self.class_names,
-            n_read,
-            n_trials,
-        )
+def _add_arm(
+    tables: ClassTables,
+    place: tuple[str, str],
+    members: pd.DataFrame,
+    names: tuple[str, ...],
+    predictions: ById,
+    rng: Rng,
+) -> None:
+    own = {trial_id: predictions[trial_id] for trial_id in members["trial_id"]}
+    tables.class_names[place] = names
+    tables.confusions[place] = confusion(own, len(names))
+    fingerprint = members["dataset_fingerprint"].astype(str).iloc[0]
+    tables.wrong[place] = often_wrong(own, MOST_WRONG).assign(fingerprint=fingerprint)
+    scores = score_intervals(predictions, members, names, rng=rng)
+    tables.scores = _longer(tables.scores, scores.assign(task=place[0]))
+    calibration = calibration_intervals(predictions, members, rng=rng)
+    tables.calibration = _longer(tables.calibration, calibration.assign(task=place[0]))
 
 
-def _read(runs: Runs, trials: pd.DataFrame) -> dict[str, Predictions]:
-    """By trial id; trials that left no predictions are not in it."""
-    read = {trial_id: runs.predictions(trial_id) for trial_id in trials["trial_id"]}
-    return {trial_id: answers for trial_id, answers in read.items() if answers is not None}
+def _add_pair(
+    tables: ClassTables, task: str, pair: Pair, trials: pd.DataFrame, predictions: ById, rng: Rng
+) -> None:
+    names, others = (tables.class_names[task, arm] for arm in pair)
+    identity = {"task": task, **pair._asdict()}
+    if names == others:
+        means = [tables.confusions[task, arm].mean for arm in pair]
+        tables.differences[task, pair.treatment, pair.control] = means[0] - means[1]
+        by_class = class_differences(predictions, trials, *pair, names, rng=rng)
+        tables.classes = _longer(tables.classes, by_class.assign(**identity))
+    both = accuracy_interval(predictions, trials, *pair, rng=rng)
+    test = mcnemar(predictions, trials, *pair)
+    row = {
+        **identity,
+        **both.seeds.columns("difference"),
+        "images_low": both.seeds_and_images.low,
+        "images_high": both.seeds_and_images.high,
+        "mcnemar_z": test.z,
+        "mcnemar_p": test.p_value,
+        "n_images": test.n_images,
+        "n_pairs": test.n_pairs,
+        "note": joined(both.seeds_and_images.note, test.note),
+    }
+    tables.images = _longer(tables.images, pd.DataFrame([row]))
 
 
-def class_names(runs: Runs, members: pd.DataFrame, own: ById) -> tuple[str, ...]:
+def _longer(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, rows], ignore_index=True) if len(table) else rows
+
+
+def class_names(runs: Runs, members: pd.DataFrame, predictions: ById) -> tuple[str, ...]:
     """Names of the classes of an arm: of its trial records, else the class numbers."""
     record = runs.record(members["trial_id"].iloc[0])
     if record is not None and record.class_names:
         return record.class_names
-    n = max(int(max(p.labels.max(), p.predicted.max())) + 1 for p in own.values())
+    own = [predictions[trial_id] for trial_id in members["trial_id"]]
+    n = max(int(max(p.labels.max(), p.predicted.max())) + 1 for p in own)
     return tuple(str(k) for k in range(n))
+
+
+def named(intervals: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Rows of estimate, low and high with `name` in the names of these columns."""
+    ends = {end: f"{name}_{end}" for end in ("low", "high")}
+    return intervals.rename(columns={"estimate": name, **ends})
 
 
 def pick_arms(arms: pd.DataFrame, controls: Collection[str]) -> list[str]:

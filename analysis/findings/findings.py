@@ -23,6 +23,7 @@ from analysis.findings.pairs import PairTables, compare_pairs
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
 from analysis.statistics.pairs.spreads import compare_spreads
 from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
+from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
 
 SEED = 20_240_229  # of the resampling; any number would do, as long as it stays
@@ -74,6 +75,7 @@ def find(runs: Runs) -> Findings:
     curves = runs.curves[runs.curves["stage"] == "arm"]
     score = "test_accuracy" if evidence["test_accuracy"].notna().any() else "best_val_accuracy"
     times = times_of(asked, curves, evidence)
+    wanted = (pair for a in asked for pair in a.pairs)
     arms = arm_table(asked, evidence, score, rng)
     pairs = compare_pairs(asked, runs.trials, curves, score, rng)
     return Findings(
@@ -89,9 +91,7 @@ def find(runs: Runs) -> Findings:
         stability=_stability(asked, curves, evidence, score),
         spreads=_spreads(pairs.table, evidence, score, rng),
         classes=_classes(runs, evidence, arms, pairs, rng),
-        over_tasks=summarize_tasks(
-            evidence, list(dict.fromkeys(p for a in asked for p in a.pairs)), score, rng
-        ),
+        over_tasks=summarize_tasks(evidence, list(dict.fromkeys(wanted)), score, rng),
         searches=find_searches(runs.trials),
         decisions=read_decisions(runs.trials, runs.folders),
         stamp=_stamp(runs.trials),
@@ -126,7 +126,7 @@ def _stability(
 
 
 def _spreads(
-    comparisons: pd.DataFrame, evidence: pd.DataFrame, score: str, rng: np.random.Generator
+    comparisons: pd.DataFrame, evidence: pd.DataFrame, score: str, rng: Rng
 ) -> pd.DataFrame:
     """Ratios of the spreads of paired arms, for pairs that share seeds."""
     rows = comparisons[(comparisons["metric"] == score) & (comparisons["n_pairs"] > 1)]
@@ -143,11 +143,7 @@ def _spreads(
 
 
 def _classes(
-    runs: Runs,
-    evidence: pd.DataFrame,
-    arms: pd.DataFrame,
-    pairs: PairTables,
-    rng: np.random.Generator,
+    runs: Runs, evidence: pd.DataFrame, arms: pd.DataFrame, pairs: PairTables, rng: Rng
 ) -> ClassTables:
     """Tables by class for the first tasks, their best arms and those of their comparisons."""
     done = arms[arms["n_done"] > 0]

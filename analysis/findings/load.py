@@ -39,12 +39,10 @@ _RANK = {"done": 0, "diverged": 1, "failed": 2}
 
 @dataclass(frozen=True)
 class Images:
-    """Test images for galleries: indices int64 (n,), images uint8 (n, C, H, W), labels (n,)."""
+    """Test images for galleries: indices int64 (n,), images uint8 (n, C, H, W)."""
 
     indices: np.ndarray
     images: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,7 @@ class Runs:
         for folder in self.folders:
             path = folder / "images" / f"{fingerprint}.npz"
             if path.is_file():
-                arrays = _read_npz(path, None, ("indices", "images", "labels", "class_names"))
-                names = tuple(str(name) for name in arrays.pop("class_names"))
-                return Images(**arrays, class_names=names)
+                return Images(**_read_npz(path, None, ("indices", "images")))
         return None
 
     def _folder(self, trial_id: str) -> Path:
@@ -141,10 +137,10 @@ def _read_folder(folder: Path) -> Part:
     else:
         curves = pd.DataFrame(columns=list(CURVE_KEYS))
     sweep_file, provenance = folder / "sweep.yaml", folder / "provenance.json"
-    sweep = _read_yaml(sweep_file) if sweep_file.is_file() else {}
+    sweep = read_mapping(sweep_file) if sweep_file.is_file() else {}
     sweep.setdefault("name", str(trials["sweep"].iloc[0]) if len(trials) else folder.name)
     trials = trials.assign(folder=str(folder), overlap=overlaps(trials, sweep))
-    return trials, curves, sweep, _read_json(provenance) if provenance.is_file() else {}
+    return trials, curves, sweep, read_mapping(provenance) if provenance.is_file() else {}
 
 
 def _read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
@@ -200,11 +196,8 @@ def _merge_curves(
     ]
     curves = pd.concat(chosen, ignore_index=True) if len(chosen) > 1 else chosen[0]
     identity = trials.set_index("trial_id")[["task", "stage"]]
-    curves = curves.assign(
-        task=curves["trial_id"].map(identity["task"]),
-        stage=curves["trial_id"].map(identity["stage"]),
-    )
-    return curves.sort_values(["trial_id", "step"], kind="stable").reset_index(drop=True)
+    curves = curves.assign(**{key: curves["trial_id"].map(identity[key]) for key in identity})
+    return curves.sort_values(["trial_id", "step"], kind="stable", ignore_index=True)
 
 
 def _merge_sweeps(sweeps: list[Content]) -> list[Content]:
@@ -239,23 +232,21 @@ def _read_npz(path: Path, archived: bytes | None, keys: Sequence[str]) -> dict[s
         ) from err
 
 
-def _read_yaml(path: Path) -> Content:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise RunFolderError(f"{path}: cannot be read as YAML ({_one_line(err)})") from err
-    if not isinstance(content, dict):
-        raise RunFolderError(f"{path}: holds {type(content).__name__}, not a mapping of keys")
-    return content
+def read_mapping(path: Path) -> Content:
+    """What a YAML or JSON file holds; the names of its keys are not looked at.
 
-
-def _read_json(path: Path) -> Content:
+    Raises:
+        RunFolderError: it cannot be read, or holds something else than a mapping.
+    """
+    is_json = path.suffix == ".json"
+    kind, wanted = ("JSON", "an object") if is_json else ("YAML", "a mapping of keys")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as err:
-        raise RunFolderError(f"{path}: cannot be read as JSON ({_one_line(err)})") from err
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if is_json else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as err:
+        raise RunFolderError(f"{path}: cannot be read as {kind} ({_one_line(err)})") from err
     if not isinstance(content, dict):
-        raise RunFolderError(f"{path}: holds {type(content).__name__}, not an object")
+        raise RunFolderError(f"{path}: holds {type(content).__name__}, not {wanted}")
     return content
 
 

@@ -12,11 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.pairs.tasks import (
-    aggregate_arms,
-    improvement_over_tasks,
-    performance_profile,
-)
+from analysis.statistics.pairs import tasks
+from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
 
 N_THRESHOLDS = 60
@@ -35,7 +32,7 @@ class TaskTables:
 
 
 def summarize_tasks(
-    evidence: pd.DataFrame, pairs: Sequence[Pair], score: str, rng: np.random.Generator
+    evidence: pd.DataFrame, pairs: Sequence[Pair], score: str, rng: Rng
 ) -> TaskTables:
     """Aggregates over all tasks, of the arms that have a finished trial in each of them."""
     done = evidence[(evidence["status"] == "done") & evidence[score].notna()]
@@ -47,22 +44,20 @@ def summarize_tasks(
         return TaskTables(none, none, none, arms, n_tasks)
     both = [pair for pair in pairs if set(pair) <= set(arms)]
     return TaskTables(
-        aggregates=aggregate_arms(done, arms, score, rng=rng),
-        improvements=improvement_over_tasks(done, both, score, rng=rng) if both else none,
+        aggregates=tasks.aggregate_arms(done, arms, score, rng=rng),
+        improvements=tasks.improvement_over_tasks(done, both, score, rng=rng) if both else none,
         profiles=_profiles(done, arms, score, rng),
         arms=arms,
         n_tasks=n_tasks,
     )
 
 
-def _profiles(
-    done: pd.DataFrame, arms: Sequence[str], score: str, rng: np.random.Generator
-) -> pd.DataFrame:
+def _profiles(done: pd.DataFrame, arms: Sequence[str], score: str, rng: Rng) -> pd.DataFrame:
     values = done.loc[done["arm"].isin(list(arms)), score]
     thresholds = np.linspace(values.min(), values.max(), N_THRESHOLDS)
     parts = []
     for arm in arms:
         rows = done[done["arm"] == arm]
         scores = [group[score].to_numpy(dtype=float) for _, group in rows.groupby("task")]
-        parts.append(performance_profile(scores, thresholds, rng=rng).assign(arm=arm))
+        parts.append(tasks.performance_profile(scores, thresholds, rng=rng).assign(arm=arm))
     return pd.concat(parts, ignore_index=True)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
@@ -19,6 +18,7 @@ from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import Comparison, comparison_table
 from analysis.statistics.pairs.contrasts import untrained
 from analysis.statistics.pairs.power import plan
+from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.break_even import break_even_table
 from analysis.statistics.times.speedup import At, LogRatio, speedup_table
@@ -42,11 +42,7 @@ class PairTables:
 
 
 def compare_pairs(
-    asked: Sequence[Asked],
-    trials: pd.DataFrame,
-    curves: pd.DataFrame,
-    score: str,
-    rng: np.random.Generator,
+    asked: Sequence[Asked], trials: pd.DataFrame, curves: pd.DataFrame, score: str, rng: Rng
 ) -> PairTables:
     """All tables about pairs. `trials` are all of the runs, `curves` those of stage `arm`.
 
@@ -62,11 +58,9 @@ def compare_pairs(
     margin = min((a.margin for a in asked if a.margin is not None), default=None)
     metrics = (score, "area_under_curve", "steps_to_target")
     sequential = any(a.rule for a in asked)
-    compared = (
-        compare_all(trials, curves, pairs, targets, margin, rng, metrics, sequential=sequential)
-        if pairs
-        else []
-    )
+    compared = []
+    if pairs:
+        compared = compare_all(trials, curves, pairs, targets, margin, rng, metrics, sequential)
     # A pair of one sweep may have both arms in another as well, which did not ask.
     comparisons = [c for c in compared if (c.task, (c.treatment, c.control)) in known]
     tasks = list(_pairs_by_task(asked, known, trials, curves))
@@ -107,9 +101,7 @@ def _pairs_by_task(
                 yield _Task(task, pairs, a.targets, rows, curves[curves["task"] == task])
 
 
-def _speedups(
-    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: np.random.Generator
-) -> pd.DataFrame:
+def _speedups(tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng) -> pd.DataFrame:
     """In steps with the intervals of the comparisons: one interval for one quantity."""
     parts = []
     for task in tasks:
@@ -119,32 +111,24 @@ def _speedups(
             if c.task == task.name and c.metric == "steps_to_target" and c.score is not None
         }
         for unit in UNITS:
+            same = known if unit == "step" else None
             table = speedup_table(
-                task.curves,
-                task.trials,
-                task.pairs,
-                task.targets,
-                unit,
-                rng,
-                known=known if unit == "step" else None,
+                task.curves, task.trials, task.pairs, task.targets, unit, rng, same
             )
             parts.append(table.assign(task=task.name))
     return _joined(parts)
 
 
-def _break_evens(tasks: Sequence[_Task], rng: np.random.Generator) -> pd.DataFrame:
+def _break_evens(tasks: Sequence[_Task], rng: Rng) -> pd.DataFrame:
     """Break-even of the pairs of which the treatment alone descends from pretraining of the run."""
     parts = []
     for task in tasks:
         arms = task.trials[task.trials["stage"] == "arm"]
         descended = set(arms.loc[arms["parent_id"] != "", "arm"])
         chosen = [p for p in task.pairs if p.treatment in descended and p.control not in descended]
-        parts += [
-            break_even_table(task.curves, task.trials, chosen, task.targets, unit, rng).assign(
-                task=task.name
-            )
-            for unit in (UNITS if chosen else ())
-        ]
+        for unit in UNITS if chosen else ():
+            table = break_even_table(task.curves, task.trials, chosen, task.targets, unit, rng)
+            parts.append(table.assign(task=task.name))
     return _joined(parts)
 
 
@@ -167,18 +151,10 @@ def _seeds_needed(
     if margin is None:
         return pd.DataFrame()
     redrawn = set(evidence.loc[evidence["overlap"] > 0, "task"]) if "overlap" in evidence else ()
-    n_tests = sum(not math.isnan(c.p_value) for c in comparisons)
-    return _joined(
-        [
-            plan(
-                evidence[evidence["task"] == c.task],
-                curves,
-                [Pair(c.treatment, c.control)],
-                detect=margin,
-                metric=score,
-                n_comparisons=max(1, n_tests),
-            )
-            for c in comparisons
-            if c.metric == score and c.paired and c.task not in redrawn
-        ]
-    )
+    n = max(1, sum(not math.isnan(c.p_value) for c in comparisons))
+    parts = []
+    for c in comparisons:
+        if c.metric == score and c.paired and c.task not in redrawn:
+            trials, pair = evidence[evidence["task"] == c.task], Pair(c.treatment, c.control)
+            parts.append(plan(trials, curves, [pair], detect=margin, metric=score, n_comparisons=n))
+    return _joined(parts)

@@ -7,7 +7,6 @@ decided is read from the records alone, never worked out again here.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import words
-from analysis.findings.load import Content
+from analysis.findings.load import Content, read_mapping
 from analysis.words import spaced
 from headstart.errors import RunFolderError
 from headstart.grid import from_column
@@ -66,7 +65,9 @@ def find_searches(trials: pd.DataFrame) -> tuple[Search, ...]:
     searches = []
     searched = trials[trials["stage"] == "search"]
     for (sweep, arm), rows in searched.groupby(["sweep", "arm"]):
-        drawn = pd.DataFrame([_drawn(text) for text in rows["grid"]], index=rows.index)
+        drawn = pd.DataFrame(
+            [_by_last_part(from_column(g)) for g in rows["grid"]], index=rows.index
+        )
         rows = rows.drop(columns=[key for key in drawn if key in rows]).join(drawn)
         names = [*SETTINGS, *(key for key in drawn if key not in SETTINGS)]
         settings = [key for key in names if key in rows and len(set(rows[key].astype(str))) > 1]
@@ -88,7 +89,7 @@ def read_decisions(trials: pd.DataFrame, folders: tuple[Path, ...]) -> tuple[Dec
         rows = searched[searched["folder"] == str(folder)] if "folder" in searched else searched
         arms = {str(arm): str(sweep) for sweep, arm in zip(rows["sweep"], rows["arm"], strict=True)}
         for path in sorted((folder / "search").glob("*.json")):
-            record = _read(path)
+            record = read_mapping(path)
             arm = str(record.get("arm"))
             if record.get("format") == FORMAT and arm in arms and record.get("searches"):
                 decisions.setdefault((arms[arm], arm), _decisions(path, arms[arm], record))
@@ -144,12 +145,12 @@ def _decisions(path: Path, sweep: str, record: Content) -> Decisions:
         rows, rungs = [], []
         for seed, search in record["searches"].items():
             winner = search["winner"]
-            values = {_short(key): value for key, value in winner["values"].items()}
+            values = _by_last_part(winner["values"])
             rows.append(
                 {
                     "seed": int(seed),
                     "n_trials": int(search["n_trials"]),
-                    **{k: setting_text(v) if _is_nested(v) else v for k, v in values.items()},
+                    **values,
                     "val_accuracy": winner["val_accuracy"],
                     "val_loss": winner["val_loss"],
                     "reason": str(search["reason"]),
@@ -160,27 +161,13 @@ def _decisions(path: Path, sweep: str, record: Content) -> Decisions:
         asked = dict(record["search"])
     except (KeyError, TypeError, ValueError, AttributeError) as err:
         raise RunFolderError(f"{path}: is no record of a search ({err})") from err
-    winners = pd.DataFrame(rows).sort_values("seed", kind="stable").reset_index(drop=True)
+    winners = pd.DataFrame(rows).sort_values("seed", kind="stable", ignore_index=True)
     return Decisions(sweep, str(record["arm"]), asked, each, tuple(rungs), tuple(values), winners)
 
 
-def _read(path: Path) -> Content:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        raise RunFolderError(f"{path}: cannot be read as JSON ({err})") from err
-    return content if isinstance(content, dict) else {}
-
-
-def _drawn(grid: str) -> dict[str, object]:
-    """What a search trial drew, by the last part of each key: `train.batch_size` → batch_size."""
-    point = from_column(grid)
-    return {_short(k): setting_text(v) if _is_nested(v) else v for k, v in point.items()}
-
-
-def _short(key: str) -> str:
-    return key.rsplit(".", 1)[-1]
-
-
-def _is_nested(value: object) -> bool:
-    return isinstance(value, Mapping | list)
+def _by_last_part(drawn: Mapping[str, object]) -> dict[str, object]:
+    """What was drawn, by the last part of each key: `train.batch_size` → batch_size."""
+    return {
+        key.rsplit(".", 1)[-1]: setting_text(v) if isinstance(v, Mapping | list) else v
+        for key, v in drawn.items()
+    }

@@ -92,11 +92,8 @@ def _counted(rows: Sequence[Comparison], names: Mapping[Verdict, str]) -> str:
 
 def _clearest(findings: Findings, answers: Sequence[Answer]) -> list[Answer]:
     """The clearest gain and the clearest loss in final accuracy, where there are such."""
-    rows = [
-        row
-        for row in findings.pairs.comparisons
-        if row.metric == findings.score and row.verdict in ("better", "worse")
-    ]
+    scored = [row for row in findings.pairs.comparisons if row.metric == findings.score]
+    rows = [row for row in scored if row.verdict in ("better", "worse")]
     if not rows:
         return []
     ends = [choose(rows, key=lambda row: row.mean_score) for choose in (max, min)]
@@ -164,10 +161,8 @@ def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
     if len(later) == len(known):
         return f"reaches {every} later than “{control}”", False
     if sooner and later:
-        return (
-            f"reaches {_targets(sooner)} sooner but {_targets(later)} later than “{control}”",
-            False,
-        )
+        both = f"{_targets(sooner)} sooner but {_targets(later)} later"
+        return f"reaches {both} than “{control}”", False
     if sooner or later:
         side = "sooner" if sooner else "later"
         rest = "the other targets are undecided"
@@ -259,12 +254,9 @@ def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) ->
     table = findings.pairs.break_evens
     if table.empty or not times:
         return
-    rows = table[
-        (table["task"] == final.task)
-        & (table["treatment"] == final.treatment)
-        & (table["control"] == final.control)
-    ]
-    rows = rows[(rows["unit"] == "samples") & rows["saved"].notna() & rows["cost"].notna()]
+    rows = table[(table["unit"] == "samples") & table["saved"].notna() & table["cost"].notna()]
+    for key in ("task", "treatment", "control"):
+        rows = rows[rows[key] == getattr(final, key)]
     if rows.empty:
         return
     row = rows.iloc[-1]

@@ -44,15 +44,13 @@ def _stand_in(findings: Findings) -> Iterator[str]:
     for (used, wanted), rows in trials[trials["stand_in_for"] != ""].groupby(
         ["dataset", "stand_in_for"]
     ):
-        stages = words.listed(sorted(set(map(_place, rows["stage"], rows["arm"]))))
+        places = zip(rows["stage"], rows["arm"], strict=True)
+        noun = {"pretrain": "pretraining stage"}
+        stages = words.listed(sorted({f"{noun.get(s, 'arm')} “{arm}”" for s, arm in places}))
         yield (
             f"A stand-in was used: {used} in place of {wanted} ({stages}). The answer is about "
             f"{used}; it need not hold for {wanted}."
         )
-
-
-def _place(stage: str, arm: str) -> str:
-    return f"pretraining stage “{arm}”" if stage == "pretrain" else f"arm “{arm}”"
 
 
 def _bad_trials(findings: Findings) -> Iterator[str]:
@@ -122,7 +120,7 @@ def _shared_pretraining(findings: Findings) -> Iterator[str]:
 
 def _redrawn(findings: Findings) -> Iterator[str]:
     evidence = findings.evidence
-    rows = evidence[evidence["overlap"] > 0] if "overlap" in evidence else evidence.iloc[:0]
+    rows = evidence[evidence["overlap"] > 0]
     if rows.empty:
         return
     pool, n = int(rows["n_pool"].max()), int(rows["seed"].nunique())
@@ -152,13 +150,8 @@ def _conditions(findings: Findings) -> Iterator[str]:
 
 
 def _unpaired(findings: Findings) -> Iterator[str]:
-    names = list(
-        dict.fromkeys(
-            f"“{row.treatment}” and “{row.control}”"
-            for row in findings.pairs.comparisons
-            if row.n and not row.paired
-        )
-    )
+    apart = [row for row in findings.pairs.comparisons if row.n and not row.paired]
+    names = list(dict.fromkeys(f"“{row.treatment}” and “{row.control}”" for row in apart))
     if names:
         yield (
             f"Seeds do not pair for {words.shortened(names, 3)}: they are compared as independent "
@@ -227,6 +220,5 @@ def _rules(findings: Findings) -> Iterator[str]:
 def n_seeds_text(arms: pd.DataFrame) -> str:
     """`8 seeds an arm`, or `3 to 8 seeds an arm`."""
     low, high = int(arms["n_done"].min()), int(arms["n_done"].max())
-    return (
-        f"{words.plural(high, 'seed')} an arm" if low == high else f"{low} to {high} seeds an arm"
-    )
+    n = words.plural(high, "seed") if low == high else f"{low} to {high} seeds"
+    return f"{n} an arm"

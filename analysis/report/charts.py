@@ -37,21 +37,13 @@ def learning_chart(learning: Learning, task: str, numbers: Mapping[str, int], ti
     """Learning curves of one task: a view for each metric, an axis for each unit of effort."""
     bands = learning.bands[learning.bands["task"] == task]
     runs = learning.runs[learning.runs["task"] == task]
-    views = [
-        {
-            "label": METRICS[metric],
-            **(
-                {"format": "percent", "limits": [0, 1]}
-                if metric.endswith("accuracy")
-                else {"format": "number"}
-            ),
-            "series": _curves(
-                bands[bands["metric"] == metric], runs[runs["metric"] == metric], numbers
-            ),
-        }
-        for metric in METRICS
-        if (bands["metric"] == metric).any()
-    ]
+    views = []
+    for metric, label in METRICS.items():
+        band, single = (rows[rows["metric"] == metric] for rows in (bands, runs))
+        is_share = metric.endswith("accuracy")
+        scale = {"format": "percent", "limits": [0, 1]} if is_share else {"format": "number"}
+        if len(band):
+            views.append({"label": label, **scale, "series": _curves(band, single, numbers)})
     axes = [{"key": k, "label": v[0], "short": v[1]} for k, v in AXES.items() if k in bands]
     return {"kind": "lines", "title": title, "views": views, "axes": axes, "phases": True}
 
@@ -72,7 +64,7 @@ def _curves(bands: pd.DataFrame, runs: pd.DataFrame, numbers: Mapping[str, int])
         }
         if band["low"].notna().any():
             curve |= {"low": plain(band["low"]), "high": plain(band["high"])}
-        if len(band) and band["n"].max() > 1 and arm in single:
+        if band["n"].max() > 1 and arm in single:
             curve["runs"] = _runs(single[arm], band["step"], thin)
         series.append(curve)
     return series
@@ -104,14 +96,8 @@ def survival_chart(
         for target in targets
     ]
     axes = [{"key": "step", "label": "Training steps", "short": "step"}]
-    return {
-        "kind": "lines",
-        "step": True,
-        "count": "at risk:",
-        "title": title,
-        "views": views,
-        "axes": axes,
-    }
+    stairs = {"kind": "lines", "step": True, "count": "at risk:"}
+    return stairs | {"title": title, "views": views, "axes": axes}
 
 
 def _stairs(curve: pd.DataFrame, number: int, until: float) -> dict[str, object]:

@@ -12,13 +12,14 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.findings import Findings
-from analysis.report.tables import Column
+from analysis.report.tables import Column, of_kind
 from analysis.statistics.pairs.comparison import Comparison
 
 UNIT_WORDS = {"step": "Steps", "samples": "Images", "train_time_s": "Seconds"}
 SCORE_WORDS = {"test_accuracy": "Test accuracy", "best_val_accuracy": "Best validation accuracy"}
+PARTS = {"n_train": "to train", "n_validation": "to validate", "n_test": "to test"}
 METRIC_WORDS = SCORE_WORDS | {"area_under_curve": "Area under the learning curve"}
-PAIR = (Column("treatment", "Treatment"), Column("control", "Control"))
+PAIR = of_kind("text", treatment="Treatment", control="Control")
 
 
 def task_column(findings: Findings) -> list[Column]:

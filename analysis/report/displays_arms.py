@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.findings.findings import Findings
 from analysis.report.displays import SCORE_WORDS, UNIT_WORDS, reached_texts, task_column
-from analysis.report.tables import Column, Table, with_interval
+from analysis.report.tables import Column, Table, of_kind, with_interval
 from analysis.words import spaced
 
 
@@ -32,7 +32,8 @@ def arm_table(findings: Findings) -> Table:
         with_interval("iqm", "Interquartile mean", "percent"),
         *(
             Column(key, f"Steps to {key} %", "text", sort=f"{key}_sort")
-            for key in _target_keys(targets)
+            for key in targets
+            if f"{key}_sort" in targets
         ),
         with_interval("train_time_s", "Training time", "seconds"),
         Column("n_trainable", "Trainable parameters", "count"),
@@ -50,27 +51,15 @@ def arm_table(findings: Findings) -> Table:
     return Table("by_arm", "Every arm", frame, tuple(columns), note)
 
 
-def _target_keys(targets: pd.DataFrame) -> list[str]:
-    return [key for key in targets if f"{key}_sort" in targets]
-
-
 def _in_steps(findings: Findings) -> pd.DataFrame:
     """One row a task and arm, two columns a target: what to show, and what to sort by."""
-    steps = findings.reached[findings.reached["unit"] == "step"] if len(findings.reached) else None
-    frame = findings.arms[["task", "arm"]].copy()
-    if steps is None:
-        return frame
+    frame = findings.arms[["task", "arm"]]
+    steps = findings.reached[findings.reached["unit"] == "step"]
     for target, rows in steps.groupby("target"):
         key = f"{100 * target:g}"
-        part = rows.assign(
-            **{
-                key: reached_texts(rows),
-                f"{key}_sort": np.where(rows["n_reached"] > 0, rows["mean"], np.inf),
-            }
-        )
-        frame = frame.merge(
-            part[["task", "arm", key, f"{key}_sort"]], on=["task", "arm"], how="left"
-        )
+        sort = np.where(rows["n_reached"] > 0, rows["mean"], np.inf)
+        part = rows[["task", "arm"]].assign(**{key: reached_texts(rows), f"{key}_sort": sort})
+        frame = frame.merge(part, on=["task", "arm"], how="left")
     return frame
 
 
@@ -83,8 +72,7 @@ def reached_table(findings: Findings) -> Table:
         Column("arm", "Arm"),
         Column("target", "Target", "target"),
         Column("unit_words", "In"),
-        Column("n", "Trials", "count"),
-        Column("n_reached", "Reached", "count"),
+        *of_kind("count", n="Trials", n_reached="Reached"),
         Column("found", "Mean [95 % interval]", "text", sort="mean"),
         Column("budget", "Budget", "count"),
     )
@@ -121,11 +109,9 @@ def stability_table(findings: Findings) -> Table:
 def aggregate_table(findings: Findings) -> Table:
     """Each arm over all tasks."""
     columns = (
-        Column("arm", "Arm"),
-        Column("statistic", "Statistic"),
+        *of_kind("text", arm="Arm", statistic="Statistic"),
         with_interval("estimate", SCORE_WORDS[findings.score], "percent", ""),
-        Column("n_tasks", "Tasks", "count"),
-        Column("n_runs", "Trials", "count"),
+        *of_kind("count", n_tasks="Tasks", n_runs="Trials"),
         Column("note", "Note"),
     )
     note = (
@@ -139,19 +125,13 @@ def trial_table(findings: Findings) -> Table:
     """Every trial of every stage."""
     columns = (
         *task_column(findings),
-        Column("stage", "Stage"),
-        Column("arm", "Arm"),
+        *of_kind("text", stage="Stage", arm="Arm"),
         Column("seed", "Seed", "count"),
         Column("status", "Status"),
-        Column("test_accuracy", "Test accuracy", "percent"),
-        Column("best_val_accuracy", "Best validation accuracy", "percent"),
-        Column("best_step", "Best step", "count"),
-        Column("steps", "Steps", "count"),
+        *of_kind("percent", **SCORE_WORDS),
+        *of_kind("count", best_step="Best step", steps="Steps"),
         Column("train_time_s", "Training time", "seconds"),
-        Column("device", "Device"),
-        Column("ran_as", "Ran as"),
-        Column("error", "Error"),
-        Column("trial_id", "Trial"),
+        *of_kind("text", device="Device", ran_as="Ran as", error="Error", trial_id="Trial"),
     )
     frame = findings.runs.trials.drop(columns="folder")
     return Table(
@@ -164,8 +144,7 @@ def winner_tables(findings: Findings) -> list[Table]:
     tables = []
     for k, decided in enumerate(findings.decisions):
         columns = (
-            Column("seed", "Search at seed", "count"),
-            Column("n_trials", "Trials", "count"),
+            *of_kind("count", seed="Search at seed", n_trials="Trials"),
             *_settings(decided.winners, decided.settings),
             Column("val_accuracy", "Validation accuracy", "percent"),
             Column("val_loss", "Validation loss", "number"),

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.findings.by_class import named
 from analysis.findings.findings import Findings
 from analysis.report.displays import PAIR, task_column
-from analysis.report.tables import Column, Table, with_interval
+from analysis.report.tables import Column, Table, of_kind, with_interval
+
+SCORES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 
 
 def average_table(findings: Findings) -> Table:
     """Accuracy, macro and weighted averages, calibration, by arm."""
     scores = findings.classes.scores
     rows = scores[scores["scope"] != "class"]
-    calibration = _named(findings.classes.calibration, "ece")
+    calibration = named(findings.classes.calibration, "ece")
     frame = calibration[["task", "arm", "ece", "ece_low", "ece_high", "n"]]
     names = [
         ("all", "accuracy", "Accuracy"),
@@ -32,13 +35,8 @@ def average_table(findings: Findings) -> Table:
         frame = _beside(frame, part, ["task", "arm"], key)
         columns.append(with_interval(key, label, "percent"))
     columns.append(with_interval("ece", "Calibration error", "percent"))
-    return Table(
-        "averages",
-        "Averages over classes",
-        frame,
-        tuple(columns),
-        "Means over the seeds whose predictions were read, 95 % intervals.",
-    )
+    note = "Means over the seeds whose predictions were read, 95 % intervals."
+    return Table("averages", "Averages over classes", frame, tuple(columns), note)
 
 
 def class_table(findings: Findings) -> Table:
@@ -47,30 +45,20 @@ def class_table(findings: Findings) -> Table:
     rows = scores[scores["scope"] == "class"]
     keys = ["task", "arm", "class_name"]
     frame = rows[keys].drop_duplicates()
-    for metric in ("precision", "recall", "f1"):
+    for metric in SCORES:
         frame = _beside(frame, rows[rows["metric"] == metric], keys, metric)
     columns = (
         *task_column(findings),
-        Column("class_name", "Class"),
-        Column("arm", "Arm"),
-        with_interval("precision", "Precision", "percent"),
-        with_interval("recall", "Recall", "percent"),
-        with_interval("f1", "F1", "percent"),
+        *of_kind("text", class_name="Class", arm="Arm"),
+        *(with_interval(key, label, "percent") for key, label in SCORES.items()),
     )
     return Table("by_class", "By class", frame, columns, "Means over seeds, 95 % intervals.")
-
-
-def _named(intervals: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Rows of estimate, low and high with `name` in the names of these columns."""
-    return intervals.rename(
-        columns={"estimate": name, "low": f"{name}_low", "high": f"{name}_high"}
-    )
 
 
 def _beside(frame: pd.DataFrame, rows: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
     """`frame` with the intervals of `rows` as further columns."""
     columns = [*keys, name, f"{name}_low", f"{name}_high"]
-    return frame.merge(_named(rows, name)[columns], on=keys)
+    return frame.merge(named(rows, name)[columns], on=keys)
 
 
 def class_difference_table(findings: Findings) -> Table:
@@ -79,19 +67,13 @@ def class_difference_table(findings: Findings) -> Table:
         *task_column(findings),
         *PAIR,
         Column("class_name", "Class"),
-        Column("recall_treatment", "Recall, treatment", "percent"),
-        Column("recall_control", "Recall, control", "percent"),
+        *of_kind("percent", recall_treatment="Recall, treatment", recall_control="Recall, control"),
         with_interval("difference", "Difference (points)", "points", ""),
         Column("p_holm", "p (Holm over classes)", "probability"),
     )
     frame = findings.classes.classes.sort_values("p_holm", kind="stable")
-    return Table(
-        "class_differences",
-        "Classes in which two arms differ",
-        frame,
-        columns,
-        "Paired by seed, Holm-adjusted over the classes of each pair; surest first.",
-    )
+    note = "Paired by seed, Holm-adjusted over the classes of each pair; surest first."
+    return Table("class_differences", "Classes in which two arms differ", frame, columns, note)
 
 
 def image_table(findings: Findings) -> Table:
@@ -102,8 +84,7 @@ def image_table(findings: Findings) -> Table:
         with_interval("difference", "Difference, over seeds (points)", "points", ""),
         with_interval("difference", "Over seeds and images (points)", "points", "images_"),
         Column("mcnemar_p", "p (McNemar over images)", "probability"),
-        Column("n_images", "Test images", "count"),
-        Column("n_pairs", "Pairs", "count"),
+        *of_kind("count", n_images="Test images", n_pairs="Pairs"),
         Column("note", "Note"),
     )
     note = (

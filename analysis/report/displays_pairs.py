@@ -17,7 +17,7 @@ from analysis.report.displays import (
     metric_words,
     task_column,
 )
-from analysis.report.tables import Column, Table, with_interval
+from analysis.report.tables import Column, Table, of_kind, with_interval
 from analysis.statistics.pairs.comparison import Comparison
 
 
@@ -33,8 +33,7 @@ def verdict_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         *PAIR,
-        Column("what", "What"),
-        Column("verdict", "Verdict"),
+        *of_kind("text", what="What", verdict="Verdict"),
         Column("found", "Estimate [95 % interval]", "text", sort="estimate"),
         Column("n_pairs", "Pairs", "count"),
         Column("p_holm", "p (Holm)", "probability", help="Paired t-test, Holm-adjusted"),
@@ -44,8 +43,7 @@ def verdict_table(findings: Findings) -> Table:
         with_interval("p_better", "P(better)", "share"),
         Column("p_equivalence_holm", "p (equivalence)", "probability"),
         Column("effect_size", "Effect size (g)", "number"),
-        Column("pairing", "Seeds"),
-        Column("note", "Note"),
+        *of_kind("text", pairing="Seeds", note="Note"),
     )
     note = (
         "Verdicts rest on the Holm-adjusted paired t-test and, for equivalence, on two one-sided "
@@ -108,9 +106,8 @@ def break_even_table(findings: Findings) -> Table:
         "A use is one trial that starts from the pretrained network. The cost is the whole "
         "training of that network; a search for hyperparameters is not in it."
     )
-    return Table(
-        "break_even", "When the head start has paid for the pretraining", frame, columns, note
-    )
+    title = "When the head start has paid for the pretraining"
+    return Table("break_even", title, frame, columns, note)
 
 
 def spread_table(findings: Findings) -> Table:
@@ -137,14 +134,11 @@ def seeds_table(findings: Findings) -> Table:
         with_interval("n_needed", "Seeds needed", "count", "n_"),
         Column("n_more", "More seeds", "count"),
     )
-    return Table(
-        "seeds_needed",
-        "Seeds needed",
-        findings.pairs.seeds_needed,
-        columns,
+    note = (
         "For 80 % power at 5 %, Holm over this report’s comparisons; brackets: from the "
-        "80 % interval of the SD.",
+        "80 % interval of the SD."
     )
+    return Table("seeds_needed", "Seeds needed", findings.pairs.seeds_needed, columns, note)
 
 
 def improvement_table(findings: Findings) -> Table:
@@ -155,10 +149,6 @@ def improvement_table(findings: Findings) -> Table:
         Column("n_tasks", "Tasks", "count"),
         Column("note", "Note"),
     )
-    return Table(
-        "improvements",
-        "P(better) over all tasks",
-        findings.over_tasks.improvements,
-        columns,
-        "Any trial of the treatment against any of the control, by task.",
-    )
+    note = "Any trial of the treatment against any of the control, by task."
+    frame = findings.over_tasks.improvements
+    return Table("improvements", "P(better) over all tasks", frame, columns, note)

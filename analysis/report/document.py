@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles
@@ -51,7 +50,6 @@ class Chart:
     y_label: str
     spec: Mapping[str, object]
     file: str = ""
-    type: ClassVar[str] = "chart"
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,6 @@ class Plate:
     file: str
     svg: str
     broad: bool = False
-    type: ClassVar[str] = "figure"
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,6 @@ class TableBlock:
 
     table: Table
     limit: int = 200
-    type: ClassVar[str] = "table"
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,6 @@ class Terms:
     """A list of definitions."""
 
     terms: tuple[Term, ...]
-    type: ClassVar[str] = "terms"
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,6 @@ class Details:
 
     summary: str
     text: str
-    type: ClassVar[str] = "details"
 
 
 @dataclass(frozen=True)
@@ -108,7 +102,6 @@ class Prose:
 
     summary: str
     paragraphs: tuple[str, ...]
-    type: ClassVar[str] = "prose"
 
 
 Block = Chart | Plate | TableBlock | Terms | Details | Prose
@@ -123,4 +116,3 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
     paragraphs: tuple[str, ...] = ()
-    legend: bool = False

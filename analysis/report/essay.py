@@ -17,6 +17,7 @@ from analysis.findings.findings import Findings
 from analysis.findings.searches import Search, describe_search
 from analysis.report import displays_classes, methods
 from analysis.report.answers import Answer, Paragraph, score_name
+from analysis.report.displays import PARTS
 
 MOST_ITEMS = 6  # of one kind that the text lists
 
@@ -61,11 +62,7 @@ def _data(findings: Findings) -> Iterator[str]:
         use = {"pretrain": "pretraining", "search": "the search", "arm": "the comparison"}[stage]
         counts = [
             f"{_range(rows[key])} images {noun}"
-            for key, noun in (
-                ("n_train", "to train"),
-                ("n_validation", "to validate"),
-                ("n_test", "to test"),
-            )
+            for key, noun in PARTS.items()
             if key in rows and rows[key].max() > 0
         ]
         classes = f" in {_range(rows['n_classes'])} classes" if "n_classes" in rows else ""
@@ -96,16 +93,12 @@ def _network(findings: Findings) -> Iterator[str]:
     models = findings.arms.dropna(subset=["score"]).sort_values("score", ascending=False)
     if len(set(models["model"])) > 1:
         best = models.drop_duplicates("model")
-        yield (
-            f"Best arm of each network by {score_name(findings.score)}: "
-            + words.shortened(
-                [
-                    f"{r.model} {words.interval('percent', r.score, r.score_low, r.score_high)}"
-                    for r in best.itertuples()
-                ]
-            )
-            + "."
-        )
+        items = [
+            f"{r.model} {words.interval('percent', r.score, r.score_low, r.score_high)}"
+            for r in best.itertuples()
+        ]
+        name = score_name(findings.score)
+        yield f"Best arm of each network by {name}: {words.shortened(items)}."
     elif not reasons:
         yield "The choice of the network was not tested: the run has one."
 

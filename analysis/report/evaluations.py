@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.findings import SEED, Findings
-from analysis.report.tables import Column, Table, with_interval
+from analysis.report.displays import SCORE_WORDS
+from analysis.report.tables import Column, Table, of_kind, with_interval
 from analysis.report.workbook import Book, Sheet, Worksheet, comparison_sheet
+from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import sd_interval
 from analysis.statistics.samples.redrawn import accuracy_interval, overlap_of
 from headstart.files import atomic_path
@@ -69,11 +71,8 @@ def _recognised(trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def evaluation_table(findings: Findings) -> Table:
     """The evaluations with those columns that a page has room for."""
     columns = (
-        Column("number", "No."),
-        Column("title", "Evaluation"),
-        Column("arm", "Arm or stage"),
-        Column("n_test", "Test images", "count"),
-        Column("n", "Seeds", "count"),
+        *of_kind("text", number="No.", title="Evaluation", arm="Arm or stage"),
+        *of_kind("count", n_test="Test images", n="Seeds"),
         with_interval("accuracy", "Test accuracy", "percent", ""),
     )
     frame = _frame(list_evaluations(findings))
@@ -96,20 +95,13 @@ def write_evaluations(path: Path, findings: Findings) -> None:
 
 
 _COLUMNS = (
-    Column("number", "Evaluation"),
-    Column("title", "What"),
-    Column("arm", "Arm or stage"),
+    *of_kind("text", number="Evaluation", title="What", arm="Arm or stage"),
     Column("dataset", "Test images of"),
-    Column("n_test", "Test images", "count"),
-    Column("n", "Seeds", "count"),
-    Column("accuracy", "Test accuracy", "percent"),
-    Column("low", "Low", "percent"),
-    Column("high", "High", "percent"),
-    Column("minus", "Error bar, down", "percent"),
-    Column("plus", "Error bar, up", "percent"),
+    *of_kind("count", n_test="Test images", n="Seeds"),
+    *of_kind("percent", accuracy="Test accuracy", low="Low", high="High"),
+    *of_kind("percent", minus="Error bar, down", plus="Error bar, up"),
     Column("sd", "SD over seeds (points)", "points_plain"),
-    Column("lowest", "Lowest seed", "percent"),
-    Column("highest", "Highest seed", "percent"),
+    *of_kind("percent", lowest="Lowest seed", highest="Highest seed"),
     Column("note", "Note"),
 )
 
@@ -119,7 +111,7 @@ def _frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     return pd.DataFrame([_row(evaluation, rng) for evaluation in evaluations])
 
 
-def _row(evaluation: Evaluation, rng: np.random.Generator) -> dict[str, object]:
+def _row(evaluation: Evaluation, rng: Rng) -> dict[str, object]:
     trials = evaluation.trials
     done = trials[(trials["status"] == "done") & trials["test_accuracy"].notna()]
     row: dict[str, object] = dict.fromkeys((column.key for column in _COLUMNS), None)
@@ -181,10 +173,8 @@ def _seed_sheet(book: Book, evaluation: Evaluation) -> None:
     columns = (
         Column("seed", "Seed", "count"),
         Column("status", "Status"),
-        Column("test_accuracy", "Test accuracy", "percent"),
-        Column("best_val_accuracy", "Best validation accuracy", "percent"),
-        Column("n_test", "Test images", "count"),
-        Column("steps", "Training steps", "count"),
+        *of_kind("percent", **SCORE_WORDS),
+        *of_kind("count", n_test="Test images", steps="Training steps"),
         Column("learning_rate", "Learning rate", "setting"),
         Column("batch_size", "Batch size", "count"),
         Column("trial_id", "Trial"),

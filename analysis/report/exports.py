@@ -18,6 +18,7 @@ from analysis.report.tables import Table
 from headstart.files import atomic_file
 
 MOST_LATEX_ROWS = 500
+ASKED = ("name", "question", "tasks", "arms", "targets", "margin")  # of a sweep, in report.json
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
@@ -80,16 +81,9 @@ def report_json(content: Content) -> dict[str, object]:
         "format": 1,
         "stamp": content.findings.stamp,
         "sweeps": [
-            {
-                "name": a.name,
-                "question": a.question,
-                "tasks": list(a.tasks),
-                "arms": list(a.arms),
-                "targets": list(a.targets),
-                "margin": a.margin,
-                "compare": [pair._asdict() for pair in a.pairs],
-            }
-            for a in content.findings.asked
+            {key: getattr(asked, key) for key in ASKED}
+            | {"compare": [pair._asdict() for pair in asked.pairs]}
+            for asked in content.findings.asked
         ],
         "answer": [paragraph.text for paragraph in content.top],
         "caveats": list(content.caveats),
@@ -98,7 +92,10 @@ def report_json(content: Content) -> dict[str, object]:
             for a in content.answers
         ],
         "tables": {
-            table.name: _records(table.frame)
+            table.name: [
+                {key: _plain(value) for key, value in row.items()}
+                for row in table.frame.to_dict("records")
+            ]
             for table in content.each_table
             if table.name != "by_trial"  # that is trials.parquet of the run
         },
@@ -110,10 +107,6 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
     with atomic_file(path) as file:
         json.dump(content, file, indent=1, allow_nan=False, ensure_ascii=False)
         file.write("\n")
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
-    return [{k: _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
 
 
 def _plain(value: object) -> object:

@@ -1,6 +1,6 @@
 """index.html: one file with its style, script, data and figures inside; needs no network.
 
-In: a `Page` of sections, and the look of each arm. Out: HTML as text. It stands alone because it
+In: the content of a report and its sections. Out: HTML as text. It stands alone because it
 alone knows the templates.
 """
 
@@ -9,45 +9,26 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis import words
-from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT, Styles
-from analysis.report.answers import Paragraph
-from analysis.report.document import Block, Chart, Plate, Section, TableBlock
-from analysis.report.tables import Table
+from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT
+from analysis.report.document import Block, Chart, Content, Plate, Section, TableBlock
+from analysis.report.tables import Cell, Table
 
 SMALL = 330  # points: figures up to this width stand two in a row
 
 
-@dataclass(frozen=True)
-class Link:
-    """A file beside the page."""
-
-    href: str
-    label: str
+FILES = (("report.pdf", "PDF"), ("results.xlsx", "Workbook"), ("report.json", "JSON"))
 
 
-@dataclass(frozen=True)
-class Page:
-    """What the page says, in its order."""
-
-    title: str
-    kicker: str
-    facts: str
-    caveats: Sequence[str]
-    answers: Sequence[Paragraph]
-    files: Sequence[Link]
-    sections: Sequence[Section]
-    footer: str
-
-
-def render_page(page: Page, styles: Styles, shown: Sequence[str]) -> str:
+def render_page(
+    content: Content, sections: Sequence[Section], kicker: str, footer: str, shown: Collection[str]
+) -> str:
     """The page as HTML text; charts begin with the arms `shown` switched on.
 
     Every text is escaped by the template; only the SVGs of our own figures, the style, the script
@@ -61,36 +42,32 @@ def render_page(page: Page, styles: Styles, shown: Sequence[str]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tie"] = tie
-    arms = [{"name": s.name, "color": s.color, "dash": s.svg_dash} for s in styles.values()]
+    arms = [
+        {"name": s.name, "color": s.color, "dash": s.svg_dash, "mark": s.marker}
+        for s in content.styles.values()
+    ]
+    blocks = [block for section in sections for block in section.blocks]
+    data = {
+        "arms": arms,
+        "hidden": [k for k, arm in enumerate(content.styles) if arm not in shown],
+        "charts": {block.id: block.spec for block in blocks if isinstance(block, Chart)},
+    }
     context = {
-        "page": page,
-        "sections": [_section(section) for section in page.sections],
+        "page": content,
+        "kicker": kicker,
+        "footer": footer,
+        "files": FILES,
+        "sections": [{**vars(s), "blocks": list(map(_block, s.blocks))} for s in sections],
         "arms": arms,
         "css": _asset("page.css"),
         "js": _asset("page.js"),
-        "data_json": _json(_data(page, styles, shown)),
+        "data_json": _json(data),
     }
     return environment.get_template("page.html.j2").render(context)
 
 
-def _data(page: Page, styles: Styles, shown: Sequence[str]) -> dict[str, object]:
-    blocks = [block for section in page.sections for block in section.blocks]
-    return {
-        "arms": [
-            {"name": s.name, "color": s.color, "dash": s.svg_dash, "mark": s.marker}
-            for s in styles.values()
-        ],
-        "hidden": [k for k, arm in enumerate(styles) if arm not in shown],
-        "charts": {block.id: block.spec for block in blocks if isinstance(block, Chart)},
-    }
-
-
-def _section(section: Section) -> dict[str, object]:
-    return {**vars(section), "blocks": [_block(block) for block in section.blocks]}
-
-
 def _block(block: Block) -> dict[str, object]:
-    content: dict[str, object] = {"type": block.type, **vars(block)}
+    content: dict[str, object] = {"type": type(block).__name__, **vars(block)}
     if isinstance(block, Plate):
         content["svg"] = Markup(themed_svg(block.svg, block.id))
         content["small"] = _width(block.svg) <= SMALL
@@ -108,23 +85,19 @@ def _width(svg: str) -> float:
 def _rows(table: Table, limit: int) -> list[list[dict[str, str]]]:
     return [
         [
-            {
-                "text": cell.text,
-                "value": cell.value,
-                "css": _css(cell.is_number, cell.text, column.key),
-            }
+            {"text": cell.text, "value": cell.value, "css": _css(cell, column.key)}
             for cell, column in zip(row, table.columns, strict=True)
         ]
         for row in table.rows(limit)
     ]
 
 
-def _css(is_number: bool, text: str, key: str) -> str:
-    if is_number:
+def _css(cell: Cell, key: str) -> str:
+    if cell.is_number:
         return "number"
-    if key == "verdict" and text in ("better", "worse"):
-        return f"verdict-{text}"
-    return "wide" if len(text) > 60 else "long" if len(text) > 32 else ""
+    if key == "verdict" and cell.text in ("better", "worse"):
+        return f"verdict-{cell.text}"
+    return "wide" if len(cell.text) > 60 else "long" if len(cell.text) > 32 else ""
 
 
 def _left_out(block: TableBlock) -> str:

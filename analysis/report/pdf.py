@@ -59,7 +59,7 @@ def write_pdf(
                 {"lead": _cut(p.lead), "rest": _cut(p.rest) if n_answers > 1 else ""}
                 for p in content.top[: max(n_answers, 1)]
             ],
-            "caveats": _most([_cut(c, 300) for c in content.caveats], n_caveats, "further remark"),
+            "caveats": _most([_cut(c, 300) for c in content.caveats], n_caveats),
             "tables": [_table(table, n_rows) for table in tables],
             "passages": [
                 {"heading": p.heading, "paragraphs": [_cut(text) for text in p.paragraphs]}
@@ -134,10 +134,10 @@ def narrow(table: Table, keys: Sequence[str]) -> Table:
     return replace(table, columns=tuple(c for c in table.columns if c.key in keys))
 
 
-def _most(items: Sequence[str], limit: int, noun: str) -> list[str]:
+def _most(items: Sequence[str], limit: int) -> list[str]:
     if len(items) <= limit:
         return list(items)
-    return [*items[:limit], f"{plural(len(items) - limit, noun)} in index.html."]
+    return [*items[:limit], f"{plural(len(items) - limit, 'further remark')} in index.html."]
 
 
 def _cut(text: str, limit: int = MOST_CHARACTERS) -> str:

@@ -22,10 +22,11 @@ from analysis.findings.findings import Findings, find
 from analysis.findings.load import load_runs
 from analysis.report.answers import answer_all, summary
 from analysis.report.caveats import find_caveats, n_seeds_text
-from analysis.report.document import Content, Section
+from analysis.report.displays import PARTS
+from analysis.report.document import Content
 from analysis.report.evaluations import evaluation_table, write_evaluations
 from analysis.report.exports import report_json, write_json, write_tables
-from analysis.report.page import Link, Page, render_page
+from analysis.report.page import render_page
 from analysis.report.pdf import narrow, write_pdf
 from analysis.report.sections import build_sections, build_tables, in_order
 from analysis.report.tables import Table
@@ -94,10 +95,13 @@ def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawing] = ()) -
 def page_text(content: Content) -> str:
     """index.html as text."""
     findings = content.findings
-    sections = build_sections(content)
     shown = {arm for task in focus_tasks(findings) for arm in focus_arms(findings, task)}
-    page = _page(content, sections)
-    return render_page(page, content.styles, [a for a in content.styles if a in shown])
+    kicker = f"Headstart report · {words.listed(a.name for a in findings.asked)}"
+    footer = (
+        f"Headstart. The last trial ended {_stamp_text(findings.stamp)}; this page depends "
+        "on the trials alone and needs no network."
+    )
+    return render_page(content, build_sections(content), kicker, footer, shown)
 
 
 COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict", "found", "n_pairs", "p_holm")
@@ -126,24 +130,6 @@ def _arm_keys(table: Table) -> list[str]:
     return keys + (reached or steps)[-2:]
 
 
-FILES = (("report.pdf", "PDF"), ("results.xlsx", "Workbook"), ("report.json", "JSON"))
-
-
-def _page(content: Content, sections: Sequence[Section]) -> Page:
-    findings = content.findings
-    return Page(
-        title=content.title,
-        kicker=f"Headstart report · {words.listed(a.name for a in findings.asked)}",
-        facts=content.facts,
-        caveats=content.caveats,
-        answers=content.top,
-        files=[Link(*file) for file in FILES],
-        sections=sections,
-        footer=f"Headstart. The last trial ended {_stamp_text(findings.stamp)}; this page depends "
-        "on the trials alone and needs no network.",
-    )
-
-
 def _facts(findings: Findings) -> str:
     """One line on data, network and seeds."""
     done = findings.evidence[findings.evidence["status"] == "done"]
@@ -153,11 +139,7 @@ def _facts(findings: Findings) -> str:
     models = words.shortened(list(dict.fromkeys(done["model"].astype(str))))
     counts = [
         f"{int(done[key].max()):,} {noun}"
-        for key, noun in (
-            ("n_train", "to train"),
-            ("n_validation", "to validate"),
-            ("n_test", "to test"),
-        )
+        for key, noun in PARTS.items()
         if key in done and done[key].nunique() == 1 and done[key].max() > 0
     ]
     images = f" ({', '.join(counts)})" if counts else ""

@@ -7,7 +7,6 @@ alone because it decides and renders nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import yaml
 
@@ -17,27 +16,17 @@ from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles
 from analysis.findings.by_class import MOST_TASKS
 from analysis.findings.findings import Findings
-from analysis.findings.searches import Search, describe_search
+from analysis.findings.searches import Search, describe_search, setting_text
 from analysis.report import (
     charts,
-    displays,
     displays_arms,
     displays_classes,
     displays_pairs,
+    document,
     methods,
 )
 from analysis.report.answers import MOST_AT_TOP
-from analysis.report.document import (
-    Block,
-    Chart,
-    Content,
-    Details,
-    Plate,
-    Prose,
-    Section,
-    TableBlock,
-    Terms,
-)
+from analysis.report.displays import SCORE_WORDS
 from analysis.report.tables import Table
 
 
@@ -70,13 +59,17 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
     return {key: [table for table in tables[key] if len(table.frame)] for key in tables}
 
 
-def build_sections(content: Content) -> list[Section]:
+def build_sections(content: document.Content) -> list[document.Section]:
     """All sections that have something to say."""
     findings, styles = content.findings, content.styles
-    blocks: dict[str, list[Block]] = {
+    blocks: dict[str, list[document.Block]] = {
         key: [
-            *(_plate(d) for d in content.drawn if d.section == key and d.in_page),
-            *(TableBlock(table) for table in content.tables.get(key, ())),
+            *(
+                document.Plate(f"figure-{d.name}", d.title, d.caption, d.name, d.svg, d.broad)
+                for d in content.drawn
+                if d.section == key and d.in_page
+            ),
+            *(document.TableBlock(t, LIMITS.get(key, 200)) for t in content.tables.get(key, ())),
         ]
         for key in ORDER
     }
@@ -85,26 +78,17 @@ def build_sections(content: Content) -> list[Section]:
     blocks["targets"] = [*_targets(findings, styles), *blocks["targets"]]
     if len(content.answers) > MOST_AT_TOP:
         texts = tuple(answer.words.text for answer in content.answers)
-        blocks["verdicts"].append(Prose("Each comparison in words", texts))
-    blocks["methods"] = [Terms(methods.describe_methods(findings))]
+        blocks["verdicts"].append(document.Prose("Each comparison in words", texts))
+    blocks["methods"] = [document.Terms(methods.describe_methods(findings))]
     blocks["provenance"] += _provenance(findings)
-    blocks["provenance"] = [
-        replace(b, limit=60) if isinstance(b, TableBlock) else b for b in blocks["provenance"]
-    ]
     sections = [
-        Section(
-            key,
-            short,
-            title,
-            tuple(blocks[key]),
-            tuple(_paragraphs(key, findings)),
-            legend=key == "learning",
-        )
-        for key, (short, title) in ORDER.items()
+        document.Section(key, *names, tuple(blocks[key]), tuple(_paragraphs(key, findings)))
+        for key, names in ORDER.items()
     ]
     return [section for section in sections if section.blocks or section.paragraphs]
 
 
+LIMITS = {"provenance": 60}  # rows of a table that the page shows, where not 200
 ORDER = {
     "verdicts": ("Verdicts", "Verdicts"),
     "learning": ("Learning", "Learning curves"),
@@ -154,7 +138,7 @@ def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
 
 def _search_words(search: Search) -> str:
     best, settings = search.best, search.settings
-    chosen = words.listed(f"{words.spaced(key)} {_plain(best[key])}" for key in settings)
+    chosen = words.listed(f"{words.spaced(key)} {setting_text(best[key])}" for key in settings)
     return (
         f"For “{search.arm}”, {words.plural(len(search.trials), 'trial')} varied "
         f"{words.listed(map(words.spaced, settings))}. The best single trial reached "
@@ -162,19 +146,11 @@ def _search_words(search: Search) -> str:
     )
 
 
-def _plain(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _plate(d: Drawing) -> Plate:
-    return Plate(f"figure-{d.name}", d.title, d.caption, d.name, d.svg, d.broad)
-
-
 def _numbers(styles: Styles) -> dict[str, int]:
     return {arm: k for k, arm in enumerate(styles)}
 
 
-def _learning(findings: Findings, styles: Styles) -> Iterator[Chart]:
+def _learning(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
     for task in focus.focus_tasks(findings):
         title = focus.titled("Learning curves", findings, task)
         spec = charts.learning_chart(findings.learning, task, _numbers(styles), title)
@@ -186,10 +162,10 @@ def _learning(findings: Findings, styles: Styles) -> Iterator[Chart]:
                 "every chart."
             )
             name = focus.file_name("learning_curves", findings, task)
-            yield Chart(f"chart-{name}", title, caption, "", spec, name)
+            yield document.Chart(f"chart-{name}", title, caption, "", spec, name)
 
 
-def _targets(findings: Findings, styles: Styles) -> Iterator[Chart]:
+def _targets(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
     for task in focus.focus_tasks(findings):
         title = focus.titled("Speedup against target", findings, task)
         if len(findings.pairs.speedups):
@@ -201,7 +177,7 @@ def _targets(findings: Findings, styles: Styles) -> Iterator[Chart]:
                     "never reached the target."
                 )
                 name = focus.file_name("speedup", findings, task)
-                yield Chart(f"chart-{name}", title, caption, "Speedup", spec, name)
+                yield document.Chart(f"chart-{name}", title, caption, "Speedup", spec, name)
         title = focus.titled("Share of seeds that reached the target", findings, task)
         survival = findings.survival[findings.survival["task"] == task]
         targets = sorted(float(t) for t in survival["target"].unique())
@@ -212,10 +188,10 @@ def _targets(findings: Findings, styles: Styles) -> Iterator[Chart]:
                 "ended before they reached the target."
             )
             name = focus.file_name("reached", findings, task)
-            yield Chart(f"chart-{name}", title, caption, "Share of seeds", spec, name)
+            yield document.Chart(f"chart-{name}", title, caption, "Share of seeds", spec, name)
 
 
-def _finals(findings: Findings, styles: Styles) -> Iterator[Chart]:
+def _finals(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
     for task in focus.focus_tasks(findings):
         title = focus.titled("Final accuracy by arm", findings, task)
         spec = charts.finals_chart(
@@ -224,16 +200,16 @@ def _finals(findings: Findings, styles: Styles) -> Iterator[Chart]:
         if findings.arms.loc[findings.arms["task"] == task, "score"].notna().any():
             name = focus.file_name("final_accuracy", findings, task)
             caption = "Every seed a dot; mean over seeds with its 95 % interval."
-            label = displays.SCORE_WORDS[findings.score]
-            yield Chart(f"chart-{name}", title, caption, label, spec, name)
+            label = SCORE_WORDS[findings.score]
+            yield document.Chart(f"chart-{name}", title, caption, label, spec, name)
 
 
-def _provenance(findings: Findings) -> Iterator[Details]:
+def _provenance(findings: Findings) -> Iterator[document.Details]:
     records = findings.runs.provenance
     for k, record in enumerate(records):
         text = yaml.safe_dump(record, sort_keys=True, allow_unicode=True)
         which = f" of run {k + 1}" if len(records) > 1 else ""
-        yield Details(f"Versions, hardware and command{which}", text)
+        yield document.Details(f"Versions, hardware and command{which}", text)
     for asked in findings.asked:
         text = yaml.safe_dump(dict(asked.sweep), sort_keys=False, allow_unicode=True)
-        yield Details(f"Sweep “{asked.name}” as it was resolved", text)
+        yield document.Details(f"Sweep “{asked.name}” as it was resolved", text)

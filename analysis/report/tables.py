@@ -36,6 +36,11 @@ class Column:
         return self.kind != "text"
 
 
+def of_kind(kind: str, /, **labels: str) -> list[Column]:
+    """Columns of one kind, each by its key and heading."""
+    return [Column(key, label, kind) for key, label in labels.items()]
+
+
 def with_interval(key: str, label: str, kind: str, prefix: str | None = None) -> Column:
     """A column of estimates with their intervals, as `Interval.columns(key, prefix)` names them."""
     prefix = f"{key}_" if prefix is None else prefix
@@ -76,8 +81,5 @@ def _cell(column: Column, record: dict[str, object]) -> Cell:
         text = words.write(column.kind, value)
     key = record[column.sort] if column.sort else value
     missing = key is None or key != key
-    return Cell(text, "" if missing else _sortable(key), column.is_number)
-
-
-def _sortable(key: object) -> str:
-    return f"{float(key):.10g}" if isinstance(key, int | float) else str(key)
+    place = f"{float(key):.10g}" if isinstance(key, int | float) else str(key)
+    return Cell(text, "" if missing else place, column.is_number)

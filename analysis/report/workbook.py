@@ -19,11 +19,11 @@ import pandas as pd
 from analysis.figures.style import Styles
 from analysis.findings.findings import Findings
 from analysis.findings.learning import METRICS
-from analysis.report.displays import metric_words
+from analysis.report.displays import PAIR, metric_words
 from analysis.report.document import Content
 from analysis.report.methods import describe_methods
 from analysis.report.pdf import stamp_time
-from analysis.report.tables import Column, Table
+from analysis.report.tables import Column, Table, of_kind
 from headstart.files import atomic_path
 
 FORMATS = {
@@ -155,8 +155,8 @@ def plain_sheet(table: Table, name: str = "") -> Sheet:
     for column in table.columns:
         columns.append(Column(column.key, column.label, column.kind))
         if column.low:
-            columns.append(Column(column.low, f"{column.label}, low", column.kind))
-            columns.append(Column(column.high, f"{column.label}, high", column.kind))
+            ends = {column.low: f"{column.label}, low", column.high: f"{column.label}, high"}
+            columns += of_kind(column.kind, **ends)
         elif column.sort:
             columns.append(Column(column.sort, f"{column.label}, as a number", "number"))
     return Sheet(name or table.title, table.frame, tuple(columns), table.note)
@@ -211,48 +211,30 @@ def comparison_sheet(findings: Findings) -> Sheet:
     )
     columns = (
         Column("task", "Task"),
-        Column("treatment", "Treatment"),
-        Column("control", "Control"),
-        Column("what", "What"),
-        Column("shown_in", "In"),
-        Column("estimate", "Estimate", "number"),
-        Column("low", "Low", "number"),
-        Column("high", "High", "number"),
-        Column("bound", "Bound"),
-        Column("verdict", "Verdict"),
+        *PAIR,
+        *of_kind("text", what="What", shown_in="In"),
+        *of_kind("number", estimate="Estimate", low="Low", high="High"),
+        *of_kind("text", bound="Bound", verdict="Verdict"),
         Column("n_pairs", "Pairs", "count"),
-        Column("p_holm", "p (Holm)", "probability"),
-        Column("p_value", "p (t-test)", "probability"),
-        Column("p_sign_flip", "p (sign flips)", "probability"),
-        Column("p_sign_flip_floor", "its floor", "probability"),
+        *of_kind("probability", p_holm="p (Holm)", p_value="p (t-test)"),
+        *of_kind("probability", p_sign_flip="p (sign flips)", p_sign_flip_floor="its floor"),
         Column("p_wilcoxon", "p (Wilcoxon)", "probability"),
-        Column("p_better", "P(better)", "share"),
-        Column("p_better_low", "P(better), low", "share"),
+        *of_kind("share", p_better="P(better)", p_better_low="P(better), low"),
         Column("p_better_high", "P(better), high", "share"),
         Column("p_equivalence_holm", "p (equivalence)", "probability"),
         Column("effect_size", "Effect size (g)", "number"),
         Column("n_more", "More seeds", "count"),
-        Column("verdict_words", "In words"),
-        Column("note", "Note"),
+        *of_kind("text", verdict_words="In words", note="Note"),
     )
-    return Sheet(
-        "Comparisons",
-        frame,
-        columns,
-        "Differences are treatment minus control in points; ratios are control over treatment.",
-    )
+    note = "Differences are treatment minus control in points; ratios are control over treatment."
+    return Sheet("Comparisons", frame, columns, note)
 
 
 CURVE_COLUMNS = (
-    Column("task", "Task"),
-    Column("arm", "Arm"),
-    Column("metric", "Metric"),
-    Column("step", "Step", "count"),
-    Column("samples", "Images", "count"),
+    *of_kind("text", task="Task", arm="Arm", metric="Metric"),
+    *of_kind("count", step="Step", samples="Images"),
     Column("train_time_s", "Seconds", "seconds"),
-    Column("mean", "Mean", "number"),
-    Column("low", "Low", "number"),
-    Column("high", "High", "number"),
+    *of_kind("number", mean="Mean", low="Low", high="High"),
     Column("n", "Trials", "count"),
 )
 
@@ -263,7 +245,7 @@ def _curves(book: Book, findings: Findings, styles: Styles) -> None:
     if bands.empty:
         book.texts("Curves", [("Not tested", "No trial left a learning curve.")])
         return
-    bands = bands.sort_values(["task", "metric"], kind="stable").reset_index(drop=True)
+    bands = bands.sort_values(["task", "metric"], kind="stable", ignore_index=True)
     sheet = book.table(Sheet("Curves", bands, CURVE_COLUMNS))
     for k, ((task, metric), rows) in enumerate(bands.groupby(["task", "metric"], sort=False)):
         if k >= MOST_CHARTS:

@@ -6,11 +6,13 @@ Test images may differ between seeds.
 
 from __future__ import annotations
 
+from math import nan
+
 import numpy as np
 import pandas as pd
 
 from analysis.statistics.pairs.scores import MORE, PredictionsById, column_intervals
-from analysis.statistics.samples.arrays import Floats, Ints
+from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.predictions import Predictions
 
 
@@ -23,52 +25,36 @@ def calibration_error(predictions: PredictionsById, n_bins: int = 15) -> pd.Data
     or a probability that is no number.
     """
     rows = [
-        (trial_id, _error(*_confidence(answers), n_bins), len(answers.labels))
+        (trial_id, _error(answers, n_bins), len(answers.labels))
         for trial_id, answers in sorted(predictions.items())
     ]
     return pd.DataFrame(rows, columns=["trial_id", "ece", "n_images"])
 
 
 def calibration_intervals(
-    predictions: PredictionsById,
-    trials: pd.DataFrame,
-    n_bins: int = 15,
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
+    predictions: PredictionsById, trials: pd.DataFrame, rng: Rng | None = None
 ) -> pd.DataFrame:
     """Mean calibration error of each arm with `mean_interval` over its seeds.
 
     Columns arm, estimate, low, high, n, method, note; an arm without predictions is NaN.
     """
-    error = calibration_error(predictions, n_bins)
+    error = calibration_error(predictions)
     rows = []
     for arm, members in trials.groupby("arm"):
         own = error.loc[error["trial_id"].isin(members["trial_id"]), "ece"].to_numpy(dtype=float)
-        interval = column_intervals(own[:, None], confidence, rng, least=0.0)[0]
+        interval = column_intervals(own[:, None], rng, least=0.0)[0]
         rows.append({"arm": arm} | interval.columns(also=MORE))
     return pd.DataFrame(rows, columns=["arm", "estimate", "low", "high", *MORE])
 
 
-def _confidence(answers: Predictions) -> tuple[Floats, Floats]:
-    """Probability of the predicted class of each image, and 1.0 where it is the right one."""
-    predicted = answers.predicted
-    probability = answers.probabilities[np.arange(len(predicted)), predicted].astype(float)
-    return probability, (predicted == answers.labels).astype(float)
-
-
-def _error(probability: Floats, right: Floats, n_bins: int) -> float:
-    if not len(right) or np.isnan(probability).any():
-        return float("nan")
-    n, mean_probability, accuracy = _binned(probability, right, n_bins)
-    return float(np.nansum(n * np.abs(accuracy - mean_probability)) / len(right))
-
-
-def _binned(probability: Floats, right: Floats, n_bins: int) -> tuple[Ints, Floats, Floats]:
-    """Images, mean probability and accuracy of each bin (low, high]; NaN for an empty one."""
-    known = ~np.isnan(probability)
-    probability, right = probability[known], right[known]
+def _error(answers: Predictions, n_bins: int) -> float:
+    """Over bins (low, high] of the probability of the predicted class."""
+    n_images = len(answers.predicted)
+    probability = answers.probabilities[np.arange(n_images), answers.predicted].astype(float)
+    if not n_images or np.isnan(probability).any():
+        return nan
+    right = (answers.predicted == answers.labels).astype(float)
     index = np.clip(np.ceil(probability * n_bins).astype(int) - 1, 0, n_bins - 1)
-    n = np.bincount(index, minlength=n_bins)
+    n, sure, hits = (np.bincount(index, w, n_bins) for w in (None, probability, right))
     with np.errstate(invalid="ignore"):
-        mean = np.bincount(index, probability, minlength=n_bins) / n
-        return n, mean, np.bincount(index, right, minlength=n_bins) / n
+        return float(np.nansum(n * np.abs(hits / n - sure / n)) / n_images)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.statistics.pairs.scores import PredictionsById, paired_ids
-from analysis.statistics.samples.arrays import Floats, Rows
-from analysis.statistics.samples.intervals import Interval, mean_interval
+from analysis.statistics.samples.arrays import Floats, Rng, Rows
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.resampling import draw_counts, student_quantile
@@ -41,8 +41,7 @@ def accuracy_interval(
     trials: pd.DataFrame,
     arm: str,
     control: str | None = None,
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
+    rng: Rng | None = None,
 ) -> TwoWay:
     """Mean accuracy of `arm`, or its paired difference from `control`, with both intervals.
 
@@ -63,17 +62,17 @@ def accuracy_interval(
     ids = paired_ids(predictions, trials, Pair(arm, arm if control is None else control))
     sides = [[predictions[i] for i in side] for side in (ids[:1] if control is None else ids)]
     if not sides[0]:
-        nothing = Interval.unknown("no predictions", 0, confidence)
+        nothing = Interval.unknown("no predictions")
         return TwoWay(nothing, nothing)
     accuracy = [np.array([(p.predicted == p.labels).mean() for p in side]) for side in sides]
     values = accuracy[0] if control is None else accuracy[0] - accuracy[1]
-    seeds = mean_interval(values, confidence, rng=rng)
+    seeds = mean_interval(values, rng=rng)
     table = _right(sides)
     if table is None:
         note = "test images differ between trials: the interval over seeds has that doubt in it"
-        unknown = Interval.unknown(note, seeds.n, confidence)
+        unknown = Interval.unknown(note, seeds.n)
         return TwoWay(seeds, replace(unknown, estimate=seeds.estimate))
-    return TwoWay(seeds, _two_way(table, confidence, rng))
+    return TwoWay(seeds, _two_way(table, rng))
 
 
 def _right(sides: list[list[Predictions]]) -> NDArray[np.int8] | None:
@@ -91,27 +90,25 @@ def _right(sides: list[list[Predictions]]) -> NDArray[np.int8] | None:
     return tables[0] - tables[1] if len(tables) > 1 else tables[0]
 
 
-def _two_way(
-    table: NDArray[np.int8], confidence: float, rng: np.random.Generator | None
-) -> Interval:
+def _two_way(table: NDArray[np.int8], rng: Rng | None) -> Interval:
     n_seeds = len(table)
     estimate = float(table.mean())
     variance, df = _variance(table)
     note = "one seed: over images alone" if n_seeds == 1 else ""
     if not variance > 0:
         note = joined(note, "no spread over seeds or images")
-        return Interval(estimate, nan, nan, confidence, "two-way bootstrap", n_seeds, note)
+        return Interval(estimate, nan, nan, CONFIDENCE, "two-way bootstrap", n_seeds, note)
     if rng is None:
         raise InputError("accuracy_interval draws: pass rng=numpy.random.default_rng(SEED)")
     patterns, n_alike, sign = _patterns(table)
     drawn = sign * _pigeonhole(patterns, n_alike, rng) - estimate
-    stretch = student_quantile(df, confidence) / stats.norm.ppf((1 + confidence) / 2)
+    stretch = student_quantile(df, CONFIDENCE) / stats.norm.ppf((1 + CONFIDENCE) / 2)
     stretch *= np.sqrt(variance / drawn.var())
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = estimate + stretch * np.quantile(drawn, [tail, 1 - tail])
     bounds = (-1.0 if table.min() < 0 else 0.0), 1.0
     low, high = float(max(low, bounds[0])), float(min(high, bounds[1]))
-    return Interval(estimate, low, high, confidence, "two-way bootstrap", n_seeds, note)
+    return Interval(estimate, low, high, CONFIDENCE, "two-way bootstrap", n_seeds, note)
 
 
 def _variance(table: NDArray[np.int8]) -> tuple[float, float]:
@@ -146,7 +143,7 @@ def _ordered(table: NDArray[np.int8]) -> tuple[NDArray[np.int8], Rows]:
     return np.unique(table[rows], axis=1, return_counts=True)
 
 
-def _pigeonhole(patterns: Floats, n_alike: Floats, rng: np.random.Generator) -> Floats:
+def _pigeonhole(patterns: Floats, n_alike: Floats, rng: Rng) -> Floats:
     """Grand means of tables whose seeds and images are drawn with replacement (n_resamples,)."""
     n_seeds, n_images = len(patterns), n_alike.sum()
     seeds = draw_counts(n_seeds, rng, N_RESAMPLES)

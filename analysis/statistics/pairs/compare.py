@@ -9,9 +9,8 @@ they agree.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,8 +21,13 @@ from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.sequential import WIDENING
-from analysis.statistics.samples.arrays import Floats
-from analysis.statistics.samples.intervals import Interval, mean_intervals, proportion_interval
+from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.intervals import (
+    CONFIDENCE,
+    Interval,
+    mean_intervals,
+    proportion_interval,
+)
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.redrawn import NOTE, corrected, seeds_worth, widening
 from analysis.statistics.samples.resampling import (
@@ -44,7 +48,6 @@ class _Settings:
     """What the tests and intervals of all rows share."""
 
     margin: float | None
-    confidence: float
     widening: float
 
     def margin_of(self, contrast: Contrast) -> float | None:
@@ -55,13 +58,10 @@ class _Settings:
         """The interval as a sweep with a stopping rule reports it."""
         if self.widening == 1.0:
             return interval
-        low, middle, high = interval.low, interval.estimate, interval.high
-        wider = replace(
-            interval,
-            low=middle - self.widening * (middle - low),
-            high=middle + self.widening * (high - middle),
-        )
-        return wider.noted(STOPPED)
+        middle = interval.estimate
+        low = middle - self.widening * (middle - interval.low)
+        high = middle + self.widening * (interval.high - middle)
+        return replace(interval, low=low, high=high).noted(STOPPED)
 
 
 def compare_all(
@@ -70,9 +70,8 @@ def compare_all(
     pairs: Sequence[Pair],
     targets: Sequence[float],
     margin: float | None,
-    rng: np.random.Generator,
+    rng: Rng,
     metrics: Sequence[str] = DEFAULT_METRICS,
-    confidence: float = 0.95,
     sequential: bool = False,
 ) -> list[Comparison]:
     """Every pair on every metric (and target): one `Comparison` each, Holm over all of them.
@@ -94,11 +93,13 @@ def compare_all(
     """
     if margin is not None and not margin > 0:
         raise InputError(f"compare: the equivalence margin {margin} must be above 0")
-    settings = _Settings(margin, confidence, WIDENING if sequential else 1.0)
+    settings = _Settings(margin, WIDENING if sequential else 1.0)
     contrasts = build_contrasts(trials, curves, pairs, targets, metrics)
     tested: dict[int, Comparison] = {}
     root = int(rng.integers(2**63))
-    for n, members in _by_size(contrasts).items():
+    paired = [i for i, contrast in enumerate(contrasts) if contrast.paired]
+    for n in sorted({contrasts[i].n for i in paired}):
+        members = [i for i in paired if contrasts[i].n == n]
         stream = np.random.default_rng([root, n])  # one size's draws are not another's business
         rows = _paired([contrasts[i] for i in members], n, settings, stream)
         tested |= dict(zip(members, rows, strict=True))
@@ -108,26 +109,16 @@ def compare_all(
     return _judged([tested[i] for i in range(len(contrasts))], contrasts)
 
 
-def _by_size(contrasts: Sequence[Contrast]) -> dict[int, list[int]]:
-    """Positions of the paired contrasts, by number of pairs."""
-    sizes: dict[int, list[int]] = defaultdict(list)
-    for i, contrast in enumerate(contrasts):
-        if contrast.paired:
-            sizes[contrast.n].append(i)
-    return dict(sorted(sizes.items()))
-
-
 def _paired(
-    contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: np.random.Generator
+    contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: Rng
 ) -> list[Comparison]:
     """All statistics of contrasts with `n` pairs each, as columns of one array (n, k)."""
-    confidence = settings.confidence
     if n == 0:
-        return [_untested(c, confidence, "no pairs") for c in contrasts]
+        return [_untested(c, "no pairs") for c in contrasts]
     scores = np.stack([_snap(*c.scores) for c in contrasts], axis=1)
     intervals = _intervals(contrasts, scores, settings, rng)
     if n == 1:
-        rows = [_untested(c, confidence, "one pair: no test") for c in contrasts]
+        rows = [_untested(c, "one pair: no test") for c in contrasts]
         return [_estimated(*each) for each in zip(rows, contrasts, intervals, strict=True)]
     ordered = np.sort(scores, axis=0)
     mean, variance = ordered.mean(axis=0), ordered.var(axis=0, ddof=1)
@@ -140,7 +131,7 @@ def _paired(
         wins = float((scores[:, k] > 0).sum() + 0.5 * (scores[:, k] == 0).sum())
         n_worth = seeds_worth(n, contrast.overlap)
         row = _tested(contrast, intervals[k], settings, (mean[k], error[k], n - 1))
-        row = _with_p_better(row, proportion_interval(wins / n * n_worth, n_worth, confidence))
+        row = _with_p_better(row, proportion_interval(wins / n * n_worth, n_worth))
         row = replace(row, sd_score=sd[k], effect_size=hedges_g(mean[k], sd[k], n - 1))
         if not contrast.overlap:  # these tests need seeds that are independent
             row = replace(
@@ -155,13 +146,13 @@ def _paired(
 
 
 def _intervals(
-    contrasts: Sequence[Contrast], scores: Floats, settings: _Settings, rng: np.random.Generator
+    contrasts: Sequence[Contrast], scores: Floats, settings: _Settings, rng: Rng
 ) -> list[Interval]:
     """Of the mean of each column; wider where seeds redraw one pool of images."""
-    intervals = mean_intervals(scores, settings.confidence, "auto", rng)
+    intervals = mean_intervals(scores, rng=rng)
     for k, contrast in enumerate(contrasts):
         if contrast.overlap:
-            intervals[k] = corrected(scores[:, k], contrast.overlap, settings.confidence)
+            intervals[k] = corrected(scores[:, k], contrast.overlap)
     return [settings.widened(interval) for interval in intervals]
 
 
@@ -172,9 +163,8 @@ def _welch(contrast: Contrast, settings: _Settings) -> Comparison:
     whose variance is an upper bound (van Dantzig 1951).
     """
     treated, control = contrast.scores
-    confidence = settings.confidence
     if contrast.n < 2:
-        return _untested(contrast, confidence, "fewer than two trials in an arm: no test")
+        return _untested(contrast, "fewer than two trials in an arm: no test")
     sizes = np.array([len(treated), len(control)])
     least = contrast.least_variance / 2
     variances = np.maximum([treated.var(ddof=1), control.var(ddof=1)], least)
@@ -182,13 +172,13 @@ def _welch(contrast: Contrast, settings: _Settings) -> Comparison:
     mean = float(np.sort(treated).mean() - np.sort(control).mean())
     error = settings.widening * math.sqrt(parts.sum())
     df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum() if error > 0 else sizes.sum() - 2.0
-    half = student_quantile(df, confidence) * error
+    half = student_quantile(df, CONFIDENCE) * error
     note = joined(STOPPED if settings.widening > 1 else "", NOTE if contrast.overlap else "")
-    interval = Interval(mean, mean - half, mean + half, confidence, "Welch", contrast.n, note)
+    interval = Interval(mean, mean - half, mean + half, CONFIDENCE, "Welch", contrast.n, note)
     pooled = math.sqrt(((sizes - 1) * variances).sum() / (sizes.sum() - 2))
     u, p_rank = stats.mannwhitneyu(treated, control)
     row = _tested(contrast, interval, settings, (mean, error, df))
-    row = _with_p_better(row, proportion_interval(u / sizes.max(), contrast.n, confidence))
+    row = _with_p_better(row, proportion_interval(u / sizes.max(), contrast.n))
     return replace(
         row,
         sd_score=math.sqrt(parts.sum() * contrast.n),  # what further trials of both arms shrink
@@ -197,12 +187,11 @@ def _welch(contrast: Contrast, settings: _Settings) -> Comparison:
     )
 
 
-def _untested(contrast: Contrast, confidence: float, note: str = "") -> Comparison:
+def _untested(contrast: Contrast, note: str = "") -> Comparison:
     """What is compared, before any number is."""
     return Comparison(
         task=contrast.task,
-        treatment=contrast.pair.treatment,
-        control=contrast.pair.control,
+        **contrast.pair._asdict(),
         metric=contrast.metric.name,
         target=contrast.target,
         unit=contrast.metric.unit,
@@ -211,7 +200,7 @@ def _untested(contrast: Contrast, confidence: float, note: str = "") -> Comparis
         n_control=len(contrast.control),
         paired=contrast.paired,
         scale="speedup" if contrast.metric.is_time else "difference",
-        confidence=confidence,
+        confidence=CONFIDENCE,
         n_unreached_treatment=contrast.censored[0],
         n_unreached_control=contrast.censored[1],
         budget=contrast.budget,
@@ -224,15 +213,8 @@ def _tested(
 ) -> Comparison:
     """Estimate and t-tests. sample: mean, standard error and degrees of freedom of the scores."""
     tests = t_tests(*sample, settings.margin_of(contrast))
-    row = _estimated(_untested(contrast, settings.confidence), contrast, interval)
-    return replace(
-        row,
-        mean_score=tests.mean,
-        t=tests.t,
-        p_value=tests.p_value,
-        margin=tests.margin,
-        p_equivalence=tests.p_equivalence,
-    )
+    row = _estimated(_untested(contrast), contrast, interval)
+    return replace(row, **asdict(tests))
 
 
 def _with_p_better(row: Comparison, p: Interval) -> Comparison:
@@ -275,14 +257,8 @@ def _estimated(row: Comparison, contrast: Contrast, score: Interval) -> Comparis
 
 def _bound(contrast: Contrast) -> str:
     """What trials that never reached the target make of the ratio of times."""
-    match tuple(count > 0 for count in contrast.censored):
-        case (False, True):
-            return "at least"
-        case (True, False):
-            return "at most"
-        case (True, True):
-            return "within budget"
-    return ""
+    bounds = {(False, True): "at least", (True, False): "at most", (True, True): "within budget"}
+    return bounds.get((contrast.censored[0] > 0, contrast.censored[1] > 0), "")
 
 
 def _judged(rows: Sequence[Comparison], contrasts: Sequence[Contrast]) -> list[Comparison]:

@@ -289,8 +289,7 @@ def _conditions(trials: pd.DataFrame) -> Rows:
     known = [name for name in CONDITIONS if name in trials]
     if not known:
         return np.zeros(len(trials), dtype=np.intp)
-    numbers: Rows = trials.groupby(known, dropna=False).ngroup().to_numpy(dtype=np.intp)
-    return numbers
+    return np.asarray(trials.groupby(known, dropna=False).ngroup(), dtype=np.intp)
 
 
 def _granule(trials: pd.DataFrame, metric: Metric) -> float:

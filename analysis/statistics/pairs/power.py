@@ -133,8 +133,7 @@ def plan(
                 f"plan: the seeds of '{treatment}' and '{control}' do not pair; run both arms on "
                 "the same seeds"
             )
-        for question, value in asked.items():
-            rows.append(_row(contrast, question, value, power, n_comparisons))
+        rows += [_row(contrast, *question, power, n_comparisons) for question in asked.items()]
     return pd.DataFrame(rows)
 
 

@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.statistics.samples.arrays import Floats, Ints
-from analysis.statistics.samples.intervals import Interval, mean_intervals
+from analysis.statistics.samples.arrays import Floats, Ints, Rng
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_intervals
 from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.significance import holm
@@ -38,37 +38,33 @@ class Confusion:
 
     pooled: int64 (n_classes, n_classes), images of all trials together. mean: float, the same
     shape, mean over trials of each row as shares of its true class; NaN for a class that no test
-    set has. `n_trials` of them; `note` says what to know.
+    set has. `n_trials` of them.
     """
 
     pooled: Ints
     mean: Floats
     n_trials: int
-    note: str
 
 
 def confusion(predictions: PredictionsById, n_classes: int) -> Confusion:
     """Pooled and mean confusion matrix of all given trials (those of one arm)."""
     counts = _counts(predictions, n_classes)
     shares = _divide(counts, counts.sum(axis=2, keepdims=True), nan)
-    note = "" if len(counts) else "no predictions"
-    return Confusion(counts.sum(axis=0), _nan_mean(shares), len(counts), note)
+    return Confusion(counts.sum(axis=0), _nan_mean(shares), len(counts))
 
 
 def score_intervals(
     predictions: PredictionsById,
     trials: pd.DataFrame,
     class_names: Sequence[str],
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
-    zero_division: float = 0.0,
+    rng: Rng | None = None,
 ) -> pd.DataFrame:
     """Mean over seeds of every score of each arm, with `mean_interval` over seeds.
 
     Args:
         trials: columns trial_id and arm; an arm without predictions has rows of NaN, with a note.
-        zero_division: the value of a ratio without a denominator, as precision of a class that
-            was never predicted: 0.0 (scikit-learn's too), 1.0 or NaN, which averages leave out.
+            A ratio without a denominator, as precision of a class that was never predicted, is 0.0
+            (scikit-learn's too).
 
     Returns:
         arm, scope, class_name ("" for averages), metric, estimate, low, high, n, method, note;
@@ -79,8 +75,8 @@ def score_intervals(
     rows = []
     for arm, members in trials.groupby("arm"):
         own = {i: predictions[i] for i in members["trial_id"] if i in predictions}
-        table, names = _score_table(own, len(class_names), zero_division)
-        intervals = column_intervals(table, confidence, rng, least=0.0)
+        table, names = _score_table(own, len(class_names))
+        intervals = column_intervals(table, rng, least=0.0)
         for (scope, index, metric), interval in zip(names, intervals, strict=True):
             class_name = class_names[index] if index >= 0 else ""
             identity = {"arm": arm, "scope": scope, "class_name": class_name, "metric": metric}
@@ -95,8 +91,7 @@ def class_differences(
     treatment: str,
     control: str,
     class_names: Sequence[str],
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
+    rng: Rng | None = None,
 ) -> pd.DataFrame:
     """In which classes the recall of two arms differs, Holm-adjusted over the classes.
 
@@ -107,7 +102,7 @@ def class_differences(
 
     Returns:
         One row a class: class_name, class_index, n_pairs, n_images (mean a seed), recall_treatment,
-        recall_control, difference, low, high, p_value, p_holm, differs (p_holm ≤ 1 - confidence),
+        recall_control, difference, low, high, p_value, p_holm, differs (p_holm ≤ 0.05),
         note. NaN where a class is in no test set, and p NaN for one pair of seeds.
     """
     ids = paired_ids(predictions, trials, Pair(treatment, control))
@@ -120,7 +115,7 @@ def class_differences(
     ]
     difference = recall[0] - recall[1]
     n_images = _nan_mean(np.concatenate(images).astype(float))
-    intervals = column_intervals(difference, confidence, rng, least=-1.0)
+    intervals = column_intervals(difference, rng, least=-1.0)
     p_value = np.array(
         [_paired_p(d, n) for d, n in zip(difference.T, n_images, strict=True)], dtype=float
     )
@@ -136,7 +131,7 @@ def class_differences(
             **pd.DataFrame([interval.columns("difference") for interval in intervals]),
             "p_value": p_value,
             "p_holm": p_holm,
-            "differs": p_holm <= 1 - confidence + 1e-12,
+            "differs": p_holm <= 1 - CONFIDENCE + 1e-12,
             "note": [interval.note for interval in intervals],
         }
     )
@@ -181,38 +176,25 @@ def _counts(predictions: PredictionsById, n_classes: int, ids: Sequence[str] | N
 
 
 def _score_table(
-    predictions: PredictionsById, n_classes: int, zero_division: float
+    predictions: PredictionsById, n_classes: int
 ) -> tuple[Floats, list[tuple[str, int, str]]]:
     """Scores (n_trials, n_scores), trials by sorted id, and (scope, class, metric) of each."""
     counts = _counts(predictions, n_classes)
     right = np.diagonal(counts, axis1=1, axis2=2)
     true, called = counts.sum(axis=2), counts.sum(axis=1)
-    by_class = np.stack(
-        [
-            _divide(right, called, zero_division),
-            _divide(right, true, zero_division),
-            _divide(2 * right, true + called, zero_division),
-        ],
-        axis=1,
-    )  # (n_trials, metric, class)
-    weights = np.broadcast_to(true[:, None, :], by_class.shape)
+    ratios = ((right, called), (right, true), (2 * right, true + called))
+    by_class = np.stack([_divide(*ratio, 0.0) for ratio in ratios], axis=1)  # trial, metric, class
+    n_images = true.sum(axis=1)[:, None]
     parts = [
-        _divide(right.sum(axis=1), true.sum(axis=1), nan)[:, None],
-        _average(by_class, np.ones_like(by_class)),
-        _average(by_class, weights),
+        _divide(right.sum(axis=1)[:, None], n_images, nan),
+        by_class.sum(axis=-1) / n_classes,
+        _divide((by_class * true[:, None, :]).sum(axis=-1), n_images, nan),
         by_class.reshape(len(counts), len(BY_CLASS) * n_classes),
     ]
     names = [("all", -1, "accuracy")]
     names += [(scope, -1, metric) for scope in AVERAGES for metric in BY_CLASS]
     names += [("class", k, metric) for metric in BY_CLASS for k in range(n_classes)]
     return np.concatenate(parts, axis=1), names
-
-
-def _average(values: Floats, weights: Floats) -> Floats:
-    """Weighted mean over the last axis, of the values that are numbers; NaN where none is."""
-    known = ~np.isnan(values)
-    total = np.where(known, weights, 0.0).sum(axis=-1)
-    return _divide(np.where(known, values * weights, 0.0).sum(axis=-1), total, nan)
 
 
 def _divide(top: NDArray[np.number], bottom: NDArray[np.number], otherwise: float) -> Floats:
@@ -226,22 +208,19 @@ def _nan_mean(values: Floats) -> Floats:
     """Mean over the first axis of what is a number; NaN where nothing is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "mean of empty slice" is the NaN we want
-        means: Floats = np.nanmean(values, axis=0)
-        return means
+        return np.asarray(np.nanmean(values, axis=0))
 
 
-def column_intervals(
-    table: Floats, confidence: float, rng: np.random.Generator | None, least: float
-) -> list[Interval]:
+def column_intervals(table: Floats, rng: Rng | None, least: float) -> list[Interval]:
     """`mean_intervals` of the columns, cut at `least` and 1, beyond which no share can be.
 
     All NaN with a note for a column without a number.
     """
     note = "no predictions" if not len(table) else "in no test set"
-    intervals = [Interval.unknown(note, 0, confidence)] * table.shape[1]
+    intervals = [Interval.unknown(note)] * table.shape[1]
     known = np.flatnonzero((~np.isnan(table)).any(axis=0))
     if len(known):
-        drawn = mean_intervals(table[:, known], confidence, rng=rng)
+        drawn = mean_intervals(table[:, known], rng=rng)
         for i, interval in zip(known.tolist(), drawn, strict=True):
             intervals[i] = interval.within(least, 1.0)
     return intervals

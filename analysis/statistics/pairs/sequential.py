@@ -18,7 +18,8 @@ import pandas as pd
 
 from analysis import words
 from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
-from analysis.statistics.samples.intervals import mean_interval
+from analysis.statistics.samples.arrays import Rng
+from analysis.statistics.samples.intervals import CONFIDENCE, mean_interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import student_quantile
 from headstart.errors import InputError
@@ -38,17 +39,7 @@ class Until:
     half_width: float
     at_least: int = 8
     at_most: int = 60
-    confidence: float = 0.95
     targets: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.half_width <= 0:
-            raise InputError(f"seeds.until.half_width: {self.half_width} must be above 0")
-        if not 2 <= self.at_least <= self.at_most:
-            raise InputError(
-                f"seeds: at_least {self.at_least} and at_most {self.at_most} must be at least 2, "
-                "and the first no larger than the second"
-            )
 
 
 @dataclass(frozen=True)
@@ -68,11 +59,7 @@ class Decision:
 
 
 def decide(
-    trials: pd.DataFrame,
-    curves: pd.DataFrame,
-    pairs: Sequence[Pair],
-    until: Until,
-    rng: np.random.Generator,
+    trials: pd.DataFrame, curves: pd.DataFrame, pairs: Sequence[Pair], until: Until, rng: Rng
 ) -> Decision:
     """Whether the intervals of all `pairs` are narrow enough after the seeds that have run.
 
@@ -90,9 +77,7 @@ def decide(
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
     n_seeds = int(evidence["seed"].nunique())
     root = int(rng.integers(2**63))
-    widths = tuple(
-        half_width(c, until.confidence, np.random.default_rng([root, c.n])) for c in contrasts
-    )
+    widths = tuple(half_width(c, np.random.default_rng([root, c.n])) for c in contrasts)
     wanted = _wanted(until, contrasts[0])
     narrow = n_seeds >= until.at_least and all(w <= wanted for w in widths)
     stop = narrow or n_seeds >= until.at_most
@@ -107,7 +92,7 @@ def decide(
     return Decision(stop, n_seeds, following, narrow, widths, text)
 
 
-def half_width(contrast: Contrast, confidence: float, rng: np.random.Generator) -> float:
+def half_width(contrast: Contrast, rng: Rng) -> float:
     """Half the widened interval of a paired contrast, on the scale of the test (times: log).
 
     Never under what the rounding of the metric alone would leave: equal values are not a
@@ -116,9 +101,9 @@ def half_width(contrast: Contrast, confidence: float, rng: np.random.Generator) 
     if contrast.n < 2 or not contrast.paired:
         return math.nan
     treated, control = contrast.scores
-    interval = mean_interval(treated - control, confidence, "auto", rng)
+    interval = mean_interval(treated - control, rng=rng)
     least = math.sqrt(contrast.least_variance / contrast.n)
-    least *= student_quantile(contrast.n - 1, confidence)
+    least *= student_quantile(contrast.n - 1, CONFIDENCE)
     return WIDENING * max((interval.high - interval.low) / 2, least)
 
 

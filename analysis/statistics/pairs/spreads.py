@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from analysis.statistics.samples.arrays import Floats
+from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.resampling import draw_counts, student_quantile
 from headstart.errors import InputError
@@ -33,23 +34,18 @@ class SpreadRatio:
     Seeds always pair here.
     """
 
-    ratio: float
-    low: float
-    high: float
-    brown_forsythe: float
-    p_value: float
     n_treatment: int
     n_control: int
     note: str
+    ratio: float = nan
+    low: float = nan
+    high: float = nan
+    brown_forsythe: float = nan
+    p_value: float = nan
     paired: bool = True
 
 
-def compare_spread(
-    treatment: ArrayLike,
-    control: ArrayLike,
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
-) -> SpreadRatio:
+def compare_spread(treatment: ArrayLike, control: ArrayLike, rng: Rng | None = None) -> SpreadRatio:
     """Ratio of the SDs over seeds of two arms: bootstrap interval, Brown & Forsythe's test.
 
     Interval: symmetric bootstrap-t (Hall 1988) of the log ratio, with the delta-method standard
@@ -72,24 +68,16 @@ def compare_spread(
     x, y = x[keep], y[keep]
     n = len(x)
     if n < 2:
-        return SpreadRatio(nan, nan, nan, nan, nan, n, n, "fewer than 2 values in an arm")
+        return SpreadRatio(n, n, "fewer than 2 values in an arm")
     if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return SpreadRatio(nan, nan, nan, nan, nan, n, n, "an arm has no spread at all")
+        return SpreadRatio(n, n, "an arm has no spread at all")
     test = stats.levene(np.sort(x), np.sort(y), center="median")
     half, note = nan, f"fewer than {FEWEST_TO_RESAMPLE} values in an arm: no interval"
     if n >= FEWEST_TO_RESAMPLE:
-        half, note = _half_width(_standard(x), _standard(y), confidence, rng), ""
+        half, note = _half_width(_standard(x), _standard(y), rng), ""
     ratio = float(np.sort(x).std(ddof=1) / np.sort(y).std(ddof=1))
-    return SpreadRatio(
-        ratio=ratio,
-        low=ratio * exp(-half),
-        high=ratio * exp(half),
-        brown_forsythe=float(test.statistic),
-        p_value=float(test.pvalue),
-        n_treatment=n,
-        n_control=n,
-        note=note,
-    )
+    ends = ratio * exp(-half), ratio * exp(half)
+    return SpreadRatio(n, n, note, ratio, *ends, float(test.statistic), float(test.pvalue))
 
 
 COLUMNS = (
@@ -102,7 +90,7 @@ def compare_spreads(
     trials: pd.DataFrame,
     pairs: Sequence[Pair],
     metric: str = "test_accuracy",
-    rng: np.random.Generator | None = None,
+    rng: Rng | None = None,
 ) -> pd.DataFrame:
     """`compare_spread` of `metric` for each pair, paired by seed: the columns `COLUMNS`.
 
@@ -125,13 +113,13 @@ def _standard(values: Floats) -> Floats:
     return -z if (z**3).sum() < -1e-9 else z
 
 
-def _half_width(x: Floats, y: Floats, confidence: float, rng: np.random.Generator | None) -> float:
+def _half_width(x: Floats, y: Floats, rng: Rng | None) -> float:
     """Half the width of the interval of the log ratio of SDs, for standardized samples.
 
     The order of seeds and of the two arms is taken out before anything is drawn.
     """
     n = len(x)
-    student = student_quantile(n - 1, confidence)
+    student = student_quantile(n - 1, CONFIDENCE)
     _, error = _log_ratio(x, y, np.ones((1, n)))
     if n > MOST_TO_RESAMPLE:
         return float(student * error[0])
@@ -142,7 +130,7 @@ def _half_width(x: Floats, y: Floats, confidence: float, rng: np.random.Generato
     with np.errstate(invalid="ignore", divide="ignore"):
         t = np.abs(ratio) / errors
     t = np.where(np.isnan(t), np.inf, t)  # a resample without spread is as far as can be
-    rank = int(np.ceil((len(t) + 1) * confidence)) - 1
+    rank = int(np.ceil((len(t) + 1) * CONFIDENCE)) - 1
     return float(min(np.partition(t, rank)[rank], WIDEST * student) * error[0])
 
 

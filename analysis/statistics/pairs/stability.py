@@ -23,25 +23,20 @@ from headstart.errors import InputError
 
 @dataclass(frozen=True)
 class ExcessVariance:
-    """Variance over seeds, and what is left of it without binomial noise of the test set.
+    """What is left of the variance over seeds without binomial noise of the test set.
 
     `excess` may be below 0: it is not cut, so that its mean over many studies is right. `p_value`
     is for "the test set's size alone explains the spread", small when seeds differ by more.
     """
 
-    variance: float
-    binomial: float
-    excess: float
-    low: float
-    high: float
-    p_value: float
-    n: int
-    note: str
+    binomial: float = nan
+    excess: float = nan
+    low: float = nan
+    high: float = nan
+    p_value: float = nan
 
 
-def spread_over_seeds(
-    trials: pd.DataFrame, metric: str = "test_accuracy", confidence: float = 0.95
-) -> pd.DataFrame:
+def spread_over_seeds(trials: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
     """Spread of `metric` over the seeds of each arm, and the share of its trials that broke.
 
     Args:
@@ -55,7 +50,7 @@ def spread_over_seeds(
         excess_variance, excess_low, excess_high, excess_p (`excess_variance`), note. NaN and a
         note where there are too few values. A trial without a value counts in n_trials only.
     """
-    rows = [_spread_row(str(arm), rows, metric, confidence) for arm, rows in trials.groupby("arm")]
+    rows = [_spread_row(str(arm), rows, metric) for arm, rows in trials.groupby("arm")]
     return pd.DataFrame(rows, columns=_SPREAD_COLUMNS)
 
 
@@ -66,12 +61,14 @@ _SPREAD_COLUMNS = (
 )  # fmt: skip
 
 
-def _spread_row(arm: str, rows: pd.DataFrame, metric: str, confidence: float) -> dict[str, object]:
+def _spread_row(arm: str, rows: pd.DataFrame, metric: str) -> dict[str, object]:
     present = rows[rows[metric].notna()]
     values = present[metric].to_numpy(dtype=float)
-    sd = _sd(values, confidence)
+    sd = Interval.unknown("no trial has a value")
+    if len(values):
+        sd = sd_interval(values)
     n_failed, n_diverged = (int((rows["status"] == s).sum()) for s in ("failed", "diverged"))
-    broken = proportion_interval(n_failed + n_diverged, len(rows), confidence)
+    broken = proportion_interval(n_failed + n_diverged, len(rows))
     row: dict[str, object] = dict.fromkeys(_SPREAD_COLUMNS, nan)
     row |= {"arm": arm, "metric": metric, "n": len(values), "n_trials": len(rows)}
     row |= sd.columns("sd", "sd_") | {"note": sd.note}
@@ -81,21 +78,13 @@ def _spread_row(arm: str, rows: pd.DataFrame, metric: str, confidence: float) ->
         low, high = float(values.min()), float(values.max())
         row |= {"mean": float(values.mean()), "minimum": low, "maximum": high, "range": high - low}
     if metric == "test_accuracy" and len(values):
-        excess = excess_variance(values, present["n_test"].to_numpy(dtype=float), confidence)
+        excess = excess_variance(values, present["n_test"].to_numpy(dtype=float))
         row |= {"binomial_sd": sqrt(excess.binomial), "excess_variance": excess.excess}
         row |= {"excess_low": excess.low, "excess_high": excess.high, "excess_p": excess.p_value}
     return row
 
 
-def _sd(values: Floats, confidence: float) -> Interval:
-    if len(values):
-        return sd_interval(values, confidence)
-    return Interval.unknown("no trial has a value", 0, confidence)
-
-
-def excess_variance(
-    accuracies: ArrayLike, n_test: ArrayLike, confidence: float = 0.95
-) -> ExcessVariance:
+def excess_variance(accuracies: ArrayLike, n_test: ArrayLike) -> ExcessVariance:
     """How far the variance of accuracies over seeds exceeds the noise of a finite test set.
 
     A network that is right with probability p on `n_test` independent images has a measured
@@ -121,38 +110,32 @@ def excess_variance(
     if ((p < 0) | (p > 1)).any() or (size < 1).any():
         raise InputError("excess_variance: accuracies are fractions from 0 to 1, n_test at least 1")
     if not len(p):
-        return ExcessVariance(nan, nan, nan, nan, nan, nan, 0, "no values")
+        return ExcessVariance()
     binomial = float((p.mean() * (1 - p.mean()) / size).mean())
     if len(p) == 1:
-        return ExcessVariance(nan, binomial, nan, nan, nan, nan, 1, "one value: no spread")
+        return ExcessVariance(binomial)
     variance = float(p.var(ddof=1))
-    sd = sd_interval(p, confidence)
+    sd = sd_interval(p)
     df = len(p) - 1
     p_value = float(stats.chi2.sf(df * variance / binomial, df)) if binomial > 0 else nan
-    return ExcessVariance(
-        variance=variance,
-        binomial=binomial,
-        excess=variance - binomial,
-        low=sd.low**2 - binomial,
-        high=sd.high**2 - binomial,
-        p_value=p_value,
-        n=len(p),
-        note=sd.note,
-    )
+    excess, low, high = (square - binomial for square in (variance, sd.low**2, sd.high**2))
+    return ExcessVariance(binomial, excess, low, high, p_value)
 
 
-def within_runs(
-    curves: pd.DataFrame, trials: pd.DataFrame, late_share: float = 1 / 3, spike: float = 0.5
-) -> pd.DataFrame:
+LATE = 1 / 3  # of a trial's evaluations, rounded up: its late phase
+SPIKE = 0.5  # of the loss before: a rise by more is a spike
+
+
+def within_runs(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """How restless each learning curve is.
+
+    The late phase is the last third of a trial's evaluations. A loss spike is an evaluation whose
+    training loss exceeds that of the one before by more than half of it and by more than a
+    twentieth of the trial's first loss, or is no longer a number.
 
     Args:
         curves: columns trial_id, step, val_accuracy, train_loss, val_loss.
         trials: columns trial_id, arm, seed.
-        late_share: the late phase is the last `late_share` of a trial's evaluations, rounded up.
-        spike: a loss spike is an evaluation whose training loss exceeds that of the one before
-            by more than `spike` of it and by more than a twentieth of the trial's first loss,
-            or is no longer a number.
 
     Returns:
         One row a trial, in the order of `trials`, whatever its status: trial_id, arm, seed,
@@ -167,15 +150,16 @@ def within_runs(
     accuracy = ordered.column("val_accuracy")
     train_loss = ordered.column("train_loss")
     left = ordered.first[trial] + ordered.count[trial] - np.arange(len(trial))  # to the end
-    late = left <= np.ceil(late_share * ordered.count[trial] - 1e-9)
+    late = left <= np.ceil(LATE * ordered.count[trial] - 1e-9)
     gap = ordered.column("val_loss") - train_loss
+    fall = pd.Series(accuracy).groupby(trial).cummax() - accuracy
     has = ordered.count > 0
-    spikes = np.bincount(trial[_is_spike(trial, train_loss, spike)], minlength=n).astype(float)
+    spikes = np.bincount(trial[_is_spike(trial, train_loss)], minlength=n).astype(float)
     identity = trials[["trial_id", "arm", "seed"]].reset_index(drop=True)
     return identity.assign(
         n_evaluations=ordered.count,
         late_sd=_sd_by_trial(trial[late], accuracy[late], n),
-        largest_drawdown=_drawdown(trial, accuracy, n),
+        largest_drawdown=fall.groupby(trial).max().reindex(range(n)).to_numpy(dtype=float),
         n_loss_spikes=np.where(has, spikes, nan),
         generalisation_gap=_mean_by_trial(trial[late], gap[late], n),
     )
@@ -184,8 +168,7 @@ def within_runs(
 def _mean_by_trial(trial: Rows, values: Floats, n: int) -> Floats:
     count = np.bincount(trial, minlength=n)
     with np.errstate(invalid="ignore"):
-        means: Floats = np.bincount(trial, values, minlength=n) / count
-    return means
+        return np.asarray(np.bincount(trial, values, minlength=n) / count)
 
 
 def _sd_by_trial(trial: Rows, values: Floats, n: int) -> Floats:
@@ -196,19 +179,11 @@ def _sd_by_trial(trial: Rows, values: Floats, n: int) -> Floats:
     return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), nan)
 
 
-def _drawdown(trial: Rows, values: Floats, n: int) -> Floats:
-    series = pd.Series(values)
-    fall = series.groupby(trial).cummax() - series
-    most: Floats = fall.groupby(trial).max().reindex(range(n)).to_numpy(dtype=float)
-    return most
-
-
-def _is_spike(trial: Rows, loss: Floats, spike: float) -> Bools:
+def _is_spike(trial: Rows, loss: Floats) -> Bools:
     before = np.concatenate([[nan], loss[:-1]]) if len(loss) else loss
     same = np.concatenate([[False], trial[1:] == trial[:-1]]) if len(loss) else trial > 0
     first = pd.Series(loss).where(np.isfinite(loss)).groupby(trial).transform("first")
     with np.errstate(invalid="ignore"):
         rise = loss - before
-        rose = (rise > spike * before) & (rise > first.to_numpy(dtype=float) / 20)
-    spikes: Bools = same & np.isfinite(before) & (rose | ~np.isfinite(loss))
-    return spikes
+        rose = (rise > SPIKE * before) & (rise > first.to_numpy(dtype=float) / 20)
+    return np.asarray(same & np.isfinite(before) & (rose | ~np.isfinite(loss)))

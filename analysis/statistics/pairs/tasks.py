@@ -17,13 +17,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special
 
-from analysis.statistics.samples.arrays import Floats, Rows
-from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.arrays import Floats, Rng, Rows
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import student_quantile
 from headstart.errors import InputError
 
 N_RESAMPLES = 50_000  # as rliable
+N_FEWER = 2_000  # of profiles and of P(better)
 _CHUNK = 1_000  # resamples at a time: 300 scores each stay in the processor's cache
 _TIE = 1e-7  # of the spread: below this, sorted scores mirror each other
 
@@ -50,9 +51,8 @@ def aggregate(scores: Scores, statistic: str = "iqm") -> float:
 def aggregate_interval(
     scores: Scores,
     statistic: str = "iqm",
-    confidence: float = 0.95,
     *,
-    rng: np.random.Generator,
+    rng: Rng,
     method: str = "auto",
     n_resamples: int = N_RESAMPLES,
 ) -> Interval:
@@ -71,24 +71,17 @@ def aggregate_interval(
     function, starts = _statistic(statistic), _starts(tasks)
     samples = _resamples([np.sort(sign * t) for t in tasks], n_resamples, rng)
     drawn = sign * np.concatenate([function(s, starts) for s in samples])
-    low, high = _percentiles(drawn[:, None], confidence)
+    low, high = _percentiles(drawn[:, None])
     if method == "auto":
-        low, high = _stretch(np.array([estimate]), low, high, sizes, confidence)
+        low, high = _stretch(np.array([estimate]), low, high, sizes)
     note = _single_runs(sizes)
     return Interval(
-        estimate, float(low[0]), float(high[0]), confidence, f"stratified {method}",
+        estimate, float(low[0]), float(high[0]), CONFIDENCE, f"stratified {method}",
         int(sizes.sum()), note,
     )  # fmt: skip
 
 
-def performance_profile(
-    scores: Scores,
-    thresholds: ArrayLike,
-    confidence: float = 0.95,
-    *,
-    rng: np.random.Generator,
-    n_resamples: int = 2_000,
-) -> pd.DataFrame:
+def performance_profile(scores: Scores, thresholds: ArrayLike, *, rng: Rng) -> pd.DataFrame:
     """Share of runs that score above each threshold.
 
     Returns threshold, share, low, high: pointwise intervals, `auto` of `aggregate_interval`,
@@ -103,21 +96,14 @@ def performance_profile(
         return np.stack([(ordered > tau).mean(axis=1) for tau in at], axis=1)
 
     share = shares(np.concatenate(tasks)[None])[0]
-    drawn = np.concatenate([shares(s) for s in _resamples(tasks, n_resamples, rng)])
-    low, high = _percentiles(drawn, confidence)
-    low, high = _stretch(share, low, high, _sizes(tasks), confidence)
+    drawn = np.concatenate([shares(s) for s in _resamples(tasks, N_FEWER, rng)])
+    low, high = _percentiles(drawn)
+    low, high = _stretch(share, low, high, _sizes(tasks))
     low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
     return pd.DataFrame({"threshold": at, "share": share, "low": low, "high": high})
 
 
-def probability_of_improvement(
-    treatment: Scores,
-    control: Scores,
-    confidence: float = 0.95,
-    *,
-    rng: np.random.Generator,
-    n_resamples: int = 2_000,
-) -> Interval:
+def probability_of_improvement(treatment: Scores, control: Scores, *, rng: Rng) -> Interval:
     """P(a run of the treatment scores above one of the control), averaged over tasks.
 
     The Mann-Whitney share of all pairs of runs of a task, ties half; runs of both arms are
@@ -132,21 +118,21 @@ def probability_of_improvement(
         )
     mirrored = np.concatenate(arms[0]).tolist() < np.concatenate(arms[1]).tolist()
     first, second = arms[::-1] if mirrored else arms  # so that swapping the arms mirrors the draws
-    drawn, share = np.zeros(n_resamples), 0.0
+    drawn, share = np.zeros(N_FEWER), 0.0
     for x, y in zip(first, second, strict=True):
         wins = (x[:, None] > y) + 0.5 * (x[:, None] == y)
         share += wins.mean() / len(first)
         counts_x, counts_y = (
-            rng.multinomial(len(v), np.full(len(v), 1 / len(v)), n_resamples) for v in (x, y)
+            rng.multinomial(len(v), np.full(len(v), 1 / len(v)), N_FEWER) for v in (x, y)
         )
         drawn += ((counts_x @ wins) * counts_y).sum(axis=1) / (wins.size * len(first))
-    low, high = _percentiles(drawn[:, None], confidence)
+    low, high = _percentiles(drawn[:, None])
     sizes = np.concatenate([_sizes(first), _sizes(second)])
-    low, high = _stretch(np.array([share]), low, high, sizes, confidence)
+    low, high = _stretch(np.array([share]), low, high, sizes)
     ends = np.clip([low[0], share, high[0]], 0, 1)
     low_end, middle, high_end = 1 - ends[::-1] if mirrored else ends
     return Interval(
-        float(middle), float(low_end), float(high_end), confidence, "stratified auto",
+        float(middle), float(low_end), float(high_end), CONFIDENCE, "stratified auto",
         int(sizes.sum()), _single_runs(sizes),
     )  # fmt: skip
 
@@ -155,9 +141,8 @@ def aggregate_arms(
     trials: pd.DataFrame,
     arms: Sequence[str],
     metric: str = "test_accuracy",
-    statistics: Sequence[str] = ("iqm", "mean", "median"),
     *,
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> pd.DataFrame:
     """`aggregate_interval` of a column of `trials` for each arm and statistic.
 
@@ -166,7 +151,7 @@ def aggregate_arms(
     """
     rows = []
     for arm, scores in _scores_of_arms(trials, arms, metric).items():
-        for statistic in statistics:
+        for statistic in STATISTICS:
             interval = aggregate_interval(scores, statistic, rng=rng)
             rows.append(
                 {"arm": arm, "statistic": statistic} | _columns(interval, "estimate", scores)
@@ -175,11 +160,7 @@ def aggregate_arms(
 
 
 def improvement_over_tasks(
-    trials: pd.DataFrame,
-    pairs: Sequence[Pair],
-    metric: str = "test_accuracy",
-    *,
-    rng: np.random.Generator,
+    trials: pd.DataFrame, pairs: Sequence[Pair], metric: str = "test_accuracy", *, rng: Rng
 ) -> pd.DataFrame:
     """`probability_of_improvement` for each pair (treatment, control), over tasks both have.
 
@@ -240,9 +221,7 @@ def _starts(tasks: Sequence[Floats]) -> Rows:
     return np.cumsum(sizes) - sizes
 
 
-def _resamples(
-    tasks: Sequence[Floats], n_resamples: int, rng: np.random.Generator
-) -> Iterator[Floats]:
+def _resamples(tasks: Sequence[Floats], n_resamples: int, rng: Rng) -> Iterator[Floats]:
     """Stratified resamples, some at a time: (m, all runs), task after task."""
     for done in range(0, n_resamples, _CHUNK):
         m = min(_CHUNK, n_resamples - done)
@@ -265,21 +244,19 @@ def _canonical_sign(tasks: Sequence[Floats]) -> float:
     return -1.0 if len(differs) and difference[differs[0]] < 0 else 1.0
 
 
-def _percentiles(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+def _percentiles(drawn: Floats) -> tuple[Floats, Floats]:
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     return low, high
 
 
-def _stretch(
-    estimate: Floats, low: Floats, high: Floats, sizes: Rows, confidence: float
-) -> tuple[Floats, Floats]:
+def _stretch(estimate: Floats, low: Floats, high: Floats, sizes: Rows) -> tuple[Floats, Floats]:
     """Both halves of the interval widened by what resampling few runs loses; see the docs."""
     df = float((sizes - 1).sum())
     if df == 0:
         return np.full(len(estimate), math.nan), np.full(len(estimate), math.nan)
     lost = sizes[sizes > 1].mean() / (sizes[sizes > 1].mean() - 1)
-    normal = float(special.ndtri((1 + confidence) / 2))
-    factor = math.sqrt(lost) * student_quantile(df, confidence) / normal
+    normal = float(special.ndtri((1 + CONFIDENCE) / 2))
+    factor = math.sqrt(lost) * student_quantile(df, CONFIDENCE) / normal
     return estimate - factor * (estimate - low), estimate + factor * (high - estimate)
 
 
@@ -290,20 +267,17 @@ def _single_runs(sizes: Rows) -> str:
 
 def _task_means(samples: Floats, starts: Rows) -> Floats:
     sizes = np.diff(np.append(starts, samples.shape[1]))
-    means: Floats = np.add.reduceat(samples, starts, axis=1) / sizes
-    return means
+    return np.asarray(np.add.reduceat(samples, starts, axis=1) / sizes)
 
 
 def _iqm(samples: Floats, starts: Rows) -> Floats:
     n = samples.shape[1]
     cut = int(0.25 * n)
-    means: Floats = np.sort(samples, axis=1)[:, cut : n - cut].mean(axis=1)
-    return means
+    return np.asarray(np.sort(samples, axis=1)[:, cut : n - cut].mean(axis=1))
 
 
 def _mean(samples: Floats, starts: Rows) -> Floats:
-    means: Floats = _task_means(samples, starts).mean(axis=1)
-    return means
+    return np.asarray(_task_means(samples, starts).mean(axis=1))
 
 
 def _median(samples: Floats, starts: Rows) -> Floats:

@@ -7,3 +7,4 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.intp]  # numbers of rows
+Rng = np.random.Generator  # every function that draws is given one

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from analysis.statistics.samples.arrays import Floats
+from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.resampling import (
     bootstrap_t,
     draw_counts,
@@ -26,6 +26,7 @@ from analysis.statistics.samples.resampling import (
 from analysis.words import joined
 from headstart.errors import InputError
 
+CONFIDENCE = 0.95  # of every interval of a report
 ALL_EQUAL = "all values are equal"
 METHODS = ("auto", "student", "bootstrap-t")
 FEWEST_TO_RESAMPLE = 5  # below, bootstrap-t covers .73-.82 and Student's t .92-.96
@@ -74,10 +75,7 @@ class Interval:
 
 
 def mean_interval(
-    values: ArrayLike,
-    confidence: float = 0.95,
-    method: str = "auto",
-    rng: np.random.Generator | None = None,
+    values: ArrayLike, confidence: float = 0.95, method: str = "auto", rng: Rng | None = None
 ) -> Interval:
     """Interval for the mean of the population that `values` (one a seed) come from.
 
@@ -90,16 +88,12 @@ def mean_interval(
     Raises InputError for no values, infinities, an unknown method, or when draws are needed
     and `rng` is None. Source: Efron & Tibshirani (1993), section 12.5; docs/statistics.md.
     """
-    return mean_intervals(np.asarray(values, dtype=float).reshape(-1, 1), confidence, method, rng)[
-        0
-    ]
+    column = np.asarray(values, dtype=float).reshape(-1, 1)
+    return mean_intervals(column, confidence, method, rng)[0]
 
 
 def mean_intervals(
-    columns: ArrayLike,
-    confidence: float = 0.95,
-    method: str = "auto",
-    rng: np.random.Generator | None = None,
+    columns: ArrayLike, confidence: float = 0.95, method: str = "auto", rng: Rng | None = None
 ) -> list[Interval]:
     """`mean_interval` of each column of `columns` (n, k); columns of one n share their draws."""
     _check(confidence, method)
@@ -114,9 +108,7 @@ def mean_intervals(
     return [intervals[i].noted(note) for i, note in enumerate(notes)]
 
 
-def _mean_same_n(
-    table: Floats, confidence: float, method: str, rng: np.random.Generator | None
-) -> list[Interval]:
+def _mean_same_n(table: Floats, confidence: float, method: str, rng: Rng | None) -> list[Interval]:
     n = len(table)
     if n == 1:
         return [_single(float(v), confidence) for v in table[0]]
@@ -125,14 +117,14 @@ def _mean_same_n(
     chosen, note = _choose(n, method)
     ends = np.broadcast_to([[-student], [student]], (2, table.shape[1]))
     if chosen != "student" and sd.any():
-        ends = bootstrap_t(z, draw_counts(n, _needed(rng, "mean_interval")), confidence)
+        if rng is None:
+            wanted = "pass rng=numpy.random.default_rng(SEED)"
+            raise InputError(f"mean_interval draws resamples here: {wanted}")
+        ends = bootstrap_t(z, draw_counts(n, rng), confidence)
         if chosen == "auto":  # an end nearer than Student's goes half of the way to it
-            ends = np.stack(
-                [
-                    np.minimum(ends[0], (ends[0] - student) / 2),
-                    np.maximum(ends[1], (ends[1] + student) / 2),
-                ]
-            )
+            low, high = ends
+            low = np.minimum(low, (low - student) / 2)
+            ends = np.stack([low, np.maximum(high, (high + student) / 2)])
     half = (ends[1] - ends[0]) / 2
     mirrored = np.abs(z + z[::-1]).max(axis=0) < 1e-9  # turned round, such a sample is itself
     ends = np.where(mirrored, np.stack([-half, half]), ends)
@@ -223,13 +215,10 @@ def sd_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     if np.ptp(x) == 0:
         return Interval(0.0, 0.0, 0.0, confidence, "constant", n, ALL_EQUAL).noted(note)
     if n < 5:
-        low, high = sd * np.sqrt(
-            (n - 1) / stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], n - 1)
-        )
-        text = f"{n} values: chi-squared, which trusts that they are normal"
-        return Interval(
-            sd, float(low), float(high), confidence, "chi-squared", n, joined(text, note)
-        )
+        quantiles = stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], n - 1)
+        low, high = (sd * np.sqrt((n - 1) / quantiles)).tolist()
+        note = joined(f"{n} values: chi-squared, which trusts that they are normal", note)
+        return Interval(sd, low, high, confidence, "chi-squared", n, note)
     z = float(stats.norm.ppf((1 + confidence) / 2))
     centre = stats.trim_mean(x, 1 / (2 * math.sqrt(n - 4))) if n > 5 else np.median(x)
     kurtosis = n * ((x - centre) ** 4).sum() / ((x - x.mean()) ** 2).sum() ** 2
@@ -249,8 +238,7 @@ def proportion_interval(n_hits: float, n: float, confidence: float = 0.95) -> In
     if not 0 <= n_hits <= n:
         raise InputError(f"proportion_interval: {n_hits} of {n}: hits must be between 0 and n")
     if n == 0:
-        nothing = Interval.unknown("no trials", 0, confidence)
-        return dataclasses.replace(nothing, method="Wilson")
+        return dataclasses.replace(Interval.unknown("no trials", 0, confidence), method="Wilson")
     z = float(stats.norm.ppf((1 + confidence) / 2))
     share = n_hits / n
     centre = (n_hits + z**2 / 2) / (n + z**2)
@@ -260,11 +248,7 @@ def proportion_interval(n_hits: float, n: float, confidence: float = 0.95) -> In
 
 
 def ratio_interval(
-    numerator: ArrayLike,
-    denominator: ArrayLike,
-    confidence: float = 0.95,
-    method: str = "auto",
-    rng: np.random.Generator | None = None,
+    numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95, rng: Rng | None = None
 ) -> Interval:
     """Geometric mean of the paired ratios numerator/denominator: `mean_interval` of their logs.
 
@@ -276,11 +260,10 @@ def ratio_interval(
         raise InputError(f"ratio_interval: {top.shape} and {bottom.shape} values do not pair")
     if (top <= 0).any() or (bottom <= 0).any():
         raise InputError("ratio_interval: ratios need values above zero")
-    logs = mean_interval(np.log(top) - np.log(bottom), confidence, method, rng)
+    logs = mean_interval(np.log(top) - np.log(bottom), confidence, rng=rng)
     estimate, low, high = (math.exp(v) for v in (logs.estimate, logs.low, logs.high))
-    return dataclasses.replace(
-        logs, estimate=estimate, low=low, high=high, method=f"log ratio, {logs.method}"
-    )
+    method = f"log ratio, {logs.method}"
+    return dataclasses.replace(logs, estimate=estimate, low=low, high=high, method=method)
 
 
 def _check(confidence: float, method: str = "auto") -> None:
@@ -304,9 +287,3 @@ def _finite(values: ArrayLike) -> tuple[Floats, str]:
 
 def _single(value: float, confidence: float) -> Interval:
     return Interval(value, math.nan, math.nan, confidence, "none", 1, "one value: no interval")
-
-
-def _needed(rng: np.random.Generator | None, who: str) -> np.random.Generator:
-    if rng is None:
-        raise InputError(f"{who} draws resamples here: pass rng=numpy.random.default_rng(SEED)")
-    return rng

@@ -57,5 +57,4 @@ def _seeds(rows: pd.DataFrame) -> Ints:
             f"seed {twice.iloc[0]} stands twice among the trials of {arms}: "
             "give the trials of one arm of one sweep"
         )
-    seeds: Ints = rows["seed"].to_numpy(dtype=np.int64)
-    return seeds
+    return np.asarray(rows["seed"], dtype=np.int64)

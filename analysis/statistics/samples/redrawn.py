@@ -17,11 +17,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-import numpy as np
 import pandas as pd
 
-from analysis.statistics.samples.arrays import Floats
-from analysis.statistics.samples.intervals import Interval, mean_interval
+from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
 from analysis.statistics.samples.resampling import student_quantile
 
 METHOD = "corrected resampled t"
@@ -57,26 +56,24 @@ def seeds_worth(n: int, overlap: float) -> float:
     return n / (1 + n * overlap)
 
 
-def corrected(values: Floats, overlap: float, confidence: float = 0.95) -> Interval:
+def corrected(values: Floats, overlap: float) -> Interval:
     """The mean over seeds with its corrected resampled t interval, n - 1 degrees of freedom.
 
     `values`: (n,) fractions or differences of them, no NaNs. One value has no interval; constant
     data has zero width, which the method says ("constant").
     """
-    plain = mean_interval(values, confidence, "student")
+    plain = mean_interval(values, method="student")
     if plain.n == 1 or plain.low == plain.high:
         return plain
     sd = float(pd.Series(values).std(ddof=1))
-    half = student_quantile(plain.n - 1, confidence) * sd * math.sqrt(1 / plain.n + overlap)
+    half = student_quantile(plain.n - 1, CONFIDENCE) * sd * math.sqrt(1 / plain.n + overlap)
     mean = plain.estimate
-    return Interval(mean, mean - half, mean + half, confidence, METHOD, plain.n, NOTE)
+    return Interval(mean, mean - half, mean + half, CONFIDENCE, METHOD, plain.n, NOTE)
 
 
-def accuracy_interval(
-    values: Floats, overlap: float, confidence: float = 0.95, rng: np.random.Generator | None = None
-) -> Interval:
+def accuracy_interval(values: Floats, overlap: float, rng: Rng | None = None) -> Interval:
     """Of the mean of accuracies: `mean_interval` where seeds are independent (overlap 0), else
     `corrected`, cut at 0 and 1, where no accuracy lies."""
     if not overlap:
-        return mean_interval(values, confidence, rng=rng)
-    return corrected(values, overlap, confidence).within(0.0, 1.0)
+        return mean_interval(values, rng=rng)
+    return corrected(values, overlap).within(0.0, 1.0)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import special, stats
 
-from analysis.statistics.samples.arrays import Floats
+from analysis.statistics.samples.arrays import Floats, Rng
 
 EXACT_UP_TO = 16  # 2^15 sign patterns; the other half are their mirrors
 N_RESAMPLES = 9_999  # (B + 1) α/2 is whole for the usual confidences: quantiles are draws
@@ -43,12 +43,12 @@ def standardize(columns: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     return np.where(sign < 0, mirror, z), mean, sd, sign
 
 
-def draw_counts(n: int, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Floats:
+def draw_counts(n: int, rng: Rng, n_resamples: int = N_RESAMPLES) -> Floats:
     """How often each of `n` values is in each resample: (n_resamples, n), rows sum to n."""
     index = rng.integers(0, n, (n_resamples, n))
     index += n * np.arange(n_resamples)[:, None]
-    counts: Floats = np.bincount(index.ravel(), minlength=n_resamples * n).astype(float)
-    return counts.reshape(-1, n)
+    counts = np.bincount(index.ravel(), minlength=n_resamples * n)
+    return counts.astype(float).reshape(-1, n)
 
 
 def bootstrap_t(z: Floats, counts: Floats, confidence: float) -> Floats:
@@ -67,8 +67,7 @@ def bootstrap_t(z: Floats, counts: Floats, confidence: float) -> Floats:
     rank = int(np.floor((len(t) + 1) * (1 - confidence) / 2)) - 1
     ends = np.partition(t, [rank, len(t) - 1 - rank], axis=0)[[rank, len(t) - 1 - rank]]
     furthest = WIDEST * student_quantile(n - 1, confidence)
-    clipped: Floats = np.clip(ends, -furthest, furthest)
-    return clipped
+    return np.asarray(np.clip(ends, -furthest, furthest))
 
 
 def student_quantile(df: float, confidence: float) -> float:
@@ -76,7 +75,7 @@ def student_quantile(df: float, confidence: float) -> float:
     return float(special.stdtrit(df, (1 + confidence) / 2))
 
 
-def sign_flip_test(differences: Floats, rng: np.random.Generator) -> tuple[Floats, float, Floats]:
+def sign_flip_test(differences: Floats, rng: Rng) -> tuple[Floats, float, Floats]:
     """Two-sided sign-flip permutation test that each column of `differences` (n, k) is around 0.
 
     Fisher's randomization test of paired data: the share of the 2^n sign patterns whose mean is
@@ -102,7 +101,7 @@ def sign_flip_test(differences: Floats, rng: np.random.Generator) -> tuple[Float
     return p, 1.0 / (N_RESAMPLES + 1), np.sqrt(p * (1 - p) / N_RESAMPLES)
 
 
-def _random_signs(n: int, rng: np.random.Generator) -> Iterator[Floats]:
+def _random_signs(n: int, rng: Rng) -> Iterator[Floats]:
     """`N_RESAMPLES` random rows of ±1, some at a time: thousands of pairs need not fit at once."""
     rows = max(1, _MOST_AT_ONCE // n)
     for done in range(0, N_RESAMPLES, rows):
@@ -121,8 +120,7 @@ def signed_rank_test(differences: Floats) -> Floats:
     ranks = np.nan_to_num(stats.rankdata(size, axis=0, nan_policy="omit"))
     if len(differences) <= EXACT_UP_TO:
         seen = np.abs((np.sign(differences) * ranks).sum(axis=0))
-        hits: Floats = (np.abs(all_signs(len(ranks)) @ ranks) >= seen - 1e-9).mean(axis=0)
-        return hits
+        return np.asarray((np.abs(all_signs(len(ranks)) @ ranks) >= seen - 1e-9).mean(axis=0))
     p = np.ones(differences.shape[1])
     for k in np.flatnonzero(differences.any(axis=0)):
         d = differences[:, k][differences[:, k] != 0]

@@ -33,7 +33,7 @@ def holm(p_values: Floats) -> Floats:
 class TTests:
     """Two-sided t-test of a mean against 0, and two one-sided ones against ±`margin`."""
 
-    mean: float
+    mean_score: float
     t: float
     p_value: float
     margin: float
@@ -63,9 +63,9 @@ def hedges_g(mean: float, sd: float, df: float) -> float:
     """Standardized difference with the exact small-sample factor (Hedges 1981)."""
     if sd == 0:
         return 0.0 if mean == 0 else math.copysign(math.inf, mean)
-    factor = (
-        math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) if df > 1 else math.nan
-    )
+    if df <= 1:
+        return math.nan
+    factor = math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2))
     return float(mean / sd * factor * math.sqrt(2 / df))
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.statistics.samples.arrays import Floats
-from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.paired_times import (
     Bound,
@@ -51,13 +51,11 @@ class BreakEven:
 
     def columns(self) -> dict[str, float | int | str]:
         """As a row of a table; `bound` is "" for none."""
-        intervals = {"saved": self.saved, "cost": self.cost, "net": self.net}
         row: dict[str, float | int | str] = {}
-        for name, interval in intervals.items():
+        for name, interval in (("saved", self.saved), ("cost", self.cost), ("net", self.net)):
             row |= interval.columns(name, f"{name}_")
-        row |= {"bound": self.bound or "", "uses": self.uses}
-        row |= {"uses_low": self.uses_low, "uses_high": self.uses_high}
-        return row | {"n_pairs": self.n_pairs, "note": self.note}
+        names = ("uses", "uses_low", "uses_high", "n_pairs", "note")
+        return row | {"bound": self.bound or ""} | {name: getattr(self, name) for name in names}
 
 
 def break_even(
@@ -65,8 +63,7 @@ def break_even(
     times_control: pd.DataFrame,
     trials: pd.DataFrame,
     unit: str = "step",
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
+    rng: Rng | None = None,
 ) -> BreakEven:
     """Steps or seconds saved on the way to a target, against those that pretraining took.
 
@@ -92,9 +89,9 @@ def break_even(
     saved = np.full(len(pairs), nan) if clash else ends.values
     cost = np.full(len(pairs), nan) if clash else cost
     bound = None if clash else ends.bound
-    intervals = mean_intervals_of([saved, cost, saved - cost], confidence, rng)
+    intervals = mean_intervals_of([saved, cost, saved - cost], rng)
     unknown = "" if ends.known or not len(pairs) else "the mean saved is not known"
-    uses, uses_low, uses_high = _uses(saved, cost, bound, confidence)
+    uses, uses_low, uses_high = _uses(saved, cost, bound)
     return BreakEven(
         saved=_opened(intervals[0], bound),
         cost=intervals[1],
@@ -114,7 +111,7 @@ def break_even_table(
     pairs: Sequence[Pair],
     targets: Sequence[float],
     unit: str = "step",
-    rng: np.random.Generator | None = None,
+    rng: Rng | None = None,
 ) -> pd.DataFrame:
     """`break_even` for each pair (treatment, control) at each target, in the order given.
 
@@ -150,11 +147,8 @@ def _ancestors(trial_ids: pd.Series, trials: pd.DataFrame) -> list[list[str]]:
 
 def _cost(parents: list[list[str]], trials: pd.DataFrame, unit: str) -> tuple[Floats, str]:
     """What the pretraining of each pair took, and a note; NaN where it is not in the table."""
-    amount = {
-        "step": trials["steps"],
-        "samples": _samples(trials),
-        "train_time_s": trials["train_time_s"],
-    }[unit]
+    column = {"step": "steps", "train_time_s": "train_time_s"}
+    amount = _samples(trials) if unit == "samples" else trials[column[unit]]
     took = dict(zip(trials["trial_id"], amount.astype(float), strict=True))
     cost = np.array([sum(took.get(p, nan) for p in line) if line else nan for line in parents])
     if np.isnan(cost).any():
@@ -194,14 +188,12 @@ def _opened(interval: Interval, bound: Bound) -> Interval:
     return replace(interval, low=-inf) if bound == "at most" else interval
 
 
-def _uses(
-    saved: Floats, cost: Floats, bound: Bound, confidence: float
-) -> tuple[float, float, float]:
+def _uses(saved: Floats, cost: Floats, bound: Bound) -> tuple[float, float, float]:
     """Mean cost / mean saved and its limits; a bound on what is saved opens one of them."""
     if not len(saved) or np.isnan(saved + cost).any():
         return nan, nan, nan
     estimate = float(cost.mean() / saved.mean()) if saved.mean() > 0 else inf
-    low, high = _fieller(cost, saved, confidence)
+    low, high = _fieller(cost, saved)
     if bound == "at least":
         low = 0.0
     if bound == "at most":
@@ -209,7 +201,7 @@ def _uses(
     return estimate, low, high
 
 
-def _fieller(top: Floats, bottom: Floats, confidence: float) -> tuple[float, float]:
+def _fieller(top: Floats, bottom: Floats) -> tuple[float, float]:
     """The r ≥ 0 for which `mean(top - r · bottom) = 0` is not rejected, from least to most.
 
     Paired t-test with n - 1 degrees of freedom. NaN for one pair. No such r: both infinite.
@@ -217,7 +209,7 @@ def _fieller(top: Floats, bottom: Floats, confidence: float) -> tuple[float, flo
     n = len(top)
     if n < 2:
         return nan, nan
-    t = stats.t.ppf((1 + confidence) / 2, n - 1)
+    t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
     (v_top, v_both), (_, v_bottom) = np.cov(top, bottom) * t**2 / n
     mean_top, mean_bottom = top.mean(), bottom.mean()
     # a r² - 2 b r + c ≤ 0

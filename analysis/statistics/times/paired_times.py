@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.statistics.samples.arrays import Bools, Floats
-from analysis.statistics.samples.intervals import Interval, mean_intervals
+from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_intervals
 from analysis.statistics.samples.pairing import pair_seeds
 from analysis.words import joined
 
@@ -84,7 +84,7 @@ class Ends:
             return np.full(len(self.least), nan)
         return self.least if np.isfinite(self.least).all() else self.most
 
-    def median(self, confidence: float) -> Median:
+    def median(self) -> Median:
         """Median of the pairs and its distribution-free limits (Conover 1999, section 3.2).
 
         The limits are order statistics of the pairs' worst ends: they hold wherever in their
@@ -96,7 +96,7 @@ class Ends:
         least, most = np.sort(self.least), np.sort(self.most)
         with np.errstate(invalid="ignore"):  # the middle of -inf and inf
             middle = float(np.median(least)), float(np.median(most))
-        rank = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))
+        rank = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5))
         if rank == 0:
             return Median(*middle, nan, nan)
         return Median(*middle, float(least[rank - 1]), float(most[n - rank]))
@@ -123,7 +123,8 @@ class PairedTimes:
 
     def log_ratios(self) -> Ends:
         """Logs of control time / treatment time; 0 where both were there at time 0."""
-        at_once = [_at_once(times) for times in (self.treatment, self.control)]
+        sides = self.treatment, self.control
+        at_once = [np.asarray(side["reached"] & (side["time"] <= 0), bool) for side in sides]
         times = np.concatenate([self.treatment["time"], self.control["time"]])
         smallest = times[times > 0].min(initial=np.inf)
         t_least, t_most = _ends(self.treatment)
@@ -165,19 +166,17 @@ def pair_by_seed(treatment: pd.DataFrame, control: pd.DataFrame) -> PairedTimes:
     )
 
 
-def mean_intervals_of(
-    samples: Sequence[Floats], confidence: float, rng: np.random.Generator | None
-) -> list[Interval]:
+def mean_intervals_of(samples: Sequence[Floats], rng: Rng | None) -> list[Interval]:
     """`mean_interval` of each sample; all NaN for an empty one or one with a NaN in it.
 
     Samples of one size share their draws, which makes a table of many comparisons cheap.
     """
-    intervals = [Interval.unknown("", 0, confidence)] * len(samples)
+    intervals = [Interval.unknown("", 0)] * len(samples)
     sizes = np.array([0 if np.isnan(s).any() else len(s) for s in samples])
     for size in np.unique(sizes[sizes > 0]):
         where = np.flatnonzero(sizes == size)
         columns = np.stack([samples[i] for i in where.tolist()], axis=1)
-        drawn = mean_intervals(columns, confidence, rng=rng)
+        drawn = mean_intervals(columns, rng=rng)
         for i, interval in zip(where.tolist(), drawn, strict=True):
             intervals[i] = interval
     return intervals
@@ -187,8 +186,3 @@ def _ends(times: pd.DataFrame) -> tuple[Floats, Floats]:
     """Least and most that each trial's time can be; a NaN (nothing known) is 0 to infinity."""
     time = times["time"].to_numpy(dtype=float)
     return np.nan_to_num(time, nan=0.0), np.where(times["reached"], time, np.inf)
-
-
-def _at_once(times: pd.DataFrame) -> Bools:
-    at_once: Bools = (times["reached"] & (times["time"] <= 0)).to_numpy(dtype=bool)
-    return at_once

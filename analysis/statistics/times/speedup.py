@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.arrays import Rng
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.paired_times import (
     Bound,
@@ -30,7 +31,7 @@ from analysis.words import joined
 CONDITIONS = ("device", "n_workers", "ran_as")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Speedup:
     """Control time over treatment time, over pairs of one seed: above 1 the treatment is sooner.
 
@@ -40,19 +41,19 @@ class Speedup:
     because it does not matter how far beyond it a ratio lies.
     """
 
-    estimate: float
-    low: float
-    high: float
-    bound: Bound
+    estimate: float = nan
+    low: float = nan
+    high: float = nan
+    bound: Bound = None
     n_pairs: int
     n_reached_treatment: int
     n_reached_control: int
     note: str
-    confidence: float
-    method: str
-    median: float
-    median_low: float
-    median_high: float
+    confidence: float = CONFIDENCE
+    method: str = "none"
+    median: float = nan
+    median_low: float = nan
+    median_high: float = nan
 
 
 class At(NamedTuple):
@@ -72,10 +73,7 @@ class LogRatio:
 
 
 def speedup(
-    times_treatment: pd.DataFrame,
-    times_control: pd.DataFrame,
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
+    times_treatment: pd.DataFrame, times_control: pd.DataFrame, rng: Rng | None = None
 ) -> Speedup:
     """Geometric mean over seeds of control time / treatment time, or a bound for it.
 
@@ -98,7 +96,7 @@ def speedup(
     Raises:
         InputError: a seed stands twice in one arm; no `rng` where `mean_interval` draws.
     """
-    return _speedups([pair_by_seed(times_treatment, times_control)], [None], confidence, rng)[0]
+    return _speedups([pair_by_seed(times_treatment, times_control)], [None], rng)[0]
 
 
 def speedup_table(
@@ -107,7 +105,7 @@ def speedup_table(
     pairs: Sequence[Pair],
     targets: Sequence[float],
     unit: str = "step",
-    rng: np.random.Generator | None = None,
+    rng: Rng | None = None,
     known: Mapping[At, LogRatio] | None = None,
 ) -> pd.DataFrame:
     """`speedup` for each pair (treatment, control) at each target, in the order given.
@@ -131,7 +129,7 @@ def speedup_table(
         pair_by_seed(at.get((k.treatment, k.target), none), at.get((k.control, k.target), none))
         for k in keys
     ]
-    speedups = _speedups(pairings, [(known or {}).get(key) for key in keys], 0.95, rng)
+    speedups = _speedups(pairings, [(known or {}).get(key) for key in keys], rng)
     clashes = {
         pair: same_conditions(*(of_arm.get(arm, arms.iloc[:0]) for arm in pair))
         for pair in map(tuple, pairs if unit == "train_time_s" else ())
@@ -163,15 +161,12 @@ def same_conditions(treatment: pd.DataFrame, control: pd.DataFrame) -> str:
 
 
 def _speedups(
-    pairings: Sequence[PairedTimes],
-    known: Sequence[LogRatio | None],
-    confidence: float,
-    rng: np.random.Generator | None,
+    pairings: Sequence[PairedTimes], known: Sequence[LogRatio | None], rng: Rng | None
 ) -> list[Speedup]:
     logs = [pairing.log_ratios() for pairing in pairings]
-    means = mean_intervals_of([ends.values for ends in logs], confidence, rng)
+    means = mean_intervals_of([ends.values for ends in logs], rng)
     means = [_known_of(*each) for each in zip(known, logs, means, strict=True)]
-    return [_speedup(*each, confidence) for each in zip(pairings, logs, means, strict=True)]
+    return [_speedup(*each) for each in zip(pairings, logs, means, strict=True)]
 
 
 def _known_of(known: LogRatio | None, ends: Ends, mean: Interval) -> Interval:
@@ -182,18 +177,16 @@ def _known_of(known: LogRatio | None, ends: Ends, mean: Interval) -> Interval:
     return replace(known.interval, estimate=mean.estimate) if same else mean
 
 
-def _speedup(pairing: PairedTimes, ends: Ends, mean: Interval, confidence: float) -> Speedup:
-    middle = ends.median(confidence)
+def _speedup(pairing: PairedTimes, ends: Ends, mean: Interval) -> Speedup:
+    middle = ends.median()
     bound = ends.bound if ends.known else middle.bound
-    estimate, low, high = (
-        _exp(mean.estimate, mean.low, mean.high)
-        if ends.known
-        else _exp(middle.reading, middle.low, middle.high)
-    )
+    shown = mean.estimate, mean.low, mean.high
+    if not ends.known:
+        shown = middle.reading, middle.low, middle.high
+    estimate, low, high = _exp(*shown)
     median, median_low, median_high = _exp(middle.value, middle.low, middle.high)
-    instead = (
-        "" if ends.known or not len(pairing) else "median of the ratios: the mean is not known"
-    )
+    is_median = len(pairing) > 0 and not ends.known
+    instead = "median of the ratios: the mean is not known" if is_median else ""
     n_treatment, n_control = pairing.n_reached
     return Speedup(
         estimate=estimate,
@@ -204,7 +197,6 @@ def _speedup(pairing: PairedTimes, ends: Ends, mean: Interval, confidence: float
         n_reached_treatment=n_treatment,
         n_reached_control=n_control,
         note=joined(instead, pairing.describe(), mean.note),
-        confidence=confidence,
         method="median, order statistics" if instead else f"log ratio, {mean.method}",
         median=median,
         median_low=median_low,
@@ -222,15 +214,9 @@ def _withheld(shown: Speedup, problem: str) -> Speedup:
     """The same row without its numbers where there is a problem, which the note then names."""
     if not problem:
         return shown
-    return replace(
-        shown,
-        estimate=nan,
-        low=nan,
-        high=nan,
-        bound=None,
-        method="none",
+    return Speedup(
+        n_pairs=shown.n_pairs,
+        n_reached_treatment=shown.n_reached_treatment,
+        n_reached_control=shown.n_reached_control,
         note=joined(problem, shown.note),
-        median=nan,
-        median_low=nan,
-        median_high=nan,
     )

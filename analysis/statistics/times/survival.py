@@ -16,12 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.statistics.samples.arrays import Floats
-from analysis.statistics.samples.intervals import Interval, mean_interval
+from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
 from analysis.statistics.times.paired_times import pair_by_seed
 from analysis.words import joined
-
-NO_TRIALS = "no trials"
 
 
 def kaplan_meier(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
@@ -42,21 +40,21 @@ def kaplan_meier(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     columns = ("time", "share_reached", "low", "high", "at_risk", "n_censored")
     if known.empty:
         return pd.DataFrame({name: pd.Series(dtype=float) for name in columns})
-    sample = _censored(known)
+    times_seen, reached = known["time"].to_numpy(), known["reached"].to_numpy(dtype=bool)
+    sample = stats.CensoredData(uncensored=times_seen[reached], right=times_seen[~reached])
     still = stats.ecdf(sample).sf
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "undefined at some observations": below
         limits = still.confidence_interval(confidence, method="log-log")
     time = still.quantiles
-    at_risk = (known["time"].to_numpy()[:, None] >= time).sum(axis=0)
-    n_censored = (known["time"].to_numpy()[~known["reached"], None] == time).sum(axis=0)
+    at_risk = (times_seen[:, None] >= time).sum(axis=0)
+    n_censored = (times_seen[~reached, None] == time).sum(axis=0)
     share = 1 - still.probabilities
     low, high = _close_ends(
         share, 1 - limits.high.probabilities, 1 - limits.low.probabilities, at_risk, confidence
     )
-    curve = pd.DataFrame(
-        dict(zip(columns, (time, share, low, high, at_risk, n_censored), strict=True))
-    )
+    values = (time, share, low, high, at_risk, n_censored)
+    curve = pd.DataFrame(dict(zip(columns, values, strict=True)))
     if time[0] <= 0:
         return curve
     start = pd.DataFrame([dict(zip(columns, (0.0, 0.0, 0.0, 0.0, len(known), 0), strict=True))])
@@ -89,10 +87,7 @@ def common_horizon(*arms: pd.DataFrame) -> float:
 
 
 def restricted_mean(
-    times: pd.DataFrame,
-    horizon: float | None = None,
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
+    times: pd.DataFrame, horizon: float | None = None, rng: Rng | None = None
 ) -> Interval:
     """Mean of min(time to target, horizon): the area above the Kaplan-Meier curve of one arm.
 
@@ -108,11 +103,11 @@ def restricted_mean(
     """
     horizon = common_horizon(times) if horizon is None else horizon
     if problem := _cannot(horizon, times):
-        return Interval.unknown(problem, len(times), confidence)
+        return Interval.unknown(problem, len(times))
     mean, values = _pseudo_values(times, horizon)
-    interval = _about(mean, values, confidence, rng)
+    interval = _about(mean, values, rng)
     if not (times["reached"] & (times["time"] < horizon)).any():
-        least = horizon * ((1 - confidence) / 2) ** (1 / len(times))
+        least = horizon * ((1 - CONFIDENCE) / 2) ** (1 / len(times))
         note = "no trial reached the target: the lower end is what 0 of n still allows"
         return dataclasses.replace(interval, low=least, high=horizon, note=note)
     return interval.within(0.0, horizon)
@@ -122,8 +117,7 @@ def restricted_mean_difference(
     times_treatment: pd.DataFrame,
     times_control: pd.DataFrame,
     horizon: float | None = None,
-    confidence: float = 0.95,
-    rng: np.random.Generator | None = None,
+    rng: Rng | None = None,
 ) -> Interval:
     """Restricted mean of the treatment minus that of the control, paired by seed.
 
@@ -137,10 +131,10 @@ def restricted_mean_difference(
     treatment, control, note = pairs.treatment, pairs.control, pairs.note
     horizon = common_horizon(treatment, control) if horizon is None else horizon
     if problem := _cannot(horizon, treatment, control):
-        return Interval.unknown(problem, len(treatment), confidence)
+        return Interval.unknown(problem, len(treatment))
     mean_t, values_t = _pseudo_values(treatment, horizon)
     mean_c, values_c = _pseudo_values(control, horizon)
-    interval = _about(mean_t - mean_c, values_t - values_c, confidence, rng)
+    interval = _about(mean_t - mean_c, values_t - values_c, rng)
     both = pd.concat([treatment, control])
     if not (both["reached"] & (both["time"] < horizon)).any():
         note = joined("no trial of either arm reached the target", note)
@@ -168,11 +162,9 @@ def _pseudo_values(times: pd.DataFrame, horizon: float) -> tuple[float, Floats]:
     return float(means[0]), n * means[0] - (n - 1) * means[1:]
 
 
-def _about(
-    mean: float, values: Floats, confidence: float, rng: np.random.Generator | None
-) -> Interval:
+def _about(mean: float, values: Floats, rng: Rng | None) -> Interval:
     """`mean_interval` of pseudo-values, moved to the estimate: their mean has no jackknife bias."""
-    plain = mean_interval(values, confidence, rng=rng)
+    plain = mean_interval(values, rng=rng)
     shift = mean - plain.estimate
     return dataclasses.replace(plain, estimate=mean, low=plain.low + shift, high=plain.high + shift)
 
@@ -187,14 +179,9 @@ def _followed(times: pd.DataFrame) -> float:
 def _cannot(horizon: float, *arms: pd.DataFrame) -> str:
     """Why no restricted mean can be had; empty where it can."""
     if any(times.empty for times in arms):
-        return NO_TRIALS
+        return "no trials"
     if any(times["time"].isna().any() for times in arms):
         return "a trial's time is not known"
     if horizon > min(_followed(times) for times in arms):
         return f"no trial was followed to the horizon {horizon:g}"
     return ""
-
-
-def _censored(times: pd.DataFrame) -> stats.CensoredData:
-    time, reached = times["time"].to_numpy(dtype=float), times["reached"].to_numpy(dtype=bool)
-    return stats.CensoredData(uncensored=time[reached], right=time[~reached])

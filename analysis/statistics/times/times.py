@@ -200,8 +200,7 @@ def _budgets(ordered: OrderedCurves, trials: pd.DataFrame, unit: str) -> Floats:
 
 
 def _done(trials: pd.DataFrame) -> Bools:
-    done: Bools = (trials["status"] == "done").to_numpy(dtype=bool)
-    return done
+    return np.asarray(trials["status"] == "done", dtype=bool)
 
 
 def _identity(trials: pd.DataFrame) -> pd.DataFrame:

@@ -484,13 +484,11 @@ def test_every_column_of_a_paired_row_by_hand() -> None:
 
 def test_confidence_is_that_of_all_intervals() -> None:
     trials = two_arms([0.4, 0.5, 0.9], [0.5] * 3)
-    rows = compare_all(
-        trials, NO_CURVES, [Pair("t", "c")], (), None, rng(), ("test_accuracy",), 0.8
-    )
-    ends = stats.ttest_rel([0.4, 0.5, 0.9], [0.5] * 3).confidence_interval(0.8)
+    rows = compare_all(trials, NO_CURVES, [Pair("t", "c")], (), None, rng(), ("test_accuracy",))
+    ends = stats.ttest_rel([0.4, 0.5, 0.9], [0.5] * 3).confidence_interval(0.95)
     assert (rows[0].low, rows[0].high) == pytest.approx((ends.low, ends.high))
     assert (rows[0].confidence, rows[0].p_better_low) == (
-        0.8, pytest.approx(proportion_interval(1.5, 3, 0.8).low),
+        0.95, pytest.approx(proportion_interval(1.5, 3, 0.95).low),
     )  # fmt: skip
     score = rows[0].score
     assert score is not None

@@ -13,6 +13,7 @@ from scipy import stats
 from sklearn import metrics
 from statsmodels.stats.multitest import multipletests
 
+from analysis.statistics.pairs import scores
 from analysis.statistics.pairs.scores import class_differences, confusion, score_intervals
 from analysis.statistics.samples.intervals import mean_interval
 from analysis.statistics.samples.predictions import Predictions
@@ -37,14 +38,13 @@ def test_confusion_by_hand() -> None:
     assert found.n_trials == 2
 
 
-@pytest.mark.parametrize("zero_division", [0.0, 1.0, np.nan])
 @pytest.mark.parametrize(("n_classes", "n_images"), [(10, 200), (62, 90)])
-def test_scores_equal_scikit_learn(n_classes: int, n_images: int, zero_division: float) -> None:
+def test_scores_equal_scikit_learn(n_classes: int, n_images: int) -> None:
     predictions, trials = make_seeds(2, n_images, n_classes, 0.7)
     names = [str(k) for k in range(n_classes)]
     for trial_id, one in predictions.items():  # the mean over one trial is its score
         row = trials[trials["trial_id"] == trial_id]
-        found = score_intervals(predictions, row, names, zero_division=zero_division)
+        found = score_intervals(predictions, row, names)
         rows = found.set_index(["scope", "metric"])
         for scope, average in (("macro", "macro"), ("weighted", "weighted"), ("class", None)):
             expected = metrics.precision_recall_fscore_support(
@@ -52,7 +52,7 @@ def test_scores_equal_scikit_learn(n_classes: int, n_images: int, zero_division:
                 one.predicted,
                 labels=range(n_classes),
                 average=average,
-                zero_division=zero_division,
+                zero_division=0.0,
             )
             for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
                 scores = rows.loc[[(scope, name)], "estimate"].to_numpy()
@@ -84,14 +84,12 @@ def test_intervals_are_those_over_seeds() -> None:
     assert found["high"].max() <= 1
 
 
-def test_class_that_no_test_set_has_is_nan_only_if_asked_for() -> None:
+def test_class_that_no_test_set_has_counts_as_zero() -> None:
     predictions = {"a": make_predictions([0, 1], [0, 1]), "b": make_predictions([0, 1], [0, 0])}
     trials = pd.DataFrame({"trial_id": ["a", "b"], "arm": "x", "seed": [0, 1]})
-    for zero_division, estimate in ((0.0, 0.0), (math.nan, math.nan)):
-        found = score_intervals(
-            predictions, trials, ["p", "q", "r"], zero_division=zero_division
-        ).query("class_name == 'r' and metric == 'recall'")
-        assert found["estimate"].tolist() == pytest.approx([estimate], nan_ok=True)
+    found = score_intervals(predictions, trials, ["p", "q", "r"])
+    absent = found.query("class_name == 'r' and metric == 'recall'")
+    assert absent["estimate"].tolist() == [0.0]
 
 
 def test_class_differences_are_paired_t_tests_with_holm() -> None:
@@ -177,7 +175,7 @@ def test_a_test_set_without_images_has_no_scores() -> None:
     assert row["note"] == "in no test set"
 
 
-def test_differences_between_classes_by_hand() -> None:
+def test_differences_between_classes_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [0, 0, 0, 0, 1, 1]
     treated, t = seeds_of("t", {3: [0, 0, 0, 1, 1, 1], 1: [0, 0, 0, 0, 1, 0]}, labels)
     control, c = seeds_of("c", {1: [0, 1, 1, 1, 1, 0], 2: labels, 3: [0, 1, 1, 1, 1, 1]}, labels)
@@ -203,7 +201,8 @@ def test_differences_between_classes_by_hand() -> None:
     assert table["note"].iloc[2] == "in no test set"
     sure = float(table["p_holm"].iloc[0])
     for confidence, differs in ((1 - sure, True), (1 - sure + 1e-6, False)):
-        again = class_differences(both, trials, "t", "c", ["zero", "one", "two"], confidence)
+        monkeypatch.setattr(scores, "CONFIDENCE", confidence)
+        again = class_differences(both, trials, "t", "c", ["zero", "one", "two"])
         assert again["differs"].tolist() == [differs, False, False]
 
 

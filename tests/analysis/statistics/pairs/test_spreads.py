@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analysis.statistics.pairs import spreads
 from analysis.statistics.pairs.spreads import (
     COLUMNS,
     SpreadRatio,
@@ -105,10 +106,13 @@ def plain_half_width(x: np.ndarray, y: np.ndarray, confidence: float = 0.95) -> 
     return float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error, error
 
 
-def test_many_values_have_students_interval_and_draw_nothing() -> None:
+def test_many_values_have_students_interval_and_draw_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     x, y = np.random.default_rng(5).normal(size=(2, 201)) * [[1.0], [2.0]] + 3
     for confidence in (0.95, 0.5):
-        spread = compare_spread(x, y, confidence)
+        monkeypatch.setattr(spreads, "CONFIDENCE", confidence)
+        spread = compare_spread(x, y)
         half, _ = plain_half_width(x, y, confidence)
         assert spread.low == pytest.approx(spread.ratio * math.exp(-half))
         assert spread.high == pytest.approx(spread.ratio * math.exp(half))
@@ -117,11 +121,12 @@ def test_many_values_have_students_interval_and_draw_nothing() -> None:
         compare_spread(x[:200], y[:200])
 
 
-def test_bootstrap_t_of_the_log_ratio_equals_a_loop() -> None:
+def test_bootstrap_t_of_the_log_ratio_equals_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(6).normal(size=12)
     y = x + np.random.default_rng(7).normal(size=12)
     for confidence in (0.95, 0.8):
-        spread = compare_spread(x, y, confidence, np.random.default_rng(1))
+        monkeypatch.setattr(spreads, "CONFIDENCE", confidence)
+        spread = compare_spread(x, y, np.random.default_rng(1))
         student, error = plain_half_width(x, y, confidence)
         z, w = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
         t = []

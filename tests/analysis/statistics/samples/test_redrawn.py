@@ -96,18 +96,18 @@ def test_the_largest_overlap_and_what_seeds_are_worth():
 
 def test_what_a_corrected_interval_says_of_itself():
     values = np.array([0.1, 0.2, 0.1])
-    wide = redrawn.corrected(values, 0.25, 0.8)
-    half = stats.t.ppf(0.9, 2) * values.std(ddof=1) * math.sqrt(1 / 3 + 0.25)
+    wide = redrawn.corrected(values, 0.25)
+    half = stats.t.ppf(0.975, 2) * values.std(ddof=1) * math.sqrt(1 / 3 + 0.25)
     assert (wide.low, wide.high) == pytest.approx((values.mean() - half, values.mean() + half))
-    assert (wide.confidence, wide.method, wide.n) == (0.8, "corrected resampled t", 3)
+    assert (wide.confidence, wide.method, wide.n) == (0.95, "corrected resampled t", 3)
     assert redrawn.accuracy_interval(values, 0.25).low == 0
     two = redrawn.corrected(np.array([0.1, 0.2]), 0.25)
     assert two.high - two.low == pytest.approx(2 * 12.7062 * math.sqrt(0.005 * 0.75), rel=1e-4)
     flat = redrawn.corrected(np.array([0.5, 0.5, 0.5]), 0.25)
     assert (flat.low, flat.high, flat.method) == (0.5, 0.5, "constant")
-    plain = redrawn.accuracy_interval(values, 0.0, 0.8)
-    assert plain == mean_interval(values, 0.8)
-    assert redrawn.accuracy_interval(values, 0.25, 0.8).high == pytest.approx(wide.high)
+    plain = redrawn.accuracy_interval(values, 0.0)
+    assert plain == mean_interval(values)
+    assert redrawn.accuracy_interval(values, 0.25).high == pytest.approx(wide.high)
 
 
 @pytest.fixture

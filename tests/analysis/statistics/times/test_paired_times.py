@@ -76,20 +76,20 @@ def test_a_mean_of_ends_is_a_number_or_a_bound_or_nothing(
 
 def test_the_limits_of_a_median_are_order_statistics() -> None:
     """Of 6 pairs at 95 % the least and the most: 2 · 0.5⁶ is 3 %."""
-    six = ends([5, 1, 4, 2, 3, 6], [6, 7, 5, 3, 4, 2]).median(0.95)
+    six = ends([5, 1, 4, 2, 3, 6], [6, 7, 5, 3, 4, 2]).median()
     assert six == Median(3.5, 4.5, 1.0, 7.0)
-    five = ends([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]).median(0.95)
+    five = ends([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]).median()
     assert (five.least, five.most) == (3.0, 3.0)
     assert isnan(five.low)
     assert isnan(five.high)
-    none = ends([], []).median(0.95)
+    none = ends([], []).median()
     assert all(isnan(value) for value in (none.least, none.most, none.low, none.high))
 
 
 @pytest.mark.parametrize("n", [8, 9, 20, 35])
 def test_limits_of_a_median_cover_and_the_next_ones_do_not(n: int) -> None:
     values = np.arange(1.0, n + 1)
-    found = Ends(values, values).median(0.95)
+    found = Ends(values, values).median()
     rank = int(found.low)
     assert found.high == n + 1 - rank
     assert 1 - 2 * stats.binom.cdf(rank - 1, n, 0.5) >= 0.95
@@ -97,7 +97,7 @@ def test_limits_of_a_median_cover_and_the_next_ones_do_not(n: int) -> None:
 
 
 def test_a_median_of_open_ends() -> None:
-    found = ends([1, 2, 3, -inf, -inf, -inf], [1, 2, 3, 4, 5, inf]).median(0.95)
+    found = ends([1, 2, 3, -inf, -inf, -inf], [1, 2, 3, 4, 5, inf]).median()
     assert (found.least, found.most, found.low, found.high) == (-inf, 3.5, -inf, inf)
     assert (found.bound, found.reading) == ("at most", 3.5)
 
@@ -155,16 +155,16 @@ def test_intervals_of_samples_are_those_of_each_alone() -> None:
         np.array([1.0, 2.0, 4.0]), np.array([3.0, nan, 1.0]), np.array([]),
         np.array([5.0, 5.5, 9.0]), np.array([1.0, 3.0]),
     ]  # fmt: skip
-    found = mean_intervals_of(samples, 0.9, None)
+    found = mean_intervals_of(samples, None)
     for place in (0, 3, 4):
-        alone = mean_interval(samples[place], 0.9)
+        alone = mean_interval(samples[place])
         assert (found[place].estimate, found[place].low, found[place].high) == pytest.approx(
             (alone.estimate, alone.low, alone.high)
         )
-        assert found[place].confidence == 0.9
+        assert found[place].confidence == 0.95
     for place in (1, 2):
         assert isnan(found[place].estimate)
         assert found[place].n == 0
-    assert mean_intervals_of([], 0.95, None) == []
-    (single,) = mean_intervals_of([np.array([7.0])], 0.95, None)
+    assert mean_intervals_of([], None) == []
+    (single,) = mean_intervals_of([np.array([7.0])], None)
     assert (single.estimate, single.n) == (7.0, 1)

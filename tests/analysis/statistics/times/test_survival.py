@@ -254,23 +254,23 @@ def test_no_trials_have_the_columns_of_a_curve() -> None:
     assert set(kaplan_meier(make_times([])).dtypes) == {np.dtype(float)}
 
 
-def test_restricted_means_pass_their_confidence_on() -> None:
+def test_restricted_means_say_their_confidence() -> None:
     times = make_times([50, 60, 70, 90])
-    mean = restricted_mean(times, 80, 0.8)
-    expected = mean_interval([50, 60, 70, 80], 0.8)
+    mean = restricted_mean(times, 80)
+    expected = mean_interval([50, 60, 70, 80])
     assert (mean.low, mean.high) == pytest.approx((expected.low, expected.high))
-    assert (mean.n, mean.confidence, mean.method) == (4, 0.8, "student")
-    never = restricted_mean(make_times([100] * 5, [False] * 5), confidence=0.8, rng=rng())
-    assert never.low == pytest.approx(100 * 0.1**0.2)
-    unknown = restricted_mean(make_times([]), 5, 0.8)
-    assert (unknown.n, unknown.confidence) == (0, 0.8)
+    assert (mean.n, mean.confidence, mean.method) == (4, 0.95, "student")
+    never = restricted_mean(make_times([100] * 5, [False] * 5), rng=rng())
+    assert never.low == pytest.approx(100 * 0.025**0.2)
+    unknown = restricted_mean(make_times([]), 5)
+    assert (unknown.n, unknown.confidence) == (0, 0.95)
     control = make_times([60, 90, 75, 95])
-    change = restricted_mean_difference(times, control, 80, 0.8)
-    expected = mean_interval([-10, -20, -5, 0], 0.8)
+    change = restricted_mean_difference(times, control, 80)
+    expected = mean_interval([-10, -20, -5, 0])
     assert (change.estimate, change.low) == pytest.approx((expected.estimate, expected.low))
-    assert (change.n, change.confidence, change.note) == (4, 0.8, expected.note)
-    neither = restricted_mean_difference(times[:0], control, confidence=0.8)
-    assert (neither.n, neither.confidence, neither.note) == (0, 0.8, "no trials")
+    assert (change.n, change.confidence, change.note) == (4, 0.95, expected.note)
+    neither = restricted_mean_difference(times[:0], control)
+    assert (neither.n, neither.confidence, neither.note) == (0, 0.95, "no trials")
 
 
 def test_an_interval_stays_between_0_and_the_horizon() -> None:
