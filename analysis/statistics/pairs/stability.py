@@ -23,12 +23,15 @@ from headstart.errors import InputError
 
 @dataclass(frozen=True)
 class ExcessVariance:
-    """What is left of the variance over seeds without binomial noise of the test set.
+    """Variance over seeds, and what is left of it without binomial noise of the test set.
 
     `excess` may be below 0: it is not cut, so that its mean over many studies is right. `p_value`
     is for "the test set's size alone explains the spread", small when seeds differ by more.
     """
 
+    n: int
+    note: str
+    variance: float = nan
     binomial: float = nan
     excess: float = nan
     low: float = nan
@@ -110,16 +113,16 @@ def excess_variance(accuracies: ArrayLike, n_test: ArrayLike) -> ExcessVariance:
     if ((p < 0) | (p > 1)).any() or (size < 1).any():
         raise InputError("excess_variance: accuracies are fractions from 0 to 1, n_test at least 1")
     if not len(p):
-        return ExcessVariance()
+        return ExcessVariance(0, "no values")
     binomial = float((p.mean() * (1 - p.mean()) / size).mean())
     if len(p) == 1:
-        return ExcessVariance(binomial)
+        return ExcessVariance(1, "one value: no spread", binomial=binomial)
     variance = float(p.var(ddof=1))
     sd = sd_interval(p)
     df = len(p) - 1
     p_value = float(stats.chi2.sf(df * variance / binomial, df)) if binomial > 0 else nan
     excess, low, high = (square - binomial for square in (variance, sd.low**2, sd.high**2))
-    return ExcessVariance(binomial, excess, low, high, p_value)
+    return ExcessVariance(len(p), sd.note, variance, binomial, excess, low, high, p_value)
 
 
 LATE = 1 / 3  # of a trial's evaluations, rounded up: its late phase

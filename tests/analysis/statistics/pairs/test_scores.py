@@ -143,7 +143,7 @@ def test_confusion_says_when_there_is_nothing() -> None:
     empty = confusion({}, 2)
     assert empty.n_trials == 0
     assert empty.pooled.tolist() == [[0, 0], [0, 0]]
-    assert confusion({"a": make_predictions([0], [0])}, 2).note == ""
+    assert confusion({"a": make_predictions([0], [0])}, 2).n_trials == 1
 
 
 def test_table_of_scores_by_hand() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from analysis.statistics.pairs import stability
 from analysis.statistics.pairs.stability import (
     excess_variance,
     spread_over_seeds,
@@ -235,10 +236,12 @@ def test_no_curve_at_all() -> None:
     assert math.isnan(one["late_sd"])
 
 
-def test_late_share_and_spike_can_be_chosen() -> None:
+def test_late_share_and_spike_are_as_set(monkeypatch: pytest.MonkeyPatch) -> None:
     curves = make_curve("a", [0.1, 0.2, 0.3, 0.7], [1.0, 1.2, 1.0, 1.0])
     trials = pd.DataFrame({"trial_id": ["a"], "arm": "x", "seed": [0]})
-    row = within_runs(curves, trials, late_share=0.75, spike=0.1).iloc[0]
+    monkeypatch.setattr(stability, "LATE", 0.75)
+    monkeypatch.setattr(stability, "SPIKE", 0.1)
+    row = within_runs(curves, trials).iloc[0]
     assert row["late_sd"] == pytest.approx(np.std([0.2, 0.3, 0.7], ddof=1))
     assert row["n_loss_spikes"] == 1
     assert row["generalisation_gap"] == pytest.approx(2)

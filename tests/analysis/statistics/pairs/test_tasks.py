@@ -11,6 +11,7 @@ import pytest
 from rliable import metrics
 from scipy import stats
 
+from analysis.statistics.pairs import tasks
 from analysis.statistics.pairs.tasks import (
     aggregate,
     aggregate_arms,
@@ -146,14 +147,13 @@ def student(df: float, confidence: float = 0.95) -> float:
 
 @pytest.mark.parametrize(("sizes", "n", "df"), [([7, 7, 7, 7, 7], 7, 30), ([4, 1, 6], 5, 8)])
 def test_auto_stretches_percentiles_by_what_few_runs_lose(
-    sizes: list[int], n: int, df: int
+    sizes: list[int], n: int, df: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = [rng(k).normal(size=size) for k, size in enumerate(sizes)]
     for confidence in (0.95, 0.8):
+        monkeypatch.setattr(tasks, "CONFIDENCE", confidence)
         auto, plain = (
-            aggregate_interval(
-                scores, "mean", confidence, rng=rng(3), method=method, n_resamples=1_500
-            )
+            aggregate_interval(scores, "mean", rng=rng(3), method=method, n_resamples=1_500)
             for method in ("auto", "percentile")
         )
         factor = math.sqrt(n / (n - 1)) * student(df, confidence)
@@ -166,10 +166,9 @@ def test_auto_stretches_percentiles_by_what_few_runs_lose(
     assert bool(auto.note) == (1 in sizes)
 
 
-def test_percentiles_at_80_percent_equal_a_loop() -> None:
-    plain = aggregate_interval(
-        SCORES, "median", 0.8, rng=rng(3), method="percentile", n_resamples=4_000
-    )
+def test_percentiles_at_80_percent_equal_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "CONFIDENCE", 0.8)
+    plain = aggregate_interval(SCORES, "median", rng=rng(3), method="percentile", n_resamples=4_000)
     index = rng(4).integers(0, 7, (4_000, 7, 5))
     drawn = np.median(np.take_along_axis(SCORES[None], index, axis=1).mean(axis=1), axis=1)
     assert (plain.low, plain.high) == pytest.approx(np.quantile(drawn, [0.1, 0.9]), abs=0.006)
@@ -192,9 +191,10 @@ def test_unequal_tasks_and_missing_runs_by_hand() -> None:
     assert aggregate(np.array([[1.0, 2.0], [3.0, 6.0]]), "median") == 3.0
 
 
-def test_profile_by_hand() -> None:
+def test_profile_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "N_FEWER", 1_500)
     scores = [[0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5]]
-    profile = performance_profile(scores, [0.0, 0.2, 0.3, 0.5], rng=rng(), n_resamples=1_500)
+    profile = performance_profile(scores, [0.0, 0.2, 0.3, 0.5], rng=rng())
     assert list(profile.columns) == ["threshold", "share", "low", "high"]
     assert profile["threshold"].tolist() == [0.0, 0.2, 0.3, 0.5]
     assert profile["share"].tolist() == [1.0, 0.625, 0.375, 0.0]  # above it, not at it
@@ -203,7 +203,8 @@ def test_profile_by_hand() -> None:
     sd = math.sqrt((4 * 0.5 * 0.5 + 4 * 0.75 * 0.25) / 64)
     half = (profile["high"] - profile["low"]).iloc[1] / 2
     assert half == pytest.approx(math.sqrt(4 / 3) * student(6) * sd, rel=0.15)
-    narrow = performance_profile(scores, 0.2, 0.5, rng=rng()).iloc[0]
+    monkeypatch.setattr(tasks, "CONFIDENCE", 0.5)
+    narrow = performance_profile(scores, 0.2, rng=rng()).iloc[0]
     assert narrow["high"] - narrow["low"] < half
 
 
@@ -216,9 +217,11 @@ def test_improvement_by_hand() -> None:
     assert 0 <= better.low < better.estimate < better.high <= 1
 
 
-def test_interval_of_improvement_equals_a_loop() -> None:
+def test_interval_of_improvement_equals_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "CONFIDENCE", 0.8)
+    monkeypatch.setattr(tasks, "N_FEWER", 4_000)
     other = rng(6).beta(7, 3, (4, 2))
-    better = probability_of_improvement(SCORES[:, :2], other, 0.8, rng=rng(7), n_resamples=4_000)
+    better = probability_of_improvement(SCORES[:, :2], other, rng=rng(7))
     draw = rng(8)
     drawn = []
     for _ in range(4_000):
@@ -234,13 +237,13 @@ def test_interval_of_improvement_equals_a_loop() -> None:
 def test_tables_by_hand() -> None:
     tuning = table().assign(stage="tune", test_accuracy=0.0)
     trials = pd.concat([table(), tuning])
-    rows = aggregate_arms(trials, ("t", "c"), statistics=("mean", "iqm"), rng=rng())
+    rows = aggregate_arms(trials, ("t", "c"), rng=rng())
     shared = ["low", "high", "confidence", "method", "n_tasks", "n_runs", "note"]
     assert list(rows.columns) == ["arm", "statistic", "estimate", *shared]
-    assert rows["arm"].tolist() == ["t", "t", "c", "c"]
-    assert rows["statistic"].tolist() == ["mean", "iqm"] * 2
-    assert rows["estimate"].tolist() == pytest.approx([0.91, 0.91, 0.81, 0.81])
-    assert rows["n_runs"].tolist() == [6] * 4
+    assert rows["arm"].tolist() == ["t"] * 3 + ["c"] * 3
+    assert rows["statistic"].tolist() == ["iqm", "mean", "median"] * 2
+    assert rows["estimate"].tolist() == pytest.approx([0.91] * 3 + [0.81] * 3)
+    assert rows["n_runs"].tolist() == [6] * 6
     better = improvement_over_tasks(trials, [("t", "c"), ("c", "t")], rng=rng())
     assert list(better.columns) == ["treatment", "control", "p_better", *shared]
     assert better["treatment"].tolist() == ["t", "c"]
@@ -248,5 +251,5 @@ def test_tables_by_hand() -> None:
     assert better["p_better"].tolist() == [1.0, 0.0]
     loss = table().assign(test_loss=1 - table()["test_accuracy"])
     loss.loc[loss["task"] == "large", "test_loss"] = math.nan
-    one = aggregate_arms(loss, ("t",), "test_loss", ("mean",), rng=rng())
+    one = aggregate_arms(loss, ("t",), "test_loss", rng=rng())
     assert (one["n_tasks"].iloc[0], one["estimate"].iloc[0]) == (2, pytest.approx(0.09))
