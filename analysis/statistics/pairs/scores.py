@@ -58,13 +58,14 @@ def score_intervals(
     trials: pd.DataFrame,
     class_names: Sequence[str],
     rng: Rng | None = None,
+    zero_division: float = 0.0,
 ) -> pd.DataFrame:
     """Mean over seeds of every score of each arm, with `mean_interval` over seeds.
 
     Args:
         trials: columns trial_id and arm; an arm without predictions has rows of NaN, with a note.
-            A ratio without a denominator, as precision of a class that was never predicted, is 0.0
-            (scikit-learn's too).
+        zero_division: the value of a ratio without a denominator, as precision of a class that
+            was never predicted: 0.0 (scikit-learn's too), 1.0 or NaN, which averages leave out.
 
     Returns:
         arm, scope, class_name ("" for averages), metric, estimate, low, high, n, method, note;
@@ -75,7 +76,7 @@ def score_intervals(
     rows = []
     for arm, members in trials.groupby("arm"):
         own = {i: predictions[i] for i in members["trial_id"] if i in predictions}
-        table, names = _score_table(own, len(class_names))
+        table, names = _score_table(own, len(class_names), zero_division)
         intervals = column_intervals(table, rng, least=0.0)
         for (scope, index, metric), interval in zip(names, intervals, strict=True):
             class_name = class_names[index] if index >= 0 else ""
@@ -176,25 +177,38 @@ def _counts(predictions: PredictionsById, n_classes: int, ids: Sequence[str] | N
 
 
 def _score_table(
-    predictions: PredictionsById, n_classes: int
+    predictions: PredictionsById, n_classes: int, zero_division: float
 ) -> tuple[Floats, list[tuple[str, int, str]]]:
     """Scores (n_trials, n_scores), trials by sorted id, and (scope, class, metric) of each."""
     counts = _counts(predictions, n_classes)
     right = np.diagonal(counts, axis1=1, axis2=2)
     true, called = counts.sum(axis=2), counts.sum(axis=1)
-    ratios = ((right, called), (right, true), (2 * right, true + called))
-    by_class = np.stack([_divide(*ratio, 0.0) for ratio in ratios], axis=1)  # trial, metric, class
-    n_images = true.sum(axis=1)[:, None]
+    by_class = np.stack(
+        [
+            _divide(right, called, zero_division),
+            _divide(right, true, zero_division),
+            _divide(2 * right, true + called, zero_division),
+        ],
+        axis=1,
+    )  # (n_trials, metric, class)
+    weights = np.broadcast_to(true[:, None, :], by_class.shape)
     parts = [
-        _divide(right.sum(axis=1)[:, None], n_images, nan),
-        by_class.sum(axis=-1) / n_classes,
-        _divide((by_class * true[:, None, :]).sum(axis=-1), n_images, nan),
+        _divide(right.sum(axis=1), true.sum(axis=1), nan)[:, None],
+        _average(by_class, np.ones_like(by_class)),
+        _average(by_class, weights),
         by_class.reshape(len(counts), len(BY_CLASS) * n_classes),
     ]
     names = [("all", -1, "accuracy")]
     names += [(scope, -1, metric) for scope in AVERAGES for metric in BY_CLASS]
     names += [("class", k, metric) for metric in BY_CLASS for k in range(n_classes)]
     return np.concatenate(parts, axis=1), names
+
+
+def _average(values: Floats, weights: Floats) -> Floats:
+    """Weighted mean over the last axis, of the values that are numbers; NaN where none is."""
+    known = ~np.isnan(values)
+    total = np.where(known, weights, 0.0).sum(axis=-1)
+    return _divide(np.where(known, values * weights, 0.0).sum(axis=-1), total, nan)
 
 
 def _divide(top: NDArray[np.number], bottom: NDArray[np.number], otherwise: float) -> Floats:

@@ -38,13 +38,14 @@ def test_confusion_by_hand() -> None:
     assert found.n_trials == 2
 
 
+@pytest.mark.parametrize("zero_division", [0.0, 1.0, np.nan])
 @pytest.mark.parametrize(("n_classes", "n_images"), [(10, 200), (62, 90)])
-def test_scores_equal_scikit_learn(n_classes: int, n_images: int) -> None:
+def test_scores_equal_scikit_learn(n_classes: int, n_images: int, zero_division: float) -> None:
     predictions, trials = make_seeds(2, n_images, n_classes, 0.7)
     names = [str(k) for k in range(n_classes)]
     for trial_id, one in predictions.items():  # the mean over one trial is its score
         row = trials[trials["trial_id"] == trial_id]
-        found = score_intervals(predictions, row, names)
+        found = score_intervals(predictions, row, names, zero_division=zero_division)
         rows = found.set_index(["scope", "metric"])
         for scope, average in (("macro", "macro"), ("weighted", "weighted"), ("class", None)):
             expected = metrics.precision_recall_fscore_support(
@@ -52,7 +53,7 @@ def test_scores_equal_scikit_learn(n_classes: int, n_images: int) -> None:
                 one.predicted,
                 labels=range(n_classes),
                 average=average,
-                zero_division=0.0,
+                zero_division=zero_division,
             )
             for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
                 scores = rows.loc[[(scope, name)], "estimate"].to_numpy()
@@ -84,12 +85,14 @@ def test_intervals_are_those_over_seeds() -> None:
     assert found["high"].max() <= 1
 
 
-def test_class_that_no_test_set_has_counts_as_zero() -> None:
+def test_class_that_no_test_set_has_is_nan_only_if_asked_for() -> None:
     predictions = {"a": make_predictions([0, 1], [0, 1]), "b": make_predictions([0, 1], [0, 0])}
     trials = pd.DataFrame({"trial_id": ["a", "b"], "arm": "x", "seed": [0, 1]})
-    found = score_intervals(predictions, trials, ["p", "q", "r"])
-    absent = found.query("class_name == 'r' and metric == 'recall'")
-    assert absent["estimate"].tolist() == [0.0]
+    for zero_division, estimate in ((0.0, 0.0), (math.nan, math.nan)):
+        found = score_intervals(
+            predictions, trials, ["p", "q", "r"], zero_division=zero_division
+        ).query("class_name == 'r' and metric == 'recall'")
+        assert found["estimate"].tolist() == pytest.approx([estimate], nan_ok=True)
 
 
 def test_class_differences_are_paired_t_tests_with_holm() -> None:
