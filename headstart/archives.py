@@ -96,10 +96,7 @@ class Archives:
     def write(self, name: str, trials: Path, trial_ids: Sequence[str]) -> None:
         """Move the small files of these finished trials into one new archive.
 
-        Args:
-            name: of the archive; no other has it.
-            trials: the folder that the trials' folders lie in.
-            trial_ids: finished trials, each with its record.
+        No other archive has that `name`; `trials` is the folder that the trials' folders lie in.
 
         Raises:
             StorageError: the disk is full; every trial is as it was.

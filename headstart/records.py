@@ -68,7 +68,6 @@ def trial_rows(
     """Each trial's id and row: of those with a folder in the order given, then of the others.
 
     Args:
-        run: the run folder.
         trial_ids: which trials; a trial without a record gives None.
         wait_s: how long to wait for archives that other nodes wrote and that are not listed here
             yet. A trial that has weights and no record lies in one.

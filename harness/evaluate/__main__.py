@@ -59,11 +59,8 @@ def score_arm(
 ) -> Scores:
     """Accuracy, its intervals, classes, pairs and (asked for) the ensemble of one arm's networks.
 
-    Args:
-        members: the finished networks of one arm.
-        test: what they were shown.
-        probabilities: float (n, classes) of each, by trial id.
-        ensemble: whether to put the networks together.
+    `members` are its finished networks; `probabilities` what each says of the test images, float
+    (n, classes) by trial id.
     """
     import pandas as pd
 

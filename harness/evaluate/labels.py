@@ -46,11 +46,7 @@ def labels_of(given: Sequence[str], class_names: Sequence[str], where: str) -> n
 
 
 def listed_files(tree: Tree, table: str) -> tuple[list[str], list[str], tuple[str, ...]]:
-    """The images that a CSV table names, their labels, and notes.
-
-    Args:
-        tree: where the images are.
-        table: a file name in the tree, or a path beside it.
+    """The images that a CSV table names (a file in the tree or beside it), their labels, and notes.
 
     Raises:
         DataError: the table cannot be read, or names a file that is not there or is there twice.

@@ -119,11 +119,8 @@ def answers(
 ) -> Answers:
     """What the model says of uint8 (n, C, H, W) images, in the precision that it was trained in.
 
-    Args:
-        model: of `find_models`.
-        images: prepared as those it was trained on.
-        labels: int64 (n,), for the loss only.
-        device: `cpu` or `cuda`.
+    The images are prepared as those it was trained on; `labels`, int64 (n,), are for the loss only;
+    `device` is `cpu` or `cuda`.
 
     Raises:
         ModelError: weights that are missing, damaged, or of another network.
@@ -149,13 +146,9 @@ def logits_of(
     device: torch.device,
     mixed_precision: str = "no",
 ) -> torch.Tensor:
-    """Logits float32 (n, classes) on the CPU.
+    """Logits float32 (n, classes) on the CPU, of batches uint8 (b, C, H, W), one at least.
 
-    Args:
-        network: on the device, in evaluation mode.
-        batches: uint8 (b, C, H, W), one after another; one at least.
-        info: how its images are normalised.
-        mixed_precision: of its Accelerator.
+    The network is on the device, in evaluation mode; `mixed_precision` is its Accelerator's.
     """
     normalise = Normalise(info.mean, info.std, device)
     inputs = (torch.from_numpy(np.ascontiguousarray(batch)).to(device) for batch in batches)

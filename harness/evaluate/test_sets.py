@@ -103,11 +103,7 @@ def preparation(
 
     Sets of handwriting are bright ink on black: pages are turned over as that set does with its
     own. A folder keeps its options. Other sets keep their images as they are but for the size.
-
-    Args:
-        data: the set that the network was trained on, with its options.
-        image_size, channels: what the network takes.
-        preprocess: instead of the set's own way.
+    `preprocess` takes the place of the set's own way.
     """
     info, options = dataset_info(data.name), data.options
     own: Preprocess = getattr(options, "preprocess", info.preprocess)
@@ -139,10 +135,7 @@ def read_test_set(
 
     Args:
         on: a catalogue name (its own test part is used), a folder or an archive.
-        class_names: of the network.
-        prepare: how its images were prepared.
         csv: the table of file names and labels, beside or inside `on`.
-        data_dir: where catalogue sets lie.
         on_damaged: `refuse` a damaged image, or `skip` it with a note.
 
     Raises:

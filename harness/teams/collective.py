@@ -96,11 +96,9 @@ def open_meeting(host: str, n: int) -> tuple[Store, int]:
 def meet(
     host: str, port: int, rank: int, n: int, device: torch.device, store: Store | None = None
 ) -> Group:
-    """Connect with the others; returns when all `n` are there.
+    """Connect with the others at the first rank's meeting place; returns when all `n` are there.
 
-    Args:
-        host, port: where the first rank keeps the meeting place.
-        store: the meeting place itself, for the process that keeps it.
+    `store` is the meeting place itself, for the process that keeps it.
 
     Raises:
         LostContactError: not all came within `MEET_WITHIN`.

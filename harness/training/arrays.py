@@ -82,9 +82,7 @@ def place_parts(dataset: Dataset, split: Split, device: torch.device) -> Parts:
 class Normalise:
     """uint8 images → float32 with each channel's mean taken off and divided by its deviation.
 
-    Args:
-        mean: of each channel, in 0..1.
-        std: of each channel, in 0..1.
+    `mean` and `std` are of each channel, in 0..1.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device):
