@@ -173,7 +173,7 @@ def _shard(text: str) -> tuple[int, int]:
 def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> int:
     request = StopRequest()
     is_whole = options.shard == (1, 1) and options.only in (None, "report")
-    if plan.sweep.seeds.rule and not is_whole:
+    if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
     with _signals(request), RunFolder(out, options.shard) as folder:
         if options.only != "report":
@@ -227,7 +227,7 @@ def _run_batches(
         for trial_id, error in searched.blocked.items():
             spec = plan.by_id[trial_id]
             folder.fail(trial_id, failed_row(spec, plan.sweep.name, error))
-        if request.by or plan.sweep.seeds.rule is None:
+        if request.by or plan.sweep.seeds.until is None:
             return plan
         folder.write_tables(plan)
         n_seeds = _next_seeds(plan, folder.path)
@@ -256,13 +256,15 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     from analysis.statistics.pairs.sequential import Until, decide
     from analysis.statistics.samples.pairing import Pair
 
-    rule = plan.sweep.seeds.rule
-    assert rule is not None
+    seeds = plan.sweep.seeds
+    assert seeds.until is not None
+    assert seeds.at_least is not None
+    assert seeds.at_most is not None
     until = Until(
-        rule.until.metric,
-        rule.until.half_width,
-        rule.at_least,
-        rule.at_most,
+        seeds.until.metric,
+        seeds.until.half_width,
+        seeds.at_least,
+        seeds.at_most,
         targets=plan.sweep.measure.targets,
     )
     runs = load_runs([out])

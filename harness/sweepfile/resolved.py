@@ -32,7 +32,9 @@ def resolved_yaml(sweep: Sweep) -> str:
         **({"pretrain": stages} if stages else {}),
         **({"why": sweep.why} if sweep.why else {}),
         "arms": arms,
-        "seeds": _plain(seeds.rule) if seeds.rule else list(seeds.values),
+        "seeds": {k: v for k, v in _plain(seeds).items() if k != "values"}
+        if seeds.until
+        else list(seeds.values),
         "seed": sweep.seed,
         "vary": sorted(sweep.vary),
         "compare": [_plain(pair) for pair in sweep.compare],

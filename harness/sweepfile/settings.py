@@ -386,7 +386,9 @@ class Seeds(Frozen):
     """Which replicates run, and the rule that adds further ones."""
 
     values: tuple[NonNegativeInt, ...]
-    rule: SeedsRule | None = None
+    until: Until | None = None
+    at_least: int | None = None
+    at_most: int | None = None
 
 
 def _seeds(given: object) -> Seeds:
@@ -402,7 +404,7 @@ def _seeds(given: object) -> Seeds:
         return Seeds(values=tuple(dict.fromkeys(given)))
     if isinstance(given, Mapping):
         rule = SeedsRule.model_validate(given)
-        return Seeds(values=tuple(range(rule.at_least)), rule=rule)
+        return Seeds(values=tuple(range(rule.at_least)), **dict(rule))
     raise ValueError("is not a count, a list or {until, at_least, at_most}")
 
 
