@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,15 +21,9 @@ def draw_figures(findings: Findings, styles: Styles, folder: Path) -> list[Drawi
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with drawing():
-        for drawn in _drawings(findings, styles):
-            assert drawn.figure is not None
-            svg = save_figure(drawn.figure, folder, drawn.name)
-            written.append(replace(drawn, figure=None, svg=svg))
+        for name in sorted(entry.name for entry in pkgutil.iter_modules(__path__)):
+            module = importlib.import_module(f"{__name__}.{name}")
+            for drawn in module.draw(findings, styles) if hasattr(module, "draw") else ():
+                svg = save_figure(drawn.figure, folder, drawn.name)
+                written.append(replace(drawn, figure=None, svg=svg))
     return written
-
-
-def _drawings(findings: Findings, styles: Styles) -> Iterator[Drawing]:
-    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        module = importlib.import_module(f"{__name__}.{entry.name}")
-        if hasattr(module, "draw"):
-            yield from module.draw(findings, styles)

@@ -47,10 +47,11 @@ def latex_table(table: Table) -> str:
     """A booktabs table as a reader of the page sees it, estimates with their intervals."""
     flush = "".join("r" if column.is_number else "l" for column in table.columns)
     heading = " & ".join(escape_latex(column.label) for column in table.columns)
-    rows = [
-        _guarded(" & ".join(escape_latex(cell.text) for cell in row)) + r" \\"
-        for row in table.rows(MOST_LATEX_ROWS)
-    ]
+    rows = []
+    for row in table.rows(MOST_LATEX_ROWS):
+        text = " & ".join(escape_latex(cell.text) for cell in row)
+        # A row that begins with `[` or `*` would be read as an argument of the `\\` before it.
+        rows.append(("{}" if text.startswith(("[", "*")) else "") + text + r" \\")
     more = len(table.frame) - MOST_LATEX_ROWS
     lines = [
         r"% \usepackage{booktabs,textcomp}",
@@ -68,11 +69,6 @@ def latex_table(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _guarded(row: str) -> str:
-    r"""A row that begins with `[` or `*` would be read as an argument of the `\\` before it."""
-    return "{}" + row if row.startswith(("[", "*")) else row
 
 
 def report_json(content: Content) -> dict[str, object]:

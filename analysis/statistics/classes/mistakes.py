@@ -61,8 +61,7 @@ def often_wrong(predictions: PredictionsById, top: int = 24) -> pd.DataFrame:
         shown[shown["wrong"]]
         .groupby(["index", "predicted"])
         .size()
-        .rename("n_called")
-        .reset_index()
+        .reset_index(name="n_called")
         .sort_values(["n_called", "predicted"], ascending=[False, True], kind="stable")
         .drop_duplicates("index")
         .rename(columns={"predicted": "often_called"})
