@@ -37,9 +37,7 @@ def main() -> None:
     def theirs() -> np.ndarray:
         np.random.seed(1)  # noqa: NPY002 - it ignores the generator that it accepts
         points, ends = library.get_interval_estimates(
-            {"scores": scores},
-            lambda s: np.array([metrics.aggregate_iqm(s)]),
-            reps=n_resamples,
+            {"scores": scores}, lambda s: np.array([metrics.aggregate_iqm(s)]), reps=n_resamples
         )
         return np.array([points["scores"][0], *ends["scores"].ravel()])
 

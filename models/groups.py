@@ -26,12 +26,7 @@ from headstart.errors import ModelError
 from models.dropout import SeededDropout
 from models.networks.pooled import PooledSequential
 
-_NORMALISATION = (
-    nn.modules.batchnorm._NormBase,
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.RMSNorm,
-)
+_NORMALISATION = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 _FRAMES = (nn.Sequential, PooledSequential, nn.ModuleList)
 

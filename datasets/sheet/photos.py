@@ -37,8 +37,6 @@ class Photo:
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
     """uint8 (H, W) or (H, W, 3) → (H, W, 3)."""
-    import numpy as np
-
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
 
 

@@ -192,8 +192,7 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> tune.Tuner:
     plan = feed.queue.plan.by_id
     return tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(worker, plan=plan, settings=settings),
-            _request(resources),
+            tune.with_parameters(worker, plan=plan, settings=settings), _request(resources)
         ),
         tune_config=tune.TuneConfig(
             search_alg=searcher,

@@ -129,9 +129,7 @@ def _shown(
     return tests, answered
 
 
-def _own_test_parts(
-    saved: Sequence[SavedModel],
-) -> tuple[dict[str, TestSet], dict[str, Answers]]:
+def _own_test_parts(saved: Sequence[SavedModel]) -> tuple[dict[str, TestSet], dict[str, Answers]]:
     """The same, of the test part that the trials had, where the seeds of an arm share it."""
     from harness.evaluate.models import own_answers
 

@@ -61,10 +61,7 @@ def write_trial_rows(path: Path, rows: Sequence[LaterTestRow]) -> None:
 
 
 def prediction_rows(
-    who: Mapping[str, object],
-    test: TestSet,
-    class_names: Sequence[str],
-    probabilities: np.ndarray,
+    who: Mapping[str, object], test: TestSet, class_names: Sequence[str], probabilities: np.ndarray
 ) -> list[dict[str, object]]:
     """One row an image: who answered, the file, its label, the answer and its probability.
 

@@ -22,13 +22,7 @@ from harness.training.loop import CPU_PART, EVALUATION_BATCH, forward_in_parts, 
 from harness.training.process import make_accelerator, set_up_process
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
-from headstart.records import (
-    PlannedTrial,
-    check_run_folder,
-    read_plan,
-    trial_file,
-    trial_rows,
-)
+from headstart.records import PlannedTrial, check_run_folder, read_plan, trial_file, trial_rows
 from headstart.rows import TrialRow
 from models import finetune
 from models.build import build_model

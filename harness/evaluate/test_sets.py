@@ -226,11 +226,7 @@ def _in_class_folders(tree: Tree) -> tuple[list[str], list[str], tuple[str, ...]
 
 
 def _checked(
-    name: str,
-    images: np.ndarray,
-    labels: np.ndarray,
-    files: tuple[str, ...],
-    notes: Sequence[str],
+    name: str, images: np.ndarray, labels: np.ndarray, files: tuple[str, ...], notes: Sequence[str]
 ) -> TestSet:
     if len(images) == 0:
         raise DataError(f"{name}: no test images")

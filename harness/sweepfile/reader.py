@@ -13,13 +13,7 @@ from pathlib import Path
 from harness.sweepfile.conditions import ConditionReader, Conditions
 from harness.sweepfile.file import SweepFile
 from harness.sweepfile.mistakes import Mistakes
-from harness.sweepfile.nodes import (
-    Node,
-    parse_scalar_or_flow,
-    read_yaml,
-    with_value,
-    without,
-)
+from harness.sweepfile.nodes import Node, parse_scalar_or_flow, read_yaml, with_value, without
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
 from harness.sweepfile.settings import Condition, Frame, Sweep
@@ -145,10 +139,7 @@ def _check_compared(root: Node, mistakes: Mistakes) -> None:
 
 
 def _check_arms(
-    root: Node,
-    mistakes: Mistakes,
-    arms: Mapping[str, Condition],
-    searches: Mapping[str, Search],
+    root: Node, mistakes: Mistakes, arms: Mapping[str, Condition], searches: Mapping[str, Search]
 ) -> None:
     """No two arms are alike in all that they do, and each has test images.
 

@@ -139,10 +139,7 @@ def _gather(team: Team, should_stop: Callable[[], bool]) -> None:
 
 
 def _call(
-    team: Team,
-    method: str,
-    *arguments: object,
-    should_stop: Callable[[], bool] = lambda: False,
+    team: Team, method: str, *arguments: object, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[object]:
     """Call every rank; the items of the calls, until all are over.
 

@@ -13,12 +13,7 @@ from PIL import Image
 
 from datasets.__main__ import main as show_places
 from datasets.describe import describe, main
-from datasets.measures import (
-    class_means,
-    differences,
-    measure_images,
-    nearest_mean_accuracy,
-)
+from datasets.measures import class_means, differences, measure_images, nearest_mean_accuracy
 from headstart.errors import DataError
 
 ROOT = Path(__file__).parents[2]

@@ -87,11 +87,7 @@ def test_a_test_count_is_drawn_from_the_official_part(official):
 
 
 def test_an_official_validation_part_is_kept():
-    parts = {
-        "train": np.arange(60),
-        "validation": np.arange(60, 80),
-        "test": np.arange(80, 100),
-    }
+    parts = {"train": np.arange(60), "validation": np.arange(60, 80), "test": np.arange(80, 100)}
     drawn = split(dataset_of(np.arange(100) % 2, parts=parts))
     assert sizes(drawn) == (60, 20, 20)
     np.testing.assert_array_equal(drawn.validation, np.arange(60, 80))

@@ -138,11 +138,7 @@ def probability_of_improvement(treatment: Scores, control: Scores, *, rng: Rng) 
 
 
 def aggregate_arms(
-    trials: pd.DataFrame,
-    arms: Sequence[str],
-    metric: str = "test_accuracy",
-    *,
-    rng: Rng,
+    trials: pd.DataFrame, arms: Sequence[str], metric: str = "test_accuracy", *, rng: Rng
 ) -> pd.DataFrame:
     """`aggregate_interval` of a column of `trials` for each arm and statistic.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets import load_dataset
-from datasets.sets.glyph_strokes import WAYS, ways_to_write
+from datasets.sets.glyph_strokes import read_ways, ways_to_write
 from datasets.sets.glyphs import draw_character
 from headstart.errors import DataError
 
@@ -53,7 +53,7 @@ def test_noise_is_as_strong_as_asked_for(load):
 
 
 def test_every_character_has_strokes_within_its_page():
-    assert "".join(WAYS) == CHARACTERS
+    assert "".join(read_ways()) == CHARACTERS
     rng = np.random.default_rng(0)
     for character in CHARACTERS:
         for points, weights in (stroke for way in ways_to_write(character) for stroke in way):

@@ -5,14 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from datasets.sheet.marks import (
-    digit_size,
-    find_marks,
-    group_strokes,
-    join,
-    split_tall,
-    split_wide,
-)
+from datasets.sheet.marks import digit_size, find_marks, group_strokes, join, split_tall, split_wide
 
 SIZE = 60.0
 

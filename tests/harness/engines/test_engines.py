@@ -91,8 +91,7 @@ def test_all_engines_give_the_same_bits(run_by, engine):
 
 
 @pytest.mark.parametrize(
-    "engine",
-    ["here", *(pytest.param(name, marks=pytest.mark.slow) for name in ("local", "ray"))],
+    "engine", ["here", *(pytest.param(name, marks=pytest.mark.slow) for name in ("local", "ray"))]
 )
 def test_one_bad_trial_spares_the_rest_and_is_shown(run_by, engine, capsys):
     """Slow only where it is the first to need a run by workers."""

@@ -10,12 +10,7 @@ import pytest
 from scipy import stats
 
 from analysis.statistics.pairs import spreads
-from analysis.statistics.pairs.spreads import (
-    COLUMNS,
-    SpreadRatio,
-    compare_spread,
-    compare_spreads,
-)
+from analysis.statistics.pairs.spreads import COLUMNS, SpreadRatio, compare_spread, compare_spreads
 from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError
 

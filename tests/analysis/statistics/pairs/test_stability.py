@@ -13,11 +13,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics.pairs import stability
-from analysis.statistics.pairs.stability import (
-    excess_variance,
-    spread_over_seeds,
-    within_runs,
-)
+from analysis.statistics.pairs.stability import excess_variance, spread_over_seeds, within_runs
 from analysis.statistics.samples.intervals import sd_interval
 from headstart.errors import InputError
 

@@ -123,10 +123,7 @@ def test_nothing_to_go_by_gives_no_number_of_seeds(changes: dict[str, float]) ->
             "no difference between t and c on test accuracy is shown (+1.50 points, "
             "Holm p 0.500, 10 pairs): more than 10,000 more seeds would be needed",
         ),
-        (
-            row(n_control=0),
-            "t and c cannot be compared on test accuracy: no values",
-        ),
+        (row(n_control=0), "t and c cannot be compared on test accuracy: no values"),
         (
             time_row(),
             "t reaches 0.9 sooner than c "
