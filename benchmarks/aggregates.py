@@ -4,7 +4,7 @@
 
 Both make the same stratified percentile interval from the same scores. Prints both times, their
 ratio and both intervals, which agree to the noise of resampling. rliable draws from numpy's
-global generator in a Python loop; `pip install rliable` brings it.
+global generator in a Python loop.
 """
 
 from __future__ import annotations

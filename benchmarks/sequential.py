@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.statistics.pairs.sequential import WIDENING, Until, next_seeds
-from analysis.statistics.samples.intervals import mean_intervals
+from analysis.statistics.samples.intervals import CONFIDENCE, mean_intervals
 
 NEEDED = (10, 20, 30, 45)
 BLOCK = 200  # sweeps that share their resamples
@@ -61,7 +61,7 @@ def simulate(
     ends = np.full((2, n_sweeps), np.nan)
     for size in range(until.at_least, until.at_most + 1):
         for block in np.array_split(np.flatnonzero(n == size), 1 + (n == size).sum() // BLOCK):
-            found = mean_intervals(differences[:size, block], until.confidence, "auto", rng)
+            found = mean_intervals(differences[:size, block], CONFIDENCE, "auto", rng)
             for sweep, interval in zip(block, found, strict=True):
                 ends[:, sweep] = interval.low, interval.high
                 width = WIDENING * (interval.high - interval.low) / 2

@@ -81,5 +81,5 @@ def test_every_mutant_of_our_modules_is_python_and_another_one(module):
 
 def test_a_modules_tests_mirror_it_or_are_those_of_its_room():
     assert own_tests("datasets/split.py") == "tests/datasets/test_split.py"
-    assert own_tests("analysis/statistics/pairs/verdicts.py") == "tests/analysis/statistics/pairs"
+    assert own_tests("harness/joint/stacked.py") == "tests/harness/joint"
     assert all((ROOT / own_tests(module)).is_file() for module in MODULES)
