@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 
@@ -32,7 +33,7 @@ class Joint(ABC):
         self.settings = self.lead.settings
         self.weights = StackedWeights(trainers)
 
-    def __enter__(self) -> Joint:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
