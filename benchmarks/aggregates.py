@@ -31,8 +31,8 @@ def main() -> None:
 
     def ours() -> np.ndarray:
         rng = np.random.default_rng(1)
-        found = aggregate_interval(scores, rng=rng, method="percentile", n_resamples=n_resamples)
-        return np.array([found.estimate, found.low, found.high])
+        interval = aggregate_interval(scores, rng=rng, method="percentile", n_resamples=n_resamples)
+        return np.array([interval.estimate, interval.low, interval.high])
 
     def theirs() -> np.ndarray:
         np.random.seed(1)  # noqa: NPY002 - it ignores the generator that it accepts
@@ -70,11 +70,11 @@ def import_rliable() -> tuple[types.ModuleType, types.ModuleType]:
     except TypeError:
         for name in [name for name in sys.modules if name.split(".")[0] == "arch"]:
             del sys.modules[name]
-        found = importlib.machinery.PathFinder.find_spec("arch")
-        if found is None:
+        spec = importlib.machinery.PathFinder.find_spec("arch")
+        if spec is None:
             raise
         package = types.ModuleType("arch")
-        package.__path__ = list(found.submodule_search_locations or ())
+        package.__path__ = list(spec.submodule_search_locations or ())
         sys.modules["arch"] = package
     from rliable import library, metrics
 

@@ -142,8 +142,8 @@ def naive(
     """The same, of the ratio of numbers that are taken as they are; NaN below two pairs."""
     if len(treatment) < 2:
         return float("nan")
-    found = ratio_interval(control, treatment, rng=rng)
-    return covers(found.low, found.high, truth)
+    interval = ratio_interval(control, treatment, rng=rng)
+    return covers(interval.low, interval.high, truth)
 
 
 if __name__ == "__main__":

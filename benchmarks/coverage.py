@@ -83,12 +83,12 @@ def print_means(n_sets: int, rng: np.random.Generator) -> None:
     for n in SIZES:
         for population in POPULATIONS:
             truth = population.truth("mean")
-            found: dict[str, list[np.ndarray]] = {method: [] for method in methods}
+            blocks_of: dict[str, list[np.ndarray]] = {method: [] for method in methods}
             for _ in range(n_sets // BLOCK):
                 data = population.draw((n, BLOCK), rng)
                 for method in methods:
-                    found[method].append(bounds(data, method, rng))
-            ends = {method: np.concatenate(blocks, axis=1) for method, blocks in found.items()}
+                    blocks_of[method].append(bounds(data, method, rng))
+            ends = {method: np.concatenate(blocks, axis=1) for method, blocks in blocks_of.items()}
             widths = {m: np.median(np.diff(e, axis=0)) for m, e in ends.items()}
             cells = [
                 f"{covered(e, truth):.3f} ({widths[m] / widths['student']:.2f})"
@@ -117,8 +117,8 @@ def print_others(n_sets: int, rng: np.random.Generator) -> None:
 def bounds(data: np.ndarray, method: str, rng: np.random.Generator) -> np.ndarray:
     """Low and high (2, k) for each column of `data` (n, k)."""
     if method not in ("percentile", "BCa"):
-        found = mean_intervals(data, 0.95, method, rng)
-        return np.array([[i.low for i in found], [i.high for i in found]])
+        intervals = mean_intervals(data, 0.95, method, rng)
+        return np.array([[i.low for i in intervals], [i.high for i in intervals]])
     with np.errstate(all="ignore"):
         result = stats.bootstrap(
             (data,), np.mean, axis=0, n_resamples=999, method=method, rng=rng, vectorized=True
@@ -132,8 +132,8 @@ def covered(ends: np.ndarray, truth: float) -> float:
 
 
 def share(interval: Callable[[np.ndarray], Interval], data: np.ndarray, truth: float) -> float:
-    found: Sequence[Interval] = [interval(row) for row in data]
-    return covered(np.array([[i.low for i in found], [i.high for i in found]]), truth)
+    intervals: Sequence[Interval] = [interval(row) for row in data]
+    return covered(np.array([[i.low for i in intervals], [i.high for i in intervals]]), truth)
 
 
 def ratio_share(population: Population, n: int, n_sets: int, rng: np.random.Generator) -> float:
@@ -141,8 +141,8 @@ def ratio_share(population: Population, n: int, n_sets: int, rng: np.random.Gene
     hits = 0
     for _ in range(n_sets):
         top, bottom = np.exp(population.draw((2, n), rng))
-        found = ratio_interval(top, bottom, rng=rng)
-        hits += found.low <= 1.0 <= found.high
+        interval = ratio_interval(top, bottom, rng=rng)
+        hits += interval.low <= 1.0 <= interval.high
     return hits / n_sets if n_sets else math.nan
 
 

@@ -125,8 +125,8 @@ def compare(
         plain = plain or result
         if result.way == "fused":
             fused[result.k] = result
-        mine = HEAD_FLOPS if result.way.startswith("heads") else flops
-        show(result, plain, amount, mine, rates)
+        needed = HEAD_FLOPS if result.way.startswith("heads") else flops
+        show(result, plain, amount, needed, rates)
     choose(fused, amount)
 
 
@@ -356,14 +356,14 @@ def time_processes(network: str, n: int, amount: Amount) -> Result:
     children = [context.Process(target=one_process, args=args, daemon=True) for _ in range(n)]
     for child in children:
         child.start()
-    found: list[Result] = []
+    finished: list[Result] = []
     deadline = time.monotonic() + 120
     try:
-        while len(found) < n:
+        while len(finished) < n:
             if time.monotonic() > deadline or any(c.exitcode for c in children):
                 raise RuntimeError("a process died or did not come to its end in 120 s")
             try:
-                found.append(results.get(timeout=1))
+                finished.append(results.get(timeout=1))
             except Exception:  # queue.Empty: look again whether all live
                 continue
     finally:
@@ -371,8 +371,8 @@ def time_processes(network: str, n: int, amount: Amount) -> Result:
             child.join(timeout=5)
             child.kill()
     # All run at once: together they make n steps in the mean time of one.
-    step_s, eval_s = (sum(getattr(r, name) for r in found) / n for name in ("step_s", "eval_s"))
-    return Result("processes", n, step_s, eval_s / n, sum(r.n_bytes for r in found))
+    step_s, eval_s = (sum(getattr(r, name) for r in finished) / n for name in ("step_s", "eval_s"))
+    return Result("processes", n, step_s, eval_s / n, sum(r.n_bytes for r in finished))
 
 
 def one_process(network: str, amount: Amount, barrier: Any, results: Any) -> None:

@@ -200,6 +200,6 @@ def simulate_array(
     outcomes = [Simulation(stages, 1, n_gpus, rng).run()]
     made = {stage.id: TrialRow(status="done") for stage in stages.trials}
     for k in range(1, n_nodes + 1):
-        mine = tuple(t for t in plan.shard(k, n_nodes).trials if t.stage == "arm")
-        outcomes.append(Simulation(Plan(plan.sweep, mine), 1, n_gpus, rng, rows=made).run())
+        arms = tuple(t for t in plan.shard(k, n_nodes).trials if t.stage == "arm")
+        outcomes.append(Simulation(Plan(plan.sweep, arms), 1, n_gpus, rng, rows=made).run())
     return outcomes

@@ -175,12 +175,12 @@ def _cost(layout: str, part: Plan, run: Path, publish: Seconds, pack: Seconds) -
 def _read_back(part: Plan, run: Path) -> tuple[Seconds, Seconds, Seconds, float]:
     n = len(part.trials)
     with RunFolder(run) as folder:
-        found: list[int] = []
-        look_up = timed(lambda: found.append(len(folder.finished(t.id for t in part.trials))))
-        status = timed(lambda: found.append(getattr(count_trials(run, time.time()), "n_done", 0)))
-        merge = timed(lambda: found.append(folder.write_tables(part)["done"]))
-    if found != [n, n, n]:
-        raise AssertionError(f"of {n} trials, {found} were found again")
+        counts: list[int] = []
+        look_up = timed(lambda: counts.append(len(folder.finished(t.id for t in part.trials))))
+        status = timed(lambda: counts.append(getattr(count_trials(run, time.time()), "n_done", 0)))
+        merge = timed(lambda: counts.append(folder.write_tables(part)["done"]))
+    if counts != [n, n, n]:
+        raise AssertionError(f"of {n} trials, {counts} were found again")
     return look_up, status, merge, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 

@@ -61,8 +61,8 @@ def simulate(
     ends = np.full((2, n_sweeps), np.nan)
     for size in range(until.at_least, until.at_most + 1):
         for block in np.array_split(np.flatnonzero(n == size), 1 + (n == size).sum() // BLOCK):
-            found = mean_intervals(differences[:size, block], CONFIDENCE, "auto", rng)
-            for sweep, interval in zip(block, found, strict=True):
+            intervals = mean_intervals(differences[:size, block], CONFIDENCE, "auto", rng)
+            for sweep, interval in zip(block, intervals, strict=True):
                 ends[:, sweep] = interval.low, interval.high
                 width = WIDENING * (interval.high - interval.low) / 2
                 if width > until.half_width:

@@ -49,19 +49,19 @@ def main() -> None:
     print("| seeds | true difference, in SDs | better | promised |\n|---|---|---|---|")
     for n in SIZES:
         for effect in (2.5, 1.0, 0.6):
-            found = share_of("better", n, effect, None, n_sweeps, rng)
+            share = share_of("better", n, effect, None, n_sweeps, rng)
             promise = paired_power(n, effect, 1.0)
-            print(f"| {n} | {effect} | {found:.3f} | {promise:.3f} |", flush=True)
+            print(f"| {n} | {effect} | {share:.3f} | {promise:.3f} |", flush=True)
     print("\n| seeds | margin, in SDs | `equivalent` at that true difference |\n|---|---|---|")
     for n in SIZES:
         for margin in (2.0, 0.8):
-            found = share_of("equivalent", n, margin, margin, n_sweeps, rng)
-            print(f"| {n} | {margin} | {found:.3f} |", flush=True)
+            share = share_of("equivalent", n, margin, margin, n_sweeps, rng)
+            print(f"| {n} | {margin} | {share:.3f} |", flush=True)
     print("\n| seeds | accuracies | A/A sweeps with any `better` or `worse` |\n|---|---|---|")
     for n in SIZES:
         for name, ceiling in CEILINGS.items():
-            found = np.mean([any_difference(n, ceiling, rng) for _ in range(n_sweeps)])
-            print(f"| {n} | {name} | {found:.3f} |", flush=True)
+            share = np.mean([any_difference(n, ceiling, rng) for _ in range(n_sweeps)])
+            print(f"| {n} | {name} | {share:.3f} |", flush=True)
 
 
 def share_of(
@@ -90,16 +90,16 @@ def share_of(
         }
     )
     limit = None if margin is None else 0.002 * margin
-    found = compare_all(trials, NO_CURVES, pairs, (), limit, rng, ("test_accuracy",))
-    verdicts = [verdict(row.mean_score, row.p_value, row.p_equivalence) for row in found]
+    rows = compare_all(trials, NO_CURVES, pairs, (), limit, rng, ("test_accuracy",))
+    verdicts = [verdict(row.mean_score, row.p_value, row.p_equivalence) for row in rows]
     return float(np.mean([v == wanted for v in verdicts]))
 
 
 def any_difference(n: int, ceiling: Ceiling, rng: np.random.Generator) -> bool:
     """Whether one A/A sweep has a significant difference, hidden by equivalence or not."""
     trials, curves = equal_arms(n, ceiling, rng)
-    found = compare_all(trials, curves, PAIRS, TARGETS, 0.001, rng, METRICS)
-    return any(row.p_holm < 0.05 for row in found)
+    rows = compare_all(trials, curves, PAIRS, TARGETS, 0.001, rng, METRICS)
+    return any(row.p_holm < 0.05 for row in rows)
 
 
 def equal_arms(

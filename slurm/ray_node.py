@@ -266,11 +266,11 @@ def _descendants() -> list[int]:
     children: dict[int, list[int]] = {}
     for pid, parent in _processes():
         children.setdefault(parent, []).append(pid)
-    found, frontier = [], [os.getpid()]
+    descendants, frontier = [], [os.getpid()]
     while frontier:
         frontier = [pid for parent in frontier for pid in children.get(parent, ())]
-        found += frontier
-    return found
+        descendants += frontier
+    return descendants
 
 
 def _processes() -> Iterator[tuple[int, int]]:

@@ -101,14 +101,14 @@ def _n_tasks(entry_id: str) -> int:
 
 def read_nodes(run: Path, now: float) -> list[NodeHealth]:
     """The nodes that a running Ray job of this folder has; none for other jobs."""
-    found = []
+    nodes = []
     for path in sorted((run / "slurm").glob(".job-*/node-*.json")):
         beat = read_mapping(path)
         if beat:
             silent_s = max(0.0, now - float(beat["at"]))
             is_well = silent_s <= SILENT_AFTER * float(beat["every_s"])
-            found.append(NodeHealth(beat["node"], silent_s, float(beat["load"]), is_well))
-    return found
+            nodes.append(NodeHealth(beat["node"], silent_s, float(beat["load"]), is_well))
+    return nodes
 
 
 def count_trials(run: Path, now: float) -> Trials | None:

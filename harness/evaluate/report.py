@@ -154,8 +154,8 @@ def summary(
     }
 
 
-def _interval(found: IntervalLike | None) -> dict[str, object] | None:
-    return None if found is None else dict(vars(found))
+def _interval(interval: IntervalLike | None) -> dict[str, object] | None:
+    return None if interval is None else dict(vars(interval))
 
 
 def _with(interval: IntervalLike) -> str:

@@ -126,17 +126,17 @@ def _hoisted(model: type[BaseModel], parts: Schema) -> Schema:
 
 def _data(choice: Schema) -> Schema:
     names = {"enum": choice["properties"]["name"]["enum"]}
-    one = {"$ref": "#/$defs/DataChoice"}
+    single = {"$ref": "#/$defs/DataChoice"}
     shared = choice["allOf"][-1]["then"]["properties"]
     first_of = {
         "description": "Data sets in order of preference: the first that is there is used. "
         "Keys beside `first_of` hold for all of them.",
         "type": "array",
         "minItems": 1,
-        "items": {"if": {"type": "string"}, "then": names, "else": one},
+        "items": {"if": {"type": "string"}, "then": names, "else": single},
     }
     several = _object({"first_of": first_of, **shared}, "first_of")
-    mapping = {"if": {"required": ["first_of"]}, "then": several, "else": one}
+    mapping = {"if": {"required": ["first_of"]}, "then": several, "else": single}
     return {"if": {"type": "string"}, "then": names, "else": mapping}
 
 

@@ -116,5 +116,5 @@ COLUMNS = tuple(f.name for f in fields(Comparison) if f.name != "score")
 
 def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     """One row a comparison, with the columns `COLUMNS`."""
-    rows = [[getattr(one, name) for name in COLUMNS] for one in comparisons]
+    rows = [[getattr(comparison, name) for name in COLUMNS] for comparison in comparisons]
     return pd.DataFrame(rows, columns=list(COLUMNS))
