@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.plan.slots import trials_at_once
 from harness.runfolder.provenance import available_cpus
-from harness.teams import rules as worker_rules
+from harness.teams import rules
 from harness.trials import frozen
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import RunFolderError
@@ -56,7 +56,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
         from harness.joint import fused  # torch: only where packs are asked for
 
         yield from fused.notes(plan)
-    yield from worker_rules.notes(plan)
+    yield from rules.notes(plan)
     yield _estimate(plan, left, out)
 
 
@@ -129,13 +129,13 @@ def _alike(trial: TrialSpec, known: list[Cost]) -> list[Cost]:
     """The costs that tell most of a trial; none where no trial of its network has been seen."""
     epochs = trial.condition.train.epochs
     same_network = [cost for cost in known if cost.row.model == trial.condition.model.name]
-    rules: tuple[Callable[[TrialRow], bool], ...] = (
+    likenesses: tuple[Callable[[TrialRow], bool], ...] = (
         lambda row: row.trial_id == trial.id,
         lambda row: row.arm == trial.arm and row.epochs == epochs,
         lambda row: row.dataset == trial.data.choice.name,
         lambda row: True,
     )
-    for is_alike in rules:
+    for is_alike in likenesses:
         costs = [cost for cost in same_network if is_alike(cost.row)]
         if costs:
             return costs
