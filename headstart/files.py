@@ -1,47 +1,61 @@
-"""Atomic writes: a reader sees the old file or the new one, never a part of either."""
+"""Atomic writes that last: a reader sees the old file or the new one, never a part of either.
+
+In: a path and its new content. Out: the file, on the disk together with its name, or one error in
+words. What is not whole yet has a temporary name, which says which process writes it, so that what
+a dead command left can be told from what a living one is writing. Every package writes files; so
+this stands in the leaf.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from headstart.errors import StorageError
+from headstart.processes import is_alive, process_started, this_machine
 
+ABANDONED_AFTER_S = 86_400.0  # without a change: a temporary file that another machine wrote
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_UNWRITABLE = {errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+# A file system that cannot flush a folder has nothing to flush.
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\w+)-[0-9a-f]{8}\.tmp", re.DOTALL)
+_NAME_BYTES = 150  # of 255 that a file name may have
 
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; on success it replaces `path`.
 
-    The file is flushed to the disk before the rename, so that a crash of the machine leaves the
-    old content or the new. The temporary name begins with `.`, like all temporary names of ours.
+    The file is flushed to the disk before the rename and its folder after it, so that a crash of
+    the machine leaves the old content or the new.
 
     Raises:
-        StorageError: the disk is full; the temporary file is removed, `path` is as it was.
+        StorageError: the disk is full, broken or may not be written; the temporary file is removed,
+            `path` is as it was.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except BaseException as err:
+        with storage_errors(path):
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+    except BaseException:
         with suppress(OSError):
             temporary.unlink()
-        if isinstance(err, OSError) and err.errno in _FULL:
-            raise StorageError(
-                f"{path}: cannot be written: {os.strerror(err.errno or 0)}. Free some space and "
-                "run the same command again: what is finished is kept"
-            ) from err
         raise
 
 
@@ -51,6 +65,122 @@ def atomic_file(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     encoding = None if "b" in mode else "utf-8"
     with atomic_path(path) as temporary, open(temporary, mode, encoding=encoding) as file:
         yield file
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Give an error of the disk below `path` in words.
+
+    Raises:
+        StorageError: the disk is full, broken or may not be written.
+    """
+    try:
+        yield
+    except OSError as err:
+        reason = os.strerror(err.errno or 0)
+        if err.errno in _FULL:
+            raise StorageError(
+                f"{path}: cannot be written: {reason}. Free some space and "
+                "run the same command again: what is finished is kept"
+            ) from err
+        if err.errno in _UNWRITABLE:
+            raise StorageError(f"{path}: cannot be written: {reason}") from err
+        raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, so that they last.
+
+    Raises:
+        StorageError: the disk is full, broken or may not be written.
+        FileExistsError: a file has that name.
+    """
+    with storage_errors(path):
+        if path.is_dir():
+            return
+        missing = [path]
+        while not (above := missing[-1].parent).is_dir() and above != missing[-1]:
+            missing.append(above)
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush which names a folder holds, where the file system can do that."""
+    try:
+        opened = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except PermissionError:  # a folder that may be written and not listed; Windows
+        return
+    try:
+        os.fsync(opened)
+    except OSError as err:
+        if err.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(opened)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name that nothing else has, for what shall have the name `path` once it is whole.
+
+    It begins with `.`, like all temporary names of ours, and says which process writes: process ids
+    alone are the same in several containers, and on several nodes.
+    """
+    name = path.name.lstrip(".").encode("utf-8", "ignore")[:_NAME_BYTES].decode("utf-8", "ignore")
+    pid = os.getpid()
+    writer = f"{_short(this_machine())}-{pid}-{process_started(pid) or 0}"
+    return path.with_name(f".{name}.{writer}-{uuid.uuid4().hex[:8]}.tmp")
+
+
+def remove_dead_temporaries(folder: Path) -> None:
+    """Remove what lies under a temporary name in `folder` and whose writer is surely dead.
+
+    Surely dead is a process of this machine that is gone. What another machine wrote goes when it
+    has not changed for a day.
+    """
+    for path in folder.glob(".*.tmp"):
+        if _is_dead(path):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all it holds; one that is gone already is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def age_s(path: Path) -> float:
+    """Seconds since a file changed, by the clock of the file system that it lies on.
+
+    Negative where its time lies ahead; 0 where it is gone.
+    """
+    probe = temporary_beside(path)
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _is_dead(path: Path) -> bool:
+    writer = _TEMPORARY.fullmatch(path.name)
+    if writer is None:  # not ours
+        return False
+    if writer[1] == _short(this_machine()):
+        return not is_alive(int(writer[2]), writer[3])
+    with suppress(OSError):
+        return age_s(path) > ABANDONED_AFTER_S
+    return False
+
+
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def write_json(path: Path | str, content: object) -> None:
@@ -64,7 +194,7 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
     """A JSON mapping; empty where it is not there (yet), is being replaced, or is none."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -22,6 +22,7 @@ import numpy as np
 from datasets.base import Dataset, DatasetOptions, Request
 from datasets.files.trees import walk
 from headstart.errors import StorageError
+from headstart.files import remove_dead_temporaries, sync_folder, temporary_beside
 
 _FORMAT = 1  # of the entries themselves; raise it when `_write_entry` changes
 
@@ -87,15 +88,17 @@ def _stamps(sources: Sequence[Path]) -> list[tuple[str, int, int]]:
 def _store(dataset: Dataset, entry: Path, prefix: str) -> None:
     """Write the entry under a temporary name, give it its own, remove what it replaces."""
     entry.parent.mkdir(parents=True, exist_ok=True)
-    temporary = entry.with_name(f".{entry.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    remove_dead_temporaries(entry.parent)
+    temporary = temporary_beside(entry)
     try:
         temporary.mkdir()
         _write_entry(dataset, temporary)
         if _read_entry(dataset.name, entry) is None:
             shutil.rmtree(entry, ignore_errors=True)  # torn: no reader can have opened it
             with suppress(FileExistsError):  # another process was first, with the same content
+                sync_folder(temporary)
                 temporary.rename(entry)
+                sync_folder(entry.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for stale in entry.parent.glob(f"{prefix}*"):

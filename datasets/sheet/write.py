@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from headstart.errors import DataError, StorageError
-from headstart.files import write_json
+from headstart.files import remove_dead_temporaries, temporary_beside, write_json
 
 PARTS = ("Training Set", "Validation Set", "Test Set")
 ORIGINALS = "Originals"
@@ -122,7 +122,8 @@ def write_data_set(
         StorageError: the disk is full or cannot be written; `folder` is as it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    remove_dead_temporaries(folder.parent)
+    temporary = temporary_beside(folder)
     try:
         for part, chosen in drawn.parts.items():
             for label in sorted({digit.label for digit in digits}):
@@ -183,7 +184,7 @@ def _replace(new: Path, folder: Path) -> None:
     if not folder.exists():
         os.rename(new, folder)
         return
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    old = temporary_beside(folder).with_suffix(".old")  # never taken for something half-written
     os.rename(folder, old)
     try:
         os.rename(new, folder)

@@ -17,7 +17,7 @@ from datasets.split import split_dataset
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan
 from headstart.errors import StorageError
-from headstart.files import safe_name
+from headstart.files import remove_dead_temporaries, safe_name, sync_folder, temporary_beside
 
 
 def write_folders(plan: Plan, catalogue: DataCatalogue, out: Path) -> None:
@@ -30,15 +30,18 @@ def write_folders(plan: Plan, catalogue: DataCatalogue, out: Path) -> None:
     dataset = catalogue.open(trial.data)
     rng = np.random.default_rng(trial.streams["split"])
     split = split_dataset(dataset, trial.data.choice.split, rng)
+    remove_dead_temporaries(out)
     for part, indices in zip(PARTS, (split.train, split.validation, split.test), strict=True):
-        temporary = out / f".{part}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary = temporary_beside(out / part)
         try:
             _write_part(temporary, dataset, np.sort(indices))
             shutil.rmtree(out / part, ignore_errors=True)
             temporary.rename(out / part)
+            sync_folder(out)
         except OSError as err:
             raise StorageError(f"{out / part}: cannot be written: {err.strerror}") from err
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_part(folder: Path, dataset: Dataset, indices: np.ndarray) -> None:

@@ -1,10 +1,11 @@
 """One command at a time in a run folder (for each shard), without file locks.
 
 In: the path of a lock file. Out: a hold on it, or the name of the command that has it. The file is
-linked into place, which is atomic on local and network file systems. It names its host, process and
-generation, and is rewritten every few seconds. The lock of a dead process of this machine is
-recognised at once. The lock of another machine is recognised by its age: the file system's own
-clock says when it was rewritten last, so clocks of machines may differ.
+linked into place, which is atomic on local and network file systems; where there are no links
+(exFAT, many FUSE drives, some SMB shares) it is made under its name, and written after that. It
+names its host, process and generation, and is rewritten every few seconds. The lock of a dead
+process of this machine is recognised at once. The lock of another machine is recognised by its age:
+the file system's own clock says when it was rewritten last, so clocks of machines may differ.
 
 filelock's `SoftFileLease` (4.2.11) does the same for a process of this machine, but has to watch
 the lock of a node that is gone for all of `STALE_AFTER_S` before it may take it, where the age of
@@ -17,19 +18,23 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 import threading
-import uuid
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headstart.errors import LockedError
-from headstart.files import write_json
+from headstart.errors import LockedError, StorageError
+from headstart.files import age_s, storage_errors, temporary_beside, write_json
+from headstart.processes import is_alive, process_started, this_machine
 
 HEARTBEAT_S = 10.0
 STALE_AFTER_S = 90.0
 LOST_AFTER = 2  # heartbeats in a row that do not find the lock
+WRITTEN_AFTER_S = 2.0  # a lock without content: its command writes it now, or died before it could
+MAX_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,9 @@ class Lock:
         self._thread: threading.Thread | None = None
         self._self = Holder(
             host=socket.gethostname(),
-            machine=_machine(),
+            machine=this_machine(),
             pid=os.getpid(),
-            process_started=_process_started(os.getpid()) or "",
+            process_started=process_started(os.getpid()) or "",
             generation=generation,
             started_at=_now(),
         )
@@ -73,44 +78,56 @@ class Lock:
         """Take the lock; remove one whose command is dead.
 
         Raises:
-            LockedError: another command holds it; the message names its host and process.
+            LockedError: another command holds it (the message names its host and process), or
+                something else than a lock has its name.
+            StorageError: the folder may not be written, or its disk is full.
         """
-        for _ in range(5):
-            if self._link():
-                self._thread = threading.Thread(target=self._beat, daemon=True)
-                self._thread.start()
-                return
-            holder = _read(self.path)
-            if holder is None:
-                continue  # its command released it just now
-            if not self._is_stale(holder):
-                raise LockedError(
-                    f"{self.path.parent}: another command works in this run folder (process "
-                    f"{holder.pid} on {holder.host}, since {holder.started_at}); wait for it or "
-                    "stop it"
-                )
-            self._remove_stale(holder)
+        with storage_errors(self.path.parent):
+            for _ in range(5):
+                if self._place():
+                    self._thread = threading.Thread(target=self._beat, daemon=True)
+                    self._thread.start()
+                    return
+                self._remove_if_stale()
         raise LockedError(f"{self.path}: other commands are taking this run folder right now")
 
     def release(self) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
-        holder = _read(self.path)
-        if holder is not None and holder.generation == self.generation:
-            with suppress(FileNotFoundError):
+        if self._is_ours():
+            with suppress(OSError):
                 self.path.unlink()
 
-    def _link(self) -> bool:
-        new = self.path.with_name(f"{self.path.name}.{self.generation}.tmp")
-        self._write(new)
+    def _place(self) -> bool:
+        """Put the lock there; whether it is ours now."""
+        new = temporary_beside(self.path)
         try:
+            self._write(new)
             os.link(new, self.path)
         except FileExistsError:
-            return False
+            return self._is_ours()  # a network may answer so to its own second attempt
+        except OSError:  # the file system has no links
+            return self._place_without_links()
         finally:
             new.unlink(missing_ok=True)
         return True
+
+    def _place_without_links(self) -> bool:
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            return False
+        try:
+            self._write(self.path)
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            raise
+        return True
+
+    def _is_ours(self) -> bool:
+        holder = _read(self.path)
+        return holder is not None and holder.generation == self.generation
 
     def _write(self, path: Path) -> None:
         write_json(path, asdict(replace(self._self, heartbeat_at=_now())))
@@ -118,10 +135,9 @@ class Lock:
     def _beat(self) -> None:
         n_missed = 0
         while not self._stop.wait(HEARTBEAT_S):
-            holder = _read(self.path)
-            if holder is not None and holder.generation == self.generation:
+            if self._is_ours():
                 n_missed = 0
-                with suppress(OSError):  # a full disk must not end the run from this thread
+                with suppress(OSError, StorageError):  # a full disk must not end the run from here
                     self._write(self.path)
                 continue
             n_missed += 1  # once may be a network's error, or a look of `_remove_stale`
@@ -129,80 +145,92 @@ class Lock:
                 self.lost.set()
                 return
 
+    def _remove_if_stale(self) -> None:
+        """Remove the lock of a dead command.
+
+        Raises:
+            LockedError: its command lives, or this cannot be told.
+        """
+        if not _is_file(self.path):
+            raise LockedError(f"{self.path}: is no file, so it is no lock of ours; remove it")
+        holder = _read(self.path)
+        if holder is None or holder.generation == self.generation:
+            return  # its command released it just now
+        if self._is_stale(holder):
+            self._remove_stale(holder)
+            return
+        raise LockedError(
+            f"{self.path.parent}: another command works in this run folder (process "
+            f"{holder.pid} on {holder.host}, since {holder.started_at}); wait for it or "
+            f"stop it{self._from_the_future()}"
+        )
+
+    def _from_the_future(self) -> str:
+        """What to do about a lock that never grows old, because a clock went wrong."""
+        ahead_s = -age_s(self.path)
+        if ahead_s <= STALE_AFTER_S:
+            return ""
+        return (
+            f" (the lock's time lies {ahead_s:,.0f} s ahead of the clock of this file system; if "
+            f"that command is gone, remove {self.path})"
+        )
+
     def _is_stale(self, holder: Holder) -> bool:
         if holder.machine == self._self.machine:
-            started = _process_started(holder.pid)
-            return started is None or started != holder.process_started
-        return _age_s(self.path) > STALE_AFTER_S
+            return not is_alive(holder.pid, holder.process_started)
+        if self.path.exists() and not self.path.stat().st_size:
+            time.sleep(WRITTEN_AFTER_S)
+            return _read(self.path) == holder
+        return age_s(self.path) > STALE_AFTER_S
 
     def _remove_stale(self, seen: Holder) -> None:
         """Move the stale lock away; put back a lock that somebody renewed in between."""
-        aside = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex[:8]}.stale")
+        aside = temporary_beside(self.path)
         with suppress(FileNotFoundError):
             os.rename(self.path, aside)
             moved = _read(aside)
             if moved is not None and moved.generation != seen.generation:
-                with suppress(FileExistsError):
-                    os.link(aside, self.path)
+                _put_back(aside, self.path)
             aside.unlink(missing_ok=True)
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return
+    except OSError:  # no links here
+        if not path.exists():
+            os.rename(aside, path)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a plain file lies there, or nothing does; no link, folder or pipe."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
 
 
 def _read(path: Path) -> Holder | None:
     """None where no lock lies there; a file that is being replaced, or is damaged, says nothing."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if not _is_file(path):  # reading a pipe would wait for ever
+            return Holder()
+        with open(path, encoding="utf-8") as file:
+            content = json.loads(file.read(MAX_BYTES))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return Holder()
-    known = {f.name for f in fields(Holder)}
-    is_mapping = isinstance(content, dict)
-    return Holder(**{k: v for k, v in content.items() if k in known}) if is_mapping else Holder()
+    return _holder(content) if isinstance(content, dict) else Holder()
 
 
-def _machine() -> str:
-    """Names the place where process ids mean the same: this boot and process namespace."""
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    return f"{socket.gethostname()} {uuid.getnode()}"
-
-
-def _process_started(pid: int) -> str | None:
-    """When a process of this machine began, in clock ticks since boot; None for a dead one.
-
-    With the process id it names a process for good: ids are used again, start times are not.
-    """
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except (FileNotFoundError, ProcessLookupError, IndexError):
-        if Path("/proc/self/stat").exists():
-            return None
-        return _alive_without_proc(pid)
-    return None if words[0] in "ZX" else words[19]
-
-
-def _alive_without_proc(pid: int) -> str | None:
-    """macOS and others without /proc say only whether a process lives."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "alive"
-
-
-def _age_s(path: Path) -> float:
-    """Seconds since a file changed, by the clock of the file system that it lies on."""
-    probe = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.probe")
-    try:
-        probe.touch()
-        return probe.stat().st_mtime - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-    finally:
-        probe.unlink(missing_ok=True)
+def _holder(content: dict[str, object]) -> Holder:
+    known = {f.name: content[f.name] for f in fields(Holder) if f.name in content}
+    if any(type(value) is not type(getattr(Holder(), name)) for name, value in known.items()):
+        return Holder()
+    return Holder(**known)  # type: ignore[arg-type]
 
 
 def _now() -> str:

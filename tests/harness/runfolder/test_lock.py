@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 
 from harness.runfolder import lock as lock_module
 from harness.runfolder.folder import RunFolder
 from harness.runfolder.lock import Holder, Lock, holders
-from headstart.errors import LockedError
+from headstart.errors import LockedError, StorageError
+from headstart.processes import process_started
 
 
 def test_the_lock_of_a_dead_process_is_taken_over_at_once(tmp_path):
@@ -98,7 +99,7 @@ def test_a_lock_file_that_is_damaged_is_taken_over_once_it_is_old(tmp_path):
 def held(path, **values) -> Holder:
     """A lock file as a command of this machine and process wrote it, or another one."""
     lock = Lock(path, "theirs")
-    assert lock._link()
+    assert lock._place()
     (holder,) = holders(path.parent)
     changed = replace(holder, **values)
     path.write_text(json.dumps(asdict(changed)))
@@ -122,46 +123,13 @@ def test_the_file_says_who_holds_it_since_when_and_its_last_heartbeat(tmp_path, 
     lock.acquire()
     (first,) = holders(tmp_path)
     assert (first.pid, first.generation, first.started_at[-8:]) == (os.getpid(), "mine", "00+00:00")
-    assert lock_module._process_started(os.getpid()) == first.process_started
+    assert process_started(os.getpid()) == first.process_started
     until = time.monotonic() + 5
     while holders(tmp_path)[0].heartbeat_at == first.heartbeat_at:
         assert time.monotonic() < until
     assert holders(tmp_path)[0].started_at == first.started_at
     lock.release()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_process_that_is_gone_or_a_zombie_never_started():
-    assert lock_module._process_started(2**22 + 1) is None
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    until = time.monotonic() + 20
-    while lock_module._process_started(child.pid) is not None:  # ended, and not waited for yet
-        assert time.monotonic() < until
-    child.wait()
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to read")
-def test_a_process_may_have_any_name(tmp_path):
-    (tmp_path / "a) Z (b").symlink_to(shutil.which("sleep"))
-    child = subprocess.Popen([str(tmp_path / "a) Z (b"), "60"])
-    until = time.monotonic() + 20
-    while "Z" not in Path(f"/proc/{child.pid}/comm").read_text():  # it is being started
-        assert time.monotonic() < until
-    started = lock_module._process_started(child.pid)
-    assert started is not None
-    assert int(started) >= int(lock_module._process_started(os.getpid()))
-    child.kill()
-    child.wait()
-
-
-def test_without_proc_a_process_is_alive_or_gone(monkeypatch):
-    def nothing_there(path: Path) -> str:
-        raise FileNotFoundError(path)
-
-    monkeypatch.setattr(Path, "read_text", nothing_there)
-    monkeypatch.setattr(Path, "exists", lambda path: str(path) != "/proc/self/stat")
-    assert lock_module._process_started(os.getpid()) == "alive"
-    assert lock_module._process_started(2**22 + 1) is None
 
 
 def test_a_stale_lock_that_somebody_renewed_in_between_stays(tmp_path):
@@ -189,3 +157,140 @@ def test_the_lock_of_another_command_is_not_released(tmp_path):
     theirs = held(path)
     Lock(path, "mine").release()
     assert holders(tmp_path) == [theirs]
+
+
+# -- what else may have the name of a lock, and file systems that lack something -----------
+
+
+def refuse_links(monkeypatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+NO_LINKS = [errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK]
+
+
+@pytest.mark.parametrize("number", NO_LINKS)
+def test_without_hard_links_the_lock_is_one_too(tmp_path, monkeypatch, number):
+    refuse_links(monkeypatch, number)
+    path = tmp_path / ".lock-1-of-1.json"
+    mine = Lock(path, "mine")
+    mine.acquire()
+    assert [holder.generation for holder in holders(tmp_path)] == ["mine"]
+    with pytest.raises(LockedError, match=f"process {os.getpid()} on"):
+        Lock(path, "theirs").acquire()
+    mine.release()
+    assert list(tmp_path.iterdir()) == []
+    held(path, pid=2**22 + 1)  # of a dead process
+    mine.acquire()
+    mine.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_many_that_begin_at_once_without_links_one_gets_the_lock(tmp_path, monkeypatch):
+    refuse_links(monkeypatch, errno.EPERM)
+    path = tmp_path / ".lock-1-of-1.json"
+    start, got = threading.Barrier(8), []
+
+    def begin(name: str) -> None:
+        start.wait()
+        try:
+            Lock(path, name).acquire()
+        except LockedError:
+            return
+        got.append(name)
+
+    threads = [threading.Thread(target=begin, args=(str(number),)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 1
+    assert [holder.generation for holder in holders(tmp_path)] == got
+
+
+def test_a_renewed_lock_is_put_back_without_links(tmp_path, monkeypatch):
+    path = tmp_path / ".lock-1-of-1.json"
+    seen = held(path, generation="stale")
+    renewed = replace(seen, generation="renewed")
+    path.write_text(json.dumps(asdict(renewed)))
+    refuse_links(monkeypatch, errno.ENOTSUP)
+    Lock(path, "mine")._remove_stale(seen)
+    assert holders(tmp_path) == [renewed]
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_lock_whose_command_died_before_it_wrote_it_is_taken_over_soon(tmp_path):
+    """So it lies there where a file system has no links."""
+    path = tmp_path / ".lock-1-of-1.json"
+    path.touch()
+    started = time.monotonic()
+    lock = Lock(path, "mine")
+    lock.acquire()
+    assert time.monotonic() - started < 10
+    lock.release()
+
+
+@pytest.mark.parametrize("kind", ["folder", "old folder", "link", "pipe"])
+def test_what_is_no_file_is_no_lock(tmp_path, kind):
+    path = tmp_path / ".lock-1-of-1.json"
+    if kind == "link":
+        path.symlink_to(tmp_path / "nothing")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+        (path / "content").write_text("of somebody")
+    if kind == "old folder":
+        os.utime(path, (0, 0))
+    with pytest.raises(LockedError, match=r"\.lock-1-of-1\.json: is no file, .*; remove it"):
+        Lock(path, "mine").acquire()
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert holders(tmp_path) == [Holder()] or kind == "link"
+
+
+def test_a_lock_from_the_future_says_what_to_do(tmp_path):
+    path = tmp_path / ".lock-1-of-1.json"
+    held(path, machine="elsewhere", host="elsewhere", pid=7)
+    with pytest.raises(LockedError, match=r"process 7 on elsewhere, .*stop it$"):
+        Lock(path, "mine").acquire()
+    ahead = time.time() + 7200
+    os.utime(path, (ahead, ahead))
+    message = r"process 7 on elsewhere, .*7,[12]\d\d s ahead of the clock .*remove .*\.lock-1-of-1"
+    with pytest.raises(LockedError, match=message):
+        Lock(path, "mine").acquire()
+
+
+def test_the_lock_of_a_dead_process_is_taken_over_whatever_its_time(tmp_path):
+    path = tmp_path / ".lock-1-of-1.json"
+    for at in (0, time.time() + 10**8):
+        held(path, pid=2**22 + 1)
+        os.utime(path, (at, at))
+        lock = Lock(path, "mine")
+        lock.acquire()
+        lock.release()
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"pid": "x\\u0000"}', '{"pid": true}', "\x00\x80", '{"host": []}']
+)
+def test_a_lock_with_any_content_is_one_line(tmp_path, content):
+    path = tmp_path / ".lock-1-of-1.json"
+    path.write_bytes(content.encode("latin-1"))
+    assert holders(tmp_path) == [Holder()]
+    with pytest.raises(LockedError, match="another command works in this run folder"):
+        Lock(path, "mine").acquire()
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(StorageError, match="cannot be written: No space left"):
+        Lock(tmp_path / ".lock-1-of-1.json", "mine").acquire()
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
