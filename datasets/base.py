@@ -27,7 +27,7 @@ Preprocess = Literal["resize", "mnist_style", "centred"]
 class CorruptLabels(BaseModel):
     """Which labels to spoil on purpose, and how (`datasets.corruption` does it)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["complementary", "uniform", "pairs"] = key("`complementary`: a wrong class, "
         "each of the others equally likely; `uniform`: any class equally likely, the right one "
@@ -45,7 +45,7 @@ class DatasetOptions(BaseModel):
     The catalogue applies `corrupt_labels`; no set's own module looks at it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     corrupt_labels: CorruptLabels | None = key("Wrong labels on purpose; without it the labels "
         "stay as they are.", None, example={"kind": "uniform", "fraction": 0.4})  # fmt: skip

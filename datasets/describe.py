@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from datasets.base import Dataset
 from datasets.catalog import dataset_for_path, dataset_names, load_dataset
@@ -26,6 +25,7 @@ from datasets.measures import (
 from headstart.cli import did_you_mean, run_command
 from headstart.errors import DataError, StorageError
 from headstart.files import atomic_path, safe_name, write_json
+from headstart.yaml12 import parse_scalar_or_flow
 
 _MEASURED = 2_000  # images of a set that are measured one by one
 _PER_ROW = 14  # images of a class in the montage
@@ -157,10 +157,7 @@ def _options(pairs: Sequence[str]) -> dict[str, object]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise DataError(f"--set {pair}: give KEY=VALUE, as in --set classes=digits")
-        try:
-            options[key] = yaml.safe_load(value)
-        except yaml.YAMLError as err:
-            raise DataError(f"--set {pair}: the value cannot be read: {err}") from err
+        options[key] = parse_scalar_or_flow(value, "--set", key).plain()
     return options
 
 

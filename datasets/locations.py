@@ -10,21 +10,35 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datasets.base import Request
-from headstart.errors import DataNotFoundError
+from headstart.errors import DataNotFoundError, InputError
 
 
 def data_folder(given: Path | str | None = None) -> Path:
     """Where to look for files: `given`, else HEADSTART_DATA, else `data` in the working folder."""
-    return Path(given or os.environ.get("HEADSTART_DATA") or "data").expanduser()
+    return expanded(given or os.environ.get("HEADSTART_DATA") or "data")
 
 
 def cache_folder(given: Path | str | None = None) -> Path:
-    """Where decoded arrays go: `given`, else HEADSTART_CACHE, else the user's cache folder."""
+    """Where decoded arrays go: `given`, else HEADSTART_CACHE, else the user's cache folder.
+
+    Raises:
+        InputError: nobody says where, and the user has no home.
+    """
     named = given or os.environ.get("HEADSTART_CACHE")
     if named:
-        return Path(named).expanduser()
-    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return expanded(named)
+    user_cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if user_cache.startswith("~"):
+        raise InputError(
+            "there is no home folder to keep decoded data in; set HEADSTART_CACHE to a folder that "
+            "can be written"
+        )
     return Path(user_cache) / "headstart"
+
+
+def expanded(path: Path | str) -> Path:
+    """`path` with `~` and `~user` in full; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))
 
 
 def downloads_folder(request: Request) -> Path:
@@ -34,7 +48,7 @@ def downloads_folder(request: Request) -> Path:
     was fetched before on a machine with a network.
     """
     named = os.environ.get("HEADSTART_DOWNLOADS")
-    return Path(named).expanduser() if named else request.cache_dir / "downloads"
+    return expanded(named) if named else request.cache_dir / "downloads"
 
 
 def first_existing(candidates: Iterable[Path]) -> Path | None:
@@ -48,7 +62,7 @@ def user_path(path: Path, data_dir: Path) -> Path:
     Raises:
         DataNotFoundError: it is in neither.
     """
-    path = path.expanduser()
+    path = expanded(path)
     existing = first_existing([path, data_dir / path])
     if existing is None:
         looked = [path] if path.is_absolute() else [path, data_dir / path]

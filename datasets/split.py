@@ -25,7 +25,7 @@ _VALIDATION_PER_TRAIN = 0.15 / 0.85  # where only `train` is a count
 class SplitSettings(BaseModel):
     """The keys of a `data` entry that say how to split."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     train: int | None = key("Images to train on (for each class with `per_class`). Without counts "
         "and `split`: 0.85 of the images, or 0.70 where the set has no test part of its own.", None,

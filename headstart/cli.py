@@ -3,28 +3,68 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from headstart.errors import EXIT_DONE, HeadstartError
+from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_INPUT, HeadstartError, InputError
+from headstart.output import is_text, make_output_steady, on_one_line
+
+# What a path that was given can be the reason for; any other error of the system is the machine's.
+_OF_THE_PATH = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL, errno.ENXIO,
+}  # fmt: skip
 
 
 def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
     """Run `main(argv)` and exit with its status, or with that of the error it raises.
 
-    A broken pipe (`… | head`) ends quietly with status 1, as other Unix tools do.
+    A reader of the output that goes away (`… | head`) changes no status. Output that a full disk
+    did not take is said, and status 0 becomes 1.
     """
+    output = make_output_steady()
     try:
-        status = main(sys.argv[1:])
-        sys.stdout.flush()
+        _check_surroundings(sys.argv[1:])
+        status = main(sys.argv[1:]) or EXIT_DONE
     except HeadstartError as err:
         print(err, file=sys.stderr)
-        raise SystemExit(err.exit_status) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
-    raise SystemExit(EXIT_DONE if status is None else status)
+        status = err.exit_status
+    except SystemExit as err:  # argparse: `--help`, or an argument that it refuses
+        status = err.code if isinstance(err.code, int) else EXIT_DONE
+    except MemoryError as err:
+        print(f"there is not enough memory: {on_one_line(str(err))}", file=sys.stderr)
+        status = EXIT_FAILED
+    except OSError as err:
+        if err.filename is None and err.errno != errno.ENOSPC:
+            raise
+        print(as_line(err), file=sys.stderr)
+        status = EXIT_INPUT if err.errno in _OF_THE_PATH else EXIT_FAILED
+    sys.stdout.flush()
+    if output.lost:
+        print(f"standard output took not all: {output.lost}", file=sys.stderr)
+        status = status or EXIT_FAILED
+    raise SystemExit(status)
+
+
+def as_line(err: OSError) -> str:
+    """An error of the system as a user reads it: which file, and why."""
+    names = [os.fsdecode(name) for name in (err.filename, err.filename2) if name is not None]
+    return on_one_line(": ".join([*names, os.strerror(err.errno or errno.EIO)]))
+
+
+def _check_surroundings(arguments: Sequence[str]) -> None:
+    """Raises InputError: what records and pages cannot hold, before anything is computed."""
+    try:
+        folder = os.getcwd()
+    except OSError as err:
+        raise InputError(f"the working folder is gone ({err.strerror}); go to another one") from err
+    ours = {name: value for name, value in os.environ.items() if name.startswith("HEADSTART_")}
+    named = {f"argument {n}": text for n, text in enumerate(arguments, 1)}
+    for what, text in {"the working folder": folder, **ours, **named}.items():
+        if not is_text(text):
+            raise InputError(f"{what}: {text!r} is not UTF-8 text; rename what it names")
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

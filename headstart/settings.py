@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 class Frozen(BaseModel):
     """Unknown keys refused, no silent conversion ('30' is not 30), unchangeable once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def key(

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import yaml
-
 from headstart.cli import run_command
 from headstart.errors import ModelError
+from headstart.yaml12 import parse_scalar_or_flow
 from models.catalog import find_network, model_info
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
     find_network(arguments.name)  # a wrong name is said before torch is imported
     options = dict(_option(text) for text in arguments.option)
-    setting = _read_yaml("--fine-tune", arguments.fine_tune)
+    setting = parse_scalar_or_flow(arguments.fine_tune, "--fine-tune", "").plain()
     print("\n".join(describe(arguments.name, options, arguments.classes, setting)))
 
 
@@ -149,14 +148,7 @@ def _option(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ModelError(f"--option {text}: KEY=VALUE is expected, as image_size=64")
-    return key, _read_yaml(f"--option {text}", value)
-
-
-def _read_yaml(where: str, text: str) -> object:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as err:
-        raise ModelError(f"{where}: {text!r} is no YAML value") from err
+    return key, parse_scalar_or_flow(value, f"--option {key}", "").plain()
 
 
 def _at_least_one(text: str) -> int:

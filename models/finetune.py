@@ -140,7 +140,7 @@ def _by_word(word: str, names: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     if word == "last_layer":
         return names[-1:]
-    count = re.fullmatch(r"last_([1-9][0-9]*)", word)
+    count = re.fullmatch(r"last_([1-9][0-9]{0,5})", word)
     if count is None:
         near = did_you_mean(word, ("all", "last_layer", "last_2", "gradual"))
         raise ModelError(f"fine_tune: {word!r} is not one of {_ALLOWED}{near}")

@@ -36,7 +36,7 @@ class ModelInfo:
 class NetworkOptions(BaseModel):
     """Base of every network's `Options`: unknown keys refused, unchangeable once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Network(Protocol):

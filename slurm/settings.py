@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from harness.sweepfile.nodes import Node, read_yaml
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, SpecError
+from headstart.yaml12 import Node, read_yaml
 from slurm.sbatch_options import mistake_in
 
 PROFILES = Path(__file__).parent / "profiles"

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, SpecError
+from headstart.yaml12 import read_yaml
 
 Kind = Literal["class", "rows", "columns", "text"]
 _KINDS: tuple[Kind, ...] = ("class", "rows", "columns", "text")
@@ -137,26 +136,12 @@ def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
 def _load(path: Path) -> Mapping[str, tuple[int, object]]:
     """name → (line, value); all scalars stay strings, since 0123 is a row of labels, not 83."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        reason = err.strerror if isinstance(err, OSError) else "not a text file"
-        raise DataError(f"{path}: cannot be read: {reason}") from err
-    try:
-        # BaseLoader builds strings, lists and mappings only: no objects, no numbers.
-        node = yaml.compose(text, Loader=yaml.BaseLoader)
-        values = yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.MarkedYAMLError as err:
-        line = err.problem_mark.line + 1 if err.problem_mark else 1
-        raise DataError(f"{path}:{line}: {err.problem}; {HELP}") from err
-    if not isinstance(node, yaml.MappingNode) or not values:
+        root = read_yaml(path, as_words=True)
+    except SpecError as err:
+        raise DataError(f"{err}; {HELP}") from err
+    if not root.value:
         raise DataError(f"{path}: holds no 'photo: labels' lines; {HELP}")
-    entries: dict[str, tuple[int, object]] = {}
-    for key, _ in node.value:
-        line = key.start_mark.line + 1
-        if key.value in entries:
-            raise DataError(f"{path}:{line}: '{key.value}' has labels twice")
-        entries[key.value] = (line, values[key.value])
-    return entries
+    return {name: (node.where.line, node.plain()) for name, node in root.items()}
 
 
 def parse_labels(value: object, where: str) -> Labels:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from datasets.catalog import class_alias
 from datasets.files.images import is_image_name
 from datasets.files.tables import decode, read_bytes, rows
 from datasets.files.trees import Tree
+from datasets.locations import expanded
 from headstart.errors import DataError
 
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "path", "name")
@@ -53,7 +54,7 @@ def listed_files(tree: Tree, table: str) -> tuple[list[str], list[str], tuple[st
     """
     inside = table in tree.names
     where = tree.label(table) if inside else table
-    path = Path(table).expanduser()
+    path = expanded(table)
     content = tree.read(table) if inside else read_bytes(path, limit=MAX_TABLE_BYTES)
     images = [name for name in tree.names if is_image_name(name)]
     by_path = {name: name for name in images}

@@ -21,6 +21,7 @@ from datasets.base import Preprocess, image_digests
 from datasets.catalog import dataset_info
 from datasets.files.images import decode_files, is_image_name
 from datasets.files.trees import Tree, is_archive, open_tree
+from datasets.locations import expanded
 from datasets.sets.folder import has_bright_border, read_layout, shape_image
 from harness.evaluate.labels import labels_of, listed_files
 from harness.sweepfile.settings import DataChoice
@@ -141,7 +142,7 @@ def read_test_set(
     Raises:
         DataError: nothing there, no labels, labels that the network does not know.
     """
-    path = Path(on).expanduser()
+    path = expanded(on)
     if on in datasets.dataset_names() and not _needs_options(on):
         if csv is not None:
             raise InputError(f"--csv belongs to a folder or an archive, not to data set '{on}'")

@@ -20,7 +20,6 @@ import datasets
 from datasets.split import SplitSettings
 from harness.plan.planner import make_plan
 from harness.sweep import main as run_sweep
-from harness.sweepfile.nodes import parse_scalar_or_flow
 from harness.sweepfile.reader import load_run
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import TrialSpec
@@ -28,6 +27,7 @@ from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
 from headstart.records import finished_rows
 from headstart.rows import TrialRow
+from headstart.yaml12 import parse_scalar_or_flow
 
 TRAINED = """\
 name: audit

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,16 +18,18 @@ from typing import Literal
 
 from harness.sweepfile.file import Arm, Section, Stage
 from harness.sweepfile.mistakes import Mistakes, show
-from harness.sweepfile.nodes import Node, merge, with_value, without
+from harness.sweepfile.nodes import merge, with_value, without
 from harness.sweepfile.settings import Condition, ModelChoice, RunArm, Start
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 from headstart.grid import GridPoint
+from headstart.yaml12 import Node
 
 Kind = Literal["pretrain", "arms"]
 INHERITED = {"model": "{name: NETWORK}", "data": "{name: DATA_SET}"}  # and what is to be written
 WEIGHTS = (".safetensors", ".pth", ".pt")
 MAX_GRID = 10_000
+MAX_CHAIN = 50  # stages one after the other
 
 
 @dataclass
@@ -186,13 +189,16 @@ class _OneCondition:
         stages = self.root.get("pretrain")
         names = [key for key, _ in stages.items()] if stages else []
         if node.value in names:
-            if self.kind == "pretrain" and self.name in self._stages_of(self.kind, self.name):
+            before = self._stages_of(self.kind, self.name)
+            if self.kind == "pretrain" and self.name in before:
                 self.mistakes.add(node, f"stage {self.name!r} starts from itself")
+            if len(before) > MAX_CHAIN:
+                self.mistakes.add(node, f"comes after {len(before)} stages; at most {MAX_CHAIN}")
             return Start(kind="stage", name=self.grid_point("pretrain", node.value).name)
         if node.value == "imagenet":
             return Start(kind="imagenet")
         if isinstance(node.value, str) and Path(node.value).suffix in WEIGHTS:
-            if not Path(node.value).is_file():
+            if not os.path.isfile(node.value):
                 self.mistakes.add(node, f"{node.value!r}: no such file")
             return Start(kind="file", name=node.value)
         near = did_you_mean(str(node.value), [*names, "imagenet"])
@@ -206,7 +212,7 @@ class _OneCondition:
     def _check_depth(self, whole: Node) -> None:
         """Whether the network has as many layer groups as `last_N` names."""
         node, model = whole.get("fine_tune"), whole.get("model")
-        words = re.fullmatch(r"last_([1-9][0-9]*)", str(node.value if node else ""))
+        words = re.fullmatch(r"last_([1-9][0-9]{0,5})", str(node.value if node else ""))
         depth = _depth(model) if words else None
         if node and words and depth is not None and int(words[1]) > depth:
             self.mistakes.add(

@@ -24,7 +24,7 @@ FINE_TUNE_WORDS = "all, last_layer, last_N, none, gradual, {from: GROUP}, {unfre
 def _fine_tune(setting: object) -> object:
     """The setting, where it has one of the forms; whether the network is so deep is seen later."""
     if isinstance(setting, str) and re.fullmatch(
-        r"all|last_layer|none|gradual|last_[1-9][0-9]*", setting
+        r"all|last_layer|none|gradual|last_[1-9][0-9]{0,5}", setting
     ):
         return setting
     if isinstance(setting, Mapping) and len(setting) == 1:

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from harness.sweepfile.nodes import Node, Where
 from harness.sweepfile.settings import ByName
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
+from headstart.output import on_one_line
+from headstart.yaml12 import Node, Where
 
 Model = TypeVar("Model", bound=BaseModel)
 Details = Mapping[str, Any]  # one error, as `ValidationError.errors` gives it
@@ -30,7 +31,7 @@ class Mistake(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, [str(self.where), self.path, self.text]))
+        return on_one_line(": ".join(filter(None, [str(self.where), self.path, self.text])))
 
 
 class Mistakes:

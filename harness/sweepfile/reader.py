@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.sweepfile.conditions import ConditionReader, Conditions
 from harness.sweepfile.file import SweepFile
 from harness.sweepfile.mistakes import Mistakes
-from harness.sweepfile.nodes import Node, parse_scalar_or_flow, read_yaml, with_value, without
+from harness.sweepfile.nodes import with_value, without
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
 from harness.sweepfile.settings import Condition, Frame, Sweep
@@ -21,7 +21,9 @@ from headstart.cli import did_you_mean
 from headstart.errors import SpecError
 from headstart.grid import GridPoint
 from headstart.settings import Compare
+from headstart.yaml12 import Node, parse_scalar_or_flow, read_yaml
 
+MAX_TRIALS = 1_000_000
 TOP_KEYS = tuple(SweepFile.model_fields)
 GIVEN_UP = ("evaluations",)  # keys that may still stand in a run folder's sweep.yaml
 
@@ -68,6 +70,7 @@ def read_sweep(root: Node) -> Sweep:
     searches = SearchReader(root, mistakes).read(conditions.arms, conditions.points)
     _check_compared(root, mistakes)
     _check_arms(root, mistakes, conditions.arms, searches)
+    _check_number(root, mistakes, frame, conditions)
     if mistakes or frame is None:
         raise SpecError(mistakes.in_file_order())
     own = {
@@ -154,6 +157,17 @@ def _check_arms(
         if any(choice.split.test == 0 for choice in condition.data):
             text = "an arm needs test images; test: 0 leaves none"
             mistakes.add(at, text, f"arms.{name}")
+
+
+def _check_number(
+    root: Node, mistakes: Mistakes, frame: Frame | None, conditions: Conditions
+) -> None:
+    """Whether the plan has as few trials as tables and memory hold."""
+    n_seeds = len(frame.seeds.values) if frame is not None else 0
+    n_trials = n_seeds * (len(conditions.arms) + len(conditions.stages))
+    if n_trials > MAX_TRIALS:
+        at = root.get("seeds") or root
+        mistakes.add(at, f"makes {n_trials:,} trials; at most {MAX_TRIALS:,}", "seeds")
 
 
 def _over_grid(pairs: Sequence[Compare], conditions: Conditions) -> Iterator[Compare]:

@@ -75,7 +75,7 @@ def _object(properties: Schema, *required: str) -> Schema:
 FINE_TUNE: Schema = {
     "anyOf": [
         {"enum": ["all", "last_layer", "none", "gradual"]},
-        {"type": "string", "pattern": "^last_[1-9][0-9]*$"},
+        {"type": "string", "pattern": "^last_[1-9][0-9]{0,5}$"},
         _object({"from": {"type": "string"}}, "from"),
         _object(
             {"unfreeze": {"type": "array", "items": {"type": "string"}, "minItems": 1}}, "unfreeze"

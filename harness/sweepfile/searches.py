@@ -14,12 +14,12 @@ from pydantic import ValidationError
 
 from harness.sweepfile.file import SearchSection
 from harness.sweepfile.mistakes import Mistakes, quote, show
-from harness.sweepfile.nodes import Node
 from harness.sweepfile.search_settings import Search, draw
 from harness.sweepfile.settings import Condition, Train
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 from headstart.grid import GridPoint, Values
+from headstart.yaml12 import Node
 
 OWN_KEYS = tuple(Search.model_fields)
 NOT_SEARCHED = ("none", False)

@@ -44,9 +44,11 @@ from models.info import NetworkOptions
 Axis = Literal["split", "order", "init", "head", "augment", "dropout"]
 assert set(AXES) == set(Axis.__args__)  # type: ignore[attr-defined]
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
+MAX_SEEDS = 100_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+NumberOfSeeds = Annotated[int, Field(ge=2, le=MAX_SEEDS)]
 LayerDecay = Annotated[float, Field(gt=0, le=1)]
 LearningRateFactors = LayerDecay | dict[str, Annotated[float, Field(gt=0)]]
 
@@ -370,10 +372,9 @@ class SeedsRule(Frozen):
     """Seeds are added until the intervals are narrow enough."""
 
     until: Until = key("The rule.", example={"half_width": 0.002})
-    at_least: Annotated[int, Field(ge=2)] = key("Seeds that run in any case.", 8, example=8,
+    at_least: NumberOfSeeds = key("Seeds that run in any case.", 8, example=8, unit="seeds")
+    at_most: NumberOfSeeds = key("Seeds at which the sweep ends in any case.", 60, example=60,
         unit="seeds")  # fmt: skip
-    at_most: Annotated[int, Field(ge=2)] = key("Seeds at which the sweep ends in any case.", 60,
-        example=60, unit="seeds")  # fmt: skip
 
     @model_validator(mode="after")
     def _in_order(self) -> SeedsRule:
@@ -395,8 +396,8 @@ def _seeds(given: object) -> Seeds:
     if isinstance(given, Seeds):
         return given
     if type(given) is int:
-        if given < 1:
-            raise ValueError("is not a whole number from 1")
+        if not 1 <= given <= MAX_SEEDS:
+            raise ValueError(f"is not a whole number from 1 to {MAX_SEEDS}")
         return Seeds(values=tuple(range(given)))
     if isinstance(given, list):
         if not given or any(type(s) is not int or s < 0 for s in given):

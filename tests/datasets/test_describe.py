@@ -14,7 +14,7 @@ from PIL import Image
 from datasets.__main__ import main as show_places
 from datasets.describe import describe, main
 from datasets.measures import class_means, differences, measure_images, nearest_mean_accuracy
-from headstart.errors import DataError
+from headstart.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,12 +113,12 @@ def test_the_kind_of_a_path_is_known(places, file, name):
     [
         (["mnits"], r"'mnits' is no data set \(did you mean 'mnist'\?\) and no file or folder"),
         (["glyphs", "--set", "count"], "--set count: give KEY=VALUE"),
-        (["glyphs", "--set", "count=[1"], "the value cannot be read"),
+        (["glyphs", "--set", "count=[1"], "--set: count: .* is not a YAML value"),
         (["glyphs", "--set", "cuont=5"], "no option 'cuont'"),
     ],
 )
 def test_a_wrong_word_is_one_message(places, argv, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message):
         main(argv)
     assert not list(places.glob("describe-*"))
 

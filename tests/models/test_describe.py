@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from headstart.errors import ModelError
+from headstart.errors import InputError
 from models.build import build_model
 from models.describe import count_cost, main
 from models.finetune import freeze, layer_groups
@@ -58,10 +58,10 @@ def test_options_and_mappings_are_read_as_yaml(capsys: pytest.CaptureFixture[str
         (["lenet6"], "did you mean 'lenet5'"),
         (["lenet5", "--option", "width"], "KEY=VALUE"),
         (["lenet5", "--option", "width=3"], "width: is no option"),
-        (["lenet5", "--fine-tune", "{from: "], "is no YAML value"),
+        (["lenet5", "--fine-tune", "{from: "], "is not a YAML value"),
         (["lenet5", "--fine-tune", "last_9"], "deeper than the network"),
     ],
 )
 def test_mistakes_are_one_message(arguments: list[str], message: str) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(InputError, match=message):
         main(arguments)

@@ -13,10 +13,10 @@ import pytest
 from datasets import Dataset, load_dataset
 from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
-from harness.sweepfile.nodes import parse_yaml
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import DataChoice
 from harness.trials.catalogue import DataCatalogue
+from headstart.yaml12 import parse_yaml
 
 SWEEPS = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
 OF_ALL_CHARACTERS = {"handwritten62", "glyphs"}  # unless their option `classes` says digits

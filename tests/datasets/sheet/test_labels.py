@@ -51,14 +51,14 @@ def test_class_in_the_name() -> None:
     [
         ("sheet.jpg: 12\n", "no labels for b/threes.jpg"),
         ("sheet.jpg: 1\nthreees.jpg: 3\n", r"yaml:2: 'threees.jpg' .*did you mean 'threes.jpg'"),
-        ("sheet.jpg: 1\nsheet.jpg: 2\n", "yaml:2: 'sheet.jpg' has labels twice"),
+        ("sheet.jpg: 1\nsheet.jpg: 2\n", "yaml:2: sheet.jpg: is given twice"),
         ("sheet.jpg: {row: 12}\nthrees.jpg: 3\n", r"yaml:1: 'row' is not one of .*'rows'"),
         ("sheet.jpg: 1-2\nthrees.jpg: 3\n", "yaml:1: '1-2' must be digits or letters"),
         ("sheet.jpg: {text: [1, [2]]}\nthrees.jpg: 3\n", "yaml:1: text must be rows"),
         ("sheet.jpg: [1, 2]\nthrees.jpg: 3\n", "yaml:1: labels must be text or a mapping"),
         ("sheet.jpg: {rows: 1\n", "yaml:2: "),
-        ("- sheet.jpg\n", "holds no 'photo: labels' lines"),
-        ("", "holds no 'photo: labels' lines"),
+        ("- sheet.jpg\n", "a mapping"),
+        ("", "a mapping"),
     ],
 )
 def test_mistakes_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:

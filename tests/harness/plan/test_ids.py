@@ -10,11 +10,11 @@ import hashlib
 import json
 
 from harness.plan.planner import make_plan
-from harness.sweepfile.nodes import parse_yaml
 from harness.sweepfile.reader import load_sweep, read_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import DataUse
+from headstart.yaml12 import parse_yaml
 
 SWEEP = """\
 name: ids

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.sweepfile.mistakes import Mistakes
-from harness.sweepfile.nodes import parse_yaml
 from harness.sweepfile.settings import DataChoice, EvaluateEvery, ModelChoice, Train
+from headstart.yaml12 import parse_yaml
 
 
 def said(model, text: str) -> list[str]:

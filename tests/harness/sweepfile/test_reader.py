@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.sweepfile.nodes import parse_yaml
 from harness.sweepfile.reader import load_run, load_sweep, read_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.settings import EvaluateEvery
 from headstart.errors import SpecError
 from headstart.settings import Compare
+from headstart.yaml12 import parse_yaml
 from runs import ROOT, environment
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))

@@ -10,10 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from small_sweep import SMALL
 
-from harness.sweepfile.nodes import parse_yaml, read_yaml
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.schema import sweep_schema
+from headstart.yaml12 import parse_yaml, read_yaml
 from runs import ROOT, environment
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))

@@ -1,0 +1,88 @@
+"""Standard output and error of every command: what cannot be shown neither ends nor changes a run.
+
+In: the file descriptors that the command was started with. Out: `sys.stdout` and `sys.stderr` that
+take any text. A console whose encoding lacks a character gets its escape (`\\u2013`). A reader that
+goes away (`… | head`), a full disk and a closed descriptor lose what is shown and nothing else. It
+stands alone because every command has it and no command should know of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import sys
+from contextlib import suppress
+from typing import Any, TextIO
+
+
+class _Steady(io.FileIO):
+    """A file descriptor that is written to; once it takes no more, what follows is dropped.
+
+    `lost` is why, in words; empty where all was taken, or nobody reads any more.
+    """
+
+    lost = ""
+
+    def write(self, content: Any, /) -> int:
+        while True:
+            try:
+                n_written = super().write(content)
+            except OSError as err:
+                if err.errno != errno.EPIPE:
+                    self.lost = self.lost or os.strerror(err.errno or errno.EIO)
+                self._drop_the_rest()
+                return len(content)
+            if n_written is not None:
+                return n_written
+            select.select([], [self], [])  # the other end set it non-blocking
+
+    def _drop_the_rest(self) -> None:
+        """Also of what further processes write there."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+
+
+def make_output_steady() -> _Steady:
+    """Replace `sys.stdout` and `sys.stderr`; what lies below `sys.stdout`.
+
+    Descriptors 0, 1 and 2 that were closed (`>&-`) lead nowhere from now on: else the next file
+    that is opened would take such a number, and every message would be written into it.
+    """
+    for _ in range(3):
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            break
+    below, sys.stdout = _steady(sys.stdout, 1)
+    _, sys.stderr = _steady(sys.stderr, 2)
+    return below
+
+
+def _steady(stream: TextIO | None, descriptor: int) -> tuple[_Steady, TextIO]:
+    if stream is not None:
+        with suppress(OSError):
+            stream.flush()
+    below = _Steady(descriptor, "wb", closefd=False)
+    is_seen_at_once = descriptor == 2 or below.isatty()
+    return below, io.TextIOWrapper(
+        io.BufferedWriter(below),
+        encoding=getattr(stream, "encoding", None) or "utf-8",
+        errors="backslashreplace",
+        line_buffering=is_seen_at_once,
+        write_through=bool(getattr(stream, "write_through", False)),
+    )
+
+
+def on_one_line(text: str) -> str:
+    """`text` without line ends and control characters, which are shown as escapes."""
+    return "".join(
+        c if c.isprintable() or c == "\xa0" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name (an argument, a variable) is UTF-8, as tables and pages need it."""
+    return name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name)

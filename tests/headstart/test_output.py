@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headstart.output import is_text, on_one_line
+
+ROOT = Path(__file__).resolve().parents[2]
+PRELUDE = """
+import os, sys
+from headstart.cli import run_command
+from headstart.errors import InputError
+"""
+
+
+def command(body: str, redirect: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command whose `main` is `body`, started by a shell with a redirection."""
+    lines = "\n    ".join(body.splitlines())
+    program = f"{PRELUDE}\ndef main(argv):\n    {lines}\nrun_command(main)\n"
+    return subprocess.run(
+        ["bash", "-c", f'"$0" -c "$1" {redirect}; echo "status ${{PIPESTATUS[0]}}" >&2',
+         sys.executable, program],
+        capture_output=True, text=True, errors="backslashreplace", timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_text_that_the_console_lacks_is_shown_as_escapes(encoding):
+    body = 'print("5 – 7 “é” █")\nprint("± 2 – 3", file=sys.stderr)'
+    done = command(body, PYTHONIOENCODING=encoding)
+    assert done.stderr.endswith("status 0\n")
+    if encoding == "ascii":
+        assert done.stdout == "5 \\u2013 7 \\u201c\\xe9\\u201d \\u2588\n"
+        assert done.stderr.startswith("\\xb1 2 \\u2013 3")
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_reader_that_goes_away_changes_no_status(status):
+    done = command(f"for i in range(100_000): print(i)\nreturn {status}", "| head -1")
+    assert (done.stdout, done.stderr) == ("0\n", f"status {status}\n")
+
+
+def test_an_error_stream_that_nobody_reads_changes_no_status():
+    body = 'for i in range(100_000): print(i, file=sys.stderr)\nopen("/dev/fd/1","w").write("end")'
+    done = command(body, "2> >(head -1 >&2)")
+    assert done.stdout == "end"
+    assert "status 0" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("returned", "status"), [(0, 1), (75, 75)])
+def test_a_full_disk_below_the_output_is_said(returned, status):
+    done = command(f'print("result")\nreturn {returned}', ">/dev/full")
+    line = "standard output took not all: No space left on device\n"
+    assert done.stderr == f"{line}status {status}\n"
+
+
+def test_help_that_a_full_disk_did_not_take_is_said():
+    done = command(
+        'import argparse\nargparse.ArgumentParser().parse_args(["--help"])', ">/dev/full"
+    )
+    assert done.stderr.endswith("No space left on device\nstatus 1\n")
+
+
+def test_a_full_disk_below_the_error_stream_changes_no_status():
+    done = command('print("x", file=sys.stderr)\nprint("result")', "2>/dev/full")
+    assert (done.stdout, done.stderr) == ("result\n", "status 0\n")
+
+
+def test_a_closed_output_is_not_the_next_file_that_is_opened(tmp_path):
+    body = f'file = open({str(tmp_path / "data")!r}, "w")\nprint("shown")\nfile.write("kept")'
+    for redirect in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
+        done = command(body + '\nos.write(2, b"noise")', redirect)
+        assert done.stderr.endswith("status 0\n")
+        assert (tmp_path / "data").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "status"),
+    [
+        ('raise InputError("a.yaml:3: wrong")', "a.yaml:3: wrong\n", 2),
+        ('open("/proc/none/x", "w")', "/proc/none/x: No such file or directory\n", 2),
+        (f'open("/tmp/{"x" * 300}")', f"/tmp/{'x' * 300}: File name too long\n", 2),
+        ('os.rename("/nonexistent/a", "/nonexistent/b")',
+         "/nonexistent/a: /nonexistent/b: No such file or directory\n", 2),
+        ('with open("/dev/full", "w") as file: file.write("x")', "No space left on device\n", 1),
+        ("bytearray(1 << 62)", "there is not enough memory: \n", 1),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_line_and_a_status(body, message, status):
+    done = command(body)
+    assert done.stderr == f"{message}status {status}\n"
+
+
+def test_a_bug_keeps_its_traceback():
+    done = command("raise KeyError(1)")
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith("status 1\n")
+
+
+def test_a_working_folder_that_is_gone_is_one_line(tmp_path):
+    program = f"{PRELUDE}\nrun_command(lambda argv: 0)"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["bash", "-c", f'cd {gone}; rmdir {gone}; "$0" -c "$1"', sys.executable, program],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("the working folder is gone")
+
+
+def test_names_that_are_not_utf_8_are_refused_first():
+    program = f"{PRELUDE}\nrun_command(lambda argv: print(argv))".encode()
+    for argument, more, message in (
+        (b"caf\xe9", {}, "argument 1: 'caf\\udce9' is not UTF-8"),
+        (b"a", {b"HEADSTART_DATA": b"caf\xe9"}, "HEADSTART_DATA: 'caf\\udce9' is not UTF-8"),
+    ):
+        done = subprocess.run(
+            [sys.executable.encode(), b"-c", program, argument], capture_output=True, text=True,
+            env={**os.environb, b"PYTHONPATH": os.fsencode(ROOT), **more},
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr.startswith(message)
+
+
+def test_control_characters_are_shown():
+    assert on_one_line("a\nb\x1b[31mé\u2028") == "a\\nb\\x1b[31mé\\u2028"
+
+
+def test_half_characters_are_no_text():
+    assert is_text("café")
+    assert not is_text("caf\udce9")
