@@ -199,6 +199,18 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def distinct_name(text: str, limit: int = 60) -> str:
+    """`text` as a file name that no other text gives; letters of any script stay.
+
+    It is the text itself where that can be a name, else what can stay of it and a hash of it all.
+    """
+    name = re.sub(r"[^\w.-]+", "-", text)[:limit].strip(".-")
+    if text and name == text:
+        return text
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{name}-{digest}" if name else digest
+
+
 def safe_name(text: str, limit: int = 80) -> str:
     """`text` as a file name: letters, digits, `.`, `_`, `-`; never empty, hidden or a path."""
     return (_SAFE_NAME.sub("-", text).strip(".-") or "unnamed")[:limit]

@@ -7,6 +7,7 @@ before a time limit: trials save their state, the jobs end and do not go back in
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,14 +48,23 @@ def main(argv: Sequence[str]) -> int:
 
 def ask_to_stop(entries: Sequence[QueueEntry]) -> None:
     """Forbid requeueing, take out what waits, signal the batch script of what runs."""
-    for job_id in {entry.array_id for entry in entries}:
-        call_slurm("scontrol", "update", f"JobId={job_id}", "Requeue=0")
+    for entry in entries:  # not by the array's id: SLURM complains where a task of it has ended
+        job_id = re.sub(r"%\d+", "", entry.id)  # 12_[4-9%2]: without how many may run at once
+        _ask("scontrol", "update", f"JobId={job_id}", "Requeue=0")
     waiting = {entry.array_id for entry in entries if entry.state != "RUNNING"}
     if waiting:
-        call_slurm("scancel", "--state=PENDING", *waiting)
+        _ask("scancel", "--state=PENDING", *waiting)
     for entry in entries:
         if entry.state == "RUNNING":
-            call_slurm("scancel", "--batch", "--signal=USR2", entry.id)
+            _ask("scancel", "--batch", "--signal=USR2", entry.id)
+
+
+def _ask(*command: str) -> None:
+    """A refusal is shown and spares the other jobs: one that ended just now cannot be changed."""
+    try:
+        call_slurm(*command)
+    except InputError as err:
+        print(err)
 
 
 def wait_until_gone(

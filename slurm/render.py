@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from headstart.errors import EXIT_STOPPED
+from headstart.errors import EXIT_STOPPED, InputError
 from slurm.settings import JobSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,7 +70,19 @@ def parts_of(settings: JobSettings, work: Work) -> tuple[Part, ...]:
 
 
 def render_batch_script(settings: JobSettings, work: Work, part: Part) -> str:
-    """The batch script of one part; ready for sbatch, and for a person to read."""
+    """The batch script of one part; ready for sbatch, and for a person to read.
+
+    Raises:
+        InputError: a text would not stay on its line of the script, or the run folder's path has a
+            backslash, which SLURM takes out of the path of the log.
+    """
+    context = _context(settings, work, part)
+    for text in _texts(context.values()):
+        check_line(text)
+    if "\\" in str(work.run):
+        raise InputError(
+            f"--out {work.run}: SLURM cannot write a log below a path with a backslash"
+        )
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
@@ -80,7 +93,26 @@ def render_batch_script(settings: JobSettings, work: Work, part: Part) -> str:
     )
     environment.filters["quote"] = shlex.quote
     name = {"ray": "ray.sh.j2", "report": "job.sh.j2"}.get(part, "array.sh.j2")
-    return environment.get_template(name).render(_context(settings, work, part))
+    return environment.get_template(name).render(context)
+
+
+def check_line(text: str) -> None:
+    """Refuse a text that would begin another line, or hide, in a batch script.
+
+    Raises:
+        InputError: it has a line end, a control character, or is not UTF-8.
+    """
+    if not text.isprintable():
+        raise InputError(f"{text!r}: line ends and control characters cannot be in a batch script")
+
+
+def _texts(values: Iterable[object]) -> Iterator[str]:
+    """All texts among these values and in the lists among them."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)
 
 
 def _context(settings: JobSettings, work: Work, part: Part) -> dict[str, object]:
@@ -135,13 +167,18 @@ def _sbatch_options(settings: JobSettings, work: Work, part: Part) -> list[str]:
         ("output", log),
         ("open-mode", "append"),
     ]
-    options = [f"--{key}={shlex.quote(str(value))}" for key, value in wanted if value]
+    options = [f"--{key}={_sbatch_quote(str(value))}" for key, value in wanted if value]
     options.append("--requeue" if settings.requeue else "--no-requeue")
     if part == "ray":
         options.append("--no-kill")
     for key, value in settings.sbatch.items():
-        options.append(f"--{key}" if value is None else f"--{key}={shlex.quote(value)}")
+        options.append(f"--{key}" if value is None else f"--{key}={_sbatch_quote(value)}")
     return options
+
+
+def _sbatch_quote(text: str) -> str:
+    """Quoted as sbatch reads it: as bash does, but a backslash within quotes escapes there."""
+    return shlex.quote(text).replace("\\", "\\\\")
 
 
 def _python(settings: JobSettings) -> list[str]:

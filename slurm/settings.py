@@ -7,6 +7,7 @@ In: a site's profile file (YAML), flags, `--sbatch` texts; later ones override e
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,6 +27,8 @@ _TIME = re.compile(
     r"|(?P<minutes>\d+)"
 )
 
+_SCRATCH = re.compile(r"\$(\w+|\{\w+\})(/[^$]*)?", re.ASCII)
+
 
 def _one_line(text: str) -> str:
     if not text.strip() or not text.isprintable():
@@ -36,6 +39,20 @@ def _one_line(text: str) -> str:
 def _one_word(text: str) -> str:
     if not text.isprintable() or len(text.split()) != 1 or text != text.strip():
         raise ValueError("one word")
+    return text
+
+
+def _words(text: str) -> str:
+    try:
+        shlex.split(text)
+    except ValueError as err:
+        raise ValueError(f"words as a shell reads them ({err})") from err
+    return text
+
+
+def _place(text: str) -> str:
+    if "$" in text and not _SCRATCH.fullmatch(text):
+        raise ValueError("a path, or a variable and perhaps a path below it, as in $TMPDIR/mine,")
     return text
 
 
@@ -63,10 +80,13 @@ class JobSettings(BaseModel):
     sbatch: Mapping[str, Line | None] = Field(default_factory=dict)
     modules: tuple[Word, ...] = ()  # for `module load`
     activate: Line | None = None  # a shell line after which `python` is the right one
-    container: Line | None = None  # words put before `python`: apptainer exec --nv image.sif
+    container: Annotated[Line, AfterValidator(_words)] | None = (
+        None  # words put before `python`: apptainer exec --nv image.sif
+    )
     setup: tuple[Line, ...] = ()  # further shell lines, run before anything else
     interface: Word | None = None  # network interface that carries Ray's traffic: ib0
-    scratch: Line | None = None  # node-local folder: a path, or a variable such as $SLURM_TMPDIR
+    # Node-local folder: a path, or a variable such as $SLURM_TMPDIR.
+    scratch: Annotated[Line, AfterValidator(_place)] | None = None
     engine: Literal["local", "ray"] = "local"  # mode array: what runs a shard on its node
     requeue: bool = True
     max_requeues: Annotated[int, Field(ge=0, le=10_000)] = 100

@@ -21,7 +21,7 @@ from headstart.errors import EXIT_DONE, HeadstartError, InputError
 from headstart.files import atomic_path
 from headstart.records import check_run_folder
 from slurm.jobs import Job, call_slurm, queue_entries, read_jobs, record_jobs
-from slurm.render import Part, Work, parts_of, render_batch_script
+from slurm.render import Part, Work, check_line, parts_of, render_batch_script
 from slurm.settings import JobSettings, load_settings
 
 # Flag → its type; each is the setting of the same name, and overrides the profile's.
@@ -45,6 +45,8 @@ FLAGS: Mapping[str, tuple[type, str]] = {
 
 
 def main(argv: Sequence[str]) -> int:
+    for word in argv:  # all of them are in the scripts, and in messages
+        check_line(word)
     given = parse(argv)
     flags = {name.replace("-", "_"): getattr(given, name.replace("-", "_")) for name in FLAGS}
     flags |= {"mode": given.mode, "engine": given.engine}
@@ -55,12 +57,12 @@ def main(argv: Sequence[str]) -> int:
     work = describe_work(given, sweep, argv)
     check_fit(settings, sweep)
     check_run_folder(work.run, must_exist=False)
-    parts = parts_of(settings, work)
+    texts = {part: render_batch_script(settings, work, part) for part in parts_of(settings, work)}
     if given.dry_run:
-        print("\n".join(render_batch_script(settings, work, part) for part in parts), end="")
+        print("\n".join(texts.values()), end="")
         return EXIT_DONE
     check_nothing_queued(work.run)
-    scripts = write_scripts(settings, work, parts, given.sweep.read_bytes())
+    scripts = write_scripts(work, texts, given.sweep.read_bytes())
     jobs = submit(settings, work, scripts)
     record_jobs(work.run, jobs)
     print("\n".join(announce(work, jobs)))
@@ -114,7 +116,7 @@ def describe_work(given: argparse.Namespace, sweep: Sweep, argv: Sequence[str]) 
         check_run_folder(folder)
         arguments += ["--reuse", str(folder.resolve())]
     run = (given.out or Path("runs") / sweep.name).resolve()
-    work = Work(
+    return Work(
         sweep_name=sweep.name,
         sweep_file=run / "slurm" / "sweep.yaml",  # a copy: what is submitted is what runs
         run=run,
@@ -125,10 +127,6 @@ def describe_work(given: argparse.Namespace, sweep: Sweep, argv: Sequence[str]) 
         cpus_per_trial=sweep.resources.cpus_per_trial,
         gpus_per_trial=sweep.resources.gpus_per_trial,
     )
-    for text in (*work.arguments, str(work.run), str(work.folder)):
-        if not text.isprintable():
-            raise InputError(f"{text!r}: line ends and control characters cannot be in a script")
-    return work
 
 
 def check_fit(settings: JobSettings, sweep: Sweep) -> None:
@@ -184,9 +182,7 @@ def check_nothing_queued(run: Path) -> None:
         )
 
 
-def write_scripts(
-    settings: JobSettings, work: Work, parts: Sequence[Part], sweep: bytes
-) -> dict[Part, Path]:
+def write_scripts(work: Work, texts: Mapping[Part, str], sweep: bytes) -> dict[Part, Path]:
     """Write sweep file and batch scripts into the run folder, and have SLURM check each script.
 
     Raises:
@@ -198,10 +194,10 @@ def write_scripts(
         name.mkdir(parents=True, exist_ok=True)
     with atomic_path(work.sweep_file) as path:
         path.write_bytes(sweep)
-    for part in parts:
+    for part, text in texts.items():
         scripts[part] = folder / f"{part}.sh"
         with atomic_path(scripts[part]) as path:
-            path.write_text(render_batch_script(settings, work, part), encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         try:
             call_slurm("sbatch", "--test-only", str(scripts[part]))
         except InputError as err:

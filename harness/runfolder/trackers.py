@@ -1,6 +1,7 @@
 """Learning curves for TensorBoard, and for the other trackers that Accelerate knows.
 
-In: finished trials' rows and curves. Out: one run an arm and seed. The command writes TensorBoard's
+In: finished trials' rows and curves. Out: one run a trial, under a name that no other trial has, so
+that none takes another's place. The command writes TensorBoard's
 event files from the records, at its end. So they are the same bytes whenever it writes them, and
 workers spend no time on them. `wandb` and `mlflow` are services with sessions of their own:
 `log_to_trackers` opens one for each trial, through Accelerate.
@@ -15,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from headstart.errors import MissingPackageError
-from headstart.files import atomic_path, safe_name
+from headstart.files import atomic_path, distinct_name
 from headstart.rows import EvaluationRow, TrialRow
 
 TAGS = {
@@ -40,19 +41,26 @@ def check_trackers(track: Sequence[str]) -> None:
             )
 
 
+def run_name(row: TrialRow) -> str:
+    """`ARM/seed-0003-1a2b3c4d`, of a search `ARM/search-0003-…`: with the beginning of the id.
+
+    Arm and seed alone name many trials: all that a search tries, a stage and an arm of one name,
+    and those of the sweep file as it was before.
+    """
+    kind = "search" if row.stage == "search" else "seed"
+    return f"{distinct_name(row.arm)}/{kind}-{row.seed:04d}-{row.trial_id[:8]}"
+
+
 def write_tensorboard(folder: Path, row: TrialRow, curve: Sequence[EvaluationRow]) -> Path:
     """Write one trial's curve as an event file below `folder`, unless it is there.
 
     The times in it are the trial's own: when it ended, less the training time that was left.
     """
-    arm = safe_name(row.arm)
-    path = folder / arm / f"seed-{row.seed:04d}" / f"events.out.tfevents.{row.trial_id}"
+    path = folder / run_name(row) / f"events.out.tfevents.{row.trial_id}"
     if not path.exists():
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        for other in path.parent.iterdir():  # of an earlier plan, under the same name
-            other.unlink()
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             writer = RecordWriter(file)
             for event in _events(row, curve):
@@ -86,9 +94,9 @@ def log_to_trackers(names: Sequence[str], row: TrialRow, curve: Sequence[Evaluat
     from accelerate import Accelerator
 
     accelerator = Accelerator(log_with=list(names), cpu=True)
-    run_name = f"{row.arm}-seed-{row.seed}"
     config = {k: v for k, v in row.to_json().items() if isinstance(v, str | int | float)}
-    accelerator.init_trackers(row.sweep, config=config, init_kwargs={"wandb": {"name": run_name}})
+    names = {"wandb": {"name": run_name(row)}, "mlflow": {"run_name": run_name(row)}}
+    accelerator.init_trackers(row.sweep, config=config, init_kwargs=names)
     for point in curve:
         values = {tag: getattr(point, column) for tag, column in TAGS.items()}
         accelerator.log(values, step=point.step)

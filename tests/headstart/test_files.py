@@ -11,11 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from headstart.errors import StorageError
 from headstart.files import (
     atomic_file,
     atomic_path,
+    distinct_name,
     make_folder,
     read_mapping,
     remove_dead_temporaries,
@@ -275,6 +278,27 @@ def test_a_name_of_a_file_is_safe(text, expected):
 def test_a_name_is_as_long_as_it_may_be():
     assert safe_name("abcdef", 3) == "abc"
     assert safe_name("abc", 3) == "abc"
+
+
+@pytest.mark.parametrize("text", ["scratch", "last_2", "a.b-c", "обучение", "字", "x" * 60])
+def test_a_text_that_can_be_a_name_stays_as_it_is(text):
+    assert distinct_name(text) == text
+
+
+@given(st.text(), st.text())
+@example("с нуля", "с-нуля")
+@example("a b", "a  b")
+@example("x" * 61, "x" * 62)
+@example("..", "/")
+@example("", ".")
+@example("\udcff", "\udcfe")
+def test_two_texts_never_have_one_name(one, other):
+    names = [distinct_name(text) for text in (one, other)]
+    assert (names[0] == names[1]) == (one == other)
+    for name in names:
+        assert name == os.path.basename(name)
+        assert name[0] not in ".-"
+        assert 0 < len(name.encode()) <= 255
 
 
 def test_files_can_be_read_by_others(tmp_path):

@@ -32,3 +32,38 @@ class FakeSlurm:
     def calls(self) -> list[str]:
         path = self.folder / "calls"
         return path.read_text().splitlines() if path.exists() else []
+
+
+def sbatch_reads(script: str) -> list[str]:
+    """The options that sbatch takes from a batch script, read by its own rules.
+
+    Lines of `#SBATCH` count up to the first line that is no comment. Quotes of both kinds group, an
+    unquoted `#` begins a comment, and a backslash escapes everywhere, within quotes too.
+    """
+    options = []
+    for line in script.splitlines():
+        if line.strip() and not line.startswith("#"):
+            break
+        if line.startswith("#SBATCH"):
+            options += _words_of_sbatch(line.removeprefix("#SBATCH"))
+    return options
+
+
+def _words_of_sbatch(line: str) -> list[str]:
+    words, word, quote = [], "", ""
+    letters = iter(line)
+    for letter in letters:
+        if letter == "\\":
+            word += next(letters)
+        elif quote:
+            quote, word = ("", word) if letter == quote else (quote, word + letter)
+        elif letter in "'\"":
+            quote = letter
+        elif letter == "#":
+            break
+        elif letter.isspace():
+            words, word = [*words, word] if word else words, ""
+        else:
+            word += letter
+    assert not quote, f"sbatch refuses the unmatched {quote} of {line}"
+    return [*words, word] if word else words

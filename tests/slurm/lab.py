@@ -124,12 +124,12 @@ class Lab:
             raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def job_state(self, job_id: int) -> str:
+    def job_state(self, job_id: str) -> str:
         """RUNNING, PENDING, COMPLETED …; finished jobs are known for some minutes."""
-        text = self.run("scontrol", "show", "job", "-o", str(job_id))
+        text = self.run("scontrol", "show", "job", "-o", job_id)
         return text.split("JobState=")[1].split()[0]
 
-    def wait_for(self, job_id: int, *states: str, timeout_s: float = 60) -> str:
+    def wait_for(self, job_id: str, *states: str, timeout_s: float = 60) -> str:
         """Wait until a job is in one of `states` and no longer winds up; returns the state."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -21,7 +21,12 @@ from slurm.settings import load_settings
 SCONTROL = """\
 state="JobState=${FAKE_STATE:-RUNNING} Requeue=${FAKE_REQUEUE:-1}"
 case $1 in
-show) echo "JobId=7 $state EndTime=$FAKE_END" . ;;
+show)
+  echo . >> "$FAKE_FOLDER/asked"
+  (($(wc -l < "$FAKE_FOLDER/asked") > ${FAKE_BUSY:-0})) || exit 1
+  [[ $4 == *_* || -z $SLURM_ARRAY_JOB_ID ]] || echo "JobId=8 JobState=COMPLETED EndTime=Unknown ."
+  echo "JobId=7 $state EndTime=$FAKE_END" .
+  ;;
 requeue) echo "$@" >> "$FAKE_FOLDER/scontrol"; exit "${FAKE_REFUSES:-0}" ;;
 esac
 """
@@ -121,6 +126,57 @@ def test_a_signalled_job_saves_requeues_itself_and_goes_on_to_equal_results(
     assert status == 0, output
     assert [row["result"] for row in job.rows()] == [expected_result(t) for t in range(N_TRIALS)]
     assert sorted(row["attempts"] for row in job.rows())[-1] == 2  # type: ignore[type-var]
+
+
+def test_a_task_of_an_array_sends_itself_back_and_not_the_whole_array(
+    script: Callable[..., Script],
+) -> None:
+    """SLURM_JOB_ID of the last task is the array's; its line is one of many that SLURM shows."""
+    job = script(shards=3)
+    ends = datetime.fromtimestamp(time.time() + 7200).strftime("%FT%T")
+    task = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "FAKE_END": ends}
+    process = job.start(STAND_IN_TICK_S="30", **task)
+    while not (job.run / "calls.txt").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR2)
+    os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)  # it would sleep on
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, ["requeue 7_3"]), output
+    assert "job 7_3] requeued" in output
+
+
+def test_trials_that_ended_together_are_progress_too(script: Callable[..., Script]) -> None:
+    job = script()
+    process = job.start(STAND_IN_TICK_S="30")
+    while not (job.run / "calls.txt").exists():
+        time.sleep(0.05)
+    (job.run / "packs").mkdir()
+    (job.run / "packs" / "together.zip").touch()
+    process.send_signal(signal.SIGUSR2)
+    os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, ["requeue 7"]), output
+
+
+def test_a_controller_that_is_busy_for_a_moment_is_asked_again(
+    script: Callable[..., Script],
+) -> None:
+    job = script()
+    process = job.start(FAKE_BUSY="2")
+    job.wait_for_trials(1)
+    process.send_signal(signal.SIGUSR2)
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, ["requeue 7"]), output
+
+
+def test_where_slurm_does_not_answer_the_log_says_so(script: Callable[..., Script]) -> None:
+    job = script()
+    process = job.start(FAKE_BUSY="9")
+    job.wait_for_trials(1)
+    process.send_signal(signal.SIGUSR2)
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, [])
+    assert "not requeued: SLURM did not answer; submit again" in output
 
 
 def test_a_cancelled_job_stays_cancelled(script: Callable[..., Script]) -> None:

@@ -20,12 +20,24 @@ def _entry(job_id: str, state: str, array_id: str | None = None) -> QueueEntry:
 
 
 def test_waiting_jobs_leave_the_queue_and_running_ones_are_told(slurm: FakeSlurm) -> None:
-    ask_to_stop([_entry("7_[3-9]", "PENDING", "7"), _entry("7_1", "RUNNING", "7")])
+    ask_to_stop([_entry("7_[3-9%2]", "PENDING", "7"), _entry("7_1", "RUNNING", "7")])
     assert slurm.calls == [
-        "scontrol update JobId=7 Requeue=0",
+        "scontrol update JobId=7_[3-9] Requeue=0",
+        "scontrol update JobId=7_1 Requeue=0",
         "scancel --state=PENDING 7",
         "scancel --batch --signal=USR2 7_1",
     ]
+
+
+def test_a_task_that_ended_just_now_spares_the_others(
+    slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.answer("scontrol", complaint="7_1: Job has already finished\n", status=1)
+    ask_to_stop([_entry("7_1", "RUNNING", "7"), _entry("7_2", "RUNNING", "7")])
+    assert slurm.calls[-2:] == [
+        "scancel --batch --signal=USR2 7_1", "scancel --batch --signal=USR2 7_2",
+    ]  # fmt: skip
+    assert "scontrol refuses: 7_1: Job has already finished" in capsys.readouterr().out
 
 
 def test_nothing_queued_is_nothing_to_do(

@@ -57,7 +57,7 @@ class Site:
 
     def wait(self, job: Job, state: str = "COMPLETED") -> None:
         try:
-            self.lab.wait_for(int(job.id), state, timeout_s=RUN_LIMIT_S)
+            self.lab.wait_for(job.id, state, timeout_s=RUN_LIMIT_S)
         except Exception as err:
             raise AssertionError(f"{err}\n{self.log(job)}") from err
 
@@ -71,10 +71,19 @@ class Site:
             assert time.monotonic() < deadline, f"never: {what}"
             time.sleep(0.2)
 
-    def go_on(self, job: Job) -> None:
+    def go_on(self, job_id: str) -> None:
         """Spare the two minutes that SLURM lets a requeued job wait."""
-        self.wait_until(lambda: self.lab.job_state(int(job.id)) == "PENDING", "requeued")
-        self.lab.run("scontrol", "update", f"JobId={job.id}", "StartTime=now")
+        self.wait_until(lambda: self.lab.job_state(job_id) == "PENDING", "requeued")
+        self.lab.run("scontrol", "update", f"JobId={job_id}", "StartTime=now")
+
+    def states(self, job: Job) -> list[str]:
+        """Of each task of an array, in order."""
+        return [self.lab.job_state(f"{job.id}_{task}") for task in range(1, job.n_tasks + 1)]
+
+    def wait_for_starts(self, run: Path, *n_starts: int) -> None:
+        """Wait until the shards have been started so often, each; more often is an error."""
+        self.wait_until(lambda: sum(_starts(run)) >= sum(n_starts), f"starts {n_starts}")
+        assert _starts(run) == list(n_starts)
 
     def assert_nothing_left(self, *jobs: Job) -> None:
         """No process of these jobs, none of their folders, and no token."""
@@ -108,6 +117,14 @@ def _rows(run: Path) -> list[dict[str, object]]:
     return [json.loads(path.read_text()) for path in paths]
 
 
+def _starts(run: Path) -> list[int]:
+    """How often the stand-in was started for each of three shards."""
+    calls = (
+        [line.split() for line in _lines(run / "calls.txt")] if (run / "calls.txt").exists() else []
+    )
+    return [sum(f"{shard}/3" in words for words in calls) for shard in (1, 2, 3)]
+
+
 def _assert_undisturbed(run: Path) -> None:
     assert [row["result"] for row in _rows(run)] == [expected_result(t) for t in range(N_TRIALS)]
 
@@ -130,7 +147,7 @@ def test_a_preempted_job_requeues_itself_and_goes_on(site: Site) -> None:
     site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
     site.lab.run("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
                  "--wrap=sleep 1")  # fmt: skip
-    site.go_on(shards)
+    site.go_on(shards.id)
     site.wait(jobs[-1])  # the report waited for the requeued job
     log = site.log(shards)
     assert "SIGUSR2 came" in log
@@ -138,6 +155,85 @@ def test_a_preempted_job_requeues_itself_and_goes_on(site: Site) -> None:
     assert "start 1.1 of the sweep" in log
     _assert_undisturbed(run)
     assert sorted(int(str(row["attempts"])) for row in _rows(run))[-1] == 2
+
+
+def _submit_three(site: Site, name: str, *flags: str, tick_s: float) -> tuple[Path, Job, Job]:
+    """Three tasks of two trials each; returns the run folder, the array and the report."""
+    run, jobs = site.submit(name, "--mode", "array", "--shards", "3", *flags, tick_s=tick_s)
+    shards, report = jobs[-2:]
+    return run, shards, report
+
+
+def test_notice_to_a_task_sends_back_that_task_alone(site: Site) -> None:
+    """The last task's job id is the array's: it must not take the others with it."""
+    run, shards, report = _submit_three(site, "tasks", tick_s=2)
+    site.wait_for_starts(run, 1, 1, 1)
+    for task, expected in (
+        (3, ["RUNNING", "RUNNING", "PENDING"]),
+        (1, ["PENDING", "RUNNING", "PENDING"]),
+        (2, ["PENDING", "PENDING", "PENDING"]),
+    ):
+        site.wait_until(lambda: list(run.glob("trials/*/state/state-1.pt")), "a saved state")
+        site.lab.run("scancel", "--signal=USR2", "--batch", f"{shards.id}_{task}")
+        site.lab.wait_for(f"{shards.id}_{task}", "PENDING")
+        assert site.states(shards) == expected
+    (run / "hurry").touch()
+    for task in (1, 2, 3):
+        site.go_on(f"{shards.id}_{task}")
+    site.wait(report)
+    assert _starts(run) == [2, 2, 2]
+    assert site.log(shards).count("requeued: it goes on from the saved states") == 3
+    _assert_undisturbed(run)
+
+
+def test_a_task_that_has_ended_is_not_run_again(site: Site) -> None:
+    """One task at once: the middle one, and then the last one, are sent back."""
+    run, shards, report = _submit_three(site, "one at once", "--at-once", "1", tick_s=0.5)
+    site.wait_for_starts(run, 1, 1, 0)
+    site.lab.run("scancel", "--signal=USR2", "--batch", f"{shards.id}_2")
+    site.wait_for_starts(run, 1, 1, 1)
+    assert site.states(shards) == ["COMPLETED", "PENDING", "RUNNING"]
+    site.lab.run("scancel", "--signal=USR2", "--batch", f"{shards.id}_3")
+    site.lab.wait_for(f"{shards.id}_3", "PENDING")
+    assert site.states(shards) == ["COMPLETED", "PENDING", "PENDING"]
+    (run / "hurry").touch()
+    for task in (2, 3):
+        site.go_on(f"{shards.id}_{task}")
+    site.wait(report)
+    assert _starts(run) == [1, 2, 2]
+    _assert_undisturbed(run)
+
+
+@pytest.mark.parametrize("flags", [(), ("--at-once", "2")], ids=["all at once", "two at once"])
+def test_each_task_goes_its_own_way(site: Site, flags: tuple[str, ...]) -> None:
+    """One is cancelled, one is requeued by hand, the last one reaches its time limit."""
+    run, shards, report = _submit_three(site, "apart", *flags, tick_s=3)
+    site.wait_for_starts(run, 1, 1, 0 if flags else 1)
+    site.wait_until(lambda: len(list(run.glob("trials/*/state/state-1.pt"))) > 1, "saved states")
+    site.lab.run("scancel", f"{shards.id}_1")
+    site.lab.run("scontrol", "requeue", f"{shards.id}_2")
+    site.lab.wait_for(f"{shards.id}_2", "PENDING")
+    site.wait_for_starts(run, 1, 1, 1)
+    site.wait_until(lambda: (run / "trials/2/state/state-1.pt").exists(), "task 3 has saved")
+    site.lab.run("scontrol", "update", f"JobId={shards.id}_3", "TimeLimit=1")
+    site.lab.wait_for(f"{shards.id}_3", "PENDING")
+    assert site.states(shards) == ["CANCELLED", "PENDING", "PENDING"]
+    (run / "hurry").touch()
+    for task in (2, 3):
+        site.go_on(f"{shards.id}_{task}")
+    site.wait(report)
+    assert _starts(run) == [1, 2, 2]
+    assert [row["result"] for row in _rows(run)] == [expected_result(t) for t in (1, 2, 4, 5)]
+    assert "not requeued: it was cancelled" in site.log(shards)
+
+
+def test_an_array_of_which_a_task_has_ended_can_be_cancelled(site: Site) -> None:
+    run, shards, _ = _submit_three(site, "ended", "--at-once", "1", tick_s=0.5)
+    site.wait_for_starts(run, 1, 1, 0)
+    site.wait_until(lambda: len(_rows(run)) >= 3, "the second task has ended a trial")
+    assert "stopped; what is finished is kept" in site.command("slurm.cancel", str(run))
+    assert site.states(shards) == ["COMPLETED", "FAILED", "CANCELLED"]
+    assert _starts(run) == [1, 1, 0]
 
 
 def test_cancel_leaves_a_folder_that_can_be_gone_on_with(site: Site) -> None:

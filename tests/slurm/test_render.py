@@ -71,7 +71,7 @@ def test_array_without_stages_has_no_first_job() -> None:
 
 def test_hostile_names_stay_words(tmp_path: Path) -> None:
     """What bash hands to the sweep is what the user typed, and nothing else is run."""
-    run = tmp_path / HOSTILE.replace("/", "-")
+    run = tmp_path / HOSTILE.replace("\\", "")  # SLURM could not write a log there
     (run / "trials").mkdir(parents=True)
     (run / "slurm").mkdir()
     work = replace(WORK, run=run, folder=tmp_path, arguments=("--set", f"arms={HOSTILE}"))

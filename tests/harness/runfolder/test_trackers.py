@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from harness.runfolder.trackers import check_trackers, write_tensorboard
+from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
 from headstart.errors import MissingPackageError
 from headstart.rows import EvaluationRow, TrialRow
 
 ROW = TrialRow(
-    trial_id="abc", arm='a<b>&"c_%$#', seed=3, sweep="small", test_accuracy=0.75,
+    trial_id="0123abcd89ef4567", arm='a<b>&"c_%$#', seed=3, sweep="small", test_accuracy=0.75,
     finished_at="2026-01-02T03:04:05+00:00",
 )  # fmt: skip
 CURVE = [
@@ -26,7 +26,7 @@ CURVE = [
 
 def test_tensorboard_reads_the_curve_that_was_written(tmp_path):
     path = write_tensorboard(tmp_path, ROW, CURVE)
-    assert path.parent.name == "seed-0003"
+    assert path.parent.name == "seed-0003-0123abcd"
     assert path.parent.parent.parent == tmp_path, "an arm's name makes no folders"
     events = EventAccumulator(str(path.parent)).Reload()
     assert [(e.step, e.value) for e in events.Scalars("Accuracy/Validation")] == [
@@ -43,10 +43,42 @@ def test_the_file_is_the_same_bytes_whenever_it_is_written(tmp_path):
     assert write_tensorboard(tmp_path / "two", ROW, CURVE).read_bytes() == first
 
 
-def test_another_trial_under_the_same_name_takes_its_place(tmp_path):
-    write_tensorboard(tmp_path, ROW, CURVE)
-    path = write_tensorboard(tmp_path, replace(ROW, trial_id="def"), CURVE)
-    assert [p.name for p in path.parent.iterdir()] == ["events.out.tfevents.def"]
+def test_no_trial_takes_the_place_of_another(tmp_path):
+    """Arms of other scripts, a stage named like an arm, trials of one search, an earlier plan."""
+    rows = [
+        replace(ROW, arm=arm, stage=stage, trial_id=f"{number:08x}")
+        for number, (arm, stage) in enumerate(
+            [("с нуля", "arm"), ("обучение", "arm"), ("a", "arm"), ("a", "pretrain"), ("a", "arm"),
+             ("a", "search"), ("a", "search"), ("a b", "arm"), ("a-b", "arm"), ("x" * 99, "arm"),
+             ("x" * 98, "arm")]
+        )
+    ]  # fmt: skip
+    for _ in range(2):  # a second run of the same command
+        paths = [write_tensorboard(tmp_path, row, CURVE) for row in rows]
+        assert len({path.parent for path in paths}) == len(rows)
+        assert sorted(tmp_path.glob("*/*/*")) == sorted(paths)
+    assert [str(path.parent.relative_to(tmp_path)) for path in paths[1:7:4]] == [
+        "обучение/seed-0003-00000001", "a/search-0003-00000005",
+    ]  # fmt: skip
+
+
+def test_other_trackers_get_the_same_names(monkeypatch):
+    sent = []
+
+    class Recorder:
+        def __init__(self, log_with, cpu):
+            self.end_training = lambda: None
+
+        def init_trackers(self, project, config, init_kwargs):
+            sent.append((project, init_kwargs))
+
+        def log(self, values, step):
+            sent.append(step)
+
+    monkeypatch.setattr("accelerate.Accelerator", Recorder)
+    log_to_trackers(["wandb", "mlflow"], replace(ROW, arm="a", stage="search"), CURVE)
+    name = "a/search-0003-0123abcd"
+    assert sent == [("small", {"wandb": {"name": name}, "mlflow": {"run_name": name}}), 0, 10, 10]
 
 
 def test_a_missing_tracker_is_said_before_anything_runs():

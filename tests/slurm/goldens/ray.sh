@@ -33,6 +33,8 @@ python=(python)
 run=/home/me/runs/part2
 sweep=("${python[@]}" -m harness.sweep /home/me/runs/part2/slurm/sweep.yaml --out /home/me/runs/part2 --profile cluster --engine ray)
 
+job=$SLURM_JOB_ID
+
 # Everything temporary of this job, on every node, is in one folder that is removed at the end.
 scratch="${SLURM_TMPDIR:-}"
 tmp="${scratch:-/tmp}/hs-$SLURM_JOB_ID"
@@ -43,7 +45,7 @@ export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/h
 [ -z "$scratch" ] || export HEADSTART_CACHE="$tmp/cache"
 export TMPDIR="$tmp"
 
-say() { echo "[$(date '+%F %T') $(hostname -s) job $SLURM_JOB_ID] $*"; }
+say() { echo "[$(date '+%F %T') $(hostname -s) job $job] $*"; }
 
 # --- stop and go on ----------------------------------------------------------------------------
 driver=   # process id of harness.sweep while it runs
@@ -83,31 +85,37 @@ drive() {
 }
 
 # Whether a trial has ended or saved its state since this start: without, going on leads nowhere.
+# Trials that ended together lie in an archive below packs/.
 progressed() {
-  [ -n "$(find "$run/trials" -newer "$tmp/began" \
-    \( -name trial.json -o -name 'state-*' \) -print -quit)" ]
+  [ -n "$(find "$run/trials" "$run/packs" -newer "$tmp/began" \
+    \( -name trial.json -o -name 'state-*' -o -name '*.zip' \) -print -quit 2>/dev/null)" ]
 }
 
 # Whether the notice came long before the time limit: then it is preemption, and says nothing
 # about whether the time is enough.
 preempted() { [ -n "$ends" ] && (($(date +%s) < ends - 210)); }
-ends=$(scontrol show job --oneliner "$SLURM_JOB_ID" | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p')
+ends=$(scontrol show job --oneliner "$job" | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p')
 ends=$(date --date="$ends" +%s 2>/dev/null)  # empty where there is no limit
 
 # Put this job back into the queue, where the same command goes on.
 requeue() {
-  local job
-  job=$(scontrol show job --oneliner "$SLURM_JOB_ID")
-  if [[ $job != *" JobState=RUNNING "* ]]; then
+  local shown try
+  for try in 1 2 3; do  # a controller may be busy for a moment
+    shown=$(scontrol show job --oneliner "$job") && break
+    nap
+  done
+  if [ -z "$shown" ]; then
+    say "not requeued: SLURM did not answer; submit again to go on"
+  elif [[ $shown != *" JobState=RUNNING "* ]]; then
     say "not requeued: it was cancelled, or SLURM ends it"
-  elif [[ $job == *" Requeue=0 "* ]]; then
+  elif [[ $shown == *" Requeue=0 "* ]]; then
     say "not requeued: it may not be (slurm.cancel, or the site's rule)"
   elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
     say "not requeued: it was 100 times (setting max_requeues)"
   elif ! preempted && ! progressed; then
     say "not requeued: no trial ended and none saved its state since this start; give it more" \
       "time, or make evaluations more frequent"
-  elif trap '' TERM; scontrol requeue "$SLURM_JOB_ID"; then  # which ends this shell
+  elif trap '' TERM; scontrol requeue "$job"; then  # which ends this shell
     say "requeued: it goes on from the saved states"
   else
     say "not requeued: SLURM refused; submit again to go on"
