@@ -95,8 +95,8 @@ def log_to_trackers(names: Sequence[str], row: TrialRow, curve: Sequence[Evaluat
 
     accelerator = Accelerator(log_with=list(names), cpu=True)
     config = {k: v for k, v in row.to_json().items() if isinstance(v, str | int | float)}
-    names = {"wandb": {"name": run_name(row)}, "mlflow": {"run_name": run_name(row)}}
-    accelerator.init_trackers(row.sweep, config=config, init_kwargs=names)
+    named = {"wandb": {"name": run_name(row)}, "mlflow": {"run_name": run_name(row)}}
+    accelerator.init_trackers(row.sweep, config=config, init_kwargs=named)
     for point in curve:
         values = {tag: getattr(point, column) for tag, column in TAGS.items()}
         accelerator.log(values, step=point.step)
