@@ -27,7 +27,7 @@ from harness.plan.planner import make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.runfolder import provenance
 from harness.runfolder.deliver import write_folders
-from harness.runfolder.folder import RunFolder
+from harness.runfolder.folder import CONTROL, RunFolder
 from harness.runfolder.gallery import test_images
 from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
 from harness.sweepfile.reader import load_sweep
@@ -290,7 +290,7 @@ def _run_trials(
     n_slots = _slots(options, resources, is_needed=not queue.finished)
     if options.address is None and resources.gpus == 0:
         _say_if_bf16_is_slow(spec for spec in part.trials if spec.id not in rows)
-    stop_file = StopFile(folder.path / f".control-{folder.generation}")
+    stop_file = StopFile(folder.path / f"{CONTROL}{folder.generation}")
     settings = WorkerSettings(
         sweep=plan.sweep.name,
         device="cuda" if resources.gpus > 0 else "cpu",

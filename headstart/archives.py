@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.errors import RunFolderError
-from headstart.files import atomic_path
+from headstart.files import atomic_path, make_folder
 from headstart.rows import TrialRow
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Archives:
         Raises:
             StorageError: the disk is full; every trial is as it was.
         """
-        self.folder.mkdir(exist_ok=True)
+        make_folder(self.folder)
         new = [trial_id for trial_id in trial_ids if trial_id not in self]
         if new:
             path = self.folder / f"{name}.zip"

@@ -38,6 +38,7 @@ class Queue:
 
     def __post_init__(self) -> None:
         unfinished = [trial.id for trial in self.plan.trials if trial.id not in self.rows]
+        self.folder.tidy(self.rows)
         self.rows = {**self.rows, **self.folder.adopt(unfinished)}
         self.max_failures = self.plan.sweep.resources.max_failures
         self.failures: dict[str, int] = {}

@@ -26,7 +26,7 @@ from harness.sweepfile.search_settings import Search, draw
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import InputError
-from headstart.files import safe_name, write_json
+from headstart.files import make_folder, safe_name, write_json
 from headstart.records import read_curve, read_object, read_row
 from headstart.rows import EvaluationRow
 
@@ -316,7 +316,7 @@ def _write_records(courses: Sequence[Course], folder: Path) -> None:
         if course.winner is None or not course.rungs:
             continue
         path = record_path(folder, arm)
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         searches = (read_object(path) or {}).get("searches", {})
         searches[str(study.base.seed)] = _course_record(course)
         settings = study.search.model_dump(mode="json", exclude_none=True, exclude_unset=True)

@@ -28,12 +28,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.runfolder.lock import Lock
+from harness.runfolder.lock import Lock, holders
 from harness.runfolder.tables import as_table, concatenated, in_order, named
 from harness.trials.rows import relabelled
 from headstart.archives import Archives, read_table
 from headstart.errors import RunFolderError, StorageError
-from headstart.files import atomic_file, atomic_path, write_json
+from headstart.files import (
+    atomic_file,
+    atomic_path,
+    make_folder,
+    remove,
+    remove_dead_temporaries,
+    storage_errors,
+    sync_folder,
+    write_json,
+)
 from headstart.records import (
     FINAL,
     PlannedTrial,
@@ -52,6 +61,9 @@ if TYPE_CHECKING:
     from harness.trials.spec import Plan, TrialSpec
 
 LAG_S = 30.0  # how long a file that another node wrote may take to be seen here
+CONTROL = ".control-"  # and a generation: what a command tells its workers
+# Where a command writes, beside `trials/`.
+FOLDERS = ("packs", "images", "search", "report", "report/figures", "report/tables")
 ARCHIVE_SIZE = 256  # trials that an array job's shard keeps in one archive
 
 
@@ -74,9 +86,10 @@ class TrialFolder:
     def begin(self) -> int:
         """Count this start; returns the number of starts so far, this one included."""
         attempts = self.path / "state" / "attempts"
-        attempts.mkdir(parents=True, exist_ok=True)
-        self.result.mkdir(parents=True, exist_ok=True)
-        (attempts / uuid.uuid4().hex).touch()
+        make_folder(attempts)
+        make_folder(self.result)
+        with storage_errors(attempts):
+            (attempts / uuid.uuid4().hex).touch()
         return self.earlier_attempts + len(os.listdir(attempts))
 
     def state_file(self) -> Path | None:
@@ -106,14 +119,26 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         check_run_folder(self.path, must_exist=False)
         try:
-            (self.path / "trials").mkdir(parents=True, exist_ok=True)
+            make_folder(self.path / "trials")
         except OSError as err:
             raise RunFolderError(f"{self.path}: cannot be made: {err.strerror}") from err
         self.lock.acquire()
+        self._remove_what_dead_commands_left()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.lock.release()
+
+    def _remove_what_dead_commands_left(self) -> None:
+        """Their half-written files, and what they told their workers."""
+        for folder in (self.path, *(self.path / name for name in FOLDERS)):
+            remove_dead_temporaries(folder)
+        # A command has its lock before it makes its control file, and until it has removed it.
+        control_files = list(self.path.glob(f"{CONTROL}*"))
+        alive = {holder.generation for holder in holders(self.path)}
+        for path in control_files:
+            if path.name.removeprefix(CONTROL) not in alive:
+                remove(path)
 
     # -- before a run ----------------------------------------------------------------------
 
@@ -138,26 +163,54 @@ class RunFolder:
         """Take over what earlier commands left of these unfinished trials.
 
         The latest complete state moves into this generation. A trial that ended, but whose
-        command died before moving its files up, is published. Returns the rows of those.
+        command died before all its files were moved up, is published. Returns the rows of those.
         """
         published = {}
         for trial_id in trial_ids:
-            state = self.path / "trials" / trial_id / "state"
+            folder = self.path / "trials" / trial_id
+            remove_dead_temporaries(folder)
+            state = folder / "state"
             if not state.is_dir():
                 continue
             others = [d for d in state.iterdir() if d.is_dir() and d.name != "attempts"]
             others = [d for d in others if d.name != self.generation]
-            for other in others:
-                row = read_row(other / "result" / "trial.json")
-                if row is not None and row.status in FINAL:
-                    self._move_up(trial_id, other / "result", row.files)
-                    published[trial_id] = row
-                    break
-            else:
-                self._adopt_state(state, others)
+            row = self._adopt_result(folder, others)
+            if row is not None:
+                published[trial_id] = row
+                continue
+            self._adopt_state(state, others)
             for other in others:
                 shutil.rmtree(other, ignore_errors=True)
         return published
+
+    def _adopt_result(self, folder: Path, others: Sequence[Path]) -> TrialRow | None:
+        """Publish the trial if one of these folders holds its record and each file of it."""
+        for other in others:
+            result = other / "result"
+            row = read_row(result / "trial.json")
+            if row is None or row.status not in FINAL:
+                continue
+            if _are_seen(result, folder, row.files):
+                move_up(result, folder, row.files, was_begun=True)
+                return row
+            shutil.rmtree(result, ignore_errors=True)  # a file of it is lost: the trial runs again
+        return None
+
+    def tidy(self, trial_ids: Iterable[str]) -> None:
+        """Remove what a command that died left beside the records of these finished trials."""
+        for trial_id in trial_ids:
+            folder = self.path / "trials" / trial_id
+            try:
+                names = os.listdir(folder)
+            except FileNotFoundError:
+                continue
+            if "state" in names:
+                shutil.rmtree(folder / "state", ignore_errors=True)
+            if any(name.startswith(".") for name in names):
+                remove_dead_temporaries(folder)
+            if not names:
+                with suppress(OSError):
+                    folder.rmdir()
 
     def _adopt_state(self, state: Path, others: Sequence[Path]) -> None:
         """Rename the folder that got furthest.
@@ -169,6 +222,7 @@ class RunFolder:
         if states:
             with suppress(FileNotFoundError):  # such a worker replaced it just now: start anew
                 os.rename(max(states, key=_step_of).parent, state / self.generation)
+                sync_folder(state)
 
     # -- while trials run ------------------------------------------------------------------
 
@@ -178,7 +232,10 @@ class RunFolder:
         return TrialFolder(path, self.generation, failed.attempts if failed else 0)
 
     def take_from(self, other: Path, trial_ids: Iterable[str]) -> dict[str, TrialRow]:
-        """Copy the finished trials among these from another run folder; returns their rows."""
+        """Copy the finished trials among these from another run folder; returns their rows.
+
+        A copy is written where a worker would write the trial, and published as a worker's is.
+        """
         check_run_folder(other)
         archives = Archives(other)
         taken = {}
@@ -186,12 +243,14 @@ class RunFolder:
             if row is not None and row.status in FINAL:
                 for name in _record_last(row.files):
                     self._copy(other, trial_id, name, archives)
+                self.publish(trial_id, row)
                 taken[trial_id] = row
         return taken
 
     def _copy(self, other: Path, trial_id: str, name: str, archives: Archives) -> None:
-        source, target = (run / "trials" / trial_id / name for run in (other, self.path))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        source = other / "trials" / trial_id / name
+        target = TrialFolder(self.path / "trials" / trial_id, self.generation).result / name
+        make_folder(target.parent)
         archived = None if source.is_file() else archives.read(trial_id, name)
         with atomic_path(target) as path:
             if archived is None:
@@ -201,20 +260,13 @@ class RunFolder:
 
     def publish(self, trial_id: str, row: TrialRow) -> None:
         """Move a finished trial's files up; from here on the trial counts as ended."""
-        result = self.path / "trials" / trial_id / "state" / self.generation / "result"
-        self._move_up(trial_id, result, row.files)
-
-    def _move_up(self, trial_id: str, result: Path, files: Sequence[str]) -> None:
         folder = self.path / "trials" / trial_id
-        for name in _record_last(files):
-            (folder / name).parent.mkdir(exist_ok=True)
-            _replace_when_seen(result / name, folder / name)
-        shutil.rmtree(folder / "state", ignore_errors=True)
+        move_up(folder / "state" / self.generation / "result", folder, row.files)
 
     def fail(self, trial_id: str, row: TrialRow) -> None:
         """Record a trial that could not finish; its last state stays for the next command."""
         folder = self.path / "trials" / trial_id
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         attempts = folder / "state" / "attempts"
         n_attempts = len(os.listdir(attempts)) if attempts.is_dir() else 0
         earlier = read_row(folder / "trial.json")
@@ -313,7 +365,7 @@ class RunFolder:
         import numpy as np
 
         folder = self.path / "images"
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         path = folder / f"{fingerprint}.npz"
         if not path.exists():
             with atomic_file(path, "wb") as file:
@@ -340,14 +392,45 @@ def _latest_state(folder: Path) -> Path | None:
     return max(folder.glob("state-*.pt"), key=_step_of, default=None)
 
 
-def _replace_when_seen(source: Path, target: Path) -> None:
+def move_up(result: Path, folder: Path, files: Sequence[str], was_begun: bool = False) -> None:
+    """Move the files of a finished trial to its folder, the record last; remove its `state`.
+
+    Args:
+        was_begun: whether a command may have died while it did the same. A file that is gone from
+            `result` and lies in `folder` was moved by it.
+    """
+    *others, record = _record_last(files)
+    for name in others:
+        make_folder((folder / name).parent)
+        _replace_when_seen(result / name, folder / name, was_begun)
+    for parent in {(folder / name).parent for name in others}:
+        sync_folder(parent)
+    _replace_when_seen(result / record, folder / record)
+    sync_folder(folder)
+    shutil.rmtree(folder / "state", ignore_errors=True)
+
+
+def _are_seen(result: Path, folder: Path, files: Sequence[str]) -> bool:
+    """Whether each file is in one of the two; waits for what another node wrote a moment ago."""
+    deadline = time.monotonic() + LAG_S
+    while not all((result / name).exists() or (folder / name).exists() for name in files):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _replace_when_seen(source: Path, target: Path, may_be_moved: bool = False) -> None:
     """`os.replace` that waits for a file which another node wrote a moment ago."""
     deadline = time.monotonic() + LAG_S
     while True:
         try:
-            os.replace(source, target)
+            with storage_errors(target):
+                os.replace(source, target)
             return
         except FileNotFoundError as err:
+            if may_be_moved and target.exists():
+                return
             if time.monotonic() > deadline:
                 raise StorageError(
                     f"{source}: was written by a worker and is not seen here"

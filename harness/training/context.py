@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from datasets.locations import cache_folder
 from harness.sweepfile.settings import Save
 from harness.trials.catalogue import DataCatalogue
+from headstart.files import storage_errors
 
 if TYPE_CHECKING:
     from harness.training.feature_store import FeatureStore
@@ -51,10 +52,14 @@ class StopFile:
         self._is_set = False
 
     def create(self) -> None:
-        self.path.write_text("run")
+        with storage_errors(self.path):
+            self.path.write_text("run")
 
     def request(self) -> None:
-        self.path.write_text("stop")
+        try:
+            self.path.write_text("stop")
+        except OSError:  # a full disk; workers take its absence for the same request
+            self.path.unlink(missing_ok=True)
 
     def __call__(self) -> bool:
         now = time.monotonic()

@@ -32,7 +32,7 @@ from harness.trials.events import Ended, Event, Progress, Stopped
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
-from headstart.files import atomic_file, write_json
+from headstart.files import atomic_file, make_folder, write_json
 from headstart.rows import EvaluationRow, TrialRow
 from models.weights import save_weights
 
@@ -284,7 +284,7 @@ class Trial:
         every, per_epoch = self.context.save.every, self.trainer.steps_per_epoch
         if every is None or step == 0 or step % (every * per_epoch):
             return
-        (self.folder.result / "checkpoints").mkdir(exist_ok=True)
+        make_folder(self.folder.result / "checkpoints")
         name = f"checkpoints/epoch-{step // per_epoch:04d}.safetensors"
         self.record.checkpoints.append(self._save_weights(name))
 

@@ -134,6 +134,14 @@ class Place:
         """What is left of commands that ended: processes, temporary files, shared memory."""
         wait_for(lambda: not self.processes(), GONE_WITHIN_S, must=False)
         wait_for(lambda: not self._shared(), GONE_WITHIN_S, must=False)
+        return [
+            *(f"process {pid}: {title_of(pid)}" for pid in self.processes()),
+            *self.left_on_disk(),
+            *(f"/dev/shm/{name}" for name in self._shared()),
+        ]
+
+    def left_on_disk(self) -> list[str]:
+        """Temporary files, and what is kept of trials that have not ended."""
         hidden = [
             path
             for folder in (self.out, self.cache)
@@ -142,11 +150,7 @@ class Place:
         ]
         states = list(self.out.glob("trials/*/state"))
         kept = sorted(self.temporary.iterdir())
-        return [
-            *(f"process {pid}: {title_of(pid)}" for pid in self.processes()),
-            *(str(path) for path in (*hidden, *states, *kept)),
-            *(f"/dev/shm/{name}" for name in self._shared()),
-        ]
+        return [str(path) for path in (*hidden, *states, *kept)]
 
     def _shared(self) -> list[str]:
         return sorted(set(os.listdir("/dev/shm")) - self.shared_before)

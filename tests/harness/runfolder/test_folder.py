@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 import zipfile
 from dataclasses import replace
@@ -19,7 +20,7 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.rows import failed_row, planned_row
 from harness.trials.spec import Plan
 from headstart.errors import LockedError, RunFolderError, StorageError
-from headstart.files import atomic_file, write_json
+from headstart.files import atomic_file, temporary_beside, write_json
 from headstart.records import PlannedTrial, PlanRecord, check_run_folder, read_plan, trial_row
 from headstart.rows import EvaluationRow, TrialRow
 
@@ -239,6 +240,100 @@ def test_a_result_that_was_not_moved_up_is(tmp_path, status):
         assert sorted(os.listdir(run.path / "trials" / "a")) == ["curve.parquet", "trial.json"]
 
 
+def write_three_files(folder: TrialFolder) -> TrialRow:
+    """A finished trial whose files lie in a folder of their own too, not moved up yet."""
+    folder.begin()
+    names = ("curve.parquet", "checkpoints/epoch-0001.safetensors", "model.safetensors")
+    (folder.result / "checkpoints").mkdir()
+    for name in names:
+        (folder.result / name).write_text(name)
+    row = TrialRow(
+        trial_id=folder.path.name, status="done", files=(*names, "trial.json"), attempts=1
+    )
+    write_json(folder.result / "trial.json", row.to_json())
+    return row
+
+
+def never_wait(seconds: float) -> None:
+    pytest.fail("it waits for a file that another node wrote")
+
+
+@pytest.mark.parametrize("n_moved", range(5))
+def test_a_command_that_died_while_it_moved_files_up_is_continued_at_once(
+    tmp_path, monkeypatch, n_moved
+):
+    with RunFolder(tmp_path / "run") as first:
+        folder = first.trial_folder("a")
+        row = write_three_files(folder)
+        for name in row.files[:n_moved]:
+            (folder.path / name).parent.mkdir(exist_ok=True)
+            os.replace(folder.result / name, folder.path / name)
+    monkeypatch.setattr(time, "sleep", never_wait)
+    with RunFolder(tmp_path / "run") as run:
+        rows = run.finished(["a"])
+        assert list(rows) == ["a"] * (n_moved == 4), "its record makes it finished"
+        run.tidy(rows)
+        rows.update(run.adopt({"a"} - rows.keys()))
+        assert rows == {"a": row} == run.finished(["a"])
+    kept = [path for path in folder.path.rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(folder.path)) for path in kept) == sorted(row.files)
+    assert (folder.path / "model.safetensors").read_text() == "model.safetensors"
+    assert not (folder.path / "state").exists()
+
+
+def test_a_trial_of_which_a_file_is_lost_runs_again_from_its_state(tmp_path, monkeypatch):
+    """After the time that a network may take to show it: not a line that never goes away."""
+    with RunFolder(tmp_path / "run") as first:
+        folder = first.trial_folder("a")
+        write_three_files(folder)
+        folder.new_state(4).write_bytes(b"four")
+        (folder.result / "curve.parquet").unlink()
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0 + sum(waited))
+    with RunFolder(tmp_path / "run") as run:
+        assert run.adopt(["a"]) == {}
+        assert 30.0 < sum(waited) < 31.0
+        assert run.trial_folder("a").state_file().read_bytes() == b"four"
+        waited.clear()
+        run.adopt(["a"])
+        assert waited == [], "what was lost is waited for once"
+
+
+def test_what_a_dead_command_left_beside_finished_trials_goes(tmp_path):
+    with RunFolder(tmp_path / "run") as run:
+        for name in ("done", "other"):
+            run.publish(name, write_result(run.trial_folder(name)))
+            run.trial_folder(name).begin()
+        (run.path / "trials" / "archived").mkdir()
+        (run.path / "trials" / "weights").mkdir()
+        (run.path / "trials" / "weights" / "model.safetensors").touch()
+        run.tidy(["done", "archived", "weights", "nobody"])
+        left = {p.name: sorted(os.listdir(p)) for p in (run.path / "trials").iterdir()}
+    assert left == {
+        "done": ["curve.parquet", "trial.json"],
+        "other": ["curve.parquet", "state", "trial.json"],
+        "weights": ["model.safetensors"],
+    }
+
+
+def test_what_a_dead_command_told_its_workers_goes_and_what_a_living_one_tells_stays(tmp_path):
+    with RunFolder(tmp_path / "run", shard=(1, 2)) as living:
+        names = [f".control-{living.generation}", ".control-of-a-dead-command"]
+        for name in names:
+            (living.path / name).write_text("run")
+        (living.path / "packs").mkdir()
+        half = temporary_beside(living.path / "packs" / "a.zip")
+        dead = half.with_name(half.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-"))
+        for path in (half, dead):
+            path.touch()
+        with RunFolder(tmp_path / "run", shard=(2, 2)):
+            kept = [path.name for path in living.path.glob(".control-*")]
+            assert kept == names[:1]
+            assert half.exists()
+            assert not dead.exists()
+
+
 # -- how a trial ends ----------------------------------------------------------------------
 
 
@@ -346,6 +441,29 @@ def test_finished_trials_are_taken_from_another_run(tmp_path):
         with pytest.raises(RunFolderError, match="is no run folder"):
             new.take_from(tmp_path / "nothing", ["a"])
     assert (tmp_path / "old" / "trials" / "a" / "curve.parquet").exists(), "copied, not moved"
+
+
+def test_a_command_that_died_while_it_copied_does_not_wait_and_copies_again(tmp_path, monkeypatch):
+    with RunFolder(tmp_path / "old") as old:
+        row = write_three_files(old.trial_folder("a"))
+        old.publish("a", row)
+    copies = []
+
+    def die(*names: Path) -> None:
+        copies.append(names)
+        if len(copies) == 4:  # weights are there, the record is not
+            raise KeyboardInterrupt
+        names[1].write_bytes(names[0].read_bytes())
+
+    with monkeypatch.context() as patched, RunFolder(tmp_path / "new") as new:
+        patched.setattr(shutil, "copyfile", die)
+        with pytest.raises(KeyboardInterrupt):
+            new.take_from(tmp_path / "old", ["a"])
+    monkeypatch.setattr(time, "sleep", never_wait)
+    with RunFolder(tmp_path / "new") as new:
+        assert new.finished(["a"]) == {}
+        assert new.take_from(tmp_path / "old", ["a"]) == new.finished(["a"]) == {"a": row}
+        assert not (new.path / "trials" / "a" / "state").exists()
 
 
 def write_small_files(run: RunFolder, trial_id: str, status: str = "done") -> None:

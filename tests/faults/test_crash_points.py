@@ -1,0 +1,231 @@
+"""Killed at any change to the file system, a command can be given again: it goes on at once.
+
+The same command then ends with the bits of an undisturbed one and leaves nothing. Each command is a
+fork of one process that has imported everything (`crashing.py`). In whole, every change of every
+scenario is tried; the sample has one of each kind that ever lost something or may.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from disturbed import Place, bits, differences
+from faults import is_whole
+
+# A stage and two arms, each trained for two steps.
+SOLO = """\
+name: crash
+question: Does a kill between two changes to the disk lose anything?
+model: {name: lenet5}
+data: {name: glyphs, count: 90, seed: 1, train: 32, validation: 20, test: 20}
+train: {learning_rate: 1.0e-3, batch_size: 16, epochs: 1}
+pretrain:
+  drawn: {data: {name: glyphs, count: 60, seed: 2, train: 32, validation: 20}, shared: true}
+arms:
+  scratch: {}
+  pretrained: {initialize: drawn}
+seeds: 1
+compare: [{treatment: pretrained, control: scratch}]
+measure: {targets: [0.3]}
+resources: {gpus: 0}
+"""
+PACKED = (
+    SOLO.replace("{initialize: drawn}", "{initialize: drawn, fine_tune: last_layer}")
+    .replace("{gpus: 0}", "{gpus: 0, pack: 2}")
+    .replace("seeds: 1", "seeds: 2")
+)
+SEARCHED = SOLO.replace("  scratch: {}", "  scratch: {search: none}").replace(
+    "seeds: 1", "search: {learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, samples: 2}\nseeds: 1"
+)
+ALONE = re.sub(r"pretrain:\n.*\n|  pretrained: .*\n|compare: .*\n", "", SOLO)
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+AT_ONCE_S = 20.0  # more than an undisturbed command takes; waiting for another node takes 30
+PARTS = 4  # of the points of a scenario, so that no test runs for too long
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command, and which of its changes are in the sample: the first that each pattern fits."""
+
+    sweep: str
+    sample: tuple[str, ...]
+    engine: str = "here"
+    reuse: bool = False  # the finished trials of the undisturbed run
+    has_links: bool = True
+
+
+SCENARIOS = {
+    "solo": Scenario(
+        SOLO,
+        (
+            r"fsync .*/decoded/.*/images\.npy",
+            r"rename .*/decoded/glyphs-[^/]*",
+            r"link .*/\.lock-1-of-1\.json",
+            r"replace .*/plan\.json",
+            r"open .*/state/attempts/\w+",
+            r"unlink .*/state-0+1\.pt",
+            r"replace .*/result/trial\.json",
+            r"replace .*/trials/\w+/model\.safetensors",
+            r"replace .*/trials/\w+/trial\.json",
+            r"rmdir attempts",
+            r"unlink .*/\.control-\w+",
+            r"replace .*/run/trials\.parquet",
+            r"replace .*/run/curves\.parquet",
+            r"unlink .*/\.lock-1-of-1\.json",
+        ),
+    ),
+    "packed": Scenario(
+        PACKED,
+        (
+            r"replace .*/trials/\w+/predictions\.npz",
+            r"replace .*/packs/[\w-]+\.zip",
+            r"unlink .*/trials/\w+/curve\.parquet",
+            r"unlink .*/trials/\w+/trial\.json",
+        ),
+    ),
+    "searched": Scenario(SEARCHED, ()),
+    "reused": Scenario(SOLO, (r"replace .*/trials/\w+/trial\.json",), reuse=True),
+    "by workers": Scenario(SOLO, (r"replace .*/trials/\w+/model\.safetensors",), engine="local"),
+    "without links": Scenario(
+        ALONE, (r"open .*/\.lock-1-of-1\.json", r"replace .*/\.lock-1-of-1\.json"), has_links=False
+    ),
+}
+CASES = [
+    (name, part)
+    for name, scenario in SCENARIOS.items()
+    for part in (range(PARTS) if is_whole() else range(bool(scenario.sample)))
+]
+
+
+@dataclass(frozen=True)
+class Command:
+    """How one command ended."""
+
+    status: int  # minus the signal's number where one killed it
+    made: list[str]  # its changes to the file system; of a killed one none is known
+    seconds: float
+    said: str
+
+
+class Server:
+    """The process that forks commands."""
+
+    def __init__(self, place: Place):
+        program = Path(__file__).parent / "crashing.py"
+        self.place = place
+        self.process = subprocess.Popen(
+            [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, env=place.environment(**ONE_THREAD),
+        )  # fmt: skip
+
+    def run(self, scenario: Scenario, place: Place, *options: str, kill_at: int = 0) -> Command:
+        argv = [
+            str(place.sweep), "--out", str(place.out), "--engine", scenario.engine, "--no-report",
+            "--state-every", "0", *options,
+        ]  # fmt: skip
+        said = place.root / "said.txt"
+        asked = {
+            "argv": argv,
+            "said": str(said),
+            "cache": str(place.cache),
+            "has_links": scenario.has_links,
+            "kill_at": kill_at,
+        }
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, "the process that forks commands is gone"
+        return Command(**json.loads(answer), said=said.read_text())
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    place = Place(tmp_path_factory.mktemp("server"))
+    server = Server(place)
+    yield server
+    server.end()
+    place.remove()
+
+
+@pytest.fixture(scope="module")
+def whole_run(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[Path, Command]]:
+    """The run folder of a scenario that nothing disturbs, and which changes its command makes."""
+    made: dict[str, tuple[Path, Command]] = {}
+
+    def of(name: str) -> tuple[Path, Command]:
+        if name not in made:
+            scenario = SCENARIOS[name]
+            options = ("--reuse", str(of("solo")[0])) if scenario.reuse else ()
+            place = _place(tmp_path_factory.mktemp("whole"), server, scenario)
+            command = server.run(scenario, place, *options)
+            assert command.status == 0, command.said
+            made[name] = place.out, command
+        return made[name]
+
+    return of
+
+
+def _place(root: Path, server: Server, scenario: Scenario) -> Place:
+    place = Place(root)
+    place.remove()
+    place.temporary = server.place.temporary  # all commands are forks of one process
+    place.write(scenario.sweep)
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("name", "part"), CASES)
+def test_killed_at_any_change_to_the_disk_the_same_command_goes_on_at_once(
+    name, part, server, whole_run, tmp_path, tally
+):
+    """Slow: two commands for each change."""
+    scenario = SCENARIOS[name]
+    finished, undisturbed = whole_run(name)
+    expected = bits(finished)
+    options = ("--reuse", str(whole_run("solo")[0])) if scenario.reuse else ()
+    assert len(undisturbed.made) > 30, "the changes are counted"
+    for number in _points(scenario, undisturbed.made, part):
+        change = f"change {number}: {undisturbed.made[number - 1]}"
+        (tmp_path / str(number)).mkdir()
+        place = _place(tmp_path / str(number), server, scenario)
+        killed = server.run(scenario, place, *options, kill_at=number)
+        assert killed.status == -9, f"{change}\n{killed.said}"
+        again = server.run(scenario, place, *options)
+        assert again.status == 0, f"{change}\n{again.said}"
+        assert again.seconds < AT_ONCE_S, f"{change}\n{again.said}"
+        assert differences(place.out, expected) == [], change
+        assert place.left_on_disk() == [], change
+        tally(f"killed at a change to the disk, {name}", "equal bits", "nothing left")
+
+
+def _points(scenario: Scenario, made: list[str], part: int) -> list[int]:
+    """Numbers of changes, from 1."""
+    if is_whole():
+        return list(range(1 + part, len(made) + 1, PARTS))
+    points = []
+    for pattern in scenario.sample:
+        fitting = [n for n, change in enumerate(made, 1) if re.fullmatch(pattern, change)]
+        assert fitting, f"no change is like {pattern}"
+        points.append(fitting[0])
+    return points
