@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from headstart.errors import DataError
+from headstart.output import is_text
 from headstart.settings import key
 
 PART_NAMES = ("train", "validation", "test")
@@ -180,8 +181,12 @@ def _check(
     assert images.shape[1] in (1, 3), images.shape
     if len(images) != len(labels):
         raise DataError(f"{source}: {len(images)} images but {len(labels)} labels")
-    if len(images) == 0:
-        raise DataError(f"{source}: no images")
+    if images.size == 0:
+        what = "no images" if len(images) == 0 else "images without pixels"
+        raise DataError(f"{source}: {what}")
+    unreadable = next((name for name in class_names if not is_text(name)), None)
+    if unreadable is not None:
+        raise DataError(f"{source}: the class name {unreadable!r} is not UTF-8 text; rename it")
     if len(class_names) < 2:
         raise DataError(
             f"{source}: only one class ({', '.join(class_names)}); a classifier needs two or more"

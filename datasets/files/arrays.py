@@ -57,6 +57,9 @@ def images_to_nhwc(images: np.ndarray, where: str) -> np.ndarray:
     Raises:
         DataError: another shape, or one that fits both (N, H, W, C) and (N, C, H, W).
     """
+    if images.ndim and images.size == 0:
+        what = "no images" if len(images) == 0 else "images without pixels"
+        raise DataError(f"{where}: {what} (shape {images.shape})")
     if images.ndim == 2:
         side = math.isqrt(images.shape[1])
         if side * side != images.shape[1]:
@@ -103,7 +106,7 @@ def labels_to_classes(
         return (*_text_labels(values.astype(str), where, class_names), note)
     if values.dtype.kind not in "buif" or (values.dtype.kind == "f" and (values % 1 != 0).any()):
         raise DataError(f"{where}: labels of type {values.dtype} that are not whole numbers")
-    numbers = values.astype(np.int64)
+    numbers = _whole_numbers(values, where)
     n_classes = len(class_names) if class_names else int(numbers.max(initial=0)) + 1
     wrong = numbers[(numbers < 0) | (numbers >= n_classes)]
     if wrong.size:
@@ -113,15 +116,25 @@ def labels_to_classes(
         )
     if class_names:
         return numbers, tuple(class_names), note
-    missing = np.setdiff1d(np.arange(n_classes), numbers)
-    if missing.tolist() == [0]:  # counted from 1, as the letters of EMNIST are
+    present = np.unique(numbers)
+    if present.size and np.array_equal(present, np.arange(1, present.size + 1)):
+        # counted from 1, as the letters of EMNIST are
         return numbers - 1, tuple(str(label) for label in range(1, n_classes)), note
-    if missing.size:
+    if present.size < n_classes:
+        missing = int(np.flatnonzero(np.append(present, -1) != np.arange(present.size + 1))[0])
         raise DataError(
-            f"{where}: label {n_classes - 1} (row {int(numbers.argmax())}), but {missing[0]} never "
+            f"{where}: label {n_classes - 1} (row {int(numbers.argmax())}), but {missing} never "
             "occurs; name the classes with class_names, or mend the labels"
         )
     return numbers, tuple(str(label) for label in range(n_classes)), note
+
+
+def _whole_numbers(values: np.ndarray, where: str) -> np.ndarray:
+    """Label values as int64; refuses those that an int64, or a double, does not hold exactly."""
+    largest = int(np.abs(values.astype(np.float64)).max(initial=0))
+    if largest >= 2**53:
+        raise DataError(f"{where}: a label is {largest:.3g}; labels are numbers of classes")
+    return values.astype(np.int64)
 
 
 def _recognised_range(

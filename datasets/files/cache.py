@@ -14,14 +14,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from datasets.base import Dataset, DatasetOptions, Request
 from datasets.files.trees import walk
-from headstart.errors import StorageError
+from headstart.errors import DataError, StorageError
 from headstart.files import remove_dead_temporaries, sync_folder, temporary_beside
 
 _FORMAT = 1  # of the entries themselves; raise it when `_write_entry` changes
@@ -61,10 +60,15 @@ def cached(
         _store(dataset, entry, prefix)
     except OSError as err:
         raise StorageError(
-            f"{entry.parent}: the decoded '{name}' cannot be kept here ({err.strerror}); free some "
+            f"{entry.parent}: the decoded '{name}' cannot be kept here ({_reason(err)}); free some "
             "space, or set HEADSTART_CACHE to a folder that can be written"
         ) from err
     return _read_entry(name, entry) or dataset
+
+
+def _reason(err: OSError) -> str:
+    """In words; NumPy tells of a full disk without the system's number of the error."""
+    return err.strerror or f"a short write, as on a full disk: {err}"
 
 
 def _digest(content: object) -> str:
@@ -75,14 +79,19 @@ def _stamps(sources: Sequence[Path]) -> list[tuple[str, int, int]]:
     """(path, bytes, time of change in ns) of each source file, and of all files in a folder."""
     stamps = []
     for source in sources:
-        stat = source.stat()
-        stamps.append((str(source.absolute()), stat.st_size, stat.st_mtime_ns))
+        stamps.append(_stamp(str(source.absolute()), source.stat))
         if source.is_dir():
-            stamps += sorted(
-                (entry.path, entry.stat().st_size, entry.stat().st_mtime_ns)
-                for entry in walk(source)
-            )
+            stamps += sorted(_stamp(entry.path, entry.stat) for entry in walk(source))
     return stamps
+
+
+def _stamp(path: str, ask: Callable[[], os.stat_result]) -> tuple[str, int, int]:
+    try:
+        status = ask()
+    except OSError as err:
+        what = "a link that leads nowhere" if os.path.islink(path) else "cannot be read"
+        raise DataError(f"{path}: {what} ({err.strerror}); mend or remove it") from err
+    return path, status.st_size, status.st_mtime_ns
 
 
 def _store(dataset: Dataset, entry: Path, prefix: str) -> None:
@@ -95,10 +104,13 @@ def _store(dataset: Dataset, entry: Path, prefix: str) -> None:
         _write_entry(dataset, temporary)
         if _read_entry(dataset.name, entry) is None:
             shutil.rmtree(entry, ignore_errors=True)  # torn: no reader can have opened it
-            with suppress(FileExistsError):  # another process was first, with the same content
-                sync_folder(temporary)
+            sync_folder(temporary)
+            try:
                 temporary.rename(entry)
-                sync_folder(entry.parent)
+            except OSError:  # where another process was first, with the same content: no mistake
+                if _read_entry(dataset.name, entry) is None:
+                    raise
+            sync_folder(entry.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for stale in entry.parent.glob(f"{prefix}*"):

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from headstart.errors import DataError
+from headstart.output import is_text
 
 MAX_BYTES = 4 << 30
 SEPARATORS = (",", ";", "\t")
@@ -47,9 +48,12 @@ def decode(content: bytes, where: str, encoding: str = "utf-8") -> str:
     elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as err:
+        text = content.decode(encoding)
+    except (UnicodeError, LookupError) as err:  # LookupError: rot13 and such are no text's
         raise DataError(f"{where}: cannot be read as text: {err}") from err
+    if not is_text(text):  # as utf-7 and unicode_escape may give
+        raise DataError(f"{where}: cannot be read as text: it has half characters")
+    return text
 
 
 def rows(text: str, where: str) -> Iterator[tuple[int, list[str]]]:

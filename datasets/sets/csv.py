@@ -9,7 +9,6 @@ table the readers of pandas and pyarrow take 1.6 times as long and more memory, 
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,8 +53,8 @@ class Options(DatasetOptions):
     @classmethod
     def _is_known(cls, encoding: str) -> str:
         try:
-            codecs.lookup(encoding)
-        except LookupError as err:
+            str(b"0", encoding)  # also refuses what is no encoding of text, as zip is
+        except (LookupError, UnicodeError) as err:
             raise ValueError("no encoding that Python knows, such as utf-8 or cp1252") from err
         return encoding
 
@@ -134,7 +133,11 @@ def _first_lines(text: str, path: Path) -> _FirstLines:
         return _FirstLines(line - 1, 0, len(fields))
     if len(lines) < 2:
         raise DataError(f"{path}: no images, only a header")
-    return _FirstLines(line, named[0] if named else 0, len(lines[1][1]))
+    line_of_image, first_image = lines[1]
+    label_column = named[0] if named else 0
+    if len(first_image) < 2 or label_column >= len(first_image):
+        raise DataError(f"{path}:{line_of_image}: a label and no pixels")
+    return _FirstLines(line, label_column, len(first_image))
 
 
 def _is_number(field: str) -> bool:

@@ -23,6 +23,7 @@ from headstart.settings import key
 
 VERSION = 1
 MAX_BYTES = 4 << 30
+MAX_DIMENSIONS = 32
 _DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _PARTS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
 _FILE = re.compile(r"(?:^|[-_.])(train|t10k|test|validation)[-_.](images|labels)\b", re.IGNORECASE)
@@ -95,6 +96,8 @@ def read_idx(path: Path) -> np.ndarray:
             header = file.read(4 * magic[3])
             if len(header) < 4 * magic[3]:
                 raise DataError(f"{path}: ends within its header; fetch or export it again")
+            if magic[3] > MAX_DIMENSIONS:
+                raise DataError(f"{path}: announces {magic[3]} dimensions; images have 3")
             shape = np.frombuffer(header, ">u4").astype(int).tolist()
             wanted = math.prod(shape) * dtype.itemsize
             if wanted > MAX_BYTES:
@@ -135,15 +138,26 @@ def _decode(options: Options, request: Request, pairs: dict[str, tuple[Path, Pat
     images, labels, parts = read_pairs(pairs)
     if options.transpose:
         images = images.transpose(0, 2, 1)
-    names = options.class_names or tuple(str(label) for label in range(int(labels.max()) + 1))
+    where = str(user_path(options.path, request.data_dir))
+    if images.size == 0:
+        raise DataError(f"{where}: no images, or images without pixels (shape {images.shape})")
+    names = options.class_names or _numbers(labels, where)
     return build_dataset(
         "idx",
         shape_images(images, request.image_size, request.channels),
         labels,
         names,
-        source=str(user_path(options.path, request.data_dir)),
+        source=where,
         parts=parts if "train" in parts else {},
     )
+
+
+def _numbers(labels: np.ndarray, where: str) -> tuple[str, ...]:
+    """Names of the classes 0, 1, …: each must have an image, so there are no more than labels."""
+    largest = int(labels.max())
+    if largest >= len(labels):
+        raise DataError(f"{where}: label {largest}, and there are only {len(labels)} images")
+    return tuple(str(label) for label in range(largest + 1))
 
 
 def _checked_images(images: np.ndarray, path: Path) -> np.ndarray:

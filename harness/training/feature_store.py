@@ -1,8 +1,10 @@
 """Feature tables that trials and workers share: files in the cache folder, opened as memory maps.
 
-In: a key that names all that decides a table's content, and a function that computes it. Out: a
-tensor. The folder has a size limit: the table whose last use is longest ago is removed first. A
-trial that still reads a removed table can read on; the next trial computes it again.
+In: a key that names all that decides a table's content, and a function that computes it, chunk by
+chunk. Out: a tensor. A table is written as any file is and opened as a map once it is whole: where
+the disk is full, writing through a map kills the process. The folder has a size limit: the table
+whose last use is longest ago is removed first. A trial that still reads a removed table can read
+on; the next trial computes it again.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.errors import InputError
-from headstart.files import atomic_path
+from headstart.cli import as_line
+from headstart.errors import InputError, StorageError
+from headstart.files import atomic_path, make_folder
 
 LIMIT_VARIABLE = "HEADSTART_FEATURES_GB"
 DEFAULT_LIMIT_GB = 16.0
+Chunks = Callable[[], Iterator[Tensor]]
+"""Computes the rows of a table, some at a time."""
 OPEN_BYTES = 4e9  # of tables that a worker keeps open (or on its GPU) for the trials to come
 
 
@@ -40,9 +45,20 @@ class TableShape:
         """NumPy has no bf16: its bits are kept as int16."""
         return np.dtype(np.float32 if self.precision == "float32" else np.int16)
 
+    def header(self) -> dict[str, object]:
+        """Of a .npy file."""
+        descr = np.lib.format.dtype_to_descr(self.stored)
+        return {"descr": descr, "fortran_order": False, "shape": self.shape}
+
     @property
     def n_bytes(self) -> int:
         return math.prod(self.shape) * self.stored.itemsize
+
+    def as_bytes(self, rows: Tensor) -> bytes:
+        """Computed rows (n, …), as they lie in the file."""
+        kept = torch.float32 if self.precision == "float32" else torch.bfloat16
+        rows = rows.to("cpu", kept).contiguous()
+        return rows.view(torch.uint8).numpy().tobytes()
 
     def as_tensor(self, array: np.ndarray) -> Tensor:
         """The array's own memory as float32 or bfloat16."""
@@ -59,14 +75,12 @@ class FeatureStore:
     limit_gb: float | None = None
     _open: OrderedDict[tuple[str, str], Tensor] = field(default_factory=OrderedDict)
 
-    def get(
-        self, key: str, shape: TableShape, fill: Callable[[Tensor], None], device: torch.device
-    ) -> Tensor:
-        """The table `key`, opened, or computed by `fill` (into a tensor of the shape) and kept.
+    def get(self, key: str, shape: TableShape, chunks: Chunks, device: torch.device) -> Tensor:
+        """The table `key`, opened, or computed by `chunks` (rows, in their order) and kept.
 
         Raises:
             InputError: it takes more than the limit, or the limit is no number.
-            StorageError: the disk is full.
+            StorageError: the disk is full; nothing is left of the table.
         """
         place = (key, str(device))
         if place in self._open:
@@ -75,7 +89,7 @@ class FeatureStore:
         path = self.folder / f"{key}.npy"
         array = _opened(path, shape)
         if array is None:
-            self._write(path, shape, fill)
+            self._write(path, shape, chunks)
             array = _opened(path, shape)
             if array is None:
                 raise InputError(f"{path}: was written and is not there; is the folder in order?")
@@ -85,7 +99,7 @@ class FeatureStore:
             self._open.popitem(last=False)
         return table
 
-    def _write(self, path: Path, shape: TableShape, fill: Callable[[Tensor], None]) -> None:
+    def _write(self, path: Path, shape: TableShape, chunks: Chunks) -> None:
         limit = self._limit()
         if shape.n_bytes > limit:
             raise InputError(
@@ -93,12 +107,19 @@ class FeatureStore:
                 f"{LIMIT_VARIABLE} allows {limit / 1e9:g}; raise it, or set train.cache_precision: "
                 "bf16, smaller images, or train.cache_frozen: false"
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(limit - shape.n_bytes)
-        with atomic_path(path) as temporary:
-            array = np.lib.format.open_memmap(temporary, "w+", shape.stored, shape.shape)
-            fill(shape.as_tensor(array))
-            array.flush()
+        try:
+            make_folder(self.folder)
+            self._make_room(limit - shape.n_bytes)
+            with atomic_path(path) as temporary, open(temporary, "wb") as file:
+                np.lib.format.write_array_header_1_0(file, shape.header())
+                for rows in chunks():
+                    file.write(shape.as_bytes(rows))
+        except (StorageError, OSError) as err:
+            reason = as_line(err) if isinstance(err, OSError) else err
+            raise StorageError(
+                f"{reason}; computed features are kept in the cache folder {self.folder.parent}: "
+                "HEADSTART_CACHE names another one, train.cache_frozen: false needs none"
+            ) from err
 
     def _make_room(self, limit: int) -> None:
         """Remove the files used longest ago until the rest takes `limit` bytes at most."""
@@ -134,7 +155,7 @@ def _opened(path: Path, shape: TableShape) -> np.ndarray | None:
     """The file as a copy-on-write memory map; None where it is absent or not such a table."""
     try:
         array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (FileNotFoundError, ValueError, EOFError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
         return None
     if array.shape != shape.shape or array.dtype != shape.stored:
         return None

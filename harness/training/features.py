@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from datasets.base import Dataset
 from datasets.split import Split
 from harness.seeds import derive_seed
 from harness.training.arrays import Part, Parts
-from harness.training.feature_store import FeatureStore, TableShape
+from harness.training.feature_store import Chunks, FeatureStore, TableShape
 from harness.training.loop import forward_in_parts
 from harness.training.network import Prepared
 from harness.trials.spec import TrialSpec
@@ -107,32 +108,28 @@ class Front:
         settings = self.train.augment.model_dump(mode="json")
         key = {"indices": _hash(held.tobytes()), "views": n_views, "augment": settings}
 
-        def fill(out: Tensor) -> None:
+        def chunks() -> Iterator[Tensor]:
             for view in range(n_views):
                 draws = torch.Generator(device=self.accelerator.device)
                 draws.manual_seed(derive_seed(stream, "view", view))
-                self._fill(held, out[view * len(held) : (view + 1) * len(held)], draws)
+                yield from self._chunks(held, draws)
 
-        table = self._stored({**key, "stream": stream}, n_views * len(held), fill)
+        table = self._stored({**key, "stream": stream}, n_views * len(held), chunks)
         return replace(self._part(indices, [(held, table)]), n_views=n_views)
 
     def _table(self, held: np.ndarray) -> Tensor:
-        return self._stored(
-            {"indices": _hash(held.tobytes())}, len(held), lambda out: self._fill(held, out)
-        )
+        chunks = partial(self._chunks, held)
+        return self._stored({"indices": _hash(held.tobytes())}, len(held), chunks)
 
-    def _stored(
-        self, what: dict[str, object], n_rows: int, fill: Callable[[Tensor], None]
-    ) -> Tensor:
+    def _stored(self, what: dict[str, object], n_rows: int, chunks: Chunks) -> Tensor:
         content = json.dumps({**self.identity, **what}, sort_keys=True, default=str)
         shape = TableShape((n_rows, *self.shape), self.train.cache_precision)
-        return self.store.get(_hash(content.encode()), shape, fill, self.accelerator.device)
+        return self.store.get(_hash(content.encode()), shape, chunks, self.accelerator.device)
 
-    def _fill(self, held: np.ndarray, out: Tensor, draws: torch.Generator | None = None) -> None:
-        """Features of the images `held`, in their order, into `out` (N, …)."""
+    def _chunks(self, held: np.ndarray, draws: torch.Generator | None = None) -> Iterator[Tensor]:
+        """Features of the images `held`, in their order, at most `CHUNK` rows (n, …) at a time."""
         for start in range(0, len(held), CHUNK):
-            images = self._images(held[start : start + CHUNK], draws)
-            out[start : start + CHUNK].copy_(self._apply(images))
+            yield self._apply(self._images(held[start : start + CHUNK], draws))
 
     def _images(self, indices: np.ndarray, draws: torch.Generator | None = None) -> Tensor:
         images = torch.from_numpy(np.ascontiguousarray(self.dataset.images[indices]))

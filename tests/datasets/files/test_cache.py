@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from data_files import dataset_of, request
 from pydantic import BaseModel
 
+from datasets.files import cache
 from datasets.files.cache import cached
-from headstart.errors import StorageError
+from headstart.errors import DataError, StorageError
 
 
 class Options(BaseModel):
@@ -138,3 +141,33 @@ def test_an_entry_says_what_it_holds(tmp_path, source):
     meta = json.loads((entries(tmp_path)[0] / "meta.json").read_text())
     assert meta["class_names"] == ["0", "1"]
     assert set(meta["sizes"]) >= {"images.npy", "labels.npy", "first_copy.npy", "part-train.npy"}
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing(small_disk, source):
+    images = np.random.default_rng(0).integers(0, 255, (500, 1, 28, 28)).astype(np.uint8)
+    large = dataset_of(np.arange(500) % 2, images=images)
+    cache = replace(request(source.parent), cache_dir=small_disk)
+    with pytest.raises(StorageError, match=r"decoded: the decoded 'tiny' cannot be kept here \("):
+        cached("tiny", 1, Options(), cache, [source], lambda: large)
+    assert list((small_disk / "decoded").iterdir()) == []
+
+
+def test_another_process_may_be_first(tmp_path, source, monkeypatch):
+    """Renaming a folder over a full one is ENOTEMPTY, for which Python has no class of its own."""
+    load(tmp_path / "other", Decoder(), source)
+    (name,) = (entry.name for entry in entries(tmp_path / "other"))
+
+    def is_overtaken(folder):
+        if folder.name.endswith(".tmp"):
+            shutil.copytree(folder, folder.with_name(name))
+
+    monkeypatch.setattr(cache, "sync_folder", is_overtaken)
+    assert len(load(tmp_path, Decoder(), source).labels) == 4
+    assert [entry.name for entry in entries(tmp_path)] == [name]
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "x.png").symlink_to("none")
+    with pytest.raises(DataError, match=r"x.png: a link that leads nowhere .*mend or remove it"):
+        load(tmp_path, Decoder(), tmp_path / "images")

@@ -22,7 +22,7 @@ from harness.training.feature_store import FeatureStore, TableShape
 from harness.training.trial import run_trial
 from harness.trials import frozen
 from harness.trials.events import Ended, Stopped
-from headstart.errors import InputError, ModelError
+from headstart.errors import InputError, ModelError, StorageError
 from runs import fingerprints
 
 SWEEP = """\
@@ -283,11 +283,12 @@ CPU = torch.device("cpu")
 
 
 def fill_with(value, calls):
-    def fill(out):
+    def chunks():
         calls.append(value)
-        out.fill_(value)
+        yield torch.full((6, 25), value)
+        yield torch.full((4, 25), value)
 
-    return fill
+    return chunks
 
 
 def test_a_table_is_computed_once_and_read_by_others(tmp_path):
@@ -325,6 +326,39 @@ def test_more_than_the_limit_is_one_message(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADSTART_FEATURES_GB", "much")
     with pytest.raises(InputError, match="HEADSTART_FEATURES_GB='much': a number of gigabytes"):
         FeatureStore(tmp_path).get("a", SHAPE, fill_with(1.0, []), CPU)
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing(small_disk):
+    """With a map of a file with holes, which was used before, the process was killed (SIGBUS)."""
+    folder = small_disk / "features"
+    FeatureStore(folder).get("small", SHAPE, fill_with(1.0, []), CPU)
+    large = TableShape((10_000, 25))  # 1 MB
+
+    def chunks():
+        yield from (torch.ones(1000, 25) for _ in range(10))
+
+    with pytest.raises(StorageError) as info:
+        FeatureStore(folder).get("large", large, chunks, CPU)
+    said = str(info.value)
+    assert said.startswith(f"{folder}/large.npy: cannot be written: No space left")
+    assert f"the cache folder {small_disk}: HEADSTART_CACHE names another one" in said
+    assert [path.name for path in folder.iterdir()] == ["small.npy"]
+    assert (FeatureStore(folder).get("small", SHAPE, fill_with(2.0, []), CPU) == 1.0).all()
+
+
+def test_a_folder_that_is_a_file_is_one_message(tmp_path):
+    (tmp_path / "features").write_text("")
+    with pytest.raises(StorageError, match=r"features: File exists; .*HEADSTART_CACHE"):
+        FeatureStore(tmp_path / "features").get("a", SHAPE, fill_with(1.0, []), CPU)
+
+
+def test_computed_rows_lie_in_the_file_as_they_are(tmp_path):
+    rows = torch.randn(10, 25, generator=torch.Generator().manual_seed(0))
+    store = FeatureStore(tmp_path)
+    for precision, kept in (("float32", rows), ("bf16", rows.to(torch.bfloat16))):
+        shape = TableShape((10, 25), precision)
+        table = store.get(precision, shape, lambda: iter([rows[:7], rows[7:]]), CPU)
+        assert torch.equal(table, kept)
 
 
 def test_other_weights_have_another_hash():
