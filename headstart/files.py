@@ -24,7 +24,7 @@ from headstart.errors import StorageError
 from headstart.processes import is_alive, process_started, this_machine
 
 ABANDONED_AFTER_S = 86_400.0  # without a change: a temporary file that another machine wrote
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}  # what a disk says that has no space left
 _UNWRITABLE = {errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 # A file system that cannot flush a folder has nothing to flush.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
@@ -78,7 +78,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as err:
         reason = os.strerror(err.errno or 0)
-        if err.errno in _FULL:
+        if err.errno in FULL:
             raise StorageError(
                 f"{path}: cannot be written: {reason}. Free some space and "
                 "run the same command again: what is finished is kept"
@@ -134,14 +134,18 @@ def temporary_beside(path: Path) -> Path:
 
 
 def remove_dead_temporaries(folder: Path) -> None:
-    """Remove what lies under a temporary name in `folder` and whose writer is surely dead.
+    """Remove what lies under a temporary name of ours in `folder` and whose writer is surely dead.
 
     Surely dead is a process of this machine that is gone. What another machine wrote goes when it
     has not changed for a day.
     """
-    for path in folder.glob(".*.tmp"):
-        if _is_dead(path):
-            remove(path)
+    for path in dead_temporaries(folder):
+        remove(path)
+
+
+def dead_temporaries(folder: Path) -> list[Path]:
+    """What lies under a temporary name of ours in `folder` and whose writer is surely dead."""
+    return [path for path in folder.glob(".*.tmp") if _is_dead(path)]
 
 
 def remove(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 In: addresses, a place in the cache folder, a checksum. Out: the file's path, which exists only
 once its checksum was right; until then the bytes wait beside it under a name that begins with `.`.
+Two commands that fetch the same file, perhaps on two nodes, each write one of their own.
 
 It is ours, on `requests`, because pooch and torch.hub begin a broken download anew and try one
 address only.
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.errors import DataError, DataNotFoundError
+from headstart.files import dead_temporaries, make_folder, sync_folder, temporary_beside
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 30.0
@@ -56,16 +58,38 @@ def fetch(download: Download, missing: DataNotFoundError) -> Path:
     """
     if download.path.exists():
         return download.path
-    download.path.parent.mkdir(parents=True, exist_ok=True)
-    partial = download.path.with_name(f".{download.path.name}.part")
+    make_folder(download.path.parent)
     reasons = []
-    for address in download.addresses:
-        reason = _fetch_from(address, partial, download.limit_bytes)
-        if reason is None:
-            _accept(partial, download, address)
-            return download.path
-        reasons.append(f"{address}: {reason}")
+    with _partial(download.path) as partial:
+        for address in download.addresses:
+            reason = _fetch_from(address, partial, download.limit_bytes)
+            if reason is None:
+                _accept(partial, download, address)
+                return download.path
+            reasons.append(f"{address}: {reason}")
     raise DataNotFoundError(f"{missing}; fetching it failed: {'; '.join(reasons)}")
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[Path]:
+    """Where this command writes; what an earlier one left of the file is taken up.
+
+    What is there in the end waits for a later command.
+    """
+    waiting, partial = path.with_name(f".{path.name}.part"), temporary_beside(path)
+    for dead in dead_temporaries(path.parent):
+        if dead.name.startswith(f".{path.name}."):
+            _rename(dead, waiting)
+    _rename(waiting, partial)
+    try:
+        yield partial
+    finally:
+        _rename(partial, waiting)
+
+
+def _rename(source: Path, target: Path) -> None:
+    with suppress(FileNotFoundError):  # there is none, or another command was first
+        os.replace(source, target)
 
 
 def _fetch_from(address: str, partial: Path, limit_bytes: int) -> str | None:
@@ -135,4 +159,7 @@ def _accept(partial: Path, download: Download, address: str) -> None:
                 f"{address}: {method} {digest} instead of {wanted}; the file was thrown away. "
                 f"Fetch it from elsewhere and put it at {download.path}"
             )
+    with open(partial, "rb") as file:
+        os.fsync(file.fileno())
     os.replace(partial, download.path)
+    sync_folder(download.path.parent)

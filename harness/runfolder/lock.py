@@ -137,8 +137,7 @@ class Lock:
         while not self._stop.wait(HEARTBEAT_S):
             if self._is_ours():
                 n_missed = 0
-                with suppress(OSError, StorageError):  # a full disk must not end the run from here
-                    self._write(self.path)
+                self._renew()
                 continue
             n_missed += 1  # once may be a network's error, or a look of `_remove_stale`
             if n_missed == LOST_AFTER:
@@ -174,6 +173,14 @@ class Lock:
             f" (the lock's time lies {ahead_s:,.0f} s ahead of the clock of this file system; if "
             f"that command is gone, remove {self.path})"
         )
+
+    def _renew(self) -> None:
+        """Write the lock again; on a full disk its time alone, which takes no space."""
+        try:
+            self._write(self.path)
+        except (OSError, StorageError):  # must not end the run from this thread
+            with suppress(OSError):
+                os.utime(self.path)
 
     def _is_stale(self, holder: Holder) -> bool:
         if holder.machine == self._self.machine:

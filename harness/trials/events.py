@@ -6,6 +6,7 @@ import traceback
 from dataclasses import dataclass
 
 from headstart.errors import HeadstartError, InputError, StorageError
+from headstart.files import FULL
 from headstart.rows import TrialRow
 
 
@@ -55,6 +56,8 @@ class Failed:
 
 def failure(trial_id: str, err: Exception) -> Failed:
     """What an error of a trial means: bad input fails again, a full disk ends the sweep."""
+    if isinstance(err, OSError) and err.errno in FULL:
+        return Failed(trial_id, str(err), retry=False, fatal=True)
     if isinstance(err, HeadstartError):
         fatal = isinstance(err, StorageError)
         return Failed(trial_id, str(err), not (fatal or isinstance(err, InputError)), fatal)

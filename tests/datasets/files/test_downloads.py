@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import os
 import threading
 import time
 
@@ -10,6 +11,7 @@ import pytest
 from datasets.files import downloads
 from datasets.files.downloads import Download, fetch
 from headstart.errors import DataError, DataNotFoundError
+from headstart.files import temporary_beside
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -95,6 +97,32 @@ def test_a_later_command_goes_on_from_what_an_earlier_one_left(server, tmp_path)
     path = fetch(download(server, tmp_path), MISSING)
     assert path.read_bytes() == CONTENT
     assert len(server.ranges) == 5
+
+
+def test_what_a_killed_command_left_is_taken_up(server, tmp_path):
+    path = download(server, tmp_path).path
+    path.parent.mkdir()
+    own = temporary_beside(path)
+    own.with_name(own.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")).write_bytes(CONTENT[:9])
+    assert fetch(download(server, tmp_path), MISSING).read_bytes() == CONTENT
+    assert server.ranges == ["bytes=9-"]
+    assert [each.name for each in path.parent.iterdir()] == ["file.bin"]
+
+
+def test_commands_that_fetch_the_same_file_at_once_do_not_disturb_each_other(server, tmp_path):
+    server.breaks = [200_000, 300_000, 100_000, 50_000]
+    fetched = []
+    threads = [
+        threading.Thread(target=lambda: fetched.append(fetch(download(server, tmp_path), MISSING)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fetched) == 4
+    assert fetched[0].read_bytes() == CONTENT
+    assert [each.name for each in fetched[0].parent.iterdir()] == ["file.bin"]
 
 
 def test_a_server_without_ranges_begins_anew(server, tmp_path):

@@ -159,6 +159,19 @@ def test_the_lock_of_another_command_is_not_released(tmp_path):
     assert holders(tmp_path) == [theirs]
 
 
+def test_on_a_full_disk_a_lock_stays_young(tmp_path, monkeypatch):
+    path = tmp_path / ".lock-1-of-1.json"
+    held(path)
+    os.utime(path, (0, 0))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    Lock(path, "theirs")._renew()
+    assert time.time() - path.stat().st_mtime < 60
+
+
 # -- what else may have the name of a lock, and file systems that lack something -----------
 
 
