@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --durations 10
 # Where Python may not keep byte code (most containers), every process would compile all it imports.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
-.PHONY: run test test-slow check format docs data mutants clean help
+.PHONY: run test test-slow faults check format docs data mutants clean help
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: $(STAMP)  ## The tests, a few minutes (those on real data where HEADSTART_
 
 test-slow: $(STAMP)  ## The tests of over ten seconds: Ray, SLURM, killed processes, hard sheets
 	$(PYTEST) -m slow --dist loadfile --no-loadscope-reorder
+
+faults: $(STAMP)  ## Kills, signals, full disks, power cuts at every moment, with counts (by hand, over an hour)
+	HEADSTART_FAULTS=all $(BIN)/python -m pytest -q --durations 10 tests/faults
 
 check: $(STAMP)  ## Format, lint, types
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from disturbed import GONE_WITHIN_S, SWEEPS, Place, bits, kill_all, wait_for
+from disturbed import GONE_WITHIN_S, SWEEPS, Place, bits, kill_all, trains, wait_for
 from faults import SEED, is_whole
 
 
@@ -21,9 +22,13 @@ from faults import SEED, is_whole
 class Undisturbed:
     """What a sweep gives when nothing happens to it."""
 
+    out: Path  # the run folder; tests copy it
     bits: dict[str, str]
     seconds: float  # of the whole command
-    works_s: float  # of that, after it took the run folder
+    trains_s: float  # of that, after its first trial saved a state
+
+    def copy(self, folder: Path) -> Path:
+        return Path(shutil.copytree(self.out, folder / "run"))
 
 
 @pytest.fixture
@@ -53,13 +58,13 @@ def _run(place: Place, text: str) -> Undisturbed:
     place.write(text)
     started = time.monotonic()
     command = place.start()
-    command.wait_for((place.out / "plan.json").exists)
-    began = time.monotonic()
+    assert command.wait_for(lambda: trains(place)), command.said
+    trained = time.monotonic()
     assert command.wait() == 0, command.said
     ended = time.monotonic()
     assert place.left() == []
     place.remove()
-    return Undisturbed(bits(place.out), ended - started, ended - began)
+    return Undisturbed(place.out, bits(place.out), ended - started, ended - trained)
 
 
 @pytest.fixture

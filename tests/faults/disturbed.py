@@ -58,7 +58,14 @@ SEARCHED = TINY.replace("  scratch: {}", "  scratch: {search: none}").replace(
     "search: {learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, samples: 3, rungs: [1, 2]}\n"
     "seeds: 2\n",
 )
-SWEEPS = {"tiny": TINY, "packed": PACKED, "searched": SEARCHED}
+_HEAD = "  head: {initialize: drawn, fine_tune: last_layer}\n"
+# A frozen front whose features fill many chunks.
+FEATURES = (
+    TINY.replace(_ARMS, _ARMS.replace("300", "1500").replace("160", "1300"))
+    .replace("  scratch: {}\n  pretrained: {initialize: drawn}\n", _HEAD)
+    .replace("seeds: 2\ncompare: [{treatment: pretrained, control: scratch}]", "seeds: 1")
+)
+SWEEPS = {"tiny": TINY, "packed": PACKED, "searched": SEARCHED, "features": FEATURES}
 
 _OF_THE_MOMENT = {"attempts", "finished_at", "host", "images_per_s"}  # and what ends in _s
 

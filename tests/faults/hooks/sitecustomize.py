@@ -4,6 +4,7 @@ In: environment variables. Out: functions of ours that wait, or take longer, whe
 
 HEADSTART_TEST_HOLD     MODULE:NAME[:N]: at its N-th call (default 1) the function writes the file
                         HEADSTART_TEST_AT, and goes on when the file HEADSTART_TEST_GO is there
+HEADSTART_TEST_DEATHS   instead of waiting, the process is killed there, so many times in all
 HEADSTART_TEST_SLOW_S   seconds that every later call of it takes longer
 HEADSTART_TEST_CLOCK_S  seconds by which the wall clock jumps, there and back, every tenth second
 """
@@ -14,48 +15,62 @@ import functools
 import importlib.abc
 import importlib.machinery
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 
-class _Wrapper(importlib.abc.MetaPathFinder):
-    """Wraps one function as soon as its module was imported."""
+class _AfterImport(importlib.abc.MetaPathFinder):
+    """Calls `act(module)` as soon as a module whose name begins with `prefix` was imported."""
 
-    def __init__(self, module: str, name: str, nth: int):
-        self.module, self.name, self.nth = module, name, nth
-        self.n_calls = 0
+    def __init__(self, prefix, act):
+        self.prefix, self.act = prefix, act
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != self.module:
+        if not fullname.startswith(self.prefix):
             return None
-        sys.meta_path.remove(self)
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return spec
         execute = spec.loader.exec_module
 
         def exec_module(module):
             execute(module)
-            self._wrap(module)
+            self.act(module)
 
         spec.loader.exec_module = exec_module
         return spec
 
-    def _wrap(self, owner):
-        *owners, last = self.name.split(".")
+
+def _wrap(place: str) -> None:
+    """Wrap the function that HEADSTART_TEST_HOLD names, once its module was imported."""
+    module_name, name, *rest = place.split(":")
+    nth, slow_s = int(rest[0]) if rest else 1, float(os.environ.get("HEADSTART_TEST_SLOW_S", "0"))
+    at_the_call = _die if "HEADSTART_TEST_DEATHS" in os.environ else _hold
+    n_calls = 0
+
+    def wrap(owner) -> None:
+        if owner.__name__ != module_name:
+            return
+        *owners, last = name.split(".")
         for each in owners:
             owner = getattr(owner, each)
         function = getattr(owner, last)
 
         @functools.wraps(function)
-        def held(*arguments, **named):
-            self.n_calls += 1
-            if self.n_calls == self.nth:
-                _hold()
-            elif self.n_calls > self.nth:
-                time.sleep(float(os.environ.get("HEADSTART_TEST_SLOW_S", "0")))
+        def wrapped(*arguments, **named):
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls == nth:
+                at_the_call()
+            elif n_calls > nth:
+                time.sleep(slow_s)
             return function(*arguments, **named)
 
-        setattr(owner, last, held)
+        setattr(owner, last, wrapped)
+
+    sys.meta_path.insert(0, _AfterImport(module_name, wrap))
 
 
 def _hold() -> None:
@@ -70,11 +85,21 @@ def _hold() -> None:
         time.sleep(0.01)
 
 
+def _die() -> None:
+    """As the kernel kills a process that takes too much memory."""
+    for number in range(int(os.environ["HEADSTART_TEST_DEATHS"])):
+        try:
+            Path(f"{os.environ['HEADSTART_TEST_AT']}-{number}").open("x").close()
+        except FileExistsError:
+            continue
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _jump(by_s: float) -> None:
-    """The wall clock of Python: `time.time` and `datetime.now`; clocks that only grow stay."""
+    """The wall clock of Python and of our modules; clocks that only grow stay as they are."""
     import datetime
 
-    real = time.time
+    real, real_datetime = time.time, datetime.datetime
 
     def jumping() -> float:
         now = real()
@@ -85,12 +110,15 @@ def _jump(by_s: float) -> None:
         def now(cls, tz=None):
             return cls.fromtimestamp(jumping(), tz)
 
+    def replace(module) -> None:
+        if getattr(module, "datetime", None) is real_datetime:
+            module.datetime = Jumping
+
     time.time = jumping
-    datetime.datetime = Jumping
+    sys.meta_path.insert(0, _AfterImport("harness.", replace))
 
 
 if "HEADSTART_TEST_HOLD" in os.environ:
-    _module, _name, *_nth = os.environ["HEADSTART_TEST_HOLD"].split(":")
-    sys.meta_path.insert(0, _Wrapper(_module, _name, int(_nth[0]) if _nth else 1))
+    _wrap(os.environ["HEADSTART_TEST_HOLD"])
 if "HEADSTART_TEST_CLOCK_S" in os.environ:
     _jump(float(os.environ["HEADSTART_TEST_CLOCK_S"]))

@@ -1,0 +1,108 @@
+"""Killed at random moments, whole or in part, a sweep ends with the bits of an undisturbed one."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from disturbed import SWEEPS, Disturbed, began, differences, kill_all, trains
+from faults import chosen, generator
+
+KILLED = ("tiny", "packed", "searched")
+# (engine, what is killed, sweep, number of the draw)
+HERE = [("here", "command", sweep, n) for sweep in KILLED for n in range(6)]
+LOCAL = [
+    ("local", target, sweep, n)
+    for target in ("command", "worker", "group")
+    for sweep in KILLED
+    for n in range(2)
+]
+RAY = [
+    ("ray", target, sweep, 0)
+    for target in ("command", "worker", "raylet", "gcs_server", "group")
+    for sweep in KILLED
+]
+WHOLE = [*HERE, *LOCAL, *RAY]
+SAMPLE = [
+    ("here", "command", "tiny", 0),
+    ("here", "command", "packed", 1),
+    ("here", "command", "searched", 2),
+    ("local", "worker", "tiny", 0),
+    ("ray", "group", "tiny", 0),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "target", "sweep", "n"), chosen(WHOLE, SAMPLE))
+def test_killed_at_a_random_moment_the_same_command_ends_with_equal_bits(
+    engine, target, sweep, n, place, undisturbed, tally
+):
+    """Slow: two commands, each of which imports torch."""
+    expected = undisturbed(sweep)
+    place.write(SWEEPS[sweep])
+    command = place.start(engine=engine)
+    hit = _strike(command, target, generator(f"{engine} {target} {sweep} {n}"), expected.trains_s)
+    first = command.wait()
+    if target == "worker":  # the command starts another one and goes on
+        assert first == 0, command.said
+    assert "Traceback" not in command.said
+    again = place.run(engine=engine)
+    assert again.status == 0, again.said
+    assert differences(place.out, expected.bits) == []
+    assert place.left() == []
+    tally(f"killed {target}, {engine}", "equal bits", "nothing left", hit, f"exit {first}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", chosen(["local", "ray"], ["local"]))
+@pytest.mark.parametrize("n_deaths", chosen([1, 9], [1]))
+def test_a_worker_out_of_memory_is_tried_again_and_its_attempts_are_counted(
+    engine, n_deaths, place, undisturbed, tally
+):
+    """Slow: workers import torch. The kernel ends a process that takes too much by SIGKILL."""
+    place.write(SWEEPS["tiny"])
+    command = place.run(
+        "--slots", "1", engine=engine, HEADSTART_TEST_HOLD="harness.training.loop:Trainer.step:3",
+        HEADSTART_TEST_DEATHS=str(n_deaths), HEADSTART_TEST_AT=str(place.root / "death"),
+    )  # fmt: skip
+    rows = pq.read_table(place.out / "trials.parquet").to_pylist()
+    n_done = sum(row["status"] == "done" for row in rows)
+    assert sum(row["attempts"] for row in rows) == n_deaths + n_done
+    assert command.status == (0 if n_done == len(rows) else 1), command.said
+    again = place.run(engine=engine)
+    assert again.status == 0, again.said
+    assert differences(place.out, undisturbed("tiny").bits) == []
+    assert place.left() == []
+    tally(f"{n_deaths} workers killed, {engine}", "equal bits", f"exit {command.status}")
+
+
+def _strike(command: Disturbed, target: str, rng: random.Random, trains_s: float) -> str:
+    """SIGKILL at a random moment; says whether it came before the command's end.
+
+    One in four comes while processes start, the others while trials run and tables are written.
+    """
+    if target != "worker" and rng.random() < 0.25:
+        command.wait_for(lambda: began(command.place))
+        wait_s = rng.uniform(0, 3)
+    else:
+        command.wait_for(lambda: trains(command.place))
+        wait_s = rng.uniform(0, trains_s)
+    time.sleep(wait_s)
+    victims = _victims(command, target, rng)
+    if command.status is not None or not victims:
+        return "ended before"
+    kill_all(victims)
+    return "hit"
+
+
+def _victims(command: Disturbed, target: str, rng: random.Random) -> list[int]:
+    if target == "command":
+        return [command.process.pid]
+    if target == "group":
+        return command.place.processes()
+    if target == "worker":
+        workers = command.workers()
+        return [rng.choice(workers)] if workers else []
+    return command.named(target)
