@@ -38,6 +38,22 @@ _PIECE = 1 << 20
 MOST_ROWS = 1 << 20  # of a table of any size; a longer one has at most a row for each of its bytes
 
 
+def most_unpacked(n_packed: int) -> int:
+    """How many bytes a file of `n_packed` may unpack to."""
+    return max(SMALL_BYTES, MAX_RATIO * n_packed)
+
+
+def read_pieces(file: IO[bytes], most: int) -> bytes:
+    """What is left of a file, at most `most` bytes; in pieces, so that no announced length counts.
+
+    Readers of packed files unpack all that is packed at once where they are asked for all of it.
+    """
+    content = bytearray()
+    while len(content) < most and (piece := file.read(min(_PIECE, most - len(content)))):
+        content += piece
+    return bytes(content)
+
+
 def check_member(info: zipfile.ZipInfo, most: int = MAX_ARRAY_BYTES) -> None:
     """Refuse a zip member that would take more memory than its packed size warrants.
 
@@ -50,8 +66,7 @@ def check_member(info: zipfile.ZipInfo, most: int = MAX_ARRAY_BYTES) -> None:
         raise ValueError(f"'{info.filename}' is packed otherwise than stored or deflated")
     if info.flag_bits & 1:
         raise ValueError(f"'{info.filename}' is encrypted")
-    swells = info.file_size > max(SMALL_BYTES, MAX_RATIO * info.compress_size)
-    if info.file_size > most or swells:
+    if info.file_size > min(most, most_unpacked(info.compress_size)):
         raise ValueError(
             f"'{info.filename}' unpacks to {info.file_size:,} bytes from {info.compress_size:,}; "
             f"the limit is {most:,}, and {MAX_RATIO} times the packed size above {SMALL_BYTES:,}"
@@ -63,13 +78,11 @@ def read_member(archive: zipfile.ZipFile, name: str, most: int = MAX_ARRAY_BYTES
     `BROKEN`."""
     info = archive.getinfo(name)
     check_member(info, most)
-    content = bytearray()
-    with archive.open(info) as file:  # in pieces: `read()` unpacks all that is packed at once
-        while piece := file.read(_PIECE):
-            content += piece
+    with archive.open(info) as file:
+        content = read_pieces(file, info.file_size + 1)
     if len(content) != info.file_size:
         raise ValueError(f"'{name}' has {len(content):,} bytes instead of {info.file_size:,}")
-    return bytes(content)
+    return content
 
 
 def array_names(archive: zipfile.ZipFile) -> list[str]:
@@ -149,7 +162,7 @@ def _check_metadata(metadata: pa.parquet.FileMetaData, n_bytes: int) -> None:
     if not 0 <= metadata.num_rows <= max(MOST_ROWS, n_bytes):
         raise ValueError(f"announces {metadata.num_rows:,} rows in {n_bytes:,} bytes")
     n_values = metadata.num_rows * metadata.num_columns
-    if n_values > max(SMALL_BYTES, MAX_RATIO * n_bytes):
+    if n_values > most_unpacked(n_bytes):
         raise ValueError(f"announces {n_values:,} values in {n_bytes:,} bytes")
     packed = {chunk.compression for k in range(metadata.num_columns) for chunk in _of(metadata, k)}
     if not packed <= set(_PACKED):

@@ -5,6 +5,7 @@ Nothing read here can run code: .pth files are read with `weights_only=True`.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_pickled(path: Path) -> dict[str, Tensor]:
     try:
+        _check_members(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as err:  # a hostile or torn pickle can raise anything
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
@@ -134,6 +136,19 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
             f"{path}: holds a {type(content).__name__}, not a state dict (names → tensors)"
         )
     return dict(content)
+
+
+def _check_members(path: Path) -> None:
+    """torch stores what it writes: a packed member would unpack to any size.
+
+    Raises:
+        ValueError: a member of a zip file takes more than the file has.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            n_bytes = sum(info.file_size for info in archive.infolist())
+        if n_bytes > path.stat().st_size:
+            raise ValueError(f"it unpacks to {n_bytes:,} bytes; weights are stored, not packed")
 
 
 def _sums_to(given: Tensor, own: Tensor) -> bool:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 OnDamaged = Literal["refuse", "skip"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+# What Pillow may take a file for, whatever its name: its other readers are not needed, and that of
+# EPS starts a program.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 MAX_PIXELS = 100_000_000  # 10,000 × 10,000: beyond any camera's character, well within memory
 _NAMED = 5  # skipped files that a note names
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of a whole file
@@ -123,7 +126,7 @@ def _open(data: bytes, where: str) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as err:
         raise DataError(f"{where}: not an image in a format that is known") from err
     except Image.DecompressionBombError as err:  # beyond Pillow's own limit, which is higher

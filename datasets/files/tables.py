@@ -10,12 +10,13 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, cast
 
 from headstart.errors import DataError
 from headstart.output import is_text
+from headstart.packed import BROKEN, most_unpacked, read_pieces
 
 MAX_BYTES = 4 << 30
 SEPARATORS = (",", ";", "\t")
@@ -25,12 +26,15 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """The content of a file; `.gz` is unpacked.
 
     Raises:
-        DataError: it cannot be read, or holds more than `limit` bytes.
+        DataError: it cannot be read, or holds more than `limit` bytes, or more than a packed file
+            of its size may.
     """
+    is_packed = path.suffix.lower() == ".gz"
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as file:
-            content = file.read(limit + 1)
-    except (OSError, EOFError, zlib.error) as err:
+        with gzip.open(path) if is_packed else open(path, "rb") as file:
+            limit = min(limit, most_unpacked(path.stat().st_size)) if is_packed else limit
+            content = read_pieces(cast("IO[bytes]", file), limit + 1)
+    except BROKEN as err:
         raise DataError(f"{path}: cannot be read: {err}") from err
     if len(content) > limit:
         raise DataError(f"{path}: holds over {limit:,} bytes, more than any table that is read")

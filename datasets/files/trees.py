@@ -2,27 +2,38 @@
 
 In: a path that somebody else made. Out: names that are safe to show and compare, and contents no
 longer than announced. Nothing is ever unpacked to the disk. An archive is checked before its
-first file is read, because its names and sizes are a stranger's.
+first file is read, because its names and sizes are a stranger's. Zip files are read where they are
+stored or deflated, tar files where they are plain or packed with gzip: readers of bzip2, lzma and
+xz take the memory that a file asks for.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, cast
 
 from headstart.errors import DataError
+from headstart.packed import BROKEN, read_member
 
 MAX_FILE_BYTES = 256 << 20
 MAX_TOTAL_BYTES = 16 << 30
 MAX_RATIO = 200  # unpacked to packed; deflate reaches 1,032, images rarely 20
 _SMALL_BYTES = 1 << 20  # below this a high ratio harms nobody
+_HEADER_BYTES = 1 << 20  # of one file of a tar; a long name takes some hundred
+_NAMES_BYTES = 256 << 20  # of all names in a tar
+_MEMBER_BYTES = 16  # a file in a tar takes more, however well it is packed
+_LONGEST_NAME = 1024
+_MOST_AGAIN = 1000  # folders that links lead to a second time
+_OTHER_PACKING = (b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x5d\x00\x00")
 _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 
 
@@ -70,16 +81,28 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
     """All files and folders below `folder`, hidden ones left out, in no particular order.
 
     Raises:
-        DataError: a folder cannot be read.
+        DataError: a folder cannot be read, or links lead back to it or to others without end.
     """
+    return _walk(folder, [], {})
+
+
+def _walk(
+    folder: Path, way: Sequence[tuple[int, int]], seen: dict[tuple[int, int], int]
+) -> Iterator[os.DirEntry[str]]:
+    """`way`: the folders that this one lies in; `seen`: how often each folder was reached."""
     try:
+        own = os.stat(folder)
+        key = (own.st_dev, own.st_ino)
+        seen[key] = seen.get(key, 0) + 1
+        if key in way or sum(seen.values()) > len(seen) + _MOST_AGAIN:
+            raise DataError(f"{folder}: links lead back to a folder again and again; remove them")
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
                 yield entry
                 if entry.is_dir():
-                    yield from walk(Path(entry.path))
+                    yield from _walk(Path(entry.path), [*way, key], seen)
     except OSError as err:
         raise DataError(
             f"{err.filename or folder}: cannot be read: {err.strerror}; give yourself the "
@@ -94,10 +117,15 @@ def _folder_tree(folder: Path) -> Tree:
 
     def read(name: str) -> bytes:
         path = folder / name
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise DataError(f"{path}: over {MAX_FILE_BYTES >> 20} MB, the limit for one file")
-            return path.read_bytes()
+        try:  # a pipe would be waited for, and a device may have no end
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                kind = os.fstat(file.fileno())
+                if not stat.S_ISREG(kind.st_mode):
+                    raise DataError(f"{path}: is no file but a pipe or a device; remove it")
+                if kind.st_size > MAX_FILE_BYTES:
+                    limit = f"{MAX_FILE_BYTES >> 20} MB, the limit for one file"
+                    raise DataError(f"{path}: over {limit}")
+                return file.read()
         except OSError as err:
             raise DataError(f"{path}: cannot be read: {err.strerror}") from err
 
@@ -107,7 +135,7 @@ def _folder_tree(folder: Path) -> Tree:
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as err:
+    except BROKEN as err:
         raise DataError(f"{path}: not a whole zip file: {err}; fetch it again") from err
 
 
@@ -119,13 +147,17 @@ def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
             raise DataError(f"{path}: '{name}' is a link; links are refused, pack plain files")
         if info.flag_bits & 1:
             raise DataError(f"{path}: '{name}' is encrypted; pack it without a password")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(
+                f"{path}: '{name}' is not packed as zip files usually are (deflate); pack it again"
+            )
         _check_size(path, name, info.file_size, info.compress_size)
     _check_total(path, {name: info.file_size for name, info in members.items()})
 
     def read(name: str) -> bytes:
         try:
-            return archive.read(members[name])
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as err:
+            return read_member(archive, name, MAX_FILE_BYTES)
+        except BROKEN as err:
             raise DataError(f"{path}: '{name}' cannot be unpacked: {err}") from err
 
     names = sorted(name for name in members if _is_wanted(name) and not name.endswith("/"))
@@ -136,30 +168,102 @@ def _tar_tree(path: Path) -> Tree:
     """All of a tar file's contents in memory: a compressed tar can only be read from its start."""
     contents: dict[str, bytes] = {}
     below: list[str] = []
-    n_left = min(MAX_TOTAL_BYTES, max(_SMALL_BYTES, MAX_RATIO * path.stat().st_size))
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
+        with open(path, "rb") as packed:
+            n_left = min(MAX_TOTAL_BYTES, max(_SMALL_BYTES, MAX_RATIO * path.stat().st_size))
+            n_left_of_names = _NAMES_BYTES
+            most_members = 10_000 + path.stat().st_size // _MEMBER_BYTES
+            for member, read in islice(_tar_members(packed, n_left), most_members + 1):
                 _check_name(path, member.name)
+                n_left_of_names -= len(member.name)
                 below.append(f"{member.name}/" if member.isdir() else member.name)
+                n_left -= member.size
+                if min(n_left, n_left_of_names, most_members - len(below)) < 0:
+                    raise _SwellsError
                 if member.isdir():
                     continue
-                if not member.isfile():
+                if not member.isfile() or member.issparse():
                     raise DataError(
                         f"{path}: '{member.name}' is a link or a device; pack plain files"
                     )
                 _check_size(path, member.name, member.size, member.size)
-                n_left -= member.size
-                if n_left < 0:
-                    raise DataError(
-                        f"{path}: unpacks to over {MAX_RATIO} times its size, which is the limit"
-                    )
-                file = archive.extractfile(member)
-                if file is not None and _is_wanted(member.name):
-                    contents[member.name] = file.read()
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as err:
+                if _is_wanted(member.name):
+                    contents[member.name] = read()
+    except _SwellsError as err:
+        limit = f"over {MAX_RATIO} times its size, which is the limit"
+        raise DataError(f"{path}: unpacks to {limit}") from err
+    except (*BROKEN, tarfile.TarError, RecursionError) as err:
         raise DataError(f"{path}: not a whole tar file: {err}; fetch it again") from err
     return Tree(path, tuple(sorted(contents)), _folders(below), contents.__getitem__)
+
+
+class _SwellsError(Exception):
+    """A tar file unpacks to more than its size warrants."""
+
+
+def _tar_members(
+    packed: BinaryIO, most: int
+) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
+    """Each member, and what reads its content before the next one is asked for.
+
+    Raises:
+        _SwellsError: more than `most` bytes of content and as many of padding, or a header of
+            more than a megabyte.
+        one of BROKEN: it is damaged, or packed otherwise than with gzip.
+    """
+    start = packed.read(6)
+    packed.seek(0)
+    if start.startswith(_OTHER_PACKING):
+        raise ValueError("it is packed with bzip2, xz or zstandard; gzip and plain tar are read")
+    is_gzip = start.startswith(b"\x1f\x8b")
+    unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=packed)) if is_gzip else packed
+    stream = _BoundedStream(unpacked, 2 * most + _HEADER_BYTES)  # each file is padded to 512 bytes
+    with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
+        member = archive.next()
+        while member is not None:
+            file = archive.extractfile(member) if member.isfile() else None
+            stream.n_header = max(_HEADER_BYTES, member.size)
+            yield member, file.read if file is not None else bytes
+            archive.members = []  # tarfile would keep all of them
+            stream.n_header = _HEADER_BYTES
+            member = archive.next()
+
+
+class _BoundedStream:
+    """The bytes of a tar file, only forwards: all of them counted, and those of each header.
+
+    tarfile reads a header's own data (a long name, a list of holes) as long as it says it is.
+    """
+
+    def __init__(self, file: IO[bytes], most: int):
+        self._file = file
+        self._n_left = most
+        self._at = 0
+        self.n_header = _HEADER_BYTES  # may be read before this is set again
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, n: int = -1) -> bytes:
+        self.n_header -= n
+        if n < 0 or self.n_header < 0:
+            raise _SwellsError
+        return self._read(n)
+
+    def seek(self, to: int) -> int:
+        if to < self._at:
+            raise OSError("it would be read backwards")
+        while self._at < to and self._read(min(_HEADER_BYTES, to - self._at)):
+            pass
+        return self._at
+
+    def _read(self, n: int) -> bytes:
+        self._n_left -= n
+        if self._n_left < 0:
+            raise _SwellsError
+        content = self._file.read(n)
+        self._at += len(content)
+        return content
 
 
 def _folders(names: Iterable[str]) -> frozenset[str]:
@@ -178,6 +282,8 @@ def _is_wanted(name: str) -> bool:
 
 
 def _check_name(path: Path, name: str) -> None:
+    if len(name) > _LONGEST_NAME:
+        raise DataError(f"{path}: '{name[:40]}…' is a name of {len(name):,} characters")
     slashed = PurePosixPath(name.replace("\\", "/"))
     if (
         slashed.is_absolute()

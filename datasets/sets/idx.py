@@ -9,8 +9,8 @@ from __future__ import annotations
 import gzip
 import math
 import re
-import zlib
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from datasets.files.cache import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError, DataNotFoundError
+from headstart.packed import BROKEN, most_unpacked, read_pieces
 from headstart.settings import key
 
 VERSION = 1
@@ -100,10 +101,11 @@ def read_idx(path: Path) -> np.ndarray:
                 raise DataError(f"{path}: announces {magic[3]} dimensions; images have 3")
             shape = np.frombuffer(header, ">u4").astype(int).tolist()
             wanted = math.prod(shape) * dtype.itemsize
-            if wanted > MAX_BYTES:
-                raise DataError(f"{path}: announces {wanted:,} bytes; the limit is {MAX_BYTES:,}")
-            content = file.read(wanted + 1)
-    except (OSError, EOFError, zlib.error, ValueError) as err:
+            most = min(MAX_BYTES, most_unpacked(path.stat().st_size))
+            if wanted > most:
+                raise DataError(f"{path}: announces {wanted:,} bytes; the limit is {most:,}")
+            content = read_pieces(cast("IO[bytes]", file), wanted + 1)
+    except BROKEN as err:
         raise DataError(f"{path}: cannot be read: {err}") from err
     if len(content) != wanted:
         less = "shorter" if len(content) < wanted else "longer"

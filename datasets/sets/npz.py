@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,15 +18,13 @@ import numpy as np
 from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.arrays import images_to_nhwc, images_to_uint8, labels_to_classes
 from datasets.files.cache import cached
-from datasets.files.trees import MAX_RATIO
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError
+from headstart.packed import BROKEN, array_names, read_array
 from headstart.settings import key
 
 VERSION = 1
-MAX_ARRAY_BYTES = 16 << 30
-_LARGE_BYTES = 1 << 30
 _IMAGES = {"images", "image", "x", "data", "features", "pixels"}
 _LABELS = {"labels", "label", "y", "target", "targets"}
 _PARTS = {
@@ -63,11 +60,13 @@ def load(options: Options, request: Request) -> Dataset:
 
 def _decode(path: Path, options: Options, request: Request) -> Dataset:
     try:
-        _check_sizes(path)
-        with np.load(path, allow_pickle=False) as archive:
-            pairs = _pairs(archive.files, path)
-            arrays = {part: (archive[x], archive[y]) for part, (x, y) in pairs.items()}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as err:
+        with zipfile.ZipFile(path) as archive:
+            pairs = _pairs(array_names(archive), path)
+            arrays = {
+                part: (read_array(archive, x), read_array(archive, y))
+                for part, (x, y) in pairs.items()
+            }
+    except BROKEN as err:
         raise DataError(f"{path}: cannot be read as .npz: {err}") from err
     for part, (images, labels) in arrays.items():
         if len(images) != len(labels):
@@ -134,16 +133,3 @@ def _pairs(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
             "y), or such a pair for each of train, validation and test (x_train, y_train, …)"
         )
     return pairs
-
-
-def _check_sizes(path: Path) -> None:
-    """Refuse what would fill the memory before a byte of it is unpacked."""
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            swells = info.file_size > MAX_RATIO * max(1, info.compress_size)
-            if info.file_size > MAX_ARRAY_BYTES or (info.file_size > _LARGE_BYTES and swells):
-                raise DataError(
-                    f"{path}: '{info.filename}' unpacks to {info.file_size:,} bytes from "
-                    f"{info.compress_size:,}; the limit is {MAX_ARRAY_BYTES:,}, and {MAX_RATIO} "
-                    f"times the packed size above {_LARGE_BYTES:,}"
-                )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from data_files import noise, request
 
-from datasets.sets import npz
 from datasets.sets.npz import Options, load
+from headstart import packed
 from headstart.errors import DataError, DataNotFoundError
 
 RNG = np.random.default_rng(0)
@@ -120,9 +120,10 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 
 def test_an_array_that_swells_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(npz, "_LARGE_BYTES", 1 << 20)
+    monkeypatch.setattr(packed, "SMALL_BYTES", 1 << 20)
     with zipfile.ZipFile(tmp_path / "set.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", bytes(4 << 20))
+        archive.writestr("y.npy", b"")
     with pytest.raises(DataError, match=r"'x\.npy' unpacks to 4,194,304 bytes"):
         load(Options(path="set.npz"), request(tmp_path))
 
