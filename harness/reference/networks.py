@@ -8,8 +8,8 @@ one arm, and their specs. It stands alone because which networks answer is a que
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import TrialSpec
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, RunFolderError
+from headstart.files import make_folder, temporary_beside
 from headstart.records import finished_rows
 from headstart.rows import TrialRow
 from headstart.yaml12 import parse_scalar_or_flow
@@ -63,11 +64,16 @@ def train_networks(entry: DataEntry, run: Path, seeds: int, data_dir: Path | Non
     if not set(SplitSettings.model_fields) & data.keys():
         data["split"] = SHARES
     sweep = {**yaml.safe_load(TRAINED), "data": data, "seeds": seeds}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "audit.yaml"
+    where = [] if data_dir is None else ["--data", str(data_dir)]
+    make_folder(run)
+    path = temporary_beside(run / "audit.yaml")  # of a killed command, the next one removes it
+    try:
         path.write_text(json.dumps(sweep), encoding="utf-8")
-        where = [] if data_dir is None else ["--data", str(data_dir)]
         return run_sweep([str(path), "--out", str(run), "--engine", "local", "--no-report", *where])
+    finally:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # empty where the data did not fit
+            run.rmdir()
 
 
 def trained_specs(run: Path, catalogue: DataCatalogue, arm: str | None) -> list[TrialSpec]:

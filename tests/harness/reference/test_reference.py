@@ -6,6 +6,7 @@ that was trained inside this process.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from analysis.audit.answers import answers_for, is_answers
 from datasets import load_dataset
 from datasets.split import split_dataset
 from harness.reference import __main__ as reference
+from harness.reference import networks
 from harness.reference.networks import DataEntry, read_entry, trained_specs
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import DataError, InputError, RunFolderError
@@ -53,6 +55,27 @@ def assert_audited(text: str, answers: Path) -> None:
     where = answers.with_suffix("")
     assert last.endswith(where.name)
     assert {f.name for f in where.iterdir()} >= {"audit.md", "confusion.png", "contradicted.csv"}
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_the_sweep_file_of_an_audit_is_in_its_run_folder_and_gone_at_the_end(
+    tmp_path, monkeypatch, is_begun
+):
+    run, read = tmp_path / "audits" / "audit-optdigits", []
+
+    def refuse(argv: list[str]) -> int:
+        read.append(json.loads(Path(argv[0]).read_text()))
+        assert Path(argv[0]).parent == run, "nothing of ours lies in the temporary folder"
+        if is_begun:
+            (run / "trials").mkdir()
+        raise InputError("these data do not fit")
+
+    monkeypatch.setattr(networks, "run_sweep", refuse)
+    with pytest.raises(InputError, match="these data do not fit"):
+        networks.train_networks(DataEntry("optdigits", {}), run, 3, None)
+    assert (read[0]["data"]["name"], read[0]["seeds"]) == ("optdigits", 3)
+    assert run.exists() == is_begun
+    assert not list(run.glob(".*"))
 
 
 @pytest.mark.slow
