@@ -22,6 +22,7 @@ from analysis.report.displays import estimate_text, metric_words
 from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import Comparison, comparison_table
 from analysis.statistics.samples.pairing import Pair
+from headstart.cells import write_frame
 from headstart.errors import RunFolderError
 from headstart.files import atomic_file
 
@@ -94,8 +95,7 @@ def write_diff(changes: Changes, out: Path | str) -> Path:
     """diff.md and diff.csv in the folder `out`; returns the former."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    with atomic_file(out / "diff.csv") as file:
-        changes.table.to_csv(file, index=False, lineterminator="\n")
+    write_frame(out / "diff.csv", changes.table)
     with atomic_file(out / "diff.md") as file:
         file.write(changes.text + "\n")
     return out / "diff.md"

@@ -20,6 +20,7 @@ from analysis import words
 from analysis.audit.audit import CERTAIN, SELF_ERROR, SHAPES, Answers, Audit, audit_labels
 from analysis.audit.figures import draw_audit
 from analysis.statistics.samples.intervals import Interval
+from headstart.cells import write_frame
 from headstart.errors import InputError, RunFolderError
 from headstart.files import atomic_file
 
@@ -118,8 +119,7 @@ def _audit_file(file: AnswersFile, folder: Path) -> Audited:
     with atomic_file(folder / "audit.md") as out:
         out.write(text + "\n")
     for name, table in tables(audit, file.class_names).items():
-        with atomic_file(folder / f"{name}.csv") as out:
-            table.to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
+        write_frame(folder / f"{name}.csv", table, float_format="%.6g")
     draw_audit(audit, file.class_names, file.image_indices, file.images, folder)
     return Audited(text, folder)
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.report.document import Content
 from analysis.report.tables import Table
+from headstart.cells import write_frame
 from headstart.files import atomic_file
 
 MOST_LATEX_ROWS = 500
@@ -32,8 +33,7 @@ def write_tables(tables: Iterable[Table], folder: Path) -> None:
     """NAME.csv (all columns, full precision) and NAME.tex of every table, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
-        with atomic_file(folder / f"{table.name}.csv") as file:
-            table.frame.to_csv(file, index=False, lineterminator="\n")
+        write_frame(folder / f"{table.name}.csv", table.frame)
         with atomic_file(folder / f"{table.name}.tex") as file:
             file.write(latex_table(table))
 

@@ -17,6 +17,7 @@ import numpy as np
 from harness.evaluate.models import SavedModel
 from harness.evaluate.test_sets import TestSet
 from harness.runfolder.tables import as_table
+from headstart.cells import harmless
 from headstart.errors import InputError
 from headstart.files import atomic_file, safe_name
 from headstart.rows import LaterTestRow
@@ -98,7 +99,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
     """A table for a spreadsheet; numbers with six digits."""
     with atomic_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
+        writer.writerow([harmless(name) for name in header])
         writer.writerows([_plain(value) for value in row] for row in rows)
 
 
@@ -118,4 +119,4 @@ def stem(*parts: str) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.6g}"
-    return value
+    return harmless(value)
