@@ -57,7 +57,7 @@ OPENING = """\
 
 What you get from this page: what each file in a run folder is, who writes it and when, and what each column of its tables means.
 
-`--out` names the folder (`runs/NAME` by default). It needs nothing from outside and can be moved. Every file is written under a temporary name and then renamed, so a reader sees the old content or the new; names that begin with `.` are temporary. `status` is final where it is `done` or `diverged`: such a trial never runs again. A trial that `failed` runs again with the next command.
+`--out` names the folder (`runs/NAME` by default). It needs nothing from outside and can be moved. Every file is written under a temporary name and then renamed, so a reader sees the old content or the new; names that begin with `.` are temporary, and what a dead command left under one is removed by the next command. `status` is final where it is `done` or `diverged`: such a trial never runs again. A trial that `failed` runs again with the next command.
 """
 TRIALS = """\
 ## trials.parquet: a row a trial
