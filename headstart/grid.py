@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 Values = Mapping[str, Any]
@@ -22,7 +23,7 @@ class GridPoint:
     arm: str
     values: Values
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`pretrained [dense=500, dropout=0.7]`: the arm's name in tables and reports."""
         return self.arm + _suffix(self.values)

@@ -8,8 +8,9 @@ known, that is said.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from harness.plan.slots import trials_at_once
@@ -84,17 +85,17 @@ def _as_table(lines: Mapping[tuple[str, str, str], Counter[str]]) -> Iterator[st
 def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
     if not left:
         return "Nothing is left to run."
-    known = _known_costs(out)
+    known = _Known(_known_costs(out))
     n_slots = trials_at_once(plan.sweep.resources, None, available_cpus(), None)
-    going_by = [_alike(trial, known) for trial in left]
+    going_by = [known.alike(trial) for trial in left]
     if not all(going_by):
         return (
             f"Time and disk: not known before a first trial of each network has finished here; "
             f"{len(left)} trials, {n_slots} at once on this machine."
         )
     seconds = sum(map(_seconds, left, going_by)) / n_slots
-    disk = sum(sum(cost.n_bytes for cost in costs) / len(costs) for costs in going_by)
-    n_known = len({cost.row.trial_id for costs in going_by for cost in costs})
+    disk = sum(alike.n_bytes for alike in going_by)
+    n_known = len(frozenset().union(*{alike.trial_ids for alike in going_by}))
     return (
         f"About {seconds / 60:.0f} min for {len(left)} trials, {n_slots} at once on this machine, "
         f"and {disk / 1e6:.0f} MB of disk, going by {n_known} finished trial{'s' * (n_known != 1)}."
@@ -125,29 +126,59 @@ def _cost(folder: Path, row: TrialRow) -> Cost:
     )
 
 
-def _alike(trial: TrialSpec, known: list[Cost]) -> list[Cost]:
-    """The costs that tell most of a trial; none where no trial of its network has been seen."""
-    epochs = trial.condition.train.epochs
-    same_network = [cost for cost in known if cost.row.model == trial.condition.model.name]
-    likenesses: tuple[Callable[[TrialRow], bool], ...] = (
-        lambda row: row.trial_id == trial.id,
-        lambda row: row.arm == trial.arm and row.epochs == epochs,
-        lambda row: row.dataset == trial.data.choice.name,
-        lambda row: True,
-    )
-    for is_alike in likenesses:
-        costs = [cost for cost in same_network if is_alike(cost.row)]
-        if costs:
-            return costs
-    return []
+@dataclass(frozen=True)
+class _Alike:
+    """What trials that are alike took together; empty where none was seen."""
+
+    costs: Sequence[Cost]
+
+    def __bool__(self) -> bool:
+        return bool(self.costs)
+
+    @cached_property
+    def trial_ids(self) -> frozenset[str]:
+        return frozenset(cost.row.trial_id for cost in self.costs)
+
+    @cached_property
+    def n_bytes(self) -> float:
+        """The mean of one."""
+        return sum(cost.n_bytes for cost in self.costs) / len(self.costs)
+
+    @cached_property
+    def seconds_per_image(self) -> float:
+        return sum(cost.seconds for cost in self.costs) / sum(cost.n_images for cost in self.costs)
 
 
-def _seconds(trial: TrialSpec, alike: list[Cost]) -> float:
+class _Known:
+    """Costs of finished trials; those that are alike are looked up once for all."""
+
+    def __init__(self, costs: Sequence[Cost]):
+        self.costs = costs
+        self._by_id = {cost.row.trial_id: _Alike([cost]) for cost in costs}
+        self._by_likeness: dict[tuple[str, str, str, int], _Alike] = {}
+
+    def alike(self, trial: TrialSpec) -> _Alike:
+        """The costs that tell most of a trial; none where no trial of its network was seen."""
+        if trial.id in self._by_id:
+            return self._by_id[trial.id]
+        network, data = trial.condition.model.name, trial.data.choice.name
+        key = (network, trial.arm, data, trial.condition.train.epochs)
+        if key not in self._by_likeness:
+            self._by_likeness[key] = _Alike(self._most_alike(*key))
+        return self._by_likeness[key]
+
+    def _most_alike(self, network: str, arm: str, data: str, epochs: int) -> list[Cost]:
+        same_network = [cost for cost in self.costs if cost.row.model == network]
+        same_arm = [c for c in same_network if c.row.arm == arm and c.row.epochs == epochs]
+        same_data = [cost for cost in same_network if cost.row.dataset == data]
+        return same_arm or same_data or same_network
+
+
+def _seconds(trial: TrialSpec, alike: _Alike) -> float:
     """Estimated seconds of a trial that is like those of the costs, by images trained on."""
-    images = sum(cost.n_images for cost in alike)
-    spent = sum(cost.seconds for cost in alike)
-    n_train = _n_train(trial) or alike[0].row.n_train or 0
-    return spent / images * n_train * trial.condition.train.for_images(n_train).epochs
+    n_train = _n_train(trial) or alike.costs[0].row.n_train or 0
+    n_images = n_train * trial.condition.train.for_images(n_train).epochs
+    return alike.seconds_per_image * n_images
 
 
 def _n_train(trial: TrialSpec) -> int | None:

@@ -8,6 +8,7 @@ and what follows here is what one key says of another.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from harness.sweepfile.conditions import ConditionReader, Conditions
@@ -25,6 +26,7 @@ from headstart.yaml12 import Node, parse_scalar_or_flow, read_yaml
 
 MAX_TRIALS = 1_000_000
 TOP_KEYS = tuple(SweepFile.model_fields)
+Keys = tuple[str, ...]
 GIVEN_UP = ("evaluations",)  # keys that may still stand in a run folder's sweep.yaml
 
 
@@ -131,10 +133,11 @@ def _check_compared(root: Node, mistakes: Mistakes) -> None:
     """Whether every compared arm is there, and is not compared with itself."""
     arms, pairs = root.get("arms"), root.get("compare")
     names = [name for name, _ in arms.items()] if arms else []
+    known = set(names)
     for item in pairs.value if pairs and isinstance(pairs.value, list) else []:
         compared = [at for role in ("treatment", "control") if (at := item.get(role))]
         for at in compared:
-            if isinstance(at.value, str) and at.value not in names:
+            if isinstance(at.value, str) and at.value not in known:
                 near = did_you_mean(at.value, names)
                 mistakes.add(at, f"{at.value!r} is not an arm; arms: {', '.join(names)}{near}")
         if len(compared) == 2 and compared[0].plain() == compared[1].plain():
@@ -171,28 +174,33 @@ def _check_number(
 
 
 def _over_grid(pairs: Sequence[Compare], conditions: Conditions) -> Iterator[Compare]:
-    """Each pair at every grid point at which the keys that both arms depend on agree."""
-    arms = [conditions.points[name] for name in conditions.arms]
+    """Each pair at every grid point at which the keys that both arms depend on agree.
+
+    Every arm's points are grouped once, however many pairs it stands in: a sweep may have tens of
+    thousands of them.
+    """
+    arms: dict[str, list[GridPoint]] = {}
+    by_keys: dict[tuple[str, Keys], list[GridPoint]] = {}  # of an arm that has these keys
+    for name in conditions.arms:
+        point = conditions.points[name]
+        arms.setdefault(point.arm, []).append(point)
+        by_keys.setdefault((point.arm, tuple(point.values)), []).append(point)
+
+    @cache
+    def by_values(arm: str, keys: Keys, shared: Keys) -> Mapping[str, Sequence[GridPoint]]:
+        grouped: dict[str, list[GridPoint]] = {}
+        for point in by_keys[arm, keys]:
+            grouped.setdefault(_values(point, shared), []).append(point)
+        return grouped
+
     for pair in pairs:
-        controls = [arm for arm in arms if arm.arm == pair.control]
-        key_sets = dict.fromkeys(tuple(control.values) for control in controls)
-        alike: dict[tuple[str, ...], dict[str, list[GridPoint]]] = {}  # by shared keys, then values
-        for treatment in (arm for arm in arms if arm.arm == pair.treatment):
+        key_sets = dict.fromkeys(tuple(point.values) for point in arms.get(pair.control, ()))
+        for treatment in arms.get(pair.treatment, ()):
             for keys in key_sets:
                 shared = tuple(key for key in keys if key in treatment.values)
-                if shared not in alike:
-                    alike[shared] = _by_values(controls, shared)
-                for control in alike[shared].get(_values(treatment, shared), ()):
-                    if tuple(control.values) == keys:
-                        yield Compare(treatment=treatment.name, control=control.name)
-
-
-def _by_values(arms: Sequence[GridPoint], keys: Sequence[str]) -> dict[str, list[GridPoint]]:
-    grouped: dict[str, list[GridPoint]] = {}
-    for arm in arms:
-        if all(key in arm.values for key in keys):
-            grouped.setdefault(_values(arm, keys), []).append(arm)
-    return grouped
+                controls = by_values(pair.control, keys, shared)
+                for control in controls.get(_values(treatment, shared), ()):
+                    yield Compare(treatment=treatment.name, control=control.name)
 
 
 def _values(arm: GridPoint, keys: Sequence[str]) -> str:

@@ -66,6 +66,36 @@ def test_a_dry_run_estimates_by_the_images_that_a_trial_trains_on(
     assert "and 12 MB of disk, going by 1 finished trial." in estimate
 
 
+class CountedCosts(list):
+    """Costs of finished trials that count how often they are gone through."""
+
+    n_looks = 0
+
+    def __iter__(self):
+        self.n_looks += 1
+        return super().__iter__()
+
+
+def test_an_estimate_goes_through_what_is_known_once_for_all_trials_that_are_alike(
+    write_sweep, tmp_path, monkeypatch
+):
+    looks = []
+    for n_seeds in (2, 20):
+        plan = make_plan(
+            load_sweep(write_sweep(("seeds: 2", f"seeds: {n_seeds}"))), DataCatalogue()
+        )
+        seen = [
+            TrialRow(trial_id=trial_id, arm="scratch", model="lenet5", dataset="glyphs", epochs=3)
+            for trial_id in ("0", plan.trials[-1].id)
+        ]
+        costs = CountedCosts(dry_run.Cost(row, 3000, 600.0, 2_000_000) for row in seen)
+        monkeypatch.setattr(dry_run, "_known_costs", lambda out, costs=costs: costs)
+        *_, estimate = describe_plan(plan, tmp_path / "run")
+        assert "going by 2 finished trials." in estimate
+        looks.append(costs.n_looks)
+    assert looks[0] == looks[1]
+
+
 def test_showing_takes_a_small_share_of_the_time_however_many_trials(write_sweep):
     plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
     clock, shown = [100.0], []

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.sweepfile.reader import load_run, load_sweep, read_sweep
+from harness.sweepfile.conditions import Conditions
+from harness.sweepfile.reader import _over_grid, load_run, load_sweep, read_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.settings import EvaluateEvery
 from headstart.errors import SpecError
+from headstart.grid import GridPoint
 from headstart.settings import Compare
 from headstart.yaml12 import parse_yaml
 from runs import ROOT, environment
@@ -156,6 +158,71 @@ def test_a_shared_grid_key_leaves_alone_what_writes_its_own(write_sweep):
     assert len(sweep.arms) == 8
     assert {arm.start.name for arm in sweep.arms.values()} == {"", "drawn"}
     assert sweep.stages["drawn"].train.batch_size == 8
+
+
+def calls_of_reading(text: str) -> int:
+    """How many Python functions are called while a sweep is read."""
+    n_calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal n_calls
+        n_calls += event == "call"
+
+    root = parse_yaml(text, "grid.yaml")
+    sys.setprofile(count)
+    try:
+        read_sweep(root)
+    finally:
+        sys.setprofile(None)
+    return n_calls
+
+
+@pytest.mark.parametrize("arms", [2, 20])
+def test_reading_a_grid_takes_work_in_proportion_to_its_points(write_sweep, arms):
+    def text(n_points: int) -> str:
+        values = ", ".join(f"{1e-4 * (i + 1):.4f}" for i in range(n_points))
+        more = "".join(f"  more{i}: {{train: {{epochs: {10 + i}}}}}\n" for i in range(arms - 2))
+        pairs = "".join(f", {{treatment: more{i}, control: scratch}}" for i in range(arms - 2))
+        path = write_sweep(
+            ("seeds: 2", f"{more}grid: {{train.learning_rate: [{values}]}}\nseeds: 2"),
+            ("control: scratch}", f"control: scratch}}{pairs}"),
+        )
+        return path.read_text()
+
+    few, many = calls_of_reading(text(8)), calls_of_reading(text(32))
+    assert few < many < 4.2 * few
+
+
+class CountedName(str):
+    """An arm's name that counts how often it is compared."""
+
+    n_compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        CountedName.n_compared += 1
+        return str.__eq__(self, other)
+
+
+def test_pairs_do_not_look_through_all_arms():
+    def comparisons(n_arms: int) -> int:
+        points = [GridPoint(CountedName(f"a{i}"), {"k": v}) for i in range(n_arms) for v in (1, 2)]
+        conditions = Conditions(
+            arms=dict.fromkeys(point.name for point in points),
+            points={point.name: point for point in points},
+        )
+        pairs = [Compare(treatment=f"a{i}", control="a0") for i in range(1, n_arms)]
+        CountedName.n_compared = 0
+        made = list(_over_grid(pairs, conditions))
+        assert made[:3] == [
+            Compare(treatment="a1 [k=1]", control="a0 [k=1]"),
+            Compare(treatment="a1 [k=2]", control="a0 [k=2]"),
+            Compare(treatment="a2 [k=1]", control="a0 [k=1]"),
+        ]
+        assert len(made) == 2 * (n_arms - 1)
+        return CountedName.n_compared
+
+    assert comparisons(80) < 5 * comparisons(20)
 
 
 def test_the_resolved_text_reads_to_the_same_sweep(write_sweep):
