@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from disturbed import GONE_WITHIN_S, SWEEPS, Place, bits, kill_all, trains, wait_for
 from faults import SEED, is_whole
+from forks import Server
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Und
         return kept[name]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    place = Place(tmp_path_factory.mktemp("server"))
+    server = Server(place)
+    yield server
+    server.end()
+    place.remove()
 
 
 def _run(place: Place, text: str) -> Undisturbed:

@@ -2,25 +2,18 @@
 
 In: lines of JSON on standard input: the arguments of `harness.sweep`, where its output goes, its
 cache, whether the file system has hard links, and at which of its changes to the file system the
-command is killed (0: at none). Out: a line of JSON for each: how it ended, which changes it made
-and how long it took. Starting Python anew for every point at which
-a command can die would take five seconds each; a fork takes none. It has one thread, so that a fork
-is a copy of all of it.
-
-A change is a call that makes, moves, removes or flushes a file or folder. The command is killed
-before the call; where a file is opened to be written it is killed after it, so that an empty file
-lies there.
+command is killed (0: at none) or loses its power. Out: a line of JSON for each: how it ended, which
+changes it made and how long it took. Starting Python anew for every point at which a command can
+die would take five seconds each; a fork takes none. It has one thread, so that a fork is a copy of
+all of it.
 """
 
 from __future__ import annotations
 
-import builtins
 import errno
-import io
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import time
 import traceback
@@ -32,6 +25,8 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 import torch
+from changes import Changes
+from power import Journal
 
 import harness.engines.worker
 import harness.joint.fused
@@ -41,65 +36,9 @@ import harness.training.trial as trial_module
 from harness.sweep import main
 from headstart.errors import HeadstartError
 
-CHANGES = ("rename", "replace", "link", "symlink", "unlink", "remove", "mkdir", "rmdir", "fsync")
-
-
-class Changes:
-    """Counts this process's changes to the file system, and kills it at one of them."""
-
-    def __init__(self, kill_at: int):
-        self.kill_at = kill_at
-        self.made: list[str] = []
-        self.pid = os.getpid()  # workers that are forked from it are not counted
-
-    def note(self, name: str, what: object) -> None:
-        if os.getpid() != self.pid:
-            return
-        self.made.append(f"{name} {_name_of(what)}")
-        if len(self.made) == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def count_all(self) -> None:
-        for name in CHANGES:
-            setattr(os, name, self._before(name, getattr(os, name)))
-        os.open = self._os_open(os.open)
-        builtins.open = io.open = self._open(builtins.open)
-
-    def _before(self, name, function):
-        def counted(*arguments, **named):
-            has_target = name in ("rename", "replace", "link")
-            self.note(name, arguments[1] if has_target else arguments[0])
-            return function(*arguments, **named)
-
-        return counted
-
-    def _os_open(self, function):
-        def counted(path, flags, *arguments, **named):
-            opened = function(path, flags, *arguments, **named)
-            if flags & os.O_CREAT:
-                self.note("open", path)
-            return opened
-
-        return counted
-
-    def _open(self, function):
-        def counted(file, mode="r", *arguments, **named):
-            opened = function(file, mode, *arguments, **named)
-            if set(mode) & set("wxa") and file != os.devnull:
-                self.note("open", file)
-            return opened
-
-        return counted
-
 
 def _refuse_link(*_: object, **__: object) -> None:
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))  # as exFAT does
-
-
-def _name_of(what: object) -> str:
-    if isinstance(what, int):
-        return os.readlink(f"/proc/self/fd/{what}")
-    return os.fspath(what)
 
 
 def serve() -> None:
@@ -142,6 +81,8 @@ def _live(asked: dict, writer: int) -> None:
         if not asked["has_links"]:
             os.link = _refuse_link
         changes = Changes(asked["kill_at"])
+        if asked["graveyard"]:
+            changes = Journal(asked["kill_at"], asked["folders"], asked["graveyard"])
         changes.count_all()
         try:
             status = main(asked["argv"])

@@ -7,17 +7,15 @@ scenario is tried; the sample has one of each kind that ever lost something or m
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from disturbed import Place, bits, differences
 from faults import is_whole
+from forks import Command, Server
 
 # A stage and two arms, each trained for two steps.
 SOLO = """\
@@ -45,11 +43,6 @@ SEARCHED = SOLO.replace("  scratch: {}", "  scratch: {search: none}").replace(
     "seeds: 1", "search: {learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, samples: 2}\nseeds: 1"
 )
 ALONE = re.sub(r"pretrain:\n.*\n|  pretrained: .*\n|compare: .*\n", "", SOLO)
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-}
 AT_ONCE_S = 20.0  # more than an undisturbed command takes; waiting for another node takes 30
 PARTS = 4  # of the points of a scenario, so that no test runs for too long
 
@@ -63,6 +56,11 @@ class Scenario:
     engine: str = "here"
     reuse: bool = False  # the finished trials of the undisturbed run
     has_links: bool = True
+
+    def run(self, server: Server, place: Place, *options: str, kill_at: int = 0) -> Command:
+        return server.run(
+            place, *options, engine=self.engine, has_links=self.has_links, kill_at=kill_at
+        )
 
 
 SCENARIOS = {
@@ -108,63 +106,6 @@ CASES = [
 ]
 
 
-@dataclass(frozen=True)
-class Command:
-    """How one command ended."""
-
-    status: int  # minus the signal's number where one killed it
-    made: list[str]  # its changes to the file system; of a killed one none is known
-    seconds: float
-    said: str
-
-
-class Server:
-    """The process that forks commands."""
-
-    def __init__(self, place: Place):
-        program = Path(__file__).parent / "crashing.py"
-        self.place = place
-        self.process = subprocess.Popen(
-            [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env=place.environment(**ONE_THREAD),
-        )  # fmt: skip
-
-    def run(self, scenario: Scenario, place: Place, *options: str, kill_at: int = 0) -> Command:
-        argv = [
-            str(place.sweep), "--out", str(place.out), "--engine", scenario.engine, "--no-report",
-            "--state-every", "0", *options,
-        ]  # fmt: skip
-        said = place.root / "said.txt"
-        asked = {
-            "argv": argv,
-            "said": str(said),
-            "cache": str(place.cache),
-            "has_links": scenario.has_links,
-            "kill_at": kill_at,
-        }
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(asked) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, "the process that forks commands is gone"
-        return Command(**json.loads(answer), said=said.read_text())
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    place = Place(tmp_path_factory.mktemp("server"))
-    server = Server(place)
-    yield server
-    server.end()
-    place.remove()
-
-
 @pytest.fixture(scope="module")
 def whole_run(
     server: Server, tmp_path_factory: pytest.TempPathFactory
@@ -176,21 +117,13 @@ def whole_run(
         if name not in made:
             scenario = SCENARIOS[name]
             options = ("--reuse", str(of("solo")[0])) if scenario.reuse else ()
-            place = _place(tmp_path_factory.mktemp("whole"), server, scenario)
-            command = server.run(scenario, place, *options)
+            place = server.place_at(tmp_path_factory.mktemp("whole"), scenario.sweep)
+            command = scenario.run(server, place, *options)
             assert command.status == 0, command.said
             made[name] = place.out, command
         return made[name]
 
     return of
-
-
-def _place(root: Path, server: Server, scenario: Scenario) -> Place:
-    place = Place(root)
-    place.remove()
-    place.temporary = server.place.temporary  # all commands are forks of one process
-    place.write(scenario.sweep)
-    return place
 
 
 @pytest.mark.slow
@@ -208,10 +141,10 @@ def test_killed_at_any_change_to_the_disk_the_same_command_goes_on_at_once(
     for number in _points(scenario, undisturbed.made, part):
         change = f"change {number}: {undisturbed.made[number - 1]}"
         (tmp_path / str(number)).mkdir()
-        place = _place(tmp_path / str(number), server, scenario)
-        killed = server.run(scenario, place, *options, kill_at=number)
+        place = server.place_at(tmp_path / str(number), scenario.sweep)
+        killed = scenario.run(server, place, *options, kill_at=number)
         assert killed.status == -9, f"{change}\n{killed.said}"
-        again = server.run(scenario, place, *options)
+        again = scenario.run(server, place, *options)
         assert again.status == 0, f"{change}\n{again.said}"
         assert again.seconds < AT_ONCE_S, f"{change}\n{again.said}"
         assert differences(place.out, expected) == [], change
