@@ -36,7 +36,7 @@ FILES = (
     File("trials/ID/state/GENERATION/state-STEP.pt", "all that the rest of the trial depends on; GENERATION names the command whose worker wrote it", WORKER, "while the trial runs; removed when it ended"),
     File("trials/ID/state/GENERATION/result/*", "the files of a trial that ended, before they move up", WORKER, "for a moment"),
     File("trials/ID/state/attempts/NUMBER", "an empty file for each start of training", WORKER, "while the trial runs; removed when it ended"),
-    File("packs/NAME.zip", "an archive of finished trials: `ID/trial.json`, `ID/predictions.npz` and one `curves.parquet`. Their weights stay in `trials/ID/`", SWEEP, "after a pack of trials, and at the end of a shard"),
+    File("packs/NAME.zip", "an archive of finished trials: `ID/trial.json`, `ID/predictions.npz` one `curves.parquet`, and `digests.json`, the SHA-256 of each. Their weights stay in `trials/ID/`", SWEEP, "after a pack of trials, and at the end of a shard"),
     File("trials.parquet", "one row a trial of the present plan that has a record", SWEEP, "at its end, also when it was stopped"),
     File("curves.parquet", "one row an evaluation of these trials", SWEEP, "at its end, also when it was stopped"),
     File("images/FINGERPRINT.npz", "a data set's test images, at most 64 pixels a side, for the report's galleries", SWEEP, "at its end, where the whole sweep ran"),
@@ -58,6 +58,8 @@ OPENING = """\
 What you get from this page: what each file in a run folder is, who writes it and when, and what each column of its tables means.
 
 `--out` names the folder (`runs/NAME` by default). It needs nothing from outside and can be moved. Every file is written under a temporary name and then renamed, so a reader sees the old content or the new; names that begin with `.` are temporary, and what a dead command left under one is removed by the next command. `status` is final where it is `done` or `diverged`: such a trial never runs again. A trial that `failed` runs again with the next command.
+
+Files carry SHA-256 digests, and every command that reads a file compares them: a file that was damaged, or changed by hand, is named in one line, and is not read as other numbers. The digests of a trial's files stand in its `trial.json`, under `digests`. A JSON file carries the digest of its other keys under `sha256`, `sweep.yaml` that of its other lines in the last one, and a Parquet table its own in the metadata of its footer, under `headstart.sha256`. A folder of a version before digests is read as it is; the command says once that its files cannot be checked.
 """
 TRIALS = """\
 ## trials.parquet: a row a trial

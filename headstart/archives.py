@@ -3,7 +3,8 @@
 In: the records of finished trials, as they lie below `trials/ID/`. Out: one archive for many of
 them. An archive holds `ID/trial.json` and `ID/predictions.npz` of each trial as the trial wrote
 them, and their curves as one `curves.parquet`. Weights stay files, since whoever reads weights
-opens a path. Any zip reader opens an archive. It stands apart from `harness/runfolder/folder.py`,
+opens a path. `digests.json` holds the digests of the other members. Any zip reader opens an
+archive. It stands apart from `harness/runfolder/folder.py`,
 which decides what is archived and when, so that the analysis can read archives without a run
 folder's lock. The folder is named for packs, the trials that one worker runs together.
 
@@ -16,13 +17,17 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headstart import packed
+from headstart.digests import check_listed, digest_of, say_unchecked
 from headstart.errors import RunFolderError
 from headstart.files import atomic_path, make_folder
 from headstart.rows import TrialRow
@@ -31,6 +36,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CURVES = "curves.parquet"
+DIGESTS = "digests.json"  # of every other member
+DAMAGES = (  # what a damaged archive makes Python's reader raise
+    OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, RuntimeError, struct.error,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 MAX_BYTES = 1 << 30  # of one member; ours are kilobytes
 
 
@@ -52,7 +62,12 @@ class Archives:
             if path.name.startswith("."):
                 continue
             with _opened(path) as archive:
-                for name in archive.namelist():
+                names = archive.namelist()
+                if (digests := _digests(archive)) is None:
+                    say_unchecked(self.folder.parent)
+                elif sorted(names) != sorted([*digests, DIGESTS]):
+                    raise ValueError(f"its members are not those that {DIGESTS} names")
+                for name in names:
                     trial_id, slash, rest = name.partition("/")
                     if slash and rest == "trial.json":
                         self._where[trial_id] = path
@@ -74,24 +89,26 @@ class Archives:
             with _opened(path) as archive:
                 for trial_id in members:
                     content = json.loads(_read(archive, f"{trial_id}/trial.json"))
-                    yield trial_id, TrialRow.from_json(content)
+                    yield trial_id, TrialRow.from_record(content)
 
     def read(self, trial_id: str, name: str) -> bytes | None:
         """One file of a trial that lies in an archive; None where it is in none."""
         if trial_id not in self._where:
             return None
         with _opened(self._where[trial_id]) as archive:
+            digests = _digests(archive)
             if name == "curve.parquet":
-                return _one_curve(_read(archive, CURVES), trial_id)
+                return _one_curve(_checked(archive, CURVES, digests), trial_id)
             member = f"{trial_id}/{name}"
-            return _read(archive, member) if member in archive.NameToInfo else None
+            return _checked(archive, member, digests) if member in archive.NameToInfo else None
 
     def curves(self) -> Iterator[pa.Table]:
         """The evaluations of all trials of each archive, as the trials wrote them."""
         for path in sorted(self._known):
             with _opened(path) as archive:
                 if CURVES in archive.NameToInfo:
-                    yield read_table(_read(archive, CURVES))
+                    content = _checked(archive, CURVES, _digests(archive))
+                    yield packed.read_table(io.BytesIO(content))
 
     def write(self, name: str, trials: Path, trial_ids: Sequence[str]) -> None:
         """Move the small files of these finished trials into one new archive.
@@ -120,17 +137,34 @@ def _write_members(archive: zipfile.ZipFile, trials: Path, trial_ids: Sequence[s
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    curves = []
+    curves, digests = [], {}
     for trial_id in trial_ids:
-        folder = trials / trial_id
-        archive.write(folder / "trial.json", f"{trial_id}/trial.json", zipfile.ZIP_DEFLATED)
-        if (folder / "predictions.npz").is_file():
-            archive.write(folder / "predictions.npz", f"{trial_id}/predictions.npz")
-        if (folder / "curve.parquet").is_file():
-            curves.append(read_table((folder / "curve.parquet").read_bytes()))
+        for name, content, digest in _checked_files(trials / trial_id):
+            if name == "curve.parquet":
+                curves.append(packed.read_table(io.BytesIO(content)))
+                continue
+            kind = zipfile.ZIP_DEFLATED if name == "trial.json" else zipfile.ZIP_STORED
+            archive.writestr(f"{trial_id}/{name}", content, kind)
+            digests[f"{trial_id}/{name}"] = digest
     if curves:
-        with archive.open(CURVES, "w", force_zip64=True) as file:
-            pq.write_table(pa.concat_tables(curves, promote_options="default"), file)
+        sink = io.BytesIO()
+        pq.write_table(pa.concat_tables(curves, promote_options="default"), sink)
+        archive.writestr(CURVES, sink.getbuffer())
+        digests[CURVES] = digest_of(sink.getbuffer())
+    archive.writestr(DIGESTS, json.dumps(digests), zipfile.ZIP_DEFLATED)
+
+
+def _checked_files(folder: Path) -> Iterator[tuple[str, bytes, str]]:
+    """Name, content and digest of each small file of a trial, compared with its record."""
+    record = (folder / "trial.json").read_bytes()
+    row = TrialRow.from_record(json.loads(record))
+    yield "trial.json", record, digest_of(record)
+    for name in ("predictions.npz", "curve.parquet"):
+        if (folder / name).is_file():
+            content = (folder / name).read_bytes()
+            digest = digest_of(content)
+            check_listed(folder, name, row.digests, digest)
+            yield name, content, digest
 
 
 def _one_curve(content: bytes, trial_id: str) -> bytes:
@@ -138,17 +172,26 @@ def _one_curve(content: bytes, trial_id: str) -> bytes:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = read_table(content)
+    table = packed.read_table(io.BytesIO(content))
     sink = pa.BufferOutputStream()
     pq.write_table(table.filter(pc.equal(table["trial_id"], trial_id)), sink)
     return bytes(sink.getvalue().to_pybytes())
 
 
-def read_table(content: bytes) -> pa.Table:
-    """The table that a small Parquet file holds."""
-    import pyarrow.parquet as pq
+def _digests(archive: zipfile.ZipFile) -> dict[str, str] | None:
+    """The digests of an archive's members; None where an earlier version wrote it."""
+    if DIGESTS not in archive.NameToInfo:
+        return None
+    digests = json.loads(_read(archive, DIGESTS))
+    return {str(name): str(digest) for name, digest in dict(digests).items()}
 
-    return pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)  # small: threads cost more
+
+def _checked(archive: zipfile.ZipFile, member: str, digests: Mapping[str, str] | None) -> bytes:
+    """One member's content, compared with its digest where there is one."""
+    content = _read(archive, member)
+    if digests is not None and digests.get(member) != digest_of(content):
+        raise ValueError(f"{member} is not what was written: its SHA-256 is another one")
+    return content
 
 
 def _read(archive: zipfile.ZipFile, member: str) -> bytes:
@@ -164,7 +207,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as err:
+    except DAMAGES as err:
         raise RunFolderError(
             f"{path}: damaged ({err}); remove it and run the sweep's command again, which makes "
             "its trials anew"

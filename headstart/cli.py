@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -65,6 +66,12 @@ def _check_surroundings(arguments: Sequence[str]) -> None:
     for what, text in {"the working folder": folder, **ours, **named}.items():
         if not is_text(text):
             raise InputError(f"{what}: {text!r} is not UTF-8 text; rename what it names")
+
+
+@functools.cache
+def say_once(text: str) -> None:
+    """Print a note on standard error; a note that was printed before is not printed again."""
+    print(text, file=sys.stderr)
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

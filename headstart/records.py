@@ -14,13 +14,19 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headstart.archives import Archives, read_table
+from headstart.archives import Archives
+from headstart.digests import check_listed, check_sealed, digest_of, digest_of_file
 from headstart.errors import RunFolderError
 from headstart.files import read_mapping
+from headstart.packed import read_table
 from headstart.rows import EvaluationRow, TrialRow
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CURVE = "curve.parquet"
 FINAL = ("done", "diverged")  # `failed` runs again
 
 
@@ -53,13 +59,27 @@ def read_plan(run: Path, strict: bool = True) -> PlanRecord | None:
     content = read_object(path) if strict else read_mapping(path) or None
     if content is None:
         return None
-    trials = tuple(
-        PlannedTrial(
-            str(t["id"]), t.get("stage", ""), t.get("arm", ""), t.get("seed", 0), t.get("parent")
-        )
-        for t in content["trials"]
+    try:
+        return PlanRecord(str(content["sweep"]), tuple(map(_planned, content["trials"])))
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        if not strict:
+            return None
+        reason = f"it is no plan: {type(err).__name__}: {err}"
+        raise RunFolderError(
+            f"{path}: cannot be read ({reason}); run the sweep's command again, which writes it "
+            "anew"
+        ) from err
+
+
+def _planned(trial: Mapping[str, Any]) -> PlannedTrial:
+    parent = trial.get("parent")
+    return PlannedTrial(
+        id=str(trial["id"]),
+        stage=str(trial.get("stage", "")),
+        arm=str(trial.get("arm", "")),
+        seed=int(trial.get("seed", 0)),
+        parent=None if parent is None else str(parent),
     )
-    return PlanRecord(str(content["sweep"]), trials)
 
 
 def trial_rows(
@@ -81,8 +101,13 @@ def trial_rows(
         row = read_row(run / "trials" / trial_id / "trial.json", strict)
         if row is None:
             elsewhere.append(trial_id)
-        else:
+        elif row.trial_id in ("", trial_id):
             yield trial_id, row
+        elif strict:
+            path = run / "trials" / trial_id / "trial.json"
+            raise _damaged(path, ValueError(f"it is the record of trial {row.trial_id[:80]}"))
+        else:
+            yield trial_id, None
     if not elsewhere:
         return
     archives = Archives(run)
@@ -102,9 +127,9 @@ def read_row(path: Path, strict: bool = True) -> TrialRow | None:
     Raises:
         RunFolderError: the file is damaged; where not `strict`, it is not there (yet).
     """
-    content = read_object(path) if strict else read_mapping(path) or None
+    content = _read_json(path) if strict else read_mapping(path) or None
     try:
-        return None if content is None else TrialRow.from_json(content)
+        return None if content is None else TrialRow.from_record(content)
     except ValueError as err:
         if not strict:
             return None
@@ -119,18 +144,116 @@ def trial_row(folder: Path) -> TrialRow | None:
     return row
 
 
-def trial_file(path: Path) -> Path | io.BytesIO:
-    """What to open for the file `RUN/trials/ID/NAME`: it, or its content in an archive."""
-    if not path.is_file():
-        archived = Archives(path.parents[2]).read(path.parent.name, path.name)
-        if archived is not None:
-            return io.BytesIO(archived)
+def checked_bytes(
+    run: Path, trial_id: str, name: str, row: TrialRow, archives: Archives | None = None
+) -> bytes | None:
+    """The content of one of a trial's files, as its record has it; None where it left none.
+
+    Args:
+        archives: of the run folder, where they were listed already.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    folder = run / "trials" / trial_id
+    try:
+        content = (folder / name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return (archives or Archives(run)).read(trial_id, name)
+    except OSError as err:
+        raise _damaged_file(folder, name, err) from err
+    check_listed(folder, name, row.digests, digest_of(content))
+    return content
+
+
+def checked_file(folder: Path, name: str, row: TrialRow) -> Path:
+    """The path of a file in a trial's folder, its content compared with the trial's record.
+
+    Raises:
+        RunFolderError: the file is damaged, or not there.
+    """
+    path = folder / name
+    try:
+        path.stat()
+        check_listed(folder, name, row.digests, digest_of_file(path) if row.digests else "")
+    except OSError as err:
+        raise _damaged_file(folder, name, err) from err
     return path
 
 
+def trial_curve(
+    run: Path, trial_id: str, row: TrialRow, archives: Archives | None = None
+) -> list[EvaluationRow]:
+    """The evaluations of a trial that ended, by step.
+
+    Raises:
+        RunFolderError: its curve is damaged, or not there.
+    """
+    folder = run / "trials" / trial_id
+    content = checked_bytes(run, trial_id, CURVE, row, archives)
+    if content is None:
+        raise no_curve(folder)
+    try:
+        return read_curve(content)
+    except ValueError as err:
+        raise _damaged_file(folder, CURVE, err) from err
+
+
 def read_curve(content: bytes) -> list[EvaluationRow]:
-    """The evaluations that a trial's `curve.parquet` holds, by step."""
-    return [EvaluationRow.from_json(point) for point in read_table(content).to_pylist()]
+    """The evaluations that a `curve.parquet` of any version holds, by step.
+
+    Raises:
+        ValueError: it is no table of evaluations.
+    """
+    return [EvaluationRow.from_json(point) for point in _table(content).to_pylist()]
+
+
+def curve_table(folder: Path, digests: Mapping[str, str] | None) -> pa.Table:
+    """The curve that lies in a trial's folder, as its record's `digests` have it.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
+    try:
+        content = (folder / CURVE).read_bytes()
+        check_listed(folder, CURVE, digests, digest_of(content))
+        return _table(content)
+    except (OSError, ValueError) as err:
+        raise _damaged_file(folder, CURVE, err) from err
+
+
+def no_curve(folder: Path) -> RunFolderError:
+    """What to raise where a trial that ended has no curve: it is never one that reached nothing."""
+    return _damaged_file(folder, CURVE, ValueError("it is not there, though its trial ended"))
+
+
+def _table(content: bytes) -> pa.Table:
+    """A curve of any version, in the types of its columns.
+
+    Raises:
+        ValueError: it is no table of evaluations.
+    """
+    import pyarrow as pa
+
+    types = {column.name: column.arrow for column in EvaluationRow.columns()}
+    try:
+        table = read_table(io.BytesIO(content))
+        given = pa.schema(
+            [(n, pa.type_for_alias(types[n])) for n in table.schema.names if n in types]
+        )
+        lacking = {"trial_id", "step", "val_accuracy"} - set(given.names)
+        if lacking:
+            raise ValueError(f"it lacks the column {min(lacking)}")
+        return table.select(given.names).cast(given)
+    except pa.ArrowException as err:
+        raise ValueError(" ".join(str(err).split())[:200]) from err
+
+
+def _damaged_file(folder: Path, name: str, err: Exception) -> RunFolderError:
+    return RunFolderError(
+        f"{folder / name}: cannot be read ({err}); remove the folder {folder} and run the sweep's "
+        "command again, which makes it anew"
+    )
 
 
 def _left_its_record(folder: Path) -> bool:
@@ -164,22 +287,31 @@ def finished_rows(path: Path) -> list[TrialRow]:
         RunFolderError: `path` is no run folder.
     """
     check_run_folder(path)
-    ids = {folder.name for folder in (path / "trials").iterdir() if folder.is_dir()}
+    ids = {folder.name for folder in (path / "trials").glob("*/")}
     rows = dict(trial_rows(path, ids | set(Archives(path))))
     return [row for _, row in sorted(rows.items()) if row is not None]
 
 
 def read_object(path: Path) -> Mapping[str, Any] | None:
-    """The JSON object in a file; None where there is no such file.
+    """The JSON object in a file, its digest checked where it has one; None without such a file.
 
     Raises:
         RunFolderError: the file is there and holds none: it was damaged by something else.
     """
+    content = _read_json(path)
+    try:
+        check_sealed(content or {})
+    except ValueError as err:
+        raise _damaged(path, err) from err
+    return content
+
+
+def _read_json(path: Path) -> Mapping[str, Any] | None:
     try:
         content = json.loads(_read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, OSError) as err:
+    except (ValueError, OSError, RecursionError) as err:
         raise _damaged(path, err) from err
     if not isinstance(content, dict):
         raise _damaged(path, ValueError(f"it holds {type(content).__name__}, not an object"))

@@ -15,7 +15,11 @@ from dataclasses import dataclass, field, fields
 from types import NoneType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
+from headstart.digests import check_sealed
+
+STATUSES = ("done", "diverged", "failed")
 ARROW_TYPES = {str: "string", int: "int64", float: "double"}
+MOST = 1 << 63  # what an int64 and a double of a table can hold
 _COLUMNS: dict[type, tuple[Column, ...]] = {}  # of each kind of row, made when first asked for
 
 
@@ -172,6 +176,23 @@ class TrialRow(Row):
     notes: tuple[str, ...] = _field("what a reader should know of its data", default=())
     versions: Mapping[str, str] | None = _measured("of Python and the packages that decide numbers")
     files: tuple[str, ...] = _field("the files that it left in its folder", default=())
+    digests: Mapping[str, str] | None = _field(
+        "SHA-256 of each of `files` but `trial.json`, whose own digest stands under `sha256`",
+        empty="a version before digests wrote it, or the trial failed",
+    )
+
+    @classmethod
+    def from_record(cls, content: Mapping[str, object]) -> TrialRow:
+        """The row that a `trial.json` holds, its digest checked.
+
+        Raises:
+            ValueError: it was damaged or changed, or no trial ended so.
+        """
+        check_sealed(content)
+        row = TrialRow.from_json(content)
+        if row.status not in STATUSES:
+            raise ValueError(f"status: {row.status[:80]!r} is not one of {', '.join(STATUSES)}")
+        return row
 
     def to_json(self) -> dict[str, Any]:
         """Every field under its name; a trial that failed shows nothing that it did not measure."""
@@ -222,9 +243,14 @@ def columns_of(row: type) -> tuple[Column, ...]:
 
 def _checked(column: Column, value: object) -> object:
     if column.arrow == "int64" and isinstance(value, float) and value.is_integer():
-        return int(value)  # as other programs write it
-    if not isinstance(value, column.type):
-        raise ValueError(f"{column.name}: {value!r} is no {column.type[0].__name__}")
+        value = int(value)  # as other programs write it
+    fits = isinstance(value, column.type) and not isinstance(value, bool)
+    if fits and isinstance(value, int):
+        fits = abs(value) < MOST
+    if fits and isinstance(value, list):
+        fits = all(isinstance(item, str) for item in value)
+    if not fits:
+        raise ValueError(f"{column.name}: {repr(value)[:80]} is no {column.type[0].__name__}")
     return tuple(value) if isinstance(value, list) else value
 
 

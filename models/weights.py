@@ -81,7 +81,8 @@ def load_into(
     A first layer that takes grey images accepts one that takes colour: its weights are summed.
 
     Raises:
-        ModelError: tensors are missing, of another shape, or unknown; nothing was copied then.
+        ModelError: tensors are missing, of another shape, unknown or not finite; nothing was
+            copied then.
     """
     own = model.state_dict()
     of_head = {*groups[-1].parameters, *groups[-1].buffers}
@@ -169,8 +170,15 @@ def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[
         elif given[key].shape != tensor.shape:
             shapes = f"{list(given[key].shape)} in the file, {list(tensor.shape)} in the network"
             mismatches.append((key, f"{key} is {shapes}"))
+        elif _is_broken(given[key], tensor):
+            mismatches.append((key, f"{key} holds values that are not finite (NaN or infinity)"))
     unknown = ((key, f"{key} is not in the network") for key in given if key not in own)
     return [*mismatches, *unknown]
+
+
+def _is_broken(given: Tensor, own: Tensor) -> bool:
+    """Whether a value is not finite where a fresh network's is: a mask may hold infinities."""
+    return given.is_floating_point() and bool((~given.isfinite() & own.isfinite()).any())
 
 
 def _message(mistakes: Sequence[tuple[str, str]], of_head: Iterable[str], head: str) -> str:

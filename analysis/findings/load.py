@@ -10,29 +10,42 @@ and the points of a grid, are different tasks.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from pydantic import ValidationError
 
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.redrawn import overlaps
 from headstart.archives import Archives
-from headstart.errors import RunFolderError
+from headstart.digests import KEY, check_table, read_sealed_text
+from headstart.errors import RunFolderError, SpecError
 from headstart.grid import from_column
-from headstart.records import read_row
-from headstart.rows import TrialRow
+from headstart.packed import read_table
+from headstart.predictions import read_images, read_predictions
+from headstart.records import checked_bytes, read_object, read_row
+from headstart.rows import EvaluationRow, Row, TrialRow
+from headstart.settings import Compare, Measure
+from headstart.yaml12 import parse_yaml
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Content = dict[str, Any]  # of a YAML or JSON file, as it was written
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
 CURVE_KEYS = ("trial_id", "arm", "seed", "step", "samples", "train_time_s", "val_accuracy")
+SWEEP_TYPES: dict[str, tuple[type, ...]] = {  # of the keys of a sweep.yaml that are looked at
+    "name": (str,), "question": (str,), "why": (str,), "arms": (dict,), "pretrain": (dict,),
+    "compare": (list,), "measure": (dict,), "seeds": (int, list, dict), "vary": (list,),
+    "train": (dict,),
+}  # fmt: skip
 # A finished record wins over one that ended early, that over one that broke.
 _RANK = {"done": 0, "diverged": 1, "failed": 2}
 
@@ -65,13 +78,14 @@ class Runs:
         Raises:
             RunFolderError: the file is damaged.
         """
-        folder = self._folder(trial_id)
-        path = folder / "trials" / trial_id / "predictions.npz"
-        archived = None if path.is_file() else self._archives(folder).read(trial_id, path.name)
-        if archived is None and not path.is_file():
+        folder, row = self._folder(trial_id), self.record(trial_id)
+        name = "predictions.npz"
+        if row is None:
             return None
-        arrays = _read_npz(path, archived, ("indices", "labels", "predicted", "probabilities"))
-        return Predictions(**arrays)
+        content = checked_bytes(folder, trial_id, name, row, self._archives(folder))
+        if content is None:
+            return None
+        return Predictions(**read_predictions(folder / "trials" / trial_id / name, content))
 
     def record(self, trial_id: str) -> TrialRow | None:
         """What `trial.json` holds of one trial; None where the file is not there."""
@@ -84,7 +98,7 @@ class Runs:
         for folder in self.folders:
             path = folder / "images" / f"{fingerprint}.npz"
             if path.is_file():
-                return Images(**_read_npz(path, None, ("indices", "images")))
+                return Images(**read_images(path, path.read_bytes()))
         return None
 
     def _folder(self, trial_id: str) -> Path:
@@ -131,37 +145,71 @@ Part = tuple[pd.DataFrame, pd.DataFrame, Content, Content]
 def _read_folder(folder: Path) -> Part:
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: no such folder; give the folder of a run (runs/NAME)")
-    trials = _read_table(folder / "trials.parquet", TRIAL_KEYS)
+    trials = _read_table(folder / "trials.parquet", TrialRow, TRIAL_KEYS)
     if (folder / "curves.parquet").is_file() or len(trials):
-        curves = _read_table(folder / "curves.parquet", CURVE_KEYS)
+        curves = _read_table(folder / "curves.parquet", EvaluationRow, CURVE_KEYS)
     else:
         curves = pd.DataFrame(columns=list(CURVE_KEYS))
     sweep_file, provenance = folder / "sweep.yaml", folder / "provenance.json"
-    sweep = read_mapping(sweep_file) if sweep_file.is_file() else {}
+    sweep = _read_sweep(sweep_file) if sweep_file.exists() else {}
     sweep.setdefault("name", str(trials["sweep"].iloc[0]) if len(trials) else folder.name)
     trials = trials.assign(folder=str(folder), overlap=overlaps(trials, sweep))
-    return trials, curves, sweep, read_mapping(provenance) if provenance.is_file() else {}
+    return trials, curves, sweep, read_mapping(provenance) if provenance.exists() else {}
 
 
-def _read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    if not path.is_file():
+def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> pd.DataFrame:
+    """A table of a run folder, compared with the digest that it carries.
+
+    Columns that an earlier version did not know are empty.
+
+    Raises:
+        RunFolderError: it is not there, is damaged, or holds something else than rows of this kind.
+    """
+    if not path.exists():
         raise RunFolderError(
             f"{path}: not there, so this is no run folder (or nothing in it has finished yet); "
             "a run folder has trials.parquet and curves.parquet"
         )
+    again = "run the sweep's command again, which writes it anew"
     try:
-        table = pd.read_parquet(path)
-    except Exception as err:
+        content = path.read_bytes()
+        check_table(path, content)
+        table = read_table(BytesIO(content))
+    except (OSError, ValueError) as err:
         raise RunFolderError(
-            f"{path}: cannot be read as a Parquet table ({_one_line(err)}); run the sweep's "
-            "command again, which writes it anew"
+            f"{path}: cannot be read as a Parquet table ({_one_line(err)}); {again}"
         ) from err
-    lacking = [key for key in needed if key not in table.columns]
+    lacking = [key for key in needed if key not in table.schema.names]
     if lacking:
         raise RunFolderError(
             f"{path}: lacks the column{'s' * (len(lacking) > 1)} "
             f"{', '.join(lacking)}; it was not written by this harness"
         )
+    try:
+        return as_kind(table, kind).to_pandas()
+    except ValueError as err:
+        raise RunFolderError(f"{path}: {_one_line(err)}; {again}") from err
+
+
+def as_kind(table: pa.Table, kind: type[Row]) -> pa.Table:
+    """The table with every column of this kind of row, in its type; other columns stay.
+
+    Raises:
+        ValueError: a column's values are of another type; the message names it.
+    """
+    import pyarrow as pa
+
+    for column in kind.columns():
+        wanted = pa.type_for_alias(column.arrow)
+        position = table.schema.get_field_index(column.name)
+        if position < 0:
+            table = table.append_column(column.name, pa.nulls(len(table), wanted))
+        elif table.schema.field(position).type != wanted:
+            try:
+                values = table.column(position).cast(wanted)
+            except pa.ArrowException as err:
+                raise ValueError(f"column {column.name}: {err}") from err
+            table = table.set_column(position, column.name, values)
     return table
 
 
@@ -220,34 +268,40 @@ def _merge_sweeps(sweeps: list[Content]) -> list[Content]:
     return [merged[name] for name in sorted(merged)]
 
 
-def _read_npz(path: Path, archived: bytes | None, keys: Sequence[str]) -> dict[str, np.ndarray]:
-    """Arrays of a file, or of what a pack holds in its place."""
-    try:
-        with np.load(path if archived is None else BytesIO(archived), allow_pickle=False) as file:
-            return {key: file[key] for key in keys}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as err:
-        raise RunFolderError(
-            f"{path}: damaged ({_one_line(err)}); remove the trial's folder and run the sweep's "
-            "command again, which makes it anew"
-        ) from err
-
-
 def read_mapping(path: Path) -> Content:
-    """What a YAML or JSON file holds; the names of its keys are not looked at.
+    """What a YAML or JSON file of a run folder holds, compared with the digest that it carries.
 
     Raises:
-        RunFolderError: it cannot be read, or holds something else than a mapping.
+        RunFolderError: it cannot be read, is damaged, or holds no mapping.
     """
-    is_json = path.suffix == ".json"
-    kind, wanted = ("JSON", "an object") if is_json else ("YAML", "a mapping of keys")
+    if path.suffix == ".json":
+        return {key: value for key, value in (read_object(path) or {}).items() if key != KEY}
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if is_json else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as err:
-        raise RunFolderError(f"{path}: cannot be read as {kind} ({_one_line(err)})") from err
-    if not isinstance(content, dict):
-        raise RunFolderError(f"{path}: holds {type(content).__name__}, not {wanted}")
-    return content
+        return dict(parse_yaml(read_sealed_text(path), str(path)).plain())
+    except SpecError as err:
+        raise RunFolderError(f"{path}: cannot be read as YAML ({_one_line(err)})") from err
+
+
+def _read_sweep(path: Path) -> Content:
+    """The parts of a `sweep.yaml` that the analysis looks at have the types that it expects.
+
+    Raises:
+        RunFolderError: it cannot be read, or a key holds something else.
+    """
+    sweep = read_mapping(path)
+    for key, types in SWEEP_TYPES.items():
+        if not isinstance(sweep.get(key), (*types, NoneType)):
+            kinds = " or ".join(kind.__name__ for kind in types)
+            raise RunFolderError(f"{path}: {key}: holds no {kinds}, which a sweep has there")
+    try:
+        for pair in sweep.get("compare") or []:
+            Compare.model_validate(pair)
+        Measure.of_run(sweep.get("measure"))
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunFolderError(f"{path}: compare or measure: {where}: {first['msg']}") from err
+    return sweep
 
 
 def _one_line(err: BaseException) -> str:

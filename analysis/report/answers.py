@@ -156,6 +156,8 @@ def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
         return f"reaches no target, nor does “{control}”", False
     every = "every target that either reached" if len(known) < len(times) else "every target"
     every = f"the target of {words.target(known[0].target)}" if len(times) == 1 else every
+    if any(row.is_against_never for row in known):
+        return _never_words(known, control, every), not later
     if len(sooner) == len(known):
         return f"reaches {every} sooner than “{control}”", True
     if len(later) == len(known):
@@ -168,6 +170,26 @@ def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
         rest = "the other targets are undecided"
         return f"reaches {_targets(sooner or later)} {side} than “{control}” ({rest})", bool(sooner)
     return f"is not shown to reach any target sooner or later than “{control}”", False
+
+
+def _never_words(known: Sequence[Comparison], control: str, every: str) -> str:
+    """`never reaches 95 %, which “scratch” does`; an arm that never arrives is not later."""
+    against = [row for row in known if row.is_against_never]
+    alone = [row.target for row in against if row.verdict == "better"]
+    missed = [row.target for row in against if row.verdict == "worse"]
+    if len(alone) == len(known) > 1:
+        return f"reaches {every}, and “{control}” none of them"
+    if len(missed) == len(known) > 1:
+        return f"reaches none of the targets that “{control}” reaches"
+    texts = []
+    if alone:
+        texts.append(f"reaches {_targets(alone)}, which “{control}” never does")
+    if missed:
+        texts.append(f"never reaches {_targets(missed)}, which “{control}” does")
+    others = [row for row in known if not row.is_against_never]
+    if others:
+        texts.insert(0, _speed_words(others, control)[0])
+    return "; it ".join(texts)
 
 
 def _targets(targets: Sequence[float], last: str = "and") -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -21,8 +20,16 @@ from harness.training.arrays import Normalise
 from harness.training.loop import CPU_PART, EVALUATION_BATCH, forward_in_parts, loss_function
 from harness.training.process import make_accelerator, set_up_process
 from headstart.cli import did_you_mean
-from headstart.errors import InputError, RunFolderError
-from headstart.records import PlannedTrial, check_run_folder, read_plan, trial_file, trial_rows
+from headstart.errors import InputError, ModelError, RunFolderError
+from headstart.predictions import read_predictions
+from headstart.records import (
+    PlannedTrial,
+    check_run_folder,
+    checked_bytes,
+    checked_file,
+    read_plan,
+    trial_rows,
+)
 from headstart.rows import TrialRow
 from models import finetune
 from models.build import build_model
@@ -128,6 +135,7 @@ def answers(
     batches = (images[start : start + EVALUATION_BATCH] for start in starts)
     precision = accelerator.mixed_precision
     logits = logits_of(network, batches, model.info, accelerator.device, precision)
+    check_logits(logits, str(model.path))
     loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
     return Answers(logits.softmax(dim=1).numpy(), float(loss))
 
@@ -151,6 +159,20 @@ def logits_of(
     return torch.cat([batch.float().cpu() for batch in logits])
 
 
+def check_logits(logits: torch.Tensor, whose: str) -> None:
+    """Refuse answers that are no numbers, so that they are not counted as answers.
+
+    Raises:
+        ModelError: a logit is NaN or infinite; `whose` names the weights.
+    """
+    n_broken = int((~logits.isfinite()).any(dim=1).sum())
+    if n_broken:
+        raise ModelError(
+            f"{whose}: the network gives {n_broken} of {len(logits)} images logits that are not "
+            "finite (NaN or infinity); leave its arm out, or train it again"
+        )
+
+
 def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:
     """Rows of the data set, labels and answers of the test part that the trial itself had.
 
@@ -158,15 +180,15 @@ def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:
         RunFolderError: its predictions are missing or damaged.
     """
     path = model.path.with_name("predictions.npz")
-    try:
-        with np.load(trial_file(path), allow_pickle=False) as kept:
-            order = np.argsort(kept["indices"], kind="stable")
-            shares = kept["probabilities"].astype(np.float32)[order]
-            rows, labels = kept["indices"][order], kept["labels"][order]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as err:
-        raise RunFolderError(f"{path}: no predictions can be read from it: {err}") from err
+    content = checked_bytes(path.parents[2], path.parent.name, path.name, model.row)
+    if content is None:
+        raise RunFolderError(f"{path}: is not there, so its own answers are not known")
+    kept = read_predictions(path, content)
+    order = np.argsort(kept["indices"], kind="stable")
+    shares = kept["probabilities"].astype(np.float32)[order]
     loss = model.row.test_loss
-    return rows, labels, Answers(shares, float("nan") if loss is None else loss)
+    own = Answers(shares, float("nan") if loss is None else loss)
+    return kept["indices"][order], kept["labels"][order], own
 
 
 def _saved(
@@ -212,5 +234,9 @@ def _network(model: SavedModel) -> torch.nn.Module:
         options=choice.options,
     )
     groups = finetune.layer_groups(network, torch.zeros(2, info.channels, *info.image_size))
-    load_into(network, read_weights(model.path), head="keep", groups=groups)
+    checked_file(model.path.parent, model.path.name, model.row)
+    try:
+        load_into(network, read_weights(model.path), head="keep", groups=groups)
+    except ModelError as err:
+        raise ModelError(f"{model.path}: {err}") from err
     return network

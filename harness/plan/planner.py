@@ -16,7 +16,7 @@ from harness.sweepfile.settings import Condition, Start, Sweep
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import DataUse, Plan, TrialSpec, trial_id
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
-from headstart.records import finished_rows
+from headstart.records import checked_file, finished_rows
 
 Stage = Literal["pretrain", "arm"]
 
@@ -158,4 +158,5 @@ def _model_of_run(start: Start, seed: int) -> Path:
         raise InputError(
             f"initialize: {start.name} has no finished trial of arm {start.arm!r} at seed {seed}"
         )
-    return Path(start.name) / "trials" / rows[0].trial_id / "model.safetensors"
+    folder = Path(start.name) / "trials" / rows[0].trial_id
+    return checked_file(folder, "model.safetensors", rows[0])

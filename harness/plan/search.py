@@ -25,9 +25,10 @@ from typing import Any
 from harness.sweepfile.search_settings import Search, draw
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
+from headstart.digests import write_sealed_json
 from headstart.errors import InputError
-from headstart.files import make_folder, safe_name, write_json
-from headstart.records import read_curve, read_object, read_row
+from headstart.files import make_folder, safe_name
+from headstart.records import read_object, read_row, trial_curve
 from headstart.rows import EvaluationRow
 
 FORMAT = 1  # of the records
@@ -254,7 +255,7 @@ def _scored(entry: Entry, metric: str, folder: Path) -> Entry:
     row = read_row(path / "trial.json")
     if row is None or row.status != "done":
         return replace(entry, status=row.status if row else "pending")
-    points = read_curve((path / "curve.parquet").read_bytes())
+    points = trial_curve(folder, entry.trial.id, row)
     finite = [p for p in points if math.isfinite(p.val_loss)]
     best = min(finite, key=lambda point: _score(point, metric))
     return replace(entry, status="done", val_accuracy=best.val_accuracy, val_loss=best.val_loss)
@@ -327,7 +328,7 @@ def _write_records(courses: Sequence[Course], folder: Path) -> None:
             "one_search_for": "all seeds" if len(study.seeds) > 1 else "each seed",
             "searches": dict(sorted(searches.items(), key=lambda item: int(item[0]))),
         }
-        write_json(path, record)
+        write_sealed_json(path, record)
 
 
 def _course_record(course: Course) -> dict[str, Any]:

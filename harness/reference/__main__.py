@@ -27,7 +27,7 @@ from torch import nn
 import datasets
 from datasets.base import Dataset
 from datasets.split import split_dataset
-from harness.evaluate.models import logits_of
+from harness.evaluate.models import check_logits, logits_of
 from harness.reference.networks import DataEntry, read_entry, train_networks, trained_specs
 from harness.runfolder.gallery import MAX_SIDE, shrunk
 from harness.training.loop import EVALUATION_BATCH
@@ -37,7 +37,8 @@ from harness.trials.spec import TrialSpec
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
 from headstart.files import atomic_file, safe_name
-from models.weights import read_weights
+from headstart.records import checked_file, trial_row
+from models.weights import load_into, read_weights
 
 MOST_NETWORKS = 5
 TO_TRAIN = 3
@@ -196,13 +197,20 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _load(run: Path, spec: TrialSpec) -> nn.Module:
-    network, _ = build_network(spec)
-    weights = read_weights(run / "trials" / spec.id / "model.safetensors")
+    network, groups = build_network(spec)
+    path = _weights(run, spec)
+    row = trial_row(path.parent)
+    if row is not None:
+        checked_file(path.parent, path.name, row)
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as err:
-        raise ModelError(f"{run}: the weights of trial {spec.id} do not fit its network") from err
+        load_into(network, read_weights(path), head="keep", groups=groups)
+    except ModelError as err:
+        raise ModelError(f"{path}: {err}") from err
     return network.eval()
+
+
+def _weights(run: Path, spec: TrialSpec) -> Path:
+    return run / "trials" / spec.id / "model.safetensors"
 
 
 def _held_out(
@@ -252,7 +260,9 @@ def _probabilities(
         return np.zeros((0, len(dataset.class_names)), np.float32)
     starts = range(0, len(indices), EVALUATION_BATCH)
     batches = (dataset.images[indices[start : start + EVALUATION_BATCH]] for start in starts)
-    return logits_of(network, batches, info, torch.device("cpu")).softmax(dim=1).numpy()
+    logits = logits_of(network, batches, info, torch.device("cpu"))
+    check_logits(logits, f"trial {spec.id} (“{spec.arm}”, seed {spec.seed})")
+    return logits.softmax(dim=1).numpy()
 
 
 def _contradicted(answers: Answers) -> np.ndarray:

@@ -31,7 +31,15 @@ from typing import TYPE_CHECKING, Any
 from harness.runfolder.lock import Lock, holders
 from harness.runfolder.tables import as_table, concatenated, in_order, named
 from harness.trials.rows import relabelled
-from headstart.archives import Archives, read_table
+from headstart.archives import Archives
+from headstart.digests import (
+    check_digest,
+    digest_of,
+    digest_of_file,
+    sealed_text,
+    write_sealed_json,
+    write_sealed_table,
+)
 from headstart.errors import RunFolderError, StorageError
 from headstart.files import (
     atomic_file,
@@ -41,16 +49,19 @@ from headstart.files import (
     remove_dead_temporaries,
     storage_errors,
     sync_folder,
-    write_json,
 )
 from headstart.records import (
+    CURVE,
     FINAL,
     PlannedTrial,
     PlanRecord,
     check_run_folder,
-    read_curve,
+    checked_file,
+    curve_table,
+    no_curve,
     read_object,
     read_row,
+    trial_curve,
     trial_rows,
 )
 from headstart.rows import EvaluationRow, TrialRow
@@ -145,14 +156,15 @@ class RunFolder:
     def begin(self, sweep_yaml: str, provenance: Mapping[str, object], plan: Plan) -> None:
         """Write what the folder is about: the resolved sweep, where it runs, the plan."""
         with atomic_file(self.path / "sweep.yaml") as file:
-            file.write(sweep_yaml)
+            file.write(sealed_text(sweep_yaml))
         earlier = read_object(self.path / "provenance.json") or {}
         this = {key: provenance[key] for key in ("command", "started_at", "host")}
         commands = [*earlier.get("commands", [])[-99:], this]
-        write_json(self.path / "provenance.json", {**provenance, "commands": commands})
+        content = {**provenance, "commands": commands}
+        write_sealed_json(self.path / "provenance.json", content)
         trials = [PlannedTrial(t.id, t.stage, t.arm, t.seed, t.parent) for t in plan.trials]
         record = PlanRecord(plan.sweep.name, tuple(trials))
-        write_json(self.path / "plan.json", asdict(record))
+        write_sealed_json(self.path / "plan.json", asdict(record))
 
     def finished(self, trial_ids: Iterable[str]) -> dict[str, TrialRow]:
         """Rows of the trials among these that need not run again, by id."""
@@ -191,6 +203,7 @@ class RunFolder:
             if row is None or row.status not in FINAL:
                 continue
             if _are_seen(result, folder, row.files):
+                _check_result(result, folder, row)
                 move_up(result, folder, row.files, was_begun=True)
                 return row
             shutil.rmtree(result, ignore_errors=True)  # a file of it is lost: the trial runs again
@@ -241,22 +254,48 @@ class RunFolder:
         taken = {}
         for trial_id, row in trial_rows(other, trial_ids):
             if row is not None and row.status in FINAL:
-                for name in _record_last(row.files):
-                    self._copy(other, trial_id, name, archives)
-                self.publish(trial_id, row)
+                self.publish(trial_id, self._take(other, trial_id, row, archives))
                 taken[trial_id] = row
         return taken
 
-    def _copy(self, other: Path, trial_id: str, name: str, archives: Archives) -> None:
+    def _take(self, other: Path, trial_id: str, row: TrialRow, archives: Archives) -> TrialRow:
+        """Copy one trial's files to where a worker would write them; returns its row."""
+        result = TrialFolder(self.path / "trials" / trial_id, self.generation).result
+        rewritten = {}
+        for name in _record_last(row.files)[:-1]:
+            digest = self._copy(other, trial_id, name, row, archives)
+            if digest is not None:
+                rewritten[name] = digest
+        if row.digests is None or not rewritten:
+            self._copy(other, trial_id, "trial.json", row, archives)
+            return row
+        row = replace(row, digests={**row.digests, **rewritten})
+        write_record(result / "trial.json", row)
+        return row
+
+    def _copy(
+        self, other: Path, trial_id: str, name: str, row: TrialRow, archives: Archives
+    ) -> str | None:
+        """Copy one file of a trial, compared with its record.
+
+        Returns its digest where it is not the file that the record has: archives keep curves
+        together, so one that is taken out of them is written anew.
+
+        Raises:
+            RunFolderError: the file is damaged.
+        """
         source = other / "trials" / trial_id / name
         target = TrialFolder(self.path / "trials" / trial_id, self.generation).result / name
         make_folder(target.parent)
         archived = None if source.is_file() else archives.read(trial_id, name)
         with atomic_path(target) as path:
-            if archived is None:
-                shutil.copyfile(source, path)
-            else:
+            if archived is not None:
                 path.write_bytes(archived)
+                return digest_of(archived)
+            if name != "trial.json":
+                checked_file(source.parents[name.count("/")], name, row)
+            shutil.copyfile(source, path)
+        return None
 
     def publish(self, trial_id: str, row: TrialRow) -> None:
         """Move a finished trial's files up; from here on the trial counts as ended."""
@@ -272,7 +311,7 @@ class RunFolder:
         earlier = read_row(folder / "trial.json")
         n_earlier = earlier.attempts if earlier else 0
         row = replace(row, attempts=n_earlier + n_attempts)
-        write_json(folder / "trial.json", row.to_json())
+        write_record(folder / "trial.json", row)
         shutil.rmtree(attempts, ignore_errors=True)
         if not any((folder / "state").glob("*/state-*.pt")):
             shutil.rmtree(folder / "state", ignore_errors=True)
@@ -302,35 +341,43 @@ class RunFolder:
         Rows carry the names that the present plan gives them (an arm may have been renamed).
         Returns how many trials have which status.
         """
-        import pyarrow.parquet as pq
-
         statuses: Counter[str] = Counter()
+        ended: dict[str, Mapping[str, str] | None] = {}
         place = {spec.id: position for position, spec in enumerate(plan.trials)}
-        trials = as_table(self._relabelled(plan, statuses), TrialRow)
-        curves = named(concatenated(self._curves(plan), EvaluationRow), plan, place)
+        trials = as_table(self._relabelled(plan, statuses, ended), TrialRow)
+        curves = named(concatenated(self._curves(ended), EvaluationRow), plan, place)
         tables = {"trials.parquet": in_order(trials, place), "curves.parquet": curves}
         for name, table in tables.items():
-            with atomic_file(self.path / name, "wb") as file:
-                pq.write_table(table, file)
+            write_sealed_table(self.path / name, table)
         return statuses
 
-    def _relabelled(self, plan: Plan, statuses: Counter[str]) -> Iterator[TrialRow]:
+    def _relabelled(
+        self, plan: Plan, statuses: Counter[str], ended: dict[str, Mapping[str, str] | None]
+    ) -> Iterator[TrialRow]:
+        """Rows by the plan; notes the digests of the curves of those that have one."""
         for trial_id, row in trial_rows(self.path, plan.by_id, wait_s=LAG_S):
             if row is not None:
                 statuses[row.status] += 1
+                if row.status in FINAL:
+                    digests = row.digests
+                    ended[trial_id] = digests and {CURVE: digests.get(CURVE, "none")}
                 yield relabelled(row, plan.by_id[trial_id], plan.sweep.name)
 
-    def _curves(self, plan: Plan) -> Iterator[pa.Table]:
-        """Evaluations: of trials that have a folder, then of those in archives, each trial once."""
+    def _curves(self, ended: Mapping[str, Mapping[str, str] | None]) -> Iterator[pa.Table]:
+        """Evaluations: of trials that have a folder, then of those in archives, each trial once.
+
+        Raises:
+            RunFolderError: a curve is damaged, or a trial that ended has none.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
         archives = Archives(self.path)
-        left = dict.fromkeys(plan.by_id)
-        for trial_id in plan.by_id:
-            with suppress(FileNotFoundError):
-                content = (self.path / "trials" / trial_id / "curve.parquet").read_bytes()
-                yield read_table(content)
+        left = dict.fromkeys(ended)
+        for trial_id, digests in ended.items():
+            folder = self.path / "trials" / trial_id
+            if (folder / CURVE).exists():
+                yield curve_table(folder, digests)
                 del left[trial_id]
         for table in archives.curves():
             ids = set(table["trial_id"].unique().to_pylist())
@@ -340,6 +387,8 @@ class RunFolder:
             yield table
             for trial_id in wanted:
                 del left[trial_id]
+        for trial_id in left:
+            raise no_curve(self.path / "trials" / trial_id)
 
     def new_curves(self, plan: Plan) -> Iterator[tuple[TrialRow, list[EvaluationRow]]]:
         """Row and evaluations of each trial that has no TensorBoard file yet."""
@@ -350,10 +399,9 @@ class RunFolder:
         archives = Archives(self.path)
         new = [spec.id for spec in plan.trials if spec.id not in logged]
         for trial_id, row in trial_rows(self.path, new):
-            path = self.path / "trials" / trial_id / "curve.parquet"
-            curve = path.read_bytes() if path.is_file() else archives.read(trial_id, path.name)
-            if row is not None and curve is not None:
-                yield relabelled(row, plan.by_id[trial_id], plan.sweep.name), read_curve(curve)
+            if row is not None and row.status in FINAL:
+                curve = trial_curve(self.path, trial_id, row, archives)
+                yield relabelled(row, plan.by_id[trial_id], plan.sweep.name), curve
 
     def statuses(self, plan: Plan) -> Counter[str]:
         """How many of the plan's trials have which status; trials without a record count not."""
@@ -382,6 +430,23 @@ def write_curve(path: Path, rows: Sequence[EvaluationRow]) -> None:
 
     with atomic_file(path, "wb") as file:
         pq.write_table(as_table(rows, EvaluationRow), file)
+
+
+def write_record(path: Path, row: TrialRow) -> None:
+    """Write a trial's `trial.json`, with its own digest."""
+    write_sealed_json(path, row.to_json())
+
+
+def _check_result(result: Path, folder: Path, row: TrialRow) -> None:
+    """Compare the files of a trial whose command died with its record, moved ones included.
+
+    Raises:
+        RunFolderError: a file is damaged.
+    """
+    for name, digest in (row.digests or {}).items():
+        path = result / name if (result / name).is_file() else folder / name
+        advice = f"remove the folder {folder} and run the same command again"
+        check_digest(path, digest_of_file(path), digest, advice)
 
 
 def _step_of(path: Path) -> int:

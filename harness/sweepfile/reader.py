@@ -19,10 +19,11 @@ from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
 from harness.sweepfile.settings import Condition, Frame, Sweep
 from headstart.cli import did_you_mean
+from headstart.digests import read_sealed_text
 from headstart.errors import SpecError
 from headstart.grid import GridPoint
 from headstart.settings import Compare
-from headstart.yaml12 import Node, parse_scalar_or_flow, read_yaml
+from headstart.yaml12 import Node, parse_scalar_or_flow, parse_yaml, read_yaml
 
 MAX_TRIALS = 1_000_000
 TOP_KEYS = tuple(SweepFile.model_fields)
@@ -52,9 +53,11 @@ def load_run(folder: Path) -> Sweep:
     """The sweep of a run folder, which an older version may have written.
 
     Raises:
+        RunFolderError: its sweep.yaml is not what was written.
         SpecError: its sweep.yaml cannot be read any more.
     """
-    return read_sweep(without(read_yaml(folder / "sweep.yaml"), GIVEN_UP))
+    path = folder / "sweep.yaml"
+    return read_sweep(without(parse_yaml(read_sealed_text(path), str(path)), GIVEN_UP))
 
 
 def read_sweep(root: Node) -> Sweep:

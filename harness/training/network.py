@@ -18,7 +18,8 @@ from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
 from harness.training.optimizers import ParameterGroups
 from harness.trials.spec import TrialSpec
-from headstart.records import trial_row
+from headstart.records import checked_file, trial_row
+from headstart.rows import TrialRow
 from models import finetune
 from models.build import build_model
 from models.imagenet import read_imagenet
@@ -138,8 +139,11 @@ def _load_start(
     else:
         path = trials / spec.parent / "model.safetensors" if spec.parent else spec.start_file
         assert path is not None
+        row = trial_row(path.parent)
+        if row is not None and path.name in row.files:
+            checked_file(path.parent, path.name, row)
         weights = read_weights(path)
-        head = _head(spec, path.parent)
+        head = _head(spec, row)
         origin = spec.parent or str(path)
     return {
         "from": origin,
@@ -148,12 +152,14 @@ def _load_start(
     }
 
 
-def _head(spec: TrialSpec, start: Path) -> Literal["new", "keep"]:
-    """What becomes of the head: `auto` keeps it where the classes have the same names."""
+def _head(spec: TrialSpec, row: TrialRow | None) -> Literal["new", "keep"]:
+    """What becomes of the head: `auto` keeps it where the classes have the same names.
+
+    `row` is that of the trial that the weights are from.
+    """
     given = spec.condition.head
     if given != "auto":
         return given
-    row = trial_row(start)
     return "keep" if row and row.class_names == spec.data.class_names else "new"
 
 

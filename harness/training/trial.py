@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from datasets.split import split_dataset
-from harness.runfolder.folder import TrialFolder, write_curve
+from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.training.arrays import Part, Parts, place_parts
 from harness.training.context import TrialContext
 from harness.training.features import Front
@@ -32,11 +32,13 @@ from harness.trials.events import Ended, Event, Progress, Stopped
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
-from headstart.files import atomic_file, make_folder, write_json
+from headstart.digests import check_digest, digest_of, digest_of_file
+from headstart.files import atomic_file, make_folder
 from headstart.rows import EvaluationRow, TrialRow
 from models.weights import save_weights
 
 STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
+ZIP_START = b"PK\x03\x04"  # of what torch writes
 PREDICTION_DTYPE = np.float16  # of the kept probabilities
 
 
@@ -257,6 +259,7 @@ class Trial:
             buffer = io.BytesIO()  # torch's own writer does not say that the disk is full
             torch.save(state, buffer)
             with atomic_file(self.folder.new_state(step), "wb") as file:
+                file.write(f"{digest_of(buffer.getbuffer())}\n".encode())
                 file.write(buffer.getbuffer())
             self.folder.drop_states_before(step)
         wait = max(self.context.state_every_s, (self.context.now() - started) / STATE_SHARE)
@@ -265,7 +268,7 @@ class Trial:
     def _restore(self) -> None:
         """Go on from the first rank's state: other machines may not see its folder as it is."""
         path = self.folder.state_file() if self.ranks.is_first else None
-        content = self.ranks.bytes_of_first(path.read_bytes() if path else b"")
+        content = self.ranks.bytes_of_first(_read_state(path) if path else b"")
         if not content:
             return
         state = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
@@ -315,7 +318,9 @@ class Trial:
             _write_predictions(result / "predictions.npz", self.parts.test, tested[1])
             files.append("predictions.npz")
         row = self._row(tested[0] if tested else None, files)
-        write_json(result / "trial.json", row.to_json())
+        digests = {name: digest_of_file(result / name) for name in files}
+        row = replace(row, digests=digests)
+        write_record(result / "trial.json", row)
         return row
 
     def _row(self, test: Score | None, files: list[str]) -> TrialRow:
@@ -354,6 +359,21 @@ class Trial:
             versions=versions(),
             files=(*files, "trial.json"),
         )
+
+
+def _read_state(path: Path) -> bytes:
+    """A saved state as torch reads it, compared with its digest, which is the file's first line.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    content = path.read_bytes()
+    if content[:4] == ZIP_START:  # of a version before digests
+        return content
+    digest, _, state = content.partition(b"\n")
+    advice = f"remove the folder {path.parent.parent} to begin the trial anew"
+    check_digest(path, digest_of(state), digest.decode("ascii", "replace"), advice)
+    return state
 
 
 def device_name(device: torch.device) -> str:

@@ -18,7 +18,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from harness.sweep import StopRequest, main
-from headstart.records import trial_file, trial_row
+from headstart.digests import digest_of_file, write_sealed_json
+from headstart.records import checked_bytes, trial_row
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,16 +87,15 @@ def fingerprints(out: Path) -> dict[str, str]:
 
 
 def _fingerprint(folder: Path) -> str:
-    curve = pq.read_table(trial_file(folder / "curve.parquet")).drop_columns(["train_time_s"])
     row = trial_row(folder)
     assert row is not None
+    run = folder.parents[1]
+    kept_curve = checked_bytes(run, folder.name, "curve.parquet", row)
+    assert kept_curve is not None
+    curve = pq.read_table(io.BytesIO(kept_curve)).drop_columns(["train_time_s"])
     content = hashlib.blake2b()
     content.update((folder / "model.safetensors").read_bytes())
-    predictions = trial_file(folder / "predictions.npz")
-    if isinstance(predictions, io.BytesIO):
-        content.update(predictions.getvalue())
-    elif predictions.exists():
-        content.update(predictions.read_bytes())
+    content.update(checked_bytes(run, folder.name, "predictions.npz", row) or b"")
     content.update(json.dumps(curve.to_pylist()).encode())
     kept = ("status", "steps", "best_step", "test_accuracy", "final_val_accuracy")
     content.update(json.dumps({name: getattr(row, name) for name in kept}).encode())
@@ -122,3 +122,11 @@ def title_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+def sign_again(trial: Path) -> None:
+    """Write the digests of a trial's files as they are now into its record, as its writer would."""
+    path = trial / "trial.json"
+    content = json.loads(path.read_text())
+    digests = {name: digest_of_file(trial / name) for name in content["digests"]}
+    write_sealed_json(path, {**content, "digests": digests})

@@ -19,12 +19,13 @@ from headstart.records import (
     PlannedTrial,
     PlanRecord,
     check_run_folder,
+    checked_bytes,
+    checked_file,
     finished_rows,
     read_curve,
     read_object,
     read_plan,
     read_row,
-    trial_file,
     trial_row,
     trial_rows,
 )
@@ -158,20 +159,21 @@ def test_one_trials_row_and_files_wherever_they_lie(tmp_path):
     other = write_trial(tmp_path, "b", seed=4)
     folder = tmp_path / "trials" / "a"
     assert trial_row(folder) == row
-    curve = folder / "curve.parquet"
-    assert trial_file(curve) == curve
-    before = curve.read_bytes()
+    before = (folder / "curve.parquet").read_bytes()
+    assert checked_bytes(tmp_path, "a", "curve.parquet", row) == before
     archive(tmp_path, "a", "b")
     assert trial_row(folder) == row
     assert trial_row(folder.with_name("b")) == other
     assert trial_row(folder.with_name("nobody")) is None
-    archived = trial_file(curve)
-    assert isinstance(archived, io.BytesIO)
-    assert pq.read_table(archived).equals(pq.read_table(io.BytesIO(before)))
-    nothing = folder / "predictions.npz"
-    assert trial_file(nothing) == nothing
-    weights = folder / "model.safetensors"
-    assert trial_file(weights) == weights
+    archived = checked_bytes(tmp_path, "a", "curve.parquet", row)
+    assert archived is not None
+    assert pq.read_table(io.BytesIO(archived)).equals(pq.read_table(io.BytesIO(before)))
+    assert checked_bytes(tmp_path, "a", "predictions.npz", row) is None
+    assert checked_file(folder, "model.safetensors", row) == folder / "model.safetensors"
+    with pytest.raises(
+        RunFolderError, match=r"last\.safetensors: cannot be read .*remove the folder"
+    ):
+        checked_file(folder, "last.safetensors", row)
 
 
 def test_a_curve_is_read_as_rows(tmp_path):

@@ -65,7 +65,7 @@ def test_columns_and_their_types_come_from_the_fields():
         assert [c.name for c in columns] == [n for n in names if n in {c.name for c in columns}]
         assert [str(f.type) for f in schema(kind)] == [types[c.arrow] for c in columns]
     kept = [c.name for c in columns_of(TrialRow) if not c.arrow]
-    assert kept == ["class_names", "load_report", "frozen", "notes", "versions", "files"]
+    assert kept == ["class_names", "load_report", "frozen", "notes", "versions", "files", "digests"]
 
 
 def test_the_columns_of_the_tables_are_what_they_were():

@@ -106,6 +106,13 @@ class Comparison:
         return n_unreached < self.n_treatment + self.n_control
 
     @property
+    def is_against_never(self) -> bool:
+        """Of a time with a verdict: whether the arm that comes later never reached the target."""
+        if self.verdict == "better":
+            return self.n_unreached_control == self.n_control
+        return self.verdict == "worse" and self.n_unreached_treatment == self.n_treatment
+
+    @property
     def bound_words(self) -> str:
         """What to write before an estimate that is a bound: `at least `, `at most ` or nothing."""
         return f"{self.bound} " if self.bound in ("at least", "at most") else ""

@@ -69,6 +69,10 @@ def verdict_words(row: Comparison) -> str:
             better = "better" if row.mean_score > 0 else "worse"
             side = f": {who} is {better}, but by less than the margin"
         return f"{who} and {other} are equivalent on {what} within {margin}{side} ({numbers})"
+    if row.is_time and row.is_against_never:
+        if row.verdict == "better":
+            return f"{who} reaches {row.target:g}, which {other} never does ({numbers})"
+        return f"{who} never reaches {row.target:g}, which {other} does ({numbers})"
     if row.is_time:
         when = "sooner" if row.verdict == "better" else "later"
         return f"{who} reaches {row.target:g} {when} than {other} ({numbers})"

@@ -31,6 +31,7 @@ from harness.training.trial import run_trial
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended
 from headstart.errors import DataError, InputError, ModelError, RunFolderError
+from runs import sign_again
 
 SWEEP = """\
 name: read
@@ -179,6 +180,7 @@ def test_seeds_with_test_images_of_their_own_have_no_common_part(finished, tmp_p
     path = copy / "trials" / plan.trials[0].id / "predictions.npz"
     kept = dict(np.load(path))
     np.savez_compressed(path, **{**kept, "indices": kept["indices"][::-1] + 1})
+    sign_again(path.parent)
     with pytest.raises(InputError, match="tested on different images"):
         evaluate.main([str(copy), "--on", "own"])
 

@@ -32,6 +32,7 @@ from harness.training.context import TrialContext
 from harness.training.trial import Trial
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan
+from headstart.digests import sealed
 from headstart.errors import InputError
 from headstart.files import write_json
 from headstart.rows import EvaluationRow, TrialRow
@@ -199,7 +200,10 @@ def test_the_record_tells_the_whole_search(plan_of, catalogue, tmp_path):
         }  # fmt: skip
 
     best = near_a_thousandth(study.trial(order[0], 3))[2]
-    assert records_of(tmp_path / "run") == {
+    record = dict(records_of(tmp_path / "run"))
+    assert record == sealed(record)
+    del record["sha256"]
+    assert record == {
         "format": 1,
         "arm": "scratch",
         "search": study.search.model_dump(mode="json", exclude_unset=True),

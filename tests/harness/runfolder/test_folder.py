@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder, TrialFolder, write_curve
@@ -142,7 +143,9 @@ def test_what_the_folder_is_about_is_written_and_commands_add_up(tmp_path):
         many = [{**said, "command": f"number {number}"} for number in range(101)]
         write_json(tmp_path / "run" / "provenance.json", {"commands": many})
         run.begin("name: small  # 101\n", {**said, "command": "number 101"}, plan)
-    assert (tmp_path / "run" / "sweep.yaml").read_text() == "name: small  # 101\n"
+    text = (tmp_path / "run" / "sweep.yaml").read_text()
+    assert text.startswith("name: small  # 101\n# sha256 of the lines above: ")
+    assert yaml.safe_load(text) == {"name": "small"}
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert (provenance["command"], provenance["more"]) == ("number 101", 1)
     assert len(provenance["commands"]) == 100
@@ -490,9 +493,8 @@ def test_archives_hold_arm_trials_that_are_final_so_many_each(tmp_path):
         assert names == [f"{run.generation}-{number:05d}.zip" for number in range(3)]
         held = [zipfile.ZipFile(run.path / "packs" / name).namelist() for name in names]
         assert held == [
-            ["arm-0/trial.json", "arm-1/trial.json"],
-            ["arm-2/trial.json"],
-            [f"arm-{number}/trial.json" for number in (3, 4, 5, 6)],
+            [*(f"arm-{number}/trial.json" for number in numbers), "digests.json"]
+            for numbers in ((0, 1), (2,), (3, 4, 5, 6))
         ]
 
 
@@ -502,7 +504,7 @@ def test_an_archive_holds_256_trials_where_nothing_else_is_said(tmp_path):
             write_small_files(run, f"arm-{number}")
         run.archive([trial(f"arm-{number}") for number in range(257)])
         sizes = [len(zipfile.ZipFile(path).namelist()) for path in (run.path / "packs").iterdir()]
-        assert sorted(sizes) == [1, 256]
+        assert sorted(sizes) == [1 + 1, 256 + 1]  # digests.json is one more
 
 
 def test_nothing_to_archive_makes_no_folder(tmp_path):

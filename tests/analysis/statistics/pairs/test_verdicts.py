@@ -143,6 +143,14 @@ def test_nothing_to_go_by_gives_no_number_of_seeds(changes: dict[str, float]) ->
             "t and c cannot be compared on training seconds to target 0.9: no values",
         ),
         (
+            time_row(verdict="worse", bound="at most", low=math.nan, n_unreached_treatment=10),
+            "t never reaches 0.9, which c does (at most 1.50× as fast, Holm p 0.012, 10 pairs)",
+        ),
+        (
+            time_row(bound="at least", low=math.nan, n_unreached_control=10),
+            "t reaches 0.9, which c never does (at least 1.50× as fast, Holm p 0.012, 10 pairs)",
+        ),
+        (
             time_row(n_unreached_treatment=10, n_unreached_control=10),
             "neither t nor c ever reached 0.9",
         ),

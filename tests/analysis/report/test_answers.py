@@ -1,0 +1,46 @@
+"""The words of an answer: who reaches which target, and when."""
+
+from __future__ import annotations
+
+import pytest
+from synthetic_runs import Arm, Made, write_run
+
+from analysis.findings.findings import find
+from analysis.findings.load import load_runs
+from analysis.report.answers import answer_all
+
+EVERY_SEED = tuple(range(8))
+OK = Arm("ok", 0.975, 200)
+BOOM = Arm("boom", 0.3, 300, diverged=EVERY_SEED)
+HALF = Arm("half", 0.88, 250)  # reaches 80 %, later, and never 95 %
+
+
+def lead(tmp_path, arms, treatment, targets):
+    made = Made(
+        arms=arms, compare=((treatment, "ok" if treatment != "ok" else "boom"),), targets=targets,
+        predictions=False,
+    )  # fmt: skip
+    (answer,) = answer_all(find(load_runs([write_run(tmp_path / "run", made)])))
+    return answer.words.lead
+
+
+@pytest.mark.parametrize(
+    ("arms", "treatment", "targets", "expected"),
+    [
+        ((OK, BOOM), "boom", (0.5,), "“boom” never reaches 50 %, which “ok” does, "),
+        ((OK, BOOM), "boom", (0.5, 0.9), "“boom” reaches none of the targets that “ok” reaches, "),
+        ((OK, BOOM), "ok", (0.5,), "“ok” reaches 50 %, which “boom” never does, "),
+        ((OK, BOOM), "ok", (0.5, 0.9), "“ok” reaches every target, and “boom” none of them, "),
+        (
+            (OK, HALF),
+            "half",
+            (0.8, 0.95),
+            "“half” reaches the target of 80 % later than “ok”; it never reaches 95 %, which “ok” "
+            "does, ",
+        ),
+    ],
+)
+def test_an_arm_that_never_reaches_a_target_is_not_later(
+    tmp_path, arms, treatment, targets, expected
+):
+    assert lead(tmp_path, arms, treatment, targets).startswith(expected)
