@@ -208,8 +208,8 @@ def read_curve(content: bytes) -> list[EvaluationRow]:
     return [EvaluationRow.from_json(point) for point in _table(content).to_pylist()]
 
 
-def curve_table(folder: Path, digests: Mapping[str, str] | None) -> pa.Table:
-    """The curve that lies in a trial's folder, as its record's `digests` have it.
+def curve_table(folder: Path, digests: Mapping[str, str] | None) -> pa.Table | None:
+    """The curve that lies in a trial's folder, as its record's `digests` have it; None without one.
 
     Raises:
         RunFolderError: it is damaged.
@@ -218,6 +218,8 @@ def curve_table(folder: Path, digests: Mapping[str, str] | None) -> pa.Table:
         content = (folder / CURVE).read_bytes()
         check_listed(folder, CURVE, digests, digest_of(content))
         return _table(content)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (OSError, ValueError) as err:
         raise _damaged_file(folder, CURVE, err) from err
 

@@ -30,7 +30,7 @@ from headstart.errors import RunFolderError, SpecError
 from headstart.grid import from_column
 from headstart.packed import read_table
 from headstart.predictions import read_images, read_predictions
-from headstart.records import checked_bytes, read_object, read_row
+from headstart.records import FINAL, checked_bytes, read_object, read_row
 from headstart.rows import EvaluationRow, Row, TrialRow
 from headstart.settings import Compare, Measure
 from headstart.yaml12 import parse_yaml
@@ -150,11 +150,29 @@ def _read_folder(folder: Path) -> Part:
         curves = _read_table(folder / "curves.parquet", EvaluationRow, CURVE_KEYS)
     else:
         curves = pd.DataFrame(columns=list(CURVE_KEYS))
+    _check_complete(folder, trials, curves)
     sweep_file, provenance = folder / "sweep.yaml", folder / "provenance.json"
     sweep = _read_sweep(sweep_file) if sweep_file.exists() else {}
     sweep.setdefault("name", str(trials["sweep"].iloc[0]) if len(trials) else folder.name)
     trials = trials.assign(folder=str(folder), overlap=overlaps(trials, sweep))
     return trials, curves, sweep, read_mapping(provenance) if provenance.exists() else {}
+
+
+def _check_complete(folder: Path, trials: pd.DataFrame, curves: pd.DataFrame) -> None:
+    """A trial of an arm has a curve: without one it would count as one that reached nothing.
+
+    Raises:
+        RunFolderError: the two tables do not belong together.
+    """
+    is_ended = (trials["stage"] == "arm") & trials["status"].isin(FINAL)
+    ended = trials.loc[is_ended, "trial_id"]
+    without = ended[~ended.isin(curves["trial_id"])]
+    if len(without):
+        raise RunFolderError(
+            f"{folder / 'curves.parquet'}: has no evaluation of {len(without)} of {len(ended)} "
+            f"trials that ended ({without.iloc[0]}), so it was not written with trials.parquet; "
+            "run the sweep's command again, which writes both"
+        )
 
 
 def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> pd.DataFrame:

@@ -339,16 +339,16 @@ class RunFolder:
         """Merge the records of the plan's trials into `trials.parquet` and `curves.parquet`.
 
         Rows carry the names that the present plan gives them (an arm may have been renamed).
-        Returns how many trials have which status.
+        Returns how many trials have which status. The table of trials comes last: a command that is
+        killed in between leaves curves of every trial that the table of trials names.
         """
         statuses: Counter[str] = Counter()
         ended: dict[str, Mapping[str, str] | None] = {}
         place = {spec.id: position for position, spec in enumerate(plan.trials)}
         trials = as_table(self._relabelled(plan, statuses, ended), TrialRow)
         curves = named(concatenated(self._curves(ended), EvaluationRow), plan, place)
-        tables = {"trials.parquet": in_order(trials, place), "curves.parquet": curves}
-        for name, table in tables.items():
-            write_sealed_table(self.path / name, table)
+        write_sealed_table(self.path / "curves.parquet", curves)
+        write_sealed_table(self.path / "trials.parquet", in_order(trials, place))
         return statuses
 
     def _relabelled(
@@ -375,10 +375,11 @@ class RunFolder:
         archives = Archives(self.path)
         left = dict.fromkeys(ended)
         for trial_id, digests in ended.items():
-            folder = self.path / "trials" / trial_id
-            if (folder / CURVE).exists():
-                yield curve_table(folder, digests)
+            table = curve_table(self.path / "trials" / trial_id, digests)
+            if table is not None:
+                yield table
                 del left[trial_id]
+        archives.refresh()  # another command may have archived a trial just now
         for table in archives.curves():
             ids = set(table["trial_id"].unique().to_pylist())
             wanted = [trial_id for trial_id in ids if trial_id in left]

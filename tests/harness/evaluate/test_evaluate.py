@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load, save_file
 
 from datasets.files.images import decode_image
 from datasets.files.trees import open_tree
@@ -227,8 +229,31 @@ def test_weights_that_are_damaged_are_one_line(finished, pages, tmp_path):
     run, plan, _ = finished
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    (copy / "trials" / plan.trials[0].id / "model.safetensors").write_bytes(b"no weights")
+    path = copy / "trials" / plan.trials[0].id / "model.safetensors"
+    weights = load(path.read_bytes())
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunFolderError, match=r"model\.safetensors: damaged, or changed since"):
+        evaluate.main([str(copy), "--on", str(pages)])
+    path.write_bytes(b"no weights")
+    sign_again(path.parent)
     with pytest.raises(ModelError, match="damaged"):
+        evaluate.main([str(copy), "--on", str(pages)])
+    name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    broken = {**weights, name: torch.full_like(weights[name], float("nan"))}
+    huge = {name: torch.full_like(tensor, 1e30) for name, tensor in weights.items()}
+    for changed, says in (
+        (broken, f"{name} holds values that are not finite"),
+        (huge, "logits that are not finite"),
+    ):
+        save_file(changed, path)
+        sign_again(path.parent)
+        with pytest.raises(ModelError, match=rf"model\.safetensors: .*{says}") as caught:
+            evaluate.main([str(copy), "--on", str(pages)])
+        assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(RunFolderError, match=r"model\.safetensors: cannot be read"):
         evaluate.main([str(copy), "--on", str(pages)])
     (copy / "trials" / plan.trials[0].id / "trial.json").unlink()
     (copy / "trials" / plan.trials[1].id / "trial.json").unlink()
