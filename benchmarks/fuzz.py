@@ -139,6 +139,7 @@ def serve(name: str, connection: Connection) -> None:
     address = _kilobytes("VmSize") * 1024 + ADDRESS_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (address, address))
     connection.send(samples)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # C libraries warn there of every damaged picture
     while True:
         connection.send(read_once(target, connection.recv_bytes(), lines))
 

@@ -30,6 +30,14 @@ class HeadstartError(Exception):
 
     exit_status = EXIT_FAILED
 
+    def __str__(self) -> str:
+        """The message; what a terminal would obey or cannot show, as in a stranger's file name, is
+        spelled out: `\\x1b`, `\\ud800`."""
+        return "".join(
+            sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1]
+            for sign in super().__str__()
+        )
+
 
 class InputError(HeadstartError):
     """What the user gave is wrong; nothing on disk was changed."""

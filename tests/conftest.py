@@ -9,8 +9,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side
+
+# The same examples on every machine, none kept on the disk, and none that fails for a slow machine.
+settings.register_profile("headstart", derandomize=True, database=None, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "headstart"))
 
 
 @pytest.fixture(scope="session")

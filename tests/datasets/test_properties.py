@@ -1,0 +1,29 @@
+"""Damaged and hostile files of data: every reader takes them or refuses them in words.
+
+The inputs are those of `benchmarks/fuzz.py`, which makes them by the million; a seed is one input.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.fuzz_targets import read_changed
+
+
+@pytest.mark.parametrize(
+    "name", ["csv", "csv_gz", "idx", "npz", "images", "zip", "tar", "photos", "photo_labels"]
+)
+@settings(max_examples=25, phases=[Phase.generate])  # a seed cannot be made simpler
+@given(seed=st.integers(0, 2**32))
+def test_a_changed_file_is_taken_or_refused_in_words(name: str, seed: int) -> None:
+    read_changed(name, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=12, phases=[Phase.generate])
+@given(seed=st.integers(0, 2**32))
+def test_a_changed_photo_is_read_or_refused_in_words(seed: int) -> None:
+    """Slow: reading one photo of a sheet takes about a second."""
+    read_changed("photos", seed)
