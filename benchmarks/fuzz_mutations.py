@@ -160,7 +160,7 @@ def change_zip(inner: Change) -> Change:
         elif kind == 2:
             del members[at]
         elif kind == 3:
-            members[at] = (name, bytes(rng.choice((10, 2 << 20, 20 << 20))))
+            members[at] = (name, bytes(rng.choice((10, 2 << 20))))
         elif kind < 8:
             members[at] = (name, inner(rng, data))
         method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED,
@@ -216,7 +216,7 @@ def change_tar(inner: Change) -> Change:
         elif kind == 2:
             info.pax_headers = {rng.choice(PAX_HEADERS): str(rng.choice(VALUES))}
         elif kind == 3:
-            data = bytes(rng.choice((10, 2 << 20, 20 << 20)))
+            data = bytes(rng.choice((10, 2 << 20)))
         else:
             data = inner(rng, data)
         members[at] = (info, data)

@@ -448,7 +448,8 @@ def _read_listing(content: bytes, folder: Path) -> None:
 def _weights() -> dict[str, tuple[bytes, ...]]:
     """State dicts of a small network: as .safetensors, and as torch saves them."""
     import torch
-    from safetensors.torch import save
+
+    from models.weights import save_weights
 
     state = _network().state_dict()
     pickled = []
@@ -456,7 +457,9 @@ def _weights() -> dict[str, tuple[bytes, ...]]:
         buffer = io.BytesIO()
         torch.save(content, buffer)
         pickled.append(buffer.getvalue())
-    return {".safetensors": (save(state),), ".pt": tuple(pickled)}
+    with tempfile.TemporaryDirectory() as folder:
+        save_weights(state, Path(folder) / "w")
+        return {".safetensors": ((Path(folder) / "w").read_bytes(),), ".pt": tuple(pickled)}
 
 
 def _network():

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from headstart.output import on_one_line
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_INPUT = 2
@@ -31,12 +33,9 @@ class HeadstartError(Exception):
     exit_status = EXIT_FAILED
 
     def __str__(self) -> str:
-        """The message; what a terminal would obey or cannot show, as in a stranger's file name, is
-        spelled out: `\\x1b`, `\\ud800`."""
-        return "".join(
-            sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1]
-            for sign in super().__str__()
-        )
+        """The message, its lines kept; what a terminal would obey, as in a stranger's file name, or
+        cannot show is spelled out: `\\x1b`, `\\ud800`."""
+        return "\n".join(map(on_one_line, super().__str__().split("\n")))
 
 
 class InputError(HeadstartError):

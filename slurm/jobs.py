@@ -6,12 +6,14 @@ Works on any machine that sees the run folder and has `squeue`.
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from headstart.errors import InputError, RunFolderError
 from headstart.files import write_json
@@ -33,6 +35,9 @@ class Job:
     log: str  # with SLURM's own %j, %A, %a filled in where that is possible
     submitted_at: str
     command: str
+
+
+_JOBS = TypeAdapter(tuple[Job, ...])
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,18 @@ def read_jobs(run: Path) -> tuple[Job, ...]:
     """
     path = run / "slurm" / "jobs.json"
     try:
-        return tuple(Job(**entry) for entry in json.loads(path.read_text(encoding="utf-8")))
+        jobs = _JOBS.validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         raise RunFolderError(f"{run}: no job was submitted for it (no slurm/jobs.json)") from None
-    except (OSError, ValueError, TypeError) as err:
-        raise RunFolderError(f"{path}: cannot be read: {err}") from err
+    except OSError as err:
+        raise RunFolderError(f"{path}: cannot be read: {err.strerror}") from err
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise RunFolderError(f"{path}: cannot be read: {place}: {first['msg']}") from err
+    if not jobs:
+        raise RunFolderError(f"{path}: names no job; remove it and submit again")
+    return jobs
 
 
 def latest_submission(jobs: Sequence[Job]) -> list[Job]:
@@ -86,8 +98,15 @@ def queue_entries(jobs: Iterable[Job]) -> tuple[QueueEntry, ...]:
         return ()
     # Asked for by user, not by id: squeue refuses a list in which one id is no longer known.
     text = call_slurm("squeue", "--me", "--noheader", f"--format={_FORMAT}")
-    entries = (QueueEntry(*line.split("|", len(_FIELDS) - 1)) for line in text.splitlines())
+    entries = (_entry(line) for line in text.split("\n") if line)
     return tuple(entry for entry in entries if entry.array_id in ours)
+
+
+def _entry(line: str) -> QueueEntry:
+    fields = line.split("|", len(_FIELDS) - 1)
+    if len(fields) != len(_FIELDS):
+        raise InputError(f"squeue: {line[:200]!r} is no line of the form {_FORMAT}")
+    return QueueEntry(*fields)
 
 
 def call_slurm(*command: str) -> str:
@@ -102,8 +121,9 @@ def call_slurm(*command: str) -> str:
         )
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SLURM_TIMEOUT_S, check=False
-        )
+            command, capture_output=True, text=True, errors="replace", timeout=SLURM_TIMEOUT_S,
+            check=False, env={**os.environ, "SLURM_BITSTR_LEN": "0"},  # long lists of tasks whole
+        )  # fmt: skip
     except subprocess.TimeoutExpired as err:
         raise InputError(f"{command[0]} gave no answer within {SLURM_TIMEOUT_S:g} s") from err
     if done.returncode:

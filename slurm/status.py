@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +27,7 @@ from slurm.jobs import Job, QueueEntry, latest_submission, queue_entries, read_j
 
 SILENT_AFTER = 4  # heartbeats of a node that may be missed
 RATE_WINDOW_S = 3600.0
+_TASKS = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")  # 3, 4-9, 0-12:4
 
 
 @dataclass(frozen=True)
@@ -82,20 +85,29 @@ def _describe_job(job: Job, entries: Sequence[QueueEntry]) -> str:
         return (
             f"job      {job.id} {job.part}: {entry.state} {where}, {entry.elapsed} of {entry.limit}"
         )
-    counts = Counter(entry.state for entry in of_job for _ in range(_n_tasks(entry.id)))
+    counts: Counter[str] = Counter()
+    for entry in of_job:
+        counts[entry.state] += _n_tasks(entry.id)
     states = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
     return f"job      {job.id} {job.part}: {states}, {job.n_tasks - counts.total()} over"
 
 
 def _n_tasks(entry_id: str) -> int:
-    """How many tasks a line of squeue stands for: `12_3` one, `12_[4-9,11%2]` seven."""
+    """How many tasks a line of squeue stands for: `12_3` one, `12_[4-9,11%2]` seven.
+
+    Raises:
+        InputError: squeue names tasks in another way.
+    """
     _, bracket, ranges = entry_id.partition("[")
     if not bracket:
         return 1
     n_tasks = 0
     for item in ranges.rstrip("]").split("%")[0].split(","):
-        first, _, last = item.partition("-")
-        n_tasks += int(last or first) - int(first) + 1
+        tasks = _TASKS.fullmatch(item)
+        if tasks is None:
+            raise InputError(f"squeue: {entry_id[:200]!r} does not name tasks as 12_[4-9,11] does")
+        first, last, step = (int(number or 0) for number in tasks.groups())
+        n_tasks += max(0, (last or first) - first) // max(1, step) + 1
     return n_tasks
 
 
@@ -104,10 +116,10 @@ def read_nodes(run: Path, now: float) -> list[NodeHealth]:
     nodes = []
     for path in sorted((run / "slurm").glob(".job-*/node-*.json")):
         beat = read_mapping(path)
-        if beat:
+        with suppress(KeyError, TypeError, ValueError, OverflowError):  # damaged: it says nothing
             silent_s = max(0.0, now - float(beat["at"]))
             is_well = silent_s <= SILENT_AFTER * float(beat["every_s"])
-            nodes.append(NodeHealth(beat["node"], silent_s, float(beat["load"]), is_well))
+            nodes.append(NodeHealth(str(beat["node"]), silent_s, float(beat["load"]), is_well))
     return nodes
 
 
@@ -127,7 +139,7 @@ def count_trials(run: Path, now: float) -> Trials | None:
     for trial_id, row in trial_rows(run, ids, strict=False):
         if row is not None and row.status in FINAL:
             statuses[row.status] += 1
-            ended.append(datetime.fromisoformat(row.finished_at).timestamp())
+            ended += _moment(row.finished_at)
         elif _entries(run / "trials" / trial_id / "state") & generations:
             statuses["running"] += 1
         else:
@@ -154,9 +166,15 @@ def _entries(folder: Path) -> set[str]:
 
 def _live_generations(run: Path, now: float) -> Iterator[str]:
     for holder in holders(run):
-        beat = holder.heartbeat_at
-        if beat and now - datetime.fromisoformat(beat).timestamp() <= STALE_AFTER_S:
+        if any(now - beat <= STALE_AFTER_S for beat in _moment(holder.heartbeat_at)):
             yield holder.generation
+
+
+def _moment(written: str) -> list[float]:
+    """Seconds since 1970 of a time as records have it; none where it is none."""
+    with suppress(ValueError, OverflowError):
+        return [datetime.fromisoformat(written).timestamp()]
+    return []
 
 
 def _rate_per_h(ended: Sequence[float], now: float) -> float | None:
