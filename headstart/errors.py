@@ -25,6 +25,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_INPUT = 2
 EXIT_STOPPED = 75  # EX_TEMPFAIL: a signal came; the same command goes on from here
+LONGEST_LINE = 4000  # characters of a line of a message
 
 
 class HeadstartError(Exception):
@@ -33,9 +34,19 @@ class HeadstartError(Exception):
     exit_status = EXIT_FAILED
 
     def __str__(self) -> str:
-        """The message, its lines kept; what a terminal would obey, as in a stranger's file name, or
-        cannot show is spelled out: `\\x1b`, `\\ud800`."""
-        return "\n".join(map(on_one_line, super().__str__().split("\n")))
+        """The message, its lines kept, each of a length that a person reads.
+
+        What a terminal would obey, as in a stranger's file name, or cannot show is spelled out:
+        `\\x1b`, `\\ud800`.
+        """
+        return "\n".join(on_one_line(_shortened(line)) for line in super().__str__().split("\n"))
+
+
+def _shortened(line: str) -> str:
+    n_left_out = len(line) - LONGEST_LINE
+    if n_left_out <= 0:
+        return line
+    return f"{line[: LONGEST_LINE // 2]} [… {n_left_out:,} …] {line[-LONGEST_LINE // 2 :]}"
 
 
 class InputError(HeadstartError):

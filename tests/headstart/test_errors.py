@@ -23,3 +23,11 @@ def test_what_a_terminal_would_obey_is_spelled_out(given: str, shown: str) -> No
 
 def test_each_mistake_keeps_its_line() -> None:
     assert str(SpecError(["a: 1", "b: \x00"])) == "a: 1\nb: \\x00"
+
+
+def test_a_line_that_nobody_reads_to_its_end_keeps_both_ends() -> None:
+    shown = str(DataError("w.pt: unknown " + "\x00" * 8_000_000 + " in its header"))
+    assert shown.startswith("w.pt: unknown \\x00")
+    assert shown.endswith("\\x00 in its header")
+    assert "[… 7,996,028 …]" in shown
+    assert len(shown) < 20_000
