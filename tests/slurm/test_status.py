@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from fakes import FakeSlurm
 
-from slurm.jobs import Job, record_jobs
+from headstart.errors import RunFolderError
+from slurm.jobs import Job, read_jobs, record_jobs
 from slurm.status import count_trials, describe_trials, main, read_nodes
 
 NOW = 1_800_000_000.0
@@ -135,6 +136,75 @@ def test_trials_are_shown_where_the_queue_cannot_be_asked(
     said = capsys.readouterr().out
     assert "queue    unknown: squeue refuses: slurm_load_jobs error" in said
     assert "2 done" in said
+
+
+@pytest.mark.parametrize(
+    ("tasks", "n_tasks"),
+    [("8_7", 1), ("8_[3]", 1), ("8_[0-12:4]", 4), ("8_[1-999999999]", 999999999)],
+)
+def test_every_way_of_naming_tasks_is_counted(
+    run: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str], tasks: str, n_tasks: int
+) -> None:
+    record_jobs(run, [Job("8", "8", "shards", 1, n_tasks, "8_*.out", _iso(NOW), "submit")])
+    slurm.answer("squeue", f"{tasks}|8|PENDING|0:00|1:00:00|1||Resources\n")
+    main([str(run)])
+    said = capsys.readouterr().out
+    assert "PENDING (Resources)" in said if n_tasks == 1 else f"{n_tasks} PENDING, 0 over" in said
+
+
+@pytest.mark.parametrize(
+    "line", ["8_[1-4,...]|8|PENDING|0|1|1||R", "slurm is down", "8_1|8|RUNNING"]
+)
+def test_a_line_of_squeue_that_is_not_as_asked_for_is_said(
+    run: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    record_jobs(run, [Job("8", "8", "shards", 10, 10, "8_*.out", _iso(NOW), "submit")])
+    slurm.answer("squeue", f"{line}\n")
+    main([str(run)])
+    said = capsys.readouterr().out
+    assert "queue    unknown: squeue: " in said
+    assert line.split("|")[0] in said
+    assert "2 done" in said
+
+
+def test_long_lists_of_tasks_are_asked_for_whole(
+    run: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.answer("squeue")
+    script = slurm.folder / "squeue"
+    script.write_text(f'#!/bin/bash\necho "$SLURM_BITSTR_LEN" > "{slurm.folder}/length"\n')
+    main([str(run)])
+    assert (slurm.folder / "length").read_text() == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[" * 100_000, "recursion"),
+        ('[{"id": 7}]', "0.id"),
+        ('{"id": "7"}', "array"),
+        ("[]", "names no job"),
+        ("[", "EOF"),
+    ],
+)
+def test_a_damaged_record_of_jobs_is_one_line(run: Path, content: str, said: str) -> None:
+    (run / "slurm" / "jobs.json").write_text(content)
+    with pytest.raises(RunFolderError, match=said) as caught:
+        read_jobs(run)
+    assert str(caught.value).startswith(f"{run}/slurm/jobs.json: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_damaged_heartbeats_and_times_say_nothing(run: Path) -> None:
+    node = {"node": "n1", "load": 0.5, "at": NOW - 5, "every_s": 10.0}
+    for number, wrong in enumerate([{}, {"at": 10**400}, {"every_s": None}, {"load": "much"}]):
+        _write(run / "slurm" / ".job-7" / f"node-{number}.json", node | wrong)
+    assert [each.name for each in read_nodes(run, NOW)] == ["n1"]
+    _write(run / ".lock-1-of-2.json", {"generation": "live", "heartbeat_at": "yesterday"})
+    _write(run / "trials" / "done1" / "trial.json", {"status": "done", "finished_at": "soon"})
+    trials = count_trials(run, NOW)
+    assert trials is not None
+    assert (trials.n_done, trials.n_running, trials.rate_per_h) == (2, 0, None)
 
 
 @pytest.mark.parametrize("command", ["status", "cancel", "submit"])
