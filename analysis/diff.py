@@ -25,6 +25,7 @@ from analysis.statistics.samples.pairing import Pair
 from headstart.cells import write_frame
 from headstart.errors import RunFolderError
 from headstart.files import atomic_file
+from headstart.private import without_paths, without_secrets
 
 OLD, NEW = "old: ", "new: "
 MOST_SHOWN = 30
@@ -81,8 +82,8 @@ def diff_runs(old: Path | str, new: Path | str) -> Changes:
     )
     return Changes(
         names=(Path(old).name, Path(new).name),
-        settings=tuple(_changed(_sweep(runs[OLD]), _sweep(runs[NEW]))),
-        provenance=tuple(_changed(runs[OLD].provenance[0], runs[NEW].provenance[0])),
+        settings=tuple(map(_shown, _changed(_sweep(runs[OLD]), _sweep(runs[NEW])))),
+        provenance=tuple(map(_shown, _changed(runs[OLD].provenance[0], runs[NEW].provenance[0]))),
         only_old=len(evidence[OLD]) - len(both),
         only_new=len(evidence[NEW]) - len(both),
         n_same=int(same.sum()),
@@ -137,6 +138,10 @@ def _changed(old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[s
     for key in sorted(left.keys() | right.keys()):
         if left.get(key) != right.get(key):
             yield f"{key}: {left.get(key, 'not set')} → {right.get(key, 'not set')}"
+
+
+def _shown(line: str) -> str:
+    return without_paths(without_secrets(line))
 
 
 def _leaves(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

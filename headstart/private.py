@@ -53,10 +53,15 @@ def without_secrets(text: str) -> str:
     for name, value in os.environ.items():
         if len(value) >= _SHORTEST and value in text and re.search(_NAMED, name, re.IGNORECASE):
             text = text.replace(value, HIDDEN)
-    text = _IN_ADDRESS.sub(f"{HIDDEN}@", text)
+    text = without_passwords(text)
     for pattern in (_BEARER, _ASSIGNED, _SIGNED):
         text = pattern.sub(_hidden, text)
     return _KNOWN.sub(HIDDEN, text)
+
+
+def without_passwords(text: str) -> str:
+    """`text` with `***` for user and password in each address."""
+    return _IN_ADDRESS.sub(f"{HIDDEN}@", text)
 
 
 def without_paths(text: str) -> str:

@@ -19,6 +19,7 @@ from harness.sweepfile.settings import Resources, Sweep
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, HeadstartError, InputError
 from headstart.files import atomic_path
+from headstart.private import without_secrets
 from headstart.records import check_run_folder
 from slurm.jobs import Job, call_slurm, queue_entries, read_jobs, record_jobs
 from slurm.render import Part, Work, check_line, parts_of, render_batch_script
@@ -122,7 +123,7 @@ def describe_work(given: argparse.Namespace, sweep: Sweep, argv: Sequence[str]) 
         run=run,
         arguments=tuple(arguments),
         folder=Path.cwd(),
-        command=shlex.join(["python", "-m", "slurm.submit", *argv]),
+        command=without_secrets(shlex.join(["python", "-m", "slurm.submit", *argv])),
         has_stages=bool(sweep.stages),
         cpus_per_trial=sweep.resources.cpus_per_trial,
         gpus_per_trial=sweep.resources.gpus_per_trial,

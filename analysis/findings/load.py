@@ -30,6 +30,7 @@ from headstart.errors import RunFolderError, SpecError
 from headstart.grid import from_column
 from headstart.packed import read_table
 from headstart.predictions import read_images, read_predictions
+from headstart.private import publishable
 from headstart.records import FINAL, checked_bytes, read_object, read_row
 from headstart.rows import EvaluationRow, Row, TrialRow
 from headstart.settings import Compare, Measure
@@ -236,6 +237,8 @@ def _merge_trials(tables: list[pd.DataFrame]) -> pd.DataFrame:
     trials = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0].copy()
     for column in ("grid", "stand_in_for", "error", "parent_id"):
         trials[column] = trials[column].fillna("").astype(str) if column in trials else ""
+    for column in {"error", "initialize"} & set(trials):  # a report is published
+        trials[column] = trials[column].map(publishable)
     # Where arms are named for their grid points, one task holds them all: pairs may cross points.
     # What a search trial drew is no task either.
     arms = trials[trials["stage"] == "arm"]

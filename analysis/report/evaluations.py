@@ -108,7 +108,9 @@ _COLUMNS = (
 
 def _frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     rng = np.random.default_rng(SEED)
-    return pd.DataFrame([_row(evaluation, rng) for evaluation in evaluations])
+    frame = pd.DataFrame([_row(evaluation, rng) for evaluation in evaluations])
+    measured = [column.key for column in _COLUMNS if column.kind not in ("text", "count")]
+    return frame.astype(dict.fromkeys(measured, float))  # numbers where none was tested too
 
 
 def _row(evaluation: Evaluation, rng: Rng) -> dict[str, object]:

@@ -28,6 +28,7 @@ from analysis.report import (
 from analysis.report.answers import MOST_AT_TOP
 from analysis.report.displays import SCORE_WORDS
 from analysis.report.tables import Table
+from headstart.private import publishable
 
 
 def build_tables(findings: Findings) -> dict[str, list[Table]]:
@@ -205,11 +206,18 @@ def _finals(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
 
 
 def _provenance(findings: Findings) -> Iterator[document.Details]:
-    records = findings.runs.provenance
+    """A report is published: it says neither where things lie nor what the machine is called."""
+    records = [_without_host(record) for record in findings.runs.provenance]
     for k, record in enumerate(records):
-        text = yaml.safe_dump(record, sort_keys=True, allow_unicode=True)
+        text = yaml.safe_dump(publishable(record), sort_keys=True, allow_unicode=True)
         which = f" of run {k + 1}" if len(records) > 1 else ""
         yield document.Details(f"Versions, hardware and command{which}", text)
     for asked in findings.asked:
-        text = yaml.safe_dump(dict(asked.sweep), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(publishable(asked.sweep), sort_keys=False, allow_unicode=True)
         yield document.Details(f"Sweep “{asked.name}” as it was resolved", text)
+
+
+def _without_host(content: object) -> object:
+    if isinstance(content, dict):
+        return {key: _without_host(value) for key, value in content.items() if key != "host"}
+    return [_without_host(item) for item in content] if isinstance(content, list) else content

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import dead_temporaries, make_folder, sync_folder, temporary_beside
+from headstart.private import without_secrets
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 30.0
@@ -66,7 +67,7 @@ def fetch(download: Download, missing: DataNotFoundError) -> Path:
             if reason is None:
                 _accept(partial, download, address)
                 return download.path
-            reasons.append(f"{address}: {reason}")
+            reasons.append(without_secrets(f"{address}: {reason}"))
     raise DataNotFoundError(f"{missing}; fetching it failed: {'; '.join(reasons)}")
 
 
@@ -116,13 +117,16 @@ def _continue(address: str, partial: Path, limit_bytes: int) -> bool:
     import requests
 
     have = partial.stat().st_size if partial.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    # Not packed on the way: what a megabyte unpacks to is the sender's to choose.
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
     with requests.get(
         address, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
     ) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
             return True  # nothing is missing; the checksum decides
         response.raise_for_status()
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise requests.RequestException("it is sent packed, which was not asked for")
         resumes = response.status_code == requests.codes.partial_content
         start = have if resumes else 0
         length = response.headers.get("Content-Length")
@@ -132,7 +136,8 @@ def _continue(address: str, partial: Path, limit_bytes: int) -> bool:
                     file.write(chunk)
                     if file.tell() > limit_bytes:
                         raise DataError(
-                            f"{address}: over {limit_bytes >> 20} MB, which is the limit"
+                            f"{without_secrets(address)}: over {limit_bytes >> 20} MB, which is "
+                            "the limit"
                         )
             n_written = file.tell()
     return length is None or n_written >= start + int(length)
@@ -156,7 +161,8 @@ def _accept(partial: Path, download: Download, address: str) -> None:
         if digest != wanted.lower():
             partial.unlink()
             raise DataError(
-                f"{address}: {method} {digest} instead of {wanted}; the file was thrown away. "
+                f"{without_secrets(address)}: {method} {digest} instead of {wanted}; the file was "
+                "thrown away. "
                 f"Fetch it from elsewhere and put it at {download.path}"
             )
     with open(partial, "rb") as file:

@@ -30,6 +30,7 @@ from datasets.locations import downloads_folder, first_existing, not_found
 from datasets.preprocess import shape_images, shape_ink
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
+from headstart.private import without_secrets
 from headstart.settings import key
 
 VERSION = 2
@@ -155,7 +156,8 @@ def _fetch(options: Options, request: Request, missing: DataNotFoundError) -> Pa
             _check_strokes(path)
         except DataError as err:
             path.unlink()
-            raise DataError(f"{options.source}: {err}; the file was thrown away") from err
+            source = without_secrets(options.source)
+            raise DataError(f"{source}: {err}; the file was thrown away") from err
     return path
 
 

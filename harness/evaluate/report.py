@@ -18,6 +18,7 @@ from datasets.base import Preprocess
 from harness.evaluate.confusable import Group, Pair
 from harness.evaluate.options import Options
 from harness.evaluate.test_sets import Preparation, TestSet, preparation
+from headstart.private import without_secrets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +133,7 @@ def summary(
     return {
         "run": str(options.run),
         "on": options.on,
-        "command": shlex.join(["python", "-m", "harness.evaluate", *sys.argv[1:]]),
+        "command": without_secrets(shlex.join(["python", "-m", "harness.evaluate", *sys.argv[1:]])),
         "n_test": len(test.labels),
         "fingerprint": test.fingerprint,
         "notes": list(test.notes),

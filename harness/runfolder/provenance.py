@@ -1,7 +1,9 @@
 """Where a run's numbers came from: versions, hardware, commit, command line.
 
 In: the fingerprints of its data. Out: the content of `provenance.json`. It asks Python, the kernel
-and git; nothing else of the run folder does.
+and git; nothing else of the run folder does. It holds no variable of the environment and no address
+of a repository, and passwords and tokens of the command line are left out, since run folders are
+handed on.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from headstart.private import without_secrets
 
 PACKAGES = (
     "torch",
@@ -31,7 +35,7 @@ PACKAGES = (
 def collect(fingerprints: dict[str, str]) -> dict[str, object]:
     """What `provenance.json` holds; `fingerprints` maps data set names to content hashes."""
     return {
-        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "command": without_secrets(shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]])),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
         "python": platform.python_version(),

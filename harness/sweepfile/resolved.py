@@ -2,7 +2,7 @@
 
 In: a frozen `Sweep`. Out: YAML text with profile, assignments, inheritance and grid written out and
 every default filled in, so that a reader needs none; it is a sweep file itself and reads to an
-equal `Sweep`, but for `grid_points`.
+equal `Sweep`, but for `grid_points` and for passwords in addresses, which are left out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
+from headstart.private import without_passwords
 
 Written = dict[str, Any]  # keys and values as the file has them
 
@@ -42,7 +43,8 @@ def resolved_yaml(sweep: Sweep) -> str:
         "track": list(sweep.track),
         "deliver": _plain(sweep.deliver),
     }
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    return without_passwords(text)
 
 
 def _plain(settings: BaseModel) -> Written:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from harness.trials.spec import TrialSpec
 from headstart.grid import as_column
+from headstart.private import without_secrets
 from headstart.rows import TrialRow
 
 
@@ -32,7 +33,8 @@ def planned_row(spec: TrialSpec, sweep: str) -> TrialRow:
 def failed_row(spec: TrialSpec, sweep: str, error: str) -> TrialRow:
     """The row of a trial that could not finish; measured columns stay empty."""
     row = planned_row(spec, sweep)
-    return replace(row, status="failed", error=error.strip(), files=("trial.json",))
+    error = without_secrets(error.strip())
+    return replace(row, status="failed", error=error, files=("trial.json",))
 
 
 def relabelled(row: TrialRow, spec: TrialSpec, sweep: str) -> TrialRow:
