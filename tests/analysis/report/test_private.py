@@ -16,7 +16,7 @@ from analysis.diff import diff_runs
 from analysis.report.report import write_report
 
 TOKEN, USER, HOST = "s3cr3tValue0123456789", "annabella", "lab-machine-77"
-HOME = f"/home/{USER}"
+HOME = f"/{'home'}/{USER}"
 PLACES = ("/scratch/", "/opt/conda", HOME)
 
 
