@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 KEY = "sha256"  # of a JSON object
 LINE = "# sha256 of the lines above: "  # the last one of a text file
 TABLE_KEY = b"headstart.sha256"  # of a table's metadata
+PARTNER_KEY = b"headstart.written_with"  # of a table's metadata: the digest of another file
 _BLANK = b"0" * 64  # stands in a table where its digest will
 _LENGTH = 2  # bytes between a key and its value of 64 bytes in Parquet's footer
 RERUN = "remove it and run the sweep's command again, which makes it anew"
@@ -160,19 +161,26 @@ def read_sealed_text(path: Path) -> str:
 # -- tables ----------------------------------------------------------------------------------
 
 
-def write_sealed_table(path: Path, table: pa.Table) -> None:
-    """Write a table as Parquet that carries its own digest, atomically."""
+def write_sealed_pair(first: Path, table: pa.Table, second: Path, other: pa.Table) -> None:
+    """Write two tables that belong together, as Parquet that carries its own digest.
+
+    Both are whole before either is replaced, and the second says which first one it was written
+    with: so a reader notices where a command died between the two.
+    """
     content = sealed_table(table)
-    with atomic_file(path, "wb") as file:
-        file.write(content)
+    content_of_other = sealed_table(other, {PARTNER_KEY: digest_of(content).encode()})
+    # What is opened last is replaced first.
+    with atomic_file(second, "wb") as second_file, atomic_file(first, "wb") as first_file:
+        first_file.write(content)
+        second_file.write(content_of_other)
 
 
-def sealed_table(table: pa.Table) -> bytearray:
+def sealed_table(table: pa.Table, more: Mapping[bytes, bytes] | None = None) -> bytearray:
     """A Parquet file whose metadata holds the digest of the file with zeros in its place."""
     import pyarrow.parquet as pq
 
     sink = io.BytesIO()
-    metadata = {**(table.schema.metadata or {}), TABLE_KEY: _BLANK}
+    metadata = {**(table.schema.metadata or {}), **(more or {}), TABLE_KEY: _BLANK}
     pq.write_table(table.replace_schema_metadata(metadata), sink)
     content = bytearray(sink.getbuffer())
     start = _place(content)

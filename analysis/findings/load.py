@@ -25,13 +25,21 @@ from pydantic import ValidationError
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.redrawn import overlaps
 from headstart.archives import Archives
-from headstart.digests import KEY, check_table, read_sealed_text
+from headstart.digests import KEY, PARTNER_KEY, check_table, digest_of, read_sealed_text
 from headstart.errors import RunFolderError, SpecError
 from headstart.grid import from_column
 from headstart.packed import read_table
 from headstart.predictions import read_images, read_predictions
 from headstart.private import publishable
-from headstart.records import FINAL, checked_bytes, read_object, read_row
+from headstart.records import (
+    FINAL,
+    checked_bytes,
+    no_curve,
+    read_object,
+    read_row,
+    trial_curve,
+    trial_rows,
+)
 from headstart.rows import EvaluationRow, Row, TrialRow
 from headstart.settings import Compare, Measure
 from headstart.yaml12 import parse_yaml
@@ -146,12 +154,8 @@ Part = tuple[pd.DataFrame, pd.DataFrame, Content, Content]
 def _read_folder(folder: Path) -> Part:
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: no such folder; give the folder of a run (runs/NAME)")
-    trials = _read_table(folder / "trials.parquet", TrialRow, TRIAL_KEYS)
-    if (folder / "curves.parquet").is_file() or len(trials):
-        curves = _read_table(folder / "curves.parquet", EvaluationRow, CURVE_KEYS)
-    else:
-        curves = pd.DataFrame(columns=list(CURVE_KEYS))
-    _check_complete(folder, trials, curves)
+    table = _read_table(folder / "trials.parquet", TrialRow, TRIAL_KEYS)
+    trials, curves = table.rows, _read_curves(folder, table)
     sweep_file, provenance = folder / "sweep.yaml", folder / "provenance.json"
     sweep = _read_sweep(sweep_file) if sweep_file.exists() else {}
     sweep.setdefault("name", str(trials["sweep"].iloc[0]) if len(trials) else folder.name)
@@ -159,24 +163,55 @@ def _read_folder(folder: Path) -> Part:
     return trials, curves, sweep, read_mapping(provenance) if provenance.exists() else {}
 
 
-def _check_complete(folder: Path, trials: pd.DataFrame, curves: pd.DataFrame) -> None:
-    """A trial of an arm has a curve: without one it would count as one that reached nothing.
+def _read_curves(folder: Path, trials: _Table) -> pd.DataFrame:
+    """The evaluations of every trial that ended, from the table or from the trials themselves.
+
+    A command may have died after it replaced one of the two tables, or be about to replace the
+    other one. A trial without its curve would pass for one that reached nothing.
 
     Raises:
-        RunFolderError: the two tables do not belong together.
+        RunFolderError: a trial ended and has no curve anywhere, or a file is damaged.
     """
-    is_ended = (trials["stage"] == "arm") & trials["status"].isin(FINAL)
-    ended = trials.loc[is_ended, "trial_id"]
-    without = ended[~ended.isin(curves["trial_id"])]
-    if len(without):
-        raise RunFolderError(
-            f"{folder / 'curves.parquet'}: has no evaluation of {len(without)} of {len(ended)} "
-            f"trials that ended ({without.iloc[0]}), so it was not written with trials.parquet; "
-            "run the sweep's command again, which writes both"
-        )
+    path = folder / "curves.parquet"
+    ended = trials.rows[trials.rows["status"].isin(FINAL)]
+    if not path.exists() and (ended.empty or (folder / "trials").is_dir()):
+        return _own_curves(folder, ended)
+    curves = _read_table(path, EvaluationRow, CURVE_KEYS)
+    if curves.written_with not in (None, trials.digest):
+        return _own_curves(folder, ended)
+    lacking = ended[~ended["trial_id"].isin(curves.rows["trial_id"])]
+    if lacking.empty:
+        return curves.rows
+    return pd.concat([curves.rows, _own_curves(folder, lacking)], ignore_index=True)
 
 
-def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> pd.DataFrame:
+def _own_curves(folder: Path, trials: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations of these trials, read from their folders and archives."""
+    import pyarrow as pa
+
+    rows, archives = dict(trial_rows(folder, trials["trial_id"])), Archives(folder)
+    points = []
+    for trial_id, arm, seed in zip(trials["trial_id"], trials["arm"], trials["seed"], strict=True):
+        row = rows[trial_id]
+        if row is None:
+            raise no_curve(folder / "trials" / trial_id)
+        for point in trial_curve(folder, trial_id, row, archives):
+            points.append({**point.to_json(), "arm": arm, "seed": seed})
+    empty = pa.table({column.name: [] for column in EvaluationRow.columns()})
+    table = pa.Table.from_pylist(points) if points else empty
+    return as_kind(table, EvaluationRow).to_pandas()
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of a run folder."""
+
+    rows: pd.DataFrame
+    digest: str  # of the file
+    written_with: str | None  # the digest of the other table, where it says that
+
+
+def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> _Table:
     """A table of a run folder, compared with the digest that it carries.
 
     Columns that an earlier version did not know are empty.
@@ -204,10 +239,12 @@ def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> pd.DataFr
             f"{path}: lacks the column{'s' * (len(lacking) > 1)} "
             f"{', '.join(lacking)}; it was not written by this harness"
         )
+    partner = (table.schema.metadata or {}).get(PARTNER_KEY)
     try:
-        return as_kind(table, kind).to_pandas()
+        rows = as_kind(table, kind).to_pandas()
     except ValueError as err:
         raise RunFolderError(f"{path}: {_one_line(err)}; {again}") from err
+    return _Table(rows, digest_of(content), partner and partner.decode("ascii", "replace"))
 
 
 def as_kind(table: pa.Table, kind: type[Row]) -> pa.Table:

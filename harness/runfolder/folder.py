@@ -38,7 +38,7 @@ from headstart.digests import (
     digest_of_file,
     sealed_text,
     write_sealed_json,
-    write_sealed_table,
+    write_sealed_pair,
 )
 from headstart.errors import RunFolderError, StorageError
 from headstart.files import (
@@ -339,16 +339,17 @@ class RunFolder:
         """Merge the records of the plan's trials into `trials.parquet` and `curves.parquet`.
 
         Rows carry the names that the present plan gives them (an arm may have been renamed).
-        Returns how many trials have which status. The table of trials comes last: a command that is
-        killed in between leaves curves of every trial that the table of trials names.
+        Returns how many trials have which status.
         """
         statuses: Counter[str] = Counter()
         ended: dict[str, Mapping[str, str] | None] = {}
         place = {spec.id: position for position, spec in enumerate(plan.trials)}
         trials = as_table(self._relabelled(plan, statuses, ended), TrialRow)
         curves = named(concatenated(self._curves(ended), EvaluationRow), plan, place)
-        write_sealed_table(self.path / "curves.parquet", curves)
-        write_sealed_table(self.path / "trials.parquet", in_order(trials, place))
+        write_sealed_pair(
+            self.path / "trials.parquet", in_order(trials, place),
+            self.path / "curves.parquet", curves,
+        )  # fmt: skip
         return statuses
 
     def _relabelled(

@@ -86,7 +86,10 @@ def write_run(folder: Path, made: Made | None = None) -> Path:
             rows.append(row)
             curves.append(curve)
             _write_trial_json(folder, row, class_names)
-    rows += [_search_row(made, k, rng) for k in range(made.search)]
+    for k in range(made.search):
+        row, curve = _search_trial(made, k, rng)
+        rows.append(row)
+        curves.append(curve)
     trials = pd.DataFrame(rows)
     trials.to_parquet(folder / "trials.parquet")
     pd.concat(curves, ignore_index=True).to_parquet(folder / "curves.parquet")
@@ -190,11 +193,13 @@ def _order(made: Made, arm: Arm) -> int:
     return 0 if made.together or arm.name not in names else names.index(arm.name) % 20
 
 
-def _search_row(made: Made, k: int, rng: np.random.Generator) -> dict[str, Any]:
-    row, _ = _trial(made, Arm(made.arms[0].name, stage="search"), k, 0.0, rng)
+def _search_trial(
+    made: Made, k: int, rng: np.random.Generator
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    row, curve = _trial(made, Arm(made.arms[0].name, stage="search"), k, 0.0, rng)
     rate = float(10 ** rng.uniform(-5, -2))
     score = float(0.97 - 0.02 * (np.log10(rate) + 3.5) ** 2 + rng.normal(0, 0.002))
-    return row | {
+    changed = {
         "trial_id": f"search{k:010d}",
         "learning_rate": rate,
         "batch_size": int(rng.choice([8, 16, 32])),
@@ -203,6 +208,7 @@ def _search_row(made: Made, k: int, rng: np.random.Generator) -> dict[str, Any]:
         "test_accuracy": np.nan,
         "test_loss": np.nan,
     }
+    return row | changed, curve.assign(trial_id=changed["trial_id"])
 
 
 def _predict(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -253,3 +254,88 @@ def test_a_renamed_arm_is_renamed_in_tables_made_from_archives(plan, tmp_path):
             table = pq.read_table(run.path / name)
             assert table["arm"].to_pylist() == ["new"] * n_rows
             assert table["seed"].to_pylist() == [specs[0].seed] * n_rows
+
+
+# -- the two tables belong together --------------------------------------------------------
+
+
+def die_before(monkeypatch, name: str) -> None:
+    """From here on, the command dies before a file gets this name."""
+    replace_file = os.replace
+
+    def die(source: Path, target: Path) -> None:
+        if Path(target).name == name:
+            raise KeyboardInterrupt
+        replace_file(source, target)
+
+    monkeypatch.setattr(os, "replace", die)
+
+
+@pytest.mark.parametrize("name", ["trials.parquet", "curves.parquet"])
+@pytest.mark.parametrize("is_archived", [False, True])
+def test_a_command_that_dies_between_the_two_tables_makes_no_trial_censored(
+    plan, tmp_path, monkeypatch, name, is_archived
+):
+    first = Plan(plan.sweep, tuple(t for t in plan.trials if t.seed < 2))
+    with RunFolder(tmp_path / "run") as run:
+        for spec in plan.trials:
+            finish(run, spec)
+        run.write_tables(first)
+        before = load_runs([run.path])
+        if is_archived:
+            run.archive(plan.trials)
+        with monkeypatch.context() as patched:
+            die_before(patched, name)
+            with pytest.raises(KeyboardInterrupt):
+                run.write_tables(plan)
+        between = load_runs([run.path])
+        run.write_tables(plan)
+        after = load_runs([run.path])
+    assert set(after.curves["trial_id"]) == {t.id for t in plan.trials}
+    expected = before if name == "trials.parquet" else after
+    pd.testing.assert_frame_equal(between.trials, expected.trials)
+    pd.testing.assert_frame_equal(between.curves, expected.curves)
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_a_command_that_dies_before_its_first_table_of_curves_leaves_a_run_that_is_read(
+    plan, tmp_path, monkeypatch
+):
+    with RunFolder(tmp_path / "run") as run:
+        for spec in plan.trials:
+            finish(run, spec)
+        with monkeypatch.context() as patched:
+            die_before(patched, "curves.parquet")
+            with pytest.raises(KeyboardInterrupt):
+                run.write_tables(plan)
+        assert not (run.path / "curves.parquet").exists()
+        assert len(load_runs([run.path]).curves) == 2 * len(plan.trials)
+
+
+def test_tables_of_an_earlier_version_that_disagree_are_made_whole(plan, tmp_path):
+    """They do not say that they belong together."""
+    spec, other = arms(plan)[:2]
+    with RunFolder(tmp_path / "run") as run:
+        for trial in (spec, other):
+            finish(run, trial)
+        run.write_tables(plan)
+    whole = load_runs([run.path]).curves
+    for name in ("trials.parquet", "curves.parquet"):
+        table = pd.read_parquet(run.path / name)
+        if name == "curves.parquet":
+            table = table[table["trial_id"] != spec.id]
+        table.to_parquet(run.path / name)
+    pd.testing.assert_frame_equal(load_runs([run.path]).curves, whole)
+    (run.path / "trials" / spec.id / "curve.parquet").unlink()
+    with pytest.raises(RunFolderError, match=rf"{spec.id}.curve\.parquet: .*its trial ended"):
+        load_runs([run.path])
+
+
+def test_a_trial_that_failed_needs_no_curve(plan, tmp_path):
+    failed = arms(plan)[0]
+    with RunFolder(tmp_path / "run") as run:
+        run.fail(failed.id, replace(planned_row(failed, "small"), status="failed"))
+        run.write_tables(plan)
+    runs = load_runs([run.path])
+    assert list(runs.trials["status"]) == ["failed"]
+    assert len(runs.curves) == 0
