@@ -170,7 +170,9 @@ def _side_by_side(findings: Findings) -> Iterator[str]:
     end = pd.to_datetime(trials["finished_at"], errors="coerce", utc=True, format="ISO8601")
     start = end - pd.to_timedelta(trials[list(CLOCKED)].sum(axis=1), unit="s")
     host = trials["host"] if "host" in trials else pd.Series("", index=trials.index)
-    times = pd.DataFrame({"start": start, "end": end, "host": host}).dropna()
+    times = pd.DataFrame({"start": start, "end": end, "host": host.fillna("")}).dropna()
+    if times.empty:
+        return
     times = times.sort_values(["host", "start"], kind="stable")
     before = times.groupby("host")["end"].transform(lambda ends: ends.cummax().shift())
     overlap = (before - times["start"]).dt.total_seconds()
