@@ -25,6 +25,7 @@ def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
     A reader of the output that goes away (`… | head`) changes no status. Output that a full disk
     did not take is said, and status 0 becomes 1.
     """
+    _use_utf8_names()
     output = make_output_steady()
     try:
         _check_surroundings(sys.argv[1:])
@@ -47,6 +48,19 @@ def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
         print(f"standard output took not all: {output.lost}", file=sys.stderr)
         status = status or EXIT_FAILED
     raise SystemExit(status)
+
+
+def _use_utf8_names() -> None:
+    """Start anew where this locale's file names are not UTF-8: there no file could be called é.
+
+    The console keeps the locale's encoding.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or sys.flags.utf8_mode:
+        return
+    console = getattr(sys.stdout, "encoding", None) or "ascii"
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    environment.setdefault("PYTHONIOENCODING", console)
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def as_line(err: OSError) -> str:

@@ -24,7 +24,7 @@ def command(body: str, redirect: str = "", **environment: str) -> subprocess.Com
     return subprocess.run(
         ["bash", "-c", f'"$0" -c "$1" {redirect}; echo "status ${{PIPESTATUS[0]}}" >&2',
          sys.executable, program],
-        capture_output=True, text=True, errors="backslashreplace", timeout=60,
+        capture_output=True, encoding="utf-8", errors="backslashreplace", timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )  # fmt: skip
 
@@ -127,6 +127,16 @@ def test_names_that_are_not_utf_8_are_refused_first():
         )  # fmt: skip
         assert done.returncode == 2
         assert done.stderr.startswith(message)
+
+
+@pytest.mark.parametrize(("console", "shown"), [("", "\\xe9"), ("utf-8", "é")])
+def test_a_file_has_any_name_in_a_locale_that_is_not_utf_8(tmp_path, console, shown):
+    body = f'os.mkdir("{tmp_path}/" + chr(233) + chr(0x4E2D))\nprint(chr(233))\nreturn 75'
+    old = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = command(body, **old, **({"PYTHONIOENCODING": console} if console else {}))
+    assert done.stderr == "status 75\n"
+    assert done.stdout == f"{shown}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["é中"]
 
 
 def test_control_characters_are_shown():
