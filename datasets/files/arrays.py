@@ -104,7 +104,7 @@ def labels_to_classes(
     values, note = _one_dimensional(np.asarray(values), where)
     if values.dtype.kind in "US":
         return (*_text_labels(values.astype(str), where, class_names), note)
-    if values.dtype.kind not in "buif" or (values.dtype.kind == "f" and (values % 1 != 0).any()):
+    if not _are_whole(values):
         raise DataError(f"{where}: labels of type {values.dtype} that are not whole numbers")
     numbers = _whole_numbers(values, where)
     n_classes = len(class_names) if class_names else int(numbers.max(initial=0)) + 1
@@ -127,6 +127,12 @@ def labels_to_classes(
             "occurs; name the classes with class_names, or mend the labels"
         )
     return numbers, tuple(str(label) for label in range(n_classes)), note
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    if values.dtype.kind == "f":
+        return bool(np.isfinite(values).all() and (np.round(values) == values).all())
+    return values.dtype.kind in "bui"
 
 
 def _whole_numbers(values: np.ndarray, where: str) -> np.ndarray:

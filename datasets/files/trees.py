@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from headstart.errors import DataError
+from headstart.output import is_text
 from headstart.packed import BROKEN, read_member
 
 MAX_FILE_BYTES = 256 << 20
@@ -32,6 +33,7 @@ _HEADER_BYTES = 1 << 20  # of one file of a tar; a long name takes some hundred
 _NAMES_BYTES = 256 << 20  # of all names in a tar
 _MEMBER_BYTES = 16  # a file in a tar takes more, however well it is packed
 _LONGEST_NAME = 1024
+_DEEPEST = 100
 _MOST_AGAIN = 1000  # folders that links lead to a second time
 _OTHER_PACKING = (b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x5d\x00\x00")
 _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
@@ -81,7 +83,8 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
     """All files and folders below `folder`, hidden ones left out, in no particular order.
 
     Raises:
-        DataError: a folder cannot be read, or links lead back to it or to others without end.
+        DataError: a folder cannot be read or lies too deep, a name is no text, or links lead back
+            to a folder or to others without end.
     """
     return _walk(folder, [], {})
 
@@ -94,12 +97,15 @@ def _walk(
         own = os.stat(folder)
         key = (own.st_dev, own.st_ino)
         seen[key] = seen.get(key, 0) + 1
+        if len(way) > _DEEPEST:
+            raise DataError(f"{folder.parents[_DEEPEST]}: holds folders over {_DEEPEST} deep")
         if key in way or sum(seen.values()) > len(seen) + _MOST_AGAIN:
             raise DataError(f"{folder}: links lead back to a folder again and again; remove them")
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
+                _check_text(folder, entry.name)
                 yield entry
                 if entry.is_dir():
                     yield from _walk(Path(entry.path), [*way, key], seen)
@@ -281,7 +287,17 @@ def _is_wanted(name: str) -> bool:
     return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
+def _check_text(where: Path, name: str) -> None:
+    if not is_text(name):
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        raise DataError(
+            f"{where}: the name '{shown}' is not UTF-8 text; rename it, or unpack the archive that "
+            "it came from anew with the encoding that it was packed with"
+        )
+
+
 def _check_name(path: Path, name: str) -> None:
+    _check_text(path, name)
     if len(name) > _LONGEST_NAME:
         raise DataError(f"{path}: '{name[:40]}…' is a name of {len(name):,} characters")
     slashed = PurePosixPath(name.replace("\\", "/"))

@@ -54,7 +54,7 @@ class Options(DatasetOptions):
     def _is_known(cls, encoding: str) -> str:
         try:
             str(b"0", encoding)  # also refuses what is no encoding of text, as zip is
-        except (LookupError, UnicodeError) as err:
+        except (LookupError, ValueError) as err:
             raise ValueError("no encoding that Python knows, such as utf-8 or cp1252") from err
         return encoding
 

@@ -69,6 +69,11 @@ def _decode(path: Path, options: Options, request: Request) -> Dataset:
     except BROKEN as err:
         raise DataError(f"{path}: cannot be read as .npz: {err}") from err
     for part, (images, labels) in arrays.items():
+        for name, array in zip(pairs[part], (images, labels), strict=True):
+            if array.ndim == 0:
+                raise DataError(
+                    f"{path}: '{name}' is a single number, not an array of one an image"
+                )
         if len(images) != len(labels):
             images_key, labels_key = pairs[part]
             raise DataError(
