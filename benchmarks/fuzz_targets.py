@@ -637,12 +637,10 @@ def _models(run: Path) -> None:
 
 
 def _adopted(run: Path) -> None:
-    from headstart.records import finished_rows, read_curve, trial_file
+    from headstart.records import finished_rows, trial_curve
 
     for row in finished_rows(run):
-        file = trial_file(run / "trials" / row.trial_id / "curve.parquet")
-        if isinstance(file, io.BytesIO):
-            read_curve(file.getvalue())
+        trial_curve(run, row.trial_id, row)
 
 
 def _of_run(name: str) -> list[bytes]:
@@ -754,13 +752,6 @@ TARGETS: Mapping[str, Target] = {
         _run_target("slurm_jobs", "slurm/jobs.json", change_json, tokens=_JSON),
         _run_target("slurm_node", "slurm/.job-7/node-0.json", change_json, tokens=_JSON),
         _run_target("run_images", f"images/{'f' * 32}.npz", change_zip(change_array)),
-        Target("curve.parquet", lambda: [run_folder()["curves.parquet"]], lambda c, _: _curve(c),
-               (change_table,)),
+        _run_target("curve.parquet", f"{_TRIAL}/curve.parquet", change_table),
     )
 }  # fmt: skip
-
-
-def _curve(content: bytes) -> None:
-    from headstart.records import read_curve
-
-    read_curve(content)

@@ -13,7 +13,15 @@ from benchmarks.fuzz_targets import read_changed
 
 
 @pytest.mark.parametrize(
-    "name", ["trials.parquet", "curves.parquet", "provenance.json", "run_images", "answers"]
+    "name",
+    [
+        "trials.parquet",
+        "curves.parquet",
+        "predictions.npz",
+        "provenance.json",
+        "run_images",
+        "answers",
+    ],
 )
 @settings(max_examples=15, phases=[Phase.generate])  # a seed cannot be made simpler
 @given(seed=st.integers(0, 2**32))

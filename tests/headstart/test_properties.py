@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.fuzz_targets import read_changed
 
 
-@pytest.mark.parametrize("name", ["trial.json"])
+@pytest.mark.parametrize("name", ["trial.json", "archives", "plan.json", "curve.parquet"])
 @settings(max_examples=20, phases=[Phase.generate])  # a seed cannot be made simpler
 @given(seed=st.integers(0, 2**32))
 def test_a_changed_file_is_taken_or_refused_in_words(name: str, seed: int) -> None:
