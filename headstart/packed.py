@@ -143,6 +143,8 @@ def read_table(file: IO[bytes]) -> pa.Table:
         schema, metadata = opened.schema_arrow, opened.metadata
         if any(pa.types.is_nested(field.type) for field in schema):
             raise ValueError("holds lists or structures; plain columns are read")
+        if len(set(schema.names)) < len(schema.names):
+            raise ValueError("holds two columns of one name")
         _check_metadata(metadata, n_bytes)
         long = [f.name for k, f in enumerate(schema) if _may_be_long(metadata, k, f.type, n_bytes)]
         if long:  # kept in their dictionaries until it is known how long they become

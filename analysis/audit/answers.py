@@ -13,10 +13,12 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from headstart.errors import InputError, RunFolderError
 from headstart.files import safe_name
+from headstart.packed import BROKEN
 
 
 def answers_for(
@@ -67,10 +69,11 @@ def is_run(path: Path) -> bool:
 
 def is_answers(path: Path) -> bool:
     """Whether this is a file that `harness.reference` wrote; somebody's arrays are not."""
-    if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
+    if path.suffix != ".npz" or not path.is_file():
         return False
-    with zipfile.ZipFile(path) as file:
+    with suppress(*BROKEN), zipfile.ZipFile(path) as file:
         return {"about.npy", "probabilities.npy"} <= set(file.namelist())
+    return False
 
 
 def _ask(run: str, *options: str) -> int:

@@ -8,7 +8,6 @@ a folder beside each. It never imports torch: networks have answered before.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,13 @@ from analysis.statistics.samples.intervals import Interval
 from headstart.cells import write_frame
 from headstart.errors import InputError, RunFolderError
 from headstart.files import atomic_file
+from headstart.packed import BROKEN, read_arrays
 
 MOST_PAIRS = 12
+_ARRAYS = (
+    "indices", "given", "probabilities", "trusted_given", "trusted_probabilities", "class_names",
+    "image_indices", "images", "about",
+)  # fmt: skip
 MUCH = 0.02  # of labels: what `none` may leave open and accuracy still be taken as it is
 
 
@@ -86,30 +90,58 @@ def read_answers(path: Path) -> AnswersFile:
     Raises:
         RunFolderError: it is damaged, or is no such file.
     """
-    names = (
-        "indices", "given", "probabilities", "trusted_given", "trusted_probabilities",
-        "class_names", "image_indices", "images", "about",
-    )  # fmt: skip
     try:
-        with np.load(path, allow_pickle=False) as file:
-            a = {name: file[name] for name in names}
-        about = json.loads(str(a["about"]))
-        n_trusted = len(a["trusted_given"])
-        trusted = Answers(np.arange(n_trusted), a["trusted_given"], a["trusted_probabilities"])
+        with open(path, "rb") as file:
+            arrays = read_arrays(file, _ARRAYS)
+        _check_arrays(arrays)
+        about = json.loads(str(arrays["about"]))
         return AnswersFile(
             path,
-            Answers(a["indices"], a["given"], a["probabilities"]),
-            trusted if n_trusted else None,
-            tuple(str(name) for name in a["class_names"]),
-            a["image_indices"],
-            a["images"],
+            Answers(arrays["indices"], arrays["given"], arrays["probabilities"]),
+            _trusted(arrays["trusted_given"], arrays["trusted_probabilities"]),
+            tuple(str(name) for name in arrays["class_names"]),
+            arrays["image_indices"],
+            arrays["images"],
             {key: str(about[key]) for key in ("name", "data", "by")},
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as err:
+    except (*BROKEN, TypeError, RecursionError) as err:
         reason = " ".join(str(err).split())[:150]
         raise RunFolderError(
             f"{path}: not a file of answers, or damaged ({reason}); harness.reference writes them"
         ) from err
+
+
+def _trusted(given: np.ndarray, probabilities: np.ndarray) -> Answers | None:
+    return Answers(np.arange(len(given)), given, probabilities) if len(given) else None
+
+
+def _check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError: arrays whose types, lengths and class numbers do not fit each other."""
+    n_classes, n = len(arrays["class_names"]), len(arrays["given"])
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
+        "class_names": ("U", (n_classes,)),
+        "indices": ("iu", (n,)),
+        "given": ("iu", (n,)),
+        "probabilities": ("f", (n, n_classes)),
+        "trusted_given": ("iu", arrays["trusted_given"].shape[:1]),
+        "trusted_probabilities": ("f", (*arrays["trusted_given"].shape[:1], n_classes)),
+        "image_indices": ("iu", arrays["image_indices"].shape[:1]),
+        "images": ("u", (*arrays["image_indices"].shape, *arrays["images"].shape[-3:])),
+    }
+    for name, (kinds, shape) in shapes.items():
+        array = arrays[name]
+        if array.dtype.kind not in kinds or array.shape != shape:
+            raise ValueError(f"{name} are {array.dtype} {array.shape}, not {kinds} {shape}")
+    for name in ("given", "trusted_given"):
+        if len(arrays[name]) and not 0 <= arrays[name].min() <= arrays[name].max() < n_classes:
+            raise ValueError(f"{name} hold a class that is none of {n_classes}")
+    for name in ("probabilities", "trusted_probabilities"):
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} are not finite (NaN or infinity)")
+    if arrays["images"].dtype != np.uint8:
+        raise ValueError(f"images are {arrays['images'].dtype}, not uint8")
+    if n == 0 or n_classes < 2:
+        raise ValueError(f"{n} answers over {n_classes} classes")
 
 
 def _audit_file(file: AnswersFile, folder: Path) -> Audited:

@@ -151,6 +151,13 @@ def test_a_table_that_would_fill_the_memory_is_refused(make):
     assert peak_mb() - before < 300
 
 
+def test_two_columns_of_one_name_are_refused():
+    column = pa.array([1])
+    file = table_file(pa.Table.from_arrays([column, column], names=["x", "x"]))
+    with pytest.raises(ValueError, match="two columns of one name"):
+        read_table(file)
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" * 3, b"x" * 100])
 def test_no_table_is_a_value_error(content):
     with pytest.raises(ValueError, match=r"\w"):
