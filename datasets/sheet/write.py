@@ -122,7 +122,6 @@ def write_data_set(
         StorageError: the disk is full or cannot be written; `folder` is as it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_dead_temporaries(folder.parent)
     temporary = temporary_beside(folder)
     try:
         for part, chosen in drawn.parts.items():
@@ -135,6 +134,8 @@ def write_data_set(
         files = [p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file()]
         write_json(temporary / RECORD, {**record, "files": sorted([*files, RECORD])})
         _replace(temporary, folder)
+        # Not before: a command that died in `_replace` may have left the earlier content there.
+        remove_dead_temporaries(folder.parent)
     except OSError as err:
         raise StorageError(f"{folder}: cannot be written: {err.strerror}") from err
     finally:
@@ -184,7 +185,7 @@ def _replace(new: Path, folder: Path) -> None:
     if not folder.exists():
         os.rename(new, folder)
         return
-    old = temporary_beside(folder).with_suffix(".old")  # never taken for something half-written
+    old = temporary_beside(folder)
     os.rename(folder, old)
     try:
         os.rename(new, folder)

@@ -18,6 +18,7 @@ in the archives.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 import uuid
@@ -75,6 +76,7 @@ LAG_S = 30.0  # how long a file that another node wrote may take to be seen here
 CONTROL = ".control-"  # and a generation: what a command tells its workers
 # Where a command writes, beside `trials/`.
 FOLDERS = ("packs", "images", "search", "report", "report/figures", "report/tables")
+_NUMBERED = re.compile(r"\d{6,}-")
 ARCHIVE_SIZE = 256  # trials that an array job's shard keeps in one archive
 
 
@@ -99,9 +101,10 @@ class TrialFolder:
         attempts = self.path / "state" / "attempts"
         make_folder(attempts)
         make_folder(self.result)
+        number = _n_starts(attempts, self.earlier_attempts) + 1
         with storage_errors(attempts):
-            (attempts / uuid.uuid4().hex).touch()
-        return self.earlier_attempts + len(os.listdir(attempts))
+            (attempts / f"{number:06d}-{uuid.uuid4().hex}").touch()
+        return number
 
     def state_file(self) -> Path | None:
         """The latest complete mid-trial state of this generation, adopted ones included."""
@@ -307,10 +310,8 @@ class RunFolder:
         folder = self.path / "trials" / trial_id
         make_folder(folder)
         attempts = folder / "state" / "attempts"
-        n_attempts = len(os.listdir(attempts)) if attempts.is_dir() else 0
         earlier = read_row(folder / "trial.json")
-        n_earlier = earlier.attempts if earlier else 0
-        row = replace(row, attempts=n_earlier + n_attempts)
+        row = replace(row, attempts=_n_starts(attempts, earlier.attempts if earlier else 0))
         write_record(folder / "trial.json", row)
         shutil.rmtree(attempts, ignore_errors=True)
         if not any((folder / "state").glob("*/state-*.pt")):
@@ -449,6 +450,17 @@ def _check_result(result: Path, folder: Path, row: TrialRow) -> None:
         path = result / name if (result / name).is_file() else folder / name
         advice = f"remove the folder {folder} and run the same command again"
         check_digest(path, digest_of_file(path), digest, advice)
+
+
+def _n_starts(attempts: Path, earlier: int) -> int:
+    """Starts of a trial so far, of which a failed record counts `earlier`.
+
+    Each start has its number in the name of its file. So a command that died after it wrote the
+    record and before it removed the files counts nothing twice. Earlier versions gave no numbers.
+    """
+    names = os.listdir(attempts) if attempts.is_dir() else []
+    numbers = [int(name.partition("-")[0]) for name in names if _NUMBERED.match(name)]
+    return max([earlier + len(names) - len(numbers), *numbers])
 
 
 def _step_of(path: Path) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,8 @@ from sheet_scenes import Hardness, drawn_digit, make_scene
 
 from datasets.sheet import __main__ as sheet
 from datasets.sheet.write import PARTS, draw_parts
-from headstart.errors import DataError, DataNotFoundError
+from headstart.errors import DataError, DataNotFoundError, StorageError
+from headstart.files import temporary_beside
 
 EASY = Hardness(
     slant=2, lines=0, squares=0, table=0, strip=0, shadow=0, overwritten=0, near=0, turned=0
@@ -112,6 +115,27 @@ def test_a_folder_of_ones_own_is_never_replaced(photos: tuple[Path, Path], tmp_p
         run(*command)
     assert files_of(out) == before
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_what_a_killed_command_moved_aside_goes_once_the_folder_is_there_again(
+    photos: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    own = temporary_beside(out)
+    aside = own.with_name(own.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-"))
+    aside.mkdir()
+    (aside / "sheet.json").write_text("of the earlier content")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", full)
+        with pytest.raises(StorageError):
+            run(photos[1], "--label", "name", "--counts", "2/1/1", "--out", out)
+    assert files_of(aside) == {"sheet.json"}, "it is all that there is"
+    run(photos[1], "--label", "name", "--counts", "2/1/1", "--out", out)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_the_same_photo_twice_is_refused(photos: tuple[Path, Path], tmp_path: Path) -> None:

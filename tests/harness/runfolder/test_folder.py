@@ -357,6 +357,32 @@ def test_a_failed_trial_keeps_its_last_state_and_its_starts(tmp_path):
         assert trial_row(folder.path).attempts == 3
 
 
+def test_a_command_that_died_while_it_recorded_a_failure_counts_no_start_twice(
+    tmp_path, monkeypatch
+):
+    with RunFolder(tmp_path / "run") as run:
+        for _ in range(2):
+            run.trial_folder("a").begin()
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "rmtree", lambda *_, **__: None)  # it dies before
+            run.fail("a", TrialRow(trial_id="a", status="failed"))
+    with RunFolder(tmp_path / "run") as run:
+        assert trial_row(run.path / "trials" / "a").attempts == 2
+        assert run.trial_folder("a").begin() == 3
+        run.fail("a", TrialRow(trial_id="a", status="failed"))
+        assert trial_row(run.path / "trials" / "a").attempts == 3
+
+
+def test_starts_that_an_earlier_version_counted_count(tmp_path):
+    with RunFolder(tmp_path / "run") as run:
+        attempts = run.path / "trials" / "a" / "state" / "attempts"
+        attempts.mkdir(parents=True)
+        for name in ("0" * 32, "12" * 16):
+            (attempts / name).touch()
+        assert run.trial_folder("a").begin() == 3
+        assert run.trial_folder("a").begin() == 4
+
+
 def test_a_failed_trial_without_a_state_leaves_its_record_alone(tmp_path):
     with RunFolder(tmp_path / "run") as run:
         run.trial_folder("a").begin()
