@@ -7,20 +7,17 @@ writes the tables (`runfolder`) and calls the analysis as its last step.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from harness.engines.here import check_here, run_here
 from harness.engines.local import run_local
 from harness.engines.progress import ProgressView
 from harness.engines.queue import Queue
-from harness.engines.ray_environment import set_ray_environment
+from harness.engines.ray_session import run_ray
 from harness.plan import slots
 from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
@@ -40,8 +37,7 @@ from harness.trials.rows import failed_row
 from harness.trials.spec import Plan, TrialSpec
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, InputError, LockedError
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+from headstart.signals import StoppedBySignal, StopRequest
 
 
 @dataclass(frozen=True)
@@ -64,20 +60,17 @@ class Options:
     state_every_s: float
 
 
-@dataclass
-class StopRequest:
-    """Set by a signal; the stop file tells the workers, the queue starts nothing more."""
-
-    by: str | None = None
-    actions: list[Callable[[], None]] = field(default_factory=list)
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.by = signal.Signals(number).name
-        for action in self.actions:
-            action()
-
-
 def main(argv: Sequence[str]) -> int:
+    request = StopRequest()
+    try:
+        with request.listening():
+            return _main(argv, request)
+    except StoppedBySignal:
+        print(request.message, file=sys.stderr)
+        return EXIT_STOPPED
+
+
+def _main(argv: Sequence[str], request: StopRequest) -> int:
     options = parse(argv)
     sweep = load_sweep(options.sweep, options.profile, options.assignments)
     check_trackers(sweep.track)
@@ -91,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
         for line in describe_plan(plan.shard(*options.shard), out):
             print(line)
         return EXIT_DONE
-    return _run(options, plan, out, catalogue)
+    return _run(options, plan, out, catalogue, request)
 
 
 class _PrintSchema(argparse.Action):
@@ -170,12 +163,13 @@ def _shard(text: str) -> tuple[int, int]:
     return int(k), int(n)
 
 
-def _run(options: Options, plan: Plan, out: Path, catalogue: DataCatalogue) -> int:
-    request = StopRequest()
+def _run(
+    options: Options, plan: Plan, out: Path, catalogue: DataCatalogue, request: StopRequest
+) -> int:
     is_whole = options.shard == (1, 1) and options.only in (None, "report")
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
-    with _signals(request), RunFolder(out, options.shard) as folder:
+    with RunFolder(out, options.shard) as folder:
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
         elif plan.sweep.searches:
@@ -303,10 +297,10 @@ def _run_trials(
         fuse=resources.fuse,
     )
     stop_file.create()
-    request.actions += [stop_file.request, queue.stop]
+    is_live = options.engine != "here"  # a debugger needs the terminal
+    view = ProgressView(part, queue.rows, sys.stderr, n_slots, is_live=is_live)
     try:
-        is_live = options.engine != "here"  # a debugger needs the terminal
-        with ProgressView(part, queue.rows, sys.stderr, n_slots, is_live=is_live) as view:
+        with request.patience(stop_file.request, queue.stop), view:
             queue.listen = view.take
 
             def tick() -> None:
@@ -319,9 +313,6 @@ def _run_trials(
             elif options.engine == "local":
                 run_local(queue, settings, n_slots, tick, resources.gpus)
             else:
-                set_ray_environment()
-                from harness.engines.ray_tune import run_ray  # Ray takes seconds to import
-
                 run_ray(queue, settings, n_slots * resources.cpus_per_trial, tick, options.address)
     finally:
         stop_file.path.unlink(missing_ok=True)
@@ -369,16 +360,6 @@ def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
     for name in (deliver.workbook, deliver.pdf):
         if name:
             print(folder / name)
-
-
-@contextmanager
-def _signals(request: StopRequest) -> Iterator[None]:
-    before = {number: signal.signal(number, request) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

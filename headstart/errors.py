@@ -9,6 +9,7 @@
     │   ├── RunFolderError             a folder that is no run folder
     │   │   └── LockedError            another command works in it
     │   └── MissingPackageError        an optional package, with its install command
+    ├── EngineError                    what runs the trials broke down
     └── StorageError                   the disk is full or cannot be written
 
 A message says where, what was given, what is allowed and what to do, on one line for each
@@ -85,6 +86,10 @@ class LockedError(RunFolderError):
 
 class MissingPackageError(InputError):
     """An optional package is needed; the message has its install command."""
+
+
+class EngineError(HeadstartError):
+    """What runs the trials broke down; what was finished before is unharmed."""
 
 
 class StorageError(HeadstartError):

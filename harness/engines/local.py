@@ -1,26 +1,32 @@
 """Run a plan with processes of this machine: one worker for each slot.
 
 In: a `Queue` and what workers need. Out: the queue emptied. Workers are fresh (spawned) processes
-that ignore signals: the command alone decides to stop, and writes it into the stop file. Where a
-worker dies, the command starts another one, which continues the trial from its last state. A worker
-whose command dies ends itself. It stands alone as the engine that needs no further package.
+that are deaf to signals: the command alone decides to stop, and writes it into the stop file. Where
+a worker dies, the command starts another one, which continues the trial from its last state. A
+worker whose command dies ends itself. It stands alone as the engine that needs no further package.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from harness.engines.queue import Queue, Unit
 from harness.engines.worker import Worker
 from harness.plan.slots import gpu_of
 from harness.teams.local_team import LocalTeam, begin_process
 from harness.training.context import WorkerSettings
+from headstart.scratch import scratch_folder
+from headstart.signals import deaf_children
 
 TICK_S = 0.5
+END_WITHIN_S = 0.5  # for workers that have nothing to do; all that still run then are killed
 
 
 @dataclass
@@ -49,20 +55,25 @@ def run_local(
             which it sees. Where w ranks share a trial, a slot has w such processes.
     """
     slots = [_Slot(number) for number in range(min(n_slots, max(1, queue.n_left)))]
-    try:
-        while not queue.finished:
-            for slot in slots:
-                if slot.unit is None and (unit := queue.next_unit()) is not None:
-                    _give(slot, unit, queue, settings, gpus_per_slot)
-            _listen(slots, queue)
-            tick()
-    finally:
-        for slot in slots:
-            _end_process(slot)
+    with scratch_folder() as scratch:
+        try:
+            while not queue.finished:
+                for slot in slots:
+                    if slot.unit is None and (unit := queue.next_unit()) is not None:
+                        _give(slot, unit, queue, settings, gpus_per_slot, scratch)
+                _listen(slots, queue)
+                tick()
+        finally:
+            _end_processes(slots)
 
 
 def _give(
-    slot: _Slot, unit: Unit, queue: Queue, settings: WorkerSettings, gpus_per_slot: float
+    slot: _Slot,
+    unit: Unit,
+    queue: Queue,
+    settings: WorkerSettings,
+    gpus_per_slot: float,
+    scratch: Path,
 ) -> None:
     if slot.process is None:
         context = multiprocessing.get_context("spawn")
@@ -71,10 +82,11 @@ def _give(
         numbers = range(first, first + settings.n_workers)
         gpus = [gpu_of(k, gpus_per_slot) for k in numbers] if gpus_per_slot else None
         slot.process = context.Process(
-            target=_work, args=(workers_end, settings, gpus), name=f"worker-{slot.number}",
+            target=_work, args=(workers_end, settings, gpus, scratch), name=f"worker-{slot.number}",
             daemon=settings.n_workers == 1,  # a daemon may not start processes
         )  # fmt: skip
-        slot.process.start()
+        with deaf_children():
+            slot.process.start()
         workers_end.close()
     slot.unit = unit
     assert slot.pipe is not None
@@ -106,24 +118,31 @@ def _listen(slots: list[_Slot], queue: Queue) -> None:
 
 def _worker_died(slot: _Slot, queue: Queue) -> None:
     unit, process = slot.unit, slot.process
-    _end_process(slot)
+    _end_processes([slot])
     if unit is not None and process is not None:
         queue.crashed(unit, f"its worker process died (exit status {process.exitcode})")
 
 
-def _end_process(slot: _Slot) -> None:
-    if slot.pipe is not None:
-        slot.pipe.close()
-    if slot.process is not None:
-        slot.process.join(timeout=0.2)
-        if slot.process.is_alive():
-            slot.process.kill()
-            slot.process.join()
-    slot.process = slot.pipe = slot.unit = None
+def _end_processes(slots: Sequence[_Slot]) -> None:
+    for slot in slots:
+        if slot.pipe is not None:
+            slot.pipe.close()
+    processes = [slot.process for slot in slots if slot.process is not None]
+    until = time.monotonic() + END_WITHIN_S
+    for process in processes:
+        process.join(max(0.0, until - time.monotonic()))
+    for process in processes:
+        process.kill()
+        process.join()
+    for slot in slots:
+        slot.process = slot.pipe = slot.unit = None
 
 
-def _work(pipe: Connection, settings: WorkerSettings, gpus: list[int] | None) -> None:
+def _work(
+    pipe: Connection, settings: WorkerSettings, gpus: list[int] | None, scratch: Path
+) -> None:
     """A worker's life: take a unit, send its events and None, until the command closes the pipe."""
+    tempfile.tempdir = str(scratch)  # for the sockets over which it starts ranks
     begin_process(gpus)
     worker = Worker(settings, LocalTeam(settings) if settings.n_workers > 1 else None)
     try:

@@ -1,10 +1,10 @@
-"""Run a plan with Ray Tune over the CPUs and GPUs of one machine or of a cluster.
+"""Run a plan with Ray Tune over the CPUs and GPUs of one machine or of a cluster: Ray's side.
 
-In and out as `local.py`: a `Queue`, emptied. Tune's `Tuner` drives. A searcher hands it the queue's
-ready units, so Tune never sees a trial before the one it starts from has finished, and the queue
-decides on retries. Workers are Tune's class Trainables with reused actors: a new process for every
-trial would spend seconds on importing torch. A step of the Trainable is about a second of work. Its
-events travel in Tune's results.
+In: a `Job`, and units over a pipe from the command (`ray_session.py`). Out: events over the same
+pipe. Tune's `Tuner` drives. A searcher hands it the queue's ready units, so Tune never sees a trial
+before the one it starts from has finished, and the queue decides on retries. Workers are Tune's
+class Trainables with reused actors: a new process for every trial would spend seconds on importing
+torch. A step of the Trainable is about a second of work. Its events travel in Tune's results.
 
 Where several ranks share a trial, the Trainable takes no CPU and watches over one actor in each
 bundle of its placement group (`RayTeam`); docs/workers.md says why that is not Ray Train.
@@ -18,21 +18,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from harness.engines.queue import Queue, Unit
+from harness.engines.ray_messages import Given, Job, Message, Over, Ready, Reported, Wanted
 from harness.engines.worker import Worker
 from harness.sweepfile.settings import Resources
 from harness.teams.rank import RankRunner
-from harness.teams.team import Message, Team
+from harness.teams.team import Message as RankMessage
+from harness.teams.team import Team
 from harness.training.context import WorkerSettings
 from harness.trials.events import Event
 
@@ -43,30 +45,12 @@ if TYPE_CHECKING:
 STEP_S = 1.0  # of a Trainable
 
 
-def run_ray(
-    queue: Queue,
-    settings: WorkerSettings,
-    n_cpus: int,
-    tick: Callable[[], None] = lambda: None,
-    address: str | None = None,
-) -> None:
-    """Run everything in the queue, as `run_local` does.
-
-    Tune waits without end for GPUs that do not exist. On this machine `slots.trials_at_once`
-    refuses them; a cluster may yet get nodes that have them.
-
-    Args:
-        n_cpus: CPUs of a local Ray; not used with `address`.
-        tick: called with every result and every look for a next unit.
-        address: a running Ray cluster to join; None starts one of this machine's own.
-    """
-    if queue.finished:
-        return
-    feed = Feed(queue, tick)
-    with _cluster(address, n_cpus), tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
-        _tuner(feed, settings, scratch).fit()
-    if feed.error is not None:
-        raise feed.error
+def drive(pipe: Connection, job: Job) -> None:
+    """Start Ray or join it, and run units until the command says that there will be none."""
+    feed = Feed(pipe)
+    with _cluster(job):
+        feed.tell(Ready())
+        _tuner(feed, job).fit()
 
 
 class RankActor:
@@ -111,23 +95,23 @@ class RayTeam(Team):
         remote = self.actors[rank].call.options(num_returns="streaming")
         self.calls[remote.remote(method, *arguments)] = rank
 
-    def receive(self, timeout_s: float) -> list[Message]:
+    def receive(self, timeout_s: float) -> list[RankMessage]:
         if not self.calls:
             time.sleep(timeout_s)
             return []
         ready, _ = ray.wait(list(self.calls), timeout=timeout_s)
         return [self._message(stream) for stream in ready]
 
-    def _message(self, stream: ray.ObjectRefGenerator) -> Message:
+    def _message(self, stream: ray.ObjectRefGenerator) -> RankMessage:
         rank = self.calls[stream]
         try:
-            return Message(rank, "item", ray.get(next(stream)))
+            return RankMessage(rank, "item", ray.get(next(stream)))
         except StopIteration:
             del self.calls[stream]
-            return Message(rank, "over")
+            return RankMessage(rank, "over")
         except RayError as err:
             del self.calls[stream]
-            return Message(rank, "died", str(err).strip().splitlines()[0])
+            return RankMessage(rank, "died", str(err).strip().splitlines()[0])
 
     def end(self) -> None:
         for actor in self.actors:
@@ -137,63 +121,33 @@ class RayTeam(Team):
 
 @dataclass
 class Feed:
-    """Hands Tune the queue's units, and the queue what Tune's workers report."""
+    """Hands Tune the command's units, and the command what Tune's workers report."""
 
-    queue: Queue
-    tick: Callable[[], None]
-    units: dict[str, Unit] = field(default_factory=dict)
-    error: Exception | None = None
+    pipe: Connection
 
-    def look(self) -> None:
-        """Call `tick`; an error that it raises ends the run, after Tune has ended its trials."""
-        with self._kept():
-            self.tick()
+    def tell(self, message: Message) -> None:
+        self.pipe.send(message)
 
-    def next_config(self, tune_id: str) -> dict[str, object] | None:
-        """A unit's ids, and where each trial writes, for a Tune trial; None while none is ready."""
-        self.look()
-        unit = self.queue.next_unit()
-        if unit is None:
-            return None
-        self.units[tune_id] = unit
-        return {"unit": [trial.id for trial in unit], "folders": self.queue.folders(unit)}
-
-    def ended(self, tune_id: str, crashed: bool) -> None:
-        unit = self.units.pop(tune_id, ())
-        if crashed:
-            self.queue.crashed(unit, "its worker process died, or its node did")
-        else:
-            self.queue.unit_over(unit)
-
-    def take(self, events: list[Event]) -> None:
-        for event in events:
-            with self._kept():
-                self.queue.take(event)
-
-    @contextlib.contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Keep an error until Tune has ended: inside of Tune it would be wrapped or lost."""
-        try:
-            yield
-        except Exception as err:
-            self.error = self.error or err
-            self.queue.stop()
+    def next_unit(self, tune_id: str) -> Given:
+        """What a Tune trial is to run."""
+        self.tell(Wanted(tune_id))
+        given = self.pipe.recv()
+        assert isinstance(given, Given)
+        return given
 
 
-def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> tune.Tuner:
+def _tuner(feed: Feed, job: Job) -> tune.Tuner:
     from ray import tune
 
-    worker, searcher, listener = _adapters(feed)
-    resources = feed.queue.plan.sweep.resources
+    worker, searcher, listener = _adapters(feed, job.resources)
+    resources = job.resources
     # Tune starts one worker after another where a searcher is used; let all start at once.
     has: Callable[[], dict[str, float]] = ray.cluster_resources
     n_at_once = max(1, int(has().get("CPU", 1) // resources.cpus_per_trial))
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(n_at_once)
-    plan = feed.queue.plan.by_id
+    has_parameters = tune.with_parameters(worker, plan=job.trials, settings=job.settings)
     return tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(worker, plan=plan, settings=settings), _request(resources)
-        ),
+        tune.with_resources(has_parameters, _request(resources)),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             num_samples=-1,
@@ -204,7 +158,7 @@ def _tuner(feed: Feed, settings: WorkerSettings, scratch: str) -> tune.Tuner:
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=scratch,
+            storage_path=str(job.folder),
             callbacks=[listener],
             verbose=0,
             log_to_file=False,
@@ -226,15 +180,15 @@ def _request(resources: Resources) -> dict[str, float] | tune.PlacementGroupFact
     return tune.PlacementGroupFactory([{}, *[worker] * resources.workers], strategy="PACK")
 
 
-def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback]:
+def _adapters(
+    feed: Feed, resources: Resources
+) -> tuple[type[tune.Trainable], Searcher, tune.Callback]:
     """A worker as a Trainable, whose trial is our unit; `feed` as a searcher and as a callback.
 
     Tune saves and restores nothing: a later command continues from the run folder.
     """
     from ray import tune
     from ray.tune.search import Searcher
-
-    resources = feed.queue.plan.sweep.resources
 
     class TuneWorker(tune.Trainable):
         def setup(self, config: Any, plan: Any = None, settings: Any = None) -> None:
@@ -265,13 +219,13 @@ def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback
             super().__init__(metric="n_events", mode="max")
 
         def suggest(self, trial_id: str) -> Any:
-            config = feed.next_config(trial_id)
-            return Searcher.FINISHED if config is None and feed.queue.finished else config
+            given = feed.next_unit(trial_id)
+            return Searcher.FINISHED if given.is_over else given.config
 
         def on_trial_complete(
             self, trial_id: str, result: object = None, error: bool = False
         ) -> None:
-            feed.ended(trial_id, crashed=error)
+            feed.tell(Over(trial_id, crashed=error))
 
         def save(self, checkpoint_path: str) -> None: ...
 
@@ -284,11 +238,7 @@ def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback
         def on_trial_result(
             self, iteration: int, trials: object, trial: object, result: Any, **_: object
         ) -> None:
-            feed.take(result.pop("events", []))
-            feed.look()
-
-        def on_step_end(self, iteration: int, trials: object, **_: object) -> None:
-            feed.look()
+            feed.tell(Reported(result.pop("events", [])))
 
         def __reduce__(self) -> tuple[type, tuple[()]]:
             return object, ()
@@ -297,18 +247,27 @@ def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback
 
 
 @contextlib.contextmanager
-def _cluster(address: str | None, n_cpus: int) -> Iterator[None]:
-    """A Ray of our own on this machine, ended at the end; or a running one, which runs on."""
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else "token")
+def _cluster(job: Job) -> Iterator[None]:
+    """A Ray of our own on this machine; or a running one, which runs on."""
+    is_own = job.address is None
     ray.init(
-        address=address or "local",
-        num_cpus=None if address else n_cpus,
-        include_dashboard=None if address else False,
+        address=job.address or "local",
+        num_cpus=job.n_cpus if is_own else None,
+        include_dashboard=False if is_own else None,
         log_to_driver=False,
         logging_level=logging.ERROR,
         configure_logging=True,
+        _temp_dir=str(job.folder / "r") if is_own else None,  # Ray lets everybody write there
     )
+    if is_own:
+        _close_to_others(job.folder)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take back the rights that Ray gives everybody in its folders (they lie in a closed one)."""
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, 0o700)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from harness.teams.rank import RankRunner
 from harness.teams.team import Message, Team
 from harness.training.context import WorkerSettings
+from headstart.signals import deaf_children
 
 HOST = "127.0.0.1"
 # torch's optimizers import its compiler when first used: as long again as torch itself.
@@ -47,7 +47,8 @@ class LocalTeam(Team):
             pipe, ranks_end = context.Pipe()
             args = (ranks_end, self.settings, rank)
             process = context.Process(target=_serve, args=args, name=f"rank-{rank}", daemon=True)
-            process.start()
+            with deaf_children():
+                process.start()
             ranks_end.close()
             self.places.append(_Place(process, pipe))
 
@@ -96,12 +97,11 @@ def _serve(pipe: Connection, settings: WorkerSettings, rank: int) -> None:
 
 
 def begin_process(gpus: Sequence[int] | None) -> None:
-    """Ignore signals, see these of the GPUs that are visible (None: all), and end with the parent.
+    """See these of the GPUs that are visible (None: all), and end with the parent.
 
-    The process ends itself as soon as the one that started it is gone.
+    The process ends itself as soon as the one that started it is gone. That one started it deaf to
+    signals.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
     if gpus is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         names = [visible.split(",")[gpu] if visible else str(gpu) for gpu in gpus]
