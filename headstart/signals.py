@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from types import FrameType
 
 from headstart.errors import EXIT_STOPPED
@@ -98,8 +99,10 @@ class StopRequest:
 def deaf_children() -> Iterator[None]:
     """Processes that are started in this block, and all that they start, receive no `SIGNALS`.
 
-    The signals wait until the end of the block; then this process handles them.
+    The signals wait until the end of the block; then this process handles them. The tracker that
+    multiprocessing starts beside a first process lets signals through again, so it comes before.
     """
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from harness.teams.rank import RankRunner
 from harness.teams.team import Message, Team
 from harness.training.context import WorkerSettings
-from headstart.signals import deaf_children
+from headstart.signals import SIGNALS, deaf_children
 
 HOST = "127.0.0.1"
 # torch's optimizers import its compiler when first used: as long again as torch itself.
@@ -97,11 +98,13 @@ def _serve(pipe: Connection, settings: WorkerSettings, rank: int) -> None:
 
 
 def begin_process(gpus: Sequence[int] | None) -> None:
-    """See these of the GPUs that are visible (None: all), and end with the parent.
+    """Ignore signals, see these of the GPUs that are visible (None: all), and end with the parent.
 
     The process ends itself as soon as the one that started it is gone. That one started it deaf to
-    signals.
+    signals; a library might let them through again.
     """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     if gpus is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         names = [visible.split(",")[gpu] if visible else str(gpu) for gpu in gpus]
