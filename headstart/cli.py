@@ -9,7 +9,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_INPUT, HeadstartError, InputError
+from headstart.errors import (
+    EXIT_DONE, EXIT_FAILED, EXIT_INPUT, EXIT_STOPPED, HeadstartError, InputError,
+)  # fmt: skip
 from headstart.output import is_text, make_output_steady, on_one_line
 
 # What a path that was given can be the reason for; any other error of the system is the machine's.
@@ -47,6 +49,9 @@ def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
     if output.lost:
         print(f"standard output took not all: {output.lost}", file=sys.stderr)
         status = status or EXIT_FAILED
+    if status == EXIT_STOPPED:  # soon: Python takes seconds to take large packages apart
+        sys.stderr.flush()
+        os._exit(status)
     raise SystemExit(status)
 
 
