@@ -88,9 +88,17 @@ class Group(Ranks):
 
 
 def open_meeting(host: str, n: int) -> tuple[Store, int]:
-    """A place where `n` ranks meet, kept by this process; the kernel chooses its port."""
-    store = TCPStore(host, 0, n, True, MEET_WITHIN, wait_for_workers=False)
-    return store, store.port
+    """A place where `n` ranks meet, kept by this process; the kernel chooses its port.
+
+    It listens at this one address of the machine: torch by itself would listen at all of them.
+    """
+    server = socket.create_server((host, 0), backlog=2 * n)
+    port: int = server.getsockname()[1]
+    listener = server.detach()  # the store closes it
+    store = TCPStore(
+        host, port, n, True, MEET_WITHIN, wait_for_workers=False, master_listen_fd=listener
+    )
+    return store, port
 
 
 def meet(
