@@ -10,8 +10,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from headstart.errors import (
-    EXIT_DONE, EXIT_FAILED, EXIT_INPUT, EXIT_STOPPED, HeadstartError, InputError,
-)  # fmt: skip
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INPUT,
+    EXIT_STOPPED,
+    HeadstartError,
+    InputError,
+)
 from headstart.output import is_text, make_output_steady, on_one_line
 
 # What a path that was given can be the reason for; any other error of the system is the machine's.
