@@ -121,6 +121,15 @@ def sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
+def sync_tree(folder: Path) -> None:
+    """Flush all that a folder holds; for what was written file by file and gets its name then."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(root, name), "rb") as written:
+                os.fsync(written.fileno())
+        sync_folder(Path(root))
+
+
 def temporary_beside(path: Path) -> Path:
     """A name that nothing else has, for what shall have the name `path` once it is whole.
 

@@ -17,7 +17,14 @@ import cv2
 import numpy as np
 
 from headstart.errors import DataError, StorageError
-from headstart.files import remove_dead_temporaries, temporary_beside, write_json
+from headstart.files import (
+    atomic_file,
+    remove_dead_temporaries,
+    sync_folder,
+    sync_tree,
+    temporary_beside,
+    write_json,
+)
 
 PARTS = ("Training Set", "Validation Set", "Test Set")
 ORIGINALS = "Originals"
@@ -133,7 +140,9 @@ def write_data_set(
             write_image(temporary / name, sheet)
         files = [p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file()]
         write_json(temporary / RECORD, {**record, "files": sorted([*files, RECORD])})
+        sync_tree(temporary)
         _replace(temporary, folder)
+        sync_folder(folder.parent)
         # Not before: a command that died in `_replace` may have left the earlier content there.
         remove_dead_temporaries(folder.parent)
     except OSError as err:
@@ -147,7 +156,8 @@ def write_refused(folder: Path, sheets: Mapping[str, np.ndarray]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{Path(name).stem}{_REFUSED}" for name in sheets]
     for path, sheet in zip(paths, sheets.values(), strict=True):
-        write_image(path, sheet)
+        with atomic_file(path, "wb") as file:
+            file.write(_encoded(path.suffix, sheet))
     return paths
 
 
@@ -157,10 +167,14 @@ def write_image(path: Path, image: np.ndarray) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    path.write_bytes(_encoded(path.suffix, image))
+
+
+def _encoded(suffix: str, image: np.ndarray) -> bytes:
     colours = image[..., ::-1] if image.ndim == 3 else image
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix == ".jpg" else []
-    _, content = cv2.imencode(path.suffix, np.ascontiguousarray(colours), options)
-    path.write_bytes(content.tobytes())
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix == ".jpg" else []
+    _, content = cv2.imencode(suffix, np.ascontiguousarray(colours), options)
+    return content.tobytes()
 
 
 def _write_digit(root: Path, part: str, digit: Digit, keep_originals: bool) -> None:

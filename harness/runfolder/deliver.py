@@ -17,7 +17,13 @@ from datasets.split import split_dataset
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan
 from headstart.errors import StorageError
-from headstart.files import remove_dead_temporaries, safe_name, sync_folder, temporary_beside
+from headstart.files import (
+    remove_dead_temporaries,
+    safe_name,
+    sync_folder,
+    sync_tree,
+    temporary_beside,
+)
 
 
 def write_folders(plan: Plan, catalogue: DataCatalogue, out: Path) -> None:
@@ -35,6 +41,7 @@ def write_folders(plan: Plan, catalogue: DataCatalogue, out: Path) -> None:
         temporary = temporary_beside(out / part)
         try:
             _write_part(temporary, dataset, np.sort(indices))
+            sync_tree(temporary)
             shutil.rmtree(out / part, ignore_errors=True)
             temporary.rename(out / part)
             sync_folder(out)

@@ -71,7 +71,7 @@ SCENARIOS = {
             r"rename .*/decoded/glyphs-[^/]*",
             r"link .*/\.lock-1-of-1\.json",
             r"replace .*/plan\.json",
-            r"open .*/state/attempts/\w+",
+            r"open .*/state/attempts/[\w-]+",
             r"unlink .*/state-0+1\.pt",
             r"replace .*/result/trial\.json",
             r"replace .*/trials/\w+/model\.safetensors",

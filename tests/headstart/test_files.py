@@ -23,6 +23,7 @@ from headstart.files import (
     read_mapping,
     remove_dead_temporaries,
     safe_name,
+    sync_tree,
     temporary_beside,
     write_json,
 )
@@ -131,6 +132,16 @@ def test_folders_are_made_to_last(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
         make_folder(tmp_path / "file")
+
+
+def test_a_tree_is_flushed_whole(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    for name in ("x", "a/y", "a/z"):
+        (tmp_path / name).touch()
+    calls = flushes(monkeypatch)
+    sync_tree(tmp_path)
+    assert calls == ["flush a file", f"flush {tmp_path}", *["flush a file"] * 2,
+                     f"flush {tmp_path / 'a'}"]  # fmt: skip
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
