@@ -86,7 +86,10 @@ class Place:
         self.cache = self.root / "cache"
         # Ray's sockets lie below it, and their names may have 107 bytes.
         self.temporary = Path(tempfile.mkdtemp(prefix="hs-", dir="/tmp"))
-        self.shared_before = set(os.listdir("/dev/shm"))
+        # Other programs use the machine's own: root gives each command a /dev/shm of its own.
+        self.shared = self.root / "shm" if os.geteuid() == 0 else Path("/dev/shm")
+        self.shared.mkdir(exist_ok=True)
+        self.shared_before = set(os.listdir(self.shared))
 
     def write(self, text: str) -> None:
         self.sweep.write_text(text, encoding="utf-8")
@@ -118,10 +121,18 @@ class Place:
         said = self.root / f"said-{uuid.uuid4().hex[:8]}.txt"
         with open(said, "wb") as file:
             process = subprocess.Popen(
-                list(argv), cwd=ROOT, env=self.environment(**environment),
+                self._with_own_shared_memory(argv), cwd=ROOT, env=self.environment(**environment),
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+                preexec_fn=_hear_signals,
             )  # fmt: skip
         return Disturbed(self, process, said)
+
+    def _with_own_shared_memory(self, argv: Iterable[str]) -> list[str]:
+        """The program in a mount namespace of its own; its process id stays that of the first."""
+        if self.shared == Path("/dev/shm"):
+            return list(argv)
+        script = 'mount --bind "$0" /dev/shm && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", script, str(self.shared), *argv]
 
     def run(
         self, *options: str, engine: str = "here", report: bool = False, **environment: str
@@ -160,7 +171,7 @@ class Place:
         return [str(path) for path in (*hidden, *states, *kept)]
 
     def _shared(self) -> list[str]:
-        return sorted(set(os.listdir("/dev/shm")) - self.shared_before)
+        return sorted(set(os.listdir(self.shared)) - self.shared_before)
 
 
 @dataclass
@@ -203,6 +214,12 @@ class Disturbed:
         """Processes of this command that run a program, as `raylet` or `gcs_server`."""
         pids = self.place.processes()
         return [pid for pid in pids if Path(title_of(pid).split(" ")[0]).name == program]
+
+
+def _hear_signals() -> None:
+    """As in a terminal: `nohup` and `&` make what they start deaf to some."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def kill_all(pids: Iterable[int], number: int = signal.SIGKILL) -> None:

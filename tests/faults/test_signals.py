@@ -43,12 +43,14 @@ PHASES = {
     "tables": Phase("harness.runfolder.folder:RunFolder.write_tables"),
     "report": Phase("matplotlib.figure:Figure.savefig", 2, 5.0, with_report=True),
 }
-TERM, INT, USR2 = signal.SIGTERM, signal.SIGINT, signal.SIGUSR2
+TERM, INT = signal.SIGTERM, signal.SIGINT
+HUP, USR2 = signal.SIGHUP, signal.SIGUSR2
 IN_COMMAND = ("reading", "planning", "decoding", "tables", "report")  # before and after engines
 IN_TRIALS = ("features", "training", "evaluation", "publishing")
 WHOLE = [
     *((phase, "here", number) for phase in IN_COMMAND for number in (TERM, INT, USR2)),
     *((phase, "local", number) for phase in IN_TRIALS for number in (TERM, INT, USR2)),
+    *((phase, "local", HUP) for phase in ("decoding", "training", "report")),
     ("training", "here", TERM),
     ("training", "ray", TERM),
     ("training", "ray", INT),
