@@ -32,6 +32,7 @@ import harness.engines.worker
 import harness.joint.fused
 import harness.joint.heads
 import harness.joint.pack  # noqa: F401
+import harness.runfolder.lock as lock_module
 import harness.training.trial as trial_module
 from harness.sweep import main
 from headstart.errors import HeadstartError
@@ -75,6 +76,7 @@ def _live(asked: dict, writer: int) -> None:
         torch.set_num_threads(1)
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
+        lock_module.HEARTBEAT_S = 3600.0  # a slow machine makes no more changes than a fast one
         trial_module.STATE_SHARE = float("inf")  # with `--state-every 0`: a state at every step
         spawned = multiprocessing.get_context
         multiprocessing.get_context = lambda method=None: spawned("fork")
