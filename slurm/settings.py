@@ -23,8 +23,9 @@ PROFILES = Path(__file__).parent / "profiles"
 DEFAULT_LEAD_S = 120
 MAX_LEAD_FRACTION = 0.25
 _TIME = re.compile(
-    r"(?P<days>\d+)-(?P<h>\d+)(:(?P<m>\d+)(:(?P<s>\d+))?)?|((?P<h2>\d+):)?(?P<m2>\d+):(?P<s2>\d+)"
-    r"|(?P<minutes>\d+)"
+    r"(?P<days>\d{1,7})-(?P<h>\d{1,7})(:(?P<m>\d{1,7})(:(?P<s>\d{1,7}))?)?|((?P<h2>\d{1,7}):)?(?P<m2>\d{1,7}):(?P<s2>\d{1,7})"
+    r"|(?P<minutes>\d{1,7})",
+    re.ASCII,
 )
 
 _SCRATCH = re.compile(r"\$(\w+|\{\w+\})(/[^$]*)?", re.ASCII)

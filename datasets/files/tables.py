@@ -68,9 +68,9 @@ def rows(text: str, where: str) -> Iterator[tuple[int, list[str]]]:
             table.
     """
     lines = text.splitlines(keepends=True)
-    reader = csv.reader(lines, delimiter=_separator(lines), skipinitialspace=True)
     line = 1
     try:
+        reader = csv.reader(lines, delimiter=_separator(lines), skipinitialspace=True)
         for fields in reader:
             if any(field.strip() for field in fields):
                 yield line, fields

@@ -116,8 +116,8 @@ def read_layout(tree: Tree) -> Layout:
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """A key that sorts `2` before `10`, and everything else as text."""
-    pieces = re.findall(r"\d+|\D+", text)
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in pieces)
+    pieces = re.findall(r"[0-9]+|[^0-9]+", text)  # `²` is a digit that makes no number
+    return tuple((0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in pieces)
 
 
 def _common_folder(names: Sequence[str]) -> str:

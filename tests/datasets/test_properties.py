@@ -5,11 +5,44 @@ The inputs are those of `benchmarks/fuzz.py`, which makes them by the million; a
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fuzz_targets import read_changed
+from datasets.files.tables import rows
+from headstart.errors import DataError
+
+fields = st.text(st.sampled_from("ab1.\"', \né"), min_size=1, max_size=6).map(str.strip)
+tables = st.integers(2, 4).flatmap(
+    lambda n: st.lists(st.lists(fields, min_size=n, max_size=n), min_size=1, max_size=5)
+)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@given(table=tables)
+def test_a_table_that_another_program_wrote_comes_back(
+    separator: str, table: list[list[str]]
+) -> None:
+    table = [[f"column {k}" for k in range(len(table[0]))], *table]  # tells what separates
+    out = io.StringIO()
+    csv.writer(out, delimiter=separator, lineterminator="\n").writerows(table)
+    text = out.getvalue()
+    read = list(rows(text, "t.csv"))
+    assert [row for _, row in read] == table
+    assert [line for line, _ in read] == [
+        1 + sum(before.count("\n") for row in table[:k] for before in row) + k
+        for k in range(len(table))
+    ]
+
+
+@pytest.mark.parametrize("text", ['"' + "a" * 200_000, "a,b\n" + '"' + "a" * 200_000])
+def test_a_quote_that_nothing_closes_is_one_line(text: str) -> None:
+    with pytest.raises(DataError, match=r"t\.csv:[12]: cannot be read as a row of fields"):
+        list(rows(text, "t.csv"))
 
 
 @pytest.mark.parametrize(

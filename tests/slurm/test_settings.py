@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from headstart.errors import InputError, SpecError
 from slurm.sbatch_options import FREE_OPTIONS, OWN_OPTIONS
@@ -20,10 +22,26 @@ def test_time_limits_are_read_as_sbatch_reads_them(text: str, seconds: int) -> N
     assert parse_time(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["2h", "", "0", "0:30", "-5", "1:2:3:4"])
+@pytest.mark.parametrize("text", ["2h", "", "0", "0:30", "-5", "1:2:3:4", "٣٠", "9" * 5000])
 def test_what_is_no_time_limit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"no time limit|under a minute"):
         parse_time(text)
+
+
+@given(st.integers(0, 99), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
+def test_days_hours_minutes_and_seconds_add_up(days: int, h: int, m: int, s: int) -> None:
+    seconds = ((days * 24 + h) * 60 + m) * 60 + s
+    assume(seconds >= 60)
+    assert parse_time(f"{days}-{h:02}:{m:02}:{s:02}") == seconds
+    assert parse_time(f"{24 * days + h}:{m:02}:{s:02}") == seconds
+
+
+@given(st.text(st.sampled_from("0123456789-: .٣x"), max_size=12))
+def test_any_text_is_a_time_limit_or_refused(text: str) -> None:
+    try:
+        assert parse_time(text) >= 60
+    except ValueError as err:
+        assert text[:5] in str(err) or repr(text)[:5] in str(err)  # noqa: PT017
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ def test_classes_that_are_numbers_are_sorted_by_value(tmp_path):
     assert sorted(["b10", "b9", "a", "10"], key=natural_key) == ["10", "a", "b9", "b10"]
 
 
+@pytest.mark.parametrize("name", ["²", "x²", "٣", "Ⅷ", "1²3"])
+def test_digits_of_other_scripts_are_letters_of_a_name(name):
+    assert sorted([name, "10", "9"], key=natural_key)[:1] == (["1²3"] if name == "1²3" else ["9"])
+
+
 @pytest.mark.parametrize(
     "names",
     [
