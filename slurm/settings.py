@@ -22,8 +22,9 @@ from slurm.sbatch_options import mistake_in
 PROFILES = Path(__file__).parent / "profiles"
 DEFAULT_LEAD_S = 120
 MAX_LEAD_FRACTION = 0.25
-_TIME = re.compile(
-    r"(?P<days>\d{1,7})-(?P<h>\d{1,7})(:(?P<m>\d{1,7})(:(?P<s>\d{1,7}))?)?|((?P<h2>\d{1,7}):)?(?P<m2>\d{1,7}):(?P<s2>\d{1,7})"
+_TIME = re.compile(  # M, M:S, H:M:S, D-H, D-H:M, D-H:M:S
+    r"(?P<days>\d{1,7})-(?P<h>\d{1,7})(:(?P<m>\d{1,7})(:(?P<s>\d{1,7}))?)?"
+    r"|((?P<h2>\d{1,7}):)?(?P<m2>\d{1,7}):(?P<s2>\d{1,7})"
     r"|(?P<minutes>\d{1,7})",
     re.ASCII,
 )

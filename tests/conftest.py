@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by
 # The same examples on every machine, none kept on the disk, and none that fails for a slow machine.
 # HYPOTHESIS_PROFILE=long draws other ones, and many more where a test does not say how many.
 settings.register_profile("headstart", derandomize=True, database=None, deadline=None)
-settings.register_profile("long", max_examples=5000, database=None, deadline=None)
+settings.register_profile("long", max_examples=1000, database=None, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "headstart"))
 
 

@@ -18,7 +18,7 @@ from headstart.errors import DataError
 
 fields = st.text(st.sampled_from("ab1.\"', \né"), min_size=1, max_size=6).map(str.strip)
 tables = st.integers(2, 4).flatmap(
-    lambda n: st.lists(st.lists(fields, min_size=n, max_size=n), min_size=1, max_size=5)
+    lambda n: st.lists(st.lists(fields, min_size=n, max_size=n).filter(any), min_size=1, max_size=5)
 )
 
 
