@@ -14,7 +14,7 @@ from pathlib import Path
 
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, EXIT_FAILED, InputError
-from slurm.jobs import Job, QueueEntry, call_slurm, queue_entries, read_jobs
+from slurm.jobs import Job, QueueEntry, call_slurm, queue_entries, read_jobs, remove_private_folders
 
 WAIT_S = 90.0
 POLL_S = 2.0
@@ -42,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"still in the queue after {WAIT_S:g} s: {', '.join(entry.id for entry in left)}; "
               "look at its log, or add --now")  # fmt: skip
         return EXIT_FAILED
+    remove_private_folders(given.run)
     print(f"{given.run}: stopped; what is finished is kept, and submitting again goes on from here")
     return EXIT_DONE
 

@@ -87,6 +87,15 @@ def record_jobs(run: Path, jobs: Iterable[Job]) -> None:
     write_json(run / "slurm" / "jobs.json", [asdict(job) for job in (*known, *jobs)])
 
 
+def remove_private_folders(run: Path) -> None:
+    """Remove what jobs that are gone left of their own: a token, an address, heartbeats.
+
+    A job does so at its end, unless it was killed.
+    """
+    for folder in (run / "slurm").glob(".job-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def queue_entries(jobs: Iterable[Job]) -> tuple[QueueEntry, ...]:
     """What is still in the queue of these jobs; none for those that have left it.
 

@@ -23,13 +23,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, EXIT_FAILED, InputError
 from headstart.files import atomic_file, write_json
 from slurm.address import address_of_node, derive_ports, is_free
+from slurm.batch_node import Job, start_guard
 from slurm.prepare import prepare_cache
 
 READY_WITHIN_S = 300.0  # Python itself takes a while where many nodes read it from one disk
@@ -43,32 +43,16 @@ STARTED = "Ray runtime started"  # in what `ray start` prints
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 
 
-@dataclass(frozen=True)
-class Job:
-    """What all nodes of one round of a job share."""
-
-    folder: Path  # private, on the shared file system
-    round: str
-    tmp: Path  # of the job, on each node
-
-    @property
-    def address_file(self) -> Path:
-        return self.folder / f"address-{self.round}"
-
-    def is_over(self) -> bool:
-        """Whether the round has ended; also when its folder is gone."""
-        try:
-            return (self.folder / "round").read_text().strip() != self.round
-        except OSError:
-            return True
-
-
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m slurm.ray_node", description=__doc__)
     parser.add_argument("role", choices=("head", "worker"))
     parser.add_argument("folder", type=Path, help="the job's private folder")
     parser.add_argument("--round", required=True)
     parser.add_argument("--tmp", type=Path, required=True, help="the job's folder on this node")
+    parser.add_argument("--head", default="", help="the node of the batch script")
+    parser.add_argument(
+        "--all-nodes", action="store_true", help="the sweep cannot run on fewer nodes than asked"
+    )
     parser.add_argument("--interface", help="network interface that carries Ray's traffic")
     given = parser.parse_args(argv)
     job = Job(given.folder, given.round, given.tmp)
@@ -76,6 +60,8 @@ def main(argv: Sequence[str]) -> int:
     host = address_of_node(node, given.interface)
     _own_folder(job.tmp)
     prepare_cache()
+    if given.role == "worker":
+        start_guard(job, node, given.head, given.all_nodes)
     with RayProcess(job, node) as process:
         if given.role == "head":
             return _run_head(process, job, host)
@@ -89,6 +75,8 @@ def _run_head(process: RayProcess, job: Job, host: str) -> int:
         process.start(["--head", f"--port={port}", f"--ray-client-server-port={client_port}",
                        "--include-dashboard=false"], host)  # fmt: skip
         if _wait_until_ready(process, job):
+            process.is_head = True
+            job.alive_file.touch()
             with atomic_file(job.address_file) as file:
                 file.write(f"{host}:{port}\n")
             return process.watch()
@@ -114,12 +102,20 @@ def _wait_until_ready(process: RayProcess, job: Job) -> bool:
 
 
 def _run_worker(process: RayProcess, job: Job, host: str) -> int:
-    """Join the head, whose address is there before this starts; the script starts it again."""
+    """Join the head, whose address is there before this starts; the script starts it again.
+
+    It waits for the head's next sign of life before it ends: where the script is gone, with its
+    node, this step is what keeps the guard on this node alive.
+    """
     address = _read_address(job)
     if address is None:
         return EXIT_DONE
     process.start([f"--address={address}"], host)
-    return process.watch()
+    status = process.watch()
+    last_beat = job.head_beat()
+    while not (job.is_over() or process.is_told_to_end or job.head_beat() != last_beat):
+        time.sleep(POLL_S)
+    return status
 
 
 def _read_address(job: Job) -> str | None:
@@ -143,7 +139,8 @@ class RayProcess:
         self.node = node
         self.temp_dir = _short_folder(job.tmp, os.environ.get("SLURM_JOB_ID", "0"), node)
         self.process: subprocess.Popen[bytes] | None = None
-        self._told_to_end = False
+        self.is_head = False
+        self.is_told_to_end = False
 
     def __enter__(self) -> RayProcess:
         _adopt_orphans()
@@ -153,7 +150,7 @@ class RayProcess:
 
     def __exit__(self, *_: object) -> None:
         self.end()
-        if self._told_to_end or self.job.is_over():
+        if self.is_told_to_end or self.job.is_over():
             shutil.rmtree(self.job.tmp / "cache", ignore_errors=True)
             with suppress(OSError):
                 self.job.tmp.rmdir()
@@ -179,7 +176,7 @@ class RayProcess:
             )  # fmt: skip
 
     def is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None and not self._told_to_end
+        return self.process is not None and self.process.poll() is None and not self.is_told_to_end
 
     def watch(self) -> int:
         """Stay until the round is over, Ray ends, or SLURM ends the step."""
@@ -190,9 +187,11 @@ class RayProcess:
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + HEARTBEAT_S
                 with suppress(OSError):  # the folder went away: seen at the next look
+                    if self.is_head:
+                        self.job.alive_file.touch()
                     write_json(self.job.folder / f"node-{self.node}.json", self._health())
             time.sleep(POLL_S)
-        if self._told_to_end or self.job.is_over():
+        if self.is_told_to_end or self.job.is_over():
             return EXIT_DONE
         self.complain()
         return EXIT_FAILED
@@ -227,7 +226,7 @@ class RayProcess:
         return {"node": self.node, "load": load, "at": time.time(), "every_s": HEARTBEAT_S}
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self._told_to_end = True
+        self.is_told_to_end = True
 
 
 def _short_folder(tmp: Path, job_id: str, node: str) -> Path:

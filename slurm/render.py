@@ -20,8 +20,15 @@ from slurm.settings import JobSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_FRACTION = 2 / 3  # of the lead, in which trials save and stop before they are killed
+MAX_UNFIT = 3  # nodes that a job finds broken before it ends
 
 Part = Literal["ray", "pretrain", "shards", "report"]
+
+# What is said where nothing came of a start.
+STUCK = "no trial ended and none saved its state since this start; give it more time"
+STUCK_IN = {
+    "report": "the report takes longer than this; give it more time, or run python -m analysis"
+}
 
 PURPOSES = {
     "ray": "all of its trials on one Ray cluster over the nodes of this job",
@@ -60,6 +67,7 @@ class Work:
     has_stages: bool
     cpus_per_trial: int = 1
     gpus_per_trial: float = 0.0
+    workers: int = 1  # of a trial
 
 
 def parts_of(settings: JobSettings, work: Work) -> tuple[Part, ...]:
@@ -122,6 +130,7 @@ def _context(settings: JobSettings, work: Work, part: Part) -> dict[str, object]
         "purpose": PURPOSES[part],
         "explanation": EXPLANATIONS[part],
         "command": work.command,
+        "stuck": STUCK_IN.get(part, f"{STUCK}, or make evaluations more frequent"),
         "options": _sbatch_options(settings, work, part),
         "modules": settings.modules,
         "setup": settings.setup,
@@ -136,7 +145,10 @@ def _context(settings: JobSettings, work: Work, part: Part) -> dict[str, object]
         "cpus_per_node": settings.cpus_per_node,
         "cpus_per_trial": work.cpus_per_trial,
         "gpu_slots": _gpu_slots(settings, work),
+        "needs_all_nodes": work.workers > 1,
         "n_shards": n_shards,
+        "n_nodes": settings.nodes if part == "ray" else 1,
+        "max_unfit": MAX_UNFIT,
         "shard": f'"$SLURM_ARRAY_TASK_ID/{n_shards}"' if n_shards > 1 else "1/1",
         "requeue": settings.requeue,
         "max_requeues": settings.max_requeues,

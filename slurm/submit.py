@@ -21,7 +21,14 @@ from headstart.errors import EXIT_DONE, HeadstartError, InputError
 from headstart.files import atomic_path
 from headstart.private import without_secrets
 from headstart.records import check_run_folder
-from slurm.jobs import Job, call_slurm, queue_entries, read_jobs, record_jobs
+from slurm.jobs import (
+    Job,
+    call_slurm,
+    queue_entries,
+    read_jobs,
+    record_jobs,
+    remove_private_folders,
+)
 from slurm.render import Part, Work, check_line, parts_of, render_batch_script
 from slurm.settings import JobSettings, load_settings
 
@@ -63,6 +70,7 @@ def main(argv: Sequence[str]) -> int:
         print("\n".join(texts.values()), end="")
         return EXIT_DONE
     check_nothing_queued(work.run)
+    remove_private_folders(work.run)
     scripts = write_scripts(work, texts, given.sweep.read_bytes())
     jobs = submit(settings, work, scripts)
     record_jobs(work.run, jobs)
@@ -127,6 +135,7 @@ def describe_work(given: argparse.Namespace, sweep: Sweep, argv: Sequence[str]) 
         has_stages=bool(sweep.stages),
         cpus_per_trial=sweep.resources.cpus_per_trial,
         gpus_per_trial=sweep.resources.gpus_per_trial,
+        workers=sweep.resources.workers,
     )
 
 

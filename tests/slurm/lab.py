@@ -96,7 +96,7 @@ class Lab:
             self._start("slurmctld", ["slurmctld", "-D", "-i"])
             for node in self.nodes:
                 self.start_node(node.name)
-            self._wait_until_idle()
+            self.wait_until_idle()
         except BaseException:
             self.down()
             raise
@@ -158,8 +158,12 @@ class Lab:
 
     def kill_node(self, name: str) -> None:
         """Kill a node: its slurmd and every process on it at once, as when the power fails."""
+        pids = self.processes(name)
+        for pid in pids:  # all of them, before anybody can act on the death of another
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.stop_node(name)
-        for pid in self.processes(name):
+        for pid in pids:
             _kill(pid)
 
     def processes(self, name: str) -> list[int]:
@@ -260,7 +264,9 @@ PartitionName=urgent Nodes=ALL MaxTime=60 PriorityTier=10 PreemptMode=OFF
 """
         )
 
-    def _wait_until_idle(self) -> None:
+    def wait_until_idle(self) -> None:
+        """Wait until both nodes are up and nothing runs on them."""
+
         def all_idle() -> bool:
             states = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T", check=False).split()
             return states == ["idle"] * N_NODES

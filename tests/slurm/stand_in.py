@@ -65,6 +65,8 @@ def main() -> int:
         n_done, result, starts = 0, f"trial {trial}", 0
         if state.exists():
             n_done, result, starts = json.loads(state.read_text())
+        with open(given.out / "starts.txt", "a") as log:
+            log.write(f"{trial} {n_done}\n")
         for tick in range(n_done, N_TICKS):
             if stop:
                 return STOPPED

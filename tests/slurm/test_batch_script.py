@@ -22,12 +22,13 @@ SCONTROL = """\
 state="JobState=${FAKE_STATE:-RUNNING} Requeue=${FAKE_REQUEUE:-1}"
 case $1 in
 show)
+  [ "$2" != hostnames ] || { tr , "\n" <<< "$3"; exit; }
   echo . >> "$FAKE_FOLDER/asked"
   (($(wc -l < "$FAKE_FOLDER/asked") > ${FAKE_BUSY:-0})) || exit 1
   [[ $4 == *_* || -z $SLURM_ARRAY_JOB_ID ]] || echo "JobId=8 JobState=COMPLETED EndTime=Unknown ."
-  echo "JobId=7 $state EndTime=$FAKE_END" .
+  echo "JobId=7 $state EndTime=$FAKE_END ExcNodeList=${FAKE_EXCLUDED:-(null)}" .
   ;;
-requeue) echo "$@" >> "$FAKE_FOLDER/scontrol"; exit "${FAKE_REFUSES:-0}" ;;
+requeue | update) echo "$@" >> "$FAKE_FOLDER/scontrol"; exit "${FAKE_REFUSES:-0}" ;;
 esac
 """
 
@@ -68,6 +69,8 @@ def script(tmp_path: Path, stand_in_bin: Path) -> Iterator[Callable[..., Script]
     fakes.mkdir()
     (fakes / "scontrol").write_text(f"#!/bin/bash\n{SCONTROL}")
     (fakes / "scontrol").chmod(0o755)
+    (fakes / "sinfo").write_text('#!/bin/bash\nprintf "%s\\n" $FAKE_NODES\n')
+    (fakes / "sinfo").chmod(0o755)
     started: list[Script] = []
 
     def make(**flags: object) -> Script:
@@ -80,7 +83,8 @@ def script(tmp_path: Path, stand_in_bin: Path) -> Iterator[Callable[..., Script]
         environment = {
             **os.environ, "PATH": f"{fakes}:{stand_in_bin}:{os.environ['PATH']}",
             "SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "1", "FAKE_FOLDER": str(tmp_path),
-            "TMPDIR": str(tmp_path), "FAKE_END": "Unknown",
+            "TMPDIR": str(tmp_path), "FAKE_END": "Unknown", "SLURMD_NODENAME": "n1",
+            "SLURM_JOB_PARTITION": "main", "FAKE_NODES": "n1 n2 n3 n4 n5",
         }  # fmt: skip
         environment.pop("HEADSTART_CACHE", None)
         started.append(Script(text, run, environment))
@@ -177,6 +181,61 @@ def test_where_slurm_does_not_answer_the_log_says_so(script: Callable[..., Scrip
     status, output = _finish(process)
     assert (status, job.requeued) == (75, [])
     assert "not requeued: SLURM did not answer; submit again" in output
+
+
+BROKEN = {
+    "no Python": {"activate": "python() { return 127; }"},
+    "no temporary folder": {"scratch": "/proc/nowhere"},
+    "no working folder": {"activate": "cd() { return 1; }"},
+}
+
+
+@pytest.mark.parametrize("flags", BROKEN.values(), ids=BROKEN)
+def test_a_node_that_cannot_run_the_sweep_is_left_for_another(
+    script: Callable[..., Script], flags: dict[str, str]
+) -> None:
+    job = script(**flags)
+    status, output = _finish(job.start(FAKE_EXCLUDED="n9"))
+    assert status == 2
+    assert job.requeued == ["requeue 7", "update JobId=7 ExcNodeList=n1,n9"], output
+    assert "this node cannot run the sweep:" in output
+    assert "requeued, for other nodes than n1,n9" in output
+    assert not (job.run / "calls.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"FAKE_NODES": "n1 n2", "FAKE_EXCLUDED": "n2"}, {"FAKE_EXCLUDED": "n2,n3,n4"},
+     {"SLURM_RESTART_COUNT": "100"}],
+    ids=["no other node", "three were broken", "too often"],
+)  # fmt: skip
+def test_what_no_node_can_run_ends_with_the_reason(
+    script: Callable[..., Script], given: dict[str, str]
+) -> None:
+    job = script(**BROKEN["no Python"])
+    status, output = _finish(job.start(**given))
+    assert (status, job.requeued) == (2, []), output
+    assert "not requeued: no other node is left to try" in output
+
+
+def test_a_job_without_requeueing_ends_on_a_broken_node(script: Callable[..., Script]) -> None:
+    job = script(requeue=False, **BROKEN["no Python"])
+    status, output = _finish(job.start())
+    assert (status, job.requeued) == (2, [])
+    assert "this node cannot run the sweep: Python does not start" in output
+
+
+def test_a_start_leaves_the_files_of_other_jobs_alone_and_removes_its_own_earlier_ones(
+    script: Callable[..., Script], tmp_path: Path
+) -> None:
+    for name in ("hs-7-0", "hs-77-0", "hs-6-1"):
+        (tmp_path / name).mkdir()
+    status, output = _finish(script().start(SLURM_RESTART_COUNT="1", STAND_IN_TICK_S="0.01"))
+    assert status == 0, output
+    left = sorted(path.name for path in tmp_path.glob("hs-*"))
+    assert left == ["hs-6-1", "hs-77-0"]
+    for name in left:
+        (tmp_path / name).rmdir()
 
 
 def test_a_cancelled_job_stays_cancelled(script: Callable[..., Script]) -> None:

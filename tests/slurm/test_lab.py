@@ -125,6 +125,25 @@ def _starts(run: Path) -> list[int]:
     return [sum(f"{shard}/3" in words for words in calls) for shard in (1, 2, 3)]
 
 
+def _assert_never_back(run: Path) -> None:
+    """Each start of a trial goes on from a state that is later than that of the start before."""
+    reached: dict[str, int] = {}
+    for line in _lines(run / "starts.txt"):
+        trial, tick = line.split()
+        assert int(tick) >= reached.get(trial, 0)
+        reached[trial] = int(tick)
+
+
+def _holds(lab: Lab, node: str, word: str) -> bool:
+    """Whether a process on a node has this word in its command line."""
+    paths = [Path(f"/proc/{pid}/cmdline") for pid in lab.processes(node)]
+    return any(word.encode() in path.read_bytes() for path in paths if path.exists())
+
+
+def _lines_with(text: str, word: str) -> list[str]:
+    return [line for line in text.splitlines() if word in line]
+
+
 def _assert_undisturbed(run: Path) -> None:
     assert [row["result"] for row in _rows(run)] == [expected_result(t) for t in range(N_TRIALS)]
 
@@ -260,6 +279,84 @@ def test_two_jobs_with_a_cluster_each_share_both_nodes(site: Site) -> None:
     assert addresses[0].split(":")[0] == addresses[1].split(":")[0] == site.lab.nodes[0].address
     assert addresses[0] != addresses[1]
     site.assert_nothing_left(*(job for _, (job,) in runs))
+
+
+def test_a_job_whose_batch_node_dies_goes_on_with_the_node_that_is_left(site: Site) -> None:
+    """SLURM itself would let the job stand until its time limit, with nobody at work."""
+    run, (job,) = site.submit("batch node", "--nodes", "2", tick_s=1)
+    site.wait_until(lambda: list(run.glob("slurm/.job-*/guard-*")), "n2 has joined")
+    site.wait_until(lambda: list(run.glob("trials/*/state/state-1.pt")), "a saved state")
+    (head,) = [node.name for node in site.lab.nodes if _holds(site.lab, node.name, "srun")]
+    site.lab.kill_node(head)
+    try:
+        site.go_on(job.id)
+        (run / "hurry").touch()
+        site.wait(job)
+    finally:
+        site.lab.start_node(head)
+    assert f"the script's node {head} is gone; requeued: it goes on" in site.log(job)
+    assert "start 1.1 of the sweep" in site.log(job)
+    _assert_undisturbed(run)
+    _assert_never_back(run)
+    site.lab.wait_until_idle()
+    site.assert_nothing_left(job)
+
+
+def test_a_node_that_dies_twice_costs_an_array_nothing(site: Site) -> None:
+    """SLURM sends the task back by itself; each start goes on where the one before was."""
+    run, shards, report = _submit_three(site, "twice", "--sbatch", "nodelist=n2", tick_s=1)
+    for n_starts in (1, 2):
+        site.wait_until(lambda n=n_starts: sum(_starts(run)) >= 2 * n, "tasks run")
+        n_saved = len(_lines(run / "starts.txt")) if (run / "starts.txt").exists() else 0
+        site.wait_until(
+            lambda n=n_saved: len(list(run.glob("trials/*/state/state-1.pt"))) > 0, "saved states"
+        )
+        time.sleep(2)
+        site.lab.kill_node("n2")
+        site.wait_until(lambda: "RUNNING" not in site.states(shards), "n2 is seen to be down")
+        site.lab.start_node("n2")
+        if n_starts == 2:
+            (run / "hurry").touch()
+    site.wait(report)
+    _assert_undisturbed(run)
+    _assert_never_back(run)
+    assert max(int(str(row["attempts"])) for row in _rows(run)) >= 3
+    site.lab.wait_until_idle()
+
+
+def test_a_node_that_is_broken_from_the_start_is_left_to_others(site: Site, tmp_path: Path) -> None:
+    """Its Python does not start: without care it would swallow one task after the other."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "python").write_text("#!/bin/sh\nexit 1\n")
+    (broken / "python").chmod(0o755)
+    only_n2 = f"[ $SLURMD_NODENAME != n2 ] || PATH={broken}:$PATH"
+    site.activate = f"{site.activate}; {only_n2}"
+    run, shards, report = _submit_three(site, "broken", tick_s=1)
+    site.wait_until(lambda: "requeued, for other nodes than n2" in site.log(shards), "left")
+    (run / "hurry").touch()
+    (task,) = [k for k in (1, 2, 3) if site.lab.job_state(f"{shards.id}_{k}") == "PENDING"]
+    site.go_on(f"{shards.id}_{task}")
+    site.wait(report)
+    _assert_undisturbed(run)
+    assert "n2" not in "".join(_lines_with(site.log(shards), "start "))
+
+
+def test_a_broken_node_of_a_ray_job_is_given_up(site: Site, tmp_path: Path) -> None:
+    """Its Ray never starts; the sweep runs on the other node."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "python").write_text(
+        '#!/bin/sh\n[ "$SLURMD_NODENAME" != n2 ] || exit 1\nPATH="${PATH#*:}"; exec python "$@"\n'
+    )
+    (broken / "python").chmod(0o755)
+    site.activate = f"{site.activate}; PATH={broken}:$PATH"
+    run, (job,) = site.submit("given up", "--nodes", "2", tick_s=1)
+    site.wait_until(lambda: "the sweep goes on without n2" in site.log(job), "given up")
+    (run / "hurry").touch()
+    site.wait(job)
+    _assert_undisturbed(run)
+    site.assert_nothing_left(job)
 
 
 def test_a_killed_head_is_started_again_in_the_same_job(site: Site) -> None:

@@ -15,7 +15,8 @@ from fakes import FakeSlurm
 
 from headstart.errors import InputError
 from slurm.address import FIRST_PORT, LAST_PORT, address_of_node, derive_ports, is_free
-from slurm.ray_node import MAX_TEMP_DIR, Job, _own_folder, _short_folder
+from slurm.batch_node import Job
+from slurm.ray_node import MAX_TEMP_DIR, _own_folder, _short_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,7 +83,8 @@ def test_a_round_is_over_when_another_begins_or_the_folder_goes(tmp_path: Path) 
 STARTER = """\
 import os, subprocess, sys, time
 from pathlib import Path
-from slurm.ray_node import Job, RayProcess
+from slurm.batch_node import Job
+from slurm.ray_node import RayProcess
 job = Job(Path(sys.argv[1]), "1", Path(sys.argv[1]))
 with RayProcess(job, "n1") as process:
     # a daemon that leaves its parent, its group and its session, and ignores SIGTERM

@@ -84,6 +84,21 @@ def test_a_run_that_is_queued_already_is_not_submitted_again(
     assert len(read_jobs(tmp_path / "run")) == 2
 
 
+def test_what_a_killed_job_left_of_its_own_is_removed(
+    slurm: FakeSlurm, sweep_file: Path, tmp_path: Path
+) -> None:
+    left = tmp_path / "run" / "slurm" / ".job-5-0"
+    left.mkdir(parents=True)
+    (tmp_path / "run" / "trials").mkdir()
+    (left / "token").write_text("secret")
+    (tmp_path / "elsewhere").mkdir()
+    (left.parent / ".job-6-0").symlink_to(tmp_path / "elsewhere")
+    slurm.answer("sbatch", "7\n")
+    main([str(sweep_file), "--out", str(tmp_path / "run")])
+    assert not left.exists()
+    assert (tmp_path / "elsewhere").is_dir(), "a link is not followed"
+
+
 def test_trials_that_could_never_start_are_refused(
     slurm: FakeSlurm, sweep_file: Path, tmp_path: Path
 ) -> None:

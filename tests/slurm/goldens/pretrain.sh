@@ -21,9 +21,39 @@
 
 set -uo pipefail  # not -e: exit statuses are looked at
 
+job=$SLURM_JOB_ID
+
+say() { echo "[$(date '+%F %T') $(hostname -s) job $job] $*"; }
+
+# This node, and not the sweep, is why nothing can run.
+unfit() {
+  say "this node cannot run the sweep: $1"
+  elsewhere
+  exit 2
+}
+
+# Put this job back into the queue for other nodes; after 3 that could not, it is no node's fault.
+elsewhere() {
+  local out others
+  out=$(scontrol show job --oneliner "$job" | sed -n 's/.* ExcNodeList=\([^ ]*\).*/\1/p')
+  [ "$out" = "(null)" ] && out=
+  out=$SLURMD_NODENAME${out:+,$out}
+  others=$(sinfo --noheader --Node --partition="$SLURM_JOB_PARTITION" --states=idle,mix,alloc \
+    --format=%N | grep -vxFf <(scontrol show hostnames "$out"))
+  if [ -z "$others" ] || (($(scontrol show hostnames "$out" | wc -l) > 3)) ||
+    ((${SLURM_RESTART_COUNT:-0} >= 100)); then
+    say "not requeued: no other node is left to try"
+  elif trap '' TERM; scontrol requeue "$job"; then
+    scontrol update JobId="$job" ExcNodeList="$out"
+    say "requeued, for other nodes than $out"
+  else
+    say "not requeued: SLURM refused; submit again to go on"
+  fi
+}
+
 # --- environment -------------------------------------------------------------------------------
 source /home/me/.venv/bin/activate
-cd /home/me || exit 2
+cd /home/me || unfit "the working folder cannot be entered"
 export PYTHONPATH=/opt/headstart"${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONSAFEPATH=1  # not packages of the working folder, whatever they are called
 export SLURM_EXPORT_ENV=ALL  # steps see what is exported here, whatever --export was asked for
@@ -31,19 +61,18 @@ python=(python)
 run=/home/me/runs/part2
 sweep=("${python[@]}" -m harness.sweep /home/me/runs/part2/slurm/sweep.yaml --out /home/me/runs/part2 --profile cluster --engine local --only pretrain)
 
-job=$SLURM_JOB_ID
-
-# Everything temporary of this job, on every node, is in one folder that is removed at the end.
+# Everything temporary of this start, on every node, is in one folder that is removed at the end. A
+# node that was cut off may still be at an earlier start: it must not remove what is this one's.
+start=$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}
 scratch="${SLURM_TMPDIR:-${TMPDIR:-}}"
-tmp="${scratch:-/tmp}/hs-$SLURM_JOB_ID"
-rm -rf "$tmp"; mkdir -m 700 "$tmp" || exit 2
+tmp="${scratch:-/tmp}/hs-$start"
+rm -rf "${scratch:-/tmp}/hs-$SLURM_JOB_ID"-*
+mkdir -m 700 "$tmp" || unfit "no folder for temporary files"
 # Decoded data is kept near the processor where the site has a node-local folder; downloads, which
 # a node may not be able to repeat, stay where they are.
 export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headstart}/downloads"
 [ -z "$scratch" ] || export HEADSTART_CACHE="$tmp/cache"
 export TMPDIR="$tmp"
-
-say() { echo "[$(date '+%F %T') $(hostname -s) job $job] $*"; }
 
 # --- stop and go on ----------------------------------------------------------------------------
 driver=   # process id of harness.sweep while it runs
@@ -111,8 +140,7 @@ requeue() {
   elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
     say "not requeued: it was 100 times (setting max_requeues)"
   elif ! preempted && ! progressed; then
-    say "not requeued: no trial ended and none saved its state since this start; give it more" \
-      "time, or make evaluations more frequent"
+    say "not requeued: no trial ended and none saved its state since this start; give it more time, or make evaluations more frequent"
   elif trap '' TERM; scontrol requeue "$job"; then  # which ends this shell
     say "requeued: it goes on from the saved states"
   else
@@ -132,8 +160,9 @@ trap 'rm -rf "$tmp"' EXIT
 
 # --- run ---------------------------------------------------------------------------------------
 # The time of the start by the clock of the run folder's own file system.
-touch "$run/slurm/.clock-$SLURM_JOB_ID" && mv "$run/slurm/.clock-$SLURM_JOB_ID" "$tmp/began"
-"${python[@]}" -m slurm.prepare "$run" --shard 1/1 || exit 2
+touch "$run/slurm/.clock-$start" && mv "$run/slurm/.clock-$start" "$tmp/began"
+"${python[@]}" -m slurm.prepare "$run" --shard 1/1 ||
+  unfit "Python does not start, or cannot prepare it (status $?)"
 for round in 1 2 3; do
   say "start ${SLURM_RESTART_COUNT:-0}.$round of the sweep"
   run_once

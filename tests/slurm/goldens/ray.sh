@@ -23,9 +23,19 @@
 
 set -uo pipefail  # not -e: exit statuses are looked at
 
+job=$SLURM_JOB_ID
+
+say() { echo "[$(date '+%F %T') $(hostname -s) job $job] $*"; }
+
+# This node, and not the sweep, is why nothing can run.
+unfit() {
+  say "this node cannot run the sweep: $1"
+  exit 2
+}
+
 # --- environment -------------------------------------------------------------------------------
 source /home/me/.venv/bin/activate
-cd /home/me || exit 2
+cd /home/me || unfit "the working folder cannot be entered"
 export PYTHONPATH=/opt/headstart"${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONSAFEPATH=1  # not packages of the working folder, whatever they are called
 export SLURM_EXPORT_ENV=ALL  # steps see what is exported here, whatever --export was asked for
@@ -33,19 +43,18 @@ python=(python)
 run=/home/me/runs/part2
 sweep=("${python[@]}" -m harness.sweep /home/me/runs/part2/slurm/sweep.yaml --out /home/me/runs/part2 --profile cluster --engine ray)
 
-job=$SLURM_JOB_ID
-
-# Everything temporary of this job, on every node, is in one folder that is removed at the end.
+# Everything temporary of this start, on every node, is in one folder that is removed at the end. A
+# node that was cut off may still be at an earlier start: it must not remove what is this one's.
+start=$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}
 scratch="${SLURM_TMPDIR:-}"
-tmp="${scratch:-/tmp}/hs-$SLURM_JOB_ID"
-rm -rf "$tmp"; mkdir -m 700 "$tmp" || exit 2
+tmp="${scratch:-/tmp}/hs-$start"
+rm -rf "${scratch:-/tmp}/hs-$SLURM_JOB_ID"-*
+mkdir -m 700 "$tmp" || unfit "no folder for temporary files"
 # Decoded data is kept near the processor where the site has a node-local folder; downloads, which
 # a node may not be able to repeat, stay where they are.
 export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headstart}/downloads"
 [ -z "$scratch" ] || export HEADSTART_CACHE="$tmp/cache"
 export TMPDIR="$tmp"
-
-say() { echo "[$(date '+%F %T') $(hostname -s) job $job] $*"; }
 
 # --- stop and go on ----------------------------------------------------------------------------
 driver=   # process id of harness.sweep while it runs
@@ -113,8 +122,7 @@ requeue() {
   elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
     say "not requeued: it was 100 times (setting max_requeues)"
   elif ! preempted && ! progressed; then
-    say "not requeued: no trial ended and none saved its state since this start; give it more" \
-      "time, or make evaluations more frequent"
+    say "not requeued: no trial ended and none saved its state since this start; give it more time, or make evaluations more frequent"
   elif trap '' TERM; scontrol requeue "$job"; then  # which ends this shell
     say "requeued: it goes on from the saved states"
   else
@@ -123,12 +131,13 @@ requeue() {
 }
 
 # --- one Ray cluster over the nodes of this job --------------------------------------------------
-private="$run/slurm/.job-$SLURM_JOB_ID"  # token, address, round: for this user alone, of this job
+private="$run/slurm/.job-$start"  # token, address, round: for this user alone, of this start
 head=$SLURMD_NODENAME                    # the node of this shell
 keepers=()
 head_step=
-rm -rf "$private"; mkdir -m 700 "$private" || exit 2
+rm -rf "$run/slurm/.job-$SLURM_JOB_ID"-*; mkdir -m 700 "$private" || exit 2
 (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \n' > "$private/token")
+unset RAY_AUTH_TOKEN  # which would take the place of the token in the file
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$private/token"
 trap 'stop_cluster; rm -rf "$private" "$tmp"' EXIT
 
@@ -138,7 +147,7 @@ ray_step() {
   exec srun --overlap --no-kill --kill-on-bad-exit=0 --nodes=1 --ntasks=1 --mem=0 \
     --cpus-per-task=16 \
     --nodelist="$1" "${python[@]}" -m slurm.ray_node "$2" "$private" \
-    --round "$round" --tmp "$tmp" --interface ib0
+    --round "$round" --tmp "$tmp" --head "$head" --interface ib0
 }
 
 # Keeps Ray running on node $1; after five ends that nobody asked for, the node is given up.
@@ -152,6 +161,7 @@ keep() {
     say "Ray on $1 ended; start $try of 5 was in vain or is over"
     nap; nap; nap
   done
+  say "the sweep goes on without $1"
 }
 
 # The head first; the others are started when it answers, and join while trials run already.
@@ -191,8 +201,9 @@ run_once() {
 
 # --- run ---------------------------------------------------------------------------------------
 # The time of the start by the clock of the run folder's own file system.
-touch "$run/slurm/.clock-$SLURM_JOB_ID" && mv "$run/slurm/.clock-$SLURM_JOB_ID" "$tmp/began"
-"${python[@]}" -m slurm.prepare "$run" --shard 1/1 || exit 2
+touch "$run/slurm/.clock-$start" && mv "$run/slurm/.clock-$start" "$tmp/began"
+"${python[@]}" -m slurm.prepare "$run" --shard 1/1 ||
+  unfit "Python does not start, or cannot prepare it (status $?)"
 for round in 1 2 3; do
   say "start ${SLURM_RESTART_COUNT:-0}.$round of the sweep"
   run_once

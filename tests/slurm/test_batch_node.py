@@ -1,0 +1,114 @@
+"""The node of a batch script as the others see it: who acts, when, and how."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from fakes import FakeSlurm
+
+from slurm.batch_node import SILENT_S, BatchNode, Job, watch
+
+LINE = "JobId=7 JobState={state} Requeue={requeue} Restarts={restarts} NodeList={nodes} ."
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> BatchNode:
+    return BatchNode("n1", tmp_path / "7.out", False, job_id="7", n_restarts=2, n_nodes=3)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    (tmp_path / "round").write_text("1\n")
+    (tmp_path / "alive-1").touch()
+    return Job(tmp_path, "1", tmp_path)
+
+
+def _answer(slurm: FakeSlurm, nodes: str, **other: str) -> None:
+    """Let scontrol show the job with these nodes, and their names one a line."""
+    given = {"state": "RUNNING", "requeue": "1", "restarts": "2", **other}
+    slurm.answer("scontrol", LINE.format(nodes=nodes, **given) + "\n")
+    names = " ".join(nodes.split(","))
+    script = slurm.folder / "scontrol"
+    hostnames = f'[ "$2" != hostnames ] || {{ printf "%s\\n" {names}; exit; }}\n'
+    first, rest = script.read_text().split("\n", 1)
+    script.write_text(f"{first}\n{hostnames}{rest}")
+
+
+def test_a_job_whose_batch_node_is_gone_goes_back_with_the_nodes_that_are_left(
+    slurm: FakeSlurm, node: BatchNode
+) -> None:
+    _answer(slurm, "n2,n3")
+    assert node.act()
+    assert slurm.calls == [
+        "scontrol show job --oneliner 7",
+        "scontrol requeue 7",
+        "scontrol update JobId=7 NumNodes=2-3 NumTasks=2",
+    ]
+    assert "node n1 is gone; requeued: it goes on from the saved states" in node.log.read_text()
+
+
+def test_trials_that_need_all_nodes_wait_for_them(slurm: FakeSlurm, tmp_path: Path) -> None:
+    _answer(slurm, "n2")
+    node = BatchNode("n1", tmp_path / "7.out", True, job_id="7", n_restarts=2, n_nodes=2)
+    assert node.act()
+    assert slurm.calls[-1] == "scontrol requeue 7"
+
+
+def test_a_job_that_may_not_go_back_is_ended_with_the_reason(
+    slurm: FakeSlurm, node: BatchNode
+) -> None:
+    _answer(slurm, "n2", requeue="0")
+    assert node.act()
+    assert slurm.calls[-1] == "scancel 7"
+    assert "not requeued: it may not be; submit again" in node.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "is_over"),
+    [({"nodes": "n1,n2"}, False), ({"nodes": "n2", "state": "PENDING"}, True),
+     ({"nodes": "n2", "restarts": "3"}, True)],
+    ids=["still there", "requeued already", "a later start"],
+)  # fmt: skip
+def test_nothing_is_done_to_a_job_that_another_takes_care_of(
+    slurm: FakeSlurm, node: BatchNode, given: dict[str, str], is_over: bool
+) -> None:
+    _answer(slurm, **given)
+    assert node.act() == is_over
+    assert slurm.calls == ["scontrol show job --oneliner 7"]
+    assert not node.log.exists()
+
+
+def test_slurm_is_asked_only_once_the_head_is_silent(
+    slurm: FakeSlurm, node: BatchNode, job: Job
+) -> None:
+    _answer(slurm, "n2,n3")
+    naps = []
+
+    def sleep(seconds: float) -> None:
+        assert not slurm.calls
+        naps.append(seconds)
+        if len(naps) == 3:
+            past = job.alive_file.stat().st_mtime - SILENT_S - 1
+            os.utime(job.alive_file, (past, past))
+
+    watch(job, node, sleep)
+    assert len(naps) == 3
+    assert "scontrol requeue 7" in slurm.calls
+
+
+def test_a_guard_ends_with_its_round_and_goes_on_where_slurm_does_not_answer(
+    slurm: FakeSlurm, node: BatchNode, job: Job
+) -> None:
+    slurm.answer("scontrol", complaint="Unable to contact slurm controller", status=1)
+    os.utime(job.alive_file, (1, 1))
+    naps = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 4:
+            (job.folder / "round").write_text("2\n")
+
+    watch(job, node, sleep)
+    assert slurm.calls == ["scontrol show job --oneliner 7"] * 2
