@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from slurm.jobs import call_slurm
 
 POLL_S = 1.0
 ASK_S = 10.0
+UPDATE_S, UPDATE_TRIES = 3.0, 30
 SILENT_S = 30.0  # after which SLURM is asked; the head beats every 10 s
 
 
@@ -83,7 +85,7 @@ class BatchNode:
     n_restarts: int = field(default_factory=lambda: _count("SLURM_RESTART_COUNT"))
     n_nodes: int = field(default_factory=lambda: _count("SLURM_JOB_NUM_NODES"))
 
-    def act(self) -> bool:
+    def act(self, sleep: Callable[[float], None] = time.sleep) -> bool:
         """Put the job back into the queue, or end it, if SLURM has taken this node out of it.
 
         Returns whether nothing is left to watch: that was done, or this start of the job is over.
@@ -103,15 +105,20 @@ class BatchNode:
             call_slurm("scancel", self.job_id)
         else:
             self._say("requeued: it goes on from the saved states")
-            self._requeue(len(left))
+            call_slurm("scontrol", "requeue", self.job_id)
+            if not self.needs_all_nodes:
+                self._ask_for_fewer(len(left), sleep)
         return True
 
-    def _requeue(self, n_left: int) -> None:
-        """With a node less, where that is enough: the one that is gone may stay so."""
-        call_slurm("scontrol", "requeue", self.job_id)
-        if not self.needs_all_nodes:
-            wanted = (f"NumNodes={n_left}-{max(n_left, self.n_nodes)}", f"NumTasks={n_left}")
-            call_slurm("scontrol", "update", f"JobId={self.job_id}", *wanted)
+    def _ask_for_fewer(self, n_left: int, sleep: Callable[[float], None]) -> None:
+        """The node that is gone may stay so; SLURM refuses while it still clears the job away."""
+        wanted = (f"NumNodes={n_left}-{max(n_left, self.n_nodes)}", f"NumTasks={n_left}")
+        for _ in range(UPDATE_TRIES):
+            try:
+                call_slurm("scontrol", "update", f"JobId={self.job_id}", *wanted)
+                return
+            except InputError:
+                sleep(UPDATE_S)
 
     def _say(self, text: str) -> None:
         """Into the job's log, which nobody else writes to any more."""
@@ -140,6 +147,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("head", help="the node of the batch script")
     parser.add_argument("--all-nodes", action="store_true", help="the sweep needs all nodes")
     given = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it requeues the job that it belongs to
     log = given.folder.parent / f"{os.environ.get('SLURM_JOB_ID')}.out"
     watch(Job(given.folder, given.round, Path()), BatchNode(given.head, log, given.all_nodes))
 

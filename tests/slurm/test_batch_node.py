@@ -49,6 +49,21 @@ def test_a_job_whose_batch_node_is_gone_goes_back_with_the_nodes_that_are_left(
     assert "node n1 is gone; requeued: it goes on from the saved states" in node.log.read_text()
 
 
+def test_slurm_is_asked_again_while_it_clears_the_job_away(
+    slurm: FakeSlurm, node: BatchNode
+) -> None:
+    _answer(slurm, "n2,n3")
+    script = slurm.folder / "scontrol"
+    refused = f'"{slurm.folder}/refused"'
+    text = f'[ "$1" != update ] || [ -e {refused} ] || {{ touch {refused}; exit 1; }}\n'
+    first, rest = script.read_text().split("\n", 1)
+    script.write_text(f"{first}\n{text}{rest}")
+    naps: list[float] = []
+    assert node.act(naps.append)
+    assert len(naps) == 1
+    assert slurm.calls[-1] == "scontrol update JobId=7 NumNodes=2-3 NumTasks=2"
+
+
 def test_trials_that_need_all_nodes_wait_for_them(slurm: FakeSlurm, tmp_path: Path) -> None:
     _answer(slurm, "n2")
     node = BatchNode("n1", tmp_path / "7.out", True, job_id="7", n_restarts=2, n_nodes=2)
