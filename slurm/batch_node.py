@@ -95,12 +95,14 @@ class BatchNode:
         """
         shown = call_slurm("scontrol", "show", "job", "--oneliner", self.job_id)
         job = dict(word.split("=", 1) for word in shown.split() if "=" in word)
+        if not job.keys() >= {"JobState", "Restarts", "NodeList"}:
+            return False
         if job["JobState"] != "RUNNING" or job["Restarts"] != str(self.n_restarts):
             return True
         left = call_slurm("scontrol", "show", "hostnames", job["NodeList"]).split()
         if self.name in left:
             return False
-        if job["Requeue"] == "0":
+        if job.get("Requeue") == "0":
             self._say("not requeued: it may not be; submit again to go on")
             call_slurm("scancel", self.job_id)
         else:

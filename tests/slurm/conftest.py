@@ -8,27 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes import FakeSlurm
+from fakes import SWEEP, FakeSlurm
 from lab import Lab, LabError, missing
 
 HERE = Path(__file__).parent
-SWEEP = """\
-name: small
-question: Does pretraining on drawn digits help on other drawn digits?
-model: {name: lenet5}
-data: {name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}
-train: {learning_rate: 1.0e-3, batch_size: 32, epochs: 3, evaluate_every: {steps: 4}}
-pretrain:
-  drawn:
-    data: {name: glyphs, count: 300, seed: 2, train: 200, validation: 50}
-    train: {epochs: 2}
-arms:
-  scratch: {}
-  pretrained: {initialize: drawn}
-seeds: 2
-compare: [{treatment: pretrained, control: scratch}]
-measure: {targets: [0.3, 0.5], equivalence: 0.01}
-"""
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lab import Lab
+from fakes import SWEEP
+from lab import Lab, LabError
 from stand_in import N_TRIALS, expected_result
 
 from slurm.jobs import Job, read_jobs
@@ -74,7 +75,16 @@ class Site:
     def go_on(self, job_id: str) -> None:
         """Spare the two minutes that SLURM lets a requeued job wait."""
         self.wait_until(lambda: self.lab.job_state(job_id) == "PENDING", "requeued")
-        self.lab.run("scontrol", "update", f"JobId={job_id}", "StartTime=now")
+        self.wait_until(
+            lambda: self._start_now(job_id), "taken by a controller that clears it away"
+        )
+
+    def _start_now(self, job_id: str) -> bool:
+        try:
+            self.lab.run("scontrol", "update", f"JobId={job_id}", "StartTime=now")
+        except LabError:
+            return False
+        return True
 
     def states(self, job: Job) -> list[str]:
         """Of each task of an array, in order."""
@@ -369,24 +379,57 @@ def test_a_killed_head_is_started_again_in_the_same_job(site: Site) -> None:
     site.assert_nothing_left(job)
 
 
+LONGER = ("--set", "train.epochs=40")
+
+
+@pytest.fixture(scope="module")
+def weights_alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Weights by trial of the real sweep on this machine alone, undisturbed."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "small.yaml").write_text(SWEEP, encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "harness.sweep", str(folder / "small.yaml"), "--out",
+         str(folder / "run"), "--engine", "local", "--slots", "2", "--no-report", *LONGER],
+        cwd=ROOT, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    return _weights(folder / "run")
+
+
+def _weights(run: Path) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in run.glob("trials/*/model.*")}
+
+
+def test_tasks_of_a_real_sweep_are_preempted_and_go_on_to_equal_bits(
+    site: Site, weights_alone: dict[str, bytes]
+) -> None:
+    """The last task's id is the array's: it must not send the first one back a second time."""
+    flags = ("--mode", "array", "--shards", "2", "--sbatch", "exclusive", *LONGER)
+    run, jobs = site.submit("real array", *flags, is_real=True)
+    _, shards, report = jobs
+    tasks = [f"{shards.id}_{task}" for task in (1, 2)]
+    site.wait_until(lambda: site.states(shards) == ["RUNNING"] * 2, "both tasks run")
+    site.wait_until(lambda: len(list(run.glob("trials/*/state/*/state-*.pt"))) >= 2, "states")
+    for task in tasks:
+        site.lab.run("scancel", "--signal=USR2", "--batch", task)
+    for task in tasks:
+        site.go_on(task)
+    site.wait(report)
+    assert site.log(shards).count("requeued: it goes on from the saved states") == 2
+    assert _weights(run) == weights_alone
+    assert len(weights_alone) == 6
+    assert (run / "report" / "index.html").exists()
+
+
 def test_a_sweep_over_two_nodes_survives_the_death_of_one_with_equal_bits(
-    site: Site, tmp_path: Path
+    site: Site, weights_alone: dict[str, bytes]
 ) -> None:
     """The real sweep: trials, Ray and files of it, against a run on this machine alone."""
-    sweep = ["--set", "train.epochs=40"]
-    run, (job,) = site.submit("real", "--nodes", "2", *sweep, is_real=True)
+    run, (job,) = site.submit("real", "--nodes", "2", *LONGER, is_real=True)
     site.wait_until(lambda: list(run.glob("slurm/.job-*/node-n2.json")), "n2 has joined")
     site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
     site.lab.kill_node("n2")  # the last test of the lab: nobody needs the node after it
     site.wait(job)
-    alone = tmp_path / "alone"
-    site.command(
-        "harness.sweep", str(site.sweep_file), "--out", str(alone), "--engine", "local",
-        "--slots", "2", "--no-report", *sweep,
-    )  # fmt: skip
-    weights = {path.parent.name: path.read_bytes() for path in alone.glob("trials/*/model.*")}
-    assert weights == {path.parent.name: path.read_bytes() for path in run.glob("trials/*/model.*")}
-    assert len(weights) == 6
+    assert _weights(run) == weights_alone
     assert all(row["status"] == "done" for row in _rows(run))
     site.assert_nothing_left(job)
 
