@@ -20,7 +20,9 @@ import os, subprocess, sys, tempfile, time
 from headstart.scratch import note_session, scratch_folder
 tempfile.tempdir = sys.argv[1]
 with scratch_folder() as folder:
-    child = subprocess.Popen(["tail", "-f", str(folder / "lock")], start_new_session=True)
+    child = subprocess.Popen(
+        ["tail", "-f", str(folder / "lock")], start_new_session=True, stdout=subprocess.DEVNULL
+    )
     note_session(folder, child.pid)
     print(folder, child.pid, flush=True)
     time.sleep(60)
@@ -44,7 +46,8 @@ def holder(short_tmp):
     folder, session = process.stdout.readline().split()
     yield process, Path(folder), int(session)
     process.kill()
-    process.communicate()
+    process.wait()
+    process.stdout.close()
     end_session(int(session))
 
 
