@@ -30,6 +30,7 @@ from headstart import packed
 from headstart.digests import check_listed, digest_of, say_unchecked
 from headstart.errors import RunFolderError
 from headstart.files import atomic_path, make_folder
+from headstart.foreign import checked_name, is_inside, open_inside, read_inside
 from headstart.rows import TrialRow
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Archives:
                 for name in names:
                     trial_id, slash, rest = name.partition("/")
                     if slash and rest == "trial.json":
-                        self._where[trial_id] = path
+                        self._where[checked_name(trial_id, path)] = path
             self._known.add(path)
 
     def __contains__(self, trial_id: str) -> bool:
@@ -156,12 +157,13 @@ def _write_members(archive: zipfile.ZipFile, trials: Path, trial_ids: Sequence[s
 
 def _checked_files(folder: Path) -> Iterator[tuple[str, bytes, str]]:
     """Name, content and digest of each small file of a trial, compared with its record."""
-    record = (folder / "trial.json").read_bytes()
+    run, inside = folder.parents[1], f"trials/{folder.name}"
+    record = read_inside(run, f"{inside}/trial.json")
     row = TrialRow.from_record(json.loads(record))
     yield "trial.json", record, digest_of(record)
     for name in ("predictions.npz", "curve.parquet"):
-        if (folder / name).is_file():
-            content = (folder / name).read_bytes()
+        if is_inside(run, f"{inside}/{name}"):
+            content = read_inside(run, f"{inside}/{name}", MAX_BYTES)
             digest = digest_of(content)
             check_listed(folder, name, row.digests, digest)
             yield name, content, digest
@@ -196,16 +198,17 @@ def _checked(archive: zipfile.ZipFile, member: str, digests: Mapping[str, str] |
 
 def _read(archive: zipfile.ZipFile, member: str) -> bytes:
     """One member's content, its checksum verified."""
-    info = archive.getinfo(member)
-    if info.file_size > MAX_BYTES:
-        raise ValueError(f"{member} has {info.file_size:,} bytes")
-    return archive.read(info)
+    return packed.read_member(archive, member, MAX_BYTES)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An archive of a run folder to read; whatever is wrong with it is one line."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with (
+            open_inside(path.parents[1], f"packs/{path.name}") as file,
+            zipfile.ZipFile(file) as archive,
+        ):
             yield archive
     except DAMAGES as err:
         raise RunFolderError(

@@ -14,12 +14,14 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.cli import say_once
 from headstart.errors import RunFolderError
 from headstart.files import atomic_file, write_json
+from headstart.foreign import open_plain, read_limited
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +43,12 @@ def digest_of(content: bytes | bytearray | memoryview) -> str:
 def digest_of_file(path: Path) -> str:
     """The digest of a file's content, which is never held in memory as a whole."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, hashlib.sha256).hexdigest()
+        return digest_of_open(file)
+
+
+def digest_of_open(file: BufferedReader) -> str:
+    """The digest of an open file from where it stands."""
+    return hashlib.file_digest(file, hashlib.sha256).hexdigest()
 
 
 def check_digest(path: Path, got: str, wanted: str, advice: str = RERUN) -> None:
@@ -140,7 +147,8 @@ def read_sealed_text(path: Path) -> str:
         RunFolderError: it was damaged or changed, or cannot be read.
     """
     try:
-        content = path.read_bytes()
+        with open_plain(path) as file:
+            content = read_limited(file, path)
         text = content.decode()
     except OSError as err:
         raise RunFolderError(f"{path}: cannot be read: {err.strerror}") from err

@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from headstart.errors import StorageError
+from headstart.errors import RunFolderError, StorageError
+from headstart.foreign import open_record, read_limited
 from headstart.processes import is_alive, process_started, this_machine
 
 ABANDONED_AFTER_S = 86_400.0  # without a change: a temporary file that another machine wrote
@@ -204,10 +205,15 @@ def write_json(path: Path | str, content: object) -> None:
 
 
 def read_mapping(path: Path | str) -> dict[str, Any]:
-    """A JSON mapping; empty where it is not there (yet), is being replaced, or is none."""
+    """A JSON mapping; empty where it is not there (yet), is being replaced, or is none.
+
+    Links and pipes of a run folder are not followed and not waited for: they are none.
+    """
+    path = Path(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        with open_record(path) as file:
+            content = json.loads(read_limited(file, path))
+    except (OSError, ValueError, RecursionError, RunFolderError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -17,8 +17,9 @@ import re
 import shutil
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 from headstart.errors import RunFolderError
 
@@ -33,6 +34,15 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNOREC
 _SHOWN = 60
 
 
+def is_plain(name: object) -> bool:
+    """Whether it is a plain file name, or a relative path of plain names (see `checked_name`)."""
+    parts = name.split("/") if isinstance(name, str) else []
+    return 0 < len(parts) <= MOST_PARTS and all(
+        len(part) <= LONGEST_PART and _PART.fullmatch(part) and not _RESERVED.fullmatch(part)
+        for part in parts
+    )
+
+
 def checked_name(name: object, where: Path | str) -> str:
     """`name`, where it is a plain file name or a relative path of plain names.
 
@@ -42,12 +52,7 @@ def checked_name(name: object, where: Path | str) -> str:
     Raises:
         RunFolderError: any other name; `where` says what it stands in.
     """
-    parts = name.split("/") if isinstance(name, str) else []
-    is_plain = 0 < len(parts) <= MOST_PARTS and all(
-        len(part) <= LONGEST_PART and _PART.fullmatch(part) and not _RESERVED.fullmatch(part)
-        for part in parts
-    )
-    if not is_plain or not isinstance(name, str):
+    if not isinstance(name, str) or not is_plain(name):
         raise RunFolderError(
             f"{where}: the name {_shown(name)} is not used as a path: letters, digits and _ . + = "
             "- are allowed, at most 100, and / between folders"
@@ -55,7 +60,7 @@ def checked_name(name: object, where: Path | str) -> str:
     return name
 
 
-def open_inside(run: Path, name: str) -> BinaryIO:
+def open_inside(run: Path, name: str) -> BufferedReader:
     """Open the regular file `RUN/NAME` to read; the run folder itself may be a link.
 
     Raises:
@@ -77,7 +82,19 @@ def open_inside(run: Path, name: str) -> BinaryIO:
         os.close(at)
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_record(path: Path) -> BufferedReader:
+    """Open a file of a run folder, given by its whole path; raises as `open_inside` does.
+
+    What lies below `trials` is guarded from there on, any other file by itself.
+    """
+    parts = path.parts
+    if "trials" not in parts[:-1]:
+        return open_plain(path)
+    start = len(parts) - 1 - parts[::-1].index("trials")
+    return open_inside(Path(*parts[:start]), "/".join(parts[start:]))
+
+
+def open_plain(path: Path) -> BufferedReader:
     """Open a regular file to read, whose folder is trusted and which is no link.
 
     Raises:
@@ -110,7 +127,7 @@ def read_limited(file: IO[bytes], path: Path, limit: int = MAX_RECORD_BYTES) -> 
     n_bytes = os.fstat(file.fileno()).st_size
     if n_bytes > limit:
         raise RunFolderError(f"{path}: has {n_bytes:,} bytes; at most {limit:,} are read")
-    return file.read(limit)
+    return file.read(n_bytes)
 
 
 def copy_inside(run: Path, name: str, target: Path) -> None:
@@ -158,6 +175,8 @@ def _opened(
     except FileNotFoundError:
         raise
     except OSError as err:
+        if err.errno == errno.ESTALE:  # another node replaced it just now: the caller asks again
+            raise
         if not may_be_link and (path.is_symlink() or err.errno == errno.ELOOP):
             raise _link(path) from err
         if err.errno == errno.ENOTDIR:  # a file where a folder belongs: nothing lies in it
@@ -165,7 +184,7 @@ def _opened(
         raise RunFolderError(f"{path}: cannot be opened: {err.strerror}") from err
 
 
-def _regular(path: Path, descriptor: int) -> BinaryIO:
+def _regular(path: Path, descriptor: int) -> BufferedReader:
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")

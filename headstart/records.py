@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.archives import Archives
-from headstart.digests import check_listed, check_sealed, digest_of, digest_of_file
+from headstart.digests import check_listed, check_sealed, digest_of, digest_of_open
 from headstart.errors import RunFolderError
 from headstart.files import read_mapping
+from headstart.foreign import is_plain, open_record, read_inside, read_limited
 from headstart.packed import read_table
 from headstart.rows import EvaluationRow, TrialRow
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CURVE = "curve.parquet"
+MAX_BYTES = 4 << 30  # of a curve or of predictions
 FINAL = ("done", "diverged")  # `failed` runs again
 
 
@@ -73,6 +75,8 @@ def read_plan(run: Path, strict: bool = True) -> PlanRecord | None:
 
 def _planned(trial: Mapping[str, Any]) -> PlannedTrial:
     parent = trial.get("parent")
+    if not is_plain(str(trial["id"])):
+        raise ValueError(f"the id {trial['id']!a:.80} is not used as a path")
     return PlannedTrial(
         id=str(trial["id"]),
         stage=str(trial.get("stage", "")),
@@ -157,8 +161,8 @@ def checked_bytes(
     """
     folder = run / "trials" / trial_id
     try:
-        content = (folder / name).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+        content = read_inside(run, f"trials/{trial_id}/{name}", MAX_BYTES)
+    except FileNotFoundError:
         return (archives or Archives(run)).read(trial_id, name)
     except OSError as err:
         raise _damaged_file(folder, name, err) from err
@@ -174,8 +178,8 @@ def checked_file(folder: Path, name: str, row: TrialRow) -> Path:
     """
     path = folder / name
     try:
-        path.stat()
-        check_listed(folder, name, row.digests, digest_of_file(path) if row.digests else "")
+        with open_record(path) as file:
+            check_listed(folder, name, row.digests, digest_of_open(file) if row.digests else "")
     except OSError as err:
         raise _damaged_file(folder, name, err) from err
     return path
@@ -215,10 +219,10 @@ def curve_table(folder: Path, digests: Mapping[str, str] | None) -> pa.Table | N
         RunFolderError: it is damaged.
     """
     try:
-        content = (folder / CURVE).read_bytes()
+        content = read_inside(folder.parents[1], f"trials/{folder.name}/{CURVE}", MAX_BYTES)
         check_listed(folder, CURVE, digests, digest_of(content))
         return _table(content)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
     except (OSError, ValueError) as err:
         raise _damaged_file(folder, CURVE, err) from err
@@ -289,7 +293,7 @@ def finished_rows(path: Path) -> list[TrialRow]:
         RunFolderError: `path` is no run folder.
     """
     check_run_folder(path)
-    ids = {folder.name for folder in (path / "trials").glob("*/")}
+    ids = {folder.name for folder in (path / "trials").glob("*/") if is_plain(folder.name)}
     rows = dict(trial_rows(path, ids | set(Archives(path))))
     return [row for _, row in sorted(rows.items()) if row is not None]
 
@@ -311,7 +315,7 @@ def read_object(path: Path) -> Mapping[str, Any] | None:
 def _read_json(path: Path) -> Mapping[str, Any] | None:
     try:
         content = json.loads(_read_text(path))
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
     except (ValueError, OSError, RecursionError) as err:
         raise _damaged(path, err) from err
@@ -326,8 +330,13 @@ def _damaged(path: Path, err: Exception) -> RunFolderError:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return _read_record(path)
     except OSError as err:
         if err.errno != errno.ESTALE:
             raise
-        return path.read_text(encoding="utf-8")  # another node replaced it while it was open
+        return _read_record(path)  # another node replaced it while it was open
+
+
+def _read_record(path: Path) -> str:
+    with open_record(path) as file:
+        return read_limited(file, path).decode()

@@ -16,6 +16,7 @@ from types import NoneType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from headstart.digests import check_sealed
+from headstart.foreign import is_plain
 
 STATUSES = ("done", "diverged", "failed")
 ARROW_TYPES = {str: "string", int: "int64", float: "double"}
@@ -190,6 +191,9 @@ class TrialRow(Row):
         """
         check_sealed(content)
         row = TrialRow.from_json(content)
+        for name in (*row.files, *filter(None, [row.trial_id])):
+            if not is_plain(name):
+                raise ValueError(f"the name {name!a:.80} is not used as a path")
         if row.status not in STATUSES:
             raise ValueError(f"status: {row.status[:80]!r} is not one of {', '.join(STATUSES)}")
         return row

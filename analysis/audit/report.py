@@ -22,6 +22,7 @@ from analysis.statistics.samples.intervals import Interval
 from headstart.cells import write_frame
 from headstart.errors import InputError, RunFolderError
 from headstart.files import atomic_file
+from headstart.foreign import open_plain, own_folder
 from headstart.packed import BROKEN, read_arrays
 
 MOST_PAIRS = 12
@@ -62,7 +63,7 @@ def audit_run(where: Path | str, out: Path | str | None = None) -> list[Audited]
     files = _files(Path(where))
     audited = []
     for path in files:
-        folder = path.with_suffix("") if out is None else Path(out)
+        folder = own_folder(path.parent, path.stem) if out is None else Path(out)
         if out is not None and len(files) > 1:
             folder = folder / path.stem
         audited.append(_audit_file(read_answers(path), folder))
@@ -91,7 +92,7 @@ def read_answers(path: Path) -> AnswersFile:
         RunFolderError: it is damaged, or is no such file.
     """
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             arrays = read_arrays(file, _ARRAYS)
         _check_arrays(arrays)
         about = json.loads(str(arrays["about"]))

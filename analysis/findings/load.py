@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -27,6 +28,7 @@ from analysis.statistics.samples.redrawn import overlaps
 from headstart.archives import Archives
 from headstart.digests import KEY, PARTNER_KEY, check_table, digest_of, read_sealed_text
 from headstart.errors import RunFolderError, SpecError
+from headstart.foreign import open_plain, read_inside, read_limited
 from headstart.grid import from_column
 from headstart.packed import read_table
 from headstart.predictions import read_images, read_predictions
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Content = dict[str, Any]  # of a YAML or JSON file, as it was written
+MAX_TABLE_BYTES = 64 << 30  # curves of 200,000 trials take some
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
 CURVE_KEYS = ("trial_id", "arm", "seed", "step", "samples", "train_time_s", "val_accuracy")
 SWEEP_TYPES: dict[str, tuple[type, ...]] = {  # of the keys of a sweep.yaml that are looked at
@@ -104,10 +107,10 @@ class Runs:
 
     def images(self, fingerprint: str) -> Images | None:
         """The test images kept for one data set; None where none were kept (too large)."""
-        for folder in self.folders:
-            path = folder / "images" / f"{fingerprint}.npz"
-            if path.is_file():
-                return Images(**read_images(path, path.read_bytes()))
+        for folder in self.folders if fingerprint else ():
+            with suppress(FileNotFoundError):
+                content = read_inside(folder, f"images/{fingerprint}.npz")
+                return Images(**read_images(folder / "images" / f"{fingerprint}.npz", content))
         return None
 
     def _folder(self, trial_id: str) -> Path:
@@ -226,7 +229,8 @@ def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> _Table:
         )
     again = "run the sweep's command again, which writes it anew"
     try:
-        content = path.read_bytes()
+        with open_plain(path) as file:
+            content = read_limited(file, path, MAX_TABLE_BYTES)
         check_table(path, content)
         table = read_table(BytesIO(content))
     except (OSError, ValueError) as err:

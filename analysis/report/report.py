@@ -32,6 +32,7 @@ from analysis.report.sections import build_sections, build_tables, in_order
 from analysis.report.tables import Table
 from analysis.report.workbook import write_workbook
 from headstart.files import atomic_file
+from headstart.foreign import own_folder, refuse_links
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ def write_report(
     """
     folders = [Path(d) for d in dirs]
     findings = find(load_runs(folders))
-    out = Path(out) if out is not None else folders[0] / "report"
+    if out is None:  # in a run folder, which may be a stranger's
+        out = own_folder(folders[0], "report")
+        refuse_links(out, deep=True)
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     styles = arm_styles(findings.arm_names)
     content = compose(findings, styles, draw_figures(findings, styles, out / "figures"))

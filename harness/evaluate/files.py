@@ -20,6 +20,7 @@ from harness.runfolder.tables import as_table
 from headstart.cells import harmless
 from headstart.errors import InputError
 from headstart.files import atomic_file, safe_name
+from headstart.foreign import own_folder, refuse_links
 from headstart.rows import LaterTestRow
 
 
@@ -31,6 +32,8 @@ def output_folder(run: Path, out: Path | None) -> Path:
     """
     folder = out or run / "evaluations"
     try:
+        if out is None:
+            refuse_links(own_folder(run, "evaluations"))
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise InputError(f"{folder}: cannot be made as a folder: {err.strerror}") from err

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -131,7 +132,9 @@ class _Planner:
         path = path.absolute()
         if path not in self.contents:
             try:
-                content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+                digest = partial(hashlib.blake2b, digest_size=16)
+                with open(path, "rb") as file:  # in pieces: the file may be larger than memory
+                    content = hashlib.file_digest(file, digest).hexdigest()
             except OSError as err:
                 raise InputError(f"{path}: weights cannot be read: {err.strerror}") from err
             self.contents[path] = content

@@ -37,6 +37,7 @@ from harness.trials.spec import TrialSpec
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
 from headstart.files import atomic_file, safe_name
+from headstart.foreign import own_folder
 from headstart.records import checked_file, trial_row
 from models.weights import load_into, read_weights
 
@@ -108,6 +109,8 @@ def main(argv: Sequence[str]) -> int:
     content = answer(given.run, specs, catalogue, entry)
     about = json.loads(str(content["about"]))
     out = given.out or given.run / "audit" / f"{safe_name(about['name'])}.npz"
+    if given.out is None:
+        own_folder(given.run, "audit")
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **content)

@@ -35,6 +35,7 @@ from harness.trials.rows import relabelled
 from headstart.archives import Archives
 from headstart.digests import (
     check_digest,
+    check_listed,
     digest_of,
     digest_of_file,
     sealed_text,
@@ -51,13 +52,13 @@ from headstart.files import (
     storage_errors,
     sync_folder,
 )
+from headstart.foreign import checked_name, copy_inside, is_inside, refuse_links
 from headstart.records import (
     CURVE,
     FINAL,
     PlannedTrial,
     PlanRecord,
     check_run_folder,
-    checked_file,
     curve_table,
     no_curve,
     read_object,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 LAG_S = 30.0  # how long a file that another node wrote may take to be seen here
 CONTROL = ".control-"  # and a generation: what a command tells its workers
 # Where a command writes, beside `trials/`.
+WRITTEN = ("packs", "images", "search", "tensorboard", "report", "evaluations", "audit")
 FOLDERS = ("packs", "images", "search", "report", "report/figures", "report/tables")
 _NUMBERED = re.compile(r"\d{6,}-")
 ARCHIVE_SIZE = 256  # trials that an array job's shard keeps in one archive
@@ -136,12 +138,19 @@ class RunFolder:
             make_folder(self.path / "trials")
         except OSError as err:
             raise RunFolderError(f"{self.path}: cannot be made: {err.strerror}") from err
+        self._refuse_links()
         self.lock.acquire()
         self._remove_what_dead_commands_left()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.lock.release()
+
+    def _refuse_links(self) -> None:
+        """What is written in this folder stays in it; trials are looked at when they are begun."""
+        refuse_links(self.path / "trials")
+        for name in WRITTEN:
+            refuse_links(self.path / name, deep=True)
 
     def _remove_what_dead_commands_left(self) -> None:
         """Their half-written files, and what they told their workers."""
@@ -183,6 +192,7 @@ class RunFolder:
         published = {}
         for trial_id in trial_ids:
             folder = self.path / "trials" / trial_id
+            refuse_links(folder, deep=True)
             remove_dead_temporaries(folder)
             state = folder / "state"
             if not state.is_dir():
@@ -287,17 +297,24 @@ class RunFolder:
         Raises:
             RunFolderError: the file is damaged.
         """
-        source = other / "trials" / trial_id / name
+        inside = f"trials/{trial_id}/{checked_name(name, other)}"
         target = TrialFolder(self.path / "trials" / trial_id, self.generation).result / name
         make_folder(target.parent)
-        archived = None if source.is_file() else archives.read(trial_id, name)
+        archived = None if is_inside(other, inside) else archives.read(trial_id, name)
         with atomic_path(target) as path:
             if archived is not None:
                 path.write_bytes(archived)
                 return digest_of(archived)
-            if name != "trial.json":
-                checked_file(source.parents[name.count("/")], name, row)
-            shutil.copyfile(source, path)
+            try:
+                copy_inside(other, inside, path)
+            except FileNotFoundError as err:
+                raise RunFolderError(
+                    f"{other / inside}: is not there, though its trial ended with it; leave this "
+                    "folder out of --reuse"
+                ) from err
+            if name != "trial.json":  # the copy: what is read twice may be another one
+                digest = digest_of_file(path) if row.digests else ""
+                check_listed(other / "trials" / trial_id, name, row.digests, digest)
         return None
 
     def publish(self, trial_id: str, row: TrialRow) -> None:

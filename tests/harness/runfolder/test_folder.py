@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 import zipfile
 from dataclasses import replace
@@ -15,6 +14,7 @@ import pytest
 import yaml
 
 from harness.plan.planner import make_plan
+from harness.runfolder import folder
 from harness.runfolder.folder import RunFolder, TrialFolder, write_curve
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
@@ -478,14 +478,14 @@ def test_a_command_that_died_while_it_copied_does_not_wait_and_copies_again(tmp_
         old.publish("a", row)
     copies = []
 
-    def die(*names: Path) -> None:
-        copies.append(names)
+    def die(run: Path, name: str, target: Path) -> None:
+        copies.append(name)
         if len(copies) == 4:  # weights are there, the record is not
             raise KeyboardInterrupt
-        names[1].write_bytes(names[0].read_bytes())
+        target.write_bytes((run / name).read_bytes())
 
     with monkeypatch.context() as patched, RunFolder(tmp_path / "new") as new:
-        patched.setattr(shutil, "copyfile", die)
+        patched.setattr(folder, "copy_inside", die)
         with pytest.raises(KeyboardInterrupt):
             new.take_from(tmp_path / "old", ["a"])
     monkeypatch.setattr(time, "sleep", never_wait)
