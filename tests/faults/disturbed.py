@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,11 +108,19 @@ class Place:
         return {**os.environ, **own, **more}
 
     def start(
-        self, *options: str, engine: str = "here", report: bool = False, **environment: str
+        self,
+        *options: str,
+        engine: str = "here",
+        report: bool = False,
+        inside: Sequence[str] = (),
+        **environment: str,
     ) -> Disturbed:
-        """The command of `sweep` on `out`, begun; the environment can be added to."""
+        """The command of `sweep` on `out`, begun; the environment can be added to.
+
+        `inside` is a program that starts the command, in a container for example.
+        """
         argv = [
-            sys.executable, "-m", "harness.sweep", str(self.sweep), "--out", str(self.out),
+            *inside, sys.executable, "-m", "harness.sweep", str(self.sweep), "--out", str(self.out),
             "--engine", engine, "--state-every", "0.05", *options,
         ]  # fmt: skip
         return self.start_any(argv if report else [*argv, "--no-report"], **environment)
@@ -135,10 +143,15 @@ class Place:
         return ["unshare", "--mount", "sh", "-c", script, str(self.shared), *argv]
 
     def run(
-        self, *options: str, engine: str = "here", report: bool = False, **environment: str
+        self,
+        *options: str,
+        engine: str = "here",
+        report: bool = False,
+        inside: Sequence[str] = (),
+        **environment: str,
     ) -> Disturbed:
         """The command, run to its end."""
-        command = self.start(*options, engine=engine, report=report, **environment)
+        command = self.start(*options, engine=engine, report=report, inside=inside, **environment)
         command.wait()
         return command
 

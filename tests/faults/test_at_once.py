@@ -58,6 +58,25 @@ def test_shards_at_once_give_the_bits_of_the_whole(n, sweep, place, undisturbed,
     tally(f"{n} shards at once", "equal bits", "nothing left")
 
 
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces of processes")
+@pytest.mark.parametrize("n", chosen([3, 8], [3]))
+def test_shards_in_containers_have_the_same_process_id(n, place, undisturbed, tally):
+    """Slow: several commands, each of which imports torch. Each of them is process 1."""
+    place.write(SWEEPS["tiny"])
+    commands = [place.start("--shard", f"{k}/{n}", inside=CONTAINER) for k in range(1, n + 1)]
+    for command in commands:
+        assert command.wait() == 0, command.said
+    whole = place.run(inside=CONTAINER)
+    assert whole.status == 0, whole.said
+    assert differences(place.out, undisturbed("tiny").bits) == []
+    assert place.left() == []
+    tally(f"{n} containers at once", "equal bits", "nothing left")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", chosen(["here", "local", "ray"], ["local"]))
 def test_a_wall_clock_that_jumps_changes_no_bit(engine, place, undisturbed, tally):
