@@ -33,7 +33,7 @@ from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
 from headstart.digests import check_digest, digest_of, digest_of_file
-from headstart.files import atomic_file, make_folder
+from headstart.files import atomic_file, sync_folder
 from headstart.rows import EvaluationRow, TrialRow
 from models.weights import save_weights
 
@@ -287,7 +287,10 @@ class Trial:
         every, per_epoch = self.context.save.every, self.trainer.steps_per_epoch
         if every is None or step == 0 or step % (every * per_epoch):
             return
-        make_folder(self.folder.result / "checkpoints")
+        folder = self.folder.result / "checkpoints"
+        if not folder.is_dir():
+            folder.mkdir()  # not those above it, which are gone when another command took over
+            sync_folder(folder.parent)
         name = f"checkpoints/epoch-{step // per_epoch:04d}.safetensors"
         self.record.checkpoints.append(self._save_weights(name))
 
