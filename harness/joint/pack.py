@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 
 from harness.joint.steps import JointSteps
 from harness.runfolder.folder import TrialFolder
-from harness.training.context import TrialContext
+from harness.training.context import StopAsked, TrialContext
 from harness.training.loop import wait_for
 from harness.training.trial import Trial
-from harness.trials.events import Event, Failed, Started, failure
+from harness.trials.events import Event, Failed, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
 
 
@@ -90,6 +90,8 @@ class _Pack:
         """The events of one trial; its own error ends it alone."""
         try:
             yield from events
+        except StopAsked:
+            yield Stopped(trial_id, 0)
         except Exception as err:
             yield self.fail(trial_id, err)
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 
 
+class StopAsked(Exception):
+    """Work that saves no state is given up, because the command asks its workers to stop."""
+
+
 @dataclass(frozen=True)
 class WorkerSettings:
     """What every worker of a command is given; picklable."""

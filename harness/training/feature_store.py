@@ -24,7 +24,7 @@ from torch import Tensor
 
 from headstart.cli import as_line
 from headstart.errors import InputError, StorageError
-from headstart.files import atomic_path, make_folder
+from headstart.files import atomic_path, make_folder, remove_dead_temporaries
 
 LIMIT_VARIABLE = "HEADSTART_FEATURES_GB"
 DEFAULT_LIMIT_GB = 16.0
@@ -58,7 +58,7 @@ class TableShape:
         """Computed rows (n, …), as they lie in the file."""
         kept = torch.float32 if self.precision == "float32" else torch.bfloat16
         rows = rows.to("cpu", kept).contiguous()
-        return rows.view(torch.uint8).numpy().tobytes()
+        return rows.reshape(-1).view(torch.uint8).numpy().tobytes()  # 1×1 maps have odd strides
 
     def as_tensor(self, array: np.ndarray) -> Tensor:
         """The array's own memory as float32 or bfloat16."""
@@ -109,6 +109,7 @@ class FeatureStore:
             )
         try:
             make_folder(self.folder)
+            remove_dead_temporaries(self.folder)
             self._make_room(limit - shape.n_bytes)
             with atomic_path(path) as temporary, open(temporary, "wb") as file:
                 np.lib.format.write_array_header_1_0(file, shape.header())

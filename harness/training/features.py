@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,6 +26,7 @@ from datasets.base import Dataset
 from datasets.split import Split
 from harness.seeds import derive_seed
 from harness.training.arrays import Part, Parts
+from harness.training.context import StopAsked
 from harness.training.feature_store import Chunks, FeatureStore, TableShape
 from harness.training.loop import forward_in_parts
 from harness.training.network import Prepared
@@ -50,6 +51,7 @@ class Front:
     Raises:
         ModelError: the network cannot be cut; the message says what to set instead.
         InputError: the features take more than the store may hold.
+        StopAsked: `should_stop` said so; what was computed of a table is removed.
     """
 
     spec: TrialSpec
@@ -58,6 +60,7 @@ class Front:
     split: Split
     accelerator: Accelerator
     store: FeatureStore
+    should_stop: Callable[[], bool]
 
     def __post_init__(self) -> None:
         self.train = self.spec.condition.train
@@ -129,6 +132,8 @@ class Front:
     def _chunks(self, held: np.ndarray, draws: torch.Generator | None = None) -> Iterator[Tensor]:
         """Features of the images `held`, in their order, at most `CHUNK` rows (n, …) at a time."""
         for start in range(0, len(held), CHUNK):
+            if self.should_stop():
+                raise StopAsked
             yield self._apply(self._images(held[start : start + CHUNK], draws))
 
     def _images(self, indices: np.ndarray, draws: torch.Generator | None = None) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from datasets.split import split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.training.arrays import Part, Parts, place_parts
-from harness.training.context import TrialContext
+from harness.training.context import StopAsked, TrialContext
 from harness.training.features import Front
 from harness.training.loop import Clock, Score, Trainer
 from harness.training.network import prepare_network
@@ -67,7 +67,11 @@ def run_trial(
     Raises:
         HeadstartError: data, weights or settings that do not fit, a full disk.
     """
-    trial = Trial(spec, folder, context, steps)
+    try:
+        trial = Trial(spec, folder, context, steps)
+    except StopAsked:
+        yield Stopped(spec.id, 0)
+        return
     yield from trial.start()
     while not trial.is_over:
         trial.train()
@@ -117,7 +121,11 @@ class Trial:
         with self.clock.timing("prefix", self.device), self.ranks.first_before_others():
             front, reason = None, reason_against(spec.condition)
             if reason is None and self.prepared.n_frozen:
-                front = Front(spec, self.prepared, dataset, split, accelerator, context.features)
+                front = Front(
+                    spec, self.prepared, dataset, split, accelerator, context.features,
+                    # Other ranks would wait for the first one's table.
+                    context.should_stop if self.ranks.n == 1 else lambda: False,
+                )  # fmt: skip
         self.trained: nn.Module = front.tail if front else self.network
         self.parts: Parts = front.parts if front else place_parts(dataset, split, self.device)
         uncached = {"cached": False, "reason": reason or NOTHING_FROZEN}

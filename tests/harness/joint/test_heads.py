@@ -163,6 +163,22 @@ def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context
     assert [rows[s.id].steps for s in trials[1:]] == [steps[s.id] for s in trials[1:]]
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_request_to_stop_ends_the_computing_of_features_and_leaves_nothing_of_them(
+    unit, context, tmp_path, alone
+):
+    trials = unit("last")[:1] if alone else unit("last")
+    asked = stopping_after(context, 2)  # before the third of four chunks
+    with RunFolder(tmp_path / "run") as folder:
+        folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
+        if alone:
+            events = list(run_trial(trials[0], folders[trials[0].id], asked))
+        else:
+            events = [e for e in run_pack(trials, folders, asked) if not isinstance(e, Started)]
+    assert events == [Stopped(spec.id, 0) for spec in trials]
+    assert list(context.features.folder.iterdir()) == []
+
+
 def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, context, tmp_path, monkeypatch):
     trials = unit("last")
     with RunFolder(tmp_path / "pack") as folder:
@@ -197,7 +213,7 @@ def test_a_pack_goes_on_from_states_of_a_pack_and_of_solo_trials(unit, context, 
 def test_a_solo_trial_goes_on_from_a_packs_state_and_says_so(unit, context, tmp_path):
     trials = unit("last")
     with RunFolder(tmp_path / "run") as folder:
-        run_together(trials, folder, stopping_after(context, 10))
+        run_together(trials, folder, stopping_after(context, 20))
         row = run_alone(trials[2], folder, context)
     assert row.ran_as == "heads"
     assert row.attempts == 2
