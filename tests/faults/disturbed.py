@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from headstart.digests import digest_of_file
 from runs import ROOT, fingerprints, is_running, title_of
 
 HOOKS = Path(__file__).parent / "hooks"
@@ -255,6 +256,8 @@ def wait_for(condition: Callable[[], object], timeout_s: float, must: bool = Tru
 def bits(out: Path) -> dict[str, str]:
     """All that must be equal: weights, predictions, curves and tables, without what is measured."""
     content = {f"bits of {trial}": digest for trial, digest in fingerprints(out).items()}
+    for path in out.glob("trials/**/*.safetensors"):  # checkpoints too
+        content[str(path.relative_to(out))] = digest_of_file(path)
     for name in ("trials.parquet", "curves.parquet"):
         table = pq.read_table(out / name)
         kept = [c for c in table.column_names if not (c.endswith("_s") or c in _OF_THE_MOMENT)]

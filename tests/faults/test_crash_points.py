@@ -33,6 +33,7 @@ seeds: 1
 compare: [{treatment: pretrained, control: scratch}]
 measure: {targets: [0.3]}
 resources: {gpus: 0}
+save: {every: 1, last: true}
 """
 PACKED = (
     SOLO.replace("{initialize: drawn}", "{initialize: drawn, fine_tune: last_layer}")
@@ -74,6 +75,7 @@ SCENARIOS = {
             r"open .*/state/attempts/[\w-]+",
             r"unlink .*/state-0+1\.pt",
             r"replace .*/result/trial\.json",
+            r"replace .*/trials/\w+/checkpoints/epoch-0001\.safetensors",
             r"replace .*/trials/\w+/model\.safetensors",
             r"replace .*/trials/\w+/trial\.json",
             r"rmdir attempts",
