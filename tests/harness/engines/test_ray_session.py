@@ -1,4 +1,4 @@
-"""Ray as the command's own: nobody else reaches it, and it ends with the command, however that ends.
+"""Ray as the command's own: nobody else reaches it, and it ends with the command.
 
 All slow: each test starts Ray and its workers, which import torch.
 """
@@ -112,7 +112,10 @@ def test_nobody_else_reaches_it(start, tmp, options):
     assert len(addresses) >= 4, addresses
     assert [a for a in addresses if not a.startswith("127.0.0.1:")] == []
     (folder,) = tmp.iterdir()
-    assert [p for p in [folder, *folder.rglob("*")] if p.is_dir() and p.stat().st_mode & 0o77] == []
+    sessions = list(folder.glob("r/session_*"))
+    assert sessions
+    for place in (folder, folder / "r", *sessions):
+        assert place.stat().st_mode & 0o777 == 0o700, place
     (token,) = folder.glob("token")
     assert token.stat().st_mode & 0o777 == 0o600
     secret = token.read_bytes()
