@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,8 +94,7 @@ class BatchNode:
         Raises:
             InputError: SLURM does not answer.
         """
-        shown = call_slurm("scontrol", "show", "job", "--oneliner", self.job_id)
-        job = dict(word.split("=", 1) for word in shown.split() if "=" in word)
+        job = self._job()
         if not job.keys() >= {"JobState", "Restarts", "NodeList"}:
             return False
         if job["JobState"] != "RUNNING" or job["Restarts"] != str(self.n_restarts):
@@ -112,15 +112,19 @@ class BatchNode:
                 self._ask_for_fewer(len(left), sleep)
         return True
 
+    def _job(self) -> dict[str, str]:
+        shown = call_slurm("scontrol", "show", "job", "--oneliner", self.job_id)
+        return dict(word.split("=", 1) for word in shown.split() if "=" in word)
+
     def _ask_for_fewer(self, n_left: int, sleep: Callable[[float], None]) -> None:
-        """The node that is gone may stay so; SLURM refuses while it still clears the job away."""
+        """The node that is gone may stay so. SLURM refuses while it still clears the job away."""
         wanted = (f"NumNodes={n_left}-{max(n_left, self.n_nodes)}", f"NumTasks={n_left}")
         for _ in range(UPDATE_TRIES):
-            try:
-                call_slurm("scontrol", "update", f"JobId={self.job_id}", *wanted)
-                return
-            except InputError:
-                sleep(UPDATE_S)
+            with suppress(InputError):  # the controller is busy, and asked again
+                if self._job().get("JobState") == "PENDING":
+                    call_slurm("scontrol", "update", f"JobId={self.job_id}", *wanted)
+                    return
+            sleep(UPDATE_S)
 
     def _say(self, text: str) -> None:
         """Into the job's log, which nobody else writes to any more."""

@@ -117,9 +117,12 @@ class Lab:
 
     def run(self, *command: str, check: bool = True, timeout_s: float = 60) -> str:
         """Run a SLURM command against this cluster; returns its output."""
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=timeout_s
-        )
+        for _ in range(3):
+            done = subprocess.run(
+                command, env=self.environment, capture_output=True, text=True, timeout=timeout_s
+            )
+            if "Socket timed out" not in done.stderr:  # as it is while a busy controller waits
+                break
         if check and done.returncode:
             raise LabError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout.strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeSlurm
 
-from slurm.batch_node import SILENT_S, BatchNode, Job, watch
+from slurm.batch_node import SILENT_S, UPDATE_TRIES, BatchNode, Job, watch
 
 LINE = "JobId=7 JobState={state} Requeue={requeue} Restarts={restarts} NodeList={nodes} ."
 
@@ -25,15 +25,27 @@ def job(tmp_path: Path) -> Job:
     return Job(tmp_path, "1", tmp_path)
 
 
-def _answer(slurm: FakeSlurm, nodes: str, **other: str) -> None:
-    """Let scontrol show the job with these nodes, and their names one a line."""
+def _answer(slurm: FakeSlurm, nodes: str, then: str = "PENDING", **other: str) -> None:
+    """Let scontrol show the job with these nodes, and their names; requeued, it is in state `then`.
+
+    The first update is refused where `then` has a second word.
+    """
     given = {"state": "RUNNING", "requeue": "1", "restarts": "2", **other}
-    slurm.answer("scontrol", LINE.format(nodes=nodes, **given) + "\n")
-    names = " ".join(nodes.split(","))
+    before = LINE.format(nodes=nodes, **given)
+    slurm.answer("scontrol", before + "\n")
+    (slurm.folder / "after").write_text(before.replace("RUNNING", then.split()[0]) + "\n")
     script = slurm.folder / "scontrol"
-    hostnames = f'[ "$2" != hostnames ] || {{ printf "%s\\n" {names}; exit; }}\n'
-    first, rest = script.read_text().split("\n", 1)
-    script.write_text(f"{first}\n{hostnames}{rest}")
+    first, log, _, status = script.read_text().splitlines()
+    refuse = f'[ -e "{slurm.folder}/tried" ] || {{ touch "{slurm.folder}/tried"; exit 1; }}'
+    rest = f"""\
+case "$1 $2" in
+"show hostnames") printf '%s\\n' {" ".join(nodes.split(","))} ;;
+"show job") cat "{slurm.folder}/scontrol.out" ;;
+requeue*) cp "{slurm.folder}/after" "{slurm.folder}/scontrol.out" ;;
+update*) {refuse if " " in then else ":"} ;;
+esac
+"""
+    script.write_text("\n".join([first, log.split(";")[0], rest, status]))
 
 
 def test_a_job_whose_batch_node_is_gone_goes_back_with_the_nodes_that_are_left(
@@ -41,27 +53,27 @@ def test_a_job_whose_batch_node_is_gone_goes_back_with_the_nodes_that_are_left(
 ) -> None:
     _answer(slurm, "n2,n3")
     assert node.act()
-    assert slurm.calls == [
-        "scontrol show job --oneliner 7",
+    assert [call for call in slurm.calls if "show" not in call] == [
         "scontrol requeue 7",
         "scontrol update JobId=7 NumNodes=2-3 NumTasks=2",
     ]
     assert "node n1 is gone; requeued: it goes on from the saved states" in node.log.read_text()
 
 
-def test_slurm_is_asked_again_while_it_clears_the_job_away(
-    slurm: FakeSlurm, node: BatchNode
-) -> None:
-    _answer(slurm, "n2,n3")
-    script = slurm.folder / "scontrol"
-    refused = f'"{slurm.folder}/refused"'
-    text = f'[ "$1" != update ] || [ -e {refused} ] || {{ touch {refused}; exit 1; }}\n'
-    first, rest = script.read_text().split("\n", 1)
-    script.write_text(f"{first}\n{text}{rest}")
+def test_slurm_is_asked_again_where_it_refuses(slurm: FakeSlurm, node: BatchNode) -> None:
+    _answer(slurm, "n2,n3", then="PENDING refused")
     naps: list[float] = []
     assert node.act(naps.append)
     assert len(naps) == 1
     assert slurm.calls[-1] == "scontrol update JobId=7 NumNodes=2-3 NumTasks=2"
+
+
+def test_slurm_is_not_asked_while_it_clears_the_job_away(slurm: FakeSlurm, node: BatchNode) -> None:
+    _answer(slurm, "n2,n3", then="COMPLETING")
+    naps: list[float] = []
+    assert node.act(naps.append)
+    assert len(naps) == UPDATE_TRIES
+    assert not any("update" in call for call in slurm.calls)
 
 
 def test_trials_that_need_all_nodes_wait_for_them(slurm: FakeSlurm, tmp_path: Path) -> None:
@@ -91,7 +103,7 @@ def test_nothing_is_done_to_a_job_that_another_takes_care_of(
 ) -> None:
     _answer(slurm, **given)
     assert node.act() == is_over
-    assert slurm.calls == ["scontrol show job --oneliner 7"]
+    assert all("show" in call for call in slurm.calls)
     assert not node.log.exists()
 
 

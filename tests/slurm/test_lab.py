@@ -144,6 +144,12 @@ def _assert_never_back(run: Path) -> None:
         reached[trial] = int(tick)
 
 
+def _ticks(run: Path, trial: int) -> int:
+    """How far the last state of a trial is."""
+    path = run / "trials" / str(trial) / "state" / "state-1.pt"
+    return int(json.loads(path.read_text())[0]) if path.exists() else 0
+
+
 def _holds(lab: Lab, node: str, word: str) -> bool:
     """Whether a process on a node has this word in its command line."""
     paths = [Path(f"/proc/{pid}/cmdline") for pid in lab.processes(node)]
@@ -313,24 +319,24 @@ def test_a_job_whose_batch_node_dies_goes_on_with_the_node_that_is_left(site: Si
 
 
 def test_a_node_that_dies_twice_costs_an_array_nothing(site: Site) -> None:
-    """SLURM sends the task back by itself; each start goes on where the one before was."""
-    run, shards, report = _submit_three(site, "twice", "--sbatch", "nodelist=n2", tick_s=1)
+    """SLURM sends the tasks back by itself; each start goes on where the one before was."""
+    run, shards, report = _submit_three(site, "twice", "--sbatch", "nodelist=n2", tick_s=2)
+    tasks = [f"{shards.id}_1", f"{shards.id}_2"]  # the node takes two at once
     for n_starts in (1, 2):
-        site.wait_until(lambda n=n_starts: sum(_starts(run)) >= 2 * n, "tasks run")
-        n_saved = len(_lines(run / "starts.txt")) if (run / "starts.txt").exists() else 0
-        site.wait_until(
-            lambda n=n_saved: len(list(run.glob("trials/*/state/state-1.pt"))) > 0, "saved states"
-        )
-        time.sleep(2)
+        site.wait_until(lambda n=n_starts: _starts(run) == [n, n, 0], "two tasks run")
+        site.wait_until(lambda n=n_starts: _ticks(run, 0) > n and _ticks(run, 1) > n, "states")
         site.lab.kill_node("n2")
         site.wait_until(lambda: "RUNNING" not in site.states(shards), "n2 is seen to be down")
+        site.lab.run("scontrol", "hold", f"{shards.id}_3")
         site.lab.start_node("n2")
-        if n_starts == 2:
-            (run / "hurry").touch()
+        for task in tasks:
+            site.go_on(task)
+    (run / "hurry").touch()
+    site.lab.run("scontrol", "release", f"{shards.id}_3")
     site.wait(report)
     _assert_undisturbed(run)
     _assert_never_back(run)
-    assert max(int(str(row["attempts"])) for row in _rows(run)) >= 3
+    assert _starts(run) == [3, 3, 1]
     site.lab.wait_until_idle()
 
 
@@ -372,6 +378,9 @@ def test_a_broken_node_of_a_ray_job_is_given_up(site: Site, tmp_path: Path) -> N
 def test_a_killed_head_is_started_again_in_the_same_job(site: Site) -> None:
     run, (job,) = site.submit("head", "--nodes", "2", tick_s=0.5)
     site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    (token,) = run.glob("slurm/.job-*/token")
+    assert (token.stat().st_mode & 0o777, token.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert not any(token.read_text() in line for line in site._lab_processes())
     site.lab.run("scancel", "--signal=KILL", f"{job.id}.0")
     site.wait(job)
     assert "start 0.2 of the sweep" in site.log(job)
