@@ -98,11 +98,11 @@ class Site:
     def assert_nothing_left(self, *jobs: Job) -> None:
         """No process of these jobs, none of their folders, and no token."""
         for job in jobs:
-            assert not list(Path("/tmp").glob(f"hs-{job.id}*"))
+            assert not list(Path("/tmp").glob(f"hs-{job.id}-*"))
             assert not list(Path(job.log).parent.glob(".job-*"))
         self.wait_until(
             lambda: (
-                not any(f"hs-{job.id}" in line for job in jobs for line in self._lab_processes())
+                not any(f"hs-{job.id}-" in line for job in jobs for line in self._lab_processes())
             ),
             "all processes of the jobs gone",
         )
