@@ -1,9 +1,11 @@
 """Standard output and error of every command: what cannot be shown neither ends nor changes a run.
 
 In: the file descriptors that the command was started with. Out: `sys.stdout` and `sys.stderr` that
-take any text. A console whose encoding lacks a character gets its escape (`\\u2013`). A reader that
-goes away (`… | head`), a full disk and a closed descriptor lose what is shown and nothing else. It
-stands alone because every command has it and no command should know of it.
+take any text. A console whose encoding lacks a character gets its escape (`\\u2013`). Standard
+output shows an escape for what a terminal would obey, since names may be a stranger's; standard
+error has the display of progress, and our own messages. A reader that goes away (`… | head`), a
+full disk and a closed descriptor lose what is shown and nothing else. It stands alone because every
+command has it and no command should know of it.
 """
 
 from __future__ import annotations
@@ -11,10 +13,14 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import select
 import sys
 from contextlib import suppress
 from typing import Any, TextIO
+
+# Control characters but line ends and tabs, and those that turn the direction of reading.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class _Steady(io.FileIO):
@@ -45,6 +51,14 @@ class _Steady(io.FileIO):
         os.close(nowhere)
 
 
+class _Shown(io.TextIOWrapper):
+    """Text in which a control character is its escape; line ends and tabs are themselves."""
+
+    def write(self, text: str, /) -> int:
+        super().write(_OBEYED.sub(lambda match: repr(match[0])[1:-1], text))
+        return len(text)
+
+
 def make_output_steady() -> _Steady:
     """Replace `sys.stdout` and `sys.stderr`; what lies below `sys.stdout`.
 
@@ -67,7 +81,8 @@ def _steady(stream: TextIO | None, descriptor: int) -> tuple[_Steady, TextIO]:
             stream.flush()
     below = _Steady(descriptor, "wb", closefd=False)
     is_seen_at_once = descriptor == 2 or below.isatty()
-    return below, io.TextIOWrapper(
+    kind = _Shown if descriptor == 1 else io.TextIOWrapper
+    return below, kind(
         io.BufferedWriter(below),
         encoding=getattr(stream, "encoding", None) or "utf-8",
         errors="backslashreplace",

@@ -23,6 +23,7 @@ from harness.sweepfile.settings import Condition, ModelChoice, RunArm, Start
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 from headstart.grid import GridPoint
+from headstart.output import on_one_line
 from headstart.yaml12 import Node
 
 Kind = Literal["pretrain", "arms"]
@@ -127,7 +128,11 @@ class _OneCondition:
     def read(self, node: Node, section: type[Section]) -> Condition | None:
         if node.value is None:
             node = Node({}, node.where, node.path)
-        if not self.name.strip() or len(self.name) > 64 or any(ord(c) < 32 for c in self.name):
+        if (
+            not self.name.strip()
+            or len(self.name) > 64
+            or _is_obeyed(self.grid_point(self.kind, self.name).name)
+        ):
             self.mistakes.add(node, "a name has 1 to 64 printing characters")
         if not isinstance(node.value, dict):
             self.mistakes.validate(section, node)
@@ -218,6 +223,11 @@ class _OneCondition:
             self.mistakes.add(
                 node, f"{node.value!r} is deeper than the network's {depth} layer groups"
             )
+
+
+def _is_obeyed(name: str) -> bool:
+    """Whether a terminal or a log would obey a part of a name, or it goes on another line."""
+    return on_one_line(name) != name
 
 
 def _as_list(data: Node) -> Node:

@@ -146,3 +146,15 @@ def test_control_characters_are_shown():
 def test_half_characters_are_no_text():
     assert is_text("café")
     assert not is_text("caf\udce9")
+
+
+@pytest.mark.parametrize("sign", ["\x1b", "\x07", "\x08", "\r", "\x7f", "\x9b", "\u202e", "\0"])
+def test_standard_output_shows_what_a_terminal_would_obey(sign):
+    done = command(f"print({('name' + sign + '[2Jx')!r})", PYTHONIOENCODING="utf-8")
+    assert done.stdout == f"name{sign!r}[2Jx\n".replace("'", "")
+    assert sign not in done.stdout
+
+
+def test_lines_tabs_and_letters_of_any_script_are_themselves():
+    text = "a\tb\nс нуля 训练 à l’essai 🙂 x\u00a0y"
+    assert command(f"print({text!r})", PYTHONIOENCODING="utf-8").stdout == f"{text}\n"

@@ -344,3 +344,28 @@ def test_keys_that_were_given_up_are_read_from_a_run_folder_and_from_no_sweep_fi
     (tmp_path / "sweep.yaml").write_text(old)
     assert load_run(tmp_path) == sweep
     assert any("evaluations: is not a key" in m for m in mistakes_of(tmp_path / "sweep.yaml"))
+
+
+@pytest.mark.parametrize("sign", ["\\n", "\\x1b", "\\x7f", "\\x9b", "\\u2028", "\\u202e", "\\x85"])
+def test_a_name_that_a_terminal_or_a_log_would_obey_is_refused(write_sweep, sign):
+    name = f'"scr{sign}atch"'
+    (message,) = mistakes_of(
+        write_sweep(("scratch: {}", f"{name}: {{}}"), ("control: scratch", f"control: {name}"))
+    )
+    assert "a name has 1 to 64 printing characters" in message
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["с нуля", "训练", "à l’essai", "🙂", "a\\u00a0b", "$(touch x)", "=1+1"]
+)
+def test_a_name_in_any_script_is_a_name(write_sweep, name):
+    sweep = load_sweep(
+        write_sweep(("scratch: {}", f'"{name}": {{}}'), ("control: scratch", f'control: "{name}"'))
+    )
+    assert next(iter(sweep.arms)) == name.replace("\\u00a0", "\u00a0")
+
+
+def test_a_value_of_the_grid_that_becomes_a_part_of_a_name_prints(write_sweep):
+    grid = ("seeds: 2", 'seeds: 2\ngrid: {model.activation: ["relu", "re\\x1blu"]}')
+    assert any("printing characters" in line for line in mistakes_of(write_sweep(grid)))
