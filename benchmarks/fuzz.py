@@ -140,7 +140,6 @@ class Reader:
 
 def serve(name: str, connection: Connection) -> None:
     """The life of a reader's process: samples out, then an outcome for each input."""
-    os.environ.update(OMP_NUM_THREADS="1")
     target = TARGETS[name]
     samples = list(target.samples())
     lines = Lines()
@@ -237,7 +236,9 @@ def main(argv: Sequence[str]) -> int:
         return _repeat(TARGETS[names[0]], given.repeat)
     seed = given.seed if given.seed is not None else int(time.time())
     print(f"seed {seed}, {given.minutes:g} min, {len(names)} targets", flush=True)
-    return _fuzz(names, seed, given.minutes * 60, given.out)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:  # what readers leave lies in it
+        os.environ.update(OMP_NUM_THREADS="1", TMPDIR=folder, HEADSTART_CACHE=f"{folder}/cache")
+        return _fuzz(names, seed, given.minutes * 60, given.out)
 
 
 def _repeat(target: Target, file: Path) -> int:

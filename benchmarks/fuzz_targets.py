@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from random import Random
 from unittest import mock
 
@@ -124,7 +124,7 @@ _OPTDIGITS = b"""\
 name: small
 question: Does it help?
 model: {name: lenet5}
-data: {name: optdigits, train: 600, validation: 200}
+data: {name: optdigits, train: 600, validation: 200, test: 200}
 train: {optimizer: adam, learning_rate: 1.0e-3, epochs: 3, evaluate_every: {steps: 4}}
 pretrain:
   digits: {data: {name: glyphs, count: 300, train: 200, validation: 50}, train: {epochs: 2}}
@@ -503,8 +503,8 @@ def run_folder() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as name:
         run = Path(name)
         rows, curves = [], []
-        for number in range(4):
-            row, curve = _trial(run, number)
+        for number, trial_id in enumerate(_plan().by_id):
+            row, curve = _trial(run, trial_id, number)
             rows.append(row)
             curves += curve
         _pack(run, rows[3].trial_id)
@@ -515,13 +515,37 @@ def run_folder() -> dict[str, bytes]:
         return {path.relative_to(run).as_posix(): path.read_bytes() for path in files}
 
 
-def _trial(run: Path, number: int):
+_RUN_SWEEP = b"""\
+name: small
+question: Does it help?
+model: {name: lenet5}
+data: {name: optdigits, train: 600, validation: 200, test: 200}
+train: {learning_rate: 1.0e-3, batch_size: 32, epochs: 1}
+arms: {scratch: {}, pretrained: {train: {learning_rate: 0.01}}}
+seeds: 2
+compare: [{treatment: pretrained, control: scratch}]
+measure: {targets: [0.3, 0.5], equivalence: 0.01}
+"""
+
+
+@cache
+def _plan():
+    """Four trials, two arms at two seeds."""
+    from harness.plan.planner import make_plan
+    from harness.sweepfile.reader import load_sweep
+    from harness.trials.catalogue import DataCatalogue
+
+    with tempfile.TemporaryDirectory() as folder:
+        sweep = load_sweep(_written(_RUN_SWEEP, Path(folder) / "sweep.yaml"))
+        return make_plan(sweep, DataCatalogue(Path(folder)))
+
+
+def _trial(run: Path, identity: str, number: int):
     from harness.runfolder.folder import write_curve
     from headstart.files import write_json
     from headstart.rows import EvaluationRow, TrialRow
 
-    arm, seed = ("scratch", "pretrained")[number % 2], number // 2
-    identity = f"{number:016x}"
+    arm, seed = _plan().by_id[identity].arm, _plan().by_id[identity].seed
     same = {"trial_id": identity, "arm": arm, "seed": seed}
     curve = [
         EvaluationRow(**same, step=step, epoch=step / 4, samples=32 * step, train_time_s=step * 0.1,
@@ -563,9 +587,7 @@ def _write_run_files(run: Path, rows) -> None:
     from headstart.files import write_json
     from slurm.jobs import Job, record_jobs
 
-    (run / "sweep.yaml").write_bytes(
-        _OPTDIGITS.replace(b"grid: {train.batch_size: [16, 32]}\n", b"")
-    )
+    (run / "sweep.yaml").write_bytes(_RUN_SWEEP)
     trials = [{"id": r.trial_id, "stage": r.stage, "arm": r.arm, "seed": r.seed} for r in rows]
     write_json(run / "plan.json", {"sweep": "small", "trials": trials})
     write_json(run / "provenance.json", collect({"optdigits": "f" * 32}))
@@ -588,19 +610,25 @@ def _write_parquet(table: object, path: Path) -> None:
 
 @contextmanager
 def _run_with(name: str, content: bytes, folder: Path) -> Iterator[Path]:
-    """The run folder, one of its files replaced."""
+    """The run folder, one of its files replaced; without its lock, unless that is the file."""
     run = folder / "run"
+    name = _one_of_run(name)
     for other, whole in run_folder().items():
-        _written(content if other == name else whole, run / other)
+        if other == name or not other.startswith(".lock"):
+            _written(content if other == name else whole, run / other)
     yield run
+
+
+def _one_of_run(pattern: str) -> str:
+    """The first file of this name."""
+    return next(name for name in run_folder() if PurePosixPath(name).match(pattern))
 
 
 def _read_run(name: str, content: bytes, folder: Path) -> None:
     """Everything that looks at a run folder, one after the other; the last refusal is raised."""
     with _run_with(name, content, folder) as run:
-        refusals = [
-            _refusal(partial(look, run)) for look in (_status, _analysis, _models, _adopted)
-        ]
+        looks = (_status, _analysis, _models, _reused, _continued)
+        refusals = [_refusal(partial(look, run)) for look in looks]
     for refusal in filter(None, refusals):
         raise refusal
 
@@ -636,15 +664,32 @@ def _models(run: Path) -> None:
         own_answers(model)
 
 
-def _adopted(run: Path) -> None:
-    from headstart.records import finished_rows, trial_curve
+def _reused(run: Path) -> None:
+    """As `--reuse RUN` and `--dry-run` read it."""
+    from harness.plan.dry_run import describe_plan
+    from harness.runfolder.folder import RunFolder
 
-    for row in finished_rows(run):
-        trial_curve(run, row.trial_id, row)
+    for _ in describe_plan(_plan(), run):
+        pass
+    with RunFolder(run.with_name("other")) as folder:
+        folder.take_from(run, _plan().by_id)
+
+
+def _continued(run: Path) -> None:
+    """What the same command does before it trains and after it."""
+    from harness.runfolder import folder as of_folder
+
+    with mock.patch.object(of_folder, "LAG_S", 0.0), of_folder.RunFolder(run) as folder:
+        folder.finished(_plan().by_id)
+        folder.adopt(_plan().by_id)
+        folder.begin("name: small\n", dict.fromkeys(("command", "started_at", "host")), _plan())
+        folder.write_tables(_plan())
+        for _ in folder.new_curves(_plan()):
+            pass
 
 
 def _of_run(name: str) -> list[bytes]:
-    return [run_folder()[name]]
+    return [run_folder()[_one_of_run(name)]]
 
 
 def _read_findings(content: bytes, folder: Path) -> None:
@@ -712,7 +757,7 @@ _PICTURE = (
     b"VP8X",
     b"II*\0",
 )
-_TRIAL = "trials/0000000000000000"
+_TRIAL = "trials/*"
 
 TARGETS: Mapping[str, Target] = {
     target.name: target
