@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart import packed
+from headstart.curves import read_evaluations
 from headstart.digests import check_listed, digest_of, say_unchecked
 from headstart.errors import RunFolderError
 from headstart.files import atomic_path, make_folder
@@ -109,7 +110,7 @@ class Archives:
             with _opened(path) as archive:
                 if CURVES in archive.NameToInfo:
                     content = _checked(archive, CURVES, _digests(archive))
-                    yield packed.read_table(io.BytesIO(content))
+                    yield read_evaluations(content)
 
     def write(self, name: str, trials: Path, trial_ids: Sequence[str]) -> None:
         """Move the small files of these finished trials into one new archive.
@@ -174,6 +175,7 @@ def _one_curve(content: bytes, trial_id: str) -> bytes:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    read_evaluations(content)  # raises ValueError where it is no table of evaluations
     table = packed.read_table(io.BytesIO(content))
     sink = pa.BufferOutputStream()
     pq.write_table(table.filter(pc.equal(table["trial_id"], trial_id)), sink)

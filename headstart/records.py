@@ -8,7 +8,6 @@ the analysis reads run folders and knows nothing of what runs trials.
 from __future__ import annotations
 
 import errno
-import io
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.archives import Archives
+from headstart.curves import read_evaluations
 from headstart.digests import check_listed, check_sealed, digest_of, digest_of_open
 from headstart.errors import RunFolderError
 from headstart.files import read_mapping
 from headstart.foreign import is_plain, open_record, read_inside, read_limited
-from headstart.packed import read_table
 from headstart.rows import EvaluationRow, TrialRow
 
 if TYPE_CHECKING:
@@ -198,18 +197,19 @@ def trial_curve(
     if content is None:
         raise no_curve(folder)
     try:
-        return read_curve(content)
+        return read_curve(content, trial_id)
     except ValueError as err:
         raise _damaged_file(folder, CURVE, err) from err
 
 
-def read_curve(content: bytes) -> list[EvaluationRow]:
+def read_curve(content: bytes, trial_id: str = "") -> list[EvaluationRow]:
     """The evaluations that a `curve.parquet` of any version holds, by step.
 
     Raises:
-        ValueError: it is no table of evaluations.
+        ValueError: it is no table of evaluations, or not of that trial.
     """
-    return [EvaluationRow.from_json(point) for point in _table(content).to_pylist()]
+    points = read_evaluations(content, trial_id).to_pylist()
+    return [EvaluationRow.from_json(point) for point in points]
 
 
 def curve_table(folder: Path, digests: Mapping[str, str] | None) -> pa.Table | None:
@@ -221,7 +221,7 @@ def curve_table(folder: Path, digests: Mapping[str, str] | None) -> pa.Table | N
     try:
         content = read_inside(folder.parents[1], f"trials/{folder.name}/{CURVE}", MAX_BYTES)
         check_listed(folder, CURVE, digests, digest_of(content))
-        return _table(content)
+        return read_evaluations(content, folder.name)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as err:
@@ -231,28 +231,6 @@ def curve_table(folder: Path, digests: Mapping[str, str] | None) -> pa.Table | N
 def no_curve(folder: Path) -> RunFolderError:
     """What to raise where a trial that ended has no curve: it is never one that reached nothing."""
     return _damaged_file(folder, CURVE, ValueError("it is not there, though its trial ended"))
-
-
-def _table(content: bytes) -> pa.Table:
-    """A curve of any version, in the types of its columns.
-
-    Raises:
-        ValueError: it is no table of evaluations.
-    """
-    import pyarrow as pa
-
-    types = {column.name: column.arrow for column in EvaluationRow.columns()}
-    try:
-        table = read_table(io.BytesIO(content))
-        given = pa.schema(
-            [(n, pa.type_for_alias(types[n])) for n in table.schema.names if n in types]
-        )
-        lacking = {"trial_id", "step", "val_accuracy"} - set(given.names)
-        if lacking:
-            raise ValueError(f"it lacks the column {min(lacking)}")
-        return table.select(given.names).cast(given)
-    except pa.ArrowException as err:
-        raise ValueError(" ".join(str(err).split())[:200]) from err
 
 
 def _damaged_file(folder: Path, name: str, err: Exception) -> RunFolderError:

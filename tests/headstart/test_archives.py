@@ -29,7 +29,7 @@ def write_trial(
     if predictions:
         (folder / "predictions.npz").write_bytes(b"predictions of " + trial_id.encode())
     if curve:
-        points = [{"trial_id": trial_id, "step": step} for step in range(3)]
+        points = [{"trial_id": trial_id, "step": k, "val_accuracy": 0.5} for k in range(3)]
         pq.write_table(pa.Table.from_pylist(points), folder / "curve.parquet")
     if weights:
         (folder / "model.safetensors").write_bytes(b"weights")
@@ -149,7 +149,7 @@ def test_trials_without_a_curve_or_predictions_can_be_archived(tmp_path):
 def test_curves_of_versions_with_fewer_columns_go_together(tmp_path):
     for name in ("a", "b"):
         write_trial(tmp_path, name)
-    more = [{"trial_id": "b", "step": 0, "val_loss": 0.5}]
+    more = [{"trial_id": "b", "step": 0, "val_accuracy": 0.5, "val_loss": 0.5}]
     pq.write_table(pa.Table.from_pylist(more), tmp_path / "trials" / "b" / "curve.parquet")
     (table,) = write(tmp_path, "first", "a", "b").curves()
     assert table["val_loss"].to_pylist() == [None, None, None, 0.5]
