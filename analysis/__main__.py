@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import InputError
 
 
@@ -36,8 +36,8 @@ def _report(argv: Sequence[str]) -> None:
         "python -m analysis diff OLD NEW; python -m analysis plan DIR --detect 0.001; "
         "python -m analysis audit DATA_OR_RUN",
     )
-    parser.add_argument("dirs", nargs="+", metavar="DIR", help="a run folder, as runs/NAME")
-    parser.add_argument("--out", metavar="DIR", help="where the report goes (DIR/report)")
+    parser.add_argument("dirs", nargs="+", type=to_path, metavar="DIR", help="a run folder")
+    parser.add_argument("--out", type=to_path, metavar="DIR", help="for the report (DIR/report)")
     parser.add_argument(
         "--workbook",
         metavar="NAME",
@@ -61,9 +61,9 @@ def _diff(argv: Sequence[str]) -> None:
         prog="python -m analysis diff",
         description="Compare two runs of a sweep arm by arm, paired by seed.",
     )
-    parser.add_argument("old", metavar="OLD", help="the run folder to compare with")
-    parser.add_argument("new", metavar="NEW", help="the run folder that may differ")
-    parser.add_argument("--out", metavar="DIR", help="also write diff.md and diff.csv there")
+    parser.add_argument("old", type=to_path, metavar="OLD", help="the run folder to compare with")
+    parser.add_argument("new", type=to_path, metavar="NEW", help="the run folder that may differ")
+    parser.add_argument("--out", type=to_path, metavar="DIR", help="also write diff.md, diff.csv")
     args = parser.parse_args(argv)
     from analysis.diff import diff_runs, write_diff
 
@@ -78,7 +78,7 @@ def _plan(argv: Sequence[str]) -> None:
         prog="python -m analysis plan",
         description="How many seeds a difference needs, from a run as the pilot.",
     )
-    parser.add_argument("folder", metavar="DIR", help="the run folder that serves as pilot")
+    parser.add_argument("folder", type=to_path, metavar="DIR", help="the run that serves as pilot")
     parser.add_argument("--detect", type=float, help="difference to find, as a fraction (0.001)")
     parser.add_argument("--half-width", type=float, help="wanted half-width of the 95 %% interval")
     parser.add_argument("--p-better", type=float, help="wanted P(treatment better), as 0.75")
@@ -106,11 +106,11 @@ def _audit(argv: Sequence[str]) -> int:
         help="a data set (its name, a folder of class folders, a .csv or .npz file, an entry as "
         "in a sweep file), or a run folder whose networks learned the labels in doubt",
     )  # fmt: skip
-    parser.add_argument("--reference", metavar="RUN", help="a run on labels that are trusted")
+    parser.add_argument("--reference", type=to_path, metavar="RUN", help="a run on trusted labels")
     parser.add_argument("--arm", help="whose networks of that run answer (default: the best)")
     parser.add_argument("--networks", type=int, metavar="N", help="how many networks answer")
-    parser.add_argument("--data", metavar="DIR", help="where data sets lie")
-    parser.add_argument("--out", metavar="DIR", help="where text, tables and figures go")
+    parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
+    parser.add_argument("--out", type=to_path, metavar="DIR", help="for text, tables and figures")
     args = parser.parse_args(argv)
     from analysis.audit.answers import answers_for
     from analysis.audit.report import audit_run, check_out

@@ -6,6 +6,8 @@ In: a run folder and a question. Out: one line for each pair of the sweep. It st
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.findings.asked import read_asked
@@ -21,6 +23,7 @@ def plan_seeds(folder: Path | str, *, metric: str, power: float, **questions: fl
         RunFolderError: no run folder. InputError: nothing asked, a run without a pair, a metric
             that does not exist.
     """
+    _check_questions({**questions, "power": power})
     runs = load_runs([folder])
     asked = read_asked(runs)
     present = set(runs.trials.loc[runs.trials["stage"] == "arm", "arm"])
@@ -39,3 +42,13 @@ def plan_seeds(folder: Path | str, *, metric: str, power: float, **questions: fl
         n_comparisons=len(pairs) * (2 + max(len(a.targets) for a in asked)),  # as the report
     )
     return "\n".join(lines["words"])
+
+
+def _check_questions(given: Mapping[str, float | None]) -> None:
+    """Raises InputError: a size that is none, a probability that is none."""
+    for name, value in given.items():
+        most = 1.0 if name in ("power", "p_better") else math.inf
+        if value is not None and not 0 < value < most:
+            option = f"--{name.replace('_', '-')}"
+            allowed = "a number over 0" + ("" if math.isinf(most) else " and under 1")
+            raise InputError(f"{option} {value:g}: {allowed} is expected")

@@ -17,7 +17,7 @@ from datasets.catalog import (
     options_model,
 )
 from datasets.locations import cache_folder, data_folder
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import DataNotFoundError
 
 
@@ -60,7 +60,7 @@ def _instruction(missing: DataNotFoundError) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m datasets", description=__doc__)
-    parser.add_argument("--data", type=Path, help="where to look for data sets")
+    parser.add_argument("--data", type=to_path, help="where to look for data sets")
     parser.add_argument("--get", metavar="NAME", help="fetch this set, if it is not here")
     return parser
 

@@ -22,8 +22,8 @@ from datasets.measures import (
     measure_images,
     nearest_mean_accuracy,
 )
-from headstart.cli import did_you_mean, run_command
-from headstart.errors import DataError, StorageError
+from headstart.cli import did_you_mean, path_error, run_command, to_path
+from headstart.errors import DataError
 from headstart.files import atomic_path, safe_name, write_json
 from headstart.yaml12 import parse_scalar_or_flow
 
@@ -199,9 +199,8 @@ def _write(
         rows = [class_means(dataset)] + ([] if reference is None else [class_means(reference)])
         _write_png(out / "means.png", _grid([list(np.round(row).astype(np.uint8)) for row in rows]))
     except OSError as err:
-        raise StorageError(
-            f"{out}: cannot be written: {err.strerror}; choose another --out"
-        ) from err
+        text = f"{out}: cannot be written: {err.strerror}; choose another --out"
+        raise path_error(err, text) from err
 
 
 def _montage(dataset: Dataset) -> np.ndarray:
@@ -237,8 +236,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m datasets.describe", description=__doc__)
     parser.add_argument("dataset", metavar="NAME|PATH", help="a data set, or a folder or file")
     parser.add_argument("--against", metavar="NAME|PATH", help="compare with this one")
-    parser.add_argument("--out", type=Path, help="where the pictures go; default describe-NAME")
-    parser.add_argument("--data", type=Path, help="where to look for data sets")
+    parser.add_argument("--out", type=to_path, help="where the pictures go; default describe-NAME")
+    parser.add_argument("--data", type=to_path, help="where to look for data sets")
     parser.add_argument(
         "--set",
         action="append",

@@ -6,11 +6,12 @@ In: what the caller gave and the environment. Out: paths. Reads no file's conten
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from datasets.base import Request
-from headstart.errors import DataNotFoundError, InputError
+from headstart.errors import DataError, DataNotFoundError, InputError
 
 
 def data_folder(given: Path | str | None = None) -> Path:
@@ -56,11 +57,28 @@ def first_existing(candidates: Iterable[Path]) -> Path | None:
     return next((path for path in candidates if os.path.exists(path)), None)
 
 
+def check_plain(path: Path, most: int | None = None) -> None:
+    """Refuse what is neither a file nor a folder, before it is waited for or has no end.
+
+    Raises:
+        DataError: a pipe, a device or a socket; or a file of over `most` bytes.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return  # whoever opens it says why it cannot be read
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise DataError(f"{path}: is a pipe or a device; a file or a folder is expected")
+    if most is not None and status.st_size > most:
+        raise DataError(f"{path}: over {most >> 20} MB, the limit for one file")
+
+
 def user_path(path: Path, data_dir: Path) -> Path:
     """A path from a sweep file: as given from the working folder, else from the data folder.
 
     Raises:
         DataNotFoundError: it is in neither.
+        DataError: it is neither a file nor a folder.
     """
     path = expanded(path)
     existing = first_existing([path, data_dir / path])
@@ -70,6 +88,7 @@ def user_path(path: Path, data_dir: Path) -> Path:
             f"{path}: no such file or folder (looked at {', '.join(str(p) for p in looked)}); "
             "give the path of your data, from the working folder or from the data folder"
         )
+    check_plain(existing)
     return existing
 
 

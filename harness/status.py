@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.runfolder.lock import holders
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.records import PlannedTrial, PlanRecord, check_run_folder, read_plan, trial_rows
 from headstart.rows import TrialRow
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
         description="Trials of a run folder by arm: done, running, failed, pending; and why they "
         "failed.",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("folder", type=to_path, metavar="DIR")
     given = parser.parse_args(argv)
     check_run_folder(given.folder)
     for line in describe(given.folder):

@@ -7,6 +7,9 @@ writes the tables (`runfolder`) and calls the analysis as its last step.
 from __future__ import annotations
 
 import argparse
+import math
+import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -35,8 +38,9 @@ from harness.training.context import StopFile, WorkerSettings
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.rows import failed_row
 from harness.trials.spec import Plan, TrialSpec
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, InputError, LockedError
+from headstart.records import check_run_folder
 from headstart.signals import StoppedBySignal, StopRequest
 
 
@@ -75,6 +79,9 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
     sweep = load_sweep(options.sweep, options.profile, options.assignments)
     check_trackers(sweep.track)
     out = options.out or Path("runs") / sweep.name
+    check_run_folder(out, must_exist=False)
+    for other in options.reuse:
+        check_run_folder(other)
     if options.engine == "here":
         check_here(sweep.resources, options.slots)
     catalogue = DataCatalogue(options.data)
@@ -105,20 +112,24 @@ def parse(argv: Sequence[str]) -> Options:
         epilog="Exit status: 0 all trials finished, 1 some failed, 2 wrong input, 75 stopped by a "
         "signal (run the same command to go on).",
     )
-    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="the question to answer")
+    parser.add_argument("sweep", type=to_path, metavar="SWEEP.yaml", help="the question to answer")
     parser.add_argument("--profile", metavar="NAME", help="one of the file's profiles")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="assignments",
         help="override one key; may be given several times",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME)")
+    parser.add_argument(
+        "--out", type=to_path, metavar="DIR", help="run folder (default: runs/NAME)"
+    )
     parser.add_argument("--data", type=_folder, metavar="DIR", help="where data sets lie")
     parser.add_argument(
         "--engine", choices=("ray", "local", "here"), default="ray",
         help="what runs the trials: Ray Tune, processes of this machine, or this process itself "
         "(one trial at a time, for a debugger)",
     )  # fmt: skip
-    parser.add_argument("--address", metavar="HOST:PORT", help="join this running Ray cluster")
+    parser.add_argument(
+        "--address", type=_address, metavar="HOST:PORT", help="join this running Ray cluster"
+    )
     parser.add_argument("--slots", type=int, metavar="N", help="trials at once on this machine")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and run nothing")
     parser.add_argument(
@@ -128,7 +139,7 @@ def parse(argv: Sequence[str]) -> Options:
         "--only", choices=("pretrain", "arms", "report"), help="run this part of the plan only"
     )
     parser.add_argument(
-        "--reuse", action="append", default=[], type=Path, metavar="DIR",
+        "--reuse", action="append", default=[], type=to_path, metavar="DIR",
         help="take finished trials of the same ids from another run folder",
     )  # fmt: skip
     parser.add_argument(
@@ -143,6 +154,8 @@ def parse(argv: Sequence[str]) -> Options:
         "--no-report", action="store_false", dest="report", help="write the tables only"
     )
     options = Options(**vars(parser.parse_args(argv)))
+    if not 0 <= options.state_every_s < math.inf:
+        raise InputError(f"--state-every {options.state_every_s:g}: seconds from 0 are expected")
     if options.slots is not None and options.slots < 1:
         raise InputError(f"--slots {options.slots}: a whole number from 1 is expected")
     if options.address and options.engine != "ray":
@@ -151,16 +164,23 @@ def parse(argv: Sequence[str]) -> Options:
 
 
 def _folder(text: str) -> Path:
-    if not Path(text).is_dir():
+    if not text or not os.path.isdir(text):
         raise InputError(f"--data {text}: no such folder")
     return Path(text).absolute()
 
 
 def _shard(text: str) -> tuple[int, int]:
-    k, slash, n = text.partition("/")
-    if not (slash and k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+    words = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if words is None or not 1 <= int(words[1]) <= int(words[2]):
         raise InputError(f"--shard {text}: K/N with 1 ≤ K ≤ N is expected, as in 2/8")
-    return int(k), int(n)
+    return int(words[1]), int(words[2])
+
+
+def _address(text: str) -> str:
+    words = re.fullmatch(r"auto|.+:([0-9]{1,5})", text)
+    if words is None or (words[1] and not 0 < int(words[1]) < 65536):
+        raise InputError(f"--address {text}: HOST:PORT is expected, as in 10.0.0.1:6379")
+    return text
 
 
 def _run(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import errno
 import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from headstart.errors import (
     EXIT_DONE,
@@ -16,6 +18,7 @@ from headstart.errors import (
     EXIT_STOPPED,
     HeadstartError,
     InputError,
+    StorageError,
 )
 from headstart.output import is_text, make_output_steady, on_one_line
 
@@ -34,22 +37,7 @@ def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
     """
     _use_utf8_names()
     output = make_output_steady()
-    try:
-        _check_surroundings(sys.argv[1:])
-        status = main(sys.argv[1:]) or EXIT_DONE
-    except HeadstartError as err:
-        print(err, file=sys.stderr)
-        status = err.exit_status
-    except SystemExit as err:  # argparse: `--help`, or an argument that it refuses
-        status = err.code if isinstance(err.code, int) else EXIT_DONE
-    except MemoryError as err:
-        print(f"there is not enough memory: {on_one_line(str(err))}", file=sys.stderr)
-        status = EXIT_FAILED
-    except OSError as err:
-        if err.filename is None and err.errno != errno.ENOSPC:
-            raise
-        print(as_line(err), file=sys.stderr)
-        status = EXIT_INPUT if err.errno in _OF_THE_PATH else EXIT_FAILED
+    status = status_of(main, sys.argv[1:])
     sys.stdout.flush()
     if output.lost:
         print(f"standard output took not all: {output.lost}", file=sys.stderr)
@@ -58,6 +46,26 @@ def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
         sys.stderr.flush()
         os._exit(status)
     raise SystemExit(status)
+
+
+def status_of(main: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> int:
+    """The exit status of `main(arguments)`; what ended it is said on `sys.stderr`."""
+    try:
+        _check_surroundings(arguments)
+        return main(arguments) or EXIT_DONE
+    except HeadstartError as err:
+        print(err, file=sys.stderr)
+        return err.exit_status
+    except SystemExit as err:  # argparse: `--help`, or an argument that it refuses
+        return err.code if isinstance(err.code, int) else EXIT_DONE
+    except MemoryError as err:
+        print(f"there is not enough memory: {on_one_line(str(err))}", file=sys.stderr)
+        return EXIT_FAILED
+    except OSError as err:
+        if err.filename is None and err.errno != errno.ENOSPC:
+            raise
+        print(as_line(err), file=sys.stderr)
+        return EXIT_INPUT if err.errno in _OF_THE_PATH else EXIT_FAILED
 
 
 def _use_utf8_names() -> None:
@@ -96,6 +104,18 @@ def _check_surroundings(arguments: Sequence[str]) -> None:
 def say_once(text: str) -> None:
     """Print a note on standard error; a note that was printed before is not printed again."""
     print(text, file=sys.stderr)
+
+
+def path_error(err: OSError, text: str) -> HeadstartError:
+    """`text` as the user's mistake, or as the disk's, whichever an error of the system is."""
+    return InputError(text) if err.errno in _OF_THE_PATH else StorageError(text)
+
+
+def to_path(text: str) -> Path:
+    """A path of a command line; an empty one, as of `--out "$UNSET"`, is no working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -250,9 +251,14 @@ def check_run_folder(path: Path, must_exist: bool = True) -> None:
     Raises:
         RunFolderError: a file, a folder with other content, or (`must_exist`) no run folder.
     """
-    if path.exists() and not path.is_dir():
+    above = next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
+    if above == path and not path.is_dir():
         raise RunFolderError(f"{path}: is a file; a run folder is expected")
-    is_run = (path / "sweep.yaml").is_file() or (path / "trials").is_dir()
+    if not must_exist and not above.is_dir():
+        raise RunFolderError(f"{path}: {above} is no folder, so nothing can lie below it")
+    has_trials = (path / "trials").is_dir()
+    # a sweep.yaml alone may be the user's own, beside his other files
+    is_run = has_trials or (path / ("sweep.yaml" if must_exist else "provenance.json")).is_file()
     if must_exist and not is_run:
         raise RunFolderError(f"{path}: is no run folder (no sweep.yaml there)")
     if not must_exist and path.is_dir() and not is_run:

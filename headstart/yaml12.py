@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from headstart.errors import SpecError
-from headstart.output import on_one_line
+from headstart.output import is_text, on_one_line
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
@@ -274,12 +274,10 @@ class _Builder:
         return number
 
     def _check_text(self, node: yaml.ScalarNode, path: str) -> None:
-        """Raises SpecError: an escape such as "\\ud800", which no file can hold."""
-        try:
-            node.value.encode()
-        except UnicodeEncodeError:
-            half = f"{node.value!a} has half a character, which is not text"
-            raise self._mistake(node, path if path.isascii() else "", half) from None
+        """Raises SpecError: an escape such as "\\ud800" or "\\0", which no name of a file holds."""
+        if "\0" in node.value or not is_text(node.value):
+            what = f"{_shown(node.value)} has half a character, or a null, which is not text"
+            raise self._mistake(node, path if path.isascii() else "", what)
 
 
 def _whole(text: str) -> int | None:

@@ -10,9 +10,8 @@ import argparse
 import re
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, EXIT_FAILED, InputError
 from slurm.jobs import Job, QueueEntry, call_slurm, queue_entries, read_jobs, remove_private_folders
 
@@ -22,7 +21,7 @@ POLL_S = 2.0
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m slurm.cancel", description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder")
+    parser.add_argument("run", type=to_path, metavar="RUN", help="the run folder")
     parser.add_argument(
         "--now", action="store_true",
         help="do not let trials save: what they did since their last state is done again later",

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.files import read_mapping
 
 STALE_AFTER_S = 100.0  # the harness takes a lock over whose heartbeat is 90 s old
@@ -22,7 +22,7 @@ POLL_S = 5.0
 
 def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m slurm.prepare", description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder")
+    parser.add_argument("run", type=to_path, metavar="RUN", help="the run folder")
     parser.add_argument("--shard", default="1/1", metavar="K/N")
     given = parser.parse_args(argv)
     prepare_cache()

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, EXIT_FAILED, InputError
 from headstart.files import atomic_file, write_json
 from slurm.address import address_of_node, derive_ports, is_free
@@ -46,9 +46,9 @@ RAY = (sys.executable, "-m", "ray.scripts.scripts")
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m slurm.ray_node", description=__doc__)
     parser.add_argument("role", choices=("head", "worker"))
-    parser.add_argument("folder", type=Path, help="the job's private folder")
+    parser.add_argument("folder", type=to_path, help="the job's private folder")
     parser.add_argument("--round", required=True)
-    parser.add_argument("--tmp", type=Path, required=True, help="the job's folder on this node")
+    parser.add_argument("--tmp", type=to_path, required=True, help="the job's folder on this node")
     parser.add_argument("--head", default="", help="the node of the batch script")
     parser.add_argument(
         "--all-nodes", action="store_true", help="the sweep cannot run on fewer nodes than asked"

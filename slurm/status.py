@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.runfolder.lock import STALE_AFTER_S, holders
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import InputError
 from headstart.files import read_mapping
 from headstart.records import FINAL, check_run_folder, read_plan, trial_rows
@@ -55,7 +55,7 @@ class NodeHealth:
 
 def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m slurm.status", description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder")
+    parser.add_argument("run", type=to_path, metavar="RUN", help="the run folder")
     run: Path = parser.parse_args(argv).run
     check_run_folder(run)
     jobs = read_jobs(run)

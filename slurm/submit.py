@@ -8,6 +8,7 @@ from `settings`, scripts from `render`; the jobs are recorded in the run folder,
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Resources, Sweep
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, HeadstartError, InputError
 from headstart.files import atomic_path
 from headstart.private import without_secrets
@@ -86,7 +87,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         epilog="Settings also come from a site's profile; flags override it. docs/slurm.md has all "
         "of them. Exit status: 0 submitted, 2 wrong input or refused by SLURM.",
     )
-    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml")
+    parser.add_argument("sweep", type=to_path, metavar="SWEEP.yaml")
     parser.add_argument("--mode", choices=("ray", "array"), help="default: ray")
     for name, (kind, text) in FLAGS.items():
         parser.add_argument(f"--{name}", type=kind, metavar=name.upper()[0], help=text)
@@ -106,9 +107,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     sweep.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments"
     )
-    sweep.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME)")
-    sweep.add_argument("--data", type=Path, metavar="DIR")
-    sweep.add_argument("--reuse", action="append", default=[], type=Path, metavar="DIR")
+    sweep.add_argument("--out", type=to_path, metavar="DIR", help="run folder (default: runs/NAME)")
+    sweep.add_argument("--data", type=to_path, metavar="DIR")
+    sweep.add_argument("--reuse", action="append", default=[], type=to_path, metavar="DIR")
     return parser.parse_args(argv)
 
 
@@ -120,11 +121,11 @@ def describe_work(given: argparse.Namespace, sweep: Sweep, argv: Sequence[str]) 
     if given.data is not None:
         if not given.data.is_dir():
             raise InputError(f"--data {given.data}: no such folder")
-        arguments += ["--data", str(given.data.resolve())]
+        arguments += ["--data", os.path.realpath(given.data)]
     for folder in given.reuse:
         check_run_folder(folder)
-        arguments += ["--reuse", str(folder.resolve())]
-    run = (given.out or Path("runs") / sweep.name).resolve()
+        arguments += ["--reuse", os.path.realpath(folder)]
+    run = Path(os.path.realpath(given.out or Path("runs") / sweep.name))
     return Work(
         sweep_name=sweep.name,
         sweep_file=run / "slurm" / "sweep.yaml",  # a copy: what is submitted is what runs

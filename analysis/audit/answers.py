@@ -9,6 +9,7 @@ it leaves.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -57,7 +58,9 @@ def answers_for(
         return _done(run, _ask(str(run), "--train", what, *options))
     if not is_run(Path(reference)):
         raise RunFolderError(f"--reference {reference}: is no run folder (it has no sweep.yaml)")
-    by = safe_name(Path(reference).resolve().name)  # beside `run`: networks may train there later
+    by = safe_name(
+        Path(os.path.realpath(reference)).name
+    )  # beside `run`: networks may train there later
     out = run.with_name(f"{run.name}-by-{by}") / f"{safe_name(arm or 'best')}.npz"
     return _done(out, _ask(reference, "--on", what, "--out", str(out), *options))
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
+from datasets.locations import check_plain
 from headstart.errors import DataError
 from headstart.output import is_text
 from headstart.packed import BROKEN, most_unpacked, read_pieces
@@ -29,6 +30,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
         DataError: it cannot be read, or holds more than `limit` bytes, or more than a packed file
             of its size may.
     """
+    check_plain(path)
     is_packed = path.suffix.lower() == ".gz"
     try:
         with gzip.open(path) if is_packed else open(path, "rb") as file:

@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
+from datasets.locations import check_plain
 from headstart.errors import DataError
 from headstart.output import is_text
 from headstart.packed import BROKEN, read_member
@@ -70,6 +71,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
         DataError: the archive is damaged or unsafe (absolute names, `..`, links, sizes over the
             limits of this module), or the folder cannot be read.
     """
+    check_plain(path)
     if path.is_dir():
         yield _folder_tree(path)
     elif path.name.lower().endswith(".zip"):

@@ -16,7 +16,7 @@ import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
-from datasets.locations import user_path
+from datasets.locations import check_plain, user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError, DataNotFoundError
 from headstart.packed import BROKEN, most_unpacked, read_pieces
@@ -88,6 +88,7 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
         DataError: it is no idx file, or is not exactly as long as its header says.
     """
+    check_plain(path)
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
             magic = file.read(4)

@@ -16,7 +16,8 @@ import numpy as np
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.files.images import decode_image
-from datasets.locations import not_found, user_path
+from datasets.files.trees import MAX_FILE_BYTES
+from datasets.locations import check_plain, not_found, user_path
 from datasets.preprocess import shape_images
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
@@ -105,6 +106,7 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
     first_with: dict[str, Path] = {}
     pictures, readings = [], []
     for path, labels in photos:
+        check_plain(path, MAX_FILE_BYTES)
         content = path.read_bytes()
         other = first_with.setdefault(hashlib.sha256(content).hexdigest(), path)
         if other != path:

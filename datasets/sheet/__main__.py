@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.files.images import decode_image
+from datasets.files.trees import MAX_FILE_BYTES
+from datasets.locations import check_plain
 from datasets.sheet.labels import (
     FROM_NAME,
     Labels,
@@ -26,7 +29,7 @@ from datasets.sheet.labels import (
     read_labels_file,
 )
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 
@@ -47,6 +50,8 @@ labels.yaml, one line a photo:
   across.jpg: {columns: 0123456789}  # one character for each column
   mixed.jpg: {text: [31415, 92653]}  # every digit, row by row
 """
+
+_NATURAL = re.compile(r"[0-9]{1,18}")
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -89,13 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="image files")
+    parser.add_argument("photos", nargs="+", type=to_path, metavar="PHOTO", help="image files")
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--labels", metavar="TEXT", help="one character for each row, from the top")
     given.add_argument(
         "--label", metavar="C", help="all digits are of this class; 'name': the photo's name says"
     )
-    given.add_argument("--labels-file", type=Path, metavar="FILE", help="labels of each photo")
+    given.add_argument("--labels-file", type=to_path, metavar="FILE", help="labels of each photo")
     parser.add_argument(
         "--by", choices=("row", "column"), default="row", help="what --labels counts (row)"
     )
@@ -115,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=to_path,
         required=True,
         metavar="DIR",
         help="a new folder; one that this command wrote before is replaced",
@@ -125,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _counts(text: str) -> tuple[int, int, int]:
     parts = text.split("/")
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts) or int(parts[0]) < 1:
+    if len(parts) != 3 or not all(map(_NATURAL.fullmatch, parts)) or int(parts[0]) < 1:
         raise argparse.ArgumentTypeError(
             f"'{text}' is not three whole numbers such as 8/2/2, the first at least 1"
         )
@@ -133,13 +138,13 @@ def _counts(text: str) -> tuple[int, int, int]:
 
 
 def _natural(text: str) -> int:
-    if not text.isdecimal():
+    if not _NATURAL.fullmatch(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
     return int(text)
 
 
 def _image_side(text: str) -> int:
-    if not text.isdecimal() or not 8 <= int(text) <= 512:
+    if not _NATURAL.fullmatch(text) or not 8 <= int(text) <= 512:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 8 to 512")
     return int(text)
 
@@ -175,6 +180,7 @@ def _labels_of(args: argparse.Namespace) -> list[Labels]:
 
 
 def _read(path: Path) -> bytes:
+    check_plain(path, MAX_FILE_BYTES)
     try:
         return path.read_bytes()
     except FileNotFoundError as err:

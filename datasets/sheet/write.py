@@ -16,7 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from headstart.errors import DataError, StorageError
+from headstart.cli import path_error
+from headstart.errors import DataError
 from headstart.files import (
     atomic_file,
     remove_dead_temporaries,
@@ -146,7 +147,7 @@ def write_data_set(
         # Not before: a command that died in `_replace` may have left the earlier content there.
         remove_dead_temporaries(folder.parent)
     except OSError as err:
-        raise StorageError(f"{folder}: cannot be written: {err.strerror}") from err
+        raise path_error(err, f"{folder}: cannot be written: {err.strerror}") from err
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

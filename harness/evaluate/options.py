@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from datasets.base import Preprocess
+from headstart.cli import to_path
 from headstart.errors import InputError
 
 OWN = "own"  # --on own: the test part that the trials had
@@ -40,7 +41,7 @@ def parse(argv: Sequence[str]) -> Options:
         description="Score the models of a run, those that validation chose, on a test set that "
         "they have not seen.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument("run", type=to_path, metavar="RUN", help="the folder of a run")
     parser.add_argument(
         "--on", required=True, metavar="NAME|FOLDER|ZIP|own",
         help="a data set of the catalogue with a test part of its own, or a folder or archive "
@@ -55,8 +56,8 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--ensemble", action="store_true", help="also the mean of the seeds' probabilities"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/evaluations")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
+    parser.add_argument("--out", type=to_path, metavar="DIR", help="default: RUN/evaluations")
+    parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
     parser.add_argument(
         "--preprocess", choices=("resize", "mnist_style", "centred"),
         help="instead of what the networks' own data went through",

@@ -9,6 +9,7 @@ and sizes, and reads its files where they lie.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,7 @@ def read_test_set(
         )
     images = np.ascontiguousarray(decoded.transpose(0, 3, 1, 2))
     kept = tuple(name for name, is_good in zip(files, good, strict=True) if is_good)
-    name = path.resolve().name
+    name = Path(os.path.realpath(path)).name
     stem = name if path.is_dir() else name.removesuffix("".join(path.suffixes[-1:]))
     return _checked(stem, images, labels[good], kept, (*notes, *skipped))
 

@@ -34,7 +34,7 @@ from harness.training.loop import EVALUATION_BATCH
 from harness.training.network import build_network
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import TrialSpec
-from headstart.cli import run_command
+from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
 from headstart.files import atomic_file, safe_name
 from headstart.foreign import own_folder
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
         "`python -m analysis audit RUN` says what was done to the labels. Without --on: the "
         "labels that the run itself was trained on, each network on images it did not see.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a finished run folder")
+    parser.add_argument("run", type=to_path, metavar="RUN", help="a finished run folder")
     data = parser.add_mutually_exclusive_group()
     data.add_argument(
         "--on", metavar="DATA",
@@ -88,8 +88,10 @@ def main(argv: Sequence[str]) -> int:
         help=f"use the networks of the first N seeds (default {MOST_NETWORKS}; "
         f"{TO_TRAIN} with --train)",
     )  # fmt: skip
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where data sets lie")
-    parser.add_argument("--out", type=Path, metavar="FILE.npz", help="default: RUN/audit/NAME.npz")
+    parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
+    parser.add_argument(
+        "--out", type=to_path, metavar="FILE.npz", help="default: RUN/audit/NAME.npz"
+    )
     given = parser.parse_args(argv)
     networks = given.networks or (TO_TRAIN if given.train else MOST_NETWORKS)
     if networks < 1 or given.networks == 0:

@@ -202,11 +202,12 @@ def test_all_rows_of_a_run_are_sorted_by_id_failed_and_archived_ones_included(tm
     ("content", "is_run", "is_free"),
     [
         ({}, False, True),
-        ({"sweep.yaml": ""}, True, True),
+        ({"sweep.yaml": ""}, True, False),  # which may be the user's own
+        ({"sweep.yaml": "", "provenance.json": ""}, True, True),
         ({"trials/a/trial.json": ""}, True, True),
         ({".hidden": ""}, False, True),
         ({"notes.txt": ""}, False, False),
-        ({"notes.txt": "", "sweep.yaml": ""}, True, True),
+        ({"notes.txt": "", "sweep.yaml": ""}, True, False),
         ({"trials": ""}, False, False),  # a file of that name
     ],
 )
@@ -230,6 +231,14 @@ def test_a_folder_that_is_not_there_may_become_a_run_folder(tmp_path):
     for must_exist in (True, False):
         with pytest.raises(RunFolderError, match="file: is a file; a run folder is expected"):
             check_run_folder(tmp_path / "file", must_exist)
+
+
+def test_below_a_file_lies_no_run_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("file", "loop"):
+        with pytest.raises(RunFolderError, match=f"{name} is no folder, so nothing can lie below"):
+            check_run_folder(tmp_path / name / "a" / "b", must_exist=False)
 
 
 def test_three_of_the_other_things_are_named(tmp_path):

@@ -86,8 +86,9 @@ def test_aliases_that_unfold_without_end_are_refused():
         ("a: 1\n\nx: \x00\n", "f:3: is not YAML: the character U+0000 is not allowed"),
         ("x:\n\t- 1\n", "f:2: is not YAML: found character"),
         ("a: 1\n---\na: 2\n", "is not YAML: but found another document"),
-        ('x: "a\\ud800"\n', "f:1: x: 'a\\ud800' has half a character, which is not text"),
+        ('x: "a\\ud800"\n', "f:1: x: 'a\\ud800' has half a character, or a null, which is"),
         ('"a\\ud800": 1\n', "f:1: 'a\\ud800' has half a character"),
+        ('x: "a\\0b"\n', "f:1: x: 'a\\x00b' has half a character, or a null"),
         ('"a\\nb": !mine 1\n', "f:1: a\\nb: the tag '!mine' is not allowed"),
     ],
 )

@@ -87,7 +87,7 @@ def test_arrays_that_are_no_images_or_labels(tmp_path, images, labels, message):
         (b"0,1,2,3,4\n1e300,2,3,4,5\n", "a label is 1e+300"),
         (b"0,1,2,3,4\n1,nan,3,4,5\n", "some pixels are not finite"),
         (b"0,1,2,3,4\n1,1e99,3,4,5\n", "some pixels are not finite"),
-        (b"0,1,2,3,4\n1,\x00,3,4,5\n", "a.csv:2: field 2 is '\0', not a number"),
+        (b"0,1,2,3,4\n1,\x00,3,4,5\n", "a.csv:2: field 2 is '\\x00', not a number"),
         (b"0,1,2,3,4\n1,\xe9,3,4,5\n", "cannot be read as text"),
         (b"\xff\xfe0,1,2,3", "cannot be read as text"),
         (b"", "empty"),
