@@ -30,7 +30,10 @@ _UNWRITABLE = {errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 # A file system that cannot flush a folder has nothing to flush.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
-_TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\w+)-[0-9a-f]{8}\.tmp", re.DOTALL)
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.*)\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-(?P<started>\w+)-[0-9a-f]{8}\.tmp",
+    re.DOTALL,
+)
 _NAME_BYTES = 150  # of 255 that a file name may have
 
 
@@ -39,7 +42,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; on success it replaces `path`.
 
     The file is flushed to the disk before the rename and its folder after it, so that a crash of
-    the machine leaves the old content or the new.
+    the machine leaves the old content or the new. What dead commands left of the same file goes.
 
     Raises:
         StorageError: the disk is full, broken or may not be written; the temporary file is removed,
@@ -49,6 +52,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     temporary = temporary_beside(path)
     try:
         with storage_errors(path):
+            for dead in dead_temporaries(path.parent, path.name):
+                remove(dead)
             yield temporary
             with open(temporary, "rb") as written:
                 os.fsync(written.fileno())
@@ -137,10 +142,14 @@ def temporary_beside(path: Path) -> Path:
     It begins with `.`, like all temporary names of ours, and says which process writes: process ids
     alone are the same in several containers, and on several nodes.
     """
-    name = path.name.lstrip(".").encode("utf-8", "ignore")[:_NAME_BYTES].decode("utf-8", "ignore")
     pid = os.getpid()
     writer = f"{_short(this_machine())}-{pid}-{process_started(pid) or 0}"
-    return path.with_name(f".{name}.{writer}-{uuid.uuid4().hex[:8]}.tmp")
+    return path.with_name(f".{_shown_part(path.name)}.{writer}-{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _shown_part(name: str) -> str:
+    """As much of a file's name as there is room for in its temporary name."""
+    return name.lstrip(".").encode("utf-8", "ignore")[:_NAME_BYTES].decode("utf-8", "ignore")
 
 
 def remove_dead_temporaries(folder: Path) -> None:
@@ -153,9 +162,18 @@ def remove_dead_temporaries(folder: Path) -> None:
         remove(path)
 
 
-def dead_temporaries(folder: Path) -> list[Path]:
-    """What lies under a temporary name of ours in `folder` and whose writer is surely dead."""
-    return [path for path in folder.glob(".*.tmp") if _is_dead(path)]
+def dead_temporaries(folder: Path, name: str | None = None) -> list[Path]:
+    """What lies under a temporary name of ours in `folder` and whose writer is surely dead.
+
+    `name`: only what was to have this name.
+    """
+    written = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.glob(".*.tmp"))
+    part = None if name is None else _shown_part(name)
+    return [
+        path
+        for path, writer in written
+        if writer is not None and part in (None, writer["name"]) and _is_dead(path, writer)
+    ]
 
 
 def remove(path: Path) -> None:
@@ -182,12 +200,9 @@ def age_s(path: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def _is_dead(path: Path) -> bool:
-    writer = _TEMPORARY.fullmatch(path.name)
-    if writer is None:  # not ours
-        return False
-    if writer[1] == _short(this_machine()):
-        return not is_alive(int(writer[2]), writer[3])
+def _is_dead(path: Path, writer: re.Match[str]) -> bool:
+    if writer["machine"] == _short(this_machine()):
+        return not is_alive(int(writer["pid"]), writer["started"])
     with suppress(OSError):
         return age_s(path) > ABANDONED_AFTER_S
     return False

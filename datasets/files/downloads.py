@@ -78,9 +78,8 @@ def _partial(path: Path) -> Iterator[Path]:
     What is there in the end waits for a later command.
     """
     waiting, partial = path.with_name(f".{path.name}.part"), temporary_beside(path)
-    for dead in dead_temporaries(path.parent):
-        if dead.name.startswith(f".{path.name}."):
-            _rename(dead, waiting)
+    for dead in dead_temporaries(path.parent, path.name):
+        _rename(dead, waiting)
     _rename(waiting, partial)
     try:
         yield partial

@@ -217,6 +217,20 @@ def test_what_dead_commands_left_is_removed_and_nothing_else(tmp_path):
     assert not any(path.exists() or path.is_symlink() for path in [*dead, folder, link])
 
 
+@pytest.mark.parametrize("name", ["table", ".hidden", "a[1]*", "ä" * 127])
+def test_the_next_write_of_a_file_removes_what_a_dead_command_left_of_it(tmp_path, name):
+    dead, other = (
+        own.with_name(own.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-"))
+        for own in (temporary_beside(tmp_path / name), temporary_beside(tmp_path / "table.other"))
+    )
+    living = temporary_beside(tmp_path / name)
+    for path in (dead, other, living):
+        path.touch()
+    with atomic_file(tmp_path / name):
+        pass
+    assert set(tmp_path.iterdir()) == {other, living, tmp_path / name}
+
+
 def test_what_another_machine_left_goes_when_it_is_a_day_old(tmp_path):
     other = left_behind(tmp_path, machine="0" * 8)
     for age, is_left in ((80_000, True), (-(10**6), True), (90_000, False)):
