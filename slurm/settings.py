@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -52,6 +53,14 @@ def _words(text: str) -> str:
     return text
 
 
+def _shell_line(text: str) -> str:
+    """A line of shell that ends where it ends: nothing of the script below becomes a part of it."""
+    read = subprocess.run(["bash", "-n", "-c", text], capture_output=True, check=False)
+    if read.returncode or read.stderr or text.endswith("\\"):  # it warns of an open heredoc
+        raise ValueError("one whole line of shell")
+    return text
+
+
 def _place(text: str) -> str:
     if "$" in text and not _SCRATCH.fullmatch(text):
         raise ValueError("a path, or a variable and perhaps a path below it, as in $TMPDIR/mine,")
@@ -59,6 +68,7 @@ def _place(text: str) -> str:
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
+ShellLine = Annotated[Line, AfterValidator(_shell_line)]
 Word = Annotated[str, AfterValidator(_one_word)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -81,11 +91,11 @@ class JobSettings(BaseModel):
     memory: Word | None = None  # of each node: 64G
     sbatch: Mapping[str, Line | None] = Field(default_factory=dict)
     modules: tuple[Word, ...] = ()  # for `module load`
-    activate: Line | None = None  # a shell line after which `python` is the right one
+    activate: ShellLine | None = None  # a shell line after which `python` is the right one
     container: Annotated[Line, AfterValidator(_words)] | None = (
         None  # words put before `python`: apptainer exec --nv image.sif
     )
-    setup: tuple[Line, ...] = ()  # further shell lines, run before anything else
+    setup: tuple[ShellLine, ...] = ()  # further shell lines, run before anything else
     interface: Word | None = None  # network interface that carries Ray's traffic: ib0
     # Node-local folder: a path, or a variable such as $SLURM_TMPDIR.
     scratch: Annotated[Line, AfterValidator(_place)] | None = None

@@ -103,6 +103,28 @@ def test_control_characters_cannot_reach_a_script(tmp_path: Path) -> None:
         load_settings(profile, {})
 
 
+@pytest.mark.parametrize("key", ["activate", "setup"])
+@pytest.mark.parametrize(
+    "text", ["source 'x", 'echo "', "cat << END", "true \\", "if true", "(", "echo `date", "f() {"]
+)
+def test_a_line_of_shell_that_does_not_end_is_refused(key: str, text: str) -> None:
+    with pytest.raises(SpecError, match=f"--{key}.* one whole line of shell is expected"):
+        load_settings(None, {key: text if key == "activate" else (text,)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'source "$HOME/x y/bin/activate"',
+        "PATH=$(pwd):$PATH",
+        "f() { return 1; }",
+        "a && read b <<< x",
+    ],
+)
+def test_a_whole_line_of_shell_is_taken(text: str) -> None:
+    assert load_settings(None, {"activate": text, "setup": (text,)}).activate == text
+
+
 def test_an_unknown_profile_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"gpus: no such file.*example"):
         load_settings("gpus", {})
