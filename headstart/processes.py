@@ -19,7 +19,7 @@ UNKNOWN = "unknown"  # when a process began, where the system does not say
 def this_machine() -> str:
     """Names the place where process ids mean the same: this boot and process namespace."""
     with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8", "replace").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     return f"{socket.gethostname()} {uuid.getnode()}"
 
@@ -38,7 +38,7 @@ def process_started(pid: int) -> str | None:
     With the process id it names a process for good: ids are used again, start times are not.
     """
     try:
-        words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        words = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rsplit(")", 1)[1].split()
     except (OSError, IndexError):  # gone, hidden from this user, or no /proc (macOS)
         return UNKNOWN if _exists(pid) else None
     return None if words[0] in "ZX" else words[19]

@@ -50,7 +50,7 @@ def _make(parent: Path) -> tuple[Path, IO[str]]:
     while True:
         try:
             folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))  # mode 0700
-            lock = open(folder / LOCK, "w")  # noqa: SIM115 (the caller closes it)
+            lock = open(folder / LOCK, "w", encoding="utf-8")  # noqa: SIM115 (the caller closes it)
         except OSError as err:
             message = f"{parent}: no temporary folder can be made ({err.strerror})"
             raise StorageError(message) from err
@@ -62,7 +62,7 @@ def _make(parent: Path) -> tuple[Path, IO[str]]:
 
 def note_session(folder: Path, session: int) -> None:
     """Write down which session of processes uses the folder, for the command after this one."""
-    (folder / SESSION).write_text(str(session))
+    (folder / SESSION).write_text(str(session), "utf-8")
 
 
 def end_session(session: int, within_s: float = 5.0) -> None:
@@ -90,7 +90,7 @@ def session_members(session: int) -> dict[int, str]:
     for entry in os.scandir("/proc"):
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with suppress(OSError, IndexError):
-                start, end = Path(entry.path, "stat").read_text().rsplit(")", 1)
+                start, end = Path(entry.path, "stat").read_text("utf-8", "replace").rsplit(")", 1)
                 state, _, _, its_session = end.split()[:4]
                 if state not in "ZX" and int(its_session) == session:
                     members[int(entry.name)] = start.split("(", 1)[1]
@@ -127,7 +127,7 @@ def _free_lock(folder: Path) -> IO[str] | None:
     if not any(folder.iterdir()) and time.time() - folder.stat().st_mtime > YOUNG_S:
         folder.rmdir()
         return None
-    lock = open(folder / LOCK, "r+")  # noqa: SIM115 (the caller closes it)
+    lock = open(folder / LOCK, "r+", encoding="utf-8")  # noqa: SIM115 (the caller closes it)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -139,7 +139,7 @@ def _free_lock(folder: Path) -> IO[str] | None:
 def _end_left_processes(folder: Path) -> None:
     """End what is left of the session, if its number is not another one's by now."""
     with suppress(OSError, ValueError):
-        session = int((folder / SESSION).read_text())
+        session = int((folder / SESSION).read_text("utf-8", "replace"))
         if any(_names(pid, folder) for pid in session_members(session)):
             end_session(session)
 

@@ -72,7 +72,8 @@ def _slurm_address(node: str) -> str | None:
     answer = subprocess.run(
         ["scontrol", "show", "node", "--oneliner", node],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     ).stdout
     fields = dict(word.split("=", 1) for word in answer.split() if "=" in word)

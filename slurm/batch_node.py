@@ -66,7 +66,7 @@ class Job:
     def is_over(self) -> bool:
         """Whether the round has ended; also when its folder is gone."""
         try:
-            return (self.folder / "round").read_text().strip() != self.round
+            return (self.folder / "round").read_text("utf-8", "replace").strip() != self.round
         except OSError:
             return True
 

@@ -130,8 +130,9 @@ def call_slurm(*command: str) -> str:
         )
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=SLURM_TIMEOUT_S,
-            check=False, env={**os.environ, "SLURM_BITSTR_LEN": "0"},  # long lists of tasks whole
+            command, capture_output=True, encoding="utf-8", errors="replace",
+            timeout=SLURM_TIMEOUT_S, check=False,
+            env={**os.environ, "SLURM_BITSTR_LEN": "0"},  # long lists of tasks whole
         )  # fmt: skip
     except subprocess.TimeoutExpired as err:
         raise InputError(f"{command[0]} gave no answer within {SLURM_TIMEOUT_S:g} s") from err

@@ -122,7 +122,7 @@ def _read_address(job: Job) -> str | None:
     """The head's address; waits for a listing of the shared folder that lags behind."""
     while not job.is_over():
         with suppress(OSError):
-            if text := job.address_file.read_text().strip():
+            if text := job.address_file.read_text("utf-8", "replace").strip():
                 return text
         time.sleep(POLL_S)
     return None
@@ -199,7 +199,7 @@ class RayProcess:
     def output(self) -> str:
         """What `ray start` has printed so far."""
         try:
-            return (self.temp_dir / OUTPUT).read_text(errors="replace")
+            return (self.temp_dir / OUTPUT).read_text("utf-8", "replace")
         except OSError:
             return ""
 
@@ -277,7 +277,9 @@ def _processes() -> Iterator[tuple[int, int]]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with suppress(OSError, IndexError):
-                state, parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+                state, parent = (
+                    (folder / "stat").read_text("utf-8", "replace").rsplit(")", 1)[1].split()[:2]
+                )
                 if state not in "ZX":
                     yield int(folder.name), int(parent)
 

@@ -188,3 +188,25 @@ def test_no_file_names_a_package_registry_or_an_absolute_home():
             text = content.decode(errors="ignore").replace("/home/me", "")  # whom goldens are for
             for word in registry + homes:
                 assert word not in text, f"{path}: {word}"
+
+
+def encoding_is_named(call: ast.Call) -> bool:
+    """Whether a call that reads or writes text says how; true of all other calls."""
+    named = {keyword.arg for keyword in call.keywords}
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if name in ("read_text", "write_text"):
+        n_before = {"read_text": 0, "write_text": 1}[name]
+        return "encoding" in named or len(call.args) > n_before
+    if name == "open" and isinstance(call.func, ast.Name):
+        mode = call.args[1] if len(call.args) > 1 else ast.Constant("r")
+        return "encoding" in named or "b" in ast.unparse(mode).strip("'\"")
+    return "text" not in named and "universal_newlines" not in named
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_text_is_read_and_written_as_utf_8_whatever_the_locale(path):
+    calls = (
+        node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+    )
+    lines = [call.lineno for call in calls if not encoding_is_named(call)]
+    assert not lines, f"{path}: lines {lines}: name the encoding"

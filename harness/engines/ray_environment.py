@@ -45,7 +45,9 @@ def keep_to_this_machine(folder: Path) -> None:
         folder: of this command, closed to other users; the token lies in it.
     """
     token = folder / "token"
-    with open(os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+    with open(
+        os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+    ) as file:
         file.write(secrets.token_hex(32))
     for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN"):  # they would take precedence
         os.environ.pop(name, None)

@@ -110,7 +110,7 @@ class _Session:
         """The last line that the session printed, and how its first process ended."""
         self.process.join(1.0)
         with suppress(OSError):
-            text = (self.folder / OUTPUT).read_text(errors="replace").strip()
+            text = (self.folder / OUTPUT).read_text("utf-8", "replace").strip()
             if text:
                 return f"exit status {self.process.exitcode}: {text.splitlines()[-1]}"
         return f"exit status {self.process.exitcode}"

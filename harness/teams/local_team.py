@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from harness.teams.rank import RankRunner
 from harness.teams.team import Message, Team
 from harness.training.context import WorkerSettings
+from headstart.output import make_output_steady
 from headstart.signals import SIGNALS, deaf_children
 
 HOST = "127.0.0.1"
@@ -100,11 +101,13 @@ def _serve(pipe: Connection, settings: WorkerSettings, rank: int) -> None:
 def begin_process(gpus: Sequence[int] | None) -> None:
     """Ignore signals, see these of the GPUs that are visible (None: all), and end with the parent.
 
+    Whatever it shows, and whoever no longer reads it, does not end it.
     The process ends itself as soon as the one that started it is gone. That one started it deaf to
     signals; a library might let them through again.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    make_output_steady()
     if gpus is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         names = [visible.split(",")[gpu] if visible else str(gpu) for gpu in gpus]

@@ -51,7 +51,8 @@ def check_bf16() -> float:
     try:
         done = subprocess.run(
             [sys.executable, "-c", _PROBE],
-            capture_output=True, text=True, check=False, timeout=_TIMEOUT_S,
+            capture_output=True, encoding="utf-8", errors="replace", check=False,
+            timeout=_TIMEOUT_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return math.inf

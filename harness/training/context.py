@@ -57,11 +57,11 @@ class StopFile:
 
     def create(self) -> None:
         with storage_errors(self.path):
-            self.path.write_text("run")
+            self.path.write_text("run", "utf-8")
 
     def request(self) -> None:
         try:
-            self.path.write_text("stop")
+            self.path.write_text("stop", "utf-8")
         except OSError:  # a full disk; workers take its absence for the same request
             self.path.unlink(missing_ok=True)
 
@@ -70,7 +70,7 @@ class StopFile:
         if not self._is_set and now >= self._next_look:
             self._next_look = now + POLL_S
             try:
-                self._is_set = self.path.read_text() == "stop"
+                self._is_set = self.path.read_text("utf-8", "replace") == "stop"
             except OSError:
                 self._is_set = True  # the run folder is gone, or its command has ended
         return self._is_set

@@ -53,7 +53,7 @@ def test_a_number_that_no_process_can_have_is_dead(pid):
 
 
 def test_without_proc_a_process_is_alive_or_gone(monkeypatch):
-    def nothing_there(path: Path) -> str:
+    def nothing_there(path: Path, *_: str) -> str:
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(Path, "read_text", nothing_there)
@@ -63,7 +63,7 @@ def test_without_proc_a_process_is_alive_or_gone(monkeypatch):
 
 
 def test_a_process_of_another_user_is_alive_where_proc_hides_it(monkeypatch):
-    def hidden(path: Path) -> str:
+    def hidden(path: Path, *_: str) -> str:
         raise FileNotFoundError(path)
 
     def refused(pid: int, number: int) -> None:
@@ -76,3 +76,20 @@ def test_a_process_of_another_user_is_alive_where_proc_hides_it(monkeypatch):
 
 def test_a_machine_has_one_name():
     assert this_machine() == this_machine() != ""
+
+
+def test_a_process_whose_name_is_not_utf_8_has_a_start():
+    """The kernel gives names as they are; anybody may name a process so."""
+    program = (
+        "import time; open('/proc/self/comm', 'wb').write(b'caf\\xe9'); print(); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-uc", program], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert b"caf\xe9" in Path(f"/proc/{process.pid}/stat").read_bytes()
+        assert process_started(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
