@@ -1,13 +1,15 @@
 """`python -m harness.status DIR`: what a run folder holds, and why trials failed.
 
-Reads the folder only, so it works while a sweep runs, after it, and on another machine.
+Reads the folder only, so it works while a sweep runs, after it, and on another machine. A trial is
+running where a command that shows signs of life has begun it.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from harness.runfolder.lock import holders
@@ -35,14 +37,19 @@ def describe(folder: Path) -> Iterator[str]:
     plan = read_plan(folder) or PlanRecord(folder.name, ())
     yield f"{plan.sweep} in {folder}"
     locks = holders(folder)
+    alive = {holder.generation for holder in locks if holder.shows_life(time.time())}
     for holder in locks:
-        yield f"held by process {holder.pid} on {holder.host}, heartbeat {holder.heartbeat_at}"
+        command = f"process {holder.pid} on {holder.host}" if holder.pid else "its command"
+        if holder.generation in alive:
+            yield f"held by {command}, heartbeat {holder.heartbeat_at}"
+        else:
+            yield f"{command} is gone (last heartbeat {holder.heartbeat_at or 'unknown'})"
     counts: dict[tuple[str, str], Counter[str]] = {}
     troubles: list[str] = []
     rows = dict(trial_rows(folder, [trial.id for trial in plan.trials]))
     for trial in plan.trials:
         row = rows[trial.id]
-        state = _state_of(folder / "trials" / trial.id, row, bool(locks))
+        state = _state_of(folder / "trials" / trial.id, row, alive)
         counts.setdefault((trial.stage, trial.arm), Counter())[state] += 1
         if row is not None and state in ("failed", "diverged"):
             troubles.append(_trouble(trial, row))
@@ -54,12 +61,14 @@ def describe(folder: Path) -> Iterator[str]:
     yield from troubles
 
 
-def _state_of(folder: Path, row: TrialRow | None, held: bool) -> str:
-    if row is not None:
+def _state_of(folder: Path, row: TrialRow | None, alive: Collection[str]) -> str:
+    """`alive` are the generations of the commands that run; one works in a folder of its name."""
+    is_running = any((folder / "state" / generation).is_dir() for generation in alive)
+    if row is not None and not (is_running and row.status == "failed"):
         return row.status
-    if not (folder / "state").is_dir():
-        return "pending"
-    return "running" if held else "to go on"
+    if is_running:
+        return "running"
+    return "to go on" if (folder / "state").is_dir() else "pending"
 
 
 def _trouble(trial: PlannedTrial, row: TrialRow) -> str:

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -109,8 +110,9 @@ def parse(argv: Sequence[str]) -> Options:
         prog="python -m harness.sweep",
         description="Run a sweep: many seeded trials of each arm, then the report. The same "
         "command goes on from where it was stopped.",
-        epilog="Exit status: 0 all trials finished, 1 some failed, 2 wrong input, 75 stopped by a "
-        "signal (run the same command to go on).",
+        epilog="Exit status: 0 all trials finished; 1 some failed or have not run, or every trial "
+        "of an arm diverged; 2 wrong input; 75 stopped by a signal (run the same command to go "
+        "on).",
     )
     parser.add_argument("sweep", type=to_path, metavar="SWEEP.yaml", help="the question to answer")
     parser.add_argument("--profile", metavar="NAME", help="one of the file's profiles")
@@ -208,14 +210,26 @@ def _run(
             return EXIT_STOPPED
         if is_whole:
             _keep_images(plan, folder, catalogue)
-            if options.report:
+            if options.report and statuses:
                 _track(plan, folder)
                 _report(plan, out, catalogue)
+        diverged = folder.diverged_arms(plan) if is_whole else []
+    return _status(out, len(part.trials), statuses, diverged)
+
+
+def _status(out: Path, n_trials: int, statuses: Counter[str], diverged: Sequence[str]) -> int:
+    """The exit status of a command that ran to its end, which says on one line why it is not 0."""
+    troubles = []
     if statuses["failed"]:
-        text = f"{statuses['failed']} of {len(part.trials)} trials failed; why: "
-        print(f"{text}python -m harness.status {out}", file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_DONE
+        troubles.append(f"{statuses['failed']} of {n_trials} trials failed")
+    if n_missing := n_trials - statuses.total():
+        troubles.append(f"{n_missing} of {n_trials} trials have not run")
+    if diverged:
+        troubles.append(f"every trial of {', '.join(diverged)} diverged")
+    if not troubles:
+        return EXIT_DONE
+    print(f"{'; '.join(troubles)}; why: python -m harness.status {out}", file=sys.stderr)
+    return EXIT_FAILED
 
 
 def _part(options: Options, plan: Plan) -> Plan:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.runfolder.lock import STALE_AFTER_S, holders
+from harness.runfolder.lock import holders
 from headstart.cli import run_command, to_path
 from headstart.errors import InputError
 from headstart.files import read_mapping
@@ -165,9 +165,7 @@ def _entries(folder: Path) -> set[str]:
 
 
 def _live_generations(run: Path, now: float) -> Iterator[str]:
-    for holder in holders(run):
-        if any(now - beat <= STALE_AFTER_S for beat in _moment(holder.heartbeat_at)):
-            yield holder.generation
+    return (holder.generation for holder in holders(run) if holder.shows_life(now))
 
 
 def _moment(written: str) -> list[float]:

@@ -137,6 +137,11 @@ def load_runs(dirs: Iterable[Path | str]) -> Runs:
     """
     folders = tuple(Path(d) for d in dirs)
     parts = [_read_folder(folder) for folder in folders]
+    if not any(len(part[0]) for part in parts):
+        raise RunFolderError(
+            f"{folders[0]}: no trial has ended yet, so there is nothing to analyse; what runs: "
+            f"python -m harness.status {folders[0]}"
+        )
     trials = _merge_trials([part[0] for part in parts])
     curves = _merge_curves([part[1] for part in parts], folders, trials)
     sweeps = _merge_sweeps([part[2] for part in parts])

@@ -66,6 +66,9 @@ def _bad_trials(findings: Findings) -> Iterator[str]:
                 f"({words.shortened(where)}). They count as never reaching a target; they have no "
                 "final accuracy, so means of accuracy are over the trials that finished."
             )
+    others = arms[["n_done", "n_failed", "n_missing"]].sum(axis=1)
+    for arm in arms.loc[(arms["n_diverged"] > 0) & (others == 0), "arm"]:
+        yield f"Every trial of “{arm}” diverged: it has no final accuracy and reaches no target."
     missing = arms[arms["n_missing"] > 0]
     if len(missing):
         where = [f"{a} {n}" for a, n in zip(missing["arm"], missing["n_missing"], strict=True)]

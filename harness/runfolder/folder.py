@@ -370,6 +370,19 @@ class RunFolder:
         )  # fmt: skip
         return statuses
 
+    def diverged_arms(self, plan: Plan) -> list[str]:
+        """The arms of which every planned trial diverged, as the table of trials has them."""
+        from pyarrow.parquet import read_table
+
+        table = read_table(self.path / "trials.parquet", columns=["stage", "arm", "status"])
+        rows = Counter(zip(*table.to_pydict().values(), strict=True))
+        planned = Counter((trial.stage, trial.arm) for trial in plan.trials)
+        return [
+            arm
+            for (stage, arm), n in planned.items()
+            if stage == "arm" and rows[stage, arm, "diverged"] == n
+        ]
+
     def _relabelled(
         self, plan: Plan, statuses: Counter[str], ended: dict[str, Mapping[str, str] | None]
     ) -> Iterator[TrialRow]:

@@ -49,6 +49,19 @@ class Holder:
     started_at: str = ""
     heartbeat_at: str = ""
 
+    def shows_life(self, now: float) -> bool:
+        """Whether its command still runs, as far as a look tells; `now` is the clock's time.
+
+        Of another machine it is told by the last heartbeat, as its own clock had it.
+        """
+        if self.machine == this_machine():
+            return is_alive(self.pid, self.process_started)
+        try:
+            beat = datetime.fromisoformat(self.heartbeat_at).timestamp()
+        except (ValueError, OverflowError):
+            return False
+        return now - beat <= STALE_AFTER_S
+
 
 def holders(run: Path) -> list[Holder]:
     """The commands that hold the locks of a run folder, one a shard."""

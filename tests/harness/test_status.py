@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from harness.runfolder.lock import Lock
 from harness.status import describe, main
 from headstart.errors import RunFolderError
+from headstart.processes import process_started, this_machine
 from headstart.records import PlannedTrial, PlanRecord
 from headstart.rows import TrialRow
 
@@ -54,11 +58,36 @@ def test_trials_are_counted_by_arm_and_failures_have_their_reason(run):
 def test_while_a_command_holds_the_folder_trials_run(run):
     lock = Lock(run / ".lock-1-of-1.json", "mine")
     lock.acquire()
+    begun_by_another = list(describe(run))
+    for trial_id in ("t0", "s2"):
+        (run / "trials" / trial_id / "state" / "mine").mkdir(parents=True)
     lines = list(describe(run))
     lock.release()
     assert lines[1].startswith("held by process ")
     assert ", heartbeat 20" in lines[1]
-    assert lines[4] == "  arm       tuned    1 running, 1 pending"
+    assert begun_by_another[4] == "  arm       tuned    1 to go on, 1 pending"
+    assert lines[3:5] == [
+        "  arm       scratch  1 done, 1 diverged, 1 running",
+        "  arm       tuned    1 running, 1 pending",
+    ]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_nothing_runs_after_its_command_died(run, elsewhere):
+    """Killed on this machine, and silent for two minutes on another one."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = process_started(process.pid)
+    beat = (datetime.now(UTC) - timedelta(minutes=2 * elsewhere)).isoformat(timespec="seconds")
+    lock = {
+        "host": "node", "machine": "another" if elsewhere else this_machine(),
+        "pid": process.pid, "process_started": started, "generation": "dead",
+        "started_at": beat, "heartbeat_at": beat,
+    }  # fmt: skip
+    (run / ".lock-1-of-1.json").write_text(json.dumps(lock))
+    (run / "trials" / "t0" / "state" / "dead").mkdir()
+    lines = list(describe(run))
+    assert lines[1] == f"process {process.pid} on node is gone (last heartbeat {beat})"
+    assert lines[4] == "  arm       tuned    1 to go on, 1 pending"
 
 
 def test_a_reason_that_was_not_recorded_is_said(run):
