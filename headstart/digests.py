@@ -2,7 +2,7 @@
 
 In: bytes, files, JSON objects, tables. Out: their digests, and objects and tables that carry their
 own. The digest of a trial's files stands in its record. A JSON object carries the digest of all its
-other keys under `sha256`, a text file in its last line, a Parquet table in the metadata of its own
+other keys under `sha256`, a text file in its first line, a Parquet table in the metadata of its own
 footer: so each of them is replaced in one step, and stays whole when it is copied alone.
 
 What an earlier version wrote carries no digest; it is read, and the command says so once.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = "sha256"  # of a JSON object
-LINE = "# sha256 of the lines above: "  # the last one of a text file
+LINE = "# sha256 of the lines below: "  # the first one of a text file: one that was cut has it
 TABLE_KEY = b"headstart.sha256"  # of a table's metadata
 PARTNER_KEY = b"headstart.written_with"  # of a table's metadata: the digest of another file
 _BLANK = b"0" * 64  # stands in a table where its digest will
@@ -136,8 +136,8 @@ def _is_digest(value: object) -> bool:
 
 
 def sealed_text(text: str) -> str:
-    """The text with its digest as the last line, which is a comment in YAML."""
-    return f"{text}{LINE}{digest_of(text.encode())}\n"
+    """The text after a line with its digest, which is a comment in YAML."""
+    return f"{LINE}{digest_of(text.encode())}\n{text}"
 
 
 def read_sealed_text(path: Path) -> str:
@@ -154,13 +154,13 @@ def read_sealed_text(path: Path) -> str:
         raise RunFolderError(f"{path}: cannot be read: {err.strerror}") from err
     except UnicodeDecodeError as err:
         raise RunFolderError(f"{path}: is not UTF-8 text (byte {err.start})") from err
-    above, line, wanted = content.rpartition(LINE.encode())
-    if line:
+    first, _, below = content.partition(b"\n")
+    if first.startswith(LINE.encode()):
         advice = (
             "run the sweep's command again, which writes it anew; to have it read as it is, "
-            "remove its last line"
+            "remove its first line"
         )
-        check_digest(path, digest_of(above), wanted.strip().decode(), advice)
+        check_digest(path, digest_of(below), first[len(LINE) :].decode(), advice)
     else:
         say_unchecked(path.parent)
     return text

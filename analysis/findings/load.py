@@ -268,7 +268,8 @@ def as_kind(table: pa.Table, kind: type[Row]) -> pa.Table:
         wanted = pa.type_for_alias(column.arrow)
         position = table.schema.get_field_index(column.name)
         if position < 0:
-            table = table.append_column(column.name, pa.nulls(len(table), wanted))
+            empty = pa.scalar("" if column.arrow == "string" else None, wanted)
+            table = table.append_column(column.name, pa.repeat(empty, len(table)))
         elif table.schema.field(position).type != wanted:
             try:
                 values = table.column(position).cast(wanted)

@@ -145,7 +145,8 @@ def test_what_the_folder_is_about_is_written_and_commands_add_up(tmp_path):
         write_json(tmp_path / "run" / "provenance.json", {"commands": many})
         run.begin("name: small  # 101\n", {**said, "command": "number 101"}, plan)
     text = (tmp_path / "run" / "sweep.yaml").read_text()
-    assert text.startswith("name: small  # 101\n# sha256 of the lines above: ")
+    assert text.startswith("# sha256 of the lines below: ")
+    assert text.endswith("\nname: small  # 101\n")
     assert yaml.safe_load(text) == {"name": "small"}
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert (provenance["command"], provenance["more"]) == ("number 101", 1)
