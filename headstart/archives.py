@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CURVES = "curves.parquet"
+FILES = ("trial.json", "predictions.npz")  # of each trial
 DIGESTS = "digests.json"  # of every other member
 DAMAGES = (  # what a damaged archive makes Python's reader raise
     OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, RuntimeError, struct.error,
@@ -69,10 +70,8 @@ class Archives:
                     say_unchecked(self.folder.parent)
                 elif sorted(names) != sorted([*digests, DIGESTS]):
                     raise ValueError(f"its members are not those that {DIGESTS} names")
-                for name in names:
-                    trial_id, slash, rest = name.partition("/")
-                    if slash and rest == "trial.json":
-                        self._where[checked_name(trial_id, path)] = path
+                for trial_id in _trials_of(names):
+                    self._where[checked_name(trial_id, path)] = path
             self._known.add(path)
 
     def __contains__(self, trial_id: str) -> bool:
@@ -133,6 +132,27 @@ class Archives:
                 (trials / trial_id / file).unlink(missing_ok=True)
             with suppress(OSError):  # weights stay
                 (trials / trial_id).rmdir()
+
+
+def _trials_of(names: Iterable[str]) -> list[str]:
+    """The ids of an archive's trials.
+
+    An archive that was cut may end in the end of one of its members, which is an archive too: then
+    its names are not those of ours.
+
+    Raises:
+        ValueError: it holds something else, or no trial.
+    """
+    trial_ids = []
+    for name in names:
+        trial_id, _, file = name.rpartition("/")
+        if name not in (CURVES, DIGESTS) and (not trial_id or file not in FILES):
+            raise ValueError(f"{name[:80]!r} is no file of a trial")
+        if file == "trial.json":
+            trial_ids.append(trial_id)
+    if not trial_ids:
+        raise ValueError("it holds no trial")
+    return trial_ids
 
 
 def _write_members(archive: zipfile.ZipFile, trials: Path, trial_ids: Sequence[str]) -> None:

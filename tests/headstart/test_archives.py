@@ -109,10 +109,30 @@ def test_a_file_of_a_writer_that_is_not_done_is_left_out(tmp_path):
     assert list(Archives(tmp_path)) == []
 
 
-def test_members_that_are_no_records_name_no_trial(tmp_path):
+@pytest.mark.parametrize("name", ["trial.json", "indices.npy", "/trial.json", "a/model.pt"])
+def test_an_archive_of_other_things_is_damaged(tmp_path, name):
     (tmp_path / "packs").mkdir()
     with zipfile.ZipFile(tmp_path / "packs" / "x.zip", "w") as archive:
-        for name in ("trial.json", "a/trial.json", "b/predictions.npz", "c/deep/trial.json"):
+        archive.writestr("a/trial.json", "{}")
+        archive.writestr(name, "{}")
+    with pytest.raises(RunFolderError, match=rf"x\.zip: damaged .*'{name}' is no file of a trial"):
+        Archives(tmp_path)
+
+
+@pytest.mark.parametrize("names", [(), ("curves.parquet",), ("a/predictions.npz",)])
+def test_an_archive_without_a_record_is_damaged(tmp_path, names):
+    (tmp_path / "packs").mkdir()
+    with zipfile.ZipFile(tmp_path / "packs" / "x.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, "{}")
+    with pytest.raises(RunFolderError, match=r"x\.zip: damaged \(it holds no trial\)"):
+        Archives(tmp_path)
+
+
+def test_an_archive_of_a_version_before_digests_is_read(tmp_path):
+    (tmp_path / "packs").mkdir()
+    with zipfile.ZipFile(tmp_path / "packs" / "x.zip", "w") as archive:
+        for name in ("a/trial.json", "b/predictions.npz"):
             archive.writestr(name, "{}")
     assert list(Archives(tmp_path)) == ["a"]
     assert list(Archives(tmp_path).curves()) == []
