@@ -99,7 +99,7 @@ def session_members(session: int) -> dict[int, str]:
 
 def _parent() -> Path:
     """The folder for temporary files; where its name is too long for sockets, `/tmp`."""
-    usual = Path(tempfile.gettempdir()).absolute()
+    usual = _usual()
     if len(os.fsencode(usual / f"{PREFIX}12345678")) <= MOST_LETTERS:
         return usual
     print(
@@ -108,6 +108,15 @@ def _parent() -> Path:
         file=sys.stderr,
     )
     return Path("/tmp")
+
+
+def _usual() -> Path:
+    """As Python chooses it, which would write a file to try each: a kill could leave that."""
+    named = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    for folder in (tempfile.tempdir, *named, "/tmp"):
+        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return Path(folder).absolute()
+    return Path(tempfile.gettempdir()).absolute()
 
 
 def _remove_leftovers(parent: Path) -> None:

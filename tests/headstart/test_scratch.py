@@ -60,6 +60,24 @@ def test_the_folder_is_this_users_alone_and_goes(short_tmp):
     assert not list(short_tmp.iterdir())
 
 
+def test_no_file_is_written_to_find_the_place(short_tmp, monkeypatch):
+    """As Python does once in each process: a command that is killed meanwhile would leave it."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(short_tmp))
+    with scratch_folder() as folder:
+        assert folder.parent == short_tmp
+        assert tempfile.tempdir is None, "Python has not looked"
+
+
+def test_where_the_named_folder_is_none_another_is_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nothing"))
+    for name in ("TEMP", "TMP"):
+        monkeypatch.delenv(name, raising=False)
+    with scratch_folder() as folder:
+        assert folder.parent == Path("/tmp")
+
+
 def test_a_long_name_is_not_used_and_the_user_is_told(monkeypatch, tmp_path, capsys):
     long = tmp_path / ("x" * 60)
     long.mkdir()
