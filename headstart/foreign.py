@@ -83,15 +83,20 @@ def open_inside(run: Path, name: str) -> BufferedReader:
 
 
 def open_record(path: Path) -> BufferedReader:
-    """Open a file of a run folder, given by its whole path; raises as `open_inside` does.
+    """Open a JSON file of a run folder, given by its whole path; raises as `open_inside` does.
 
-    What lies below `trials` is guarded from there on, any other file by itself.
+    A `trial.json` is guarded from the folder `trials` on, any other file by itself: above that the
+    path is the user's, who may have links and odd names on it.
     """
-    parts = path.parts
-    if "trials" not in parts[:-1]:
-        return open_plain(path)
-    start = len(parts) - 1 - parts[::-1].index("trials")
-    return open_inside(Path(*parts[:start]), "/".join(parts[start:]))
+    if path.name == "trial.json" and "trials" in path.parts:
+        start = len(path.parts) - 1 - path.parts[::-1].index("trials")
+        return open_below(Path(*path.parts[:start]), "/".join(path.parts[start:]))
+    return open_plain(path)
+
+
+def open_below(run: Path, name: str) -> BufferedReader:
+    """`open_inside` where the name is plain; `open_plain` where it cannot be of a run folder."""
+    return open_inside(run, name) if is_plain(name) else open_plain(run / name)
 
 
 def open_plain(path: Path) -> BufferedReader:

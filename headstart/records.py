@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,14 @@ from headstart.curves import read_evaluations
 from headstart.digests import check_listed, check_sealed, digest_of, digest_of_open
 from headstart.errors import RunFolderError
 from headstart.files import read_mapping
-from headstart.foreign import is_plain, open_record, read_inside, read_limited
+from headstart.foreign import (
+    is_plain,
+    open_below,
+    open_plain,
+    open_record,
+    read_inside,
+    read_limited,
+)
 from headstart.rows import EvaluationRow, TrialRow
 
 if TYPE_CHECKING:
@@ -178,11 +186,18 @@ def checked_file(folder: Path, name: str, row: TrialRow) -> Path:
     """
     path = folder / name
     try:
-        with open_record(path) as file:
+        with _open_of_trial(folder, name) as file:
             check_listed(folder, name, row.digests, digest_of_open(file) if row.digests else "")
     except OSError as err:
         raise _damaged_file(folder, name, err) from err
     return path
+
+
+def _open_of_trial(folder: Path, name: str) -> BufferedReader:
+    """A file of `RUN/trials/ID`; of any other folder, where weights may lie with their record."""
+    if folder.parent.name == "trials":
+        return open_below(folder.parents[1], f"trials/{folder.name}/{name}")
+    return open_plain(folder / name)
 
 
 def trial_curve(

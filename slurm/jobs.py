@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from headstart.errors import InputError, RunFolderError
 from headstart.files import write_json
+from headstart.foreign import read_inside
 
 SLURM_TIMEOUT_S = 60.0
 _FIELDS = ("id", "array_id", "state", "elapsed", "limit", "n_nodes", "nodes", "reason")
@@ -62,7 +63,7 @@ def read_jobs(run: Path) -> tuple[Job, ...]:
     """
     path = run / "slurm" / "jobs.json"
     try:
-        jobs = _JOBS.validate_json(path.read_bytes(), strict=True)
+        jobs = _JOBS.validate_json(read_inside(run, "slurm/jobs.json"), strict=True)
     except FileNotFoundError:
         raise RunFolderError(f"{run}: no job was submitted for it (no slurm/jobs.json)") from None
     except OSError as err:

@@ -177,3 +177,22 @@ def test_links_are_refused_in_a_folder_and_below_it(tmp_path):
     foreign.refuse_links(tmp_path)
     with pytest.raises(RunFolderError, match="c: is a link"):
         foreign.refuse_links(tmp_path, deep=True)
+
+
+def test_a_record_is_guarded_below_trials_and_what_lies_above_is_the_users(tmp_path):
+    """The user's own path may have links, spaces and a folder called trials."""
+    real = tmp_path / "disk" / "trials" / "my run"
+    (real / "trials" / "t").mkdir(parents=True)
+    (real / "trials" / "t" / "trial.json").write_text("{}")
+    (real / "plan.json").write_text("{}")
+    (tmp_path / "trials").symlink_to(tmp_path / "disk" / "trials")
+    for run in (real, tmp_path / "trials" / "my run"):
+        foreign.open_record(run / "trials" / "t" / "trial.json").close()
+        foreign.open_record(run / "plan.json").close()
+    (real / "trials" / "u").symlink_to(real / "trials" / "t")
+    with pytest.raises(RunFolderError, match="u: is a link"):
+        foreign.open_record(real / "trials" / "u" / "trial.json")
+    odd = tmp_path / "trials" / "my weights"
+    odd.mkdir()
+    (odd / "trial.json").write_text("{}")
+    foreign.open_record(odd / "trial.json").close()
