@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 # Tab and carriage return are left out by some programs before they look; wide forms are read alike.
-_FORMULA = re.compile("(^[\t\r\n]|(?:^|(?<=[;,\t\r\n|]))[ \t\r\n]*[=+@＝＋－＠-])")
+_SIGN = "[=+@＝＋－＠-]"
+_FORMULA = re.compile(  # no part may begin at every letter of a long text and run to its end
+    f"(^[\t\r\n]|^[ \t\r\n]*{_SIGN}|(?<=[;,\t\r\n|]) *{_SIGN})"
+)
 
 
 def harmless(value: object) -> object:

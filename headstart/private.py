@@ -21,8 +21,8 @@ _NAMED = (
 )
 _VALUE = r"""(?P<value>"[^"]*"|'[^']*'|[^\s&;,'"\])}<>]+)"""
 _ASSIGNED = re.compile(  # --hf-token X, api_key=X, "token": "X", ?token=X
-    rf"""(?P<name>--[\w.-]*{_NAMED}[\w-]*\s+(?=[^\s-])|[\w.-]*{_NAMED}[\w-]*["']?\s*[=:]\s*)"""
-    + _VALUE,
+    rf"""(?P<name>--[\w.-]{{0,60}}{_NAMED}[\w-]{{0,60}}\s+(?=[^\s-])"""
+    rf"""|{_NAMED}[\w-]{{0,60}}["']?\s*[=:]\s*)""" + _VALUE,
     re.IGNORECASE,
 )
 _SIGNED = re.compile(  # of an address that is valid for a while
@@ -31,7 +31,7 @@ _SIGNED = re.compile(  # of an address that is valid for a while
 _BEARER = re.compile(r"(?P<name>\b(?:bearer|basic)\s+)(?P<value>[\w.~+/=-]{8,})", re.IGNORECASE)
 _KNOWN = re.compile(  # as their makers mark them
     r"\b(?:gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|hf_\w{16,}|sk-[\w-]{16,}"
-    r"|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*)"
+    r"|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|eyJ[\w-]{4,2000}\.[\w-]{4,4000}\.[\w-]*)"
 )
 _NO_SECRET = re.compile(r"[\d.,+-]+|true|false|null|none|\*+|\$\w+|\$\{\w+\}", re.IGNORECASE)
 _SHORTEST = 6  # a shorter value of the environment stands in too many other words

@@ -92,3 +92,26 @@ def test_a_record_is_cleaned_all_through():
         "command": "x --token *** …/a.yaml", "n": 3, "none": None,
         "list": ["…/b", {"deep": "https://***@example.org"}], "…/c": 1,
     }  # fmt: skip
+
+
+@pytest.mark.timeout(20)  # a pattern that looks at each letter again takes many minutes
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "/a",
+        "token=",
+        "key=a ",
+        "http://a:",
+        "/",
+        ".",
+        "-",
+        "_",
+        "-eyJaaaa",
+        "my_secret_",
+        "--a",
+    ],
+)
+def test_a_long_text_takes_no_longer_for_each_letter(text: str) -> None:
+    assert isinstance(without_secrets(text * 50_000), str)
+    assert isinstance(without_paths(text * 50_000), str)
