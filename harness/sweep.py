@@ -6,6 +6,11 @@ writes the tables (`runfolder`) and calls the analysis as its last step.
 
 from __future__ import annotations
 
+from headstart.signals import StoppedBySignal, StopRequest, end_at_once
+
+if __name__ == "__main__":
+    end_at_once()  # if a signal comes while the imports below take their time
+
 import argparse
 import math
 import os
@@ -42,7 +47,6 @@ from harness.trials.spec import Plan, TrialSpec
 from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, InputError, LockedError
 from headstart.records import check_run_folder
-from headstart.signals import StoppedBySignal, StopRequest
 
 
 @dataclass(frozen=True)

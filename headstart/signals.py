@@ -95,6 +95,21 @@ class StopRequest:
                 signal.signal(number, handler)
 
 
+def end_at_once() -> None:
+    """Let a signal end this process with its line and status: for a time with nothing to clean up.
+
+    `listening` takes over for its block. A SIGHUP that `nohup` had ignored stays ignored.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        print(StopRequest(signal.Signals(number).name).message, file=sys.stderr, flush=True)
+        os._exit(EXIT_STOPPED)
+
+    for number in SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
+
+
 @contextmanager
 def deaf_children() -> Iterator[None]:
     """Processes that are started in this block, and all that they start, receive no `SIGNALS`.

@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -259,15 +258,7 @@ def _cluster(job: Job) -> Iterator[None]:
         configure_logging=True,
         _temp_dir=str(job.folder / "r") if is_own else None,  # Ray lets everybody write there
     )
-    if is_own:
-        _close_to_others(job.folder)
     try:
         yield
     finally:
         ray.shutdown()
-
-
-def _close_to_others(folder: Path) -> None:
-    """Take back the rights that Ray gives everybody in its folders (they lie in a closed one)."""
-    for place, _, _ in os.walk(folder):
-        os.chmod(place, 0o700)

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from headstart import signals
 from headstart.signals import SIGNALS, StoppedBySignal, StopRequest, deaf_children
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def send(number: int) -> None:
@@ -122,3 +125,25 @@ def test_a_child_is_deaf_and_this_process_is_not(number):
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.parametrize("number", [n for n in SIGNALS if n != signal.SIGINT])
+def test_a_signal_while_a_command_is_being_imported_is_no_crash(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.sweep", str(tmp_path / "none.yaml")],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not catches(process.pid, number):
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert said.startswith(f"Stopped by {signal.Signals(number).name}: ")
+    assert said.count("\n") == 1
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether the process has a handler of its own for the signal (SIGINT: Python has always)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(caught, 16) >> (number - 1) & 1)
