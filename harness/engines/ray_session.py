@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 import threading
@@ -107,13 +108,14 @@ class _Session:
         return {pid: name for pid, name in members.items() if name in HEADS}
 
     def last_words(self) -> str:
-        """The last line that the session printed, and how its first process ended."""
+        """How its first process ended, and the last thing that the session printed."""
         self.process.join(1.0)
+        words = f"exit status {self.process.exitcode}"
         with suppress(OSError):
             text = (self.folder / OUTPUT).read_text("utf-8", "replace").strip()
             if text:
-                return f"exit status {self.process.exitcode}: {text.splitlines()[-1]}"
-        return f"exit status {self.process.exitcode}"
+                words += f": {_sentence(text.splitlines()[-1])}"
+        return words
 
 
 @dataclass
@@ -209,7 +211,12 @@ def _begin(pipe: Connection, job: Job) -> None:
     except Exception as err:
         text = str(err).strip() or type(err).__name__
         with suppress(OSError):
-            pipe.send(Broken(text.splitlines()[0]))
+            pipe.send(Broken(_sentence(text.splitlines()[0])))
+
+
+def _sentence(line: str) -> str:
+    """The first sentence of a line of Ray's, without the time and the place in Ray that said it."""
+    return re.sub(r"^\[[^]]*\] \S+: ", "", line).split(". ")[0]
 
 
 def _end_with_command(folder: Path) -> None:

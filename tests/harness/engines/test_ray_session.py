@@ -1,6 +1,6 @@
 """Ray as the command's own: nobody else reaches it, and it ends with the command.
 
-All slow: each test starts Ray and its workers, which import torch.
+Slow are those that start Ray and its workers, which import torch.
 """
 
 from __future__ import annotations
@@ -12,14 +12,117 @@ import struct
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
+from harness.engines.queue import Queue
+from harness.engines.ray_messages import Broken, Given, Over, Reported, Wanted
+from harness.engines.ray_session import _sentence, _Server, _Session
+from harness.plan.planner import make_plan
+from harness.runfolder.folder import RunFolder
+from harness.runfolder.provenance import collect
+from harness.sweepfile.reader import load_sweep
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.events import Started, Stopped
+from harness.trials.rows import failed_row
+from harness.trials.spec import Plan
+from headstart.errors import EngineError
 from runs import ROOT, command, environment, is_running, title_of, wait_until_gone
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LISTENS = "0A"  # the state in /proc/net/tcp
+
+
+class Played(_Session):
+    """A session whose messages a test writes; it has no process."""
+
+    def last_words(self) -> str:
+        return "exit status -9"
+
+
+@pytest.fixture
+def played(make_queue):
+    """(server, the session's end of the pipe) over a queue of one trial."""
+    pipe, its_end = Pipe()
+    queue = make_queue()
+    yield _Server(queue, Played(None, 0, pipe, Path())), its_end
+    pipe.close()
+    its_end.close()
+
+
+@pytest.fixture
+def make_queue(write_sweep, tmp_path):
+    folders = ExitStack()
+
+    def make_queue() -> Queue:
+        sweep = load_sweep(write_sweep(("seeds: 2", "seeds: 1")))
+        trials = make_plan(sweep, DataCatalogue()).trials
+        plan = Plan(sweep, tuple(t for t in trials if t.stage == "pretrain")[:1])
+        folder = folders.enter_context(RunFolder(tmp_path / "run"))
+        folder.begin("", collect({}), plan)
+        return Queue(plan, folder, {}, lambda spec, error: failed_row(spec, sweep.name, error))
+
+    with folders:
+        yield make_queue
+
+
+def test_a_unit_is_given_once_and_is_over_when_it_ended(played):
+    server, session = played
+    for tune_id in ("a", "b"):
+        session.send(Wanted(tune_id))
+    server.serve(1)
+    (trial,) = server.queue.plan.trials
+    given = session.recv()
+    assert given.config["unit"] == [trial.id]
+    assert list(given.config["folders"]) == [trial.id]
+    assert session.recv() == Given(None, is_over=False)
+    session.send(Reported([Started(trial.id), Stopped(trial.id, 0)]))
+    session.send(Over("a", crashed=False))
+    server.queue.stop()
+    server.serve(1)
+    assert server.queue.finished
+
+
+def test_a_crashed_worker_gives_its_trial_back(played):
+    server, session = played
+    session.send(Wanted("a"))
+    session.send(Over("a", crashed=True))
+    session.send(Wanted("b"))
+    server.serve(1)
+    first, second = session.recv(), session.recv()
+    assert first.config["unit"] == second.config["unit"]
+    assert list(server.queue.failures.values()) == [1]
+
+
+def test_an_ended_session_is_one_line(played):
+    server, session = played
+    session.send(Wanted("a"))
+    server.serve(1)
+    session.close()
+    with pytest.raises(EngineError, match=r"^Ray ended \(exit status -9\); what has ended is kept"):
+        server.serve(1)
+
+
+def test_a_session_that_ends_after_a_request_to_stop_is_no_error(played):
+    server, session = played
+    session.send(Wanted("a"))
+    server.serve(1)
+    assert not server.queue.finished
+    server.queue.stop()
+    session.close()
+    server.serve(1)
+    assert server.queue.finished
+
+
+def test_what_ray_says_is_one_sentence(played):
+    server, session = played
+    session.send(Broken("no token was found"))
+    with pytest.raises(EngineError, match=r"^Ray failed: no token was found; what has ended"):
+        server.serve(1)
+    log = "[2026-11-29 00:51:58,244 E 3 4] rpc_client.h:204: Failed to connect. It may be killed."
+    assert _sentence(log) == "Failed to connect"
 
 
 @pytest.fixture
@@ -110,6 +213,8 @@ def as_text(local: str) -> str:
     return f"{socket.inet_ntop(family, content)}:{int(port, 16)}"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("options", [(), ("--set", "resources.workers=2")])
 def test_nobody_else_reaches_it(start, tmp, options):
     process = start(*options)
@@ -136,6 +241,8 @@ def test_nobody_else_reaches_it(start, tmp, options):
     wait_until_gone(names, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("victim", ["gcs_server", "raylet"])
 def test_the_death_of_rays_own_processes_is_one_line_and_soon(start, tmp_path, victim):
     process = start()
@@ -154,6 +261,8 @@ def test_the_death_of_rays_own_processes_is_one_line_and_soon(start, tmp_path, v
     assert list(tmp_path.glob("run/trials/*/state/*/state-*.pt")), "its last state is kept"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("reach", ["command", "group", "all"])
 def test_a_signal_is_status_75_whomever_it_reaches(start, tmp_path, number, reach):
@@ -173,6 +282,8 @@ def test_a_signal_is_status_75_whomever_it_reaches(start, tmp_path, number, reac
     assert not list((tmp_path / "run").glob(".*"))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_command_that_is_killed_takes_ray_along(start, tmp):
     process = start()
     names = descendants(process.pid)
@@ -181,6 +292,8 @@ def test_a_command_that_is_killed_takes_ray_along(start, tmp):
     wait_until_empty(tmp, 5)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_what_a_killed_session_leaves_is_removed_by_the_next_command(
     start, tmp, tmp_path, write_sweep
 ):
