@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from headstart.private import without_passwords
 
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # for grids of thousands of arms
 Written = dict[str, Any]  # keys and values as the file has them
 
 
@@ -43,7 +44,7 @@ def resolved_yaml(sweep: Sweep) -> str:
         "track": list(sweep.track),
         "deliver": _plain(sweep.deliver),
     }
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.dump(content, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=100)
     return without_passwords(text)
 
 
