@@ -251,9 +251,24 @@ def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> _Table:
     partner = (table.schema.metadata or {}).get(PARTNER_KEY)
     try:
         rows = as_kind(table, kind).to_pandas()
+        _check_keys(rows, needed, kind)
     except ValueError as err:
         raise RunFolderError(f"{path}: {_one_line(err)}; {again}") from err
     return _Table(rows, digest_of(content), partner and partner.decode("ascii", "replace"))
+
+
+def _check_keys(rows: pd.DataFrame, needed: Sequence[str], kind: type[Row]) -> None:
+    """Whether rows say what they are of, and no two evaluations of a trial have one step.
+
+    Raises:
+        ValueError: the column that is empty somewhere, or the trial that was evaluated twice.
+    """
+    for name in needed:
+        if rows[name].isna().any():
+            raise ValueError(f"column {name}: is empty in {int(rows[name].isna().sum())} rows")
+    if kind is EvaluationRow and len(twice := rows[rows.duplicated(["trial_id", "step"])]):
+        trial_id, step = twice.iloc[0][["trial_id", "step"]]
+        raise ValueError(f"trial {trial_id} has two evaluations at step {step}")
 
 
 def as_kind(table: pa.Table, kind: type[Row]) -> pa.Table:

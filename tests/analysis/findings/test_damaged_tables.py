@@ -1,0 +1,76 @@
+"""Tables that somebody changed: read as they are, or one line that names the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic_runs import Made, write_run
+
+from analysis.findings.findings import find
+from analysis.findings.load import load_runs
+from headstart.errors import RunFolderError
+from headstart.rows import EvaluationRow, TrialRow
+
+Edit = Callable[[pd.DataFrame], pd.DataFrame]
+MADE = Made(seeds=2, predictions=False, targets=(0.9,))
+
+
+def edited(tmp_path: Path, name: str, edit: Edit) -> Path:
+    """A run folder, without digests, of which one table was changed."""
+    run = write_run(tmp_path / "run", MADE)
+    edit(pd.read_parquet(run / name)).to_parquet(run / name)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "says"),
+    [
+        ("curves.parquet", lambda t: t.assign(step=0), "has two evaluations at step 0"),
+        ("curves.parquet", lambda t: t.assign(step="many"), "column step: "),
+        ("curves.parquet", lambda t: t.assign(step=1e300), "column step: "),
+        ("curves.parquet", lambda t: t.assign(step=float("nan")), "column step: "),
+        ("curves.parquet", lambda t: t.assign(val_accuracy="high"), "column val_accuracy: "),
+        ("curves.parquet", lambda t: t.assign(trial_id=None), "column trial_id: is empty in "),
+        ("curves.parquet", lambda t: t.drop(columns="samples"), "lacks the column samples"),
+        ("trials.parquet", lambda t: t.assign(seed="one"), "column seed: "),
+        ("trials.parquet", lambda t: t.assign(seed=1.5), "column seed: "),
+        ("trials.parquet", lambda t: t.assign(arm=None), "column arm: is empty in 4 rows"),
+        ("trials.parquet", lambda t: t.assign(test_accuracy="high"), "column test_accuracy: "),
+        ("trials.parquet", lambda t: t.assign(stage=[[1]] * len(t)), "trials.parquet: cannot be"),
+        ("trials.parquet", lambda t: t.iloc[:0], "no trial has ended yet"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_named(tmp_path, name, edit, says):
+    run = edited(tmp_path, name, edit)
+    with pytest.raises(RunFolderError) as caught:
+        find(load_runs([run]))
+    assert says in str(caught.value)
+    assert str(run) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+KEYS = {"trial_id", "sweep", "stage", "arm", "seed", "status", "step", "samples", "train_time_s",
+        "val_accuracy"}  # fmt: skip
+OTHERS = [
+    (name, column.name)
+    for name, kind in (("trials.parquet", TrialRow), ("curves.parquet", EvaluationRow))
+    for column in kind.columns()
+    if column.name not in KEYS
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "column"), OTHERS)
+def test_a_table_may_lack_any_column_that_is_no_key(tmp_path, name, column):
+    """Slow: a report's numbers for each of some forty columns."""
+    run = edited(tmp_path, name, lambda t: t.drop(columns=column, errors="ignore"))
+    assert len(find(load_runs([run])).arms) == 2
+
+
+@pytest.mark.parametrize("column", ["test_accuracy", "best_val_accuracy", "finished_at", "grid"])
+def test_a_table_may_lack_what_an_earlier_version_did_not_know(tmp_path, column):
+    run = edited(tmp_path, "trials.parquet", lambda t: t.drop(columns=column, errors="ignore"))
+    assert len(find(load_runs([run])).arms) == 2
