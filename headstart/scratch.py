@@ -25,7 +25,7 @@ from typing import IO
 
 from headstart.errors import StorageError
 
-PREFIX = "headstart-run-"
+PREFIX = "hs-run-"  # short: it may lie below the folder of a SLURM job
 MOST_LETTERS = 38  # of the folder's name: Ray appends 69 for its sockets
 SESSION = "session"  # the file that names the processes' session
 LOCK = "lock"
