@@ -267,15 +267,15 @@ PartitionName=urgent Nodes=ALL MaxTime=60 PriorityTier=10 PreemptMode=OFF
 """
         )
 
-    def wait_until_idle(self) -> None:
-        """Wait until both nodes are up and nothing runs on them."""
+    def wait_until_idle(self, timeout_s: float = 60) -> None:
+        """Wait until both nodes are up and nothing runs on them; one that died takes a while."""
 
         def all_idle() -> bool:
             states = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T", check=False).split()
             return states == ["idle"] * N_NODES
 
         names = ["slurmctld", *(f"slurmd-{node.name}" for node in self.nodes)]
-        _wait(all_idle, 60, lambda: "\n".join(self.log(name) for name in names))
+        _wait(all_idle, timeout_s, lambda: "\n".join(self.log(name) for name in names))
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         with open(self.folder / f"{name}.log", "ab") as log:
