@@ -313,11 +313,14 @@ def put(place: Path, name: str, make: Callable[[Path, Path], None]) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("make", [link, pipe, folder, huge])
+@pytest.mark.parametrize(
+    ("make", "command"),
+    [(make, command) for make in (link, pipe) for command in COMMANDS]
+    + [(make, command) for make in (folder, huge) for command in (reuse, read_everything)],
+)
 @pytest.mark.parametrize("name", FILES)
 def test_what_is_no_file(place, name, make, command):
-    """Slow: every file of a run folder, four ways, for every command that reads one."""
+    """Slow: every file of a run folder for every command that reads one."""
     put(place, name, make)
     outcome(command, place)
 
