@@ -81,6 +81,7 @@ class Place:
     cache: Path = field(init=False)
     temporary: Path = field(init=False)
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    sessions: set[int] = field(default_factory=set)  # of its processes, as far as they were seen
 
     def __post_init__(self) -> None:
         self.sweep, self.out = self.root / "sweep.yaml", self.root / "run"
@@ -157,10 +158,19 @@ class Place:
         return command
 
     def processes(self) -> list[int]:
-        """All living processes of this place's commands, orphans included."""
+        """All living processes of this place's commands, orphans included.
+
+        Some of Ray's write their title over their environment; their session tells them.
+        """
         wanted = f"{MARK}={self.mark}".encode()
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        return [pid for pid in pids if wanted in _environment_of(pid) and is_running(pid)]
+        marked = {pid for pid in pids if wanted in _environment_of(pid)}
+        self.sessions |= {_session_of(pid) for pid in marked} - {os.getsid(0), 0}
+        return [
+            pid
+            for pid in pids
+            if (pid in marked or _session_of(pid) in self.sessions) and is_running(pid)
+        ]
 
     def left(self) -> list[str]:
         """What is left of commands that ended: processes, temporary files, shared memory."""
@@ -219,10 +229,11 @@ class Disturbed:
         return self.status is None
 
     def workers(self) -> list[int]:
-        """The processes that train: spawned by the local engine, or Ray's with our Trainable."""
-        pids = [pid for pid in self.place.processes() if pid != self.process.pid]
-        titles = ("spawn_main", "ray::TuneWorker", "ray::ImplicitFunc", "ray::RankActor")
-        return [pid for pid in pids if any(word in title_of(pid) for word in titles)]
+        """The processes that train: Ray's with our Trainable, or those of the local engine."""
+        titles = {pid: title_of(pid) for pid in self.place.processes()}
+        if self.named("raylet"):
+            return [pid for pid, title in titles.items() if "Trainable" in title]
+        return [pid for pid, title in titles.items() if "spawn_main" in title]
 
     def named(self, program: str) -> list[int]:
         """Processes of this command that run a program, as `raylet` or `gcs_server`."""
@@ -285,6 +296,13 @@ def began(place: Place) -> bool:
 def trains(place: Place) -> bool:
     """A trial has saved a state."""
     return any(place.out.glob("trials/*/state/*/state-*.pt"))
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _environment_of(pid: int) -> bytes:
