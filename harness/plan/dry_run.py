@@ -7,6 +7,7 @@ known, that is said.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -103,16 +104,20 @@ def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
 
 
 def _known_costs(out: Path) -> list[Cost]:
-    """Costs of finished trials in this folder and its neighbours."""
+    """Costs of finished trials in this folder and its neighbours, which may be anybody's.
+
+    A record that names no images or no seconds, as another program may write one, tells nothing.
+    """
     beside = (path for path in out.parent.glob("*") if path != out and path.is_dir())
     folders = [out, *sorted(beside)[:MAX_NEIGHBOURS]]
     costs = []
     for folder in folders:
         try:
             rows = finished_rows(folder)[:200]
-        except RunFolderError:
+            of_folder = [_cost(folder, row) for row in rows if row.status == "done"]
+        except (RunFolderError, OSError, ValueError):
             continue
-        costs += [_cost(folder, row) for row in rows if row.status == "done"]
+        costs += [c for c in of_folder if c.n_images > 0 and 0 <= c.seconds < math.inf]
     return costs
 
 

@@ -26,7 +26,7 @@ from harness.sweepfile.search_settings import Search, draw
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.digests import write_sealed_json
-from headstart.errors import InputError
+from headstart.errors import InputError, RunFolderError
 from headstart.files import make_folder, safe_name
 from headstart.records import read_object, read_row, trial_curve
 from headstart.rows import EvaluationRow
@@ -300,13 +300,20 @@ def record_path(folder: Path, arm: str) -> Path:
 def _open(study: Study, folder: Path) -> Course:
     """A new course, or the recorded one where the record is of exactly this search."""
     course = Course(study)
-    record = read_object(record_path(folder, study.base.arm)) or {}
-    kept = record.get("searches", {}).get(str(study.base.seed), {})
-    if kept.get("key") != study.key:
-        return course
-    for rung, epochs in zip(kept["rungs"], study.epochs, strict=True):
-        course.trials += [study.trial(entry["sample"], epochs) for entry in rung["ranking"]]
-    course.winner = kept["winner"]["sample"]
+    path = record_path(folder, study.base.arm)
+    record = read_object(path) or {}
+    try:
+        kept = record.get("searches", {}).get(str(study.base.seed), {})
+        if kept.get("key") != study.key:
+            return course
+        for rung, epochs in zip(kept["rungs"], study.epochs, strict=True):
+            course.trials += [study.trial(entry["sample"], epochs) for entry in rung["ranking"]]
+        course.winner = kept["winner"]["sample"]
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        raise RunFolderError(
+            f"{path}: is no record of a search ({type(err).__name__}: {err}); remove it to search "
+            "again"
+        ) from err
     return course
 
 

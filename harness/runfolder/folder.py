@@ -171,7 +171,8 @@ class RunFolder:
             file.write(sealed_text(sweep_yaml))
         earlier = read_object(self.path / "provenance.json") or {}
         this = {key: provenance[key] for key in ("command", "started_at", "host")}
-        commands = [*earlier.get("commands", [])[-99:], this]
+        known = earlier.get("commands", [])
+        commands = [*(known[-99:] if isinstance(known, list) else []), this]
         content = {**provenance, "commands": commands}
         write_sealed_json(self.path / "provenance.json", content)
         trials = [PlannedTrial(t.id, t.stage, t.arm, t.seed, t.parent) for t in plan.trials]
