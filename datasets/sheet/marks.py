@@ -6,13 +6,15 @@ lengths are measured against the size of the sheet's own digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import cv2
 import numpy as np
 
+MOST_NEAR = 10_000  # pairs of pieces near to each other; sheets have a few for each digit
 _LEAST_AREA = 10  # pixels
 _SPECK = 0.4  # of the digit size: a mark smaller than this is no digit
 _FLAT = 3.5  # width over height: flatter ink is a rest of a line
@@ -109,22 +111,27 @@ def digit_size(marks: Sequence[Mark]) -> float:
 
 
 def group_strokes(pieces: Sequence[Mark], size: float) -> list[Mark]:
-    """Pieces → digits: separate bars and broken strokes joined, specks and long lines dropped."""
+    """Pieces → digits: separate bars and broken strokes joined, specks and long lines dropped.
+
+    None at all where more pieces lie near to each other than on any sheet: a texture, or noise.
+    """
     pieces = [piece for piece in pieces if not _is_long_line(piece, size)]
+    near = list(islice(_near_boxes(pieces, 0.3 * size), MOST_NEAR + 1))
+    if len(near) > MOST_NEAR:
+        return []
     groups = [[i] for i in range(len(pieces))]
     group_of = list(range(len(pieces)))
-    for gap, i, j in sorted(_near_pairs(pieces, 0.3 * size)):
+    joined = list(pieces)  # each group as one mark
+    for gap, i, j in sorted(_near_pairs(pieces, near, 0.3 * size)):
         a, b = group_of[i], group_of[j]
-        if a == b:
+        if a == b or not _belong_together(joined[a], joined[b], gap, size):
             continue
-        first, second = (join(pieces[k] for k in groups[g]) for g in (a, b))
-        if _belong_together(first, second, gap, size):
-            groups[a] += groups[b]
-            for k in groups[b]:
-                group_of[k] = a
-            groups[b] = []
-    digits = [join(pieces[k] for k in group) for group in groups if group]
-    return _without_specks(digits, size)
+        joined[a] = join((joined[a], joined[b]))
+        groups[a] += groups[b]
+        for k in groups[b]:
+            group_of[k] = a
+        groups[b] = []
+    return _without_specks([joined[g] for g, group in enumerate(groups) if group], size)
 
 
 def join(marks: Iterable[Mark]) -> Mark:
@@ -150,17 +157,21 @@ def _fill(mark: Mark) -> float:
     return min(a, b) / max(a, b, 1)
 
 
-def _near_pairs(pieces: Sequence[Mark], reach: float) -> list[tuple[float, int, int]]:
-    """(gap in pixels, i, j) of all pairs of pieces whose ink is at most `reach` apart."""
+def _near_pairs(
+    pieces: Sequence[Mark], near: Iterable[tuple[int, int]], reach: float
+) -> list[tuple[float, int, int]]:
+    """(gap in pixels, i, j) of those pairs whose ink is at most `reach` apart."""
+    gaps = ((_distance(pieces[i], pieces[j]), i, j) for i, j in near)
+    return [pair for pair in gaps if pair[0] <= reach]
+
+
+def _near_boxes(pieces: Sequence[Mark], reach: float) -> Iterator[tuple[int, int]]:
+    """All pairs of pieces whose boxes are at most `reach` apart."""
     boxes = np.array([(m.left, m.top, m.right, m.bottom) for m in pieces]).reshape(-1, 4)
-    corner, far = boxes[:, None, :2], boxes[None, :, 2:]
-    apart = np.maximum(corner - far, (boxes[None, :, :2] - boxes[:, None, 2:])).max(axis=2)
-    pairs = []
-    for i, j in np.argwhere(np.triu(apart <= reach, 1)).tolist():
-        gap = _distance(pieces[i], pieces[j])
-        if gap <= reach:
-            pairs.append((gap, i, j))
-    return pairs
+    for i, box in enumerate(boxes):
+        after = boxes[i + 1 :]
+        apart = np.maximum(box[:2] - after[:, 2:], after[:, :2] - box[2:]).max(axis=1)
+        yield from ((i, j) for j in (i + 1 + np.flatnonzero(apart <= reach)).tolist())
 
 
 def _distance(a: Mark, b: Mark) -> float:

@@ -21,6 +21,7 @@ from datasets.sheet.regroup import regrouped, without_far_ends
 from datasets.sheet.rows import find_rows
 from datasets.sheet.shapes import evidence
 
+MOST_PIECES = 5000  # of ink; more are a texture, and no sheet
 _SENSITIVITIES = (1.0, 1.7, 0.6)
 _UPRIGHT = 0.15  # nats a digit in favour of the photograph as it lies
 _CERTAIN = 1.3  # nats a digit: the photograph lies right, no other way up need be tried
@@ -97,7 +98,7 @@ def _readings(inks: Sequence[Ink], quarters: int, labels: Labels) -> Iterator[Re
     """Readings of the inks when the sheet is turned by so many quarters."""
     for number, ink in enumerate(ink.turned(quarters) for ink in inks):
         pieces = find_marks(ink.mask)
-        if not pieces:
+        if not 0 < len(pieces) <= MOST_PIECES:
             continue
         size, pen = digit_size(pieces), pen_width(ink.mask)
         for marks in _tall_variants(group_strokes(pieces, size), size, pen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from datasets.sheet.marks import digit_size, find_marks, group_strokes, join, split_tall, split_wide
 
@@ -83,3 +84,22 @@ def test_digits_that_touch_from_row_to_row_are_cut_across() -> None:
     parts = split_tall(whole, 2, pen=6)
     assert parts is not None
     assert parts[0].bottom <= parts[1].top + 2
+
+
+@pytest.mark.timeout(60)  # each pair of its 8,000 specks took a look at all specks joined before
+def test_noise_has_no_digits_and_takes_no_time():
+    mask = np.zeros((800, 800), bool)
+    for dy in range(4):
+        for dx in range(4):
+            mask[dy::9, dx::9] = True
+    pieces = find_marks(mask)
+    assert len(pieces) > 7000
+    assert group_strokes(pieces, size=40.0) == []
+
+
+def test_many_pieces_that_lie_apart_are_digits():
+    mask = np.zeros((900, 900), bool)
+    for dy in range(10):
+        for dx in range(5):
+            mask[dy::30, dx::30] = True
+    assert len(group_strokes(find_marks(mask), size=10.0)) == 900
