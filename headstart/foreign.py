@@ -138,10 +138,15 @@ def read_limited(file: IO[bytes], path: Path, limit: int = MAX_RECORD_BYTES) -> 
 def copy_inside(run: Path, name: str, target: Path) -> None:
     """Copy `RUN/NAME` to the new file `target`; raises as `open_inside` does."""
     with open_inside(run, name) as source, open(target, "wb") as copy:
-        n_bytes = os.fstat(source.fileno()).st_size
-        if n_bytes > MAX_COPIED_BYTES:
-            raise RunFolderError(f"{run / name}: has {n_bytes:,} bytes, too many to be copied")
+        refuse_huge(source, run / name)
         shutil.copyfileobj(source, copy, 1 << 20)
+
+
+def refuse_huge(file: IO[bytes], path: Path) -> None:
+    """Raise RunFolderError where an open file is too long to be copied or hashed."""
+    n_bytes = os.fstat(file.fileno()).st_size
+    if n_bytes > MAX_COPIED_BYTES:
+        raise RunFolderError(f"{path}: has {n_bytes:,} bytes, too many to be copied")
 
 
 def own_folder(run: Path, *names: str) -> Path:

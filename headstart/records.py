@@ -29,6 +29,7 @@ from headstart.foreign import (
     open_record,
     read_inside,
     read_limited,
+    refuse_huge,
 )
 from headstart.rows import EvaluationRow, TrialRow
 
@@ -187,6 +188,7 @@ def checked_file(folder: Path, name: str, row: TrialRow) -> Path:
     path = folder / name
     try:
         with _open_of_trial(folder, name) as file:
+            refuse_huge(file, path)
             check_listed(folder, name, row.digests, digest_of_open(file) if row.digests else "")
     except OSError as err:
         raise _damaged_file(folder, name, err) from err

@@ -316,7 +316,11 @@ def put(place: Path, name: str, make: Callable[[Path, Path], None]) -> Path:
 @pytest.mark.parametrize(
     ("make", "command"),
     [(make, command) for make in (link, pipe) for command in COMMANDS]
-    + [(make, command) for make in (folder, huge) for command in (reuse, read_everything)],
+    + [
+        (make, command)
+        for make in (folder, huge)
+        for command in (reuse, read_everything, evaluate_it)
+    ],
 )
 @pytest.mark.parametrize("name", FILES)
 def test_what_is_no_file(place, name, make, command):
