@@ -276,7 +276,7 @@ class Trial:
     def _restore(self) -> None:
         """Go on from the first rank's state: other machines may not see its folder as it is."""
         path = self.folder.state_file() if self.ranks.is_first else None
-        content = self.ranks.bytes_of_first(_read_state(path) if path else b"")
+        content = self.ranks.bytes_of_first(read_state(path) if path else b"")
         if not content:
             return
         state = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
@@ -372,7 +372,7 @@ class Trial:
         )
 
 
-def _read_state(path: Path) -> bytes:
+def read_state(path: Path) -> bytes:
     """A saved state as torch reads it, compared with its digest, which is the file's first line.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import signal
 import subprocess
@@ -10,12 +11,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
+from harness.training.trial import read_state
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Stopped
+from headstart.digests import digest_of
+from headstart.errors import RunFolderError
 from runs import ROOT, command, environment, fingerprints, run, run_here
 
 
@@ -112,3 +117,18 @@ def _wait_for_a_state(out: Path, timeout: float = 60) -> None:
     while not list(out.glob("trials/*/state/*/state-*.pt")):
         assert time.monotonic() < deadline, "no trial saved a state"
         time.sleep(0.1)
+
+
+def test_a_saved_state_with_a_flipped_bit_is_not_gone_on_from(tmp_path):
+    path = tmp_path / "state" / "g" / "state-000000000004.pt"
+    path.parent.mkdir(parents=True)
+    buffer = io.BytesIO()
+    torch.save({"step": 4}, buffer)
+    path.write_bytes(buffer.getvalue())  # of a version before digests
+    assert read_state(path) == buffer.getvalue()
+    content = f"{digest_of(buffer.getvalue())}\n".encode() + buffer.getvalue()
+    path.write_bytes(content)
+    assert read_state(path) == buffer.getvalue()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    with pytest.raises(RunFolderError, match=r"004\.pt: damaged, .*begin the trial anew"):
+        read_state(path)
