@@ -412,7 +412,7 @@ def test_tasks_of_a_real_sweep_are_preempted_and_go_on_to_equal_bits(
     site: Site, weights_alone: dict[str, bytes]
 ) -> None:
     """The last task's id is the array's: it must not send the first one back a second time."""
-    flags = ("--mode", "array", "--shards", "2", "--sbatch", "exclusive", *LONGER)
+    flags = ("--mode", "array", "--shards", "2", *LONGER)
     run, jobs = site.submit("real array", *flags, is_real=True)
     _, shards, report = jobs
     tasks = [f"{shards.id}_{task}" for task in (1, 2)]
