@@ -85,9 +85,10 @@ def _strike(
 ) -> str:
     """SIGKILL at a random moment; says whether it came before the command's end.
 
-    One in four comes while processes start, the others while trials run and tables are written.
+    One in four of a command or group comes while processes start; all others while trials run and
+    tables are written, when workers and the processes of Ray are there.
     """
-    if target != "worker" and rng.random() < 0.25:
+    if target in ("command", "group") and rng.random() < 0.25:
         command.wait_for(lambda: began(command.place))
         wait_s = rng.uniform(0, 3)
     else:
