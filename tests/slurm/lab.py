@@ -96,7 +96,7 @@ class Lab:
             self._start("slurmctld", ["slurmctld", "-D", "-i"])
             for node in self.nodes:
                 self.start_node(node.name)
-            self.wait_until_idle()
+            self._wait_until_idle()
         except BaseException:
             self.down()
             raise
@@ -267,15 +267,23 @@ PartitionName=urgent Nodes=ALL MaxTime=60 PriorityTier=10 PreemptMode=OFF
 """
         )
 
-    def wait_until_idle(self, timeout_s: float = 60) -> None:
-        """Wait until both nodes are up and nothing runs on them; one that died takes a while."""
+    def wait_until_up(self) -> None:
+        """Wait until no node is down any more."""
+
+        def all_up() -> bool:
+            states = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T", check=False).split()
+            return len(states) == N_NODES and not any("*" in s or "down" in s for s in states)
+
+        _wait(all_up, 120, lambda: self.log("slurmctld"))
+
+    def _wait_until_idle(self) -> None:
 
         def all_idle() -> bool:
             states = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T", check=False).split()
             return states == ["idle"] * N_NODES
 
         names = ["slurmctld", *(f"slurmd-{node.name}" for node in self.nodes)]
-        _wait(all_idle, timeout_s, lambda: "\n".join(self.log(name) for name in names))
+        _wait(all_idle, 60, lambda: "\n".join(self.log(name) for name in names))
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         with open(self.folder / f"{name}.log", "ab") as log:

@@ -314,7 +314,7 @@ def test_a_job_whose_batch_node_dies_goes_on_with_the_node_that_is_left(site: Si
     assert "start 1.1 of the sweep" in site.log(job)
     _assert_undisturbed(run)
     _assert_never_back(run)
-    site.lab.wait_until_idle(timeout_s=300)
+    site.lab.wait_until_up()
     site.assert_nothing_left(job)
 
 
@@ -337,7 +337,7 @@ def test_a_node_that_dies_twice_costs_an_array_nothing(site: Site) -> None:
     _assert_undisturbed(run)
     _assert_never_back(run)
     assert _starts(run) == [3, 3, 1]
-    site.lab.wait_until_idle(timeout_s=300)
+    site.lab.wait_until_up()
 
 
 def test_a_node_that_is_broken_from_the_start_is_left_to_others(site: Site, tmp_path: Path) -> None:
