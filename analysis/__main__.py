@@ -110,13 +110,19 @@ def _audit(argv: Sequence[str]) -> int:
     parser.add_argument("--arm", help="whose networks of that run answer (default: the best)")
     parser.add_argument("--networks", type=int, metavar="N", help="how many networks answer")
     parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
+    parser.add_argument(
+        "--open-named", action="store_true",
+        help="open what the run's own sweep.yaml names wherever it lies, as of a run you trust",
+    )  # fmt: skip
     parser.add_argument("--out", type=to_path, metavar="DIR", help="for text, tables and figures")
     args = parser.parse_args(argv)
     from analysis.audit.answers import answers_for
     from analysis.audit.report import audit_run, check_out
 
     check_out(args.out)
-    where, status = answers_for(args.what, args.reference, args.arm, args.networks, args.data)
+    where, status = answers_for(
+        args.what, args.reference, args.arm, args.networks, args.data, args.open_named
+    )
     if where is None:
         return status
     for audited in audit_run(where, args.out):

@@ -28,6 +28,7 @@ def answers_for(
     arm: str | None = None,
     networks: int | None = None,
     data: str | None = None,
+    open_named: bool = False,
     base: Path = Path("runs"),
 ) -> tuple[Path | None, int]:
     """A run folder with answers or a file of them, and 0; None and an exit status where it failed.
@@ -37,14 +38,14 @@ def answers_for(
             a name, a folder, a file or an entry as in a sweep file.
         reference: a run whose labels are trusted; its networks answer for the data set `what`.
             None: networks are trained on the labels in doubt, into `base`/audit-NAME.
-        arm, networks, data: as `harness.reference` takes them.
+        arm, networks, data, open_named: as `harness.reference` takes them.
 
     Raises:
         InputError: `reference` with a run; a number of networks below 1.
     """
     if networks is not None and networks < 1:
         raise InputError(f"--networks {networks}: a whole number from 1 is expected")
-    options: list[str] = []
+    options = ["--open-named"] if open_named else []
     for flag, value in (("--arm", arm), ("--networks", networks), ("--data", data)):
         options += [] if value is None else [flag, str(value)]
     path = Path(what)

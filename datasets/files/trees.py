@@ -14,6 +14,7 @@ import os
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from typing import IO, BinaryIO, cast
 from datasets.locations import check_plain
 from headstart.errors import DataError
 from headstart.output import is_text
-from headstart.packed import BROKEN, read_member
+from headstart.packed import BROKEN, SMALL_BYTES, read_member
 
 MAX_FILE_BYTES = 256 << 20
 MAX_TOTAL_BYTES = 16 << 30
@@ -33,6 +34,7 @@ _SMALL_BYTES = 1 << 20  # below this a high ratio harms nobody
 _HEADER_BYTES = 1 << 20  # of one file of a tar; a long name takes some hundred
 _NAMES_BYTES = 256 << 20  # of all names in a tar
 _MEMBER_BYTES = 16  # a file in a tar takes more, however well it is packed
+_MOST_KEPT = 4  # times its size is kept of a tar; the quickest deflate packs half as well as gzip
 _LONGEST_NAME = 1024
 _DEEPEST = 100
 _MOST_AGAIN = 1000  # folders that links lead to a second time
@@ -173,13 +175,17 @@ def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
 
 
 def _tar_tree(path: Path) -> Tree:
-    """All of a tar file's contents in memory: a compressed tar can only be read from its start."""
-    contents: dict[str, bytes] = {}
+    """All of a tar file's contents in memory: a compressed tar can only be read from its start.
+
+    They are kept packed, so that what takes little in the file takes little here.
+    """
+    contents: dict[str, bytes] = {}  # deflated
     below: list[str] = []
     try:
         with open(path, "rb") as packed:
             n_left = min(MAX_TOTAL_BYTES, max(_SMALL_BYTES, MAX_RATIO * path.stat().st_size))
             n_left_of_names = _NAMES_BYTES
+            n_left_to_keep = SMALL_BYTES + _MOST_KEPT * path.stat().st_size
             most_members = 10_000 + path.stat().st_size // _MEMBER_BYTES
             for member, read in islice(_tar_members(packed, n_left), most_members + 1):
                 _check_name(path, member.name)
@@ -196,13 +202,23 @@ def _tar_tree(path: Path) -> Tree:
                     )
                 _check_size(path, member.name, member.size, member.size)
                 if _is_wanted(member.name):
-                    contents[member.name] = read()
+                    contents[member.name] = zlib.compress(read(), level=1)
+                    n_left_to_keep -= len(contents[member.name])
+                if n_left_to_keep < 0:
+                    raise DataError(
+                        f"{path}: takes over {_MOST_KEPT} times its size in memory; pack its files "
+                        "as a zip file"
+                    )
     except _SwellsError as err:
         limit = f"over {MAX_RATIO} times its size, which is the limit"
         raise DataError(f"{path}: unpacks to {limit}") from err
     except (*BROKEN, tarfile.TarError, RecursionError) as err:
         raise DataError(f"{path}: not a whole tar file: {err}; fetch it again") from err
-    return Tree(path, tuple(sorted(contents)), _folders(below), contents.__getitem__)
+
+    def read_kept(name: str) -> bytes:
+        return zlib.decompress(contents[name])
+
+    return Tree(path, tuple(sorted(contents)), _folders(below), read_kept)
 
 
 class _SwellsError(Exception):

@@ -28,6 +28,7 @@ import datasets
 from datasets.base import Dataset
 from datasets.split import split_dataset
 from harness.evaluate.models import check_logits, logits_of
+from harness.reference.named import OPEN_NAMED
 from harness.reference.networks import DataEntry, read_entry, train_networks, trained_specs
 from harness.runfolder.gallery import MAX_SIDE, shrunk
 from harness.training.loop import EVALUATION_BATCH
@@ -90,6 +91,12 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
     parser.add_argument(
+        OPEN_NAMED, action="store_true",
+        help="open the data and weights that RUN's own sweep.yaml names wherever they lie, and "
+        "fetch what is not there (default: only what lies in the data folder; a stranger's run "
+        "may name any file and any address)",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=to_path, metavar="FILE.npz", help="default: RUN/audit/NAME.npz"
     )
     given = parser.parse_args(argv)
@@ -100,14 +107,16 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(f"--data {given.data}: no such folder")
     if given.out is not None and given.out.suffix != ".npz":
         raise InputError(f"--out {given.out}: a file name that ends in .npz is expected")
-    catalogue = DataCatalogue(given.data)
     entry = None if given.on is None else read_entry(given.on, "--on")
     if given.train is not None:
         to_learn = read_entry(given.train, "--train")
         status = train_networks(to_learn, given.run, networks, given.data)
         if status != EXIT_DONE:
             return status
-    specs = trained_specs(given.run, catalogue, given.arm)[:networks]
+    # With --train, the run's sweep.yaml has just been written from this command line.
+    open_named = given.open_named or given.train is not None
+    catalogue = DataCatalogue(given.data, allow_download=open_named)
+    specs = trained_specs(given.run, catalogue, given.arm, open_named)[:networks]
     content = answer(given.run, specs, catalogue, entry)
     about = json.loads(str(content["about"]))
     out = given.out or given.run / "audit" / f"{safe_name(about['name'])}.npz"

@@ -19,6 +19,7 @@ import yaml
 import datasets
 from datasets.split import SplitSettings
 from harness.plan.planner import make_plan
+from harness.reference.named import refuse_outside
 from harness.sweep import main as run_sweep
 from harness.sweepfile.reader import load_run
 from harness.trials.catalogue import DataCatalogue
@@ -76,14 +77,22 @@ def train_networks(entry: DataEntry, run: Path, seeds: int, data_dir: Path | Non
             run.rmdir()
 
 
-def trained_specs(run: Path, catalogue: DataCatalogue, arm: str | None) -> list[TrialSpec]:
+def trained_specs(
+    run: Path, catalogue: DataCatalogue, arm: str | None, open_named: bool = False
+) -> list[TrialSpec]:
     """The finished trials of one arm or stage, by seed, as the run's own `sweep.yaml` plans them.
+
+    Args:
+        open_named: whether what that file names is opened wherever it lies.
 
     Raises:
         RunFolderError: nothing of the arm has finished, or the data here are not the run's.
+        InputError: that file names something outside of the user's folders.
     """
     rows = {row.trial_id: row for row in finished_rows(run) if row.status == "done"}
     sweep = load_run(run)
+    if not open_named:
+        refuse_outside(run / "sweep.yaml", sweep, catalogue.data_dir)
     seeds = sorted({row.seed for row in rows.values()})
     plan = make_plan(sweep, catalogue, seeds)
     known = [spec for spec in plan.trials if spec.id in rows]

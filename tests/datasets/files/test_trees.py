@@ -246,3 +246,10 @@ def test_a_file_that_goes_or_is_no_archive_is_one_message(tmp_path):
             tree.read("a/1.png")
     (tmp_path / "b.zip").write_bytes(b"no archive")
     assert "not a whole zip file" in refused(tmp_path / "b.zip")
+
+
+def test_a_tar_file_that_packs_much_better_than_we_do_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(trees, "SMALL_BYTES", 0)
+    monkeypatch.setattr(trees, "_MOST_KEPT", 0.5)
+    path = write_tar(tmp_path / "a.tgz", {"a/1.png": os.urandom(9000)})
+    assert "times its size in memory" in refused(path)
