@@ -37,14 +37,14 @@ def sweep_of(folder: Path, data: str = "{name: optdigits}", arm: str = "{}") -> 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder, in it the folder `data`, beside it files that are nobody's business."""
-    for path in ("work/data/mine", "work/photos", "private", "run/trials"):
+    for path in ("desk/data/mine", "desk/photos", "private", "run/trials"):
         (tmp_path / path).mkdir(parents=True)
     for path in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
         (tmp_path / "private" / path).touch()
-    for path in ("work/data/mine.npz", "private/a.npz", "private/b.csv", "private/w.safetensors"):
+    for path in ("desk/data/mine.npz", "private/a.npz", "private/b.csv", "private/w.safetensors"):
         (tmp_path / path).touch()
-    (tmp_path / "work/data/linked").symlink_to(tmp_path / "private")
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "desk/data/linked").symlink_to(tmp_path / "private")
+    monkeypatch.chdir(tmp_path / "desk")
     monkeypatch.delenv("HEADSTART_DATA", raising=False)
     return tmp_path
 
@@ -79,7 +79,7 @@ def test_what_lies_elsewhere_is_listed_and_not_opened(places, data, arm):
     [
         "{name: npz, path: mine.npz}",
         "{name: npz, path: data/mine.npz}",
-        "{name: npz, path: TMP/work/data/mine.npz}",
+        "{name: npz, path: TMP/desk/data/mine.npz}",
         "{name: npz, path: linked/a.npz}",  # a link that the user put there
         "{name: folder, path: TMP/nowhere}",  # nothing there that could be opened
         "{name: mnist}",
@@ -89,7 +89,7 @@ def test_what_lies_elsewhere_is_listed_and_not_opened(places, data, arm):
 def test_what_lies_in_the_users_folders_is_opened(places, data):
     sweep = sweep_of(places, data.replace("TMP", str(places)))
     refuse_outside(places / "run/sweep.yaml", sweep, None)
-    refuse_outside(places / "run/sweep.yaml", sweep, Path("../work/data"))
+    refuse_outside(places / "run/sweep.yaml", sweep, Path("../desk/data"))
 
 
 def test_a_folder_of_the_command_line_is_the_users(places):
