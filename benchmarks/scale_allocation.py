@@ -40,6 +40,9 @@ class MemoryFolder:
     def adopt(self, trial_ids: Sequence[str]) -> dict[str, TrialRow]:
         return {}
 
+    def tidy(self, trial_ids: Iterable[str]) -> None:
+        """Nothing is left on a disk."""
+
     def trial_folder(self, trial_id: str) -> TrialFolder:
         return TrialFolder(Path(trial_id), "simulated")
 
