@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,15 @@ def _is_digest(value: object) -> bool:
 def sealed_text(text: str) -> str:
     """The text after a line with its digest, which is a comment in YAML."""
     return f"{LINE}{digest_of(text.encode())}\n{text}"
+
+
+def is_sealed_text(path: Path) -> bool:
+    """Whether a regular file can be read and begins with the line of a digest; not compared."""
+    with suppress(OSError):
+        if path.is_file():
+            with open(path, "rb") as file:
+                return file.read(len(LINE)) == LINE.encode()
+    return False
 
 
 def read_sealed_text(path: Path) -> str:

@@ -5,10 +5,14 @@ seconds and `no` is False. Here text is read as YAML 1.2's core schema reads it,
 plain data is refused: duplicate keys, tags, aliases that hold themselves or unfold without end,
 values nested deeper than any person writes, numbers beyond 64 bits, text that is not UTF-8. It
 stands in this package because every command has options or files that are YAML.
+
+What a person wrote is small. What a command wrote (`RECORD`) may have tens of thousands of arms:
+libyaml splits it into its parts, where it is there, under the same rules.
 """
 
 from __future__ import annotations
 
+import gc
 import re
 import stat
 from collections.abc import Callable, Iterator
@@ -18,15 +22,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from headstart.errors import SpecError
 from headstart.output import is_text, on_one_line
 
-MAX_BYTES = 1_000_000
-MAX_NODES = 100_000
 MAX_DEPTH = 60
 MAX_WHOLE = 2**63  # what tables and tensors hold
 _PREFIX = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a text may be."""
+
+    n_bytes: int
+    n_nodes: int
+
+
+OF_A_PERSON = Limits(1_000_000, 100_000)
+RECORD = Limits(256 << 20, 4_000_000)  # 20,000 arms that write out all they have: 1,500,000 values
 
 
 class Where(NamedTuple):
@@ -85,24 +102,51 @@ def _mapped(value: Any, change: Callable[[Node], object]) -> Any:
     return value
 
 
-class _CoreLoader(yaml.SafeLoader):
-    """SafeLoader with the scalar rules of YAML 1.2's core schema, and a limit to nesting."""
+class _LimitedComposer(Composer):
+    """Makes nodes of events, with a limit to their nesting and to their number."""
 
     depth = 0
+    n_nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self.depth += 1
+        self.n_nodes += 1
         if self.depth > MAX_DEPTH:
-            too_deep = f"is nested deeper than {MAX_DEPTH} levels"
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(None, None, too_deep, mark)
+            raise self._refusal(f"is nested deeper than {MAX_DEPTH} levels")
+        if self.n_nodes > RECORD.n_nodes:
+            raise self._refusal(f"has over {RECORD.n_nodes} values")
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
+    def _refusal(self, problem: str) -> yaml.MarkedYAMLError:
+        mark = self.peek_event().start_mark  # type: ignore[attr-defined]
+        return yaml.MarkedYAMLError(None, None, problem, mark)
+
+
+class _CoreLoader(_LimitedComposer, yaml.SafeLoader):
+    """SafeLoader with the scalar rules of YAML 1.2's core schema."""
+
 
 class _WordLoader(_CoreLoader):
     """Every scalar without a tag is text."""
+
+
+def _record_loader() -> type[Any]:
+    """A loader like `_CoreLoader` that gets its events from libyaml, where that is there."""
+    if not yaml.__with_libyaml__:
+        return _CoreLoader
+    from yaml._yaml import CParser  # cannot be imported without libyaml
+
+    class RecordLoader(_LimitedComposer, CParser, SafeConstructor, Resolver):
+        def __init__(self, stream: str):
+            CParser.__init__(self, stream)
+            Composer.__init__(self)
+            SafeConstructor.__init__(self)
+            Resolver.__init__(self)
+
+    RecordLoader.yaml_implicit_resolvers = _CoreLoader.yaml_implicit_resolvers
+    return RecordLoader
 
 
 _CoreLoader.yaml_implicit_resolvers = {}
@@ -120,31 +164,32 @@ for _tag, _pattern, _first in (
 ):
     _PATTERNS[_tag] = re.compile(f"^(?:{_pattern})$")
     _CoreLoader.add_implicit_resolver(_PREFIX + _tag, _PATTERNS[_tag], _first)
+_RECORD_LOADER = _record_loader()
 
 
-def read_yaml(path: Path | str, *, as_words: bool = False) -> Node:
-    """Read a file of one YAML mapping; `as_words` as in `parse_yaml`.
+def read_yaml(path: Path | str, *, as_words: bool = False, limits: Limits = OF_A_PERSON) -> Node:
+    """Read a file of one YAML mapping; `as_words` and `limits` as in `parse_yaml`.
 
     Raises:
-        SpecError: no such file, no plain file, not UTF-8, over 1 MB, not YAML, not a mapping, a
+        SpecError: no such file, no plain file, not UTF-8, too large, not YAML, not a mapping, a
             duplicate key.
     """
     try:
-        raw = _first_bytes(Path(path))
+        raw = _first_bytes(Path(path), limits.n_bytes + 1)
     except OSError as err:
         raise SpecError([f"{path}: cannot be read: {err.strerror}"]) from err
-    if len(raw) > MAX_BYTES:
-        raise SpecError([f"{path}: a YAML file has at most {MAX_BYTES} bytes"])
+    if len(raw) > limits.n_bytes:
+        raise SpecError([f"{path}: a YAML file has at most {limits.n_bytes} bytes"])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as err:
         line = raw.count(b"\n", 0, err.start) + 1
         raise SpecError([f"{path}:{line}: is not UTF-8 text (byte {err.start})"]) from err
-    return parse_yaml(text, str(path), as_words=as_words)
+    return parse_yaml(text, str(path), as_words=as_words, limits=limits)
 
 
-def _first_bytes(path: Path) -> bytes:
-    """At most one byte more than a file may have; what never ends is not waited for."""
+def _first_bytes(path: Path, n: int) -> bytes:
+    """At most `n` bytes; what never ends is not waited for."""
     mode = path.stat().st_mode
     is_open_pipe = stat.S_ISFIFO(mode) and path.as_posix().startswith(("/dev/", "/proc/"))
     if stat.S_ISDIR(mode):
@@ -152,19 +197,37 @@ def _first_bytes(path: Path) -> bytes:
     if not (stat.S_ISREG(mode) or is_open_pipe):
         raise SpecError([f"{path}: is no plain file; a YAML file is expected"])
     with open(path, "rb") as file:
-        return file.read(MAX_BYTES + 1)
+        return file.read(n)
 
 
-def parse_yaml(text: str, name: str, *, as_words: bool = False) -> Node:
+def parse_yaml(
+    text: str, name: str, *, as_words: bool = False, limits: Limits = OF_A_PERSON
+) -> Node:
     """Read one YAML mapping from text; `name` stands for the file in messages.
 
     With `as_words` every scalar stays as it is written: 0123 may be a row of labels, not 83.
     """
-    with _as_mistakes(text, name):
-        root = yaml.compose(text, Loader=_WordLoader if as_words else _CoreLoader)
-    if not isinstance(root, yaml.MappingNode):
-        raise SpecError([f"{name}:1: a mapping (`key: value` lines) is expected"])
-    return _Builder(name).build(root, "")
+    loader = _RECORD_LOADER if limits == RECORD else _CoreLoader
+    with collector_paused(), _as_mistakes(text, name):
+        root = yaml.compose(text, Loader=_WordLoader if as_words else loader)
+        if not isinstance(root, yaml.MappingNode):
+            raise SpecError([f"{name}:1: a mapping (`key: value` lines) is expected"])
+        return _Builder(name, limits).build(root, "")
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """For what makes very many objects and no garbage.
+
+    Python's collector would look through all of them again and again.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def parse_scalar_or_flow(text: str, option: str, path: str) -> Node:
@@ -198,8 +261,9 @@ def _as_mistakes(text: str, name: str) -> Iterator[None]:
 class _Builder:
     """Turns PyYAML's nodes into ours, bounding how far aliases may unfold."""
 
-    def __init__(self, name: str, *, has_lines: bool = True):
+    def __init__(self, name: str, limits: Limits = OF_A_PERSON, *, has_lines: bool = True):
         self.name = name
+        self.limit = limits.n_nodes
         self.has_lines = has_lines
         self.n_nodes = 0
         self.around: list[yaml.Node] = []  # the values that the present one lies in
@@ -207,8 +271,8 @@ class _Builder:
     def build(self, node: yaml.Node, path: str) -> Node:
         where = self._where(node)
         self.n_nodes += 1
-        if self.n_nodes > MAX_NODES:
-            raise self._mistake(node, path, f"unfolds to over {MAX_NODES} values")
+        if self.n_nodes > self.limit:
+            raise self._mistake(node, path, f"unfolds to over {self.limit} values")
         if any(node is outer for outer in self.around):
             raise self._mistake(node, path, "an alias holds itself")
         if len(self.around) >= MAX_DEPTH:

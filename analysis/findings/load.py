@@ -44,7 +44,7 @@ from headstart.records import (
 )
 from headstart.rows import EvaluationRow, Row, TrialRow
 from headstart.settings import Compare, Measure
-from headstart.yaml12 import parse_yaml
+from headstart.yaml12 import RECORD, parse_yaml
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -360,7 +360,7 @@ def read_mapping(path: Path) -> Content:
     if path.suffix == ".json":
         return {key: value for key, value in (read_object(path) or {}).items() if key != KEY}
     try:
-        return dict(parse_yaml(read_sealed_text(path), str(path)).plain())
+        return dict(parse_yaml(read_sealed_text(path), str(path), limits=RECORD).plain())
     except SpecError as err:
         raise RunFolderError(f"{path}: cannot be read as YAML ({_one_line(err)})") from err
 

@@ -139,7 +139,8 @@ def _trained_with(asked: Asked, rows: pd.DataFrame) -> Iterator[str]:
     """The settings that all arms of a sweep share, and those that differ."""
     used = {key: {_setting(v) for v in rows[key].dropna()} for key in _COLUMNS if key in rows}
     entries = [e for e in (asked.sweep.get("arms") or {}).values() if isinstance(e, Mapping)]
-    trains = [e.get("train") or asked.sweep.get("train") or {} for e in entries]
+    common = asked.sweep.get("train") or {}
+    trains = [{**common, **(e.get("train") or {})} for e in entries]
     for key in _KEYS:
         used[key] = {_used(train.get(key)) for train in trains}
     same = [

@@ -19,11 +19,19 @@ from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
 from harness.sweepfile.settings import Condition, Frame, Sweep
 from headstart.cli import did_you_mean
-from headstart.digests import read_sealed_text
+from headstart.digests import is_sealed_text, read_sealed_text
 from headstart.errors import SpecError
 from headstart.grid import GridPoint
 from headstart.settings import Compare
-from headstart.yaml12 import Node, parse_scalar_or_flow, parse_yaml, read_yaml
+from headstart.yaml12 import (
+    OF_A_PERSON,
+    RECORD,
+    Node,
+    collector_paused,
+    parse_scalar_or_flow,
+    parse_yaml,
+    read_yaml,
+)
 
 MAX_TRIALS = 1_000_000
 TOP_KEYS = tuple(SweepFile.model_fields)
@@ -43,7 +51,8 @@ def load_sweep(
     Raises:
         SpecError: every mistake found, in the order of the file.
     """
-    root = _with_profile(read_yaml(path), profile)
+    limits = RECORD if is_sealed_text(Path(path)) else OF_A_PERSON
+    root = _with_profile(read_yaml(path, limits=limits), profile)
     for assignment in assignments:
         root = _with_assignment(root, assignment)
     return read_sweep(without(root, ("profiles",)))
@@ -57,9 +66,11 @@ def load_run(folder: Path) -> Sweep:
         SpecError: its sweep.yaml cannot be read any more.
     """
     path = folder / "sweep.yaml"
-    return read_sweep(without(parse_yaml(read_sealed_text(path), str(path)), GIVEN_UP))
+    root = parse_yaml(read_sealed_text(path), str(path), limits=RECORD)
+    return read_sweep(without(root, GIVEN_UP))
 
 
+@collector_paused()
 def read_sweep(root: Node) -> Sweep:
     """Check and freeze a sweep that is already resolved but for inheritance and `grid`.
 

@@ -1,12 +1,14 @@
 """A sweep as resolved, written out: what `sweep.yaml` in a run folder holds.
 
-In: a frozen `Sweep`. Out: YAML text with profile, assignments, inheritance and grid written out and
-every default filled in, so that a reader needs none; it is a sweep file itself and reads to an
-equal `Sweep`, but for `grid_points` and for passwords in addresses, which are left out.
+In: a frozen `Sweep`. Out: YAML text with profile, assignments and grid written out and every
+default filled in, so that a reader needs none. What all arms have in common stands once, so that a
+grid of thousands of arms is a small file. The text is a sweep file itself and reads to an equal
+`Sweep`, but for `grid_points` and for passwords in addresses, which are left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -20,17 +22,19 @@ Written = dict[str, Any]  # keys and values as the file has them
 
 
 def resolved_yaml(sweep: Sweep) -> str:
-    """The text of a sweep file in which every arm and stage writes out all of its own."""
+    """The text of a sweep file in which arms and stages write out all that is their own."""
     stages = {
         name: {**_condition(stage), "shared": stage.shared} for name, stage in sweep.stages.items()
     }
     arms = {name: _condition(arm) for name, arm in sweep.arms.items()}
     for name, search in sweep.searches.items():
         arms[name]["search"] = search.model_dump(mode="json", exclude_none=True)
+    common = _take_common([*arms.values()], [*stages.values()])
     seeds = sweep.seeds
     content: Written = {
         "name": sweep.name,
         "question": sweep.question,
+        **common,
         **({"pretrain": stages} if stages else {}),
         **({"why": sweep.why} if sweep.why else {}),
         "arms": arms,
@@ -62,6 +66,41 @@ def _condition(condition: Condition) -> Written:
         "fine_tune": condition.fine_tune,
         "head": condition.head,
     }
+
+
+def _take_common(arms: Sequence[Written], stages: Sequence[Written]) -> Written:
+    """Take out what conditions inherit alike: `model`, `data`, and each key of `train`."""
+    common = _take_equal(arms, stages, ("model", "data"))
+    trains, others = ([each["train"] for each in conditions] for conditions in (arms, stages))
+    if train := _take_equal(trains, others, tuple(trains[0])):
+        common["train"] = train
+    for condition in (*arms, *stages):
+        if not condition["train"]:
+            del condition["train"]
+    return common
+
+
+def _take_equal(arms: Sequence[Written], stages: Sequence[Written], keys: Sequence[str]) -> Written:
+    """Take out those of the keys that have one value in all arms; stages may have another one."""
+    first = arms[0]
+    values = {
+        key: first[key]
+        for key in keys
+        if all(arm[key] == first[key] for arm in arms)
+        and all(key == "data" or _replaces(stage[key], first[key]) for stage in stages)
+    }
+    for mapping in (*arms, *stages):
+        for key, value in values.items():
+            if mapping[key] == value:
+                del mapping[key]
+    return values
+
+
+def _replaces(value: object, inherited: object) -> bool:
+    """Whether nothing of an inherited value is left where this one is laid over it."""
+    if not isinstance(value, dict) or not isinstance(inherited, dict):
+        return True
+    return all(key in value and _replaces(value[key], below) for key, below in inherited.items())
 
 
 def _data(choice: DataChoice) -> Written:

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+import gc
 import os
 import re
 
 import pytest
 
 from headstart.errors import SpecError
-from headstart.yaml12 import MAX_NODES, parse_scalar_or_flow, parse_yaml, read_yaml
+from headstart.yaml12 import (
+    OF_A_PERSON,
+    RECORD,
+    Limits,
+    parse_scalar_or_flow,
+    parse_yaml,
+    read_yaml,
+)
+
+of_both = pytest.mark.parametrize("limits", [OF_A_PERSON, RECORD], ids=["a person", "a record"])
 
 
+@of_both
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -18,18 +29,20 @@ from headstart.yaml12 import MAX_NODES, parse_scalar_or_flow, parse_yaml, read_y
         ("'1'", "1"), ("=", "="),
     ],
 )  # fmt: skip
-def test_scalars_are_read_as_yaml_1_2_reads_them(text, value):
-    read = parse_yaml(f"key: {text}", "f").plain()["key"]
+def test_scalars_are_read_as_yaml_1_2_reads_them(text, value, limits):
+    read = parse_yaml(f"key: {text}", "f", limits=limits).plain()["key"]
     assert read == value
     assert type(read) is type(value)
 
 
-def test_every_value_knows_its_line_and_path():
-    node = parse_yaml("a:\n  b: 1\n  c: [x, {d: 2}]\n", "f.yaml")
+@of_both
+def test_every_value_knows_its_line_and_path(limits):
+    node = parse_yaml("a:\n  b: 1\n  c: [x, {d: 2}]\n", "f.yaml", limits=limits)
     assert str(node.get("a", "b").where) == "f.yaml:2"
     assert node.get("a", "c", 1, "d").path == "a.c[1].d"
 
 
+@of_both
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -38,11 +51,29 @@ def test_every_value_knows_its_line_and_path():
         ("- 1\n", "f:1: a mapping"),
         ("a: !!python/object/apply:os.system [ls]\n", "is not allowed; plain values only"),
         ("", "f:1: a mapping"),
+        ("x: " + "[" * 3000 + "]" * 3000, "f:1: is not YAML: is nested deeper than 60 levels"),
+        ("a: 1\nx: &a [*a]\n", "f:2: x[0]: an alias holds itself"),
+        ("x: !!int abc\n", "f:1: x: 'abc' is no int"),
+        ("a: ä\nb: '\x01'\n", "f:2: is not YAML: "),
     ],
 )
-def test_what_is_no_plain_mapping_is_refused(text, message):
+def test_what_is_no_plain_mapping_is_refused(text, message, limits):
     with pytest.raises(SpecError, match=re.escape(message)):
-        parse_yaml(text, "f")
+        parse_yaml(text, "f", limits=limits)
+
+
+@pytest.mark.parametrize("entry", ["1,", "[],", "{a: 1},"])
+def test_a_record_has_a_limit_too(entry, monkeypatch):
+    small = Limits(RECORD.n_bytes, 1000)
+    monkeypatch.setattr("headstart.yaml12.RECORD", small)
+    with pytest.raises(SpecError, match="f:2: is not YAML: has over 1000 values"):
+        parse_yaml(f"a: [\n{entry * 2000}]", "f", limits=small)
+
+
+def test_the_collector_runs_again_after_a_mistake():
+    with pytest.raises(SpecError):
+        parse_yaml("a: [1\n", "f")
+    assert gc.isenabled()
 
 
 def test_aliases_that_unfold_without_end_are_refused():
@@ -50,7 +81,7 @@ def test_aliases_that_unfold_without_end_are_refused():
     lines += [
         f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]" for a, b in zip("abcdef", "bcdefg", strict=False)
     ]
-    with pytest.raises(SpecError, match=str(MAX_NODES)):
+    with pytest.raises(SpecError, match=str(OF_A_PERSON.n_nodes)):
         parse_yaml("\n".join(lines), "f")
 
 

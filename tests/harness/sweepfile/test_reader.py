@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ from harness.sweepfile.conditions import Conditions
 from harness.sweepfile.reader import _over_grid, load_run, load_sweep, read_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.settings import EvaluateEvery
+from headstart.digests import sealed_text
 from headstart.errors import SpecError
 from headstart.grid import GridPoint
 from headstart.settings import Compare
-from headstart.yaml12 import parse_yaml
+from headstart.yaml12 import OF_A_PERSON, parse_yaml
 from runs import ROOT, environment
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -234,6 +236,46 @@ def test_the_resolved_text_reads_to_the_same_sweep(write_sweep):
         sweep = load_sweep(write_sweep(), "longer", options)
         again = read_sweep(parse_yaml(resolved_yaml(sweep), "resolved"))
         assert again.model_copy(update={"grid_points": sweep.grid_points}) == sweep
+
+
+def test_what_arms_have_in_common_is_resolved_once(write_sweep):
+    sweep = load_sweep(write_sweep(), None, ["grid={train.batch_size: [16, 32]}"])
+    text = resolved_yaml(sweep)
+    assert text.count("batch_size: ") == len(sweep.arms) + len(sweep.stages)
+    assert text.count("label_smoothing: ") == 1
+
+
+def test_what_a_stage_has_of_its_own_replaces_what_arms_have_in_common(write_sweep):
+    own = {
+        "model": {"name": "midas_cnn"},
+        "train": {
+            "schedule": {"name": "none"}, "early_stopping": None,
+            "learning_rate_factors": {"features": 0.5}, "evaluate_every": {"epochs": 1},
+        },
+    }  # fmt: skip
+    common = {
+        "schedule": {"name": "cosine", "warmup_steps": 2}, "early_stopping": {"patience": 2},
+        "learning_rate_factors": {"classifier": 0.1}, "evaluate_every": {"steps": 3},
+    }  # fmt: skip
+    options = [f"train.{key}={json.dumps(value)}" for key, value in common.items()]
+    options += ["pretrain.other={initialize: random}"]
+    options += [f"pretrain.other.{key}={json.dumps(value)}" for key, value in own.items()]
+    sweep = load_sweep(write_sweep(), None, options)
+    assert read_sweep(parse_yaml(resolved_yaml(sweep), "resolved")) == sweep
+
+
+def test_a_run_folders_sweep_of_thousands_of_arms_is_read_by_every_command(write_sweep, tmp_path):
+    axes = {"train.batch_size": list(range(1, 41)), "train.epochs": list(range(1, 101))}
+    sweep = load_sweep(write_sweep(), None, [f"grid={json.dumps(axes)}"])
+    assert len(sweep.arms) == 8000
+    text = sealed_text(resolved_yaml(sweep))
+    assert OF_A_PERSON.n_bytes < len(text) < 400 * len(sweep.arms)
+    (tmp_path / "sweep.yaml").write_text(text)
+    for again in (load_run(tmp_path), load_sweep(tmp_path / "sweep.yaml")):
+        assert again.model_copy(update={"grid_points": sweep.grid_points}) == sweep
+    (tmp_path / "own.yaml").write_text(text.partition("\n")[2])
+    with pytest.raises(SpecError, match="at most 1000000 bytes"):
+        load_sweep(tmp_path / "own.yaml")
 
 
 @pytest.mark.parametrize(
