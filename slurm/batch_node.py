@@ -64,11 +64,16 @@ class Job:
             return False
 
     def is_over(self) -> bool:
-        """Whether the round has ended; also when its folder is gone."""
+        """Whether the round has ended; also when its folder is gone.
+
+        A file system that fails for a moment has not ended it.
+        """
         try:
             return (self.folder / "round").read_text("utf-8", "replace").strip() != self.round
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
+        except OSError:
+            return False
 
 
 def _count(name: str) -> int:
@@ -103,11 +108,11 @@ class BatchNode:
         if self.name in left:
             return False
         if job.get("Requeue") == "0":
-            self._say("not requeued: it may not be; submit again to go on")
             call_slurm("scancel", self.job_id)
+            self._say("not requeued: it may not be; submit again to go on")
         else:
-            self._say("requeued: it goes on from the saved states")
             call_slurm("scontrol", "requeue", self.job_id)
+            self._say("requeued: it goes on from the saved states")
             if not self.needs_all_nodes:
                 self._ask_for_fewer(len(left), sleep)
         return True

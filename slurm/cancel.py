@@ -10,6 +10,7 @@ import argparse
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, EXIT_FAILED, InputError
@@ -17,6 +18,7 @@ from slurm.jobs import Job, QueueEntry, call_slurm, queue_entries, read_jobs, re
 
 WAIT_S = 90.0
 POLL_S = 2.0
+BEGINNING = ("CONFIGURING",)  # the nodes start up; no script runs yet
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,15 +30,10 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     given = parser.parse_args(argv)
     jobs = read_jobs(given.run)
-    entries = queue_entries(jobs)
-    if not entries:
+    if not queue_entries(jobs):
         print(f"{given.run}: no job of it is in the queue")
         return EXIT_DONE
-    if given.now:
-        call_slurm("scancel", *{entry.array_id for entry in entries})
-    else:
-        ask_to_stop(entries)
-    left = wait_until_gone(jobs)
+    left = stop(jobs, end_now if given.now else ask_to_stop)
     if left:
         print(f"still in the queue after {WAIT_S:g} s: {', '.join(entry.id for entry in left)}; "
               "look at its log, or add --now")  # fmt: skip
@@ -46,17 +43,29 @@ def main(argv: Sequence[str]) -> int:
     return EXIT_DONE
 
 
+def end_now(entries: Sequence[QueueEntry]) -> None:
+    """End what runs and take out what waits."""
+    _ask("scancel", *dict.fromkeys(entry.array_id for entry in entries))
+
+
 def ask_to_stop(entries: Sequence[QueueEntry]) -> None:
-    """Forbid requeueing, take out what waits, signal the batch script of what runs."""
+    """Forbid requeueing, take out what waits, signal the batch script of what runs.
+
+    A job whose nodes are still being made ready has begun nothing, and is taken out too. One that
+    SLURM clears away is left alone: it is gone after that, or waits again.
+    """
+    entries = [entry for entry in entries if entry.state != "COMPLETING"]
     for entry in entries:  # not by the array's id: SLURM complains where a task of it has ended
         job_id = re.sub(r"%\d+", "", entry.id)  # 12_[4-9%2]: without how many may run at once
         _ask("scontrol", "update", f"JobId={job_id}", "Requeue=0")
-    waiting = {entry.array_id for entry in entries if entry.state != "RUNNING"}
+    waiting = dict.fromkeys(e.array_id for e in entries if e.state not in ("RUNNING", *BEGINNING))
     if waiting:
         _ask("scancel", "--state=PENDING", *waiting)
     for entry in entries:
         if entry.state == "RUNNING":
             _ask("scancel", "--batch", "--signal=USR2", entry.id)
+        elif entry.state in BEGINNING:
+            _ask("scancel", entry.id)
 
 
 def _ask(*command: str) -> None:
@@ -67,20 +76,26 @@ def _ask(*command: str) -> None:
         print(err)
 
 
-def wait_until_gone(
+def stop(
     jobs: Sequence[Job],
+    tell: Callable[[Sequence[QueueEntry]], None],
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[QueueEntry, ...]:
-    """What is still in the queue when everything has ended, or after `WAIT_S` seconds."""
+    """Tell the jobs to stop until all are gone, or for `WAIT_S` seconds; returns what is left.
+
+    Each is told once in each state: it may begin, or go back into the queue, while it is told.
+    """
     until = clock() + WAIT_S
     left = queue_entries(jobs)
+    told: set[tuple[str, str]] = set()
     while left and clock() < until:
+        if news := [entry for entry in left if (entry.id, entry.state) not in told]:
+            tell(news)
+        told |= {(entry.id, entry.state) for entry in left}
         sleep(POLL_S)
-        try:
+        with suppress(InputError):  # a controller that is busy for a moment
             left = queue_entries(jobs)
-        except InputError:
-            continue  # a controller that is busy for a moment
     return left
 
 

@@ -27,7 +27,8 @@ Part = Literal["ray", "pretrain", "shards", "report"]
 # What is said where nothing came of a start.
 STUCK = "no trial ended and none saved its state since this start; give it more time"
 STUCK_IN = {
-    "report": "the report takes longer than this; give it more time, or run python -m analysis"
+    "ray": f"{STUCK}, or make evaluations more frequent (or it is the report that takes longer)",
+    "report": "the report takes longer than this; give it more time, or run python -m analysis",
 }
 
 PURPOSES = {

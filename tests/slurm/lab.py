@@ -30,7 +30,7 @@ PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "munged", "mungekey", "ip",
 DEFAULT_FOLDER = Path(tempfile.gettempdir()) / "headstart-slurm-lab"
 N_NODES = 2
 CPUS_PER_NODE = 2
-NODE_DIES_AFTER_S = 15  # the controller calls a silent node down then
+NODE_DIES_AFTER_S = 30  # the controller calls a silent node down then
 
 
 class LabError(Exception):
@@ -142,6 +142,13 @@ class Lab:
             time.sleep(0.25)
         raise LabError(f"job {job_id} is {self.job_state(job_id)}, not {'/'.join(states)}")
 
+    def end_soon(self, job_id: str) -> None:
+        """Shorten a job's time limit: notice comes within half a minute, the end after that."""
+        text = self.run("scontrol", "show", "job", "-o", job_id)
+        hours, minutes, _ = text.split(" RunTime=")[1].split()[0].split(":")
+        limit = int(hours) * 60 + int(minutes) + 2
+        self.run("scontrol", "update", f"JobId={job_id}", f"TimeLimit={limit}")
+
     def start_node(self, name: str) -> None:
         """Start the slurmd of a node, in its namespaces."""
         node = self._node(name)
@@ -160,7 +167,11 @@ class Lab:
         self._stop(f"slurmd-{name}", signal.SIGKILL)
 
     def kill_node(self, name: str) -> None:
-        """Kill a node: its slurmd and every process on it at once, as when the power fails."""
+        """Kill a node: its slurmd and every process on it at once, as when the power fails.
+
+        The controller is told, which would notice by itself some half a minute later, and looks at
+        all of its jobs: SLURM 22.05 miscounts those of a node that dies again, and leaves them be.
+        """
         pids = self.processes(name)
         for pid in pids:  # all of them, before anybody can act on the death of another
             with suppress(ProcessLookupError):
@@ -168,6 +179,19 @@ class Lab:
         self.stop_node(name)
         for pid in pids:
             _kill(pid)
+        self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=power")
+        self.run("scontrol", "reconfigure")
+
+    def revive_node(self, name: str) -> None:
+        """Start the slurmd of a node that was killed, and wait until it is up."""
+        self.start_node(name)
+
+        def is_up() -> bool:
+            self.run("scontrol", "update", f"NodeName={name}", "State=RESUME", check=False)
+            state = self.run("sinfo", "-h", "-N", "-n", name, "-p", "main", "-o", "%T", check=False)
+            return state in ("idle", "mixed", "allocated")
+
+        _wait(is_up, 120, lambda: self.log("slurmctld"))
 
     def processes(self, name: str) -> list[int]:
         """Ids of all processes in a node's network namespace."""
@@ -267,17 +291,7 @@ PartitionName=urgent Nodes=ALL MaxTime=60 PriorityTier=10 PreemptMode=OFF
 """
         )
 
-    def wait_until_up(self) -> None:
-        """Wait until no node is down any more."""
-
-        def all_up() -> bool:
-            states = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T", check=False).split()
-            return len(states) == N_NODES and not any("*" in s or "down" in s for s in states)
-
-        _wait(all_up, 120, lambda: self.log("slurmctld"))
-
     def _wait_until_idle(self) -> None:
-
         def all_idle() -> bool:
             states = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T", check=False).split()
             return states == ["idle"] * N_NODES

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 from fakes import FakeSlurm
 
+from headstart.errors import InputError
 from slurm.batch_node import SILENT_S, UPDATE_TRIES, BatchNode, Job, watch
 
 LINE = "JobId=7 JobState={state} Requeue={requeue} Restarts={restarts} NodeList={nodes} ."
@@ -90,6 +92,33 @@ def test_a_job_that_may_not_go_back_is_ended_with_the_reason(
     assert node.act()
     assert slurm.calls[-1] == "scancel 7"
     assert "not requeued: it may not be; submit again" in node.log.read_text()
+
+
+def test_the_log_tells_of_no_requeueing_that_slurm_refused(
+    slurm: FakeSlurm, node: BatchNode
+) -> None:
+    _answer(slurm, "n2,n3")
+    script = slurm.folder / "scontrol"
+    script.write_text(script.read_text().replace("requeue*) cp", "requeue*) exit 1; cp"))
+    with pytest.raises(InputError):
+        node.act()
+    assert not node.log.exists()
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_over"),
+    [(FileNotFoundError, True), (OSError(errno.EIO, "Input/output error"), False),
+     (PermissionError, False)],
+    ids=["gone", "fails for a moment", "credentials are renewed"],
+)  # fmt: skip
+def test_a_round_is_over_when_its_folder_is_gone_and_not_when_it_cannot_be_read(
+    job: Job, monkeypatch: pytest.MonkeyPatch, problem: Exception, is_over: bool
+) -> None:
+    def read_text(*_: object) -> str:
+        raise problem
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert job.is_over() == is_over
 
 
 @pytest.mark.parametrize(

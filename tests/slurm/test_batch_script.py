@@ -28,7 +28,8 @@ show)
   [[ $4 == *_* || -z $SLURM_ARRAY_JOB_ID ]] || echo "JobId=8 JobState=COMPLETED EndTime=Unknown ."
   echo "JobId=7 $state EndTime=$FAKE_END ExcNodeList=${FAKE_EXCLUDED:-(null)}" .
   ;;
-requeue | update) echo "$@" >> "$FAKE_FOLDER/scontrol"; exit "${FAKE_REFUSES:-0}" ;;
+requeue) echo "$@" >> "$FAKE_FOLDER/scontrol"; exit "${FAKE_REFUSES:-0}" ;;
+update) [ -z "$FAKE_KEEPS" ] || exit 1; echo "$@" >> "$FAKE_FOLDER/scontrol" ;;
 esac
 """
 
@@ -137,8 +138,7 @@ def test_a_task_of_an_array_sends_itself_back_and_not_the_whole_array(
 ) -> None:
     """SLURM_JOB_ID of the last task is the array's; its line is one of many that SLURM shows."""
     job = script(shards=3)
-    ends = datetime.fromtimestamp(time.time() + 7200).strftime("%FT%T")
-    task = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "FAKE_END": ends}
+    task = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "FAKE_END": _in(7200)}
     process = job.start(STAND_IN_TICK_S="30", **task)
     while not (job.run / "calls.txt").exists():
         time.sleep(0.05)
@@ -187,6 +187,7 @@ BROKEN = {
     "no Python": {"activate": "python() { return 127; }"},
     "no temporary folder": {"scratch": "/proc/nowhere"},
     "no working folder": {"activate": "cd() { return 1; }"},
+    "no run folder": {"activate": "touch() { return 1; }"},
 }
 
 
@@ -203,19 +204,31 @@ def test_a_node_that_cannot_run_the_sweep_is_left_for_another(
     assert not (job.run / "calls.txt").exists()
 
 
+def test_a_node_that_slurm_refuses_to_leave_out_is_not_said_to_be(
+    script: Callable[..., Script],
+) -> None:
+    job = script(**BROKEN["no Python"])
+    status, output = _finish(job.start(FAKE_KEEPS="1"))
+    assert (status, job.requeued) == (2, ["requeue 7"]), output
+    assert "requeued, for any node: SLURM refused to leave out n1" in output
+
+
 @pytest.mark.parametrize(
-    "given",
-    [{"FAKE_NODES": "n1 n2", "FAKE_EXCLUDED": "n2"}, {"FAKE_EXCLUDED": "n2,n3,n4"},
-     {"SLURM_RESTART_COUNT": "100"}],
-    ids=["no other node", "three were broken", "too often"],
+    ("given", "reason"),
+    [({"FAKE_NODES": "n1 n2", "FAKE_EXCLUDED": "n2"}, "no other node is left to try"),
+     ({"FAKE_EXCLUDED": "n2,n3,n4"}, "no other node is left to try"),
+     ({"SLURM_RESTART_COUNT": "100"}, "it was 100 times"),
+     ({"FAKE_STATE": "COMPLETING"}, "it was cancelled"),
+     ({"FAKE_REQUEUE": "0"}, "it may not be")],
+    ids=["no other node", "three were broken", "too often", "cancelled", "asked to stop"],
 )  # fmt: skip
 def test_what_no_node_can_run_ends_with_the_reason(
-    script: Callable[..., Script], given: dict[str, str]
+    script: Callable[..., Script], given: dict[str, str], reason: str
 ) -> None:
     job = script(**BROKEN["no Python"])
     status, output = _finish(job.start(**given))
     assert (status, job.requeued) == (2, []), output
-    assert "not requeued: no other node is left to try" in output
+    assert f"not requeued: {reason}" in output
 
 
 def test_a_job_without_requeueing_ends_on_a_broken_node(script: Callable[..., Script]) -> None:
@@ -265,8 +278,7 @@ def test_without_progress_only_a_preempted_job_goes_back_into_the_queue(
     script: Callable[..., Script], left_s: int, expected: list[str]
 ) -> None:
     job = script()
-    ends = datetime.fromtimestamp(time.time() + left_s).strftime("%FT%T")  # as scontrol writes it
-    process = job.start(STAND_IN_TICK_S="30", FAKE_END=ends)
+    process = job.start(STAND_IN_TICK_S="30", FAKE_END=_in(left_s))
     while not (job.run / "calls.txt").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR2)
@@ -274,6 +286,68 @@ def test_without_progress_only_a_preempted_job_goes_back_into_the_queue(
     status, output = _finish(process)
     assert (status, job.requeued) == (75, expected), output
     assert ("no trial ended and none saved its state" in output) is (not expected)
+
+
+def _in(seconds: float) -> str:
+    """A moment to come, as scontrol writes it."""
+    return datetime.fromtimestamp(time.time() + seconds).strftime("%FT%T")
+
+
+def test_notice_while_the_environment_is_made_ready_sends_the_job_back(
+    script: Callable[..., Script],
+) -> None:
+    job = script(activate="kill -USR2 $$")
+    status, output = _finish(job.start(FAKE_END=_in(7200)))
+    assert (status, job.requeued) == (75, ["requeue 7"]), output
+    assert not (job.run / "calls.txt").exists()
+
+
+def test_notice_while_the_job_waits_for_a_lock_sends_it_back_at_once(
+    script: Callable[..., Script],
+) -> None:
+    """The lock of the start before, on a node that died, takes a minute and a half to be stale."""
+    job = script()
+    lock = {"host": "n9", "heartbeat_at": "2026-01-01T00:00:00+00:00"}
+    (job.run / ".lock-1-of-1.json").write_text(json.dumps(lock))
+    process = job.start(FAKE_END=_in(7200))
+    assert process.stdout is not None
+    while "waiting until the lock of n9" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGUSR2)
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, ["requeue 7"]), output
+    assert not (job.run / "calls.txt").exists()
+
+
+def test_a_job_that_is_cancelled_while_it_prepares_says_nothing_against_its_node(
+    script: Callable[..., Script],
+) -> None:
+    """SLURM sends TERM to all processes of the job, so to Python too."""
+    job = script(activate="python() { kill $$; return 143; }")
+    status, output = _finish(job.start(FAKE_STATE="COMPLETING"))
+    assert (status, job.requeued) == (75, []), output
+    assert "not requeued: it was cancelled" in output
+    assert "cannot run the sweep" not in output
+
+
+def test_lines_of_a_site_may_use_variables_that_are_not_set(script: Callable[..., Script]) -> None:
+    job = script(activate='PATH="$PATH$NOBODY_SET_THIS"')
+    status, output = _finish(job.start(STAND_IN_TICK_S="0.01"))
+    assert status == 0, output
+
+
+def test_a_controller_that_is_busy_at_the_start_is_asked_again(
+    script: Callable[..., Script],
+) -> None:
+    """Without an answer nobody would know that this is no time limit but a preemption."""
+    job = script()
+    process = job.start(STAND_IN_TICK_S="30", FAKE_END=_in(7200), FAKE_BUSY="2")
+    while not (job.run / "calls.txt").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR2)
+    os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)  # it would sleep on
+    status, output = _finish(process)
+    assert (status, job.requeued) == (75, ["requeue 7"]), output
 
 
 def test_a_job_is_not_requeued_for_ever(script: Callable[..., Script]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeSlurm
 
-from slurm.cancel import ask_to_stop, main, wait_until_gone
+from slurm.cancel import ask_to_stop, end_now, main, stop
 from slurm.jobs import Job, QueueEntry, record_jobs
 
 
@@ -52,8 +52,9 @@ def test_nothing_queued_is_nothing_to_do(
 def test_waiting_ends_with_what_is_left(slurm: FakeSlurm) -> None:
     slurm.answer("squeue", "7|7|RUNNING|0:10|1:00:00|1|n1|None\n")
     clock = iter(range(0, 1000, 30))
-    left = wait_until_gone([_job("7")], sleep=lambda _: None, clock=lambda: next(clock))
+    left = stop([_job("7")], ask_to_stop, sleep=lambda _: None, clock=lambda: next(clock))
     assert [entry.id for entry in left] == ["7"]
+    assert slurm.calls.count("scancel --batch --signal=USR2 7") == 1
 
 
 def test_waiting_ends_as_soon_as_all_is_gone(slurm: FakeSlurm) -> None:
@@ -62,4 +63,30 @@ def test_waiting_ends_as_soon_as_all_is_gone(slurm: FakeSlurm) -> None:
     def end_of_job(_: float) -> None:
         slurm.answer("squeue", "")
 
-    assert wait_until_gone([_job("7")], sleep=end_of_job) == ()
+    assert stop([_job("7")], ask_to_stop, sleep=end_of_job) == ()
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [(("COMPLETING", "PENDING"), ["--state=PENDING 7"]),
+     (("PENDING", "RUNNING"), ["--state=PENDING 7", "--batch --signal=USR2 7"]),
+     (("CONFIGURING",), ["7"])],
+    ids=["goes back into the queue", "begins at this moment", "its nodes start up"],
+)  # fmt: skip
+def test_a_job_that_changes_while_it_is_told_is_told_again(
+    slurm: FakeSlurm, states: tuple[str, ...], told: list[str]
+) -> None:
+    later = iter([*states[1:], None])
+
+    def look(state: str | None) -> None:
+        slurm.answer("squeue", f"7|7|{state}|0:10|1:00:00|1|n1|None\n" if state else "")
+
+    look(states[0])
+    assert stop([_job("7")], ask_to_stop, sleep=lambda _: look(next(later))) == ()
+    assert [call for call in slurm.calls if "scancel" in call] == [f"scancel {t}" for t in told]
+
+
+def test_ending_now_spares_the_rest_where_one_ended_by_itself(slurm: FakeSlurm) -> None:
+    slurm.answer("scancel", complaint="Kill job error on job id 7: Invalid job id\n", status=1)
+    end_now([_entry("7", "RUNNING"), _entry("8_1", "RUNNING", "8"), _entry("8_2", "RUNNING", "8")])
+    assert slurm.calls == ["scancel 7 8"]

@@ -21,11 +21,28 @@
 #SBATCH --constraint='a100|h100'
 #SBATCH --exclusive
 
-set -uo pipefail  # not -e: exit statuses are looked at
+set -o pipefail  # not -e: exit statuses are looked at
 
 job=$SLURM_JOB_ID
 
 say() { echo "[$(date '+%F %T') $(hostname -s) job $job] $*"; }
+nap() { sleep 1 & wait $!; }  # a signal ends a wait, and would not end a sleep
+
+# --- notice ------------------------------------------------------------------------------------
+driver=   # process id of what runs in front, while it runs
+notice=   # the signal that told this job to stop
+deadline= # in seconds of this shell's life: the driver is not waited for beyond it
+
+# SLURM sends USR2 to this shell alone, 120 s (or up to a minute more) before the end or when
+# the job is preempted, and TERM when it is cancelled. Trials then save their state and stop.
+on_notice() {
+  notice=$1
+  deadline=$((SECONDS + 80))
+  say "SIG$1 came: trials save and stop"
+  [ -z "$driver" ] || kill -USR2 "$driver" 2>/dev/null
+}
+trap 'on_notice USR2' USR2
+trap 'on_notice TERM' TERM
 
 # This node, and not the sweep, is why nothing can run.
 unfit() {
@@ -33,8 +50,38 @@ unfit() {
   exit 2
 }
 
+# Runs a command up to three times until it succeeds: SLURM's controller may be busy for a moment.
+patiently() { "$@" || { nap; "$@"; } || { nap; "$@"; }; }
+
+# What SLURM says of this job, on one line.
+show_job() { SLURM_TIME_FORMAT=standard patiently scontrol show job --oneliner "$job"; }
+
+# Whether this job may go back into the queue; says why not. Leaves in `shown` what SLURM says of it.
+may_go_back() {
+  if ! shown=$(show_job); then
+    say "not requeued: SLURM did not answer; submit again to go on"
+  elif [[ $shown != *" JobState=RUNNING "* ]]; then
+    say "not requeued: it was cancelled, or SLURM ends it"
+  elif [[ $shown == *" Requeue=0 "* ]]; then
+    say "not requeued: it may not be (slurm.cancel, or the site's rule)"
+  elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
+    say "not requeued: it was 100 times (setting max_requeues)"
+  else
+    return 0
+  fi
+  return 1
+}
+
+go_back() {
+  trap '' TERM  # SLURM ends this shell then
+  scontrol requeue "$job" && return
+  say "not requeued: SLURM refused; submit again to go on"
+  return 1
+}
+
 # --- environment -------------------------------------------------------------------------------
 source /home/me/.venv/bin/activate
+set -u  # from here on: lines of a site, and what conda and modules do, may not bear it
 cd /home/me || unfit "the working folder cannot be entered"
 export PYTHONPATH=/opt/headstart"${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONSAFEPATH=1  # not packages of the working folder, whatever they are called
@@ -50,6 +97,7 @@ scratch="${SLURM_TMPDIR:-}"
 tmp="${scratch:-/tmp}/hs-$start"
 rm -rf "${scratch:-/tmp}/hs-$SLURM_JOB_ID"-*
 mkdir -m 700 "$tmp" || unfit "no folder for temporary files"
+trap 'rm -rf "$tmp"' EXIT
 # Decoded data is kept near the processor where the site has a node-local folder; downloads, which
 # a node may not be able to repeat, stay where they are.
 export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headstart}/downloads"
@@ -57,23 +105,6 @@ export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/h
 export TMPDIR="$tmp"
 
 # --- stop and go on ----------------------------------------------------------------------------
-driver=   # process id of harness.sweep while it runs
-notice=   # the signal that told this job to stop
-deadline= # in seconds of this shell's life: the driver is not waited for beyond it
-
-# SLURM sends USR2 to this shell alone, 120 s (or up to a minute more) before the end or when
-# the job is preempted, and TERM when it is cancelled. Trials then save their state and stop.
-on_notice() {
-  notice=$1
-  deadline=$((SECONDS + 80))
-  say "SIG$1 came: trials save and stop"
-  [ -z "$driver" ] || kill -USR2 "$driver" 2>/dev/null
-}
-trap 'on_notice USR2' USR2
-trap 'on_notice TERM' TERM
-
-nap() { sleep 1 & wait $!; }  # a signal ends a wait, and would not end a sleep
-
 # Run the command given as arguments in the background; returns its exit status, over 128 where a
 # signal or `lost` ended it.
 drive() {
@@ -103,30 +134,17 @@ progressed() {
 # Whether the notice came long before the time limit: then it is preemption, and says nothing
 # about whether the time is enough.
 preempted() { [ -n "$ends" ] && (($(date +%s) < ends - 210)); }
-ends=$(scontrol show job --oneliner "$job" | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p')
+ends=$(show_job | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p')
 ends=$(date --date="$ends" +%s 2>/dev/null)  # empty where there is no limit
 
 # Put this job back into the queue, where the same command goes on.
 requeue() {
-  local shown try
-  for try in 1 2 3; do  # a controller may be busy for a moment
-    shown=$(scontrol show job --oneliner "$job") && break
-    nap
-  done
-  if [ -z "$shown" ]; then
-    say "not requeued: SLURM did not answer; submit again to go on"
-  elif [[ $shown != *" JobState=RUNNING "* ]]; then
-    say "not requeued: it was cancelled, or SLURM ends it"
-  elif [[ $shown == *" Requeue=0 "* ]]; then
-    say "not requeued: it may not be (slurm.cancel, or the site's rule)"
-  elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
-    say "not requeued: it was 100 times (setting max_requeues)"
-  elif ! preempted && ! progressed; then
-    say "not requeued: no trial ended and none saved its state since this start; give it more time, or make evaluations more frequent"
-  elif trap '' TERM; scontrol requeue "$job"; then  # which ends this shell
+  local shown
+  may_go_back || return
+  if ! preempted && ! progressed; then
+    say "not requeued: no trial ended and none saved its state since this start; give it more time, or make evaluations more frequent (or it is the report that takes longer)"
+  elif go_back; then
     say "requeued: it goes on from the saved states"
-  else
-    say "not requeued: SLURM refused; submit again to go on"
   fi
 }
 
@@ -135,7 +153,8 @@ private="$run/slurm/.job-$start"  # token, address, round: for this user alone, 
 head=$SLURMD_NODENAME                    # the node of this shell
 keepers=()
 head_step=
-rm -rf "$run/slurm/.job-$SLURM_JOB_ID"-*; mkdir -m 700 "$private" || exit 2
+rm -rf "$run/slurm/.job-$SLURM_JOB_ID"-*; mkdir -m 700 "$private" ||
+  unfit "no private folder below the run folder"
 (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \n' > "$private/token")
 unset RAY_AUTH_TOKEN  # which would take the place of the token in the file
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$private/token"
@@ -189,7 +208,8 @@ stop_cluster() {
   head_step= keepers=()
 }
 
-lost() { ! kill -0 "$head_step" 2>/dev/null; }  # the head's end is the cluster's
+# The head's end is the cluster's; before it starts, nothing can be lost.
+lost() { [ -n "$head_step" ] && ! kill -0 "$head_step" 2>/dev/null; }
 
 run_once() {
   local status
@@ -201,10 +221,14 @@ run_once() {
 
 # --- run ---------------------------------------------------------------------------------------
 # The time of the start by the clock of the run folder's own file system.
-touch "$run/slurm/.clock-$start" && mv "$run/slurm/.clock-$start" "$tmp/began"
-"${python[@]}" -m slurm.prepare "$run" --shard 1/1 ||
-  unfit "Python does not start, or cannot prepare it (status $?)"
+touch "$run/slurm/.clock-$start" && mv "$run/slurm/.clock-$start" "$tmp/began" ||
+  unfit "nothing can be written into the run folder"
+drive "${python[@]}" -m slurm.prepare "$run" --shard 1/1
+status=$?
+((status == 0)) || [ -n "$notice" ] ||
+  unfit "Python does not start, or cannot prepare it (status $status)"
 for round in 1 2 3; do
+  [ -z "$notice" ] || { status=75; break; }
   say "start ${SLURM_RESTART_COUNT:-0}.$round of the sweep"
   run_once
   status=$?

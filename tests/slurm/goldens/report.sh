@@ -16,11 +16,28 @@
 #SBATCH --constraint='a100|h100'
 #SBATCH --exclusive
 
-set -uo pipefail  # not -e: exit statuses are looked at
+set -o pipefail  # not -e: exit statuses are looked at
 
 job=$SLURM_JOB_ID
 
 say() { echo "[$(date '+%F %T') $(hostname -s) job $job] $*"; }
+nap() { sleep 1 & wait $!; }  # a signal ends a wait, and would not end a sleep
+
+# --- notice ------------------------------------------------------------------------------------
+driver=   # process id of what runs in front, while it runs
+notice=   # the signal that told this job to stop
+deadline= # in seconds of this shell's life: the driver is not waited for beyond it
+
+# SLURM sends USR2 to this shell alone, 120 s (or up to a minute more) before the end or when
+# the job is preempted, and TERM when it is cancelled. Trials then save their state and stop.
+on_notice() {
+  notice=$1
+  deadline=$((SECONDS + 80))
+  say "SIG$1 came: trials save and stop"
+  [ -z "$driver" ] || kill -USR2 "$driver" 2>/dev/null
+}
+trap 'on_notice USR2' USR2
+trap 'on_notice TERM' TERM
 
 # This node, and not the sweep, is why nothing can run.
 unfit() {
@@ -29,27 +46,58 @@ unfit() {
   exit 2
 }
 
+# Runs a command up to three times until it succeeds: SLURM's controller may be busy for a moment.
+patiently() { "$@" || { nap; "$@"; } || { nap; "$@"; }; }
+
+# What SLURM says of this job, on one line.
+show_job() { SLURM_TIME_FORMAT=standard patiently scontrol show job --oneliner "$job"; }
+
+# Whether this job may go back into the queue; says why not. Leaves in `shown` what SLURM says of it.
+may_go_back() {
+  if ! shown=$(show_job); then
+    say "not requeued: SLURM did not answer; submit again to go on"
+  elif [[ $shown != *" JobState=RUNNING "* ]]; then
+    say "not requeued: it was cancelled, or SLURM ends it"
+  elif [[ $shown == *" Requeue=0 "* ]]; then
+    say "not requeued: it may not be (slurm.cancel, or the site's rule)"
+  elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
+    say "not requeued: it was 100 times (setting max_requeues)"
+  else
+    return 0
+  fi
+  return 1
+}
+
+go_back() {
+  trap '' TERM  # SLURM ends this shell then
+  scontrol requeue "$job" && return
+  say "not requeued: SLURM refused; submit again to go on"
+  return 1
+}
+
 # Put this job back into the queue for other nodes; after 3 that could not, it is no node's fault.
 elsewhere() {
-  local out others
-  out=$(scontrol show job --oneliner "$job" | sed -n 's/.* ExcNodeList=\([^ ]*\).*/\1/p')
+  local shown out others
+  may_go_back || return
+  out=$(sed -n 's/.* ExcNodeList=\([^ ]*\).*/\1/p' <<< "$shown")
   [ "$out" = "(null)" ] && out=
   out=$SLURMD_NODENAME${out:+,$out}
   others=$(sinfo --noheader --Node --partition="$SLURM_JOB_PARTITION" --states=idle,mix,alloc \
     --format=%N | grep -vxFf <(scontrol show hostnames "$out"))
-  if [ -z "$others" ] || (($(scontrol show hostnames "$out" | wc -l) > 3)) ||
-    ((${SLURM_RESTART_COUNT:-0} >= 100)); then
+  if [ -z "$others" ] || (($(scontrol show hostnames "$out" | wc -l) > 3)); then
     say "not requeued: no other node is left to try"
-  elif trap '' TERM; scontrol requeue "$job"; then
-    scontrol update JobId="$job" ExcNodeList="$out"
-    say "requeued, for other nodes than $out"
-  else
-    say "not requeued: SLURM refused; submit again to go on"
+  elif go_back; then
+    if patiently scontrol update JobId="$job" ExcNodeList="$out"; then
+      say "requeued, for other nodes than $out"
+    else
+      say "requeued, for any node: SLURM refused to leave out $out"
+    fi
   fi
 }
 
 # --- environment -------------------------------------------------------------------------------
 source /home/me/.venv/bin/activate
+set -u  # from here on: lines of a site, and what conda and modules do, may not bear it
 cd /home/me || unfit "the working folder cannot be entered"
 export PYTHONPATH=/opt/headstart"${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONSAFEPATH=1  # not packages of the working folder, whatever they are called
@@ -65,6 +113,7 @@ scratch="${SLURM_TMPDIR:-${TMPDIR:-}}"
 tmp="${scratch:-/tmp}/hs-$start"
 rm -rf "${scratch:-/tmp}/hs-$SLURM_JOB_ID"-*
 mkdir -m 700 "$tmp" || unfit "no folder for temporary files"
+trap 'rm -rf "$tmp"' EXIT
 # Decoded data is kept near the processor where the site has a node-local folder; downloads, which
 # a node may not be able to repeat, stay where they are.
 export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headstart}/downloads"
@@ -72,23 +121,6 @@ export HEADSTART_DOWNLOADS="${HEADSTART_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/h
 export TMPDIR="$tmp"
 
 # --- stop and go on ----------------------------------------------------------------------------
-driver=   # process id of harness.sweep while it runs
-notice=   # the signal that told this job to stop
-deadline= # in seconds of this shell's life: the driver is not waited for beyond it
-
-# SLURM sends USR2 to this shell alone, 120 s (or up to a minute more) before the end or when
-# the job is preempted, and TERM when it is cancelled. Trials then save their state and stop.
-on_notice() {
-  notice=$1
-  deadline=$((SECONDS + 80))
-  say "SIG$1 came: trials save and stop"
-  [ -z "$driver" ] || kill -USR2 "$driver" 2>/dev/null
-}
-trap 'on_notice USR2' USR2
-trap 'on_notice TERM' TERM
-
-nap() { sleep 1 & wait $!; }  # a signal ends a wait, and would not end a sleep
-
 # Run the command given as arguments in the background; returns its exit status, over 128 where a
 # signal or `lost` ended it.
 drive() {
@@ -118,43 +150,33 @@ progressed() {
 # Whether the notice came long before the time limit: then it is preemption, and says nothing
 # about whether the time is enough.
 preempted() { [ -n "$ends" ] && (($(date +%s) < ends - 210)); }
-ends=$(scontrol show job --oneliner "$job" | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p')
+ends=$(show_job | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p')
 ends=$(date --date="$ends" +%s 2>/dev/null)  # empty where there is no limit
 
 # Put this job back into the queue, where the same command goes on.
 requeue() {
-  local shown try
-  for try in 1 2 3; do  # a controller may be busy for a moment
-    shown=$(scontrol show job --oneliner "$job") && break
-    nap
-  done
-  if [ -z "$shown" ]; then
-    say "not requeued: SLURM did not answer; submit again to go on"
-  elif [[ $shown != *" JobState=RUNNING "* ]]; then
-    say "not requeued: it was cancelled, or SLURM ends it"
-  elif [[ $shown == *" Requeue=0 "* ]]; then
-    say "not requeued: it may not be (slurm.cancel, or the site's rule)"
-  elif ((${SLURM_RESTART_COUNT:-0} >= 100)); then
-    say "not requeued: it was 100 times (setting max_requeues)"
-  elif ! preempted && ! progressed; then
+  local shown
+  may_go_back || return
+  if ! preempted && ! progressed; then
     say "not requeued: the report takes longer than this; give it more time, or run python -m analysis"
-  elif trap '' TERM; scontrol requeue "$job"; then  # which ends this shell
+  elif go_back; then
     say "requeued: it goes on from the saved states"
-  else
-    say "not requeued: SLURM refused; submit again to go on"
   fi
 }
 
 lost() { false; }  # nothing that this job needs can be lost
 run_once() { drive "${sweep[@]}"; }
-trap 'rm -rf "$tmp"' EXIT
 
 # --- run ---------------------------------------------------------------------------------------
 # The time of the start by the clock of the run folder's own file system.
-touch "$run/slurm/.clock-$start" && mv "$run/slurm/.clock-$start" "$tmp/began"
-"${python[@]}" -m slurm.prepare "$run" --shard 1/1 ||
-  unfit "Python does not start, or cannot prepare it (status $?)"
+touch "$run/slurm/.clock-$start" && mv "$run/slurm/.clock-$start" "$tmp/began" ||
+  unfit "nothing can be written into the run folder"
+drive "${python[@]}" -m slurm.prepare "$run" --shard 1/1
+status=$?
+((status == 0)) || [ -n "$notice" ] ||
+  unfit "Python does not start, or cannot prepare it (status $status)"
 for round in 1 2 3; do
+  [ -z "$notice" ] || { status=75; break; }
   say "start ${SLURM_RESTART_COUNT:-0}.$round of the sweep"
   run_once
   status=$?
