@@ -299,7 +299,7 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
         seeds.at_most,
         targets=plan.sweep.measure.targets,
     )
-    runs = load_runs([out])
+    runs = load_runs([out], names_as_planned=True)
     pairs = [Pair(pair.treatment, pair.control) for pair in plan.sweep.compare]
     rng = np.random.default_rng(plan.sweep.seed)
     decision = decide(runs.trials, runs.curves, pairs, until, rng)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 HIDDEN = "***"
@@ -64,9 +65,12 @@ def without_passwords(text: str) -> str:
     return _IN_ADDRESS.sub(f"{HIDDEN}@", text)
 
 
-def without_paths(text: str) -> str:
-    """`text` with `…/NAME` for each absolute path, and the home folder of nobody."""
-    return _PATH.sub(_shortened, _FILE.sub("", text))
+def without_paths(text: str, n_parts: int = 1) -> str:
+    """`text` with `…/NAME` for each absolute path, and the home folder of nobody.
+
+    `n_parts`: how many of a path's last names are left.
+    """
+    return _PATH.sub(partial(_shortened, n_parts=n_parts), _FILE.sub("", text))
 
 
 def publishable(content: object) -> object:
@@ -87,10 +91,10 @@ def _hidden(match: re.Match[str]) -> str:
     return f"{match['name']}{quote}{HIDDEN}{quote}" if is_one else match[0]
 
 
-def _shortened(match: re.Match[str]) -> str:
+def _shortened(match: re.Match[str], n_parts: int) -> str:
     path = match["path"]
     home = str(Path.home())
     if path == home or _HOME.fullmatch(path):
         return "…"
-    *_, name = re.split(r"[/\\]", path)
-    return f"…/{name}"
+    names = re.split(r"[/\\]", path)[1:]
+    return "/".join(["…", *names[-n_parts:]])

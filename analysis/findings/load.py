@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from analysis.findings.shown_names import with_shown_names
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.redrawn import overlaps
 from headstart.archives import Archives
@@ -128,8 +129,11 @@ class Runs:
         return {}
 
 
-def load_runs(dirs: Iterable[Path | str]) -> Runs:
+def load_runs(dirs: Iterable[Path | str], *, names_as_planned: bool = False) -> Runs:
     """Read run folders and merge them.
+
+    Args:
+        names_as_planned: whether arms keep the names of the plan; reports show no path in them.
 
     Raises:
         RunFolderError: a folder has no `trials.parquet`, a table lacks a column, or a file is
@@ -142,9 +146,11 @@ def load_runs(dirs: Iterable[Path | str]) -> Runs:
             f"{folders[0]}: no trial has ended yet, so there is nothing to analyse; what runs: "
             f"python -m harness.status {folders[0]}"
         )
-    trials = _merge_trials([part[0] for part in parts])
-    curves = _merge_curves([part[1] for part in parts], folders, trials)
-    sweeps = _merge_sweeps([part[2] for part in parts])
+    tables = [part[0] for part in parts], [part[1] for part in parts], [part[2] for part in parts]
+    all_trials, all_curves, all_sweeps = tables if names_as_planned else with_shown_names(*tables)
+    trials = _merge_trials(all_trials)
+    curves = _merge_curves(all_curves, folders, trials)
+    sweeps = _merge_sweeps(all_sweeps)
     provenance = sorted((part[3] for part in parts), key=json.dumps)
     return Runs(trials, curves, sweeps, provenance, folders)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic_runs import Made, write_run
+from synthetic_runs import Arm, Made, write_run
 
 from analysis.diff import diff_runs
 from analysis.report.report import write_report
@@ -73,3 +73,22 @@ def test_a_comparison_of_two_runs_has_neither(private_run: Path, made_run: Path)
     assert "…/data" in text
     for private in (TOKEN, USER, *PLACES):
         assert private not in text
+
+
+def test_arms_of_a_grid_over_files_are_told_apart_without_where_these_lie(tmp_path: Path) -> None:
+    starts = [f"{HOME}/{which}/w.safetensors" for which in ("first", "second")]
+    arms = [Arm(f"tuned [initialize={start}]", initialize=start) for start in starts]
+    run = write_run(tmp_path / "run", Made(arms=(Arm("scratch"), *arms), seeds=3))
+    trials = pd.read_parquet(run / "trials.parquet")
+    trials["grid"] = [
+        json.dumps({"initialize": start}) if start != "random" else ""
+        for start in trials["initialize"]
+    ]
+    trials.to_parquet(run / "trials.parquet")
+    write_report([run], tmp_path / "report", "Results.xlsx", "brief.pdf")
+    texts = texts_of(tmp_path / "report")
+    for which in ("first", "second"):
+        assert f"tuned [initialize=…/{which}/w.safetensors]" in texts["index.html"]
+    for name, text in texts.items():
+        for private in (USER, *PLACES, str(tmp_path)):
+            assert private not in text, f"{name} has {private}"
