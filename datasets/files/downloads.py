@@ -12,19 +12,28 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import dead_temporaries, make_folder, sync_folder, temporary_beside
 from headstart.private import without_secrets
 
+if TYPE_CHECKING:
+    from requests import Response
+
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 30.0
 _ATTEMPTS = 4  # for each address: a broken connection is taken up where it broke
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 14
+SLOW_S = 60.0
+LEAST_BYTES = 1 << 17  # in so long: a server that sends less would never end
 
 
 @dataclass(frozen=True)
@@ -129,8 +138,8 @@ def _continue(address: str, partial: Path, limit_bytes: int) -> bool:
         resumes = response.status_code == requests.codes.partial_content
         start = have if resumes else 0
         length = response.headers.get("Content-Length")
-        with open(partial, "ab" if resumes else "wb") as file:
-            with suppress(requests.exceptions.ChunkedEncodingError):
+        with open(partial, "ab" if resumes else "wb", buffering=0) as file:
+            with _fast_enough(response, file), suppress(requests.exceptions.ChunkedEncodingError):
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     file.write(chunk)
                     if file.tell() > limit_bytes:
@@ -140,6 +149,44 @@ def _continue(address: str, partial: Path, limit_bytes: int) -> bool:
                         )
             n_written = file.tell()
     return length is None or n_written >= start + int(length)
+
+
+@contextmanager
+def _fast_enough(response: Response, file: FileIO) -> Iterator[None]:
+    """End the connection of a server that sends too little: one byte is enough for each read.
+
+    Raises:
+        RequestException: it did, instead of what the end of the connection raises.
+    """
+    import requests
+
+    is_done, is_slow = Event(), Event()
+    connection = socket.socket(fileno=os.dup(response.raw.fileno()))
+
+    def watch() -> None:
+        before = os.fstat(file.fileno()).st_size
+        while not is_done.wait(SLOW_S):
+            now = os.fstat(file.fileno()).st_size
+            if now - before < LEAST_BYTES:
+                is_slow.set()
+                with suppress(OSError):  # it has ended by itself
+                    connection.shutdown(socket.SHUT_RDWR)
+                return
+            before = now
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except requests.RequestException:
+        if not is_slow.is_set():
+            raise
+    finally:
+        is_done.set()
+        watcher.join()
+        connection.close()
+    if is_slow.is_set():
+        raise requests.RequestException(f"it sends less than {LEAST_BYTES >> 10} kB in a minute")
 
 
 def _has_begun(partial: Path) -> bool:

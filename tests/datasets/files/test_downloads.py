@@ -1,5 +1,6 @@
 """Fetching from a server on loopback: resumed where it broke off, refused when it is wrong."""
 
+import contextlib
 import hashlib
 import http.server
 import os
@@ -156,3 +157,41 @@ def test_no_server_is_the_callers_message_with_the_reason(tmp_path, server):
     with pytest.raises(DataNotFoundError, match=r"^put it there; fetching it failed: .*refused"):
         fetch(download(server, tmp_path), MISSING)
     assert time.monotonic() - begin < downloads.CONNECT_TIMEOUT_S
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_server_that_dribbles_is_given_up(server, tmp_path, monkeypatch, has_length):
+    """A byte now and then keeps every read within its time; without a length there is no end."""
+    monkeypatch.setattr(downloads, "SLOW_S", 0.3)
+    monkeypatch.setattr(downloads, "LEAST_BYTES", 1000)
+
+    def dribble(handler):
+        server.ranges.append(handler.headers.get("Range"))
+        handler.send_response(200)
+        if has_length:
+            handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            handler.wfile.write(CONTENT[:100_000])
+            for _ in range(200):
+                handler.wfile.write(b"x")
+                time.sleep(0.05)
+
+    monkeypatch.setattr(server, "answer", dribble)
+    begin = time.monotonic()
+    with pytest.raises(DataNotFoundError, match=r"^put it there; .*: it sends less than"):
+        fetch(download(server, tmp_path), MISSING)
+    assert time.monotonic() - begin < 5
+    assert len(server.ranges) == 1
+    assert not (tmp_path / "below" / "file.bin").exists()
+
+
+def test_an_empty_answer_is_no_file(server, tmp_path, monkeypatch):
+    def nothing(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    monkeypatch.setattr(server, "answer", nothing)
+    with pytest.raises(DataError, match="instead of"):
+        fetch(download(server, tmp_path), MISSING)
