@@ -67,6 +67,7 @@ class Lab:
         self.folder = folder
         tag = f"{os.stat(folder).st_ino % 0xFFFF:04x}"  # two labs on one machine stay apart
         self.bridge = f"hs{tag}br"
+        self.first_job_id = int(tag, 16) * 1000 + 1  # a job's id names its folder in /tmp
         subnet = f"10.{200 + int(tag[:2], 16) % 50}.{int(tag[2:], 16)}"
         self.address = f"{subnet}.1"
         self.nodes = tuple(
@@ -283,6 +284,7 @@ MpiDefault=none
 InactiveLimit=0
 KillWait=10
 MinJobAge=600
+FirstJobId={self.first_job_id}
 SlurmctldTimeout=30
 SlurmdTimeout={NODE_DIES_AFTER_S}
 {nodes}
