@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from types import FrameType
+from typing import NoReturn
 
 from headstart.errors import EXIT_STOPPED
 
@@ -60,11 +60,19 @@ class StopRequest:
 
     def _end(self) -> None:
         if self._is_ending:  # and the exception was lost, or cleaning up takes too long
-            print(self.message, file=sys.stderr, flush=True)
-            os._exit(EXIT_STOPPED)
+            self.end_process()
         self._is_ending = True
         signal.setitimer(signal.ITIMER_REAL, CLEAN_UP_S)
         raise StoppedBySignal(self.by)
+
+    def end_process(self) -> NoReturn:
+        """Say the last word and end, whatever the process is doing.
+
+        It may be writing to `sys.stderr`, which then takes nothing from a handler.
+        """
+        with suppress(OSError):
+            os.write(2, f"{self.message}\n".encode())
+        os._exit(EXIT_STOPPED)
 
     @property
     def message(self) -> str:
@@ -102,8 +110,7 @@ def end_at_once() -> None:
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        print(StopRequest(signal.Signals(number).name).message, file=sys.stderr, flush=True)
-        os._exit(EXIT_STOPPED)
+        StopRequest(signal.Signals(number).name).end_process()
 
     for number in SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:

@@ -101,6 +101,29 @@ def test_a_command_that_swallows_the_exception_ends_all_the_same():
     assert done.stderr.count("\n") == 1
 
 
+def test_a_signal_while_the_process_writes_a_message_ends_it_too():
+    script = """
+import io, os, signal, sys
+from headstart.signals import end_at_once
+
+class Signalled(io.RawIOBase):
+    def writable(self):
+        return True
+    def write(self, content):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return len(content)
+
+end_at_once()
+sys.stderr = io.TextIOWrapper(io.BufferedWriter(Signalled()))
+print("a message", file=sys.stderr, flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 75
+    assert done.stderr.startswith("Stopped by SIGTERM")
+
+
 def test_a_hangup_that_nohup_ignores_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

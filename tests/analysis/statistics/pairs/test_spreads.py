@@ -140,11 +140,14 @@ def test_an_end_is_at_most_twice_as_far_as_students() -> None:
     assert math.log(spread.high) == pytest.approx(2 * plain_half_width(x, y)[0])
 
 
-def test_two_to_four_values_have_a_ratio_and_a_test() -> None:
+def test_two_values_have_a_ratio_three_and_four_a_test_too() -> None:
+    three = compare_spread([1.0, 3.0, 4.0], [1.0, 2.0, 5.0])
+    assert 0 < three.p_value < 1
+    assert three.note == "fewer than 5 values in an arm: no interval"
     two = compare_spread([1.0, 3.0, math.nan], [1.0, 2.0, 5.0])
     assert (two.ratio, two.n_treatment, two.n_control, two.paired) == (2, 2, 2, True)
     assert math.isnan(two.high)
-    assert two.note == "fewer than 5 values in an arm: no interval"
+    assert two.note.startswith("fewer than 5 values in an arm: no interval; ")
     one = compare_spread([1.0, math.nan], [1.0, 2.0])
     assert (one.n_treatment, one.n_control) == (1, 1)
     assert one.note == "fewer than 2 values in an arm"
@@ -166,3 +169,12 @@ def test_table_names_what_it_compares() -> None:
     assert table["ratio"].tolist() == pytest.approx([0.5])
     assert compare_spreads(trials, [Pair("t", "c")])["metric"].tolist() == ["test_accuracy"]
     assert compare_spreads(trials, []).columns.tolist() == list(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [([0.1, 0.2], [0.1, 0.9]), ([0.91, 0.93], [0.7, 0.1]), ([0, 0, 1, 1], [0, 0, 3, 3])]
+)
+def test_distances_that_do_not_vary_give_no_p_value_of_zero(x, y):
+    ratio = compare_spread(x, y, rng=np.random.default_rng(9))
+    assert np.isnan([ratio.brown_forsythe, ratio.p_value]).all()
+    assert ratio.note.endswith("no test")
