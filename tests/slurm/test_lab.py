@@ -1,7 +1,7 @@
 """Jobs on a real SLURM of two nodes: submitted, preempted, killed, cancelled; nothing left behind.
 
-Slow, all of them: Ray takes some ten seconds to start, SLURM looks at time limits every half minute,
-and time is what these tests are about.
+Slow, all of them: Ray takes some ten seconds to start, SLURM looks at time limits twice a
+minute, and time is what these tests are about.
 """
 
 from __future__ import annotations
