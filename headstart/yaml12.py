@@ -212,7 +212,9 @@ def parse_yaml(
         root = yaml.compose(text, Loader=_WordLoader if as_words else loader)
         if not isinstance(root, yaml.MappingNode):
             raise SpecError([f"{name}:1: a mapping (`key: value` lines) is expected"])
-        return _Builder(name, limits).build(root, "")
+        # without aliases no value takes less than two letters
+        most = min(limits.n_nodes, max(OF_A_PERSON.n_nodes, len(text) // 2))
+        return _Builder(name, most).build(root, "")
 
 
 @contextmanager
@@ -261,9 +263,9 @@ def _as_mistakes(text: str, name: str) -> Iterator[None]:
 class _Builder:
     """Turns PyYAML's nodes into ours, bounding how far aliases may unfold."""
 
-    def __init__(self, name: str, limits: Limits = OF_A_PERSON, *, has_lines: bool = True):
+    def __init__(self, name: str, limit: int = OF_A_PERSON.n_nodes, *, has_lines: bool = True):
         self.name = name
-        self.limit = limits.n_nodes
+        self.limit = limit
         self.has_lines = has_lines
         self.n_nodes = 0
         self.around: list[yaml.Node] = []  # the values that the present one lies in

@@ -76,13 +76,14 @@ def test_the_collector_runs_again_after_a_mistake():
     assert gc.isenabled()
 
 
-def test_aliases_that_unfold_without_end_are_refused():
+@pytest.mark.parametrize("limits", [OF_A_PERSON, RECORD])
+def test_aliases_that_unfold_without_end_are_refused(limits):
     lines = ["a: &a [x,x,x,x,x,x,x,x,x,x]"]
     lines += [
         f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]" for a, b in zip("abcdef", "bcdefg", strict=False)
     ]
     with pytest.raises(SpecError, match=str(OF_A_PERSON.n_nodes)):
-        parse_yaml("\n".join(lines), "f")
+        parse_yaml("\n".join(lines), "f", limits=limits)
 
 
 @pytest.mark.parametrize(
