@@ -139,7 +139,10 @@ def start(write_sweep, tmp_path, tmp):
     processes = []
 
     def start(*options: str) -> subprocess.Popen[str]:
-        sweep = write_sweep(("epochs: 3", "epochs: 4000"), ("seeds: 2", "seeds: 1"))
+        # the stage too: a state of a trial that ends in between would be gone
+        sweep = write_sweep(
+            ("epochs: 3", "epochs: 4000"), ("epochs: 2", "epochs: 4000"), ("seeds: 2", "seeds: 1")
+        )
         process = subprocess.Popen(
             command(sweep, tmp_path / "run", *options),
             cwd=ROOT, env={**environment(), "TMPDIR": str(tmp)}, stderr=subprocess.PIPE, text=True,
