@@ -443,7 +443,8 @@ def test_a_killed_head_is_started_again_in_the_same_job(site: Site) -> None:
     site.assert_nothing_left(job)
 
 
-LONGER = ("--set", "train.epochs=40")
+# so that a trial saves states on a fast machine too
+LONGER = ("--set", "train.epochs=150")
 
 
 @pytest.fixture(scope="module")
