@@ -4,9 +4,9 @@ In: the records of finished trials, as they lie below `trials/ID/`. Out: one arc
 them. An archive holds `ID/trial.json` and `ID/predictions.npz` of each trial as the trial wrote
 them, and their curves as one `curves.parquet`. Weights stay files, since whoever reads weights
 opens a path. `digests.json` holds the digests of the other members. Any zip reader opens an
-archive. It stands apart from `harness/runfolder/folder.py`,
-which decides what is archived and when, so that the analysis can read archives without a run
-folder's lock. The folder is named for packs, the trials that one worker runs together.
+archive. It stands apart from `harness/runfolder/folder.py`, which decides what is archived and
+when, so that the analysis can read archives without a run folder's lock. The folder is named for
+packs, the trials that one worker runs together.
 
 An archive is written whole, under a temporary name, before the files that it takes in are removed,
 and is never changed. So a reader that looks for a trial's file first, and in the archives after
@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import io
 import json
-import lzma
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,10 +38,8 @@ if TYPE_CHECKING:
 CURVES = "curves.parquet"
 FILES = ("trial.json", "predictions.npz")  # of each trial
 DIGESTS = "digests.json"  # of every other member
-DAMAGES = (  # what a damaged archive makes Python's reader raise
-    OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, RuntimeError, struct.error,
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-)  # fmt: skip
+# What a damaged archive, or the JSON in it, makes their readers raise.
+DAMAGES = (*packed.BROKEN, TypeError, RecursionError, RuntimeError, struct.error)
 MAX_BYTES = 1 << 30  # of one member; ours are kilobytes
 
 
