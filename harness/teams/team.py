@@ -152,12 +152,13 @@ def _call(
     while open_calls:
         if should_stop():
             raise _Stop
-        for message in team.receive(LISTEN_S):
+        messages = team.receive(LISTEN_S)
+        for k, message in enumerate(messages):
             if _is_trouble(message):
                 if ended:
                     team.end()
                     return
-                raise _cause(team, message, open_calls)
+                raise _cause(team, messages[k:], open_calls)
             if message.kind == "item":
                 ended = ended or isinstance(message.content, Ended | Stopped)
                 yield message.content
@@ -169,10 +170,13 @@ def _is_trouble(message: Message) -> bool:
     return message.kind == "died" or isinstance(message.content, Failed | LostContact)
 
 
-def _cause(team: Team, first: Message, open_calls: set[int]) -> _Trouble:
-    """The cause of a first error: what the other ranks report soon after may be nearer to it."""
-    seen = [first]
-    waiting = open_calls - {first.rank}
+def _cause(team: Team, first: Sequence[Message], open_calls: set[int]) -> _Trouble:
+    """The cause of an error: what came with it or comes soon after may be nearer to it.
+
+    `first` are the messages of one call of `receive` from the error on; none of them comes again.
+    """
+    seen = [message for message in first if _is_trouble(message)]
+    waiting = open_calls - {message.rank for message in seen}
     until = time.monotonic() + TROUBLE_S
     while waiting and time.monotonic() < until and min(map(_distance_from_cause, seen)) > 0:
         for message in team.receive(LISTEN_S):

@@ -29,11 +29,11 @@ from runs import fingerprints, wait_until_gone
 
 
 class PlayedTeam(Team):
-    """Two processes that open and meet, and then say what a test wants."""
+    """Two processes that open and meet, and then say what a test wants (a list: at once)."""
 
     n = 2
 
-    def __init__(self, *said: Message):
+    def __init__(self, *said: Message | list[Message]):
         self.said = list(said)
         self.waiting: list[Message] = []
         self.n_started = self.n_ended = 0
@@ -49,7 +49,10 @@ class PlayedTeam(Team):
 
     def receive(self, timeout_s):
         messages, self.waiting = self.waiting, []
-        return messages or [self.said.pop(0)]
+        if not messages:
+            said = self.said.pop(0)
+            messages = said if isinstance(said, list) else [said]
+        return messages
 
     def end(self):
         self.n_ended += 1
@@ -80,6 +83,15 @@ def test_a_death_is_told_and_not_the_lost_contact_that_it_caused():
     _, failed = played(team)
     assert failed == Failed("t1", "worker 2 of 2 died (exit status -9)", retry=True)
     assert (team.n_ended, team.is_open) == (1, False)
+
+
+def test_a_death_that_comes_together_with_the_lost_contact_is_told():
+    lost = Message(0, "item", LostContact("Connection closed by peer"))
+    team = PlayedTeam([lost, Message(0, "over"), Message(1, "died", "exit status -9")])
+    _, failed = played(team)
+    assert failed == Failed("t1", "worker 2 of 2 died (exit status -9)", retry=True)
+    together = [Message(0, "died", "exit status 1"), Message(1, "died", "exit status -9")]
+    assert played(PlayedTeam(together))[1].error == "worker 1 of 2 died (exit status 1)"
 
 
 def test_an_error_that_says_what_is_wrong_comes_first():
