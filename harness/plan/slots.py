@@ -54,7 +54,7 @@ def trials_at_once(resources: Resources, asked: int | None, n_cpus: int, n_gpus:
 
 def gpu_of(worker: int, share: float) -> int:
     """The GPU, from 0, that a worker sees; no GPU gets more workers than it has shares for."""
-    return int(worker * share) if share >= 1 else worker // _to_a_gpu(share)
+    return worker // _to_a_gpu(share)
 
 
 def _to_a_gpu(share: float) -> int:

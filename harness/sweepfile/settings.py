@@ -334,12 +334,22 @@ Pack = Annotated[
 ]
 
 
+def _at_most_one(gpus: float) -> float:
+    if gpus > 1:
+        raise ValueError(
+            "is more than a worker can use: it computes on one GPU, so 0 to 1 is allowed; for "
+            f"several GPUs to a trial give gpus: 1, workers: {math.ceil(gpus)}"
+        )
+    return gpus
+
+
 class Resources(Frozen):
     """What one worker gets, and how much it takes on. It changes no trial's result."""
 
     cpus: PositiveInt = key("CPU cores of a worker.", 1, example=1, unit="cores")
-    gpus: NonNegativeFloat = key("GPUs of a worker; 0.25: four workers share one. 0 computes on "
-        "the CPU.", 0.0, example=0.25, unit="GPUs")  # fmt: skip
+    gpus: Annotated[NonNegativeFloat, AfterValidator(_at_most_one)] = key("The GPU of a worker: 1, "
+        "or a share; 0.25: four workers share one. 0 computes on the CPU.", 0.0, example=0.25,
+        unit="GPUs")  # fmt: skip
     workers: PositiveInt = key("Processes that share one trial: each computes a part of every "
         "batch.", 1, example=2, unit="processes to a trial")  # fmt: skip
     pack: Pack = key("Trials that a worker takes at once. Where they are alike, they are trained "

@@ -111,6 +111,8 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
         ("seeds: 2", "seeds: {until: {half_width: 1.0}, at_least: 9, at_most: 3}", "is over"),
         ("seeds: 2", "seeds: 2\nvary: [order, colour]", "'colour' is not one of split, order"),
         ("seeds: 2", "seeds: 2\nresources: {gpu: 1}", "did you mean 'gpus'"),
+        ("seeds: 2", "seeds: 2\nresources: {gpus: 2}", "resources.gpus: 2 is more than a worker"),
+        ("seeds: 2", "seeds: 2\nresources: {gpus: 1.5, workers: 2}", "give gpus: 1, workers: 2"),
         ("seeds: 2", "seeds: 2\nsave: {best: false}", "save.best: false cannot be: stages start"),
         ("seeds: 2", "seeds: 2\nresources: {pack: 0}", "neither a number from 1 nor auto"),
         ("seeds: 2", "seeds: 2\nresources: {pack: many}", "neither a number from 1 nor auto"),
