@@ -90,8 +90,7 @@ def main(argv: list[str] | None = None) -> None:
     name = torch.cuda.get_device_name() if given.device == "cuda" else "CPU, one thread"
     print(f"{name}, torch {torch.__version__}; {amount.train} images × {amount.epochs} epochs")
     if given.device == "cuda":
-        has_mps = bool(os.popen("pgrep -f nvidia-cuda-mps-control").read().strip())
-        print(f"MPS daemon: {'runs' if has_mps else 'does not run'}")
+        print(f"MPS daemon: {'runs' if mps_runs() else 'does not run'}")
     rates = {p: matrix_rate(amount.device, p) for p in ("float32", "tf32", "bf16")}
     print("matrix products: " + ", ".join(f"{p} {r / 1e12:.3g} TFLOP/s" for p, r in rates.items()))
     images, labels = training_images(amount)
@@ -122,7 +121,7 @@ def compare(
         except Exception as err:  # one way that fails (memory, a compiler) spares the others
             print(f"{label:<22} failed: {type(err).__name__}: {str(err).splitlines()[0][:90]}")
             continue
-        plain = plain or result
+        plain = result if label == "plain" else plain
         if result.way == "fused":
             fused[result.k] = result
         needed = HEAD_FLOPS if result.way.startswith("heads") else flops
@@ -165,17 +164,17 @@ def ways(network: str, amount: Amount, images: Any, labels: Any) -> list[tuple[s
 
 
 def show(
-    result: Result, plain: Result, amount: Amount, flops: float, rates: dict[str, float]
+    result: Result, plain: Result | None, amount: Amount, flops: float, rates: dict[str, float]
 ) -> None:
-    """One line of the table."""
-    hours = trial_seconds(result, amount) / 3600
+    """One line of the table; no ratio where the plain program did not run."""
     images_s = result.k * BATCH / result.step_s
-    ratio = trial_seconds(plain, amount) / trial_seconds(result, amount)
+    seconds = trial_seconds(result, amount)
+    ratio = f"{trial_seconds(plain, amount) / seconds:.1f}" if plain else "-"
     share = images_s * flops / rates[result.precision]
     memory = f"{result.n_bytes / 1e6:.0f} MB" if result.n_bytes else "-"
     way = result.way + ("" if result.precision == "float32" else f" {result.precision}")
     print(
-        f"{way:<22}{result.k:>4}{1 / hours:>10.0f}{images_s:>12.0f}{ratio:>8.1f}{share:>8.1%}"
+        f"{way:<22}{result.k:>4}{3600 / seconds:>10.0f}{images_s:>12.0f}{ratio:>8}{share:>8.1%}"
         f"{memory:>10}",
         flush=True,
     )
@@ -485,6 +484,17 @@ def training_images(amount: Amount, quiet: bool = False) -> tuple[Any, Any]:
         return rng.integers(256, size=(n, 1, 28, 28), dtype=np.uint8), rng.integers(10, size=n)
 
 
+def mps_runs(processes: Path = Path("/proc")) -> bool:
+    """Whether the daemon that lets processes share a card runs on this machine."""
+    for name in processes.glob("[0-9]*/comm"):
+        try:
+            if name.read_text().startswith("nvidia-cuda-mps"):  # the system keeps 15 letters
+                return True
+        except OSError:  # it ended meanwhile
+            continue
+    return False
+
+
 def matrix_rate(device: str, precision: str) -> float:
     """FLOP/s of a square matrix product in a precision: the best of ten; 4096³, on a CPU 1024³."""
     import torch
@@ -519,4 +529,8 @@ def training_flops(network: str) -> float:
 
 
 if __name__ == "__main__":
+    # Compilers in this process: their helpers would hold its end up for 300 s after a failure.
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     main()
+    sys.stdout.flush()
+    os._exit(0)  # at once, whatever a failed compile left behind
