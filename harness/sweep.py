@@ -17,7 +17,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,8 +38,10 @@ from harness.runfolder.gallery import test_images
 from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
-from harness.sweepfile.settings import Resources
+from harness.sweepfile.settings import Settled
+from harness.teams.rules import check_workers
 from harness.training.bf16 import bf16_notice
+from harness.training.cards import cards_here
 from harness.training.context import StopFile, WorkerSettings
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.rows import failed_row
@@ -201,7 +203,9 @@ def _run(
         elif plan.sweep.searches:
             plan = recorded(plan, catalogue, folder.path).plan
         part = _part(options, plan)
-        if not request.by and (options.shard[1] > 1 or plan.sweep.resources.pack != 1):
+        if not request.by and (
+            options.shard[1] > 1 or plan.sweep.resources.pack not in (1, "auto")
+        ):
             folder.archive(part.trials)
         statuses = folder.write_tables(plan) if is_whole else folder.statuses(part)
         if request.by:
@@ -250,12 +254,13 @@ def _run_batches(
     options: Options, plan: Plan, folder: RunFolder, catalogue: DataCatalogue, request: StopRequest
 ) -> Plan:
     """Run the plan; where the sweep says `until`, further seeds until its rule is met."""
+    run = partial(_run_trials, options, folder, request, _Place())
     while True:
-        searched = _search(options, plan, folder, catalogue, request)
+        searched = _search(options, plan, folder, catalogue, request, run)
         plan = searched.plan
         if not request.by:
             part = [t for t in _part(options, plan).trials if t.id not in searched.blocked]
-            _run_trials(options, folder, request, plan, Plan(plan.sweep, tuple(part)))
+            run(plan, Plan(plan.sweep, tuple(part)))
         for trial_id, error in searched.blocked.items():
             spec = plan.by_id[trial_id]
             folder.fail(trial_id, failed_row(spec, plan.sweep.name, error))
@@ -269,14 +274,18 @@ def _run_batches(
 
 
 def _search(
-    options: Options, plan: Plan, folder: RunFolder, catalogue: DataCatalogue, request: StopRequest
+    options: Options,
+    plan: Plan,
+    folder: RunFolder,
+    catalogue: DataCatalogue,
+    request: StopRequest,
+    run: Callable[[Plan, Plan], None],
 ) -> Searched:
     """The plan with the settings that its searches chose; they run first where they have not."""
     if not plan.sweep.searches or options.only == "pretrain":
         return Searched(plan)
     if options.shard != (1, 1) or options.only == "arms":
         return recorded(plan, catalogue, folder.path)
-    run = partial(_run_trials, options, folder, request)
     return run_searches(plan, catalogue, folder.path, run, lambda: bool(request.by))
 
 
@@ -307,8 +316,39 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     return None if decision.stop else decision.n_seeds_next
 
 
+class _Place:
+    """How many GPUs the trials have: looked at, and said, when the first of them is to run."""
+
+    def __init__(self) -> None:
+        self.n_gpus: int | None = None  # None: not looked at
+
+    def here(self, plan: Plan) -> Settled:
+        """What a trial gets on this machine."""
+        if plan.sweep.resources.gpus != 0 and self.n_gpus is None:
+            cards = cards_here()
+            self._decide(plan, len(cards), cards.line())
+        return plan.sweep.resources.settled(self.n_gpus or 0)
+
+    def joined(self, plan: Plan, n_gpus: int) -> Settled:
+        """What a trial gets on a cluster that has so many GPUs."""
+        if self.n_gpus is None:
+            on = f"{n_gpus} GPUs of the Ray cluster" if n_gpus else (
+                "CPUs of the Ray cluster, which has no GPU yet; for GPUs that join later set "
+                "resources.gpus: 1"
+            )  # fmt: skip
+            self._decide(plan, n_gpus, f"trains on {on}")
+            if plan.sweep.resources.workers > 1:
+                check_workers(plan, plan.sweep.resources.settled(n_gpus))
+        return plan.sweep.resources.settled(n_gpus)
+
+    def _decide(self, plan: Plan, n_gpus: int, line: str) -> None:
+        self.n_gpus = n_gpus
+        if plan.sweep.resources.gpus == "auto":
+            print(f"{plan.sweep.name}: {line}", file=sys.stderr, flush=True)
+
+
 def _run_trials(
-    options: Options, folder: RunFolder, request: StopRequest, plan: Plan, part: Plan
+    options: Options, folder: RunFolder, request: StopRequest, place: _Place, plan: Plan, part: Plan
 ) -> None:
     """Run what the folder does not have yet; returns early when a signal came."""
     fingerprints = {t.data.choice.name: t.data.fingerprint for t in plan.trials}
@@ -317,23 +357,26 @@ def _run_trials(
     rows = folder.finished({*ids, *(t.parent for t in part.trials if t.parent)})
     for other in options.reuse:
         rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
-    resources = plan.sweep.resources
     queue = Queue(part, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
-    n_slots = _slots(options, resources, is_needed=not queue.finished)
+    if options.address is None and not queue.finished:  # a finished run needs no GPU
+        queue.resources = place.here(plan)
+    resources = queue.resources
+    n_slots = slots.trials_at_once(
+        resources,
+        1 if options.engine == "here" else options.slots,
+        provenance.available_cpus(),
+        place.n_gpus if options.address is None and not queue.finished else None,
+    )
     if options.address is None and resources.gpus == 0:
         _say_if_bf16_is_slow(spec for spec in part.trials if spec.id not in rows)
     stop_file = StopFile(folder.path / f"{CONTROL}{folder.generation}")
     settings = WorkerSettings(
         sweep=plan.sweep.name,
-        device="cuda" if resources.gpus > 0 else "cpu",
         save=plan.sweep.save,
         data_dir=options.data,
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,
-        n_workers=resources.workers,
-        pack=resources.pack,
-        fuse=resources.fuse,
-    )
+    ).with_resources(resources)
     stop_file.create()
     is_live = options.engine != "here"  # a debugger needs the terminal
     view = ProgressView(part, queue.rows, sys.stderr, n_slots, is_live=is_live)
@@ -346,12 +389,24 @@ def _run_trials(
                 if folder.lock.lost.is_set():
                     raise LockedError(f"{folder.path}: another command took this run folder over")
 
+            def on_ready(n_gpus: int) -> None:
+                if options.address is not None:
+                    queue.resources = place.joined(plan, n_gpus)
+
             if options.engine == "here":
                 run_here(queue, settings, tick)
             elif options.engine == "local":
                 run_local(queue, settings, n_slots, tick, resources.gpus)
             else:
-                run_ray(queue, settings, n_slots * resources.cpus_per_trial, tick, options.address)
+                run_ray(
+                    queue,
+                    settings,
+                    n_slots * resources.cpus_per_trial,
+                    tick,
+                    options.address,
+                    n_places=n_slots if options.address is None else options.slots or 1,
+                    on_ready=on_ready,
+                )
     finally:
         stop_file.path.unlink(missing_ok=True)
 
@@ -361,14 +416,6 @@ def _say_if_bf16_is_slow(to_run: Iterable[TrialSpec]) -> None:
         notice = bf16_notice()
         if notice:
             print(notice, file=sys.stderr)
-
-
-def _slots(options: Options, resources: Resources, is_needed: bool) -> int:
-    """Trials at once. GPUs are counted where they are needed: a finished run needs none."""
-    is_counted = is_needed and resources.gpus > 0 and options.address is None
-    n_gpus = slots.count_gpus() if is_counted else None
-    asked = 1 if options.engine == "here" else options.slots
-    return slots.trials_at_once(resources, asked, provenance.available_cpus(), n_gpus)
 
 
 def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> None:

@@ -66,8 +66,8 @@ class Work:
     folder: Path  # in which the command was typed
     command: str  # as typed, for people
     has_stages: bool
-    cpus_per_trial: int = 1
-    gpus_per_trial: float = 0.0
+    cpus: int = 1  # of a worker
+    gpus: float = 0.0  # of a worker
     workers: int = 1  # of a trial
 
 
@@ -143,9 +143,11 @@ def _context(settings: JobSettings, work: Work, part: Part) -> dict[str, object]
         "sweep_arguments": _sweep_arguments(settings, work, part),
         "scratch": _scratch(settings.scratch),
         "interface": settings.interface,
-        "cpus_per_node": settings.cpus_per_node,
-        "cpus_per_trial": work.cpus_per_trial,
+        "cpus_per_node": cpus_per_node(settings, work),
+        "cpus_per_trial": work.cpus * work.workers,
         "gpu_slots": _gpu_slots(settings, work),
+        "all_slots": _all_slots(settings, work),
+        "hides_gpus": not settings.gpus_per_node,
         "needs_all_nodes": work.workers > 1,
         "n_shards": n_shards,
         "n_nodes": settings.nodes if part == "ray" else 1,
@@ -172,7 +174,7 @@ def _sbatch_options(settings: JobSettings, work: Work, part: Part) -> list[str]:
         ("time", settings.time),
         ("nodes", settings.nodes if part == "ray" else 1),
         ("ntasks-per-node", 1),
-        ("cpus-per-task", settings.cpus_per_node if part != "report" else None),
+        ("cpus-per-task", cpus_per_node(settings, work) if part != "report" else None),
         ("gpus-per-node", settings.gpus_per_node if part != "report" else None),
         ("mem", settings.memory),
         ("array", f"1-{settings.n_shards}{at_once}" if is_array else None),
@@ -219,8 +221,34 @@ def _scratch(scratch: str | None) -> str:
     return shlex.quote(scratch)
 
 
+def cpus_per_node(settings: JobSettings, work: Work) -> int | None:
+    """Processors to ask for on each node: the site's number, else what its trials need.
+
+    Every worker that a node's GPUs take gets its own. Without GPUs as many as a trial needs; None
+    where that is one, since the site's default is at least that.
+    """
+    if settings.cpus_per_node is not None:
+        return settings.cpus_per_node
+    if work.gpus > 0:
+        return work.cpus * workers_of_gpus(settings.gpus_per_node, work.gpus)
+    needed = work.cpus * (work.workers if settings.mode == "array" else 1)
+    return needed if needed > 1 else None
+
+
+def workers_of_gpus(n_gpus: int, share: float) -> int:
+    """Workers that so many GPUs take, each with its GPU or its share of one."""
+    return int(n_gpus * (1 if share >= 1 else int(1 / share + 1e-9)))
+
+
+def _all_slots(settings: JobSettings, work: Work) -> int:
+    """How many trials run at once on the GPUs of all nodes of a Ray cluster; 0 without GPUs."""
+    by_gpus = workers_of_gpus(settings.gpus_per_node, work.gpus) if work.gpus else 0
+    by_cpus = (cpus_per_node(settings, work) or 1) // work.cpus
+    return settings.nodes * min(by_gpus, by_cpus) // work.workers
+
+
 def _gpu_slots(settings: JobSettings, work: Work) -> int:
     """How many trials a node's GPUs take at once; 0 where trials use none."""
-    if work.gpus_per_trial <= 0:
+    if work.gpus <= 0:
         return 0
-    return max(1, int(settings.gpus_per_node / work.gpus_per_trial))
+    return max(1, workers_of_gpus(settings.gpus_per_node, work.gpus) // work.workers)

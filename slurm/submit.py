@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.sweepfile.reader import load_sweep
-from harness.sweepfile.settings import Resources, Sweep
+from harness.sweepfile.settings import Settled, Sweep
 from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, HeadstartError, InputError
 from headstart.files import atomic_path
@@ -63,8 +63,9 @@ def main(argv: Sequence[str]) -> int:
         flags["requeue"] = False
     settings = load_settings(given.profile_file, flags, given.sbatch)
     sweep = load_sweep(given.sweep, given.profile, given.assignments)
-    work = describe_work(given, sweep, argv)
-    check_fit(settings, sweep)
+    resources = sweep.resources.settled(settings.gpus_per_node)
+    check_fit(settings, resources)
+    work = describe_work(given, sweep, resources, argv)
     check_run_folder(work.run, must_exist=False)
     texts = {part: render_batch_script(settings, work, part) for part in parts_of(settings, work)}
     if given.dry_run:
@@ -113,7 +114,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def describe_work(given: argparse.Namespace, sweep: Sweep, argv: Sequence[str]) -> Work:
+def describe_work(
+    given: argparse.Namespace, sweep: Sweep, resources: Settled, argv: Sequence[str]
+) -> Work:
     """What the jobs are to run; paths are made absolute, since jobs start elsewhere."""
     arguments = ["--profile", given.profile] if given.profile else []
     for assignment in given.assignments:
@@ -134,34 +137,47 @@ def describe_work(given: argparse.Namespace, sweep: Sweep, argv: Sequence[str]) 
         folder=Path.cwd(),
         command=without_secrets(shlex.join(["python", "-m", "slurm.submit", *argv])),
         has_stages=bool(sweep.stages),
-        cpus_per_trial=sweep.resources.cpus_per_trial,
-        gpus_per_trial=sweep.resources.gpus_per_trial,
-        workers=sweep.resources.workers,
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        workers=resources.workers,
     )
 
 
-def check_fit(settings: JobSettings, sweep: Sweep) -> None:
-    """Refuse a job in which no trial could ever start.
+def check_fit(settings: JobSettings, asked: Settled) -> None:
+    """Refuse a job in which no trial could ever start, or which reserves GPUs that none uses.
 
     Raises:
-        InputError: a worker asks for more processors or GPUs than a node of the job has, or all
-            workers of a trial for more than the nodes on which they may be.
+        InputError: a worker asks for more processors or GPUs than a node of the job has, all
+            workers of a trial for more than the nodes on which they may be, or too few for
+            all GPUs, or for no GPU.
     """
-    asked = sweep.resources
     _check_workers_fit(settings, asked)
+    if not asked.gpus and settings.gpus_per_node:
+        raise InputError(
+            f"resources.gpus is 0 and --gpus-per-node {settings.gpus_per_node}: the job would "
+            "reserve GPUs that no trial uses; set resources.gpus to auto, or --gpus-per-node "
+            "(gpus_per_node of the site's profile) to 0"
+        )
     if asked.gpus > settings.gpus_per_node:
         raise InputError(
             f"resources.gpus is {asked.gpus:g} and --gpus-per-node {settings.gpus_per_node}: no "
-            "trial could start; ask for GPUs, or set resources.gpus to 0"
+            "trial could start; ask for GPUs, or set resources.gpus to auto or 0"
         )
     if settings.cpus_per_node is not None and asked.cpus > settings.cpus_per_node:
         raise InputError(
             f"resources.cpus is {asked.cpus} and --cpus-per-node {settings.cpus_per_node}: no "
             "trial could start"
         )
+    busy = settings.gpus_per_node if asked.gpus else 0  # a worker on each at least
+    if settings.cpus_per_node is not None and asked.cpus * busy > settings.cpus_per_node:
+        raise InputError(
+            f"--cpus-per-node {settings.cpus_per_node}: --gpus-per-node {busy} with "
+            f"resources.cpus {asked.cpus} needs {asked.cpus * busy}, else GPUs would idle; leave "
+            "--cpus-per-node out, and what the trials need is asked for"
+        )
 
 
-def _check_workers_fit(settings: JobSettings, asked: Resources) -> None:
+def _check_workers_fit(settings: JobSettings, asked: Settled) -> None:
     """The workers of a trial may be on several nodes with Ray; in mode array they are on one."""
     n_nodes = settings.nodes if settings.mode == "ray" else 1
     where = f"{n_nodes} nodes" if n_nodes > 1 else "a node"

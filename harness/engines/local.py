@@ -59,7 +59,8 @@ def run_local(
         try:
             while not queue.finished:
                 for slot in slots:
-                    if slot.unit is None and (unit := queue.next_unit()) is not None:
+                    n_free = sum(other.unit is None for other in slots)
+                    if slot.unit is None and (unit := queue.next_unit(n_free)) is not None:
                         _give(slot, unit, queue, settings, gpus_per_slot, scratch)
                 _listen(slots, queue)
                 tick()

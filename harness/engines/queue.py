@@ -9,13 +9,15 @@ decides where a unit runs.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
 from harness.runfolder.folder import RunFolder, TrialFolder
-from harness.trials.events import Ended, Event, Failed, Stopped
+from harness.sweepfile.settings import Settled
+from harness.trials.events import Ended, Event, Failed, GivenBack, Stopped
 from harness.trials.frozen import reason_against
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import StorageError
@@ -41,9 +43,12 @@ class Queue:
         self.folder.tidy(self.rows)
         self.rows = {**self.rows, **self.folder.adopt(unfinished)}
         self.max_failures = self.plan.sweep.resources.max_failures
+        self.resources: Settled = self.plan.sweep.resources.settled(0)  # until the engine knows
         self.failures: dict[str, int] = {}
         self.failed: dict[str, str] = {}
         self.running: set[str] = set()
+        self._unit_of: dict[str, Unit] = {}  # that a running trial was handed out in
+        self._fits: dict[tuple[str, str], int] = {}  # of a stage's arm: trials that a worker kept
         self.stopping = False
         self._waiting: dict[str, list[TrialSpec]] = {}
         self._ready = _Line()
@@ -61,12 +66,16 @@ class Queue:
         ended = self.rows.keys() | self.failed.keys()
         return sum(trial.id not in ended for trial in self.plan.trials)
 
-    def next_unit(self) -> Unit | None:
-        """Trials for one worker to run in one go; None while nothing is ready."""
+    def next_unit(self, n_free: int = 1) -> Unit | None:
+        """Trials for one worker to run in one go; None while nothing is ready.
+
+        Where `n_free` workers with GPUs have nothing to do, each gets its share of what is ready.
+        """
         if self.stopping or not self._ready:
             return None
-        unit = self._ready.take(self._most_together(self._ready.first))
+        unit = self._ready.take(self._most_together(self._ready.first, n_free))
         self.running.update(trial.id for trial in unit)
+        self._unit_of.update((trial.id, unit) for trial in unit)
         return unit
 
     def folders(self, unit: Iterable[TrialSpec]) -> dict[str, TrialFolder]:
@@ -80,6 +89,8 @@ class Queue:
         """
         if isinstance(event, Ended):
             self._end(event)
+        elif isinstance(event, GivenBack):
+            self._take_back(self.plan.by_id[event.trial_id])
         elif isinstance(event, Stopped):
             self.running.discard(event.trial_id)
             if not self.stopping:
@@ -93,7 +104,7 @@ class Queue:
 
     def crashed(self, unit: Iterable[TrialSpec], error: str) -> None:
         """A worker died: its running trial has failed once; the unit's later ones wait again."""
-        left = [trial for trial in unit if trial.id in self.running]
+        left = self._held(unit)
         for position, trial in enumerate(left):
             self.running.discard(trial.id)
             if position == 0:
@@ -105,7 +116,7 @@ class Queue:
     def unit_over(self, unit: Iterable[TrialSpec]) -> None:
         """A worker has finished a unit; trials that it did not begin (it was stopped) stay left."""
         unit = tuple(unit)
-        self.running.difference_update(trial.id for trial in unit)
+        self.running.difference_update(trial.id for trial in self._held(unit))
         if len(unit) > 1:
             self.folder.archive(unit)
 
@@ -131,6 +142,17 @@ class Queue:
         for child in self._waiting.pop(event.trial_id, []):
             self._enqueue(child)
 
+    def _held(self, unit: Iterable[TrialSpec]) -> list[TrialSpec]:
+        """Those of the unit's trials that its worker has: it gave no other one the trial back."""
+        unit = tuple(unit)
+        return [t for t in unit if t.id in self.running and self._unit_of[t.id] == unit]
+
+    def _take_back(self, trial: TrialSpec) -> None:
+        """A trial waits again, and no further unit of its arm is larger than what was kept."""
+        self.running.discard(trial.id)
+        self._ready.put(trial, last=False)
+        self._fits[trial.stage, trial.arm] = len(self._held(self._unit_of[trial.id]))
+
     def _fail(self, trial: TrialSpec, error: str, retry: bool) -> None:
         n_failures = self.failures[trial.id] = self.failures.get(trial.id, 0) + 1
         if retry and n_failures <= self.max_failures and not self.stopping:
@@ -145,17 +167,15 @@ class Queue:
             last_line = error.strip().splitlines()[-1]
             self._give_up(child, f"the trial it starts from ({trial.id}) failed: {last_line}")
 
-    def _most_together(self, first: TrialSpec) -> int:
+    def _most_together(self, first: TrialSpec, n_free: int) -> int:
         """Trials of a unit. On CPUs a pack that shares no frozen part would keep slots idle."""
-        resources = self.plan.sweep.resources
-        if resources.pack == "auto":  # a worker with a GPU measures how many it takes at once
-            return AUTO_AT_MOST if resources.gpus > 0 else 1
-        shares = (
-            resources.gpus > 0
-            or resources.fuse == "always"
-            or reason_against(first.condition) is None
-        )
-        return resources.pack if shares else 1
+        resources = self.resources
+        if resources.gpus > 0:
+            most = AUTO_AT_MOST if resources.pack == "auto" else resources.pack
+            most = min(most, self._fits.get((first.stage, first.arm), most))
+            return min(most, math.ceil(len(self._ready) / max(1, n_free)))
+        shares = resources.fuse == "always" or reason_against(first.condition) is None
+        return resources.pack if shares and resources.pack != "auto" else 1
 
 
 class _Line:

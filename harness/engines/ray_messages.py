@@ -23,7 +23,7 @@ class Job:
 
     trials: Mapping[str, TrialSpec]  # all that it may be given, by their ids
     settings: WorkerSettings
-    resources: Resources  # of a trial
+    resources: Resources  # of a trial; `auto` is decided by what the cluster has
     n_cpus: int  # of a Ray of this machine
     address: str | None  # of a running Ray to join; None: one of this machine is started
     folder: Path  # for everything temporary
@@ -31,14 +31,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Ready:
-    """Ray runs."""
+    """Ray runs, with this many GPUs so far."""
+
+    n_gpus: int
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Tune asks for a unit, under a name of its own."""
+    """Tune asks for a unit, under a name of its own; `n_places` trials run at once so far."""
 
     tune_id: str
+    n_places: int
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ def run_ray(
     n_cpus: int,
     tick: Callable[[], None] = lambda: None,
     address: str | None = None,
+    n_places: int = 1,
+    on_ready: Callable[[int], None] = lambda n_gpus: None,
 ) -> None:
     """Run everything in the queue, as `run_local` does.
 
@@ -54,6 +56,8 @@ def run_ray(
 
     Args:
         n_cpus: CPUs of a local Ray; not used with `address`.
+        n_places: trials that will run at once when all nodes have joined, where that is known.
+        on_ready: called with the number of GPUs that Ray has, before the first unit is given.
         tick: called about twice a second, and after every message of the session.
         address: a running Ray cluster to join; None starts one of this machine's own.
 
@@ -64,9 +68,10 @@ def run_ray(
         return
     plan = queue.plan
     with scratch_folder() as folder:
-        job = Job(plan.by_id, settings, plan.sweep.resources, n_cpus, address, folder)
+        resources = plan.sweep.resources if address else queue.resources
+        job = Job(plan.by_id, settings, resources, n_cpus, address, folder)
         with _session(job) as session:
-            server = _Server(queue, session)
+            server = _Server(queue, session, n_places, on_ready)
             while not queue.finished:
                 server.serve(TICK_S)
                 tick()
@@ -124,6 +129,8 @@ class _Server:
 
     queue: Queue
     session: _Session
+    n_places: int
+    on_ready: Callable[[int], None]
     units: dict[str, Unit] = field(default_factory=dict)  # by the name that Tune gave the trial
     heads: dict[int, str] = field(default_factory=dict)
     next_look: float = 0.0
@@ -161,10 +168,11 @@ class _Server:
 
     def _take(self, message: Message) -> None:
         match message:
-            case Ready():
+            case Ready(n_gpus):
                 self.heads = self.session.heads()
-            case Wanted(tune_id):
-                self.session.pipe.send(self._given(tune_id))
+                self.on_ready(n_gpus)
+            case Wanted(tune_id, n_places):
+                self.session.pipe.send(self._given(tune_id, n_places))
             case Reported(events):
                 for event in events:
                     self.queue.take(event)
@@ -177,8 +185,11 @@ class _Server:
             case Broken(error):
                 raise EngineError(f"Ray failed: {error}; {KEPT}")
 
-    def _given(self, tune_id: str) -> Given:
-        unit = self.queue.next_unit()
+    def _given(self, tune_id: str, n_places: int) -> Given:
+        """A unit, or none where all GPUs have one: a trial that Tune holds cannot be shared out."""
+        is_full = self.queue.resources.gpus > 0 and len(self.units) >= max(1, n_places)
+        n_free = max(self.n_places, n_places) - len(self.units)
+        unit = None if is_full else self.queue.next_unit(n_free)
         if unit is None:
             return Given(None, self.queue.finished)
         self.units[tune_id] = unit

@@ -30,7 +30,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from harness.engines.ray_messages import Given, Job, Message, Over, Ready, Reported, Wanted
 from harness.engines.worker import Worker
-from harness.sweepfile.settings import Resources
+from harness.sweepfile.settings import Settled
 from harness.teams.rank import RankRunner
 from harness.teams.team import Message as RankMessage
 from harness.teams.team import Team
@@ -46,10 +46,27 @@ STEP_S = 1.0  # of a Trainable
 
 def drive(pipe: Connection, job: Job) -> None:
     """Start Ray or join it, and run units until the command says that there will be none."""
-    feed = Feed(pipe)
     with _cluster(job):
-        feed.tell(Ready())
+        n_gpus = int(_resources_now().get("GPU", 0))
+        resources = job.resources.settled(n_gpus)
+        feed = Feed(pipe, resources)
+        feed.tell(Ready(n_gpus))
         _tuner(feed, job).fit()
+
+
+def _resources_now() -> dict[str, float]:
+    """What the nodes that have joined so far have together: CPU, GPU and others."""
+    has: Callable[[], dict[str, float]] = ray.cluster_resources
+    return has()
+
+
+def _places_now(resources: Settled) -> int:
+    """Trials that the nodes which have joined so far run at once."""
+    has = _resources_now()
+    by_cpus = has.get("CPU", 1) // resources.cpus_per_trial
+    if resources.gpus:
+        return int(min(by_cpus, has.get("GPU", 0) / resources.gpus_per_trial))
+    return int(by_cpus)
 
 
 class RankActor:
@@ -72,7 +89,7 @@ class RayTeam(Team):
 
     keeps_place = False
 
-    def __init__(self, settings: WorkerSettings, resources: Resources):
+    def __init__(self, settings: WorkerSettings, resources: Settled):
         self.settings = settings
         self.resources = resources
         self.n = settings.n_workers
@@ -123,13 +140,14 @@ class Feed:
     """Hands Tune the command's units, and the command what Tune's workers report."""
 
     pipe: Connection
+    resources: Settled  # of a trial
 
     def tell(self, message: Message) -> None:
         self.pipe.send(message)
 
     def next_unit(self, tune_id: str) -> Given:
         """What a Tune trial is to run."""
-        self.tell(Wanted(tune_id))
+        self.tell(Wanted(tune_id, _places_now(self.resources)))
         given = self.pipe.recv()
         assert isinstance(given, Given)
         return given
@@ -138,13 +156,12 @@ class Feed:
 def _tuner(feed: Feed, job: Job) -> tune.Tuner:
     from ray import tune
 
-    worker, searcher, listener = _adapters(feed, job.resources)
-    resources = job.resources
+    resources, settings = feed.resources, job.settings.with_resources(feed.resources)
+    worker, searcher, listener = _adapters(feed)
     # Tune starts one worker after another where a searcher is used; let all start at once.
-    has: Callable[[], dict[str, float]] = ray.cluster_resources
-    n_at_once = max(1, int(has().get("CPU", 1) // resources.cpus_per_trial))
+    n_at_once = max(1, int(_resources_now().get("CPU", 1) // resources.cpus_per_trial))
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(n_at_once)
-    has_parameters = tune.with_parameters(worker, plan=job.trials, settings=job.settings)
+    has_parameters = tune.with_parameters(worker, plan=job.trials, settings=settings)
     return tune.Tuner(
         tune.with_resources(has_parameters, _request(resources)),
         tune_config=tune.TuneConfig(
@@ -169,7 +186,7 @@ def _tuner(feed: Feed, job: Job) -> tune.Tuner:
     )
 
 
-def _request(resources: Resources) -> dict[str, float] | tune.PlacementGroupFactory:
+def _request(resources: Settled) -> dict[str, float] | tune.PlacementGroupFactory:
     """What Tune asks of the cluster for a trial; its ranks on one node where they fit there."""
     from ray import tune
 
@@ -179,15 +196,15 @@ def _request(resources: Resources) -> dict[str, float] | tune.PlacementGroupFact
     return tune.PlacementGroupFactory([{}, *[worker] * resources.workers], strategy="PACK")
 
 
-def _adapters(
-    feed: Feed, resources: Resources
-) -> tuple[type[tune.Trainable], Searcher, tune.Callback]:
+def _adapters(feed: Feed) -> tuple[type[tune.Trainable], Searcher, tune.Callback]:
     """A worker as a Trainable, whose trial is our unit; `feed` as a searcher and as a callback.
 
     Tune saves and restores nothing: a later command continues from the run folder.
     """
     from ray import tune
     from ray.tune.search import Searcher
+
+    resources = feed.resources
 
     class TuneWorker(tune.Trainable):
         def setup(self, config: Any, plan: Any = None, settings: Any = None) -> None:

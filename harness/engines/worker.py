@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from harness.runfolder.folder import TrialFolder
 from harness.teams.team import Team, run_together
 from harness.training.context import ProcessContext, TrialContext, WorkerSettings
-from harness.trials.events import Event, Failed, Started, Stopped, failure
+from harness.trials.events import Event, Failed, GivenBack, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from harness.joint.steps import JointSteps
 
 
 @dataclass
@@ -46,21 +50,39 @@ class Worker:
     ) -> Iterator[Event]:
         if self.team is not None:
             return run_together(self.team, unit, folders, self.process.should_stop)
-        from harness.joint import fused, heads, pack, size  # torch: 4 s, so only where trials run
+        from harness.joint import fused, heads, size  # torch: 4 s, so only where trials run
 
         context, most = self.process.for_trial, self.settings.pack
         if heads.can_batch(unit):
             n = heads.AUTO_SIZE if most == "auto" else len(unit)
-            return pack.run_in_packs(unit, folders, context, n, heads.HEADS)
+            return _run_first(n, unit, folders, context, heads.HEADS)
         if len(unit) == 1:
             return _run_in_turn(unit, folders, context)
         reason = fused.reason_against(unit, self.settings.device, self.settings.fuse)
         if reason is not None:
             context = replace(context, notes=(f"not fused: {reason}",))
-            return _run_in_turn(unit, folders, context)
+            return _run_first(1 if most == "auto" else len(unit), unit, folders, context)
         if most == "auto":
             most = size.measured_pack_size(unit, context.device, fused.FusedJoint)
-        return pack.run_in_packs(unit, folders, context, most, fused.FUSED)
+        return _run_first(most, unit, folders, context, fused.FUSED if most > 1 else None)
+
+
+def _run_first(
+    n: int,
+    unit: Sequence[TrialSpec],
+    folders: Mapping[str, TrialFolder],
+    context: TrialContext,
+    steps: JointSteps | None = None,
+) -> Iterator[Event]:
+    """The unit's first `n` trials, as a pack or one after another; others may run the rest now."""
+    for spec in reversed(unit[n:]):  # the last one to be given back is the next to be handed out
+        yield GivenBack(spec.id)
+    if steps is None:
+        yield from _run_in_turn(unit[:n], folders, context)
+    else:
+        from harness.joint import pack  # torch
+
+        yield from pack.run_pack(unit[:n], folders, context, steps)
 
 
 def _run_in_turn(

@@ -22,6 +22,7 @@ from harness.joint import fused_network
 from harness.joint.fused_network import FusedNetwork
 from harness.joint.heads import can_batch
 from harness.joint.steps import Joint, JointSteps
+from harness.sweepfile.settings import Settled
 from harness.training.arrays import Part, Parts
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
@@ -68,10 +69,9 @@ def _against_network(spec: TrialSpec) -> str | None:
     return fused_network.reason_against(network)
 
 
-def notes(plan: Plan) -> Iterator[str]:
+def notes(plan: Plan, resources: Settled) -> Iterator[str]:
     """A line for each arm or stage whose packs were meant to be fused and cannot be."""
-    resources = plan.sweep.resources
-    device = "cuda" if resources.gpus > 0 else "cpu"
+    device = resources.device
     if resources.pack == 1 or resources.workers > 1 or (device, resources.fuse) == ("cpu", "auto"):
         return
     for (_, name), seeds in plan.by_arm.items():

@@ -22,20 +22,6 @@ from harness.trials.events import Event, Failed, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
 
 
-def run_in_packs(
-    unit: Sequence[TrialSpec],
-    folders: Mapping[str, TrialFolder],
-    context: TrialContext,
-    size: int,
-    steps: JointSteps,
-) -> Iterator[Event]:
-    """All events of the unit's trials, `size` at a time; after a request to stop no pack starts."""
-    for begin in range(0, len(unit), size):
-        if begin and context.should_stop():
-            return
-        yield from run_pack(unit[begin : begin + size], folders, context, steps)
-
-
 def run_pack(
     unit: Sequence[TrialSpec],
     folders: Mapping[str, TrialFolder],

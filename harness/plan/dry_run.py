@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.plan.slots import trials_at_once
 from harness.runfolder.provenance import available_cpus
 from harness.teams import rules
+from harness.training.cards import cards_here
 from harness.trials import frozen
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import RunFolderError
@@ -54,12 +55,19 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield from _as_table(lines)
     yield from plan.notes
     yield from frozen.notes(plan)
-    if plan.sweep.resources.pack != 1:
+    resources, n_gpus = plan.sweep.resources.settled(0), None
+    if plan.sweep.resources.gpus == "auto":
+        cards = cards_here()
+        n_gpus = len(cards) if resources.workers == 1 else None
+        resources = plan.sweep.resources.settled(len(cards))
+        yield f"resources.gpus: auto is decided where the trials run; this machine {cards.line()}"
+    if resources.pack != 1:
         from harness.joint import fused  # torch: only where packs are asked for
 
-        yield from fused.notes(plan)
+        yield from fused.notes(plan, resources)
     yield from rules.notes(plan)
-    yield _estimate(plan, left, out)
+    n_slots = trials_at_once(resources, None, available_cpus(), n_gpus)
+    yield _estimate(left, out, n_slots)
 
 
 def _state_of(folder: Path, row: TrialRow | None) -> str:
@@ -83,11 +91,10 @@ def _as_table(lines: Mapping[tuple[str, str, str], Counter[str]]) -> Iterator[st
         yield "  ".join(shown).rstrip()
 
 
-def _estimate(plan: Plan, left: list[TrialSpec], out: Path) -> str:
+def _estimate(left: list[TrialSpec], out: Path, n_slots: int) -> str:
     if not left:
         return "Nothing is left to run."
     known = _Known(_known_costs(out))
-    n_slots = trials_at_once(plan.sweep.resources, None, available_cpus(), None)
     going_by = [known.alike(trial) for trial in left]
     if not all(going_by):
         return (

@@ -8,19 +8,12 @@ from __future__ import annotations
 
 import math
 
-from harness.sweepfile.settings import Resources
+from harness.sweepfile.settings import Settled
 from headstart.errors import InputError
 
 
-def count_gpus() -> int:
-    """GPUs that PyTorch sees here, without starting CUDA. Imports torch: seconds."""
-    import torch
-
-    return int(torch.cuda.device_count())
-
-
-def trials_at_once(resources: Resources, asked: int | None, n_cpus: int, n_gpus: int | None) -> int:
-    """Slots of this machine.
+def trials_at_once(resources: Settled, asked: int | None, n_cpus: int, n_gpus: int | None) -> int:
+    """Slots of this machine: as many as its CPUs allow; and no GPU idles for want of a CPU.
 
     Args:
         resources: of a trial.
@@ -31,13 +24,13 @@ def trials_at_once(resources: Resources, asked: int | None, n_cpus: int, n_gpus:
     Raises:
         InputError: a trial asks for more GPUs than there are, or `asked` trials do.
     """
-    n_slots = asked or max(1, n_cpus // resources.cpus_per_trial)
+    by_cpus = asked or max(1, n_cpus // resources.cpus_per_trial)
     if not resources.gpus or n_gpus is None:
-        return n_slots
+        return by_cpus
     if resources.gpus < 1:  # a share: such trials have one worker
-        by_gpus = n_gpus * _to_a_gpu(resources.gpus)
+        by_gpus, on_each = n_gpus * _to_a_gpu(resources.gpus), n_gpus
     else:
-        by_gpus = int(n_gpus // resources.gpus_per_trial)
+        by_gpus = on_each = int(n_gpus // resources.gpus_per_trial)
     if by_gpus < 1:
         raise InputError(
             f"resources.gpus: {resources.gpus:g}, resources.workers: {resources.workers}: GPUs "
@@ -49,7 +42,7 @@ def trials_at_once(resources: Resources, asked: int | None, n_cpus: int, n_gpus:
             f"--slots {asked}: with resources.gpus: {resources.gpus:g}, {by_gpus} trials at once "
             f"are the most on the GPUs here ({n_gpus})"
         )
-    return min(n_slots, by_gpus)
+    return asked or min(by_gpus, max(by_cpus, on_each))
 
 
 def gpu_of(worker: int, share: float) -> int:

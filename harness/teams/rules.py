@@ -1,8 +1,8 @@
 """Which sweeps can have several ranks to a trial: the rules, checked when the plan is made.
 
-In: a plan whose `resources.workers` is over 1. Out: nothing, or one line for what is not possible.
-The rules look for batch norm in the networks, which needs torch; a plan with one worker to a trial
-is never checked here.
+In: a plan whose `resources.workers` is over 1, and what it trains on. Out: nothing, or one line for
+what is not possible. The rules look for batch norm in the networks, which needs torch; a plan with
+one worker to a trial is never checked here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from harness.sweepfile.settings import Settled
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import InputError, ModelError
 
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
     from models.groups import LayerGroup
 
 
-def check_workers(plan: Plan) -> None:
+def check_workers(plan: Plan, resources: Settled) -> None:
     """See that every trial of the plan can be shared by its workers.
 
     Raises:
         InputError: shares of GPUs, batches smaller than the number of workers, or batch norm on
             CPUs; the message says what to set instead.
     """
-    resources = plan.sweep.resources
     n, gpus, name = resources.workers, resources.gpus, plan.sweep.name
     if gpus and gpus < 1:
         raise InputError(
@@ -47,7 +47,7 @@ def check_workers(plan: Plan) -> None:
 def notes(plan: Plan) -> Iterator[str]:
     """What `--dry-run` says of workers and packs."""
     resources = plan.sweep.resources
-    if resources.workers > 1 and resources.pack != 1:
+    if resources.workers > 1 and resources.pack not in (1, "auto"):
         yield (
             f"resources.pack: {resources.pack}: trials of {resources.workers} workers run one "
             "after another, never as one computation"

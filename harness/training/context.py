@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from datasets.locations import cache_folder
-from harness.sweepfile.settings import Save
+from harness.sweepfile.settings import Save, Settled
 from harness.trials.catalogue import DataCatalogue
 from headstart.files import storage_errors
 
@@ -33,14 +33,24 @@ class WorkerSettings:
     """What every worker of a command is given; picklable."""
 
     sweep: str
-    device: str
     save: Save
     data_dir: Path | None
     stop_file: Path
+    device: str = "cpu"
     state_every_s: float = 2.0
     n_workers: int = 1  # ranks that share a trial
     pack: int | Literal["auto"] = 1  # trials computed together; auto: measured
     fuse: Literal["auto", "always", "never"] = "auto"
+
+    def with_resources(self, resources: Settled) -> WorkerSettings:
+        """The same for workers that get these resources."""
+        return replace(
+            self,
+            device=resources.device,
+            n_workers=resources.workers,
+            pack=resources.pack,
+            fuse=resources.fuse,
+        )
 
 
 class StopFile:

@@ -18,6 +18,13 @@ class Started:
 
 
 @dataclass(frozen=True)
+class GivenBack:
+    """A worker leaves a trial of its unit to others: it takes on fewer at once."""
+
+    trial_id: str
+
+
+@dataclass(frozen=True)
 class Progress:
     """A trial moved on: sent at every evaluation."""
 
@@ -65,4 +72,4 @@ def failure(trial_id: str, err: Exception) -> Failed:
     return Failed(trial_id, text, retry=True)
 
 
-Event = Started | Progress | Ended | Stopped | Failed
+Event = Started | GivenBack | Progress | Ended | Stopped | Failed

@@ -26,8 +26,8 @@ WORK = Work(
     folder=Path("/home/me"),
     command="python -m slurm.submit sweeps/part2.yaml --nodes 2",
     has_stages=True,
-    cpus_per_trial=2,
-    gpus_per_trial=0.125,
+    cpus=2,
+    gpus=0.125,
 )
 HOSTILE = 'it\'s a "run" with $(touch hacked) `id` ; & | % * \\ ümlaut'
 
@@ -97,9 +97,9 @@ def test_sbatch_lines_quote_paths_and_keep_percent_signs() -> None:
 
 
 def test_as_many_trials_at_once_as_gpus_can_take() -> None:
-    text = render_batch_script(_array(), replace(WORK, gpus_per_trial=0.5), "shards")
+    text = render_batch_script(_array(), replace(WORK, gpus=0.5), "shards")
     assert "((slots <= 16)) || slots=16" in text
-    text = render_batch_script(_array(), replace(WORK, gpus_per_trial=0.0), "shards")
+    text = render_batch_script(_array(), replace(WORK, gpus=0.0), "shards")
     assert "slots <=" not in text
 
 

@@ -9,7 +9,7 @@ from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.events import Ended, Failed, Progress, Started, Stopped
+from harness.trials.events import Ended, Failed, GivenBack, Progress, Started, Stopped
 from harness.trials.spec import Plan
 from headstart.errors import StorageError
 from headstart.records import read_row, trial_row
@@ -118,6 +118,41 @@ def test_on_cpus_only_trials_that_share_a_frozen_part_are_packed(queue_of):
 def test_how_many_trials_a_worker_is_given(queue_of, resources, sizes):
     queue = queue_of(("seeds: 2", f"seeds: 5\nresources: {{{resources}}}"))
     assert [len(queue.next_unit()) for _ in sizes] == sizes
+
+
+def test_units_are_shared_out_so_that_no_gpu_idles(queue_of):
+    queue = queue_of(("seeds: 2", "seeds: 30\nresources: {gpus: 1}"))
+    sizes = [len(queue.next_unit(n_free)) for n_free in range(8, 0, -1)]
+    assert sizes == [8, 8, 8, 6, 8, 8, 7, 7]
+    assert queue.next_unit() is None
+    assert len(queue.running) == 60
+
+
+@pytest.mark.parametrize(("pack", "sizes"), [(8, [3, 2, 3, 2]), (2, [2, 2, 1, 2]), (1, [1] * 4)])
+def test_a_pack_is_the_most_and_what_is_ready_is_shared_below_it(queue_of, pack, sizes):
+    queue = queue_of(("seeds: 2", f"seeds: 5\nresources: {{gpus: 1, pack: {pack}}}"))
+    assert [len(queue.next_unit(n_free)) for n_free in (4, 3, 2, 1)] == sizes
+
+
+def test_on_cpus_a_pack_is_the_same_however_many_workers_are_free(queue_of):
+    queue = queue_of(("seeds: 2", "seeds: 5\nresources: {pack: 3, fuse: always, gpus: 0}"))
+    assert [len(queue.next_unit(8)) for _ in range(2)] == [3, 2]
+
+
+def test_what_a_worker_gives_back_is_next_and_no_unit_of_its_arm_is_larger(queue_of):
+    queue = queue_of(("seeds: 2", "seeds: 6\nresources: {gpus: 1}"), only="arm")
+    unit = queue.next_unit()
+    for trial in reversed(unit[2:]):
+        queue.take(GivenBack(trial.id))
+    assert queue.running == {trial.id for trial in unit[:2]}
+    others = [queue.next_unit(), queue.next_unit()]
+    assert others == [unit[2:4], unit[4:]]
+    queue.crashed(unit, "killed")
+    assert queue.running == {trial.id for trial in unit[2:]}, "they are others' now"
+    queue.unit_over(unit)
+    assert queue.running == {trial.id for trial in unit[2:]}
+    queue.unit_over(others[0])
+    assert queue.running == {trial.id for trial in others[1]}
 
 
 def test_arms_alone_do_not_run_the_stages_that_they_need(queue_of):

@@ -47,7 +47,7 @@ def played(make_queue):
     """(server, the session's end of the pipe) over a queue of one trial."""
     pipe, its_end = Pipe()
     queue = make_queue()
-    yield _Server(queue, Played(None, 0, pipe, Path())), its_end
+    yield _Server(queue, Played(None, 0, pipe, Path()), 1, lambda n_gpus: None), its_end
     pipe.close()
     its_end.close()
 
@@ -71,7 +71,7 @@ def make_queue(write_sweep, tmp_path):
 def test_a_unit_is_given_once_and_is_over_when_it_ended(played):
     server, session = played
     for tune_id in ("a", "b"):
-        session.send(Wanted(tune_id))
+        session.send(Wanted(tune_id, 1))
     server.serve(1)
     (trial,) = server.queue.plan.trials
     given = session.recv()
@@ -87,9 +87,9 @@ def test_a_unit_is_given_once_and_is_over_when_it_ended(played):
 
 def test_a_crashed_worker_gives_its_trial_back(played):
     server, session = played
-    session.send(Wanted("a"))
+    session.send(Wanted("a", 1))
     session.send(Over("a", crashed=True))
-    session.send(Wanted("b"))
+    session.send(Wanted("b", 1))
     server.serve(1)
     first, second = session.recv(), session.recv()
     assert first.config["unit"] == second.config["unit"]
@@ -98,7 +98,7 @@ def test_a_crashed_worker_gives_its_trial_back(played):
 
 def test_an_ended_session_is_one_line(played):
     server, session = played
-    session.send(Wanted("a"))
+    session.send(Wanted("a", 1))
     server.serve(1)
     session.close()
     with pytest.raises(EngineError, match=r"^Ray ended \(exit status -9\); what has ended is kept"):
@@ -107,7 +107,7 @@ def test_an_ended_session_is_one_line(played):
 
 def test_a_session_that_ends_after_a_request_to_stop_is_no_error(played):
     server, session = played
-    session.send(Wanted("a"))
+    session.send(Wanted("a", 1))
     server.serve(1)
     assert not server.queue.finished
     server.queue.stop()

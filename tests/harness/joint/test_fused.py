@@ -231,17 +231,6 @@ def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, context, t
         assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 3 / 150
 
 
-def test_a_unit_larger_than_a_pack_runs_pack_after_pack(unit, context, tmp_path):
-    trials = unit("all", ("seeds: 3", "seeds: 5"), ("epochs: 2", "epochs: 1"), text=LENET)
-    with RunFolder(tmp_path / "run") as folder:
-        folders = {spec.id: folder.trial_folder(spec.id) for spec in trials}
-        events = list(pack.run_in_packs(trials, folders, context, 2, fused.FUSED))
-    order = [(type(e).__name__, e.trial_id) for e in events]
-    assert order.index(("Started", trials[2].id)) > order.index(("Ended", trials[0].id))
-    rows = rows_of(events)
-    assert [rows[spec.id].ran_as for spec in trials] == ["fused"] * 5
-
-
 def test_which_units_are_fused_and_why_not(unit):
     def reason(arm, *replacements, device="cuda", fuse="auto", text=SWEEP):
         return fused.reason_against(unit(arm, *replacements, text=text), device, fuse)
@@ -266,7 +255,8 @@ def test_the_command_fuses_where_it_is_asked_and_says_why_not(write_sweep, tmp_p
         ("  some: {fine_tune: last_3, train: {cache_frozen: false}}\n", ""),
         ("seeds: 3", "seeds: 2"), ("epochs: 2", "epochs: 1"), text=LENET,
     )  # fmt: skip
-    (line,) = fused.notes(make_plan(load_sweep(sweep), DataCatalogue()))
+    plan = make_plan(load_sweep(sweep), DataCatalogue())
+    (line,) = fused.notes(plan, plan.sweep.resources.settled(0))
     assert line.startswith("slow: its seeds train one after another: train.schedule plateau")
     done = run_here(sweep, tmp_path / "run")
     assert done.returncode == 0, done.stderr

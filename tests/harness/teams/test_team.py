@@ -130,9 +130,7 @@ def one_trial(write_sweep, tmp_path):
     spec = next(t for t in plan.trials if t.arm == "scratch")
     stop_file = StopFile(tmp_path / "stop")
     stop_file.create()
-    settings = WorkerSettings(
-        "small", "cpu", Save(), None, stop_file.path, state_every_s=0.0, n_workers=2
-    )
+    settings = WorkerSettings("small", Save(), None, stop_file.path, state_every_s=0.0, n_workers=2)
     team = LocalTeam(settings)
 
     def run(out: Path, disturb=lambda team: None):

@@ -148,6 +148,8 @@ requeue() {
   fi
 }
 
+sweep+=(--slots 16)  # trials that the GPUs of all nodes take at once
+
 # --- one Ray cluster over the nodes of this job --------------------------------------------------
 private="$run/slurm/.job-$start"  # token, address, round: for this user alone, of this start
 head=$SLURMD_NODENAME                    # the node of this shell

@@ -1,0 +1,171 @@
+"""Which GPUs PyTorch sees on this machine, and why it sees none where a person has one.
+
+Out: `Cards`. A process of its own asks PyTorch and ends: the command that asks neither loads torch
+nor opens a device, which would take memory of it, and all of it where a site lets one process at a
+time compute. Where no driver is installed nothing is started, since PyTorch then sees none.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import ModuleType
+
+from headstart.errors import EngineError, InputError
+from headstart.signals import deaf_children
+
+ANSWER_WITHIN_S = 120.0  # torch from a cold network file system, and a driver that wakes up
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+RESERVED = "SLURM_GPUS_ON_NODE"
+NO_DRIVER = "no driver of a GPU is installed"
+
+
+@dataclass(frozen=True)
+class Cards:
+    """The GPUs that PyTorch can compute on here."""
+
+    names: tuple[str, ...] = ()
+    remark: str = ""  # why there are none, or what else a person might not expect
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def line(self) -> str:
+        """Where trials train whose sweep leaves it to the machine."""
+        remark = f" ({self.remark})" if self.remark else ""
+        if not self.names:
+            return f"trains on CPUs{remark}"
+        of_a_kind = Counter(self.names)
+        kinds = [name if len(of_a_kind) == 1 else f"{n} {name}" for name, n in of_a_kind.items()]
+        gpus = "GPU" if len(self) == 1 else "GPUs"
+        return f"trains on {len(self)} {gpus}: {', '.join(kinds)}{remark}"
+
+
+def cards_here() -> Cards:
+    """The GPUs that processes of this command may use.
+
+    Raises:
+        InputError: SLURM reserved GPUs of this node and PyTorch cannot use them, or some of those
+            that are visible are too old for it.
+        EngineError: the process that asks PyTorch gave no answer.
+    """
+    cards = _ask() if has_driver() else Cards(remark=NO_DRIVER)
+    reserved = os.environ.get(RESERVED, "")
+    if not cards.names and reserved.isdigit() and int(reserved) > 0:
+        raise InputError(
+            f"SLURM reserved {reserved} GPU(s) of this node, and PyTorch can use none: "
+            f"{cards.remark}; mend that, or set resources.gpus: 0 to train on CPUs"
+        )
+    return cards
+
+
+def has_driver() -> bool:
+    """Whether a library or a device is here without which PyTorch sees no GPU."""
+    if sys.platform == "darwin":
+        return False
+    if Path("/dev/kfd").exists():  # of AMD
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _ask() -> Cards:
+    """What PyTorch says, in another process."""
+    context = multiprocessing.get_context("spawn")
+    pipe, its_end = context.Pipe()
+    process = context.Process(target=_answer, args=(its_end,), name="cards", daemon=True)
+    with deaf_children():
+        process.start()
+    its_end.close()
+    try:
+        answer = pipe.recv() if pipe.poll(ANSWER_WITHIN_S) else None
+    except (EOFError, OSError):
+        answer = None
+    finally:
+        process.kill()
+        process.join()
+        pipe.close()
+    if isinstance(answer, Cards):
+        return answer
+    if answer is None:
+        raise EngineError(
+            "PyTorch did not say which GPUs it sees: the process that asked it ended "
+            f"(exit status {process.exitcode}) or gave no answer in {ANSWER_WITHIN_S:.0f} s; look "
+            "at the driver, or set resources.gpus: 0 to train on CPUs"
+        )
+    raise InputError(str(answer))
+
+
+def _answer(pipe: Connection) -> None:
+    import torch
+
+    try:
+        pipe.send(look(torch))
+    except InputError as err:
+        pipe.send(str(err))
+
+
+def look(torch: ModuleType) -> Cards:
+    """The GPUs that this process's PyTorch can compute on. It starts CUDA.
+
+    Raises:
+        InputError: some of them are too old for it, and others are not.
+    """
+    cuda = torch.cuda
+    if torch.version.cuda is None and torch.version.hip is None:
+        return Cards(remark=f"PyTorch {torch.__version__} is built for CPUs alone")
+    if os.environ.get(VISIBLE, "any").strip() in ("", "-1"):
+        return Cards(remark=f"{VISIBLE} is {os.environ[VISIBLE]!r}, which hides every GPU")
+    try:
+        cuda.init()
+    except (RuntimeError, AssertionError) as err:  # no device, or a driver that is too old
+        return Cards(remark=str(err).strip().splitlines()[0].rstrip("."))
+    numbers = range(cuda.device_count())
+    names = [cuda.get_device_name(k) for k in numbers]
+    old = [k for k in numbers if is_too_old(cuda.get_device_capability(k), cuda.get_arch_list())]
+    if not old:
+        return Cards(tuple(names), _remark_on_parts(os.environ.get(VISIBLE, "")))
+    built_for = ", ".join(cuda.get_arch_list())
+    which = ", ".join(f"GPU {k} ({names[k]})" for k in old)
+    text = f"{which} is too old for PyTorch {torch.__version__}, which is built for {built_for}"
+    if len(old) == len(names):
+        return Cards(remark=text)
+    others = ",".join(str(k) for k in numbers if k not in old)
+    raise InputError(f"{text}; set {VISIBLE}={others} to use the others alone")
+
+
+def is_too_old(capability: tuple[int, int], built_for: Iterable[str]) -> bool:
+    """Whether PyTorch has no kernels for a GPU of this compute capability.
+
+    Kernels run on GPUs of their major number from their minor number on; intermediate code
+    (`compute_90`) on every later one. Where the list is of another kind (AMD's), nothing is known.
+    """
+    known = [re.fullmatch(r"(sm|compute)_([0-9]+)([0-9])", name) for name in built_for]
+    for kind, major, minor in (words.groups() for words in known if words):
+        kernels = (int(major), int(minor))
+        if kernels <= capability and (kind == "compute" or kernels[0] == capability[0]):
+            return False
+    return any(known)
+
+
+def _remark_on_parts(visible: str) -> str:
+    parts = [name for name in visible.split(",") if name.strip().startswith("MIG-")]
+    if len(parts) < 2:
+        return ""
+    return (
+        f"CUDA shows a process one part of a GPU: of the {len(parts)} in {VISIBLE} this command "
+        "uses the first; for each other one run a --shard K/N with that part alone"
+    )

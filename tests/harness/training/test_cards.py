@@ -1,0 +1,113 @@
+"""Which GPUs are seen, and what a person reads who has one that is not used."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from harness.training import cards
+from harness.training.cards import Cards, cards_here, is_too_old, look
+from headstart.errors import InputError
+
+BUILT_FOR = ["sm_75", "sm_80", "sm_90", "compute_120"]
+H100, OLD = ("NVIDIA H100", (9, 0)), ("Tesla K80", (3, 7))
+
+
+def seen_by(*devices, cuda="13.0", error=None) -> SimpleNamespace:
+    """A torch that sees these devices: each a name and a compute capability."""
+
+    def init() -> None:
+        if error:
+            raise RuntimeError(error)
+
+    return SimpleNamespace(
+        __version__="2.15.0",
+        version=SimpleNamespace(cuda=cuda, hip=None),
+        cuda=SimpleNamespace(
+            init=init,
+            device_count=lambda: len(devices),
+            get_device_name=lambda k: devices[k][0],
+            get_device_capability=lambda k: devices[k][1],
+            get_arch_list=lambda: BUILT_FOR,
+        ),
+    )
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in (cards.VISIBLE, cards.RESERVED):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        ((), "trains on CPUs"),
+        (("NVIDIA H100",), "trains on 1 GPU: NVIDIA H100"),
+        (("NVIDIA H100",) * 4, "trains on 4 GPUs: NVIDIA H100"),
+        (("A", "B", "A"), "trains on 3 GPUs: 2 A, 1 B"),
+    ],
+)
+def test_one_line_says_where_trials_train(names, line):
+    assert Cards(names).line() == line
+    assert Cards(names, "because").line() == f"{line} (because)"
+
+
+def test_gpus_are_those_that_pytorch_sees():
+    assert look(seen_by(H100, H100)) == Cards(("NVIDIA H100",) * 2)
+
+
+@pytest.mark.parametrize("visible", ["", " ", "-1"])
+def test_hidden_gpus_are_said_to_be_hidden(monkeypatch, visible):
+    monkeypatch.setenv(cards.VISIBLE, visible)
+    seen = look(seen_by(H100))
+    assert (len(seen), seen.remark) == (
+        0, f"CUDA_VISIBLE_DEVICES is {visible!r}, which hides every GPU",
+    )  # fmt: skip
+
+
+def test_a_pytorch_for_cpus_and_a_driver_that_is_too_old_are_named():
+    assert look(seen_by(H100, cuda=None)).remark == "PyTorch 2.15.0 is built for CPUs alone"
+    old = "The NVIDIA driver on your system is too old (found version 11040). Please update."
+    assert look(seen_by(error=old)).remark == old.rstrip(".")
+
+
+def test_cards_that_pytorch_has_no_kernels_for_are_named_and_never_used(monkeypatch):
+    seen = look(seen_by(OLD))
+    assert not seen.names
+    assert (
+        "GPU 0 (Tesla K80) is too old for PyTorch 2.15.0, which is built for sm_75" in seen.remark
+    )
+    with pytest.raises(InputError, match=r"too old .* set CUDA_VISIBLE_DEVICES=0,2 to use the oth"):
+        look(seen_by(H100, OLD, H100))
+
+
+@pytest.mark.parametrize(
+    ("capability", "is_old"),
+    [((7, 0), True), ((7, 5), False), ((8, 6), False), ((10, 0), True), ((12, 1), False),
+     ((13, 0), False)],
+)  # fmt: skip
+def test_kernels_serve_their_own_generation_and_intermediate_code_later_ones(capability, is_old):
+    assert is_too_old(capability, BUILT_FOR) is is_old
+    assert not is_too_old(capability, ["gfx90a"]), "nothing is known of other makers"
+
+
+def test_one_part_of_a_divided_gpu_is_used_and_that_is_said(monkeypatch):
+    monkeypatch.setenv(cards.VISIBLE, "MIG-1,MIG-2,MIG-3")
+    assert (
+        "of the 3 in CUDA_VISIBLE_DEVICES this command uses the first" in look(seen_by(H100)).remark
+    )
+
+
+def test_without_a_driver_no_process_is_started(monkeypatch):
+    monkeypatch.setattr(cards, "has_driver", lambda: False)
+    monkeypatch.setattr(cards, "_ask", lambda: pytest.fail("it was started"))
+    assert cards_here().line() == "trains on CPUs (no driver of a GPU is installed)"
+
+
+def test_gpus_that_slurm_reserved_are_never_left_idle_in_silence(monkeypatch):
+    monkeypatch.setattr(cards, "has_driver", lambda: False)
+    monkeypatch.setenv(cards.RESERVED, "4")
+    with pytest.raises(InputError, match=r"reserved 4 GPU\(s\) .*: no driver .*resources.gpus: 0"):
+        cards_here()
