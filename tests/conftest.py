@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from fake_card import CannotBuild, Card, build
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side
@@ -34,6 +35,15 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded data goes to a folder of the session, unless the caller named one (CI keeps it)."""
     if not os.environ.get("HEADSTART_CACHE"):
         os.environ["HEADSTART_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def card() -> Card:
+    """Runs processes that see GPUs where there is none; built once for all test processes."""
+    try:
+        return Card(build())
+    except CannotBuild as err:
+        pytest.skip(f"no stand-in for a GPU: {err}")
 
 
 @pytest.fixture
