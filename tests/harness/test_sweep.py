@@ -9,9 +9,14 @@ import time
 import pytest
 
 import harness.sweep
+from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
+from harness.sweepfile.reader import load_sweep
+from harness.training.cards import Cards
+from harness.trials.catalogue import DataCatalogue
+from headstart.records import finished_rows
 from headstart.signals import SIGNALS
-from runs import run_here
+from runs import fingerprints, run_here
 
 PHASES = {
     "reading": (harness.sweep, "load_sweep"),
@@ -70,3 +75,42 @@ def test_a_signal_ends_what_comes_with_the_run_folder_and_after(
     assert not list(out.glob(".*")), "no lock, no stop file"
     monkeypatch.undo()
     assert run_here(sweep, out).returncode == 0
+
+
+def test_where_trials_train_is_said_once_and_the_run_folder_keeps_auto(
+    write_sweep, tmp_path, monkeypatch
+):
+    sweep, out = write_sweep(("seeds: 2", "seeds: 1")), tmp_path / "run"
+    monkeypatch.setattr(harness.sweep, "cards_here", lambda: Cards(remark="no card"))
+    done = run_here(sweep, out)
+    assert done.stderr.splitlines()[0] == "small: trains on CPUs (no card)"
+    assert done.stderr.count("trains on") == 1
+    assert {row.device for row in finished_rows(out)} == {"cpu"}
+    resources = load_sweep(out / "sweep.yaml").resources
+    assert (resources.gpus, resources.pack) == ("auto", "auto")
+    again = run_here(sweep, out)
+    assert "trains on" not in again.stderr, "nothing is left to train"
+    numbers = run_here(sweep, tmp_path / "other", "--set", "resources.gpus=0")
+    assert "trains on" not in numbers.stderr
+
+
+def test_a_folder_that_was_begun_with_numbers_goes_on(write_sweep, tmp_path):
+    sweep, out = write_sweep(("seeds: 2", "seeds: 1")), tmp_path / "run"
+    assert run_here(sweep, out, "--set", "resources={gpus: 0, pack: 1}").returncode == 0
+    made = fingerprints(out)
+    assert run_here(out / "sweep.yaml", out).returncode == 0
+    assert run_here(sweep, out).returncode == 0
+    assert fingerprints(out) == made
+    assert {row.attempts for row in finished_rows(out)} == {1}
+
+
+@pytest.mark.parametrize(
+    ("n_gpus", "said", "gpus"),
+    [(8, "trains on 8 GPUs of the Ray cluster", 1), (0, "trains on CPUs of the Ray cluster, ", 0)],
+)
+def test_a_cluster_decides_where_a_command_joins_one(write_sweep, capsys, n_gpus, said, gpus):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    place = harness.sweep._Place()
+    assert place.joined(plan, n_gpus).gpus == gpus
+    assert place.joined(plan, n_gpus).gpus == gpus
+    assert capsys.readouterr().err.count(f"small: {said}") == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from slurm.jobs import read_jobs
 from slurm.submit import main
 
 ROOT = Path(__file__).resolve().parents[2]
+README_COMMAND = re.compile(r"(?m)^python -m slurm.submit SWEEP.yaml (.*)$")
 
 
 def test_one_job_is_checked_submitted_recorded_and_announced(
@@ -107,6 +110,41 @@ def test_trials_that_could_never_start_are_refused(
         main([*command, "resources.gpus=0.5"])
     with pytest.raises(InputError, match=r"resources.cpus is 8 and --cpus-per-node 4"):
         main([*command, "resources.cpus=8", "--cpus-per-node", "4"])
+
+
+def test_gpus_that_no_trial_would_use_or_that_would_idle_are_not_reserved(
+    slurm: FakeSlurm, sweep_file: Path, tmp_path: Path
+) -> None:
+    command = [str(sweep_file), "--out", str(tmp_path / "run"), "--gpus-per-node", "8"]
+    with pytest.raises(InputError, match=r"resources.gpus is 0 and --gpus-per-node 8: .* to auto"):
+        main([*command, "--set", "resources.gpus=0"])
+    with pytest.raises(InputError, match=r"--cpus-per-node 4: --gpus-per-node 8 .* needs 8, else"):
+        main([*command, "--cpus-per-node", "4"])
+    assert not (tmp_path / "run").exists()
+    assert main([*command, "--cpus-per-node", "8", "--dry-run"]) == 0
+
+
+def test_auto_means_the_gpus_that_are_asked_for_and_a_processor_for_each_worker(
+    slurm: FakeSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def script(*options: str) -> list[str]:
+        sweep = str(ROOT / "sweeps" / "part2.yaml")
+        assert main([sweep, "--out", str(tmp_path / "run"), "--dry-run", *options]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    readme = shlex.split(README_COMMAND.search((ROOT / "README.md").read_text())[1])
+    with_gpus = script(*readme)
+    assert "#SBATCH --gpus-per-node=8" in with_gpus
+    assert "#SBATCH --cpus-per-task=8" in with_gpus
+    assert any("--cpus-per-task=8 " in line for line in with_gpus if "#SBATCH" not in line)
+    assert any("--slots 16" in line for line in with_gpus), "of two nodes with eight GPUs"
+    assert not any("CUDA_VISIBLE_DEVICES" in line for line in with_gpus)
+    array = script("--mode", "array", "--gpus-per-node", "4", "--set", "resources.cpus=3")
+    assert array.count("#SBATCH --cpus-per-task=12") == 2, "stages and shards, not the report"
+    on_cpus = script("--nodes", "2")
+    assert "export CUDA_VISIBLE_DEVICES=" in "\n".join(on_cpus)
+    assert not [line for line in on_cpus if "--gpus" in line or "--slots" in line]
+    assert not [line for line in on_cpus if line.startswith("#SBATCH --cpus")]
 
 
 def test_workers_of_a_trial_may_need_several_nodes_and_in_mode_array_have_one(

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from datasets import Dataset, load_dataset
+from harness.engines.queue import Queue
 from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
+from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import DataChoice
 from harness.trials.catalogue import DataCatalogue
@@ -66,3 +68,34 @@ def test_it_plans_every_arm_at_every_seed_after_what_it_starts_from(path, profil
     for pair in sweep.compare:
         assert {pair.treatment, pair.control} <= set(sweep.arms)
     assert any(str(len(plan.trials)) in line for line in describe_plan(plan, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_a_card_is_used_where_there_is_one_and_without_one_nothing_is_packed_anew(path):
+    for profile in profiles_of(path):
+        resources = load_sweep(path, profile).resources
+        with_cards, without = resources.settled(4), resources.settled(0)
+        assert (without.cpus, without.workers, without.fuse) == (1, 1, "auto")
+        if profile == "cluster":  # says that it needs cards
+            assert with_cards == without
+            assert with_cards.gpus > 0
+            continue
+        assert (with_cards.gpus, without.gpus) == (1, 0)
+        assert without.pack == (5 if path.stem == "frozen_backbone" else 1)
+        assert with_cards.pack == (5 if path.stem == "frozen_backbone" else "auto")
+
+
+@pytest.mark.parametrize("profile", [None, "quick", "cluster"])
+def test_part_2_leaves_none_of_eight_cards_idle(profile, tmp_path):
+    """Each card gets a unit at once, none gets two, and no arm's trial is in two units."""
+    sweep = load_sweep(next(path for path in SWEEPS if path.stem == "part2"), profile)
+    plan = make_plan(sweep, Drawn(tmp_path, allow_download=False))
+    with RunFolder(tmp_path / "run") as folder:
+        queue = Queue(plan, folder, {}, lambda spec, error: pytest.fail(error))
+        queue.resources = sweep.resources.settled(8)
+        units = [queue.next_unit(n_free) for n_free in range(8, 0, -1)]
+        assert queue.next_unit() is None, "all that was ready is handed out"
+    sizes = [len(unit) for unit in units if unit]
+    assert len(sizes) == 8
+    assert max(sizes) <= min(sizes) + 1
+    assert len({trial.id for unit in units for trial in unit}) == sum(sizes)
