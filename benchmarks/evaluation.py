@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.training import features
+from harness.training import features, memory
 from harness.training import loop as train
 from harness.training.loop import in_parts
 from models.build import build_model
@@ -33,7 +33,7 @@ NETWORKS = (
     ("squeezenet1_0", (64, 64), 3),
     ("resnet18", (64, 64), 3),
 )
-USES = ((train.EVALUATION_BATCH, train.CPU_PART), (features.CHUNK, features.CPU_PART))
+USES = ((memory.EVALUATION_BATCH, train.CPU_PART), (features.CHUNK, features.CPU_PART))
 
 
 def main() -> None:

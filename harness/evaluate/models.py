@@ -17,8 +17,9 @@ import torch
 from harness.sweepfile.reader import load_run
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from harness.training.arrays import Normalise
-from harness.training.loop import CPU_PART, EVALUATION_BATCH, forward_in_parts, loss_function
-from harness.training.process import make_accelerator, set_up_process
+from harness.training.loop import CPU_PART, forward_in_parts, loss_function
+from harness.training.memory import halved_until_it_fits, images_at_once
+from harness.training.process import in_precision, make_accelerator, set_up_process
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, ModelError, RunFolderError
 from headstart.predictions import read_predictions
@@ -130,11 +131,15 @@ def answers(
     train = model.condition.train
     set_up_process(train)
     accelerator = make_accelerator(train.precision, device)
-    network = accelerator.prepare(_network(model).to(accelerator.device)).eval()
-    starts = range(0, len(images), EVALUATION_BATCH)
-    batches = (images[start : start + EVALUATION_BATCH] for start in starts)
-    precision = accelerator.mixed_precision
-    logits = logits_of(network, batches, model.info, accelerator.device, precision)
+    place, precision = accelerator.device, accelerator.mixed_precision
+    network = in_precision(_network(model).to(place), accelerator).eval()
+
+    def compute(at_once: int) -> torch.Tensor:
+        batches = (images[start : start + at_once] for start in range(0, len(images), at_once))
+        return logits_of(network, batches, model.info, place, precision)
+
+    height, width = images.shape[2:]
+    logits, _ = halved_until_it_fits(compute, images_at_once((height, width), place))
     check_logits(logits, str(model.path))
     loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
     return Answers(logits.softmax(dim=1).numpy(), float(loss))

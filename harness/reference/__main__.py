@@ -31,7 +31,7 @@ from harness.evaluate.models import check_logits, logits_of
 from harness.reference.named import OPEN_NAMED
 from harness.reference.networks import DataEntry, read_entry, train_networks, trained_specs
 from harness.runfolder.gallery import MAX_SIDE, shrunk
-from harness.training.loop import EVALUATION_BATCH
+from harness.training.memory import EVALUATION_BATCH
 from harness.training.network import build_network
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import TrialSpec

@@ -2,7 +2,7 @@
 
 In: a data set and its split. Out: `Part`s: uint8 images (or, after a frozen prefix, features) and
 labels, indexed a batch at a time where they lie. A small network spends more time in a loader than
-in its own arithmetic, so there is none.
+in its own arithmetic, so there is none. On a GPU the trials of a process share one copy of a set.
 """
 
 from __future__ import annotations
@@ -77,6 +77,45 @@ def place_parts(dataset: Dataset, split: Split, device: torch.device) -> Parts:
         return Part(images.to(device), labels.to(device), indices)
 
     return Parts(place(split.train), place(split.validation), place(split.test))
+
+
+@dataclass(eq=False)
+class PlacedImages:
+    """The images of one data set on a GPU, for all trials of this process that use it.
+
+    It keeps the set that was asked for last, so that the next trial need not copy it again. Workers
+    that share a GPU are processes, and each has a copy of its own.
+    """
+
+    fingerprint: str = ""  # of the set that is kept; empty: none
+    images: Tensor | None = None  # all of its images, uint8 (N, C, H, W)
+
+    def parts(self, dataset: Dataset, split: Split, device: torch.device) -> Parts:
+        """The parts as rows of the whole set, unless they are less than half of it."""
+        drawn = (split.train, split.validation, split.test)
+        if 2 * sum(map(len, drawn)) < len(dataset.labels):
+            self.drop()
+            return place_parts(dataset, split, device)
+        images = self._placed(dataset, device)
+
+        def rows_of(indices: np.ndarray) -> Part:
+            labels = torch.from_numpy(np.ascontiguousarray(dataset.labels[indices]))
+            rows = torch.from_numpy(indices.astype(np.int64))
+            return Part(images, labels.to(device), indices, rows.to(device))
+
+        return Parts(*map(rows_of, drawn))
+
+    def _placed(self, dataset: Dataset, device: torch.device) -> Tensor:
+        if self.images is None or self.fingerprint != dataset.fingerprint:
+            self.drop()  # before the other set is copied: both may not fit
+            # A copy first: the set's own memory is read-only, which PyTorch warns of.
+            self.images = torch.tensor(dataset.images, device=device)
+            self.fingerprint = dataset.fingerprint
+        return self.images
+
+    def drop(self) -> None:
+        """Let the memory be free once no trial uses it."""
+        self.fingerprint, self.images = "", None
 
 
 class Normalise:

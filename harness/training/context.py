@@ -19,6 +19,7 @@ from harness.trials.catalogue import DataCatalogue
 from headstart.files import storage_errors
 
 if TYPE_CHECKING:
+    from harness.training.arrays import PlacedImages
     from harness.training.feature_store import FeatureStore
 
 POLL_S = 0.25
@@ -39,6 +40,7 @@ class WorkerSettings:
     device: str = "cpu"
     state_every_s: float = 2.0
     n_workers: int = 1  # ranks that share a trial
+    gpu_share: float = 1.0  # of its GPU's memory, for this worker
     pack: int | Literal["auto"] = 1  # trials computed together; auto: measured
     fuse: Literal["auto", "always", "never"] = "auto"
 
@@ -48,6 +50,7 @@ class WorkerSettings:
             self,
             device=resources.device,
             n_workers=resources.workers,
+            gpu_share=resources.gpus or 1.0,
             pack=resources.pack,
             fuse=resources.fuse,
         )
@@ -93,6 +96,12 @@ def _feature_store() -> FeatureStore:
     return FeatureStore(cache_folder() / "features")
 
 
+def _placed_images() -> PlacedImages:
+    from harness.training.arrays import PlacedImages  # torch: only where trials run
+
+    return PlacedImages()
+
+
 @dataclass(frozen=True)
 class TrialContext:
     """What the process gives a trial."""
@@ -100,12 +109,21 @@ class TrialContext:
     catalogue: DataCatalogue
     device: str = "cpu"  # or `cuda`
     features: FeatureStore = field(default_factory=_feature_store)
+    images: PlacedImages = field(default_factory=_placed_images)
     save: Save = field(default_factory=Save)
     should_stop: Callable[[], bool] = lambda: False
     state_every_s: float = 2.0
     now: Callable[[], float] = time.perf_counter
     sweep: str = ""
     notes: tuple[str, ...] = ()  # for the record
+
+    def make_room(self) -> None:
+        """Free what is kept on a GPU for trials to come, and let other processes have it."""
+        from harness.training.memory import give_back  # torch: only where trials run
+
+        self.features.drop()
+        self.images.drop()
+        give_back()
 
 
 class ProcessContext:
@@ -117,7 +135,15 @@ class ProcessContext:
 
     @cached_property
     def for_trial(self) -> TrialContext:
-        """What this process gives each trial; made for the first one, with torch."""
+        """What this process gives each trial; made for the first one, with torch.
+
+        Raises:
+            InputError: its share of a GPU is too small to compute there.
+        """
+        if self.settings.device == "cuda":
+            from harness.training.memory import keep_to_share  # torch: only where trials run
+
+            keep_to_share(self.settings.gpu_share)
         return TrialContext(
             catalogue=DataCatalogue(self.settings.data_dir, allow_download=False),
             device=self.settings.device,

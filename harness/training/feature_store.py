@@ -99,6 +99,10 @@ class FeatureStore:
             self._open.popitem(last=False)
         return table
 
+    def drop(self) -> None:
+        """Keep no table open, on a GPU above all; the files stay."""
+        self._open.clear()
+
     def _write(self, path: Path, shape: TableShape, chunks: Chunks) -> None:
         limit = self._limit()
         if shape.n_bytes > limit:

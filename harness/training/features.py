@@ -29,12 +29,13 @@ from harness.training.arrays import Part, Parts
 from harness.training.context import StopAsked
 from harness.training.feature_store import Chunks, FeatureStore, TableShape
 from harness.training.loop import forward_in_parts
+from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.network import Prepared
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
 from models.split import split_at
 
-CHUNK = 256  # images computed at once; a part of what decides the bits
+CHUNK = 256  # images computed at once, or fewer large ones; a part of what decides the bits
 CPU_PART = 64  # images of a chunk at once on a CPU: up to 1.5 times as fast, the same bits
 FORMAT = 1  # of the tables: raise it when the same key gives other numbers
 
@@ -72,8 +73,8 @@ class Front:
             raise ModelError(f"{err}. Its frozen part cannot be computed once; {instead}") from err
         self.prefix = prefix.eval()
         self.groups = [group.name for group in groups[:n]]
+        self.shape, self.chunk = self._shape_and_chunk()
         self.identity = self._identity()
-        self.shape = self._apply(self._images(np.arange(1))).shape[1:]
         self.parts = self._parts()
         self.record: dict[str, object] = {
             "cached": True,
@@ -82,6 +83,19 @@ class Front:
             "views": self.parts.train.n_views,
             "groups": self.groups,
         }
+
+    def _shape_and_chunk(self) -> tuple[torch.Size, int]:
+        """Shape of an image's features, and how many images are computed at once."""
+
+        def shape_of(n: int) -> torch.Size:
+            return self._apply(self._images(np.arange(min(n, len(self.dataset.labels))))).shape[1:]
+
+        device = self.accelerator.device
+        if device.type == "cpu":
+            return shape_of(1), CHUNK
+        return halved_until_it_fits(
+            shape_of, min(CHUNK, images_at_once(self.spec.data.image_size, device))
+        )
 
     def _parts(self) -> Parts:
         """Each part of the split as rows of a table."""
@@ -130,11 +144,11 @@ class Front:
         return self.store.get(_hash(content.encode()), shape, chunks, self.accelerator.device)
 
     def _chunks(self, held: np.ndarray, draws: torch.Generator | None = None) -> Iterator[Tensor]:
-        """Features of the images `held`, in their order, at most `CHUNK` rows (n, …) at a time."""
-        for start in range(0, len(held), CHUNK):
+        """Features of the images `held`, in their order, at most `chunk` rows (n, …) at a time."""
+        for start in range(0, len(held), self.chunk):
             if self.should_stop():
                 raise StopAsked
-            yield self._apply(self._images(held[start : start + CHUNK], draws))
+            yield self._apply(self._images(held[start : start + self.chunk], draws))
 
     def _images(self, indices: np.ndarray, draws: torch.Generator | None = None) -> Tensor:
         images = torch.from_numpy(np.ascontiguousarray(self.dataset.images[indices]))
@@ -146,8 +160,9 @@ class Front:
         return self.prepared.normalise.unit_images(augment.apply(images.float().div_(255), drawn))
 
     def _apply(self, images: Tensor) -> Tensor:
-        with torch.inference_mode(), self.accelerator.autocast():
-            precision = self.accelerator.mixed_precision
+        precision = self.accelerator.mixed_precision
+        autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
+        with torch.inference_mode(), autocast:
             return forward_in_parts(self.prefix, images, precision, CPU_PART)
 
     def _identity(self) -> dict[str, object]:
@@ -155,7 +170,7 @@ class Front:
         device, normalise = self.accelerator.device, self.prepared.normalise
         return {
             "format": FORMAT,
-            "chunk": CHUNK,
+            "chunk": self.chunk,
             "model": self.spec.condition.model.hashed(),
             "groups": self.groups,
             "weights": weights_hash(self.prefix.state_dict()),

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -27,11 +28,12 @@ from datasets import augment
 from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise, Part
+from harness.training.memory import EVALUATION_BATCH, halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
+from harness.training.process import in_precision
 from harness.training.ranks import ONE_RANK, Ranks
 from models.dropout import set_dropout_generator
 
-EVALUATION_BATCH = 1000
 CPU_PART = 100  # images; the outputs of many more need fresh memory in every layer
 
 
@@ -79,14 +81,17 @@ class Trainer:
     # Called with the epoch (0, 1, …) before its first step, and after a restore.
     before_epoch: Callable[[int], None] = lambda epoch: None
     ranks: Ranks = ONE_RANK  # they share the trial; each evaluates batches of its own
+    # The network is shown at most so many of a batch of an evaluation; a full GPU halves it.
+    images_at_once: int = EVALUATION_BATCH
 
     def __post_init__(self) -> None:
         network, settings, self.device = self.network, self.settings, self.accelerator.device
         # An optimizer needs something to hold.
         groups = self.parameter_groups or [{"params": list(network.parameters())}]
         optimizer = make_optimizer(groups, settings)
-        self.unprepared = network  # as `unwrap_model` gives it, which imports PyTorch's compiler
-        self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.unprepared = network
+        self.network = in_precision(network, self.accelerator)
+        self.optimizer = self.accelerator.prepare(optimizer)
         self.steps_per_epoch = math.ceil(len(self.part) / settings.batch_size)
         self.n_steps = self.steps_per_epoch * settings.epochs if self.parameter_groups else 0
         self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch, self.n_steps)
@@ -122,7 +127,7 @@ class Trainer:
     def step(self) -> None:
         """One batch: forward, loss, gradients, update. Nothing is read back from the device."""
         inputs, labels = self.next_batch()
-        loss = self.loss_of_batch(self.network(inputs), labels)  # Accelerate casts in the forward
+        loss = self.loss_of_batch(self.network(inputs), labels)
         self.accelerator.backward(loss)
         self.update(loss, len(labels))
 
@@ -276,11 +281,20 @@ class Trainer:
         self.network.eval()
         first, step = self.ranks.rank * EVALUATION_BATCH, self.ranks.n * EVALUATION_BATCH
         for start in range(first, len(part), step):
-            inputs = self._plain(part.between(start, start + EVALUATION_BATCH))
-            precision = self.accelerator.mixed_precision
-            logits = forward_in_parts(self.network, inputs, precision, CPU_PART)
-            yield start, logits, part.labels[start : start + EVALUATION_BATCH]
+            stop = min(start + EVALUATION_BATCH, len(part))
+            compute = partial(self._logits, part, start, stop)
+            logits, self.images_at_once = halved_until_it_fits(compute, self.images_at_once)
+            yield start, logits, part.labels[start:stop]
         self.network.train()
+
+    def _logits(self, part: Part, start: int, stop: int, at_once: int) -> Tensor:
+        """Logits of the images at `start` … `stop` - 1; the network is shown `at_once` of them."""
+        precision = self.accelerator.mixed_precision
+        outputs = []
+        for begin in range(start, stop, at_once):
+            inputs = self._plain(part.between(begin, min(begin + at_once, stop)))
+            outputs.append(forward_in_parts(self.network, inputs, precision, CPU_PART))
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
 def forward_in_parts(network: nn.Module, inputs: Tensor, mixed_precision: str, size: int) -> Tensor:

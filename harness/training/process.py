@@ -1,8 +1,8 @@
 """The settings of a process in which a trial runs: threads, determinism, Accelerate.
 
-In: a trial's settings. Out: the process set up, and its `Accelerator`. It stands alone because
-these settings hold for the whole process: every trial sets them again, since a worker runs many
-trials and they may ask for different ones.
+In: a trial's settings. Out: the process set up, its `Accelerator`, and networks that compute in the
+trial's precision. It stands alone because these settings hold for the whole process: every trial
+sets them again, since a worker runs many trials and they may ask for different ones.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
+from torch import Tensor, nn
 
 from harness.sweepfile.settings import Train
 from harness.training.bf16 import check_bf16
@@ -50,3 +51,26 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
     GradientState._reset_state()
     mixed = "bf16" if precision == "bf16" else "no"
     return Accelerator(cpu=device == "cpu", mixed_precision=mixed, device_placement=False)
+
+
+class Bf16(nn.Module):
+    """A network whose forward pass computes in bf16 and gives float32.
+
+    It computes what a forward that Accelerate wraps computes. But that one refers to its network,
+    which refers to it, so an ended trial's weights would stay on a GPU until Python looks for such
+    circles.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            outputs: Tensor = self.network(inputs)
+        return outputs.float()
+
+
+def in_precision(network: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """The network, computing in the precision of its Accelerator; the weights stay float32."""
+    return Bf16(network) if accelerator.mixed_precision == "bf16" else network

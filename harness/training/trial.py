@@ -19,12 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.split import split_dataset
+from datasets.base import Dataset
+from datasets.split import Split, split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.training.arrays import Part, Parts, place_parts
 from harness.training.context import StopAsked, TrialContext
 from harness.training.features import Front
 from harness.training.loop import Clock, Score, Trainer
+from harness.training.memory import images_at_once
 from harness.training.network import prepare_network
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.steps import SOLO, Steps
@@ -53,6 +55,11 @@ class Record:
     watched: float = math.inf  # early stopping: the value to beat, smaller is better
     n_since: int = 0  # early stopping: evaluations since it was beaten
     checkpoints: list[str] = field(default_factory=list)
+
+    def as_state(self) -> dict[str, object]:
+        """Plain values; the weights are the record's own (`asdict` would copy them on a GPU)."""
+        weights = self.best_weights
+        return {**asdict(replace(self, best_weights={})), "best_weights": weights}
 
 
 def run_trial(
@@ -127,7 +134,7 @@ class Trial:
                     context.should_stop if self.ranks.n == 1 else lambda: False,
                 )  # fmt: skip
         self.trained: nn.Module = front.tail if front else self.network
-        self.parts: Parts = front.parts if front else place_parts(dataset, split, self.device)
+        self.parts: Parts = front.parts if front else self._placed(dataset, split)
         uncached = {"cached": False, "reason": reason or NOTHING_FROZEN}
         self.frozen = front.record if front else uncached
         self.trainer = Trainer(
@@ -140,7 +147,13 @@ class Trial:
             self.prepared.parameter_groups,
             self.prepared.before_epoch,
             self.ranks,
+            images_at_once(spec.data.image_size, self.device),
         )
+
+    def _placed(self, dataset: Dataset, split: Split) -> Parts:
+        if self.device.type != "cuda":
+            return place_parts(dataset, split, self.device)
+        return self.context.images.parts(dataset, split, self.device)
 
     def start(self) -> Iterator[Progress]:
         """Evaluate the network as it starts, unless a state shows that this was done."""
@@ -226,9 +239,7 @@ class Trial:
         record = self.record
         if record.best is None or self._rank(score) > self._rank(record.best):
             record.best, record.best_step = score, step
-            record.best_weights = {
-                name: value.detach().clone() for name, value in self.trained.state_dict().items()
-            }
+            self._keep_best()
         stopping = self.settings.early_stopping
         if stopping is not None and step > 0:
             value = score.loss if stopping.monitor == "val_loss" else -score.accuracy
@@ -236,6 +247,15 @@ class Trial:
                 record.watched, record.n_since = value, 0
             else:
                 record.n_since += 1
+
+    def _keep_best(self) -> None:
+        """Copy the weights; after the first time into the same memory."""
+        kept = self.record.best_weights
+        for name, value in self.trained.state_dict().items():
+            if name in kept:
+                kept[name].copy_(value)
+            else:
+                kept[name] = value.detach().clone()
 
     def _rank(self, score: Score) -> tuple[float, ...]:
         if self.settings.select == "val_loss":
@@ -259,7 +279,7 @@ class Trial:
             step = self.trainer.step_count
             state = {
                 "trainer": self.trainer.state(),
-                "record": asdict(self.record),
+                "record": self.record.as_state(),
                 "seconds": dict(self.clock.seconds),
                 "diverged": self.diverged,
                 "ran_as": self.ran_as,
