@@ -25,7 +25,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "source"
-RUNTIME = ("counters", "devices", "memory", "streams", "kernels", "blas", "dnn", "workspaces")
+RUNTIME = (
+    "ledger",
+    "counters",
+    "devices",
+    "memory",
+    "streams",
+    "kernels",
+    "blas",
+    "dnn",
+    "workspaces",
+)
 OF_RUNTIME = re.compile(r"(__)?cuda[A-Z]|cublas|cudnn")
 OF_DRIVER = re.compile(r"cu[A-Z]")
 

@@ -1,7 +1,8 @@
-"""What the stand-in for a card counted, read in the process that runs on it.
+"""What the stand-in for a card counted, read in the process that runs on it, or after its end.
 
-In: the library that `fake_card.Card.environment` loads before all others. Out: counters,
-differences of them, kernels by name. It stands alone because it is imported there, not by pytest.
+In: the library that `fake_card.Card.environment` loads before all others, or the ledger that its
+processes share. Out: counters, differences of them, kernels by name. It stands alone because it is
+imported in such processes, which know nothing of building and of pytest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MOST_DEVICES = 64
+MOST_DEVICES = 16  # as in source/card.h
 COUNTS = (
     "launches", "blas", "convolutions", "batch_norms", "dnn_others", "graph_launches", "copies_in",
     "copies_out", "copies_within", "fills", "bytes_in", "bytes_out", "stream_waits", "device_waits",
@@ -30,11 +31,17 @@ class _Counters(ctypes.Structure):
     )
 
 
+class _Entry(ctypes.Structure):
+    """As in source/ledger.cpp."""
+
+    _fields_ = (("process", ctypes.c_long), ("counters", _Counters))
+
+
 class Counters:
     """Counts at a moment, or what was counted between two.
 
-    Attributes: those of `COUNTS`; `bytes_now` and `bytes_peak` by device, as the visible ones are
-    numbered (what PyTorch's allocator took from a card, in whole segments).
+    Attributes: those of `COUNTS`; `bytes_now` and `bytes_peak` by card of the machine, whichever
+    of them are visible (what PyTorch's allocator took from a card, in whole segments).
     """
 
     def __init__(self, counts: dict[str, int], bytes_now: list[int], bytes_peak: list[int]):
@@ -61,9 +68,14 @@ class Counters:
         """Between host and card."""
         return self.copies_in + self.copies_out
 
+    @property
+    def cards(self) -> list[int]:
+        """The cards of the machine on which it held memory."""
+        return [k for k, n_bytes in enumerate(self.bytes_peak) if n_bytes]
+
     def __repr__(self) -> str:
         counts = ", ".join(f"{name}={n}" for name, n in self.counts.items() if n)
-        return f"Counters({counts}, waits={self.waits}, bytes_peak={self.bytes_peak[:2]})"
+        return f"Counters({counts}, waits={self.waits}, bytes_peak={self.bytes_peak})"
 
 
 def _library() -> ctypes.CDLL:
@@ -75,7 +87,20 @@ def _library() -> ctypes.CDLL:
 
 def counters() -> Counters:
     """Since the process began, or since the last `reset`."""
-    raw = _Counters.in_dll(_library(), "fake_counters")
+    address = _library().fake_counters
+    address.restype = ctypes.POINTER(_Counters)
+    return _read(address().contents)
+
+
+def read_ledger(path: Path) -> dict[int, Counters]:
+    """What each process of a command counted, by its id; those that used no card are left out."""
+    content = path.read_bytes() if path.exists() else b""
+    entries = (_Entry * (len(content) // ctypes.sizeof(_Entry))).from_buffer_copy(content)
+    read = {entry.process: _read(entry.counters) for entry in entries if entry.process}
+    return {process: counted for process, counted in read.items() if counted.cards}
+
+
+def _read(raw: _Counters) -> Counters:
     counts = {name: getattr(raw, name) for name in COUNTS}
     return Counters(counts, list(raw.bytes_now), list(raw.bytes_peak))
 

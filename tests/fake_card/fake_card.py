@@ -19,12 +19,11 @@ how it ended. It stands alone because tests of all rooms use it, through the fix
 Covered, since it is PyTorch's own and runs on the host: dispatch, the caching allocator with true
 peak memory, autograd, "no deterministic implementation" errors, mixed-device errors, generators,
 streams, legality of graph capture, several devices and processes, CUDA_VISIBLE_DEVICES by number
-and by name, an older driver (`FAKE_DRIVER=11040`), out of memory by device.
+and by name, an older driver (`FAKE_DRIVER=11040`), out of memory by card over all processes.
 
 Not covered: numbers (kernels, cuBLAS and cuDNN do nothing, so results are whatever lies in memory,
 and a trial may end as diverged), kernel times, NCCL (use gloo), NVML and nvidia-smi, CUPTI, cuDNN's
-choice of engines (convolutions in bf16 take a slow path). Memory is counted by process: two
-processes on one card do not see each other's.
+choice of engines (convolutions in bf16 take a slow path), MPS.
 """
 
 from __future__ import annotations
@@ -32,14 +31,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from build_fake_card import CannotBuild, build
+from card_counters import Counters, read_ledger
 
-__all__ = ["CannotBuild", "Card", "build", "name_of"]
+__all__ = ["CannotBuild", "Card", "Ran", "build", "name_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPLAINT = "[fake card]"  # how the stand-in begins a line about what a card would refuse
@@ -48,6 +49,16 @@ COMPLAINT = "[fake card]"  # how the stand-in begins a line about what a card wo
 def name_of(device: int) -> str:
     """The name of a card of the machine, as CUDA_VISIBLE_DEVICES takes it."""
     return f"GPU-00000000-0000-0000-0000-0000000000{device:02x}"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, and what each of its processes that used a card counted."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    processes: list[Counters]
 
 
 @dataclass(frozen=True)
@@ -61,12 +72,20 @@ class Card:
     folder: Path
 
     def environment(
-        self, gpus: int = 1, memory_gb: float = 80, *, names: bool = False, **more: str
+        self,
+        gpus: int = 1,
+        memory_gb: float = 80,
+        *,
+        names: bool = False,
+        ledger: Path | None = None,
+        **more: str,
     ) -> dict[str, str]:
         """The variables of a process that sees `gpus` cards, for `subprocess`.
 
         Args:
             names: kernels are counted by name (`card_counters.kernels`), which costs some time.
+            ledger: a file in which the processes count together, so that what one holds of a card
+                another cannot have; `card_counters.read_ledger` reads it.
             more: further variables, such as CUDA_VISIBLE_DEVICES.
         """
         kept = {name: v for name, v in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
@@ -81,6 +100,7 @@ class Card:
             "FAKE_GPUS": str(gpus),
             "FAKE_MEM_GB": str(memory_gb),
             **({"FAKE_NAMES": "1"} if names else {}),
+            **({"FAKE_LEDGER": str(ledger)} if ledger else {}),
             **more,
         }
 
@@ -94,7 +114,7 @@ class Card:
         status: int | None = 0,
         timeout: float = 240,
         **more: str,
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> Ran:
         """Python code (its indentation does not matter), or a command, with the cards.
 
         Args:
@@ -106,10 +126,13 @@ class Card:
         command = list(code_or_command)
         if isinstance(code_or_command, str):
             command = [sys.executable, "-c", textwrap.dedent(code_or_command)]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment(gpus, memory_gb, names=names, **more),
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            ledger = Path(folder) / "ledger"
+            done = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False,
+                env=self.environment(gpus, memory_gb, names=names, ledger=ledger, **more),
+            )  # fmt: skip
+            processes = read_ledger(ledger)
         assert COMPLAINT not in done.stderr, done.stderr
         assert status is None or done.returncode == status, f"{done.returncode}: {done.stderr}"
-        return done
+        return Ran(done.returncode, done.stdout, done.stderr, list(processes.values()))

@@ -138,3 +138,33 @@ def test_what_a_card_would_refuse_fails_the_test(card):
     """
     with pytest.raises(AssertionError, match=r"\[fake card\] cudaStreamSynchronize in a stream"):
         card.run(code)
+
+
+def test_processes_share_the_memory_of_a_card(card):
+    """A child holds 4 of 6 GB of card 1: the parent has none of them until the child was killed."""
+    code = """
+        import os, subprocess, sys
+        import torch
+
+        def room(device):
+            return torch.cuda.mem_get_info(device)[0] // 10**9
+
+        hold = "import torch; x = torch.empty(4 * 10**9, dtype=torch.uint8, device='cuda'); " \\
+            "print(1, flush=True); input()"
+        child = subprocess.Popen(
+            [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "1"},
+        )
+        child.stdout.readline()
+        assert (room(0), room(1)) == (6, 1)
+        try:
+            torch.empty(3 * 10**9, dtype=torch.uint8, device="cuda:1")
+        except torch.OutOfMemoryError:
+            child.kill()
+        child.wait()
+        assert (room(0), room(1)) == (6, 6)
+        torch.empty(3 * 10**9, dtype=torch.uint8, device="cuda:1")
+    """
+    processes = card.run(code, gpus=2, memory_gb=6).processes
+    assert [process.cards for process in processes] == [[1], [1]]
+    assert sorted(round(process.bytes_peak[1], -8) for process in processes) == [3e9, 4e9]

@@ -13,7 +13,7 @@
 
 typedef cudaError_t Status;
 
-constexpr int most_devices = 64;
+constexpr int most_devices = 16;
 
 // Read by card_counters.py, in this order; a std::atomic<long> lies in memory as a long does.
 struct Counters {
@@ -35,10 +35,13 @@ struct Counters {
   std::atomic<long> mallocs;       // segments that the caching allocator asks for
   std::atomic<long> frees;
   std::atomic<long> unknown;                  // calls of functions that nobody has modelled
-  std::atomic<long> bytes_now[most_devices];  // of this process, by visible device
+  std::atomic<long> bytes_now[most_devices];  // of this process, by card of the machine
   std::atomic<long> bytes_peak[most_devices];
 };
-extern "C" Counters fake_counters;
+
+// ledger.cpp
+Counters& counters();                             // of this process
+long bytes_of_all(int device);                    // what living processes hold of a card
 
 // counters.cpp
 Status fail(Status status);                       // remembered as CUDA's last error of the thread

@@ -1,15 +1,11 @@
 // Counters, errors, and names of what ran.
-// In: calls of the other files. Out: `fake_counters` and names, read from Python (card_counters.py).
+// In: calls of the other files. Out: counters and names, read from Python (card_counters.py).
 #include "card.h"
 
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <unordered_map>
-
-extern "C" {
-Counters fake_counters;
-}
 
 static thread_local Status last_error = cudaSuccess;
 
@@ -35,10 +31,12 @@ void count_name(const std::string& name) {
 
 extern "C" {
 
+Counters* fake_counters() { return &counters(); }
+
 void fake_reset() {
-  auto* first = reinterpret_cast<std::atomic<long>*>(&fake_counters);
-  for (auto* one = first; one != fake_counters.bytes_now; ++one) *one = 0;
-  for (int k = 0; k < most_devices; k++) fake_counters.bytes_peak[k] = fake_counters.bytes_now[k].load();
+  auto* first = reinterpret_cast<std::atomic<long>*>(&counters());
+  for (auto* one = first; one != counters().bytes_now; ++one) *one = 0;
+  for (int k = 0; k < most_devices; k++) counters().bytes_peak[k] = counters().bytes_now[k].load();
   std::lock_guard<std::mutex> guard(names_lock);
   times_by_name().clear();
 }
@@ -82,13 +80,13 @@ int fake_stub(const char* name) {
   bool computes = !(has("Set") || has("Get") || has("Create") || has("Destroy") || has("Init") ||
                     has("Check"));
   if (is_cublas && computes) {
-    fake_counters.blas++;
+    counters().blas++;
   } else if (is_cudnn && computes) {
-    (has("Convolution") ? fake_counters.convolutions
-     : has("BatchNorm") ? fake_counters.batch_norms
-                        : fake_counters.dnn_others)++;
+    (has("Convolution") ? counters().convolutions
+     : has("BatchNorm") ? counters().batch_norms
+                        : counters().dnn_others)++;
   } else {
-    if (!is_cublas && !is_cudnn) fake_counters.unknown++;
+    if (!is_cublas && !is_cudnn) counters().unknown++;
     return 0;
   }
   add_node();

@@ -190,7 +190,7 @@ Status cudaDeviceEnablePeerAccess(int, unsigned) { return cudaSuccess; }
 
 Status cudaDeviceSynchronize() {
   if (Status status = refuse_in_any_capture("cudaDeviceSynchronize")) return status;
-  fake_counters.device_waits++;
+  counters().device_waits++;
   return cudaSuccess;
 }
 

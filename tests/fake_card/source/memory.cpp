@@ -1,6 +1,6 @@
 // Memory of the cards, which is memory of the host, and copies.
 // In: requests of PyTorch's caching allocator. Out: addresses, true sums and peaks by device, and
-// "out of memory" where a device's sum would pass FAKE_MEM_GB.
+// "out of memory" where a device's sum, over all processes, would pass FAKE_MEM_GB.
 //
 // A large copy or fill is counted and not made: results are garbage in any case, and pages of the host
 // that nobody writes cost nothing.
@@ -16,7 +16,8 @@ constexpr size_t largest_copy = 16 << 20, largest_fill = 1 << 20, page = 4096;
 
 struct Block {
   size_t n_bytes;
-  int device;
+  int device;   // of the machine
+  int visible;  // as this process numbers it
 };
 typedef std::map<char*, Block> Blocks;
 static std::mutex lock;
@@ -48,29 +49,29 @@ static bool is_pinned(const void* address) {
 static void count_copy(const void* to, const void* from, size_t n) {
   bool into = is_on_device(to), out_of = is_on_device(from);
   if (into && out_of) {
-    fake_counters.copies_within++;
+    counters().copies_within++;
   } else if (into) {
-    fake_counters.copies_in++;
-    fake_counters.bytes_in += n;
+    counters().copies_in++;
+    counters().bytes_in += n;
   } else if (out_of) {
-    fake_counters.copies_out++;
-    fake_counters.bytes_out += n;
+    counters().copies_out++;
+    counters().bytes_out += n;
   }
 }
 
 extern "C" {
 
 Status cudaMalloc(void** address, size_t n) {
-  int device = current_device();
+  int device = physical_device(current_device());
   std::lock_guard<std::mutex> guard(lock);
   n = n ? (n + page - 1) & ~(page - 1) : page;
-  if (fake_counters.bytes_now[device] + n > total_memory()) return fail(cudaErrorMemoryAllocation);
+  if (bytes_of_all(device) + n > total_memory()) return fail(cudaErrorMemoryAllocation);
   char* start = map_bytes(n);
   if (!start) return fail(cudaErrorMemoryAllocation);
-  on_device[start] = {n, device};
-  fake_counters.mallocs++;
-  long now = fake_counters.bytes_now[device] += n;
-  if (now > fake_counters.bytes_peak[device]) fake_counters.bytes_peak[device] = now;
+  on_device[start] = {n, device, current_device()};
+  counters().mallocs++;
+  long now = counters().bytes_now[device] += n;
+  if (now > counters().bytes_peak[device]) counters().bytes_peak[device] = now;
   *address = start;
   return cudaSuccess;
 }
@@ -79,8 +80,8 @@ Status cudaFree(void* address) {
   std::lock_guard<std::mutex> guard(lock);
   auto block = on_device.find((char*)address);
   if (block == on_device.end()) return cudaSuccess;
-  fake_counters.bytes_now[block->second.device] -= block->second.n_bytes;
-  fake_counters.frees++;
+  counters().bytes_now[block->second.device] -= block->second.n_bytes;
+  counters().frees++;
   munmap(block->first, block->second.n_bytes);
   on_device.erase(block);
   return cudaSuccess;
@@ -93,7 +94,7 @@ Status cudaGetSymbolAddress(void** address, const void*) { return cudaMalloc(add
 
 Status cudaMemGetInfo(size_t* free, size_t* total) {
   *total = total_memory();
-  *free = *total - fake_counters.bytes_now[current_device()];
+  *free = *total - bytes_of_all(physical_device(current_device()));
   return cudaSuccess;
 }
 
@@ -102,7 +103,7 @@ Status cudaHostAlloc(void** address, size_t n, unsigned) {
   char* start = map_bytes(n);
   if (!start) return fail(cudaErrorMemoryAllocation);
   std::lock_guard<std::mutex> guard(lock);
-  pinned[start] = {n, 0};
+  pinned[start] = {n, 0, 0};
   *address = start;
   return cudaSuccess;
 }
@@ -120,7 +121,7 @@ Status cudaFreeHost(void* address) {
 
 Status cudaHostRegister(void* address, size_t n, unsigned) {
   std::lock_guard<std::mutex> guard(lock);
-  pinned[(char*)address] = {n, 0};
+  pinned[(char*)address] = {n, 0, 0};
   return cudaSuccess;
 }
 
@@ -135,7 +136,7 @@ Status cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* a
   std::lock_guard<std::mutex> guard(lock);
   if (const Block* block = block_of(on_device, address)) {
     attributes->type = cudaMemoryTypeDevice;
-    attributes->device = block->device;
+    attributes->device = block->visible;
     attributes->devicePointer = (void*)address;
   } else if (block_of(pinned, address)) {
     attributes->type = cudaMemoryTypeHost;
@@ -160,7 +161,7 @@ Status cudaMemcpyAsync(void* to, const void* from, size_t n, cudaMemcpyKind, cud
 Status cudaMemcpy(void* to, const void* from, size_t n, cudaMemcpyKind) {
   if (Status status = refuse_in_any_capture("cudaMemcpy")) return status;
   count_copy(to, from, n);
-  fake_counters.stream_waits++;
+  counters().stream_waits++;
   memmove(to, from, n);
   return cudaSuccess;
 }
@@ -180,13 +181,13 @@ Status cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t fro
 }
 
 Status cudaMemset(void* address, int value, size_t n) {
-  fake_counters.fills++;
+  counters().fills++;
   memset(address, value, n);
   return cudaSuccess;
 }
 
 Status cudaMemsetAsync(void* address, int value, size_t n, cudaStream_t stream) {
-  fake_counters.fills++;
+  counters().fills++;
   if (is_capturing(stream)) add_node();
   else if (n <= largest_fill) memset(address, value, n);
   return cudaSuccess;

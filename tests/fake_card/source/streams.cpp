@@ -69,7 +69,7 @@ Status cudaStreamQuery(cudaStream_t stream) { return refuse_in_capture("cudaStre
 
 Status cudaStreamSynchronize(cudaStream_t stream) {
   if (Status status = refuse_in_capture("cudaStreamSynchronize", stream)) return status;
-  fake_counters.stream_waits++;
+  counters().stream_waits++;
   return cudaSuccess;
 }
 
@@ -111,7 +111,7 @@ Status cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned
 Status cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
 
 Status cudaEventSynchronize(cudaEvent_t) {
-  fake_counters.event_waits++;
+  counters().event_waits++;
   return cudaSuccess;
 }
 
@@ -189,7 +189,7 @@ Status cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* n) {
 }
 
 Status cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) {
-  fake_counters.graph_launches++;
+  counters().graph_launches++;
   return cudaSuccess;
 }
 
