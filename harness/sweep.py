@@ -404,6 +404,7 @@ def _run_trials(
                     n_slots * resources.cpus_per_trial,
                     tick,
                     options.address,
+                    n_gpus=place.n_gpus or 0,
                     n_places=n_slots if options.address is None else options.slots or 1,
                     on_ready=on_ready,
                 )

@@ -25,6 +25,7 @@ class Job:
     settings: WorkerSettings
     resources: Resources  # of a trial; `auto` is decided by what the cluster has
     n_cpus: int  # of a Ray of this machine
+    n_gpus: int  # of a Ray of this machine, which may see fewer than PyTorch does
     address: str | None  # of a running Ray to join; None: one of this machine is started
     folder: Path  # for everything temporary
 

@@ -46,6 +46,7 @@ def run_ray(
     n_cpus: int,
     tick: Callable[[], None] = lambda: None,
     address: str | None = None,
+    n_gpus: int = 0,
     n_places: int = 1,
     on_ready: Callable[[int], None] = lambda n_gpus: None,
 ) -> None:
@@ -55,7 +56,7 @@ def run_ray(
     refuses them; a cluster may yet get nodes that have them.
 
     Args:
-        n_cpus: CPUs of a local Ray; not used with `address`.
+        n_cpus, n_gpus: of a local Ray; not used with `address`.
         n_places: trials that will run at once when all nodes have joined, where that is known.
         on_ready: called with the number of GPUs that Ray has, before the first unit is given.
         tick: called about twice a second, and after every message of the session.
@@ -69,7 +70,7 @@ def run_ray(
     plan = queue.plan
     with scratch_folder() as folder:
         resources = plan.sweep.resources if address else queue.resources
-        job = Job(plan.by_id, settings, resources, n_cpus, address, folder)
+        job = Job(plan.by_id, settings, resources, n_cpus, n_gpus, address, folder)
         with _session(job) as session:
             server = _Server(queue, session, n_places, on_ready)
             while not queue.finished:

@@ -269,6 +269,7 @@ def _cluster(job: Job) -> Iterator[None]:
     ray.init(
         address=job.address or "local",
         num_cpus=job.n_cpus if is_own else None,
+        num_gpus=job.n_gpus if is_own else None,
         include_dashboard=False if is_own else None,
         log_to_driver=False,
         logging_level=logging.ERROR,

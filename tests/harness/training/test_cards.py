@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import textwrap
 from types import SimpleNamespace
 
 import pytest
@@ -111,3 +114,30 @@ def test_gpus_that_slurm_reserved_are_never_left_idle_in_silence(monkeypatch):
     monkeypatch.setenv(cards.RESERVED, "4")
     with pytest.raises(InputError, match=r"reserved 4 GPU\(s\) .*: no driver .*resources.gpus: 0"):
         cards_here()
+
+
+ASKED = """
+    import os
+    from harness.training import cards
+
+    def line(**variables):
+        os.environ.update(variables)
+        cards._ask.cache_clear()
+        return cards.cards_here().line()
+
+    if __name__ == "__main__":
+        print(line(CUDA_VISIBLE_DEVICES="3,1"))
+        print(line(FAKE_DRIVER="11040"))
+        import sys
+        assert "torch" not in sys.modules, "the command itself does not load it"
+"""
+
+
+def test_another_process_asks_pytorch_and_the_command_does_not_load_it(card, tmp_path):
+    """On the stand-in for cards, with PyTorch's own answers."""
+    program = tmp_path / "asked.py"  # a file: what a process spawns imports it
+    program.write_text(textwrap.dedent(ASKED))
+    done = card.run([sys.executable, str(program)], gpus=4)
+    two, old = done.stdout.splitlines()
+    assert re.fullmatch(r"trains on 2 GPUs: .*H100.*", two)
+    assert re.fullmatch(r"trains on CPUs \(The NVIDIA driver .* is too old \(.*11040.*\).*\)", old)
