@@ -20,6 +20,7 @@ from headstart.foreign import is_plain
 
 STATUSES = ("done", "diverged", "failed")
 ARROW_TYPES = {str: "string", int: "int64", float: "double"}
+ON_CPUS = "it ran on CPUs"
 MOST = 1 << 63  # what an int64 and a double of a table can hold
 _COLUMNS: dict[type, tuple[Column, ...]] = {}  # of each kind of row, made when first asked for
 
@@ -157,6 +158,17 @@ class TrialRow(Row):
         "training images for each second of `train_time_s`", "images per second"
     )
     device: str | None = _measured("`cpu`, or the name of the GPU")
+    gpu_share: float | None = _measured(
+        "the share of the GPU that its worker was given", empty=ON_CPUS
+    )
+    gpu_workers: int | None = _measured(
+        "workers that shared the GPU at most, its own included", "workers", ON_CPUS
+    )
+    cuda: str | None = _measured("version of CUDA that PyTorch was built for", empty=ON_CPUS)
+    cudnn: str | None = _measured("version of cuDNN that PyTorch used", empty=ON_CPUS)
+    driver: str | None = _measured(
+        "version of the GPU's driver", empty=f"{ON_CPUS}, or the driver does not say it"
+    )
     host: str = _text("name of the machine")
     n_workers: int | None = _measured("ranks: the processes that shared the trial", "processes")
     ran_as: str | None = _measured(

@@ -142,14 +142,23 @@ def _conditions(findings: Findings) -> Iterator[str]:
         ("device", "devices"),
         ("n_workers", "numbers of workers"),
         ("ran_as", "ways of running"),
+        ("gpu_share", "shares of a GPU"),
+        ("gpu_workers", "numbers of workers on a GPU"),
+        ("cuda", "versions of CUDA"),
+        ("cudnn", "versions of cuDNN"),
+        ("driver", "versions of the GPU's driver"),
         ("host", "machines"),
     ):
-        values = sorted(map(str, done[key].dropna().unique())) if key in done else []
+        values = sorted(map(_shown, done[key].dropna().unique())) if key in done else []
         if len(values) > 1:
             yield (
                 f"Trials ran under different {noun} ({words.shortened(values)}): seconds are "
                 "compared only between trials that ran alike."
             )
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _unpaired(findings: Findings) -> Iterator[str]:

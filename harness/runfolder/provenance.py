@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 
+from harness.runfolder.nvidia import driver
 from headstart.private import without_secrets
 
 PACKAGES = (
@@ -42,6 +45,7 @@ def collect(fingerprints: dict[str, str]) -> dict[str, object]:
         "system": platform.platform(),
         "processor": _processor(),
         "cpus": available_cpus(),
+        "gpus": _gpus(),
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
         "datasets": fingerprints,
@@ -53,6 +57,33 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _gpus() -> dict[str, object] | None:
+    """NVIDIA's GPUs here, their driver, and the CUDA and cuDNN that PyTorch has; None without."""
+    its = driver()
+    if its is None:
+        return None
+    return {
+        "names": list(its.gpus),
+        "driver": its.version,
+        "driver_cuda": its.cuda,
+        "cuda": cuda_of_torch(),
+        "cudnn": next(
+            (d.version for d in distributions() if (d.name or "").startswith("nvidia-cudnn-cu")),
+            None,
+        ),
+    }
+
+
+def cuda_of_torch() -> str | None:
+    """The version of CUDA that PyTorch was built for; None for CPUs. PyTorch is not imported."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    text = Path(spec.origin).with_name("version.py").read_text("utf-8")
+    words = re.search(r"^cuda\b[^=]*= '([0-9.]+)'", text, re.MULTILINE)
+    return words[1] if words else None
 
 
 def _version(package: str) -> str | None:

@@ -43,6 +43,8 @@ class WorkerSettings:
     gpu_share: float = 1.0  # of its GPU's memory, for this worker
     pack: int | Literal["auto"] = 1  # trials computed together; auto: measured
     fuse: Literal["auto", "always", "never"] = "auto"
+    gpu_share: float = 1.0  # of a GPU for each process that trains; not used on CPUs
+    gpu_workers: int = 1  # such processes on one GPU, at most
 
     def with_resources(self, resources: Settled) -> WorkerSettings:
         """The same for workers that get these resources."""
@@ -115,6 +117,8 @@ class TrialContext:
     state_every_s: float = 2.0
     now: Callable[[], float] = time.perf_counter
     sweep: str = ""
+    gpu_share: float = 1.0  # where the device is a GPU
+    gpu_workers: int = 1
     notes: tuple[str, ...] = ()  # for the record
 
     def make_room(self) -> None:
@@ -151,4 +155,6 @@ class ProcessContext:
             should_stop=self.should_stop,
             state_every_s=self.settings.state_every_s,
             sweep=self.settings.sweep,
+            gpu_share=self.settings.gpu_share,
+            gpu_workers=self.settings.gpu_workers,
         )

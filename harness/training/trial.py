@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from datasets.base import Dataset
 from datasets.split import Split, split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
+from harness.runfolder.nvidia import driver
 from harness.training.arrays import Part, Parts, place_parts
 from harness.training.context import StopAsked, TrialContext
 from harness.training.features import Front
@@ -381,6 +383,7 @@ class Trial:
             state_time_s=seconds["state"],
             images_per_s=self._images_per_s(),
             device=device_name(self.device),
+            **self._of_gpu(),
             n_workers=self.ranks.n,
             ran_as=self.ran_as,
             attempts=self.attempts,
@@ -390,6 +393,13 @@ class Trial:
             versions=versions(),
             files=(*files, "trial.json"),
         )
+
+    def _of_gpu(self) -> dict[str, Any]:
+        """The columns that say of a GPU what seconds depend on; none on a CPU."""
+        if self.device.type != "cuda":
+            return {}
+        share, workers = self.context.gpu_share, self.context.gpu_workers
+        return {"gpu_share": share, "gpu_workers": workers, **gpu_versions()}
 
 
 def read_state(path: Path) -> bytes:
@@ -409,6 +419,23 @@ def read_state(path: Path) -> bytes:
 
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def gpu_versions() -> dict[str, str | None]:
+    """Of CUDA, cuDNN and the driver; None where one does not say it."""
+    its = driver()
+    number = torch.backends.cudnn.version()
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": cudnn_text(number) if number else None,
+        "driver": its.version if its else None,
+    }
+
+
+def cudnn_text(number: int) -> str:
+    """A version of cuDNN as people write it: 92600 is 9.26.0, and 8907 of before is 8.9.7."""
+    major, rest = divmod(number, 10_000 if number >= 90_000 else 1_000)
+    return f"{major}.{rest // 100}.{rest % 100}"
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,7 @@ else; `compare` only does arithmetic with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,7 +105,8 @@ class _Column:
     step: float | Floats  # of a time, each trial's own
     reached: Bools | None = None
     budget: Floats | None = None
-    conditions: Rows | None = None  # of measured time: trials of one number ran alike
+    # Of measured time: for each condition a number a trial; trials of equal numbers ran alike.
+    conditions: Mapping[str, Rows] | None = None
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,9 @@ def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast
         values, at_once = _after_the_start(values)
         notes.append(at_once)
         steps = [np.where(step > 0, step, time) for step, time in zip(steps, values, strict=True)]
-    if column.conditions is not None and len(np.unique(column.conditions[np.hstack(rows)])) > 1:
+    if differ := _differing(column.conditions or {}, np.hstack(rows)):
         values = [np.full(len(v), np.nan) for v in values]
-        notes.append("seconds are not compared: device, n_workers or ran_as differ")
+        notes.append(f"seconds are not compared: trials differ in {words.listed(differ)}")
     gaps = [np.isnan(v) for v in values]
     keep = [~(gaps[0] | gaps[1])] * 2 if match.paired else [~gap for gap in gaps]
     if not any(notes[1:]):
@@ -284,12 +285,18 @@ def _missing(pair: Pair, gaps: Sequence[Bools]) -> str:
     return f"no value (failed, diverged or not tested): {words.listed(counts)}"
 
 
-def _conditions(trials: pd.DataFrame) -> Rows:
-    """A number for each trial, equal where device, workers and way of running are."""
+def _conditions(trials: pd.DataFrame) -> dict[str, Rows]:
+    """For each condition that is known a number for each trial, equal where its values are."""
     known = [name for name in CONDITIONS if name in trials]
-    if not known:
-        return np.zeros(len(trials), dtype=np.intp)
-    return np.asarray(trials.groupby(known, dropna=False).ngroup(), dtype=np.intp)
+    return {
+        name: np.asarray(pd.factorize(trials[name], use_na_sentinel=False)[0], dtype=np.intp)
+        for name in known
+    }
+
+
+def _differing(conditions: Mapping[str, Rows], rows: Rows) -> list[str]:
+    """The conditions in which these trials are not all alike."""
+    return [name for name, number in conditions.items() if len(np.unique(number[rows])) > 1]
 
 
 def _granule(trials: pd.DataFrame, metric: Metric) -> float:

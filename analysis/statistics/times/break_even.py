@@ -76,7 +76,7 @@ def break_even(
     Args:
         times_treatment, times_control: of one target, in `unit`.
         trials: all trials, with trial_id, parent_id, seed, status, steps, batch_size,
-            n_train, train_time_s, device, n_workers and ran_as.
+            n_train, train_time_s and the conditions of `same_conditions`.
         unit: `step`, `samples` (images trained on) or
             `train_time_s`: NaN with a note unless pretraining and both arms ran alike. Steps of
             different batch sizes are not the same work; compare samples then.

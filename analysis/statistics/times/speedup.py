@@ -28,7 +28,11 @@ from analysis.statistics.times.paired_times import (
 from analysis.statistics.times.times import times_to_targets
 from analysis.words import joined
 
-CONDITIONS = ("device", "n_workers", "ran_as")
+# A GPU that others share, and other libraries on it, are other conditions.
+CONDITIONS = (
+    *("device", "n_workers", "ran_as"),
+    *("gpu_share", "gpu_workers", "cuda", "cudnn", "driver"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,14 +150,15 @@ def same_conditions(treatment: pd.DataFrame, control: pd.DataFrame) -> str:
     """Empty where the seconds of trials paired by seed may be compared, else what differs.
 
     Args:
-        treatment, control: rows of `trials` with seed, status, device, n_workers and ran_as. Of
-            trials that did not finish no seconds are used, so they are not looked at.
+        treatment, control: rows of `trials` with seed, status and those of `CONDITIONS` that the
+            version which wrote them knew. Of trials that did not finish no seconds are used, so
+            they are not looked at.
     """
     done = [rows[rows["status"] == "done"] for rows in (treatment, control)]
     both = done[0].merge(done[1], on="seed", suffixes=("_treatment", "_control"))
-    for name in CONDITIONS:
+    for name in (name for name in CONDITIONS if name in treatment and name in control):
         left, right = both[f"{name}_treatment"], both[f"{name}_control"]
-        differs = (left != right).to_numpy()
+        differs = ((left != right) & ~(left.isna() & right.isna())).to_numpy()
         if differs.any():
             values = f"{left[differs].iloc[0]} against {right[differs].iloc[0]}"
             return f"seconds are not comparable: {name} is {values}"

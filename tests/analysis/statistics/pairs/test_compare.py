@@ -273,7 +273,7 @@ def test_seconds_are_compared_only_between_trials_that_ran_alike() -> None:
     trials.loc[3, "device"] = "cuda"
     found = compare(trials, curves, "t", "c", metrics, targets=(0.9,), rng=rng())
     assert list(found["n_pairs"]) == [0, 6]
-    assert "device, n_workers or ran_as differ" in found["note"].iloc[0]
+    assert "seconds are not compared: trials differ in device" in found["note"].iloc[0]
 
 
 def test_failed_trials_count_as_never_reached() -> None:

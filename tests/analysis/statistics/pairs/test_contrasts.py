@@ -177,11 +177,16 @@ def test_seconds_need_one_way_of_running() -> None:
         pd.concat([trials, other]), dict.fromkeys(["t0", "t1", "c0", "c1", "x0", "x1"], 50), [50]
     )
     metrics = ("train_time_s_to_target", "steps_to_target")
-    message = "seconds are not compared: device, n_workers or ran_as differ"
+    message = "seconds are not compared: trials differ in device"
     for devices, n, note in ((["a"] * 4, 2, ""), (["a", "a", "a", "b"], 0, message)):
         table = pd.concat([trials.assign(device=devices), other])
         seconds, steps = build_contrasts(table, curves, [PAIR], (0.9,), metrics)
         assert (seconds.n, seconds.note, steps.n) == (n, note, 2)
+    on_gpus = trials.assign(device="gpu", gpu_share=[1, 1, 0.5, 1], driver=["1", "1", None, "1"])
+    shared = build_contrasts(on_gpus, curves, [PAIR], (0.9,), metrics)[0]
+    assert (shared.n, shared.note) == (0, message.replace("device", "gpu_share and driver"))
+    on_cpus = trials.assign(gpu_share=[None, math.nan, None, None], driver=[None] * 4)
+    assert build_contrasts(on_cpus, curves, [PAIR], (0.9,), metrics)[0].n == 2
     unknown = build_contrasts(trials, curves, [PAIR], (0.9,), metrics)[0]
     assert (unknown.n, unknown.treated.tolist()) == (2, [5.0, 5.0])
 

@@ -260,15 +260,32 @@ def test_a_table_without_stages_counts_all_trials() -> None:
     assert found["estimate"].tolist() == pytest.approx([2])
 
 
+def test_on_cpus_nothing_is_known_of_gpus_and_nothing_differs() -> None:
+    _, trials = make_run()
+    t, c = trials[trials["arm"] == "t"], trials[trials["arm"] == "c"]
+    assert same_conditions(t.assign(driver=None), c.assign(driver=math.nan)) == ""
+    assert same_conditions(t.assign(driver=None), c) == "", "a version of before has no such column"
+    assert "driver is" in same_conditions(t.assign(driver=None), c.assign(driver="580.65"))
+
+
 def test_nobodys_seconds_are_those_of_no_arm() -> None:
     curves, trials = make_run(["gpu", "cpu", "cpu", "cpu", "cpu", "cpu"])
     found = speedup_table(curves, trials, [("nobody", "c")], [1.0], unit="train_time_s").iloc[0]
     assert found["note"] == "no seed that both arms have"
 
 
-@pytest.mark.parametrize(("name", "value"), [("n_workers", 2), ("ran_as", "fused")])
-def test_seconds_need_equal_processes_and_ways(name: str, value: object) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n_workers", 2), ("ran_as", "fused"), ("gpu_share", 0.5), ("gpu_workers", 4),
+     ("cuda", "12.8"), ("cudnn", "9.1.0"), ("driver", "535.1")],
+)  # fmt: skip
+def test_seconds_need_equal_processes_ways_and_equal_shares_of_equal_gpus(
+    name: str, value: object
+) -> None:
     _, trials = make_run()
+    trials = trials.assign(
+        gpu_share=1.0, gpu_workers=1, cuda="13.2", cudnn="9.26.0", driver="580.65"
+    )
     t, c = trials[trials["arm"] == "t"], trials[trials["arm"] == "c"]
     assert same_conditions(t, c) == ""
     other = t.assign(**{name: [t[name].iloc[0], value, t[name].iloc[0]]})
