@@ -376,6 +376,7 @@ def _run_trials(
         data_dir=options.data,
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,
+        n_at_once=n_slots if options.address is None else options.slots,
     ).with_resources(resources)
     stop_file.create()
     is_live = options.engine != "here"  # a debugger needs the terminal

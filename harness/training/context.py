@@ -40,11 +40,16 @@ class WorkerSettings:
     device: str = "cpu"
     state_every_s: float = 2.0
     n_workers: int = 1  # ranks that share a trial
-    gpu_share: float = 1.0  # of its GPU's memory, for this worker
+    gpu_share: float = 1.0  # of its GPU, for this worker; its memory too
     pack: int | Literal["auto"] = 1  # trials computed together; auto: measured
     fuse: Literal["auto", "always", "never"] = "auto"
-    gpu_share: float = 1.0  # of a GPU for each process that trains; not used on CPUs
-    gpu_workers: int = 1  # such processes on one GPU, at most
+    n_at_once: int | None = None  # trials, where the command knows it
+
+    @property
+    def gpu_workers(self) -> int:
+        """Workers that share a GPU at most, this one included."""
+        by_share = int(1 / self.gpu_share + 1e-9)
+        return by_share if self.n_at_once is None else min(by_share, self.n_at_once)
 
     def with_resources(self, resources: Settled) -> WorkerSettings:
         """The same for workers that get these resources."""
