@@ -16,6 +16,7 @@ from harness.teams.team import Team, run_together
 from harness.training.context import ProcessContext, TrialContext, WorkerSettings
 from harness.trials.events import Event, Failed, GivenBack, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
+from headstart.errors import InputError
 
 if TYPE_CHECKING:
     from harness.joint.steps import JointSteps
@@ -52,7 +53,10 @@ class Worker:
             return run_together(self.team, unit, folders, self.process.should_stop)
         from harness.joint import fused, heads, size  # torch: 4 s, so only where trials run
 
-        context, most = self.process.for_trial, self.settings.pack
+        try:
+            context, most = self.process.for_trial, self.settings.pack
+        except InputError as err:
+            return iter([failure(spec.id, err) for spec in unit])
         if heads.can_batch(unit):
             n = heads.AUTO_SIZE if most == "auto" else len(unit)
             return _run_first(n, unit, folders, context, heads.HEADS)
@@ -88,14 +92,37 @@ def _run_first(
 def _run_in_turn(
     unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder], context: TrialContext
 ) -> Iterator[Event]:
-    from harness.training.trial import run_trial
+    from harness.training.memory import clean_up
 
     for spec in unit:
-        yield Started(spec.id)
-        try:
-            for event in run_trial(spec, folders[spec.id], context):
-                yield event
-                if isinstance(event, Stopped):
-                    return
-        except Exception as err:  # the trial's own failure must spare the other trials
+        for event in _run_alone(spec, folders[spec.id], context):
+            yield event
+            if isinstance(event, Stopped):
+                return
+        clean_up(context.device)
+
+
+def _run_alone(spec: TrialSpec, folder: TrialFolder, context: TrialContext) -> Iterator[Event]:
+    """A trial's events; its own failure spares other trials.
+
+    Where its GPU is full, the trial goes on once more without what is kept there for others. A
+    smaller training batch would make it another trial.
+    """
+    from harness.training.memory import explained, is_out_of_memory
+    from harness.training.trial import run_trial
+
+    yield Started(spec.id)
+    try:
+        yield from run_trial(spec, folder, context)
+        return
+    except Exception as err:
+        if not is_out_of_memory(err):
             yield failure(spec.id, err)
+            return
+    context.make_room()  # after the block: until then the error holds all that the trial had
+    yield Started(spec.id)
+    try:
+        yield from run_trial(spec, folder, context)
+    except Exception as err:
+        yield failure(spec.id, explained(err, spec.condition.train))
+    context.make_room()

@@ -10,15 +10,17 @@ Seconds of training are the joint seconds divided by the number of trials that s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from harness.joint.steps import JointSteps
 from harness.runfolder.folder import TrialFolder
 from harness.training.context import StopAsked, TrialContext
 from harness.training.loop import wait_for
+from harness.training.memory import clean_up, explained, is_out_of_memory
 from harness.training.trial import Trial
-from harness.trials.events import Event, Failed, Started, Stopped, failure
+from harness.trials.events import Event, Failed, GivenBack, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
 
 
@@ -28,15 +30,42 @@ def run_pack(
     context: TrialContext,
     steps: JointSteps,
 ) -> Iterator[Event]:
-    """All events of the unit's trials; one that fails leaves the rest going."""
-    pack = _Pack(steps)
+    """All events of the unit's trials; one that fails leaves the rest going.
+
+    Where a GPU is too small for all of them, the first half goes on from its last states, and any
+    worker may run the rest.
+    """
+    pack = _Pack(steps, {spec.id: spec for spec in unit})
+    try:
+        yield from _run_at_once(pack, folders, context)
+        clean_up(context.device)
+        return
+    except _TooLarge:
+        pass
+    pack.trials.clear()
+    context.make_room()  # after the block: until then the error holds the trials
+    left = list(pack.left.values())
+    for spec in reversed(left[len(left) // 2 :]):
+        yield GivenBack(spec.id)
+    yield from run_pack(left[: len(left) // 2], folders, context, steps)
+
+
+def _run_at_once(
+    pack: _Pack, folders: Mapping[str, TrialFolder], context: TrialContext
+) -> Iterator[Event]:
+    """All events of a pack's trials.
+
+    Raises:
+        _TooLarge: a GPU has too little memory for what is left, which is several trials.
+    """
+    unit = list(pack.left.values())
     # Each trial saves a state of its own. So that a pack spends no more time on saving than one
     # trial does, each of K trials saves a K-th as often.
     context = replace(context, state_every_s=context.state_every_s * len(unit))
     for spec in unit:
         yield Started(spec.id)
         yield from pack.guarded(spec.id, pack.open(spec, folders[spec.id], context))
-    steps.when_open(pack.active())
+    yield from pack.together(pack.active(), partial(pack.steps.when_open, pack.active()))
     for trial in pack.active():
         yield from pack.guarded(trial.spec.id, trial.start())
     while active := pack.active():
@@ -44,14 +73,14 @@ def run_pack(
             if trial.is_over:
                 yield from pack.guarded(trial.spec.id, pack.end(trial))
         if cohort := _next_cohort(pack.active()):
-            try:
-                _train_together(cohort, pack.active())
-            except Exception as err:  # which of the trials caused it cannot be said
-                for trial in cohort:
-                    yield pack.fail(trial.spec.id, err)
-                continue
+            yield from pack.together(cohort, partial(_train_together, cohort, pack.active()))
             for trial in cohort:
-                yield from pack.guarded(trial.spec.id, trial.pause())
+                if trial.spec.id in pack.left:
+                    yield from pack.guarded(trial.spec.id, trial.pause())
+
+
+class _TooLarge(Exception):
+    """A pack does not fit on its GPU; raised outside of `except`, so that it holds no trial."""
 
 
 @dataclass
@@ -59,6 +88,7 @@ class _Pack:
     """The trials that still run, by id."""
 
     steps: JointSteps
+    left: dict[str, TrialSpec]  # those that are not over: running, or not open yet
     trials: dict[str, Trial] = field(default_factory=dict)
 
     def active(self) -> list[Trial]:
@@ -70,20 +100,44 @@ class _Pack:
 
     def end(self, trial: Trial) -> Iterator[Event]:
         yield trial.end()
-        del self.trials[trial.spec.id]
+        self._leave(trial.spec.id)
 
     def guarded(self, trial_id: str, events: Iterator[Event]) -> Iterator[Event]:
         """The events of one trial; its own error ends it alone."""
         try:
             yield from events
+            return
         except StopAsked:
+            self._leave(trial_id)
             yield Stopped(trial_id, 0)
+            return
         except Exception as err:
-            yield self.fail(trial_id, err)
+            if not self._is_too_large(err):
+                yield self._fail(trial_id, err)
+                return
+        raise _TooLarge
 
-    def fail(self, trial_id: str, err: Exception) -> Failed:
+    def together(self, trials: Sequence[Trial], work: Callable[[], None]) -> Iterator[Event]:
+        """Work for several trials; where it fails, which of them is the cause cannot be said."""
+        try:
+            work()
+            return
+        except Exception as err:
+            if not self._is_too_large(err):
+                for trial in trials:
+                    yield self._fail(trial.spec.id, err)
+                return
+        raise _TooLarge
+
+    def _is_too_large(self, err: Exception) -> bool:
+        return is_out_of_memory(err) and len(self.left) > 1
+
+    def _fail(self, trial_id: str, err: Exception) -> Failed:
+        return failure(trial_id, explained(err, self._leave(trial_id).condition.train))
+
+    def _leave(self, trial_id: str) -> TrialSpec:
         self.trials.pop(trial_id, None)
-        return failure(trial_id, err)
+        return self.left.pop(trial_id)
 
 
 def _next_cohort(trials: Sequence[Trial]) -> list[Trial]:

@@ -8,6 +8,7 @@ noise, which cost as much as steps on real ones.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from harness.joint.steps import Joint
 from harness.training.arrays import Normalise, Part
 from harness.training.loop import Trainer, wait_for
+from harness.training.memory import give_back, is_out_of_memory, room
 from harness.training.network import build_frozen
 from harness.training.process import make_accelerator, set_up_process
 from harness.trials.spec import TrialSpec
@@ -103,9 +105,19 @@ def measured_pack_size(
     """How many of a unit's trials to fuse on this GPU; 1 where the device counts no memory."""
     if device != "cuda":
         return 1
-    torch.cuda.empty_cache()  # what earlier packs left with the allocator is free too
-    free, _ = torch.cuda.mem_get_info()
-    return search_pack_size(len(unit), free, lambda k: measure_steps(unit[0], k, device, joint))
+    give_back()  # what earlier trials left with the allocator
+    free = room()
+
+    def measure(k: int) -> Measured:
+        try:
+            return measure_steps(unit[0], k, device, joint)
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
+        give_back()
+        return Measured(math.inf, free)  # it does not fit
+
+    return search_pack_size(len(unit), free, measure)
 
 
 def measure_steps(

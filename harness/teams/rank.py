@@ -88,9 +88,20 @@ class RankRunner:
 
     def _run(self, spec: TrialSpec, folder: TrialFolder) -> Iterator[Event]:
         from harness.teams.data_parallel import SharedSteps
+        from harness.training.memory import clean_up, explained, is_out_of_memory
         from harness.training.trial import run_trial
 
         assert self.group is not None
-        for event in run_trial(spec, folder, self.process.for_trial, SharedSteps(self.group)):
-            if self.rank == 0 or isinstance(event, Failed):
-                yield event
+        context = self.process.for_trial
+        try:
+            for event in run_trial(spec, folder, context, SharedSteps(self.group)):
+                if self.rank == 0 or isinstance(event, Failed):
+                    yield event
+            clean_up(context.device)
+            return
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
+            reason = explained(err, spec.condition.train)
+        context.make_room()  # after the block: until then the error holds all that the trial had
+        raise reason
