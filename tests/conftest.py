@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -13,6 +14,7 @@ from fake_card import CannotBuild, Card, build
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup no process would get it
 
 # The same examples on every machine, none kept on the disk, and none that fails for a slow machine.
 # HYPOTHESIS_PROFILE=long draws other ones, and many more where a test does not say how many.
