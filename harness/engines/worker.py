@@ -40,6 +40,10 @@ class Worker:
             yield event
             if isinstance(event, Failed) and event.fatal:
                 return
+        if self.team is None:
+            from harness.training.memory import clean_up  # torch: only where trials run
+
+            clean_up(self.settings.device)
 
     def close(self) -> None:
         """End the ranks, if there are any."""

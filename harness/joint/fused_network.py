@@ -191,7 +191,8 @@ class FusedNetwork:
         graph = trace(lead)
         place = {node: i for i, node in enumerate(graph.nodes)}
         self.result = place[next(iter(graph.find_nodes(op="output"))).all_input_nodes[0]]
-        # What each node computes. The graph is not looked at later, so calls can be compiled.
+        # What each node computes. The graph is not looked at later, so calls can be compiled. It is
+        # given this object, which would otherwise lie on a GPU until Python looks for circles.
         self.steps: list[tuple[_Compute, list[int]]] = []
         for node in graph.nodes:
             if node.op not in ("placeholder", "output"):
@@ -203,21 +204,21 @@ class FusedNetwork:
         """Inputs (K, batch, …) → logits (K, batch, classes)."""
         values = [_Value(inputs, False)]
         for compute, places in self.steps:
-            values.append(compute(*[values[place] for place in places]))
+            values.append(compute(self, *[values[place] for place in places]))
         return values[self.result].apart(self.n)
 
     def _layer(self, name: str) -> _Compute:
         module = self.networks[0].get_submodule(name)
         if isinstance(module, _ELEMENTWISE):
-            return lambda x: _Value(module(x.tensor), x.is_wide)
+            return lambda _, x: _Value(module(x.tensor), x.is_wide)
         if isinstance(module, nn.Linear):
-            return lambda x: _Value(self._linear(name, x), False)
+            return lambda fused, x: _Value(fused._linear(name, x), False)
         if isinstance(module, nn.Flatten):
-            return lambda x: _Value(x.apart(self.n).flatten(2), False)
+            return lambda fused, x: _Value(x.apart(fused.n).flatten(2), False)
         if isinstance(module, SeededDropout):
             layers = [network.get_submodule(name) for network in self.networks]
-            return lambda x: self._drop(cast("list[SeededDropout]", layers), x)
-        return lambda x: _Value(self._wide_layer(name, module, x.wide()), True)
+            return lambda fused, x: fused._drop(cast("list[SeededDropout]", layers), x)
+        return lambda fused, x: _Value(fused._wide_layer(name, module, x.wide()), True)
 
     def _wide_layer(self, name: str, module: nn.Module, x: Tensor) -> Tensor:
         """x (batch, K × channels, …) → the same layout."""
@@ -237,20 +238,22 @@ class FusedNetwork:
     def _function(self, node: fx.Node) -> _Compute:
         function = cast("Callable[..., Tensor]", node.target)
         if function is torch.flatten:
-            return lambda x: _Value(x.apart(self.n).flatten(2), False)
+            return lambda fused, x: _Value(x.apart(fused.n).flatten(2), False)
         if function is torch.cat:
-            return lambda *parts: _Value(torch.cat([x.apart(self.n) for x in parts], dim=2), False)
+            return lambda fused, *parts: _Value(
+                torch.cat([x.apart(fused.n) for x in parts], dim=2), False
+            )
         is_pooling = function in _POOLING_FUNCTIONS
         constants = {k: a for k, a in enumerate(node.args) if not isinstance(a, fx.Node)}
         named = {k: a for k, a in node.kwargs.items() if not isinstance(a, fx.Node)}
         names = [k for k, a in node.kwargs.items() if isinstance(a, fx.Node)]
         name, n_args = node.name, len(node.args)
 
-        def compute(*inputs: _Value) -> _Value:
+        def compute(fused: FusedNetwork, *inputs: _Value) -> _Value:
             if any(value.n_dims != inputs[0].n_dims for value in inputs):
                 raise ModelError(f"{name}: {function} of tensors of different dimensions")
             is_wide = is_pooling or inputs[0].is_wide
-            tensors = [x.wide() if is_wide else x.apart(self.n) for x in inputs]
+            tensors = [x.wide() if is_wide else x.apart(fused.n) for x in inputs]
             args = [constants[k] if k in constants else tensors.pop(0) for k in range(n_args)]
             rest = dict(zip(names, tensors, strict=True))
             return _Value(function(*args, **rest, **named), is_wide)

@@ -18,7 +18,7 @@ from harness.joint.steps import JointSteps
 from harness.runfolder.folder import TrialFolder
 from harness.training.context import StopAsked, TrialContext
 from harness.training.loop import wait_for
-from harness.training.memory import clean_up, explained, is_out_of_memory
+from harness.training.memory import explained, is_out_of_memory
 from harness.training.trial import Trial
 from harness.trials.events import Event, Failed, GivenBack, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
@@ -38,7 +38,6 @@ def run_pack(
     pack = _Pack(steps, {spec.id: spec for spec in unit})
     try:
         yield from _run_at_once(pack, folders, context)
-        clean_up(context.device)
         return
     except _TooLarge:
         pass

@@ -65,9 +65,14 @@ def halved_until_it_fits(compute: Callable[[int], T], size: int) -> tuple[T, int
 
 
 def clean_up(device: str) -> None:
-    """Free what ended trials hold by references in a circle (graphs of modules do)."""
+    """Free what ended trials hold by references in a circle, as graphs of modules do.
+
+    Python looks at what came since the last time alone: at all that PyTorch has imported it would
+    look for half a second.
+    """
     if device == "cuda":
         gc.collect()
+        gc.freeze()
 
 
 def give_back() -> None:
