@@ -142,7 +142,7 @@ class Simulation:
         return Outcome(self.folder.n_published, n_failed, self.now, self.busy_s, self.lost_s, wall)
 
     def _fill(self) -> None:
-        while self.idle and (unit := self.queue.next_unit()) is not None:
+        while self.idle and (unit := self.queue.next_unit(len(self.idle))) is not None:
             gpu = self.idle.pop()
             lasts = sum(self._duration(trial) for trial in unit)
             start_s = START_S if gpu in self.fresh else 0.0

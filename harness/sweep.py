@@ -138,7 +138,10 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--address", type=_address, metavar="HOST:PORT", help="join this running Ray cluster"
     )
-    parser.add_argument("--slots", type=int, metavar="N", help="trials at once on this machine")
+    parser.add_argument(
+        "--slots", type=int, metavar="N",
+        help="trials at once on this machine, or on all nodes of the cluster that is joined",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="show the plan and run nothing")
     parser.add_argument(
         "--shard", type=_shard, default="1/1", metavar="K/N", help="run part K of N only"

@@ -147,7 +147,7 @@ def _context(settings: JobSettings, work: Work, part: Part) -> dict[str, object]
         "cpus_per_trial": work.cpus * work.workers,
         "gpu_slots": _gpu_slots(settings, work),
         "all_slots": _all_slots(settings, work),
-        "hides_gpus": not settings.gpus_per_node,
+        "hides_gpus": not settings.n_gpus,
         "needs_all_nodes": work.workers > 1,
         "n_shards": n_shards,
         "n_nodes": settings.nodes if part == "ray" else 1,
@@ -230,8 +230,9 @@ def cpus_per_node(settings: JobSettings, work: Work) -> int | None:
     if settings.cpus_per_node is not None:
         return settings.cpus_per_node
     if work.gpus > 0:
-        return work.cpus * workers_of_gpus(settings.gpus_per_node, work.gpus)
-    needed = work.cpus * (work.workers if settings.mode == "array" else 1)
+        return work.cpus * workers_of_gpus(settings.n_gpus, work.gpus)
+    n_nodes = settings.nodes if settings.mode == "ray" else 1  # over which its workers may be
+    needed = work.cpus * -(-work.workers // n_nodes)
     return needed if needed > 1 else None
 
 
@@ -242,7 +243,7 @@ def workers_of_gpus(n_gpus: int, share: float) -> int:
 
 def _all_slots(settings: JobSettings, work: Work) -> int:
     """How many trials run at once on the GPUs of all nodes of a Ray cluster; 0 without GPUs."""
-    by_gpus = workers_of_gpus(settings.gpus_per_node, work.gpus) if work.gpus else 0
+    by_gpus = workers_of_gpus(settings.n_gpus, work.gpus) if work.gpus else 0
     by_cpus = (cpus_per_node(settings, work) or 1) // work.cpus
     return settings.nodes * min(by_gpus, by_cpus) // work.workers
 
@@ -251,4 +252,4 @@ def _gpu_slots(settings: JobSettings, work: Work) -> int:
     """How many trials a node's GPUs take at once; 0 where trials use none."""
     if work.gpus <= 0:
         return 0
-    return max(1, workers_of_gpus(settings.gpus_per_node, work.gpus) // work.workers)
+    return max(1, workers_of_gpus(settings.n_gpus, work.gpus) // work.workers)

@@ -119,6 +119,14 @@ class JobSettings(BaseModel):
         return min(DEFAULT_LEAD_S, int(self.limit_s * MAX_LEAD_FRACTION))
 
     @property
+    def n_gpus(self) -> int:
+        """GPUs of each node, by `gpus_per_node` or, as some sites want it, `sbatch: {gres: …}`."""
+        asked = [item.split(":") for item in (self.sbatch.get("gres") or "").split(",")]
+        counts = [words[-1] for words in asked if words[0].removeprefix("gres/") == "gpu"]
+        by_gres = sum(int(count) if count.isdecimal() else 1 for count in counts)
+        return self.gpus_per_node or by_gres
+
+    @property
     def n_shards(self) -> int:
         return self.shards or self.nodes
 

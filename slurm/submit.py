@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
         flags["requeue"] = False
     settings = load_settings(given.profile_file, flags, given.sbatch)
     sweep = load_sweep(given.sweep, given.profile, given.assignments)
-    resources = sweep.resources.settled(settings.gpus_per_node)
+    resources = sweep.resources.settled(settings.n_gpus)
     check_fit(settings, resources)
     work = describe_work(given, sweep, resources, argv)
     check_run_folder(work.run, must_exist=False)
@@ -152,15 +152,15 @@ def check_fit(settings: JobSettings, asked: Settled) -> None:
             all GPUs, or for no GPU.
     """
     _check_workers_fit(settings, asked)
-    if not asked.gpus and settings.gpus_per_node:
+    if not asked.gpus and settings.n_gpus:
         raise InputError(
-            f"resources.gpus is 0 and --gpus-per-node {settings.gpus_per_node}: the job would "
+            f"resources.gpus is 0 and --gpus-per-node {settings.n_gpus}: the job would "
             "reserve GPUs that no trial uses; set resources.gpus to auto, or --gpus-per-node "
             "(gpus_per_node of the site's profile) to 0"
         )
-    if asked.gpus > settings.gpus_per_node:
+    if asked.gpus > settings.n_gpus:
         raise InputError(
-            f"resources.gpus is {asked.gpus:g} and --gpus-per-node {settings.gpus_per_node}: no "
+            f"resources.gpus is {asked.gpus:g} and --gpus-per-node {settings.n_gpus}: no "
             "trial could start; ask for GPUs, or set resources.gpus to auto or 0"
         )
     if settings.cpus_per_node is not None and asked.cpus > settings.cpus_per_node:
@@ -168,7 +168,7 @@ def check_fit(settings: JobSettings, asked: Settled) -> None:
             f"resources.cpus is {asked.cpus} and --cpus-per-node {settings.cpus_per_node}: no "
             "trial could start"
         )
-    busy = settings.gpus_per_node if asked.gpus else 0  # a worker on each at least
+    busy = settings.n_gpus if asked.gpus else 0  # a worker on each at least
     if settings.cpus_per_node is not None and asked.cpus * busy > settings.cpus_per_node:
         raise InputError(
             f"--cpus-per-node {settings.cpus_per_node}: --gpus-per-node {busy} with "
@@ -182,7 +182,7 @@ def _check_workers_fit(settings: JobSettings, asked: Settled) -> None:
     n_nodes = settings.nodes if settings.mode == "ray" else 1
     where = f"{n_nodes} nodes" if n_nodes > 1 else "a node"
     for what, wanted, given in (
-        ("gpus", asked.gpus_per_trial, settings.gpus_per_node),
+        ("gpus", asked.gpus_per_trial, settings.n_gpus),
         ("cpus", asked.cpus_per_trial, settings.cpus_per_node),
     ):
         if asked.workers > 1 and given is not None and wanted > n_nodes * given:

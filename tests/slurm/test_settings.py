@@ -137,3 +137,14 @@ def test_every_profile_of_ours_loads_by_name(path: Path) -> None:
 
 def test_no_option_is_both_free_and_ours() -> None:
     assert not FREE_OPTIONS & set(OWN_OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("gres", "n_gpus"),
+    [("gpu", 1), ("gpu:4", 4), ("gpu:a100", 1), ("gpu:a100:2", 2), ("gpu:a100:2,gpu:h100:1", 3),
+     ("gres/gpu:3,lustre:1", 3), ("lustre:1", 0)],
+)  # fmt: skip
+def test_gpus_may_be_asked_for_in_a_sites_own_way(gres: str, n_gpus: int) -> None:
+    assert load_settings(None, {}, [f"gres={gres}"]).n_gpus == n_gpus
+    assert load_settings(None, {"gpus_per_node": 8}, [f"gres={gres}"]).n_gpus == 8
+    assert load_settings(None, {}).n_gpus == 0
