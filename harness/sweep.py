@@ -39,7 +39,6 @@ from harness.runfolder.trackers import check_trackers, log_to_trackers, write_te
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.settings import Settled
-from harness.teams.rules import check_workers
 from harness.training.bf16 import bf16_notice
 from harness.training.cards import cards_here
 from harness.training.context import StopFile, WorkerSettings
@@ -340,8 +339,6 @@ class _Place:
                 "resources.gpus: 1"
             )  # fmt: skip
             self._decide(plan, n_gpus, f"trains on {on}")
-            if plan.sweep.resources.workers > 1:
-                check_workers(plan, plan.sweep.resources.settled(n_gpus))
         return plan.sweep.resources.settled(n_gpus)
 
     def _decide(self, plan: Plan, n_gpus: int, line: str) -> None:

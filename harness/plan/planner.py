@@ -14,7 +14,7 @@ from typing import Literal
 from datasets.locations import cache_folder, data_folder
 from harness.seeds import derive_streams
 from harness.sweepfile.settings import Condition, Start, Sweep
-from harness.training.cards import cards_here
+from harness.teams.rules import check_workers
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import DataUse, Plan, TrialSpec, trial_id
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
@@ -33,11 +33,7 @@ def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | Non
     """
     planner = _Planner(sweep, catalogue, tuple(sweep.seeds.values if seeds is None else seeds))
     plan = planner.plan()
-    if sweep.resources.workers > 1:
-        from harness.teams.rules import check_workers  # torch: only where several are asked for
-
-        n_gpus = len(cards_here()) if sweep.resources.gpus == "auto" else 0
-        check_workers(plan, sweep.resources.settled(n_gpus))
+    check_workers(plan)
     return plan
 
 

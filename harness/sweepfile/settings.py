@@ -162,6 +162,10 @@ class Train(Frozen):
         "of it.", Augment(), example={"rotate": 15, "translate": 0.07})  # fmt: skip
     precision: Literal["float32", "tf32", "bf16"] = key("Numbers of the computation; `tf32` needs "
         "a GPU.", "float32", example="bf16")  # fmt: skip
+    batch_norm_parts: PositiveInt = key("Parts of a batch, of each of which batch norm takes "
+        "the statistics. 1: the whole batch, over all workers. Otherwise the number of workers "
+        "(`resources.workers`): each has its own rows' alone.", 1, example=4,
+        unit="parts")  # fmt: skip
     threads: PositiveInt = key("CPU threads of a trial. More change the order of sums, and so the "
         "bits.", 1, example=4, unit="threads")  # fmt: skip
     cache_frozen: bool = key("Whether what a frozen front makes of each image is computed once "
@@ -181,6 +185,16 @@ class Train(Frozen):
         if self.loss != "cross_entropy" and self.label_smoothing:
             raise ValueError("label_smoothing belongs to the loss cross_entropy")
         return self
+
+    def reason_against_workers(self, n: int) -> str | None:
+        """Why `n` workers to a trial are no way to run it; None where they are."""
+        if self.batch_norm_parts in (1, n):
+            return None
+        return (
+            f"train.batch_norm_parts: {self.batch_norm_parts} with resources.workers: {n}: each "
+            "worker has one part; give both the same number, or batch_norm_parts: 1 for the "
+            "statistics of the whole batch"
+        )
 
     def for_images(self, n: int) -> Train:
         """The same for `n` training images: whole epochs, as many as `at_least_steps` needs."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,12 +21,13 @@ from torch import Tensor
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from harness.training.ranks import Ranks
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, InputError
 from headstart.interfaces import address_of
 
 MEET_WITHIN = timedelta(minutes=5)
 ANSWER_WITHIN = timedelta(minutes=30)  # for a rank that hangs; that one died is seen at once
 LOOK_S = 0.1
+BACKEND_VARIABLE = "HEADSTART_GPU_MESSAGES"  # for machines with GPUs on which NCCL does not work
 
 
 class LostContactError(HeadstartError):
@@ -47,6 +48,16 @@ class Group(Ranks):
         with _contact():
             dist.all_reduce(tensor)
         return tensor
+
+    def begin_sum(self, tensor: Tensor) -> Callable[[], None]:
+        with _contact():
+            work = dist.all_reduce(tensor, async_op=True)
+
+        def wait() -> None:
+            with _contact():
+                work.wait()
+
+        return wait
 
     def flags_of_first(self, *flags: bool) -> list[bool]:
         numbers = torch.tensor(flags, dtype=torch.int64, device=self.device)
@@ -110,18 +121,28 @@ def meet(
 
     Raises:
         LostContactError: not all came within `MEET_WITHIN`.
+        InputError: `HEADSTART_GPU_MESSAGES` names no backend.
     """
     _choose_interface(host, port)
     with _contact():
         if store is None:
             store = TCPStore(host, port, n, False, MEET_WITHIN, wait_for_workers=False)
         dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
+            _backend(device),
             store=PrefixStore("group", store), rank=rank, world_size=n, timeout=ANSWER_WITHIN,
         )  # fmt: skip
         group = Group(rank, n, device, store)
         group.sum_(torch.zeros(1, device=device))
     return group
+
+
+def _backend(device: torch.device) -> str:
+    if device.type == "cpu":
+        return "gloo"
+    backend = os.environ.get(BACKEND_VARIABLE, "nccl")
+    if backend not in ("nccl", "gloo"):
+        raise InputError(f"{BACKEND_VARIABLE}: {backend!r} is neither nccl nor gloo")
+    return backend
 
 
 def _choose_interface(host: str, port: int) -> None:

@@ -6,26 +6,28 @@ each rank draws them for the whole batch and takes its rows. Gradients of the me
 whole batch are summed over all ranks, so the step is the solo trial's but for the order in which
 sums are taken.
 
-The sum is one message a step instead of `DistributedDataParallel`, which fixes at its start which
-parameters train (gradual unfreezing changes them) and averages with equal weights (the last batch
-of an epoch may not divide). The message also carries the loss and the first rank's wish to pause.
+The sums are taken while the backward pass runs (`gradient_sum.py`), not by
+`DistributedDataParallel`: that fixes at its start which parameters train (gradual unfreezing
+changes them) and averages with equal weights (the last batch of an epoch may not divide). With the
+gradients travel the loss, the first rank's wish to pause, and running statistics of batch norm
+where each rank has its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.teams.rules import reason_on_cpus
+from harness.teams.batch_norm import batch_norms, synchronise
+from harness.teams.gradient_sum import GradientSum
 from harness.training.loop import Trainer, loss_function
 from harness.training.network import Prepared
 from harness.training.ranks import Ranks
 from harness.training.steps import Asked, Steps
 from harness.trials.spec import TrialSpec
-from headstart.errors import InputError
 from models.dropout import SeededDropout
 
 STEPS_BETWEEN_LOOKS = 16  # on a GPU, where reading the wish to pause waits for the step
@@ -34,32 +36,31 @@ STEPS_BETWEEN_LOOKS = 16  # on a GPU, where reading the wish to pause waits for 
 class SharedSteps(Steps):
     """Steps of one trial that the ranks of a group share."""
 
-    def __init__(self, ranks: Ranks):
+    def __init__(self, ranks: Ranks, bucket_bytes: float | None = None):
         self.ranks = ranks
+        self.bucket_bytes = bucket_bytes  # None: the usual
         self.ran_as = f"workers-{ranks.n}"
+        self._shared: _SharedTrainer | None = None
 
     def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         (trainer,) = trainers
-        shared = _SharedTrainer(trainer, self.ranks, wants_pause)
+        if self._shared is None or self._shared.trainer is not trainer:
+            self._shared = _SharedTrainer(trainer, self.ranks, wants_pause, self.bucket_bytes)
+        shared = self._shared
+        shared.is_pause_agreed = False
         shared.step()
         while not (is_due() or shared.is_pause_agreed):
             shared.step()
 
     def fitted(self, spec: TrialSpec, prepared: Prepared) -> Prepared:
-        """The network, whose batch norm on GPUs takes its statistics over all ranks.
+        """The network, whose batch norm takes its statistics over all ranks, unless each has own.
 
         Raises:
-            InputError: batch norm that trains, on CPUs. The plan was checked for it, but a search
-                may have chosen another network since.
+            InputError: batch norm that cannot be shared.
         """
-        device = next(prepared.network.parameters()).device
-        if device.type == "cpu":
-            reason = reason_on_cpus(spec, self.ranks.n, prepared.network, prepared.groups)
-            if reason is not None:
-                raise InputError(reason)
-        else:
-            convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
-            convert(prepared.network)
+        prepared = super().fitted(spec, prepared)
+        if spec.condition.train.batch_norm_parts == 1:
+            synchronise(prepared.network, self.ranks)
             prepared.before_epoch(0)  # new modules: hold again what is frozen
         return prepared
 
@@ -75,14 +76,27 @@ class _SharedTrainer:
     trainer: Trainer
     ranks: Ranks
     wants_pause: Asked
+    bucket_bytes: float | None
     is_pause_agreed: bool = False  # the first rank's wish, which all know after a step
 
     def __post_init__(self) -> None:
-        self.losses_of = loss_function(self.trainer.settings, "none")
-        modules = list(self.trainer.network.modules())
+        trainer, settings = self.trainer, self.trainer.settings
+        self.losses_of = loss_function(settings, "none")
+        modules = list(trainer.network.modules())
         self.dropouts = [m for m in modules if isinstance(m, SeededDropout)]
-        self.has_batch_norm = any(isinstance(m, nn.SyncBatchNorm) for m in modules)
-        self.looks_every = 1 if self.trainer.device.type == "cpu" else STEPS_BETWEEN_LOOKS
+        is_synchronised = settings.batch_norm_parts == 1
+        self.takes_no_rows = is_synchronised and bool(batch_norms(trainer.network))
+        norms = [] if is_synchronised else batch_norms(trainer.network)
+        self.running = [
+            (norm, statistic)
+            for norm in norms
+            for statistic in (norm.running_mean, norm.running_var)
+            if statistic is not None
+        ]
+        parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+        n_extra = sum(statistic.numel() for _, statistic in self.running) + 2
+        self.gradients = GradientSum(parameters, self.ranks, n_extra, self.bucket_bytes)
+        self.looks_every = 1 if trainer.device.type == "cpu" else STEPS_BETWEEN_LOOKS
 
     def step(self) -> None:
         """One batch, of which this rank computes its rows; the update is the same for all."""
@@ -93,32 +107,34 @@ class _SharedTrainer:
         inputs, labels = trainer.next_batch(rows=rows)
         losses = self.losses_of(trainer.network(inputs), labels)
         loss = losses.sum() * (weight / n)
+        self.gradients.begin(self._extra(loss.detach().float()))
         trainer.accelerator.backward(loss)
-        trainer.update(self._sum_gradients(loss.detach().float()), n)
+        trainer.update(self._take_extra(self.gradients.finish()), n)
 
     def _share(self, n: int) -> tuple[slice, float]:
         """This rank's rows of a batch of `n` images, and the weight of their loss.
 
         Where there are fewer images than ranks, a rank without any computes the first image with
-        weight 0, so that all have gradients of the same parameters; but with batch norm, which
-        would count that image, an empty batch.
+        weight 0, so that all have gradients of the same parameters; but with batch norm over all
+        ranks, which would count that image, an empty batch.
         """
         rows = self.ranks.share(n)
-        if rows.start == rows.stop and not self.has_batch_norm:
+        if rows.start == rows.stop and not self.takes_no_rows:
             return slice(0, 1), 0.0
         return rows, 1.0
 
-    def _sum_gradients(self, loss: Tensor) -> Tensor:
-        """Give each parameter the gradient of the whole batch; returns the mean loss over it."""
-        groups = self.trainer.optimizer.param_groups
-        gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+    def _extra(self, loss: Tensor) -> Tensor:
+        """What travels with the gradients: this rank's running statistics, loss and wish."""
         wish = float(self.ranks.is_first and self.wants_pause())
-        extra = torch.stack([loss, torch.full_like(loss, wish)])
-        flat = torch.cat([*[gradient.reshape(-1) for gradient in gradients], extra])
-        self.ranks.sum_(flat)
-        pieces = torch.split(flat[:-2], [gradient.numel() for gradient in gradients])
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view_as(gradient))
+        numbers = torch.stack([loss, torch.full_like(loss, wish)])
+        return torch.cat([*[statistic for _, statistic in self.running], numbers])
+
+    def _take_extra(self, sums: Tensor) -> Tensor:
+        """Running statistics become the mean of the ranks'; returns the mean loss of the batch."""
+        pieces = sums[:-2].split([statistic.numel() for _, statistic in self.running])
+        for (norm, statistic), piece in zip(self.running, pieces, strict=True):
+            if norm.training:  # else it is frozen
+                statistic.copy_(piece / self.ranks.n)
         if (self.trainer.step_count + 1) % self.looks_every == 0:
-            self.is_pause_agreed = bool(flat[-1] > 0)
-        return flat[-2]
+            self.is_pause_agreed = bool(sums[-1] > 0)
+        return sums[-2]

@@ -8,7 +8,7 @@ trial that has a process to itself, `teams/collective.py` for one that several p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from torch import Tensor
@@ -37,6 +37,10 @@ class Ranks(ABC):
         """The sum over all ranks, in place; the same bits for each. `tensor` is contiguous."""
 
     @abstractmethod
+    def begin_sum(self, tensor: Tensor) -> Callable[[], None]:
+        """Begin `sum_`; what is returned waits until `tensor` holds the sum."""
+
+    @abstractmethod
     def flags_of_first(self, *flags: bool) -> Sequence[bool]:
         """The flags that the first rank gave."""
 
@@ -60,6 +64,9 @@ class OneRank(Ranks):
 
     def sum_(self, tensor: Tensor) -> Tensor:
         return tensor
+
+    def begin_sum(self, tensor: Tensor) -> Callable[[], None]:
+        return lambda: None
 
     def flags_of_first(self, *flags: bool) -> Sequence[bool]:
         return flags

@@ -19,6 +19,7 @@ from harness.training.loop import Trainer
 from harness.training.network import Prepared
 from harness.training.ranks import ONE_RANK, Ranks
 from harness.trials.spec import TrialSpec
+from headstart.errors import InputError
 
 Asked = Callable[[], bool]  # a question that is asked after every step
 
@@ -50,6 +51,8 @@ class Steps(ABC):
         Raises:
             InputError: they cannot be made in this way.
         """
+        if reason := spec.condition.train.reason_against_workers(self.ranks.n):
+            raise InputError(reason)
         return prepared
 
     def name_after(self, before: str) -> str:

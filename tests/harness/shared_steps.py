@@ -15,6 +15,7 @@ from torch import nn
 
 from harness.seeds import AXES, derive_streams
 from harness.sweepfile.settings import Train
+from harness.teams.batch_norm import synchronise
 from harness.teams.collective import meet, open_meeting
 from harness.teams.data_parallel import SharedSteps
 from harness.teams.local_team import IMPORTED
@@ -40,6 +41,7 @@ class Task:
     n_steps: int
     n_held_out: int = 0  # of the images: for validation, not for training
     device: str = "cpu"
+    bucket_bytes: float | None = None  # None: the usual
 
 
 def build(name: str) -> nn.Module:
@@ -54,13 +56,13 @@ def build(name: str) -> nn.Module:
     )
 
 
-def train(task: Task, group: Any = None) -> dict[str, Any]:
-    """Gradients of each step (with `n_steps` up to 10), the scores, the last weights."""
+def make_trainer(task: Task, group: Any = None) -> tuple[nn.Module, Part, Trainer]:
+    """The network as it was built, the images held out, and what trains the network."""
     set_up_process(task.settings)
     accelerator = make_accelerator("float32", task.device)
     network = build(task.network).to(accelerator.device)
-    if group is not None and task.device == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    if group is not None and task.settings.batch_norm_parts == 1:
+        synchronise(network, group)
 
     def part(rows: slice) -> Part:
         images, labels = torch.from_numpy(task.images[rows]), torch.from_numpy(task.labels[rows])
@@ -74,16 +76,23 @@ def train(task: Task, group: Any = None) -> dict[str, Any]:
         Normalise((0.1307,), (0.3081,), accelerator.device),
         [{"params": list(network.parameters())}],
     )  # fmt: skip
-    trainer = Trainer(*parts, ranks=group or ONE_RANK)
+    return network, held_out, Trainer(*parts, ranks=group or ONE_RANK)
+
+
+def train(task: Task, group: Any = None) -> dict[str, Any]:
+    """Gradients of each step (with `n_steps` up to 10), the scores, the last weights."""
+    network, held_out, trainer = make_trainer(task, group)
     gradients, update = [], trainer.update
 
     def keep_and_update(loss: torch.Tensor, n: int) -> None:
         if task.n_steps <= 10:
-            gradients.append({k: p.grad.cpu().numpy() for k, p in network.named_parameters()})
+            gradients.append(
+                {k: p.grad.cpu().numpy().copy() for k, p in network.named_parameters()}
+            )
         update(loss, n)
 
     trainer.update = keep_and_update
-    steps = SOLO if group is None else SharedSteps(group)
+    steps = SOLO if group is None else SharedSteps(group, task.bucket_bytes)
     steps.make([trainer], lambda: trainer.step_count == task.n_steps, lambda: False)
     return {
         "gradients": gradients,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from shared_steps import Task, train, train_shared
+from shared_steps import Task, make_trainer, train, train_shared
 
 from datasets.augment_settings import Augment
 from harness.sweepfile.settings import Train
@@ -47,6 +47,9 @@ def tasks():
         Task("lenet5", *noise(50), Train(**sgd), n_steps=5),
         Task("dropout", *noise(50), Train(**sgd, augment=changed), n_steps=5),
         Task("dropout", *noise(50), Train(**sgd, clip_gradient_norm=0.01), n_steps=5),
+        Task("midas_cnn", *noise(50), Train(**sgd), n_steps=5),  # has batch norm
+        Task("midas_cnn", *noise(50), Train(**sgd), n_steps=5, bucket_bytes=10_000),
+        Task("midas_cnn", *noise(50), Train(**sgd, batch_norm_parts=2), n_steps=1),  # each its own
     ]
 
 
@@ -74,14 +77,38 @@ def long_runs():
 
 @pytest.mark.parametrize("n", WORKERS)
 def test_gradients_of_a_step_are_those_of_the_solo_trainer(solo, shared, n):
-    for k in range(3):
+    for k in range(5):
         for step in range(5):  # the fourth batch has two images
             for name, alone in solo[k]["gradients"][step].items():
                 result = shared[n][0][k]["gradients"][step][name]
                 assert np.abs(alone).max() > 0
                 difference = np.abs(result - alone).max() / np.abs(alone).max()
                 assert difference < 1e-5, (k, step, name, difference)
+        for name, alone in solo[k]["weights"].items():
+            if "running" in name:
+                assert np.allclose(shared[n][0][k]["weights"][name], alone, rtol=1e-5, atol=1e-6)
         assert shared[n][0][k]["train_loss"] == pytest.approx(solo[k]["train_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("n", WORKERS)
+def test_batch_norm_of_each_worker_takes_the_statistics_of_its_own_rows(tasks, shared, n):
+    """The reference: torch's own layers, which see the workers' rows one after another."""
+    network, _, trainer = make_trainer(tasks[5])
+    inputs, labels = trainer.next_batch()
+    running = []
+    start = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    for rank in range(n):
+        rows = slice(rank * 16 // n, (rank + 1) * 16 // n)
+        network.load_state_dict(start, strict=False)
+        F.cross_entropy(network(inputs[rows]), labels[rows], reduction="sum").div(16).backward()
+        running.append({name: b.clone() for name, b in network.named_buffers() if "run" in name})
+    result = shared[n][0][5]
+    for name, parameter in network.named_parameters():
+        difference = np.abs(result["gradients"][0][name] - parameter.grad.numpy()).max()
+        assert difference < 1e-5 * parameter.grad.abs().max(), name
+    for name in running[0]:
+        mean = sum(r[name] for r in running) / n
+        assert np.allclose(result["weights"][name], mean.numpy(), rtol=1e-5, atol=1e-6), name
 
 
 @pytest.mark.parametrize("n", WORKERS)

@@ -143,9 +143,9 @@ def test_the_workers_of_a_trial_may_be_on_two_nodes(write_sweep, tmp_path):
 
 
 def test_what_cannot_be_is_one_line_and_status_2(write_sweep, tmp_path):
-    sweep = write_sweep(("{name: lenet5}", "{name: midas_cnn, width: 4, dense: 30}"))
-    with pytest.raises(InputError, match="midas_cnn has batch norm") as caught:
-        main([*command(sweep, tmp_path / "run", *TWO)[3:]])
+    options = (*TWO, "--set", "train.batch_norm_parts=4")
+    with pytest.raises(InputError, match="batch_norm_parts: 4 with") as caught:
+        main([*command(write_sweep(), tmp_path / "run", *options)[3:]])
     assert caught.value.exit_status == 2
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()

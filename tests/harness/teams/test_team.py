@@ -211,28 +211,14 @@ def test_the_number_of_workers_changes_no_id(write_sweep):
     assert [t.id for t in first.trials] == [t.id for t in four.trials]
 
 
-def test_batch_norm_on_cpu_workers_is_refused_in_one_line(write_sweep):
+def test_batch_norm_parts_is_in_the_id_and_its_default_is_not(write_sweep):
     path = write_sweep(("{name: lenet5}", "{name: midas_cnn, width: 4, dense: 30}"))
-    with pytest.raises(InputError) as refused:
-        plan_of(path, "resources.workers=2")
-    assert str(refused.value) == (
-        "small: drawn: midas_cnn has batch norm (norm1_1), whose statistics of a batch 2 workers "
-        "can share on GPUs alone (torch has synchronised batch norm for nothing else); set "
-        "resources.gpus: 1 or resources.workers: 1"
-    )
-    assert plan_of(path, "resources.workers=2", "resources.gpus=1").trials
-    assert plan_of(path, "resources.workers=1").trials
-
-
-def test_batch_norm_that_is_frozen_is_no_obstacle(write_sweep):
-    path = write_sweep(
-        ("{name: lenet5}", "{name: midas_cnn, width: 4, dense: 30}"),
-        ("batch_size: 32", "batch_size: 32, cache_frozen: false"),
-        ("pretrain:\n  drawn:", "pretrain:\n  drawn:\n    fine_tune: last_2"),
-        ("scratch: {}", "scratch: {fine_tune: last_layer}"),
-        ("initialize: drawn}", "initialize: drawn, fine_tune: last_2}"),
-    )
-    assert plan_of(path, "resources.workers=2").trials
+    whole = plan_of(path, "resources.workers=2")
+    assert [t.id for t in whole.trials] == [t.id for t in plan_of(path).trials]
+    set_to_one = plan_of(path, "resources.workers=2", "train.batch_norm_parts=1")
+    assert [t.id for t in whole.trials] == [t.id for t in set_to_one.trials]
+    each = plan_of(path, "resources.workers=2", "train.batch_norm_parts=2")
+    assert not {t.id for t in whole.trials} & {t.id for t in each.trials}
 
 
 @pytest.mark.parametrize(
@@ -240,6 +226,8 @@ def test_batch_norm_that_is_frozen_is_no_obstacle(write_sweep):
     [
         (("resources.gpus=0.5",), "each worker of a trial needs a GPU of its own"),
         (("train.batch_size=1",), "train.batch_size: 1 is less than resources.workers: 2"),
+        (("train.batch_norm_parts=3",), "train.batch_norm_parts: 3 with resources.workers: 2"),
+        (("train.batch_norm_parts=2", "resources.workers=1"), "2 with resources.workers: 1: each"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(write_sweep, assignments, message):

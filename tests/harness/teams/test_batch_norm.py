@@ -1,0 +1,127 @@
+"""Batch norm over the rows of several ranks is torch's own over the whole batch."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+
+from harness.teams.batch_norm import SharedBatchNorm, synchronise
+from harness.training.ranks import OneRank
+from headstart.errors import InputError
+from models.finetune import freeze, layer_groups
+
+
+class Together(OneRank):
+    """Ranks that are threads of this process."""
+
+    def __init__(self, rank, n, place, barrier):
+        self.rank, self.n, self.place, self.barrier = rank, n, place, barrier
+
+    def sum_(self, tensor):
+        self.place[self.rank] = tensor.clone()
+        self.barrier.wait()
+        tensor.copy_(sum(self.place[k] for k in range(self.n)))
+        self.barrier.wait()
+        return tensor
+
+
+def by_ranks(n, work):
+    """What `work(ranks)` returns in each of `n` threads."""
+    place, barrier = {}, threading.Barrier(n, timeout=20)
+    with ThreadPoolExecutor(n) as pool:
+        ranks = [Together(k, n, place, barrier) for k in range(n)]
+        return list(pool.map(work, ranks))
+
+
+def steps(layer, x, upstream, rows=slice(None)):
+    """Three batches: outputs, gradients of the inputs, and the layer's own."""
+    outputs, gradients = [], []
+    for k in range(3):
+        part = (x[rows] + k).requires_grad_()
+        out = layer(part)
+        out.backward(upstream[rows] * (k + 1))
+        outputs.append(out.detach())
+        gradients.append(part.grad)
+    own = {name: p.grad for name, p in layer.named_parameters()}
+    return torch.stack(outputs), torch.stack(gradients), own, dict(layer.named_buffers())
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize(
+    ("kind", "shape", "options"),
+    [
+        (nn.BatchNorm2d, (7, 5, 3, 4), {}),
+        (nn.BatchNorm2d, (3, 5, 3, 4), {"momentum": None}),  # of four ranks one has no row
+        (nn.BatchNorm1d, (9, 5), {"affine": False}),
+        (nn.BatchNorm1d, (6, 5, 2), {"momentum": 0.4, "eps": 0.1}),
+        (nn.BatchNorm3d, (5, 2, 2, 3, 2), {"track_running_stats": False}),
+    ],
+)
+def test_output_gradients_and_running_statistics_are_those_of_the_whole_batch(
+    n, kind, shape, options
+):
+    def made():
+        torch.manual_seed(0)
+        layer = kind(shape[1], **options)
+        if layer.affine:
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.bias)
+        return layer
+
+    torch.manual_seed(1)
+    x, upstream = torch.randn(shape) * 3 + 10, torch.randn(shape)
+    alone = steps(made(), x, upstream)
+
+    layers = [made() for _ in range(n)]  # torch's generator is not the threads'
+
+    def work(ranks):
+        layer = layers[ranks.rank]
+        if not list(layer.parameters()):
+            layer = nn.Sequential(layer, nn.Linear(shape[-1], 1))  # it tells the device
+            synchronise(layer, ranks)
+            layer = layer[0]
+        else:
+            synchronise(layer, ranks)
+        assert type(layer) is SharedBatchNorm
+        return steps(layer, x, upstream, ranks.share(shape[0]))
+
+    shared = by_ranks(n, work)
+    for k in (0, 1):
+        whole = torch.cat([result[k] for result in shared], dim=1)
+        torch.testing.assert_close(whole, alone[k], rtol=1e-5, atol=1e-5)
+    for name, gradient in alone[2].items():
+        total = sum(result[2][name] for result in shared)
+        torch.testing.assert_close(total, gradient, rtol=1e-5, atol=1e-4)
+    for name, buffer in alone[3].items():
+        for result in shared:
+            torch.testing.assert_close(result[3][name], buffer, rtol=1e-6, atol=1e-6)
+            assert torch.equal(result[3][name], shared[0][3][name])  # the same bits for all
+
+
+def test_evaluation_and_frozen_layers_are_torchs_own():
+    x = torch.randn(6, 3, 4, 4)
+    net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(48, 2))
+    alone = net.eval()(x).detach()
+    freeze(net.train(), layer_groups(net, x[:2]), ["3"])
+    synchronise(net, OneRank())
+    before = net[1].running_mean.clone()
+    assert torch.equal(net.train()(x), alone)
+    assert torch.equal(net[1].running_mean, before)
+
+
+def test_a_layer_of_a_class_of_its_own_is_refused_in_one_line():
+    class Own(nn.BatchNorm2d):
+        pass
+
+    ranks = OneRank()
+    ranks.n = 2
+    with pytest.raises(InputError) as refused:
+        synchronise(nn.Sequential(nn.Conv2d(1, 2, 1), Own(2)), ranks)
+    assert str(refused.value) == (
+        "1 is batch norm of the class Own, whose statistics 2 workers on CPUs cannot share; set "
+        "resources.workers: 1, or train.batch_norm_parts: 2"
+    )
