@@ -107,7 +107,7 @@ class Card:
     def run(
         self,
         code_or_command: str | Sequence[str],
-        *,
+        *arguments: str,
         gpus: int = 1,
         memory_gb: float = 80,
         names: bool = False,
@@ -118,6 +118,7 @@ class Card:
         """Python code (its indentation does not matter), or a command, with the cards.
 
         Args:
+            arguments: of the code, in `sys.argv[1:]`.
             status: the exit status that is asserted; None where the caller looks at it.
 
         Raises:
@@ -125,7 +126,7 @@ class Card:
         """
         command = list(code_or_command)
         if isinstance(code_or_command, str):
-            command = [sys.executable, "-c", textwrap.dedent(code_or_command)]
+            command = [sys.executable, "-c", textwrap.dedent(code_or_command), *arguments]
         with tempfile.TemporaryDirectory() as folder:
             ledger = Path(folder) / "ledger"
             done = subprocess.run(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 from fake_card import name_of
 
@@ -118,14 +120,12 @@ def test_the_visible_devices_are_those_that_cuda_would_show(card, visible, seen)
 
 def test_an_older_driver_is_refused_as_cuda_does(card):
     code = """
-        import warnings
-        import torch
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            assert not torch.cuda.is_available()
-        print(said[0].message)
+        import ctypes
+        n = ctypes.c_int()
+        print(ctypes.CDLL(None).cudaGetDeviceCount(ctypes.byref(n)), n.value)
     """
-    assert "too old (found version 11040)" in card.run(code, FAKE_DRIVER="11040").stdout
+    assert card.run(code, FAKE_DRIVER="11040").stdout == "35 0\n"  # cudaErrorInsufficientDriver
+    assert card.run(code, FAKE_DRIVER="13000").stdout == "0 1\n"
 
 
 def test_what_a_card_would_refuse_fails_the_test(card):
@@ -142,29 +142,27 @@ def test_what_a_card_would_refuse_fails_the_test(card):
 
 def test_processes_share_the_memory_of_a_card(card):
     """A child holds 4 of 6 GB of card 1: the parent has none of them until the child was killed."""
-    code = """
+    holder = """
+        import ctypes
+        runtime, block = ctypes.CDLL(None), ctypes.c_void_p()
+        def take(gigabytes):
+            return runtime.cudaMalloc(ctypes.byref(block), ctypes.c_size_t(gigabytes * 10**9))
+    """
+    child = f"{textwrap.dedent(holder)}\nassert take(4) == 0\nprint(1, flush=True)\ninput()"
+    parent = f"""
+        {holder}
         import os, subprocess, sys
-        import torch
-
-        def room(device):
-            return torch.cuda.mem_get_info(device)[0] // 10**9
-
-        hold = "import torch; x = torch.empty(4 * 10**9, dtype=torch.uint8, device='cuda'); " \\
-            "print(1, flush=True); input()"
         child = subprocess.Popen(
-            [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "1"},
+            [sys.executable, "-c", {child!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={{**os.environ, "CUDA_VISIBLE_DEVICES": "1"}},
         )
         child.stdout.readline()
-        assert (room(0), room(1)) == (6, 1)
-        try:
-            torch.empty(3 * 10**9, dtype=torch.uint8, device="cuda:1")
-        except torch.OutOfMemoryError:
-            child.kill()
+        assert take(3) == 0 and not runtime.cudaSetDevice(1)
+        assert take(3) == 2  # cudaErrorMemoryAllocation
+        child.kill()
         child.wait()
-        assert (room(0), room(1)) == (6, 6)
-        torch.empty(3 * 10**9, dtype=torch.uint8, device="cuda:1")
+        assert take(3) == 0
     """
-    processes = card.run(code, gpus=2, memory_gb=6).processes
-    assert [process.cards for process in processes] == [[1], [1]]
-    assert sorted(round(process.bytes_peak[1], -8) for process in processes) == [3e9, 4e9]
+    processes = card.run(textwrap.dedent(parent), gpus=2, memory_gb=6).processes
+    held = [[round(n, -8) for n in process.bytes_peak[:2]] for process in processes]
+    assert sorted(held) == [[0, 4e9], [3e9, 3e9]]
