@@ -5,6 +5,7 @@ Slow are those that start Ray and its workers, which import torch.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
+from fake_card import name_of
 
 from harness.engines.queue import Queue
 from harness.engines.ray_messages import Broken, Given, Over, Reported, Wanted
@@ -313,3 +315,33 @@ def test_what_a_killed_session_leaves_is_removed_by_the_next_command(
         cwd=ROOT, env={**environment(), "TMPDIR": str(tmp)}, stderr=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     assert again.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("resources", "visible", "cards", "shared"),
+    [("{gpus: 1, pack: 1}", (2, 0), [[0], [2]], 1), ("{gpus: 0.5}", (1,), [[1], [1]], 2)],
+)
+def test_ray_is_told_of_the_cards_that_pytorch_sees_and_each_worker_sees_its_own(
+    card, write_sweep, tmp_path, resources, visible, cards, shared
+):
+    """Ray's own libraries see none of them, and its trials would wait without end.
+
+    Slow: it starts Ray and workers that import torch.
+    """
+    sweep = write_sweep(
+        ("epochs: 3", "epochs: 20"), ("seeds: 2", f"seeds: 2\nresources: {resources}")
+    )
+    run = command(sweep, tmp_path / "run", "--engine", "ray", "--only", "pretrain", "--slots", "2")
+    names = ",".join(name_of(device) for device in visible)
+    done = card.run(run, gpus=3, memory_gb=6, status=None, CUDA_VISIBLE_DEVICES=names)
+    rows = [json.loads(p.read_text()) for p in tmp_path.glob("run/trials/*/trial.json")]
+    assert len(rows) == 2, done.stderr  # done, or diverged: the stand-in computes nothing
+    for row in rows:
+        assert row["device"] == "Stand-in for an H100", row
+        assert (row["gpu_share"], row["gpu_workers"]) == (1 / shared, shared)
+        assert row["cuda"]
+        assert row["cudnn"]
+    trained = [process.cards for process in done.processes if process.launches > 100]
+    assert sorted(trained) == cards, done.processes
