@@ -323,11 +323,13 @@ class _Place:
 
     def __init__(self) -> None:
         self.n_gpus: int | None = None  # None: not looked at
+        self.why_none = ""
 
     def here(self, plan: Plan) -> Settled:
         """What a trial gets on this machine."""
         if plan.sweep.resources.gpus != 0 and self.n_gpus is None:
             cards = cards_here()
+            self.why_none = cards.remark
             self._decide(plan, len(cards), cards.line())
         return plan.sweep.resources.settled(self.n_gpus or 0)
 
@@ -366,6 +368,7 @@ def _run_trials(
         1 if options.engine == "here" else options.slots,
         provenance.available_cpus(),
         place.n_gpus if options.address is None and not queue.finished else None,
+        place.why_none,
     )
     if options.address is None and resources.gpus == 0:
         _say_if_bf16_is_slow(spec for spec in part.trials if spec.id not in rows)

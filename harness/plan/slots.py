@@ -12,7 +12,9 @@ from harness.sweepfile.settings import Settled
 from headstart.errors import InputError
 
 
-def trials_at_once(resources: Settled, asked: int | None, n_cpus: int, n_gpus: int | None) -> int:
+def trials_at_once(
+    resources: Settled, asked: int | None, n_cpus: int, n_gpus: int | None, why_none: str = ""
+) -> int:
     """Slots of this machine: as many as its CPUs allow; and no GPU idles for want of a CPU.
 
     Args:
@@ -20,6 +22,7 @@ def trials_at_once(resources: Settled, asked: int | None, n_cpus: int, n_gpus: i
         asked: `--slots`; None leaves it to the machine.
         n_cpus: CPUs that this process may use; one trial runs on however few.
         n_gpus: GPUs here; None where they do not count: elsewhere, or nothing is left to run.
+        why_none: why there is no GPU, for people.
 
     Raises:
         InputError: a trial asks for more GPUs than there are, or `asked` trials do.
@@ -32,10 +35,11 @@ def trials_at_once(resources: Settled, asked: int | None, n_cpus: int, n_gpus: i
     else:
         by_gpus = on_each = int(n_gpus // resources.gpus_per_trial)
     if by_gpus < 1:
+        reason = f" ({why_none})" if why_none else ""
         raise InputError(
             f"resources.gpus: {resources.gpus:g}, resources.workers: {resources.workers}: GPUs "
-            f"that a trial needs: {resources.gpus_per_trial:g}, that PyTorch sees here: {n_gpus}; "
-            "lower them, or set gpus: 0"
+            f"that a trial needs: {resources.gpus_per_trial:g}, that PyTorch sees here: {n_gpus}"
+            f"{reason}; lower them, or set gpus: 0"
         )
     if asked is not None and asked > by_gpus:
         raise InputError(

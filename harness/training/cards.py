@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 
+from harness.runfolder.nvidia import cuda_text, driver
 from headstart.errors import EngineError, InputError
 from headstart.signals import deaf_children
 
@@ -34,7 +35,7 @@ class Cards:
     """The GPUs that PyTorch can compute on here."""
 
     names: tuple[str, ...] = ()
-    remark: str = ""  # why there are none, or what else a person might not expect
+    remark: str = ""  # why there are none
 
     def __len__(self) -> int:
         return len(self.names)
@@ -132,12 +133,12 @@ def look(torch: ModuleType) -> Cards:
     try:
         cuda.init()
     except (RuntimeError, AssertionError) as err:  # no device, or a driver that is too old
-        return Cards(remark=str(err).strip().splitlines()[0].rstrip("."))
+        return Cards(remark=why_not(str(err).strip().splitlines()[0], torch))
     numbers = range(cuda.device_count())
     names = [cuda.get_device_name(k) for k in numbers]
     old = [k for k in numbers if is_too_old(cuda.get_device_capability(k), cuda.get_arch_list())]
     if not old:
-        return Cards(tuple(names), _remark_on_parts(os.environ.get(VISIBLE, "")))
+        return Cards(tuple(names) * max(1, n_parts(os.environ.get(VISIBLE, ""))))
     built_for = ", ".join(cuda.get_arch_list())
     which = ", ".join(f"GPU {k} ({names[k]})" for k in old)
     text = f"{which} is too old for PyTorch {torch.__version__}, which is built for {built_for}"
@@ -145,6 +146,21 @@ def look(torch: ModuleType) -> Cards:
         return Cards(remark=text)
     others = ",".join(str(k) for k in numbers if k not in old)
     raise InputError(f"{text}; set {VISIBLE}={others} to use the others alone")
+
+
+def why_not(said: str, torch: ModuleType) -> str:
+    """Why CUDA does not start, with the versions of both sides, from what PyTorch said of it."""
+    its, needs = driver(), torch.version.cuda
+    named = f"NVIDIA driver {its.version}" if its else "NVIDIA driver"
+    too_old = re.search(r"driver on your system is too old \(found version ([0-9]+)\)", said)
+    if too_old:
+        return (
+            f"the {named} is too old: it runs CUDA {cuda_text(int(too_old[1]))}, and PyTorch "
+            f"{torch.__version__} needs CUDA {needs}; update the driver, or install a PyTorch for "
+            "an older CUDA, as the README says"
+        )
+    versions = f" ({named}; PyTorch {torch.__version__} needs CUDA {needs})" if its else ""
+    return said.rstrip(".") + versions
 
 
 def is_too_old(capability: tuple[int, int], built_for: Iterable[str]) -> bool:
@@ -161,11 +177,10 @@ def is_too_old(capability: tuple[int, int], built_for: Iterable[str]) -> bool:
     return any(known)
 
 
-def _remark_on_parts(visible: str) -> str:
-    parts = [name for name in visible.split(",") if name.strip().startswith("MIG-")]
-    if len(parts) < 2:
-        return ""
-    return (
-        f"CUDA shows a process one part of a GPU: of the {len(parts)} in {VISIBLE} this command "
-        "uses the first; for each other one run a --shard K/N with that part alone"
-    )
+def n_parts(visible: str) -> int:
+    """How many parts of divided GPUs (MIG) are visible; 0 where whole ones are.
+
+    CUDA shows a process the first of them alone. But every worker is shown its own, so that each of
+    them counts as a GPU.
+    """
+    return sum(name.strip().startswith("MIG-") for name in visible.split(","))

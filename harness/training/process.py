@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from harness.sweepfile.settings import Train
 from harness.training.bf16 import check_bf16
+from harness.training.cards import look
 from headstart.errors import InputError
 
 
@@ -43,7 +44,8 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
         InputError: a GPU is asked for and there is none, or bf16 and it does not work here.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("resources.gpus: a GPU is asked for, and PyTorch sees none here")
+        why = look(torch).remark
+        raise InputError(f"resources.gpus: a GPU is asked for, and PyTorch sees none here: {why}")
     if precision == "bf16" and device == "cpu":
         check_bf16()
     AcceleratorState._reset_state(reset_partial_state=True)

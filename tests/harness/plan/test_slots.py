@@ -62,6 +62,15 @@ def test_a_gpu_that_is_not_there_is_a_line_and_not_a_wait(
     assert not list((out / "trials").glob("*"))
 
 
+def test_a_gpu_that_pytorch_cannot_use_is_refused_with_the_reason(
+    write_sweep, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sweep, "cards_here", lambda: Cards(remark="the driver is too old"))
+    path = write_sweep(("seeds: 2", "seeds: 2\nresources: {gpus: 1}"))
+    with pytest.raises(InputError, match=r"sees here: 0 \(the driver is too old\); lower them"):
+        main([str(path), "--out", str(tmp_path / "run"), "--engine", "here"])
+
+
 def test_a_machine_without_the_gpus_that_a_trial_needs_is_refused():
     with pytest.raises(InputError, match=r"workers: 2: GPUs that a trial needs: 2, .* here: 1;"):
         trials_at_once(Resources(gpus=1.0, workers=2).settled(0), None, 16, 1)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.runfolder.nvidia import Driver
 from harness.training import cards
 from harness.training.cards import Cards, cards_here, is_too_old, look
 from headstart.errors import InputError
@@ -70,10 +71,26 @@ def test_hidden_gpus_are_said_to_be_hidden(monkeypatch, visible):
     )  # fmt: skip
 
 
-def test_a_pytorch_for_cpus_and_a_driver_that_is_too_old_are_named():
+def test_a_pytorch_for_cpus_and_a_driver_that_is_too_old_are_named(monkeypatch):
     assert look(seen_by(H100, cuda=None)).remark == "PyTorch 2.15.0 is built for CPUs alone"
     old = "The NVIDIA driver on your system is too old (found version 11040). Please update."
-    assert look(seen_by(error=old)).remark == old.rstrip(".")
+    needs = "it runs CUDA 11.4, and PyTorch 2.15.0 needs CUDA 13.0; update the driver, or install"
+    monkeypatch.setattr(cards, "driver", lambda: None)
+    assert look(seen_by(error=old)).remark.startswith(f"the NVIDIA driver is too old: {needs}")
+    monkeypatch.setattr(cards, "driver", lambda: Driver("470.1"))
+    assert look(seen_by(error=old)).remark.startswith(
+        f"the NVIDIA driver 470.1 is too old: {needs}"
+    )
+
+
+def test_what_else_pytorch_says_is_kept_with_both_versions(monkeypatch):
+    said = "CUDA driver initialization failed, you might not have a CUDA gpu."
+    monkeypatch.setattr(cards, "driver", lambda: Driver("580.65"))
+    assert look(seen_by(error=said)).remark == (
+        f"{said[:-1]} (NVIDIA driver 580.65; PyTorch 2.15.0 needs CUDA 13.0)"
+    )
+    monkeypatch.setattr(cards, "driver", lambda: None)
+    assert look(seen_by(error=said)).remark == said[:-1]
 
 
 def test_cards_that_pytorch_has_no_kernels_for_are_named_and_never_used(monkeypatch):
@@ -96,11 +113,11 @@ def test_kernels_serve_their_own_generation_and_intermediate_code_later_ones(cap
     assert not is_too_old(capability, ["gfx90a"]), "nothing is known of other makers"
 
 
-def test_one_part_of_a_divided_gpu_is_used_and_that_is_said(monkeypatch):
-    monkeypatch.setenv(cards.VISIBLE, "MIG-1,MIG-2,MIG-3")
-    assert (
-        "of the 3 in CUDA_VISIBLE_DEVICES this command uses the first" in look(seen_by(H100)).remark
-    )
+def test_every_part_of_a_divided_gpu_is_a_gpu_though_a_process_sees_the_first_alone(monkeypatch):
+    monkeypatch.setenv(cards.VISIBLE, "MIG-1, MIG-2,MIG-3")
+    assert look(seen_by(H100)) == Cards(("NVIDIA H100",) * 3)
+    monkeypatch.setenv(cards.VISIBLE, "GPU-1")
+    assert look(seen_by(H100)) == Cards(("NVIDIA H100",))
 
 
 def test_without_a_driver_no_process_is_started(monkeypatch):
@@ -140,4 +157,6 @@ def test_another_process_asks_pytorch_and_the_command_does_not_load_it(card, tmp
     done = card.run([sys.executable, str(program)], gpus=4)
     two, old = done.stdout.splitlines()
     assert re.fullmatch(r"trains on 2 GPUs: .*H100.*", two)
-    assert re.fullmatch(r"trains on CPUs \(The NVIDIA driver .* is too old \(.*11040.*\).*\)", old)
+    assert re.fullmatch(
+        r"trains on CPUs \(the NVIDIA driver.* too old: it runs CUDA 11.4, .* needs CUDA 1.*\)", old
+    )
