@@ -13,7 +13,7 @@ together then resample the image once, so strokes are blurred once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from datasets.augment_settings import Augment
 
-__all__ = ["Augment", "Draws", "apply", "draw"]
+__all__ = ["Augment", "Draws", "apply", "draw", "draw_batches"]
 
 # Every image uses this many uniform numbers, whatever is switched on, so that two arms which
 # differ in one setting share the draws of all others.
@@ -64,18 +64,23 @@ class Draws:
 
     def __getitem__(self, rows: slice) -> Draws:
         """The draws of these rows of the batch."""
-        return self._each(lambda tensor: tensor[rows], n=len(range(self.n)[rows]))
+        return self.each(lambda tensor: tensor[rows], n=len(range(self.n)[rows]))
 
     def to(self, device: torch.device | str) -> Draws:
         """The same draws on another device."""
-        return self._each(lambda tensor: tensor.to(device), n=self.n)
+        return self.each(lambda tensor: tensor.to(device))
 
-    def _each(self, change: Callable[[Tensor], Tensor], n: int) -> Draws:
+    def tensors(self) -> list[Tensor]:
+        """The fields that are not None, always in the same order."""
+        return [t for t in (self.matrix, self.field, self.boxes) if t is not None]
+
+    def each(self, change: Callable[[Tensor], Tensor], n: int | None = None) -> Draws:
+        """Draws of `n` images (else as many) of which each tensor is what `change` makes of it."""
         matrix, field, boxes = (
             None if tensor is None else change(tensor)
             for tensor in (self.matrix, self.field, self.boxes)
         )
-        return Draws(n, self.fill, matrix, field, boxes)
+        return Draws(self.n if n is None else n, self.fill, matrix, field, boxes)
 
 
 def draw(
@@ -89,20 +94,52 @@ def draw(
     """
     if settings.is_identity:
         return Draws(n, settings.fill)
+    return _draws(settings, [_numbers(settings, n, generator)], image_size)
+
+
+def draw_batches(
+    settings: Augment, seeds: Sequence[int], sizes: Sequence[int], image_size: tuple[int, int]
+) -> Draws:
+    """The draws of several batches, one after another, on the CPU.
+
+    Each batch has the numbers that `draw` takes from a generator of its own seed; what follows from
+    them is computed for all batches at once.
+    """
+    if settings.is_identity:
+        return Draws(sum(sizes), settings.fill)
+    generator = torch.Generator()
+    numbers = [
+        _numbers(settings, n, generator.manual_seed(seed))
+        for seed, n in zip(seeds, sizes, strict=True)
+    ]
+    return _draws(settings, numbers, image_size)
+
+
+def _numbers(settings: Augment, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+    """Uniform numbers of a batch: (n, columns), and (n, 2, 5, 5) where there is a field."""
     device = generator.device
     # Drawn whether or not it is used: arms with and without `elastic` share all other draws.
     field_seed = torch.randint(2**62, (), generator=generator, device=device)
     uniform = torch.rand((n, len(_COLUMNS)), generator=generator, device=device)
+    if not settings.elastic:
+        return uniform, None
+    field_generator = torch.Generator(device).manual_seed(int(field_seed))
+    shape = (n, 2, _ELASTIC_POINTS, _ELASTIC_POINTS)
+    return uniform, torch.rand(shape, generator=field_generator, device=device)
+
+
+def _draws(
+    settings: Augment, numbers: Sequence[tuple[Tensor, Tensor | None]], image_size: tuple[int, int]
+) -> Draws:
+    """What follows from the numbers of some batches."""
+    uniform = torch.cat([columns for columns, _ in numbers])
+    noise = [field for _, field in numbers if field is not None]
     column = dict(zip(_COLUMNS, uniform.unbind(1), strict=True))
-    field = None
-    if settings.elastic:
-        field_generator = torch.Generator(device).manual_seed(int(field_seed))
-        field = _displacement(settings.elastic, n, image_size, field_generator)
     return Draws(
-        n,
+        len(uniform),
         settings.fill,
         matrix=_matrix(settings, column, image_size) if settings.moves else None,
-        field=field,
+        field=_displacement(settings.elastic, torch.cat(noise), image_size) if noise else None,
         boxes=_boxes(settings, column, image_size) if settings.erase else None,
     )
 
@@ -149,13 +186,9 @@ def _matrix(settings: Augment, column: dict[str, Tensor], image_size: tuple[int,
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def _displacement(
-    elastic: float, n: int, image_size: tuple[int, int], generator: torch.Generator
-) -> Tensor:
+def _displacement(elastic: float, noise: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Displacements (n, 2, 5, 5), root mean square `elastic` of the shorter side on each axis."""
     height, width = image_size
-    shape = (n, 2, _ELASTIC_POINTS, _ELASTIC_POINTS)
-    noise = torch.rand(shape, generator=generator, device=generator.device)
     pixels = _symmetric(noise, math.sqrt(3) * elastic * min(height, width))
     return pixels * pixels.new_tensor([2 / width, 2 / height]).view(1, 2, 1, 1)
 

@@ -28,6 +28,7 @@ from datasets import augment
 from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise, Part
+from harness.training.batches import Augmentation, Batch, upload
 from harness.training.memory import EVALUATION_BATCH, halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
 from harness.training.process import in_precision
@@ -90,12 +91,15 @@ class Trainer:
         groups = self.parameter_groups or [{"params": list(network.parameters())}]
         optimizer = make_optimizer(groups, settings)
         self.unprepared = network
+        self.bare_optimizer = optimizer
         self.network = in_precision(network, self.accelerator)
         self.optimizer = self.accelerator.prepare(optimizer)
         self.steps_per_epoch = math.ceil(len(self.part) / settings.batch_size)
         self.n_steps = self.steps_per_epoch * settings.epochs if self.parameter_groups else 0
         self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch, self.n_steps)
-        self.draws = torch.Generator(device=self.device)
+        self.augmentation = Augmentation(
+            settings, self.streams["augment"], len(self.part), self.device
+        )
         self.masks = torch.Generator(device=self.device)
         set_dropout_generator(network, self.masks)
         self.loss_of_batch = loss_function(settings)
@@ -126,28 +130,55 @@ class Trainer:
 
     def step(self) -> None:
         """One batch: forward, loss, gradients, update. Nothing is read back from the device."""
-        inputs, labels = self.next_batch()
+        batch = self.choose_batch()
+        self.compute(batch)
+        self.advance(len(batch))
+
+    def compute(self, batch: Batch) -> None:
+        """The device's part of a step; a CUDA graph records it (`graph.py`)."""
+        inputs, labels = self.inputs_of(batch)
         loss = self.loss_of_batch(self.network(inputs), labels)
         self.accelerator.backward(loss)
-        self.update(loss, len(labels))
+        self.move(loss, len(batch))
 
     def update(self, loss: Tensor, n_images: int) -> None:
         """Move the weights by their gradients; `loss` is the mean over the batch."""
+        self.move(loss, n_images)
+        self.advance(n_images)
+
+    def move(self, loss: Tensor, n_images: int) -> None:
+        """The device's part of `update`."""
         if self.settings.clip_gradient_norm is not None:
             self.accelerator.clip_grad_norm_(
                 self.network.parameters(), self.settings.clip_gradient_norm
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.loss_sum += loss.detach().float() * n_images
+
+    def advance(self, n_images: int) -> None:
+        """The host's part of `update`: the learning rate of the next step, and the counts."""
         if isinstance(self.schedule, LambdaLR):
             self.schedule.step()
-        self.count_step(loss.detach().float(), n_images)
+        self.loss_count += n_images
+        self.step_count += 1
 
     def count_step(self, loss: Tensor, n_images: int) -> None:
-        """Count a step that was made, with the mean loss of its batch."""
+        """Count a step that was made elsewhere, with the mean loss of its batch."""
         self.loss_sum += loss * n_images
         self.loss_count += n_images
         self.step_count += 1
+
+    def warm_up(self, n_steps: int = 3) -> None:
+        """Make steps and take them back: each bit of the trainer is as before.
+
+        At its first steps a GPU loads kernels, libraries choose, and memory is allocated; that is
+        no time of training. The images are those of the step that comes next.
+        """
+        with self._taken_back():
+            for _ in range(n_steps):
+                self.compute(self.choose_batch())
+        wait_for(self.device)
 
     def take_train_loss(self) -> float:
         """Mean loss over the images since the last call; NaN where there were none."""
@@ -212,6 +243,16 @@ class Trainer:
         self._order = None
 
     @property
+    def whole_batch(self) -> int:
+        """Images in a batch that is not an epoch's smaller last one."""
+        return min(self.settings.batch_size, len(self.part))
+
+    @property
+    def begins_epoch(self) -> bool:
+        """Whether the step that comes next is an epoch's first."""
+        return self.step_count % self.steps_per_epoch == 0
+
+    @property
     def next_size(self) -> int:
         """Images in the batch that comes next; the last of an epoch may be smaller."""
         begin = self.step_count % self.steps_per_epoch * self.settings.batch_size
@@ -226,11 +267,26 @@ class Trainer:
             out: memory for the unprepared inputs.
             rows: which of the batch; they are changed (augmentation) as the whole batch's would be.
         """
-        whole = self.next_positions()
-        positions = whole if rows is None else whole[rows]
+        whole = self.choose_batch()
+        return self.inputs_of(whole if rows is None else whole[rows], out)
+
+    def choose_batch(self) -> Batch:
+        """What the host decides of the step that comes next; seeds its dropout masks."""
+        positions = self.next_positions()
         views = None if self._views is None else self._views[positions]
-        inputs = self.part.take(positions, views, out)
-        return self._changed(inputs, len(whole), rows), self.part.labels[positions]
+        if self.normalise is None or self.settings.augment.is_identity:
+            return Batch(positions, views)
+        height, width = self.part.inputs.shape[2:]
+        return Batch(positions, views, self.augmentation.at(self.step_count, (height, width)))
+
+    def inputs_of(self, batch: Batch, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Inputs, as the network takes them, and labels; `out` is as in `next_batch`."""
+        inputs = self.part.take(batch.positions, batch.views, out)
+        labels = self.part.labels[batch.positions]
+        if batch.draws is None or self.normalise is None:
+            return self._plain(inputs), labels
+        changed = augment.apply(inputs.float().div_(255), batch.draws)
+        return self.normalise.unit_images(changed), labels
 
     def next_positions(self) -> Tensor:
         """Places in the training part, int64 (batch,), of the next step; seeds its masks."""
@@ -246,30 +302,44 @@ class Trainer:
             self.before_epoch(epoch)
             self.network.train()
             draws = self._epoch_draws("order", epoch)
-            self._order = torch.randperm(len(self.part), generator=draws).to(self.device)
+            self._order = upload(torch.randperm(len(self.part), generator=draws), self.device)
             if self.part.n_views > 1:  # the fixed augmented view in which each image is seen
                 draws = self._epoch_draws("augment", epoch)
                 views = torch.randint(self.part.n_views, (len(self.part),), generator=draws)
-                self._views = views.to(self.device)
+                self._views = upload(views, self.device)
         return self._order
 
     def seed_masks(self) -> None:
         """Let the dropout masks be those of the step that comes next."""
         self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
 
+    def forget_gradients(self) -> None:
+        """After a step that broke off: no gradients, and a generator of masks that works."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.masks = torch.Generator(device=self.device)
+        set_dropout_generator(self.unprepared, self.masks)
+        self.seed_masks()
+
     def _epoch_draws(self, axis: str, epoch: int) -> torch.Generator:
         """On the CPU, so that what is drawn is the same on every device."""
         return torch.Generator().manual_seed(derive_seed(self.streams[axis], "epoch", epoch))
 
-    def _changed(self, inputs: Tensor, n_whole: int, rows: slice | None) -> Tensor:
-        """Training inputs as the network takes them: the `rows` of a batch of `n_whole` images."""
-        settings = self.settings.augment
-        if self.normalise is None or settings.is_identity:
-            return self._plain(inputs)
-        self.draws.manual_seed(derive_seed(self.streams["augment"], "step", self.step_count))
-        drawn = augment.draw(settings, n_whole, (inputs.shape[2], inputs.shape[3]), self.draws)
-        drawn = drawn if rows is None else drawn[rows]
-        return self.normalise.unit_images(augment.apply(inputs.float().div_(255), drawn))
+    @contextmanager
+    def _taken_back(self) -> Iterator[None]:
+        """Undo whatever steps inside of the block do to tensors and generators."""
+        tensors = [*self.network.parameters(), *self.network.buffers(), self.loss_sum]
+        kept = [tensor.detach().clone() for tensor in tensors]
+        states = {p: _cloned(state) for p, state in self.optimizer.state.items()}
+        masks = self.masks.get_state()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, value in zip(tensors, kept, strict=True):
+                    tensor.copy_(value)
+            self.optimizer.state.clear()
+            self.optimizer.state.update(states)
+            self.masks.set_state(masks)
 
     def _plain(self, inputs: Tensor) -> Tensor:
         """Inputs as the network takes them, without augmentation."""
@@ -372,6 +442,11 @@ def loss_function(
         return losses.mean() if reduction == "mean" else losses
 
     return complementary
+
+
+def _cloned(state: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
+    """A copy of what an optimizer keeps of one parameter."""
+    return {key: None if value is None else value.clone() for key, value in state.items()}
 
 
 def wait_for(device: torch.device | None) -> None:

@@ -1,13 +1,15 @@
 """The sweep's optimizer: PyTorch's own, without the wrappers that its compiler needs.
 
-In: parameter groups and the settings. Out: an optimizer. It stands alone for one reason: at their
-first use PyTorch's wrappers import `torch._dynamo`, which costs every process that trains three
-seconds, and we compile nothing.
+In: parameter groups and the settings. Out: an optimizer. It stands alone because at their first use
+PyTorch's wrappers import `torch._dynamo`, which costs every process that trains three seconds, and
+we compile nothing; and because on a GPU its kernels read the learning rates where they lie.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -34,10 +36,79 @@ def make_optimizer(groups: ParameterGroups, settings: Train) -> Optimizer:
     )
 
 
+class _DeviceRates:
+    """The learning rates of an optimizer's groups in a GPU's memory, float32."""
+
+    def __init__(self, n: int, device: torch.device):
+        self.tensors = [torch.zeros((), device=device) for _ in range(n)]
+        self.loaded: list[float | None] = [None] * n
+
+    def load(self, rates: Sequence[float]) -> None:
+        """Write those that changed."""
+        for k, rate in enumerate(rates):
+            if self.loaded[k] != rate:
+                self.tensors[k].fill_(rate)
+                self.loaded[k] = rate
+
+
+def load_rates(optimizer: Optimizer) -> None:
+    """Let a GPU's kernels see the groups' learning rates as they are now; nothing on a CPU."""
+    rates = _rates_of(optimizer)
+    if rates is not None:
+        rates.load([group["lr"] for group in optimizer.param_groups])
+
+
+def _rates_of(optimizer: Optimizer) -> _DeviceRates | None:
+    """The optimizer's rates on its GPU; None on a CPU, where they are numbers."""
+    device = optimizer.param_groups[0]["params"][0].device
+    if device.type != "cuda":
+        return None
+    rates: _DeviceRates | None = getattr(optimizer, "device_rates", None)
+    if rates is None:
+        rates = _DeviceRates(len(optimizer.param_groups), device)
+        optimizer.device_rates = rates  # type: ignore[attr-defined]
+    return rates
+
+
+@contextmanager
+def _rates_on_device(optimizer: Optimizer) -> Iterator[None]:
+    """On a GPU: kernels that read each group's rate from memory.
+
+    A number would be a constant of a captured step. The groups keep their numbers, which schedules
+    and states are made of.
+    """
+    groups, rates = optimizer.param_groups, _rates_of(optimizer)
+    if rates is None:
+        yield
+        return
+    is_capturing = torch.cuda.is_current_stream_capturing()
+    numbers = [group["lr"] for group in groups]
+    if not is_capturing:
+        rates.load(numbers)
+    try:
+        for group, rate in zip(groups, rates.tensors, strict=True):
+            group.update(lr=rate, **_capturable(group, is_capturing))
+        yield
+    finally:
+        for group, number in zip(groups, numbers, strict=True):
+            group.update(lr=number, **_capturable(group, False))
+
+
+def _capturable(group: dict[str, Any], is_capturing: bool) -> dict[str, bool]:
+    """What Adam wants to be told; its fused kernels are the same."""
+    return {"capturable": is_capturing} if "capturable" in group else {}
+
+
 def _unwrapped(kind: type[Kind]) -> type[Kind]:
     """`kind` with its methods as they are written; its steps take no gradients."""
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in WRAPPED}
-    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    bare: Callable[[Optimizer, None], None] = torch.no_grad()(inspect.unwrap(kind.step))
+
+    def step(self: Optimizer, closure: None = None) -> None:
+        with _rates_on_device(self):
+            bare(self, closure)
+
+    methods["step"] = step
     return cast("type[Kind]", type(kind.__name__, (kind,), methods))
 
 

@@ -5,6 +5,7 @@ It stands alone because trials differ in this alone, whichever way they run. Who
 hands its `Steps` in, and the trial knows no more of them than this interface:
 
 - `SoloSteps` (here): one trial, one process.
+- `GraphSteps` (`graph.py`): the same, replayed from a CUDA graph.
 - `HEADS` (`joint/heads.py`): the tails of several trials as one computation.
 - `FUSED` (`joint/fused.py`): the whole networks of several trials as one program.
 - `SharedSteps` (`teams/data_parallel.py`): one trial, several processes.
@@ -30,9 +31,11 @@ class Steps(ABC):
     Attributes:
         ran_as: what a trial's row says of it.
         ranks: the processes that share each trial.
+        notes: for the trial's record.
     """
 
     ran_as: str
+    notes: Sequence[str] = ()
     ranks: Ranks = ONE_RANK
 
     @abstractmethod
@@ -44,6 +47,14 @@ class Steps(ABC):
             is_due: whether something must happen after this step; the same in all ranks.
             wants_pause: whether this process wants to save or to stop.
         """
+
+    def warm_up(self, trainer: Trainer) -> None:
+        """Let a GPU do what it does at the first steps alone, before the clock starts."""
+        return  # joint and shared steps: nothing
+
+    def end(self) -> None:
+        """Give back what is kept on the device between steps; the trial makes no more."""
+        return  # most keep nothing
 
     def fitted(self, spec: TrialSpec, prepared: Prepared) -> Prepared:
         """The network, changed where that is needed to make its steps in this way.
@@ -67,6 +78,10 @@ class SoloSteps(Steps):
     """One trial by itself."""
 
     ran_as = "solo"
+
+    def warm_up(self, trainer: Trainer) -> None:
+        if trainer.device.type == "cuda" and not trainer.finished:
+            trainer.warm_up()
 
     def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         (trainer,) = trainers

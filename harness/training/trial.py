@@ -99,7 +99,7 @@ class Trial:
 
     def __post_init__(self) -> None:
         self.ranks = self.steps.ranks
-        self.ran_as = self.steps.ran_as
+        self.ran_before: str | None = None  # how steps were made until the state it goes on from
         self.attempts = self.folder.begin() if self.ranks.is_first else 0
         self.clock = Clock(self.context.now)
         self.settings = self.spec.condition.train
@@ -109,6 +109,7 @@ class Trial:
         with self.clock.timing("setup"):
             self._set_up()
             self._restore()
+            self.steps.warm_up(self.trainer)
         self.ranks.copy_first(self.network.state_dict().values())
 
     def _set_up(self) -> None:
@@ -163,6 +164,12 @@ class Trial:
             yield self._evaluate()
 
     @property
+    def ran_as(self) -> str:
+        """How its steps were made."""
+        before = self.ran_before
+        return self.steps.ran_as if before is None else self.steps.name_after(before)
+
+    @property
     def is_over(self) -> bool:
         """Trained to its end, stopped early, diverged, or stopped because it was asked to."""
         return self.trainer.finished or self.diverged or self._stops_early() or self.stopped
@@ -189,6 +196,7 @@ class Trial:
 
     def end(self) -> Stopped | Ended:
         """The trial's last event; its record is written, unless it was stopped."""
+        self.steps.end()
         if self.stopped:
             return Stopped(self.spec.id, self.trainer.step_count)
         if self.ranks.is_first:
@@ -309,7 +317,7 @@ class Trial:
         record["curve"] = [EvaluationRow(**point) for point in record["curve"]]
         self.record = Record(**record)
         self.diverged = state["diverged"]
-        self.ran_as = self.steps.name_after(state["ran_as"])
+        self.ran_before = state["ran_as"]
         for what, seconds in state["seconds"].items():
             self.clock.seconds[what] += seconds
 
@@ -389,7 +397,7 @@ class Trial:
             attempts=self.attempts,
             load_report=self.prepared.load_report,
             frozen=self.frozen,
-            notes=tuple(self.notes),
+            notes=(*self.notes, *self.steps.notes),
             versions=versions(),
             files=(*files, "trial.json"),
         )

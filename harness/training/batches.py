@@ -1,0 +1,109 @@
+"""What the host decides of a training step: which images, in which views, changed how.
+
+In: a trial's settings and streams, and the number of a step. Out: a `Batch` on the device. It
+stands alone so that a step's decisions (here) and its computation (`loop.py`) are apart: the latter
+can then be captured once as a CUDA graph (`graph.py`), which reads the former from fixed memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from datasets import augment
+from harness.seeds import derive_seed
+from harness.sweepfile.settings import Train
+
+# Steps whose augmentation is drawn at once for a GPU, where a small copy costs what a kernel costs.
+# Not a whole epoch: a pack of 256 seeds would hold 300 MB of draws.
+STEPS_AHEAD = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The decisions of one step, on the device.
+
+    Attributes:
+        positions: int64 (batch,), places in the training part.
+        views: int64 (batch,), the fixed augmented view in which each image is seen, if there are.
+        draws: how each image is changed; None where none is.
+    """
+
+    positions: Tensor
+    views: Tensor | None = None
+    draws: augment.Draws | None = None
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, rows: slice) -> Batch:
+        """These rows of the batch; they are changed as in the whole batch."""
+        views = None if self.views is None else self.views[rows]
+        draws = None if self.draws is None else self.draws[rows]
+        return Batch(self.positions[rows], views, draws)
+
+    def clone(self) -> Batch:
+        """The same decisions in memory of their own."""
+        views = None if self.views is None else self.views.clone()
+        draws = None if self.draws is None else self.draws.each(Tensor.clone)
+        return Batch(self.positions.clone(), views, draws)
+
+    def copy_(self, other: Batch) -> None:
+        """Take over the decisions of a batch of the same size, into this one's memory."""
+        for ours, given in zip(self._tensors(), other._tensors(), strict=True):
+            ours.copy_(given)
+
+    def _tensors(self) -> list[Tensor]:
+        views = [] if self.views is None else [self.views]
+        draws = [] if self.draws is None else self.draws.tensors()
+        return [self.positions, *views, *draws]
+
+
+class Augmentation:
+    """The changes of each step's images.
+
+    They are drawn on the CPU, each step's from a seed of its own, so that they are the same on
+    every device and after every pause. For a GPU those of `STEPS_AHEAD` steps are drawn together.
+
+    Args:
+        settings: of the trial.
+        stream: seed of the axis `augment`.
+        n_images: in the training part.
+        device: where the draws are needed.
+    """
+
+    def __init__(self, settings: Train, stream: int, n_images: int, device: torch.device):
+        self.settings, self.stream, self.device = settings.augment, stream, device
+        self.n_images, self.batch_size = n_images, settings.batch_size
+        self.steps_per_epoch = -(-n_images // settings.batch_size)
+        self.n_ahead = STEPS_AHEAD if device.type == "cuda" else 1
+        self._first: int | None = None  # step whose draws are the first of `_ahead`
+        self._ahead: augment.Draws | None = None
+
+    def at(self, step: int, image_size: tuple[int, int]) -> augment.Draws:
+        """The draws of a step's images of this size, on the device."""
+        position = step % self.steps_per_epoch
+        place = position % self.n_ahead  # blocks begin at the same steps after every pause
+        if self._ahead is None or self._first != step - place:
+            self._first = step - place
+            self._ahead = self._block(position - place, image_size)
+        begin = place * self.batch_size
+        return self._ahead[begin : begin + self.batch_size]
+
+    def _block(self, first: int, image_size: tuple[int, int]) -> augment.Draws:
+        """The draws of `n_ahead` steps from place `first` of the epoch, or to the epoch's end."""
+        places = range(first, min(first + self.n_ahead, self.steps_per_epoch))
+        assert self._first is not None
+        seeds = [derive_seed(self.stream, "step", self._first + k) for k in range(len(places))]
+        sizes = [min(self.batch_size, self.n_images - p * self.batch_size) for p in places]
+        drawn = augment.draw_batches(self.settings, seeds, sizes, image_size)
+        return drawn.each(lambda tensor: upload(tensor, self.device))
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on the device; the host does not wait until a GPU has copied it."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
