@@ -109,15 +109,17 @@ def _run_in_turn(
 def _run_alone(spec: TrialSpec, folder: TrialFolder, context: TrialContext) -> Iterator[Event]:
     """A trial's events; its own failure spares other trials.
 
-    Where its GPU is full, the trial goes on once more without what is kept there for others. A
-    smaller training batch would make it another trial.
+    Where its GPU is full, the trial goes on once more without what is kept there for others, and
+    without a graph, which holds the memory of a step. A smaller training batch would make it another trial.
     """
+    from harness.training.graph import GraphSteps
     from harness.training.memory import explained, is_out_of_memory
+    from harness.training.steps import SOLO
     from harness.training.trial import run_trial
 
     yield Started(spec.id)
     try:
-        yield from run_trial(spec, folder, context)
+        yield from run_trial(spec, folder, context, GraphSteps() if context.is_graph else SOLO)
         return
     except Exception as err:
         if not is_out_of_memory(err):

@@ -382,6 +382,9 @@ class Resources(Frozen):
         "auto", example=8, unit="trials")  # fmt: skip
     fuse: Literal["auto", "always", "never"] = key("Whether the networks of a pack are trained as "
         "one program; `auto`: on GPUs.", "auto", example="never")  # fmt: skip
+    graph: Literal["always", "never"] = key("Whether a GPU replays the steps of a trial that "
+        "trains by itself from one CUDA graph. Not yet seen on a card.", "never",
+        example="always")  # fmt: skip
     max_failures: NonNegativeInt = key("How often a trial that failed is tried again.", 2,
         example=0, unit="attempts")  # fmt: skip
 

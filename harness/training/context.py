@@ -43,6 +43,7 @@ class WorkerSettings:
     gpu_share: float = 1.0  # of its GPU, for this worker; its memory too
     pack: int | Literal["auto"] = 1  # trials computed together; auto: measured
     fuse: Literal["auto", "always", "never"] = "auto"
+    graph: Literal["always", "never"] = "never"  # steps of a trial by itself as a CUDA graph
     n_at_once: int | None = None  # trials, where the command knows it
 
     @property
@@ -60,6 +61,7 @@ class WorkerSettings:
             gpu_share=resources.gpus or 1.0,
             pack=resources.pack,
             fuse=resources.fuse,
+            graph=resources.graph,
         )
 
 
@@ -125,6 +127,7 @@ class TrialContext:
     gpu_share: float = 1.0  # where the device is a GPU
     gpu_workers: int = 1
     notes: tuple[str, ...] = ()  # for the record
+    is_graph: bool = False  # steps of a trial by itself as a CUDA graph
 
     def make_room(self) -> None:
         """Free what is kept on a GPU for trials to come, and let other processes have it."""
@@ -162,4 +165,5 @@ class ProcessContext:
             sweep=self.settings.sweep,
             gpu_share=self.settings.gpu_share,
             gpu_workers=self.settings.gpu_workers,
+            is_graph=self.settings.graph == "always",
         )

@@ -29,6 +29,7 @@ from models.dropout import SeededDropout
 # Replays after which the host looks whether the GPU follows: at most twice as many wait for it, so
 # that a request to stop does not wait for a thousand large steps.
 PACE = 16
+REGISTERS_ITSELF = "2.15"  # version of torch from which on a generator needs no registration
 
 Layout = tuple[object, ...]
 
@@ -60,8 +61,9 @@ class CudaRecording:
     def __init__(self, compute: Callable[[], None], generators: Sequence[torch.Generator]):
         make_graph: Callable[[], torch.cuda.CUDAGraph] = torch.cuda.CUDAGraph
         self.graph = make_graph()
-        for generator in generators:
-            self.graph.register_generator_state(generator)
+        if torch.__version__ < REGISTERS_ITSELF:
+            for generator in generators:
+                self.graph.register_generator_state(generator)
         with torch.cuda.graph(self.graph):
             compute()
         make_event: Callable[[], torch.cuda.Event] = torch.cuda.Event
@@ -146,6 +148,7 @@ class GraphSteps(SoloSteps):
         memory = self.batch = batch.clone()
         generators = [trainer.masks] if draws_masks(trainer) else []
         drawn = _host_generators()
+        load_rates(trainer.bare_optimizer)
         try:
             record = self.record or CudaRecording
             self.recording = record(lambda: trainer.compute(memory), generators)

@@ -19,6 +19,7 @@ from harness.sweepfile.settings import Train
 
 Kind = TypeVar("Kind", bound=Optimizer)
 ParameterGroups = list[dict[str, Any]]  # as torch.optim takes them: `params`, and perhaps `lr`
+IN_MEMORY = ("cuda",)  # devices whose kernels read learning rates from memory
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 
@@ -59,9 +60,9 @@ def load_rates(optimizer: Optimizer) -> None:
 
 
 def _rates_of(optimizer: Optimizer) -> _DeviceRates | None:
-    """The optimizer's rates on its GPU; None on a CPU, where they are numbers."""
+    """The optimizer's rates in its GPU's memory; None on a CPU, where they are numbers."""
     device = optimizer.param_groups[0]["params"][0].device
-    if device.type != "cuda":
+    if device.type not in IN_MEMORY:
         return None
     rates: _DeviceRates | None = getattr(optimizer, "device_rates", None)
     if rates is None:
@@ -81,10 +82,9 @@ def _rates_on_device(optimizer: Optimizer) -> Iterator[None]:
     if rates is None:
         yield
         return
-    is_capturing = torch.cuda.is_current_stream_capturing()
+    is_capturing = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
     numbers = [group["lr"] for group in groups]
-    if not is_capturing:
-        rates.load(numbers)
+    rates.load(numbers)  # nothing where a step is captured: they were loaded before
     try:
         for group, rate in zip(groups, rates.tensors, strict=True):
             group.update(lr=rate, **_capturable(group, is_capturing))

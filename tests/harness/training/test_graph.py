@@ -1,0 +1,319 @@
+"""Replayed steps have the bits of solo steps, shown on a CPU by a recorder in a graph's place.
+
+The recorder keeps each operation of torch with the tensors that it read and wrote; a replay runs
+these again in the same memory, and nothing of the Python between them. So what the host would do
+anew in each step, and a graph does not, is missed there as on a card.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from datasets.augment_settings import Augment
+from harness.seeds import AXES, derive_streams
+from harness.sweepfile.settings import Schedule, Train
+from harness.training import optimizers
+from harness.training.arrays import Normalise, Part
+from harness.training.graph import GraphSteps
+from harness.training.loop import Score, Trainer
+from harness.training.process import make_accelerator, set_up_process
+from models.build import build_model
+from models.dropout import seed_dropout
+
+
+class Recorder(TorchDispatchMode):
+    """What `CudaRecording` is on a card. What is computed while it records is undone."""
+
+    def __init__(self, compute, generators):
+        super().__init__()
+        self.calls = []
+        self.before = {}  # by address: storages as they were, None for those made meanwhile
+        self.n_replays = 0
+        seeds = [generator.get_state() for generator in generators]
+        try:
+            with self:
+                compute()
+        finally:
+            for storage, content in filter(None, self.before.values()):
+                storage.copy_(content)
+            for generator, seed in zip(generators, seeds, strict=True):
+                generator.set_state(seed)
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore words")
+        for storage in _storages((args, kwargs)):
+            if storage.data_ptr() not in self.before:
+                self.before[storage.data_ptr()] = storage, storage.clone()
+        result = operation(*args, **(kwargs or {}))
+        for storage in _storages(result):
+            self.before.setdefault(storage.data_ptr(), None)
+        self.calls.append((operation, args, kwargs or {}, result))
+        return result
+
+    @torch.no_grad()
+    def replay(self):
+        self.n_replays += 1
+        for operation, args, kwargs, result in self.calls:
+            again = operation(*args, **kwargs)
+            for kept, new in zip(tree_leaves(result), tree_leaves(again), strict=True):
+                if isinstance(kept, torch.Tensor) and kept.data_ptr() != new.data_ptr():
+                    kept.copy_(new)
+
+    def free(self):
+        self.calls = []
+
+
+def _storages(values):
+    return [leaf.untyped_storage() for leaf in _tensors(values)]
+
+
+class Small(nn.Module):
+    """Convolution, batch norm, dropout, linear: all kinds of state that a step changes."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.front = nn.Sequential(nn.Conv2d(1, 4, 5, stride=3), nn.BatchNorm2d(4), nn.ReLU())
+        self.back = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 10))
+        seed_dropout(self)
+
+    def forward(self, x):
+        return self.back(self.front(x))
+
+
+def trainer_of(network=None, part=None, groups=None, before_epoch=lambda epoch: None, **settings):
+    """Three epochs of five batches, the last one of six images."""
+    train = Train(**{"batch_size": 16, "epochs": 3, "learning_rate": 0.01, **settings})
+    set_up_process(train)
+    accelerator = make_accelerator(train.precision, "cpu")
+    noise = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (70, 1, 28, 28), dtype=torch.uint8, generator=noise)
+    labels = torch.randint(10, (70,), generator=noise)
+    network = network or Small()
+    return Trainer(
+        network, part or Part(images, labels, np.arange(70)), train, derive_streams(0, 0, AXES),
+        accelerator, None if part else Normalise((0.5,), (0.5,), accelerator.device),
+        groups(network) if groups else [{"params": list(network.parameters())}], before_epoch,
+    )  # fmt: skip
+
+
+def assert_equal_states(expected: Trainer, other: Trainer) -> None:
+    ours, theirs = expected.state(), other.state()
+    assert str(ours["optimizer"]["param_groups"]) == str(theirs["optimizer"]["param_groups"])
+    for key in ("network", "optimizer", "loss_sum"):
+        first, second = _tensors(ours[key]), _tensors(theirs[key])
+        assert len(first) == len(second) > 0
+        for a, b in zip(first, second, strict=True):
+            assert torch.equal(a, b), key
+    for key in ("step", "loss_count"):
+        assert ours[key] == theirs[key]
+
+
+def _tensors(state):
+    return [leaf for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor)]
+
+
+def run_both(**what) -> tuple[Trainer, GraphSteps]:
+    """All steps with and without a recorder, an evaluation after every sixth; compared there."""
+    solo, recorded, steps = trainer_of(**what), trainer_of(**what), GraphSteps(Recorder)
+    recorders = set()
+    while not solo.finished:
+        until = solo.step_count + 6
+        while solo.step_count < min(until, solo.n_steps):
+            solo.step()
+        ends = lambda: recorded.finished or recorded.step_count == until  # noqa: E731, B023
+        steps.make([recorded], ends, lambda: recorders.add(steps.recording))
+        assert_equal_states(solo, recorded)
+        score = solo.evaluate(solo.part)
+        assert score == recorded.evaluate(recorded.part)
+        for trainer in (solo, recorded):
+            trainer.after_evaluation(Score(float(until), 0.0))  # each is worse
+    steps.n_replays = sum(r.n_replays for r in recorders if r is not None)
+    return recorded, steps
+
+
+@pytest.fixture
+def rates_in_memory(monkeypatch):
+    """Learning rates are read from memory, as on a GPU, also on this CPU."""
+    monkeypatch.setattr(optimizers, "IN_MEMORY", ("cpu",))
+
+
+OPTIMIZERS = {
+    "adam": {},
+    "adamw": {"weight_decay": 0.05},
+    "sgd": {"momentum": 0.9, "nesterov": True, "clip_gradient_norm": 0.5},
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Schedule(),
+        Schedule(name="cosine", warmup_steps=4),
+        Schedule(name="step", every=1, factor=0.5),
+        Schedule(name="plateau", patience=0, factor=0.5),
+    ],
+    ids=lambda schedule: schedule.name,
+)
+def test_replayed_steps_have_the_bits_of_solo_steps(rates_in_memory, optimizer, schedule):
+    """Twelve of fifteen batches are whole; of these the first is made as it is."""
+    trainer, steps = run_both(optimizer=optimizer, schedule=schedule, **OPTIMIZERS[optimizer])
+    assert (steps.ran_as, steps.notes, steps.n_replays) == ("graph", [], 11)
+    assert (schedule.name == "none") == (trainer.learning_rate == 0.01)
+
+
+def test_a_rate_that_is_a_number_would_stay_that_of_the_recording():
+    """Without rates in memory the recorder shows the fault: it is no weaker than a graph."""
+    with pytest.raises(AssertionError):
+        run_both(schedule=Schedule(name="cosine"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"augment": Augment(rotate=20, translate=0.1, erase=0.3, elastic=0.03)},
+        {"precision": "bf16"},
+        {"label_smoothing": 0.1},
+        {"batch_size": 100, "epochs": 4},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_each_setting_of_a_step_is_replayed(settings):
+    _, steps = run_both(**settings)
+    assert (steps.ran_as, steps.notes) == ("graph", [])
+    assert steps.n_replays == (3 if "batch_size" in settings else 11)
+
+
+def test_the_projects_own_network_is_replayed():
+    network = build_model(
+        "lenet5", n_classes=10, image_size=(28, 28), channels=1, init_seed=1, head_seed=2,
+        options={"dropout": 0.3},
+    )  # fmt: skip
+    solo, recorded = trainer_of(network), trainer_of(copy.deepcopy(network))
+    steps = GraphSteps(Recorder)
+    for _ in range(12):
+        solo.step()
+        steps.step(recorded)
+    assert_equal_states(solo, recorded)
+    assert steps.ran_as == "graph"
+
+
+def test_fixed_views_of_features_are_replayed():
+    noise = torch.Generator().manual_seed(0)
+    table = torch.rand(3 * 70, 1, 28, 28, generator=noise)
+    labels = torch.randint(10, (70,), generator=noise)
+    part = Part(table, labels, np.arange(70), torch.randperm(70, generator=noise), n_views=3)
+    _, steps = run_both(part=part)
+    assert steps.n_replays == 11
+
+
+def test_what_trains_may_grow_from_epoch_to_epoch():
+    """The second epoch trains all: one step as it is, then a recording anew."""
+
+    def run(steps):
+        network = Small()
+
+        def unfreeze(epoch):
+            for parameter in network.front.parameters():
+                parameter.requires_grad_(epoch > 0)
+
+        trainer = trainer_of(network, before_epoch=unfreeze)
+        while not trainer.finished:
+            trainer.step() if steps is None else steps.step(trainer)
+        return trainer
+
+    steps = GraphSteps(Recorder)
+    assert_equal_states(run(None), run(steps))
+    assert steps.ran_as == "graph"
+
+
+def test_a_state_that_is_restored_is_trained_from():
+    """Also into a trainer whose step was recorded already: its optimizer has other tensors then."""
+    solo, recorded, steps = trainer_of(), trainer_of(), GraphSteps(Recorder)
+    for _ in range(3):
+        solo.step()
+    state = copy.deepcopy(solo.state())
+    steps.make([recorded], lambda: recorded.step_count == 8, lambda: False)
+    recorded.restore(state)
+    steps.make([recorded], lambda: recorded.step_count == 13, lambda: False)
+    while solo.step_count < 13:
+        solo.step()
+    assert_equal_states(solo, recorded)
+
+
+class Deciding(Small):
+    """Looks at a number of the device, as some networks do."""
+
+    def forward(self, x):
+        return super().forward(x if float(x.mean()) > 0 else -x)
+
+
+class Drawing(Small):
+    """Draws on the host, which a graph would not see."""
+
+    def forward(self, x):
+        return super().forward(x) * (1 + torch.rand(()))
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (Deciding, "operation not permitted when stream is capturing"),
+        (Drawing, "the network draws random numbers on the host"),
+    ],
+)
+def test_what_cannot_be_recorded_runs_as_it_is_and_says_why(network, reason):
+    solo, refused, steps = trainer_of(network()), trainer_of(network()), GraphSteps(Recorder)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        for _ in range(7):
+            solo.step()
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        for _ in range(7):
+            steps.step(refused)
+    assert steps.notes == [f"steps not captured as a graph: {reason}"]
+    assert (steps.ran_as, steps.recording) == ("solo", None)
+    if network is Deciding:
+        assert_equal_states(solo, refused)
+    assert all(parameter.grad is None for parameter in refused.network.parameters())
+
+
+def test_a_cpu_records_nothing():
+    trainer, steps = trainer_of(), GraphSteps()
+    for _ in range(3):
+        steps.step(trainer)
+    assert steps.notes == ["steps not captured as a graph: it computes on a CPU"]
+    assert (steps.ran_as, trainer.step_count) == ("solo", 3)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("n_before", [0, 3])
+def test_warming_up_changes_no_bit(optimizer, n_before):
+    settings = {"optimizer": optimizer, "augment": Augment(rotate=9), **OPTIMIZERS[optimizer]}
+    plain, warm = trainer_of(**settings), trainer_of(**settings)
+    for trainer in (plain, warm):
+        for _ in range(n_before):
+            trainer.step()
+    masks = warm.masks.get_state()
+    before = [tensor.clone() for tensor in (*warm.network.parameters(), *warm.network.buffers())]
+    warm.warm_up()
+    assert torch.equal(masks, warm.masks.get_state())
+    for kept, now in zip(
+        before, (*warm.network.parameters(), *warm.network.buffers()), strict=True
+    ):
+        assert torch.equal(kept, now)
+    assert len(warm.bare_optimizer.state) == len(plain.bare_optimizer.state)
+    for trainer in (plain, warm):
+        for _ in range(4):
+            trainer.step()
+    assert_equal_states(plain, warm)
