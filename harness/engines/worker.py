@@ -110,7 +110,8 @@ def _run_alone(spec: TrialSpec, folder: TrialFolder, context: TrialContext) -> I
     """A trial's events; its own failure spares other trials.
 
     Where its GPU is full, the trial goes on once more without what is kept there for others, and
-    without a graph, which holds the memory of a step. A smaller training batch would make it another trial.
+    without a graph, which holds the memory of a step. A smaller training batch would make it
+    another trial.
     """
     from harness.training.graph import GraphSteps
     from harness.training.memory import explained, is_out_of_memory
