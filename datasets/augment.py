@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -210,14 +211,14 @@ def _boxes(settings: Augment, column: dict[str, Tensor], image_size: tuple[int, 
 
 def _resample(images: Tensor, matrix: Tensor, field: Tensor | None, fill: float) -> Tensor:
     height, width = images.shape[-2:]
-    x = _pixel_centres(width, images)
-    y = _pixel_centres(height, images)[:, None]
+    place = images.device
+    x, y = _pixel_centres(width, place), _pixel_centres(height, place)[:, None]
     # Element by element instead of a matrix product, so that no result depends on the batch size.
     m = matrix[..., None, None]
     grid_x = m[:, 0, 0] * x + (m[:, 0, 1] * y + m[:, 0, 2])
     grid_y = m[:, 1, 0] * x + (m[:, 1, 1] * y + m[:, 1, 2])
     if field is not None:
-        bent = _cubic_weights(height, images).T @ field @ _cubic_weights(width, images)
+        bent = _cubic_weights(height, place).T @ field @ _cubic_weights(width, place)
         grid_x, grid_y = grid_x + bent[:, 0], grid_y + bent[:, 1]
     grid = torch.stack((grid_x, grid_y), dim=-1)
     # Outside the image grid_sample reads 0; measured from `fill`, 0 is the fill.
@@ -227,28 +228,31 @@ def _resample(images: Tensor, matrix: Tensor, field: Tensor | None, fill: float)
     return moved + fill if fill else moved
 
 
-def _cubic_weights(n: int, like: Tensor) -> Tensor:
+@lru_cache(maxsize=64)
+def _cubic_weights(n: int, device: torch.device) -> Tensor:
     """float32 (5, n): cubic interpolation of the control points at n pixels, as a matrix.
 
     Two matrix products with it are several times faster than resampling the field of every image.
+    It is computed on the CPU and kept: on a GPU it would take hundreds of kernels in every step.
     """
-    points = torch.eye(_ELASTIC_POINTS, device=like.device)[None, :, :, None]
+    points = torch.eye(_ELASTIC_POINTS)[None, :, :, None]
     weights = functional.interpolate(points, size=(n, 1), mode="bicubic", align_corners=True)
-    return weights[0, :, :, 0]
+    return weights[0, :, :, 0].to(device)
 
 
 def _covered(boxes: Tensor, images: Tensor) -> Tensor:
     """bool (N, 1, H, W): which pixels have their centre in the erased rectangle."""
     height, width = images.shape[-2:]
-    x = (_pixel_centres(width, images) + 1) / 2
-    y = (_pixel_centres(height, images)[:, None] + 1) / 2
+    x = (_pixel_centres(width, images.device) + 1) / 2
+    y = (_pixel_centres(height, images.device)[:, None] + 1) / 2
     left, top, right, bottom = boxes[:, :, None, None].unbind(1)
     return ((x >= left) & (x < right) & (y >= top) & (y < bottom))[:, None]
 
 
-def _pixel_centres(n: int, like: Tensor) -> Tensor:
+@lru_cache(maxsize=64)
+def _pixel_centres(n: int, device: torch.device) -> Tensor:
     """float32 (n,): where the centres of n pixels lie between -1 and 1."""
-    steps = torch.arange(n, dtype=torch.float32, device=like.device)
+    steps = torch.arange(n, dtype=torch.float32, device=device)
     return (2 * steps + 1) / n - 1
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from harness.sweepfile.settings import Train
 from harness.training.bf16 import check_bf16
 from harness.training.cards import look
+from harness.training.kernels import use_deterministic_kernels
 from headstart.errors import InputError
 
 
@@ -27,6 +28,9 @@ def set_up_process(settings: Train) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # As use_deterministic_algorithms(True), which also imports the compiler: three seconds.
     torch.set_deterministic_debug_mode("error")
+    use_deterministic_kernels()
+    # Else every new tensor is first filled with NaN: nearly half of what a small step launches.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     allow_tf32 = settings.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = allow_tf32
