@@ -69,7 +69,8 @@ class Worker:
         reason = fused.reason_against(unit, self.settings.device, self.settings.fuse)
         if reason is not None:
             context = replace(context, notes=(f"not fused: {reason}",))
-            return _run_first(1 if most == "auto" else len(unit), unit, folders, context)
+            is_shared = most == "auto" or self.settings.device == "cuda"  # among those with a GPU
+            return _run_first(1 if is_shared else len(unit), unit, folders, context)
         if most == "auto":
             most = size.measured_pack_size(unit, context.device, fused.FusedJoint)
         return _run_first(most, unit, folders, context, fused.FUSED if most > 1 else None)

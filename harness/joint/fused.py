@@ -4,8 +4,8 @@ In: the trials of one unit. Out: why they cannot be fused, if they cannot; and h
 (`FUSED`), with `ran_as: fused` in their rows. A trial does not know it: in a pack each trial lives
 by itself but for the steps (`pack.py`). Every draw (order, augmentation, masks) is the solo run's.
 
-Whether a unit is fused follows from the plan and the device alone (`reason_against`). A trial that
-was meant to be fused and was not has the reason in its notes.
+Whether a unit is fused follows from the plan and the device alone (`reason_against`). Of a unit
+that cannot be fused, the trials that its worker keeps have the reason in their notes.
 """
 
 from __future__ import annotations

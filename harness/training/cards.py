@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import re
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def _ask() -> Cards:
     try:
         answer = pipe.recv() if pipe.poll(ANSWER_WITHIN_S) else None
     except (EOFError, OSError):
+        process.join(1.0)  # it is dead: its own exit status tells more than ours
         answer = None
     finally:
         process.kill()
@@ -113,6 +115,7 @@ def _ask() -> Cards:
 def _answer(pipe: Connection) -> None:
     import torch
 
+    warnings.simplefilter("ignore")  # what matters is in the answer
     try:
         pipe.send(look(torch))
     except InputError as err:

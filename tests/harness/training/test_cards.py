@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import textwrap
@@ -12,7 +13,7 @@ import pytest
 from harness.runfolder.nvidia import Driver
 from harness.training import cards
 from harness.training.cards import Cards, cards_here, is_too_old, look
-from headstart.errors import InputError
+from headstart.errors import EngineError, InputError
 
 BUILT_FOR = ["sm_75", "sm_80", "sm_90", "compute_120"]
 H100, OLD = ("NVIDIA H100", (9, 0)), ("Tesla K80", (3, 7))
@@ -130,6 +131,14 @@ def test_gpus_that_slurm_reserved_are_never_left_idle_in_silence(monkeypatch):
     monkeypatch.setattr(cards, "has_driver", lambda: False)
     monkeypatch.setenv(cards.RESERVED, "4")
     with pytest.raises(InputError, match=r"reserved 4 GPU\(s\) .*: no driver .*resources.gpus: 0"):
+        cards_here()
+
+
+def test_a_process_that_dies_while_it_looks_is_one_line_and_no_silent_cpu(monkeypatch):
+    monkeypatch.setattr(cards, "has_driver", lambda: True)
+    monkeypatch.setattr(cards, "_answer", os._exit)  # with the pipe as its status: 1
+    cards._ask.cache_clear()
+    with pytest.raises(EngineError, match=r"ended \(exit status 1\) .*resources.gpus: 0 to train"):
         cards_here()
 
 
