@@ -35,6 +35,7 @@ arms:
   fast: {{train: {{learning_rate: 1.0e-3}}}}
 seeds: {seeds}
 compare: [{{treatment: fast, control: slow}}]
+resources: {{gpus: 0, pack: 1}}
 """
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))

@@ -39,7 +39,7 @@ arms:
   frozen: {{fine_tune: {fine_tune}}}
 seeds: {seeds}
 vary: [order, head, dropout]
-resources: {{pack: {seeds}}}
+resources: {{gpus: 0, pack: {seeds}}}
 """
 
 
