@@ -8,6 +8,7 @@ replaced; they have no parameters, so state-dict keys stay as they are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -52,46 +53,63 @@ class SeededDropout(nn.Module):
 
     def draw_kept(self, x: Tensor) -> tuple[Tensor, float]:
         """Which units of `x` stay, bool that broadcasts to it, and the share that stays."""
+        shape = self.drawn_shape(x)
+        if self.rows is not None:
+            return self._kept_of_rows(shape, *self.rows)
+        kept, share = _draw_kept(shape, self.p, [self.own_generator()])
+        return kept[0], share
+
+    def drawn_shape(self, x: Tensor) -> tuple[int, ...]:
+        """One entry for each draw; it broadcasts to `x`."""
+        n_drawn = {"element": x.dim(), "channel": 2, "image": 1}[self.unit]
+        return tuple(x.shape[:n_drawn]) + (1,) * (x.dim() - n_drawn)
+
+    def own_generator(self) -> torch.Generator:
         if self.generator is None:
             raise RuntimeError(
                 "dropout in training mode without a generator: call set_dropout_generator first"
             )
-        n_drawn = {"element": x.dim(), "channel": 2, "image": 1}[self.unit]
-        shape = x.shape[:n_drawn] + (1,) * (x.dim() - n_drawn)
-        if self.rows is None:
-            return _draw_kept(shape, self.p, self.generator)
-        return self._kept_of_rows(shape, *self.rows)
+        return self.generator
 
-    def _kept_of_rows(
-        self, shape: torch.Size | tuple[int, ...], rows: slice, n: int
-    ) -> tuple[Tensor, float]:
+    def _kept_of_rows(self, shape: tuple[int, ...], rows: slice, n: int) -> tuple[Tensor, float]:
         """What the whole batch draws, and of that these rows.
 
         An image may be several entries of the first dimension, one after another (windows).
         """
-        assert self.generator is not None
         per_image = shape[0] // max(1, rows.stop - rows.start) or 1
         whole = (n * per_image, *shape[1:])
-        kept, share = _draw_kept(whole, self.p, self.generator)
+        (kept,), share = _draw_kept(whole, self.p, [self.own_generator()])
         return kept[rows.start * per_image : rows.stop * per_image], share
 
     def extra_repr(self) -> str:
         return f"p={self.p}, unit={self.unit!r}"
 
 
+def draw_kept_of_each(layers: Sequence[SeededDropout], x: Tensor) -> tuple[Tensor, float]:
+    """Which units of `x` stay for each of the layers, which differ in their generators alone.
+
+    Returns:
+        bool (layers, …) that broadcasts to (layers, *x.shape), drawn as each layer draws alone; and
+        the share that stays.
+    """
+    generators = [layer.own_generator() for layer in layers]
+    return _draw_kept(layers[0].drawn_shape(x), layers[0].p, generators)
+
+
 def _draw_kept(
-    shape: torch.Size | tuple[int, ...], p: float, generator: torch.Generator
+    shape: tuple[int, ...], p: float, generators: Sequence[torch.Generator]
 ) -> tuple[Tensor, float]:
-    """Which units stay, bool of `shape`, and the share that stays in the mean.
+    """Which units stay, bool (generators, *shape), and the share that stays in the mean.
 
     Each unit is decided by 16 random bits, so `p` is taken to the nearest 1/65,536. Drawn four at
     a time as whole words, a mask is several times as fast as with `bernoulli_` on a CPU.
     """
-    n = math.prod(shape)
-    words = torch.empty(-(-n // 4), dtype=torch.int64, device=generator.device)
-    words.random_(-(2**63), None, generator=generator)
+    n, n_masks = math.prod(shape), len(generators)
+    words = torch.empty(n_masks, -(-n // 4), dtype=torch.int64, device=generators[0].device)
+    for row, generator in zip(words, generators, strict=True):
+        row.random_(-(2**63), None, generator=generator)
     n_dropped = round(p * 65536)
-    pieces = words.view(torch.int16)[:n].view(shape)
+    pieces = words.view(torch.int16)[:, :n].view(n_masks, *shape)
     return pieces >= n_dropped - 32768, max(1 - n_dropped / 65536, 1 / 65536)
 
 

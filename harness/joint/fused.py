@@ -10,7 +10,7 @@ that cannot be fused, the trials that its worker keeps have the reason in their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 
 from harness.joint import fused_network
+from harness.joint.batches import prepared, shared_rows
 from harness.joint.fused_network import FusedNetwork
 from harness.joint.heads import can_batch
-from harness.joint.steps import Joint, JointSteps
+from harness.joint.steps import Joint, JointSteps, Network
+from harness.joint.weights import stacked_buffers, stacked_parameters
 from harness.sweepfile.settings import Settled
-from harness.training.arrays import Part, Parts
+from harness.training.arrays import Part, Parts, copy_all
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
 from harness.training.trial import Trial
@@ -108,13 +110,9 @@ class FusedJoint(Joint):
     def __init__(self, trainers: Sequence[Trainer]):
         super().__init__(trainers)
         networks = self.weights.networks
-        self.buffers = {
-            name: torch.stack([network.get_buffer(name) for network in networks])
-            for name, _ in networks[0].named_buffers()
-        }
+        self.buffers = stacked_buffers(networks)
         self.network = FusedNetwork(networks, self.weights.by_name, self.buffers)
-        self.logits: Callable[[Tensor], Tensor] = self._logits
-        self.loss_sums = torch.stack([trainer.loss_sum for trainer in trainers])
+        self.logits = _in_precision(self.network, self.settings.precision)
         self.rows = self._shared_rows()
         if self.rows is not None:
             self.epoch: int | None = None  # that `orders` are of
@@ -124,8 +122,7 @@ class FusedJoint(Joint):
         inputs, labels = self._batches()
         losses = self.update(inputs, labels)
         self.weights.advance_schedule()
-        self.loss_sums += losses * labels.shape[1]
-        self.count_images(labels.shape[1])
+        self.count(losses, labels.shape[1])
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """A step's work on the device, from inputs and labels to moved weights; see `losses`."""
@@ -139,25 +136,17 @@ class FusedJoint(Joint):
 
     def give_back(self) -> None:
         super().give_back()
-        for k, trainer in enumerate(self.trainers):
-            trainer.loss_sum.copy_(self.loss_sums[k])
-            for name, stacked in self.buffers.items():
-                self.weights.networks[k].get_buffer(name).copy_(stacked[k])
-
-    def _logits(self, inputs: Tensor) -> Tensor:
-        is_bf16 = self.settings.precision == "bf16"
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=is_bf16):
-            return self.network(inputs).float()
+        own = [dict(network.named_buffers()) for network in self.weights.networks]
+        for name, stacked in self.buffers.items():
+            copy_all([buffers[name] for buffers in own], stacked.unbind())
 
     def _shared_rows(self) -> Tensor | None:
         """Each trainer's rows int64 (K, images) of one table, from which one gather takes all
         batches; None where each trainer must take its own batch."""
-        parts = [trainer.part for trainer in self.trainers]
         is_plain = self.lead.normalise is None or self.settings.augment.is_identity
-        rows = [p.rows for p in parts if p.rows is not None and p.inputs is parts[0].inputs]
-        if len(rows) < len(parts) or parts[0].n_views > 1 or not is_plain:
+        if self.lead.part.n_views > 1 or not is_plain:
             return None
-        return torch.stack(rows)
+        return shared_rows([trainer.part for trainer in self.trainers])
 
     def _batches(self) -> tuple[Tensor, Tensor]:
         """Every trainer's next batch."""
@@ -186,17 +175,22 @@ class FusedJoint(Joint):
         """Inputs and labels at positions (K, batch), gathered at once; only where `rows` are."""
         assert self.rows is not None
         inputs = self.lead.part.inputs[self.rows.gather(1, positions)]
-        labels = self.labels.gather(1, positions)
-        if self.lead.normalise is None:
-            return inputs.float(), labels
-        flat = self.lead.normalise.images(inputs.flatten(0, 1))
-        return flat.view(inputs.shape), labels
-
-    def count_images(self, n_images: int) -> None:
-        """Count a step whose losses are summed already."""
-        for trainer in self.trainers:
-            trainer.loss_count += n_images
-            trainer.step_count += 1
+        return prepared(inputs, self.lead.normalise), self.labels.gather(1, positions)
 
 
-FUSED = JointSteps("fused", FusedJoint, share_images)
+def as_one(trainers: Sequence[Trainer]) -> Network:
+    """The trainers' networks as one, with their weights and buffers as they are now."""
+    networks = [trainer.unprepared for trainer in trainers]
+    network = FusedNetwork(networks, stacked_parameters(networks), stacked_buffers(networks))
+    return _in_precision(network, trainers[0].settings.precision)
+
+
+def _in_precision(network: FusedNetwork, precision: str) -> Network:
+    def logits(inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            return network(inputs).float()
+
+    return logits
+
+
+FUSED = JointSteps("fused", FusedJoint, as_one, share_images)

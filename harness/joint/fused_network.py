@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from headstart.errors import ModelError
-from models.dropout import SeededDropout
+from models.dropout import SeededDropout, draw_kept_of_each
 from models.split import Tracer
 
 _ELEMENTWISE = (
@@ -298,6 +298,5 @@ class FusedNetwork:
         values = x.apart(self.n)
         if layers[0].p == 1:
             return _Value(torch.zeros_like(values), False)
-        drawn = [layer.draw_kept(values[0]) for layer in layers]
-        kept = torch.stack([mask for mask, _ in drawn])
-        return _Value(values * kept.to(values.dtype).div_(drawn[0][1]), False)
+        kept, share = draw_kept_of_each(layers, values[0])
+        return _Value(values * kept.to(values.dtype).div_(share), False)

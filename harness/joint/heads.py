@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-import torch
-from torch import Tensor, fx
+from torch import fx
 
+from harness.joint.batches import FeatureBatches
 from harness.joint.stacked import StackedTail, can_stack
-from harness.joint.steps import Joint, JointSteps
+from harness.joint.steps import Joint, JointSteps, Network
+from harness.joint.weights import stacked_parameters
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
 from harness.trials.frozen import reason_against
@@ -52,30 +53,25 @@ class HeadJoint(Joint):
 
     def __init__(self, trainers: Sequence[Trainer]):
         super().__init__(trainers)
-        tails = cast("list[fx.GraphModule]", self.weights.networks)
-        self.tail = StackedTail(tails, self.weights.by_name)
-        table = self.lead.part.inputs
-        size = len(trainers) * self.settings.batch_size
-        self.inputs = table.new_empty(size * table[0].numel())  # of a batch of all, at every step
+        self.tail = StackedTail(_tails(trainers), self.weights.by_name)
+        self.batches = FeatureBatches(trainers, self.tail.draws_masks)
 
     def step(self) -> None:
-        inputs, labels = self._batches()
+        inputs, labels = self.batches.next()
         losses = self.weights.losses(self.tail(inputs), labels)
         self.weights.update(losses)
         self.weights.advance_schedule()
-        for trainer, loss in zip(self.trainers, losses.detach(), strict=True):
-            trainer.count_step(loss, labels.shape[1])
-
-    def _batches(self) -> tuple[Tensor, Tensor]:
-        """Inputs (K, batch, …) and labels int64 (K, batch) of every trainer's next step.
-
-        A tail's inputs are features, which need no preparing.
-        """
-        table = self.lead.part.inputs
-        size = len(self.trainers) * self.lead.next_size * table[0].numel()
-        memory = self.inputs[:size].view(len(self.trainers), -1, *table.shape[1:])
-        batches = [t.next_batch(out) for t, out in zip(self.trainers, memory, strict=True)]
-        return memory.float(), torch.stack([labels for _, labels in batches])
+        self.count(losses.detach(), labels.shape[1])
 
 
-HEADS = JointSteps("heads", HeadJoint)
+def as_one(trainers: Sequence[Trainer]) -> Network:
+    """The trainers' tails as one, with their weights as they are now."""
+    tails = _tails(trainers)
+    return StackedTail(tails, stacked_parameters(tails))
+
+
+def _tails(trainers: Sequence[Trainer]) -> list[fx.GraphModule]:
+    return cast("list[fx.GraphModule]", [trainer.unprepared for trainer in trainers])
+
+
+HEADS = JointSteps("heads", HeadJoint, as_one)

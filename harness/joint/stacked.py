@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from harness.joint.fused_network import batched_linear
-from models.dropout import SeededDropout
+from models.dropout import SeededDropout, draw_kept_of_each
 
 # Layers without parameters that treat each image by itself: seeds and batch can be one dimension.
 _IMAGE_WISE_MODULES = (
@@ -70,6 +70,7 @@ class StackedTail:
             for node in self.nodes
             if node.op == "call_module"
         }
+        self.draws_masks = any(isinstance(m[0], SeededDropout) for m in self.modules.values())
         self.scratch: dict[fx.Node, Tensor] = {}
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -103,6 +104,11 @@ class StackedTail:
         return self._apart(modules[0](x.flatten(0, 1)))
 
     def _drop(self, layers: Sequence[SeededDropout], x: Tensor) -> Tensor:
+        if not layers[0].training or layers[0].p == 0:  # the first one's mode counts
+            return x
+        if x.is_cuda and layers[0].p < 1:  # a seed by itself would be several launches
+            kept, share = draw_kept_of_each(layers, x[0])
+            return x * kept.to(x.dtype).div_(share)
         if x.requires_grad:
             return torch.stack([layer(seed) for layer, seed in zip(layers, x, strict=True)])
         for layer, seed in zip(layers, x, strict=True):

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from harness.joint.weights import StackedWeights
+from harness.training.arrays import copy_all
 from harness.training.loop import Trainer
 from harness.training.steps import Asked, Steps
 from harness.training.trial import Trial
@@ -24,30 +26,61 @@ class Joint(ABC):
     """Some trainers while they make steps together: a `with` block.
 
     The trainers are of equal settings, at the same step, with equally many training images. Inside
-    the block the weights are stacked copies; at its end every trainer has its own again.
+    the block the weights are stacked copies; at its end every trainer has its own again. Where an
+    error ends it, each trainer is as it was when the block began.
     """
 
     def __init__(self, trainers: Sequence[Trainer]):
         self.trainers = trainers
         self.lead = trainers[0]
         self.settings = self.lead.settings
+        self.counts = [(trainer.step_count, trainer.loss_count) for trainer in trainers]
         self.weights = StackedWeights(trainers)
+        self.loss_sums = torch.stack([trainer.loss_sum for trainer in trainers])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is None:  # else the trials begin again from their last states
+        if error is not None:
+            self.go_back()
+            return
+        try:
             with torch.no_grad():
                 self.give_back()
+        except RuntimeError:  # too little memory, which it asks for before it changes a trainer
+            self.go_back()
+            raise
 
     @abstractmethod
     def step(self) -> None:
         """One step of every trainer."""
 
+    def count(self, losses: Tensor, n_images: int) -> None:
+        """Count a step that was made, with each trainer's mean loss (K,) over its batch."""
+        self.loss_sums += losses * n_images
+        self.count_images(n_images)
+
+    def count_images(self, n_images: int) -> None:
+        """Count a step whose losses are summed already."""
+        for trainer in self.trainers:
+            trainer.loss_count += n_images
+            trainer.step_count += 1
+
     def give_back(self) -> None:
         """Let every trainer be as if it had made the steps alone."""
         self.weights.give_back()
+        copy_all([trainer.loss_sum for trainer in self.trainers], self.loss_sums.unbind())
+
+    def go_back(self) -> None:
+        """Let every trainer be where it was when it came: its own weights have not moved."""
+        for trainer, (step, loss_count) in zip(self.trainers, self.counts, strict=True):
+            trainer.go_back(step, loss_count)
+        self.weights.go_back()
+
+
+Network = Callable[[Tensor], Tensor]
+"""K networks as one: inputs (K, batch, …) → logits float32 (K, batch, classes)."""
 
 
 @dataclass(eq=False)
@@ -56,8 +89,13 @@ class JointSteps(Steps):
 
     ran_as: str
     joint: Callable[[Sequence[Trainer]], Joint]
-    # Called once with the trials of a pack, before their first evaluation.
+    # Trainers' networks as one, by stacked weights that it makes; for evaluations.
+    as_one: Callable[[Sequence[Trainer]], Network] | None = None
+    # Called with the trials of a pack, before their first evaluation.
     when_open: Callable[[Sequence[Trial]], None] = lambda trials: None
+    # The devices on which a pack is evaluated as one. On a CPU each trial evaluates by itself:
+    # there it costs no more, and has the solo evaluation's bits.
+    evaluates_on: tuple[str, ...] = ("cuda",)
 
     def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         with self.joint(trainers) as joint:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from harness.training.arrays import copy_all
 from harness.training.loop import Trainer, loss_function
 from harness.training.optimizers import ParameterGroups, make_optimizer
 
@@ -27,16 +28,17 @@ class StackedWeights:
         self.settings = self.lead.settings
         self.networks = [trainer.unprepared for trainer in trainers]
         self.losses_of = loss_function(self.settings, "none")
-        self.by_name: dict[str, Tensor] = {
-            name: torch.stack([n.get_parameter(name).detach() for n in self.networks])
-            for name, _ in self.networks[0].named_parameters()
-        }
+        self.own = [dict(network.named_parameters()) for network in self.networks]
+        self.by_name = stacked_parameters(self.networks)
         for name, weight in self.by_name.items():
-            weight.requires_grad_(self.networks[0].get_parameter(name).requires_grad)
+            weight.requires_grad_(self.own[0][name].requires_grad)
         self.optimizer = make_optimizer(self._groups(), self.settings)
         self._stack_states()
-        if isinstance(self.lead.schedule, LambdaLR) and self.lead.step_count == 0:
-            self.lead.optimizer.step()  # moves nothing; its schedule warns unless it was called
+        if isinstance(self.lead.schedule, LambdaLR):
+            if self.lead.step_count == 0:
+                self.lead.optimizer.step()  # moves nothing; its schedule warns unless it was called
+            self.schedule = dict(self.lead.schedule.state_dict())
+            self.rates = [group["lr"] for group in self.lead.optimizer.param_groups]
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Each trainer's mean loss (K,) of logits (K, batch, classes) and labels (K, batch)."""
@@ -58,23 +60,56 @@ class StackedWeights:
             _copy_rates(self.lead.optimizer, self.optimizer)
 
     def give_back(self) -> None:
-        """Let every trainer have its weights and its optimizer's state again."""
-        for k, trainer in enumerate(self.trainers):
-            for name, weight in self.by_name.items():
-                if weight in self.optimizer.state:  # else it is frozen
-                    self._give_back(k, trainer, name, weight)
-            if isinstance(trainer.schedule, LambdaLR) and trainer is not self.lead:
+        """Let every trainer have its weights and its optimizer's state again.
+
+        All memory is asked for before the first trainer changes. Copies are made together, because
+        each would be a launch on a GPU.
+        """
+        targets: list[Tensor] = []
+        sources: list[Tensor] = []
+        entries: list[tuple[Trainer, Tensor, str, Tensor | None]] = []
+        for name, weight in self.by_name.items():
+            if weight not in self.optimizer.state:  # it is frozen
+                continue
+            parameters = [own[name] for own in self.own]
+            targets += parameters
+            sources += weight.detach().unbind()
+            for key, value in self.optimizer.state[weight].items():
+                places: Sequence[Tensor | None] = [None] * len(parameters)
+                if value is not None:  # the count of steps is the same for all
+                    values = [value] * len(parameters) if key == "step" else value.unbind()
+                    places = memory = self._memory(parameters, key, values)
+                    targets += memory
+                    sources += values
+                keys = [key] * len(parameters)
+                entries += zip(self.trainers, parameters, keys, places, strict=True)
+        copy_all(targets, sources)
+        for trainer, parameter, key, place in entries:
+            trainer.optimizer.state[parameter][key] = place
+        self._give_schedules_back()
+
+    def _memory(
+        self, parameters: Sequence[Tensor], key: str, values: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Where an entry of each trainer's optimizer state goes: where it was before, if it was."""
+        states = (t.optimizer.state for t in self.trainers)
+        kept = [s[p].get(key) if p in s else None for s, p in zip(states, parameters, strict=True)]
+        pairs = zip(kept, values, strict=True)
+        return [torch.empty_like(value) if place is None else place for place, value in pairs]
+
+    def _give_schedules_back(self) -> None:
+        for trainer in self.trainers[1:]:
+            if isinstance(trainer.schedule, LambdaLR):
                 assert isinstance(self.lead.schedule, LambdaLR)
                 trainer.schedule.load_state_dict(self.lead.schedule.state_dict())
                 _copy_rates(self.lead.optimizer, trainer.optimizer)
 
-    def _give_back(self, k: int, trainer: Trainer, name: str, weight: Tensor) -> None:
-        parameter = self.networks[k].get_parameter(name)
-        parameter.copy_(weight[k])
-        trainer.optimizer.state[parameter] = {
-            key: value if value is None else (value if key == "step" else value[k]).clone()
-            for key, value in self.optimizer.state[weight].items()
-        }
+    def go_back(self) -> None:
+        """Let the lead's schedule, which moved in its steps, be where it was."""
+        if isinstance(self.lead.schedule, LambdaLR):
+            self.lead.schedule.load_state_dict(self.schedule)
+            for rate, group in zip(self.rates, self.lead.optimizer.param_groups, strict=True):
+                group["lr"] = rate
 
     def _clip(self, limit: float) -> None:
         """Each seed's gradient to a norm of `limit` at most, as `clip_grad_norm_` does for one."""
@@ -86,7 +121,7 @@ class StackedWeights:
 
     def _groups(self) -> ParameterGroups:
         """The lead's parameter groups, over stacked weights."""
-        names = {id(p): name for name, p in self.networks[0].named_parameters()}
+        names = {id(p): name for name, p in self.own[0].items()}
         return [
             {"params": [self.by_name[names[id(p)]] for p in group["params"]], "lr": group["lr"]}
             for group in self.lead.optimizer.param_groups
@@ -95,13 +130,25 @@ class StackedWeights:
     def _stack_states(self) -> None:
         for name, weight in self.by_name.items():
             states = [
-                trainer.optimizer.state.get(network.get_parameter(name), {})
-                for trainer, network in zip(self.trainers, self.networks, strict=True)
+                trainer.optimizer.state.get(own[name], {})
+                for trainer, own in zip(self.trainers, self.own, strict=True)
             ]
             if states[0]:
                 self.optimizer.state[weight] = {
                     key: _stacked(key, [state[key] for state in states]) for key in states[0]
                 }
+
+
+def stacked_parameters(networks: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Parameter name → copies of the networks' parameters, (K, …)."""
+    own = [dict(network.named_parameters()) for network in networks]
+    return {name: torch.stack([each[name].detach() for each in own]) for name in own[0]}
+
+
+def stacked_buffers(networks: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Buffer name → copies of the networks' buffers, (K, …)."""
+    own = [dict(network.named_buffers()) for network in networks]
+    return {name: torch.stack([each[name] for each in own]) for name in own[0]}
 
 
 def _stacked(key: str, values: list[Tensor | None]) -> Tensor | None:

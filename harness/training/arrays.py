@@ -139,3 +139,15 @@ class Normalise:
     def unit_images(self, images: Tensor) -> Tensor:
         """float32 (N, C, H, W) in 0..1 (after augmentation) → normalised."""
         return images.sub(self.mean).div_(self.std)
+
+
+def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy each source into its target: on a GPU by few launches, whatever their number."""
+    kinds = {(target.dtype, target.device) for target in targets}
+    for kind in kinds:
+        pairs = [
+            (target, source)
+            for target, source in zip(targets, sources, strict=True)
+            if (target.dtype, target.device) == kind
+        ]
+        torch._foreach_copy_([target for target, _ in pairs], [source for _, source in pairs])

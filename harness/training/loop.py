@@ -242,6 +242,15 @@ class Trainer:
         self.loss_count = state["loss_count"]
         self._order = None
 
+    def go_back(self, step: int, loss_count: int) -> None:
+        """Be at an earlier step again; the weights and the optimizer's state are those of it."""
+        self.step_count, self.loss_count, self._order = step, loss_count, None
+
+    @property
+    def views(self) -> Tensor | None:
+        """The fixed view, int64 (training images,), in which this epoch sees each image."""
+        return self._views
+
     @property
     def whole_batch(self) -> int:
         """Images in a batch that is not an epoch's smaller last one."""

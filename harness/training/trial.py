@@ -24,7 +24,7 @@ from datasets.base import Dataset
 from datasets.split import Split, split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.runfolder.nvidia import driver
-from harness.training.arrays import Part, Parts, place_parts
+from harness.training.arrays import Part, Parts, copy_all, place_parts
 from harness.training.context import StopAsked, TrialContext
 from harness.training.features import Front
 from harness.training.loop import Clock, Score, Trainer
@@ -44,6 +44,15 @@ from models.weights import save_weights
 STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
 ZIP_START = b"PK\x03\x04"  # of what torch writes
 PREDICTION_DTYPE = np.float16  # of the kept probabilities
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An evaluation that was made: validation, the mean training loss since the one before."""
+
+    score: Score
+    train_loss: float
+    seconds: float = 0.0  # that count as this trial's, where several were evaluated together
 
 
 @dataclass
@@ -105,6 +114,7 @@ class Trial:
         self.settings = self.spec.condition.train
         self.record = Record()
         self.diverged = self.stopped = False
+        self.last_weights: list[str] = []  # the file's name, once it is written
         self.next_state_at = self.context.now() + self.context.state_every_s
         with self.clock.timing("setup"):
             self._set_up()
@@ -158,10 +168,10 @@ class Trial:
             return place_parts(dataset, split, self.device)
         return self.context.images.parts(dataset, split, self.device)
 
-    def start(self) -> Iterator[Progress]:
+    def start(self, measured: Measured | None = None) -> Iterator[Progress]:
         """Evaluate the network as it starts, unless a state shows that this was done."""
         if not self.record.curve:
-            yield self._evaluate()
+            yield self._evaluate(measured)
 
     @property
     def ran_as(self) -> str:
@@ -174,6 +184,11 @@ class Trial:
         """Trained to its end, stopped early, diverged, or stopped because it was asked to."""
         return self.trainer.finished or self.diverged or self._stops_early() or self.stopped
 
+    @property
+    def will_be_tested(self) -> bool:
+        """Whether a trial that is over scores its selected weights on a test part."""
+        return not (self.stopped or self.diverged) and len(self.parts.test) > 0
+
     def train(self) -> None:
         """Steps until a pause is due; on the clock."""
         with self.clock.timing("train", self.device):
@@ -183,25 +198,34 @@ class Trial:
         """Whether this process was asked to stop, or a state is due."""
         return self.context.should_stop() or self.context.now() >= self.next_state_at
 
-    def pause(self) -> Iterator[Progress]:
-        """Between steps: evaluate, save a state, look for a request to stop, where each is due."""
+    def pause(self, measured: Measured | None = None) -> Iterator[Progress]:
+        """Between steps: evaluate, save a state, look for a request to stop, where each is due.
+
+        Args:
+            measured: the evaluation that is due, where it was made elsewhere.
+        """
         if self.is_evaluation_due():
-            yield self._evaluate()
+            yield self._evaluate(measured)
         stops = self.context.should_stop()
         saves = stops or self.context.now() >= self.next_state_at
         # The first rank decides for all: others may see the request a step later.
         self.stopped, saves = self.ranks.flags_of_first(stops, saves)
         if saves and self.ranks.is_first:
-            self._save_state()
+            self.save_state()
 
-    def end(self) -> Stopped | Ended:
-        """The trial's last event; its record is written, unless it was stopped."""
+    def end(self, tested: tuple[Score, Tensor] | None = None) -> Stopped | Ended:
+        """The trial's last event; its record is written, unless it was stopped.
+
+        Args:
+            tested: score and logits of the test part, where they were computed elsewhere.
+        """
         self.steps.end()
         if self.stopped:
             return Stopped(self.spec.id, self.trainer.step_count)
         if self.ranks.is_first:
-            return Ended(self.spec.id, self._write_record())
+            return Ended(self.spec.id, self._write_record(tested))
         if not self.diverged:  # all ranks score, the first one writes and has the row
+            self.be_selected()
             self._score_test()
         return Ended(self.spec.id, TrialRow())
 
@@ -212,10 +236,14 @@ class Trial:
         every = self.settings.evaluate_every
         return self.trainer.finished or every.is_due(step, self.trainer.steps_per_epoch)
 
-    def _evaluate(self) -> Progress:
-        with self.clock.timing("eval", self.device):
-            score = self.trainer.evaluate(self.parts.validation)
-            train_loss = self.trainer.take_train_loss()
+    def _evaluate(self, measured: Measured | None) -> Progress:
+        if measured is None:
+            with self.clock.timing("eval", self.device):
+                score = self.trainer.evaluate(self.parts.validation)
+                measured = Measured(score, self.trainer.take_train_loss())
+        score, train_loss = measured.score, measured.train_loss
+        self.clock.seconds["eval"] += measured.seconds
+        with self.clock.timing("eval"):
             step = self.trainer.step_count
             finite = math.isfinite(score.loss) and (step == 0 or math.isfinite(train_loss))
             self.record.curve.append(
@@ -260,12 +288,11 @@ class Trial:
 
     def _keep_best(self) -> None:
         """Copy the weights; after the first time into the same memory."""
-        kept = self.record.best_weights
-        for name, value in self.trained.state_dict().items():
-            if name in kept:
-                kept[name].copy_(value)
-            else:
-                kept[name] = value.detach().clone()
+        kept, weights = self.record.best_weights, self.trained.state_dict()
+        for name, value in weights.items():
+            if name not in kept:
+                kept[name] = torch.empty_like(value)
+        copy_all([kept[name] for name in weights], list(weights.values()))
 
     def _rank(self, score: Score) -> tuple[float, ...]:
         if self.settings.select == "val_loss":
@@ -282,7 +309,7 @@ class Trial:
 
     # -- states and checkpoints ------------------------------------------------------------
 
-    def _save_state(self) -> None:
+    def save_state(self) -> None:
         """Write all that the rest of the trial depends on; so rarely that it costs little."""
         started = self.context.now()
         with self.clock.timing("state", self.device):
@@ -340,19 +367,26 @@ class Trial:
 
     def _score_test(self) -> tuple[Score, Tensor] | None:
         """The selected weights on the test part: score and logits; None where there is no part."""
-        self.trained.load_state_dict(self.record.best_weights)
         if not len(self.parts.test):
             return None
         with self.clock.timing("eval", self.device):
             return self.trainer.predict(self.parts.test, len(self.spec.data.class_names))
 
-    def _write_record(self) -> TrialRow:
+    def be_selected(self) -> None:
+        """Have the weights that validation chose; the last ones are written first, where asked."""
+        if self.context.save.last and not self.last_weights:
+            self.last_weights = [self._save_weights("last.safetensors")]
+        if not self.diverged:
+            self.trained.load_state_dict(self.record.best_weights)
+
+    def _write_record(self, tested: tuple[Score, Tensor] | None) -> TrialRow:
         """Score the test set with the selected weights and write every file of the record."""
         result, files = self.folder.result, [*self.record.checkpoints, "curve.parquet"]
         write_curve(result / "curve.parquet", self.record.curve)
-        if self.context.save.last:
-            files.append(self._save_weights("last.safetensors"))
-        tested = None if self.diverged else self._score_test()
+        if tested is None:
+            self.be_selected()
+            tested = None if self.diverged else self._score_test()
+        files += self.last_weights
         if not self.diverged and self.spec.is_tested:  # nothing starts from a search trial
             files.append(self._save_weights("model.safetensors"))
         if tested:

@@ -29,9 +29,9 @@ class CountingTrainer:
 
 
 class CountingJoint(Joint):
-    """Steps of trainers that only count; says when they were given back."""
+    """Steps of trainers that only count; says when those were given back, and when put back."""
 
-    n_given_back = 0
+    n_given_back = n_gone_back = 0
 
     def __init__(self, trainers):
         self.trainers = trainers
@@ -42,6 +42,9 @@ class CountingJoint(Joint):
 
     def give_back(self) -> None:
         CountingJoint.n_given_back += 1
+
+    def go_back(self) -> None:
+        CountingJoint.n_gone_back += 1
 
 
 def trainer_of(settings: Train, n_images: int = 50) -> Trainer:
@@ -81,13 +84,13 @@ def test_trainers_of_a_joint_step_get_their_weights_back_unless_it_failed():
     def fail() -> bool:
         raise ValueError("no")
 
-    CountingJoint.n_given_back = 0
+    CountingJoint.n_given_back = CountingJoint.n_gone_back = 0
     steps = JointSteps("counting", CountingJoint)
     steps.make([CountingTrainer(), CountingTrainer()], lambda: True, lambda: False)
-    assert CountingJoint.n_given_back == 1
+    assert (CountingJoint.n_given_back, CountingJoint.n_gone_back) == (1, 0)
     with pytest.raises(ValueError, match="no"):
         steps.make([CountingTrainer()], fail, lambda: False)
-    assert CountingJoint.n_given_back == 1
+    assert (CountingJoint.n_given_back, CountingJoint.n_gone_back) == (1, 1)
 
 
 def test_shared_steps_of_one_rank_are_the_solo_steps_but_for_rounding():

@@ -1,0 +1,177 @@
+"""The evaluations of a pack's trials as one computation: the solo scores, to rounding.
+
+In: trainers at the same step, the part of the data that each is scored on, and their networks as
+one. Out: a score for each trainer. Alone, each trainer launches an evaluation of its own, and the
+host reads two numbers of each; together they launch one, and the host reads one table. It stands
+alone because both ways of joint steps are evaluated in this way.
+
+Batches are bounded: an evaluation shows each network at most as many images as a training step
+does, or all networks together as many as a solo evaluation shows one. So it takes less memory than
+what a pack has taken before. Where it does not fit nevertheless, batches are halved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.joint.batches import prepared, shared_rows
+from harness.joint.steps import Network
+from harness.training.arrays import Part
+from harness.training.loop import Score, Trainer, loss_function
+from harness.training.memory import EVALUATION_BATCH, MOST_PIXELS, halved_until_it_fits
+
+AsOne = Callable[[Sequence[Trainer]], Network]
+LOGITS_BYTES = 1_000_000_000  # of all images' outputs that lie on the device at once
+
+
+def evaluate(
+    trainers: Sequence[Trainer], parts: Sequence[Part], as_one: AsOne
+) -> list[tuple[Score, float]]:
+    """Each trainer's score on its part, and its training loss as `take_train_loss` gives it.
+
+    Args:
+        trainers: of equal settings.
+        parts: one for each; they may be of several lengths, and share images or not.
+        as_one: the trainers' networks as one.
+    """
+    results: dict[int, tuple[Score, float]] = {}
+    for places in _of_equal_length(parts):
+        group = _Group([trainers[k] for k in places], [parts[k] for k in places], as_one)
+        results.update(zip(places, group.evaluate(), strict=True))
+    torch._foreach_zero_([trainer.loss_sum for trainer in trainers])
+    for trainer in trainers:
+        trainer.loss_count = 0
+    return [results[k] for k in range(len(trainers))]
+
+
+def predict(
+    trainers: Sequence[Trainer], parts: Sequence[Part], as_one: AsOne, n_classes: int
+) -> list[tuple[Score, Tensor]]:
+    """Each trainer's score on its part, and its logits float32 (N, classes) on the CPU."""
+    results: dict[int, tuple[Score, Tensor]] = {}
+    for same in _of_equal_length(parts):
+        most = max(1, LOGITS_BYTES // (4 * n_classes * len(parts[same[0]])))
+        for begin in range(0, len(same), most):
+            places = same[begin : begin + most]
+            group = _Group([trainers[k] for k in places], [parts[k] for k in places], as_one)
+            results.update(zip(places, group.predict(n_classes), strict=True))
+    return [results[k] for k in range(len(trainers))]
+
+
+def _of_equal_length(parts: Sequence[Part]) -> list[list[int]]:
+    """Places of parts that have the same number of images, and inputs of the same shape."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for k, part in enumerate(parts):
+        groups.setdefault((len(part), *part.inputs.shape[1:]), []).append(k)
+    return list(groups.values())
+
+
+@dataclass(eq=False, repr=False)
+class _Group:
+    """Trainers whose parts have equally many images."""
+
+    trainers: Sequence[Trainer]
+    parts: Sequence[Part]
+    as_one: AsOne
+
+    def __post_init__(self) -> None:
+        self.lead, self.part = self.trainers[0], self.parts[0]
+        self.rows = shared_rows(self.parts)
+        self.labels = torch.stack([part.labels for part in self.parts])
+
+    def evaluate(self) -> list[tuple[Score, float]]:
+        n_images = len(self.part)
+        sums = self._at_a_size_that_fits(self._sums)
+        train_losses = torch.stack([trainer.loss_sum for trainer in self.trainers])
+        table = torch.cat([sums, train_losses.double().unsqueeze(1)], dim=1)
+        rows = table.tolist()  # the one copy to the host
+        return [
+            (Score(loss / n_images, int(right) / n_images), _mean(train_loss, trainer.loss_count))
+            for trainer, (loss, right, train_loss) in zip(self.trainers, rows, strict=True)
+        ]
+
+    def predict(self, n_classes: int) -> list[tuple[Score, Tensor]]:
+        outputs = self._at_a_size_that_fits(lambda size: self._all_outputs(size, n_classes)).cpu()
+        loss_of = loss_function(self.lead.settings)
+        results = []
+        for logits, labels in zip(outputs, self.labels.cpu(), strict=True):
+            right = int((logits.argmax(dim=1) == labels).sum())
+            score = Score(float(loss_of(logits, labels)), right / len(labels))
+            results.append((score, logits.clone()))  # else all logits live as long as the last
+        return results
+
+    def _at_a_size_that_fits(self, compute: Callable[[int], Tensor]) -> Tensor:
+        result, _ = halved_until_it_fits(compute, images_of_each(self.lead, self.part, self.n))
+        return result
+
+    @property
+    def n(self) -> int:
+        return len(self.trainers)
+
+    def _sums(self, size: int) -> Tensor:
+        """Sums of losses, and how many are right: float64 (K, 2)."""
+        sums = torch.zeros(self.n, 2, dtype=torch.float64, device=self.lead.device)
+        losses_of = loss_function(self.lead.settings, "none")
+        for start, logits in self._outputs(size):
+            labels = self.labels[:, start : start + logits.shape[1]]
+            losses = losses_of(logits.flatten(0, 1), labels.flatten()).view(labels.shape)
+            sums[:, 0] += losses.sum(dim=1, dtype=torch.float64)
+            sums[:, 1] += (logits.argmax(dim=2) == labels).sum(dim=1)
+        return sums
+
+    def _all_outputs(self, size: int, n_classes: int) -> Tensor:
+        shape = (self.n, len(self.part), n_classes)
+        outputs = torch.zeros(shape, device=self.lead.device)
+        for start, logits in self._outputs(size):
+            outputs[:, start : start + logits.shape[1]] = logits
+        return outputs
+
+    @torch.no_grad()
+    def _outputs(self, size: int) -> Iterator[tuple[int, Tensor]]:
+        """Where each batch begins, and its logits float32 (K, batch, classes)."""
+        with _evaluation_mode(self.lead):
+            network = self.as_one(self.trainers)
+            for start in range(0, len(self.part), size):
+                stop = min(start + size, len(self.part))
+                yield start, network(prepared(self._inputs(start, stop), self.lead.normalise))
+
+    def _inputs(self, start: int, stop: int) -> Tensor:
+        """A copy of each part's images, (K, batch, …)."""
+        if self.rows is not None:
+            return self.part.inputs[self.rows[:, start:stop]]
+        return torch.stack([part.between(start, stop) for part in self.parts])
+
+
+def images_of_each(trainer: Trainer, part: Part, n: int) -> int:
+    """How many images each of `n` networks is shown at once; see the head of this file.
+
+    A function of the pack and of the images alone.
+    """
+    of_all = MOST_PIXELS // values_of_image(trainer, part)
+    return max(1, min(EVALUATION_BATCH, max(trainer.settings.batch_size, of_all // n)))
+
+
+def values_of_image(trainer: Trainer, part: Part) -> int:
+    """Pixels of an image, or numbers of its features."""
+    shape = part.inputs.shape[1:]
+    return math.prod(shape if trainer.normalise is None else shape[-2:])
+
+
+@contextmanager
+def _evaluation_mode(lead: Trainer) -> Iterator[None]:
+    """Of networks as one the first one's mode counts."""
+    lead.network.eval()
+    try:
+        yield
+    finally:
+        lead.network.train()
+
+
+def _mean(total: float, n: int) -> float:
+    return total / n if n else math.nan
