@@ -173,7 +173,9 @@ class Queue:
         if resources.gpus > 0:
             most = AUTO_AT_MOST if resources.pack == "auto" else resources.pack
             most = min(most, self._fits.get((first.stage, first.arm), most))
-            return min(most, math.ceil(len(self._ready) / max(1, n_free)))
+            most = min(most, math.ceil(len(self._ready) / max(1, n_free)))
+            n_alike = self._ready.n_like(first)
+            return math.ceil(n_alike / math.ceil(n_alike / most))  # units of an arm are alike
         shares = resources.fuse == "always" or reason_against(first.condition) is None
         return resources.pack if shares and resources.pack != "auto" else 1
 
@@ -191,6 +193,10 @@ class _Line:
     @property
     def first(self) -> TrialSpec:
         return next(iter(self._all.values()))
+
+    def n_like(self, trial: TrialSpec) -> int:
+        """Trials of this one's arm that wait, it included."""
+        return len(self._lines_of(trial)[1])
 
     def put(self, trial: TrialSpec, last: bool = True) -> None:
         for line in self._lines_of(trial):

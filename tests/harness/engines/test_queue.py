@@ -123,7 +123,7 @@ def test_how_many_trials_a_worker_is_given(queue_of, resources, sizes):
 def test_units_are_shared_out_so_that_no_gpu_idles(queue_of):
     queue = queue_of(("seeds: 2", "seeds: 30\nresources: {gpus: 1}"))
     sizes = [len(queue.next_unit(n_free)) for n_free in range(8, 0, -1)]
-    assert sizes == [8, 8, 8, 6, 8, 8, 7, 7]
+    assert sizes == [8, 8, 7, 7, 8, 8, 7, 7]
     assert queue.next_unit() is None
     assert len(queue.running) == 60
 
@@ -287,7 +287,7 @@ def test_every_generation_below_a_failed_stage_is_given_up_with_the_last_line(qu
 def test_a_dead_worker_costs_an_attempt_of_the_trial_it_was_at_alone(queue_of):
     heard = []
     queue = queue_of(
-        ("seeds: 2", "seeds: 4\nresources: {pack: 3, gpus: 1, max_failures: 0}"),
+        ("seeds: 2", "seeds: 6\nresources: {pack: 3, gpus: 1, max_failures: 0}"),
         listen=heard.append,
     )
     unit = queue.next_unit()
@@ -382,7 +382,7 @@ def test_auto_gives_a_worker_with_a_gpu_no_more_than_it_may_choose_from(queue_of
     n = AUTO_AT_MOST + 3
     assert AUTO_AT_MOST == 256
     queue = queue_of(("seeds: 2", f"seeds: {n}\nresources: {{pack: auto, gpus: 1}}"), only="arm")
-    assert [len(queue.next_unit()) for _ in range(2)] == [256, 3]
+    assert [len(queue.next_unit()) for _ in range(2)] == [130, 129], "of alike size"
 
 
 def test_several_failed_trials_go_before_those_that_did_not_begin(queue_of):
