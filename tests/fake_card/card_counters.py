@@ -17,7 +17,7 @@ MOST_DEVICES = 16  # as in source/card.h
 COUNTS = (
     "launches", "blas", "convolutions", "batch_norms", "dnn_others", "graph_launches", "copies_in",
     "copies_out", "copies_within", "fills", "bytes_in", "bytes_out", "stream_waits", "device_waits",
-    "event_waits", "mallocs", "frees", "unknown",
+    "event_waits", "mallocs", "frees", "refusals", "unknown",
 )  # fmt: skip
 
 

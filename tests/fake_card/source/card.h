@@ -34,6 +34,7 @@ struct Counters {
   std::atomic<long> event_waits;   // the host waits for an event
   std::atomic<long> mallocs;       // segments that the caching allocator asks for
   std::atomic<long> frees;
+  std::atomic<long> refusals;  // requests for which a card had too little memory
   std::atomic<long> unknown;                  // calls of functions that nobody has modelled
   std::atomic<long> bytes_now[most_devices];  // of this process, by card of the machine
   std::atomic<long> bytes_peak[most_devices];

@@ -65,7 +65,10 @@ Status cudaMalloc(void** address, size_t n) {
   int device = physical_device(current_device());
   std::lock_guard<std::mutex> guard(lock);
   n = n ? (n + page - 1) & ~(page - 1) : page;
-  if (bytes_of_all(device) + n > total_memory()) return fail(cudaErrorMemoryAllocation);
+  if (bytes_of_all(device) + n > total_memory()) {
+    counters().refusals++;
+    return fail(cudaErrorMemoryAllocation);
+  }
   char* start = map_bytes(n);
   if (!start) return fail(cudaErrorMemoryAllocation);
   on_device[start] = {n, device, current_device()};

@@ -1,0 +1,138 @@
+"""Whole commands on stand-ins for GPUs: workers, shares of a card, kills, too little memory.
+
+In: the local engine, as a user runs it. Out: no device error, each process on its card and within
+its share of it. Numbers mean nothing there, so a trial may end as diverged.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from card_counters import read_ledger
+
+from runs import ROOT, command
+
+SWEEP = """\
+name: cards
+question: Does it run on cards?
+model: {name: lenet5}
+data: {name: glyphs, count: 300, seed: 1, train: 200, validation: 50, test: 50}
+train: {epochs: 2, batch_size: 32}
+arms: {slow: {}, fast: {train: {learning_rate: 3.0e-3}}}
+seeds: 2
+resources: {gpus: 1, pack: 1}
+"""
+GIGA = 10**9
+
+pytestmark = pytest.mark.slow  # each command starts workers that import torch
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(SWEEP)
+    return path
+
+
+def rows_of(out: Path) -> list[dict]:
+    return pq.read_table(out / "trials.parquet").to_pylist()
+
+
+def check_ended(rows: list[dict], n: int) -> None:
+    assert len(rows) == n
+    assert {row["status"] for row in rows} <= {"done", "diverged"}, [row["error"] for row in rows]
+    assert not [row for row in rows if row["device"] == "cpu"]
+
+
+def given(*assignments: str) -> list[str]:
+    return ["--engine", "local", *(w for text in assignments for w in ("--set", text))]
+
+
+def test_two_workers_of_a_trial_have_a_card_each(card, sweep, tmp_path):
+    """Slow: two ranks, which talk over gloo, since the stand-in has no NCCL."""
+    options = given("resources.workers=2", "seeds=1")
+    done = card.run(
+        command(sweep, tmp_path / "run", *options),
+        gpus=2, memory_gb=6, status=None, HEADSTART_GPU_MESSAGES="gloo",
+    )  # fmt: skip
+    rows = rows_of(tmp_path / "run")
+    check_ended(rows, 2)
+    assert {(row["ran_as"], row["n_workers"], row["attempts"]) for row in rows} == {
+        ("workers-2", 2, 1)
+    }
+    assert {card for process in done.processes for card in process.cards} == {0, 1}
+    assert all(len(process.cards) == 1 for process in done.processes)
+
+
+def test_halves_of_a_card_keep_to_their_share(card, sweep, tmp_path):
+    """Slow: two workers on one card of 6 GB."""
+    done = card.run(
+        command(sweep, tmp_path / "run", *given("resources.gpus=0.5"), "--slots", "2"),
+        gpus=1, memory_gb=6, status=None,
+    )  # fmt: skip
+    check_ended(rows_of(tmp_path / "run"), 4)
+    workers = [process for process in done.processes if process.launches]
+    assert len(workers) == 2
+    assert all(process.cards == [0] for process in workers)
+    assert max(process.bytes_peak[0] for process in workers) <= 3 * GIGA
+
+
+def test_a_killed_command_goes_on_from_its_states(card, sweep, tmp_path):
+    """Slow: the command runs twice."""
+    out = tmp_path / "run"
+    argv = command(
+        sweep, out, *given("train.epochs=200", "train.evaluate_every={epochs: 20}", "seeds=1")
+    )
+    ledger = tmp_path / "ledger"
+    running = subprocess.Popen(
+        argv, cwd=ROOT, env=card.environment(memory_gb=6, ledger=ledger), stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 120
+    while not list(out.glob("trials/*/state/*/state-*.pt")) and time.monotonic() < until:
+        assert running.poll() is None, "it ended before it was killed"
+        time.sleep(0.02)
+    running.kill()
+    running.wait()
+    assert read_ledger(ledger), "the killed command used a card"
+    done = card.run(argv, memory_gb=6, status=None)
+    rows = rows_of(out)
+    check_ended(rows, 2)
+    assert max(row["attempts"] for row in rows) == 2, done.stderr
+    assert {row["steps"] for row in rows if row["status"] == "done"} <= {200 * 7}
+
+
+def test_a_trial_that_does_not_fit_fails_in_one_line_and_spares_the_rest(card, sweep, tmp_path):
+    """Slow: 0.2 GB are too little for a batch of large images, and enough for LeNet-5."""
+    large = "large: {model: {name: resnet18, image_size: 64}}"
+    sweep.write_text(
+        SWEEP.replace("fast: {train: {learning_rate: 3.0e-3}}", large)
+        .replace("batch_size: 32", "batch_size: 200")
+    )  # fmt: skip
+    done = card.run(
+        command(sweep, tmp_path / "run", *given()), gpus=1, memory_gb=0.3, status=1
+    )  # fmt: skip
+    rows = rows_of(tmp_path / "run")
+    by_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in ("slow", "large")}
+    check_ended(by_arm["slow"], 2)
+    assert {row["status"] for row in by_arm["large"]} == {"failed"}
+    for row in by_arm["large"]:
+        assert row["error"].startswith("the GPU's memory is too small: "), row["error"]
+        assert "resources.gpus" in row["error"]
+        assert "\n" not in row["error"].strip()
+    assert "Traceback" not in done.stderr
+
+
+def test_a_pack_that_does_not_fit_goes_on_by_halves(card, sweep, tmp_path):
+    """Slow: eight seeds of a wide network as one program, on a card that holds a part of them."""
+    out = tmp_path / "run"
+    options = given("resources.pack=8", "seeds=8", "model={name: midas_cnn, dense: 4000}")
+    done = card.run(command(sweep, out, *options), gpus=1, memory_gb=1.2, status=None)
+    rows = rows_of(out)
+    check_ended(rows, 16)
+    assert {row["ran_as"] for row in rows} == {"fused"}
+    assert sum(process.refusals for process in done.processes), "the card is large enough"
+    assert "out of memory" not in done.stderr
