@@ -8,6 +8,7 @@ anew in each step, and a graph does not, is missed there as on a card.
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import sys
 import textwrap
@@ -20,13 +21,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from datasets.augment_settings import Augment
+from harness.plan.planner import make_plan
+from harness.runfolder.folder import RunFolder
 from harness.seeds import AXES, derive_streams
+from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Schedule, Train
 from harness.training import optimizers
 from harness.training.arrays import Normalise, Part
+from harness.training.context import TrialContext
 from harness.training.graph import GraphSteps
 from harness.training.loop import Score, Trainer
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.steps import SoloSteps
+from harness.training.trial import run_trial
+from harness.trials.catalogue import DataCatalogue
+from harness.trials.events import Ended, Stopped
 from models.build import build_model
 from models.dropout import seed_dropout
 
@@ -440,3 +449,64 @@ def test_after_a_capture_that_failed_the_trial_and_the_next_one_go_on(card):
         "capturing",
         "graph",
     ]
+
+
+def test_a_trial_stopped_and_continued_as_a_graph_or_without_has_the_solo_bits(
+    write_sweep, tmp_path
+):
+    catalogue = DataCatalogue()
+    plan = make_plan(load_sweep(write_sweep()), catalogue)
+    spec = next(t for t in plan.trials if t.stage == "pretrain")  # augmented: the most draws
+
+    def trained(out, every, *ways):
+        """The row, and the weights' bytes; each start makes steps in the next of the ways."""
+        n_stops = 0
+        while True:
+            asked = iter(range(10**9))
+            stop = lambda: next(asked) >= every  # noqa: E731, B023
+            with RunFolder(out) as folder:
+                folder.adopt([spec.id])
+                context = TrialContext(catalogue, should_stop=stop)
+                trial_folder = folder.trial_folder(spec.id)
+                steps = ways[n_stops % len(ways)]()
+                *_, last = run_trial(spec, trial_folder, context, steps)
+                if isinstance(last, Ended):
+                    folder.publish(spec.id, last.row)
+                    weights = out / "trials" / spec.id / "model.safetensors"
+                    return last.row, weights.read_bytes(), n_stops
+            assert isinstance(last, Stopped)
+            n_stops += 1
+
+    solo, expected, _ = trained(tmp_path / "solo", 10**9, SoloSteps)
+    graph, weights, n = trained(tmp_path / "graph", 9, lambda: GraphSteps(Recorder))
+    assert (solo.ran_as, graph.ran_as, graph.notes) == ("solo", "graph", solo.notes)
+    assert weights == expected
+    assert n >= 1
+    mixed, weights, n = trained(tmp_path / "mixed", 9, lambda: GraphSteps(Recorder), SoloSteps)
+    assert mixed.ran_as == "graph"  # replayed steps stay in its weights
+    assert weights == expected
+    assert n >= 1
+    refused, weights, _ = trained(tmp_path / "refused", 10**9, GraphSteps)
+    assert refused.ran_as == "solo"
+    assert "it computes on a CPU" in refused.notes[-1]
+    assert weights == expected
+
+
+SWEEP_ON_A_CARD = """
+    import json, sys
+    from pathlib import Path
+    import pyarrow.parquet as pq
+    from runs import run_here
+
+    out = Path(sys.argv[1])
+    run_here(out / "sweep.yaml", out / "run", "--set", "resources.graph=always")
+    rows = pq.read_table(out / "run" / "trials.parquet").to_pylist()
+    print(json.dumps({row["trial_id"]: row["ran_as"] for row in rows}))
+"""
+
+
+def test_the_setting_reaches_the_trials_of_a_sweep_and_changes_no_id(card, write_sweep, tmp_path):
+    path = write_sweep(("arms:", "resources: {gpus: 1, pack: 1}\narms:"), ("seeds: 2", "seeds: 1"))
+    done = card.run(SWEEP_ON_A_CARD, str(tmp_path), memory_gb=8)
+    ids = make_plan(load_sweep(path), DataCatalogue()).by_id
+    assert json.loads(done.stdout) == dict.fromkeys(ids, "graph")
