@@ -408,7 +408,8 @@ ON_A_CARD = """
         assert restored.graph_launches == expected, (what, restored)
         steps.end()
         del trainer, steps, state
-        assert torch.cuda.memory_allocated() == before, what
+        # All is freed but matrices of `elastic`, which are kept for each size of image.
+        assert torch.cuda.memory_allocated() - before < 8_000, what
     print("all captured")
 """
 
