@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from datasets.base import Preprocess
+from harness.training.cards import cards_here
 from headstart.cli import to_path
 from headstart.errors import InputError
 
@@ -70,8 +71,13 @@ def parse(argv: Sequence[str]) -> Options:
         dest="on_damaged",
         help="leave damaged images out, with a note",
     )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda", "auto"), default="cpu",
+        help="what computes; auto: a GPU where PyTorch sees one (default: cpu)",
+    )  # fmt: skip
     options = Options(**vars(parser.parse_args(argv)))
     if options.data is not None and not options.data.is_dir():
         raise InputError(f"--data {options.data}: no such folder")
-    return options
+    if options.device != "auto":
+        return options
+    return replace(options, device="cuda" if len(cards_here()) else "cpu")
