@@ -113,6 +113,10 @@ class PlacedImages:
             self.fingerprint = dataset.fingerprint
         return self.images
 
+    @property
+    def n_bytes(self) -> int:
+        return 0 if self.images is None else self.images.nbytes
+
     def drop(self) -> None:
         """Let the memory be free once no trial uses it."""
         self.fingerprint, self.images = "", None

@@ -303,6 +303,16 @@ class Trial:
         stopping = self.settings.early_stopping
         return stopping is not None and self.record.n_since >= stopping.patience
 
+    def _note_on_memory(self) -> list[str]:
+        """That its evaluations were of smaller batches than its image size asks for."""
+        at_once = self.trainer.images_at_once
+        if at_once == images_at_once(self.spec.data.image_size, self.device):
+            return []
+        return [
+            f"the GPU was too full for whole batches of an evaluation: {at_once} images at once, "
+            "whose logits may differ in their last bits"
+        ]
+
     def _images_per_s(self) -> float:
         seconds = self.clock.seconds["train"]
         return self.trainer.samples / seconds if seconds > 0 else 0.0
@@ -431,7 +441,7 @@ class Trial:
             attempts=self.attempts,
             load_report=self.prepared.load_report,
             frozen=self.frozen,
-            notes=(*self.notes, *self.steps.notes),
+            notes=(*self.notes, *self.steps.notes, *self._note_on_memory()),
             versions=versions(),
             files=(*files, "trial.json"),
         )
