@@ -100,7 +100,8 @@ class _Group:
         outputs = self._at_a_size_that_fits(lambda size: self._all_outputs(size, n_classes)).cpu()
         loss_of = loss_function(self.lead.settings)
         results = []
-        for logits, labels in zip(outputs, self.labels.cpu(), strict=True):
+        for logits, part in zip(outputs, self.parts, strict=True):
+            labels = part.labels.cpu()
             right = int((logits.argmax(dim=1) == labels).sum())
             score = Score(float(loss_of(logits, labels)), right / len(labels))
             results.append((score, logits.clone()))  # else all logits live as long as the last

@@ -63,7 +63,7 @@ train: {learning_rate: 1.0e-3, batch_size: 16, epochs: 1}
 arms:
   small: {}
   large: {model: {name: resnet18, image_size: [288, 288]}, train: {batch_size: 64}}
-seeds: 8
+seeds: 4
 compare: []
 measure: {targets: [0.5]}
 """
@@ -135,7 +135,7 @@ def what_ended_trials_leave() -> None:
     worker = _worker(pack=3)
     _run(worker, arms["float32"], lambda e: isinstance(e, Progress) and seen.append(held()))
     assert len(seen) == 3 * 7
-    assert seen[2 * 3] == seen[-1], seen
+    assert max(seen[2 * 3 :]) == seen[2 * 3], seen
     worker.process.for_trial.make_room()
     assert held() == 0
 
@@ -221,15 +221,15 @@ def a_trial_that_does_not_fit() -> None:
 def a_pack_that_does_not_fit() -> None:
     """A part of it goes on, and others may run the rest; no trial fails."""
     small = _arms(RESNET)["small"]
-    worker = _worker(pack=8)
+    worker = _worker(pack=4)
     weights = 45e6
-    with _at_most(8 * 6 * weights):
+    with _at_most(4 * 6 * weights):
         events = _run(worker, small)
     assert not _failed(events), _failed(events)[0].error
     ended = {row.trial_id for row in _rows(events)}
     given_back = {event.trial_id for event in events if isinstance(event, GivenBack)}
     assert ended | given_back == {spec.id for spec in small}, (ended, given_back)
-    assert 0 < len(ended) < 8
+    assert 0 < len(ended) < 4
     worker.process.for_trial.make_room()
     assert held() == 0
 
