@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from harness.training.cards import cards_here
 from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, EXIT_FAILED, InputError
 from headstart.files import atomic_file, write_json
@@ -60,12 +61,26 @@ def main(argv: Sequence[str]) -> int:
     host = address_of_node(node, given.interface)
     _own_folder(job.tmp)
     prepare_cache()
+    n_gpus = count_gpus()
     if given.role == "worker":
         start_guard(job, node, given.head, given.all_nodes)
-    with RayProcess(job, node) as process:
+    with RayProcess(job, node, n_gpus) as process:
         if given.role == "head":
             return _run_head(process, job, host)
         return _run_worker(process, job, host)
+
+
+def count_gpus() -> int:
+    """GPUs of this node for Ray: those that PyTorch can use, which Ray's own look may not see.
+
+    SLURM's number alone would do where it counts GPUs (it does not on every site), and would give
+    trials to a node on which none of them could compute.
+
+    Raises:
+        InputError: SLURM reserved GPUs and PyTorch can use none: the sweep goes on without the
+            node, and its log says why.
+    """
+    return len(cards_here())
 
 
 def _run_head(process: RayProcess, job: Job, host: str) -> int:
@@ -134,9 +149,10 @@ class RayProcess:
     This process becomes the parent of orphans among its descendants, so that none is overlooked.
     """
 
-    def __init__(self, job: Job, node: str):
+    def __init__(self, job: Job, node: str, n_gpus: int = 0):
         self.job = job
         self.node = node
+        self.n_gpus = n_gpus
         self.temp_dir = _short_folder(job.tmp, os.environ.get("SLURM_JOB_ID", "0"), node)
         self.process: subprocess.Popen[bytes] | None = None
         self.is_head = False
@@ -163,7 +179,7 @@ class RayProcess:
             f"--node-ip-address={host}",
             f"--temp-dir={self.temp_dir}",
             f"--num-cpus={os.environ.get('SLURM_CPUS_ON_NODE', '1')}",
-            f"--num-gpus={os.environ.get('SLURM_GPUS_ON_NODE', '0')}",
+            f"--num-gpus={self.n_gpus}",
             f"--object-store-memory={OBJECT_STORE_BYTES}",
             "--dashboard-agent-listen-port=0",
             "--include-log-monitor=false",

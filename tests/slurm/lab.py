@@ -17,6 +17,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "munged", "mungekey", "ip",
 DEFAULT_FOLDER = Path(tempfile.gettempdir()) / "headstart-slurm-lab"
 N_NODES = 2
 CPUS_PER_NODE = 2
+GPUS_PER_NODE = 2
 NODE_DIES_AFTER_S = 30  # the controller calls a silent node down then
 
 
@@ -247,10 +249,17 @@ class Lab:
         for name in ("state", *(f"spool-{node.name}" for node in self.nodes)):
             (self.folder / name).mkdir(exist_ok=True)
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
+        for number in range(GPUS_PER_NODE):  # SLURM counts devices, and does not open them
+            device = self.folder / f"gpu{number}"
+            device.unlink(missing_ok=True)
+            os.mknod(device, stat.S_IFCHR | 0o600, os.stat(os.devnull).st_rdev)
+        (self.folder / "gres.conf").write_text(
+            f"AutoDetect=off\nName=gpu File={self.folder}/gpu[0-{GPUS_PER_NODE - 1}]\n"
+        )
         port = _free_port()
         nodes = "\n".join(
             f"NodeName={node.name} NodeAddr={node.address} NodeHostname={node.name} "
-            f"CPUs={CPUS_PER_NODE} State=UNKNOWN"
+            f"CPUs={CPUS_PER_NODE} Gres=gpu:{GPUS_PER_NODE} State=UNKNOWN"
             for node in self.nodes
         )
         (self.folder / "slurm.conf").write_text(
@@ -271,6 +280,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
+GresTypes=gpu
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides

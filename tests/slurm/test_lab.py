@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from card_counters import read_ledger
+from fake_card import Card
 from fakes import SWEEP
 from lab import Lab, LabError
 from stand_in import N_TRIALS, expected_result
@@ -189,6 +193,54 @@ def _lines_with(text: str, word: str) -> list[str]:
 
 def _assert_undisturbed(run: Path) -> None:
     assert [row["result"] for row in _rows(run)] == [expected_result(t) for t in range(N_TRIALS)]
+
+
+def _profile_with_cards(folder: Path, card: Card) -> tuple[Path, Path]:
+    """A site whose nodes have two cards each, stood in for; and the ledger of its processes.
+
+    The cards of both nodes have the same numbers, as they would on two machines.
+    """
+    profile, ledger = folder / "site.yaml", folder / "ledger"
+    given = card.environment(2, 6, ledger=ledger)
+    names = [name for name in given if name.startswith(("LD_", "FAKE_", "TORCH_"))]
+    lines = [f"  - {json.dumps(f'export {name}={shlex.quote(given[name])}')}" for name in names]
+    profile.write_text("\n".join(["gpus_per_node: 2", "setup:", *lines]) + "\n")
+    return profile, ledger
+
+
+@pytest.mark.parametrize(
+    ("flags", "epochs", "hosts"),  # long enough that the second node joins while trials run
+    [
+        (("--nodes", "2"), 2000, {"n1": 2, "n2": 2}),
+        (("--mode", "array", "--shards", "1"), 50, {"n1": 4}),
+    ],
+)
+def test_each_trial_of_a_job_with_gpus_has_a_card_of_its_own(
+    site: Site, card: Card, flags: tuple[str, ...], epochs: int, hosts: dict[str, int]
+) -> None:
+    """Four trials on cards that SLURM gives out and PyTorch sees; Ray's own libraries see none."""
+    site.sweep_file.write_text(
+        SWEEP[: SWEEP.index("pretrain:")].replace("epochs: 3", f"epochs: {epochs}")
+        + "arms: {one: {}, two: {train: {batch_size: 16}}}\nseeds: 2\n"
+        "resources: {gpus: 1, pack: 1}\n"
+    )
+    profile, ledger = _profile_with_cards(site.sweep_file.parent, card)
+    run, jobs = site.submit(
+        "cards", "--profile-file", str(profile), "--cpus-per-node", "2", *flags, is_real=True
+    )
+    for job in jobs:
+        site.lab.wait_for(job.id, *ENDED, timeout_s=RUN_LIMIT_S)
+    rows = _rows(run)
+    assert len(rows) == 4, [site.log(job) for job in jobs]
+    for row in rows:  # done, or diverged: the stand-in computes nothing
+        assert row["device"] == "Stand-in for an H100", row
+        assert (row["gpu_share"], row["gpu_workers"]) == (1, 1)
+    trained = [process for process in read_ledger(ledger).values() if process.launches > 100]
+    assert all(len(process.cards) == 1 for process in trained), trained
+    assert {process.cards[0] for process in trained} == {0, 1}
+    assert len(trained) == 2 * len(hosts)
+    assert Counter(row["host"] for row in rows) == hosts
+    site.assert_nothing_left(*jobs)
 
 
 def test_an_array_makes_stages_then_shards_then_the_report(site: Site) -> None:

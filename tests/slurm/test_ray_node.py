@@ -7,13 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from fakes import FakeSlurm
 
+from harness.training.cards import Cards
 from headstart.errors import InputError
+from slurm import ray_node
 from slurm.address import FIRST_PORT, LAST_PORT, address_of_node, derive_ports, is_free
 from slurm.batch_node import Job
 from slurm.ray_node import MAX_TEMP_DIR, _own_folder, _short_folder
@@ -111,3 +114,18 @@ def test_nothing_that_was_started_is_left(tmp_path: Path, how: str) -> None:
     assert node.wait(timeout=30) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_ray_is_told_of_the_gpus_that_pytorch_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SLURM's own number is not: a site may not count them, or a node's driver may be too old."""
+    started: list[list[str]] = []
+    monkeypatch.setattr(ray_node, "cards_here", lambda: Cards(("H100", "H100")))
+    monkeypatch.setenv("SLURM_GPUS_ON_NODE", "8")
+    assert ray_node.count_gpus() == 2
+    monkeypatch.setattr(ray_node.subprocess, "Popen", lambda command, **_: started.append(command))
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        job = Job(Path(folder), "1", Path(folder))
+        ray_node.RayProcess(job, "n1", ray_node.count_gpus()).start([], "127.0.0.1")
+        ray_node.RayProcess(job, "n1").start([], "127.0.0.1")
+    assert ["--num-gpus=2" in command for command in started] == [True, False]
+    assert "--num-gpus=0" in started[1]

@@ -130,6 +130,7 @@ def test_a_card_is_asked_what_is_free_and_other_devices_take_one(monkeypatch):
     monkeypatch.setattr(size, "measure_steps", measure)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("emptied"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (500, 9999))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda: 1.0)  # starts CUDA
     assert measured_pack_size(("a", "b", "c", "d", "e"), "cpu", FusedJoint) == 1
     assert calls == []
     assert measured_pack_size(("a", "b", "c", "d", "e"), "cuda", FusedJoint) == 4
