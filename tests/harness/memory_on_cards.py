@@ -67,6 +67,18 @@ seeds: 4
 compare: []
 measure: {targets: [0.5]}
 """
+FROZEN = """\
+name: s
+question: What does a frozen front take?
+model: {name: resnet50, image_size: [224, 224]}
+data: {name: glyphs, count: 400, seed: 1, train: 200, validation: 30, test: 30}
+train: {learning_rate: 1.0e-3, batch_size: 16, epochs: 1}
+arms:
+  last: {fine_tune: last_layer}
+seeds: 1
+compare: []
+measure: {targets: [0.5]}
+"""
 held = torch.cuda.memory_allocated
 
 
@@ -117,7 +129,7 @@ def _at_most(n_bytes: float) -> Iterator[None]:
 def what_ended_trials_leave() -> None:
     """What the worker keeps for the next trial, a set and tables of features, and nothing else."""
     arms, ways = _arms(LENET), set()
-    for worker, n in ((_worker(), 1), (_worker(pack=3), 3)):
+    for worker, n in ((_worker(), 1), (_worker(graph="always"), 1), (_worker(pack=3), 3)):
         context = worker.process.for_trial
         for arm, specs in arms.items():
             for begin in range(0, len(specs), n):
@@ -129,7 +141,7 @@ def what_ended_trials_leave() -> None:
                 assert kept <= held() <= kept + 10 * 512, (arm, n, kept, held())
             context.make_room()
             assert held() == 0, (arm, n, held())
-    assert {"fused", "heads"} < ways, ways
+    assert ways == {"solo", "graph", "fused", "heads"}, ways
     # Within a pack no evaluation leaves anything for the next.
     seen: list[int] = []
     worker = _worker(pack=3)
@@ -174,6 +186,18 @@ def evaluation_by_halves() -> None:
     before = net.images_at_once
     net.evaluate(net.part)
     assert net.images_at_once == before
+
+
+def features_of_large_images() -> None:
+    """A frozen front is shown 81 images of 224² at once; 256 would take 3 GB."""
+    (spec,) = _arms(FROZEN)["last"]
+    worker = _worker()
+    rows: list[TrialRow] = []
+    peak = _peak(lambda: rows.extend(_rows(_run(worker, [spec]))))
+    assert rows[0].frozen["cached"]
+    assert 0.5e9 < peak < 1.2e9, peak
+    worker.process.for_trial.make_room()
+    assert held() == 0
 
 
 def shares() -> None:

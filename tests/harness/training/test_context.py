@@ -1,4 +1,4 @@
-"""What a process gives its trials: whether they shall stop."""
+"""What a process gives its trials: whether they shall stop, and their share of a GPU."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.sweepfile.settings import Resources, Save
 from harness.training import context
-from harness.training.context import StopFile
+from harness.training.context import StopFile, WorkerSettings
 from headstart.errors import StorageError
 
 
@@ -54,3 +55,12 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     fill_disk(monkeypatch)
     with pytest.raises(StorageError, match="cannot be written: No space left"):
         StopFile(tmp_path / ".control").create()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "share"), [(0, "cpu", 1), (0.25, "cuda", 0.25), (1, "cuda", 1)]
+)
+def test_a_worker_knows_its_share_of_a_gpu(tmp_path, gpus, device, share):
+    settings = WorkerSettings("s", Save(), None, tmp_path / "stop")
+    settings = settings.with_resources(Resources(gpus=gpus).settled(4))
+    assert (settings.device, settings.gpu_share) == (device, share)

@@ -81,6 +81,7 @@ ON_CARDS = (
     "one_copy_of_a_set",
     "peaks",
     "evaluation_by_halves",
+    "features_of_large_images",
     "a_trial_that_does_not_fit",
     "a_pack_that_does_not_fit",
     "shares",  # keeps to it
