@@ -19,7 +19,7 @@ from headstart.digests import check_sealed
 from headstart.foreign import is_plain
 
 STATUSES = ("done", "diverged", "failed")
-ARROW_TYPES = {str: "string", int: "int64", float: "double"}
+ARROW_TYPES = {str: "string", int: "int64", float: "double", bool: "bool"}
 ON_CPUS = "it ran on CPUs"
 MOST = 1 << 63  # what an int64 and a double of a table can hold
 _COLUMNS: dict[type, tuple[Column, ...]] = {}  # of each kind of row, made when first asked for
@@ -31,7 +31,7 @@ class Column:
 
     Attributes:
         name: key in JSON and column in the tables.
-        arrow: `string`, `int64` or `double`; empty for a field that only `trial.json` has.
+        arrow: `string`, `int64`, `double` or `bool`; empty for a field that only `trial.json` has.
         meaning: what it says.
         unit: of a number; empty for text and for numbers without one.
         empty: when nothing stands there; empty where something always does.
@@ -177,6 +177,14 @@ class TrialRow(Row):
     )
     attempts: int = _number("starts of training, continuations included", "starts")
     finished_at: str = _text("when it ended, as ISO 8601 in UTC")
+    deterministic: bool | None = _measured(
+        "whether every operation of its training had a deterministic kernel; where not, the same "
+        "trial has other bits each time that it runs",
+        empty="a version before this column wrote it",
+    )
+    nondeterministic_operation: str = _text(
+        "the operations without a deterministic kernel; else an empty text"
+    )
     class_names: tuple[str, ...] = _field("names of the classes, by their numbers", default=())
     load_report: Mapping[str, object] | None = _measured(
         "`from`: where the first weights came from; `head`, `loaded`, `new`, `left_out`: what "
@@ -260,7 +268,7 @@ def columns_of(row: type) -> tuple[Column, ...]:
 def _checked(column: Column, value: object) -> object:
     if column.arrow == "int64" and isinstance(value, float) and value.is_integer():
         value = int(value)  # as other programs write it
-    fits = isinstance(value, column.type) and not isinstance(value, bool)
+    fits = isinstance(value, column.type) and isinstance(value, bool) == (column.type == (bool,))
     if fits and isinstance(value, int):
         fits = abs(value) < MOST
     if fits and isinstance(value, list):

@@ -30,6 +30,7 @@ def find_caveats(findings: Findings) -> list[str]:
         _redrawn,
         _unpaired,
         _conditions,
+        _not_deterministic,
         _side_by_side,
         _no_test,
         _coarse_test,
@@ -159,6 +160,20 @@ def _conditions(findings: Findings) -> Iterator[str]:
 
 def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _not_deterministic(findings: Findings) -> Iterator[str]:
+    trials = findings.runs.trials
+    if "deterministic" not in trials:
+        return
+    rows = trials[trials["deterministic"].eq(False)]
+    for operation, alike in rows.groupby("nondeterministic_operation"):
+        arms = words.shortened([f"“{arm}”" for arm in dict.fromkeys(alike["arm"])])
+        yield (
+            f"{words.plural(len(alike), 'trial')} ({arms}) used an operation that has no "
+            f"deterministic kernel on their device ({operation}): the same trial, run again, gives "
+            "other bits, and so slightly other numbers."
+        )
 
 
 def _unpaired(findings: Findings) -> Iterator[str]:

@@ -65,6 +65,10 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
         from harness.joint import fused  # torch: only where packs are asked for
 
         yield from fused.notes(plan, resources)
+    if resources.gpus:
+        from harness.plan import gpu_kernels  # torch: only where GPUs are asked for
+
+        yield from gpu_kernels.notes(plan)
     yield from rules.notes(plan)
     n_slots = trials_at_once(resources, None, available_cpus(), n_gpus)
     yield _estimate(left, out, n_slots)

@@ -88,5 +88,5 @@ def schema(kind: type[Row]) -> pa.Schema:
     """The Arrow schema of a kind of row."""
     import pyarrow as pa
 
-    types = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64()}
-    return pa.schema([(column.name, types[column.arrow]) for column in kind.columns()])
+    columns = kind.columns()
+    return pa.schema([(column.name, pa.type_for_alias(column.arrow)) for column in columns])

@@ -26,6 +26,7 @@ from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.runfolder.nvidia import driver
 from harness.training.arrays import Part, Parts, copy_all, place_parts
 from harness.training.context import StopAsked, TrialContext
+from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
 from harness.training.loop import Clock, Score, Trainer
 from harness.training.memory import images_at_once
@@ -86,6 +87,19 @@ def run_trial(
         HeadstartError: data, weights or settings that do not fit, a full disk.
     """
     try:
+        yield from _run_once(spec, folder, context, steps)
+        return
+    except RuntimeError as err:
+        if not learn_from(err, spec):
+            raise
+    # After the block, since the error holds all that the trial had: on from the last state.
+    yield from _run_once(spec, folder, context, steps)
+
+
+def _run_once(
+    spec: TrialSpec, folder: TrialFolder, context: TrialContext, steps: Steps
+) -> Iterator[Event]:
+    try:
         trial = Trial(spec, folder, context, steps)
     except StopAsked:
         yield Stopped(spec.id, 0)
@@ -119,6 +133,8 @@ class Trial:
         with self.clock.timing("setup"):
             self._set_up()
             self._restore()
+            if self.nondeterministic:
+                allow_refused_operations()
             self.steps.warm_up(self.trainer)
         self.ranks.copy_first(self.network.state_dict().values())
 
@@ -135,11 +151,15 @@ class Trial:
         self.settings = self.settings.for_images(len(split.train))
         self.notes = [*spec.data.notes, *split.notes, *context.notes]
         prepared = prepare_network(spec, self.folder.path.parent, self.device)
+        refused = refused_operations(spec, prepared.network, self.device, prepared.before_epoch)
+        self.nondeterministic = refused.names
         self.prepared = self.steps.fitted(spec, prepared)
         self.network = self.prepared.network
         # The first rank computes the tables of features, which the others then open.
         with self.clock.timing("prefix", self.device), self.ranks.first_before_others():
             front, reason = None, reason_against(spec.condition)
+            if refused.evaluation:  # a table of features has the same bits for all trials
+                reason = f"{refused.evaluation[0]} has no deterministic kernel on this GPU"
             if reason is None and self.prepared.n_frozen:
                 front = Front(
                     spec, self.prepared, dataset, split, accelerator, context.features,
@@ -330,6 +350,7 @@ class Trial:
                 "seconds": dict(self.clock.seconds),
                 "diverged": self.diverged,
                 "ran_as": self.ran_as,
+                "nondeterministic": self.nondeterministic,
             }
             buffer = io.BytesIO()  # torch's own writer does not say that the disk is full
             torch.save(state, buffer)
@@ -354,6 +375,8 @@ class Trial:
         record["curve"] = [EvaluationRow(**point) for point in record["curve"]]
         self.record = Record(**record)
         self.diverged = state["diverged"]
+        before = state.get("nondeterministic", ())  # a version before it has none
+        self.nondeterministic = tuple(dict.fromkeys((*before, *self.nondeterministic)))
         self.ran_before = state["ran_as"]
         for what, seconds in state["seconds"].items():
             self.clock.seconds[what] += seconds
@@ -438,6 +461,8 @@ class Trial:
             **self._of_gpu(),
             n_workers=self.ranks.n,
             ran_as=self.ran_as,
+            deterministic=not self.nondeterministic,
+            nondeterministic_operation=", ".join(self.nondeterministic),
             attempts=self.attempts,
             load_report=self.prepared.load_report,
             frozen=self.frozen,

@@ -57,8 +57,18 @@ def test_a_value_of_another_type_is_named(tmp_path, content, message):
     assert read_row(path, strict=False) is None
 
 
+def test_true_and_false_are_no_numbers_and_numbers_are_neither():
+    assert TrialRow.from_json({"deterministic": False}).deterministic is False
+    assert TrialRow.from_json({}).deterministic is None
+    for content in ({"deterministic": 0}, {"deterministic": "false"}, {"epochs": True}):
+        with pytest.raises(ValueError, match=r"is no (bool|int)"):
+            TrialRow.from_json(content)
+    table = as_table([TrialRow(deterministic=True), TrialRow()], TrialRow)
+    assert table["deterministic"].to_pylist() == [True, None]
+
+
 def test_columns_and_their_types_come_from_the_fields():
-    types = {"string": "string", "int64": "int64", "double": "double"}
+    types = {"string": "string", "int64": "int64", "double": "double", "bool": "bool"}
     for kind in (TrialRow, EvaluationRow, LaterTestRow):
         names = [f.name for f in fields(kind)]
         columns = kind.columns()
@@ -74,7 +84,7 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "trial_id string", "sweep string", "stage string", "arm string", "seed int64",
         "status string", "error string", "model string", "dataset string",
     ]  # fmt: skip
-    assert len(TrialRow.columns()) == 43
+    assert len(TrialRow.columns()) == 50
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "
         "val_accuracy"
@@ -87,7 +97,7 @@ def test_numbers_have_the_units_that_their_names_say():
         "epochs": "epochs", "samples": "images", "batch_size": "images", "attempts": "starts",
         "n_parameters": "parameters", "n_trainable": "parameters", "n_classes": "classes",
         "n_train": "images", "n_validation": "images", "n_test": "images", "n_pool": "images",
-        "n_workers": "processes", "images_per_s": "images per second",
+        "n_workers": "processes", "gpu_workers": "workers", "images_per_s": "images per second",
     }  # fmt: skip
     for kind in (TrialRow, EvaluationRow, LaterTestRow):
         for column in columns_of(kind):
