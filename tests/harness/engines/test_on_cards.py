@@ -28,6 +28,20 @@ resources: {gpus: 1, pack: 1}
 """
 GIGA = 10**9
 
+NETWORKS = """\
+name: networks
+question: Do the networks that people bring train on a card?
+model: {name: alexnet, image_size: 64}
+data: {name: glyphs, count: 150, seed: 1, train: 64, validation: 30, test: 30}
+train: {epochs: 1, batch_size: 32}
+arms:
+  alexnet: {}
+  vgg: {model: {name: vgg11}, train: {precision: bf16}}
+  convnext: {model: {name: convnext_tiny}, train: {precision: bf16}}
+  vit: {model: {name: vit_b_16, image_size: 224}}
+seeds: 1
+"""
+
 pytestmark = pytest.mark.slow  # each command starts workers that import torch
 
 
@@ -136,3 +150,14 @@ def test_a_pack_that_does_not_fit_goes_on_by_halves(card, sweep, tmp_path):
     assert {row["ran_as"] for row in rows} == {"fused"}
     assert sum(process.refusals for process in done.processes), "the card is large enough"
     assert "out of memory" not in done.stderr
+
+
+def test_large_networks_train_in_6_gb(card, tmp_path):
+    """Slow: four networks of 29 to 133 million weights, made on the CPU. No setting says gpus."""
+    sweep, out = tmp_path / "networks.yaml", tmp_path / "run"
+    sweep.write_text(NETWORKS)
+    done = card.run(command(sweep, out, "--engine", "here"), memory_gb=6, status=None)
+    rows = rows_of(out)
+    check_ended(rows, 4)
+    assert {row["attempts"] for row in rows} == {1}, done.stderr
+    assert not sum(process.refusals for process in done.processes)
