@@ -22,13 +22,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from harness.training.cards import cards_here
 from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, EXIT_FAILED, InputError
 from headstart.files import atomic_file, write_json
+from slurm import mps
 from slurm.address import address_of_node, derive_ports, is_free
 from slurm.batch_node import Job, start_guard
 from slurm.prepare import prepare_cache
@@ -55,16 +56,19 @@ def main(argv: Sequence[str]) -> int:
         "--all-nodes", action="store_true", help="the sweep cannot run on fewer nodes than asked"
     )
     parser.add_argument("--interface", help="network interface that carries Ray's traffic")
+    parser.add_argument("--mps", action="store_true", help="workers share GPUs: start MPS")
     given = parser.parse_args(argv)
     job = Job(given.folder, given.round, given.tmp)
     node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
     host = address_of_node(node, given.interface)
     _own_folder(job.tmp)
     prepare_cache()
-    n_gpus = count_gpus()
     if given.role == "worker":
         start_guard(job, node, given.head, given.all_nodes)
-    with RayProcess(job, node, n_gpus) as process:
+    with (
+        mps.running(job.tmp) if given.mps else nullcontext(),
+        RayProcess(job, node, count_gpus()) as process,
+    ):
         if given.role == "head":
             return _run_head(process, job, host)
         return _run_worker(process, job, host)

@@ -147,6 +147,7 @@ def _context(settings: JobSettings, work: Work, part: Part) -> dict[str, object]
         "cpus_per_trial": work.cpus * work.workers,
         "gpu_slots": _gpu_slots(settings, work),
         "all_slots": _all_slots(settings, work),
+        "mps": settings.mps and 0 < work.gpus < 1 and part != "report",
         "hides_gpus": not settings.n_gpus,
         "needs_all_nodes": work.workers > 1,
         "n_shards": n_shards,

@@ -96,6 +96,7 @@ class JobSettings(BaseModel):
         None  # words put before `python`: apptainer exec --nv image.sif
     )
     setup: tuple[ShellLine, ...] = ()  # further shell lines, run before anything else
+    mps: bool = False  # NVIDIA's Multi-Process Service where workers share a GPU
     interface: Word | None = None  # network interface that carries Ray's traffic: ib0
     # Node-local folder: a path, or a variable such as $SLURM_TMPDIR.
     scratch: Annotated[Line, AfterValidator(_place)] | None = None

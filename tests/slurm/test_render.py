@@ -123,3 +123,21 @@ def _recorder(folder: Path) -> Path:
     )
     python.chmod(0o755)
     return bin_folder
+
+
+def test_mps_is_started_where_a_site_has_it_and_trials_share_a_gpu() -> None:
+    def scripts(**flags: Any) -> dict[str, str]:
+        gpus, has_mps = flags.pop("gpus", 0.5), flags.pop("mps", True)
+        settings = _settings(**flags).model_copy(update={"mps": has_mps})
+        work = replace(WORK, gpus=gpus)
+        return {
+            part: render_batch_script(settings, work, part) for part in parts_of(settings, work)
+        }
+
+    started = {part: "slurm.mps start" in text for part, text in scripts(mode="array").items()}
+    assert started == {"pretrain": True, "shards": True, "report": False}
+    assert "slurm.mps stop" in scripts(mode="array")["shards"]
+    assert '--head "$head" --mps' in scripts()["ray"]
+    for other in ({"gpus": 1.0}, {"gpus": 0.0, "gpus_per_node": 0}, {"mps": False}):
+        for mode in ("ray", "array"):
+            assert not any("mps" in text for text in scripts(mode=mode, **other).values())
