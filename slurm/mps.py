@@ -89,7 +89,7 @@ def _places(folder: Path) -> dict[str, str]:
 def _control(folder: Path, *options: str, commands: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [CONTROL, *options], env={**os.environ, **_places(folder)}, input=commands,
-        capture_output=True, text=True, timeout=WITHIN_S, check=False,
+        capture_output=True, encoding="utf-8", errors="replace", timeout=WITHIN_S, check=False,
     )  # fmt: skip
 
 
