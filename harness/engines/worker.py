@@ -72,7 +72,7 @@ class Worker:
             is_shared = most == "auto" or self.settings.device == "cuda"  # among those with a GPU
             return _run_first(1 if is_shared else len(unit), unit, folders, context)
         if most == "auto":
-            most = size.measured_pack_size(unit, context.device, fused.FusedJoint)
+            most = size.measured_pack_size(unit, context, fused.FUSED)
         return _run_first(most, unit, folders, context, fused.FUSED if most > 1 else None)
 
 

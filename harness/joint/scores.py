@@ -87,9 +87,8 @@ class _Group:
 
     def evaluate(self) -> list[tuple[Score, float]]:
         n_images = len(self.part)
-        sums = self._at_a_size_that_fits(self._sums)
-        train_losses = torch.stack([trainer.loss_sum for trainer in self.trainers])
-        table = torch.cat([sums, train_losses.double().unsqueeze(1)], dim=1)
+        table = self._at_a_size_that_fits(self._sums)
+        table[:, 2] = torch.stack([trainer.loss_sum for trainer in self.trainers])
         rows = table.tolist()  # the one copy to the host
         return [
             (Score(loss / n_images, int(right) / n_images), _mean(train_loss, trainer.loss_count))
@@ -116,8 +115,8 @@ class _Group:
         return len(self.trainers)
 
     def _sums(self, size: int) -> Tensor:
-        """Sums of losses, and how many are right: float64 (K, 2)."""
-        sums = torch.zeros(self.n, 2, dtype=torch.float64, device=self.lead.device)
+        """Sums of losses, how many are right, and a free column: float64 (K, 3)."""
+        sums = torch.zeros(self.n, 3, dtype=torch.float64, device=self.lead.device)
         losses_of = loss_function(self.lead.settings, "none")
         for start, logits in self._outputs(size):
             labels = self.labels[:, start : start + logits.shape[1]]

@@ -16,15 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.joint.steps import Joint
+from harness.joint import scores
+from harness.joint.steps import JointSteps
 from harness.training.arrays import Normalise, Part
+from harness.training.context import TrialContext
 from harness.training.loop import Trainer, wait_for
 from harness.training.memory import give_back, is_out_of_memory, room
 from harness.training.network import build_frozen
 from harness.training.process import make_accelerator, set_up_process
 from harness.trials.spec import TrialSpec
+from headstart.errors import HeadstartError
 
-MEMORY_SHARE = 0.8  # of free memory; the rest is for data, evaluation and what the allocator loses
+MEMORY_SHARE = 0.8  # of what may be taken; the rest is for what the allocator loses
 WORTH_IT = 0.05  # a larger pack must make each seed this much faster
 N_WARM, N_TIMED = 3, 5  # steps
 
@@ -99,47 +102,75 @@ def search_pack_size(n_trials: int, free_bytes: int, measure: Callable[[int], Me
     return choose_pack_size(*memory, {k: size.seconds for k, size in measured.items()})
 
 
-def measured_pack_size(
-    unit: Sequence[TrialSpec], device: str, joint: Callable[[Sequence[Trainer]], Joint]
-) -> int:
-    """How many of a unit's trials to fuse on this GPU; 1 where the device counts no memory."""
-    if device != "cuda":
+def measured_pack_size(unit: Sequence[TrialSpec], context: TrialContext, steps: JointSteps) -> int:
+    """How many of a unit's trials to fuse on this GPU; 1 where the device counts no memory.
+
+    What may be taken is this worker's share of the GPU, less what the worker holds there and what
+    the data will take. Afterwards other processes have back what the measuring took.
+    """
+    if context.device != "cuda":
         return 1
     give_back()  # what earlier trials left with the allocator
-    free = room()
+    free = max(0, room() - bytes_of_data(unit[0], context))
 
     def measure(k: int) -> Measured:
         try:
-            return measure_steps(unit[0], k, device, joint)
+            return measure_steps(unit[0], k, context.device, steps)
         except RuntimeError as err:
             if not is_out_of_memory(err):
                 raise
         give_back()
         return Measured(math.inf, free)  # it does not fit
 
-    return search_pack_size(len(unit), free, measure)
+    size = search_pack_size(len(unit), free, measure)
+    give_back()
+    return size
 
 
-def measure_steps(
-    spec: TrialSpec, n: int, device: str, joint: Callable[[Sequence[Trainer]], Joint]
-) -> Measured:
-    """Time steps of `n` seeds on images of noise; bytes are 0 where the device counts none."""
+def bytes_of_data(spec: TrialSpec, context: TrialContext) -> int:
+    """What the trials' data set will take of the device; 0 where it lies there already."""
+    try:
+        dataset = context.catalogue.open(spec.data)
+    except HeadstartError:  # each trial reports it
+        return 0
+    return 0 if context.images.fingerprint == dataset.fingerprint else dataset.images.nbytes
+
+
+def measure_steps(spec: TrialSpec, n: int, device: str, steps: JointSteps) -> Measured:
+    """Time steps of `n` seeds on images of noise; bytes are 0 where the device counts none.
+
+    The bytes are the most of all that a pack does: steps beside the kept best weights and each
+    trainer's own state, and an evaluation.
+    """
     counts = device == "cuda"
     before = torch.cuda.memory_allocated() if counts else 0
     if counts:
         torch.cuda.reset_peak_memory_stats()
     trainers = _trainers(spec, n, device)
-    with joint(trainers) as together:
+    with steps.joint(trainers) as together:
         for _ in range(N_WARM):
             together.step()
+    best = [copy.deepcopy(trainer.unprepared.state_dict()) for trainer in trainers]
+    with steps.joint(trainers) as together:
         wait_for(trainers[0].device)
         started = time.perf_counter()
         for _ in range(N_TIMED):
             together.step()
         wait_for(trainers[0].device)
         seconds = (time.perf_counter() - started) / N_TIMED
+    if counts and steps.as_one is not None:
+        scores.evaluate(trainers, [_validation(trainers)] * n, steps.as_one)
+    del best
     used = torch.cuda.max_memory_allocated() - before if counts else 0
     return Measured(seconds, used)
+
+
+def _validation(trainers: Sequence[Trainer]) -> Part:
+    """One batch of an evaluation: images of the training part, over and over."""
+    part = trainers[0].part
+    places = np.arange(scores.images_of_each(trainers[0], part, len(trainers))) % len(part)
+    rows = torch.from_numpy(places).to(part.labels.device)
+    return Part(part.inputs, part.labels[rows], places, rows)
 
 
 def _trainers(spec: TrialSpec, n: int, device: str) -> list[Trainer]:
