@@ -50,7 +50,7 @@ def ran(events: list[Event]) -> list[str]:
 
 
 def test_what_is_more_than_fits_is_given_back_before_the_rest_trains(events_of, monkeypatch):
-    monkeypatch.setattr(size, "measured_pack_size", lambda unit, device, joint: 2)
+    monkeypatch.setattr(size, "measured_pack_size", lambda unit, context, steps: 2)
     events = events_of("always")
     assert ran(events) == ["fused"] * 4 + ["solo"]
     kinds = [type(event) for event in events]
@@ -65,5 +65,5 @@ def test_trials_that_cannot_be_fused_are_left_to_other_workers_but_for_one(event
 
 
 def test_where_one_trial_is_all_that_fits_it_runs_alone(events_of, monkeypatch):
-    monkeypatch.setattr(size, "measured_pack_size", lambda unit, device, joint: 1)
+    monkeypatch.setattr(size, "measured_pack_size", lambda unit, context, steps: 1)
     assert ran(events_of("always")) == ["solo"] * 5

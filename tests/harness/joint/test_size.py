@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from small_sweep import SMALL
 
 from harness.joint import size
-from harness.joint.fused import FusedJoint
+from harness.joint.fused import FUSED
 from harness.joint.size import (
     WORTH_IT,
     Measured,
+    bytes_of_data,
     choose_pack_size,
     measure_steps,
     measured_pack_size,
     most_that_fit,
     search_pack_size,
 )
+from harness.joint.steps import JointSteps
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from harness.training.process import make_accelerator
 from harness.trials.catalogue import DataCatalogue
 
+SWEEP = SMALL
 GB = 10**9
 
 
@@ -86,7 +91,7 @@ def test_measuring_ends_at_the_number_of_trials_and_at_the_memory():
 def test_steps_on_noise_are_timed(write_sweep):
     sweep = load_sweep(write_sweep())
     trial = make_plan(sweep, DataCatalogue()).trials[-1]
-    measured = measure_steps(trial, 2, "cpu", FusedJoint)
+    measured = measure_steps(trial, 2, "cpu", FUSED)
     assert measured.seconds > 0
     assert measured.n_bytes == 0
 
@@ -120,21 +125,33 @@ def test_a_pack_that_is_just_five_percent_faster_a_seed_is_not_worth_more_measur
     assert seen == [1, 2]
 
 
-def test_a_card_is_asked_what_is_free_and_other_devices_take_one(monkeypatch):
+def test_a_card_is_asked_what_this_worker_may_take_less_the_data(monkeypatch, context, unit):
+    """500 MB may be taken and the data takes 100: 0.8 × 400 are four seeds of 80."""
     calls = []
+    trials = unit("scratch", ("seeds: 2", "seeds: 5"))
 
-    def measure(spec, n, device, joint):
-        calls.append((spec, n, device, joint))
-        return Measured(1.0, 100 * n)
+    def measure(spec, n, device, steps):
+        calls.append((spec, n, device, steps))
+        return Measured(1.0, 80 * n)
 
     monkeypatch.setattr(size, "measure_steps", measure)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("emptied"))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (500, 9999))
-    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda: 1.0)  # starts CUDA
-    assert measured_pack_size(("a", "b", "c", "d", "e"), "cpu", FusedJoint) == 1
+    monkeypatch.setattr(size, "give_back", lambda: calls.append("given back"))
+    monkeypatch.setattr(size, "room", lambda: 500)
+    monkeypatch.setattr(size, "bytes_of_data", lambda spec, context: 100)
+    assert measured_pack_size(trials, context, FUSED) == 1
     assert calls == []
-    assert measured_pack_size(("a", "b", "c", "d", "e"), "cuda", FusedJoint) == 4
-    assert calls == ["emptied", *(("a", n, "cuda", FusedJoint) for n in (1, 2, 4))]
+    context = replace(context, device="cuda")
+    assert measured_pack_size(trials, context, FUSED) == 4
+    measured = [(trials[0], n, "cuda", FUSED) for n in (1, 2, 4)]
+    assert calls == ["given back", *measured, "given back"]
+
+
+def test_data_that_lies_on_the_card_already_takes_no_more(context, unit):
+    (spec, *_) = unit("scratch")
+    dataset = context.catalogue.open(spec.data)
+    assert bytes_of_data(spec, context) == dataset.images.nbytes == 600 * 28 * 28
+    context.images.fingerprint = dataset.fingerprint
+    assert bytes_of_data(spec, context) == 0
 
 
 class Counting:
@@ -165,25 +182,27 @@ def timed(write_sweep, monkeypatch):
 
         def joint(trainers):
             made.append(Counting(trainers))
-            return made[0]
+            return made[-1]
 
-        clock = SimpleNamespace(perf_counter=lambda: 2.0 * made[0].n_steps)
+        clock = SimpleNamespace(perf_counter=lambda: 2.0 * made[-1].n_steps)
         monkeypatch.setattr(size, "time", clock)
-        return measure_steps(trial, n, device, joint), made[0], trial
+        return measure_steps(trial, n, device, JointSteps("counting", joint)), made, trial
 
     return measure
 
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_five_steps_are_timed_after_three_that_warm_up(timed, n):
-    measured, together, _ = timed(n)
+    """Between them the seeds have their weights back, as between evaluations."""
+    measured, made, _ = timed(n)
     assert measured == Measured(2.0, 0)
-    assert together.n_steps == 8
-    assert len(together.trainers) == n
+    assert [together.n_steps for together in made] == [3, 5]
+    assert made[0].trainers is made[1].trainers
+    assert len(made[0].trainers) == n
 
 
 def test_copies_train_on_noise_and_are_no_ones_else(timed):
-    _, together, trial = timed(2)
+    _, (together, _), trial = timed(2)
     first, second = together.trainers
     part = first.part
     assert part is second.part
@@ -203,7 +222,7 @@ def test_copies_train_on_noise_and_are_no_ones_else(timed):
 
 def test_only_what_the_trial_trains_is_trained(timed):
     change = ("{initialize: drawn}", "{initialize: drawn, fine_tune: last_2}")
-    _, together, _ = timed(1, change)
+    _, (together, _), _ = timed(1, change)
     (trainer,) = together.trainers
     trained = [p for group in trainer.optimizer.param_groups for p in group["params"]]
     parameters = list(trainer.unprepared.parameters())
