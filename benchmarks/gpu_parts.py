@@ -348,13 +348,13 @@ def _repeated(card: Card, net: Net, precision: str, n_steps: int = 20) -> dict[s
 
 def _graph_repeats(card: Card, net: Net, n_steps: int = 20) -> dict[str, bool]:
     """Whether a captured step gives the bits of a solo step."""
-    from harness.joint.captured import CapturedSteps
+    from harness.training.graph import GraphSteps
 
     plain, captured = make_trainer(card, net), make_trainer(card, net)
-    step = CapturedSteps([captured]).step
+    steps = GraphSteps()
     for _ in range(n_steps):
         plain.step()
-        step()
+        steps.step(captured)
     return {"bits of solo": bits_of(plain) == bits_of(captured)}
 
 
@@ -436,10 +436,10 @@ def _solo(
 
 
 def _solo_graph(card: Card, net: Net) -> dict[str, float]:
-    from harness.joint.captured import CapturedSteps
+    from harness.training.graph import GraphSteps
 
-    trainer = make_trainer(card, net)
-    return rate(card, trainer, CapturedSteps([trainer]).step)
+    trainer, steps = make_trainer(card, net), GraphSteps()
+    return rate(card, trainer, lambda: steps.step(trainer))
 
 
 def kernels(card: Card) -> Pairs:

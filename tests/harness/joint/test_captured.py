@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.joint.captured import CapturedFused, CapturedSteps, reason_against
+from harness.joint.captured import CapturedFused, CapturedSteps
 from harness.joint.fused import FusedJoint
 from harness.seeds import derive_streams
 from harness.sweepfile.settings import Train
@@ -127,16 +127,39 @@ def test_replayed_steps_have_the_solo_bits(name, n, settings):
             assert torch.equal(tensor, other.network.state_dict()[key]), key
 
 
-@gpu
-@needs_gpu
-def test_schedules_and_augmentation_are_refused():
+CAPTURED = """
+    from card_counters import counted
     from datasets.augment_settings import Augment
     from harness.sweepfile.settings import Schedule
+    from joint.test_captured import CapturedFused, CapturedSteps, FusedJoint, trainers
 
-    (cosine,) = trainers(1, "cuda", schedule=Schedule(name="cosine"))
-    assert "schedule" in reason_against(cosine)
-    (turned,) = trainers(1, "cuda", augment=Augment(rotate=10.0))
-    assert "augmentation" in reason_against(turned)
+    def asked_by(step):
+        for _ in range(6):  # of each five steps the last one has fewer images
+            step()
+        with counted() as asked:
+            step()
+            step()
+        return asked
+
+    for settings in (
+        {}, {"optimizer": "sgd"}, {"schedule": Schedule(name="cosine")},
+        {"augment": Augment(rotate=9.0)},
+    ):
+        asked = asked_by(CapturedSteps(trainers(3, "cuda", "midas_cnn", **settings)).step)
+        assert (asked.graph_launches, asked.waits) == (2, 0), (settings, asked)
+        assert asked.kernels <= 2 * 3 * 3, (settings, asked)  # seeds of masks, rates
+        if "augment" not in settings:
+            with FusedJoint(trainers(3, "cuda", "midas_cnn", **settings)) as joint:
+                asked = asked_by(CapturedFused(joint).step)
+            assert (asked.graph_launches, asked.waits) == (2, 0), (settings, asked)
+            assert asked.kernels <= 2 * 3 * 3, (settings, asked)
+    print("all captured")
+"""
+
+
+def test_steps_of_several_trainers_are_captured_on_a_card(card):
+    """On a stand-in: that capturing is legal, and what is left to launch."""
+    assert card.run(CAPTURED, memory_gb=8).stdout == "all captured\n"
 
 
 @gpu

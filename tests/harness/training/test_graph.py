@@ -101,19 +101,20 @@ class Small(nn.Module):
         return self.back(self.front(x))
 
 
-def trainer_of(network=None, part=None, groups=None, before_epoch=lambda epoch: None, **settings):
+def trainer_of(network=None, part=None, before_epoch=lambda epoch: None, device="cpu", **settings):
     """Three epochs of five batches, the last one of six images."""
     train = Train(**{"batch_size": 16, "epochs": 3, "learning_rate": 0.01, **settings})
     set_up_process(train)
-    accelerator = make_accelerator(train.precision, "cpu")
+    accelerator = make_accelerator(train.precision, device)
+    place = accelerator.device
     noise = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (70, 1, 28, 28), dtype=torch.uint8, generator=noise)
-    labels = torch.randint(10, (70,), generator=noise)
-    network = network or Small()
+    images = torch.randint(256, (70, 1, 28, 28), dtype=torch.uint8, generator=noise).to(place)
+    labels = torch.randint(10, (70,), generator=noise).to(place)
+    network = (network or Small()).to(place)
     return Trainer(
         network, part or Part(images, labels, np.arange(70)), train, derive_streams(0, 0, AXES),
-        accelerator, None if part else Normalise((0.5,), (0.5,), accelerator.device),
-        groups(network) if groups else [{"params": list(network.parameters())}], before_epoch,
+        accelerator, None if part else Normalise((0.5,), (0.5,), place),
+        [{"params": list(network.parameters())}], before_epoch,
     )  # fmt: skip
 
 
@@ -133,9 +134,9 @@ def _tensors(state):
     return [leaf for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor)]
 
 
-def run_both(**what) -> tuple[Trainer, GraphSteps]:
+def run_both(record=Recorder, **what) -> tuple[Trainer, GraphSteps]:
     """All steps with and without a recorder, an evaluation after every sixth; compared there."""
-    solo, recorded, steps = trainer_of(**what), trainer_of(**what), GraphSteps(Recorder)
+    solo, recorded, steps = trainer_of(**what), trainer_of(**what), GraphSteps(record)
     recorders = set()
     while not solo.finished:
         until = solo.step_count + 6
@@ -181,6 +182,26 @@ def test_replayed_steps_have_the_bits_of_solo_steps(rates_in_memory, optimizer, 
     trainer, steps = run_both(optimizer=optimizer, schedule=schedule, **OPTIMIZERS[optimizer])
     assert (steps.ran_as, steps.notes, steps.n_replays) == ("graph", [], 11)
     assert (schedule.name == "none") == (trainer.learning_rate == 0.01)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"schedule": Schedule(name="cosine", warmup_steps=4)},
+        {"schedule": Schedule(name="plateau", patience=0, factor=0.5)},
+        {"augment": Augment(rotate=20, translate=0.1, erase=0.3, elastic=0.03)},
+        {"precision": "bf16"},
+        {"precision": "tf32"},
+    ],
+)
+def test_on_a_card_replayed_steps_have_the_bits_of_solo_steps(optimizer, settings):
+    what = {"optimizer": optimizer, **OPTIMIZERS[optimizer], **settings}
+    _, steps = run_both(record=None, device="cuda", **what)
+    assert (steps.ran_as, steps.notes, steps.n_replays) == ("graph", [], 11)
 
 
 def test_a_rate_that_is_a_number_would_stay_that_of_the_recording():
