@@ -60,7 +60,7 @@ def cards_here() -> Cards:
             that are visible are too old for it.
         EngineError: the process that asks PyTorch gave no answer.
     """
-    cards = _ask() if has_driver() else Cards(remark=NO_DRIVER)
+    cards = _ask() if has_driver() else Cards(remark=_why_no_driver())
     reserved = os.environ.get(RESERVED, "")
     if not cards.names and reserved.isdigit() and int(reserved) > 0:
         raise InputError(
@@ -68,6 +68,16 @@ def cards_here() -> Cards:
             f"{cards.remark}; mend that, or set resources.gpus: 0 to train on CPUs"
         )
     return cards
+
+
+def _why_no_driver() -> str:
+    its = driver()
+    if its is None:
+        return NO_DRIVER
+    return (
+        f"NVIDIA driver {its.version} runs on this machine, and its library libcuda.so.1 is not "
+        "found here; a container needs --nv (Apptainer) or --gpus all (Docker)"
+    )
 
 
 def has_driver() -> bool:

@@ -1,36 +1,44 @@
-"""What is said before the numbers: a tiny table worked out by hand."""
+"""What a reader is told before the numbers."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import pandas as pd
+import pytest
 
-from analysis.report.caveats import _not_deterministic
+from analysis.report.caveats import _conditions
+
+ALIKE = {
+    "status": "done", "device": "H100", "n_workers": 1, "ran_as": "solo", "host": "n1",
+    "gpu_share": 1.0, "gpu_workers": 1.0, "cuda": "13.2", "cudnn": "9.26.0", "driver": "580.65",
+}  # fmt: skip
 
 
-def findings(**columns):
-    return SimpleNamespace(runs=SimpleNamespace(trials=pd.DataFrame(columns)))
+def said(*rows: dict[str, object]) -> list[str]:
+    return list(_conditions(SimpleNamespace(evidence=pd.DataFrame(rows))))  # type: ignore[arg-type]
 
 
-def test_arms_without_promise_of_their_bits_are_named_with_the_operation():
-    said = _not_deterministic(
-        findings(
-            arm=["a", "a", "b", "c", "d"],
-            deterministic=[False, False, True, None, False],
-            nondeterministic_operation=["x_backward", "x_backward", "", "", "y_backward"],
-        )
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("device", "A100", "different devices (A100 and H100)"),
+        ("gpu_share", 0.25, "different shares of a GPU (0.25 and 1)"),
+        ("gpu_workers", 4.0, "different numbers of workers on a GPU (1 and 4)"),
+        ("cuda", "12.8", "different versions of CUDA (12.8 and 13.2)"),
+        ("cudnn", "9.1.0", "different versions of cuDNN (9.1.0 and 9.26.0)"),
+        ("driver", "535.1", "different versions of the GPU's driver (535.1 and 580.65)"),
+    ],
+)
+def test_what_differs_among_trials_whose_seconds_are_measured_is_named(name, value, words):
+    (line,) = said(ALIKE, {**ALIKE, name: value})
+    assert line == (
+        f"Trials ran under {words}: seconds are compared only between trials that ran alike."
     )
-    assert list(said) == [
-        "2 trials (“a”) used an operation that has no deterministic kernel on their device "
-        "(x_backward): the same trial, run again, gives other bits, and so slightly other numbers.",
-        "1 trial (“d”) used an operation that has no deterministic kernel on their device "
-        "(y_backward): the same trial, run again, gives other bits, and so slightly other numbers.",
-    ]
+    assert said(ALIKE, ALIKE) == []
+    assert said(ALIKE, {**ALIKE, name: value, "status": "diverged"}) == []
 
 
-def test_nothing_is_said_of_deterministic_trials_and_of_tables_of_versions_before():
-    assert not list(_not_deterministic(findings(arm=["a"])))
-    for kept in (True, None):
-        rows = findings(arm=["a"], deterministic=[kept], nondeterministic_operation=[""])
-        assert not list(_not_deterministic(rows))
+def test_trials_on_cpus_know_nothing_of_gpus_and_nothing_is_said():
+    on_cpus = {"status": "done", "device": "cpu", "gpu_share": None, "cuda": None, "driver": None}
+    assert said(on_cpus, on_cpus) == []

@@ -123,8 +123,16 @@ def test_every_part_of_a_divided_gpu_is_a_gpu_though_a_process_sees_the_first_al
 
 def test_without_a_driver_no_process_is_started(monkeypatch):
     monkeypatch.setattr(cards, "has_driver", lambda: False)
+    monkeypatch.setattr(cards, "driver", lambda: None)
     monkeypatch.setattr(cards, "_ask", lambda: pytest.fail("it was started"))
     assert cards_here().line() == "trains on CPUs (no driver of a GPU is installed)"
+
+
+def test_a_driver_that_a_container_does_not_see_is_said(monkeypatch):
+    monkeypatch.setattr(cards, "has_driver", lambda: False)
+    monkeypatch.setattr(cards, "driver", lambda: Driver("580.65"))
+    line = cards_here().line()
+    assert line.startswith("trains on CPUs (NVIDIA driver 580.65 runs on this machine, and its lib")
 
 
 def test_gpus_that_slurm_reserved_are_never_left_idle_in_silence(monkeypatch):
