@@ -99,6 +99,10 @@ class GraphSteps(SoloSteps):
         self.layout: Layout | None = None  # of the trainer after a step that was not replayed
         self.looks = True  # whether the layout may have changed since
 
+    def warm_up(self, trainer: Trainer) -> None:
+        self.end()  # a trial that begins again has another trainer
+        super().warm_up(trainer)
+
     def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         (trainer,) = trainers
         self.looks = True

@@ -532,3 +532,17 @@ def test_the_setting_reaches_the_trials_of_a_sweep_and_changes_no_id(card, write
     done = card.run(SWEEP_ON_A_CARD, str(tmp_path), memory_gb=8)
     ids = make_plan(load_sweep(path), DataCatalogue()).by_id
     assert json.loads(done.stdout) == dict.fromkeys(ids, "graph")
+
+
+def test_a_trial_that_begins_again_is_recorded_again():
+    """Its trainer is another one, wherever the tensors lie."""
+    steps = GraphSteps(Recorder)
+    for _ in range(2):
+        solo, recorded = trainer_of(), trainer_of()
+        steps.warm_up(recorded)
+        assert steps.recording is None
+        for _ in range(4):
+            solo.step()
+            steps.step(recorded)
+        assert_equal_states(solo, recorded)
+        assert steps.recording.n_replays == 3
