@@ -82,16 +82,16 @@ def make_trainer(task: Task, group: Any = None) -> tuple[nn.Module, Part, Traine
 def train(task: Task, group: Any = None) -> dict[str, Any]:
     """Gradients of each step (with `n_steps` up to 10), the scores, the last weights."""
     network, held_out, trainer = make_trainer(task, group)
-    gradients, update = [], trainer.update
+    gradients, move = [], trainer.move
 
-    def keep_and_update(loss: torch.Tensor, n: int) -> None:
+    def keep_and_move(loss: torch.Tensor, n: int) -> None:
         if task.n_steps <= 10:
             gradients.append(
                 {k: p.grad.cpu().numpy().copy() for k, p in network.named_parameters()}
             )
-        update(loss, n)
+        move(loss, n)
 
-    trainer.update = keep_and_update
+    trainer.move = keep_and_move
     steps = SOLO if group is None else SharedSteps(group, task.bucket_bytes)
     steps.make([trainer], lambda: trainer.step_count == task.n_steps, lambda: False)
     return {
