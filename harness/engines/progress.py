@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from harness.trials.events import Ended, Event, Failed, Progress, Started, Stopped
+from harness.trials.events import Ended, Event, Failed, GivenBack, Progress, Started, Stopped
 from harness.trials.spec import Plan
 from headstart.rows import TrialRow
 
@@ -78,7 +78,7 @@ class ProgressView:
             self.durations.setdefault(arm, []).append(duration)
             if event.row.test_accuracy is not None:
                 self.tests[trial_id] = event.row.test_accuracy
-        elif isinstance(event, Stopped):
+        elif isinstance(event, Stopped | GivenBack):
             self.status[trial_id] = "pending"
         elif isinstance(event, Failed):
             self.status[trial_id] = "pending" if event.retry else "failed"

@@ -10,7 +10,7 @@ from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.events import Ended, Failed, Progress, Started
+from harness.trials.events import Ended, Failed, GivenBack, Progress, Started
 from headstart.rows import TrialRow
 
 
@@ -33,6 +33,15 @@ def test_a_log_gets_plain_lines_with_counts_speed_and_time_left(write_sweep):
     assert lines[1] == "drawn seed 1 failed: ValueError: no"
     assert lines[2].startswith("[20 s] 1/6 trials done, 0 running, 1 failed")
     assert len(lines) == 3
+
+
+def test_a_trial_that_a_worker_gives_back_runs_no_more(write_sweep):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    view = ProgressView(plan, {}, io.StringIO(), n_slots=2)
+    view.take(Started(plan.trials[0].id))
+    assert "1 running" in view.line()
+    view.take(GivenBack(plan.trials[0].id))
+    assert "0 running" in view.line()
 
 
 def test_a_dry_run_counts_and_says_what_it_does_not_know(write_sweep, tmp_path):

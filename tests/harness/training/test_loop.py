@@ -99,6 +99,16 @@ def test_parts_of_an_evaluation_on_a_cpu_change_no_bit(name, monkeypatch):
     assert trainer.evaluate(part).accuracy == score.accuracy
 
 
+def test_an_evaluation_on_a_cpu_prepares_no_more_images_than_it_shows_at_once(monkeypatch):
+    trainer, sizes = trainer_of(lenet(), part := digits(286), Train()), []
+    prepare = Normalise.images
+    monkeypatch.setattr(
+        Normalise, "images", lambda self, x: sizes.append(len(x)) or prepare(self, x)
+    )
+    trainer.evaluate(part)
+    assert sizes == [100, 186]
+
+
 @pytest.mark.parametrize(
     ("n", "sizes"), [(0, [0]), (86, [86]), (199, [199]), (200, [100, 100]), (286, [100, 186])]
 )
