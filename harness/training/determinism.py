@@ -12,7 +12,6 @@ import copy
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -24,24 +23,9 @@ from models.dropout import set_dropout_generator
 
 N_IMAGES = 2
 _REFUSAL = re.compile(r"^(.+?) does not have a deterministic implementation")
-_known: dict[str, Refused] = {}  # in this process, by all that decides the network and its steps
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Names of operations that have no deterministic kernel, in the order of their first use.
-
-    Attributes:
-        evaluation: of the network's outputs in evaluation mode.
-        training: of the loss and its gradients.
-    """
-
-    evaluation: tuple[str, ...] = ()
-    training: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.evaluation + self.training))
+_known: dict[
+    str, tuple[str, ...]
+] = {}  # in this process, by all that decides the network and its steps
 
 
 def refused_operations(
@@ -49,8 +33,8 @@ def refused_operations(
     network: nn.Module,
     device: torch.device,
     before_epoch: Callable[[int], None] = lambda epoch: None,
-) -> Refused:
-    """What a GPU refuses of the steps of a trial; nothing on other devices.
+) -> tuple[str, ...]:
+    """Names of what a GPU refuses of a trial's steps and evaluations; none on other devices.
 
     A copy of the network makes one step on noise, once in this process for all seeds.
 
@@ -63,15 +47,15 @@ def refused_operations(
         before_epoch(spec.condition.train.epochs - 1)
         _known[key] = _try(spec, copy.deepcopy(network), device)
         before_epoch(0)
-    return _known.get(key, Refused())
+    return _known.get(key, ())
 
 
 def learn_from(err: RuntimeError, spec: TrialSpec) -> bool:
     """Whether an error is a refusal that the step on noise did not meet; it is then known."""
-    refusal, known = _REFUSAL.match(str(err)), _known.get(_key(spec), Refused())
-    if refusal is None or refusal[1] in known.names:
+    refusal, known = _REFUSAL.match(str(err)), _known.get(_key(spec), ())
+    if refusal is None or refusal[1] in known:
         return False
-    _known[_key(spec)] = replace(known, training=(*known.training, refusal[1]))
+    _known[_key(spec)] = (*known, refusal[1])
     return True
 
 
@@ -87,7 +71,7 @@ def _key(spec: TrialSpec) -> str:
     return repr((spec.condition, data.image_size, data.channels, len(data.class_names)))
 
 
-def _try(spec: TrialSpec, network: nn.Module, device: torch.device) -> Refused:
+def _try(spec: TrialSpec, network: nn.Module, device: torch.device) -> tuple[str, ...]:
     train, n_classes = spec.condition.train, len(spec.data.class_names)
     draws = torch.Generator(device=device).manual_seed(0)
     set_dropout_generator(network, draws)
@@ -97,16 +81,14 @@ def _try(spec: TrialSpec, network: nn.Module, device: torch.device) -> Refused:
     labels = torch.arange(N_IMAGES, device=device) % n_classes
     loss_of_batch = loss_function(train)
 
-    def evaluate() -> None:
+    def evaluate_and_make_step() -> None:
         with torch.no_grad():
             loss_of_batch(computed.eval()(images), labels)
-
-    def make_step() -> None:
         loss = loss_of_batch(computed.train()(images), labels)
         if loss.requires_grad:
             torch.autograd.backward(loss)
 
-    return Refused(watch(evaluate), watch(make_step))
+    return watch(evaluate_and_make_step)
 
 
 def watch(compute: Callable[[], None]) -> tuple[str, ...]:

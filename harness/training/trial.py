@@ -151,15 +151,16 @@ class Trial:
         self.settings = self.settings.for_images(len(split.train))
         self.notes = [*spec.data.notes, *split.notes, *context.notes]
         prepared = prepare_network(spec, self.folder.path.parent, self.device)
-        refused = refused_operations(spec, prepared.network, self.device, prepared.before_epoch)
-        self.nondeterministic = refused.names
+        self.nondeterministic = refused_operations(
+            spec, prepared.network, self.device, prepared.before_epoch
+        )
+        if self.nondeterministic:
+            allow_refused_operations()
         self.prepared = self.steps.fitted(spec, prepared)
         self.network = self.prepared.network
         # The first rank computes the tables of features, which the others then open.
         with self.clock.timing("prefix", self.device), self.ranks.first_before_others():
             front, reason = None, reason_against(spec.condition)
-            if refused.evaluation:  # a table of features has the same bits for all trials
-                reason = f"{refused.evaluation[0]} has no deterministic kernel on this GPU"
             if reason is None and self.prepared.n_frozen:
                 front = Front(
                     spec, self.prepared, dataset, split, accelerator, context.features,
