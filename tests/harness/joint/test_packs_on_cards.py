@@ -1,0 +1,93 @@
+"""What packs ask of a card, counted on the stand-in: launches, copies, waits of the host.
+
+Budgets, not goldens, of 64 seeds of LeNet-5 and of as many last layers: a pack that asks for less
+is better, and its budget is then lowered here.
+"""
+
+from __future__ import annotations
+
+COUNTED = """
+    import numpy as np
+    import torch
+    from torch import fx, nn
+    from card_counters import counted
+    from harness.joint import fused, heads, scores
+    from harness.seeds import derive_streams
+    from harness.sweepfile.settings import Train
+    from harness.training.arrays import Normalise, Part
+    from harness.training.loop import Trainer
+    from harness.training.process import make_accelerator, set_up_process
+    from models.build import build_model
+
+    K, N, N_VALIDATION, BATCH = 64, 1280, 1000, 128
+    train = Train(batch_size=BATCH, epochs=9)
+    set_up_process(train)
+    accelerator = make_accelerator("float32", "cuda")
+    device = accelerator.device
+
+    def parts(inputs):
+        labels = torch.zeros(len(inputs), dtype=torch.int64, device=device)
+        rows = torch.arange(len(inputs)).to(device)
+        return [
+            Part(inputs, labels[a:b], np.arange(a, b), rows[a:b])
+            for a, b in ((0, N), (N, N + N_VALIDATION))
+        ]
+
+    def trainers_of(make, inputs, normalise):
+        part, validation = parts(inputs)
+        trainers = []
+        for seed in range(K):
+            network = make(seed).to(device)
+            groups = [{"params": list(network.parameters())}]
+            streams = derive_streams(0, seed, ("order", "augment", "dropout"))
+            trainers.append(Trainer(network, part, train, streams, accelerator, normalise, groups))
+        return trainers, [validation] * K
+
+    def lenet(seed):
+        return build_model(
+            "lenet5", n_classes=10, image_size=(28, 28), channels=1, init_seed=seed, head_seed=seed
+        )
+
+    def last_layer(seed):
+        return fx.symbolic_trace(nn.Sequential(nn.Linear(84, 10)))
+
+    def check(what, count, **budget):
+        asked = {name: getattr(count, name) for name in budget}
+        assert all(asked[name] <= most for name, most in budget.items()), (what, asked, count)
+        print(what, asked)
+
+    images = torch.zeros(N + N_VALIDATION, 1, 28, 28, dtype=torch.uint8, device=device)
+    features = torch.zeros(N + N_VALIDATION, 84, device=device)
+    normalise = Normalise((0.5,), (0.5,), device)
+    for name, steps, make, inputs, budgets in (
+        ("fused", fused.FUSED, lenet, images, (62, 40, 279)),
+        ("heads", heads.HEADS, last_layer, features, (17, 12, 35)),
+    ):
+        trainers, validation = trainers_of(make, inputs, normalise if name == "fused" else None)
+        a_step, between, evaluation = budgets
+        with steps.joint(trainers) as joint:  # over the begin of the second epoch: all is made once
+            for _ in range(13):
+                joint.step()
+            with counted() as two:
+                joint.step()
+                joint.step()
+            check(name + ": two steps", two, kernels=2 * a_step, copies=0, waits=0)
+            with counted() as epoch:
+                for _ in range(10):
+                    joint.step()
+            check(name + ": ten steps, an epoch's begin", epoch, waits=0, copies_in=K)
+        with torch.no_grad(), counted() as pause:
+            joint.give_back()
+            joint = steps.joint(trainers)
+        check(name + ": weights back and stacked again", pause, kernels=between, waits=0)
+        with counted() as scored:
+            scores.evaluate(trainers, validation, steps.as_one)
+        check(name + ": an evaluation of all seeds", scored, kernels=evaluation, waits=1, copies=1)
+"""
+
+
+def test_a_pack_asks_a_card_for_no_more_than_its_budget(card):
+    """A step of 64 seeds launches what one seed's does; the host reads once for each evaluation."""
+    done = card.run(COUNTED)
+    print(done.stdout)
+    assert len(done.stdout.splitlines()) == 8, done.stdout
