@@ -106,7 +106,7 @@ class _Normalise(torch.autograd.Function):
         scale = (variance + eps).rsqrt()
         ctx.save_for_backward(x, weight, mean, scale, count)
         ctx.ranks = ranks
-        narrow = mean.to(x.dtype), variance.to(x.dtype)
+        narrow = mean.float(), variance.float()  # also where the images are bf16
         output = batch_norm(x, *narrow, weight, bias, False, 0.0, eps) if len(x) else x.clone()
         ctx.mark_non_differentiable(*narrow, count)
         return output, *narrow, count

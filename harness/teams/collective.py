@@ -169,6 +169,8 @@ def _contact() -> Iterator[None]:
     """Turn torch's RuntimeError, with which it reports a lost rank, into one of our own kind."""
     try:
         yield
+    except torch.OutOfMemoryError:  # of this rank's own GPU
+        raise
     except RuntimeError as err:
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         raise LostContactError(f"lost contact with another worker of the trial: {reason}") from err

@@ -136,5 +136,5 @@ class _SharedTrainer:
             if norm.training:  # else it is frozen
                 statistic.copy_(piece / self.ranks.n)
         if (self.trainer.step_count + 1) % self.looks_every == 0:
-            self.is_pause_agreed = bool(sums[-1] > 0)
+            self.is_pause_agreed = float(sums[-1]) > 0
         return sums[-2]

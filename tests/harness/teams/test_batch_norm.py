@@ -102,6 +102,25 @@ def test_output_gradients_and_running_statistics_are_those_of_the_whole_batch(
             assert torch.equal(result[3][name], shared[0][3][name])  # the same bits for all
 
 
+def test_images_in_bf16_have_statistics_in_float32():
+    torch.manual_seed(1)
+    x, upstream = torch.randn(6, 3, 4, 4).bfloat16() + 3, torch.randn(6, 3, 4, 4).bfloat16()
+    alone = steps(nn.BatchNorm2d(3), x, upstream)
+    layers = [nn.BatchNorm2d(3) for _ in range(2)]
+
+    def work(ranks):
+        synchronise(layers[ranks.rank], ranks)
+        return steps(layers[ranks.rank], x, upstream, ranks.share(6))
+
+    shared = by_ranks(2, work)
+    for k in (0, 1):
+        whole = torch.cat([result[k] for result in shared], dim=1)
+        assert whole.dtype == torch.bfloat16
+        torch.testing.assert_close(whole, alone[k], rtol=0.02, atol=0.02)
+    assert shared[0][3]["running_var"].dtype == torch.float32
+    torch.testing.assert_close(shared[0][3], alone[3], rtol=1e-5, atol=1e-5)
+
+
 def test_evaluation_and_frozen_layers_are_torchs_own():
     x = torch.randn(6, 3, 4, 4)
     net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(48, 2))

@@ -142,6 +142,77 @@ def test_the_workers_of_a_trial_may_be_on_two_nodes(write_sweep, tmp_path):
     assert {row["ran_as"] for row in rows_of(tmp_path / "run").values()} == {"workers-2"}
 
 
+ON_CARDS = """\
+name: cards
+question: Do the workers of a trial have a card each?
+model: {name: lenet5}
+data: {name: glyphs, count: 300, seed: 1, train: 200, validation: 50, test: 50}
+train: {epochs: 2, batch_size: 32}
+arms: {slow: {}, fast: {train: {learning_rate: 3.0e-3}}}
+seeds: 1
+"""
+BY_GLOO = {"HEADSTART_GPU_MESSAGES": "gloo"}  # the stand-in has no NCCL
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("engine", "workers", "gpus"), [("local", 4, 8), ("ray", 2, 4)])
+def test_each_worker_of_two_teams_has_a_card_of_its_own(tmp_path, card, engine, workers, gpus):
+    """Slow: a process for each stand-in card imports torch. `gpus` is not given: it is `auto`."""
+    sweep, out = tmp_path / "sweep.yaml", tmp_path / "run"
+    sweep.write_text(ON_CARDS)
+    options = ("--engine", engine, "--set", f"resources.workers={workers}")
+    done = card.run(
+        command(sweep, out, *options), gpus=gpus, memory_gb=6, status=None, timeout=300, **BY_GLOO
+    )
+    assert f"cards: trains on {gpus} GPUs: " in done.stderr
+    assert sorted(process.cards for process in done.processes) == [[k] for k in range(gpus)]
+    rows = rows_of(out).values()
+    assert len(rows) == 2, done.stderr
+    assert {row["status"] for row in rows} <= {"done", "diverged"}, "numbers are any"
+    for row in rows:
+        assert (row["ran_as"], row["n_workers"], row["attempts"]) == (
+            f"workers-{workers}",
+            workers,
+            1,
+        )
+        assert row["device"] != "cpu"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_trial_for_which_the_cards_are_too_small_fails_once_and_spares_the_next(tmp_path, card):
+    """Slow: two processes that import torch, for each of two trials."""
+    sweep, out = tmp_path / "sweep.yaml", tmp_path / "run"
+    sweep.write_text(ON_CARDS)
+    done = card.run(
+        command(sweep, out, "--engine", "local", "--set", "resources.workers=2"),
+        gpus=2, memory_gb=0.005, status=1, timeout=200, **BY_GLOO,
+    )  # fmt: skip
+    assert done.stderr.count("failed: the GPU's memory is too small: ") == 2
+    assert "tried again" not in done.stderr
+    assert [row["attempts"] for row in rows_of(out).values()] == [1, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_worker_with_a_card_that_dies_is_replaced(tmp_path, card):
+    """Slow: two processes that import torch, twice."""
+    sweep, out = tmp_path / "sweep.yaml", tmp_path / "run"
+    sweep.write_text(ON_CARDS.replace("epochs: 2", "epochs: 60"))
+    process = subprocess.Popen(
+        command(sweep, out, "--engine", "local", "--set", "resources.workers=2"),
+        cwd=ROOT, env=card.environment(gpus=2, memory_gb=6, **BY_GLOO),
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for_a_state(process, out)
+    os.kill(ranks_of(process.pid, "local")[-1], signal.SIGKILL)
+    _, message = process.communicate(timeout=150)
+    assert "died (exit status -9); it is tried again" in message
+    assert sorted(row["attempts"] for row in rows_of(out).values()) == [1, 2], message
+    assert process.returncode == 0, message
+
+
 def test_what_cannot_be_is_one_line_and_status_2(write_sweep, tmp_path):
     options = (*TWO, "--set", "train.batch_norm_parts=4")
     with pytest.raises(InputError, match="batch_norm_parts: 4 with") as caught:
