@@ -64,7 +64,7 @@ Files carry SHA-256 digests, and every command that reads a file compares them: 
 TRIALS = """\
 ## trials.parquet: a row a trial
 
-Trials stand in the order of the plan, under the names that the plan gives them now: an arm that was renamed has its new name. A trial that failed or diverged is a row too; its empty cells are null. Accuracies are fractions. Columns of measured time end in `_s`, and are compared only between trials whose conditions agree (`device`, `n_workers`, `ran_as`, and on a GPU `gpu_share`, `gpu_workers`, `cuda`, `cudnn` and `driver`).
+Trials stand in the order of the plan, under the names that the plan gives them now: an arm that was renamed has its new name. A trial that failed or diverged is a row too; its empty cells are null. Accuracies are fractions. Columns of measured time end in `_s`, and are compared only between trials whose conditions agree (`device`, `n_workers`, `ran_as`, and on a GPU `gpu_share`, `gpu_workers`, `gpu_sharing`, `cuda`, `cudnn` and `driver`).
 """
 RECORD = """\
 ## trial.json: the same and more

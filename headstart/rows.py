@@ -164,6 +164,10 @@ class TrialRow(Row):
     gpu_workers: int | None = _measured(
         "workers that shared the GPU at most, its own included", "workers", ON_CPUS
     )
+    gpu_sharing: str | None = _measured(
+        "`alone` on the GPU, with other workers `in turns`, or at once through NVIDIA's `mps`",
+        empty=ON_CPUS,
+    )
     cuda: str | None = _measured("version of CUDA that PyTorch was built for", empty=ON_CPUS)
     cudnn: str | None = _measured("version of cuDNN that PyTorch used", empty=ON_CPUS)
     driver: str | None = _measured(

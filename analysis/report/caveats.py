@@ -145,6 +145,7 @@ def _conditions(findings: Findings) -> Iterator[str]:
         ("ran_as", "ways of running"),
         ("gpu_share", "shares of a GPU"),
         ("gpu_workers", "numbers of workers on a GPU"),
+        ("gpu_sharing", "ways of sharing a GPU"),
         ("cuda", "versions of CUDA"),
         ("cudnn", "versions of cuDNN"),
         ("driver", "versions of the GPU's driver"),

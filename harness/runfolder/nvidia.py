@@ -8,6 +8,7 @@ GPU: then its answer says why.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 KERNEL_FILE = Path("/proc/driver/nvidia/version")
+MPS_FOLDER = "/tmp/nvidia-mps"  # where nothing else is said
 NVML = "libnvidia-ml.so.1"
 MOST_CHARACTERS = 96  # of a text of NVML
 
@@ -35,6 +37,12 @@ def driver() -> Driver | None:
     with _nvml() as library:
         answer = None if library is None else _ask(library)
     return answer or _from_kernel()
+
+
+def mps_runs() -> bool:
+    """Whether a Multi-Process Service runs where processes of this environment look for one."""
+    folder = os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or MPS_FOLDER
+    return Path(folder, "control").exists()
 
 
 def cuda_text(number: int) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from datasets.base import Dataset
 from datasets.split import Split, split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
-from harness.runfolder.nvidia import driver
+from harness.runfolder.nvidia import driver, mps_runs
 from harness.training.arrays import Part, Parts, copy_all, place_parts
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
@@ -477,7 +477,13 @@ class Trial:
         if self.device.type != "cuda":
             return {}
         share, workers = self.context.gpu_share, self.context.gpu_workers
-        return {"gpu_share": share, "gpu_workers": workers, **gpu_versions()}
+        sharing = "alone" if workers == 1 else "mps" if mps_runs() else "in turns"
+        return {
+            "gpu_share": share,
+            "gpu_workers": workers,
+            "gpu_sharing": sharing,
+            **gpu_versions(),
+        }
 
 
 def read_state(path: Path) -> bytes:

@@ -31,7 +31,7 @@ from analysis.words import joined
 # A GPU that others share, and other libraries on it, are other conditions.
 CONDITIONS = (
     *("device", "n_workers", "ran_as"),
-    *("gpu_share", "gpu_workers", "cuda", "cudnn", "driver"),
+    *("gpu_share", "gpu_workers", "gpu_sharing", "cuda", "cudnn", "driver"),
 )
 
 

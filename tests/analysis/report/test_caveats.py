@@ -39,7 +39,8 @@ def test_nothing_is_said_of_deterministic_trials_and_of_tables_of_versions_befor
 
 ALIKE = {
     "status": "done", "device": "H100", "n_workers": 1, "ran_as": "solo", "host": "n1",
-    "gpu_share": 1.0, "gpu_workers": 1.0, "cuda": "13.2", "cudnn": "9.26.0", "driver": "580.65",
+    "gpu_share": 1.0, "gpu_workers": 1.0, "gpu_sharing": "alone",
+    "cuda": "13.2", "cudnn": "9.26.0", "driver": "580.65",
 }  # fmt: skip
 
 
@@ -53,6 +54,7 @@ def said(*rows: dict[str, object]) -> list[str]:
         ("device", "A100", "different devices (A100 and H100)"),
         ("gpu_share", 0.25, "different shares of a GPU (0.25 and 1)"),
         ("gpu_workers", 4.0, "different numbers of workers on a GPU (1 and 4)"),
+        ("gpu_sharing", "in turns", "different ways of sharing a GPU (alone and in turns)"),
         ("cuda", "12.8", "different versions of CUDA (12.8 and 13.2)"),
         ("cudnn", "9.1.0", "different versions of cuDNN (9.1.0 and 9.26.0)"),
         ("driver", "535.1", "different versions of the GPU's driver (535.1 and 580.65)"),

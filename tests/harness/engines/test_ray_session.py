@@ -341,6 +341,7 @@ def test_ray_is_told_of_the_cards_that_pytorch_sees_and_each_worker_sees_its_own
     for row in rows:
         assert row["device"] == "Stand-in for an H100", row
         assert (row["gpu_share"], row["gpu_workers"]) == (1 / shared, shared)
+        assert row["gpu_sharing"] == ("alone" if shared == 1 else "in turns")
         assert row["cuda"]
         assert row["cudnn"]
     trained = [process.cards for process in done.processes if process.launches > 100]

@@ -90,6 +90,19 @@ def test_a_machine_without_a_driver_has_none(machine):
     assert provenance.collect({})["gpus"] is None
 
 
+def test_a_service_for_shared_gpus_is_looked_for_where_processes_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(nvidia, "MPS_FOLDER", str(tmp_path / "usual"))
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    assert not nvidia.mps_runs()
+    for name in ("usual", "own"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "control").touch()
+        assert nvidia.mps_runs()
+        (tmp_path / name / "control").unlink()
+        assert not nvidia.mps_runs()
+        monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path / "own"))
+
+
 def test_versions_of_cuda_are_written_as_people_write_them():
     assert [cuda_text(number) for number in (11040, 12000, 13020)] == ["11.4", "12.0", "13.2"]
 

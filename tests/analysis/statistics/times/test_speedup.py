@@ -277,14 +277,19 @@ def test_nobodys_seconds_are_those_of_no_arm() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("n_workers", 2), ("ran_as", "fused"), ("gpu_share", 0.5), ("gpu_workers", 4),
-     ("cuda", "12.8"), ("cudnn", "9.1.0"), ("driver", "535.1")],
+     ("gpu_sharing", "mps"), ("cuda", "12.8"), ("cudnn", "9.1.0"), ("driver", "535.1")],
 )  # fmt: skip
 def test_seconds_need_equal_processes_ways_and_equal_shares_of_equal_gpus(
     name: str, value: object
 ) -> None:
     _, trials = make_run()
     trials = trials.assign(
-        gpu_share=1.0, gpu_workers=1, cuda="13.2", cudnn="9.26.0", driver="580.65"
+        gpu_share=1.0,
+        gpu_workers=1,
+        gpu_sharing="alone",
+        cuda="13.2",
+        cudnn="9.26.0",
+        driver="580.65",
     )
     t, c = trials[trials["arm"] == "t"], trials[trials["arm"] == "c"]
     assert same_conditions(t, c) == ""
