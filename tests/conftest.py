@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Generator, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,18 @@ def card() -> Card:
         return Card(build())
     except CannotBuild as err:
         pytest.skip(f"no stand-in for a GPU: {err}")
+
+
+@pytest.fixture(scope="session")
+def pinned_torch() -> None:
+    """For budgets in bytes: PyTorch 2.11 keeps a workspace of cuBLAS among its tensors."""
+    pinned = re.search(
+        r"^torch==(\S+)$", (Path(__file__).parents[1] / "requirements.txt").read_text("utf-8"), re.M
+    )
+    assert pinned is not None
+    installed = version("torch").split("+")[0]
+    if installed != pinned[1]:
+        pytest.skip(f"its bytes are those of torch {pinned[1]}, and {installed} is installed")
 
 
 @pytest.fixture

@@ -435,6 +435,7 @@ ON_A_CARD = """
 """
 
 
+@pytest.mark.usefixtures("pinned_torch")
 def test_each_kind_of_step_is_captured_on_a_card_and_nothing_is_waited_for(card):
     """On a stand-in: that capturing is legal, what is launched and copied, that all is freed."""
     assert card.run(ON_A_CARD, memory_gb=8).stdout == "all captured\n"

@@ -88,6 +88,7 @@ ON_CARDS = (
 )
 
 
+@pytest.mark.usefixtures("pinned_torch")
 def test_on_cards(card):
     """One process runs all checks; it prints those that passed."""
     code = f"""

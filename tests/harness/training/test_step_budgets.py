@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 # Of a step of 128 images: kernels of PyTorch and calls of cuBLAS and cuDNN, and copies between host
 # and card, on average; waits of the host, in all steps that are counted, begins of epochs included;
 # the peak of memory in MB, a set of 640 images included.
@@ -72,6 +74,7 @@ STEPS = """
 """
 
 
+@pytest.mark.usefixtures("pinned_torch")
 def test_a_step_keeps_to_its_budget(card):
     done = card.run(STEPS)
     measured = dict(json.loads(line) for line in done.stdout.splitlines())
