@@ -84,12 +84,11 @@ class _SharedTrainer:
         self.losses_of = loss_function(settings, "none")
         modules = list(trainer.network.modules())
         self.dropouts = [m for m in modules if isinstance(m, SeededDropout)]
-        is_synchronised = settings.batch_norm_parts == 1
-        self.takes_no_rows = is_synchronised and bool(batch_norms(trainer.network))
-        norms = [] if is_synchronised else batch_norms(trainer.network)
+        norms, is_synchronised = batch_norms(trainer.network), settings.batch_norm_parts == 1
+        self.synchronised = norms if is_synchronised else []
         self.running = [
             (norm, statistic)
-            for norm in norms
+            for norm in ([] if is_synchronised else norms)
             for statistic in (norm.running_mean, norm.running_var)
             if statistic is not None
         ]
@@ -115,13 +114,13 @@ class _SharedTrainer:
         """This rank's rows of a batch of `n` images, and the weight of their loss.
 
         Where there are fewer images than ranks, a rank without any computes the first image with
-        weight 0, so that all have gradients of the same parameters; but with batch norm over all
-        ranks, which would count that image, an empty batch.
+        weight 0, so that all have gradients of the same parameters; but where batch norm trains
+        over all ranks, which would count that image, an empty batch.
         """
         rows = self.ranks.share(n)
-        if rows.start == rows.stop and not self.takes_no_rows:
-            return slice(0, 1), 0.0
-        return rows, 1.0
+        if rows.start < rows.stop or any(norm.training for norm in self.synchronised):
+            return rows, 1.0
+        return slice(0, 1), 0.0
 
     def _extra(self, loss: Tensor) -> Tensor:
         """What travels with the gradients: this rank's running statistics, loss and wish."""
