@@ -88,6 +88,11 @@ def test_every_sweep_is_listed():
     assert sorted(SMALLEST) == sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml"))
 
 
+def is_of_numbers(error: str) -> bool:
+    """Weights are whatever lay in memory: a trial may refuse those of the stage it starts from."""
+    return "that are not finite" in error or error.startswith("the trial it starts from")
+
+
 @pytest.mark.slow
 def test_every_sweep_runs_on_a_card_without_a_device_error(card, no_data):
     """Slow: some fifty trials; part 2 alone runs in the test below."""
@@ -98,11 +103,13 @@ def test_every_sweep_runs_on_a_card_without_a_device_error(card, no_data):
     ways = set()
     for name, status, rows in results:
         for row in rows:
+            if row["status"] == "failed" and is_of_numbers(row["error"]):
+                continue
             assert row["status"] in ("done", "diverged"), f"{name}: {row['error']}"
             assert row["attempts"] == 1, f"{name}: {row}"
             assert row["device"].startswith("Stand-in"), f"{name}: {row}"
             ways.add(row["ran_as"])
-        assert status == 0 or "diverged" in {row["status"] for row in rows}, name
+        assert status == 0 or {row["status"] for row in rows} != {"done"}, name
     assert {"solo", "heads", "fused"} <= ways
 
 
