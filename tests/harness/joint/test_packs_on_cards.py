@@ -89,5 +89,44 @@ COUNTED = """
 def test_a_pack_asks_a_card_for_no_more_than_its_budget(card):
     """A step of 64 seeds launches what one seed's does; the host reads once for each evaluation."""
     done = card.run(COUNTED)
-    print(done.stdout)
     assert len(done.stdout.splitlines()) == 8, done.stdout
+
+
+SWEEP = """\
+name: measured
+question: How many seeds are fused on a share of a card?
+model: {name: lenet5}
+data: {name: glyphs, count: 300, seed: 1, train: 200, validation: 50, test: 50}
+train: {learning_rate: 1.0e-3, batch_size: 256, epochs: 1}
+arms: {all: {}}
+seeds: 64
+"""
+
+MEASURED = """
+    import sys
+    from pathlib import Path
+    import torch
+    from harness.joint.fused import FUSED
+    from harness.joint.size import measured_pack_size
+    from harness.plan.planner import make_plan
+    from harness.sweepfile.reader import load_sweep
+    from harness.training.context import TrialContext
+    from harness.training.memory import keep_to_share
+    from harness.trials.catalogue import DataCatalogue
+
+    context = TrialContext(DataCatalogue(), device="cuda")
+    trials = make_plan(load_sweep(Path(sys.argv[1])), context.catalogue).trials
+    keep_to_share(0.5)
+    share = 0.5 * 1.8e9 - 0.6e9  # less what CUDA itself takes
+    size = measured_pack_size(trials, context, FUSED)
+    assert 1 <= size < 64, size
+    assert 0.1 * share < torch.cuda.max_memory_reserved() <= share, torch.cuda.max_memory_reserved()
+    assert torch.cuda.memory_reserved() < 0.1 * share, torch.cuda.memory_reserved()
+    print(size)
+"""
+
+
+def test_measuring_keeps_to_the_share_and_gives_it_back(card, write_sweep):
+    """A step of 64 seeds with 256 images each needs more than there is, 0.3 GB."""
+    done = card.run(MEASURED, str(write_sweep(text=SWEEP)), memory_gb=1.8)
+    assert int(done.stdout) >= 1
