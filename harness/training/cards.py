@@ -170,7 +170,7 @@ def why_not(said: str, torch: ModuleType) -> str:
         return (
             f"the {named} is too old: it runs CUDA {cuda_text(int(too_old[1]))}, and PyTorch "
             f"{torch.__version__} needs CUDA {needs}; update the driver, or install a PyTorch for "
-            "an older CUDA, as the README says"
+            "an older CUDA (docs/troubleshooting.md)"
         )
     versions = f" ({named}; PyTorch {torch.__version__} needs CUDA {needs})" if its else ""
     return said.rstrip(".") + versions
