@@ -220,6 +220,11 @@ def time_steps(
     trainers, validation = make_trainers(network, k, precision, amount, images, labels)
     if way == "solo":
         seconds = seconds_each(trainers[0].step, amount)
+    elif way == "graph" and k == 1:  # as a trial by itself has it
+        from harness.training.graph import GraphSteps
+
+        solo = GraphSteps()
+        seconds = seconds_each(lambda: solo.step(trainers[0]), amount)
     elif way == "graph":
         from harness.joint.captured import CapturedSteps
 
@@ -234,10 +239,12 @@ def time_steps(
             step = CapturedFused(joint).step if way == "fused graph" else joint.step
             seconds = seconds_each(step, amount)
     used = torch.cuda.max_memory_allocated() - before if amount.device == "cuda" else 0
-    trainers[0].evaluate(validation)
-    started = time.perf_counter()
-    trainers[0].evaluate(validation)
-    return Result(way, k, seconds, time.perf_counter() - started, used, precision)
+    from harness.joint.fused import FUSED
+
+    together = FUSED if way.startswith("fused") else None
+    return Result(
+        way, k, seconds, evaluation_of_one(trainers, validation, together), used, precision
+    )
 
 
 def make_trainers(
@@ -289,6 +296,7 @@ def time_heads(way: str, k: int, amount: Amount, labels: Any) -> Result:
 
     from harness.joint.captured import CapturedFused
     from harness.joint.fused import FusedJoint
+    from harness.joint.heads import HEADS as HEADS_AS_ONE
     from harness.joint.heads import HeadJoint
     from harness.seeds import derive_streams
     from harness.sweepfile.settings import Train
@@ -320,11 +328,29 @@ def time_heads(way: str, k: int, amount: Amount, labels: Any) -> Result:
         is_graph = way == "heads graph"
         step = CapturedFused(joint).step if is_graph else joint.step  # type: ignore[arg-type]
         seconds = seconds_each(step, amount)
-    validation = part(amount.train, n)
-    trainers[0].evaluate(validation)
+    seconds_of_evaluation = evaluation_of_one(trainers, part(amount.train, n), HEADS_AS_ONE)
+    return Result(way, k, seconds, seconds_of_evaluation, 0)
+
+
+def evaluation_of_one(trainers: list[Any], validation: Any, steps: Any | None) -> float:
+    """Seconds of a seed's evaluation; where its pack is evaluated as one, its share of them."""
+    from harness.joint import scores
+    from harness.training.loop import wait_for
+
+    device = trainers[0].device
+    together = steps is not None and len(trainers) > 1 and device.type in steps.evaluates_on
+
+    def evaluate() -> None:
+        if together:
+            scores.evaluate(trainers, [validation] * len(trainers), steps.as_one)
+        else:
+            trainers[0].evaluate(validation)
+        wait_for(device)
+
+    evaluate()
     started = time.perf_counter()
-    trainers[0].evaluate(validation)
-    return Result(way, k, seconds, time.perf_counter() - started, 0)
+    evaluate()
+    return (time.perf_counter() - started) / (len(trainers) if together else 1)
 
 
 def seconds_each(step: Callable[[], None], amount: Amount) -> float:
