@@ -124,3 +124,16 @@ def test_a_bare_machine_is_enough(tmp_path):
         "again": True, "through a state": True
     }  # fmt: skip
     assert "failed" not in json.dumps(saved["results"])
+
+
+@pytest.mark.slow
+def test_on_a_card_the_parts_run(card, tmp_path):
+    """Slow: two processes that import PyTorch. The numbers of a stand-in mean nothing."""
+    only = [word for part in ("smoke", "repeats", "packs") for word in ("--only", part)]
+    command = [sys.executable, str(COMMAND), "--quick", "--out", str(tmp_path / "out"), *only]
+    card.run(command, memory_gb=40)
+    results = json.loads((tmp_path / "out/minutes.json").read_text())["results"]
+    assert results["smoke"] == dict.fromkeys(("lenet5", "midas_cnn", "resnet18"), "ok")
+    assert results["repeats"]["lenet5 as a graph"] == {"bits of solo": True}
+    assert {"lenet5 graph 1 float32", "lenet5 fused 8 float32"} <= results["packs"].keys()
+    assert "failed" not in json.dumps(results)
