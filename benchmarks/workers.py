@@ -12,7 +12,7 @@ programs, with the same weights and images:
 - `alone`: no message at all, which is what the others could reach at best.
 
 Prints the median step of the slowest process, ratios to `ddp`, and how far the weights of `ours`
-end from those of `ddp`, relative to the greatest weight of each tensor.
+end from those of `ddp`, relative to the way that training moved them.
 """
 
 from __future__ import annotations
@@ -107,11 +107,12 @@ def measured(
     for k in range(rounds + 2):
         images = torch.randn(rows, 3, side, side, generator=draws)
         labels = torch.randint(10, (rows,), generator=draws)
-        for program, step in steps.items():
+        first = k % len(PROGRAMS)  # each program is the first of a round as often as any other
+        for program in [*PROGRAMS, *PROGRAMS][first : first + len(PROGRAMS)]:
             group.sum_(torch.zeros(1))  # all begin together
             masks.manual_seed(k)
             started = time.perf_counter()
-            step(images, labels)
+            steps[program](images, labels)
             if k >= 2:
                 spent[program].append(time.perf_counter() - started)
     seconds = {}
@@ -119,9 +120,13 @@ def measured(
         of_all = torch.zeros(group.n, dtype=torch.float64)
         of_all[group.rank] = median(values)
         seconds[program] = float(group.sum_(of_all).max())
-    pairs = zip(networks["ours"].parameters(), networks["ddp"].parameters(), strict=True)
-    apart = max(float((a - b).detach().abs().max() / b.detach().abs().max()) for a, b in pairs)
+    ours, ddp, start = map(weights_of, (networks["ours"], networks["ddp"], network))
+    apart = float((ours - ddp).norm() / (ddp - start).norm())
     return seconds, apart
+
+
+def weights_of(network: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().reshape(-1) for parameter in network.parameters()])
 
 
 def step_of(program: str, network: nn.Module, group: Group) -> Step:
