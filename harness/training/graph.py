@@ -158,7 +158,8 @@ class GraphSteps(SoloSteps):
             self.recording = record(lambda: trainer.compute(memory), generators)
         except RuntimeError as err:
             trainer.forget_gradients()
-            return str(err).strip().partition("\n")[0] or type(err).__name__
+            first = _first_of(err)
+            return str(first).strip().partition("\n")[0] or type(first).__name__
         if _host_generators() != drawn:
             return "the network draws random numbers on the host"
         return ""
@@ -187,6 +188,13 @@ def layout_of(trainer: Trainer) -> Layout:
         *(parameter.requires_grad for parameter in network.parameters()),
         *(module.training for module in network.modules()),
     )
+
+
+def _first_of(err: BaseException) -> BaseException:
+    """What went wrong first: at the end of a capture that broke off, CUDA says just that it did."""
+    while isinstance(err.__context__, RuntimeError):
+        err = err.__context__
+    return err
 
 
 def _host_generators() -> tuple[object, ...]:

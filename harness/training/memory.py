@@ -24,6 +24,17 @@ MOST_PIXELS = EVALUATION_BATCH * 64 * 64  # of the images that a network on a GP
 CONTEXT_BYTES = 600_000_000  # of a card for each process, beside what PyTorch's allocator counts
 LEAST_BYTES = 100_000_000  # that a worker needs beside its context for the smallest networks
 GB = 1e9
+# How CUDA's libraries say that there is too little memory. cuBLAS and cuDNN cannot begin; of a
+# convolution PyTorch tries all of cuDNN's engines, and tells of the last one just that none worked.
+FULL = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "unable to find an engine to execute this computation",
+)
 
 T = TypeVar("T")
 
@@ -44,8 +55,7 @@ def is_out_of_memory(err: BaseException) -> bool:
     """Whether a GPU had too little memory: PyTorch's own error, or one of a library below it."""
     if isinstance(err, torch.OutOfMemoryError):
         return True
-    texts = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-    return isinstance(err, RuntimeError) and any(text in str(err) for text in texts)
+    return isinstance(err, RuntimeError) and any(text in str(err) for text in FULL)
 
 
 def halved_until_it_fits(compute: Callable[[int], T], size: int) -> tuple[T, int]:
@@ -122,7 +132,8 @@ def explained(err: Exception, train: Train) -> Exception:
     asked = re.search(r"Tried to allocate ([0-9.]+ [KMGT]?i?B)", str(err))
     share = torch.cuda.get_per_process_memory_fraction()
     limit = "" if share == 1 else f", of the {share * total / GB:.1f} GB that are its share"
-    what = asked[1] if asked else "more memory"
+    said = (str(err).strip().splitlines() or [""])[0][:160]
+    what = asked[1] if asked else f"more ({said})"  # which may have another cause: people decide
     return InputError(
         f"the GPU's memory is too small: {what} was asked for, {free / GB:.1f} of "
         f"{total / GB:.1f} GB were free, and this worker held "

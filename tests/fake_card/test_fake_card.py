@@ -129,15 +129,25 @@ def test_an_older_driver_is_refused_as_cuda_does(card):
 
 
 def test_what_a_card_would_refuse_fails_the_test(card):
-    """A wait inside of a capture."""
+    """A wait inside of a capture, which then ends with an error of its own, as on a card."""
     code = """
         import torch
         x = torch.ones(1, device="cuda")
-        with torch.cuda.graph(torch.cuda.CUDAGraph()):
-            x.item()
+        try:
+            with torch.cuda.graph(torch.cuda.CUDAGraph()):
+                x.item()
+        except RuntimeError as err:
+            assert "previous error during capture" in str(err), err
+            assert "not permitted when stream is capturing" in str(err.__context__)
+            with torch.cuda.graph(torch.cuda.CUDAGraph()):
+                x.add_(1)  # the next one is whole again
+        else:
+            raise AssertionError("the capture ended as if nothing had been refused")
     """
-    with pytest.raises(AssertionError, match=r"\[fake card\] cudaStreamSynchronize in a stream"):
+    refused = r"\[fake card\] cudaStreamSynchronize in a stream"
+    with pytest.raises(AssertionError, match=refused) as caught:
         card.run(code)
+    assert "Traceback" not in str(caught.value)  # of the code's own assertions
 
 
 def test_processes_share_the_memory_of_a_card(card):

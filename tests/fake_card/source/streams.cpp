@@ -3,7 +3,7 @@
 // or asks for something that a graph cannot hold. Everything is done at once, so no wait lasts.
 //
 // A capture spreads to each stream that waits for an event of it, and ends in all of them together:
-// that a forked stream was joined again is not checked.
+// that a forked stream was joined again is not checked. One that was refused something ends with an error.
 #include "card.h"
 
 #include <mutex>
@@ -22,6 +22,7 @@ static std::vector<Stream*> streams;
 static std::mutex lock;
 static std::atomic<int> n_captures{0};
 static std::atomic<long> n_nodes{0};
+static std::atomic<bool> is_invalid{false};  // the capture that is underway; its end is an error
 
 static Stream* stream_of(cudaStream_t stream) {
   return (size_t)stream <= 2 ? &default_stream : (Stream*)stream;
@@ -36,12 +37,14 @@ void add_node() {
 Status refuse_in_capture(const char* what, cudaStream_t stream) {
   if (!is_capturing(stream)) return cudaSuccess;
   complain((std::string(what) + " in a stream that is being captured").c_str());
+  is_invalid = true;
   return fail(cudaErrorStreamCaptureUnsupported);
 }
 
 Status refuse_in_any_capture(const char* what) {
   if (!any_capture()) return cudaSuccess;
   complain((std::string(what) + " while a graph is captured").c_str());
+  is_invalid = true;
   return fail(cudaErrorStreamCaptureUnsupported);
 }
 
@@ -139,6 +142,7 @@ Status cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   stream_of(stream)->is_capturing = true;
   n_captures++;
   n_nodes = 0;
+  is_invalid = false;
   return cudaSuccess;
 }
 
@@ -146,6 +150,8 @@ Status cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
   std::lock_guard<std::mutex> guard(lock);
   n_captures--;
   for (Stream* stream : streams) stream->is_capturing = false;
+  *graph = nullptr;
+  if (is_invalid) return fail(cudaErrorStreamCaptureInvalidated);
   *graph = (cudaGraph_t) new long(n_nodes);
   return cudaSuccess;
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.sweepfile.settings import Train
 from harness.training.memory import (
     EVALUATION_BATCH,
     MOST_PIXELS,
@@ -64,6 +65,12 @@ def test_an_error_that_is_not_of_memory_or_of_one_image_is_raised():
     [
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("cuBLAS: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate`"),
+            True,
+        ),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
         (RuntimeError("CUDA error: out of memory"), True),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
         (ValueError("CUDA error: out of memory"), False),
@@ -74,6 +81,16 @@ def test_errors_of_a_full_gpu_are_known(err, is_memory):
     assert is_out_of_memory(err) is is_memory
     if not is_memory:
         assert explained(err, None) is err
+
+
+def test_a_library_that_names_no_size_is_quoted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10**9, 8 * 10**9))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda: 1.0)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 5 * 10**9)
+    err = RuntimeError("GET was unable to find an engine to execute this computation\nmore")
+    line = str(explained(err, Train(batch_size=8)))
+    assert "too small: more (GET was unable to find an engine to execute this computation)" in line
+    assert "\n" not in line
 
 
 ON_CARDS = (
