@@ -9,10 +9,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from harness.trials.events import Ended, Event, Failed, GivenBack, Progress, Started, Stopped
+from harness.trials.events import (
+    Ended,
+    Event,
+    Failed,
+    GivenBack,
+    NotDeterministic,
+    Progress,
+    Started,
+    Stopped,
+)
 from harness.trials.spec import Plan
 from headstart.rows import TrialRow
 
@@ -35,6 +44,7 @@ class ProgressView:
     n_slots: int  # trials that run at once, for the estimate of the time left
     now: Callable[[], float] = time.monotonic
     is_live: bool = True  # a terminal gets the live view; it takes over what is printed there
+    remarks: set[str] = field(default_factory=set)  # what was said already; other views share it
 
     def __post_init__(self) -> None:
         self.is_live = self.is_live and self.stream.isatty()
@@ -71,6 +81,8 @@ class ProgressView:
             self.taken_up_at[trial_id] = self.now()
         elif isinstance(event, Progress):
             self.latest[trial_id] = event
+        elif isinstance(event, NotDeterministic):
+            self._remark_on_bits(trial_id, ", ".join(event.operations))
         elif isinstance(event, Ended):
             self.status[trial_id] = event.row.status
             arm = self.plan.by_id[trial_id].arm
@@ -78,6 +90,8 @@ class ProgressView:
             self.durations.setdefault(arm, []).append(duration)
             if event.row.test_accuracy is not None:
                 self.tests[trial_id] = event.row.test_accuracy
+            if event.row.deterministic is False:  # a pack that goes on from states begins silently
+                self._remark_on_bits(trial_id, event.row.nondeterministic_operation)
         elif isinstance(event, Stopped | GivenBack):
             self.status[trial_id] = "pending"
         elif isinstance(event, Failed):
@@ -124,7 +138,7 @@ class ProgressView:
         mean = {arm: sum(each) / len(each) for arm, each in self.durations.items()}
         overall = sum(mean.values()) / len(mean)
         left = 0.0
-        for trial in self.plan.trials:
+        for trial in self.plan.by_id.values():
             status = self.status[trial.id]
             if status in ("pending", "running"):
                 whole = mean.get(trial.arm, overall)
@@ -159,6 +173,23 @@ class ProgressView:
         tests = [self.tests[i] for i in ids if i in self.tests]
         mean = [f"mean test {sum(tests) / len(tests):.4f}"] if tests else []
         return ", ".join(mean + now)
+
+    def _remark_on_bits(self, trial_id: str, operations: str) -> None:
+        """Say once for each arm that its trials run without the promise of the same bits."""
+        trial = self.plan.by_id[trial_id]
+        name = f"{'stage' if trial.stage == 'pretrain' else 'arm'} {trial.arm}"
+        if name in self.remarks:
+            return
+        self.remarks.add(name)
+        have = "have" if "," in operations else "has"
+        line = (
+            f"{name}: {operations} {have} no deterministic kernel on this GPU: its trials run "
+            "without the promise of the same bits"
+        )
+        if self._live is None:
+            self._say(line)
+        else:  # above the live view
+            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)

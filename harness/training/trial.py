@@ -33,7 +33,7 @@ from harness.training.memory import images_at_once
 from harness.training.network import prepare_network
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.steps import SOLO, Steps
-from harness.trials.events import Ended, Event, Progress, Stopped
+from harness.trials.events import Ended, Event, NotDeterministic, Progress, Stopped
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
@@ -189,8 +189,10 @@ class Trial:
             return place_parts(dataset, split, self.device)
         return self.context.images.parts(dataset, split, self.device)
 
-    def start(self, measured: Measured | None = None) -> Iterator[Progress]:
+    def start(self, measured: Measured | None = None) -> Iterator[Event]:
         """Evaluate the network as it starts, unless a state shows that this was done."""
+        if self.nondeterministic:
+            yield NotDeterministic(self.spec.id, self.nondeterministic)
         if not self.record.curve:
             yield self._evaluate(measured)
 

@@ -25,6 +25,14 @@ class GivenBack:
 
 
 @dataclass(frozen=True)
+class NotDeterministic:
+    """A trial begins with operations that have no deterministic kernel on its GPU."""
+
+    trial_id: str
+    operations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Progress:
     """A trial moved on: sent at every evaluation."""
 
@@ -72,4 +80,4 @@ def failure(trial_id: str, err: Exception) -> Failed:
     return Failed(trial_id, text, retry=True)
 
 
-Event = Started | GivenBack | Progress | Ended | Stopped | Failed
+Event = Started | GivenBack | NotDeterministic | Progress | Ended | Stopped | Failed

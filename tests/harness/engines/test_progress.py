@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -10,7 +11,7 @@ from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.events import Ended, Failed, GivenBack, Progress, Started
+from harness.trials.events import Ended, Failed, GivenBack, NotDeterministic, Progress, Started
 from headstart.rows import TrialRow
 
 
@@ -42,6 +43,40 @@ def test_a_trial_that_a_worker_gives_back_runs_no_more(write_sweep):
     assert "1 running" in view.line()
     view.take(GivenBack(plan.trials[0].id))
     assert "0 running" in view.line()
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_an_arm_without_deterministic_kernels_is_said_once_in_a_command(write_sweep, stream):
+    """By the first trial that begins, or by the row of one that went on; in a terminal too."""
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    ids = {arm: [t.id for t in trials] for (_, arm), trials in plan.by_arm.items()}
+    shown, remarks = stream(), set()
+    for _ in range(2):  # a search and the sweep after it have views of their own
+        with ProgressView(plan, {}, shown, 2, remarks=remarks) as view:
+            for trial_id in ids["scratch"]:
+                view.take(NotDeterministic(trial_id, ("first_cuda", "second_cuda")))
+            row = TrialRow(deterministic=False, nondeterministic_operation="third_cuda")
+            for trial_id in [*ids["drawn"], *ids["scratch"]]:
+                view.take(Ended(trial_id, row))
+            for trial_id in ids["pretrained"]:
+                view.take(Ended(trial_id, TrialRow(deterministic=True)))
+                view.take(Ended(trial_id, TrialRow()))  # of a version before it
+    rest = (
+        "no deterministic kernel on this GPU: its trials run without the promise of the same bits"
+    )
+    plain = re.sub(r"\x1b\[\S*?[A-Za-z]", "", shown.getvalue())
+    lines = [line for line in plain.splitlines() if "deterministic" in line]
+    assert lines == [
+        f"arm scratch: first_cuda, second_cuda have {rest}",
+        f"stage drawn: third_cuda has {rest}",
+    ]
 
 
 def test_a_dry_run_counts_and_says_what_it_does_not_know(write_sweep, tmp_path):

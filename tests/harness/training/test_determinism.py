@@ -16,7 +16,7 @@ from harness.training.context import TrialContext
 from harness.training.steps import SoloSteps
 from harness.training.trial import run_trial
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.events import Ended, Stopped
+from harness.trials.events import Ended, NotDeterministic, Stopped
 
 ON_A_CARD = """
     from pathlib import Path
@@ -64,6 +64,8 @@ ON_A_CARD = """
     assert "straight: upsample" not in dry
     done = run_here(sweep, folder / "run")
     assert "retr" not in done.stderr, done.stderr
+    said = [line.partition(":")[0] for line in done.stderr.splitlines() if "promise" in line]
+    assert sorted(said) == ["arm bent", "arm half", "arm median"], done.stderr
     rows = pq.read_table(folder / "run" / "trials.parquet").to_pylist()
     assert len(rows) == 8, (done.stdout, done.stderr)
     names = {"straight": "", "median": "median CUDA with indices output"}
@@ -124,8 +126,13 @@ def trial(write_sweep, tmp_path, monkeypatch):
 
 
 def test_an_operation_that_is_met_late_lets_the_trial_go_on_from_its_last_state(trial):
-    trial("plain")
-    trial("late", RefusedOnce(), state_every_s=0.0)
+    assert not [e for e in trial("plain") if isinstance(e, NotDeterministic)]
+    said = [
+        e
+        for e in trial("late", RefusedOnce(), state_every_s=0.0)
+        if isinstance(e, NotDeterministic)
+    ]
+    assert [event.operations for event in said] == [("made_up_backward_cuda",)]
     row = trial.row("late")
     assert (row["deterministic"], row["nondeterministic_operation"]) == (
         False, "made_up_backward_cuda",
