@@ -199,6 +199,8 @@ def _run(
     is_whole = options.shard == (1, 1) and options.only in (None, "report")
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
+    for line in plan.repeated():
+        print(line, file=sys.stderr)
     with RunFolder(out, options.shard) as folder:
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
@@ -213,7 +215,7 @@ def _run(
         if request.by:
             n_ended = statuses["done"] + statuses["diverged"]
             print(
-                f"Stopped by {request.by}: {n_ended} of {len(part.trials)} trials have ended and "
+                f"Stopped by {request.by}: {n_ended} of {len(part.by_id)} trials have ended and "
                 "are kept. The same command goes on from here.",
                 file=sys.stderr,
             )
@@ -224,7 +226,7 @@ def _run(
                 _track(plan, folder)
                 _report(plan, out, catalogue)
         diverged = folder.diverged_arms(plan) if is_whole else []
-    return _status(out, len(part.trials), statuses, diverged)
+    return _status(out, len(part.by_id), statuses, diverged)
 
 
 def _status(out: Path, n_trials: int, statuses: Counter[str], diverged: Sequence[str]) -> int:
@@ -324,6 +326,7 @@ class _Place:
     def __init__(self) -> None:
         self.n_gpus: int | None = None  # None: not looked at
         self.why_none = ""
+        self.remarks: set[str] = set()  # what was said of what the trials meet there
 
     def here(self, plan: Plan) -> Settled:
         """What a trial gets on this machine."""
@@ -383,7 +386,9 @@ def _run_trials(
     ).with_resources(resources)
     stop_file.create()
     is_live = options.engine != "here"  # a debugger needs the terminal
-    view = ProgressView(part, queue.rows, sys.stderr, n_slots, is_live=is_live)
+    view = ProgressView(
+        part, queue.rows, sys.stderr, n_slots, is_live=is_live, remarks=place.remarks
+    )
     try:
         with request.patience(stop_file.request, queue.stop), view:
             queue.listen = view.take

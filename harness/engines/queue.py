@@ -39,7 +39,7 @@ class Queue:
     listen: Callable[[Event], None] = lambda event: None  # to every event, after it took effect
 
     def __post_init__(self) -> None:
-        unfinished = [trial.id for trial in self.plan.trials if trial.id not in self.rows]
+        unfinished = [trial_id for trial_id in self.plan.by_id if trial_id not in self.rows]
         self.folder.tidy(self.rows)
         self.rows = {**self.rows, **self.folder.adopt(unfinished)}
         self.max_failures = self.plan.sweep.resources.max_failures
@@ -52,7 +52,7 @@ class Queue:
         self.stopping = False
         self._waiting: dict[str, list[TrialSpec]] = {}
         self._ready = _Line()
-        for trial in self.plan.trials:
+        for trial in self.plan.by_id.values():  # two stages may come to the same trial
             if trial.id not in self.rows:
                 self._enqueue(trial)
 
@@ -64,7 +64,7 @@ class Queue:
     @property
     def n_left(self) -> int:
         ended = self.rows.keys() | self.failed.keys()
-        return sum(trial.id not in ended for trial in self.plan.trials)
+        return len(self.plan.by_id.keys() - ended)
 
     def next_unit(self, n_free: int = 1) -> Unit | None:
         """Trials for one worker to run in one go; None while nothing is ready.

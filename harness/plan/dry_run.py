@@ -40,7 +40,7 @@ class Cost:
 def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     """Lines of text: one a stage or arm, totals, and estimates."""
     lines: dict[tuple[str, str, str], Counter[str]] = {}  # by stage, arm and data
-    left: list[TrialSpec] = []
+    left: dict[str, TrialSpec] = {}
     rows = dict(trial_rows(out, plan.by_id))
     for trial in plan.trials:
         data = trial.data.choice.name
@@ -49,10 +49,11 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
         state = _state_of(out / "trials" / trial.id, rows[trial.id])
         lines.setdefault((trial.stage, trial.arm, data), Counter()).update(["trials", state])
         if state != "done":
-            left.append(trial)
+            left[trial.id] = trial
     yield f"{plan.sweep.name}: {plan.sweep.question}"
     yield f"run folder: {out}"
     yield from _as_table(lines)
+    yield from plan.repeated()
     yield from plan.notes
     yield from frozen.notes(plan)
     resources, n_gpus = plan.sweep.resources.settled(0), None
@@ -71,7 +72,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
         yield from gpu_kernels.notes(plan)
     yield from rules.notes(plan)
     n_slots = trials_at_once(resources, None, available_cpus(), n_gpus)
-    yield _estimate(left, out, n_slots)
+    yield _estimate(list(left.values()), out, n_slots)
 
 
 def _state_of(folder: Path, row: TrialRow | None) -> str:

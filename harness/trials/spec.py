@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -89,7 +89,11 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class Plan:
-    """Trials in an order in which every trial stands after the one it starts from."""
+    """Trials in an order in which every trial stands after the one it starts from.
+
+    Stages that come to the same settings have the same trials, each of which runs once: `trials`
+    has them for each of the stages, `by_id` has them once.
+    """
 
     sweep: Sweep
     trials: tuple[TrialSpec, ...]
@@ -106,6 +110,18 @@ class Plan:
         for trial in self.trials:
             arms.setdefault((trial.stage, trial.arm), []).append(trial)
         return arms
+
+    def repeated(self) -> Iterator[str]:
+        """A line for stages, or arms, that come to the same trials."""
+        names: dict[str, dict[str, None]] = {}
+        for trial in self.trials:
+            names.setdefault(trial.id, {})[trial.arm] = None
+        for *others, last in dict.fromkeys(tuple(each) for each in names.values()):
+            if others:
+                yield (
+                    f"{', '.join(others)} and {last} come to the same trials: each of these runs "
+                    f"once, and tables and the report have it as {last}"
+                )
 
     def shard(self, k: int, n: int) -> Plan:
         """Shard `k` of `n` (from 1): arms by the hash of their id, and the stages they need.
