@@ -258,7 +258,7 @@ def _run_batches(
     options: Options, plan: Plan, folder: RunFolder, catalogue: DataCatalogue, request: StopRequest
 ) -> Plan:
     """Run the plan; where the sweep says `until`, further seeds until its rule is met."""
-    run = partial(_run_trials, options, folder, request, _Place())
+    run = partial(_run_trials, options, folder, request, _Place(_asked(options)))
     while True:
         searched = _search(options, plan, folder, catalogue, request, run)
         plan = searched.plan
@@ -320,10 +320,25 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     return None if decision.stop else decision.n_seeds_next
 
 
+def _asked(options: Options) -> int | None:
+    """Trials at once that the user asks for; None leaves it to the machine."""
+    return 1 if options.engine == "here" else options.slots
+
+
+def _on_a_gpu(options: Options, n_slots: int, n_gpus: int | None) -> int | None:
+    """Workers that may meet on a GPU; None: only their share of it limits them."""
+    if options.address is not None:
+        return options.slots
+    if options.engine == "local" and n_gpus:
+        return math.ceil(n_slots / n_gpus)  # `slots.gpu_of` spreads them; Ray fills a GPU first
+    return n_slots
+
+
 class _Place:
     """How many GPUs the trials have: looked at, and said, when the first of them is to run."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: int | None) -> None:
+        self.asked = asked  # trials at once; None leaves it to the machine
         self.n_gpus: int | None = None  # None: not looked at
         self.why_none = ""
         self.remarks: set[str] = set()  # what was said of what the trials meet there
@@ -333,7 +348,8 @@ class _Place:
         if plan.sweep.resources.gpus != 0 and self.n_gpus is None:
             cards = cards_here()
             self.why_none = cards.remark
-            self._decide(plan, len(cards), cards.line())
+            at_most = self.asked and self.asked * plan.sweep.resources.workers
+            self._decide(plan, len(cards), cards.line(at_most))
         return plan.sweep.resources.settled(self.n_gpus or 0)
 
     def joined(self, plan: Plan, n_gpus: int) -> Settled:
@@ -368,7 +384,7 @@ def _run_trials(
     resources = queue.resources
     n_slots = slots.trials_at_once(
         resources,
-        1 if options.engine == "here" else options.slots,
+        _asked(options),
         provenance.available_cpus(),
         place.n_gpus if options.address is None and not queue.finished else None,
         place.why_none,
@@ -382,7 +398,7 @@ def _run_trials(
         data_dir=options.data,
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,
-        n_at_once=n_slots if options.address is None else options.slots,
+        n_at_once=_on_a_gpu(options, n_slots, place.n_gpus),
     ).with_resources(resources)
     stop_file.create()
     is_live = options.engine != "here"  # a debugger needs the terminal
@@ -405,7 +421,7 @@ def _run_trials(
             if options.engine == "here":
                 run_here(queue, settings, tick)
             elif options.engine == "local":
-                run_local(queue, settings, n_slots, tick, resources.gpus)
+                run_local(queue, settings, n_slots, tick, place.n_gpus or 0)
             else:
                 run_ray(
                     queue,

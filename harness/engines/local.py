@@ -44,15 +44,15 @@ def run_local(
     settings: WorkerSettings,
     n_slots: int,
     tick: Callable[[], None] = lambda: None,
-    gpus_per_slot: float = 0.0,
+    n_gpus: int = 0,
 ) -> None:
     """Run everything in the queue; returns when nothing is left or the queue was stopped.
 
     Args:
         n_slots: how many workers run at once.
         tick: called about twice a second, and after every event.
-        gpus_per_slot: GPUs, or the share of one, for each process that trains; `slots.gpu_of` says
-            which it sees. Where w ranks share a trial, a slot has w such processes.
+        n_gpus: of this machine, on which trials train; 0: they train on CPUs. `slots.gpu_of` says
+            which of them a process sees. Where w ranks share a trial, a slot has w processes.
     """
     slots = [_Slot(number) for number in range(min(n_slots, max(1, queue.n_left)))]
     with scratch_folder() as scratch:
@@ -61,7 +61,7 @@ def run_local(
                 for slot in slots:
                     n_free = sum(other.unit is None for other in slots)
                     if slot.unit is None and (unit := queue.next_unit(n_free)) is not None:
-                        _give(slot, unit, queue, settings, gpus_per_slot, scratch)
+                        _give(slot, unit, queue, settings, n_gpus, scratch)
                 _listen(slots, queue)
                 tick()
         finally:
@@ -69,19 +69,14 @@ def run_local(
 
 
 def _give(
-    slot: _Slot,
-    unit: Unit,
-    queue: Queue,
-    settings: WorkerSettings,
-    gpus_per_slot: float,
-    scratch: Path,
+    slot: _Slot, unit: Unit, queue: Queue, settings: WorkerSettings, n_gpus: int, scratch: Path
 ) -> None:
     if slot.process is None:
         context = multiprocessing.get_context("spawn")
         slot.pipe, workers_end = context.Pipe()
         first = slot.number * settings.n_workers
         numbers = range(first, first + settings.n_workers)
-        gpus = [gpu_of(k, gpus_per_slot) for k in numbers] if gpus_per_slot else None
+        gpus = [gpu_of(k, n_gpus) for k in numbers] if n_gpus else None
         slot.process = context.Process(
             target=_work, args=(workers_end, settings, gpus, scratch), name=f"worker-{slot.number}",
             daemon=settings.n_workers == 1,  # a daemon may not start processes

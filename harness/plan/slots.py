@@ -49,9 +49,9 @@ def trials_at_once(
     return asked or min(by_gpus, max(by_cpus, on_each))
 
 
-def gpu_of(worker: int, share: float) -> int:
-    """The GPU, from 0, that a worker sees; no GPU gets more workers than it has shares for."""
-    return worker // _to_a_gpu(share)
+def gpu_of(worker: int, n_gpus: int) -> int:
+    """The GPU, from 0, that a worker sees. A GPU gets a second worker when each has a first one."""
+    return worker % n_gpus
 
 
 def _to_a_gpu(share: float) -> int:

@@ -41,15 +41,16 @@ class Cards:
     def __len__(self) -> int:
         return len(self.names)
 
-    def line(self) -> str:
-        """Where trials train whose sweep leaves it to the machine."""
+    def line(self, at_most: int | None = None) -> str:
+        """Where trials train whose sweep leaves it to the machine, on `at_most` GPUs at once."""
         remark = f" ({self.remark})" if self.remark else ""
         if not self.names:
             return f"trains on CPUs{remark}"
         of_a_kind = Counter(self.names)
         kinds = [name if len(of_a_kind) == 1 else f"{n} {name}" for name, n in of_a_kind.items()]
         gpus = "GPU" if len(self) == 1 else "GPUs"
-        return f"trains on {len(self)} {gpus}: {', '.join(kinds)}{remark}"
+        part = f"{at_most} of " if at_most is not None and at_most < len(self) else ""
+        return f"trains on {part}{len(self)} {gpus}: {', '.join(kinds)}{remark}"
 
 
 def cards_here() -> Cards:

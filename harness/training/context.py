@@ -44,7 +44,7 @@ class WorkerSettings:
     pack: int | Literal["auto"] = 1  # trials computed together; auto: measured
     fuse: Literal["auto", "always", "never"] = "auto"
     graph: Literal["always", "never"] = "never"  # steps of a trial by itself as a CUDA graph
-    n_at_once: int | None = None  # trials, where the command knows it
+    n_at_once: int | None = None  # workers that may meet on a GPU, where the command knows it
 
     @property
     def gpu_workers(self) -> int:

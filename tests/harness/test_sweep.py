@@ -110,7 +110,7 @@ def test_a_folder_that_was_begun_with_numbers_goes_on(write_sweep, tmp_path):
 )
 def test_a_cluster_decides_where_a_command_joins_one(write_sweep, capsys, n_gpus, said, gpus):
     plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
-    place = harness.sweep._Place()
+    place = harness.sweep._Place(None)
     assert place.joined(plan, n_gpus).gpus == gpus
     assert place.joined(plan, n_gpus).gpus == gpus
     assert capsys.readouterr().err.count(f"small: {said}") == 1

@@ -35,11 +35,22 @@ def test_trials_at_once_are_what_cpus_and_gpus_allow(resources, n_gpus, expected
 
 @pytest.mark.parametrize("share", [0.05, 0.125, 0.25, 0.3, 0.5, 0.7, 1.0])
 @pytest.mark.parametrize("n_gpus", [2, 5])
-def test_every_worker_sees_a_gpu_that_is_there_and_none_is_given_out_twice(share, n_gpus):
-    n_slots = trials_at_once(Resources(gpus=share).settled(0), None, 1000, n_gpus)
-    seen = Counter(gpu_of(slot, share) for slot in range(n_slots))
-    assert max(seen) < n_gpus
+@pytest.mark.parametrize("n_cpus", [1, 7, 1000])
+def test_every_gpu_has_a_worker_and_none_is_given_out_twice(share, n_gpus, n_cpus):
+    n_slots = trials_at_once(Resources(gpus=share).settled(0), None, n_cpus, n_gpus)
+    seen = Counter(gpu_of(slot, n_gpus) for slot in range(n_slots))
+    assert set(seen) == set(range(n_gpus))
     assert max(seen.values()) * share <= 1 + 1e-9
+    assert max(seen.values()) - min(seen.values()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("engine", "slots", "n_gpus", "expected"),
+    [("local", 8, 8, 1), ("local", 9, 8, 2), ("ray", 8, 8, 8), ("local", 3, None, 3)],
+)
+def test_workers_that_may_meet_on_a_gpu(engine, slots, n_gpus, expected):
+    options = sweep.parse(["sweep.yaml", "--engine", engine])
+    assert sweep._on_a_gpu(options, slots, n_gpus) == expected
 
 
 def test_slots_that_are_asked_for_stand_unless_gpus_are_missing():

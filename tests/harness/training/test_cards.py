@@ -59,6 +59,12 @@ def test_one_line_says_where_trials_train(names, line):
     assert Cards(names, "because").line() == f"{line} (because)"
 
 
+def test_the_line_says_how_many_gpus_are_used():
+    four = Cards(("NVIDIA H100",) * 4)
+    assert four.line(1) == "trains on 1 of 4 GPUs: NVIDIA H100"
+    assert four.line(4) == four.line(9) == "trains on 4 GPUs: NVIDIA H100"
+
+
 def test_gpus_are_those_that_pytorch_sees():
     assert look(seen_by(H100, H100)) == Cards(("NVIDIA H100",) * 2)
 
