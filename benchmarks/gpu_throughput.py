@@ -79,6 +79,8 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     import torch
 
+    from harness.runfolder.nvidia import mps_runs
+
     if given.device == "cuda" and not torch.cuda.is_available():
         sys.exit("gpu_throughput: no GPU here; --device cpu --quick shows what it prints")
     amount = Amount(given.device, ends_at=time.monotonic() + given.limit)
@@ -508,17 +510,6 @@ def training_images(amount: Amount, quiet: bool = False) -> tuple[Any, Any]:
             print("MNIST is not at hand: images of noise take its place, which cost the same")
         rng = np.random.default_rng(0)
         return rng.integers(256, size=(n, 1, 28, 28), dtype=np.uint8), rng.integers(10, size=n)
-
-
-def mps_runs(processes: Path = Path("/proc")) -> bool:
-    """Whether the daemon that lets processes share a card runs on this machine."""
-    for name in processes.glob("[0-9]*/comm"):
-        try:
-            if name.read_text().startswith("nvidia-cuda-mps"):  # the system keeps 15 letters
-                return True
-        except OSError:  # it ended meanwhile
-            continue
-    return False
 
 
 def matrix_rate(device: str, precision: str) -> float:

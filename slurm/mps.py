@@ -14,6 +14,7 @@ import argparse
 import os
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,7 @@ def start(folder: Path) -> dict[str, str]:
     except (OSError, subprocess.TimeoutExpired) as err:
         raise InputError(f"setting mps: {CONTROL} cannot be run ({err})") from err
     if done.returncode:
-        said = (done.stderr or done.stdout).strip() or f"status {done.returncode}"
+        said = done.stdout.strip() or f"status {done.returncode}"
         raise InputError(f"setting mps: {CONTROL} -d: {said}")
     visible = os.environ.get(VISIBLE, "")
     names = [name.strip() for name in visible.split(",")]
@@ -87,10 +88,14 @@ def _places(folder: Path) -> dict[str, str]:
 
 
 def _control(folder: Path, *options: str, commands: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [CONTROL, *options], env={**os.environ, **_places(folder)}, input=commands,
-        capture_output=True, encoding="utf-8", errors="replace", timeout=WITHIN_S, check=False,
-    )  # fmt: skip
+    """Its answers go through a file: the service may keep a pipe open for as long as it runs."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        done = subprocess.run(
+            [CONTROL, *options], env={**os.environ, **_places(folder)}, input=commands,
+            stdout=said, stderr=subprocess.STDOUT, encoding="utf-8", timeout=WITHIN_S, check=False,
+        )  # fmt: skip
+        said.seek(0)
+        return subprocess.CompletedProcess(done.args, done.returncode, said.read())
 
 
 if __name__ == "__main__":

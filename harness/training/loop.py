@@ -164,12 +164,6 @@ class Trainer:
         self.loss_count += n_images
         self.step_count += 1
 
-    def count_step(self, loss: Tensor, n_images: int) -> None:
-        """Count a step that was made elsewhere, with the mean loss of its batch."""
-        self.loss_sum += loss * n_images
-        self.loss_count += n_images
-        self.step_count += 1
-
     def warm_up(self, n_steps: int = 3) -> None:
         """Make steps and take them back: each bit of the trainer is as before.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +52,19 @@ def test_processes_see_the_gpus_as_the_service_numbers_them(
         assert (tmp_path / "mps-log").is_dir()
         assert calls.read_text() == f"[-d] {visible or 'none'} {tmp_path}/mps \n"
     assert calls.read_text().splitlines()[1:] == [f"[] {seen or 'none'} {tmp_path}/mps quit"]
+
+
+def test_a_service_that_keeps_its_output_open_is_not_waited_for(
+    calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program's child lives on with what the program wrote to, as a careless daemon does."""
+    program = Path(shutil.which(mps.CONTROL) or "")
+    program.write_text(f"#!/bin/bash\nsleep 60 &\necho $! > {calls}\n")
+    monkeypatch.setattr(mps, "WITHIN_S", 5.0)
+    try:
+        assert mps.start(tmp_path)["CUDA_MPS_PIPE_DIRECTORY"] == f"{tmp_path}/mps"
+    finally:
+        os.kill(int(calls.read_text()), signal.SIGKILL)
 
 
 def test_a_script_evaluates_what_it_prints(calls: Path, tmp_path: Path) -> None:
