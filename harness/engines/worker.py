@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harness.runfolder.folder import TrialFolder
@@ -19,6 +20,7 @@ from harness.trials.spec import TrialSpec
 from headstart.errors import InputError
 
 if TYPE_CHECKING:
+    from harness.joint.size import PackSizes
     from harness.joint.steps import JointSteps
 
 
@@ -33,6 +35,13 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.process = ProcessContext(self.settings)
+
+    @cached_property
+    def sizes(self) -> PackSizes:
+        """Of packs whose number is left to the worker."""
+        from harness.joint.size import PackSizes  # torch
+
+        return PackSizes()
 
     def run(self, unit: Sequence[TrialSpec], folders: Mapping[str, TrialFolder]) -> Iterator[Event]:
         """All events of the unit's trials; the last one is of a trial that stopped, if one did."""
@@ -55,7 +64,7 @@ class Worker:
     ) -> Iterator[Event]:
         if self.team is not None:
             return run_together(self.team, unit, folders, self.process.should_stop)
-        from harness.joint import fused, heads, size  # torch: 4 s, so only where trials run
+        from harness.joint import fused, heads  # torch: 4 s, so only where trials run
 
         try:
             context, most = self.process.for_trial, self.settings.pack
@@ -64,16 +73,34 @@ class Worker:
         if heads.can_batch(unit):
             n = heads.AUTO_SIZE if most == "auto" else len(unit)
             return _run_first(n, unit, folders, context, heads.HEADS)
-        if len(unit) == 1:
+        was_fused = most == "auto" and self.sizes.is_fused(unit[0])
+        if len(unit) == 1 and not was_fused:
             return _run_in_turn(unit, folders, context)
-        reason = fused.reason_against(unit, self.settings.device, self.settings.fuse)
+        device, fuse = self.settings.device, self.settings.fuse
+        reason = None if was_fused else fused.reason_against(unit, device, fuse)
         if reason is not None:
             context = replace(context, notes=(f"not fused: {reason}",))
-            is_shared = most == "auto" or self.settings.device == "cuda"  # among those with a GPU
+            is_shared = most == "auto" or device == "cuda"  # among those with a GPU
             return _run_first(1 if is_shared else len(unit), unit, folders, context)
         if most == "auto":
-            most = size.measured_pack_size(unit, context, fused.FUSED)
+            return self._run_measured(unit, folders, context, fused.FUSED)
         return _run_first(most, unit, folders, context, fused.FUSED if most > 1 else None)
+
+    def _run_measured(
+        self,
+        unit: Sequence[TrialSpec],
+        folders: Mapping[str, TrialFolder],
+        context: TrialContext,
+        steps: JointSteps,
+    ) -> Iterator[Event]:
+        """As many trials as were measured to fit; what a full GPU gives back lowers that."""
+        size = self.sizes.of(unit, context, steps)
+        n_kept = len(unit)
+        for event in _run_first(size.n, unit, folders, context, steps if size.is_fused else None):
+            if isinstance(event, GivenBack):
+                n_kept -= 1
+                self.sizes.keep_to(unit[0], n_kept)
+            yield event
 
 
 def _run_first(

@@ -127,6 +127,53 @@ def measured_pack_size(unit: Sequence[TrialSpec], context: TrialContext, steps: 
     return size
 
 
+@dataclass
+class PackSize:
+    """How many trials of an arm a worker computes together."""
+
+    n: int
+    is_fused: bool  # else its trials run one after another
+    measured_for: int  # trials: where all of them fitted, a larger unit is measured anew
+
+
+class PackSizes:
+    """What one worker measured, by all that decides a step: an arm is measured once there.
+
+    Once its trials were fused, later ones are as well, even where a pack is left with one trial, so
+    that a worker does not run an arm in two ways.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, PackSize] = {}
+
+    def is_fused(self, spec: TrialSpec) -> bool:
+        """Whether trials of this one's arm were fused."""
+        known = self._known.get(_key(spec))
+        return known is not None and known.is_fused
+
+    def of(self, unit: Sequence[TrialSpec], context: TrialContext, steps: JointSteps) -> PackSize:
+        """The size for a unit of one arm; measured where that was not done."""
+        key = _key(unit[0])
+        known = self._known.get(key)
+        if known is None:
+            n = measured_pack_size(unit, context, steps)
+            known = self._known[key] = PackSize(n, n > 1, len(unit))
+        elif known.n == known.measured_for < len(unit):
+            known.n = max(known.n, measured_pack_size(unit, context, steps))
+            known.measured_for = len(unit)
+        return known
+
+    def keep_to(self, spec: TrialSpec, n: int) -> None:
+        """Let no further pack of this trial's arm be larger: there was no memory for more."""
+        known = self._known[_key(spec)]
+        known.n = max(1, min(known.n, n))
+
+
+def _key(spec: TrialSpec) -> str:
+    data = spec.data
+    return repr((spec.condition, data.image_size, data.channels, len(data.class_names)))
+
+
 def bytes_of_data(spec: TrialSpec, context: TrialContext) -> int:
     """What the trials' data set will take of the device; 0 where it lies there already."""
     try:

@@ -6,7 +6,7 @@ import pytest
 
 from harness.engines.here import run_here
 from harness.engines.queue import Queue
-from harness.joint import size
+from harness.joint import pack, size
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
@@ -50,12 +50,44 @@ def ran(events: list[Event]) -> list[str]:
 
 
 def test_what_is_more_than_fits_is_given_back_before_the_rest_trains(events_of, monkeypatch):
-    monkeypatch.setattr(size, "measured_pack_size", lambda unit, context, steps: 2)
+    asked = []
+
+    def measure(unit, context, steps):
+        asked.append(len(unit))
+        return 2
+
+    monkeypatch.setattr(size, "measured_pack_size", measure)
     events = events_of("always")
-    assert ran(events) == ["fused"] * 4 + ["solo"]
+    assert ran(events) == ["fused"] * 5, "the last one too, by itself: an arm runs in one way"
+    assert asked == [5], "a worker measures an arm once"
     kinds = [type(event) for event in events]
     assert kinds.count(GivenBack) == 3, "the next unit is no larger than what was kept"
     assert kinds[:4] == [GivenBack] * 3 + [Started]
+
+
+def test_a_pack_that_gives_a_trial_back_lowers_what_its_worker_remembers(events_of, monkeypatch):
+    """As where memory ends while it trains: three fit by the measurement, and two do."""
+    run_pack, packs, made = pack.run_pack, [], []
+
+    class Seen(size.PackSizes):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+
+    def run_with_too_little(unit, *rest):
+        packs.append(len(unit))
+        if len(packs) == 1:
+            yield GivenBack(unit[-1].id)
+            unit = unit[:-1]
+        yield from run_pack(unit, *rest)
+
+    monkeypatch.setattr(pack, "run_pack", run_with_too_little)
+    monkeypatch.setattr(size, "PackSizes", Seen)
+    monkeypatch.setattr(size, "measured_pack_size", lambda unit, context, steps: 3)
+    assert ran(events_of("always")) == ["fused"] * 5
+    assert packs == [3, 2, 1]
+    (sizes,) = made
+    assert [known.n for known in sizes._known.values()] == [2]
 
 
 def test_trials_that_cannot_be_fused_are_left_to_other_workers_but_for_one(events_of):

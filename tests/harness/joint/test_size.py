@@ -146,6 +146,50 @@ def test_a_card_is_asked_what_this_worker_may_take_less_the_data(monkeypatch, co
     assert calls == ["given back", *measured, "given back"]
 
 
+@pytest.fixture
+def sizes(monkeypatch, context):
+    """`of` with what the next measurement finds, and what was measured so far."""
+    remembered, measured = size.PackSizes(), []
+
+    def of(trials, finds=None):
+        def measure(offered, *_):
+            assert finds is not None, "it is known already"
+            measured.append(len(offered))
+            return finds
+
+        monkeypatch.setattr(size, "measured_pack_size", measure)
+        chosen = remembered.of(trials, context, FUSED)
+        return chosen.n, chosen.is_fused
+
+    return SimpleNamespace(of=of, remembered=remembered, measured=measured)
+
+
+def test_a_worker_measures_an_arm_once_and_full_memory_lowers_what_it_knows(sizes, unit):
+    """Other settings are another arm; where all offered trials fitted, more may."""
+    eight = unit("scratch", ("seeds: 2", "seeds: 8"))
+    other = unit("scratch", ("seeds: 2", "seeds: 8"), ("batch_size: 32", "batch_size: 64"))
+    assert not sizes.remembered.is_fused(eight[0])
+    assert sizes.of(eight[:2], 2) == (2, True)
+    assert sizes.of(eight, 4) == (4, True)
+    assert sizes.of(eight[:3]) == sizes.of(eight[5:]) == (4, True)
+    assert sizes.of(other, 1) == (1, False)
+    assert sizes.of(other[:2]) == (1, False), "an arm that is not fused once is never"
+    sizes.remembered.keep_to(eight[0], 3)
+    assert sizes.of(eight) == (3, True)
+    sizes.remembered.keep_to(eight[0], 6)
+    assert sizes.of(eight) == (3, True)
+    sizes.remembered.keep_to(eight[0], 1)
+    assert sizes.of(eight) == (1, True), "it stays fused"
+    assert sizes.measured == [2, 8, 8]
+
+
+def test_measuring_more_trials_takes_nothing_back_of_what_fitted(sizes, unit):
+    eight = unit("scratch", ("seeds: 2", "seeds: 8"))
+    assert sizes.of(eight[:4], 4) == (4, True)
+    assert sizes.of(eight, 1) == (4, True)
+    assert sizes.of(eight) == (4, True)
+
+
 def test_data_that_lies_on_the_card_already_takes_no_more(context, unit):
     (spec, *_) = unit("scratch")
     dataset = context.catalogue.open(spec.data)
