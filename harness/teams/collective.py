@@ -59,6 +59,15 @@ class Group(Ranks):
 
         return wait
 
+    def gather(self, tensor: Tensor) -> Tensor:
+        table = tensor.new_empty(self.n, *tensor.shape)
+        with _contact():
+            if dist.get_backend() == "gloo":  # which cannot write into one table
+                dist.all_gather(list(table), tensor)
+            else:
+                dist.all_gather_into_tensor(table, tensor)
+        return table
+
     def flags_of_first(self, *flags: bool) -> list[bool]:
         numbers = torch.tensor(flags, dtype=torch.int64, device=self.device)
         self._from_first(numbers)

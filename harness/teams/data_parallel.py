@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.teams.batch_norm import batch_norms, synchronise
+from harness.teams.batch_norm import SharedBatchNorm, batch_norms, synchronise
 from harness.teams.gradient_sum import GradientSum
 from harness.training.loop import Trainer, loss_function
 from harness.training.network import Prepared
@@ -84,11 +84,11 @@ class _SharedTrainer:
         self.losses_of = loss_function(settings, "none")
         modules = list(trainer.network.modules())
         self.dropouts = [m for m in modules if isinstance(m, SeededDropout)]
-        norms, is_synchronised = batch_norms(trainer.network), settings.batch_norm_parts == 1
-        self.synchronised = norms if is_synchronised else []
+        self.synchronised = [m for m in modules if isinstance(m, SharedBatchNorm)]
+        norms = batch_norms(trainer.network) if settings.batch_norm_parts > 1 else []
         self.running = [
             (norm, statistic)
-            for norm in ([] if is_synchronised else norms)
+            for norm in norms
             for statistic in (norm.running_mean, norm.running_var)
             if statistic is not None
         ]
@@ -103,6 +103,8 @@ class _SharedTrainer:
         rows, weight = self._share(n)
         for dropout in self.dropouts:
             dropout.rows = (rows, n)
+        for norm in self.synchronised:
+            norm.n_rows = n
         inputs, labels = trainer.next_batch(rows=rows)
         losses = self.losses_of(trainer.network(inputs), labels)
         loss = losses.sum() * (weight / n)

@@ -30,7 +30,15 @@ class Ranks(ABC):
 
     def share(self, n_rows: int) -> slice:
         """This rank's rows of `n_rows`: one after another, as equal as they can be."""
-        return slice(self.rank * n_rows // self.n, (self.rank + 1) * n_rows // self.n)
+        return self._share_of(self.rank, n_rows)
+
+    def with_rows(self, n_rows: int) -> list[int]:
+        """The ranks whose share of `n_rows` is not empty."""
+        shares = [self._share_of(rank, n_rows) for rank in range(self.n)]
+        return [rank for rank, rows in enumerate(shares) if rows.start < rows.stop]
+
+    def _share_of(self, rank: int, n_rows: int) -> slice:
+        return slice(rank * n_rows // self.n, (rank + 1) * n_rows // self.n)
 
     @abstractmethod
     def sum_(self, tensor: Tensor) -> Tensor:
@@ -39,6 +47,10 @@ class Ranks(ABC):
     @abstractmethod
     def begin_sum(self, tensor: Tensor) -> Callable[[], None]:
         """Begin `sum_`; what is returned waits until `tensor` holds the sum."""
+
+    @abstractmethod
+    def gather(self, tensor: Tensor) -> Tensor:
+        """What each rank gave, (n, …); the same bits for each. `tensor` is contiguous."""
 
     @abstractmethod
     def flags_of_first(self, *flags: bool) -> Sequence[bool]:
@@ -67,6 +79,9 @@ class OneRank(Ranks):
 
     def begin_sum(self, tensor: Tensor) -> Callable[[], None]:
         return lambda: None
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        return tensor[None]
 
     def flags_of_first(self, *flags: bool) -> Sequence[bool]:
         return flags

@@ -94,7 +94,10 @@ def train(task: Task, group: Any = None) -> dict[str, Any]:
     trainer.move = keep_and_move
     steps = SOLO if group is None else SharedSteps(group, task.bucket_bytes)
     steps.make([trainer], lambda: trainer.step_count == task.n_steps, lambda: False)
+    ranks = group or ONE_RANK
+    own = torch.tensor([ranks.rank, 10 * ranks.rank], device=trainer.device)
     return {
+        "gathered": ranks.gather(own).tolist(),
         "gradients": gradients,
         "train_loss": trainer.take_train_loss(),
         "score": trainer.evaluate(held_out),

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import torch
+from threads_as_ranks import by_ranks
 from torch import nn
 
 from harness.teams.batch_norm import SharedBatchNorm, synchronise
 from harness.training.ranks import OneRank
 from headstart.errors import InputError
 from models.finetune import freeze, layer_groups
-
-
-class Together(OneRank):
-    """Ranks that are threads of this process."""
-
-    def __init__(self, rank, n, place, barrier):
-        self.rank, self.n, self.place, self.barrier = rank, n, place, barrier
-
-    def sum_(self, tensor):
-        self.place[self.rank] = tensor.clone()
-        self.barrier.wait()
-        tensor.copy_(sum(self.place[k] for k in range(self.n)))
-        self.barrier.wait()
-        return tensor
-
-
-def by_ranks(n, work):
-    """What `work(ranks)` returns in each of `n` threads."""
-    place, barrier = {}, threading.Barrier(n, timeout=20)
-    with ThreadPoolExecutor(n) as pool:
-        ranks = [Together(k, n, place, barrier) for k in range(n)]
-        return list(pool.map(work, ranks))
 
 
 def steps(layer, x, upstream, rows=slice(None)):
@@ -132,6 +108,36 @@ def test_evaluation_and_frozen_layers_are_torchs_own():
     assert torch.equal(net[1].running_mean, before)
 
 
+@pytest.mark.parametrize("options", [{}, {"track_running_stats": False}])
+def test_in_an_evaluation_a_batch_is_that_of_one_rank_alone(options):
+    """Ranks evaluate other batches, and other numbers of them: a message would wait for ever."""
+
+    class Silent(OneRank):
+        n = 2
+
+        def sum_(self, tensor):
+            raise AssertionError("a message")
+
+        gather = sum_
+
+    x = torch.randn(6, 3, 4, 4) + 2
+    layer = nn.BatchNorm2d(3, **options).eval()
+    alone = layer(x)
+    synchronise(nn.Sequential(layer), Silent())
+    assert torch.equal(layer(x), alone)
+
+
+def test_a_layer_without_bias_has_no_gradient_of_it():
+    x = torch.randn(4, 3, 2, 2)
+    alone, shared = (nn.BatchNorm2d(3, bias=False) for _ in range(2))
+    synchronise(nn.Sequential(shared), OneRank())
+    gradients = []
+    for layer in (alone, shared):
+        layer(x).square().sum().backward()
+        gradients.append(layer.weight.grad)
+    torch.testing.assert_close(*gradients)
+
+
 def test_a_layer_of_a_class_of_its_own_is_refused_in_one_line():
     class Own(nn.BatchNorm2d):
         pass
@@ -141,6 +147,6 @@ def test_a_layer_of_a_class_of_its_own_is_refused_in_one_line():
     with pytest.raises(InputError) as refused:
         synchronise(nn.Sequential(nn.Conv2d(1, 2, 1), Own(2)), ranks)
     assert str(refused.value) == (
-        "1 is batch norm of the class Own, whose statistics 2 workers on CPUs cannot share; set "
+        "1 is batch norm of the class Own, whose statistics 2 workers cannot share; set "
         "resources.workers: 1, or train.batch_norm_parts: 2"
     )

@@ -112,6 +112,12 @@ def test_batch_norm_of_each_worker_takes_the_statistics_of_its_own_rows(tasks, s
 
 
 @pytest.mark.parametrize("n", WORKERS)
+def test_each_worker_gets_what_each_gave(shared, n):
+    for results in shared[n]:
+        assert results[0]["gathered"] == [[rank, 10 * rank] for rank in range(n)]
+
+
+@pytest.mark.parametrize("n", WORKERS)
 def test_all_workers_have_the_same_bits(shared, n):
     first, *others = shared[n]
     for k, result in enumerate(first):

@@ -24,6 +24,7 @@ def test_every_row_is_the_share_of_one_rank(n_rows, n):
     assert all(share.stop == following.start for share, following in pairwise(shares))
     sizes = [share.stop - share.start for share in shares]
     assert max(sizes) - min(sizes) <= 1
+    assert PlayedRank(0, n).with_rows(n_rows) == [rank for rank in range(n) if sizes[rank]]
 
 
 def test_one_rank_has_all_rows_and_its_own_answers():
@@ -32,6 +33,7 @@ def test_one_rank_has_all_rows_and_its_own_answers():
     assert ONE_RANK.share(5) == slice(0, 5)
     tensor = torch.tensor([1.0, 2.0])
     assert ONE_RANK.sum_(tensor) is tensor
+    assert ONE_RANK.gather(tensor).tolist() == [[1.0, 2.0]]
     assert tuple(ONE_RANK.flags_of_first(True, False)) == (True, False)
     assert ONE_RANK.bytes_of_first(b"state") == b"state"
     ONE_RANK.copy_first([tensor])
