@@ -93,9 +93,11 @@ class Pack:
         """Steps until a pause, and the pause."""
         if not cohort:
             return
+        n_left_out = len(self.left_out)  # before: those that could not end
         yield from self.together(cohort, partial(_train_together, cohort, self.active()))
         going = [trial for trial in cohort if trial.spec.id in self.trials]
-        if len(going) == len(cohort) and not self.left_out:  # else the steps were taken back
+        # Else the steps were taken back.
+        if len(going) == len(cohort) and len(self.left_out) == n_left_out:
             due = [trial for trial in going if trial.is_evaluation_due()]
             yield from self.go_on(going, due, Trial.pause)
 

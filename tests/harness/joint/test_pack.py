@@ -14,7 +14,7 @@ from harness.joint import fused, pack
 from harness.joint.fused import FusedJoint
 from harness.runfolder.folder import RunFolder
 from harness.training.trial import Trial
-from harness.trials.events import Failed, GivenBack
+from harness.trials.events import Failed, GivenBack, Progress
 
 SWEEP = """\
 name: pack
@@ -79,6 +79,31 @@ def test_a_seed_by_itself_that_does_not_fit_fails_once_with_what_helps(
     (failed,) = [event for event in events if isinstance(event, Failed)]
     assert "too little memory" in failed.error
     assert len([event for event in events if isinstance(event, GivenBack)]) == 3
+
+
+def test_a_seed_that_cannot_end_for_want_of_memory_costs_the_others_no_evaluation(
+    unit, context, tmp_path, monkeypatch
+):
+    """It stops after its first epoch; the others have made the steps of the next one."""
+    trials = unit("all")
+    early, end = trials[0].id, Trial.end
+
+    def ends(trial, tested=None):
+        if trial.spec.id == early:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return end(trial, tested)
+
+    def stops(trial):
+        return trial.spec.id == early and len(trial.record.curve) == 2
+
+    monkeypatch.setattr(Trial, "end", ends)
+    monkeypatch.setattr(Trial, "_stops_early", stops)
+    with RunFolder(tmp_path / "run") as folder:
+        events = run_in(folder, trials, context, FusedJoint)
+    assert [event.trial_id for event in events if isinstance(event, GivenBack)] == [early]
+    for spec in trials[1:]:
+        steps = [e.step for e in events if isinstance(e, Progress) and e.trial_id == spec.id]
+        assert steps == [0, 5, 10, 15]
 
 
 def test_memory_that_is_too_small_for_the_next_network_ends_the_opening(
