@@ -17,10 +17,10 @@ from pathlib import Path
 from harness.plan.slots import trials_at_once
 from harness.runfolder.provenance import available_cpus
 from harness.teams import rules
-from harness.training.cards import cards_here
+from harness.training.cards import Cards, cards_here
 from harness.trials import frozen
 from harness.trials.spec import Plan, TrialSpec
-from headstart.errors import RunFolderError
+from headstart.errors import InputError, RunFolderError
 from headstart.records import FINAL, finished_rows, trial_rows
 from headstart.rows import TrialRow
 
@@ -56,11 +56,9 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield from plan.repeated()
     yield from plan.notes
     yield from frozen.notes(plan)
-    resources, n_gpus = plan.sweep.resources.settled(0), None
+    cards = Cards() if plan.sweep.resources.gpus == 0 else cards_here()
+    resources = plan.sweep.resources.settled(len(cards))
     if plan.sweep.resources.gpus == "auto":
-        cards = cards_here()
-        n_gpus = len(cards) if resources.workers == 1 else None
-        resources = plan.sweep.resources.settled(len(cards))
         yield f"resources.gpus: auto is decided where the trials run; this machine {cards.line()}"
     if resources.pack != 1:
         from harness.joint import fused  # torch: only where packs are asked for
@@ -71,8 +69,12 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
 
         yield from gpu_kernels.notes(plan)
     yield from rules.notes(plan)
-    n_slots = trials_at_once(resources, None, available_cpus(), n_gpus)
-    yield _estimate(list(left.values()), out, n_slots)
+    try:
+        n_slots = trials_at_once(resources, None, available_cpus(), len(cards), cards.remark)
+    except InputError as err:  # the sweep may be for another machine
+        yield f"This machine would refuse it: {err}"
+    else:
+        yield _estimate(list(left.values()), out, n_slots)
 
 
 def _state_of(folder: Path, row: TrialRow | None) -> str:

@@ -7,6 +7,11 @@ import json
 import pytest
 from small_sweep import SMALL
 
+from harness.plan import dry_run
+from harness.plan.planner import make_plan
+from harness.sweepfile.reader import load_sweep
+from harness.training.cards import Cards
+from harness.trials.catalogue import DataCatalogue
 from runs import run_here
 
 
@@ -34,3 +39,20 @@ def test_a_record_of_another_program_beside_out_tells_nothing(write_sweep, tmp_p
     assert done.returncode == 0
     assert "Time and disk: not known before a first trial" in done.stdout
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("resources", "line"),
+    [
+        ("gpus: 0.5", "15 trials, 4 at once on this machine"),  # a CPU, and no GPU is idle
+        ("gpus: 1, workers: 2", "15 trials, 2 at once on this machine"),
+        ("workers: 2", "15 trials, 2 at once on this machine"),
+        ("workers: 8", "This machine would refuse it: resources.gpus: 1, resources.workers: 8:"),
+    ],
+)
+def test_trials_at_once_are_those_of_the_run(write_sweep, tmp_path, monkeypatch, resources, line):
+    monkeypatch.setattr(dry_run, "cards_here", lambda: Cards(("a card",) * 4))
+    monkeypatch.setattr(dry_run, "available_cpus", lambda: 1)
+    sweep = SMALL.replace("seeds: 2", f"seeds: 5\nresources: {{pack: 1, {resources}}}")
+    plan = make_plan(load_sweep(write_sweep(text=sweep)), DataCatalogue())
+    assert line in list(dry_run.describe_plan(plan, tmp_path / "run"))[-1]

@@ -51,7 +51,7 @@ ON_A_CARD = """
         assert one.waits == 0, one
         return one
 
-    # No new tensor is filled with NaN: 340 launches of a ResNet-18 step become 195
+    # No new tensor is filled with NaN. With the optimizer, 340 launches of a step become 195
     resnet = network_of("resnet18", 32)
     images_apart = []
     for layer in resnet.modules():
