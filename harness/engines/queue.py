@@ -151,7 +151,8 @@ class Queue:
         """A trial waits again, and no further unit of its arm is larger than what was kept."""
         self.running.discard(trial.id)
         self._ready.put(trial, last=False)
-        self._fits[trial.stage, trial.arm] = len(self._held(self._unit_of[trial.id]))
+        n_kept = len(self._held(self._unit_of[trial.id]))
+        self._fits[trial.stage, trial.arm] = max(1, n_kept)  # the others may have ended by now
 
     def _fail(self, trial: TrialSpec, error: str, retry: bool) -> None:
         n_failures = self.failures[trial.id] = self.failures.get(trial.id, 0) + 1

@@ -155,6 +155,17 @@ def test_what_a_worker_gives_back_is_next_and_no_unit_of_its_arm_is_larger(queue
     assert queue.running == {trial.id for trial in others[1]}
 
 
+def test_what_is_given_back_after_all_others_ended_runs_alone(queue_of):
+    """The last evaluation of one had no room beside the others', which then ended."""
+    queue = queue_of(("seeds: 2", "seeds: 3\nresources: {gpus: 1}"), only="arm")
+    unit = queue.next_unit()
+    assert len(unit) == 3
+    for trial in unit[:2]:
+        queue.take(Failed(trial.id, "wrong", retry=False))
+    queue.take(GivenBack(unit[2].id))
+    assert queue.next_unit() == unit[2:]
+
+
 def test_arms_alone_do_not_run_the_stages_that_they_need(queue_of):
     queue = queue_of(only="arm")
     ready = []
