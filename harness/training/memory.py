@@ -9,6 +9,7 @@ On a CPU nothing of this applies: there the batches of evaluations decide bits, 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import re
 from collections.abc import Callable
@@ -37,6 +38,8 @@ FULL = (
 )
 
 T = TypeVar("T")
+
+atexit.register(gc.unfreeze)  # else what `clean_up` froze outlives Python: Triton reports leaks
 
 
 def images_at_once(image_size: tuple[int, int], device: torch.device) -> int:

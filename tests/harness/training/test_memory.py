@@ -6,6 +6,9 @@ since each imports torch. The allocator is PyTorch's own, so bytes are as on a c
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -18,6 +21,7 @@ from harness.training.memory import (
     images_at_once,
     is_out_of_memory,
 )
+from runs import ROOT
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -30,6 +34,23 @@ def test_a_gpu_is_shown_as_many_pixels_at_once_as_1000_images_of_64(size, n):
     assert images_at_once(size, GPU) == n
     assert n == 1 or n * size[0] * size[1] <= MOST_PIXELS
     assert images_at_once(size, CPU) == EVALUATION_BATCH  # there it decides bits
+
+
+AT_THE_END = """
+import atexit, gc
+atexit.register(lambda: print(gc.get_freeze_count()))  # after all that is registered later
+from harness.training.memory import clean_up
+clean_up("cuda")
+print(gc.get_freeze_count() > 0)
+"""
+
+
+def test_nothing_is_frozen_when_python_ends():
+    """Triton then wrote thirty lines of leaks below a user's results."""
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "0"]
 
 
 def test_a_size_is_halved_until_it_fits():
