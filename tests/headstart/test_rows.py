@@ -84,7 +84,7 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "trial_id string", "sweep string", "stage string", "arm string", "seed int64",
         "status string", "error string", "model string", "dataset string",
     ]  # fmt: skip
-    assert len(TrialRow.columns()) == 50
+    assert len(TrialRow.columns()) == 51
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "
         "val_accuracy"

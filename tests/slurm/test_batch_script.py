@@ -386,6 +386,6 @@ def test_a_killed_sweep_goes_on_in_the_same_job(script: Callable[..., Script]) -
 
 def _child_named(parent: int, word: str) -> int:
     """Id of the child process of `parent` whose command line has `word`."""
-    children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)],
+    children = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(parent)],
                               capture_output=True, text=True).stdout  # fmt: skip
     return next(int(line.split()[0]) for line in children.splitlines() if word in line)
