@@ -12,18 +12,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.errors import ModelError
 from models.groups import LayerGroup
 
 
 class Tracer(fx.Tracer):
-    """Takes our own layers whole, as torch's: they look at their mode, which a trace would fix."""
+    """Takes our own layers whole, as torch's: they look at their mode, which a trace would fix.
+
+    So does batch norm of any class, such as one whose statistics several workers share.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m).__module__.startswith("models.") or super().is_leaf_module(
-            m, module_qualified_name
-        )
+        is_ours = type(m).__module__.startswith("models.") or isinstance(m, _BatchNorm)
+        return is_ours or super().is_leaf_module(m, module_qualified_name)
 
 
 def split_at(

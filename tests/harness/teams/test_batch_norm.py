@@ -11,6 +11,7 @@ from harness.teams.batch_norm import SharedBatchNorm, synchronise
 from harness.training.ranks import OneRank
 from headstart.errors import InputError
 from models.finetune import freeze, layer_groups
+from models.split import split_at
 
 
 def steps(layer, x, upstream, rows=slice(None)):
@@ -150,3 +151,22 @@ def test_a_layer_of_a_class_of_its_own_is_refused_in_one_line():
         "1 is batch norm of the class Own, whose statistics 2 workers cannot share; set "
         "resources.workers: 1, or train.batch_norm_parts: 2"
     )
+
+
+def test_a_network_that_shares_statistics_is_cut_behind_its_frozen_front():
+    """The tail keeps the layers that share; its outputs are those of the whole network."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(),
+        nn.Linear(4 * 16, 2),
+    )  # fmt: skip
+    x = torch.randn(5, 1, 8, 8)
+    groups = layer_groups(network, x)
+    freeze(network, groups, [group.name for group in groups[1:]])
+    synchronise(network, OneRank())
+    prefix, tail = split_at(network, groups, 1)
+    assert SharedBatchNorm in [type(module) for module in tail.modules()]
+    whole = network(x)
+    network[3].reset_running_stats()
+    assert torch.equal(tail(prefix(x)), whole)
+    assert network[3].num_batches_tracked == 1
