@@ -158,21 +158,6 @@ class TrialRow(Row):
         "training images for each second of `train_time_s`", "images per second"
     )
     device: str | None = _measured("`cpu`, or the name of the GPU")
-    gpu_share: float | None = _measured(
-        "the share of the GPU that its worker was given", empty=ON_CPUS
-    )
-    gpu_workers: int | None = _measured(
-        "workers that shared the GPU at most, its own included", "workers", ON_CPUS
-    )
-    gpu_sharing: str | None = _measured(
-        "`alone` on the GPU, with other workers `in turns`, or at once through NVIDIA's `mps`",
-        empty=ON_CPUS,
-    )
-    cuda: str | None = _measured("version of CUDA that PyTorch was built for", empty=ON_CPUS)
-    cudnn: str | None = _measured("version of cuDNN that PyTorch used", empty=ON_CPUS)
-    driver: str | None = _measured(
-        "version of the GPU's driver", empty=f"{ON_CPUS}, or the driver does not say it"
-    )
     host: str = _text("name of the machine")
     n_workers: int | None = _measured("ranks: the processes that shared the trial", "processes")
     ran_as: str | None = _measured(
@@ -188,6 +173,21 @@ class TrialRow(Row):
     )
     nondeterministic_operation: str = _text(
         "the operations without a deterministic kernel; else an empty text"
+    )
+    gpu_share: float | None = _measured(
+        "the share of the GPU that its worker was given", empty=ON_CPUS
+    )
+    gpu_workers: int | None = _measured(
+        "workers that shared the GPU at most, its own included", "workers", ON_CPUS
+    )
+    gpu_sharing: str | None = _measured(
+        "`alone` on the GPU, with other workers `in turns`, or at once through NVIDIA's `mps`",
+        empty=ON_CPUS,
+    )
+    cuda: str | None = _measured("version of CUDA that PyTorch was built for", empty=ON_CPUS)
+    cudnn: str | None = _measured("version of cuDNN that PyTorch used", empty=ON_CPUS)
+    driver: str | None = _measured(
+        "version of the GPU's driver", empty=f"{ON_CPUS}, or the driver does not say it"
     )
     class_names: tuple[str, ...] = _field("names of the classes, by their numbers", default=())
     load_report: Mapping[str, object] | None = _measured(
