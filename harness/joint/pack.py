@@ -52,6 +52,7 @@ def run_pack(
         yield from pack.guarded(spec, pack.open(spec, folders[spec.id]))
     yield from pack.give_back()
     yield from pack.together(pack.active(), partial(steps.when_open, pack.active()))
+    yield from pack.warm_up(_next_cohort(pack.active()))
     anew = [trial for trial in pack.active() if not trial.record.curve]
     yield from pack.go_on(anew, anew, Trial.start)
     del anew
@@ -88,6 +89,11 @@ class Pack:
             for spec in reversed(self.left_out):  # the last one is the next to be handed out
                 yield GivenBack(spec.id)
             self.left_out.clear()
+
+    def warm_up(self, cohort: list[Trial]) -> Iterator[Event]:
+        """Let a GPU do what it does at the first steps alone, before the clock starts."""
+        if cohort and cohort[0].device.type == "cuda":
+            yield from self.together(cohort, partial(_warm_up_together, cohort, self.steps))
 
     def train(self, cohort: list[Trial]) -> Iterator[Event]:
         """Steps until a pause, and the pause."""
@@ -228,6 +234,16 @@ def _next_cohort(trials: Sequence[Trial]) -> list[Trial]:
     first = min(going, key=lambda trial: trial.trainer.step_count).trainer
     place = (first.step_count, len(first.part))
     return [t for t in going if (t.trainer.step_count, len(t.trainer.part)) == place]
+
+
+def _warm_up_together(cohort: Sequence[Trial], steps: JointSteps) -> None:
+    """Steps that are taken back; their seconds are set-up, an equal part for each trial."""
+    lead = cohort[0]
+    started = lead.context.now()
+    steps.warm_up_together([trial.trainer for trial in cohort])
+    wait_for(lead.device)
+    for trial in cohort:
+        trial.clock.seconds["setup"] += (lead.context.now() - started) / len(cohort)
 
 
 def _train_together(cohort: Sequence[Trial], trials: Sequence[Trial]) -> None:

@@ -97,6 +97,22 @@ class JointSteps(Steps):
     # there it costs no more, and has the solo evaluation's bits.
     evaluates_on: tuple[str, ...] = ("cuda",)
 
+    def warm_up_together(self, trainers: Sequence[Trainer], n_steps: int = 3) -> None:
+        """Make steps, of this epoch at most, and take them back: each bit of all is as before.
+
+        They move stacked copies of weights, buffers and states, which are then dropped.
+        """
+        lead, masks = trainers[0], [trainer.masks.get_state() for trainer in trainers]
+        left = lead.steps_per_epoch - lead.step_count % lead.steps_per_epoch
+        joint = self.joint(trainers)
+        try:
+            for _ in range(min(n_steps, left)):
+                joint.step()
+        finally:
+            joint.go_back()
+            for trainer, state in zip(trainers, masks, strict=True):
+                trainer.masks.set_state(state)
+
     def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:
         with self.joint(trainers) as joint:
             joint.step()

@@ -50,7 +50,7 @@ class Steps(ABC):
 
     def warm_up(self, trainer: Trainer) -> None:
         """Let a GPU do what it does at the first steps alone, before the clock starts."""
-        return  # joint and shared steps: nothing
+        return  # joint steps are warmed up together; shared ones are not
 
     def end(self) -> None:
         """Give back what is kept on the device between steps; the trial makes no more."""

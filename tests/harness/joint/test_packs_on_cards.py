@@ -92,6 +92,40 @@ def test_a_pack_asks_a_card_for_no_more_than_its_budget(card):
     assert len(done.stdout.splitlines()) == 8, done.stdout
 
 
+WARMED = """
+    import sys
+    from pathlib import Path
+    from card_counters import counted
+    import harness.joint.pack as pack
+    from runs import run_here
+    import pyarrow.parquet as pq
+
+    kernels, real = [], pack._warm_up_together
+
+    def warm_up(cohort, steps):
+        with counted() as count:
+            real(cohort, steps)
+        kernels.append(count.kernels)
+        assert all(trial.trainer.step_count == 0 for trial in cohort)
+        assert all(not trial.record.curve for trial in cohort), "before the first evaluation"
+
+    pack._warm_up_together = warm_up
+    for name, fine_tune in (("fused", "all"), ("heads", "last_layer")):
+        out = Path(sys.argv[1]).parent / name
+        run_here(Path(sys.argv[1]), out, "--set", f"arms.all={{fine_tune: {fine_tune}}}")
+        rows = pq.read_table(out / "trials.parquet").to_pylist()
+        assert {row["ran_as"] for row in rows} == {name}, [row["error"] for row in rows]
+        assert all(row["steps"] == 4 for row in rows if row["status"] == "done")
+    print(len(kernels), min(kernels) > 0)
+"""
+
+
+def test_packs_make_their_first_steps_before_the_clock_starts(card, write_sweep):
+    text = SWEEP.replace("batch_size: 256", "batch_size: 64").replace("seeds: 64", "seeds: 3")
+    text += "resources: {gpus: 1, pack: 3}\n"
+    assert card.run(WARMED, str(write_sweep(text=text)), memory_gb=4).stdout == "2 True\n"
+
+
 SWEEP = """\
 name: measured
 question: How many seeds are fused on a share of a card?
