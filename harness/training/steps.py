@@ -71,7 +71,9 @@ class Steps(ABC):
 
         Steps that were made beside other trials stay in the weights, so they stay in the row.
         """
-        return self.ran_as if before == "solo" else before
+        if before == "solo":
+            return self.ran_as
+        return before if self.ran_as in ("solo", *before.split("+")) else f"{before}+{self.ran_as}"
 
 
 class SoloSteps(Steps):

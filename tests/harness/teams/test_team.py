@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.joint.fused import FUSED
 from harness.joint.heads import HEADS
 from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
@@ -196,6 +197,9 @@ def test_a_row_names_all_ways_in_which_its_steps_were_made():
     assert SOLO.name_after("solo") == "solo"
     assert SOLO.name_after("fused") == "fused"
     assert HEADS.name_after("solo") == "heads"
+    assert FUSED.name_after("graph") == "graph+fused"  # a graph alone promises the solo bits
+    assert FUSED.name_after("graph+fused") == "graph+fused"
+    assert SOLO.name_after("graph+fused") == "graph+fused"
 
 
 # -- rules -------------------------------------------------------------------------------------
