@@ -95,6 +95,8 @@ class Worker:
     ) -> Iterator[Event]:
         """As many trials as were measured to fit; what a full GPU gives back lowers that."""
         size = self.sizes.of(unit, context, steps)
+        if not size.is_fused:
+            context = replace(context, notes=("not fused: measured, and no seed gained by it",))
         n_kept = len(unit)
         for event in _run_first(size.n, unit, folders, context, steps if size.is_fused else None):
             if isinstance(event, GivenBack):

@@ -98,4 +98,7 @@ def test_trials_that_cannot_be_fused_are_left_to_other_workers_but_for_one(event
 
 def test_where_one_trial_is_all_that_fits_it_runs_alone(events_of, monkeypatch):
     monkeypatch.setattr(size, "measured_pack_size", lambda unit, context, steps: 1)
-    assert ran(events_of("always")) == ["solo"] * 5
+    events = events_of("always")
+    assert ran(events) == ["solo"] * 5
+    notes = [event.row.notes for event in events if isinstance(event, Ended)]
+    assert notes[0] == ("not fused: measured, and no seed gained by it",)
