@@ -165,6 +165,13 @@ def start(write_sweep, tmp_path, tmp):
         process.stderr.close()
 
 
+def last_lines(process: subprocess.Popen[str]) -> list[str]:
+    """What a command said beside what it trains on and its progress."""
+    assert process.stderr is not None
+    others = ("[", "small: trains on ")
+    return [line for line in process.stderr.read().splitlines() if not line.startswith(others)]
+
+
 def wait_until_empty(folder: Path, within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while left := list(folder.iterdir()):
@@ -257,8 +264,7 @@ def test_the_death_of_rays_own_processes_is_one_line_and_soon(start, tmp_path, v
     killed = time.monotonic()
     assert process.wait(60) == 1
     assert time.monotonic() - killed < 15
-    lines = [line for line in process.stderr.read().splitlines() if not line.startswith("[")]
-    assert lines == [
+    assert last_lines(process) == [
         f"Ray's {victim} died; what has ended is kept, and the same command goes on from the last "
         "states"
     ]
@@ -280,7 +286,7 @@ def test_a_signal_is_status_75_whomever_it_reaches(start, tmp_path, number, reac
         os.kill(pid, number)  # to all: as systemd does
     assert process.wait(30) == 75
     assert time.monotonic() - asked < 10
-    lines = [line for line in process.stderr.read().splitlines() if not line.startswith("[")]
+    lines = last_lines(process)
     assert len(lines) == 1, lines
     assert lines[0].startswith(f"Stopped by {signal.Signals(number).name}: ")
     wait_until_gone(names, 1)

@@ -126,9 +126,10 @@ ON_CARDS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pinned_torch")
 def test_on_cards(card):
-    """One process runs all checks; it prints those that passed."""
+    """Slow: one process runs all checks, large networks too; it prints those that passed."""
     code = f"""
         import memory_on_cards
         for name in {ON_CARDS}:
