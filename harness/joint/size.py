@@ -148,12 +148,12 @@ class PackSizes:
 
     def is_fused(self, spec: TrialSpec) -> bool:
         """Whether trials of this one's arm were fused."""
-        known = self._known.get(_key(spec))
+        known = self._known.get(spec.step_key)
         return known is not None and known.is_fused
 
     def of(self, unit: Sequence[TrialSpec], context: TrialContext, steps: JointSteps) -> PackSize:
         """The size for a unit of one arm; measured where that was not done."""
-        key = _key(unit[0])
+        key = unit[0].step_key
         known = self._known.get(key)
         if known is None:
             n = measured_pack_size(unit, context, steps)
@@ -165,13 +165,8 @@ class PackSizes:
 
     def keep_to(self, spec: TrialSpec, n: int) -> None:
         """Let no further pack of this trial's arm be larger: there was no memory for more."""
-        known = self._known[_key(spec)]
+        known = self._known[spec.step_key]
         known.n = max(1, min(known.n, n))
-
-
-def _key(spec: TrialSpec) -> str:
-    data = spec.data
-    return repr((spec.condition, data.image_size, data.channels, len(data.class_names)))
 
 
 def bytes_of_data(spec: TrialSpec, context: TrialContext) -> int:

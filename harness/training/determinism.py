@@ -42,7 +42,7 @@ def refused_operations(
         network: on the device; it stays as it is.
         before_epoch: lets train what trains in an epoch; called with the last one, then the first.
     """
-    key = _key(spec)
+    key = spec.step_key
     if device.type == "cuda" and key not in _known:
         before_epoch(spec.condition.train.epochs - 1)
         _known[key] = _try(spec, copy.deepcopy(network), device)
@@ -52,10 +52,10 @@ def refused_operations(
 
 def learn_from(err: RuntimeError, spec: TrialSpec) -> bool:
     """Whether an error is a refusal that the step on noise did not meet; it is then known."""
-    refusal, known = _REFUSAL.match(str(err)), _known.get(_key(spec), ())
+    refusal, known = _REFUSAL.match(str(err)), _known.get(spec.step_key, ())
     if refusal is None or refusal[1] in known:
         return False
-    _known[_key(spec)] = (*known, refusal[1])
+    _known[spec.step_key] = (*known, refusal[1])
     return True
 
 
@@ -64,11 +64,6 @@ def allow_refused_operations() -> None:
     torch.set_deterministic_debug_mode("warn")
     # The row says it; PyTorch would say it at every step.
     warnings.filterwarnings("ignore", message=_REFUSAL.pattern.removeprefix("^"))
-
-
-def _key(spec: TrialSpec) -> str:
-    data = spec.data
-    return repr((spec.condition, data.image_size, data.channels, len(data.class_names)))
 
 
 def _try(spec: TrialSpec, network: nn.Module, device: torch.device) -> tuple[str, ...]:

@@ -59,6 +59,12 @@ class TrialSpec:
         """A search trial never sees a test image."""
         return self.stage != "search"
 
+    @property
+    def step_key(self) -> str:
+        """All that decides the network and its steps but the seeds: equal where steps are alike."""
+        data = self.data
+        return repr((self.condition, data.image_size, data.channels, len(data.class_names)))
+
     def with_condition(
         self,
         condition: Condition,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from threads_as_ranks import by_ranks
+from threads_as_ranks import assert_as_whole, by_ranks
 from torch import nn
 
 from harness.teams.batch_norm import SharedBatchNorm, synchronise
@@ -67,16 +67,11 @@ def test_output_gradients_and_running_statistics_are_those_of_the_whole_batch(
         return steps(layer, x, upstream, ranks.share(shape[0]))
 
     shared = by_ranks(n, work)
-    for k in (0, 1):
-        whole = torch.cat([result[k] for result in shared], dim=1)
-        torch.testing.assert_close(whole, alone[k], rtol=1e-5, atol=1e-5)
-    for name, gradient in alone[2].items():
-        total = sum(result[2][name] for result in shared)
-        torch.testing.assert_close(total, gradient, rtol=1e-5, atol=1e-4)
-    for name, buffer in alone[3].items():
-        for result in shared:
-            torch.testing.assert_close(result[3][name], buffer, rtol=1e-6, atol=1e-6)
-            assert torch.equal(result[3][name], shared[0][3][name])  # the same bits for all
+    assert_as_whole(
+        shared, alone,
+        of_rows={"rtol": 1e-5, "atol": 1e-5}, of_sums={"rtol": 1e-5, "atol": 1e-4},
+        of_buffers={"rtol": 1e-6, "atol": 1e-6},
+    )  # fmt: skip
 
 
 def test_images_in_bf16_have_statistics_in_float32():

@@ -9,7 +9,7 @@ import json
 
 import pytest
 import torch
-from threads_as_ranks import by_ranks
+from threads_as_ranks import assert_as_whole, by_ranks
 from torch import nn
 
 from harness.teams.batch_norm import SharedBatchNorm, synchronise
@@ -138,16 +138,10 @@ def test_outputs_gradients_and_running_statistics_are_those_of_the_whole_batch(
         x = x.to(memory_format=layout)
     alone = steps(made(kind, shape[1], options), x, upstream)
     results = shared([made(kind, shape[1], options) for _ in range(n)], x, upstream)
-    for k in (0, 1):
-        whole = torch.cat([result[k] for result in results], dim=1)
-        torch.testing.assert_close(whole, alone[k], rtol=1e-10, atol=1e-10)
-    for name, gradient in alone[2].items():
-        total = sum(result[2][name] for result in results)
-        torch.testing.assert_close(total, gradient, rtol=1e-10, atol=1e-10)
-    for name, buffer in alone[3].items():
-        for result in results:
-            torch.testing.assert_close(result[3][name], buffer, rtol=1e-12, atol=1e-12)
-            assert torch.equal(result[3][name], results[0][3][name])  # the same bits for all
+    exact = {"rtol": 1e-10, "atol": 1e-10}
+    assert_as_whole(
+        results, alone, of_rows=exact, of_sums=exact, of_buffers={"rtol": 1e-12, "atol": 1e-12}
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"track_running_stats": False}])
