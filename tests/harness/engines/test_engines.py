@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
-from small_sweep import SMALL
+from small_sweep import ON_CARDS, SMALL
 
 from harness import status
 from harness.sweep import main
@@ -250,16 +250,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(write_sweep, tmp_p
         subprocess.run(["umount", str(disk)], check=False)
 
 
-ON_CARDS = """\
-name: cards
-question: Does every card get trials?
-model: {name: lenet5}
-data: {name: glyphs, count: 300, seed: 1, train: 200, validation: 50, test: 50}
-train: {epochs: 2, batch_size: 32}
-arms: {slow: {}, fast: {train: {learning_rate: 3.0e-3}}}
-seeds: 4
-resources: {pack: 2}
-"""
+PACKS_ON_CARDS = ON_CARDS.replace("seeds: 2", "seeds: 4").replace("{gpus: 1, pack: 1}", "{pack: 2}")
 
 
 @pytest.mark.slow
@@ -267,7 +258,7 @@ resources: {pack: 2}
 def test_every_card_gets_its_share_of_what_is_ready(tmp_path, card, engine):
     """Slow: a worker for each of four cards imports torch. The cards are stand-ins."""
     sweep, out = tmp_path / "sweep.yaml", tmp_path / "run"
-    sweep.write_text(ON_CARDS)
+    sweep.write_text(PACKS_ON_CARDS)
     done = card.run(command(sweep, out, "--engine", engine), gpus=4, memory_gb=6, status=None)
     assert "cards: trains on 4 GPUs: " in done.stderr
     rows = rows_of(out)

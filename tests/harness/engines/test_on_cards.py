@@ -13,19 +13,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from card_counters import read_ledger
+from small_sweep import ON_CARDS
 
 from runs import ROOT, command
 
-SWEEP = """\
-name: cards
-question: Does it run on cards?
-model: {name: lenet5}
-data: {name: glyphs, count: 300, seed: 1, train: 200, validation: 50, test: 50}
-train: {epochs: 2, batch_size: 32}
-arms: {slow: {}, fast: {train: {learning_rate: 3.0e-3}}}
-seeds: 2
-resources: {gpus: 1, pack: 1}
-"""
 GIGA = 10**9
 
 NETWORKS = """\
@@ -48,7 +39,7 @@ pytestmark = pytest.mark.slow  # each command starts workers that import torch
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
     path = tmp_path / "sweep.yaml"
-    path.write_text(SWEEP)
+    path.write_text(ON_CARDS)
     return path
 
 
@@ -123,7 +114,7 @@ def test_a_trial_that_does_not_fit_fails_in_one_line_and_spares_the_rest(card, s
     """Slow: 0.2 GB are too little for a batch of large images, and enough for LeNet-5."""
     large = "large: {model: {name: resnet18, image_size: 64}}"
     sweep.write_text(
-        SWEEP.replace("fast: {train: {learning_rate: 3.0e-3}}", large)
+        ON_CARDS.replace("fast: {train: {learning_rate: 3.0e-3}}", large)
         .replace("batch_size: 32", "batch_size: 200")
     )  # fmt: skip
     done = card.run(
