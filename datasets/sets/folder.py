@@ -12,14 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Request, build_dataset
 from datasets.files.cache import cached
-from datasets.files.images import OnDamaged, decode_files, is_image_name, read_image_size
+from datasets.files.images import OnDamaged, decode_files, read_image_size
+from datasets.files.layout import Layout, read_layout
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import user_path
 from datasets.preprocess import gray, resize, shape_images, shape_ink
@@ -29,12 +29,6 @@ from headstart.settings import key
 
 VERSION = 2
 _BRIGHT = 127  # a page whose border is brighter than this is paper, and its ink is dark
-_PART_SPELLINGS = {
-    **dict.fromkeys(("train", "training", "trainset", "trainingset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validationset", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "testset", "testingset"), "test"),
-}
-_BESIDE = {"originals"}  # what datasets.sheet keeps beside the parts on request
 
 
 class Options(DatasetOptions):
@@ -55,16 +49,6 @@ class Options(DatasetOptions):
         "the report.", "refuse", example="skip")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Which files are images, of which class, in which part ("" where there are no parts)."""
-
-    files: tuple[str, ...]
-    classes: tuple[str, ...]
-    parts: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """The folder or archive."""
     path = user_path(options.path, request.data_dir)
@@ -81,94 +65,10 @@ def load(options: Options, request: Request) -> Dataset:
     )
 
 
-def read_layout(tree: Tree) -> Layout:
-    """Find classes and parts from the names alone.
-
-    Folders that hold everything (as a zip of `mydata/` has) are looked through. What lies beside
-    the class folders, and files that are no images, are left out with a note.
-
-    Raises:
-        DataError: no images in class folders, or a class folder without an image.
-    """
-    images = [name for name in tree.names if is_image_name(name)]
-    inside = [name for name in images if "/" in name]
-    if not inside:
-        raise DataError(
-            f"{tree.where}: no images in class folders; it needs one folder a class, with .png, "
-            ".jpg, .bmp, .tif or .webp files"
-        )
-    top = _common_folder(inside)
-    inside = [name for name in inside if name.count("/") > top.count("/")]
-    files, classes, parts = [], [], []
-    has_parts = _has_parts(inside, top)
-    for name in inside:
-        folders = name[len(top) :].split("/")[:-1]
-        if has_parts and (len(folders) < 2 or _plain(folders[0]) not in _PART_SPELLINGS):
-            continue
-        files.append(name)
-        parts.append(_PART_SPELLINGS[_plain(folders[0])] if has_parts else "")
-        classes.append(folders[1] if has_parts else folders[0])
-    _check_no_empty_class(tree, top, has_parts, files)
-    return Layout(
-        tuple(files), tuple(classes), tuple(parts), _left_out(tree, len(images), len(files))
-    )
-
-
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """A key that sorts `2` before `10`, and everything else as text."""
     pieces = re.findall(r"[0-9]+|[^0-9]+", text)  # `²` is a digit that makes no number
     return tuple((0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in pieces)
-
-
-def _common_folder(names: Sequence[str]) -> str:
-    """The folder, with its `/`, that holds all of `names` and in which classes or parts lie."""
-    top = ""
-    while True:
-        first = {name[len(top) :].split("/", 1)[0] for name in names}
-        deeper = all(name[len(top) :].count("/") >= 2 for name in names)
-        if len(first) != 1 or not deeper or _plain(next(iter(first))) in _PART_SPELLINGS:
-            return top
-        top += f"{first.pop()}/"
-
-
-def _has_parts(names: Sequence[str], top: str) -> bool:
-    first = {_plain(name[len(top) :].split("/", 1)[0]) for name in names} - _BESIDE
-    return (
-        bool(first)
-        and first <= set(_PART_SPELLINGS)
-        and any(name[len(top) :].count("/") >= 2 for name in names)
-    )
-
-
-def _plain(folder: str) -> str:
-    return re.sub(r"[\s_-]", "", folder).lower()
-
-
-def _check_no_empty_class(tree: Tree, top: str, has_parts: bool, files: Sequence[str]) -> None:
-    depth = top.count("/") + (2 if has_parts else 1)
-    full = {"/".join(name.split("/")[:depth]) for name in files}
-    for folder in sorted(tree.folders):
-        if has_parts and _plain(folder[len(top) :].split("/", 1)[0]) in _BESIDE:
-            continue
-        if folder.startswith(top) and folder.count("/") == depth - 1 and folder not in full:
-            raise DataError(
-                f"{tree.label(folder)}: no image in this class; add images or remove the folder"
-            )
-
-
-def _left_out(tree: Tree, n_images: int, n_files: int) -> tuple[str, ...]:
-    notes = []
-    if n_images > n_files:
-        notes.append(f"{n_images - n_files} images outside the class folders were not read")
-    if len(tree.names) > n_images:
-        kinds = sorted(
-            {Path(name).suffix.lower() or name for name in tree.names if not is_image_name(name)}
-        )
-        notes.append(
-            f"{len(tree.names) - n_images} files that are no images were not read "
-            f"({', '.join(kinds[:5])})"
-        )
-    return tuple(notes)
 
 
 def _decode(path: Path, options: Options, request: Request) -> Dataset:
