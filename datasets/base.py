@@ -87,6 +87,8 @@ class Dataset:
         fingerprint: 32 hex characters that depend on all of the above and on nothing else.
         source: where it came from, for people.
         notes: what a report must say about it (images skipped, copies, a recognised range).
+        warnings: what must be said first, since it may make the results mean something else
+            (over a tenth of the files not read, groups in two parts); none stands in `notes` too.
         first_copy: int64 (N,), for each image the index of the first one with the same pixels
             (its own where it is the first); None: not known yet.
     """
@@ -99,6 +101,7 @@ class Dataset:
     fingerprint: str
     source: str
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     first_copy: np.ndarray | None = field(default=None, repr=False)
 
 
@@ -130,6 +133,7 @@ def build_dataset(
     source: str,
     parts: Mapping[str, np.ndarray] | None = None,
     notes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> Dataset:
     """Check the arrays, count copies, compute the fingerprint; shapes as in `Dataset`.
 
@@ -154,6 +158,7 @@ def build_dataset(
         fingerprint=_fingerprint(images, digests, labels, class_names, parts),
         source=source,
         notes=notes,
+        warnings=tuple(warnings),
         first_copy=first_copy,
     )
 

@@ -45,6 +45,13 @@ class Column:
     empty: str
     type: tuple[type, ...]
 
+    def cell(self, value: object) -> object:
+        """A field's value as a table has it: several texts are lines of one.
+
+        A table of a run folder holds no lists, since a stranger's lists could be of any depth.
+        """
+        return "\n".join(value) if isinstance(value, tuple) else value
+
 
 def _field(meaning: str, unit: str = "", empty: str = "", default: Any = None) -> Any:
     return field(default=default, metadata={"meaning": meaning, "unit": unit, "empty": empty})
@@ -52,6 +59,13 @@ def _field(meaning: str, unit: str = "", empty: str = "", default: Any = None) -
 
 def _text(meaning: str) -> Any:
     return _field(meaning, default="")
+
+
+def _texts(meaning: str) -> Any:
+    """Texts, of one line each, that are a column as well."""
+    meaning += "; in a table, a line each"
+    said = {"meaning": meaning, "unit": "", "empty": "", "arrow": "string"}
+    return field(default=(), metadata=said)
 
 
 def _number(meaning: str, unit: str = "") -> Any:
@@ -198,7 +212,10 @@ class TrialRow(Row):
         "`cached`: whether the frozen part was computed once; `reason` where it was not, else "
         "where it ends and what it took"
     )
-    notes: tuple[str, ...] = _field("what a reader should know of its data", default=())
+    notes: tuple[str, ...] = _texts("what a reader should know of its data and of its steps")
+    warnings: tuple[str, ...] = _texts(
+        "what a reader must know of its data first; a report says it at its top"
+    )
     versions: Mapping[str, str] | None = _measured("of Python and the packages that decide numbers")
     files: tuple[str, ...] = _field("the files that it left in its folder", default=())
     digests: Mapping[str, str] | None = _field(
@@ -284,8 +301,8 @@ def _checked(column: Column, value: object) -> object:
 
 def _column(name: str, hint: Any, said: Mapping[str, str]) -> Column:
     kind = get_args(hint)[0] if NoneType in get_args(hint) else hint
-    arrow = ARROW_TYPES.get(kind, "")
+    arrow = ARROW_TYPES.get(kind, said.get("arrow", ""))
     classes = {"double": (float, int)}.get(arrow, (kind,))
-    if not arrow:
+    if kind not in ARROW_TYPES:
         classes = (list,) if get_origin(kind) is tuple else (dict,)
     return Column(name, arrow, said["meaning"], said["unit"], said["empty"], classes)

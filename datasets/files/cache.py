@@ -138,6 +138,7 @@ def _write_entry(dataset: Dataset, folder: Path) -> None:
         "fingerprint": dataset.fingerprint,
         "source": dataset.source,
         "notes": dataset.notes,
+        "warnings": dataset.warnings,
         "parts": list(dataset.parts),
         "sizes": {f"{key}.npy": (folder / f"{key}.npy").stat().st_size for key in arrays},
     }
@@ -163,6 +164,7 @@ def _read_entry(name: str, entry: Path) -> Dataset | None:
             fingerprint=meta["fingerprint"],
             source=meta["source"],
             notes=tuple(meta["notes"]),
+            warnings=tuple(meta.get("warnings", ())),  # the version before wrote none
             first_copy=np.load(entry / "first_copy.npy"),
         )
     except (OSError, ValueError, KeyError):

@@ -33,7 +33,8 @@ def as_table(rows: Iterable[Row], kind: type[Row]) -> pa.Table:
     left = iter(rows)
     batches = [wanted.empty_table()]
     while batch := list(islice(left, ROWS_AT_ONCE)):
-        columns = [pa.array([getattr(r, f.name) for r in batch], f.type) for f in wanted]
+        cells = ([column.cell(getattr(r, column.name)) for r in batch] for column in kind.columns())
+        columns = [pa.array(values, f.type) for values, f in zip(cells, wanted, strict=True)]
         batches.append(pa.Table.from_arrays(columns, schema=wanted))
     return pa.concat_tables(batches)
 

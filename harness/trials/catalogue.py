@@ -71,6 +71,7 @@ class DataCatalogue:
                 image_size=tuple(dataset.images.shape[2:]),
                 channels=dataset.images.shape[1],
                 notes=dataset.notes,
+                warnings=dataset.warnings,
             )
         raise DataNotFoundError("\n".join(missing))
 

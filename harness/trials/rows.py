@@ -26,6 +26,7 @@ def planned_row(spec: TrialSpec, sweep: str) -> TrialRow:
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         class_names=spec.data.class_names,
         notes=spec.data.notes,
+        warnings=spec.data.warnings,
     )
     return relabelled(row, spec, sweep)
 

@@ -36,6 +36,7 @@ class DataUse:
     image_size: tuple[int, int]
     channels: int
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # what is said first, on the console and in the report
 
 
 @dataclass(frozen=True)

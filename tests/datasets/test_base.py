@@ -18,9 +18,11 @@ def test_the_fingerprint_depends_on_content_alone():
     reference = build()
     assert len(reference.fingerprint) == 32
     same = build_dataset(
-        "other name", IMAGES.copy(), np.array([0, 1, 0, 1]), ["a", "b"], source="there", notes=["x"]
-    )
+        "other name", IMAGES.copy(), np.array([0, 1, 0, 1]), ["a", "b"], source="there",
+        notes=["x"], warnings=["y"],
+    )  # fmt: skip
     assert same.fingerprint == reference.fingerprint
+    assert (same.notes, same.warnings) == (("x",), ("y",))
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_columns_and_their_types_come_from_the_fields():
         assert [c.name for c in columns] == [n for n in names if n in {c.name for c in columns}]
         assert [str(f.type) for f in schema(kind)] == [types[c.arrow] for c in columns]
     kept = [c.name for c in columns_of(TrialRow) if not c.arrow]
-    assert kept == ["class_names", "load_report", "frozen", "notes", "versions", "files", "digests"]
+    assert kept == ["class_names", "load_report", "frozen", "versions", "files", "digests"]
 
 
 def test_the_columns_of_the_tables_are_what_they_were():
@@ -90,12 +90,20 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "steps best_step best_val_accuracy final_val_accuracy test_accuracy test_loss train_time_s "
         "eval_time_s setup_time_s prefix_time_s state_time_s images_per_s device host n_workers "
         "ran_as attempts finished_at deterministic nondeterministic_operation gpu_share "
-        "gpu_workers gpu_sharing cuda cudnn driver"
+        "gpu_workers gpu_sharing cuda cudnn driver notes warnings"
     )
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "
         "val_accuracy"
     )
+
+
+def test_notes_are_lines_of_one_cell_and_a_list_in_json():
+    row = TrialRow(notes=("2 copies", "1 file skipped"), warnings=("a tenth is not read",))
+    table = as_table([row, TrialRow()], TrialRow)
+    assert table["notes"].to_pylist() == ["2 copies\n1 file skipped", ""]
+    assert table["warnings"].to_pylist() == ["a tenth is not read", ""]
+    assert TrialRow.from_json(json.loads(json.dumps(row.to_json()))) == row
 
 
 def test_numbers_have_the_units_that_their_names_say():

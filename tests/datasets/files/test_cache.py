@@ -143,6 +143,18 @@ def test_an_entry_says_what_it_holds(tmp_path, source):
     assert set(meta["sizes"]) >= {"images.npy", "labels.npy", "first_copy.npy", "part-train.npy"}
 
 
+def test_notes_and_warnings_are_kept_and_an_entry_of_the_version_before_opens(tmp_path, source):
+    said = replace(Decoder()(), notes=("2 copies",), warnings=("half is not read",))
+    first = load(tmp_path, lambda: said, source)
+    assert (first.notes, first.warnings) == (said.notes, said.warnings)
+    meta = entries(tmp_path)[0] / "meta.json"
+    content = json.loads(meta.read_text())
+    del content["warnings"]
+    meta.write_text(json.dumps(content))
+    again = load(tmp_path, None, source)
+    assert (again.notes, again.warnings, again.fingerprint) == (said.notes, (), said.fingerprint)
+
+
 def test_a_full_disk_is_one_message_and_leaves_nothing(small_disk, source):
     images = np.random.default_rng(0).integers(0, 255, (500, 1, 28, 28)).astype(np.uint8)
     large = dataset_of(np.arange(500) % 2, images=images)

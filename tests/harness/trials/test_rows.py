@@ -16,13 +16,14 @@ def test_a_planned_row_says_who_the_trial_is_and_nothing_measured(write_sweep):
     text = ("pretrained: {initialize: drawn}", "pretrained: {initialize: drawn, fine_tune: last_2}")
     plan = make_plan(load_sweep(write_sweep(text)), DataCatalogue())
     spec = next(t for t in plan.trials if t.arm == "pretrained")
+    spec = replace(spec, data=replace(spec.data, notes=("a note",), warnings=("a warning",)))
     row = planned_row(spec, "small")
     assert row == TrialRow(
         trial_id=spec.id, sweep="small", stage="arm", arm="pretrained", seed=0, model="lenet5",
         dataset="glyphs", dataset_fingerprint=spec.data.fingerprint, initialize="drawn",
         parent_id=spec.parent or "", fine_tune="last_2", n_classes=10, learning_rate=1e-3,
         batch_size=32, epochs=3, host=row.host, finished_at=row.finished_at,
-        class_names=tuple("0123456789"), notes=spec.data.notes,
+        class_names=tuple("0123456789"), notes=("a note",), warnings=("a warning",),
     )  # fmt: skip
     assert row.host
     age = datetime.now(UTC) - datetime.fromisoformat(row.finished_at)
