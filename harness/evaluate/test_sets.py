@@ -20,11 +20,11 @@ import numpy as np
 import datasets
 from datasets.base import Preprocess, image_digests
 from datasets.catalog import dataset_info
+from datasets.files.image_set import has_bright_border, shape_image
 from datasets.files.images import decode_files, is_image_name
 from datasets.files.layout import read_layout
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import expanded
-from datasets.sets.folder import has_bright_border, shape_image
 from harness.evaluate.labels import labels_of, listed_files
 from harness.sweepfile.settings import DataChoice
 from headstart.cli import did_you_mean

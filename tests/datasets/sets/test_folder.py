@@ -6,8 +6,9 @@ import pytest
 from data_files import class_folders, image_bytes, noise, request, write_tree, write_zip
 
 from datasets import load_dataset
+from datasets.files.image_set import natural_key
 from datasets.preprocess import mnist_style
-from datasets.sets.folder import Options, load, natural_key
+from datasets.sets.folder import Options, load
 from headstart.errors import DataError, DataNotFoundError
 
 
