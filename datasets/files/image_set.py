@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Request, build_dataset
-from datasets.files.images import OnDamaged, decode_files, read_image_size
+from datasets.files.image_kinds import Also
+from datasets.files.images import OnDamaged, ValueRange, decode_files, read_image_size
 from datasets.files.layout import Layout
 from datasets.files.trees import Tree
 from datasets.preprocess import gray, resize, shape_images, shape_ink
@@ -42,6 +43,12 @@ class ImageOptions(DatasetOptions):
         "border is bright, but never for `resize`.", None, example=True)  # fmt: skip
     on_damaged: OnDamaged = key("Whether a damaged image is refused, or skipped with a note in "
         "the report.", "refuse", example="skip")  # fmt: skip
+    also: tuple[Also, ...] = key("Kinds of files that are read beside the usual ones: `gif` (the "
+        "first picture of each) and `pdf` (of one page, as scanners make them).", (),
+        example=["gif"])  # fmt: skip
+    value_range: ValueRange | None = key("[black, white], for images whose samples do not fill the "
+        "range of their type, as 12 bits kept in 16, or are floating-point numbers.", None,
+        example=[0, 4095], unit="sample values")  # fmt: skip
 
 
 def dataset_of_files(
@@ -76,7 +83,12 @@ def dataset_of_files(
         return shape_image(image, size, request.channels, options.preprocess, options.invert)
 
     images, good, skipped = decode_files(
-        tree, files, shape, options.on_damaged, as_gray=request.channels == 1
+        tree,
+        files,
+        shape,
+        options.on_damaged,
+        as_gray=request.channels == 1,
+        value_range=options.value_range,
     )
     chosen = chosen[good]
     label_of = {name: label for label, name in enumerate(names)}

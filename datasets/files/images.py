@@ -25,18 +25,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 OnDamaged = Literal["refuse", "skip"]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+ValueRange = tuple[float, float]
 # What Pillow may take a file for, whatever its name: its other readers are not needed, and that of
 # EPS starts a program.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 MAX_PIXELS = 100_000_000  # 10,000 × 10,000: beyond any camera's character, well within memory
 _NAMED = 5  # skipped files that a note names
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of a whole file
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file of this name is read as an image."""
-    return name.lower().endswith(SUFFIXES)
 
 
 def decode_files(
@@ -46,6 +41,7 @@ def decode_files(
     on_damaged: OnDamaged = "refuse",
     *,
     as_gray: bool = False,
+    value_range: ValueRange | None = None,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Decode `names` on all cores and pass each image through `shape`.
 
@@ -55,6 +51,7 @@ def decode_files(
         shape: from uint8 (H, W) or (H, W, 3) to an array of one shape for all.
         on_damaged: `refuse`: the first damaged file is an error; `skip`: it is left out.
         as_gray: `shape` gets (H, W) whatever the files are.
+        value_range: (black, white), where the samples do not fill the range of their type.
 
     Returns:
         The arrays, stacked; a bool array (len(names),), which of the files they are; a note that

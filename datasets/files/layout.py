@@ -8,11 +8,17 @@ knows names only: nothing is decoded here.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from datasets.files.images import is_image_name
+from datasets.files.image_kinds import (
+    ALSO,
+    KINDS_READ,
+    Also,
+    is_image_name,
+    kinds_of,
+    left_out_by_setting,
+)
 from datasets.files.trees import Tree
 from headstart.errors import DataError
 
@@ -34,21 +40,27 @@ class Layout:
     notes: tuple[str, ...]
 
 
-def read_layout(tree: Tree) -> Layout:
+def read_layout(tree: Tree, also: Collection[Also] = ()) -> Layout:
     """Find classes and parts from the names alone.
 
     Folders that hold everything (as a zip of `mydata/` has) are looked through. What lies beside
-    the class folders, and files that are no images, are left out with a note.
+    the class folders, and files that are no images, are left out with a note. `also` are kinds of
+    files that are read beside the usual ones.
 
     Raises:
         DataError: no images in class folders, or a class folder without an image.
     """
-    images = [name for name in tree.names if is_image_name(name)]
+    images = [name for name in tree.names if is_image_name(name, also)]
+    if tree.names and not images:
+        raise DataError(
+            f"{tree.where}: no file in it is of a kind that is read as an image: it holds "
+            f"{kinds_of(tree.names)}; read are {KINDS_READ}"
+        )
     inside = [name for name in images if "/" in name]
     if not inside:
         raise DataError(
-            f"{tree.where}: no images in class folders; it needs one folder a class, with .png, "
-            ".jpg, .bmp, .tif or .webp files"
+            f"{tree.where}: no images in class folders; it needs one folder a class, with "
+            f"images ({KINDS_READ})"
         )
     top = _common_folder(inside)
     inside = [name for name in inside if name.count("/") > top.count("/")]
@@ -62,9 +74,8 @@ def read_layout(tree: Tree) -> Layout:
         parts.append(_PART_SPELLINGS[_plain(folders[0])] if has_parts else "")
         classes.append(folders[1] if has_parts else folders[0])
     _check_no_empty_class(tree, top, has_parts, files)
-    return Layout(
-        tuple(files), tuple(classes), tuple(parts), _left_out(tree, len(images), len(files))
-    )
+    notes = (*left_out_by_setting(tree.names, also), *_left_out(tree, images, len(files), also))
+    return Layout(tuple(files), tuple(classes), tuple(parts), notes)
 
 
 def _common_folder(names: Sequence[str]) -> str:
@@ -103,16 +114,13 @@ def _check_no_empty_class(tree: Tree, top: str, has_parts: bool, files: Sequence
             )
 
 
-def _left_out(tree: Tree, n_images: int, n_files: int) -> tuple[str, ...]:
+def _left_out(
+    tree: Tree, images: Sequence[str], n_files: int, also: Collection[Also]
+) -> tuple[str, ...]:
     notes = []
-    if n_images > n_files:
-        notes.append(f"{n_images - n_files} images outside the class folders were not read")
-    if len(tree.names) > n_images:
-        kinds = sorted(
-            {Path(name).suffix.lower() or name for name in tree.names if not is_image_name(name)}
-        )
-        notes.append(
-            f"{len(tree.names) - n_images} files that are no images were not read "
-            f"({', '.join(kinds[:5])})"
-        )
+    if len(images) > n_files:
+        notes.append(f"{len(images) - n_files} images outside the class folders were not read")
+    others = [name for name in tree.names if not is_image_name(name, (*also, *ALSO))]
+    if others:
+        notes.append(f"{len(others)} files that are no images were not read ({kinds_of(others)})")
     return tuple(notes)

@@ -47,4 +47,5 @@ def load(options: Options, request: Request) -> Dataset:
 
 def _decode(path: Path, options: Options, request: Request) -> Dataset:
     with open_tree(path) as tree:
-        return dataset_of_files("folder", tree, read_layout(tree), options, request)
+        layout = read_layout(tree, options.also)
+        return dataset_of_files("folder", tree, layout, options, request)

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from datasets.catalog import class_alias
-from datasets.files.images import is_image_name
+from datasets.files.image_kinds import is_image_name
 from datasets.files.tables import decode, read_bytes, rows
 from datasets.files.trees import Tree
 from datasets.locations import expanded

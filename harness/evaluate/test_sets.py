@@ -20,8 +20,9 @@ import numpy as np
 import datasets
 from datasets.base import Preprocess, image_digests
 from datasets.catalog import dataset_info
+from datasets.files.image_kinds import is_image_name
 from datasets.files.image_set import has_bright_border, shape_image
-from datasets.files.images import decode_files, is_image_name
+from datasets.files.images import decode_files
 from datasets.files.layout import read_layout
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import expanded

@@ -139,7 +139,7 @@ def test_what_is_no_image_of_a_class_is_left_out_and_said(tmp_path):
     assert len(dataset.labels) == 4
     assert dataset.notes == (
         "1 images outside the class folders were not read",
-        "1 files that are no images were not read (.txt)",
+        "1 files that are no images were not read (.txt (1 file))",
     )
 
 
@@ -161,7 +161,12 @@ def test_a_changed_image_changes_the_set(tmp_path):
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        ({"a/x.txt": b"x"}, {}, "mine: no images in class folders"),
+        (
+            {"a/x.txt": b"x"},
+            {},
+            "mine: no file in it is of a kind that is read as an image: it "
+            "holds .txt (1 file); read are .png, ",
+        ),
         ({"x.png": b"x"}, {}, "mine: no images in class folders"),
         (class_folders(2, "a"), {}, "mine: only one class (a)"),
         (class_folders(2) | {"c/x.txt": b"x"}, {}, "mine/c: no image in this class"),

@@ -1,0 +1,52 @@
+"""Which files are read as images, by the endings of their names, and how that is said.
+
+In: names of files. Out: whether each is read, and words for messages. It stands alone because all
+that lists files asks it, and decodes none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from pathlib import PurePosixPath
+from typing import Literal
+
+Also = Literal["gif", "pdf"]
+SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".avif"),
+)
+# Read where a setting asks for them: a GIF is often a placeholder or a film, a PDF a document.
+ALSO: dict[Also, str] = {"gif": ".gif", "pdf": ".pdf"}
+KINDS_READ = (
+    ".png, .jpg (.jpeg, .jpe, .jfif), .bmp, .tif, .webp, .ppm (.pgm, .pbm), .heic and .avif, and "
+    "with also: [gif, pdf] .gif and .pdf"
+)
+_NAMED = 5  # kinds that a message names
+
+
+def is_image_name(name: str, also: Collection[Also] = ()) -> bool:
+    """Whether a file of this name is read as an image; `also` adds kinds to the usual ones."""
+    return name.lower().endswith((*SUFFIXES, *(ALSO[kind] for kind in also)))
+
+
+def kinds_of(names: Iterable[str]) -> str:
+    """The kinds of files by their endings, the most frequent first: `.xyz (30 files), …`."""
+    counts = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in names)
+    ordered = sorted(counts.items(), key=lambda kind: (-kind[1], kind[0]))
+    shown = [f"{kind} ({n:,} file{'s' * (n > 1)})" for kind, n in ordered[:_NAMED]]
+    return ", ".join(shown) + (" …" if len(ordered) > _NAMED else "")
+
+
+def left_out_by_setting(names: Iterable[str], also: Collection[Also]) -> tuple[str, ...]:
+    """A note for each kind that is there and that only the setting `also` reads."""
+    names = list(names)
+    notes = []
+    for kind, suffix in ALSO.items():
+        n = sum(name.lower().endswith(suffix) for name in names)
+        if n and kind not in also:
+            notes.append(
+                f"{n:,} {suffix} file{'s' * (n > 1)} in it {'were' if n > 1 else 'was'} not read; "
+                f"also: [{kind}] reads {'them' if n > 1 else 'it'}"
+            )
+    return tuple(notes)
