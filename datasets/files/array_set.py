@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import PART_NAMES, Dataset, DatasetOptions, Request, build_dataset
-from datasets.files.arrays import images_to_nhwc, images_to_uint8, labels_to_classes
+from datasets.files.arrays import images_to_nhwc, images_to_uint8
+from datasets.files.classes import NamesSetting, labels_to_classes, names_key
 from datasets.preprocess import shape_images
 from headstart.errors import DataError
 from headstart.settings import key
@@ -34,8 +35,7 @@ class ArrayOptions(DatasetOptions):
     """Where arrays are, and what they cannot say themselves; a set gives `path` its own words."""
 
     path: Path = key("The file or folder.", example="my/images.npz")
-    class_names: tuple[str, ...] | None = key("Names of the labels 0, 1, …, or the texts that "
-        "occur; without it, what occurs.", None, example=["cat", "dog"], min_length=2)  # fmt: skip
+    class_names: NamesSetting = names_key()
     value_range: tuple[float, float] | None = key("[black, white], for pixels in a range that is "
         "not recognised.", None, example=[0, 1023], unit="pixel values")  # fmt: skip
 

@@ -19,8 +19,9 @@ import numpy as np
 from pydantic import field_validator
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.arrays import images_to_uint8, labels_to_classes
+from datasets.files.arrays import images_to_uint8
 from datasets.files.cache import cached
+from datasets.files.classes import NamesSetting, labels_to_classes, names_key
 from datasets.files.tables import decode, read_bytes, rows
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
@@ -42,8 +43,7 @@ class Options(DatasetOptions):
     shape: tuple[int, int] | tuple[int, int, int] | None = key("[height, width] or [height, "
         "width, 3]; without it, a square in one channel.", None, example=[28, 28],
         unit="pixels")  # fmt: skip
-    class_names: tuple[str, ...] | None = key("Names of the labels 0, 1, …, or the texts that "
-        "occur; without it, what occurs.", None, example=["cat", "dog"], min_length=2)  # fmt: skip
+    class_names: NamesSetting = names_key()
     value_range: tuple[float, float] | None = key("[black, white], for pixels in a range that is "
         "not recognised.", None, example=[0, 1023], unit="pixel values")  # fmt: skip
     encoding: str = key("Of the text, where it does not begin with a byte order mark.", "utf-8",

@@ -1,11 +1,11 @@
-"""Exported arrays of any layout, range and kind of label; what is not clear is refused."""
+"""Exported arrays of any layout and range; what is not clear is refused."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.files.arrays import images_to_nhwc, images_to_uint8, labels_to_classes
+from datasets.files.arrays import images_to_nhwc, images_to_uint8
 from headstart.errors import DataError
 
 BYTES = np.array([0, 51, 102, 255], np.uint8)
@@ -106,46 +106,3 @@ def test_layouts(shape, expected):
 def test_other_layouts_are_refused(shape, message):
     with pytest.raises(DataError, match=message):
         images_to_nhwc(np.zeros(shape), "f")
-
-
-@pytest.mark.parametrize(
-    ("values", "expected", "names"),
-    [
-        ([2, 0, 1], [2, 0, 1], ("0", "1", "2")),
-        ([3, 1, 2], [2, 0, 1], ("1", "2", "3")),
-        ([2.0, 0.0, 1.0], [2, 0, 1], ("0", "1", "2")),
-        ([[2], [0], [1]], [2, 0, 1], ("0", "1", "2")),
-        ([[0, 0, 1], [1, 0, 0], [0, 1, 0]], [2, 0, 1], ("0", "1", "2")),
-        (["cat", "ant", "bee"], [2, 0, 1], ("ant", "bee", "cat")),
-        ([b"cat", b"ant", b"bee"], [2, 0, 1], ("ant", "bee", "cat")),
-    ],
-)
-def test_every_kind_of_label(values, expected, names):
-    labels, class_names, _ = labels_to_classes(np.array(values), "f")
-    assert labels.dtype == np.int64
-    np.testing.assert_array_equal(labels, expected)
-    assert class_names == names
-
-
-def test_given_class_names_rule():
-    labels, names, _ = labels_to_classes(np.array([0, 1]), "f", ("a", "b", "c"))
-    assert labels.tolist() == [0, 1]
-    assert names == ("a", "b", "c")
-    labels, _, _ = labels_to_classes(np.array(["b", "a"]), "f", ("b", "a"))
-    assert labels.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("values", "names", "message"),
-    [
-        ([0, 1, -1], None, r"f: label -1 \(row 2\) is outside 0 … 1"),
-        ([0, 1, 7], ("a", "b"), r"f: label 7 \(row 2\) is outside 0 … 1"),
-        ([0, 1, 255], None, r"f: label 255 \(row 2\), but 2 never occurs"),
-        ([0.5, 1], None, "f: labels of type float64 that are not whole numbers"),
-        (["x", "a"], ("a", "b"), "f: label 'x' is none of a, b"),
-        ([[0.2, 0.8]], None, r"f: labels of shape \(1, 2\)"),
-    ],
-)
-def test_labels_outside_the_classes_are_refused(values, names, message):
-    with pytest.raises(DataError, match=message):
-        labels_to_classes(np.array(values), "f", names)
