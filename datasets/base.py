@@ -91,6 +91,8 @@ class Dataset:
             (over a tenth of the files not read, groups in two parts); none stands in `notes` too.
         first_copy: int64 (N,), for each image the index of the first one with the same pixels
             (its own where it is the first); None: not known yet.
+        groups: int64 (N,), equal numbers for images that a split must keep in one part (of one
+            writer, patient, animal or scene); None: each image may go where it likes.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     first_copy: np.ndarray | None = field(default=None, repr=False)
+    groups: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -134,12 +137,16 @@ def build_dataset(
     parts: Mapping[str, np.ndarray] | None = None,
     notes: Sequence[str] = (),
     warnings: Sequence[str] = (),
+    groups: Sequence[str] | None = None,
 ) -> Dataset:
     """Check the arrays, count copies, compute the fingerprint; shapes as in `Dataset`.
 
+    `groups` names the group of each image (the writer, the patient); only then are groups a part
+    of the fingerprint.
+
     Raises:
-        DataError: `source` holds no image, one class only, a class without an image, or a label
-            outside the classes.
+        DataError: `source` holds no image, one class only, a class without an image, a label
+            outside the classes, or one group only.
     """
     labels = np.ascontiguousarray(labels, dtype=np.int64)
     class_names = tuple(str(each) for each in class_names)
@@ -149,17 +156,26 @@ def build_dataset(
     digests = image_digests(images)
     first_copy = first_copies(digests)
     notes = (*notes, *_copies_note(first_copy))
+    numbers = None if groups is None else _numbered(groups, len(images), source)
+    fingerprint = _fingerprint(images, digests, labels, class_names, parts)
+    if numbers is not None:
+        fingerprint = _with_groups(fingerprint, numbers)
+        notes = (
+            *notes,
+            f"its images are of {numbers.max() + 1:,} groups; a split keeps each in one part",
+        )
     return Dataset(
         name=name,
         images=images,
         labels=labels,
         class_names=class_names,
         parts=parts,
-        fingerprint=_fingerprint(images, digests, labels, class_names, parts),
+        fingerprint=fingerprint,
         source=source,
         notes=notes,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_shared_groups(numbers, parts)),
         first_copy=first_copy,
+        groups=numbers,
     )
 
 
@@ -228,6 +244,44 @@ def _copies_note(first_copy: np.ndarray) -> tuple[str, ...]:
     if n_copies == 0:
         return ()
     return (f"{n_copies} of {len(first_copy)} images are exact copies of another one",)
+
+
+def _numbered(groups: Sequence[str], n_images: int, source: str) -> np.ndarray:
+    """int64 (N,): the groups' names as numbers from 0, in the order of their first images."""
+    assert len(groups) == n_images, (len(groups), n_images)
+    number: dict[str, int] = {}
+    numbers = np.array([number.setdefault(str(name), len(number)) for name in groups], np.int64)
+    if len(number) == 1:
+        raise DataError(
+            f"{source}: all images are of one group ('{groups[0]}'), so no part could be without "
+            "it; name what tells the groups apart, or leave the groups out"
+        )
+    return numbers
+
+
+def _shared_groups(groups: np.ndarray | None, parts: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Warns where the set's own parts share groups."""
+    if groups is None:
+        return ()
+    held = {part: np.unique(groups[index]) for part, index in parts.items()}
+    others = np.concatenate(
+        [np.empty(0, np.int64), *(held[part] for part in held.keys() - {"train"})]
+    )
+    warnings = []
+    if n := len(np.intersect1d(held.get("train", []), others)):
+        n_images = int(np.isin(groups[parts["train"]], others).sum())
+        warnings.append(
+            f"{n:,} groups of its train part are in its validation or test part too: their "
+            f"{n_images:,} images of the train part are left out of training"
+        )
+    if n := len(np.intersect1d(held.get("validation", []), held.get("test", []))):
+        warnings.append(f"{n:,} groups are both in its validation part and in its test part")
+    return tuple(warnings)
+
+
+def _with_groups(fingerprint: str, groups: np.ndarray) -> str:
+    content = fingerprint.encode() + groups.astype("<i8").tobytes()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _fingerprint(

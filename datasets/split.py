@@ -1,8 +1,8 @@
-"""Which images train, which validate, which test: drawn by class, copies kept together.
+"""Which images train, which validate, which test: drawn by class, copies and groups kept together.
 
 In: a `Dataset`, the split's settings from a sweep's `data` entry, a generator (the seed's `split`
 stream, or one that is the same for all seeds for a fixed split). Out: three lists of indices.
-No image is in two parts, and no image that another part holds an exact copy of.
+No image is in two parts, no image that another part holds an exact copy of, and no group.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from datasets.base import Dataset, first_copies, image_digests
+from datasets.group_split import UNUSED, assign_groups
 from headstart.errors import DataError
 from headstart.settings import key
 
@@ -91,7 +92,9 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
     Where the set comes with a test part, `test` is drawn from it (all of it without a count), and
     likewise `validation`; everything else is drawn from its train part. Draws are stratified: each
     class gets its share, rounded so that the total is exact. Images of the train part that have an
-    exact copy in an official part stay out; other copies go to one part together.
+    exact copy in an official part stay out; other copies go to one part together. Where the set
+    has groups, a group goes to one part as a whole (`_draw_groups`), and those of an official part
+    stay out of the others.
 
     Raises:
         DataError: more images are asked for than there are.
@@ -105,18 +108,29 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
         for name, indices in official.items()
     }
     pool, n_left_out = _pool(dataset, official, first_copy)
+    pool, group_notes = _pool_of_groups(dataset, official, pool)
     wanted = {
         name: n for name, n in _wanted(dataset, pool, settings, fixed).items() if name not in fixed
     }
-    drawn = _draw(dataset.labels, pool, wanted, first_copy, rng)
-    n_short = sum(int(n.sum()) for n in wanted.values()) - sum(map(len, drawn.values()))
+    if dataset.groups is None:
+        drawn = _draw(dataset.labels, pool, wanted, first_copy, rng)
+        n_short = sum(int(n.sum()) for n in wanted.values()) - sum(map(len, drawn.values()))
+    else:
+        drawn = _draw_groups(dataset.labels, dataset.groups, pool, wanted, rng)
+        drawn, copy_notes = _without_copies(drawn, first_copy)
+        group_notes += [*copy_notes, _groups_note(dataset.groups, {**drawn, **fixed}, wanted)]
+        n_short = 0  # the note of the groups says what was given
     parts = {**drawn, **fixed}
     if len(parts["train"]) == 0:
         raise DataError(
             f"data set '{dataset.name}' ({dataset.source}): no image is left to train on; "
             f"{len(pool)} are there to draw from"
         )
-    notes = (*_unused_shares(settings, official), *_notes(dataset, n_left_out, n_short))
+    notes = (
+        *_unused_shares(settings, official),
+        *_notes(dataset, n_left_out, n_short),
+        *group_notes,
+    )
     return Split(parts["train"], parts["validation"], parts["test"], notes)
 
 
@@ -312,6 +326,82 @@ def _fill_with_singles(
         ends = np.cumsum(need[:, label])
         for name, start, end in zip(names, ends - need[:, label], ends, strict=True):
             taken[name].append(members[start:end])
+
+
+def _pool_of_groups(
+    dataset: Dataset, official: Mapping[str, np.ndarray], pool: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """`pool` without the groups that an official part holds, and what a report says of that."""
+    if dataset.groups is None or not official:
+        return pool, []
+    held = np.unique(dataset.groups[np.concatenate(list(official.values()))])
+    free = ~np.isin(dataset.groups[pool], held)
+    n_left_out = int(np.count_nonzero(~free))
+    notes = [
+        f"{n_left_out} images of the train part of '{dataset.name}' left out: their groups are in "
+        "its validation or test part"
+    ]
+    if not free.any():
+        raise DataError(
+            f"data set '{dataset.name}' ({dataset.source}): every group of its train part is in "
+            "its validation or test part too, so no image is left to train on; leave the groups "
+            "out, or have the parts drawn by group from all images"
+        )
+    return pool[free], notes if n_left_out else []
+
+
+def _draw_groups(
+    labels: np.ndarray,
+    groups: np.ndarray,
+    pool: np.ndarray,
+    wanted: Mapping[str, np.ndarray],
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Fill each part with whole groups, as near to the wanted number of each class as can be.
+
+    Groups of one image come last: they fill what the larger ones have left open, class by class.
+    """
+    names = list(wanted)
+    need = np.stack([wanted[name] for name in names])
+    members, which = np.unique(groups[pool], return_inverse=True)
+    counts = np.zeros((len(members), need.shape[1]), np.int64)
+    np.add.at(counts, (which, labels[pool]), 1)
+    is_large = counts.sum(1) > 1
+    there, in_large = counts.sum(0), counts[is_large].sum(0)
+    ends = np.round(np.cumsum(need, axis=0) * (in_large / np.maximum(there, 1))).astype(np.int64)
+    part_of = np.full(len(members), UNUSED)
+    part_of[is_large] = assign_groups(counts[is_large], np.diff(ends, axis=0, prepend=0), rng)
+    taken = {name: [pool[part_of[which] == part]] for part, name in enumerate(names)}
+    got = np.stack([np.bincount(labels[taken[name][0]], minlength=len(there)) for name in names])
+    singles = rng.permutation(pool[~is_large[which]])
+    _fill_with_singles(labels, singles, np.maximum(0, need - got), names, taken)
+    return {name: rng.permutation(np.concatenate(taken[name])) for name in names}
+
+
+def _without_copies(
+    drawn: Mapping[str, np.ndarray], first_copy: np.ndarray
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """`drawn` without the images of a part of which a later part holds a copy, of another group."""
+    kept, held, n_left_out = {}, np.empty(0, np.int64), 0
+    for name in reversed(list(drawn)):
+        is_free = ~np.isin(first_copy[drawn[name]], held)
+        n_left_out += int(np.count_nonzero(~is_free))
+        held = np.union1d(held, first_copy[drawn[name]])
+        kept[name] = drawn[name][is_free]
+    note = f"{n_left_out} images left out: exact copies of images of another group in another part"
+    return {name: kept[name] for name in drawn}, [note] if n_left_out else []
+
+
+def _groups_note(
+    groups: np.ndarray, parts: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]
+) -> str:
+    """How many groups and images each part has, and how many it asked for where that is not so."""
+    texts = []
+    for name in _WITH_TEST:
+        n, asked = len(parts[name]), int(wanted[name].sum()) if name in wanted else None
+        instead = "" if asked in (n, None) else f" ({asked:,} were asked for)"
+        texts.append(f"{name} {n:,} images of {len(np.unique(groups[parts[name]])):,}{instead}")
+    return f"parts by group: {', '.join(texts)}"
 
 
 def _unused_shares(settings: SplitSettings, official: Mapping[str, np.ndarray]) -> list[str]:

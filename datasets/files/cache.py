@@ -126,6 +126,7 @@ def _write_entry(dataset: Dataset, folder: Path) -> None:
         "labels": dataset.labels,
         "first_copy": np.asarray(dataset.first_copy),
         **{f"part-{part}": index for part, index in dataset.parts.items()},
+        **({} if dataset.groups is None else {"groups": dataset.groups}),
     }
     for key, array in arrays.items():
         with open(folder / f"{key}.npy", "wb") as file:
@@ -166,6 +167,7 @@ def _read_entry(name: str, entry: Path) -> Dataset | None:
             notes=tuple(meta["notes"]),
             warnings=tuple(meta.get("warnings", ())),  # the version before wrote none
             first_copy=np.load(entry / "first_copy.npy"),
+            groups=np.load(entry / "groups.npy") if "groups.npy" in meta["sizes"] else None,
         )
     except (OSError, ValueError, KeyError):
         return None

@@ -32,12 +32,16 @@ _BESIDE = {"originals"}  # what datasets.sheet keeps beside the parts on request
 
 @dataclass(frozen=True)
 class Layout:
-    """Which files are images, of which class, in which part ("" where there are no parts)."""
+    """Which files are images, of which class, in which part ("" where there are no parts).
+
+    `groups` names the group of each file (the writer, the patient), or is empty.
+    """
 
     files: tuple[str, ...]
     classes: tuple[str, ...]
     parts: tuple[str, ...]
     notes: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
 
 def read_layout(tree: Tree, also: Collection[Also] = ()) -> Layout:

@@ -80,11 +80,11 @@ def write_mnist(folder: Path, n_train: int = 30, n_test: int = 10, *, zipped: bo
     return write_tree(folder, files)
 
 
-def dataset_of(labels, images=None, parts=None, n_classes=None) -> Dataset:
+def dataset_of(labels, images=None, parts=None, n_classes=None, groups=None) -> Dataset:
     """A data set with these labels; images all different unless given."""
     labels = np.asarray(labels)
     if images is None:
         images = np.zeros((len(labels), 1, 2, 2), np.uint8)
         images.reshape(len(labels), 4)[:] = np.arange(len(labels))[:, None] >> (0, 8, 16, 24)
     names = [str(label) for label in range(n_classes or int(labels.max()) + 1)]
-    return build_dataset("tiny", images, labels, names, source="test", parts=parts)
+    return build_dataset("tiny", images, labels, names, source="test", parts=parts, groups=groups)
