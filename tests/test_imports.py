@@ -37,7 +37,8 @@ ROOMS = {
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
     "datasets": [
         {"augment_settings", "base", "group_split"}, {"augment", "corruption", "locations",
-        "measures", "preprocess", "split"}, "files", "sheet", "sets", "catalog", {"__main__", "describe"},
+        "measures", "preprocess", "split"}, "files", "sheet", "sets", "catalog",
+        {"__main__", "describe"},
     ],
     "models": [
         "info", "networks", {"catalog", "dropout"}, {"build", "groups"}, {"split", "weights"},
