@@ -62,7 +62,8 @@ class _Search:
         total = wanted.sum(1)
         in_all = (has.sum(1) - total) ** 2 / (total + 1) * wanted.shape[1]
         absent = ((wanted > 0) & (has < 0.5)) * self.absence[parts]
-        return self.counted[parts] * (by_class + in_all + absent.sum(1))
+        costs: np.ndarray = self.counted[parts] * (by_class + in_all + absent.sum(1))
+        return costs
 
     def random_start(self, rng: np.random.Generator) -> np.ndarray:
         """Each group in a part at random, by the room that is left there."""
