@@ -48,14 +48,9 @@ def _place(name: str, data_dir: Path | None) -> str:
     try:
         paths = locate_dataset(name, data_dir)
     except DataNotFoundError as missing:
-        return f"missing: {_instruction(missing)}"
+        return f"missing: {missing.put or missing}"
     folders = dict.fromkeys(str(path if path.suffix == ".zip" else path.parent) for path in paths)
     return f"here:    {', '.join(folders)}" if paths else "here:    needs no files"
-
-
-def _instruction(missing: DataNotFoundError) -> str:
-    """The part of the message that says what to do."""
-    return str(missing).partition("): ")[2] or str(missing)
 
 
 def _parser() -> argparse.ArgumentParser:

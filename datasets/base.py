@@ -60,6 +60,7 @@ class DatasetInfo:
         is_ink: its images are gray and show bright ink on black, whatever page they came from, so
             a page that is shown to networks trained on it is turned over as well.
         preprocess: how its images were shaped, where the set has no option `preprocess`.
+        download: how much its public source sends, as `15 MB`; empty: it has none.
         suffixes: endings of the files that it reads as its option `path`.
         folder_sign: part of a file's name by which it knows a folder as its own; empty: none.
         class_aliases: other names of classes → the class, such as those of folders in its public
@@ -68,6 +69,7 @@ class DatasetInfo:
 
     is_ink: bool = False
     preprocess: Preprocess = "resize"
+    download: str = ""
     suffixes: tuple[str, ...] = ()
     folder_sign: str = ""
     class_aliases: Mapping[str, str] = field(default_factory=dict)

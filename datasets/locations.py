@@ -96,5 +96,6 @@ def not_found(name: str, request: Request, put: str) -> DataNotFoundError:
     """The error of a set that is not on this machine; `put` says what to put where."""
     return DataNotFoundError(
         f"data set '{name}' is not on this machine (looked in {request.data_dir} and "
-        f"{request.cache_dir}): {put}"
+        f"{request.cache_dir}): {put}",
+        put,
     )

@@ -27,7 +27,7 @@ from harness.engines.local import run_local
 from harness.engines.progress import ProgressView
 from harness.engines.queue import Queue
 from harness.engines.ray_session import run_ray
-from harness.plan import slots
+from harness.plan import data_lines, slots
 from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
@@ -199,8 +199,8 @@ def _run(
     is_whole = options.shard == (1, 1) and options.only in (None, "report")
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
-    for line in plan.repeated():
-        print(line, file=sys.stderr)
+    for line in (*data_lines.stand_ins(plan), *data_lines.describe(plan), *plan.repeated()):
+        print(line, file=sys.stderr, flush=True)
     with RunFolder(out, options.shard) as folder:
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
@@ -226,7 +226,10 @@ def _run(
                 _track(plan, folder)
                 _report(plan, out, catalogue)
         diverged = folder.diverged_arms(plan) if is_whole else []
-    return _status(out, len(part.by_id), statuses, diverged)
+    status = _status(out, len(part.by_id), statuses, diverged)
+    for line in data_lines.stand_ins(plan, with_reasons=False):
+        print(line)
+    return status
 
 
 def _status(out: Path, n_trials: int, statuses: Counter[str], diverged: Sequence[str]) -> int:

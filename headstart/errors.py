@@ -69,7 +69,20 @@ class DataError(InputError):
 
 
 class DataNotFoundError(DataError):
-    """A data set that is neither on this machine nor could be fetched."""
+    """A data set that is neither on this machine nor could be fetched.
+
+    Attributes:
+        put: what to put where, and why fetching it failed; empty where only the message says it.
+    """
+
+    def __init__(self, message: str, put: str = ""):
+        self.put = put
+        super().__init__(message)
+
+    @property
+    def reason(self) -> str:
+        """Why the set is not used, for a line that names the set."""
+        return f"not on this machine: {self.put}" if self.put else str(self)
 
 
 class ModelError(InputError):

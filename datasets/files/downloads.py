@@ -77,7 +77,8 @@ def fetch(download: Download, missing: DataNotFoundError) -> Path:
                 _accept(partial, download, address)
                 return download.path
             reasons.append(without_secrets(f"{address}: {reason}"))
-    raise DataNotFoundError(f"{missing}; fetching it failed: {'; '.join(reasons)}")
+    failed = f"fetching it failed: {'; '.join(reasons)}"
+    raise DataNotFoundError(f"{missing}; {failed}", missing.put and f"{missing.put}; {failed}")
 
 
 @contextmanager

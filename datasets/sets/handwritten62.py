@@ -47,7 +47,9 @@ _LIST = Path(__file__).with_name("handwritten62_files.csv")
 _MEMBER = re.compile(r"(?:^|/)Sample(\d{3})/img\d{3}-(\d{3})\.png$", re.IGNORECASE)
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 INFO = DatasetInfo(
-    is_ink=True, class_aliases={f"sample{n}": c for n, c in enumerate(CHARACTERS, 1)}
+    is_ink=True,
+    download="13 MB",
+    class_aliases={f"sample{n}": c for n, c in enumerate(CHARACTERS, 1)},
 )
 
 
@@ -88,7 +90,7 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
             request,
             f"put trainPart1.zip, or EnglishHnd.tgz of Chars74K, into "
             f"{request.data_dir / 'handwritten62'}, or run: python -m datasets --get handwritten62 "
-            "(13 MB)",
+            f"({INFO.download})",
         )
     return (path,)
 

@@ -28,7 +28,7 @@ MD5 = {
     "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
 }
-INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
+INFO = DatasetInfo(is_ink=True, preprocess="mnist_style", download="15 MB")
 
 
 class Options(DatasetOptions):
@@ -49,7 +49,7 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
         "mnist",
         request,
         f"put its four files (train-images-idx3-ubyte.gz …, or unpacked) into {folders[0]}, "
-        "or run: python -m datasets --get mnist (15 MB)",
+        f"or run: python -m datasets --get mnist ({INFO.download})",
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from harness.plan import data_lines
 from harness.plan.slots import trials_at_once
 from harness.runfolder.provenance import available_cpus
 from harness.teams import rules
@@ -39,6 +40,7 @@ class Cost:
 
 def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     """Lines of text: one a stage or arm, totals, and estimates."""
+    yield from data_lines.stand_ins(plan)
     lines: dict[tuple[str, str, str], Counter[str]] = {}  # by stage, arm and data
     left: dict[str, TrialSpec] = {}
     rows = dict(trial_rows(out, plan.by_id))
@@ -54,6 +56,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield f"run folder: {out}"
     yield from _as_table(lines)
     yield from plan.repeated()
+    yield from data_lines.describe(plan)
     yield from plan.notes
     yield from frozen.notes(plan)
     cards = Cards() if plan.sweep.resources.gpus == 0 else cards_here()
@@ -75,6 +78,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
         yield f"This machine would refuse it: {err}"
     else:
         yield _estimate(list(left.values()), out, n_slots)
+    yield from data_lines.stand_ins(plan, with_reasons=False)
 
 
 def _state_of(folder: Path, row: TrialRow | None) -> str:

@@ -6,7 +6,7 @@ Planning opens the data sets (from their cache: milliseconds), because their con
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -50,7 +50,7 @@ class _Planner:
         self.streams: dict[int, Mapping[str, int]] = {}  # of a seed: shared by all arms
 
     def plan(self) -> Plan:
-        notes = self._open_data()
+        self._open_data()
         needed = set()
         for condition in self.sweep.arms.values():
             start = condition.start
@@ -65,29 +65,36 @@ class _Planner:
             for arm in self.sweep.arms:
                 self._trial("arm", arm, seed)
         trials = sorted(self.made.values(), key=lambda trial: trial.stage != "pretrain")
-        return Plan(self.sweep, tuple(trials), notes)
+        return Plan(self.sweep, tuple(trials))
 
-    def _open_data(self) -> tuple[str, ...]:
-        """Fills `uses`; what the data sets have to say of themselves."""
-        mistakes = []
-        notes: dict[str, None] = {}
+    def _open_data(self) -> None:
+        """Fills `uses`; every data set that cannot be used is named, each mistake once.
+
+        Raises:
+            DataNotFoundError: data sets are not on this machine.
+            SpecError: the mistakes, each with the conditions that it concerns.
+        """
+        missing: dict[str, None] = {}
+        mistakes: dict[str, list[str]] = {}  # to the names of conditions
         for stage, conditions in self.conditions.items():
             for name, condition in conditions.items():
                 try:
                     data = self.uses[stage, name] = self.catalogue.use(condition)
-                    notes.update(dict.fromkeys(data.notes))
                     if stage == "arm" and not data.has_test:
                         raise DataError(
                             f"{data.choice.name} has no test part of its own: say how many images "
                             "an arm is tested on, as in data.test: 1000"
                         )
-                except DataNotFoundError:
-                    raise
+                except DataNotFoundError as err:
+                    missing.update(dict.fromkeys(str(err).splitlines()))
                 except InputError as err:
-                    mistakes.append(f"{self.sweep.name}: {name}: {err}")
+                    mistakes.setdefault(str(err), []).append(name)
         if mistakes:
-            raise SpecError(mistakes)
-        return tuple(notes)
+            raise SpecError(
+                [*missing, *(f"{self.sweep.name}: {_some(n)}: {m}" for m, n in mistakes.items())]
+            )
+        if missing:
+            raise DataNotFoundError("\n".join(missing))
 
     def _trial(self, stage: Stage, arm: str, seed: int) -> TrialSpec:
         condition = self.conditions[stage][arm]
@@ -147,6 +154,11 @@ class _Planner:
             cache_dir=cache_folder(),
             allow_download=self.catalogue.allow_download,
         )
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _model_of_run(start: Start, seed: int) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -274,6 +275,12 @@ class DataChoice(ByName):
 
     options: SerializeAsAny[datasets.DatasetOptions]
     split: SplitSettings = SplitSettings()
+
+    @property
+    def label(self) -> str:
+        """For people: the name, and of a user's own files what they are called."""
+        path = getattr(self.options, "path", None)
+        return f"{self.name} {PurePath(path).name}" if path else self.name
 
 
 # -- conditions ------------------------------------------------------------------------------

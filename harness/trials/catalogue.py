@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 import datasets
-from datasets.base import Dataset
-from datasets.split import SplitSettings
+from datasets.base import PART_NAMES, Dataset
+from datasets.split import SplitSettings, split_dataset
 from harness.sweepfile.settings import Condition, DataChoice
-from harness.trials.spec import DataUse
+from harness.trials.spec import DataUse, PassedOver
 from headstart.errors import DataError, DataNotFoundError
 from models import ModelInfo
 
@@ -53,14 +55,18 @@ class DataCatalogue:
         return self._opened[use.fingerprint]
 
     def _first_available(self, choices: Sequence[DataChoice], info: ModelInfo) -> DataUse:
-        missing: list[str] = []
+        missing: list[DataNotFoundError] = []
+        passed_over: list[PassedOver] = []
         for position, choice in enumerate(choices):
             try:
                 dataset = self._load(choice, info.image_size, info.channels)
             except DataNotFoundError as err:
-                missing.append(str(err))
+                missing.append(err)
+                passed_over.append(PassedOver(choice.label, err.reason))
                 continue
             self._opened[dataset.fingerprint] = dataset
+            # Which images a seed draws is decided later; how many, and whether they are there, now.
+            split = split_dataset(dataset, choice.split, np.random.default_rng(0))
             return DataUse(
                 choice=choice,
                 fingerprint=dataset.fingerprint,
@@ -72,8 +78,12 @@ class DataCatalogue:
                 channels=dataset.images.shape[1],
                 notes=dataset.notes,
                 warnings=dataset.warnings,
+                passed_over=tuple(passed_over),
+                source=dataset.source,
+                counts=_counts(dataset),
+                split_notes=split.notes,
             )
-        raise DataNotFoundError("\n".join(missing))
+        raise DataNotFoundError("\n".join(map(str, missing)))
 
     def _load(
         self, choice: DataChoice, image_size: tuple[int, int] | None, channels: int | None
@@ -86,6 +96,16 @@ class DataCatalogue:
             channels=channels,
             allow_download=self.allow_download,
         )
+
+
+def _counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    parts = dataset.parts or {"": np.arange(len(dataset.labels))}
+    n_classes = len(dataset.class_names)
+    return {
+        part: tuple(np.bincount(dataset.labels[parts[part]], minlength=n_classes).tolist())
+        for part in ("", *PART_NAMES)
+        if part in parts
+    }
 
 
 def _has_test(dataset: Dataset, split: SplitSettings) -> bool:

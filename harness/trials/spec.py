@@ -24,19 +24,42 @@ RESULT_FORMAT = 3  # part of every id: raise it when the same settings give othe
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """A data set that a sweep prefers to the one that is used, and why it is not used."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class DataUse:
-    """The data set that a condition uses on this machine."""
+    """The data set that a condition uses on this machine.
+
+    Attributes:
+        choice: its name, its options, and how it is split.
+        stand_in_for: the first choice, where another one is used; else empty.
+        passed_over: the earlier choices.
+        has_test: whether the split leaves test images.
+        source: where it came from, for people.
+        counts: of each part of its own, images by class; under "" where it has no parts.
+        notes, warnings: as the data set has them; the warnings are said first.
+        split_notes: what the split says beside them.
+    """
 
     choice: DataChoice
     fingerprint: str
     n_images: int
     class_names: tuple[str, ...]
-    stand_in_for: str  # the first choice, where another one is used; else empty
-    has_test: bool  # whether the split leaves test images
+    stand_in_for: str
+    has_test: bool
     image_size: tuple[int, int]
     channels: int
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()  # what is said first, on the console and in the report
+    warnings: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
+    source: str = ""
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    split_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +132,14 @@ class Plan:
     @cached_property
     def by_id(self) -> dict[str, TrialSpec]:
         return {trial.id: trial for trial in self.trials}
+
+    @cached_property
+    def data(self) -> tuple[DataUse, ...]:
+        """The data sets of the trials, each of them once, however it is split."""
+        uses: dict[tuple[str, str], DataUse] = {}
+        for trial in self.trials:
+            uses.setdefault((trial.data.choice.name, trial.data.fingerprint), trial.data)
+        return tuple(uses.values())
 
     @cached_property
     def by_arm(self) -> dict[tuple[str, str], list[TrialSpec]]:

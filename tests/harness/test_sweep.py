@@ -77,14 +77,24 @@ def test_a_signal_ends_what_comes_with_the_run_folder_and_after(
     assert run_here(sweep, out).returncode == 0
 
 
-def test_where_trials_train_is_said_once_and_the_run_folder_keeps_auto(
+def test_data_and_where_trials_train_are_said_once_and_the_run_folder_keeps_auto(
     write_sweep, tmp_path, monkeypatch
 ):
-    sweep, out = write_sweep(("seeds: 2", "seeds: 1")), tmp_path / "run"
+    out, nobody = tmp_path / "run", "{name: mnist, source: 'http://127.0.0.1:9'}"
+    glyphs = "{name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}"
+    sweep = write_sweep(
+        ("seeds: 2", "seeds: 1"), (glyphs, f"{{first_of: [{nobody}, {glyphs}]}}")
+    )  # fmt: skip
     monkeypatch.setattr(harness.sweep, "cards_here", lambda: Cards(remark="no card"))
     done = run_here(sweep, out)
-    assert done.stderr.splitlines()[0] == "small: trains on CPUs (no card)"
+    first, drawn, data, where = done.stderr.splitlines()[:4]
+    assert where == "small: trains on CPUs (no card)"
     assert done.stderr.count("trains on") == 1
+    assert first.startswith("small: glyphs stands in for mnist (not on this machine: put its four ")
+    assert "127.0.0.1" in first
+    assert drawn.startswith("data: glyphs, 300 images, 10 classes: 0 30, 1 30, ")
+    assert data.startswith("data: glyphs, 600 images, 10 classes: 0 60, 1 60, ")
+    assert done.stdout.splitlines()[-1] == "small: glyphs stands in for mnist"
     assert {row.device for row in finished_rows(out)} == {"cpu"}
     resources = load_sweep(out / "sweep.yaml").resources
     assert (resources.gpus, resources.pack) == ("auto", "auto")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import sys
 from types import SimpleNamespace
@@ -143,7 +142,7 @@ def test_streams_depend_on_axis_and_replicate_only():
 
 def test_an_arm_without_test_images_is_refused_before_anything_runs(write_sweep, catalogue):
     path = write_sweep(("validation: 100, test: 100}", "validation: 100}"))
-    with pytest.raises(SpecError, match="scratch: glyphs has no test part of its own"):
+    with pytest.raises(SpecError, match="scratch, pretrained: glyphs has no test part"):
         make_plan(load_sweep(path), catalogue)
 
 
@@ -237,24 +236,36 @@ def test_a_point_of_the_grid_is_in_the_row_and_nothing_where_there_is_none(write
     assert {planned_row(t, "small").grid for t in plain.trials} == {""}
 
 
-def test_notes_of_data_sets_are_said_once(write_sweep, tmp_path):
-    class Noting(DataCatalogue):
-        def use(self, condition):
-            data = super().use(condition)
-            return dataclasses.replace(data, notes=("a note", str(len(data.class_names))))
-
-    plan = make_plan(load_sweep(write_sweep()), Noting(allow_download=False))
-    assert plan.notes == ("a note", "10")
-
-
 def test_all_conditions_that_cannot_run_are_named_at_once(write_sweep, catalogue):
     path = write_sweep(("validation: 100, test: 100}", "validation: 100}"))
     with pytest.raises(SpecError) as caught:
         make_plan(load_sweep(path), catalogue)
     lines = str(caught.value).splitlines()
     assert [line.split(" has no test part")[0] for line in lines] == [
-        "small: scratch: glyphs", "small: pretrained: glyphs",
-    ]  # fmt: skip
+        "small: scratch, pretrained: glyphs"
+    ]
+
+
+def test_a_split_that_cannot_be_is_refused_before_any_trial_and_said_once(write_sweep, catalogue):
+    path = write_sweep(("train: 200", "train: 2000"), ("validation: 100", "validation: 990"))
+    with pytest.raises(SpecError) as caught:
+        make_plan(load_sweep(path), catalogue)
+    stage, arms = str(caught.value).splitlines()
+    assert stage.startswith("small: drawn: data set 'glyphs'")
+    assert "train: 2000 images asked for, 300 are left" in stage
+    assert arms.startswith("small: scratch, pretrained: data set 'glyphs'")
+    assert "validation: 990 images asked for" in arms
+
+
+def test_all_sets_that_are_not_there_are_named_at_once(write_sweep, tmp_path):
+    path = write_sweep(
+        ("scratch: {}", "scratch: {data: {name: mnist}}\n  b: {data: {name: handwritten62}}\n"
+         "  c: {data: {name: mnist, train: 100, validation: 100}}"),
+    )  # fmt: skip
+    with pytest.raises(DataNotFoundError) as caught:
+        make_plan(load_sweep(path), DataCatalogue(tmp_path, allow_download=False))
+    lines = str(caught.value).splitlines()
+    assert [line.split("'")[1] for line in lines] == ["mnist", "handwritten62"]
 
 
 def test_what_several_workers_cannot_share_is_refused(write_sweep, catalogue):

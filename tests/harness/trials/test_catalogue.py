@@ -44,7 +44,8 @@ def test_what_is_known_of_a_set_once_it_is_open(condition_of):
     assert use.class_names == dataset.class_names == tuple("0123456789")
     assert (use.image_size, use.channels) == ((28, 28), 1)
     assert use.fingerprint == dataset.fingerprint
-    assert use.notes == dataset.notes
+    assert (use.notes, use.warnings) == (dataset.notes, dataset.warnings)
+    assert (use.source, use.counts) == (dataset.source, {"": (6,) * 10})
     assert dataset.images.shape == (60, 1, 28, 28)
 
 
@@ -89,9 +90,13 @@ def test_the_first_set_that_is_there_is_used(condition_of, tmp_path):
     nothing = DataCatalogue(tmp_path / "nothing", allow_download=False)
     stand_in = nothing.use(condition_of(several))
     assert (stand_in.choice.name, stand_in.stand_in_for) == ("glyphs", "mnist")
+    (mnist,) = stand_in.passed_over
+    assert mnist.name == "mnist"
+    assert mnist.reason.startswith("not on this machine: put its four files")
     there = DataCatalogue(mnist_in(tmp_path), allow_download=False)
     real = there.use(condition_of(several))
     assert (real.choice.name, real.stand_in_for, real.n_images) == ("mnist", "", 40)
+    assert (real.counts, real.passed_over) == ({"train": (3,) * 10, "test": (1,) * 10}, ())
 
 
 def test_sets_of_which_none_is_there_are_all_named(condition_of, tmp_path):

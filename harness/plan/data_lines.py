@@ -1,0 +1,78 @@
+"""What a command says of its data sets before it trains: classes, warnings, notes, stand-ins.
+
+In: a plan. Out: lines for a console, each data set once. It stands alone because a run and
+`--dry-run` say the same; the report has all of it (`analysis/report/displays_data.py`).
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from harness.trials.spec import DataUse, Plan
+from headstart.output import on_one_line
+
+WIDTH = 100  # columns of a line, in a terminal and in a log
+MOST_NOTES = 3  # of a data set
+MOST_SETS = 12
+LONGEST_NOTE = 400  # characters
+
+
+def stand_ins(plan: Plan, *, with_reasons: bool = True) -> Iterator[str]:
+    """A line for each data set that is used in place of another one: a command's first and last."""
+    lines: dict[str, None] = {}
+    for trial in plan.trials:
+        use = trial.data
+        if use.stand_in_for:
+            lines[_stand_in(plan.sweep.name, use, with_reasons)] = None
+    yield from lines
+
+
+def describe(plan: Plan) -> Iterator[str]:
+    """What is in each data set, what it warns of, and the first of its notes."""
+    for use in plan.data[:MOST_SETS]:
+        yield from _wrapped(content(use), "")
+        for warning in use.warnings:
+            yield from _wrapped(f"warning: {warning}", "  ")
+        notes = (*use.notes, *use.split_notes)
+        for note in notes[:MOST_NOTES]:
+            yield from _wrapped(f"note: {note}", "  ")
+        if len(notes) > MOST_NOTES:
+            yield f"  … {len(notes) - MOST_NOTES} more, all in the report"
+    if len(plan.data) > MOST_SETS:
+        yield f"data: … {len(plan.data) - MOST_SETS} more data sets, all in the report"
+
+
+def content(use: DataUse) -> str:
+    """`data: folder photos.zip, 244 train + 153 validation images, 2 classes: ants 193, bees 204`.
+
+    Where that takes over two lines, the first and the last class and the range of their counts.
+    """
+    images = " + ".join(f"{sum(n)} {part}".strip() for part, n in use.counts.items())
+    head = f"data: {use.choice.label}, {images} images, {len(use.class_names)} classes"
+    counts = [sum(of_class) for of_class in zip(*use.counts.values(), strict=True)]
+    each = [f"{name} {n}" for name, n in zip(use.class_names, counts, strict=True)]
+    text = f"{head}: {', '.join(each)}"
+    if len(list(_wrapped(text, ""))) <= 2:
+        return text
+    low, high = min(counts), max(counts)
+    n_images = f"{low}" if low == high else f"{low} to {high}"
+    ends = [textwrap.shorten(on_one_line(use.class_names[k]), 40, placeholder="…") for k in (0, -1)]
+    return f"{head}: {ends[0]} … {ends[1]}, {n_images} images each"
+
+
+def _stand_in(sweep: str, use: DataUse, with_reasons: bool) -> str:
+    text = f"{sweep}: {use.choice.label} stands in for {use.passed_over[0].name}"
+    if with_reasons:
+        first, *others = use.passed_over
+        also = (f"; nor is {other.name} used ({other.reason})" for other in others)
+        text += f" ({first.reason}){''.join(also)}"
+    return on_one_line(text)
+
+
+def _wrapped(text: str, indent: str) -> Sequence[str]:
+    text = textwrap.shorten(on_one_line(text), LONGEST_NOTE, placeholder=" …")
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
