@@ -8,12 +8,30 @@ wrong guess about a range or a layout gives a network that learns nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from headstart.errors import DataError
+from headstart.settings import key
 
 _SLACK = 1e-3  # exports overshoot 0 … 1 by rounding
+_FEWEST_FOLDED = 64  # pixels of a row in an array N×pixels×C; below that it may be a tiny image
+
+ShapeSetting = (
+    Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2, max_length=3)] | None
+)
+"""The shape of the image in a row of pixels, as an option of a data set."""
+
+
+def shape_key() -> Any:
+    """The option `shape`, in the same words for every reader of rows of pixels."""
+    return key("The image in a row of pixels: [height, width]; [height, width, 3] where the three "
+        "colours of a pixel stand together; [3, height, width] where one colour comes after "
+        "another. Without it, a square in one channel.", None, example=[28, 28],
+        unit="pixels")  # fmt: skip
 
 
 def images_to_uint8(
@@ -50,8 +68,16 @@ def images_to_uint8(
     return np.clip(np.round(scaled), 0, 255).astype(np.uint8), note
 
 
-def images_to_nhwc(images: np.ndarray, where: str) -> np.ndarray:
-    """(N, H, W), (N, H, W, C), (N, C, H, W) or (N, pixels of a square) as (N, H, W, C), C 1 or 3.
+def images_to_nhwc(
+    images: np.ndarray, where: str, shape: Sequence[int] | None = None
+) -> np.ndarray:
+    """(N, H, W), (N, H, W, C), (N, C, H, W) or (N, pixels) as (N, H, W, C), C 1 or 3.
+
+    Args:
+        images: with one image in each row or block of the first axis.
+        where: the file, for messages.
+        shape: of the image that a row of pixels holds: (H, W), (H, W, 3), or (3, H, W) for one
+            colour after another; None: a square of one channel.
 
     Raises:
         DataError: another shape, or one that fits both (N, H, W, C) and (N, C, H, W).
@@ -59,14 +85,11 @@ def images_to_nhwc(images: np.ndarray, where: str) -> np.ndarray:
     if images.ndim and images.size == 0:
         what = "no images" if len(images) == 0 else "images without pixels"
         raise DataError(f"{where}: {what} (shape {images.shape})")
+    images, shape = _unfolded(images, shape)
     if images.ndim == 2:
-        side = math.isqrt(images.shape[1])
-        if side * side != images.shape[1]:
-            raise DataError(
-                f"{where}: {images.shape[1]} pixels an image are no square; export images with "
-                "height and width"
-            )
-        return images.reshape(-1, side, side, 1)
+        return _rows_to_nhwc(images, where, shape)
+    if shape is not None:
+        raise DataError(f"{where}: shape is for rows of pixels; images are {images.shape} already")
     if images.ndim == 3:
         return images[..., None]
     if images.ndim == 4:
@@ -84,6 +107,60 @@ def images_to_nhwc(images: np.ndarray, where: str) -> np.ndarray:
         f"{where}: images of shape {images.shape}; N×H×W, N×H×W×C, N×C×H×W with 1 or 3 channels, "
         "or N×pixels of a square are read"
     )
+
+
+def images_first(images: np.ndarray, n_labels: int) -> tuple[np.ndarray, str]:
+    """Images that are numbered along their last axis (H×W×C×N, H×W×N) with that axis first.
+
+    Only where the last axis, and not the first, is as long as there are labels; with a note then.
+    """
+    if images.ndim < 3 or len(images) == n_labels or images.shape[-1] != n_labels:
+        return images, ""
+    axes = "×".join(("H", "W", "C")[: images.ndim - 1])
+    return np.moveaxis(images, -1, 0), f"images are numbered along the last axis ({axes}×N)"
+
+
+def _unfolded(
+    images: np.ndarray, shape: Sequence[int] | None
+) -> tuple[np.ndarray, Sequence[int] | None]:
+    """Rows of pixels that stand in one column, or in one row or column a colour, as plain rows."""
+    if images.ndim != 3 or shape is not None:
+        return images, shape
+    first, last = images.shape[1:]
+    n_pixels, channels = max(first, last), min(first, last)
+    side = math.isqrt(n_pixels)
+    if channels not in (1, 3) or side * side != n_pixels or n_pixels < _FEWEST_FOLDED:
+        return images, shape
+    rows = images.reshape(len(images), -1)
+    return rows, (side, side, channels) if last == channels else (channels, side, side)
+
+
+def _rows_to_nhwc(rows: np.ndarray, where: str, shape: Sequence[int] | None) -> np.ndarray:
+    n_pixels = rows.shape[1]
+    side = math.isqrt(n_pixels)
+    if shape is None and side * side == n_pixels:
+        return rows.reshape(-1, side, side, 1)
+    if shape is None or math.prod(shape) != n_pixels:
+        said = f"not {' × '.join(map(str, shape))}" if shape else "no square"
+        raise DataError(f"{where}: {n_pixels} pixels an image are {said}; {_ways(n_pixels)}")
+    if len(shape) == 2:
+        return rows.reshape(-1, *shape, 1)
+    if shape[2] in (1, 3):
+        return rows.reshape(-1, *shape)
+    if shape[0] in (1, 3):
+        return rows.reshape(-1, *shape).transpose(0, 2, 3, 1)
+    raise DataError(f"{where}: shape {list(shape)}: the first or the last must be 1 or 3 channels")
+
+
+def _ways(n_pixels: int) -> str:
+    side = math.isqrt(n_pixels // 3)
+    if 3 * side * side == n_pixels:
+        return (
+            f"they may be {side} × {side} in three colours. Say shape: [{side}, {side}, 3] where "
+            f"the three values of a pixel stand together, or shape: [3, {side}, {side}] where one "
+            "colour comes after another"
+        )
+    return "say shape: [HEIGHT, WIDTH] or [HEIGHT, WIDTH, 3], or [3, HEIGHT, WIDTH]"
 
 
 def _recognised_range(

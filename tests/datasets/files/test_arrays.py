@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.files.arrays import images_to_nhwc, images_to_uint8
+from datasets.files.arrays import images_first, images_to_nhwc, images_to_uint8
 from headstart.errors import DataError
 
 BYTES = np.array([0, 51, 102, 255], np.uint8)
@@ -85,6 +85,11 @@ def test_an_unclear_range_is_refused(values, value_range, message):
         ((9, 3, 4, 5), (9, 4, 5, 3)),
         ((9, 256), (9, 16, 16, 1)),
         ((9, 3, 5, 3), (9, 3, 5, 3)),
+        ((9, 256, 1), (9, 16, 16, 1)),
+        ((9, 1, 256), (9, 16, 16, 1)),
+        ((9, 256, 3), (9, 16, 16, 3)),
+        ((9, 3, 256), (9, 16, 16, 3)),
+        ((9, 3, 4), (9, 3, 4, 1)),
     ],
 )
 def test_layouts(shape, expected):
@@ -95,11 +100,52 @@ def test_layouts(shape, expected):
 
 
 @pytest.mark.parametrize(
+    ("images", "n_labels", "expected"),
+    [
+        ((4, 5, 3, 9), 9, (9, 4, 5, 3)),
+        ((4, 5, 9), 9, (9, 4, 5)),
+        ((9, 5, 9), 9, (9, 5, 9)),
+        ((9, 4, 5), 5, (5, 9, 4)),
+        ((9, 4, 5), 7, (9, 4, 5)),
+        ((16, 9), 9, (16, 9)),
+    ],
+)
+def test_the_axis_of_images_is_that_as_long_as_the_labels(images, n_labels, expected):
+    moved, note = images_first(np.zeros(images), n_labels)
+    assert moved.shape == expected
+    assert bool(note) == (images != expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ([2, 6], ""), ([2, 6, 1], ""), ([6, 2], ""), ([2, 2, 3], ""), ([3, 2, 2], ""),
+        ([2, 3, 2], "the first or the last must be 1 or 3"), ([5, 5], "are not 5 × 5; they may"),
+    ],
+)  # fmt: skip
+def test_a_shape_fits_the_pixels_or_is_refused(shape, message):
+    rows = np.arange(24).reshape(2, 12)
+    if not message:
+        images = images_to_nhwc(rows, "f", shape)
+        assert images.shape[0] == 2
+        assert sorted(images[0].ravel().tolist()) == list(range(12))
+        return
+    with pytest.raises(DataError, match=message):
+        images_to_nhwc(rows, "f", shape)
+
+
+def test_a_shape_is_for_rows_alone():
+    with pytest.raises(DataError, match=r"f: shape is for rows of pixels; images are \(9, 4, 5\)"):
+        images_to_nhwc(np.zeros((9, 4, 5)), "f", (4, 5))
+
+
+@pytest.mark.parametrize(
     ("shape", "message"),
     [
         ((9, 200), "200 pixels an image are no square"),
         ((9, 1, 5, 3), "may have its channels second or last"),
         ((9, 4, 5, 2), "images of shape"),
+        ((9, 12), r"12 pixels .* 2 × 2 in three colours"),
         ((9,), "images of shape"),
     ],
 )

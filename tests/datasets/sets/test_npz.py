@@ -81,6 +81,132 @@ def test_all_parts_share_one_range(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ("trainImages", "trainLabels", "testImages", "testLabels"),
+        ("XTrain", "YTrain", "XTest", "YTest"),
+        ("xtrain", "ytrain", "xtest", "ytest"),
+        ("X_tr", "y_tr", "X_te", "y_te"),
+        ("train_set_x_orig", "train_set_y", "test_set_x_orig", "test_set_y"),
+        ("training_imgs", "training_class", "testing_imgs", "testing_class"),
+    ],
+)
+def test_parts_in_other_spellings(tmp_path, names):
+    arrays = (IMAGES[:6], LABELS[:6], IMAGES[6:], LABELS[6:])
+    dataset = read(tmp_path, dict(zip(names, arrays, strict=True)))
+    assert {part: len(index) for part, index in dataset.parts.items()} == {"train": 6, "test": 6}
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+
+
+def test_arrays_without_names_are_images_and_labels_in_that_order(tmp_path):
+    np.savez(tmp_path / "set.npz", IMAGES, LABELS)
+    dataset = load(Options(path="set.npz"), request(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:, 0], IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "classes", "note"),
+    [
+        ("class_names", ["cat", "dog", "horse"], ("cat", "dog", "horse"), ""),
+        ("label_names", [b"cat", "é".encode(), b"horse"], ("cat", "é", "horse"), ""),
+        ("Classes", [["cat", "dog", "horse"]], ("cat", "dog", "horse"), ""),
+        ("names", [f"{n}.png" for n in range(12)], ("0", "1", "2"), ""),  # of files
+        ("class_names", ["cat", "dog"], ("0", "1", "2"), "the 2 names of classes in the file are"),
+        ("class_names", [0, 1, 2], ("0", "1", "2"), "'class_names' names no classes: int64"),
+        (
+            "class_names",
+            np.array(["cat", None]),
+            ("0", "1", "2"),
+            "names of classes were not read: 'cl",
+        ),
+        ("writer", [1], ("0", "1", "2"), "arrays that were not read: writer"),
+    ],
+)
+def test_names_of_classes_in_the_file_are_taken_where_they_fit(
+    tmp_path, name, names, classes, note
+):
+    dataset = read(tmp_path, {"images": IMAGES, "labels": LABELS, name: np.array(names)})
+    assert dataset.class_names == classes
+    assert "; ".join(dataset.notes).startswith(note) if note else dataset.notes == ()
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+
+
+def test_names_in_the_sweep_come_before_those_in_the_file(tmp_path):
+    arrays = {"images": IMAGES, "labels": LABELS, "class_names": np.array(list("abc"))}
+    assert read(tmp_path, arrays, class_names=["x", "y", "z"]).class_names == ("x", "y", "z")
+
+
+def test_an_array_called_names_of_labels_alone_is_the_labels(tmp_path):
+    dataset = read(tmp_path, {"images": IMAGES, "label_names": np.array(list("abc"))[LABELS]})
+    assert dataset.class_names == ("a", "b", "c")
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+
+
+def test_images_along_the_last_axis_are_known_by_the_number_of_labels(tmp_path):
+    """As in SVHN: H×W×C×N, and labels in one row."""
+    colour = noise(RNG, 12, 8, 8, 3)
+    dataset = read(tmp_path, {"X": np.moveaxis(colour, 0, -1), "y": LABELS[None]})
+    np.testing.assert_array_equal(dataset.images, colour.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+    assert dataset.notes == ("images are numbered along the last axis (H×W×C×N)",)
+
+
+def test_rows_of_colours_need_their_shape(tmp_path):
+    colour = noise(RNG, 12, 8, 8, 3)
+    arrays = {"x": colour.reshape(12, -1), "y": LABELS}
+    with pytest.raises(DataError, match=r"192 pixels .* shape: \[8, 8, 3\] .* shape: \[3, 8, 8\]"):
+        read(tmp_path, arrays)
+    together = read(tmp_path, arrays, shape=[8, 8, 3])
+    np.testing.assert_array_equal(together.images, colour.transpose(0, 3, 1, 2))
+    apart = read(tmp_path, arrays, shape=[3, 8, 8])
+    np.testing.assert_array_equal(apart.images, colour.reshape(12, 3, 8, 8))
+
+
+def test_labels_and_the_test_part_in_files_of_their_own(tmp_path):
+    """As KMNIST has them: four files of one array each, called arr_0."""
+    for name, array in {"imgs": IMAGES, "labels": LABELS}.items():
+        np.savez(tmp_path / f"train-{name}.npz", array)
+        np.savez(tmp_path / f"test-{name}.npz", array[::-1])
+    files = {"path": "train-imgs.npz", "labels_path": "train-labels.npz"}
+    dataset = load(Options(**files), request(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:, 0], IMAGES)
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+    assert dataset.parts == {}
+    files |= {"test_path": "test-imgs.npz", "test_labels_path": "test-labels.npz"}
+    dataset = load(Options(**files), request(tmp_path))
+    assert {part: len(index) for part, index in dataset.parts.items()} == {"train": 12, "test": 12}
+    np.testing.assert_array_equal(dataset.labels[12:], LABELS[::-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "holds arr_0; it needs .* are named by labels_path: a-labels.npz"),
+        ({"labels_path": "b.npz"}, "b.npz: 12 images in 'arr_0' but 11 labels in 'arr_0'"),
+        ({"labels_path": "xy.npz", "path": "xyz.npz"}, "xyz.npz: holds x, images, y; one array of"),
+        ({"labels_path": "a-labels.npz", "test_path": "xy.npz"}, ""),
+        ({"test_labels_path": "xy.npz", "path": "xy.npz"}, "test_labels_path without test_path"),
+        ({"labels_path": "no.npz"}, "no.npz: no such file"),
+        ({"test_path": "xy.npz", "path": "parts.npz"}, "parts.npz: holds the parts train; test_pa"),
+    ],
+)
+def test_files_that_do_not_go_together_are_one_line(tmp_path, options, message):
+    np.savez(tmp_path / "a-imgs.npz", IMAGES)
+    np.savez(tmp_path / "a-labels.npz", LABELS)
+    np.savez(tmp_path / "b.npz", LABELS[:-1])
+    np.savez(tmp_path / "xy.npz", x=IMAGES, y=LABELS)
+    np.savez(tmp_path / "xyz.npz", x=IMAGES, images=IMAGES, y=LABELS)
+    np.savez(tmp_path / "parts.npz", x_train=IMAGES, y_train=LABELS)
+    given = Options(**{"path": "a-imgs.npz", **options})
+    if not message:
+        assert len(load(given, request(tmp_path)).parts["test"]) == 12
+        return
+    with pytest.raises(DataError, match=message) as caught:
+        load(given, request(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"x": IMAGES, "y": LABELS[:-1]}, "12 images in 'x' but 11 labels in 'y'"),
