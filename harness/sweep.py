@@ -29,6 +29,7 @@ from harness.engines.queue import Queue
 from harness.engines.ray_session import run_ray
 from harness.plan import data_lines, slots
 from harness.plan.dry_run import describe_plan
+from harness.plan.needs import Need, fetch, needs_of
 from harness.plan.planner import make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.runfolder import provenance
@@ -46,7 +47,15 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.rows import failed_row
 from harness.trials.spec import Plan, TrialSpec
 from headstart.cli import run_command, to_path
-from headstart.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, InputError, LockedError
+from headstart.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INPUT,
+    EXIT_STOPPED,
+    InputError,
+    LockedError,
+)
+from headstart.output import on_one_line
 from headstart.records import check_run_folder
 
 
@@ -61,6 +70,7 @@ class Options:
     data: Path | None
     engine: str
     dry_run: bool
+    fetch: bool
     shard: tuple[int, int]
     reuse: list[Path]
     only: str | None
@@ -83,6 +93,8 @@ def main(argv: Sequence[str]) -> int:
 def _main(argv: Sequence[str], request: StopRequest) -> int:
     options = parse(argv)
     sweep = load_sweep(options.sweep, options.profile, options.assignments)
+    if options.fetch:
+        return _say_needs(fetch(sweep, options.data))
     check_trackers(sweep.track)
     out = options.out or Path("runs") / sweep.name
     check_run_folder(out, must_exist=False)
@@ -90,7 +102,11 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
         check_run_folder(other)
     if options.engine == "here":
         check_here(sweep.resources, options.slots)
-    catalogue = DataCatalogue(options.data)
+    if options.dry_run:
+        lacking = [n for n in needs_of(sweep, options.data) if n.state in ("missing", "to fetch")]
+        if lacking:
+            return _say_needs(lacking)
+    catalogue = DataCatalogue(options.data, allow_download=not options.dry_run)
     plan = make_plan(sweep, catalogue)
     if options.dry_run:
         plan = plan_searches(plan, catalogue, out) if sweep.searches else plan
@@ -98,6 +114,21 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
             print(line)
         return EXIT_DONE
     return _run(options, plan, out, catalogue, request)
+
+
+def _say_needs(needs: Sequence[Need]) -> int:
+    """Print what a sweep needs; the exit status is that of wrong input where something is missing.
+
+    Where a run would fetch all that is not here, that is no mistake.
+    """
+    for need in needs:
+        print(on_one_line(need.line()))
+    states = Counter(need.state for need in needs)
+    if states["to fetch"]:
+        print("Fetch it beforehand with --fetch; the plan is shown when it is here.")
+    if states["missing"]:
+        print(f"{states['missing']} of what the sweep needs cannot be had here", file=sys.stderr)
+    return EXIT_INPUT if states["missing"] else EXIT_DONE
 
 
 class _PrintSchema(argparse.Action):
@@ -141,7 +172,15 @@ def parse(argv: Sequence[str]) -> Options:
         "--slots", type=int, metavar="N",
         help="trials at once on this machine, or on all nodes of the cluster that is joined",
     )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and run nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="show the plan, or all that is missing for it; run nothing and fetch nothing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fetch", action="store_true",
+        help="fetch the data and weights that the sweep needs into the caches, for nodes without "
+        "a network, and end",
+    )  # fmt: skip
     parser.add_argument(
         "--shard", type=_shard, default="1/1", metavar="K/N", help="run part K of N only"
     )
@@ -170,6 +209,8 @@ def parse(argv: Sequence[str]) -> Options:
         raise InputError(f"--slots {options.slots}: a whole number from 1 is expected")
     if options.address and options.engine != "ray":
         raise InputError("--address belongs to --engine ray")
+    if options.fetch and options.dry_run:
+        raise InputError("--fetch fetches and --dry-run fetches nothing; give one of them")
     return options
 
 

@@ -6,6 +6,7 @@
     │   ├── DataError                  a data set that is damaged, or does not fit its options
     │   │   └── DataNotFoundError      a data set that is not there, and what to put where
     │   ├── ModelError                 a network, a layer or a weights file that does not fit
+    │   │   └── WeightsNotFoundError   public weights that are not there, and what to put where
     │   ├── RunFolderError             a folder that is no run folder
     │   │   └── LockedError            another command works in it
     │   └── MissingPackageError        an optional package, with its install command
@@ -87,6 +88,17 @@ class DataNotFoundError(DataError):
 
 class ModelError(InputError):
     """A network name, layer name or weights file that does not fit."""
+
+
+class WeightsNotFoundError(ModelError):
+    """Weights with a public source that are neither on this machine nor were fetched.
+
+    `put` says what to put where, and why fetching them failed.
+    """
+
+    def __init__(self, message: str, put: str = ""):
+        self.put = put
+        super().__init__(message)
 
 
 class RunFolderError(InputError):

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor, hub
 
-from headstart.errors import ModelError
+from headstart.errors import ModelError, WeightsNotFoundError
 from models.catalog import TorchvisionNetwork, find_network
 from models.weights import read_weights
 
@@ -35,8 +35,8 @@ def locate_imagenet(
     first (`IMAGENET1K_V1`) is taken, so that a new version of torchvision changes nothing.
 
     Raises:
-        ModelError: no such network or no such weights, or they cannot be fetched; the message
-            says what to put where.
+        ModelError: no such network or no such weights.
+        WeightsNotFoundError: they are not here and cannot be fetched; says what to put where.
     """
     if not isinstance(find_network(name), TorchvisionNetwork):
         raise ModelError(f"{name}: there are no ImageNet weights for this network, only for "
@@ -51,13 +51,15 @@ def locate_imagenet(
         return fetched
     advice = f"put the weights at {wanted} (or .pth), or at {fetched}"
     if not allow_download:
-        raise ModelError(f"{name}: its ImageNet weights are not on this machine; {advice}")
+        raise WeightsNotFoundError(
+            f"{name}: its ImageNet weights are not on this machine; {advice}", advice
+        )
     try:
         _fetch(url, fetched)
     except (OSError, RuntimeError) as err:  # RuntimeError: another checksum
-        raise ModelError(
-            f"{name}: its ImageNet weights are not on this machine, and fetching {url} failed "
-            f"({err}); {advice}"
+        failed = f"fetching {url} failed ({err}); {advice}"
+        raise WeightsNotFoundError(
+            f"{name}: its ImageNet weights are not on this machine, and {failed}", failed
         ) from err
     return fetched
 

@@ -30,15 +30,16 @@ def main(argv: Sequence[str]) -> None:
 
 
 def prepare_cache() -> None:
-    """Let a node-local cache find what was downloaded into the shared one."""
+    """Let a node-local cache find what was fetched into the shared one: data and weights."""
     cache, downloads = os.environ.get("HEADSTART_CACHE"), os.environ.get("HEADSTART_DOWNLOADS")
     if not cache or not downloads or Path(cache, "downloads") == Path(downloads):
         return
-    Path(downloads).mkdir(parents=True, exist_ok=True)
     Path(cache).mkdir(parents=True, exist_ok=True)
-    link = Path(cache, "downloads")
-    if not link.is_symlink():
-        link.symlink_to(downloads, target_is_directory=True)
+    for shared in (Path(downloads), Path(downloads).with_name("weights")):
+        shared.mkdir(parents=True, exist_ok=True)
+        link = Path(cache, "downloads" if shared == Path(downloads) else "weights")
+        if not link.is_symlink():
+            link.symlink_to(shared, target_is_directory=True)
 
 
 def wait_for_lock(

@@ -83,6 +83,8 @@ class DataCatalogue:
                 counts=_counts(dataset),
                 split_notes=split.notes,
             )
+        if len(missing) == 1:
+            raise missing[0]
         raise DataNotFoundError("\n".join(map(str, missing)))
 
     def _load(

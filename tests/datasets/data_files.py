@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import http.server
 import io
 import struct
+import tarfile
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from datasets.base import Dataset, Request, build_dataset
+from datasets.sets.handwritten62 import listed_classes
 
 
 def request(folder: Path, **wanted) -> Request:
@@ -88,3 +94,50 @@ def dataset_of(labels, images=None, parts=None, n_classes=None, groups=None) -> 
         images.reshape(len(labels), 4)[:] = np.arange(len(labels))[:, None] >> (0, 8, 16, 24)
     names = [str(label) for label in range(n_classes or int(labels.max()) + 1)]
     return build_dataset("tiny", images, labels, names, source="test", parts=parts, groups=groups)
+
+
+def page(seed: int) -> np.ndarray:
+    """A black bar on white, of a place and size that depend on `seed`."""
+    rng = np.random.default_rng(seed)
+    pixels = np.full((90, 120), 255, np.uint8)
+    top, left = rng.integers(5, 40, 2)
+    pixels[top : top + rng.integers(10, 45), left : left + rng.integers(5, 60)] = 0
+    return pixels
+
+
+def small_set(n_per_class: int = 2, folder: str = "trainPart1") -> dict[str, bytes]:
+    """The first listed files of each class of handwritten62, drawn small."""
+    return {
+        f"{folder}/Sample{index + 1:03d}/img{index + 1:03d}-{number:03d}.png": image_bytes(
+            page(100 * index + number)
+        )
+        for index, listed in enumerate(listed_classes())
+        for number in listed.numbers[:n_per_class]
+    }
+
+
+def write_handwritten62(path: Path) -> None:
+    """A small EnglishHnd.tgz."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in small_set(folder="English/Hnd/Img").items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of a server on loopback that gives the files of `folder`."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=folder)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

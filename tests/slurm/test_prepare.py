@@ -57,7 +57,9 @@ def test_a_lock_that_is_released_or_lives_ends_the_wait(tmp_path: Path, what: st
     assert _wait(path, clock) == 20.0
 
 
-def test_a_local_cache_finds_the_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_cache_finds_what_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     downloads = tmp_path / "home" / "downloads"
     monkeypatch.setenv("HEADSTART_DOWNLOADS", str(downloads))
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "local"))
@@ -65,6 +67,8 @@ def test_a_local_cache_finds_the_downloads(tmp_path: Path, monkeypatch: pytest.M
     prepare_cache()  # a second start in the same folder
     (downloads / "mnist.gz").touch()
     assert (tmp_path / "local" / "downloads" / "mnist.gz").exists()
+    (tmp_path / "home" / "weights" / "resnet18.pth").touch()
+    assert (tmp_path / "local" / "weights" / "resnet18.pth").exists()
 
 
 def test_a_shared_cache_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,41 +1,25 @@
 """The 62-class set: from a zip, a folder, or a download; which files are used; both forms."""
 
-import functools
 import hashlib
-import http.server
-import io
-import tarfile
-import threading
 
 import numpy as np
 import pytest
-from data_files import image_bytes, request, write_tree, write_zip
+from data_files import (
+    image_bytes,
+    page,
+    request,
+    serving,
+    small_set,
+    write_handwritten62,
+    write_tree,
+    write_zip,
+)
 
 from datasets import load_dataset
 from datasets.sets.handwritten62 import Options, listed_classes, load, strokes_digest
 from headstart.errors import DataError, DataNotFoundError
 
 LISTED = listed_classes()
-
-
-def page(seed):
-    """A black bar on white, of a place and size that depend on `seed`."""
-    rng = np.random.default_rng(seed)
-    pixels = np.full((90, 120), 255, np.uint8)
-    top, left = rng.integers(5, 40, 2)
-    pixels[top : top + rng.integers(10, 45), left : left + rng.integers(5, 60)] = 0
-    return pixels
-
-
-def small_set(n_per_class=2, folder="trainPart1"):
-    """The first listed files of each class, drawn small."""
-    return {
-        f"{folder}/Sample{index + 1:03d}/img{index + 1:03d}-{number:03d}.png": image_bytes(
-            page(100 * index + number)
-        )
-        for index, listed in enumerate(LISTED)
-        for number in listed.numbers[:n_per_class]
-    }
 
 
 @pytest.fixture
@@ -139,23 +123,10 @@ def served(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     folder = tmp_path / "served"
     folder.mkdir()
-    with tarfile.open(folder / "EnglishHnd.tgz", "w:gz") as archive:
-        for name, content in small_set(folder="English/Hnd/Img").items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Quiet, directory=folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    write_handwritten62(folder / "EnglishHnd.tgz")
     digest = hashlib.sha256((folder / "EnglishHnd.tgz").read_bytes()).hexdigest()
-    yield f"http://127.0.0.1:{server.server_port}/EnglishHnd.tgz", digest
-    server.shutdown()
-    server.server_close()
+    with serving(folder) as address:
+        yield f"{address}/EnglishHnd.tgz", digest
 
 
 def test_it_is_fetched_from_a_source_with_a_checksum(tmp_path, served, zipped):

@@ -1,0 +1,178 @@
+"""What a sweep needs from outside, its data sets and weights: here, to be fetched, or missing.
+
+In: a sweep, and where data lies. Out: a `Need` for each. `needs_of` looks for files only, so that
+`--dry-run` can name all that is missing and fetches nothing. `fetch` brings what has a public
+source into the caches and opens every data set, for nodes that have no network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import datasets
+from datasets.base import Request
+from datasets.locations import cache_folder, data_folder, downloads_folder, expanded
+from harness.sweepfile.settings import Condition, DataChoice, Sweep
+from harness.trials.catalogue import DataCatalogue
+from headstart.errors import DataNotFoundError, InputError, WeightsNotFoundError
+
+State = Literal["here", "to fetch", "fetched", "replaced", "missing"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """A data set or a file of weights.
+
+    Attributes:
+        name: for people.
+        state: `replaced`: it is missing, and the sweep names another one to use then.
+        text: where it is, or why it is not and what to do.
+    """
+
+    name: str
+    state: State
+    text: str
+
+    def line(self) -> str:
+        """For a console."""
+        state = "would be fetched" if self.state == "to fetch" else self.state
+        return f"{self.name}: {state}: {self.text}"
+
+
+def needs_of(sweep: Sweep, data_dir: Path | None) -> list[Need]:
+    """What the sweep's stages and arms need, each once; nothing is read or fetched."""
+
+    def look(_: Condition, choice: DataChoice) -> Need:
+        return _look(choice, data_dir)
+
+    return _each_once(sweep, look, _Weights(data_dir, allow_download=False))
+
+
+def fetch(sweep: Sweep, data_dir: Path | None) -> list[Need]:
+    """The same, after what is missing was fetched where that can be, and the data sets opened."""
+    catalogue = DataCatalogue(data_dir)
+
+    def get(condition: Condition, choice: DataChoice) -> Need:
+        need, kept = _look(choice, data_dir), _Kept()
+        if need.state == "missing":
+            return need
+        try:
+            catalogue.use(condition.model_copy(update={"data": (choice,)}))
+        except DataNotFoundError as err:
+            return Need(need.name, "missing", err.reason)
+        except InputError as err:
+            return Need(need.name, "missing", f"it cannot be used: {err}")
+        return kept.fetched(need.name) or replace(need, state="here")
+
+    return _each_once(sweep, get, _Weights(data_dir, allow_download=True))
+
+
+def _each_once(
+    sweep: Sweep, data: Callable[[Condition, DataChoice], Need], weights: _Weights
+) -> list[Need]:
+    needs: dict[str, list[Need]] = {}
+    for condition in (*sweep.stages.values(), *sweep.arms.values()):
+        info, start = condition.model.info, condition.start
+        key = repr((condition.data, info.image_size, info.channels))
+        if key not in needs:
+            needs[key] = list(_first_of(condition.data, partial(data, condition)))
+        key = repr((start, condition.model.name))
+        if key not in needs and start.kind not in ("random", "stage"):
+            needs[key] = [weights.need(condition)]
+    return list(dict.fromkeys(need for some in needs.values() for need in some))
+
+
+def _first_of(choices: Sequence[DataChoice], look: Callable[[DataChoice], Need]) -> Iterator[Need]:
+    """Each choice until one is here or can be fetched; those before it are then replaced."""
+    missing: list[Need] = []
+    for choice in choices:
+        need = look(choice)
+        if need.state != "missing":
+            instead = f"{need.name} stands in for it, since it is "
+            yield from (replace(n, state="replaced", text=instead + n.text) for n in missing)
+            yield need
+            return
+        missing.append(need)
+    yield from missing
+
+
+def _look(choice: DataChoice, data_dir: Path | None) -> Need:
+    try:
+        paths = datasets.locate_dataset(choice.name, data_dir, choice.options)
+    except DataNotFoundError as err:
+        size = datasets.dataset_info(choice.name).download
+        if size:
+            return Need(choice.label, "to fetch", f"{size}, or {err.put}")
+        return Need(choice.label, "missing", err.reason)
+    except InputError as err:
+        return Need(choice.label, "missing", str(err))
+    folders = dict.fromkeys(str(path if path.is_dir() else path.parent) for path in paths)
+    return Need(choice.label, "here", ", ".join(folders) or "it needs no files")
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Looks for the weights that a condition starts from, and may fetch them."""
+
+    data_dir: Path | None
+    allow_download: bool
+
+    def need(self, condition: Condition) -> Need:
+        start = condition.start
+        if start.kind == "imagenet":
+            return self._imagenet(condition.model.name)
+        path = expanded(start.name)
+        if start.kind == "run":
+            is_here, name, missing = path.is_dir(), f"run {path.name}", f"{path}: no such folder"
+        else:
+            is_here, name, missing = path.is_file(), f"weights {path.name}", f"{path}: no such file"
+        return Need(name, "here", str(path)) if is_here else Need(name, "missing", missing)
+
+    def _imagenet(self, network: str) -> Need:
+        from models.imagenet import locate_imagenet  # torch: only where ImageNet is asked for
+
+        name, kept = f"ImageNet weights of {network}", _Kept()
+        try:
+            path = locate_imagenet(
+                network,
+                weights_dir=data_folder(self.data_dir) / "weights",
+                cache_dir=cache_folder(),
+                allow_download=self.allow_download,
+            )
+        except WeightsNotFoundError as err:
+            return Need(name, "missing" if self.allow_download else "to fetch", err.put)
+        except InputError as err:
+            return Need(name, "missing", str(err))
+        return kept.fetched(name) or Need(name, "here", str(path))
+
+
+class _Kept:
+    """The files that were fetched before, to tell which of them are new."""
+
+    def __init__(self) -> None:
+        self.before = self._files()
+
+    def fetched(self, name: str) -> Need | None:
+        """What is new, as the need that it met; None where nothing is."""
+        now = self._files()
+        new = {path: size for path, size in now.items() if self.before.get(path) != size}
+        if not new:
+            return None
+        folders = ", ".join(dict.fromkeys(os.path.dirname(path) for path in new))
+        return Need(name, "fetched", f"{sum(new.values()):,} bytes, into {folders}")
+
+    def _files(self) -> dict[str, int]:
+        cache = cache_folder()
+        tops = (downloads_folder(Request(data_folder(), cache)), cache / "weights")
+        return {
+            entry.path: entry.stat().st_size
+            for top in tops
+            for folder, _, _ in os.walk(top)
+            for entry in os.scandir(folder)
+            if entry.is_file() and not entry.name.startswith(".")
+        }
