@@ -240,7 +240,8 @@ def _run(
     is_whole = options.shard == (1, 1) and options.only in (None, "report")
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
-    for line in (*data_lines.stand_ins(plan), *data_lines.describe(plan), *plan.repeated()):
+    data = data_lines.describe(plan) if options.only != "report" else ()
+    for line in (*data_lines.stand_ins(plan), *data, *plan.repeated()):
         print(line, file=sys.stderr, flush=True)
     with RunFolder(out, options.shard) as folder:
         if options.only != "report":

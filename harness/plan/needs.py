@@ -31,17 +31,17 @@ class Need:
     Attributes:
         name: for people.
         state: `replaced`: it is missing, and the sweep names another one to use then.
-        text: where it is, or why it is not and what to do.
+        detail: where it is, or why it is not and what to do.
     """
 
     name: str
     state: State
-    text: str
+    detail: str
 
     def line(self) -> str:
         """For a console."""
         state = "would be fetched" if self.state == "to fetch" else self.state
-        return f"{self.name}: {state}: {self.text}"
+        return f"{self.name}: {state}: {self.detail}"
 
 
 def needs_of(sweep: Sweep, data_dir: Path | None) -> list[Need]:
@@ -94,7 +94,7 @@ def _first_of(choices: Sequence[DataChoice], look: Callable[[DataChoice], Need])
         need = look(choice)
         if need.state != "missing":
             instead = f"{need.name} stands in for it, since it is "
-            yield from (replace(n, state="replaced", text=instead + n.text) for n in missing)
+            yield from (replace(n, state="replaced", detail=instead + n.detail) for n in missing)
             yield need
             return
         missing.append(need)
