@@ -1,33 +1,31 @@
 """Any set in MNIST's own format: a folder of idx files, unpacked or .gz.
 
 `{name: idx, path: DIR}` reads the pairs `train-images…` and `train-labels…`, `t10k-…` or
-`test-…`, and `validation-…`, as MNIST, Fashion-MNIST, KMNIST and EMNIST name them.
+`test-…`, and `validation-…`, as MNIST, Fashion-MNIST, KMNIST, QMNIST and EMNIST name them. Where a
+folder holds several sets, as EMNIST's does, `set: letters` says which. A file such as
+`emnist-letters-mapping.txt` names the classes.
 """
 
 from __future__ import annotations
 
-import gzip
-import math
-import re
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
+from datasets.files.arrays import images_to_nhwc, images_to_uint8
 from datasets.files.cache import cached
-from datasets.locations import check_plain, user_path
+from datasets.files.classes import ClassNames, NamesSetting, labels_to_classes, names_key
+from datasets.files.idx_files import IdxSet, idx_sets, read_mapping, read_pairs
+from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError, DataNotFoundError
-from headstart.packed import BROKEN, most_unpacked, read_pieces
 from headstart.settings import key
 
-VERSION = 1
-MAX_BYTES = 4 << 30
-MAX_DIMENSIONS = 32
-_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_PARTS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
-_FILE = re.compile(r"(?:^|[-_.])(train|t10k|test|validation)[-_.](images|labels)\b", re.IGNORECASE)
+VERSION = 2
+_DEEPEST = 3  # folders below the one that was named in which files are looked for
+_MOST_FOLDERS = 1000
+_LETTERS = 26
 INFO = DatasetInfo(folder_sign="-images")
 
 
@@ -35,116 +33,94 @@ class Options(DatasetOptions):
     """Where the files are, and what they cannot say themselves."""
 
     path: Path = key("The folder with the IDX files.", example="my/emnist")
-    class_names: tuple[str, ...] | None = key("Names of the labels 0, 1, …; without it the "
-        "numbers themselves.", None, example=["cat", "dog"])  # fmt: skip
+    set: str | None = key("Which one, where the folder holds several: what stands before "
+        "`-train-images` in the names of its files, or the last word of it.", None,
+        example="letters")  # fmt: skip
+    class_names: NamesSetting = names_key()
     transpose: bool = key("Whether rows and columns are swapped (EMNIST stores its images on "
         "their side).", False, example=True)  # fmt: skip
+    value_range: tuple[float, float] | None = key("[black, white], for pixels in a range that is "
+        "not recognised.", None, example=[0, 1023], unit="pixel values")  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """The idx files of the folder, images and labels of each part."""
-    return tuple(path for pair in _pairs(options, request).values() for path in pair)
+    return tuple(_choose(options, request)[2].paths)
 
 
 def load(options: Options, request: Request) -> Dataset:
-    """All parts of the folder, one after the other."""
-    pairs = _pairs(options, request)
-    sources = [path for pair in pairs.values() for path in pair]
+    """All parts of the set, one after the other."""
+    folder, name, files = _choose(options, request)
     return cached(
-        "idx", VERSION, options, request, sources, lambda: _decode(options, request, pairs)
+        "idx", VERSION, options, request, files.paths,
+        lambda: _decode(options, request, folder, name, files),
+    )  # fmt: skip
+
+
+def _choose(options: Options, request: Request) -> tuple[Path, str, IdxSet]:
+    """The folder, the name and the files of the set that is meant.
+
+    Raises:
+        DataNotFoundError: no idx files.
+        DataError: several sets or folders of them, or a folder that cannot be read.
+    """
+    given = user_path(options.path, request.data_dir)
+    try:
+        folder, sets = _below(given)
+    except OSError as err:
+        raise DataError(f"{err.filename or given}: cannot be read: {err.strerror}") from err
+    if options.set is not None:
+        wanted = options.set.lower()
+        names = [name for name in sets if wanted in (name, *name.split("-")[-1:])]
+    else:
+        names = list(sets)
+    if len(names) == 1:
+        return folder, names[0], sets[names[0]]
+    shown = ", ".join(_short(name, sets) for name in sorted(sets))
+    if not names:
+        raise DataError(f"{folder}: set: '{options.set}' is none of {shown}")
+    example = _short(max(names, key=len), sets)
+    raise DataError(f"{folder}: holds the sets {shown}; say which, as in set: {example}")
+
+
+def _short(name: str, names: dict[str, IdxSet]) -> str:
+    """The last word of a set's name, where no other set has it."""
+    if not name:
+        return "''"
+    last = name.split("-")[-1]
+    return last if [each.split("-")[-1] for each in names].count(last) == 1 else name
+
+
+def _below(given: Path) -> tuple[Path, dict[str, IdxSet]]:
+    """The folder with idx files, `given` itself or the only such one below it, and its sets."""
+    level, n_left = [given] if given.is_dir() else [], _MOST_FOLDERS
+    for _ in range(_DEEPEST + 1):
+        held = [(folder, sets) for folder in level if (sets := idx_sets(folder))]
+        if len(held) == 1:
+            return held[0]
+        if held:
+            shown = ", ".join(str(folder.relative_to(given)) for folder, _ in held)
+            raise DataError(f"{given}: idx files are in {shown}; give the path of one of them")
+        inner = [p for folder in level for p in sorted(folder.iterdir()) if p.is_dir()]
+        level, n_left = inner[:n_left], max(0, n_left - len(inner))
+    raise DataNotFoundError(
+        f"{given}: no idx files; they must be named like train-images-idx3-ubyte and "
+        "train-labels-idx1-ubyte (or with .gz), in this folder or one below it"
     )
 
 
-def read_pairs(
-    pairs: dict[str, tuple[Path, Path]],
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Images uint8 (N, H, W), labels int64 (N,) and the indices of each part.
-
-    Raises:
-        DataError: a file is damaged, or images and labels do not fit together.
-    """
-    images, labels, parts, n = [], [], {}, 0
-    for part, (image_file, label_file) in pairs.items():
-        images.append(_checked_images(read_idx(image_file), image_file))
-        labels.append(_checked_labels(read_idx(label_file), label_file))
-        if len(images[-1]) != len(labels[-1]):
-            raise DataError(
-                f"{label_file}: {len(labels[-1])} labels for the {len(images[-1])} images of "
-                f"{image_file.name}"
-            )
-        if images[-1].shape[1:] != images[0].shape[1:]:
-            raise DataError(
-                f"{image_file}: images of {images[-1].shape[1:]} pixels, other parts have "
-                f"{images[0].shape[1:]}"
-            )
-        parts[part] = np.arange(n, n + len(images[-1]))
-        n += len(images[-1])
-    return np.concatenate(images), np.concatenate(labels), parts
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """The array of one idx file, big-endian dtype as stored; `.gz` is unpacked on the way.
-
-    Raises:
-        DataError: it is no idx file, or is not exactly as long as its header says.
-    """
-    check_plain(path)
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-            magic = file.read(4)
-            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not magic[3]:
-                raise DataError(f"{path}: not an idx file (it begins with {magic.hex(' ')})")
-            dtype = np.dtype(_DTYPES[magic[2]])
-            header = file.read(4 * magic[3])
-            if len(header) < 4 * magic[3]:
-                raise DataError(f"{path}: ends within its header; fetch or export it again")
-            if magic[3] > MAX_DIMENSIONS:
-                raise DataError(f"{path}: announces {magic[3]} dimensions; images have 3")
-            shape = np.frombuffer(header, ">u4").astype(int).tolist()
-            wanted = math.prod(shape) * dtype.itemsize
-            most = min(MAX_BYTES, most_unpacked(path.stat().st_size))
-            if wanted > most:
-                raise DataError(f"{path}: announces {wanted:,} bytes; the limit is {most:,}")
-            content = read_pieces(cast("IO[bytes]", file), wanted + 1)
-    except BROKEN as err:
-        raise DataError(f"{path}: cannot be read: {err}") from err
-    if len(content) != wanted:
-        less = "shorter" if len(content) < wanted else "longer"
-        raise DataError(
-            f"{path}: {less} than its header says ({' × '.join(map(str, shape))} values of "
-            f"{dtype.itemsize} bytes); fetch or export it again"
-        )
-    return np.frombuffer(content, dtype).reshape(shape)
-
-
-def _pairs(options: Options, request: Request) -> dict[str, tuple[Path, Path]]:
-    folder = user_path(options.path, request.data_dir)
-    files: dict[tuple[str, str], Path] = {}
-    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
-        match = _FILE.search(path.name)
-        if match:  # reversed order: the unpacked file comes last and wins over its .gz
-            files[_PARTS[match[1].lower()], match[2].lower()] = path
-    pairs = {
-        part: (files[part, "images"], files[part, "labels"])
-        for part in dict.fromkeys(_PARTS.values())
-        if (part, "images") in files and (part, "labels") in files
-    }
-    if not pairs:
-        raise DataNotFoundError(
-            f"{folder}: no idx files; they must be named like train-images-idx3-ubyte and "
-            "train-labels-idx1-ubyte (or with .gz)"
-        )
-    return pairs
-
-
-def _decode(options: Options, request: Request, pairs: dict[str, tuple[Path, Path]]) -> Dataset:
-    images, labels, parts = read_pairs(pairs)
+def _decode(options: Options, request: Request, folder: Path, name: str, files: IdxSet) -> Dataset:
+    stored, values, parts, notes = read_pairs(files.pairs)
+    where = str(folder)
+    if stored.size == 0:
+        raise DataError(f"{where}: no images, or images without pixels (shape {stored.shape})")
+    images, range_note = images_to_uint8(images_to_nhwc(stored, where), where, options.value_range)
     if options.transpose:
-        images = images.transpose(0, 2, 1)
-    where = str(user_path(options.path, request.data_dir))
-    if images.size == 0:
-        raise DataError(f"{where}: no images, or images without pixels (shape {images.shape})")
-    names = options.class_names or _numbers(labels, where)
+        images = images.transpose(0, 2, 1, 3)
+    elif "emnist" in f"{folder.name} {name}".lower():
+        notes.append("EMNIST's images lie on their side; transpose: true turns them upright")
+    labels, names, label_note = _classes(options, values, where, name, files)
+    unread = [f"{path.name} was not read: another file has its part" for path in files.unread]
     return build_dataset(
         "idx",
         shape_images(images, request.image_size, request.channels),
@@ -152,27 +128,24 @@ def _decode(options: Options, request: Request, pairs: dict[str, tuple[Path, Pat
         names,
         source=where,
         parts=parts if "train" in parts else {},
+        notes=[note for note in (*notes, *unread, range_note, label_note) if note],
     )
 
 
-def _numbers(labels: np.ndarray, where: str) -> tuple[str, ...]:
-    """Names of the classes 0, 1, …: each must have an image, so there are no more than labels."""
-    largest = int(labels.max())
-    if largest >= len(labels):
-        raise DataError(f"{where}: label {largest}, and there are only {len(labels)} images")
-    return tuple(str(label) for label in range(largest + 1))
-
-
-def _checked_images(images: np.ndarray, path: Path) -> np.ndarray:
-    if images.ndim != 3 or images.dtype != np.uint8:
-        raise DataError(
-            f"{path}: holds {images.ndim}-dimensional {images.dtype.name}, not images (uint8, "
-            "number × rows × columns)"
-        )
-    return images
-
-
-def _checked_labels(labels: np.ndarray, path: Path) -> np.ndarray:
-    if labels.ndim != 1 or labels.dtype.kind not in "ui":
-        raise DataError(f"{path}: holds {labels.ndim}-dimensional {labels.dtype.name}, not labels")
-    return labels.astype(np.int64)
+def _classes(
+    options: Options, values: np.ndarray, where: str, name: str, files: IdxSet
+) -> tuple[np.ndarray, tuple[str, ...], str]:
+    """Labels and classes, named by the options, else by the mapping file where it fits."""
+    given: ClassNames | None = options.class_names
+    if isinstance(given, tuple) and len(given) == _LETTERS and name.endswith("letters"):
+        given = dict[int | str, str](enumerate(given, 1))  # EMNIST counts letters from 1
+    if given or files.mapping is None:
+        return labels_to_classes(values, where, given)
+    mapping = read_mapping(files.mapping)
+    missing = sorted(set(values.tolist()) - set(mapping))
+    if not missing and len(set(mapping.values())) == len(mapping):
+        return labels_to_classes(values, where, mapping)
+    reason = f"has no label {missing[0]}" if missing else "gives two labels one character"
+    labels, names, note = labels_to_classes(values, where)
+    said = f"classes are named by their numbers: {files.mapping.name} {reason}"
+    return labels, names, "; ".join(each for each in (note, said) if each)

@@ -8,15 +8,15 @@ Source: LeCun, Cortes and Burges; MD5s and mirrors as published in torchvision 0
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.files.downloads import Download, fetch
-from datasets.locations import downloads_folder, first_existing, not_found
+from datasets.files.idx_files import idx_sets, read_pairs
+from datasets.locations import downloads_folder, not_found
 from datasets.preprocess import shape_images
-from datasets.sets.idx import read_pairs
 from headstart.errors import DataNotFoundError
 from headstart.settings import key
 
@@ -42,9 +42,9 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """The four files, images and labels of train and then of test, unpacked or .gz."""
     folders = _folders(request)
     for folder in folders:
-        files = [first_existing([folder / name, folder / f"{name}.gz"]) for name in MD5]
-        if all(files):
-            return tuple(path for path in files if path is not None)
+        pairs = _pairs(folder)
+        if {"train", "test"} <= set(pairs):
+            return *pairs["train"], *pairs["test"]
     raise not_found(
         "mnist",
         request,
@@ -58,6 +58,12 @@ def load(options: Options, request: Request) -> Dataset:
     files = _locate_or_fetch(options, request)
     # An address does not change what the files hold (their checksums are fixed).
     return cached("mnist", VERSION, Options(), request, files, lambda: _decode(files, request))
+
+
+def _pairs(folder: Path) -> Mapping[str, tuple[Path, Path]]:
+    """The files of each part in `folder`; archives of the set also call them train-images.idx3…"""
+    files = idx_sets(folder).get("") if folder.is_dir() else None
+    return files.pairs if files is not None else {}
 
 
 def _folders(request: Request) -> list[Path]:
@@ -96,7 +102,7 @@ def _locate_or_fetch(options: Options, request: Request) -> Sequence[Path]:
 
 
 def _decode(files: Sequence[Path], request: Request) -> Dataset:
-    images, labels, parts = read_pairs(
+    images, labels, parts, _ = read_pairs(
         {"train": (files[0], files[1]), "test": (files[2], files[3])}
     )
     return build_dataset(

@@ -54,7 +54,7 @@ NPZ = (
     "datasets.load_dataset('npz', options={'path': Path(sys.argv[0])}, cache_dir=sys.argv[0]+'.c')",
 )
 TABLE = ("datasets.files.tables", "datasets.files.tables.read_bytes(Path(sys.argv[0]))")
-IDX = ("datasets.sets.idx", "datasets.sets.idx.read_idx(Path(sys.argv[0]))")
+IDX = ("datasets.files.idx_files", "datasets.files.idx_files.read_idx(Path(sys.argv[0]))")
 IMAGE = (
     "datasets.files.images",
     "datasets.files.images.decode_image(Path(sys.argv[0]).read_bytes(), sys.argv[0])",

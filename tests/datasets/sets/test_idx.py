@@ -1,13 +1,15 @@
 """idx files: MNIST's own and anybody's; damaged ones are refused and named."""
 
 import gzip
+from string import ascii_lowercase
 
 import numpy as np
 import pytest
 from data_files import idx_bytes, noise, request, write_mnist, write_tree
 
 from datasets import load_dataset
-from datasets.sets.idx import Options, load, read_idx
+from datasets.files.idx_files import read_idx
+from datasets.sets.idx import Options, load
 from headstart.errors import DataError, DataNotFoundError
 
 ARRAY = noise(np.random.default_rng(0), 3, 4, 5)
@@ -75,6 +77,139 @@ def test_images_and_labels_that_do_not_fit_are_refused(tmp_path):
     }
     with pytest.raises(DataError, match="train-labels-idx1-ubyte: 2 labels for the 3 images"):
         load(Options(path=write_tree(tmp_path / "mine", files)), request(tmp_path))
+
+
+def emnist(names, first=0, n=6) -> dict[str, bytes]:
+    """Packed files of sets that share a folder, labels from `first` on in turn, and mappings."""
+    files = {}
+    for name in names:
+        for part in ("train", "test"):
+            images = noise(np.random.default_rng(len(name)), n, 4, 4)
+            labels = (np.arange(n) % 3 + first).astype(np.uint8)
+            start = f"emnist-{name}-{part}"
+            files[f"{start}-images-idx3-ubyte.gz"] = gzip.compress(idx_bytes(images))
+            files[f"{start}-labels-idx1-ubyte.gz"] = gzip.compress(idx_bytes(labels))
+        lines = [f"{first + k} {65 + k} {97 + k}" for k in range(3)]
+        files[f"emnist-{name}-mapping.txt"] = "\n".join(lines).encode()
+    return files
+
+
+def test_of_several_sets_in_a_folder_one_is_chosen(tmp_path):
+    folder = write_tree(tmp_path / "gzip", emnist(["balanced", "letters", "mnist"], first=1))
+    with pytest.raises(DataError, match="gzip: holds the sets balanced, letters, mnist; say which"):
+        load(Options(path=folder), request(tmp_path))
+    with pytest.raises(DataError, match="set: 'digits' is none of balanced, letters, mnist"):
+        load(Options(path=folder, set="digits"), request(tmp_path))
+    for name in ("letters", "emnist-letters", "Letters"):
+        dataset = load(Options(path=folder, set=name), request(tmp_path))
+        expected = noise(np.random.default_rng(len("letters")), 6, 4, 4)
+        np.testing.assert_array_equal(dataset.images[:6, 0], expected)
+        assert dataset.class_names == ("A", "B", "C")
+        assert dataset.labels.tolist() == [0, 1, 2] * 4
+    assert any("transpose: true" in note for note in dataset.notes)
+    upright = load(Options(path=folder, set="letters", transpose=True), request(tmp_path))
+    assert not any("transpose" in note for note in upright.notes)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "note"),
+    [
+        (b"0 65\n1 66\n2 67\n", "emnist-letters-mapping.txt has no label 3"),
+        (b"1 65\n2 65\n3 67\n", "emnist-letters-mapping.txt gives two labels one character"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_names_no_classes(tmp_path, mapping, note):
+    files = emnist(["letters"], first=1) | {"emnist-letters-mapping.txt": mapping}
+    dataset = load(Options(path=write_tree(tmp_path / "e", files)), request(tmp_path))
+    assert dataset.class_names == ("1", "2", "3")
+    assert any(note in each for each in dataset.notes)
+
+
+def test_a_mapping_that_cannot_be_read_is_one_line(tmp_path):
+    files = emnist(["letters"]) | {"emnist-letters-mapping.txt": b"0 65\n1 x\n"}
+    folder = write_tree(tmp_path / "e", files)
+    with pytest.raises(DataError, match=r"mapping\.txt: needs a label and the code"):
+        load(Options(path=folder), request(tmp_path))
+
+
+def test_letters_are_counted_from_1_and_26_names_fit_them(tmp_path):
+    files = emnist(["letters"], first=1)
+    del files["emnist-letters-mapping.txt"]
+    folder = write_tree(tmp_path / "e", files)
+    assert load(Options(path=folder), request(tmp_path)).class_names == ("1", "2", "3")
+    named = load(Options(path=folder, class_names=list(ascii_lowercase)), request(tmp_path))
+    assert named.class_names == ("a", "b", "c")
+
+
+def test_folders_named_like_files_are_skipped_or_looked_into(tmp_path):
+    """Archives of single files unpack to folders of their name; Kaggle's MNIST has both."""
+    images, labels = idx_bytes(ARRAY), idx_bytes(np.array([0, 1, 0], np.uint8))
+    inner = {
+        "train-images-idx3-ubyte/train-images-idx3-ubyte": images,
+        "train-labels-idx1-ubyte/train-labels-idx1-ubyte": labels,
+    }
+    folder = write_tree(tmp_path / "inner", inner)
+    dataset = load(Options(path=folder), request(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:, 0], ARRAY)
+    files = {"train-images.idx3-ubyte": images, "train-labels.idx1-ubyte": labels}
+    broken = dict.fromkeys(inner, b"")
+    folder = write_tree(tmp_path / "beside", broken | files)
+    beside = load(Options(path=folder), request(tmp_path))
+    assert beside.fingerprint == dataset.fingerprint
+    assert beside.notes == ()
+
+
+def test_mnist_as_kaggle_packs_it(tmp_path):
+    write_mnist(tmp_path / "MNIST" / "raw")
+    dataset = load_dataset("mnist", data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    folder = tmp_path / "other" / "mnist"
+    write_mnist(folder)
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.replace("-idx", ".idx"))
+        (folder / path.name).mkdir()
+    other = load_dataset("mnist", data_dir=tmp_path / "other", cache_dir=tmp_path / "cache")
+    assert other.fingerprint == dataset.fingerprint
+
+
+def test_another_file_of_the_same_part_is_said(tmp_path):
+    folder = write_mnist(tmp_path / "mine")
+    (folder / "train-images-idx3-ubyte (1)").write_bytes(b"")
+    notes = load(Options(path=folder), request(tmp_path)).notes
+    assert notes == ("train-images-idx3-ubyte (1) was not read: another file has its part",)
+
+
+def test_the_only_folder_below_is_read_and_of_two_none(tmp_path):
+    write_mnist(tmp_path / "set" / "MNIST" / "raw")
+    assert load(Options(path="set"), request(tmp_path)).source.endswith("set/MNIST/raw")
+    write_mnist(tmp_path / "set" / "FashionMNIST" / "raw")
+    with pytest.raises(DataError, match=r"idx files are in FashionMNIST/raw, MNIST/raw; give the"):
+        load(Options(path="set"), request(tmp_path))
+
+
+def test_labels_of_qmnist_stand_in_the_first_of_eight_columns(tmp_path):
+    labels = np.arange(24).reshape(3, 8) % 2
+    files = {
+        "qmnist-train-images-idx3-ubyte": idx_bytes(ARRAY),
+        "qmnist-train-labels-idx2-int": b"\0\0\x0c\x02" + np.array([3, 8], ">u4").tobytes()
+        + np.add(labels, [[1], [2], [2]]).astype(">i4").tobytes(),
+    }  # fmt: skip
+    dataset = load(Options(path=write_tree(tmp_path / "q", files)), request(tmp_path))
+    assert dataset.class_names == ("1", "2")
+    assert dataset.labels.tolist() == [0, 1, 1]
+    assert dataset.notes == ("labels are the first of 8 columns, as in QMNIST",)
+
+
+def test_pixels_of_other_types_are_read_as_in_other_arrays(tmp_path):
+    content = b"\0\0\x0d\x03" + np.array(ARRAY.shape, ">u4").tobytes()
+    files = {
+        "train-images-idx3-float": content + (ARRAY / 255).astype(">f4").tobytes(),
+        "train-labels-idx1-ubyte": idx_bytes(np.array([0, 5, 0], np.uint8)),
+    }
+    dataset = load(Options(path=write_tree(tmp_path / "f", files)), request(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:, 0], ARRAY)
+    assert dataset.class_names == ("0", "5")
+    assert "read as 0 (black) … 1" in dataset.notes[0]
+    assert "(1 … 4 never occur)" in dataset.notes[1]
 
 
 def test_a_folder_without_idx_files_says_how_they_are_named(tmp_path):

@@ -117,11 +117,13 @@ def test_half_characters_are_no_text(tmp_path, encoding):
         (b"\0\0\x08\x46" + b"\0\0\0\1" * 70 + b"x", IDX_LABELS, "announces 70 dimensions"),
         (b"\0\0\x08\x03" + struct.pack(">III", 0, 8, 8), b"\0\0\x08\x01\0\0\0\0", "no images"),
         (b"\0\0\x08\x03" + struct.pack(">III", 4, 0, 8), IDX_LABELS, "without pixels"),
-        (IDX_IMAGES, b"\0\0\x0c\x01" + struct.pack(">I4i", 4, 0, 2**31 - 1, 0, 1),
-         "label 2147483647, and there are only 4 images"),
-        (IDX_IMAGES, b"\0\0\x09\x01" + struct.pack(">I4b", 4, 0, -1, 0, 1), "label -1 is outside"),
+        (IDX_IMAGES, b"\0\0\x09\x01" + struct.pack(">I4b", 4, 0, -1, 0, 1),
+         "label -1 (row 1) is below 0"),
         (IDX_IMAGES, IDX_IMAGES, "holds 3-dimensional uint8, not labels"),
         (IDX_LABELS, IDX_LABELS, "not images"),
+        (IDX_LABELS, IDX_IMAGES, "labels-idx1-ubyte holds images: are the two names swapped?"),
+        (b"\0\0\x0b\x03" + struct.pack(">III", 4, 1, 1) + b"\x01\x00" * 4, IDX_LABELS,
+         "pixels are int16 256 … 256; known are uint8"),
     ],
 )  # fmt: skip
 def test_idx_files_that_are_no_images(tmp_path, images, labels, message):
