@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -63,6 +63,9 @@ class DatasetInfo:
         download: how much its public source sends, as `15 MB`; empty: it has none.
         suffixes: endings of the files that it reads as its option `path`.
         folder_sign: part of a file's name by which it knows a folder as its own; empty: none.
+        starts: what the files begin with that it reads as its option `path`.
+        knows: whether it reads a folder (or an archive, where it `reads_archives`) in which files
+            of these names lie; None: by `folder_sign` alone.
         class_aliases: other names of classes → the class, such as those of folders in its public
             archive. Case, spaces, `_`, `-` and the zeros before a number do not count.
     """
@@ -72,6 +75,9 @@ class DatasetInfo:
     download: str = ""
     suffixes: tuple[str, ...] = ()
     folder_sign: str = ""
+    starts: tuple[bytes, ...] = ()
+    knows: Callable[[Sequence[str]], bool] | None = None
+    reads_archives: bool = False
     class_aliases: Mapping[str, str] = field(default_factory=dict)
 
 

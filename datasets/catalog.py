@@ -22,6 +22,9 @@ from pydantic_core import ErrorDetails
 from datasets import sets
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
 from datasets.corruption import corrupt_labels
+from datasets.files.image_kinds import kinds_of
+from datasets.files.peek import first_bytes, first_names, n_image_folders, unread_file
+from datasets.files.trees import is_archive
 from datasets.locations import cache_folder, data_folder
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
@@ -85,19 +88,60 @@ def class_alias(label: str) -> str:
 
 
 def dataset_for_path(path: Path) -> str:
-    """The name of the set that reads a file or folder of this kind as its option `path`."""
+    """The name of the set that reads a file or folder as its option `path`, by its content.
+
+    A path that is not there is known by its ending; a folder that no other set knows is `folder`'s.
+
+    Raises:
+        DataError: no set reads such a file, or several may be meant.
+    """
     infos = {name: dataset_info(name) for name in dataset_names()}
-    if path.is_dir():
-        files = [file.name for file in path.iterdir()]
-        knows_it = (
-            name
-            for name, info in infos.items()
-            if info.folder_sign and any(info.folder_sign in file for file in files)
+    if path.is_dir() or (is_archive(path) and path.is_file()):
+        return _set_of_files(path, infos)
+    start = first_bytes(path)
+    by_start = [name for name, info in infos.items() if any(map(start.startswith, info.starts))]
+    by_ending = [name for name, info in infos.items() if path.name.lower().endswith(info.suffixes)]
+    chosen = next(iter(by_start + by_ending), "folder")
+    if chosen == "folder" and path.is_file():
+        raise DataError(f"{path}: {unread_file(path.name, start)}; read are {_kinds(infos)}")
+    return chosen
+
+
+def _set_of_files(path: Path, infos: Mapping[str, DatasetInfo]) -> str:
+    """Of a folder or an archive."""
+    names = first_names(path)
+    top = [name for name in names if "/" not in name]
+    by_sign = [
+        name
+        for name, info in infos.items()
+        if info.folder_sign and path.is_dir() and any(info.folder_sign in file for file in top)
+    ]
+    by_names = [
+        name for name, info in infos.items() if info.knows is not None and info.knows(names)
+    ]
+    if not path.is_dir() and any(not infos[name].reads_archives for name in by_names):
+        raise DataError(
+            f"{path}: holds {kinds_of(names)}; unpack it, and give the folder that it makes"
         )
-    else:
-        lower = path.name.lower()
-        knows_it = (name for name, info in infos.items() if lower.endswith(info.suffixes))
-    return next(knows_it, "folder")
+    chosen = by_sign or by_names
+    if by_names and not by_sign and n_image_folders(names) > 1:
+        chosen = [*by_names, "folder"]
+    if len(chosen) > 1:
+        ways = " or ".join(f"{{name: {name}, path: {path}}}" for name in chosen)
+        raise DataError(
+            f"{path}: holds {kinds_of(names)}, which may be read in {len(chosen)} ways: say which "
+            f"as data: {ways}"
+        )
+    return next(iter(chosen), "folder")
+
+
+def _kinds(infos: Mapping[str, DatasetInfo]) -> str:
+    """The kinds of files that are read, for a message."""
+    endings = sorted({ending for info in infos.values() for ending in info.suffixes})
+    return (
+        f"{', '.join(endings)}, and folders of images, also as .zip, .tar or .tgz "
+        '(docs/data.md, "Files that are read")'
+    )
 
 
 def load_dataset(

@@ -16,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -35,6 +35,8 @@ _HEADER_BYTES = 1 << 20  # of one file of a tar; a long name takes some hundred
 _NAMES_BYTES = 256 << 20  # of all names in a tar
 _MEMBER_BYTES = 16  # a file in a tar takes more, however well it is packed
 _MOST_KEPT = 4  # times its size is kept of a tar; the quickest deflate packs half as well as gzip
+_PEEKED_BYTES = 64 << 20
+_PEEKED_MEMBERS = 200
 _LONGEST_NAME = 1024
 _DEEPEST = 100
 _MOST_AGAIN = 1000  # folders that links lead to a second time
@@ -63,6 +65,18 @@ class Tree:
 def is_archive(path: Path) -> bool:
     """Whether the name of `path` is that of an archive which `open_tree` can read."""
     return path.name.lower().endswith(_ARCHIVES)
+
+
+def first_members(path: Path) -> list[str]:
+    """Names of the first files in a tar file, of its first megabytes; fewer where it is damaged."""
+    names: list[str] = []
+    with (
+        suppress(_SwellsError, tarfile.TarError, RecursionError, *BROKEN),
+        open(path, "rb") as file,
+    ):
+        for member, _ in islice(_tar_members(file, _PEEKED_BYTES), _PEEKED_MEMBERS):
+            names += [member.name] * member.isfile()
+    return names
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import class_folders, write_mnist, write_tree
+from data_files import class_folders, write_mnist, write_tree, write_zip
 
 from datasets import (
     checked_options,
@@ -36,6 +36,7 @@ def test_every_module_with_options_locate_and_load_is_a_set():
         "mnist_task3",
         "npz",
         "optdigits",
+        "parquet",
         "sheets",
     )
 
@@ -191,3 +192,48 @@ def test_corrupt_labels_works_beside_the_options_of_any_set(tmp_path):
     assert (clean.labels != wrong.labels).sum() == 20
     assert clean.fingerprint != wrong.fingerprint
     assert len(list((tmp_path / "decoded").iterdir())) == 1  # the images are shared
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.rar", b"Rar!\x1a\x07", "this file is not read: unpack it and give the folder"),
+        ("a.dat", b"7z\xbc\xaf\x27\x1c", "this archive is not read: unpack it"),
+        ("a.pt", b"PK\x03\x04", "PyTorch's own format is opened by PyTorch alone"),
+        ("a.arrow", b"\xff\xff\xff\xff", "write it as Parquet"),
+        ("a.pkl", b"\x80\x04.", "a pickle may run code"),
+        ("a.bin", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+        ("a.dat", b"\n<!DOCTYPE html>", "this is a web page"),
+        ("a.png", b"\x89PNG", "one image is no data set"),
+        ("a.xyz", b"", "no set reads this file"),
+    ],
+)
+def test_a_file_that_is_there_and_not_read_is_told_which_kinds_are(
+    tmp_path, name, content, message
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        dataset_for_path(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert message in str(caught.value)
+    assert ".csv" in str(caught.value)
+    assert "folders of images" in str(caught.value)
+
+
+def test_a_container_beside_class_folders_may_be_read_in_two_ways(tmp_path):
+    files = {**class_folders(1), "data/train.parquet": b"PAR1"}
+    write_tree(tmp_path / "two", files)
+    with pytest.raises(DataError, match=r"2 ways: .*\{name: parquet, path: .*\} or \{name: folder"):
+        dataset_for_path(tmp_path / "two")
+    write_tree(tmp_path / "card", {"logo.png": b"", "data/train.parquet": b"PAR1"})
+    assert dataset_for_path(tmp_path / "card") == "parquet"
+    write_tree(tmp_path / "labels", {**class_folders(1), "metadata.parquet": b"PAR1"})
+    assert dataset_for_path(tmp_path / "labels") == "folder"
+    write_zip(tmp_path / "packed.zip", {"data/train.parquet": b"PAR1"})
+    with pytest.raises(DataError, match=r"holds \.parquet \(1 file\); unpack it"):
+        dataset_for_path(tmp_path / "packed.zip")
+
+
+def test_a_file_is_known_by_what_it_begins_with(tmp_path):
+    (tmp_path / "shard-of-no-ending").write_bytes(b"PAR1 and more")
+    assert dataset_for_path(tmp_path / "shard-of-no-ending") == "parquet"

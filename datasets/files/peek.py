@@ -1,0 +1,109 @@
+"""The first names and bytes of a path: what tells a kind of data set before it is read.
+
+In: a path that somebody gave. Out: some names of files in a folder or an archive, or the beginning
+of a file. It stands alone because it must be quick on any path, and refuses nothing: the reader
+that is chosen says what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from datasets.files.image_kinds import is_image_name
+from datasets.files.trees import first_members
+from headstart.packed import BROKEN
+
+_MOST_NAMES = 2_000
+_MOST_FOLDERS = 500
+_ADVICE = {
+    (".pt", ".pth"): "PyTorch's own format is opened by PyTorch alone; write its tensors with "
+    "numpy.savez(NEW, x=images.numpy(), y=labels.numpy())",
+    (".arrow", ".feather"): "write it as Parquet: datasets.load_from_disk(FOLDER)"
+    "['train'].to_parquet(NEW), or pyarrow.feather.read_table and pyarrow.parquet.write_table",
+    (".tfrecord", ".tfrecords"): "write its images as files in a folder for each class",
+    (".pkl", ".pickle", ".p", ".joblib"): "a pickle may run code when it is opened; write its "
+    "arrays with numpy.savez(NEW, x=images, y=labels)",
+    (".rar", ".7z", ".bz2", ".xz", ".zst", ".tbz", ".txz"): "unpack it and give the folder",
+    (".mp4", ".avi", ".mov", ".mkv"): "write its pictures as files in a folder for each class",
+    (".xls", ".xlsx", ".ods"): "save the table as .csv",
+    (".lmdb", ".mdb"): "write its images as files in a folder for each class",
+    (".json", ".jsonl", ".xml", ".yaml", ".yml", ".txt"): "give the folder of the images that "
+    "it speaks of",
+}
+_START = 600  # bytes; HDF5's signature may come after 512
+
+
+def first_names(path: Path) -> tuple[str, ...]:
+    """Relative names of files in a folder (those of the upper levels first) or in an archive."""
+    if path.is_dir():
+        return tuple(islice(_names_below(path), _MOST_NAMES))
+    try:
+        if path.name.lower().endswith(".zip"):
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if not name.endswith("/")]
+        else:
+            names = first_members(path)
+    except BROKEN:
+        return ()
+    return tuple(islice(filter(_is_shown, names), _MOST_NAMES))
+
+
+def first_bytes(path: Path) -> bytes:
+    """The beginning of a regular file; empty where it is none or cannot be read."""
+    if not path.is_file():
+        return b""
+    try:
+        with open(path, "rb") as file:
+            return file.read(_START)
+    except OSError:
+        return b""
+
+
+def unread_file(name: str, start: bytes) -> str:
+    """What is said of a file that no set reads, with the way to one that is read."""
+    lower = name.lower()
+    for endings, advice in _ADVICE.items():
+        if lower.endswith(endings):
+            return f"this file is not read: {advice}"
+    if start.startswith((b"Rar!", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        return "this archive is not read: unpack it and give the folder"
+    if start.startswith(b"version https://git-lfs"):
+        return "this is a pointer of Git LFS and not the file: fetch it with git lfs pull"
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "this is a web page, as a server sends it in place of a file: fetch it again"
+    if is_image_name(lower):
+        return "one image is no data set: give a folder that has a folder for each class"
+    return "no set reads this file"
+
+
+def n_image_folders(names: Sequence[str]) -> int:
+    """How many folders hold images."""
+    return len({name.rpartition("/")[0] for name in names if is_image_name(name)})
+
+
+def _names_below(folder: Path) -> Iterator[str]:
+    """Level by level, so that many files of one class folder hide no other."""
+    folders = deque([""])
+    for _ in range(_MOST_FOLDERS):
+        if not folders:
+            return
+        inside = folders.popleft()
+        try:
+            entries = sorted(os.scandir(folder / inside), key=lambda entry: entry.name)
+            for entry in entries[:_MOST_NAMES]:
+                name = str(PurePosixPath(inside, entry.name))
+                if entry.is_dir() and _is_shown(name):
+                    folders.append(name)
+                elif entry.is_file() and _is_shown(name):
+                    yield name
+        except OSError:
+            continue
+
+
+def _is_shown(name: str) -> bool:
+    return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
