@@ -17,11 +17,10 @@ from torch import Tensor, hub
 
 from headstart.errors import ModelError, WeightsNotFoundError
 from models.catalog import TorchvisionNetwork, find_network
+from models.fitting import AUXILIARY, OLD_DENSENET
 from models.weights import read_weights
 
 CONNECT_TIMEOUT_S = 10.0
-_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$")
-_AUXILIARY = re.compile(r"^(aux\d|AuxLogits)\.")
 
 
 def locate_imagenet(
@@ -74,9 +73,9 @@ def read_imagenet(name: str, path: Path, image_size: tuple[int, int]) -> dict[st
         ModelError: the file cannot be read.
     """
     state = {
-        _OLD_DENSENET.sub(r"\1\2", key): tensor
+        OLD_DENSENET.sub(r"\1\2", key): tensor
         for key, tensor in read_weights(path).items()
-        if not _AUXILIARY.match(key)
+        if not AUXILIARY.match(key)
     }
     return _resized(name, state, image_size) if name.startswith("vit_") else state
 

@@ -94,13 +94,14 @@ def test_weights_that_do_not_fit_are_one_line_and_change_nothing() -> None:
     assert "\n" not in message
     assert "norm1_1.bias is not in the file" in message
     assert "conv2_1.weight is [2, 2, 3, 3] in the file, [8, 4, 3, 3] in the network" in message
-    assert "conv9.weight is not in the network" in message
+    assert "conv9.weight [1] of the file is not in the network" in message
+    assert "18 of whose 20 tensors do" in message
     assert all(torch.equal(v, before[k]) for k, v in target.state_dict().items())
 
 
 def test_many_mismatches_are_counted() -> None:
     target, groups = network()
-    with pytest.raises(ModelError, match=r"conv1_1.weight is not in the file; .* and 17 more"):
+    with pytest.raises(ModelError, match=r"conv1_1.weight is not in the file; .* and 15 more"):
         load_into(target, {}, head="new", groups=groups)
 
 
@@ -150,3 +151,103 @@ def test_a_pickle_of_other_things_is_no_state_dict(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "w.pth")
     with pytest.raises(ModelError, match="holds a list, not a state dict"):
         read_weights(tmp_path / "w.pth")
+
+
+def test_a_prefix_of_all_names_is_taken_off_and_said() -> None:
+    source, _ = network(seed=1)
+    target, groups = network(seed=2)
+    state = {f"module._orig_mod.backbone.{k}": v for k, v in source.state_dict().items()}
+    state["module._orig_mod.projector.0.weight"] = torch.zeros(3)
+    state["n_averaged"] = torch.tensor(1)
+    report = load_into(target, state, head="keep", groups=groups)
+    assert all(torch.equal(v, source.state_dict()[k]) for k, v in target.state_dict().items())
+    assert report.notes[0] == "the prefix module._orig_mod.backbone. was taken off its names"
+    assert "no such layers: module._orig_mod.projector.0.weight, n_averaged" in report.notes[1]
+
+
+def test_a_file_that_has_the_network_twice_is_a_question() -> None:
+    source, groups = network(seed=1)
+    target, _ = network(seed=2)
+    state = {f"encoder_q.{k}": v for k, v in source.state_dict().items()}
+    state |= {f"encoder_k.{k}": v + 1 for k, v in source.state_dict().items()}
+    with pytest.raises(ModelError, match=r"2 times, behind encoder_q\., encoder_k\.: choose"):
+        load_into(target, state, head="keep", groups=groups)
+    load_into(target, state, head="keep", groups=groups, prefix="encoder_k")
+    assert torch.equal(target.state_dict()["head.bias"], source.state_dict()["head.bias"] + 1)
+    with pytest.raises(ModelError, match=r"begins with 'encoder\.'; they begin with encoder_q"):
+        load_into(target, state, head="keep", groups=groups, prefix="encoder")
+
+
+def test_counters_of_batch_norm_may_be_missing() -> None:
+    source, groups = network(seed=1)
+    target, _ = network(seed=2)
+    state = {k: v for k, v in source.state_dict().items() if "num_batches" not in k}
+    report = load_into(target, state, head="keep", groups=groups)
+    assert set(report.new) == set(source.state_dict()) - set(state)
+
+
+@pytest.mark.parametrize("name", ["fc", "classifier.2", "projector.0"])
+def test_a_head_of_another_name_is_left_out_under_a_new_one(name: str) -> None:
+    source, groups = network(seed=1)
+    target, _ = network(seed=2)
+    state = {k: v for k, v in source.state_dict().items() if not k.startswith("head.")}
+    state |= {f"{name}.weight": torch.zeros(5, 8), f"{name}.bias": torch.zeros(5)}
+    report = load_into(target, state, head="new", groups=groups)
+    assert report.left_out == (f"{name}.weight", f"{name}.bias")
+    with pytest.raises(ModelError, match=r"head\.weight is not in the file"):
+        load_into(target, state, head="keep", groups=groups)
+
+
+def test_a_deeper_network_is_not_taken_for_this_one() -> None:
+    deep = build_model("resnet34", n_classes=5, image_size=(64, 64), channels=3, init_seed=0,
+                       head_seed=0)  # fmt: skip
+    shallow = build_model("resnet18", n_classes=2, image_size=(64, 64), channels=3, init_seed=0,
+                          head_seed=0)  # fmt: skip
+    groups = layer_groups(shallow, torch.zeros(1, 3, 64, 64))
+    state = {f"module.{k}": v for k, v in deep.state_dict().items()}
+    with pytest.raises(ModelError) as caught:
+        load_into(shallow, state, head="new", groups=groups)
+    text = str(caught.value)
+    assert "layer1.2.conv1.weight [64, 64, 3, 3]" in text
+    assert "its shapes are those of torchvision's resnet34" in text
+    assert "the prefix module. was taken off" in text
+
+
+def test_other_types_of_numbers_are_turned_with_a_word() -> None:
+    source, groups = network(seed=1)
+    target, _ = network(seed=2)
+    state = source.state_dict()
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    report = load_into(target, halves, head="keep", groups=groups)
+    assert report.notes == ("19 of its tensors were turned from float16 into float32",)
+    assert torch.equal(target.state_dict()["head.bias"], halves["head.bias"].float())
+    large = {**state, "head.bias": torch.full((10,), 1e300, dtype=torch.float64)}
+    with pytest.raises(ModelError, match=r"head.bias holds 10 values that are not finite"):
+        load_into(target, large, head="keep", groups=groups)
+    quantised = {**state, "conv1_1.weight": state["conv1_1.weight"].to(torch.int8)}
+    with pytest.raises(ModelError, match=r"conv1_1.weight is of int8 in the file \(quantised"):
+        load_into(target, quantised, head="keep", groups=groups)
+
+
+def test_values_that_are_not_finite_are_counted_by_tensor() -> None:
+    target, groups = network()
+    state = {k: v.clone() for k, v in target.state_dict().items()}
+    state["conv1_1.weight"][0] = float("nan")
+    with pytest.raises(ModelError, match=r"conv1_1.weight holds 9 values that are not finite"):
+        load_into(target, state, head="new", groups=groups)
+
+
+def test_tied_tensors_of_which_the_file_has_one_name() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(3, 3)
+            self.b = nn.Linear(3, 3)
+            self.b.weight = self.a.weight
+            self.head = nn.Linear(3, 2)
+
+    model = Tied()
+    groups = (LayerGroup("a", ("a", "b"), (), ()), LayerGroup("head", ("head",), (), ()))
+    state = {k: v + 1 for k, v in model.state_dict().items() if k != "b.weight"}
+    load_into(model, state, head="keep", groups=groups)
+    assert torch.equal(model.b.weight, state["a.weight"])

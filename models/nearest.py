@@ -1,0 +1,101 @@
+"""Which network of the catalogue has tensors of the shapes that a file has.
+
+In: a file's tensors by name. Out: a few words, or none. Only the networks of about as many
+parameters are built, without memory for their weights, so it takes a second or two; it is asked
+where weights do not fit, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+
+from models.build import build_model
+from models.catalog import model_info, model_names, torchvision_names
+
+_N_BUILT = 8  # of torchvision's, nearest by their number of parameters
+_MOST_APART = 2.0  # of these numbers, as a ratio
+_MOST_ON_CPU = 100_000_000  # parameters of a network that cannot be built without memory
+_OF_HEADS = 4  # tensors by which a file of other classes differs: two of its own, two of ours
+_ENOUGH = 0.8  # of the tensors of both
+
+Shapes = Counter[tuple[int, ...]]
+
+
+def nearest_network(tensors: Mapping[str, Tensor]) -> str:
+    """`torchvision's resnet34`, or `nearly torchvision's resnet34 (200 of 218)`; else empty."""
+    shapes = _shapes(tensors)
+    best, apart = "", math.inf
+    for name, own in _candidates(_n_parameters(tensors)):
+        n = (shapes - own).total() + (own - shapes).total()
+        if n < apart:
+            best, apart, alike, of = name, n, (shapes & own).total(), own.total()
+    if apart <= min(_OF_HEADS, shapes.total()):
+        return best
+    if best and alike >= _ENOUGH * max(of, shapes.total()):
+        return f"{best} but for some ({alike} of {of} are there)"
+    return ""
+
+
+def _candidates(n_parameters: int) -> Iterator[tuple[str, Shapes]]:
+    for name in model_names():
+        with suppress(Exception):  # a network that needs options of its own
+            info = model_info(name, {})
+            model = build_model(
+                name,
+                n_classes=10,
+                image_size=info.image_size,
+                channels=info.channels,
+                init_seed=0,
+                head_seed=0,
+            )
+            yield f"the network {name}", _shapes(model.state_dict())
+    for name in _of_about(n_parameters):
+        with suppress(Exception):  # one that this version of torchvision cannot build so
+            yield f"torchvision's {name}", _shapes(_without_memory(name).state_dict())
+
+
+def _of_about(n_parameters: int) -> list[str]:
+    """torchvision's networks by how near their number of parameters is, the nearest first."""
+    if not torchvision_names():
+        return []
+    from torchvision.models import get_model_weights
+
+    apart = {}
+    for name in torchvision_names():
+        for weights in list(get_model_weights(name))[:1]:
+            n = weights.meta["num_params"]
+            ratio = max(n, n_parameters) / max(1, min(n, n_parameters))
+            if ratio <= _MOST_APART:
+                apart[name] = ratio
+    return sorted(apart, key=lambda name: apart[name])[:_N_BUILT]
+
+
+def _without_memory(name: str) -> nn.Module:
+    from torchvision.models import get_model, get_model_weights
+
+    model: nn.Module
+    options = {"aux_logits": False, "init_weights": False} if name in (
+        "googlenet", "inception_v3") else {}  # fmt: skip
+    try:
+        with torch.device("meta"):
+            model = get_model(name, weights=None, **options)
+    except (NotImplementedError, RuntimeError):  # it computes with its widths
+        if next(iter(get_model_weights(name))).meta["num_params"] > _MOST_ON_CPU:
+            raise
+        model = get_model(name, weights=None, **options)
+    return model
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
+    """How many tensors there are of each shape; counters left out."""
+    return Counter(tuple(tensor.shape) for tensor in tensors.values() if tensor.dim())
+
+
+def _n_parameters(tensors: Mapping[str, Tensor]) -> int:
+    return sum(t.numel() for name, t in tensors.items() if t.dim() and "running_" not in name)

@@ -1,0 +1,433 @@
+"""What torch and pickle files hold, read without making any object that they name.
+
+In: an open pickle. Out: mappings, lists, numbers, texts, references to tensors (`TensorRef`) and a
+`StandIn` for everything else (an `argparse.Namespace`, an optimizer, a whole network). No function
+and no class that the file names is looked up or called: the few names that build tensors and
+arrays of numbers are known here by their text. The values of tensors are not read; `TensorRef`
+says where they lie.
+
+It stands alone because Python's own unpickler calls what a file names, and torch's safe one refuses
+a file for a single number of numpy beside the weights.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any, cast
+
+import numpy as np
+
+MOST_TEXT = 1 << 20  # bytes of a line of a pickle of the oldest kind
+MOST_STEPS = 5_000_000  # weights of thousands of layers take some hundred thousand
+MOST_SIDES = 64  # of a tensor; torch allows as many
+DAMAGED = (  # what reading a damaged or hostile pickle raises
+    ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+    MemoryError, EOFError, OSError,
+)  # fmt: skip
+_STORAGE_TYPES = {
+    "Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16",
+    "Long": "int64", "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8",
+    "Bool": "bool", "ComplexFloat": "complex64", "ComplexDouble": "complex128",
+    "Untyped": "uint8",
+}  # fmt: skip
+_KEYS = (str, int, float, bytes, type(None))
+_NUMBERS = re.compile(r"[fiu][1248]|b1|\?")  # numpy's names of types of numbers
+
+
+@dataclass(frozen=True)
+class StorageRef:
+    """A run of values in a file: its key, the type of its values, how many they are."""
+
+    key: str
+    dtype: str
+    n: int
+    first: int = 0  # of its values in the storage that the file keeps under `key`
+
+
+@dataclass(frozen=True)
+class TensorRef:
+    """A tensor as a view of stored values; nothing of it is in memory."""
+
+    storage: StorageRef
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class StandIn:
+    """Something that was not made: the name of what would have made it, and its state.
+
+    The state of a numpy array of numbers is that array.
+    """
+
+    name: str
+    state: object = None
+
+
+@dataclass(frozen=True)
+class _Name:
+    """A function or class that the file names; never looked up."""
+
+    text: str
+
+
+class BoundedFile:
+    """A file whose reads never take more memory than the file has bytes left."""
+
+    def __init__(self, file: IO[bytes], n_bytes: int):
+        self.file = file
+        self.n_bytes = n_bytes
+
+    def read(self, n: int = -1) -> bytes:
+        left = self.n_bytes - self.file.tell()
+        return bytes(self.file.read(left if n < 0 else max(0, min(n, left))))
+
+    def readline(self) -> bytes:
+        return bytes(self.file.readline(MOST_TEXT))
+
+    def tell(self) -> int:
+        return int(self.file.tell())
+
+
+def read_pickle(file: BoundedFile, storages: dict[str, str] | None = None) -> object:
+    """What the next pickle of the file holds; the file then stands after it.
+
+    `storages` is given the type of the values that lie under each key.
+
+    Raises:
+        one of DAMAGED: it is no whole pickle.
+    """
+    machine = _Machine(budget=file.n_bytes + MOST_TEXT)
+    for n, (opcode, argument, _) in enumerate(pickletools.genops(cast("IO[bytes]", file))):
+        if n > MOST_STEPS:
+            raise ValueError(f"more than {MOST_STEPS:,} steps")
+        machine.step(opcode.name, argument)
+    if storages is not None:
+        storages.update(machine.storages)
+    return machine.stack.pop()
+
+
+@dataclass
+class _Machine:
+    """The stack and the memo of one pickle.
+
+    `budget` is how many bytes may be copied: what is written once can be named again and again.
+    """
+
+    budget: int
+    stack: list[Any] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
+    storages: dict[str, str] = field(default_factory=dict)
+    memo: dict[int, Any] = field(default_factory=dict)
+
+    def step(self, name: str, argument: Any) -> None:
+        if name in _CONSTANTS:
+            self.stack.append(_CONSTANTS[name]())
+        elif name in _STEPS:
+            _STEPS[name](self, argument)
+        elif argument is not None:  # a number or a text, decoded by pickletools
+            self.stack.append(argument)
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            raise ValueError(f"the step {name} is not read")
+
+    def since_mark(self) -> list[Any]:
+        at = self.marks.pop()
+        items = self.stack[at:]
+        del self.stack[at:]
+        return items
+
+    def pop(self) -> None:
+        if self.marks and self.marks[-1] == len(self.stack):
+            self.marks.pop()
+        else:
+            self.stack.pop()
+
+    def spend(self, arguments: Any) -> None:
+        """Count what a call copies."""
+        self.budget -= sum(
+            len(a) for a in arguments if isinstance(a, str | bytes | bytearray | list)
+        )
+        if self.budget < 0:
+            raise ValueError("it would take more memory than the file has bytes")
+
+    def call(self, name: object, arguments: Any) -> None:
+        self.spend(arguments)
+        self.stack.append(_made(name, arguments))
+
+
+def _made(name: object, arguments: Any) -> object:
+    """What `name` would make of the arguments: a tensor, a mapping, an array, else a stand-in."""
+    if not isinstance(name, _Name):
+        return StandIn("an object that the file makes itself")
+    maker = _MAKERS.get(name.text)
+    return maker(*arguments) if maker else StandIn(name.text)
+
+
+def _put(machine: _Machine, key: int) -> None:
+    machine.memo[key] = machine.stack[-1]
+
+
+def _get(machine: _Machine, key: int) -> None:
+    machine.stack.append(machine.memo[key])
+
+
+def _set_items(target: object, items: list[Any]) -> None:
+    """Keys that are no plain values are left out: to hash them may take time without end."""
+    if isinstance(target, dict):
+        pairs = zip(items[::2], items[1::2], strict=True)
+        target.update((key, value) for key, value in pairs if isinstance(key, _KEYS))
+
+
+def _set_many(machine: _Machine, _: object) -> None:
+    items = machine.since_mark()
+    _set_items(machine.stack[-1], items)
+
+
+def _set_one(machine: _Machine, _: object) -> None:
+    items = [machine.stack.pop(-2), machine.stack.pop()]
+    _set_items(machine.stack[-1], items)
+
+
+def _dict(machine: _Machine, _: object) -> None:
+    made: dict[Any, Any] = {}
+    _set_items(made, machine.since_mark())
+    machine.stack.append(made)
+
+
+def _append_many(machine: _Machine, _: object) -> None:
+    items = machine.since_mark()
+    if isinstance(machine.stack[-1], list):
+        machine.stack[-1].extend(items)
+
+
+def _append_one(machine: _Machine, _: object) -> None:
+    item = machine.stack.pop()
+    if isinstance(machine.stack[-1], list):
+        machine.stack[-1].append(item)
+
+
+def _frozen_set(machine: _Machine, _: object) -> None:
+    machine.since_mark()
+    machine.stack.append(StandIn("frozenset"))
+
+
+def _last(n: int) -> Callable[[_Machine, object], None]:
+    def step(machine: _Machine, _: object) -> None:
+        items = tuple(machine.stack[-n:])
+        if len(items) < n:
+            raise ValueError("the stack is empty")
+        del machine.stack[-n:]
+        machine.stack.append(items)
+
+    return step
+
+
+def _global(machine: _Machine, argument: str) -> None:
+    machine.stack.append(_Name(argument.replace(" ", ".")))
+
+
+def _stack_global(machine: _Machine, _: object) -> None:
+    name, module = machine.stack.pop(), machine.stack.pop()
+    machine.stack.append(_Name(f"{module}.{name}"))
+
+
+def _reduce(machine: _Machine, _: object) -> None:
+    arguments, name = machine.stack.pop(), machine.stack.pop()
+    machine.call(name, arguments)
+
+
+def _new_with_keywords(machine: _Machine, _: object) -> None:
+    machine.stack.pop()
+    _reduce(machine, None)
+
+
+def _instance(machine: _Machine, argument: str) -> None:
+    machine.since_mark()
+    machine.stack.append(StandIn(argument.replace(" ", ".")))
+
+
+def _object(machine: _Machine, _: object) -> None:
+    name, *arguments = machine.since_mark()
+    machine.call(name, arguments)
+
+
+def _array_of_buffer(content: Any, dtype: Any, shape: Any, order: str, *others: Any) -> StandIn:
+    return StandIn(_ARRAY, _array((1, shape, dtype, order == "F", content)))
+
+
+def _build(machine: _Machine, _: object) -> None:
+    state = machine.stack.pop()
+    target = machine.stack[-1]
+    if not isinstance(target, StandIn):
+        return
+    if target.name == "numpy.dtype":  # the byte order is in its state: `(3, '<', …)`
+        order = state[1] if isinstance(state, tuple) and len(state) > 1 else ""
+        target.state = (target.state, order)
+    elif target.name == _ARRAY:
+        machine.spend(state)
+        target.state = _array(state)
+    else:
+        target.state = state
+
+
+def _persistent(machine: _Machine, argument: object = None) -> None:
+    given = machine.stack.pop()
+    kind, storage, key, _, n, *view = given
+    if kind != "storage" or not isinstance(storage, _Name):
+        raise ValueError("a reference to something else than stored values")
+    first = 0
+    if view and view[0] is not None:
+        _, first, n = view[0]
+    name = storage.text.rpartition(".")[2].removesuffix("Storage")
+    dtype = _STORAGE_TYPES.get(name, name)
+    if not isinstance(key, str | int):
+        raise ValueError("stored values without a name")
+    machine.storages[str(key)] = dtype
+    machine.stack.append(StorageRef(str(key), dtype, _whole(n), _whole(first)))
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{str(value)[:40]!r} stands where a whole number is expected")
+    return value
+
+
+def _sides(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, tuple | list) or len(values) > MOST_SIDES:
+        raise ValueError("the sides of a tensor are no short list")
+    return tuple(map(_whole, values))
+
+
+def _tensor(
+    storage: StorageRef, offset: int, shape: Any, stride: Any, *others: Any, dtype: str = ""
+) -> TensorRef:
+    if not isinstance(storage, StorageRef):
+        raise ValueError("a tensor without stored values")
+    sizes, steps = _sides(shape), _sides(stride)
+    if len(sizes) != len(steps):
+        raise ValueError("a tensor with another number of strides than of sides")
+    return TensorRef(storage, dtype or storage.dtype, _whole(offset), sizes, steps)
+
+
+def _tensor_v3(storage: StorageRef, offset: int, shape: Any, stride: Any, *others: Any) -> object:
+    dtype = others[2]
+    return _tensor(storage, offset, shape, stride, dtype=dtype.text.removeprefix("torch."))
+
+
+def _from_type(function: object, kind: object, arguments: Any, *state: Any) -> object:
+    return _made(function, arguments)
+
+
+def _parameter(data: object, *others: Any) -> object:
+    return data
+
+
+def _mapping(*arguments: Any) -> dict[Any, Any]:
+    made: dict[Any, Any] = {}
+    pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
+    for pair in pairs:
+        _set_items(made, list(pair))
+    return made
+
+
+def _encoded(text: str, encoding: str = "utf-8", *others: Any) -> bytes:
+    """How Python 3 writes bytes into pickles that Python 2 can read."""
+    if encoding not in ("latin1", "latin-1", "utf-8", "ascii"):
+        raise ValueError(f"a text of the encoding {str(encoding)[:40]!r}")
+    return text.encode(encoding)
+
+
+def _dtype(text: str, *others: Any) -> StandIn:
+    return StandIn("numpy.dtype", text)
+
+
+def _array(state: Any) -> object:
+    """An array of numbers from numpy's own state of it; None for one of anything else."""
+    _, shape, dtype, is_fortran, content = state
+    kind = getattr(dtype, "state", None)
+    text, order = kind if isinstance(kind, tuple) else (kind, "")
+    if isinstance(content, str):  # as Python 2 wrote it
+        content = content.encode("latin-1")
+    if isinstance(content, bytearray):
+        content = bytes(content)
+    if not isinstance(text, str) or not _NUMBERS.fullmatch(text) or not isinstance(content, bytes):
+        return None
+    values = np.frombuffer(content, np.dtype(text).newbyteorder(">" if order == ">" else "<"))
+    array = values.reshape(_sides(shape), order="F" if is_fortran else "C")
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
+_ARRAY = "numpy.ndarray"
+_CONSTANTS: Mapping[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_SET": lambda: StandIn("set"),
+}
+_STEPS: Mapping[str, Callable[[_Machine, Any], object]] = {
+    "PROTO": lambda machine, _: None,
+    "FRAME": lambda machine, _: None,
+    "STOP": lambda machine, _: None,
+    "MARK": lambda machine, _: machine.marks.append(len(machine.stack)),
+    "POP": lambda machine, _: machine.pop(),
+    "POP_MARK": lambda machine, _: machine.since_mark(),
+    "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
+    "LIST": lambda machine, _: machine.stack.append(machine.since_mark()),
+    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.since_mark())),
+    "FROZENSET": _frozen_set,
+    "ADDITEMS": lambda machine, _: machine.since_mark(),
+    "TUPLE1": _last(1),
+    "TUPLE2": _last(2),
+    "TUPLE3": _last(3),
+    "APPEND": _append_one,
+    "APPENDS": _append_many,
+    "DICT": _dict,
+    "SETITEM": _set_one,
+    "SETITEMS": _set_many,
+    "PUT": _put,
+    "BINPUT": _put,
+    "LONG_BINPUT": _put,
+    "MEMOIZE": lambda machine, _: _put(machine, len(machine.memo)),
+    "GET": _get,
+    "BINGET": _get,
+    "LONG_BINGET": _get,
+    "GLOBAL": _global,
+    "STACK_GLOBAL": _stack_global,
+    "INST": _instance,
+    "OBJ": _object,
+    "REDUCE": _reduce,
+    "NEWOBJ": _reduce,
+    "NEWOBJ_EX": _new_with_keywords,
+    "BUILD": _build,
+    "BINPERSID": _persistent,
+    "EXT1": lambda machine, _: machine.stack.append(StandIn("an extension of pickle")),
+    "EXT2": lambda machine, _: machine.stack.append(StandIn("an extension of pickle")),
+    "EXT4": lambda machine, _: machine.stack.append(StandIn("an extension of pickle")),
+}
+_MAKERS: Mapping[str, Callable[..., object]] = {
+    "collections.OrderedDict": _mapping,
+    "collections.defaultdict": lambda *_: {},
+    "builtins.dict": _mapping,
+    "torch.Size": lambda *given: _sides(given[0]) if given else (),
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_v3,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
+    "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch.nn.parameter.Parameter": _parameter,
+    "_codecs.encode": _encoded,
+    "numpy.dtype": _dtype,
+    "numpy.core.numeric._frombuffer": _array_of_buffer,
+    "numpy._core.numeric._frombuffer": _array_of_buffer,
+    "numpy.core.multiarray._reconstruct": lambda *_: StandIn(_ARRAY),
+    "numpy._core.multiarray._reconstruct": lambda *_: StandIn(_ARRAY),
+}

@@ -1,0 +1,291 @@
+"""Files of weights as people have them: read by content, or one line that says what they are."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from headstart.errors import ModelError
+from models.weight_files import open_weights
+
+
+def state() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randn(6, 4, generator=generator)
+    return {
+        "conv.weight": torch.randn(4, 1, 3, 3, generator=generator),
+        "fc.weight": whole.t(),  # a view of other strides
+        "fc.bias": whole[1],  # a part of the same values
+        "norm.num_batches_tracked": torch.tensor(7),
+    }
+
+
+def refused(path: Path, entry: str = "") -> str:
+    with pytest.raises(ModelError) as caught:
+        open_weights(path, entry)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert "weights_only" not in text
+    return text
+
+
+def saved(path: Path, content: object, *, is_old: bool = False) -> Path:
+    buffer = io.BytesIO()  # torch may choose another format by the name of a file
+    torch.save(content, buffer, _use_new_zipfile_serialization=not is_old)
+    path.write_bytes(buffer.getvalue())
+    return path
+
+
+NAMES = ["w.pth", "w.pt", "w.th", "w.bin", "w.ckpt", "w.pth.tar", "w.pkl", "w", "w.safetensors"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("is_old", [False, True], ids=["zip", "legacy"])
+def test_tensors_equal_those_of_torch_load(tmp_path: Path, name: str, is_old: bool) -> None:
+    path = saved(tmp_path / name, {"state_dict": state(), "epoch": 3}, is_old=is_old)
+    expected = torch.load(io.BytesIO(path.read_bytes()), weights_only=True)["state_dict"]
+    read = open_weights(path)
+    assert list(read.tensors) == list(expected)
+    for key, tensor in expected.items():
+        assert torch.equal(read.tensors[key], tensor)
+        assert read.tensors[key].stride() == tensor.stride()
+    assert read.notes == ("its entry state_dict was taken; left out: epoch",)
+
+
+DTYPES = ["float64", "float16", "bfloat16", "int8", "uint8", "int16", "int32", "bool",
+          "float8_e4m3fn", "uint16"]  # fmt: skip
+
+
+def test_every_type_of_values_is_read(tmp_path: Path) -> None:
+    values = torch.tensor([0.0, 1.0, 2.0])
+    content = {name: values.to(getattr(torch, name)) for name in DTYPES} | {"w": values}
+    content["complex"] = values.to(torch.complex64)
+    content["parameter"] = nn.Parameter(values)
+    content["none"] = torch.zeros(0, 3)
+    for is_old in (False, True):
+        read = open_weights(saved(tmp_path / "w.pth", content, is_old=is_old)).tensors
+        assert {k: (t.dtype, t.shape) for k, t in read.items()} == {
+            k: (t.dtype, t.shape) for k, t in content.items()
+        }
+        assert all(torch.equal(read[k].float(), content[k].float()) for k in DTYPES)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "state_dict",
+        "model_state_dict",
+        "model",
+        "net",
+        "ema",
+        "weights",
+        "module",
+        "params",
+        "mine",
+    ],
+)
+def test_a_state_dict_under_any_entry_is_taken(tmp_path: Path, entry: str) -> None:
+    optimizer = {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"params": [0]}]}
+    content = {entry: state(), "optimizer": optimizer, "best": torch.tensor(0.5),
+               "rng_state": torch.get_rng_state()}  # fmt: skip
+    read = open_weights(saved(tmp_path / "w.pth", content))
+    assert set(read.tensors) == set(state())
+    assert f"its entry {entry} was taken" in read.notes[0]
+    nested = {"checkpoint": content}
+    assert set(open_weights(saved(tmp_path / "n.pth", nested)).tensors) == set(state())
+
+
+class Loud:
+    """Writes a file where it is unpickled carelessly."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+def test_what_lies_beside_the_tensors_is_not_made(tmp_path: Path) -> None:
+    mark = tmp_path / "made"
+    content = {
+        "state_dict": {"_extra": Loud(mark), **state()},
+        "args": argparse.Namespace(lr=0.1),
+        "best_acc": np.float64(0.5),
+        "path": Path("runs"),
+        "loud": Loud(mark),
+        "history": {np.float32(1): (Loud(mark), {1, 2}, frozenset({3}))},
+    }
+    for is_old in (False, True):
+        read = open_weights(saved(tmp_path / "w.pth", content, is_old=is_old))
+        assert set(read.tensors) == set(state())
+        assert read.notes[1] == "left out, since they are no tensors: _extra"
+    assert not mark.exists()
+
+
+def test_arrays_of_numpy_are_weights_too(tmp_path: Path) -> None:
+    arrays = {"a.weight": np.arange(6.0, dtype=np.float32).reshape(2, 3), "b": np.ones(2, ">f8")}
+    arrays["c"] = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    for protocol in (2, 4, 5):
+        path = tmp_path / f"{protocol}.pkl"
+        path.write_bytes(pickle.dumps({"model": arrays, "author": "us"}, protocol))
+        read = open_weights(path).tensors
+        assert {k: t.tolist() for k, t in read.items()} == {
+            k: a.tolist() for k, a in arrays.items()
+        }
+
+
+def test_several_state_dicts_are_a_question(tmp_path: Path) -> None:
+    other = {f"module.{key}": tensor + 1 for key, tensor in state().items()}
+    path = saved(tmp_path / "w.pth", {"model": state(), "ema": other, "epoch": 1})
+    assert "it has model (4 tensors), ema (4 tensors)" in refused(path)
+    assert "entry: model}" in refused(path)
+    assert "has no state dict under 'emma'; it has model" in refused(path, "emma")
+    assert set(open_weights(path, "ema").tensors) == set(other)
+
+
+def test_a_usual_entry_beside_other_layers_is_taken(tmp_path: Path) -> None:
+    content = {"state_dict": state(), "center": {"sum": torch.zeros(3)}, "mean": torch.zeros(3)}
+    assert set(open_weights(saved(tmp_path / "w.pth", content)).tensors) == set(state())
+
+
+class Net(nn.Linear):
+    pass
+
+
+def html(path: Path) -> None:
+    path.write_text("<!DOCTYPE html><html><head><title>404 Not Found</title>")
+
+
+def script(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("net/data.pkl", "net/code/__torch__.py", "net/constants.pkl"):
+            file.writestr(name, b"x")
+
+
+def archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("weights/best.pth", b"x")
+
+
+def npz(path: Path) -> None:
+    np.savez(path.open("wb"), a=np.zeros(2))
+
+
+def torn(path: Path) -> None:
+    saved(path, state())
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def torn_old(path: Path) -> None:
+    saved(path, state(), is_old=True)
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flipped(path: Path) -> None:
+    saved(path, state())
+    content = bytearray(path.read_bytes())
+    content[content.index(state()["conv.weight"].numpy().tobytes())] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def packed(path: Path) -> None:
+    whole = io.BytesIO()
+    torch.save({"w": torch.zeros(100_000)}, whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+
+
+def text(content: str) -> Callable[[Path], None]:
+    return lambda path: path.write_text(content) and None
+
+
+def raw(content: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(content) and None
+
+
+def held(content: object) -> Callable[[Path], None]:
+    return lambda path: saved(path, content) and None
+
+
+STRANGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "whole_network": (held(Net(2, 2)), r"is a whole pickled network \(of the class .*Net\)"),
+    "network_in_entry": (held({"model": Net(2, 2), "epoch": 1}), "whole pickled network under 'mo"),
+    "list": (held([1, 2]), "holds a list, not a state dict"),
+    "one_tensor": (held(torch.zeros(2)), "holds a single tensor"),
+    "namespace": (held({"args": argparse.Namespace()}), "it has args .it wants to make argparse"),
+    "empty_dict": (held({}), "holds no state dict"),
+    "torchscript": (script, "TorchScript"),
+    "zip": (archive, "zip file that torch has not written; it holds weights/best.pth"),
+    "npz": (npz, r"arrays of numpy \(.npz\)"),
+    "npy": (raw(b"\x93NUMPY\x01\x00"), "one array of numpy"),
+    "torn": (torn, "cut off"),
+    "torn_old": (torn_old, "damaged or cut off"),
+    "flipped": (flipped, "damaged"),
+    "packed": (packed, "stored, not packed"),
+    "empty": (raw(b""), "is empty"),
+    "html": (html, r"is a web page \(404 Not Found\)"),
+    "xml": (text("\n<?xml version='1.0'?><Error><Code>NoSuchKey"), "is a web page"),
+    "lfs": (text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1234\n"),
+            r"Git LFS to the weights \(1,234 bytes\)"),
+    "json_error": (text('{"error": "quota exceeded"}'), "answer of a server.*quota exceeded"),
+    "index": (text(json.dumps({"weight_map": {"a": "model-1.bin", "b": "model-2.bin"}})),
+              r"index of weights in 2 files \(model-1.bin, model-2.bin\)"),
+    "keras": (raw(b"\x89HDF\r\n\x1a\n" + b"\0" * 30), "HDF5"),
+    "onnx": (raw(b"\x08\x07\x12\x07pytorch" + b"\0" * 30), "ONNX"),
+    "gzip": (raw(b"\x1f\x8b\x08\0"), "gzip; unpack it"),
+    "text": (text("Access denied"), "text that begins 'Access denied'"),
+    "bytes": (raw(bytes(range(128, 200))), "no weights that can be read"),
+    "tar": (raw(b"a" * 257 + b"ustar" + b"\0" * 300), "tar archive"),
+    "safetensors": (raw((50).to_bytes(8, "little") + b'{"a": 1}'), "damaged one"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_what_holds_no_weights_is_named(tmp_path: Path, kind: str) -> None:
+    make, expected = STRANGE[kind]
+    path = tmp_path / "w.pth"
+    make(path)
+    with pytest.raises(ModelError, match=expected):
+        open_weights(path)
+    assert str(path) in refused(path)
+
+
+def test_a_part_of_several_files_is_named(tmp_path: Path) -> None:
+    path = saved(tmp_path / "pytorch_model-00001-of-00003.bin", state())
+    assert "is part 1 of 3 of weights" in refused(path)
+
+
+BOMBS = {
+    "copies": b"\x80\x02c_codecs\nencode\nq\x00X\x00\x00\x10\x00" + b"a" * (1 << 20) + b"q\x01"
+    + b"h\x00h\x01X\x06\x00\x00\x00latin1\x86R" * 4 + b".",
+    "announced": b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"ab.",
+    "memo": b"\x80\x02Nr\xff\xff\xff\xffN.",
+    "deep": b"\x80\x02" + b"]" * 20_000 + b"a" * 19_999 + b".",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "w.pkl"
+    path.write_bytes(BOMBS[kind])
+    refused(path)
+
+
+def test_a_tensor_beyond_its_values_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.pth", {"w": torch.zeros(4)}, is_old=True)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"K\x04\x85", b"K\x08\x85"))
+    assert path.read_bytes() != content
+    assert "damaged" in refused(path)
