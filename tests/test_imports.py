@@ -41,8 +41,9 @@ ROOMS = {
         {"__main__", "describe"},
     ],
     "models": [
-        "info", "networks", {"catalog", "dropout"}, {"build", "groups"}, {"split", "weights"},
-        {"finetune", "imagenet"}, "describe",
+        "info", "networks", {"catalog", "dropout"}, {"build", "groups", "pickles"},
+        {"nearest", "split", "weight_files"}, "fitting", "weights", {"finetune", "imagenet"},
+        "describe",
     ],
 }  # fmt: skip
 
