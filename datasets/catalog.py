@@ -119,12 +119,13 @@ def _set_of_files(path: Path, infos: Mapping[str, DatasetInfo]) -> str:
     by_names = [
         name for name, info in infos.items() if info.knows is not None and info.knows(names)
     ]
-    if not path.is_dir() and any(not infos[name].reads_archives for name in by_names):
+    beside_images = [name for name in by_names if not infos[name].reads_archives]
+    if beside_images and not path.is_dir():
         raise DataError(
             f"{path}: holds {kinds_of(names)}; unpack it, and give the folder that it makes"
         )
     chosen = by_sign or by_names
-    if by_names and not by_sign and n_image_folders(names) > 1:
+    if beside_images and not by_sign and n_image_folders(names) > 1:
         chosen = [*by_names, "folder"]
     if len(chosen) > 1:
         ways = " or ".join(f"{{name: {name}, path: {path}}}" for name in chosen)

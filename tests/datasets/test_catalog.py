@@ -38,6 +38,7 @@ def test_every_module_with_options_locate_and_load_is_a_set():
         "optdigits",
         "parquet",
         "sheets",
+        "webdataset",
     )
 
 
