@@ -103,6 +103,7 @@ def dataset_of_files(
         parts=_part_indices([layout.parts[index] for index in chosen], tree.where),
         notes=[*layout.notes, *notes, *skipped, *_sizes_note(sizes, size)],
         groups=[layout.groups[index] for index in chosen] if layout.groups else None,
+        warnings=layout.warnings,
     )
 
 

@@ -1,16 +1,28 @@
 """Which files of a tree are images, of which class and in which part, from their names alone.
 
-In: a `Tree`, a folder or an archive as its owner laid it out. Out: a `Layout`. It stands alone
-because all that reads anybody's images asks it (data sets, test sets met later), and because it
-knows names only: nothing is decoded here.
+In: a `Tree`, a folder or an archive as its owner laid it out, and what its owner says of it. Out: a
+`Layout`. The whole tree is looked at: which folders are parts, at which level the names repeat,
+which folders hold no class. Where two readings are possible, none is taken: the message shows both
+and the setting that chooses. It stands alone because all that reads anybody's images asks it (data
+sets, test sets met later), and because it knows names only: nothing is decoded here.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from datasets.files.folder_names import is_of_no_class, is_of_system
+from datasets.files.folders import (
+    counted,
+    folders_of,
+    lies_in_system_folder,
+    shown,
+    shown_names,
+    take_out_beside_images,
+)
 from datasets.files.image_kinds import (
     ALSO,
     KINDS_READ,
@@ -19,22 +31,25 @@ from datasets.files.image_kinds import (
     kinds_of,
     left_out_by_setting,
 )
+from datasets.files.levels import Asked, Reading
+from datasets.files.readings import find_reading
 from datasets.files.trees import Tree
+from headstart.cli import did_you_mean
 from headstart.errors import DataError
 
-_PART_SPELLINGS = {
-    **dict.fromkeys(("train", "training", "trainset", "trainingset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validationset", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "testset", "testingset"), "test"),
-}
-_BESIDE = {"originals"}  # what datasets.sheet keeps beside the parts on request
+_MANY = 10  # where over a tenth of the files is not read, that is said first
+_OF_DESKTOPS = {"thumbs.db", "desktop.ini"}
+_TABLES = (".csv", ".tsv", ".jsonl", ".json", ".mat", ".txt", ".parquet", ".xlsx")
+_NO_TABLE = re.compile("readme|licen[cs]e|sample_?submission|requirements|changelog")
+_MOST_TABLES = 5  # more files are one for each image, as detectors have them
 
 
 @dataclass(frozen=True)
 class Layout:
     """Which files are images, of which class, in which part ("" where there are no parts).
 
-    `groups` names the group of each file (the writer, the patient), or is empty.
+    `groups` names the group of each file (the writer, the patient), or is empty. `warnings` is what
+    must be said first.
     """
 
     files: tuple[str, ...]
@@ -42,17 +57,18 @@ class Layout:
     parts: tuple[str, ...]
     notes: tuple[str, ...]
     groups: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def read_layout(tree: Tree, also: Collection[Also] = ()) -> Layout:
+def read_layout(tree: Tree, also: Collection[Also] = (), asked: Asked | None = None) -> Layout:
     """Find classes and parts from the names alone.
 
     Folders that hold everything (as a zip of `mydata/` has) are looked through. What lies beside
     the class folders, and files that are no images, are left out with a note. `also` are kinds of
-    files that are read beside the usual ones.
+    files that are read beside the usual ones, `asked` is what the owner says of the folders.
 
     Raises:
-        DataError: no images in class folders, or a class folder without an image.
+        DataError: no images in class folders, a class folder without an image, or two readings.
     """
     images = [name for name in tree.names if is_image_name(name, also)]
     if tree.names and not images:
@@ -60,71 +76,171 @@ def read_layout(tree: Tree, also: Collection[Also] = ()) -> Layout:
             f"{tree.where}: no file in it is of a kind that is read as an image: it holds "
             f"{kinds_of(tree.names)}; read are {KINDS_READ}"
         )
-    inside = [name for name in images if "/" in name]
-    if not inside:
+    root = folders_of(images, lies_in_system_folder)
+    beside = take_out_beside_images(root)
+    if root.is_flat:
         raise DataError(
             f"{tree.where}: no images in class folders; it needs one folder a class, with "
-            f"images ({KINDS_READ})"
+            f"images ({KINDS_READ}){_of_tables(tree)}"
         )
-    top = _common_folder(inside)
-    inside = [name for name in inside if name.count("/") > top.count("/")]
-    files, classes, parts = [], [], []
-    has_parts = _has_parts(inside, top)
-    for name in inside:
-        folders = name[len(top) :].split("/")[:-1]
-        if has_parts and (len(folders) < 2 or _plain(folders[0]) not in _PART_SPELLINGS):
-            continue
-        files.append(name)
-        parts.append(_PART_SPELLINGS[_plain(folders[0])] if has_parts else "")
-        classes.append(folders[1] if has_parts else folders[0])
-    _check_no_empty_class(tree, top, has_parts, files)
-    notes = (*left_out_by_setting(tree.names, also), *_left_out(tree, images, len(files), also))
-    return Layout(tuple(files), tuple(classes), tuple(parts), notes)
-
-
-def _common_folder(names: Sequence[str]) -> str:
-    """The folder, with its `/`, that holds all of `names` and in which classes or parts lie."""
-    top = ""
-    while True:
-        first = {name[len(top) :].split("/", 1)[0] for name in names}
-        deeper = all(name[len(top) :].count("/") >= 2 for name in names)
-        if len(first) != 1 or not deeper or _plain(next(iter(first))) in _PART_SPELLINGS:
-            return top
-        top += f"{first.pop()}/"
-
-
-def _has_parts(names: Sequence[str], top: str) -> bool:
-    first = {_plain(name[len(top) :].split("/", 1)[0]) for name in names} - _BESIDE
-    return (
-        bool(first)
-        and first <= set(_PART_SPELLINGS)
-        and any(name[len(top) :].count("/") >= 2 for name in names)
+    reading = find_reading(root, asked or Asked(), f"{tree.where}", _of_tables(tree))
+    _check_no_empty_class(tree, reading, images)
+    files = [name for name in images if name in reading.of]
+    notes = [
+        *reading.notes,
+        *_beside_note(beside),
+        *_left_out(images, reading, beside),
+        *left_out_by_setting(tree.names, also),
+        *_no_images(tree, also),
+    ]
+    return Layout(
+        files=tuple(files),
+        classes=tuple(reading.of[name].label for name in files),
+        parts=tuple(reading.of[name].part for name in files),
+        notes=tuple(notes),
+        warnings=_warnings(tree, files, also),
     )
 
 
-def _plain(folder: str) -> str:
-    return re.sub(r"[\s_-]", "", folder).lower()
+def check_classes(layout: Layout, wanted: Sequence[str] | None, tree: Tree) -> tuple[str, ...]:
+    """A note for each part that lacks a class; `wanted` are those to be read, None: all.
+
+    Raises:
+        DataError: one class only, no train part, or one that lacks a class.
+    """
+    classes = set(layout.classes)
+    chosen = classes & set(wanted or classes)
+    if len(classes) == 1:
+        raise DataError(
+            f"{tree.where}: only one class ({shown(layout.classes[0])}): all "
+            f"{counted(len(layout.files))} lie in one folder; a classifier needs two or more, one "
+            f"folder a class{_of_tables(tree)}"
+        )
+    by_part: dict[str, set[str]] = {part: set() for part in sorted({*layout.parts} - {""})}
+    for part, label in zip(layout.parts, layout.classes, strict=True):
+        if part and label in chosen:
+            by_part[part].add(label)
+    if by_part and "train" not in by_part:
+        raise DataError(
+            f"{tree.where}: has {' and '.join(by_part)} but no train part; name its folder: "
+            "parts: {train: DIR}"
+        )
+    if by_part and by_part["train"] < chosen:
+        _refuse_untrained(layout, chosen - by_part["train"], by_part["train"], tree)
+    return tuple(
+        f"the {part} part has no image of {_classes(chosen - there)}"
+        for part, there in by_part.items()
+        if there < chosen
+    )
 
 
-def _check_no_empty_class(tree: Tree, top: str, has_parts: bool, files: Sequence[str]) -> None:
-    depth = top.count("/") + (2 if has_parts else 1)
-    full = {"/".join(name.split("/")[:depth]) for name in files}
+def _refuse_untrained(
+    layout: Layout, missing: Collection[str], trained: Collection[str], tree: Tree
+) -> None:
+    rows = zip(layout.parts, layout.classes, strict=True)
+    counts = Counter(part for part, name in rows if name in missing)
+    elsewhere = " and ".join(f"{part} has {counted(n)}" for part, n in sorted(counts.items()))
+    names = sorted(trained)
+    near = did_you_mean(min(missing), names)
+    alone = f", or class_names: [{', '.join(map(shown, names))}]" if 2 <= len(names) <= 9 else ""
+    raise DataError(
+        f"{tree.where}: no image of {_classes(missing)} in the train part{near}, and {elsewhere}; "
+        f"classes of the train part: {shown_names(names)}; name the folders of a class alike in "
+        f"all parts{alone}"
+    )
+
+
+def _classes(names: Collection[str]) -> str:
+    return f"class{'es' * (len(names) > 1)} {shown_names(sorted(names))}"
+
+
+def _check_no_empty_class(tree: Tree, reading: Reading, images: Sequence[str]) -> None:
+    """Raises DataError where a folder beside those of classes holds no image at all."""
+    full = {parent for name in images for parent in _parents(name)}
+    homes = {home.rpartition("/")[0] for home in {each.home for each in reading.of.values()}}
     for folder in sorted(tree.folders):
-        if has_parts and _plain(folder[len(top) :].split("/", 1)[0]) in _BESIDE:
+        above, _, name = folder.rpartition("/")
+        if above not in homes or folder in full or is_of_no_class(name) or is_of_system(name):
             continue
-        if folder.startswith(top) and folder.count("/") == depth - 1 and folder not in full:
-            raise DataError(
-                f"{tree.label(folder)}: no image in this class; add images or remove the folder"
-            )
+        inside = [other for other in tree.names if other.startswith(f"{folder}/")]
+        holds = f": it holds {kinds_of(inside)}, which are not read" if inside else ""
+        raise DataError(
+            f"{tree.label(folder)}: no image in this class{holds}; add images or remove the folder"
+        )
 
 
-def _left_out(
-    tree: Tree, images: Sequence[str], n_files: int, also: Collection[Also]
-) -> tuple[str, ...]:
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def _beside_note(beside: Counter[str]) -> list[str]:
+    return [
+        f"{counted(n)} in folders '{shown(name)}' beside folders of images were not read"
+        for name, n in beside.items()
+    ]
+
+
+def _left_out(images: Sequence[str], reading: Reading, beside: Collection[str]) -> list[str]:
+    """What was not read and is not said yet: by folder, as far up as nothing in it was read."""
+    read = {parent for name in reading.of for parent in _parents(name)}
+    counts: Counter[str] = Counter()
+    n_system = 0
+    for name in images:
+        if name in reading.of or any(part in beside for part in name.split("/")[:-1]):
+            continue
+        if lies_in_system_folder(name):
+            n_system += 1
+            continue
+        unread = next((parent for parent in _parents(name) if parent not in read), name)
+        if unread not in reading.explained:
+            counts[unread] += 1
     notes = []
-    if len(images) > n_files:
-        notes.append(f"{len(images) - n_files} images outside the class folders were not read")
+    if n_system:
+        notes.append(
+            f"{counted(n_system)} in folders of a network drive or another system "
+            "(@eaDir and the like) were not read"
+        )
+    if counts:
+        where = [f"{shown(name)} ({n:,})" if n > 1 else shown(name) for name, n in counts.items()]
+        more = f" … ({len(where):,} places)" if len(where) > 5 else ""
+        notes.append(
+            f"{counts.total()} images outside the class folders were not read: "
+            f"{', '.join(where[:5])}{more}"
+        )
+    return notes
+
+
+def _no_images(tree: Tree, also: Collection[Also]) -> list[str]:
     others = [name for name in tree.names if not is_image_name(name, (*also, *ALSO))]
-    if others:
-        notes.append(f"{len(others)} files that are no images were not read ({kinds_of(others)})")
-    return tuple(notes)
+    if not others:
+        return []
+    return [f"{len(others)} files that are no images were not read ({kinds_of(others)})"]
+
+
+def _warnings(tree: Tree, read: Sequence[str], also: Collection[Also]) -> tuple[str, ...]:
+    """What is said first where over a tenth of the files was not read."""
+    own = [
+        name
+        for name in tree.names
+        if not lies_in_system_folder(name) and name.rpartition("/")[2].lower() not in _OF_DESKTOPS
+    ]
+    unread = sorted(set(own) - set(read))
+    if len(unread) * _MANY <= len(own):
+        return ()
+    images = [name for name in unread if is_image_name(name, also)]
+    others = [name for name in unread if not is_image_name(name, also)]
+    kinds = [f"{counted(len(images))} outside the folders that are read"] if images else []
+    kinds += [kinds_of(others)] if others else []
+    return (f"{len(unread):,} of {counted(len(own), 'file')} were not read: {', '.join(kinds)}",)
+
+
+def _of_tables(tree: Tree) -> str:
+    """Words on the setting `labels`, with the tables in the tree that may be meant."""
+    names = [name for name in tree.names if name.lower().endswith(_TABLES)]
+    names = [name for name in names if not _NO_TABLE.search(name.lower())]
+    names.sort(key=lambda name: (name.count("/"), name))
+    last = {name.rpartition("/")[2] for name in names}
+    given = names[0] if names and len(last) <= _MOST_TABLES else "FILE"
+    there = f"; in it are {shown_names(names, 3)}" if given != "FILE" and len(names) > 1 else ""
+    return f"; where a table says what each image shows: labels: {shown(given)}{there}"

@@ -8,18 +8,23 @@ commonest size of the folder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from datasets.base import Dataset, Request
 from datasets.files.cache import cached
 from datasets.files.image_set import ImageOptions, dataset_of_files
-from datasets.files.layout import read_layout
+from datasets.files.layout import check_classes, read_layout
+from datasets.files.levels import Asked
 from datasets.files.trees import is_archive, open_tree
 from datasets.locations import user_path
 from headstart.errors import DataError
 from headstart.settings import key
 
-VERSION = 2
+VERSION = 3
+Part = Literal["train", "validation", "test"]
 
 
 class Options(ImageOptions):
@@ -27,6 +32,13 @@ class Options(ImageOptions):
 
     path: Path = key("A folder that has a folder for each class, or a zip or tar file of it.",
         example="my/photos")  # fmt: skip
+    classes_at: int | None = key("The level of folders whose names are the classes, from 1 just "
+        "below `path`; without it, it is found where only one is possible.", None, example=2,
+        ge=1)  # fmt: skip
+    parts: Mapping[Part, str] | None = key("Which folder below `path` is the train, the "
+        "validation or the test part (a pattern takes several: `fold[1-8]`); `{test: val}` tests "
+        "on the folder's own part called val. Without it, parts are known by their names.",
+        None, example={"train": "fold[1-8]", "test": "fold9"})  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
@@ -47,5 +59,8 @@ def load(options: Options, request: Request) -> Dataset:
 
 def _decode(path: Path, options: Options, request: Request) -> Dataset:
     with open_tree(path) as tree:
-        layout = read_layout(tree, options.also)
-        return dataset_of_files("folder", tree, layout, options, request)
+        parts = {str(part): folder for part, folder in (options.parts or {}).items()}
+        asked = Asked(options.classes_at, parts, options.class_names)
+        layout = read_layout(tree, options.also, asked)
+        notes = (*layout.notes, *check_classes(layout, options.class_names, tree))
+        return dataset_of_files("folder", tree, replace(layout, notes=notes), options, request)

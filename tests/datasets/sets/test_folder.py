@@ -138,7 +138,7 @@ def test_what_is_no_image_of_a_class_is_left_out_and_said(tmp_path):
     dataset = read(tmp_path, class_folders(2) | other)
     assert len(dataset.labels) == 4
     assert dataset.notes == (
-        "1 images outside the class folders were not read",
+        "1 images outside the class folders were not read: contact.png",
         "1 files that are no images were not read (.txt (1 file))",
     )
 
@@ -226,3 +226,49 @@ def test_originals_beside_the_parts_are_not_read(tmp_path):
     assert {part: len(rows) for part, rows in dataset.parts.items()} == {
         "train": 2, "validation": 2, "test": 2,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "fingerprint"),
+    [
+        (class_folders(2, ["cat", "dog", "10", "9"]), "a4d5e6ba2fad10e00b0bb45fa5d0a33a"),
+        (
+            in_part("Training Set", class_folders(2))
+            | in_part("val", class_folders(1))
+            | in_part("testing", class_folders(1)),
+            "d4d9468553a95f3e6d52a7e31ba98bf2",
+        ),
+        (
+            in_part("download/my data/train", class_folders(2))
+            | in_part("download/my data/dev", class_folders(1)),
+            "a84d2c4c7513c7e9ccf95e253d7fe5d6",
+        ),
+        (
+            in_part("a", class_folders(2, ["x", "y"]))
+            | in_part("b", class_folders(2, ["z", "w"]))
+            | {"a/a.png": image_bytes(noise(np.random.default_rng(0), 6, 5))},
+            "997259256acb8e690a9aa26ab09d1cff",
+        ),
+        (class_folders(2, ["train", "bus", "car"]), "4edd188be068b593526774c476bc7134"),
+    ],
+)
+def test_fingerprints_stay_what_they_were(tmp_path, files, fingerprint):
+    """Those of the version that looked at the top of a folder only; a trial's id has them."""
+    assert read(tmp_path, files).fingerprint == fingerprint
+
+
+def test_classes_at_and_parts_choose_what_is_read(tmp_path):
+    files = in_part("w1", class_folders(1)) | in_part("w2", class_folders(2))
+    with pytest.raises(DataError, match=r"choose with classes_at: 1 or classes_at: 2"):
+        read(tmp_path, files)
+    assert read(tmp_path, files, classes_at=2).class_names == ("a", "b")
+    assert read(tmp_path, files, classes_at=1).class_names == ("w1", "w2")
+    dataset = read(tmp_path, files, parts={"train": "w2", "test": "w1"})
+    assert {part: len(index) for part, index in dataset.parts.items()} == {"train": 4, "test": 2}
+
+
+def test_over_a_tenth_of_unread_files_is_a_warning_of_the_set(tmp_path):
+    dataset = read(tmp_path, class_folders(2) | {"a/x.cr2": b"x"})
+    assert dataset.warnings == ("1 of 5 files were not read: .cr2 (1 file)",)
+    again = load(Options(path="mine"), request(tmp_path))
+    assert again.warnings == dataset.warnings

@@ -1,0 +1,143 @@
+"""From folders of images to a reading: what each image's class and part is.
+
+In: the folders that hold images, and what their owner says of them (`Asked`). Out: a `Reading`, or
+one line that shows the readings that are possible and the settings that choose. It stands alone
+because it weighs what the other modules find: parts above classes, parts in classes, levels.
+"""
+
+from __future__ import annotations
+
+from datasets.files.folder_names import is_of_no_class, is_usual_part, parts_among
+from datasets.files.folders import Folder, counted, shown, shown_names
+from datasets.files.levels import Asked, Case, Reading, at_level, by_levels, rows_of
+from datasets.files.part_folders import asked_roots, in_parts, parts_in_classes, rows_in_parts
+from headstart.errors import DataError
+
+_FEW = 3  # pictures of no class beside classes, as plots are
+
+
+def find_reading(root: Folder, asked: Asked, where: str, on_tables: str) -> Reading:
+    """The only reading of the folders below `root`, or the one that is asked for.
+
+    Args:
+        root: the tree's own folder; folders of no class are taken out of it.
+        asked: what the owner says.
+        where: begins messages.
+        on_tables: ends messages where nothing but a table can say what the images show.
+
+    Raises:
+        DataError: no reading, several of them, or a setting that does not fit.
+    """
+    case = Case(asked, where, on_tables)
+    top = _top(root)
+    if asked.classes_at is not None:
+        return at_level(root, asked_roots(root, top, {}, case), case)
+    if "train" in asked.parts:
+        return by_levels(rows_in_parts(asked_roots(root, top, {}, case)), case)
+    reading = in_parts(root, top, case) or parts_in_classes(top, case)
+    if reading is None and asked.parts:
+        raise DataError(
+            f"{where}: parts: no folder in it is called as parts are, so name the folder of the "
+            f"train part too; there are {shown_names(list(top.folders))}"
+        )
+    return _without_no_class(reading or _plain(top, case), case)
+
+
+def _top(root: Folder) -> Folder:
+    """The folder in which classes or parts lie: those that hold everything are looked through."""
+    folder = root
+    while (inner := _only_data(folder)) is not None:
+        folder = inner
+    return folder
+
+
+def _only_data(folder: Folder) -> Folder | None:
+    """The one folder in `folder` that has the data set in it, where it is plainly one."""
+    inner = list(folder.folders.values())
+    if len(inner) > 1:
+        inner = [each for each in inner if not is_of_no_class(each.name)]
+    if len(inner) == 1:
+        return None if inner[0].is_flat or is_usual_part(inner[0].name) else inner[0]
+    with_parts = [each for each in inner if _has_full_parts(each)]
+    if len(with_parts) == 1 and not parts_among(folder.folders):
+        return with_parts[0]
+    return None
+
+
+def _has_full_parts(folder: Folder) -> bool:
+    """Whether it has a train part and another one, with folders in both."""
+    parts = parts_among(folder.folders)
+    full = {part.part for name, part in parts.items() if not folder.folders[name].is_flat}
+    return "train" in full and len(full) > 1
+
+
+def _plain(top: Folder, case: Case) -> Reading:
+    """The reading of class folders without parts; a copy of all of them beside them is left out."""
+    notes, explained = [], set()
+    for name, folder in list(top.folders.items()):
+        inner = _inside(folder).folders
+        if len(inner) > 1 and name not in inner and inner.keys() <= top.folders.keys():
+            notes.append(
+                f"{counted(folder.n_images)} in '{shown(name)}' were not read: its folders are "
+                "called as those beside it"
+            )
+            explained.add(folder.path)
+            top.without([name])
+    _check_no_sets_beside(top, case)
+    reading = by_levels(rows_of(top), case)
+    return Reading(reading.of, [*notes, *reading.notes], explained | reading.explained)
+
+
+def _inside(folder: Folder) -> Folder:
+    """The folder that holds all of `folder` and in which several lie."""
+    while len(folder.folders) == 1:
+        (folder,) = folder.folders.values()
+    return folder
+
+
+def _check_no_sets_beside(top: Folder, case: Case) -> None:
+    """Raises DataError where folders of one name lie in several folders, at different levels."""
+    inside = {name: _inside(folder) for name, folder in top.folders.items()}
+    inside = {name: folder for name, folder in inside.items() if len(folder.folders) > 1}
+    above: dict[str, list[Folder]] = {}
+    for folder in inside.values():
+        for name in folder.folders:
+            above.setdefault(name, []).append(folder)
+    repeated = [name for name, folders in above.items() if len(folders) > 1]
+    sets = {folder.path: folder for name in repeated for folder in above[name]}
+    n_images = sum(f.folders[name].n_images for name in repeated for f in above[name])
+    levels = {folder.depth for folder in sets.values()}
+    if len(repeated) > 1 and len(levels) > 1 and 2 * n_images > top.n_images:
+        raise DataError(
+            f"{case.where}: the folders {shown_names(repeated, 3)} lie in each of "
+            f"{shown_names(sorted(sets))}: give one of these as the path, or, to read "
+            f"{shown_names(list(top.folders), 3)} as classes, classes_at: {top.depth + 1}"
+        )
+
+
+def _without_no_class(reading: Reading, case: Case) -> Reading:
+    """`reading` without a few pictures in folders such as `plots` beside those of classes.
+
+    Raises:
+        DataError: there are so many that they may be a class.
+    """
+    counts = reading.counts()
+    doubtful = {name: n for name, n in counts.items() if is_of_no_class(name)}
+    classes = {name: n for name, n in counts.items() if name not in doubtful}
+    if not doubtful or len(classes) < 2 or case.asked.class_names:
+        return reading
+    smallest = min(classes.values())
+    many = [n for n in doubtful.values() if 10 * n > smallest and (n > _FEW or 2 * n > smallest)]
+    said = ", ".join(f"{shown(name)} ({counted(n)})" for name, n in doubtful.items())
+    if many:
+        place = next(place for place in reading.of.values() if place.label in doubtful)
+        raise DataError(
+            f"{case.where}: two readings are possible: {said} beside {shown_names(list(classes))} "
+            "may be a class or hold pictures of no class; choose with classes_at: "
+            f"{place.home.count('/') + 1} (a class), or leave it out: class_names: "
+            f"[{shown_names(sorted(classes))}]"
+        )
+    homes = {place.home for place in reading.of.values() if place.label in doubtful}
+    kept = {name: place for name, place in reading.of.items() if place.label not in doubtful}
+    note = f"{said} beside the class folders: taken for pictures of no class and not read"
+    return Reading(kept, [*reading.notes, note], reading.explained | homes)
