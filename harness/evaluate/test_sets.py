@@ -21,9 +21,10 @@ import datasets
 from datasets.base import Preprocess, image_digests
 from datasets.catalog import dataset_info
 from datasets.files.image_kinds import is_image_name
-from datasets.files.image_set import has_bright_border, shape_image
+from datasets.files.image_set import ImageOptions, has_bright_border, shape_image
 from datasets.files.images import decode_files
 from datasets.files.layout import read_layout
+from datasets.files.bit_depth import ValueRange
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import expanded
 from harness.evaluate.labels import labels_of, listed_files
@@ -44,6 +45,7 @@ class Preparation:
         as_gray: whether colour is taken away before anything else.
         accepts_prepared: whether an image of the right size with a dark border is taken to have
             been cropped and centred already, as those that `datasets.sheet` writes are.
+        value_range: (black, white) of the samples of image files, as of `datasets.sets.folder`.
     """
 
     image_size: tuple[int, int]
@@ -52,6 +54,7 @@ class Preparation:
     invert: Literal["paper", "always", "never"]
     as_gray: bool
     accepts_prepared: bool = False
+    value_range: ValueRange | None = None
 
     def shape(self, image: np.ndarray) -> np.ndarray:
         """uint8 (H, W) or (H, W, 3) → uint8 (h, w, C)."""
@@ -123,6 +126,7 @@ def preparation(
         invert=invert,
         as_gray=info.is_ink or channels == 1,
         accepts_prepared=info.is_ink and mode == "mnist_style",
+        value_range=options.value_range if isinstance(options, ImageOptions) else None,
     )
 
 
@@ -162,7 +166,12 @@ def read_test_set(
         files, given, notes = _labelled_files(tree, csv)
         labels = labels_of(given, class_names, str(path))
         decoded, good, skipped = decode_files(
-            tree, files, prepare.shape, on_damaged, as_gray=prepare.as_gray
+            tree,
+            files,
+            prepare.shape,
+            on_damaged,
+            as_gray=prepare.as_gray,
+            value_range=prepare.value_range,
         )
     images = np.ascontiguousarray(decoded.transpose(0, 3, 1, 2))
     kept = tuple(name for name, is_good in zip(files, good, strict=True) if is_good)

@@ -1,19 +1,23 @@
 """Image files of every kind, and what damaged and monstrous ones get."""
 
 import io
+import re
 import struct
 import sys
 import zlib
 
+import cv2
+import imagecodecs
 import numpy as np
 import pytest
 from data_files import image_bytes, noise, write_tree
-from PIL import Image
+from PIL import Image, ImageOps
 
-from datasets.files import images
+from datasets.files import openers
 from datasets.files.images import decode_files, decode_image, read_image_size
+from datasets.files.bit_depth import check_reach
 from datasets.files.trees import open_tree
-from headstart.errors import DataError
+from headstart.errors import DataError, MissingPackageError
 
 RNG = np.random.default_rng(0)
 GRAY = noise(RNG, 9, 7)
@@ -132,10 +136,263 @@ def test_text_is_no_image():
         decode_image(b"hello", "x")
 
 
-def test_floating_point_pixels_are_refused():
-    data = image_bytes(np.ones((4, 4), np.float32), "TIFF")
-    with pytest.raises(DataError, match="floating-point samples"):
-        decode_image(data, "x")
+def deep_bytes(samples, kind="PNG"):
+    """Samples of 16 bits in colour, which Pillow does not write."""
+    order = {2: [0, 0, 0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[samples.shape[2]]
+    if samples.shape[2] == 2:  # nor does OpenCV write gray with alpha
+        return imagecodecs.png_encode(samples)
+    return cv2.imencode(f".{kind}", samples[..., order])[1].tobytes()
+
+
+DEEP = RNG.integers(0, 1 << 16, (9, 7, 3), dtype=np.uint16)
+OPAQUE = np.full((9, 7, 1), 0xFFFF, np.uint16)
+
+
+@pytest.mark.parametrize("as_gray", [False, True])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (deep_bytes(DEEP), DEEP >> 8),
+        (deep_bytes(DEEP, "tif"), DEEP >> 8),
+        (deep_bytes(np.concatenate([DEEP, OPAQUE], 2)), DEEP >> 8),
+        (deep_bytes(np.concatenate([DEEP[..., :1], OPAQUE], 2)), DEEP[..., [0, 0, 0]] >> 8),
+    ],
+    ids=["png", "tif", "alpha", "gray and alpha"],
+)
+def test_sixteen_bits_of_colour_keep_their_high_ones(data, expected, as_gray):
+    expected = expected.astype(np.uint8)
+    if as_gray:
+        expected = cv2.cvtColor(expected, cv2.COLOR_RGB2GRAY)
+    np.testing.assert_array_equal(decode_image(data, "x", as_gray=as_gray), expected)
+
+
+TWELVE = RNG.integers(0, 1 << 12, (9, 7, 3), dtype=np.uint16)
+SCALED = np.round(TWELVE.astype(np.float32) * (255 / 4095)).astype(np.uint8)
+
+
+def netpbm(samples, most):
+    magic, size = ("P6" if samples.ndim == 3 else "P5"), samples.shape[1::-1]
+    return f"{magic}\n{size[0]} {size[1]}\n{most}\n".encode() + samples.astype(">u2").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (deep_bytes(TWELVE), SCALED),
+        (deep_bytes(TWELVE, "tif"), SCALED),
+        (deep_bytes(np.concatenate([TWELVE, OPAQUE], 2)), SCALED),
+        (netpbm(TWELVE, 4095), SCALED),
+        (netpbm(TWELVE, 65535), SCALED),
+        (netpbm(TWELVE[..., 0], 4095), SCALED[..., 0]),
+        (image_bytes(TWELVE[..., 0]), SCALED[..., 0]),
+        (image_bytes(TWELVE[..., 0], "TIFF"), SCALED[..., 0]),
+        (image_bytes(TWELVE[..., 0].astype(np.float32), "TIFF"), SCALED[..., 0]),
+        (image_bytes(TWELVE[..., 0].astype(np.int32), "TIFF"), SCALED[..., 0]),
+    ],
+)
+def test_a_range_that_is_said_is_scaled_to_8_bits(data, expected):
+    result = decode_image(data, "x", value_range=(0, 4095))
+    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("orientation", [2, 5, 6, 8])
+def test_samples_in_a_range_are_turned_as_exif_says(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    chunk = b"eXIf" + exif.tobytes()[6:]
+    plain = deep_bytes(TWELVE)
+    turned = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    upright = Image.fromarray(SCALED)
+    upright.getexif()[0x0112] = orientation
+    np.testing.assert_array_equal(
+        decode_image(plain[:33] + turned + plain[33:], "x", value_range=(0, 4095)),
+        np.asarray(ImageOps.exif_transpose(upright)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "value_range", "message"),
+    [
+        (image_bytes(GRAY), (0, 4095), "x: has 8 bits a sample, which do not fit value_range: "),
+        (deep_bytes(DEEP), (0, 4095), r"x: pixels 0?.* are outside 0 … 4095"),
+        (image_bytes(np.full((4, 4), np.nan, np.float32), "TIFF"), (0, 1), "x: .*not finite"),
+        (image_bytes(np.ones((4, 4), np.float32), "TIFF"), None, "x: floating-point samples; say "),
+        (image_bytes(np.full((4, 4), 70000, np.int32), "TIFF"), None, "x: samples of 32 bits"),
+        (image_bytes(np.full((4, 4), -1, np.int32), "TIFF"), None, "x: samples below 0"),
+    ],
+)
+def test_samples_outside_a_range_are_refused(data, value_range, message):
+    with pytest.raises(DataError, match=message):
+        decode_image(data, "x", value_range=value_range)
+
+
+def test_what_a_tiff_says_of_its_samples_is_heeded():
+    gray = (np.arange(64, dtype=np.uint16) * 65).reshape(8, 8)  # 0 … 4,095
+    packed = np.zeros((8, 12), np.uint8)  # two samples of 12 bits in three bytes
+    packed[:, 0::3] = gray[:, 0::2] >> 4
+    packed[:, 1::3] = (gray[:, 0::2] & 15) << 4 | gray[:, 1::2] >> 8
+    packed[:, 2::3] = gray[:, 1::2] & 255
+    twelve = tiff(packed.tobytes(), bits=12, photometric=1)
+    np.testing.assert_array_equal(decode_image(twelve, "x"), gray >> 4)
+    white_is_zero = tiff((gray * 16).tobytes(), bits=16, photometric=0)
+    np.testing.assert_array_equal(decode_image(white_is_zero, "x"), 255 - (gray >> 4))
+
+
+def tiff(strip, *, bits, photometric):
+    """A TIFF file of 8 × 8 samples in one strip."""
+    tags = {256: 8, 257: 8, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 8}
+    tags[279] = len(strip)
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, tags[tag], 0) for tag in sorted(tags))
+    ifd = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + ifd
+
+
+@pytest.mark.parametrize(
+    ("highest", "ending"),
+    [
+        ([3297, 60], "say value_range: [0, 4095], or value_range: [0, 65535] where"),
+        ([1023], "1 file of 16 bits a sample reach 1,023 of 65,535 only, so they may hold 10 bits"),
+        ([255], "say value_range: [0, 255]"),
+    ],
+)
+def test_sixteen_bits_that_are_nearly_black_are_refused(highest, ending):
+    with pytest.raises(DataError) as caught:
+        check_reach(highest, "mine")
+    assert ending in str(caught.value)
+
+
+def test_sixteen_bits_that_fill_their_range_are_read_without_a_word():
+    assert check_reach([60, 40_000], "mine") == ()
+    assert check_reach([], "mine") == ()
+    (note,) = check_reach([60, 16_383], "mine")
+    assert note.endswith("where they hold 14 bits, say value_range: [0, 16383]")
+
+
+def test_a_folder_of_12_bits_in_16_is_refused_as_a_whole(tmp_path):
+    files = {f"{i}.png": image_bytes(TWELVE[..., i].copy()) for i in range(2)}
+    with open_tree(write_tree(tmp_path, files)) as tree:
+        with pytest.raises(DataError, match=f"^{tmp_path}: 2 files of 16 bits .*4095"):
+            decode_files(tree, tree.names, lambda image: image)
+        stack, _, notes = decode_files(tree, tree.names, lambda image: image, value_range=(0, 4095))
+    np.testing.assert_array_equal(stack, SCALED.transpose(2, 0, 1)[:2])
+    assert notes == ()
+    bright = write_tree(tmp_path, {"2.tif": deep_bytes(DEEP, "tif")})  # one suffices for all
+    with open_tree(bright) as tree:
+        decode_files(tree, tree.names, lambda image: image[:2, :2].ravel()[:4])
+
+
+@pytest.mark.parametrize("name", ["P1", "P2", "P3", "P4", "P5", "P6"])
+def test_netpbm_comes_back_exactly(name):
+    bits = (GRAY > 99).astype(np.uint8)
+    plain = {"P1": bits, "P2": GRAY, "P3": COLOUR}
+    most = "" if name in ("P1", "P4") else "255\n"
+    if name in plain:
+        body = " ".join(map(str, plain[name].ravel())).encode()
+    else:
+        body = {"P4": np.packbits(bits, axis=1), "P5": GRAY, "P6": COLOUR}[name].tobytes()
+    expected = {"P1": 255 - 255 * bits, "P4": 255 - 255 * bits, "P2": GRAY, "P5": GRAY}
+    data = f"{name}\n# a comment\n7 9\n{most}".encode() + body
+    np.testing.assert_array_equal(decode_image(data, "x"), expected.get(name, COLOUR))
+    with pytest.raises(DataError, match=r"damaged image|not an image"):
+        decode_image(data[:-9], "x")
+
+
+def test_cmyk_is_as_its_rgb():
+    smooth = np.add.outer(np.arange(32), np.arange(48)).astype(np.uint8)
+    colour = np.stack([smooth * 3, 255 - smooth, smooth], 2)
+    data = [save(Image.fromarray(colour).convert("CMYK"), kind) for kind in ("JPEG", "TIFF")]
+    for each in data:
+        np.testing.assert_allclose(decode_image(each, "x").astype(int), colour, atol=12)
+
+
+def save(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_the_first_of_several_pictures_is_read_and_said(tmp_path, kind):
+    first, second = (Image.fromarray(np.full((6, 6), level, np.uint8)) for level in (40, 200))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    film = save(first, kind, save_all=True, append_images=[second], **options)
+    write_tree(tmp_path, {"film.img": film, "still.img": save(first, kind, **options)})
+    with open_tree(tmp_path) as tree:
+        stack, _, notes = decode_files(
+            tree, tree.names, lambda image: image.reshape(6, 6, -1)[..., 0]
+        )
+    assert (np.abs(stack.astype(int) - 40) <= 1).all()
+    assert notes == ("1 file holds several pictures (pages, frames); the first was read: film.img",)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\n<!DOCTYPE html><html>404", "it is an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1", "run `git lfs pull`"),
+        (b"", "it is empty (0 bytes)"),
+        (bytes(99), "it holds zeros only"),
+        (b"%PDF-1.7", "name it .pdf, and say also: [pdf]"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "it begins as a HEIC or AVIF picture and is damaged"),
+        (b"\0\0\0\x18ftypisom" + bytes(99), "it is a film"),
+        (bytes(128) + b"DICM", "it is a DICOM file"),
+    ],
+)
+def test_what_is_no_image_is_called_by_its_name(content, what):
+    with pytest.raises(DataError) as caught:
+        decode_image(content, "a/x.jpg")
+    assert str(caught.value).startswith("a/x.jpg: not an image in a format that is known: ")
+    assert what in str(caught.value)
+
+
+def test_avif_and_heic_are_read_and_turned():
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    flat = np.zeros((32, 64), np.uint8)
+    flat[:, :16] = 255
+    for kind in ("AVIF", "HEIF"):
+        image = Image.fromarray(flat).convert("RGB")
+        result = decode_image(save(image, kind, exif=exif.tobytes(), quality=95), "x", as_gray=True)
+        assert result.shape == (64, 32), kind
+        assert result[:12].min() > 200, kind
+        assert result[20:].max() < 50, kind
+
+
+@pytest.mark.parametrize(("package", "extra"), [("pillow_heif", "heic"), ("pypdfium2", "pdf")])
+def test_a_missing_reader_is_named_with_its_command_and_never_skipped(
+    tmp_path, monkeypatch, package, extra
+):
+    content = {"heic": b"\0\0\0\x18ftypheic" + bytes(99), "pdf": b"%PDF-1.7"}[extra]
+    monkeypatch.setattr(openers, "find_spec", lambda name: None)
+    write_tree(tmp_path, {"a.png": image_bytes(GRAY), f"b.{extra}": content})
+    with (
+        open_tree(tmp_path) as tree,
+        pytest.raises(MissingPackageError, match=f"b.{extra}: a .*--extra {extra}"),
+    ):
+        decode_files(tree, tree.names, lambda image: image, "skip")
+
+
+def test_a_pdf_of_one_page_is_an_image_and_of_two_is_refused():
+    pytest.importorskip("pypdfium2")
+    page = Image.fromarray(np.repeat(np.repeat(COLOUR, 50, 0)[:300], 50, 1)[:, :300])
+    scan = save(page, "PDF", resolution=150, quality=95)
+    result = decode_image(scan, "x.pdf")
+    assert result.shape == (300, 300, 3)
+    assert np.abs(result.astype(int) - np.asarray(page)).mean() < 12
+    assert read_image_size(scan, "x.pdf") == (300, 300)
+    several = save(page, "PDF", save_all=True, append_images=[page])
+    for content, message in (
+        (several, r"x\.pdf: has 2 pages; only a PDF file of one page is read"),
+        (scan[:300], r"x\.pdf: cannot be opened as a PDF file"),
+    ):
+        with pytest.raises(DataError, match=message):
+            decode_image(content, "x.pdf")
+    huge = re.sub(rb"MediaBox \[ 0 0 [0-9. ]+\]", b"MediaBox [ 0 0 90000 90000 ]", scan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openers, "_PDF_MOST_PIXELS", 10_000)
+        height, width = read_image_size(huge, "x.pdf")
+    assert 9_000 < height * width < 11_000
 
 
 @pytest.fixture
@@ -172,9 +429,9 @@ def test_when_all_are_damaged_skipping_is_no_help(tmp_path):
 
 
 def test_the_limit_is_a_number_of_pixels(monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 9 * 7)
+    monkeypatch.setattr(openers, "MAX_PIXELS", 9 * 7)
     decode_image(image_bytes(GRAY), "x")
-    monkeypatch.setattr(images, "MAX_PIXELS", 9 * 7 - 1)
+    monkeypatch.setattr(openers, "MAX_PIXELS", 9 * 7 - 1)
     with pytest.raises(DataError, match="7 × 9 pixels"):
         decode_image(image_bytes(GRAY), "x")
 

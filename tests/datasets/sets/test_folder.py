@@ -272,3 +272,40 @@ def test_over_a_tenth_of_unread_files_is_a_warning_of_the_set(tmp_path):
     assert dataset.warnings == ("1 of 5 files were not read: .cr2 (1 file)",)
     again = load(Options(path="mine"), request(tmp_path))
     assert again.warnings == dataset.warnings
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".jfif", ".jpe", ".JPEG", ".ppm", ".PGM", ".avif"])
+def test_every_usual_ending_of_an_image_is_read(tmp_path, suffix):
+    renamed = {name.replace(".png", suffix): data for name, data in class_folders(2).items()}
+    dataset = read(tmp_path, renamed)  # by content, whatever the ending says
+    assert dataset.images.shape == (4, 1, 6, 5)
+    assert dataset.notes == ()
+
+
+def test_a_gif_is_left_out_with_a_word_and_read_by_the_setting(tmp_path):
+    placeholder = image_bytes(np.zeros((6, 5), np.uint8), "GIF")
+    files = class_folders(2) | {"a/imageNotFound.gif": placeholder}
+    dataset = read(tmp_path, files)
+    assert len(dataset.labels) == 4
+    assert dataset.notes == ("1 .gif file in it was not read; also: [gif] reads it",)
+    dataset = read(tmp_path, files, also=["gif"])
+    assert len(dataset.labels) == 5
+    assert dataset.notes == ()
+
+
+def test_a_folder_of_another_kind_names_what_is_there_and_what_is_read(tmp_path):
+    files = {f"{name}/{i}.xyz": b"x" for name in "ab" for i in range(15)} | {"readme": b"x"}
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, files)
+    assert "it holds .xyz (30 files), no ending (1 file); read are .png, .jpg (" in str(
+        caught.value
+    )
+
+
+def test_twelve_bits_in_sixteen_are_refused_or_scaled(tmp_path):
+    deep = np.arange(30, dtype=np.uint16).reshape(6, 5) * 141  # 0 … 4,089
+    files = {f"{c}/{i}.tif": image_bytes(deep + i, "TIFF") for c in "ab" for i in range(2)}
+    with pytest.raises(DataError, match=r"value_range: \[0, 4095\], or value_range: \[0, 65535"):
+        read(tmp_path, files)
+    dataset = read(tmp_path, files, value_range=[0, 4095])
+    np.testing.assert_array_equal(dataset.images[0, 0], np.round(deep * (255 / 4095)))
