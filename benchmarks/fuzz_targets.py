@@ -295,7 +295,35 @@ def _pictures() -> tuple[bytes, ...]:
                 extra["compression"] = "tiff_lzw"  # type: ignore[assignment]
             image.save(buffer, kind, **options, **extra)
             made.append(buffer.getvalue())
-    return tuple(made)
+    return (*made, *_odd_pictures(gray, colour))
+
+
+def _odd_pictures(gray: np.ndarray, colour: np.ndarray) -> list[bytes]:
+    """Of 16 bits and of floats, with several frames, of kinds that few have."""
+    import cv2
+    from PIL import Image
+
+    made = [
+        cv2.imencode(f".{kind}", colour.astype(np.uint16) * 257)[1].tobytes()
+        for kind in ("png", "tif", "ppm")
+    ]
+    deep = [gray.astype(np.uint16) * 257, gray.astype(np.float32) / 255]
+    plain = b"P3\n12 12\n255\n" + b" ".join(b"%d" % value for value in colour.ravel())
+    for image, kind in [
+        *[(Image.fromarray(samples), "TIFF") for samples in deep],
+        *[(Image.fromarray(samples), "PPM") for samples in (gray, colour, deep[0], gray > 99)],
+        (Image.fromarray(colour), "AVIF"),
+        (Image.fromarray(colour).convert("CMYK"), "TIFF"),
+    ]:
+        buffer = io.BytesIO()
+        image.save(buffer, kind)
+        made.append(buffer.getvalue())
+    for kind in ("GIF", "PNG", "TIFF", "WEBP"):
+        buffer = io.BytesIO()
+        frames = [Image.fromarray(gray), Image.fromarray(255 - gray)]
+        frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
+        made.append(buffer.getvalue())
+    return [*made, plain]
 
 
 def _read_image(content: bytes, folder: Path) -> None:
@@ -309,6 +337,17 @@ def _read_image(content: bytes, folder: Path) -> None:
     for refusal in [_refusal(reading) for reading in readings]:
         if refusal is not None:
             raise refusal
+
+
+def _read_samples(content: bytes, folder: Path) -> None:
+    from datasets.files.images import decode_image
+
+    decode_image(content, "x.tif", value_range=(0, 65535))
+
+
+def _deep_pictures() -> list[bytes]:
+    gray, colour = _pixels(1, 12)[0], _pixels(1, 12, 3)[0]
+    return [data for data in _odd_pictures(gray, colour) if b"IEND" not in data[-12:]]
 
 
 def _class_folders() -> dict[str, bytes]:
@@ -769,6 +808,7 @@ TARGETS: Mapping[str, Target] = {
         Target("idx", _idx_files, _read_idx),
         Target("npz", _npz_sets, _read_npz, (change_zip(change_array),), (*_ZIP, b"descr", b"|O")),
         Target("images", lambda: list(_pictures()), _read_image, (change_png,), _PICTURE),
+        Target("samples", _deep_pictures, _read_samples, (), (*_PICTURE, b"P6", b"II*\0")),
         Target("zip", _zips, _read_zip, (change_zip(change_png),), _ZIP),
         Target("tar", _tars, _read_tar, (change_tar(change_png),), (b"ustar", b"\0" * 512)),
         Target("photos", lambda: list(_photos()), _read_photo, (_change_photo,)),
