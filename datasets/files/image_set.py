@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Request, build_dataset
+from datasets.files.bit_depth import ValueRange
 from datasets.files.image_kinds import Also
 from datasets.files.images import OnDamaged, decode_files, read_image_size
 from datasets.files.layout import Layout
-from datasets.files.bit_depth import ValueRange
 from datasets.files.trees import Tree
 from datasets.preprocess import gray, resize, shape_images, shape_ink
 from headstart.cli import did_you_mean

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from datasets.files.openers import BROKEN_IMAGE, is_pdf, open_image, read_pdf
 from datasets.files.bit_depth import (
     ValueRange,
     bits_of,
@@ -25,6 +24,7 @@ from datasets.files.bit_depth import (
     refuse_floats,
     scaled,
 )
+from datasets.files.openers import BROKEN_IMAGE, is_pdf, open_image, read_pdf
 from datasets.files.trees import Tree
 from datasets.preprocess import gray
 from headstart.errors import DataError

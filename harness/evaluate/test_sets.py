@@ -20,11 +20,11 @@ import numpy as np
 import datasets
 from datasets.base import Preprocess, image_digests
 from datasets.catalog import dataset_info
+from datasets.files.bit_depth import ValueRange
 from datasets.files.image_kinds import is_image_name
 from datasets.files.image_set import ImageOptions, has_bright_border, shape_image
 from datasets.files.images import decode_files
 from datasets.files.layout import read_layout
-from datasets.files.bit_depth import ValueRange
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import expanded
 from harness.evaluate.labels import labels_of, listed_files

@@ -14,8 +14,8 @@ from data_files import image_bytes, noise, write_tree
 from PIL import Image, ImageOps
 
 from datasets.files import openers
-from datasets.files.images import decode_files, decode_image, read_image_size
 from datasets.files.bit_depth import check_reach
+from datasets.files.images import decode_files, decode_image, read_image_size
 from datasets.files.trees import open_tree
 from headstart.errors import DataError, MissingPackageError
 
