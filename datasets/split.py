@@ -20,6 +20,7 @@ from headstart.settings import key
 
 _WITH_TEST = {"train": 0.85, "validation": 0.15, "test": 0.0}  # the set has its own test part
 _WITHOUT_TEST = {"train": 0.70, "validation": 0.15, "test": 0.15}
+_NAME_THEIR_PARTS = ("folder",)  # sets with an option `parts`
 _VALIDATION_PER_TRAIN = 0.15 / 0.85  # where only `train` is a count
 
 
@@ -128,6 +129,7 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
         )
     notes = (
         *_unused_shares(settings, official),
+        *_no_test_part(dataset, settings, parts),
         *_notes(dataset, n_left_out, n_short),
         *group_notes,
     )
@@ -410,6 +412,24 @@ def _unused_shares(settings: SplitSettings, official: Mapping[str, np.ndarray]) 
         for name, share in (settings.split or {}).items()
         if name in official and share > 0
     ]
+
+
+def _no_test_part(
+    dataset: Dataset, settings: SplitSettings, parts: Mapping[str, np.ndarray]
+) -> list[str]:
+    """What became of the train part where nobody asked for test images and the set has none."""
+    asked = settings.test is not None or "test" in (settings.split or {})
+    n_test = len(parts["test"])
+    if asked or n_test == 0 or "train" not in dataset.parts or "test" in dataset.parts:
+        return []
+    taken = f"{n_test:,} of its {len(dataset.parts['train']):,} training images were taken for it"
+    left = f"{len(parts['train']):,} train"
+    note = f"the data set has no test part: {taken}, {left}, "
+    if "validation" not in dataset.parts:
+        return [f"{note}{len(parts['validation']):,} validate"]
+    n_own = len(dataset.parts["validation"])
+    advice = "; parts: {test: val} tests on these" if dataset.name in _NAME_THEIR_PARTS else ""
+    return [f"{note}and its own validation part ({n_own:,} images) validates{advice}"]
 
 
 def _notes(dataset: Dataset, n_left_out: int, n_short: int) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Splits by count and fraction: exact, stratified, without copies across parts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from data_files import dataset_of
@@ -99,6 +101,33 @@ def test_a_set_with_train_and_validation_only_gives_test_images_from_train():
     assert len(drawn.validation) == 20
     assert len(drawn.test) == round(80 * 0.15 / 0.85)
     assert len(drawn.train) + len(drawn.test) == 80
+
+
+@pytest.mark.parametrize(
+    ("parts", "note"),
+    [
+        (
+            {"train": range(40), "validation": range(40, 60)},
+            "the data set has no test part: 7 of its 40 training images were taken for it, 33 "
+            "train, and its own validation part (20 images) validates",
+        ),
+        (
+            {"train": range(40)},
+            "the data set has no test part: 6 of its 40 training images were taken for it, 28 "
+            "train, 6 validate",
+        ),
+    ],
+)
+def test_images_that_are_taken_for_a_test_part_are_said(parts, note):
+    parts = {part: np.array(rows) for part, rows in parts.items()}
+    dataset = dataset_of(np.arange(60) % 2, parts=parts)
+    assert split(dataset).notes == (note,)
+    of_folder = split(replace(dataset, name="folder")).notes[0]
+    advice = "; parts: {test: val} tests on these" if "validation" in parts else ""
+    assert of_folder == note + advice
+    assert split(dataset, split={"train": 0.8, "test": 0.1}).notes == ()
+    assert split(dataset, train=20, test=5).notes == ()
+    assert split(dataset, train=20).notes == ()
 
 
 def test_fractions_may_leave_images_over(hundred):
