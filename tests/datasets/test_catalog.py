@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_module_with_options_locate_and_load_is_a_set():
     assert dataset_names() == (
+        "cifar",
         "csv",
         "folder",
         "glyphs",
@@ -73,7 +74,7 @@ def test_neither_names_nor_options_nor_a_cached_load_import_anything_heavy(tmp_p
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mnits", {}, r"'mnits' is no data set \(did you mean 'mnist'\?\); there are csv, folder"),
+        ("mnits", {}, r"'mnits' is no data set \(did you mean 'mnist'\?\); there are cifar, csv"),
         ("glyphs", {"cuont": 9}, r"no option 'cuont' \(did you mean 'count'\?\); it takes classes"),
         ("glyphs", {"count": "many"}, "option 'count': 'many': Input should be a valid integer"),
         ("folder", {}, "data set 'folder': option 'path' is needed"),
