@@ -1,0 +1,311 @@
+"""Labels that stand in a table: its rows and the images of a tree → a `Layout`.
+
+In: a tree, and the table (or one for each part) that says the class of its images. Out: which
+files are images of which class, part and group, with notes of all that was left out. It stands
+alone because folders, archives and CSV files of paths need it alike.
+
+Every image has one class: a file that is named with two labels, a row that names two images, and
+a row of two classes are refused. No name outside the tree is ever opened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from datasets.base import PART_NAMES
+from datasets.files.classes import ClassNames, labels_to_classes
+from datasets.files.image_kinds import is_image_name
+from datasets.files.images import OnDamaged
+from datasets.files.label_columns import (
+    ONES,
+    ZEROS,
+    Columns,
+    Wanted,
+    find_columns,
+    group_hint,
+    shown,
+    with_its_header,
+)
+from datasets.files.layout import Layout
+from datasets.files.named_files import NamedFiles, part_in
+from datasets.files.records import Table
+from datasets.files.trees import Tree
+from headstart.errors import DataError
+
+_NAMED = 3  # files that a message names
+_BETWEEN = ("|", ";", ",", " ")  # what stands between the labels of one image
+
+
+@dataclass
+class _Rows:
+    """What the rows of all tables say, image by image."""
+
+    label: dict[str, str] = field(default_factory=dict)
+    part: dict[str, str] = field(default_factory=dict)
+    group: dict[str, str] = field(default_factory=dict)
+    at: dict[str, str] = field(default_factory=dict)  # where an image is named
+    missing: list[str] = field(default_factory=list)  # rows that name no image
+    n_repeated: int = 0
+    unlabelled: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def layout_of_tables(
+    tree: Tree,
+    tables: Mapping[str, Table],
+    wanted: Wanted,
+    *,
+    images: Sequence[str] | None = None,
+    on_missing: OnDamaged = "refuse",
+) -> Layout:
+    """Files, classes, parts and groups as the tables say; the classes are the labels as written.
+
+    Args:
+        tree: where the images are.
+        tables: for each part (or "" for all in one) its table.
+        wanted: which columns, where that is not clear.
+        images: the names that may be meant; None: all images of the tree.
+        on_missing: what becomes of rows that name no image.
+
+    Raises:
+        DataError: see this module's head, and those of `label_columns`.
+    """
+    names = [n for n in tree.names if is_image_name(n)] if images is None else images
+    files = NamedFiles(names, tree.where)
+    if not names:
+        raise DataError(f"{tree.where}: holds no images that a table could name")
+    said = _Rows()
+    for part, table in tables.items():
+        headed, path = with_its_header(table, files, wanted)
+        columns = find_columns(headed, path, wanted)
+        _read_rows(headed, columns, part, files, said)
+    _check_missing(said, tree, on_missing)
+    if not said.label:
+        raise DataError(f"{next(iter(tables.values())).where}: no row of it has a label")
+    chosen = [name for name in names if name in said.label]
+    parts = [said.part[name] for name in chosen]
+    if not any(parts):
+        parts = _parts_of_folders(chosen)
+    return Layout(
+        tuple(chosen),
+        tuple(said.label[name] for name in chosen),
+        tuple(parts),
+        (*said.notes, *_left_out(names, said)),
+        tuple(said.group[name] for name in chosen) if said.group else (),
+    )
+
+
+def with_class_names(
+    layout: Layout, where: str, class_names: ClassNames | None
+) -> tuple[Layout, tuple[str, ...]]:
+    """The layout with the names of its classes in place of their labels, and the classes in order.
+
+    Raises:
+        DataError: as `labels_to_classes` does.
+    """
+    values = as_values(layout.classes)
+    chosen = isinstance(class_names, tuple) and values.dtype.kind == "U"
+    if chosen and set(class_names or ()) < set(layout.classes):
+        return layout, ()  # some of the classes, chosen by name
+    labels, names, note = labels_to_classes(values, where, class_names)
+    notes = (*layout.notes, note) if note else layout.notes
+    return replace(layout, classes=tuple(names[label] for label in labels), notes=notes), names
+
+
+def as_values(labels: Sequence[str]) -> np.ndarray:
+    """Labels as whole numbers where all of them are written so, else as texts."""
+    if all(re.fullmatch(r"-?(0|[1-9]\d{0,15})(\.0+)?", label) for label in set(labels)):
+        return np.array([int(label.split(".")[0]) for label in labels], np.int64)
+    return np.array(labels, str)
+
+
+def _read_rows(table: Table, columns: Columns, part: str, files: NamedFiles, said: _Rows) -> None:
+    labels = list(_labels(table, columns))
+    _refuse_several_labels(table, columns, labels)
+    meant = _unambiguous(table, columns, part, files, said)
+    for k, (row, label, names) in enumerate(zip(table.rows, labels, meant, strict=True)):
+        if not names:
+            said.missing.append(f"{table.at(k)}: '{row[columns.path]}'")
+            continue
+        if label is None and not (columns.label is None and not columns.one_hot):
+            said.unlabelled.append(table.at(k))
+            continue
+        (name,) = names
+        label = PurePosixPath(name).parent.name if label is None else label
+        if name in said.label:
+            _check_repeated(table.at(k), name, label, said)
+            said.n_repeated += 1
+            continue
+        said.label[name], said.at[name] = label, table.at(k)
+        said.part[name] = _part(table, columns, k, part)
+        if columns.group is not None:
+            if not row[columns.group]:
+                raise DataError(f"{table.at(k)}: no value in the column of the groups")
+            said.group[name] = row[columns.group]
+    said.notes += _said_of(table, columns)
+
+
+def _labels(table: Table, columns: Columns) -> Iterator[str | None]:
+    """The label of each row; None where it has none."""
+    if columns.label is not None:
+        yield from (label or None for label in table.column(columns.label))
+        return
+    for k, row in enumerate(table.rows):
+        cells = [row[column] for column in columns.one_hot]
+        odd = next((cell for cell in cells if cell not in ONES | ZEROS | {""}), None)
+        if odd is not None:
+            raise DataError(f"{table.at(k)}: '{odd}' where 0 or 1 says whether a class is there")
+        classes = [table.called(c) for c in columns.one_hot if row[c] in ONES]
+        if len(classes) > 1:
+            raise DataError(
+                f"{table.at(k)}: '{row[columns.path]}' is of {len(classes)} classes "
+                f"({', '.join(classes[:_NAMED])}); a classifier takes one class an image: take "
+                "such rows out, or name one column: label_column: "
+                f"{table.called(columns.one_hot[0])}"
+            )
+        yield classes[0] if classes else None
+
+
+def _refuse_several_labels(table: Table, columns: Columns, labels: Sequence[str | None]) -> None:
+    """Refuse cells such as `cat|dog` where both are labels by themselves."""
+    distinct = {label for label in labels if label}
+    for label in sorted(distinct) if columns.label is not None else ():
+        for sign in _BETWEEN:
+            pieces = [piece.strip() for piece in label.split(sign)]
+            if len(pieces) > 1 and distinct.issuperset(pieces):
+                raise DataError(
+                    f"{table.at(labels.index(label))}: '{label}' is two labels of one image; a "
+                    "classifier takes one class an image: take such rows out"
+                )
+
+
+def _check_repeated(at: str, name: str, label: str, said: _Rows) -> None:
+    if said.label[name] != label:
+        raise DataError(
+            f"{at}: '{name}' is called '{label}', and '{said.label[name]}' in {said.at[name]}; an "
+            "image has one label: take one of the rows out"
+        )
+
+
+def _part(table: Table, columns: Columns, row: int, part: str) -> str:
+    """The part of a row: of its table, or of its column."""
+    if columns.part is None:
+        return part
+    value = table.rows[row][columns.part]
+    own = part_in(value)
+    if not own:
+        raise DataError(
+            f"{table.at(row)}: '{value}' is no part; parts are train, validation and test"
+        )
+    if part not in ("", own):
+        raise DataError(f"{table.at(row)}: its column says {own}, and the table is that of {part}")
+    return own
+
+
+# -- rows that may mean several images ------------------------------------------------------------
+
+
+def _unambiguous(
+    table: Table, columns: Columns, part: str, files: NamedFiles, said: _Rows
+) -> list[list[str]]:
+    """For each row its image, or none.
+
+    Where a text means several images (`0` is train/0.jpg and test/0.jpg), the folder decides that
+    the table is named for or lies in, or the only one that has all images of the table.
+
+    Raises:
+        DataError: nothing decides.
+    """
+    meant = [files.meant_by(text) for text in table.column(columns.path)]
+    several = next((k for k, names in enumerate(meant) if len(names) > 1), None)
+    if several is None:
+        return meant
+    own = PurePosixPath(table.where).parent.name
+    spoken = part or part_in(PurePosixPath(table.where).name) or part_in(own)
+    by_part = [[name for name in names if part_in(_folder(name)) == spoken] for names in meant]
+    if spoken and all(len(names) <= 1 for names in by_part) and any(by_part):
+        folders = sorted({_folder(name) for names in by_part for name in names})
+        said.notes.append(f"{table.where}: its images are those of {', '.join(folders[:_NAMED])}")
+        return by_part
+    counts = Counter(folder for names in meant for folder in {_folder(name) for name in names})
+    whole = [folder for folder, n in counts.items() if n == len(meant)]
+    if len(whole) == 1:
+        said.notes.append(f"{table.where}: its images are those of {whole[0] or 'the top folder'}")
+        return [[name for name in names if _folder(name) == whole[0]] for names in meant]
+    raise DataError(
+        f"{table.at(several)}: '{table.rows[several][columns.path]}' is "
+        f"{' and '.join(repr(name) for name in meant[several][:_NAMED])}; give the folder of the "
+        "images as path: DIR"
+    )
+
+
+def _folder(name: str) -> str:
+    return str(PurePosixPath(name).parent).removeprefix(".")
+
+
+def _parts_of_folders(names: Sequence[str]) -> list[str]:
+    """The parts that the images' folders are named for, where all are and train is among them."""
+    parts = [next(filter(None, map(part_in, PurePosixPath(n).parent.parts)), "") for n in names]
+    if "" in parts or "train" not in parts or len(set(parts)) < 2:
+        return [""] * len(names)
+    return parts
+
+
+# -- what is said --------------------------------------------------------------------------------
+
+
+def _check_missing(said: _Rows, tree: Tree, on_missing: OnDamaged) -> None:
+    if not said.missing:
+        return
+    n = len(said.missing)
+    if on_missing == "refuse" or not said.label:
+        raise DataError(
+            f"{said.missing[0]} names no image of {tree.where}"
+            f"{f' (nor do {n - 1:,} more rows)' if n > 1 else ''}; take such rows out, or leave "
+            "them out with on_damaged: skip"
+        )
+    said.notes.append(
+        f"{n:,} rows that name no image were left out, the first in {said.missing[0]}"
+    )
+
+
+def _said_of(table: Table, columns: Columns) -> list[str]:
+    name = PurePosixPath(table.where).name
+    if columns.label is not None:
+        label = table.called(columns.label)
+        text = f"'{label}' ({shown(table.column(columns.label))})"
+        notes = [f"labels are those of {name}: the column {text}"]
+    elif columns.one_hot:
+        notes = [f"labels are those of {name}: {len(columns.one_hot)} columns of 0 and 1"]
+    else:
+        notes = [f"{name} lists images without labels: the class of each is its folder's name"]
+    hint = group_hint(table, columns)
+    return [*notes, hint] if hint else notes
+
+
+def _left_out(names: Sequence[str], said: _Rows) -> list[str]:
+    notes = []
+    if said.n_repeated:
+        notes.append(f"{said.n_repeated:,} rows name an image again, with the same label")
+    if said.unlabelled:
+        n = len(said.unlabelled)
+        notes.append(f"{n:,} rows without a label were left out, the first is {said.unlabelled[0]}")
+    left = Counter(_folder(name) for name in names if name not in said.label)
+    if left:
+        folders = [f"{n:,} in {folder or 'the top folder'}" for folder, n in left.most_common(3)]
+        more = " …" if len(left) > len(folders) else ""
+        notes.append(
+            f"{left.total():,} images that no row labels were left out ({', '.join(folders)}{more})"
+        )
+    return notes
+
+
+def order_of_parts(names: Sequence[str]) -> list[str]:
+    """Parts as a set's own order has them."""
+    return [part for part in PART_NAMES if part in names]

@@ -1,0 +1,89 @@
+"""Which image of a tree a text means: a path, a name, or an id without an ending.
+
+In: the images' names, and texts as tables have them (`train/0.jpg`, `0`, `C:\\data\\0.jpg`,
+`../input/pets/0.jpg`). Out: for each text the images that it may mean. Only names of the tree are
+ever given back, whatever a text says. It stands alone because it is a question of names, asked of
+every column of every table.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets.files.image_kinds import ALSO, SUFFIXES
+
+_ENDINGS = (*SUFFIXES, *ALSO.values())
+_FOREIGN = re.compile(r"([A-Za-z]:)?/|~|\.\./|[a-z][a-z0-9+.-]+://")
+_PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+class NamedFiles:
+    """The images of a tree, found by what others call them."""
+
+    def __init__(self, names: Sequence[str], root: Path):
+        self.names = names
+        self._root = stem_of(root.name)
+        self._by_name: dict[str, list[str]] = {}
+        self._by_stem: dict[str, list[str]] = {}
+        for name in names:
+            last = _plain(name).rsplit("/", 1)[-1]
+            self._by_name.setdefault(last, []).append(name)
+            self._by_stem.setdefault(stem_of(last), []).append(name)
+
+    def meant_by(self, text: str) -> list[str]:
+        """The images that `text` may mean: those that share most folders with it.
+
+        A text without folders means any image of that name. Folders of the text that the tree
+        does not have are allowed where the tree lies in them: they lead to its root, or begin at
+        the root of another machine.
+        """
+        is_foreign = _FOREIGN.match(text.replace("\\", "/")) is not None
+        wanted = [part for part in _plain(text).split("/") if part not in ("", ".", "..")]
+        if not wanted:
+            return []
+        candidates = self._by_name.get(wanted[-1], [])
+        if not candidates and not wanted[-1].lower().endswith(_ENDINGS):
+            candidates = self._by_stem.get(wanted[-1], [])
+        shared = {name: self._shared(wanted, name, is_foreign) for name in candidates}
+        most = max(shared.values(), default=0)
+        return [name for name, n in shared.items() if n == most and n > 0]
+
+    def _shared(self, wanted: Sequence[str], name: str, is_foreign: bool) -> int:
+        """How many last parts of a path agree with the image's; 0 where it must be another one."""
+        own = _plain(name).split("/")
+        n = 1
+        while n < min(len(own), len(wanted)) and own[-1 - n] == wanted[-1 - n]:
+            n += 1
+        if n == len(wanted):
+            return n
+        before = wanted[-1 - n]  # a folder of the text that the image is not in
+        if n == len(own):
+            leads_here = before == self._root
+            other_part = part_in(before) and part_in(before) != part_in(self._root)
+            return n if leads_here or (is_foreign and not other_part) else 0
+        parts = part_in(before), part_in(own[-1 - n])
+        return n if is_foreign and n > 1 and not (all(parts) and parts[0] != parts[1]) else 0
+
+
+def part_in(name: str) -> str:
+    """The part that a name speaks of (`trainLabels`, `test_images`, `val`); empty where none."""
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
+    parts = {_PARTS[word] for word in words if word in _PARTS}
+    return parts.pop() if len(parts) == 1 else ""
+
+
+def stem_of(name: str) -> str:
+    """A file's name without the ending of an image."""
+    ending = next((each for each in _ENDINGS if name.lower().endswith(each)), "")
+    return name[: len(name) - len(ending)]
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text.replace("\\", "/"))
