@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from datasets.base import PART_NAMES
 from datasets.files.classes import ClassNames, labels_to_classes
-from datasets.files.image_kinds import is_image_name
 from datasets.files.images import OnDamaged
 from datasets.files.label_columns import (
     ONES,
@@ -42,6 +40,20 @@ _NAMED = 3  # files that a message names
 _BETWEEN = ("|", ";", ",", " ")  # what stands between the labels of one image
 
 
+@dataclass(frozen=True)
+class Source:
+    """A table, the part that it is of ("" where that is open), and its name in the tree, if any."""
+
+    table: Table
+    part: str = ""
+    name: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where it lies in the tree; empty at the top, and where it lies elsewhere."""
+        return _folder(self.name)
+
+
 @dataclass
 class _Rows:
     """What the rows of all tables say, image by image."""
@@ -58,36 +70,36 @@ class _Rows:
 
 def layout_of_tables(
     tree: Tree,
-    tables: Mapping[str, Table],
+    sources: Sequence[Source],
     wanted: Wanted,
-    *,
-    images: Sequence[str] | None = None,
+    names: Sequence[str],
     on_missing: OnDamaged = "refuse",
 ) -> Layout:
     """Files, classes, parts and groups as the tables say; the classes are the labels as written.
 
     Args:
         tree: where the images are.
-        tables: for each part (or "" for all in one) its table.
+        sources: the tables, one for each part or one for all.
         wanted: which columns, where that is not clear.
-        images: the names that may be meant; None: all images of the tree.
+        names: the images that may be meant.
         on_missing: what becomes of rows that name no image.
 
     Raises:
         DataError: see this module's head, and those of `label_columns`.
     """
-    names = [n for n in tree.names if is_image_name(n)] if images is None else images
     files = NamedFiles(names, tree.where)
     if not names:
         raise DataError(f"{tree.where}: holds no images that a table could name")
     said = _Rows()
-    for part, table in tables.items():
-        headed, path = with_its_header(table, files, wanted)
+    for source in sources:
+        headed, path = with_its_header(source.table, files, wanted)
         columns = find_columns(headed, path, wanted)
-        _read_rows(headed, columns, part, files, said)
+        if wanted.label is None:
+            _refuse_several_labels(headed, columns)
+        _read_rows(replace(source, table=headed), columns, files, said)
     _check_missing(said, tree, on_missing)
     if not said.label:
-        raise DataError(f"{next(iter(tables.values())).where}: no row of it has a label")
+        raise DataError(f"{sources[0].table.where}: no row of it has a label")
     chosen = [name for name in names if name in said.label]
     parts = [said.part[name] for name in chosen]
     if not any(parts):
@@ -110,9 +122,6 @@ def with_class_names(
         DataError: as `labels_to_classes` does.
     """
     values = as_values(layout.classes)
-    chosen = isinstance(class_names, tuple) and values.dtype.kind == "U"
-    if chosen and set(class_names or ()) < set(layout.classes):
-        return layout, ()  # some of the classes, chosen by name
     labels, names, note = labels_to_classes(values, where, class_names)
     notes = (*layout.notes, note) if note else layout.notes
     return replace(layout, classes=tuple(names[label] for label in labels), notes=notes), names
@@ -125,10 +134,10 @@ def as_values(labels: Sequence[str]) -> np.ndarray:
     return np.array(labels, str)
 
 
-def _read_rows(table: Table, columns: Columns, part: str, files: NamedFiles, said: _Rows) -> None:
+def _read_rows(source: Source, columns: Columns, files: NamedFiles, said: _Rows) -> None:
+    table = source.table
     labels = list(_labels(table, columns))
-    _refuse_several_labels(table, columns, labels)
-    meant = _unambiguous(table, columns, part, files, said)
+    meant = _unambiguous(source, columns, files, said)
     for k, (row, label, names) in enumerate(zip(table.rows, labels, meant, strict=True)):
         if not names:
             said.missing.append(f"{table.at(k)}: '{row[columns.path]}'")
@@ -143,7 +152,7 @@ def _read_rows(table: Table, columns: Columns, part: str, files: NamedFiles, sai
             said.n_repeated += 1
             continue
         said.label[name], said.at[name] = label, table.at(k)
-        said.part[name] = _part(table, columns, k, part)
+        said.part[name] = _part(table, columns, k, source.part)
         if columns.group is not None:
             if not row[columns.group]:
                 raise DataError(f"{table.at(k)}: no value in the column of the groups")
@@ -172,16 +181,18 @@ def _labels(table: Table, columns: Columns) -> Iterator[str | None]:
         yield classes[0] if classes else None
 
 
-def _refuse_several_labels(table: Table, columns: Columns, labels: Sequence[str | None]) -> None:
+def _refuse_several_labels(table: Table, columns: Columns) -> None:
     """Refuse cells such as `cat|dog` where both are labels by themselves."""
-    distinct = {label for label in labels if label}
-    for label in sorted(distinct) if columns.label is not None else ():
+    labels = table.column(columns.label) if columns.label is not None else []
+    distinct = set(labels)
+    for label in sorted(distinct):
         for sign in _BETWEEN:
             pieces = [piece.strip() for piece in label.split(sign)]
             if len(pieces) > 1 and distinct.issuperset(pieces):
                 raise DataError(
                     f"{table.at(labels.index(label))}: '{label}' is two labels of one image; a "
-                    "classifier takes one class an image: take such rows out"
+                    "classifier takes one class an image: take such rows out, or say that they "
+                    f"are a class: label_column: {table.called(columns.label or 0)}"
                 )
 
 
@@ -212,37 +223,45 @@ def _part(table: Table, columns: Columns, row: int, part: str) -> str:
 
 
 def _unambiguous(
-    table: Table, columns: Columns, part: str, files: NamedFiles, said: _Rows
+    source: Source, columns: Columns, files: NamedFiles, said: _Rows
 ) -> list[list[str]]:
     """For each row its image, or none.
 
     Where a text means several images (`0` is train/0.jpg and test/0.jpg), the folder decides that
-    the table is named for or lies in, or the only one that has all images of the table.
+    the table lies in or is named for, or the only one that has all images of the table.
 
     Raises:
         DataError: nothing decides.
     """
+    table = source.table
     meant = [files.meant_by(text) for text in table.column(columns.path)]
     several = next((k for k, names in enumerate(meant) if len(names) > 1), None)
     if several is None:
         return meant
-    own = PurePosixPath(table.where).parent.name
-    spoken = part or part_in(PurePosixPath(table.where).name) or part_in(own)
+    file = PurePosixPath(table.where).name
+    spoken = source.part or part_in(file) or part_in(source.folder)
+    beside = [[name for name in names if _folder(name) == source.folder] for names in meant]
     by_part = [[name for name in names if part_in(_folder(name)) == spoken] for names in meant]
-    if spoken and all(len(names) <= 1 for names in by_part) and any(by_part):
-        folders = sorted({_folder(name) for names in by_part for name in names})
-        said.notes.append(f"{table.where}: its images are those of {', '.join(folders[:_NAMED])}")
-        return by_part
+    for chosen in (beside, by_part if spoken else []):
+        if any(chosen) and all(len(names) <= 1 for names in chosen):
+            folders = sorted({_folder(name) for names in chosen for name in names})
+            said.notes.append(f"{file}: its images are those of {_shown_folders(folders)}")
+            return chosen
     counts = Counter(folder for names in meant for folder in {_folder(name) for name in names})
     whole = [folder for folder, n in counts.items() if n == len(meant)]
     if len(whole) == 1:
-        said.notes.append(f"{table.where}: its images are those of {whole[0] or 'the top folder'}")
+        said.notes.append(f"{file}: its images are those of {_shown_folders(whole)}")
         return [[name for name in names if _folder(name) == whole[0]] for names in meant]
     raise DataError(
         f"{table.at(several)}: '{table.rows[several][columns.path]}' is "
         f"{' and '.join(repr(name) for name in meant[several][:_NAMED])}; give the folder of the "
         "images as path: DIR"
     )
+
+
+def _shown_folders(folders: Sequence[str]) -> str:
+    shown_names = [folder or "the top folder" for folder in folders[:_NAMED]]
+    return ", ".join(shown_names) + (" …" if len(folders) > _NAMED else "")
 
 
 def _folder(name: str) -> str:
@@ -304,8 +323,3 @@ def _left_out(names: Sequence[str], said: _Rows) -> list[str]:
             f"{left.total():,} images that no row labels were left out ({', '.join(folders)}{more})"
         )
     return notes
-
-
-def order_of_parts(names: Sequence[str]) -> list[str]:
-    """Parts as a set's own order has them."""
-    return [part for part in PART_NAMES if part in names]

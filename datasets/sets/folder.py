@@ -15,8 +15,9 @@ from typing import Literal
 
 from datasets.base import Dataset, Request
 from datasets.files.cache import cached
-from datasets.files.image_set import ImageOptions, dataset_of_files
-from datasets.files.layout import check_classes, read_layout
+from datasets.files.image_set import dataset_of_files
+from datasets.files.label_settings import LabelOptions, labelled_layout, tables_elsewhere
+from datasets.files.layout import Layout, check_classes, read_layout
 from datasets.files.levels import Asked
 from datasets.files.trees import is_archive, open_tree
 from datasets.locations import user_path
@@ -27,7 +28,7 @@ VERSION = 3
 Part = Literal["train", "validation", "test"]
 
 
-class Options(ImageOptions):
+class Options(LabelOptions):
     """Where the images are, and what to make of them."""
 
     path: Path = key("A folder that has a folder for each class, or a zip or tar file of it.",
@@ -52,15 +53,28 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
 def load(options: Options, request: Request) -> Dataset:
     """All images of the folder, class by class; its parts, where it has them."""
     (path,) = locate(options, request)
+    sources = [path, *tables_elsewhere(options, path, request)]
     return cached(
-        "folder", VERSION, options, request, [path], lambda: _decode(path, options, request)
+        "folder", VERSION, options, request, sources, lambda: _decode(path, options, request)
     )
 
 
 def _decode(path: Path, options: Options, request: Request) -> Dataset:
+    parts = {str(part): folder for part, folder in (options.parts or {}).items()}
+    chosen = options.class_names if isinstance(options.class_names, tuple) else None
+
+    def by_folders() -> Layout:
+        layout = read_layout(tree, options.also, Asked(options.classes_at, parts, chosen))
+        notes = (*layout.notes, *check_classes(layout, chosen, tree))
+        return replace(layout, notes=notes)
+
     with open_tree(path) as tree:
-        parts = {str(part): folder for part, folder in (options.parts or {}).items()}
-        asked = Asked(options.classes_at, parts, options.class_names)
-        layout = read_layout(tree, options.also, asked)
-        notes = (*layout.notes, *check_classes(layout, options.class_names, tree))
-        return dataset_of_files("folder", tree, replace(layout, notes=notes), options, request)
+        layout, names, classes = labelled_layout(
+            tree,
+            options,
+            request,
+            by_folders,
+            also=options.also,
+            on_missing=options.on_damaged,
+        )
+        return dataset_of_files("folder", tree, layout, options.choosing(names), request, classes)

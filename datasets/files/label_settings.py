@@ -1,0 +1,321 @@
+"""What a person says of labels, parts and groups of image files, and the `Layout` that follows.
+
+In: the keys of a `data` entry, a tree, and how its folders would be read. Out: a `Layout` from a
+table, from the names of the files, or from the folders; refused where a table and the folders say
+different things and nobody chose. It stands alone because it is the one place where these meet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import BeforeValidator, field_validator, model_validator
+
+from datasets.base import Request
+from datasets.files.class_files import names_in
+from datasets.files.classes import NamesSetting
+from datasets.files.image_kinds import Also, is_image_name
+from datasets.files.image_set import ImageOptions
+from datasets.files.images import OnDamaged
+from datasets.files.label_columns import Column, Wanted
+from datasets.files.label_table import Source, layout_of_tables, with_class_names
+from datasets.files.layout import Layout
+from datasets.files.named_files import part_in, stem_of
+from datasets.files.offered_tables import advice, defined_sources, refuse_other_reading
+from datasets.files.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table
+from datasets.files.tables import read_bytes
+from datasets.files.trees import Tree
+from datasets.locations import expanded
+from headstart.cli import did_you_mean
+from headstart.errors import DataError
+from headstart.settings import key
+
+BY_FOLDERS = "folders"  # of `labels`: the class folders, whatever tables lie beside them
+_PARTS = ("train", "validation", "test")
+_EXAMPLES = 3
+
+
+def _checked_labels(given: object) -> object:
+    """A file's name, or one for each part under the part's own name; raises ValueError."""
+    if not isinstance(given, Mapping):
+        return given
+    tables = {}
+    for part, file in given.items():
+        if not isinstance(part, str) or not part_in(part):
+            raise ValueError(f"'{part}' is no part; give a table for train, validation or test")
+        tables[part_in(part)] = file
+    if len(tables) < len(given) or "train" not in tables:
+        raise ValueError("give one table for each part, and one for train among them")
+    return tables
+
+
+class LabelOptions(ImageOptions):
+    """The keys that say where labels, parts and groups stand, if not in the names of folders."""
+
+    labels: Annotated[str | dict[str, str] | None, BeforeValidator(_checked_labels)] = key(
+        "A table that says the class of each image (CSV, .txt, JSON, .mat), from `path` or the "
+        "working folder; or one for each part; or `folders`: the class folders, whatever tables "
+        "lie there.", None, example="train.csv")  # fmt: skip
+    class_names: str | NamesSetting = key(  # type: ignore[assignment]
+        "Which classes, in the order of their labels (without it "
+        "all, sorted, numbers by value); or names for the labels of a table, in their order or as "
+        "a mapping; or a file that names them (`classes.txt`, a table of ids and names, JSON).",
+        None, example=["cat", "dog"])  # fmt: skip
+    path_column: Column | None = key("The table's column that names the images, by its name or "
+        "its number from 1; without it, the one whose values are images.", None,
+        example="id")  # fmt: skip
+    label_column: Column | None = key("The table's column of classes, by its name or its number "
+        "from 1; without it, the one that is called so, or whose values repeat.", None,
+        example="breed")  # fmt: skip
+    part_column: Column | None = key("The table's column of parts (train, validation, test); "
+        "without it, the one that holds these words.", None, example="split")  # fmt: skip
+    label_pattern: str | None = key("A regular expression for the whole name of each file, "
+        "without its ending; its group in parentheses is the class.", None,
+        example=r"(.+)_\d+")  # fmt: skip
+    group: Column | None = key("The table's column of groups: the images of one writer, patient, "
+        "animal or scene go to one part together.", None, example="patient_id")  # fmt: skip
+    group_at: int | None = key("The level of folders whose names are the groups, from 1 below "
+        "`path`.", None, example=1, unit="level", ge=1)  # fmt: skip
+    group_pattern: str | None = key("A regular expression for the whole name of each file, without "
+        "its ending; its group in parentheses is the group.", None,
+        example=r"(patient\d+)_.*")  # fmt: skip
+
+    @field_validator("label_pattern", "group_pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        try:
+            if pattern is None or re.compile(pattern).groups == 1:
+                return pattern
+        except re.error as err:
+            raise ValueError(f"no regular expression: {err}") from err
+        raise ValueError(r"needs one group in parentheses, as in (.+)_\d+")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LabelOptions:
+        groups = [k for k in ("group", "group_at", "group_pattern") if getattr(self, k) is not None]
+        if len(groups) > 1:
+            raise ValueError(f"{' and '.join(groups)}: give one of them")
+        if self.label_pattern is not None and self.labels is not None:
+            raise ValueError("labels and label_pattern: give one of them")
+        return self
+
+    def choosing(self, classes: tuple[str, ...] | None) -> ImageOptions:
+        """What else is said of the images, once their classes have their names."""
+        rest = {name: getattr(self, name) for name in ImageOptions.model_fields}
+        return ImageOptions.model_construct(**{**rest, "class_names": classes})
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is said of the columns."""
+        return Wanted(self.path_column, self.label_column, self.part_column, self.group)
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """Part (or "") → its table."""
+        if isinstance(self.labels, dict):
+            return self.labels
+        return {} if self.labels in (None, BY_FOLDERS) else {"": str(self.labels)}
+
+
+def tables_elsewhere(options: LabelOptions, path: Path, request: Request) -> list[Path]:
+    """The tables that lie outside of `path`, as files that the set is read from."""
+    names = [options.class_names] if isinstance(options.class_names, str) else []
+    found_at = (_elsewhere(file, path, request) for file in (*options.tables.values(), *names))
+    return [place for place in found_at if place is not None]
+
+
+def labelled_layout(
+    tree: Tree,
+    options: LabelOptions,
+    request: Request,
+    by_folders: Callable[[], Layout],
+    *,
+    also: Collection[Also] = (),
+    on_missing: OnDamaged = "refuse",
+) -> tuple[Layout, tuple[str, ...] | None, tuple[str, ...]]:
+    """Files, classes, parts and groups as `options` say.
+
+    Args:
+        tree: where the images are.
+        options: the keys of the `data` entry.
+        request: where tables are looked for beside the tree.
+        by_folders: reads the folders' names, where nothing else says the classes.
+        also: kinds of files that are images beside the usual ones.
+        on_missing: what becomes of rows that name no image.
+
+    Returns:
+        The layout; which of its classes are wanted, in the order of their labels (None: all); the
+        order of all classes, where labels say one.
+
+    Raises:
+        DataError: a table, a pattern or the folders do not say one class for each image.
+    """
+    images = [name for name in tree.names if is_image_name(name, also)]
+    is_by_folders = False
+    if options.tables:
+        sources = [_source(tree, part, file, request) for part, file in options.tables.items()]
+        layout = layout_of_tables(tree, sources, options.wanted, images, on_missing)
+    elif options.label_pattern is not None:
+        layout = _layout_of_names(tree, options.label_pattern, images)
+    else:
+        layout, is_by_folders = _without_settings(tree, options, by_folders, images, on_missing)
+    layout = _grouped(layout, options, tree)
+    given = _class_names(tree, options, layout, request)
+    if is_by_folders and not isinstance(given, dict):
+        return layout, given, ()
+    if isinstance(given, tuple) and set(given) <= set(layout.classes):
+        return layout, given, ()
+    layout, classes = with_class_names(layout, str(tree.where), given)
+    return layout, None, classes
+
+
+def _class_names(
+    tree: Tree, options: LabelOptions, layout: Layout, request: Request
+) -> tuple[str, ...] | dict[int | str, str] | None:
+    """The names of classes as they are given, read from their file where they stand in one."""
+    if not isinstance(options.class_names, str):
+        return options.class_names
+    source = _source(tree, "", options.class_names, request, "class_names")
+    return names_in(source.table, set(layout.classes))
+
+
+def _grouped(layout: Layout, options: LabelOptions, tree: Tree) -> Layout:
+    if options.group is not None and not layout.groups:
+        raise DataError(
+            f"{tree.where}: group: {options.group} is a column of a table of labels, and the "
+            "labels are not read from one; say labels: FILE, or group_at: LEVEL for folders"
+        )
+    return _with_groups(layout, options, tree)
+
+
+def _without_settings(
+    tree: Tree,
+    options: LabelOptions,
+    by_folders: Callable[[], Layout],
+    images: Sequence[str],
+    on_missing: OnDamaged,
+) -> tuple[Layout, bool]:
+    """By the folders (then also True), or by a table whose format says that it has labels."""
+    try:
+        layout = by_folders()
+    except DataError as err:
+        if options.labels != BY_FOLDERS and (sources := defined_sources(tree)):
+            wanted = replace(options.wanted, is_one_hot=_is_roboflow(sources))
+            return layout_of_tables(tree, sources, wanted, images, on_missing), False
+        raise DataError(f"{err}{advice(tree)}") from err
+    if options.labels != BY_FOLDERS:
+        refuse_other_reading(tree, layout)
+    return layout, True
+
+
+def _is_roboflow(sources: Sequence[Source]) -> bool:
+    return all(PurePosixPath(source.name).name == "_classes.csv" for source in sources)
+
+
+# -- where tables are -----------------------------------------------------------------------------
+
+
+def _source(tree: Tree, part: str, file: str, request: Request, setting: str = "labels") -> Source:
+    """The table `file`: in the tree, beside it, in the working folder or in the data folder."""
+    name = _in_tree(tree, file)
+    if name is not None:
+        return Source(read_table(tree.read(name), name, tree.label(name)), part, name)
+    place = _elsewhere(file, tree.where, request)
+    if place is None:
+        tables = [each for each in tree.names if is_table_name(each)]
+        raise DataError(
+            f"{tree.where}: {setting}: there is no file '{file}'{did_you_mean(file, tables)}"
+            f"{_there(tables)}"
+        )
+    if not is_table_name(place.name):
+        raise DataError(f"{place}: labels are read from {', '.join(SUFFIXES)}; export it as CSV")
+    return Source(
+        read_table(read_bytes(place, MAX_TABLE_BYTES), place.name.removesuffix(".gz"), str(place)),
+        part,
+    )
+
+
+def _there(tables: Sequence[str]) -> str:
+    if not tables:
+        return "; no table lies in it"
+    return f"; tables in it are {', '.join(tables[:_EXAMPLES])}{' …' * (len(tables) > _EXAMPLES)}"
+
+
+def _in_tree(tree: Tree, file: str) -> str | None:
+    """The name in the tree that `file` means: from its top, or the only one that ends so."""
+    plain = str(PurePosixPath(file.replace("\\", "/")))
+    if plain in tree.names:
+        return plain
+    ends = [name for name in tree.names if name.endswith(f"/{plain}")]
+    return ends[0] if len(ends) == 1 else None
+
+
+def _elsewhere(file: str, path: Path, request: Request) -> Path | None:
+    places = [path / file, path.parent / file, expanded(file), request.data_dir / file]
+    inside = path.is_dir() and (path / file).is_file() and ".." not in Path(file).parts
+    return None if inside else next((place for place in places if place.is_file()), None)
+
+
+# -- names of files and folders -------------------------------------------------------------------
+
+
+def _layout_of_names(tree: Tree, pattern: str, names: Sequence[str]) -> Layout:
+    """Classes from the names of the images; the folders may be parts, and nothing else.
+
+    Raises:
+        DataError: a name does not fit, or images lie in several folders.
+    """
+    if not names:
+        raise DataError(f"{tree.where}: holds no images")
+    parts = [part_in(PurePosixPath(name).parent.name) for name in names]
+    folders = sorted({str(PurePosixPath(name).parent) for name in names})
+    has_parts = "train" in parts and "" not in parts and len(set(parts)) > 1
+    if len(folders) > 1 and not (has_parts and len(folders) == len(set(parts))):
+        raise DataError(
+            f"{tree.where}: label_pattern is for images in one folder, or in one for each part; "
+            f"images lie in {', '.join(folders[:_EXAMPLES])}; give one of them as path: DIR"
+        )
+    labels = _by_pattern(tree, names, pattern, "label_pattern")
+    note = f"classes are parts of the files' names, by {pattern}"
+    return Layout(
+        tuple(names), tuple(labels), tuple(parts if has_parts else [""] * len(names)), (note,)
+    )
+
+
+def _by_pattern(tree: Tree, names: Sequence[str], pattern: str, setting: str) -> list[str]:
+    fits = [re.fullmatch(pattern, stem_of(PurePosixPath(name).name)) for name in names]
+    odd = [name for name, fit in zip(names, fits, strict=True) if fit is None or not fit[1]]
+    if odd:
+        raise DataError(
+            f"{tree.where}: {setting}: {pattern} does not fit {len(odd):,} of {len(names):,} "
+            f"names, the first is '{odd[0]}'; it must fit the whole name without its ending"
+        )
+    return [fit[1] for fit in fits if fit is not None]
+
+
+def _with_groups(layout: Layout, options: LabelOptions, tree: Tree) -> Layout:
+    if options.group_pattern is not None:
+        groups = _by_pattern(tree, layout.files, options.group_pattern, "group_pattern")
+        return replace(layout, groups=tuple(groups))
+    if options.group_at is None:
+        return layout
+    at = options.group_at
+    ways = [PurePosixPath(name).parent.parts for name in layout.files]
+    short = next((k for k, way in enumerate(ways) if len(way) < at), None)
+    if short is not None:
+        raise DataError(
+            f"{tree.where}: group_at: {at}: '{layout.files[short]}' lies in {len(ways[short])} "
+            f"folders only; levels are counted from 1 below {tree.where.name}"
+        )
+    groups = [way[at - 1] for way in ways]
+    if groups == list(layout.classes):
+        raise DataError(
+            f"{tree.where}: group_at: {at}: the folders of this level are the classes "
+            f"({', '.join(sorted(set(groups))[:_EXAMPLES])}); no class can be in two parts then. "
+            "Give the level of the groups, and that of the classes with classes_at"
+        )
+    return replace(layout, groups=tuple(groups))

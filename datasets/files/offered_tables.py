@@ -1,0 +1,245 @@
+"""Tables that lie beside images: which are read unasked, which are offered, which contradict.
+
+In: a tree whose owner named no table. Out: the tables of a format that says what it is (Hugging
+Face's `metadata.csv`, Roboflow's `_classes.csv`), or words on the tables and names that could say
+the classes, with the settings that read them. It stands alone because a table that is named is
+read without it. Nothing here is an error by itself: a table that cannot be read is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from datasets.base import PART_NAMES
+from datasets.files.image_kinds import is_image_name
+from datasets.files.label_columns import (
+    LABEL_NAMES,
+    Columns,
+    Wanted,
+    find_columns,
+    plain,
+    shown,
+    with_its_header,
+)
+from datasets.files.label_table import Source, layout_of_tables
+from datasets.files.layout import Layout
+from datasets.files.named_files import NamedFiles, part_in, stem_of
+from datasets.files.records import Table, is_table_name, read_table
+from datasets.files.trees import Tree
+from headstart.errors import DataError
+
+_DEFINED = ("metadata.csv", "metadata.jsonl", "_classes.csv")
+_NO_TABLES = re.compile(r"readme|licen[cs]e|requirements|submission|changelog|citation", re.I)
+_MOST = 12  # tables that are looked at unasked
+_MOST_BYTES = 16 << 20
+_SHARD = re.compile(
+    r"(.*[ _-])?(part|images?|imgs?|batch|chunk|shard|folder|dir|set)[ _-]?\d+", re.I
+)
+_NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*\(?\d+\)?")  # `Abyssinian_12`, `cat (3)`
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """A table that names images; `unclear`: why its label column is not known."""
+
+    name: str
+    table: Table
+    path: int
+    columns: Columns | None
+    named: tuple[str, ...]
+    unclear: str = ""
+
+
+def defined_sources(tree: Tree) -> list[Source]:
+    """The tables of a defined format, where their labels are there and name images."""
+    names = [n for n in tree.names if PurePosixPath(n).name.lower() in _DEFINED]
+    kind = {PurePosixPath(name).name.lower() for name in names}
+    offers = _offers(tree, names) if len(kind) == 1 else []
+    if not offers or len(offers) < len(names):
+        return []
+    for offer in offers:
+        columns = offer.columns
+        if columns is None or (columns.label is None and not columns.one_hot):
+            return []
+    parts = [part_in(PurePosixPath(offer.name).parent.name) for offer in offers]
+    has_parts = "train" in parts and "" not in parts and len(set(parts)) == len(parts) > 1
+    return [
+        Source(read_table(tree.read(o.name), o.name, tree.label(o.name)), part * has_parts, o.name)
+        for o, part in zip(offers, parts, strict=True)
+    ]
+
+
+def advice(tree: Tree) -> str:
+    """What could say the classes of images that no class folder names, to end a message with."""
+    images = [name for name in tree.names if is_image_name(name)]
+    names = [name for name in tree.names if _may_be_table(name)]
+    texts = [_of_boxes(tree, images)]
+    offers = _offers(tree, names)
+    if offers:
+        texts.append(_of_tables(offers))
+    elif matlab := [name for name in tree.names if re.search(r"label.*\.mat$", name, re.I)]:
+        texts.append(f"labels may stand in {matlab[0]}: labels: {matlab[0]}")
+    texts.append(_of_names(tree, images))
+    return "".join(f"; {text}" for text in texts if text)
+
+
+def refuse_other_reading(tree: Tree, layout: Layout) -> None:
+    """Refuse class folders that a table beside them contradicts.
+
+    A table agrees where its labels follow from the folders, or the folders from its labels (finer
+    and coarser classes). It counts where it names half of the images or more and has a column that
+    is called as labels are; any column that may be a label counts against folders such as
+    `images_1` and `images_2`.
+
+    Raises:
+        DataError: neither follows from the other; both readings are shown.
+    """
+    names = [name for name in tree.names if _may_be_table(name)]
+    if not names or len(names) > _MOST:
+        return
+    folder_of = dict(zip(layout.files, layout.classes, strict=True))
+    are_shards = all(_SHARD.fullmatch(folder) for folder in set(layout.classes))
+    classes = sorted(set(layout.classes))
+    folders = f"{', '.join(classes[:3])}{' …' if len(classes) > 3 else ''}"
+    for offer in _offers(tree, names):
+        if 2 * len(offer.named) < len(folder_of) or not (are_shards or _is_called_label(offer)):
+            continue
+        labels = _labels_of(tree, offer)
+        both = [(folder_of[name], label) for name, label in labels.items() if name in folder_of]
+        if labels and (_follows(both) or _follows([(label, folder) for folder, label in both])):
+            continue
+        raise DataError(
+            f"{tree.where}: two readings: the classes are the folders {folders}, or the labels in "
+            f"{offer.name} ({shown(list(labels.values())) if labels else offer.unclear}); choose: "
+            f"labels: folders, or labels: {offer.name}"
+        )
+
+
+def _may_be_table(name: str) -> bool:
+    file = PurePosixPath(name).name
+    return is_table_name(name) and not file.lower().endswith(".mat") and not _NO_TABLES.search(file)
+
+
+def _offers(tree: Tree, names: Sequence[str]) -> list[_Offer]:
+    """Of the first of `names`, those that name images in two rows or more, the most first."""
+    images = [name for name in tree.names if is_image_name(name)]
+    if not images or not names:
+        return []
+    files = NamedFiles(images, tree.where)
+    first = sorted(names, key=lambda name: (name.count("/"), name))[:_MOST]
+    offers = [offer for name in first if (offer := _offer(tree, name, files)) is not None]
+    return sorted(offers, key=lambda offer: -len(offer.named))
+
+
+def _offer(tree: Tree, name: str, files: NamedFiles) -> _Offer | None:
+    try:
+        content = tree.read(name)
+        if len(content) > _MOST_BYTES:
+            return None
+        table, path = with_its_header(read_table(content, name, name), files, Wanted())
+        named = tuple(text for text in table.column(path) if files.meant_by(text))
+        if len(named) < 2 or 2 * len(named) < len(table.rows):
+            return None
+    except DataError:
+        return None
+    is_one_hot = PurePosixPath(name).name.lower() == "_classes.csv"
+    try:
+        columns = find_columns(table, path, Wanted(is_one_hot=is_one_hot))
+    except DataError as err:
+        return _Offer(name, table, path, None, named, str(err).removeprefix(f"{name}: "))
+    return _Offer(name, table, path, columns, named)
+
+
+def _of_tables(offers: Sequence[_Offer]) -> str:
+    """The offer that names most images, or one table for each part."""
+    by_part = _by_part(offers)
+    if by_part:
+        tables = ", ".join(f"{part}: {offer.name}" for part, offer in by_part.items())
+        best, setting = next(iter(by_part.values())), f"labels: {{{tables}}}"
+    else:
+        best, setting = offers[0], f"labels: {offers[0].name}"
+    said = f"{best.name} names {len(best.named):,} images"
+    if best.columns is None:
+        return f"{said}: {setting} reads it, and {best.unclear}"
+    if best.columns.label is not None:
+        label = best.table.called(best.columns.label)
+        values = shown(best.table.column(best.columns.label))
+        return f"{said} and their labels (column '{label}', {values}): {setting} reads it"
+    if best.columns.one_hot:
+        return f"{said} and has a column for each class: {setting} reads it"
+    return f"{said}, with no labels"
+
+
+def _by_part(offers: Sequence[_Offer]) -> Mapping[str, _Offer]:
+    """One table for each part, where their names or folders say so and train is among them."""
+    by_part: dict[str, _Offer] = {}
+    for offer in offers:
+        way = PurePosixPath(offer.name)
+        part = part_in(stem_of(way.stem)) or part_in(way.parent.name)
+        if part:
+            by_part.setdefault(part, offer)
+    ordered = {part: by_part[part] for part in PART_NAMES if part in by_part}
+    return ordered if len(ordered) > 1 and "train" in ordered else {}
+
+
+def _of_boxes(tree: Tree, images: Sequence[str]) -> str:
+    """Words on files of boxes, one beside each image (YOLO's .txt, VOC's .xml)."""
+    stems = {stem_of(PurePosixPath(name).name) for name in images}
+    for suffix, format_name in ((".txt", "YOLO"), (".xml", "VOC")):
+        n = sum(PurePosixPath(name).stem in stems for name in tree.names if name.endswith(suffix))
+        if n > 1 and 2 * n >= len(images):
+            return (
+                f"its {suffix} files are boxes of objects, one for each image ({format_name}), "
+                "and are not read: Headstart classifies whole images"
+            )
+    return ""
+
+
+def _of_names(tree: Tree, images: Sequence[str]) -> str:
+    """Words on classes that begin the names of files, in the folder that has most images."""
+    if not images:
+        return ""
+    folder, _ = Counter(str(PurePosixPath(name).parent) for name in images).most_common(1)[0]
+    stems = [
+        stem_of(PurePosixPath(n).name) for n in images if str(PurePosixPath(n).parent) == folder
+    ]
+    fits = [_NUMBERED.fullmatch(stem) for stem in stems]
+    prefixes = Counter(fit[1] for fit in fits if fit is not None)
+    if prefixes.total() < len(stems) or not 2 <= len(prefixes) <= len(stems) / 2:
+        return ""
+    if part_in(" ".join(prefixes)) or any(part_in(prefix) for prefix in prefixes):
+        return ""
+    several = len({str(PurePosixPath(name).parent) for name in images}) > 1
+    where = f"path: {tree.where / folder} with " if several else ""
+    return (
+        f"the names of its files begin with {shown(list(prefixes))}: {where}label_pattern: "
+        r"'(.+?)[ _.-]*\(?\d+\)?' makes those the classes"
+    )
+
+
+def _is_called_label(offer: _Offer) -> bool:
+    """Whether the table says by a column's name, or by a column for each class, what is a label."""
+    columns = offer.columns
+    if columns is None or columns.label is None:
+        return columns is not None and bool(columns.one_hot)
+    return bool(offer.table.columns) and plain(offer.table.columns[columns.label]) in LABEL_NAMES
+
+
+def _labels_of(tree: Tree, offer: _Offer) -> dict[str, str]:
+    """Image → label; empty where the table does not give one to each."""
+    try:
+        source = Source(read_table(tree.read(offer.name), offer.name, offer.name), "", offer.name)
+        images = [name for name in tree.names if is_image_name(name)]
+        layout = layout_of_tables(tree, [source], Wanted(), images, "skip")
+    except DataError:
+        return {}
+    return dict(zip(layout.files, layout.classes, strict=True))
+
+
+def _follows(pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether the second follows from the first."""
+    return len(set(pairs)) == len({first for first, _ in pairs})
