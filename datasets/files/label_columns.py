@@ -205,8 +205,9 @@ def _label_column(table: Table, left: Sequence[int]) -> tuple[int | None, tuple[
     if known:
         return _only(table, known), ()
     plausible = [k for k in left if _repeats(table.column(k))]
-    binary = tuple(k for k in plausible if set(table.column(k)) <= ONES | ZEROS)
-    if len(binary) > 1 and table.columns and len(binary) == len(plausible):
+    plausible = [k for k in plausible if not _is_of_groups(table, k)] or plausible
+    binary = tuple(k for k in left if set(table.column(k)) <= ONES | ZEROS)
+    if len(binary) > 1 and table.columns and set(plausible) <= set(binary):
         sums = [sum(row[k] in ONES for k in binary) for row in table.rows]
         if all(n == 1 for n in sums) or (len(binary) > 2 and sums.count(1) * 2 > len(sums)):
             return None, binary
@@ -214,7 +215,17 @@ def _label_column(table: Table, left: Sequence[int]) -> tuple[int | None, tuple[
         return _only(table, plausible), ()
     if len(left) == 1 and len(set(table.column(left[0]))) < len(table.rows):
         return left[0], ()
+    odd = next((k for k in left if not _are_numbers(table.column(k))), None)
+    if odd is not None:
+        raise DataError(
+            f"{table.where}: no column could be the label: '{table.called(odd)}' has "
+            f"{shown(table.column(odd))} in {len(table.rows):,} rows; say which: label_column: NAME"
+        )
     return None, ()
+
+
+def _is_of_groups(table: Table, column: int) -> bool:
+    return bool(table.columns) and plain(table.columns[column]) in GROUP_NAMES
 
 
 def _only(table: Table, columns: Sequence[int]) -> int:
@@ -237,7 +248,7 @@ def _say_the_same(first: Sequence[str], second: Sequence[str]) -> bool:
 def _repeats(values: Sequence[str]) -> bool:
     """Whether a column may be a label: two values or more, at most half as many as rows."""
     distinct = set(values) - {""}
-    if not 2 <= len(distinct) <= max(2, len(values) // 2):
+    if not 2 <= len(distinct) <= max(2, len(values) // 2) or len(distinct) == len(values):
         return False
     return not any(re.fullmatch(r"-?\d*\.\d*[1-9]\d*(e-?\d+)?", value) for value in distinct)
 

@@ -179,8 +179,8 @@ def _class_names(
     """The names of classes as they are given, read from their file where they stand in one."""
     if not isinstance(options.class_names, str):
         return options.class_names
-    source = _source(tree, "", options.class_names, request, "class_names")
-    return names_in(source.table, set(layout.classes))
+    content, name, where = _content(tree, options.class_names, request, "class_names")
+    return names_in(content, name, where, set(layout.classes))
 
 
 def _grouped(layout: Layout, options: LabelOptions, tree: Tree) -> Layout:
@@ -202,6 +202,8 @@ def _without_settings(
     """By the folders (then also True), or by a table whose format says that it has labels."""
     try:
         layout = by_folders()
+        if len(set(layout.classes)) == 1 and options.labels != BY_FOLDERS:
+            raise DataError(f"{tree.where}: only one class ({layout.classes[0]})")
     except DataError as err:
         if options.labels != BY_FOLDERS and (sources := defined_sources(tree)):
             wanted = replace(options.wanted, is_one_hot=_is_roboflow(sources))
@@ -219,11 +221,19 @@ def _is_roboflow(sources: Sequence[Source]) -> bool:
 # -- where tables are -----------------------------------------------------------------------------
 
 
-def _source(tree: Tree, part: str, file: str, request: Request, setting: str = "labels") -> Source:
+def _source(tree: Tree, part: str, file: str, request: Request) -> Source:
     """The table `file`: in the tree, beside it, in the working folder or in the data folder."""
+    content, name, where = _content(tree, file, request, "labels")
+    if not is_table_name(name):
+        raise DataError(f"{where}: labels are read from {', '.join(SUFFIXES)}; export it as CSV")
+    return Source(read_table(content, name, where), part, _in_tree(tree, file) or "")
+
+
+def _content(tree: Tree, file: str, request: Request, setting: str) -> tuple[bytes, str, str]:
+    """The bytes of a file that a setting names, its name, and how messages call it."""
     name = _in_tree(tree, file)
     if name is not None:
-        return Source(read_table(tree.read(name), name, tree.label(name)), part, name)
+        return tree.read(name), name, tree.label(name)
     place = _elsewhere(file, tree.where, request)
     if place is None:
         tables = [each for each in tree.names if is_table_name(each)]
@@ -231,12 +241,7 @@ def _source(tree: Tree, part: str, file: str, request: Request, setting: str = "
             f"{tree.where}: {setting}: there is no file '{file}'{did_you_mean(file, tables)}"
             f"{_there(tables)}"
         )
-    if not is_table_name(place.name):
-        raise DataError(f"{place}: labels are read from {', '.join(SUFFIXES)}; export it as CSV")
-    return Source(
-        read_table(read_bytes(place, MAX_TABLE_BYTES), place.name.removesuffix(".gz"), str(place)),
-        part,
-    )
+    return read_bytes(place, MAX_TABLE_BYTES), place.name.removesuffix(".gz"), str(place)
 
 
 def _there(tables: Sequence[str]) -> str:

@@ -158,12 +158,17 @@ def _read_rows(source: Source, columns: Columns, files: NamedFiles, said: _Rows)
                 raise DataError(f"{table.at(k)}: no value in the column of the groups")
             said.group[name] = row[columns.group]
     said.notes += _said_of(table, columns)
+    if columns.label is None and not columns.one_hot and len(set(said.label.values())) < 2:
+        raise DataError(f"{table.where}: lists images without labels; say which table has them")
 
 
 def _labels(table: Table, columns: Columns) -> Iterator[str | None]:
     """The label of each row; None where it has none."""
     if columns.label is not None:
-        yield from (label or None for label in table.column(columns.label))
+        for k, label in enumerate(table.column(columns.label)):
+            if "\n" in label:
+                raise DataError(f"{table.at(k)}: a label of several lines: a quote is not closed")
+            yield label or None
         return
     for k, row in enumerate(table.rows):
         cells = [row[column] for column in columns.one_hot]

@@ -59,12 +59,8 @@ def defined_sources(tree: Tree) -> list[Source]:
     names = [n for n in tree.names if PurePosixPath(n).name.lower() in _DEFINED]
     kind = {PurePosixPath(name).name.lower() for name in names}
     offers = _offers(tree, names) if len(kind) == 1 else []
-    if not offers or len(offers) < len(names):
+    if len(offers) < len(names) or not all(map(_is_called_label, offers)):
         return []
-    for offer in offers:
-        columns = offer.columns
-        if columns is None or (columns.label is None and not columns.one_hot):
-            return []
     parts = [part_in(PurePosixPath(offer.name).parent.name) for offer in offers]
     has_parts = "train" in parts and "" not in parts and len(set(parts)) == len(parts) > 1
     return [

@@ -111,8 +111,16 @@ def _from_lines(content: bytes, where: str) -> Table:
         raise DataError(f"{where}: a line of over {_LONGEST_LINE:,} characters; this is no table")
     first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     if any(separator in first for separator in SEPARATORS):
-        return _table(where, (), rows(text, where))
+        return _table(where, (), rows(_without_remarks(lines), where))
     return _table(where, (), _of_words(lines))
+
+
+def _without_remarks(lines: Sequence[str]) -> str:
+    """The text without the first lines that begin with `#`, unless the last names the columns."""
+    at = next((k for k, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    names = lines[at - 1].lstrip("# ") if at else ""
+    has_names = any(0 < names.count(sign) == lines[at].count(sign) for sign in SEPARATORS)
+    return "\n".join([*[""] * (at - 1), *([names * has_names] if at else []), *lines[at:]])
 
 
 def _of_words(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
@@ -161,7 +169,7 @@ def _as_text(field: object) -> str:
 
 
 def _from_json(content: bytes, where: str) -> Table:
-    given = _json(content, where)
+    given = read_json(content, where)
     if isinstance(given, dict) and {"images", "annotations"} <= given.keys():
         return _from_coco(given, where)
     if isinstance(given, dict):
@@ -176,14 +184,15 @@ def _from_json(content: bytes, where: str) -> Table:
 
 def _from_json_lines(content: bytes, where: str) -> Table:
     entries = [
-        (k, _json(line.encode(), f"{where}:{k}"))
+        (k, read_json(line.encode(), f"{where}:{k}"))
         for k, line in enumerate(decode(content, where).splitlines(), 1)
         if line.strip()
     ]
     return _of_objects(entries, where, "line")
 
 
-def _json(content: bytes, where: str) -> object:
+def read_json(content: bytes, where: str) -> object:
+    """What a JSON file says; raises DataError where it is none, or says a name twice."""
     try:
         return json.loads(decode(content, where), object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as err:

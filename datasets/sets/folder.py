@@ -70,11 +70,6 @@ def _decode(path: Path, options: Options, request: Request) -> Dataset:
 
     with open_tree(path) as tree:
         layout, names, classes = labelled_layout(
-            tree,
-            options,
-            request,
-            by_folders,
-            also=options.also,
-            on_missing=options.on_damaged,
+            tree, options, request, by_folders, also=options.also, on_missing=options.on_damaged
         )
         return dataset_of_files("folder", tree, layout, options.choosing(names), request, classes)
