@@ -157,7 +157,7 @@ def _read_rows(source: Source, columns: Columns, files: NamedFiles, said: _Rows)
             if not row[columns.group]:
                 raise DataError(f"{table.at(k)}: no value in the column of the groups")
             said.group[name] = row[columns.group]
-    said.notes += _said_of(table, columns)
+    said.notes += _said_of(source, columns)
     if columns.label is None and not columns.one_hot and len(set(said.label.values())) < 2:
         raise DataError(f"{table.where}: lists images without labels; say which table has them")
 
@@ -299,8 +299,8 @@ def _check_missing(said: _Rows, tree: Tree, on_missing: OnDamaged) -> None:
     )
 
 
-def _said_of(table: Table, columns: Columns) -> list[str]:
-    name = PurePosixPath(table.where).name
+def _said_of(source: Source, columns: Columns) -> list[str]:
+    table, name = source.table, source.name or PurePosixPath(source.table.where).name
     if columns.label is not None:
         label = table.called(columns.label)
         text = f"'{label}' ({shown(table.column(columns.label))})"

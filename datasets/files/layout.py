@@ -9,7 +9,6 @@ sets, test sets met later), and because it knows names only: nothing is decoded 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -39,9 +38,7 @@ from headstart.errors import DataError
 
 _MANY = 10  # where over a tenth of the files is not read, that is said first
 _OF_DESKTOPS = {"thumbs.db", "desktop.ini"}
-_TABLES = (".csv", ".tsv", ".jsonl", ".json", ".mat", ".txt", ".parquet", ".xlsx")
-_NO_TABLE = re.compile("readme|licen[cs]e|sample_?submission|requirements|changelog")
-_MOST_TABLES = 5  # more files are one for each image, as detectors have them
+_OF_TABLES = "; where a table says what each image shows: labels: FILE"
 
 
 @dataclass(frozen=True)
@@ -81,9 +78,9 @@ def read_layout(tree: Tree, also: Collection[Also] = (), asked: Asked | None = N
     if root.is_flat:
         raise DataError(
             f"{tree.where}: no images in class folders; it needs one folder a class, with "
-            f"images ({KINDS_READ}){_of_tables(tree)}"
+            f"images ({KINDS_READ}){_OF_TABLES}"
         )
-    reading = find_reading(root, asked or Asked(), f"{tree.where}", _of_tables(tree))
+    reading = find_reading(root, asked or Asked(), f"{tree.where}", _OF_TABLES)
     _check_no_empty_class(tree, reading, images)
     files = [name for name in images if name in reading.of]
     notes = [
@@ -114,7 +111,7 @@ def check_classes(layout: Layout, wanted: Sequence[str] | None, tree: Tree) -> t
         raise DataError(
             f"{tree.where}: only one class ({shown(layout.classes[0])}): all "
             f"{counted(len(layout.files))} lie in one folder; a classifier needs two or more, one "
-            f"folder a class{_of_tables(tree)}"
+            f"folder a class{_OF_TABLES}"
         )
     by_part: dict[str, set[str]] = {part: set() for part in sorted({*layout.parts} - {""})}
     for part, label in zip(layout.parts, layout.classes, strict=True):
@@ -233,14 +230,3 @@ def _warnings(tree: Tree, read: Sequence[str], also: Collection[Also]) -> tuple[
     kinds = [f"{counted(len(images))} outside the folders that are read"] if images else []
     kinds += [kinds_of(others)] if others else []
     return (f"{len(unread):,} of {counted(len(own), 'file')} were not read: {', '.join(kinds)}",)
-
-
-def _of_tables(tree: Tree) -> str:
-    """Words on the setting `labels`, with the tables in the tree that may be meant."""
-    names = [name for name in tree.names if name.lower().endswith(_TABLES)]
-    names = [name for name in names if not _NO_TABLE.search(name.lower())]
-    names.sort(key=lambda name: (name.count("/"), name))
-    last = {name.rpartition("/")[2] for name in names}
-    given = names[0] if names and len(last) <= _MOST_TABLES else "FILE"
-    there = f"; in it are {shown_names(names, 3)}" if given != "FILE" and len(names) > 1 else ""
-    return f"; where a table says what each image shows: labels: {shown(given)}{there}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from datasets.base import PART_NAMES
+from datasets.files.folder_names import is_of_no_class
 from datasets.files.image_kinds import is_image_name
 from datasets.files.label_columns import (
     LABEL_NAMES,
@@ -78,7 +79,7 @@ def advice(tree: Tree) -> str:
     if offers:
         texts.append(_of_tables(offers))
     elif matlab := [name for name in tree.names if re.search(r"label.*\.mat$", name, re.I)]:
-        texts.append(f"labels may stand in {matlab[0]}: labels: {matlab[0]}")
+        texts.append(f"labels may stand in {matlab[0]}: labels: {matlab[0]} reads them")
     texts.append(_of_names(tree, images))
     return "".join(f"; {text}" for text in texts if text)
 
@@ -197,24 +198,24 @@ def _of_boxes(tree: Tree, images: Sequence[str]) -> str:
 
 def _of_names(tree: Tree, images: Sequence[str]) -> str:
     """Words on classes that begin the names of files, in the folder that has most images."""
+    images = [name for name in images if not any(map(is_of_no_class, name.split("/")[:-1]))]
     if not images:
         return ""
-    folder, _ = Counter(str(PurePosixPath(name).parent) for name in images).most_common(1)[0]
-    stems = [
-        stem_of(PurePosixPath(n).name) for n in images if str(PurePosixPath(n).parent) == folder
-    ]
-    fits = [_NUMBERED.fullmatch(stem) for stem in stems]
-    prefixes = Counter(fit[1] for fit in fits if fit is not None)
+    folder, _ = Counter(_folder(name) for name in images).most_common(1)[0]
+    stems = [stem_of(PurePosixPath(name).name) for name in images if _folder(name) == folder]
+    prefixes = Counter(fit[1] for stem in stems if (fit := _NUMBERED.fullmatch(stem)) is not None)
     if prefixes.total() < len(stems) or not 2 <= len(prefixes) <= len(stems) / 2:
         return ""
-    if part_in(" ".join(prefixes)) or any(part_in(prefix) for prefix in prefixes):
-        return ""
-    several = len({str(PurePosixPath(name).parent) for name in images}) > 1
+    several = len({_folder(name) for name in tree.names if is_image_name(name)}) > 1
     where = f"path: {tree.where / folder} with " if several else ""
     return (
-        f"the names of its files begin with {shown(list(prefixes))}: {where}label_pattern: "
+        f"the names of the images begin with {shown(list(prefixes))}: {where}label_pattern: "
         r"'(.+?)[ _.-]*\(?\d+\)?' makes those the classes"
     )
+
+
+def _folder(name: str) -> str:
+    return str(PurePosixPath(name).parent)
 
 
 def _is_called_label(offer: _Offer) -> bool:

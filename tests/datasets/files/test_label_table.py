@@ -8,6 +8,7 @@ from data_files import request
 
 from datasets.files.label_settings import LabelOptions, labelled_layout
 from datasets.files.layout import read_layout
+from datasets.files.levels import Asked
 from datasets.files.trees import Tree
 from headstart.errors import DataError
 
@@ -394,12 +395,17 @@ def test_classes_from_the_names_of_files():
 def test_groups_by_a_level_of_folders_or_by_names():
     names = [f"{c}/w{w}/{k}.png" for c in "ab" for w in (1, 2) for k in (1, 2)]
     tree = tree_of(images(*names))
-    layout, _, _ = read(tree, group_at=2)
+
+    def by_letters():
+        return read_layout(tree, (), Asked(classes_at=1))
+
+    layout, _, _ = read(tree, by_letters, group_at=2)
     assert layout.groups == ("w1", "w1", "w2", "w2") * 2
-    assert "group_at: 1: the folders of this level are the classes (a, b)" in refused(
-        tree, group_at=1
+    text = refused(tree, by_folders=by_letters, group_at=1)
+    assert "group_at: 1: the folders of this level are the classes (a, b)" in text
+    assert "'a/w1/1.png' lies in 2 folders only" in (
+        refused(tree, by_folders=by_letters, group_at=3)
     )
-    assert "'a/w1/1.png' lies in 2 folders only" in refused(tree, group_at=3)
     by_name = tree_of(images("a/p1_x.png", "a/p2_x.png", "b/p1_y.png", "b/p2_y.png"))
     layout, _, _ = read(by_name, group_pattern=r"(p\d)_.*")
     assert layout.groups == ("p1", "p2", "p1", "p2")
