@@ -32,6 +32,7 @@ from harness.plan.dry_run import describe_plan
 from harness.plan.needs import Need, fetch, needs_of
 from harness.plan.planner import make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
+from harness.plan.starts import check_starts
 from harness.runfolder import provenance
 from harness.runfolder.deliver import write_folders
 from harness.runfolder.folder import CONTROL, RunFolder
@@ -108,6 +109,9 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
             return _say_needs(lacking)
     catalogue = DataCatalogue(options.data, allow_download=not options.dry_run)
     plan = make_plan(sweep, catalogue)
+    if options.only != "report":
+        for note in check_starts(plan):
+            print(note, file=sys.stderr)
     if options.dry_run:
         plan = plan_searches(plan, catalogue, out) if sweep.searches else plan
         for line in describe_plan(plan.shard(*options.shard), out):

@@ -67,7 +67,8 @@ def fitted(
     given = {name: state[key] for name, key in names.items() if name not in skipped | beyond}
     mistakes = _Mistakes(needed, given)
     if mistakes:
-        raise ModelError(mistakes.text(skipped, of_head, before))
+        everything = {name: state[key] for name, key in names.items()}
+        raise ModelError(mistakes.text(everything, skipped, of_head, before))
     taken = {names[name] for name in given}
     notes = [f"the prefix {before} was taken off its names"] if before else []
     return Fitted(
@@ -132,7 +133,14 @@ def _prefix(needed: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
             f"the file has the network {len(whole)} times, behind {few(whole)}: choose one by "
             f"initialize: {{file: …, prefix: {whole[0]}}}"
         )
-    return whole[0] if whole else max(behind, key=lambda before: behind[before], default="")
+    if whole:
+        return whole[0]
+    best = max(behind, key=lambda before: behind[before], default="")
+    if behind[best] * 2 >= len(wanted):
+        return best
+    first = {key.split(".")[0] for key in state}
+    is_before_all = len(first) == 1 and not first & {name.split(".")[0] for name in needed}
+    return f"{first.pop()}." if is_before_all else ""
 
 
 def _beyond(
@@ -193,21 +201,30 @@ class _Mistakes:
             if tensor.shape == own.shape and own.numel()
         )
 
-    def text(self, skipped: Collection[str], of_head: Collection[str], before: str) -> str:
+    def text(
+        self,
+        of_file: Mapping[str, Tensor],
+        skipped: Collection[str],
+        of_head: Collection[str],
+        before: str,
+    ) -> str:
+        """One line; `of_file` has all of the file's tensors, the ones that are left out too."""
         n_fit = len(self.own) - len(self.of_own)
         parts = [few(list(self.of_own.values()), "; ")] if self.of_own else []
-        if self.unknown:
-            shown = [f"{name} {_sides(self.given[name])}" for name in self.unknown]
+        unknown = [name for name in of_file if name not in self.own and name not in skipped
+                   and not name.endswith(_COUNTER)]  # fmt: skip
+        if unknown:
+            shown = [f"{name} {_sides(of_file[name])}" for name in unknown]
             verb = "is" if len(shown) == 1 else "are"
             parts.append(f"{few(shown)} of the file {verb} not in the network")
         if before:
             parts.append(f"the prefix {before} was taken off the file's names")
-        is_head = not self.unknown and set(self.of_own) <= set(of_head)
-        if is_head and not skipped:
+        if not unknown and not skipped and set(self.of_own) <= set(of_head):
             parts.append("head: new gives it a fresh one")
-        elif any("not finite" not in what for what in self.of_own.values()) or self.unknown:
-            nearest = nearest_network(self.given)
-            parts += [f"its shapes are those of {nearest}"] if nearest else []
+        elif any("not finite" not in what for what in self.of_own.values()) or unknown:
+            nearest = nearest_network(of_file)
+            under = ", under other names" if not n_fit else ""
+            parts += [f"its shapes are those of {nearest}{under}"] if nearest else []
         fit = f"the weights do not fit the network, {n_fit} of whose {len(self.own)} tensors do"
         return f"{fit}: {'; '.join(parts)}"
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 import datasets
 from datasets.base import Request
-from datasets.locations import cache_folder, data_folder, downloads_folder, expanded
+from datasets.locations import cache_folder, data_folder, downloads_folder
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import DataNotFoundError, InputError, WeightsNotFoundError
@@ -126,7 +126,7 @@ class _Weights:
         start = condition.start
         if start.kind == "imagenet":
             return self._imagenet(condition.model.name)
-        path = expanded(start.name)
+        path = start.path
         if start.kind == "run":
             is_here, name, missing = path.is_dir(), f"run {path.name}", f"{path}: no such folder"
         else:

@@ -89,12 +89,27 @@ class _Planner:
                     missing.update(dict.fromkeys(str(err).splitlines()))
                 except InputError as err:
                     mistakes.setdefault(str(err), []).append(name)
-        if mistakes:
-            raise SpecError(
-                [*missing, *(f"{self.sweep.name}: {_some(n)}: {m}" for m, n in mistakes.items())]
-            )
+        texts = [f"{self.sweep.name}: {_some(n)}: {m}" for m, n in mistakes.items()]
+        texts += self._start_mistakes(may_fetch=not (missing or mistakes))
+        if texts:
+            raise SpecError([*missing, *texts])
         if missing:
             raise DataNotFoundError("\n".join(missing))
+
+    def _start_mistakes(self, may_fetch: bool) -> list[str]:
+        """What is wrong with the files of weights that conditions start from, each once."""
+        texts: dict[str, None] = {}
+        for conditions in self.conditions.values():
+            for name, condition in conditions.items():
+                if condition.start.kind == "imagenet" and not may_fetch:
+                    continue
+                try:
+                    for seed in self.seeds if condition.start.kind == "run" else (0,):
+                        self._start_content(condition, seed)
+                except InputError as err:
+                    at = self.sweep.starts_at.get(name, f"{self.sweep.name}: {name}")
+                    texts[f"{at}: {err}"] = None
+        return list(texts)
 
     def _trial(self, stage: Stage, arm: str, seed: int) -> TrialSpec:
         condition = self.conditions[stage][arm]
@@ -133,7 +148,7 @@ class _Planner:
         if start.kind == "imagenet":
             path = self._imagenet(condition.model.name)
         else:
-            path = Path(start.name) if start.kind == "file" else _model_of_run(start, seed)
+            path = start.path if start.kind == "file" else _model_of_run(start, seed)
         path = path.absolute()
         if path not in self.contents:
             try:
@@ -164,12 +179,10 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 def _model_of_run(start: Start, seed: int) -> Path:
     rows = [
         row
-        for row in finished_rows(Path(start.name))
+        for row in finished_rows(start.path)
         if row.arm == start.arm and row.seed == seed and row.status == "done"
     ]
     if not rows:
-        raise InputError(
-            f"initialize: {start.name} has no finished trial of arm {start.arm!r} at seed {seed}"
-        )
-    folder = Path(start.name) / "trials" / rows[0].trial_id
+        raise InputError(f"{start.name} has no finished trial of arm {start.arm!r} at seed {seed}")
+    folder = start.path / "trials" / rows[0].trial_id
     return checked_file(folder, "model.safetensors", rows[0])

@@ -46,7 +46,7 @@ def _named(condition: Condition, data: Path) -> Iterator[Path]:
     for choice in condition.data:
         yield from _located(choice, data)
     if condition.start.kind in ("file", "run"):
-        yield Path(condition.start.name)
+        yield condition.start.path
 
 
 def _located(choice: DataChoice, data: Path) -> tuple[Path, ...]:

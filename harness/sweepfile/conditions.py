@@ -11,15 +11,17 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from datasets.locations import expanded
 from harness.sweepfile.file import Arm, Section, Stage
 from harness.sweepfile.mistakes import Mistakes, show
 from harness.sweepfile.nodes import merge, with_value, without
-from harness.sweepfile.settings import Condition, ModelChoice, RunArm, Start
+from harness.sweepfile.settings import Condition, ModelChoice, RunArm, Start, StartFile
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 from headstart.grid import GridPoint
@@ -28,7 +30,7 @@ from headstart.yaml12 import Node
 
 Kind = Literal["pretrain", "arms"]
 INHERITED = {"model": "{name: NETWORK}", "data": "{name: DATA_SET}"}  # and what is to be written
-WEIGHTS = (".safetensors", ".pth", ".pt")
+WEIGHTS = (".safetensors", ".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".pkl", ".pickle")
 MAX_GRID = 10_000
 MAX_CHAIN = 50  # stages one after the other
 
@@ -37,12 +39,14 @@ MAX_CHAIN = 50  # stages one after the other
 class Conditions:
     """All conditions of a sweep, by full name (the grid point included).
 
-    `points` has every arm and stage, those whose condition has mistakes included.
+    `points` has every arm and stage, those whose condition has mistakes included; `starts_at` says
+    where the file has their `initialize`.
     """
 
     stages: dict[str, Condition] = field(default_factory=dict)
     arms: dict[str, Condition] = field(default_factory=dict)
     points: dict[str, GridPoint] = field(default_factory=dict)
+    starts_at: dict[str, str] = field(default_factory=dict)
 
 
 class ConditionReader:
@@ -69,6 +73,9 @@ class ConditionReader:
                     reader = _OneCondition(self.mistakes, root, kind, name, point)
                     full = reader.grid_point(kind, name)
                     conditions.points[full.name] = full
+                    start = node.get("initialize")
+                    if start is not None:
+                        conditions.starts_at[full.name] = f"{start.where}: {start.path}"
                     condition = reader.read(node, section)
                     if condition is not None:
                         into.setdefault(full.name, condition)
@@ -138,7 +145,8 @@ class _OneCondition:
             self.mistakes.validate(section, node)
             return None
         whole = self._with_inherited(node)
-        checked = self.mistakes.validate(section, without(whole, ("search",)), INHERITED)
+        given = without(whole, ("search", "initialize"))  # of which other code says what is wrong
+        checked = self.mistakes.validate(section, given, INHERITED)
         self._check_depth(whole)
         start = self._start(node.get("initialize"))
         if checked is None:
@@ -189,8 +197,7 @@ class _OneCondition:
         if node is None or node.value is None or node.value == "random":
             return Start()
         if isinstance(node.value, dict):
-            arm = self.mistakes.validate(RunArm, node)
-            return Start() if arm is None else Start(kind="run", name=arm.run, arm=arm.arm)
+            return self._part_of_file(node) if "file" in node.value else self._run_arm(node)
         stages = self.root.get("pretrain")
         names = [key for key, _ in stages.items()] if stages else []
         if node.value in names:
@@ -202,17 +209,44 @@ class _OneCondition:
             return Start(kind="stage", name=self.grid_point("pretrain", node.value).name)
         if node.value == "imagenet":
             return Start(kind="imagenet")
-        if isinstance(node.value, str) and Path(node.value).suffix in WEIGHTS:
-            if not os.path.isfile(node.value):
-                self.mistakes.add(node, f"{node.value!r}: no such file")
+        if isinstance(node.value, str) and _is_path(node.value):
+            self._check_file(node)
             return Start(kind="file", name=node.value)
         near = did_you_mean(str(node.value), [*names, "imagenet"])
         self.mistakes.add(
             node,
             f"{show(node)} is not a pretrain stage ({', '.join(names) or 'none'}), imagenet, "
-            f"a .safetensors or .pth file, or {{run: DIR, arm: NAME}}{near}",
+            f"a file of weights, or {{run: DIR, arm: NAME}}{near}",
         )
         return Start()
+
+    def _run_arm(self, node: Node) -> Start:
+        arm = self.mistakes.validate(RunArm, node)
+        return Start() if arm is None else Start(kind="run", name=arm.run, arm=arm.arm)
+
+    def _part_of_file(self, node: Node) -> Start:
+        part = self.mistakes.validate(StartFile, node)
+        if part is None:
+            return Start()
+        self._check_file(node.get("file") or node)
+        return Start(kind="file", name=part.file, entry=part.entry, prefix=part.prefix)
+
+    def _check_file(self, node: Node) -> None:
+        """Whether the file is there; what else may be meant, where it is not."""
+        path = expanded(str(node.value))
+        if os.path.isfile(path):
+            return
+        if os.path.isfile(path / "trials.parquet"):
+            text = f"is a run folder: write {{run: {node.value}, arm: NAME}}"
+        elif os.path.isdir(path):
+            names = ", ".join(sorted(_weights_in(path))[:4])
+            text = f"is a folder; give the file of weights{f' in it: {names}' if names else ''}"
+        else:
+            text = "no such file"
+            beside = Path(node.where.file).parent / path
+            if node.where.line and os.path.isfile(beside):
+                text += f"; {beside} is there: paths are taken from the working folder"
+        self.mistakes.add(node, f"{node.value!r}: {text}")
 
     def _check_depth(self, whole: Node) -> None:
         """Whether the network has as many layer groups as `last_N` names."""
@@ -228,6 +262,17 @@ class _OneCondition:
 def _is_obeyed(name: str) -> bool:
     """Whether a terminal or a log would obey a part of a name, or it goes on another line."""
     return on_one_line(name) != name
+
+
+def _is_path(text: str) -> bool:
+    """Whether a start is meant as a file: by its ending, by a folder before it, or it is there."""
+    path = expanded(text)
+    return path.suffix in WEIGHTS or len(path.parts) > 1 or os.path.exists(path)
+
+
+def _weights_in(folder: Path) -> Iterator[str]:
+    with suppress(OSError):
+        yield from (path.name for path in folder.iterdir() if path.suffix in WEIGHTS)
 
 
 def _as_list(data: Node) -> Node:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator
 
 from harness.sweepfile.search_settings import Distribution, Search
-from harness.sweepfile.settings import DataChoice, Frame, ModelChoice, RunArm, Train
+from harness.sweepfile.settings import DataChoice, Frame, ModelChoice, RunArm, StartFile, Train
 from headstart.cli import did_you_mean
 from headstart.settings import AsTuple, Frozen, key
 
@@ -52,9 +52,10 @@ class Section(Frozen):
         example={"name": "handwritten62", "classes": "digits"})  # fmt: skip
     train: Train = key("How it is trained, laid key by key over the sweep's.", Train(),
         example={"epochs": 80})  # fmt: skip
-    initialize: str | RunArm | None = key("Where its first weights come from: a stage of "
-        "`pretrain`, `imagenet`, a `.safetensors` or `.pth` file, or `{run: DIR, arm: NAME}`. "
-        "Without it they are random.", None, example="digits")  # fmt: skip
+    initialize: str | RunArm | StartFile | None = key("Where its first weights come from: a stage "
+        "of `pretrain`, `imagenet`, the path of a file of weights, `{file: PATH, entry: NAME}` "
+        "where the file holds several, or `{run: DIR, arm: NAME}`. Without it they are random.",
+        None, example="digits")  # fmt: skip
     fine_tune: FineTune = key("Which layer groups train: `all`, `last_layer`, `last_N`, `none`, "
         "`gradual` or `{gradual: {every: EPOCHS}}` (one more group at a time, from the last), "
         "`{from: GROUP}` (it and all after it), `{unfreeze: [GROUPS]}`.", "all",

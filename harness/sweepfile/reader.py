@@ -99,6 +99,7 @@ def read_sweep(root: Node) -> Sweep:
         stages=conditions.stages,
         arms=conditions.arms,
         grid_points=conditions.points,
+        starts_at=conditions.starts_at,
         searches=searches,
     )
 

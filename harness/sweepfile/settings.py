@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -34,6 +34,7 @@ from pydantic_core import PydanticCustomError
 import datasets
 import models
 from datasets.augment_settings import Augment
+from datasets.locations import expanded
 from datasets.split import SplitSettings
 from harness.seeds import AXES
 from harness.sweepfile.search_settings import Search
@@ -293,17 +294,41 @@ class RunArm(Frozen):
     arm: str = key("The arm of that run.", example="pretrained")
 
 
+class StartFile(Frozen):
+    """A file of weights of which one part is meant."""
+
+    file: str = key("The file: what `torch.save` writes, or safetensors, under any name.",
+        example="weights/checkpoint.pth")  # fmt: skip
+    entry: str = key("Which of the file's state dicts, where it holds several.", "", example="ema")
+    prefix: str = key("What stands before the names that are meant, where the file has the network "
+        "several times.", "", example="encoder_q.")  # fmt: skip
+
+
 class Start(Frozen):
     """Where a trial's first weights come from; `name` is a stage, a file or a run folder."""
 
     kind: Literal["random", "stage", "imagenet", "file", "run"] = "random"
     name: str = ""
     arm: str = ""  # of a run
+    entry: str = ""  # of a file
+    prefix: str = ""  # of a file
+
+    @property
+    def path(self) -> Path:
+        """Of a file or a run; `~` is the user's folder."""
+        return expanded(self.name)
+
+    def hashed(self) -> dict[str, object]:
+        """What the id of a trial is computed from, beside the file's content."""
+        chosen = {"entry": self.entry, "prefix": self.prefix}
+        return {"start_part": chosen} if any(chosen.values()) else {}
 
     def written(self) -> str | dict[str, str] | None:
         """As a sweep file writes it."""
         if self.kind == "run":
             return {"run": self.name, "arm": self.arm}
+        if self.entry or self.prefix:
+            return {"file": self.name, "entry": self.entry, "prefix": self.prefix}
         return {"random": None, "imagenet": "imagenet"}.get(self.kind, self.name)
 
 
@@ -564,3 +589,11 @@ class Sweep(Frame):
     arms: dict[str, Condition]
     grid_points: dict[str, GridPoint]  # of each arm and stage, by full name
     searches: dict[str, Search] = Field(default_factory=dict)  # by arm
+    starts_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # in the file
+
+    def __eq__(self, other: object) -> bool:
+        """Lines of the file are no part of what is asked."""
+        return isinstance(other, Sweep) and self._asked() == other._asked()
+
+    def _asked(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "starts_at"}

@@ -6,24 +6,25 @@ what was loaded, what is new and what was left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
 from harness.training.optimizers import ParameterGroups
 from harness.trials.spec import TrialSpec
+from headstart.errors import ModelError
 from headstart.records import checked_file, trial_row
-from headstart.rows import TrialRow
 from models import finetune
 from models.build import build_model
 from models.imagenet import read_imagenet
-from models.weights import load_into, read_weights
+from models.weight_files import open_weights
+from models.weights import LoadReport, load_into
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Prepared:
         parameter_groups: one optimizer group for each layer group that ever trains, input first.
         before_epoch: unfreezes what a gradual schedule has due; else does nothing.
         n_trainable: parameters that train (at the end, where unfreezing is gradual).
-        load_report: names of tensors `loaded`, `new`, `left_out`; where they came from.
+        load_report: names of tensors `loaded`, `new`, `left_out`; where they came from; notes.
     """
 
     network: nn.Module
@@ -125,42 +126,73 @@ def build_network(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup
     return network, finetune.layer_groups(network, example)
 
 
+@dataclass(frozen=True)
+class StartWeights:
+    """The tensors that a trial starts from, where they are from, and what becomes of the head."""
+
+    tensors: Mapping[str, Tensor]
+    origin: str
+    head: Literal["new", "keep"]
+    notes: tuple[str, ...] = ()
+
+    def load(
+        self, spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...]
+    ) -> LoadReport:
+        """Copy them into the trial's network; what is to be said of the file comes first.
+
+        Raises:
+            ModelError: they do not fit the network.
+        """
+        prefix = spec.condition.start.prefix
+        try:
+            report = load_into(network, self.tensors, head=self.head, groups=groups, prefix=prefix)
+        except ModelError as err:
+            text = str(err).replace("the network", f"the network {spec.condition.model.name}", 1)
+            raise ModelError(f"{self.origin}: {text}") from err
+        return replace(report, notes=(*self.notes, *report.notes))
+
+
+def read_start(spec: TrialSpec, path: Path) -> StartWeights:
+    """What the trial starts from, of the file that has it.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    condition = spec.condition
+    if condition.start.kind == "imagenet":
+        weights = read_imagenet(condition.model.name, path, spec.data.image_size)
+        head: Literal["new", "keep"] = "keep" if condition.head == "keep" else "new"
+        return StartWeights(weights, f"ImageNet weights in {path.name}", head)
+    row = trial_row(path.parent)
+    if row is not None and path.name in row.files:
+        checked_file(path.parent, path.name, row)
+    file = open_weights(path, condition.start.entry)
+    head = head_of(spec, row.class_names if row else None)
+    return StartWeights(file.tensors, spec.parent or str(path), head, file.notes)
+
+
 def _load_start(
     spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...], trials: Path
 ) -> dict[str, object]:
-    start = spec.condition.start
-    if start.kind == "random":
+    if spec.condition.start.kind == "random":
         return {"from": "random initialisation"}
-    if start.kind == "imagenet":
-        assert spec.start_file is not None
-        weights = read_imagenet(spec.condition.model.name, spec.start_file, spec.data.image_size)
-        head: Literal["new", "keep"] = "keep" if spec.condition.head == "keep" else "new"
-        origin = f"ImageNet weights in {spec.start_file.name}"
-    else:
-        path = trials / spec.parent / "model.safetensors" if spec.parent else spec.start_file
-        assert path is not None
-        row = trial_row(path.parent)
-        if row is not None and path.name in row.files:
-            checked_file(path.parent, path.name, row)
-        weights = read_weights(path)
-        head = _head(spec, row)
-        origin = spec.parent or str(path)
-    return {
-        "from": origin,
-        "head": head,
-        **asdict(load_into(network, weights, head=head, groups=groups)),
-    }
+    path = trials / spec.parent / "model.safetensors" if spec.parent else spec.start_file
+    assert path is not None
+    start = read_start(spec, path)
+    report = start.load(spec, network, groups)
+    return {"from": start.origin, "head": start.head, **asdict(report)}
 
 
-def _head(spec: TrialSpec, row: TrialRow | None) -> Literal["new", "keep"]:
+def head_of(spec: TrialSpec, class_names: Sequence[str] | None) -> Literal["new", "keep"]:
     """What becomes of the head: `auto` keeps it where the classes have the same names.
 
-    `row` is that of the trial that the weights are from.
+    `class_names` are those that the weights were trained on; None: not known.
     """
     given = spec.condition.head
     if given != "auto":
         return given
-    return "keep" if row and row.class_names == spec.data.class_names else "new"
+    same = class_names is not None and tuple(class_names) == tuple(spec.data.class_names)
+    return "keep" if same else "new"
 
 
 def _parameter_groups(

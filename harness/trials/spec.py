@@ -199,6 +199,7 @@ def trial_id(
         },
         "train": condition.train.model_dump(mode="json", exclude_defaults=True),
         "start": start,
+        **condition.start.hashed(),
         "fine_tune": condition.fine_tune,
         "head": condition.head,
         "streams": dict(streams),

@@ -1,0 +1,82 @@
+"""Whether the weights that arms start from fit their networks, before any trial runs.
+
+In: a plan. Out: what there is to say of the files, a line each; or all that does not fit, with the
+lines of the sweep file. Each network and file that come together are tried once. It stands alone
+because a plan is made without torch, and this needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.trials.spec import Plan, TrialSpec
+from headstart.errors import InputError, SpecError
+from headstart.output import on_one_line
+
+MOST_TRIED = 200  # networks; the others of a large grid differ in what decides no shape
+
+
+def check_starts(plan: Plan) -> list[str]:
+    """Notes on the files of weights that the plan's trials start from.
+
+    Raises:
+        SpecError: weights that cannot be read or do not fit, each with its arm.
+    """
+    tried = list(_to_try(plan))[:MOST_TRIED]
+    mistakes: dict[str, None] = {}
+    notes: dict[str, None] = {}
+    for spec in tried:
+        at = plan.sweep.starts_at.get(spec.arm, f"{plan.sweep.name}: {spec.arm}")
+        try:
+            report = _tried(spec, plan.by_id[spec.parent] if spec.parent else None)
+        except InputError as err:
+            mistakes[f"{at}: {err}"] = None
+        else:
+            name = spec.condition.start.name or spec.condition.start.kind
+            notes.update(dict.fromkeys(on_one_line(f"{name}: {note}") for note in report))
+    if mistakes:
+        raise SpecError(mistakes)
+    return list(notes)
+
+
+def _to_try(plan: Plan) -> Iterator[TrialSpec]:
+    """A trial of each network that meets a file, or a stage of another network."""
+    seen: set[str] = set()
+    for spec in plan.trials:
+        if spec.parent is None and spec.start_file is None:
+            continue
+        if spec.parent and _are_alike(spec, plan.by_id[spec.parent]):
+            continue
+        data = spec.data
+        what = (spec.condition.start, spec.condition.head, spec.condition.model.hashed(),
+                data.image_size, data.channels, data.class_names)  # fmt: skip
+        if (key := repr(what)) not in seen:
+            seen.add(key)
+            yield spec
+
+
+def _are_alike(spec: TrialSpec, parent: TrialSpec) -> bool:
+    """Whether a stage's weights fit without a look: the same network, a head that can be kept."""
+    n_classes = len(spec.data.class_names), len(parent.data.class_names)
+    if spec.condition.head == "keep" and n_classes[0] != n_classes[1]:
+        return False
+    return _network(spec) == _network(parent)
+
+
+def _network(spec: TrialSpec) -> object:
+    return spec.condition.model.hashed(), spec.data.image_size, spec.data.channels
+
+
+def _tried(spec: TrialSpec, parent: TrialSpec | None) -> tuple[str, ...]:
+    """Load the weights into a network as the trial will; what there is to say of it."""
+    from harness.training import network as training  # torch: only where weights are given
+
+    own, groups = training.build_network(spec)
+    if parent is None:
+        assert spec.start_file is not None
+        start = training.read_start(spec, spec.start_file)
+    else:
+        drawn, _ = training.build_network(parent)
+        head = training.head_of(spec, parent.data.class_names)
+        start = training.StartWeights(drawn.state_dict(), f"stage {parent.arm}", head)
+    return start.load(spec, own, groups).notes

@@ -1,0 +1,130 @@
+"""Weights that arms start from: tried before any trial runs, all mistakes at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.plan.planner import make_plan
+from harness.plan.starts import check_starts
+from harness.sweepfile.reader import load_sweep
+from harness.trials.catalogue import DataCatalogue
+from headstart.errors import SpecError
+from models.build import build_model
+from tests.harness.runs import run_here
+
+
+def lenet(n_classes: int = 5) -> dict[str, torch.Tensor]:
+    model = build_model("lenet5", n_classes=n_classes, image_size=(28, 28), channels=1,
+                        init_seed=1, head_seed=1)  # fmt: skip
+    return model.state_dict()
+
+
+@pytest.fixture
+def planned(write_sweep, tmp_path):
+    """A plan of arms as the test writes them, each a line."""
+
+    def plan(*arms: str, replace=()):
+        text = "".join(f"\n  arm{n}: {arm}" for n, arm in enumerate(arms))
+        path = write_sweep(("  scratch: {}", f"  scratch: {{}}{text}"), *replace)
+        return make_plan(load_sweep(path), DataCatalogue(tmp_path))
+
+    return plan
+
+
+def test_what_became_of_a_file_is_said_once(planned, tmp_path):
+    state = {f"module.{key}": tensor for key, tensor in lenet().items()}
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "w.pth.tar")
+    arm = f"{{initialize: {tmp_path}/w.pth.tar, fine_tune: "
+    plan = planned(f"{arm}all}}", f"{arm}last_layer}}")
+    assert check_starts(plan) == [
+        f"{tmp_path}/w.pth.tar: its entry state_dict was taken; left out: epoch",
+        f"{tmp_path}/w.pth.tar: the prefix module. was taken off its names",
+    ]
+
+
+def test_all_that_does_not_fit_is_said_with_its_line(planned, tmp_path):
+    torch.save(lenet(), tmp_path / "five.pth")
+    torch.save({"a.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
+    (tmp_path / "page.bin").write_text("<html><title>Not found</title>")
+    plan = planned(
+        f"{{initialize: {tmp_path}/five.pth, head: keep}}",
+        f"{{initialize: {tmp_path}/other.pth}}",
+        f"{{initialize: {tmp_path}/page.bin}}",
+        f"{{initialize: {tmp_path}/five.pth}}",
+    )
+    with pytest.raises(SpecError) as caught:
+        check_starts(plan)
+    first, second, third = caught.value.mistakes
+    assert ".yaml:12: arms.arm0.initialize: " in first
+    assert "[5, 84] in the file" in first
+    assert "head: new gives it a fresh one" in first
+    assert ".yaml:13: arms.arm1.initialize: " in second
+    assert "the weights do not fit the network lenet5" in second
+    assert "a.weight [2, 2]" in second
+    assert "arms.arm2.initialize: " in third
+    assert "is a web page (Not found)" in third
+
+
+def test_a_stage_of_another_network_is_tried_too(planned):
+    plan = planned(replace=[("drawn:\n", "drawn:\n    model: {name: midas_cnn, dense: 8}\n")])
+    with pytest.raises(SpecError, match=r"pretrained.*stage drawn: the weights do not fit"):
+        check_starts(plan)
+    assert check_starts(planned()) == []
+
+
+def test_a_command_ends_before_it_makes_its_folder(write_sweep, tmp_path):
+    (tmp_path / "w.ckpt").write_bytes(b"")
+    arm = f"{{initialize: {tmp_path}/w.ckpt}}"
+    path = write_sweep(("{initialize: drawn}", arm))
+    for options in ((), ("--dry-run",)):
+        with pytest.raises(SpecError, match=r":12: arms.pretrained.initialize: .*w.ckpt: is empty"):
+            run_here(path, tmp_path / "out", *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_of_a_file_is_in_the_id_only_where_it_is_named(planned, tmp_path):
+    torch.save({"model": lenet(), "ema": lenet()}, tmp_path / "two.pth")
+    torch.save(lenet(), tmp_path / "w.pth")
+    plan = planned(
+        f"{{initialize: {tmp_path}/w.pth}}",
+        f"{{initialize: {{file: {tmp_path}/w.pth}}, head: new}}",
+        f"{{initialize: {{file: {tmp_path}/two.pth, entry: ema}}}}",
+        f"{{initialize: {{file: {tmp_path}/two.pth, entry: model}}}}",
+    )
+    ids = {trial.arm: trial.id for trial in plan.trials}
+    assert len(set(ids.values())) == 7
+    assert check_starts(plan)[0].endswith("two.pth: its entry ema was taken; left out: model")
+    as_text = planned(f"{{initialize: {{file: {tmp_path}/w.pth}}}}")
+    assert {trial.arm: trial.id for trial in as_text.trials}["arm0"] == ids["arm0"]
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        ("weights", r"'weights': is a folder; give the file of weights in it: a\.pth"),
+        ("run", r"is a run folder: write \{run: run, arm: NAME\}"),
+        ("sub/none", "'sub/none': no such file"),
+        ("{file: none.bin}", r"arms.arm0.initialize.file: 'none.bin': no such file"),
+        ("{file: w, entri: a}", r"entri: is not a key here; .*did you mean 'entry'"),
+    ],
+)
+def test_what_is_no_file_is_told_by_what_it_is(planned, tmp_path, monkeypatch, start, says):
+    monkeypatch.chdir(tmp_path)
+    for name in ("weights/a.pth", "run/trials.parquet", "w"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(SpecError, match=says):
+        planned(f"{{initialize: {start}}}")
+
+
+def test_the_users_folder_is_written_as_a_tilde(planned, tmp_path, monkeypatch):
+    monkeypatch.setitem(os.environ, "HOME", str(tmp_path))
+    torch.save(lenet(), tmp_path / "mine")
+    plan = planned("{initialize: ~/mine}")
+    arm = next(trial for trial in plan.trials if trial.arm == "arm0")
+    assert arm.start_file == Path(tmp_path / "mine")
+    assert arm.condition.start.written() == "~/mine"
