@@ -138,9 +138,8 @@ def _prefix(needed: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     best = max(behind, key=lambda before: behind[before], default="")
     if behind[best] * 2 >= len(wanted):
         return best
-    first = {key.split(".")[0] for key in state}
-    is_before_all = len(first) == 1 and not first & {name.split(".")[0] for name in needed}
-    return f"{first.pop()}." if is_before_all else ""
+    first = {key[: key.find(".") + 1] for key in state}
+    return first.pop() if len(first) == 1 and best.startswith(tuple(first)) else ""
 
 
 def _beyond(
