@@ -86,11 +86,13 @@ def _stamps(sources: Sequence[Path]) -> list[tuple[str, int, int]]:
 
 
 def _stamp(path: str, ask: Callable[[], os.stat_result]) -> tuple[str, int, int]:
+    """Of the link itself where it leads nowhere; whoever needs the file says so."""
     try:
         status = ask()
     except OSError as err:
-        what = "a link that leads nowhere" if os.path.islink(path) else "cannot be read"
-        raise DataError(f"{path}: {what} ({err.strerror}); mend or remove it") from err
+        if not os.path.islink(path):
+            raise DataError(f"{path}: cannot be read ({err.strerror}); mend or remove it") from err
+        status = os.lstat(path)
     return path, status.st_size, status.st_mtime_ns
 
 

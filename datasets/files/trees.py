@@ -9,6 +9,7 @@ xz take the memory that a file asks for.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import stat
@@ -39,6 +40,7 @@ _PEEKED_BYTES = 64 << 20
 _PEEKED_MEMBERS = 200
 _LONGEST_NAME = 1024
 _DEEPEST = 100
+_SHOWN = 3  # broken links that a message names
 _MOST_AGAIN = 1000  # folders that links lead to a second time
 _OTHER_PACKING = (b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x5d\x00\x00")
 _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
@@ -107,6 +109,16 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
     return _walk(folder, [], {})
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError as err:
+        if err.errno != errno.ELOOP:
+            raise
+        return False
+
+
 def _walk(
     folder: Path, way: Sequence[tuple[int, int]], seen: dict[tuple[int, int], int]
 ) -> Iterator[os.DirEntry[str]]:
@@ -125,7 +137,7 @@ def _walk(
                     continue
                 _check_text(folder, entry.name)
                 yield entry
-                if entry.is_dir():
+                if is_folder(entry):
                     yield from _walk(Path(entry.path), [*way, key], seen)
     except OSError as err:
         raise DataError(
@@ -135,9 +147,14 @@ def _walk(
 
 
 def _folder_tree(folder: Path) -> Tree:
-    below = [(Path(e.path).relative_to(folder).as_posix(), e.is_dir()) for e in walk(folder)]
-    names = sorted(name for name, is_folder in below if not is_folder)
-    folders = frozenset(name for name, is_folder in below if is_folder)
+    names: list[str] = []
+    folders: list[str] = []
+    broken: list[str] = []  # links that lead nowhere
+    for entry in walk(folder):
+        name = Path(entry.path).relative_to(folder).as_posix()
+        (folders if is_folder(entry) else names).append(name)
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            broken.append(name)
 
     def read(name: str) -> bytes:
         path = folder / name
@@ -151,9 +168,18 @@ def _folder_tree(folder: Path) -> Tree:
                     raise DataError(f"{path}: over {limit}")
                 return file.read()
         except OSError as err:
+            if path.is_symlink() and not os.path.exists(path):
+                raise DataError(_broken_link(path, sorted(broken))) from err
             raise DataError(f"{path}: cannot be read: {err.strerror}") from err
 
-    return Tree(folder, tuple(names), folders, read)
+    return Tree(folder, tuple(sorted(names)), frozenset(folders), read)
+
+
+def _broken_link(path: Path, broken: Sequence[str]) -> str:
+    target = os.fsencode(os.readlink(path)).decode("utf-8", "backslashreplace")
+    shown = ", ".join(broken[:_SHOWN]) + (" …" if len(broken) > _SHOWN else "")
+    more = f"; {len(broken)} such links are in the folder: {shown}" if len(broken) > 1 else ""
+    return f"{path}: a link that leads nowhere (to '{target}'){more}"
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:

@@ -167,6 +167,22 @@ def test_folders_without_end_and_links_to_nothing_are_named(tmp_path):
     assert "holds folders over 100 deep" in load("folder", folder)
 
 
+def test_broken_links_are_counted_named_and_skipped_as_damaged_files_are(tmp_path):
+    folder = class_folders(tmp_path)
+    for name in "xyzw":
+        (folder / "a" / f"{name}.png").symlink_to("/nowhere/x.png")
+    (folder / "b" / "self.png").symlink_to("self.png")
+    expected = (
+        f"{folder}/a/w.png: a link that leads nowhere (to '/nowhere/x.png'); 5 such links are in "
+        "the folder: a/w.png, a/x.png, a/y.png …"
+    )
+    assert load("folder", folder) == f"{expected}; mend or remove it, or set on_damaged: skip"
+    dataset = load_dataset("folder", path=folder, on_damaged="skip", cache_dir=tmp_path / "c")
+    assert dataset.notes[0].startswith(
+        f"5 of 13 image files were damaged and skipped: {expected}; "
+    )
+
+
 def test_a_pipe_or_device_among_images_is_not_waited_for(tmp_path):
     folder = class_folders(tmp_path)
     os.mkfifo(folder / "a" / "x.png")
