@@ -620,6 +620,14 @@ def _pack(run: Path, trial_id: str) -> None:
     Archives(run).write("pack", run / "trials", [trial_id])
 
 
+_DATA_RECORD = {
+    "name": "optdigits", "dataset": "optdigits", "fingerprint": "f" * 32, "source": "scikit-learn",
+    "image_size": [28, 28], "channels": 1, "class_names": ["0", "1"],
+    "counts": {"train": [3, 4], "test": [1, 2]}, "n_groups": 2,
+    "not_used": [{"name": "mnist", "reason": "not here"}], "notes": ["a note"], "warnings": ["!"],
+}  # fmt: skip
+
+
 def _write_run_files(run: Path, rows) -> None:
     from harness.runfolder.lock import Holder
     from harness.runfolder.provenance import collect
@@ -629,7 +637,7 @@ def _write_run_files(run: Path, rows) -> None:
     (run / "sweep.yaml").write_bytes(_RUN_SWEEP)
     trials = [{"id": r.trial_id, "stage": r.stage, "arm": r.arm, "seed": r.seed} for r in rows]
     write_json(run / "plan.json", {"sweep": "small", "trials": trials})
-    write_json(run / "provenance.json", collect({"optdigits": "f" * 32}))
+    write_json(run / "provenance.json", {**collect(()), "data": [_DATA_RECORD]})
     at = "2026-01-02T03:04:05+00:00"
     holder = Holder("h", "m", 1, "1", "g", at, at)
     write_json(run / ".lock-1-of-1.json", asdict(holder))

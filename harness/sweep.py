@@ -421,8 +421,7 @@ def _run_trials(
     options: Options, folder: RunFolder, request: StopRequest, place: _Place, plan: Plan, part: Plan
 ) -> None:
     """Run what the folder does not have yet; returns early when a signal came."""
-    fingerprints = {t.data.choice.name: t.data.fingerprint for t in plan.trials}
-    folder.begin(resolved_yaml(plan.sweep), provenance.collect(fingerprints), plan)
+    folder.begin(resolved_yaml(plan.sweep), provenance.collect(plan.data), plan)
     ids = [trial.id for trial in part.trials]
     rows = folder.finished({*ids, *(t.parent for t in part.trials if t.parent)})
     for other in options.reuse:

@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.findings.asked import Asked, read_asked
 from analysis.findings.by_arm import arm_table, in_order, reached_table, survival_of, times_of
 from analysis.findings.by_class import MOST_TASKS, ClassTables, pick_arms, read_classes
+from analysis.findings.data_sets import DataTables, describe_data
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
@@ -57,6 +58,7 @@ class Findings:
     searches: tuple[Search, ...]
     decisions: tuple[Decisions, ...]
     stamp: str
+    data: DataTables
 
     @property
     def tasks(self) -> list[str]:
@@ -95,6 +97,7 @@ def find(runs: Runs) -> Findings:
         searches=find_searches(runs.trials),
         decisions=read_decisions(runs.trials, runs.folders),
         stamp=_stamp(runs.trials),
+        data=describe_data(runs),
     )
 
 

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from analysis.findings.shown_names import with_shown_names
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.redrawn import overlaps
 from headstart.archives import Archives
+from headstart.data_records import DataRecord
 from headstart.digests import KEY, PARTNER_KEY, check_table, digest_of, read_sealed_text
 from headstart.errors import RunFolderError, SpecError
 from headstart.foreign import open_plain, read_inside, read_limited
@@ -59,6 +60,7 @@ SWEEP_TYPES: dict[str, tuple[type, ...]] = {  # of the keys of a sweep.yaml that
     "compare": (list,), "measure": (dict,), "seeds": (int, list, dict), "vary": (list,),
     "train": (dict,),
 }  # fmt: skip
+_RECORDS = TypeAdapter(list[DataRecord])
 # A finished record wins over one that ended early, that over one that broke.
 _RANK = {"done": 0, "diverged": 1, "failed": 2}
 
@@ -84,6 +86,7 @@ class Runs:
     sweeps: list[Content]
     provenance: list[Content]
     folders: tuple[Path, ...]
+    data: tuple[DataRecord, ...] = ()
 
     def predictions(self, trial_id: str) -> Predictions | None:
         """The predictions of one trial; None where it left none (failed, or never tested).
@@ -152,7 +155,9 @@ def load_runs(dirs: Iterable[Path | str], *, names_as_planned: bool = False) -> 
     curves = _merge_curves(all_curves, folders, trials)
     sweeps = _merge_sweeps(all_sweeps)
     provenance = sorted((part[3] for part in parts), key=json.dumps)
-    return Runs(trials, curves, sweeps, provenance, folders)
+    data = [record for folder, part in zip(folders, parts, strict=True)
+            for record in _data_records(folder, part[3])]  # fmt: skip
+    return Runs(trials, curves, sweeps, provenance, folders, tuple(data))
 
 
 def task_name(sweep: str, grid: str) -> str:
@@ -175,6 +180,20 @@ def _read_folder(folder: Path) -> Part:
     sweep.setdefault("name", str(trials["sweep"].iloc[0]) if len(trials) else folder.name)
     trials = trials.assign(folder=str(folder), overlap=overlaps(trials, sweep))
     return trials, curves, sweep, read_mapping(provenance) if provenance.exists() else {}
+
+
+def _data_records(folder: Path, provenance: Content) -> list[DataRecord]:
+    """What a run says of its data sets, taken out of its provenance; a version before said nothing.
+
+    Raises:
+        RunFolderError: it says something else.
+    """
+    try:
+        return _RECORDS.validate_python(provenance.pop("data", []))
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(map(str, ("data", *first["loc"])))
+        raise RunFolderError(f"{folder / 'provenance.json'}: {where}: {first['msg']}") from err
 
 
 def _read_curves(folder: Path, trials: _Table) -> pd.DataFrame:
@@ -303,9 +322,9 @@ def as_kind(table: pa.Table, kind: type[Row]) -> pa.Table:
 def _merge_trials(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """One row a trial id (the best ended of several), sorted by task, arm as planned, seed."""
     trials = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0].copy()
-    for column in ("grid", "stand_in_for", "error", "parent_id"):
+    for column in ("grid", "stand_in_for", "error", "parent_id", "notes", "warnings"):
         trials[column] = trials[column].fillna("").astype(str) if column in trials else ""
-    for column in {"error", "initialize"} & set(trials):  # a report is published
+    for column in {"error", "initialize", "notes", "warnings"} & set(trials):  # it is published
         trials[column] = trials[column].map(publishable)
     # Where arms are named for their grid points, one task holds them all: pairs may cross points.
     # What a search trial drew is no task either.

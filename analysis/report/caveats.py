@@ -23,6 +23,7 @@ def find_caveats(findings: Findings) -> list[str]:
     """Every caveat that applies to this report."""
     makers = (
         _stand_in,
+        _warnings,
         _bad_trials,
         _errors,
         _few_seeds,
@@ -52,6 +53,13 @@ def _stand_in(findings: Findings) -> Iterator[str]:
             f"A stand-in was used: {used} in place of {wanted} ({stages}). The answer is about "
             f"{used}; it need not hold for {wanted}."
         )
+
+
+def _warnings(findings: Findings) -> Iterator[str]:
+    """What data sets warn of, each warning once, with the sets that it is about."""
+    remarks = findings.data.remarks
+    for text, rows in remarks[remarks["kind"] == "Warning"].groupby("remark", sort=False):
+        yield words.sentence(f"{words.shortened(list(dict.fromkeys(rows['name'])))}: {text}")
 
 
 def _bad_trials(findings: Findings) -> Iterator[str]:

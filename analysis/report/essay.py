@@ -70,6 +70,17 @@ def _data(findings: Findings) -> Iterator[str]:
         wanted = sorted(set(rows["stand_in_for"]) - {""})
         stand = f" It stands in for {words.listed(wanted)}." if wanted else ""
         yield f"For {use}: {name}{split}.{stand}"
+    remarks = findings.data.remarks
+    for each in findings.data.sets.head(MOST_ITEMS).itertuples():
+        known = [
+            words.plural(int(each.n_images), "image") if pd.notna(each.n_images) else "",
+            words.plural(int(each.n_groups), "group") if pd.notna(each.n_groups) else "",
+            f"source: {each.source}" if each.source else "",
+            f"fingerprint {each.fingerprint}",
+        ]
+        facts = f"{each.name}: {', '.join(filter(None, known))}."
+        texts = remarks.loc[remarks["name"] == each.name, "remark"]
+        yield " ".join([facts, *map(words.sentence, texts)])
 
 
 def _range(values: pd.Series) -> str:

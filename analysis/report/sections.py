@@ -21,6 +21,7 @@ from analysis.report import (
     charts,
     displays_arms,
     displays_classes,
+    displays_data,
     displays_pairs,
     document,
     methods,
@@ -40,7 +41,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         "stability": [displays_arms.stability_table],
         "provenance": [displays_arms.trial_table],
     }
-    pairs, classes = findings.pairs, findings.classes
+    pairs, classes, data = findings.pairs, findings.classes, findings.data
     for section, frame, make in (
         ("targets", pairs.speedups, displays_pairs.speedup_table),
         ("targets", pairs.break_evens, displays_pairs.break_even_table),
@@ -52,6 +53,9 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("tasks", findings.over_tasks.aggregates, displays_arms.aggregate_table),
         ("tasks", findings.over_tasks.improvements, displays_pairs.improvement_table),
         ("seeds", pairs.seeds_needed, displays_pairs.seeds_table),
+        ("data", data.sets, displays_data.data_table),
+        ("data", data.remarks, displays_data.remark_table),
+        ("data", data.classes, displays_data.class_count_table),
     ):
         if len(frame):
             makers.setdefault(section, []).append(make)
@@ -100,6 +104,7 @@ ORDER = {
     "tasks": ("Tasks", "Over all tasks"),
     "search": ("Search", "The search for hyperparameters"),
     "seeds": ("Seeds", "How many seeds would be needed"),
+    "data": ("Data", "Data"),
     "methods": ("Methods", "Methods"),
     "provenance": ("Provenance", "Provenance"),
 }

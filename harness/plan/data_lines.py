@@ -16,6 +16,7 @@ WIDTH = 100  # columns of a line, in a terminal and in a log
 MOST_NOTES = 3  # of a data set
 MOST_SETS = 12
 LONGEST_NOTE = 400  # characters
+TIED = "\xa0"  # a space at which no line ends
 
 
 def stand_ins(plan: Plan, *, with_reasons: bool = True) -> Iterator[str]:
@@ -31,7 +32,7 @@ def stand_ins(plan: Plan, *, with_reasons: bool = True) -> Iterator[str]:
 def describe(plan: Plan) -> Iterator[str]:
     """What is in each data set, what it warns of, and the first of its notes."""
     for use in plan.data[:MOST_SETS]:
-        yield from _wrapped(content(use), "")
+        yield from _wrapped(_content(use), "")
         for warning in use.warnings:
             yield from _wrapped(f"warning: {warning}", "  ")
         notes = (*use.notes, *use.split_notes)
@@ -43,7 +44,7 @@ def describe(plan: Plan) -> Iterator[str]:
         yield f"data: … {len(plan.data) - MOST_SETS} more data sets, all in the report"
 
 
-def content(use: DataUse) -> str:
+def _content(use: DataUse) -> str:
     """`data: folder photos.zip, 244 train + 153 validation images, 2 classes: ants 193, bees 204`.
 
     Where that takes over two lines, the first and the last class and the range of their counts.
@@ -51,9 +52,9 @@ def content(use: DataUse) -> str:
     images = " + ".join(f"{sum(n)} {part}".strip() for part, n in use.counts.items())
     head = f"data: {use.choice.label}, {images} images, {len(use.class_names)} classes"
     counts = [sum(of_class) for of_class in zip(*use.counts.values(), strict=True)]
-    each = [f"{name} {n}" for name, n in zip(use.class_names, counts, strict=True)]
+    each = [f"{name}{TIED}{n}" for name, n in zip(use.class_names, counts, strict=True)]
     text = f"{head}: {', '.join(each)}"
-    if len(list(_wrapped(text, ""))) <= 2:
+    if len(_wrapped(text, "")) <= 2:
         return text
     low, high = min(counts), max(counts)
     n_images = f"{low}" if low == high else f"{low} to {high}"
@@ -72,7 +73,8 @@ def _stand_in(sweep: str, use: DataUse, with_reasons: bool) -> str:
 
 def _wrapped(text: str, indent: str) -> Sequence[str]:
     text = textwrap.shorten(on_one_line(text), LONGEST_NOTE, placeholder=" …")
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
+    return [line.replace(TIED, " ") for line in lines]

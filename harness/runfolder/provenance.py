@@ -1,6 +1,6 @@
 """Where a run's numbers came from: versions, hardware, commit, command line.
 
-In: the fingerprints of its data. Out: the content of `provenance.json`. It asks Python, the kernel
+In: the data sets of its plan. Out: the content of `provenance.json`. It asks Python, the kernel
 and git; nothing else of the run folder does. It holds no variable of the environment and no address
 of a repository, and passwords and tokens of the command line are left out, since run folders are
 handed on.
@@ -15,12 +15,15 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from harness.runfolder.nvidia import driver
+from harness.trials.spec import DataUse
+from headstart.data_records import DataRecord, NotUsed
 from headstart.private import without_secrets
 
 PACKAGES = (
@@ -35,8 +38,8 @@ PACKAGES = (
 )
 
 
-def collect(fingerprints: dict[str, str]) -> dict[str, object]:
-    """What `provenance.json` holds; `fingerprints` maps data set names to content hashes."""
+def collect(data: Sequence[DataUse]) -> dict[str, object]:
+    """What `provenance.json` holds; `data`: the data sets of the plan."""
     return {
         "command": without_secrets(shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]])),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -48,8 +51,29 @@ def collect(fingerprints: dict[str, str]) -> dict[str, object]:
         "gpus": _gpus(),
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
-        "datasets": fingerprints,
+        "datasets": {use.choice.name: use.fingerprint for use in data},
+        "data": [_record(use).model_dump(mode="json") for use in data],
     }
+
+
+def _record(use: DataUse) -> DataRecord:
+    return DataRecord(
+        name=use.choice.label,
+        dataset=use.choice.name,
+        fingerprint=use.fingerprint,
+        source=without_secrets(use.source),
+        image_size=use.image_size,
+        channels=use.channels,
+        class_names=use.class_names,
+        counts=dict(use.counts),
+        n_groups=use.n_groups,
+        not_used=tuple(
+            NotUsed(name=other.name, reason=without_secrets(other.reason))
+            for other in use.passed_over
+        ),
+        notes=(*use.notes, *use.split_notes),
+        warnings=use.warnings,
+    )
 
 
 def available_cpus() -> int:

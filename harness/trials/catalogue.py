@@ -81,6 +81,7 @@ class DataCatalogue:
                 passed_over=tuple(passed_over),
                 source=dataset.source,
                 counts=_counts(dataset),
+                n_groups=None if dataset.groups is None else len(np.unique(dataset.groups)),
                 split_notes=split.notes,
             )
         if len(missing) == 1:

@@ -42,6 +42,7 @@ class DataUse:
         has_test: whether the split leaves test images.
         source: where it came from, for people.
         counts: of each part of its own, images by class; under "" where it has no parts.
+        n_groups: how many groups a split keeps together; None: the images have none.
         notes, warnings: as the data set has them; the warnings are said first.
         split_notes: what the split says beside them.
     """
@@ -58,7 +59,8 @@ class DataUse:
     warnings: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
     source: str = ""
-    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    n_groups: int | None = None
     split_notes: tuple[str, ...] = ()
 
 
@@ -137,8 +139,10 @@ class Plan:
     def data(self) -> tuple[DataUse, ...]:
         """The data sets of the trials, each of them once, however it is split."""
         uses: dict[tuple[str, str], DataUse] = {}
-        for trial in self.trials:
-            uses.setdefault((trial.data.choice.name, trial.data.fingerprint), trial.data)
+        for use in {id(trial.data): trial.data for trial in self.trials}.values():
+            first = uses.setdefault((use.choice.name, use.fingerprint), use)
+            notes = tuple(dict.fromkeys((*first.split_notes, *use.split_notes)))
+            uses[use.choice.name, use.fingerprint] = replace(first, split_notes=notes)
         return tuple(uses.values())
 
     @cached_property

@@ -65,6 +65,18 @@ class Made:
     together: bool = False
     search: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+    data: tuple[dict[str, Any], ...] = ()
+
+
+def data_record(**changed: Any) -> dict[str, Any]:
+    """What provenance.json says of the data set of a made-up sweep."""
+    return {
+        "name": "made photos.zip", "dataset": "made", "fingerprint": "f" * 32,
+        "source": "made up", "image_size": [28, 32], "channels": 1, "class_names": ["ants", "bees"],
+        "counts": {"train": [123, 121], "validation": [70, 83]}, "n_groups": None, "not_used": [],
+        "notes": ["2 of 397 images are exact copies of another one"],
+        "warnings": ["40 of 437 files of the folder were not read"],
+    } | changed  # fmt: skip
 
 
 def write_run(folder: Path, made: Made | None = None) -> Path:
@@ -101,6 +113,7 @@ def write_run(folder: Path, made: Made | None = None) -> Path:
                 "hardware": {"cpu": "made up"},
                 "commit": "0" * 40,
                 "command": "python -m harness.sweep sweeps/made.yaml",
+                "data": made.data,
             }
         )
     )

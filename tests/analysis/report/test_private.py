@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic_runs import Arm, Made, write_run
+from synthetic_runs import Arm, Made, data_record, write_run
 
 from analysis.diff import diff_runs
 from analysis.report.report import write_report
@@ -29,13 +29,20 @@ def private_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = write_run(tmp_path_factory.mktemp("runs") / "private", Made(extra={"data": data}))
     command = f"python -m harness.sweep {HOME}/s.yaml --out /scratch/{USER}/run --hf-token {TOKEN}"
     entry = {"command": command, "started_at": "2026-01-02T03:04:05+00:00", "host": HOST}
+    said = f"{HOME}/photos/a.png: damaged"
+    of_data = data_record(
+        source=f"{HOME}/photos", notes=[said], warnings=[said],
+        not_used=[{"name": "mnist", "reason": f"put it into {HOME}/data/mnist"}],
+    )  # fmt: skip
     record = {**entry, "python": "3.11.7", "packages": {"torch": "2.15"}, "commands": [entry]}
+    record["data"] = [of_data | {"name": f"{HOME}/photos"}]
     (run / "provenance.json").write_text(json.dumps(record))
     trials = pd.read_parquet(run / "trials.parquet")
     trace = f'File "{HOME}/headstart/x.py", line 3\nOSError: /opt/conda/{USER}/y: api_key={TOKEN}'
     trials.loc[0, ["status", "error"]] = ["failed", trace]
     trials["initialize"] = f"{HOME}/weights/start.safetensors"
     trials["host"] = HOST
+    trials["notes"] = trials["warnings"] = f"{said}\n{said} again"
     trials.to_parquet(run / "trials.parquet")
     return run
 
@@ -61,6 +68,7 @@ def test_no_file_of_a_report_has_what_is_private(private_run: Path, tmp_path: Pa
     texts = texts_of(tmp_path / "report")
     assert "…/s.yaml --out …/run --hf-token ***" in texts["index.html"]
     assert "…/data" in texts["index.html"]
+    assert "…/a.png: damaged" in texts["index.html"]
     for name, text in texts.items():
         for private in (TOKEN, TOKEN[4:], USER, *PLACES, str(private_run.parent)):
             assert private not in text, f"{name} has {private}"

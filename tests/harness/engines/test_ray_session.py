@@ -63,7 +63,7 @@ def make_queue(write_sweep, tmp_path):
         trials = make_plan(sweep, DataCatalogue()).trials
         plan = Plan(sweep, tuple(t for t in trials if t.stage == "pretrain")[:1])
         folder = folders.enter_context(RunFolder(tmp_path / "run"))
-        folder.begin("", collect({}), plan)
+        folder.begin("", collect(()), plan)
         return Queue(plan, folder, {}, lambda spec, error: failed_row(spec, sweep.name, error))
 
     with folders:

@@ -56,7 +56,7 @@ def finished(tmp_path_factory):
     sweep, catalogue = load_sweep(path / "sweep.yaml"), DataCatalogue()
     plan = make_plan(sweep, catalogue)
     with RunFolder(path / "run") as folder:
-        folder.begin(resolved_yaml(sweep), provenance.collect({}), plan)
+        folder.begin(resolved_yaml(sweep), provenance.collect(()), plan)
         for spec in plan.trials:
             *_, end = run_trial(spec, folder.trial_folder(spec.id), TrialContext(catalogue))
             assert isinstance(end, Ended)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.plan.data_lines import MOST_SETS, WIDTH, content, describe, stand_ins
+from harness.plan.data_lines import MOST_SETS, WIDTH, describe, stand_ins
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import DataChoice
@@ -28,21 +28,26 @@ def use_of(plan: Plan, **changed: object) -> DataUse:
     return replace(plan.trials[0].data, **changed)
 
 
+def content(plan: Plan, use: DataUse) -> str:
+    """What is said of a data set without notes, as one line."""
+    return " ".join(line.strip() for line in describe(with_uses(plan, use)))
+
+
 def test_a_set_of_few_classes_is_said_with_each_class_and_its_count(plan):
     use = use_of(
         plan, class_names=("ants", "bees"), counts={"train": (123, 121), "validation": (70, 83)}
     )
-    assert content(use) == (
+    assert content(plan, use) == (
         "data: glyphs, 244 train + 153 validation images, 2 classes: ants 193, bees 204"
     )
-    assert content(replace(use, counts={"": (3, 4)})) == (
+    assert content(plan, replace(use, counts={"": (3, 4)})) == (
         "data: glyphs, 7 images, 2 classes: ants 3, bees 4"
     )
 
 
 def test_a_set_of_the_users_is_said_with_the_name_of_its_file(plan):
     choice = DataChoice.model_validate({"name": "folder", "path": "some/where/photos.zip"})
-    text = content(use_of(plan, choice=choice, class_names=("a", "b"), counts={"": (3, 4)}))
+    text = content(plan, use_of(plan, choice=choice, class_names=("a", "b"), counts={"": (3, 4)}))
     assert text == "data: folder photos.zip, 7 images, 2 classes: a 3, b 4"
 
 
@@ -51,7 +56,7 @@ def test_a_set_of_the_users_is_said_with_the_name_of_its_file(plan):
 )
 def test_of_many_classes_the_first_the_last_and_the_range_are_said(plan, counts, says):
     names = (*(f"class {k}" for k in range(61)), "a class of a very long name" * 20)
-    text = content(use_of(plan, class_names=names, counts={"": counts}))
+    text = content(plan, use_of(plan, class_names=names, counts={"": counts}))
     assert "62 classes: class 0 … a class of" in text
     assert text.endswith(says)
     assert len(text) < 2 * WIDTH

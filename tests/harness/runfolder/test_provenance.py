@@ -13,10 +13,21 @@ from harness.plan.planner import make_plan
 from harness.runfolder import provenance
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
+from harness.sweepfile.settings import DataChoice
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.rows import failed_row
+from harness.trials.spec import DataUse, PassedOver
+from headstart.data_records import DataRecord, NotUsed
 
 TOKEN = "s3cr3tValue0123456789"
+
+
+GLYPHS = DataUse(
+    DataChoice.model_validate({"name": "glyphs"}), "f" * 32, 3, ("a", "b"), "mnist", True,
+    (28, 28), 1, notes=("a note",), warnings=("first",), counts={"": (1, 2)}, n_groups=2,
+    source=f"https://me:{TOKEN}@example.org", split_notes=("of the split",),
+    passed_over=(PassedOver("mnist", "it is not here"),),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -29,7 +40,7 @@ def secrets(monkeypatch):
 
 
 def test_a_command_line_is_kept_without_its_secrets(secrets):
-    record = provenance.collect({"glyphs": "f" * 32})
+    record = provenance.collect([GLYPHS])
     text = json.dumps(record)
     assert TOKEN not in text
     assert str(record["command"]).endswith(
@@ -38,8 +49,17 @@ def test_a_command_line_is_kept_without_its_secrets(secrets):
     assert record["datasets"] == {"glyphs": "f" * 32}
 
 
+def test_what_a_plan_knows_of_its_data_is_kept():
+    (record,) = [DataRecord.model_validate(r) for r in provenance.collect([GLYPHS])["data"]]
+    assert (record.name, record.dataset, record.fingerprint) == ("glyphs", "glyphs", "f" * 32)
+    assert record.source == "https://***@example.org"
+    assert (record.counts, record.n_images, record.n_groups) == ({"": (1, 2)}, 3, 2)
+    assert record.not_used == (NotUsed(name="mnist", reason="it is not here"),)
+    assert (record.notes, record.warnings) == (("a note", "of the split"), ("first",))
+
+
 def test_no_variable_of_the_environment_is_kept(secrets):
-    text = json.dumps(provenance.collect({}))
+    text = json.dumps(provenance.collect(()))
     assert "plainvalue" not in text
     assert "SOME_PLAIN_VARIABLE" not in text
     assert os.environ["PATH"] not in text
@@ -55,7 +75,7 @@ def test_the_address_of_the_remote_is_not_asked_for(secrets, monkeypatch):
         return run(command, *given, **options)
 
     monkeypatch.setattr(subprocess, "run", listen)
-    provenance.collect({})
+    provenance.collect(())
     assert not any({"remote", "config"} & set(command) for command in asked)
 
 

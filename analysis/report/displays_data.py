@@ -1,0 +1,45 @@
+"""Tables of the data sets: what they are, what is to be known of them, their classes.
+
+In: `Findings`. Out: a `Table` from each function; `sections` says where it stands.
+"""
+
+from __future__ import annotations
+
+from analysis.findings.findings import Findings
+from analysis.report.tables import Column, Table, of_kind
+
+
+def data_table(findings: Findings) -> Table:
+    """One row a data set."""
+    columns = (
+        *of_kind("text", name="Data set", used_by="Used by"),
+        *of_kind("text", n_train="To train", n_validation="To validate", n_test="To test"),
+        *of_kind("count", n_images="Images", n_classes="Classes", n_groups="Groups"),
+        *of_kind("text", size="Size", source="Source", stand_in_for="Stands in for"),
+        Column("fingerprint", "Fingerprint"),
+    )
+    frame = findings.data.sets
+    said = [c for c in columns if (frame[c.key].notna() & (frame[c.key] != "")).any()]
+    note = (
+        "Images that trials trained on, that chose the checkpoint and that it was tested on; "
+        "“Images” are all that the data set has."
+    )
+    return Table("data", "Data sets", frame, tuple(said), note)
+
+
+def remark_table(findings: Findings) -> Table:
+    """Warnings and notes, each a row."""
+    columns = of_kind("text", name="Data set", kind="What", remark="In words")
+    return Table("data_notes", "Notes on the data", findings.data.remarks, tuple(columns))
+
+
+def class_count_table(findings: Findings) -> Table:
+    """Images of each class, in the parts that the set has of its own."""
+    frame = findings.data.classes
+    labels = {"all": "Images", "train": "Train", "validation": "Validation", "test": "Test"}
+    columns = (
+        *of_kind("text", **{"name": "Data set", "class": "Class"}),
+        *of_kind("count", **{key: label for key, label in labels.items() if key in frame}),
+    )
+    note = "As the data set comes, before any images are drawn from it."
+    return Table("data_classes", "Classes of the data", frame, columns, note)
