@@ -26,21 +26,19 @@ _ALONE = ("train", "trainset", "training", "trainingset", "val", "valid", "valid
     "validationset", "dev", "test", "testset", "testing", "testingset")  # fmt: skip
 _OF_SYSTEMS = {"@eadir", "@tmp", "#recycle", "@recycle", "$recycle.bin", "lost+found",
     "system volume information", "__macosx", "__pycache__"}  # fmt: skip
+# Words that are seldom those of a class: `paper`, `mask`, `run` and `figure` are.
 _OF_NO_CLASS = frozenset(
     """
-    plot plots figure figures fig figs graph graphs chart charts diagram diagrams thumb
-    thumbs thumbnail thumbnails preview previews cache caches temp tmp backup annotation
-    annotations annotated label labels mask masks trimap trimaps segmentation segmentations
-    segmentationclass segmentationobject groundtruth gt heatmap heatmaps doc docs document
-    documents documentation paper papers readme readmefiles asset assets log logs result
-    results output outputs report reports run runs model models checkpoint checkpoints
-    weight weights notebook notebooks script scripts code src meta metadata attributes bbox
-    bboxes boundingbox boundingboxes landmarks imagesets unlabeled unlabelled pred preds
-    predict prediction predictions submission submissions screenshot screenshots
-    sample_images example examples originals
+    plots figures graphs charts diagrams thumbs thumbnail thumbnails preview previews cache
+    caches temp tmp backup backups annotation annotations annotated labels masks trimap
+    trimaps segmentation segmentations segmentationclass segmentationobject groundtruth gt
+    heatmap heatmaps docs documents documentation readme assets logs results output outputs
+    reports runs models checkpoints weights notebooks scripts src meta metadata attributes
+    bbox bboxes boundingboxes imagesets unlabeled unlabelled pred preds predict prediction
+    predictions submission submissions screenshots examples originals
     """.split()  # noqa: SIM905
 )
-_SMALL_COPIES = {"thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews"}
+_SMALL_COPIES = {"thumbs", "thumbnail", "thumbnails", "preview", "previews"}
 _HOLDS_IMAGES = {"image", "images", "img", "imgs", "jpg", "jpgs", "jpeg", "jpegs", "jpegimages",
     "png", "pngs", "pngimages", "photo", "photos", "picture", "pictures", "pics", "data",
     "dataset", "all"}  # fmt: skip

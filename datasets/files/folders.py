@@ -93,7 +93,8 @@ def take_out_beside_images(folder: Folder) -> Counter[str]:
         How many images folders of each name held, at any depth.
     """
     out: Counter[str] = Counter()
-    has_images = any(holds_images(name) for name in folder.folders)
+    named = [name for name in folder.folders if not is_of_no_class(name)]
+    has_images = bool(named) and all(map(holds_images, named))
     for name in list(folder.folders):
         is_copy = bool(folder.images) and folder.path != "" and is_of_small_copies(name)
         if is_copy or (has_images and is_of_no_class(name)):

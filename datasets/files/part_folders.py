@@ -28,6 +28,7 @@ from headstart.errors import DataError
 Roots = Mapping[str, Sequence[Folder]]
 """Part → the folders in which its class folders lie."""
 
+_KEPT_BESIDE = "originals"  # what datasets.sheet keeps beside the parts on request
 _MANY = 10  # images beside a part over a tenth of all may be of classes
 
 
@@ -43,9 +44,10 @@ def in_parts(root: Folder, top: Folder, case: Case) -> Reading | None:
     inner = {name: _class_folder(top.folders[name], top, named) for name in named}
     full = {name: folder for name, folder in inner.items() if folder is not None}
     others = [folder for name, folder in top.folders.items() if name not in named]
-    others = [folder for folder in others if not is_of_no_class(folder.name)]
     if not full:
+        others = [folder for folder in others if not is_of_no_class(folder.name)]
         return _flat_parts(top, [top.folders[name] for name in named], others, case)
+    others = [folder for folder in others if folder.name.lower() != _KEPT_BESIDE]
     n_others = sum(folder.n_images for folder in others)
     is_only_part = len({named[name].part for name in full}) == 1
     if is_only_part and _MANY * n_others > top.n_images and not case.asked.parts:

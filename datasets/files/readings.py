@@ -7,6 +7,8 @@ because it weighs what the other modules find: parts above classes, parts in cla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from datasets.files.folder_names import is_of_no_class, is_usual_part, parts_among
 from datasets.files.folders import Folder, counted, shown, shown_names
 from datasets.files.levels import Asked, Case, Reading, at_level, by_levels, rows_of
@@ -29,7 +31,7 @@ def find_reading(root: Folder, asked: Asked, where: str, on_tables: str) -> Read
         DataError: no reading, several of them, or a setting that does not fit.
     """
     case = Case(asked, where, on_tables)
-    top = _top(root)
+    top = _top(root, case)
     if asked.classes_at is not None:
         return at_level(root, asked_roots(root, top, {}, case), case)
     if "train" in asked.parts:
@@ -40,28 +42,54 @@ def find_reading(root: Folder, asked: Asked, where: str, on_tables: str) -> Read
             f"{where}: parts: no folder in it is called as parts are, so name the folder of the "
             f"train part too; there are {shown_names(list(top.folders))}"
         )
-    return _without_no_class(reading or _plain(top, case), case)
+    reading = _without_no_class(reading or _plain(top, case), case)
+    _check_no_parts_as_classes(reading, case)
+    return reading
 
 
-def _top(root: Folder) -> Folder:
+def _top(root: Folder, case: Case) -> Folder:
     """The folder in which classes or parts lie: those that hold everything are looked through."""
     folder = root
-    while (inner := _only_data(folder)) is not None:
+    while (inner := _only_data(folder, case)) is not None:
         folder = inner
     return folder
 
 
-def _only_data(folder: Folder) -> Folder | None:
-    """The one folder in `folder` that has the data set in it, where it is plainly one."""
+def _only_data(folder: Folder, case: Case) -> Folder | None:
+    """The one folder in `folder` that has the data set in it, where it is plainly one.
+
+    Raises:
+        DataError: beside it lies a folder with many images that may be a class as well.
+    """
     inner = list(folder.folders.values())
-    if len(inner) > 1:
-        inner = [each for each in inner if not is_of_no_class(each.name)]
-    if len(inner) == 1:
-        return None if inner[0].is_flat or is_usual_part(inner[0].name) else inner[0]
+    doubtful = [each for each in inner if is_of_no_class(each.name)] if len(inner) > 1 else []
+    if len(inner) - len(doubtful) == 1:
+        (only,) = (each for each in inner if each not in doubtful)
+        if is_usual_part(only.name) or only.is_flat or 2 * len(only.images) >= only.n_images:
+            return None
+        n_doubtful = sum(each.n_images for each in doubtful)
+        if 10 * n_doubtful > only.n_images and not _has_full_parts(only):
+            _refuse_one_of_two(folder, only, doubtful, case)
+        return only
     with_parts = [each for each in inner if _has_full_parts(each)]
     if len(with_parts) == 1 and not parts_among(folder.folders):
         return with_parts[0]
     return None
+
+
+def _refuse_one_of_two(
+    folder: Folder, only: Folder, doubtful: Sequence[Folder], case: Case
+) -> None:
+    if case.asked.classes_at is not None or case.asked.parts:
+        return  # the owner has said where to look
+    inside = shown_names(list(only.folders), 3)
+    raise DataError(
+        f"{case.where}: two readings are possible: the classes are {inside} in "
+        f"'{shown(only.path)}' ({counted(only.n_images)}), or the folders "
+        f"{shown_names(list(folder.folders))} ({counted(sum(f.n_images for f in doubtful))} in "
+        f"{shown_names([f.name for f in doubtful])}); choose with classes_at: {only.depth + 1} or "
+        f"classes_at: {only.depth}"
+    )
 
 
 def _has_full_parts(folder: Folder) -> bool:
@@ -124,20 +152,33 @@ def _without_no_class(reading: Reading, case: Case) -> Reading:
     counts = reading.counts()
     doubtful = {name: n for name, n in counts.items() if is_of_no_class(name)}
     classes = {name: n for name, n in counts.items() if name not in doubtful}
-    if not doubtful or len(classes) < 2 or case.asked.class_names:
+    if not doubtful or not classes or case.asked.class_names:
         return reading
     smallest = min(classes.values())
     many = [n for n in doubtful.values() if 10 * n > smallest and (n > _FEW or 2 * n > smallest)]
     said = ", ".join(f"{shown(name)} ({counted(n)})" for name, n in doubtful.items())
-    if many:
+    if many or len(classes) < 2:
         place = next(place for place in reading.of.values() if place.label in doubtful)
+        names = shown_names(sorted(classes))
+        leave_out = f", or leave it out: class_names: [{names}]" if len(classes) > 1 else ""
         raise DataError(
-            f"{case.where}: two readings are possible: {said} beside {shown_names(list(classes))} "
-            "may be a class or hold pictures of no class; choose with classes_at: "
-            f"{place.home.count('/') + 1} (a class), or leave it out: class_names: "
-            f"[{shown_names(sorted(classes))}]"
+            f"{case.where}: two readings are possible: {said} beside {names} may be a class or "
+            "hold pictures of no class; choose with classes_at: "
+            f"{place.home.count('/') + 1} (a class){leave_out}{case.on_tables}"
         )
     homes = {place.home for place in reading.of.values() if place.label in doubtful}
     kept = {name: place for name, place in reading.of.items() if place.label not in doubtful}
     note = f"{said} beside the class folders: taken for pictures of no class and not read"
     return Reading(kept, [*reading.notes, note], reading.explained | homes)
+
+
+def _check_no_parts_as_classes(reading: Reading, case: Case) -> None:
+    """Raises DataError where all classes are called as parts: they are parts at a deeper level."""
+    names = sorted(reading.counts())
+    if len(names) > 1 and all(map(is_usual_part, names)) and not case.asked.class_names:
+        homes = sorted({place.home for place in reading.of.values()})
+        raise DataError(
+            f"{case.where}: the classes would be {shown_names(names)}, which are names of parts "
+            f"({shown_names(homes, 3)}); say what is what with classes_at: N (1 is just below the "
+            "path) or parts: {train: DIR, test: DIR}"
+        )

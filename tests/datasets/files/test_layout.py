@@ -136,6 +136,10 @@ def test_classes_without_parts(text):
         ("valid*2 | invalid*2", {"valid", "invalid"}),
         ("blood_test*2 | urine*2", {"blood_test", "urine"}),
         ("0*1 | 1*1 | 10*1", {"0", "1", "10"}),
+        ("rock*2 | paper*2 | scissors*2", {"rock", "paper", "scissors"}),
+        ("mask*2 | no_mask*2", {"mask", "no_mask"}),
+        ("walk*2 | run*2", {"walk", "run"}),
+        ("images*2 | tables*2 | text*2", {"images", "tables", "text"}),
     ],
 )
 def test_classes_that_are_called_as_parts_are(text, classes):
@@ -191,6 +195,12 @@ def test_folders_inside_classes_are_named_in_a_note():
             {"classes_at": 1, "parts": {"train": "*/old", "test": "*/new"}},
             TRAIN_TEST,
         ),
+        (
+            "pets/a*4 | pets/b*4 | documents/x*4",
+            {"classes_at": 1},
+            {"": {"pets": 8, "documents": 4}},
+        ),
+        ("pets/a*4 | pets/b*4 | documents/x.txt", {}, PLAIN),
         ("a*4 | b*4 | figures*4", {"classes_at": 1}, {"": {"a": 4, "b": 4, "figures": 4}}),
     ],
 )
@@ -220,6 +230,10 @@ def test_a_setting_chooses(text, asked, counts):
         ("images/train*4 | images/val*2 | labels/train/0.txt", {}, "no class folders"),
         ("train_a*2 | train_b*2 | test_a*2 | test_b*2", {}, "a folder of its own (train/CLASS)"),
         ("a*4 | b*4 | test*4", {}, "class_names: [a, b]"),
+        ("photos_a*4 | masks*4", {}, "masks (4 images) beside photos_a may be a class"),
+        ("pets/a*4 | pets/b*4 | documents/x*4", {}, "classes are a, b in 'pets' (8 images), or"),
+        ("pets/a*4 | pets/b*4 | documents/x*4", {}, "classes_at: 2 or classes_at: 1"),
+        ("s/train/test*2 | s/train/val*2 | s/test/val*1", {}, "which are names of parts"),
         ("images*4 | test*4", {}, "test (4 images) may be a class, or a part"),
         ("a*4 | b*4 | masks*4", {}, "masks (4 images) beside a, b may be a class"),
         ("a*4 | b*4 | test/a*1 | test/b*1", {}, 'choose with parts: {train: ".", test: test}'),
