@@ -78,10 +78,13 @@ def dataset_of_files(
     files = [layout.files[index] for index in chosen]
     size = request.image_size or _commonest_size(tree, files)
     sizes: Counter[tuple[int, ...]] = Counter()
+    turned: Counter[bool] = Counter()  # images that were inverted, and those that were not
 
     def shape(image: np.ndarray) -> np.ndarray:
         sizes[image.shape[:2]] += 1
-        return shape_image(image, size, request.channels, options.preprocess, options.invert)
+        image, invert = _without_paper(image, options.preprocess, options.invert)
+        turned[invert] += 1
+        return shape_image(image, size, request.channels, options.preprocess, invert)
 
     images, good, skipped = decode_files(
         tree,
@@ -102,9 +105,15 @@ def dataset_of_files(
         names,
         source=str(tree.where),
         parts=_part_indices([layout.parts[index] for index in chosen], tree.where),
-        notes=[*layout.notes, *notes, *skipped, *_sizes_note(sizes, size)],
+        notes=[
+            *layout.notes,
+            *notes,
+            *skipped,
+            *_sizes_note(sizes, size),
+            *_inverted_note(turned, options.invert),
+        ],
         groups=[layout.groups[index] for index in chosen] if layout.groups else None,
-        warnings=layout.warnings,
+        warnings=[*layout.warnings, *_damaged_warning(good)],
     )
 
 
@@ -125,16 +134,22 @@ def shape_image(
 
     `preprocess` and `invert` as in `Options`.
     """
-    finds_ink = preprocess != "resize"
-    if finds_ink and image.ndim == 3:
-        image = gray(image)
-    if invert is None:
-        invert = finds_ink and has_bright_border(image)
+    image, invert = _without_paper(image, preprocess, invert)
     image = np.invert(image) if invert else image
-    image = shape_ink(image, size, preprocess) if finds_ink else resize(image, size)
+    image = resize(image, size) if preprocess == "resize" else shape_ink(image, size, preprocess)
     if image.ndim == 3:
         return image
     return image[..., None] if channels == 1 else np.repeat(image[..., None], 3, axis=2)
+
+
+def _without_paper(
+    image: np.ndarray, preprocess: Preprocess, invert: bool | None
+) -> tuple[np.ndarray, bool]:
+    """The image, gray where its ink is looked for, and whether it is to be inverted."""
+    if preprocess == "resize":
+        return image, bool(invert)
+    image = gray(image) if image.ndim == 3 else image
+    return image, has_bright_border(image) if invert is None else invert
 
 
 def has_bright_border(image: np.ndarray) -> bool:
@@ -183,6 +198,24 @@ def _part_indices(parts: Sequence[str], path: Path) -> dict[str, np.ndarray]:
     if indices and "train" not in indices:
         raise DataError(f"{path}: has {' and '.join(indices)} but no train part")
     return indices
+
+
+def _inverted_note(turned: Counter[bool], invert: bool | None) -> list[str]:
+    """Which pages were recognised as paper; nothing where the owner says what they are."""
+    if invert is not None or not turned[True]:
+        return []
+    return [
+        f"{turned[True]} of {turned.total()} images were inverted, since their border is bright "
+        "as paper's is; invert: false or true decides for all of them"
+    ]
+
+
+def _damaged_warning(good: np.ndarray) -> list[str]:
+    """What is said first where over a tenth of the image files were damaged and skipped."""
+    n_damaged = int(np.count_nonzero(~good))
+    if n_damaged * 10 <= len(good):
+        return []
+    return [f"{n_damaged} of {len(good)} image files, over a tenth, were damaged and skipped"]
 
 
 def _sizes_note(sizes: Counter[tuple[int, ...]], size: tuple[int, int]) -> list[str]:

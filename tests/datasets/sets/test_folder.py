@@ -111,13 +111,16 @@ def test_gray_that_was_stored_as_rgb_is_gray(tmp_path):
 def test_mnist_style_turns_dark_ink_on_paper(tmp_path):
     page = np.full((60, 60), 255, np.uint8)
     page[10:50, 20:30] = 0
-    files = class_folders(2) | {"a/page.png": image_bytes(page)}
+    on_black = {f"{name}/ink.png": image_bytes(np.invert(np.roll(page, 3))) for name in "ab"}
+    files = class_folders(0) | on_black | {"a/page.png": image_bytes(page)}
     options = {"preprocess": "mnist_style", "class_names": ["b", "a"]}
     wanted = {"image_size": (28, 28)}
     dataset = read(tmp_path, files, wanted, **options)
-    np.testing.assert_array_equal(dataset.images[4, 0], mnist_style(np.invert(page)))
+    np.testing.assert_array_equal(dataset.images[2, 0], mnist_style(np.invert(page)))
+    assert dataset.notes[-2].startswith("1 of 3 images were inverted, since their border is bright")
     as_it_is = read(tmp_path, files, wanted, invert=False, **options)
-    np.testing.assert_array_equal(as_it_is.images[4, 0], mnist_style(page))
+    np.testing.assert_array_equal(as_it_is.images[2, 0], mnist_style(page))
+    assert not any("inverted" in note for note in as_it_is.notes)
 
 
 def test_invert_swaps_black_and_white(tmp_path):
@@ -150,6 +153,10 @@ def test_a_damaged_image_is_refused_or_skipped(tmp_path):
     dataset = read(tmp_path, files, on_damaged="skip")
     assert dataset.labels.tolist() == [0, 0, 1]
     assert dataset.notes[0].startswith("1 of 4 image files were damaged and skipped: ")
+    assert dataset.warnings == ("1 of 4 image files, over a tenth, were damaged and skipped",)
+    few = read(tmp_path, class_folders(5) | files, on_damaged="skip")
+    assert "1 of 10 image files were damaged and skipped: " in few.notes[0]
+    assert few.warnings == ()
 
 
 def test_a_changed_image_changes_the_set(tmp_path):
