@@ -18,7 +18,7 @@ from headstart.cli import did_you_mean
 from headstart.errors import DataError
 
 Column = str | int
-"""A column by its name, or by its number from 1."""
+"""A column by its name, or by its number: 1 is the first, −1 the last."""
 PATH_NAMES = {
     *("file", "files", "filename", "filenames", "filepath", "filepaths", "image", "images"),
     *("imagename", "imageid", "imagefile", "imagepath", "path", "name", "id", "idcode", "img"),
@@ -142,18 +142,18 @@ def _named(table: Table, given: Column | None, setting: str) -> int | None:
     if given is None:
         return None
     if isinstance(given, int):
-        if not 1 <= given <= table.n_columns:
+        if not 1 <= abs(given) <= table.n_columns:
             raise DataError(
-                f"{table.where}: {setting}: {given} is no column; they are numbered 1 to "
-                f"{table.n_columns}"
+                f"{table.where}: {setting}: {given} is no column; they are counted from 1 to "
+                f"{table.n_columns} (-1 is the last); a name is written in quotes"
             )
-        return given - 1
+        return given - 1 if given > 0 else table.n_columns + given
     if given in table.columns:
         return table.columns.index(given)
     alike = [k for k, name in enumerate(table.columns) if plain(name) == plain(given)]
     if len(alike) == 1:
         return alike[0]
-    there = ", ".join(table.columns) or f"no names; they are numbered 1 to {table.n_columns}"
+    there = ", ".join(table.columns) or f"no names; they are counted from 1 to {table.n_columns}"
     raise DataError(
         f"{table.where}: {setting}: there is no column '{given}'"
         f"{did_you_mean(given, table.columns)}; there are {there}"

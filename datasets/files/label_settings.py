@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import BeforeValidator, field_validator, model_validator
@@ -135,6 +137,7 @@ def labelled_layout(
     by_folders: Callable[[], Layout],
     *,
     also: Collection[Also] = (),
+    parts: Mapping[str, str] = MappingProxyType({}),
     on_missing: OnDamaged = "refuse",
 ) -> tuple[Layout, tuple[str, ...] | None, tuple[str, ...]]:
     """Files, classes, parts and groups as `options` say.
@@ -145,6 +148,7 @@ def labelled_layout(
         request: where tables are looked for beside the tree.
         by_folders: reads the folders' names, where nothing else says the classes.
         also: kinds of files that are images beside the usual ones.
+        parts: part → the folder of its images, where `by_folders` does not say it.
         on_missing: what becomes of rows that name no image.
 
     Returns:
@@ -163,6 +167,7 @@ def labelled_layout(
         layout = _layout_of_names(tree, options.label_pattern, images)
     else:
         layout, is_by_folders = _without_settings(tree, options, by_folders, images, on_missing)
+    layout = layout if is_by_folders else _in_parts(layout, parts, tree)
     layout = _grouped(layout, options, tree)
     given = _class_names(tree, options, layout, request)
     if is_by_folders and not isinstance(given, dict):
@@ -289,6 +294,40 @@ def _layout_of_names(tree: Tree, pattern: str, names: Sequence[str]) -> Layout:
     return Layout(
         tuple(names), tuple(labels), tuple(parts if has_parts else [""] * len(names)), (note,)
     )
+
+
+def _in_parts(layout: Layout, parts: Mapping[str, str], tree: Tree) -> Layout:
+    """The parts that are named by folders, patterns of such, or the layout's own parts."""
+    if not parts:
+        return layout
+    part_of: dict[str, str] = {}
+    for part, given in parts.items():
+        inside = [name for name in layout.files if _lies_in(name, given.strip("/"))]
+        own = zip(layout.files, layout.parts, strict=True)
+        inside = inside or [name for name, its in own if its and its == part_in(given)]
+        if not inside:
+            raise DataError(
+                f"{tree.where}: parts: there is no folder '{given}' with images that have a label"
+            )
+        part_of.update(dict.fromkeys(inside, part))
+    if "train" not in parts:
+        for name, own_part in zip(layout.files, layout.parts, strict=True):
+            part_of.setdefault(name, own_part or "train")
+    at = [k for k, name in enumerate(layout.files) if name in part_of]
+    n_out = len(layout.files) - len(at)
+    note = (f"{n_out:,} images in no part's folder were left out",) if n_out else ()
+    return Layout(
+        tuple(layout.files[k] for k in at),
+        tuple(layout.classes[k] for k in at),
+        tuple(part_of[layout.files[k]] for k in at),
+        (*layout.notes, *note),
+        groups=tuple(layout.groups[k] for k in at) if layout.groups else (),
+    )
+
+
+def _lies_in(name: str, pattern: str) -> bool:
+    way = name.split("/")[:-1]
+    return any(fnmatchcase("/".join(way[:k]), pattern) for k in range(1, len(way) + 1))
 
 
 def _by_pattern(tree: Tree, names: Sequence[str], pattern: str, setting: str) -> list[str]:

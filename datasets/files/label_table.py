@@ -37,6 +37,7 @@ from datasets.files.trees import Tree
 from headstart.errors import DataError
 
 _NAMED = 3  # files that a message names
+_MANY = 10  # where over a tenth of the images has no label, that is said first
 _BETWEEN = ("|", ";", ",", " ")  # what stands between the labels of one image
 
 
@@ -104,12 +105,15 @@ def layout_of_tables(
     parts = [said.part[name] for name in chosen]
     if not any(parts):
         parts = _parts_of_folders(chosen)
+    unlabelled = _unlabelled(names, said)
+    is_many = _MANY * (len(names) - len(chosen)) > len(names)
     return Layout(
         tuple(chosen),
         tuple(said.label[name] for name in chosen),
         tuple(parts),
-        (*said.notes, *_left_out(names, said)),
+        (*said.notes, *_left_out(said), *([] if is_many else unlabelled)),
         tuple(said.group[name] for name in chosen) if said.group else (),
+        tuple(unlabelled) if is_many else (),
     )
 
 
@@ -313,18 +317,24 @@ def _said_of(source: Source, columns: Columns) -> list[str]:
     return [*notes, hint] if hint else notes
 
 
-def _left_out(names: Sequence[str], said: _Rows) -> list[str]:
+def _left_out(said: _Rows) -> list[str]:
     notes = []
     if said.n_repeated:
         notes.append(f"{said.n_repeated:,} rows name an image again, with the same label")
     if said.unlabelled:
         n = len(said.unlabelled)
         notes.append(f"{n:,} rows without a label were left out, the first is {said.unlabelled[0]}")
-    left = Counter(_folder(name) for name in names if name not in said.label)
-    if left:
-        folders = [f"{n:,} in {folder or 'the top folder'}" for folder, n in left.most_common(3)]
-        more = " …" if len(left) > len(folders) else ""
-        notes.append(
-            f"{left.total():,} images that no row labels were left out ({', '.join(folders)}{more})"
-        )
     return notes
+
+
+def _unlabelled(names: Sequence[str], said: _Rows) -> list[str]:
+    """Words on the images that have no row, by folder."""
+    left = Counter(_folder(name) for name in names if name not in said.label)
+    if not left:
+        return []
+    folders = [f"{n:,} in {folder or 'the top folder'}" for folder, n in left.most_common(_NAMED)]
+    more = " …" if len(left) > len(folders) else ""
+    return [
+        f"{left.total():,} of {len(names):,} images have no label in the table and were left out "
+        f"({', '.join(folders)}{more})"
+    ]

@@ -29,10 +29,12 @@ def images(*names):
     return dict.fromkeys(names, "")
 
 
-def read(tree, by_folders=None, **keys):
+def read(tree, by_folders=None, in_parts=None, **keys):
     options = LabelOptions(path=tree.where, **keys)
     by_folders = by_folders or (lambda: read_layout(tree))
-    return labelled_layout(tree, options, request(Path("/nowhere")), by_folders)
+    return labelled_layout(
+        tree, options, request(Path("/nowhere")), by_folders, parts=in_parts or {}
+    )
 
 
 def labels(tree, **keys):
@@ -126,7 +128,9 @@ def test_kaggles_flat_folders_and_a_test_set_without_labels():
     assert layout.notes == (
         "train.csv: its images are those of train",
         "labels are those of train.csv: the column 'label' (2 values: cat, dog)",
-        "3 images that no row labels were left out (3 in test)",
+    )
+    assert layout.warnings == (
+        "3 of 9 images have no label in the table and were left out (3 in test)",
     )
 
 
@@ -204,6 +208,20 @@ def test_parts_may_be_folders_below_one_table():
     assert parts(tree, labels="m.csv") == {
         "test/3.png": "test", "train/1.png": "train", "train/2.png": "train",
     }  # fmt: skip
+
+
+def test_parts_of_a_table_may_be_named_by_folders():
+    tree = tree_of({**images("f1/1.png", "f2/2.png", "f3/3.png", "x/4.png"),
+        "m.csv": "file,label\n1.png,a\n2.png,b\n3.png,a\n4.png,b\n"})  # fmt: skip
+    layout, _, _ = read(tree, in_parts={"train": "f[12]", "test": "f3"}, labels="m.csv")
+    assert dict(zip(layout.files, layout.parts, strict=True)) == {
+        "f1/1.png": "train", "f2/2.png": "train", "f3/3.png": "test",
+    }  # fmt: skip
+    assert "1 images in no part's folder were left out" in layout.notes
+    assert parts(tree, in_parts={"test": "x"}, labels="m.csv")["f1/1.png"] == "train"
+    assert "parts: there is no folder 'y'" in refused(tree, in_parts={"test": "y"}, labels="m.csv")
+    by_column = tree_of({**THREE, "m.csv": "f,label,set\na1,x,train\nb2,y,train\nc3,x,val\n"})
+    assert parts(by_column, in_parts={"test": "val"}, labels="m.csv")["train/c3.jpg"] == "test"
 
 
 def test_a_list_of_paths_takes_the_class_from_the_folder_as_in_food101():
@@ -286,8 +304,8 @@ def test_rows_are_left_out_with_a_word():
     assert layout.notes[1:] == (
         "1 rows name an image again, with the same label",
         "1 rows without a label were left out, the first is /data/pets/l.csv:5",
-        "1 images that no row labels were left out (1 in train)",
     )
+    assert layout.warnings[0].startswith("1 of 3 images have no label in the table")
 
 
 def test_rows_without_an_image_may_be_left_out_by_a_setting():
@@ -320,9 +338,10 @@ def test_settings_name_what_is_there():
         "label_column: there is no column 'bred' (did you mean 'breed'?); there are id, breed"
         in (refused(tree, labels="l.csv", label_column="bred"))
     )
-    assert "path_column: 3 is no column; they are numbered 1 to 2" in (
+    assert "path_column: 3 is no column; they are counted from 1 to 2 (-1 is the last)" in (
         refused(tree, labels="l.csv", path_column=3)
     )
+    assert labels(tree, labels="l.csv", label_column=-1) == CAT_DOG_CAT
     assert "labels: there is no file 'm.csv' (did you mean 'l.csv'?); tables in it are l.csv" in (
         refused(tree, labels="m.csv")
     )
