@@ -8,7 +8,7 @@ nothing of how parts were found: names that repeat below several folders are all
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -27,11 +27,14 @@ class Asked:
         parts: part → a folder below the tree's own or a pattern of such (`fold[1-8]`), or the name
             that the folder's own part has.
         class_names: the classes that are wanted.
+        knows: whether a name is that of a class; where names repeat, the level of which it knows
+            every name is taken.
     """
 
     classes_at: int | None = None
     parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     class_names: tuple[str, ...] | None = None
+    knows: Callable[[str], bool] | None = None
 
 
 class Place(NamedTuple):
@@ -99,8 +102,7 @@ def by_levels(rows: Sequence[Row], case: Case) -> Reading:
     chosen = levels
     if len(levels) > 1:
         chosen = [level for level in levels if _parts_share(rows, level)] or levels
-        wanted = set(case.asked.class_names or ())
-        fitting = [level for level in chosen if wanted and wanted <= _names(rows, level)]
+        fitting = [level for level in chosen if _is_meant(_names(rows, level), case.asked)]
         chosen = fitting if len(fitting) == 1 else chosen
     if len(chosen) > 1:
         _refuse_levels(rows, levels, case)
@@ -197,6 +199,13 @@ def _names(rows: Iterable[Row], level: int) -> set[str]:
     return {row.folders[level - 1] for row in rows if len(row.folders) >= level}
 
 
+def _is_meant(names: Collection[str], asked: Asked) -> bool:
+    """Whether the names of a level are those of the classes that somebody wants or knows."""
+    if asked.class_names:
+        return set(asked.class_names) <= set(names)
+    return asked.knows is not None and all(map(asked.knows, names))
+
+
 def _parts_share(rows: Sequence[Row], level: int) -> bool:
     """Whether each other part has half of its names at `level` in common with the first part."""
     by_part: dict[str, set[str]] = {}
@@ -224,7 +233,9 @@ def _refuse_levels(rows: Sequence[Row], levels: Sequence[int], case: Case) -> No
     )
     raise DataError(
         f"{case.where}: {len(levels)} readings are possible, since the same folder names repeat: "
-        f"classes {'; or '.join(readings)}; choose with {' or '.join(settings)}{parts}"
+        f"classes {'; or '.join(readings)}; choose with {' or '.join(settings)} "
+        f"(with group_at: {above + levels[0]}, where the first are people or places and none may "
+        f"be in two parts){parts}"
     )
 
 

@@ -19,12 +19,13 @@ import numpy as np
 
 import datasets
 from datasets.base import Preprocess, image_digests
-from datasets.catalog import dataset_info
+from datasets.catalog import class_alias, dataset_info
 from datasets.files.bit_depth import ValueRange
 from datasets.files.image_kinds import is_image_name
 from datasets.files.image_set import ImageOptions, has_bright_border, shape_image
 from datasets.files.images import decode_files
 from datasets.files.layout import read_layout
+from datasets.files.levels import Asked
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import expanded
 from harness.evaluate.labels import labels_of, listed_files
@@ -163,7 +164,7 @@ def read_test_set(
     if not path.is_dir() and not is_archive(path):
         raise DataError(f"--on {on}: not a folder, and no .zip, .tar or .tgz file of one")
     with open_tree(path) as tree:
-        files, given, notes = _labelled_files(tree, csv)
+        files, given, notes = _labelled_files(tree, csv, class_names)
         labels = labels_of(given, class_names, str(path))
         decoded, good, skipped = decode_files(
             tree,
@@ -208,12 +209,14 @@ def _of_catalogue(
     return _checked(name, np.ascontiguousarray(dataset.images[rows]), labels, files, dataset.notes)
 
 
-def _labelled_files(tree: Tree, csv: str | None) -> tuple[list[str], list[str], tuple[str, ...]]:
+def _labelled_files(
+    tree: Tree, csv: str | None, class_names: Sequence[str]
+) -> tuple[list[str], list[str], tuple[str, ...]]:
     """Names of the images, the label of each as it is given, and notes."""
     tables = [name for name in tree.names if name.lower().endswith(".csv")]
     flat = not any("/" in name for name in tree.names if is_image_name(name))
     if csv is None and not flat:
-        return _in_class_folders(tree)
+        return _in_class_folders(tree, class_names)
     if csv is None and len(tables) != 1:
         raise DataError(
             f"{tree.where}: no class folders, and {len(tables) or 'no'} .csv files of labels in "
@@ -222,8 +225,18 @@ def _labelled_files(tree: Tree, csv: str | None) -> tuple[list[str], list[str], 
     return listed_files(tree, csv or tables[0])
 
 
-def _in_class_folders(tree: Tree) -> tuple[list[str], list[str], tuple[str, ...]]:
-    layout = read_layout(tree)
+def _in_class_folders(
+    tree: Tree, class_names: Sequence[str]
+) -> tuple[list[str], list[str], tuple[str, ...]]:
+    known = set(class_names)
+    asked = Asked(knows=lambda label: label in known or class_alias(label) in known)
+    try:
+        layout = read_layout(tree, asked=asked)
+    except DataError as err:
+        raise DataError(
+            f"{err}; --on has no such settings: give the folder in which the class folders of the "
+            "test images lie, or a table of labels with --csv FILE"
+        ) from err
     parts = set(layout.parts)
     if parts != {""} and "test" not in parts:
         raise DataError(

@@ -177,6 +177,7 @@ def test_folders_inside_classes_are_named_in_a_note():
         ("w1/a*2 | w1/b*2 | w2/a*2 | w2/b*2", {"classes_at": 2}, PLAIN),
         ("w1/a*2 | w1/b*2 | w2/a*2 | w2/b*2", {"classes_at": 1}, {"": {"w1": 4, "w2": 4}}),
         ("w1/a*2 | w1/b*2 | w2/a*2 | w2/b*2", {"class_names": ("b", "a")}, PLAIN),
+        ("w1/a*2 | w1/b*2 | w2/a*2 | w2/b*2", {"knows": {"a", "b", "c"}.__contains__}, PLAIN),
         (both("train/x", "test/x"), {"classes_at": 3}, TRAIN_TEST),
         (both("train", "val"), {"parts": {"test": "val"}}, TRAIN_TEST),
         (both("train", "val"), {"parts": {"test": "validation"}}, TRAIN_TEST),
@@ -215,8 +216,9 @@ def test_a_setting_chooses(text, asked, counts):
             "w1/0*2 | w1/1*1 | w2/0*2 | w2/1*1",
             {},
             "2 readings are possible, since the same folder names repeat: classes w1 (3), w2 (3) "
-            "at level 1; or 0 (4), 1 (2) at level 2; choose with classes_at: 1 or classes_at: 2; "
-            "where the first are parts, not classes: parts: {train: DIR, test: DIR}",
+            "at level 1; or 0 (4), 1 (2) at level 2; choose with classes_at: 1 or classes_at: 2 "
+            "(with group_at: 1, where the first are people or places and none may be in two parts)"
+            "; where the first are parts, not classes: parts: {train: DIR, test: DIR}",
         ),
         ("x/i/a*1 | x/i/b*1 | y/i/a*1 | y/i/b*1", {}, "a (2), b (2) at level 3"),
         ("d/s/a*2 | d/s/b*2 | s/a*2 | s/b*2", {}, "a, b lie in each of d/s, s: give one of"),

@@ -293,6 +293,20 @@ def test_only_the_test_part_of_a_folder_with_parts_is_read(tmp_path):
     assert "1 images of other parts" in found.notes[0]
 
 
+def test_of_two_levels_of_folders_the_one_that_the_network_knows_is_read(tmp_path):
+    prepare = Preparation((4, 4), 1, "resize", "never", True)
+    for writer in ("ann", "bob"):
+        for digit in ("3", "Sample008"):
+            folder = tmp_path / "own" / writer / digit
+            folder.mkdir(parents=True)
+            Image.new("L", (4, 4), 9).save(folder / "1.png")
+    assert read_test_set(str(tmp_path / "own"), DIGITS, prepare).labels.tolist() == [3, 7, 3, 7]
+    (tmp_path / "own" / "bob" / "3").rename(tmp_path / "own" / "bob" / "three")
+    (tmp_path / "own" / "ann" / "3").rename(tmp_path / "own" / "ann" / "three")
+    with pytest.raises(DataError, match=r"2 readings are possible.*; --on has no such settings"):
+        read_test_set(str(tmp_path / "own"), DIGITS, prepare)
+
+
 def test_preparation_follows_the_trials_data():
     def of(name, **options):
         return preparation(DataChoice(name=name, **options), (28, 28), 1)
