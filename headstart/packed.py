@@ -100,7 +100,7 @@ def read_array(archive: zipfile.ZipFile, name: str, most: int = MAX_ARRAY_BYTES)
     info = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.NameToInfo else name)
     check_member(info, most)
     with archive.open(info) as file:
-        shape, dtype = _array_header(file, name)
+        shape, dtype = npy_header(file, name)
         n_bytes = math.prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or n_bytes != info.file_size - file.tell():
             raise ValueError(f"'{name}' is not as long as its header says")
@@ -108,8 +108,8 @@ def read_array(archive: zipfile.ZipFile, name: str, most: int = MAX_ARRAY_BYTES)
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _array_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of the values that follow in a .npy file."""
+def npy_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the values that follow in a .npy file; raises one of `BROKEN`."""
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"'{name}' is of the unknown format {version}")
@@ -120,6 +120,22 @@ def _array_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype
     if dtype.hasobject:
         raise ValueError(f"'{name}' holds Python objects, which are not read")
     return shape, dtype
+
+
+def read_npy(file: IO[bytes], name: str) -> np.ndarray:
+    """The array of an open .npy file.
+
+    Raises:
+        one of BROKEN: it is damaged, holds Python objects, or is not exactly as long as its header
+            says.
+    """
+    n_bytes = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    shape, dtype = npy_header(file, name)
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != n_bytes - file.tell():
+        raise ValueError(f"'{name}' is not as long as its header says")
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def read_arrays(file: IO[bytes], names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -97,7 +97,7 @@ def read_named_arrays(
     Raises:
         DataError: no images and labels among the names, or not as many of each.
     """
-    names_of_names = [each for each in keys if _plain(each) in _CLASS_NAMES]
+    names_of_names = [each for each in keys if names_classes(each)]
     try:
         pairs = pairs_by_name([each for each in keys if each not in names_of_names], path)
     except DataError:
@@ -114,6 +114,11 @@ def read_named_arrays(
         notes.append(f"arrays that were not read: {', '.join(unread[:5])}"
             f"{', …' if len(unread) > 5 else ''}")  # fmt: skip
     return NamedArrays(parts, class_names, tuple(notes))
+
+
+def names_classes(name: str) -> bool:
+    """Whether an array of this name names the classes."""
+    return _plain(name) in _CLASS_NAMES
 
 
 def matched(
@@ -238,7 +243,9 @@ def array_of_kind(path: Path, kind: str, keys: Sequence[str]) -> str:
     Raises:
         DataError: none, or several.
     """
-    fitting = [name for name in keys if _looser(name)[1] == kind] if len(keys) > 1 else list(keys)
+    fitting = (
+        [name for name in keys if part_and_kind(name)[1] == kind] if len(keys) > 1 else list(keys)
+    )
     if len(fitting) != 1:
         what = "images" if kind == "x" else "labels"
         raise DataError(
@@ -259,7 +266,7 @@ def pairs_by_name(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]
         return _pairs(keys, path, _usual)
     except DataError as err:
         try:
-            return _pairs(keys, path, _looser)
+            return _pairs(keys, path, part_and_kind)
         except DataError:
             raise err from None
 
@@ -298,12 +305,13 @@ def _usual(name: str) -> tuple[str, str]:
     return part, kind if len(words) <= 2 else ""
 
 
-def _looser(name: str) -> tuple[str, str]:
+def part_and_kind(name: str) -> tuple[str, str]:
     """As `_usual`, for more spellings: trainImages, Xtrain, train_set_x_orig, test_imgs, arr_0."""
     if name in ("arr_0", "arr_1"):  # numpy.savez(file, images, labels)
         return "", "xy"[int(name[-1])]
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     apart = re.sub(rf"(?i)^(x|y)_?({'|'.join(_MORE_PARTS)})$", r"\1_\2", apart)
+    apart = re.sub(rf"(?i)^({'|'.join(_MORE_PARTS)})_?(x|y)$", r"\1_\2", apart)
     words = [w for w in re.split(r"[\W_]+", apart.lower()) if w and w not in _FILLERS]
     part = next((_MORE_PARTS[word] for word in words if word in _MORE_PARTS), "")
     kind = "x" if _MORE_IMAGES & set(words) else "y" if _MORE_LABELS & set(words) else ""

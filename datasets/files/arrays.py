@@ -110,13 +110,13 @@ def images_to_nhwc(
 
 
 def images_first(images: np.ndarray, n_labels: int) -> tuple[np.ndarray, str]:
-    """Images that are numbered along their last axis (H×W×C×N, H×W×N) with that axis first.
+    """Images that are numbered along their last axis (H×W×C×N, H×W×N, pixels×N) with it first.
 
     Only where the last axis, and not the first, is as long as there are labels; with a note then.
     """
-    if images.ndim < 3 or len(images) == n_labels or images.shape[-1] != n_labels:
+    if images.ndim < 2 or len(images) == n_labels or images.shape[-1] != n_labels:
         return images, ""
-    axes = "×".join(("H", "W", "C")[: images.ndim - 1])
+    axes = "×".join(("H", "W", "C")[: images.ndim - 1]) if images.ndim > 2 else "pixels"
     return np.moveaxis(images, -1, 0), f"images are numbered along the last axis ({axes}×N)"
 
 

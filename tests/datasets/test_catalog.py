@@ -35,6 +35,7 @@ def test_every_module_with_options_locate_and_load_is_a_set():
         "idx",
         "mnist",
         "mnist_task3",
+        "npy",
         "npz",
         "optdigits",
         "parquet",

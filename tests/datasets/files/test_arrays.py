@@ -107,7 +107,8 @@ def test_layouts(shape, expected):
         ((9, 5, 9), 9, (9, 5, 9)),
         ((9, 4, 5), 5, (5, 9, 4)),
         ((9, 4, 5), 7, (9, 4, 5)),
-        ((16, 9), 9, (16, 9)),
+        ((16, 9), 9, (9, 16)),
+        ((16, 9), 7, (16, 9)),
     ],
 )
 def test_the_axis_of_images_is_that_as_long_as_the_labels(images, n_labels, expected):
