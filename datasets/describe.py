@@ -47,6 +47,7 @@ class Description:
     n_copies: int
     n_copies_between_parts: int
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def main(argv: Sequence[str]) -> None:
@@ -83,6 +84,7 @@ def describe(dataset: Dataset) -> Description:
         n_copies=int(np.count_nonzero(first_copy != np.arange(len(first_copy)))),
         n_copies_between_parts=_copies_between_parts(dataset, first_copy),
         notes=dataset.notes,
+        warnings=dataset.warnings,
     )
 
 
@@ -109,6 +111,7 @@ def as_text(description: Description) -> str:
         f"exact copies: {description.n_copies:,} images, of which "
         f"{description.n_copies_between_parts:,} repeat one of another part"
     )
+    lines += [f"warning: {warning}" for warning in description.warnings]
     return "\n".join([*lines, *(f"note: {note}" for note in description.notes)])
 
 

@@ -26,7 +26,7 @@ SWEEP, WORKER = "`harness.sweep`", "a worker"
 FILES = (
     File("sweep.yaml", "the sweep as it was resolved: every default, profile and `--set` filled in", SWEEP, "at its start"),
     File("plan.json", "the trials of the plan: `id`, `stage`, `arm`, `seed`, and `parent`, the id of the trial that it starts from", SWEEP, "at its start"),
-    File("provenance.json", "versions of packages, hardware, commit, fingerprints of the data, and the last 100 commands that worked in the folder", SWEEP, "at its start"),
+    File("provenance.json", "versions of packages, hardware, commit, what is known of each data set (images by class and part, source, fingerprint, notes), and the last 100 commands that worked in the folder", SWEEP, "at its start"),
     File("trials/ID/trial.json", "the trial's row (below). Its presence says that the trial ended, its `status` how", f"{WORKER}; {SWEEP} moves it up", "when the trial ended, after all its other files"),
     File("trials/ID/curve.parquet", "its evaluations, with the columns of `curves.parquet`", f"{WORKER}; {SWEEP} moves it up", "when the trial ended"),
     File("trials/ID/predictions.npz", "of each test image: `indices` in the data set, `labels`, `predicted` (int64), `probabilities` (float16, one column a class)", f"{WORKER}; {SWEEP} moves it up", "when the trial ended; not of a search trial, one that diverged, or one without a test part"),

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from data_files import class_folders, dataset_of, image_bytes, write_mnist, writ
 from PIL import Image
 
 from datasets.__main__ import main as show_places
-from datasets.describe import describe, main
+from datasets.describe import as_text, describe, main
 from datasets.measures import class_means, differences, measure_images, nearest_mean_accuracy
 from headstart.errors import InputError
 
@@ -69,6 +70,12 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_warnings_come_before_notes():
+    said = replace(dataset_of([0, 0, 1, 1]), notes=("a note",), warnings=("half is not read",))
+    lines = as_text(describe(said)).splitlines()
+    assert lines[-2:] == ["warning: half is not read", "note: a note"]
 
 
 def test_a_folder_is_described_against_a_named_set(places, capsys):
