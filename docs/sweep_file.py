@@ -108,7 +108,11 @@ def page() -> str:
         lines += ["", f"## {title}", "", *_paragraphs(parts[part].get("description"), words)]
         lines += _table(parts[part], parts)
     lines += ["", "## Networks: `model`", "", NETWORKS, ""]
-    lines += _options(parts["ModelChoice"], parts)
+    lines += ["### Of every network", ""]
+    normalise = parts["ModelChoice"]["allOf"][0]["then"]["properties"]["normalise"]
+    lines += _table({"properties": {"normalise": normalise}}, parts)
+    lines += ["", "### `normalise`", "", *_table(parts["NormaliseBy"], parts), ""]
+    lines += _options(parts["ModelChoice"], parts, leave_out=("normalise",))
     lines += [
         "",
         "## Data sets: `data`",
@@ -119,7 +123,8 @@ def page() -> str:
         "",
     ]
     split = parts["DataChoice"]["allOf"][0]["then"]["properties"]
-    keys = ("train", "validation", "test", "split", "per_class", "corrupt_labels")
+    keys = ("train", "validation", "test", "split", "per_class", "normalise",
+            "corrupt_labels")  # fmt: skip
     lines += _table({"properties": {key: split[key] for key in keys}}, parts)
     lines += ["", "### `corrupt_labels`", ""]
     lines += _table(parts["CorruptLabels"], parts)

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from headstart.cli import did_you_mean
 from headstart.errors import ModelError
 from models import networks
-from models.info import ModelInfo, Network, NetworkOptions
+from models.info import ModelInfo, Network, NetworkOptions, normalised
 from models.networks.torchvision_options import TorchvisionOptions, torchvision_info
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def model_info(name: str, options: OptionsOrMapping) -> ModelInfo:
     Raises:
         ModelError: there is no such network, or an option does not fit it.
     """
-    return find_network(name).info(read_options(name, options))
+    chosen = read_options(name, options)
+    return normalised(find_network(name).info(chosen), chosen)
 
 
 def _is_network(module: pkgutil.ModuleInfo) -> bool:

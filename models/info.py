@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from headstart.errors import ModelError
+from headstart.settings import key
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,10 +36,95 @@ class ModelInfo:
     depth: int | None
 
 
+def _of_each_channel(value: object) -> object:
+    return (value,) if isinstance(value, int | float) else value
+
+
+def _in_unit_scale(values: tuple[float, ...]) -> tuple[float, ...]:
+    if any(value > 1 for value in values):
+        raise ValueError("is over 1: images are in 0..1 here, so divide numbers of 0..255 by 255")
+    return values
+
+
+_Number = Annotated[float, Field(strict=True, ge=0)]
+_Channels = Annotated[
+    tuple[_Number, ...],
+    BeforeValidator(_of_each_channel, json_schema_input_type=float | list[float]),
+    Field(min_length=1, max_length=3),
+    AfterValidator(_in_unit_scale),
+]
+
+
+def _no_zero(values: tuple[float, ...]) -> tuple[float, ...]:
+    if min(values) <= 0:
+        raise ValueError("a deviation is over 0")
+    return values
+
+
+class NormaliseBy(BaseModel):
+    """What is taken off the images' values, which are in 0..1, and what they are divided by."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    mean: _Channels = key("Of each channel, or one number for all.", example=[0.49, 0.48, 0.45])
+    std: Annotated[_Channels, AfterValidator(_no_zero)] = key("Of each channel, or one number for "
+        "all.", example=[0.25, 0.24, 0.26])  # fmt: skip
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # red, green, blue in 0..1, as torchvision's weights expect
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def _by_word(value: object) -> object:
+    if value == "imagenet":
+        return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    if isinstance(value, str):
+        raise ValueError("is not one of imagenet, weights, {mean: …, std: …}")
+    return value
+
+
+NORMALISE = Annotated[
+    NormaliseBy | None,
+    BeforeValidator(
+        _by_word, json_schema_input_type=NormaliseBy | Literal["imagenet", "weights"] | None
+    ),
+]
+
+
 class NetworkOptions(BaseModel):
     """Base of every network's `Options`: unknown keys refused, unchangeable once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    normalise: NORMALISE = key("Mean and standard deviation that images are normalised by, in "
+        "0..1: `{mean: …, std: …}`, `imagenet`, or `weights`: those of a configuration beside the "
+        "file that it starts from. Without it, the data's `normalise`, else the network's own.",
+        None, example={"mean": 0.5, "std": 0.5})  # fmt: skip
+
+
+def normalised(info: ModelInfo, options: NetworkOptions) -> ModelInfo:
+    """What the network is given, by the options' own mean and deviation where they have them.
+
+    For grey images three numbers are averaged, as torchvision's are.
+
+    Raises:
+        ModelError: numbers for another count of channels.
+    """
+    if options.normalise is None:
+        return info
+    mean = _for_channels(options.normalise.mean, info.channels, "mean")
+    std = _for_channels(options.normalise.std, info.channels, "std")
+    return replace(info, mean=mean, std=std)
+
+
+def _for_channels(values: tuple[float, ...], channels: int | None, name: str) -> tuple[float, ...]:
+    if channels is None or len(values) == channels:
+        return values
+    if len(values) == 1:
+        return values * channels
+    if channels == 1:
+        return (sum(values) / len(values),)
+    raise ModelError(f"normalise.{name}: has {len(values)} numbers, for {channels} channels")
 
 
 class Network(Protocol):

@@ -21,6 +21,7 @@ from datasets.locations import expanded
 from harness.sweepfile.file import Arm, Section, Stage
 from harness.sweepfile.mistakes import Mistakes, show
 from harness.sweepfile.nodes import merge, with_value, without
+from harness.sweepfile.normalise import settled
 from harness.sweepfile.settings import Condition, ModelChoice, RunArm, Start, StartFile
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
@@ -144,11 +145,11 @@ class _OneCondition:
         if not isinstance(node.value, dict):
             self.mistakes.validate(section, node)
             return None
-        whole = self._with_inherited(node)
+        start = self._start(node.get("initialize"))
+        whole = settled(self._with_inherited(node), start, self.mistakes)
         given = without(whole, ("search", "initialize"))  # of which other code says what is wrong
         checked = self.mistakes.validate(section, given, INHERITED)
         self._check_depth(whole)
-        start = self._start(node.get("initialize"))
         if checked is None:
             return None
         own = {key: value for key, value in checked if key in Condition.model_fields}

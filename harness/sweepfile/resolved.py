@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from harness.sweepfile.settings import Condition, DataChoice, Sweep
+from harness.sweepfile.settings import Condition, DataChoice, ModelChoice, Sweep
 from headstart.private import without_passwords
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # for grids of thousands of arms
@@ -59,13 +59,20 @@ def _plain(settings: BaseModel) -> Written:
 def _condition(condition: Condition) -> Written:
     choices = [_data(choice) for choice in condition.data]
     return {
-        "model": {"name": condition.model.name, **_plain(condition.model.options)},
+        "model": _model(condition.model),
         "data": choices[0] if len(choices) == 1 else {"first_of": choices},
         "train": _plain(condition.train),
         "initialize": condition.start.written(),
         "fine_tune": condition.fine_tune,
         "head": condition.head,
     }
+
+
+def _model(choice: ModelChoice) -> Written:
+    options = _plain(choice.options)
+    if choice.options.normalise is None:
+        del options["normalise"]
+    return {"name": choice.name, **options}
 
 
 def _take_common(arms: Sequence[Written], stages: Sequence[Written]) -> Written:

@@ -18,6 +18,17 @@ import models
 from datasets.split import SplitSettings
 from harness.sweepfile.file import SweepFile
 from harness.sweepfile.settings import SeedsRule
+from headstart.settings import key
+from models.info import NORMALISE
+
+
+class OfData(BaseModel):
+    """What a `data` entry may say that is the network's in the end."""
+
+    normalise: NORMALISE = key("Mean and standard deviation that these images are normalised by, "
+        "where the network has no `normalise` of its own.", None, example={"mean": 0.13,
+        "std": 0.31})  # fmt: skip
+
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
@@ -37,6 +48,7 @@ def sweep_schema() -> Schema:
     parts["ModelChoice"] = _by_name("A network and its options.", options, parts, {})
     options = {name: datasets.options_model(name) for name in datasets.dataset_names()}
     split = _hoisted(SplitSettings, parts)["properties"]
+    split["normalise"] = _hoisted(OfData, parts)["properties"]["normalise"]
     meaning = "A data set, its options, and how it is split."
     parts["DataChoice"] = _by_name(meaning, options, parts, split)
     parts["Data"] = _data(parts["DataChoice"])

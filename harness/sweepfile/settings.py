@@ -259,6 +259,15 @@ class ModelChoice(ByName):
 
     options: SerializeAsAny[NetworkOptions]
 
+    @model_validator(mode="after")
+    def _has_as_many_channels(self) -> ModelChoice:
+        if self.options.normalise is not None:
+            try:
+                _ = self.info
+            except InputError as err:
+                raise PydanticCustomError("channels", "{text}", {"text": str(err)}) from err
+        return self
+
     @property
     def info(self) -> models.ModelInfo:
         return models.model_info(self.name, self.options)

@@ -30,10 +30,11 @@ class GreyConv2d(nn.Conv2d):
     scale: Tensor
     shift: Tensor
 
-    def normalise_as(self, name: str) -> GreyConv2d:
+    def normalise_as(self, name: str, options: TorchvisionOptions) -> GreyConv2d:
         """Set the normalisation of network `name`; returns itself."""
-        means, stds = (torch.tensor(v).view(1, 3, 1, 1) for v in colour_statistics(name))
-        grey_mean, grey_std = grey_statistics(name)
+        both = colour_statistics(name, options)
+        means, stds = (torch.tensor(v).view(1, 3, 1, 1) for v in both)
+        grey_mean, grey_std = grey_statistics(name, options)
         self.register_buffer("scale", grey_std / stds, persistent=False)
         self.register_buffer("shift", (grey_mean - means) / stds, persistent=False)
         return self
@@ -103,7 +104,7 @@ def _take_grey(name: str, model: nn.Module, options: TorchvisionOptions) -> None
         "bias": first.bias is not None,
     }
     if options.channels_mode == "repeat":
-        grey: nn.Conv2d = GreyConv2d(3, first.out_channels, **shape).normalise_as(name)
+        grey: nn.Conv2d = GreyConv2d(3, first.out_channels, **shape).normalise_as(name, options)
         grey.weight = first.weight
     else:
         grey = nn.Conv2d(1, first.out_channels, **shape)

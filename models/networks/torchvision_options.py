@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from headstart.settings import key
-from models.info import ImageSize, ModelInfo, NetworkOptions
-
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)  # red, green, blue in 0..1, as torchvision's weights expect
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+from models.info import IMAGENET_MEAN, IMAGENET_STD, ImageSize, ModelInfo, NetworkOptions
 
 
 class TorchvisionOptions(NetworkOptions):
@@ -32,19 +29,24 @@ class TorchvisionOptions(NetworkOptions):
 def torchvision_info(name: str, options: TorchvisionOptions) -> ModelInfo:
     """The normalisation that torchvision's weights expect; the depth is known only with torch."""
     if options.channels == 1:
-        mean, std = grey_statistics(name)
+        mean, std = grey_statistics(name, options)
         return ModelInfo(options.image_size, 1, (mean,), (std,), depth=None)
-    return ModelInfo(options.image_size, 3, *colour_statistics(name), depth=None)
+    return ModelInfo(options.image_size, 3, *colour_statistics(name, options), depth=None)
 
 
-def colour_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def colour_statistics(
+    name: str, options: TorchvisionOptions
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of red, green, blue that network `name` expects."""
+    if options.normalise is not None:
+        mean, std = (v * 3 if len(v) == 1 else v for v in dict(options.normalise).values())
+        return mean, std
     if name in ("googlenet", "inception_v3"):  # what their `transform_input` comes to
         return (0.5,) * 3, (0.5,) * 3
-    return _IMAGENET_MEAN, _IMAGENET_STD
+    return IMAGENET_MEAN, IMAGENET_STD
 
 
-def grey_statistics(name: str) -> tuple[float, float]:
+def grey_statistics(name: str, options: TorchvisionOptions) -> tuple[float, float]:
     """Mean and standard deviation for grey images: the averages over the three colours."""
-    mean, std = colour_statistics(name)
+    mean, std = colour_statistics(name, options)
     return sum(mean) / 3, sum(std) / 3
