@@ -24,11 +24,12 @@ from datasets.files.image_kinds import Also, is_image_name
 from datasets.files.image_set import ImageOptions
 from datasets.files.images import OnDamaged
 from datasets.files.label_columns import Column, Wanted
-from datasets.files.label_table import Source, layout_of_tables, with_class_names
+from datasets.files.label_table import Source, layout_of_tables, lies_in_no_class, with_class_names
 from datasets.files.layout import Layout
+from datasets.files.matlab_table import POSITION
 from datasets.files.named_files import part_in, stem_of
 from datasets.files.offered_tables import advice, defined_sources, refuse_other_reading
-from datasets.files.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table
+from datasets.files.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.files.tables import read_bytes
 from datasets.files.trees import Tree
 from datasets.locations import expanded
@@ -231,7 +232,13 @@ def _source(tree: Tree, part: str, file: str, request: Request) -> Source:
     content, name, where = _content(tree, file, request, "labels")
     if not is_table_name(name):
         raise DataError(f"{where}: labels are read from {', '.join(SUFFIXES)}; export it as CSV")
-    return Source(read_table(content, name, where), part, _in_tree(tree, file) or "")
+    if re.search(r"sample.?submission", name, re.IGNORECASE):
+        raise DataError(f"{where}: a form for answers; what stands there as labels is made up")
+    table = read_table(content, name, where)
+    beside = str(PurePosixPath(name).with_name("setid.mat"))
+    if table.columns[:1] == (POSITION,) and not part and beside in tree.names:
+        table = with_parts(table, tree.read(beside), tree.label(beside))
+    return Source(table, part, _in_tree(tree, file) or "")
 
 
 def _content(tree: Tree, file: str, request: Request, setting: str) -> tuple[bytes, str, str]:
@@ -273,12 +280,13 @@ def _elsewhere(file: str, path: Path, request: Request) -> Path | None:
 # -- names of files and folders -------------------------------------------------------------------
 
 
-def _layout_of_names(tree: Tree, pattern: str, names: Sequence[str]) -> Layout:
+def _layout_of_names(tree: Tree, pattern: str, images: Sequence[str]) -> Layout:
     """Classes from the names of the images; the folders may be parts, and nothing else.
 
     Raises:
         DataError: a name does not fit, or images lie in several folders.
     """
+    names = [name for name in images if not lies_in_no_class(name)] or list(images)
     if not names:
         raise DataError(f"{tree.where}: holds no images")
     parts = [part_in(PurePosixPath(name).parent.name) for name in names]
@@ -290,10 +298,11 @@ def _layout_of_names(tree: Tree, pattern: str, names: Sequence[str]) -> Layout:
             f"images lie in {', '.join(folders[:_EXAMPLES])}; give one of them as path: DIR"
         )
     labels = _by_pattern(tree, names, pattern, "label_pattern")
-    note = f"classes are parts of the files' names, by {pattern}"
-    return Layout(
-        tuple(names), tuple(labels), tuple(parts if has_parts else [""] * len(names)), (note,)
-    )
+    notes = [f"classes are parts of the files' names, by {pattern}"]
+    if n_out := len(images) - len(names):
+        notes.append(f"{n_out:,} images in folders of masks, plots and the like were not read")
+    parts = parts if has_parts else [""] * len(names)
+    return Layout(tuple(names), tuple(labels), tuple(parts), tuple(notes))
 
 
 def _in_parts(layout: Layout, parts: Mapping[str, str], tree: Tree) -> Layout:

@@ -19,6 +19,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from datasets.files.classes import ClassNames, labels_to_classes
+from datasets.files.folder_names import is_of_no_class
 from datasets.files.images import OnDamaged
 from datasets.files.label_columns import (
     ONES,
@@ -250,8 +251,9 @@ def _unambiguous(
     file = PurePosixPath(table.where).name
     spoken = source.part or part_in(file) or part_in(source.folder)
     beside = [[name for name in names if _folder(name) == source.folder] for names in meant]
+    of_classes = [[name for name in names if not lies_in_no_class(name)] for names in meant]
     by_part = [[name for name in names if part_in(_folder(name)) == spoken] for names in meant]
-    for chosen in (beside, by_part if spoken else []):
+    for chosen in (beside, by_part if spoken else [], of_classes):
         if any(chosen) and all(len(names) <= 1 for names in chosen):
             folders = sorted({_folder(name) for names in chosen for name in names})
             said.notes.append(f"{file}: its images are those of {_shown_folders(folders)}")
@@ -264,8 +266,13 @@ def _unambiguous(
     raise DataError(
         f"{table.at(several)}: '{table.rows[several][columns.path]}' is "
         f"{' and '.join(repr(name) for name in meant[several][:_NAMED])}; give the folder of the "
-        "images as path: DIR"
+        f"images, as in path: DIR/{_folder(meant[several][-1])}, labels: {table.where}"
     )
+
+
+def lies_in_no_class(name: str) -> bool:
+    """Whether an image lies in a folder of masks, plots and the like."""
+    return any(map(is_of_no_class, name.split("/")[:-1]))
 
 
 def _shown_folders(folders: Sequence[str]) -> str:

@@ -231,6 +231,11 @@ def _refuse_levels(rows: Sequence[Row], levels: Sequence[int], case: Case) -> No
         if rows[0].part
         else "; where the first are parts, not classes: parts: {train: DIR, test: DIR}"
     )
+    if len(levels) == 2:
+        parts += (
+            f"; where they are writers, patients or scenes: {settings[1]} with "
+            f"group_at: {above + levels[0]}, so that none is in two parts"
+        )
     raise DataError(
         f"{case.where}: {len(levels)} readings are possible, since the same folder names repeat: "
         f"classes {'; or '.join(readings)}; choose with {' or '.join(settings)} "

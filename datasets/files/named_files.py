@@ -32,6 +32,7 @@ class NamedFiles:
         self._root = stem_of(root.name)
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
+        self._by_number = _numbered(names)
         for name in names:
             last = _plain(name).rsplit("/", 1)[-1]
             self._by_name.setdefault(last, []).append(name)
@@ -42,7 +43,8 @@ class NamedFiles:
 
         A text without folders means any image of that name. Folders of the text that the tree
         does not have are allowed where the tree lies in them: they lead to its root, or begin at
-        the root of another machine.
+        the root of another machine. A number means the image of that number (`3`: image_0003.jpg)
+        where all images are called alike and numbered.
         """
         is_foreign = _FOREIGN.match(text.replace("\\", "/")) is not None
         wanted = [part for part in _plain(text).split("/") if part not in ("", ".", "..")]
@@ -51,6 +53,8 @@ class NamedFiles:
         candidates = self._by_name.get(wanted[-1], [])
         if not candidates and not wanted[-1].lower().endswith(_ENDINGS):
             candidates = self._by_stem.get(wanted[-1], [])
+        if not candidates and len(wanted) == 1 and wanted[0].isdecimal() and len(wanted[0]) < 16:
+            return self._by_number.get(int(wanted[0]), [])
         shared = {name: self._shared(wanted, name, is_foreign) for name in candidates}
         most = max(shared.values(), default=0)
         return [name for name, n in shared.items() if n == most and n > 0]
@@ -70,6 +74,17 @@ class NamedFiles:
             return n if leads_here or (is_foreign and not other_part) else 0
         parts = part_in(before), part_in(own[-1 - n])
         return n if is_foreign and n > 1 and not (all(parts) and parts[0] != parts[1]) else 0
+
+
+def _numbered(names: Sequence[str]) -> dict[int, list[str]]:
+    """Images by number, where their names are one word, the same for all, and a number."""
+    fits = [re.fullmatch(r"(\D*)(\d{1,15})", stem_of(name.rsplit("/", 1)[-1])) for name in names]
+    if None in fits or len({fit[1] for fit in fits if fit is not None}) != 1:
+        return {}
+    by_number: dict[int, list[str]] = {}
+    for name, fit in zip(names, fits, strict=True):
+        by_number.setdefault(int(fit[2]) if fit is not None else 0, []).append(name)
+    return by_number
 
 
 def part_in(name: str) -> str:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from datasets.base import PART_NAMES
-from datasets.files.folder_names import is_of_no_class
 from datasets.files.image_kinds import is_image_name
 from datasets.files.label_columns import (
     LABEL_NAMES,
@@ -26,7 +25,7 @@ from datasets.files.label_columns import (
     shown,
     with_its_header,
 )
-from datasets.files.label_table import Source, layout_of_tables
+from datasets.files.label_table import Source, layout_of_tables, lies_in_no_class
 from datasets.files.layout import Layout
 from datasets.files.named_files import NamedFiles, part_in, stem_of
 from datasets.files.records import Table, is_table_name, read_table
@@ -198,7 +197,7 @@ def _of_boxes(tree: Tree, images: Sequence[str]) -> str:
 
 def _of_names(tree: Tree, images: Sequence[str]) -> str:
     """Words on classes that begin the names of files, in the folder that has most images."""
-    images = [name for name in images if not any(map(is_of_no_class, name.split("/")[:-1]))]
+    images = [name for name in images if not lies_in_no_class(name)]
     if not images:
         return ""
     folder, _ = Counter(_folder(name) for name in images).most_common(1)[0]
@@ -206,7 +205,7 @@ def _of_names(tree: Tree, images: Sequence[str]) -> str:
     prefixes = Counter(fit[1] for stem in stems if (fit := _NUMBERED.fullmatch(stem)) is not None)
     if prefixes.total() < len(stems) or not 2 <= len(prefixes) <= len(stems) / 2:
         return ""
-    several = len({_folder(name) for name in tree.names if is_image_name(name)}) > 1
+    several = len({_folder(name) for name in images}) > 1
     where = f"path: {tree.where / folder} with " if several else ""
     return (
         f"the names of the images begin with {shown(list(prefixes))}: {where}label_pattern: "

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from datasets.files.matlab_table import columns_of, parts_of
 from datasets.files.tables import SEPARATORS, decode, rows
 from headstart.errors import DataError
 from headstart.packed import BROKEN, most_unpacked, read_pieces
@@ -281,4 +282,16 @@ def _scalar(value: object) -> object:
 
 
 def _from_mat(content: bytes, where: str) -> Table:
-    raise DataError(f"{where}: .mat files of labels are not read yet")
+    columns = columns_of(content, where)
+    given = enumerate(zip(*columns.values(), strict=True), 1)
+    return _table(where, tuple(columns), given, "entry")
+
+
+def with_parts(table: Table, content: bytes, where: str) -> Table:
+    """A table of positions with the parts that Oxford's `setid.mat` beside it gives them."""
+    parts = parts_of(content, where, len(table.rows))
+    rows_of = [[*row, part] for row, part in zip(table.rows, parts, strict=True)]
+    kept = [k for k, part in enumerate(parts) if part]
+    columns = (*table.columns, "part")
+    lines = [table.lines[k] for k in kept]
+    return Table(table.where, columns, [rows_of[k] for k in kept], lines, table.unit)

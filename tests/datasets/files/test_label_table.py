@@ -1,8 +1,11 @@
 """Labels in tables as public data sets and tools write them: the right class, or one message."""
 
+import io
 import json
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_files import request
 
@@ -145,12 +148,17 @@ def test_a_table_for_each_part():
 
 
 def test_ids_in_two_folders_are_refused_where_nothing_decides():
-    tree = tree_of({**images("images/1.jpg", "images/2.jpg", "masks/1.png", "masks/2.png"),
+    tree = tree_of({**images("left/1.jpg", "left/2.jpg", "right/1.png", "right/2.png"),
         "l.csv": "id,label\n1,a\n2,b\n"})  # fmt: skip
     assert refused(tree, labels="l.csv") == (
-        "/data/pets/l.csv:2: '1' is 'images/1.jpg' and 'masks/1.png'; give the folder of the "
-        "images as path: DIR"
+        "/data/pets/l.csv:2: '1' is 'left/1.jpg' and 'right/1.png'; give the folder of the images, "
+        "as in path: DIR/right, labels: /data/pets/l.csv"
     )
+    masks = tree_of({**images("images/1.jpg", "images/2.jpg", "a/trimaps/1.png", "a/trimaps/2.png"),
+        "a/list.txt": "1 3\n2 4\n"})  # fmt: skip
+    assert labels(masks, labels="a/list.txt", label_column=2) == {
+        "images/1.jpg": "3", "images/2.jpg": "4",
+    }  # fmt: skip
     endings = tree_of({**images("images/1.jpg", "images/2.jpg", "masks/1.png", "masks/2.png"),
         "l.csv": "id,label\n1.jpg,a\n2.jpg,b\n"})  # fmt: skip
     assert labels(endings, labels="l.csv") == {"images/1.jpg": "a", "images/2.jpg": "b"}
@@ -403,9 +411,13 @@ def test_classes_from_the_names_of_files():
     assert "does not fit 4 of 4 names, the first is 'Abyssinian_1.jpg'" in (
         refused(tree, label_pattern=r"(\d+)")
     )
-    masks = tree_of(images(*(f"{d}/{n}" for d in ("images", "trimaps") for n in names)))
-    assert "images lie in images, trimaps; give one of them as path: DIR" in (
-        refused(masks, label_pattern=r"(.+)_\d+")
+    masks = tree_of(images(*(f"{d}/{n}" for d in ("images", "a/trimaps") for n in names)))
+    layout, _, _ = read(masks, label_pattern=r"(.+)_\d+")
+    assert set(layout.files) == {f"images/{name}" for name in names}
+    assert layout.notes[1] == "4 images in folders of masks, plots and the like were not read"
+    sides = tree_of(images(*(f"{d}/{n}" for d in ("left", "right") for n in names)))
+    assert "images lie in left, right; give one of them as path: DIR" in (
+        refused(sides, label_pattern=r"(.+)_\d+")
     )
     in_parts = tree_of(images(*(f"{d}/{n}" for d in ("train", "val") for n in names)))
     assert set(parts(in_parts, label_pattern=r"(.+)_\d+").values()) == {"train", "validation"}
@@ -475,3 +487,73 @@ def test_class_folders_that_a_table_contradicts_are_refused_and_others_read_as_b
     ages = "file,age\n" + "".join(f"{n},{30 + k % 3}\n" for k, n in enumerate(rows))
     for text in (same, finer, ages, "how,to\n1,2\n"):
         assert set(labels(tree_of({**folders, "l.csv": text})).values()) == {"a", "b"}
+
+
+# -- MATLAB ---------------------------------------------------------------------------------------
+
+
+def mat(*, packed=True, **variables) -> bytes:
+    from scipy.io import savemat
+
+    file = io.BytesIO()
+    savemat(file, variables, do_compression=packed)
+    return file.getvalue()
+
+
+FLOWERS = images(*(f"jpg/image_{k:05}.jpg" for k in range(1, 7)))
+
+
+def test_oxfords_flowers_are_labelled_by_position_and_split_by_setid():
+    flowers = {**FLOWERS, "imagelabels.mat": mat(labels=np.array([[77, 77, 3, 3, 9, 9]]))}
+    assert labels(tree_of(flowers), labels="imagelabels.mat")["jpg/image_00003.jpg"] == "3"
+    setid = mat(trnid=[[1, 3, 5]], valid=[[2]], tstid=[[4, 6]])
+    assert parts(tree_of({**flowers, "setid.mat": setid}), labels="imagelabels.mat") == {
+        "jpg/image_00001.jpg": "train", "jpg/image_00002.jpg": "validation",
+        "jpg/image_00003.jpg": "train", "jpg/image_00004.jpg": "test",
+        "jpg/image_00005.jpg": "train", "jpg/image_00006.jpg": "test",
+    }  # fmt: skip
+    short = tree_of({**FLOWERS, "l.mat": mat(labels=np.array([[7, 7, 3, 3, 9, 9, 9]]))})
+    assert "l.mat: entry 7: '7' names no image" in refused(short, labels="l.mat")
+
+
+def test_stanfords_lists_and_structures():
+    names = np.array([[f"n{k % 2}-dog/{k}.jpg"] for k in range(4)], dtype=object)
+    lists = mat(file_list=names, labels=np.array([[1], [2], [1], [2]]))
+    dogs = tree_of({**images(*(f"Images/n{k % 2}-dog/{k}.jpg" for k in range(4))), "l.mat": lists})
+    assert labels(dogs, labels="l.mat")["Images/n1-dog/3.jpg"] == "2"
+    kind = [("bbox_x1", "O"), ("class", "O"), ("fname", "O")]
+    cars = np.array([[(30 + k, k % 2 + 1, f"{k:05}.jpg") for k in range(4)]], dtype=kind)
+    tree = tree_of(
+        {**images(*(f"cars/{k:05}.jpg" for k in range(4))), "a.mat": mat(annotations=cars)}
+    )
+    assert labels(tree, labels="a.mat") == {f"cars/{k:05}.jpg": str(k % 2 + 1) for k in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"MATLAB 5.0", "no whole .mat file"),
+        (b"MATLAB 7.3 MAT-file".ljust(126) + b"\0\x02IM", "version 7.3; save it with version 7"),
+        (mat(labels=np.zeros((6, 6)))[:-9], "damaged"),
+        (mat(x=np.zeros((6, 6))), r"no list of labels in it; it holds x \(6, 6\)"),
+    ],
+)
+def test_mat_files_that_hold_no_labels(content, message):
+    with pytest.raises(DataError, match=message):
+        read(tree_of({**FLOWERS, "l.mat": content}), labels="l.mat")
+
+
+def test_what_a_mat_file_says_of_its_sizes_is_not_believed():
+    bomb = mat(x=np.zeros((1, 70 << 20), np.uint8))
+    with pytest.raises(DataError, match="unpacks to more than a file of its size may"):
+        read(tree_of({**FLOWERS, "l.mat": bomb}), labels="l.mat")
+    plain = bytearray(mat(packed=False, labels=np.arange(6.0)[None]))
+    at = plain.index(struct.pack("<iiii", 5, 8, 1, 6)) + 8
+    plain[at : at + 8] = struct.pack("<ii", 1 << 15, 1 << 15)
+    with pytest.raises(DataError, match="more elements than bytes"):
+        read(tree_of({**FLOWERS, "l.mat": bytes(plain)}), labels="l.mat")
+    deep: object = np.array([1.0])
+    for _ in range(20):
+        deep = np.array([deep, None], dtype=object)[:1]
+    with pytest.raises(DataError, match="cells lie over 12 deep"):
+        read(tree_of({**FLOWERS, "l.mat": mat(labels=deep)}), labels="l.mat")
