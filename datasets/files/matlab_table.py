@@ -57,8 +57,10 @@ def parts_of(content: bytes, where: str, n: int) -> list[str]:
 
 def _records(variables: Mapping[str, np.ndarray]) -> Columns:
     """The fields of the longest array of structures."""
-    arrays = [array.reshape(-1) for array in variables.values() if array.dtype.names]
-    longest = max(arrays, key=len, default=np.empty(0))
+    arrays: list[np.ndarray] = [
+        array.reshape(-1) for array in variables.values() if array.dtype.names
+    ]
+    longest: np.ndarray = max(arrays, key=len, default=np.empty(0))
     names: Sequence[str] = longest.dtype.names or ()
     if len(longest) < 2:
         return {}
