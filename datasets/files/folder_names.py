@@ -38,6 +38,7 @@ _OF_NO_CLASS = frozenset(
     predictions submission submissions screenshots examples originals
     """.split()  # noqa: SIM905
 )
+_PIECES = {"images", "imgs", "img", "image", "part", "batch", "chunk", "shard", "piece", "archive"}
 _SMALL_COPIES = {"thumbs", "thumbnail", "thumbnails", "preview", "previews"}
 _HOLDS_IMAGES = {"image", "images", "img", "imgs", "jpg", "jpgs", "jpeg", "jpegs", "jpegimages",
     "png", "pngs", "pngimages", "photo", "photos", "picture", "pictures", "pics", "data",
@@ -81,6 +82,13 @@ def is_no_class_of_a_part(name: str) -> bool:
 def is_usual_part(name: str) -> bool:
     """Whether the name is that of a part even where no other part lies beside it."""
     return _plain(name) in _ALONE
+
+
+def are_numbered_pieces(names: Collection[str]) -> bool:
+    """Whether all say no more than that they are pieces of something: `images_001`, `part 2`."""
+    stems = {tuple(word for word in _words(name) if not word.isdecimal()) for name in names}
+    plain = {tuple(word.rstrip("0123456789") for word in stem) for stem in stems}
+    return len(names) > 1 and len(plain) == 1 and not _PIECES.isdisjoint(*plain)
 
 
 def part_name(name: str) -> PartName | None:

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datasets.files.folder_names import is_of_no_class, is_usual_part, parts_among
+from datasets.files.folder_names import (
+    are_numbered_pieces,
+    is_of_no_class,
+    is_usual_part,
+    parts_among,
+)
 from datasets.files.folders import Folder, counted, shown, shown_names
 from datasets.files.levels import Asked, Case, Reading, at_level, by_levels, rows_of
 from datasets.files.part_folders import asked_roots, in_parts, parts_in_classes, rows_in_parts
@@ -43,7 +48,7 @@ def find_reading(root: Folder, asked: Asked, where: str, on_tables: str) -> Read
             f"train part too; there are {shown_names(list(top.folders))}"
         )
     reading = _without_no_class(reading or _plain(top, case), case)
-    _check_no_parts_as_classes(reading, case)
+    _check_class_names(reading, case)
     return reading
 
 
@@ -172,13 +177,20 @@ def _without_no_class(reading: Reading, case: Case) -> Reading:
     return Reading(kept, [*reading.notes, note], reading.explained | homes)
 
 
-def _check_no_parts_as_classes(reading: Reading, case: Case) -> None:
-    """Raises DataError where all classes are called as parts: they are parts at a deeper level."""
+def _check_class_names(reading: Reading, case: Case) -> None:
+    """Raises DataError where all classes are called as parts are, or as pieces of an archive."""
     names = sorted(reading.counts())
-    if len(names) > 1 and all(map(is_usual_part, names)) and not case.asked.class_names:
-        homes = sorted({place.home for place in reading.of.values()})
+    if len(names) < 2 or case.asked.class_names:
+        return
+    level = next(iter(reading.of.values())).home.count("/") + 1
+    if all(map(is_usual_part, names)):
         raise DataError(
-            f"{case.where}: the classes would be {shown_names(names)}, which are names of parts "
-            f"({shown_names(homes, 3)}); say what is what with classes_at: N (1 is just below the "
-            "path) or parts: {train: DIR, test: DIR}"
+            f"{case.where}: the classes would be {shown_names(names)}, which are names of parts; "
+            f"say what is what with classes_at: N (1 is just below the path; these are at {level}) "
+            "or parts: {train: DIR, test: DIR}"
+        )
+    if are_numbered_pieces(names):
+        raise DataError(
+            f"{case.where}: the folders {shown_names(names)} look like pieces of one set, which "
+            f"say nothing of classes{case.on_tables}; if they are classes, classes_at: {level}"
         )

@@ -41,6 +41,7 @@ _PEEKED_MEMBERS = 200
 _LONGEST_NAME = 1024
 _DEEPEST = 100
 _SHOWN = 3  # broken links that a message names
+_OF_WINDOWS = 0  # where a zip file was made; some programs there write `\\` between folders
 _MOST_AGAIN = 1000  # folders that links lead to a second time
 _OTHER_PACKING = (b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x5d\x00\x00")
 _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
@@ -203,15 +204,19 @@ def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
             )
         _check_size(path, name, info.file_size, info.compress_size)
     _check_total(path, {name: info.file_size for name, info in members.items()})
+    stored = {
+        _plain_name(name.replace("\\", "/") if info.create_system == _OF_WINDOWS else name): name
+        for name, info in members.items()
+    }
 
     def read(name: str) -> bytes:
         try:
-            return read_member(archive, name, MAX_FILE_BYTES)
+            return read_member(archive, stored[name], MAX_FILE_BYTES)
         except BROKEN as err:
             raise DataError(f"{path}: '{name}' cannot be unpacked: {err}") from err
 
-    names = sorted(name for name in members if _is_wanted(name) and not name.endswith("/"))
-    return Tree(path, tuple(names), _folders(members), read)
+    names = sorted(name for name in stored if _is_wanted(name) and not name.endswith("/"))
+    return Tree(path, tuple(names), _folders(stored), read)
 
 
 def _tar_tree(path: Path) -> Tree:
@@ -229,8 +234,9 @@ def _tar_tree(path: Path) -> Tree:
             most_members = 10_000 + path.stat().st_size // _MEMBER_BYTES
             for member, read in islice(_tar_members(packed, n_left), most_members + 1):
                 _check_name(path, member.name)
+                name = _plain_name(member.name)
                 n_left_of_names -= len(member.name)
-                below.append(f"{member.name}/" if member.isdir() else member.name)
+                below.append(f"{name}/" if name and member.isdir() else name)
                 n_left -= member.size
                 if min(n_left, n_left_of_names, most_members - len(below)) < 0:
                     raise _SwellsError
@@ -241,9 +247,9 @@ def _tar_tree(path: Path) -> Tree:
                         f"{path}: '{member.name}' is a link or a device; pack plain files"
                     )
                 _check_size(path, member.name, member.size, member.size)
-                if _is_wanted(member.name):
-                    contents[member.name] = zlib.compress(read(), level=1)
-                    n_left_to_keep -= len(contents[member.name])
+                if _is_wanted(name):
+                    contents[name] = zlib.compress(read(), level=1)
+                    n_left_to_keep -= len(contents[name])
                 if n_left_to_keep < 0:
                     raise DataError(
                         f"{path}: takes over {_MOST_KEPT} times its size in memory; pack its files "
@@ -341,8 +347,16 @@ def _parents(name: str) -> list[str]:
     return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
+def _plain_name(name: str) -> str:
+    """`name` without the `./` that `tar -c .` puts before each."""
+    while name.startswith("./"):
+        name = name[2:].lstrip("/")
+    return "" if name == "." else name
+
+
 def _is_wanted(name: str) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    parts = name.split("/")
+    return bool(name) and not any(p.startswith(".") or p == "__MACOSX" for p in parts)
 
 
 def _check_text(where: Path, name: str) -> None:

@@ -216,6 +216,28 @@ def test_names_with_a_colon_or_a_dot_inside_are_names(tmp_path, write):
         assert tree.folders == {"a"}
 
 
+def test_a_tar_of_the_working_folder_has_the_names_without_its_dot(tmp_path):
+    folders = [tarfile.TarInfo("."), tarfile.TarInfo("./b")]
+    for folder in folders:
+        folder.type = tarfile.DIRTYPE
+    path = write_tar(tmp_path / "a.tgz", {f"./{name}": b"x" for name in (*FILES, *HIDDEN)}, folders)
+    with open_tree(path) as tree:
+        assert tree.names == tuple(sorted(FILES))
+        assert tree.folders == {"a", "a/deep", "b"}
+        assert tree.read("a/1.png") == b"x"
+
+
+@pytest.mark.parametrize(("system", "name"), [(0, "a/b.png"), (3, "a\\b.png")])
+def test_backslashes_of_windows_part_folders(tmp_path, system, name):
+    info = zipfile.ZipInfo("x")
+    info.filename, info.create_system = "a\\b.png", system
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(info, b"x")
+    with open_tree(tmp_path / "a.zip") as tree:
+        assert tree.names == (name,)
+        assert tree.read(name) == b"x"
+
+
 def test_empty_folders_are_folders_and_hidden_ones_are_not(tmp_path):
     for name in ("a/empty", ".git/objects"):
         (tmp_path / "set" / name).mkdir(parents=True)
