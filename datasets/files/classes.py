@@ -240,8 +240,8 @@ def _as_text(values: np.ndarray, where: str) -> np.ndarray:
 
 
 def _one_dimensional(values: np.ndarray, where: str) -> tuple[np.ndarray, str]:
-    if values.ndim == 2 and values.shape[1] == 1:
-        return values[:, 0], ""
+    if values.ndim > 1 and values.size == len(values):  # (N, 1), or (N, 1, 1, 1) as in HDF5
+        return values.reshape(-1), ""
     if values.ndim == 2 and values.dtype.kind in "buif" and _is_one_hot(values):
         return values.argmax(axis=1), "labels were one-hot rows"
     if values.ndim != 1:
