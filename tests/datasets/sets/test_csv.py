@@ -7,8 +7,9 @@ import pytest
 from data_files import noise, request
 
 from datasets import load_dataset
+from datasets.files.pixel_table import read_table
 from datasets.files.tables import read_bytes
-from datasets.sets.csv import Options, load, read_table
+from datasets.sets.csv import Options, load
 from headstart.errors import DataError
 
 IMAGES = noise(np.random.default_rng(0), 6, 2, 2)
@@ -68,9 +69,9 @@ def test_a_quoted_field_may_hold_what_separates_fields(tmp_path):
 def test_numbers_are_those_that_python_reads(tmp_path):
     given = ["0.1", "+2.5e1", " 77 ", "1e-3", "016777217", ".5"]
     path = write(tmp_path, [f"{n},{text},0" for n, text in enumerate(given)])
-    labels, pixels = read_table(path)
-    assert labels.tolist() == list("012345")
-    assert pixels[:, 0].tolist() == [float(np.float32(float(text))) for text in given]
+    table = read_table(path)
+    assert table.labels.tolist() == list("012345")
+    assert table.pixels[:, 0].tolist() == [float(np.float32(float(text))) for text in given]
 
 
 def test_the_label_may_stand_in_any_column_and_be_text(tmp_path):
@@ -109,7 +110,7 @@ def test_a_shape_may_be_given(tmp_path):
         ([*ROWS, "", '"1,2,3,4,5', ROWS[0]], "set.csv:8: 1 fields, the first image has 5"),
         ([*ROWS, "1," + "2" * 200_000], "set.csv:7: cannot be read as a row of fields"),
         ([*ROWS, "1" + ",2" * 200_000], "set.csv:7: 200001 fields, the first image has 5"),
-        ([row + ",9" for row in ROWS], "set.csv: 5 pixels an image are not 2 × 2"),
+        ([row + ",9" for row in ROWS], "set.csv: 5 pixels an image are no square; say shape"),
         ([*ROWS, "0,1,2,3,400"], "set.csv: pixels are float32"),
     ],
 )

@@ -80,7 +80,7 @@ def test_arrays_that_are_no_images_or_labels(tmp_path, images, labels, message):
         (b"label\n0\n1\n", "a.csv:1: one field"),
         (b"label,\n0\n1\n", "a.csv:2: a label and no pixels"),
         (b"label,a\n0\n1\n", "a.csv:2: a label and no pixels"),
-        (b"a,b,label\n1,2\n", "a.csv:2: a label and no pixels"),
+        (b"a,b,label\n1,2\n", "a.csv:1: 3 names of columns, the line after it has 2"),
         (b"0,1,2,3,4\n1e300,2,3,4,5\n", "a label is 1e+300"),
         (b"0,1,2,3,4\n1,nan,3,4,5\n", "some pixels are not finite"),
         (b"0,1,2,3,4\n1,1e99,3,4,5\n", "some pixels are not finite"),
