@@ -96,7 +96,9 @@ def dataset_for_path(path: Path) -> str:
         DataError: no set reads such a file, or several may be meant.
     """
     infos = {name: dataset_info(name) for name in dataset_names()}
-    if path.is_dir() or (is_archive(path) and path.is_file()):
+    endings = tuple(ending for info in infos.values() for ending in info.suffixes)
+    is_packed_file = path.name.lower().endswith(endings)  # as a .csv.zip is
+    if path.is_dir() or (is_archive(path) and path.is_file() and not is_packed_file):
         return _set_of_files(path, infos)
     start = first_bytes(path)
     by_start = [name for name, info in infos.items() if any(map(start.startswith, info.starts))]

@@ -264,6 +264,9 @@ def _there(tables: Sequence[str]) -> str:
 
 def _in_tree(tree: Tree, file: str) -> str | None:
     """The name in the tree that `file` means: from its top, or the only one that ends so."""
+    top, whole = tree.where.absolute(), expanded(file)
+    if whole.is_absolute() and whole.is_relative_to(top):
+        file = whole.relative_to(top).as_posix()
     plain = str(PurePosixPath(file.replace("\\", "/")))
     if plain in tree.names:
         return plain

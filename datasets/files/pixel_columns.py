@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -34,6 +35,8 @@ _FEW_ROWS = 20  # of fewer, nothing is said by how often a value occurs
 _FEWEST_PIXELS = 4
 _SHOWN = 6
 _COMPARED = 20  # columns that a candidate is compared with
+_LIKELY = 0.2
+_LIKE_PIXELS = 0.4  # so much less do values look like labels that are as those of pixels
 
 
 @dataclass(frozen=True)
@@ -234,9 +237,17 @@ class _Judge:
             ):
                 raise DataError(
                     f"{self.where}: {self._called(k)} names images, such as {self.values[k][0]}, "
-                    "and holds no pixels; say data: {name: folder, path: FOLDER, labels: "
-                    f"{self.where}}}, with the folder of the images"
+                    f"and the table holds no pixels; say {self._as_labels(self.values[k][0])}"
                 )
+
+    def _as_labels(self, image: str) -> str:
+        """The `data` entry that reads a table which names images, such as `image`."""
+        table = Path(self.where)
+        if (table.parent / image).is_file():
+            return f"data: {{name: folder, path: {table.parent}, labels: {table.name}}}"
+        return (
+            f"data: {{name: folder, path: FOLDER, labels: {table}}}, with the folder of the images"
+        )
 
     def _named_label(self) -> tuple[tuple[int, ...], int | None]:
         """The column that is called as labels are, and that of texts for its numbers."""
@@ -263,8 +274,7 @@ class _Judge:
         others = self._without_pattern(numbers)
         if others:
             likely = [k for k in others if self._likeness(k)]
-            best = [k for k in likely if self._likeness(k) == max(map(self._likeness, likely))]
-            return self._only(best or others)
+            return self._only(likely or others)
         if not self._fits(len(numbers) - 1):
             if self._fits(len(numbers) - 2) and (counted := self._counting(numbers)) is not None:
                 self._leave_out([counted])
@@ -279,21 +289,20 @@ class _Judge:
         return (self._first_or_last(numbers),)
 
     def _first_or_last(self, numbers: Sequence[int]) -> int:
-        """Which of the two looks more like labels, and less like the columns between them."""
+        """Which of the two looks clearly more like labels than the other."""
         first, last = numbers[0], numbers[-1]
         between = numbers[1:-1][:: max(1, len(numbers) // _COMPARED)]
         at_first, at_last = (
-            self._likeness(k) - 0.5 * self._is_like(k, between) for k in (first, last)
+            self._likeness(k) * (_LIKE_PIXELS * (1 - self._correlation(k)) if is_like else 1)
+            for k, is_like in ((k, self._is_like(k, between)) for k in (first, last))
         )
-        if at_first != at_last:
+        if max(at_first, at_last) >= _LIKELY and (
+            at_first >= 2 * at_last or at_last >= 2 * at_first
+        ):
             return first if at_first > at_last else last
-        pixels = {value for k in between for value in self.values[k]}
-        strange = [k for k in (first, last) if not set(self.values[k]) <= pixels]
-        if at_first > 0 and len(strange) == 1:
-            return strange[0]
-        if len(self.rows) >= _FEW_ROWS or at_first >= 1:
+        if len(self.rows) >= _FEW_ROWS or (at_first and at_last >= _LIKELY):
             self._refuse([first, last])
-        return first  # of so few images nothing can be told
+        return first if at_first or not at_last else last  # of so few images little can be told
 
     def _is_like(self, k: int, others: Sequence[int]) -> bool:
         """Whether a column has about as many values, up to about as large ones, as others have."""
@@ -305,39 +314,32 @@ class _Judge:
             if rest
         )
 
-    def _likeness(self, k: int) -> int:
-        """How much a column looks like labels: 0 not at all, 1 it could be, 2 it does."""
+    def _likeness(self, k: int) -> float:
+        """How much a column looks like labels, 0 … 1: few whole numbers, each as often, no gaps."""
         values = self.values[k]
         counts = Counter(values)
         n, n_distinct = len(values), len(counts)
         if self.kinds[k] == "text":
-            return 0 if n_distinct < 2 or (n >= 10 and n_distinct == n) else 2
-        try:
-            numbers = np.array([float(value) for value in values])
-        except ValueError:
-            return 0
+            return 0 if n_distinct < 2 or (n >= 10 and n_distinct == n) else 1
+        numbers = np.array([_as_float(value) for value in values])
         is_whole = np.isfinite(numbers).all() and (numbers == np.round(numbers)).all()
         if not is_whole or n_distinct < 2 or (numbers.min() < 0 and set(numbers) != {-1, 1}):
             return 0
-        if n_distinct > n / 2 or abs(self._correlation(k, numbers)) > 0.5:
-            return 1
         share = np.array(list(counts.values())) / n
         evenness = float(-(share * np.log(share)).sum() / math.log(n_distinct))
-        is_compact = 2 * n_distinct >= numbers.max() - numbers.min() + 1
-        return 2 if is_compact and evenness > 0.4 else 1
+        compactness = n_distinct / float(numbers.max() - numbers.min() + 1)
+        return evenness * (1 + compactness) / 2 * (0.25 if n_distinct > n / 2 else 1)
 
-    def _correlation(self, k: int, numbers: np.ndarray) -> float:
-        """With the column beside it that is a number too; of neighbouring pixels it is high."""
-        beside = k + 1 if k + 1 < len(self.kinds) and self.kinds[k + 1] == "number" else k - 1
-        try:
-            other = np.array([float(value) for value in self.values[beside]])
-        except ValueError:
+    def _correlation(self, k: int) -> float:
+        """With the column beside it, 0 … 1; that of neighbouring pixels is high."""
+        own, other = (
+            np.array([_as_float(value) for value in self.values[column]])
+            for column in (k, k + 1 if k + 1 < len(self.kinds) else k - 1)
+        )
+        is_known = np.isfinite(own).all() and np.isfinite(other).all()
+        if len(own) < _FEW_ROWS or not is_known or own.std() == 0 or other.std() == 0:
             return 0.0
-        if len(numbers) < _FEW_ROWS or not np.isfinite(other).all():
-            return 0.0
-        if numbers.std() == 0 or other.std() == 0:
-            return 0.0
-        return float(np.corrcoef(numbers, other)[0, 1])
+        return min(1.0, abs(float(np.corrcoef(own, other)[0, 1])))
 
     def _without_pattern(self, columns: Sequence[int]) -> list[int]:
         """Columns that are not called as most are: `emotion` beside pixel0, pixel1, …"""
@@ -384,8 +386,8 @@ class _Judge:
                 self._leave_out([] if counted is None else [counted])
         if not self.left:
             raise DataError(
-                f"{self.where}: a label and no pixels; a table that names images is read with "
-                "data: {name: folder, path: FOLDER, labels: FILE}"
+                f"{self.where}: a label and no pixels; a table that names images is read so: "
+                f"{self._as_labels('')}"
             )
         return tuple(self.left)
 

@@ -1,12 +1,14 @@
 """Tables of labels and pixels; a ragged row is refused with its line."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
-from data_files import noise, request
+from data_files import noise, request, write_zip
+from sklearn.datasets import load_digits
 
-from datasets import load_dataset
+from datasets import dataset_for_path, load_dataset
 from datasets.files.pixel_table import read_table
 from datasets.files.tables import read_bytes
 from datasets.sets.csv import Options, load
@@ -141,3 +143,197 @@ def test_a_picture_is_no_table(tmp_path):
     (tmp_path / "set.csv").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(DataError, match=r"set\.csv: cannot be read as text"):
         read_table(tmp_path / "set.csv")
+
+
+# -- which column is the label ------------------------------------------------------------------
+
+DIGITS = load_digits()
+X = DIGITS.images.astype(int).reshape(-1, 64)[:300]
+Y = DIGITS.target[:300]
+GAPPED = np.where(Y == 4, 20, Y)
+PIXELS = [f"pixel{k}" for k in range(64)]
+ROWS_IN_TURN = np.arange(300)
+ONE_HOT = np.eye(10, dtype=int)[Y]
+LISTS = [[label, " ".join(map(str, row))] for label, row in zip(Y, X, strict=True)]
+
+
+def beside(*columns) -> list[list]:
+    """Columns and blocks of columns as rows."""
+    blocks = [np.asarray(block).reshape(len(block), -1).tolist() for block in columns]
+    return [[value for block in row for value in block] for row in zip(*blocks, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("header", "table", "took"),
+    [
+        (None, beside(Y, X), "the label is column 1"),
+        (None, beside(X, Y), "the label is column 65 .the last."),
+        (None, beside(np.round(X / 16, 3), Y), "the label is column 65 .the last."),
+        (None, beside((X > 8).astype(int), Y), "the label is column 65 .the last."),
+        (None, beside(ROWS_IN_TURN, Y, X), "the label is column 2; left out .* column 1"),
+        (None, beside(Y, X, [""] * 300), "the label is column 1"),
+        (None, beside(X, ONE_HOT), "10 columns are the labels, one for each class, from column 65"),
+        (None, beside(ONE_HOT, X), "10 columns are the labels, one for each class, from column 1 "),
+        (["cyfra", *PIXELS], beside(Y, X), "the label is column 'cyfra'"),
+        ([*PIXELS, "cyfra"], beside(X, Y), "the label is column 'cyfra'"),
+        ([*PIXELS, "class"], beside(X, Y), "the label is column 'class'"),
+        (["id", "label", *PIXELS], beside(ROWS_IN_TURN, Y, X), "'label'; left out .* column 'id'"),
+        (["", "label", *PIXELS], beside(ROWS_IN_TURN, Y, X), "'label'; left out .* column 1"),
+        (["label", *PIXELS], beside(ROWS_IN_TURN, Y, X), "'label'; left out .* column 1"),  # of R
+        (["label", "pen", *PIXELS], beside(Y, ROWS_IN_TURN // 4, X), "left out .* column 'pen'"),
+        (["label", "pen", *PIXELS], beside(Y, ["x"] * 300, X), "left out .* column 'pen'"),
+        ([f"V{k}" for k in range(65)], beside(Y, X), "the label is column 'V0'"),
+        (range(65), beside(Y, X), "the label is column 1; the first line counts the columns"),
+        (range(65), beside(X, Y), "the label is column 65 .*; the first line counts the columns"),
+        (["", *range(65)], beside(ROWS_IN_TURN, Y, X), "column 2; the first line counts"),
+        (["0", "0", *(f"0.{k}" for k in range(1, 64))], beside(Y, X), "column 1; the first line"),
+        (["0", *(f"0.{k}" for k in range(1, 65))], beside(Y, X), "column 1; the first line counts"),
+        (["emotion", "pixels"], LISTS, "the label is column 'emotion'"),
+    ],
+)
+def test_the_column_of_labels_is_found_and_said(tmp_path, header, table, took):
+    lines = [",".join(map(str, row)) for row in ([] if header is None else [header]) + table]
+    dataset = read(tmp_path, lines)
+    np.testing.assert_array_equal(dataset.labels, Y)
+    assert dataset.images.shape == (300, 1, 8, 8)
+    strong = dataset.images.reshape(300, 64) > 0.52 * dataset.images.max()
+    np.testing.assert_array_equal(strong, X > 8)
+    assert re.match(f".*{took}", "; ".join(dataset.notes))
+
+
+def test_a_gap_in_the_labels_is_closed_wherever_they_stand(tmp_path):
+    """As in Sign-MNIST, whose 24 letters have the numbers 0 … 24 without 9."""
+    for table in (beside(GAPPED, X), beside(X, GAPPED)):
+        dataset = read(tmp_path, [",".join(map(str, row)) for row in table])
+        assert dataset.class_names == ("0", "1", "2", "3", "5", "6", "7", "8", "9", "20")
+        assert any("(4, 10 … 19 never occur)" in note for note in dataset.notes)
+        np.testing.assert_array_equal(dataset.labels == 9, Y == 4)
+
+
+def test_blanks_may_separate_numbers(tmp_path):
+    lines = [" ".join(f"{value:.4f}" for value in row) + " " for row in beside(Y, X / 8 - 1)]
+    dataset = read(tmp_path, lines)  # as the digits of USPS have them
+    np.testing.assert_array_equal(dataset.labels, Y)
+
+
+def test_texts_beside_numbered_labels_name_the_classes(tmp_path):
+    rows = [",".join(map(str, [k, "abcdefghij"[k], *row])) for k, row in zip(Y, X, strict=True)]
+    dataset = read(tmp_path, [",".join(["label", "class_name", *PIXELS]), *rows])
+    assert dataset.class_names == tuple("abcdefghij")
+    np.testing.assert_array_equal(dataset.labels, Y)
+    rows[5] = rows[5].replace("f", "g")
+    with pytest.raises(DataError, match=r"label 5 is called '[fg]' and '[fg]'; say which column"):
+        read(tmp_path, [",".join(["label", "class_name", *PIXELS]), *rows])
+
+
+def test_a_column_of_parts_and_one_of_groups(tmp_path):
+    """As FER-2013 has its column `Usage`."""
+    uses = ["Training", "PublicTest", "PrivateTest"]
+    rows = [f"{k},{text},{uses[n % 3]},{n // 10}" for n, (k, text) in enumerate(LISTS)]
+    header = "emotion,pixels,Usage,writer"
+    dataset = read(tmp_path, [header, *rows], group="writer")
+    assert {part: index[:2].tolist() for part, index in dataset.parts.items()} == {
+        "train": [0, 3], "validation": [1, 4], "test": [2, 5],
+    }  # fmt: skip
+    assert dataset.groups.tolist() == [n // 10 for n in range(300)]
+    rows[7] = rows[7].replace("PublicTest", "Public")
+    with pytest.raises(DataError, match=r"set.csv:9: field 3 is 'Public'; parts are train, valid"):
+        read(tmp_path, [header, *rows], part_column="Usage")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"label_column": "digit"},
+        {"label_column": 2, "ignore_columns": [1, "also"]},
+        {"label_column": -1, "ignore_columns": ["digit", "label"]},
+        {"ignore_columns": ["label", "also"]},
+        {"header": False, "label_column": 2, "ignore_columns": [1, -1]},
+    ],
+)
+def test_columns_may_be_named(tmp_path, options):
+    header = ["label", "digit", *PIXELS, "also"]
+    table = beside(ROWS_IN_TURN // 2, Y, X, Y)
+    if options.get("header") is False:
+        header = table[0]
+    elif options["label_column" if "label_column" in options else "ignore_columns"] == "digit":
+        options = {**options, "ignore_columns": ["label", "also"]}
+    lines = [",".join(map(str, row)) for row in [header, *table]]
+    dataset = read(tmp_path, lines, **options)
+    np.testing.assert_array_equal(dataset.labels[-300:], Y)
+    assert len(dataset.labels) == len(table) + (options.get("header") is False)
+
+
+@pytest.mark.parametrize(
+    ("header", "table", "options", "message"),
+    [
+        (["label", "target", *PIXELS], beside(Y, Y[::-1], X), {},
+         r"the label may be column 'label' \(10 values\) or column 'target' \(10 values\); say "
+         r"which, as in label_column: 'label', and name those .* ignore_columns: \[COLUMN, …\]"),
+        (["age", "sex", *PIXELS], beside(Y, Y[::-1], X), {}, "may be column 'age' .* or column 's"),
+        (None, beside(Y, X[:, :-1], Y[::-1]), {}, "may be column 1 .* or column 65 .the last."),
+        (PIXELS, X.tolist(), {}, "64 columns of pixels, and none that could be the label"),
+        (None, X.tolist(), {}, "64 columns of pixels, and none that could be the label"),
+        (["label", *PIXELS], beside(Y, X), {"label_column": "lable"},
+         r"label_column: 'lable' is no column \(did you mean 'label'\?\); there are column"),
+        (None, beside(Y, X), {"label_column": "label"}, "the table has no names of columns; give"),
+        (None, beside(Y, X), {"label_column": 0}, "0: columns are counted from 1 to 65"),
+        (None, beside(Y, X), {"label_column": 66}, "66: columns are counted from 1 to 65"),
+        (["a", "a", *PIXELS], beside(Y, Y, X), {"label_column": "a"}, "is the name of several col"),
+        (None, beside(Y, X), {"label_column": 1, "group": 1}, "group: column 1 is empty or taken"),
+        (None, beside(Y, X, X, X), {}, r"192 pixels .* \[8, 8, 3\] .*; the label is column 1"),
+        (["label", *PIXELS], beside(Y, X[:, 2:]), {}, "65 names of columns, the line after it has"),
+        (["file", "label"], [[f"{k}.png", k % 2] for k in range(9)], {},
+         r"column 'file' names images, such as 0.png, .*\{name: folder, path: FOLDER, labels: "),
+        (["id", "label"], [[k, k % 2] for k in range(9)], {}, "a label and no pixels; a table th"),
+        (["label", *PIXELS], [[[3, ""][k == 7], *X[k]] for k in range(9)], {},
+         r"set.csv:9: the label \(field 1\) is empty; leave out images without a label"),
+        (["emotion", "pixels"], [*LISTS[:5], [1, "1 2 3"]], {}, "set.csv:7: 3 pixels, lines be"),
+        (["emotion", "pixels"], [*LISTS[:5], [1, "1 x 3"]], {}, "set.csv:7: pixel 2 is 'x', not a"),
+    ],
+)  # fmt: skip
+def test_what_is_not_clear_is_refused_with_the_setting(tmp_path, header, table, options, message):
+    lines = [",".join(map(str, row)) for row in ([] if header is None else [header]) + table]
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path, lines, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_images_beside_it_says_the_whole_entry(tmp_path):
+    (tmp_path / "0.png").touch()
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, ["file,label", "0.png,a", "1.png,b"])
+    assert f"data: {{name: folder, path: {tmp_path}, labels: set.csv}}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "table", "message"),
+    [
+        (["label", *PIXELS], beside(Y, X), ""),
+        ([*PIXELS, "label"], beside(X, Y), ""),
+        (["label", *PIXELS[::-1]], beside(Y, X), "its columns are in another order than those of"),
+        (PIXELS, X.tolist(), "'label' is no column.*; the images of a test part need labels"),
+        (["label", *PIXELS[:49]], beside(Y, X[:, :49]), "49 pixels an image, set.csv has 64"),
+    ],
+)
+def test_the_test_part_is_read_by_the_same_columns(tmp_path, header, table, message):
+    write(tmp_path, [",".join(map(str, row)) for row in [header, *table]], "test.csv")
+    lines = [",".join(map(str, row)) for row in [["label", *PIXELS], *beside(Y, X)]]
+    if message:
+        with pytest.raises(DataError, match=rf"test\.csv: .*{message}"):
+            read(tmp_path, lines, test_path="test.csv")
+        return
+    dataset = read(tmp_path, lines, test_path="test.csv")
+    np.testing.assert_array_equal(dataset.images[:300], dataset.images[300:])
+    np.testing.assert_array_equal(dataset.labels[:300], dataset.labels[300:])
+
+
+def test_a_table_packed_alone_in_a_zip_file(tmp_path):
+    lines = "\n".join(ROWS).encode()
+    write_zip(tmp_path / "set.csv.zip", {"set.csv": lines, "__MACOSX/._set.csv": b"x"})
+    assert dataset_for_path(tmp_path / "set.csv.zip") == "csv"
+    dataset = load(Options(path="set.csv.zip"), request(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:, 0], IMAGES)
+    write_zip(tmp_path / "two.csv.zip", {"a.csv": lines, "b.csv": lines})
+    with pytest.raises(DataError, match=r"two\.csv\.zip: holds 2 files; a table is packed alone"):
+        load(Options(path="two.csv.zip"), request(tmp_path))
