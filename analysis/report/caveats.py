@@ -59,7 +59,8 @@ def _warnings(findings: Findings) -> Iterator[str]:
     """What data sets warn of, each warning once, with the sets that it is about."""
     remarks = findings.data.remarks
     for text, rows in remarks[remarks["kind"] == "Warning"].groupby("remark", sort=False):
-        yield words.sentence(f"{words.shortened(list(dict.fromkeys(rows['name'])))}: {text}")
+        names = [f"“{name}”" for name in dict.fromkeys(rows["name"])]
+        yield words.sentence(f"Data set {words.shortened(names)}: {text}")
 
 
 def _bad_trials(findings: Findings) -> Iterator[str]:

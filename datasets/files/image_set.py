@@ -222,7 +222,9 @@ def _sizes_note(sizes: Counter[tuple[int, ...]], size: tuple[int, int]) -> list[
     if set(sizes) == {size}:
         return []
     (h0, w0), (h1, w1) = min(sizes), max(sizes)
+    if len(sizes) == 1:
+        return [f"images of {w0}×{h0} pixels (width × height) were brought to {size[1]}×{size[0]}"]
     return [
-        f"images of {len(sizes)} size{'s' * (len(sizes) > 1)} (from {w0}×{h0} to {w1}×{h1} pixels, "
+        f"images of {len(sizes)} sizes (from {w0}×{h0} to {w1}×{h1} pixels, "
         f"width × height) were brought to {size[1]}×{size[0]}"
     ]

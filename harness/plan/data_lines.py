@@ -35,7 +35,7 @@ def describe(plan: Plan) -> Iterator[str]:
         yield from _wrapped(_content(use), "")
         for warning in use.warnings:
             yield from _wrapped(f"warning: {warning}", "  ")
-        notes = (*use.notes, *use.split_notes)
+        notes = (*use.split_notes, *use.notes)
         for note in notes[:MOST_NOTES]:
             yield from _wrapped(f"note: {note}", "  ")
         if len(notes) > MOST_NOTES:

@@ -71,7 +71,7 @@ def _record(use: DataUse) -> DataRecord:
             NotUsed(name=other.name, reason=without_secrets(other.reason))
             for other in use.passed_over
         ),
-        notes=(*use.notes, *use.split_notes),
+        notes=(*use.split_notes, *use.notes),
         warnings=use.warnings,
     )
 

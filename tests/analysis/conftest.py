@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from synthetic_runs import HOSTILE, Arm, Made, write_run
+from synthetic_runs import HOSTILE, Arm, Made, data_record, write_run
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,13 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Arm("<script>alert(1)</script>", 0.975, diverged=(1,), absent=(3,)),
     )
     question = 'Is a<b & "c" true for $x_1$ #now {here} 100 %?'
-    made = Made(question=question, arms=arms, seeds=5, stand_in_for="the <b>real</b> one")
+    data = data_record(
+        name=f"folder {HOSTILE}", class_names=["=1+1", "<script>alert(2)</script>"], n_groups=31,
+        notes=[f"=2+2 {HOSTILE}", "#now {here}"], warnings=[f"half of {HOSTILE} was not read"],
+        not_used=[{"name": "the <b>real</b> one", "reason": "it is on the moon"}],
+    )  # fmt: skip
+    real = "the <b>real</b> one"
+    made = Made(question=question, arms=arms, seeds=5, stand_in_for=real, data=(data,))
     return write_run(tmp_path_factory.mktemp("runs") / "hostile", made)
 
 

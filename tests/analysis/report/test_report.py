@@ -129,6 +129,24 @@ def test_failures_and_stand_ins_are_said_at_the_top(hostile_run: Path) -> None:
     assert "Fewer than 5 seeds finished" in caveats
 
 
+def test_what_data_sets_warn_of_is_said_at_the_top_and_the_rest_in_their_section(
+    report: Path, hostile_run: Path
+) -> None:
+    warning = f"half of {HOSTILE} was not read"
+    caveats = content_of(hostile_run).caveats
+    assert caveats[1] == f"Data set “folder {HOSTILE}”: {warning}."
+    page = Reader()
+    page.feed((report / "index.html").read_text())
+    page.close()
+    text = " ".join(" ".join(page.texts).split())
+    section = text[text.index("Data sets") : text.index("Trial, seed, pair")]
+    for part in (warning, f"=2+2 {HOSTILE}", "the <b>real</b> one is not used: it is on the moon",
+                 "397", "31", "f" * 32, "made up", "“=1+1”", "123", "121"):  # fmt: skip
+        assert part in section, part
+    tables = json.loads((report / "report.json").read_text())["tables"]
+    assert [row["class"] for row in tables["data_classes"]] == ["=1+1", "<script>alert(2)</script>"]
+
+
 def test_json_has_what_the_page_says(report: Path) -> None:
     content = json.loads((report / "report.json").read_text())
     assert content["sweeps"][0]["question"].startswith("Is a<b")

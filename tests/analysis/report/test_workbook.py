@@ -49,6 +49,20 @@ def test_names_are_texts_and_nothing_is_a_formula(hostile_book: Path) -> None:
     assert arms == ["=1+1", HOSTILE, "<script>alert(1)</script>"]
 
 
+def test_data_sets_their_notes_and_classes_have_sheets(hostile_book: Path) -> None:
+    book = openpyxl.load_workbook(hostile_book)
+    (row,) = rows_of(book["Data sets"], 2)
+    assert (row["Data set"], row["Images"], row["Groups"]) == (f"folder {HOSTILE}", 397, 31)
+    assert (row["Source"], row["Fingerprint"]) == ("made up", "f" * 32)
+    notes = [(row["What"], row["In words"]) for row in rows_of(book["Notes on the data"], 1)]
+    assert [what for what, _ in notes] == ["Warning", "Not used", "Note", "Note"]
+    assert notes[2][1] == f"=2+2 {HOSTILE}"
+    classes = rows_of(book["Classes of the data"], 2)
+    assert [(row["Class"], row["Images"], row["Train"]) for row in classes] == [
+        ("=1+1", 193, 123), ("<script>alert(2)</script>", 204, 121),
+    ]  # fmt: skip
+
+
 def test_numbers_are_numbers_with_formats(hostile_book: Path) -> None:
     sheet = openpyxl.load_workbook(hostile_book)["By arm"]
     heads = [cell.value for cell in sheet[2]]

@@ -79,9 +79,7 @@ def test_a_zip_gives_what_the_folder_gives(tmp_path):
 def test_the_network_decides_size_and_channels(tmp_path):
     dataset = read(tmp_path, class_folders(2), {"image_size": (12, 10), "channels": 3})
     assert dataset.images.shape == (4, 3, 12, 10)
-    assert dataset.notes == (
-        "images of 1 size (from 5×6 to 5×6 pixels, width × height) were brought to 10×12",
-    )
+    assert dataset.notes == ("images of 5×6 pixels (width × height) were brought to 10×12",)
 
 
 def test_without_a_wish_the_commonest_size_is_taken(tmp_path):

@@ -64,7 +64,7 @@ def test_of_many_classes_the_first_the_last_and_the_range_are_said(plan, counts,
 
 def test_warnings_come_first_and_of_many_notes_the_first(plan):
     use = use_of(
-        plan, notes=("one", "two"), warnings=("w " * 90, "x"), split_notes=("three", "four")
+        plan, notes=("two", "three", "four"), warnings=("w " * 90, "x"), split_notes=("one",)
     )
     lines = list(describe(with_uses(plan, use, replace(use, warnings=()))))
     assert lines[1].startswith("  warning: w w")

@@ -55,7 +55,7 @@ def test_what_a_plan_knows_of_its_data_is_kept():
     assert record.source == "https://***@example.org"
     assert (record.counts, record.n_images, record.n_groups) == ({"": (1, 2)}, 3, 2)
     assert record.not_used == (NotUsed(name="mnist", reason="it is not here"),)
-    assert (record.notes, record.warnings) == (("a note", "of the split"), ("first",))
+    assert (record.notes, record.warnings) == (("of the split", "a note"), ("first",))
 
 
 def test_no_variable_of_the_environment_is_kept(secrets):
