@@ -9,6 +9,7 @@ sets, test sets met later), and because it knows names only: nothing is decoded 
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -80,8 +81,10 @@ def read_layout(tree: Tree, also: Collection[Also] = (), asked: Asked | None = N
             f"{tree.where}: no images in class folders; it needs one folder a class, with "
             f"images ({KINDS_READ}){_OF_TABLES}"
         )
-    reading = find_reading(root, asked or Asked(), f"{tree.where}", _OF_TABLES)
-    _check_no_empty_class(tree, reading, images)
+    asked = asked or Asked()
+    reading = find_reading(root, asked, f"{tree.where}", _OF_TABLES)
+    _check_no_empty_class(tree, reading, images, asked.class_names)
+    _join_spellings(reading)
     files = [name for name in images if name in reading.of]
     notes = [
         *reading.notes,
@@ -110,7 +113,7 @@ def check_classes(layout: Layout, wanted: Sequence[str] | None, tree: Tree) -> t
     if len(classes) == 1:
         raise DataError(
             f"{tree.where}: only one class ({shown(layout.classes[0])}): all "
-            f"{counted(len(layout.files))} lie in one folder; a classifier needs two or more, one "
+            f"{counted(len(layout.files))} are in it; a classifier needs two or more, one "
             f"folder a class{_OF_TABLES}"
         )
     by_part: dict[str, set[str]] = {part: set() for part in sorted({*layout.parts} - {""})}
@@ -151,16 +154,37 @@ def _classes(names: Collection[str]) -> str:
     return f"class{'es' * (len(names) > 1)} {shown_names(sorted(names))}"
 
 
-def _check_no_empty_class(tree: Tree, reading: Reading, images: Sequence[str]) -> None:
+def _join_spellings(reading: Reading) -> None:
+    """Make one class of two whose names look the same, as `é` in one code point or in two."""
+    labels = reading.counts()
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(unicodedata.normalize("NFC", label), []).append(label)
+    joined = {label: name for name, each in alike.items() if len(each) > 1 for label in each}
+    if joined:
+        for image, place in reading.of.items():
+            label = joined.get(place.label, place.label)
+            reading.of[image] = place._replace(label=label)
+        names = shown_names(sorted(set(joined.values())))
+        reading.notes.append(f"folders of the same name in two spellings of Unicode: {names}")
+
+
+def _check_no_empty_class(
+    tree: Tree, reading: Reading, images: Sequence[str], wanted: Sequence[str] | None
+) -> None:
     """Raises DataError where a folder beside those of classes holds no image at all."""
     full = {parent for name in images for parent in _parents(name)}
     homes = {home.rpartition("/")[0] for home in {each.home for each in reading.of.values()}}
     for folder in sorted(tree.folders):
         above, _, name = folder.rpartition("/")
-        if above not in homes or folder in full or is_of_no_class(name) or is_of_system(name):
+        is_wanted = wanted is None or name in wanted
+        if above not in homes or folder in full or not is_wanted:
+            continue
+        if is_of_no_class(name) or is_of_system(name):
             continue
         inside = [other for other in tree.names if other.startswith(f"{folder}/")]
-        holds = f": it holds {kinds_of(inside)}, which are not read" if inside else ""
+        said = "; ".join(left_out_by_setting(inside, ())) or "they are not read"
+        holds = f": it holds {kinds_of(inside)}; {said}" if inside else ""
         raise DataError(
             f"{tree.label(folder)}: no image in this class{holds}; add images or remove the folder"
         )

@@ -13,8 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from pydantic import field_validator
+
 from datasets.base import Dataset, Request
 from datasets.files.cache import cached
+from datasets.files.folder_names import part_name
 from datasets.files.image_set import dataset_of_files
 from datasets.files.label_settings import LabelOptions, labelled_layout, tables_elsewhere
 from datasets.files.layout import Layout, check_classes, read_layout
@@ -40,6 +43,15 @@ class Options(LabelOptions):
         "validation or the test part (a pattern takes several: `fold[1-8]`); `{test: val}` tests "
         "on the folder's own part called val. Without it, parts are known by their names.",
         None, example={"train": "fold[1-8]", "test": "fold9"})  # fmt: skip
+
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _usual_names(cls, parts: object) -> object:
+        """`val` and other spellings of a part as its own name."""
+        if not isinstance(parts, Mapping):
+            return parts
+        named = {key: part_name(key) if isinstance(key, str) else None for key in parts}
+        return {(own.part if (own := named[key]) else key): parts[key] for key in parts}
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:

@@ -252,10 +252,15 @@ def test_a_setting_chooses(text, asked, counts):
         ("train/a*2 | train/b*2 | test/c*1", {}, "no image of class c in the train part, and test"),
         ("train/Cat*2 | train/b*2 | test/cat*1", {}, "did you mean 'Cat'?"),
         ("test/a*2 | test/b*2", {}, "has test but no train part; name its folder: parts: {train"),
-        ("jpg*4 | labels.mat", {}, "only one class (jpg): all 4 images lie in one folder"),
+        ("jpg*4 | labels.mat", {}, "only one class (jpg): all 4 images are in it; a classifier"),
         ("jpg*4 | labels.mat", {}, "labels: FILE"),
         ("a*2 | b*2 | c/", {}, "D/c: no image in this class; add images"),
-        ("a*2 | b*2 | c/x.xyz", {}, "D/c: no image in this class: it holds .xyz (1 file), which"),
+        ("a*2 | b*2 | c/x.xyz", {}, "D/c: no image in this class: it holds .xyz (1 file); they"),
+        (
+            "a*2 | b*2 | c/x.gif",
+            {},
+            "it holds .gif (1 file); 1 .gif file in it was not read; also: [",
+        ),
         ("0.jpg | 1.jpg", {}, "no images in class folders"),
         ("@eaDir/a*3", {}, "no images in class folders"),
         ("a*2 | b*2", {"classes_at": 3}, "no image lies so deep; folders that hold images are at"),
@@ -277,6 +282,16 @@ def test_two_readings_or_none_are_one_line(text, asked, said):
     assert said in str(caught.value)
     assert str(caught.value).startswith("D")
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_in_two_spellings_of_unicode_is_one_class():
+    counts, notes = read("train/caf\u00e9*3 | train/b*3 | test/cafe\u0301*2 | test/b*2")
+    assert counts == {"train": {"caf\u00e9": 3, "b": 3}, "test": {"caf\u00e9": 2, "b": 2}}
+    assert "two spellings of Unicode: caf\u00e9" in notes
+
+
+def test_a_class_that_is_not_wanted_may_be_empty():
+    assert read("a*4 | b*4 | c/", class_names=("a", "b"))[0] == PLAIN
 
 
 def test_names_are_shown_printable_and_short():

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from data_files import class_folders, image_bytes, noise, request, write_tree, write_zip
+from pydantic import ValidationError
 
 from datasets import load_dataset
 from datasets.files.image_set import natural_key
@@ -268,6 +269,12 @@ def test_classes_at_and_parts_choose_what_is_read(tmp_path):
         read(tmp_path, files)
     assert read(tmp_path, files, classes_at=2).class_names == ("a", "b")
     assert read(tmp_path, files, classes_at=1).class_names == ("w1", "w2")
+    assert Options(path="x", parts={"Train": "a", "val": "b"}).parts == {
+        "train": "a",
+        "validation": "b",
+    }
+    with pytest.raises(ValidationError, match="'train', 'validation' or 'test'"):
+        Options(path="x", parts={"trian": "a"})
     dataset = read(tmp_path, files, parts={"train": "w2", "test": "w1"})
     assert {part: len(index) for part, index in dataset.parts.items()} == {"train": 4, "test": 2}
 
