@@ -11,15 +11,18 @@ import argparse
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.plan.needs import needs_of
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Settled, Sweep
 from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, HeadstartError, InputError
 from headstart.files import atomic_path
+from headstart.output import on_one_line
 from headstart.private import without_secrets
 from headstart.records import check_run_folder
 from slurm.jobs import (
@@ -71,6 +74,8 @@ def main(argv: Sequence[str]) -> int:
     if given.dry_run:
         print("\n".join(texts.values()), end="")
         return EXIT_DONE
+    for line in what_is_missing(sweep, given):
+        print(line, file=sys.stderr)
     check_nothing_queued(work.run)
     remove_private_folders(work.run)
     scripts = write_scripts(work, texts, given.sweep.read_bytes())
@@ -112,6 +117,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     sweep.add_argument("--data", type=to_path, metavar="DIR")
     sweep.add_argument("--reuse", action="append", default=[], type=to_path, metavar="DIR")
     return parser.parse_args(argv)
+
+
+def what_is_missing(sweep: Sweep, given: argparse.Namespace) -> list[str]:
+    """A line for each data set and file of weights that is not here; the nodes may have it."""
+    data = given.data and given.data.absolute()
+    lacking = [n for n in needs_of(sweep, data) if n.state in ("missing", "to fetch")]
+    lines = [on_one_line(need.line()) for need in lacking]
+    if any(need.state == "to fetch" for need in lacking):
+        command = shlex.join(["python", "-m", "harness.sweep", str(given.sweep), "--fetch"])
+        lines.append(f"where nodes have no network, fetch it here first: {command}")
+    return lines
 
 
 def describe_work(

@@ -73,6 +73,22 @@ def test_what_slurm_refuses_is_said_in_one_line_with_the_partitions_there_are(
         main([str(sweep_file), "--partition", "gpux", "--out", str(tmp_path / "run")])
 
 
+def test_data_that_is_not_here_is_said_and_how_to_fetch_it(
+    slurm: FakeSlurm, sweep_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    slurm.answer("sbatch", "7\n")
+    data = ["--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    main([str(sweep_file), *data])
+    assert capsys.readouterr().err == ""
+    main([str(sweep_file), *data, "--set", "data={name: mnist, train: 100, validation: 50}"])
+    mnist, fetch = capsys.readouterr().err.splitlines()
+    assert mnist.startswith("mnist: would be fetched: 15 MB, or put its four files")
+    assert str(tmp_path / "mnist") in mnist
+    assert fetch.endswith(f"fetch it here first: python -m harness.sweep {sweep_file} --fetch")
+
+
 def test_a_run_that_is_queued_already_is_not_submitted_again(
     slurm: FakeSlurm, sweep_file: Path, tmp_path: Path
 ) -> None:
