@@ -79,6 +79,7 @@ class Options:
     address: str | None
     slots: int | None
     state_every_s: float
+    code: list[Path]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -93,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _main(argv: Sequence[str], request: StopRequest) -> int:
     options = parse(argv)
-    sweep = load_sweep(options.sweep, options.profile, options.assignments)
+    sweep = load_sweep(options.sweep, options.profile, options.assignments, options.code)
     if options.fetch:
         return _say_needs(fetch(sweep, options.data))
     check_trackers(sweep.track)
@@ -109,6 +110,10 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
             return _say_needs(lacking)
     catalogue = DataCatalogue(options.data, allow_download=not options.dry_run)
     plan = make_plan(sweep, catalogue)
+    if options.only != "report" and any(trial.condition.own_code for trial in plan.trials):
+        from harness.plan.own_check import check_own_code  # torch, which the user's code needs
+
+        check_own_code(plan)
     if options.only != "report":
         for note in check_starts(plan):
             print(note, file=sys.stderr)
@@ -194,6 +199,11 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--reuse", action="append", default=[], type=to_path, metavar="DIR",
         help="take finished trials of the same ids from another run folder",
+    )  # fmt: skip
+    parser.add_argument(
+        "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
+        help="where code of your own lies that the sweep names as FILE.py:NAME; a run folder's "
+        "sweep.yaml needs it, since no code is taken from a run folder",
     )  # fmt: skip
     parser.add_argument(
         "--state-every", type=float, default=2.0, metavar="SECONDS", dest="state_every_s",

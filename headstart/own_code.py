@@ -65,6 +65,11 @@ def shown(reference: str) -> str:
     return f"{path.name}:{name}"
 
 
+def object_of(reference: str) -> str:
+    """`:Net`: the object alone, wherever its file lies and whatever that is called."""
+    return f":{_parts(reference)[1]}"
+
+
 @dataclass(frozen=True)
 class OwnCode:
     """A file of the user's, read and not yet run.

@@ -28,6 +28,8 @@ OURS = ("headstart", "models", "datasets", "harness", "analysis", "slurm")
 _BY_NAME = ("import_module", "__import__")  # follow a name that is written out
 _BY_PATH = ("spec_from_file_location", "SourceFileLoader", "run_path", "run_module", "exec_module",
             "load_module", "load_source", "exec")  # fmt: skip
+_OWN_DRAWS = ("Generator", "urandom", "Random", "SystemRandom", "default_rng", "RandomState",
+              "token_bytes", "randbits", "uuid4", "perf_counter", "monotonic", "now")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,16 @@ def parse_source(source: Source) -> ast.Module:
         raise InputError(f"{source.path}:{err.lineno or 1}: is no Python: {err.msg}") from err
     except (ValueError, RecursionError, MemoryError) as err:
         raise InputError(f"{source.path}: is no Python: {err}") from err
+
+
+def lines_that_draw(sources: Mapping[str, Source]) -> Iterator[str]:
+    """`FILE:LINE: CALL` of each call that may draw numbers that no seed of ours decides."""
+    for source in sources.values():
+        for node in ast.walk(parse_source(source)):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if called.rpartition(".")[2] in _OWN_DRAWS or called.startswith("time."):
+                    yield f"{source.path.name}:{node.lineno}: {called}(…)"
 
 
 def _content(path: Path) -> bytes:

@@ -222,6 +222,12 @@ class TrialRow(Row):
         "SHA-256 of each of `files` but `trial.json`, whose own digest stands under `sha256`",
         empty="a version before digests wrote it, or the trial failed",
     )
+    image_height: int | None = _measured("of the images that the network is given", "pixels")
+    image_width: int | None = _measured("of the images that the network is given", "pixels")
+    channels: int | None = _measured("of the images that the network is given", "channels")
+    code: tuple[str, ...] = _texts(
+        "network, optimizer and loss of the user's own files, each with the digest of its code"
+    )
 
     @classmethod
     def from_record(cls, content: Mapping[str, object]) -> TrialRow:

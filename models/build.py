@@ -12,6 +12,8 @@ from torch import nn
 from headstart.errors import ModelError
 from models.catalog import OptionsOrMapping, find_network, read_options
 from models.dropout import seed_dropout
+from models.own import OwnOptions
+from models.own_build import Shape, build_own
 
 
 def build_model(
@@ -38,6 +40,9 @@ def build_model(
         ModelError: no such network, an option it does not take, images it cannot work with.
     """
     network, chosen = find_network(name), read_options(name, options or {})
+    if isinstance(chosen, OwnOptions):
+        shape = Shape(n_classes, image_size, channels)
+        return build_own(name, chosen, shape, init_seed, head_seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init_seed)
         model = network.build(chosen, n_classes=n_classes, image_size=image_size, channels=channels)

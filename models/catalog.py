@@ -22,9 +22,11 @@ from pydantic import ValidationError
 
 from headstart.cli import did_you_mean
 from headstart.errors import ModelError
+from headstart.own_code import is_reference
 from models import networks
 from models.info import ModelInfo, Network, NetworkOptions, normalised
 from models.networks.torchvision_options import TorchvisionOptions, torchvision_info
+from models.own import CheckedOptions, OwnNetwork, OwnOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,11 +84,13 @@ def torchvision_names() -> tuple[str, ...]:
 
 
 def find_network(name: str) -> Network:
-    """Network `name`: the module of one of ours, or one of torchvision's.
+    """Network `name`: the module of one of ours, one of torchvision's, or the user's own file.
 
     Raises:
         ModelError: there is no such network.
     """
+    if is_reference(name):
+        return cast("Network", OwnNetwork(name))
     if name in model_names():
         return cast("Network", importlib.import_module(f"models.networks.{name}"))
     if name in torchvision_names():
@@ -94,7 +98,8 @@ def find_network(name: str) -> Network:
     known = (*model_names(), *torchvision_names())
     raise ModelError(
         f"'{name}' is no network{did_you_mean(name, known)}; there are "
-        f"{', '.join(model_names())} and torchvision's classification networks"
+        f"{', '.join(model_names())}, torchvision's classification networks, and those of a file "
+        "of your own: my_nets.py:Net"
     )
 
 
@@ -115,13 +120,20 @@ def read_options(name: str, options: OptionsOrMapping) -> NetworkOptions:
     Raises:
         ModelError: there is no such network, or an option it does not take; a line for each.
     """
+    if isinstance(options, OwnOptions):
+        return options
     expected = options_model(name)
     if isinstance(options, expected):
         return options
     try:
-        return expected.model_validate(dict(options))
+        return kept_options(expected.model_validate(dict(options)))
     except ValidationError as err:
         raise ModelError("\n".join(_mistakes(name, expected, err))) from err
+
+
+def kept_options(options: NetworkOptions) -> NetworkOptions:
+    """Checked options as plans, records and workers keep them."""
+    return options.kept() if isinstance(options, CheckedOptions) else options
 
 
 def model_info(name: str, options: OptionsOrMapping) -> ModelInfo:
@@ -151,6 +163,7 @@ def _mistakes(name: str, expected: type[NetworkOptions], err: ValidationError) -
             allowed = f"its options are {', '.join(keys)}" if keys else "it has no options"
             what = f"is no option of this network{did_you_mean(key, keys)}; {allowed}"
         else:
-            what = f"{mistake['input']!r}: {mistake['msg']}"
-        lines.append(f"{name}.{key}: {what}")
+            given = f"{mistake['input']!r}: " if key else ""
+            what = f"{given}{str(mistake['msg']).removeprefix('Value error, ')}"
+        lines.append(": ".join(filter(None, [f"{name}.{key}" if key else name, what])))
     return lines

@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.cli import run_command
 from headstart.errors import ModelError
+from headstart.own_code import absolute, is_reference, shown
 from headstart.yaml12 import parse_scalar_or_flow
 from models.catalog import find_network, model_info
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from models.groups import LayerGroup
+    from models.info import ModelInfo
+
+USUAL_SIZES = (224, 32, 28)  # pixels; of images for a network that leaves the size to the data
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,12 @@ class Cost:
 
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
-    find_network(arguments.name)  # a wrong name is said before torch is imported
+    name = arguments.name
+    name = absolute(name, Path.cwd()) if is_reference(name) else name
+    find_network(name)  # a wrong name is said before torch is imported
     options = dict(_option(text) for text in arguments.option)
     setting = parse_scalar_or_flow(arguments.fine_tune, "--fine-tune", "").plain()
-    print("\n".join(describe(arguments.name, options, arguments.classes, setting)))
+    print("\n".join(describe(name, options, arguments.classes, setting)))
 
 
 def describe(name: str, options: dict[str, object], n_classes: int, fine_tune: object) -> list[str]:
@@ -53,25 +60,48 @@ def describe(name: str, options: dict[str, object], n_classes: int, fine_tune: o
     info = model_info(name, options)
     import torch
 
-    from models.build import build_model
     from models.finetune import freeze, layer_groups, resolve_fine_tune
 
-    model = build_model(
-        name,
-        n_classes=n_classes,
-        image_size=info.image_size,
-        channels=info.channels,
-        init_seed=0,
-        head_seed=0,
-        options=options,
-    )
-    groups = layer_groups(model, torch.zeros(1, info.channels, *info.image_size))
+    image_size, channels, model = _built(name, options, n_classes, info)
+    groups = layer_groups(model, torch.zeros(2, channels, *image_size))
     trainable = resolve_fine_tune(fine_tune, groups)
     freeze(model, groups, trainable)
-    size = f"{info.image_size[0]}×{info.image_size[1]}"
-    title = f"{name}: images of {info.channels}×{size}, {n_classes} classes, fine_tune: {fine_tune}"
-    cost = count_cost(model, info.channels, info.image_size)
+    size = f"{image_size[0]}×{image_size[1]}"
+    title = f"{shown(name)}: images of {channels}×{size}, {n_classes} classes, "
+    title += f"fine_tune: {fine_tune}"
+    cost = count_cost(model, channels, image_size)
     return [title, "", *_table(model, groups, trainable), "", *_cost_lines(cost)]
+
+
+def _built(
+    name: str, options: dict[str, object], n_classes: int, info: ModelInfo
+) -> tuple[tuple[int, int], int, nn.Module]:
+    """Image size, channels and the network; where it leaves them to the data, usual ones.
+
+    Raises:
+        ModelError: the network takes none of the usual images; the message is of the last ones.
+    """
+    from models.build import build_model
+
+    sizes = [info.image_size] if info.image_size else [(side, side) for side in USUAL_SIZES]
+    kinds = [info.channels] if info.channels else [3, 1]
+    tried = [(size, channels) for size in sizes for channels in kinds]
+    for size, channels in tried:
+        try:
+            model = build_model(
+                name,
+                n_classes=n_classes,
+                image_size=size,
+                channels=channels,
+                init_seed=0,
+                head_seed=0,
+                options=options,
+            )
+            return size, channels, model
+        except ModelError:
+            if (size, channels) == tried[-1]:
+                raise
+    raise AssertionError("one was tried")
 
 
 def count_cost(model: nn.Module, channels: int, image_size: tuple[int, int]) -> Cost:
@@ -160,7 +190,9 @@ def _at_least_one(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models.describe", description=__doc__)
-    parser.add_argument("name", help="a network of ours or of torchvision")
+    parser.add_argument(
+        "name", help="a network of ours, of torchvision, or of your own: FILE.py:NAME"
+    )
     parser.add_argument(
         "--option",
         action="append",

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from headstart.errors import ModelError
 from models.dropout import SeededDropout
 from models.networks.pooled import PooledSequential
+from models.own_forward import OwnModule
 
 _NORMALISATION = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -78,6 +79,8 @@ def layer_groups(model: nn.Module, example: Tensor) -> tuple[LayerGroup, ...]:
     order = _order_of_calls(model, units, example)
     drafts, place = _collect(units, order)
     _place_own_tensors(frames, order, drafts, place)
+    if isinstance(model, OwnModule):
+        _place_unused(model, units, drafts)
     _refuse_unplaced(model, drafts)
     own = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
     return tuple(_finished(draft, own) for draft in drafts)
@@ -201,6 +204,26 @@ def _place_own_tensors(
         draft = drafts[max(first - 1, 0)]
         draft.parameters += [prefix + n for n, _ in frame.named_parameters(recurse=False)]
         draft.buffers += [prefix + n for n, _ in frame.named_buffers(recurse=False)]
+
+
+def _place_unused(model: nn.Module, units: dict[str, nn.Module], drafts: list[_Draft]) -> None:
+    """Put what no image goes through into the first group: it is there, and never changes.
+
+    A network of the user's own may hold layers that it does not use, or in training alone. One
+    that calls no layer at all is one group.
+    """
+    if not drafts:
+        drafts.append(_Draft("network"))
+        drafts[0].buffers += [name for name, _ in model.named_buffers()]
+    placed = {name for draft in drafts for name in (*draft.parameters, *draft.buffers)}
+    used = {path for draft in drafts for path in draft.modules}
+    drafts[0].modules += [path for path in units if path not in used]
+    drafts[0].parameters += [name for name, _ in model.named_parameters() if name not in placed]
+    drafts[0].buffers += [
+        name
+        for name, _ in model.named_buffers()
+        if name not in placed and name not in drafts[0].buffers
+    ]
 
 
 def _finished(draft: _Draft, own: set[str]) -> LayerGroup:

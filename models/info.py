@@ -22,18 +22,27 @@ class ModelInfo:
     """What a network is given and how deep it is.
 
     Attributes:
-        image_size: (height, width) in pixels.
-        channels: 1 or 3.
+        image_size: (height, width) in pixels; None: the data's own, for a network of the user's.
+        channels: 1 or 3; None: the data's own.
         mean: of each channel, in 0..1, to be taken off the images.
         std: of each channel, in 0..1, to divide by.
         depth: number of layer groups; None where only building the network can tell.
     """
 
-    image_size: tuple[int, int]
-    channels: int
+    image_size: tuple[int, int] | None
+    channels: int | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     depth: int | None
+
+    def for_channels(self, channels: int) -> ModelInfo:
+        """The same for images of so many channels, where the network leaves that to the data.
+
+        Raises:
+            ModelError: mean or deviation of another count of channels.
+        """
+        mean = _for_channels(self.mean, channels, "mean")
+        return replace(self, mean=mean, std=_for_channels(self.std, channels, "std"))
 
 
 def _of_each_channel(value: object) -> object:

@@ -46,6 +46,8 @@ def _candidates(n_parameters: int) -> Iterator[tuple[str, Shapes]]:
     for name in model_names():
         with suppress(Exception):  # a network that needs options of its own
             info = model_info(name, {})
+            assert info.image_size is not None
+            assert info.channels is not None  # a network of the catalogue says both
             model = build_model(
                 name,
                 n_classes=10,

@@ -41,8 +41,9 @@ ROOMS = {
         {"__main__", "describe"},
     ],
     "models": [
-        "info", "networks", {"catalog", "dropout"}, {"build", "groups", "pickles"},
-        {"nearest", "split", "weight_files"}, "fitting", "weights", {"finetune", "imagenet"},
+        "info", "networks", {"own", "own_forward", "global_draws"}, {"catalog", "dropout"},
+        {"groups", "pickles"}, "own_build", "build", {"nearest", "split", "weight_files"},
+        "fitting", "weights", {"own_split", "finetune", "imagenet"},
         "describe",
     ],
 }  # fmt: skip

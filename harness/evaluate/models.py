@@ -47,7 +47,9 @@ class SavedModel:
         row: the trial's record, under the name that its run's plan gives it now.
         condition: how it was trained.
         data: the data set that it was trained on, one of the condition's choices.
-        info: image size, channels and normalisation of its network.
+        info: normalisation of its network, and the image size and channels that it asks for.
+        image_size: (height, width) of the images that it was given.
+        channels: of them.
         path: its weights, those that validation chose.
     """
 
@@ -55,6 +57,8 @@ class SavedModel:
     condition: Condition
     data: DataChoice
     info: ModelInfo
+    image_size: tuple[int, int]
+    channels: int
     path: Path
 
     @property
@@ -215,7 +219,21 @@ def _saved(
         )
     info = condition.model.info
     data = _data_of(condition, row, trial)
-    return SavedModel(row, condition, data, info, trial / "model.safetensors")
+    path = trial / "model.safetensors"
+    size, channels = _images_of(info, row, trial)
+    info = info.for_channels(channels)
+    return SavedModel(row, condition, data, info, size, channels, path)
+
+
+def _images_of(info: ModelInfo, row: TrialRow, trial: Path) -> tuple[tuple[int, int], int]:
+    """Size and channels of the images that the trial's network was given."""
+    size, channels = info.image_size, info.channels
+    if row.image_height is not None and row.image_width is not None:
+        size = size or (row.image_height, row.image_width)
+    channels = channels or row.channels
+    if size is None or channels is None:
+        raise RunFolderError(f"{trial}: its record does not say which images its network takes")
+    return size, channels
 
 
 def _data_of(condition: Condition, row: TrialRow, trial: Path) -> DataChoice:
@@ -230,17 +248,17 @@ def _data_of(condition: Condition, row: TrialRow, trial: Path) -> DataChoice:
 
 def _network(model: SavedModel) -> torch.nn.Module:
     """The network with its trained weights, on the CPU."""
-    choice, info = model.condition.model, model.info
+    choice = model.condition.model
     network = build_model(
         choice.name,
         n_classes=len(model.class_names),
-        image_size=info.image_size,
-        channels=info.channels,
+        image_size=model.image_size,
+        channels=model.channels,
         init_seed=0,  # every weight is replaced
         head_seed=0,
         options=choice.options,
     )
-    groups = finetune.layer_groups(network, torch.zeros(2, info.channels, *info.image_size))
+    groups = finetune.layer_groups(network, torch.zeros(2, model.channels, *model.image_size))
     checked_file(model.path.parent, model.path.name, model.row)
     try:
         load_into(network, read_weights(model.path), head="keep", groups=groups)

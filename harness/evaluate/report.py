@@ -76,8 +76,7 @@ class Scores:
 
 def prepare(model: SavedModel, preprocess: Preprocess | None) -> Preparation:
     """How images are made like those of the model's own data."""
-    info = model.info
-    return preparation(model.data, info.image_size, info.channels, preprocess)
+    return preparation(model.data, model.image_size, model.channels, preprocess)
 
 
 def describe(

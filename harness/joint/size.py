@@ -221,7 +221,7 @@ def _trainers(spec: TrialSpec, n: int, device: str) -> list[Trainer]:
     set_up_process(settings)
     accelerator = make_accelerator(settings.precision, device)
     network, _, _ = build_frozen(spec)
-    info = spec.condition.model.info
+    info = spec.condition.model.info.for_channels(spec.data.channels)
     count = settings.batch_size * (N_WARM + N_TIMED)
     shape = (count, spec.data.channels, *spec.data.image_size)
     noise = torch.Generator().manual_seed(0)

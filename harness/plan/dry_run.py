@@ -184,7 +184,7 @@ class _Known:
         """The costs that tell most of a trial; none where no trial of its network was seen."""
         if trial.id in self._by_id:
             return self._by_id[trial.id]
-        network, data = trial.condition.model.name, trial.data.choice.name
+        network, data = trial.condition.model.shown, trial.data.choice.name
         key = (network, trial.arm, data, trial.condition.train.epochs)
         if key not in self._by_likeness:
             self._by_likeness[key] = _Alike(self._most_alike(*key))

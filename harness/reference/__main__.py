@@ -269,7 +269,7 @@ def _probabilities(
     network: nn.Module, dataset: Dataset, indices: np.ndarray, spec: TrialSpec
 ) -> np.ndarray:
     """float32 (n, classes), in batches of a fixed size."""
-    info = spec.condition.model.info
+    info = spec.condition.model.info.for_channels(spec.data.channels)
     if not len(indices):
         return np.zeros((0, len(dataset.class_names)), np.float32)
     starts = range(0, len(indices), EVALUATION_BATCH)

@@ -22,6 +22,7 @@ from harness.sweepfile.file import Arm, Section, Stage
 from harness.sweepfile.mistakes import Mistakes, show
 from harness.sweepfile.nodes import merge, with_value, without
 from harness.sweepfile.normalise import settled
+from harness.sweepfile.references import CodePlaces, resolve
 from harness.sweepfile.settings import Condition, ModelChoice, RunArm, Start, StartFile
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
@@ -53,9 +54,10 @@ class Conditions:
 class ConditionReader:
     """Reads the conditions of one sweep; what is wrong goes to `mistakes`."""
 
-    def __init__(self, root: Node, mistakes: Mistakes):
+    def __init__(self, root: Node, mistakes: Mistakes, places: CodePlaces):
         self.root = root
         self.mistakes = mistakes
+        self.places = places
 
     def read(self) -> Conditions:
         """Stages and arms at every grid point that concerns them."""
@@ -71,7 +73,7 @@ class ConditionReader:
             root = self._at(point)
             for kind, section, into in sections:
                 for name, node in self._section(root, kind):
-                    reader = _OneCondition(self.mistakes, root, kind, name, point)
+                    reader = _OneCondition(self.mistakes, root, kind, name, point, self.places)
                     full = reader.grid_point(kind, name)
                     conditions.points[full.name] = full
                     start = node.get("initialize")
@@ -132,6 +134,7 @@ class _OneCondition:
     kind: Kind
     name: str
     point: Mapping[str, Node]
+    places: CodePlaces
 
     def read(self, node: Node, section: type[Section]) -> Condition | None:
         if node.value is None:
@@ -146,7 +149,10 @@ class _OneCondition:
             self.mistakes.validate(section, node)
             return None
         start = self._start(node.get("initialize"))
-        whole = settled(self._with_inherited(node), start, self.mistakes)
+        inherited = settled(self._with_inherited(node), start, self.mistakes)
+        whole = resolve(inherited, self.places, self.mistakes)
+        if whole is None:
+            return None
         given = without(whole, ("search", "initialize"))  # of which other code says what is wrong
         checked = self.mistakes.validate(section, given, INHERITED)
         self._check_depth(whole)

@@ -15,6 +15,7 @@ from harness.sweepfile.conditions import ConditionReader, Conditions
 from harness.sweepfile.file import SweepFile
 from harness.sweepfile.mistakes import Mistakes
 from harness.sweepfile.nodes import with_value, without
+from harness.sweepfile.references import NO_CODE, CodePlaces, check_given, in_run_folder
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
 from harness.sweepfile.settings import Condition, Frame, Sweep
@@ -40,26 +41,40 @@ GIVEN_UP = ("evaluations",)  # keys that may still stand in a run folder's sweep
 
 
 def load_sweep(
-    path: Path | str, profile: str | None = None, assignments: Sequence[str] = ()
+    path: Path | str,
+    profile: str | None = None,
+    assignments: Sequence[str] = (),
+    code: Sequence[Path] = (),
 ) -> Sweep:
     """Read, override, check and freeze a sweep file.
 
     Args:
         profile: one of the file's `profiles`, laid over it; None for the file as it is.
         assignments: `key.path=value` texts, laid over the profile in their order.
+        code: files or folders with the user's own code (`--code`), which come before the folder of
+            the sweep file. A run folder's sweep.yaml needs them, since no code is taken from there.
 
     Raises:
         SpecError: every mistake found, in the order of the file.
+        InputError: code of the user's own that only the user can give.
     """
     limits = RECORD if is_sealed_text(Path(path)) else OF_A_PERSON
+    of_a_run = limits is RECORD or in_run_folder(Path(path))
     root = _with_profile(read_yaml(path, limits=limits), profile)
     for assignment in assignments:
         root = _with_assignment(root, assignment)
-    return read_sweep(without(root, ("profiles",)))
+    places = CodePlaces(None if of_a_run else Path(path).parent, tuple(code))
+    sweep = read_sweep(without(root, ("profiles",)), places)
+    for condition in (*sweep.stages.values(), *sweep.arms.values()):
+        check_given(condition)
+    return sweep
 
 
-def load_run(folder: Path) -> Sweep:
+def load_run(folder: Path, code: Sequence[Path] = ()) -> Sweep:
     """The sweep of a run folder, which an older version may have written.
+
+    Of its user's own code there are names and digests alone, unless `code` is given: files, or
+    folders to look in.
 
     Raises:
         RunFolderError: its sweep.yaml is not what was written.
@@ -67,11 +82,11 @@ def load_run(folder: Path) -> Sweep:
     """
     path = folder / "sweep.yaml"
     root = parse_yaml(read_sealed_text(path), str(path), limits=RECORD)
-    return read_sweep(without(root, GIVEN_UP))
+    return read_sweep(without(root, GIVEN_UP), CodePlaces(given=tuple(code)))
 
 
 @collector_paused()
-def read_sweep(root: Node) -> Sweep:
+def read_sweep(root: Node, places: CodePlaces = NO_CODE) -> Sweep:
     """Check and freeze a sweep that is already resolved but for inheritance and `grid`.
 
     Raises:
@@ -82,7 +97,7 @@ def read_sweep(root: Node) -> Sweep:
     root = Node(written, root.where, root.path)
     elsewhere = [key for key in TOP_KEYS if key not in Frame.model_fields]
     frame = mistakes.validate(Frame, without(root, elsewhere), whole=SweepFile)
-    conditions = ConditionReader(root, mistakes).read()
+    conditions = ConditionReader(root, mistakes, places).read()
     searches = SearchReader(root, mistakes).read(conditions.arms, conditions.points)
     _check_compared(root, mistakes)
     _check_arms(root, mistakes, conditions.arms, searches)

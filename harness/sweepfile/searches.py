@@ -94,7 +94,7 @@ class SearchReader:
 
     def _full_key(self, key: str, node: Node, condition: Condition) -> str | None:
         """`learning_rate` → `train.learning_rate`; None, with a mistake, for what is no setting."""
-        options = list(type(condition.model.options).model_fields)
+        options = condition.model.option_names
         section, _, rest = key.partition(".")
         if section not in ("train", "model") or not rest:
             section, rest = ("train" if section in Train.model_fields else "model"), key
@@ -105,7 +105,7 @@ class SearchReader:
         self.mistakes.add(
             node,
             "is no setting that can be searched: a key of train "
-            f"({', '.join(Train.model_fields)}), an option of {condition.model.name} "
+            f"({', '.join(Train.model_fields)}), an option of {condition.model.shown} "
             f"({', '.join(options) or 'it has none'}), or one of the search's own "
             f"({', '.join(OWN_KEYS)}){did_you_mean(first, known)}",
         )

@@ -29,7 +29,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 import datasets
 import models
@@ -37,9 +37,11 @@ from datasets.augment_settings import Augment
 from datasets.locations import expanded
 from datasets.split import SplitSettings
 from harness.seeds import AXES
+from harness.sweepfile.own_parts import digest_of_part
 from harness.sweepfile.search_settings import Search
 from headstart.errors import InputError
 from headstart.grid import GridPoint, Values
+from headstart.own_code import is_reference, object_of, shown
 from headstart.settings import AsTuple, Compare, Frozen, Measure, key
 from models.info import NetworkOptions
 
@@ -56,6 +58,29 @@ LearningRateFactors = LayerDecay | dict[str, Annotated[float, Field(gt=0)]]
 
 
 # -- how a network is trained ----------------------------------------------------------------
+
+
+def _one_of(*ours: str) -> PlainValidator:
+    """A name: one of ours, or a reference to code of the user's own."""
+
+    def check(value: object) -> object:
+        if value in ours or (isinstance(value, str) and is_reference(value)):
+            return value
+        expected = ", ".join(f"'{name}'" for name in (*ours, "FILE.py:NAME"))
+        raise PydanticKnownError("literal_error", {"expected": expected})
+
+    return PlainValidator(check)
+
+
+def _schema_of(*ours: str) -> WithJsonSchema:
+    reference = {"type": "string", "pattern": r"\.py:[A-Za-z_][A-Za-z0-9_]*$"}
+    return WithJsonSchema({"anyOf": [{"enum": list(ours)}, reference]})
+
+
+OPTIMIZERS, LOSSES = ("adam", "adamw", "sgd"), ("cross_entropy", "complementary")
+Optimizer = Annotated[str, _one_of(*OPTIMIZERS), _schema_of(*OPTIMIZERS)]
+Loss = Annotated[str, _one_of(*LOSSES), _schema_of(*LOSSES)]
+OWN_PARTS = ("optimizer", "loss")
 
 
 class Schedule(Frozen):
@@ -125,7 +150,8 @@ class EarlyStopping(Frozen):
 class Train(Frozen):
     """How a network is trained. Every key here decides the result, so it is in a trial's id."""
 
-    optimizer: Literal["adam", "adamw", "sgd"] = key("What turns gradients into steps.", "adam",
+    optimizer: Optimizer = key("What turns gradients into steps: `adam`, `adamw`, `sgd`, or a "
+        "class of your own, as `my_opt.py:Lion`, in a file beside the sweep file.", "adam",
         example="adamw")  # fmt: skip
     learning_rate: PositiveFloat = key("The optimizer's learning rate, before any schedule.", 1e-3,
         example=3e-4)  # fmt: skip
@@ -147,8 +173,9 @@ class Train(Frozen):
     epochs: PositiveInt = key("Passes over the training images.", 10, example=30, unit="epochs")
     at_least_steps: NonNegativeInt = key("Where a small training part would take fewer steps than "
         "this, whole epochs are added until it does.", 0, example=1500, unit="steps")  # fmt: skip
-    loss: Literal["cross_entropy", "complementary"] = key("`complementary` takes each label as "
-        "what the image is not.", "cross_entropy", example="complementary")  # fmt: skip
+    loss: Loss = key("`cross_entropy`; `complementary` takes each label as what the image is not; "
+        "or a function of your own, as `my_loss.py:focal`, from logits and labels to the mean "
+        "loss.", "cross_entropy", example="complementary")  # fmt: skip
     label_smoothing: Fraction = key("Share of the label that is spread over all classes "
         "(`cross_entropy`).", 0.0, example=0.1, unit="fraction")  # fmt: skip
     clip_gradient_norm: PositiveFloat | None = key("A longer gradient is shortened to this norm; "
@@ -178,8 +205,42 @@ class Train(Frozen):
         "this many fixed views, so that they too can be computed once. Without it, each step "
         "augments anew.", None, example=8, unit="views of an image")  # fmt: skip
 
+    optimizer_options: dict[str, Any] = key("What an optimizer of your own takes beside the "
+        "learning rate and `weight_decay`.", {}, example={"beta": 0.9})  # fmt: skip
+    optimizer_code: str = key("The digest of the code of an optimizer of your own; it is found.",
+        "", example="0f3c…")  # fmt: skip
+    loss_options: dict[str, Any] = key("What a loss of your own takes beside logits and labels.",
+        {}, example={"gamma": 2.0})  # fmt: skip
+    loss_code: str = key("The digest of the code of a loss of your own; it is found.", "",
+        example="0f3c…")  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_digests(cls, given: object) -> object:
+        """With the digests of an optimizer and a loss of the user's own."""
+        if not isinstance(given, Mapping):
+            return given
+        for part in OWN_PARTS:
+            reference, options = given.get(part), given.get(f"{part}_options")
+            if isinstance(reference, str) and is_reference(reference):
+                try:
+                    digest = digest_of_part(part, reference, options, given.get(f"{part}_code"))
+                except InputError as err:
+                    text = {"text": str(err)}
+                    raise PydanticCustomError("unknown_name", "{text}", text) from err
+                given = {**given, f"{part}_code": digest}
+            elif options or given.get(f"{part}_code"):
+                raise ValueError(f"{part}_options and {part}_code belong to {part}: FILE.py:NAME")
+        return given
+
     @model_validator(mode="after")
     def _options_fit_the_optimizer(self) -> Train:
+        if self.optimizer_code:
+            ours = {"momentum", "nesterov", "betas", "epsilon"} & self.model_fields_set
+            for name in sorted(ours):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} belongs to our optimizers; give {self.own_parts[0]} "
+                                     "its own in optimizer_options")  # fmt: skip
         if self.optimizer != "sgd" and (self.momentum or self.nesterov):
             raise ValueError(f"momentum and nesterov belong to sgd, not to {self.optimizer}")
         if self.nesterov and not self.momentum:
@@ -187,6 +248,20 @@ class Train(Frozen):
         if self.loss != "cross_entropy" and self.label_smoothing:
             raise ValueError("label_smoothing belongs to the loss cross_entropy")
         return self
+
+    @property
+    def own_parts(self) -> list[str]:
+        """The optimizer and the loss, as people write them, where they are of the user's own."""
+        own = {self.optimizer: self.optimizer_code, self.loss: self.loss_code}
+        return [shown(name) for name, code in own.items() if code]
+
+    def hashed(self) -> dict[str, Any]:
+        """What the id of a trial is computed from: defaults stay out, and where code lies."""
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        for part in OWN_PARTS:
+            if content.get(f"{part}_code"):
+                content[part] = object_of(content[part])
+        return content
 
     def reason_against_workers(self, n: int) -> str | None:
         """Why `n` workers to a trial are no way to run it; None where they are."""
@@ -259,6 +334,11 @@ class ModelChoice(ByName):
 
     options: SerializeAsAny[NetworkOptions]
 
+    @field_validator("options", mode="after")
+    @classmethod
+    def _kept(cls, options: NetworkOptions) -> NetworkOptions:
+        return models.kept_options(options)
+
     @model_validator(mode="after")
     def _has_as_many_channels(self) -> ModelChoice:
         if self.options.normalise is not None:
@@ -272,9 +352,29 @@ class ModelChoice(ByName):
     def info(self) -> models.ModelInfo:
         return models.model_info(self.name, self.options)
 
+    @property
+    def shown(self) -> str:
+        """The name as people write it: of code of the user's own without its folder."""
+        return shown(self.name)
+
+    @property
+    def code(self) -> str:
+        """The digest of code of the user's own; empty for a network of the catalogue."""
+        return str(getattr(self.options, "code", ""))
+
+    @property
+    def option_names(self) -> tuple[str, ...]:
+        """What may stand beside the name."""
+        own = models.options_model(self.name).model_fields
+        return tuple(dict.fromkeys([*own, *self.written_options()]))
+
     def hashed(self) -> dict[str, object]:
-        """What the id of a trial is computed from: options at their defaults stay out."""
-        return {"name": self.name, "options": self.written_options()}
+        """What the id of a trial is computed from: options at their defaults stay out.
+
+        Of code of the user's own the digest counts, and not what its file is called.
+        """
+        name = object_of(self.name) if self.code else self.name
+        return {"name": name, "options": self.written_options()}
 
 
 class DataChoice(ByName):
@@ -351,6 +451,14 @@ class Condition(Frozen):
     fine_tune: str | dict[str, Any] = "all"
     head: Literal["auto", "new", "keep"] = "auto"
     shared: bool = False
+
+    @property
+    def own_code(self) -> tuple[str, ...]:
+        """What of it is of the user's own, as people write it, each with its digest."""
+        parts = {"model": (self.model.shown, self.model.code)}
+        for part in OWN_PARTS:
+            parts[part] = (shown(getattr(self.train, part)), getattr(self.train, f"{part}_code"))
+        return tuple(f"{name} {digest}" for name, digest in parts.values() if digest)
 
     def with_values(self, values: Values) -> Condition:
         """The same with values laid over it by full key, checked as a sweep file's are.

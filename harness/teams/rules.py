@@ -32,6 +32,11 @@ def check_workers(plan: Plan) -> None:
                 f"{name}: {spec.arm}: train.batch_size: {size} is less than resources.workers: "
                 f"{n}; each worker needs an image of the batch"
             )
+        if n > 1 and spec.condition.train.loss_code:
+            raise InputError(
+                f"{name}: {spec.arm}: train.loss is a file of your own and gives the mean of a "
+                f"whole batch, of which each worker has a part; give resources.workers: 1, not {n}"
+            )
         if reason := spec.condition.train.reason_against_workers(n):
             raise InputError(f"{name}: {spec.arm}: {reason}")
 

@@ -9,6 +9,7 @@ draws what an undisturbed run draws.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,9 +33,11 @@ from harness.training.arrays import Normalise, Part
 from harness.training.batches import Augmentation, Batch, upload
 from harness.training.memory import EVALUATION_BATCH, halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
+from harness.training.own_parts import own_loss
 from harness.training.process import in_precision
 from harness.training.ranks import ONE_RANK, Ranks
 from models.dropout import set_dropout_generator
+from models.global_draws import seed_all
 
 CPU_PART = 100  # images; the outputs of many more need fresh memory in every layer
 
@@ -85,6 +88,9 @@ class Trainer:
     ranks: Ranks = ONE_RANK  # they share the trial; each evaluates batches of its own
     # The network is shown at most so many of a batch of an evaluation; a full GPU halves it.
     images_at_once: int = EVALUATION_BATCH
+    # Whether code of the user's own computes, which may draw from the global generators: they are
+    # then seeded for each step and each batch of an evaluation.
+    seeds_all: bool = False
 
     def __post_init__(self) -> None:
         network, settings, self.device = self.network, self.settings, self.accelerator.device
@@ -315,7 +321,10 @@ class Trainer:
 
     def seed_masks(self) -> None:
         """Let the dropout masks be those of the step that comes next."""
-        self.masks.manual_seed(derive_seed(self.streams["dropout"], "step", self.step_count))
+        seed = derive_seed(self.streams["dropout"], "step", self.step_count)
+        self.masks.manual_seed(seed)
+        if self.seeds_all:
+            seed_all(seed, self.device)
 
     def forget_gradients(self) -> None:
         """After a step that broke off: no gradients, and a generator of masks that works."""
@@ -356,6 +365,9 @@ class Trainer:
         first, step = self.ranks.rank * EVALUATION_BATCH, self.ranks.n * EVALUATION_BATCH
         for start in range(first, len(part), step):
             stop = min(start + EVALUATION_BATCH, len(part))
+            if self.seeds_all:
+                axis = f"evaluation {self.step_count}"
+                seed_all(derive_seed(self.streams["dropout"], axis, start), self.device)
             compute = partial(self._logits, part, start, stop)
             logits, self.images_at_once = halved_until_it_fits(compute, self.images_at_once)
             yield start, logits, part.labels[start:stop]
@@ -437,6 +449,8 @@ def loss_function(
     the others: the forward loss of Yu et al. (ECCV 2018) with the uniform transition matrix,
     −log((1 − p_label) / (classes − 1)).
     """
+    if settings.loss_code:
+        return own_loss(settings)
     if settings.loss == "cross_entropy":
         return lambda logits, labels: F.cross_entropy(
             logits, labels, label_smoothing=settings.label_smoothing, reduction=reduction
@@ -451,9 +465,12 @@ def loss_function(
     return complementary
 
 
-def _cloned(state: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
-    """A copy of what an optimizer keeps of one parameter."""
-    return {key: None if value is None else value.clone() for key, value in state.items()}
+def _cloned(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of what an optimizer keeps of one parameter; one of the user's may keep anything."""
+    return {
+        key: value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for key, value in state.items()
+    }
 
 
 def wait_for(device: torch.device | None) -> None:

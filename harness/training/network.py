@@ -68,7 +68,7 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
     report = _load_start(spec, network, groups, trials)
     network.to(device)
     schedule = finetune.unfreezing(condition.fine_tune, groups, condition.train.epochs)
-    info = condition.model.info
+    info = condition.model.info.for_channels(spec.data.channels)
 
     def before_epoch(epoch: int) -> None:
         finetune.freeze(network, groups, schedule.trainable_at(epoch))

@@ -16,6 +16,7 @@ import torch
 from torch.optim import Optimizer
 
 from harness.sweepfile.settings import Train
+from harness.training.own_parts import own_optimizer
 
 Kind = TypeVar("Kind", bound=Optimizer)
 ParameterGroups = list[dict[str, Any]]  # as torch.optim takes them: `params`, and perhaps `lr`
@@ -25,6 +26,8 @@ WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 def make_optimizer(groups: ParameterGroups, settings: Train) -> Optimizer:
     """The sweep's optimizer over parameter groups; fused kernels where PyTorch has them."""
+    if settings.optimizer_code:
+        return own_optimizer(groups, settings)
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
         return SGD(

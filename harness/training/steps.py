@@ -64,6 +64,11 @@ class Steps(ABC):
         """
         if reason := spec.condition.train.reason_against_workers(self.ranks.n):
             raise InputError(reason)
+        if self.ranks.n > 1 and getattr(prepared.network, "draws", False):
+            raise InputError(
+                f"{spec.condition.model.shown} draws from global random generators, which "
+                "processes that share a trial cannot do alike: set resources.workers: 1"
+            )
         return prepared
 
     def name_after(self, before: str) -> str:

@@ -40,6 +40,7 @@ from harness.trials.spec import TrialSpec
 from headstart.digests import check_digest, digest_of, digest_of_file
 from headstart.files import atomic_file, sync_folder
 from headstart.rows import EvaluationRow, TrialRow
+from models.own_split import reason_against_split
 from models.weights import save_weights
 
 STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
@@ -162,6 +163,8 @@ class Trial:
         with self.clock.timing("prefix", self.device), self.ranks.first_before_others():
             front, reason = None, reason_against(spec.condition)
             if reason is None and self.prepared.n_frozen:
+                reason = self._against_cut()
+            if reason is None and self.prepared.n_frozen:
                 front = Front(
                     spec, self.prepared, dataset, split, accelerator, context.features,
                     # Other ranks would wait for the first one's table.
@@ -182,7 +185,18 @@ class Trial:
             self.prepared.before_epoch,
             self.ranks,
             images_at_once(spec.data.image_size, self.device),
+            bool(spec.condition.own_code),
         )
+
+    def _against_cut(self) -> str | None:
+        """Why the frozen front of a network of the user's own is computed in every step."""
+        shape = (2, self.spec.data.channels, *self.spec.data.image_size)
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        prepared = self.prepared
+        reason = reason_against_split(prepared.network, prepared.groups, prepared.n_frozen, images)
+        if reason is not None:
+            self.notes.append(f"what is frozen is computed in every step: {reason}")
+        return reason
 
     def _placed(self, dataset: Dataset, split: Split) -> Parts:
         if self.device.type != "cuda":
@@ -472,6 +486,9 @@ class Trial:
             notes=(*self.notes, *self.steps.notes, *self._note_on_memory()),
             versions=versions(),
             files=(*files, "trial.json"),
+            image_height=self.spec.data.image_size[0],
+            image_width=self.spec.data.image_size[1],
+            channels=self.spec.data.channels,
         )
 
     def _of_gpu(self) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def trial_id(
             "fingerprint": data.fingerprint,
             "split": data.choice.split.model_dump(mode="json", exclude_defaults=True),
         },
-        "train": condition.train.model_dump(mode="json", exclude_defaults=True),
+        "train": condition.train.hashed(),
         "start": start,
         **condition.start.hashed(),
         "fine_tune": condition.fine_tune,

@@ -90,7 +90,8 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "steps best_step best_val_accuracy final_val_accuracy test_accuracy test_loss train_time_s "
         "eval_time_s setup_time_s prefix_time_s state_time_s images_per_s device host n_workers "
         "ran_as attempts finished_at deterministic nondeterministic_operation gpu_share "
-        "gpu_workers gpu_sharing cuda cudnn driver notes warnings"
+        "gpu_workers gpu_sharing cuda cudnn driver notes warnings image_height image_width "
+        "channels code"
     )
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "
@@ -113,6 +114,7 @@ def test_numbers_have_the_units_that_their_names_say():
         "n_parameters": "parameters", "n_trainable": "parameters", "n_classes": "classes",
         "n_train": "images", "n_validation": "images", "n_test": "images", "n_pool": "images",
         "n_workers": "processes", "gpu_workers": "workers", "images_per_s": "images per second",
+        "image_height": "pixels", "image_width": "pixels", "channels": "channels",
     }  # fmt: skip
     for kind in (TrialRow, EvaluationRow, LaterTestRow):
         for column in columns_of(kind):

@@ -1,0 +1,180 @@
+"""Code of the user's own, tried before any trial runs: does it work, and give the same bits twice?
+
+In: a plan. Out: nothing, or one line for each arm whose own code does not. It stands alone because
+the catalogue's networks need none of it. Three copies make two steps on noise. The second copy
+makes the first one's step again. The third goes on from the first one's saved state, as a trial
+does that was killed. All must have the same bits. So what draws from anywhere but the global
+generators, which are seeded for each step, and what is kept between steps outside of `state_dict`,
+is refused while nothing has been trained.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.training.loop import loss_function
+from harness.training.network import build_frozen
+from harness.training.optimizers import make_optimizer
+from harness.training.process import set_up_process
+from harness.trials.spec import Plan, TrialSpec
+from headstart.errors import HeadstartError, InputError, SpecError
+from headstart.own_code import is_reference, read_code
+from headstart.own_sources import lines_that_draw
+from models.dropout import set_dropout_generator
+from models.global_draws import seed_all, seeded
+
+INSTEAD = "draw from torch's global generator, which is seeded for each step"
+
+
+def check_own_code(plan: Plan) -> None:
+    """Try the own code of each arm and stage once.
+
+    Raises:
+        SpecError: a line for each that fails.
+    """
+    known: dict[str, str | None] = {}
+    mistakes = []
+    for (_, name), trials in plan.by_arm.items():
+        spec = trials[0]
+        if spec.condition.own_code:
+            if spec.step_key not in known:
+                known[spec.step_key] = reason_against(spec)
+            if reason := known[spec.step_key]:
+                mistakes.append(f"{plan.sweep.name}: {name}: {reason}")
+    if mistakes:
+        raise SpecError(mistakes)
+
+
+def reason_against(spec: TrialSpec) -> str | None:
+    """Why a trial's own code cannot train; None where it can."""
+    set_up_process(spec.condition.train)
+    try:
+        with seeded(0):
+            _try(spec)
+    except HeadstartError as err:
+        return str(err)
+    return None
+
+
+def _try(spec: TrialSpec) -> None:
+    first, second, third = (_Copy(spec) for _ in range(3))
+    whose = ", ".join(text.partition(" ")[0] for text in spec.condition.own_code)
+    lines = _suspicious(spec)
+    if not _same(first.tensors(), second.tensors()):
+        raise InputError(f"{whose}: two networks of the same seeds start with other weights; "
+                         f"{INSTEAD}{lines}")  # fmt: skip
+    before = first.kept_outside()
+    result = first.step(0)
+    if not _same(result, second.step(0)):
+        raise InputError(f"{whose}: the same step from the same weights gives other numbers; "
+                         f"{INSTEAD}{lines}")  # fmt: skip
+    third.load(first.saved(whose))
+    changed = [name for name, value in first.kept_outside().items() if before.get(name) != value]
+    is_same = _same(first.step(1), third.step(1)) and _same(first.evaluate(), third.evaluate())
+    if not is_same or changed:
+        named = f" ({', '.join(changed[:3])})" if changed else ""
+        raise InputError(
+            f"{whose}: keeps something between steps that state_dict does not hold{named}, so a "
+            "trial that was stopped would go on with other numbers; make it a buffer "
+            f"(register_buffer), or, for a generator, {INSTEAD}{lines}"
+        )
+
+
+class _Copy:
+    """One network with its optimizer and its loss."""
+
+    def __init__(self, spec: TrialSpec):
+        self.train = spec.condition.train
+        self.n_classes = len(spec.data.class_names)
+        self.shape = (spec.data.channels, *spec.data.image_size)
+        self.network, _, _ = build_frozen(spec)
+        self.masks = torch.Generator()
+        set_dropout_generator(self.network, self.masks)
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer([{"params": trained}], self.train) if trained else None
+        self.loss = loss_function(self.train)
+
+    def step(self, number: int) -> list[Tensor]:
+        """One step on noise; the loss, and all tensors after it."""
+        logits, labels = self._logits(number, self.network.train())
+        loss = self.loss(logits, labels)
+        if self.optimizer is not None:
+            torch.autograd.backward(loss)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        return [loss.detach().clone(), *self.tensors()]
+
+    def evaluate(self) -> list[Tensor]:
+        with torch.no_grad():
+            return [self._logits(2, self.network.eval())[0]]
+
+    def tensors(self) -> list[Tensor]:
+        state = self.network.state_dict().values()
+        return [value.clone() for value in state if isinstance(value, Tensor)]
+
+    def saved(self, whose: str) -> dict[str, Any]:
+        """The state, through the file that a trial writes.
+
+        Raises:
+            InputError: it holds what no state may hold.
+        """
+        buffer = io.BytesIO()
+        state = {"network": self.network.state_dict()}
+        if self.optimizer is not None:
+            state["optimizer"] = self.optimizer.state_dict()
+        try:
+            torch.save(state, buffer)
+            buffer.seek(0)
+            loaded: dict[str, Any] = torch.load(buffer, weights_only=True)
+            return loaded
+        except Exception as err:
+            reason = str(err).strip().splitlines()[0][:160]
+            raise InputError(f"{whose}: state_dict holds more than tensors, numbers and texts, and "
+                             f"is not read back: {reason}") from err  # fmt: skip
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+
+    def kept_outside(self) -> dict[str, object]:
+        """Numbers and generators that modules and the loss hold as attributes, by their paths."""
+        kept: dict[str, object] = {}
+        for path, module in (*self.network.named_modules(), ("loss", self.loss)):
+            for name, value in vars(module).items() if hasattr(module, "__dict__") else ():
+                if type(value) in (int, float):
+                    kept[f"{path}.{name}".lstrip(".")] = value
+                elif isinstance(value, torch.Generator) and value is not self.masks:
+                    kept[f"{path}.{name}".lstrip(".")] = value.get_state().numpy().tobytes()
+        return kept
+
+    def _logits(self, number: int, network: nn.Module) -> tuple[Tensor, Tensor]:
+        noise = torch.Generator().manual_seed(number)
+        images = torch.randn(2, *self.shape, generator=noise)
+        self.masks.manual_seed(number)
+        seed_all(number)
+        return network(images), torch.arange(2) % self.n_classes
+
+
+def _same(these: Sequence[Tensor], those: Sequence[Tensor]) -> bool:
+    """Whether all have the same bits; NaN equals NaN."""
+    pairs = zip(these, those, strict=True)
+    return all(torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)) for a, b in pairs)
+
+
+def _suspicious(spec: TrialSpec) -> str:
+    """Lines of the user's code that may be the cause, as a message names them."""
+    lines = list(_lines(spec))
+    return f" (look at {'; '.join(lines[:4])})" if lines else ""
+
+
+def _lines(spec: TrialSpec) -> Iterator[str]:
+    condition = spec.condition
+    for name in (condition.model.name, condition.train.optimizer, condition.train.loss):
+        if is_reference(name):
+            yield from lines_that_draw(read_code(name).sources)

@@ -1,0 +1,177 @@
+"""Build a network of the user's own, and find out by trying how it can be run.
+
+In: a reference, options and two seeds. Out: a network on the CPU in training mode as
+`build_model` gives any other. It stands alone because a network of the catalogue needs none of
+this: which of its outputs are the logits, whether it takes channels-last weights (`view` does not
+on such activations), whether it draws from global generators, which layer is its head.
+
+What is found out depends on the code and the shapes alone, never on the device that trains: the
+trial runs on the CPU, on images that lie as channels-last weights make activations lie.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import InputError, ModelError
+from headstart.own_code import said_of, shown
+from models.dropout import seed_dropout, set_dropout_generator
+from models.global_draws import have_drawn, seeded, states_of_all
+from models.groups import layer_groups
+from models.own import OwnNetwork, OwnOptions
+from models.own_forward import OwnModule, adapt, find_logits, to_plain
+
+_UNINITIALISED = (nn.UninitializedParameter, nn.UninitializedBuffer)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the data decide of a network."""
+
+    n_classes: int
+    image_size: tuple[int, int]
+    channels: int
+
+    def images(self, layout: torch.memory_format = torch.contiguous_format) -> Tensor:
+        """Two images of noise, always the same."""
+        draws = torch.Generator().manual_seed(0)
+        noise = torch.randn(2, self.channels, *self.image_size, generator=draws)
+        return noise.contiguous(memory_format=layout)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """How a network of the user's can be run.
+
+    Attributes:
+        place: which of its outputs are the logits, where it gives several.
+        channels_last: whether it computes with channels-last weights.
+        draws: whether it draws from the global generators.
+    """
+
+    place: int | None
+    channels_last: bool
+    draws: bool
+
+
+_findings: dict[str, Findings] = {}  # in this process, by all that decides the network
+
+
+def build_own(
+    reference: str, options: OwnOptions, shape: Shape, init_seed: int, head_seed: int
+) -> nn.Module:
+    """The network with random weights: its own initialisation, drawn from `init_seed`.
+
+    Its last layer group is that of the same network drawn from `head_seed`, so that the head is
+    initialised as its author wrote it and yet by a seed of its own.
+
+    Raises:
+        ModelError: the code raises an error, or what it gives is no classifier of these images.
+    """
+    network = _made(reference, options, shape, init_seed)
+    second = _made(reference, options, shape, head_seed)
+    drawn = {name: value.clone() for name, value in second.state_dict().items()}
+    key = repr((reference, options, shape))
+    if key not in _findings:
+        _findings[key] = _try(second, shape, shown(reference))
+    findings = _findings[key]
+    network.place, network.draws = findings.place, findings.draws
+    groups = layer_groups(network, torch.zeros(2, shape.channels, *shape.image_size))
+    own = network.state_dict()
+    with torch.no_grad():
+        for name in groups[-1].parameters:
+            if name in own:
+                own[name].copy_(drawn[name])
+    network.channels_last = findings.channels_last
+    if findings.channels_last:
+        return network.to(memory_format=torch.channels_last)
+    return network
+
+
+def _made(reference: str, options: OwnOptions, shape: Shape, seed: int) -> OwnModule:
+    what = shown(reference)
+    own = OwnNetwork(reference)
+    own.maker(options)  # what is wrong with the file is said in its own words
+    with seeded(seed):
+        try:
+            network = own.build(
+                options,
+                n_classes=shape.n_classes,
+                image_size=shape.image_size,
+                channels=shape.channels,
+            )
+        except InputError:
+            raise
+        except Exception as err:
+            raise ModelError(f"{what} cannot be built: {said_of(err)}") from err
+        adapted = adapt(to_plain(network, what))
+        if any(isinstance(tensor, _UNINITIALISED) for tensor in _tensors(adapted)):
+            with torch.no_grad():  # layers that learn their sizes from the first images
+                adapted.eval()(torch.zeros(2, shape.channels, *shape.image_size))
+    _refuse_unknown_sizes(adapted, what)
+    _keep_fixed(adapted)
+    if not any(True for _ in adapted.parameters()):
+        raise ModelError(f"{what}: has no parameters that train")
+    seed_dropout(adapted)
+    return adapted.train()
+
+
+def _refuse_unknown_sizes(network: nn.Module, what: str) -> None:
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        if isinstance(tensor, _UNINITIALISED):
+            raise ModelError(f"{what}: the size of {name} is learnt from the first images, and "
+                             "forward does not use that layer; leave it out")  # fmt: skip
+
+
+def _keep_fixed(network: nn.Module) -> None:
+    """What the user's code fixes (`requires_grad=False`) stays as it is, under its own name.
+
+    It becomes a buffer, since `fine_tune` decides of every parameter whether it trains.
+    """
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if not parameter.requires_grad:
+                delattr(module, name)
+                module.register_buffer(name, parameter.detach())
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
+
+
+def _try(network: OwnModule, shape: Shape, what: str) -> Findings:
+    """Run the network in both modes, forward and back; its state is of no use afterwards."""
+    set_dropout_generator(network, torch.Generator().manual_seed(0))
+    with seeded(0):
+        before = states_of_all()
+        images = shape.images()
+        with torch.no_grad():
+            network.place = find_logits(network.eval()(images), shape.n_classes, what)
+            in_training = find_logits(network.train()(images), shape.n_classes, what)
+        network.place = in_training if network.place is None else network.place
+        _step(network, images)
+        draws = have_drawn(before)
+        return Findings(network.place, _takes_channels_last(network, shape), draws)
+
+
+def _takes_channels_last(network: OwnModule, shape: Shape) -> bool:
+    with suppress(ModelError, RuntimeError):
+        network.to(memory_format=torch.channels_last)
+        network.channels_last = True
+        images = shape.images(torch.channels_last)
+        with torch.no_grad():
+            network.eval()(images)
+        _step(network, images)
+        return True
+    return False
+
+
+def _step(network: OwnModule, images: Tensor) -> None:
+    """Forward and back in training mode."""
+    logits = network.train()(images)
+    if logits.requires_grad:
+        torch.autograd.backward(logits.float().sum())
