@@ -32,6 +32,7 @@ class OfData(BaseModel):
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
+OWN_CODE = r"\.py:[A-Za-z_][A-Za-z0-9_]*$"
 
 
 def schema_text() -> str:
@@ -124,9 +125,14 @@ def _by_name(
     return {
         "description": meaning,
         "type": "object",
-        "properties": {"name": {"description": "Which one.", "enum": list(options)}},
+        "properties": {"name": {"description": "Which one.", **_one_of(list(options))}},
         "allOf": cases,
     }
+
+
+def _one_of(names: list[str]) -> Schema:
+    """One of these names, or code of the user's own, which takes the options that it takes."""
+    return {"anyOf": [{"enum": names}, {"type": "string", "pattern": OWN_CODE}]}
 
 
 def _hoisted(model: type[BaseModel], parts: Schema) -> Schema:
@@ -137,7 +143,7 @@ def _hoisted(model: type[BaseModel], parts: Schema) -> Schema:
 
 
 def _data(choice: Schema) -> Schema:
-    names = {"enum": choice["properties"]["name"]["enum"]}
+    names = {"anyOf": choice["properties"]["name"]["anyOf"]}
     single = {"$ref": "#/$defs/DataChoice"}
     shared = choice["allOf"][-1]["then"]["properties"]
     first_of = {
