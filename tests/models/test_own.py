@@ -281,3 +281,18 @@ def test_whether_a_frozen_front_can_be_computed_once(nets, forward, reason) -> N
     else:
         assert said is not None
         assert reason.replace("\\", "") in said
+
+
+@pytest.mark.parametrize(
+    ("given", "channels", "mean"),
+    [
+        ({}, 3, (0.5, 0.5, 0.5)),
+        ({}, 1, (0.5,)),
+        ({"normalise": "imagenet"}, 3, (0.485, 0.456, 0.406)),
+        ({"normalise": {"mean": [0.1, 0.2, 0.3], "std": 0.5}}, 1, (0.2,)),
+    ],
+)
+def test_normalisation_is_of_the_datas_channels(nets, given, channels, mean) -> None:
+    info = model_info(nets(OPTIONS), given).for_channels(channels)
+    assert info.mean == pytest.approx(mean)
+    assert len(info.std) == channels
