@@ -136,13 +136,28 @@ def at_level(root: Folder, roots: Mapping[str, Sequence[Folder]], case: Case) ->
             f"are at levels 1 to {deepest}"
         )
     rows = [row for row in rows if len(row.folders) >= level]
-    if roots:
-        rows = [row._replace(part=part) for row in rows if (part := _part_by_path(row, roots))]
-    else:
-        rows = _with_parts_of_a_level(rows, level)
+    rows = _with_parts(rows, level, roots)
     if not rows:
         raise DataError(f"{case.where}: classes_at: {level}: no image at this level is in a part")
+    if any(row.part == "evaluation" for row in rows):
+        raise DataError(
+            f"{case.where}: a folder is called 'eval', which is a test part or a validation part; "
+            "name its folder: parts: {test: DIR} or parts: {validation: DIR}"
+        )
     return reading_at(rows, level)
+
+
+def _with_parts(
+    rows: Sequence[Row], level: int, roots: Mapping[str, Sequence[Folder]]
+) -> list[Row]:
+    """The rows that are in a part, if any are: of `roots`, or else of a level that names parts."""
+    parts = [_part_by_path(row, roots) for row in rows]
+    given = [row._replace(part=part) for row, part in zip(rows, parts, strict=True) if part]
+    if "train" in roots:
+        return given
+    rest = [row for row, part in zip(rows, parts, strict=True) if not part]
+    own = _with_parts_of_a_level(rest, level) if rest else []
+    return [*given, *(row for row in own if row.part not in roots and (row.part or not given))]
 
 
 def _part_by_path(row: Row, roots: Mapping[str, Sequence[Folder]]) -> str:

@@ -3,8 +3,10 @@
 A tree is written as `folder*n` (n images in it), `folder/` (an empty one) or a file's name.
 """
 
+import random
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -263,6 +265,7 @@ def test_a_setting_chooses(text, asked, counts):
         ),
         ("0.jpg | 1.jpg", {}, "no images in class folders"),
         ("@eaDir/a*3", {}, "no images in class folders"),
+        (both("train/x", "eval/x"), {"classes_at": 3}, "'eval', which is a test part or a valid"),
         ("a*2 | b*2", {"classes_at": 3}, "no image lies so deep; folders that hold images are at"),
         (both("train", "val"), {"parts": {"test": "vla"}}, "'vla' with images (did you mean 'val'"),
         (both("train", "val"), {"parts": {"train": "../x"}}, "there is no folder '../x' with"),
@@ -356,3 +359,33 @@ def test_eval_is_what_the_other_parts_leave():
     assert parts_among(["train", "val", "eval"])["eval"].part == "test"
     assert parts_among(["train", "test", "eval"])["eval"].part == "validation"
     assert parts_among(["train", "eval"])["eval"].part == "evaluation"
+
+
+def drawn_tree(rng):
+    """Folders of all names that mean something here, up to four deep."""
+    names = ["train", "val", "eval", "Test Set", "seg_train", "train_1", "cat", "1", "images"]
+    names += ["plots", "masks", "@eaDir", "thumbs", "images_001", "imagesTr", "e\u0301", "[a"]
+    folders = [""]
+    for _ in range(rng.randint(1, 12)):
+        above = rng.choice(folders)
+        if above.count("/") < 4:
+            folders.append(f"{above}{rng.choice(names)}/")
+    files = [f"{rng.choice(folders)}{i}.{rng.choice(['jpg', 'jpg', 'txt'])}" for i in range(20)]
+    return tree_of(" | ".join({*folders[1:], *files}))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_tree_gives_a_layout_of_its_own_files_or_one_line(seed):
+    rng = random.Random(seed)
+    n_read = 0
+    for _ in range(40):
+        tree = drawn_tree(rng)
+        parts = {part: rng.choice(["train", "*", "*/*", ".", "val"]) for part in ("train", "test")}
+        for asked in ({}, {"classes_at": rng.randint(1, 4)}, {"parts": parts}):
+            with suppress(DataError):
+                layout = read_layout(tree, (), Asked(**asked))
+                assert set(layout.files) <= set(tree.names)
+                assert len({*layout.files}) == len(layout.files) == len(layout.classes)
+                assert {*layout.parts} == {""} or {*layout.parts} <= {"train", "validation", "test"}
+                n_read += 1
+    assert n_read > 20
