@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -45,21 +46,28 @@ def nearest_network(tensors: Mapping[str, Tensor]) -> str:
 def _candidates(n_parameters: int) -> Iterator[tuple[str, Shapes]]:
     for name in model_names():
         with suppress(Exception):  # a network that needs options of its own
-            info = model_info(name, {})
-            assert info.image_size is not None
-            assert info.channels is not None  # a network of the catalogue says both
-            model = build_model(
-                name,
-                n_classes=10,
-                image_size=info.image_size,
-                channels=info.channels,
-                init_seed=0,
-                head_seed=0,
-            )
-            yield f"the network {name}", _shapes(model.state_dict())
+            yield f"the network {name}", _of_ours(name)
     for name in _of_about(n_parameters):
         with suppress(Exception):  # one that this version of torchvision cannot build so
-            yield f"torchvision's {name}", _shapes(_without_memory(name).state_dict())
+            yield f"torchvision's {name}", _of_torchvision(name)
+
+
+@cache
+def _of_ours(name: str) -> Shapes:
+    info = model_info(name, {})
+    size, channels = info.image_size, info.channels
+    assert size is not None
+    assert channels is not None  # a network of the catalogue says both
+    return _shapes(
+        build_model(
+            name, n_classes=10, image_size=size, channels=channels, init_seed=0, head_seed=0
+        ).state_dict()
+    )
+
+
+@cache
+def _of_torchvision(name: str) -> Shapes:
+    return _shapes(_without_memory(name).state_dict())
 
 
 def _of_about(n_parameters: int) -> list[str]:

@@ -423,6 +423,9 @@ _MAKERS: Mapping[str, Callable[..., object]] = {
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch._utils._rebuild_device_tensor_from_numpy": _parameter,  # of a TPU, as an array
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": _parameter,
+    "torch._utils._rebuild_xla_tensor": _parameter,
     "torch.nn.parameter.Parameter": _parameter,
     "_codecs.encode": _encoded,
     "numpy.dtype": _dtype,

@@ -26,6 +26,7 @@ from headstart.errors import ModelError
 from headstart.packed import BROKEN
 from models.pickles import DAMAGED, BoundedFile, StandIn, StorageRef, TensorRef, read_pickle
 
+_PICKLES = (*(b"\x80" + bytes([protocol]) for protocol in range(1, 6)), b"(dp", b"}q")
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of torch's files before zip
 _MOST_JSON = 1 << 24
 _N_SHOWN = 4
@@ -103,6 +104,8 @@ def open_weights(path: Path | str, entry: str = "") -> Weights:
                 return Weights(_read_safetensors(path))
             with _Opened(path, head, file) as content:
                 return _chosen(path, content, entry)
+    except PermissionError as err:
+        raise ModelError(f"{path}: weights cannot be read: {err.strerror}") from err
     except (*BROKEN, *DAMAGED, RuntimeError) as err:
         text = " ".join(str(err).split())[:200] or type(err).__name__
         raise ModelError(
@@ -122,7 +125,7 @@ class _Opened:
         if self.head.startswith(b"PK\x03\x04"):
             self.archive = _torch_archive(self.path, self.file)
             return _read_archive(self.path, self.archive)
-        if self.head[:1] == b"\x80" and self.head[1:2] <= b"\x05":
+        if self.head.startswith(_PICKLES):
             return _read_stream(BoundedFile(self.file, n_bytes))
         raise ModelError(f"{self.path}: {_what_it_is(self.head, self.path)}")
 
@@ -246,11 +249,14 @@ def _as_tensor(ref: TensorRef, values: bytearray) -> Tensor:
     return flat.as_strided(ref.shape, ref.stride, ref.storage.first + ref.offset)
 
 
+_DTYPES = {str(kind).removeprefix("torch."): kind for kind in vars(torch).values()
+           if isinstance(kind, torch.dtype)}  # fmt: skip
+
+
 def _dtype(name: str) -> torch.dtype:
-    dtype = getattr(torch, name, None)
-    if not isinstance(dtype, torch.dtype):
+    if name not in _DTYPES:
         raise ValueError(f"values of the unknown type {name[:40]}")
-    return dtype
+    return _DTYPES[name]
 
 
 # -- which of a file's entries ---------------------------------------------------------------

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.sweepfile.normalise import Published, published
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import InputError, SpecError
 from headstart.output import on_one_line
+from models import ModelInfo
 
 MOST_TRIED = 200  # networks; the others of a large grid differ in what decides no shape
 
@@ -28,7 +30,8 @@ def check_starts(plan: Plan) -> list[str]:
     for spec in tried:
         at = plan.sweep.starts_at.get(spec.arm, f"{plan.sweep.name}: {spec.arm}")
         try:
-            report = _tried(spec, plan.by_id[spec.parent] if spec.parent else None)
+            report = (*_tried(spec, plan.by_id[spec.parent] if spec.parent else None),
+                      *_of_configuration(spec))  # fmt: skip
         except InputError as err:
             mistakes[f"{at}: {err}"] = None
         else:
@@ -80,3 +83,26 @@ def _tried(spec: TrialSpec, parent: TrialSpec | None) -> tuple[str, ...]:
         head = training.head_of(spec, parent.data.class_names)
         start = training.StartWeights(drawn.state_dict(), f"stage {parent.arm}", head)
     return start.load(spec, own, groups).notes
+
+
+def _of_configuration(spec: TrialSpec) -> Iterator[str]:
+    """What a configuration beside the file says otherwise than the network is given."""
+    choice, file = spec.condition.model, spec.start_file
+    if spec.condition.start.kind != "file" or file is None or choice.options.normalise is not None:
+        return
+    said, info = published(file), choice.info
+    if said is not None and info.channels == len(said.mean) and _differ(said, info):
+        yield (
+            f"{said.file} beside it says mean {_shown(said.mean)}, deviation {_shown(said.std)}, "
+            f"and the network is given {_shown(info.mean)}, {_shown(info.std)}; "
+            "model: {normalise: weights} takes the file's"
+        )
+
+
+def _differ(said: Published, info: ModelInfo) -> bool:
+    pairs = zip((*said.mean, *said.std), (*info.mean, *info.std), strict=False)
+    return any(abs(one - other) > 0.001 for one, other in pairs)
+
+
+def _shown(numbers: tuple[float, ...]) -> str:
+    return "/".join(f"{number:.3g}" for number in numbers)

@@ -245,6 +245,8 @@ class _OneCondition:
             return
         if os.path.isfile(path / "trials.parquet"):
             text = f"is a run folder: write {{run: {node.value}, arm: NAME}}"
+        elif os.path.isfile(path / "data.pkl"):
+            text = f"is a file of torch that was unpacked; pack it: zip -0 -r w.pth {path.name}"
         elif os.path.isdir(path):
             names = ", ".join(sorted(_weights_in(path))[:4])
             text = f"is a folder; give the file of weights{f' in it: {names}' if names else ''}"

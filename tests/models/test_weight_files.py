@@ -136,7 +136,7 @@ def test_what_lies_beside_the_tensors_is_not_made(tmp_path: Path) -> None:
 def test_arrays_of_numpy_are_weights_too(tmp_path: Path) -> None:
     arrays = {"a.weight": np.arange(6.0, dtype=np.float32).reshape(2, 3), "b": np.ones(2, ">f8")}
     arrays["c"] = np.asfortranarray(np.arange(6.0).reshape(2, 3))
-    for protocol in (2, 4, 5):
+    for protocol in (0, 2, 4, 5):
         path = tmp_path / f"{protocol}.pkl"
         path.write_bytes(pickle.dumps({"model": arrays, "author": "us"}, protocol))
         read = open_weights(path).tensors

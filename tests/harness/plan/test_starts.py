@@ -108,13 +108,14 @@ def test_a_part_of_a_file_is_in_the_id_only_where_it_is_named(planned, tmp_path)
         ("weights", r"'weights': is a folder; give the file of weights in it: a\.pth"),
         ("run", r"is a run folder: write \{run: run, arm: NAME\}"),
         ("sub/none", "'sub/none': no such file"),
+        ("unpacked", "a file of torch that was unpacked; pack it: zip -0 -r w.pth unpacked"),
         ("{file: none.bin}", r"arms.arm0.initialize.file: 'none.bin': no such file"),
         ("{file: w, entri: a}", r"entri: is not a key here; .*did you mean 'entry'"),
     ],
 )
 def test_what_is_no_file_is_told_by_what_it_is(planned, tmp_path, monkeypatch, start, says):
     monkeypatch.chdir(tmp_path)
-    for name in ("weights/a.pth", "run/trials.parquet", "w"):
+    for name in ("weights/a.pth", "run/trials.parquet", "unpacked/data.pkl", "w"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.raises(SpecError, match=says):
@@ -128,3 +129,13 @@ def test_the_users_folder_is_written_as_a_tilde(planned, tmp_path, monkeypatch):
     arm = next(trial for trial in plan.trials if trial.arm == "arm0")
     assert arm.start_file == Path(tmp_path / "mine")
     assert arm.condition.start.written() == "~/mine"
+
+
+def test_a_configuration_that_says_otherwise_is_named(planned, tmp_path):
+    torch.save(lenet(), tmp_path / "w.bin")
+    (tmp_path / "config.json").write_text('{"mean": [0.5], "std": [0.5]}')
+    given = f"{{initialize: {tmp_path}/w.bin, model: {{normalise: weights}}}}"
+    assert check_starts(planned(given)) == []
+    (note,) = check_starts(planned(f"{{initialize: {tmp_path}/w.bin}}"))
+    assert "config.json beside it says mean 0.5, deviation 0.5, and the network is given" in note
+    assert "0.131, 0.308; model: {normalise: weights} takes the file's" in note
