@@ -16,6 +16,7 @@ WIDTH = 100  # columns of a line, in a terminal and in a log
 MOST_NOTES = 3  # of a data set
 MOST_SETS = 12
 LONGEST_NOTE = 400  # characters
+LONGEST_NAME = 40
 TIED = "\xa0"  # a space at which no line ends
 
 
@@ -58,7 +59,7 @@ def _content(use: DataUse) -> str:
         return text
     low, high = min(counts), max(counts)
     n_images = f"{low}" if low == high else f"{low} to {high}"
-    ends = [textwrap.shorten(on_one_line(use.class_names[k]), 40, placeholder="…") for k in (0, -1)]
+    ends = [_cut(use.class_names[k], LONGEST_NAME) for k in (0, -1)]
     return f"{head}: {ends[0]} … {ends[1]}, {n_images} images each"
 
 
@@ -72,9 +73,13 @@ def _stand_in(sweep: str, use: DataUse, with_reasons: bool) -> str:
 
 
 def _wrapped(text: str, indent: str) -> Sequence[str]:
-    text = textwrap.shorten(on_one_line(text), LONGEST_NOTE, placeholder=" …")
     lines = textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
+        _cut(text, LONGEST_NOTE), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     return [line.replace(TIED, " ") for line in lines]
+
+
+def _cut(text: str, most: int) -> str:
+    text = on_one_line(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

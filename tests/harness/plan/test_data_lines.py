@@ -62,6 +62,13 @@ def test_of_many_classes_the_first_the_last_and_the_range_are_said(plan, counts,
     assert len(text) < 2 * WIDTH
 
 
+def test_no_line_ends_between_a_class_and_its_count(plan):
+    names = tuple("0123456789")
+    use = use_of(plan, class_names=names, counts={"train": (5923,) * 10, "test": (980,) * 10})
+    first, second = describe(with_uses(plan, use))
+    assert [first[-1], second[-4:]] == [",", "6903"]
+
+
 def test_warnings_come_first_and_of_many_notes_the_first(plan):
     use = use_of(
         plan, notes=("two", "three", "four"), warnings=("w " * 90, "x"), split_notes=("one",)
