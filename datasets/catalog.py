@@ -23,7 +23,7 @@ from datasets import sets
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
 from datasets.corruption import corrupt_labels
 from datasets.files.image_kinds import kinds_of
-from datasets.files.peek import first_bytes, first_names, n_image_folders, unread_file
+from datasets.files.peek import first_bytes, first_names, has_images, unread_file
 from datasets.files.trees import is_archive
 from datasets.locations import cache_folder, data_folder
 from headstart.cli import did_you_mean
@@ -127,7 +127,7 @@ def _set_of_files(path: Path, infos: Mapping[str, DatasetInfo]) -> str:
             f"{path}: holds {kinds_of(names)}; unpack it, and give the folder that it makes"
         )
     chosen = by_sign or by_names
-    if beside_images and not by_sign and n_image_folders(names) > 1:
+    if beside_images and not by_sign and has_images(names):
         chosen = [*by_names, "folder"]
     if len(chosen) > 1:
         ways = " or ".join(f"{{name: {name}, path: {path}}}" for name in chosen)

@@ -71,12 +71,16 @@ Opens = Callable[[Path], AbstractContextManager[OpenArrays]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of files: the set that reads it, its version, its endings, and what opens a file."""
+    """A kind of files: the set that reads it, its version, its endings, and what opens a file.
+
+    `otherwise`: what else a message offers where arrays are not clear.
+    """
 
     name: str
     version: int
     suffixes: tuple[str, ...]
     opens: Opens
+    otherwise: str = ""
 
 
 def locate_files(options: ArrayFileOptions, request: Request, kind: Kind) -> tuple[Path, ...]:
@@ -122,10 +126,10 @@ def _decode(
             arrays, opened = _from_two(path, files[1], images, labels, options), images
         elif path.is_dir():
             opened = _joined(path, files, stack, kind)
-            arrays = _from_one(path, opened, options)
+            arrays = _from_one(path, opened, options, kind)
         else:
             opened = stack.enter_context(kind.opens(path))
-            arrays = _from_one(path, opened, options)
+            arrays = _from_one(path, opened, options, kind)
     parts, options, notes = _turned(arrays, opened, options, path)
     return dataset_of_arrays(
         kind.name,
@@ -150,7 +154,7 @@ def _from_two(
     return NamedArrays({"": (pixels, values)}, notes=(note,) if note else ())
 
 
-def _from_one(path: Path, opened: OpenArrays, options: ArrayFileOptions) -> NamedArrays:
+def _from_one(path: Path, opened: OpenArrays, options: ArrayFileOptions, kind: Kind) -> NamedArrays:
     x = _named(path, "images", options.images, opened)
     y = _named(path, "labels", options.labels, opened)
     if (x is None) != (y is None):
@@ -169,7 +173,7 @@ def _from_one(path: Path, opened: OpenArrays, options: ArrayFileOptions) -> Name
                 None if any(any(part_and_kind(k)) for k in keys) else _by_shape(opened.shapes)
             )
             if by_shape is None:
-                raise _unclear(path, opened) from err
+                raise _unclear(path, opened, kind) from err
         x, y = by_shape
         note = f"by their shapes '{x}' were taken as the images and '{y}' as the labels"
     pixels, values, more = matched(path, (x, y), opened.read(x), opened.read(y))
@@ -186,12 +190,12 @@ def _named(path: Path, option: str, given: str | None, opened: OpenArrays) -> st
     return given
 
 
-def _unclear(path: Path, opened: OpenArrays) -> DataError:
+def _unclear(path: Path, opened: OpenArrays, kind: Kind) -> DataError:
     """What is said where names and shapes are not clear: which arrays there are, and how to say."""
     return DataError(
         f"{path}: which arrays are the images and the labels? It holds {_shown(opened)}. Say so "
         "with images: NAME and labels: NAME, or with labels_path: FILE where labels have a file of "
-        "their own"
+        f"their own{kind.otherwise}"
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.files.labelled import Label
+from datasets.files.shards import words_of
 from datasets.files.trees import MAX_TOTAL_BYTES
 from datasets.locations import check_plain
 from headstart.cli import did_you_mean
@@ -27,7 +28,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_LABELS = ("label", "labels", "class", "target", "y", "category", "fine_label", "class_label")
+_LABEL_WORDS = {
+    "label",
+    "labels",
+    "class",
+    "classes",
+    "target",
+    "y",
+    "category",
+    "breed",
+    "species",
+}
 _ROW_BYTES = 16  # a row takes more, however often its image is repeated
 _SMALL_ROWS = 10_000  # so many rows may any file have
 _STRING_BYTES = 16 << 20  # of the footer; the names of 20,000 classes take less than 1
@@ -248,7 +259,7 @@ def _the_label(
         chosen = [given]
     else:
         chosen = [name for name in types if _class_names(features.get(name), path) is not None]
-        chosen = chosen or [name for name in types if name.lower() in _LABELS]
+        chosen = chosen or [name for name in types if _LABEL_WORDS & set(words_of(name))]
         chosen = chosen or [name for name, kind in types.items() if _holds_labels(kind)]
         if not chosen:
             raise DataError(f"{path}: no column of labels; it has {_columns(schema)}")

@@ -20,14 +20,15 @@ from headstart.packed import BROKEN
 
 _MOST_NAMES = 2_000
 _MOST_FOLDERS = 500
+_FEW_IMAGES = 5
 _ADVICE = {
     (".pt", ".pth"): "PyTorch's own format is opened by PyTorch alone; write its tensors with "
     "numpy.savez(NEW, x=images.numpy(), y=labels.numpy())",
     (".arrow", ".feather"): "write it as Parquet: datasets.load_from_disk(FOLDER)"
     "['train'].to_parquet(NEW), or pyarrow.feather.read_table and pyarrow.parquet.write_table",
     (".tfrecord", ".tfrecords"): "write its images as files in a folder for each class",
-    (".pkl", ".pickle", ".p", ".joblib"): "a pickle may run code when it is opened; write its "
-    "arrays with numpy.savez(NEW, x=images, y=labels)",
+    (".joblib",): "it may run code when it is opened; write its arrays with "
+    "numpy.savez(NEW, x=images, y=labels)",
     (".rar", ".7z", ".bz2", ".xz", ".zst", ".tbz", ".txz"): "unpack it and give the folder",
     (".mp4", ".avi", ".mov", ".mkv"): "write its pictures as files in a folder for each class",
     (".xls", ".xlsx", ".ods"): "save the table as .csv",
@@ -81,9 +82,10 @@ def unread_file(name: str, start: bytes) -> str:
     return "no set reads this file"
 
 
-def n_image_folders(names: Sequence[str]) -> int:
-    """How many folders hold images."""
-    return len({name.rpartition("/")[0] for name in names if is_image_name(name)})
+def has_images(names: Sequence[str]) -> bool:
+    """Whether image files are what lies there, and not a picture or two that belong to a text."""
+    folders = [name.rpartition("/")[0] for name in names if is_image_name(name)]
+    return len(set(folders)) > 1 or len(folders) > _FEW_IMAGES
 
 
 def _names_below(folder: Path) -> Iterator[str]:

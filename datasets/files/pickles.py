@@ -30,6 +30,7 @@ _STEPS = {
 _REMEMBERS = {"PUT", "BINPUT", "LONG_BINPUT"}
 _KIND = re.compile(r"[uif][1248]|b1|[SU][0-9]{1,4}")
 _DEEPEST = 4
+_FEW = 16  # entries of a list in which arrays may lie deeper
 
 
 def read_pickle(content: bytes) -> Any:
@@ -205,12 +206,10 @@ def _plain(held: Any, depth: int) -> Any:
         return held.values
     if depth < _DEEPEST and isinstance(held, dict):
         return {key: _plain(value, depth + 1) for key, value in held.items()}
-    if (
-        depth < _DEEPEST
-        and type(held) in (list, tuple)
-        and any(isinstance(v, _Array) for v in held)
-    ):
-        return [_plain(value, depth + 1) for value in held]
+    if depth < _DEEPEST and type(held) in (list, tuple):
+        is_short = len(held) <= _FEW
+        if is_short or any(isinstance(value, _Array) for value in held):
+            return type(held)(_plain(value, depth + 1) for value in held)
     if isinstance(held, (_Kind, _Call)):
         raise ValueError("it holds something else than values and arrays")
     return held

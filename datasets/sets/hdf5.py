@@ -13,6 +13,7 @@ from pathlib import Path
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.array_files import ArrayFileOptions, Kind, load_files, locate_files
 from datasets.files.hdf5_arrays import SIGNATURE, open_hdf5
+from datasets.files.peek import has_images
 from headstart.settings import key
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
@@ -20,7 +21,8 @@ _KIND = Kind("hdf5", 1, SUFFIXES, open_hdf5)
 
 
 def _knows(names: Sequence[str]) -> bool:
-    return any(name.lower().endswith(SUFFIXES) for name in names)
+    """Beside images such a file has their labels, or what a network made of them."""
+    return not has_images(names) and any(name.lower().endswith(SUFFIXES) for name in names)
 
 
 INFO = DatasetInfo(suffixes=SUFFIXES, starts=(SIGNATURE,), knows=_knows)

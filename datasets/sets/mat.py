@@ -14,6 +14,7 @@ from pathlib import Path
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.array_files import ArrayFileOptions, Kind, load_files, locate_files
 from datasets.files.mat_arrays import open_mat
+from datasets.files.peek import has_images
 from headstart.settings import key
 
 SUFFIXES = (".mat",)
@@ -21,7 +22,8 @@ _KIND = Kind("mat", 1, SUFFIXES, open_mat)
 
 
 def _knows(names: Sequence[str]) -> bool:
-    return any(name.lower().endswith(SUFFIXES) for name in names)
+    """Beside images such a file has their labels, or what a network made of them."""
+    return not has_images(names) and any(name.lower().endswith(SUFFIXES) for name in names)
 
 
 INFO = DatasetInfo(suffixes=SUFFIXES, starts=(b"MATLAB ",), knows=_knows)

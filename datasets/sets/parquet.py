@@ -83,6 +83,7 @@ def _decode(path: Path, files: Sequence[Path], options: Options, request: Reques
         for name in names
     }
     tree, images = _as_tree(path, rows, columns)
+    notes.append(f"labels were read from the column '{columns.label}'")
     layout, order = layout_of(images, str(path), options.class_names, notes)
     if is_number_labels(images):  # class_names have named the numbers
         options = options.model_copy(update={"class_names": None})

@@ -17,7 +17,7 @@ from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.cache import cached
 from datasets.files.image_set import ImageOptions, dataset_of_files
 from datasets.files.labelled import Labelled, is_number_labels, layout_of
-from datasets.files.peek import n_image_folders
+from datasets.files.peek import has_images
 from datasets.files.samples import are_samples, choose
 from datasets.files.shards import expanded_braces, files_by_part
 from datasets.files.tables import decode, read_bytes
@@ -34,7 +34,7 @@ _MOST_NAMES = 4 << 20  # bytes
 
 def _knows(names: Sequence[str]) -> bool:
     """Archives that lie beside class folders are what these were unpacked from."""
-    has_shards = any(_SHARD.search(name) for name in names) and n_image_folders(names) == 0
+    has_shards = any(_SHARD.search(name) for name in names) and not has_images(names)
     return has_shards or are_samples(names)
 
 

@@ -41,6 +41,7 @@ def test_every_module_with_options_locate_and_load_is_a_set():
         "npz",
         "optdigits",
         "parquet",
+        "pickle",
         "sheets",
         "webdataset",
     )
@@ -206,7 +207,7 @@ def test_corrupt_labels_works_beside_the_options_of_any_set(tmp_path):
         ("a.dat", b"7z\xbc\xaf\x27\x1c", "this archive is not read: unpack it"),
         ("a.pt", b"PK\x03\x04", "PyTorch's own format is opened by PyTorch alone"),
         ("a.arrow", b"\xff\xff\xff\xff", "write it as Parquet"),
-        ("a.pkl", b"\x80\x04.", "a pickle may run code"),
+        ("a.joblib", b"\x80\x04.", "it may run code when it is opened"),
         ("a.bin", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
         ("a.dat", b"\n<!DOCTYPE html>", "this is a web page"),
         ("a.png", b"\x89PNG", "one image is no data set"),
@@ -237,6 +238,12 @@ def test_a_container_beside_class_folders_may_be_read_in_two_ways(tmp_path):
     write_zip(tmp_path / "packed.zip", {"data/train.parquet": b"PAR1"})
     with pytest.raises(DataError, match=r"holds \.parquet \(1 file\); unpack it"):
         dataset_for_path(tmp_path / "packed.zip")
+
+
+@pytest.mark.parametrize("name", ["imagelabels.mat", "features.npy", "a.h5", "splits.pkl"])
+def test_arrays_beside_images_are_no_set_of_their_own(tmp_path, name):
+    files = {f"jpg/{k}.jpg": b"" for k in range(9)} | {name: b"", f"more-{name}": b""}
+    assert dataset_for_path(write_tree(tmp_path / "flowers", files)) == "folder"
 
 
 def test_a_file_is_known_by_what_it_begins_with(tmp_path):

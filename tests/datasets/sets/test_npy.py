@@ -65,6 +65,20 @@ def test_two_files_of_any_names(tmp_path):
     assert dataset.class_names == ("a", "b", "c")
 
 
+def test_each_file_may_be_a_class(tmp_path):
+    """As Quick, Draw! has them: rows of 784 pixels."""
+    rows = IMAGES.reshape(12, 64)
+    arrays = {"full_numpy_bitmap_cat": rows[:5], "full_numpy_bitmap_dog": rows[5:]}
+    with pytest.raises(DataError, match="or with file_is_class: true where each file holds"):
+        read(tmp_path, arrays)
+    dataset = read(tmp_path, arrays, file_is_class=True)
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.labels.tolist() == [0] * 5 + [1] * 7
+    np.testing.assert_array_equal(dataset.images[:, 0], IMAGES)
+    with pytest.raises(DataError, match=r"x\.npy: images of shape \(8, 8\), those of full_numpy"):
+        read(tmp_path, {"x": IMAGES}, file_is_class=True)
+
+
 def test_rows_and_columns_may_be_swapped(tmp_path):
     arrays = {"images": IMAGES.reshape(12, 64), "labels": LABELS}
     np.testing.assert_array_equal(

@@ -109,8 +109,9 @@ def test_images_without_a_label_are_left_out_with_a_word(tmp_path):
     write(tmp_path / "set/extra.parquet", columns, HUGGING_FACE)
     dataset = read(tmp_path, "set")
     assert list(dataset.parts) == ["train"]
-    assert dataset.notes[:2] == (
+    assert dataset.notes[:3] == (
         "left out, since its name says no part: extra.parquet",
+        "labels were read from the column 'label'",
         "all 12 images of the test part have no label and were left out",
     )
     some = [None if k == 1 else label for k, label in enumerate(LABELS)]
@@ -148,6 +149,8 @@ CIFAR_100 = says(
         ({"a": in_struct(), "b": in_struct(), "label": LABELS}, None, {},
          "the columns a, b may hold the images; choose one of them with image_column"),
         ({"img": in_struct(), "fine_label": LABELS, "coarse_label": LABELS}, CIFAR_100, {},
+         "which of fine_label, coarse_label is the label? Say so with label_column"),
+        ({"img": in_struct(), "fine_label": LABELS, "coarse_label": LABELS}, None, {},
          "which of fine_label, coarse_label is the label? Say so with label_column"),
         ({"img": in_struct(), "age": LABELS, "sex": LABELS}, None, {},
          "which of age, sex is the label?"),
