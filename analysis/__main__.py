@@ -52,8 +52,8 @@ def _report(argv: Sequence[str]) -> None:
     from analysis.report.report import write_report
 
     result = write_report(args.dirs, args.out, args.workbook)
-    print(result.answer)
-    print(result.index)
+    for text in (result.answer, *result.stand_ins, result.index):
+        print(text)
 
 
 def _diff(argv: Sequence[str]) -> None:

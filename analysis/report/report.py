@@ -21,7 +21,7 @@ from analysis.figures.style import Styles, arm_styles
 from analysis.findings.findings import Findings, find
 from analysis.findings.load import load_runs
 from analysis.report.answers import answer_all, summary
-from analysis.report.caveats import find_caveats, n_seeds_text
+from analysis.report.caveats import find_caveats, n_seeds_text, stand_ins
 from analysis.report.displays import PARTS
 from analysis.report.document import Content
 from analysis.report.evaluations import evaluation_table, write_evaluations
@@ -37,10 +37,11 @@ from headstart.foreign import own_folder, refuse_links
 
 @dataclass(frozen=True)
 class ReportResult:
-    """Where the report is, and the sentences that answer the question."""
+    """Where the report is, the sentences that answer the question, and those on stand-ins."""
 
     index: Path
     answer: str
+    stand_ins: tuple[str, ...] = ()
 
 
 def write_report(
@@ -77,7 +78,8 @@ def write_report(
         write_pdf_report(content, out / pdf, brief=True)
     with atomic_file(out / "index.html") as file:
         file.write(page_text(content))
-    return ReportResult(out / "index.html", "\n".join(paragraph.text for paragraph in content.top))
+    answer = "\n".join(paragraph.text for paragraph in content.top)
+    return ReportResult(out / "index.html", answer, tuple(stand_ins(findings)))
 
 
 def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawing] = ()) -> Content:

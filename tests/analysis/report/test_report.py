@@ -62,7 +62,8 @@ def words_of(content: Content) -> str:
 def report(hostile_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole report of the hostile run."""
     folder = tmp_path_factory.mktemp("report") / "one"
-    write_report([hostile_run], folder, "Assignment 4 Results.xlsx")
+    written = write_report([hostile_run], folder, "Assignment 4 Results.xlsx")
+    assert [text[:27] for text in written.stand_ins] == ["A stand-in was used: made i"]
     return folder
 
 
