@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import struct
 import tarfile
@@ -38,7 +39,7 @@ from benchmarks.fuzz_mutations import (
     change_yaml,
     change_zip,
 )
-from headstart.errors import HeadstartError
+from headstart.errors import DataError, HeadstartError
 
 Read = Callable[[bytes, Path], None]
 NOW = 1_800_000_000.0
@@ -480,6 +481,52 @@ def _read_listing(content: bytes, folder: Path) -> None:
     labels_of(given, ("a", "b", "1"), str(table))
 
 
+_LABELS = {
+    "labels.csv": (b"id,label,group,set\n0,a,x,train\n1,b,y,train\n2,a,z,test\n",
+                   b"f;a;b\n0.png;1;0\n1.png;0;1\n2.png;1;0\n", b"0 a\n1 b\n2 a\n"),
+    "labels.json": (b'{"0.png": "a", "1.png": "b", "2.png": "a"}',
+                    b'[{"f": "0", "label": 1}, {"f": "1", "label": 2}, {"f": "2", "label": 1}]',
+                    b'{"images": [{"id": 1, "file_name": "0"}, {"id": 2, "file_name": "1"}],'
+                    b' "categories": [{"id": 3, "name": "a"}, {"id": 4, "name": "b"}],'
+                    b' "annotations": [{"image_id": 1, "category_id": 3}]}'),
+}  # fmt: skip
+
+
+def _matlab_tables() -> list[bytes]:
+    """Labels in order, names with labels, and structures; plain and packed."""
+    from scipy.io import savemat
+
+    names = np.array([["0.png"], ["1.png"], ["2.png"]], dtype=object)
+    records = np.array([[(k, f"{k}.png") for k in range(3)]], dtype=[("class", "O"), ("f", "O")])
+    tables = ({"labels": [[1, 2, 1]]}, {"files": names, "labels": [[1], [2], [1]]}, {"a": records})
+    files = []
+    for table, is_packed in itertools.product(tables, (False, True)):
+        file = io.BytesIO()
+        savemat(file, table, do_compression=is_packed)
+        files.append(file.getvalue())
+    return files
+
+
+def _read_labels(name: str, content: bytes, folder: Path) -> None:
+    """A table of three images' labels, named and lying there unasked."""
+    from datasets.base import Request
+    from datasets.files.label_settings import LabelOptions, labelled_layout
+    from datasets.files.layout import read_layout
+    from datasets.files.trees import Tree
+
+    files = {"a/0.png": b"", "a/1.png": b"", "b/2.png": b"", name: content}
+    tree = Tree(Path("t"), tuple(sorted(files)), frozenset({"a", "b"}), files.__getitem__)
+    refusals = []
+    for keys in ({"labels": name}, {"labels": name, "label_column": 2, "group": 1}, {}):
+        options = LabelOptions.model_validate({"path": tree.where, **keys})
+        try:
+            labelled_layout(tree, options, Request(folder, folder), lambda: read_layout(tree))
+        except HeadstartError as err:
+            refusals.append(str(err))
+    if refusals:
+        raise DataError("\n".join(refusals))
+
+
 # -- networks ----------------------------------------------------------------------------------
 
 
@@ -821,6 +868,11 @@ TARGETS: Mapping[str, Target] = {
         Target("tar", _tars, _read_tar, (change_tar(change_png),), (b"ustar", b"\0" * 512)),
         Target("photos", lambda: list(_photos()), _read_photo, (_change_photo,)),
         Target("photo_labels", _labels_files, _read_labels_file, (change_yaml, change_text), _YAML),
+        Target("labels.csv", lambda: _LABELS["labels.csv"], partial(_read_labels, "labels.csv"),
+               (change_text,), _CSV),
+        Target("labels.json", lambda: _LABELS["labels.json"], partial(_read_labels, "labels.json"),
+               (change_json,), _JSON),
+        Target("labels.mat", _matlab_tables, partial(_read_labels, "labels.mat")),
         Target("class_names", _listings, _read_listing, (change_text,), _CSV),
         Target("safetensors", lambda: _weights()[".safetensors"],
                partial(_read_weights, ".safetensors"), (_change_safetensors,)),

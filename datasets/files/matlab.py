@@ -1,18 +1,18 @@
-"""MATLAB files (.mat, versions 5 to 7) → their variables, after every size in them was checked.
+"""MATLAB files (.mat, versions 5 to 7) → their variables.
 
-In: the bytes of a file. Out: name → array, as scipy gives them. It stands alone because scipy
-believes what a file says of itself: how much is packed in it, how deep cells lie in each other and
-how many elements an array has. All that is looked at here first; scipy then reads plain data.
-Version 7.3 is HDF5, and another reader's.
+In: the bytes of a file. Out: name → array: numbers, texts, cells and structures. It stands alone
+because scipy's reader believes what a file says of itself: a few changed bytes end the whole
+process, or take all memory. The format is small (MathWorks, "MAT-File Format"); here every size is
+compared with the bytes that are there. Version 7.3 is HDF5, and another reader's.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,100 +20,148 @@ from headstart.errors import DataError
 from headstart.packed import most_unpacked
 
 _HEADER_BYTES = 128
-_MATRIX, _COMPRESSED = 14, 15  # types of elements
-_SPARSE = 5  # class of an array
+_MATRIX, _COMPRESSED = 14, 15
+_STORED = {  # how numbers are written: type of element → NumPy's
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+}  # fmt: skip
+_CODINGS = {1: "latin-1", 2: "latin-1", 16: "utf-8"}
+_WIDE_CODINGS = {4: "utf-16", 17: "utf-16", 18: "utf-32"}  # in the order of the file's bytes
+_CELL, _STRUCTURE, _TEXT = 1, 2, 4
+_NUMBERS = {  # class of an array → what its numbers are
+    6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
+}  # fmt: skip
+_LEAST_BYTES = 8  # of an array in a cell or a field
 _DEEPEST = 12  # cells and structures in each other
-_MOST_ELEMENTS = 3_000_000
+_MOST_CELLS = 3_000_000
 
 
 def read_matlab(content: bytes, where: str) -> dict[str, np.ndarray]:
-    """The variables of a file.
+    """The variables of a file: as scipy gives them, without those of kinds that hold no data.
+
+    Numbers are (rows, columns, …); a text is str (1,), a matrix of characters str (rows,); cells
+    are arrays of objects, and structures have a field of objects for each of theirs.
 
     Raises:
         DataError: it is no such file, damaged, of version 7.3, or says sizes that it does not have.
     """
-    import scipy.io
-
     if content.startswith((b"MATLAB 7.3", b"\x89HDF")):
         raise DataError(f"{where}: a .mat file of version 7.3; save it with version 7 (-v7)")
     if len(content) < _HEADER_BYTES or content[126:128] not in (b"IM", b"MI"):
         raise DataError(f"{where}: no whole .mat file of MATLAB 5 to 7; fetch or export it again")
+    reader = _Reader("<" if content[126:128] == b"IM" else ">", where, most_unpacked(len(content)))
+    variables = {}
     try:
-        plain = _unpacked(content, where)
-        variables = scipy.io.loadmat(io.BytesIO(plain), struct_as_record=True)
-    except DataError:
-        raise
-    except Exception as err:  # scipy raises errors of many kinds for damaged files
+        for kind, body in reader.elements(memoryview(content)[_HEADER_BYTES:]):
+            if kind == _COMPRESSED:
+                kind, body = next(reader.elements(reader.unpacked(body)), (0, body))
+            if kind == _MATRIX:
+                name, value = reader.matrix(body, 0)
+                if value is not None and not name.startswith("__"):
+                    variables[name] = value
+    except (struct.error, zlib.error, ValueError, StopIteration, LookupError) as err:
         raise DataError(f"{where}: a damaged .mat file: {err}") from err
-    return {
-        name: value
-        for name, value in variables.items()
-        if not name.startswith("__") and isinstance(value, np.ndarray)
-    }
+    return variables
 
 
-def _unpacked(content: bytes, where: str) -> bytes:
-    """The file with nothing packed in it, all of its sizes checked."""
-    order = "<" if content[126:128] == b"IM" else ">"
-    left = most_unpacked(len(content))
-    n_elements = 0
-    pieces = [content[:_HEADER_BYTES]]
-    for kind, body in _elements(content[_HEADER_BYTES:], order, where, packed=True):
-        if kind == _COMPRESSED:
-            unpacker = zlib.decompressobj()
-            body = unpacker.decompress(body, left + 1)
-            left -= len(body)
-            if left < 0:
-                raise DataError(f"{where}: unpacks to more than a file of its size may")
-            pieces.append(body)
-            inside = list(_elements(body, order, where))
-        else:
-            pieces.append(
-                struct.pack(f"{order}II", kind, len(body)) + body + b"\0" * (-len(body) % 8)
+@dataclass
+class _Reader:
+    """What is the same for all of a file; `n_left` bytes may still be unpacked."""
+
+    order: str
+    where: str
+    n_left: int
+    n_cells: int = 0
+
+    def unpacked(self, body: memoryview) -> memoryview:
+        content = zlib.decompressobj().decompress(body, self.n_left + 1)
+        self.n_left -= len(content)
+        if self.n_left < 0:
+            raise DataError(f"{self.where}: unpacks to more than a file of its size may")
+        return memoryview(content)
+
+    def elements(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """(type, content) of the elements that lie one after the other."""
+        at = 0
+        while at + 8 <= len(data):
+            kind, size = struct.unpack_from(f"{self.order}II", data, at)
+            start = at + 8
+            if kind >> 16:  # four bytes of content or less, within the tag
+                kind, size, start = kind & 0xFFFF, kind >> 16, at + 4
+            if size > (4 if start == at + 4 else len(data) - start):
+                raise ValueError("it ends too early")
+            yield kind, data[start : start + size]
+            is_small, is_packed = start == at + 4, kind == _COMPRESSED
+            at = at + 8 if is_small else start + size + (0 if is_packed else -size % 8)
+
+    def matrix(self, body: memoryview, depth: int) -> tuple[str, np.ndarray | None]:
+        """The name and the value of an array; None of a kind that holds no data."""
+        self.n_cells += 1
+        if depth > _DEEPEST or self.n_cells > _MOST_CELLS:
+            raise DataError(
+                f"{self.where}: cells lie over {_DEEPEST} deep in each other, or are over "
+                f"{_MOST_CELLS:,}"
             )
-            inside = [(kind, body)]
-        for each_kind, each in inside:
-            if each_kind == _MATRIX:
-                n_elements += _checked(each, order, where, 0)
-                if n_elements > _MOST_ELEMENTS:
-                    raise DataError(f"{where}: over {_MOST_ELEMENTS:,} cells and fields")
-    return b"".join(pieces)
+        parts = self.elements(body)
+        if (flags := next(parts, None)) is None:
+            return "", np.empty((0, 0))  # an empty cell
+        (number,) = struct.unpack_from(f"{self.order}I", flags[1])
+        _, sizes = next(parts)
+        shape = struct.unpack(f"{self.order}{len(sizes) // 4}i", sizes[: len(sizes) // 4 * 4])
+        if len(shape) < 2 or min(shape) < 0 or math.prod(shape) > len(body):
+            raise ValueError("an array has more elements than bytes")
+        name = bytes(next(parts)[1]).decode("utf-8", "replace")
+        kind = number & 0xFF
+        if kind == _STRUCTURE:
+            return name, self._structures(shape, parts, depth, len(body))
+        return name, self._value(kind, shape, parts, depth)
 
+    def _value(
+        self, kind: int, shape: tuple[int, ...], parts: Iterator[tuple[int, memoryview]], depth: int
+    ) -> np.ndarray | None:
+        if kind in _NUMBERS:
+            stored, data = next(parts)
+            numbers = np.frombuffer(data, np.dtype(self.order + _STORED[stored]))
+            return numbers.astype(_NUMBERS[kind]).reshape(shape, order="F")
+        if kind == _TEXT:
+            return self._texts(shape, *next(parts, (2, memoryview(b""))))
+        if kind == _CELL:
+            return self._cells(shape, parts, depth)
+        return None
 
-def _elements(
-    data: bytes, order: str, where: str, *, packed: bool = False
-) -> Iterator[tuple[int, bytes]]:
-    """(type, content) of the elements that lie one after the other."""
-    at = 0
-    while at + 8 <= len(data):
-        kind, size = struct.unpack_from(f"{order}II", data, at)
-        small = kind >> 16
-        if small:  # four bytes of content or less, within the tag
-            yield kind & 0xFFFF, data[at + 4 : at + 4 + min(small, 4)]
-            at += 8
-            continue
-        if at + 8 + size > len(data):
-            raise DataError(f"{where}: a damaged .mat file: it ends too early")
-        yield kind, data[at + 8 : at + 8 + size]
-        at += 8 + size + (0 if packed and kind == _COMPRESSED else -size % 8)
+    def _texts(self, shape: tuple[int, ...], kind: int, data: memoryview) -> np.ndarray:
+        wide = f"{_WIDE_CODINGS.get(kind)}-{'le' if self.order == '<' else 'be'}"
+        text = bytes(data).decode(_CODINGS.get(kind, wide), "replace")
+        if len(shape) > 2 or len(text) < math.prod(shape):
+            raise ValueError("a text is shorter than it says")
+        n_rows = max(1, shape[0])
+        return np.array([text[row::n_rows].rstrip() for row in range(n_rows)], str)
 
+    def _cells(
+        self, shape: tuple[int, ...], parts: Iterator[tuple[int, memoryview]], depth: int
+    ) -> np.ndarray:
+        n = math.prod(shape)
+        values = np.empty(n, object)
+        for k in range(n):
+            values[k] = self.matrix(next(parts)[1], depth + 1)[1]
+        return values.reshape(shape, order="F")
 
-def _checked(matrix: bytes, order: str, where: str, depth: int) -> int:
-    """How many arrays are in this one, itself included.
-
-    Raises:
-        DataError: they lie too deep, or one has more elements than bytes.
-    """
-    if depth > _DEEPEST:
-        raise DataError(f"{where}: cells lie over {_DEEPEST} deep in each other")
-    n = 1
-    for k, (kind, body) in enumerate(_elements(matrix, order, where)):
-        if k == 0 and body and (body[0] if order == "<" else body[3]) == _SPARSE:
-            raise DataError(f"{where}: a sparse matrix; images and labels are full ones")
-        if k == 1:
-            sizes = struct.unpack(f"{order}{len(body) // 4}i", body[: len(body) // 4 * 4])
-            if min(sizes, default=0) < 0 or math.prod(sizes) > len(matrix):
-                raise DataError(f"{where}: a damaged .mat file: more elements than bytes")
-        if kind == _MATRIX:
-            n += _checked(body, order, where, depth + 1)
-    return n
+    def _structures(
+        self,
+        shape: tuple[int, ...],
+        parts: Iterator[tuple[int, memoryview]],
+        depth: int,
+        n_bytes: int,
+    ) -> np.ndarray:
+        (length,) = struct.unpack_from(f"{self.order}i", next(parts)[1])
+        text = bytes(next(parts)[1])
+        cut = [text[k : k + length] for k in range(0, len(text), length)] if length > 0 else []
+        names = [each.split(b"\0")[0].decode("utf-8", "replace") for each in cut]
+        if len(set(names)) < len(names) or "" in names:
+            raise ValueError("fields have no names, or share them")
+        if math.prod(shape) * len(names) * _LEAST_BYTES > n_bytes:
+            raise ValueError("there are more fields than bytes")
+        values = np.empty(math.prod(shape), [(name, object) for name in names])
+        for k in range(len(values)):
+            for name in names:
+                values[name][k] = self.matrix(next(parts)[1], depth + 1)[1]
+        return values.reshape(shape, order="F")

@@ -142,6 +142,8 @@ def _table(where: str, columns: Sequence[str], given: Rows, unit: str = "line") 
     n_columns = len(columns)
     for line, fields in given:
         n_columns = n_columns or len(fields)
+        if n_columns == 0:
+            raise DataError(f"{where}: {unit} {line} holds neither a file's name nor a label")
         if len(fields) > MAX_COLUMNS:
             raise DataError(f"{where}: {len(fields):,} columns; the limit is {MAX_COLUMNS:,}")
         while len(fields) > n_columns and not str(fields[-1]).strip():
@@ -237,6 +239,8 @@ def _of_objects(entries: Sequence[tuple[int, object]], where: str, unit: str = "
                if not isinstance(value, (dict, list))}  # fmt: skip
     if len(columns) > MAX_COLUMNS:
         raise DataError(f"{where}: {len(columns):,} columns; the limit is {MAX_COLUMNS:,}")
+    if not columns:
+        raise DataError(f"{where}: its objects hold neither a file's name nor a label")
     rows_of = ((k, [_scalar(_dict(entry).get(name)) for name in columns]) for k, entry in entries)
     return _table(where, tuple(columns), rows_of, unit)
 

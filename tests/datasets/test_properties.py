@@ -46,7 +46,20 @@ def test_a_quote_that_nothing_closes_is_one_line(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["csv", "csv_gz", "idx", "npz", "images", "zip", "tar", "photo_labels"]
+    "name",
+    [
+        "csv",
+        "csv_gz",
+        "idx",
+        "npz",
+        "images",
+        "zip",
+        "tar",
+        "photo_labels",
+        "labels.csv",
+        "labels.json",
+        "labels.mat",
+    ],
 )
 @settings(max_examples=25, phases=[Phase.generate])  # a seed cannot be made simpler
 @given(seed=st.integers(0, 2**32))
