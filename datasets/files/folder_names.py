@@ -35,7 +35,8 @@ _OF_NO_CLASS = frozenset(
     heatmap heatmaps docs documents documentation readme assets logs results output outputs
     reports runs models checkpoints weights notebooks scripts src meta metadata attributes
     bbox bboxes boundingboxes imagesets unlabeled unlabelled pred preds predict prediction
-    predictions submission submissions screenshots examples originals
+    predictions submission submissions screenshots examples originals unsorted
+    uncategorised uncategorized newfolder untitledfolder
     """.split()  # noqa: SIM905
 )
 _PIECES = {"images", "imgs", "img", "image", "part", "batch", "chunk", "shard", "piece", "archive"}

@@ -112,6 +112,11 @@ def shown(name: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
+def shown_path(path: str) -> str:
+    """A stranger's path as a message shows it: its end, where it is long."""
+    return shown(path) if len(path) <= _SHOWN else f"…{shown(path[-_SHOWN:])}"
+
+
 def shown_names(names: Sequence[str], most: int = _NAMED) -> str:
     """The first of `names`, and how many there are where not all are shown."""
     text = ", ".join(shown(name) for name in names[:most])

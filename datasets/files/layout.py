@@ -21,6 +21,7 @@ from datasets.files.folders import (
     lies_in_system_folder,
     shown,
     shown_names,
+    shown_path,
     take_out_beside_images,
 )
 from datasets.files.image_kinds import (
@@ -223,7 +224,7 @@ def _left_out(images: Sequence[str], reading: Reading, beside: Collection[str]) 
             "(@eaDir and the like) were not read"
         )
     if counts:
-        where = [f"{shown(name)} ({n:,})" if n > 1 else shown(name) for name, n in counts.items()]
+        where = [f"{shown_path(name)}{f' ({n:,})' * (n > 1)}" for name, n in counts.items()]
         more = f" … ({len(where):,} places)" if len(where) > 5 else ""
         notes.append(
             f"{counts.total()} images outside the class folders were not read: "

@@ -90,9 +90,9 @@ def rows_of(folder: Folder, part: str = "", but: Iterable[str] = ()) -> list[Row
 def by_levels(rows: Sequence[Row], case: Case) -> Reading:
     """The reading at the first level, unless names that repeat make another one possible.
 
-    Names repeat at a level where two or more of them lie in several folders of the first level and
-    hold over half of the images, as digits do below writers. Where there are parts, the classes
-    are at the level whose names all parts share.
+    Names repeat at a level where two or more of them lie in several folders of the first level, or
+    in several parts, and hold over half of the images, as digits do below writers. Where there are
+    parts, the classes are at the level whose names all parts share.
 
     Raises:
         DataError: several levels are possible.
@@ -197,10 +197,10 @@ def _levels_that_repeat(rows: Sequence[Row]) -> list[int]:
     deeper = [row for row in rows if len(row.folders) > 1]
     level = 2
     while 2 * len(deeper) > len(rows):
-        below: dict[str, set[str]] = {}
+        below: dict[str, set[tuple[str, str]]] = {}
         counts: Counter[str] = Counter()
         for row in deeper:
-            below.setdefault(row.folders[level - 1], set()).add(row.folders[0])
+            below.setdefault(row.folders[level - 1], set()).add((row.part, row.folders[0]))
             counts[row.folders[level - 1]] += 1
         repeated = [name for name, above in below.items() if len(above) > 1]
         if len(repeated) > 1 and 2 * sum(counts[name] for name in repeated) > len(rows):
@@ -248,14 +248,12 @@ def _refuse_levels(rows: Sequence[Row], levels: Sequence[int], case: Case) -> No
     )
     if len(levels) == 2:
         parts += (
-            f"; where they are writers, patients or scenes: {settings[1]} with "
+            f"; where the first are writers, patients or scenes: {settings[1]} with "
             f"group_at: {above + levels[0]}, so that none is in two parts"
         )
     raise DataError(
         f"{case.where}: {len(levels)} readings are possible, since the same folder names repeat: "
-        f"classes {'; or '.join(readings)}; choose with {' or '.join(settings)} "
-        f"(with group_at: {above + levels[0]}, where the first are people or places and none may "
-        f"be in two parts){parts}"
+        f"classes {'; or '.join(readings)}; choose with {' or '.join(settings)}{parts}"
     )
 
 

@@ -99,6 +99,7 @@ def _refuse_one_of_two(
 
 def _has_full_parts(folder: Folder) -> bool:
     """Whether it has a train part and another one, with folders in both."""
+    folder = _inside(folder)
     parts = parts_among(folder.folders)
     full = {part.part for name, part in parts.items() if not folder.folders[name].is_flat}
     return "train" in full and len(full) > 1

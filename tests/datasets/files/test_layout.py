@@ -220,9 +220,9 @@ def test_a_setting_chooses(text, asked, counts):
             "w1/0*2 | w1/1*1 | w2/0*2 | w2/1*1",
             {},
             "2 readings are possible, since the same folder names repeat: classes w1 (3), w2 (3) "
-            "at level 1; or 0 (4), 1 (2) at level 2; choose with classes_at: 1 or classes_at: 2 "
-            "(with group_at: 1, where the first are people or places and none may be in two parts)"
-            "; where the first are parts, not classes: parts: {train: DIR, test: DIR}",
+            "at level 1; or 0 (4), 1 (2) at level 2; choose with classes_at: 1 or classes_at: 2"
+            "; where the first are parts, not classes: parts: {train: DIR, test: DIR}; where the "
+            "first are writers, patients or scenes: classes_at: 2 with group_at: 1, so that none",
         ),
         ("x/i/a*1 | x/i/b*1 | y/i/a*1 | y/i/b*1", {}, "a (2), b (2) at level 3"),
         ("d/s/a*2 | d/s/b*2 | s/a*2 | s/b*2", {}, "a, b lie in each of d/s, s: give one of"),
@@ -255,6 +255,11 @@ def test_a_setting_chooses(text, asked, counts):
         ("train/Cat*2 | train/b*2 | test/cat*1", {}, "did you mean 'Cat'?"),
         ("test/a*2 | test/b*2", {}, "has test but no train part; name its folder: parts: {train"),
         ("jpg*4 | labels.mat", {}, "only one class (jpg): all 4 images are in it; a classifier"),
+        (
+            "train/x/a*1 | train/x/b*1 | train/y/c*2 | test/x/a*1 | test/x/b*1 | test/y/c*1",
+            {},
+            "choose with classes_at: 2 or classes_at: 3; where the first are writers",
+        ),
         ("jpg*4 | labels.mat", {}, "labels: FILE"),
         ("a*2 | b*2 | c/", {}, "D/c: no image in this class; add images"),
         ("a*2 | b*2 | c/x.xyz", {}, "D/c: no image in this class: it holds .xyz (1 file); they"),
@@ -302,6 +307,14 @@ def test_names_are_shown_printable_and_short():
         read(f"\x1b[31mred/a*2 | \x1b[31mred/b*2 | {'x' * 300}/a*2 | {'x' * 300}/b*2")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
+
+
+def test_a_long_way_to_what_was_left_out_is_shown_by_its_end():
+    _, notes = read(f"{both('d/e/train', 'd/e/test')} | f/{'x' * 60}/deep/demo*2")
+    assert f"not read: f/{'x' * 38}" not in notes
+    assert "not read: f (2)" in notes
+    _, notes = read(f"{both('d/e/train', 'd/e/test')} | d/{'x' * 60}/deep/demo*2")
+    assert f"…{'x' * 40} (2)" in notes
 
 
 def test_over_a_tenth_unread_is_a_warning():
