@@ -170,7 +170,7 @@ def test_images_in_several_folders_are_found_by_ids_as_in_ham10000():
         f"{30 + k % 4}.0,{'m' if k % 5 else 'f'}\n"
         for k in range(12)
     )
-    tree = tree_of({**images(*(f"ham_{1 + k // 6}/i{k}.jpg" for k in range(12))), "m.csv": rows})
+    tree = tree_of({**images(*(f"set_{1 + k // 6}/i{k}.jpg" for k in range(12))), "m.csv": rows})
     text = refused(tree, labels="m.csv")
     assert text.startswith("/data/pets/m.csv: ")
     assert "columns could be the label: 'dx' (2 values: mel, nv); 'dx_type' (2" in text
@@ -184,8 +184,8 @@ def test_images_in_several_folders_are_found_by_ids_as_in_ham10000():
         "each in one part"
     )
     # Folders of shards are no classes where a table labels their images.
-    assert "two readings: the classes are the folders ham_1, ham_2, or the" in refused(tree)
-    assert set(labels(tree, labels="folders").values()) == {"ham_1", "ham_2"}
+    assert "two readings: the classes are the folders set_1, set_2, or the" in refused(tree)
+    assert set(labels(tree, labels="folders").values()) == {"set_1", "set_2"}
 
 
 def test_measures_beside_the_label_do_not_hide_it_as_in_gtsrb():
