@@ -321,3 +321,33 @@ def test_twelve_bits_in_sixteen_are_refused_or_scaled(tmp_path):
         read(tmp_path, files)
     dataset = read(tmp_path, files, value_range=[0, 4095])
     np.testing.assert_array_equal(dataset.images[0, 0], np.round(deep * (255 / 4095)))
+
+
+def of_zip(real_data, tmp_path, name):
+    path = real_data / name
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    return load(Options(path=path), request(tmp_path, image_size=(32, 32)))
+
+
+def test_the_ants_and_bees_of_the_tutorial(real_data, tmp_path):
+    dataset = of_zip(real_data, tmp_path, "ants_bees/ants_bees.zip")
+    assert dataset.class_names == ("ants", "bees")
+    assert {part: len(rows) for part, rows in dataset.parts.items()} == {
+        "train": 244, "validation": 153,
+    }  # fmt: skip
+    assert ".gif" in dataset.notes[0]
+    assert dataset.warnings == ()
+
+
+@pytest.mark.slow
+def test_cifar_10_in_class_folders(real_data, tmp_path):
+    """60,000 JPEGs take 20 seconds."""
+    dataset = of_zip(real_data, tmp_path, "cifar10/cifar10.zip")
+    names = "airplane automobile bird cat deer dog frog horse ship truck"
+    assert dataset.class_names == tuple(names.split())
+    assert {part: len(rows) for part, rows in dataset.parts.items()} == {
+        "train": 50_000, "test": 10_000,
+    }  # fmt: skip
+    assert (np.bincount(dataset.labels) == 6000).all()
+    assert dataset.fingerprint == "5667eab1accb889a2bc195e15badb0b8"
