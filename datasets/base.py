@@ -101,6 +101,10 @@ class Dataset:
             (its own where it is the first); None: not known yet.
         groups: int64 (N,), equal numbers for images that a split must keep in one part (of one
             writer, patient, animal or scene); None: each image may go where it likes.
+        near_pairs: int64 (n, 2), pairs of images that show the same picture and are no exact copies
+            (`datasets.near_duplicates`); None: nobody has looked.
+        files: names of the files that images came from, at least of those in `near_pairs`; empty
+            where images have no files of their own.
     """
 
     name: str
@@ -114,6 +118,8 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     first_copy: np.ndarray | None = field(default=None, repr=False)
     groups: np.ndarray | None = field(default=None, repr=False)
+    near_pairs: np.ndarray | None = field(default=None, repr=False)
+    files: Mapping[int, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ def build_dataset(
     notes: Sequence[str] = (),
     warnings: Sequence[str] = (),
     groups: Sequence[str] | None = None,
+    files: Sequence[str] = (),
 ) -> Dataset:
     """Check the arrays, count copies, compute the fingerprint; shapes as in `Dataset`.
 
@@ -184,6 +191,7 @@ def build_dataset(
         warnings=(*warnings, *_shared_groups(numbers, parts)),
         first_copy=first_copy,
         groups=numbers,
+        files=dict(enumerate(files)),
     )
 
 

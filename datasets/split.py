@@ -21,6 +21,7 @@ from headstart.settings import key
 _WITH_TEST = {"train": 0.85, "validation": 0.15, "test": 0.0}  # the set has its own test part
 _WITHOUT_TEST = {"train": 0.70, "validation": 0.15, "test": 0.15}
 _NAME_THEIR_PARTS = ("folder",)  # sets with an option `parts`
+_PAIRS_SHOWN = 3
 _VALIDATION_PER_TRAIN = 0.15 / 0.85  # where only `train` is a count
 
 
@@ -132,6 +133,7 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
         *_no_test_part(dataset, settings, parts),
         *_notes(dataset, n_left_out, n_short),
         *group_notes,
+        *_near_duplicates(dataset, parts["train"], parts["test"]),
     )
     return Split(parts["train"], parts["validation"], parts["test"], notes)
 
@@ -430,6 +432,29 @@ def _no_test_part(
     n_own = len(dataset.parts["validation"])
     advice = "; parts: {test: val} tests on these" if dataset.name in _NAME_THEIR_PARTS else ""
     return [f"{note}and its own validation part ({n_own:,} images) validates{advice}"]
+
+
+def _near_duplicates(dataset: Dataset, train: np.ndarray, test: np.ndarray) -> tuple[str, ...]:
+    """A note where test images show the same picture as training images."""
+    if dataset.near_pairs is None:
+        return ()
+    part = np.zeros(len(dataset.labels), np.int8)
+    part[train], part[test] = 1, 2
+    pairs = dataset.near_pairs[part[dataset.near_pairs].sum(axis=1) == 3]
+    pairs = np.where(part[pairs[:, :1]] == 2, pairs, pairs[:, ::-1])  # the test image first
+    pairs = pairs[np.unique(pairs[:, 0], return_index=True)[1]]  # each of them once
+    if len(pairs) == 0:
+        return ()
+    shown = [
+        " and ".join(str(dataset.files.get(index, f"image {index:,}")) for index in pair)
+        for pair in pairs[:_PAIRS_SHOWN].tolist()
+    ]
+    more = " …" if len(pairs) > _PAIRS_SHOWN else ""
+    return (
+        f"at least {len(pairs):,} of {len(test):,} test images of '{dataset.name}' show the same "
+        "picture as a training image (saved again, resized, brightened, cropped or mirrored), so "
+        f"the test may be too easy: {'; '.join(shown)}{more}",
+    )
 
 
 def _notes(dataset: Dataset, n_left_out: int, n_short: int) -> tuple[str, ...]:

@@ -13,17 +13,20 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from datasets.base import Dataset, DatasetOptions, Request
 from datasets.files.trees import walk
+from datasets.near_duplicates import near_pairs
 from headstart.errors import DataError, StorageError
 from headstart.files import remove_dead_temporaries, sync_folder, temporary_beside
 
-_FORMAT = 1  # of the entries themselves; raise it when `_write_entry` changes
+_FORMAT = 2  # of the entries themselves; raise it when `_write_entry` changes
 
 
 def cached(
@@ -33,6 +36,7 @@ def cached(
     request: Request,
     sources: Sequence[Path],
     build: Callable[[], Dataset],
+    may_repeat: bool = True,
 ) -> Dataset:
     """The set from the cache, or from `build()`, which is then cached.
 
@@ -44,6 +48,7 @@ def cached(
         sources: the files that were read, or folders of them; each file's path, size and
             modification time enter the key.
         build: decodes the set; called when there is no whole entry.
+        may_repeat: whether it is looked for near-duplicates; not where they are known not to be.
 
     Raises:
         StorageError: the cache folder cannot be written.
@@ -56,6 +61,8 @@ def cached(
     if kept is not None:
         return kept
     dataset = build()
+    if may_repeat:
+        dataset = _with_near_pairs(dataset)
     try:
         _store(dataset, entry, prefix)
     except OSError as err:
@@ -64,6 +71,14 @@ def cached(
             "space, or set HEADSTART_CACHE to a folder that can be written"
         ) from err
     return _read_entry(name, entry) or dataset
+
+
+def _with_near_pairs(dataset: Dataset) -> Dataset:
+    own = [dataset.parts[part] for part in ("validation", "test") if part in dataset.parts]
+    tested = np.concatenate(own) if own else np.arange(len(dataset.labels))
+    assert dataset.first_copy is not None, "build_dataset sets it"
+    pairs = near_pairs(dataset.images, dataset.first_copy, tested)
+    return replace(dataset, near_pairs=pairs)
 
 
 def _reason(err: OSError) -> str:
@@ -129,6 +144,7 @@ def _write_entry(dataset: Dataset, folder: Path) -> None:
         "first_copy": np.asarray(dataset.first_copy),
         **{f"part-{part}": index for part, index in dataset.parts.items()},
         **({} if dataset.groups is None else {"groups": dataset.groups}),
+        **({} if dataset.near_pairs is None else {"near_pairs": dataset.near_pairs}),
     }
     for key, array in arrays.items():
         with open(folder / f"{key}.npy", "wb") as file:
@@ -143,12 +159,21 @@ def _write_entry(dataset: Dataset, folder: Path) -> None:
         "notes": dataset.notes,
         "warnings": dataset.warnings,
         "parts": list(dataset.parts),
+        "files": _named_files(dataset),
         "sizes": {f"{key}.npy": (folder / f"{key}.npy").stat().st_size for key in arrays},
     }
     with open(folder / "meta.json", "w", encoding="utf-8") as file:
         json.dump(meta, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _named_files(dataset: Dataset) -> dict[int, str]:
+    """Of the images that a note may name."""
+    if dataset.near_pairs is None:
+        return {}
+    indices = np.unique(dataset.near_pairs).tolist()
+    return {index: dataset.files[index] for index in indices if index in dataset.files}
 
 
 def _read_entry(name: str, entry: Path) -> Dataset | None:
@@ -169,7 +194,13 @@ def _read_entry(name: str, entry: Path) -> Dataset | None:
             notes=tuple(meta["notes"]),
             warnings=tuple(meta.get("warnings", ())),  # the version before wrote none
             first_copy=np.load(entry / "first_copy.npy"),
-            groups=np.load(entry / "groups.npy") if "groups.npy" in meta["sizes"] else None,
+            groups=_if_kept(entry, "groups.npy", meta),
+            near_pairs=_if_kept(entry, "near_pairs.npy", meta),
+            files={int(index): name for index, name in meta["files"].items()},
         )
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _if_kept(entry: Path, file: str, meta: Mapping[str, Any]) -> np.ndarray | None:
+    return np.load(entry / file) if file in meta["sizes"] else None

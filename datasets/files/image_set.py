@@ -113,6 +113,7 @@ def dataset_of_files(
             *_inverted_note(turned, options.invert),
         ],
         groups=[layout.groups[index] for index in chosen] if layout.groups else None,
+        files=[layout.files[index] for index in chosen],
         warnings=[*layout.warnings, *_damaged_warning(good)],
     )
 

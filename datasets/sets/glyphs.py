@@ -62,7 +62,15 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
 
 def load(options: Options, request: Request) -> Dataset:
     """`count` images, classes in turn; no parts of its own unless `test_part` is given."""
-    return cached("glyphs", VERSION, options, request, (), lambda: _draw_all(options, request))
+    return cached(
+        "glyphs",
+        VERSION,
+        options,
+        request,
+        (),
+        lambda: _draw_all(options, request),
+        may_repeat=False,
+    )
 
 
 def draw_character(character: str, side: int, rng: np.random.Generator) -> np.ndarray:

@@ -37,7 +37,15 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
 
 def load(options: Options, request: Request) -> Dataset:
     """All 1,797 images; no parts of its own."""
-    return cached("optdigits", VERSION, options, request, (), lambda: _decode(options, request))
+    return cached(
+        "optdigits",
+        VERSION,
+        options,
+        request,
+        (),
+        lambda: _decode(options, request),
+        may_repeat=False,
+    )
 
 
 def _decode(options: Options, request: Request) -> Dataset:

@@ -387,3 +387,24 @@ def test_settings_are_frozen_and_take_the_ends_of_their_ranges():
 def test_more_settings_that_make_no_sense_are_refused(keys, message):
     with pytest.raises(ValidationError, match=message):
         SplitSettings(**keys)
+
+
+def test_near_duplicates_of_training_images_are_counted_and_named(official):
+    files = {index: f"p/{index}.jpg" for index in (3, 81, 90)}
+    pairs = np.array([[81, 3], [4, 90], [81, 5], [6, 7], [82, 83]])
+    known = replace(official, near_pairs=pairs, files=files)
+    (note,) = split(known, train=80, validation=0).notes
+    assert note == (
+        "at least 2 of 20 test images of 'tiny' show the same picture as a training image (saved "
+        "again, resized, brightened, cropped or mirrored), so the test may be too easy: p/81.jpg "
+        "and p/3.jpg; p/90.jpg and image 4"
+    )
+    assert split(official, train=80, validation=0).notes == ()
+    assert split(replace(known, near_pairs=pairs[3:]), train=80, validation=0).notes == ()
+
+
+def test_of_many_near_duplicates_three_are_named(official):
+    known = replace(official, near_pairs=np.stack([np.arange(80, 90), np.arange(10)], axis=1))
+    (note,) = split(known, train=80, validation=0).notes
+    assert note.startswith("at least 10 of 20 test images")
+    assert note.endswith(": image 80 and image 0; image 81 and image 1; image 82 and image 2 …")

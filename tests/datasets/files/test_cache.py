@@ -38,10 +38,9 @@ class Decoder:
         return dataset_of(labels, parts={"train": np.array([0, 1]), "test": np.array([2, 3])})
 
 
-def load(folder, decoder, source, version=1, options=None, **wanted):
-    return cached(
-        "tiny", version, options or Options(), request(folder, **wanted), [source], decoder
-    )
+def load(folder, decoder, source, version=1, options=None, may_repeat=True, **wanted):
+    asked = request(folder, **wanted)
+    return cached("tiny", version, options or Options(), asked, [source], decoder, may_repeat)
 
 
 def entries(folder):
@@ -189,3 +188,31 @@ def test_what_a_link_leads_to_later_makes_another_entry(tmp_path):
     (tmp_path / "later.png").write_bytes(b"x")
     load(tmp_path, decode, tmp_path / "images")
     assert decode.n_calls == 2
+
+
+def test_near_duplicates_are_looked_for_once_and_kept_with_the_names_of_their_files(
+    tmp_path, source, monkeypatch
+):
+    monkeypatch.setattr(cache, "near_pairs", lambda images, first_copy, tested: np.array([[2, 0]]))
+    dataset = load(tmp_path, lambda: replace(Decoder()(), files=dict(enumerate("abcd"))), source)
+    assert dataset.files == {0: "a", 2: "c"}
+    monkeypatch.setattr(cache, "near_pairs", None)
+    dataset = load(tmp_path, Decoder(), source)
+    np.testing.assert_array_equal(dataset.near_pairs, [[2, 0]])
+    assert dataset.files == {0: "a", 2: "c"}
+
+
+def test_near_duplicates_are_looked_for_from_the_parts_that_test(tmp_path, source, monkeypatch):
+    seen = []
+
+    def looked_at(images, first_copy, tested):
+        seen.append(tested.tolist())
+        return np.empty((0, 2), np.int64)
+
+    monkeypatch.setattr(cache, "near_pairs", looked_at)
+    load(tmp_path, Decoder(), source)
+    load(tmp_path, lambda: replace(Decoder()(), parts={}), source, version=2)
+    assert seen == [[2, 3], [0, 1, 2, 3]]
+    kept = load(tmp_path, Decoder(), source, version=3, may_repeat=False)
+    assert kept.near_pairs is None
+    assert len(seen) == 2

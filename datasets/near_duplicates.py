@@ -1,0 +1,167 @@
+"""Pairs of images that show the same picture: saved again, resized, brightened, cropped, mirrored.
+
+In: the images of a set, and which of them a split may test on. Out: pairs of indices. An accuracy
+on test images whose near-duplicates were trained on is too high (Barz & Denzler 2020 found 3.3 %
+of CIFAR-10's test images so). It stands alone because it looks at pixels only, once for each set,
+and changes nothing.
+
+The method is that of a perceptual hash (pHash: the low frequencies of a small gray picture), with
+two changes, since a hash of 64 bits calls most ones of MNIST equal. The frequencies stay numbers,
+and they are whitened over the set, so that what all its images share says nothing. Two images are
+candidates where the cosine of these vectors is high, both absolutely and beside an image's other
+neighbours: among digits everything has neighbours that are nearly as near. Then their pixels must
+agree. `docs/data.md` has what it finds and misses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+MIN_SIDE = 16  # pixels; smaller images are too few numbers to say "the same picture"
+_SIDE = 32  # of the small gray picture
+_FREQUENCIES = 8  # each way, the lowest, without the mean
+_FLAT = 2.0  # gray levels of standard deviation; below, a picture is blank
+_FLOOR = 0.1  # of the mean variance: no direction is blown up beyond it
+_NEIGHBOURS = 5  # how far the others are is read from the 5th nearest
+_CANDIDATE = 0.75  # cosine; unrelated photographs of 64 dimensions reach 0.6 among 50,000
+_SPARSE = 0.3  # cosine that the 5th neighbour is taken to have where it is no candidate
+_NEARER = 0.2  # a duplicate is five times as near as the 5th neighbour
+_SHARP, _BLURRED = 0.85, 0.95  # correlations of the pixels
+_SHARP_INK = 0.985  # where most of a picture is empty, as around a character
+_INK_SHARE, _PAPER = 0.5, 8  # of the pixels at most this many gray levels from the commonest
+_BLUR = 1.5  # pixels of the small picture: what a crop of some percent moves
+_MOST_PAIRS = 1_000_000_000  # of images that are compared: some five seconds
+_BLOCK = 512  # images that are compared with all others at once
+
+
+def near_pairs(images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray) -> np.ndarray:
+    """Pairs (i, j), int64 (n, 2), of images that show the same picture; exact copies left out.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        first_copy: int64 (N,), as of `Dataset`.
+        tested: int64 indices of images that may be tested on; of each pair i is one of them.
+            Where they are too many to be compared with all others, some of them are: evenly
+            spaced ones.
+    """
+    tested = tested[:: max(1, -(-len(tested) * len(images) // _MOST_PAIRS))]
+    if min(images.shape[2:]) < MIN_SIDE or len(tested) == 0:
+        return np.empty((0, 2), np.int64)
+    small = _small(images)
+    spectra, is_flat = _spectra(small)
+    pairs = [np.empty((0, 2), np.int64)]
+    for way in (1, -1):  # as it is, and mirrored
+        signs = np.tile(float(way) ** np.arange(_FREQUENCIES), _FREQUENCIES)[1:]
+        own, other = _whitened(spectra, spectra * signs.astype(np.float32))
+        for rows, columns in _candidates(own, other, tested, first_copy):
+            agree = ~is_flat[rows] & ~is_flat[columns]
+            rows, columns = rows[agree], columns[agree]
+            agree = _pixels_agree(small[rows], small[columns][:, :, ::way])
+            pairs.append(np.stack([rows[agree], columns[agree]], axis=1))
+    return _each_once(np.concatenate(pairs))
+
+
+def _small(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, 32, 32) gray."""
+    import cv2
+
+    small = np.empty((len(images), _SIDE, _SIDE), np.uint8)
+    for index, image in enumerate(images):
+        rows = image[0]
+        if len(image) == 3 and image.strides[0] != 0:
+            rows = cv2.cvtColor(np.ascontiguousarray(image.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY)
+        small[index] = cv2.resize(rows, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return small
+
+
+def _spectra(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low frequencies, float32 (N, 63), each of length 1; and whether a picture is blank."""
+    n = np.arange(_SIDE)
+    cosines = np.cos(np.pi * (2 * n + 1) * n[:_FREQUENCIES, None] / (2 * _SIDE))
+    cosines[0] /= np.sqrt(2)  # orthonormal but for a factor
+    basis = cosines.astype(np.float32)
+    spectra = np.empty((len(small), _FREQUENCIES**2 - 1), np.float32)
+    is_flat = np.empty(len(small), bool)
+    for start in range(0, len(small), 4096):
+        block = small[start : start + 4096].astype(np.float32)
+        is_flat[start : start + 4096] = block.std(axis=(1, 2)) < _FLAT
+        low = (basis @ block @ basis.T).reshape(len(block), -1)
+        spectra[start : start + 4096] = low[:, 1:]
+    return _unit(spectra), is_flat
+
+
+def _whitened(spectra: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both without the mean and the covariance of `spectra`, each row of length 1."""
+    mean = spectra.mean(axis=0)
+    n, n_dimensions = spectra.shape
+    covariance = (spectra - mean).T @ (spectra - mean) / n
+    level = float(np.trace(covariance)) / n_dimensions
+    known = n / (n + n_dimensions)  # of few images a covariance is mostly noise
+    values, vectors = np.linalg.eigh(
+        known * covariance + (1 - known) * level * np.eye(n_dimensions, dtype=np.float32)
+    )
+    scale = (vectors / np.sqrt(np.maximum(values, max(_FLOOR * level, 1e-12)))).astype(np.float32)
+    return _unit((spectra - mean) @ scale), _unit((others - mean) @ scale)
+
+
+def _candidates(
+    own: np.ndarray, other: np.ndarray, tested: np.ndarray, first_copy: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(i, j) of vectors that are near, and much nearer than i's other neighbours."""
+    space = np.empty((_BLOCK, len(other)), np.float32)
+    for start in range(0, len(tested), _BLOCK):
+        at = tested[start : start + _BLOCK]
+        near = np.matmul(own[at], other.T, out=space[: len(at)])
+        flat = np.flatnonzero(near >= _CANDIDATE)
+        rows, columns = np.divmod(flat, len(other))
+        cosines = near.ravel()[flat]
+        is_other = first_copy[at[rows]] != first_copy[columns]
+        rows, columns, cosines = rows[is_other], columns[is_other], cosines[is_other]
+        order = np.lexsort((-cosines, rows))
+        rows, columns, cosines = rows[order], columns[order], cosines[order]
+        counts = np.bincount(rows, minlength=len(at))
+        fifth = np.cumsum(counts) - counts + _NEIGHBOURS - 1
+        level = np.full(len(at), _SPARSE, np.float32)
+        many = counts >= _NEIGHBOURS
+        level[many] = cosines[fifth[many]]
+        nearer = 1 - cosines <= _NEARER * (1 - level[rows])
+        yield at[rows[nearer]], columns[nearer]
+
+
+def _pixels_agree(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """bool (n,): whether uint8 (n, 32, 32) correlate, pixel by pixel and blurred."""
+    import cv2
+
+    agree = np.empty(len(some), bool)
+    for index, (one, other) in enumerate(zip(some, others, strict=True)):
+        pair = [picture.astype(np.float32) for picture in (one, other)]
+        blurred = [cv2.GaussianBlur(picture, (0, 0), _BLUR) for picture in pair]
+        sharp = _SHARP_INK if _is_mostly_empty(one) or _is_mostly_empty(other) else _SHARP
+        agree[index] = _correlation(*pair) >= sharp and _correlation(*blurred) >= _BLURRED
+    return agree
+
+
+def _is_mostly_empty(picture: np.ndarray) -> bool:
+    """Whether most pixels are alike, as paper around ink is; two such pictures agree easily."""
+    commonest = int(np.bincount(picture.ravel(), minlength=256).argmax())
+    is_paper = np.abs(picture.astype(np.int16) - commonest) <= _PAPER
+    return bool(is_paper.mean() > _INK_SHARE)
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    a, b = one - one.mean(), other - other.mean()
+    return float((a * b).sum() / max(1e-6, np.sqrt((a * a).sum() * (b * b).sum())))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    lengths: np.ndarray = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: np.ndarray = rows / np.maximum(lengths, 1e-9)
+    return unit
+
+
+def _each_once(pairs: np.ndarray) -> np.ndarray:
+    """Pairs in the order of their indices, (j, i) left out where (i, j) is there."""
+    _, first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)
+    return pairs[np.sort(first)]

@@ -1,0 +1,105 @@
+"""Which pairs of images are called the same picture, and which are not."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+import scipy.fft
+from PIL import Image
+
+from datasets import load_dataset
+from datasets.near_duplicates import _spectra, near_pairs
+
+RNG = np.random.default_rng(0)
+
+
+def scenes(n, side=48):
+    """Made-up photographs, uint8 (n, 3, side, side): soft colours with detail of all sizes."""
+    images = []
+    for _ in range(n):
+        image = sum(
+            cv2.GaussianBlur(RNG.normal(size=(side, side, 3)), (0, 0), s) * s for s in (2, 4, 9)
+        )
+        images.append(cv2.normalize(image, None, 20, 220, cv2.NORM_MINMAX).astype(np.uint8))
+    return np.stack(images).transpose(0, 3, 1, 2)
+
+
+def as_jpeg(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=50)
+    return np.asarray(Image.open(buffer))
+
+
+def smaller(image):
+    small = cv2.resize(image, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, image.shape[1::-1])
+
+
+CHANGES = {
+    "saved again": as_jpeg,
+    "resized": smaller,
+    "brighter": lambda image: np.clip(image * 1.1, 0, 255).astype(np.uint8),
+    "cropped": lambda image: cv2.resize(image[1:-1, 1:-1], image.shape[1::-1]),
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
+}
+
+
+def pairs_of(images, tested=None):
+    indices = np.arange(len(images))
+    tested = indices if tested is None else np.asarray(tested)
+    return near_pairs(images, indices, tested).tolist()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_changed_copy_is_found_and_nothing_else(change, gray):
+    images = scenes(80)[:, :1] if gray else scenes(80)
+    again = CHANGES[change](images[17].transpose(1, 2, 0).squeeze())
+    again = again[None] if gray else again.transpose(2, 0, 1)
+    images = np.concatenate([images, again[None]])
+    assert pairs_of(images) == [[17, 80]]
+    assert pairs_of(images, [80]) == [[80, 17]]
+    assert pairs_of(images, range(17)) == []
+
+
+def test_digits_that_look_alike_are_no_duplicates():
+    """A perceptual hash calls most of them equal; here a pair must be nearer than all others."""
+    digits = load_dataset("optdigits", image_size=(24, 24)).images[:900]
+    assert len(pairs_of(digits)) <= 25  # of 404,550, and each of them looks alike to a person
+    again = digits[:10].astype(np.float32) * 0.9
+    found = pairs_of(np.concatenate([digits, again.astype(np.uint8)]), range(900, 910))
+    assert [pair for pair in found if pair[1] == pair[0] - 900] == [[900 + i, i] for i in range(10)]
+
+
+def test_exact_copies_blank_and_tiny_images_are_left_out():
+    images = scenes(30)
+    copied = np.concatenate([images, images[:3]])
+    first = np.r_[np.arange(30), :3]
+    assert near_pairs(copied, first, np.arange(33)).tolist() == []
+    blank = np.full_like(images, 255) - RNG.integers(0, 2, images.shape, dtype=np.uint8)
+    assert pairs_of(blank) == []
+    assert pairs_of(images[:, :, :12, :12]) == []
+    assert pairs_of(images, []) == []
+
+
+def test_three_channels_that_repeat_one_are_read_as_gray():
+    gray = scenes(20)[:, :1]
+    images = np.concatenate([gray, gray[:1, :, :, ::-1]])
+    assert pairs_of(np.broadcast_to(images, (21, 3, 48, 48))) == pairs_of(images) == [[0, 20]]
+
+
+def test_too_many_images_are_compared_in_part(monkeypatch):
+    monkeypatch.setattr("datasets.near_duplicates._MOST_PAIRS", 21 * 7)
+    gray = scenes(20)
+    images = np.concatenate([gray, gray[:1, :, :, ::-1]])  # each third is looked at, so 0 is
+    assert pairs_of(images) == [[0, 20]]
+    assert pairs_of(images, [1, 20, 2, 3, 4, 5, 6, 7, 8, 9]) == []
+
+
+def test_spectra_are_those_of_the_discrete_cosine_transform():
+    small = RNG.integers(0, 256, (5, 32, 32), dtype=np.uint8)
+    expected = scipy.fft.dctn(small.astype(float), axes=(1, 2), norm="ortho")[:, :8, :8]
+    expected = expected.reshape(5, 64)[:, 1:]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(_spectra(small)[0], expected, atol=1e-5)
