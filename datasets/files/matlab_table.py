@@ -7,6 +7,7 @@ is added. It stands alone because MATLAB keeps a table in three ways.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,7 +27,7 @@ def columns_of(content: bytes, where: str) -> Columns:
     Raises:
         DataError: as `read_matlab` does, or no variable is a list of labels.
     """
-    variables = read_matlab(content, where)
+    variables = read_matlab(io.BytesIO(content), where)
     columns = _records(variables) or _vectors(variables)
     if not columns:
         shown = ", ".join(f"{name} {array.shape}" for name, array in list(variables.items())[:5])
@@ -43,7 +44,7 @@ def parts_of(content: bytes, where: str, n: int) -> list[str]:
     Raises:
         DataError: it is no such file, or two of them hold a position.
     """
-    variables = read_matlab(content, where)
+    variables = read_matlab(io.BytesIO(content), where)
     parts = [""] * n
     for name, part in _PARTS.items():
         for position in np.ravel(variables.get(name, [])).astype(np.int64).tolist():
