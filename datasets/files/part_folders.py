@@ -101,6 +101,9 @@ def _flat_parts(
     top: Folder, parts: Sequence[Folder], others: Sequence[Folder], case: Case
 ) -> Reading | None:
     """None where folders called like parts are classes; else refuses."""
+    plain = [folder for folder in parts if (part := part_name(folder.name)) and not part.rest]
+    if others and plain:  # `dev_board` beside `train` says nothing of parts
+        others, parts = [*others, *(f for f in parts if f not in plain)], plain
     kinds = {part.part for folder in parts if (part := part_name(folder.name)) is not None}
     if others and kinds == {"train"}:
         return None  # a train among vehicles: the other folders would be in no part

@@ -140,6 +140,7 @@ def test_classes_without_parts(text):
         ("0*1 | 1*1 | 10*1", {"0", "1", "10"}),
         ("rock*2 | paper*2 | scissors*2", {"rock", "paper", "scissors"}),
         ("mask*2 | no_mask*2", {"mask", "no_mask"}),
+        ("train*2 | dev_board*2 | car*2", {"train", "dev_board", "car"}),
         ("class1*2 | class2*2", {"class1", "class2"}),
         ("n01*2 | n02*2", {"n01", "n02"}),
         ("walk*2 | run*2", {"walk", "run"}),
