@@ -114,6 +114,10 @@ def _audit(argv: Sequence[str]) -> int:
         "--open-named", action="store_true",
         help="open what the run's own sweep.yaml names wherever it lies, as of a run you trust",
     )  # fmt: skip
+    parser.add_argument(
+        "--code", action="append", default=[], metavar="FILE|DIR",
+        help="where code of your own lies with which the run was made; none is taken from there",
+    )  # fmt: skip
     parser.add_argument("--out", type=to_path, metavar="DIR", help="for text, tables and figures")
     args = parser.parse_args(argv)
     from analysis.audit.answers import answers_for
@@ -121,8 +125,9 @@ def _audit(argv: Sequence[str]) -> int:
 
     check_out(args.out)
     where, status = answers_for(
-        args.what, args.reference, args.arm, args.networks, args.data, args.open_named
-    )
+        args.what, args.reference, args.arm, args.networks, args.data, args.open_named,
+        code=args.code,
+    )  # fmt: skip
     if where is None:
         return status
     for audited in audit_run(where, args.out):

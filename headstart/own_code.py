@@ -108,6 +108,8 @@ class OwnCode:
 def read_code(reference: str, digest: str | None = None) -> OwnCode:
     """Read the code that an absolute reference names; nothing is run.
 
+    A reference without a folder is one of a run folder, and is refused.
+
     Args:
         digest: what the code must have, where that is known, as in a worker.
 
@@ -115,6 +117,8 @@ def read_code(reference: str, digest: str | None = None) -> OwnCode:
         InputError: no such file, no Python, an import that cannot be followed, another digest.
     """
     path, name = _parts(reference)
+    if not path.is_absolute():  # a record's name, which says nothing of where code lies
+        given_code(reference, digest or "", ())
     if digest is not None and not path.is_file():
         raise InputError(
             f"{path}: no such file on this machine; code of one's own must lie where every "

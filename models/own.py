@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 from pydantic import BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from headstart.errors import ModelError
-from headstart.own_code import given_code, read_code, shown
+from headstart.own_code import read_code, shown
 from headstart.settings import key
 from models.info import ImageSize, ModelInfo, NetworkOptions, normalised
 
@@ -166,8 +166,6 @@ class OwnNetwork:
         Raises:
             InputError: the code is not here, has changed, or is named by a run folder alone.
         """
-        if not is_given(self.name):
-            given_code(self.name, options.code, ())
         return cast("Callable[..., nn.Module]", read_code(self.name, options.code).load())
 
     def build(

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from harness.plan.needs import needs_of
 from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.references import folders_of_code
 from harness.sweepfile.settings import Settled, Sweep
 from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, HeadstartError, InputError
@@ -141,6 +142,8 @@ def describe_work(
         if not given.data.is_dir():
             raise InputError(f"--data {given.data}: no such folder")
         arguments += ["--data", os.path.realpath(given.data)]
+    for folder in folders_of_code(sweep):  # the jobs read a copy of the sweep file elsewhere
+        arguments += ["--code", os.path.realpath(folder)]
     for folder in given.reuse:
         check_run_folder(folder)
         arguments += ["--reuse", os.path.realpath(folder)]

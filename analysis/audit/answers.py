@@ -30,6 +30,7 @@ def answers_for(
     data: str | None = None,
     open_named: bool = False,
     base: Path = Path("runs"),
+    code: Sequence[str] = (),
 ) -> tuple[Path | None, int]:
     """A run folder with answers or a file of them, and 0; None and an exit status where it failed.
 
@@ -38,7 +39,7 @@ def answers_for(
             a name, a folder, a file or an entry as in a sweep file.
         reference: a run whose labels are trusted; its networks answer for the data set `what`.
             None: networks are trained on the labels in doubt, into `base`/audit-NAME.
-        arm, networks, data, open_named: as `harness.reference` takes them.
+        arm, networks, data, open_named, code: as `harness.reference` takes them.
 
     Raises:
         InputError: `reference` with a run; a number of networks below 1.
@@ -48,6 +49,7 @@ def answers_for(
     options = ["--open-named"] if open_named else []
     for flag, value in (("--arm", arm), ("--networks", networks), ("--data", data)):
         options += [] if value is None else [flag, str(value)]
+    options += [word for place in code for word in ("--code", place)]
     path = Path(what)
     if is_answers(path) or is_run(path):
         if reference is not None:

@@ -7,9 +7,10 @@ end of the last trial.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from analysis.report.tables import Table
 from analysis.report.workbook import write_workbook
 from headstart.files import atomic_file
 from headstart.foreign import own_folder, refuse_links
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -149,10 +153,20 @@ def _facts(findings: Findings) -> str:
         if key in done and done[key].nunique() == 1 and done[key].max() > 0
     ]
     images = f" ({', '.join(counts)})" if counts else ""
+    own = [*own_code(done)]
+    code = f" Code of the user’s own: {words.shortened(own)}." if own else ""
     return (
-        f"Data: {sets}{images}. Network: {models}. {words.plural(len(done), 'finished trial')}, "
-        f"{n_seeds_text(findings.arms)}."
+        f"Data: {sets}{images}. Network: {models}.{code} "
+        f"{words.plural(len(done), 'finished trial')}, {n_seeds_text(findings.arms)}."
     )
+
+
+def own_code(done: pd.DataFrame) -> Iterator[str]:
+    """`my_nets.py:Net (digest 3f2a8c01)` of each network, optimizer and loss of the user's own."""
+    texts = done["code"].dropna() if "code" in done else []
+    for code in dict.fromkeys(line for text in texts for line in str(text).split("\n") if line):
+        name, _, digest = code.partition(" ")
+        yield f"{name} (digest {digest[:8]})"
 
 
 def _stamp_text(stamp: str) -> str:

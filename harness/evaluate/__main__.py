@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     from harness.evaluate.models import find_models, read_run  # torch: no mistake above needs it
 
-    sweep = read_run(options.run)
+    sweep = read_run(options.run, options.code)
     saved = find_models(options.run, sweep, options.arms)
     tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
     scores = []

@@ -35,6 +35,7 @@ from headstart.records import (
 from headstart.rows import TrialRow
 from models import finetune
 from models.build import build_model
+from models.global_draws import seed_all
 from models.info import ModelInfo
 from models.weights import load_into, read_weights
 
@@ -82,15 +83,15 @@ class Answers:
     loss: float
 
 
-def read_run(folder: Path) -> Sweep:
-    """The sweep of a run folder, as it was resolved.
+def read_run(folder: Path, code: Sequence[Path] = ()) -> Sweep:
+    """The sweep of a run folder, as it was resolved; `code` is as of `load_run`.
 
     Raises:
         RunFolderError: `folder` is no run folder.
         SpecError: its `sweep.yaml` cannot be read any more.
     """
     check_run_folder(folder)
-    return load_run(folder)
+    return load_run(folder, code)
 
 
 def find_models(folder: Path, sweep: Sweep, arms: Sequence[str] = ()) -> list[SavedModel]:
@@ -141,6 +142,8 @@ def answers(
     network = in_precision(_network(model).to(place), accelerator).eval()
 
     def compute(at_once: int) -> torch.Tensor:
+        if model.condition.own_code:  # which may draw from the global generators
+            seed_all(0, place)
         batches = (images[start : start + at_once] for start in range(0, len(images), at_once))
         return logits_of(network, batches, model.info, place, precision)
 

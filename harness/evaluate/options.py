@@ -34,6 +34,7 @@ class Options:
     preprocess: Preprocess | None
     on_damaged: Literal["refuse", "skip"]
     device: str
+    code: list[Path]
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -74,6 +75,10 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--device", choices=("cpu", "cuda", "auto"), default="cpu",
         help="what computes; auto: a GPU where PyTorch sees one (default: cpu)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
+        help="where code of your own lies with which the run was made; none is taken from RUN",
     )  # fmt: skip
     options = Options(**vars(parser.parse_args(argv)))
     if options.data is not None and not options.data.is_dir():

@@ -40,6 +40,7 @@ from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
 from headstart.files import atomic_file, safe_name
 from headstart.foreign import own_folder
 from headstart.records import checked_file, trial_row
+from models.global_draws import seed_all
 from models.weights import load_into, read_weights
 
 MOST_NETWORKS = 5
@@ -97,6 +98,10 @@ def main(argv: Sequence[str]) -> int:
         "may name any file and any address)",
     )  # fmt: skip
     parser.add_argument(
+        "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
+        help="where code of your own lies with which RUN was made; none is taken from RUN",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=to_path, metavar="FILE.npz", help="default: RUN/audit/NAME.npz"
     )
     given = parser.parse_args(argv)
@@ -116,7 +121,7 @@ def main(argv: Sequence[str]) -> int:
     # With --train, the run's sweep.yaml has just been written from this command line.
     open_named = given.open_named or given.train is not None
     catalogue = DataCatalogue(given.data, allow_download=open_named)
-    specs = trained_specs(given.run, catalogue, given.arm, open_named)[:networks]
+    specs = trained_specs(given.run, catalogue, given.arm, open_named, given.code)[:networks]
     content = answer(given.run, specs, catalogue, entry)
     about = json.loads(str(content["about"]))
     out = given.out or given.run / "audit" / f"{safe_name(about['name'])}.npz"
@@ -274,6 +279,8 @@ def _probabilities(
         return np.zeros((0, len(dataset.class_names)), np.float32)
     starts = range(0, len(indices), EVALUATION_BATCH)
     batches = (dataset.images[indices[start : start + EVALUATION_BATCH]] for start in starts)
+    if spec.condition.own_code:  # which may draw from the global generators
+        seed_all(0)
     logits = logits_of(network, batches, info, torch.device("cpu"))
     check_logits(logits, f"trial {spec.id} (“{spec.arm}”, seed {spec.seed})")
     return logits.softmax(dim=1).numpy()

@@ -78,19 +78,24 @@ def train_networks(entry: DataEntry, run: Path, seeds: int, data_dir: Path | Non
 
 
 def trained_specs(
-    run: Path, catalogue: DataCatalogue, arm: str | None, open_named: bool = False
+    run: Path,
+    catalogue: DataCatalogue,
+    arm: str | None,
+    open_named: bool = False,
+    code: Sequence[Path] = (),
 ) -> list[TrialSpec]:
     """The finished trials of one arm or stage, by seed, as the run's own `sweep.yaml` plans them.
 
     Args:
         open_named: whether what that file names is opened wherever it lies.
+        code: files or folders with the code of its user's own that it was made with.
 
     Raises:
         RunFolderError: nothing of the arm has finished, or the data here are not the run's.
         InputError: that file names something outside of the user's folders.
     """
     rows = {row.trial_id: row for row in finished_rows(run) if row.status == "done"}
-    sweep = load_run(run)
+    sweep = load_run(run, code)
     if not open_named:
         refuse_outside(run / "sweep.yaml", sweep, catalogue.data_dir)
     seeds = sorted({row.seed for row in rows.values()})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.sweepfile.mistakes import Mistakes
-from harness.sweepfile.settings import Condition
+from harness.sweepfile.settings import Condition, Sweep
 from headstart.errors import InputError
 from headstart.own_code import absolute, given_code, is_reference, shown
 from headstart.yaml12 import Node
@@ -80,13 +80,28 @@ def check_given(condition: Condition) -> None:
     Raises:
         InputError: the run folder names it, and the user has not given it.
     """
-    parts = [(condition.model.name, condition.model.code)]
-    train = condition.train
-    parts += [(train.optimizer, train.optimizer_code), (train.loss, train.loss_code)]
-    parts += [(choice.name, str(getattr(choice.options, "code", ""))) for choice in condition.data]
-    for name, digest in parts:
-        if is_reference(name) and not Path(name).is_absolute():
+    for name, digest in own_references(condition):
+        if not Path(name).is_absolute():
             given_code(name, digest, ())
+
+
+def folders_of_code(sweep: Sweep) -> tuple[Path, ...]:
+    """The folders in which a sweep's own code lies, each once, in order."""
+    conditions = (*sweep.stages.values(), *sweep.arms.values())
+    names = [name for condition in conditions for name, _ in own_references(condition)]
+    return tuple(dict.fromkeys(_file_of(name).parent for name in names))
+
+
+def own_references(condition: Condition) -> list[tuple[str, str]]:
+    """Each reference of a condition to code of the user's own, and its digest."""
+    train = condition.train
+    parts = [
+        (condition.model.name, condition.model.code),
+        (train.optimizer, train.optimizer_code),
+        (train.loss, train.loss_code),
+        *((choice.name, str(getattr(choice.options, "code", ""))) for choice in condition.data),
+    ]
+    return [(name, digest) for name, digest in parts if is_reference(name)]
 
 
 def in_run_folder(path: Path) -> bool:
