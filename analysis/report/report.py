@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,9 +33,6 @@ from analysis.report.tables import Table
 from analysis.report.workbook import write_workbook
 from headstart.files import atomic_file
 from headstart.foreign import own_folder, refuse_links
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -153,7 +149,7 @@ def _facts(findings: Findings) -> str:
         if key in done and done[key].nunique() == 1 and done[key].max() > 0
     ]
     images = f" ({', '.join(counts)})" if counts else ""
-    own = [*own_code(done)]
+    own = [*own_code(findings)]
     code = f" Code of the user’s own: {words.shortened(own)}." if own else ""
     return (
         f"Data: {sets}{images}. Network: {models}.{code} "
@@ -161,8 +157,9 @@ def _facts(findings: Findings) -> str:
     )
 
 
-def own_code(done: pd.DataFrame) -> Iterator[str]:
+def own_code(findings: Findings) -> Iterator[str]:
     """`my_nets.py:Net (digest 3f2a8c01)` of each network, optimizer and loss of the user's own."""
+    done = findings.evidence
     texts = done["code"].dropna() if "code" in done else []
     for code in dict.fromkeys(line for text in texts for line in str(text).split("\n") if line):
         name, _, digest = code.partition(" ")
