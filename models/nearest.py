@@ -21,6 +21,7 @@ from models.catalog import model_info, model_names, torchvision_names
 
 _N_BUILT = 8  # of torchvision's, nearest by their number of parameters
 _MOST_APART = 2.0  # of these numbers, as a ratio
+_LEAST = 600_000  # parameters; torchvision's smallest network has twice as many
 _MOST_ON_CPU = 100_000_000  # parameters of a network that cannot be built without memory
 _OF_HEADS = 4  # tensors by which a file of other classes differs: two of its own, two of ours
 _ENOUGH = 0.8  # of the tensors of both
@@ -72,7 +73,7 @@ def _of_torchvision(name: str) -> Shapes:
 
 def _of_about(n_parameters: int) -> list[str]:
     """torchvision's networks by how near their number of parameters is, the nearest first."""
-    if not torchvision_names():
+    if n_parameters < _LEAST or not torchvision_names():
         return []
     from torchvision.models import get_model_weights
 

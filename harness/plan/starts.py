@@ -39,7 +39,7 @@ def check_starts(plan: Plan) -> list[str]:
             notes.update(dict.fromkeys(on_one_line(f"{name}: {note}") for note in report))
     if mistakes:
         raise SpecError(mistakes)
-    return list(notes)
+    return [*notes, *_other_numbers(plan)]
 
 
 def _to_try(plan: Plan) -> Iterator[TrialSpec]:
@@ -97,6 +97,20 @@ def _of_configuration(spec: TrialSpec) -> Iterator[str]:
             f"and the network is given {_shown(info.mean)}, {_shown(info.std)}; "
             "model: {normalise: weights} takes the file's"
         )
+
+
+def _other_numbers(plan: Plan) -> Iterator[str]:
+    """A line for each arm whose images are normalised otherwise than those of its stage."""
+    lines: dict[str, None] = {}
+    for (_, arm), trials in plan.by_arm.items():
+        parent = plan.by_id.get(trials[0].parent or "")
+        if parent is not None:
+            own, of_stage = trials[0].condition.model.info, parent.condition.model.info
+            if (own.mean, own.std) != (of_stage.mean, of_stage.std):
+                numbers = [f"{_shown(i.mean)}, {_shown(i.std)}" for i in (own, of_stage)]
+                lines[f"{arm} is normalised by {numbers[0]}, and its stage {parent.arm} by "
+                      f"{numbers[1]}"] = None  # fmt: skip
+    yield from lines
 
 
 def _differ(said: Published, info: ModelInfo) -> bool:

@@ -216,7 +216,8 @@ class _OneCondition:
             return Start(kind="stage", name=self.grid_point("pretrain", node.value).name)
         if node.value == "imagenet":
             return Start(kind="imagenet")
-        if isinstance(node.value, str) and _is_path(node.value):
+        is_record = self.places.folder is None  # of a run folder, whose files may lie elsewhere
+        if isinstance(node.value, str) and (is_record or _is_path(node.value)):
             self._check_file(node)
             return Start(kind="file", name=node.value)
         near = did_you_mean(str(node.value), [*names, "imagenet"])
@@ -241,7 +242,7 @@ class _OneCondition:
     def _check_file(self, node: Node) -> None:
         """Whether the file is there; what else may be meant, where it is not."""
         path = expanded(str(node.value))
-        if os.path.isfile(path):
+        if os.path.isfile(path) or self.places.folder is None:
             return
         if os.path.isfile(path / "trials.parquet"):
             text = f"is a run folder: write {{run: {node.value}, arm: NAME}}"

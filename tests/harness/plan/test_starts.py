@@ -10,7 +10,8 @@ import torch
 
 from harness.plan.planner import make_plan
 from harness.plan.starts import check_starts
-from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.reader import load_run, load_sweep
+from harness.sweepfile.resolved import resolved_yaml
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import SpecError
 from models.build import build_model
@@ -74,6 +75,10 @@ def test_a_stage_of_another_network_is_tried_too(planned):
     with pytest.raises(SpecError, match=r"pretrained.*stage drawn: the weights do not fit"):
         check_starts(plan)
     assert check_starts(planned()) == []
+    of_data = ("count: 600, seed: 1,", "count: 600, seed: 1, normalise: {mean: 0.2, std: 0.4},")
+    assert check_starts(planned(replace=[of_data])) == [
+        "pretrained is normalised by 0.2, 0.4, and its stage drawn by 0.131, 0.308"
+    ]
 
 
 def test_a_command_ends_before_it_makes_its_folder(write_sweep, tmp_path):
@@ -139,3 +144,13 @@ def test_a_configuration_that_says_otherwise_is_named(planned, tmp_path):
     (note,) = check_starts(planned(f"{{initialize: {tmp_path}/w.bin}}"))
     assert "config.json beside it says mean 0.5, deviation 0.5, and the network is given" in note
     assert "0.131, 0.308; model: {normalise: weights} takes the file's" in note
+
+
+def test_a_run_is_read_where_its_start_is_gone(write_sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w").touch()
+    sweep = load_sweep(write_sweep(("{initialize: drawn}", "{initialize: w}")))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "sweep.yaml").write_text(resolved_yaml(sweep))
+    (tmp_path / "w").unlink()
+    assert load_run(tmp_path / "run") == sweep
