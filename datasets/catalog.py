@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -26,8 +27,10 @@ from datasets.files.image_kinds import kinds_of
 from datasets.files.peek import first_bytes, first_names, has_images, unread_file
 from datasets.files.trees import is_archive
 from datasets.locations import cache_folder, data_folder
+from datasets.own import OwnOptions, OwnSet
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
+from headstart.own_code import is_reference, shown
 
 OptionsOrMapping = DatasetOptions | Mapping[str, object]
 """Options that have been validated, or keys and values as a person writes them."""
@@ -44,15 +47,17 @@ def dataset_names() -> tuple[str, ...]:
 
 
 def dataset_module(name: str) -> ModuleType:
-    """The module of set `name`.
+    """The module of set `name`, or what stands for it where the set is code of the user's own.
 
     Raises:
         DataError: there is no such set.
     """
+    if is_reference(name):
+        return cast("ModuleType", OwnSet(name))
     if name not in dataset_names():
         raise DataError(
-            f"'{name}' is no data set{did_you_mean(name, dataset_names())}; "
-            f"there are {', '.join(dataset_names())}"
+            f"'{name}' is no data set{did_you_mean(name, dataset_names())}; there are "
+            f"{', '.join(dataset_names())}, and those of a file of your own: my_data.py:NAME"
         )
     return importlib.import_module(f"datasets.sets.{name}")
 
@@ -209,6 +214,8 @@ def checked_options(name: str, options: OptionsOrMapping) -> DatasetOptions:
     Raises:
         DataError: one line for each mistake.
     """
+    if isinstance(options, OwnOptions):
+        return options
     model = options_model(name)
     if isinstance(options, model):
         return options
@@ -256,6 +263,9 @@ def _request(
 
 def _mistake(name: str, error: ErrorDetails, allowed: list[str]) -> str:
     key = ".".join(str(part) for part in error["loc"])
+    name = shown(name)
+    if not key:
+        return f"data set '{name}': {error['msg'].removeprefix('Value error, ')}"
     if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
         return (
             f"data set '{name}': no option '{key}'{did_you_mean(key, allowed)}; "

@@ -25,6 +25,7 @@ from datasets.measures import (
 from headstart.cli import did_you_mean, path_error, run_command, to_path
 from headstart.errors import DataError
 from headstart.files import atomic_path, safe_name, write_json
+from headstart.own_code import absolute, is_reference
 from headstart.yaml12 import parse_scalar_or_flow
 
 _MEASURED = 2_000  # images of a set that are measured one by one
@@ -146,6 +147,8 @@ def _name_or_path(given: str) -> tuple[str, Path | None]:
     path = Path(given)
     if given in dataset_names():
         return given, None
+    if is_reference(given):
+        return absolute(given, Path.cwd()), None
     if not path.exists():
         raise DataError(
             f"'{given}' is no data set{did_you_mean(given, dataset_names())} and no file or "
