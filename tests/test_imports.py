@@ -37,7 +37,8 @@ ROOMS = {
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
     "datasets": [
         {"augment_settings", "base", "group_split"}, {"augment", "corruption", "locations",
-        "measures", "near_duplicates", "preprocess", "split"}, "files", "sheet", "sets", "catalog",
+        "measures", "near_duplicates", "preprocess", "split"}, "files", {"own", "sheet"}, "sets",
+        "catalog",
         {"__main__", "describe"},
     ],
     "models": [

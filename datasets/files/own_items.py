@@ -76,6 +76,8 @@ def _one_part(given: Any, where: str, image_size: tuple[int, int] | None) -> Own
         if extra:
             raise DataError(f"{where}: returned the key '{extra[0]}'; keys are {', '.join(_KEYS)}")
         return _of_arrays(given, where, image_size)
+    if isinstance(given, list) and given and all(map(_is_pair, given)):
+        return _of_items(given, where, image_size)
     if isinstance(given, (tuple, list)) and len(given) in (2, 3) and not _is_item_based(given[0]):
         return _of_arrays(dict(zip(_KEYS, given, strict=False)), where, image_size)
     if _is_item_based(given):
@@ -87,6 +89,11 @@ def _is_item_based(given: object) -> bool:
     """Whether it is a data set in PyTorch's manner, and no array, list, tuple or mapping."""
     is_other = isinstance(given, (np.ndarray, list, tuple, Mapping, str)) or hasattr(given, "ndim")
     return not is_other and hasattr(given, "__len__") and hasattr(given, "__getitem__")
+
+
+def _is_pair(item: object) -> bool:
+    """Whether it is an image and its label, as in a list of these."""
+    return isinstance(item, tuple) and len(item) == 2
 
 
 def _joined(parts: Mapping[str, OwnImages], where: str) -> OwnImages:

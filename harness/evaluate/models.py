@@ -241,7 +241,7 @@ def _images_of(info: ModelInfo, row: TrialRow, trial: Path) -> tuple[tuple[int, 
 
 def _data_of(condition: Condition, row: TrialRow, trial: Path) -> DataChoice:
     """Which of the condition's choices the trial was trained on."""
-    named = [choice for choice in condition.data if choice.name == row.dataset]
+    named = [choice for choice in condition.data if choice.shown == row.dataset]
     if not named:
         raise RunFolderError(
             f"{trial}: trained on '{row.dataset}', which its sweep.yaml does not name"

@@ -45,7 +45,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     left: dict[str, TrialSpec] = {}
     rows = dict(trial_rows(out, plan.by_id))
     for trial in plan.trials:
-        data = trial.data.choice.name
+        data = trial.data.choice.shown
         if trial.data.stand_in_for:
             data += f" (stand-in for {trial.data.stand_in_for})"
         state = _state_of(out / "trials" / trial.id, rows[trial.id])
@@ -184,7 +184,7 @@ class _Known:
         """The costs that tell most of a trial; none where no trial of its network was seen."""
         if trial.id in self._by_id:
             return self._by_id[trial.id]
-        network, data = trial.condition.model.shown, trial.data.choice.name
+        network, data = trial.condition.model.shown, trial.data.choice.shown
         key = (network, trial.arm, data, trial.condition.train.epochs)
         if key not in self._by_likeness:
             self._by_likeness[key] = _Alike(self._most_alike(*key))

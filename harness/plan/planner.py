@@ -82,7 +82,7 @@ class _Planner:
                     data = self.uses[stage, name] = self.catalogue.use(condition)
                     if stage == "arm" and not data.has_test:
                         raise DataError(
-                            f"{data.choice.name} has no test part of its own: say how many images "
+                            f"{data.choice.shown} has no test part of its own: say how many images "
                             "an arm is tested on, as in data.test: 1000"
                         )
                 except DataNotFoundError as err:

@@ -156,7 +156,7 @@ def answer(
         trusted = None
         choice = first.data.choice
         name, data = (
-            f"{choice.name}-itself",
+            f"{choice.shown}-itself",
             DataEntry(choice.name, choice.written_options()).in_words(),
         )
         by += ", trained on these labels, each on images it did not see"
@@ -165,7 +165,7 @@ def answer(
         answers = _together(specs, networks, audited)
         trusted = _held_out(specs, networks, catalogue, HELD[first.data.has_test :][:1])
         name, data = f"{entry.name}-by-{first.arm}", entry.in_words()
-        by += f", trained on “{first.data.choice.name}”, whose labels are trusted"
+        by += f", trained on “{first.data.choice.shown}”, whose labels are trusted"
     pictured = _contradicted(answers)
     stride = -(-max(audited.images.shape[2:]) // MAX_SIDE)
     empty = np.zeros((0, len(audited.class_names)), np.float32)
@@ -252,7 +252,7 @@ def _held_out(
             times[index] = times.get(index, 0) + 1
     if not total:
         raise DataError(
-            f"{specs[0].data.choice.name}: no {' or '.join(parts)} images to answer for"
+            f"{specs[0].data.choice.shown}: no {' or '.join(parts)} images to answer for"
         )
     indices = np.array(sorted(total), np.int64)
     mean = np.stack([total[i] / times[i] for i in indices.tolist()]).astype(np.float32)

@@ -51,7 +51,7 @@ def collect(data: Sequence[DataUse]) -> dict[str, object]:
         "gpus": _gpus(),
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
-        "datasets": {use.choice.name: use.fingerprint for use in data},
+        "datasets": {use.choice.shown: use.fingerprint for use in data},
         "data": [_record(use).model_dump(mode="json") for use in data],
     }
 
@@ -59,7 +59,7 @@ def collect(data: Sequence[DataUse]) -> dict[str, object]:
 def _record(use: DataUse) -> DataRecord:
     return DataRecord(
         name=use.choice.label,
-        dataset=use.choice.name,
+        dataset=use.choice.shown,
         fingerprint=use.fingerprint,
         source=without_secrets(use.source),
         image_size=use.image_size,

@@ -387,10 +387,21 @@ class DataChoice(ByName):
     split: SplitSettings = SplitSettings()
 
     @property
+    def shown(self) -> str:
+        """The name as people write it: of code of the user's own without its folder."""
+        return shown(self.name)
+
+    @property
+    def own_code(self) -> tuple[str, ...]:
+        """Code of the user's own that reads the set, with its digest."""
+        code = getattr(self.options, "code", "")
+        return (f"{self.shown} {code}",) if is_reference(self.name) else ()
+
+    @property
     def label(self) -> str:
         """For people: the name, and of a user's own files what they are called."""
         path = getattr(self.options, "path", None)
-        return f"{self.name} {PurePath(path).name}" if path else self.name
+        return f"{self.shown} {PurePath(path).name}" if path else self.shown
 
 
 # -- conditions ------------------------------------------------------------------------------

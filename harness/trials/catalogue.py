@@ -48,7 +48,7 @@ class DataCatalogue:
             dataset = self._load(use.choice, use.image_size, use.channels)
             if dataset.fingerprint != use.fingerprint:
                 raise DataError(
-                    f"{use.choice.name}: its content changed since the plan was made "
+                    f"{use.choice.shown}: its content changed since the plan was made "
                     f"({use.fingerprint[:8]} then, {dataset.fingerprint[:8]} now)"
                 )
             self._opened[use.fingerprint] = dataset
