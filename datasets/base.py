@@ -82,6 +82,29 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """What the names and headers of image files say, for a description.
+
+    Attributes:
+        n_files: images of the set.
+        is_sample: whether the images that were decoded are a sample, which the caller asked for.
+        n_decoded: images that were decoded.
+        n_sizes: images of which the size is known.
+        sizes: (width, height) in pixels: the smallest, the median and the largest by area.
+        kinds: endings of names to numbers of files, the most frequent first.
+        counts: parts (or `all`) to classes to numbers of files.
+    """
+
+    n_files: int
+    is_sample: bool
+    n_decoded: int
+    n_sizes: int
+    sizes: tuple[tuple[int, int], ...]
+    kinds: Mapping[str, int]
+    counts: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Images with labels, in memory or as read-only memory maps.
 
@@ -105,6 +128,7 @@ class Dataset:
             (`datasets.near_duplicates`); None: nobody has looked.
         files: names of the files that images came from, at least of those in `near_pairs`; empty
             where images have no files of their own.
+        survey: what the names and headers of its files say; None where it has none.
     """
 
     name: str
@@ -120,6 +144,7 @@ class Dataset:
     groups: np.ndarray | None = field(default=None, repr=False)
     near_pairs: np.ndarray | None = field(default=None, repr=False)
     files: Mapping[int, str] = field(default_factory=dict, repr=False)
+    survey: Survey | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -132,6 +157,8 @@ class Request:
         image_size: (height, width) in pixels that the network wants; None: the set's own.
         channels: 1 or 3; None: the set's own.
         allow_download: whether a set that is not on this machine may be fetched.
+        most_pixels: image files of more pixels than this together are read as a sample, each made
+            small (for a description); None: all are read as they are.
     """
 
     data_dir: Path
@@ -139,6 +166,7 @@ class Request:
     image_size: tuple[int, int] | None = None
     channels: int | None = None
     allow_download: bool = True
+    most_pixels: int | None = None
 
 
 def build_dataset(

@@ -12,6 +12,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -161,6 +162,7 @@ def load_dataset(
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
     allow_download: bool = True,
+    most_pixels: int | None = None,
     **keywords: object,
 ) -> Dataset:
     """Load set `name`, from the cache where it has been decoded before.
@@ -173,6 +175,8 @@ def load_dataset(
         image_size: (height, width) to resize to; None: the set's own.
         channels: 1 or 3; None: the set's own.
         allow_download: fetch the set if it is not on this machine and has a public source.
+        most_pixels: image files of more pixels than this together are read as a sample, each made
+            small; for a description of a set, never for training.
         **keywords: the options one by one, where `options` is not given.
 
     Raises:
@@ -181,6 +185,7 @@ def load_dataset(
     """
     settings = checked_options(name, keywords if options is None else options)
     request = _request(data_dir, cache_dir, image_size, channels, allow_download)
+    request = replace(request, most_pixels=most_pixels)
     dataset: Dataset = dataset_module(name).load(settings, request)
     if settings.corrupt_labels is None:
         return dataset

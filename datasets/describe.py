@@ -1,19 +1,20 @@
 """`python -m datasets.describe NAME|PATH`: what is in a data set, in numbers and two pictures.
 
 Counts by class and part, image size, brightness, copies, mean images and a montage; with
-`--against mnist`, how the set differs from another one.
+`--against mnist`, how the set differs from another one. Of many large pictures a sample is looked
+at, each made small, and the description says so; `--full` looks at all of them as they are.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets.base import Dataset
+from datasets.base import PART_NAMES, Dataset, Survey
 from datasets.catalog import dataset_for_path, dataset_names, load_dataset
 from datasets.measures import (
     class_means,
@@ -22,6 +23,7 @@ from datasets.measures import (
     measure_images,
     nearest_mean_accuracy,
 )
+from datasets.preprocess import resize
 from headstart.cli import did_you_mean, path_error, run_command, to_path
 from headstart.errors import DataError
 from headstart.files import atomic_path, safe_name, write_json
@@ -32,11 +34,25 @@ _MEASURED = 2_000  # images of a set that are measured one by one
 _PER_ROW = 14  # images of a class in the montage
 _BINS = 8
 _GAP = 2  # pixels between images in a picture
+_MOST_PIXELS = 400_000_000  # of all images together; beyond, a sample is described
+_CELL = 128  # pixels, the longer side of an image in the montage at most
+_MOST_ROWS = 60  # classes in a picture
+_UNITS = {
+    "brightness": "of white",
+    "ink": "of the pixels are over half white",
+    "height": "of the image's height is the ink's",
+    "width": "of the image's width is the ink's",
+    "off_centre": "of the image's height from the middle",
+    "stroke": "pixels thick",
+}
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is printed and written as JSON; `measures` are means over the images measured."""
+    """What is printed and written as JSON; `measures` are means over the images measured.
+
+    Of a sample there is no fingerprint (empty), and copies are not counted (None).
+    """
 
     name: str
     source: str
@@ -45,10 +61,12 @@ class Description:
     counts: dict[str, dict[str, int]]  # part (or "all") → class → number
     histogram: list[float]  # share of pixels in each of 8 equal ranges of brightness
     measures: dict[str, float]
-    n_copies: int
-    n_copies_between_parts: int
+    n_copies: int | None
+    n_copies_between_parts: int | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    n_near_duplicates: int | None = None  # pairs, exact copies left out
+    survey: Survey | None = None
 
 
 def main(argv: Sequence[str]) -> None:
@@ -74,18 +92,23 @@ def describe(dataset: Dataset) -> Description:
     assert first_copy is not None, "build_dataset sets it"
     measures = measure_images(_sample(dataset)[0])
     counts, _ = np.histogram(_sample(dataset)[0], bins=_BINS, range=(0, 256))
+    survey = dataset.survey
+    is_sample = survey is not None and survey.is_sample
+    n_copies = int(np.count_nonzero(first_copy != np.arange(len(first_copy))))
     return Description(
         name=dataset.name,
         source=dataset.source,
-        fingerprint=dataset.fingerprint,
+        fingerprint="" if is_sample else dataset.fingerprint,
         image_shape=dataset.images.shape[1:],
-        counts=_counts(dataset),
+        counts=_all_counts(dataset, survey) if survey and is_sample else _counts(dataset),
         histogram=(counts / counts.sum()).tolist(),
         measures={key: mean_of_known(values) for key, values in measures.items()},
-        n_copies=int(np.count_nonzero(first_copy != np.arange(len(first_copy)))),
-        n_copies_between_parts=_copies_between_parts(dataset, first_copy),
+        n_copies=None if is_sample else n_copies,
+        n_copies_between_parts=None if is_sample else _copies_between_parts(dataset, first_copy),
         notes=dataset.notes,
         warnings=dataset.warnings,
+        n_near_duplicates=None if dataset.near_pairs is None else len(dataset.near_pairs),
+        survey=survey,
     )
 
 
@@ -93,10 +116,18 @@ def as_text(description: Description) -> str:
     """The description for people."""
     channels, height, width = description.image_shape
     parts = list(description.counts)
-    lines = [
-        f"{description.name}: {description.source}",
-        f"fingerprint {description.fingerprint}; {width}×{height} pixels, "
-        f"{'grayscale' if channels == 1 else 'RGB'}",
+    colour = "grayscale" if channels == 1 else "RGB"
+    survey = description.survey
+    lines = [f"{description.name}: {description.source}"]
+    if survey is not None and survey.is_sample:
+        lines += [
+            f"a sample of {survey.n_decoded:,} of {survey.n_files:,} images, each scaled to "
+            f"{width}×{height} pixels, {colour}; --full looks at all of them as they are"
+        ]
+    else:
+        lines += [f"fingerprint {description.fingerprint}; {width}×{height} pixels, {colour}"]
+    lines += [
+        *_files_lines(survey),
         "",
         f"{'class':<16}" + "".join(f"{part:>12}" for part in parts),
     ]
@@ -107,13 +138,39 @@ def as_text(description: Description) -> str:
     for index, share in enumerate(description.histogram):
         low = index * 256 // _BINS
         lines.append(f"{low:>4}–{low + 256 // _BINS - 1:<4} {share:7.2%} {'█' * round(40 * share)}")
-    lines += ["", *(f"mean {key}: {value:.3f}" for key, value in description.measures.items())]
-    lines.append(
-        f"exact copies: {description.n_copies:,} images, of which "
-        f"{description.n_copies_between_parts:,} repeat one of another part"
-    )
+    lines += [
+        "",
+        *(f"mean {key}: {value:.3f} {_UNITS[key]}" for key, value in description.measures.items()),
+        *_copies_lines(description),
+    ]
     lines += [f"warning: {warning}" for warning in description.warnings]
     return "\n".join([*lines, *(f"note: {note}" for note in description.notes)])
+
+
+def _files_lines(survey: Survey | None) -> list[str]:
+    if survey is None or not survey.sizes:
+        return []
+    smallest, median, largest = (f"{width}×{height}" for width, height in survey.sizes)
+    kinds = ", ".join(f"{kind} {n:,}" for kind, n in survey.kinds.items())
+    of = "" if survey.n_sizes == survey.n_files else f" of {survey.n_sizes:,} headers"
+    return [
+        f"files: {kinds}",
+        f"sizes{of}: smallest {smallest}, median {median}, largest {largest} pixels (width × "
+        "height)",
+    ]
+
+
+def _copies_lines(description: Description) -> list[str]:
+    if description.n_copies is None:
+        return ["copies and near-duplicates: not looked for beyond the sample"]
+    lines = [
+        f"exact copies: {description.n_copies:,} images, of which "
+        f"{description.n_copies_between_parts:,} repeat one of another part"
+    ]
+    if description.n_near_duplicates:
+        n = description.n_near_duplicates
+        lines.append(f"near-duplicates: at least {n:,} pairs of images show the same picture")
+    return lines
 
 
 def compare(dataset: Dataset, reference: Dataset) -> str:
@@ -140,7 +197,8 @@ def _load(given: str, args: argparse.Namespace, image_size: tuple[int, int] | No
     name, path = _name_or_path(given)
     if path is not None:
         options["path"] = path
-    return load_dataset(name, options, data_dir=args.data, image_size=image_size)
+    most = None if args.full else _MOST_PIXELS
+    return load_dataset(name, options, data_dir=args.data, image_size=image_size, most_pixels=most)
 
 
 def _name_or_path(given: str) -> tuple[str, Path | None]:
@@ -186,6 +244,15 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     }
 
 
+def _all_counts(dataset: Dataset, survey: Survey) -> dict[str, dict[str, int]]:
+    """Of all files, whether they are in the sample or not."""
+    parts = [part for part in ("all", *PART_NAMES) if part in survey.counts]
+    return {
+        part: {name: survey.counts[part].get(name, 0) for name in dataset.class_names}
+        for part in parts
+    }
+
+
 def _copies_between_parts(dataset: Dataset, first_copy: np.ndarray) -> int:
     """Images of which another part holds an equal one, counted in the later of the parts."""
     n_copies, seen = 0, np.empty(0, np.int64)
@@ -200,9 +267,9 @@ def _write(
 ) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "description.json", vars(description))
+        write_json(out / "description.json", asdict(description))
         _write_png(out / "montage.png", _montage(dataset))
-        rows = [class_means(dataset)] + ([] if reference is None else [class_means(reference)])
+        rows = [class_means(each)[:_MOST_ROWS] for each in (dataset, reference) if each is not None]
         _write_png(out / "means.png", _grid([list(np.round(row).astype(np.uint8)) for row in rows]))
     except OSError as err:
         text = f"{out}: cannot be written: {err.strerror}; choose another --out"
@@ -212,10 +279,20 @@ def _write(
 def _montage(dataset: Dataset) -> np.ndarray:
     """The first images of each class, one class a row, uint8 (H, W) or (H, W, 3)."""
     rows = []
-    for label in range(len(dataset.class_names)):
+    for label in range(len(dataset.class_names))[:_MOST_ROWS]:
         chosen = np.flatnonzero(dataset.labels == label)[:_PER_ROW]
-        rows.append([image.transpose(1, 2, 0).squeeze() for image in dataset.images[chosen]])
+        rows.append([_cell(image.transpose(1, 2, 0)) for image in dataset.images[chosen]])
     return _grid(rows)
+
+
+def _cell(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, C) → (h, w) or (h, w, 3), no side over `_CELL`."""
+    height, width = image.shape[:2]
+    scale = min(1.0, _CELL / max(height, width))
+    if scale < 1:
+        size = (max(1, round(scale * height)), max(1, round(scale * width)))
+        image = resize(np.ascontiguousarray(image), size)
+    return image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
 
 
 def _grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
@@ -243,6 +320,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("dataset", metavar="NAME|PATH", help="a data set, or a folder or file")
     parser.add_argument("--against", metavar="NAME|PATH", help="compare with this one")
     parser.add_argument("--out", type=to_path, help="where the pictures go; default describe-NAME")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="look at all images as they are, however many and large they are",
+    )
     parser.add_argument("--data", type=to_path, help="where to look for data sets")
     parser.add_argument(
         "--set",

@@ -14,13 +14,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datasets.base import Dataset, DatasetOptions, Request
+from datasets.base import Dataset, DatasetOptions, Request, Survey
 from datasets.files.trees import walk
 from datasets.near_duplicates import near_pairs
 from headstart.errors import DataError, StorageError
@@ -61,6 +61,8 @@ def cached(
     if kept is not None:
         return kept
     dataset = build()
+    if request.most_pixels is not None and _is_sample(dataset):
+        return dataset
     if may_repeat:
         dataset = _with_near_pairs(dataset)
     try:
@@ -71,6 +73,11 @@ def cached(
             "space, or set HEADSTART_CACHE to a folder that can be written"
         ) from err
     return _read_entry(name, entry) or dataset
+
+
+def _is_sample(dataset: Dataset) -> bool:
+    """Whether some images only were decoded, on purpose (damaged ones are left out otherwise)."""
+    return dataset.survey is not None and dataset.survey.is_sample
 
 
 def _with_near_pairs(dataset: Dataset) -> Dataset:
@@ -160,6 +167,7 @@ def _write_entry(dataset: Dataset, folder: Path) -> None:
         "warnings": dataset.warnings,
         "parts": list(dataset.parts),
         "files": _named_files(dataset),
+        "survey": None if dataset.survey is None else asdict(dataset.survey),
         "sizes": {f"{key}.npy": (folder / f"{key}.npy").stat().st_size for key in arrays},
     }
     with open(folder / "meta.json", "w", encoding="utf-8") as file:
@@ -196,10 +204,15 @@ def _read_entry(name: str, entry: Path) -> Dataset | None:
             first_copy=np.load(entry / "first_copy.npy"),
             groups=_if_kept(entry, "groups.npy", meta),
             near_pairs=_if_kept(entry, "near_pairs.npy", meta),
+            survey=None if meta["survey"] is None else _survey(meta["survey"]),
             files={int(index): name for index, name in meta["files"].items()},
         )
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _survey(kept: Mapping[str, Any]) -> Survey:
+    return Survey(**{**kept, "sizes": tuple((width, height) for width, height in kept["sizes"])})
 
 
 def _if_kept(entry: Path, file: str, meta: Mapping[str, Any]) -> np.ndarray | None:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from datasets.files.bit_depth import ValueRange
 from datasets.files.image_kinds import Also
 from datasets.files.images import OnDamaged, decode_files, read_image_size
 from datasets.files.layout import Layout
+from datasets.files.survey import header_sizes, sample_of, small_size, survey
 from datasets.files.trees import Tree
 from datasets.preprocess import gray, resize, shape_images, shape_ink
 from headstart.cli import did_you_mean
@@ -76,7 +78,14 @@ def dataset_of_files(
     """
     names, chosen, notes = _chosen_classes(layout, options.class_names, classes, tree.where)
     files = [layout.files[index] for index in chosen]
-    size = request.image_size or _commonest_size(tree, files)
+    strata = [(layout.parts[index], layout.classes[index]) for index in chosen]
+    all_files, size, headers = files, request.image_size, None
+    if request.most_pixels is not None and size is None:
+        headers = header_sizes(tree, files)
+        sampled = sample_of(strata, headers, request.most_pixels)
+        if len(sampled) < len(files):
+            chosen, files, size = chosen[sampled], [files[i] for i in sampled], small_size(headers)
+    size = size or _commonest_size(tree, files)
     sizes: Counter[tuple[int, ...]] = Counter()
     turned: Counter[bool] = Counter()  # images that were inverted, and those that were not
 
@@ -98,7 +107,7 @@ def dataset_of_files(
     label_of = {name: label for label, name in enumerate(names)}
     if request.channels is None and (images[..., :1] == images).all():
         images = images[..., :1]  # no colour anywhere, however it was stored
-    return build_dataset(
+    dataset = build_dataset(
         name,
         shape_images(images, size, request.channels),
         np.array([label_of[layout.classes[index]] for index in chosen]),
@@ -116,6 +125,10 @@ def dataset_of_files(
         files=[layout.files[index] for index in chosen],
         warnings=[*layout.warnings, *_damaged_warning(good)],
     )
+    is_sample = len(files) < len(all_files)
+    known = headers if headers and is_sample else [(h, w) for h, w in sizes.elements()]
+    surveyed = survey(all_files, strata, known, is_sample=is_sample, n_decoded=len(images))
+    return replace(dataset, survey=surveyed)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -173,3 +173,39 @@ def test_a_damaged_folder_ends_with_status_2_and_one_line(tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1
     assert f"{tmp_path}/mine/a/bad.png: " in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_of_many_large_pictures_a_sample_is_described_and_full_looks_at_all(
+    places, capsys, monkeypatch
+):
+    folders = {f"{part}/{name}": data for part in ("train", "test")
+               for name, data in class_folders(6, "ab", (40, 30)).items()}  # fmt: skip
+    write_tree(places / "mine", folders)
+    monkeypatch.setattr("datasets.describe._MOST_PIXELS", 12 * 1200)
+    main(["mine"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        "a sample of 12 of 24 images, each scaled to 30×40 pixels, grayscale; --full looks at all "
+        "of them as they are"
+    )
+    assert lines[2:4] == [
+        "files: .png 24",
+        "sizes: smallest 30×40, median 30×40, largest 30×40 pixels (width × height)",
+    ]
+    assert [line.split() for line in lines[6:9]] == [
+        ["a", "6", "6"], ["b", "6", "6"], ["total", "12", "12"],
+    ]  # fmt: skip
+    assert not list((places / "cache").glob("decoded/*"))  # a sample is never trained on
+    main(["mine", "--full"])
+    assert "fingerprint" in capsys.readouterr().out.splitlines()[1]
+    main(["mine"])  # it is decoded now, so all of it is described
+    lines = capsys.readouterr().out.splitlines()
+    assert "fingerprint" in lines[1]
+    assert lines[2] == "files: .png 24"
+
+
+def test_large_pictures_are_small_in_the_montage(places):
+    files = class_folders(2, "ab", (300, 200))
+    write_tree(places / "mine", files)
+    main(["mine"])
+    assert Image.open("describe-mine/montage.png").size == (2 + 2 * 87, 2 + 2 * 130)
