@@ -2,9 +2,9 @@
 
 In: an open file that anybody may have made. Out: name → array: numbers, texts, cells, structures.
 It stands alone because scipy's reader believes what a file says of itself: a few changed bytes end
-the whole process, or take all memory. The format is small (MathWorks, "MAT-File Format"); here every size is
-compared with the bytes that are there. Version 4, which knows matrices alone, scipy reads; version
-7.3 is HDF5, and another reader's.
+the whole process, or take all memory. The format is small (MathWorks, "MAT-File Format"), and every
+size is compared with the bytes that are there. Version 4, which knows matrices alone, scipy reads;
+version 7.3 is HDF5, and another reader's.
 """
 
 from __future__ import annotations
