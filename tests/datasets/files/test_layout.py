@@ -171,6 +171,14 @@ def test_the_level_that_the_parts_share_has_the_classes():
     assert read(text)[0] == TRAIN_TEST
 
 
+def test_what_is_left_out_for_a_reason_is_said_once():
+    note = "plots (1 image) beside the class folders: taken for pictures of no class and not read"
+    warning = "1 of 9 files were not read: 1 image outside the folders that are read"
+    assert read("a*4 | b*4 | plots*1")[1] == f"{note}\n{warning}"
+    note = "test (1 image) holds images in no class folders; without labels they were not read"
+    assert read("train/a*4 | train/b*4 | test*1")[1] == f"{note}\n{warning}"
+
+
 def test_folders_inside_classes_are_named_in_a_note():
     _, notes = read("fruit/apple*2 | fruit/pear*2 | vegetable/leek*2 | vegetable/kale*2")
     assert "(apple, kale, leek … (4)) make no classes; classes_at: 2 would read them" in notes
@@ -196,6 +204,7 @@ def test_folders_inside_classes_are_named_in_a_note():
             TRAIN_TEST,
         ),
         ("a*3 | b*3 | test/a*2 | test/b*2", {"parts": {"train": ".", "test": "test"}}, TRAIN_TEST),
+        ("a*3 | b*3 | test/a*2 | test/b*2", {"parts": {"test": "test", "train": "."}}, TRAIN_TEST),
         (
             "a/old*3 | a/new*2 | b/old*3 | b/new*2",
             {"classes_at": 1, "parts": {"train": "*/old", "test": "*/new"}},
@@ -240,6 +249,7 @@ def test_a_setting_chooses(text, asked, counts):
         ("photos_a*4 | masks*4", {}, "masks (4 images) beside photos_a may be a class"),
         ("pets/a*4 | pets/b*4 | documents/x*4", {}, "classes are a, b in 'pets' (8 images), or"),
         ("pets/a*4 | pets/b*4 | documents/x*4", {}, "classes_at: 2 or classes_at: 1"),
+        ("w/train/a*3 | w/train/b*3 | masks*3", {}, "(3 images in masks); choose with"),
         ("s/train/test*2 | s/train/val*2 | s/test/val*1", {}, "which are names of parts"),
         ("images_001/images*4 | images_002/images*4 | x.csv", {}, "look like pieces of one set"),
         ("HAM_images_part_1*4 | HAM_images_part_2*4", {}, "if they are classes, classes_at: 1"),
