@@ -8,7 +8,7 @@ because every way of finding classes walks the same folders.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datasets.files.folder_names import (
@@ -126,3 +126,25 @@ def shown_names(names: Sequence[str], most: int = _NAMED) -> str:
 def counted(n: int, noun: str = "image") -> str:
     """`1 image`, `1,200 images`."""
     return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def with_counts(folders: Sequence[Folder]) -> str:
+    named = [f"{shown(folder.name)} ({counted(folder.n_images)})" for folder in folders[:4]]
+    text = ", ".join(named[:-1]) + " and " * (len(named) > 1) + named[-1]
+    return text if len(folders) <= 4 else f"{text} … ({len(folders):,} folders)"
+
+
+def parts_setting(parts: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{part}: {_quoted(name)}" for part, name in parts.items()) + "}"
+
+
+def _quoted(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() else f'"{shown(name)}"'
+
+
+def said(part_of: Mapping[str, str]) -> str:
+    said = (
+        shown(name) if name == part else f"{shown(name)} is {part}"
+        for name, part in part_of.items()
+    )
+    return ", ".join(said)

@@ -32,7 +32,7 @@ from datasets.files.image_kinds import (
     kinds_of,
     left_out_by_setting,
 )
-from datasets.files.levels import Asked, Reading
+from datasets.files.layout_types import Asked, Reading
 from datasets.files.readings import find_reading
 from datasets.files.trees import Tree
 from headstart.cli import did_you_mean

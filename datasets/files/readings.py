@@ -16,8 +16,11 @@ from datasets.files.folder_names import (
     parts_among,
 )
 from datasets.files.folders import Folder, counted, shown, shown_names
-from datasets.files.levels import Asked, Case, Reading, at_level, by_levels, rows_of
-from datasets.files.part_folders import asked_roots, in_parts, parts_in_classes, rows_in_parts
+from datasets.files.layout_types import Asked, Case, Reading, rows_of
+from datasets.files.levels import at_level, by_levels
+from datasets.files.part_folders import in_parts
+from datasets.files.part_roots import asked_roots, rows_in_parts
+from datasets.files.parts_in_classes import parts_in_classes
 from headstart.errors import DataError
 
 _FEW = 3  # pictures of no class beside classes, as plots are

@@ -21,7 +21,7 @@ from datasets.files.folder_names import part_name
 from datasets.files.image_set import dataset_of_files
 from datasets.files.label_settings import LabelOptions, labelled_layout, tables_elsewhere
 from datasets.files.layout import Layout, check_classes, read_layout
-from datasets.files.levels import Asked
+from datasets.files.layout_types import Asked
 from datasets.files.trees import is_archive, open_tree
 from datasets.locations import user_path
 from headstart.errors import DataError

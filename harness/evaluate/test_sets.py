@@ -25,7 +25,7 @@ from datasets.files.image_kinds import is_image_name
 from datasets.files.image_set import ImageOptions, has_bright_border, shape_image
 from datasets.files.images import decode_files
 from datasets.files.layout import read_layout
-from datasets.files.levels import Asked
+from datasets.files.layout_types import Asked
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import expanded
 from harness.evaluate.labels import labels_of, listed_files

@@ -11,7 +11,7 @@ from data_files import request
 
 from datasets.files.label_settings import LabelOptions, labelled_layout
 from datasets.files.layout import read_layout
-from datasets.files.levels import Asked
+from datasets.files.layout_types import Asked
 from datasets.files.trees import Tree
 from headstart.errors import DataError
 

@@ -13,7 +13,7 @@ import pytest
 
 from datasets.files.folder_names import part_name, parts_among
 from datasets.files.layout import check_classes, read_layout
-from datasets.files.levels import Asked
+from datasets.files.layout_types import Asked
 from datasets.files.trees import Tree
 from headstart.errors import DataError
 
