@@ -401,7 +401,7 @@ class DataChoice(ByName):
     def label(self) -> str:
         """For people: the name, and of a user's own files what they are called."""
         path = getattr(self.options, "path", None)
-        return f"{self.shown} {PurePath(path).name}" if path else self.shown
+        return f"{self.shown} {PurePath(path).name}".strip() if path else self.shown
 
 
 # -- conditions ------------------------------------------------------------------------------
