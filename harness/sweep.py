@@ -110,7 +110,7 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
             return _say_needs(lacking)
     catalogue = DataCatalogue(options.data, allow_download=not options.dry_run)
     plan = make_plan(sweep, catalogue)
-    if options.only != "report" and any(trial.condition.own_code for trial in plan.trials):
+    if options.only != "report" and any(trial.condition.runs_users_code for trial in plan.trials):
         from harness.plan.own_check import check_own_code  # torch, which the user's code needs
 
         check_own_code(plan)

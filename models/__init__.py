@@ -6,11 +6,19 @@ Importing this package is cheap: torch is imported by what builds or reads netwo
 
 from __future__ import annotations
 
-from models.catalog import kept_options, model_info, model_names, options_model, torchvision_names
+from models.catalog import (
+    is_users,
+    kept_options,
+    model_info,
+    model_names,
+    options_model,
+    torchvision_names,
+)
 from models.info import ModelInfo
 
 __all__ = [
     "ModelInfo",
+    "is_users",
     "kept_options",
     "model_info",
     "model_names",

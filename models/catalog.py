@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 OptionsOrMapping = NetworkOptions | Mapping[str, object]
 """Options that have been validated, or keys and values as a person writes them."""
 
+SHIPPED = ("lenet5", "midas_cnn")  # networks of ours, of which is known how they compute
+
 _DEFINES = [
     re.compile(rf"^{text}\b", re.MULTILINE) for text in ("class Options", "def info", "def build")
 ]
@@ -101,6 +103,11 @@ def find_network(name: str) -> Network:
         f"{', '.join(model_names())}, torchvision's classification networks, and those of a file "
         "of your own: my_nets.py:Net"
     )
+
+
+def is_users(name: str) -> bool:
+    """Whether a network's code is the user's: named by its file, or put into `models/networks/`."""
+    return is_reference(name) or (name in model_names() and name not in SHIPPED)
 
 
 def options_model(name: str) -> type[NetworkOptions]:

@@ -92,6 +92,29 @@ def build_own(
     return network
 
 
+def tried(name: str, network: nn.Module, options: str, shape: Shape) -> nn.Module:
+    """A network that the user put into `models/networks/`: its weights as drawn, and how it runs.
+
+    Raises:
+        ModelError: the code raises an error, or what it gives is no classifier of these images.
+    """
+    adapted = adapt(network)
+    key = repr((name, options, shape))
+    if key not in _findings:
+        drawn = {name: value.clone() for name, value in adapted.state_dict().items()}
+        _findings[key] = _try(adapted, shape, name)
+        adapted.to(memory_format=torch.contiguous_format)
+        adapted.load_state_dict(drawn)
+        adapted.zero_grad(set_to_none=True)
+    findings = _findings[key]
+    adapted.place, adapted.draws = findings.place, findings.draws
+    adapted.channels_last = findings.channels_last
+    set_dropout_generator(adapted, None)
+    if findings.channels_last:
+        adapted.to(memory_format=torch.channels_last)
+    return adapted.train()
+
+
 def _made(reference: str, options: OwnOptions, shape: Shape, seed: int) -> OwnModule:
     what = shown(reference)
     own = OwnNetwork(reference)

@@ -142,7 +142,7 @@ def answers(
     network = in_precision(_network(model).to(place), accelerator).eval()
 
     def compute(at_once: int) -> torch.Tensor:
-        if model.condition.own_code:  # which may draw from the global generators
+        if model.condition.runs_users_code:  # which may draw from the global generators
             seed_all(0, place)
         batches = (images[start : start + at_once] for start in range(0, len(images), at_once))
         return logits_of(network, batches, model.info, place, precision)

@@ -51,8 +51,8 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
         return "it is the only trial of its pack"
     if any(spec.condition != condition for spec in unit):
         return "the trials of the pack are of several conditions"
-    if condition.own_code:
-        names = ", ".join(text.partition(" ")[0] for text in condition.own_code)
+    if condition.runs_users_code:
+        names = condition.users_names
         return f"code of your own makes its steps ({names}), which only a trial by itself can"
     if condition.train.schedule.name == "plateau":
         return "train.schedule plateau gives each seed a rate of its own, and one optimizer has one"

@@ -33,7 +33,7 @@ def can_batch(unit: Sequence[TrialSpec]) -> bool:
     return (
         len(unit) > 1
         and all(spec.condition == first for spec in unit)
-        and not first.own_code  # whose steps only the code itself can make
+        and not first.runs_users_code  # whose steps only the code itself can make
         and reason_against(first) is None
         and train.precision == "float32"
         and train.schedule.name != "plateau"  # gives each seed a rate of its own

@@ -41,7 +41,7 @@ def check_own_code(plan: Plan) -> None:
     mistakes = []
     for (_, name), trials in plan.by_arm.items():
         spec = trials[0]
-        if spec.condition.own_code:
+        if spec.condition.runs_users_code:
             if spec.step_key not in known:
                 known[spec.step_key] = reason_against(spec)
             if reason := known[spec.step_key]:
@@ -63,7 +63,7 @@ def reason_against(spec: TrialSpec) -> str | None:
 
 def _try(spec: TrialSpec) -> None:
     first, second, third = (_Copy(spec) for _ in range(3))
-    whose = ", ".join(text.partition(" ")[0] for text in spec.condition.own_code)
+    whose = spec.condition.users_names
     lines = _suspicious(spec)
     if not _same(first.tensors(), second.tensors()):
         raise InputError(f"{whose}: two networks of the same seeds start with other weights; "

@@ -471,6 +471,17 @@ class Condition(Frozen):
             parts[part] = (shown(getattr(self.train, part)), getattr(self.train, f"{part}_code"))
         return tuple(f"{name} {digest}" for name, digest in parts.values() if digest)
 
+    @property
+    def runs_users_code(self) -> bool:
+        """Whether code of the user's own makes its steps; it may draw from global generators."""
+        return bool(self.own_code) or models.is_users(self.model.name)
+
+    @property
+    def users_names(self) -> str:
+        """What of it is of the user's own, for a message."""
+        names = [text.partition(" ")[0] for text in self.own_code]
+        return ", ".join(names) or self.model.shown
+
     def with_values(self, values: Values) -> Condition:
         """The same with values laid over it by full key, checked as a sweep file's are.
 

@@ -185,7 +185,7 @@ class Trial:
             self.prepared.before_epoch,
             self.ranks,
             images_at_once(spec.data.image_size, self.device),
-            bool(spec.condition.own_code),
+            spec.condition.runs_users_code,
         )
 
     def _against_cut(self) -> str | None:
