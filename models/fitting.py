@@ -71,10 +71,12 @@ def fitted(
         raise ModelError(mistakes.text(everything, skipped, of_head, before))
     taken = {names[name] for name in given}
     notes = [f"the prefix {before} was taken off its names"] if before else []
+    summed = tuple(name for name, tensor in given.items() if sums_to(tensor, own[name]))
+    notes += [f"{name} was added up over its three colours" for name in summed]
     return Fitted(
         given,
         left_out=tuple(key for key in state if key not in taken),
-        summed=tuple(name for name, tensor in given.items() if sums_to(tensor, own[name])),
+        summed=summed,
         notes=(*notes, *_conversions(own, given), *_about(beyond, state, before)),
     )
 
@@ -188,9 +190,9 @@ class _Mistakes:
         if own.is_floating_point() and not given.is_floating_point():
             return f"{name} is of {_kind(given)} in the file (quantised weights are not read)"
         n_broken = _n_broken(given, own)
-        return f"{name} holds {n_broken:,} values that are not finite (NaN or infinity)" * (
-            n_broken > 0
-        )
+        count = f"{n_broken:,} of {given.numel():,}"
+        text = f"{name} holds values that are not finite (NaN or infinity), {count}"
+        return text if n_broken else ""
 
     def _may_lack(self, name: str, own: Tensor) -> bool:
         """A counter of an older file, or another name of a tensor that the file has."""
@@ -220,7 +222,7 @@ class _Mistakes:
             parts.append(f"the prefix {before} was taken off the file's names")
         if not unknown and not skipped and set(self.of_own) <= set(of_head):
             parts.append("head: new gives it a fresh one")
-        elif any("not finite" not in what for what in self.of_own.values()) or unknown:
+        elif unknown or n_fit * 2 < len(self.own):
             nearest = nearest_network(of_file)
             under = ", under other names" if not n_fit else ""
             parts += [f"its shapes are those of {nearest}{under}"] if nearest else []

@@ -62,11 +62,13 @@ class TensorRef:
 class StandIn:
     """Something that was not made: the name of what would have made it, and its state.
 
-    The state of a numpy array of numbers is that array.
+    The state of a numpy array of numbers is that array. `items` are those of a mapping of a class
+    of the file's own.
     """
 
     name: str
     state: object = None
+    items: dict[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,9 @@ def _get(machine: _Machine, key: int) -> None:
 
 def _set_items(target: object, items: list[Any]) -> None:
     """Keys that are no plain values are left out: to hash them may take time without end."""
+    if isinstance(target, StandIn):
+        target.items = {} if target.items is None else target.items
+        target = target.items
     if isinstance(target, dict):
         pairs = zip(items[::2], items[1::2], strict=True)
         target.update((key, value) for key, value in pairs if isinstance(key, _KEYS))

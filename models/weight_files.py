@@ -152,6 +152,10 @@ def _torch_archive(path: Path, file: IO[bytes]) -> zipfile.ZipFile:
     if any(re.match(r"[^/]*/(code/|constants\.pkl)", name) for name in names):
         raise ModelError(f"{path}: is a TorchScript archive, a program with its weights, and "
                          f"programs are not run; where it was made, {_SAVE}")  # fmt: skip
+    if any(name.endswith("/archive_format") for name in names):
+        raise ModelError(
+            f"{path}: is a program that torch.export wrote; where it was made, {_SAVE}"
+        )
     if any(name.endswith(".npy") for name in names):
         raise ModelError(f"{path}: holds arrays of numpy (.npz); a state dict is expected")
     if not any(name.endswith("data.pkl") for name in names):
@@ -283,17 +287,24 @@ def _entries(value: object) -> Iterator[_Entry]:
     for _ in range(_MOST_DEPTH + 1):
         below: list[tuple[str, Any]] = []
         for path, item in waiting:
-            if not isinstance(item, dict) or id(item) in seen:
+            if (item := _mapping(item)) is None or id(item) in seen:
                 continue
             seen.add(id(item))
             tensors = {key: ref for key, it in item.items() if isinstance(key, str)
                        and (ref := _reference(it)) is not None}  # fmt: skip
             if any(map(_is_weight, tensors.values())):
-                others = [str(key) for key, it in item.items() if not isinstance(it, dict)]
+                others = [str(key) for key, it in item.items() if _mapping(it) is None]
                 yield _Entry(path, tensors, [key for key in others if key not in tensors])
             below += [(f"{path}.{key}" if path else key, it) for key, it in item.items()
                       if isinstance(key, str) and not _NOT_WEIGHTS.search(key)]  # fmt: skip
         waiting = below
+
+
+def _mapping(item: object) -> dict[Any, Any] | None:
+    """A mapping of any class, which the file may have made itself."""
+    if isinstance(item, StandIn):
+        return item.items
+    return item if isinstance(item, dict) else None
 
 
 def _reference(item: object) -> TensorRef | np.ndarray | None:
@@ -343,30 +354,32 @@ def _offered(entries: Mapping[str, _Entry]) -> str:
 
 
 def _notes(value: object, chosen: _Entry) -> Iterator[str]:
-    top = [str(key) for key in value] if isinstance(value, dict) else []
+    top = [str(key) for key in _mapping(value) or {}]
     if chosen.path:
         beside = [key for key in top if key != chosen.path.split(".", 1)[0]]
         left = f"; left out: {_few(beside)}" if beside else ""
         yield f"its entry {chosen.path} was taken{left}"
     if chosen.others:
-        yield f"left out, since they are no tensors: {_few(chosen.others)}"
+        yield f"left out, since they are no plain tensors: {_few(chosen.others)}"
 
 
 def _no_state_dict(value: object) -> str:
     """Why a file's content holds no weights that can be taken."""
-    places = {"": value, **(value if isinstance(value, dict) else {})}
-    for key, item in places.items():
+    top = _mapping(value)
+    for key, item in {"": value, **(top or {})}.items():
         if isinstance(item, StandIn) and _is_module(item.state):
             where = f"holds a whole pickled network under {key!r}" if key else (
                 "is a whole pickled network"
             )  # fmt: skip
             return (f"{where} (of the class {item.name}), which only the code that made it can "
                     f"open; nothing in it was run; where it was made, {_SAVE}")  # fmt: skip
-    if isinstance(value, dict):
-        stand_ins = sorted({item.name for item in value.values() if isinstance(item, StandIn)})
+    if top is not None:
+        if any("_packed_params" in str(key) for key in top):
+            return "holds quantised weights, which are not read; save those before quantisation"
+        stand_ins = sorted({item.name for item in top.values() if isinstance(item, StandIn)})
         wants = f" (it wants to make {_few(stand_ins)})" if stand_ins else ""
         return (f"holds no state dict (names → tensors), and nothing in it was run; it has "
-                f"{_few([str(key) for key in value]) or 'nothing'}{wants}")  # fmt: skip
+                f"{_few([str(key) for key in top]) or 'nothing'}{wants}")  # fmt: skip
     name = value.name if isinstance(value, StandIn) else type(value).__name__
     if isinstance(value, TensorRef):
         name = "single tensor"

@@ -148,7 +148,7 @@ class StartWeights:
             report = load_into(network, self.tensors, head=self.head, groups=groups, prefix=prefix)
         except ModelError as err:
             text = str(err).replace("the network", f"the network {spec.condition.model.name}", 1)
-            raise ModelError(f"{self.origin}: {text}") from err
+            raise ModelError("; ".join((f"{self.origin}: {text}", *self.notes))) from err
         return replace(report, notes=(*self.notes, *report.notes))
 
 

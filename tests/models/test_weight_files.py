@@ -129,7 +129,7 @@ def test_what_lies_beside_the_tensors_is_not_made(tmp_path: Path) -> None:
     for is_old in (False, True):
         read = open_weights(saved(tmp_path / "w.pth", content, is_old=is_old))
         assert set(read.tensors) == set(state())
-        assert read.notes[1] == "left out, since they are no tensors: _extra"
+        assert read.notes[1] == "left out, since they are no plain tensors: _extra"
     assert not mark.exists()
 
 
@@ -157,6 +157,18 @@ def test_several_state_dicts_are_a_question(tmp_path: Path) -> None:
 def test_a_usual_entry_beside_other_layers_is_taken(tmp_path: Path) -> None:
     content = {"state_dict": state(), "center": {"sum": torch.zeros(3)}, "mean": torch.zeros(3)}
     assert set(open_weights(saved(tmp_path / "w.pth", content)).tensors) == set(state())
+
+
+class Configuration(dict[str, Any]):
+    """A mapping of a class that only its maker has."""
+
+
+def test_a_mapping_of_the_files_own_class_is_a_mapping(tmp_path: Path) -> None:
+    for is_old in (False, True):
+        content = Configuration(state_dict=Configuration(state()), meta=Configuration(a=1))
+        read = open_weights(saved(tmp_path / "w.pth", content, is_old=is_old))
+        assert set(read.tensors) == set(state())
+        assert read.notes == ("its entry state_dict was taken; left out: meta",)
 
 
 class Net(nn.Linear):
@@ -225,6 +237,7 @@ STRANGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "list": (held([1, 2]), "holds a list, not a state dict"),
     "one_tensor": (held(torch.zeros(2)), "holds a single tensor"),
     "namespace": (held({"args": argparse.Namespace()}), "it has args .it wants to make argparse"),
+    "quantised": (held({"0._packed_params.dtype": 1}), "holds quantised weights"),
     "empty_dict": (held({}), "holds no state dict"),
     "torchscript": (script, "TorchScript"),
     "zip": (archive, "zip file that torch has not written; it holds weights/best.pth"),

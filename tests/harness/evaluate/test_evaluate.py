@@ -244,7 +244,7 @@ def test_weights_that_are_damaged_are_one_line(finished, pages, tmp_path):
     broken = {**weights, name: torch.full_like(weights[name], float("nan"))}
     huge = {name: torch.full_like(tensor, 1e30) for name, tensor in weights.items()}
     for changed, says in (
-        (broken, rf"{name} holds [\d,]+ values that are not finite"),
+        (broken, f"{name} holds values that are not finite"),
         (huge, "logits that are not finite"),
     ):
         save_file(changed, path)
