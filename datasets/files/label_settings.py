@@ -76,6 +76,8 @@ class LabelOptions(ImageOptions):
         example="breed")  # fmt: skip
     part_column: Column | None = key("The table's column of parts (train, validation, test); "
         "without it, the one that holds these words.", None, example="split")  # fmt: skip
+    encoding: str = key("Of the table's text, where it does not begin with a byte order mark.",
+        "utf-8", example="cp1252")  # fmt: skip
     label_pattern: str | None = key("A regular expression for the whole name of each file, "
         "without its ending; its group in parentheses is the class.", None,
         example=r"(.+)_\d+")  # fmt: skip
@@ -162,7 +164,10 @@ def labelled_layout(
     images = [name for name in tree.names if is_image_name(name, also)]
     is_by_folders = False
     if options.tables:
-        sources = [_source(tree, part, file, request) for part, file in options.tables.items()]
+        sources = [
+            _source(tree, part, file, request, options.encoding)
+            for part, file in options.tables.items()
+        ]
         layout = layout_of_tables(tree, sources, options.wanted, images, on_missing)
     elif options.label_pattern is not None:
         layout = _layout_of_names(tree, options.label_pattern, images)
@@ -227,14 +232,14 @@ def _is_roboflow(sources: Sequence[Source]) -> bool:
 # -- where tables are -----------------------------------------------------------------------------
 
 
-def _source(tree: Tree, part: str, file: str, request: Request) -> Source:
+def _source(tree: Tree, part: str, file: str, request: Request, encoding: str) -> Source:
     """The table `file`: in the tree, beside it, in the working folder or in the data folder."""
     content, name, where = _content(tree, file, request, "labels")
     if not is_table_name(name):
         raise DataError(f"{where}: labels are read from {', '.join(SUFFIXES)}; export it as CSV")
     if re.search(r"sample.?submission", name, re.IGNORECASE):
         raise DataError(f"{where}: a form for answers; what stands there as labels is made up")
-    table = read_table(content, name, where)
+    table = read_table(content, name, where, encoding)
     beside = str(PurePosixPath(name).with_name("setid.mat"))
     if table.columns[:1] == (POSITION,) and not part and beside in tree.names:
         table = with_parts(table, tree.read(beside), tree.label(beside))

@@ -68,6 +68,7 @@ class _Rows:
     n_repeated: int = 0
     unlabelled: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def layout_of_tables(
@@ -96,8 +97,13 @@ def layout_of_tables(
     for source in sources:
         headed, path = with_its_header(source.table, files, wanted)
         columns = find_columns(headed, path, wanted)
-        if wanted.label is None:
-            _refuse_several_labels(headed, columns)
+        if several := _several_labels(headed, columns):
+            if wanted.label is None:
+                raise DataError(
+                    f"{several}; a classifier takes one class an image: take such rows out, or say "
+                    f"that they are a class: label_column: {headed.called(columns.label or 0)}"
+                )
+            said.warnings.append(f"{several}; it is a class of its own here")
         _read_rows(replace(source, table=headed), columns, files, said)
     _check_missing(said, tree, on_missing)
     if not said.label:
@@ -114,7 +120,7 @@ def layout_of_tables(
         tuple(parts),
         (*said.notes, *_left_out(said), *([] if is_many else unlabelled)),
         tuple(said.group[name] for name in chosen) if said.group else (),
-        tuple(unlabelled) if is_many else (),
+        (*said.warnings, *(unlabelled if is_many else [])),
     )
 
 
@@ -191,19 +197,16 @@ def _labels(table: Table, columns: Columns) -> Iterator[str | None]:
         yield classes[0] if classes else None
 
 
-def _refuse_several_labels(table: Table, columns: Columns) -> None:
-    """Refuse cells such as `cat|dog` where both are labels by themselves."""
+def _several_labels(table: Table, columns: Columns) -> str:
+    """Words on the first cell such as `cat|dog` where both are labels by themselves."""
     labels = table.column(columns.label) if columns.label is not None else []
     distinct = set(labels)
     for label in sorted(distinct):
         for sign in _BETWEEN:
             pieces = [piece.strip() for piece in label.split(sign)]
             if len(pieces) > 1 and distinct.issuperset(pieces):
-                raise DataError(
-                    f"{table.at(labels.index(label))}: '{label}' is two labels of one image; a "
-                    "classifier takes one class an image: take such rows out, or say that they "
-                    f"are a class: label_column: {table.called(columns.label or 0)}"
-                )
+                return f"{table.at(labels.index(label))}: '{label}' is two labels of one image"
+    return ""
 
 
 def _check_repeated(at: str, name: str, label: str, said: _Rows) -> None:
@@ -248,7 +251,7 @@ def _unambiguous(
     several = next((k for k, names in enumerate(meant) if len(names) > 1), None)
     if several is None:
         return meant
-    file = PurePosixPath(table.where).name
+    file = source.name or PurePosixPath(table.where).name
     spoken = source.part or part_in(file) or part_in(source.folder)
     beside = [[name for name in names if _folder(name) == source.folder] for names in meant]
     of_classes = [[name for name in names if not lies_in_no_class(name)] for names in meant]
@@ -256,7 +259,8 @@ def _unambiguous(
     for chosen in (beside, by_part if spoken else [], of_classes):
         if any(chosen) and all(len(names) <= 1 for names in chosen):
             folders = sorted({_folder(name) for names in chosen for name in names})
-            said.notes.append(f"{file}: its images are those of {_shown_folders(folders)}")
+            if folders != [source.folder]:
+                said.notes.append(f"{file}: its images are those of {_shown_folders(folders)}")
             return chosen
     counts = Counter(folder for names in meant for folder in {_folder(name) for name in names})
     whole = [folder for folder, n in counts.items() if n == len(meant)]

@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
+from datasets.files.folder_names import holds_images
 from datasets.files.image_kinds import ALSO, SUFFIXES
 
 _ENDINGS = (*SUFFIXES, *ALSO.values())
@@ -53,15 +55,26 @@ class NamedFiles:
         candidates = self._by_name.get(wanted[-1], [])
         if not candidates and not wanted[-1].lower().endswith(_ENDINGS):
             candidates = self._by_stem.get(wanted[-1], [])
+        if not candidates:
+            candidates = self._by_folded.get(wanted[-1].casefold(), [])
         if not candidates and len(wanted) == 1 and wanted[0].isdecimal() and len(wanted[0]) < 16:
             return self._by_number.get(int(wanted[0]), [])
         shared = {name: self._shared(wanted, name, is_foreign) for name in candidates}
         most = max(shared.values(), default=0)
         return [name for name, n in shared.items() if n == most and n > 0]
 
+    @cached_property
+    def _by_folded(self) -> dict[str, list[str]]:
+        """Images by their names in lower case, as a system that knows no case would find them."""
+        by_name: dict[str, list[str]] = {}
+        for last, names in self._by_name.items():
+            by_name.setdefault(last.casefold(), []).extend(names)
+        return by_name
+
     def _shared(self, wanted: Sequence[str], name: str, is_foreign: bool) -> int:
         """How many last parts of a path agree with the image's; 0 where it must be another one."""
         own = _plain(name).split("/")
+        own[-1] = wanted[-1]  # which is how the image was found
         n = 1
         while n < min(len(own), len(wanted)) and own[-1 - n] == wanted[-1 - n]:
             n += 1
@@ -73,7 +86,8 @@ class NamedFiles:
             other_part = part_in(before) and part_in(before) != part_in(self._root)
             return n if leads_here or (is_foreign and not other_part) else 0
         parts = part_in(before), part_in(own[-1 - n])
-        return n if is_foreign and n > 1 and not (all(parts) and parts[0] != parts[1]) else 0
+        is_enough = n > 1 or holds_images(own[-2])
+        return n if is_foreign and is_enough and not (all(parts) and parts[0] != parts[1]) else 0
 
 
 def _numbered(names: Sequence[str]) -> dict[int, list[str]]:

@@ -77,6 +77,8 @@ def advice(tree: Tree) -> str:
     offers = _offers(tree, names)
     if offers:
         texts.append(_of_tables(offers))
+    elif unreadable := _unreadable(tree, names):
+        texts.append(unreadable)
     elif matlab := [name for name in tree.names if re.search(r"label.*\.mat$", name, re.I)]:
         texts.append(f"labels may stand in {matlab[0]}: labels: {matlab[0]} reads them")
     texts.append(_of_names(tree, images))
@@ -150,6 +152,16 @@ def _offer(tree: Tree, name: str, files: NamedFiles) -> _Offer | None:
     return _Offer(name, table, path, columns, named)
 
 
+def _unreadable(tree: Tree, names: Sequence[str]) -> str:
+    """What keeps the first table from being read, if anything does."""
+    for name in names[:_MOST]:
+        try:
+            read_table(tree.read(name), name, name)
+        except DataError as err:
+            return str(err)
+    return ""
+
+
 def _of_tables(offers: Sequence[_Offer]) -> str:
     """The offer that names most images, or one table for each part."""
     by_part = _by_part(offers)
@@ -174,12 +186,22 @@ def _by_part(offers: Sequence[_Offer]) -> Mapping[str, _Offer]:
     """One table for each part, where their names or folders say so and train is among them."""
     by_part: dict[str, _Offer] = {}
     for offer in offers:
+        if not _may_have_labels(offer, offers[0]):
+            continue
         way = PurePosixPath(offer.name)
         part = part_in(stem_of(way.stem)) or part_in(way.parent.name)
         if part:
             by_part.setdefault(part, offer)
     ordered = {part: by_part[part] for part in PART_NAMES if part in by_part}
     return ordered if len(ordered) > 1 and "train" in ordered else {}
+
+
+def _may_have_labels(offer: _Offer, first: _Offer) -> bool:
+    """Whether a table has labels, or is laid out as the first one, whose labels are unclear."""
+    columns = offer.columns
+    if columns is None or first.columns is None:
+        return offer.table.columns == first.table.columns
+    return columns.label is not None or bool(columns.one_hot)
 
 
 def _of_boxes(tree: Tree, images: Sequence[str]) -> str:
@@ -204,6 +226,8 @@ def _of_names(tree: Tree, images: Sequence[str]) -> str:
     stems = [stem_of(PurePosixPath(name).name) for name in images if _folder(name) == folder]
     prefixes = Counter(fit[1] for stem in stems if (fit := _NUMBERED.fullmatch(stem)) is not None)
     if prefixes.total() < len(stems) or not 2 <= len(prefixes) <= len(stems) / 2:
+        return ""
+    if any(map(part_in, prefixes)):
         return ""
     several = len({_folder(name) for name in images}) > 1
     where = f"path: {tree.where / folder} with " if several else ""

@@ -73,8 +73,8 @@ def is_table_name(name: str) -> bool:
     return name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
-def read_table(content: bytes, name: str, where: str) -> Table:
-    """The table in a file; `name` decides by its ending how it is written.
+def read_table(content: bytes, name: str, where: str, encoding: str = "utf-8") -> Table:
+    """The table in a file; `name` decides by its ending how it is written, `encoding` its text.
 
     Raises:
         DataError: it is no such table, is empty, or holds more than this module's limits.
@@ -90,7 +90,8 @@ def read_table(content: bytes, name: str, where: str) -> Table:
         ".json": _from_json, ".jsonl": _from_json_lines, ".ndjson": _from_json_lines,
         ".mat": _from_mat,
     }  # fmt: skip
-    table = readers.get(suffix, _from_lines)(content, where)
+    reader = readers.get(suffix)
+    table = reader(content, where) if reader else _from_lines(content, where, encoding)
     if not table.rows:
         raise DataError(f"{where}: empty; it needs a row for each image")
     return table
@@ -105,8 +106,11 @@ def _unpacked(content: bytes, where: str) -> bytes:
         raise DataError(f"{where}: cannot be unpacked: {err}") from err
 
 
-def _from_lines(content: bytes, where: str) -> Table:
-    text = decode(content, where)
+def _from_lines(content: bytes, where: str, encoding: str) -> Table:
+    try:
+        text = decode(content, where, encoding)
+    except DataError as err:
+        raise DataError(f"{err}; say encoding: cp1252 (or another), or save it as UTF-8") from err
     lines = text.splitlines()
     if any(len(line) > _LONGEST_LINE for line in lines):
         raise DataError(f"{where}: a line of over {_LONGEST_LINE:,} characters; this is no table")

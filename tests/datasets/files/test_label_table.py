@@ -557,3 +557,43 @@ def test_what_a_mat_file_says_of_its_sizes_is_not_believed():
         deep = np.array([deep, None], dtype=object)[:1]
     with pytest.raises(DataError, match="cells lie over 12 deep"):
         read(tree_of({**FLOWERS, "l.mat": mat(labels=deep)}), labels="l.mat")
+
+
+# -- names as other systems write them ------------------------------------------------------------
+
+
+def test_endings_in_another_case_and_paths_of_a_server():
+    tree = tree_of({**images("images/Bild 1.JPG", "images/Bild 2.JPG"),
+        "l.csv": "image,choice\n/data/upload/3/Bild 1.jpg,x\n/data/upload/3/Bild 2.jpg,y\n"})  # fmt: skip
+    assert labels(tree, labels="l.csv") == {"images/Bild 1.JPG": "x", "images/Bild 2.JPG": "y"}
+    other = tree_of({**images("train/1.jpg", "train/2.jpg"),
+        "l.csv": "f,label\n/x/test/1.jpg,a\n/x/train/2.jpg,b\n"})  # fmt: skip
+    assert "'/x/test/1.jpg' names no image" in refused(other, labels="l.csv")
+
+
+def test_a_table_in_another_encoding_is_read_by_a_setting():
+    tree = tree_of({**THREE, "l.csv": "f,label\na1,Kürbis\nb2,Möhre\nc3,Kürbis\n".encode("cp1252")})
+    assert "say encoding: cp1252" in refused(tree, labels="l.csv")
+    assert labels(tree, labels="l.csv", encoding="cp1252")["train/b2.jpg"] == "Möhre"
+    assert "say encoding: cp1252" in refused(tree, by_folders=flat_parts)
+
+
+def test_several_labels_in_a_named_column_are_warned_of():
+    tree = tree_of({**THREE, "l.csv": "f,label\na1,cat\nb2,dog\nc3,cat|dog\n"})
+    layout, _, _ = read(tree, labels="l.csv", label_column="label")
+    assert layout.warnings == (
+        "/data/pets/l.csv:4: 'cat|dog' is two labels of one image; it is a class of its own here",
+    )
+
+
+def test_a_list_of_test_images_without_labels_is_not_offered():
+    flat = images(*(f"train/{k}.jpg" for k in range(4)), *(f"test/{k}.jpg" for k in range(4, 6)))
+    tree = tree_of(
+        {**flat, "train.csv": "id,target\n0,1\n1,0\n2,1\n3,0\n", "test.csv": "id\n4\n5\n"}
+    )
+    assert refused(tree, by_folders=flat_parts).endswith(": labels: train.csv reads it")
+    both = tree_of({**flat, "train.csv": "id,target\n0,1\n1,0\n2,1\n3,0\n",
+        "test.csv": "id,target\n4,0\n5,1\n"})  # fmt: skip
+    assert "labels: {train: train.csv, test: test.csv} reads it" in (
+        refused(both, by_folders=flat_parts)
+    )
