@@ -26,6 +26,7 @@ PATH_NAMES = {
 LABEL_NAMES = {
     *("label", "labels", "class", "classes", "classname", "classid", "target", "y", "category"),
     *("categoryname", "categoryid", "species", "breed", "diagnosis", "character", "classlabel"),
+    *("dx", "findinglabels", "labelname", "choice"),
 }
 GROUP_NAMES = {
     *("patient", "patientid", "subject", "subjectid", "writer", "writerid", "lesionid", "animal"),
@@ -179,7 +180,9 @@ def _path_column(table: Table, files: NamedFiles, wanted: Wanted) -> int:
     equal = [k for k in range(table.n_columns) if distinct[k] == best and hits[k] == max(hits)]
     if not equal:
         equal = [k for k in range(table.n_columns) if distinct[k] == best]
-    equal.sort(key=lambda k: not (table.columns and plain(table.columns[k]) in PATH_NAMES))
+    names_of = [plain(name) for name in table.columns] or [""] * table.n_columns
+    equal = [k for k in equal if names_of[k] not in LABEL_NAMES] or equal
+    equal.sort(key=lambda k: names_of[k] not in PATH_NAMES)
     others = [k for k in equal[1:] if meant[k] != meant[equal[0]]]
     if others:
         names = " and ".join(f"'{table.called(k)}'" for k in (equal[0], others[0]))

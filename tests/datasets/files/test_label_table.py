@@ -564,7 +564,7 @@ def test_what_a_mat_file_says_of_its_sizes_is_not_believed():
 
 def test_endings_in_another_case_and_paths_of_a_server():
     tree = tree_of({**images("images/Bild 1.JPG", "images/Bild 2.JPG"),
-        "l.csv": "image,choice\n/data/upload/3/Bild 1.jpg,x\n/data/upload/3/Bild 2.jpg,y\n"})  # fmt: skip
+        "l.csv": "image,choice\n/data/up/3/Bild 1.jpg,x\n/data/up/3/Bild 2.jpg,y\n"})  # fmt: skip
     assert labels(tree, labels="l.csv") == {"images/Bild 1.JPG": "x", "images/Bild 2.JPG": "y"}
     other = tree_of({**images("train/1.jpg", "train/2.jpg"),
         "l.csv": "f,label\n/x/test/1.jpg,a\n/x/train/2.jpg,b\n"})  # fmt: skip
