@@ -73,7 +73,8 @@ def with_its_header(table: Table, files: NamedFiles, wanted: Wanted) -> tuple[Ta
     if table.columns:
         return table, _path_column(table, files, wanted)
     headed = table.with_header()
-    if isinstance(wanted.path, str) or not headed.rows:
+    has_names = any(plain(cell) in LABEL_NAMES | PATH_NAMES for cell in table.rows[0])
+    if isinstance(wanted.path, str) or has_names or not headed.rows:
         path = _path_column(headed, files, wanted) if headed.rows else 0
     else:
         path = _path_column(table, files, wanted)

@@ -165,7 +165,7 @@ def test_ids_in_two_folders_are_refused_where_nothing_decides():
 
 
 def test_images_in_several_folders_are_found_by_ids_as_in_ham10000():
-    rows = "lesion_id,image_id,dx,dx_type,age,sex\n" + "".join(
+    rows = "lesion_id,image_id,result,by,age,sex\n" + "".join(
         f"L{k // 2},i{k},{'nv' if k // 2 % 2 else 'mel'},{'histo' if k % 3 else 'consensus'},"
         f"{30 + k % 4}.0,{'m' if k % 5 else 'f'}\n"
         for k in range(12)
@@ -173,8 +173,12 @@ def test_images_in_several_folders_are_found_by_ids_as_in_ham10000():
     tree = tree_of({**images(*(f"set_{1 + k // 6}/i{k}.jpg" for k in range(12))), "m.csv": rows})
     text = refused(tree, labels="m.csv")
     assert text.startswith("/data/pets/m.csv: ")
-    assert "columns could be the label: 'dx' (2 values: mel, nv); 'dx_type' (2" in text
-    layout, _, classes = read(tree, labels="m.csv", label_column="dx", group="lesion_id")
+    assert "columns could be the label: 'result' (2 values: mel, nv); 'by' (2" in text
+    known = tree_of(
+        {**{n: "" for n in tree.names if n != "m.csv"}, "m.csv": rows.replace("result", "dx")}
+    )
+    assert labels(known, labels="m.csv")["set_1/i0.jpg"] == "mel"  # HAM10000 calls it dx
+    layout, _, classes = read(tree, labels="m.csv", label_column="result", group="lesion_id")
     assert classes == ("mel", "nv")
     assert layout.groups[:4] == ("L0", "L0", "L1", "L1")  # in the order of the names
     hinted, _, _ = read(tree, labels="m.csv", label_column=3)
