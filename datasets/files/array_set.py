@@ -52,6 +52,7 @@ _MORE_PARTS = _PARTS | {
     **dict.fromkeys(("dev", "validate"), "validation"),
     **dict.fromkeys(("testing", "tst", "te", "eval", "t10k"), "test"),
 }
+_SAME_KINDS = str.maketrans("buS", "iiU")
 _FILLERS = {"set", "orig", "original", "all", "array", "arr", "list", "full"}
 _CLASS_NAMES = {
     "classnames", "classname", "labelnames", "labelsnames", "targetnames", "categorynames",
@@ -129,7 +130,7 @@ def matched(
     Raises:
         DataError: they are not as many of each.
     """
-    if labels.ndim == 2 and len(labels) == 1 and len(images) != 1:
+    if labels.ndim == 2 and len(labels) == 1 and images.ndim and len(images) != 1:
         labels = labels[0]  # one row, as MATLAB has
     if labels.ndim:
         images, note = images_first(images, len(labels))
@@ -169,6 +170,8 @@ def dataset_of_arrays(
             f"{part} {stack.shape[1:]}" for part, stack in zip(arrays, stacks, strict=True)
         )
         raise DataError(f"{path}: images of different shapes: {shapes}")
+    for k, what in enumerate(("pixels", "labels")):
+        _check_alike(what, {part: pair[k] for part, pair in arrays.items()}, path)
     # One range for all parts: a dark test part must not be stretched more than the train part.
     pixels, range_note = images_to_uint8(np.concatenate(stacks), str(path), options.value_range)
     labels, names, label_note = _named_labels(
@@ -188,6 +191,14 @@ def dataset_of_arrays(
         parts=indices if "train" in indices else {},
         notes=[note for note in (*notes, range_note, label_note) if note],
     )
+
+
+def _check_alike(what: str, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Refuse parts of different types: whole numbers beside floats, numbers beside texts."""
+    kinds = {array.dtype.kind.translate(_SAME_KINDS) for array in arrays.values()}
+    if len(kinds) > 1 and not (what == "labels" and kinds == {"i", "f"}):
+        types = ", ".join(f"{array.dtype} in {part}" for part, array in arrays.items())
+        raise DataError(f"{path}: {what} are {types}; export all parts alike")
 
 
 def _named_labels(

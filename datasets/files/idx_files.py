@@ -70,6 +70,11 @@ class IdxSet:
         return paths if self.mapping is None else [*paths, self.mapping]
 
 
+def is_idx_name(name: str) -> bool:
+    """Whether a file is called as one of a set, and after its format, as `…-idx3-ubyte`."""
+    return bool(_FILE.search(name)) and bool(re.search(r"idx\d", name, re.IGNORECASE))
+
+
 def idx_sets(folder: Path) -> dict[str, IdxSet]:
     """The sets of a folder, by what stands before the name of the part ("" where nothing does).
 

@@ -31,6 +31,7 @@ _PARTS = {
     **dict.fromkeys(("validation", "val", "valid", "dev", "publictest"), "validation"),
     **dict.fromkeys(("test", "testing", "privatetest"), "test"),
 }
+_MOST_JUDGED = 2_000_000  # fields that decide what the columns are
 _FEW_ROWS = 20  # of fewer, nothing is said by how often a value occurs
 _FEWEST_PIXELS = 4
 _SHOWN = 6
@@ -126,12 +127,13 @@ def find_columns(
         raise DataError(f"{where}:{head[1][0]}: a label and no pixels")
     rows = [row for row in (*([] if has_header else [first]), *rest, *spread)
             if len(row) == n_fields]  # fmt: skip
+    rows = rows[:: len(rows) * n_fields // _MOST_JUDGED + 1]
     names = column_names(first, n_fields, rows, f"{where}:{line}") if has_header else ()
     judge = _Judge(where, names, rows, wanted)
     if has_header and wanted.header is None and is_number(first[-1]):
         judge.names = ()
         judge.notes.append(
-            "the first line counts the columns and is no image (header: false reads it as one)"
+            "the first line names the columns, in numbers (header: false reads an image there)"
         )
     return judge.columns(has_header, n_fields)
 
@@ -290,6 +292,8 @@ class _Judge:
 
     def _first_or_last(self, numbers: Sequence[int]) -> int:
         """Which of the two looks clearly more like labels than the other."""
+        if not numbers:
+            raise DataError(f"{self.where}: no column of labels and none of pixels")
         first, last = numbers[0], numbers[-1]
         between = numbers[1:-1][:: max(1, len(numbers) // _COMPARED)]
         at_first, at_last = (

@@ -44,7 +44,7 @@ def _counts(row: Sequence[str]) -> bool:
     for start in (0, 1, 2):
         tail = row[start:]
         if len(tail) >= _FEWEST and all(field.strip().isdecimal() for field in tail):
-            numbers = [int(field[:20]) for field in tail]
+            numbers = [int(field.strip()[:20]) for field in tail]
             if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
                 return True
     return False

@@ -12,6 +12,7 @@ import csv
 import gzip
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, cast
@@ -118,11 +119,12 @@ def sample(
         {_after_lines(text, len(text) * k // n_spread, 1) for k in range(n_spread)} | {end}
     )
     lines = [text[start : _after_lines(text, start, 1)].strip() for start in starts if start >= end]
-    separator = _separator(text[:end].splitlines())
+    separator = _separator(text[:end].splitlines(keepends=True)) if head else BLANKS
     spread = []
     for line in lines:  # a line within quotes is none that can be read alone
         if line and line.count('"') % 2 == 0:
-            spread.append(_fields(line, separator))
+            with suppress(csv.Error):  # `rows` says where it is
+                spread.append(_fields(line, separator))
     return head, spread
 
 

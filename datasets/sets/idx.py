@@ -8,6 +8,7 @@ folder holds several sets, as EMNIST's does, `set: letters` says which. A file s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_d
 from datasets.files.arrays import images_to_nhwc, images_to_uint8
 from datasets.files.cache import cached
 from datasets.files.classes import ClassNames, NamesSetting, labels_to_classes, names_key
-from datasets.files.idx_files import IdxSet, idx_sets, read_mapping, read_pairs
+from datasets.files.idx_files import IdxSet, idx_sets, is_idx_name, read_mapping, read_pairs
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError, DataNotFoundError
@@ -26,7 +27,13 @@ VERSION = 2
 _DEEPEST = 3  # folders below the one that was named in which files are looked for
 _MOST_FOLDERS = 1000
 _LETTERS = 26
-INFO = DatasetInfo(folder_sign="-images")
+
+
+def _knows(names: Sequence[str]) -> bool:
+    return any(is_idx_name(name.rsplit("/", 1)[-1]) for name in names)
+
+
+INFO = DatasetInfo(folder_sign="-images", knows=_knows)
 
 
 class Options(DatasetOptions):

@@ -159,7 +159,9 @@ def test_the_set_that_reads_a_file_is_known_by_its_ending(path, name):
 
 def test_the_set_that_reads_a_folder_is_known_by_its_files(tmp_path):
     assert dataset_for_path(write_mnist(tmp_path / "raw")) == "idx"
-    assert dataset_for_path(tmp_path) == "folder"
+    assert dataset_for_path(tmp_path) == "idx"
+    (tmp_path / "other").mkdir()
+    assert dataset_for_path(tmp_path / "other") == "folder"
 
 
 def test_what_is_here_is_located_and_what_is_not_says_so(tmp_path):

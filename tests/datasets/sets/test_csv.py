@@ -148,11 +148,11 @@ def test_a_picture_is_no_table(tmp_path):
 # -- which column is the label ------------------------------------------------------------------
 
 DIGITS = load_digits()
-X = DIGITS.images.astype(int).reshape(-1, 64)[:300]
-Y = DIGITS.target[:300]
+X = DIGITS.images.astype(int).reshape(-1, 64)[:120]
+Y = DIGITS.target[:120]
 GAPPED = np.where(Y == 4, 20, Y)
 PIXELS = [f"pixel{k}" for k in range(64)]
-ROWS_IN_TURN = np.arange(300)
+ROWS_IN_TURN = np.arange(120)
 ONE_HOT = np.eye(10, dtype=int)[Y]
 LISTS = [[label, " ".join(map(str, row))] for label, row in zip(Y, X, strict=True)]
 
@@ -171,7 +171,7 @@ def beside(*columns) -> list[list]:
         (None, beside(np.round(X / 16, 3), Y), "the label is column 65 .the last."),
         (None, beside((X > 8).astype(int), Y), "the label is column 65 .the last."),
         (None, beside(ROWS_IN_TURN, Y, X), "the label is column 2; left out .* column 1"),
-        (None, beside(Y, X, [""] * 300), "the label is column 1"),
+        (None, beside(Y, X, [""] * 120), "the label is column 1"),
         (None, beside(X, ONE_HOT), "10 columns are the labels, one for each class, from column 65"),
         (None, beside(ONE_HOT, X), "10 columns are the labels, one for each class, from column 1 "),
         (["cyfra", *PIXELS], beside(Y, X), "the label is column 'cyfra'"),
@@ -181,13 +181,21 @@ def beside(*columns) -> list[list]:
         (["", "label", *PIXELS], beside(ROWS_IN_TURN, Y, X), "'label'; left out .* column 1"),
         (["label", *PIXELS], beside(ROWS_IN_TURN, Y, X), "'label'; left out .* column 1"),  # of R
         (["label", "pen", *PIXELS], beside(Y, ROWS_IN_TURN // 4, X), "left out .* column 'pen'"),
-        (["label", "pen", *PIXELS], beside(Y, ["x"] * 300, X), "left out .* column 'pen'"),
+        (["label", "pen", *PIXELS], beside(Y, ["x"] * 120, X), "left out .* column 'pen'"),
         ([f"V{k}" for k in range(65)], beside(Y, X), "the label is column 'V0'"),
-        (range(65), beside(Y, X), "the label is column 1; the first line counts the columns"),
-        (range(65), beside(X, Y), "the label is column 65 .*; the first line counts the columns"),
-        (["", *range(65)], beside(ROWS_IN_TURN, Y, X), "column 2; the first line counts"),
-        (["0", "0", *(f"0.{k}" for k in range(1, 64))], beside(Y, X), "column 1; the first line"),
-        (["0", *(f"0.{k}" for k in range(1, 65))], beside(Y, X), "column 1; the first line counts"),
+        (
+            range(65),
+            beside(Y, X),
+            "the label is column 1; the first line names the columns, in numbers",
+        ),
+        (
+            range(65),
+            beside(X, Y),
+            "the label is column 65 .*; the first line names the columns, in numbers",
+        ),
+        (["", *range(65)], beside(ROWS_IN_TURN, Y, X), "column 2; the first line names"),
+        (["0", "0", *(f"0.{k}" for k in range(1, 64))], beside(Y, X), "column 1; the first line n"),
+        (["0", *(f"0.{k}" for k in range(1, 65))], beside(Y, X), "column 1; the first line names"),
         (["emotion", "pixels"], LISTS, "the label is column 'emotion'"),
     ],
 )
@@ -195,8 +203,8 @@ def test_the_column_of_labels_is_found_and_said(tmp_path, header, table, took):
     lines = [",".join(map(str, row)) for row in ([] if header is None else [header]) + table]
     dataset = read(tmp_path, lines)
     np.testing.assert_array_equal(dataset.labels, Y)
-    assert dataset.images.shape == (300, 1, 8, 8)
-    strong = dataset.images.reshape(300, 64) > 0.52 * dataset.images.max()
+    assert dataset.images.shape == (120, 1, 8, 8)
+    strong = dataset.images.reshape(120, 64) > 0.52 * dataset.images.max()
     np.testing.assert_array_equal(strong, X > 8)
     assert re.match(f".*{took}", "; ".join(dataset.notes))
 
@@ -235,7 +243,7 @@ def test_a_column_of_parts_and_one_of_groups(tmp_path):
     assert {part: index[:2].tolist() for part, index in dataset.parts.items()} == {
         "train": [0, 3], "validation": [1, 4], "test": [2, 5],
     }  # fmt: skip
-    assert dataset.groups.tolist() == [n // 10 for n in range(300)]
+    assert dataset.groups.tolist() == [n // 10 for n in range(120)]
     rows[7] = rows[7].replace("PublicTest", "Public")
     with pytest.raises(DataError, match=r"set.csv:9: field 3 is 'Public'; parts are train, valid"):
         read(tmp_path, [header, *rows], part_column="Usage")
@@ -260,7 +268,7 @@ def test_columns_may_be_named(tmp_path, options):
         options = {**options, "ignore_columns": ["label", "also"]}
     lines = [",".join(map(str, row)) for row in [header, *table]]
     dataset = read(tmp_path, lines, **options)
-    np.testing.assert_array_equal(dataset.labels[-300:], Y)
+    np.testing.assert_array_equal(dataset.labels[-120:], Y)
     assert len(dataset.labels) == len(table) + (options.get("header") is False)
 
 
@@ -324,8 +332,8 @@ def test_the_test_part_is_read_by_the_same_columns(tmp_path, header, table, mess
             read(tmp_path, lines, test_path="test.csv")
         return
     dataset = read(tmp_path, lines, test_path="test.csv")
-    np.testing.assert_array_equal(dataset.images[:300], dataset.images[300:])
-    np.testing.assert_array_equal(dataset.labels[:300], dataset.labels[300:])
+    np.testing.assert_array_equal(dataset.images[:120], dataset.images[120:])
+    np.testing.assert_array_equal(dataset.labels[:120], dataset.labels[120:])
 
 
 def test_a_table_packed_alone_in_a_zip_file(tmp_path):

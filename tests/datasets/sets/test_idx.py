@@ -5,9 +5,9 @@ from string import ascii_lowercase
 
 import numpy as np
 import pytest
-from data_files import idx_bytes, noise, request, write_mnist, write_tree
+from data_files import idx_bytes, noise, request, write_mnist, write_tree, write_zip
 
-from datasets import load_dataset
+from datasets import dataset_for_path, load_dataset
 from datasets.files.idx_files import read_idx
 from datasets.sets.idx import Options, load
 from headstart.errors import DataError, DataNotFoundError
@@ -238,3 +238,11 @@ def test_mnist_is_what_it_is_known_to_be(real_data):
     labels = np.fromfile(files / "train-labels-idx1-ubyte", np.uint8, offset=8)
     np.testing.assert_array_equal(dataset.labels[dataset.parts["train"]], labels)
     assert dataset.notes == ()
+
+
+def test_a_folder_of_idx_files_is_known_at_any_depth_and_an_archive_says_unpack(tmp_path):
+    write_mnist(tmp_path / "set" / "MNIST" / "raw")
+    assert dataset_for_path(tmp_path / "set") == "idx"
+    packed = write_zip(tmp_path / "gzip.zip", {f"gzip/{n}": c for n, c in emnist("a").items()})
+    with pytest.raises(DataError, match=r"gzip.zip: holds .gz .*; unpack it, and give the folder"):
+        dataset_for_path(packed)

@@ -216,6 +216,20 @@ def test_files_that_do_not_go_together_are_one_line(tmp_path, options, message):
         ({"x": IMAGES, "y": np.array([None] * 12)}, "'y' holds Python objects"),
         ({"x": IMAGES, "y": LABELS * 0}, "only one class"),
         ({"x_train": IMAGES, "y_train": LABELS, "x": IMAGES, "y": LABELS}, "it needs"),
+        ({"x": np.uint8(3), "y": LABELS[None]}, "'x' is a single number"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES / 255, "y_test": LABELS},
+            "pixels are uint8 in train, float64 in test; export all parts alike",
+        ),
+        (
+            {
+                "x_train": IMAGES,
+                "y_train": LABELS,
+                "x_test": IMAGES,
+                "y_test": np.array(["a"] * 12),
+            },
+            "labels are int64 in train, <U1 in test; export all parts alike",
+        ),
         (
             {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:, 1:], "y_test": LABELS},
             "shapes",
