@@ -272,6 +272,109 @@ def _read_npz(content: bytes, folder: Path) -> None:
     _load("npz", folder, path=str(_written(content, folder / "a.npz")))
 
 
+# -- containers ----------------------------------------------------------------------------------
+
+
+def _parquet_sets() -> list[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = [{"bytes": _pictures()[k % 3], "path": None} for k in range(6)]
+    says = {"huggingface": json.dumps({"info": {"features": {
+        "label": {"names": ["a", "b"], "_type": "ClassLabel"}}}})}  # fmt: skip
+    made = []
+    for columns, metadata, options in (
+        ({"image": files, "label": [0, 1] * 3}, says, {}),
+        ({"image": files, "label": ["a", "b"] * 3}, None, {"compression": "zstd"}),
+        ({"image": [f["bytes"] for f in files], "label": [0, 1] * 3}, None,
+         {"use_dictionary": False, "data_page_version": "2.0"}),
+    ):  # fmt: skip
+        buffer = io.BytesIO()
+        table = pa.table(columns).replace_schema_metadata(metadata)
+        pq.write_table(table, buffer, **options)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _shards() -> list[bytes]:
+    files = {f"{k}.{end}": content for k in range(4) for end, content in
+             (("png", _pictures()[0]), ("cls", b"%d" % (k % 2)), ("json", b"{}"))}  # fmt: skip
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return [buffer.getvalue(), gzip.compress(buffer.getvalue())]
+
+
+def _matlab_arrays() -> list[bytes]:
+    from scipy.io import savemat
+
+    labels = np.arange(6) % 3
+    part = {"images": _pixels().reshape(6, 64), "labels": labels[:, None]}
+    emnist = {"dataset": {"train": part, "test": part, "mapping": [[0, 65], [1, 66], [2, 67]]}}
+    made = []
+    for arrays, options in (
+        ({"X": _pixels(channels=3).transpose(1, 2, 3, 0), "y": labels[:, None] + 1}, {}),
+        ({"X": _pixels(), "y": np.array(["a", "b"] * 3, object)}, {"do_compression": True}),
+        (emnist, {}),
+        ({"x": _pixels().reshape(6, 64), "y": labels}, {"format": "4"}),
+    ):
+        buffer = io.BytesIO()
+        savemat(buffer, arrays, **options)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _hdf5_arrays() -> list[bytes]:
+    import h5py
+
+    made = []
+    for options in ({}, {"compression": "gzip", "shuffle": True, "fletcher32": True}):
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as file:
+            file.create_dataset("train/images", data=_pixels(), **options)
+            file["train/labels"] = np.array(["a", "b"] * 3, "S")
+        made.append(buffer.getvalue())
+    return made
+
+
+def _npy_arrays() -> list[bytes]:
+    made = []
+    for array in (_pixels(), _pixels(channels=3).astype(np.float32) / 255):
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _pickled() -> list[bytes]:
+    import pickle
+
+    labels = np.arange(6) % 3
+    held = {"features": _pixels(), "labels": labels}
+    return [pickle.dumps(each, protocol) for each in (held, (_pixels(), labels.tolist()))
+            for protocol in (2, 5)]  # fmt: skip
+
+
+def _read_container(name: str, file: str, content: bytes, folder: Path) -> None:
+    _load(name, folder, path=str(_written(content, folder / file)))
+
+
+def _read_npy(content: bytes, folder: Path) -> None:
+    (folder / "set").mkdir()
+    np.save(folder / "set/y.npy", np.arange(6) % 3)
+    _written(content, folder / "set/x.npy")
+    _load("npy", folder, path=str(folder / "set"))
+
+
+def _read_batches(content: bytes, folder: Path) -> None:
+    (folder / "set").mkdir()
+    _written(content, folder / "set/data_batch_1")
+    _load("cifar", folder, path=str(folder / "set"))
+
+
 @cache
 def _pictures() -> tuple[bytes, ...]:
     from PIL import Image
@@ -866,6 +969,14 @@ TARGETS: Mapping[str, Target] = {
         Target("samples", _deep_pictures, _read_samples, (), (*_PICTURE, b"P6", b"II*\0")),
         Target("zip", _zips, _read_zip, (change_zip(change_png),), _ZIP),
         Target("tar", _tars, _read_tar, (change_tar(change_png),), (b"ustar", b"\0" * 512)),
+        Target("parquet", _parquet_sets, partial(_read_container, "parquet", "a.parquet")),
+        Target("webdataset", _shards, partial(_read_container, "webdataset", "a.tar"),
+               (change_tar(change_png),), (b"ustar", b".cls", b".json")),
+        Target("mat", _matlab_arrays, partial(_read_container, "mat", "a.mat")),
+        Target("hdf5", _hdf5_arrays, partial(_read_container, "hdf5", "a.h5")),
+        Target("npy", _npy_arrays, _read_npy, (change_array,), (b"descr", b"|O")),
+        Target("pickle", _pickled, partial(_read_container, "pickle", "a.pkl"), (), _PICKLE),
+        Target("batches", _pickled, _read_batches, (), _PICKLE),
         Target("photos", lambda: list(_photos()), _read_photo, (_change_photo,)),
         Target("photo_labels", _labels_files, _read_labels_file, (change_yaml, change_text), _YAML),
         Target("labels.csv", lambda: _LABELS["labels.csv"], partial(_read_labels, "labels.csv"),

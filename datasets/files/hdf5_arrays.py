@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +28,10 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_OBJECTS = 10_000
 _DEEPEST = 16
 _DEFLATE, _SHUFFLE, _FLETCHER = 1, 2, 3  # filters whose results are bounded here
-_BROKEN = (OSError, ValueError, KeyError, RuntimeError, TypeError, MemoryError, OverflowError)
+_BROKEN = (
+    *(OSError, ValueError, KeyError, RuntimeError, TypeError, IndexError, AttributeError),
+    *(MemoryError, OverflowError, zlib.error),
+)
 
 
 @contextmanager
@@ -106,16 +109,18 @@ def _read(array: h5py.Dataset, path: Path, is_matlab: bool) -> np.ndarray:
     where = f"{path}: '{array.name.lstrip('/')}'"
     if array.is_virtual or array.external:
         raise DataError(f"{where} lies in other files, which are not opened; write it into one")
-    text = _text_kind(array)
-    if text is None and array.dtype.kind not in "biufSU":
+    if array.dtype.kind == "O":  # a damaged heap of texts may keep HDF5 busy without end
+        raise DataError(
+            f"{where} holds texts or lists of any length, or references; write texts with one "
+            "length: numpy.array(texts).astype('S')"
+        )
+    if array.dtype.kind not in "biufSU":
         raise DataError(f"{where} holds {array.dtype}; arrays of numbers and texts are read")
     n_bytes = math.prod(array.shape) * max(1, array.dtype.itemsize)
     most = min(MAX_ARRAY_BYTES, most_unpacked(min(_stored(array), path.stat().st_size)))
     if n_bytes > most:
         raise DataError(f"{where} unpacks to {n_bytes:,} bytes; the limit is {most:,}")
     _check_chunks(array, where)
-    if text is not None:
-        return _texts(array, where, most)
     values = np.asarray(array[()])
     is_text = is_matlab and array.attrs.get("MATLAB_class") == b"char"
     return np.array(["".join(map(chr, column)) for column in values.T]) if is_text else values
@@ -144,24 +149,3 @@ def _check_chunks(array: h5py.Dataset, where: str) -> None:
             raise DataError(
                 f"{where} has a chunk that unpacks to more than its {most - 64:,} bytes"
             )
-
-
-def _text_kind(array: h5py.Dataset) -> Any:
-    """Says of texts of any length how they are kept; None for anything else."""
-    import h5py
-
-    return h5py.check_string_dtype(array.dtype) if array.dtype.kind == "O" else None
-
-
-def _texts(array: h5py.Dataset, where: str, most: int) -> np.ndarray:
-    """Texts of any length, one by one: many entries may repeat one long text."""
-    if array.size > _MOST_OBJECTS * 100:
-        raise DataError(f"{where} holds {array.size:,} texts")
-    texts: list[str] = []
-    for index in np.ndindex(array.shape):
-        value = array[index]
-        texts.append(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
-        most -= len(texts[-1])
-        if most < 0:
-            raise DataError(f"{where} holds texts that are longer than the file warrants")
-    return np.array(texts).reshape(array.shape)

@@ -59,6 +59,11 @@ def test_a_quote_that_nothing_closes_is_one_line(text: str) -> None:
         "labels.csv",
         "labels.json",
         "labels.mat",
+        "mat",
+        "npy",
+        "parquet",
+        "pickle",
+        "webdataset",
     ],
 )
 @settings(max_examples=25, phases=[Phase.generate])  # a seed cannot be made simpler
