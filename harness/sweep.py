@@ -136,7 +136,7 @@ def _say_needs(needs: Sequence[Need]) -> int:
     if states["to fetch"]:
         print("Fetch it beforehand with --fetch; the plan is shown when it is here.")
     if states["missing"]:
-        print(f"{states['missing']} of what the sweep needs cannot be had here", file=sys.stderr)
+        print(f"missing: {states['missing']}; the sweep cannot run here", file=sys.stderr)
     return EXIT_INPUT if states["missing"] else EXIT_DONE
 
 

@@ -15,6 +15,7 @@ from headstart.output import on_one_line
 WIDTH = 100  # columns of a line, in a terminal and in a log
 MOST_NOTES = 3  # of a data set
 MOST_SETS = 12
+MOST_USERS = 3  # stages and arms that use a data set
 LONGEST_NOTE = 400  # characters
 LONGEST_NAME = 40
 TIED = "\xa0"  # a space at which no line ends
@@ -32,8 +33,10 @@ def stand_ins(plan: Plan, *, with_reasons: bool = True) -> Iterator[str]:
 
 def describe(plan: Plan) -> Iterator[str]:
     """What is in each data set, what it warns of, and the first of its notes."""
+    users = _users(plan) if len(plan.data) > 1 else {}
     for use in plan.data[:MOST_SETS]:
-        yield from _wrapped(_content(use), "")
+        who = users.get((use.choice.name, use.fingerprint), ())
+        yield from _wrapped(_content(use, who), "")
         for warning in use.warnings:
             yield from _wrapped(f"warning: {warning}", "  ")
         notes = (*use.split_notes, *use.notes)
@@ -45,13 +48,25 @@ def describe(plan: Plan) -> Iterator[str]:
         yield f"data: … {len(plan.data) - MOST_SETS} more data sets, all in the report"
 
 
-def _content(use: DataUse) -> str:
+def _users(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By data set the stages and arms that use it."""
+    names: dict[tuple[str, str], dict[str, None]] = {}
+    for (_, arm), trials in plan.by_arm.items():
+        use = trials[0].data
+        names.setdefault((use.choice.name, use.fingerprint), {})[arm] = None
+    return {key: tuple(arms) for key, arms in names.items()}
+
+
+def _content(use: DataUse, users: Sequence[str]) -> str:
     """`data: folder photos.zip, 244 train + 153 validation images, 2 classes: ants 193, bees 204`.
 
     Where that takes over two lines, the first and the last class and the range of their counts.
+    `users` stand in brackets after the name.
     """
+    more = ", …" if len(users) > MOST_USERS else ""
+    who = f" ({', '.join(users[:MOST_USERS])}{more})" if users else ""
     images = " + ".join(f"{sum(n)} {part}".strip() for part, n in use.counts.items())
-    head = f"data: {use.choice.label}, {images} images, {len(use.class_names)} classes"
+    head = f"data: {use.choice.label}{who}, {images} images, {len(use.class_names)} classes"
     counts = [sum(of_class) for of_class in zip(*use.counts.values(), strict=True)]
     each = [f"{name}{TIED}{n}" for name, n in zip(use.class_names, counts, strict=True)]
     text = f"{head}: {', '.join(each)}"

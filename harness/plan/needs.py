@@ -93,7 +93,7 @@ def _first_of(choices: Sequence[DataChoice], look: Callable[[DataChoice], Need])
     for choice in choices:
         need = look(choice)
         if need.state != "missing":
-            instead = f"{need.name} stands in for it, since it is "
+            instead = f"{need.name} stands in for it; "
             yield from (replace(n, state="replaced", detail=instead + n.detail) for n in missing)
             yield need
             return

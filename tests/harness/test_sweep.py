@@ -87,13 +87,13 @@ def test_data_and_where_trials_train_are_said_once_and_the_run_folder_keeps_auto
     )  # fmt: skip
     monkeypatch.setattr(harness.sweep, "cards_here", lambda: Cards(remark="no card"))
     done = run_here(sweep, out)
-    first, drawn, data, where = done.stderr.splitlines()[:4]
+    first, drawn, data, _, where = done.stderr.splitlines()[:5]
     assert where == "small: trains on CPUs (no card)"
     assert done.stderr.count("trains on") == 1
     assert first.startswith("small: glyphs stands in for mnist (not on this machine: put its four ")
     assert "127.0.0.1" in first
-    assert drawn.startswith("data: glyphs, 300 images, 10 classes: 0 30, 1 30, ")
-    assert data.startswith("data: glyphs, 600 images, 10 classes: 0 60, 1 60, ")
+    assert drawn.startswith("data: glyphs (drawn), 300 images, 10 classes: 0 30, 1 30, ")
+    assert data.startswith("data: glyphs (scratch, pretrained), 600 images, 10 classes: 0 60, ")
     assert done.stdout.splitlines()[-1] == "small: glyphs stands in for mnist"
     assert {row.device for row in finished_rows(out)} == {"cpu"}
     resources = load_sweep(out / "sweep.yaml").resources

@@ -62,6 +62,13 @@ def test_of_many_classes_the_first_the_last_and_the_range_are_said(plan, counts,
     assert len(text) < 2 * WIDTH
 
 
+def test_where_there_are_several_sets_each_is_said_with_who_uses_it(plan):
+    lines = [line for line in describe(plan) if line.startswith("data: ")]
+    assert [line.split(", 10 classes")[0] for line in lines] == [
+        "data: glyphs (drawn), 300 images", "data: glyphs (scratch, pretrained), 600 images",
+    ]  # fmt: skip
+
+
 def test_no_line_ends_between_a_class_and_its_count(plan):
     names = tuple("0123456789")
     use = use_of(plan, class_names=names, counts={"train": (5923,) * 10, "test": (980,) * 10})

@@ -76,9 +76,7 @@ def test_what_cannot_be_fetched_is_said_with_the_reason_and_the_rest_is_gone_thr
     status, lines = asked(sweep, "--fetch", capsys)
     assert status == 2
     assert lines[0] == "glyphs: here: it needs no files"
-    assert lines[1].startswith(
-        "folder there: replaced: glyphs stands in for it, since it is not/there: no"
-    )
+    assert lines[1].startswith("folder there: replaced: glyphs stands in for it; not/there: no")
     mnist, photos, weights = lines[2:]
     assert mnist.startswith("mnist: missing: not on this machine: put its four files")
     assert "fetching it failed: http://127.0.0.1:9/train-images" in mnist
