@@ -32,7 +32,7 @@ _SHARP, _BLURRED = 0.85, 0.95  # correlations of the pixels
 _SHARP_INK = 0.985  # where most of a picture is empty, as around a character
 _INK_SHARE, _PAPER = 0.5, 8  # of the pixels at most this many gray levels from the commonest
 _BLUR = 1.5  # pixels of the small picture: what a crop of some percent moves
-_MOST_PAIRS = 1_000_000_000  # of images that are compared: some five seconds
+_MOST_PAIRS = 700_000_000  # of images that are compared: some five seconds of one core
 _BLOCK = 512  # images that are compared with all others at once
 
 

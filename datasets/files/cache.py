@@ -48,7 +48,7 @@ def cached(
         sources: the files that were read, or folders of them; each file's path, size and
             modification time enter the key.
         build: decodes the set; called when there is no whole entry.
-        may_repeat: whether it is looked for near-duplicates; not where they are known not to be.
+        may_repeat: whether it is looked for near-duplicates; not where it is known to have none.
 
     Raises:
         StorageError: the cache folder cannot be written.

@@ -57,7 +57,15 @@ def load(options: Options, request: Request) -> Dataset:
     """All 70,000 images: train 0 … 59,999, test 60,000 … 69,999."""
     files = _locate_or_fetch(options, request)
     # An address does not change what the files hold (their checksums are fixed).
-    return cached("mnist", VERSION, Options(), request, files, lambda: _decode(files, request))
+    return cached(
+        "mnist",
+        VERSION,
+        Options(),
+        request,
+        files,
+        lambda: _decode(files, request),
+        may_repeat=False,
+    )
 
 
 def _pairs(folder: Path) -> Mapping[str, tuple[Path, Path]]:

@@ -70,6 +70,7 @@ def load(options: Options, request: Request) -> Dataset:
         request,
         sources,
         lambda: _decode(path, options, request, test),
+        may_repeat=False,
     )
 
 
