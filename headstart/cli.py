@@ -122,3 +122,9 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or an empty string where nothing allowed is near `given`."""
     near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def few(texts: Sequence[str], most: int = 4, separator: str = ", ") -> str:
+    """The first of the texts, each of a length that a person reads, and how many more there are."""
+    shown = separator.join(text[:200] for text in texts[:most])
+    return f"{shown} and {len(texts) - most:,} more" if len(texts) > most else shown

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from headstart.cli import few
 from headstart.errors import ModelError
 from models.nearest import nearest_network
 
 N_SHOWN = 2  # names of each side in a message
+LONGEST_NAME = 1000  # of a tensor that the network may have
 _COUNTER = "num_batches_tracked"  # torch fills it in where an older file has none
 OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$")
 AUXILIARY = re.compile(r"^(aux\d|AuxLogits)\.")  # heads that only training has
@@ -109,7 +111,9 @@ def _given_prefix(state: Mapping[str, Tensor], prefix: str) -> str:
     if any(key.startswith(before) for key in state):
         return before
     tops = list(dict.fromkeys(key.split(".")[0] for key in state))
-    raise ModelError(f"no name in the file begins with {before!r}; they begin with {few(tops)}")
+    raise ModelError(
+        f"no name in the file begins with {before!r}; they begin with {few(tops, N_SHOWN)}"
+    )
 
 
 def _prefix(needed: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
@@ -123,6 +127,8 @@ def _prefix(needed: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
         return ""
     behind: Counter[str] = Counter()
     for key in state:
+        if len(key) > LONGEST_NAME:
+            continue
         for at in (-1, *(i for i, letter in enumerate(key) if letter == ".")):
             name = key[at + 1 :]
             if name in needed and has_shape(state[key], needed[name]):
@@ -210,23 +216,24 @@ class _Mistakes:
         before: str,
     ) -> str:
         """One line; `of_file` has all of the file's tensors, the ones that are left out too."""
-        n_fit = len(self.own) - len(self.of_own)
-        parts = [few(list(self.of_own.values()), "; ")] if self.of_own else []
+        own = [name for name in self.own if not name.endswith(_COUNTER)]
+        n_fit = sum(name in self.given and name not in self.of_own for name in own)
+        parts = [few(list(self.of_own.values()), N_SHOWN, "; ")] if self.of_own else []
         unknown = [name for name in of_file if name not in self.own and name not in skipped
                    and not name.endswith(_COUNTER)]  # fmt: skip
         if unknown:
             shown = [f"{name} {_sides(of_file[name])}" for name in unknown]
             verb = "is" if len(shown) == 1 else "are"
-            parts.append(f"{few(shown)} of the file {verb} not in the network")
+            parts.append(f"{few(shown, N_SHOWN)} of the file {verb} not in the network")
         if before:
             parts.append(f"the prefix {before} was taken off the file's names")
         if not unknown and not skipped and set(self.of_own) <= set(of_head):
             parts.append("head: new gives it a fresh one")
-        elif unknown or n_fit * 2 < len(self.own):
+        elif unknown or n_fit * 2 < len(own):
             nearest = nearest_network(of_file)
             under = ", under other names" if not n_fit else ""
             parts += [f"its shapes are those of {nearest}{under}"] if nearest else []
-        fit = f"the weights do not fit the network, {n_fit} of whose {len(self.own)} tensors do"
+        fit = f"the weights do not fit the network, {n_fit} of whose {len(own)} tensors do"
         return f"{fit}: {'; '.join(parts)}"
 
 
@@ -262,10 +269,4 @@ def _about(beyond: Collection[str], state: Mapping[str, Tensor], before: str) ->
     outside = [key for key in state if not key.startswith(before)]
     left = [*sorted(beyond), *outside]
     if left:
-        yield f"left out, since the network has no such layers: {few(left)}"
-
-
-def few(texts: list[str], separator: str = ", ") -> str:
-    shown = separator.join(text[:200] for text in texts[:N_SHOWN])
-    more = len(texts) - N_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+        yield f"left out, since the network has no such layers: {few(left, N_SHOWN)}"

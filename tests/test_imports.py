@@ -43,9 +43,9 @@ ROOMS = {
     ],
     "models": [
         "info", "networks", {"own", "own_forward", "global_draws"}, {"catalog", "dropout"},
-        {"groups", "pickles"}, "own_build", "build", {"nearest", "split", "weight_files"},
-        "fitting", "weights", {"own_split", "finetune", "imagenet"},
-        "describe",
+        {"groups", "other_files", "pickles"}, "own_build", {"build", "state_dicts"},
+        {"nearest", "split", "weight_files"}, "fitting", "weights",
+        {"own_split", "finetune", "imagenet"}, "describe",
     ],
 }  # fmt: skip
 

@@ -296,6 +296,13 @@ def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path, kind: str) -> N
     refused(path)
 
 
+def test_names_without_end_take_no_time(tmp_path: Path) -> None:
+    long = "." * (1 << 20)
+    inner = {f"k{n}": {"w": n} for n in range(2000)}
+    read = open_weights(saved(tmp_path / "w.pth", {"model": state(), long: inner}))
+    assert set(read.tensors) == set(state())
+
+
 def test_a_tensor_beyond_its_values_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "w.pth", {"w": torch.zeros(4)}, is_old=True)
     content = path.read_bytes()
