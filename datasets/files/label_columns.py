@@ -62,6 +62,7 @@ class Wanted:
     part: Column | None = None
     group: Column | None = None
     is_one_hot: bool = False  # a column a class, by the format's definition
+    among: frozenset[str] = frozenset()  # classes that the labels must be of, where that is known
 
 
 def with_its_header(table: Table, files: NamedFiles, wanted: Wanted) -> tuple[Table, int]:
@@ -104,6 +105,9 @@ def find_columns(table: Table, path: int, wanted: Wanted) -> Columns:
         return Columns(path, label, (), part, group)
     if wanted.is_one_hot:
         return Columns(path, None, tuple(left), part, group)
+    fitting = [k for k in left if wanted.among and set(table.column(k)) <= wanted.among]
+    if len(fitting) == 1:
+        return Columns(path, fitting[0], (), part, group)
     label, one_hot = _label_column(table, left)
     return Columns(path, label, one_hot, part, group)
 

@@ -28,7 +28,7 @@ from datasets.files.label_table import Source, layout_of_tables, lies_in_no_clas
 from datasets.files.layout import Layout
 from datasets.files.matlab_table import POSITION
 from datasets.files.named_files import part_in, stem_of
-from datasets.files.offered_tables import advice, defined_sources, refuse_other_reading
+from datasets.files.offered_tables import advice, compared_with_tables, defined_sources
 from datasets.files.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.files.tables import read_bytes
 from datasets.files.trees import Tree
@@ -122,8 +122,14 @@ class LabelOptions(ImageOptions):
     def tables(self) -> dict[str, str]:
         """Part (or "") → its table."""
         if isinstance(self.labels, dict):
-            return self.labels
+            return {part: file for part, file in self.labels.items() if file != BY_FOLDERS}
         return {} if self.labels in (None, BY_FOLDERS) else {"": str(self.labels)}
+
+    @property
+    def parts_by_folders(self) -> tuple[str, ...]:
+        """The parts whose classes are folders, beside others that have tables."""
+        labels = self.labels if isinstance(self.labels, dict) else {}
+        return tuple(part for part, file in labels.items() if file == BY_FOLDERS)
 
 
 def tables_elsewhere(options: LabelOptions, path: Path, request: Request) -> list[Path]:
@@ -168,7 +174,11 @@ def labelled_layout(
             _source(tree, part, file, request, options.encoding)
             for part, file in options.tables.items()
         ]
-        layout = layout_of_tables(tree, sources, options.wanted, images, on_missing)
+        folders = by_folders() if options.parts_by_folders else None
+        wanted = replace(options.wanted, among=frozenset(folders.classes if folders else ()))
+        layout = layout_of_tables(tree, sources, wanted, images, on_missing)
+        if folders is not None:
+            layout = _joined(folders, options.parts_by_folders, layout, tree)
     elif options.label_pattern is not None:
         layout = _layout_of_names(tree, options.label_pattern, images)
     else:
@@ -182,6 +192,35 @@ def labelled_layout(
         return layout, given, ()
     layout, classes = with_class_names(layout, str(tree.where), given)
     return layout, None, classes
+
+
+def _joined(folders: Layout, parts: Sequence[str], tables: Layout, tree: Tree) -> Layout:
+    """The images of `parts` by their folders, and those of the other parts by their tables.
+
+    Raises:
+        DataError: a table has a label that is no class folder, or no folder is of such a part.
+    """
+    unknown = sorted(set(tables.classes) - set(folders.classes))
+    if unknown:
+        raise DataError(
+            f"{tree.where}: labels: '{unknown[0]}' of a table is no class folder; there are "
+            f"{', '.join(sorted(set(folders.classes))[:_EXAMPLES])} …; label_column names another "
+            "column"
+        )
+    part_of = dict(zip(tables.files, tables.parts, strict=True))
+    class_of = dict(zip(tables.files, tables.classes, strict=True))
+    for name, label, part in zip(folders.files, folders.classes, folders.parts, strict=True):
+        if name not in part_of and (part or "train") in parts:
+            part_of[name], class_of[name] = part or "train", label
+    if missing := set(parts) - set(part_of.values()):
+        raise DataError(f"{tree.where}: labels: no class folders of the part {missing.pop()}")
+    files = [name for name in tree.names if name in part_of]
+    return Layout(
+        tuple(files),
+        tuple(class_of[name] for name in files),
+        tuple(part_of[name] for name in files),
+        tables.notes,
+    )
 
 
 def _class_names(
@@ -221,7 +260,8 @@ def _without_settings(
             return layout_of_tables(tree, sources, wanted, images, on_missing), False
         raise DataError(f"{err}{advice(tree)}") from err
     if options.labels != BY_FOLDERS:
-        refuse_other_reading(tree, layout)
+        notes = (*layout.notes, *compared_with_tables(tree, layout))
+        layout = replace(layout, notes=notes)
     return layout, True
 
 

@@ -85,8 +85,8 @@ def advice(tree: Tree) -> str:
     return "".join(f"; {text}" for text in texts if text)
 
 
-def refuse_other_reading(tree: Tree, layout: Layout) -> None:
-    """Refuse class folders that a table beside them contradicts.
+def compared_with_tables(tree: Tree, layout: Layout) -> list[str]:
+    """Notes on tables that say more than class folders do; what contradicts them is refused.
 
     A table agrees where its labels follow from the folders, or the folders from its labels (finer
     and coarser classes). It counts where it names half of the images or more and has a column that
@@ -96,25 +96,56 @@ def refuse_other_reading(tree: Tree, layout: Layout) -> None:
     Raises:
         DataError: neither follows from the other; both readings are shown.
     """
-    names = [name for name in tree.names if _may_be_table(name)]
-    if not names or len(names) > _MOST:
-        return
+    offers = _offers(tree, [name for name in tree.names if _may_be_table(name)])
+    for offer in offers:
+        _refuse_other_reading(tree, layout, offer)
+    return [*_of_unread(tree, layout, offers), *_of_lists(layout, offers)]
+
+
+def _refuse_other_reading(tree: Tree, layout: Layout, offer: _Offer) -> None:
     folder_of = dict(zip(layout.files, layout.classes, strict=True))
     are_shards = all(_SHARD.fullmatch(folder) for folder in set(layout.classes))
+    if 2 * len(offer.named) < len(folder_of) or not (are_shards or _is_called_label(offer)):
+        return
+    labels = _labels_of(tree, offer)
+    both = [(folder_of[name], label) for name, label in labels.items() if name in folder_of]
+    if labels and (_follows(both) or _follows([(label, folder) for folder, label in both])):
+        return
     classes = sorted(set(layout.classes))
     folders = f"{', '.join(classes[:3])}{' …' if len(classes) > 3 else ''}"
-    for offer in _offers(tree, names):
-        if 2 * len(offer.named) < len(folder_of) or not (are_shards or _is_called_label(offer)):
-            continue
-        labels = _labels_of(tree, offer)
-        both = [(folder_of[name], label) for name, label in labels.items() if name in folder_of]
-        if labels and (_follows(both) or _follows([(label, folder) for folder, label in both])):
-            continue
-        raise DataError(
-            f"{tree.where}: two readings: the classes are the folders {folders}, or the labels in "
-            f"{offer.name} ({shown(list(labels.values())) if labels else offer.unclear}); choose: "
-            f"labels: folders, or labels: {offer.name}"
-        )
+    raise DataError(
+        f"{tree.where}: two readings: the classes are the folders {folders}, or the labels in "
+        f"{offer.name} ({shown(list(labels.values())) if labels else offer.unclear}); choose: "
+        f"labels: folders, or labels: {offer.name}"
+    )
+
+
+def _of_unread(tree: Tree, layout: Layout, offers: Sequence[_Offer]) -> list[str]:
+    """Words on tables that label images of a part which has no class folders."""
+    notes, read, classes = [], set(layout.files), frozenset(layout.classes)
+    for offer in offers:
+        part = _part_of(offer)
+        labels = _labels_of(tree, offer, classes) if part not in ("", "train") else {}
+        n = len(labels.keys() - read)
+        if n > 1 and set(labels.values()) <= classes:
+            notes.append(
+                f"{offer.name} says the classes of {n:,} images that were not read: labels: "
+                f"{{train: folders, {part}: {offer.name}}} reads them"
+            )
+    return notes
+
+
+def _of_lists(layout: Layout, offers: Sequence[_Offer]) -> list[str]:
+    """Words on lists of the images of each part, where the folders say no parts."""
+    lists = {
+        _part_of(offer): offer.name
+        for offer in reversed(offers)
+        if offer.columns is not None and offer.columns.label is None and not offer.columns.one_hot
+    }
+    if any(layout.parts) or "train" not in lists or not lists.keys() & {"validation", "test"}:
+        return []
+    tables = ", ".join(f"{part}: {lists[part]}" for part in PART_NAMES if part in lists)
+    return [f"lists of the images of each part lie there: labels: {{{tables}}} takes its parts"]
 
 
 def _may_be_table(name: str) -> bool:
@@ -188,12 +219,15 @@ def _by_part(offers: Sequence[_Offer]) -> Mapping[str, _Offer]:
     for offer in offers:
         if not _may_have_labels(offer, offers[0]):
             continue
-        way = PurePosixPath(offer.name)
-        part = part_in(stem_of(way.stem)) or part_in(way.parent.name)
-        if part:
+        if part := _part_of(offer):
             by_part.setdefault(part, offer)
     ordered = {part: by_part[part] for part in PART_NAMES if part in by_part}
     return ordered if len(ordered) > 1 and "train" in ordered else {}
+
+
+def _part_of(offer: _Offer) -> str:
+    way = PurePosixPath(offer.name)
+    return part_in(way.stem) or part_in(way.parent.name)
 
 
 def _may_have_labels(offer: _Offer, first: _Offer) -> bool:
@@ -249,12 +283,12 @@ def _is_called_label(offer: _Offer) -> bool:
     return bool(offer.table.columns) and plain(offer.table.columns[columns.label]) in LABEL_NAMES
 
 
-def _labels_of(tree: Tree, offer: _Offer) -> dict[str, str]:
+def _labels_of(tree: Tree, offer: _Offer, among: frozenset[str] = frozenset()) -> dict[str, str]:
     """Image → label; empty where the table does not give one to each."""
     try:
         source = Source(read_table(tree.read(offer.name), offer.name, offer.name), "", offer.name)
         images = [name for name in tree.names if is_image_name(name)]
-        layout = layout_of_tables(tree, [source], Wanted(), images, "skip")
+        layout = layout_of_tables(tree, [source], Wanted(among=among), images, "skip")
     except DataError:
         return {}
     return dict(zip(layout.files, layout.classes, strict=True))

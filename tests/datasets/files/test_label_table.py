@@ -601,3 +601,45 @@ def test_a_list_of_test_images_without_labels_is_not_offered():
     assert "labels: {train: train.csv, test: test.csv} reads it" in (
         refused(both, by_folders=flat_parts)
     )
+
+
+# -- class folders beside tables ------------------------------------------------------------------
+
+
+def tiny_imagenet():
+    names = [f"train/n{c}/images/n{c}_{k}.JPEG" for c in (1, 2) for k in range(4)]
+    val = "".join(f"val_{k}.JPEG\tn{k % 2 + 1}\t0\t{k % 2}\t44\n" for k in range(4))
+    return tree_of({**images(*names, *(f"val/images/val_{k}.JPEG" for k in range(4))),
+        "val/val_annotations.txt": val, "wnids.txt": "n1\nn2\n"})  # fmt: skip
+
+
+def test_one_part_has_class_folders_and_another_a_table_as_tiny_imagenet():
+    tree = tiny_imagenet()
+    layout, _, _ = read(tree)
+    assert layout.notes[-1] == (
+        "val/val_annotations.txt says the classes of 4 images that were not read: labels: {train: "
+        "folders, validation: val/val_annotations.txt} reads them"
+    )
+    both = {"train": "folders", "validation": "val/val_annotations.txt"}
+    assert labels(tree, labels=both)["val/images/val_3.JPEG"] == "n2"
+    assert labels(tree, labels=both)["train/n1/images/n1_0.JPEG"] == "n1"
+    assert set(parts(tree, labels=both).values()) == {"train", "validation"}
+    other = tree_of({**images("train/a/1.png", "train/b/2.png", "test/3.png", "test/4.png"),
+        "test/t.csv": "f,label\n3,a\n4,c\n"})  # fmt: skip
+    text = refused(other, labels={"train": "folders", "test": "test/t.csv"})
+    assert "'c' of a table is no class folder; there are a, b" in text
+
+
+def test_lists_of_the_images_of_each_part_are_named():
+    tree = tree_of(
+        {
+            **images(*(f"images/{c}/{k}.jpg" for c in ("pie", "soup") for k in range(4))),
+            "meta/train.txt": "pie/0\npie/1\nsoup/0\nsoup/1\n",
+            "meta/test.txt": "pie/2\nsoup/2\n",
+        }
+    )
+    layout, _, _ = read(tree)
+    assert layout.notes[-1] == (
+        "lists of the images of each part lie there: labels: {train: meta/train.txt, test: "
+        "meta/test.txt} takes its parts"
+    )
