@@ -87,8 +87,9 @@ def test_data_and_where_trials_train_are_said_once_and_the_run_folder_keeps_auto
     )  # fmt: skip
     monkeypatch.setattr(harness.sweep, "cards_here", lambda: Cards(remark="no card"))
     done = run_here(sweep, out)
-    first, drawn, data, _, where = done.stderr.splitlines()[:5]
-    assert where == "small: trains on CPUs (no card)"
+    first, *lines = done.stderr.splitlines()
+    drawn, data = (line for line in lines if line.startswith("data: "))
+    assert lines[4] == "small: trains on CPUs (no card)"
     assert done.stderr.count("trains on") == 1
     assert first.startswith("small: glyphs stands in for mnist (not on this machine: put its four ")
     assert "127.0.0.1" in first
