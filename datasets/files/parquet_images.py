@@ -72,13 +72,18 @@ class Images:
     def __init__(self) -> None:
         self._distinct: list[pa.Array] = []
         self._places: list[tuple[int, int]] = []  # of each row: which array, which of its values
-        self.n_bytes = 0
+        self.n_kept = 0  # bytes in memory
+        self.n_read = 0  # bytes of all rows, each time that an image is repeated
 
     def add(self, column: pa.DictionaryArray) -> None:
         """The next rows."""
-        self.n_bytes += column.dictionary.nbytes
-        indices = column.indices.fill_null(-1).to_numpy().tolist()
-        self._places += [(len(self._distinct), index) for index in indices]
+        import pyarrow.compute as pc
+
+        self.n_kept += column.dictionary.nbytes
+        lengths = pc.binary_length(column.dictionary).fill_null(0).to_numpy()
+        indices = column.indices.fill_null(-1).to_numpy()
+        self.n_read += int(lengths[indices[(indices >= 0) & (indices < len(lengths))]].sum())
+        self._places += [(len(self._distinct), index) for index in indices.tolist()]
         self._distinct.append(column.dictionary)
 
     def __len__(self) -> int:
@@ -147,9 +152,10 @@ def read_rows(path: Path, columns: Columns) -> Rows:
                 groups += [
                     str(v) for v in _values(table.column(columns.group), path, columns.group)
                 ]
-            if images.n_bytes > min(MAX_TOTAL_BYTES, most):
+            if max(images.n_kept, images.n_read) > min(MAX_TOTAL_BYTES, most):
                 raise DataError(
-                    f"{path}: its images take over {most >> 20:,} MB, which is the limit"
+                    f"{path}: its images take over {most >> 20:,} MB, repeated ones counted each "
+                    "time, which is the limit"
                 )
     return Rows(images, tuple(labels), tuple(groups))
 

@@ -214,14 +214,19 @@ def test_a_file_of_one_part_alone_is_a_set_without_parts(tmp_path):
     assert dataset.notes[0].startswith("its files are all of the test part")
 
 
-def test_an_image_that_many_rows_repeat_is_kept_once(tmp_path):
-    """A dictionary of one image of 4 MB and 9,000 rows of it would be 36 GB as plain bytes."""
-    image = pa.DictionaryArray.from_arrays(pa.array([0] * 9_000), pa.array([bytes(4 << 20)]))
-    path = write(tmp_path / "set.parquet", {"image": image, "label": [0, 1, 2] * 3_000})
-    assert path.stat().st_size < 1 << 20
-    rows = parquet_images.read_rows(path, parquet_images.find_columns(path, None, None, None))
-    assert rows.images.n_bytes < 10 << 20
-    assert rows.images.read(8_999) == bytes(4 << 20)
+@pytest.mark.parametrize(("n_rows", "is_read"), [(30, True), (9_000, False)])
+def test_an_image_that_rows_repeat_is_kept_once_and_counted_each_time(tmp_path, n_rows, is_read):
+    """One image of a megabyte, and 9,000 rows of it: 9 GB to decode, from a small file."""
+    image = pa.DictionaryArray.from_arrays(pa.array([0] * n_rows), pa.array([bytes(1 << 20)]))
+    path = write(tmp_path / "set.parquet", {"image": image, "label": [0, 1, 2] * (n_rows // 3)})
+    columns = parquet_images.find_columns(path, None, None, None)
+    if is_read:
+        rows = parquet_images.read_rows(path, columns)
+        assert rows.images.n_kept < 2 << 20
+        assert rows.images.read(n_rows - 1) == bytes(1 << 20)
+    else:
+        with pytest.raises(DataError, match="take over 64 MB, repeated ones counted each time"):
+            parquet_images.read_rows(path, columns)
 
 
 def test_texts_that_many_rows_repeat_are_kept_once(tmp_path):
