@@ -80,7 +80,7 @@ def _data(findings: Findings) -> Iterator[str]:
         ]
         facts = f"{each.name}: {', '.join(filter(None, known))}."
         texts = remarks.loc[remarks["name"] == each.name, "remark"]
-        yield " ".join([facts, *map(words.sentence, texts)])
+        yield f"{facts} {words.joined(*texts)}".strip()
 
 
 def _range(values: pd.Series) -> str:
