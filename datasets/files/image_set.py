@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import field_validator
 
 from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Request, build_dataset
 from datasets.files.bit_depth import ValueRange
@@ -52,6 +53,12 @@ class ImageOptions(DatasetOptions):
     value_range: ValueRange | None = key("[black, white], for images whose samples do not fill the "
         "range of their type, as 12 bits kept in 16, or are floating-point numbers.", None,
         example=[0, 4095], unit="sample values")  # fmt: skip
+
+    @field_validator("also", mode="before")
+    @classmethod
+    def _alone(cls, also: object) -> object:
+        """`gif` as `[gif]`."""
+        return (also,) if isinstance(also, str) else also
 
 
 def dataset_of_files(

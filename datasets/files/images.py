@@ -10,9 +10,8 @@ import importlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -38,8 +37,7 @@ _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of a whole file
 _FILMS = ("GIF", "PNG", "TIFF", "WEBP", "AVIF")  # a second picture of a JPEG or HEIC is a preview
 
 
-@dataclass(frozen=True)
-class _Decoded:
+class _Decoded(NamedTuple):
     """Pixels, uint8; whether the file holds further pictures; the highest of its 16-bit samples."""
 
     pixels: np.ndarray
@@ -79,7 +77,7 @@ def decode_files(
         try:
             content, label = tree.read(name), tree.label(name)
             decoded = _decode(content, label, as_gray=as_gray, value_range=value_range)
-            return replace(decoded, pixels=shape(decoded.pixels))
+            return decoded._replace(pixels=shape(decoded.pixels))
         except DataError as err:
             if on_damaged == "refuse":
                 raise DataError(f"{err}; mend or remove it, or set on_damaged: skip") from err
@@ -185,7 +183,7 @@ def _decode_plain(data: bytes, image: Image, as_gray: bool) -> np.ndarray | None
     has_exif = b"eXIf" in data if image.format == "PNG" else "exif" in image.info
     if image.mode not in ("L", "RGB") or "transparency" in image.info or has_exif:
         return None
-    if bits_of(image, data) > 8:
+    if image.format == "PNG" and bits_of(image, data) > 8:
         return None
     if image.format == "JPEG":
         return _decode_with_opencv(data, as_gray=as_gray or image.mode == "L")
