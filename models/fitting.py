@@ -231,8 +231,7 @@ class _Mistakes:
             parts.append("head: new gives it a fresh one")
         elif unknown or n_fit * 2 < len(own):
             nearest = nearest_network(of_file)
-            under = ", under other names" if not n_fit else ""
-            parts += [f"its shapes are those of {nearest}{under}"] if nearest else []
+            parts += [f"its shapes are those of {nearest}"] if nearest else []
         fit = f"the weights do not fit the network, {n_fit} of whose {len(own)} tensors do"
         return f"{fit}: {'; '.join(parts)}"
 

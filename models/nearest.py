@@ -26,21 +26,25 @@ _MOST_ON_CPU = 100_000_000  # parameters of a network that cannot be built witho
 _OF_HEADS = 4  # tensors by which a file of other classes differs: two of its own, two of ours
 _ENOUGH = 0.8  # of the tensors of both
 
-Shapes = Counter[tuple[int, ...]]
+Shapes = dict[str, tuple[int, ...]]
 
 
 def nearest_network(tensors: Mapping[str, Tensor]) -> str:
-    """`torchvision's resnet34`, or `nearly torchvision's resnet34 (200 of 218)`; else empty."""
-    shapes = _shapes(tensors)
-    best, apart = "", math.inf
-    for name, own in _candidates(_n_parameters(tensors)):
+    """`torchvision's resnet34`, with `, under other names` where they are; empty: none is near."""
+    given = _shapes(tensors)
+    shapes = Counter(given.values())
+    best, apart, its_names = "", math.inf, set[str]()
+    for network, named in _candidates(_n_parameters(tensors)):
+        own = Counter(named.values())
         n = (shapes - own).total() + (own - shapes).total()
         if n < apart:
-            best, apart, alike, of = name, n, (shapes & own).total(), own.total()
+            best, apart, its_names = network, n, set(named)
+            alike, of = (shapes & own).total(), own.total()
+    under = "" if len(its_names & set(given)) * 2 >= len(given) else ", under other names"
     if apart <= min(_OF_HEADS, shapes.total()):
-        return best
+        return best + under
     if best and alike >= _ENOUGH * max(of, shapes.total()):
-        return f"{best} but for some ({alike} of {of} are there)"
+        return f"{best} but for some ({alike} of {of} are there){under}"
     return ""
 
 
@@ -104,8 +108,8 @@ def _without_memory(name: str) -> nn.Module:
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
-    """How many tensors there are of each shape; counters left out."""
-    return Counter(tuple(tensor.shape) for tensor in tensors.values() if tensor.dim())
+    """The shape of each tensor by name; counters left out."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items() if tensor.dim()}
 
 
 def _n_parameters(tensors: Mapping[str, Tensor]) -> int:
