@@ -135,6 +135,9 @@ def _set_of_files(path: Path, infos: Mapping[str, DatasetInfo]) -> str:
     chosen = by_sign or by_names
     if beside_images and not by_sign and has_images(names):
         chosen = [*by_names, "folder"]
+    archives = [name for name in names if is_archive(Path(name))]
+    if not chosen and archives and not has_images(names) and len(archives) * 2 > len(names):
+        raise DataError(f"{path}: holds archives; give the path of one, as {path / archives[0]}")
     if len(chosen) > 1:
         ways = " or ".join(f"{{name: {name}, path: {path}}}" for name in chosen)
         raise DataError(

@@ -19,6 +19,7 @@ from datasets.files.layout import Layout
 from headstart.errors import DataError
 
 Label = int | str | None
+_FEW = 2  # images that may each be of another class
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ def layout_of(
     if not chosen:
         raise DataError(f"{where}: none of {len(images.files)} images has a label")
     labels = [images.labels[k] for k in chosen]
+    if len(labels) > _FEW and len(set(labels)) == len(labels):
+        raise DataError(
+            f"{where}: each of {len(labels):,} images has a label of its own ({labels[0]}, "
+            f"{labels[1]}, …), so these are no classes; name what holds the classes"
+        )
     note = ""
     if images.names is not None:
         classes, order = _named(labels, images.names, where)

@@ -44,6 +44,7 @@ _SMALL_ROWS = 10_000  # so many rows may any file have
 _STRING_BYTES = 16 << 20  # of the footer; the names of 20,000 classes take less than 1
 _RATIO = 24  # unpacked to packed; images are packed already, and snappy reaches 22
 _SHOWN = 12
+_MANY = 48  # columns, as of pixels
 
 
 @dataclass(frozen=True)
@@ -243,9 +244,10 @@ def _the_image(path: Path, schema: pa.Schema, images: Sequence[str], given: str 
             f"{path}: the columns {', '.join(images)} may hold the images; choose one of them with "
             "image_column"
         )
+    hint = "; a table of pixels is read as .csv" if len(schema) > _MANY else ""
     raise DataError(
-        f"{path}: no column of encoded images (bytes, or a structure of bytes and path); it has "
-        f"{_columns(schema)}"
+        f"{path}: no column of encoded images (bytes, or a structure of bytes and path){hint}; it "
+        f"has {_columns(schema)}"
     )
 
 

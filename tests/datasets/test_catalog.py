@@ -248,6 +248,13 @@ def test_arrays_beside_images_are_no_set_of_their_own(tmp_path, name):
     assert dataset_for_path(write_tree(tmp_path / "flowers", files)) == "folder"
 
 
+def test_a_folder_of_archives_is_told_to_name_one(tmp_path):
+    write_zip(tmp_path / "fetched/photos.zip", class_folders(1))
+    with pytest.raises(DataError, match=r"holds archives; give the path of one, as .*photos\.zip"):
+        dataset_for_path(tmp_path / "fetched")
+    assert dataset_for_path(write_tree(tmp_path / "beside", {"a.zip": b"", **class_folders(4)}))
+
+
 def test_a_file_is_known_by_what_it_begins_with(tmp_path):
     (tmp_path / "shard-of-no-ending").write_bytes(b"PAR1 and more")
     assert dataset_for_path(tmp_path / "shard-of-no-ending") == "parquet"
