@@ -50,6 +50,7 @@ class Wanted:
     group: Column | None = None
     ignored: tuple[Column, ...] = ()
     n_pixels: int | None = None
+    has_label: bool = True  # else the labels stand in another file
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Columns:
         has_header: whether the first row names the columns.
         names: of all columns; empty where there is no header.
         n_fields: how many columns a row has.
-        labels: the label's; several where labels are one-hot.
+        labels: the label's; several where labels are one-hot; none where another file has them.
         label_names: of the texts that name a numbered label.
         pixels: one a pixel, or the only one, where all pixels stand in one field.
         part: of `train`, `test`, …
@@ -85,7 +86,7 @@ class Columns:
 
     def as_wanted(self, wanted: Wanted) -> Wanted:
         """What a second table is to be read by: this one's label, by its name or its place."""
-        if wanted.label is not None or len(self.labels) > 1:
+        if wanted.label is not None or len(self.labels) != 1:
             return wanted
         at = self.labels[0]
         return replace(wanted, label=(self.names[at] if self.names else "") or at + 1)
@@ -162,18 +163,18 @@ class _Judge:
             part = self._part()
         self._refuse_paths(label)
         self._leave_out([k for k in self.left if self.names and plain(self.names[k]) in ID_NAMES])
-        label_names = None
-        if label is None:
+        labels: tuple[int, ...] = () if label is None else (label,)
+        label_names: int | None = None
+        if not labels and self.wanted.has_label:
             labels, label_names = self._named_label()
-        else:
-            labels = (label,)
-        labels = labels or self._label_by_content()
+            labels = labels or self._label_by_content()
         self.left = [k for k in self.left if k not in labels]
         pixels = self._pixels()
-        what = "columns are the labels, one for each class" if len(labels) > 1 else "the label is"
-        shown = f"{self._called(labels[0])}"
-        self.notes.insert(0, f"{len(labels)} {what}, from {shown} on" if len(labels) > 1
-            else f"{what} {shown}")  # fmt: skip
+        if len(labels) > 1:
+            self.notes.insert(0, f"{len(labels)} columns are the labels, one for each class, from "
+                f"{self._called(labels[0])} on")  # fmt: skip
+        elif labels:
+            self.notes.insert(0, f"the label is {self._called(labels[0])}")
         return Columns(
             has_header, self.names, n_fields, labels, label_names, pixels, part, group,
             tuple(self.notes),
@@ -286,7 +287,7 @@ class _Judge:
             elif self._fits(len(numbers)):
                 raise DataError(
                     f"{self.where}: {len(numbers)} columns of pixels, and none that could be the "
-                    "label; name one with label_column, or leave this file out"
+                    "label; name one with label_column, or a file of labels with labels_path"
                 )
         return (self._first_or_last(numbers),)
 
@@ -441,6 +442,11 @@ def part_of(value: str) -> str:
     return _PARTS.get(plain(value), "")
 
 
+def numbers_in(field: str) -> list[str]:
+    """The values of a field that holds several: `0 12 255`, `[0, 12, 255]`."""
+    return field.strip().strip("[](){}").replace(",", " ").split()
+
+
 def _kind(values: Sequence[str]) -> str:
     """empty, number, list (of numbers in one field) or text, by what most values are."""
     written = [value for value in values if value]
@@ -448,8 +454,8 @@ def _kind(values: Sequence[str]) -> str:
         return "empty"
     if 2 * sum(map(is_number, written)) >= len(written):
         return "number"
-    few = written[:20]
-    if all(len(v.split(None, 4)) >= _FEWEST_PIXELS and is_number(v.split(None, 1)[0]) for v in few):
+    few = [numbers_in(value) for value in written[:20]]
+    if all(len(numbers) >= _FEWEST_PIXELS and is_number(numbers[0]) for numbers in few):
         return "list"
     return "text"
 

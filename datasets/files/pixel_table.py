@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.files.pixel_columns import Columns, Wanted, find_columns, part_of
-from datasets.files.table_header import is_number
+from datasets.files.pixel_columns import Column, Columns, Wanted, find_columns, numbers_in, part_of
+from datasets.files.table_header import LABEL_NAMES, is_number, plain
 from datasets.files.tables import decode, read_bytes, rows, sample
 from headstart.errors import DataError
 
@@ -78,13 +78,47 @@ def read_table(path: Path, encoding: str = "utf-8", wanted: Wanted | None = None
         )
     except ValueError:  # of the line that was read last
         raise at.error(columns) from None
-    labels = np.array(kept.labels)
+    labels = np.array(kept.labels, str)
     if len(columns.labels) > 1:
         one_hot = [[float(value) for value in row.split(_BETWEEN)] for row in kept.labels]
         labels = np.array(one_hot)
     return PixelTable(
         labels, pixels, columns, _names_of(kept, path), tuple(kept.parts), tuple(kept.groups)
     )
+
+
+def read_labels(path: Path, encoding: str, wanted: Column | None) -> np.ndarray:
+    """(N,) texts: the labels in a table of their own, one on each line.
+
+    Raises:
+        DataError: several columns, of which none is called as labels are, or an empty label.
+    """
+    text = decode(read_bytes(path), str(path), encoding)
+    table = list(rows(text, str(path)))
+    first = table[0][1] if table else []
+    named = [k for k, name in enumerate(first) if plain(name) in LABEL_NAMES]
+    if wanted is not None:
+        is_number_of = isinstance(wanted, int) and 0 < abs(wanted) <= len(first)
+        named = [k for k, name in enumerate(first) if name.strip() == wanted]
+        named = [int(wanted) - (int(wanted) > 0)] if is_number_of else named
+    elif len(first) == 1:
+        named = [0]
+    if len(named) != 1:
+        raise DataError(
+            f"{path}: holds the columns {', '.join(first[:6]) or 'none'}; say which one is the "
+            "label with label_column, by its name or its number from 1"
+        )
+    second = table[1][1][named[0]] if len(table) > 1 and len(table[1][1]) > named[0] else ""
+    is_header = plain(first[named[0]]) in LABEL_NAMES or (
+        not is_number(first[named[0]]) and is_number(second)
+    )
+    labels = []
+    for line, fields in table[is_header:]:
+        label = fields[named[0]].strip() if len(fields) == len(first) else ""
+        if not label:
+            raise DataError(f"{path}:{line}: no label; each line needs one")
+        labels.append(label)
+    return np.array(labels, str)
 
 
 class _Place:
@@ -98,7 +132,7 @@ class _Place:
     def error(self, columns: Columns) -> DataError:
         """What is wrong with the pixels of this row."""
         if len(columns.pixels) == 1:
-            values = self.fields[columns.pixels[0]].split()
+            values = numbers_in(self.fields[columns.pixels[0]])
             odd = next((k for k, value in enumerate(values) if not is_number(value)), None)
             if odd is None:
                 return DataError(
@@ -130,12 +164,12 @@ def _pixel_rows(
                 f"{columns.n_fields}; each line needs one label and all pixels"
             )
         label = _BETWEEN.join(labels_of(at.fields)).strip()
-        if not label:
+        if not label and columns.labels:
             raise DataError(
                 f"{at.path}:{at.line}: the label (field {columns.labels[0] + 1}) is empty; leave "
                 "out images without a label"
             )
-        kept.labels.append(label)
+        kept.labels += [label] if columns.labels else []
         if columns.label_names is not None:
             kept.names.append(at.fields[columns.label_names].strip())
         if columns.part is not None:
@@ -143,11 +177,13 @@ def _pixel_rows(
         if columns.group is not None:
             kept.groups.append(at.fields[columns.group].strip())
         pixels = pixels_of(at.fields)
-        yield _BETWEEN.join(pixels[0].split() if is_list else pixels)
+        yield _BETWEEN.join(numbers_in(pixels[0]) if is_list else pixels)
 
 
 def _chooser(columns: Sequence[int]) -> Callable[[Sequence[str]], Sequence[str]]:
     """Gives these fields of a row; quick where they stand side by side."""
+    if not columns:
+        return lambda fields: ()
     first, end = columns[0], columns[-1] + 1
     if tuple(columns) == tuple(range(first, end)):
         return lambda fields: fields[first:end]

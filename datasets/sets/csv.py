@@ -8,6 +8,7 @@ unpacked. The notes say which column was taken for the label.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from datasets.files.arrays import ShapeSetting, images_to_nhwc, images_to_uint8,
 from datasets.files.cache import cached
 from datasets.files.classes import NamesSetting, labels_to_classes, names_key
 from datasets.files.pixel_columns import Column, Wanted
-from datasets.files.pixel_table import PixelTable, read_table
+from datasets.files.pixel_table import PixelTable, read_labels, read_table
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError
@@ -44,6 +45,10 @@ class Options(DatasetOptions):
     path: Path = key("The CSV file.", example="my/digits.csv")
     test_path: Path | None = key("A second one, with the images of the test part.", None,
         example="my/test.csv")  # fmt: skip
+    labels_path: Path | None = key("A table with the labels alone, where `path` holds none.", None,
+        example="my/labels.csv")  # fmt: skip
+    test_labels_path: Path | None = key("The same for the test part.", None,
+        example="my/test-labels.csv")  # fmt: skip
     header: bool | None = key("Whether the first line names the columns; without it, by its "
         "content.", None, example=False)  # fmt: skip
     label_column: ColumnSetting | None = key("The column of labels, by its name or its number (1 "
@@ -74,16 +79,18 @@ class Options(DatasetOptions):
     @property
     def wanted(self) -> Wanted:
         """What is said of the columns."""
+        has_label = self.labels_path is None
         return Wanted(
-            self.header, self.label_column, self.part_column, self.group, self.ignore_columns,
-            None if self.shape is None else int(np.prod(self.shape)),
+            self.header, self.label_column if has_label else None, self.part_column, self.group,
+            self.ignore_columns, None if self.shape is None else int(np.prod(self.shape)),
+            has_label,
         )  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
-    """The table, and that of the test part where there is one."""
-    paths = [options.path] if options.test_path is None else [options.path, options.test_path]
-    return tuple(user_path(path, request.data_dir) for path in paths)
+    """The table, that of the test part, and those of labels, where they are named."""
+    given = (options.path, options.test_path, options.labels_path, options.test_labels_path)
+    return tuple(user_path(path, request.data_dir) for path in given if path is not None)
 
 
 def load(options: Options, request: Request) -> Dataset:
@@ -93,14 +100,28 @@ def load(options: Options, request: Request) -> Dataset:
 
 
 def _decode(paths: tuple[Path, ...], options: Options, request: Request) -> Dataset:
+    n_tables = 1 if options.test_path is None else 2
+    label_paths = paths[n_tables:]
+    if label_paths and len(label_paths) != n_tables:
+        raise DataError(
+            f"{paths[0]}: labels_path and test_labels_path: give one for each table of images"
+        )
     tables = [read_table(paths[0], options.encoding, options.wanted)]
-    tables += [_read_second(path, tables[0], paths[0], options) for path in paths[1:]]
+    tables += [_read_second(path, tables[0], paths[0], options) for path in paths[1:n_tables]]
+    for k, path in enumerate(label_paths):
+        labels = read_labels(path, options.encoding, options.label_column)
+        if len(labels) != len(tables[k].pixels):
+            raise DataError(
+                f"{path}: {len(labels)} labels for the {len(tables[k].pixels)} images of "
+                f"{paths[k].name}"
+            )
+        tables[k] = replace(tables[k], labels=labels)
     where = str(paths[0])
     pixels = np.concatenate([table.pixels for table in tables])
     try:
         shaped = images_to_nhwc(pixels, where, options.shape)
     except DataError as err:
-        took = tables[0].columns.notes[0]
+        took = "; ".join(tables[0].columns.notes[:1]) or "no column is a label"
         raise DataError(f"{err}; {took}, and ignore_columns leaves out more") from err
     images, range_note = images_to_uint8(shaped, where, options.value_range)
     labels, names, label_note = labels_to_classes(

@@ -315,6 +315,55 @@ def test_a_table_of_images_beside_it_says_the_whole_entry(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("labels", "options"),
+    [
+        ([str(label) for label in Y], {}),
+        (["digit", *map(str, Y)], {}),
+        (["n,label", *(f"{k},{label}" for k, label in enumerate(Y))], {}),
+        ([f"{k},{label}" for k, label in enumerate(Y)], {"label_column": 2}),
+        (["a,b", *(f"{label},x" for label in Y)], {"label_column": "a"}),
+    ],
+)
+def test_labels_in_a_table_of_their_own(tmp_path, labels, options):
+    """As the Arabic letters have them."""
+    write(tmp_path, labels, "labels.csv")
+    lines = [",".join(map(str, row)) for row in X]
+    dataset = read(tmp_path, lines, labels_path="labels.csv", **options)
+    np.testing.assert_array_equal(dataset.labels, Y)
+    np.testing.assert_array_equal(dataset.images.reshape(120, 64), X)
+    write(tmp_path, lines[::-1], "test.csv")
+    write(tmp_path, [*labels[:-120], *labels[-120:][::-1]], "more.csv")
+    parts = {"test_path": "test.csv", "test_labels_path": "more.csv"}
+    dataset = read(tmp_path, lines, labels_path="labels.csv", **parts, **options)
+    np.testing.assert_array_equal(dataset.labels[120:], Y[::-1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "message"),
+    [
+        (["1"] * 5, {}, "labels.csv: 5 labels for the 120 images of set.csv"),
+        (["1,2"] * 120, {}, "labels.csv: holds the columns 1, 2; say which one is the label with"),
+        (["1,a", "2,a", " ,a"], {"label_column": 1}, "labels.csv:3: no label; each line needs one"),
+        (["1"] * 120, {"test_path": "set.csv"}, "labels_path and test_labels_path: give one for"),
+    ],
+)
+def test_labels_that_do_not_fit_the_images_are_refused(tmp_path, labels, options, message):
+    write(tmp_path, labels, "labels.csv")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, [",".join(map(str, row)) for row in X], labels_path="labels.csv", **options)
+
+
+@pytest.mark.parametrize("pattern", ["[{}]", '"[{}]"', '"({})"'])
+def test_pixels_may_stand_in_brackets(tmp_path, pattern):
+    between = "," if '"' in pattern else " "
+    rows = [pattern.format(between.join(map(str, row))) for row in X]
+    lines = [f"{row},{label}" for row, label in zip(rows, Y, strict=True)]
+    dataset = read(tmp_path, ["image,label", *lines])
+    np.testing.assert_array_equal(dataset.images.reshape(120, 64), X)
+    np.testing.assert_array_equal(dataset.labels, Y)
+
+
+@pytest.mark.parametrize(
     ("header", "table", "message"),
     [
         (["label", *PIXELS], beside(Y, X), ""),
