@@ -1,9 +1,9 @@
-"""CIFAR-10 and CIFAR-100 as their authors publish them: the python batches, packed or not.
+"""CIFAR-10 and CIFAR-100 as their authors publish them: batches, packed or not.
 
 `{name: cifar, path: cifar-10-python.tar.gz}` reads `data_batch_1` … `data_batch_5`, `test_batch`
 and `batches.meta`, or CIFAR-100's `train`, `test` and `meta`, from a folder, a tar or a zip file;
-so too any set in the same form, as ImageNet in 32×32 pixels. Its pickles are opened without running
-what they name.
+so too the binary version (`data_batch_1.bin`), and any set in the same form, as ImageNet in 32×32
+pixels. Its pickles are opened without running what they name.
 """
 
 from __future__ import annotations
@@ -29,15 +29,18 @@ from headstart.settings import key
 
 VERSION = 1
 _BATCH = re.compile(r"(?:train_)?data_batch(?:_(\d+))?|test_batch|val_data|train|test")
+_BINARY = re.compile(rf"({_BATCH.pattern})\.bin")
 _META = ("batches.meta", "meta")
+_NAMES = {"labels": "batches.meta.txt", "fine_labels": "fine_label_names.txt",
+          "coarse_labels": "coarse_label_names.txt"}  # fmt: skip
 _OF = re.compile(r"of (\d+)$")
 
 
 def _knows(names: Sequence[str]) -> bool:
     files = {name.rpartition("/")[2] for name in names}
-    return bool(files & {"batches.meta", "data_batch_1", "train_data_batch_1"}) or (
-        files >= {"train", "test", "meta"}
-    )
+    first = {"batches.meta", "data_batch_1", "train_data_batch_1", "data_batch_1.bin"}
+    of_100 = ({"train", "test", "meta"}, {"train.bin", "test.bin", "fine_label_names.txt"})
+    return bool(files & first) or any(files >= each for each in of_100)
 
 
 INFO = DatasetInfo(knows=_knows, reads_archives=True)
@@ -74,7 +77,7 @@ def _decode(path: Path, options: Options, request: Request) -> Dataset:
     with open_tree(path) as tree:
         folder, files = _batches(tree)
         batches = {name: _read(tree, folder + name) for name in files}
-        meta = next((_read(tree, folder + m) for m in _META if folder + m in tree.names), {})
+        meta = _meta(tree, folder)
     _check_complete(path, batches)
     label_key, notes = _label_key(path, batches, options.label_key)
     images = [_images(batch, tree.label(folder + name)) for name, batch in batches.items()]
@@ -110,7 +113,7 @@ def _batches(tree: Tree) -> tuple[str, list[str]]:
     folders: dict[str, list[str]] = {}
     for name in tree.names:
         folder, _, last = name.rpartition("/")
-        if _BATCH.fullmatch(last):
+        if _BATCH.fullmatch(last) or _BINARY.fullmatch(last):
             folders.setdefault(f"{folder}/" if folder else "", []).append(last)
     if not folders:
         raise DataError(
@@ -127,16 +130,31 @@ def _batches(tree: Tree) -> tuple[str, list[str]]:
 
 
 def _part(name: str) -> str:
-    return "test" if name.startswith("test") else "validation" if name == "val_data" else "train"
+    return "test" if name[:4] == "test" else "validation" if name[:8] == "val_data" else "train"
 
 
 def _number(name: str) -> int:
-    match = _BATCH.fullmatch(name)
+    match = _BATCH.fullmatch(name.removesuffix(".bin"))
     return int(match[1]) if match and match[1] else 0
+
+
+def _meta(tree: Tree, folder: str) -> Mapping[str, Any]:
+    """The names of the classes by their keys; empty where nothing says them."""
+    for name in _META:
+        if folder + name in tree.names:
+            return _read(tree, folder + name)
+    texts = {label: folder + name for label, name in _NAMES.items() if folder + name in tree.names}
+    lines = {label: _text(tree.read(name)).splitlines() for label, name in texts.items()}
+    return {
+        f"{label.removesuffix('s')}_names": [line.strip() for line in names if line.strip()]
+        for label, names in lines.items()
+    }
 
 
 def _read(tree: Tree, name: str) -> Mapping[str, Any]:
     """The mapping in a batch, its keys as texts."""
+    if _BINARY.fullmatch(name.rpartition("/")[2]):
+        return _read_binary(tree, name)
     try:
         held = read_pickle(tree.read(name))
     except ValueError as err:
@@ -144,6 +162,21 @@ def _read(tree: Tree, name: str) -> Mapping[str, Any]:
     if not isinstance(held, dict):
         raise DataError(f"{tree.label(name)}: holds no mapping; a batch has data and labels")
     return {_text(k): value for k, value in held.items()}
+
+
+def _read_binary(tree: Tree, name: str) -> Mapping[str, Any]:
+    """Rows of one label (two in CIFAR-100: coarse, fine) and 3,072 pixels, as a mapping."""
+    content = tree.read(name)
+    is_100 = name.rpartition("/")[2] in ("train.bin", "test.bin")
+    keys = ("coarse_labels", "fine_labels") if is_100 else ("labels",)
+    n_row = len(keys) + 3 * 32 * 32
+    if not content or len(content) % n_row:
+        raise DataError(
+            f"{tree.label(name)}: has {len(content):,} bytes, which are no rows of {n_row:,} "
+            f"({len(keys)} for labels, 3,072 for pixels)"
+        )
+    rows = np.frombuffer(content, np.uint8).reshape(-1, n_row)
+    return {**{key: rows[:, k] for k, key in enumerate(keys)}, "data": rows[:, len(keys) :]}
 
 
 def _text(value: object) -> str:

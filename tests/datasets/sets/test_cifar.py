@@ -116,6 +116,30 @@ def test_imagenet_in_32_pixels_has_more_batches_and_labels_from_1(tmp_path):
     assert {p: len(i) for p, i in dataset.parts.items()} == {"train": 6, "validation": 3}
 
 
+def test_the_binary_version_gives_the_same(tmp_path):
+    """One byte of label, or CIFAR-100's two, and 3,072 of pixels a row."""
+    reference = read(tmp_path, cifar_10())
+    files = {"batches.meta.txt": b"airplane\nautomobile\nbird\n\n"}
+    for name, held in (("data_batch_1", batch(6, seed=1)), ("data_batch_2", batch(6, seed=2)),
+                       ("test_batch", batch(6, seed=9))):  # fmt: skip
+        labels = np.array(held[b"labels"], np.uint8)[:, None]
+        files[f"{name}.bin"] = np.hstack([labels, held[b"data"]]).tobytes()
+    write_tree(tmp_path / "binary", files)
+    assert dataset_for_path(tmp_path / "binary") == "cifar"
+    dataset = load(Options(path="binary"), request(tmp_path))
+    assert dataset.fingerprint == reference.fingerprint
+    rows = np.hstack([np.array([[0, 0], [1, 2], [0, 1]] * 2, np.uint8), noise(RNG, 6, 3072)])
+    files = {"train.bin": rows.tobytes(), "test.bin": rows.tobytes(),
+             "fine_label_names.txt": b"a\nb\nc", "coarse_label_names.txt": b"x\ny"}  # fmt: skip
+    write_tree(tmp_path / "hundred", files)
+    assert load(Options(path="hundred"), request(tmp_path)).class_names == ("a", "b", "c")
+    coarse = load(Options(path="hundred", label_key="coarse_labels"), request(tmp_path))
+    assert coarse.labels[:3].tolist() == [0, 1, 0]
+    write_tree(tmp_path / "binary", {"test_batch.bin": bytes(3072)})
+    with pytest.raises(DataError, match=r"test_batch\.bin: has 3,072 bytes, which are no rows of"):
+        load(Options(path="binary"), request(tmp_path))
+
+
 def changed(**files):
     made = {name.rpartition("/")[2]: content for name, content in cifar_10().items()}
     made |= {name: python_2(held) for name, held in files.items()}
