@@ -404,7 +404,8 @@ def _groups_note(
     for name in _WITH_TEST:
         n, asked = len(parts[name]), int(wanted[name].sum()) if name in wanted else None
         instead = "" if asked in (n, None) else f" ({asked:,} were asked for)"
-        texts.append(f"{name} {n:,} images of {len(np.unique(groups[parts[name]])):,}{instead}")
+        n_groups = len(np.unique(groups[parts[name]]))
+        texts.append(f"{name} {n:,} images of {n_groups:,} group{'s' * (n_groups != 1)}{instead}")
     return f"parts by group: {', '.join(texts)}"
 
 

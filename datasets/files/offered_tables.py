@@ -12,7 +12,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from itertools import islice
+from pathlib import Path, PurePosixPath
 
 from datasets.base import PART_NAMES
 from datasets.files.image_kinds import is_image_name
@@ -29,13 +30,16 @@ from datasets.files.label_table import Source, layout_of_tables, lies_in_no_clas
 from datasets.files.layout import Layout
 from datasets.files.named_files import NamedFiles, part_in, stem_of
 from datasets.files.records import Table, is_table_name, read_table
-from datasets.files.trees import Tree
+from datasets.files.tables import read_bytes
+from datasets.files.trees import Tree, walk
 from headstart.errors import DataError
 
 _DEFINED = ("metadata.csv", "metadata.jsonl", "_classes.csv")
 _NO_TABLES = re.compile(r"readme|licen[cs]e|requirements|submission|changelog|citation", re.I)
 _MOST = 12  # tables that are looked at unasked
 _MOST_BYTES = 16 << 20
+_MOST_ENTRIES = 50_000  # of a folder that a CSV file lies in
+_MOST_COLUMNS = 60  # more are pixels
 _SHARD = re.compile(
     r"(.*[ _-])?(part|images?|imgs?|batch|chunk|shard|folder|dir|set)[ _-]?\d+", re.I
 )
@@ -83,6 +87,30 @@ def advice(tree: Tree) -> str:
         texts.append(f"labels may stand in {matlab[0]}: labels: {matlab[0]} reads them")
     texts.append(_of_names(tree, images))
     return "".join(f"; {text}" for text in texts if text)
+
+
+def as_labels_of_images(path: Path) -> str:
+    """Words on a CSV file that names images below its own folder, and the entry that reads it.
+
+    Empty where it names none; nothing but the names of files is looked at.
+    """
+    try:
+        entries = islice(walk(path.parent), _MOST_ENTRIES)
+        below = [Path(entry.path).relative_to(path.parent).as_posix() for entry in entries]
+        images = [name for name in below if is_image_name(name)]
+        table = read_table(read_bytes(path, _MOST_BYTES), path.name.removesuffix(".gz"), str(path))
+        if not images or table.n_columns > _MOST_COLUMNS:
+            return ""
+        files = NamedFiles(images, path.parent)
+        headed, column = with_its_header(table, files, Wanted())
+    except DataError:
+        return ""
+    if 2 * sum(bool(files.meant_by(text)) for text in headed.column(column)) < len(headed.rows):
+        return ""
+    return (
+        f"{path}: its column '{headed.called(column)}' names images in {path.parent}, and it holds "
+        f"no pixels; say data: {{name: folder, path: {path.parent}, labels: {path.name}}}"
+    )
 
 
 def compared_with_tables(tree: Tree, layout: Layout) -> list[str]:

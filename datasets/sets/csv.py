@@ -19,6 +19,7 @@ from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Requ
 from datasets.files.arrays import ShapeSetting, images_to_nhwc, images_to_uint8, shape_key
 from datasets.files.cache import cached
 from datasets.files.classes import NamesSetting, labels_to_classes, names_key
+from datasets.files.offered_tables import as_labels_of_images
 from datasets.files.pixel_columns import Column, Wanted
 from datasets.files.pixel_table import PixelTable, read_labels, read_table
 from datasets.locations import user_path
@@ -106,7 +107,12 @@ def _decode(paths: tuple[Path, ...], options: Options, request: Request) -> Data
         raise DataError(
             f"{paths[0]}: labels_path and test_labels_path: give one for each table of images"
         )
-    tables = [read_table(paths[0], options.encoding, options.wanted)]
+    try:
+        tables = [read_table(paths[0], options.encoding, options.wanted)]
+    except DataError as err:
+        if names_images := as_labels_of_images(paths[0]):
+            raise DataError(names_images) from err
+        raise
     tables += [_read_second(path, tables[0], paths[0], options) for path in paths[1:n_tables]]
     for k, path in enumerate(label_paths):
         labels = read_labels(path, options.encoding, options.label_column)

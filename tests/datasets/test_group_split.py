@@ -40,7 +40,8 @@ def test_groups_that_fit_exactly_are_put_so():
     assert_whole(dataset, drawn)
     assert np.bincount(dataset.labels[drawn.validation]).tolist() == [2] * 10
     assert drawn.notes == (
-        "parts by group: train 70 images of 7, validation 20 images of 2, test 10 images of 1",
+        "parts by group: train 70 images of 7 groups, validation 20 images of 2 groups, test 10 "
+        "images of 1 group",
     )
 
 
@@ -49,8 +50,8 @@ def test_counts_that_groups_do_not_permit_are_met_nearly_and_what_was_given_is_s
     drawn = split(dataset, train=80, validation=20)
     assert sizes(drawn) == (84, 24, 0)
     assert drawn.notes == (
-        "parts by group: train 84 images of 7 (80 were asked for), validation 24 images of 2 "
-        "(20 were asked for), test 0 images of 0",
+        "parts by group: train 84 images of 7 groups (80 were asked for), validation 24 images of "
+        "2 groups (20 were asked for), test 0 images of 0 groups",
     )
 
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from data_files import noise, request, write_zip
+from data_files import noise, request, write_tree, write_zip
 from sklearn.datasets import load_digits
 
 from datasets import dataset_for_path, load_dataset
@@ -394,3 +394,19 @@ def test_a_table_packed_alone_in_a_zip_file(tmp_path):
     write_zip(tmp_path / "two.csv.zip", {"a.csv": lines, "b.csv": lines})
     with pytest.raises(DataError, match=r"two\.csv\.zip: holds 2 files; a table is packed alone"):
         load(Options(path="two.csv.zip"), request(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.csv", "id,label\n0,cat\n1,dog\n2,cat\n"),
+        ("labels.csv", "w;h;ClassId;Path\n5;6;0;in/0.png\n6;6;1;in/1.png\n5;5;0;in/2.png\n"),
+        ("labels.csv", "id,cat,dog,emu,owl\n0,1,0,0,0\n1,0,1,0,0\n2,0,0,1,0\n"),
+    ],
+)
+def test_a_table_that_names_images_beside_it_says_how_they_are_read(tmp_path, name, text):
+    write_tree(tmp_path, {name: text.encode(), **{f"in/{k}.png": b"" for k in range(3)}})
+    with pytest.raises(DataError) as caught:
+        load(Options(path=tmp_path / name), request(tmp_path))
+    entry = f"say data: {{name: folder, path: {tmp_path}, labels: labels.csv}}"
+    assert f"names images in {tmp_path}, and it holds no pixels; {entry}" in str(caught.value)
