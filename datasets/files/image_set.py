@@ -36,9 +36,9 @@ class ImageOptions(DatasetOptions):
     """Where image files are, and what to make of them; a set gives `path` its own words."""
 
     path: Path = key("The file or folder.", example="my/photos")
-    class_names: tuple[str, ...] | None = key("Which class folders, in the order of their labels; "
-        "without it all, sorted (numbers by value).", None, example=["cat", "dog"],
-        min_length=2)  # fmt: skip
+    class_names: tuple[str, ...] | None = key("Which classes, in the order of their labels, or "
+        "names of the labels where these are numbers; without it all that occur.", None,
+        example=["cat", "dog"], min_length=2)  # fmt: skip
     preprocess: Preprocess = key("`resize`: the whole image is scaled; `mnist_style`: it is "
         "cropped to its ink, fitted and centred as MNIST's digits are, in gray; `centred`: the "
         "ink is moved to the middle and keeps its size, in gray.", "resize",

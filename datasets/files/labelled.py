@@ -8,7 +8,7 @@ mean the same by a label, whatever they keep it in.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,15 +56,7 @@ def layout_of(
             f"{where}: each of {len(labels):,} images has a label of its own ({labels[0]}, "
             f"{labels[1]}, …), so these are no classes; name what holds the classes"
         )
-    note = ""
-    if images.names is not None:
-        classes, order = _named(labels, images.names, where)
-    elif any(isinstance(label, str) for label in labels):
-        classes = [_plain_text(str(label)) for label in labels]
-        order = ()
-    else:
-        indices, order, note = labels_to_classes(np.array(labels), where, class_names)
-        classes = [order[index] for index in indices]
+    classes, order, note = _classes(labels, images.names, where, class_names)
     return (
         Layout(
             files=tuple(images.files[k] for k in chosen),
@@ -75,6 +67,29 @@ def layout_of(
         ),
         tuple(order),
     )
+
+
+def _classes(
+    labels: Sequence[Label], names: Sequence[str] | None, where: str, class_names: ClassNames | None
+) -> tuple[list[str], tuple[str, ...], str]:
+    """The class of each label, all classes in their order (empty: that of their names), a note."""
+    order: tuple[str, ...] = ()
+    if names is not None:
+        classes, order = _named(labels, names, where)
+    elif any(isinstance(label, str) for label in labels):
+        classes = [str(label).strip() for label in labels]
+    else:
+        indices, order, note = labels_to_classes(np.array(labels), where, class_names)
+        return [order[index] for index in indices], order, note
+    if not isinstance(class_names, Mapping):
+        return classes, order, ""
+    indices, order, note = labels_to_classes(np.array(classes), where, class_names)
+    return [order[index] for index in indices], order, note
+
+
+def names_are_used(images: Labelled, class_names: ClassNames | None) -> bool:
+    """Whether `layout_of` has used `class_names` up, which else choose among the classes."""
+    return isinstance(class_names, Mapping) or is_number_labels(images)
 
 
 def is_number_labels(images: Labelled) -> bool:
@@ -100,10 +115,6 @@ def _named(
             f"({names[0]}, …)"
         )
     return [names[label] for label in labels if isinstance(label, int)], tuple(names)
-
-
-def _plain_text(label: str) -> str:
-    return label.strip()
 
 
 def _without_label(images: Labelled, chosen: set[int]) -> list[str]:

@@ -77,7 +77,7 @@ def survey(
     counts: dict[str, dict[str, int]] = {}
     for (part, name), n in Counter(strata).items():
         counts.setdefault(part or "all", {})[name] = n
-    kinds = Counter(PurePosixPath(name).suffix.lower() for name in files)
+    kinds = Counter(PurePosixPath(name).suffix.lower() or "without ending" for name in files)
     ordered = sorted(sizes, key=_area)
     named = [ordered[0], middle_size(ordered), ordered[-1]] if ordered else []
     return Survey(

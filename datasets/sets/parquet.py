@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.cache import cached
+from datasets.files.classes import NamesSetting
 from datasets.files.image_set import ImageOptions, dataset_of_files
-from datasets.files.labelled import Labelled, is_number_labels, layout_of
+from datasets.files.labelled import Labelled, layout_of, names_are_used
 from datasets.files.parquet_images import Columns, Rows, find_columns, read_rows
 from datasets.files.shards import files_by_part
 from datasets.files.trees import Tree, walk
@@ -38,6 +39,10 @@ class Options(ImageOptions):
     """Where the files are, and which columns hold what."""
 
     path: Path = key("A .parquet file, or a folder of them.", example="my/parquet")
+    class_names: NamesSetting = key(  # type: ignore[assignment]
+        "Which classes, in the order of their labels; names of the labels, where these are "
+        "numbers; or for each label its name. Without it all that occur.",
+        None, example=["cat", "dog"])  # fmt: skip
     image_column: str | None = key("The column of encoded images; without it the only one there "
         "is.", None, example="image")  # fmt: skip
     label_column: str | None = key("The column of labels; without it the one that the file calls "
@@ -85,7 +90,7 @@ def _decode(path: Path, files: Sequence[Path], options: Options, request: Reques
     tree, images = _as_tree(path, rows, columns)
     notes.append(f"labels were read from the column '{columns.label}'")
     layout, order = layout_of(images, str(path), options.class_names, notes)
-    if is_number_labels(images):  # class_names have named the numbers
+    if names_are_used(images, options.class_names):
         options = options.model_copy(update={"class_names": None})
     return dataset_of_files("parquet", tree, layout, options, request, order)
 
@@ -108,12 +113,12 @@ def _are_parts(folders: set[str]) -> bool:
 def _as_tree(
     path: Path, rows: dict[tuple[str, str], Rows], columns: Columns
 ) -> tuple[Tree, Labelled]:
-    """The rows as files `NAME row 17`, in their order, with their labels and parts."""
+    """The rows as files `NAME/row 17`, in their order, with their labels and parts."""
     places: dict[str, tuple[Rows, int]] = {}
     parts: list[str] = []
     groups: list[str] = []
     for (part, name), held in rows.items():
-        before = f"{name} " if path.is_dir() else ""
+        before = f"{name}/" if path.is_dir() else ""
         for row in range(len(held.images)):
             places[f"{before}row {row}"] = (held, row)
             parts.append(part)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.cache import cached
+from datasets.files.classes import NamesSetting
 from datasets.files.image_set import ImageOptions, dataset_of_files
-from datasets.files.labelled import Labelled, is_number_labels, layout_of
+from datasets.files.labelled import Labelled, is_number_labels, layout_of, names_are_used
 from datasets.files.peek import has_images
 from datasets.files.samples import are_samples, choose
 from datasets.files.shards import expanded_braces, files_by_part
@@ -46,6 +47,10 @@ class Options(ImageOptions):
 
     path: Path = key("A folder of tar files, one of them, or several as "
         "`train-{000000..000003}.tar`.", example="my/shards")  # fmt: skip
+    class_names: NamesSetting = key(  # type: ignore[assignment]
+        "Which classes, in the order of their labels; names of the labels, where these are "
+        "numbers; or for each label its name. Without it all that occur.",
+        None, example=["cat", "dog"])  # fmt: skip
     image_key: str | None = key("The ending of the images, where samples have several.", None,
         example="jpg")  # fmt: skip
     label_key: str | None = key("The ending of the files of labels (`cls`, `txt`), or the key of "
@@ -88,7 +93,7 @@ def _decode(shards: Sequence[Path], options: Options, request: Request) -> Datas
         layout, order = layout_of(
             images, str(tree.where), options.class_names, [*notes, *chosen.notes, *of_names]
         )
-        if is_number_labels(images):  # class_names have named the numbers
+        if names_are_used(images, options.class_names):
             options = options.model_copy(update={"class_names": None})
         return dataset_of_files("webdataset", tree, layout, options, request, order)
 

@@ -101,6 +101,23 @@ def test_class_names_choose_among_named_classes_and_name_numbers(tmp_path):
     assert read(tmp_path, "plain.parquet", class_names=NAMES).class_names == tuple(NAMES)
 
 
+@pytest.mark.parametrize(
+    ("labels", "metadata", "names"),
+    [
+        (LABELS, None, {0: "rex", 1: "tom", 2: "bob"}),
+        (LABELS, HUGGING_FACE, {"dog": "rex", "cat": "tom", "ant": "bob"}),
+        ([NAMES[k] for k in LABELS], None, {"dog": "rex", "cat": "tom", "ant": "bob"}),
+    ],
+)
+def test_each_label_may_be_given_a_name(tmp_path, labels, metadata, names):
+    write(tmp_path / "set.parquet", {"image": in_struct(), "label": labels}, metadata)
+    dataset = read(tmp_path, class_names=names)
+    names_of = [dataset.class_names[label] for label in dataset.labels]
+    for name, image in zip(names_of, dataset.images[:, 0], strict=True):
+        k = next(k for k in range(12) if np.array_equal(PIXELS[k], image))
+        assert name == ("rex", "tom", "bob")[LABELS[k]]
+
+
 def test_images_without_a_label_are_left_out_with_a_word(tmp_path):
     """As in test sets of competitions: -1 where classes have names, or nothing."""
     columns = {"image": in_struct(), "label": LABELS}
