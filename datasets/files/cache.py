@@ -81,8 +81,7 @@ def _is_sample(dataset: Dataset) -> bool:
 
 
 def _with_near_pairs(dataset: Dataset) -> Dataset:
-    own = [dataset.parts[part] for part in ("validation", "test") if part in dataset.parts]
-    tested = np.concatenate(own) if own else np.arange(len(dataset.labels))
+    tested = dataset.parts.get("test", np.arange(len(dataset.labels)))  # else any may be drawn
     assert dataset.first_copy is not None, "build_dataset sets it"
     pairs = near_pairs(dataset.images, dataset.first_copy, tested)
     return replace(dataset, near_pairs=pairs)

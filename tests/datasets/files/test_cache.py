@@ -211,7 +211,8 @@ def test_near_duplicates_are_looked_for_from_the_parts_that_test(tmp_path, sourc
 
     monkeypatch.setattr(cache, "near_pairs", looked_at)
     load(tmp_path, Decoder(), source)
-    load(tmp_path, lambda: replace(Decoder()(), parts={}), source, version=2)
+    parts = {"train": np.array([0, 1]), "validation": np.array([2, 3])}  # it has no test part
+    load(tmp_path, lambda: replace(Decoder()(), parts=parts), source, version=2)
     assert seen == [[2, 3], [0, 1, 2, 3]]
     kept = load(tmp_path, Decoder(), source, version=3, may_repeat=False)
     assert kept.near_pairs is None
