@@ -10,7 +10,7 @@ two changes, since a hash of 64 bits calls most ones of MNIST equal. The frequen
 and they are whitened over the set, so that what all its images share says nothing. Two images are
 candidates where the cosine of these vectors is high, both absolutely and beside an image's other
 neighbours: among digits everything has neighbours that are nearly as near. Then their pixels must
-agree. `docs/data.md` has what it finds and misses.
+agree. Of an image's pairs the ten nearest are kept. `docs/data.md` has what it finds and misses.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ _CANDIDATE = 0.75  # cosine; unrelated photographs of 64 dimensions reach 0.6 am
 _SPARSE = 0.3  # cosine that the 5th neighbour is taken to have where it is no candidate
 _NEARER = 0.2  # a duplicate is five times as near as the 5th neighbour
 _SHARP, _BLURRED = 0.85, 0.95  # correlations of the pixels
+_SAME, _SHARP_SAME = 0.95, 0.95  # cosine and correlation that suffice, however near others are:
+#   of a film's frames all are near. Not where most of a picture is empty
 _SHARP_INK = 0.985  # where most of a picture is empty, as around a character
-_INK_SHARE, _PAPER = 0.5, 8  # of the pixels at most this many gray levels from the commonest
+_INK_SHARE, _PAPER = 0.5, 8  # of the pixels at most this many gray levels from the median
 _BLUR = 1.5  # pixels of the small picture: what a crop of some percent moves
 _MOST_PAIRS = 700_000_000  # of images that are compared: some five seconds of one core
+_MOST_OF_ONE = 10  # pairs of an image that are kept
+_PIECE = 4096  # pictures that are computed at once
 _BLOCK = 512  # images that are compared with all others at once
 
 
@@ -55,11 +59,14 @@ def near_pairs(images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray) -
     for way in (1, -1):  # as it is, and mirrored
         signs = np.tile(float(way) ** np.arange(_FREQUENCIES), _FREQUENCIES)[1:]
         own, other = _whitened(spectra, spectra * signs.astype(np.float32))
-        for rows, columns in _candidates(own, other, tested, first_copy):
-            agree = ~is_flat[rows] & ~is_flat[columns]
-            rows, columns = rows[agree], columns[agree]
-            agree = _pixels_agree(small[rows], small[columns][:, :, ::way])
-            pairs.append(np.stack([rows[agree], columns[agree]], axis=1))
+        for found, is_nearer in _candidates(own, other, tested, first_copy):
+            for start in range(0, len(found), _PIECE):
+                rows, columns = found[start : start + _PIECE].T
+                agree = _pixels_agree(
+                    small[rows], small[columns][:, :, ::way], is_nearer[start : start + _PIECE]
+                )
+                agree &= ~is_flat[rows] & ~is_flat[columns]
+                pairs.append(np.stack([rows[agree], columns[agree]], axis=1))
     return _each_once(np.concatenate(pairs))
 
 
@@ -84,11 +91,11 @@ def _spectra(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     basis = cosines.astype(np.float32)
     spectra = np.empty((len(small), _FREQUENCIES**2 - 1), np.float32)
     is_flat = np.empty(len(small), bool)
-    for start in range(0, len(small), 4096):
-        block = small[start : start + 4096].astype(np.float32)
-        is_flat[start : start + 4096] = block.std(axis=(1, 2)) < _FLAT
+    for start in range(0, len(small), _PIECE):
+        block = small[start : start + _PIECE].astype(np.float32)
+        is_flat[start : start + _PIECE] = block.std(axis=(1, 2)) < _FLAT
         low = (basis @ block @ basis.T).reshape(len(block), -1)
-        spectra[start : start + 4096] = low[:, 1:]
+        spectra[start : start + _PIECE] = low[:, 1:]
     return _unit(spectra), is_flat
 
 
@@ -109,7 +116,7 @@ def _whitened(spectra: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.n
 def _candidates(
     own: np.ndarray, other: np.ndarray, tested: np.ndarray, first_copy: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(i, j) of vectors that are near, and much nearer than i's other neighbours."""
+    """Pairs (i, j) of vectors that are near, and whether much nearer than i's other neighbours."""
     space = np.empty((_BLOCK, len(other)), np.float32)
     for start in range(0, len(tested), _BLOCK):
         at = tested[start : start + _BLOCK]
@@ -126,33 +133,49 @@ def _candidates(
         level = np.full(len(at), _SPARSE, np.float32)
         many = counts >= _NEIGHBOURS
         level[many] = cosines[fifth[many]]
-        nearer = 1 - cosines <= _NEARER * (1 - level[rows])
-        yield at[rows[nearer]], columns[nearer]
+        rank = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
+        is_nearer = 1 - cosines <= _NEARER * (1 - level[rows])
+        kept = (is_nearer | (cosines >= _SAME)) & (rank < _MOST_OF_ONE)
+        yield np.stack([at[rows[kept]], columns[kept]], axis=1), is_nearer[kept]
 
 
-def _pixels_agree(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _pixels_agree(some: np.ndarray, others: np.ndarray, is_nearer: np.ndarray) -> np.ndarray:
     """bool (n,): whether uint8 (n, 32, 32) correlate, pixel by pixel and blurred."""
-    import cv2
-
-    agree = np.empty(len(some), bool)
-    for index, (one, other) in enumerate(zip(some, others, strict=True)):
-        pair = [picture.astype(np.float32) for picture in (one, other)]
-        blurred = [cv2.GaussianBlur(picture, (0, 0), _BLUR) for picture in pair]
-        sharp = _SHARP_INK if _is_mostly_empty(one) or _is_mostly_empty(other) else _SHARP
-        agree[index] = _correlation(*pair) >= sharp and _correlation(*blurred) >= _BLURRED
+    pair = [pictures.astype(np.float32) for pictures in (some, others)]
+    blur = _blurring()
+    blurred = [blur @ pictures @ blur.T for pictures in pair]
+    sharp = _correlations(*pair)
+    is_ink = _are_mostly_empty(some) | _are_mostly_empty(others)
+    enough = np.where(is_nearer, _SHARP, np.where(is_ink, np.inf, _SHARP_SAME))
+    enough = np.where(is_ink, np.maximum(enough, _SHARP_INK), enough)
+    agree: np.ndarray = (sharp >= enough) & (_correlations(*blurred) >= _BLURRED)
     return agree
 
 
-def _is_mostly_empty(picture: np.ndarray) -> bool:
+def _are_mostly_empty(pictures: np.ndarray) -> np.ndarray:
     """Whether most pixels are alike, as paper around ink is; two such pictures agree easily."""
-    commonest = int(np.bincount(picture.ravel(), minlength=256).argmax())
-    is_paper = np.abs(picture.astype(np.int16) - commonest) <= _PAPER
-    return bool(is_paper.mean() > _INK_SHARE)
+    levels = pictures.reshape(len(pictures), -1).astype(np.int16)
+    is_paper = np.abs(levels - np.median(levels, axis=1, keepdims=True)) <= _PAPER
+    mostly: np.ndarray = is_paper.mean(axis=1) > _INK_SHARE
+    return mostly
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    a, b = one - one.mean(), other - other.mean()
-    return float((a * b).sum() / max(1e-6, np.sqrt((a * a).sum() * (b * b).sum())))
+def _blurring() -> np.ndarray:
+    """float32 (32, 32): what blurs the rows of a picture as a Gaussian does, mirrored at edges."""
+    reach = np.arange(-6, 7)
+    weights = np.exp(-(reach**2) / (2 * _BLUR**2))
+    matrix = np.zeros((_SIDE, _SIDE), np.float32)
+    for row, columns in enumerate(np.abs(np.arange(_SIDE)[:, None] + reach)):
+        mirrored = np.where(columns >= _SIDE, 2 * _SIDE - 2 - columns, columns)
+        np.add.at(matrix[row], mirrored, weights / weights.sum())
+    return matrix
+
+
+def _correlations(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each of two times (n, 32, 32)."""
+    a, b = (_unit(p.reshape(len(p), -1) - p.mean(axis=(1, 2))[:, None]) for p in (some, others))
+    correlations: np.ndarray = (a * b).sum(axis=1)
+    return correlations
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

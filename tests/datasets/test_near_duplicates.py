@@ -9,17 +9,17 @@ import scipy.fft
 from PIL import Image
 
 from datasets import load_dataset
-from datasets.near_duplicates import _spectra, near_pairs
+from datasets.near_duplicates import _blurring, _spectra, near_pairs
 
 RNG = np.random.default_rng(0)
 
 
 def scenes(n, side=48):
-    """Made-up photographs, uint8 (n, 3, side, side): soft colours with detail of all sizes."""
-    images = []
+    """Made-up photographs, uint8 (n, 3, side, side): soft colours with detail of several sizes."""
+    rng, images = np.random.default_rng(0), []
     for _ in range(n):
         image = sum(
-            cv2.GaussianBlur(RNG.normal(size=(side, side, 3)), (0, 0), s) * s for s in (2, 4, 9)
+            cv2.GaussianBlur(rng.normal(size=(side, side, 3)), (0, 0), s) * s for s in (3, 5, 9)
         )
         images.append(cv2.normalize(image, None, 20, 220, cv2.NORM_MINMAX).astype(np.uint8))
     return np.stack(images).transpose(0, 3, 1, 2)
@@ -70,6 +70,24 @@ def test_digits_that_look_alike_are_no_duplicates():
     again = digits[:10].astype(np.float32) * 0.9
     found = pairs_of(np.concatenate([digits, again.astype(np.uint8)]), range(900, 910))
     assert [pair for pair in found if pair[1] == pair[0] - 900] == [[900 + i, i] for i in range(10)]
+
+
+def test_all_frames_of_a_film_are_near_and_at_most_ten_pairs_of_each_are_kept():
+    images = scenes(40)
+    noise = RNG.integers(-2, 3, (30, *images.shape[1:]))
+    film = np.clip(images[:1].astype(int) + noise, 0, 255).astype(np.uint8)
+    pairs = pairs_of(np.concatenate([images, film]), range(40, 70))
+    assert {first for first, _ in pairs} == set(range(40, 70))
+    assert {index for pair in pairs for index in pair} <= {0, *range(40, 70)}
+    assert len(pairs) <= 300
+
+
+def test_the_blur_is_a_gaussian():
+    picture = RNG.integers(0, 256, (32, 32)).astype(np.float32)
+    blur = _blurring()
+    np.testing.assert_allclose(
+        blur @ picture @ blur.T, cv2.GaussianBlur(picture, (13, 13), 1.5), atol=0.01
+    )
 
 
 def test_exact_copies_blank_and_tiny_images_are_left_out():
