@@ -15,9 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from datasets.files.image_kinds import is_image_name
+from datasets.files.label_likeness import (
+    LIKELY,
+    are_one_hot,
+    counts_rows,
+    first_or_last,
+    likeness,
+    likeness_of_text,
+)
 from datasets.files.table_header import LABEL_NAMES, column_names, is_header, is_number, plain
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
@@ -32,12 +38,8 @@ _PARTS = {
     **dict.fromkeys(("test", "testing", "privatetest"), "test"),
 }
 _MOST_JUDGED = 2_000_000  # fields that decide what the columns are
-_FEW_ROWS = 20  # of fewer, nothing is said by how often a value occurs
 _FEWEST_PIXELS = 4
 _SHOWN = 6
-_COMPARED = 20  # columns that a candidate is compared with
-_LIKELY = 0.2
-_LIKE_PIXELS = 0.4  # so much less do values look like labels that are as those of pixels
 
 
 @dataclass(frozen=True)
@@ -271,12 +273,14 @@ class _Judge:
             candidates = [k for k in self.left if self.kinds[k] != "list" and self._likeness(k)]
             return self._only(candidates)
         texts = [k for k in self.left if self.kinds[k] == "text" and self._likeness(k)]
-        if texts:
-            return self._only(texts)
         numbers = [k for k in self.left if self.kinds[k] == "number"]
         others = self._without_pattern(numbers)
+        likely = [k for k in others if self._likeness(k) >= LIKELY]
+        if texts and not others and not self._fits(len(numbers)) and self._fits(len(numbers) - 1):
+            likely = [numbers[0], numbers[-1]]  # one of them is no pixel
+        if texts:
+            return self._only([*texts, *likely])
         if others:
-            likely = [k for k in others if self._likeness(k)]
             return self._only(likely or others)
         if not self._fits(len(numbers) - 1):
             if self._fits(len(numbers) - 2) and (counted := self._counting(numbers)) is not None:
@@ -295,56 +299,14 @@ class _Judge:
         """Which of the two looks clearly more like labels than the other."""
         if not numbers:
             raise DataError(f"{self.where}: no column of labels and none of pixels")
-        first, last = numbers[0], numbers[-1]
-        between = numbers[1:-1][:: max(1, len(numbers) // _COMPARED)]
-        at_first, at_last = (
-            self._likeness(k) * (_LIKE_PIXELS * (1 - self._correlation(k)) if is_like else 1)
-            for k, is_like in ((k, self._is_like(k, between)) for k in (first, last))
-        )
-        if max(at_first, at_last) >= _LIKELY and (
-            at_first >= 2 * at_last or at_last >= 2 * at_first
-        ):
-            return first if at_first > at_last else last
-        if len(self.rows) >= _FEW_ROWS or (at_first and at_last >= _LIKELY):
-            self._refuse([first, last])
-        return first if at_first or not at_last else last  # of so few images little can be told
-
-    def _is_like(self, k: int, others: Sequence[int]) -> bool:
-        """Whether a column has about as many values, up to about as large ones, as others have."""
-        counts = [len(set(self.values[other])) for other in (k, *others)]
-        largest = [max(map(_as_float, self.values[other])) for other in (k, *others)]
-        return all(
-            0.5 <= own / max(float(np.median(rest)), 1e-9) <= 2
-            for own, *rest in (counts, largest)
-            if rest
-        )
+        place = first_or_last([self.values[k] for k in numbers])
+        if place is None:
+            self._refuse([numbers[0], numbers[-1]])
+        return numbers[place or 0]
 
     def _likeness(self, k: int) -> float:
-        """How much a column looks like labels, 0 … 1: few whole numbers, each as often, no gaps."""
         values = self.values[k]
-        counts = Counter(values)
-        n, n_distinct = len(values), len(counts)
-        if self.kinds[k] == "text":
-            return 0 if n_distinct < 2 or (n >= 10 and n_distinct == n) else 1
-        numbers = np.array([_as_float(value) for value in values])
-        is_whole = np.isfinite(numbers).all() and (numbers == np.round(numbers)).all()
-        if not is_whole or n_distinct < 2 or (numbers.min() < 0 and set(numbers) != {-1, 1}):
-            return 0
-        share = np.array(list(counts.values())) / n
-        evenness = float(-(share * np.log(share)).sum() / math.log(n_distinct))
-        compactness = n_distinct / float(numbers.max() - numbers.min() + 1)
-        return evenness * (1 + compactness) / 2 * (0.25 if n_distinct > n / 2 else 1)
-
-    def _correlation(self, k: int) -> float:
-        """With the column beside it, 0 … 1; that of neighbouring pixels is high."""
-        own, other = (
-            np.array([_as_float(value) for value in self.values[column]])
-            for column in (k, k + 1 if k + 1 < len(self.kinds) else k - 1)
-        )
-        is_known = np.isfinite(own).all() and np.isfinite(other).all()
-        if len(own) < _FEW_ROWS or not is_known or own.std() == 0 or other.std() == 0:
-            return 0.0
-        return min(1.0, abs(float(np.corrcoef(own, other)[0, 1])))
+        return likeness_of_text(values) if self.kinds[k] == "text" else likeness(values)
 
     def _without_pattern(self, columns: Sequence[int]) -> list[int]:
         """Columns that are not called as most are: `emotion` beside pixel0, pixel1, …"""
@@ -356,21 +318,14 @@ class _Judge:
 
     def _counting(self, numbers: Sequence[int]) -> int | None:
         """The first or last column, where it counts the rows."""
-        for k in (numbers[0], numbers[-1]):
-            values = self.values[k][:_FEW_ROWS]
-            if all(value.isdecimal() and len(value) < 20 for value in values):
-                start = int(values[0])
-                if [int(value) for value in values] == list(range(start, start + len(values))):
-                    return k
-        return None
+        return next((k for k in (numbers[0], numbers[-1]) if counts_rows(self.values[k])), None)
 
     def _one_hot(self, numbers: Sequence[int]) -> tuple[int, ...]:
         """The last or first columns, where one of them is 1 and the others 0 in every row."""
         side = math.isqrt(len(numbers))
         n = len(numbers) - (self.wanted.n_pixels or side * side)
         for block in (numbers[-n:], numbers[:n]) if 2 <= n < len(numbers) else ():
-            rows = zip(*(self.values[k] for k in block), strict=True)
-            if all(sorted(map(_as_float, row)) == [0.0] * (n - 1) + [1.0] for row in rows):
+            if are_one_hot([self.values[k] for k in block]):
                 return tuple(block)
         return ()
 
@@ -462,7 +417,3 @@ def _kind(values: Sequence[str]) -> str:
 
 def _is_square(n: int) -> bool:
     return math.isqrt(n) ** 2 == n
-
-
-def _as_float(field: str) -> float:
-    return float(field) if is_number(field) else math.nan

@@ -279,6 +279,8 @@ def test_columns_may_be_named(tmp_path, options):
          r"the label may be column 'label' \(10 values\) or column 'target' \(10 values\); say "
          r"which, as in label_column: 'label', and name those .* ignore_columns: \[COLUMN, …\]"),
         (["age", "sex", *PIXELS], beside(Y, Y[::-1], X), {}, "may be column 'age' .* or column 's"),
+        (["cyfra", "place", *PIXELS], beside(Y, list("ab") * 60, X), {}, "'place' .* or .* 'cyfr"),
+        (None, beside(list("ab") * 60, X, Y), {}, "column 1 .* or column 2 .* or column 66"),
         (None, beside(Y, X[:, :-1], Y[::-1]), {}, "may be column 1 .* or column 65 .the last."),
         (PIXELS, X.tolist(), {}, "64 columns of pixels, and none that could be the label"),
         (None, X.tolist(), {}, "64 columns of pixels, and none that could be the label"),
