@@ -9,7 +9,7 @@ import numpy as np
 
 import datasets
 from datasets.base import PART_NAMES, Dataset
-from datasets.split import SplitSettings, split_dataset
+from datasets.split import Split, SplitSettings, split_dataset
 from harness.sweepfile.settings import Condition, DataChoice
 from harness.trials.spec import DataUse, PassedOver
 from headstart.errors import DataError, DataNotFoundError
@@ -65,8 +65,7 @@ class DataCatalogue:
                 passed_over.append(PassedOver(choice.label, err.reason))
                 continue
             self._opened[dataset.fingerprint] = dataset
-            # Which images a seed draws is decided later; how many, and whether they are there, now.
-            split = split_dataset(dataset, choice.split, np.random.default_rng(0))
+            split = self._split(dataset, choice.split)
             return DataUse(
                 choice=choice,
                 fingerprint=dataset.fingerprint,
@@ -99,6 +98,10 @@ class DataCatalogue:
             channels=channels,
             allow_download=self.allow_download,
         )
+
+    def _split(self, dataset: Dataset, settings: SplitSettings) -> Split:
+        """One draw: which images a seed draws is decided later; whether there are enough, now."""
+        return split_dataset(dataset, settings, np.random.default_rng(0))
 
 
 def _counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
