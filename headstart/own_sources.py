@@ -27,7 +27,10 @@ MOST_FILES, MOST_BYTES = 1000, 8 << 20  # of the code; and of one file
 OURS = ("headstart", "models", "datasets", "harness", "analysis", "slurm")
 _BY_NAME = ("import_module", "__import__")  # follow a name that is written out
 _BY_PATH = ("spec_from_file_location", "SourceFileLoader", "run_path", "run_module", "exec_module",
-            "load_module", "load_source", "exec")  # fmt: skip
+            "load_module", "load_source")  # fmt: skip
+_OF_PATH = (
+    "changes where Python looks for code; leave it out: files beside this one are found without it"
+)
 _OWN_DRAWS = ("Generator", "urandom", "Random", "SystemRandom", "default_rng", "RandomState",
               "token_bytes", "randbits", "uuid4", "perf_counter", "monotonic", "now")  # fmt: skip
 
@@ -159,6 +162,10 @@ def _imports(name: str, source: Source, folder: Path) -> Iterator[str]:
             yield from _imported_from(node, package, folder, where)
         elif isinstance(node, ast.Call):
             _refuse_hidden(node, folder, where)
+        elif isinstance(node, ast.Assign | ast.AugAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(ast.unparse(target) == "sys.path" for target in targets):
+                raise InputError(f"{where}: sys.path = … {_OF_PATH}")
 
 
 def _imported_from(node: ast.ImportFrom, package: str, folder: Path, where: str) -> Iterator[str]:
@@ -229,12 +236,11 @@ def _refuse_hidden(node: ast.Call, folder: Path, where: str) -> None:
         if given.startswith(".") or (last == "import_module" and _is_of_folder(folder, given)):
             raise InputError(f"{where}: {called}({given!r}) is of the file's own folder; write "
                              f"import {given.lstrip('.')} instead")  # fmt: skip
-    elif last in _BY_PATH:
+    elif last in _BY_PATH or called == "exec":
         raise InputError(f"{where}: {called}(…) runs code that cannot be found without running "
                          "the file; write an import instead")  # fmt: skip
     elif called in ("torch.hub.load", "hub.load"):
         raise InputError(f"{where}: {called}(…) fetches code and runs it; put that code beside "
                          "the file and import it")  # fmt: skip
     elif called.startswith("sys.path."):
-        raise InputError(f"{where}: {called}(…) changes where Python looks for code; leave it "
-                         "out: files beside this one are found without it")  # fmt: skip
+        raise InputError(f"{where}: {called}(…) {_OF_PATH}")

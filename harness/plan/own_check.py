@@ -21,6 +21,7 @@ from harness.training.loop import loss_function
 from harness.training.network import build_frozen
 from harness.training.optimizers import make_optimizer
 from harness.training.process import set_up_process
+from harness.training.steps import draws_apart
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import HeadstartError, InputError, SpecError
 from headstart.own_code import is_reference, read_code
@@ -43,25 +44,28 @@ def check_own_code(plan: Plan) -> None:
         spec = trials[0]
         if spec.condition.runs_users_code:
             if spec.step_key not in known:
-                known[spec.step_key] = reason_against(spec)
+                known[spec.step_key] = reason_against(spec, plan.sweep.resources.workers)
             if reason := known[spec.step_key]:
                 mistakes.append(f"{plan.sweep.name}: {name}: {reason}")
     if mistakes:
         raise SpecError(mistakes)
 
 
-def reason_against(spec: TrialSpec) -> str | None:
-    """Why a trial's own code cannot train; None where it can."""
+def reason_against(spec: TrialSpec, n_workers: int = 1) -> str | None:
+    """Why a trial's own code cannot train in so many processes; None where it can."""
     set_up_process(spec.condition.train)
     try:
         with seeded(0):
-            _try(spec)
+            network = _try(spec)
+        if n_workers > 1 and getattr(network, "draws", False):
+            return draws_apart(spec)
     except HeadstartError as err:
         return str(err)
     return None
 
 
-def _try(spec: TrialSpec) -> None:
+def _try(spec: TrialSpec) -> nn.Module:
+    """The network, where nothing is wrong."""
     first, second, third = (_Copy(spec) for _ in range(3))
     whose = spec.condition.users_names
     lines = _suspicious(spec)
@@ -83,6 +87,7 @@ def _try(spec: TrialSpec) -> None:
             "trial that was stopped would go on with other numbers; make it a buffer "
             f"(register_buffer), or, for a generator, {INSTEAD}{lines}"
         )
+    return first.network
 
 
 class _Copy:

@@ -99,7 +99,8 @@ class SearchReader:
         if section not in ("train", "model") or not rest:
             section, rest = ("train" if section in Train.model_fields else "model"), key
         first = rest.split(".")[0]
-        if first in (Train.model_fields if section == "train" else options):
+        is_of_record = section == "model" and condition.model.is_record
+        if is_of_record or first in (Train.model_fields if section == "train" else options):
             return f"{section}.{rest}"
         known = [*Train.model_fields, *options, *OWN_KEYS]
         self.mistakes.add(

@@ -366,7 +366,17 @@ class ModelChoice(ByName):
     def option_names(self) -> tuple[str, ...]:
         """What may stand beside the name."""
         own = models.options_model(self.name).model_fields
-        return tuple(dict.fromkeys([*own, *self.written_options()]))
+        return tuple(name for name in (*own, *self.option_extras) if name != "code")
+
+    @property
+    def option_extras(self) -> tuple[str, ...]:
+        """Options that only a network of the user's own has, as far as they are written."""
+        return tuple(self.options.model_extra or ())
+
+    @property
+    def is_record(self) -> bool:
+        """Whether a run folder names it: what its options are, only its code could say."""
+        return bool(self.code) and not Path(self.name).is_absolute()
 
     def hashed(self) -> dict[str, object]:
         """What the id of a trial is computed from: options at their defaults stay out.

@@ -65,10 +65,7 @@ class Steps(ABC):
         if reason := spec.condition.train.reason_against_workers(self.ranks.n):
             raise InputError(reason)
         if self.ranks.n > 1 and getattr(prepared.network, "draws", False):
-            raise InputError(
-                f"{spec.condition.model.shown} draws from global random generators, which "
-                "processes that share a trial cannot do alike: set resources.workers: 1"
-            )
+            raise InputError(draws_apart(spec))
         return prepared
 
     def name_after(self, before: str) -> str:
@@ -79,6 +76,14 @@ class Steps(ABC):
         if before == "solo":
             return self.ran_as
         return before if self.ran_as in ("solo", *before.split("+")) else f"{before}+{self.ran_as}"
+
+
+def draws_apart(spec: TrialSpec) -> str:
+    """Why processes cannot share a trial whose network draws from the global generators."""
+    return (
+        f"{spec.condition.model.shown} draws from global random generators, which processes that "
+        "share a trial cannot do alike: set resources.workers: 1"
+    )
 
 
 class SoloSteps(Steps):

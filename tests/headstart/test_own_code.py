@@ -119,6 +119,7 @@ def test_what_was_hashed_is_what_runs(tmp_path: Path) -> None:
         ("import importlib\nimportlib.import_module('a' + 'b')\n", "my_nets.py:2: .*computed"),
         ("import importlib\nimportlib.import_module('blocks')\n", "my_nets.py:2: .*import blocks"),
         ("import sys\nsys.path.append('..')\n", r"my_nets\.py:2: sys\.path\.append"),
+        ("import sys\nsys.path += ['..']\n", r"my_nets\.py:2: sys\.path = … changes where"),
         ("exec(open('x').read())\n", r"my_nets\.py:1: exec\("),
         ("import torch\ntorch.hub.load('a/b', 'c')\n", r"my_nets\.py:2: torch\.hub\.load"),
         ("from ..above import Net\n", r"my_nets\.py:1: imports from above"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.plan.own_check import check_own_code
+from harness.plan.own_check import check_own_code, reason_against
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from headstart.errors import SpecError
@@ -90,6 +90,14 @@ def test_what_cannot_be_repeated_is_refused(plan_of, code, message) -> None:
         check_own_code(plan_of(code))
     assert str(caught.value).startswith("own: one: ")
     assert "\n" not in str(caught.value)
+
+
+def test_processes_share_no_trial_that_draws(plan_of) -> None:
+    spec = plan_of(net("return super().forward(F.dropout(x, 0.5, self.training))")).trials[0]
+    reason = reason_against(spec, n_workers=2)
+    assert reason is not None
+    assert "set resources.workers: 1" in reason
+    assert reason_against(spec) is None
 
 
 OPTIMIZER = """

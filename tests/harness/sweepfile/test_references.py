@@ -119,3 +119,12 @@ def test_a_sweep_file_that_names_a_run_folders_code_is_refused(tmp_path: Path) -
     path = write(tmp_path / "mine", SWEEP.replace("nets/my_nets.py", f"{run}/my_nets.py"))
     with pytest.raises(SpecError, match="lies in a run folder, and code is never taken from there"):
         load_sweep(path)
+
+
+def test_a_searched_run_opens_without_its_code(tmp_path: Path) -> None:
+    search = "search: {width: {choice: [4, 8]}, samples: 2}\n"
+    sweep = load_sweep(write(tmp_path / "mine", SWEEP + search))
+    run = make_run(tmp_path / "run", resolved_yaml(sweep))
+    assert load_run(run).searches == sweep.searches
+    with pytest.raises(SpecError, match=r"an option of my_nets\.py:Net \(.*width\)"):
+        load_sweep(write(tmp_path / "other", SWEEP + search.replace("width", "widht")))
