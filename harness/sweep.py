@@ -38,6 +38,7 @@ from harness.runfolder.deliver import write_folders
 from harness.runfolder.folder import CONTROL, RunFolder
 from harness.runfolder.gallery import test_images
 from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
+from harness.seeds import derive_streams
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.settings import Settled
@@ -108,7 +109,8 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
         lacking = [n for n in needs_of(sweep, options.data) if n.state in ("missing", "to fetch")]
         if lacking:
             return _say_needs(lacking)
-    catalogue = DataCatalogue(options.data, allow_download=not options.dry_run)
+    first = derive_streams(sweep.seed, sweep.seeds.values[0], sweep.vary)
+    catalogue = DataCatalogue(options.data, not options.dry_run, first["split"])
     plan = make_plan(sweep, catalogue)
     if options.only != "report" and any(trial.condition.runs_users_code for trial in plan.trials):
         from harness.plan.own_check import check_own_code  # torch, which the user's code needs

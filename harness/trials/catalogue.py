@@ -17,11 +17,17 @@ from models import ModelInfo
 
 
 class DataCatalogue:
-    """Opens each data set of a plan once; remembers what was chosen from every `first_of`."""
+    """Opens each data set of a plan once; remembers what was chosen from every `first_of`.
 
-    def __init__(self, data_dir: Path | None = None, allow_download: bool = True):
+    `split_stream` is that of the seed whose split is drawn for what a split says of itself.
+    """
+
+    def __init__(
+        self, data_dir: Path | None = None, allow_download: bool = True, split_stream: int = 0
+    ):
         self.data_dir = data_dir
         self.allow_download = allow_download
+        self.split_stream = split_stream
         self._uses: dict[str, DataUse] = {}
         self._opened: dict[str, Dataset] = {}
 
@@ -100,8 +106,8 @@ class DataCatalogue:
         )
 
     def _split(self, dataset: Dataset, settings: SplitSettings) -> Split:
-        """One draw: which images a seed draws is decided later; whether there are enough, now."""
-        return split_dataset(dataset, settings, np.random.default_rng(0))
+        """One seed's draw: whether there are enough images is found before any trial runs."""
+        return split_dataset(dataset, settings, np.random.default_rng(self.split_stream))
 
 
 def _counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:

@@ -10,9 +10,10 @@ import pytest
 from data_files import write_mnist
 
 import datasets
-from datasets.split import SplitSettings
+from datasets.split import SplitSettings, split_dataset
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Condition
+from harness.trials import catalogue as catalogue_module
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import DataError, DataNotFoundError
 
@@ -153,3 +154,17 @@ def test_labels_are_those_of_the_files(condition_of, tmp_path):
     catalogue = DataCatalogue(mnist_in(tmp_path), allow_download=False)
     dataset = catalogue.open(catalogue.use(condition_of("{name: mnist}")))
     np.testing.assert_array_equal(dataset.labels, [*(np.arange(30) % 10), *range(10)])
+
+
+def test_what_a_split_says_is_of_the_stream_that_is_given(condition_of, monkeypatch):
+    drawn = []
+
+    def split(dataset, settings, rng):
+        drawn.append(int(rng.integers(1 << 30)))
+        return split_dataset(dataset, settings, rng)
+
+    monkeypatch.setattr(catalogue_module, "split_dataset", split)
+    for stream in (0, 7, 7):
+        DataCatalogue(allow_download=False, split_stream=stream).use(condition_of(GLYPHS))
+    wanted = [int(np.random.default_rng(stream).integers(1 << 30)) for stream in (0, 7, 7)]
+    assert drawn == wanted
