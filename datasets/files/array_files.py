@@ -28,6 +28,7 @@ from datasets.files.array_set import (
 )
 from datasets.files.arrays import images_to_nhwc
 from datasets.files.cache import cached
+from datasets.files.peek import refuse_pointers
 from datasets.files.shards import PART_WORDS
 from datasets.files.trees import walk
 from datasets.locations import user_path
@@ -118,6 +119,7 @@ def _decode(
     files: Sequence[Path], options: ArrayFileOptions, request: Request, kind: Kind
 ) -> Dataset:
     path = user_path(options.path, request.data_dir)
+    refuse_pointers(files)
     with ExitStack() as stack:
         if options.labels_path is not None:
             if path.is_dir():

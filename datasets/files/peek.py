@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import zipfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from datasets.files.image_kinds import is_image_name
 from datasets.files.trees import first_members
+from headstart.errors import DataError
 from headstart.packed import BROKEN
 
 _MOST_NAMES = 2_000
@@ -65,21 +66,38 @@ def first_bytes(path: Path) -> bytes:
         return b""
 
 
+def refuse_pointers(paths: Iterable[Path]) -> None:
+    """Refuse files that stand for others: pointers of Git LFS, pages that a server sent instead.
+
+    Raises:
+        DataError: names the first of them.
+    """
+    for path in paths:
+        if said := _stands_for(first_bytes(path)):
+            raise DataError(f"{path}: {said}")
+
+
 def unread_file(name: str, start: bytes) -> str:
     """What is said of a file that no set reads, with the way to one that is read."""
-    lower = name.lower()
+    if said := _stands_for(start):
+        return said
     for endings, advice in _ADVICE.items():
-        if lower.endswith(endings):
+        if name.lower().endswith(endings):
             return f"this file is not read: {advice}"
     if start.startswith((b"Rar!", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
         return "this archive is not read: unpack it and give the folder"
+    if is_image_name(name):
+        return "one image is no data set: give a folder that has a folder for each class"
+    return "no set reads this file"
+
+
+def _stands_for(start: bytes) -> str:
+    """What a file is that stands for another; empty where it does not."""
     if start.startswith(b"version https://git-lfs"):
         return "this is a pointer of Git LFS and not the file: fetch it with git lfs pull"
     if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
         return "this is a web page, as a server sends it in place of a file: fetch it again"
-    if is_image_name(lower):
-        return "one image is no data set: give a folder that has a folder for each class"
-    return "no set reads this file"
+    return ""
 
 
 def has_images(names: Sequence[str]) -> bool:

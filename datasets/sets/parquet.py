@@ -16,6 +16,7 @@ from datasets.files.classes import NamesSetting
 from datasets.files.image_set import ImageOptions, dataset_of_files
 from datasets.files.labelled import Labelled, layout_of, names_are_used
 from datasets.files.parquet_images import Columns, Rows, find_columns, read_rows
+from datasets.files.peek import refuse_pointers
 from datasets.files.shards import files_by_part
 from datasets.files.trees import Tree, walk
 from datasets.locations import user_path
@@ -72,6 +73,7 @@ def load(options: Options, request: Request) -> Dataset:
 
 
 def _decode(path: Path, files: Sequence[Path], options: Options, request: Request) -> Dataset:
+    refuse_pointers(files)
     folder = path if path.is_dir() else path.parent
     names = [file.relative_to(folder).as_posix() for file in files]
     _check_one_set(names, path)

@@ -18,7 +18,7 @@ from datasets.files.cache import cached
 from datasets.files.classes import NamesSetting
 from datasets.files.image_set import ImageOptions, dataset_of_files
 from datasets.files.labelled import Labelled, is_number_labels, layout_of, names_are_used
-from datasets.files.peek import has_images
+from datasets.files.peek import has_images, refuse_pointers
 from datasets.files.samples import are_samples, choose
 from datasets.files.shards import expanded_braces, files_by_part
 from datasets.files.tables import decode, read_bytes
@@ -77,6 +77,7 @@ def load(options: Options, request: Request) -> Dataset:
 
 
 def _decode(shards: Sequence[Path], options: Options, request: Request) -> Dataset:
+    refuse_pointers(shards)
     path = expanded_braces(options.path)[0]
     where = user_path(path, request.data_dir)
     folder = where if where.is_dir() else where.parent

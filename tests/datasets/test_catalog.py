@@ -210,7 +210,7 @@ def test_corrupt_labels_works_beside_the_options_of_any_set(tmp_path):
         ("a.pt", b"PK\x03\x04", "PyTorch's own format is opened by PyTorch alone"),
         ("a.arrow", b"\xff\xff\xff\xff", "write it as Parquet"),
         ("a.joblib", b"\x80\x04.", "it may run code when it is opened"),
-        ("a.bin", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+        ("a.pt", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
         ("a.dat", b"\n<!DOCTYPE html>", "this is a web page"),
         ("a.png", b"\x89PNG", "one image is no data set"),
         ("a.xyz", b"", "no set reads this file"),
@@ -246,6 +246,17 @@ def test_a_container_beside_class_folders_may_be_read_in_two_ways(tmp_path):
 def test_arrays_beside_images_are_no_set_of_their_own(tmp_path, name):
     files = {f"jpg/{k}.jpg": b"" for k in range(9)} | {name: b"", f"more-{name}": b""}
     assert dataset_for_path(write_tree(tmp_path / "flowers", files)) == "folder"
+
+
+@pytest.mark.parametrize("name", ["parquet", "webdataset", "mat", "hdf5", "npy", "pickle"])
+def test_a_pointer_of_git_lfs_is_said_to_be_one(tmp_path, name):
+    """As a clone of a hub's repository has them in place of its files."""
+    path = tmp_path / {"webdataset": "a.tar", "hdf5": "a.h5", "pickle": "a.p"}.get(
+        name, f"a.{name}"
+    )
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    with pytest.raises(DataError, match=r"a\.\w+: this is a pointer of Git LFS"):
+        load_dataset(name, path=path, cache_dir=tmp_path / "cache")
 
 
 def test_a_folder_of_archives_is_told_to_name_one(tmp_path):
