@@ -321,7 +321,8 @@ def _in_tree(tree: Tree, file: str) -> str | None:
 
 def _elsewhere(file: str, path: Path, request: Request) -> Path | None:
     places = [path / file, path.parent / file, expanded(file), request.data_dir / file]
-    inside = path.is_dir() and (path / file).is_file() and ".." not in Path(file).parts
+    is_below = not Path(file).is_absolute() and ".." not in Path(file).parts
+    inside = is_below and path.is_dir() and (path / file).is_file()
     return None if inside else next((place for place in places if place.is_file()), None)
 
 

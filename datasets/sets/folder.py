@@ -55,17 +55,17 @@ class Options(LabelOptions):
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
-    """The folder or archive."""
+    """The folder or archive, and the tables of labels that lie elsewhere."""
     path = user_path(options.path, request.data_dir)
     if not path.is_dir() and not is_archive(path):
         raise DataError(f"{path}: not a folder, and no .zip, .tar or .tgz file of one")
-    return (path,)
+    return (path, *tables_elsewhere(options, path, request))
 
 
 def load(options: Options, request: Request) -> Dataset:
     """All images of the folder, class by class; its parts, where it has them."""
-    (path,) = locate(options, request)
-    sources = [path, *tables_elsewhere(options, path, request)]
+    sources = locate(options, request)
+    path = sources[0]
     return cached(
         "folder", VERSION, options, request, sources, lambda: _decode(path, options, request)
     )

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from datasets import load_dataset
 from datasets.files.image_set import natural_key
 from datasets.preprocess import mnist_style
-from datasets.sets.folder import Options, load
+from datasets.sets.folder import Options, load, locate
 from headstart.errors import DataError, DataNotFoundError
 
 
@@ -352,3 +352,18 @@ def test_cifar_10_in_class_folders(real_data, tmp_path):
     }  # fmt: skip
     assert (np.bincount(dataset.labels) == 6000).all()
     assert dataset.fingerprint == "5667eab1accb889a2bc195e15badb0b8"
+
+
+def test_a_table_may_lie_beside_the_folder_and_is_one_of_the_files_that_are_read(tmp_path):
+    files = {
+        f"set/images/{k}.png": image_bytes(noise(np.random.default_rng(k), 4, 4)) for k in range(4)
+    }
+    write_tree(tmp_path, {**files, "labels.csv": b"id,label\n0,a\n1,b\n2,a\n3,b\n"})
+    for table in ("../../labels.csv", "labels.csv", str(tmp_path / "labels.csv")):
+        options = Options(path=tmp_path / "set/images", labels=table)
+        assert [p.resolve() for p in locate(options, request(tmp_path))][1:] == [
+            tmp_path / "labels.csv"
+        ]
+        assert load(options, request(tmp_path)).class_names == ("a", "b")
+    (tmp_path / "labels.csv").write_bytes(b"id,label\n0,a\n1,b\n2,c\n3,b\n")
+    assert load(options, request(tmp_path)).class_names == ("a", "b", "c"), "it is read again"
