@@ -68,9 +68,12 @@ class Wanted:
 def with_its_header(table: Table, files: NamedFiles, wanted: Wanted) -> tuple[Table, int]:
     """`table` with the names of its columns where its first row has them, and the path column.
 
+    Sets `files.by_number` where no column names images but by their numbers.
+
     Raises:
         DataError: no column names images, or two name different ones.
     """
+    files.by_number = False
     if table.columns:
         return table, _path_column(table, files, wanted)
     headed = table.with_header()
@@ -167,12 +170,15 @@ def _named(table: Table, given: Column | None, setting: str) -> int | None:
 
 
 def _path_column(table: Table, files: NamedFiles, wanted: Wanted) -> int:
+    sample = table.rows[:: max(1, len(table.rows) // _SAMPLE)]
     if (given := _named(table, wanted.path, "path_column")) is not None:
+        files.by_number = not any(files.meant_by(row[given]) for row in sample)
         return given
-    every = max(1, len(table.rows) // _SAMPLE)
-    sample = table.rows[::every]
-    meant = [[files.meant_by(row[k]) for row in sample] for k in range(table.n_columns)]
-    hits = [sum(map(bool, column)) for column in meant]
+    for files.by_number in (False, True):
+        meant = [[files.meant_by(row[k]) for row in sample] for k in range(table.n_columns)]
+        hits = [sum(map(bool, column)) for column in meant]
+        if max(hits):
+            break
     if max(hits) == 0:
         images = ", ".join(f"'{name}'" for name in files.names[:2])
         row = ", ".join(sample[len(sample) // 2][:4])
@@ -186,7 +192,7 @@ def _path_column(table: Table, files: NamedFiles, wanted: Wanted) -> int:
     if not equal:
         equal = [k for k in range(table.n_columns) if distinct[k] == best]
     names_of = [plain(name) for name in table.columns] or [""] * table.n_columns
-    equal = [k for k in equal if names_of[k] not in LABEL_NAMES] or equal
+    equal = [k for k in equal if names_of[k] not in LABEL_NAMES | GROUP_NAMES] or equal
     equal.sort(key=lambda k: names_of[k] not in PATH_NAMES)
     others = [k for k in equal[1:] if meant[k] != meant[equal[0]]]
     if others:

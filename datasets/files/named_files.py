@@ -27,10 +27,15 @@ _PARTS = {
 
 
 class NamedFiles:
-    """The images of a tree, found by what others call them."""
+    """The images of a tree, found by what others call them.
+
+    `by_number`: whether a number means the image of that number (`3`: image_0003.jpg), where all
+    images are called alike and numbered. A table whose texts are names has numbers of other things.
+    """
 
     def __init__(self, names: Sequence[str], root: Path):
         self.names = names
+        self.by_number = False
         self._root = stem_of(root.name)
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
@@ -45,8 +50,7 @@ class NamedFiles:
 
         A text without folders means any image of that name. Folders of the text that the tree
         does not have are allowed where the tree lies in them: they lead to its root, or begin at
-        the root of another machine. A number means the image of that number (`3`: image_0003.jpg)
-        where all images are called alike and numbered.
+        the root of another machine.
         """
         is_foreign = _FOREIGN.match(text.replace("\\", "/")) is not None
         wanted = [part for part in _plain(text).split("/") if part not in ("", ".", "..")]
@@ -57,7 +61,8 @@ class NamedFiles:
             candidates = self._by_stem.get(wanted[-1], [])
         if not candidates:
             candidates = self._by_folded.get(wanted[-1].casefold(), [])
-        if not candidates and len(wanted) == 1 and wanted[0].isdecimal() and len(wanted[0]) < 16:
+        is_number = len(wanted) == 1 and wanted[0].isdecimal() and len(wanted[0]) < 16
+        if self.by_number and not candidates and is_number:
             return self._by_number.get(int(wanted[0]), [])
         shared = {name: self._shared(wanted, name, is_foreign) for name in candidates}
         most = max(shared.values(), default=0)

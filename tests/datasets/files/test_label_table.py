@@ -643,3 +643,15 @@ def test_lists_of_the_images_of_each_part_are_named():
         "lists of the images of each part lie there: labels: {train: meta/train.txt, test: "
         "meta/test.txt} takes its parts"
     )
+
+
+def test_numbers_mean_images_only_where_no_column_names_them():
+    numbered = images(*(f"img_{k:04}.jpg" for k in range(1, 13)))
+    rows = "".join(f"img_{k:04},{k},{'ab'[k % 2]}\n" for k in range(1, 13))
+    named = tree_of({**numbered, "l.csv": f"x,patient,label\n{rows}"})
+    layout, _, _ = read(named, labels="l.csv", group="patient")
+    assert layout.classes[:2] == ("b", "a")
+    ids = "".join(f"{k},{'ab'[k % 2]}\n" for k in range(1, 13))
+    assert labels(tree_of({**numbered, "l.csv": f"id,label\n{ids}"}), labels="l.csv") == dict(
+        zip(layout.files, layout.classes, strict=True)
+    )
