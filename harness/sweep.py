@@ -115,7 +115,8 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
     if options.only != "report" and any(trial.condition.runs_users_code for trial in plan.trials):
         from harness.plan.own_check import check_own_code  # torch, which the user's code needs
 
-        check_own_code(plan)
+        for note in check_own_code(plan):
+            print(note, file=sys.stderr)
     if options.only != "report":
         for note in check_starts(plan):
             print(note, file=sys.stderr)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,54 +32,75 @@ from models.global_draws import seed_all, seeded
 INSTEAD = "draw from torch's global generator, which is seeded for each step"
 
 
-def check_own_code(plan: Plan) -> None:
-    """Try the own code of each arm and stage once.
+class Tried(NamedTuple):
+    """What came of trying: why it cannot train, and what the user should know of it."""
+
+    reason: str | None = None
+    note: str | None = None
+
+
+def check_own_code(plan: Plan) -> list[str]:
+    """Try the own code of each arm and stage once; notes on what works and is odd.
 
     Raises:
         SpecError: a line for each that fails.
     """
-    known: dict[str, str | None] = {}
+    known: dict[str, Tried] = {}
     mistakes = []
     for (_, name), trials in plan.by_arm.items():
         spec = trials[0]
         if spec.condition.runs_users_code:
             if spec.step_key not in known:
-                known[spec.step_key] = reason_against(spec, plan.sweep.resources.workers)
-            if reason := known[spec.step_key]:
+                known[spec.step_key] = try_own_code(spec, plan.sweep.resources.workers)
+            if reason := known[spec.step_key].reason:
                 mistakes.append(f"{plan.sweep.name}: {name}: {reason}")
     if mistakes:
         raise SpecError(mistakes)
+    return list(dict.fromkeys(tried.note for tried in known.values() if tried.note))
 
 
-def reason_against(spec: TrialSpec, n_workers: int = 1) -> str | None:
-    """Why a trial's own code cannot train in so many processes; None where it can."""
+def try_own_code(spec: TrialSpec, n_workers: int = 1) -> Tried:
+    """Whether a trial's own code can train in so many processes."""
     set_up_process(spec.condition.train)
     try:
         with seeded(0):
-            network = _try(spec)
-        if n_workers > 1 and getattr(network, "draws", False):
-            return draws_apart(spec)
+            network, logits = _try(spec)
     except HeadstartError as err:
-        return str(err)
-    return None
+        return Tried(str(err))
+    if n_workers > 1 and getattr(network, "draws", False):
+        return Tried(draws_apart(spec))
+    return Tried(note=_on_softmax(spec, logits))
 
 
-def _try(spec: TrialSpec) -> nn.Module:
-    """The network, where nothing is wrong."""
+def _on_softmax(spec: TrialSpec, logits: Tensor) -> str | None:
+    """A note where outputs are probabilities: the loss would take the softmax of a softmax."""
+    ones = torch.ones(len(logits))
+    is_softmax = bool((logits >= 0).all()) and torch.allclose(logits.sum(dim=1), ones, atol=1e-4)
+    if not is_softmax or spec.condition.train.loss_code:
+        return None
+    return (
+        f"{spec.condition.model.shown} gives probabilities (each image's sum to 1), and the loss "
+        "takes logits, of which it makes probabilities itself: leave the softmax out"
+    )
+
+
+def _try(spec: TrialSpec) -> tuple[nn.Module, Tensor]:
+    """The network, and its outputs in an evaluation, where nothing is wrong."""
     first, second, third = (_Copy(spec) for _ in range(3))
     whose = spec.condition.users_names
     lines = _suspicious(spec)
     if not _same(first.tensors(), second.tensors()):
         raise InputError(f"{whose}: two networks of the same seeds start with other weights; "
                          f"{INSTEAD}{lines}")  # fmt: skip
-    before = first.kept_outside()
-    result = first.step(0)
-    if not _same(result, second.step(0)):
+    if not _same(first.step(0), second.step(0)):
         raise InputError(f"{whose}: the same step from the same weights gives other numbers; "
                          f"{INSTEAD}{lines}")  # fmt: skip
     third.load(first.saved(whose))
+    before = first.kept_outside()
+    is_same = _same(first.step(1), third.step(1))
     changed = [name for name, value in first.kept_outside().items() if before.get(name) != value]
-    is_same = _same(first.step(1), third.step(1)) and _same(first.evaluate(), third.evaluate())
+    outputs = first.evaluate()
+    is_same = is_same and _same(outputs, third.evaluate())
     if not is_same or changed:
         named = f" ({', '.join(changed[:3])})" if changed else ""
         raise InputError(
@@ -87,7 +108,7 @@ def _try(spec: TrialSpec) -> nn.Module:
             "trial that was stopped would go on with other numbers; make it a buffer "
             f"(register_buffer), or, for a generator, {INSTEAD}{lines}"
         )
-    return first.network
+    return first.network, outputs[0]
 
 
 class _Copy:

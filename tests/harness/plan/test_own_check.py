@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.plan.own_check import check_own_code, reason_against
+from harness.plan.own_check import check_own_code, try_own_code
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from headstart.errors import SpecError
@@ -62,6 +62,7 @@ def net(forward: str, init: str = "pass") -> str:
         net("return super().forward(x - 0 * self.mean)",
             "self.register_buffer('mean', torch.zeros(1))"),
         net("self.seen = x; return super().forward(x)"),  # kept, and never used
+        net("self.side = x.shape[-1]; return super().forward(x)"),  # the same in each step
     ],
 )  # fmt: skip
 def test_what_draws_from_global_generators_may_train(plan_of, code) -> None:
@@ -94,10 +95,16 @@ def test_what_cannot_be_repeated_is_refused(plan_of, code, message) -> None:
 
 def test_processes_share_no_trial_that_draws(plan_of) -> None:
     spec = plan_of(net("return super().forward(F.dropout(x, 0.5, self.training))")).trials[0]
-    reason = reason_against(spec, n_workers=2)
+    reason = try_own_code(spec, n_workers=2).reason
     assert reason is not None
     assert "set resources.workers: 1" in reason
-    assert reason_against(spec) is None
+    assert try_own_code(spec) == (None, None)
+
+
+def test_a_softmax_before_the_loss_is_said(plan_of) -> None:
+    (note,) = check_own_code(plan_of(net("return super().forward(x).softmax(1)")))
+    assert note.startswith("my_nets.py:Net gives probabilities")
+    assert check_own_code(plan_of(net("return super().forward(x).log_softmax(1)"))) == []
 
 
 OPTIMIZER = """
