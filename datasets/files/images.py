@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 OnDamaged = Literal["refuse", "skip"]
+_INTERLACED = 28  # the byte of a PNG that says so; libpng would print a warning for each
 _NAMED = 5  # files that a note names
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of a whole file
 _FILMS = ("GIF", "PNG", "TIFF", "WEBP", "AVIF")  # a second picture of a JPEG or HEIC is a preview
@@ -183,7 +184,7 @@ def _decode_plain(data: bytes, image: Image, as_gray: bool) -> np.ndarray | None
     has_exif = b"eXIf" in data if image.format == "PNG" else "exif" in image.info
     if image.mode not in ("L", "RGB") or "transparency" in image.info or has_exif:
         return None
-    if image.format == "PNG" and bits_of(image, data) > 8:
+    if image.format == "PNG" and (bits_of(image, data) > 8 or data[_INTERLACED]):
         return None
     if image.format == "JPEG":
         return _decode_with_opencv(data, as_gray=as_gray or image.mode == "L")

@@ -95,7 +95,10 @@ def announcing(width, height):
     """A PNG of a few bytes whose header announces a picture of any size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = zlib.compress(bytes(100))
-    chunks = [(b"IHDR", header), (b"IDAT", body), (b"IEND", b"")]
+    return png((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+
+
+def png(*chunks):
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(content))
         + name
@@ -295,6 +298,22 @@ def test_netpbm_comes_back_exactly(name):
     np.testing.assert_array_equal(decode_image(data, "x"), expected.get(name, COLOUR))
     with pytest.raises(DataError, match=r"damaged image|not an image"):
         decode_image(data[:-9], "x")
+
+
+@pytest.mark.parametrize("pixels", [GRAY, COLOUR, DEEP], ids=["gray", "colour", "16 bits"])
+def test_an_interlaced_png_comes_back_exactly_without_a_word(pixels, capfd):
+    rows = b""
+    for y, x, dy, dx in (
+        (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ):  # fmt: skip
+        for row in pixels[y::dy, x::dx].astype(pixels.dtype.newbyteorder(">")):
+            rows += b"\0" + row.tobytes()
+    kind = (8 * pixels.itemsize, 0 if pixels.ndim == 2 else 2)
+    header = struct.pack(">IIBBBBB", 7, 9, *kind, 0, 0, 1)
+    data = png((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    np.testing.assert_array_equal(decode_image(data, "x"), pixels >> (kind[0] - 8))
+    assert capfd.readouterr().err == ""
 
 
 def test_cmyk_is_as_its_rgb():

@@ -316,6 +316,8 @@ def test_preparation_follows_the_trials_data():
     assert of("folder", path="x").invert == "never"
     assert of("folder", path="x", invert=True).invert == "always"
     assert of("folder", path="x", preprocess="mnist_style").invert == "paper"
+    assert of("folder", path="x", value_range=[0, 4095]).value_range == (0, 4095)
+    assert of("npz", path="x", value_range=[0, 4095]).value_range is None  # of arrays, not of files
 
 
 def test_labels_are_names_or_sample_folders():
