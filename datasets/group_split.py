@@ -15,7 +15,7 @@ import numpy as np
 
 UNUSED = -1
 _PASSES = 20  # most searches end after three to six
-_LOOKED_AT = 4000  # groups in one pass; so many exchanges bring any number of groups near enough
+_LOOKED_AT = 1000  # groups in one pass; so many exchanges bring any number of groups near enough
 _TRIED = 48  # groups that one group is tried against, in exchange
 _NO_IMAGE = 10.0  # of a class in a part that wants it, beside the squares of what is missing
 
@@ -67,18 +67,18 @@ class _Search:
 
     def random_start(self, rng: np.random.Generator) -> np.ndarray:
         """Each group in a part at random, by the room that is left there."""
-        part_of = np.empty(len(self.counts), np.int64)
+        sizes, order = self.counts.sum(1), rng.permutation(len(self.counts))
         whole = self.wanted.sum(1)
-        whole[-1] = max(0.0, self.counts.sum() - whole.sum())
-        room = whole.copy()
-        for group in rng.permutation(len(self.counts)):
-            chances = np.maximum(room[self.open], 0)
-            if chances.sum() == 0:
-                chances = whole[self.open]
-            part = int(rng.choice(self.open, p=chances / chances.sum()))
+        whole[-1] = max(0.0, sizes.sum() - whole.sum())
+        room = {int(part): float(whole[part]) for part in self.open}
+        part_of = np.empty(len(self.counts), np.int64)
+        for group, drawn in zip(order.tolist(), rng.random(len(order)).tolist(), strict=True):
+            chances = {part: left for part, left in room.items() if left > 0}
+            chances = chances or {part: float(whole[part]) for part in room}
+            part = _drawn(chances, drawn)
             part_of[group] = part
-            room[part] -= self.counts[group].sum()
-            self.has[part] += self.counts[group]
+            room[part] -= sizes[group]
+        np.add.at(self.has, part_of, self.counts)
         return part_of
 
     def one_pass(self, part_of: np.ndarray, rng: np.random.Generator) -> bool:
@@ -131,3 +131,13 @@ class _Search:
         self.has[part_of[group]] -= self.counts[group]
         self.has[part] += self.counts[group]
         part_of[group] = part
+
+
+def _drawn(chances: dict[int, float], at: float) -> int:
+    """One of the keys, by their chances and a number that was drawn from 0 … 1."""
+    left = at * sum(chances.values())
+    for part, chance in chances.items():
+        left -= chance
+        if left < 0:
+            return part
+    return next(reversed(chances))
