@@ -59,7 +59,9 @@ class CodePlaces:
         if not self.given:
             return shown(reference) if digest else given_code(reference, "", ())
         if isinstance(digest, str):
-            return given_code(reference, digest, self.given)
+            chosen = given_code(reference, digest, self.given)
+            _refuse_run_folder(_file_of(chosen))
+            return chosen
         name = _file_of(
             reference
         ).name  # a sweep file that was copied into a run folder, as a job's

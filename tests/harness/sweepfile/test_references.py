@@ -105,6 +105,14 @@ def test_what_the_user_gives_stands_in_where_its_digest_is_the_runs(tmp_path: Pa
         load_run(run, [nets])
 
 
+def test_the_run_folder_itself_is_no_place_to_give(tmp_path: Path) -> None:
+    sweep = load_sweep(write(tmp_path / "mine"))
+    run = make_run(tmp_path / "run", resolved_yaml(sweep))
+    (run / "my_nets.py").write_text(NETS, encoding="utf-8")  # even with the run's digest
+    with pytest.raises(SpecError, match="lies in a run folder, and code is never taken from there"):
+        load_run(run, [run])
+
+
 def test_a_sweep_file_in_a_run_folder_is_one_of_the_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", "")
     (run / "copy.yaml").write_text(SWEEP, encoding="utf-8")
