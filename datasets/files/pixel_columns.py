@@ -24,6 +24,7 @@ from datasets.files.label_likeness import (
     likeness,
     likeness_of_text,
 )
+from datasets.files.measurements import sign_of_measurements
 from datasets.files.table_header import LABEL_NAMES, column_names, is_header, is_number, plain
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
@@ -349,7 +350,21 @@ class _Judge:
                 f"{self.where}: a label and no pixels; a table that names images is read so: "
                 f"{self._as_labels('')}"
             )
+        self._refuse_measurements()
         return tuple(self.left)
+
+    def _refuse_measurements(self) -> None:
+        if self.wanted.n_pixels is not None or any(self.kinds[k] != "number" for k in self.left):
+            return
+        names = [self.names[k] for k in self.left] if self.names else []
+        columns = [self.values[k] for k in self.left]
+        if sign := sign_of_measurements(names, columns):
+            side = math.isqrt(len(columns))
+            raise DataError(
+                f"{self.where}: {sign}, so they are measurements, it seems, and no pixels of "
+                "images; Headstart trains on images. If they are pixels, say shape: [HEIGHT, "
+                f"WIDTH]{f', as [{side}, {side}]' if side * side == len(columns) else ''}"
+            )
 
     # -- words -------------------------------------------------------------------------------------
 

@@ -216,7 +216,7 @@ HOSTILE = {
     "bomb.png": (huge_image("PNG"), IMAGE, "million pixels"),
     "bomb.tif": (huge_image("TIFF"), IMAGE, "million pixels"),
     "program.png": (postscript, IMAGE, "not an image in a format that is known"),
-    "packed.pth": (packed_weights, WEIGHTS, "weights are stored, not packed"),
+    "packed.pth": (packed_weights, WEIGHTS, "what torch writes is stored, not packed"),
     "shape.safetensors": (lying_weights, WEIGHTS, "is no safetensors file"),
     "header.safetensors": (long_header, WEIGHTS, "is no safetensors file"),
 }

@@ -1,6 +1,7 @@
 """Tables of labels and pixels; a ragged row is refused with its line."""
 
 import gzip
+import json
 import re
 
 import numpy as np
@@ -412,3 +413,22 @@ def test_a_table_that_names_images_beside_it_says_how_they_are_read(tmp_path, na
         load(Options(path=tmp_path / name), request(tmp_path))
     entry = f"say data: {{name: folder, path: {tmp_path}, labels: labels.csv}}"
     assert f"names images in {tmp_path}, and it holds no pixels; {entry}" in str(caught.value)
+
+
+IRIS = [f"5.{k},3.{k},1.4,0.{k},{('setosa', 'virginica')[k % 2]}" for k in range(9)]
+LETTERS = [",".join([chr(65 + k % 5), *(str((k * n) % 16) for n in range(16))]) for k in range(25)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "sign"),
+    [
+        (["SepalLength,SepalWidth,PetalLength,PetalWidth,Species", *IRIS], "called SepalLength"),
+        (IRIS, "it has 4 columns of values up to 5.8"),
+        (LETTERS, "it has 16 columns of values up to 15"),
+    ],
+)
+def test_measurements_are_no_pixels_unless_a_shape_is_said(tmp_path, lines, sign):
+    with pytest.raises(DataError, match=sign) as caught:
+        read(tmp_path, lines)
+    shape = json.loads(re.search(r"as (\[\d+, \d+\])", str(caught.value))[1])
+    assert list(read(tmp_path, lines, shape=shape).images.shape[2:]) == shape
