@@ -198,7 +198,7 @@ def build_dataset(
     _check_train_part(labels, class_names, parts, source)
     digests = image_digests(images)
     first_copy = first_copies(digests)
-    notes = (*notes, *_copies_note(first_copy))
+    notes = (*notes, *_copies_note(first_copy, labels, class_names))
     numbers = None if groups is None else _numbered(groups, len(images), source)
     fingerprint = _fingerprint(images, digests, labels, class_names, parts)
     if numbers is not None:
@@ -283,11 +283,19 @@ def _check_train_part(
         )
 
 
-def _copies_note(first_copy: np.ndarray) -> tuple[str, ...]:
+def _copies_note(
+    first_copy: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
+) -> tuple[str, ...]:
+    """Also where one picture has two labels, one of which is wrong."""
     n_copies = int(np.count_nonzero(first_copy != np.arange(len(first_copy))))
     if n_copies == 0:
         return ()
-    return (f"{n_copies} of {len(first_copy)} images are exact copies of another one",)
+    note = f"{n_copies} of {len(first_copy)} images are exact copies of another one"
+    other = np.flatnonzero(labels[first_copy] != labels)
+    if len(other):
+        first, second = (class_names[labels[k]] for k in (first_copy[other[0]], other[0]))
+        note += f", {len(other):,} of them with another label than its ({first} and {second})"
+    return (note,)
 
 
 def _numbered(groups: Sequence[str], n_images: int, source: str) -> np.ndarray:

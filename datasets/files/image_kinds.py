@@ -23,6 +23,8 @@ KINDS_READ = (
     "with also: [gif, pdf] .gif and .pdf"
 )
 _NAMED = 5  # kinds that a message names
+_SHOWN = 3  # files
+_LONG = 60  # characters of a name
 
 
 def is_image_name(name: str, also: Collection[Also] = ()) -> bool:
@@ -43,10 +45,13 @@ def left_out_by_setting(names: Iterable[str], also: Collection[Also]) -> tuple[s
     names = list(names)
     notes = []
     for kind, suffix in ALSO.items():
-        n = sum(name.lower().endswith(suffix) for name in names)
+        files = [name for name in names if name.lower().endswith(suffix)]
+        n = len(files)
         if n and kind not in also:
+            ends = [name if len(name) <= _LONG else f"…{name[-_LONG:]}" for name in files]
+            shown = f"{', '.join(ends[:_SHOWN])}{' …' if n > _SHOWN else ''}"
             notes.append(
-                f"{n:,} {suffix} file{'s' * (n > 1)} in it {'were' if n > 1 else 'was'} not read; "
-                f"also: [{kind}] reads {'them' if n > 1 else 'it'}"
+                f"{n:,} {suffix} file{'s' * (n > 1)} in it {'were' if n > 1 else 'was'} not read "
+                f"({shown}); also: [{kind}] reads {'them' if n > 1 else 'it'}"
             )
     return tuple(notes)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from datasets.files.folder_names import is_of_no_class, is_of_system
+from datasets.files.folder_names import is_of_no_class, is_of_system, part_name
 from datasets.files.folders import (
     counted,
     folders_of,
@@ -99,7 +99,7 @@ def read_layout(tree: Tree, also: Collection[Also] = (), asked: Asked | None = N
         classes=tuple(reading.of[name].label for name in files),
         parts=tuple(reading.of[name].part for name in files),
         notes=tuple(notes),
-        warnings=_warnings(tree, files, also),
+        warnings=(*_warnings(tree, files, also), *_alike_but_for_case(reading)),
     )
 
 
@@ -122,16 +122,29 @@ def check_classes(layout: Layout, wanted: Sequence[str] | None, tree: Tree) -> t
         if part and label in chosen:
             by_part[part].add(label)
     if by_part and "train" not in by_part:
-        raise DataError(
-            f"{tree.where}: has {' and '.join(by_part)} but no train part; name its folder: "
-            "parts: {train: DIR}"
-        )
+        _refuse_no_train(sorted(by_part), layout, tree)
     if by_part and by_part["train"] < chosen:
         _refuse_untrained(layout, chosen - by_part["train"], by_part["train"], tree)
     return tuple(
         f"the {part} part has no image of {_classes(chosen - there)}"
         for part, there in by_part.items()
         if there < chosen
+    )
+
+
+def _refuse_no_train(parts: Sequence[str], layout: Layout, tree: Tree) -> None:
+    unread = Counter(name.rpartition("/")[0] for name in set(tree.names) - set(layout.files))
+    for folder, n in unread.items():
+        part = part_name(folder.rpartition("/")[2])
+        if part is not None and part.part == "train" and n > 1:
+            raise DataError(
+                f"{tree.where}: {' and '.join(parts)} has folders of classes, and "
+                f"{shown_path(folder)} ({counted(n, 'file')}) has none, so nothing says what its "
+                f"images show; put them into {shown_path(folder)}/CLASS{_OF_TABLES}"
+            )
+    raise DataError(
+        f"{tree.where}: has {' and '.join(parts)} but no train part; name its folder: "
+        "parts: {train: DIR}"
     )
 
 
@@ -168,6 +181,21 @@ def _join_spellings(reading: Reading) -> None:
             reading.of[image] = place._replace(label=label)
         names = shown_names(sorted(set(joined.values())))
         reading.notes.append(f"folders of the same name in two spellings of Unicode: {names}")
+
+
+def _alike_but_for_case(reading: Reading) -> list[str]:
+    """A warning on classes such as `Cat` and `cat`; letters, as `A` and `a`, are classes each."""
+    alike: dict[str, list[str]] = {}
+    for label in sorted(reading.counts()):
+        alike.setdefault(label.casefold(), []).append(label)
+    pairs = [" and ".join(map(shown, each)) for name, each in alike.items()
+             if len(each) > 1 and len(name) > 1]  # fmt: skip
+    if not pairs:
+        return []
+    return [
+        f"classes differ by upper and lower case alone: {shown_names(pairs, 3)}; give their "
+        "folders one name if they are one class"
+    ]
 
 
 def _check_no_empty_class(

@@ -15,6 +15,8 @@ from datasets.files.folders import Folder, shown, shown_names
 from datasets.files.layout_types import Asked, Case, Place, Reading, Row, rows_of
 from headstart.errors import DataError
 
+_INITIALS = 2  # characters
+
 
 def by_levels(rows: Sequence[Row], case: Case) -> Reading:
     """The reading at the first level, unless names that repeat make another one possible.
@@ -35,6 +37,8 @@ def by_levels(rows: Sequence[Row], case: Case) -> Reading:
         chosen = fitting if len(fitting) == 1 else chosen
     if len(chosen) > 1:
         _refuse_levels(rows, levels, case)
+    elif chosen[0] == 1 and not _is_meant(_names(rows, 1), case.asked) and _are_initials(rows):
+        _refuse_levels(rows, [1, 2], case, are_initials=True)
     reading = reading_at(rows, chosen[0])
     reading.notes += _note_on_levels(rows, chosen[0], levels)
     return reading
@@ -160,7 +164,19 @@ def _parts_share(rows: Sequence[Row], level: int) -> bool:
     return bool(others) and all(2 * len(each & first) >= len(each) for each in others)
 
 
-def _refuse_levels(rows: Sequence[Row], levels: Sequence[int], case: Case) -> None:
+def _are_initials(rows: Sequence[Row]) -> bool:
+    """Whether folders sort others by how their names begin, as `a/abbey` and `b/barn` do."""
+    pairs = {(row.folders[0], row.folders[1]) for row in rows if len(row.folders) > 1}
+    n_deeper = sum(len(row.folders) > 1 for row in rows)
+    return 2 * n_deeper > len(rows) and all(
+        len(first) <= _INITIALS and second.casefold().startswith(first.casefold())
+        for first, second in pairs
+    )
+
+
+def _refuse_levels(
+    rows: Sequence[Row], levels: Sequence[int], case: Case, *, are_initials: bool = False
+) -> None:
     base = rows[0].base
     above = base.count("/") + 1 if base else 0
     readings, settings = [], []
@@ -172,16 +188,17 @@ def _refuse_levels(rows: Sequence[Row], levels: Sequence[int], case: Case) -> No
         settings.append(f"classes_at: {above + level}")
     parts = (
         ""
-        if rows[0].part
+        if rows[0].part or are_initials
         else "; where the first are parts, not classes: parts: {train: DIR, test: DIR}"
     )
-    if len(levels) == 2:
+    if len(levels) == 2 and not are_initials:
         parts += (
             f"; where the first are writers, patients or scenes: {settings[1]} with "
             f"group_at: {above + levels[0]}, so that none is in two parts"
         )
+    why = "the first are initials" if are_initials else "since the same folder names repeat"
     raise DataError(
-        f"{case.where}: {len(levels)} readings are possible, since the same folder names repeat: "
+        f"{case.where}: {len(levels)} readings are possible, {why}: "
         f"classes {'; or '.join(readings)}; choose with {' or '.join(settings)}{parts}"
     )
 

@@ -86,7 +86,7 @@ def _refuse_part_among_classes(
     top: Folder, parts: Sequence[str], others: Sequence[Folder], case: Case
 ) -> None:
     part = part_name(parts[0])
-    word = part.part if part else "test"
+    word = part.part if part and part.part != "evaluation" else "test"
     names = [folder.name for folder in others]
     rest = names[0] if len(names) == 1 else "."
     given = {"train": rest, word: parts[0]} if word != "train" else {"train": parts[0]}

@@ -52,6 +52,15 @@ def test_copies_are_counted_and_point_to_the_first():
     assert dataset.notes == ("1 of 4 images are exact copies of another one",)
 
 
+def test_a_picture_with_two_labels_is_named():
+    images = IMAGES.copy()
+    images[2] = images[1]
+    assert build(images=images).notes == (
+        "1 of 4 images are exact copies of another one, 1 of them with another label than its "
+        "(b and a)",
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

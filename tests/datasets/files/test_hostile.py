@@ -218,7 +218,7 @@ HOSTILE = {
     "program.png": (postscript, IMAGE, "not an image in a format that is known"),
     "packed.pth": (packed_weights, WEIGHTS, "what torch writes is stored, not packed"),
     "shape.safetensors": (lying_weights, WEIGHTS, "is no safetensors file"),
-    "header.safetensors": (long_header, WEIGHTS, "is no safetensors file"),
+    "header.safetensors": (long_header, WEIGHTS, "holds no weights that can be read"),
 }
 
 

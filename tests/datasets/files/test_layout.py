@@ -277,7 +277,7 @@ def test_a_setting_chooses(text, asked, counts):
         (
             "a*2 | b*2 | c/x.gif",
             {},
-            "it holds .gif (1 file); 1 .gif file in it was not read; also: [",
+            "it holds .gif (1 file); 1 .gif file in it was not read (c/x.gif); also: [",
         ),
         ("0.jpg | 1.jpg", {}, "no images in class folders"),
         ("@eaDir/a*3", {}, "no images in class folders"),
@@ -413,3 +413,38 @@ def test_any_tree_gives_a_layout_of_its_own_files_or_one_line(seed):
                 assert {*layout.parts} == {""} or {*layout.parts} <= {"train", "validation", "test"}
                 n_read += 1
     assert n_read > 20
+
+
+def test_initials_above_the_classes_are_asked_about():
+    tree = "a/abbey*3 | a/alley*3 | b/barn*3 | b/bar/indoor*3"
+    with pytest.raises(DataError, match=r"initials.*a \(6\).* or abbey \(3\).*classes_at: 2"):
+        read(tree)
+    assert read(tree, classes_at=2)[0] == {"": {"abbey": 3, "alley": 3, "bar": 3, "barn": 3}}
+    assert read("a/1*3 | a/2*3 | b/3*3 | b/4*3")[0] == {"": {"a": 6, "b": 6}}
+
+
+def test_a_flat_train_folder_beside_classes_of_another_part_is_named():
+    with pytest.raises(DataError, match="test has folders of classes, and train"):
+        read("train*8 | test/a*2 | test/b*2")
+
+
+def test_an_evaluation_part_beside_another_folder_has_a_setting_that_works():
+    tree = "images_background/a*9 | images_background/b*9 | images_evaluation/a*3"
+    with pytest.raises(DataError, match=r"parts: \{train: images_background, test: images_eval"):
+        read(tree)
+    assert read(tree, parts={"train": "images_background", "test": "images_evaluation"})[0] == {
+        "train": {"a": 9, "b": 9},
+        "test": {"a": 3},
+    }
+
+
+def test_classes_that_differ_by_case_alone_are_warned_of():
+    assert "upper and lower case alone: Cat and cat;" in read("Cat*3 | cat*3 | dog*3")[1]
+    assert read("A*3 | a*3")[1] == ""
+
+
+def test_files_that_a_setting_reads_are_named():
+    assert (
+        "3 .gif files in it were not read (a/x.gif, b/y.gif, b/z.gif);"
+        in (read("a*30 | b*30 | a/x.gif | b/y.gif | b/z.gif")[1])
+    )

@@ -299,7 +299,9 @@ def test_a_gif_is_left_out_with_a_word_and_read_by_the_setting(tmp_path):
     files = class_folders(2) | {"a/imageNotFound.gif": placeholder}
     dataset = read(tmp_path, files)
     assert len(dataset.labels) == 4
-    assert dataset.notes == ("1 .gif file in it was not read; also: [gif] reads it",)
+    assert dataset.notes == (
+        "1 .gif file in it was not read (a/imageNotFound.gif); also: [gif] reads it",
+    )
     dataset = read(tmp_path, files, also=["gif"])
     assert read(tmp_path, files, also="gif").fingerprint == dataset.fingerprint
     assert len(dataset.labels) == 5
