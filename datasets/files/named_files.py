@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from datasets.files.folder_names import holds_images
 from datasets.files.image_kinds import ALSO, SUFFIXES
 
-_ENDINGS = (*SUFFIXES, *ALSO.values())
+_ENDINGS = (*SUFFIXES, *ALSO.values())  # each with one dot
 _FOREIGN = re.compile(r"([A-Za-z]:)?/|~|\.\./|[a-z][a-z0-9+.-]+://")
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -39,7 +39,6 @@ class NamedFiles:
         self._root = stem_of(root.name)
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
-        self._by_number = _numbered(names)
         for name in names:
             last = _plain(name).rsplit("/", 1)[-1]
             self._by_name.setdefault(last, []).append(name)
@@ -67,6 +66,10 @@ class NamedFiles:
         shared = {name: self._shared(wanted, name, is_foreign) for name in candidates}
         most = max(shared.values(), default=0)
         return [name for name, n in shared.items() if n == most and n > 0]
+
+    @cached_property
+    def _by_number(self) -> dict[int, list[str]]:
+        return _numbered(self.names)
 
     @cached_property
     def _by_folded(self) -> dict[str, list[str]]:
@@ -106,6 +109,7 @@ def _numbered(names: Sequence[str]) -> dict[int, list[str]]:
     return by_number
 
 
+@lru_cache(maxsize=4096)  # the same few folders are asked of again and again
 def part_in(name: str) -> str:
     """The part that a name speaks of (`trainLabels`, `test_images`, `val`); empty where none."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
@@ -115,8 +119,8 @@ def part_in(name: str) -> str:
 
 def stem_of(name: str) -> str:
     """A file's name without the ending of an image."""
-    ending = next((each for each in _ENDINGS if name.lower().endswith(each)), "")
-    return name[: len(name) - len(ending)]
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot and f".{ending.lower()}" in _ENDINGS else name
 
 
 def _plain(text: str) -> str:
