@@ -17,6 +17,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from headstart.parquet_pages import read_footer
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -161,7 +163,7 @@ def read_table(file: IO[bytes]) -> pa.Table:
             raise ValueError("holds lists or structures; plain columns are read")
         if len(set(schema.names)) < len(schema.names):
             raise ValueError("holds two columns of one name")
-        _check_metadata(metadata, n_bytes)
+        _check_metadata(metadata, n_bytes, {chunk.packing for chunk in read_footer(file).chunks})
         long = [f.name for k, f in enumerate(schema) if _may_be_long(metadata, k, f.type, n_bytes)]
         if long:  # kept in their dictionaries until it is known how long they become
             file.seek(0)
@@ -175,14 +177,16 @@ def read_table(file: IO[bytes]) -> pa.Table:
         raise ValueError(" ".join(str(err).split())[:200] or type(err).__name__) from err
 
 
-def _check_metadata(metadata: pa.parquet.FileMetaData, n_bytes: int) -> None:
-    """Whether the rows and columns are as many as a file of this size may hold."""
+def _check_metadata(metadata: pa.parquet.FileMetaData, n_bytes: int, packed: set[str]) -> None:
+    """Whether the rows and columns are as many as a file of this size may hold.
+
+    `packed`: how its columns are; asking pyarrow would end the process where that is damaged.
+    """
     if not 0 <= metadata.num_rows <= max(MOST_ROWS, n_bytes):
         raise ValueError(f"announces {metadata.num_rows:,} rows in {n_bytes:,} bytes")
     n_values = metadata.num_rows * metadata.num_columns
     if n_values > most_unpacked(n_bytes):
         raise ValueError(f"announces {n_values:,} values in {n_bytes:,} bytes")
-    packed = {chunk.compression for k in range(metadata.num_columns) for chunk in _of(metadata, k)}
     if not packed <= set(_PACKED):
         raise ValueError(f"is packed with {', '.join(packed - set(_PACKED))}; snappy is read")
 

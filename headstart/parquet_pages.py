@@ -21,6 +21,7 @@ _DEEPEST = 32
 _STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(
     13
 )
+_CODECS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "LZO", "BROTLI", "LZ4", "ZSTD", "LZ4_RAW")
 _UNBOUNDED = 7  # DELTA_BYTE_ARRAY: each value may repeat the whole of the last one
 
 
@@ -29,6 +30,7 @@ class Chunk:
     """One column of one row group; `start` and `n_bytes` say where its pages lie."""
 
     column: str
+    packing: str
     n_values: int
     start: int
     n_bytes: int
@@ -101,7 +103,11 @@ def _chunk(column: dict[int, Any], size: int) -> Chunk:
     if not (isinstance(path, list) and all(isinstance(piece, bytes) for piece in path)):
         raise ValueError("its footer is damaged")
     starts = [_number(said, 9), *([_number(said, 11)] if said.get(11) else [])]
+    codec = said.get(4)
+    if not isinstance(codec, int) or not 0 <= codec < len(_CODECS):
+        raise ValueError("a column is packed in a way that is unknown")
     chunk = Chunk(
+        packing=_CODECS[codec],
         column=b".".join(path).decode(),
         n_values=_number(said, 5),
         start=min(starts),

@@ -162,3 +162,15 @@ def test_two_columns_of_one_name_are_refused():
 def test_no_table_is_a_value_error(content):
     with pytest.raises(ValueError, match=r"\w"):
         read_table(io.BytesIO(content))
+
+
+def test_a_table_whose_packing_is_damaged_is_refused():
+    """pyarrow's own getter ends the process there (`std::terminate`)."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"a": [1, 2]}), buffer)
+    whole = buffer.getvalue()
+    footer = len(whole) - 8 - struct.unpack("<I", whole[-8:-4])[0]
+    at = whole.index(b"\x15\x02\x16", footer) + 1  # snappy, before the number of values
+    changed = io.BytesIO(whole[:at] + b"\x3c" + whole[at + 1 :])
+    with pytest.raises(ValueError, match="packed in a way that is unknown"):
+        read_table(changed)
