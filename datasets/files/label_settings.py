@@ -49,7 +49,10 @@ def _checked_labels(given: object) -> object:
     tables = {}
     for part, file in given.items():
         if not isinstance(part, str) or not part_in(part):
-            raise ValueError(f"'{part}' is no part; give a table for train, validation or test")
+            raise ValueError(
+                f"'{part}' is no part; give a table for train, validation or test (its columns "
+                "are named beside labels: path_column, label_column)"
+            )
         tables[part_in(part)] = file
     if len(tables) < len(given) or "train" not in tables:
         raise ValueError("give one table for each part, and one for train among them")
@@ -410,8 +413,8 @@ def _with_groups(layout: Layout, options: LabelOptions, tree: Tree) -> Layout:
     short = next((k for k, way in enumerate(ways) if len(way) < at), None)
     if short is not None:
         raise DataError(
-            f"{tree.where}: group_at: {at}: '{layout.files[short]}' lies in {len(ways[short])} "
-            f"folders only; levels are counted from 1 below {tree.where.name}"
+            f"{tree.where}: group_at: {at}: '{layout.files[short]}' lies {len(ways[short])} deep "
+            f"only; levels are counted from 1 below {tree.where.name}"
         )
     groups = [way[at - 1] for way in ways]
     if groups == list(layout.classes):

@@ -438,9 +438,7 @@ def test_groups_by_a_level_of_folders_or_by_names():
     assert layout.groups == ("w1", "w1", "w2", "w2") * 2
     text = refused(tree, by_folders=by_letters, group_at=1)
     assert "group_at: 1: the folders of this level are the classes (a, b)" in text
-    assert "'a/w1/1.png' lies in 2 folders only" in (
-        refused(tree, by_folders=by_letters, group_at=3)
-    )
+    assert "'a/w1/1.png' lies 2 deep only" in (refused(tree, by_folders=by_letters, group_at=3))
     by_name = tree_of(images("a/p1_x.png", "a/p2_x.png", "b/p1_y.png", "b/p2_y.png"))
     layout, _, _ = read(by_name, group_pattern=r"(p\d)_.*")
     assert layout.groups == ("p1", "p2", "p1", "p2")
