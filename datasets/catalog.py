@@ -25,7 +25,13 @@ from datasets import sets
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
 from datasets.corruption import corrupt_labels
 from datasets.files.image_kinds import kinds_of
-from datasets.files.peek import first_bytes, first_names, has_images, unread_file
+from datasets.files.peek import (
+    advice_without_images,
+    first_bytes,
+    first_names,
+    has_images,
+    unread_file,
+)
 from datasets.files.trees import is_archive
 from datasets.locations import cache_folder, data_folder
 from datasets.own import OwnOptions, OwnSet
@@ -138,6 +144,9 @@ def _set_of_files(path: Path, infos: Mapping[str, DatasetInfo]) -> str:
     archives = [name for name in names if is_archive(Path(name))]
     if not chosen and archives and not has_images(names) and len(archives) * 2 > len(names):
         raise DataError(f"{path}: holds archives; give the path of one, as {path / archives[0]}")
+    endings = tuple(ending for info in infos.values() for ending in info.suffixes)
+    if not chosen and (advice := advice_without_images(path, names, endings)):
+        raise DataError(f"{path}: {advice}")
     if len(chosen) > 1:
         ways = " or ".join(f"{{name: {name}, path: {path}}}" for name in chosen)
         raise DataError(

@@ -73,7 +73,8 @@ def read_layout(tree: Tree, also: Collection[Also] = (), asked: Asked | None = N
     if tree.names and not images:
         raise DataError(
             f"{tree.where}: no file in it is of a kind that is read as an image: it holds "
-            f"{kinds_of(tree.names)}; read are {KINDS_READ}"
+            f"{kinds_of(tree.names)}; read are {KINDS_READ}; other files by code of your own: "
+            'docs/data.md, "A data set of your own code"'
         )
     root = folders_of(images, lies_in_system_folder)
     beside = take_out_beside_images(root)

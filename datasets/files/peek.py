@@ -8,13 +8,15 @@ that is chosen says what is wrong.
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from datasets.files.image_kinds import is_image_name
+from datasets.files.image_kinds import is_image_name, kinds_of
+from datasets.files.named_files import part_in, stem_of
 from datasets.files.trees import first_members
 from headstart.errors import DataError
 from headstart.packed import BROKEN
@@ -37,6 +39,7 @@ _ADVICE = {
     (".json", ".jsonl", ".xml", ".yaml", ".yml", ".txt"): "give the folder of the images that "
     "it speaks of",
 }
+_FORM = re.compile(r"sample.?submission", re.I)
 _START = 600  # bytes; HDF5's signature may come after 512
 
 
@@ -86,6 +89,8 @@ def unread_file(name: str, start: bytes) -> str:
             return f"this file is not read: {advice}"
     if start.startswith((b"Rar!", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
         return "this archive is not read: unpack it and give the folder"
+    if re.search(r"idx\d-", name.lower()):
+        return "one of the files of a set: give the folder in which its images and labels lie"
     if is_image_name(name):
         return "one image is no data set: give a folder that has a folder for each class"
     return "no set reads this file"
@@ -98,6 +103,32 @@ def _stands_for(start: bytes) -> str:
     if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
         return "this is a web page, as a server sends it in place of a file: fetch it again"
     return ""
+
+
+def advice_without_images(path: Path, names: Sequence[str], endings: tuple[str, ...]) -> str:
+    """What to give in place of a folder or an archive that holds no image; empty where unknown.
+
+    Args:
+        path: the folder or archive.
+        names: of its files.
+        endings: of files that a set reads one at a time.
+    """
+    if any(is_image_name(name, ("gif", "pdf")) for name in names):
+        return ""
+    files = [name for name in names if name.lower().endswith(endings) and not _FORM.search(name)]
+    if files:
+        part_of = {part_in(stem_of(PurePosixPath(name).stem)): name for name in reversed(files)}
+        first, test = part_of.get("train", files[0]), part_of.get("test", "")
+        unpack = "" if path.is_dir() else "unpack it; "
+        said = (
+            f"holds no images but {kinds_of(files)}, which are read one at a time: {unpack}give "
+            f"the path of one, as {path / first}"
+        )
+        if not test or test == first:
+            return said
+        return f"{said} (test_path: {path / test} adds its test part, where it has labels)"
+    packed = [name for name in names if "unpack" in unread_file(name, b"")]
+    return f"{packed[0]}: {unread_file(packed[0], b'')}" if packed else ""
 
 
 def has_images(names: Sequence[str]) -> bool:

@@ -269,3 +269,30 @@ def test_a_folder_of_archives_is_told_to_name_one(tmp_path):
 def test_a_file_is_known_by_what_it_begins_with(tmp_path):
     (tmp_path / "shard-of-no-ending").write_bytes(b"PAR1 and more")
     assert dataset_for_path(tmp_path / "shard-of-no-ending") == "parquet"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["a/test.csv", "a/train.csv", "sample_submission.csv"],
+            r"the path of one, as \S*mine/a/train.csv \(test_path: \S*mine/a/test.csv adds",
+        ),
+        (["k49-imgs.npz", "k49-labels.npz", "m.csv"], r"the path of one, as \S*/k49-imgs.npz$"),
+        (["fer2013.csv"], r"the path of one, as \S*mine/fer2013.csv$"),
+        (["flowers.rar", "readme.txt"], "flowers.rar: this file is not read: unpack it"),
+    ],
+)
+def test_a_folder_of_files_that_are_read_one_at_a_time_names_one(tmp_path, names, said):
+    for name in names:
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=said):
+        dataset_for_path(tmp_path / "mine")
+
+
+def test_one_file_of_an_idx_set_is_told_to_name_the_folder(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(b"x")
+    with pytest.raises(DataError, match="give the folder in which its images and labels lie"):
+        dataset_for_path(path)
