@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Annotated
@@ -24,10 +23,16 @@ from datasets.files.image_kinds import Also, is_image_name
 from datasets.files.image_set import ImageOptions
 from datasets.files.images import OnDamaged
 from datasets.files.label_columns import Column, Wanted
-from datasets.files.label_table import Source, layout_of_tables, lies_in_no_class, with_class_names
+from datasets.files.label_table import Source, layout_of_tables, with_class_names
+from datasets.files.labels_in_names import (
+    groups_by_level,
+    groups_by_pattern,
+    in_parts,
+    layout_of_names,
+)
 from datasets.files.layout import Layout
 from datasets.files.matlab_table import POSITION
-from datasets.files.named_files import part_in, stem_of
+from datasets.files.named_files import part_in
 from datasets.files.offered_tables import advice, compared_with_tables, defined_sources
 from datasets.files.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.files.tables import read_bytes
@@ -38,7 +43,6 @@ from headstart.errors import DataError
 from headstart.settings import key
 
 BY_FOLDERS = "folders"  # of `labels`: the class folders, whatever tables lie beside them
-_PARTS = ("train", "validation", "test")
 _EXAMPLES = 3
 
 
@@ -183,10 +187,10 @@ def labelled_layout(
         if folders is not None:
             layout = _joined(folders, options.parts_by_folders, layout, tree)
     elif options.label_pattern is not None:
-        layout = _layout_of_names(tree, options.label_pattern, images)
+        layout = layout_of_names(tree, options.label_pattern, images)
     else:
         layout, is_by_folders = _without_settings(tree, options, by_folders, images, on_missing)
-    layout = layout if is_by_folders else _in_parts(layout, parts, tree)
+    layout = layout if is_by_folders else in_parts(layout, parts, tree)
     layout = _grouped(layout, options, tree)
     given = _class_names(tree, options, layout, request)
     if is_by_folders and not isinstance(given, dict):
@@ -223,6 +227,7 @@ def _joined(folders: Layout, parts: Sequence[str], tables: Layout, tree: Tree) -
         tuple(class_of[name] for name in files),
         tuple(part_of[name] for name in files),
         tables.notes,
+        warnings=tables.warnings,
     )
 
 
@@ -242,7 +247,9 @@ def _grouped(layout: Layout, options: LabelOptions, tree: Tree) -> Layout:
             f"{tree.where}: group: {options.group} is a column of a table of labels, and the "
             "labels are not read from one; say labels: FILE, or group_at: LEVEL for folders"
         )
-    return _with_groups(layout, options, tree)
+    if options.group_pattern is not None:
+        return groups_by_pattern(layout, options.group_pattern, tree)
+    return groups_by_level(layout, options.group_at, tree) if options.group_at else layout
 
 
 def _without_settings(
@@ -327,100 +334,3 @@ def _elsewhere(file: str, path: Path, request: Request) -> Path | None:
     is_below = not Path(file).is_absolute() and ".." not in Path(file).parts
     inside = is_below and path.is_dir() and (path / file).is_file()
     return None if inside else next((place for place in places if place.is_file()), None)
-
-
-# -- names of files and folders -------------------------------------------------------------------
-
-
-def _layout_of_names(tree: Tree, pattern: str, images: Sequence[str]) -> Layout:
-    """Classes from the names of the images; the folders may be parts, and nothing else.
-
-    Raises:
-        DataError: a name does not fit, or images lie in several folders.
-    """
-    names = [name for name in images if not lies_in_no_class(name)] or list(images)
-    if not names:
-        raise DataError(f"{tree.where}: holds no images")
-    parts = [part_in(PurePosixPath(name).parent.name) for name in names]
-    folders = sorted({str(PurePosixPath(name).parent) for name in names})
-    has_parts = "train" in parts and "" not in parts and len(set(parts)) > 1
-    if len(folders) > 1 and not (has_parts and len(folders) == len(set(parts))):
-        raise DataError(
-            f"{tree.where}: label_pattern is for images in one folder, or in one for each part; "
-            f"images lie in {', '.join(folders[:_EXAMPLES])}; give one of them as path: DIR"
-        )
-    labels = _by_pattern(tree, names, pattern, "label_pattern")
-    notes = [f"classes are parts of the files' names, by {pattern}"]
-    if n_out := len(images) - len(names):
-        notes.append(f"{n_out:,} images in folders of masks, plots and the like were not read")
-    parts = parts if has_parts else [""] * len(names)
-    return Layout(tuple(names), tuple(labels), tuple(parts), tuple(notes))
-
-
-def _in_parts(layout: Layout, parts: Mapping[str, str], tree: Tree) -> Layout:
-    """The parts that are named by folders, patterns of such, or the layout's own parts."""
-    if not parts:
-        return layout
-    part_of: dict[str, str] = {}
-    for part, given in parts.items():
-        inside = [name for name in layout.files if _lies_in(name, given.strip("/"))]
-        own = zip(layout.files, layout.parts, strict=True)
-        inside = inside or [name for name, its in own if its and its == part_in(given)]
-        if not inside:
-            raise DataError(
-                f"{tree.where}: parts: there is no folder '{given}' with images that have a label"
-            )
-        part_of.update(dict.fromkeys(inside, part))
-    if "train" not in parts:
-        for name, own_part in zip(layout.files, layout.parts, strict=True):
-            part_of.setdefault(name, own_part or "train")
-    at = [k for k, name in enumerate(layout.files) if name in part_of]
-    n_out = len(layout.files) - len(at)
-    note = (f"{n_out:,} images in no part's folder were left out",) if n_out else ()
-    return Layout(
-        tuple(layout.files[k] for k in at),
-        tuple(layout.classes[k] for k in at),
-        tuple(part_of[layout.files[k]] for k in at),
-        (*layout.notes, *note),
-        groups=tuple(layout.groups[k] for k in at) if layout.groups else (),
-    )
-
-
-def _lies_in(name: str, pattern: str) -> bool:
-    way = name.split("/")[:-1]
-    return any(fnmatchcase("/".join(way[:k]), pattern) for k in range(1, len(way) + 1))
-
-
-def _by_pattern(tree: Tree, names: Sequence[str], pattern: str, setting: str) -> list[str]:
-    fits = [re.fullmatch(pattern, stem_of(PurePosixPath(name).name)) for name in names]
-    odd = [name for name, fit in zip(names, fits, strict=True) if fit is None or not fit[1]]
-    if odd:
-        raise DataError(
-            f"{tree.where}: {setting}: {pattern} does not fit {len(odd):,} of {len(names):,} "
-            f"names, the first is '{odd[0]}'; it must fit the whole name without its ending"
-        )
-    return [fit[1] for fit in fits if fit is not None]
-
-
-def _with_groups(layout: Layout, options: LabelOptions, tree: Tree) -> Layout:
-    if options.group_pattern is not None:
-        groups = _by_pattern(tree, layout.files, options.group_pattern, "group_pattern")
-        return replace(layout, groups=tuple(groups))
-    if options.group_at is None:
-        return layout
-    at = options.group_at
-    ways = [PurePosixPath(name).parent.parts for name in layout.files]
-    short = next((k for k, way in enumerate(ways) if len(way) < at), None)
-    if short is not None:
-        raise DataError(
-            f"{tree.where}: group_at: {at}: '{layout.files[short]}' lies {len(ways[short])} deep "
-            f"only; levels are counted from 1 below {tree.where.name}"
-        )
-    groups = [way[at - 1] for way in ways]
-    if groups == list(layout.classes):
-        raise DataError(
-            f"{tree.where}: group_at: {at}: the folders of this level are the classes "
-            f"({', '.join(sorted(set(groups))[:_EXAMPLES])}); no class can be in two parts then. "
-            "Give the level of the groups, and that of the classes with classes_at"
-        )
-    return replace(layout, groups=tuple(groups))

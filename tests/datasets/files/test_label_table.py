@@ -230,6 +230,9 @@ def test_parts_of_a_table_may_be_named_by_folders():
         "f1/1.png": "train", "f2/2.png": "train", "f3/3.png": "test",
     }  # fmt: skip
     assert "1 images in no part's folder were left out" in layout.notes
+    more = tree_of({**images("f1/1.png", "f3/3.png", "x/4.png"), "m.csv": "f,label\n1,a\n3,b\n"})
+    layout, _, _ = read(more, in_parts={"train": "f1", "test": "f3"}, labels="m.csv")
+    assert layout.warnings[0].startswith("1 of 3 images have no label")
     assert parts(tree, in_parts={"test": "x"}, labels="m.csv")["f1/1.png"] == "train"
     assert "parts: there is no folder 'y'" in refused(tree, in_parts={"test": "y"}, labels="m.csv")
     by_column = tree_of({**THREE, "m.csv": "f,label,set\na1,x,train\nb2,y,train\nc3,x,val\n"})
