@@ -89,10 +89,10 @@ def advice(tree: Tree) -> str:
     return "".join(f"; {text}" for text in texts if text)
 
 
-def as_labels_of_images(path: Path) -> str:
-    """Words on a CSV file that names images below its own folder, and the entry that reads it.
+def column_of_images(path: Path) -> str:
+    """The column of a CSV file that names images below the file's own folder; "" where none does.
 
-    Empty where it names none; nothing but the names of files is looked at.
+    Nothing but the names of files is looked at.
     """
     try:
         entries = islice(walk(path.parent), _MOST_ENTRIES)
@@ -107,10 +107,7 @@ def as_labels_of_images(path: Path) -> str:
         return ""
     if 2 * sum(bool(files.meant_by(text)) for text in headed.column(column)) < len(headed.rows):
         return ""
-    return (
-        f"{path}: its column '{headed.called(column)}' names images in {path.parent}, and it holds "
-        f"no pixels; say data: {{name: folder, path: {path.parent}, labels: {path.name}}}"
-    )
+    return headed.called(column)
 
 
 def compared_with_tables(tree: Tree, layout: Layout) -> list[str]:

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from datasets.files.image_kinds import is_image_name
 from datasets.files.label_likeness import (
@@ -243,16 +242,14 @@ class _Judge:
             ):
                 raise DataError(
                     f"{self.where}: {self._called(k)} names images, such as {self.values[k][0]}, "
-                    f"and the table holds no pixels; say {self._as_labels(self.values[k][0])}"
+                    f"and the table holds no pixels; say {self._as_labels()}"
                 )
 
-    def _as_labels(self, image: str) -> str:
-        """The `data` entry that reads a table which names images, such as `image`."""
-        table = Path(self.where)
-        if (table.parent / image).is_file():
-            return f"data: {{name: folder, path: {table.parent}, labels: {table.name}}}"
+    def _as_labels(self) -> str:
+        """The `data` entry that reads a table which names images."""
         return (
-            f"data: {{name: folder, path: FOLDER, labels: {table}}}, with the folder of the images"
+            f"data: {{name: folder, path: FOLDER, labels: {self.where}}}, with the folder of the "
+            "images"
         )
 
     def _named_label(self) -> tuple[tuple[int, ...], int | None]:
@@ -348,7 +345,7 @@ class _Judge:
         if not self.left:
             raise DataError(
                 f"{self.where}: a label and no pixels; a table that names images is read so: "
-                f"{self._as_labels('')}"
+                f"{self._as_labels()}"
             )
         self._refuse_measurements()
         return tuple(self.left)

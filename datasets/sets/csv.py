@@ -3,7 +3,8 @@
 `{name: csv, path: FILE}` reads lines such as MNIST's CSV exports have: a label, in a column that is
 called so or that is found by its content, and one value a pixel, row by row. Commas, semicolons,
 tabs or blanks separate the fields, which may stand in double quotes; a `.gz` or `.zip` file is
-unpacked. The notes say which column was taken for the label.
+unpacked. The notes say which column was taken for the label. A table that names images in its own
+folder is read as `folder` reads it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Requ
 from datasets.files.arrays import ShapeSetting, images_to_nhwc, images_to_uint8, shape_key
 from datasets.files.cache import cached
 from datasets.files.classes import NamesSetting, labels_to_classes, names_key
-from datasets.files.offered_tables import as_labels_of_images
+from datasets.files.offered_tables import column_of_images
 from datasets.files.pixel_columns import Column, Wanted
 from datasets.files.pixel_table import PixelTable, read_labels, read_table
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
+from datasets.sets import folder
 from headstart.errors import DataError
 from headstart.settings import AsTuple, key
 
 VERSION = 2
+_SAID_OF_IMAGES = {"path", "label_column", "part_column", "group", "class_names", "encoding",
+    "value_range", "corrupt_labels"}  # fmt: skip
 INFO = DatasetInfo(suffixes=(".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".tsv.zip"))
 
 
@@ -97,7 +101,37 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
 def load(options: Options, request: Request) -> Dataset:
     """One image a line; with `test_path`, the parts are the two files."""
     paths = locate(options, request)
-    return cached("csv", VERSION, options, request, paths, lambda: _decode(paths, options, request))
+    try:
+        return cached(
+            "csv", VERSION, options, request, paths, lambda: _decode(paths, options, request)
+        )
+    except DataError as err:
+        column = column_of_images(paths[0])
+        if not column:
+            raise
+        return _read_as_images(paths[0], column, options, request, err)
+
+
+def _read_as_images(
+    path: Path, column: str, options: Options, request: Request, error: DataError
+) -> Dataset:
+    """The images that a table names, with its labels; `error`: why it is no table of pixels.
+
+    Raises:
+        DataError: more is said of pixels than is known of images; the entry is shown.
+    """
+    entry = f"data: {{name: folder, path: {path.parent}, labels: {path.name}}}"
+    said = f"{path}: its column '{column}' names images in {path.parent}"
+    defaults = {name: each.default for name, each in Options.model_fields.items()}
+    given = {name: value for name, value in options if value != defaults[name]}
+    if given.keys() - _SAID_OF_IMAGES:
+        raise DataError(f"{said}, and it holds no pixels; say {entry}") from error
+    as_images = {**given, "path": path.parent, "labels": path.name}
+    try:
+        images = folder.load(folder.Options.model_validate(as_images), request)
+    except DataError as err:
+        raise DataError(f"{err}; it was read as {entry}") from err
+    return replace(images, notes=(f"{said}; read as {entry}", *images.notes))
 
 
 def _decode(paths: tuple[Path, ...], options: Options, request: Request) -> Dataset:
@@ -107,12 +141,7 @@ def _decode(paths: tuple[Path, ...], options: Options, request: Request) -> Data
         raise DataError(
             f"{paths[0]}: labels_path and test_labels_path: give one for each table of images"
         )
-    try:
-        tables = [read_table(paths[0], options.encoding, options.wanted)]
-    except DataError as err:
-        if names_images := as_labels_of_images(paths[0]):
-            raise DataError(names_images) from err
-        raise
+    tables = [read_table(paths[0], options.encoding, options.wanted)]
     tables += [_read_second(path, tables[0], paths[0], options) for path in paths[1:n_tables]]
     for k, path in enumerate(label_paths):
         labels = read_labels(path, options.encoding, options.label_column)

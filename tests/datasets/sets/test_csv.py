@@ -6,12 +6,13 @@ import re
 
 import numpy as np
 import pytest
-from data_files import noise, request, write_tree, write_zip
+from data_files import image_bytes, noise, request, write_tree, write_zip
 from sklearn.datasets import load_digits
 
 from datasets import dataset_for_path, load_dataset
 from datasets.files.pixel_table import read_table
 from datasets.files.tables import read_bytes
+from datasets.sets import folder
 from datasets.sets.csv import Options, load
 from headstart.errors import DataError
 
@@ -407,12 +408,19 @@ def test_a_table_packed_alone_in_a_zip_file(tmp_path):
         ("labels.csv", "id,cat,dog,emu,owl\n0,1,0,0,0\n1,0,1,0,0\n2,0,0,1,0\n"),
     ],
 )
-def test_a_table_that_names_images_beside_it_says_how_they_are_read(tmp_path, name, text):
-    write_tree(tmp_path, {name: text.encode(), **{f"in/{k}.png": b"" for k in range(3)}})
+def test_a_table_that_names_images_beside_it_is_read_as_a_folder_with_it(tmp_path, name, text):
+    write_tree(
+        tmp_path, {name: text.encode(), **{f"in/{k}.png": image_bytes(IMAGES[k]) for k in range(3)}}
+    )
+    dataset = load(Options(path=tmp_path / name), request(tmp_path))
+    entry = f"data: {{name: folder, path: {tmp_path}, labels: labels.csv}}"
+    assert dataset.notes[0].startswith(f"{tmp_path / name}: its column '")
+    assert dataset.notes[0].endswith(f"' names images in {tmp_path}; read as {entry}")
+    folder_options = folder.Options(path=tmp_path, labels=name)
+    assert dataset.fingerprint == folder.load(folder_options, request(tmp_path)).fingerprint
     with pytest.raises(DataError) as caught:
-        load(Options(path=tmp_path / name), request(tmp_path))
-    entry = f"say data: {{name: folder, path: {tmp_path}, labels: labels.csv}}"
-    assert f"names images in {tmp_path}, and it holds no pixels; {entry}" in str(caught.value)
+        load(Options(path=tmp_path / name, shape=(2, 2)), request(tmp_path))
+    assert f"names images in {tmp_path}, and it holds no pixels; say {entry}" in str(caught.value)
 
 
 IRIS = [f"5.{k},3.{k},1.4,0.{k},{('setosa', 'virginica')[k % 2]}" for k in range(9)]
