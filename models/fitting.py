@@ -230,10 +230,16 @@ class _Mistakes:
         if not unknown and not skipped and set(self.of_own) <= set(of_head):
             parts.append("head: new gives it a fresh one")
         elif unknown or n_fit * 2 < len(own):
-            nearest = nearest_network(of_file)
-            parts += [f"its shapes are those of {nearest}"] if nearest else []
+            parts += self._advice(of_file)
         fit = f"the weights do not fit the network, {n_fit} of whose {len(own)} tensors do"
         return f"{fit}: {'; '.join(parts)}"
+
+    def _advice(self, of_file: Mapping[str, Tensor]) -> list[str]:
+        """Which network the file is of; where it is of this one, what to do with the rest."""
+        nearest = nearest_network(of_file)
+        if not self.of_own and nearest in ("", nearest_network(self.own)):
+            return ["where the network needs none of it, save the file without it"]
+        return [f"its shapes are those of {nearest}"] if nearest else []
 
 
 def _n_broken(given: Tensor, own: Tensor) -> int:

@@ -21,8 +21,11 @@ from typing import IO, Any, cast
 import numpy as np
 
 MOST_TEXT = 1 << 20  # bytes of a line of a pickle of the oldest kind
+MOST_NAME = 1000  # letters of a function or class
 MOST_STEPS = 5_000_000  # weights of thousands of layers take some hundred thousand
 MOST_SIDES = 64  # of a tensor; torch allows as many
+MOST_ARGUMENTS = 16  # of what builds a tensor or an array
+MOST_WHOLE = 1 << 62  # a key or a count beyond it is no number of anybody's weights
 DAMAGED = (  # what reading a damaged or hostile pickle raises
     ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
     MemoryError, EOFError, OSError,
@@ -33,7 +36,8 @@ _STORAGE_TYPES = {
     "Bool": "bool", "ComplexFloat": "complex64", "ComplexDouble": "complex128",
     "Untyped": "uint8",
 }  # fmt: skip
-_KEYS = (str, int, float, bytes, type(None))
+PICKLED_TENSOR = "a tensor that pickle.dump has written"
+_KEYS = (str, bytes, type(None))  # their hashes are drawn anew in every process
 _NUMBERS = re.compile(r"[fiu][1248]|b1|\?")  # numpy's names of types of numbers
 
 
@@ -150,7 +154,12 @@ class _Machine:
             self.stack.pop()
 
     def spend(self, arguments: Any) -> None:
-        """Count what a call copies."""
+        """Count what a call copies.
+
+        What is written once can be named in every step, so nothing long is gone through.
+        """
+        if not isinstance(arguments, tuple | list) or len(arguments) > MOST_ARGUMENTS:
+            raise ValueError("the arguments of a call are no short list")
         self.budget -= sum(
             len(a) for a in arguments if isinstance(a, str | bytes | bytearray | list)
         )
@@ -158,16 +167,16 @@ class _Machine:
             raise ValueError("it would take more memory than the file has bytes")
 
     def call(self, name: object, arguments: Any) -> None:
+        if not isinstance(name, _Name) or name.text not in _MAKERS:
+            self.stack.append(_stand_in(name))
+            return
         self.spend(arguments)
-        self.stack.append(_made(name, arguments))
+        self.stack.append(_MAKERS[name.text](*arguments))
 
 
-def _made(name: object, arguments: Any) -> object:
-    """What `name` would make of the arguments: a tensor, a mapping, an array, else a stand-in."""
-    if not isinstance(name, _Name):
-        return StandIn("an object that the file makes itself")
-    maker = _MAKERS.get(name.text)
-    return maker(*arguments) if maker else StandIn(name.text)
+def _stand_in(name: object) -> StandIn:
+    text = name.text if isinstance(name, _Name) else "an object that the file makes itself"
+    return StandIn(text)
 
 
 def _put(machine: _Machine, key: int) -> None:
@@ -185,7 +194,14 @@ def _set_items(target: object, items: list[Any]) -> None:
         target = target.items
     if isinstance(target, dict):
         pairs = zip(items[::2], items[1::2], strict=True)
-        target.update((key, value) for key, value in pairs if isinstance(key, _KEYS))
+        target.update((key, value) for key, value in pairs if _is_key(key))
+
+
+def _is_key(key: object) -> bool:
+    """Long numbers take time to hash, and many can be chosen that have one hash."""
+    if isinstance(key, int):
+        return -MOST_WHOLE < key < MOST_WHOLE
+    return isinstance(key, _KEYS)
 
 
 def _set_many(machine: _Machine, _: object) -> None:
@@ -238,6 +254,10 @@ def _global(machine: _Machine, argument: str) -> None:
 
 def _stack_global(machine: _Machine, _: object) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise ValueError("a name that is no text")
+    if len(module) + len(name) > MOST_NAME:  # it may be named in every step
+        raise ValueError(f"a name of more than {MOST_NAME:,} letters")
     machine.stack.append(_Name(f"{module}.{name}"))
 
 
@@ -282,6 +302,8 @@ def _build(machine: _Machine, _: object) -> None:
 
 def _persistent(machine: _Machine, argument: object = None) -> None:
     given = machine.stack.pop()
+    if not isinstance(given, tuple) or len(given) > MOST_ARGUMENTS:
+        raise ValueError("a reference to something else than stored values")
     kind, storage, key, _, n, *view = given
     if kind != "storage" or not isinstance(storage, _Name):
         raise ValueError("a reference to something else than stored values")
@@ -297,8 +319,8 @@ def _persistent(machine: _Machine, argument: object = None) -> None:
 
 
 def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{str(value)[:40]!r} stands where a whole number is expected")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MOST_WHOLE:
+        raise ValueError("a value stands where a whole number is expected")
     return value
 
 
@@ -309,8 +331,10 @@ def _sides(values: Any) -> tuple[int, ...]:
 
 
 def _tensor(
-    storage: StorageRef, offset: int, shape: Any, stride: Any, *others: Any, dtype: str = ""
-) -> TensorRef:
+    storage: object, offset: int, shape: Any, stride: Any, *others: Any, dtype: str = ""
+) -> TensorRef | StandIn:
+    if isinstance(storage, StandIn) and storage.name == "torch.storage._load_from_bytes":
+        return StandIn(PICKLED_TENSOR)
     if not isinstance(storage, StorageRef):
         raise ValueError("a tensor without stored values")
     sizes, steps = _sides(shape), _sides(stride)
@@ -325,7 +349,12 @@ def _tensor_v3(storage: StorageRef, offset: int, shape: Any, stride: Any, *other
 
 
 def _from_type(function: object, kind: object, arguments: Any, *state: Any) -> object:
-    return _made(function, arguments)
+    """Of a tensor of another class: tensors are made as they are, and nothing else is."""
+    if not isinstance(function, _Name) or function.text not in _TENSOR_MAKERS:
+        return _stand_in(function)
+    if not isinstance(arguments, tuple | list) or len(arguments) > MOST_ARGUMENTS:
+        raise ValueError("the arguments of a call are no short list")
+    return _MAKERS[function.text](*arguments)
 
 
 def _parameter(data: object, *others: Any) -> object:
@@ -336,14 +365,15 @@ def _mapping(*arguments: Any) -> dict[Any, Any]:
     made: dict[Any, Any] = {}
     pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
     for pair in pairs:
-        _set_items(made, list(pair))
+        if isinstance(pair, tuple | list) and len(pair) == 2:
+            _set_items(made, list(pair))
     return made
 
 
 def _encoded(text: str, encoding: str = "utf-8", *others: Any) -> bytes:
     """How Python 3 writes bytes into pickles that Python 2 can read."""
     if encoding not in ("latin1", "latin-1", "utf-8", "ascii"):
-        raise ValueError(f"a text of the encoding {str(encoding)[:40]!r}")
+        raise ValueError("a text of an unknown encoding")
     return text.encode(encoding)
 
 
@@ -368,6 +398,8 @@ def _array(state: Any) -> object:
 
 
 _ARRAY = "numpy.ndarray"
+_TENSOR_MAKERS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
+                  "torch._utils._rebuild_tensor_v3")  # fmt: skip
 _CONSTANTS: Mapping[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,

@@ -17,8 +17,9 @@ import numpy as np
 
 from headstart.cli import few
 from headstart.errors import ModelError
+from headstart.output import is_text, on_one_line
 from models.other_files import SAVE
-from models.pickles import StandIn, TensorRef
+from models.pickles import PICKLED_TENSOR, StandIn, TensorRef
 
 _PRIMARY = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights",
             "params", "module", "ema")  # fmt: skip
@@ -57,7 +58,7 @@ def _found(value: object, but: re.Pattern[str] | None) -> Iterator[StateDict]:
             if (own := _state_dict(path, mapping)) is not None:
                 yield own
             below += [(f"{path}.{key}" if path else key, it) for key, it in mapping.items()
-                      if isinstance(key, str) and len(key) <= _LONGEST_NAME
+                      if isinstance(key, str) and len(key) <= _LONGEST_NAME and is_text(key)
                       and not (but and but.search(key))]  # fmt: skip
         waiting = below
 
@@ -66,12 +67,13 @@ def _state_dict(path: str, mapping: dict[Any, Any]) -> StateDict | None:
     tensors = {
         key: ref
         for key, item in mapping.items()
-        if isinstance(key, str) and (ref := _reference(item)) is not None
+        if isinstance(key, str) and is_text(key) and (ref := _reference(item)) is not None
     }
     if not any(map(_is_weight, tensors.values())):
         return None
-    others = [str(key) for key, item in mapping.items() if _mapping(item) is None]
-    return StateDict(path, tensors, [key for key in others if key not in tensors])
+    others = [_shown(key) for key, item in mapping.items()
+              if key not in tensors and _mapping(item) is None]  # fmt: skip
+    return StateDict(path, tensors, others)
 
 
 def _mapping(item: object) -> dict[Any, Any] | None:
@@ -128,13 +130,18 @@ def offered(entries: Mapping[str, StateDict]) -> str:
 
 
 def notes_on(value: object, chosen: StateDict) -> Iterator[str]:
-    top = [str(key) for key in _mapping(value) or {}]
     if chosen.path:
-        beside = [key for key in top if key != chosen.path.split(".", 1)[0]]
+        top = [key for key in _mapping(value) or {} if key != chosen.path.split(".", 1)[0]]
+        beside = list(map(_shown, top))
         left = f"; left out: {few(beside)}" if beside else ""
         yield f"its entry {chosen.path} was taken{left}"
     if chosen.others:
         yield f"left out, since they are no plain tensors: {few(chosen.others)}"
+
+
+def _shown(key: object) -> str:
+    """A key of a stranger's file, as a record and a page can hold it."""
+    return on_one_line(str(key)[:_LONGEST_NAME])
 
 
 def why_none(value: object) -> str:
@@ -145,11 +152,11 @@ def why_none(value: object) -> str:
             where = f"holds a whole pickled network under {key!r}" if key else (
                 "is a whole pickled network"
             )  # fmt: skip
-            return (f"{where} (of the class {item.name}), which only the code that made it can "
-                    f"open; nothing in it was run; where it was made, {SAVE}")  # fmt: skip
+            return (f"{where} (of the class {few([item.name])}), which only the code that made it "
+                    f"can open; nothing in it was run; where it was made, {SAVE}")  # fmt: skip
     if top is not None:
-        if any("_packed_params" in str(key) for key in top):
-            return "holds quantised weights, which are not read; save those before quantisation"
+        if text := _what_instead(top):
+            return text
         stand_ins = sorted({item.name for item in top.values() if isinstance(item, StandIn)})
         wants = f" (it wants to make {few(stand_ins)})" if stand_ins else ""
         return (f"holds no state dict (names → tensors), and nothing in it was run; it has "
@@ -157,7 +164,23 @@ def why_none(value: object) -> str:
     name = value.name if isinstance(value, StandIn) else type(value).__name__
     if isinstance(value, TensorRef):
         name = "single tensor"
-    return f"holds a {name}, not a state dict (names → tensors), and nothing in it was run"
+    return f"holds a {few([name])}, not a state dict (names → tensors), and nothing in it was run"
+
+
+def _what_instead(top: Mapping[Any, Any]) -> str:
+    """What a mapping holds in the place of weights; empty: nothing that has a name."""
+    if any("_packed_params" in str(key) for key in top):
+        return "holds quantised weights, which are not read; save those before quantisation"
+    tensors = [_reference(item) for key, item in top.items() if isinstance(key, str)]
+    kinds = sorted({str(ref.dtype) for ref in tensors if ref is not None and ref.shape})
+    if kinds:
+        return (f"holds tensors of {few(kinds)} alone, and weights are of real numbers; were they "
+                "quantised, save those before")  # fmt: skip
+    if any(isinstance(item, StandIn) and item.name == PICKLED_TENSOR for item in top.values()):
+        return f"holds tensors that pickle.dump has written; where it was made, {SAVE}"
+    if {"state", "param_groups"} <= set(top):
+        return f"is the state of an optimizer, without weights; where it was made, {SAVE}"
+    return ""
 
 
 def _is_module(state: object) -> bool:

@@ -130,7 +130,11 @@ def _torch_archive(path: Path, file: IO[bytes]) -> zipfile.ZipFile:
     if any(name.endswith("/archive_format") for name in names):
         raise ModelError(f"{path}: is a program that torch.export wrote; where it was made, {SAVE}")
     if any(name.endswith(".npy") for name in names):
-        raise ModelError(f"{path}: holds arrays of numpy (.npz); a state dict is expected")
+        raise ModelError(
+            f"{path}: holds arrays of numpy (.npz); a state dict is expected: "
+            "torch.save({name: torch.from_numpy(array) for name, array in "
+            f"numpy.load({path.name!r}).items()}}, 'weights.pth')"
+        )
     if not any(name.endswith("data.pkl") for name in names):
         raise ModelError(f"{path}: is a zip file that torch has not written; it holds "
                          f"{few(names)}; if weights are among them, unpack it")  # fmt: skip
@@ -179,7 +183,7 @@ def _read_stream(file: BoundedFile) -> _Content:
     types: dict[str, str] = {}
     value = read_pickle(file, types)
     keys = read_pickle(file)
-    if not isinstance(keys, list):
+    if not isinstance(keys, list) or not all(isinstance(key, str | int) for key in keys):
         raise ValueError("it does not say where its values lie")
     places = dict(_places(file, list(map(str, keys)), types))
     kept: dict[str, bytearray] = {}
@@ -268,4 +272,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as err:
-        raise ModelError(f"{path}: is no safetensors file, or a damaged one ({err})") from err
+        raise ModelError(
+            f"{path}: is no safetensors file, or a damaged one ({err}); fetch it again"
+        ) from err

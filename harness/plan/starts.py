@@ -33,7 +33,7 @@ def check_starts(plan: Plan) -> list[str]:
             report = (*_tried(spec, plan.by_id[spec.parent] if spec.parent else None),
                       *_of_configuration(spec))  # fmt: skip
         except InputError as err:
-            mistakes[f"{at}: {err}"] = None
+            mistakes[on_one_line(f"{at}: {err}")] = None
         else:
             name = spec.condition.start.name or spec.condition.start.kind
             notes.update(dict.fromkeys(on_one_line(f"{name}: {note}") for note in report))

@@ -226,16 +226,16 @@ class _OneCondition:
             f"{show(node)} is not a pretrain stage ({', '.join(names) or 'none'}), imagenet, "
             f"a file of weights, or {{run: DIR, arm: NAME}}{near}",
         )
-        return Start()
+        return _mistaken(node)
 
     def _run_arm(self, node: Node) -> Start:
         arm = self.mistakes.validate(RunArm, node)
-        return Start() if arm is None else Start(kind="run", name=arm.run, arm=arm.arm)
+        return _mistaken(node) if arm is None else Start(kind="run", name=arm.run, arm=arm.arm)
 
     def _part_of_file(self, node: Node) -> Start:
         part = self.mistakes.validate(StartFile, node)
         if part is None:
-            return Start()
+            return _mistaken(node)
         self._check_file(node.get("file") or node)
         return Start(kind="file", name=part.file, entry=part.entry, prefix=part.prefix)
 
@@ -272,6 +272,11 @@ class _OneCondition:
 def _is_obeyed(name: str) -> bool:
     """Whether a terminal or a log would obey a part of a name, or it goes on another line."""
     return on_one_line(name) != name
+
+
+def _mistaken(node: Node) -> Start:
+    """In place of a start that cannot be read: no arm that starts anew is like its arm."""
+    return Start(kind="file", name=show(node))
 
 
 def _is_path(text: str) -> bool:

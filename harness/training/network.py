@@ -18,6 +18,7 @@ from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
 from harness.training.optimizers import ParameterGroups
 from harness.trials.spec import TrialSpec
+from headstart.cli import few
 from headstart.errors import ModelError
 from headstart.records import checked_file, trial_row
 from models import finetune
@@ -134,6 +135,7 @@ class StartWeights:
     origin: str
     head: Literal["new", "keep"]
     notes: tuple[str, ...] = ()
+    on_head: tuple[str, ...] = ()
 
     def load(
         self, spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...]
@@ -149,7 +151,7 @@ class StartWeights:
         except ModelError as err:
             text = str(err).replace("the network", f"the network {spec.condition.model.name}", 1)
             raise ModelError("; ".join((f"{self.origin}: {text}", *self.notes))) from err
-        return replace(report, notes=(*self.notes, *report.notes))
+        return replace(report, notes=(*self.notes, *report.notes, *self.on_head))
 
 
 def read_start(spec: TrialSpec, path: Path) -> StartWeights:
@@ -162,13 +164,24 @@ def read_start(spec: TrialSpec, path: Path) -> StartWeights:
     if condition.start.kind == "imagenet":
         weights = read_imagenet(condition.model.name, path, spec.data.image_size)
         head: Literal["new", "keep"] = "keep" if condition.head == "keep" else "new"
-        return StartWeights(weights, f"ImageNet weights in {path.name}", head)
+        origin = f"ImageNet weights in {path.name}"
+        return StartWeights(weights, origin, head, on_head=_on_head(spec, head, None))
     row = trial_row(path.parent)
     if row is not None and path.name in row.files:
         checked_file(path.parent, path.name, row)
     file = open_weights(path, condition.start.entry)
     head = head_of(spec, row.class_names if row else None)
-    return StartWeights(file.tensors, spec.parent or str(path), head, file.notes)
+    on_head = () if spec.parent else _on_head(spec, head, row.class_names if row else None)
+    return StartWeights(file.tensors, spec.parent or str(path), head, file.notes, on_head)
+
+
+def _on_head(spec: TrialSpec, head: str, class_names: Sequence[str] | None) -> tuple[str, ...]:
+    """For which classes the outputs of a kept head are taken, where the file does not say it."""
+    own = spec.data.class_names
+    if head != "keep" or (class_names is not None and tuple(class_names) == tuple(own)):
+        return ()
+    were = f", of the classes {few(class_names)}" if class_names else ""
+    return (f"its head{were} is kept: its outputs are taken for {few(own)}, in this order",)
 
 
 def _load_start(

@@ -6,9 +6,11 @@ import argparse
 import io
 import json
 import pickle
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -237,11 +239,14 @@ STRANGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "list": (held([1, 2]), "holds a list, not a state dict"),
     "one_tensor": (held(torch.zeros(2)), "holds a single tensor"),
     "namespace": (held({"args": argparse.Namespace()}), "it has args .it wants to make argparse"),
+    "integers": (held({"w": torch.ones(2, dtype=torch.int8)}), "tensors of int8 alone"),
+    "optimizer": (held({"state": {}, "param_groups": [{}]}), "the state of an optimizer, without"),
+    "plain_pickle": (raw(pickle.dumps(state())), "tensors that pickle.dump has written; .*torch"),
     "quantised": (held({"0._packed_params.dtype": 1}), "holds quantised weights"),
     "empty_dict": (held({}), "holds no state dict"),
     "torchscript": (script, "TorchScript"),
     "zip": (archive, "zip file that torch has not written; it holds weights/best.pth"),
-    "npz": (npz, r"arrays of numpy \(.npz\)"),
+    "npz": (npz, r"arrays of numpy \(.npz\).*numpy.load\('w.pth'\)"),
     "npy": (raw(b"\x93NUMPY\x01\x00"), "one array of numpy"),
     "torn": (torn, "cut off"),
     "torn_old": (torn_old, "damaged or cut off"),
@@ -280,12 +285,32 @@ def test_a_part_of_several_files_is_named(tmp_path: Path) -> None:
     assert "is part 1 of 3 of weights" in refused(path)
 
 
+TWOFOLD = b"\x80\x04)q\x000" + b"h\x00h\x00\x86q\x000" * 60  # a tuple of 2 ** 60 tuples
+LONG = b"\x80\x04X\x00\x00\x10\x00" + b"a" * (1 << 20) + b"q\x010"
+MANY = b"\x80\x04(" + b"N" * 200_000 + b"tq\x010"
 BOMBS = {
     "copies": b"\x80\x02c_codecs\nencode\nq\x00X\x00\x00\x10\x00" + b"a" * (1 << 20) + b"q\x01"
     + b"h\x00h\x01X\x06\x00\x00\x00latin1\x86R" * 4 + b".",
     "announced": b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"ab.",
     "memo": b"\x80\x02Nr\xff\xff\xff\xffN.",
     "deep": b"\x80\x02" + b"]" * 20_000 + b"a" * 19_999 + b".",
+    "whole_number": TWOFOLD + b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuh\x00tQ.",
+    "encoding": TWOFOLD + b"c_codecs\nencode\nU\x01ah\x00\x86R.",
+    "class": TWOFOLD + b"h\x00U\x01x\x93.",
+    "storages": b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}, {}))
+    + TWOFOLD + b"](h\x00e.",
+    "long_class": LONG + b"](" + b"h\x01h\x01\x93" * 20_000 + b"e.",
+    "long_key": b"\x80\x02}q\x00\x8b\x00\x00\x10\x00" + b"\x01" * (1 << 20) + b"q\x010"
+    + b"h\x00h\x01Ns0" * 20_000 + b"h\x00.",
+    "keys_of_one_hash": b"\x80\x02}(" + b"".join(
+        b"\x8a\x0b" + (n * ((1 << 61) - 1)).to_bytes(11, "little") + b"N"
+        for n in range(1, 40_000)) + b"u.",
+    "copies_behind_a_type": LONG + b"c_codecs\nencode\nq\x020ctorch._tensor\n"
+    b"_rebuild_from_type_v2\nq\x030](" + b"h\x03(h\x02Nh\x01U\x06latin1\x86NtR" * 30_000 + b"e.",
+    "long_arguments": MANY + b"ccollections\nOrderedDict\nq\x020" + b"h\x02h\x01R0" * 9_000 + b"N.",
+    "long_reference": MANY + b"h\x01Q0" * 20_000 + b"N.",
+    "long_pairs": MANY + b"ccollections\nOrderedDict\nq\x020](" + b"h\x01" * 3000 + b"eq\x030"
+    + b"h\x02h\x03\x85R0" * 20 + b"N.",
 }  # fmt: skip
 
 
@@ -293,7 +318,10 @@ BOMBS = {
 def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "w.pkl"
     path.write_bytes(BOMBS[kind])
+    before, most = process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused(path)
+    assert process_time() - before < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most < 1 << 19  # KiB
 
 
 def test_names_without_end_take_no_time(tmp_path: Path) -> None:
@@ -309,3 +337,13 @@ def test_a_tensor_beyond_its_values_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content.replace(b"K\x04\x85", b"K\x08\x85"))
     assert path.read_bytes() != content
     assert "damaged" in refused(path)
+
+
+def test_names_that_are_no_text_are_left_out_and_shown(tmp_path: Path) -> None:
+    content = {**{name: tensor.numpy() for name, tensor in state().items()},
+               "half \udc80": np.zeros((2, 2)), "line\n": 1}  # fmt: skip
+    path = tmp_path / "w.pkl"
+    path.write_bytes(pickle.dumps(content))
+    read = open_weights(path)
+    assert set(read.tensors) == set(state())
+    assert read.notes == ("left out, since they are no plain tensors: half \\udc80, line\\n",)

@@ -127,6 +127,30 @@ def test_what_is_no_file_is_told_by_what_it_is(planned, tmp_path, monkeypatch, s
         planned(f"{{initialize: {start}}}")
 
 
+@pytest.mark.parametrize("start", ["nonsense", "{file: w, entri: a}", "{run: a}"])
+def test_an_arm_whose_start_is_a_mistake_is_not_called_the_same_as_another(planned, start):
+    with pytest.raises(SpecError) as caught:
+        planned(f"{{initialize: {start}}}")
+    assert "same condition" not in str(caught.value)
+
+
+def test_which_classes_a_kept_head_is_taken_for_is_said(planned, tmp_path):
+    torch.save(lenet(n_classes=10), tmp_path / "w.pth")
+    (note,) = check_starts(planned(f"{{initialize: {tmp_path}/w.pth, head: keep}}"))
+    assert note == (f"{tmp_path}/w.pth: its head is kept: its outputs are taken for 0, 1, 2, 3 "
+                    "and 6 more, in this order")  # fmt: skip
+    assert check_starts(planned(f"{{initialize: {tmp_path}/w.pth, head: new}}")) == []
+
+
+def test_a_file_with_more_than_the_network_is_told_to_leave_it_out(planned, tmp_path):
+    torch.save({**lenet(), "project\nion.weight": torch.zeros(2, 84)}, tmp_path / "w.pth")
+    with pytest.raises(SpecError) as caught:
+        check_starts(planned(f"{{initialize: {tmp_path}/w.pth}}"))
+    (line,) = caught.value.mistakes
+    assert r"project\nion.weight [2, 84] of the file is not in the network; where" in line
+    assert line.endswith("save the file without it")
+
+
 def test_the_users_folder_is_written_as_a_tilde(planned, tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "HOME", str(tmp_path))
     torch.save(lenet(), tmp_path / "mine")
