@@ -26,6 +26,7 @@ from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
 from datasets.corruption import corrupt_labels
 from datasets.files.image_kinds import kinds_of
 from datasets.files.peek import (
+    advice_on_archives,
     advice_without_images,
     first_bytes,
     first_names,
@@ -142,8 +143,8 @@ def _set_of_files(path: Path, infos: Mapping[str, DatasetInfo]) -> str:
     if beside_images and not by_sign and has_images(names):
         chosen = [*by_names, "folder"]
     archives = [name for name in names if is_archive(Path(name))]
-    if not chosen and archives and not has_images(names) and len(archives) * 2 > len(names):
-        raise DataError(f"{path}: holds archives; give the path of one, as {path / archives[0]}")
+    if not chosen and archives and not has_images(names) and len(archives) * 2 >= len(names):
+        raise DataError(f"{path}: {advice_on_archives(path, archives)}")
     endings = tuple(ending for info in infos.values() for ending in info.suffixes)
     if not chosen and (advice := advice_without_images(path, names, endings)):
         raise DataError(f"{path}: {advice}")

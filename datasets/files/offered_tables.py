@@ -162,11 +162,7 @@ def _of_unread(tree: Tree, layout: Layout, offers: Sequence[_Offer]) -> list[str
 
 def _of_lists(layout: Layout, offers: Sequence[_Offer]) -> list[str]:
     """Words on lists of the images of each part, where the folders say no parts."""
-    lists = {
-        _part_of(offer): offer.name
-        for offer in reversed(offers)
-        if offer.columns is not None and offer.columns.label is None and not offer.columns.one_hot
-    }
+    lists = {_part_of(offer): offer.name for offer in reversed(offers) if _has_no_labels(offer)}
     if any(layout.parts) or "train" not in lists or not lists.keys() & {"validation", "test"}:
         return []
     tables = ", ".join(f"{part}: {lists[part]}" for part in PART_NAMES if part in lists)
@@ -179,14 +175,19 @@ def _may_be_table(name: str) -> bool:
 
 
 def _offers(tree: Tree, names: Sequence[str]) -> list[_Offer]:
-    """Of the first of `names`, those that name images in two rows or more, the most first."""
+    """Of the first of `names`, those that name images in two rows or more, with labels first."""
     images = [name for name in tree.names if is_image_name(name)]
     if not images or not names:
         return []
     files = NamedFiles(images, tree.where)
     first = sorted(names, key=lambda name: (name.count("/"), name))[:_MOST]
     offers = [offer for name in first if (offer := _offer(tree, name, files)) is not None]
-    return sorted(offers, key=lambda offer: -len(offer.named))
+    return sorted(offers, key=lambda offer: (_has_no_labels(offer), -len(offer.named)))
+
+
+def _has_no_labels(offer: _Offer) -> bool:
+    columns = offer.columns
+    return columns is not None and columns.label is None and not columns.one_hot
 
 
 def _offer(tree: Tree, name: str, files: NamedFiles) -> _Offer | None:

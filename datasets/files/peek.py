@@ -131,6 +131,19 @@ def advice_without_images(path: Path, names: Sequence[str], endings: tuple[str, 
     return f"{packed[0]}: {unread_file(packed[0], b'')}" if packed else ""
 
 
+def advice_on_archives(path: Path, archives: Sequence[str]) -> str:
+    """What to do with archives in a folder or in another archive."""
+    if not path.is_dir():
+        return f"holds an archive, {archives[0]}: unpack the outer one, and give what it holds"
+    if len(archives) == 1:
+        return f"holds an archive; give its path: {path / archives[0]}"
+    return (
+        f"holds {len(archives)} archives: unpack them, each into a folder of its own where they "
+        f"are classes or parts, and give the folder of all; or give one of them, as "
+        f"{path / archives[0]}"
+    )
+
+
 def has_images(names: Sequence[str]) -> bool:
     """Whether image files are what lies there, and not a picture or two that belong to a text."""
     folders = [name.rpartition("/")[0] for name in names if is_image_name(name)]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from datasets.files.label_studio import are_tasks, flat_tasks
 from datasets.files.matlab_table import columns_of, parts_of
 from datasets.files.tables import SEPARATORS, decode, rows
 from headstart.errors import DataError
@@ -232,6 +233,7 @@ def _from_list(given: list[object], where: str) -> Table:
     if all(isinstance(entry, list) for entry in given):
         pairs = [(k, _list(entry)) for k, entry in enumerate(given, 1)]
         return _table(where, (), pairs, "entry")
+    given = flat_tasks(given) if are_tasks(given) else given
     return _of_objects(list(enumerate(given, 1)), where)
 
 

@@ -261,8 +261,14 @@ def test_a_pointer_of_git_lfs_is_said_to_be_one(tmp_path, name):
 
 def test_a_folder_of_archives_is_told_to_name_one(tmp_path):
     write_zip(tmp_path / "fetched/photos.zip", class_folders(1))
-    with pytest.raises(DataError, match=r"holds archives; give the path of one, as .*photos\.zip"):
+    with pytest.raises(DataError, match=r"holds an archive; give its path: .*photos\.zip"):
         dataset_for_path(tmp_path / "fetched")
+    write_zip(tmp_path / "fetched/more.zip", class_folders(1))
+    with pytest.raises(DataError, match=r"2 archives: unpack them, .*, as .*more\.zip"):
+        dataset_for_path(tmp_path / "fetched")
+    outer = write_zip(tmp_path / "outer.zip", {"a/photos.zip": b"x", "readme.txt": b"x"})
+    with pytest.raises(DataError, match=r"an archive, a/photos.zip: unpack the outer one"):
+        dataset_for_path(outer)
     assert dataset_for_path(write_tree(tmp_path / "beside", {"a.zip": b"", **class_folders(4)}))
 
 

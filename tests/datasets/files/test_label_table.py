@@ -656,3 +656,26 @@ def test_numbers_mean_images_only_where_no_column_names_them():
     assert labels(tree_of({**numbered, "l.csv": f"id,label\n{ids}"}), labels="l.csv") == dict(
         zip(layout.files, layout.classes, strict=True)
     )
+
+
+def test_the_full_export_of_label_studio_is_a_table():
+    def task(image, *chosen, **more):
+        results = [{"value": {"choices": list(chosen)}, "from_name": "choice", "type": "choices"}]
+        return {"annotations": [{"result": results, **more}], "data": {"image": image}}
+
+    tasks = [task("train/a1.jpg", "cat"), task("train/b2.jpg", "dog"), task("train/c3.jpg", "cat")]
+    tasks[1]["annotations"] += task("", "cat", was_cancelled=True)["annotations"]
+    tree = tree_of({**THREE, "project.json": json.dumps(tasks)})
+    assert labels(tree, labels="project.json") == CAT_DOG_CAT
+    assert "labels: project.json reads it" in refused(tree)
+
+
+def test_a_table_with_labels_is_offered_before_one_without():
+    files = images(
+        "images/Test_0.jpg", "images/Test_1.jpg", "images/Train_0.jpg", "images/Train_1.jpg"
+    )
+    tables = {
+        "test.csv": "image_id\nTest_0\nTest_1\n",
+        "train.csv": "image_id,healthy,rust\nTrain_0,1,0\nTrain_1,0,1\n",
+    }
+    assert "labels: train.csv reads it" in refused(tree_of({**files, **tables}))
