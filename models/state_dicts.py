@@ -18,8 +18,8 @@ import numpy as np
 from headstart.cli import few
 from headstart.errors import ModelError
 from headstart.output import is_text, on_one_line
+from headstart.pickles import PICKLED_TENSOR, StandIn, TensorRef
 from models.other_files import SAVE
-from models.pickles import PICKLED_TENSOR, StandIn, TensorRef
 
 _PRIMARY = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights",
             "params", "module", "ema")  # fmt: skip

@@ -24,8 +24,8 @@ from torch import Tensor
 from headstart.cli import few
 from headstart.errors import ModelError
 from headstart.packed import BROKEN
+from headstart.pickles import DAMAGED, BoundedFile, StorageRef, TensorRef, read_pickle
 from models.other_files import SAVE, what_it_is
-from models.pickles import DAMAGED, BoundedFile, StorageRef, TensorRef, read_pickle
 from models.state_dicts import notes_on, offered, only, state_dicts_of, why_none
 
 _PICKLES = (*(b"\x80" + bytes([protocol]) for protocol in range(1, 6)), b"(dp", b"}q")

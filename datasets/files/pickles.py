@@ -1,23 +1,22 @@
 """Pickles that hold arrays and plain values, opened without running anything that they name.
 
 In: the bytes of a file that anybody may have made. Out: mappings, lists, texts, numbers and numpy
-arrays. It stands alone because a pickle is a program: its steps are looked at before any is taken,
-and the few functions that arrays need are played by stand-ins of our own, numpy's are not called.
+arrays. It stands alone because data is read strictly: where `headstart.pickles` puts a stand-in for
+what it does not make, this refuses the file.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import pickle
-import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-_MOST_STEPS = 4_000_000  # CIFAR-100's training part takes 200,000
+from headstart.pickles import DAMAGED, BoundedFile, Machine, Name, budget_of, run
+
 _STEPS = {
     "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1",
     "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING",
@@ -27,7 +26,7 @@ _STEPS = {
     "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL", "REDUCE",
     "BUILD",
 }  # fmt: skip
-_REMEMBERS = {"PUT", "BINPUT", "LONG_BINPUT"}
+_OF_PYTHON_2 = {"STRING", "BINSTRING", "SHORT_BINSTRING"}
 _KIND = re.compile(r"[uif][1248]|b1|[SU][0-9]{1,4}")
 _DEEPEST = 4
 _FEW = 16  # entries of a list in which arrays may lie deeper
@@ -39,46 +38,48 @@ def read_pickle(content: bytes) -> Any:
     Raises:
         ValueError: it is damaged, names anything else, or takes steps that arrays do not need.
     """
-    _check_steps(content)
+    file = BoundedFile(io.BytesIO(content), len(content), len(content))
     try:
-        held = _Reader(io.BytesIO(content), encoding="bytes").load()
+        return _plain(run(_Strict(budget_of(file)), file), 0)
     except ValueError:
         raise
-    except Exception as err:  # whatever a damaged program of steps brings about
-        raise ValueError(f"it is damaged ({type(err).__name__})") from err
-    return _plain(held, 0)
-
-
-def _check_steps(content: bytes) -> None:
-    """Refuse steps that run code or take memory, before any is taken."""
-    last, highest = 0, 0
-    try:
-        for last, (step, argument, _) in enumerate(pickletools.genops(content)):
-            if step.name not in _STEPS:
-                raise ValueError(f"it takes a step ({step.name}) that arrays do not need")
-            if step.name in _REMEMBERS:
-                highest = max(
-                    highest, int(str(argument))
-                )  # memory is taken up to the highest place
-            if last > _MOST_STEPS:
-                raise ValueError(f"it takes over {_MOST_STEPS:,} steps")
-    except ValueError:
-        raise
-    except Exception as err:
+    except DAMAGED as err:
         raise ValueError(f"it is no pickle, or a damaged one ({type(err).__name__})") from err
-    if highest > last:
-        raise ValueError(f"it asks for {highest:,} places in {last:,} steps")
+
+
+class _Strict(Machine):
+    """Makes arrays and plain values, and refuses everything else."""
+
+    def step(self, name: str, argument: Any) -> None:
+        if name not in _STEPS:
+            raise ValueError(f"it takes a step ({name}) that arrays do not need")
+        super().step(name, argument.encode("latin-1") if name in _OF_PYTHON_2 else argument)
+
+    def named(self, text: str) -> Name:
+        if text not in _MAKERS:
+            raise ValueError(f"it names {text}, which may run code; arrays alone are read")
+        return Name(text)
+
+    def call(self, name: object, arguments: Any) -> None:
+        if not isinstance(name, Name):
+            raise ValueError("it is damaged: it calls what is no function")
+        self.spend(arguments)
+        self.stack.append(_MAKERS[name.text](*arguments))
+
+    def build(self, target: object, state: Any) -> None:
+        if not isinstance(target, _Array | _Kind):
+            raise ValueError("it is damaged: it gives a state to what has none")
+        self.spend(state)
+        target.set(state)
 
 
 class _Array:
     """Stands for an array while it is read."""
 
-    __slots__ = ("values",)
-
     def __init__(self, values: np.ndarray | None = None):
         self.values = values
 
-    def __setstate__(self, state: Any) -> None:
+    def set(self, state: Any) -> None:
         *_, shape, kind, is_fortran, content = state
         if not isinstance(content, bytes):
             raise ValueError("it holds an array of Python objects, which are not read")
@@ -88,106 +89,60 @@ class _Array:
 class _Kind:
     """Stands for a numpy dtype."""
 
-    __slots__ = ("code", "order")
-
     def __init__(self, code: Any):
         text = code.decode() if isinstance(code, bytes) else str(code)
         if not _KIND.fullmatch(text):
             raise ValueError(f"it holds an array of {text[:20]!r}, which are not read")
         self.code, self.order = text, "|"
 
-    def __setstate__(self, state: Any) -> None:
+    def set(self, state: Any) -> None:
         order = state[1]
         self.order = order.decode() if isinstance(order, bytes) else str(order)
-        if self.order not in "<>|=":
+        if self.order not in ("<", ">", "|", "="):
             raise ValueError("it holds an array of an unknown order of bytes")
 
     def dtype(self) -> np.dtype:
         return np.dtype(self.order + self.code)
 
 
-class _Call:
-    """A stand-in of a function; without attributes, so that a pickle can set none."""
-
-    __slots__ = ()
+def _from_buffer(content: Any, kind: Any, shape: Any, order: Any = "C") -> _Array:
+    return _Array(_values(content, kind, shape, order))
 
 
-class _EmptyArray(_Call):
-    __slots__ = ()
-
-    def __call__(self, *_: Any) -> _Array:
-        return _Array()
+def _scalar(kind: Any, content: Any) -> Any:
+    return _values(content, kind, (1,), "C")[0].item()
 
 
-class _MakeKind(_Call):
-    __slots__ = ()
-
-    def __call__(self, code: Any, *_: Any) -> _Kind:
-        return _Kind(code)
-
-
-class _FromBuffer(_Call):
-    __slots__ = ()
-
-    def __call__(self, content: Any, kind: Any, shape: Any, order: Any = "C") -> _Array:
-        return _Array(_values(bytes(content), kind, shape, "F" if order == "F" else "C"))
-
-
-class _Scalar(_Call):
-    __slots__ = ()
-
-    def __call__(self, kind: Any, content: Any) -> Any:
-        return _values(content, kind, (1,), "C")[0].item()
-
-
-class _Encode(_Call):
+def _encoded(text: Any, encoding: Any) -> bytes:
     """How Python 3 writes bytes for Python 2."""
-
-    __slots__ = ()
-
-    def __call__(self, text: Any, encoding: Any) -> bytes:
-        if encoding not in ("latin1", "latin-1", b"latin1", b"latin-1"):
-            raise ValueError("it holds bytes in an unknown form")
-        return str(text).encode("latin-1")
+    if encoding not in ("latin1", "latin-1", b"latin1", b"latin-1"):
+        raise ValueError("it holds bytes in an unknown form")
+    return str(text).encode("latin-1")
 
 
-class _NoBytes(_Call):
-    """How Python 3 writes empty bytes for Python 2."""
-
-    __slots__ = ()
-
-    def __call__(self) -> bytes:
-        return b""
+def _never_called(*_: Any) -> Any:
+    raise ValueError("it is damaged: it calls what is named and never called")
 
 
-class _Named(_Call):
-    """A class that is named as an argument and never called."""
-
-    __slots__ = ()
-
-
-_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
-_KNOWN: dict[tuple[str, str], Callable[..., Any] | _Call] = {
-    **{(module, "_reconstruct"): _EmptyArray() for module in _NUMPY},
-    **{(module, "scalar"): _Scalar() for module in _NUMPY},
-    ("numpy.core.numeric", "_frombuffer"): _FromBuffer(),
-    ("numpy._core.numeric", "_frombuffer"): _FromBuffer(),
-    ("numpy", "ndarray"): _Named(),
-    ("numpy", "dtype"): _MakeKind(),
-    ("_codecs", "encode"): _Encode(),
-    ("__builtin__", "bytes"): _NoBytes(),
+_MAKERS: Mapping[str, Callable[..., Any]] = {
+    **{
+        f"numpy.{core}.{name}": maker
+        for core in ("core", "_core")
+        for name, maker in (
+            ("multiarray._reconstruct", lambda *_: _Array()),
+            ("multiarray.scalar", _scalar),
+            ("numeric._frombuffer", _from_buffer),
+        )
+    },
+    "numpy.ndarray": _never_called,
+    "numpy.dtype": lambda code, *_: _Kind(code),
+    "_codecs.encode": _encoded,
+    "__builtin__.bytes": lambda: b"",  # how Python 3 writes empty bytes for Python 2
 }
 
 
-class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise ValueError(f"it names {module}.{name}, which may run code; arrays alone are read")
-        return _KNOWN[module, name]
-
-
-def _values(content: bytes, kind: Any, shape: Any, order: str) -> np.ndarray:
-    if not isinstance(kind, _Kind) or not isinstance(content, bytes):
+def _values(content: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
+    if not isinstance(kind, _Kind) or not isinstance(content, bytes | bytearray):
         raise ValueError("it holds an array that is damaged")
     dtype = kind.dtype()
     sizes = [int(size) for size in shape]
@@ -195,7 +150,7 @@ def _values(content: bytes, kind: Any, shape: Any, order: str) -> np.ndarray:
         raise ValueError("it holds an array that is not as long as it says")
     if dtype.itemsize == 0:
         raise ValueError("it holds an array of values without size")
-    return np.frombuffer(content, dtype).reshape(sizes, order="F" if order == "F" else "C")
+    return np.frombuffer(bytes(content), dtype).reshape(sizes, order="F" if order == "F" else "C")
 
 
 def _plain(held: Any, depth: int) -> Any:
@@ -210,6 +165,6 @@ def _plain(held: Any, depth: int) -> Any:
         is_short = len(held) <= _FEW
         if is_short or any(isinstance(value, _Array) for value in held):
             return type(held)(_plain(value, depth + 1) for value in held)
-    if isinstance(held, (_Kind, _Call)):
+    if isinstance(held, _Kind | Name):
         raise ValueError("it holds something else than values and arrays")
     return held

@@ -7,14 +7,16 @@ arrays of numbers are known here by their text. The values of tensors are not re
 says where they lie.
 
 It stands alone because Python's own unpickler calls what a file names, and torch's safe one refuses
-a file for a single number of numpy beside the weights.
+a file for a single number of numpy beside the weights. `datasets.files.pickles` reads data sets
+with the same `Machine` and refuses all but arrays and plain values.
 """
 
 from __future__ import annotations
 
+import codecs
 import pickletools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -30,6 +32,7 @@ DAMAGED = (  # what reading a damaged or hostile pickle raises
     ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
     MemoryError, EOFError, OSError,
 )  # fmt: skip
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _STORAGE_TYPES = {
     "Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16",
     "Long": "int64", "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8",
@@ -76,7 +79,7 @@ class StandIn:
 
 
 @dataclass(frozen=True)
-class _Name:
+class Name:
     """A function or class that the file names; never looked up."""
 
     text: str
@@ -85,16 +88,17 @@ class _Name:
 class BoundedFile:
     """A file whose reads never take more memory than the file has bytes left."""
 
-    def __init__(self, file: IO[bytes], n_bytes: int):
+    def __init__(self, file: IO[bytes], n_bytes: int, most_text: int = MOST_TEXT):
         self.file = file
         self.n_bytes = n_bytes
+        self.most_text = most_text  # bytes of a line
 
     def read(self, n: int = -1) -> bytes:
         left = self.n_bytes - self.file.tell()
         return bytes(self.file.read(left if n < 0 else max(0, min(n, left))))
 
     def readline(self) -> bytes:
-        return bytes(self.file.readline(MOST_TEXT))
+        return bytes(self.file.readline(self.most_text))
 
     def tell(self) -> int:
         return int(self.file.tell())
@@ -108,18 +112,61 @@ def read_pickle(file: BoundedFile, storages: dict[str, str] | None = None) -> ob
     Raises:
         one of DAMAGED: it is no whole pickle.
     """
-    machine = _Machine(budget=file.n_bytes + MOST_TEXT)
-    for n, (opcode, argument, _) in enumerate(pickletools.genops(cast("IO[bytes]", file))):
-        if n > MOST_STEPS:
-            raise ValueError(f"more than {MOST_STEPS:,} steps")
-        machine.step(opcode.name, argument)
+    machine = Machine(budget_of(file))
+    value = run(machine, file)
     if storages is not None:
         storages.update(machine.storages)
+    return value
+
+
+def budget_of(file: BoundedFile) -> int:
+    """How many bytes may be copied: those of an array twice, as a text becomes bytes first."""
+    return 2 * file.n_bytes + MOST_TEXT
+
+
+def run(machine: Machine, file: BoundedFile) -> object:
+    """What `machine` makes of the next pickle of the file.
+
+    Raises:
+        one of DAMAGED: it is no whole pickle, or the machine refuses a step of it.
+    """
+    for n, (name, argument) in enumerate(_steps(file)):
+        if n > MOST_STEPS:
+            raise ValueError(f"it takes over {MOST_STEPS:,} steps")
+        machine.step(name, argument)
     return machine.stack.pop()
 
 
+def _steps(file: BoundedFile) -> Iterator[tuple[str, Any]]:
+    """The steps of a pickle with their arguments; `pickletools` reads the arguments.
+
+    It takes texts of the oldest kind for ASCII, which arrays that Python 2 wrote are not.
+    """
+    name = ""
+    while name != "STOP":
+        code = file.read(1)
+        if not code:
+            raise ValueError("pickle exhausted before seeing STOP")
+        opcode = _OPCODES.get(code.decode("latin-1"))
+        if opcode is None:
+            raise ValueError(f"it takes a step that there is not ({code!r})")
+        name = opcode.name
+        if name == "STRING":
+            yield name, _quoted(file.readline())
+        else:
+            reader = None if opcode.arg is None else opcode.arg.reader
+            yield name, None if reader is None else reader(cast("IO[bytes]", file))
+
+
+def _quoted(line: bytes) -> str:
+    text = line.rstrip(b"\r\n")
+    if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
+        raise ValueError("it holds a text without quotation marks")
+    return codecs.escape_decode(text[1:-1])[0].decode("latin-1")
+
+
 @dataclass
-class _Machine:
+class Machine:
     """The stack and the memo of one pickle.
 
     `budget` is how many bytes may be copied: what is written once can be named again and again.
@@ -166,24 +213,41 @@ class _Machine:
         if self.budget < 0:
             raise ValueError("it would take more memory than the file has bytes")
 
+    def named(self, text: str) -> Name:
+        """What stands for a function or class of this name."""
+        return Name(text)
+
     def call(self, name: object, arguments: Any) -> None:
-        if not isinstance(name, _Name) or name.text not in _MAKERS:
+        if not isinstance(name, Name) or name.text not in _MAKERS:
             self.stack.append(_stand_in(name))
             return
         self.spend(arguments)
         self.stack.append(_MAKERS[name.text](*arguments))
 
+    def build(self, target: object, state: Any) -> None:
+        """Give an object its state."""
+        if not isinstance(target, StandIn):
+            return
+        if target.name == "numpy.dtype":  # the byte order is in its state: `(3, '<', …)`
+            order = state[1] if isinstance(state, tuple) and len(state) > 1 else ""
+            target.state = (target.state, order)
+        elif target.name == _ARRAY:
+            self.spend(state)
+            target.state = _array(state)
+        else:
+            target.state = state
+
 
 def _stand_in(name: object) -> StandIn:
-    text = name.text if isinstance(name, _Name) else "an object that the file makes itself"
+    text = name.text if isinstance(name, Name) else "an object that the file makes itself"
     return StandIn(text)
 
 
-def _put(machine: _Machine, key: int) -> None:
+def _put(machine: Machine, key: int) -> None:
     machine.memo[key] = machine.stack[-1]
 
 
-def _get(machine: _Machine, key: int) -> None:
+def _get(machine: Machine, key: int) -> None:
     machine.stack.append(machine.memo[key])
 
 
@@ -204,41 +268,41 @@ def _is_key(key: object) -> bool:
     return isinstance(key, _KEYS)
 
 
-def _set_many(machine: _Machine, _: object) -> None:
+def _set_many(machine: Machine, _: object) -> None:
     items = machine.since_mark()
     _set_items(machine.stack[-1], items)
 
 
-def _set_one(machine: _Machine, _: object) -> None:
+def _set_one(machine: Machine, _: object) -> None:
     items = [machine.stack.pop(-2), machine.stack.pop()]
     _set_items(machine.stack[-1], items)
 
 
-def _dict(machine: _Machine, _: object) -> None:
+def _dict(machine: Machine, _: object) -> None:
     made: dict[Any, Any] = {}
     _set_items(made, machine.since_mark())
     machine.stack.append(made)
 
 
-def _append_many(machine: _Machine, _: object) -> None:
+def _append_many(machine: Machine, _: object) -> None:
     items = machine.since_mark()
     if isinstance(machine.stack[-1], list):
         machine.stack[-1].extend(items)
 
 
-def _append_one(machine: _Machine, _: object) -> None:
+def _append_one(machine: Machine, _: object) -> None:
     item = machine.stack.pop()
     if isinstance(machine.stack[-1], list):
         machine.stack[-1].append(item)
 
 
-def _frozen_set(machine: _Machine, _: object) -> None:
+def _frozen_set(machine: Machine, _: object) -> None:
     machine.since_mark()
     machine.stack.append(StandIn("frozenset"))
 
 
-def _last(n: int) -> Callable[[_Machine, object], None]:
-    def step(machine: _Machine, _: object) -> None:
+def _last(n: int) -> Callable[[Machine, object], None]:
+    def step(machine: Machine, _: object) -> None:
         items = tuple(machine.stack[-n:])
         if len(items) < n:
             raise ValueError("the stack is empty")
@@ -248,35 +312,35 @@ def _last(n: int) -> Callable[[_Machine, object], None]:
     return step
 
 
-def _global(machine: _Machine, argument: str) -> None:
-    machine.stack.append(_Name(argument.replace(" ", ".")))
+def _global(machine: Machine, argument: str) -> None:
+    machine.stack.append(machine.named(argument.replace(" ", ".")))
 
 
-def _stack_global(machine: _Machine, _: object) -> None:
+def _stack_global(machine: Machine, _: object) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
     if not isinstance(name, str) or not isinstance(module, str):
         raise ValueError("a name that is no text")
     if len(module) + len(name) > MOST_NAME:  # it may be named in every step
         raise ValueError(f"a name of more than {MOST_NAME:,} letters")
-    machine.stack.append(_Name(f"{module}.{name}"))
+    machine.stack.append(machine.named(f"{module}.{name}"))
 
 
-def _reduce(machine: _Machine, _: object) -> None:
+def _reduce(machine: Machine, _: object) -> None:
     arguments, name = machine.stack.pop(), machine.stack.pop()
     machine.call(name, arguments)
 
 
-def _new_with_keywords(machine: _Machine, _: object) -> None:
+def _new_with_keywords(machine: Machine, _: object) -> None:
     machine.stack.pop()
     _reduce(machine, None)
 
 
-def _instance(machine: _Machine, argument: str) -> None:
+def _instance(machine: Machine, argument: str) -> None:
     machine.since_mark()
     machine.stack.append(StandIn(argument.replace(" ", ".")))
 
 
-def _object(machine: _Machine, _: object) -> None:
+def _object(machine: Machine, _: object) -> None:
     name, *arguments = machine.since_mark()
     machine.call(name, arguments)
 
@@ -285,27 +349,17 @@ def _array_of_buffer(content: Any, dtype: Any, shape: Any, order: str, *others: 
     return StandIn(_ARRAY, _array((1, shape, dtype, order == "F", content)))
 
 
-def _build(machine: _Machine, _: object) -> None:
+def _build(machine: Machine, _: object) -> None:
     state = machine.stack.pop()
-    target = machine.stack[-1]
-    if not isinstance(target, StandIn):
-        return
-    if target.name == "numpy.dtype":  # the byte order is in its state: `(3, '<', …)`
-        order = state[1] if isinstance(state, tuple) and len(state) > 1 else ""
-        target.state = (target.state, order)
-    elif target.name == _ARRAY:
-        machine.spend(state)
-        target.state = _array(state)
-    else:
-        target.state = state
+    machine.build(machine.stack[-1], state)
 
 
-def _persistent(machine: _Machine, argument: object = None) -> None:
+def _persistent(machine: Machine, argument: object = None) -> None:
     given = machine.stack.pop()
     if not isinstance(given, tuple) or len(given) > MOST_ARGUMENTS:
         raise ValueError("a reference to something else than stored values")
     kind, storage, key, _, n, *view = given
-    if kind != "storage" or not isinstance(storage, _Name):
+    if kind != "storage" or not isinstance(storage, Name):
         raise ValueError("a reference to something else than stored values")
     first = 0
     if view and view[0] is not None:
@@ -350,7 +404,7 @@ def _tensor_v3(storage: StorageRef, offset: int, shape: Any, stride: Any, *other
 
 def _from_type(function: object, kind: object, arguments: Any, *state: Any) -> object:
     """Of a tensor of another class: tensors are made as they are, and nothing else is."""
-    if not isinstance(function, _Name) or function.text not in _TENSOR_MAKERS:
+    if not isinstance(function, Name) or function.text not in _TENSOR_MAKERS:
         return _stand_in(function)
     if not isinstance(arguments, tuple | list) or len(arguments) > MOST_ARGUMENTS:
         raise ValueError("the arguments of a call are no short list")
@@ -409,7 +463,7 @@ _CONSTANTS: Mapping[str, Callable[[], Any]] = {
     "EMPTY_TUPLE": tuple,
     "EMPTY_SET": lambda: StandIn("set"),
 }
-_STEPS: Mapping[str, Callable[[_Machine, Any], object]] = {
+_STEPS: Mapping[str, Callable[[Machine, Any], object]] = {
     "PROTO": lambda machine, _: None,
     "FRAME": lambda machine, _: None,
     "STOP": lambda machine, _: None,
