@@ -51,7 +51,9 @@ def images_to_uint8(
     if images.dtype.kind not in "buif":
         raise DataError(f"{where}: images of type {images.dtype}; numbers are needed")
     if images.dtype == np.uint8 and value_range is None:
-        return images, ""
+        lightest = int(images.max(initial=0))
+        said = f"pixels are uint8 0 … {lightest}{_said_of_dark(lightest, 255)}"
+        return images, said if _is_dark(lightest, 255) else ""
     if images.size == 0:
         raise DataError(f"{where}: no images")
     low, high = float(images.min()), float(images.max())
@@ -65,7 +67,23 @@ def images_to_uint8(
         raise DataError(f"{where}: pixels {low:g} … {high:g} are outside {black:g} … {white:g}")
     scaled = (images.astype(np.float32) - black) * (255 / (white - black))
     note = f"pixels are {images.dtype} {low:g} … {high:g}, read as {black:g} (black) … {white:g}"
+    if value_range is None and _is_dark(high, white):
+        note += _said_of_dark(high, white)
     return np.clip(np.round(scaled), 0, 255).astype(np.uint8), note
+
+
+def _is_dark(high: float, white: float) -> bool:
+    """Whether even the lightest pixel is far from white."""
+    return 0 < high <= white / 4
+
+
+def _said_of_dark(high: float, white: float) -> str:
+    most = 2 ** math.ceil(math.log2(high + 1)) - 1  # 4095 of 12 bits, for a lightest of 4000
+    lightest = most if 0.95 * most <= high else high
+    return (
+        f": the lightest is {high / white:.1%} of white; value_range: [0, {lightest:g}] makes "
+        f"{lightest:g} white"
+    )
 
 
 def images_to_nhwc(

@@ -40,6 +40,8 @@ _OF_NO_CLASS = frozenset(
     """.split()  # noqa: SIM905
 )
 _PIECES = {"images", "imgs", "img", "image", "part", "batch", "chunk", "shard", "piece", "archive"}
+_GROUPS = {"patient", "patients", "case", "slide", "study", "session", "scan", "visit", "writer",
+    "user", "video", "clip", "scene"}  # fmt: skip
 _SMALL_COPIES = {"thumbs", "thumbnail", "thumbnails", "preview", "previews"}
 _HOLDS_IMAGES = {"image", "images", "img", "imgs", "jpg", "jpgs", "jpeg", "jpegs", "jpegimages",
     "png", "pngs", "pngimages", "photo", "photos", "picture", "pictures", "pics", "data",
@@ -87,9 +89,18 @@ def is_usual_part(name: str) -> bool:
 
 def are_numbered_pieces(names: Collection[str]) -> bool:
     """Whether all say no more than that they are pieces of something: `images_001`, `part 2`."""
+    return _are_numbered(names, _PIECES)
+
+
+def are_numbered_groups(names: Collection[str]) -> bool:
+    """Whether all are called as patients and the like are: `patient_001`, `slide 2`."""
+    return _are_numbered(names, _GROUPS)
+
+
+def _are_numbered(names: Collection[str], words: Collection[str]) -> bool:
     stems = {tuple(word for word in _words(name) if not word.isdecimal()) for name in names}
     plain = {tuple(word.rstrip("0123456789") for word in stem) for stem in stems}
-    return len(names) > 1 and len(plain) == 1 and not _PIECES.isdisjoint(*plain)
+    return len(names) > 1 and len(plain) == 1 and not set(words).isdisjoint(*plain)
 
 
 def part_name(name: str) -> PartName | None:

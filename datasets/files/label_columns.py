@@ -216,6 +216,7 @@ def _holds_parts(values: Sequence[str]) -> bool:
 def _label_column(table: Table, left: Sequence[int]) -> tuple[int | None, tuple[int, ...]]:
     """The column of labels, or those of a one-hot table; neither where the folders must say it."""
     known = [k for k in left if table.columns and plain(table.columns[k]) in LABEL_NAMES]
+    known = [k for k in known if len(set(table.column(k))) > 1] or known
     if known:
         return _only(table, known), ()
     plausible = [k for k in left if _repeats(table.column(k))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datasets.files.folder_names import (
+    are_numbered_groups,
     are_numbered_pieces,
     is_of_no_class,
     is_usual_part,
@@ -192,6 +193,12 @@ def _check_class_names(reading: Reading, case: Case) -> None:
             f"{case.where}: the classes would be {shown_names(names)}, which are names of parts; "
             f"say what is what with classes_at: N (1 is just below the path; these are at {level}) "
             "or parts: {train: DIR, test: DIR}"
+        )
+    if are_numbered_groups(names):
+        raise DataError(
+            f"{case.where}: the folders {shown_names(names, 3)} are numbered patients or the like, "
+            f"which are groups, it seems, and no classes{case.on_tables}, with group_at: {level}; "
+            f"if they are classes, classes_at: {level}"
         )
     if are_numbered_pieces(names):
         raise DataError(

@@ -1,5 +1,8 @@
 """Exported arrays of any layout and range; what is not clear is refused."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -153,3 +156,20 @@ def test_a_shape_is_for_rows_alone():
 def test_other_layouts_are_refused(shape, message):
     with pytest.raises(DataError, match=message):
         images_to_nhwc(np.zeros(shape), "f")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lightest", "said"),
+    [
+        (np.uint8, 1, "0.4% of white; value_range: [0, 1] makes 1 white"),
+        (np.uint16, 4000, "6.1% of white; value_range: [0, 4095] makes 4095 white"),
+        (np.float32, 16, "6.3% of white; value_range: [0, 16] makes 16 white"),
+    ],
+)
+def test_images_that_are_all_dark_are_noted_with_the_setting(dtype, lightest, said):
+    images = np.array([[0, lightest]], dtype)
+    pixels, note = images_to_uint8(images, "here")
+    assert said in note
+    assert pixels.max() < 64
+    limits = json.loads(re.search(r"\[.*\]", note)[0])
+    assert images_to_uint8(images, "here", tuple(limits))[0].max() > 240

@@ -252,6 +252,8 @@ def test_a_setting_chooses(text, asked, counts):
         ("w/train/a*3 | w/train/b*3 | masks*3", {}, "(3 images in masks); choose with"),
         ("s/train/test*2 | s/train/val*2 | s/test/val*1", {}, "which are names of parts"),
         ("images_001/images*4 | images_002/images*4 | x.csv", {}, "look like pieces of one set"),
+        ("patient001/study1*1 | patient002/study1*1 | x.csv", {}, "groups, it seems, and no class"),
+        ("slide 1*4 | slide 2*4 | slide 3*4", {}, "if they are classes, classes_at: 1"),
         ("HAM_images_part_1*4 | HAM_images_part_2*4", {}, "if they are classes, classes_at: 1"),
         ("images*4 | test*4", {}, "test (4 images) may be a class, or a part"),
         ("a*4 | b*4 | masks*4", {}, "masks (4 images) beside a, b may be a class"),
