@@ -16,7 +16,7 @@ from torch import Tensor
 
 from headstart.cli import few
 from headstart.errors import ModelError
-from models.nearest import nearest_network
+from models.nearest import OTHER_NAMES, nearest_network
 
 N_SHOWN = 2  # names of each side in a message
 LONGEST_NAME = 1000  # of a tensor that the network may have
@@ -192,7 +192,9 @@ class _Mistakes:
         if given is None:
             return "" if self._may_lack(name, own) else f"{name} is not in the file"
         if not has_shape(given, own):
-            return f"{name} is {_sides(given)} in the file, {_sides(own)} in the network"
+            of_grey = (" (the file's network takes grey images: channels: 1, and channels_mode: "
+                       "sum for torchvision's)") if sums_to(own, given) else ""  # fmt: skip
+            return f"{name} is {_sides(given)} in the file, {_sides(own)} in the network{of_grey}"
         if own.is_floating_point() and not given.is_floating_point():
             return f"{name} is of {_kind(given)} in the file (quantised weights are not read)"
         n_broken = _n_broken(given, own)
@@ -239,7 +241,11 @@ class _Mistakes:
         nearest = nearest_network(of_file)
         if not self.of_own and nearest in ("", nearest_network(self.own)):
             return ["where the network needs none of it, save the file without it"]
-        return [f"its shapes are those of {nearest}"] if nearest else []
+        parts = [f"its shapes are those of {nearest}"] if nearest else []
+        if nearest.endswith(OTHER_NAMES):
+            parts.append("rename its tensors, or write that network into a file of your own "
+                         "(docs/own-network.md)")  # fmt: skip
+        return parts
 
 
 def _n_broken(given: Tensor, own: Tensor) -> int:
@@ -272,6 +278,7 @@ def _conversions(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Iter
 
 def _about(beyond: Collection[str], state: Mapping[str, Tensor], before: str) -> Iterator[str]:
     outside = [key for key in state if not key.startswith(before)]
-    left = [*sorted(beyond), *outside]
-    if left:
-        yield f"left out, since the network has no such layers: {few(left, N_SHOWN)}"
+    if beyond:
+        yield f"left out, since the network has no such layers: {few(sorted(beyond), N_SHOWN)}"
+    if outside:
+        yield f"left out, since they do not lie behind {before}: {few(outside, N_SHOWN)}"

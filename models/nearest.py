@@ -26,6 +26,7 @@ _MOST_ON_CPU = 100_000_000  # parameters of a network that cannot be built witho
 _OF_HEADS = 4  # tensors by which a file of other classes differs: two of its own, two of ours
 _ENOUGH = 0.8  # of the tensors of both
 
+OTHER_NAMES = ", under other names"
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -40,7 +41,7 @@ def nearest_network(tensors: Mapping[str, Tensor]) -> str:
         if n < apart:
             best, apart, its_names = network, n, set(named)
             alike, of = (shapes & own).total(), own.total()
-    under = "" if len(its_names & set(given)) * 2 >= len(given) else ", under other names"
+    under = "" if len(its_names & set(given)) * 2 >= len(given) else OTHER_NAMES
     if apart <= min(_OF_HEADS, shapes.total()):
         return best + under
     if best and alike >= _ENOUGH * max(of, shapes.total()):

@@ -87,7 +87,7 @@ def load_into(
     fit = fitted(own, state, of_head=of_head, head=head, prefix=prefix)
     with torch.no_grad():
         for key, tensor in fit.tensors.items():
-            own[key].copy_(tensor.sum(1, keepdim=True) if key in fit.summed else tensor)
+            own[key].copy_(_over_grey(tensor) if key in fit.summed else tensor)
     return LoadReport(
         loaded=tuple(key for key in own if key in fit.tensors),
         new=tuple(key for key in own if key not in fit.tensors),
@@ -95,6 +95,11 @@ def load_into(
         summed=fit.summed,
         notes=fit.notes,
     )
+
+
+def _over_grey(colour: Tensor) -> Tensor:
+    """Summed over the three channels, in float32 at least: half a float would round the sum."""
+    return colour.sum(1, keepdim=True, dtype=torch.promote_types(colour.dtype, torch.float32))
 
 
 def _own_copy(tensor: Tensor) -> Tensor:

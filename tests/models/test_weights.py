@@ -16,17 +16,19 @@ from models.finetune import LayerGroup, layer_groups
 from models.weights import load_into, read_weights, save_weights
 
 
-def network(n_classes: int = 10, seed: int = 0) -> tuple[nn.Module, tuple[LayerGroup, ...]]:
+def network(
+    n_classes: int = 10, seed: int = 0, channels: int = 1
+) -> tuple[nn.Module, tuple[LayerGroup, ...]]:
     model = build_model(
         "midas_cnn",
         n_classes=n_classes,
         image_size=(28, 28),
-        channels=1,
+        channels=channels,
         init_seed=seed,
         head_seed=seed,
-        options={"width": 4, "dense": 8},
+        options={"width": 4, "dense": 8, "channels": channels},
     )
-    return model, layer_groups(model, torch.zeros(1, 1, 28, 28))
+    return model, layer_groups(model, torch.zeros(1, channels, 28, 28))
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
@@ -115,6 +117,40 @@ def test_a_first_layer_over_colour_is_summed_for_a_network_over_grey() -> None:
     torch.testing.assert_close(target.state_dict()["conv1_1.weight"][:, 0], colour.sum(1))
 
 
+def test_colours_of_half_precision_are_added_up_in_single() -> None:
+    target, groups = network()
+    colour = torch.tensor([1.0, 2**-11, 2**-11]).half().view(1, 3, 1, 1).expand(4, 3, 3, 3)
+    load_into(target, {**target.state_dict(), "conv1_1.weight": colour}, head="new", groups=groups)
+    assert (target.state_dict()["conv1_1.weight"] == 1 + 2**-10).all()
+
+
+def test_a_first_layer_over_grey_says_how_the_network_takes_it() -> None:
+    grey, _ = network()
+    target, groups = network(channels=3)
+    with pytest.raises(ModelError, match=r"\[4, 1, 3, 3\] in the file.*takes grey.*channels: 1"):
+        load_into(target, grey.state_dict(), head="new", groups=groups)
+
+
+def test_a_twin_that_is_not_meant_is_left_out_by_its_prefix() -> None:
+    target, groups = network()
+    twins = {before + key: tensor for before in ("q.", "k.")
+             for key, tensor in target.state_dict().items()}  # fmt: skip
+    with pytest.raises(ModelError, match=r"2 times, behind q\., k\.: choose one by .*prefix: q\."):
+        load_into(target, twins, head="new", groups=groups)
+    report = load_into(target, twins, head="new", groups=groups, prefix="k")
+    assert report.notes[0] == "the prefix k. was taken off its names"
+    assert report.notes[1].startswith("left out, since they do not lie behind k.: q.")
+
+
+def test_the_right_network_under_other_names_says_what_to_do() -> None:
+    lenet = build_model(
+        "lenet5", n_classes=10, image_size=(28, 28), channels=1, init_seed=0, head_seed=0
+    )
+    renamed = {f"layer{n}": tensor for n, tensor in enumerate(lenet.state_dict().values())}
+    with pytest.raises(ModelError, match="network lenet5, under other names; rename its tensors"):
+        load_into(lenet, renamed, head="new", groups=layer_groups(lenet, torch.zeros(1, 1, 28, 28)))
+
+
 class Hostile:
     """Runs a command when it is unpickled carelessly."""
 
@@ -163,7 +199,8 @@ def test_a_prefix_of_all_names_is_taken_off_and_said() -> None:
     report = load_into(target, state, head="keep", groups=groups)
     assert all(torch.equal(v, source.state_dict()[k]) for k, v in target.state_dict().items())
     assert report.notes[0] == "the prefix module._orig_mod.backbone. was taken off its names"
-    assert "no such layers: module._orig_mod.projector.0.weight, n_averaged" in report.notes[1]
+    assert "they do not lie behind module._orig_mod.backbone.: module._or" in report.notes[1]
+    assert report.notes[1].endswith("projector.0.weight, n_averaged")
 
 
 def test_a_name_of_a_million_dots_takes_no_time() -> None:
