@@ -34,6 +34,7 @@ SIZES = ("image_size", "img_size", "input_size")
 CHANNELS = ("channels", "in_channels", "n_channels", "num_channels", "in_chans", "in_channel",
             "input_channels", "image_channels")  # fmt: skip
 MEAN, STD = (0.5,), (0.5,)  # of each channel: pixels become -1 … 1
+_TAKEN = ("model_config", "model_fields_set", "model_extra", "model_fields", "given")
 _PLAIN = (int, float, bool, str, types.NoneType, Any)
 
 
@@ -168,6 +169,10 @@ class OwnNetwork:
         """
         return cast("Callable[..., nn.Module]", read_code(self.name, options.code).load())
 
+    def takes_no_classes(self, options: OwnOptions) -> bool:
+        """Whether no parameter is called as the number of classes is."""
+        return read_signature(self.name, self.maker(options)).classes is None
+
     def build(
         self, options: OwnOptions, *, n_classes: int, image_size: tuple[int, int], channels: int
     ) -> nn.Module:
@@ -227,10 +232,10 @@ def read_signature(reference: str, maker: object) -> Signature:
     by_data = [next((n for n in names if n in by_name), None) for names in (CLASSES, SIZES,
                                                                             CHANNELS)]  # fmt: skip
     classes, size, channels = by_data
-    for name in ("name", "code", "normalise"):
+    for name in ("name", "code", "normalise", *_TAKEN):
         if name in by_name:
-            raise ModelError(f"{what}: a parameter may not be called `{name}`, which is a key of a "
-                             "sweep file; rename it")  # fmt: skip
+            raise ModelError(f"{what}: a parameter may not be called `{name}`, which means "
+                             "something else in a sweep file; rename it")  # fmt: skip
     return Signature(
         classes,
         size,

@@ -11,6 +11,7 @@ trial runs on the CPU, on images that lie as channels-last weights make activati
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from headstart.own_code import said_of, shown
 from models.dropout import seed_dropout, set_dropout_generator
 from models.global_draws import have_drawn, seeded, states_of_all
 from models.groups import layer_groups
-from models.own import OwnNetwork, OwnOptions
+from models.own import CLASSES, OwnNetwork, OwnOptions
 from models.own_forward import OwnModule, adapt, find_logits, to_plain
 
 _UNINITIALISED = (nn.UninitializedParameter, nn.UninitializedBuffer)
@@ -78,13 +79,14 @@ def build_own(
     key = repr((reference, options, shape))
     if key not in _findings:
         _findings[key] = _try(second, shape, shown(reference))
+        _refuse_made_in_forward(second, drawn, shown(reference))
     findings = _findings[key]
     network.place, network.draws = findings.place, findings.draws
     groups = layer_groups(network, torch.zeros(2, shape.channels, *shape.image_size))
     own = network.state_dict()
     with torch.no_grad():
         for name in groups[-1].parameters:
-            if name in own:
+            if name in own and name in drawn:
                 own[name].copy_(drawn[name])
     network.channels_last = findings.channels_last
     if findings.channels_last:
@@ -127,15 +129,20 @@ def _made(reference: str, options: OwnOptions, shape: Shape, seed: int) -> OwnMo
                 image_size=shape.image_size,
                 channels=shape.channels,
             )
+            adapted = adapt(to_plain(network, what))
+            adapted.eval().train()
         except InputError:
             raise
-        except Exception as err:
-            raise ModelError(f"{what} cannot be built: {said_of(err)}") from err
-        adapted = adapt(to_plain(network, what))
+        except (Exception, SystemExit) as err:
+            text = f"{what} cannot be built: {said_of(err)}"
+            if own.takes_no_classes(options):
+                text += f"; its signature names no {CLASSES[0]}, so it is not given the number"
+            raise ModelError(text) from err
         if any(isinstance(tensor, _UNINITIALISED) for tensor in _tensors(adapted)):
             with torch.no_grad():  # layers that learn their sizes from the first images
                 adapted.eval()(torch.zeros(2, shape.channels, *shape.image_size))
     _refuse_unknown_sizes(adapted, what)
+    _refuse_odd_state(adapted, what)
     _keep_fixed(adapted)
     if not any(True for _ in adapted.parameters()):
         raise ModelError(f"{what}: has no parameters that train")
@@ -148,6 +155,35 @@ def _refuse_unknown_sizes(network: nn.Module, what: str) -> None:
         if isinstance(tensor, _UNINITIALISED):
             raise ModelError(f"{what}: the size of {name} is learnt from the first images, and "
                              "forward does not use that layer; leave it out")  # fmt: skip
+
+
+def _refuse_odd_state(network: nn.Module, what: str) -> None:
+    """Refuse what no file of weights holds: other things than tensors, and tensors with gaps."""
+    for path, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ModelError(f"{what}: {path} is scripted; give the layer as it is before that")
+    state = network.state_dict()
+    lacking = [name for name, _ in network.named_parameters() if name not in state]
+    if lacking:
+        raise ModelError(f"{what}: its state_dict lacks {lacking[0]}, so its weights cannot be "
+                         "kept; leave state_dict as torch has it")  # fmt: skip
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ModelError(f"{what}: state_dict holds {name}, which is {type(value).__name__} "
+                             "and no tensor; register_buffer keeps numbers as tensors")  # fmt: skip
+        if value.layout is not torch.strided or value.is_quantized:
+            raise ModelError(f"{what}: {name} is sparse or quantized, which no file of weights "
+                             "holds; keep it dense, of floats or integers")  # fmt: skip
+
+
+def _refuse_made_in_forward(network: nn.Module, before: Mapping[str, Tensor], what: str) -> None:
+    made = [name for name, _ in network.named_parameters() if name not in before]
+    if made:
+        raise ModelError(
+            f"{what}: forward makes the parameter {made[0]}, which no seed and no weights file "
+            "decides; make the layer in __init__ (nn.LazyLinear, nn.LazyConv2d and their like "
+            "learn their size from the first images)"
+        )
 
 
 def _keep_fixed(network: nn.Module) -> None:

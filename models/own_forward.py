@@ -44,7 +44,7 @@ class OwnModule(nn.Module):
             output = super().forward(x)
         except ModelError:
             raise
-        except Exception as err:
+        except (Exception, SystemExit) as err:
             if isinstance(err, RuntimeError) and any(w in str(err) for w in _OURS_TO_HANDLE):
                 raise
             raise ModelError(_said(err, x, self.training)) from err
@@ -141,7 +141,7 @@ def _words(item: object) -> str:
     return type(item).__name__
 
 
-def _said(err: Exception, x: Any, training: bool) -> str:
+def _said(err: BaseException, x: Any, training: bool) -> str:
     text = said_of(err)
     if isinstance(x, Tensor):
         text += f" (for images of {'×'.join(map(str, x.shape[1:]))})"
@@ -167,4 +167,7 @@ def to_plain(network: object, what: str) -> nn.Module:
         network = network.module if isinstance(network, nn.DataParallel) else network._orig_mod
     if not isinstance(network, nn.Module):
         raise ModelError(f"{what}: gives {type(network).__name__}, and no torch.nn.Module")
+    if isinstance(network, OwnModule):
+        raise ModelError(f"{what}: gives the same network again; each trial needs one of its own, "
+                         "so build it in each call")  # fmt: skip
     return network.to(torch.device("cpu"))

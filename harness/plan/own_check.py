@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from harness.plan.own_state import Kept, kept_outside
 from harness.training.loop import loss_function
 from harness.training.network import build_frozen
 from harness.training.optimizers import make_optimizer
@@ -24,7 +25,7 @@ from harness.training.process import set_up_process
 from harness.training.steps import draws_apart
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import HeadstartError, InputError, SpecError
-from headstart.own_code import is_reference, read_code
+from headstart.own_code import is_reference, read_code, said_of
 from headstart.own_sources import lines_that_draw
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all, seeded
@@ -67,6 +68,8 @@ def try_own_code(spec: TrialSpec, n_workers: int = 1) -> Tried:
             network, logits = _try(spec)
     except HeadstartError as err:
         return Tried(str(err))
+    except Exception as err:  # what the user's code gives may break anything
+        return Tried(f"{spec.condition.users_names}: {said_of(err)}")
     if n_workers > 1 and getattr(network, "draws", False):
         return Tried(draws_apart(spec))
     return Tried(note=_on_softmax(spec, logits))
@@ -95,7 +98,7 @@ def _try(spec: TrialSpec) -> tuple[nn.Module, Tensor]:
     if not _same(first.step(0), second.step(0)):
         raise InputError(f"{whose}: the same step from the same weights gives other numbers; "
                          f"{INSTEAD}{lines}")  # fmt: skip
-    third.load(first.saved(whose))
+    third.load(first.saved())
     before = first.kept_outside()
     is_same = _same(first.step(1), third.step(1))
     changed = [name for name, value in first.kept_outside().items() if before.get(name) != value]
@@ -115,7 +118,7 @@ class _Copy:
     """One network with its optimizer and its loss."""
 
     def __init__(self, spec: TrialSpec):
-        self.train = spec.condition.train
+        self.train, self.whose = spec.condition.train, spec.condition.users_names
         self.n_classes = len(spec.data.class_names)
         self.shape = (spec.data.channels, *spec.data.image_size)
         self.network, _, _ = build_frozen(spec)
@@ -130,6 +133,11 @@ class _Copy:
         logits, labels = self._logits(number, self.network.train())
         loss = self.loss(logits, labels)
         if self.optimizer is not None:
+            if not loss.requires_grad:
+                raise InputError(
+                    f"{self.whose}: no gradient reaches a parameter that trains; look for "
+                    "no_grad(), detach(), set_grad_enabled or inference_mode in forward and loss"
+                )
             torch.autograd.backward(loss)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
@@ -143,7 +151,7 @@ class _Copy:
         state = self.network.state_dict().values()
         return [value.clone() for value in state if isinstance(value, Tensor)]
 
-    def saved(self, whose: str) -> dict[str, Any]:
+    def saved(self) -> dict[str, Any]:
         """The state, through the file that a trial writes.
 
         Raises:
@@ -160,24 +168,25 @@ class _Copy:
             return loaded
         except Exception as err:
             reason = str(err).strip().splitlines()[0][:160]
-            raise InputError(f"{whose}: state_dict holds more than tensors, numbers and texts, and "
-                             f"is not read back: {reason}") from err  # fmt: skip
+            raise InputError(
+                f"{self.whose}: state_dict holds more than tensors, numbers and texts, and is not "
+                f"read back: {reason}"
+            ) from err
 
     def load(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
 
-    def kept_outside(self) -> dict[str, object]:
-        """Numbers and generators that modules and the loss hold as attributes, by their paths."""
-        kept: dict[str, object] = {}
-        for path, module in (*self.network.named_modules(), ("loss", self.loss)):
-            for name, value in vars(module).items() if hasattr(module, "__dict__") else ():
-                if type(value) in (int, float):
-                    kept[f"{path}.{name}".lstrip(".")] = value
-                elif isinstance(value, torch.Generator) and value is not self.masks:
-                    kept[f"{path}.{name}".lstrip(".")] = value.get_state().numpy().tobytes()
-        return kept
+    def kept_outside(self) -> Kept:
+        """What is kept between steps and stands in no state."""
+        objects: dict[str, object] = {
+            "": self.network,
+            "loss": getattr(self.loss, "function", None),
+        }
+        if self.train.optimizer_code:
+            objects["optimizer"] = self.optimizer
+        return kept_outside(objects, self.masks)
 
     def _logits(self, number: int, network: nn.Module) -> tuple[Tensor, Tensor]:
         noise = torch.Generator().manual_seed(number)

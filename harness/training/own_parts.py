@@ -8,7 +8,7 @@ looked at.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -57,7 +57,16 @@ class _OwnOptimizer(torch.optim.Optimizer):
             InputError: the user's code raised an error.
         """
         kind = type(self).__name__
-        return _called(f"train.optimizer {kind}", lambda: super(_OwnOptimizer, self).step(closure))
+        try:
+            return _called(
+                f"train.optimizer {kind}", lambda: super(_OwnOptimizer, self).step(closure)
+            )
+        except InputError as err:
+            if closure is None and "'NoneType' object is not callable" in str(err):
+                raise InputError(
+                    f"{err}; step is called without a closure, which it asks for"
+                ) from err
+            raise
 
 
 def own_loss(settings: Train) -> Callable[[Tensor, Tensor], Tensor]:
@@ -72,17 +81,29 @@ def own_loss(settings: Train) -> Callable[[Tensor, Tensor], Tensor]:
     if isinstance(function, nn.Module) and any(True for _ in function.parameters()):
         raise InputError(f"{what}: has parameters, which no optimizer is given; put them into the "
                          "network")  # fmt: skip
-    keywords = {} if inspect.isclass(made) else options
+    return OwnLoss(what, function, {} if inspect.isclass(made) else options)
 
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        value = _called(what, lambda: function(logits, labels, **keywords))
+
+class OwnLoss:
+    """The user's loss; where it is a module, its buffers are where the logits are."""
+
+    def __init__(self, what: str, function: Callable[..., Any], options: Mapping[str, Any]):
+        self.what, self.function, self.options = what, function, options
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean over a batch.
+
+        Raises:
+            InputError: the user's code raised an error, or gave no scalar.
+        """
+        if isinstance(self.function, nn.Module):
+            self.function.to(logits.device)
+        value = _called(self.what, lambda: self.function(logits, labels, **self.options))
         if not isinstance(value, Tensor) or value.dim() != 0:
             shape = "×".join(map(str, value.shape)) if isinstance(value, Tensor) else type(value)
-            raise InputError(f"{what}: gives {shape}, and one number is needed: the mean over the "
-                             "batch")  # fmt: skip
+            raise InputError(f"{self.what}: gives {shape}, and one number is needed: the mean over "
+                             "the batch")  # fmt: skip
         return value
-
-    return loss
 
 
 def _called(what: str, call: Callable[[], Any]) -> Any:
@@ -90,7 +111,7 @@ def _called(what: str, call: Callable[[], Any]) -> Any:
         return call()
     except HeadstartError:
         raise
-    except Exception as err:
+    except (Exception, SystemExit) as err:
         handled = isinstance(err, RuntimeError) and any(w in str(err) for w in _OURS_TO_HANDLE)
         if handled or (place_in_own_code(err) is None and not isinstance(err, TypeError)):
             raise

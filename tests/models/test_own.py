@@ -229,6 +229,10 @@ def test_a_forward_that_does_not_fit_is_one_line(nets, body, message) -> None:
         ("class Net(nn.Module):\n    def __init__(self, n_classes): super().__init__()\n"
          "    def forward(self, x): return x\n", "has no parameters that train"),
         ("Net = 3\n", "is int, and no class or function"),
+        ("THE = Base(3)\ndef Net(n_classes): return THE\n", "gives the same network again"),
+        ("def Net(n_classes, model_config=1): return Base(3)\n", "called `model_config`"),
+        ("class Net(Base):\n    def __init__(self, **kw): super().__init__(kw['n_classes'])\n",
+         "KeyError: 'n_classes'; its signature names no n_classes"),
         ("class Net(Base):\n    def __init__(self, n_classes): super().__init__(n_classes, 3)\n",
          r"model: \{channels: 3\}"),
     ],

@@ -62,6 +62,7 @@ def net(forward: str, init: str = "pass") -> str:
         net("return super().forward(x - 0 * self.mean)",
             "self.register_buffer('mean', torch.zeros(1))"),
         net("self.seen = x; return super().forward(x)"),  # kept, and never used
+        net("self.seen = [x]; return super().forward(x)", "self.seen = []"),
         net("self.side = x.shape[-1]; return super().forward(x)"),  # the same in each step
     ],
 )  # fmt: skip
@@ -80,6 +81,34 @@ def test_what_draws_from_global_generators_may_train(plan_of, code) -> None:
              "nn.init.constant_(self.fc.bias, time.perf_counter())"),
          r"start with other weights.*time\.perf_counter"),
         (net("self.calls += 1; return super().forward(x)", "self.calls = 0"), r"hold \(calls\)"),
+        # What counts steps, wherever it is, may matter after many of them alone.
+        ("N = 0\n" + net("global N; N += 1; return super().forward(x * (2 if N > 60 else 1))"),
+         r"hold \(my_nets\.N\)"),
+        (net("Net.n += 1; return super().forward(x * (2 if Net.n > 60 else 1))") + "Net.n = 0\n",
+         r"hold \(my_nets\.Net\.n\)"),
+        (net("self.h.append(0); return super().forward(x * (2 if len(self.h) > 60 else 1))",
+             "self.h = []"), r"hold \(len\(h\), h\[3\]\)"),
+        (net("self.h['n'] += 1; return super().forward(x * (2 if self.h['n'] > 60 else 1))",
+             "self.h = {'n': 0}"), r"hold \(h\['n'\]\)"),
+        (net("self.last = x.mean() * next(self.c); return super().forward(x)",
+             "import itertools; self.c = itertools.count()"), r"hold \(c\)"),
+        (net("self.r.random(); return super().forward(x)", "self.r = random.Random(0)"),
+         r"hold \(r\)"),
+        (net("\n        with torch.no_grad(): return super().forward(x)"),
+         "no gradient reaches a parameter"),
+        (net("raise SystemExit(3)"), r"my_nets\.py:\d+: SystemExit: 3"),
+        (net("raise SystemExit", "raise SystemExit"), r"cannot be built: .*: SystemExit"),
+        (net("\n        if not hasattr(self, 'l'): self.l = nn.Linear(784, 10)\n"
+             "        return self.l(x.flatten(1))"), r"forward makes the parameter l\.weight"),
+        (net("return super().forward(x)") + "    def get_extra_state(self): return {}\n"
+         "    def set_extra_state(self, state): pass\n", "_extra_state, which is dict and no"),
+        (net("return super().forward(x)") + "    def state_dict(self, *a, **k): return {}\n",
+         "its state_dict lacks fc.weight"),
+        (net("return super().forward(x)") + "    def train(self): return self\n",
+         "cannot be built: .*train"),
+        (net("return super().forward(x)", "self.register_buffer('e', torch.eye(3).to_sparse())"),
+         "e is sparse or quantized"),
+        (net("return super().forward(x)", "self.s = torch.jit.script(nn.ReLU())"), "s is scripted"),
         (net("self.mean = 0.9 * self.mean + x.mean().detach(); return super().forward(x) * "
              "self.mean", "self.mean = torch.zeros(1)"), "state_dict does not hold, so"),
         (net("return super().forward(x)[:, :1]"), "2×10 is needed"),
@@ -125,6 +154,17 @@ class Lion(torch.optim.Optimizer):
 def focal(logits, labels, gamma=2.0):
     p = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
     return (-(1 - p.exp()) ** gamma * p).mean()
+class Warm(nn.Module):
+    def __init__(self): super().__init__(); self.register_buffer("seen", torch.zeros(1))
+    def forward(self, logits, labels):
+        self.seen += 1
+        return F.cross_entropy(logits * (2 if self.seen > 60 else 1), labels)
+class Late:
+    def __init__(self): self.n = 0
+    def __call__(self, logits, labels):
+        self.n += 1
+        return F.cross_entropy(logits * (2 if self.n > 60 else 1), labels)
+LBFGS = torch.optim.LBFGS
 def each(logits, labels): return F.cross_entropy(logits, labels, reduction="none")
 class Smooth(nn.Module):
     def __init__(self, by: float): super().__init__(); self.by = by
@@ -142,6 +182,10 @@ class Smooth(nn.Module):
         ("loss: my_nets.py:each", "pass", "pass", "gives 2, and one number is needed"),
         ("optimizer: my_nets.py:Lion", "self.n = 1", "self.n = self.n * 2; p.add_(self.n)",
          "my_nets.py:Lion: keeps something between steps"),
+        ("loss: my_nets.py:Warm", "pass", "pass", r"hold \(loss\.seen\)"),
+        ("loss: my_nets.py:Late", "pass", "pass", r"hold \(loss\.n\)"),
+        ("optimizer: my_nets.py:LBFGS", "pass", "pass", "called without a closure"),
+        ("optimizer: my_nets.py:Lion", "self.n = 1", "self.n += 1", r"hold \(optimizer\.n\)"),
         ("optimizer: my_nets.py:Lion", "pass", "p.nothing",
          r"train\.optimizer Lion: .*my_nets\.py:\d+: AttributeError"),
         ("optimizer: my_nets.py:focal", "pass", "pass", "takes no `lr`"),
