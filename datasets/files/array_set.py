@@ -292,7 +292,8 @@ def _pairs(
             if kind in keys_of.setdefault(part, {}):
                 raise DataError(
                     f"{path}: both '{keys_of[part][kind]}' and '{name}' may be the "
-                    f"{'images' if kind == 'x' else 'labels'}; leave one of them out"
+                    f"{'images' if kind == 'x' else 'labels'}; write the file again with one of "
+                    "them: numpy.savez(NEW, x=images, y=labels)"
                 )
             keys_of[part][kind] = name
     pairs = {

@@ -32,7 +32,7 @@ from datasets.files.labels_in_names import (
 )
 from datasets.files.layout import Layout
 from datasets.files.matlab_table import POSITION
-from datasets.files.named_files import part_in
+from datasets.files.named_files import folder_of_label, part_in
 from datasets.files.offered_tables import advice, compared_with_tables, defined_sources
 from datasets.files.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.files.tables import read_bytes
@@ -183,7 +183,9 @@ def labelled_layout(
         ]
         folders = by_folders() if options.parts_by_folders else None
         wanted = replace(options.wanted, among=frozenset(folders.classes if folders else ()))
-        layout = layout_of_tables(tree, sources, wanted, images, on_missing)
+        of_folders = _of_parts(folders, options.parts_by_folders) if folders else frozenset()
+        others = [name for name in images if name not in of_folders]
+        layout = layout_of_tables(tree, sources, wanted, others, on_missing)
         if folders is not None:
             layout = _joined(folders, options.parts_by_folders, layout, tree)
     elif options.label_pattern is not None:
@@ -201,21 +203,30 @@ def labelled_layout(
     return layout, None, classes
 
 
+def _of_parts(folders: Layout, parts: Sequence[str]) -> frozenset[str]:
+    rows = zip(folders.files, folders.parts, strict=True)
+    return frozenset(name for name, part in rows if (part or "train") in parts)
+
+
 def _joined(folders: Layout, parts: Sequence[str], tables: Layout, tree: Tree) -> Layout:
     """The images of `parts` by their folders, and those of the other parts by their tables.
 
     Raises:
         DataError: a table has a label that is no class folder, or no folder is of such a part.
     """
-    unknown = sorted(set(tables.classes) - set(folders.classes))
+    known = sorted(set(folders.classes))
+    class_of = {
+        name: folder_of_label(label, known)
+        for name, label in zip(tables.files, tables.classes, strict=True)
+    }
+    unknown = sorted(set(class_of.values()) - set(known))
     if unknown:
         raise DataError(
             f"{tree.where}: labels: '{unknown[0]}' of a table is no class folder; there are "
-            f"{', '.join(sorted(set(folders.classes))[:_EXAMPLES])} …; label_column names another "
+            f"{', '.join(known[:_EXAMPLES])} …; label_column names another "
             "column"
         )
     part_of = dict(zip(tables.files, tables.parts, strict=True))
-    class_of = dict(zip(tables.files, tables.classes, strict=True))
     for name, label, part in zip(folders.files, folders.classes, folders.parts, strict=True):
         if name not in part_of and (part or "train") in parts:
             part_of[name], class_of[name] = part or "train", label

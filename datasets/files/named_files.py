@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from datasets.files.folder_names import holds_images
 from datasets.files.image_kinds import ALSO, SUFFIXES
 
 _ENDINGS = (*SUFFIXES, *ALSO.values())  # each with one dot
+_FEW_FOLDERS = 2
 _FOREIGN = re.compile(r"([A-Za-z]:)?/|~|\.\./|[a-z][a-z0-9+.-]+://")
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -92,7 +93,8 @@ class NamedFiles:
         if n == len(own):
             leads_here = before == self._root
             other_part = part_in(before) and part_in(before) != part_in(self._root)
-            return n if leads_here or (is_foreign and not other_part) else 0
+            is_whole = n > _FEW_FOLDERS  # all of a long way: the set's own folder was renamed
+            return n if leads_here or ((is_foreign or is_whole) and not other_part) else 0
         parts = part_in(before), part_in(own[-1 - n])
         is_enough = n > 1 or holds_images(own[-2])
         return n if is_foreign and is_enough and not (all(parts) and parts[0] != parts[1]) else 0
@@ -107,6 +109,18 @@ def _numbered(names: Sequence[str]) -> dict[int, list[str]]:
     for name, fit in zip(names, fits, strict=True):
         by_number.setdefault(int(fit[2]) if fit is not None else 0, []).append(name)
     return by_number
+
+
+def folder_of_label(label: str, folders: Collection[str]) -> str:
+    """The class folder that a label means: of its name, else of its number (`7`: `00007`)."""
+    if label in folders or not _is_number(label):
+        return label
+    same = [name for name in folders if _is_number(name) and int(name) == int(label)]
+    return same[0] if len(same) == 1 else label
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 16
 
 
 @lru_cache(maxsize=4096)  # the same few folders are asked of again and again

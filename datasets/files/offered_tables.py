@@ -28,7 +28,7 @@ from datasets.files.label_columns import (
 )
 from datasets.files.label_table import Source, layout_of_tables, lies_in_no_class
 from datasets.files.layout import Layout
-from datasets.files.named_files import NamedFiles, part_in, stem_of
+from datasets.files.named_files import NamedFiles, folder_of_label, part_in, stem_of
 from datasets.files.records import Table, is_table_name, read_table
 from datasets.files.tables import read_bytes
 from datasets.files.trees import Tree, walk
@@ -152,7 +152,7 @@ def _of_unread(tree: Tree, layout: Layout, offers: Sequence[_Offer]) -> list[str
         part = _part_of(offer)
         labels = _labels_of(tree, offer, classes) if part not in ("", "train") else {}
         n = len(labels.keys() - read)
-        if n > 1 and set(labels.values()) <= classes:
+        if n > 1 and {folder_of_label(each, classes) for each in labels.values()} <= classes:
             notes.append(
                 f"{offer.name} says the classes of {n:,} images that were not read: labels: "
                 f"{{train: folders, {part}: {offer.name}}} reads them"

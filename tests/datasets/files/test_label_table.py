@@ -679,3 +679,29 @@ def test_a_table_with_labels_is_offered_before_one_without():
         "train.csv": "image_id,healthy,rust\nTrain_0,1,0\nTrain_1,0,1\n",
     }
     assert "labels: train.csv reads it" in refused(tree_of({**files, **tables}))
+
+
+def test_numbers_of_a_table_are_those_of_class_folders_with_zeros():
+    files = {f"train/{k:05d}/{n}.png": "" for k in range(3) for n in "ab"}
+    files |= {"test/x.png": "", "test/y.png": "", "test.csv": "file,label\nx.png,0\ny.png,2\n"}
+    setting = {"train": "folders", "test": "test.csv"}
+    joined, _, _ = read(tree_of(files), labels=setting)
+    assert not joined.warnings
+    found = dict(zip(joined.files, joined.classes, strict=True))
+    assert (found["test/x.png"], found["test/y.png"]) == ("00000", "00002")
+    layout, _, _ = read(tree_of(files))
+    assert any("test: test.csv} reads them" in note for note in layout.notes)
+
+
+def test_a_table_may_begin_paths_with_the_former_name_of_the_whole_folder():
+    rows = [("p1/study1/a.jpg", "x"), ("p2/study1/a.jpg", "y"), ("p3/study1/a.jpg", "x")]
+    table = "Path,label\n" + "".join(f"CheXpert-v1.0/train/{way},{label}\n" for way, label in rows)
+    tree = tree_of({**images(*(f"train/{way}" for way, _ in rows)), "train.csv": table})
+    assert list(labels(tree, labels="train.csv").values()) == ["x", "y", "x"]
+    other = tree_of(
+        {
+            **images(*(f"train/{way}" for way, _ in rows)),
+            "t.csv": table.replace("CheXpert-v1.0", "test"),
+        }
+    )
+    assert "no column names images" in refused(other, labels="t.csv")
