@@ -7,6 +7,7 @@ checkpoints is knowledge of its own.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -112,8 +113,14 @@ def only(path: Path, entries: Mapping[str, StateDict]) -> StateDict:
             return usual[0]
     raise ModelError(
         f"{path}: holds several state dicts, and one must be chosen; {offered(entries)}; say "
-        f"initialize: {{file: {path}, entry: {next(name for name in entries if name)}}}"
+        f"initialize: {{file: {_as_yaml(str(path))}, "
+        f"entry: {_as_yaml(next(name for name in entries if name))}}}"
     )
+
+
+def _as_yaml(text: str) -> str:
+    """A text as it may stand between braces in YAML."""
+    return text if re.fullmatch(r"[\w./~ -]+", text) else json.dumps(text, ensure_ascii=False)
 
 
 def _last_parts(entry: StateDict) -> set[str]:

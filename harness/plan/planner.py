@@ -5,9 +5,7 @@ Planning opens the data sets (from their cache: milliseconds), because their con
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +14,7 @@ from harness.seeds import derive_streams
 from harness.sweepfile.settings import Condition, Start, Sweep
 from harness.teams.rules import check_workers
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.spec import DataUse, Plan, TrialSpec, trial_id
+from harness.trials.spec import DataUse, Plan, TrialSpec, hash_of_file, trial_id
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
 from headstart.records import checked_file, finished_rows
 
@@ -152,12 +150,9 @@ class _Planner:
         path = path.absolute()
         if path not in self.contents:
             try:
-                digest = partial(hashlib.blake2b, digest_size=16)
-                with open(path, "rb") as file:  # in pieces: the file may be larger than memory
-                    content = hashlib.file_digest(file, digest).hexdigest()
+                self.contents[path] = hash_of_file(path)
             except OSError as err:
                 raise InputError(f"{path}: weights cannot be read: {err.strerror}") from err
-            self.contents[path] = content
         return path, self.contents[path]
 
     def _imagenet(self, name: str) -> Path:

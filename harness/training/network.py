@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
 from harness.training.optimizers import ParameterGroups
-from harness.trials.spec import TrialSpec
+from harness.trials.spec import TrialSpec, hash_of_file
 from headstart.cli import few
 from headstart.errors import ModelError
 from headstart.records import checked_file, trial_row
@@ -191,6 +191,9 @@ def _load_start(
         return {"from": "random initialisation"}
     path = trials / spec.parent / "model.safetensors" if spec.parent else spec.start_file
     assert path is not None
+    if spec.start_content and path.is_file() and hash_of_file(path) != spec.start_content:
+        raise ModelError(f"{path}: is another file than when the trials were planned, or than on "
+                         "the machine that planned them; run the command again")  # fmt: skip
     start = read_start(spec, path)
     report = start.load(spec, network, groups)
     return {"from": start.origin, "head": start.head, **asdict(report)}

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from headstart.errors import ModelError
+from headstart.yaml12 import parse_yaml
 from models.weight_files import open_weights
 
 
@@ -154,6 +155,14 @@ def test_several_state_dicts_are_a_question(tmp_path: Path) -> None:
     assert "entry: model}" in refused(path)
     assert "has no state dict under 'emma'; it has model" in refused(path, "emma")
     assert set(open_weights(path, "ema").tensors) == set(other)
+
+
+def test_the_line_that_chooses_can_be_copied_whatever_the_files_name(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a, b [1]: c#.pth", {"model": state(), "ema": state()})
+    _, _, line = refused(path).partition("say initialize: ")
+    chosen = parse_yaml(line, "line").plain()
+    assert chosen == {"file": str(path), "entry": "model"}
+    assert set(open_weights(path, chosen["entry"]).tensors) == set(state())
 
 
 def test_a_usual_entry_beside_other_layers_is_taken(tmp_path: Path) -> None:

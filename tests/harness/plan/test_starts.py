@@ -12,8 +12,9 @@ from harness.plan.planner import make_plan
 from harness.plan.starts import check_starts
 from harness.sweepfile.reader import load_run, load_sweep
 from harness.sweepfile.resolved import resolved_yaml
+from harness.training.network import prepare_network
 from harness.trials.catalogue import DataCatalogue
-from headstart.errors import SpecError
+from headstart.errors import ModelError, SpecError
 from models.build import build_model
 from tests.harness.runs import run_here
 
@@ -140,6 +141,16 @@ def test_which_classes_a_kept_head_is_taken_for_is_said(planned, tmp_path):
     assert note == (f"{tmp_path}/w.pth: its head is kept: its outputs are taken for 0, 1, 2, 3 "
                     "and 6 more, in this order")  # fmt: skip
     assert check_starts(planned(f"{{initialize: {tmp_path}/w.pth, head: new}}")) == []
+
+
+def test_a_file_that_was_exchanged_after_the_plan_is_not_loaded(planned, tmp_path):
+    torch.save(lenet(), tmp_path / "w.pth")
+    plan = planned(f"{{initialize: {tmp_path}/w.pth}}")
+    spec = next(trial for trial in plan.trials if trial.arm == "arm0")
+    prepare_network(spec, tmp_path, torch.device("cpu"))
+    torch.save(lenet(n_classes=3), tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=r"w\.pth: is another file than when the trials were pl"):
+        prepare_network(spec, tmp_path, torch.device("cpu"))
 
 
 def test_a_file_with_more_than_the_network_is_told_to_leave_it_out(planned, tmp_path):
