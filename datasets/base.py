@@ -159,6 +159,9 @@ class Request:
         allow_download: whether a set that is not on this machine may be fetched.
         most_pixels: image files of more pixels than this together are read as a sample, each made
             small (for a description); None: all are read as they are.
+        prepare: of image files met by networks that are trained already: how each image, uint8
+            (H, W) or (H, W, 3), becomes (h, w, C) of `image_size`, in place of the set's own way.
+            Such a set may lack classes and a train part, and is not kept in the cache.
     """
 
     data_dir: Path
@@ -167,6 +170,7 @@ class Request:
     channels: int | None = None
     allow_download: bool = True
     most_pixels: int | None = None
+    prepare: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def build_dataset(
@@ -181,11 +185,12 @@ def build_dataset(
     warnings: Sequence[str] = (),
     groups: Sequence[str] | None = None,
     files: Sequence[str] = (),
+    may_lack: bool = False,
 ) -> Dataset:
     """Check the arrays, count copies, compute the fingerprint; shapes as in `Dataset`.
 
     `groups` names the group of each image (the writer, the patient); only then are groups a part
-    of the fingerprint.
+    of the fingerprint. `may_lack`: classes without images, as a set that only tests may have.
 
     Raises:
         DataError: `source` holds no image, one class only, a class without an image, a label
@@ -194,8 +199,9 @@ def build_dataset(
     labels = np.ascontiguousarray(labels, dtype=np.int64)
     class_names = tuple(str(each) for each in class_names)
     parts = {part: np.asarray(index, np.int64) for part, index in (parts or {}).items()}
-    _check(images, labels, class_names, source)
-    _check_train_part(labels, class_names, parts, source)
+    _check(images, labels, class_names, source, may_lack)
+    if not may_lack:
+        _check_train_part(labels, class_names, parts, source)
     digests = image_digests(images)
     first_copy = first_copies(digests)
     notes = (*notes, *_copies_note(first_copy, labels, class_names))
@@ -239,7 +245,7 @@ def first_copies(digests: Sequence[bytes]) -> np.ndarray:
 
 
 def _check(
-    images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], source: str
+    images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], source: str, lacks: bool
 ) -> None:
     assert images.dtype == np.uint8, images.dtype
     assert images.ndim == 4, images.shape
@@ -252,7 +258,7 @@ def _check(
     unreadable = next((name for name in class_names if not is_text(name)), None)
     if unreadable is not None:
         raise DataError(f"{source}: the class name {unreadable!r} is not UTF-8 text; rename it")
-    if len(class_names) < 2:
+    if len(class_names) < 2 and not lacks:
         raise DataError(
             f"{source}: only one class ({', '.join(class_names)}); a classifier needs two or more"
         )
@@ -263,7 +269,7 @@ def _check(
             f"({len(class_names)} classes)"
         )
     counts = np.bincount(labels, minlength=len(class_names))
-    if not counts.all():
+    if not counts.all() and not lacks:
         empty = [class_names[index] for index in np.flatnonzero(counts == 0)]
         raise DataError(
             f"{source}: no image of class {', '.join(empty[:5])}{' …' if len(empty) > 5 else ''}; "

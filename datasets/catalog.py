@@ -11,13 +11,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
+import numpy as np
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -176,6 +177,7 @@ def load_dataset(
     channels: int | None = None,
     allow_download: bool = True,
     most_pixels: int | None = None,
+    prepare: Callable[[np.ndarray], np.ndarray] | None = None,
     **keywords: object,
 ) -> Dataset:
     """Load set `name`, from the cache where it has been decoded before.
@@ -190,6 +192,7 @@ def load_dataset(
         allow_download: fetch the set if it is not on this machine and has a public source.
         most_pixels: image files of more pixels than this together are read as a sample, each made
             small; for a description of a set, never for training.
+        prepare: as of `Request`.
         **keywords: the options one by one, where `options` is not given.
 
     Raises:
@@ -198,7 +201,7 @@ def load_dataset(
     """
     settings = checked_options(name, keywords if options is None else options)
     request = _request(data_dir, cache_dir, image_size, channels, allow_download)
-    request = replace(request, most_pixels=most_pixels)
+    request = replace(request, most_pixels=most_pixels, prepare=prepare)
     dataset: Dataset = dataset_module(name).load(settings, request)
     if settings.corrupt_labels is None:
         return dataset

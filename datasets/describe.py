@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import PART_NAMES, Dataset, Survey
-from datasets.catalog import dataset_for_path, dataset_names, load_dataset
+from datasets.catalog import load_dataset
+from datasets.given import read_given
 from datasets.measures import (
     class_means,
     differences,
@@ -24,11 +25,8 @@ from datasets.measures import (
     nearest_mean_accuracy,
 )
 from datasets.preprocess import resize
-from headstart.cli import did_you_mean, path_error, run_command, to_path
-from headstart.errors import DataError
+from headstart.cli import path_error, run_command, to_path
 from headstart.files import atomic_path, safe_name, write_json
-from headstart.own_code import absolute, is_reference
-from headstart.yaml12 import parse_scalar_or_flow
 
 _MEASURED = 2_000  # images of a set that are measured one by one
 _PER_ROW = 14  # images of a class in the montage
@@ -193,36 +191,14 @@ def compare(dataset: Dataset, reference: Dataset) -> str:
 
 
 def _load(given: str, args: argparse.Namespace, image_size: tuple[int, int] | None) -> Dataset:
-    options: dict[str, object] = _options(args.set) if given == args.dataset else {}
-    name, path = _name_or_path(given)
-    if path is not None:
-        options["path"] = path
-    most = None if args.full else _MOST_PIXELS
-    return load_dataset(name, options, data_dir=args.data, image_size=image_size, most_pixels=most)
-
-
-def _name_or_path(given: str) -> tuple[str, Path | None]:
-    path = Path(given)
-    if given in dataset_names():
-        return given, None
-    if is_reference(given):
-        return absolute(given, Path.cwd()), None
-    if not path.exists():
-        raise DataError(
-            f"'{given}' is no data set{did_you_mean(given, dataset_names())} and no file or "
-            f"folder; data sets are {', '.join(dataset_names())}"
-        )
-    return dataset_for_path(path), path
-
-
-def _options(pairs: Sequence[str]) -> dict[str, object]:
-    options = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise DataError(f"--set {pair}: give KEY=VALUE, as in --set classes=digits")
-        options[key] = parse_scalar_or_flow(value, "--set", key).plain()
-    return options
+    described = read_given(given, args.set if given == args.dataset else ())
+    return load_dataset(
+        described.name,
+        described.options,
+        data_dir=args.data,
+        image_size=image_size,
+        most_pixels=None if args.full else _MOST_PIXELS,
+    )
 
 
 def _sample(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

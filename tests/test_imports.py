@@ -38,7 +38,7 @@ ROOMS = {
     "datasets": [
         {"augment_settings", "base", "group_split"}, {"augment", "corruption", "locations",
         "measures", "near_duplicates", "preprocess", "split"}, "files", {"own", "sheet"}, "sets",
-        "catalog",
+        "catalog", "given",
         {"__main__", "describe"},
     ],
     "models": [

@@ -44,7 +44,7 @@ def cached(
         name: the set's name.
         version: of the module that decodes; raise it when the same files give other arrays.
         options: the set's options; all but `corrupt_labels` enter the key.
-        request: its image size and channels enter the key.
+        request: its image size and channels enter the key; with `prepare` nothing is kept.
         sources: the files that were read, or folders of them; each file's path, size and
             modification time enter the key.
         build: decodes the set; called when there is no whole entry.
@@ -53,6 +53,8 @@ def cached(
     Raises:
         StorageError: the cache folder cannot be written.
     """
+    if request.prepare is not None:
+        return build()
     own = options.model_dump(mode="json", exclude={"corrupt_labels"})
     wanted = [_FORMAT, version, own, request.image_size, request.channels]
     prefix = f"{name}-{_digest(wanted)}-"

@@ -98,6 +98,8 @@ def dataset_of_files(
 
     def shape(image: np.ndarray) -> np.ndarray:
         sizes[image.shape[:2]] += 1
+        if request.prepare is not None:
+            return request.prepare(image)
         image, invert = _without_paper(image, options.preprocess, options.invert)
         turned[invert] += 1
         return shape_image(image, size, request.channels, options.preprocess, invert)
@@ -111,26 +113,28 @@ def dataset_of_files(
         value_range=options.value_range,
     )
     chosen = chosen[good]
+    is_prepared = request.prepare is not None
     label_of = {name: label for label, name in enumerate(names)}
-    if request.channels is None and (images[..., :1] == images).all():
+    if not is_prepared and request.channels is None and (images[..., :1] == images).all():
         images = images[..., :1]  # no colour anywhere, however it was stored
     dataset = build_dataset(
         name,
-        shape_images(images, size, request.channels),
+        shape_images(images, *((None, None) if is_prepared else (size, request.channels))),
         np.array([label_of[layout.classes[index]] for index in chosen]),
         names,
         source=str(tree.where),
-        parts=_part_indices([layout.parts[index] for index in chosen], tree.where),
+        parts=_part_indices([layout.parts[index] for index in chosen], tree.where, is_prepared),
         notes=[
             *layout.notes,
             *notes,
             *skipped,
-            *_sizes_note(sizes, size),
+            *([] if is_prepared else _sizes_note(sizes, size)),
             *_inverted_note(turned, options.invert),
         ],
         groups=[layout.groups[index] for index in chosen] if layout.groups else None,
         files=[layout.files[index] for index in chosen],
         warnings=[*layout.warnings, *_damaged_warning(good)],
+        may_lack=is_prepared,
     )
     is_sample = len(files) < len(all_files)
     known = headers if headers and is_sample else [(h, w) for h, w in sizes.elements()]
@@ -212,11 +216,13 @@ def _commonest_size(tree: Tree, files: Sequence[str]) -> tuple[int, int]:
     return min(counts, key=lambda size: (-counts[size], size), default=(1, 1))
 
 
-def _part_indices(parts: Sequence[str], path: Path) -> dict[str, np.ndarray]:
+def _part_indices(
+    parts: Sequence[str], path: Path, may_lack: bool = False
+) -> dict[str, np.ndarray]:
     indices = {
         part: np.flatnonzero(np.array(parts) == part) for part in PART_NAMES if part in parts
     }
-    if indices and "train" not in indices:
+    if indices and "train" not in indices and not may_lack:
         raise DataError(f"{path}: has {' and '.join(indices)} but no train part")
     return indices
 

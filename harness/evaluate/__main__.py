@@ -1,4 +1,4 @@
-"""`python -m harness.evaluate RUN --on NAME|FOLDER|ZIP`: a run's models on a test set met later.
+"""`python -m harness.evaluate RUN --on NAME|PATH`: a run's models on a test set met later.
 
 In: a run folder and images that its networks have not seen. Out: accuracy of each arm with its
 interval over seeds, by class, what is confused with what, the ensemble of the seeds, and files in
@@ -167,6 +167,8 @@ def _test_sets(options: Options, saved: Sequence[SavedModel]) -> dict[str, TestS
                 csv=options.csv,
                 data_dir=options.data,
                 on_damaged=options.on_damaged,
+                pairs=options.settings,
+                part=options.part,
             )
         if tests.setdefault(model.arm, read[key]) is not read[key]:
             raise InputError(

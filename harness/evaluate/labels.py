@@ -39,9 +39,11 @@ def labels_of(given: Sequence[str], class_names: Sequence[str], where: str) -> n
         n_images = sum(label in set(unknown) for label in given)
         shown = ", ".join(repr(label) for label in unknown[:_N_SHOWN])
         more = f" and {len(unknown) - _N_SHOWN} more" if len(unknown) > _N_SHOWN else ""
+        numbers = all(label.isdigit() for label in unknown)
+        hint = "; --set class_names=[…] gives numbers their names" if numbers else ""
         raise DataError(
             f"{where}: {n_images} of {len(given)} images have labels that the network does not "
-            f"know: {shown}{more}; it knows {', '.join(class_names)}"
+            f"know: {shown}{more}; it knows {', '.join(class_names)}{hint}"
         )
     return np.array([table[label] for label in given], dtype=np.int64)
 

@@ -10,13 +10,14 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from datasets.base import Preprocess
 from harness.training.cards import cards_here
 from headstart.cli import to_path
 from headstart.errors import InputError
 
+TestPart = Literal["train", "validation", "test", "all"]
 OWN = "own"  # --on own: the test part that the trials had
 
 
@@ -26,6 +27,8 @@ class Options:
 
     run: Path
     on: str
+    settings: list[str]
+    part: TestPart | None
     csv: str | None
     arms: list[str]
     ensemble: bool
@@ -45,10 +48,19 @@ def parse(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("run", type=to_path, metavar="RUN", help="the folder of a run")
     parser.add_argument(
-        "--on", required=True, metavar="NAME|FOLDER|ZIP|own",
-        help="a data set of the catalogue with a test part of its own, or a folder or archive "
-        "with one folder a class, or of flat image files with a CSV (file, label); `own`: the "
+        "--on", required=True, metavar="NAME|PATH|own",
+        help="a data set of the catalogue with a test part of its own; a folder or archive with "
+        "one folder a class, or of flat image files with a CSV (file, label); a file of any kind "
+        "that is read (CSV, npz, Parquet, HDF5, …); a data entry, {name: …, path: …}; `own`: the "
         "run's own test part, where its seeds share one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        help="an option of the set, as in a sweep's data entry; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--part", choices=get_args(TestPart),
+        help="which images (default: the set's test part; all, where it has no parts)",
     )  # fmt: skip
     parser.add_argument("--csv", metavar="FILE", help="the table of file names and labels")
     parser.add_argument(
@@ -81,6 +93,8 @@ def parse(argv: Sequence[str]) -> Options:
         help="where code of your own lies with which the run was made; none is taken from RUN",
     )  # fmt: skip
     options = Options(**vars(parser.parse_args(argv)))
+    if options.on == OWN and (options.settings or options.part or options.csv):
+        raise InputError(f"--on {OWN}: --set, --part and --csv belong to other test sets")
     if options.data is not None and not options.data.is_dir():
         raise InputError(f"--data {options.data}: no such folder")
     if options.device != "auto":

@@ -89,6 +89,7 @@ def describe(
         f"{options.run} on {options.on}: {len(test.labels)} images of {present} classes; "
         f"{prepare(saved[0], options.preprocess).words()}"
     ]
+    lines += [f"  warning: {warning}" for warning in test.warnings]
     lines += [f"  note: {note}" for note in test.notes]
     for score in scores:
         lines += ["", *_describe_arm(score)]
@@ -136,6 +137,7 @@ def summary(
         "n_test": len(test.labels),
         "fingerprint": test.fingerprint,
         "notes": list(test.notes),
+        "warnings": list(test.warnings),
         "prepared": {m.arm: asdict(prepare(m, options.preprocess)) for m in saved},
         "arms": {
             s.arm: {

@@ -1,9 +1,9 @@
 """A test set met later, in the form in which a run's networks know images.
 
-In: what stands after `--on` (a catalogue name, a folder or archive with one folder a class, or one
-of flat image files with a CSV of their labels), and how the networks' own data was prepared. Out: a
-`TestSet`. Nothing is unpacked to the disk: `datasets.files.trees` checks an archive's names, links
-and sizes, and reads its files where they lie.
+In: what stands after `--on` (all that a `data` entry takes, and flat image files with a CSV of
+their labels), and how the networks' own data was prepared. Out: a `TestSet`. Nothing is unpacked to
+the disk: `datasets.files.trees` checks an archive's names, links and sizes, and reads its files
+where they lie.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 import datasets
-from datasets.base import Preprocess, image_digests
+from datasets.base import Dataset, Preprocess, image_digests
 from datasets.catalog import class_alias, dataset_info
 from datasets.files.bit_depth import ValueRange
 from datasets.files.image_kinds import is_image_name
@@ -26,12 +26,17 @@ from datasets.files.image_set import ImageOptions, has_bright_border, shape_imag
 from datasets.files.images import decode_files
 from datasets.files.layout import read_layout
 from datasets.files.layout_types import Asked
+from datasets.files.offered_tables import column_of_images
+from datasets.files.peek import first_names, has_images
 from datasets.files.trees import Tree, is_archive, open_tree
+from datasets.given import Given, read_given, read_settings
 from datasets.locations import expanded
+from datasets.preprocess import shape_images
 from harness.evaluate.labels import labels_of, listed_files
+from harness.evaluate.options import TestPart
 from harness.sweepfile.settings import DataChoice
-from headstart.cli import did_you_mean
 from headstart.errors import DataError, InputError
+from headstart.own_code import is_reference, shown
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Preparation:
         accepts_prepared: whether an image of the right size with a dark border is taken to have
             been cropped and centred already, as those that `datasets.sheet` writes are.
         value_range: (black, white) of the samples of image files, as of `datasets.sets.folder`.
+        array_range: the same of the pixels in arrays and tables, as of `datasets.sets.csv`.
     """
 
     image_size: tuple[int, int]
@@ -56,6 +62,16 @@ class Preparation:
     as_gray: bool
     accepts_prepared: bool = False
     value_range: ValueRange | None = None
+    array_range: ValueRange | None = None
+
+    def stack(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (n, c, H, W) of any size → (n, C, h, w)."""
+        channels = 1 if self.as_gray else None
+        images = shape_images(images.transpose(0, 2, 3, 1), None, channels).transpose(0, 2, 3, 1)
+        if self.preprocess == "resize" and self.invert == "never":
+            return shape_images(images, self.image_size, self.channels)  # as sets of arrays do
+        plain = [image[..., 0] if image.shape[2] == 1 else image for image in images]
+        return shape_images(np.stack([self.shape(image) for image in plain]), None, None)
 
     def shape(self, image: np.ndarray) -> np.ndarray:
         """uint8 (H, W) or (H, W, 3) → uint8 (h, w, C)."""
@@ -89,6 +105,7 @@ class TestSet:
         files: names of the images, for people.
         fingerprint: 32 hex characters of images and labels.
         notes: what must be said about it.
+        warnings: what must be said first.
     """
 
     __test__ = False  # no test class, whatever pytest makes of the name
@@ -99,6 +116,7 @@ class TestSet:
     files: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def preparation(
@@ -128,7 +146,13 @@ def preparation(
         as_gray=info.is_ink or channels == 1,
         accepts_prepared=info.is_ink and mode == "mnist_style",
         value_range=options.value_range if isinstance(options, ImageOptions) else None,
+        array_range=None if isinstance(options, ImageOptions) else _range_of(options),
     )
+
+
+def _range_of(options: object) -> ValueRange | None:
+    given: ValueRange | None = getattr(options, "value_range", None)
+    return given
 
 
 def read_test_set(
@@ -139,32 +163,146 @@ def read_test_set(
     csv: str | None = None,
     data_dir: Path | None = None,
     on_damaged: Literal["refuse", "skip"] = "refuse",
+    pairs: Sequence[str] = (),
+    part: TestPart | None = None,
 ) -> TestSet:
     """Read, prepare and label the test set.
 
     Args:
-        on: a catalogue name (its own test part is used), a folder or an archive.
-        csv: the table of file names and labels, beside or inside `on`.
+        on: a catalogue name, a folder, an archive, a file, or a `data` entry as a flow mapping.
+        csv: the table of file names and labels, beside or inside a folder or an archive.
         on_damaged: `refuse` a damaged image, or `skip` it with a note.
+        pairs: options of the set, KEY=VALUE.
+        part: which images; None: the test part, and all where the set has no parts.
 
     Raises:
         DataError: nothing there, no labels, labels that the network does not know.
     """
+    given = _given(on, csv, pairs)
+    if given.name == "folder" and set(given.options) == {"path"} and part in (None, "test"):
+        path = given.path
+        assert path is not None, "a folder is named by its path"
+        return _of_tree(path, class_names, prepare, csv, on_damaged)
+    dataset, images = _loaded(given, prepare, data_dir, on_damaged)
+    rows, notes = _rows(dataset, part, on, _is_of_catalogue(given))
+    names = [dataset.class_names[label] for label in dataset.labels[rows]]
+    stem = given.name if given.path is None else _stem(given.path)
+    files = tuple(dataset.files.get(row, f"{shown(stem)}/{row}") for row in rows.tolist())
+    return _checked(
+        shown(stem),
+        np.ascontiguousarray(images[rows]),
+        labels_of(names, class_names, on),
+        files,
+        (*dataset.notes, *notes),
+        dataset.warnings,
+    )
+
+
+def _given(on: str, csv: str | None, pairs: Sequence[str]) -> Given:
+    """The set that is meant; a folder of images stays one whatever else lies in it."""
     path = expanded(on)
-    if on in datasets.dataset_names() and not _needs_options(on):
-        if csv is not None:
-            raise InputError(f"--csv belongs to a folder or an archive, not to data set '{on}'")
-        return _of_catalogue(on, class_names, prepare, data_dir)
-    if not path.exists():
-        near = did_you_mean(on, datasets.dataset_names())
-        raise DataError(
-            f"--on {on}: no such folder or archive, and no data set of that name{near}; there are "
-            f"{', '.join(datasets.dataset_names())}"
+    is_of_files = path.is_dir() or (path.is_file() and is_archive(path))
+    is_name = on in datasets.dataset_names()
+    settings = read_settings(pairs)
+    if csv is not None and (settings or not is_of_files or (is_name and not _needs_options(on))):
+        raise InputError(
+            f"--csv belongs to a folder or an archive, without --set, and not to '{on}'; with "
+            "--set, a folder's table is --set labels=FILE"
         )
-    if not path.is_dir() and not is_archive(path):
-        raise DataError(f"--on {on}: not a folder, and no .zip, .tar or .tgz file of one")
+    as_folder = Given("folder", {**settings, "path": path})
+    if csv is not None:
+        return as_folder
+    if is_name and _needs_options(on) and "path" not in settings and path.exists():
+        on = f"./{on}"  # a folder that is called as a reader of files is
+    try:
+        return read_given(on, pairs, "--on")
+    except DataError:
+        if settings or not is_of_files or not has_images(first_names(path)):
+            raise
+        return as_folder
+
+
+def _needs_options(name: str) -> bool:
+    """Whether a set is somebody's own files, which only a path can name."""
+    return any(field.is_required() for field in datasets.options_model(name).model_fields.values())
+
+
+def _is_of_catalogue(given: Given) -> bool:
+    """Whether a set has images of its own, with its own way to prepare them."""
+    is_own = given.path is not None or is_reference(given.name)
+    return not is_own and not _needs_options(given.name)
+
+
+def _loaded(
+    given: Given, prepare: Preparation, data_dir: Path | None, on_damaged: Literal["refuse", "skip"]
+) -> tuple[Dataset, np.ndarray]:
+    """The set, and its images as the networks know images."""
+    name, options = given.name, dict(given.options)
+    fields = datasets.options_model(name).model_fields
+    if _is_of_catalogue(given):
+        if "preprocess" in fields:
+            options.setdefault("preprocess", prepare.preprocess)
+        size, channels = prepare.image_size, prepare.channels
+        dataset = datasets.load_dataset(
+            name, options, data_dir=data_dir, image_size=size, channels=channels
+        )
+        return dataset, dataset.images
+    if "preprocess" in options:
+        raise InputError("--set preprocess: give it as --preprocess")
+    if isinstance(invert := options.get("invert"), bool):
+        prepare = replace(prepare, invert="always" if invert else "never")
+    if "on_damaged" in fields:
+        options.setdefault("on_damaged", on_damaged)
+    own_range = prepare.value_range if _are_files(given) else prepare.array_range
+    if own_range is not None and "value_range" in fields:
+        options.setdefault("value_range", own_range)
+    dataset = datasets.load_dataset(
+        name,
+        options,
+        data_dir=data_dir,
+        channels=1 if prepare.as_gray else None,
+        prepare=prepare.shape,
+    )
+    are_prepared = dataset.survey is not None  # image files, which `prepare.shape` has seen
+    return dataset, dataset.images if are_prepared else prepare.stack(dataset.images)
+
+
+def _are_files(given: Given) -> bool:
+    """Whether a set is of encoded images, and not of arrays; a table may name some."""
+    if given.name == "csv" and given.path is not None and given.path.is_file():
+        return bool(column_of_images(given.path))
+    return issubclass(datasets.options_model(given.name), ImageOptions)
+
+
+def _rows(
+    dataset: Dataset, part: TestPart | None, on: str, is_of_catalogue: bool
+) -> tuple[np.ndarray, list[str]]:
+    """Which images are meant, and what must be said of that.
+
+    Raises:
+        DataError: the set has no such part.
+    """
+    every, parts = np.arange(len(dataset.labels)), dataset.parts
+    if part == "all" or (part is None and not parts and not is_of_catalogue):
+        return every, []
+    wanted = part or "test"
+    if wanted not in parts:
+        raise DataError(_no_part(f"--on {on}", wanted, list(parts)))
+    n_left = len(every) - len(parts[wanted])
+    notes = [f"{n_left} images of other parts than {wanted} were not read"] if n_left else []
+    return parts[wanted], notes
+
+
+def _of_tree(
+    path: Path,
+    class_names: Sequence[str],
+    prepare: Preparation,
+    csv: str | None,
+    on_damaged: Literal["refuse", "skip"],
+) -> TestSet:
+    """Of a folder or an archive about which nothing is said but a table of labels."""
     with open_tree(path) as tree:
-        files, given, notes = _labelled_files(tree, csv, class_names)
+        files, given, notes, warnings = _labelled_files(tree, csv, class_names)
         labels = labels_of(given, class_names, str(path))
         decoded, good, skipped = decode_files(
             tree,
@@ -176,43 +314,19 @@ def read_test_set(
         )
     images = np.ascontiguousarray(decoded.transpose(0, 3, 1, 2))
     kept = tuple(name for name, is_good in zip(files, good, strict=True) if is_good)
+    return _checked(_stem(path), images, labels[good], kept, (*notes, *skipped), warnings)
+
+
+def _stem(path: Path) -> str:
+    """The name of a set from its path's: without what a file ends with."""
     name = Path(os.path.realpath(path)).name
-    stem = name if path.is_dir() else name.removesuffix("".join(path.suffixes[-1:]))
-    return _checked(stem, images, labels[good], kept, (*notes, *skipped))
-
-
-def _needs_options(name: str) -> bool:
-    """Whether a set is somebody's own files, which only a path can name."""
-    return any(field.is_required() for field in datasets.options_model(name).model_fields.values())
-
-
-def _of_catalogue(
-    name: str, class_names: Sequence[str], prepare: Preparation, data_dir: Path | None
-) -> TestSet:
-    takes_it = "preprocess" in datasets.options_model(name).model_fields
-    dataset = datasets.load_dataset(
-        name,
-        {"preprocess": prepare.preprocess} if takes_it else {},
-        data_dir=data_dir,
-        image_size=prepare.image_size,
-        channels=prepare.channels,
-    )
-    if "test" not in dataset.parts:
-        raise DataError(
-            f"--on {name}: the set has no test part of its own; give a folder or an archive of "
-            "images that the networks have not seen"
-        )
-    rows = dataset.parts["test"]
-    given = [dataset.class_names[label] for label in dataset.labels[rows]]
-    files = tuple(f"{name}/{row}" for row in rows.tolist())
-    labels = labels_of(given, class_names, name)
-    return _checked(name, np.ascontiguousarray(dataset.images[rows]), labels, files, dataset.notes)
+    return name if path.is_dir() else name.removesuffix("".join(path.suffixes[-1:]))
 
 
 def _labelled_files(
     tree: Tree, csv: str | None, class_names: Sequence[str]
-) -> tuple[list[str], list[str], tuple[str, ...]]:
-    """Names of the images, the label of each as it is given, and notes."""
+) -> tuple[list[str], list[str], tuple[str, ...], tuple[str, ...]]:
+    """Names of the images, the label of each as it is given, notes and warnings."""
     tables = [name for name in tree.names if name.lower().endswith(".csv")]
     flat = not any("/" in name for name in tree.names if is_image_name(name))
     if csv is None and not flat:
@@ -220,39 +334,57 @@ def _labelled_files(
     if csv is None and len(tables) != 1:
         raise DataError(
             f"{tree.where}: no class folders, and {len(tables) or 'no'} .csv files of labels in "
-            "it; name the table: --csv FILE, with a file name and a label on each line"
+            "it; name the table: --csv FILE, with a file name and a label on each line, or "
+            "--set labels=FILE for tables of other kinds"
         )
-    return listed_files(tree, csv or tables[0])
+    return (*listed_files(tree, csv or tables[0]), ())
 
 
 def _in_class_folders(
     tree: Tree, class_names: Sequence[str]
-) -> tuple[list[str], list[str], tuple[str, ...]]:
+) -> tuple[list[str], list[str], tuple[str, ...], tuple[str, ...]]:
     known = set(class_names)
     asked = Asked(knows=lambda label: label in known or class_alias(label) in known)
     try:
         layout = read_layout(tree, asked=asked)
     except DataError as err:
         raise DataError(
-            f"{err}; --on has no such settings: give the folder in which the class folders of the "
-            "test images lie, or a table of labels with --csv FILE"
+            f"{err}; with --on such a setting is --set KEY=VALUE, as --set classes_at=2; or give "
+            "the folder in which the class folders of the test images lie, or a table of labels "
+            "with --csv FILE"
         ) from err
     parts = set(layout.parts)
     if parts != {""} and "test" not in parts:
-        raise DataError(
-            f"{tree.where}: has {' and '.join(sorted(parts))} folders and none for test; give the "
-            "folder in which the class folders of the test images lie"
-        )
+        raise DataError(_no_part(str(tree.where), "test", sorted(parts)))
     chosen = [i for i, part in enumerate(layout.parts) if part in ("", "test")]
     notes = layout.notes
     if len(chosen) < len(layout.files):
         n_left = len(layout.files) - len(chosen)
         notes = (*notes, f"{n_left} images of other parts than test were not read")
-    return [layout.files[i] for i in chosen], [layout.classes[i] for i in chosen], notes
+    files = [layout.files[i] for i in chosen]
+    return files, [layout.classes[i] for i in chosen], notes, layout.warnings
+
+
+def _no_part(where: str, part: str, parts: Sequence[str]) -> str:
+    """What is said where the wanted part is not there."""
+    if not parts:
+        return (
+            f"{where}: the set has no {part} part of its own; --part all takes all of its images "
+            "(give those that the networks have not seen)"
+        )
+    return (
+        f"{where}: has the parts {' and '.join(parts)} and none for {part}; say which images with "
+        f"--part {parts[-1]} or --part all (those of train may have been trained on)"
+    )
 
 
 def _checked(
-    name: str, images: np.ndarray, labels: np.ndarray, files: tuple[str, ...], notes: Sequence[str]
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    files: tuple[str, ...],
+    notes: Sequence[str],
+    warnings: Sequence[str],
 ) -> TestSet:
     if len(images) == 0:
         raise DataError(f"{name}: no test images")
@@ -264,4 +396,4 @@ def _checked(
     digest = hashlib.blake2b(digest_size=16)
     digest.update(b"".join(digests))
     digest.update(labels.astype("<i8").tobytes())
-    return TestSet(name, images, labels, files, digest.hexdigest(), tuple(kept))
+    return TestSet(name, images, labels, files, digest.hexdigest(), tuple(kept), tuple(warnings))

@@ -14,6 +14,7 @@ from PIL import Image
 
 from datasets.__main__ import main as show_places
 from datasets.describe import as_text, describe, main
+from datasets.given import Given, read_given
 from datasets.measures import class_means, differences, measure_images, nearest_mean_accuracy
 from headstart.errors import InputError
 
@@ -106,13 +107,11 @@ def test_a_set_takes_its_options_and_a_place(places, capsys):
     ("file", "name"), [("x.npz", "npz"), ("x.csv", "csv"), ("x-images-idx3-ubyte", "idx")]
 )
 def test_the_kind_of_a_path_is_known(places, file, name):
-    from datasets.describe import _name_or_path
-
     path = places / "some" / file
     path.parent.mkdir()
     path.write_bytes(b"")
     given = path.parent if name == "idx" else path
-    assert _name_or_path(str(given)) == (name, given)
+    assert read_given(str(given)) == Given(name, {"path": given})
 
 
 @pytest.mark.parametrize(

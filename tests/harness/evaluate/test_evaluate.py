@@ -190,7 +190,7 @@ def test_seeds_with_test_images_of_their_own_have_no_common_part(finished, tmp_p
 @pytest.mark.parametrize(
     ("on", "says"),
     [
-        ("nowhere", "no such folder or archive, and no data set"),
+        ("nowhere", "--on 'nowhere' is no data set and no file or folder"),
         ("handwriten62", "did you mean 'handwritten62'"),
         ("optdigits", "no test part of its own"),
     ],
@@ -303,7 +303,7 @@ def test_of_two_levels_of_folders_the_one_that_the_network_knows_is_read(tmp_pat
     assert read_test_set(str(tmp_path / "own"), DIGITS, prepare).labels.tolist() == [3, 7, 3, 7]
     (tmp_path / "own" / "bob" / "3").rename(tmp_path / "own" / "bob" / "three")
     (tmp_path / "own" / "ann" / "3").rename(tmp_path / "own" / "ann" / "three")
-    with pytest.raises(DataError, match=r"2 readings are possible.*; --on has no such settings"):
+    with pytest.raises(DataError, match=r"2 readings .*; with --on such a setting is --set"):
         read_test_set(str(tmp_path / "own"), DIGITS, prepare)
 
 
