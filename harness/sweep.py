@@ -29,7 +29,7 @@ from harness.engines.queue import Queue
 from harness.engines.ray_session import run_ray
 from harness.plan import data_lines, slots
 from harness.plan.dry_run import describe_plan
-from harness.plan.needs import Need, fetch, needs_of
+from harness.plan.needs import Need, fetch, needs_of, why_missing
 from harness.plan.planner import make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.plan.starts import check_starts
@@ -95,7 +95,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _main(argv: Sequence[str], request: StopRequest) -> int:
     options = parse(argv)
-    sweep = load_sweep(options.sweep, options.profile, options.assignments, options.code)
+    sweep = load_sweep(
+        options.sweep, options.profile, options.assignments, options.code,
+        partial(why_missing, data_dir=options.data),
+    )  # fmt: skip
     if options.fetch:
         return _say_needs(fetch(sweep, options.data))
     check_trackers(sweep.track)

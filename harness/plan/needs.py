@@ -32,16 +32,19 @@ class Need:
         name: for people.
         state: `replaced`: it is missing, and the sweep names another one to use then.
         detail: where it is, or why it is not and what to do.
+        at: the line and key of the sweep file that names it.
     """
 
     name: str
     state: State
     detail: str
+    at: str = ""
 
     def line(self) -> str:
         """For a console."""
         state = "would be fetched" if self.state == "to fetch" else self.state
-        return f"{self.name}: {state}: {self.detail}"
+        where = f" ({self.at})" if self.at and self.state == "missing" else ""
+        return f"{self.name}: {state}: {self.detail}{where}"
 
 
 def needs_of(sweep: Sweep, data_dir: Path | None) -> list[Need]:
@@ -51,6 +54,13 @@ def needs_of(sweep: Sweep, data_dir: Path | None) -> list[Need]:
         return _look(choice, data_dir)
 
     return _each_once(sweep, look, _Weights(data_dir, allow_download=False))
+
+
+def why_missing(choices: Sequence[DataChoice], data_dir: Path | None) -> str:
+    """Why none of these data sets can be had; an empty text where one of them can."""
+    needs = [_look(choice, data_dir) for choice in choices]
+    is_missing = all(need.state == "missing" for need in needs)
+    return "; nor ".join(f"{need.name}: {need.detail}" for need in needs) if is_missing else ""
 
 
 def fetch(sweep: Sweep, data_dir: Path | None) -> list[Need]:
@@ -76,15 +86,20 @@ def _each_once(
     sweep: Sweep, data: Callable[[Condition, DataChoice], Need], weights: _Weights
 ) -> list[Need]:
     needs: dict[str, list[Need]] = {}
-    for condition in (*sweep.stages.values(), *sweep.arms.values()):
+    for name, condition in (*sweep.stages.items(), *sweep.arms.items()):
         info, start = condition.model.info, condition.start
         key = repr((condition.data, info.image_size, info.channels))
         if key not in needs:
-            needs[key] = list(_first_of(condition.data, partial(data, condition)))
+            at = sweep.data_at.get(name, "")
+            each = _first_of(condition.data, partial(data, condition))
+            needs[key] = [replace(need, at=at) for need in each]
         key = repr((start, condition.model.name))
         if key not in needs and start.kind not in ("random", "stage"):
-            needs[key] = [weights.need(condition)]
-    return list(dict.fromkeys(need for some in needs.values() for need in some))
+            needs[key] = [replace(weights.need(condition), at=sweep.starts_at.get(name, ""))]
+    once: dict[Need, Need] = {}
+    for need in (need for some in needs.values() for need in some):
+        once.setdefault(replace(need, at=""), need)
+    return list(once.values())
 
 
 def _first_of(choices: Sequence[DataChoice], look: Callable[[DataChoice], Need]) -> Iterator[Need]:

@@ -72,7 +72,7 @@ class _Planner:
             DataNotFoundError: data sets are not on this machine.
             SpecError: the mistakes, each with the conditions that it concerns.
         """
-        missing: dict[str, None] = {}
+        missing: dict[str, str] = {}  # to the first line of the sweep file that names it
         mistakes: dict[str, list[str]] = {}  # to the names of conditions
         for stage, conditions in self.conditions.items():
             for name, condition in conditions.items():
@@ -84,15 +84,17 @@ class _Planner:
                             "an arm is tested on, as in data.test: 1000"
                         )
                 except DataNotFoundError as err:
-                    missing.update(dict.fromkeys(str(err).splitlines()))
+                    for line in str(err).splitlines():
+                        missing.setdefault(line, self.sweep.data_at.get(name, ""))
                 except InputError as err:
                     mistakes.setdefault(str(err), []).append(name)
         texts = [f"{self.sweep.name}: {_some(n)}: {m}" for m, n in mistakes.items()]
         texts += self._start_mistakes(may_fetch=not (missing or mistakes))
+        lacking = [f"{at}: {text}" if at else text for text, at in missing.items()]
         if texts:
-            raise SpecError([*missing, *texts])
-        if missing:
-            raise DataNotFoundError("\n".join(missing))
+            raise SpecError([*lacking, *texts])
+        if lacking:
+            raise DataNotFoundError("\n".join(lacking))
 
     def _start_mistakes(self, may_fetch: bool) -> list[str]:
         """What is wrong with the files of weights that conditions start from, each once."""

@@ -23,7 +23,7 @@ from harness.sweepfile.mistakes import Mistakes, show
 from harness.sweepfile.nodes import merge, with_value, without
 from harness.sweepfile.normalise import settled
 from harness.sweepfile.references import CodePlaces, resolve
-from harness.sweepfile.settings import Condition, ModelChoice, RunArm, Start, StartFile
+from harness.sweepfile.settings import Condition, DataChoice, ModelChoice, RunArm, Start, StartFile
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 from headstart.grid import GridPoint
@@ -41,14 +41,17 @@ MAX_CHAIN = 50  # stages one after the other
 class Conditions:
     """All conditions of a sweep, by full name (the grid point included).
 
-    `points` has every arm and stage, those whose condition has mistakes included; `starts_at` says
-    where the file has their `initialize`.
+    `points` has every arm and stage, those whose condition has mistakes included; `starts_at` and
+    `data_at` say where the file has their `initialize` and their data. `readable` has the data of
+    those conditions of which something else is wrong.
     """
 
     stages: dict[str, Condition] = field(default_factory=dict)
     arms: dict[str, Condition] = field(default_factory=dict)
     points: dict[str, GridPoint] = field(default_factory=dict)
     starts_at: dict[str, str] = field(default_factory=dict)
+    data_at: dict[str, str] = field(default_factory=dict)
+    readable: dict[str, tuple[DataChoice, ...]] = field(default_factory=dict)
 
 
 class ConditionReader:
@@ -82,6 +85,11 @@ class ConditionReader:
                     condition = reader.read(node, section)
                     if condition is not None:
                         into.setdefault(full.name, condition)
+                    data = reader.data(node)
+                    if data is not None:
+                        conditions.data_at[full.name] = _place_of(data)
+                    if data is not None and condition is None:
+                        conditions.readable[full.name] = tuple(reader.choices(data))
         return conditions
 
     def _section(self, root: Node, kind: Kind) -> list[tuple[str, Node]]:
@@ -160,6 +168,17 @@ class _OneCondition:
             return None
         own = {key: value for key, value in checked if key in Condition.model_fields}
         return Condition(start=start, **own)
+
+    def data(self, node: Node) -> Node | None:
+        """Its data as the file has them: those of the whole sweep, and its own laid over them."""
+        merged = merge(self.root.get("data"), node.get("data"))
+        return None if merged is None else _as_list(merged)
+
+    def choices(self, data: Node) -> Iterator[DataChoice]:
+        """Data sets of which nothing is wrong."""
+        for item in data.value if isinstance(data.value, list) else ():
+            with suppress(InputError, ValueError, TypeError, KeyError):
+                yield DataChoice.model_validate(item.plain())
 
     # -- inheritance -----------------------------------------------------------------------
 
@@ -272,6 +291,13 @@ class _OneCondition:
 def _is_obeyed(name: str) -> bool:
     """Whether a terminal or a log would obey a part of a name, or it goes on another line."""
     return on_one_line(name) != name
+
+
+def _place_of(data: Node) -> str:
+    """The line and key of a data set: of its path, where it is one set that has a path."""
+    sets = data.value if isinstance(data.value, list) else []
+    at = (sets[0].get("path") or sets[0]) if len(sets) == 1 else data
+    return f"{at.where}: {at.path}"
 
 
 def _mistaken(node: Node) -> Start:

@@ -7,7 +7,7 @@ and what follows here is what one key says of another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from harness.sweepfile.nodes import with_value, without
 from harness.sweepfile.references import NO_CODE, CodePlaces, check_given, in_run_folder
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
-from harness.sweepfile.settings import Condition, Frame, Sweep
+from harness.sweepfile.settings import Condition, DataChoice, Frame, Sweep
 from headstart.cli import did_you_mean
 from headstart.digests import is_sealed_text, read_sealed_text
 from headstart.errors import SpecError
 from headstart.grid import GridPoint
+from headstart.output import on_one_line
 from headstart.settings import Compare
 from headstart.yaml12 import (
     OF_A_PERSON,
@@ -37,6 +38,7 @@ from headstart.yaml12 import (
 MAX_TRIALS = 1_000_000
 TOP_KEYS = tuple(SweepFile.model_fields)
 Keys = tuple[str, ...]
+WhyMissing = Callable[[Sequence[DataChoice]], str]  # an empty text: one of them is here
 GIVEN_UP = ("evaluations",)  # keys that may still stand in a run folder's sweep.yaml
 
 
@@ -45,6 +47,7 @@ def load_sweep(
     profile: str | None = None,
     assignments: Sequence[str] = (),
     code: Sequence[Path] = (),
+    why_missing: WhyMissing | None = None,
 ) -> Sweep:
     """Read, override, check and freeze a sweep file.
 
@@ -53,6 +56,8 @@ def load_sweep(
         assignments: `key.path=value` texts, laid over the profile in their order.
         code: files or folders with the user's own code (`--code`), which come before the folder of
             the sweep file. A run folder's sweep.yaml needs them, since no code is taken from there.
+        why_missing: says why data sets cannot be had. It is asked where the file has mistakes, so
+            that they and the data that are missing are told at once.
 
     Raises:
         SpecError: every mistake found, in the order of the file.
@@ -64,7 +69,7 @@ def load_sweep(
     for assignment in assignments:
         root = _with_assignment(root, assignment)
     places = CodePlaces(None if of_a_run else Path(path).parent, tuple(code))
-    sweep = read_sweep(without(root, ("profiles",)), places)
+    sweep = read_sweep(without(root, ("profiles",)), places, why_missing)
     for condition in (*sweep.stages.values(), *sweep.arms.values()):
         check_given(condition)
     return sweep
@@ -86,7 +91,9 @@ def load_run(folder: Path, code: Sequence[Path] = ()) -> Sweep:
 
 
 @collector_paused()
-def read_sweep(root: Node, places: CodePlaces = NO_CODE) -> Sweep:
+def read_sweep(
+    root: Node, places: CodePlaces = NO_CODE, why_missing: WhyMissing | None = None
+) -> Sweep:
     """Check and freeze a sweep that is already resolved but for inheritance and `grid`.
 
     Raises:
@@ -103,7 +110,8 @@ def read_sweep(root: Node, places: CodePlaces = NO_CODE) -> Sweep:
     _check_arms(root, mistakes, conditions.arms, searches)
     _check_number(root, mistakes, frame, conditions)
     if mistakes or frame is None:
-        raise SpecError(mistakes.in_file_order())
+        texts = mistakes.in_file_order()
+        raise SpecError([*texts, *(_missing(conditions, why_missing) if why_missing else ())])
     own = {
         **{key: getattr(frame, key) for key in frame.model_fields_set},
         "vary": frozenset(frame.vary),
@@ -115,8 +123,20 @@ def read_sweep(root: Node, places: CodePlaces = NO_CODE) -> Sweep:
         arms=conditions.arms,
         grid_points=conditions.points,
         starts_at=conditions.starts_at,
+        data_at=conditions.data_at,
         searches=searches,
     )
+
+
+def _missing(conditions: Conditions, why_missing: WhyMissing) -> list[str]:
+    """The data that are not here of all conditions, of those with other mistakes too, each once."""
+    read = {**conditions.stages, **conditions.arms}
+    by_name = {**conditions.readable, **{name: each.data for name, each in read.items()}}
+    reasons: dict[str, str] = {}  # to the first line of the file that names the data
+    for name, choices in by_name.items():
+        if choices and (reason := why_missing(choices)):
+            reasons.setdefault(reason, conditions.data_at[name])
+    return [on_one_line(f"{at}: {reason}") for reason, at in reasons.items()]
 
 
 # -- profiles and assignments ----------------------------------------------------------------

@@ -739,10 +739,12 @@ class Sweep(Frame):
     grid_points: dict[str, GridPoint]  # of each arm and stage, by full name
     searches: dict[str, Search] = Field(default_factory=dict)  # by arm
     starts_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # in the file
+    data_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # the same
 
     def __eq__(self, other: object) -> bool:
         """Lines of the file are no part of what is asked."""
         return isinstance(other, Sweep) and self._asked() == other._asked()
 
     def _asked(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "starts_at"}
+        lines = ("starts_at", "data_at")
+        return {name: value for name, value in self.__dict__.items() if name not in lines}

@@ -9,7 +9,7 @@ import pytest
 from data_files import class_folders, serving, write_handwritten62, write_mnist, write_tree
 
 from harness.sweep import main
-from headstart.errors import InputError
+from headstart.errors import InputError, SpecError
 from models import imagenet
 from runs import run_here
 
@@ -125,3 +125,43 @@ def test_a_set_that_cannot_be_used_is_no_set_that_is_here(sweep, tmp_path, capsy
 def test_to_fetch_and_to_fetch_nothing_is_refused(sweep):
     with pytest.raises(InputError, match="give one of them"):
         run_here(sweep, Path("run"), "--fetch", "--dry-run")
+
+
+MISTAKEN = """\
+name: mistaken
+question: Which mistakes are there?
+model: {name: lenet5, dropuot: 0.5}
+data: {name: folder, path: photos}
+arms:
+  scratch: {}
+  started: {initialize: weights.pth}
+  other: {data: {path: others}}
+  drawn: {data: {first_of: [{name: folder, path: not/there}, {name: glyphs, count: 400}]}}
+"""
+
+
+def test_missing_data_are_told_with_the_other_mistakes_each_once_with_its_line(sweep):
+    sweep.write_text(MISTAKEN)
+    with pytest.raises(SpecError) as err:
+        main([str(sweep), "--dry-run"])
+    lines = [line.removeprefix(f"{sweep}:").split(": ")[:3] for line in err.value.mistakes]
+    assert [line[:2] for line in lines] == [
+        ["3", "model.dropuot"],
+        ["7", "arms.started.initialize"],
+        ["4", "data.path"],
+        ["8", "arms.other.data.path"],
+    ]
+    assert [line[2] for line in lines[2:]] == ["folder photos", "folder others"]
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--engine=here"])
+def test_data_that_are_missing_are_told_with_the_line_that_names_them(sweep, option, capsys):
+    text = MISTAKEN.replace(", dropuot: 0.5", "")
+    sweep.write_text(text.replace("initialize: weights.pth", "train: {epochs: 2}"))
+    try:
+        status, said = main([str(sweep), option]), capsys.readouterr().out
+    except InputError as err:
+        status, said = err.exit_status, str(err)
+    assert status == 2
+    assert said.count(f"{sweep}:4: data.path") == 1
+    assert said.count(f"{sweep}:8: arms.other.data.path") == 1
