@@ -23,6 +23,7 @@ from datasets.files.arrays import (
     shape_key,
 )
 from datasets.files.classes import NamesSetting, labels_to_classes, names_key
+from datasets.files.part_words import PART_OF
 from datasets.preprocess import shape_images
 from headstart.errors import DataError
 from headstart.settings import key
@@ -47,11 +48,7 @@ _MORE_LABELS = _LABELS | {
     "categories",
     "annotations",
 }
-_MORE_PARTS = _PARTS | {
-    **dict.fromkeys(("training", "trn", "tr"), "train"),
-    **dict.fromkeys(("dev", "validate"), "validation"),
-    **dict.fromkeys(("testing", "tst", "te", "eval", "t10k"), "test"),
-}
+_MORE_PARTS = {**PART_OF, "tr": "train", **dict.fromkeys(("te", "eval", "t10k"), "test")}
 _SAME_KINDS = str.maketrans("buS", "iiU")
 _FILLERS = {"set", "orig", "original", "all", "array", "arr", "list", "full"}
 _CLASS_NAMES = {

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from datasets.files.part_words import WORDS
+
 _WORDS = {
-    "train": "train|training|trn|trainval",
-    "validation": "val|vali|valid|validation|validate|validating|dev",
-    "test": "test|tests|testing|tst|holdout",
+    **{part: "|".join(words) for part, words in WORDS.items()},
     "evaluation": "eval|evaluation",  # of either kind: what lies beside it decides
 }
 _NEUTRAL = "set|sets|data|dataset|split|image|images|img|imgs|folder|dir|samples|files|pics|photos"

@@ -18,6 +18,7 @@ from typing import IO, cast
 import numpy as np
 
 from datasets.base import PART_NAMES
+from datasets.files.part_words import PART_OF
 from datasets.locations import check_plain
 from headstart.errors import DataError
 from headstart.packed import BROKEN, most_unpacked, read_pieces
@@ -25,11 +26,7 @@ from headstart.packed import BROKEN, most_unpacked, read_pieces
 MAX_BYTES = 4 << 30
 MAX_DIMENSIONS = 32
 _DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_PARTS = {
-    "train": "train",
-    **dict.fromkeys(("t10k", "test"), "test"),
-    **dict.fromkeys(("validation", "valid", "val"), "validation"),
-}
+_PARTS = {**PART_OF, "t10k": "test"}
 _FILE = re.compile(
     rf"^(?:(?P<set>.*?)[-_. ]+)?(?P<part>{'|'.join(_PARTS)})[-_. ](?P<kind>image|label)s?(?![a-z])",
     re.IGNORECASE,

@@ -18,6 +18,7 @@ SUFFIXES = (
 )
 # Read where a setting asks for them: a GIF is often a placeholder or a film, a PDF a document.
 ALSO: dict[Also, str] = {"gif": ".gif", "pdf": ".pdf"}
+ENDINGS = (*SUFFIXES, *ALSO.values())  # each with one dot
 KINDS_READ = (
     ".png, .jpg (.jpeg, .jpe, .jfif), .bmp, .tif, .webp, .ppm (.pgm, .pbm), .heic and .avif, and "
     "with also: [gif, pdf] .gif and .pdf"
@@ -55,3 +56,9 @@ def left_out_by_setting(names: Iterable[str], also: Collection[Also]) -> tuple[s
                 f"({shown}); also: [{kind}] reads {'them' if n > 1 else 'it'}"
             )
     return tuple(notes)
+
+
+def stem_of(name: str) -> str:
+    """A file's name without the ending of an image."""
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot and f".{ending.lower()}" in ENDINGS else name

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datasets.files.image_kinds import is_image_name
-from datasets.files.named_files import NamedFiles, part_in
+from datasets.files.named_files import NamedFiles
+from datasets.files.part_words import part_in
 from datasets.files.records import Table
 from headstart.cli import did_you_mean
 from headstart.errors import DataError

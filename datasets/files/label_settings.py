@@ -32,8 +32,9 @@ from datasets.files.labels_in_names import (
 )
 from datasets.files.layout import Layout
 from datasets.files.matlab_table import POSITION
-from datasets.files.named_files import folder_of_label, part_in
+from datasets.files.named_files import folder_of_label
 from datasets.files.offered_tables import advice, compared_with_tables, defined_sources
+from datasets.files.part_words import part_in
 from datasets.files.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.files.tables import read_bytes
 from datasets.files.trees import Tree

@@ -32,7 +32,8 @@ from datasets.files.label_columns import (
     with_its_header,
 )
 from datasets.files.layout import Layout
-from datasets.files.named_files import NamedFiles, part_in
+from datasets.files.named_files import NamedFiles
+from datasets.files.part_words import part_in
 from datasets.files.records import Table
 from datasets.files.trees import Tree
 from headstart.errors import DataError

@@ -12,9 +12,10 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
+from datasets.files.image_kinds import stem_of
 from datasets.files.label_table import lies_in_no_class
 from datasets.files.layout import Layout
-from datasets.files.named_files import part_in, stem_of
+from datasets.files.part_words import part_in
 from datasets.files.trees import Tree
 from headstart.errors import DataError
 

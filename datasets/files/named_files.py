@@ -11,20 +11,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from datasets.files.folder_names import holds_images
-from datasets.files.image_kinds import ALSO, SUFFIXES
+from datasets.files.image_kinds import ENDINGS, stem_of
+from datasets.files.part_words import part_in
 
-_ENDINGS = (*SUFFIXES, *ALSO.values())  # each with one dot
 _FEW_FOLDERS = 2
 _FOREIGN = re.compile(r"([A-Za-z]:)?/|~|\.\./|[a-z][a-z0-9+.-]+://")
-_PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 
 
 class NamedFiles:
@@ -57,7 +52,7 @@ class NamedFiles:
         if not wanted:
             return []
         candidates = self._by_name.get(wanted[-1], [])
-        if not candidates and not wanted[-1].lower().endswith(_ENDINGS):
+        if not candidates and not wanted[-1].lower().endswith(ENDINGS):
             candidates = self._by_stem.get(wanted[-1], [])
         if not candidates:
             candidates = self._by_folded.get(wanted[-1].casefold(), [])
@@ -121,20 +116,6 @@ def folder_of_label(label: str, folders: Collection[str]) -> str:
 
 def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) < 16
-
-
-@lru_cache(maxsize=4096)  # the same few folders are asked of again and again
-def part_in(name: str) -> str:
-    """The part that a name speaks of (`trainLabels`, `test_images`, `val`); empty where none."""
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
-    parts = {_PARTS[word] for word in words if word in _PARTS}
-    return parts.pop() if len(parts) == 1 else ""
-
-
-def stem_of(name: str) -> str:
-    """A file's name without the ending of an image."""
-    stem, dot, ending = name.rpartition(".")
-    return stem if dot and f".{ending.lower()}" in _ENDINGS else name
 
 
 def _plain(text: str) -> str:

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from datasets.base import PART_NAMES
-from datasets.files.image_kinds import is_image_name
+from datasets.files.image_kinds import is_image_name, stem_of
 from datasets.files.label_columns import (
     LABEL_NAMES,
     Columns,
@@ -28,7 +28,8 @@ from datasets.files.label_columns import (
 )
 from datasets.files.label_table import Source, layout_of_tables, lies_in_no_class
 from datasets.files.layout import Layout
-from datasets.files.named_files import NamedFiles, folder_of_label, part_in, stem_of
+from datasets.files.named_files import NamedFiles, folder_of_label
+from datasets.files.part_words import part_in
 from datasets.files.records import Table, is_table_name, read_table
 from datasets.files.tables import read_bytes
 from datasets.files.trees import Tree, walk

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from datasets.files.image_kinds import is_image_name, kinds_of
-from datasets.files.named_files import part_in, stem_of
+from datasets.files.image_kinds import is_image_name, kinds_of, stem_of
+from datasets.files.part_words import part_in
 from datasets.files.trees import first_members
 from headstart.errors import DataError
 from headstart.packed import BROKEN

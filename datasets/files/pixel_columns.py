@@ -24,6 +24,7 @@ from datasets.files.label_likeness import (
     likeness_of_text,
 )
 from datasets.files.measurements import sign_of_measurements
+from datasets.files.part_words import PART_OF
 from datasets.files.table_header import LABEL_NAMES, column_names, is_header, is_number, plain
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
@@ -32,11 +33,7 @@ Column = str | int
 """A column by its name, or by its number: 1 is the first, −1 the last."""
 
 ID_NAMES = {"", "id", "ids", "index", "idx", "unnamed0", "imageid", "rowid", "rownames", "row"}
-_PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "val", "valid", "dev", "publictest"), "validation"),
-    **dict.fromkeys(("test", "testing", "privatetest"), "test"),
-}
+_PARTS = {**PART_OF, "publictest": "validation", "privatetest": "test"}  # of FER-2013
 _MOST_JUDGED = 2_000_000  # fields that decide what the columns are
 _FEWEST_PIXELS = 4
 _SHOWN = 6

@@ -12,13 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datasets.base import PART_NAMES
+from datasets.files.part_words import PART_OF
 from headstart.errors import DataError
 
-PART_WORDS = {
-    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst", "t10k"), "test"),
-}
+PART_WORDS = {**PART_OF, "tr": "train", "t10k": "test"}
 _OF = re.compile(r"^(.*?)(\d{1,6})-of-(\d{1,6})(?!\d)")
 _NAMED = 5
 
