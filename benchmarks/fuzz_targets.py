@@ -431,7 +431,7 @@ def _odd_pictures(gray: np.ndarray, colour: np.ndarray) -> list[bytes]:
 
 
 def _read_image(content: bytes, folder: Path) -> None:
-    from datasets.files.images import decode_image, read_image_size
+    from datasets.images.decode import decode_image, read_image_size
 
     readings = (
         partial(decode_image, content, "x.png"),
@@ -444,7 +444,7 @@ def _read_image(content: bytes, folder: Path) -> None:
 
 
 def _read_samples(content: bytes, folder: Path) -> None:
-    from datasets.files.images import decode_image
+    from datasets.images.decode import decode_image
 
     decode_image(content, "x.tif", value_range=(0, 65535))
 
@@ -613,9 +613,9 @@ def _matlab_tables() -> list[bytes]:
 def _read_labels(name: str, content: bytes, folder: Path) -> None:
     """A table of three images' labels, named and lying there unasked."""
     from datasets.base import Request
-    from datasets.files.label_settings import LabelOptions, labelled_layout
-    from datasets.files.layout import read_layout
     from datasets.files.trees import Tree
+    from datasets.labels.settings import LabelOptions, labelled_layout
+    from datasets.layout.layout import read_layout
 
     files = {"a/0.png": b"", "a/1.png": b"", "b/2.png": b"", name: content}
     tree = Tree(Path("t"), tuple(sorted(files)), frozenset({"a", "b"}), files.__getitem__)

@@ -19,10 +19,10 @@ from typing import Any, ClassVar, Self, cast
 
 from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
+from datasets.arrays.classes import labels_to_classes
+from datasets.arrays.own_items import own_images
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
-from datasets.files.classes import labels_to_classes
-from datasets.files.own_items import own_images
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from datasets.split import SplitSettings

@@ -37,8 +37,8 @@ ROOMS = {
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
     "datasets": [
         {"augment_settings", "base", "group_split"}, {"augment", "corruption", "locations",
-        "measures", "near_duplicates", "preprocess", "split"}, "files", {"own", "sheet"}, "sets",
-        "catalog", "given",
+        "measures", "near_duplicates", "preprocess", "split"}, "files", "layout", "arrays",
+        {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog", "given",
         {"__main__", "describe"},
     ],
     "models": [

@@ -1,1 +1,1 @@
-"""Bytes → arrays: decoding, archives, downloads, the decoded cache."""
+"""Bytes of files: folders, archives, pickles, MATLAB files, downloads, the decoded cache."""

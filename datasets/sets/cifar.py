@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from datasets.arrays.classes import NamesSetting, labels_to_classes, names_key
 from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
-from datasets.files.classes import NamesSetting, labels_to_classes, names_key
 from datasets.files.pickles import read_pickle
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import user_path

@@ -16,16 +16,16 @@ from typing import Annotated
 import numpy as np
 from pydantic import BeforeValidator, field_validator
 
+from datasets.arrays.classes import NamesSetting, labels_to_classes, names_key
+from datasets.arrays.pixels import ShapeSetting, images_to_nhwc, images_to_uint8, shape_key
 from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.arrays import ShapeSetting, images_to_nhwc, images_to_uint8, shape_key
 from datasets.files.cache import cached
-from datasets.files.classes import NamesSetting, labels_to_classes, names_key
-from datasets.files.offered_tables import column_of_images
-from datasets.files.pixel_columns import Column, Wanted
-from datasets.files.pixel_table import PixelTable, read_labels, read_table
+from datasets.labels.offered import column_of_images
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from datasets.sets import folder
+from datasets.tables.pixel_columns import Column, Wanted
+from datasets.tables.pixel_table import PixelTable, read_labels, read_table
 from headstart.errors import DataError
 from headstart.settings import AsTuple, key
 

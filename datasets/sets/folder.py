@@ -17,12 +17,12 @@ from pydantic import field_validator
 
 from datasets.base import Dataset, Request
 from datasets.files.cache import cached
-from datasets.files.folder_names import part_name
-from datasets.files.image_set import dataset_of_files
-from datasets.files.label_settings import LabelOptions, labelled_layout, tables_elsewhere
-from datasets.files.layout import Layout, check_classes, read_layout
-from datasets.files.layout_types import Asked
 from datasets.files.trees import is_archive, open_tree
+from datasets.images.image_set import dataset_of_files
+from datasets.labels.settings import LabelOptions, labelled_layout, tables_elsewhere
+from datasets.layout.folder_names import part_name
+from datasets.layout.layout import Layout, check_classes, read_layout
+from datasets.layout.types import Asked
 from datasets.locations import user_path
 from headstart.errors import DataError
 from headstart.settings import key

@@ -24,8 +24,8 @@ import numpy as np
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Preprocess, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.files.downloads import Download, fetch
-from datasets.files.images import OnDamaged, decode_files, decode_image
 from datasets.files.trees import Tree, open_tree
+from datasets.images.decode import OnDamaged, decode_files, decode_image
 from datasets.locations import downloads_folder, first_existing, not_found
 from datasets.preprocess import shape_images, shape_ink
 from headstart.errors import DataError, DataNotFoundError

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets.arrays.files import ArrayFileOptions, Kind, load_files, locate_files
+from datasets.arrays.hdf5 import SIGNATURE, open_hdf5
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.array_files import ArrayFileOptions, Kind, load_files, locate_files
-from datasets.files.hdf5_arrays import SIGNATURE, open_hdf5
 from datasets.files.peek import has_images
 from headstart.settings import key
 

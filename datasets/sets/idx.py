@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.arrays.classes import ClassNames, NamesSetting, labels_to_classes, names_key
+from datasets.arrays.idx import IdxSet, idx_sets, is_idx_name, read_mapping, read_pairs
+from datasets.arrays.pixels import images_to_nhwc, images_to_uint8
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.arrays import images_to_nhwc, images_to_uint8
 from datasets.files.cache import cached
-from datasets.files.classes import ClassNames, NamesSetting, labels_to_classes, names_key
-from datasets.files.idx_files import IdxSet, idx_sets, is_idx_name, read_mapping, read_pairs
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError, DataNotFoundError

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets.arrays.files import ArrayFileOptions, Kind, load_files, locate_files
+from datasets.arrays.mat import open_mat
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.array_files import ArrayFileOptions, Kind, load_files, locate_files
-from datasets.files.mat_arrays import open_mat
 from datasets.files.peek import has_images
 from headstart.settings import key
 

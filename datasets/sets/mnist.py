@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from datasets.arrays.idx import idx_sets, read_pairs
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.files.downloads import Download, fetch
-from datasets.files.idx_files import idx_sets, read_pairs
 from datasets.locations import downloads_folder, not_found
 from datasets.preprocess import shape_images
 from headstart.errors import DataNotFoundError

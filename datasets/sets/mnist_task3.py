@@ -15,8 +15,8 @@ import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
-from datasets.files.images import OnDamaged, decode_files
 from datasets.files.trees import open_tree
+from datasets.images.decode import OnDamaged, decode_files
 from datasets.locations import first_existing, not_found
 from datasets.preprocess import resize, shape_images
 from datasets.sets import mnist

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.arrays.files import ArrayFileOptions, Kind, OpenArrays, load_files, locate_files
+from datasets.arrays.named import dataset_of_arrays
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.array_files import ArrayFileOptions, Kind, OpenArrays, load_files, locate_files
-from datasets.files.array_set import dataset_of_arrays
 from datasets.files.cache import cached
 from datasets.files.peek import has_images
 from datasets.locations import check_plain, user_path

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.array_set import (
+from datasets.arrays.named import (
     ArrayOptions,
     NamedArrays,
     array_of_kind,
@@ -25,6 +24,7 @@ from datasets.files.array_set import (
     matched,
     read_named_arrays,
 )
+from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.cache import cached
 from datasets.locations import user_path
 from headstart.errors import DataError

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from datasets.arrays.classes import NamesSetting
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.cache import cached
-from datasets.files.classes import NamesSetting
-from datasets.files.image_set import ImageOptions, dataset_of_files
-from datasets.files.labelled import Labelled, layout_of, names_are_used
-from datasets.files.parquet_images import Columns, Rows, find_columns, read_rows
 from datasets.files.peek import refuse_pointers
 from datasets.files.shards import files_by_part
 from datasets.files.trees import Tree, walk
+from datasets.images.image_set import ImageOptions, dataset_of_files
+from datasets.images.labelled import Labelled, layout_of, names_are_used
+from datasets.images.parquet import Columns, Rows, find_columns, read_rows
 from datasets.locations import user_path
 from headstart.errors import DataError
 from headstart.settings import key

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from datasets.arrays.files import ArrayFileOptions, Kind, OpenArrays, load_files, locate_files
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.array_files import ArrayFileOptions, Kind, OpenArrays, load_files, locate_files
 from datasets.files.peek import has_images
 from datasets.files.pickles import read_pickle
-from datasets.files.tables import read_bytes
+from datasets.tables.text import read_bytes
 from headstart.errors import DataError
 from headstart.settings import key
 

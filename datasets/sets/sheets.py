@@ -15,8 +15,8 @@ import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
-from datasets.files.images import decode_image
 from datasets.files.trees import MAX_FILE_BYTES
+from datasets.images.decode import decode_image
 from datasets.locations import check_plain, not_found, user_path
 from datasets.preprocess import shape_images
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels

@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from datasets.arrays.classes import NamesSetting
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.cache import cached
-from datasets.files.classes import NamesSetting
-from datasets.files.image_set import ImageOptions, dataset_of_files
-from datasets.files.labelled import Labelled, is_number_labels, layout_of, names_are_used
 from datasets.files.peek import has_images, refuse_pointers
-from datasets.files.samples import are_samples, choose
 from datasets.files.shards import expanded_braces, files_by_part
-from datasets.files.tables import decode, read_bytes
 from datasets.files.trees import Tree, open_tree, walk
+from datasets.images.image_set import ImageOptions, dataset_of_files
+from datasets.images.labelled import Labelled, is_number_labels, layout_of, names_are_used
+from datasets.images.samples import are_samples, choose
 from datasets.locations import user_path
+from datasets.tables.text import decode, read_bytes
 from headstart.errors import DataError
 from headstart.settings import key
 

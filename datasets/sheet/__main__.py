@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.files.images import decode_image
 from datasets.files.trees import MAX_FILE_BYTES
+from datasets.images.decode import decode_image
 from datasets.locations import check_plain
 from datasets.sheet.labels import (
     FROM_NAME,

@@ -20,16 +20,16 @@ import numpy as np
 import datasets
 from datasets.base import Dataset, Preprocess, image_digests
 from datasets.catalog import class_alias, dataset_info
-from datasets.files.bit_depth import ValueRange
 from datasets.files.image_kinds import is_image_name
-from datasets.files.image_set import ImageOptions, has_bright_border, shape_image
-from datasets.files.images import decode_files
-from datasets.files.layout import read_layout
-from datasets.files.layout_types import Asked
-from datasets.files.offered_tables import column_of_images
 from datasets.files.peek import first_names, has_images
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.given import Given, read_given, read_settings
+from datasets.images.bit_depth import ValueRange
+from datasets.images.decode import decode_files
+from datasets.images.image_set import ImageOptions, has_bright_border, shape_image
+from datasets.labels.offered import column_of_images
+from datasets.layout.layout import read_layout
+from datasets.layout.types import Asked
 from datasets.locations import expanded
 from datasets.preprocess import shape_images
 from harness.evaluate.labels import labels_of, listed_files

@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fuzz_targets import read_changed
-from datasets.files.tables import rows
+from datasets.tables.text import rows
 from headstart.errors import DataError
 
 fields = st.text(st.sampled_from("ab1.\"', \né"), min_size=1, max_size=6).map(str.strip)

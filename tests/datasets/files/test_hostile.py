@@ -53,11 +53,11 @@ NPZ = (
     "datasets",
     "datasets.load_dataset('npz', options={'path': Path(sys.argv[0])}, cache_dir=sys.argv[0]+'.c')",
 )
-TABLE = ("datasets.files.tables", "datasets.files.tables.read_bytes(Path(sys.argv[0]))")
-IDX = ("datasets.files.idx_files", "datasets.files.idx_files.read_idx(Path(sys.argv[0]))")
+TABLE = ("datasets.tables.text", "datasets.tables.text.read_bytes(Path(sys.argv[0]))")
+IDX = ("datasets.arrays.idx", "datasets.arrays.idx.read_idx(Path(sys.argv[0]))")
 IMAGE = (
-    "datasets.files.images",
-    "datasets.files.images.decode_image(Path(sys.argv[0]).read_bytes(), sys.argv[0])",
+    "datasets.images.decode",
+    "datasets.images.decode.decode_image(Path(sys.argv[0]).read_bytes(), sys.argv[0])",
 )
 WEIGHTS = ("models.weights", "models.weights.read_weights(Path(sys.argv[0]))")
 

@@ -10,10 +10,10 @@ from data_files import image_bytes, noise, request, write_tree, write_zip
 from sklearn.datasets import load_digits
 
 from datasets import dataset_for_path, load_dataset
-from datasets.files.pixel_table import read_table
-from datasets.files.tables import read_bytes
 from datasets.sets import folder
 from datasets.sets.csv import Options, load
+from datasets.tables.pixel_table import read_table
+from datasets.tables.text import read_bytes
 from headstart.errors import DataError
 
 IMAGES = noise(np.random.default_rng(0), 6, 2, 2)

@@ -169,8 +169,8 @@ def test_the_real_digits(real_data):
 
 
 def test_the_listed_strokes_are_those_of_the_real_images(real_data):
-    from datasets.files.images import decode_image
     from datasets.files.trees import open_tree
+    from datasets.images.decode import decode_image
     from datasets.sets.handwritten62 import _members
 
     with open_tree(real_data / "handwritten62" / "trainPart1.zip") as tree:

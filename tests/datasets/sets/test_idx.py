@@ -8,7 +8,7 @@ import pytest
 from data_files import idx_bytes, noise, request, write_mnist, write_tree, write_zip
 
 from datasets import dataset_for_path, load_dataset
-from datasets.files.idx_files import read_idx
+from datasets.arrays.idx import read_idx
 from datasets.sets.idx import Options, load
 from headstart.errors import DataError, DataNotFoundError
 

@@ -12,7 +12,7 @@ import pytest
 from data_files import image_bytes, noise, request
 
 from datasets import dataset_for_path
-from datasets.files import parquet_images
+from datasets.images import parquet as parquet_images
 from datasets.sets.parquet import Options, load
 from headstart.errors import DataError
 

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load, save_file
 
-from datasets.files.images import decode_image
 from datasets.files.trees import open_tree
+from datasets.images.decode import decode_image
 from datasets.preprocess import resize
 from harness.evaluate import __main__ as evaluate
 from harness.evaluate.confusable import case_merged, confusable_pairs, look_alikes

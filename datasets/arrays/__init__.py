@@ -1,0 +1,1 @@
+"""Arrays that somebody exported, in any container → images, labels and a `Dataset`."""

@@ -1,0 +1,1 @@
+"""Encoded images, in files and containers → pixels and a `Dataset`."""

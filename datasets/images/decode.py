@@ -1,0 +1,248 @@
+"""Image files of any common kind → uint8 arrays; damaged and monstrous ones are refused.
+
+In: the bytes of files, from a folder or an archive. Out: arrays, decoded on all cores. What a file
+may be taken for is in `openers`, samples of more than 8 bits are in `bit_depth`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from datasets.files.trees import Tree
+from datasets.images.bit_depth import (
+    ValueRange,
+    bits_of,
+    check_reach,
+    gray_to_uint8,
+    refuse_floats,
+    scaled,
+)
+from datasets.images.openers import BROKEN_IMAGE, is_pdf, open_image, read_pdf
+from datasets.preprocess import gray
+from headstart.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+OnDamaged = Literal["refuse", "skip"]
+_INTERLACED = 28  # the byte of a PNG that says so; libpng would print a warning for each
+_NAMED = 5  # files that a note names
+_ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of a whole file
+_FILMS = ("GIF", "PNG", "TIFF", "WEBP", "AVIF")  # a second picture of a JPEG or HEIC is a preview
+
+
+class _Decoded(NamedTuple):
+    """Pixels, uint8; whether the file holds further pictures; the highest of its 16-bit samples."""
+
+    pixels: np.ndarray
+    has_more: bool = False
+    highest: int | None = None
+
+
+def decode_files(
+    tree: Tree,
+    names: Sequence[str],
+    shape: Callable[[np.ndarray], np.ndarray],
+    on_damaged: OnDamaged = "refuse",
+    *,
+    as_gray: bool = False,
+    value_range: ValueRange | None = None,
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Decode `names` on all cores and pass each image through `shape`.
+
+    Args:
+        tree: where the files are.
+        names: of the files, each an image.
+        shape: from uint8 (H, W) or (H, W, 3) to an array of one shape for all.
+        on_damaged: `refuse`: the first damaged file is an error; `skip`: it is left out.
+        as_gray: `shape` gets (H, W) whatever the files are.
+        value_range: (black, white), where the samples do not fill the range of their type.
+
+    Returns:
+        The arrays, stacked; a bool array (len(names),), which of the files they are; notes that
+        name what was skipped, and of which files there was more to read.
+
+    Raises:
+        DataError: a damaged file, or all of them; samples of 16 bits that are all nearly black.
+        MissingPackageError: a kind of file whose reader is not installed.
+    """
+
+    def decode(name: str) -> _Decoded | DataError:
+        try:
+            content, label = tree.read(name), tree.label(name)
+            decoded = _decode(content, label, as_gray=as_gray, value_range=value_range)
+            return decoded._replace(pixels=shape(decoded.pixels))
+        except DataError as err:
+            if on_damaged == "refuse":
+                raise DataError(f"{err}; mend or remove it, or set on_damaged: skip") from err
+            return err
+
+    with ThreadPoolExecutor(_n_cores()) as pool:  # the decoders let go of the interpreter's lock
+        try:
+            results = list(pool.map(decode, names))
+        except DataError:
+            pool.shutdown(cancel_futures=True)
+            raise
+    good = np.array([isinstance(result, _Decoded) for result in results], bool)
+    skipped = [str(result) for result in results if isinstance(result, DataError)]
+    if not good.any():
+        raise DataError(f"{tree.where}: none of {len(names)} images can be read: {skipped[0]}")
+    images = [result for result in results if isinstance(result, _Decoded)]
+    highest = [image.highest for image in images if image.highest is not None]
+    several = [
+        name
+        for name, result in zip(names, results, strict=True)
+        if isinstance(result, _Decoded) and result.has_more
+    ]
+    notes = (
+        *_skipped_note(skipped, len(names)),
+        *_several_note(several),
+        *check_reach(highest, str(tree.where)),
+    )
+    return np.stack([image.pixels for image in images]), good, notes
+
+
+def decode_image(
+    data: bytes, where: str, *, as_gray: bool = False, value_range: ValueRange | None = None
+) -> np.ndarray:
+    """One image as uint8 (H, W), or (H, W, 3) RGB where the file has colour and `as_gray` is off.
+
+    Turned as its EXIF entry says; 16 bits a sample become 8 (the high ones), or are scaled from
+    `value_range` = (black, white); what is transparent lies on white; of several pictures in a file
+    the first is read.
+
+    Raises:
+        DataError: not an image, damaged, over `MAX_PIXELS`, or of a kind without a fixed range.
+        MissingPackageError: a kind of file whose reader is not installed.
+    """
+    return _decode(data, where, as_gray=as_gray, value_range=value_range).pixels
+
+
+def read_image_size(data: bytes, where: str) -> tuple[int, int]:
+    """(height, width) from an image's header alone; raises as `decode_image` does."""
+    if is_pdf(data, where):  # it has no pixels before it is drawn
+        height, width, _ = read_pdf(data, where).shape
+        return height, width
+    width, height = open_image(data, where).size
+    return height, width
+
+
+def _skipped_note(messages: Sequence[str], n_files: int) -> tuple[str, ...]:
+    if not messages:
+        return ()
+    shown = "; ".join(messages[:_NAMED]) + (" …" if len(messages) > _NAMED else "")
+    return (f"{len(messages)} of {n_files} image files were damaged and skipped: {shown}",)
+
+
+def _several_note(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    shown = ", ".join(PurePosixPath(name).name for name in names[:_NAMED])
+    more = " …" if len(names) > _NAMED else ""
+    files = "1 file holds" if len(names) == 1 else f"{len(names)} files hold"
+    return (f"{files} several pictures (pages, frames); the first was read: {shown}{more}",)
+
+
+def _decode(
+    data: bytes, where: str, *, as_gray: bool, value_range: ValueRange | None = None
+) -> _Decoded:
+    if is_pdf(data, where):
+        page = read_pdf(data, where)
+        return _Decoded(gray(page) if as_gray else page)
+    image = open_image(data, where)
+    if image.format == "PNG" and _ENDS["PNG"] not in data:  # Pillow would let the end be missing
+        raise DataError(f"{where}: damaged image: it ends too early")
+    try:
+        has_more = image.format in _FILMS and getattr(image, "is_animated", False)
+        fast = None if value_range else _decode_plain(data, image, as_gray)
+        if fast is not None:
+            return _Decoded(fast, has_more)
+        decoded, highest = _to_uint8(image, data, where, value_range)
+    except BROKEN_IMAGE as err:
+        raise DataError(f"{where}: damaged image: {err}") from err
+    if as_gray and decoded.ndim == 3:
+        decoded = gray(decoded)
+    return _Decoded(decoded, has_more, highest)
+
+
+def _decode_plain(data: bytes, image: Image, as_gray: bool) -> np.ndarray | None:
+    """A whole 8-bit grayscale or RGB PNG or JPEG without EXIF, decoded fast; None for any other.
+
+    Pillow takes twice the time for large PNGs and ten times for small JPEGs. What is damaged goes
+    to Pillow all the same, which can say what is wrong.
+    """
+    if image.format not in _ENDS or not data.endswith(_ENDS[image.format]):
+        return None
+    # getexif() would decode the whole of a PNG, so the chunk's name is looked for instead.
+    has_exif = b"eXIf" in data if image.format == "PNG" else "exif" in image.info
+    if image.mode not in ("L", "RGB") or "transparency" in image.info or has_exif:
+        return None
+    if image.format == "PNG" and (bits_of(image, data) > 8 or data[_INTERLACED]):
+        return None
+    if image.format == "JPEG":
+        return _decode_with_opencv(data, as_gray=as_gray or image.mode == "L")
+    try:
+        imagecodecs = importlib.import_module("imagecodecs")
+    except ImportError:  # the same pixels, in a third more time
+        decoded = _decode_with_opencv(data, as_gray=image.mode == "L")
+    else:
+        try:
+            decoded = imagecodecs.png_decode(data)
+        except imagecodecs.PngError:
+            return None
+    return gray(decoded) if as_gray and decoded is not None and decoded.ndim == 3 else decoded
+
+
+def _decode_with_opencv(data: bytes, *, as_gray: bool) -> np.ndarray | None:
+    import cv2
+
+    flags = cv2.IMREAD_GRAYSCALE if as_gray else cv2.IMREAD_COLOR_RGB
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+
+
+def _to_uint8(
+    image: Image, data: bytes, where: str, value_range: ValueRange | None
+) -> tuple[np.ndarray, int | None]:
+    """Pixels, and how high the samples of a 16-bit file reach where it does not say it itself."""
+    from PIL import Image as PillowImage
+    from PIL import ImageOps
+
+    if value_range is not None:
+        pixels = scaled(image, data, where, value_range)
+        has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
+        return np.asarray(_on_white(PillowImage.fromarray(pixels))) if has_alpha else pixels, None
+    is_deep = bits_of(image, data) > 8
+    refuse_floats(image, where)
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode[0] in "IF":
+        return gray_to_uint8(image, where)
+    if image.mode == "La":
+        image = image.convert("LA")  # Pillow makes no RGBA of it
+    has_alpha = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
+    gray_or_rgb = "L" if image.mode in ("1", "L") else "RGB"
+    image = image.convert("RGBA" if has_alpha else gray_or_rgb)
+    reach = _reach(image) if is_deep else None
+    return np.asarray(_on_white(image) if has_alpha else image), reach
+
+
+def _reach(image: Image) -> int:
+    """The most that 16-bit samples can be of which Pillow kept the high 8 bits."""
+    return int(np.asarray(image)[..., :3].max()) << 8 | 0xFF
+
+
+def _on_white(image: Image) -> Image:
+    from PIL import Image as PillowImage
+
+    paper = PillowImage.new("RGBA", image.size, "white")
+    return PillowImage.alpha_composite(paper, image).convert("RGB")
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,257 @@
+"""Image files of a tree, laid out in classes and parts → a `Dataset`.
+
+In: a `Tree` (a folder, an archive, a container of encoded images), its `Layout`, and what a person
+may choose of it. Out: the set, its images decoded and of one size. It stands alone because every
+set of image files is made so, wherever its files lie and whatever names their classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import field_validator
+
+from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Request, build_dataset
+from datasets.files.image_kinds import Also
+from datasets.files.trees import Tree
+from datasets.images.bit_depth import ValueRange
+from datasets.images.decode import OnDamaged, decode_files, read_image_size
+from datasets.images.survey import header_sizes, sample_of, small_size, survey
+from datasets.layout.layout import Layout
+from datasets.preprocess import gray, resize, shape_images, shape_ink
+from headstart.cli import did_you_mean
+from headstart.errors import DataError
+from headstart.settings import key
+
+_BRIGHT = 127  # a page whose border is brighter than this is paper, and its ink is dark
+
+
+class ImageOptions(DatasetOptions):
+    """Where image files are, and what to make of them; a set gives `path` its own words."""
+
+    path: Path = key("The file or folder.", example="my/photos")
+    class_names: tuple[str, ...] | None = key("Which classes, in the order of their labels, or "
+        "names of the labels where these are numbers; without it all that occur.", None,
+        example=["cat", "dog"], min_length=2)  # fmt: skip
+    preprocess: Preprocess = key("`resize`: the whole image is scaled; `mnist_style`: it is "
+        "cropped to its ink, fitted and centred as MNIST's digits are, in gray; `centred`: the "
+        "ink is moved to the middle and keeps its size, in gray.", "resize",
+        example="mnist_style")  # fmt: skip
+    invert: bool | None = key("Whether black and white are swapped; without it, where a page's "
+        "border is bright, but never for `resize`.", None, example=True)  # fmt: skip
+    on_damaged: OnDamaged = key("Whether a damaged image is refused, or skipped with a note in "
+        "the report.", "refuse", example="skip")  # fmt: skip
+    also: tuple[Also, ...] = key("Kinds of files that are read beside the usual ones: `gif` (the "
+        "first picture of each) and `pdf` (of one page, as scanners make them).", (),
+        example=["gif"])  # fmt: skip
+    value_range: ValueRange | None = key("[black, white], for images whose samples do not fill the "
+        "range of their type, as 12 bits kept in 16, or are floating-point numbers.", None,
+        example=[0, 4095], unit="sample values")  # fmt: skip
+
+    @field_validator("also", mode="before")
+    @classmethod
+    def _alone(cls, also: object) -> object:
+        """`gif` as `[gif]`."""
+        return (also,) if isinstance(also, str) else also
+
+
+def dataset_of_files(
+    name: str,
+    tree: Tree,
+    layout: Layout,
+    options: ImageOptions,
+    request: Request,
+    classes: Sequence[str] = (),
+) -> Dataset:
+    """The images of `layout`, decoded from `tree` as `options` and `request` say.
+
+    Args:
+        name: of the set.
+        tree: where the files are; `tree.where` is the set's source and begins messages.
+        layout: which files, of which class and part.
+        options: which classes, how they are shaped, what becomes of damaged ones.
+        request: size and channels; None: the commonest size, and gray where nothing has colour.
+        classes: the order of the labels that the files themselves say; without it, and without
+            `class_names`, the names are sorted (numbers by value).
+
+    Raises:
+        DataError: a damaged image, a class of `class_names` that is not there, no train part.
+    """
+    names, chosen, notes = _chosen_classes(layout, options.class_names, classes, tree.where)
+    files = [layout.files[index] for index in chosen]
+    strata = [(layout.parts[index], layout.classes[index]) for index in chosen]
+    all_files, size, headers = files, request.image_size, None
+    if request.most_pixels is not None and size is None:
+        headers = header_sizes(tree, files)
+        sampled = sample_of(strata, headers, request.most_pixels)
+        if len(sampled) < len(files):
+            chosen, files, size = chosen[sampled], [files[i] for i in sampled], small_size(headers)
+    size = size or _commonest_size(tree, files)
+    sizes: Counter[tuple[int, ...]] = Counter()
+    turned: Counter[bool] = Counter()  # images that were inverted, and those that were not
+
+    def shape(image: np.ndarray) -> np.ndarray:
+        sizes[image.shape[:2]] += 1
+        if request.prepare is not None:
+            return request.prepare(image)
+        image, invert = _without_paper(image, options.preprocess, options.invert)
+        turned[invert] += 1
+        return shape_image(image, size, request.channels, options.preprocess, invert)
+
+    images, good, skipped = decode_files(
+        tree,
+        files,
+        shape,
+        options.on_damaged,
+        as_gray=request.channels == 1,
+        value_range=options.value_range,
+    )
+    chosen = chosen[good]
+    is_prepared = request.prepare is not None
+    label_of = {name: label for label, name in enumerate(names)}
+    if not is_prepared and request.channels is None and (images[..., :1] == images).all():
+        images = images[..., :1]  # no colour anywhere, however it was stored
+    dataset = build_dataset(
+        name,
+        shape_images(images, *((None, None) if is_prepared else (size, request.channels))),
+        np.array([label_of[layout.classes[index]] for index in chosen]),
+        names,
+        source=str(tree.where),
+        parts=_part_indices([layout.parts[index] for index in chosen], tree.where, is_prepared),
+        notes=[
+            *layout.notes,
+            *notes,
+            *skipped,
+            *([] if is_prepared else _sizes_note(sizes, size)),
+            *_inverted_note(turned, options.invert),
+        ],
+        groups=[layout.groups[index] for index in chosen] if layout.groups else None,
+        files=[layout.files[index] for index in chosen],
+        warnings=[*layout.warnings, *_damaged_warning(good)],
+        may_lack=is_prepared,
+    )
+    is_sample = len(files) < len(all_files)
+    known = headers if headers and is_sample else [(h, w) for h, w in sizes.elements()]
+    surveyed = survey(all_files, strata, known, is_sample=is_sample, n_decoded=len(images))
+    return replace(dataset, survey=surveyed)
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts `2` before `10`, and everything else as text."""
+    pieces = re.findall(r"[0-9]+|[^0-9]+", text)  # `²` is a digit that makes no number
+    return tuple((0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in pieces)
+
+
+def shape_image(
+    image: np.ndarray,
+    size: tuple[int, int],
+    channels: int | None,
+    preprocess: Preprocess,
+    invert: bool | None,
+) -> np.ndarray:
+    """`image` as uint8 (H, W, C) of the wanted size; C is 3 unless one channel is wanted.
+
+    `preprocess` and `invert` as in `Options`.
+    """
+    image, invert = _without_paper(image, preprocess, invert)
+    image = np.invert(image) if invert else image
+    image = resize(image, size) if preprocess == "resize" else shape_ink(image, size, preprocess)
+    if image.ndim == 3:
+        return image
+    return image[..., None] if channels == 1 else np.repeat(image[..., None], 3, axis=2)
+
+
+def _without_paper(
+    image: np.ndarray, preprocess: Preprocess, invert: bool | None
+) -> tuple[np.ndarray, bool]:
+    """The image, gray where its ink is looked for, and whether it is to be inverted."""
+    if preprocess == "resize":
+        return image, bool(invert)
+    image = gray(image) if image.ndim == 3 else image
+    return image, has_bright_border(image) if invert is None else invert
+
+
+def has_bright_border(image: np.ndarray) -> bool:
+    """Whether most of the border of uint8 (H, W) or (H, W, 3) is bright, as paper is."""
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    return bool(np.median(border) > _BRIGHT)
+
+
+def _chosen_classes(
+    layout: Layout, wanted: tuple[str, ...] | None, said: Sequence[str], path: Path
+) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
+    """Class names in label order, the indices of their files by class, and what was left out."""
+    place = {name: index for index, name in enumerate(said)}
+    there = sorted(set(layout.classes), key=lambda name: (place.get(name, -1), natural_key(name)))
+    names = wanted or tuple(there)
+    for name in names:
+        if name not in there:
+            raise DataError(
+                f"{path}: class_names: there is no class folder '{name}'"
+                f"{did_you_mean(name, there)}; there are {', '.join(there)}"
+            )
+    rank = {name: label for label, name in enumerate(names)}
+    order = {part: place for place, part in enumerate(("", *PART_NAMES))}
+    chosen = [index for index, name in enumerate(layout.classes) if name in rank]
+    chosen.sort(key=lambda i: (order[layout.parts[i]], rank[layout.classes[i]]))
+    n_left_out = len(there) - len(names)
+    notes = [f"{n_left_out} class folders are not in class_names and were not read"] * (
+        n_left_out > 0
+    )
+    return names, np.array(chosen), notes
+
+
+def _commonest_size(tree: Tree, files: Sequence[str]) -> tuple[int, int]:
+    """(height, width) that most of the first thousand images have; the smaller one of equals."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for name in files[:1000]:
+        with suppress(DataError):  # decoding it tells, and knows whether it may be skipped
+            counts[read_image_size(tree.read(name), tree.label(name))] += 1
+    return min(counts, key=lambda size: (-counts[size], size), default=(1, 1))
+
+
+def _part_indices(
+    parts: Sequence[str], path: Path, may_lack: bool = False
+) -> dict[str, np.ndarray]:
+    indices = {
+        part: np.flatnonzero(np.array(parts) == part) for part in PART_NAMES if part in parts
+    }
+    if indices and "train" not in indices and not may_lack:
+        raise DataError(f"{path}: has {' and '.join(indices)} but no train part")
+    return indices
+
+
+def _inverted_note(turned: Counter[bool], invert: bool | None) -> list[str]:
+    """Which pages were recognised as paper; nothing where the owner says what they are."""
+    if invert is not None or not turned[True]:
+        return []
+    return [
+        f"{turned[True]} of {turned.total()} images were inverted, since their border is bright "
+        "as paper's is; invert: false or true decides for all of them"
+    ]
+
+
+def _damaged_warning(good: np.ndarray) -> list[str]:
+    """What is said first where over a tenth of the image files were damaged and skipped."""
+    n_damaged = int(np.count_nonzero(~good))
+    if n_damaged * 10 <= len(good):
+        return []
+    return [f"{n_damaged} of {len(good)} image files, over a tenth, were damaged and skipped"]
+
+
+def _sizes_note(sizes: Counter[tuple[int, ...]], size: tuple[int, int]) -> list[str]:
+    if set(sizes) == {size}:
+        return []
+    (h0, w0), (h1, w1) = min(sizes), max(sizes)
+    if len(sizes) == 1:
+        return [f"images of {w0}×{h0} pixels (width × height) were brought to {size[1]}×{size[0]}"]
+    return [
+        f"images of {len(sizes)} sizes (from {w0}×{h0} to {w1}×{h1} pixels, "
+        f"width × height) were brought to {size[1]}×{size[0]}"
+    ]

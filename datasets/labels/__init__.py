@@ -1,0 +1,1 @@
+"""What tables and a sweep say of images: labels, parts, groups → a `Layout`."""

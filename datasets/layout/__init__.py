@@ -1,0 +1,1 @@
+"""Names of files and folders → which image is of which class and in which part."""
