@@ -120,6 +120,10 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
 
         for note in check_own_code(plan):
             print(note, file=sys.stderr)
+    if options.only != "report" and any(trial.leaves_one_image for trial in plan.trials):
+        from harness.plan.last_batch import check_last_batch  # torch, which builds the networks
+
+        check_last_batch(plan)
     if options.only != "report":
         for note in check_starts(plan):
             print(note, file=sys.stderr)

@@ -88,6 +88,7 @@ class DataCatalogue:
                 counts=_counts(dataset),
                 n_groups=None if dataset.groups is None else len(np.unique(dataset.groups)),
                 split_notes=split.notes,
+                n_train=len(split.train),
             )
         if len(missing) == 1:
             raise missing[0]

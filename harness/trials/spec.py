@@ -45,6 +45,7 @@ class DataUse:
         n_groups: how many groups a split keeps together; None: the images have none.
         notes, warnings: as the data set has them; the warnings are said first.
         split_notes: what the split says beside them.
+        n_train: training images of the first seed's split; 0: not known.
     """
 
     choice: DataChoice
@@ -62,6 +63,7 @@ class DataUse:
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     n_groups: int | None = None
     split_notes: tuple[str, ...] = ()
+    n_train: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,12 @@ class TrialSpec:
     def is_tested(self) -> bool:
         """A search trial never sees a test image."""
         return self.stage != "search"
+
+    @property
+    def leaves_one_image(self) -> bool:
+        """Whether a batch of an epoch has one image alone; so of batches of one."""
+        n, size = self.data.n_train, self.condition.train.batch_size
+        return n > 0 and (n % size == 1 or size == 1)
 
     @property
     def step_key(self) -> str:
