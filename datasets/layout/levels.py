@@ -44,13 +44,17 @@ def by_levels(rows: Sequence[Row], case: Case) -> Reading:
     return reading
 
 
-def reading_at(rows: Iterable[Row], level: int) -> Reading:
-    """Every image that lies at least `level` folders below its base."""
+def reading_at(rows: Iterable[Row], level: int, joined: Sequence[int] = ()) -> Reading:
+    """Every image that lies at least `level` folders below its base.
+
+    Its class is the folder at that level, or those at the levels `joined`, as in `Greek/alpha`.
+    """
     of = {}
     for row in rows:
         if len(row.folders) >= level:
             way = [row.base] * (row.base != "") + list(row.folders[:level])
-            of[row.image] = Place(row.part, row.folders[level - 1], "/".join(way))
+            label = "/".join(row.folders[each - 1] for each in joined or (level,))
+            of[row.image] = Place(row.part, label, "/".join(way))
     return Reading(of)
 
 
@@ -77,7 +81,7 @@ def at_level(root: Folder, roots: Mapping[str, Sequence[Folder]], case: Case) ->
             f"{case.where}: a folder is called 'eval', which is a test part or a validation part; "
             "name its folder: parts: {test: DIR} or parts: {validation: DIR}"
         )
-    return reading_at(rows, level)
+    return reading_at(rows, level, case.asked.joined)
 
 
 def _with_parts(
@@ -210,7 +214,8 @@ def _note_on_levels(rows: Sequence[Row], chosen: int, levels: Sequence[int]) -> 
     if chosen > 1:
         return [
             f"the classes are the folders at level {above + chosen}, whose names all parts share "
-            f"(classes_at: {above + levels[0]} would read those above them)"
+            f"(classes_at: {above + levels[0]} would read those above them, and "
+            f"classes_at: [{above + levels[0]}, {above + chosen}] the names of both together)"
         ]
     below = _names(rows, 2)
     n_deeper = sum(len(row.folders) > 1 for row in rows)

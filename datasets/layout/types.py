@@ -22,6 +22,8 @@ class Asked:
 
     Attributes:
         classes_at: the level of folders whose names are the classes, from 1 below the tree's own.
+        joined: levels whose names together are the classes, the last of which is `classes_at`;
+            empty where the name at `classes_at` alone is.
         parts: part → a folder below the tree's own or a pattern of such (`fold[1-8]`), or the name
             that the folder's own part has.
         class_names: the classes that are wanted.
@@ -33,6 +35,7 @@ class Asked:
     parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     class_names: tuple[str, ...] | None = None
     knows: Callable[[str], bool] | None = None
+    joined: tuple[int, ...] = ()
 
 
 class Place(NamedTuple):

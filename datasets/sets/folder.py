@@ -36,13 +36,22 @@ class Options(LabelOptions):
 
     path: Path = key("A folder that has a folder for each class, or a zip or tar file of it.",
         example="my/photos")  # fmt: skip
-    classes_at: int | None = key("The level of folders whose names are the classes, from 1 just "
-        "below `path`; without it, it is found where only one is possible.", None, example=2,
-        ge=1)  # fmt: skip
+    classes_at: int | tuple[int, ...] | None = key("The level of folders whose "
+        "names are the classes, from 1 just below `path`; several, as [1, 2], whose names together "
+        "are; without it, it is found where only one is possible.", None, example=2)  # fmt: skip
     parts: Mapping[Part, str] | None = key("Which folder below `path` is the train, the "
         "validation or the test part (a pattern takes several: `fold[1-8]`); `{test: val}` tests "
         "on the folder's own part called val. Without it, parts are known by their names.",
         None, example={"train": "fold[1-8]", "test": "fold9"})  # fmt: skip
+
+    @field_validator("classes_at", mode="before")
+    @classmethod
+    def _are_levels(cls, given: object) -> object:
+        levels = given if isinstance(given, (list, tuple)) else [given]
+        is_level = all(type(each) is int and each > 0 for each in levels)
+        if given is not None and not (is_level and levels and list(levels) == sorted({*levels})):
+            raise ValueError("a level from 1, or several from the upper to the lower, as [1, 2]")
+        return tuple(levels) if levels is given else given
 
     @field_validator("parts", mode="before")
     @classmethod
@@ -76,7 +85,10 @@ def _decode(path: Path, options: Options, request: Request) -> Dataset:
     chosen = options.class_names if isinstance(options.class_names, tuple) else None
 
     def by_folders() -> Layout:
-        layout = read_layout(tree, options.also, Asked(options.classes_at, parts, chosen))
+        at = options.classes_at
+        deepest, joined = (at[-1], at) if isinstance(at, tuple) else (at, ())
+        asked = Asked(deepest, parts, chosen, joined=joined)
+        layout = read_layout(tree, options.also, asked)
         notes = (*layout.notes, *check_classes(layout, chosen, tree))
         return replace(layout, notes=notes)
 

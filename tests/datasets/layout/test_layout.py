@@ -450,3 +450,10 @@ def test_files_that_a_setting_reads_are_named():
         "3 .gif files in it were not read (a/x.gif, b/y.gif, b/z.gif);"
         in (read("a*30 | b*30 | a/x.gif | b/y.gif | b/z.gif")[1])
     )
+
+
+def test_names_of_several_levels_together_are_classes():
+    tree = "bg/Greek/c1*2 | bg/Greek/c2*2 | eval/Latin/c1*2 | eval/Latin/c2*2"
+    assert read(tree, classes_at=3, joined=(2, 3))[0] == {
+        "": {"Greek/c1": 2, "Greek/c2": 2, "Latin/c1": 2, "Latin/c2": 2}
+    }

@@ -369,3 +369,16 @@ def test_a_table_may_lie_beside_the_folder_and_is_one_of_the_files_that_are_read
         assert load(options, request(tmp_path)).class_names == ("a", "b")
     (tmp_path / "labels.csv").write_bytes(b"id,label\n0,a\n1,b\n2,c\n3,b\n")
     assert load(options, request(tmp_path)).class_names == ("a", "b", "c"), "it is read again"
+
+
+@pytest.mark.parametrize("given", [0, [], [2, 1], [1, 1], True, "x", [0, 1]])
+def test_levels_of_classes_are_numbers_from_the_upper_to_the_lower(given):
+    with pytest.raises(ValidationError, match=r"a level from 1, or several from the upper"):
+        Options(path="mine", classes_at=given)
+
+
+def test_two_levels_may_name_the_classes(tmp_path):
+    images = class_folders(2, "ab")
+    files = in_part("x", in_part("Greek", images)) | in_part("y", in_part("Latin", images))
+    dataset = read(tmp_path, files, classes_at=[2, 3])
+    assert dataset.class_names == ("Greek/a", "Greek/b", "Latin/a", "Latin/b")
