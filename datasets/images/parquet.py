@@ -118,7 +118,7 @@ def find_columns(path: Path, image: str | None, label: str | None, group: str | 
     image_column = _the_image(path, schema, images, image)
     label_column = _the_label(path, schema, features, label, {image_column, *images})
     if group is not None and group not in schema.names:
-        raise _no_column(path, "group_column", group, schema)
+        raise _no_column(path, "group", group, schema)
     return Columns(
         image=image_column,
         is_struct=_is_struct(schema.field(image_column).type),

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from datasets.files.image_kinds import is_image_name
 from datasets.files.part_words import part_in
 from datasets.labels.named_files import NamedFiles
+from datasets.tables.header import Column, plain
 from datasets.tables.records import Table
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
 
-Column = str | int
-"""A column by its name, or by its number: 1 is the first, −1 the last."""
 PATH_NAMES = {
     *("file", "files", "filename", "filenames", "filepath", "filepaths", "image", "images"),
     *("imagename", "imageid", "imagefile", "imagepath", "path", "name", "id", "idcode", "img"),
@@ -129,11 +128,6 @@ def group_hint(table: Table, columns: Columns) -> str:
                 f"group: {name} keeps the images of each in one part"
             )
     return ""
-
-
-def plain(name: str) -> str:
-    """A column's name as it is compared: letters and digits, lower case."""
-    return re.sub(r"[\W_]", "", name).lower()
 
 
 def shown(values: Sequence[str]) -> str:

@@ -24,13 +24,13 @@ from datasets.labels.columns import (
     Columns,
     Wanted,
     find_columns,
-    plain,
     shown,
     with_its_header,
 )
 from datasets.labels.named_files import NamedFiles, folder_of_label
 from datasets.labels.table import Source, layout_of_tables, lies_in_no_class
 from datasets.layout.layout import Layout
+from datasets.tables.header import plain
 from datasets.tables.records import Table, is_table_name, read_table
 from datasets.tables.text import read_bytes
 from headstart.errors import DataError

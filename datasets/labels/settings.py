@@ -24,13 +24,14 @@ from datasets.files.trees import Tree
 from datasets.images.decode import OnDamaged
 from datasets.images.image_set import ImageOptions
 from datasets.labels.class_files import names_in
-from datasets.labels.columns import Column, Wanted
+from datasets.labels.columns import Wanted
 from datasets.labels.named_files import folder_of_label
 from datasets.labels.names import groups_by_level, groups_by_pattern, in_parts, layout_of_names
 from datasets.labels.offered import advice, compared_with_tables, defined_sources
 from datasets.labels.table import Source, layout_of_tables, with_class_names
 from datasets.layout.layout import Layout
 from datasets.locations import expanded
+from datasets.tables.header import Column
 from datasets.tables.matlab_table import POSITION
 from datasets.tables.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.tables.text import read_bytes

@@ -24,7 +24,8 @@ from datasets.labels.offered import column_of_images
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from datasets.sets import folder
-from datasets.tables.pixel_columns import Column, Wanted
+from datasets.tables.header import Column
+from datasets.tables.pixel_columns import Wanted
 from datasets.tables.pixel_table import PixelTable, read_labels, read_table
 from headstart.errors import DataError
 from headstart.settings import AsTuple, key

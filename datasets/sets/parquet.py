@@ -48,8 +48,8 @@ class Options(ImageOptions):
         "is.", None, example="image")  # fmt: skip
     label_column: str | None = key("The column of labels; without it the one that the file calls "
         "classes, or that is called label.", None, example="fine_label")  # fmt: skip
-    group_column: str | None = key("A column whose equal values (a writer, a patient) stay in one "
-        "part of a split.", None, example="writer")  # fmt: skip
+    group: str | None = key("The column of groups: the images of one writer, patient or scene go "
+        "to one part together.", None, example="writer")  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
@@ -82,7 +82,7 @@ def _decode(path: Path, files: Sequence[Path], options: Options, request: Reques
         folder / next(iter(by_part.values()))[0],
         options.image_column,
         options.label_column,
-        options.group_column,
+        options.group,
     )
     rows = {
         (part, name): read_rows(folder / name, columns)

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 from headstart.errors import DataError
 
+Column = str | int
+"""A column by its name, or by its number: 1 is the first, −1 the last."""
 LABEL_NAMES = {
     *("label", "labels", "class", "classes", "target", "targets", "y", "digit", "category"),
     *("emotion", "letter", "character", "classlabel", "classid", "labelid", "classname"),

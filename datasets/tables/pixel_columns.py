@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from datasets.files.image_kinds import is_image_name
 from datasets.files.part_words import PART_OF
-from datasets.tables.header import LABEL_NAMES, column_names, is_header, is_number, plain
+from datasets.tables.header import LABEL_NAMES, Column, column_names, is_header, is_number, plain
 from datasets.tables.likeness import (
     LIKELY,
     are_one_hot,
@@ -28,9 +28,6 @@ from datasets.tables.likeness import (
 from datasets.tables.measurements import sign_of_measurements
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
-
-Column = str | int
-"""A column by its name, or by its number: 1 is the first, −1 the last."""
 
 ID_NAMES = {"", "id", "ids", "index", "idx", "unnamed0", "imageid", "rowid", "rownames", "row"}
 _PARTS = {**PART_OF, "publictest": "validation", "privatetest": "test"}  # of FER-2013

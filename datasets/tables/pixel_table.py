@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.tables.header import LABEL_NAMES, is_number, plain
-from datasets.tables.pixel_columns import Column, Columns, Wanted, find_columns, numbers_in, part_of
+from datasets.tables.header import LABEL_NAMES, Column, is_number, plain
+from datasets.tables.pixel_columns import Columns, Wanted, find_columns, numbers_in, part_of
 from datasets.tables.text import decode, read_bytes, rows, sample
 from headstart.errors import DataError
 

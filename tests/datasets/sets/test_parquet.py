@@ -139,7 +139,7 @@ def test_images_without_a_label_are_left_out_with_a_word(tmp_path):
 def test_groups_come_from_a_column(tmp_path):
     columns = {"image": in_struct(), "label": LABELS, "writer": [f"w{k // 6}" for k in range(12)]}
     write(tmp_path / "set.parquet", columns)
-    dataset = read(tmp_path, group_column="writer")
+    dataset = read(tmp_path, group="writer")
     np.testing.assert_array_equal(dataset.groups, [0, 0, 1, 1] * 3)
     assert read(tmp_path).groups is None
 
@@ -182,7 +182,7 @@ CIFAR_100 = says(
         ({"img": in_struct(), "label": LABELS}, None, {"image_column": "label"},
          "image_column: 'label' holds int64, no encoded images; these do: img"),
         ({"img": in_struct(), "label": LABELS}, None, {"label_column": "labl"}, "did you mean"),
-        ({"img": in_struct(), "label": LABELS}, None, {"group_column": "who"}, "no column 'who'"),
+        ({"img": in_struct(), "label": LABELS}, None, {"group": "who"}, "no column 'who'"),
         ({"img": in_struct(), "labels": [[0, 1]] * 12}, None, {},
          "'labels' holds several labels an image (a list)"),
         ({"img": in_struct(), "label": [k / 2 for k in LABELS]}, None, {}, "has 0.5"),
