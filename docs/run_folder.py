@@ -45,6 +45,7 @@ FILES = (
     File("report/*", "`index.html`, `report.pdf`, `results.xlsx`, `report.json`, `figures/`, `tables/`, and what `deliver` asks for", f"`analysis`, which {SWEEP} calls", "at the end of a run, and whenever `python -m analysis` is called"),
     File("evaluations/NAME*", "scores on a test set met later; `NAME.parquet` has a row a network", "`harness.evaluate`", "when it is called"),
     File("audit/*", "`NAME.npz`: what networks say of labels in doubt; beside it the audit's text, tables and figures", "`harness.reference`, `analysis audit`", "when one is called"),
+    File("code/DIGEST/*.py.txt", "the text of the user's own code that `sweep.yaml` names with this digest, and of what it imports from its folder; a record to be read, which no command runs", SWEEP, "at its start, where a network, an optimizer, a loss or a data set is the user's own"),
     File("slurm/*", "the submitted sweep file, batch scripts, `jobs.json` and the jobs' output; `.job-NUMBER-START/` is of a running Ray job", "`slurm.submit` and its jobs", "when it is submitted, and while it runs"),
     File(".lock-K-of-N.json", "the command that holds shard K of N: `host`, `pid`, `generation`, `started_at`, `heartbeat_at`", SWEEP, "while it works, every 10 seconds"),
     File(".control-GENERATION", "`run`, or `stop` once the command's workers are asked to stop", SWEEP, "while it works"),

@@ -37,6 +37,7 @@ from harness.runfolder import provenance
 from harness.runfolder.deliver import write_folders
 from harness.runfolder.folder import CONTROL, RunFolder
 from harness.runfolder.gallery import test_images
+from harness.runfolder.kept_code import keep_code
 from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
 from harness.seeds import derive_streams
 from harness.sweepfile.reader import load_sweep
@@ -442,6 +443,7 @@ def _run_trials(
 ) -> None:
     """Run what the folder does not have yet; returns early when a signal came."""
     folder.begin(resolved_yaml(plan.sweep), provenance.collect(plan.data), plan)
+    keep_code(folder.path, plan.trials)
     ids = [trial.id for trial in part.trials]
     rows = folder.finished({*ids, *(t.parent for t in part.trials if t.parent)})
     for other in options.reuse:
