@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
+from datasets import split_notes
 from datasets.base import Dataset, first_copies, image_digests
 from datasets.group_split import UNUSED, assign_groups
 from headstart.errors import DataError
@@ -20,8 +21,6 @@ from headstart.settings import key
 
 _WITH_TEST = {"train": 0.85, "validation": 0.15, "test": 0.0}  # the set has its own test part
 _WITHOUT_TEST = {"train": 0.70, "validation": 0.15, "test": 0.15}
-_NAME_THEIR_PARTS = ("folder",)  # sets with an option `parts`
-_PAIRS_SHOWN = 3
 _VALIDATION_PER_TRAIN = 0.15 / 0.85  # where only `train` is a count
 
 
@@ -68,6 +67,11 @@ class SplitSettings(BaseModel):
         if self.per_class and self.train is None:
             raise ValueError("per_class needs the count `train`")
         return self
+
+    @property
+    def asks_for_test(self) -> bool:
+        """Whether a person said how many images test."""
+        return self.test is not None or "test" in (self.split or {})
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
     else:
         drawn = _draw_groups(dataset.labels, dataset.groups, pool, wanted, rng)
         drawn, copy_notes = _without_copies(drawn, first_copy)
-        group_notes += [*copy_notes, _groups_note(dataset.groups, {**drawn, **fixed}, wanted)]
+        said = split_notes.groups_note(dataset.groups, {**drawn, **fixed}, wanted)
+        group_notes += [*copy_notes, said]
         n_short = 0  # the note of the groups says what was given
     parts = {**drawn, **fixed}
     if len(parts["train"]) == 0:
@@ -129,11 +134,11 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
             f"{len(pool)} are there to draw from"
         )
     notes = (
-        *_unused_shares(settings, official),
-        *_no_test_part(dataset, settings, parts),
-        *_notes(dataset, n_left_out, n_short),
+        *split_notes.unused_shares(settings.split or {}, official),
+        *([] if settings.asks_for_test else split_notes.no_test_part(dataset, parts)),
+        *split_notes.copies(dataset, n_left_out, n_short),
         *group_notes,
-        *_near_duplicates(dataset, parts["train"], parts["test"]),
+        *split_notes.near_duplicates(dataset, parts["train"], parts["test"]),
     )
     return Split(parts["train"], parts["validation"], parts["test"], notes)
 
@@ -394,80 +399,3 @@ def _without_copies(
         kept[name] = drawn[name][is_free]
     note = f"{n_left_out} images left out: exact copies of images of another group in another part"
     return {name: kept[name] for name in drawn}, [note] if n_left_out else []
-
-
-def _groups_note(
-    groups: np.ndarray, parts: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]
-) -> str:
-    """How many groups and images each part has, and how many it asked for where that is not so."""
-    texts = []
-    for name in _WITH_TEST:
-        n, asked = len(parts[name]), int(wanted[name].sum()) if name in wanted else None
-        instead = "" if asked in (n, None) else f" ({asked:,} were asked for)"
-        n_groups = len(np.unique(groups[parts[name]]))
-        texts.append(f"{name} {n:,} images of {n_groups:,} group{'s' * (n_groups != 1)}{instead}")
-    return f"parts by group: {', '.join(texts)}"
-
-
-def _unused_shares(settings: SplitSettings, official: Mapping[str, np.ndarray]) -> list[str]:
-    return [
-        f"the share of '{name}' in split was not used: the set has a {name} part of its own"
-        for name, share in (settings.split or {}).items()
-        if name in official and share > 0
-    ]
-
-
-def _no_test_part(
-    dataset: Dataset, settings: SplitSettings, parts: Mapping[str, np.ndarray]
-) -> list[str]:
-    """What became of the train part where nobody asked for test images and the set has none."""
-    asked = settings.test is not None or "test" in (settings.split or {})
-    n_test = len(parts["test"])
-    if asked or n_test == 0 or "train" not in dataset.parts or "test" in dataset.parts:
-        return []
-    taken = f"{n_test:,} of its {len(dataset.parts['train']):,} training images were taken for it"
-    left = f"{len(parts['train']):,} train"
-    note = f"the data set has no test part: {taken}, {left}, "
-    if "validation" not in dataset.parts:
-        return [f"{note}{len(parts['validation']):,} validate"]
-    n_own = len(dataset.parts["validation"])
-    advice = "; parts: {test: val} tests on these" if dataset.name in _NAME_THEIR_PARTS else ""
-    return [f"{note}and its own validation part ({n_own:,} images) validates{advice}"]
-
-
-def _near_duplicates(dataset: Dataset, train: np.ndarray, test: np.ndarray) -> tuple[str, ...]:
-    """A note where test images show the same picture as training images."""
-    if dataset.near_pairs is None:
-        return ()
-    part = np.zeros(len(dataset.labels), np.int8)
-    part[train], part[test] = 1, 2
-    pairs = dataset.near_pairs[part[dataset.near_pairs].sum(axis=1) == 3]
-    pairs = np.where(part[pairs[:, :1]] == 2, pairs, pairs[:, ::-1])  # the test image first
-    pairs = pairs[np.unique(pairs[:, 0], return_index=True)[1]]  # each of them once
-    if len(pairs) == 0:
-        return ()
-    shown = [
-        " and ".join(str(dataset.files.get(index, f"image {index:,}")) for index in pair)
-        for pair in pairs[:_PAIRS_SHOWN].tolist()
-    ]
-    more = " …" if len(pairs) > _PAIRS_SHOWN else ""
-    return (
-        f"at least {len(pairs):,} of {len(test):,} test images of '{dataset.name}' show the same "
-        "picture as a training image (saved again, resized, brightened, cropped or mirrored), so "
-        f"the test may be too easy: {'; '.join(shown)}{more}",
-    )
-
-
-def _notes(dataset: Dataset, n_left_out: int, n_short: int) -> tuple[str, ...]:
-    notes = []
-    if n_left_out:
-        notes.append(
-            f"{n_left_out} images of the train part of '{dataset.name}' left out: exact copies of "
-            "images in its validation or test part"
-        )
-    if n_short:
-        notes.append(
-            f"{n_short} images of '{dataset.name}' fewer than asked for: copies of one image must "
-            "stay in one part, and there was no room for all of them"
-        )
-    return tuple(notes)

@@ -36,9 +36,9 @@ ROOMS = {
     ],
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
     "datasets": [
-        {"augment_settings", "base", "group_split"}, {"augment", "corruption", "locations",
-        "measures", "near_duplicates", "preprocess", "split"}, "files", "layout", "arrays",
-        {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog", "given",
+        {"augment_settings", "base", "group_split"}, "split_notes", {"augment", "corruption",
+        "locations", "measures", "near_duplicates", "preprocess", "split"}, "files", "layout",
+        "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog", "given",
         {"__main__", "describe"},
     ],
     "models": [
