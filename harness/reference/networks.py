@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 import datasets
+from datasets.given import read_given
 from datasets.split import SplitSettings
 from harness.plan.planner import make_plan
 from harness.reference.named import refuse_outside
@@ -29,7 +30,6 @@ from headstart.errors import InputError, RunFolderError
 from headstart.files import make_folder, temporary_beside
 from headstart.records import finished_rows
 from headstart.rows import TrialRow
-from headstart.yaml12 import parse_scalar_or_flow
 
 TRAINED = """\
 name: audit
@@ -132,19 +132,12 @@ def _best_arm(known: Sequence[TrialSpec], rows: Mapping[str, TrialRow]) -> str:
 def read_entry(text: str, flag: str) -> DataEntry:
     """`--on` or `--train` as name and options of a data set: a name, a path, or a flow mapping.
 
-    A path is a folder of class folders (or an archive of one), a CSV or an .npz file.
+    A path is a folder, an archive or a file that some set reads.
 
     Raises:
         InputError: none of these.
     """
-    given = parse_scalar_or_flow(text, flag, "").plain()
-    if isinstance(given, str) and given not in datasets.dataset_names() and Path(given).exists():
-        given = {"name": datasets.dataset_for_path(Path(given)), "path": given}
-    elif isinstance(given, str):
-        given = {"name": given}
-    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
-        raise InputError(
-            f"{flag} {text}: a data set's name, a folder, a file or {{name: …}} is expected"
-        )
-    datasets.options_model(given["name"])
-    return DataEntry(given["name"], {key: given[key] for key in given if key != "name"})
+    given = read_given(text, flag=flag)
+    datasets.options_model(given.name)
+    options = {key: str(each) if key == "path" else each for key, each in given.options.items()}
+    return DataEntry(given.name, options)
