@@ -22,6 +22,7 @@ from analysis.findings.load import Runs
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
+from analysis.findings.starts import describe_starts
 from analysis.statistics.pairs.spreads import compare_spreads
 from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
 from analysis.statistics.samples.arrays import Rng
@@ -59,6 +60,7 @@ class Findings:
     decisions: tuple[Decisions, ...]
     stamp: str
     data: DataTables
+    starts: pd.DataFrame
 
     @property
     def tasks(self) -> list[str]:
@@ -98,6 +100,7 @@ def find(runs: Runs) -> Findings:
         decisions=read_decisions(runs.trials, runs.folders),
         stamp=_stamp(runs.trials),
         data=describe_data(runs),
+        starts=describe_starts(runs),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables of the data sets: what they are, what is to be known of them, their classes.
+"""Tables of the data sets and of the weights that networks started from.
 
 In: `Findings`. Out: a `Table` from each function; `sections` says where it stands.
 """
@@ -43,3 +43,21 @@ def class_count_table(findings: Findings) -> Table:
     )
     note = "As the data set comes, before any images are drawn from it."
     return Table("data_classes", "Classes of the data", frame, columns, note)
+
+
+def start_table(findings: Findings) -> Table:
+    """What networks started from, and what became of the tensors."""
+    columns = (
+        *of_kind("text", place="Arm", start="Started from"),
+        *of_kind("text", head="Last layer"),
+        *of_kind("count", n_loaded="Loaded"),
+        *of_kind("text", new="New", left_out="Left out", remark="In words"),
+    )
+    frame = findings.starts
+    said = [c for c in columns if (frame[c.key].notna() & (frame[c.key] != "")).any()]
+    note = (
+        "Tensors of the first finished trial of each. “New” ones were drawn at random, those “left out” "
+        "of the file were not used. Whether weights were trained on images that are tested here, "
+        "nothing in a file says."
+    )
+    return Table("starts", "First weights", frame, tuple(said), note)

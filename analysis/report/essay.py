@@ -88,6 +88,16 @@ def _range(values: pd.Series) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
+def _starts(findings: Findings) -> Iterator[str]:
+    """What networks started from, arms that did so alike together."""
+    alike = ["start", "n_loaded", "new", "remark"]
+    groups = list(findings.starts.groupby(alike, sort=False))
+    for (start, n_loaded, new, remark), rows in groups[:MOST_ITEMS]:
+        loaded = f"{words.plural(int(n_loaded), 'tensor')} loaded"
+        done = words.joined(loaded, f"new: {new}" if new else "", remark)
+        yield f"{words.shortened(list(rows['place']))} started from {start}: {done}."
+
+
 def _network(findings: Findings) -> Iterator[str]:
     done = _done(findings)
     done = done[done["stage"] == "arm"]
@@ -98,6 +108,7 @@ def _network(findings: Findings) -> Iterator[str]:
         arms = list(dict.fromkeys(rows["arm"]))
         parameters = f"{_range(rows['n_parameters'])} parameters" if "n_parameters" in rows else ""
         yield f"{model} ({parameters}) in {words.shortened([f'“{a}”' for a in arms])}."
+    yield from _starts(findings)
     reasons = [str(a.sweep["why"]) for a in findings.asked if a.sweep.get("why")]
     if reasons:
         yield f"Why, as the sweep says: {words.listed(reasons)}"

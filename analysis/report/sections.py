@@ -56,6 +56,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("data", data.sets, displays_data.data_table),
         ("data", data.remarks, displays_data.remark_table),
         ("data", data.classes, displays_data.class_count_table),
+        ("data", findings.starts, displays_data.start_table),
     ):
         if len(frame):
             makers.setdefault(section, []).append(make)
@@ -104,7 +105,7 @@ ORDER = {
     "tasks": ("Tasks", "Over all tasks"),
     "search": ("Search", "The search for hyperparameters"),
     "seeds": ("Seeds", "How many seeds would be needed"),
-    "data": ("Data", "Data"),
+    "data": ("Data", "Data and first weights"),
     "methods": ("Methods", "Methods"),
     "provenance": ("Provenance", "Provenance"),
 }
