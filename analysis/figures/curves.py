@@ -99,7 +99,7 @@ def survival_curves(ax: Axes, survival: pd.DataFrame, styles: Styles, target: fl
         (ticks,) = ax.plot(censored["time"], censored["share_reached"], "|", color=style.hex)
         ticks.set(markersize=9, markeredgewidth=1.4)
     ax.set(xlabel="Training steps", ylabel="Share of seeds", ylim=(-0.02, 1.04))
-    ax.set_xlim(0, until * 1.02)
+    ax.set_xlim(0, until * 1.02 or 1)  # 0: nothing was trained
     ax.set_title(f"Validation accuracy of {words.target(target)}", color=SOFT)
     percent_axis(ax.yaxis)
     return ax

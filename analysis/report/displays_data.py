@@ -56,8 +56,8 @@ def start_table(findings: Findings) -> Table:
     frame = findings.starts
     said = [c for c in columns if (frame[c.key].notna() & (frame[c.key] != "")).any()]
     note = (
-        "Tensors of the first finished trial of each. “New” ones were drawn at random, those “left out” "
-        "of the file were not used. Whether weights were trained on images that are tested here, "
-        "nothing in a file says."
+        "Tensors of the first finished trial of each arm. “New” ones were drawn at random, those "
+        "“left out” of the file were not used. Whether weights were trained on images that are "
+        "tested here, nothing in a file says."
     )
     return Table("starts", "First weights", frame, tuple(said), note)

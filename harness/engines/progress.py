@@ -56,6 +56,7 @@ class ProgressView:
         self.taken_up_at: dict[str, float] = {}
         self.durations: dict[str, list[float]] = {}  # by arm
         self._next_at = 0.0
+        self._last_said = ""
         self._live: Live | None = None
 
     def __enter__(self) -> ProgressView:
@@ -71,7 +72,9 @@ class ProgressView:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
-        self._say(self.line())
+        last = self.line()
+        if last != self._last_said:
+            self._say(last)
 
     def take(self, event: Event) -> None:
         """Count one event."""
@@ -193,6 +196,7 @@ class ProgressView:
 
     def _say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
+        self._last_said = line
 
 
 def _duration(seconds: float) -> str:

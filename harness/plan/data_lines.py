@@ -31,8 +31,8 @@ def stand_ins(plan: Plan, *, with_reasons: bool = True) -> Iterator[str]:
     yield from lines
 
 
-def describe(plan: Plan) -> Iterator[str]:
-    """What is in each data set, what it warns of, and the first of its notes."""
+def describe(plan: Plan, *, all_notes: bool = False) -> Iterator[str]:
+    """What is in each data set, what it warns of, and the first of its notes, or all of them."""
     users = _users(plan) if len(plan.data) > 1 else {}
     for use in plan.data[:MOST_SETS]:
         who = users.get((use.choice.name, use.fingerprint), ())
@@ -40,9 +40,9 @@ def describe(plan: Plan) -> Iterator[str]:
         for warning in use.warnings:
             yield from _wrapped(f"warning: {warning}", "  ")
         notes = (*use.split_notes, *use.notes)
-        for note in notes[:MOST_NOTES]:
+        for note in notes if all_notes else notes[:MOST_NOTES]:
             yield from _wrapped(f"note: {note}", "  ")
-        if len(notes) > MOST_NOTES:
+        if len(notes) > MOST_NOTES and not all_notes:
             yield f"  … {len(notes) - MOST_NOTES} more, all in the report"
     if len(plan.data) > MOST_SETS:
         yield f"data: … {len(plan.data) - MOST_SETS} more data sets, all in the report"

@@ -56,7 +56,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield f"run folder: {out}"
     yield from _as_table(lines)
     yield from plan.repeated()
-    yield from data_lines.describe(plan)
+    yield from data_lines.describe(plan, all_notes=True)  # no report holds the others
     yield from plan.notes
     yield from frozen.notes(plan)
     cards = Cards() if plan.sweep.resources.gpus == 0 else cards_here()

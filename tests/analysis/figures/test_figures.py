@@ -126,6 +126,14 @@ def test_survival_marks_what_was_censored() -> None:
     assert marks.get_xdata().tolist() == [20]
 
 
+@pytest.mark.filterwarnings("error")
+def test_survival_of_networks_that_did_not_train_is_drawn_without_a_warning() -> None:
+    numbers = {"time": [0.0], "share_reached": [0.0], "low": [0.0], "high": [0.0]}
+    curve = pd.DataFrame({"arm": ["scratch"], "target": [0.9], **numbers, "n_censored": [1]})
+    ax = curves.survival_curves(axes(), curve, STYLES, 0.9)
+    assert ax.get_xlim() == (0, 1)
+
+
 def test_every_seed_is_a_dot() -> None:
     evidence = pd.DataFrame(
         {

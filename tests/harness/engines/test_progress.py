@@ -156,3 +156,12 @@ def test_showing_takes_a_small_share_of_the_time_however_many_trials(write_sweep
     for clock[0] in (100.0, 150.0, 179.0, 181.0):
         view.tick()
     assert shown == [100.0, 181.0]  # 4 s of 80
+
+
+def test_the_last_line_is_not_said_twice(write_sweep):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    stream, clock = io.StringIO(), [0.0]
+    with ProgressView(plan, {}, stream, n_slots=2, now=lambda: clock[0]) as view:
+        clock[0] = 20.0
+        view.tick()
+    assert stream.getvalue().splitlines() == ["[20 s] 0/6 trials done, 0 running"]

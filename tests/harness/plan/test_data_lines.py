@@ -88,6 +88,8 @@ def test_warnings_come_first_and_of_many_notes_the_first(plan):
         "  warning: x", "  note: one", "  note: two", "  note: three",
         "  … 1 more, all in the report",
     ]  # fmt: skip
+    whole = list(describe(with_uses(plan, use), all_notes=True))  # a dry run makes no report
+    assert whole[-2:] == ["  note: three", "  note: four"]
 
 
 def test_each_set_is_said_once_and_of_very_many_the_first(plan):
