@@ -32,7 +32,7 @@ from harness.plan.dry_run import describe_plan
 from harness.plan.needs import Need, fetch, needs_of, why_missing
 from harness.plan.planner import make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
-from harness.plan.starts import check_starts
+from harness.plan.starts import check_starts, misfits
 from harness.runfolder import provenance
 from harness.runfolder.deliver import write_folders
 from harness.runfolder.folder import CONTROL, RunFolder
@@ -112,7 +112,10 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
     if options.dry_run:
         lacking = [n for n in needs_of(sweep, options.data) if n.state in ("missing", "to fetch")]
         if lacking:
-            return _say_needs(lacking)
+            wrong = misfits(sweep)
+            for mistake in wrong:
+                print(mistake, file=sys.stderr)
+            return _say_needs(lacking) or (EXIT_INPUT if wrong else EXIT_DONE)
     first = derive_streams(sweep.seed, sweep.seeds.values[0], sweep.vary)
     catalogue = DataCatalogue(options.data, not options.dry_run, first["split"])
     plan = make_plan(sweep, catalogue)

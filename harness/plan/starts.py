@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.sweepfile.normalise import Published, published
-from harness.trials.spec import Plan, TrialSpec
+from harness.sweepfile.settings import Condition, Sweep
+from harness.trials.spec import DataUse, Plan, TrialSpec
 from headstart.errors import InputError, SpecError
 from headstart.output import on_one_line
 from models import ModelInfo
@@ -40,6 +41,40 @@ def check_starts(plan: Plan) -> list[str]:
     if mistakes:
         raise SpecError(mistakes)
     return [*notes, *_other_numbers(plan)]
+
+
+def misfits(sweep: Sweep) -> list[str]:
+    """Files of weights that do not fit, whatever the data are: told where those are not here.
+
+    A network that takes its images' size from the data is left for later.
+    """
+    mistakes: dict[str, None] = {}
+    for name, condition in (*sweep.stages.items(), *sweep.arms.items()):
+        is_file = condition.start.kind == "file" and condition.start.path.is_file()
+        if is_file and condition.head != "keep" and condition.model.info.image_size:
+            reasons = [_misfit(name, condition, n) for n in _channels(condition.model.info)]
+            if all(reasons):
+                at = sweep.starts_at.get(name, f"{sweep.name}: {name}")
+                mistakes[on_one_line(f"{at}: {reasons[0]}")] = None
+    return list(mistakes)
+
+
+def _channels(info: ModelInfo) -> tuple[int, ...]:
+    return (info.channels,) if info.channels else (3, 1)
+
+
+def _misfit(name: str, condition: Condition, channels: int) -> str:
+    """Why the weights do not fit a network for such images; an empty text where they do."""
+    size = condition.model.info.image_size
+    assert size is not None
+    data = DataUse(condition.data[0], "", 2, ("0", "1"), "", True, size, channels)
+    spec = TrialSpec("", "arm", name, 0, condition, data, {"init": 0, "head": 0},
+                     start_file=condition.start.path.absolute())  # fmt: skip
+    try:
+        _tried(spec, None)
+    except InputError as err:
+        return str(err)
+    return ""
 
 
 def _to_try(plan: Plan) -> Iterator[TrialSpec]:

@@ -6,11 +6,13 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import torch
 from data_files import class_folders, serving, write_handwritten62, write_mnist, write_tree
 
 from harness.sweep import main
 from headstart.errors import InputError, SpecError
 from models import imagenet
+from models.build import build_model
 from runs import run_here
 
 SWEEP = """\
@@ -165,3 +167,17 @@ def test_data_that_are_missing_are_told_with_the_line_that_names_them(sweep, opt
     assert status == 2
     assert said.count(f"{sweep}:4: data.path") == 1
     assert said.count(f"{sweep}:8: arms.other.data.path") == 1
+
+
+@pytest.mark.parametrize("fits", [False, True])
+def test_weights_that_do_not_fit_are_told_with_missing_data(sweep, tmp_path, capsys, fits):
+    own = build_model("lenet5", n_classes=10, image_size=(28, 28), channels=1,
+                      init_seed=0, head_seed=0)  # fmt: skip
+    tensors = own.state_dict() if fits else {"conv9.weight": torch.zeros(3, 3)}
+    torch.save(tensors, tmp_path / "weights.pth")
+    sweep.write_text(MISTAKEN.replace(", dropuot: 0.5", ""))
+    assert main([str(sweep), "--dry-run"]) == 2
+    said = capsys.readouterr()
+    assert said.out.count(": missing: ") == 2
+    line = f"{sweep}:7: arms.started.initialize: {tmp_path / 'weights.pth'}: the weights do not fit"
+    assert said.err.count(line) == (0 if fits else 1)
