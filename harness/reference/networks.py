@@ -20,6 +20,7 @@ import datasets
 from datasets.given import read_given
 from datasets.split import SplitSettings
 from harness.plan.planner import make_plan
+from harness.plan.search import recorded
 from harness.reference.named import refuse_outside
 from harness.sweep import main as run_sweep
 from harness.sweepfile.reader import load_run
@@ -100,7 +101,9 @@ def trained_specs(
         refuse_outside(run / "sweep.yaml", sweep, catalogue.data_dir)
     seeds = sorted({row.seed for row in rows.values()})
     plan = make_plan(sweep, catalogue, seeds)
-    known = [spec for spec in plan.trials if spec.id in rows]
+    if sweep.searches:  # whose arms have the values that were chosen
+        plan = recorded(plan, catalogue, run).plan
+    known = [spec for spec in plan.trials if spec.id in rows and spec.stage != "search"]
     if not known:
         raise RunFolderError(
             f"{run}: none of its {len(rows)} finished trials is one that its sweep.yaml plans with "
