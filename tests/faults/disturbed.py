@@ -66,7 +66,45 @@ FEATURES = (
     .replace("  scratch: {}\n  pretrained: {initialize: drawn}\n", _HEAD)
     .replace("seeds: 2\ncompare: [{treatment: pretrained, control: scratch}]", "seeds: 1")
 )
-SWEEPS = {"tiny": TINY, "packed": PACKED, "searched": SEARCHED, "features": FEATURES}
+# Network, optimizer and loss are of the user's own file; all of them draw, and two keep a state.
+OWN = TINY.replace("{name: lenet5}", "{name: 'own_parts.py:Net'}").replace(
+    "train: {learning_rate: 1.0e-3,",
+    "train: {optimizer: 'own_parts.py:Signs', loss: 'own_parts.py:noisy', "
+    "augment: {rotate: 10}, learning_rate: 1.0e-3,",
+)
+OWN_CODE = """
+import random
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.conv, self.norm, self.drop = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.2)
+        self.fc = nn.Linear(4 * 13 * 13, n_classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.norm(self.conv(x)).relu(), 2)
+        x = F.dropout(self.drop(x.view(len(x), -1)), 0.3, self.training)
+        return self.fc(x + 0.01 * torch.rand(1) * np.random.rand())
+
+class Signs(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                mean = self.state[p].setdefault("mean", torch.zeros_like(p)).lerp_(p.grad, 0.1)
+                p.sub_(group["lr"] * mean.sign() * torch.rand(1))
+
+def noisy(logits, labels):
+    return F.cross_entropy(logits + 0.1 * torch.randn_like(logits) * random.random(), labels)
+"""
+SWEEPS = {"tiny": TINY, "packed": PACKED, "searched": SEARCHED, "features": FEATURES, "own": OWN}
 
 _OF_THE_MOMENT = {"attempts", "finished_at", "host", "images_per_s"}  # and what ends in _s
 
@@ -95,6 +133,8 @@ class Place:
 
     def write(self, text: str) -> None:
         self.sweep.write_text(text, encoding="utf-8")
+        if "own_parts.py" in text:
+            self.sweep.with_name("own_parts.py").write_text(OWN_CODE, encoding="utf-8")
 
     def remove(self) -> None:
         shutil.rmtree(self.temporary, ignore_errors=True)
@@ -191,7 +231,9 @@ class Place:
             if path.name.startswith(".") or path.name.endswith(".tmp")
         ]
         states = list(self.out.glob("trials/*/state"))
-        kept = sorted(self.temporary.iterdir())
+        # PyTorch imports its compiler for an optimizer of the user's own, which makes this folder.
+        compiler = "torchinductor_"
+        kept = sorted(p for p in self.temporary.iterdir() if not p.name.startswith(compiler))
         return [str(path) for path in (*hidden, *states, *kept)]
 
     def _shared(self) -> list[str]:

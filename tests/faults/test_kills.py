@@ -10,7 +10,7 @@ import pytest
 from disturbed import SWEEPS, Disturbed, began, differences, kill_all, trains
 from faults import chosen, generator
 
-KILLED = ("tiny", "packed", "searched")
+KILLED = ("tiny", "packed", "searched", "own")
 # (engine, what is killed, sweep, number of the draw)
 HERE = [("here", "command", sweep, n) for sweep in KILLED for n in range(6)]
 LOCAL = [
@@ -29,6 +29,8 @@ SAMPLE = [
     ("here", "command", "tiny", 0),
     ("here", "command", "packed", 1),
     ("here", "command", "searched", 2),
+    ("here", "command", "own", 3),
+    ("local", "command", "own", 1),
     ("local", "worker", "tiny", 0),
     ("ray", "group", "tiny", 0),
 ]
