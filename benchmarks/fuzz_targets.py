@@ -358,6 +358,13 @@ def _pickled() -> list[bytes]:
             for protocol in (2, 5)]  # fmt: skip
 
 
+def _batches() -> list[bytes]:
+    import pickle
+
+    rows = _pixels(6, 32, 3).reshape(6, -1)
+    return [pickle.dumps({"data": rows, "labels": [0, 1, 2] * 2}, protocol) for protocol in (2, 5)]
+
+
 def _read_container(name: str, file: str, content: bytes, folder: Path) -> None:
     _load(name, folder, path=str(_written(content, folder / file)))
 
@@ -976,7 +983,7 @@ TARGETS: Mapping[str, Target] = {
         Target("hdf5", _hdf5_arrays, partial(_read_container, "hdf5", "a.h5")),
         Target("npy", _npy_arrays, _read_npy, (change_array,), (b"descr", b"|O")),
         Target("pickle", _pickled, partial(_read_container, "pickle", "a.pkl"), (), _PICKLE),
-        Target("batches", _pickled, _read_batches, (), _PICKLE),
+        Target("batches", _batches, _read_batches, (), _PICKLE),
         Target("photos", lambda: list(_photos()), _read_photo, (_change_photo,)),
         Target("photo_labels", _labels_files, _read_labels_file, (change_yaml, change_text), _YAML),
         Target("labels.csv", lambda: _LABELS["labels.csv"], partial(_read_labels, "labels.csv"),
