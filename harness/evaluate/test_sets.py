@@ -178,8 +178,12 @@ def read_test_set(
     Raises:
         DataError: nothing there, no labels, labels that the network does not know.
     """
+    if csv is not None and part is not None:
+        raise InputError(
+            "--csv FILE is read whole; with --part, give the table as --set labels=FILE"
+        )
     given = _given(on, csv, pairs)
-    if given.name == "folder" and set(given.options) == {"path"} and part in (None, "test"):
+    if given.name == "folder" and set(given.options) == {"path"} and part is None:
         path = given.path
         assert path is not None, "a folder is named by its path"
         return _of_tree(path, class_names, prepare, csv, on_damaged)

@@ -135,6 +135,8 @@ def test_a_part_is_named_where_there_is_no_test_part(parts):
     assert (validation.images == 90).all()
     assert validation.files == ("val/3/a.png", "val/7/a.png")
     assert "2 images of other parts than validation were not read" in validation.notes
+    with pytest.raises(DataError, match="none for test"):
+        read_test_set("set", DIGITS, AS_IT_IS, part="test")
     every = read_test_set("set", DIGITS, AS_IT_IS, part="all")
     assert len(every.labels) == 4
     as_test = read_test_set("set", DIGITS, AS_IT_IS, pairs=["parts={test: val}"])
@@ -181,6 +183,7 @@ def test_a_table_of_labels_is_named_with_its_columns(tmp_path):
         ("csv", {}, "option 'path' is needed"),
         ("x.txt", {}, "x.txt: "),
         ("mnist", {"csv": "x.csv"}, "--csv belongs to a folder or an archive"),
+        (".", {"csv": "x.csv", "part": "test"}, "give the table as --set labels=FILE"),
         ("{path: x}", {}, "a data entry has a name"),
         ("set", {"pairs": ["classes_at"]}, "--set classes_at: give KEY=VALUE"),
     ],
