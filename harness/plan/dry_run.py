@@ -110,14 +110,15 @@ def _estimate(left: list[TrialSpec], out: Path, n_slots: int) -> str:
     if not all(going_by):
         return (
             f"Time and disk: not known before a first trial of each network has finished here; "
-            f"{len(left)} trials, {n_slots} at once on this machine."
+            f"{_trials(len(left))}, {n_slots} at once on this machine."
         )
     seconds = sum(map(_seconds, left, going_by)) / n_slots
     disk = sum(alike.n_bytes for alike in going_by)
     n_known = len(frozenset().union(*{alike.trial_ids for alike in going_by}))
     return (
-        f"About {seconds / 60:.0f} min for {len(left)} trials, {n_slots} at once on this machine, "
-        f"and {disk / 1e6:.0f} MB of disk, going by {n_known} finished trial{'s' * (n_known != 1)}."
+        f"About {seconds / 60:.0f} min for {_trials(len(left))}, {n_slots} at once on this "
+        f"machine, and {disk / 1e6:.0f} MB of disk, going by {n_known} finished "
+        f"trial{'s' * (n_known != 1)}."
     )
 
 
@@ -212,3 +213,7 @@ def _n_train(trial: TrialSpec) -> int | None:
     if split.split is not None:
         return round(split.split["train"] * data.n_images)
     return None
+
+
+def _trials(n: int) -> str:
+    return f"{n} trial{'' if n == 1 else 's'}"

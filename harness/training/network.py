@@ -149,7 +149,7 @@ class StartWeights:
         try:
             report = load_into(network, self.tensors, head=self.head, groups=groups, prefix=prefix)
         except ModelError as err:
-            text = str(err).replace("the network", f"the network {spec.condition.model.name}", 1)
+            text = str(err).replace("the network", f"the network {spec.condition.model.shown}", 1)
             raise ModelError("; ".join((f"{self.origin}: {text}", *self.notes))) from err
         return replace(report, notes=(*self.notes, *report.notes, *self.on_head))
 
