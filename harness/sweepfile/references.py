@@ -107,8 +107,9 @@ def own_references(condition: Condition) -> list[tuple[str, str]]:
 
 
 def in_run_folder(path: Path) -> bool:
-    """Whether a file lies in a run folder, at any depth."""
-    return any((parent / name).is_file() for parent in path.absolute().parents for name in OF_A_RUN)
+    """Whether a file lies in a run folder, at any depth, as it is named or behind links."""
+    parents = {*path.absolute().parents, *path.resolve().parents}
+    return any((parent / name).is_file() for parent in parents for name in OF_A_RUN)
 
 
 def resolve(node: Node, places: CodePlaces, mistakes: Mistakes) -> Node | None:

@@ -129,6 +129,17 @@ def test_a_sweep_file_that_names_a_run_folders_code_is_refused(tmp_path: Path) -
         load_sweep(path)
 
 
+def test_a_link_into_a_run_folder_is_its_code_too(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "")
+    (tmp_path / "link").symlink_to(run / "nets")
+    path = write(tmp_path / "mine", SWEEP.replace("nets/my_nets.py", "../link/my_nets.py"))
+    with pytest.raises(SpecError, match="lies in a run folder, and code is never taken from there"):
+        load_sweep(path)
+    (run / "nets" / "copy.yaml").write_text(SWEEP, encoding="utf-8")
+    with pytest.raises(InputError, match="never taken from a run folder"):
+        load_sweep(tmp_path / "link" / "copy.yaml")
+
+
 def test_a_searched_run_opens_without_its_code(tmp_path: Path) -> None:
     search = "search: {width: {choice: [4, 8]}, samples: 2}\n"
     sweep = load_sweep(write(tmp_path / "mine", SWEEP + search))
