@@ -63,7 +63,8 @@ def listed_files(tree: Tree, table: str) -> tuple[list[str], list[str], tuple[st
     base = Counter(PurePosixPath(name).name for name in images)
     by_name = {PurePosixPath(name).name: name for name in images}
     files: dict[str, str] = {}
-    for line, (file, label) in _listed(content, where):
+    listed, notes = _listed(content, where)
+    for line, (file, label) in listed:
         plain = file.replace("\\", "/").removeprefix("./")
         name = by_path.get(plain)
         if name is None and base[PurePosixPath(plain).name] == 1:
@@ -74,12 +75,19 @@ def listed_files(tree: Tree, table: str) -> tuple[list[str], list[str], tuple[st
             raise DataError(f"{where}:{line}: '{file}' is listed twice")
         files[name] = label
     n_left = len(images) - len(files)
-    notes = (f"{n_left} images that the table does not list were not read",) if n_left else ()
+    if n_left:
+        notes = (*notes, f"{n_left} images that the table does not list were not read")
     return list(files), list(files.values()), notes
 
 
-def _listed(content: bytes, where: str) -> list[tuple[int, tuple[str, str]]]:
-    """(line number, (file, label)) of every line that is not blank, the header left out."""
+def _listed(
+    content: bytes, where: str
+) -> tuple[list[tuple[int, tuple[str, str]]], tuple[str, ...]]:
+    """(line number, (file, label)) of every line that is not blank, the header left out; notes.
+
+    Where a table has more than two columns, a note says which one was taken for the labels, and
+    how the rows of the test part alone are read where another column holds parts.
+    """
     lines = list(rows(decode(content, where), where))
     if not lines:
         raise DataError(f"{where}: empty; a file name and a label on each line are needed")
@@ -91,7 +99,16 @@ def _listed(content: bytes, where: str) -> list[tuple[int, tuple[str, str]]]:
         if len(fields) <= max(file_column, label_column):
             raise DataError(f"{where}:{line}: {len(fields)} fields; a file name and a label")
         listed.append((line, (fields[file_column].strip(), fields[label_column].strip())))
-    return listed
+    header, name = lines[0][1], PurePosixPath(where).name
+    if not n_header or len(header) <= 2:
+        return listed, ()
+    notes = [f"labels are those of {name}: the column '{header[label_column].strip()}'"]
+    others = {fields[k].strip() for _, fields in lines[1:] for k in range(len(fields))}
+    if {"train", "test"} <= others:
+        notes.append(
+            f"all rows of {name} are read, of whatever part; --set labels=FILE knows parts"
+        )
+    return listed, tuple(notes)
 
 
 def _columns(first: Sequence[str]) -> tuple[int, int, int]:

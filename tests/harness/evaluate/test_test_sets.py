@@ -177,6 +177,21 @@ def test_a_table_of_labels_is_named_with_its_columns(tmp_path):
     ]  # fmt: skip
 
 
+def test_of_a_table_of_several_columns_it_is_said_what_was_taken(tmp_path):
+    (tmp_path / "set").mkdir()
+    for k, pixels in enumerate(PIXELS[:2]):
+        (tmp_path / "set" / f"{k}.png").write_bytes(png(pixels))
+    (tmp_path / "t.csv").write_text("file,label,split\n0.png,7,train\n1.png,3,test\n")
+    read = read_test_set("set", DIGITS, AS_IT_IS, csv="t.csv")
+    assert read.labels.tolist() == [7, 3]
+    assert read.notes == (
+        "labels are those of t.csv: the column 'label'",
+        "all rows of t.csv are read, of whatever part; --set labels=FILE knows parts",
+    )
+    by_setting = read_test_set("set", DIGITS, AS_IT_IS, pairs=["labels=t.csv"])
+    assert by_setting.labels.tolist() == [3]
+
+
 @pytest.mark.parametrize(
     ("on", "arguments", "says"),
     [
