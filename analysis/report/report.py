@@ -150,7 +150,7 @@ def _facts(findings: Findings) -> str:
     ]
     images = f" ({', '.join(counts)})" if counts else ""
     own = [*own_code(findings)]
-    code = f" Code of the user’s own: {words.shortened(own)}." if own else ""
+    code = f" Code of the user’s own: {words.shortened(own)}; texts in code/." if own else ""
     return (
         f"Data: {sets}{images}. Network: {models}.{code} "
         f"{words.plural(len(done), 'finished trial')}, {n_seeds_text(findings.arms)}."
@@ -162,7 +162,7 @@ def own_code(findings: Findings) -> Iterator[str]:
     done = findings.evidence
     texts = done["code"].dropna() if "code" in done else []
     for code in dict.fromkeys(line for text in texts for line in str(text).split("\n") if line):
-        name, _, digest = code.partition(" ")
+        name, _, digest = code.rpartition(" ")  # a file's name may have spaces
         yield f"{name} (digest {digest[:8]})"
 
 

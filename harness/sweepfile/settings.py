@@ -489,7 +489,7 @@ class Condition(Frozen):
     @property
     def users_names(self) -> str:
         """What of it is of the user's own, for a message."""
-        names = [text.partition(" ")[0] for text in self.own_code]
+        names = [text.rpartition(" ")[0] for text in self.own_code]
         return ", ".join(names) or self.model.shown
 
     def with_values(self, values: Values) -> Condition:

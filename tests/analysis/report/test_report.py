@@ -11,14 +11,16 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from synthetic_runs import HOSTILE, Arm, Made, write_run
 
 from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
-from analysis.report.report import Content, compose, page_text, write_report
+from analysis.report.report import Content, compose, own_code, page_text, write_report
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -321,3 +323,12 @@ def test_the_analysis_imports_neither_torch_nor_ray_nor_the_harness() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_code_of_the_users_own_is_named_with_its_digest_whatever_its_file_is_called():
+    lines = "my nets.py:Net 3f2a8c01d9c5456f\nparts.py:Signs 80326f5fa8dc9e55"
+    findings = SimpleNamespace(evidence=pd.DataFrame({"code": [lines, lines, None]}))
+    assert [*own_code(findings)] == [
+        "my nets.py:Net (digest 3f2a8c01)",
+        "parts.py:Signs (digest 80326f5f)",
+    ]
