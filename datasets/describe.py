@@ -167,7 +167,8 @@ def _copies_lines(description: Description) -> list[str]:
     ]
     if description.n_near_duplicates:
         n = description.n_near_duplicates
-        lines.append(f"near-duplicates: at least {n:,} pairs of images show the same picture")
+        pairs = "1 pair of images looks" if n == 1 else f"{n:,} pairs of images look"
+        lines.append(f"near-duplicates: at least {pairs} like the same picture")
     return lines
 
 

@@ -54,7 +54,7 @@ def no_test_part(dataset: Dataset, parts: Mapping[str, np.ndarray]) -> list[str]
 
 
 def near_duplicates(dataset: Dataset, train: np.ndarray, test: np.ndarray) -> tuple[str, ...]:
-    """A note where test images show the same picture as training images."""
+    """A note where test images look like training images."""
     if dataset.near_pairs is None:
         return ()
     part = np.zeros(len(dataset.labels), np.int8)
@@ -70,9 +70,9 @@ def near_duplicates(dataset: Dataset, train: np.ndarray, test: np.ndarray) -> tu
     ]
     more = " …" if len(pairs) > _PAIRS_SHOWN else ""
     return (
-        f"at least {len(pairs):,} of {len(test):,} test images of '{dataset.name}' show the same "
-        "picture as a training image (saved again, resized, brightened, cropped or mirrored), so "
-        f"the test may be too easy: {'; '.join(shown)}{more}",
+        f"at least {len(pairs):,} of {len(test):,} test images of '{dataset.name}' look like a "
+        "training image that was saved again, resized, brightened, cropped or mirrored, so the "
+        f"test may be too easy: {'; '.join(shown)}{more}",
     )
 
 

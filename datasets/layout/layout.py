@@ -266,7 +266,12 @@ def _no_images(tree: Tree, also: Collection[Also]) -> list[str]:
     others = [name for name in tree.names if not is_image_name(name, (*also, *ALSO))]
     if not others:
         return []
-    return [f"{len(others)} files that are no images were not read ({kinds_of(others)})"]
+    what = (
+        "1 file that is no image was"
+        if len(others) == 1
+        else (f"{len(others)} files that are no images were")
+    )
+    return [f"{what} not read ({kinds_of(others)})"]
 
 
 def _warnings(tree: Tree, read: Sequence[str], also: Collection[Also]) -> tuple[str, ...]:

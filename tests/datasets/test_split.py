@@ -395,8 +395,8 @@ def test_near_duplicates_of_training_images_are_counted_and_named(official):
     known = replace(official, near_pairs=pairs, files=files)
     (note,) = split(known, train=80, validation=0).notes
     assert note == (
-        "at least 2 of 20 test images of 'tiny' show the same picture as a training image (saved "
-        "again, resized, brightened, cropped or mirrored), so the test may be too easy: p/81.jpg "
+        "at least 2 of 20 test images of 'tiny' look like a training image that was saved "
+        "again, resized, brightened, cropped or mirrored, so the test may be too easy: p/81.jpg "
         "and p/3.jpg; p/90.jpg and image 4"
     )
     assert split(official, train=80, validation=0).notes == ()

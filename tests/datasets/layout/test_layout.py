@@ -91,7 +91,7 @@ def test_validation_in_all_its_spellings(name):
         ("train_more/a*9", "train_more (9)"),
         ("D/train/a*4 | D/train/b*4 | D/test/a*4 | D/test/b*4", "D (16)"),
         ("@eaDir/a*2", "2 images in folders of a network drive"),
-        ("labels/train/a.txt", "1 files that are no images"),
+        ("labels/train/a.txt", "1 file that is no image"),
     ],
 )
 def test_what_lies_beside_parts_is_left_out_and_said(beside, said):

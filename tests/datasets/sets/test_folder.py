@@ -141,7 +141,7 @@ def test_what_is_no_image_of_a_class_is_left_out_and_said(tmp_path):
     assert len(dataset.labels) == 4
     assert dataset.notes == (
         "1 images outside the class folders were not read: contact.png",
-        "1 files that are no images were not read (.txt (1 file))",
+        "1 file that is no image was not read (.txt (1 file))",
     )
 
 
