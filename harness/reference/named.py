@@ -7,6 +7,7 @@ file that a user gives is trusted, and only this command opens what a run folder
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def _located(choice: DataChoice, data: Path) -> tuple[Path, ...]:
 
 def _is_below(path: Path, folder: Path) -> bool:
     """Whether `path` lies in `folder` as it is written, or when all links are followed."""
-    ways = ((path.absolute(), folder.absolute()), (path.resolve(), folder.resolve()))
+    real = (Path(os.path.realpath(each)) for each in (path, folder))  # a circle of links ends too
+    ways = ((path.absolute(), folder.absolute()), tuple(real))
     return any(
         at.is_relative_to(base) and ".." not in at.relative_to(base).parts for at, base in ways
     )

@@ -9,6 +9,7 @@ gives with `--code` stands in for it where its digest is the run's.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def own_references(condition: Condition) -> list[tuple[str, str]]:
 
 def in_run_folder(path: Path) -> bool:
     """Whether a file lies in a run folder, at any depth, as it is named or behind links."""
-    parents = {*path.absolute().parents, *path.resolve().parents}
+    parents = {*path.absolute().parents, *Path(os.path.realpath(path)).parents}
     return any((parent / name).is_file() for parent in parents for name in OF_A_RUN)
 
 

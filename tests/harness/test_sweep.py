@@ -86,6 +86,7 @@ def test_data_and_where_trials_train_are_said_once_and_the_run_folder_keeps_auto
         ("seeds: 2", "seeds: 1"), (glyphs, f"{{first_of: [{nobody}, {glyphs}]}}")
     )  # fmt: skip
     monkeypatch.setattr(harness.sweep, "cards_here", lambda: Cards(remark="no card"))
+    monkeypatch.setenv("HEADSTART_DATA", str(tmp_path))  # where MNIST is not
     done = run_here(sweep, out)
     first, *lines = done.stderr.splitlines()
     drawn, data = (line for line in lines if line.startswith("data: "))
