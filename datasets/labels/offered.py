@@ -49,11 +49,14 @@ _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*\(?\d+\)?")  # `Abyssinian_12`, 
 
 @dataclass(frozen=True)
 class _Offer:
-    """A table that names images; `unclear`: why its label column is not known."""
+    """A table that names images; `unclear`: why its label column is not known.
+
+    `as_read`: before its first row was taken for the names of its columns.
+    """
 
     name: str
+    as_read: Table
     table: Table
-    path: int
     columns: Columns | None
     named: tuple[str, ...]
     unclear: str = ""
@@ -196,7 +199,8 @@ def _offer(tree: Tree, name: str, files: NamedFiles) -> _Offer | None:
         content = tree.read(name)
         if len(content) > _MOST_BYTES:
             return None
-        table, path = with_its_header(read_table(content, name, name), files, Wanted())
+        as_read = read_table(content, name, name)
+        table, path = with_its_header(as_read, files, Wanted())
         named = tuple(text for text in table.column(path) if files.meant_by(text))
         if len(named) < 2 or 2 * len(named) < len(table.rows):
             return None
@@ -206,8 +210,8 @@ def _offer(tree: Tree, name: str, files: NamedFiles) -> _Offer | None:
     try:
         columns = find_columns(table, path, Wanted(is_one_hot=is_one_hot))
     except DataError as err:
-        return _Offer(name, table, path, None, named, str(err).removeprefix(f"{name}: "))
-    return _Offer(name, table, path, columns, named)
+        return _Offer(name, as_read, table, None, named, str(err).removeprefix(f"{name}: "))
+    return _Offer(name, as_read, table, columns, named)
 
 
 def _unreadable(tree: Tree, names: Sequence[str]) -> str:
@@ -313,7 +317,7 @@ def _is_called_label(offer: _Offer) -> bool:
 def _labels_of(tree: Tree, offer: _Offer, among: frozenset[str] = frozenset()) -> dict[str, str]:
     """Image → label; empty where the table does not give one to each."""
     try:
-        source = Source(read_table(tree.read(offer.name), offer.name, offer.name), "", offer.name)
+        source = Source(offer.as_read, "", offer.name)
         images = [name for name in tree.names if is_image_name(name)]
         layout = layout_of_tables(tree, [source], Wanted(among=among), images, "skip")
     except DataError:

@@ -157,7 +157,7 @@ class _Judge:
         group = self._take(self.wanted.group, "group")
         if part is None:
             part = self._part()
-        self._refuse_paths(label)
+        self._refuse_paths()
         self._leave_out([k for k in self.left if self.names and plain(self.names[k]) in ID_NAMES])
         labels: tuple[int, ...] = () if label is None else (label,)
         label_names: int | None = None
@@ -224,7 +224,7 @@ class _Judge:
         self.notes.append(f"parts are from {self._called(fitting[0])}")
         return fitting[0]
 
-    def _refuse_paths(self, label: int | None) -> None:
+    def _refuse_paths(self) -> None:
         """Refuse a table that names images and holds no pixels."""
         n_numbers = sum(self.kinds[k] in ("number", "list") for k in self.left)
         for k in self.left:
