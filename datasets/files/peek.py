@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from datasets.files.image_kinds import is_image_name, kinds_of, stem_of
 from datasets.files.part_words import part_in
-from datasets.files.trees import first_members
+from datasets.files.trees import first_members, is_wanted
 from headstart.errors import DataError
 from headstart.packed import BROKEN
 
@@ -55,7 +55,7 @@ def first_names(path: Path) -> tuple[str, ...]:
             names = first_members(path)
     except BROKEN:
         return ()
-    return tuple(islice(filter(_is_shown, names), _MOST_NAMES))
+    return tuple(islice(filter(is_wanted, names), _MOST_NAMES))
 
 
 def first_bytes(path: Path) -> bytes:
@@ -161,13 +161,9 @@ def _names_below(folder: Path) -> Iterator[str]:
             entries = sorted(os.scandir(folder / inside), key=lambda entry: entry.name)
             for entry in entries[:_MOST_NAMES]:
                 name = str(PurePosixPath(inside, entry.name))
-                if entry.is_dir() and _is_shown(name):
+                if entry.is_dir() and is_wanted(name):
                     folders.append(name)
-                elif entry.is_file() and _is_shown(name):
+                elif entry.is_file() and is_wanted(name):
                     yield name
         except OSError:
             continue
-
-
-def _is_shown(name: str) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

@@ -215,7 +215,7 @@ def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
         except BROKEN as err:
             raise DataError(f"{path}: '{name}' cannot be unpacked: {err}") from err
 
-    names = sorted(name for name in stored if _is_wanted(name) and not name.endswith("/"))
+    names = sorted(name for name in stored if is_wanted(name) and not name.endswith("/"))
     return Tree(path, tuple(names), _folders(stored), read)
 
 
@@ -247,7 +247,7 @@ def _tar_tree(path: Path) -> Tree:
                         f"{path}: '{member.name}' is a link or a device; pack plain files"
                     )
                 _check_size(path, member.name, member.size, member.size)
-                if _is_wanted(name):
+                if is_wanted(name):
                     contents[name] = zlib.compress(read(), level=1)
                     n_left_to_keep -= len(contents[name])
                 if n_left_to_keep < 0:
@@ -338,11 +338,12 @@ class _BoundedStream:
 
 def _folders(names: Iterable[str]) -> frozenset[str]:
     """All folders that `names` lie in or are; a folder's own name ends with `/`."""
-    parents = (parent for name in names if _is_wanted(name) for parent in _parents(name))
+    parents = (parent for name in names if is_wanted(name) for parent in folders_above(name))
     return frozenset(parents)
 
 
-def _parents(name: str) -> list[str]:
+def folders_above(name: str) -> list[str]:
+    """The folders that a relative name lies in, each as a relative name, the upper ones first."""
     parts = name.split("/")[:-1]
     return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
 
@@ -354,7 +355,8 @@ def _plain_name(name: str) -> str:
     return "" if name == "." else name
 
 
-def _is_wanted(name: str) -> bool:
+def is_wanted(name: str) -> bool:
+    """Whether a relative name is neither hidden nor of what macOS adds to archives."""
     parts = name.split("/")
     return bool(name) and not any(p.startswith(".") or p == "__MACOSX" for p in parts)
 

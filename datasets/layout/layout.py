@@ -22,7 +22,7 @@ from datasets.files.image_kinds import (
     kinds_of,
     left_out_by_setting,
 )
-from datasets.files.trees import Tree
+from datasets.files.trees import Tree, folders_above
 from datasets.layout.folder_names import is_of_no_class, is_of_system, part_name
 from datasets.layout.folders import (
     counted,
@@ -203,7 +203,7 @@ def _check_no_empty_class(
     tree: Tree, reading: Reading, images: Sequence[str], wanted: Sequence[str] | None
 ) -> None:
     """Raises DataError where a folder beside those of classes holds no image at all."""
-    full = {parent for name in images for parent in _parents(name)}
+    full = {parent for name in images for parent in folders_above(name)}
     homes = {home.rpartition("/")[0] for home in {each.home for each in reading.of.values()}}
     for folder in sorted(tree.folders):
         above, _, name = folder.rpartition("/")
@@ -220,11 +220,6 @@ def _check_no_empty_class(
         )
 
 
-def _parents(name: str) -> list[str]:
-    parts = name.split("/")[:-1]
-    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-
-
 def _beside_note(beside: Counter[str]) -> list[str]:
     return [
         f"{counted(n)} in folders '{shown(name)}' beside folders of images were not read"
@@ -234,7 +229,7 @@ def _beside_note(beside: Counter[str]) -> list[str]:
 
 def _left_out(images: Sequence[str], reading: Reading, beside: Collection[str]) -> list[str]:
     """What was not read and is not said yet: by folder, as far up as nothing in it was read."""
-    read = {parent for name in reading.of for parent in _parents(name)}
+    read = {parent for name in reading.of for parent in folders_above(name)}
     counts: Counter[str] = Counter()
     n_system = 0
     for name in images:
@@ -243,7 +238,7 @@ def _left_out(images: Sequence[str], reading: Reading, beside: Collection[str]) 
         if lies_in_system_folder(name):
             n_system += 1
             continue
-        unread = next((parent for parent in _parents(name) if parent not in read), name)
+        unread = next((parent for parent in folders_above(name) if parent not in read), name)
         if unread not in reading.explained:
             counts[unread] += 1
     notes = []
