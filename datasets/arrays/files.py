@@ -28,7 +28,7 @@ from datasets.arrays.named import (
 from datasets.arrays.pixels import images_to_nhwc
 from datasets.base import Dataset, Request
 from datasets.files.cache import cached
-from datasets.files.peek import refuse_pointers
+from datasets.files.peek import has_images, refuse_pointers
 from datasets.files.shards import PART_WORDS
 from datasets.files.trees import walk
 from datasets.locations import user_path
@@ -82,6 +82,18 @@ class Kind:
     suffixes: tuple[str, ...]
     opens: Opens
     otherwise: str = ""
+
+
+def knows_files(suffixes: tuple[str, ...]) -> Callable[[Sequence[str]], bool]:
+    """What tells files of a kind among names; beside images, they are none of its sets.
+
+    There such a file has the images' labels, or what a network made of them.
+    """
+
+    def knows(names: Sequence[str]) -> bool:
+        return not has_images(names) and any(name.lower().endswith(suffixes) for name in names)
+
+    return knows
 
 
 def locate_files(options: ArrayFileOptions, request: Request, kind: Kind) -> tuple[Path, ...]:

@@ -7,25 +7,18 @@ them where that is not clear. Links to other files are not followed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from datasets.arrays.files import ArrayFileOptions, Kind, load_files, locate_files
+from datasets.arrays.files import ArrayFileOptions, Kind, knows_files, load_files, locate_files
 from datasets.arrays.hdf5 import SIGNATURE, open_hdf5
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.peek import has_images
 from headstart.settings import key
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 _KIND = Kind("hdf5", 1, SUFFIXES, open_hdf5)
 
 
-def _knows(names: Sequence[str]) -> bool:
-    """Beside images such a file has their labels, or what a network made of them."""
-    return not has_images(names) and any(name.lower().endswith(SUFFIXES) for name in names)
-
-
-INFO = DatasetInfo(suffixes=SUFFIXES, starts=(SIGNATURE,), knows=_knows)
+INFO = DatasetInfo(suffixes=SUFFIXES, starts=(SIGNATURE,), knows=knows_files(SUFFIXES))
 
 
 class Options(ArrayFileOptions):

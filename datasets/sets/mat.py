@@ -8,25 +8,18 @@ nothing more; 7.3 is HDF5 and needs h5py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from datasets.arrays.files import ArrayFileOptions, Kind, load_files, locate_files
+from datasets.arrays.files import ArrayFileOptions, Kind, knows_files, load_files, locate_files
 from datasets.arrays.mat import open_mat
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.peek import has_images
 from headstart.settings import key
 
 SUFFIXES = (".mat",)
 _KIND = Kind("mat", 1, SUFFIXES, open_mat)
 
 
-def _knows(names: Sequence[str]) -> bool:
-    """Beside images such a file has their labels, or what a network made of them."""
-    return not has_images(names) and any(name.lower().endswith(SUFFIXES) for name in names)
-
-
-INFO = DatasetInfo(suffixes=SUFFIXES, starts=(b"MATLAB ",), knows=_knows)
+INFO = DatasetInfo(suffixes=SUFFIXES, starts=(b"MATLAB ",), knows=knows_files(SUFFIXES))
 
 
 class Options(ArrayFileOptions):

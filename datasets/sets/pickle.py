@@ -8,16 +8,22 @@ parts. Arrays, numbers and texts are read; a pickle that names anything else is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datasets.arrays.files import ArrayFileOptions, Kind, OpenArrays, load_files, locate_files
+from datasets.arrays.files import (
+    ArrayFileOptions,
+    Kind,
+    OpenArrays,
+    knows_files,
+    load_files,
+    locate_files,
+)
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.peek import has_images
 from datasets.files.pickles import read_pickle
 from datasets.tables.text import read_bytes
 from headstart.errors import DataError
@@ -28,12 +34,7 @@ _MOST_BYTES = 4 << 30
 _PARTS = ("train", "validation", "test")
 
 
-def _knows(names: Sequence[str]) -> bool:
-    """Beside images such a file has their labels, or what a network made of them."""
-    return not has_images(names) and any(name.lower().endswith(SUFFIXES) for name in names)
-
-
-INFO = DatasetInfo(suffixes=SUFFIXES, knows=_knows)
+INFO = DatasetInfo(suffixes=SUFFIXES, knows=knows_files(SUFFIXES))
 
 
 class Options(ArrayFileOptions):
