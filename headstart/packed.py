@@ -102,10 +102,7 @@ def read_array(archive: zipfile.ZipFile, name: str, most: int = MAX_ARRAY_BYTES)
     info = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.NameToInfo else name)
     check_member(info, most)
     with archive.open(info) as file:
-        shape, dtype = npy_header(file, name)
-        n_bytes = math.prod(shape) * dtype.itemsize
-        if min(shape, default=0) < 0 or n_bytes != info.file_size - file.tell():
-            raise ValueError(f"'{name}' is not as long as its header says")
+        _check_length(file, name, info.file_size)
     with archive.open(info) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -133,11 +130,16 @@ def read_npy(file: IO[bytes], name: str) -> np.ndarray:
     """
     n_bytes = file.seek(0, os.SEEK_END)
     file.seek(0)
+    _check_length(file, name, n_bytes)
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _check_length(file: IO[bytes], name: str, n_bytes: int) -> None:
+    """Whether the header of a .npy file of `n_bytes` announces just the values that follow."""
     shape, dtype = npy_header(file, name)
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != n_bytes - file.tell():
         raise ValueError(f"'{name}' is not as long as its header says")
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def read_arrays(file: IO[bytes], names: Iterable[str]) -> dict[str, np.ndarray]:
