@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, create_model, model_val
 from headstart.errors import ModelError
 from headstart.own_code import read_code, shown
 from headstart.settings import key
-from models.info import ImageSize, ModelInfo, NetworkOptions, normalised
+from models.info import ImageSize, ModelInfo, NetworkOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -158,8 +158,7 @@ class OwnNetwork:
         return options_of(self.name)
 
     def info(self, options: OwnOptions) -> ModelInfo:
-        info = ModelInfo(options.image_size, options.channels, MEAN, STD, depth=None)
-        return normalised(info, options)
+        return ModelInfo(options.image_size, options.channels, MEAN, STD, depth=None)
 
     def maker(self, options: OwnOptions) -> Callable[..., nn.Module]:
         """The class or function, of code that has the digest of the options.
