@@ -146,7 +146,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class OwnNetwork:
-    """A network of the user's own by its reference, with the interface of a network's module."""
+    """A network of the user's own by its reference, as the catalogue has it; see `own_build.py`."""
 
     name: str
 
@@ -160,29 +160,19 @@ class OwnNetwork:
     def info(self, options: OwnOptions) -> ModelInfo:
         return ModelInfo(options.image_size, options.channels, MEAN, STD, depth=None)
 
-    def maker(self, options: OwnOptions) -> Callable[..., nn.Module]:
-        """The class or function, of code that has the digest of the options.
-
-        Raises:
-            InputError: the code is not here, has changed, or is named by a run folder alone.
-        """
-        return cast("Callable[..., nn.Module]", read_code(self.name, options.code).load())
-
-    def takes_no_classes(self, options: OwnOptions) -> bool:
-        """Whether no parameter is called as the number of classes is."""
-        return read_signature(self.name, self.maker(options)).classes is None
-
-    def build(
-        self, options: OwnOptions, *, n_classes: int, image_size: tuple[int, int], channels: int
-    ) -> nn.Module:
-        maker = self.maker(options)
-        signature = read_signature(self.name, maker)
-        return maker(**signature.arguments(options, n_classes, image_size, channels))
-
 
 def is_given(reference: str) -> bool:
     """Whether the user gave the code: its path is absolute then. A record has its name alone."""
     return Path(reference).is_absolute()
+
+
+def read_maker(reference: str, options: OwnOptions) -> Callable[..., nn.Module]:
+    """The class or function, of code that has the digest of the options.
+
+    Raises:
+        InputError: the code is not here, has changed, or is named by a run folder alone.
+    """
+    return cast("Callable[..., nn.Module]", read_code(reference, options.code).load())
 
 
 _options: dict[tuple[str, str], type[CheckedOptions]] = {}  # by reference and digest

@@ -23,7 +23,7 @@ from headstart.own_code import said_of, shown
 from models.dropout import seed_dropout, set_dropout_generator
 from models.global_draws import have_drawn, seeded, states_of_all
 from models.groups import layer_groups
-from models.own import CLASSES, OwnNetwork, OwnOptions
+from models.own import CLASSES, OwnOptions, read_maker, read_signature
 from models.own_forward import OwnModule, adapt, find_logits, to_plain
 
 _UNINITIALISED = (nn.UninitializedParameter, nn.UninitializedBuffer)
@@ -119,15 +119,12 @@ def tried(name: str, network: nn.Module, options: str, shape: Shape) -> nn.Modul
 
 def _made(reference: str, options: OwnOptions, shape: Shape, seed: int) -> OwnModule:
     what = shown(reference)
-    own = OwnNetwork(reference)
-    own.maker(options)  # what is wrong with the file is said in its own words
+    maker = read_maker(reference, options)  # before the seed: to run the file may draw
+    signature = read_signature(reference, maker)
     with seeded(seed):
         try:
-            network = own.build(
-                options,
-                n_classes=shape.n_classes,
-                image_size=shape.image_size,
-                channels=shape.channels,
+            network = maker(
+                **signature.arguments(options, shape.n_classes, shape.image_size, shape.channels)
             )
             adapted = adapt(to_plain(network, what))
             adapted.eval().train()
@@ -135,7 +132,7 @@ def _made(reference: str, options: OwnOptions, shape: Shape, seed: int) -> OwnMo
             raise
         except (Exception, SystemExit) as err:
             text = f"{what} cannot be built: {said_of(err)}"
-            if own.takes_no_classes(options):
+            if signature.classes is None:
                 text += f"; its signature names no {CLASSES[0]}, so it is not given the number"
             raise ModelError(text) from err
         if any(isinstance(tensor, _UNINITIALISED) for tensor in _tensors(adapted)):
