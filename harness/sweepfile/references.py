@@ -63,9 +63,8 @@ class CodePlaces:
             chosen = given_code(reference, digest, self.given)
             _refuse_run_folder(_file_of(chosen))
             return chosen
-        name = _file_of(
-            reference
-        ).name  # a sweep file that was copied into a run folder, as a job's
+        # A sweep file that was copied into a run folder, as a job's.
+        name = _file_of(reference).name
         files = [place / name if place.is_dir() else place for place in self.given]
         for file in (file.absolute() for file in files if file.is_file() and file.name == name):
             _refuse_run_folder(file)
@@ -102,7 +101,7 @@ def own_references(condition: Condition) -> list[tuple[str, str]]:
         (condition.model.name, condition.model.code),
         (train.optimizer, train.optimizer_code),
         (train.loss, train.loss_code),
-        *((choice.name, str(getattr(choice.options, "code", ""))) for choice in condition.data),
+        *((choice.name, choice.code) for choice in condition.data),
     ]
     return [(name, digest) for name, digest in parts if is_reference(name)]
 

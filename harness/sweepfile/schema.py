@@ -17,7 +17,7 @@ import datasets
 import models
 from datasets.split import SplitSettings
 from harness.sweepfile.file import SweepFile
-from harness.sweepfile.settings import SeedsRule
+from harness.sweepfile.settings import SeedsRule, schema_of_names
 from headstart.settings import key
 from models.info import NORMALISE
 
@@ -32,7 +32,6 @@ class OfData(BaseModel):
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
-OWN_CODE = r"\.py:[A-Za-z_][A-Za-z0-9_]*$"
 
 
 def schema_text() -> str:
@@ -125,14 +124,9 @@ def _by_name(
     return {
         "description": meaning,
         "type": "object",
-        "properties": {"name": {"description": "Which one.", **_one_of(list(options))}},
+        "properties": {"name": {"description": "Which one.", **schema_of_names(*options)}},
         "allOf": cases,
     }
-
-
-def _one_of(names: list[str]) -> Schema:
-    """One of these names, or code of the user's own, which takes the options that it takes."""
-    return {"anyOf": [{"enum": names}, {"type": "string", "pattern": OWN_CODE}]}
 
 
 def _hoisted(model: type[BaseModel], parts: Schema) -> Schema:

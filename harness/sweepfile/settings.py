@@ -72,14 +72,15 @@ def _one_of(*ours: str) -> PlainValidator:
     return PlainValidator(check)
 
 
-def _schema_of(*ours: str) -> WithJsonSchema:
+def schema_of_names(*ours: str) -> dict[str, Any]:
+    """One of our names, or a reference to code of the user's own, as a JSON Schema."""
     reference = {"type": "string", "pattern": r"\.py:[A-Za-z_][A-Za-z0-9_]*$"}
-    return WithJsonSchema({"anyOf": [{"enum": list(ours)}, reference]})
+    return {"anyOf": [{"enum": list(ours)}, reference]}
 
 
 OPTIMIZERS, LOSSES = ("adam", "adamw", "sgd"), ("cross_entropy", "complementary")
-Optimizer = Annotated[str, _one_of(*OPTIMIZERS), _schema_of(*OPTIMIZERS)]
-Loss = Annotated[str, _one_of(*LOSSES), _schema_of(*LOSSES)]
+Optimizer = Annotated[str, _one_of(*OPTIMIZERS), WithJsonSchema(schema_of_names(*OPTIMIZERS))]
+Loss = Annotated[str, _one_of(*LOSSES), WithJsonSchema(schema_of_names(*LOSSES))]
 OWN_PARTS = ("optimizer", "loss")
 
 
@@ -322,6 +323,16 @@ class ByName(Frozen):
             return given if isinstance(given, BaseModel) else Frozen()
         return cls.options_model(info.data["name"]).model_validate(given)
 
+    @property
+    def shown(self) -> str:
+        """The name as people write it: of code of the user's own without its folder."""
+        return shown(self.name)
+
+    @property
+    def code(self) -> str:
+        """The digest of code of the user's own; empty for what is of the catalogue."""
+        return str(getattr(self.options, "code", ""))
+
     def written_options(self) -> dict[str, Any]:
         """The options that are not at their defaults, as a file would write them."""
         return self.options.model_dump(mode="json", exclude_defaults=True)
@@ -351,16 +362,6 @@ class ModelChoice(ByName):
     @property
     def info(self) -> models.ModelInfo:
         return models.model_info(self.name, self.options)
-
-    @property
-    def shown(self) -> str:
-        """The name as people write it: of code of the user's own without its folder."""
-        return shown(self.name)
-
-    @property
-    def code(self) -> str:
-        """The digest of code of the user's own; empty for a network of the catalogue."""
-        return str(getattr(self.options, "code", ""))
 
     @property
     def option_names(self) -> tuple[str, ...]:
@@ -397,15 +398,9 @@ class DataChoice(ByName):
     split: SplitSettings = SplitSettings()
 
     @property
-    def shown(self) -> str:
-        """The name as people write it: of code of the user's own without its folder."""
-        return shown(self.name)
-
-    @property
     def own_code(self) -> tuple[str, ...]:
         """Code of the user's own that reads the set, with its digest."""
-        code = getattr(self.options, "code", "")
-        return (f"{self.shown} {code}",) if is_reference(self.name) else ()
+        return (f"{self.shown} {self.code}",) if is_reference(self.name) else ()
 
     @property
     def label(self) -> str:
