@@ -29,7 +29,7 @@ from harness.engines.queue import Queue
 from harness.engines.ray_session import run_ray
 from harness.plan import data_lines, slots
 from harness.plan.dry_run import describe_plan
-from harness.plan.needs import Need, fetch, needs_of, why_missing
+from harness.plan.needs import Need, fetch, lacking, why_missing
 from harness.plan.planner import make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.plan.starts import check_starts, misfits
@@ -109,34 +109,37 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
         check_run_folder(other)
     if options.engine == "here":
         check_here(sweep.resources, options.slots)
-    if options.dry_run:
-        lacking = [n for n in needs_of(sweep, options.data) if n.state in ("missing", "to fetch")]
-        if lacking:
-            wrong = misfits(sweep)
-            for mistake in wrong:
-                print(mistake, file=sys.stderr)
-            return _say_needs(lacking) or (EXIT_INPUT if wrong else EXIT_DONE)
+    if options.dry_run and (needs := lacking(sweep, options.data)):
+        wrong = misfits(sweep)
+        for mistake in wrong:
+            print(mistake, file=sys.stderr)
+        return _say_needs(needs) or (EXIT_INPUT if wrong else EXIT_DONE)
     first = derive_streams(sweep.seed, sweep.seeds.values[0], sweep.vary)
     catalogue = DataCatalogue(options.data, not options.dry_run, first["split"])
     plan = make_plan(sweep, catalogue)
-    if options.only != "report" and any(trial.condition.runs_users_code for trial in plan.trials):
-        from harness.plan.own_check import check_own_code  # torch, which the user's code needs
-
-        for note in check_own_code(plan):
-            print(note, file=sys.stderr)
-    if options.only != "report" and any(trial.leaves_one_image for trial in plan.trials):
-        from harness.plan.last_batch import check_last_batch  # torch, which builds the networks
-
-        check_last_batch(plan)
     if options.only != "report":
-        for note in check_starts(plan):
-            print(note, file=sys.stderr)
+        _try_out(plan)
     if options.dry_run:
         plan = plan_searches(plan, catalogue, out) if sweep.searches else plan
         for line in describe_plan(plan.shard(*options.shard), out):
             print(line)
         return EXIT_DONE
     return _run(options, plan, out, catalogue, request)
+
+
+def _try_out(plan: Plan) -> None:
+    """Refuse what no trial could train, before any is run; notes go to the error stream."""
+    if any(trial.condition.runs_users_code for trial in plan.trials):
+        from harness.plan.own_check import check_own_code  # torch, which the user's code needs
+
+        for note in check_own_code(plan):
+            print(note, file=sys.stderr)
+    if any(trial.leaves_one_image for trial in plan.trials):
+        from harness.plan.last_batch import check_last_batch  # torch, which builds the networks
+
+        check_last_batch(plan)
+    for note in check_starts(plan):
+        print(note, file=sys.stderr)
 
 
 def _say_needs(needs: Sequence[Need]) -> int:

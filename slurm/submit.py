@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.plan.needs import needs_of
+from harness.plan.needs import lacking
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.references import folders_of_code
 from harness.sweepfile.settings import Settled, Sweep
@@ -122,10 +122,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def what_is_missing(sweep: Sweep, given: argparse.Namespace) -> list[str]:
     """A line for each data set and file of weights that is not here; the nodes may have it."""
-    data = given.data and given.data.absolute()
-    lacking = [n for n in needs_of(sweep, data) if n.state in ("missing", "to fetch")]
-    lines = [on_one_line(need.line()) for need in lacking]
-    if any(need.state == "to fetch" for need in lacking):
+    needs = lacking(sweep, given.data and given.data.absolute())
+    lines = [on_one_line(need.line()) for need in needs]
+    if any(need.state == "to fetch" for need in needs):
         command = shlex.join(["python", "-m", "harness.sweep", str(given.sweep), "--fetch"])
         lines.append(f"where nodes have no network, fetch it here first: {command}")
     return lines

@@ -5,6 +5,10 @@ In: `Findings`. Out: a `Table` from each function; `sections` says where it stan
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import pandas as pd
+
 from analysis.findings.findings import Findings
 from analysis.report.tables import Column, Table, of_kind
 
@@ -19,12 +23,11 @@ def data_table(findings: Findings) -> Table:
         Column("fingerprint", "Fingerprint"),
     )
     frame = findings.data.sets
-    said = [c for c in columns if (frame[c.key].notna() & (frame[c.key] != "")).any()]
     note = (
         "Images that trials trained on, that chose the checkpoint and that it was tested on; "
         "“Images” are all that the data set has."
     )
-    return Table("data", "Data sets", frame, tuple(said), note)
+    return Table("data", "Data sets", frame, _said(columns, frame), note)
 
 
 def remark_table(findings: Findings) -> Table:
@@ -54,10 +57,14 @@ def start_table(findings: Findings) -> Table:
         *of_kind("text", new="New", left_out="Left out", remark="In words"),
     )
     frame = findings.starts
-    said = [c for c in columns if (frame[c.key].notna() & (frame[c.key] != "")).any()]
     note = (
         "Tensors of the first finished trial of each arm. “New” ones were drawn at random, those "
         "“left out” of the file were not used. Whether weights were trained on images that are "
         "tested here, nothing in a file says."
     )
-    return Table("starts", "First weights", frame, tuple(said), note)
+    return Table("starts", "First weights", frame, _said(columns, frame), note)
+
+
+def _said(columns: Iterable[Column], frame: pd.DataFrame) -> tuple[Column, ...]:
+    """The columns that have something in any row."""
+    return tuple(c for c in columns if (frame[c.key].notna() & (frame[c.key] != "")).any())

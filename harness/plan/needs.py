@@ -1,6 +1,6 @@
 """What a sweep needs from outside, its data sets and weights: here, to be fetched, or missing.
 
-In: a sweep, and where data lies. Out: a `Need` for each. `needs_of` looks for files only, so that
+In: a sweep, and where data lies. Out: a `Need` for each. `lacking` looks for files only, so that
 `--dry-run` can name all that is missing and fetches nothing. `fetch` brings what has a public
 source into the caches and opens every data set, for nodes that have no network.
 """
@@ -47,13 +47,14 @@ class Need:
         return f"{self.name}: {state}: {self.detail}{where}"
 
 
-def needs_of(sweep: Sweep, data_dir: Path | None) -> list[Need]:
-    """What the sweep's stages and arms need, each once; nothing is read or fetched."""
+def lacking(sweep: Sweep, data_dir: Path | None) -> list[Need]:
+    """What the sweep's stages and arms need and is not here, each once; nothing is fetched."""
 
     def look(_: Condition, choice: DataChoice) -> Need:
         return _look(choice, data_dir)
 
-    return _each_once(sweep, look, _Weights(data_dir, allow_download=False))
+    needs = _each_once(sweep, look, _Weights(data_dir, allow_download=False))
+    return [need for need in needs if need.state in ("missing", "to fetch")]
 
 
 def why_missing(choices: Sequence[DataChoice], data_dir: Path | None) -> str:
@@ -64,7 +65,7 @@ def why_missing(choices: Sequence[DataChoice], data_dir: Path | None) -> str:
 
 
 def fetch(sweep: Sweep, data_dir: Path | None) -> list[Need]:
-    """The same, after what is missing was fetched where that can be, and the data sets opened."""
+    """All that it needs, after what has a public source was fetched and the data sets opened."""
     catalogue = DataCatalogue(data_dir)
 
     def get(condition: Condition, choice: DataChoice) -> Need:
