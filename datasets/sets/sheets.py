@@ -2,7 +2,8 @@
 
 In: `photos`, which names photographs and says what is written on each, as the labels file of
 `datasets.sheet` does. Out: every digit on them, as MNIST shows digits, with no parts of its own, so
-that each seed may draw its own split. `python -m datasets.sheet` cuts the same digits into folders.
+that each seed may draw its own split. `python -m datasets.sheet` cuts the same digits into folders,
+and reads the same `corrections`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from datasets.files.trees import MAX_FILE_BYTES
 from datasets.images.decode import decode_image
 from datasets.locations import check_plain, not_found, user_path
 from datasets.preprocess import shape_images
+from datasets.sheet.corrections import Correction, read_corrections
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
 from headstart.errors import DataError, DataNotFoundError
@@ -42,28 +44,44 @@ class Options(DatasetOptions):
         "`my/*.jpg`, → labels: one character is the class of all digits; several are one for each "
         "row; a mapping has one of rows, columns, class, text; `name`: the photo's name ends in "
         "its class.", example={"my/*.jpg": "name"}, min_length=1)  # fmt: skip
+    corrections: str | None = key("A file that says which boxes on the photographs are no digits, "
+        "and where digits are, as the page saves it that `python -m datasets.sheet` writes.", None,
+        example="my/corrections.yaml")  # fmt: skip
 
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
-    """The photographs.
+    """The photographs, and the file of corrections where there is one.
 
     Raises:
-        DataNotFoundError: one of them is not there, or nothing has a pattern's name.
+        DataNotFoundError: a photograph is not there, or nothing has a pattern's name.
+        DataError: the file of corrections is not there.
     """
-    return tuple(path for path, _ in _photos(options, request))
+    photos = tuple(path for path, _ in _photos(options, request))
+    return (*photos, *_corrections(options, request))
 
 
 def load(options: Options, request: Request) -> Dataset:
     """All digits of all photographs, class by class in the order of the characters.
 
     Raises:
-        DataError: a photograph does not fit its labels: says which row has how many digits.
+        DataError: a photograph does not fit its labels: says which row has how many digits; a
+            correction is wrong: names its line.
     """
     photos = list(_photos(options, request))
-    sources = [path for path, _ in photos]
+    sources = [*(path for path, _ in photos), *_corrections(options, request)]
     return cached(
         "sheets", VERSION, options, request, sources, lambda: _decode(photos, options, request)
     )
+
+
+def _corrections(options: Options, request: Request) -> tuple[Path, ...]:
+    """The file of corrections, or nothing; no other data set stands in where it is not there."""
+    if options.corrections is None:
+        return ()
+    try:
+        return (user_path(Path(options.corrections), request.data_dir),)
+    except DataNotFoundError as err:
+        raise DataError(f"corrections: {err}") from err
 
 
 def _photos(options: Options, request: Request) -> Iterator[tuple[Path, Labels]]:
@@ -101,26 +119,24 @@ def _labels(value: str | int | Mapping[str, object], path: Path, where: str) -> 
 
 
 def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Request) -> Dataset:
+    from datasets.sheet.by_hand import corrected, idle_drops
     from datasets.sheet.read import read_sheet
 
-    first_with: dict[str, Path] = {}
-    pictures, readings = [], []
-    for path, labels in photos:
-        check_plain(path, MAX_FILE_BYTES)
-        content = path.read_bytes()
-        other = first_with.setdefault(hashlib.sha256(content).hexdigest(), path)
-        if other != path:
-            raise DataError(f"{path}: the same photo as {other}; give it once")
-        picture = Photo(
-            path, safe_name(path.stem, 60), as_rgb(decode_image(content, str(path))), labels
-        )
-        reading = read_sheet(picture.image, labels)
+    pictures = _pictures(photos)
+    corrections: Mapping[str, Correction] = {}
+    for file in _corrections(options, request):
+        corrections = read_corrections(file, pictures)
+    readings, notes = [], []
+    for picture in pictures:
+        correction = corrections.get(picture.digest)
+        as_read = read_sheet(picture.image, picture.labels)
+        notes += idle_drops(as_read, picture, correction)
+        reading = corrected(as_read, picture, correction)
         if reading.labels is None:
             raise DataError(
                 f"{what_does_not_fit(picture, reading)} (python -m datasets.sheet shows what was "
                 "found on it)"
             )
-        pictures.append(picture)
         readings.append(reading)
     size = request.image_size or OWN_SIZE
     digits = cut_digits(pictures, readings, max(size))
@@ -132,4 +148,21 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
         np.array([names.index(digit.label) for digit in digits]),
         names,
         source=", ".join(options.photos),
+        notes=notes,
     )
+
+
+def _pictures(photos: list[tuple[Path, Labels]]) -> list[Photo]:
+    """The photographs, decoded; the same one twice is refused."""
+    first_with: dict[str, Path] = {}
+    pictures = []
+    for path, labels in photos:
+        check_plain(path, MAX_FILE_BYTES)
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        other = first_with.setdefault(digest, path)
+        if other != path:
+            raise DataError(f"{path}: the same photo as {other}; give it once")
+        image = as_rgb(decode_image(content, str(path)))
+        pictures.append(Photo(path, safe_name(path.stem, 60), image, labels, digest))
+    return pictures

@@ -3,7 +3,8 @@
 In: photographs, and what is written on them (by row, by column, one class a photo, or spelled
 out). Out: `Training Set/`, `Validation Set/` and `Test Set/` with one folder a class, images as
 MNIST shows them, and a contact sheet for each photo. Labels come from the place of a digit on the
-sheet. Where a photo does not fit its labels only its contact sheet is written.
+sheet; what a person says in a corrections file goes before all that was read. Where a photo does
+not fit its labels only its contact sheet is written.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import argparse
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.files.trees import MAX_FILE_BYTES
 from datasets.images.decode import decode_image
 from datasets.locations import check_plain
+from datasets.sheet.corrections import Correction, read_corrections
 from datasets.sheet.labels import (
     FROM_NAME,
     Labels,
@@ -57,13 +59,19 @@ _NATURAL = re.compile(r"[0-9]{1,18}")
 def main(argv: Sequence[str]) -> int | None:
     """Read all photos; write the data set, or say what does not fit."""
     args = _parser().parse_args(argv)
+    from datasets.sheet.by_hand import corrected, idle_drops
     from datasets.sheet.contact import contact_sheet
     from datasets.sheet.read import read_sheet
     from datasets.sheet.write import check_output, draw_parts, write_data_set, write_refused
 
-    check_output(args.out)
+    kept = check_output(args.out, args.corrections)
     photos = _load_photos(args)
-    readings = [read_sheet(photo.image, photo.labels) for photo in photos]
+    corrections = read_corrections(args.corrections, photos) if args.corrections else {}
+    as_read = [read_sheet(photo.image, photo.labels) for photo in photos]
+    readings = [
+        corrected(reading, photo, corrections.get(photo.digest))
+        for photo, reading in zip(photos, as_read, strict=True)
+    ]
     sheets = {
         f"contact-sheet-{photo.name}.png": contact_sheet(photo.image, reading, photo.noun)
         for photo, reading in zip(photos, readings, strict=True)
@@ -81,9 +89,14 @@ def main(argv: Sequence[str]) -> int | None:
     except DataError as err:
         shown = ", ".join(str(path) for path in write_refused(args.out, sheets))
         raise DataError(f"{err}\nNothing was written but what was found: {shown}") from err
-    record = _record(args, photos, readings)
-    write_data_set(args.out, digits, drawn, sheets, record, keep_originals=args.keep_originals)
-    _print_summary(args, photos, readings, digits, drawn)
+    record = _record(args, photos, readings, corrections)
+    write_data_set(
+        args.out, digits, drawn, sheets, record, kept, keep_originals=args.keep_originals
+    )
+    for photo, reading in zip(photos, as_read, strict=True):
+        for note in idle_drops(reading, photo, corrections.get(photo.digest)):
+            print(note)
+    _print_summary(args, photos, readings, corrections, digits, drawn)
     return None
 
 
@@ -103,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     given.add_argument("--labels-file", type=to_path, metavar="FILE", help="labels of each photo")
     parser.add_argument(
         "--by", choices=("row", "column"), default="row", help="what --labels counts (row)"
+    )
+    parser.add_argument(
+        "--corrections",
+        type=to_path,
+        metavar="FILE",
+        help="what a person put right, as the page beside the contact sheets saves it",
     )
     parser.add_argument(
         "--counts",
@@ -164,7 +183,8 @@ def _load_photos(args: argparse.Namespace) -> list[Photo]:
             )
         first_with[digest] = path
         image = as_rgb(decode_image(content, str(path)))
-        photos.append(Photo(path, _unique_name(path, number, args.photos), image, wanted))
+        name = _unique_name(path, number, args.photos)
+        photos.append(Photo(path, name, image, wanted, digest))
     return photos
 
 
@@ -197,7 +217,10 @@ def _unique_name(path: Path, number: int, paths: Sequence[Path]) -> str:
 
 
 def _record(
-    args: argparse.Namespace, photos: Sequence[Photo], readings: Sequence[Reading]
+    args: argparse.Namespace,
+    photos: Sequence[Photo],
+    readings: Sequence[Reading],
+    corrections: Mapping[str, Correction],
 ) -> dict[str, object]:
     return {
         "written_by": "python -m datasets.sheet",
@@ -207,11 +230,14 @@ def _record(
         "photos": [
             {
                 "photo": photo.path.name,
+                "sha256": photo.digest,
                 "quarter_turns": reading.quarters,
                 "digits_by_line": list(reading.counts),
                 "labels": reading.labels,
                 "evidence_nats_a_digit": round(reading.support, 3),
                 "ignored_marks": len(reading.ignored),
+                "dropped_by_hand": len(corrections.get(photo.digest, Correction()).drops),
+                "placed_by_hand": len(corrections.get(photo.digest, Correction()).digits),
             }
             for photo, reading in zip(photos, readings, strict=True)
         ],
@@ -222,11 +248,17 @@ def _print_summary(
     args: argparse.Namespace,
     photos: Sequence[Photo],
     readings: Sequence[Reading],
+    corrections: Mapping[str, Correction],
     digits: Sequence[Digit],
     drawn: Drawn,
 ) -> None:
     for photo, reading in zip(photos, readings, strict=True):
         remarks = [_TURNS[reading.quarters]] if reading.quarters else []
+        by_hand = corrections.get(photo.digest)
+        if by_hand:
+            remarks.append(
+                f"by hand: {len(by_hand.drops)} dropped, {len(by_hand.digits)} placed or labelled"
+            )
         if reading.ignored:
             remarks.append(f"{len(reading.ignored)} marks ignored, see the contact sheet")
         counts = " + ".join(str(n) for n in reading.counts)

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 class Photo:
     """A photograph, uint8 (H, W, 3) RGB, upright as its EXIF entry says, and its labels.
 
-    `name` is unique among the photos of a call and safe as a part of file names.
+    `name` is unique among the photos of a call and safe as a part of file names. `digest`: SHA-256
+    of the file, 64 hexadecimal characters.
     """
 
     path: Path
     name: str
     image: np.ndarray
     labels: Labels
+    digest: str
 
     @property
     def noun(self) -> str:

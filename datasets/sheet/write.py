@@ -30,6 +30,7 @@ from headstart.files import (
 PARTS = ("Training Set", "Validation Set", "Test Set")
 ORIGINALS = "Originals"
 RECORD = "sheet.json"  # what was written, from what; its presence makes a folder ours
+CORRECTIONS = "corrections.yaml"  # as the page names what it saves
 _REFUSED = "-refused.png"
 _JPEG_QUALITY = 95
 
@@ -85,27 +86,44 @@ def draw_parts(labels: Sequence[str], counts: tuple[int, int, int], seed: int) -
     return Drawn({part: tuple(chosen) for part, chosen in parts.items()}, tuple(left_over))
 
 
-def check_output(folder: Path) -> None:
+def check_output(folder: Path, corrections: Path | None = None) -> dict[str, bytes]:
     """Refuse an output folder that holds anything this tool did not write.
 
     A folder of an earlier run may be replaced: what it holds is in its record, and nothing else
-    may be in it.
+    may be in it, but for the file `corrections` of this call.
+
+    Returns:
+        The name in `folder` and the content of `corrections` where it lies there, else nothing.
 
     Raises:
         DataError: names the first file that is not ours, and says what to do.
     """
     if not folder.exists():
-        return
+        return {}
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file; give another --out")
+    kept = _inside(folder, corrections)
     ours = _recorded(folder)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in ours and not name.endswith(_REFUSED):
+        is_ours = name in ours or name in kept or name.endswith(_REFUSED)
+        if path.is_file() and not is_ours:
+            use = " (give it as --corrections, and it stays)" if name == CORRECTIONS else ""
             raise DataError(
-                f"{folder}: holds '{name}', which this tool did not write; only a folder that it "
-                "wrote itself is replaced: give another --out, or remove this one first"
+                f"{folder}: holds '{name}'{use}, which this tool did not write; only a folder that "
+                "it wrote itself is replaced: give another --out, or remove this one first"
             )
+    return kept
+
+
+def _inside(folder: Path, corrections: Path | None) -> dict[str, bytes]:
+    """The name in `folder` and the content of the file `corrections`, where it lies there."""
+    if corrections is None or not corrections.is_file():
+        return {}
+    if not corrections.resolve().is_relative_to(folder.resolve()):
+        return {}
+    name = corrections.resolve().relative_to(folder.resolve()).as_posix()
+    return {name: corrections.read_bytes()}
 
 
 def write_data_set(
@@ -114,6 +132,7 @@ def write_data_set(
     drawn: Drawn,
     contact_sheets: Mapping[str, np.ndarray],
     record: Mapping[str, object],
+    kept: Mapping[str, bytes],
     *,
     keep_originals: bool,
 ) -> None:
@@ -124,6 +143,7 @@ def write_data_set(
         digits, drawn: what to write into which part.
         contact_sheets: file name → uint8 (H, W, 3), RGB.
         record: what the record says besides the list of files.
+        kept: file name → content of what a person put into `folder`, which stays.
         keep_originals: also write the photographed digits, under `Originals/`.
 
     Raises:
@@ -141,6 +161,9 @@ def write_data_set(
             write_image(temporary / name, sheet)
         files = [p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file()]
         write_json(temporary / RECORD, {**record, "files": sorted([*files, RECORD])})
+        for name, content in kept.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).write_bytes(content)
         sync_tree(temporary)
         _replace(temporary, folder)
         sync_folder(folder.parent)

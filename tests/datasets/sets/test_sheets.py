@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from sheet_scenes import Hardness, drawn_digit, make_scene
 
 from datasets import load_dataset, locate_dataset
+from datasets.base import Dataset
 from headstart.errors import DataError, DataNotFoundError
 
 EASY = Hardness(
@@ -46,6 +48,36 @@ def test_all_digits_of_all_photos_pooled_by_class(data_dir: Path, tmp_path: Path
     assert len(alone.labels) < len(dataset.labels)
     ink = load(data_dir, tmp_path, photos, image_size=(20, 20), channels=3)
     assert ink.images.shape[1:] == (3, 20, 20)
+
+
+def test_corrections_change_the_digits_and_so_the_fingerprint(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """The left half of the page is dropped: by a file named from the data folder."""
+    photos = {"mine/rows.jpg": "358"}
+    page = (data_dir / "mine" / "rows.jpg").read_bytes()
+    height, width = cv2.imdecode(np.frombuffer(page, np.uint8), cv2.IMREAD_COLOR).shape[:2]
+    file = data_dir / "mine" / "c.yaml"
+
+    def load_corrected(drop: list[int]) -> Dataset:
+        digest = hashlib.sha256(page).hexdigest()
+        file.write_text(f"rows.jpg: {{sha256: {digest}, drop: [{drop}]}}\n")
+        return load(data_dir, tmp_path, photos, corrections="mine/c.yaml")
+
+    whole = load(data_dir, tmp_path, photos)
+    half = load_corrected([0, 0, width // 2, height])
+    assert len(half.labels) < len(whole.labels)
+    assert half.fingerprint != whole.fingerprint
+    assert half.class_names == ("3", "5", "8")
+    again = load_corrected([0, 0, 1, 1])  # the cache notices that the file has changed
+    assert again.fingerprint == whole.fingerprint
+    assert "nothing was found in the box [0, 0, 1, 1]" in again.notes[0]
+    options = {"photos": photos, "corrections": "mine/c.yaml"}
+    assert file in locate_dataset("sheets", data_dir, options)
+    file.unlink()
+    with pytest.raises(DataError, match=r"corrections: mine/c\.yaml: no such file") as err:
+        load(data_dir, tmp_path, photos, corrections="mine/c.yaml")
+    assert not isinstance(err.value, DataNotFoundError), "no other data set may stand in"
 
 
 def test_a_digit_may_be_a_number_and_a_row_of_labels_may_not(

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -136,6 +137,34 @@ def test_what_a_killed_command_moved_aside_goes_once_the_folder_is_there_again(
     assert files_of(aside) == {"sheet.json"}, "it is all that there is"
     run(photos[1], "--label", "name", "--counts", "2/1/1", "--out", out)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_corrections_are_applied_recorded_and_kept_where_they_lie(
+    photos: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = (photos[1], "--label", 3, "--counts", "1/1/1", "--out", out)
+    run(*command)
+    n_digits = sum(record_of(out)["digits_by_line"])
+    height, width = cv2.imread(str(photos[1])).shape[:2]
+    file = out / "corrections.yaml"  # as a browser may save it, beside the page
+    half = f"[0, 0, {width // 2}, {height}]"
+    content = f"{{only_3.jpg: {{sha256: {record_of(out)['sha256']}, drop: [{half}]}}}}"
+    file.write_text(content)
+    with pytest.raises(DataError, match=r"'corrections.yaml' \(give it as --corrections"):
+        run(*command)
+    for _ in range(2):
+        run(*command, "--corrections", file)
+        assert file.read_text() == content
+        record = record_of(out)
+        assert sum(record["digits_by_line"]) < n_digits
+        assert (record["dropped_by_hand"], record["placed_by_hand"]) == (1, 0)
+    assert "by hand: 1 dropped, 0 placed or labelled" in capsys.readouterr().out
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def record_of(out: Path) -> dict[str, Any]:
+    return json.loads((out / "sheet.json").read_text())["photos"][0]
 
 
 def test_the_same_photo_twice_is_refused(photos: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,0 +1,286 @@
+"""A read sheet and what a person says of it → the sheet put right.
+
+In: a `Reading` and the `Correction` of its photograph. Out: a `Reading` with the dropped marks gone
+and the placed digits in their rows. It stands alone because what a person says holds however the
+sheet was read: nothing is asked of the reader but its marks, its rows and its labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets.sheet.corrections import Box, Correction, Placed
+from datasets.sheet.ink import Ink, find_ink
+from datasets.sheet.marks import Mark, find_marks, join
+from datasets.sheet.photos import Photo
+from datasets.sheet.read import Reading
+from headstart.errors import DataError
+
+_GONE = 0.5  # of a mark's ink: where more lies in boxes of the person's, the person's count
+_FAINT = 0.4  # of the darkest ink in a box that the reader saw no stroke in
+_LEAST_DARKNESS = 0.03  # share of the light; less is bare paper
+_NEW_ROW = 0.75  # of the digit's longer side, from the nearest row
+
+
+class Frame(NamedTuple):
+    """A part of the upright sheet, in working pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True)
+class _Digit:
+    """A mark with its label; None: nobody has said one."""
+
+    mark: Mark
+    label: str | None
+
+
+def corrected(reading: Reading, photo: Photo, correction: Correction | None) -> Reading:
+    """The reading of `photo` with a person's correction; the same one where there is none.
+
+    A mark goes where over half of its ink lies in boxes of the correction. Where a box is that of
+    the marks which go for it, they are the digit, as they are; else all ink in it is, but for that
+    of digits which stay. Labels of other digits stay; where the sheet had none, they follow from
+    the places of all digits, as far as these fit now, and are None otherwise.
+
+    Raises:
+        DataError: a box has no ink in it, or no digit is left.
+    """
+    if correction is None or correction == Correction():
+        return reading
+    if not reading.ink.mask.size:  # it was taken for no sheet
+        reading = replace(reading, ink=find_ink(photo.image))
+    frames = [frame_of(placed.box, photo, reading) for placed in correction.digits]
+    gone = _gone(reading, photo, correction, frames)
+    claims = _claims(gone, frames)
+    marks = _marks(reading, photo, correction.digits, frames, claims, gone)
+    rows = _rows(reading, correction.digits, marks, claims, gone, photo.noun == "column")
+    if not rows:
+        raise DataError(f"{photo.path}: the corrections leave no digit on it; leave it out")
+    return replace(
+        reading,
+        rows=tuple(tuple(digit.mark for digit in row) for row in rows),
+        labels=_labels(reading, photo, rows),
+        ignored=tuple(mark for mark in reading.ignored if id(mark) not in gone),
+    )
+
+
+def idle_drops(reading: Reading, photo: Photo, correction: Correction | None) -> list[str]:
+    """A note on each dropped box in which there is no mark at all; `reading` is uncorrected."""
+    marks = [mark for row in (*reading.rows, reading.ignored) for mark in row]
+    return [
+        f"{drop.where}: {photo.path}: nothing was found in the box {drop.box} that could be dropped"
+        for drop in (correction.drops if correction else ())
+        if not any(_share(mark, frame_of(drop.box, photo, reading)) > _GONE for mark in marks)
+    ]
+
+
+def frame_of(box: Box, photo: Photo, reading: Reading) -> Frame:
+    """Where a box of the photograph lies on the upright sheet."""
+    height, width = photo.image.shape[:2]
+    left, top, right, bottom = box.left, box.top, box.left + box.width, box.top + box.height
+    for _ in range(reading.quarters):
+        left, top, right, bottom = top, width - right, bottom, width - left
+        width, height = height, width
+    scale, (most_down, most_across) = reading.ink.scale, reading.ink.mask.shape
+    left, right = (min(round(x * scale), most_across) for x in (left, right))
+    top, bottom = (min(round(y * scale), most_down) for y in (top, bottom))
+    return Frame(left, top, max(right, left + 1), max(bottom, top + 1))
+
+
+def box_of(mark: Mark, photo: Photo, reading: Reading) -> Box:
+    """The box of a mark in pixels of the photograph."""
+    height, width = photo.image.shape[:2]
+    scale = reading.ink.scale
+    left, top, right, bottom = (
+        round(edge / scale) for edge in (mark.left, mark.top, mark.right, mark.bottom)
+    )
+    turned_width, turned_height = (height, width) if reading.quarters % 2 else (width, height)
+    for _ in range(-reading.quarters % 4):
+        left, top, right, bottom = top, turned_width - right, bottom, turned_width - left
+        turned_width, turned_height = turned_height, turned_width
+    left, top = (max(0, min(low, most - 1)) for low, most in ((left, width), (top, height)))
+    right, bottom = min(right, width), min(bottom, height)
+    return Box(left, top, max(1, right - left), max(1, bottom - top))
+
+
+def _gone(
+    reading: Reading, photo: Photo, correction: Correction, frames: Sequence[Frame]
+) -> dict[int, Mark]:
+    """The marks that do not stay, by their identity, in the order of the rows."""
+    area = np.zeros(reading.ink.mask.shape, bool)
+    dropped = [frame_of(drop.box, photo, reading) for drop in correction.drops]
+    for left, top, right, bottom in (*frames, *dropped):
+        area[top:bottom, left:right] = True
+    marks = [mark for row in (*reading.rows, reading.ignored) for mark in row]
+    return {id(mark): mark for mark in marks if _inside(mark, area).sum() > _GONE * mark.area}
+
+
+def _inside(mark: Mark, area: np.ndarray) -> np.ndarray:
+    inside: np.ndarray = mark.mask & area[mark.top : mark.bottom, mark.left : mark.right]
+    return inside
+
+
+def _share(mark: Mark, frame: Frame) -> float:
+    """How much of a mark's ink lies in a frame, 0..1."""
+    left, top, right, bottom = frame
+    rows = slice(max(0, top - mark.top), max(0, bottom - mark.top))
+    columns = slice(max(0, left - mark.left), max(0, right - mark.left))
+    return float(mark.mask[rows, columns].sum()) / mark.area
+
+
+def _claims(gone: dict[int, Mark], frames: Sequence[Frame]) -> list[list[Mark]]:
+    """For each frame the marks that go for it: each for that which holds most of its ink.
+
+    Of two that hold all of it the smaller one has it: a narrow digit may lie in its neighbour's
+    box.
+    """
+    claims: list[list[Mark]] = [[] for _ in frames]
+    for mark in gone.values():
+        shares = [(_share(mark, frame), -_area(frame), -i) for i, frame in enumerate(frames)]
+        best = max(shares, default=(0.0, 0, 0))
+        if best[0] > 0:
+            claims[-best[2]].append(mark)
+    return claims
+
+
+def _area(frame: Frame) -> int:
+    return (frame.right - frame.left) * (frame.bottom - frame.top)
+
+
+def _marks(
+    reading: Reading,
+    photo: Photo,
+    digits: Sequence[Placed],
+    frames: Sequence[Frame],
+    claims: Sequence[Sequence[Mark]],
+    gone: dict[int, Mark],
+) -> list[Mark]:
+    """The mark of each placed digit."""
+    tolerance = 1 + math.ceil(reading.ink.scale)  # boxes are in whole pixels of the photograph
+    exact = [
+        join(claim) if claim and _is_box_of(frame, claim, tolerance) else None
+        for frame, claim in zip(frames, claims, strict=True)
+    ]
+    staying = [mark for row in reading.rows for mark in row if id(mark) not in gone]
+    others = _covered((*staying, *(mark for mark in exact if mark)), reading.ink.mask.shape)
+    marks = []
+    for placed, frame, mark in zip(digits, frames, exact, strict=True):
+        mark = mark or _ink_in(frame, reading.ink, others)
+        if mark is None:
+            raise DataError(f"{placed.where}: {photo.path} has no ink in the box {placed.box}")
+        marks.append(mark)
+    return marks
+
+
+def _is_box_of(frame: Frame, marks: Sequence[Mark], tolerance: int) -> bool:
+    edges = (
+        min(mark.left for mark in marks), min(mark.top for mark in marks),
+        max(mark.right for mark in marks), max(mark.bottom for mark in marks),
+    )  # fmt: skip
+    return all(abs(a - b) <= tolerance for a, b in zip(frame, edges, strict=True))
+
+
+def _covered(marks: Iterable[Mark], shape: tuple[int, ...]) -> np.ndarray:
+    """bool (H, W): the ink of the marks."""
+    covered = np.zeros(shape, bool)
+    for mark in marks:
+        covered[mark.top : mark.bottom, mark.left : mark.right] |= mark.mask
+    return covered
+
+
+def _ink_in(frame: Frame, ink: Ink, others: np.ndarray) -> Mark | None:
+    """The ink in a frame, but for that of other digits; where no stroke was seen, what is dark."""
+    left, top, right, bottom = frame
+    free = ~others[top:bottom, left:right]
+    pieces = find_marks(ink.mask[top:bottom, left:right] & free)
+    if not pieces:
+        darkness = ink.darkness[top:bottom, left:right] * free
+        level = max(_LEAST_DARKNESS, _FAINT * float(np.percentile(darkness, 99)))
+        pieces = find_marks(darkness > level)
+    if not pieces:
+        return None
+    mark = join(pieces)
+    return Mark(mark.left + left, mark.top + top, mark.mask)
+
+
+def _rows(
+    reading: Reading,
+    digits: Sequence[Placed],
+    marks: Sequence[Mark],
+    claims: Sequence[Sequence[Mark]],
+    gone: dict[int, Mark],
+    by_column: bool,
+) -> list[list[_Digit]]:
+    """The digits that stay and those that were placed, row by row, without empty rows."""
+    row_of = {id(mark): n for n, row in enumerate(reading.rows) for mark in row}
+    rows = [
+        [_Digit(m, label) for m, label in zip(row, of_row, strict=True) if id(m) not in gone]
+        for row, of_row in zip(reading.rows, _known(reading), strict=True)
+    ]
+    apart: list[_Digit] = []
+    for placed, mark, claim in zip(digits, marks, claims, strict=True):
+        row = next((row_of[id(old)] for old in claim if id(old) in row_of), None)
+        digit = _Digit(mark, placed.label)
+        apart.append(digit) if row is None else rows[row].append(digit)
+    rows = [row for row in rows if row]
+    for digit in apart:
+        _put_into_row(rows, digit, by_column)
+    return [sorted(row, key=lambda digit: _place(digit, by_column)[0]) for row in rows]
+
+
+def _place(digit: _Digit, by_column: bool) -> tuple[float, float]:
+    """(along the row, across the rows), in working pixels."""
+    mark = digit.mark
+    return (mark.y, mark.x) if by_column else (mark.x, mark.y)
+
+
+def _put_into_row(rows: list[list[_Digit]], digit: _Digit, by_column: bool) -> None:
+    """Append to the row in which the digit lies, or insert a new row where it lies in none."""
+    along, across = _place(digit, by_column)
+
+    def away(other: _Digit) -> float:
+        """How far a digit of a row is, in which those beside it count more than those far along."""
+        their_along, their_across = _place(other, by_column)
+        return math.hypot(0.3 * (their_along - along), their_across - across)
+
+    nearest = [min(row, key=away) for row in rows]
+    offsets = [across - _place(other, by_column)[1] for other in nearest]
+    best = min(range(len(rows)), key=lambda n: away(nearest[n]), default=None)
+    if best is not None and abs(offsets[best]) < _NEW_ROW * digit.mark.size:
+        rows[best].append(digit)
+        return
+    rows.insert(sum(offset > 0 for offset in offsets), [digit])
+
+
+def _known(reading: Reading) -> list[list[str | None]]:
+    """The label of each digit; None where the rows did not fit the labels."""
+    if reading.labels is None:
+        return [[None] * len(row) for row in reading.rows]
+    return [list(label) for label in reading.labels]
+
+
+def _labels(
+    reading: Reading, photo: Photo, rows: Sequence[Sequence[_Digit]]
+) -> tuple[str, ...] | None:
+    """The labels of each row; None where some digits have none and their places say none.
+
+    Places say nothing where the rows fitted the labels and yet the reader refused the sheet.
+    """
+    was_refused = reading.labels is None and photo.labels.of_lines(reading.counts) is not None
+    by_place = None if was_refused else photo.labels.of_lines([len(row) for row in rows])
+    labels = [
+        "".join(digit.label or (by_place[n][k] if by_place else "") for k, digit in enumerate(row))
+        for n, row in enumerate(rows)
+    ]
+    fits = all(len(label) == len(row) for label, row in zip(labels, rows, strict=True))
+    return tuple(labels) if fits else None
