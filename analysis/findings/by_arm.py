@@ -7,6 +7,7 @@ in the order in which the sweeps name them. The estimates are those of `interval
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -56,7 +57,7 @@ def arm_table(asked: Iterable[Asked], evidence: pd.DataFrame, score: str, rng: R
         overlap = overlap_of(trials)
         mean, time = _nothing(), _nothing()
         if len(scores):
-            mean = accuracy_interval(scores, overlap, rng=rng)
+            mean = accuracy_interval(scores, overlap, rng, _fewest_images(done, score))
         if len(times):
             time = mean_interval(times, rng=rng)
         rows.append(
@@ -87,6 +88,12 @@ def _known(values: pd.Series) -> Floats:
 
 def _nothing() -> Interval:
     return replace(Interval.unknown("no trial finished"), method="")
+
+
+def _fewest_images(done: pd.DataFrame, score: str) -> float:
+    """Images that each score is a share of; NaN where the trials do not say."""
+    name = "n_test" if score == "test_accuracy" else "n_validation"
+    return float(done[name].min()) if name in done and len(done) else math.nan
 
 
 def _middle(scores: Floats, overlap: float) -> dict[str, float | int | str]:

@@ -114,9 +114,9 @@ def _add_pair(
     if names == others:
         means = [tables.confusions[task, arm].mean for arm in pair]
         tables.differences[task, pair.treatment, pair.control] = means[0] - means[1]
-        by_class = class_differences(predictions, trials, *pair, names, rng=rng)
+        by_class = class_differences(predictions, trials, *pair, names)
         tables.classes = _longer(tables.classes, by_class.assign(**identity))
-    both = accuracy_interval(predictions, trials, *pair, rng=rng)
+    both = accuracy_interval(predictions, trials, *pair)
     test = mcnemar(predictions, trials, *pair)
     row = {
         **identity,

@@ -90,6 +90,7 @@ def stability_table(findings: Findings) -> Table:
         Column("arm", "Arm"),
         Column("n", "Seeds", "count"),
         with_interval("sd", "SD over seeds (points)", "points_plain"),
+        with_interval("mean_difference", "Two seeds apart (points)", "points_plain"),
         Column("binomial_sd", "Test-set noise (points)", "points_plain"),
         Column("excess_p", "p (no excess)", "probability"),
         Column("range", "Range (points)", "points_plain"),
@@ -100,8 +101,9 @@ def stability_table(findings: Findings) -> Table:
         Column("generalisation_gap", "Generalisation gap (loss)", "number"),
     )
     note = (
-        "SD with ddof 1. Test-set noise is the binomial SD of an accuracy on that many images. "
-        "The last four columns are means over trials of what happens within a run."
+        "SD with ddof 1. Two seeds apart: mean difference of two seeds (Gini), whose interval "
+        "suffers less from heavy tails. Test-set noise is the binomial SD of an accuracy on that "
+        "many images. The last four columns are means over trials of what happens within a run."
     )
     return Table("stability", "Stability", findings.stability, columns, note)
 

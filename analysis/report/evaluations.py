@@ -122,7 +122,7 @@ def _row(evaluation: Evaluation, rng: Rng) -> dict[str, object]:
     if done.empty:
         return row | {"note": "not tested"}
     values = done["test_accuracy"].to_numpy(dtype=float)
-    mean = accuracy_interval(values, overlap_of(done), rng=rng)
+    mean = accuracy_interval(values, overlap_of(done), rng, float(done["n_test"].min()))
     spread = sd_interval(values)
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),

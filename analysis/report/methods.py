@@ -140,9 +140,9 @@ def _classified(findings: Findings) -> Iterator[Term]:
     if len(findings.classes.images):
         yield Term(
             "Seeds and images",
-            "Two-way (pigeonhole) bootstrap over seeds and test images, with its variance "
-            "corrected for few seeds; McNemar’s test with the image as the unit.",
-            "Owen (2007); Durkalski et al. (2003).",
+            "The interval over seeds, with the variance that test images add to it; McNemar’s test "
+            "with the image as the unit.",
+            "Durkalski et al. (2003).",
         )
     yield Term(
         "Calibration error",

@@ -66,20 +66,22 @@ def score_arm(
 
     from analysis.statistics.classes.two_way import accuracy_interval
     from analysis.statistics.pairs.scores import confusion, score_intervals
-    from analysis.statistics.samples.intervals import mean_interval, proportion_interval
+    from analysis.statistics.samples.intervals import proportion_interval
+    from analysis.statistics.samples.nested import nested_intervals
 
     rng = np.random.default_rng(SEED)
     arm, names = members[0].arm, members[0].class_names
     predictions = {m.id: _predictions(test, probabilities[m.id]) for m in members}
     trials = pd.DataFrame([{"trial_id": m.id, "arm": arm, "seed": m.row.seed} for m in members])
-    both = accuracy_interval(predictions, trials, arm, rng=rng)
+    both = accuracy_interval(predictions, trials, arm)
     by_class = score_intervals(predictions, trials, names, rng=rng, zero_division=float("nan"))
     counts = confusion(predictions, len(names)).pooled
     right = [float((p.predicted == p.labels).mean()) for p in predictions.values()]
     merge, merged = case_merged(names), None
     if merge is not None:
-        shares = [_merged_accuracy(p, merge) for p in predictions.values()]
-        merged = mean_interval(shares, rng=rng)
+        merged, _ = nested_intervals(
+            np.array([merge[p.predicted] == merge[p.labels] for p in predictions.values()], np.int8)
+        )
     scores = Scores(
         arm=arm,
         class_names=names,

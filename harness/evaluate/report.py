@@ -99,8 +99,7 @@ def describe(
 def _describe_arm(score: Scores) -> list[str]:
     n = len(score.accuracies)
     lines = [f"{score.arm}: {n} network{'s' * (n > 1)}, of {n} seed{'s' * (n > 1)}"]
-    lines.append(f"  accuracy, mean over seeds   {_with(score.seeds)}  over seeds, these images")
-    lines.append(f"                              {_with(score.images)}  over seeds and images")
+    lines += _describe_mean(score)
     lines.append("  each seed                   " + "  ".join(_pc(a) for a in score.accuracies))
     if score.merged is not None:
         lines.append(f"  letter case merged          {_with(score.merged)}  over seeds")
@@ -120,6 +119,15 @@ def _describe_arm(score: Scores) -> list[str]:
             f"taken for each other {_pc(group.n_inside / group.n_images)}"
         )
     return lines
+
+
+def _describe_mean(score: Scores) -> list[str]:
+    """The mean accuracy; on one line where seeds that all agree leave only doubt about images."""
+    head, tail = "  accuracy, mean over seeds   ", "over seeds and images"
+    if score.seeds == score.images:
+        return [f"{head}{_with(score.images)}  over images (all seeds equal)"]
+    lines = [f"{head}{_with(score.seeds)}  over seeds, these images"]
+    return [*lines, f"{' ' * len(head)}{_with(score.images)}  {tail}"]
 
 
 def summary(

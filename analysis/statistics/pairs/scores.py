@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan, sqrt
 
 import numpy as np
@@ -19,9 +19,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.statistics.samples.arrays import Floats, Ints, Rng
-from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_intervals
+from analysis.statistics.samples.intervals import (
+    CONFIDENCE,
+    Interval,
+    exact_share_interval,
+    mean_interval,
+    mean_intervals,
+)
+from analysis.statistics.samples.nested import OVER_IMAGES, SAME
 from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.predictions import Predictions
+from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.samples.significance import holm
 from headstart.errors import InputError
 
@@ -71,13 +79,14 @@ def score_intervals(
         arm, scope, class_name ("" for averages), metric, estimate, low, high, n, method, note;
         arms sorted. scope is `all` (metric accuracy), `macro`, `weighted` (by true images) or
         `class` (metric precision, recall or f1). The interval is over seeds alone:
-        `two_way.accuracy_interval` adds the doubt about images.
+        `two_way.accuracy_interval` adds the doubt about images. Where all seeds are equal it is
+        over the images (`column_intervals`).
     """
     rows = []
     for arm, members in trials.groupby("arm"):
         own = {i: predictions[i] for i in members["trial_id"] if i in predictions}
         table, names = _score_table(own, len(class_names), zero_division)
-        intervals = column_intervals(table, rng, least=0.0)
+        intervals = column_intervals(table, rng, 0.0, _images_behind(own, len(class_names)))
         for (scope, index, metric), interval in zip(names, intervals, strict=True):
             class_name = class_names[index] if index >= 0 else ""
             identity = {"arm": arm, "scope": scope, "class_name": class_name, "metric": metric}
@@ -92,14 +101,13 @@ def class_differences(
     treatment: str,
     control: str,
     class_names: Sequence[str],
-    rng: Rng | None = None,
 ) -> pd.DataFrame:
     """In which classes the recall of two arms differs, Holm-adjusted over the classes.
 
-    Paired by seed; the interval is `mean_interval` of the differences, unadjusted. The p-value is
-    the paired t-test's, in which the spread of the differences is never taken below that of
-    counting whole images (1/√6 of one image's share): with 15 images a class, seeds often
-    agree exactly, and that is no certainty.
+    Paired by seed. The p-value is the paired t-test's, in which the spread of the differences is
+    never taken below that of counting whole images (1/√6 of one image's share): with 15 images a
+    class, seeds often agree exactly, and that is no certainty. The interval inverts that test,
+    unadjusted.
 
     Returns:
         One row a class: class_name, class_index, n_pairs, n_images (mean a seed), recall_treatment,
@@ -116,10 +124,9 @@ def class_differences(
     ]
     difference = recall[0] - recall[1]
     n_images = _nan_mean(np.concatenate(images).astype(float))
-    intervals = column_intervals(difference, rng, least=-1.0)
-    p_value = np.array(
-        [_paired_p(d, n) for d, n in zip(difference.T, n_images, strict=True)], dtype=float
-    )
+    tests = [_paired_t(d, n) for d, n in zip(difference.T, n_images, strict=True)]
+    intervals = [interval for interval, _ in tests]
+    p_value = np.array([p for _, p in tests], dtype=float)
     p_holm = holm(p_value)
     return pd.DataFrame(
         {
@@ -150,12 +157,31 @@ def paired_ids(
     return treated_ids, control_ids
 
 
-def _paired_p(differences: Floats, n_images: float) -> float:
+def _paired_t(differences: Floats, n_images: float) -> tuple[Interval, float]:
+    """Student's interval of the mean difference of one class, and the p-value that it inverts."""
     d = np.sort(differences[~np.isnan(differences)])
+    if not len(d):
+        return Interval.unknown("in no test set"), nan
     if len(d) < 2:
-        return nan
-    sd = max(float(d.std(ddof=1)), 1 / (sqrt(6) * n_images))
-    return float(2 * stats.t.sf(abs(d.mean()) / sd * sqrt(len(d)), len(d) - 1))
+        return mean_interval(d), nan
+    error = max(float(d.std(ddof=1)), 1 / (sqrt(6) * n_images)) / sqrt(len(d))
+    mean, df = float(d.mean()), len(d) - 1
+    half = student_quantile(df, CONFIDENCE) * error
+    interval = Interval(mean, mean - half, mean + half, CONFIDENCE, "student", len(d))
+    return interval.within(-1.0, 1.0), float(2 * stats.t.sf(abs(mean) / error, df))
+
+
+def _images_behind(predictions: PredictionsById, n_classes: int) -> Floats:
+    """Images (n_scores,) that the scores of `_score_table` are shares of, in the smallest trial.
+
+    Precision is of the images that were called so, recall and F1 of those that are so.
+    """
+    counts = _counts(predictions, n_classes)
+    if not len(counts):
+        return np.zeros(1 + len(BY_CLASS) * (len(AVERAGES) + n_classes))
+    of_class, called = counts.sum(axis=2).min(axis=0), counts.sum(axis=1).min(axis=0)
+    whole = np.full(1 + len(BY_CLASS) * len(AVERAGES), counts.sum(axis=(1, 2)).min())
+    return np.concatenate([whole, called, of_class, of_class]).astype(float)
 
 
 def _counts(predictions: PredictionsById, n_classes: int, ids: Sequence[str] | None = None) -> Ints:
@@ -225,10 +251,13 @@ def _nan_mean(values: Floats) -> Floats:
         return np.asarray(np.nanmean(values, axis=0))
 
 
-def column_intervals(table: Floats, rng: Rng | None, least: float) -> list[Interval]:
+def column_intervals(
+    table: Floats, rng: Rng | None, least: float, n_images: Floats | None = None
+) -> list[Interval]:
     """`mean_intervals` of the columns, cut at `least` and 1, beyond which no share can be.
 
-    All NaN with a note for a column without a number.
+    All NaN with a note for a column without a number. Where all seeds are equal, which is no
+    certainty, Clopper and Pearson's interval over the `n_images` (k,) behind each column.
     """
     note = "no predictions" if not len(table) else "in no test set"
     intervals = [Interval.unknown(note)] * table.shape[1]
@@ -237,4 +266,8 @@ def column_intervals(table: Floats, rng: Rng | None, least: float) -> list[Inter
         drawn = mean_intervals(table[:, known], rng=rng)
         for i, interval in zip(known.tolist(), drawn, strict=True):
             intervals[i] = interval.within(least, 1.0)
+            n = 0.0 if n_images is None else n_images[i]
+            if interval.method == "constant" and n >= 1:
+                share = exact_share_interval(interval.estimate * n, n)
+                intervals[i] = replace(share, method=OVER_IMAGES, n=interval.n, note=SAME)
     return intervals

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from analysis.statistics.samples.arrays import Bools, Floats, Rows
+from analysis.statistics.samples.gini import mean_difference_interval
 from analysis.statistics.samples.intervals import Interval, proportion_interval, sd_interval
 from analysis.statistics.times.times import order_curves
 from headstart.errors import InputError
@@ -50,8 +51,10 @@ def spread_over_seeds(trials: pd.DataFrame, metric: str = "test_accuracy") -> pd
         One row an arm, sorted by arm: arm, metric, n (trials with a value), mean, sd, sd_low,
         sd_high (`sd_interval`), minimum, maximum, range, n_trials, n_failed, n_diverged,
         broken_share, broken_low, broken_high (failed or diverged, Wilson), binomial_sd,
-        excess_variance, excess_low, excess_high, excess_p (`excess_variance`), note. NaN and a
-        note where there are too few values. A trial without a value counts in n_trials only.
+        excess_variance, excess_low, excess_high, excess_p (`excess_variance`), note,
+        mean_difference, mean_difference_low, mean_difference_high (of two seeds:
+        `mean_difference_interval`). NaN and a note where there are too few values. A trial
+        without a value counts in n_trials only.
     """
     rows = [_spread_row(str(arm), rows, metric) for arm, rows in trials.groupby("arm")]
     return pd.DataFrame(rows, columns=_SPREAD_COLUMNS)
@@ -61,6 +64,7 @@ _SPREAD_COLUMNS = (
     "arm", "metric", "n", "mean", "sd", "sd_low", "sd_high", "minimum", "maximum", "range",
     "n_trials", "n_failed", "n_diverged", "broken_share", "broken_low", "broken_high",
     "binomial_sd", "excess_variance", "excess_low", "excess_high", "excess_p", "note",
+    "mean_difference", "mean_difference_low", "mean_difference_high",
 )  # fmt: skip
 
 
@@ -75,6 +79,7 @@ def _spread_row(arm: str, rows: pd.DataFrame, metric: str) -> dict[str, object]:
     row: dict[str, object] = dict.fromkeys(_SPREAD_COLUMNS, nan)
     row |= {"arm": arm, "metric": metric, "n": len(values), "n_trials": len(rows)}
     row |= sd.columns("sd", "sd_") | {"note": sd.note}
+    row |= mean_difference_interval(values).columns("mean_difference", "mean_difference_")
     row |= {"n_failed": n_failed, "n_diverged": n_diverged}
     row |= broken.columns("broken_share", "broken_")
     if len(values):

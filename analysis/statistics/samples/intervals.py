@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
 
 from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.resampling import (
     bootstrap_t,
-    draw_counts,
+    resamples,
     standardize,
     student_quantile,
 )
@@ -81,12 +81,14 @@ def mean_interval(
 
     `auto`: Student's t for n = 2-4; from 5 to 200 the bootstrap-t, where an end that is nearer
     than Student's goes half of the way to it; Student's t again beyond. `student` and
-    `bootstrap-t` are the plain ones. The sample unit is the seed, SDs have ddof 1. NaNs are
-    left out and the note counts them; n = 1 has NaN bounds; constant data has zero width.
-    Permuting, negating, shifting and scaling `values` does the same to the interval.
+    `bootstrap-t` are the plain ones. Up to 8 values nothing is drawn: all resamples that exist
+    are weighed by their chances. Beyond, without `rng`, the number of values decides the draws.
+    The sample unit is the seed, SDs have ddof 1. NaNs are left out and the note counts them; n = 1
+    has NaN bounds; constant data has zero width. Permuting, negating, shifting and scaling
+    `values` does the same to the interval.
 
-    Raises InputError for no values, infinities, an unknown method, or when draws are needed
-    and `rng` is None. Source: Efron & Tibshirani (1993), section 12.5; docs/statistics.md.
+    Raises InputError for no values, infinities or an unknown method.
+    Source: Efron & Tibshirani (1993), section 12.5; docs/statistics.md.
     """
     column = np.asarray(values, dtype=float).reshape(-1, 1)
     return mean_intervals(column, confidence, method, rng)[0]
@@ -117,10 +119,8 @@ def _mean_same_n(table: Floats, confidence: float, method: str, rng: Rng | None)
     chosen, note = _choose(n, method)
     ends = np.broadcast_to([[-student], [student]], (2, table.shape[1]))
     if chosen != "student" and sd.any():
-        if rng is None:
-            wanted = "pass rng=numpy.random.default_rng(SEED)"
-            raise InputError(f"mean_interval draws resamples here: {wanted}")
-        ends = bootstrap_t(z, draw_counts(n, rng), confidence)
+        counts, chances = resamples(n, rng)
+        ends = bootstrap_t(z, counts, confidence, chances)
         if chosen == "auto":  # an end nearer than Student's goes half of the way to it
             low, high = ends
             low = np.minimum(low, (low - student) / 2)
@@ -245,6 +245,25 @@ def proportion_interval(n_hits: float, n: float, confidence: float = 0.95) -> In
     half = z * math.sqrt(n * share * (1 - share) + z**2 / 4) / (n + z**2)
     low, high = max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
     return Interval(share, low, high, confidence, "Wilson", round(n))
+
+
+def exact_share_interval(n_hits: float, n: float, confidence: float = 0.95) -> Interval:
+    """Clopper and Pearson's (1934) interval for a share: it covers at least `confidence`, always.
+
+    It holds 1/2 exactly where the two-sided sign test does not exclude it. Of 0 or n hits the
+    end is one-sided, never a zero width. Numbers that are not whole as in `proportion_interval`;
+    n = 0: all NaN.
+    """
+    _check(confidence)
+    if not 0 <= n_hits <= n:
+        raise InputError(f"exact_share_interval: {n_hits} of {n}: hits must be between 0 and n")
+    if n == 0:
+        unknown = Interval.unknown("no trials", 0, confidence)
+        return dataclasses.replace(unknown, method="Clopper-Pearson")
+    tail, misses = (1 - confidence) / 2, n - n_hits
+    low = float(special.betaincinv(n_hits, misses + 1, tail)) if n_hits > 0 else 0.0
+    high = float(special.betaincinv(n_hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
+    return Interval(n_hits / n, low, high, confidence, "Clopper-Pearson", round(n))
 
 
 def ratio_interval(

@@ -16,11 +16,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
 from analysis.statistics.samples.arrays import Floats, Rng
-from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
+from analysis.statistics.samples.intervals import (
+    CONFIDENCE,
+    Interval,
+    exact_share_interval,
+    mean_interval,
+)
+from analysis.statistics.samples.nested import OVER_IMAGES, SAME
 from analysis.statistics.samples.resampling import student_quantile
 
 METHOD = "corrected resampled t"
@@ -71,9 +78,18 @@ def corrected(values: Floats, overlap: float) -> Interval:
     return Interval(mean, mean - half, mean + half, CONFIDENCE, METHOD, plain.n, NOTE)
 
 
-def accuracy_interval(values: Floats, overlap: float, rng: Rng | None = None) -> Interval:
+def accuracy_interval(
+    values: Floats, overlap: float, rng: Rng | None = None, n_images: float = math.nan
+) -> Interval:
     """Of the mean of accuracies: `mean_interval` where seeds are independent (overlap 0), else
-    `corrected`, cut at 0 and 1, where no accuracy lies."""
+    `corrected`, cut at 0 and 1, beyond which no accuracy lies.
+
+    Seeds that are all equal on `n_images` test images each are no certainty: the interval is then
+    Clopper and Pearson's over the images of one seed.
+    """
+    if len(values) > 1 and values.min() == values.max() and n_images >= 1:
+        share = exact_share_interval(round(values[0] * n_images), n_images)
+        return replace(share, method=OVER_IMAGES, n=len(values), note=SAME)
     if not overlap:
-        return mean_interval(values, rng=rng)
+        return mean_interval(values, rng=rng).within(0.0, 1.0)
     return corrected(values, overlap).within(0.0, 1.0)

@@ -9,15 +9,19 @@ that permuting seeds, swapping arms or changing units cannot change a result.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from itertools import combinations_with_replacement
 
 import numpy as np
 from scipy import special, stats
 
 from analysis.statistics.samples.arrays import Floats, Rng
 
+ALL_MULTISETS_UP_TO = 8  # 6,435 of them; every resample is one of these
 EXACT_UP_TO = 16  # 2^15 sign patterns; the other half are their mirrors
 N_RESAMPLES = 9_999  # (B + 1) α/2 is whole for the usual confidences: quantiles are draws
 WIDEST = 3.0  # a bootstrap-t end is at most so many times as far away as Student's
+_FIXED = 20_240_229  # draws that no user's seed decides
 _CONSTANT = 1e-11  # a spread below this share of the largest value is rounding, not data
 _MOST_AT_ONCE = 2_000_000  # numbers in one block of draws: 16 MB
 _TIE = 1e-7  # in standard deviations: below this, two sorted samples mirror each other
@@ -51,11 +55,37 @@ def draw_counts(n: int, rng: Rng, n_resamples: int = N_RESAMPLES) -> Floats:
     return counts.astype(float).reshape(-1, n)
 
 
-def bootstrap_t(z: Floats, counts: Floats, confidence: float) -> Floats:
+@cache
+def every_resample(n: int) -> tuple[Floats, Floats]:
+    """All resamples of `n` values without regard to order: counts (m, n) and their chances (m,).
+
+    There are C(2n - 1, n) of them (126 for 5, 6,435 for 8), so nothing needs to be drawn. A
+    resample in which value i stands k_i times has the chance n! / (∏ k_i! · nⁿ).
+    """
+    rows = np.array(list(combinations_with_replacement(range(n), n)))
+    counts = np.stack([(rows == i).sum(axis=1) for i in range(n)], axis=1).astype(float)
+    logs = special.gammaln(n + 1) - special.gammaln(counts + 1).sum(axis=1) - n * np.log(n)
+    return counts, np.exp(logs)
+
+
+def resamples(n: int, rng: Rng | None = None) -> tuple[Floats, Floats | None]:
+    """Counts (m, n) of resamples, and their chances where they are all that exist (n ≤ 8).
+
+    Beyond, 9,999 are drawn, from a generator that `n` alone decides where none is given.
+    """
+    if n <= ALL_MULTISETS_UP_TO:
+        return every_resample(n)
+    return draw_counts(n, np.random.default_rng([_FIXED, n]) if rng is None else rng), None
+
+
+def bootstrap_t(
+    z: Floats, counts: Floats, confidence: float, chances: Floats | None = None
+) -> Floats:
     """Equal-tailed quantiles (2, k) of the bootstrapped t of standardized columns `z` (n, k).
 
     Efron & Tibshirani (1993), section 12.5. A resample without spread has t = ±∞ (0 when it
-    also repeats the mean); the quantiles are then cut at `WIDEST` times Student's.
+    also repeats the mean); the quantiles are then cut at `WIDEST` times Student's. `chances`
+    (m,) of the resamples in `counts` (m, n) where they are not drawn but all that exist.
     """
     n = z.shape[0]
     mean = counts @ z / n
@@ -64,10 +94,21 @@ def bootstrap_t(z: Floats, counts: Floats, confidence: float) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = mean / np.sqrt(variance)
     t = np.where(flat, np.where(np.abs(mean) < 1e-9, 0.0, np.copysign(np.inf, mean)), t)
-    rank = int(np.floor((len(t) + 1) * (1 - confidence) / 2)) - 1
-    ends = np.partition(t, [rank, len(t) - 1 - rank], axis=0)[[rank, len(t) - 1 - rank]]
+    ends = _tails(t, (1 - confidence) / 2, chances)
     furthest = WIDEST * student_quantile(n - 1, confidence)
     return np.asarray(np.clip(ends, -furthest, furthest))
+
+
+def _tails(t: Floats, tail: float, chances: Floats | None) -> Floats:
+    """The values (2, k) beyond which `tail` of the values `t` (m, k) lie on either side."""
+    if chances is None:
+        rank = int(np.floor((len(t) + 1) * tail)) - 1
+        return np.partition(t, [rank, len(t) - 1 - rank], axis=0)[[rank, len(t) - 1 - rank]]
+    order = np.argsort(t, axis=0, kind="stable")
+    ordered, weight = np.take_along_axis(t, order, axis=0), chances[order]
+    low = (np.cumsum(weight, axis=0) >= tail - 1e-12).argmax(axis=0)
+    high = len(t) - 1 - (np.cumsum(weight[::-1], axis=0) >= tail - 1e-12).argmax(axis=0)
+    return np.take_along_axis(ordered, np.stack([low, high]), axis=0)
 
 
 def student_quantile(df: float, confidence: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from analysis.statistics.samples.arrays import Floats
-from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.intervals import Interval, exact_share_interval
 
 GAMMA = 0.75  # Bouthillier et al. (2021): P(better) above this is a meaningful improvement
 
@@ -50,8 +50,23 @@ def t_tests(mean: float, error: float, df: float, margin: float | None) -> TTest
     return TTests(float(mean), t, p_value, margin, p_equivalence)
 
 
+def p_better_interval(n_wins: float, n_losses: float) -> Interval:
+    """P(treatment better) among pairs that differ: Clopper and Pearson's interval, ties left out.
+
+    It excludes 1/2 exactly where the two-sided sign test has p ≤ .05: 5 wins of 5 do not (p .06).
+    Without a pair that differs: NaN. Numbers that are not whole count dependent pairs for less.
+    """
+    if n_wins + n_losses == 0:
+        return Interval.unknown("no pair differs")
+    share = exact_share_interval(n_wins, n_wins + n_losses)
+    few = 2 * 0.5 ** (n_wins + n_losses) > 1 - share.confidence
+    return share.noted("too few pairs to exclude chance") if few else share
+
+
 def p_better_words(p_better: Interval) -> str:
     """What P(treatment better) means beside 0.5 and γ."""
+    if math.isnan(p_better.estimate):
+        return "no pair differs"
     if p_better.low <= 0.5 <= p_better.high:
         return "not significant"
     if p_better.low > 0.5:

@@ -24,10 +24,10 @@ def run_all(
     names = [f"class {k}" for k in range(n_classes)]
     rng = np.random.default_rng(0)
     confusion(predictions, n_classes)
-    two_way = accuracy_interval(predictions, trials, "b", "a", rng=rng)
+    two_way = accuracy_interval(predictions, trials, "b", "a")
     return {
         "scores": score_intervals(predictions, trials, names, rng=rng),
-        "classes": class_differences(predictions, trials, "b", "a", names, rng=rng),
+        "classes": class_differences(predictions, trials, "b", "a", names),
         "calibration": calibration_intervals(predictions, trials, rng=rng),
         "often wrong": often_wrong(predictions),
         "mcnemar": pd.DataFrame([mcnemar(predictions, trials, "b", "a")]),

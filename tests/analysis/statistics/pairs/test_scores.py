@@ -95,11 +95,30 @@ def test_class_that_no_test_set_has_is_nan_only_if_asked_for() -> None:
         assert found["estimate"].tolist() == pytest.approx([estimate], nan_ok=True)
 
 
+def test_equal_seeds_have_the_doubt_about_their_images() -> None:
+    """Two seeds, both right on 3 of 4 images of class p and on both of class q."""
+    labels, answers = [0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1]
+    predictions = {name: make_predictions(labels, answers) for name in "ab"}
+    trials = pd.DataFrame({"trial_id": ["a", "b"], "arm": "x", "seed": [0, 1]})
+    found = score_intervals(predictions, trials, ["p", "q"]).set_index(["class_name", "metric"])
+    for place, hits, n in (
+        (("p", "recall"), 3, 4),
+        (("q", "recall"), 2, 2),
+        (("", "accuracy"), 5, 6),
+        (("p", "precision"), 3, 3),
+        (("q", "precision"), 2, 3),
+    ):
+        exact = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
+        row = found.loc[place]
+        assert (row["low"], row["high"]) == pytest.approx((exact.low, exact.high)), place
+        assert row["method"] == "Clopper-Pearson over the images"
+
+
 def test_class_differences_are_paired_t_tests_with_holm() -> None:
     worse, trials = make_seeds(8, 400, right=0.8)
     better, more = make_seeds(8, 400, right=0.95, arm="b", seed=2)
     both = pd.concat([trials, more])
-    found = class_differences(worse | better, both, "b", "a", DIGITS, rng=rng())
+    found = class_differences(worse | better, both, "b", "a", DIGITS)
     recalls = [
         np.array([metrics.recall_score(p.labels, p.predicted, average=None) for p in side.values()])
         for side in (better, worse)
@@ -125,6 +144,8 @@ def test_seeds_that_agree_exactly_are_no_certainty() -> None:
     )
     found = class_differences(predictions, trials, "b", "a", ["0", "1"])
     assert found["difference"].tolist() == pytest.approx([1 / 15, 0])
+    half = stats.t.ppf(0.975, 2) / 15 / math.sqrt(18)  # the same error as that of the test
+    assert found["high"].tolist() == pytest.approx([1 / 15 + half, half])
     assert 0.01 < found["p_value"].iloc[0] < 0.2
     assert found["p_value"].iloc[1] == 1
 
@@ -196,8 +217,8 @@ def test_differences_between_classes_by_hand(monkeypatch: pytest.MonkeyPatch) ->
     }.items():
         assert table[column].tolist() == pytest.approx(values, nan_ok=True)
     assert (table["low"].tolist(), table["high"].tolist()) == (
-        pytest.approx([-0.9633, 0, nan], abs=1e-4, nan_ok=True),  # 0.625 ± 12.706 · 0.125
-        pytest.approx([1, 0, nan], nan_ok=True),
+        pytest.approx([-0.9633, -1, nan], abs=1e-4, nan_ok=True),  # 0.625 ± 12.706 · 0.125
+        pytest.approx([1, 1, nan], nan_ok=True),  # equal, of 2 images: ± 12.706 / √6 / 2 / √2
     )
     p = 2 * stats.t.sf(0.625 / (0.125 * math.sqrt(2)) * math.sqrt(2), 1)
     assert table["p_value"].tolist() == pytest.approx([p, 1, nan], nan_ok=True)

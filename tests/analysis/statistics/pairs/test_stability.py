@@ -159,7 +159,7 @@ def test_every_column_of_the_spread_by_hand() -> None:
     columns = """
         arm metric n mean sd sd_low sd_high minimum maximum range n_trials n_failed n_diverged
         broken_share broken_low broken_high binomial_sd excess_variance excess_low excess_high
-        excess_p note
+        excess_p note mean_difference mean_difference_low mean_difference_high
     """
     assert list(table.columns) == columns.split()
     expected = {"metric": "test_accuracy", "mean": 0.92, "minimum": 0.9, "maximum": 0.94}

@@ -14,6 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics.samples.intervals import (
     Interval,
+    exact_share_interval,
     iqm_interval,
     mean_interval,
     mean_intervals,
@@ -219,11 +220,11 @@ def test_bad_input_is_told_in_one_line() -> None:
         (lambda: mean_interval([]), "no values"),
         (lambda: mean_interval([1.0, math.inf]), "infinite"),
         (lambda: mean_interval([1.0, 2.0], method="bca"), "not one of auto, student"),
-        (lambda: mean_interval(range(8)), "pass rng="),
         (lambda: mean_interval([1.0], 95), "not between 0 and 1"),
         (lambda: ratio_interval([1.0], [0.0]), "above zero"),
         (lambda: ratio_interval([1.0], [1.0, 2.0]), "do not pair"),
         (lambda: proportion_interval(3, 2), "between 0 and n"),
+        (lambda: exact_share_interval(3, 2), "between 0 and n"),
     ):
         with pytest.raises(InputError, match=message) as found:
             call()
@@ -280,10 +281,25 @@ def test_what_each_interval_says_of_itself() -> None:
         assert said(interval) == expected
     assert math.isnan(sd_interval([1.0]).estimate)
     assert iqm_interval([3.0]).estimate == median_interval([3.0]).estimate == 3
-    with pytest.raises(InputError, match="pass rng="):
-        mean_interval(np.arange(200.0))
-    with pytest.raises(InputError, match="pass rng="):
-        mean_interval(np.arange(5.0))
+    assert mean_interval(np.arange(200.0)) == mean_interval(np.arange(200.0))  # fixed draws
+
+
+def test_up_to_eight_values_no_draw_decides() -> None:
+    for n in (5, 8):
+        x = rng(n).gamma(2.0, size=n)
+        assert mean_interval(x, rng=rng(1)) == mean_interval(x, rng=rng(2)) == mean_interval(x)
+    assert mean_interval(rng(9).gamma(2.0, size=9), rng=rng(1)) != mean_interval(
+        rng(9).gamma(2.0, size=9), rng=rng(2)
+    )
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 20), (5, 5), (3, 7), (19, 20)])
+def test_exact_shares_equal_scipy(hits: int, n: int) -> None:
+    exact = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
+    found = exact_share_interval(hits, n)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-12)
+    assert said(found) == ("Clopper-Pearson", n, 0.95, "")
+    assert said(exact_share_interval(0, 0)) == ("Clopper-Pearson", 0, 0.95, "no trials")
 
 
 def test_columns_of_unequal_sizes_keep_their_places() -> None:

@@ -106,7 +106,10 @@ def test_what_a_corrected_interval_says_of_itself():
     flat = redrawn.corrected(np.array([0.5, 0.5, 0.5]), 0.25)
     assert (flat.low, flat.high, flat.method) == (0.5, 0.5, "constant")
     plain = redrawn.accuracy_interval(values, 0.0)
-    assert plain == mean_interval(values)
+    assert plain == mean_interval(values).within(0.0, 1.0)
+    equal = redrawn.accuracy_interval(np.full(3, 0.95), 0.0, n_images=20)
+    exact = stats.binomtest(19, 20).proportion_ci(0.95, "exact")
+    assert (equal.low, equal.high) == pytest.approx((exact.low, exact.high))
     assert redrawn.accuracy_interval(values, 0.25).high == pytest.approx(wide.high)
 
 

@@ -12,6 +12,7 @@ from analysis.statistics.samples.resampling import (
     all_signs,
     bootstrap_t,
     draw_counts,
+    every_resample,
     sign_flip_test,
     signed_rank_test,
     standardize,
@@ -145,3 +146,26 @@ def test_signed_ranks_drop_zeros_and_share_ties() -> None:
 def test_all_signs_by_hand() -> None:
     assert sorted(all_signs(3).tolist()) == [[1, -1, -1], [1, -1, 1], [1, 1, -1], [1, 1, 1]]
     assert all_signs(1).tolist() == [[1]]
+
+
+def test_every_resample_by_hand() -> None:
+    """Of two values: both twice with chance 1/4, each once with 1/2."""
+    counts, chances = every_resample(2)
+    assert counts.tolist() == [[2, 0], [1, 1], [0, 2]]
+    assert chances == pytest.approx([0.25, 0.5, 0.25])
+    counts, chances = every_resample(8)
+    assert len(counts) == 6435
+    assert chances.sum() == pytest.approx(1)
+    assert chances @ counts == pytest.approx(np.ones(8))
+
+
+def test_all_resamples_weighed_are_all_ordered_resamples_counted() -> None:
+    """4⁴ = 256 ordered resamples of 4 values, each of one weight, against the 35 multisets."""
+    z = standardize(np.array([[0.1], [0.7], [0.9], [3.0]]))[0]
+    rows = np.stack(np.meshgrid(*[range(4)] * 4), axis=-1).reshape(-1, 4)
+    ordered = np.stack([(rows == i).sum(axis=1) for i in range(4)], axis=1).astype(float)
+    equal = np.full(256, 1 / 256)
+    counts, chances = every_resample(4)
+    for confidence in (0.5, 0.8, 0.9):
+        found = bootstrap_t(z, counts, confidence, chances)
+        assert found == pytest.approx(bootstrap_t(z, ordered, confidence, equal), abs=1e-9)

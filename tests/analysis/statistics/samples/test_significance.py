@@ -11,7 +11,13 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from analysis.statistics.samples.intervals import Interval
-from analysis.statistics.samples.significance import hedges_g, holm, p_better_words, t_tests
+from analysis.statistics.samples.significance import (
+    hedges_g,
+    holm,
+    p_better_interval,
+    p_better_words,
+    t_tests,
+)
 
 
 def test_holm_by_hand_and_against_statsmodels() -> None:
@@ -83,3 +89,15 @@ def test_hedges_g_without_freedom_or_spread() -> None:
     assert math.isfinite(hedges_g(0.3, 0.2, 1.5))
     ends = [hedges_g(mean, 0.0, 4) for mean in (0.0, 0.1, -0.1)]
     assert ends == [0, math.inf, -math.inf]
+
+
+def test_p_better_leaves_ties_out_and_agrees_with_the_sign_test() -> None:
+    five = p_better_interval(5, 0)
+    assert (five.estimate, five.low) == (1, pytest.approx(0.025 ** (1 / 5)))
+    assert p_better_words(five) == "not significant"
+    assert five.note == "too few pairs to exclude chance"
+    assert p_better_words(p_better_interval(6, 0)) == "better, meaningful"
+    assert p_better_words(p_better_interval(0, 0)) == "no pair differs"
+    for wins in range(13):
+        by_test = stats.binomtest(wins, 12).pvalue <= 0.05
+        assert (p_better_words(p_better_interval(wins, 12 - wins)) != "not significant") == by_test
