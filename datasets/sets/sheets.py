@@ -27,7 +27,7 @@ from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 from headstart.settings import key
 
-VERSION = 1
+VERSION = 2
 OWN_SIZE = (28, 28)
 _WILD = "*?["
 _PUT = (
