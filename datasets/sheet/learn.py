@@ -4,7 +4,8 @@ In: the training images of MNIST, ways to write digits that MNIST's writers hard
 with a serif or a bar, ones with a flag, open fours, fives in two strokes), and ink that is no
 digit (halves, two at once, crossed-out ones, letters, digits that lie on their side). Out:
 features of a leaning, stretched, thicker or thinner copy of each, and a network of one hidden
-layer on them. `python -m datasets.sheet.learn DIR`, with MNIST's raw files in DIR, takes two minutes.
+layer on them. `python -m datasets.sheet.learn DIR` reads MNIST's raw files in DIR; it takes two
+minutes.
 """
 
 from __future__ import annotations
