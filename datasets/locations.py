@@ -53,8 +53,34 @@ def downloads_folder(request: Request) -> Path:
 
 
 def first_existing(candidates: Iterable[Path]) -> Path | None:
-    """The first of `candidates` that is there."""
-    return next((path for path in candidates if os.path.exists(path)), None)
+    """The first of `candidates` that is there.
+
+    Raises:
+        DataError: none is, but one of them cannot be looked at, or is a link that leads nowhere.
+    """
+    candidates = tuple(candidates)
+    existing = next((path for path in candidates if os.path.exists(path)), None)
+    if existing is None:
+        for path in candidates:
+            _check_absent(path)
+    return existing
+
+
+def _check_absent(path: Path) -> None:
+    """Tell what is not there from what is there and cannot be looked at."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return
+    except OSError as err:
+        raise DataError(f"{path}: cannot be looked at: {err.strerror}") from err
+    try:
+        os.stat(path)
+    except OSError as err:
+        where = os.readlink(path) if os.path.islink(path) else path
+        raise DataError(
+            f"{path}: a link to {where}, which cannot be opened: {err.strerror}"
+        ) from err
 
 
 def check_plain(path: Path, most: int | None = None) -> None:
@@ -86,10 +112,31 @@ def user_path(path: Path, data_dir: Path) -> Path:
         looked = [path] if path.is_absolute() else [path, data_dir / path]
         raise DataNotFoundError(
             f"{path}: no such file or folder (looked at {', '.join(str(p) for p in looked)}); "
-            "give the path of your data, from the working folder or from the data folder"
+            "give the path of your data, from the working folder or from the data folder",
+            is_named=True,
         )
     check_plain(existing)
     return existing
+
+
+def user_paths(paths: Iterable[Path | None], data_dir: Path) -> tuple[Path, ...]:
+    """`user_path` of each path that is given: of one data set, all of which must be there.
+
+    Raises:
+        DataNotFoundError: none of them is there.
+        DataError: some are, and some are not; or one is neither a file nor a folder.
+    """
+    there, missing = [], []
+    for path in filter(None, paths):
+        try:
+            there.append(user_path(path, data_dir))
+        except DataNotFoundError as err:
+            missing.append(err)
+    if missing and there:
+        raise DataError("; ".join(map(str, missing))) from missing[0]
+    if missing:
+        raise missing[0]
+    return tuple(there)
 
 
 def not_found(name: str, request: Request, put: str) -> DataNotFoundError:

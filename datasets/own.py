@@ -153,7 +153,7 @@ def signature_of(reference: str, maker: object) -> inspect.Signature:
         signature = inspect.signature(maker)
     except (TypeError, ValueError) as err:
         raise DataError(f"{what}: its signature cannot be read: {err}") from err
-    taken = {*DatasetOptions.model_fields, *SplitSettings.model_fields, "name", "code"}
+    taken = {*DatasetOptions.model_fields, *SplitSettings.model_fields, "name", "optional", "code"}
     for name, parameter in signature.parameters.items():
         is_needed = parameter.default is parameter.empty and parameter.kind not in (
             parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD,

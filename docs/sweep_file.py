@@ -71,7 +71,9 @@ NAME` shows a network.\
 DATA_SETS = """\
 A name; or `{name: DATA_SET, …}`, with the keys of the split and the set's own options beside the
 name; or `{first_of: [A, B, …]}`, of which the first that is there is used, and the report says
-which. `python -m datasets` shows which are here.\
+which. An item that names files of yours (`path`, `photos`) must be there: a slip in its name is a
+mistake, and never a reason to train on other data. `optional: true` beside it says that the next
+item may be used instead. `python -m datasets` shows which are here.\
 """
 EXAMPLE = """\
 # yaml-language-server: $schema=../docs/reference/sweep-file.schema.json
@@ -123,7 +125,7 @@ def page() -> str:
         "",
     ]
     split = parts["DataChoice"]["allOf"][0]["then"]["properties"]
-    keys = ("train", "validation", "test", "split", "per_class", "normalise",
+    keys = ("train", "validation", "test", "split", "per_class", "optional", "normalise",
             "corrupt_labels")  # fmt: skip
     lines += _table({"properties": {key: split[key] for key in keys}}, parts)
     lines += ["", "### `corrupt_labels`", ""]

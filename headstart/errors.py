@@ -74,10 +74,13 @@ class DataNotFoundError(DataError):
 
     Attributes:
         put: what to put where, and why fetching it failed; empty where only the message says it.
+        is_named: whether a person named the file or folder that is missing, so that another data
+            set may stand in for it only where that was said (`optional: true`).
     """
 
-    def __init__(self, message: str, put: str = ""):
+    def __init__(self, message: str, put: str = "", is_named: bool = False):
         self.put = put
+        self.is_named = is_named
         super().__init__(message)
 
     @property

@@ -31,7 +31,7 @@ from datasets.files.cache import cached
 from datasets.files.peek import has_images, refuse_pointers
 from datasets.files.shards import PART_WORDS
 from datasets.files.trees import walk
-from datasets.locations import user_path
+from datasets.locations import user_path, user_paths
 from headstart.cli import did_you_mean
 from headstart.errors import DataError
 from headstart.settings import key
@@ -100,18 +100,17 @@ def locate_files(options: ArrayFileOptions, request: Request, kind: Kind) -> tup
     """The files, all of a folder.
 
     Raises:
-        DataError: none of this kind in the folder.
+        DataNotFoundError: nothing is there.
+        DataError: none of this kind in the folder, or only one of two files is there.
     """
-    path = user_path(options.path, request.data_dir)
+    path, *labels = user_paths((options.path, options.labels_path), request.data_dir)
     files = [path]
     if path.is_dir():
         entries = [Path(e.path) for e in walk(path) if e.name.lower().endswith(kind.suffixes)]
         files = sorted(entry for entry in entries if entry.is_file())
         if not files:
             raise DataError(f"{path}: no {' or '.join(kind.suffixes)} file in this folder")
-    if options.labels_path is not None:
-        files.append(user_path(options.labels_path, request.data_dir))
-    return tuple(files)
+    return (*files, *labels)
 
 
 def load_files(options: ArrayFileOptions, request: Request, kind: Kind) -> Dataset:

@@ -21,7 +21,7 @@ from datasets.arrays.pixels import ShapeSetting, images_to_nhwc, images_to_uint8
 from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
 from datasets.labels.offered import column_of_images
-from datasets.locations import user_path
+from datasets.locations import user_paths
 from datasets.preprocess import shape_images
 from datasets.sets import folder
 from datasets.tables.header import Column
@@ -96,7 +96,7 @@ class Options(DatasetOptions):
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """The table, that of the test part, and those of labels, where they are named."""
     given = (options.path, options.test_path, options.labels_path, options.test_labels_path)
-    return tuple(user_path(path, request.data_dir) for path in given if path is not None)
+    return user_paths(given, request.data_dir)
 
 
 def load(options: Options, request: Request) -> Dataset:

@@ -20,7 +20,7 @@ from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_d
 from datasets.files.cache import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
-from headstart.errors import DataError, DataNotFoundError
+from headstart.errors import DataError
 from headstart.settings import key
 
 VERSION = 2
@@ -68,8 +68,8 @@ def _choose(options: Options, request: Request) -> tuple[Path, str, IdxSet]:
     """The folder, the name and the files of the set that is meant.
 
     Raises:
-        DataNotFoundError: no idx files.
-        DataError: several sets or folders of them, or a folder that cannot be read.
+        DataNotFoundError: no such folder.
+        DataError: no idx files, several sets or folders of them, or a folder that cannot be read.
     """
     given = user_path(options.path, request.data_dir)
     try:
@@ -110,7 +110,7 @@ def _below(given: Path) -> tuple[Path, dict[str, IdxSet]]:
             raise DataError(f"{given}: idx files are in {shown}; give the path of one of them")
         inner = [p for folder in level for p in sorted(folder.iterdir()) if p.is_dir()]
         level, n_left = inner[:n_left], max(0, n_left - len(inner))
-    raise DataNotFoundError(
+    raise DataError(
         f"{given}: no idx files; they must be named like train-images-idx3-ubyte and "
         "train-labels-idx1-ubyte (or with .gz), in this folder or one below it"
     )

@@ -26,7 +26,7 @@ from datasets.arrays.named import (
 )
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.files.cache import cached
-from datasets.locations import user_path
+from datasets.locations import user_path, user_paths
 from headstart.errors import DataError
 from headstart.packed import BROKEN, array_names, read_array
 from headstart.settings import key
@@ -50,7 +50,7 @@ class Options(ArrayOptions):
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """The .npz file, and those of the labels and of the test part where they are named."""
     paths = (options.path, options.labels_path, options.test_path, options.test_labels_path)
-    return tuple(user_path(path, request.data_dir) for path in paths if path is not None)
+    return user_paths(paths, request.data_dir)
 
 
 def load(options: Options, request: Request) -> Dataset:

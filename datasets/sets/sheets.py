@@ -8,7 +8,9 @@ and reads the same `corrections`.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_d
 from datasets.files.cache import cached
 from datasets.files.trees import MAX_FILE_BYTES
 from datasets.images.decode import decode_image
-from datasets.locations import check_plain, not_found, user_path
+from datasets.locations import check_plain, user_path
 from datasets.preprocess import shape_images
 from datasets.sheet.corrections import Correction, read_corrections
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
@@ -30,8 +32,9 @@ from headstart.settings import key
 VERSION = 2
 OWN_SIZE = (28, 28)
 _WILD = "*?["
+_SHOWN = 3  # names of a folder that a message has
 _PUT = (
-    "put the photographs there, or give their paths (from the working folder or the data folder) "
+    "put them there, or give their paths (from the working folder or the data folder) "
     "as photos: {sheet.jpg: '1234567890', 'threes/*.jpg': '3'}"
 )
 INFO = DatasetInfo(is_ink=True, preprocess="mnist_style")
@@ -53,8 +56,8 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """The photographs, and the file of corrections where there is one.
 
     Raises:
-        DataNotFoundError: a photograph is not there, or nothing has a pattern's name.
-        DataError: the file of corrections is not there.
+        DataNotFoundError: nothing of what is named is there.
+        DataError: a part of it is there, and a part is not, such as the file of corrections.
     """
     photos = tuple(path for path, _ in _photos(options, request))
     return (*photos, *_corrections(options, request))
@@ -87,25 +90,64 @@ def _corrections(options: Options, request: Request) -> tuple[Path, ...]:
 def _photos(options: Options, request: Request) -> Iterator[tuple[Path, Labels]]:
     """Each photograph and what is written on it, in the order of the options, patterns sorted."""
     seen: set[Path] = set()
-    for name, value in options.photos.items():
-        for path in _matching(name, request):
+    for name, paths in _named(options, request).items():
+        for path in paths:
             if path in seen:
                 raise DataError(f"photos: {name}: {path} is given twice")
             seen.add(path)
-            yield path, _labels(value, path, f"photos: {name}")
+            yield path, _labels(options.photos[name], path, f"photos: {name}")
+
+
+def _named(options: Options, request: Request) -> dict[str, list[Path]]:
+    """The photographs that each name or pattern means; none of these is without one."""
+    paths: dict[str, list[Path]] = {}
+    missing = []
+    for name in options.photos:
+        try:
+            paths[name] = _matching(name, request)
+        except DataNotFoundError as err:
+            missing.append(str(err))
+    if not missing:
+        return paths
+    looked = f"looked in the working folder and in {request.data_dir}"
+    text = f"{'; '.join(missing)}; {_PUT}"
+    if paths:
+        there = f"{next(iter(paths))} is there"
+        raise DataError(f"data set 'sheets': photos: {there}, but {text} ({looked})")
+    raise DataNotFoundError(f"data set 'sheets': photos: {text} ({looked})", text, is_named=True)
 
 
 def _matching(name: str, request: Request) -> list[Path]:
     path = Path(name)
+    is_pattern = any(sign in path.name for sign in _WILD)
     try:
-        if not any(sign in path.name for sign in _WILD):
-            return [user_path(path, request.data_dir)]
-        paths = sorted(user_path(path.parent, request.data_dir).glob(path.name))
+        place = user_path(path.parent if is_pattern else path, request.data_dir)
     except DataNotFoundError as err:
-        raise not_found("sheets", request, f"{name} is missing; {_PUT}") from err
-    if not paths:
-        raise not_found("sheets", request, f"no file is named as {name} says; {_PUT}")
-    return paths
+        raise DataNotFoundError(f"{name} is missing") from err
+    if not is_pattern:
+        if place.is_dir():
+            raise DataError(f"photos: {name}: is a folder; name what is in it: '{name}/*.jpg'")
+        return [place]
+    files = _files_in(place)
+    names = fnmatch.filter(files, path.name)
+    if not names:
+        raise DataNotFoundError(f"no file is named as {name} says{_instead(place, files)}")
+    return [place / each for each in names]
+
+
+def _files_in(folder: Path) -> list[str]:
+    """The names of its files, sorted, but for those that systems hide."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if not e.name.startswith(".") and not e.is_dir())
+    except OSError as err:
+        raise DataError(f"photos: {folder}: cannot be looked at: {err.strerror}") from err
+
+
+def _instead(folder: Path, files: list[str]) -> str:
+    """What is there, where a pattern means none of it."""
+    more = ", …" if len(files) > _SHOWN else ""
+    return f" ({folder} holds {', '.join(files[:_SHOWN]) or 'no files'}{more})"
 
 
 def _labels(value: str | int | Mapping[str, object], path: Path, where: str) -> Labels:

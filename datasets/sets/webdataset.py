@@ -22,7 +22,7 @@ from datasets.files.trees import Tree, open_tree, walk
 from datasets.images.image_set import ImageOptions, dataset_of_files
 from datasets.images.labelled import Labelled, is_number_labels, layout_of, names_are_used
 from datasets.images.samples import are_samples, choose
-from datasets.locations import user_path
+from datasets.locations import user_path, user_paths
 from datasets.tables.text import decode, read_bytes
 from headstart.errors import DataError
 from headstart.settings import key
@@ -60,9 +60,9 @@ class Options(ImageOptions):
 
 def locate(options: Options, request: Request) -> tuple[Path, ...]:
     """All shards; the folder itself where its samples are unpacked."""
-    paths = [user_path(path, request.data_dir) for path in expanded_braces(options.path)]
+    paths = user_paths(expanded_braces(options.path), request.data_dir)
     if not paths[0].is_dir():
-        return tuple(paths)
+        return paths
     shards = [Path(entry.path) for entry in walk(paths[0]) if _SHARD.search(entry.name)]
     return tuple(sorted(shard for shard in shards if shard.is_file())) or (paths[0],)
 

@@ -33,12 +33,15 @@ class Need:
         state: `replaced`: it is missing, and the sweep names another one to use then.
         detail: where it is, or why it is not and what to do.
         at: the line and key of the sweep file that names it.
+        is_needed: whether no other one may be used where it is missing: a person named its files,
+            or they are here and cannot be read.
     """
 
     name: str
     state: State
     detail: str
     at: str = ""
+    is_needed: bool = False
 
     def line(self) -> str:
         """For a console."""
@@ -60,8 +63,9 @@ def lacking(sweep: Sweep, data_dir: Path | None) -> list[Need]:
 def why_missing(choices: Sequence[DataChoice], data_dir: Path | None) -> str:
     """Why none of these data sets can be had; an empty text where one of them can."""
     needs = [_look(choice, data_dir) for choice in choices]
-    is_missing = all(need.state == "missing" for need in needs)
-    return "; nor ".join(f"{need.name}: {need.detail}" for need in needs) if is_missing else ""
+    missing = [need for need in needs if need.state == "missing"]
+    lacking = missing if len(missing) == len(needs) else [n for n in missing if n.is_needed]
+    return "; nor ".join(f"{need.name}: {need.detail}" for need in lacking)
 
 
 def fetch(sweep: Sweep, data_dir: Path | None) -> list[Need]:
@@ -77,7 +81,7 @@ def fetch(sweep: Sweep, data_dir: Path | None) -> list[Need]:
         except DataNotFoundError as err:
             return Need(need.name, "missing", err.reason)
         except InputError as err:
-            return Need(need.name, "missing", f"it cannot be used: {err}")
+            return Need(need.name, "missing", f"it cannot be used: {err}", is_needed=True)
         return kept.fetched(need.name) or replace(need, state="here")
 
     return _each_once(sweep, get, _Weights(data_dir, allow_download=True))
@@ -92,7 +96,7 @@ def _each_once(
         key = repr((condition.data, info.image_size, info.channels))
         if key not in needs:
             at = sweep.data_at.get(name, "")
-            each = _first_of(condition.data, partial(data, condition))
+            each = _first_of(condition.data, weights.data_dir, partial(data, condition))
             needs[key] = [replace(need, at=at) for need in each]
         key = repr((start, condition.model.name))
         if key not in needs and start.kind not in ("random", "stage"):
@@ -103,11 +107,22 @@ def _each_once(
     return list(once.values())
 
 
-def _first_of(choices: Sequence[DataChoice], look: Callable[[DataChoice], Need]) -> Iterator[Need]:
-    """Each choice until one is here or can be fetched; those before it are then replaced."""
+def _first_of(
+    choices: Sequence[DataChoice], data_dir: Path | None, get: Callable[[DataChoice], Need]
+) -> Iterator[Need]:
+    """Each choice until one is here or can be fetched; those before it are then replaced.
+
+    Where some are missing that no other one may replace, these alone.
+    """
+    if needed := [need for each in choices if (need := _look(each, data_dir)).is_needed]:
+        yield from needed
+        return
     missing: list[Need] = []
     for choice in choices:
-        need = look(choice)
+        need = get(choice)
+        if need.is_needed:
+            yield need
+            return
         if need.state != "missing":
             instead = f"{need.name} stands in for it; "
             yield from (replace(n, state="replaced", detail=instead + n.detail) for n in missing)
@@ -124,9 +139,11 @@ def _look(choice: DataChoice, data_dir: Path | None) -> Need:
         size = datasets.dataset_info(choice.name).download
         if size:
             return Need(choice.label, "to fetch", f"{size}, or {err.put}")
-        return Need(choice.label, "missing", err.reason)
+        return Need(
+            choice.label, "missing", err.reason, is_needed=err.is_named and not choice.optional
+        )
     except InputError as err:
-        return Need(choice.label, "missing", str(err))
+        return Need(choice.label, "missing", str(err), is_needed=True)
     folders = dict.fromkeys(str(path if path.is_dir() else path.parent) for path in paths)
     return Need(choice.label, "here", ", ".join(folders) or "it needs no files")
 

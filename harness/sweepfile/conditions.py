@@ -189,7 +189,10 @@ class _OneCondition:
                 self.mistakes.add(self.root, f"is missing: {example}", key)
         inherited = {key: value for key, value in merged.items() if value is not None}
         if "data" in inherited:
-            inherited["data"] = _as_list(inherited["data"])
+            inherited["data"] = data = _as_list(inherited["data"])
+            self._check_optional(data)
+            if self.places.folder is None:
+                inherited["data"] = _of_a_record(data)
         return Node({**node.value, **inherited}, node.where, node.path)
 
     def grid_point(self, kind: Kind, name: str) -> GridPoint:
@@ -216,6 +219,14 @@ class _OneCondition:
             stages.append(parent.value)
             parent = self.root.get("pretrain", parent.value, "initialize")
         return stages
+
+    def _check_optional(self, data: Node) -> None:
+        """Only where another data set can be used may one be missing."""
+        choices = data.value if isinstance(data.value, list) else []
+        at = choices[0].get("optional") if len(choices) == 1 else None
+        if at is not None and at.value is True:
+            self.mistakes.add(at, "no other data set is named to use instead: leave `optional` "
+                              "out, or list one after it under `first_of`")  # fmt: skip
 
     # -- references between keys -----------------------------------------------------------
 
@@ -326,6 +337,15 @@ def _as_list(data: Node) -> Node:
     shared = without(data, ("first_of",))
     choices = [merge(shared, _named(item)) for item in several.value]
     return Node(choices, several.where, several.path)
+
+
+def _of_a_record(data: Node) -> Node:
+    """As versions wrote it that did not know `optional`: what was missing was passed over."""
+    if not isinstance(data.value, list) or len(data.value) < 2:
+        return data
+    optional = Node({"optional": Node(True, data.where, data.path)}, data.where, data.path)
+    choices = [merge(optional, choice) or choice for choice in data.value]
+    return Node(choices, data.where, data.path)
 
 
 def _named(item: Node) -> Node:

@@ -57,10 +57,9 @@ def _plain(settings: BaseModel) -> Written:
 
 
 def _condition(condition: Condition) -> Written:
-    choices = [_data(choice) for choice in condition.data]
     return {
         "model": _model(condition.model),
-        "data": choices[0] if len(choices) == 1 else {"first_of": choices},
+        "data": _data_of(condition),
         "train": _plain(condition.train),
         "initialize": condition.start.written(),
         "fine_tune": condition.fine_tune,
@@ -108,6 +107,13 @@ def _replaces(value: object, inherited: object) -> bool:
     if not isinstance(value, dict) or not isinstance(inherited, dict):
         return True
     return all(key in value and _replaces(value[key], below) for key, below in inherited.items())
+
+
+def _data_of(condition: Condition) -> Written:
+    """Of several sets `optional` is always said: a record without it is of an older version."""
+    if len(condition.data) == 1:
+        return _data(condition.data[0])
+    return {"first_of": [{**_data(each), "optional": each.optional} for each in condition.data]}
 
 
 def _data(choice: DataChoice) -> Written:

@@ -23,8 +23,11 @@ from models.info import NORMALISE
 
 
 class OfData(BaseModel):
-    """What a `data` entry may say that is the network's in the end."""
+    """What a `data` entry may say beside a set's options and its split."""
 
+    optional: bool = key("Of an item of `first_of` that names files of yours: whether the next "
+        "item is used where they are not there. Otherwise that is a mistake, and nothing trains.",
+        False, example=True)  # fmt: skip
     normalise: NORMALISE = key("Mean and standard deviation that these images are normalised by, "
         "where the network has no `normalise` of its own.", None, example={"mean": 0.13,
         "std": 0.31})  # fmt: skip
@@ -48,7 +51,7 @@ def sweep_schema() -> Schema:
     parts["ModelChoice"] = _by_name("A network and its options.", options, parts, {})
     options = {name: datasets.options_model(name) for name in datasets.dataset_names()}
     split = _hoisted(SplitSettings, parts)["properties"]
-    split["normalise"] = _hoisted(OfData, parts)["properties"]["normalise"]
+    split |= _hoisted(OfData, parts)["properties"]
     meaning = "A data set, its options, and how it is split."
     parts["DataChoice"] = _by_name(meaning, options, parts, split)
     parts["Data"] = _data(parts["DataChoice"])
@@ -141,8 +144,9 @@ def _data(choice: Schema) -> Schema:
     single = {"$ref": "#/$defs/DataChoice"}
     shared = choice["allOf"][-1]["then"]["properties"]
     first_of = {
-        "description": "Data sets in order of preference: the first that is there is used. "
-        "Keys beside `first_of` hold for all of them.",
+        "description": "Data sets in order of preference: the first that is there is used. One "
+        "that names files of yours must be there, unless it says `optional: true`. Keys beside "
+        "`first_of` hold for all of them.",
         "type": "array",
         "minItems": 1,
         "items": {"if": {"type": "string"}, "then": names, "else": single},

@@ -290,6 +290,7 @@ class ByName(Frozen):
     """
 
     options_model: ClassVar[Callable[[str], type[BaseModel]]]
+    own_keys: ClassVar[tuple[str, ...]] = ("name",)  # that are no options
     split_keys: ClassVar[tuple[str, ...]] = ()  # that say, beside the name, how a set is split
 
     name: str
@@ -301,10 +302,10 @@ class ByName(Frozen):
         """Keys as a file writes them, side by side, to this class's own fields."""
         if not isinstance(given, Mapping) or isinstance(given.get("options"), BaseModel):
             return given
-        own = {k: v for k, v in given.items() if k == "name"}
+        own = {k: v for k, v in given.items() if k in cls.own_keys}
         if cls.split_keys:
             own["split"] = {k: v for k, v in given.items() if k in cls.split_keys}
-        options = {k: v for k, v in given.items() if k not in ("name", *cls.split_keys)}
+        options = {k: v for k, v in given.items() if k not in (*cls.own_keys, *cls.split_keys)}
         return {**own, "options": options}
 
     @field_validator("name")
@@ -389,13 +390,15 @@ class ModelChoice(ByName):
 
 
 class DataChoice(ByName):
-    """One data set: its name, its options, and how it is split."""
+    """One data set: its name, its options, how it is split, and whether it may be missing."""
 
     options_model = datasets.options_model
+    own_keys = ("name", "optional")
     split_keys = tuple(SplitSettings.model_fields)
 
     options: SerializeAsAny[datasets.DatasetOptions]
     split: SplitSettings = SplitSettings()
+    optional: bool = False  # whether files that it names may be missing, where another set is named
 
     @property
     def own_code(self) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from harness.trials.spec import DataUse, PassedOver
 from headstart.errors import DataError, DataNotFoundError
 from models import ModelInfo
 
+MAY_BE_MISSING = "`optional: true` beside it would let the next of first_of stand in"
+
 
 class DataCatalogue:
     """Opens each data set of a plan once; remembers what was chosen from every `first_of`.
@@ -61,6 +63,8 @@ class DataCatalogue:
         return self._opened[use.fingerprint]
 
     def _first_available(self, choices: Sequence[DataChoice], info: ModelInfo) -> DataUse:
+        if len(choices) > 1:
+            check_named(choices, self.data_dir)
         missing: list[DataNotFoundError] = []
         passed_over: list[PassedOver] = []
         for position, choice in enumerate(choices):
@@ -109,6 +113,24 @@ class DataCatalogue:
     def _split(self, dataset: Dataset, settings: SplitSettings) -> Split:
         """One seed's draw: whether there are enough images is found before any trial runs."""
         return split_dataset(dataset, settings, np.random.default_rng(self.split_stream))
+
+
+def check_named(choices: Sequence[DataChoice], data_dir: Path | None) -> None:
+    """Whether the files that a person named are there, also of sets that others come before.
+
+    Raises:
+        DataNotFoundError: some are not, and no `optional: true` allows it; a line for each set.
+        DataError: a set is there, and is none.
+    """
+    missing = []
+    for choice in choices:
+        try:
+            datasets.locate_dataset(choice.name, data_dir, choice.options)
+        except DataNotFoundError as err:
+            if err.is_named and not choice.optional:
+                missing.append(f"{err} ({MAY_BE_MISSING})")
+    if missing:
+        raise DataNotFoundError("\n".join(missing), is_named=True)
 
 
 def _counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:

@@ -10,7 +10,7 @@ from data_files import idx_bytes, noise, request, write_mnist, write_tree, write
 from datasets import dataset_for_path, load_dataset
 from datasets.arrays.idx import read_idx
 from datasets.sets.idx import Options, load
-from headstart.errors import DataError, DataNotFoundError
+from headstart.errors import DataError
 
 ARRAY = noise(np.random.default_rng(0), 3, 4, 5)
 
@@ -213,8 +213,9 @@ def test_pixels_of_other_types_are_read_as_in_other_arrays(tmp_path):
 
 
 def test_a_folder_without_idx_files_says_how_they_are_named(tmp_path):
-    with pytest.raises(DataNotFoundError, match="named like train-images-idx3-ubyte"):
+    with pytest.raises(DataError, match="named like train-images-idx3-ubyte") as caught:
         load(Options(path=tmp_path), request(tmp_path))
+    assert caught.type is DataError  # the folder is there: no other data set stands in for it
 
 
 @pytest.mark.parametrize("folder", ["mnist/MNIST/raw", "MNIST/raw", "mnist/raw", "mnist"])

@@ -92,8 +92,11 @@ def test_a_digit_may_be_a_number_and_a_row_of_labels_may_not(
 @pytest.mark.parametrize(
     ("photos", "error", "message"),
     [
-        ({"mine/none.jpg": "358"}, DataNotFoundError, "mine/none.jpg is missing; put the photo"),
+        ({"mine/none.jpg": "358"}, DataNotFoundError, "mine/none.jpg is missing; put them there"),
         ({"mine/x*.jpg": "358"}, DataNotFoundError, "no file is named as mine/x"),
+        ({"mine/*.JPG": "358"}, DataNotFoundError, r"mine holds all_3.jpg, rows.jpg\)"),
+        ({"mine/rows.jpg": "358", "mine/x.jpg": "3"}, DataError, "rows.jpg is there, but mine/x"),
+        ({"mine": "358"}, DataError, r"mine: is a folder; name what is in it: 'mine/\*.jpg'"),
         ({"mine/rows.jpg": "35"}, DataError, "rows found where there should be 2 rows"),
         ({"mine/rows.jpg": "name"}, DataError, "does not end in one digit"),
         ({"mine/rows.jpg": {"row": "358"}}, DataError, "did you mean 'rows'"),
@@ -104,10 +107,19 @@ def test_a_digit_may_be_a_number_and_a_row_of_labels_may_not(
 def test_what_does_not_fit_is_said(
     data_dir: Path, tmp_path: Path, photos: object, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         load(data_dir, tmp_path, photos)
+    assert caught.type is error
 
 
 def test_the_photos_can_be_located_without_reading_them(data_dir: Path) -> None:
     found = locate_dataset("sheets", data_dir, {"photos": {"mine/*.jpg": "3"}})
     assert [path.name for path in found] == ["all_3.jpg", "rows.jpg"]
+
+
+def test_files_that_systems_hide_are_no_photographs(tmp_path: Path) -> None:
+    (tmp_path / "old.jpg").mkdir()
+    for name in ("1.jpg", "._1.jpg"):
+        (tmp_path / name).touch()
+    found = locate_dataset("sheets", tmp_path, {"photos": {str(tmp_path / "*.jpg"): "3"}})
+    assert [path.name for path in found] == ["1.jpg"]

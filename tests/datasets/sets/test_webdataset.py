@@ -90,8 +90,11 @@ def test_numbers_in_braces_name_the_shards(tmp_path):
     files = {f"s-{k:03}.tar": tar(samples(range(4 * k, 4 * k + 4))) for k in range(3)}
     dataset = read(tmp_path, files, path="set/s-{000..001}.tar")
     assert len(dataset.labels) == 8
-    with pytest.raises(DataNotFoundError, match=r"s-003\.tar: no such file"):
+    with pytest.raises(DataError, match=r"s-003\.tar: no such file") as caught:
         load(Options(path="set/s-{000..003}.tar"), request(tmp_path))
+    assert caught.type is DataError, "a part of it is there"
+    with pytest.raises(DataNotFoundError, match=r"s-003\.tar: no such file"):
+        load(Options(path="set/s-{003..004}.tar"), request(tmp_path))
 
 
 def test_samples_may_lie_in_folders_and_unpacked(tmp_path):

@@ -106,6 +106,16 @@ def test_ids_are_those_of_the_version_before(tmp_path):
     assert hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16] == "0d3e6d65b7309fa6"
 
 
+def test_whether_a_data_set_may_be_missing_changes_no_id(tmp_path):
+    path = tmp_path / "ids.yaml"
+    path.write_text(SWEEP)
+    ids = ids_of(load_sweep(path))
+    path.write_text(SWEEP.replace("seed: 1, train: 300", "optional: true, seed: 1, train: 300"))
+    sweep = load_sweep(path)
+    assert sweep.arms["scratch [batch_size=16]"].data[0].optional
+    assert ids_of(sweep) == ids
+
+
 def test_a_run_folders_sweep_gives_the_same_ids_with_every_default_written(tmp_path):
     path = tmp_path / "ids.yaml"
     path.write_text(SWEEP)

@@ -24,7 +24,8 @@ train: {epochs: 1}
 arms:
   drawn: {}
   again: {train: {epochs: 2}}
-  several: {data: {first_of: [{name: folder, path: not/there}, {name: glyphs, count: 400}]}}
+  several:
+    data: {first_of: [{name: folder, path: not/there, optional: true}, {name: glyphs, count: 400}]}
 """
 MORE = """\
   digits: {data: {name: mnist, source: 'http://127.0.0.1:9'}}
@@ -129,6 +130,24 @@ def test_to_fetch_and_to_fetch_nothing_is_refused(sweep):
         run_here(sweep, Path("run"), "--fetch", "--dry-run")
 
 
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("option", ["--dry-run", "--fetch", "--engine=here"])
+def test_no_other_data_stand_in_for_files_that_are_named_and_missing(sweep, option, place, capsys):
+    both = ["{name: folder, path: not/there}", "{name: glyphs, count: 400}"]
+    choices = ", ".join(both if place == "first" else both[::-1])
+    old = SWEEP[SWEEP.index("{first_of") :].strip()
+    sweep.write_text(SWEEP.replace(old, f"{{first_of: [{choices}]}}"))
+    try:
+        status, said = main([str(sweep), "--out", "run", option]), capsys.readouterr().out
+    except InputError as err:
+        status, said = err.exit_status, str(err)
+    assert status == 2
+    (line,) = [line for line in said.splitlines() if "not/there" in line]
+    assert "arms.several.data.first_of" in line
+    assert "no such file or folder" in line
+    assert not Path("run").exists()
+
+
 MISTAKEN = """\
 name: mistaken
 question: Which mistakes are there?
@@ -138,7 +157,8 @@ arms:
   scratch: {}
   started: {initialize: weights.pth}
   other: {data: {path: others}}
-  drawn: {data: {first_of: [{name: folder, path: not/there}, {name: glyphs, count: 400}]}}
+  drawn:
+    data: {first_of: [{name: folder, path: not/there, optional: true}, {name: glyphs, count: 400}]}
 """
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,7 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
         ("seeds: 2", "seeds: 2\nresources: {pack: many}", "neither a number from 1 nor auto"),
         ("seeds: 2", "seeds: 2\ngrid: {resources.cpus: [1, 2]}", "outside model, data, train"),
         ("count: 600", "cuont: 600", "did you mean 'count'"),
+        ("count: 600", "count: 600, optional: true", "no other data set is named to use instead"),
         ("name: small", "name: ../small", "is not a name"),
         ("{initialize: drawn}", "{initialize: nowhere.safetensors}", "no such file"),
     ],
@@ -238,6 +240,18 @@ def test_the_resolved_text_reads_to_the_same_sweep(write_sweep):
         sweep = load_sweep(write_sweep(), "longer", options)
         again = read_sweep(parse_yaml(resolved_yaml(sweep), "resolved"))
         assert again.model_copy(update={"grid_points": sweep.grid_points}) == sweep
+
+
+def test_a_record_that_does_not_know_optional_passes_over_what_is_missing(write_sweep, tmp_path):
+    choices = "[{name: folder, path: mine, optional: true}, {name: npz, path: x.npz}, glyphs]"
+    sweep = load_sweep(write_sweep(), None, [f"data={{first_of: {choices}}}"])
+    text = resolved_yaml(sweep)
+    (tmp_path / "sweep.yaml").write_text(text)
+    assert load_run(tmp_path) == sweep
+    old = re.sub(r" *optional: .*\n", "", text)
+    (tmp_path / "sweep.yaml").write_text(old)
+    said = [[each.optional for each in s.arms["scratch"].data] for s in (sweep, load_run(tmp_path))]
+    assert said == [[True, False, False], [True, True, True]]
 
 
 def test_what_arms_have_in_common_is_resolved_once(write_sweep):

@@ -100,6 +100,53 @@ def test_the_first_set_that_is_there_is_used(condition_of, tmp_path):
     assert (real.counts, real.passed_over) == ({"train": (3,) * 10, "test": (1,) * 10}, ())
 
 
+NAMED = [
+    "{name: folder, path: mine}", "{name: cifar, path: mine}", "{name: csv, path: mine.csv}",
+    "{name: npz, path: mine.npz}", "{name: npy, path: mine}", "{name: idx, path: mine}",
+    "{name: parquet, path: mine}", "{name: pickle, path: mine.p}", "{name: mat, path: mine.mat}",
+    "{name: hdf5, path: mine.h5}", "{name: webdataset, path: mine}",
+    "{name: sheets, photos: {mine.jpg: name}}", "{name: sheets, photos: {'mine/*.jpg': '3'}}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_what_a_person_names_must_be_there_unless_it_is_optional(condition_of, tmp_path, named):
+    catalogue = DataCatalogue(tmp_path, allow_download=False)
+    for choices in (f"{named}, {GLYPHS}", f"{GLYPHS}, {named}"):
+        with pytest.raises(DataNotFoundError, match=r"mine.*`optional: true` beside it would"):
+            catalogue.use(condition_of(f"{{first_of: [{choices}]}}"))
+    optional = named.removesuffix("}") + ", optional: true}"
+    use = catalogue.use(condition_of(f"{{first_of: [{optional}, {GLYPHS}]}}"))
+    assert (use.choice.name, len(use.passed_over)) == ("glyphs", 1)
+    assert "mine" in use.passed_over[0].reason
+
+
+def test_code_of_the_users_own_must_find_its_path(condition_of, tmp_path):
+    (tmp_path / "nets.py").write_text("def birds(path): ...\n")
+    named = f"{{name: {tmp_path / 'nets.py'}:birds, path: mine}}"
+    with pytest.raises(DataNotFoundError, match="mine: no such file or folder"):
+        DataCatalogue(tmp_path, allow_download=False).use(
+            condition_of(f"{{first_of: [{named}, {GLYPHS}]}}")
+        )
+
+
+@pytest.mark.parametrize("optional", ["", ", optional: true"])
+def test_what_is_there_and_cannot_be_read_is_never_passed_over(condition_of, tmp_path, optional):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "images.npz").write_bytes(b"no arrays")
+    for name, path in (
+        ("folder", "empty"), ("folder", "link"), ("idx", "empty"), ("npz", "images.npz"),
+        ("npz", f"{tmp_path}/images.npz, test_path: none.npz"),
+    ):  # fmt: skip
+        choices = f"{{name: {name}, path: {path}{optional}}}, {GLYPHS}"
+        with pytest.raises(DataError) as caught:
+            DataCatalogue(tmp_path, allow_download=False).use(
+                condition_of(f"{{first_of: [{choices}]}}")
+            )
+        assert caught.type is DataError, path
+
+
 def test_sets_of_which_none_is_there_are_all_named(condition_of, tmp_path):
     with pytest.raises(DataNotFoundError) as caught:
         DataCatalogue(tmp_path, allow_download=False).use(
