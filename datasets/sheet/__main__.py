@@ -27,10 +27,14 @@ from datasets.sheet.labels import (
     by_column,
     by_row,
     class_in_name,
+    likely_counts,
     one_class,
     read_labels_file,
+    whole_number,
+    with_per_row,
 )
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
+from datasets.sheet.remarks import record, remarks, summary
 from headstart.cli import run_command, to_path
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
@@ -39,7 +43,6 @@ if TYPE_CHECKING:
     from datasets.sheet.read import Reading
     from datasets.sheet.write import Digit, Drawn
 
-_TURNS = ("", "turned left by 90°", "turned by 180°", "turned right by 90°")
 _EXAMPLES = """examples:
   python -m datasets.sheet sheet.jpg --labels 1234567890 --counts 4/1/1 --out digits
   python -m datasets.sheet threes.jpg --label 3 --counts 6/2/1 --out threes
@@ -58,7 +61,7 @@ _NATURAL = re.compile(r"[0-9]{1,18}")
 
 def main(argv: Sequence[str]) -> int | None:
     """Read all photos; write the data set, or say what does not fit."""
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(_joined(argv))
     from datasets.sheet.by_hand import corrected, idle_drops
     from datasets.sheet.contact import contact_sheet
     from datasets.sheet.read import read_sheet
@@ -89,15 +92,24 @@ def main(argv: Sequence[str]) -> int | None:
     except DataError as err:
         shown = ", ".join(str(path) for path in write_refused(args.out, sheets))
         raise DataError(f"{err}\nNothing was written but what was found: {shown}") from err
-    record = _record(args, photos, readings, corrections)
-    write_data_set(
-        args.out, digits, drawn, sheets, record, kept, keep_originals=args.keep_originals
-    )
+    said = _record(args, photos, readings, corrections)
+    write_data_set(args.out, digits, drawn, sheets, said, kept, keep_originals=args.keep_originals)
     for photo, reading in zip(photos, as_read, strict=True):
         for note in idle_drops(reading, photo, corrections.get(photo.digest)):
             print(note)
     _print_summary(args, photos, readings, corrections, digits, drawn)
     return None
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--labels -012` as `--labels=-012`: a row to skip may come first, and is no option."""
+    words = list(argv)
+    for i in reversed(range(len(words) - 1)):
+        if words[i] == "--labels" and re.fullmatch(r"-+[^-\s]\S*|-+", words[i + 1]):
+            is_option = re.match("--[a-z]+(-[a-z]+)?(=|$)", words[i + 1])
+            if not is_option:
+                words[i : i + 2] = [f"--labels={words[i + 1]}"]
+    return words
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,7 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("photos", nargs="+", type=to_path, metavar="PHOTO", help="image files")
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--labels", metavar="TEXT", help="one character for each row, from the top")
+    given.add_argument(
+        "--labels", metavar="TEXT", help="one character for each row, from the top; - skips a row"
+    )
     given.add_argument(
         "--label", metavar="C", help="all digits are of this class; 'name': the photo's name says"
     )
@@ -122,6 +136,12 @@ def _parser() -> argparse.ArgumentParser:
         type=to_path,
         metavar="FILE",
         help="what a person put right, as the page beside the contact sheets saves it",
+    )
+    parser.add_argument(
+        "--per-row",
+        type=_per_row,
+        metavar="N",
+        help="digits that each row (column) holds: what else stands in it is left out or listed",
     )
     parser.add_argument(
         "--counts",
@@ -154,6 +174,13 @@ def _counts(text: str) -> tuple[int, int, int]:
             f"'{text}' is not three whole numbers such as 8/2/2, the first at least 1"
         )
     return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _per_row(text: str) -> int:
+    try:
+        return whole_number(text, "--per-row")
+    except DataError as err:
+        raise argparse.ArgumentTypeError(str(err).removeprefix("--per-row: ")) from err
 
 
 def _natural(text: str) -> int:
@@ -189,6 +216,17 @@ def _load_photos(args: argparse.Namespace) -> list[Photo]:
 
 
 def _labels_of(args: argparse.Namespace) -> list[Labels]:
+    """The labels of each photo, with how many digits a row holds as far as anything says it."""
+    labels = _given_labels(args)
+    if args.per_row is not None:
+        labels = [
+            each if each.per_row or each.kind == "text" else with_per_row(each, args.per_row, "")
+            for each in labels
+        ]
+    return likely_counts(labels, sum(args.counts))
+
+
+def _given_labels(args: argparse.Namespace) -> list[Labels]:
     if args.labels_file:
         return read_labels_file(args.labels_file, args.photos)
     if args.label == FROM_NAME:
@@ -228,17 +266,7 @@ def _record(
         "seed": args.seed,
         "size": args.size,
         "photos": [
-            {
-                "photo": photo.path.name,
-                "sha256": photo.digest,
-                "quarter_turns": reading.quarters,
-                "digits_by_line": list(reading.counts),
-                "labels": reading.labels,
-                "evidence_nats_a_digit": round(reading.support, 3),
-                "ignored_marks": len(reading.ignored),
-                "dropped_by_hand": len(corrections.get(photo.digest, Correction()).drops),
-                "placed_by_hand": len(corrections.get(photo.digest, Correction()).digits),
-            }
+            record(photo, reading, corrections.get(photo.digest))
             for photo, reading in zip(photos, readings, strict=True)
         ],
     }
@@ -253,16 +281,8 @@ def _print_summary(
     drawn: Drawn,
 ) -> None:
     for photo, reading in zip(photos, readings, strict=True):
-        remarks = [_TURNS[reading.quarters]] if reading.quarters else []
-        by_hand = corrections.get(photo.digest)
-        if by_hand:
-            remarks.append(
-                f"by hand: {len(by_hand.drops)} dropped, {len(by_hand.digits)} placed or labelled"
-            )
-        if reading.ignored:
-            remarks.append(f"{len(reading.ignored)} marks ignored, see the contact sheet")
-        counts = " + ".join(str(n) for n in reading.counts)
-        print("; ".join([f"{photo.path}: {sum(reading.counts)} digits ({counts})", *remarks]))
+        lines = [summary(photo, reading, corrections.get(photo.digest)), *remarks(photo, reading)]
+        print(*lines, sep="\n")
     for part, chosen in drawn.parts.items():
         print(f"{part}: {len(chosen)} images")
     left = Counter(digits[i].label for i in drawn.left_over)

@@ -66,17 +66,21 @@ def corrected(reading: Reading, photo: Photo, correction: Correction | None) -> 
     rows = _rows(reading, correction.digits, marks, claims, gone, photo.noun == "column")
     if not rows:
         raise DataError(f"{photo.path}: the corrections leave no digit on it; leave it out")
+    kept = {id(digit.mark) for row in rows for digit in row}
     return replace(
         reading,
         rows=tuple(tuple(digit.mark for digit in row) for row in rows),
         labels=_labels(reading, photo, rows),
-        ignored=tuple(mark for mark in reading.ignored if id(mark) not in gone),
+        left_out=tuple(item for item in reading.left_out if id(item.mark) not in gone),
+        doubts=tuple(item for item in reading.doubts if id(item.mark) in kept),
     )
 
 
 def idle_drops(reading: Reading, photo: Photo, correction: Correction | None) -> list[str]:
     """A note on each dropped box in which there is no mark at all; `reading` is uncorrected."""
-    marks = [mark for row in (*reading.rows, reading.ignored) for mark in row]
+    marks = [
+        mark for row in (*reading.rows, [item.mark for item in reading.left_out]) for mark in row
+    ]
     return [
         f"{drop.where}: {photo.path}: nothing was found in the box {drop.box} that could be dropped"
         for drop in (correction.drops if correction else ())
@@ -121,7 +125,9 @@ def _gone(
     dropped = [frame_of(drop.box, photo, reading) for drop in correction.drops]
     for left, top, right, bottom in (*frames, *dropped):
         area[top:bottom, left:right] = True
-    marks = [mark for row in (*reading.rows, reading.ignored) for mark in row]
+    marks = [
+        mark for row in (*reading.rows, [item.mark for item in reading.left_out]) for mark in row
+    ]
     return {id(mark): mark for mark in marks if _inside(mark, area).sum() > _GONE * mark.area}
 
 

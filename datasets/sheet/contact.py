@@ -31,8 +31,8 @@ def contact_sheet(photo: np.ndarray, reading: Reading, noun: str = "row") -> np.
     picture = cv2.resize(upright, size, interpolation=cv2.INTER_AREA)
     margin = 260
     sheet = cv2.copyMakeBorder(picture, 0, 0, margin, 0, cv2.BORDER_CONSTANT, value=_PAPER)
-    for mark in reading.ignored:
-        _box(sheet, mark, "ignored", _IGNORED, margin)
+    for item in reading.left_out:
+        _box(sheet, item.mark, item.why.split(",")[0], _IGNORED, margin)
     for number, row in enumerate(reading.rows):
         colour = _ROW_COLOURS[number % 2]
         labels = reading.labels[number] if reading.labels else "?" * len(row)

@@ -1,9 +1,10 @@
 """A photograph of a sheet → how dark the ink is at each pixel, whatever the light.
 
 In: a photograph, uint8 (H, W, 3). Out: `Ink`: darkness relative to the paper around each
-pixel at a working size that is the same for every photograph, and which pixels are stroke. Light
-is divided out, printed lines are taken off, and nothing is assumed about the pen: thresholds come
-from the noise of the paper and from the darkest strokes of the photograph itself.
+pixel at a working size that is the same for every photograph, and which pixels are stroke. A dark
+page (chalk, a tablet) is inverted first. Light is divided out, printed lines are taken off, and
+nothing is assumed about the pen: thresholds come from the noise of the paper and from the darkest
+strokes of the photograph itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from datasets.sheet.dark import is_dark_page
 from datasets.sheet.lines import printed_lines
 
 WORKING_SIDE = 1600  # pixels of the longer side; all other lengths here are at this scale
@@ -31,25 +33,33 @@ class Ink:
     `darkness` float32 (H, W): 0 paper, 1 black; share of the light that the ink takes.
     `mask` bool (H, W): the strokes. `peak`: darkness of a firm stroke. `scale`: working pixels a
     pixel of the photograph. `has_table`: whether dark surroundings of the paper were left out.
+    `cut_off` bool (H, W): strokes that run off the photograph. `picture` uint8 (H, W, 3): the
+    photograph, dark on light. `inverted`: the page was dark.
     """
 
     darkness: np.ndarray
     mask: np.ndarray
     peak: float
     scale: float
-    has_table: bool = False
+    has_table: bool
+    cut_off: np.ndarray
+    picture: np.ndarray
+    inverted: bool
 
     @classmethod
     def none(cls) -> Ink:
         """An empty sheet."""
-        return cls(np.zeros((0, 0), np.float32), np.zeros((0, 0), bool), 1.0, 1.0)
+        nothing = np.zeros((0, 0), bool)
+        picture = np.zeros((0, 0, 3), np.uint8)
+        return cls(nothing.astype(np.float32), nothing, 1.0, 1.0, False, nothing, picture, False)
 
     def turned(self, quarters: int) -> Ink:
         """The same ink with the sheet turned counter-clockwise by so many quarter turns."""
-        darkness, mask = (
-            np.ascontiguousarray(np.rot90(image, quarters)) for image in (self.darkness, self.mask)
+        darkness, mask, cut_off, picture = (
+            np.ascontiguousarray(np.rot90(image, quarters))
+            for image in (self.darkness, self.mask, self.cut_off, self.picture)
         )
-        return replace(self, darkness=darkness, mask=mask)
+        return replace(self, darkness=darkness, mask=mask, cut_off=cut_off, picture=picture)
 
 
 def find_ink(photo: np.ndarray, sensitivity: float = 1.0, *, off_table: bool = True) -> Ink:
@@ -60,7 +70,10 @@ def find_ink(photo: np.ndarray, sensitivity: float = 1.0, *, off_table: bool = T
         sensitivity: above 1 finds fainter strokes (and more that is none).
         off_table: leave out what lies beside the paper, on a much darker table.
     """
-    working, scale = _to_working_size(photo)
+    picture, scale = _to_working_size(photo)
+    inverted = is_dark_page(picture)
+    picture = 255 - picture if inverted else picture
+    working = picture.min(axis=2).astype(np.float32) + 1
     light = _light(working)
     darkness = np.clip(1 - working / light, 0, 1)
     darkness = cv2.GaussianBlur(darkness, (0, 0), 1.0)
@@ -73,11 +86,13 @@ def find_ink(photo: np.ndarray, sensitivity: float = 1.0, *, off_table: bool = T
     faint &= ~lines
     firm = _without_edge(faint & (darkness > 0.35 * _percentile(darkness, faint, 90)), table)
     peak = _percentile(darkness, firm, 80)
-    weak = _without_edge(faint & (darkness > 0.2 * peak / sensitivity), table)
+    strokes = faint & (darkness > 0.2 * peak / sensitivity)
+    weak = _without_edge(strokes, table)
     mask = _touched_by(weak, weak & (darkness > 0.4 * peak / sensitivity))
     if lines.any():
         mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3))) > 0
-    return Ink(darkness, mask, peak, scale, bool(table.any()))
+    cut_off = _touched_by(strokes & ~weak & ~table, strokes & (darkness > 0.4 * peak))
+    return Ink(darkness, mask, peak, scale, bool(table.any()), cut_off, picture, inverted)
 
 
 def _without_edge(mask: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -120,11 +135,11 @@ def _table(light: np.ndarray) -> np.ndarray:
 
 
 def _to_working_size(photo: np.ndarray) -> tuple[np.ndarray, float]:
-    """float32 (H, W) in 1..256 of the darkest channel, so that coloured ink is dark too."""
+    """The photograph, uint8 (H, W, 3), its longer side `WORKING_SIDE`; and how much it shrank."""
     scale = WORKING_SIDE / max(photo.shape[:2])
     size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
-    shrunk = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    return shrunk.min(axis=2).astype(np.float32) + 1, scale
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(photo, size, interpolation=method), scale
 
 
 def _light(working: np.ndarray) -> np.ndarray:

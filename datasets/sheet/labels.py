@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,10 +19,13 @@ Kind = Literal["class", "rows", "columns", "text"]
 _KINDS: tuple[Kind, ...] = ("class", "rows", "columns", "text")
 _CHARACTERS = re.compile(r"[0-9A-Za-z]+")
 FROM_NAME = "name"
+SKIP = "-"  # the label of a row that holds no digits of the set, such as a heading
+PER_ROW = "per_row"
 HELP = (
     "a labels file has one line for each photo: 'sheet.jpg: 1234567890' (a character for each "
-    "row), 'threes.jpg: 3' (one class), 'sheet.jpg: {columns: 0123456789}' or "
-    "'sheet.jpg: {text: [31415, 92653]}' (every digit, row by row)"
+    "row, - for a row to skip), 'threes.jpg: 3' (one class), 'sheet.jpg: {columns: 0123456789}' or "
+    "'sheet.jpg: {text: [31415, 92653]}' (every digit, row by row); per_row: 12 beside rows, "
+    "columns or class says how many digits each row holds"
 )
 
 
@@ -32,34 +35,49 @@ class Labels:
 
     `kind` and `text`: `class`: one character for all digits; `rows` or `columns`: one character
     for each of them, from the top or the left; `text`: for each row all of its characters.
+    `SKIP` stands for a row (column) whose marks are no digits of the set. `per_row`: digits that
+    each row holds, as far as the user said so; `likely`: as many as the counts of the parts need.
     """
 
     kind: Kind
     text: tuple[str, ...]
+    per_row: int | None = None
+    likely: int | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The labels of those rows (columns) that hold digits."""
+        return tuple(line for line in self.text if line != SKIP)
 
     @property
     def n_lines(self) -> int | None:
-        """How many rows (columns, where labels go by column) there must be; None = any number."""
-        return None if self.kind == "class" else len(self.text)
+        """How many rows (columns, where labels go by column) hold digits; None = any number."""
+        return None if self.kind == "class" else len(self.lines)
+
+    def expected(self, n_lines: int) -> tuple[int | None, ...]:
+        """How many digits each of so many rows should hold; None where nothing says it."""
+        if self.kind == "text" and n_lines == self.n_lines:
+            return tuple(len(line) for line in self.lines)
+        return (self.per_row,) * n_lines
 
     def of_lines(self, counts: Sequence[int]) -> tuple[str, ...] | None:
         """The labels of each row of so many digits; None where the rows do not fit."""
         if self.kind == "class":
             return tuple(self.text[0] * n for n in counts)
-        if len(counts) != len(self.text):
+        if len(counts) != len(self.lines):
             return None
         if self.kind != "text":
-            return tuple(label * n for label, n in zip(self.text, counts, strict=True))
-        fits = all(len(line) == n for line, n in zip(self.text, counts, strict=True))
-        return self.text if fits else None
+            return tuple(label * n for label, n in zip(self.lines, counts, strict=True))
+        fits = all(len(line) == n for line, n in zip(self.lines, counts, strict=True))
+        return self.lines if fits else None
 
     def expectation(self) -> str:
         """What the labels ask for, in words."""
         if self.kind == "class":
             return f"digits of class {self.text[0]}"
         if self.kind == "text":
-            return f"{len(self.text)} rows of {', '.join(str(len(line)) for line in self.text)}"
-        return f"{len(self.text)} {self.kind} labelled {' '.join(self.text)}"
+            return f"{len(self.lines)} rows of {', '.join(str(len(line)) for line in self.lines)}"
+        return f"{len(self.lines)} {self.kind} labelled {' '.join(self.lines)}"
 
 
 def one_class(label: str, where: str) -> Labels:
@@ -126,9 +144,10 @@ def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
 
 
 def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
-    if not _CHARACTERS.fullmatch(labels):
+    if not _CHARACTERS.fullmatch(labels.replace(SKIP, "")):
         raise DataError(
-            f"{where}: '{labels}' must be digits or letters, one for each of the {kind}"
+            f"{where}: '{labels}' must be digits or letters, one for each of the {kind}; "
+            f"{SKIP} skips one"
         )
     return tuple(labels)
 
@@ -152,6 +171,10 @@ def parse_labels(value: object, where: str) -> Labels:
     """
     if isinstance(value, str):
         return one_class(value, where) if len(value) == 1 else by_row(value, where)
+    if isinstance(value, dict) and PER_ROW in value:
+        per_row = whole_number(value[PER_ROW], f"{where}: {PER_ROW}")
+        rest = {key: text for key, text in value.items() if key != PER_ROW}
+        return with_per_row(parse_labels(rest, where), per_row, f"{where}: {PER_ROW}")
     if not isinstance(value, dict) or len(value) != 1:
         raise DataError(f"{where}: labels must be text or a mapping with one key; {HELP}")
     ((kind, text),) = value.items()
@@ -161,10 +184,46 @@ def parse_labels(value: object, where: str) -> Labels:
         )
     if kind == "text":
         lines = text if isinstance(text, list) else str(text).split()
-        if not lines or not all(isinstance(s, str) and _CHARACTERS.fullmatch(s) for s in lines):
+        if not all(isinstance(s, str) and (_CHARACTERS.fullmatch(s) or s == SKIP) for s in lines):
             raise DataError(f"{where}: text must be rows of digits or letters, e.g. [31415, 92653]")
+        if not any(line != SKIP for line in lines):
+            raise DataError(f"{where}: text must name a row that holds digits, not {SKIP} alone")
         return Labels("text", tuple(lines))
     if not isinstance(text, str):
         raise DataError(f"{where}: {kind} must be text, e.g. {{{kind}: 1234567890}}")
     parsers = {"class": one_class, "rows": by_row, "columns": by_column}
     return parsers[kind](text, where)
+
+
+def with_per_row(labels: Labels, per_row: int, where: str) -> Labels:
+    """The labels, of rows (columns) that hold so many digits.
+
+    Raises:
+        DataError: the labels spell every row out, so that there is nothing to add.
+    """
+    if labels.kind == "text":
+        raise DataError(f"{where}: text already says how many digits each row holds")
+    return replace(labels, per_row=per_row)
+
+
+def whole_number(value: object, where: str) -> int:
+    """A number of digits, 1 or more, from YAML or a command line.
+
+    Raises:
+        DataError: it is none.
+    """
+    text = str(value)
+    if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise DataError(f"{where}: '{text}' is not a whole number, 1 or more")
+    return int(text)
+
+
+def likely_counts(labels: Sequence[Labels], needed: int) -> list[Labels]:
+    """The labels of a data set's photos, with how many digits a row is likely to hold.
+
+    Where each class has one row in all photos it holds at least as many digits as the data set
+    needs of a class, and likely no more.
+    """
+    rows = [label for each in labels for label in each.lines]
+    alone = len(set(rows)) == len(rows) and all(each.kind in ("rows", "columns") for each in labels)
+    return [replace(each, likely=needed) if alone else each for each in labels]

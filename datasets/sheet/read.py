@@ -17,9 +17,10 @@ from datasets.sheet.cut import cut_out, pen_width
 from datasets.sheet.ink import Ink, find_ink
 from datasets.sheet.labels import Labels
 from datasets.sheet.marks import Mark, digit_size, find_marks, group_strokes, split_tall
+from datasets.sheet.noted import DIRT, Noted
 from datasets.sheet.regroup import regrouped, without_far_ends
-from datasets.sheet.rows import find_rows
 from datasets.sheet.shapes import evidence
+from datasets.sheet.sorted_rows import Lines, rows_of_set
 
 MOST_PIECES = 5000  # of ink; more are a texture, and no sheet
 _SENSITIVITIES = (1.0, 1.7, 0.6)
@@ -27,7 +28,6 @@ _UPRIGHT = 0.15  # nats a digit in favour of the photograph as it lies
 _CERTAIN = 1.3  # nats a digit: the photograph lies right, no other way up need be tried
 _CONVINCING = 0.8  # nats a digit: no other sensitivity need be tried
 _WITH_TABLE = 5.0  # nats: what a reading of the dark surroundings must bring to be believed
-_SPARSE = 0.34  # of the median row: a row of fewer marks may be dirt
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Reading:
     `quarters`: counter-clockwise quarter turns that brought the sheet upright. `ink`: of the
     upright sheet. `rows`: the marks, row by row (column by column where labels go by column).
     `labels`: of each row, one character a mark; None where the rows do not fit the labels.
-    `support`: evidence of the shapes for these labels, nats a digit; `ignored`: marks that were
-    taken for dirt although they are as large as digits. `with_table`: dark surroundings were
-    searched for digits too.
+    `support`: evidence of the shapes for these labels, nats a digit; `left_out`: marks as large
+    as digits that are none of the set; `doubts`: digits that a person should check. `with_table`:
+    dark surroundings were searched for digits too.
     """
 
     quarters: int
@@ -47,7 +47,8 @@ class Reading:
     rows: tuple[tuple[Mark, ...], ...]
     labels: tuple[str, ...] | None
     support: float = 0.0
-    ignored: tuple[Mark, ...] = ()
+    left_out: tuple[Noted, ...] = ()
+    doubts: tuple[Noted, ...] = ()
     with_table: bool = False
 
     @property
@@ -102,8 +103,8 @@ def _readings(inks: Sequence[Ink], quarters: int, labels: Labels) -> Iterator[Re
             continue
         size, pen = digit_size(pieces), pen_width(ink.mask)
         for marks in _tall_variants(group_strokes(pieces, size), size, pen):
-            if marks:
-                reading = _read(ink, quarters, marks, size, pen, labels)
+            for lines, left_out in rows_of_set(ink, marks, size, labels) if marks else ():
+                reading = _read(ink, quarters, lines, left_out, size, pen, labels)
                 yield replace(reading, with_table=number > 0)
 
 
@@ -121,9 +122,14 @@ def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[
 
 
 def _read(
-    ink: Ink, quarters: int, marks: list[Mark], size: float, pen: float, labels: Labels
+    ink: Ink,
+    quarters: int,
+    lines: Lines,
+    left_out: tuple[Noted, ...],
+    size: float,
+    pen: float,
+    labels: Labels,
 ) -> Reading:
-    lines, ignored = _in_lines(marks, size, labels)
     given = labels.of_lines([len(line) for line in lines])
     if given is not None and labels.kind in ("rows", "class"):
         usual = float(np.median([len(line) for line in lines]))
@@ -134,36 +140,13 @@ def _read(
         trimmed = [
             without_far_ends(ink, line, label[0]) for line, label in zip(lines, given, strict=True)
         ]
-        ignored += tuple(mark for _, ends in trimmed for mark in ends)
+        left_out += tuple(Noted(mark, DIRT) for _, ends in trimmed for mark in ends)
         lines = tuple(line for line, _ in trimmed)
         given = labels.of_lines([len(line) for line in lines])
     if given is None:
-        return Reading(quarters, ink, lines, None, ignored=ignored)
+        return Reading(quarters, ink, lines, None, left_out=left_out)
     inks = [cut_out(ink, mark) for line in lines for mark in line]
     support = float(evidence(inks, "".join(given)).mean())
     if quarters == 0:
         support += _UPRIGHT + 2 / len(inks)
-    return Reading(quarters, ink, lines, given, support, ignored)
-
-
-def _in_lines(
-    marks: Sequence[Mark], size: float, labels: Labels
-) -> tuple[tuple[tuple[Mark, ...], ...], tuple[Mark, ...]]:
-    """The marks by row, or by column where labels go by column, and those that are dirt.
-
-    Where there are more rows than labels, rows of very few marks are taken for dirt: paper edges,
-    stains, what lies beside the sheet.
-    """
-    kept, ignored = list(marks), list[Mark]()
-    while True:
-        x, y = np.array([mark.x for mark in kept]), np.array([mark.y for mark in kept])
-        if labels.kind == "columns":
-            x, y = y, x
-        rows = find_rows(x, y, size, labels.n_lines)
-        fewest = min(rows.indices, key=len)
-        surplus = labels.n_lines is not None and len(rows.indices) > labels.n_lines
-        if not surplus or len(fewest) > _SPARSE * float(np.median(rows.counts)):
-            break
-        ignored += [kept[i] for i in fewest]
-        kept = [mark for i, mark in enumerate(kept) if i not in fewest]
-    return tuple(tuple(kept[i] for i in row) for row in rows.indices), tuple(ignored)
+    return Reading(quarters, ink, lines, given, support, left_out)

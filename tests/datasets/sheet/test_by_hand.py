@@ -13,6 +13,7 @@ from datasets.sheet.corrections import Box, Correction, Drop, Placed
 from datasets.sheet.ink import Ink
 from datasets.sheet.labels import Labels
 from datasets.sheet.marks import Mark, find_marks
+from datasets.sheet.noted import DIRT, Noted
 from datasets.sheet.photos import Photo
 from datasets.sheet.read import Reading
 from headstart.errors import DataError
@@ -25,7 +26,8 @@ def sheet(*bars: tuple[int, int, int, int]) -> Ink:
     mask = np.zeros((200, 300), bool)
     for left, top, width, height in bars:
         mask[top : top + height, left : left + width] = True
-    return Ink(mask.astype(np.float32), mask, 1.0, SCALE)
+    nothing, picture = np.zeros_like(mask), np.zeros((*mask.shape, 3), np.uint8)
+    return Ink(mask.astype(np.float32), mask, 1.0, SCALE, False, nothing, picture, False)
 
 
 def bar(left: int, top: int, width: int, height: int) -> Mark:
@@ -137,10 +139,12 @@ def test_a_stroke_too_faint_for_the_reader_is_found_in_a_persons_box() -> None:
 
 def test_a_mark_that_was_taken_for_dirt_can_be_a_digit() -> None:
     dirt = bar(*C)
-    reading = replace(READING, rows=(ROWS[0][:2], ROWS[1]), labels=("77", "11"), ignored=(dirt,))
+    reading = replace(
+        READING, rows=(ROWS[0][:2], ROWS[1]), labels=("77", "11"), left_out=(Noted(dirt, DIRT),)
+    )
     added = corrected(reading, PHOTO, Correction(digits=digits((C, "7"))))
     assert boxes(added) == boxes(READING)
-    assert added.ignored == ()
+    assert added.left_out == ()
 
 
 def test_a_refused_sheet_takes_its_labels_from_the_person_or_from_places_that_fit_now() -> None:

@@ -53,7 +53,7 @@ def test_class_in_the_name() -> None:
         ("sheet.jpg: 1\nthreees.jpg: 3\n", r"yaml:2: 'threees.jpg' .*did you mean 'threes.jpg'"),
         ("sheet.jpg: 1\nsheet.jpg: 2\n", "yaml:2: sheet.jpg: is given twice"),
         ("sheet.jpg: {row: 12}\nthrees.jpg: 3\n", r"yaml:1: 'row' is not one of .*'rows'"),
-        ("sheet.jpg: 1-2\nthrees.jpg: 3\n", "yaml:1: '1-2' must be digits or letters"),
+        ("sheet.jpg: 1+2\nthrees.jpg: 3\n", r"yaml:1: .1\+2. must be digits or letters"),
         ("sheet.jpg: {text: [1, [2]]}\nthrees.jpg: 3\n", "yaml:1: text must be rows"),
         ("sheet.jpg: [1, 2]\nthrees.jpg: 3\n", "yaml:1: labels must be text or a mapping"),
         ("sheet.jpg: {rows: 1\n", "yaml:2: "),
