@@ -311,7 +311,7 @@ def _goes_on(card: Card, net: Net, **settings: Any) -> str:
     trainer.step()
     state = trainer.state()
     trainer.step()
-    trainer.evaluate(trainer.part)
+    trainer.evaluate(trainer.part, 10)
     trainer.restore(state)
     trainer.step()
     card.wait()
@@ -635,10 +635,10 @@ def evaluation(card: Card) -> Pairs:
 
 def _evaluated(card: Card, net: Net) -> dict[str, float]:
     trainer = make_trainer(card, net, n=64 if card.quick else 1000)
-    trainer.evaluate(trainer.part)
+    trainer.evaluate(trainer.part, 10)
     card.wait()
     began = time.perf_counter()
-    trainer.evaluate(trainer.part)
+    trainer.evaluate(trainer.part, 10)
     card.wait()
     return {"s": time.perf_counter() - began, "gb": card.peak_gb()}
 

@@ -346,7 +346,7 @@ def evaluation_of_one(trainers: list[Any], validation: Any, steps: Any | None) -
         if together:
             scores.evaluate(trainers, [validation] * len(trainers), steps.as_one)
         else:
-            trainers[0].evaluate(validation)
+            trainers[0].evaluate(validation, 10)
         wait_for(device)
 
     evaluate()

@@ -72,9 +72,20 @@ def _number(meaning: str, unit: str = "") -> Any:
     return _field(meaning, unit, default=0)
 
 
+def _later(meaning: str, unit: str) -> Any:
+    """A number of an evaluation that versions before did not record."""
+    return _field(meaning, unit, "a version before this column wrote it")
+
+
 def _measured(meaning: str, unit: str = "", empty: str = "") -> Any:
     """A field that a trial gives when it ends: empty where it failed, and in the cases named."""
     return _field(meaning, unit, f"the trial failed{empty and f', or {empty}'}")
+
+
+def _scored(meaning: str, unit: str = "", more: str = "") -> Any:
+    """A score of the weights that were chosen, which versions before did not record."""
+    empty = f"diverged{more and f', or {more}'}, or a version before this column wrote it"
+    return _measured(meaning, unit, empty)
 
 
 class Row:
@@ -228,6 +239,25 @@ class TrialRow(Row):
     code: tuple[str, ...] = _texts(
         "network, optimizer and loss of the user's own files, each with the digest of its code"
     )
+    best_val_loss: float | None = _scored("mean validation loss at `best_step`")
+    best_val_balanced_accuracy: float | None = _scored(
+        "mean over classes of validation accuracy at `best_step`", "fraction"
+    )
+    best_val_macro_f1: float | None = _scored(
+        "mean F1 over classes on validation images at `best_step`", "fraction"
+    )
+    best_train_loss: float | None = _scored(
+        "`train_loss` of the evaluation at `best_step`", more="`best_step` is 0"
+    )
+    best_train_accuracy: float | None = _scored(
+        "`train_accuracy` of the evaluation at `best_step`", "fraction", "`best_step` is 0"
+    )
+    test_balanced_accuracy: float | None = _scored(
+        "mean over classes of accuracy on the test part", "fraction", "it has no test part"
+    )
+    test_macro_f1: float | None = _scored(
+        "mean F1 over classes on the test part", "fraction", "it has no test part"
+    )
 
     @classmethod
     def from_record(cls, content: Mapping[str, object]) -> TrialRow:
@@ -270,6 +300,18 @@ class EvaluationRow(Row):
     )
     val_loss: float = _number("mean loss on the validation images")
     val_accuracy: float = _number("accuracy on the validation images", "fraction")
+    train_accuracy: float | None = _later(
+        "accuracy of the steps since the evaluation before, as they were made: of images as "
+        "augmentation changed them, under dropout, each by the weights that its step began with; "
+        "NaN at step 0, and in the interval in which a version that counts it took over",
+        "fraction",
+    )
+    val_balanced_accuracy: float | None = _later(
+        "mean over the classes of accuracy on the validation images", "fraction"
+    )
+    val_macro_f1: float | None = _later(
+        "mean F1 over the classes on the validation images", "fraction"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

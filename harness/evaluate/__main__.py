@@ -223,6 +223,7 @@ def _write(
 ) -> str:
     """Write every file; returns the line that says where they are."""
     from harness.evaluate import files
+    from harness.evaluate.models import scored
 
     folder = files.output_folder(options.run, options.out)
     name = files.stem(tests[scores[0].arm].name)
@@ -231,9 +232,8 @@ def _write(
         test, names, answer = tests[model.arm], model.class_names, answered[model.id]
         merge = case_merged(names)
         given = _predictions(test, answer.probabilities)
-        right = float((given.predicted == given.labels).mean())
         merged = None if merge is None else _merged_accuracy(given, merge)
-        rows.append(files.trial_row(model, test, right, answer.loss, merged))
+        rows.append(files.trial_row(model, test, scored(answer, test.labels), merged))
         who = {"arm": model.arm, "seed": model.row.seed, "trial_id": model.id}
         answers += files.prediction_rows(who, test, names, answer.probabilities)
     for score in scores:

@@ -17,6 +17,7 @@ import numpy as np
 from harness.evaluate.models import SavedModel
 from harness.evaluate.test_sets import TestSet
 from harness.runfolder.tables import as_table
+from harness.training.score import Score
 from headstart.cells import harmless
 from headstart.errors import InputError
 from headstart.files import atomic_file, safe_name
@@ -40,9 +41,7 @@ def output_folder(run: Path, out: Path | None) -> Path:
     return folder
 
 
-def trial_row(
-    model: SavedModel, test: TestSet, accuracy: float, loss: float, merged: float | None
-) -> LaterTestRow:
+def trial_row(model: SavedModel, test: TestSet, score: Score, merged: float | None) -> LaterTestRow:
     """The trial's own row, with this test set's scores in the place of its own test part's."""
     row = LaterTestRow(**model.row.to_json(), trained_on=model.row.dataset)
     return replace(
@@ -50,8 +49,10 @@ def trial_row(
         dataset=test.name,
         dataset_fingerprint=test.fingerprint,
         n_test=len(test.labels),
-        test_accuracy=accuracy,
-        test_loss=loss,
+        test_accuracy=score.accuracy,
+        test_loss=score.loss,
+        test_balanced_accuracy=score.balanced_accuracy,
+        test_macro_f1=score.macro_f1,
         accuracy_case_merged=merged,
     )
 

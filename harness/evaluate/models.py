@@ -21,6 +21,7 @@ from harness.training.determinism import allow_refused_operations
 from harness.training.loop import CPU_PART, forward_in_parts, loss_function
 from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.process import in_precision, make_accelerator, set_up_process
+from harness.training.score import Score, class_counts, score_of
 from headstart.cli import did_you_mean
 from headstart.errors import InputError, ModelError, RunFolderError
 from headstart.predictions import read_predictions
@@ -186,6 +187,13 @@ def check_logits(logits: torch.Tensor, whose: str) -> None:
             f"{whose}: the network gives {n_broken} of {len(logits)} images logits that are not "
             "finite (NaN or infinity); leave its arm out, or train it again"
         )
+
+
+def scored(answers: Answers, labels: np.ndarray) -> Score:
+    """The score of answers to images with these labels."""
+    shares = torch.from_numpy(answers.probabilities)
+    counts = class_counts(shares.argmax(dim=1), torch.from_numpy(labels), shares.shape[1])
+    return score_of(answers.loss, len(labels), counts.tolist())
 
 
 def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:

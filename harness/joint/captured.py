@@ -127,8 +127,7 @@ class CapturedFused:
         joint.count_images(self.size)
 
     def _compute(self) -> None:
-        losses = self.joint.update(*self.joint.batches_at(self.positions))
-        self.joint.loss_sums += losses * self.size
+        self.joint.update(*self.joint.batches_at(self.positions))
 
 
 def _refuse(reason: str | None) -> None:

@@ -123,19 +123,17 @@ class FusedJoint(Joint):
 
     def step(self) -> None:
         inputs, labels = self._batches()
-        losses = self.update(inputs, labels)
+        self.update(inputs, labels)
         self.weights.advance_schedule()
-        self.count(losses, labels.shape[1])
+        self.count_images(labels.shape[1])
 
-    def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """A step's work on the device, from inputs and labels to moved weights; see `losses`."""
-        losses = self.losses(inputs, labels)
+    def update(self, inputs: Tensor, labels: Tensor) -> None:
+        """A step's work on the device, from inputs (K, batch, …) and labels (K, batch) to moved
+        weights and sums."""
+        logits = self.logits(inputs)
+        losses = self.weights.losses(logits, labels)
         self.weights.update(losses)
-        return losses.detach()
-
-    def losses(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Each trainer's mean loss (K,) of inputs (K, batch, …) and labels (K, batch)."""
-        return self.weights.losses(self.logits(inputs), labels)
+        self.add(losses, logits, labels)
 
     def give_back(self) -> None:
         super().give_back()

@@ -59,10 +59,12 @@ class HeadJoint(Joint):
 
     def step(self) -> None:
         inputs, labels = self.batches.next()
-        losses = self.weights.losses(self.tail(inputs), labels)
+        logits = self.tail(inputs)
+        losses = self.weights.losses(logits, labels)
         self.weights.update(losses)
+        self.add(losses, logits, labels)
         self.weights.advance_schedule()
-        self.count(losses.detach(), labels.shape[1])
+        self.count_images(labels.shape[1])
 
 
 def as_one(trainers: Sequence[Trainer]) -> Network:

@@ -22,8 +22,9 @@ from harness.joint import scores
 from harness.joint.steps import JointSteps
 from harness.runfolder.folder import TrialFolder
 from harness.training.context import StopAsked, TrialContext
-from harness.training.loop import Score, wait_for
+from harness.training.loop import wait_for
 from harness.training.memory import explained, give_back, is_out_of_memory
+from harness.training.score import Score
 from harness.training.trial import Measured, Trial
 from harness.trials.events import Event, Failed, GivenBack, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
@@ -123,10 +124,10 @@ class Pack:
         """The evaluation that is due for each of several trials."""
         assert self.steps.as_one is not None
         started = self.context.now()
-        parts = [trial.parts.validation for trial in trials]
-        results = scores.evaluate([t.trainer for t in trials], parts, self.steps.as_one)
+        parts, n_classes = [t.parts.validation for t in trials], trials[0].n_classes
+        results = scores.evaluate([t.trainer for t in trials], parts, self.steps.as_one, n_classes)
         share = (self.context.now() - started) / len(trials)
-        return [Measured(score, train_loss, share) for score, train_loss in results]
+        return [Measured(score, trained, share) for score, trained in results]
 
     def end(self, trials: Sequence[Trial]) -> Iterator[Event]:
         """The last events of trials that are over."""
@@ -146,7 +147,7 @@ class Pack:
         started = self.context.now()
         for trial in trials:
             trial.be_selected()
-        parts, n_classes = [t.parts.test for t in trials], len(trials[0].spec.data.class_names)
+        parts, n_classes = [t.parts.test for t in trials], trials[0].n_classes
         results = scores.predict([t.trainer for t in trials], parts, self.steps.as_one, n_classes)
         for trial in trials:
             trial.clock.seconds["eval"] += (self.context.now() - started) / len(trials)

@@ -23,28 +23,31 @@ from torch import Tensor
 from harness.joint.batches import prepared, shared_rows
 from harness.joint.steps import Network
 from harness.training.arrays import Part
-from harness.training.loop import Score, Trainer, loss_function
+from harness.training.loop import Trainer, loss_function
 from harness.training.memory import EVALUATION_BATCH, MOST_PIXELS, halved_until_it_fits
+from harness.training.score import Score, class_counts, score_of
 
 AsOne = Callable[[Sequence[Trainer]], Network]
 LOGITS_BYTES = 1_000_000_000  # of all images' outputs that lie on the device at once
 
 
 def evaluate(
-    trainers: Sequence[Trainer], parts: Sequence[Part], as_one: AsOne
-) -> list[tuple[Score, float]]:
-    """Each trainer's score on its part, and its training loss as `take_train_loss` gives it.
+    trainers: Sequence[Trainer], parts: Sequence[Part], as_one: AsOne, n_classes: int
+) -> list[tuple[Score, Score]]:
+    """Each trainer's score on its part, and what `take_train_score` gives.
 
     Args:
         trainers: of equal settings.
         parts: one for each; they may be of several lengths, and share images or not.
         as_one: the trainers' networks as one.
+        n_classes: of the data.
     """
-    results: dict[int, tuple[Score, float]] = {}
+    results: dict[int, tuple[Score, Score]] = {}
     for places in _of_equal_length(parts):
         group = _Group([trainers[k] for k in places], [parts[k] for k in places], as_one)
-        results.update(zip(places, group.evaluate(), strict=True))
+        results.update(zip(places, group.evaluate(n_classes), strict=True))
     torch._foreach_zero_([trainer.loss_sum for trainer in trainers])
+    torch._foreach_zero_([trainer.n_right for trainer in trainers])
     for trainer in trainers:
         trainer.loss_count = 0
     return [results[k] for k in range(len(trainers))]
@@ -85,15 +88,18 @@ class _Group:
         self.rows = shared_rows(self.parts)
         self.labels = torch.stack([part.labels for part in self.parts])
 
-    def evaluate(self) -> list[tuple[Score, float]]:
-        n_images = len(self.part)
-        table = self._at_a_size_that_fits(self._sums)
-        table[:, 2] = torch.stack([trainer.loss_sum for trainer in self.trainers])
-        rows = table.tolist()  # the one copy to the host
-        return [
-            (Score(loss / n_images, int(right) / n_images), _mean(train_loss, trainer.loss_count))
-            for trainer, (loss, right, train_loss) in zip(self.trainers, rows, strict=True)
-        ]
+    def evaluate(self, n_classes: int) -> list[tuple[Score, Score]]:
+        sums = self._at_a_size_that_fits(lambda size: self._sums(size, n_classes))
+        losses = torch.stack([trainer.loss_sum for trainer in self.trainers])
+        right = torch.stack([trainer.n_right for trainer in self.trainers]).sum(dim=1)
+        table = torch.cat([losses[:, None].double(), right[:, None], sums], dim=1)
+        results = []
+        for trainer, row in zip(self.trainers, table.tolist(), strict=True):  # one copy to the host
+            train_loss, train_right, loss = row[:3]
+            counts = [row[k : k + n_classes] for k in range(3, len(row), n_classes)]
+            trained = Score(*(_mean(s, trainer.loss_count) for s in (train_loss, train_right)))
+            results.append((score_of(loss / len(self.part), len(self.part), counts), trained))
+        return results
 
     def predict(self, n_classes: int) -> list[tuple[Score, Tensor]]:
         outputs = self._at_a_size_that_fits(lambda size: self._all_outputs(size, n_classes)).cpu()
@@ -101,8 +107,8 @@ class _Group:
         results = []
         for logits, part in zip(outputs, self.parts, strict=True):
             labels = part.labels.cpu()
-            right = int((logits.argmax(dim=1) == labels).sum())
-            score = Score(float(loss_of(logits, labels)), right / len(labels))
+            counts = class_counts(logits.argmax(dim=1), labels, n_classes).tolist()
+            score = score_of(float(loss_of(logits, labels)), len(part), counts)
             results.append((score, logits.clone()))  # else all logits live as long as the last
         return results
 
@@ -114,15 +120,16 @@ class _Group:
     def n(self) -> int:
         return len(self.trainers)
 
-    def _sums(self, size: int) -> Tensor:
-        """Sums of losses, how many are right, and a free column: float64 (K, 3)."""
-        sums = torch.zeros(self.n, 3, dtype=torch.float64, device=self.lead.device)
+    def _sums(self, size: int, n_classes: int) -> Tensor:
+        """Sums of losses, and the counts of each class: float64 (K, 1 + 3 × classes)."""
         losses_of = loss_function(self.lead.settings, "none")
+        shape = (self.n, 1 + 3 * n_classes)
+        sums = torch.zeros(shape, dtype=torch.float64, device=self.lead.device)
         for start, logits in self._outputs(size):
             labels = self.labels[:, start : start + logits.shape[1]]
             losses = losses_of(logits.flatten(0, 1), labels.flatten()).view(labels.shape)
             sums[:, 0] += losses.sum(dim=1, dtype=torch.float64)
-            sums[:, 1] += (logits.argmax(dim=2) == labels).sum(dim=1)
+            sums[:, 1:] += class_counts(logits.argmax(dim=2), labels, n_classes).flatten(1)
         return sums
 
     def _all_outputs(self, size: int, n_classes: int) -> Tensor:

@@ -201,7 +201,8 @@ def measure_steps(spec: TrialSpec, n: int, device: str, steps: JointSteps) -> Me
         wait_for(trainers[0].device)
         seconds = (time.perf_counter() - started) / N_TIMED
     if counts and steps.as_one is not None:
-        scores.evaluate(trainers, [_validation(trainers)] * n, steps.as_one)
+        n_classes = len(spec.data.class_names)
+        scores.evaluate(trainers, [_validation(trainers)] * n, steps.as_one, n_classes)
     del best
     used = torch.cuda.max_memory_allocated() - before if counts else 0
     return Measured(seconds, used)

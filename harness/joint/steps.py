@@ -37,6 +37,7 @@ class Joint(ABC):
         self.counts = [(trainer.step_count, trainer.loss_count) for trainer in trainers]
         self.weights = StackedWeights(trainers)
         self.loss_sums = torch.stack([trainer.loss_sum for trainer in trainers])
+        self.n_right = torch.stack([trainer.n_right for trainer in trainers])
 
     def __enter__(self) -> Self:
         return self
@@ -56,13 +57,18 @@ class Joint(ABC):
     def step(self) -> None:
         """One step of every trainer."""
 
-    def count(self, losses: Tensor, n_images: int) -> None:
-        """Count a step that was made, with each trainer's mean loss (K,) over its batch."""
-        self.loss_sums += losses * n_images
-        self.count_images(n_images)
+    def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a step to the sums on the device.
+
+        Args:
+            losses: each trainer's mean loss (K,) over its batch.
+            logits, labels: (K, batch, classes) and (K, batch).
+        """
+        self.loss_sums += losses.detach() * labels.shape[1]
+        self.n_right[:, : labels.shape[1]] += logits.detach().argmax(dim=2) == labels
 
     def count_images(self, n_images: int) -> None:
-        """Count a step whose losses are summed already."""
+        """Count a step that the sums have already."""
         for trainer in self.trainers:
             trainer.loss_count += n_images
             trainer.step_count += 1
@@ -71,6 +77,7 @@ class Joint(ABC):
         """Let every trainer be as if it had made the steps alone."""
         self.weights.give_back()
         copy_all([trainer.loss_sum for trainer in self.trainers], self.loss_sums.unbind())
+        copy_all([trainer.n_right for trainer in self.trainers], self.n_right.unbind())
 
     def go_back(self) -> None:
         """Let every trainer be where it was when it came: its own weights have not moved."""

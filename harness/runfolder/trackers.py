@@ -22,7 +22,10 @@ from headstart.rows import EvaluationRow, TrialRow
 TAGS = {
     "Loss/Train": "train_loss",
     "Loss/Validation": "val_loss",
+    "Accuracy/Train": "train_accuracy",
     "Accuracy/Validation": "val_accuracy",
+    "Balanced accuracy/Validation": "val_balanced_accuracy",
+    "Macro F1/Validation": "val_macro_f1",
     "Learning rate": "learning_rate",
 }
 
@@ -78,15 +81,21 @@ def _events(row: TrialRow, curve: Sequence[EvaluationRow]) -> Iterator[bytes]:
     yield Event(wall_time=end - total, file_version="brain.Event:2").SerializeToString()
     for point in curve:
         values = [
-            Summary.Value(tag=tag, simple_value=getattr(point, column))
-            for tag, column in TAGS.items()
-            if math.isfinite(getattr(point, column))
+            Summary.Value(tag=tag, simple_value=value)
+            for tag, value in _values(point).items()
+            if math.isfinite(value)
         ]
         if point is curve[-1] and row.test_accuracy is not None:
             values.append(Summary.Value(tag="Accuracy/Test", simple_value=row.test_accuracy))
         wall_time = end - total + point.train_time_s
         event = Event(wall_time=wall_time, step=point.step, summary=Summary(value=values))
         yield event.SerializeToString()
+
+
+def _values(point: EvaluationRow) -> dict[str, float]:
+    """What an evaluation says, by tag; a version before may not have recorded all."""
+    values = {tag: getattr(point, column) for tag, column in TAGS.items()}
+    return {tag: value for tag, value in values.items() if value is not None}
 
 
 def log_to_trackers(names: Sequence[str], row: TrialRow, curve: Sequence[EvaluationRow]) -> None:
@@ -98,8 +107,7 @@ def log_to_trackers(names: Sequence[str], row: TrialRow, curve: Sequence[Evaluat
     named = {"wandb": {"name": run_name(row)}, "mlflow": {"run_name": run_name(row)}}
     accelerator.init_trackers(row.sweep, config=config, init_kwargs=named)
     for point in curve:
-        values = {tag: getattr(point, column) for tag, column in TAGS.items()}
-        accelerator.log(values, step=point.step)
+        accelerator.log(_values(point), step=point.step)
     if row.test_accuracy is not None:
         accelerator.log({"Accuracy/Test": row.test_accuracy}, step=curve[-1].step)
     accelerator.end_training()

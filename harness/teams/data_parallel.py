@@ -106,7 +106,10 @@ class _SharedTrainer:
         for norm in self.synchronised:
             norm.n_rows = n
         inputs, labels = trainer.next_batch(rows=rows)
-        losses = self.losses_of(trainer.network(inputs), labels)
+        logits = trainer.network(inputs)
+        if weight:
+            trainer.count_right(logits, labels)
+        losses = self.losses_of(logits, labels)
         loss = losses.sum() * (weight / n)
         self.gradients.begin(self._extra(loss.detach().float()))
         trainer.accelerator.backward(loss)

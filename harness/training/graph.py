@@ -181,7 +181,8 @@ def draws_masks(trainer: Trainer) -> bool:
 def layout_of(trainer: Trainer) -> Layout:
     """Where all lies that a step reads and writes, what trains, and the modes of the layers."""
     network, states = trainer.network, trainer.bare_optimizer.state
-    tensors = [*network.parameters(), *network.buffers(), trainer.loss_sum, trainer.part.inputs]
+    sums = [trainer.loss_sum, trainer.n_right]
+    tensors = [*network.parameters(), *network.buffers(), *sums, trainer.part.inputs]
     kept = [value for state in states.values() for value in state.values() if value is not None]
     return (
         *(tensor.data_ptr() for tensor in [*tensors, *kept]),

@@ -36,18 +36,11 @@ from harness.training.optimizers import ParameterGroups, make_optimizer
 from harness.training.own_parts import own_loss
 from harness.training.process import in_precision
 from harness.training.ranks import ONE_RANK, Ranks
+from harness.training.score import Score, class_counts, score_of
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all
 
 CPU_PART = 100  # images; the outputs of many more need fresh memory in every layer
-
-
-@dataclass(frozen=True)
-class Score:
-    """A network on one part of the data: mean loss, and the fraction that is right."""
-
-    loss: float
-    accuracy: float
 
 
 @dataclass
@@ -113,6 +106,9 @@ class Trainer:
         self.step_count = 0
         self.loss_sum = torch.zeros((), device=self.device)
         self.loss_count = 0
+        # How often each place of a batch was right, on this rank; NaN says that it is not known.
+        # Their sum is taken when it is asked for: a launch less in every step.
+        self.n_right = torch.zeros(self.whole_batch, dtype=torch.float64, device=self.device)
         self._order: Tensor | None = None
         self._views: Tensor | None = None
 
@@ -144,9 +140,15 @@ class Trainer:
     def compute(self, batch: Batch) -> None:
         """The device's part of a step; a CUDA graph records it (`graph.py`)."""
         inputs, labels = self.inputs_of(batch)
-        loss = self.loss_of_batch(self.network(inputs), labels)
+        logits = self.network(inputs)
+        self.count_right(logits, labels)
+        loss = self.loss_of_batch(logits, labels)
         self.accelerator.backward(loss)
         self.move(loss, len(batch))
+
+    def count_right(self, logits: Tensor, labels: Tensor) -> None:
+        """Count which of this rank's rows of a batch are right."""
+        self.n_right[: len(labels)] += logits.detach().argmax(dim=1) == labels
 
     def update(self, loss: Tensor, n_images: int) -> None:
         """Move the weights by their gradients; `loss` is the mean over the batch."""
@@ -181,12 +183,25 @@ class Trainer:
                 self.compute(self.choose_batch())
         wait_for(self.device)
 
-    def take_train_loss(self) -> float:
-        """Mean loss over the images since the last call; NaN where there were none."""
-        mean = float(self.loss_sum) / self.loss_count if self.loss_count else math.nan
+    def take_train_score(self) -> Score:
+        """Loss and accuracy over the training images since the last call; NaN if there were none.
+
+        They are of the steps as they were made: of images as augmentation changed them, under
+        dropout, each by the weights that its step began with. All ranks call this.
+        """
+        self.gather_right()
+        loss, right = torch.stack([self.loss_sum.double(), self.n_right.sum()]).tolist()
+        n = self.loss_count
         self.loss_sum.zero_()
+        self.n_right.zero_()
         self.loss_count = 0
-        return mean
+        return Score(loss / n, right / n) if n else Score(math.nan, math.nan)
+
+    def gather_right(self) -> None:
+        """Let the first rank have counted for all; each rank counts its own rows alone."""
+        self.ranks.sum_(self.n_right)
+        if not self.ranks.is_first:
+            self.n_right.zero_()
 
     def after_evaluation(self, score: Score) -> None:
         """Tell a plateau schedule how validation went."""
@@ -194,23 +209,26 @@ class Trainer:
             watched = score.loss if self.settings.schedule.monitor == "val_loss" else score.accuracy
             self.schedule.step(watched)
 
-    def evaluate(self, part: Part) -> Score:
-        """Mean loss and accuracy on a part, in evaluation mode, in batches of fixed size.
+    def evaluate(self, part: Part, n_classes: int) -> Score:
+        """The score on a part, in evaluation mode, in batches of fixed size.
 
         Each rank evaluates some of the batches; the sums are taken in the order of the batches, so
         that their bits are the same for any number of ranks.
         """
         n_batches = math.ceil(len(part) / EVALUATION_BATCH)
-        table = torch.zeros(n_batches, 2, dtype=torch.float64, device=self.device)
+        shape = (n_batches + 3 * n_classes,)
+        table = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        counts = table[n_batches:].view(3, n_classes)
         for start, logits, labels in self._outputs(part):
-            row = table[start // EVALUATION_BATCH]
-            row[0] = self.loss_of_batch(logits, labels).double() * len(labels)
-            row[1] = (logits.argmax(dim=1) == labels).sum()
-        loss, right = 0.0, 0
-        for batch_loss, batch_right in self.ranks.sum_(table).tolist():
-            loss += batch_loss  # the built-in `sum` rounds otherwise
-            right += int(batch_right)
-        return Score(loss / len(part), right / len(part))
+            batch_loss = self.loss_of_batch(logits, labels).double() * len(labels)
+            table[start // EVALUATION_BATCH] = batch_loss
+            counts += class_counts(logits.argmax(dim=1), labels, n_classes)
+        numbers = self.ranks.sum_(table).tolist()
+        loss = 0.0
+        for batch in numbers[:n_batches]:
+            loss += batch  # the built-in `sum` rounds otherwise
+        by_kind = [numbers[k : k + n_classes] for k in range(n_batches, len(numbers), n_classes)]
+        return score_of(loss / len(part), len(part), by_kind)
 
     def predict(self, part: Part, n_classes: int) -> tuple[Score, Tensor]:
         """The score on a part, and its logits float32 (N, classes) on the CPU, in its order."""
@@ -218,8 +236,8 @@ class Trainer:
         for start, logits, _ in self._outputs(part):
             outputs[start : start + len(logits)] = logits.float()
         logits, labels = self.ranks.sum_(outputs).cpu(), part.labels.cpu()
-        right = int((logits.argmax(dim=1) == labels).sum())
-        return Score(float(self.loss_of_batch(logits, labels)), right / len(part)), logits
+        counts = class_counts(logits.argmax(dim=1), labels, n_classes).tolist()
+        return score_of(float(self.loss_of_batch(logits, labels)), len(part), counts), logits
 
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on; plain tensors, numbers and strings."""
@@ -230,6 +248,7 @@ class Trainer:
             "step": self.step_count,
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
+            "n_right": self.n_right,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -241,6 +260,9 @@ class Trainer:
         self.step_count = state["step"]
         self.loss_sum.copy_(state["loss_sum"])
         self.loss_count = state["loss_count"]
+        self.n_right.zero_()
+        if self.ranks.is_first and self.loss_count:  # a version before it counted nothing
+            self.n_right.copy_(state.get("n_right", torch.tensor(math.nan)))
         self._order = None
 
     def go_back(self, step: int, loss_count: int) -> None:
@@ -340,7 +362,7 @@ class Trainer:
     @contextmanager
     def _taken_back(self) -> Iterator[None]:
         """Undo whatever steps inside of the block do to tensors and generators."""
-        tensors = [*self.network.parameters(), *self.network.buffers(), self.loss_sum]
+        tensors = [*self.network.parameters(), *self.network.buffers(), self.loss_sum, self.n_right]
         kept = [tensor.detach().clone() for tensor in tensors]
         states = {p: _cloned(state) for p, state in self.optimizer.state.items()}
         masks = self.masks.get_state()

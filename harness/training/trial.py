@@ -28,10 +28,11 @@ from harness.training.arrays import Part, Parts, copy_all, place_parts
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
-from harness.training.loop import Clock, Score, Trainer
+from harness.training.loop import Clock, Trainer
 from harness.training.memory import images_at_once
 from harness.training.network import prepare_network
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.score import Score
 from harness.training.steps import SOLO, Steps
 from harness.trials.events import Ended, Event, NotDeterministic, Progress, Stopped
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
@@ -50,10 +51,10 @@ PREDICTION_DTYPE = np.float16  # of the kept probabilities
 
 @dataclass(frozen=True)
 class Measured:
-    """An evaluation that was made: validation, the mean training loss since the one before."""
+    """An evaluation that was made: on validation images, and of the steps since the one before."""
 
     score: Score
-    train_loss: float
+    trained: Score
     seconds: float = 0.0  # that count as this trial's, where several were evaluated together
 
 
@@ -211,6 +212,10 @@ class Trial:
             yield self._evaluate(measured)
 
     @property
+    def n_classes(self) -> int:
+        return len(self.spec.data.class_names)
+
+    @property
     def ran_as(self) -> str:
         """How its steps were made."""
         before = self.ran_before
@@ -247,6 +252,8 @@ class Trial:
         saves = stops or self.context.now() >= self.next_state_at
         # The first rank decides for all: others may see the request a step later.
         self.stopped, saves = self.ranks.flags_of_first(stops, saves)
+        if saves:
+            self.trainer.gather_right()
         if saves and self.ranks.is_first:
             self.save_state()
 
@@ -276,13 +283,13 @@ class Trial:
     def _evaluate(self, measured: Measured | None) -> Progress:
         if measured is None:
             with self.clock.timing("eval", self.device):
-                score = self.trainer.evaluate(self.parts.validation)
-                measured = Measured(score, self.trainer.take_train_loss())
-        score, train_loss = measured.score, measured.train_loss
+                score = self.trainer.evaluate(self.parts.validation, self.n_classes)
+                measured = Measured(score, self.trainer.take_train_score())
+        score, trained = measured.score, measured.trained
         self.clock.seconds["eval"] += measured.seconds
         with self.clock.timing("eval"):
             step = self.trainer.step_count
-            finite = math.isfinite(score.loss) and (step == 0 or math.isfinite(train_loss))
+            finite = math.isfinite(score.loss) and (step == 0 or math.isfinite(trained.loss))
             self.record.curve.append(
                 EvaluationRow(
                     trial_id=self.spec.id,
@@ -293,9 +300,12 @@ class Trial:
                     samples=self.trainer.samples,
                     train_time_s=self.clock.seconds["train"],
                     learning_rate=self.trainer.learning_rate,
-                    train_loss=train_loss,
+                    train_loss=trained.loss,
                     val_loss=score.loss,
                     val_accuracy=score.accuracy,
+                    train_accuracy=trained.accuracy,
+                    val_balanced_accuracy=score.balanced_accuracy,
+                    val_macro_f1=score.macro_f1,
                 )
             )
             if finite:
@@ -420,7 +430,7 @@ class Trial:
         if not len(self.parts.test):
             return None
         with self.clock.timing("eval", self.device):
-            return self.trainer.predict(self.parts.test, len(self.spec.data.class_names))
+            return self.trainer.predict(self.parts.test, self.n_classes)
 
     def be_selected(self) -> None:
         """Have the weights that validation chose; the last ones are written first, where asked."""
@@ -489,7 +499,28 @@ class Trial:
             image_height=self.spec.data.image_size[0],
             image_width=self.spec.data.image_size[1],
             channels=self.spec.data.channels,
+            **self._of_best_step(),
+            test_balanced_accuracy=test.balanced_accuracy if test else None,
+            test_macro_f1=test.macro_f1 if test else None,
         )
+
+    def _of_best_step(self) -> dict[str, Any]:
+        """The columns that say of the chosen step what its evaluation says."""
+        record = self.record
+        if record.best is None:
+            return {}
+        chosen = next(point for point in record.curve if point.step == record.best_step)
+        columns = {
+            "best_val_loss": chosen.val_loss,
+            "best_val_balanced_accuracy": chosen.val_balanced_accuracy,
+            "best_val_macro_f1": chosen.val_macro_f1,
+            "best_train_loss": chosen.train_loss,
+            "best_train_accuracy": chosen.train_accuracy,
+        }
+        return {
+            name: value if value is not None and math.isfinite(value) else None
+            for name, value in columns.items()
+        }
 
     def _of_gpu(self) -> dict[str, Any]:
         """The columns that say of a GPU what seconds depend on; none on a CPU."""

@@ -181,10 +181,10 @@ def evaluation_by_halves() -> None:
     """Where its batch does not fit, half of it does, and so on; the network stays as it is."""
     net = _trainer("resnet50", 200, 8)
     with _at_most(held() + 0.4e9):
-        net.evaluate(net.part)
+        net.evaluate(net.part, 10)
     assert net.images_at_once in (20, 40), net.images_at_once
     before = net.images_at_once
-    net.evaluate(net.part)
+    net.evaluate(net.part, 10)
     assert net.images_at_once == before
 
 

@@ -99,8 +99,8 @@ def train(task: Task, group: Any = None) -> dict[str, Any]:
     return {
         "gathered": ranks.gather(own).tolist(),
         "gradients": gradients,
-        "train_loss": trainer.take_train_loss(),
-        "score": trainer.evaluate(held_out),
+        "trained": trainer.take_train_score(),
+        "score": trainer.evaluate(held_out, 10),
         "logits": trainer.predict(held_out, 10)[1].numpy(),
         "weights": {k: v.cpu().numpy() for k, v in network.state_dict().items()},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 
 import pytest
@@ -91,11 +92,12 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "eval_time_s setup_time_s prefix_time_s state_time_s images_per_s device host n_workers "
         "ran_as attempts finished_at deterministic nondeterministic_operation gpu_share "
         "gpu_workers gpu_sharing cuda cudnn driver notes warnings image_height image_width "
-        "channels code"
+        "channels code best_val_loss best_val_balanced_accuracy best_val_macro_f1 best_train_loss "
+        "best_train_accuracy test_balanced_accuracy test_macro_f1"
     )
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "
-        "val_accuracy"
+        "val_accuracy train_accuracy val_balanced_accuracy val_macro_f1"
     )
 
 
@@ -119,7 +121,7 @@ def test_numbers_have_the_units_that_their_names_say():
     for kind in (TrialRow, EvaluationRow, LaterTestRow):
         for column in columns_of(kind):
             by_name = "seconds" if column.name.endswith("_time_s") else ""
-            by_name = "fraction" if "accuracy" in column.name else by_name
+            by_name = "fraction" if re.search("accuracy|macro_f1", column.name) else by_name
             assert column.unit == units.get(column.name, by_name), column.name
 
 

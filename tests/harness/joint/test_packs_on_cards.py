@@ -60,8 +60,8 @@ COUNTED = """
     features = torch.zeros(N + N_VALIDATION, 84, device=device)
     normalise = Normalise((0.5,), (0.5,), device)
     for name, steps, make, inputs, budgets in (
-        ("fused", fused.FUSED, lenet, images, (62, 40, 279)),
-        ("heads", heads.HEADS, last_layer, features, (17, 12, 35)),
+        ("fused", fused.FUSED, lenet, images, (66, 43, 315)),
+        ("heads", heads.HEADS, last_layer, features, (20, 15, 47)),
     ):
         trainers, validation = trainers_of(make, inputs, normalise if name == "fused" else None)
         a_step, between, evaluation = budgets
@@ -81,7 +81,7 @@ COUNTED = """
             joint = steps.joint(trainers)
         check(name + ": weights back and stacked again", pause, kernels=between, waits=0)
         with counted() as scored:
-            scores.evaluate(trainers, validation, steps.as_one)
+            scores.evaluate(trainers, validation, steps.as_one, 10)
         check(name + ": an evaluation of all seeds", scored, kernels=evaluation, waits=1, copies=1)
 """
 

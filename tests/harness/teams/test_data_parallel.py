@@ -12,7 +12,6 @@ from shared_steps import Task, make_trainer, train, train_shared
 
 from datasets.augment_settings import Augment
 from harness.sweepfile.settings import Train
-from harness.training.loop import Score
 from models.dropout import SeededDropout, set_dropout_generator
 
 WORKERS = (1, 2, 4)
@@ -87,7 +86,9 @@ def test_gradients_of_a_step_are_those_of_the_solo_trainer(solo, shared, n):
         for name, alone in solo[k]["weights"].items():
             if "running" in name:
                 assert np.allclose(shared[n][0][k]["weights"][name], alone, rtol=1e-5, atol=1e-6)
-        assert shared[n][0][k]["train_loss"] == pytest.approx(solo[k]["train_loss"], rel=1e-5)
+        trained, expected = shared[n][0][k]["trained"], solo[k]["trained"]
+        assert trained.loss == pytest.approx(expected.loss, rel=1e-5)
+        assert trained.accuracy == expected.accuracy
 
 
 @pytest.mark.parametrize("n", WORKERS)
@@ -148,7 +149,8 @@ def test_evaluation_is_the_solo_one_bit_for_bit(long_runs, n):
     for batch, truth in zip(logits.split(1000), labels.split(1000), strict=True):
         loss += F.cross_entropy(batch, truth).double().item() * len(truth)
     right = int((logits.argmax(1) == labels).sum())
-    assert long_runs[n][0]["score"] == Score(loss / 4000, right / 4000)
+    score = long_runs[n][0]["score"]
+    assert (score.loss, score.accuracy) == (loss / 4000, right / 4000)
 
 
 @pytest.mark.parametrize("unit", ["element", "channel", "image"])

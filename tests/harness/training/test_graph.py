@@ -30,8 +30,9 @@ from harness.training import optimizers
 from harness.training.arrays import Normalise, Part
 from harness.training.context import TrialContext
 from harness.training.graph import GraphSteps
-from harness.training.loop import Score, Trainer
+from harness.training.loop import Trainer
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.score import Score
 from harness.training.steps import SoloSteps
 from harness.training.trial import run_trial
 from harness.trials.catalogue import DataCatalogue
@@ -121,7 +122,7 @@ def trainer_of(network=None, part=None, before_epoch=lambda epoch: None, device=
 def assert_equal_states(expected: Trainer, other: Trainer) -> None:
     ours, theirs = expected.state(), other.state()
     assert str(ours["optimizer"]["param_groups"]) == str(theirs["optimizer"]["param_groups"])
-    for key in ("network", "optimizer", "loss_sum"):
+    for key in ("network", "optimizer", "loss_sum", "n_right"):
         first, second = _tensors(ours[key]), _tensors(theirs[key])
         assert len(first) == len(second) > 0
         for a, b in zip(first, second, strict=True):
@@ -145,8 +146,8 @@ def run_both(record=Recorder, **what) -> tuple[Trainer, GraphSteps]:
         ends = lambda: recorded.finished or recorded.step_count == until  # noqa: E731, B023
         steps.make([recorded], ends, lambda: recorders.add(steps.recording))
         assert_equal_states(solo, recorded)
-        score = solo.evaluate(solo.part)
-        assert score == recorded.evaluate(recorded.part)
+        score = solo.evaluate(solo.part, 10)
+        assert score == recorded.evaluate(recorded.part, 10)
         for trainer in (solo, recorded):
             trainer.after_evaluation(Score(float(until), 0.0))  # each is worse
     steps.n_replays = sum(r.n_replays for r in recorders if r is not None)
@@ -383,7 +384,7 @@ ON_A_CARD = """
 
     def epoch(trainer, step):
         '''What an epoch that begins now asks of the card, with an evaluation beside it.'''
-        trainer.evaluate(trainer.part)
+        trainer.evaluate(trainer.part, 10)
         with counted() as asked:
             for _ in range(trainer.steps_per_epoch):
                 step()

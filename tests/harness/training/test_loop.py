@@ -52,28 +52,55 @@ def test_seven_steps_equal_a_loop_written_out_by_hand():
         trainer.step()
     by_hand = lenet()
     optimizer = torch.optim.Adam(by_hand.parameters(), lr=1e-3)
-    losses = []
+    losses, right = [], 0
     for epoch in (0, 1):
         generator = torch.Generator().manual_seed(derive_seed(STREAMS["order"], "epoch", epoch))
         order = torch.randperm(50, generator=generator)
         for rows in order.split(16)[: 4 if epoch == 0 else 3]:
             inputs = (part.inputs[rows].float() / 255 - 0.1307) / 0.3081
-            loss = F.cross_entropy(by_hand(inputs), part.labels[rows])
+            logits = by_hand(inputs)
+            right += int((logits.argmax(1) == part.labels[rows]).sum())
+            loss = F.cross_entropy(logits, part.labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses += [loss.item()] * len(rows)
     for ours_now, theirs in zip(ours.parameters(), by_hand.parameters(), strict=True):
         torch.testing.assert_close(ours_now, theirs, rtol=1e-3, atol=2e-5)
-    assert trainer.take_train_loss() == pytest.approx(np.mean(losses), rel=1e-5)
+    trained = trainer.take_train_score()
+    assert trained.loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert trained.accuracy == right / 98, "of each batch before its step"
+    assert math.isnan(trainer.take_train_score().accuracy), "nothing was trained since"
     assert (trainer.samples, trainer.epoch) == (50 + 48, 1.75)
+
+
+def test_a_state_keeps_what_was_right_and_one_of_before_says_that_it_does_not_know():
+    trainers = [trainer_of(lenet(), digits(50), Train(batch_size=16, epochs=3)) for _ in range(3)]
+    for trainer in trainers:
+        trainer.step()
+        state = copy.deepcopy(trainer.state())
+        if trainer is trainers[2]:
+            del state["n_right"]  # a version before wrote none
+        for _ in range(2 if trainer is not trainers[0] else 0):  # steps that are lost
+            trainer.step()
+        if trainer is not trainers[0]:
+            trainer.restore(state)
+        trainer.step()
+    straight, resumed, of_before = (trainer.take_train_score() for trainer in trainers)
+    assert resumed == straight
+    assert straight.accuracy > 0
+    assert of_before.loss == straight.loss
+    assert math.isnan(of_before.accuracy)
+    for trainer in trainers:
+        trainer.step()
+    assert trainers[2].take_train_score() == trainers[0].take_train_score(), "the next interval"
 
 
 def test_evaluation_is_the_mean_over_images_and_changes_nothing():
     part, network = digits(2300), lenet()  # more than two evaluation batches
     trainer = trainer_of(network, part, Train())
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    score = trainer.evaluate(part)
+    score = trainer.evaluate(part, 10)
     again, logits = trainer.predict(part, 10)
     with torch.no_grad():
         expected = network((part.inputs.float() / 255 - 0.1307) / 0.3081)
@@ -96,7 +123,7 @@ def test_parts_of_an_evaluation_on_a_cpu_change_no_bit(name, monkeypatch):
     score_of_all, logits_of_all = trainer.predict(part, 10)
     assert torch.equal(logits, logits_of_all)
     assert score == score_of_all
-    assert trainer.evaluate(part).accuracy == score.accuracy
+    assert trainer.evaluate(part, 10).accuracy == score.accuracy
 
 
 def test_an_evaluation_on_a_cpu_prepares_no_more_images_than_it_shows_at_once(monkeypatch):
@@ -105,7 +132,7 @@ def test_an_evaluation_on_a_cpu_prepares_no_more_images_than_it_shows_at_once(mo
     monkeypatch.setattr(
         Normalise, "images", lambda self, x: sizes.append(len(x)) or prepare(self, x)
     )
-    trainer.evaluate(part)
+    trainer.evaluate(part, 10)
     assert sizes == [100, 186]
 
 
@@ -186,7 +213,7 @@ def test_one_process_runs_trials_of_different_precision_in_turn():
     for precision in ("float32", "bf16", "float32"):
         trainer = trainer_of(lenet(), part, Train(precision=precision, batch_size=25))
         trainer.step()
-        assert math.isfinite(trainer.take_train_loss())
+        assert math.isfinite(trainer.take_train_score().loss)
         assert all(p.dtype == torch.float32 for p in trainer.network.parameters())
 
 

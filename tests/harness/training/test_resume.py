@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import random
 import signal
 import subprocess
@@ -54,6 +55,61 @@ def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_p
     assert run_with_stops(tmp_path / "straight", None) == 0
     assert run_with_stops(tmp_path / "stopped", 3) >= 3
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "stopped")
+
+
+def test_a_state_of_a_version_before_lacks_what_was_right_in_its_interval_alone(
+    write_sweep, tmp_path
+):
+    from harness.training.context import TrialContext
+    from harness.training.trial import run_trial
+
+    catalogue = DataCatalogue()
+    spec = next(
+        t for t in make_plan(load_sweep(write_sweep()), catalogue).trials if t.stage == "pretrain"
+    )
+    curves = []
+    for name in ("straight", "of_before"):
+        with RunFolder(tmp_path / name) as folder:
+            asked = iter([False] * 5 if name == "of_before" else ())
+            context = TrialContext(
+                catalogue, should_stop=lambda a=asked, n=name: n == "of_before" and next(a, True)
+            )
+            files = folder.trial_folder(spec.id)
+            *_, last = run_trial(spec, files, context)
+            if isinstance(last, Stopped):
+                _as_before(files.state_file())
+                *_, last = run_trial(spec, files, TrialContext(catalogue))
+            assert isinstance(last, Ended)
+            curves.append(pq.read_table(files.result / "curve.parquet").to_pylist())
+    added = ("train_accuracy", "val_balanced_accuracy", "val_macro_f1")
+    assert len(curves[0]) == len(curves[1]) > 3
+    n_empty = 0
+    for k, (point, other) in enumerate(zip(*curves, strict=True)):
+        n_empty += other["val_macro_f1"] is None
+        assert (other["val_macro_f1"] is None) == (other["val_balanced_accuracy"] is None)
+        took_over = n_empty == k and other["val_macro_f1"] is not None  # the interval's first half
+        if k and took_over:
+            assert math.isnan(other["train_accuracy"])
+        elif other["val_macro_f1"] is not None:
+            assert other["train_accuracy"] == point["train_accuracy"] > 0
+        for column in point.keys() - {*added, "train_time_s"}:
+            assert point[column] == other[column] or point[column] != point[column]
+    assert 0 < n_empty < len(curves[0]) - 1
+
+
+def _as_before(path: Path) -> None:
+    """Let a state be one of the version before training accuracy."""
+    state = torch.load(io.BytesIO(read_state(path)), weights_only=True)
+    assert state["trainer"]["loss_count"] > 0, "in the middle of an interval"
+    del state["trainer"]["n_right"]
+    for point in state["record"]["curve"]:
+        for name in ("train_accuracy", "val_balanced_accuracy", "val_macro_f1"):
+            del point[name]
+    for name in ("balanced_accuracy", "macro_f1"):
+        del state["record"]["best"][name]
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    path.write_bytes(f"{digest_of(buffer.getvalue())}\n".encode() + buffer.getvalue())
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_shared_steps_of_one_rank_are_the_solo_steps_but_for_rounding():
     assert shared.step_count == 5  # the wish travels with a step and ends the row of steps after it
     for ours, other in zip(alone.network.parameters(), shared.network.parameters(), strict=True):
         torch.testing.assert_close(ours, other, rtol=1e-5, atol=1e-7)
-    assert shared.take_train_loss() == pytest.approx(alone.take_train_loss(), rel=1e-5)
+    assert shared.take_train_score().loss == pytest.approx(alone.take_train_score().loss, rel=1e-5)
 
 
 def test_rows_of_a_batch_are_changed_as_in_the_whole_batch():
@@ -136,4 +136,4 @@ def test_predictions_are_evaluated_in_the_parts_order_for_any_number_of_ranks():
     assert not halves[1][:1000].any()
     assert not halves[1][2000:].any()
     trainer.ranks = ONE_RANK
-    assert trainer.evaluate(trainer.part).accuracy == score.accuracy
+    assert trainer.evaluate(trainer.part, 10).accuracy == score.accuracy

@@ -1,0 +1,62 @@
+"""What an evaluation says of a network: its loss, and how many images it has right.
+
+In: predictions and labels on the device. Out: counts of each class there, and on the host a
+`Score`. It stands alone because a trial alone, several ranks and packs count in the same way, and
+only the counts, three numbers a class, travel from the device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Score:
+    """A network on one part of the data; NaN stands for what was not counted.
+
+    Attributes:
+        loss: mean over the images.
+        accuracy: fraction of the images that is right.
+        balanced_accuracy: mean over the classes of the part of the fraction that is right.
+        macro_f1: mean F1 over the classes that the part has or that were predicted.
+    """
+
+    loss: float
+    accuracy: float
+    balanced_accuracy: float = math.nan
+    macro_f1: float = math.nan
+
+
+def class_counts(predicted: Tensor, labels: Tensor, n_classes: int) -> Tensor:
+    """Images of each class, predicted as it, and both: int64 (…, 3, classes).
+
+    No `bincount`: on a GPU the host would wait for it.
+
+    Args:
+        predicted, labels: int64 (…, images).
+    """
+    classes = torch.arange(n_classes, device=labels.device)
+    of_class, as_class = labels[..., None] == classes, predicted[..., None] == classes
+    return torch.stack([of_class, as_class, of_class & as_class], dim=-3).sum(dim=-2)
+
+
+def score_of(loss: float, n_images: int, counts: Sequence[Sequence[float]]) -> Score:
+    """The score of a part, from `class_counts` of all its images, as numbers of the host.
+
+    Both means are those of scikit-learn: a class without images has no recall and is left out of
+    the balanced accuracy; one that is neither there nor predicted is left out of the macro F1.
+    """
+    of_class, as_class, right = counts
+    recalls = [r / n for r, n in zip(right, of_class, strict=True) if n]
+    both = [(r, n + m) for r, n, m in zip(right, of_class, as_class, strict=True) if n + m]
+    f1 = [2 * r / n for r, n in both]
+    return Score(loss, sum(right) / n_images, _mean(recalls), _mean(f1))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
