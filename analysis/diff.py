@@ -158,9 +158,10 @@ def _text(changes: Changes) -> Iterator[str]:
     rows = changes.comparisons
     n, n_differ = len(rows), sum(row.verdict in ("better", "worse") for row in rows)
     yield (
-        f"{n_differ} of {n} comparisons differ (paired by seed, Holm over all {n})."
+        f"{n_differ} of {n} comparisons differ (paired by seed; 5 % for final accuracy and 5 % for "
+        "the way there, each over all its rows)."
         if n_differ
-        else f"No difference is shown in {words.plural(n, 'comparison')} (Holm over all)."
+        else f"No difference is shown in {words.plural(n, 'comparison')} (5 % for each question)."
     )
     yield (
         f"{changes.n_both} trials are in both runs, {changes.n_same} of them with the same test "

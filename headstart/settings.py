@@ -7,7 +7,7 @@ this package because the analysis never imports the harness, and must not have d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -67,6 +67,9 @@ class Measure(Frozen):
     equivalence: Annotated[float, Field(gt=0, lt=1)] | None = key("Differences of final accuracy "
         "below this count as none: the margin of the test of equivalence. Without it, equivalence "
         "is not tested.", None, example=0.001, unit="fraction of images")  # fmt: skip
+    error: Literal["question", "report"] = key("What may be wrong in 5 % of reports in which "
+        "nothing differs: each question (final accuracy; the way there), or the whole report, with "
+        "equal parts.", "question", example="report")  # fmt: skip
 
     @classmethod
     def of_run(cls, written: Mapping[str, object] | None) -> Measure:

@@ -153,7 +153,8 @@ def _draw_forest(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         "differences",
         "verdicts",
         "Differences in final accuracy",
-        f"Treatment minus control over paired seeds, with 95 % intervals.{strip}{left_out}",
+        "Treatment minus control over paired seeds, with 95 % intervals of one row each."
+        f"{strip}{left_out}",
         figure,
         broad=True,
     )
@@ -194,7 +195,7 @@ def _draw_seeds(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         "seeds_needed",
         "seeds",
         "Seeds that a difference of the margin needs",
-        "Paired seeds for 80 % power after Holm's adjustment over this report's comparisons; the "
+        "Paired seeds for 80 % power over this report's comparisons of final accuracy; the "
         "line spans the 80 % interval of the pilot's standard deviation.",
         figure,
     )

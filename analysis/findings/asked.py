@@ -23,7 +23,8 @@ class Asked:
     `tasks`: its points of the grid, as `load.task_name` names them.
     `pairs_named` is False where the sweep names no comparison and every arm was set against the
     first. `margin` is None where no equivalence was asked for. `n_seeds` is None where the number
-    of seeds was left to a rule; `rule` then says which.
+    of seeds was left to a rule; `rule` then says which. `errors`: what may be wrong in 5 %, each
+    `question` or the whole `report`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Asked:
     n_seeds: int | None
     rule: str
     sweep: Content
+    errors: str = "question"
 
 
 def read_asked(runs: Runs) -> tuple[Asked, ...]:
@@ -69,6 +71,7 @@ def _asked(sweep: Content, trials: pd.DataFrame) -> Asked:
         n_seeds=number if isinstance(number, int) else None,
         rule=_rule(seeds),
         sweep=sweep,
+        errors=measure.error,
     )
 
 

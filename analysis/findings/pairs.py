@@ -18,6 +18,7 @@ from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import Comparison, comparison_table
 from analysis.statistics.pairs.contrasts import untrained
 from analysis.statistics.pairs.power import plan
+from analysis.statistics.pairs.questions import Errors
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.break_even import break_even_table
@@ -46,8 +47,9 @@ def compare_pairs(
 ) -> PairTables:
     """All tables about pairs. `trials` are all of the runs, `curves` those of stage `arm`.
 
-    Where sweeps ask different things, one call answers them all, so that Holm's adjustment runs
-    over every comparison of the report: all pairs, all targets, and the smallest margin.
+    Where sweeps ask different things, one call answers them all, so that each question is one over
+    the whole report: all pairs that were asked for, all targets, the smallest margin, and the
+    strict form (`measure: {error: report}`) where one of the sweeps asks for it.
     """
     evidence = trials[trials["stage"] == "arm"]
     present = {(task, arm) for task, arm in zip(evidence["task"], evidence["arm"], strict=True)}
@@ -58,11 +60,13 @@ def compare_pairs(
     margin = min((a.margin for a in asked if a.margin is not None), default=None)
     metrics = (score, "area_under_curve", "steps_to_target")
     sequential = any(a.rule for a in asked)
-    compared = []
+    errors: Errors = "report" if any(a.errors == "report" for a in asked) else "question"
+    comparisons = []
     if pairs:
-        compared = compare_all(trials, curves, pairs, targets, margin, rng, metrics, sequential)
-    # A pair of one sweep may have both arms in another as well, which did not ask.
-    comparisons = [c for c in compared if (c.task, (c.treatment, c.control)) in known]
+        # A pair of one sweep may have both arms in another as well, which did not ask.
+        comparisons = compare_all(
+            trials, curves, pairs, targets, margin, rng, metrics, sequential, errors, set(known)
+        )
     tasks = list(_pairs_by_task(asked, known, trials, curves))
     return PairTables(
         comparisons=tuple(comparisons),
@@ -151,7 +155,7 @@ def _seeds_needed(
     if margin is None:
         return pd.DataFrame()
     redrawn = set(evidence.loc[evidence["overlap"] > 0, "task"]) if "overlap" in evidence else ()
-    n = max(1, sum(not math.isnan(c.p_value) for c in comparisons))
+    n = max(1, sum(c.metric == score and not math.isnan(c.p_value) for c in comparisons))
     parts = []
     for c in comparisons:
         if c.metric == score and c.paired and c.task not in redrawn:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from analysis import words
 from analysis.findings.findings import Findings
 from analysis.statistics.pairs.comparison import Comparison, Verdict
+from analysis.statistics.pairs.questions import ALPHA, QUESTION_WORDS
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.significance import sign_test
 
 MOST_TARGETS = 4  # that one sentence lists
 MOST_AT_TOP = 4  # comparisons that have their paragraph at the top
@@ -121,9 +123,15 @@ def _untested(task: str, pair: Pair) -> Answer:
 def _answer(findings: Findings, rows: Sequence[Comparison]) -> Answer:
     final = next(row for row in rows if row.metric == findings.score)
     times = [row for row in rows if row.metric == "steps_to_target"]
+    area = [row for row in rows if row.metric == "area_under_curve"]
     where = f"On {final.task}, " if len(findings.tasks) > 1 else ""
     lead = f"{where}“{final.treatment}” {_lead(final, times)}."
-    rest = [*_accuracy(findings, final), *_speed(times), *_cost(findings, final, times)]
+    rest = [
+        *_accuracy(findings, final),
+        *_area(findings, area),
+        *_speed(times),
+        *_cost(findings, final, times),
+    ]
     paragraph = Paragraph(words.sentence(lead), " ".join(rest))
     return Answer(final.task, final.treatment, final.control, paragraph)
 
@@ -137,6 +145,8 @@ def _lead(final: Comparison, times: Sequence[Comparison]) -> str:
         "equivalent": f"ends as accurate as “{final.control}”, within the margin",
         "inconclusive": f"is not shown to end more or less accurate than “{final.control}”",
     }[final.verdict]
+    if final.among_finished:
+        end += ", of trials that finished"
     if not final.n:
         end = f"cannot be compared with “{final.control}” in final accuracy (no values)"
     if not speed:
@@ -153,7 +163,9 @@ def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
     if not times:
         return "", False
     if not known:
-        return f"reaches no target, nor does “{control}”", False
+        late = any(row.n_late for row in times)
+        within = " within the common budget" if late else ""
+        return f"reaches no target{within}, nor does “{control}”", False
     every = "every target that either reached" if len(known) < len(times) else "every target"
     every = f"the target of {words.target(known[0].target)}" if len(times) == 1 else every
     if any(row.is_against_never for row in known):
@@ -173,19 +185,20 @@ def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
 
 
 def _never_words(known: Sequence[Comparison], control: str, every: str) -> str:
-    """`never reaches 95 %, which “scratch” does`; an arm that never arrives is not later."""
+    """`does not reach 95 %, which “scratch” does`; an arm that never arrives is not later."""
+    within = " within the common budget" if any(row.n_late for row in known) else ""
     against = [row for row in known if row.is_against_never]
     alone = [row.target for row in against if row.verdict == "better"]
     missed = [row.target for row in against if row.verdict == "worse"]
     if len(alone) == len(known) > 1:
-        return f"reaches {every}, and “{control}” none of them"
+        return f"reaches {every}, and “{control}” none of them{within}"
     if len(missed) == len(known) > 1:
-        return f"reaches none of the targets that “{control}” reaches"
+        return f"reaches none of the targets that “{control}” reaches{within}"
     texts = []
     if alone:
-        texts.append(f"reaches {_targets(alone)}, which “{control}” never does")
+        texts.append(f"reaches {_targets(alone)}, which “{control}” does not{within}")
     if missed:
-        texts.append(f"never reaches {_targets(missed)}, which “{control}” does")
+        texts.append(f"does not reach {_targets(missed)}{within}, which “{control}” does")
     others = [row for row in known if not row.is_against_never]
     if others:
         texts.insert(0, _speed_words(others, control)[0])
@@ -205,28 +218,87 @@ def _accuracy(findings: Findings, row: Comparison) -> Iterator[str]:
     if math.isnan(row.low):
         yield f"{text} on a single pair of seeds, which allows no interval and no test."
         return
-    text += f" (95 % interval {words.points(row.low)} to {words.points(row.high)}"
-    text += f", Holm p {words.probability(row.p_holm)}, {_sample(row)})"
+    text += f" ({_doubt(findings, row)}, {_sample(row)})"
     if row.verdict == "equivalent":
         text += f", inside the margin of {margin_text(row.margin)}"
     elif row.verdict == "inconclusive":
-        text += _undecided(row.margin)
-        if row.n_more > 0:
-            text += f"; about {words.plural(round(row.n_more), 'more seed')} would settle it"
+        text += _undecided(findings, row)
     yield text + "."
-    if row.paired and not math.isnan(row.p_better_low):
-        yield (
-            f"The treatment wins {words.share(row.p_better)} of the pairs "
-            f"({words.share(row.p_better_low)} to {words.share(row.p_better_high)})."
-        )
+    yield from _wins(row)
+    if row.n_failed_treatment + row.n_failed_control:
+        yield _failures(row)
     if row.note:
         yield words.sentence(row.note)
 
 
-def _undecided(margin: float) -> str:
-    if math.isnan(margin):
+def _doubt(findings: Findings, row: Comparison) -> str:
+    """`95 % interval of this comparison alone +0.2 to +0.4, p 0.012, among the 3 comparisons of
+    final accuracy 0.030`."""
+    ends = f"{words.points(row.low)} to {words.points(row.high)}"
+    text = f"95 % interval of this comparison alone {ends}, p {words.probability(row.p_value)}"
+    n = _family_size(findings, row)
+    if n > 1:
+        text += f", among the {n} comparisons of {QUESTION_WORDS[row.question]} "
+        text += words.probability(row.p_question)
+    return text
+
+
+def _family_size(findings: Findings, row: Comparison) -> int:
+    """How many tests the row's question has in this report."""
+    rows = findings.pairs.comparisons
+    return sum(r.question == row.question and not math.isnan(r.p_value) for r in rows)
+
+
+def _undecided(findings: Findings, row: Comparison) -> str:
+    if row.state == "by itself":
+        n = _family_size(findings, row)
+        return f": by itself beyond chance, not among the {n} comparisons of this question"
+    if math.isnan(row.margin):
         return ": no difference is shown, and equivalence was not tested (the sweep sets no margin)"
-    return f": neither a difference nor equivalence within {margin_text(margin)} is shown"
+    margin = margin_text(row.margin)
+    return f": neither a difference nor equivalence within {margin} is shown"
+
+
+def _wins(row: Comparison) -> Iterator[str]:
+    """`5 of 5 pairs are in favour; by itself that is not beyond chance (p 0.062).`"""
+    n = row.n_won + row.n_lost
+    if not row.paired or not n:
+        return
+    p = sign_test(row.n_won, row.n_lost)
+    doubt = (
+        "" if p <= ALPHA else f"; by itself that is not beyond chance (p {words.probability(p)})"
+    )
+    yield f"{row.n_won} of {words.plural(row.n_pairs, 'pair')} are in favour{doubt}."
+
+
+def _failures(row: Comparison) -> str:
+    """Which trials have no accuracy, and whether the verdict holds with them at chance."""
+    counts = [
+        f"{n} of {n + n_done} of “{arm}”"
+        for arm, n, n_done in (
+            (row.treatment, row.n_failed_treatment, row.n_treatment),
+            (row.control, row.n_failed_control, row.n_control),
+        )
+        if n
+    ]
+    text = f"Trials that did not finish have no accuracy: {words.listed(counts)}."
+    if row.verdict not in ("better", "worse"):
+        return text
+    holds = "does not hold" if row.among_finished else "holds too"
+    return f"{text} The verdict {holds} with each of them at chance."
+
+
+def _area(findings: Findings, rows: Sequence[Comparison]) -> Iterator[str]:
+    """The mean accuracy over training, first among the way there."""
+    for row in rows:
+        if not math.isnan(row.low):
+            claim = _undecided(findings, row) if row.state == "by itself" else ""
+            if row.state == "not shown":
+                claim = ": no difference is shown"
+            yield (
+                f"Mean validation accuracy over training: {words.points(row.estimate)} points "
+                f"({_doubt(findings, row)}){claim}."
+            )
 
 
 def _sample(row: Comparison) -> str:
@@ -239,10 +311,28 @@ def _speed(times: Sequence[Comparison]) -> Iterator[str]:
     known = [row for row in times if row.someone_reached and not math.isnan(row.estimate)]
     if known:
         shown = _spread(known, MOST_TARGETS)
-        yield f"Steps to a target, control over treatment: {'; '.join(map(_ratio, shown))}."
-    unknown = [row.target for row in times if not row.someone_reached]
-    if unknown and known:
-        yield f"No trial of either reached {_targets(unknown, 'or')}."
+        head = (
+            "Steps to a target, control over treatment (intervals of one comparison each, p among"
+        )
+        yield f"{head} the way there): {'; '.join(map(_ratio, shown))}."
+    unknown = [row for row in times if not row.someone_reached]
+    never = [row.target for row in unknown if not row.n_late]
+    if never and known:
+        yield f"No trial of either reached {_targets(never, 'or')} in its training."
+    for row in unknown:
+        if row.n_late:
+            late = [
+                f"{n} of {n_all} of “{arm}”"
+                for arm, n, n_all in (
+                    (row.treatment, row.n_late_treatment, row.n_treatment),
+                    (row.control, row.n_late_control, row.n_control),
+                )
+                if n
+            ]
+            yield (
+                f"Within the common budget of {words.count(row.budget)} steps no trial of either "
+                f"reached {words.target(row.target)}; later {words.listed(late)} did."
+            )
 
 
 def _spread(rows: list[Comparison], limit: int) -> list[Comparison]:
@@ -255,28 +345,36 @@ def _spread(rows: list[Comparison], limit: int) -> list[Comparison]:
 def _ratio(row: Comparison) -> str:
     text = f"{row.bound_words}{words.ratio(row.estimate)} at {words.target(row.target)}"
     inside = []
-    no_width = math.isclose(row.low, row.high)  # as where evaluations are far apart
-    if row.paired and no_width:
-        inside.append(f"the same in all {words.plural(row.n_pairs, 'pair')}")
-    elif not math.isnan(row.low):
+    if not math.isnan(row.low):
         inside.append(f"{words.write('number', row.low)} to {words.write('number', row.high)}")
+        inside.append(f"p {words.probability(row.p_question)}")
+    if row.state == "by itself":
+        inside.append(f"by itself beyond chance, p {words.probability(row.p_value)}")
     for side, n, n_unreached in (
         ("treatment", row.n_treatment, row.n_unreached_treatment),
         ("control", row.n_control, row.n_unreached_control),
     ):
         if n_unreached:
-            inside.append(f"{n_unreached} of {n} {side} trials never reached it")
+            inside.append(f"{n_unreached} of {n} {side} trials did not within the common budget")
+    for side, n, n_at_once in (
+        ("treatment", row.n_treatment, row.n_at_once_treatment),
+        ("control", row.n_control, row.n_at_once_control),
+    ):
+        if n_at_once:
+            inside.append(f"{side} there before its first step in {n_at_once} of {n} seeds")
     if row.bound == "within budget":
-        inside.append("of times up to the budget")
+        inside.append("of times between the first evaluation and the common budget")
     return text + (f" ({', '.join(inside)})" if inside else "")
 
 
 def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) -> Iterator[str]:
-    """When pretraining has paid, at the highest target where that is known."""
+    """When pretraining has paid, at the highest target that is shown to be reached sooner."""
     table = findings.pairs.break_evens
-    if table.empty or not times:
+    sooner = [row.target for row in times if row.verdict == "better"]
+    if table.empty or not sooner:
         return
     rows = table[(table["unit"] == "samples") & table["saved"].notna() & table["cost"].notna()]
+    rows = rows[rows["target"].isin(sooner)]
     for key in ("task", "treatment", "control"):
         rows = rows[rows[key] == getattr(final, key)]
     if rows.empty:
@@ -289,9 +387,13 @@ def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) ->
         return
     bound = f"{row['bound']} " if row["bound"] else ""
     other = {"at least": "at most ", "at most": "at least "}.get(row["bound"], "")
+    ends = ""
+    if not math.isnan(row["uses_low"]):
+        low, high = (words.write("count", row[f"uses_{end}"]) for end in ("low", "high"))
+        ends = f" (95 % interval {low} to {high})"
     yield (
         f"{cost}; each use saved {bound}{words.count(row['saved'])} on the way {where}, so it is "
-        f"paid for after {other}{words.plural(math.ceil(row['uses']), 'use')}."
+        f"paid for after {other}{words.plural(math.ceil(row['uses']), 'use')}{ends}."
     )
 
 

@@ -142,8 +142,8 @@ def _redrawn(findings: Findings) -> Iterator[str]:
     yield (
         f"Each seed splits one pool of {pool:,} images anew, so seeds depend on one another: "
         f"{n} are worth about {worth:.1f} independent ones. Intervals of final accuracies and of "
-        "differences allow for it (corrected resampled t, Nadeau and Bengio 2003); those of "
-        "spreads, times and single classes do not."
+        "differences of them allow for it (corrected resampled t, Nadeau and Bengio 2003); those "
+        "of the way there, spreads and single classes do not: they hold for this pool."
     )
 
 

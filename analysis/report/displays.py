@@ -44,6 +44,15 @@ def estimate_text(row: Comparison) -> str:
     return " ".join([number, "points", *ends])
 
 
+def together_text(row: Comparison) -> str:
+    """`[−1.20, +1.31]`: the interval that holds for all rows of the question at once."""
+    if math.isnan(row.low_question) or math.isnan(row.estimate):
+        return words.NOTHING
+    kind = "ratio" if row.is_time else "points"
+    text = words.interval(kind, row.estimate, row.low_question, row.high_question)
+    return text[text.index("[") :]
+
+
 def interval_texts(
     rows: pd.DataFrame, kind: str, key: str = "estimate", prefix: str = ""
 ) -> list[str]:

@@ -110,7 +110,10 @@ def page_text(content: Content) -> str:
     return render_page(content, build_sections(content), kicker, footer, shown)
 
 
-COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict", "found", "n_pairs", "p_holm")
+COMPARISON_KEYS = (
+    *("task", "treatment", "control", "what", "state", "verdict"),
+    *("found", "n_pairs", "p_value", "p_question"),
+)
 
 
 def write_pdf_report(content: Content, path: Path, brief: bool = False) -> None:

@@ -207,16 +207,21 @@ def comparison_sheet(findings: Findings) -> Sheet:
         shown_in=np.where(
             in_points, "points", np.where(rows["scale"] == "speedup", "ratio", rows["unit"])
         ),
-        **{key: rows[key].astype(float) * factor for key in ("estimate", "low", "high")},
+        **{
+            key: rows[key].astype(float) * factor
+            for key in ("estimate", "low", "high", "low_question", "high_question")
+        },
     )
     columns = (
         Column("task", "Task"),
         *PAIR,
         *of_kind("text", what="What", shown_in="In"),
         *of_kind("number", estimate="Estimate", low="Low", high="High"),
-        *of_kind("text", bound="Bound", verdict="Verdict"),
+        *of_kind("text", bound="Bound", question="Question", state="State", verdict="Verdict"),
         Column("n_pairs", "Pairs", "count"),
-        *of_kind("probability", p_holm="p (Holm)", p_value="p (t-test)"),
+        *of_kind("probability", p_value="p alone", p_question="p among its question"),
+        *of_kind("number", low_question="Low, simultaneous", high_question="High, simultaneous"),
+        *of_kind("count", n_won="Pairs in favour", n_lost="Pairs against"),
         *of_kind("probability", p_sign_flip="p (sign flips)", p_sign_flip_floor="its floor"),
         Column("p_wilcoxon", "p (Wilcoxon)", "probability"),
         *of_kind("share", p_better="P(better)", p_better_low="P(better), low"),
@@ -226,7 +231,10 @@ def comparison_sheet(findings: Findings) -> Sheet:
         Column("n_more", "More seeds", "count"),
         *of_kind("text", verdict_words="In words", note="Note"),
     )
-    note = "Differences are treatment minus control in points; ratios are control over treatment."
+    note = (
+        "Differences are treatment minus control in points; ratios are control over treatment. Low "
+        "and High are of one comparison alone; the simultaneous ones hold for all of its question."
+    )
     return Sheet("Comparisons", frame, columns, note)
 
 

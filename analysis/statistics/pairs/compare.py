@@ -1,15 +1,15 @@
 """Two arms against each other: differences, intervals, tests and verdicts, one row a metric.
 
-In: the tables of trials and curves, pairs of arms, targets, the sweep's margin, a generator.
-Out: one `Comparison` for each. Verdicts rest on the Holm-adjusted paired t-test
-(docs/statistics.md says why); the other tests stand beside it so that a reader can see whether
-they agree.
+In: the tables of trials and curves, pairs of arms, targets, the sweep's margin. Out: one
+`Comparison` for each. Every interval is the inversion of the paired t-test beside it, so the two
+cannot disagree; verdicts rest on what the test is worth among the rows of its question
+(`questions`). docs/statistics.md says why.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -20,26 +20,23 @@ from analysis.statistics.pairs import verdicts
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
+from analysis.statistics.pairs.questions import Errors, RowTest, judge
 from analysis.statistics.pairs.sequential import WIDENING
 from analysis.statistics.samples.arrays import Floats, Rng
-from analysis.statistics.samples.intervals import (
-    CONFIDENCE,
-    Interval,
-    mean_intervals,
-    proportion_interval,
-)
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, proportion_interval
 from analysis.statistics.samples.pairing import Pair
-from analysis.statistics.samples.redrawn import NOTE, corrected, seeds_worth, widening
+from analysis.statistics.samples.redrawn import METHOD, NOTE, seeds_worth, widening
 from analysis.statistics.samples.resampling import (
     sign_flip_test,
     signed_rank_test,
     student_quantile,
 )
 from analysis.statistics.samples.significance import hedges_g, holm, p_better_words, t_tests
-from analysis.words import joined
+from analysis.words import joined, plural
 from headstart.errors import InputError
 
 STOPPED = "wider by a tenth: the number of seeds was chosen by looking"
+FEW = 5  # pairs; below, Student's t trusts that differences are near normal
 _ROUNDING = 1e-13  # of the largest value: differences nearer than this are ties
 
 
@@ -54,14 +51,27 @@ class _Settings:
         """The equivalence margin where the metric has one."""
         return self.margin if contrast.metric.has_margin else None
 
-    def widened(self, interval: Interval) -> Interval:
-        """The interval as a sweep with a stopping rule reports it."""
-        if self.widening == 1.0:
-            return interval
-        middle = interval.estimate
-        low = middle - self.widening * (middle - interval.low)
-        high = middle + self.widening * (interval.high - middle)
-        return replace(interval, low=low, high=high).noted(STOPPED)
+
+@dataclass(frozen=True)
+class _Row:
+    """A row before its question is looked at: what is known of it alone, its error and test."""
+
+    comparison: Comparison
+    contrast: Contrast
+    error: float = math.nan
+    df: float = math.nan
+    scores: Floats | None = None
+
+    @property
+    def test(self) -> RowTest:
+        """What its question is asked."""
+        row, question = self.comparison, self.contrast.metric.question
+        if self.scores is None:
+            return RowTest(question, row.t, self.df, row.p_value)
+        least = self.contrast.least_variance
+        return RowTest(
+            question, row.t, self.df, row.p_value, self.contrast.seeds, self.scores, least
+        )
 
 
 def compare_all(
@@ -70,93 +80,128 @@ def compare_all(
     pairs: Sequence[Pair],
     targets: Sequence[float],
     margin: float | None,
-    rng: Rng,
+    rng: Rng | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     sequential: bool = False,
+    errors: Errors = "question",
+    places: Collection[tuple[str, Pair]] | None = None,
 ) -> list[Comparison]:
-    """Every pair on every metric (and target): one `Comparison` each, Holm over all of them.
+    """Every pair on every metric (and target): one `Comparison` each, judged by questions.
 
     Args:
         trials, curves: as `load_runs` gives them; only stage `arm` counts. With a column `task`
-            each task is compared by itself, and all are one family for Holm.
+            each task is compared by itself, and all belong to the same questions.
         targets: validation accuracies (fractions) for the times to target.
         margin: equivalence margin for accuracies, a fraction; None claims no equivalence.
+        rng: for the p of the sign-flip test of one row beyond 16 pairs, which stands beside and
+            decides nothing; without it the number of pairs decides its draws.
         metrics: names of `metrics.METRICS`.
         sequential: the sweep chose its number of seeds by `seeds: {until: …}`; intervals are
             wider and t-statistics smaller by `sequential.WIDENING`, which the note says.
+        errors: what may be wrong in 5 %: each `question`, or the whole `report`.
+        places: tasks and pairs that were asked for; what was not asked is not compared, and
+            costs nothing. None: every pair in every task that has both arms.
 
     One pair has an estimate and no interval or test; no pair has neither. Trials without a value
-    are left out and noted; a time is never left out, an unreached one stands at the common
-    budget, which keeps the test's error rate (docs/statistics.md).
+    are left out and noted, and a verdict about accuracy says whether it also holds with those
+    that failed at chance; a time is never left out, an unreached one stands at the common budget,
+    which keeps the test's error rate (docs/statistics.md).
 
     Raises InputError as `build_contrasts`, and for a margin that is not above zero.
     """
     if margin is not None and not margin > 0:
         raise InputError(f"compare: the equivalence margin {margin} must be above 0")
     settings = _Settings(margin, WIDENING if sequential else 1.0)
-    contrasts = build_contrasts(trials, curves, pairs, targets, metrics)
-    tested: dict[int, Comparison] = {}
-    root = int(rng.integers(2**63))
+    contrasts = [
+        contrast
+        for contrast in build_contrasts(trials, curves, pairs, targets, metrics)
+        if places is None or (contrast.task, contrast.pair) in places
+    ]
+    root = int(rng.integers(2**63)) if rng is not None else 0
+    rows = _rows(contrasts, settings, root)
+    return _judged(rows, _at_chance(rows, settings, root), errors)
+
+
+def _rows(contrasts: Sequence[Contrast], settings: _Settings, root: int) -> list[_Row]:
+    """Each contrast by itself; those of one number of pairs are computed together."""
+    rows: dict[int, _Row] = {}
     paired = [i for i, contrast in enumerate(contrasts) if contrast.paired]
     for n in sorted({contrasts[i].n for i in paired}):
         members = [i for i in paired if contrasts[i].n == n]
         stream = np.random.default_rng([root, n])  # one size's draws are not another's business
-        rows = _paired([contrasts[i] for i in members], n, settings, stream)
-        tested |= dict(zip(members, rows, strict=True))
+        computed = _paired([contrasts[i] for i in members], n, settings, stream)
+        rows |= dict(zip(members, computed, strict=True))
     for i, contrast in enumerate(contrasts):
         if not contrast.paired:
-            tested[i] = _welch(contrast, settings)
-    return _judged([tested[i] for i in range(len(contrasts))], contrasts)
+            rows[i] = _welch(contrast, settings)
+    return [rows[i] for i in range(len(contrasts))]
 
 
-def _paired(
-    contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: Rng
-) -> list[Comparison]:
+def _at_chance(rows: Sequence[_Row], settings: _Settings, root: int) -> list[_Row]:
+    """The same rows, with every trial that failed at chance where it has no accuracy."""
+    worst = [row.contrast.at_chance for row in rows]
+    computed = iter(_rows([contrast for contrast in worst if contrast], settings, root))
+    return [next(computed) if contrast else row for row, contrast in zip(rows, worst, strict=True)]
+
+
+def _paired(contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: Rng) -> list[_Row]:
     """All statistics of contrasts with `n` pairs each, as columns of one array (n, k)."""
     if n == 0:
-        return [_untested(c, "no pairs") for c in contrasts]
+        return [_Row(_untested(c, "no pairs"), c) for c in contrasts]
     scores = np.stack([_snap(*c.scores) for c in contrasts], axis=1)
-    intervals = _intervals(contrasts, scores, settings, rng)
+    mean = np.sort(scores, axis=0).mean(axis=0)
     if n == 1:
-        rows = [_untested(c, "one pair: no test") for c in contrasts]
-        return [_estimated(*each) for each in zip(rows, contrasts, intervals, strict=True)]
-    ordered = np.sort(scores, axis=0)
-    mean, variance = ordered.mean(axis=0), ordered.var(axis=0, ddof=1)
+        note = "one pair: no interval and no test"
+        return [_Row(_alone(c, float(m), note), c) for c, m in zip(contrasts, mean, strict=True)]
+    variance = np.sort(scores, axis=0).var(axis=0, ddof=1)
     sd = np.sqrt(np.maximum(variance, [c.least_variance for c in contrasts]))
     error = settings.widening * sd / math.sqrt(n) * [widening(n, c.overlap) for c in contrasts]
     p_flip, floor, flip_error = sign_flip_test(scores, rng)
     p_wilcoxon = signed_rank_test(scores)
     rows = []
     for k, contrast in enumerate(contrasts):
-        wins = float((scores[:, k] > 0).sum() + 0.5 * (scores[:, k] == 0).sum())
+        if contrast.nobody_reached:
+            rows.append(_Row(_untested(contrast, _nobody(contrast)), contrast))
+            continue
+        won, lost = int((scores[:, k] > 0).sum()), int((scores[:, k] < 0).sum())
+        wins = won + 0.5 * (n - won - lost)
         n_worth = seeds_worth(n, contrast.overlap)
-        row = _tested(contrast, intervals[k], settings, (mean[k], error[k], n - 1))
+        row = _tested(contrast, settings, (float(mean[k]), float(error[k]), n - 1.0))
         row = _with_p_better(row, proportion_interval(wins / n * n_worth, n_worth))
-        row = replace(row, sd_score=sd[k], effect_size=hedges_g(mean[k], sd[k], n - 1))
+        row = replace(
+            row,
+            sd_score=float(sd[k]),
+            effect_size=hedges_g(mean[k], sd[k], n - 1),
+            n_won=won,
+            n_lost=lost,
+        )
         if not contrast.overlap:  # these tests need seeds that are independent
             row = replace(
                 row,
-                p_sign_flip=p_flip[k],
+                p_sign_flip=float(p_flip[k]),
                 p_sign_flip_floor=floor,
-                p_sign_flip_error=flip_error[k],
-                p_wilcoxon=p_wilcoxon[k],
+                p_sign_flip_error=float(flip_error[k]),
+                p_wilcoxon=float(p_wilcoxon[k]),
             )
-        rows.append(row)
+        rows.append(_Row(row, contrast, float(error[k]), n - 1.0, scores[:, k]))
     return rows
 
 
-def _intervals(
-    contrasts: Sequence[Contrast], scores: Floats, settings: _Settings, rng: Rng
-) -> list[Interval]:
-    """Of the mean of each column; wider where seeds redraw one pool of images."""
-    intervals = mean_intervals(scores, rng=rng)
-    for k, contrast in enumerate(contrasts):
-        if contrast.overlap:
-            intervals[k] = corrected(scores[:, k], contrast.overlap)
-    return [settings.widened(interval) for interval in intervals]
+def _nobody(contrast: Contrast) -> str:
+    """What to say of a target that nobody reached within the common budget."""
+    late = [
+        f"{n} of {len(side)} of {arm}"
+        for n, side, arm in zip(
+            contrast.late, (contrast.treated, contrast.control), contrast.pair, strict=True
+        )
+        if n
+    ]
+    if not late:
+        return "nobody reached the target: no test"
+    return f"nobody reached the target within the common budget: no test; later {', '.join(late)}"
 
 
-def _welch(contrast: Contrast, settings: _Settings) -> Comparison:
+def _welch(contrast: Contrast, settings: _Settings) -> _Row:
     """Arms whose seeds do not pair, as independent samples: Welch (1947), Mann-Whitney.
 
     P(better) is the share of all pairs of trials; its interval is Wilson's for the smaller arm,
@@ -164,7 +209,9 @@ def _welch(contrast: Contrast, settings: _Settings) -> Comparison:
     """
     treated, control = contrast.scores
     if contrast.n < 2:
-        return _untested(contrast, "fewer than two trials in an arm: no test")
+        return _Row(_untested(contrast, "fewer than two trials in an arm: no test"), contrast)
+    if contrast.nobody_reached:
+        return _Row(_untested(contrast, _nobody(contrast)), contrast)
     sizes = np.array([len(treated), len(control)])
     least = contrast.least_variance / 2
     variances = np.maximum([treated.var(ddof=1), control.var(ddof=1)], least)
@@ -172,19 +219,17 @@ def _welch(contrast: Contrast, settings: _Settings) -> Comparison:
     mean = float(np.sort(treated).mean() - np.sort(control).mean())
     error = settings.widening * math.sqrt(parts.sum())
     df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum() if error > 0 else sizes.sum() - 2.0
-    half = student_quantile(df, CONFIDENCE) * error
-    note = joined(STOPPED if settings.widening > 1 else "", NOTE if contrast.overlap else "")
-    interval = Interval(mean, mean - half, mean + half, CONFIDENCE, "Welch", contrast.n, note)
     pooled = math.sqrt(((sizes - 1) * variances).sum() / (sizes.sum() - 2))
     u, p_rank = stats.mannwhitneyu(treated, control)
-    row = _tested(contrast, interval, settings, (mean, error, df))
+    row = _tested(contrast, settings, (mean, error, float(df)), "Welch")
     row = _with_p_better(row, proportion_interval(u / sizes.max(), contrast.n))
-    return replace(
+    row = replace(
         row,
         sd_score=math.sqrt(parts.sum() * contrast.n),  # what further trials of both arms shrink
         effect_size=hedges_g(mean, pooled, sizes.sum() - 2),
         p_wilcoxon=float(p_rank),
     )
+    return _Row(row, contrast, error, float(df))
 
 
 def _untested(contrast: Contrast, note: str = "") -> Comparison:
@@ -203,18 +248,47 @@ def _untested(contrast: Contrast, note: str = "") -> Comparison:
         confidence=CONFIDENCE,
         n_unreached_treatment=contrast.censored[0],
         n_unreached_control=contrast.censored[1],
+        n_late_treatment=contrast.late[0],
+        n_late_control=contrast.late[1],
+        n_at_once_treatment=contrast.at_once[0],
+        n_at_once_control=contrast.at_once[1],
+        n_failed_treatment=contrast.failed[0],
+        n_failed_control=contrast.failed[1],
         budget=contrast.budget,
+        question=contrast.metric.question,
         note=joined(contrast.note, note),
     )
 
 
+def _alone(contrast: Contrast, mean: float, note: str) -> Comparison:
+    """A row of one pair: an estimate and nothing else."""
+    if contrast.nobody_reached:
+        return _untested(contrast, _nobody(contrast))
+    score = Interval(mean, math.nan, math.nan, CONFIDENCE, "none", 1, note)
+    return _estimated(_untested(contrast), contrast, score)
+
+
 def _tested(
-    contrast: Contrast, interval: Interval, settings: _Settings, sample: tuple[float, float, float]
+    contrast: Contrast, settings: _Settings, sample: tuple[float, float, float], method: str = ""
 ) -> Comparison:
-    """Estimate and t-tests. sample: mean, standard error and degrees of freedom of the scores."""
-    tests = t_tests(*sample, settings.margin_of(contrast))
-    row = _estimated(_untested(contrast), contrast, interval)
-    return replace(row, **asdict(tests))
+    """Estimate, t-tests and the interval that inverts them.
+
+    sample: mean, standard error and degrees of freedom of the scores.
+    """
+    mean, error, df = sample
+    half = student_quantile(df, CONFIDENCE) * error
+    method = method or (METHOD if contrast.overlap else "student")
+    few = contrast.paired and contrast.n < FEW
+    note = joined(
+        f"{plural(contrast.n, 'pair')}: Student's t, which trusts that differences are near normal"
+        if few
+        else "",
+        NOTE if contrast.overlap else "",
+        STOPPED if settings.widening > 1 else "",
+    )
+    score = Interval(mean, mean - half, mean + half, CONFIDENCE, method, contrast.n, note)
+    row = _estimated(_untested(contrast), contrast, score)
+    return replace(row, **asdict(t_tests(mean, error, df, settings.margin_of(contrast))))
 
 
 def _with_p_better(row: Comparison, p: Interval) -> Comparison:
@@ -229,19 +303,15 @@ def _with_p_better(row: Comparison, p: Interval) -> Comparison:
 
 def _estimated(row: Comparison, contrast: Contrast, score: Interval) -> Comparison:
     """With estimate and bounds on the scale that is reported, from those of the scores."""
-    estimate, low, high = score.estimate, score.low, score.high
-    bound = ""
+    bound = _bound(contrast, score.estimate)
+    low, high = _ends(contrast, bound, score.low, score.high)
+    estimate = score.estimate
     difference = float(contrast.treated.mean() - contrast.control.mean())
     if contrast.metric.is_time:
-        estimate, low, high = (math.exp(v) for v in (estimate, low, high))
-        bound = _bound(contrast)
-        low = 0.0 if bound == "at most" else low
-        high = math.inf if bound == "at least" else high
-        difference = math.nan if bound else difference
-        if contrast.nobody_reached:
-            estimate = low = high = math.nan
+        estimate = _exp(estimate)
+        difference = math.nan if any(contrast.opens) else difference
     elif not contrast.metric.higher_is_better:
-        estimate, low, high = -estimate, -high, -low
+        estimate = -estimate
     return replace(
         row,
         estimate=estimate,
@@ -255,34 +325,83 @@ def _estimated(row: Comparison, contrast: Contrast, score: Interval) -> Comparis
     )
 
 
-def _bound(contrast: Contrast) -> str:
-    """What trials that never reached the target make of the ratio of times."""
-    bounds = {(False, True): "at least", (True, False): "at most", (True, True): "within budget"}
-    return bounds.get((contrast.censored[0] > 0, contrast.censored[1] > 0), "")
+def _ends(contrast: Contrast, bound: str, low: float, high: float) -> tuple[float, float]:
+    """Both ends of an interval of scores on the scale that is reported; none is impossible."""
+    if contrast.metric.is_time:
+        low, high = _exp(low), _exp(high)
+        return 0.0 if bound == "at most" else low, math.inf if bound == "at least" else high
+    if not contrast.metric.higher_is_better:
+        return -high, -low
+    if contrast.metric.unit == "fraction" and not math.isnan(low):
+        return max(low, -1.0), min(high, 1.0)
+    return low, high
 
 
-def _judged(rows: Sequence[Comparison], contrasts: Sequence[Contrast]) -> list[Comparison]:
-    """With Holm's adjustment over all rows, verdicts and their words."""
-    p_holm = holm(np.array([row.p_value for row in rows]))
-    p_equivalence = holm(np.array([row.p_equivalence for row in rows]))
-    n_tests = max(1, sum(not math.isnan(row.p_value) for row in rows))
-    adjusted = [
-        replace(row, p_holm=float(p), p_equivalence_holm=float(q))
-        for row, p, q in zip(rows, p_holm, p_equivalence, strict=True)
-    ]
-    return [_judge(*each, n_tests) for each in zip(adjusted, contrasts, strict=True)]
+def _exp(value: float) -> float:
+    """e to the value, infinite where that is too large for a float."""
+    return math.exp(value) if value < 700 else math.inf
 
 
-def _judge(row: Comparison, contrast: Contrast, n_tests: int) -> Comparison:
+def _bound(contrast: Contrast, mean_score: float) -> str:
+    """How to read the ratio of times where some of them are known from one side only.
+
+    A ratio below 1 that is `at least` so much would say nothing; it is then one of times within
+    the budget, of which the test speaks.
+    """
+    larger, smaller = contrast.opens
+    if larger and not smaller and mean_score >= 0:
+        return "at least"
+    if smaller and not larger and mean_score <= 0:
+        return "at most"
+    return "within budget" if larger or smaller else ""
+
+
+def _judged(rows: Sequence[_Row], worst: Sequence[_Row], errors: Errors) -> list[Comparison]:
+    """With what each test is worth among those of its question, verdicts and their words.
+
+    worst: the same rows with failed trials at chance.
+    """
+    among = judge([row.test for row in rows], errors)
+    among_worst = among
+    if any(row.contrast.at_chance for row in rows):
+        among_worst = judge([row.test for row in worst], errors)
+    p_equivalence = holm(np.array([row.comparison.p_equivalence for row in rows]))
+    n_margins = int(np.isfinite(p_equivalence).sum())
+    judged = []
+    for row, own, bad, bad_row, q in zip(
+        rows, among, among_worst, worst, p_equivalence, strict=True
+    ):
+        mean, c = row.comparison.mean_score, own.c
+        low, high = math.nan, math.nan
+        if not math.isnan(c):
+            half = c * row.error if row.error > 0 else 0.0
+            low, high = _ends(row.contrast, row.comparison.bound, mean - half, mean + half)
+        same_side = bad_row.comparison.mean_score * mean > 0
+        comparison = replace(
+            row.comparison,
+            p_question=own.p,
+            factor=c,
+            low_question=low,
+            high_question=high,
+            p_equivalence_holm=float(q),
+            p_at_chance=bad.p if same_side or math.isnan(bad.p) else 1.0,
+        )
+        if any(row.contrast.failed) and not row.contrast.at_chance:
+            comparison = replace(comparison, p_at_chance=math.nan)
+        judged.append(_judge(comparison, row, n_margins))
+    return judged
+
+
+def _judge(row: Comparison, tested: _Row, n_margins: int) -> Comparison:
     """The row with its verdict, the words for it, and the seeds that are missing."""
-    verdict = verdicts.verdict(row.mean_score, row.p_holm, row.p_equivalence_holm)
-    n_more, note = 0.0, row.note
-    if verdict == "inconclusive":
+    row = replace(row, **asdict(verdicts.conclude(row)))
+    n_more = 0.0
+    if row.verdict == "inconclusive":
         # Further seeds of an overlapping split draw from the same pool.
-        n_more = math.nan if contrast.overlap else verdicts.seeds_missing(row, n_tests)
-    elif verdict != "equivalent" and row.low <= (1.0 if row.is_time else 0.0) <= row.high:
-        note = joined(note, "the interval, which allows for skew, does not exclude no difference")
-    row = replace(row, verdict=verdict, n_more=n_more, note=note)
+        n_more = math.nan
+        if not tested.contrast.overlap:
+            n_more = verdicts.seeds_missing(row, tested.df, n_margins, tested.contrast.grain)
+    row = replace(row, n_more=n_more)
     return replace(row, verdict_words=verdicts.verdict_words(row))
 
 

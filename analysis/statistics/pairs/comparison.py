@@ -16,6 +16,8 @@ import pandas as pd
 from analysis.statistics.samples.intervals import Interval
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
+State = Literal["shown", "by itself", "not shown", "equivalent"]
+Direction = Literal["better", "worse", ""]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +29,17 @@ class Comparison:
         n_pairs: 0 where seeds do not pair.
         scale: `difference` (treatment - control) or `speedup` (control/treatment, for times: the
             geometric mean of the ratios, above 1 where the treatment is sooner).
-        estimate, low, high, confidence, method: on that scale; `mean_intervals` auto, or Welch.
+        estimate, low, high, confidence, method: on that scale; the interval is of this row alone
+            and inverts its t-test: it excludes no difference exactly where `p_value` is at most
+            5 %.
         difference: mean of treatment - control in `unit`, NaN where a time is censored.
-        bound: `at least` where only the control has trials that never reach the target (high is
-            then ∞), `at most` where only the treatment has (low is 0), `within budget` where both
-            have: the ratio is of times up to the common budget. "" for none.
+        bound: `at least` where the ratio may be larger (the control has trials that do not reach
+            the target within the budget, or the treatment was there before its first step; high is
+            then ∞), `at most` where it may be smaller (low is 0), `within budget` where both may
+            be, or the bound would say nothing: the ratio is of the times between the first
+            evaluation and the common budget. "" for none.
         effect_size: Hedges' g, of the paired differences (their own SD) or of independent arms.
-        t, p_value, p_holm: paired (Welch's) t-test, two-sided.
+        t, p_value: paired (Welch's) t-test of this row alone, two-sided.
         p_sign_flip, p_sign_flip_floor, p_sign_flip_error: NaN where unpaired.
         p_wilcoxon: signed ranks; Mann-Whitney where unpaired.
         p_better, p_better_low, p_better_high: P(treatment better), ties half, Wilson;
@@ -42,6 +48,19 @@ class Comparison:
         mean_score, sd_score: mean and SD of what is tested: differences, of times of logarithms,
             positive where the treatment is better.
         n_more: seeds that are missing for a verdict.
+        question: the question of the report that the row belongs to (`questions`).
+        p_question, factor, low_question, high_question: the p among the rows of its question; the c
+            of `estimate ± c · error` that holds for all of them at once; and its ends.
+        state: `shown` (p_question at most 5 %), `by itself` (only p_value is), `not shown`, or
+            `equivalent`. direction: of the estimate where it is shown or by itself beyond chance.
+        n_won, n_lost: pairs in which the treatment was better, or worse; the rest are ties.
+        n_unreached_treatment, n_unreached_control: trials without the target within the common
+            budget; n_late_…: those of them that reached it after it. n_at_once_…: trials that
+            were there before their first step. n_failed_…: trials that failed or diverged, and so
+            have no accuracy.
+        p_at_chance: p_question with each of these at chance, 1 where that turns the sign, NaN where
+            chance is not known. among_finished: a verdict that does not hold so: it is one of the
+            trials that finished.
         score: the interval of `mean_score` with its own note; no column of the table.
     """
 
@@ -69,7 +88,6 @@ class Comparison:
     effect_size: float = math.nan
     t: float = math.nan
     p_value: float = math.nan
-    p_holm: float = math.nan
     p_sign_flip: float = math.nan
     p_sign_flip_floor: float = math.nan
     p_sign_flip_error: float = math.nan
@@ -87,6 +105,23 @@ class Comparison:
     verdict_words: str = ""
     n_more: float = 0.0
     note: str
+    question: str = "final"
+    p_question: float = math.nan
+    factor: float = math.nan
+    low_question: float = math.nan
+    high_question: float = math.nan
+    state: State = "not shown"
+    direction: Direction = ""
+    n_won: int = 0
+    n_lost: int = 0
+    n_late_treatment: int = 0
+    n_late_control: int = 0
+    n_at_once_treatment: int = 0
+    n_at_once_control: int = 0
+    n_failed_treatment: int = 0
+    n_failed_control: int = 0
+    p_at_chance: float = math.nan
+    among_finished: bool = False
     score: Interval | None = None
 
     @property
@@ -106,8 +141,13 @@ class Comparison:
         return n_unreached < self.n_treatment + self.n_control
 
     @property
+    def n_late(self) -> int:
+        """Of a time: trials of either arm that reached the target after the common budget."""
+        return self.n_late_treatment + self.n_late_control
+
+    @property
     def is_against_never(self) -> bool:
-        """Of a time with a verdict: whether the arm that comes later never reached the target."""
+        """Of a time with a verdict: whether the arm that comes later did not reach the target."""
         if self.verdict == "better":
             return self.n_unreached_control == self.n_control
         return self.verdict == "worse" and self.n_unreached_treatment == self.n_treatment

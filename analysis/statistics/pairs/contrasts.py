@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from analysis import words
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS, Metric, metric_of
-from analysis.statistics.samples.arrays import Bools, Floats, Rows
+from analysis.statistics.samples.arrays import Bools, Floats, Ints, Rows
 from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
 from analysis.statistics.times.speedup import CONDITIONS
@@ -35,10 +35,14 @@ from headstart.errors import InputError
 class Contrast:
     """Two arms on one metric: `treated` and `control` (n,) each, row i of both one seed if paired.
 
-    Of a time, trials that never reach the target have the common `budget` and are counted in
-    `censored` (treated, control). `steps` has the smallest difference that each value can show,
-    in the order of `treated` and `control`: of a time the distance to the evaluation before it,
-    of a score one image's share; 0 where unknown.
+    Of a time, trials that have not reached the target by the common `budget` stand there and are
+    counted in `censored` (treated, control); those among them that reached it later in `late`.
+    A trial that was there before its first step has the time of its first evaluation after it, and
+    is counted in `at_once`. `steps` has the smallest difference that each value can show, in the
+    order of `treated` and `control`: of a time the distance to the evaluation before it, of a score
+    one image's share; 0 where unknown. `seeds` (n,) are those of the pairs, ascending; none where
+    arms do not pair. `failed` counts trials that failed or diverged and so have no accuracy;
+    `at_chance` is then the same contrast with each of them at chance, where that is known.
     """
 
     task: str
@@ -53,6 +57,12 @@ class Contrast:
     budget: float = math.nan
     note: str = ""
     overlap: float = 0.0  # n_test / n_train where seeds redraw one pool (`redrawn.overlaps`)
+    seeds: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    late: tuple[int, int] = (0, 0)
+    at_once: tuple[int, int] = (0, 0)
+    opens: tuple[bool, bool] = (False, False)  # whether the ratio may be larger, or smaller
+    failed: tuple[int, int] = (0, 0)
+    at_chance: Contrast | None = None
 
     @property
     def n(self) -> int:
@@ -63,6 +73,11 @@ class Contrast:
     def nobody_reached(self) -> bool:
         """A time to a target that not one trial of either arm ever reached."""
         return self.metric.is_time and self.censored == (len(self.treated), len(self.control))
+
+    @property
+    def grain(self) -> float:
+        """The smallest step that a score can show, where it is known; else 0."""
+        return 0.0 if self.metric.is_time else float(np.max(np.hstack(self.steps), initial=0.0))
 
     @property
     def scores(self) -> tuple[Floats, Floats]:
@@ -105,6 +120,7 @@ class _Column:
     step: float | Floats  # of a time, each trial's own
     reached: Bools | None = None
     budget: Floats | None = None
+    first: Floats | None = None  # of a time, each trial's first evaluation after step 0
     # Of measured time: for each condition a number a trial; trials of equal numbers ran alike.
     conditions: Mapping[str, Rows] | None = None
 
@@ -146,7 +162,7 @@ def build_contrasts(
                 match = _match(part, pair)
                 idle = bool(set(pair) & untrained(part))
                 contrasts += [
-                    _contrast(task, pair, column, match)
+                    _contrast(part, task, pair, column, match)
                     for column in columns
                     if not (idle and column.metric.is_course)
                 ]
@@ -183,11 +199,13 @@ def _columns(
         if metric.is_time and targets:
             alike = _conditions(trials) if metric.source == "train_time_s" else None
             times = times_to_targets(curves, trials, targets, (metric.source,))
-            columns = (times[name].to_numpy() for name in ("time", "reached", "budget"))
-            time, reached, budget = (c.reshape(len(targets), -1) for c in columns)
+            columns = (times[name].to_numpy() for name in ("time", "reached", "budget", "first"))
+            time, reached, budget, first = (c.reshape(len(targets), -1) for c in columns)
             since = since_evaluation_before(curves, trials, time, metric.source)
             for i, target in enumerate(map(float, targets)):
-                yield _Column(metric, target, time[i], since[i], reached[i], budget[i], alike)
+                yield _Column(
+                    metric, target, time[i], since[i], reached[i], budget[i], first[i], alike
+                )
         elif metric.source == "area":
             area = area_under_curve(curves, trials)["area"].to_numpy(dtype=float)
             yield _Column(metric, math.nan, area, 0.0)
@@ -214,63 +232,138 @@ def _match(trials: pd.DataFrame, pair: Pair) -> _Match:
     return _Match(rows[0][pairs.treatment], rows[1][pairs.control], True, note, overlap)
 
 
-def _contrast(task: str, pair: Pair, column: _Column, match: _Match) -> Contrast:
-    """The values of both arms; a pair with a NaN goes, a trial that never got there stays.
-
-    Times run up to the common budget, the shorter of the two arms' longest: a trial that has
-    not reached the target by then stands there, and is counted.
-    """
+def _contrast(
+    trials: pd.DataFrame, task: str, pair: Pair, column: _Column, match: _Match
+) -> Contrast:
+    """The values of both arms; a pair with a NaN goes, a trial that never got there stays."""
     rows = (match.treated, match.control)
-    values = [column.values[r] for r in rows]
-    unreached = [np.zeros(len(r), dtype=bool) for r in rows]
-    budget = math.nan
-    if column.reached is not None and column.budget is not None:
-        budget = min(float(np.max(column.budget[r])) for r in rows)
-        unreached = [~column.reached[r] | (column.values[r] > budget) for r in rows]
-        values = [np.where(u, budget, v) for u, v in zip(unreached, values, strict=True)]
-    notes = [match.note]
-    steps = [np.broadcast_to(column.step, len(column.values))[r] for r in rows]
-    if column.metric.is_time:
-        values, at_once = _after_the_start(values)
-        notes.append(at_once)
-        steps = [np.where(step > 0, step, time) for step, time in zip(steps, values, strict=True)]
+    sides = _timed(column, rows) if column.metric.is_time else _scored(column, rows)
+    notes = [match.note, sides.note]
     if differ := _differing(column.conditions or {}, np.hstack(rows)):
-        values = [np.full(len(v), np.nan) for v in values]
+        sides = replace(sides, values=[np.full(len(r), np.nan) for r in rows])
         notes.append(f"seconds are not compared: trials differ in {words.listed(differ)}")
-    gaps = [np.isnan(v) for v in values]
+    gaps = [np.isnan(v) for v in sides.values]
     keep = [~(gaps[0] | gaps[1])] * 2 if match.paired else [~gap for gap in gaps]
     if not any(notes[1:]):
         notes.append(_missing(pair, gaps))
-    return Contrast(
+    if match.overlap and column.metric.is_course:
+        notes.append("for other splits of this pool of images, not for other images")
+
+    def count(flags: Sequence[Bools]) -> tuple[int, int]:
+        return int(flags[0][keep[0]].sum()), int(flags[1][keep[1]].sum())
+
+    contrast = Contrast(
         task=task,
         pair=Pair(*pair),
         metric=column.metric,
         target=column.target,
-        treated=values[0][keep[0]],
-        control=values[1][keep[1]],
+        treated=sides.values[0][keep[0]],
+        control=sides.values[1][keep[1]],
         paired=match.paired,
-        steps=(steps[0][keep[0]], steps[1][keep[1]]),
-        censored=(int(unreached[0][keep[0]].sum()), int(unreached[1][keep[1]].sum())),
-        budget=budget,
-        overlap=match.overlap,
+        steps=(sides.steps[0][keep[0]], sides.steps[1][keep[1]]),
+        censored=count(sides.unreached),
+        budget=sides.budget,
+        overlap=0.0 if column.metric.is_course else match.overlap,
         note=joined(*notes),
+        seeds=_seeds(trials, rows[0][keep[0]] if match.paired else rows[0][:0]),
+        late=count(sides.late),
+        at_once=count(sides.at_once),
+        opens=_opens([_kept(sides.unreached, keep), _kept(sides.at_once, keep)], match.paired),
     )
+    failures = [_failed(trials, r) & gap for r, gap in zip(rows, gaps, strict=True)]
+    failed = (int(failures[0].sum()), int(failures[1].sum()))
+    if not any(failed) or not column.metric.has_margin:
+        return contrast
+    worst = _at_chance(trials, column, match, failures)
+    chance = _contrast(trials, task, pair, worst, match) if worst else None
+    return replace(contrast, failed=failed, at_chance=chance)
 
 
-def _after_the_start(values: Sequence[Floats]) -> tuple[list[Floats], str]:
-    """Times of 0 put at the first later time, and a note: no ratio to a time of 0 is a number.
+@dataclass(frozen=True)
+class _Sides:
+    """Values of the rows of both arms, and what is to know of each."""
 
-    A trial that was at the target before its first step (a pretrained network may be) is then
-    taken as later than it was, which can only make a difference smaller.
+    values: list[Floats]
+    steps: list[Floats]
+    unreached: list[Bools]
+    late: list[Bools]
+    at_once: list[Bools]
+    budget: float = math.nan
+    note: str = ""
+
+
+def _scored(column: _Column, rows: Sequence[Rows]) -> _Sides:
+    none = [np.zeros(len(r), dtype=bool) for r in rows]
+    steps = [np.broadcast_to(column.step, len(column.values))[r] for r in rows]
+    return _Sides([column.values[r] for r in rows], steps, none, none, none)
+
+
+def _timed(column: _Column, rows: Sequence[Rows]) -> _Sides:
+    """Times up to the common budget, the shorter of the two arms' longest.
+
+    A trial that has not reached the target by then stands there, and is counted. One that was
+    there before its first step stands at its own first evaluation after it: it was there by then,
+    and no ratio to a time of 0 is a number. So an earlier treatment never looks slower.
     """
-    together = np.concatenate(list(values))
-    n_at_once = int((together == 0).sum())
-    if not n_at_once:
-        return list(values), ""
-    later = together[together > 0].min(initial=np.inf)
-    least = later if np.isfinite(later) else 1.0
-    note = f"{words.plural(n_at_once, 'trial')} there before the first step: taken at the next time"
-    return [np.where(v == 0, least, v) for v in values], note
+    reached, budgets, first = column.reached, column.budget, column.first
+    if reached is None or budgets is None or first is None:
+        raise AssertionError("a time has its budget")
+    budget = min((float(np.max(budgets[r])) for r in rows), default=math.nan)
+    past = [column.values[r] > budget for r in rows]
+    unreached = [~reached[r] | over for r, over in zip(rows, past, strict=True)]
+    late = [reached[r] & over for r, over in zip(rows, past, strict=True)]
+    at_once = [(column.values[r] == 0) & ~u for r, u in zip(rows, unreached, strict=True)]
+    values = [np.where(u, budget, column.values[r]) for r, u in zip(rows, unreached, strict=True)]
+    later = np.where(first > 0, first, 1.0)  # a trial of one evaluation, at step 0
+    values = [np.where(o, later[r], v) for r, o, v in zip(rows, at_once, values, strict=True)]
+    steps = [np.broadcast_to(column.step, len(column.values))[r] for r in rows]
+    steps = [np.where(step > 0, step, v) for step, v in zip(steps, values, strict=True)]
+    n_at_once = int(sum(o.sum() for o in at_once))
+    note = f"{words.plural(n_at_once, 'trial')} there before the first step" if n_at_once else ""
+    return _Sides(values, steps, unreached, late, at_once, budget, note)
+
+
+def _kept(flags: Sequence[Bools], keep: Sequence[Bools]) -> list[Bools]:
+    return [flag[k] for flag, k in zip(flags, keep, strict=True)]
+
+
+def _opens(flags: Sequence[Sequence[Bools]], paired: bool) -> tuple[bool, bool]:
+    """Whether the ratio of times may be larger than the one of the values, or smaller.
+
+    flags: of (treated, control), who has not reached the target, and who was there at once. A pair
+    whose trials were both there at once is a tie.
+    """
+    (treated_not, control_not), (treated_at_once, control_at_once) = flags
+    if paired:
+        both = treated_at_once & control_at_once
+        treated_at_once, control_at_once = treated_at_once & ~both, control_at_once & ~both
+    larger = control_not.any() or treated_at_once.any()
+    return bool(larger), bool(treated_not.any() or control_at_once.any())
+
+
+def _seeds(trials: pd.DataFrame, rows: Rows) -> Ints:
+    seeds: Ints = trials["seed"].to_numpy(dtype=np.int64)
+    return seeds[rows]
+
+
+def _failed(trials: pd.DataFrame, rows: Rows) -> Bools:
+    """Which of these trials failed or diverged."""
+    if "status" not in trials:
+        return np.zeros(len(rows), dtype=bool)
+    return np.asarray(trials["status"].isin(("failed", "diverged")), dtype=bool)[rows]
+
+
+def _at_chance(
+    trials: pd.DataFrame, column: _Column, match: _Match, failures: Sequence[Bools]
+) -> _Column | None:
+    """The column with failed trials at 1 over the number of classes; None where that is unknown."""
+    n_classes = trials["n_classes"].max() if "n_classes" in trials else math.nan
+    if not n_classes > 0:
+        return None
+    values = column.values.copy()
+    for rows, failed in zip((match.treated, match.control), failures, strict=True):
+        values[rows[failed]] = 1.0 / float(n_classes)
+    return replace(column, values=values)
 
 
 def _missing(pair: Pair, gaps: Sequence[Bools]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from analysis.statistics.pairs.questions import Question
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 
@@ -32,6 +33,11 @@ class Metric:
     def is_course(self) -> bool:
         """Whether it is about the way through training, which an untrained arm has not."""
         return self.source in _COURSES
+
+    @property
+    def question(self) -> Question:
+        """The question of a report that its rows belong to."""
+        return "way" if self.is_course else "final"
 
 
 _ACCURACIES = {"test_accuracy": "n_test", "best_val_accuracy": "n_validation"}

@@ -1,4 +1,4 @@
-"""What a comparison allows one to say: a verdict, a sentence, and how many seeds are missing.
+"""What a comparison allows one to say: state, verdict, a sentence, how many seeds are missing.
 
 In: the numbers of one comparison. Out: words. The rule, in this order:
 
@@ -6,48 +6,77 @@ In: the numbers of one comparison. Out: words. The rule, in this order:
    all such tests of the report). That holds also where the difference is sure but smaller than
    the margin: the sweep's author said beforehand that so little does not matter, and the
    sentence says both.
-2. `better` or `worse`: the Holm-adjusted paired t-test is significant.
-3. `inconclusive`: neither; never "the same". With the number of seeds that would settle it.
+2. `shown`: the p among the rows of its question is at most 5 %; the verdict is `better` or `worse`.
+3. `by itself`: only the p of this row alone is. No verdict: among so many rows it may be chance.
+4. `not shown`: neither; never "the same".
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy import special
 
 from analysis import words
 from analysis.statistics.pairs import power
-from analysis.statistics.pairs.comparison import Comparison, Verdict
+from analysis.statistics.pairs.comparison import Comparison, Direction, State, Verdict
+from analysis.statistics.pairs.questions import ALPHA, QUESTION_WORDS
 
-ALPHA = 0.05
 POWER = 0.8
 MOST_WORTH_SAYING = 10_000
+_LEAST_ALPHA = 1e-9
 
 
-def verdict(mean_score: float, p_holm: float, p_equivalence_holm: float) -> Verdict:
-    """`equivalent`, `better`, `worse` or `inconclusive`; NaN p-values claim nothing."""
-    if p_equivalence_holm < ALPHA:
-        return "equivalent"
-    if p_holm < ALPHA:
-        return "better" if mean_score > 0 else "worse"
-    return "inconclusive"
+@dataclass(frozen=True)
+class Conclusion:
+    """What the p-values of a row amount to; the fields are those of `Comparison`."""
+
+    verdict: Verdict
+    state: State
+    direction: Direction
+    among_finished: bool
 
 
-def seeds_missing(row: Comparison, n_comparisons: int) -> float:
+def conclude(row: Comparison) -> Conclusion:
+    """State and verdict from the p-values of a row; NaN p-values claim nothing."""
+    side: Literal["better", "worse"] = "better" if row.mean_score > 0 else "worse"
+    shown, alone = _at_most(row.p_question), _at_most(row.p_value)
+    failed = row.n_failed_treatment + row.n_failed_control > 0
+    equal = row.p_equivalence_holm <= ALPHA
+    if equal:
+        return Conclusion("equivalent", "equivalent", side if shown else "", failed)
+    if shown:
+        return Conclusion(side, "shown", side, failed and not _at_most(row.p_at_chance))
+    if alone:
+        return Conclusion("inconclusive", "by itself", side, False)
+    return Conclusion("inconclusive", "not shown", "", False)
+
+
+def _at_most(p: float) -> bool:
+    return bool(p <= ALPHA * (1 + 1e-12))
+
+
+def seeds_missing(row: Comparison, df: float, n_margins: int, grain: float) -> float:
     """Further pairs with which an inconclusive comparison has an 80 % chance of a verdict.
 
     With a margin: enough to find a difference of that size (or the one seen, where larger) and
-    to show equivalence where there is none. Without: enough to find the difference that was
-    seen, should it be the true one. NaN without a spread to go by, or without a difference.
+    to show equivalence where there is none, among `n_margins` such tests. Without: enough to find
+    the difference that was seen, should it be the true one. The level is the one at which the
+    row was judged: that of its `factor`, with `df` degrees of freedom. NaN without a spread to go
+    by, without a difference, or where the margin is below `grain`, the smallest step of a value.
     """
     sd, seen, margin = row.sd_score, abs(row.mean_score), row.margin
-    if math.isnan(sd) or sd == 0:
+    if math.isnan(sd) or sd == 0 or margin < grain:
         return math.nan
     aim = seen if math.isnan(margin) else max(margin, seen)
     if aim == 0:
         return math.nan
-    n = power.seeds_to_detect(aim, sd, POWER, ALPHA, n_comparisons)
+    alpha = max(_LEAST_ALPHA, 2 * float(special.stdtr(df, -row.factor)))
+    n = power.seeds_to_detect(aim, sd, POWER, alpha)
     if not math.isnan(margin) and seen < margin:
-        n = max(n, power.seeds_for_equivalence(margin, sd, POWER, ALPHA))
+        n = max(n, power.seeds_for_equivalence(margin, sd, POWER, ALPHA / max(1, n_margins)))
     return float(max(1, n - row.n))
 
 
@@ -57,26 +86,60 @@ def verdict_words(row: Comparison) -> str:
     if row.n == 0:
         return f"{who} and {other} cannot be compared on {what}: no values"
     if row.is_time and not row.someone_reached:
-        return f"neither {who} nor {other} ever reached {row.target:g}"
+        return _nobody_words(row)
     numbers = _numbers(row)
     if row.verdict == "inconclusive":
-        missing = _missing(row.n_more)
-        return f"no difference between {who} and {other} on {what} is shown ({numbers}){missing}"
+        if row.state == "by itself":
+            beyond = f"{who} is {row.direction} than {other} on {what} by itself beyond chance"
+            question = QUESTION_WORDS.get(row.question, row.question)
+            return f"{beyond}, not among the comparisons of {question} ({numbers})"
+        return f"no difference between {who} and {other} on {what} is shown ({numbers})"
+    if row.among_finished:
+        numbers += f", of trials that finished: {_failures(row)}"
     if row.verdict == "equivalent":
         margin = f"±{100 * row.margin:.3g} points"
-        side = ""
-        if row.p_holm < ALPHA:
-            better = "better" if row.mean_score > 0 else "worse"
-            side = f": {who} is {better}, but by less than the margin"
+        side = f": {who} is {row.direction}, but by less than the margin" if row.direction else ""
         return f"{who} and {other} are equivalent on {what} within {margin}{side} ({numbers})"
     if row.is_time and row.is_against_never:
+        within = "" if not row.n_late else " within the common budget"
         if row.verdict == "better":
-            return f"{who} reaches {row.target:g}, which {other} never does ({numbers})"
-        return f"{who} never reaches {row.target:g}, which {other} does ({numbers})"
+            return f"{who} reaches {row.target:g}, which {other} does not{within} ({numbers})"
+        return f"{who} does not reach {row.target:g}{within}, which {other} does ({numbers})"
     if row.is_time:
         when = "sooner" if row.verdict == "better" else "later"
         return f"{who} reaches {row.target:g} {when} than {other} ({numbers})"
     return f"{who} is {row.verdict} than {other} on {what} ({numbers})"
+
+
+def _nobody_words(row: Comparison) -> str:
+    who, other = row.treatment, row.control
+    if not row.n_late:
+        return f"neither {who} nor {other} reached {row.target:g} within its training"
+    late = [
+        f"{n} of {n_all} of {arm}"
+        for arm, n, n_all in (
+            (who, row.n_late_treatment, row.n_treatment),
+            (other, row.n_late_control, row.n_control),
+        )
+        if n
+    ]
+    return (
+        f"neither {who} nor {other} reached {row.target:g} within the common budget of "
+        f"{row.budget:,g} {row.unit}; later {words.listed(late)} did"
+    )
+
+
+def _failures(row: Comparison) -> str:
+    """`4 of 10 of t did not`."""
+    counts = [
+        f"{n} of {n + n_done} of {arm}"
+        for arm, n, n_done in (
+            (row.treatment, row.n_failed_treatment, row.n_treatment),
+            (row.control, row.n_failed_control, row.n_control),
+        )
+        if n
+    ]
+    return f"{words.listed(counts)} did not"
 
 
 def _what(row: Comparison) -> str:
@@ -85,7 +148,8 @@ def _what(row: Comparison) -> str:
 
 
 def _numbers(row: Comparison) -> str:
-    """`+0.31 points, 95 % interval +0.20 to +0.42, Holm p 0.003, 30 pairs`."""
+    """`+0.31 points, 95 % interval of it alone +0.20 to +0.42, p 0.003, among its question 0.009,
+    30 pairs`."""
     kind, unit = "number", f" {row.unit}"
     if row.is_time:
         kind, unit = "ratio", " as fast"
@@ -94,17 +158,11 @@ def _numbers(row: Comparison) -> str:
     text = f"{row.bound_words}{words.write(kind, row.estimate)}{unit}"
     if not math.isnan(row.low):
         ends = f"{words.write(kind, row.low)} to {words.write(kind, row.high)}"
-        text += f", {words.share(row.confidence)} interval {ends}"
-    if not math.isnan(row.p_holm):
-        text += f", Holm p {words.probability(row.p_holm)}"
+        text += f", {words.share(row.confidence)} interval of it alone {ends}"
+    if not math.isnan(row.p_value):
+        text += f", p {words.probability(row.p_value)}"
+    if not math.isnan(row.p_question):
+        text += f", among its question {words.probability(row.p_question)}"
     if row.paired:
         return f"{text}, {words.plural(row.n, 'pair')}"
     return f"{text}, {row.n_treatment} and {row.n_control} unpaired trials"
-
-
-def _missing(n_more: float) -> str:
-    if math.isnan(n_more):
-        return ""
-    if n_more > MOST_WORTH_SAYING:
-        return f": more than {MOST_WORTH_SAYING:,} more seeds would be needed"
-    return f": inconclusive, about {words.plural(round(n_more), 'more seed')}"

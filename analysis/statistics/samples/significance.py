@@ -74,6 +74,12 @@ def p_better_words(p_better: Interval) -> str:
     return "worse, meaningful" if p_better.low < 1 - GAMMA else "worse, too rarely to matter"
 
 
+def sign_test(n_won: int, n_lost: int) -> float:
+    """Exact two-sided p of so many wins and losses, ties left out; 1 without any."""
+    n = n_won + n_lost
+    return min(1.0, 2 * float(special.bdtr(min(n_won, n_lost), n, 0.5))) if n else 1.0
+
+
 def hedges_g(mean: float, sd: float, df: float) -> float:
     """Standardized difference with the exact small-sample factor (Hedges 1981)."""
     if sd == 0:

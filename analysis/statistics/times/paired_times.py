@@ -4,8 +4,8 @@ In: times of two arms (`times.times_to_targets`). Out: `PairedTimes`, and `Ends`
 differences. It stands alone because `speedup` and `break_even` both average over pairs of which
 only an interval is known. A trial that reached the target has one time. One that did not lies
 somewhere from its budget to infinity. One that was there at time 0, its first evaluation, lies
-between 0 and the smallest time above 0. `Ends` says whether the mean over pairs is a number, a
-bound or not known.
+between 0 and its own first evaluation after that. `Ends` says whether the mean over pairs is a
+number, a bound or not known.
 """
 
 from __future__ import annotations
@@ -125,12 +125,10 @@ class PairedTimes:
         """Logs of control time / treatment time; 0 where both were there at time 0."""
         sides = self.treatment, self.control
         at_once = [np.asarray(side["reached"] & (side["time"] <= 0), bool) for side in sides]
-        times = np.concatenate([self.treatment["time"], self.control["time"]])
-        smallest = times[times > 0].min(initial=np.inf)
         t_least, t_most = _ends(self.treatment)
         c_least, c_most = _ends(self.control)
-        t_most = np.where(at_once[0], smallest, t_most)
-        c_most = np.where(at_once[1], smallest, c_most)
+        t_most = np.where(at_once[0], _first(self.treatment), t_most)
+        c_most = np.where(at_once[1], _first(self.control), c_most)
         with np.errstate(divide="ignore"):
             least = np.log(c_least) - np.log(t_most)
             most = np.log(c_most) - np.log(t_least)
@@ -180,6 +178,14 @@ def mean_intervals_of(samples: Sequence[Floats], rng: Rng | None) -> list[Interv
         for i, interval in zip(where.tolist(), drawn, strict=True):
             intervals[i] = interval
     return intervals
+
+
+def _first(times: pd.DataFrame) -> Floats:
+    """The first evaluation of each trial after time 0, infinite where the table does not say."""
+    if "first" not in times:
+        return np.full(len(times), np.inf)
+    first: Floats = times["first"].to_numpy(dtype=float)
+    return first
 
 
 def _ends(times: pd.DataFrame) -> tuple[Floats, Floats]:

@@ -85,6 +85,8 @@ def times_to_targets(
         A row a unit, target and trial, in this order: trial_id, arm, seed, time (float, in
         `unit`), reached (bool), budget (float), target, unit. A trial that never reaches the
         target is censored at its budget, the position of its last evaluation: time = budget.
+        A last column `first` has the position of its first evaluation after step 0, which is the
+        latest that a trial which was at the target at time 0 can have been there.
         `failed` and `diverged` trials count as never reached, whatever their curve says, and
         their budget is the longest of the finished trials of their arm (of their sweep, where
         the arm has none), not where they broke off; NaN where nothing finished. An accuracy of
@@ -98,9 +100,10 @@ def times_to_targets(
     parts = []
     for unit in units:
         budget = _budgets(ordered, trials, unit)
+        first = _after_start(ordered, unit, budget)
         for target in targets:
             part = _times(ordered, trials, float(target), unit, budget)
-            parts.append(part.assign(target=float(target), unit=unit))
+            parts.append(part.assign(target=float(target), unit=unit, first=first))
     return pd.concat(parts, ignore_index=True) if parts else _empty_times()
 
 
@@ -181,6 +184,13 @@ def _times(
     return _identity(trials).assign(time=time, reached=reached, budget=budget)
 
 
+def _after_start(ordered: OrderedCurves, unit: str, budget: Floats) -> Floats:
+    """The first position above 0 of each trial; its budget where it has none."""
+    position = ordered.column(unit)
+    row = _first_hit(ordered, position > 0)
+    return np.where(row >= 0, position[row] if len(position) else np.nan, budget)
+
+
 def _first_hit(ordered: OrderedCurves, hit: Bools) -> Rows:
     """The first row of each trial where `hit`; -1 where there is none."""
     rows = np.flatnonzero(hit)
@@ -208,8 +218,8 @@ def _identity(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _empty_times() -> pd.DataFrame:
-    names = ("trial_id", "arm", "seed", "time", "reached", "budget", "target", "unit")
-    kinds = ("str", "str", "int64", "float64", "bool", "float64", "float64", "str")
+    names = ("trial_id", "arm", "seed", "time", "reached", "budget", "target", "unit", "first")
+    kinds = ("str", "str", "int64", "float64", "bool", "float64", "float64", "str", "float64")
     return pd.DataFrame(columns=names).astype(dict(zip(names, kinds, strict=True)))
 
 

@@ -27,15 +27,15 @@ def lead(tmp_path, arms, treatment, targets):
 @pytest.mark.parametrize(
     ("arms", "treatment", "targets", "expected"),
     [
-        ((OK, BOOM), "boom", (0.5,), "“boom” never reaches 50 %, which “ok” does, "),
+        ((OK, BOOM), "boom", (0.5,), "“boom” does not reach 50 %, which “ok” does, "),
         ((OK, BOOM), "boom", (0.5, 0.9), "“boom” reaches none of the targets that “ok” reaches, "),
-        ((OK, BOOM), "ok", (0.5,), "“ok” reaches 50 %, which “boom” never does, "),
+        ((OK, BOOM), "ok", (0.5,), "“ok” reaches 50 %, which “boom” does not, "),
         ((OK, BOOM), "ok", (0.5, 0.9), "“ok” reaches every target, and “boom” none of them, "),
         (
             (OK, HALF),
             "half",
             (0.8, 0.95),
-            "“half” reaches the target of 80 % later than “ok”; it never reaches 95 %, which “ok” "
+            "“half” reaches the target of 80 % later than “ok”; it does not reach 95 %, which “ok” "
             "does, ",
         ),
     ],

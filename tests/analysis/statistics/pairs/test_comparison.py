@@ -21,6 +21,11 @@ def comparison(**changes: Any) -> Comparison:
     return Comparison(**(common | changes))
 
 
+_COUNTS = {"n_won", "n_lost"} | {
+    f"n_{what}_{arm}" for what in ("late", "at_once", "failed") for arm in ("treatment", "control")
+}
+
+
 def test_verdicts_have_four_names() -> None:
     assert get_args(Verdict) == ("better", "worse", "equivalent", "inconclusive")
 
@@ -29,11 +34,14 @@ def test_what_was_not_tested_is_not_known() -> None:
     row = comparison()
     known = {
         "method": "none", "bound": "", "p_better_words": None, "verdict": "inconclusive",
-        "verdict_words": "", "n_more": 0.0, "score": None,
+        "verdict_words": "", "n_more": 0.0, "score": None, "question": "final",
+        "state": "not shown", "direction": "", "among_finished": False,
     }  # fmt: skip
     for field in fields(row):
         value = getattr(row, field.name)
-        if field.name in known:
+        if field.name in _COUNTS:
+            assert value == 0, field.name
+        elif field.name in known:
             assert value == known[field.name], field.name
         elif field.default is not MISSING:
             assert math.isnan(value), field.name

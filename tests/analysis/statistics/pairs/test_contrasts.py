@@ -156,17 +156,23 @@ def test_times_stand_at_the_common_budget() -> None:
     assert both[1].censored == (3, 3)
 
 
-def test_times_of_zero_stand_at_the_next_time() -> None:
+def test_times_of_zero_stand_at_the_trials_own_next_evaluation() -> None:
     trials = pd.concat([arm("t", [0, 1], [0, 0]), arm("c", [0, 1], [0, 0])])
     reaching = {"t0": 0, "t1": 150, "c0": 100, "c1": 200}
     curves = curves_of(trials, reaching, [0, 50, 100, 150, 200])
     contrast = only(trials, curves, metrics=STEPS, targets=(0.9,))
-    assert contrast.treated.tolist() == [100, 150]
-    assert contrast.note == "1 trial there before the first step: taken at the next time"
-    assert contrast.steps[0].tolist() == [100, 50]  # all of its time is doubt
+    assert contrast.treated.tolist() == [50, 150]
+    assert contrast.note == "1 trial there before the first step"
+    assert contrast.steps[0].tolist() == [50, 50]  # all of its time is doubt
+    assert (contrast.at_once, contrast.opens) == ((1, 0), (True, False))
     at_once = curves_of(trials, dict.fromkeys(reaching, 0), [0, 50])
     zero = only(trials, at_once, metrics=STEPS, targets=(0.9,))
-    assert [zero.treated.tolist(), zero.control.tolist()] == [[1, 1], [1, 1]]
+    assert [zero.treated.tolist(), zero.control.tolist()] == [[50, 50], [50, 50]]
+    assert (zero.at_once, zero.opens) == ((2, 2), (False, False))
+    nothing_else = only(
+        trials, curves_of(trials, dict.fromkeys(reaching, 0), [0]), metrics=STEPS, targets=(0.9,)
+    )
+    assert nothing_else.treated.tolist() == [1, 1]
     assert zero.note.startswith("4 trials there")
 
 

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.power import seeds_for_equivalence, seeds_to_detect
-from analysis.statistics.pairs.verdicts import seeds_missing, verdict, verdict_words
+from analysis.statistics.pairs.verdicts import conclude, seeds_missing, verdict_words
 
 
 def row(**changes: Any) -> Comparison:
@@ -19,7 +20,7 @@ def row(**changes: Any) -> Comparison:
         "target": math.nan, "unit": "fraction", "n_pairs": 10, "n_treatment": 10, "n_control": 10,
         "paired": True, "scale": "difference", "estimate": 0.015, "low": 0.01, "high": 0.02,
         "confidence": 0.95, "n_unreached_treatment": 0, "n_unreached_control": 0,
-        "budget": math.nan, "p_holm": 0.0123, "mean_score": 0.015, "sd_score": 0.007,
+        "budget": math.nan, "p_question": 0.0123, "mean_score": 0.015, "sd_score": 0.007,
         "verdict": "better", "note": "",
     }  # fmt: skip
     return Comparison(**(common | changes))
@@ -31,40 +32,71 @@ def time_row(**changes: Any) -> Comparison:
 
 
 @pytest.mark.parametrize(
-    ("mean", "p", "p_equivalence", "expected"),
+    ("mean", "p", "alone", "p_equivalence", "expected"),
     [
-        (1.0, 0.049, math.nan, "better"),
-        (-1.0, 0.049, math.nan, "worse"),
-        (1.0, 0.05, math.nan, "inconclusive"),
-        (1.0, math.nan, math.nan, "inconclusive"),
-        (1.0, 0.001, 0.049, "equivalent"),
-        (1.0, 0.001, 0.05, "better"),
-        (0.0, 0.001, math.nan, "worse"),
+        (1.0, 0.049, 0.01, math.nan, ("better", "shown", "better")),
+        (-1.0, 0.049, 0.01, math.nan, ("worse", "shown", "worse")),
+        (1.0, 0.05, 0.01, math.nan, ("better", "shown", "better")),
+        (1.0, 0.051, 0.05, math.nan, ("inconclusive", "by itself", "better")),
+        (-1.0, 0.2, 0.04, math.nan, ("inconclusive", "by itself", "worse")),
+        (1.0, 0.2, 0.051, math.nan, ("inconclusive", "not shown", "")),
+        (1.0, math.nan, math.nan, math.nan, ("inconclusive", "not shown", "")),
+        (1.0, 0.001, 0.001, 0.049, ("equivalent", "equivalent", "better")),
+        (1.0, 0.2, 0.01, 0.049, ("equivalent", "equivalent", "")),
+        (1.0, 0.001, 0.001, 0.051, ("better", "shown", "better")),
+        (0.0, 0.001, 0.001, math.nan, ("worse", "shown", "worse")),
     ],
 )
-def test_verdict_at_its_limits(mean: float, p: float, p_equivalence: float, expected: str) -> None:
-    assert verdict(mean, p, p_equivalence) == expected
+def test_state_and_verdict_at_their_limits(
+    mean: float, p: float, alone: float, p_equivalence: float, expected: tuple[str, str, str]
+) -> None:
+    found = conclude(
+        row(mean_score=mean, p_question=p, p_value=alone, p_equivalence_holm=p_equivalence)
+    )
+    assert (found.verdict, found.state, found.direction) == expected
+
+
+@pytest.mark.parametrize(
+    ("n_failed", "p_at_chance", "p", "finished"),
+    [(0, 0.9, 0.01, False), (4, 0.01, 0.01, False), (4, 0.9, 0.01, True),
+     (4, math.nan, 0.01, True), (4, 0.9, 0.9, False)],
+)  # fmt: skip
+def test_a_verdict_that_failures_at_chance_undo_is_one_of_the_trials_that_finished(
+    n_failed: int, p_at_chance: float, p: float, finished: bool
+) -> None:
+    found = conclude(
+        row(n_failed_control=n_failed, p_at_chance=p_at_chance, p_question=p, p_value=p)
+    )
+    assert found.among_finished == finished
 
 
 def test_missing_seeds_are_those_of_the_power_of_80_percent() -> None:
-    seen = row(mean_score=-0.002)
-    assert seeds_missing(seen, 4) == seeds_to_detect(0.002, 0.007, 0.8, 0.05, 4) - 10 == 130
-    larger = row(mean_score=0.002, margin=0.004)
+    """At the level of the row's factor: here a quarter of 5 %, and then 5 %."""
+    quarter, whole = (float(stats.t.ppf(1 - 0.025 / k, 9)) for k in (4, 1))
+    seen = row(mean_score=-0.002, factor=quarter)
+    assert seeds_missing(seen, 9, 1, 0.0) == seeds_to_detect(0.002, 0.007, 0.8, 0.05, 4) - 10 == 130
+    larger = row(mean_score=0.002, margin=0.004, factor=whole)
     needed = seeds_to_detect(0.004, 0.007, 0.8, 0.05, 1), seeds_for_equivalence(0.004, 0.007)
     assert needed[1] > needed[0]
-    assert seeds_missing(larger, 1) == needed[1] - 10
-    many = row(mean_score=0.002, margin=0.004)
-    assert seeds_missing(many, 50) == seeds_to_detect(0.004, 0.007, n_comparisons=50) - 10
-    at_margin = row(mean_score=0.004, margin=0.004)  # no smaller than the margin: not equivalent
-    assert seeds_missing(at_margin, 1) == needed[0] - 10
-    assert seeds_missing(row(n_treatment=400, n_control=200), 1) == 1
+    assert seeds_missing(larger, 9, 1, 0.0) == needed[1] - 10
+    among = seeds_for_equivalence(0.004, 0.007, 0.8, 0.05 / 6)
+    assert seeds_missing(larger, 9, 6, 0.0) == among - 10 > needed[1]
+    at_margin = row(mean_score=0.004, margin=0.004, factor=whole)  # not smaller: not equivalent
+    assert seeds_missing(at_margin, 9, 1, 0.0) == needed[0] - 10
+    assert seeds_missing(row(n_treatment=400, n_control=200, factor=whole), 9, 1, 0.0) == 1
+
+
+def test_a_margin_below_one_image_needs_no_number_of_seeds() -> None:
+    coarse = row(mean_score=0.002, margin=0.004, factor=2.3)
+    assert seeds_missing(coarse, 9, 1, 0.004) > 0
+    assert math.isnan(seeds_missing(coarse, 9, 1, 0.05))
 
 
 @pytest.mark.parametrize(
     "changes", [{"sd_score": math.nan}, {"sd_score": 0.0}, {"mean_score": 0.0}]
 )
 def test_nothing_to_go_by_gives_no_number_of_seeds(changes: dict[str, float]) -> None:
-    assert math.isnan(seeds_missing(row(**changes), 1))
+    assert math.isnan(seeds_missing(row(factor=2.3, **changes), 9, 1, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -73,70 +105,82 @@ def test_nothing_to_go_by_gives_no_number_of_seeds(changes: dict[str, float]) ->
         (
             row(),
             "t is better than c on test accuracy "
-            "(+1.50 points, 95 % interval +1.00 to +2.00, Holm p 0.012, 10 pairs)",
+            "(+1.50 points, 95 % interval of it alone +1.00 to +2.00, among its question 0.012, "
+            "10 pairs)",
         ),
         (
-            row(verdict="worse", estimate=-0.015, low=math.nan, p_holm=math.nan, n_treatment=1),
+            row(verdict="worse", estimate=-0.015, low=math.nan, p_question=math.nan, n_treatment=1),
             "t is worse than c on test accuracy (−1.50 points, 1 pair)",
         ),
         (
-            row(paired=False, n_treatment=9, n_control=7, low=math.nan, p_holm=0.0004),
+            row(paired=False, n_treatment=9, n_control=7, low=math.nan, p_question=0.0004),
             "t is better than c on test accuracy "
-            "(+1.50 points, Holm p <0.001, 9 and 7 unpaired trials)",
+            "(+1.50 points, among its question <0.001, 9 and 7 unpaired trials)",
         ),
         (
-            row(metric="test_loss", unit="nats", low=math.nan, p_holm=0.04),
-            "t is better than c on test loss (0.0150 nats, Holm p 0.040, 10 pairs)",
+            row(metric="test_loss", unit="nats", low=math.nan, p_question=0.04),
+            "t is better than c on test loss (0.0150 nats, among its question 0.040, 10 pairs)",
         ),
         (
-            row(verdict="equivalent", margin=0.02, p_holm=0.05, low=math.nan),
+            row(verdict="equivalent", margin=0.02, p_question=0.06, low=math.nan),
             "t and c are equivalent on test accuracy within ±2 points "
-            "(+1.50 points, Holm p 0.050, 10 pairs)",
+            "(+1.50 points, among its question 0.060, 10 pairs)",
         ),
         (
-            row(verdict="equivalent", margin=0.02, p_holm=0.04, low=math.nan),
+            row(
+                verdict="equivalent", margin=0.02, p_question=0.04, low=math.nan, direction="better"
+            ),
             "t and c are equivalent on test accuracy within ±2 points: "
-            "t is better, but by less than the margin (+1.50 points, Holm p 0.040, 10 pairs)",
+            "t is better, but by less than the margin "
+            "(+1.50 points, among its question 0.040, 10 pairs)",
         ),
         (
-            row(verdict="equivalent", margin=0.02, p_holm=0.04, low=math.nan, mean_score=0.0),
+            row(
+                verdict="equivalent", margin=0.02, p_question=0.04, low=math.nan, direction="worse"
+            ),
             "t and c are equivalent on test accuracy within ±2 points: "
-            "t is worse, but by less than the margin (+1.50 points, Holm p 0.040, 10 pairs)",
+            "t is worse, but by less than the margin "
+            "(+1.50 points, among its question 0.040, 10 pairs)",
         ),
         (
-            row(verdict="inconclusive", low=math.nan, p_holm=0.5, n_more=34.4),
+            row(verdict="inconclusive", low=math.nan, p_question=0.5, n_more=34.4),
             "no difference between t and c on test accuracy is shown "
-            "(+1.50 points, Holm p 0.500, 10 pairs): inconclusive, about 34 more seeds",
+            "(+1.50 points, among its question 0.500, 10 pairs)",
         ),
         (
-            row(verdict="inconclusive", low=math.nan, p_holm=0.5, n_more=math.nan),
-            "no difference between t and c on test accuracy is shown "
-            "(+1.50 points, Holm p 0.500, 10 pairs)",
+            row(
+                verdict="inconclusive",
+                state="by itself",
+                direction="better",
+                low=math.nan,
+                p_value=0.04,
+                p_question=0.07,
+            ),
+            "t is better than c on test accuracy by itself beyond chance, not among the "
+            "comparisons of final accuracy "
+            "(+1.50 points, p 0.040, among its question 0.070, 10 pairs)",
         ),
         (
-            row(verdict="inconclusive", low=math.nan, p_holm=0.5, n_more=10_000),
-            "no difference between t and c on test accuracy is shown "
-            "(+1.50 points, Holm p 0.500, 10 pairs): inconclusive, about 10,000 more seeds",
-        ),
-        (
-            row(verdict="inconclusive", low=math.nan, p_holm=0.5, n_more=10_001),
-            "no difference between t and c on test accuracy is shown (+1.50 points, "
-            "Holm p 0.500, 10 pairs): more than 10,000 more seeds would be needed",
+            row(among_finished=True, n_failed_treatment=4, low=math.nan, n_failed_control=1),
+            "t is better than c on test accuracy (+1.50 points, among its question 0.012, "
+            "10 pairs, of trials that finished: 4 of 14 of t and 1 of 11 of c did not)",
         ),
         (row(n_control=0), "t and c cannot be compared on test accuracy: no values"),
         (
             time_row(),
             "t reaches 0.9 sooner than c "
-            "(1.50× as fast, 95 % interval 1.25× to 1.80×, Holm p 0.012, 10 pairs)",
+            "(1.50× as fast, 95 % interval of it alone 1.25× to 1.80×, among its question 0.012, "
+            "10 pairs)",
         ),
         (
             time_row(verdict="worse", bound="at least", low=math.nan),
-            "t reaches 0.9 later than c (at least 1.50× as fast, Holm p 0.012, 10 pairs)",
+            "t reaches 0.9 later than c "
+            "(at least 1.50× as fast, among its question 0.012, 10 pairs)",
         ),
         (
             time_row(verdict="inconclusive", n_more=1.0, low=math.nan, bound="within budget"),
             "no difference between t and c on steps to target 0.9 is shown "
-            "(1.50× as fast, Holm p 0.012, 10 pairs): inconclusive, about 1 more seed",
+            "(1.50× as fast, among its question 0.012, 10 pairs)",
         ),
         (
             time_row(metric="train_time_s_to_target", n_treatment=0),
@@ -144,15 +188,29 @@ def test_nothing_to_go_by_gives_no_number_of_seeds(changes: dict[str, float]) ->
         ),
         (
             time_row(verdict="worse", bound="at most", low=math.nan, n_unreached_treatment=10),
-            "t never reaches 0.9, which c does (at most 1.50× as fast, Holm p 0.012, 10 pairs)",
+            "t does not reach 0.9, which c does "
+            "(at most 1.50× as fast, among its question 0.012, 10 pairs)",
         ),
         (
             time_row(bound="at least", low=math.nan, n_unreached_control=10),
-            "t reaches 0.9, which c never does (at least 1.50× as fast, Holm p 0.012, 10 pairs)",
+            "t reaches 0.9, which c does not "
+            "(at least 1.50× as fast, among its question 0.012, 10 pairs)",
         ),
         (
             time_row(n_unreached_treatment=10, n_unreached_control=10),
-            "neither t nor c ever reached 0.9",
+            "neither t nor c reached 0.9 within its training",
+        ),
+        (
+            time_row(
+                n_unreached_treatment=10, n_unreached_control=10, n_late_control=6, budget=1200.0
+            ),
+            "neither t nor c reached 0.9 within the common budget of 1,200 steps; "
+            "later 6 of 10 of c did",
+        ),
+        (
+            time_row(low=math.nan, n_unreached_control=10, n_late_control=6),
+            "t reaches 0.9, which c does not within the common budget "
+            "(1.50× as fast, among its question 0.012, 10 pairs)",
         ),
     ],
 )

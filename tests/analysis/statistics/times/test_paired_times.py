@@ -142,9 +142,12 @@ def test_ratios_and_differences_lie_between_these_ends() -> None:
     np.testing.assert_array_equal(saved.most, [30, inf, -10, inf, 40])
 
 
-def test_a_trial_that_was_there_at_once_lies_below_the_smallest_time() -> None:
+def test_a_trial_that_was_there_at_once_lies_below_its_own_first_evaluation() -> None:
     treatment = make_times("t", {0: (0, True), 1: (0, True), 2: (8, True), 3: (0, False)})
     control = make_times("c", {0: (40, True), 1: (0, True), 2: (0, True), 3: (4, True)})
+    unknown = pair_by_seed(treatment, control).log_ratios()
+    np.testing.assert_array_equal(unknown.least[:2], [-inf, 0])
+    treatment, control = treatment.assign(first=4.0), control.assign(first=4.0)
     ratios = pair_by_seed(treatment, control).log_ratios()
     np.testing.assert_allclose(ratios.least, [log(10), 0, -inf, -inf])
     np.testing.assert_allclose(ratios.most, [inf, 0, log(0.5), inf])

@@ -38,6 +38,7 @@ def make_times(time: list[float], arm: str = "a") -> pd.DataFrame:
             "time": np.minimum(values, BUDGET),
             "reached": np.isfinite(values),
             "budget": BUDGET,
+            "first": 10.0,
         }
     )
 
@@ -116,7 +117,7 @@ def test_median_limits_are_order_statistics_of_the_worst_ends() -> None:
 def test_there_at_once_is_a_bound_too() -> None:
     found = measure([0, 10, 0], [20, 20, 0])
     assert found.bound == "at least"
-    # 0 against 20 with 10 the smallest time there is: at least 2; 0 against 0: 1.
+    # 0 against 20 with 10 the first evaluation: at least 2; 0 against 0: 1.
     assert found.estimate == pytest.approx((2 * 2 * 1) ** (1 / 3))
     assert measure([20, 20], [0, 10]).bound == "at most"
 

@@ -61,7 +61,7 @@ def test_first_evaluation_at_or_above_the_target() -> None:
     curves = make_curves({"a": [0.1, 0.5, 0.4, 0.6], "b": [0.1, 0.2, 0.3, 0.4]})
     found = time_to_target(curves, done("a", "b"), 0.5)
     assert list(found.columns) == [
-        "trial_id", "arm", "seed", "time", "reached", "budget", "target", "unit",
+        "trial_id", "arm", "seed", "time", "reached", "budget", "target", "unit", "first",
     ]  # fmt: skip
     assert found["time"].tolist() == [20, 40]
     assert found["reached"].tolist() == [True, False]
@@ -110,7 +110,7 @@ def test_no_trials_and_no_targets_give_empty_tables() -> None:
     curves = make_curves({"a": [0.1]})
     assert time_to_target(curves, done(), 0.5).empty
     none = times_to_targets(curves, done("a"), [])
-    assert list(none.columns)[-2:] == ["target", "unit"]
+    assert list(none.columns)[-3:] == ["target", "unit", "first"]
     assert none.empty
 
 
