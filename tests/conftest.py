@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fake_card import CannotBuild, Card, build
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup no process would get it
@@ -39,6 +44,41 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded data goes to a folder of the session, unless the caller named one (CI keeps it)."""
     if not os.environ.get("HEADSTART_CACHE"):
         os.environ["HEADSTART_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+_ALONE = (
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+    "--disable-sync", "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The Chromium that is installed, in a fresh profile that playwright removes."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*_ALONE])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page whose script may fail nowhere and ask for nothing; its errors fail the test."""
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("requestfailed", lambda request: errors.append(request.url))
+    page.on("dialog", lambda dialog: errors.append(dialog.message))
+    page.set_default_timeout(20_000)
+    yield page
+    page.close()
+    assert errors == []
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ In: photographs, and what is written on them (by row, by column, one class a pho
 out). Out: `Training Set/`, `Validation Set/` and `Test Set/` with one folder a class, images as
 MNIST shows them, and a contact sheet for each photo. Labels come from the place of a digit on the
 sheet; what a person says in a corrections file goes before all that was read. Where a photo does
-not fit its labels only its contact sheet is written.
+not fit its labels only its contact sheet is written, and the page on which it can be put right.
 """
 
 from __future__ import annotations
@@ -64,8 +64,15 @@ def main(argv: Sequence[str]) -> int | None:
     args = _parser().parse_args(_joined(argv))
     from datasets.sheet.by_hand import corrected, idle_drops
     from datasets.sheet.contact import contact_sheet
+    from datasets.sheet.page import correction_page
     from datasets.sheet.read import read_sheet
-    from datasets.sheet.write import check_output, draw_parts, write_data_set, write_refused
+    from datasets.sheet.write import (
+        CORRECTIONS,
+        check_output,
+        draw_parts,
+        write_data_set,
+        write_refused,
+    )
 
     kept = check_output(args.out, args.corrections)
     photos = _load_photos(args)
@@ -79,21 +86,28 @@ def main(argv: Sequence[str]) -> int | None:
         f"contact-sheet-{photo.name}.png": contact_sheet(photo.image, reading, photo.noun)
         for photo, reading in zip(photos, readings, strict=True)
     }
-    problems = [
-        what_does_not_fit(photo, reading)
+    problems = {
+        photo.digest: what_does_not_fit(photo, reading)
         for photo, reading in zip(photos, readings, strict=True)
         if reading.labels is None
-    ]
+    }
+    page = correction_page(photos, as_read, corrections, problems)
     digits = [] if problems else cut_digits(photos, readings, args.size)
     try:
         if problems:
-            raise DataError("\n".join(problems))
+            raise DataError("\n".join(problems.values()))
         drawn = draw_parts([digit.label for digit in digits], args.counts, args.seed)
     except DataError as err:
-        shown = ", ".join(str(path) for path in write_refused(args.out, sheets))
-        raise DataError(f"{err}\nNothing was written but what was found: {shown}") from err
-    said = _record(args, photos, readings, corrections)
-    write_data_set(args.out, digits, drawn, sheets, said, kept, keep_originals=args.keep_originals)
+        *shown, to_mend = map(str, write_refused(args.out, sheets, page))
+        raise DataError(
+            f"{err}\nNothing was written but what was found: {', '.join(shown)}\n"
+            f"To put it right by hand, open {to_mend} in a browser; it saves {CORRECTIONS}, which "
+            "--corrections reads"
+        ) from err
+    record = _record(args, photos, readings, corrections)
+    write_data_set(
+        args.out, digits, drawn, sheets, page, record, kept, keep_originals=args.keep_originals
+    )
     for photo, reading in zip(photos, as_read, strict=True):
         for note in idle_drops(reading, photo, corrections.get(photo.digest)):
             print(note)

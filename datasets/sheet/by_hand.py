@@ -8,7 +8,7 @@ sheet was read: nothing is asked of the reader but its marks, its rows and its l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -37,6 +37,21 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Fates:
+    """What becomes of the marks that were read, when a person has spoken.
+
+    `frames`: of the placed digits. `gone`: the marks that do not stay, by their identity, in the
+    order of the rows. `claims`: for each frame those that its digit is made of. `erased`: for each
+    frame those that were dropped inside of it.
+    """
+
+    frames: Sequence[Frame]
+    gone: Mapping[int, Mark]
+    claims: Sequence[Sequence[Mark]]
+    erased: Sequence[Sequence[Mark]]
+
+
+@dataclass(frozen=True)
 class _Digit:
     """A mark with its label; None: nobody has said one."""
 
@@ -49,8 +64,9 @@ def corrected(reading: Reading, photo: Photo, correction: Correction | None) -> 
 
     A mark goes where over half of its ink lies in boxes of the correction. Where a box is that of
     the marks which go for it, they are the digit, as they are; else all ink in it is, but for that
-    of digits which stay. Labels of other digits stay; where the sheet had none, they follow from
-    the places of all digits, as far as these fit now, and are None otherwise.
+    of digits which stay, and of marks that were dropped inside of it. Labels of other digits stay;
+    where the sheet had none, they follow from the places of all digits, as far as these fit now,
+    and are None otherwise.
 
     Raises:
         DataError: a box has no ink in it, or no digit is left.
@@ -59,11 +75,9 @@ def corrected(reading: Reading, photo: Photo, correction: Correction | None) -> 
         return reading
     if not reading.ink.mask.size:  # it was taken for no sheet
         reading = replace(reading, ink=find_ink(photo.image))
-    frames = [frame_of(placed.box, photo, reading) for placed in correction.digits]
-    gone = _gone(reading, photo, correction, frames)
-    claims = _claims(gone, frames)
-    marks = _marks(reading, photo, correction.digits, frames, claims, gone)
-    rows = _rows(reading, correction.digits, marks, claims, gone, photo.noun == "column")
+    fates = fates_of_marks(reading, photo, correction)
+    marks = _marks(reading, photo, correction.digits, fates)
+    rows = _rows(reading, correction.digits, marks, fates, photo.noun == "column")
     if not rows:
         raise DataError(f"{photo.path}: the corrections leave no digit on it; leave it out")
     kept = {id(digit.mark) for row in rows for digit in row}
@@ -71,16 +85,14 @@ def corrected(reading: Reading, photo: Photo, correction: Correction | None) -> 
         reading,
         rows=tuple(tuple(digit.mark for digit in row) for row in rows),
         labels=_labels(reading, photo, rows),
-        left_out=tuple(item for item in reading.left_out if id(item.mark) not in gone),
+        left_out=tuple(item for item in reading.left_out if id(item.mark) not in fates.gone),
         doubts=tuple(item for item in reading.doubts if id(item.mark) in kept),
     )
 
 
 def idle_drops(reading: Reading, photo: Photo, correction: Correction | None) -> list[str]:
     """A note on each dropped box in which there is no mark at all; `reading` is uncorrected."""
-    marks = [
-        mark for row in (*reading.rows, [item.mark for item in reading.left_out]) for mark in row
-    ]
+    marks = _all_marks(reading)
     return [
         f"{drop.where}: {photo.path}: nothing was found in the box {drop.box} that could be dropped"
         for drop in (correction.drops if correction else ())
@@ -117,18 +129,35 @@ def box_of(mark: Mark, photo: Photo, reading: Reading) -> Box:
     return Box(left, top, max(1, right - left), max(1, bottom - top))
 
 
-def _gone(
-    reading: Reading, photo: Photo, correction: Correction, frames: Sequence[Frame]
-) -> dict[int, Mark]:
-    """The marks that do not stay, by their identity, in the order of the rows."""
-    area = np.zeros(reading.ink.mask.shape, bool)
+def fates_of_marks(reading: Reading, photo: Photo, correction: Correction) -> Fates:
+    """What becomes of each mark that was read."""
+    frames = [frame_of(placed.box, photo, reading) for placed in correction.digits]
     dropped = [frame_of(drop.box, photo, reading) for drop in correction.drops]
+    area = np.zeros(reading.ink.mask.shape, bool)
     for left, top, right, bottom in (*frames, *dropped):
         area[top:bottom, left:right] = True
-    marks = [
-        mark for row in (*reading.rows, [item.mark for item in reading.left_out]) for mark in row
+    marks = _all_marks(reading)
+    gone = {id(mark): mark for mark in marks if _inside(mark, area).sum() > _GONE * mark.area}
+    erased = [_erased(frame, dropped, gone.values()) for frame in frames]
+    return Fates(frames, gone, _claims(gone.values(), frames, erased), erased)
+
+
+def _all_marks(reading: Reading) -> list[Mark]:
+    """The digits, row by row, then what was left out."""
+    left_out = [item.mark for item in reading.left_out]
+    return [*(mark for row in reading.rows for mark in row), *left_out]
+
+
+def _erased(frame: Frame, dropped: Sequence[Frame], marks: Iterable[Mark]) -> list[Mark]:
+    """The marks in dropped boxes that lie inside of a frame."""
+    inner = [
+        drop
+        for drop in dropped
+        if drop != frame
+        and all(low >= least for low, least in zip(drop[:2], frame[:2], strict=True))
+        and all(high <= most for high, most in zip(drop[2:], frame[2:], strict=True))
     ]
-    return {id(mark): mark for mark in marks if _inside(mark, area).sum() > _GONE * mark.area}
+    return [mark for mark in marks if any(_share(mark, drop) > _GONE for drop in inner)]
 
 
 def _inside(mark: Mark, area: np.ndarray) -> np.ndarray:
@@ -144,15 +173,21 @@ def _share(mark: Mark, frame: Frame) -> float:
     return float(mark.mask[rows, columns].sum()) / mark.area
 
 
-def _claims(gone: dict[int, Mark], frames: Sequence[Frame]) -> list[list[Mark]]:
+def _claims(
+    gone: Iterable[Mark], frames: Sequence[Frame], erased: Sequence[Sequence[Mark]]
+) -> list[list[Mark]]:
     """For each frame the marks that go for it: each for that which holds most of its ink.
 
     Of two that hold all of it the smaller one has it: a narrow digit may lie in its neighbour's
     box.
     """
     claims: list[list[Mark]] = [[] for _ in frames]
-    for mark in gone.values():
-        shares = [(_share(mark, frame), -_area(frame), -i) for i, frame in enumerate(frames)]
+    for mark in gone:
+        shares = [
+            (_share(mark, frame), -_area(frame), -i)
+            for i, frame in enumerate(frames)
+            if not any(mark is other for other in erased[i])
+        ]
         best = max(shares, default=(0.0, 0, 0))
         if best[0] > 0:
             claims[-best[2]].append(mark)
@@ -163,25 +198,19 @@ def _area(frame: Frame) -> int:
     return (frame.right - frame.left) * (frame.bottom - frame.top)
 
 
-def _marks(
-    reading: Reading,
-    photo: Photo,
-    digits: Sequence[Placed],
-    frames: Sequence[Frame],
-    claims: Sequence[Sequence[Mark]],
-    gone: dict[int, Mark],
-) -> list[Mark]:
+def _marks(reading: Reading, photo: Photo, digits: Sequence[Placed], fates: Fates) -> list[Mark]:
     """The mark of each placed digit."""
     tolerance = 1 + math.ceil(reading.ink.scale)  # boxes are in whole pixels of the photograph
     exact = [
         join(claim) if claim and _is_box_of(frame, claim, tolerance) else None
-        for frame, claim in zip(frames, claims, strict=True)
+        for frame, claim in zip(fates.frames, fates.claims, strict=True)
     ]
-    staying = [mark for row in reading.rows for mark in row if id(mark) not in gone]
+    staying = [mark for row in reading.rows for mark in row if id(mark) not in fates.gone]
     others = _covered((*staying, *(mark for mark in exact if mark)), reading.ink.mask.shape)
     marks = []
-    for placed, frame, mark in zip(digits, frames, exact, strict=True):
-        mark = mark or _ink_in(frame, reading.ink, others)
+    for placed, frame, mark, erased in zip(digits, fates.frames, exact, fates.erased, strict=True):
+        taken = others | _covered(erased, others.shape) if erased else others
+        mark = mark or _ink_in(frame, reading.ink, taken)
         if mark is None:
             raise DataError(f"{placed.where}: {photo.path} has no ink in the box {placed.box}")
         marks.append(mark)
@@ -220,21 +249,16 @@ def _ink_in(frame: Frame, ink: Ink, others: np.ndarray) -> Mark | None:
 
 
 def _rows(
-    reading: Reading,
-    digits: Sequence[Placed],
-    marks: Sequence[Mark],
-    claims: Sequence[Sequence[Mark]],
-    gone: dict[int, Mark],
-    by_column: bool,
+    reading: Reading, digits: Sequence[Placed], marks: Sequence[Mark], fates: Fates, by_column: bool
 ) -> list[list[_Digit]]:
     """The digits that stay and those that were placed, row by row, without empty rows."""
     row_of = {id(mark): n for n, row in enumerate(reading.rows) for mark in row}
     rows = [
-        [_Digit(m, label) for m, label in zip(row, of_row, strict=True) if id(m) not in gone]
+        [_Digit(m, label) for m, label in zip(row, of_row, strict=True) if id(m) not in fates.gone]
         for row, of_row in zip(reading.rows, _known(reading), strict=True)
     ]
     apart: list[_Digit] = []
-    for placed, mark, claim in zip(digits, marks, claims, strict=True):
+    for placed, mark, claim in zip(digits, marks, fates.claims, strict=True):
         row = next((row_of[id(old)] for old in claim if id(old) in row_of), None)
         digit = _Digit(mark, placed.label)
         apart.append(digit) if row is None else rows[row].append(digit)

@@ -75,7 +75,7 @@ class Correction:
 
 def classes_of(photos: Sequence[Photo]) -> tuple[str, ...]:
     """The labels that digits of these photographs may have, sorted."""
-    return tuple(sorted({c for photo in photos for line in photo.labels.text for c in line}))
+    return tuple(sorted({c for photo in photos for line in photo.labels.lines for c in line}))
 
 
 def read_corrections(path: Path, photos: Sequence[Photo]) -> dict[str, Correction]:

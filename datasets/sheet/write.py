@@ -31,7 +31,8 @@ PARTS = ("Training Set", "Validation Set", "Test Set")
 ORIGINALS = "Originals"
 RECORD = "sheet.json"  # what was written, from what; its presence makes a folder ours
 CORRECTIONS = "corrections.yaml"  # as the page names what it saves
-_REFUSED = "-refused.png"
+PAGE = "correct.html"
+_REFUSED = ("-refused.png", "-refused.html")
 _JPEG_QUALITY = 95
 
 
@@ -131,6 +132,7 @@ def write_data_set(
     digits: Sequence[Digit],
     drawn: Drawn,
     contact_sheets: Mapping[str, np.ndarray],
+    page: str,
     record: Mapping[str, object],
     kept: Mapping[str, bytes],
     *,
@@ -142,6 +144,7 @@ def write_data_set(
         folder: must have passed `check_output`.
         digits, drawn: what to write into which part.
         contact_sheets: file name → uint8 (H, W, 3), RGB.
+        page: HTML on which a person can put right what was read.
         record: what the record says besides the list of files.
         kept: file name → content of what a person put into `folder`, which stays.
         keep_originals: also write the photographed digits, under `Originals/`.
@@ -159,6 +162,7 @@ def write_data_set(
                 _write_digit(temporary, part, digit, keep_originals)
         for name, sheet in contact_sheets.items():
             write_image(temporary / name, sheet)
+        (temporary / PAGE).write_text(page, encoding="utf-8")
         files = [p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file()]
         write_json(temporary / RECORD, {**record, "files": sorted([*files, RECORD])})
         for name, content in kept.items():
@@ -175,13 +179,19 @@ def write_data_set(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_refused(folder: Path, sheets: Mapping[str, np.ndarray]) -> list[Path]:
-    """Write the contact sheets of photos that do not fit, and nothing else; their paths."""
+def write_refused(folder: Path, sheets: Mapping[str, np.ndarray], page: str) -> list[Path]:
+    """Write the contact sheets of photos that do not fit and the page, and nothing else.
+
+    Returns:
+        The paths of the contact sheets, then that of the page.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{Path(name).stem}{_REFUSED}" for name in sheets]
-    for path, sheet in zip(paths, sheets.values(), strict=True):
+    contents = {name: _encoded(".png", sheet) for name, sheet in sheets.items()}
+    contents[PAGE] = page.encode()
+    paths = [folder / f"{Path(name).stem}-refused{Path(name).suffix}" for name in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
         with atomic_file(path, "wb") as file:
-            file.write(_encoded(path.suffix, sheet))
+            file.write(content)
     return paths
 
 

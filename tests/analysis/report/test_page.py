@@ -6,12 +6,10 @@ Everything is looked for by role and text, as a reader (or a screen reader) woul
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 from synthetic_runs import Arm, Made, write_run
 
 from analysis.figures.style import arm_styles
@@ -19,10 +17,6 @@ from analysis.findings.findings import find
 from analysis.findings.load import load_runs
 from analysis.report.report import compose, page_text
 
-ALONE = (
-    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
-    "--disable-sync", "--disable-background-networking", "--disable-component-update",
-)  # fmt: skip
 ARMS = (Arm("middle", 0.95, 300), Arm("best", 0.98, 200), Arm("worst", 0.92, 400))
 
 
@@ -38,33 +32,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     run = write_run(folder / "run", Made(arms=ARMS, seeds=4, images=False))
     return page_of(run, folder / "index.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The Chromium that is installed, in a fresh profile that playwright removes."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*ALONE])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page whose script may fail nowhere and ask for nothing; its errors fail the test."""
-    page = browser.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    page.on("requestfailed", lambda request: errors.append(request.url))
-    page.on("dialog", lambda dialog: errors.append(dialog.message))
-    page.set_default_timeout(20_000)
-    yield page
-    page.close()
-    assert errors == []
 
 
 def column(table: Locator, label: str) -> list[str]:

@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from sheet_of_bars import PHOTO, READING, ROWS, SCALE, A, B, C, D, E, bar, digits, drop, sheet
 
 from datasets.sheet.by_hand import box_of, corrected, frame_of, idle_drops
-from datasets.sheet.corrections import Box, Correction, Drop, Placed
+from datasets.sheet.corrections import Box, Correction, Placed
 from datasets.sheet.ink import Ink
 from datasets.sheet.labels import Labels
 from datasets.sheet.marks import Mark, find_marks
 from datasets.sheet.noted import DIRT, Noted
-from datasets.sheet.photos import Photo
 from datasets.sheet.read import Reading
 from headstart.errors import DataError
-
-SCALE = 0.5  # the photograph is twice as large as the sheet is read
-
-
-def sheet(*bars: tuple[int, int, int, int]) -> Ink:
-    """A page of 200×300 working pixels with black bars (left, top, width, height)."""
-    mask = np.zeros((200, 300), bool)
-    for left, top, width, height in bars:
-        mask[top : top + height, left : left + width] = True
-    nothing, picture = np.zeros_like(mask), np.zeros((*mask.shape, 3), np.uint8)
-    return Ink(mask.astype(np.float32), mask, 1.0, SCALE, False, nothing, picture, False)
-
-
-def bar(left: int, top: int, width: int, height: int) -> Mark:
-    return Mark(left, top, np.ones((height, width), bool))
-
-
-A, B, C = (20, 20, 20, 40), (60, 20, 20, 40), (100, 20, 20, 40)  # a row of sevens
-D, E = (20, 120, 20, 40), (60, 120, 20, 40)  # a row of ones
-ROWS = (tuple(bar(*x) for x in (A, B, C)), tuple(bar(*x) for x in (D, E)))
-LABELS = Labels("rows", ("7", "1"))
-PHOTO = Photo(Path("s.jpg"), "s", np.zeros((400, 600, 3), np.uint8), LABELS, "a" * 64)
-READING = Reading(0, sheet(A, B, C, D, E), ROWS, ("777", "11"))
-
-
-def box(left: int, top: int, width: int, height: int) -> Box:
-    """A box of working pixels in pixels of the photograph."""
-    return Box(*(int(x / SCALE) for x in (left, top, width, height)))
-
-
-def drop(*boxes: tuple[int, int, int, int]) -> tuple[Drop, ...]:
-    return tuple(Drop(box(*each), f"c.yaml:{n}") for n, each in enumerate(boxes, 1))
-
-
-def digits(*said: tuple[tuple[int, int, int, int], str | None]) -> tuple[Placed, ...]:
-    return tuple(Placed(box(*at), label, f"c.yaml:{n}") for n, (at, label) in enumerate(said, 1))
 
 
 def boxes(reading: Reading) -> list[list[tuple[int, int, int, int]]]:
@@ -135,6 +98,22 @@ def test_a_stroke_too_faint_for_the_reader_is_found_in_a_persons_box() -> None:
     assert boxes(added)[0][3] == (150, 20, 5, 40)
     with pytest.raises(DataError, match=r"c\.yaml:1: s\.jpg has no ink in the box \[400, 30,"):
         corrected(READING, PHOTO, Correction(digits=digits(((200, 15, 20, 50), "7"))))
+
+
+def test_what_is_dropped_inside_of_a_digits_box_is_no_part_of_it() -> None:
+    speck = (65, 30, 6, 6)
+    ring = bar(*B)
+    ring.mask[5:35, 3:17] = False
+    rows = ((ROWS[0][0], Mark(60, 20, ring.mask), bar(*speck)), ROWS[1])
+    ink = sheet(A, speck, D, E)
+    ink.mask[20:60, 60:80] |= ring.mask
+    reading = Reading(0, ink, rows, ("777", "11"))
+    said = Correction(drop(speck), digits((B, "1")))
+    again = corrected(reading, PHOTO, said)
+    assert boxes(again) == [[A, B], [D, E]]
+    assert again.rows[0][1].area == ring.mask.sum()
+    whole = corrected(reading, PHOTO, Correction(drop((0, 0, 300, 90)), digits((B, "1"))))
+    assert boxes(whole) == [[B], [D, E]], "a digit in a part that is dropped is a digit"
 
 
 def test_a_mark_that_was_taken_for_dirt_can_be_a_digit() -> None:

@@ -92,9 +92,11 @@ def test_rows_that_do_not_fit_leave_only_the_contact_sheet(
     assert "row 1 has " in str(err.value)
     assert "row 3 has " in str(err.value)
     assert err.value.exit_status == 2
-    assert files_of(out) == {"contact-sheet-rows-refused.png"}
+    assert f"open {out / 'correct-refused.html'} in a browser" in str(err.value)
+    assert files_of(out) == {"contact-sheet-rows-refused.png", "correct-refused.html"}
     run(photos[0], "--labels", 358, "--counts", "1/1/1", "--out", out)  # and may be replaced
-    assert "contact-sheet-rows-refused.png" not in files_of(out)
+    assert not [name for name in files_of(out) if "refused" in name]
+    assert "correct.html" in files_of(out)
 
 
 def test_too_few_of_a_class_is_said_for_every_class(
@@ -102,7 +104,7 @@ def test_too_few_of_a_class_is_said_for_every_class(
 ) -> None:
     with pytest.raises(DataError, match=r"needs 60 digits of each class: class 3 has \d+, class 5"):
         run(photos[0], "--labels", 358, "--counts", "50/5/5", "--out", tmp_path / "out")
-    assert files_of(tmp_path / "out") == {"contact-sheet-rows-refused.png"}
+    assert files_of(tmp_path / "out") == {"contact-sheet-rows-refused.png", "correct-refused.html"}
 
 
 def test_a_folder_of_ones_own_is_never_replaced(photos: tuple[Path, Path], tmp_path: Path) -> None:
