@@ -1,15 +1,24 @@
 """Printed lines of ruled and squared paper, and straight paper edges: found, so they can go.
 
 In: darkness and a mask of everything that may be ink. Out: a mask of the line pixels that are not
-also a stroke. Lines are straight and much longer than any stroke, at any angle near the axes.
+also a stroke. Lines are straight, at any angle near the axes, and long across the page, or one of
+several alike, or run off its edge. The stem of a digit in a close-up can be as long as short lines.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
-_LENGTH = 0.2  # of the longer side: no stroke of a digit is that long and that straight
+_LENGTH = 0.2  # of the longer side: what is shorter is no line
+_ACROSS = 0.85  # of the side along which it runs: a line that long is printed, if it is thin
+_SOME_WAY = 0.35  # of that side: the same for one of several, or one that runs off the page
+_THIN = 0.015  # of its length: a line's thickness; strokes are thicker
+_SEVERAL = 3
+_EDGE = 0.02  # of that side: what ends this close to the edge of the photograph runs off it
 _REACH = 12  # pixels: a line is nowhere further from where it was found
 _SLOPES = np.arange(-0.24, 0.2401, 0.01)  # rise over run; a line of _LENGTH tells such steps apart
 
@@ -26,30 +35,105 @@ def printed_lines(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
     return lines
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A straight run near horizontal: where it lies, how thick it is, how dark, how it slopes."""
+
+    box: tuple[slice, slice]
+    inside: np.ndarray
+    thickness: float
+    grey: float
+    slope: float
+    middle: float  # height at which it would cross the middle of the page
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        return self.box[1].start, self.box[1].stop
+
+
 def _across(darkness: np.ndarray, faint: np.ndarray) -> np.ndarray:
     """The same for lines near horizontal only."""
     long_runs = _long_runs(faint)
     taken = np.zeros_like(long_runs)
     if not long_runs.any():
         return taken
-    runs = _vertical_runs(faint)
+    lengths = _vertical_runs(faint)
+    for run in _printed(_runs(darkness, faint, long_runs, lengths), faint.shape[1]):
+        reach = np.ones((2 * min(round(run.thickness / 2) + 3, _REACH) + 1, 5), np.uint8)
+        near = cv2.dilate(run.inside.astype(np.uint8), reach) > 0
+        thin = lengths[run.box] <= 1.5 * run.thickness + 1
+        taken[run.box] |= near & faint[run.box] & thin & (darkness[run.box] < 1.35 * run.grey)
+    return taken
+
+
+def _runs(
+    darkness: np.ndarray, faint: np.ndarray, long_runs: np.ndarray, lengths: np.ndarray
+) -> list[_Run]:
     ridge = cv2.dilate(darkness, np.ones((7, 1), np.uint8))  # the middle of a line, not its sides
     n, labels, stats, _ = cv2.connectedComponentsWithStats(
         long_runs.astype(np.uint8), connectivity=8
     )
-    for line in range(1, n):
-        left, top, width, height, _ = stats[line].tolist()
+    runs = []
+    for number in range(1, n):
+        left, top, width, height, _ = stats[number].tolist()
         box = (slice(max(0, top - _REACH), top + height + _REACH), slice(left, left + width))
-        inside = labels[box] == line
+        inside = labels[box] == number
         on_line = inside & faint[box]
         if on_line.any():
-            thickness = float(np.median(runs[box][on_line]))
+            y, x = np.nonzero(inside)
+            slope, start = np.polyfit(x, y, 1) if width > 1 else (0.0, y.mean())
+            middle = box[0].start + start + slope * (faint.shape[1] / 2 - left)
+            thickness = float(np.median(lengths[box][on_line]))
             grey = float(np.median(ridge[box][on_line]))
-            reach = np.ones((2 * min(round(thickness / 2) + 3, _REACH) + 1, 5), np.uint8)
-            near = cv2.dilate(inside.astype(np.uint8), reach) > 0
-            thin = runs[box] <= 1.5 * thickness + 1
-            taken[box] |= near & faint[box] & thin & (darkness[box] < 1.35 * grey)
-    return taken
+            runs.append(_Run(box, inside, thickness, grey, float(slope), float(middle)))
+    return runs
+
+
+def _printed(runs: Sequence[_Run], side: int) -> list[_Run]:
+    """Those runs that belong to printed lines of a page so wide, not to a digit."""
+    lines = _collinear(runs, side)
+    thin = [line for line in lines if _thickness(line) <= max(_THIN * _span(line), 2.5)]
+    some_way = [line for line in thin if _span(line) > _SOME_WAY * side]
+    printed = []
+    for line in lines:
+        n_edges = sum((_first(line) < _EDGE * side, _last(line) > (1 - _EDGE) * side))
+        is_thin = any(line is other for other in thin)
+        is_long = is_thin and _span(line) > _ACROSS * side
+        is_some_way = is_thin and _span(line) > _SOME_WAY * side
+        if n_edges == 2 or is_long or (is_some_way and (n_edges or len(some_way) >= _SEVERAL)):
+            printed += line
+    return printed
+
+
+def _collinear(runs: Sequence[_Run], side: int) -> list[list[_Run]]:
+    """Runs that continue each other, as pieces of one line between crossing strokes do."""
+    lines: list[list[_Run]] = []
+    for run in sorted(runs, key=lambda run: -(run.ends[1] - run.ends[0])):
+        for line in lines:
+            near = abs(run.middle - line[0].middle) < _REACH + 0.01 * side
+            if near and abs(run.slope - line[0].slope) < 0.03:
+                line.append(run)
+                break
+        else:
+            lines.append([run])
+    return lines
+
+
+def _first(line: Sequence[_Run]) -> int:
+    return min(run.ends[0] for run in line)
+
+
+def _last(line: Sequence[_Run]) -> int:
+    return max(run.ends[1] for run in line)
+
+
+def _span(line: Sequence[_Run]) -> int:
+    """From the first to the last pixel of a line, gaps included."""
+    return _last(line) - _first(line)
+
+
+def _thickness(line: Sequence[_Run]) -> float:
+    return float(np.median([run.thickness for run in line]))
 
 
 def _long_runs(faint: np.ndarray) -> np.ndarray:
