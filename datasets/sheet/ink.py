@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from datasets.sheet.dark import is_dark_page
+from datasets.sheet.light import paper_light
 from datasets.sheet.lines import printed_lines
 
 WORKING_SIDE = 1600  # pixels of the longer side; all other lengths here are at this scale
-_CLOSING = 81  # wider than any stroke, narrower than any shadow that matters
 _LEAST_DARKNESS = 0.05  # paper grain, creases and JPEG blocks stay below
 _BLOCK = 48  # pixels: noise is measured in squares of this side
 _TABLE_LEVELS = (0.25, 0.35, 0.45)  # of the paper's light
@@ -74,7 +74,7 @@ def find_ink(photo: np.ndarray, sensitivity: float = 1.0, *, off_table: bool = T
     inverted = is_dark_page(picture)
     picture = 255 - picture if inverted else picture
     working = picture.min(axis=2).astype(np.float32) + 1
-    light = _light(working)
+    light = paper_light(working)
     darkness = np.clip(1 - working / light, 0, 1)
     darkness = cv2.GaussianBlur(darkness, (0, 0), 1.0)
     floor = np.maximum(_LEAST_DARKNESS, 5 * _noise(darkness))
@@ -140,21 +140,6 @@ def _to_working_size(photo: np.ndarray) -> tuple[np.ndarray, float]:
     size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return cv2.resize(photo, size, interpolation=method), scale
-
-
-def _light(working: np.ndarray) -> np.ndarray:
-    """How bright the bare paper would be at each pixel: a closing fills in all that is narrow.
-
-    A closing keeps the edges of whatever is wider than itself, so a shadow stays a shadow and its
-    edge is not taken for a stroke.
-    """
-    height, width = working.shape
-    small = cv2.resize(working, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    small = cv2.medianBlur(np.clip(small, 0, 255).astype(np.uint8), 5)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_CLOSING // 2, _CLOSING // 2))
-    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel).astype(np.float32)
-    light = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.maximum(cv2.GaussianBlur(light, (0, 0), 3), 1)
 
 
 def _noise(darkness: np.ndarray) -> np.ndarray:
