@@ -22,6 +22,7 @@ from headstart.settings import key
 _WITH_TEST = {"train": 0.85, "validation": 0.15, "test": 0.0}  # the set has its own test part
 _WITHOUT_TEST = {"train": 0.70, "validation": 0.15, "test": 0.15}
 _VALIDATION_PER_TRAIN = 0.15 / 0.85  # where only `train` is a count
+_CLASSES_SHOWN = 12  # in a message
 
 
 class SplitSettings(BaseModel):
@@ -143,6 +144,40 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
     return Split(parts["train"], parts["validation"], parts["test"], notes)
 
 
+def check_parts(dataset: Dataset, split: Split, *, is_tested: bool) -> None:
+    """Whether a trial can train with the parts: it chooses by validation, and an arm is tested.
+
+    Raises:
+        DataError: a part that it needs has no image; how many the others have.
+    """
+    needed = {"validation": "to choose the checkpoint by"}
+    if is_tested:
+        needed["test"] = "to test on"
+    for name, use in needed.items():
+        if len(getattr(split, name)) == 0:
+            others = [f"{len(getattr(split, n)):,} {n}" for n in _WITH_TEST if n != name]
+            raise DataError(
+                f"data set '{dataset.name}' ({dataset.source}): {name}: no image is left {use} "
+                f"({' and '.join(others)} of {len(dataset.labels):,}); say how many, as "
+                f"{name}: N, and ask for fewer of the others, or add images"
+            )
+
+
+def draws_are_alike(dataset: Dataset, split: Split) -> bool:
+    """Whether no other draw can leave a part without images, where `split` has some in each.
+
+    Without groups and copies every draw gives the same numbers. With them, numbers differ by what
+    stays together.
+    """
+    smallest = min(len(part) for part in (split.train, split.validation, split.test) if len(part))
+    if dataset.groups is not None:
+        tied = 2 * int(np.bincount(dataset.groups).max())
+    else:
+        counts = np.bincount(_known_copies(dataset))
+        tied = int(counts[counts > 1].sum())
+    return smallest > tied
+
+
 def _known_copies(dataset: Dataset) -> np.ndarray:
     if dataset.first_copy is not None:
         return dataset.first_copy
@@ -160,7 +195,12 @@ def _from_official(
     count = getattr(settings, name)
     if count is None:
         return indices
-    per_class = _quota(dataset, indices, name, count, settings.per_class)
+    there = np.bincount(dataset.labels[indices], minlength=len(dataset.class_names))
+    asked = _Asked(dataset, there, {name: count}, settings.per_class)
+    if settings.per_class:
+        per_class = asked.of_each_class(there, name)
+    else:
+        per_class = _apportion(there, asked.checked(there, name, count))
     picked = [
         rng.permutation(indices[dataset.labels[indices] == label])[:n]
         for label, n in enumerate(per_class)
@@ -191,14 +231,74 @@ def _wanted(
         return _wanted_by_fractions(dataset, pool, settings, fixed)
     totals = _totals(dataset, pool, settings, fixed)
     left = np.bincount(dataset.labels[pool], minlength=len(dataset.class_names))
+    by_class = [n for n in totals if settings.per_class and getattr(settings, n) is not None]
+    asked = _Asked(dataset, left, {n: totals[n] for n in by_class or totals}, bool(by_class))
     wanted = {}
     for name, total in totals.items():
-        if settings.per_class and getattr(settings, name) is not None:
-            wanted[name] = _per_class(dataset, left, name, total)
+        if name in by_class:
+            wanted[name] = asked.of_each_class(left, name)
         else:
-            wanted[name] = _apportion(left, _checked_total(dataset, name, total, int(left.sum())))
+            wanted[name] = _apportion(left, asked.checked(left, name, total))
         left = left - wanted[name]
     return wanted
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How many images a person asks for, of a set or of one of its own parts.
+
+    `there` has the images by class, int64 (n_classes,); `counts` those asked for by part, for each
+    class where `by_class`.
+    """
+
+    dataset: Dataset
+    there: np.ndarray
+    counts: Mapping[str, int]
+    by_class: bool
+
+    def of_each_class(self, left: np.ndarray, name: str) -> np.ndarray:
+        """The count of part `name` for each class; `left`: of the images, those not given yet.
+
+        Raises:
+            DataError: a class has too few; the number found and needed of every such class.
+        """
+        count = self.counts[name]
+        if count > left.min():
+            poorest = int(left.argmin())
+            raise self._too_few(
+                f"{name}: {count} images a class asked for, class "
+                f"'{self.dataset.class_names[poorest]}' has {left[poorest]} left"
+            )
+        return np.full(len(left), count, np.int64)
+
+    def checked(self, left: np.ndarray, name: str, total: int) -> int:
+        """`total`, where so many are left.
+
+        Raises:
+            DataError: fewer are.
+        """
+        n_left = int(left.sum())
+        if total > n_left:
+            raise self._too_few(f"{name}: {total} images asked for, {n_left} are left to draw from")
+        return total
+
+    def _too_few(self, text: str) -> DataError:
+        return DataError(
+            f"data set '{self.dataset.name}' ({self.dataset.source}): {text}; {self._needed()}; "
+            "ask for fewer, or add images"
+        )
+
+    def _needed(self) -> str:
+        """What the parts need together, and what is there."""
+        total = sum(self.counts.values())
+        parts = " + ".join(f"{n} {name}" for name, n in self.counts.items() if n)
+        if not self.by_class:
+            return f"needed in all: {total} ({parts}), found: {self.there.sum()}"
+        classes = zip(self.dataset.class_names, self.there.tolist(), strict=True)
+        poor = [f"'{name}' {n}" for name, n in classes if n < total]
+        more = f" and {len(poor) - _CLASSES_SHOWN} more classes" * (len(poor) > _CLASSES_SHOWN)
+        shown = ", ".join(poor[:_CLASSES_SHOWN])
+        return f"needed of each class: {total} ({parts}), found: {shown}{more}"
 
 
 def _wanted_by_fractions(
@@ -243,34 +343,6 @@ def _totals(
         n_left = max(0, len(pool) - (settings.train + test) * scale)
         validation = min(round(settings.train * scale * _VALIDATION_PER_TRAIN), n_left)
     return {"train": settings.train, "validation": validation, "test": test}
-
-
-def _quota(
-    dataset: Dataset, indices: np.ndarray, name: str, count: int, per_class: bool
-) -> np.ndarray:
-    available = np.bincount(dataset.labels[indices], minlength=len(dataset.class_names))
-    if per_class:
-        return _per_class(dataset, available, name, count)
-    return _apportion(available, _checked_total(dataset, name, count, int(available.sum())))
-
-
-def _checked_total(dataset: Dataset, name: str, total: int, n_left: int) -> int:
-    if total > n_left:
-        raise DataError(
-            f"data set '{dataset.name}' ({dataset.source}): {name}: {total} images asked for, "
-            f"{n_left} are left to draw from; ask for fewer"
-        )
-    return total
-
-
-def _per_class(dataset: Dataset, left: np.ndarray, name: str, count: int) -> np.ndarray:
-    if count > left.min():
-        poorest = int(left.argmin())
-        raise DataError(
-            f"data set '{dataset.name}' ({dataset.source}): {name}: {count} images a class asked "
-            f"for, class '{dataset.class_names[poorest]}' has {left[poorest]} left; ask for fewer"
-        )
-    return np.full(len(left), count, np.int64)
 
 
 def _apportion(available: np.ndarray, total: int) -> np.ndarray:

@@ -67,8 +67,8 @@ def load(options: Options, request: Request) -> Dataset:
     """All digits of all photographs, class by class in the order of the characters.
 
     Raises:
-        DataError: a photograph does not fit its labels: says which row has how many digits; a
-            correction is wrong: names its line.
+        DataError: photographs do not fit their labels: a line for each says which row has how many
+            digits; a correction is wrong: names its line.
     """
     photos = list(_photos(options, request))
     sources = [*(path for path, _ in photos), *_corrections(options, request)]
@@ -168,18 +168,20 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
     corrections: Mapping[str, Correction] = {}
     for file in _corrections(options, request):
         corrections = read_corrections(file, pictures)
-    readings, notes = [], []
+    readings, notes, refused = [], [], []
     for picture in pictures:
         correction = corrections.get(picture.digest)
         as_read = read_sheet(picture.image, picture.labels)
         notes += idle_drops(as_read, picture, correction)
         reading = corrected(as_read, picture, correction)
         if reading.labels is None:
-            raise DataError(
+            refused.append(
                 f"{what_does_not_fit(picture, reading)} (python -m datasets.sheet shows what was "
                 "found on it)"
             )
         readings.append(reading)
+    if refused:
+        raise DataError("\n".join(refused))
     size = request.image_size or OWN_SIZE
     digits = cut_digits(pictures, readings, max(size))
     digits.sort(key=lambda digit: digit.label)  # stable: photo, row and place stay in order

@@ -83,18 +83,33 @@ class _Planner:
                             f"{data.choice.shown} has no test part of its own: say how many images "
                             "an arm is tested on, as in data.test: 1000"
                         )
+                    streams = self._split_streams(condition)
+                    self.catalogue.check_splits(data, streams, is_tested=stage == "arm")
                 except DataNotFoundError as err:
                     for line in str(err).splitlines():
                         missing.setdefault(line, self.sweep.data_at.get(name, ""))
                 except InputError as err:
                     mistakes.setdefault(str(err), []).append(name)
-        texts = [f"{self.sweep.name}: {_some(n)}: {m}" for m, n in mistakes.items()]
+        texts = [
+            f"{self.sweep.name}: {_some(names)}: {line}"
+            for mistake, names in mistakes.items()
+            for line in mistake.splitlines()
+        ]
         texts += self._start_mistakes(may_fetch=not (missing or mistakes))
         lacking = [f"{at}: {text}" if at else text for text, at in missing.items()]
         if texts:
             raise SpecError([*lacking, *texts])
         if lacking:
             raise DataNotFoundError("\n".join(lacking))
+
+    def _split_streams(self, condition: Condition) -> dict[int, int]:
+        """By seed the stream of its split, also of seeds that a rule may add."""
+        until = self.sweep.seeds.at_most if self.sweep.seeds.until else None
+        seeds = range(until) if until else self.seeds
+        return {
+            seed: derive_streams(self.sweep.seed, seed, self.sweep.vary)["split"]
+            for seed in ((0,) if condition.shared else seeds)
+        }
 
     def _start_mistakes(self, may_fetch: bool) -> list[str]:
         """What is wrong with the files of weights that conditions start from, each once."""

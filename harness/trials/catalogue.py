@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 import datasets
 from datasets.base import PART_NAMES, Dataset
-from datasets.split import Split, SplitSettings, split_dataset
+from datasets.split import Split, SplitSettings, check_parts, draws_are_alike, split_dataset
 from harness.sweepfile.settings import Condition, DataChoice
 from harness.trials.spec import DataUse, PassedOver
-from headstart.errors import DataError, DataNotFoundError
+from headstart.errors import DataError, DataNotFoundError, InputError
 from models import ModelInfo
 
 MAY_BE_MISSING = "`optional: true` beside it would let the next of first_of stand in"
@@ -30,8 +30,10 @@ class DataCatalogue:
         self.data_dir = data_dir
         self.allow_download = allow_download
         self.split_stream = split_stream
-        self._uses: dict[str, DataUse] = {}
+        self._uses: dict[str, DataUse | InputError] = {}
         self._opened: dict[str, Dataset] = {}
+        self._drawn: dict[tuple[str, str], Split] = {}  # by fingerprint and the split's settings
+        self._mistakes: dict[tuple[str, str, int, bool], str] = {}  # also by stream and is_tested
 
     def use(self, condition: Condition) -> DataUse:
         """The first available choice of the condition's data, at its network's image size.
@@ -43,8 +45,14 @@ class DataCatalogue:
         info = condition.model.info
         key = repr((condition.data, info.image_size, info.channels))
         if key not in self._uses:
-            self._uses[key] = self._first_available(condition.data, info)
-        return self._uses[key]
+            try:
+                self._uses[key] = self._first_available(condition.data, info)
+            except InputError as err:  # the next arm gets the same one, and nothing is read again
+                self._uses[key] = err
+        use = self._uses[key]
+        if isinstance(use, InputError):
+            raise use
+        return use
 
     def open(self, use: DataUse) -> Dataset:
         """The images and labels of a data set that was chosen; cached by fingerprint.
@@ -62,6 +70,42 @@ class DataCatalogue:
             self._opened[use.fingerprint] = dataset
         return self._opened[use.fingerprint]
 
+    def check_splits(self, use: DataUse, streams: Mapping[int, int], is_tested: bool) -> None:
+        """Whether every seed can draw its split, and has images in all parts that it needs.
+
+        Args:
+            use: a data set that this catalogue has chosen.
+            streams: by seed that of its split.
+            is_tested: whether the trials are tested at their end.
+
+        Raises:
+            DataError: a seed cannot; says which, where others can.
+        """
+        drawn = self._drawn.get((use.fingerprint, use.choice.split.model_dump_json()))
+        if drawn is None:
+            return  # another catalogue has chosen it, and looked at it
+        dataset = self._opened[use.fingerprint]
+        if draws_are_alike(dataset, drawn):
+            check_parts(dataset, drawn, is_tested=is_tested)
+            return
+        said = {seed: self._mistake(use, stream, is_tested) for seed, stream in streams.items()}
+        wrong = [seed for seed in streams if said[seed]]
+        if wrong:
+            raise DataError(said[wrong[0]] + _of_seeds(wrong, streams))
+
+    def _mistake(self, use: DataUse, stream: int, is_tested: bool) -> str:
+        """What is wrong with the split of one stream; looked at once for all arms."""
+        dataset, settings = self._opened[use.fingerprint], use.choice.split
+        key = (use.fingerprint, settings.model_dump_json(), stream, is_tested)
+        if key not in self._mistakes:
+            self._mistakes[key] = ""
+            try:
+                split = split_dataset(dataset, settings, np.random.default_rng(stream))
+                check_parts(dataset, split, is_tested=is_tested)
+            except DataError as err:
+                self._mistakes[key] = str(err)
+        return self._mistakes[key]
+
     def _first_available(self, choices: Sequence[DataChoice], info: ModelInfo) -> DataUse:
         if len(choices) > 1:
             check_named(choices, self.data_dir)
@@ -76,6 +120,7 @@ class DataCatalogue:
                 continue
             self._opened[dataset.fingerprint] = dataset
             split = self._split(dataset, choice.split)
+            self._drawn[dataset.fingerprint, choice.split.model_dump_json()] = split
             return DataUse(
                 choice=choice,
                 fingerprint=dataset.fingerprint,
@@ -141,6 +186,14 @@ def _counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
         for part in ("", *PART_NAMES)
         if part in parts
     }
+
+
+def _of_seeds(wrong: Sequence[int], seeds: Collection[int]) -> str:
+    """Which seeds a mistake is of; nothing where it is of all."""
+    if len(wrong) == len(seeds):
+        return ""
+    more = f" and {len(wrong) - 3} more" * (len(wrong) > 3)
+    return f" (in the split of seed {', '.join(map(str, wrong[:3]))}{more})"
 
 
 def _has_test(dataset: Dataset, split: SplitSettings) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from datasets.split import SplitSettings, split_dataset
+from datasets.split import SplitSettings, check_parts, draws_are_alike, split_dataset
 from headstart.errors import DataError
 
 
@@ -202,9 +202,7 @@ def test_parts_never_share_an_image_and_counts_are_met(labels, seed, train, vali
 
 
 def test_a_set_made_by_hand_without_known_copies_can_be_split(hundred):
-    import dataclasses
-
-    by_hand = dataclasses.replace(hundred, first_copy=None)
+    by_hand = replace(hundred, first_copy=None)
     np.testing.assert_array_equal(split(by_hand).train, split(hundred).train)
 
 
@@ -219,6 +217,41 @@ def test_a_set_made_by_hand_without_known_copies_can_be_split(hundred):
 def test_asking_for_too_much_is_one_message(hundred, keys, message):
     with pytest.raises(DataError, match=message):
         split(hundred, **keys)
+
+
+def test_what_is_needed_and_found_is_said_of_every_class_that_is_poor(hundred):
+    """Its classes have 40, 30, 20 and 10 images."""
+    with pytest.raises(DataError, match="needed of each class: 25 ") as caught:
+        split(hundred, train=8, validation=15, test=2, per_class=True)
+    assert "(8 train + 15 validation + 2 test), found: '2' 20, '3' 10; ask" in str(caught.value)
+    with pytest.raises(DataError, match="needed in all: 120 ") as caught:
+        split(hundred, train=90, validation=20, test=10)
+    assert "(90 train + 20 validation + 10 test), found: 100; ask" in str(caught.value)
+    many = dataset_of(np.repeat(np.arange(20), 3))
+    with pytest.raises(DataError, match="'11' 3 and 8 more classes; ask"):
+        split(many, train=4, per_class=True)
+
+
+def test_a_trial_needs_images_to_choose_by_and_an_arm_images_to_test_on(hundred):
+    untested = split(hundred, train=60, validation=20)
+    check_parts(hundred, untested, is_tested=False)
+    with pytest.raises(DataError, match=r"test: no .* \(60 train and 20 validation of 100\)"):
+        check_parts(hundred, untested, is_tested=True)
+    with pytest.raises(DataError, match="validation: no image is left to choose the checkpoint"):
+        check_parts(hundred, split(hundred, train=90, test=10), is_tested=True)
+
+
+def test_only_copies_and_groups_make_draws_differ(hundred):
+    few = split(hundred, train=60, validation=2, test=3)
+    assert draws_are_alike(hundred, few)
+    copies = replace(hundred, first_copy=np.maximum(np.arange(100) - 1, 0) // 3 * 3)
+    assert not draws_are_alike(copies, few)
+    assert draws_are_alike(
+        replace(hundred, first_copy=np.r_[0, 0, np.arange(2, 100)]),
+        split(hundred, train=60, validation=3, test=3),
+    )
+    groups = np.arange(100) // 10
+    assert not draws_are_alike(replace(hundred, groups=groups), few)
 
 
 @pytest.mark.parametrize(

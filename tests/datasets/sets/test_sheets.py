@@ -112,6 +112,17 @@ def test_what_does_not_fit_is_said(
     assert caught.type is error
 
 
+def test_all_photographs_that_do_not_fit_are_named_each_on_a_line(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    photos = {"mine/rows.jpg": "35", "mine/all_3.jpg": "333"}
+    with pytest.raises(DataError) as caught:
+        load(data_dir, tmp_path, photos)
+    first, second = str(caught.value).splitlines()
+    assert "rows.jpg: 3 rows found where there should be 2 rows" in first
+    assert "all_3.jpg: 2 rows found where there should be 3 rows" in second
+
+
 def test_the_photos_can_be_located_without_reading_them(data_dir: Path) -> None:
     found = locate_dataset("sheets", data_dir, {"photos": {"mine/*.jpg": "3"}})
     assert [path.name for path in found] == ["all_3.jpg", "rows.jpg"]

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from datasets.split import split_dataset
 from harness.plan.planner import make_plan
 from harness.seeds import AXES, derive_seed, derive_streams
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Condition, DataChoice, EvaluateEvery, ModelChoice, Train
+from harness.trials import catalogue as catalogue_module
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.rows import planned_row
 from harness.trials.spec import DataUse, trial_id
@@ -255,6 +259,47 @@ def test_a_split_that_cannot_be_is_refused_before_any_trial_and_said_once(write_
     assert "train: 2000 images asked for, 300 are left" in stage
     assert arms.startswith("small: scratch, pretrained: data set 'glyphs'")
     assert "validation: 990 images asked for" in arms
+
+
+def test_parts_without_images_are_found_before_any_trial(write_sweep, catalogue):
+    """Each trial would fail by itself: there is nothing to choose its checkpoint by."""
+    path = write_sweep(
+        ("train: 200, validation: 50", "train: 300"), ("train: 300, validation: 100", "train: 500")
+    )
+    with pytest.raises(SpecError) as caught:
+        make_plan(load_sweep(path), catalogue)
+    stage, arms = str(caught.value).splitlines()
+    assert stage.startswith("small: drawn: data set 'glyphs'")
+    assert "validation: no image is left to choose the checkpoint by (300 train and 0 test" in stage
+    assert arms.startswith("small: scratch, pretrained: data set 'glyphs'")
+    assert "by (500 train and 100 test of 600)" in arms
+
+
+@pytest.mark.parametrize("rule", ["3", "{until: {half_width: 0.1}, at_least: 2, at_most: 4}"])
+def test_the_split_of_every_seed_is_drawn_where_it_depends_on_the_seed(
+    write_sweep, monkeypatch, rule
+):
+    """Seed 2, which a rule may add, gets no test image; groups make draws differ."""
+    streams = [derive_streams(0, seed, AXES)["split"] for seed in range(4)]
+    bad = np.random.default_rng(streams[2]).bit_generator.state
+
+    def draw(dataset, settings, rng):
+        is_bad = rng.bit_generator.state == bad
+        drawn.append(is_bad)
+        parts = split_dataset(dataset, settings, rng)
+        return replace(parts, test=parts.test[:0]) if is_bad else parts
+
+    drawn: list[bool] = []
+    monkeypatch.setattr(catalogue_module, "split_dataset", draw)
+    monkeypatch.setattr(catalogue_module, "draws_are_alike", lambda *_: False)
+    path = write_sweep(("seeds: 2", f"seeds: {rule}"))
+    with pytest.raises(SpecError) as caught:
+        make_plan(load_sweep(path), DataCatalogue(allow_download=False))
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("small: scratch, pretrained: data set 'glyphs'")
+    assert "test: no image is left to test on (300 train and 100 validation of 600)" in line
+    assert line.endswith("(in the split of seed 2)")
+    assert drawn.count(True) == 2  # of the stage and of both arms, each once
 
 
 def test_all_sets_that_are_not_there_are_named_at_once(write_sweep, tmp_path):

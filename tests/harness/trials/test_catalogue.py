@@ -68,6 +68,16 @@ def test_a_set_is_opened_once_for_each_size(condition_of, monkeypatch):
     assert len(loads) == 2
 
 
+def test_a_set_that_cannot_be_used_is_read_once(condition_of, tmp_path, monkeypatch):
+    catalogue, loads = DataCatalogue(tmp_path, allow_download=False), []
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: loads.append(a) or load(*a, **k))
+    for _ in range(2):
+        with pytest.raises(DataError, match="60 images asked for, 0 are left"):
+            catalogue.use(condition_of("{name: glyphs, count: 60, train: 60, test: 60}"))
+    assert len(loads) == 1
+
+
 def test_a_worker_opens_what_the_plan_chose(condition_of):
     use = DataCatalogue(allow_download=False).use(condition_of(GLYPHS))
     opened = DataCatalogue(allow_download=False)
