@@ -6,14 +6,18 @@ found, in which order, and what was left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from datasets.sheet.marks import Mark
+from datasets.sheet.noted import Noted
 from datasets.sheet.read import Reading
 
 _ROW_COLOURS = ((200, 30, 30), (20, 110, 200))  # RGB, in turn, so that rows can be told apart
-_IGNORED = (130, 130, 130)
+_LEFT_OUT = (130, 130, 130)
+_DOUBT = (220, 130, 0)
 _PAPER = (255, 255, 255)
 
 
@@ -32,15 +36,39 @@ def contact_sheet(photo: np.ndarray, reading: Reading, noun: str = "row") -> np.
     margin = 260
     sheet = cv2.copyMakeBorder(picture, 0, 0, margin, 0, cv2.BORDER_CONSTANT, value=_PAPER)
     for item in reading.left_out:
-        _box(sheet, item.mark, item.why.split(",")[0], _IGNORED, margin)
+        _box(sheet, item.mark, "", _LEFT_OUT, margin)
+    for item in _first_of_each_place(reading.left_out):
+        _write_small(sheet, item.why.split(",")[0], (item.mark.left + margin, item.mark.top - 8))
+    to_check = {id(item.mark) for item in reading.doubts}
     for number, row in enumerate(reading.rows):
         colour = _ROW_COLOURS[number % 2]
         labels = reading.labels[number] if reading.labels else "?" * len(row)
         for mark, label in zip(row, labels, strict=True):
-            _box(sheet, mark, label, colour, margin)
+            doubtful = id(mark) in to_check
+            _box(
+                sheet,
+                mark,
+                f"{label}?" if doubtful else label,
+                _DOUBT if doubtful else colour,
+                margin,
+            )
         place = _place(row, number, noun)
         _write(sheet, f"{noun} {number + 1}: {len(row)}", place, colour)
     return sheet
+
+
+def _first_of_each_place(items: Sequence[Noted]) -> list[Noted]:
+    """Those to name: the others stand to the right of one that is left out for the same reason."""
+    named: list[Noted] = []
+    for item in sorted(items, key=lambda item: item.mark.left):
+        beside = [
+            other
+            for other in named
+            if other.why == item.why and abs(other.mark.y - item.mark.y) < 2 * item.mark.size
+        ]
+        if not beside:
+            named.append(item)
+    return named
 
 
 def _place(row: tuple[Mark, ...], number: int, noun: str) -> tuple[int, int]:
@@ -54,6 +82,14 @@ def _box(
     left, right = mark.left + margin, mark.right + margin
     cv2.rectangle(sheet, (left - 3, mark.top - 3), (right + 3, mark.bottom + 3), colour, 2)
     _write(sheet, label, (left - 3, max(mark.top - 8, 22)), colour)
+
+
+def _write_small(sheet: np.ndarray, text: str, place: tuple[int, int]) -> None:
+    """Grey words that end within the sheet."""
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)
+    x, y = min(place[0], sheet.shape[1] - width - 4), max(place[1], height + 2)
+    cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _PAPER, 3, cv2.LINE_AA)
+    cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _LEFT_OUT, 1, cv2.LINE_AA)
 
 
 def _write(

@@ -16,7 +16,10 @@ CROSSED_OUT = "crossed out"
 ROW_LABEL = "in front of a row, and no digit of it"
 SKIPPED = "in a row that the label - skips"
 HEADING = "in a row that is unlike the rows of digits"
-SURPLUS = "more than the row should hold"
+SURPLUS = "more than the row should hold, and like no digit"
+LIKE_NO_DIGIT = "looks like no whole digit"
+OTHER_SIZE = "much larger or smaller than the other digits"
+OTHER_INK = "in another ink than the other digits"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from datasets.sheet.crossed_out import unlike_neighbours, without_crossed_out
 from datasets.sheet.cut import cut_out, pen_width
 from datasets.sheet.ink import Ink, find_ink
 from datasets.sheet.labels import Labels
@@ -68,6 +69,13 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     `labels` of the result is None where no reading fits; its rows are then those of the
     photograph as it lies, for the message and the contact sheet.
     """
+    reading = _best_reading(photo, labels)
+    if reading.labels is None:
+        return reading
+    return replace(reading, doubts=unlike_neighbours(reading.ink, reading.rows, reading.labels))
+
+
+def _best_reading(photo: np.ndarray, labels: Labels) -> Reading:
     best = Reading(0, Ink.none(), (), None)
     unfit: Reading | None = None
     for sensitivity in _SENSITIVITIES:
@@ -130,6 +138,9 @@ def _read(
     pen: float,
     labels: Labels,
 ) -> Reading:
+    if labels.kind == "text":
+        lines, crossed_out = without_crossed_out(ink, lines, None, labels.expected(len(lines)))
+        left_out += crossed_out
     given = labels.of_lines([len(line) for line in lines])
     if given is not None and labels.kind in ("rows", "class"):
         usual = float(np.median([len(line) for line in lines]))
@@ -142,6 +153,10 @@ def _read(
         ]
         left_out += tuple(Noted(mark, DIRT) for _, ends in trimmed for mark in ends)
         lines = tuple(line for line, _ in trimmed)
+        wanted = labels.expected(len(lines))
+        names = [label[0] for label in given]
+        lines, crossed_out = without_crossed_out(ink, lines, names, wanted)
+        left_out += crossed_out
         given = labels.of_lines([len(line) for line in lines])
     if given is None:
         return Reading(quarters, ink, lines, None, left_out=left_out)

@@ -41,16 +41,24 @@ def rows_of_set(
         The rows, each from left to right, and every mark that stands in none of them.
     """
     n_skipped = labels.text.count(SKIP)
-    cut_off = _all(_as_large_as_digits(find_marks(ink.cut_off), size), CUT_OFF)
+    at_edge = _as_large_as_digits(find_marks(ink.cut_off), size)
     lines, dirt = _without_sparse(marks, size, labels, n_skipped)
     for kept, skipped in _without_skipped(lines, labels):
         rows, headings = _without_headings(ink, kept, labels)
         rows, in_front = without_row_labels(ink, rows, size, labels)
+        cut_off = _all([mark for mark in at_edge if _beside(mark, rows, size)], CUT_OFF)
         yield rows, (*cut_off, *_all(dirt, DIRT), *_all(skipped, SKIPPED), *headings, *in_front)
 
 
 def _as_large_as_digits(marks: Sequence[Mark], size: float) -> list[Mark]:
     return [mark for mark in marks if 0.4 * size < mark.size < 1.6 * size]
+
+
+def _beside(mark: Mark, lines: Lines, size: float) -> bool:
+    """Whether a mark stands in line with the row, or with the column, that is nearest to it."""
+    marks = [other for line in lines for other in line]
+    apart = [(abs(other.x - mark.x), abs(other.y - mark.y)) for other in marks]
+    return min(min(apart, key=sum), default=np.inf) < 0.8 * size
 
 
 def _all(marks: Sequence[Mark], why: str) -> tuple[Noted, ...]:

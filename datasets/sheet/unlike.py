@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from datasets.sheet.cut import cut_out
 from datasets.sheet.ink import Ink
 from datasets.sheet.marks import Mark
+from datasets.sheet.shapes import NO_DIGIT, probabilities
 
 _RING = 9  # pixels around a mark in which the paper is measured
 _COLOUR = 0.26  # radians (15°) between the colours of two inks: another ink
@@ -20,13 +22,15 @@ _SIZE = 0.4  # of the logarithm: half as large again
 _SPACING = 0.6
 _NUMBER = 0.8
 _DISTANCE = 1.0
+_NONE = 0.3  # of the share of "no digit"
 
 
 def row_strangeness(ink: Ink, lines: Sequence[Sequence[Mark]], *, by_column: bool) -> np.ndarray:
     """float (n_lines,): of each row, how unlike the other rows it is.
 
-    The sum over the colour of the ink, the size of the marks, their number, their spacing and the
-    distance to the next row, each over a difference that careful writers do not make.
+    The sum over the colour of the ink, the size of the marks, their number, their spacing, the
+    distance to the next row and how little they look like digits, each over a difference that
+    careful writers do not make.
     """
     size = _logs([float(np.median([mark.size for mark in line])) for line in lines]) / _SIZE
     number = _logs([len(line) for line in lines]) / _NUMBER
@@ -43,6 +47,7 @@ def row_strangeness(ink: Ink, lines: Sequence[Sequence[Mark]], *, by_column: boo
         np.maximum(0, -_from_others(spacing)),
         np.array(angles) / _COLOUR,
         _far(lines, by_column=by_column) / _DISTANCE,
+        np.maximum(0, _from_others(np.array([_like_none(ink, line) for line in lines]))) / _NONE,
     )
     strangeness: np.ndarray = sum(parts, start=np.zeros(len(lines)))
     return strangeness
@@ -73,6 +78,11 @@ def _pitch(line: Sequence[Mark], *, by_column: bool) -> float:
     """Usual distance between the middles of neighbours; very far for a single mark."""
     places = sorted(mark.y if by_column else mark.x for mark in line)
     return max(float(np.median(np.diff(places))), 1.0) if len(places) > 1 else np.nan
+
+
+def _like_none(ink: Ink, line: Sequence[Mark]) -> float:
+    """How surely the marks of a row are no digits, 0 to 1; words are, on the whole."""
+    return float(probabilities([cut_out(ink, mark) for mark in line])[:, NO_DIGIT].mean())
 
 
 def _far(lines: Sequence[Sequence[Mark]], *, by_column: bool) -> np.ndarray:

@@ -1,0 +1,123 @@
+"""Digits that their writer crossed out, and digits that look unlike the others of their row.
+
+In: the rows of a sheet and their labels. Out: the rows without what was crossed out, and the marks
+that a person should check. A crossed-out digit is told by three signs together: it looks like no
+digit, it does not look like its label, and it has more ink than its neighbours, whose own looks are
+the measure, since a writer's habits are not crossed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.sheet.cut import cut_out
+from datasets.sheet.ink import Ink
+from datasets.sheet.marks import Mark
+from datasets.sheet.noted import CROSSED_OUT, LIKE_NO_DIGIT, OTHER_INK, OTHER_SIZE, SURPLUS, Noted
+from datasets.sheet.shapes import NO_DIGIT, probabilities
+from datasets.sheet.unlike import angle, ink_colour
+
+Lines = tuple[tuple[Mark, ...], ...]
+_LEAST_ROW = 4  # marks: fewer are no measure for one another
+_READABLE = 0.35  # share of the label in a row that the network reads at all
+_NONE = 0.35  # share of "no digit": it looks like none
+_MORE_INK = 1.15  # than the neighbours have
+_MUCH_MORE_INK = 1.5
+_UNLIKE_LABEL = 0.3  # of the neighbours' share
+_SIZE = 0.65  # of the logarithm: nearly twice or half the size of the neighbours
+_COLOUR = 0.35  # radians between the colours of two inks
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """Of each mark of a row, float (n,): share of its label, share of no digit, length of ink."""
+
+    own: np.ndarray
+    none: np.ndarray
+    ink: np.ndarray
+
+    def against_others(self, values: np.ndarray) -> np.ndarray:
+        """Each value over the median of the other marks."""
+        others = [np.median(np.delete(values, i)) for i in range(len(values))]
+        ratios: np.ndarray = values / np.maximum(np.array(others), 1e-6)
+        return ratios
+
+
+def without_crossed_out(
+    ink: Ink, lines: Lines, labels: Sequence[str] | None, wanted: Sequence[int | None]
+) -> tuple[Lines, tuple[Noted, ...]]:
+    """The rows without crossed-out digits, and those.
+
+    Args:
+        ink: of the sheet.
+        lines: its rows.
+        labels: of each row the one label of all its marks; None where they differ.
+        wanted: how many digits each row should hold, where that is known: what is more goes if it
+            looks like no digit.
+    """
+    kept, noted = list[tuple[Mark, ...]](), list[Noted]()
+    for i, (line, n) in enumerate(zip(lines, wanted, strict=True)):
+        out = np.zeros(len(line), bool)
+        why = CROSSED_OUT
+        if labels is not None:
+            out = _crossed(ink, line, labels[i])
+        if n is not None and len(line) - out.sum() > n and not out.any():
+            out, why = _surplus(ink, line, n), SURPLUS
+        pairs = list(zip(line, out.tolist(), strict=True))
+        kept.append(tuple(mark for mark, gone in pairs if not gone))
+        noted += [Noted(mark, why) for mark, gone in pairs if gone]
+    return tuple(kept), tuple(noted)
+
+
+def _crossed(ink: Ink, line: Sequence[Mark], label: str) -> np.ndarray:
+    """bool (n,): which marks of a row of one label are crossed out."""
+    if len(line) < _LEAST_ROW or label not in "0123456789":
+        return np.zeros(len(line), bool)
+    looks = _looks(ink, line, label)
+    more, like = looks.against_others(looks.ink), looks.against_others(looks.own)
+    out = (looks.none > _NONE) & (like < _UNLIKE_LABEL) & (more > _MORE_INK)
+    out |= (looks.none > 0.4 * _NONE) & (like < 0.5) & (more > _MUCH_MORE_INK)
+    is_measure = not out.all() and np.median(looks.own[~out]) > _READABLE
+    crossed: np.ndarray = out & is_measure
+    return crossed
+
+
+def _surplus(ink: Ink, line: Sequence[Mark], n: int) -> np.ndarray:
+    """bool (n,): the marks beyond `n` where they look least like digits, and clearly so."""
+    none = _looks(ink, line, "").none
+    out = np.zeros(len(line), bool)
+    out[np.argsort(-none, kind="stable")[: len(line) - n]] = True
+    is_clear = 0 < n < len(line) and none[out].min() > max(_NONE, 2 * none[~out].max())
+    surplus: np.ndarray = out & is_clear
+    return surplus
+
+
+def unlike_neighbours(ink: Ink, lines: Lines, labels: Sequence[str]) -> tuple[Noted, ...]:
+    """Digits of the set that a person should check, each with the first reason."""
+    marks = [mark for line in lines for mark in line]
+    if len(marks) < _LEAST_ROW:
+        return ()
+    usual_size = float(np.median([mark.size for mark in marks]))
+    usual_ink = ink_colour(ink, marks)
+    notes = []
+    for line, names in zip(lines, labels, strict=True):
+        shares = _looks(ink, line, "").none.tolist()
+        for mark, label, none in zip(line, names, shares, strict=True):
+            if abs(np.log(mark.size / usual_size)) > _SIZE:
+                notes.append(Noted(mark, OTHER_SIZE))
+            elif angle(ink_colour(ink, [mark]), usual_ink) > _COLOUR:
+                notes.append(Noted(mark, OTHER_INK))
+            elif none > _NONE and label in "0123456789":
+                notes.append(Noted(mark, LIKE_NO_DIGIT))
+    return tuple(notes)
+
+
+def _looks(ink: Ink, line: Sequence[Mark], label: str) -> _Looks:
+    shares = probabilities([cut_out(ink, mark) for mark in line])
+    digits = np.delete(shares, NO_DIGIT, axis=1)
+    own = digits[:, int(label[0])] if label[:1].isdigit() else digits.max(axis=1)
+    length = np.array([mark.area / mark.size for mark in line])
+    return _Looks(own, shares[:, NO_DIGIT], length)
