@@ -6,6 +6,7 @@ found, in which order, and what was left out.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 import cv2
@@ -81,7 +82,15 @@ def _box(
 ) -> None:
     left, right = mark.left + margin, mark.right + margin
     cv2.rectangle(sheet, (left - 3, mark.top - 3), (right + 3, mark.bottom + 3), colour, 2)
-    _write(sheet, label, (left - 3, max(mark.top - 8, 22)), colour)
+    _write(sheet, _drawable(label), (left - 3, max(mark.top - 8, 22)), colour)
+
+
+def _drawable(label: str) -> str:
+    """The label in the characters that OpenCV can draw: `α` as `alpha`, `水` as `U+6C34`."""
+    if label.isascii():
+        return label
+    name = unicodedata.name(label, "")
+    return name.split("LETTER ")[1].lower() if "LETTER " in name else f"U+{ord(label):04X}"
 
 
 def _write_small(sheet: np.ndarray, text: str, place: tuple[int, int]) -> None:

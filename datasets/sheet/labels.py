@@ -6,6 +6,7 @@ In: command-line values and the text of a labels file. Out: one frozen `Labels` 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from headstart.yaml12 import read_yaml
 
 Kind = Literal["class", "rows", "columns", "text"]
 _KINDS: tuple[Kind, ...] = ("class", "rows", "columns", "text")
-_CHARACTERS = re.compile(r"[0-9A-Za-z]+")
+_WHAT = "any characters, but no spaces"
 FROM_NAME = "name"
 SKIP = "-"  # the label of a row that holds no digits of the set, such as a heading
 PER_ROW = "per_row"
@@ -74,17 +75,36 @@ class Labels:
     def expectation(self) -> str:
         """What the labels ask for, in words."""
         if self.kind == "class":
-            return f"digits of class {self.text[0]}"
+            return f"{self.things} of class {self.text[0]}"
+        n = len(self.lines)
         if self.kind == "text":
-            return f"{len(self.lines)} rows of {', '.join(str(len(line)) for line in self.lines)}"
-        return f"{len(self.lines)} {self.kind} labelled {' '.join(self.lines)}"
+            return f"{n_of(n, 'row')} of {', '.join(str(len(line)) for line in self.lines)}"
+        return f"{n_of(n, self.kind.removesuffix('s'))} labelled {' '.join(self.lines)}"
+
+    @property
+    def things(self) -> str:
+        """What the sheet shows: digits, or characters where other labels are among them."""
+        return "digits" if set("".join(self.lines)) <= set("0123456789") else "characters"
+
+
+def n_of(n: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def _as_characters(text: str) -> str | None:
+    """The text with each accent joined to its letter; None where one is no character to write."""
+    composed = unicodedata.normalize("NFC", text)
+    is_written = [unicodedata.category(character)[0] in "LNPS" for character in composed]
+    return composed if composed and all(is_written) else None
 
 
 def one_class(label: str, where: str) -> Labels:
     """All digits of a photo are of one class."""
-    if len(label) != 1 or not _CHARACTERS.fullmatch(label):
-        raise DataError(f"{where}: '{label}' is not one digit or letter")
-    return Labels("class", (label,))
+    character = _as_characters(label)
+    if character is None or len(character) != 1 or character == SKIP:
+        raise DataError(f"{where}: '{label}' is not one digit, letter or sign")
+    return Labels("class", (character,))
 
 
 def by_row(labels: str, where: str) -> Labels:
@@ -144,12 +164,13 @@ def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
 
 
 def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
-    if not _CHARACTERS.fullmatch(labels.replace(SKIP, "")):
+    characters = _as_characters(labels)
+    if characters is None or not characters.strip(SKIP):
         raise DataError(
-            f"{where}: '{labels}' must be digits or letters, one for each of the {kind}; "
+            f"{where}: '{labels}' must be one character for each of the {kind} ({_WHAT}); "
             f"{SKIP} skips one"
         )
-    return tuple(labels)
+    return tuple(characters)
 
 
 def _load(path: Path) -> Mapping[str, tuple[int, object]]:
@@ -184,11 +205,12 @@ def parse_labels(value: object, where: str) -> Labels:
         )
     if kind == "text":
         lines = text if isinstance(text, list) else str(text).split()
-        if not all(isinstance(s, str) and (_CHARACTERS.fullmatch(s) or s == SKIP) for s in lines):
-            raise DataError(f"{where}: text must be rows of digits or letters, e.g. [31415, 92653]")
-        if not any(line != SKIP for line in lines):
+        rows = [_as_characters(line) if isinstance(line, str) else None for line in lines]
+        if not all(rows):
+            raise DataError(f"{where}: text must be rows of {_WHAT}, e.g. [31415, 92653]")
+        if all(row == SKIP for row in rows):
             raise DataError(f"{where}: text must name a row that holds digits, not {SKIP} alone")
-        return Labels("text", tuple(lines))
+        return Labels("text", tuple(row for row in rows if row))
     if not isinstance(text, str):
         raise DataError(f"{where}: {kind} must be text, e.g. {{{kind}: 1234567890}}")
     parsers = {"class": one_class, "rows": by_row, "columns": by_column}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets.preprocess import mnist_style
-from datasets.sheet.labels import Labels
+from datasets.sheet.labels import Labels, n_of
 
 if TYPE_CHECKING:
     from datasets.sheet.read import Reading
@@ -50,7 +50,7 @@ def what_does_not_fit(photo: Photo, reading: Reading) -> str:
     row_counts = ", ".join(f"{photo.noun} {i + 1} has {n}" for i, n in enumerate(reading.counts))
     if photo.labels.of_lines(reading.counts) is None:
         return (
-            f"{photo.path}: {len(reading.counts)} {photo.noun}s found where there should be "
+            f"{photo.path}: {n_of(len(reading.counts), photo.noun)} found where there should be "
             f"{expected}: {row_counts}; give the labels that are on the sheet, or a better photo"
         )
     return (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,8 +157,7 @@ def write_data_set(
     temporary = temporary_beside(folder)
     try:
         for part, chosen in drawn.parts.items():
-            for label in sorted({digit.label for digit in digits}):
-                (temporary / part / label).mkdir(parents=True, exist_ok=True)
+            _make_class_folders(temporary / part, sorted({digit.label for digit in digits}))
             for digit in (digits[i] for i in chosen):
                 _write_digit(temporary, part, digit, keep_originals)
         for name, sheet in contact_sheets.items():
@@ -211,10 +211,28 @@ def _encoded(suffix: str, image: np.ndarray) -> bytes:
     return content.tobytes()
 
 
+def class_folder(label: str) -> str:
+    """The folder of a class: its character; of a sign the name, since `/` is no name of a folder."""
+    return label if label.isalnum() else unicodedata.name(label).lower().replace(" ", "-")
+
+
+def _make_class_folders(part: Path, labels: Sequence[str]) -> None:
+    """Raises DataError where a disk does not tell `a` from `A`."""
+    for label in labels:
+        folder = part / class_folder(label)
+        if folder.exists():
+            other = next(each for each in labels if (part / class_folder(each)).samefile(folder))
+            raise DataError(
+                f"{folder.parent.parent}: this disk does not tell the folders {other} and {label} "
+                "apart; give --out on another disk, or one of the classes another label"
+            )
+        folder.mkdir(parents=True)
+
+
 def _write_digit(root: Path, part: str, digit: Digit, keep_originals: bool) -> None:
-    write_image(root / part / digit.label / f"{digit.name}.jpg", digit.image)
+    write_image(root / part / class_folder(digit.label) / f"{digit.name}.jpg", digit.image)
     if keep_originals:
-        beside = root / ORIGINALS / part / digit.label
+        beside = root / ORIGINALS / part / class_folder(digit.label)
         beside.mkdir(parents=True, exist_ok=True)
         write_image(beside / f"{digit.name}.png", digit.original)
 

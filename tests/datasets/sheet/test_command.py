@@ -72,6 +72,15 @@ def test_pooled_photos_become_a_data_set(
     assert f"left over: {sum(counts) - 12} (class 3: " in capsys.readouterr().out
 
 
+def test_classes_of_letters_and_signs_get_folders_of_their_own(
+    photos: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "letters"
+    run(photos[0], "--labels", "α/+", "--counts", "2/0/0", "--out", out)
+    assert {p.name for p in (out / PARTS[0]).iterdir()} == {"α", "solidus", "plus-sign"}
+    assert json.loads((out / "sheet.json").read_text())["photos"][0]["labels"][0][0] == "α"
+
+
 def test_the_same_seed_draws_the_same_and_another_does_not(
     photos: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -217,7 +226,7 @@ def test_as_a_command_a_mistake_is_a_line_and_status_2(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "datasets.sheet", str(tmp_path / "no.jpg"), "--label", "33"]
     done = subprocess.run([*command, "--out", "x"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "--label: '33' is not one digit or letter\n"
+    assert done.stderr == "--label: '33' is not one digit, letter or sign\n"
 
 
 def test_a_class_is_drawn_alike_whatever_else_is_there() -> None:

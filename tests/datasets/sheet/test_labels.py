@@ -40,6 +40,22 @@ def test_labels_of_lines() -> None:
     assert Labels("text", ("31", "4")).of_lines([2, 2]) is None
 
 
+def test_labels_are_any_characters(tmp_path: Path) -> None:
+    text = "sheet.jpg: αβГя水Aa+÷\nthrees.jpg: {text: ['(8+3)x4/7', 5×7-2, '-']}\n"
+    rows, spelled = read(tmp_path, text)
+    assert rows.lines == tuple("αβГя水Aa+÷")
+    assert spelled.lines == ("(8+3)x4/7", "5×7-2")
+    assert by_row("e\u0301a", "").lines == ("é", "a")  # an accent belongs to its letter
+
+
+def test_expectations_are_grammar() -> None:
+    assert Labels("text", ("65",)).expectation() == "1 row of 2"
+    assert Labels("text", ("65", "1")).expectation() == "2 rows of 2, 1"
+    assert by_row("7", "").expectation() == "1 row labelled 7"
+    assert by_column("12", "").expectation() == "2 columns labelled 1 2"
+    assert one_class("α", "").expectation() == "characters of class α"
+
+
 def test_class_in_the_name() -> None:
     assert class_in_name(Path("x/source_imgs_3.jpg")) == one_class("3", "")
     with pytest.raises(DataError, match="does not end in one digit"):
@@ -53,7 +69,10 @@ def test_class_in_the_name() -> None:
         ("sheet.jpg: 1\nthreees.jpg: 3\n", r"yaml:2: 'threees.jpg' .*did you mean 'threes.jpg'"),
         ("sheet.jpg: 1\nsheet.jpg: 2\n", "yaml:2: sheet.jpg: is given twice"),
         ("sheet.jpg: {row: 12}\nthrees.jpg: 3\n", r"yaml:1: 'row' is not one of .*'rows'"),
-        ("sheet.jpg: 1+2\nthrees.jpg: 3\n", r"yaml:1: .1\+2. must be digits or letters"),
+        ("sheet.jpg: 1 2\nthrees.jpg: 3\n", r"yaml:1: .1 2. must be one character for each of"),
+        ("sheet.jpg: '-'\nthrees.jpg: 3\n", r"yaml:1: '-' is not one digit, letter or sign"),
+        ("sheet.jpg: '--'\nthrees.jpg: 3\n", r"yaml:1: '--' must be one character"),
+        ('sheet.jpg: "1\\u0007"\nthrees.jpg: 3\n', r"yaml:1: .* must be one character"),
         ("sheet.jpg: {text: [1, [2]]}\nthrees.jpg: 3\n", "yaml:1: text must be rows"),
         ("sheet.jpg: [1, 2]\nthrees.jpg: 3\n", "yaml:1: labels must be text or a mapping"),
         ("sheet.jpg: {rows: 1\n", "yaml:2: "),
