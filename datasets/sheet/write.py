@@ -212,7 +212,7 @@ def _encoded(suffix: str, image: np.ndarray) -> bytes:
 
 
 def class_folder(label: str) -> str:
-    """The folder of a class: its character; of a sign the name, since `/` is no name of a folder."""
+    """The folder of a class: its character, or the name of a sign: `/` can name no folder."""
     return label if label.isalnum() else unicodedata.name(label).lower().replace(" ", "-")
 
 
