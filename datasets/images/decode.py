@@ -24,7 +24,7 @@ from datasets.images.bit_depth import (
     refuse_floats,
     scaled,
 )
-from datasets.images.openers import BROKEN_IMAGE, is_pdf, open_image, read_pdf
+from datasets.images.openers import BROKEN_IMAGE, is_pdf, open_image, read_pdf, read_pdf_pages
 from datasets.preprocess import gray
 from headstart.errors import DataError
 
@@ -123,6 +123,11 @@ def decode_image(
         MissingPackageError: a kind of file whose reader is not installed.
     """
     return _decode(data, where, as_gray=as_gray, value_range=value_range).pixels
+
+
+def decode_pages(data: bytes, where: str) -> list[np.ndarray]:
+    """Every page of a PDF file, or the one picture of any other; as `decode_image` gives them."""
+    return read_pdf_pages(data, where) if is_pdf(data, where) else [decode_image(data, where)]
 
 
 def read_image_size(data: bytes, where: str) -> tuple[int, int]:

@@ -35,6 +35,7 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _PDF = b"%PDF-"
 _PDF_DOTS_PER_INCH = 150
 _PDF_MOST_PIXELS = 25_000_000
+_PDF_MOST_PAGES = 100
 _PDF_TIMEOUT_S = 2 * pdf_page.SECONDS
 _STARTS = (  # of files that are often named as images and are none
     (b"version https://git-lfs", "a pointer of Git LFS, not the file; run `git lfs pull`"),
@@ -97,24 +98,44 @@ def read_pdf(data: bytes, where: str) -> np.ndarray:
         DataError: it has several pages, is damaged, or takes too much memory or time.
         MissingPackageError: what reads it is not installed.
     """
+    return _draw_page(data, where, "only")[0]
+
+
+def read_pdf_pages(data: bytes, where: str) -> list[np.ndarray]:
+    """Every page of a PDF file at 150 dots an inch, each uint8 (H, W, 3).
+
+    Raises:
+        DataError: it has too many pages, is damaged, or takes too much memory or time.
+        MissingPackageError: what reads it is not installed.
+    """
+    first, n_pages = _draw_page(data, where, "0")
+    if n_pages > _PDF_MOST_PAGES:
+        raise DataError(
+            f"{where}: has {n_pages} pages; up to {_PDF_MOST_PAGES} are read: split the file"
+        )
+    return [first, *(_draw_page(data, where, str(page))[0] for page in range(1, n_pages))]
+
+
+def _draw_page(data: bytes, where: str, page: str) -> tuple[np.ndarray, int]:
+    """A page, uint8 (H, W, 3), and how many there are."""
     if find_spec("pypdfium2") is None:
         raise _missing(where, "a PDF file", "pdf")
     command = [sys.executable, "-I", str(Path(pdf_page.__file__))]
-    command += [str(_PDF_DOTS_PER_INCH), str(_PDF_MOST_PIXELS)]
+    command += [str(_PDF_DOTS_PER_INCH), str(_PDF_MOST_PIXELS), page]
     try:
-        page = subprocess.run(
+        drawn = subprocess.run(
             command, input=data, capture_output=True, timeout=_PDF_TIMEOUT_S, start_new_session=True
         )
     except subprocess.TimeoutExpired as err:
         raise DataError(f"{where}: its page takes over {_PDF_TIMEOUT_S} s to draw") from err
-    head, _, rows = page.stdout.partition(b"\n")
+    head, _, rows = drawn.stdout.partition(b"\n")
     if head.startswith(b"refused "):
         raise DataError(f"{where}: {head.removeprefix(b'refused ').decode()}")
-    if page.returncode != 0:
+    if drawn.returncode != 0:
         raise DataError(f"{where}: its page cannot be drawn within the limits of memory and time")
-    width, height, stride = map(int, head.split())
+    width, height, stride, n_pages = map(int, head.split())
     pixels = np.frombuffer(rows, np.uint8).reshape(height, stride)[:, : 3 * width]
-    return np.ascontiguousarray(pixels.reshape(height, width, 3))
+    return np.ascontiguousarray(pixels.reshape(height, width, 3)), n_pages
 
 
 def _formats(data: bytes, where: str) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ and reads the same `corrections`.
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,12 +17,11 @@ import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.files.cache import cached
-from datasets.files.trees import MAX_FILE_BYTES
-from datasets.images.decode import decode_image
-from datasets.locations import check_plain, user_path
+from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from datasets.sheet.corrections import Correction, read_corrections
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
+from datasets.sheet.pages import file_of, open_pictures
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
@@ -45,8 +43,9 @@ class Options(DatasetOptions):
 
     photos: Mapping[str, str | int | Mapping[str, object]] = key("Path, or pattern such as "
         "`my/*.jpg`, → labels: one character is the class of all digits; several are one for each "
-        "row; a mapping has one of rows, columns, class, text; `name`: the photo's name ends in "
-        "its class.", example={"my/*.jpg": "name"}, min_length=1)  # fmt: skip
+        "row, `-` for a row to skip; a mapping has one of rows, columns, class, text, and per_row "
+        "(digits of each row); `name`: the photo's name ends in its class; `scan.pdf#2` is a page.",
+        example={"my/*.jpg": "name"}, min_length=1)  # fmt: skip
     corrections: str | None = key("A file that says which boxes on the photographs are no digits, "
         "and where digits are, as the page saves it that `python -m datasets.sheet` writes.", None,
         example="my/corrections.yaml")  # fmt: skip
@@ -59,7 +58,7 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
         DataNotFoundError: nothing of what is named is there.
         DataError: a part of it is there, and a part is not, such as the file of corrections.
     """
-    photos = tuple(path for path, _ in _photos(options, request))
+    photos = tuple(file_of(path) for path, _ in _photos(options, request))
     return (*photos, *_corrections(options, request))
 
 
@@ -71,7 +70,7 @@ def load(options: Options, request: Request) -> Dataset:
             digits; a correction is wrong: names its line.
     """
     photos = list(_photos(options, request))
-    sources = [*(path for path, _ in photos), *_corrections(options, request)]
+    sources = [*(file_of(path) for path, _ in photos), *_corrections(options, request)]
     return cached(
         "sheets", VERSION, options, request, sources, lambda: _decode(photos, options, request)
     )
@@ -121,13 +120,14 @@ def _matching(name: str, request: Request) -> list[Path]:
     path = Path(name)
     is_pattern = any(sign in path.name for sign in _WILD)
     try:
-        place = user_path(path.parent if is_pattern else path, request.data_dir)
+        file = file_of(path)
+        place = user_path(path.parent if is_pattern else file, request.data_dir)
     except DataNotFoundError as err:
         raise DataNotFoundError(f"{name} is missing") from err
     if not is_pattern:
         if place.is_dir():
             raise DataError(f"photos: {name}: is a folder; name what is in it: '{name}/*.jpg'")
-        return [place]
+        return [place if file == path else place.with_name(path.name)]
     files = _files_in(place)
     names = fnmatch.filter(files, path.name)
     if not names:
@@ -197,16 +197,10 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
 
 
 def _pictures(photos: list[tuple[Path, Labels]]) -> list[Photo]:
-    """The photographs, decoded; the same one twice is refused."""
-    first_with: dict[str, Path] = {}
-    pictures = []
-    for path, labels in photos:
-        check_plain(path, MAX_FILE_BYTES)
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        other = first_with.setdefault(digest, path)
-        if other != path:
-            raise DataError(f"{path}: the same photo as {other}; give it once")
-        image = as_rgb(decode_image(content, str(path)))
-        pictures.append(Photo(path, safe_name(path.stem, 60), image, labels, digest))
-    return pictures
+    """The photographs, decoded: of a PDF file one a page; the same one twice is refused."""
+    opened = open_pictures([path for path, _ in photos])
+    return [
+        Photo(page.path, safe_name(page.path.stem, 60), as_rgb(page.image), labels, page.digest)
+        for pages, (_, labels) in zip(opened, photos, strict=True)
+        for page in pages
+    ]

@@ -10,16 +10,12 @@ not fit its labels only its contact sheet is written, and the page on which it c
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.files.trees import MAX_FILE_BYTES
-from datasets.images.decode import decode_image
-from datasets.locations import check_plain
 from datasets.sheet.corrections import Correction, read_corrections
 from datasets.sheet.labels import (
     FROM_NAME,
@@ -33,10 +29,11 @@ from datasets.sheet.labels import (
     whole_number,
     with_per_row,
 )
+from datasets.sheet.pages import file_of, open_pictures
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
 from datasets.sheet.remarks import record, remarks, summary
 from headstart.cli import run_command, to_path
-from headstart.errors import DataError, DataNotFoundError
+from headstart.errors import DataError
 from headstart.files import safe_name
 
 if TYPE_CHECKING:
@@ -211,27 +208,23 @@ def _image_side(text: str) -> int:
 
 def _load_photos(args: argparse.Namespace) -> list[Photo]:
     """Decode the photos and give each its labels; the same photo twice is refused."""
-    labels = _labels_of(args)
-    first_with: dict[str, Path] = {}
-    photos = []
-    for number, (path, wanted) in enumerate(zip(args.photos, labels, strict=True)):
-        content = _read(path)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest in first_with:
-            raise DataError(
-                f"{path}: the same photo as {first_with[digest]}; its digits would be in several "
-                "parts: give it once"
-            )
-        first_with[digest] = path
-        image = as_rgb(decode_image(content, str(path)))
-        name = _unique_name(path, number, args.photos)
-        photos.append(Photo(path, name, image, wanted, digest))
-    return photos
+    if not args.labels_file:
+        _given_labels(args, args.photos)  # a slip in them is said before the photos are opened
+    pictures = [picture for pages in open_pictures(args.photos) for picture in pages]
+    paths = [picture.path for picture in pictures]
+    return [
+        Photo(
+            picture.path, _unique_name(number, paths), as_rgb(picture.image), labels, picture.digest
+        )
+        for number, (picture, labels) in enumerate(
+            zip(pictures, _labels_of(args, paths), strict=True)
+        )
+    ]
 
 
-def _labels_of(args: argparse.Namespace) -> list[Labels]:
+def _labels_of(args: argparse.Namespace, paths: Sequence[Path]) -> list[Labels]:
     """The labels of each photo, with how many digits a row holds as far as anything says it."""
-    labels = _given_labels(args)
+    labels = _given_labels(args, paths)
     if args.per_row is not None:
         labels = [
             each if each.per_row or each.kind == "text" else with_per_row(each, args.per_row, "")
@@ -240,32 +233,28 @@ def _labels_of(args: argparse.Namespace) -> list[Labels]:
     return likely_counts(labels, sum(args.counts))
 
 
-def _given_labels(args: argparse.Namespace) -> list[Labels]:
+def _given_labels(args: argparse.Namespace, paths: Sequence[Path]) -> list[Labels]:
     if args.labels_file:
-        return read_labels_file(args.labels_file, args.photos)
+        return read_labels_file(args.labels_file, paths)
     if args.label == FROM_NAME:
-        return [class_in_name(path) for path in args.photos]
+        return [class_in_name(path) for path in paths]
     if args.label is not None:
-        return [one_class(args.label, "--label")] * len(args.photos)
+        return [one_class(args.label, "--label")] * len(paths)
     by_line = by_column if args.by == "column" else by_row
-    return [by_line(args.labels, "--labels")] * len(args.photos)
+    return [by_line(args.labels, "--labels")] * len(paths)
 
 
-def _read(path: Path) -> bytes:
-    check_plain(path, MAX_FILE_BYTES)
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as err:
-        raise DataNotFoundError(f"{path}: no such file") from err
-    except OSError as err:
-        raise DataError(f"{path}: cannot be read: {err.strerror}") from err
-
-
-def _unique_name(path: Path, number: int, paths: Sequence[Path]) -> str:
+def _unique_name(number: int, paths: Sequence[Path]) -> str:
     """The photo's name without its ending, numbered where another photo has it too."""
-    name = safe_name(path.stem, limit=60)
-    shared = Counter(safe_name(other.stem, limit=60).lower() for other in paths)[name.lower()] > 1
-    return f"{number + 1:02d}-{name}" if shared else name
+    names = [safe_name(_stem(path), limit=60) for path in paths]
+    shared = Counter(name.lower() for name in names)[names[number].lower()] > 1
+    return f"{number + 1:02d}-{names[number]}" if shared else names[number]
+
+
+def _stem(path: Path) -> str:
+    """`scan-page2` for `scan.pdf#2`."""
+    file = file_of(path)
+    return file.stem if file == path else f"{file.stem}-page{path.name.rpartition('#')[2]}"
 
 
 def _record(

@@ -16,17 +16,26 @@ import numpy as np
 from datasets.sheet.cut import cut_out
 from datasets.sheet.ink import Ink
 from datasets.sheet.marks import Mark
-from datasets.sheet.noted import CROSSED_OUT, LIKE_NO_DIGIT, OTHER_INK, OTHER_SIZE, SURPLUS, Noted
-from datasets.sheet.shapes import NO_DIGIT, probabilities
+from datasets.sheet.noted import (
+    CROSSED_OUT,
+    LIKE_NO_DIGIT,
+    MUCH_INK,
+    OTHER_INK,
+    OTHER_SIZE,
+    SURPLUS,
+    Noted,
+)
+from datasets.sheet.shapes import DIGITS, NO_DIGIT, probabilities
 from datasets.sheet.unlike import angle, ink_colour
 
 Lines = tuple[tuple[Mark, ...], ...]
 _LEAST_ROW = 4  # marks: fewer are no measure for one another
 _READABLE = 0.35  # share of the label in a row that the network reads at all
-_NONE = 0.35  # share of "no digit": it looks like none
+_NONE = 0.35  # share of "no digit": a person should look
+_SURELY_NONE = 0.6
 _MORE_INK = 1.15  # than the neighbours have
-_MUCH_MORE_INK = 1.5
-_UNLIKE_LABEL = 0.3  # of the neighbours' share
+_MUCH_MORE_INK = 1.5  # and not quite like them: a person should look
+_UNLIKE_LABEL = 0.15  # of the neighbours' share
 _SIZE = 0.65  # of the logarithm: nearly twice or half the size of the neighbours
 _COLOUR = 0.35  # radians between the colours of two inks
 
@@ -74,12 +83,11 @@ def without_crossed_out(
 
 def _crossed(ink: Ink, line: Sequence[Mark], label: str) -> np.ndarray:
     """bool (n,): which marks of a row of one label are crossed out."""
-    if len(line) < _LEAST_ROW or label not in "0123456789":
+    if len(line) < _LEAST_ROW or label not in DIGITS:
         return np.zeros(len(line), bool)
     looks = _looks(ink, line, label)
     more, like = looks.against_others(looks.ink), looks.against_others(looks.own)
-    out = (looks.none > _NONE) & (like < _UNLIKE_LABEL) & (more > _MORE_INK)
-    out |= (looks.none > 0.4 * _NONE) & (like < 0.5) & (more > _MUCH_MORE_INK)
+    out = (looks.none > _SURELY_NONE) & (like < _UNLIKE_LABEL) & (more > _MORE_INK)
     is_measure = not out.all() and np.median(looks.own[~out]) > _READABLE
     crossed: np.ndarray = out & is_measure
     return crossed
@@ -104,20 +112,33 @@ def unlike_neighbours(ink: Ink, lines: Lines, labels: Sequence[str]) -> tuple[No
     usual_ink = ink_colour(ink, marks)
     notes = []
     for line, names in zip(lines, labels, strict=True):
+        heavy = _heavy(ink, line, names)
         shares = _looks(ink, line, "").none.tolist()
-        for mark, label, none in zip(line, names, shares, strict=True):
+        for mark, label, none, much in zip(line, names, shares, heavy.tolist(), strict=True):
             if abs(np.log(mark.size / usual_size)) > _SIZE:
                 notes.append(Noted(mark, OTHER_SIZE))
             elif angle(ink_colour(ink, [mark]), usual_ink) > _COLOUR:
                 notes.append(Noted(mark, OTHER_INK))
-            elif none > _NONE and label in "0123456789":
+            elif much:
+                notes.append(Noted(mark, MUCH_INK))
+            elif none > _NONE and label in DIGITS:
                 notes.append(Noted(mark, LIKE_NO_DIGIT))
     return tuple(notes)
+
+
+def _heavy(ink: Ink, line: Sequence[Mark], names: str) -> np.ndarray:
+    """bool (n,): marks of a row of one label with much more ink than the others, and less alike."""
+    if len(line) < _LEAST_ROW or len(set(names)) > 1 or names[0] not in DIGITS:
+        return np.zeros(len(line), bool)
+    looks = _looks(ink, line, names[0])
+    more, like = looks.against_others(looks.ink), looks.against_others(looks.own)
+    heavy: np.ndarray = (more > _MUCH_MORE_INK) & (like < 0.9)
+    return heavy
 
 
 def _looks(ink: Ink, line: Sequence[Mark], label: str) -> _Looks:
     shares = probabilities([cut_out(ink, mark) for mark in line])
     digits = np.delete(shares, NO_DIGIT, axis=1)
-    own = digits[:, int(label[0])] if label[:1].isdigit() else digits.max(axis=1)
+    own = digits[:, int(label[0])] if label[:1] in DIGITS and label else digits.max(axis=1)
     length = np.array([mark.area / mark.size for mark in line])
     return _Looks(own, shares[:, NO_DIGIT], length)

@@ -148,19 +148,34 @@ def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
     for photo in photos:
         by_name.setdefault(photo.name, []).append(photo)
     labels_of: dict[Path, Labels] = {}
+    of_pages: dict[Path, Labels] = {}  # of files of several pages; a page's own go first
     for name, (line, value) in entries.items():
         where = f"{path}:{line}"
         chosen = [names[name]] if name in names else by_name.get(name, [])
+        pages = [] if chosen else _pages_of(name, photos)
+        if pages:
+            of_pages |= dict.fromkeys(pages, parse_labels(value, where))
+            continue
         if not chosen:
             near = did_you_mean(name, [*by_name, *names])
             raise DataError(f"{where}: '{name}' is none of the photos on the command line{near}")
         if len(chosen) > 1:
             raise DataError(f"{where}: '{name}' is the name of {len(chosen)} photos; give its path")
         labels_of[chosen[0]] = parse_labels(value, where)
+    labels_of = of_pages | labels_of
     missing = [str(photo) for photo in photos if photo not in labels_of]
     if missing:
         raise DataError(f"{path}: no labels for {', '.join(missing)}; {HELP}")
     return [labels_of[photo] for photo in photos]
+
+
+def _pages_of(name: str, photos: Sequence[Path]) -> list[Path]:
+    """The pages of a file: `scan.pdf#1`, `scan.pdf#2`."""
+    return [photo for photo in photos if name in _without_page(photo)]
+
+
+def _without_page(photo: Path) -> tuple[str, str]:
+    return (re.sub("#[0-9]+$", "", str(photo)), re.sub("#[0-9]+$", "", photo.name))
 
 
 def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:

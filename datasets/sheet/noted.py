@@ -18,6 +18,7 @@ SKIPPED = "in a row that the label - skips"
 HEADING = "in a row that is unlike the rows of digits"
 SURPLUS = "more than the row should hold, and like no digit"
 LIKE_NO_DIGIT = "looks like no whole digit"
+MUCH_INK = "much more ink than its neighbours: crossed out?"
 OTHER_SIZE = "much larger or smaller than the other digits"
 OTHER_INK = "in another ink than the other digits"
 

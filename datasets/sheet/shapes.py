@@ -19,7 +19,7 @@ import numpy as np
 NO_DIGIT = 10  # the class of ink that is not one whole, upright digit
 WEIGHTS = Path(__file__).with_name("shapes.npz")
 FEATURE_SCALE = 4.0  # features enter the network with numbers near 1
-_DIGITS = "0123456789"
+DIGITS = "0123456789"
 _SIDE = 12  # pixels: longer side of a normalised shape
 _MARGIN = 2
 _DIRECTIONS = 8
@@ -37,7 +37,7 @@ def evidence(inks: Sequence[np.ndarray], labels: str) -> np.ndarray:
         labels: n characters; what is no digit has no reference and gets 0.
     """
     scores = np.zeros(len(inks))
-    known = [i for i, label in enumerate(labels) if label in _DIGITS]
+    known = [i for i, label in enumerate(labels) if label in DIGITS]
     if not known:
         return scores
     probability = probabilities([inks[i] for i in known])

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from datasets.files.trees import open_tree
 from datasets.images import openers
 from datasets.images.bit_depth import check_reach
-from datasets.images.decode import decode_files, decode_image, read_image_size
+from datasets.images.decode import decode_files, decode_image, decode_pages, read_image_size
 from headstart.errors import DataError, MissingPackageError
 
 RNG = np.random.default_rng(0)
@@ -400,7 +400,9 @@ def test_a_pdf_of_one_page_is_an_image_and_of_two_is_refused():
     assert result.shape == (300, 300, 3)
     assert np.abs(result.astype(int) - np.asarray(page)).mean() < 12
     assert read_image_size(scan, "x.pdf") == (300, 300)
-    several = save(page, "PDF", save_all=True, append_images=[page])
+    several = save(page, "PDF", save_all=True, append_images=[page.rotate(90)], resolution=150)
+    first, second = decode_pages(several, "x.pdf")
+    assert np.abs(np.rot90(first).astype(int) - second).mean() < 6
     for content, message in (
         (several, r"x\.pdf: has 2 pages; only a PDF file of one page is read"),
         (scan[:300], r"x\.pdf: cannot be opened as a PDF file"),

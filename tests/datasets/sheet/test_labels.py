@@ -11,7 +11,9 @@ from datasets.sheet.labels import (
     by_column,
     by_row,
     class_in_name,
+    likely_counts,
     one_class,
+    parse_labels,
     read_labels_file,
 )
 from headstart.errors import DataError
@@ -96,3 +98,39 @@ def test_two_photos_of_one_name_need_their_paths(tmp_path: Path) -> None:
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_labels_file(tmp_path / "none.yaml", PHOTOS)
+
+
+def test_a_row_to_skip_and_the_digits_of_a_row_can_be_said_everywhere(tmp_path: Path) -> None:
+    assert by_row("-01-", "").lines == ("0", "1")
+    assert by_row("-01-", "").n_lines == 2
+    file = tmp_path / "labels.yaml"
+    file.write_text("a.jpg: -01\nb.jpg: {rows: 0-1, per_row: 12}\nc.jpg: {text: [-, 45, 067]}\n")
+    a, b, c = read_labels_file(file, [Path("a.jpg"), Path("b.jpg"), Path("c.jpg")])
+    assert a == by_row("-01", "")
+    assert b == Labels("rows", ("0", "-", "1"), per_row=12)
+    assert b.expected(2) == (12, 12)
+    assert c.lines == ("45", "067")
+    assert c.expected(2) == (2, 3)
+    assert c.of_lines((2, 3)) == ("45", "067")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"rows": "01", "per_row": "many"}, "per_row: 'many' is not a whole number, 1 or more"),
+        ({"text": ["01"], "per_row": 12}, "text already says how many digits"),
+        ({"text": ["-"]}, "text must name a row that holds digits"),
+        ("--", "must be one character for each of the rows"),
+    ],
+)
+def test_what_cannot_be_meant_by_them_is_refused(value: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        parse_labels(value, "here")
+
+
+def test_counts_say_how_long_rows_likely_are_where_each_class_has_one() -> None:
+    once = [by_row("012", ""), by_row("34", "")]
+    assert [each.likely for each in likely_counts(once, 12)] == [12, 12]
+    twice = [by_row("012", ""), by_row("24", "")]
+    assert likely_counts(twice, 12) == twice
+    assert likely_counts([one_class("3", "")], 12) == [one_class("3", "")]
