@@ -9,10 +9,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_SHRINK = 4
 _REACH = 31  # pixels of the shrunk photograph: wider than two strokes, narrower than a page
+_SHRINKS = (4, 16)  # for the strokes of a page, and for those of a close-up
 _LEAST = 18.0  # levels of 256: weaker differences are grain
 _FACTOR = 1.5  # what light marks must outweigh dark ones by
+_NOTHING = 0.002  # levels a pixel: less light or dark is no mark
 _DARK_PAGE = 150.0  # level: a page that is brighter is light, whatever lies on it
 
 
@@ -21,20 +22,29 @@ def is_dark_page(photo: np.ndarray) -> bool:
 
     The median around each pixel is the page there, since writing covers little of it. Marks count
     by how far they stand out from it: light ones by their brightest channel (coloured chalk), dark
-    ones by their darkest (coloured ink), each only where the page itself is dark or light.
+    ones by their darkest (coloured ink), each only where the page itself is dark or light. Two
+    widths of the median are asked, since the inside of a wide stroke looks like page to the
+    narrow one, and a vignette like marks to the wide one: their two factors are multiplied.
     """
     bright, dark = photo.max(axis=2), photo.min(axis=2)
-    above = bright.astype(np.float32) - _page(bright)
-    below = _page(dark) - dark.astype(np.float32)
-    on_dark = _page(bright) < _DARK_PAGE
-    light_marks = float(np.maximum(above - _LEAST, 0)[on_dark].sum())
-    dark_marks = float(np.maximum(below - _LEAST, 0).sum())
-    return bool(on_dark.mean() > 0.3 and light_marks > _FACTOR * dark_marks)
+    factors = [_light_over_dark(bright, dark, shrink) for shrink in _SHRINKS]
+    return bool(np.prod(factors) > _FACTOR ** len(_SHRINKS))
 
 
-def _page(channel: np.ndarray) -> np.ndarray:
+def _light_over_dark(bright: np.ndarray, dark: np.ndarray, shrink: int) -> float:
+    """How much light marks on dark ground outweigh dark marks; 0 where the page is not dark."""
+    page = _page(bright, shrink)
+    on_dark = page < _DARK_PAGE
+    if on_dark.mean() <= 0.3:
+        return 0.0
+    light_marks = float((np.maximum(bright - page - _LEAST, 0) * on_dark).mean())
+    dark_marks = float(np.maximum(_page(dark, shrink) - dark - _LEAST, 0).mean())
+    return (light_marks + _NOTHING) / (dark_marks + _NOTHING)
+
+
+def _page(channel: np.ndarray, shrink: int) -> np.ndarray:
     """uint8 (H, W) → float32 (H, W): the level of the page around each pixel."""
     height, width = channel.shape
-    size = (max(1, width // _SHRINK), max(1, height // _SHRINK))
+    size = (max(1, width // shrink), max(1, height // shrink))
     small = cv2.medianBlur(cv2.resize(channel, size, interpolation=cv2.INTER_AREA), _REACH)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
