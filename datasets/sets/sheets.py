@@ -161,7 +161,8 @@ def _labels(value: str | int | Mapping[str, object], path: Path, where: str) -> 
 
 
 def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Request) -> Dataset:
-    from datasets.sheet.by_hand import corrected, idle_drops
+    from datasets.sheet.by_hand import corrected
+    from datasets.sheet.fates import idle_drops
     from datasets.sheet.read import read_sheet
 
     pictures = _pictures(photos)

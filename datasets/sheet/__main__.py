@@ -59,8 +59,9 @@ _NATURAL = re.compile(r"[0-9]{1,18}")
 def main(argv: Sequence[str]) -> int | None:
     """Read all photos; write the data set, or say what does not fit."""
     args = _parser().parse_args(_joined(argv))
-    from datasets.sheet.by_hand import corrected, idle_drops
+    from datasets.sheet.by_hand import corrected
     from datasets.sheet.contact import contact_sheet
+    from datasets.sheet.fates import idle_drops
     from datasets.sheet.page import correction_page
     from datasets.sheet.read import read_sheet
     from datasets.sheet.write import (
@@ -283,9 +284,13 @@ def _print_summary(
     digits: Sequence[Digit],
     drawn: Drawn,
 ) -> None:
-    for photo, reading in zip(photos, readings, strict=True):
-        lines = [summary(photo, reading, corrections.get(photo.digest)), *remarks(photo, reading)]
-        print(*lines, sep="\n")
+    from datasets.sheet.write import PAGE
+
+    to_check = [remarks(photo, reading) for photo, reading in zip(photos, readings, strict=True)]
+    for photo, reading, lines in zip(photos, readings, to_check, strict=True):
+        print(summary(photo, reading, corrections.get(photo.digest)), *lines, sep="\n")
+    if any(to_check):
+        print(f"what is wrong can be put right by hand: open {args.out / PAGE} in a browser")
     for part, chosen in drawn.parts.items():
         print(f"{part}: {len(chosen)} images")
     left = Counter(digits[i].label for i in drawn.left_over)

@@ -8,47 +8,23 @@ sheet was read: nothing is asked of the reader but its marks, its rows and its l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
-from datasets.sheet.corrections import Box, Correction, Placed
+from datasets.sheet.boxes import Frame
+from datasets.sheet.corrections import Correction, Placed
+from datasets.sheet.fates import Fates, fates_of_marks
 from datasets.sheet.ink import Ink, find_ink
 from datasets.sheet.marks import Mark, find_marks, join
 from datasets.sheet.photos import Photo
 from datasets.sheet.read import Reading
 from headstart.errors import DataError
 
-_GONE = 0.5  # of a mark's ink: where more lies in boxes of the person's, the person's count
 _FAINT = 0.4  # of the darkest ink in a box that the reader saw no stroke in
 _LEAST_DARKNESS = 0.03  # share of the light; less is bare paper
 _NEW_ROW = 0.75  # of the digit's longer side, from the nearest row
-
-
-class Frame(NamedTuple):
-    """A part of the upright sheet, in working pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-@dataclass(frozen=True)
-class Fates:
-    """What becomes of the marks that were read, when a person has spoken.
-
-    `frames`: of the placed digits. `gone`: the marks that do not stay, by their identity, in the
-    order of the rows. `claims`: for each frame those that its digit is made of. `erased`: for each
-    frame those that were dropped inside of it.
-    """
-
-    frames: Sequence[Frame]
-    gone: Mapping[int, Mark]
-    claims: Sequence[Sequence[Mark]]
-    erased: Sequence[Sequence[Mark]]
 
 
 @dataclass(frozen=True)
@@ -88,114 +64,6 @@ def corrected(reading: Reading, photo: Photo, correction: Correction | None) -> 
         left_out=tuple(item for item in reading.left_out if id(item.mark) not in fates.gone),
         doubts=tuple(item for item in reading.doubts if id(item.mark) in kept),
     )
-
-
-def idle_drops(reading: Reading, photo: Photo, correction: Correction | None) -> list[str]:
-    """A note on each dropped box in which there is no mark at all; `reading` is uncorrected."""
-    marks = _all_marks(reading)
-    return [
-        f"{drop.where}: {photo.path}: nothing was found in the box {drop.box} that could be dropped"
-        for drop in (correction.drops if correction else ())
-        if not any(_share(mark, frame_of(drop.box, photo, reading)) > _GONE for mark in marks)
-    ]
-
-
-def frame_of(box: Box, photo: Photo, reading: Reading) -> Frame:
-    """Where a box of the photograph lies on the upright sheet."""
-    height, width = photo.image.shape[:2]
-    left, top, right, bottom = box.left, box.top, box.left + box.width, box.top + box.height
-    for _ in range(reading.quarters):
-        left, top, right, bottom = top, width - right, bottom, width - left
-        width, height = height, width
-    scale, (most_down, most_across) = reading.ink.scale, reading.ink.mask.shape
-    left, right = (min(round(x * scale), most_across) for x in (left, right))
-    top, bottom = (min(round(y * scale), most_down) for y in (top, bottom))
-    return Frame(left, top, max(right, left + 1), max(bottom, top + 1))
-
-
-def box_of(mark: Mark, photo: Photo, reading: Reading) -> Box:
-    """The box of a mark in pixels of the photograph."""
-    height, width = photo.image.shape[:2]
-    scale = reading.ink.scale
-    left, top, right, bottom = (
-        round(edge / scale) for edge in (mark.left, mark.top, mark.right, mark.bottom)
-    )
-    turned_width, turned_height = (height, width) if reading.quarters % 2 else (width, height)
-    for _ in range(-reading.quarters % 4):
-        left, top, right, bottom = top, turned_width - right, bottom, turned_width - left
-        turned_width, turned_height = turned_height, turned_width
-    left, top = (max(0, min(low, most - 1)) for low, most in ((left, width), (top, height)))
-    right, bottom = min(right, width), min(bottom, height)
-    return Box(left, top, max(1, right - left), max(1, bottom - top))
-
-
-def fates_of_marks(reading: Reading, photo: Photo, correction: Correction) -> Fates:
-    """What becomes of each mark that was read."""
-    frames = [frame_of(placed.box, photo, reading) for placed in correction.digits]
-    dropped = [frame_of(drop.box, photo, reading) for drop in correction.drops]
-    area = np.zeros(reading.ink.mask.shape, bool)
-    for left, top, right, bottom in (*frames, *dropped):
-        area[top:bottom, left:right] = True
-    marks = _all_marks(reading)
-    gone = {id(mark): mark for mark in marks if _inside(mark, area).sum() > _GONE * mark.area}
-    erased = [_erased(frame, dropped, gone.values()) for frame in frames]
-    return Fates(frames, gone, _claims(gone.values(), frames, erased), erased)
-
-
-def _all_marks(reading: Reading) -> list[Mark]:
-    """The digits, row by row, then what was left out."""
-    left_out = [item.mark for item in reading.left_out]
-    return [*(mark for row in reading.rows for mark in row), *left_out]
-
-
-def _erased(frame: Frame, dropped: Sequence[Frame], marks: Iterable[Mark]) -> list[Mark]:
-    """The marks in dropped boxes that lie inside of a frame."""
-    inner = [
-        drop
-        for drop in dropped
-        if drop != frame
-        and all(low >= least for low, least in zip(drop[:2], frame[:2], strict=True))
-        and all(high <= most for high, most in zip(drop[2:], frame[2:], strict=True))
-    ]
-    return [mark for mark in marks if any(_share(mark, drop) > _GONE for drop in inner)]
-
-
-def _inside(mark: Mark, area: np.ndarray) -> np.ndarray:
-    inside: np.ndarray = mark.mask & area[mark.top : mark.bottom, mark.left : mark.right]
-    return inside
-
-
-def _share(mark: Mark, frame: Frame) -> float:
-    """How much of a mark's ink lies in a frame, 0..1."""
-    left, top, right, bottom = frame
-    rows = slice(max(0, top - mark.top), max(0, bottom - mark.top))
-    columns = slice(max(0, left - mark.left), max(0, right - mark.left))
-    return float(mark.mask[rows, columns].sum()) / mark.area
-
-
-def _claims(
-    gone: Iterable[Mark], frames: Sequence[Frame], erased: Sequence[Sequence[Mark]]
-) -> list[list[Mark]]:
-    """For each frame the marks that go for it: each for that which holds most of its ink.
-
-    Of two that hold all of it the smaller one has it: a narrow digit may lie in its neighbour's
-    box.
-    """
-    claims: list[list[Mark]] = [[] for _ in frames]
-    for mark in gone:
-        shares = [
-            (_share(mark, frame), -_area(frame), -i)
-            for i, frame in enumerate(frames)
-            if not any(mark is other for other in erased[i])
-        ]
-        best = max(shares, default=(0.0, 0, 0))
-        if best[0] > 0:
-            claims[-best[2]].append(mark)
-    return claims
-
-
-def _area(frame: Frame) -> int:
-    return (frame.right - frame.left) * (frame.bottom - frame.top)
 
 
 def _marks(reading: Reading, photo: Photo, digits: Sequence[Placed], fates: Fates) -> list[Mark]:

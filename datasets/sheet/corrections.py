@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from datasets.sheet.boxes import Box
 from datasets.sheet.photos import Photo
 from headstart.cli import did_you_mean, few
 from headstart.errors import DataError, SpecError
@@ -26,23 +26,12 @@ _DIGIT_KEYS = ("box", "label")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _WHOLE = re.compile(r"-?[0-9]{1,7}")
 _BOX = "a box is [left, top, width, height] in pixels of the photograph"
+_MOST_COVERED = 4  # photographs: as large as the boxes of its digits may be together
 _TWICE = 0.7  # of the area that two boxes cover together: they mean the same digit
 _FORM = (
     "corrections have one entry for each photograph: 'sheet.jpg: {sha256: …, drop: [[left, top, "
     "width, height], …], digits: [{box: [left, top, width, height], label: 3}, …]}'"
 )
-
-
-class Box(NamedTuple):
-    """A part of a photograph, in pixels of it as it lies once turned as its EXIF entry says."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def __str__(self) -> str:
-        return f"[{', '.join(map(str, self))}]"
 
 
 @dataclass(frozen=True)
@@ -135,6 +124,12 @@ def _correction(entry: Node, photo: Photo, classes: Sequence[str]) -> Correction
     ]
     nodes = _list(entry, "digits", "a list of {box: …, label: …}")
     digits = [_placed(node, photo, classes) for node in nodes]
+    covered = sum(digit.box.width * digit.box.height for digit in digits)
+    if covered > _MOST_COVERED * photo.image.shape[0] * photo.image.shape[1]:
+        raise DataError(
+            f"{entry.where}: the boxes of the digits are {_MOST_COVERED} times as large as the "
+            "photograph together; a box goes around one digit"
+        )
     _refuse_twins(digits)
     return Correction(tuple(drops), tuple(digits))
 

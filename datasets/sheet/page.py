@@ -20,8 +20,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from datasets.sheet.by_hand import box_of, fates_of_marks
+from datasets.sheet.boxes import box_of
 from datasets.sheet.corrections import Correction, classes_of
+from datasets.sheet.fates import fates_of_marks
 from datasets.sheet.marks import Mark
 from datasets.sheet.photos import Photo
 from datasets.sheet.read import Reading

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from datasets.sheet.boxes import box_of
 from datasets.sheet.photos import Photo
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ def uneven_rows(counts: Sequence[int], photo: Photo) -> list[str]:
 
 
 def record(photo: Photo, reading: Reading, by_hand: Correction | None) -> dict[str, object]:
-    """What `sheet.json` says of one photograph; boxes are pixels of the upright photograph."""
-    scale = reading.ink.scale
+    """What `sheet.json` says of one photograph; boxes are as in a file of corrections."""
     return {
         "photo": photo.path.name,
         "sha256": photo.digest,
@@ -80,9 +80,11 @@ def record(photo: Photo, reading: Reading, by_hand: Correction | None) -> dict[s
         "digits_by_line": list(reading.counts),
         "labels": reading.labels,
         "evidence_nats_a_digit": round(reading.support, 3),
-        "left_out": [{"why": item.why, "box": _box(item.mark, scale)} for item in reading.left_out],
+        "left_out": [
+            {"why": item.why, "box": box_of(item.mark, photo, reading)} for item in reading.left_out
+        ],
         "to_check": [
-            {"line": row, "place": place, "why": why, "box": _box(mark, scale)}
+            {"line": row, "place": place, "why": why, "box": box_of(mark, photo, reading)}
             for row, place, mark, why in _doubts(reading)
         ],
         "dropped_by_hand": len(by_hand.drops) if by_hand else 0,
@@ -99,8 +101,3 @@ def _doubts(reading: Reading) -> list[tuple[int, int, Mark, str]]:
         for place, mark in enumerate(line, 1)
     }
     return [(*places[id(item.mark)], item.mark, item.why) for item in reading.doubts]
-
-
-def _box(mark: Mark, scale: float) -> list[int]:
-    """[left, top, right, bottom] in pixels of the photograph."""
-    return [round(edge / scale) for edge in (mark.left, mark.top, mark.right, mark.bottom)]

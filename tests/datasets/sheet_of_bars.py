@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.sheet.corrections import Box, Drop, Placed
+from datasets.sheet.boxes import Box
+from datasets.sheet.corrections import Drop, Placed
 from datasets.sheet.ink import Ink
 from datasets.sheet.labels import Labels
 from datasets.sheet.marks import Mark

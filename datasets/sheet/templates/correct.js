@@ -424,8 +424,9 @@
     else turn("draw", !isOn("draw"));
   });
   function resize(by) {
-    const x = (view.scrollLeft + view.clientWidth / 2) / view.scrollWidth;
-    const y = (view.scrollTop + view.clientHeight / 2) / view.scrollHeight;
+    const [item] = chosenItems(); // it stays in sight; else what is in the middle
+    const x = item ? middle(item)[0] / sheet.across : (view.scrollLeft + view.clientWidth / 2) / view.scrollWidth;
+    const y = item ? middle(item)[1] / sheet.down : (view.scrollTop + view.clientHeight / 2) / view.scrollHeight;
     zoom = Math.min(ZOOMS.length - 1, Math.max(0, zoom + by));
     stage.style.width = `${100 * ZOOMS[zoom]}%`;
     view.scrollLeft = x * view.scrollWidth - view.clientWidth / 2;

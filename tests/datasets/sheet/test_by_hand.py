@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from sheet_of_bars import PHOTO, READING, ROWS, SCALE, A, B, C, D, E, bar, digits, drop, sheet
 
-from datasets.sheet.by_hand import box_of, corrected, frame_of, idle_drops
-from datasets.sheet.corrections import Box, Correction, Placed
+from datasets.sheet.boxes import Box, box_of, frame_of
+from datasets.sheet.by_hand import corrected
+from datasets.sheet.corrections import Correction, Placed
+from datasets.sheet.fates import idle_drops
 from datasets.sheet.ink import Ink
 from datasets.sheet.labels import Labels
 from datasets.sheet.marks import Mark, find_marks

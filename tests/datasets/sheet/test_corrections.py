@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datasets.sheet.boxes import Box
 from datasets.sheet.corrections import (
     MOST_BOXES,
-    Box,
     Correction,
     Drop,
     Placed,
@@ -128,6 +128,18 @@ def test_so_many_boxes_that_no_person_drew_them(tmp_path: Path) -> None:
     boxes = ", ".join(["[1, 1, 2, 2]"] * (MOST_BOXES + 1))
     with pytest.raises(DataError, match="drop has 1001 boxes; at most 1000"):
         read(tmp_path, f"rows.jpg:\n  sha256: {ROWS}\n  drop: [{boxes}]\n")
+
+
+def test_boxes_that_go_around_no_digit(tmp_path: Path) -> None:
+    lines = "".join(
+        f"    - {{box: [{left}, {top}, {width}, {300 - top}]}}\n"
+        for left, top, width in ((0, 0, 400), (0, 0, 250), (150, 0, 250), (0, 100, 400))
+    )
+    more = "".join(f"    - {{box: [{x}, {y}, 230, 170]}}\n" for x in (0, 170) for y in (0, 130))
+    text = f"rows.jpg:\n  sha256: {ROWS}\n  digits:\n{lines}"
+    assert len(read(tmp_path, text)[ROWS].digits) == 4
+    with pytest.raises(DataError, match=r"c\.yaml:1: the boxes of the digits are 4 times as large"):
+        read(tmp_path, text + more)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
