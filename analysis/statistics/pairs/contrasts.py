@@ -270,9 +270,11 @@ def _contrast(
         at_once=count(sides.at_once),
         opens=_opens([_kept(sides.unreached, keep), _kept(sides.at_once, keep)], match.paired),
     )
+    if not column.metric.has_margin or not any(gap.any() for gap in gaps):
+        return contrast
     failures = [_failed(trials, r) & gap for r, gap in zip(rows, gaps, strict=True)]
     failed = (int(failures[0].sum()), int(failures[1].sum()))
-    if not any(failed) or not column.metric.has_margin:
+    if not any(failed):
         return contrast
     worst = _at_chance(trials, column, match, failures)
     chance = _contrast(trials, task, pair, worst, match) if worst else None
