@@ -8,9 +8,10 @@ here is only that each pair is asked for where both of its arms have trials.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
@@ -24,6 +25,11 @@ from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.break_even import break_even_table
 from analysis.statistics.times.speedup import At, LogRatio, speedup_table
 from analysis.statistics.times.times import UNITS
+from analysis.words import joined
+
+_TIMES = {"step": "steps_to_target", "samples": "samples_to_target"} | {
+    "train_time_s": "train_time_s_to_target"
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,8 @@ def compare_pairs(
     return PairTables(
         comparisons=tuple(comparisons),
         table=comparison_table(comparisons),
-        speedups=_speedups(tasks, comparisons, rng),
-        break_evens=_break_evens(tasks, rng),
+        speedups=_speedups(tasks, comparisons, rng, sequential),
+        break_evens=_break_evens(tasks, comparisons, rng),
         seeds_needed=_seeds_needed(evidence, curves, comparisons, margin, score),
         margin=margin,
         untested=tuple(place for place in wanted if place not in known),
@@ -105,26 +111,47 @@ def _pairs_by_task(
                 yield _Task(task, pairs, a.targets, rows, curves[curves["task"] == task])
 
 
-def _speedups(tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng) -> pd.DataFrame:
-    """In steps with the intervals of the comparisons: one interval for one quantity."""
+def _speedups(
+    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng, sequential: bool
+) -> pd.DataFrame:
+    """With the intervals of the comparisons in every unit: one interval for one quantity.
+
+    Images and seconds are compared here as steps were, for their intervals alone: only steps
+    belong to a question, and so have a verdict.
+    """
     parts = []
     for task in tasks:
-        known = {
-            At(c.treatment, c.control, c.target): LogRatio(c.score, c.bound)
-            for c in comparisons
-            if c.task == task.name and c.metric == "steps_to_target" and c.score is not None
-        }
-        for unit in UNITS:
-            same = known if unit == "step" else None
+        others = compare_all(
+            task.trials, task.curves, task.pairs, task.targets, None, rng,
+            ("samples_to_target", "train_time_s_to_target"), sequential,
+        )  # fmt: skip
+        rows = [*(c for c in comparisons if c.task == task.name), *others]
+        for unit, metric in _TIMES.items():
+            known = {
+                At(c.treatment, c.control, c.target): LogRatio(c.score, c.bound)
+                for c in rows
+                if c.metric == metric and c.score is not None
+            }
             table = speedup_table(
-                task.curves, task.trials, task.pairs, task.targets, unit, rng, same
+                task.curves, task.trials, task.pairs, task.targets, unit, rng, known
             )
             parts.append(table.assign(task=task.name))
     return _joined(parts)
 
 
-def _break_evens(tasks: Sequence[_Task], rng: Rng) -> pd.DataFrame:
-    """Break-even of the pairs of which the treatment alone descends from pretraining of the run."""
+def _break_evens(
+    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng
+) -> pd.DataFrame:
+    """Break-even of the pairs of which the treatment alone descends from pretraining of the run.
+
+    Uses are counted only where the treatment is shown to be sooner: elsewhere the table says what
+    was saved, with its interval, and why there is no number of uses.
+    """
+    sooner = {
+        (c.task, c.treatment, c.control, c.target)
+        for c in comparisons
+        if c.is_time and c.verdict == "better"
+    }
     parts = []
     for task in tasks:
         arms = task.trials[task.trials["stage"] == "arm"]
@@ -132,8 +159,19 @@ def _break_evens(tasks: Sequence[_Task], rng: Rng) -> pd.DataFrame:
         chosen = [p for p in task.pairs if p.treatment in descended and p.control not in descended]
         for unit in UNITS if chosen else ():
             table = break_even_table(task.curves, task.trials, chosen, task.targets, unit, rng)
-            parts.append(table.assign(task=task.name))
+            parts.append(_only_after(sooner, table.assign(task=task.name)))
     return _joined(parts)
+
+
+def _only_after(
+    sooner: Collection[tuple[str, str, str, float]], table: pd.DataFrame
+) -> pd.DataFrame:
+    """The table without a number of uses where the treatment is not shown to be sooner."""
+    keys = table[["task", "treatment", "control", "target"]].itertuples(index=False, name=None)
+    unsure = np.array([key not in sooner for key in keys], dtype=bool)
+    noted = [joined(note, "not shown to be sooner: no number of uses") for note in table["note"]]
+    uses = {key: table[key].where(~unsure) for key in ("uses", "uses_low", "uses_high")}
+    return table.assign(**uses, note=table["note"].where(~unsure, noted))
 
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -386,6 +386,12 @@ def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) ->
         yield f"{cost}, and nothing was saved on the way {where}."
         return
     bound = f"{row['bound']} " if row["bound"] else ""
+    if not math.isfinite(row["uses_high"]):
+        yield (
+            f"{cost}; each use saved {bound}{words.count(row['saved'])} on the way {where}, which "
+            "is not sure enough to say how many uses pay for it."
+        )
+        return
     other = {"at least": "at most ", "at most": "at least "}.get(row["bound"], "")
     ends = ""
     if not math.isnan(row["uses_low"]):

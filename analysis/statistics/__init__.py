@@ -1,1 +1,8 @@
-"""Arrays and tables in, intervals and verdicts out. Nothing here knows run folders or reports."""
+"""Arrays and tables in, intervals and verdicts out. Nothing here knows run folders or reports.
+
+from analysis.statistics import compare
+"""
+
+from analysis.statistics.pairs.of_arrays import compare
+
+__all__ = ["compare"]

@@ -109,14 +109,25 @@ def compare_all(
 
     Raises InputError as `build_contrasts`, and for a margin that is not above zero.
     """
-    if margin is not None and not margin > 0:
-        raise InputError(f"compare: the equivalence margin {margin} must be above 0")
-    settings = _Settings(margin, WIDENING if sequential else 1.0)
     contrasts = [
         contrast
         for contrast in build_contrasts(trials, curves, pairs, targets, metrics)
         if places is None or (contrast.task, contrast.pair) in places
     ]
+    return compare_contrasts(contrasts, margin, rng, sequential, errors)
+
+
+def compare_contrasts(
+    contrasts: Sequence[Contrast],
+    margin: float | None,
+    rng: Rng | None = None,
+    sequential: bool = False,
+    errors: Errors = "question",
+) -> list[Comparison]:
+    """`compare_all` of contrasts that are built already; raises InputError for a bad margin."""
+    if margin is not None and not margin > 0:
+        raise InputError(f"compare: the equivalence margin {margin} must be above 0")
+    settings = _Settings(margin, WIDENING if sequential else 1.0)
     root = int(rng.integers(2**63)) if rng is not None else 0
     rows = _rows(contrasts, settings, root)
     return _judged(rows, _at_chance(rows, settings, root), errors)

@@ -196,7 +196,9 @@ def _columns(
     trials: pd.DataFrame, curves: pd.DataFrame, metrics: Sequence[Metric], targets: Sequence[float]
 ) -> Iterator[_Column]:
     for metric in metrics:
-        if metric.is_time and targets:
+        if metric.is_time and not targets:
+            continue
+        if metric.is_time:
             alike = _conditions(trials) if metric.source == "train_time_s" else None
             times = times_to_targets(curves, trials, targets, (metric.source,))
             columns = (times[name].to_numpy() for name in ("time", "reached", "budget", "first"))

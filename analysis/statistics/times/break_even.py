@@ -18,6 +18,7 @@ from scipy import stats
 from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.times.paired_times import (
     Bound,
     PairedTimes,
@@ -25,7 +26,7 @@ from analysis.statistics.times.paired_times import (
     pair_by_seed,
 )
 from analysis.statistics.times.speedup import same_conditions
-from analysis.statistics.times.times import times_to_targets
+from analysis.statistics.times.times import since_evaluation_before, times_to_targets
 from analysis.words import joined
 
 
@@ -67,14 +68,16 @@ def break_even(
 ) -> BreakEven:
     """Steps or seconds saved on the way to a target, against those that pretraining took.
 
-    Saved and net: `mean_interval` over seeds, or a bound where trials never reached the target (as
-    in `speedup`). Cost: the whole training of the trial that the treatment's trial started from
-    (`parent_id`), and of those that one started from in turn. Uses: mean cost / mean saved, with
-    Fieller's (1954) interval for a ratio of paired means, cut at 0. The search for
-    hyperparameters is not in the cost.
+    Saved and net: Student's t over seeds, with a variance that is never below what the distance
+    between evaluations leaves (column `since` of the times, where there is one); or a bound where
+    trials never reached the target (as in `speedup`). Cost: the whole training of the trial that
+    the treatment's trial started from (`parent_id`), and of those that one started from in turn.
+    Uses: mean cost / mean saved, with Fieller's (1954) interval for a ratio of paired means, cut at
+    0. The search for hyperparameters is not in the cost.
 
     Args:
-        times_treatment, times_control: of one target, in `unit`.
+        times_treatment, times_control: of one target, in `unit`; `since`, the distance of each time
+            to the evaluation before it.
         trials: all trials, with trial_id, parent_id, seed, status, steps, batch_size,
             n_train, train_time_s and the conditions of `same_conditions`.
         unit: `step`, `samples` (images trained on) or
@@ -89,9 +92,14 @@ def break_even(
     saved = np.full(len(pairs), nan) if clash else ends.values
     cost = np.full(len(pairs), nan) if clash else cost
     bound = None if clash else ends.bound
-    intervals = mean_intervals_of([saved, cost, saved - cost], rng)
+    least = _least_variance(pairs)
+    intervals = [
+        _at_least(interval, values, least if values is not cost else 0.0)
+        for values in (saved, cost, saved - cost)
+        for interval in mean_intervals_of([values], rng)
+    ]
     unknown = "" if ends.known or not len(pairs) else "the mean saved is not known"
-    uses, uses_low, uses_high = _uses(saved, cost, bound)
+    uses, uses_low, uses_high = _uses(saved, cost, bound, least)
     return BreakEven(
         saved=_opened(intervals[0], bound),
         cost=intervals[1],
@@ -120,6 +128,9 @@ def break_even_table(
     """
     arms = trials[trials["stage"] == "arm"]
     times = times_to_targets(curves, arms, targets, (unit,))
+    by_target = times["time"].to_numpy().reshape(len(targets), -1)
+    since = since_evaluation_before(curves, arms, by_target, unit) if len(targets) else by_target
+    times = times.assign(since=since.ravel())
     rows = []
     for treatment, control in pairs:
         for target in targets:
@@ -181,6 +192,24 @@ def _clash(pairs: PairedTimes, parents: list[list[str]], trials: pd.DataFrame) -
     return same_conditions(treatment, control) or same_conditions(treatment, pretraining)
 
 
+def _least_variance(pairs: PairedTimes) -> float:
+    """Of a difference of two times, each known to the evaluation before it; 0 where unknown."""
+    sides = pairs.treatment, pairs.control
+    if not len(pairs) or any("since" not in side for side in sides):
+        return 0.0
+    return float(sum(np.nanmean(side["since"].to_numpy(dtype=float) ** 2) for side in sides)) / 12
+
+
+def _at_least(interval: Interval, values: Floats, least: float) -> Interval:
+    """The interval at the SD that rounding alone leaves, where that of the values is below it."""
+    n = interval.n
+    if n < 2 or np.isnan(values).any() or values.var(ddof=1) >= least:
+        return interval
+    half = student_quantile(n - 1, CONFIDENCE) * sqrt(least / n)
+    middle = interval.estimate
+    return replace(interval, low=middle - half, high=middle + half, method="student", note="")
+
+
 def _opened(interval: Interval, bound: Bound) -> Interval:
     """The interval with the end open that the bound leaves open."""
     if bound == "at least":
@@ -188,12 +217,12 @@ def _opened(interval: Interval, bound: Bound) -> Interval:
     return replace(interval, low=-inf) if bound == "at most" else interval
 
 
-def _uses(saved: Floats, cost: Floats, bound: Bound) -> tuple[float, float, float]:
+def _uses(saved: Floats, cost: Floats, bound: Bound, least: float) -> tuple[float, float, float]:
     """Mean cost / mean saved and its limits; a bound on what is saved opens one of them."""
     if not len(saved) or np.isnan(saved + cost).any():
         return nan, nan, nan
     estimate = float(cost.mean() / saved.mean()) if saved.mean() > 0 else inf
-    low, high = _fieller(cost, saved)
+    low, high = _fieller(cost, saved, least)
     if bound == "at least":
         low = 0.0
     if bound == "at most":
@@ -201,16 +230,18 @@ def _uses(saved: Floats, cost: Floats, bound: Bound) -> tuple[float, float, floa
     return estimate, low, high
 
 
-def _fieller(top: Floats, bottom: Floats) -> tuple[float, float]:
+def _fieller(top: Floats, bottom: Floats, least: float = 0.0) -> tuple[float, float]:
     """The r ≥ 0 for which `mean(top - r · bottom) = 0` is not rejected, from least to most.
 
-    Paired t-test with n - 1 degrees of freedom. NaN for one pair. No such r: both infinite.
+    Paired t-test with n - 1 degrees of freedom; the variance of `bottom` is at least `least`. NaN
+    for one pair. No such r: both infinite.
     """
     n = len(top)
     if n < 2:
         return nan, nan
     t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
     (v_top, v_both), (_, v_bottom) = np.cov(top, bottom) * t**2 / n
+    v_bottom = max(v_bottom, least * t**2 / n)
     mean_top, mean_bottom = top.mean(), bottom.mean()
     # a r² - 2 b r + c ≤ 0
     a, b, c = mean_bottom**2 - v_bottom, mean_top * mean_bottom - v_both, mean_top**2 - v_top

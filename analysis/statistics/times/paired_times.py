@@ -165,16 +165,16 @@ def pair_by_seed(treatment: pd.DataFrame, control: pd.DataFrame) -> PairedTimes:
 
 
 def mean_intervals_of(samples: Sequence[Floats], rng: Rng | None) -> list[Interval]:
-    """`mean_interval` of each sample; all NaN for an empty one or one with a NaN in it.
+    """Student's interval of each sample; all NaN for an empty one or one with a NaN in it.
 
-    Samples of one size share their draws, which makes a table of many comparisons cheap.
+    Pairs are compared by a t-test, and an interval of a comparison is the inversion of its test.
     """
     intervals = [Interval.unknown("", 0)] * len(samples)
     sizes = np.array([0 if np.isnan(s).any() else len(s) for s in samples])
     for size in np.unique(sizes[sizes > 0]):
         where = np.flatnonzero(sizes == size)
         columns = np.stack([samples[i] for i in where.tolist()], axis=1)
-        drawn = mean_intervals(columns, rng=rng)
+        drawn = mean_intervals(columns, method="student", rng=rng)
         for i, interval in zip(where.tolist(), drawn, strict=True):
             intervals[i] = interval
     return intervals

@@ -277,3 +277,18 @@ def test_a_circle_of_parents_ends() -> None:
     trials.loc[trials["trial_id"] == "p0", "parent_id"] = "p0"
     found = break_even(make_times("t", [100, 200]), make_times("c", [300, 500]), trials)
     assert found.cost.estimate == 500
+
+
+def test_equal_savings_are_known_to_the_distance_between_evaluations() -> None:
+    """Five pairs 100 steps apart, evaluated every 50: an SD of 50/√6, also for the uses."""
+    times = [make_times("t", [100] * 5), make_times("c", [200] * 5)]
+    trials = make_trials([500] * 5)
+    blind = break_even(*times, trials)
+    assert blind.saved.low == blind.saved.high == 100
+    found = break_even(*(side.assign(since=50.0) for side in times), trials)
+    half = stats.t.ppf(0.975, 4) * 50 / math.sqrt(6 * 5)
+    assert (found.saved.low, found.saved.high) == pytest.approx((100 - half, 100 + half))
+    assert (found.uses_low, found.uses_high) == pytest.approx(
+        (500 / (100 + half), 500 / (100 - half))
+    )
+    assert found.cost.low == found.cost.high == 500

@@ -1,0 +1,143 @@
+"""Comparisons of whole run folders: what is asked is tested, and all that is said agrees."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic_runs import Arm, Made, write_run
+
+from analysis.findings.findings import Findings, find
+from analysis.findings.load import load_runs
+from analysis.report.answers import answer_all
+
+
+def findings_of(*folders: Path) -> Findings:
+    return find(load_runs(folders))
+
+
+def agrees(table: pd.DataFrame) -> None:
+    """Every interval excludes no difference exactly where its p is at most 5 %."""
+    nothing = table["scale"].eq("speedup").astype(float)
+    for p, low, high in (
+        ("p_value", "low", "high"),
+        ("p_question", "low_question", "high_question"),
+    ):
+        rows = table[table[p].notna()]
+        excluded = (rows[low] > nothing[rows.index]) | (rows[high] < nothing[rows.index])
+        assert excluded.eq(rows[p] <= 0.05).all()
+        assert (rows[low] < rows[high]).all()
+
+
+def test_two_sweeps_in_one_report_are_tested_only_where_they_asked(tmp_path: Path) -> None:
+    """Both sweeps have all three arms; each asks for one pair."""
+    arms = (Arm("a", 0.975), Arm("b", 0.98, 200), Arm("c", 0.98, 250))
+    folders = [
+        write_run(
+            tmp_path / name,
+            Made(name=name, arms=arms, seeds=6, compare=(pair,), predictions=False, root=k),
+        )
+        for k, (name, pair) in enumerate((("one", ("b", "a")), ("two", ("c", "a"))))
+    ]
+    table = findings_of(*folders).pairs.table
+    assert table[["task", "treatment"]].drop_duplicates().to_numpy().tolist() == [
+        ["one", "b"], ["two", "c"],
+    ]  # fmt: skip
+    alone = findings_of(folders[0]).pairs.table
+    way = table[table["question"] == "way"]
+    assert (way["p_question"] <= 2.6 * way["p_value"] + 0.05).all()  # not times all 20 rows
+    assert len(alone) * 2 == len(table)
+    agrees(table)
+
+
+def test_a_run_in_which_treatments_diverged_says_of_trials_that_finished(tmp_path: Path) -> None:
+    arms = (Arm("scratch", 0.90), Arm("new", 0.98, 200, diverged=(0, 3, 4, 8)))
+    made = Made(arms=arms, seeds=10, compare=(("new", "scratch"),), predictions=False)
+    findings = findings_of(write_run(tmp_path / "run", made))
+    final = findings.pairs.table.set_index("metric").loc["test_accuracy"]
+    assert (final["verdict"], final["n_failed_treatment"]) == ("better", 4)
+    assert final["among_finished"]
+    [answer] = answer_all(findings)
+    assert "of trials that finished" in answer.words.lead
+    assert "4 of 10 of “new”" in answer.words.rest
+    assert "does not hold with each of them at chance" in answer.words.rest
+    agrees(findings.pairs.table)
+
+
+def test_arms_of_different_length_say_who_came_later(tmp_path: Path) -> None:
+    arms = (Arm("short", 0.98, 400, steps=400), Arm("long", 0.98, 300, steps=1000))
+    made = Made(
+        arms=arms, seeds=6, compare=(("short", "long"),), targets=(0.5, 0.9), predictions=False
+    )
+    [answer] = answer_all(findings_of(write_run(tmp_path / "run", made)))
+    assert "Within the common budget of 400 steps no trial of either reached 90 %" in (
+        answer.words.text
+    )
+    assert "later 6 of 6 of “long” did" in answer.words.text
+    assert "No trial of either reached 90 %" not in answer.words.text
+
+
+def test_the_strict_form_is_asked_for_by_the_sweep(tmp_path: Path) -> None:
+    measure = {"targets": [0.8, 0.9, 0.95], "equivalence": 0.001}
+    loose = write_run(tmp_path / "loose", Made(seeds=6, predictions=False))
+    strict = write_run(
+        tmp_path / "strict",
+        Made(seeds=6, predictions=False, extra={"measure": measure | {"error": "report"}}),
+    )
+    tables = [findings_of(folder).pairs.table for folder in (loose, strict)]
+    assert findings_of(strict).asked[0].errors == "report"
+    first = tables[0]["p_question"].idxmin()
+    assert tables[1]["p_question"][first] == pytest.approx(2 * tables[0]["p_question"][first])
+    agrees(tables[1])
+
+
+def test_one_quantity_has_one_interval_in_every_unit(tmp_path: Path) -> None:
+    findings = findings_of(write_run(tmp_path / "run", Made(seeds=6, predictions=False)))
+    times = findings.pairs.table[findings.pairs.table["scale"] == "speedup"].set_index("target")
+    for unit in ("step", "samples"):
+        rows = findings.pairs.speedups.query("unit == @unit").set_index("target")
+        for target in times.index:
+            expected = times.loc[target, ["estimate", "low", "high"]].astype(float)
+            found = rows.loc[target, ["estimate", "low", "high"]].astype(float)
+            assert found.to_numpy() == pytest.approx(expected.to_numpy()), (unit, target)
+
+
+def test_uses_are_counted_only_after_sooner(tmp_path: Path) -> None:
+    """Equal arms: something is saved by chance, and no number of uses is said."""
+    arms = (
+        Arm("digits", stage="pretrain"),
+        Arm("scratch", 0.98, 300),
+        Arm("pretrained", 0.98, 296, initialize="digits"),
+    )
+    made = Made(arms=arms, seeds=5, compare=(("pretrained", "scratch"),), predictions=False)
+    folder = write_run(tmp_path / "run", made)
+    trials = pd.read_parquet(folder / "trials.parquet")
+    parents = trials[trials["arm"] == "digits"].set_index("seed")["trial_id"]
+    descends = trials["arm"] == "pretrained"
+    trials.loc[descends, "parent_id"] = trials["seed"].map(parents)[descends]
+    trials.to_parquet(folder / "trials.parquet")
+    findings = findings_of(folder)
+    table = findings.pairs.break_evens
+    sooner = findings.pairs.table.query("scale == 'speedup' and verdict == 'better'")["target"]
+    unsure = table[~table["target"].isin(sooner)]
+    assert len(unsure)
+    assert unsure["saved"].notna().any()
+    assert unsure["uses"].isna().all()
+    assert unsure["note"].str.contains("not shown to be sooner").all()
+    for answer in answer_all(findings):
+        if not len(sooner):
+            assert "paid for" not in answer.words.text
+
+
+def test_accuracy_1_everywhere_claims_nothing(tmp_path: Path) -> None:
+    arms = (Arm("a", 1.0, 100), Arm("b", 1.0, 100))
+    made = Made(arms=arms, seeds=5, compare=(("b", "a"),), predictions=False, noise=0.0)
+    folder = write_run(tmp_path / "run", made)
+    trials = pd.read_parquet(folder / "trials.parquet")
+    trials.assign(test_accuracy=1.0).to_parquet(folder / "trials.parquet")
+    row = findings_of(folder).pairs.table.set_index("metric").loc["test_accuracy"]
+    assert row["low"] < 0 < row["high"]
+    assert not math.isnan(row["p_value"])
+    assert row["verdict"] in ("inconclusive", "equivalent")
