@@ -129,6 +129,7 @@ class Dataset:
         files: names of the files that images came from, at least of those in `near_pairs`; empty
             where images have no files of their own.
         survey: what the names and headers of its files say; None where it has none.
+        pictures: JPEG files by name that show people how its images were made; mostly none.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Dataset:
     near_pairs: np.ndarray | None = field(default=None, repr=False)
     files: Mapping[int, str] = field(default_factory=dict, repr=False)
     survey: Survey | None = field(default=None, repr=False)
+    pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,7 @@ def build_dataset(
     warnings: Sequence[str] = (),
     groups: Sequence[str] | None = None,
     files: Sequence[str] = (),
+    pictures: Mapping[str, bytes] | None = None,
     may_lack: bool = False,
 ) -> Dataset:
     """Check the arrays, count copies, compute the fingerprint; shapes as in `Dataset`.
@@ -226,6 +229,7 @@ def build_dataset(
         first_copy=first_copy,
         groups=numbers,
         files=dict(enumerate(files)),
+        pictures=pictures or {},
     )
 
 

@@ -34,7 +34,7 @@ from harness.plan.planner import make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.plan.starts import check_starts, misfits
 from harness.runfolder import provenance
-from harness.runfolder.deliver import write_folders
+from harness.runfolder.deliver import write_contact_sheets, write_folders
 from harness.runfolder.folder import CONTROL, RunFolder
 from harness.runfolder.gallery import test_images
 from harness.runfolder.kept_code import keep_code
@@ -58,6 +58,7 @@ from headstart.errors import (
     InputError,
     LockedError,
 )
+from headstart.foreign import own_folder
 from headstart.output import on_one_line
 from headstart.records import check_run_folder
 
@@ -539,6 +540,7 @@ def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
     from analysis.report.report import write_report
 
     deliver = plan.sweep.deliver
+    write_contact_sheets(plan, catalogue, own_folder(out, "report"))
     result = write_report([out], workbook=deliver.workbook, pdf=deliver.pdf)
     folder = result.index.parent
     if deliver.folders:

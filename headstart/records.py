@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CURVE = "curve.parquet"
+CONTACT_SHEETS = "contact-sheets"  # beside a report: what was cut from photographs
 MAX_BYTES = 4 << 30  # of a curve or of predictions
 FINAL = ("done", "diverged")  # `failed` runs again
 

@@ -22,7 +22,7 @@ class Content:
 
     title: the question; the names of the sweeps where no question was written. facts: one line on
     data, network and seeds. top: the paragraphs that answer the question. tables: by the id of
-    the section they stand in.
+    the section they stand in. contact_sheets: files in the report's folder of that name.
     """
 
     findings: Findings
@@ -34,6 +34,7 @@ class Content:
     answers: Sequence[Answer]
     tables: Mapping[str, Sequence[Table]]
     drawn: Sequence[Drawing]
+    contact_sheets: Sequence[str] = ()
 
     @property
     def each_table(self) -> list[Table]:
@@ -104,7 +105,17 @@ class Prose:
     paragraphs: tuple[str, ...]
 
 
-Block = Chart | Plate | TableBlock | Terms | Details | Prose
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures beside the page, each a link to itself: `files` are their names in `folder`."""
+
+    title: str
+    caption: str
+    folder: str
+    files: tuple[str, ...]
+
+
+Block = Chart | Plate | TableBlock | Terms | Details | Prose | Pictures
 
 
 @dataclass(frozen=True)

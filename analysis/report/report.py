@@ -33,6 +33,7 @@ from analysis.report.tables import Table
 from analysis.report.workbook import write_workbook
 from headstart.files import atomic_file
 from headstart.foreign import own_folder, refuse_links
+from headstart.records import CONTACT_SHEETS
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def write_report(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     styles = arm_styles(findings.arm_names)
-    content = compose(findings, styles, draw_figures(findings, styles, out / "figures"))
+    drawn = draw_figures(findings, styles, out / "figures")
+    content = compose(findings, styles, drawn, _contact_sheets(out))
     write_tables(content.each_table, out / "tables")
     write_json(out / "report.json", report_json(content))
     write_pdf_report(content, out / "report.pdf")
@@ -82,7 +84,17 @@ def write_report(
     return ReportResult(out / "index.html", answer, tuple(stand_ins(findings)))
 
 
-def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawing] = ()) -> Content:
+def _contact_sheets(out: Path) -> tuple[str, ...]:
+    """The pictures that a sweep has put beside the report, in order."""
+    return tuple(sorted(path.name for path in (out / CONTACT_SHEETS).glob("*.jpg")))
+
+
+def compose(
+    findings: Findings,
+    styles: Styles,
+    drawn: Sequence[Drawing] = (),
+    contact_sheets: Sequence[str] = (),
+) -> Content:
     """All words and tables of a report, with the figures that were drawn."""
     answers = answer_all(findings)
     return Content(
@@ -95,6 +107,7 @@ def compose(findings: Findings, styles: Styles, drawn: Sequence[Drawing] = ()) -
         answers=answers,
         tables=build_tables(findings),
         drawn=in_order(drawn),
+        contact_sheets=contact_sheets,
     )
 
 

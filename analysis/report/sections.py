@@ -30,6 +30,7 @@ from analysis.report.answers import MOST_AT_TOP
 from analysis.report.displays import SCORE_WORDS
 from analysis.report.tables import Table
 from headstart.private import publishable
+from headstart.records import CONTACT_SHEETS
 
 
 def build_tables(findings: Findings) -> dict[str, list[Table]]:
@@ -82,6 +83,8 @@ def build_sections(content: document.Content) -> list[document.Section]:
     blocks["arms"] = [*_finals(findings, styles), *blocks["arms"]]
     blocks["learning"] = [*_learning(findings, styles), *blocks["learning"]]
     blocks["targets"] = [*_targets(findings, styles), *blocks["targets"]]
+    if content.contact_sheets:
+        blocks["data"].append(_contact_sheets(content.contact_sheets))
     if len(content.answers) > MOST_AT_TOP:
         texts = tuple(answer.words.text for answer in content.answers)
         blocks["verdicts"].append(document.Prose("Each comparison in words", texts))
@@ -94,6 +97,19 @@ def build_sections(content: document.Content) -> list[document.Section]:
     return [section for section in sections if section.blocks or section.paragraphs]
 
 
+def _contact_sheets(files: Sequence[str]) -> document.Pictures:
+    more = len(files) - MOST_PICTURES
+    caption = (
+        "Every digit that was cut from a photograph has a box and its label here; grey boxes are "
+        "marks that were left out. Look at them: labels come from a digit’s place alone."
+        + f" {words.plural(more, 'more picture')} in {CONTACT_SHEETS}/."
+        * (more > 0)
+    )
+    shown = tuple(files[:MOST_PICTURES])
+    return document.Pictures("Contact sheets", caption, CONTACT_SHEETS, shown)
+
+
+MOST_PICTURES = 48
 LIMITS = {"provenance": 60}  # rows of a table that the page shows, where not 200
 ORDER = {
     "verdicts": ("Verdicts", "Verdicts"),

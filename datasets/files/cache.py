@@ -13,8 +13,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from datasets.near_duplicates import near_pairs
 from headstart.errors import DataError, StorageError
 from headstart.files import remove_dead_temporaries, sync_folder, temporary_beside
 
+_PICTURE = "picture-"  # begins the names of such files
 _FORMAT = 2  # of the entries themselves; raise it when `_write_entry` changes
 
 
@@ -159,6 +160,11 @@ def _write_entry(dataset: Dataset, folder: Path) -> None:
             np.save(file, array)
             file.flush()
             os.fsync(file.fileno())
+    for name, content in dataset.pictures.items():
+        with open(folder / f"{_PICTURE}{name}", "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
     meta = {
         "channels": channels,
         "class_names": dataset.class_names,
@@ -169,7 +175,8 @@ def _write_entry(dataset: Dataset, folder: Path) -> None:
         "parts": list(dataset.parts),
         "files": _named_files(dataset),
         "survey": None if dataset.survey is None else asdict(dataset.survey),
-        "sizes": {f"{key}.npy": (folder / f"{key}.npy").stat().st_size for key in arrays},
+        "pictures": list(dataset.pictures),
+        "sizes": {path.name: path.stat().st_size for path in folder.iterdir()},
     }
     with open(folder / "meta.json", "w", encoding="utf-8") as file:
         json.dump(meta, file, indent=1)
@@ -207,9 +214,29 @@ def _read_entry(name: str, entry: Path) -> Dataset | None:
             near_pairs=_if_kept(entry, "near_pairs.npy", meta),
             survey=None if meta["survey"] is None else _survey(meta["survey"]),
             files={int(index): name for index, name in meta["files"].items()},
+            pictures=_Pictures(entry, tuple(meta.get("pictures", ()))),
         )
     except (OSError, ValueError, KeyError):
         return None
+
+
+@dataclass(frozen=True)
+class _Pictures(Mapping[str, bytes]):
+    """The pictures of an entry, each read when it is asked for."""
+
+    entry: Path
+    names: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self.names:
+            raise KeyError(name)
+        return (self.entry / f"{_PICTURE}{name}").read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def _survey(kept: Mapping[str, Any]) -> Survey:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,9 +29,13 @@ from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 from headstart.settings import key
 
-VERSION = 2
+if TYPE_CHECKING:
+    from datasets.sheet.read import Reading
+
+VERSION = 3
 OWN_SIZE = (28, 28)
 _WILD = "*?["
+_JPEG_QUALITY = 85  # of a contact sheet
 _SHOWN = 3  # names of a folder that a message has
 _PUT = (
     "put them there, or give their paths (from the working folder or the data folder) "
@@ -164,22 +170,27 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
     from datasets.sheet.by_hand import corrected
     from datasets.sheet.fates import idle_drops
     from datasets.sheet.read import read_sheet
+    from datasets.sheet.remarks import remarks, summary
 
     pictures = _pictures(photos)
     corrections: Mapping[str, Correction] = {}
     for file in _corrections(options, request):
         corrections = read_corrections(file, pictures)
-    readings, notes, refused = [], [], []
+    readings, notes, counts, refused = [], [], [], []
     for picture in pictures:
         correction = corrections.get(picture.digest)
         as_read = read_sheet(picture.image, picture.labels)
-        notes += idle_drops(as_read, picture, correction)
+        named = replace(picture, path=_plain(picture.path, request))
+        notes += idle_drops(as_read, named, correction)
         reading = corrected(as_read, picture, correction)
         if reading.labels is None:
             refused.append(
                 f"{what_does_not_fit(picture, reading)} (python -m datasets.sheet shows what was "
                 "found on it)"
             )
+        else:
+            notes += remarks(named, reading)
+            counts.append(summary(named, reading, correction))
         readings.append(reading)
     if refused:
         raise DataError("\n".join(refused))
@@ -193,8 +204,30 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
         np.array([names.index(digit.label) for digit in digits]),
         names,
         source=", ".join(options.photos),
-        notes=notes,
+        notes=[*notes, *counts],
+        pictures=_contact_sheets(pictures, readings),
     )
+
+
+def _plain(path: Path, request: Request) -> Path:
+    """A photograph's path for a report: without the folders that only this machine has."""
+    if path.is_relative_to(request.data_dir):
+        return path.relative_to(request.data_dir)
+    return Path(path.name) if path.is_absolute() else path
+
+
+def _contact_sheets(photos: list[Photo], readings: list[Reading]) -> dict[str, bytes]:
+    """A JPEG file for each photograph, with a box around every digit that was cut."""
+    import cv2
+
+    from datasets.sheet.contact import contact_sheet
+
+    files = {}
+    for number, (photo, reading) in enumerate(zip(photos, readings, strict=True), 1):
+        sheet = contact_sheet(photo.image, reading, photo.noun)[..., ::-1]  # BGR
+        _, encoded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        files[f"{number:02d}-{photo.name}.jpg"] = encoded.tobytes()
+    return files
 
 
 def _pictures(photos: list[tuple[Path, Labels]]) -> list[Photo]:

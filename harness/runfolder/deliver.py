@@ -1,7 +1,8 @@
-"""The images of a sweep as folders, for people who were asked to hand them in.
+"""The images of a sweep as files beside its report, for people.
 
-In: a finished plan. Out: `Training Set/`, `Validation Set/` and `Test Set/` beside the report, each
-with one folder a class: the split of the first seed of the first arm. Other seeds draw other ones.
+In: a finished plan. Out: `Training Set/`, `Validation Set/` and `Test Set/`, each with one folder a
+class, where the sweep asks for them: the split of the first seed of the first arm. Other seeds draw
+other ones. `contact-sheets/`, where digits were cut from photographs: each of these with boxes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from headstart.files import (
     sync_tree,
     temporary_beside,
 )
+from headstart.records import CONTACT_SHEETS
 
 
 def write_folders(plan: Plan, catalogue: DataCatalogue, out: Path) -> None:
@@ -49,6 +51,33 @@ def write_folders(plan: Plan, catalogue: DataCatalogue, out: Path) -> None:
             raise StorageError(f"{out / part}: cannot be written: {err.strerror}") from err
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_contact_sheets(plan: Plan, catalogue: DataCatalogue, report: Path) -> None:
+    """Keep beside the report what was cut from photographs; that of an earlier call is replaced.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    uses = {trial.data.fingerprint: trial.data for trial in plan.trials}
+    pictures = [catalogue.open(use).pictures for use in uses.values()]
+    folder = report / CONTACT_SHEETS
+    temporary = temporary_beside(folder)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not any(pictures):
+            return
+        temporary.mkdir(parents=True)
+        for number, files in enumerate(filter(None, pictures), 1):
+            which = f"{number}-" if sum(map(bool, pictures)) > 1 else ""
+            for name, content in files.items():
+                (temporary / f"{which}{safe_name(name, 80)}").write_bytes(content)
+        sync_tree(temporary)
+        temporary.rename(folder)
+    except OSError as err:
+        raise StorageError(f"{folder}: cannot be written: {err.strerror}") from err
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_part(folder: Path, dataset: Dataset, indices: np.ndarray) -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,14 @@ from synthetic_runs import HOSTILE, Arm, Made, write_run
 from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
-from analysis.report.report import Content, compose, own_code, page_text, write_report
+from analysis.report.report import (
+    Content,
+    _contact_sheets,
+    compose,
+    own_code,
+    page_text,
+    write_report,
+)
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -75,6 +83,27 @@ def sums_of(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def test_contact_sheets_beside_the_report_are_shown_under_data(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", Made(arms=(Arm("a", 0.9, 300),), seeds=2, images=False))
+    content = content_of(run)
+    assert "Contact sheets" not in page_text(content)
+    folder = tmp_path / "contact-sheets"
+    folder.mkdir()
+    for name in ("02-b.jpg", '01-"><b>&.jpg', "03-c.png"):
+        (folder / name).touch()
+    sheets = _contact_sheets(tmp_path)
+    assert sheets == ('01-"><b>&.jpg', "02-b.jpg")
+    page = page_text(replace(content, contact_sheets=sheets))
+    Reader().feed(page)  # every element is closed
+    section = page[page.index('<h2 id="data">') : page.index('<h2 id="methods">')]
+    assert section.count('<img src="contact-sheets/') == 2
+    assert '<a href="contact-sheets/01-%22%3E%3Cb%3E%26.jpg">' in section
+    assert "01-&#34;&gt;&lt;b&gt;&amp;.jpg</a>" in section
+    many = page_text(replace(content, contact_sheets=[f"{k:03d}.jpg" for k in range(50)]))
+    assert many.count('<img src="contact-sheets/') == 48
+    assert "2 more pictures in contact-sheets/." in many
 
 
 def test_the_same_run_gives_the_same_bytes(report: Path, hostile_run: Path, tmp_path: Path) -> None:

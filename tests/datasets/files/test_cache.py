@@ -154,6 +154,17 @@ def test_notes_and_warnings_are_kept_and_an_entry_of_the_version_before_opens(tm
     assert (again.notes, again.warnings, again.fingerprint) == (said.notes, (), said.fingerprint)
 
 
+def test_pictures_for_people_are_kept_byte_by_byte(tmp_path, source):
+    pictures = {"01-sheet.jpg": b"\xff\xd8 boxes", "02-other.jpg": b"\xff\xd8"}
+    decoder = lambda: replace(Decoder()(), pictures=pictures)  # noqa: E731
+    for kept in (load(tmp_path, decoder, source), load(tmp_path, Decoder(), source)):
+        assert dict(kept.pictures) == pictures
+        assert "meta.json" not in kept.pictures
+    (entry,) = entries(tmp_path)
+    (entry / "picture-02-other.jpg").write_bytes(b"")  # torn
+    assert not load(tmp_path, Decoder(), source).pictures
+
+
 def test_a_full_disk_is_one_message_and_leaves_nothing(small_disk, source):
     images = np.random.default_rng(0).integers(0, 255, (500, 1, 28, 28)).astype(np.uint8)
     large = dataset_of(np.arange(500) % 2, images=images)

@@ -80,6 +80,23 @@ def test_corrections_change_the_digits_and_so_the_fingerprint(
     assert not isinstance(err.value, DataNotFoundError), "no other data set may stand in"
 
 
+def test_what_each_photograph_gave_is_noted_and_shown_from_the_cache_too(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        dataset = load(data_dir, tmp_path, {"mine/rows.jpg": "358", "mine/all_*.jpg": "name"})
+        said = [note for note in dataset.notes if " digits (" in note]
+        assert [note.split(" digits")[0].rpartition(": ")[0] for note in said] == [
+            "mine/rows.jpg", "mine/all_3.jpg",  # without the folder that only this machine has
+        ]  # fmt: skip
+        n_digits = [int(note.split(": ")[1].split()[0]) for note in said]
+        assert sum(n_digits) == len(dataset.labels)
+        assert list(dataset.pictures) == ["01-rows.jpg", "02-all_3.jpg"]
+        sheet = cv2.imdecode(np.frombuffer(dataset.pictures["01-rows.jpg"], np.uint8), 1)
+        blue, green, red = sheet.astype(int).transpose(2, 0, 1)
+        assert ((red - blue > 100) & (red - green > 100)).sum() > 200  # boxes of the first row
+
+
 def test_a_digit_may_be_a_number_and_a_row_of_labels_may_not(
     data_dir: Path, tmp_path: Path
 ) -> None:

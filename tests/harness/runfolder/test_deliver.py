@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
 from datasets.split import split_dataset
 from harness.plan.planner import make_plan
-from harness.runfolder.deliver import write_folders
+from harness.runfolder.deliver import write_contact_sheets, write_folders
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
 
@@ -42,3 +44,21 @@ def test_three_folders_hold_the_first_seeds_split_pixel_by_pixel(write_sweep, tm
             assert np.array_equal(pixels, dataset.images[index, 0])
         seen |= {f.name for f in images}
     assert len(seen) == 120
+
+
+def test_contact_sheets_lie_beside_the_report_and_old_ones_go(write_sweep, tmp_path):
+    catalogue = DataCatalogue(allow_download=False)
+    plan = make_plan(load_sweep(write_sweep()), catalogue)
+    old = tmp_path / "contact-sheets" / "01-old.jpg"
+    old.parent.mkdir()
+    old.touch()
+    use = next(t.data for t in plan.trials if t.stage == "arm")
+    pictures = {"01-sheet.jpg": b"boxes", "02-../../x.jpg": b"more"}
+    catalogue._opened[use.fingerprint] = replace(catalogue.open(use), pictures=pictures)
+    write_contact_sheets(plan, catalogue, tmp_path)
+    files = sorted((tmp_path / "contact-sheets").iterdir())
+    assert [file.name for file in files] == ["01-sheet.jpg", "02-..-..-x.jpg"]
+    assert [file.read_bytes() for file in files] == [b"boxes", b"more"]
+    catalogue._opened[use.fingerprint] = replace(catalogue.open(use), pictures={})
+    write_contact_sheets(plan, catalogue, tmp_path)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("contact")]
