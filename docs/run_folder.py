@@ -43,6 +43,7 @@ FILES = (
     File("search/ARM.json", "what the search of an arm tried and chose, for each seed", SWEEP, "when a search ended"),
     File("tensorboard/ARM/seed-NUMBER-ID/events.out.tfevents.ID", "the trial's learning curve for TensorBoard; of a search, in `search-NUMBER-ID`", SWEEP, "with the report, where `track` names tensorboard"),
     File("report/*", "`index.html`, `report.pdf`, `results.xlsx`, `report.json`, `figures/`, `tables/`, what `deliver` asks for, and `contact-sheets/`, where digits were cut from photographs: each photograph with a box around every digit", f"`analysis`, which {SWEEP} calls", "at the end of a run, and whenever `python -m analysis` is called"),
+    File("looks.json", "at which numbers of finished seeds a report was made, and how many were planned then; a report after the number was raised says so", "`analysis`", "with a report"),
     File("evaluations/NAME*", "scores on a test set met later; `NAME.parquet` has a row a network", "`harness.evaluate`", "when it is called"),
     File("audit/*", "`NAME.npz`: what networks say of labels in doubt; beside it the audit's text, tables and figures", "`harness.reference`, `analysis audit`", "when one is called"),
     File("code/DIGEST/*.py.txt", "the text of the user's own code that `sweep.yaml` names with this digest, and of what it imports from its folder; a record to be read, which no command runs", SWEEP, "at its start, where a network, an optimizer, a loss or a data set is the user's own"),

@@ -34,6 +34,8 @@ BLOCKS = (  # title, the part of the schema, words before its table
     ("`seeds` as a rule", "SeedsRule", "`seeds: 30` runs seeds 0 to 29, `seeds: [0, 7]` those two; "
      "a mapping is a rule."),
     ("`seeds.until`", "Until", ""),
+    ("`seeds` until a verdict", "VerdictRule", "What it costs and holds: "
+     "[seeds until sure](../statistics.md#seeds-until-sure)."),
     ("`compare`", "Compare", "A list of such mappings."),
     ("`measure`", "Measure", ""),
     ("`resources`", "Resources", ""),

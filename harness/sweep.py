@@ -372,27 +372,30 @@ def _search(
 
 def _next_seeds(plan: Plan, out: Path) -> int | None:
     """How many seeds the sweep's rule asks for next; None when it is met or at its limit."""
-    import numpy as np
-
     from analysis.findings.load import load_runs
     from analysis.statistics.pairs.sequential import Until, decide
+    from analysis.statistics.pairs.until_verdict import UntilVerdict, decide_verdict
     from analysis.statistics.samples.pairing import Pair
 
-    seeds = plan.sweep.seeds
-    assert seeds.until is not None
-    assert seeds.at_least is not None
-    assert seeds.at_most is not None
-    until = Until(
-        seeds.until.metric,
-        seeds.until.half_width,
-        seeds.at_least,
-        seeds.at_most,
-        targets=plan.sweep.measure.targets,
-    )
+    seeds, measure = plan.sweep.seeds, plan.sweep.measure
     runs = load_runs([out], names_as_planned=True)
     pairs = [Pair(pair.treatment, pair.control) for pair in plan.sweep.compare]
-    rng = np.random.default_rng(plan.sweep.seed)
-    decision = decide(runs.trials, runs.curves, pairs, until, rng)
+    if seeds.until == "verdict":
+        assert seeds.looks is not None
+        rule = UntilVerdict(seeds.looks, measure.equivalence)
+        decision = decide_verdict(runs.trials, runs.curves, pairs, rule)
+    else:
+        assert seeds.until is not None
+        assert seeds.at_least is not None
+        assert seeds.at_most is not None
+        until = Until(
+            seeds.until.metric,
+            seeds.until.half_width,
+            seeds.at_least,
+            seeds.at_most,
+            targets=measure.targets,
+        )
+        decision = decide(runs.trials, runs.curves, pairs, until)
     print(decision.text, file=sys.stderr)
     return None if decision.stop else decision.n_seeds_next
 

@@ -43,6 +43,10 @@ def key(
     )
 
 
+LOOKS = (5, 8, 12, 18, 27, 40, 60)  # numbers of seeds of `seeds: {until: verdict}`
+AT_LEAST, AT_MOST = 8, 60  # seeds of `seeds: {until: {half_width}}`
+
+
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 

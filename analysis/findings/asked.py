@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis import words
 from analysis.findings.load import Content, Runs
+from analysis.statistics.pairs.looks import stopping_of
 from analysis.statistics.samples.pairing import Pair
 from headstart.settings import Measure
 
@@ -77,6 +79,14 @@ def _asked(sweep: Content, trials: pd.DataFrame) -> Asked:
 
 def _rule(seeds: object) -> str:
     """The rule that decided the number of seeds, in words; empty where a number was given."""
+    looks = stopping_of(seeds).looks
+    if looks:
+        places = words.listed(str(look) for look in looks)
+        return (
+            "seeds were added until every comparison of the final result had a verdict, or a "
+            f"verdict had become unlikely, at planned looks ({places}); p-values and intervals "
+            "allow for all of them together"
+        )
     if not isinstance(seeds, Mapping) or not isinstance(seeds.get("until"), Mapping):
         return ""
     until = seeds["until"]

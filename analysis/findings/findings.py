@@ -19,6 +19,7 @@ from analysis.findings.by_class import MOST_TASKS, ClassTables, pick_arms, read_
 from analysis.findings.data_sets import DataTables, describe_data
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs
+from analysis.findings.looked import raised_after
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
@@ -40,7 +41,7 @@ class Findings:
     unit. survival: Kaplan-Meier curves by task, arm, target. stability: spread over seeds by task
     and arm, with the means of what happens within runs. spreads: ratios of spreads by pair.
     searches: the trials of each search. decisions: what the searches chose, as recorded. stamp:
-    when the last trial ended.
+    when the last trial ended. raised: sweeps whose number of seeds was raised after a report.
     """
 
     runs: Runs
@@ -61,6 +62,7 @@ class Findings:
     stamp: str
     data: DataTables
     starts: pd.DataFrame
+    raised: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def tasks(self) -> list[str]:
@@ -101,6 +103,7 @@ def find(runs: Runs) -> Findings:
         stamp=_stamp(runs.trials),
         data=describe_data(runs),
         starts=describe_starts(runs),
+        raised=raised_after(runs, asked),
     )
 
 

@@ -18,6 +18,7 @@ from analysis.findings.asked import Asked
 from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import Comparison, comparison_table
 from analysis.statistics.pairs.contrasts import untrained
+from analysis.statistics.pairs.looks import Stopping, stopping_of, strictest
 from analysis.statistics.pairs.power import plan
 from analysis.statistics.pairs.questions import Errors
 from analysis.statistics.samples.arrays import Rng
@@ -65,19 +66,19 @@ def compare_pairs(
     targets = sorted({target for a in asked for target in a.targets})
     margin = min((a.margin for a in asked if a.margin is not None), default=None)
     metrics = (score, "area_under_curve", "steps_to_target")
-    sequential = any(a.rule for a in asked)
+    stopping = strictest([stopping_of(a.sweep.get("seeds")) for a in asked])
     errors: Errors = "report" if any(a.errors == "report" for a in asked) else "question"
     comparisons = []
     if pairs:
         # A pair of one sweep may have both arms in another as well, which did not ask.
         comparisons = compare_all(
-            trials, curves, pairs, targets, margin, rng, metrics, sequential, errors, set(known)
+            trials, curves, pairs, targets, margin, rng, metrics, stopping, errors, set(known)
         )
     tasks = list(_pairs_by_task(asked, known, trials, curves))
     return PairTables(
         comparisons=tuple(comparisons),
         table=comparison_table(comparisons),
-        speedups=_speedups(tasks, comparisons, rng, sequential),
+        speedups=_speedups(tasks, comparisons, rng, stopping),
         break_evens=_break_evens(tasks, comparisons, rng),
         seeds_needed=_seeds_needed(evidence, curves, comparisons, margin, score),
         margin=margin,
@@ -112,7 +113,7 @@ def _pairs_by_task(
 
 
 def _speedups(
-    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng, sequential: bool
+    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng, stopping: Stopping
 ) -> pd.DataFrame:
     """With the intervals of the comparisons in every unit: one interval for one quantity.
 
@@ -123,7 +124,7 @@ def _speedups(
     for task in tasks:
         others = compare_all(
             task.trials, task.curves, task.pairs, task.targets, None, rng,
-            ("samples_to_target", "train_time_s_to_target"), sequential,
+            ("samples_to_target", "train_time_s_to_target"), stopping,
         )  # fmt: skip
         rows = [*(c for c in comparisons if c.task == task.name), *others]
         for unit, metric in _TIMES.items():

@@ -11,6 +11,8 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.findings import Findings
+from analysis.statistics.pairs.looks import HOPELESS, stopping_of
+from analysis.statistics.pairs.until_verdict import is_hopeless
 from analysis.statistics.samples.redrawn import seeds_worth
 
 FEW_SEEDS = 5
@@ -255,6 +257,34 @@ def _rules(findings: Findings) -> Iterator[str]:
     for asked in findings.asked:
         if asked.rule:
             yield f"The number of seeds was not fixed in advance: {asked.rule}."
+    yield from _given_up(findings)
+    for sweep, then, now in findings.raised:
+        yield (
+            f"A report of “{sweep}” was made at {words.plural(then, 'seed')}, and its number of "
+            f"seeds was raised to {now} afterwards. P-values and intervals hold for a number that "
+            "was chosen before anybody looked; `seeds: {until: verdict}` plans such looks."
+        )
+
+
+def _given_up(findings: Findings) -> Iterator[str]:
+    """Comparisons of a sweep with planned looks that were ended as hopeless."""
+    for asked in findings.asked:
+        looks = stopping_of(asked.sweep.get("seeds")).looks
+        rows = [
+            row
+            for row in findings.pairs.comparisons
+            if row.metric == findings.score and row.task in asked.tasks
+        ]
+        given_up = [
+            f"“{row.treatment}” against “{row.control}” after {row.n} seeds"
+            for row in rows
+            if looks and row.verdict == "inconclusive" and is_hopeless(row, looks, len(rows))
+        ]
+        if given_up:
+            yield (
+                f"Given up, because a verdict by {looks[-1]} seeds has a chance under "
+                f"{words.share(HOPELESS)}: {words.shortened(given_up)}."
+            )
 
 
 def n_seeds_text(arms: pd.DataFrame) -> str:

@@ -20,6 +20,7 @@ from analysis.figures.focus import focus_arms, focus_tasks
 from analysis.figures.style import Styles, arm_styles
 from analysis.findings.findings import Findings, find
 from analysis.findings.load import load_runs
+from analysis.findings.looked import looks_now, remember
 from analysis.report.answers import answer_all, summary
 from analysis.report.caveats import find_caveats, n_seeds_text, stand_ins
 from analysis.report.displays import PARTS
@@ -80,6 +81,7 @@ def write_report(
         write_pdf_report(content, out / pdf, brief=True)
     with atomic_file(out / "index.html") as file:
         file.write(page_text(content))
+    remember(looks_now(findings.runs, findings.asked))
     answer = "\n".join(paragraph.text for paragraph in content.top)
     return ReportResult(out / "index.html", answer, tuple(stand_ins(findings)))
 

@@ -38,7 +38,7 @@ def resolved_yaml(sweep: Sweep) -> str:
         **({"pretrain": stages} if stages else {}),
         **({"why": sweep.why} if sweep.why else {}),
         "arms": arms,
-        "seeds": {k: v for k, v in _plain(seeds).items() if k != "values"}
+        "seeds": {k: v for k, v in _plain(seeds).items() if k != "values" and v is not None}
         if seeds.until
         else list(seeds.values),
         "seed": sweep.seed,

@@ -17,7 +17,7 @@ import datasets
 import models
 from datasets.split import SplitSettings
 from harness.sweepfile.file import SweepFile
-from harness.sweepfile.settings import SeedsRule, schema_of_names
+from harness.sweepfile.settings import SeedsRule, VerdictRule, schema_of_names
 from headstart.settings import key
 from models.info import NORMALISE
 
@@ -158,11 +158,13 @@ def _data(choice: Schema) -> Schema:
 
 def _seeds(parts: Schema) -> Schema:
     parts["SeedsRule"] = _hoisted(SeedsRule, parts)
+    parts["VerdictRule"] = _hoisted(VerdictRule, parts)
     number = {"type": "integer", "minimum": 0}
     return {
         "anyOf": [
             {"type": "integer", "minimum": 1},
             {"type": "array", "minItems": 1, "items": number},
             {"$ref": "#/$defs/SeedsRule"},
+            {"$ref": "#/$defs/VerdictRule"},
         ]
     }

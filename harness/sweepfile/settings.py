@@ -7,6 +7,7 @@ by name here and nowhere else.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -42,7 +43,7 @@ from harness.sweepfile.search_settings import Search
 from headstart.errors import InputError
 from headstart.grid import GridPoint, Values
 from headstart.own_code import is_reference, object_of, shown
-from headstart.settings import AsTuple, Compare, Frozen, Measure, key
+from headstart.settings import AT_LEAST, AT_MOST, LOOKS, AsTuple, Compare, Frozen, Measure, key
 from models.info import NetworkOptions
 
 Axis = Literal["split", "order", "init", "head", "augment", "dropout"]
@@ -610,8 +611,8 @@ class SeedsRule(Frozen):
     """Seeds are added until the intervals are narrow enough."""
 
     until: Until = key("The rule.", example={"half_width": 0.002})
-    at_least: NumberOfSeeds = key("Seeds that run in any case.", 8, example=8, unit="seeds")
-    at_most: NumberOfSeeds = key("Seeds at which the sweep ends in any case.", 60, example=60,
+    at_least: NumberOfSeeds = key("Seeds that run in any case.", AT_LEAST, example=8, unit="seeds")
+    at_most: NumberOfSeeds = key("Seeds at which the sweep ends in any case.", AT_MOST, example=60,
         unit="seeds")  # fmt: skip
 
     @model_validator(mode="after")
@@ -621,11 +622,30 @@ class SeedsRule(Frozen):
         return self
 
 
+class VerdictRule(Frozen):
+    """Seeds are added, at planned looks, until every comparison of the final result has a verdict.
+
+    A comparison ends early where a verdict by the last look has become unlikely.
+    """
+
+    until: Literal["verdict"] = key("The rule.", example="verdict")
+    looks: Annotated[tuple[NumberOfSeeds, ...], AsTuple, Field(min_length=1, max_length=20)] = key(
+        "The numbers of seeds at which the sweep looks; the last is the most that run. All looks "
+        "together err in one of twenty.", LOOKS, example=[8, 16, 32], unit="seeds")  # fmt: skip
+
+    @model_validator(mode="after")
+    def _rising(self) -> VerdictRule:
+        if any(a >= b for a, b in itertools.pairwise(self.looks)):
+            raise ValueError(f"looks {list(self.looks)}: the numbers must rise")
+        return self
+
+
 class Seeds(Frozen):
     """Which replicates run, and the rule that adds further ones."""
 
     values: tuple[NonNegativeInt, ...]
-    until: Until | None = None
+    until: Until | Literal["verdict"] | None = None
+    looks: tuple[int, ...] | None = None
     at_least: int | None = None
     at_most: int | None = None
 
@@ -642,9 +662,25 @@ def _seeds(given: object) -> Seeds:
             raise ValueError("is not a list of whole numbers from 0")
         return Seeds(values=tuple(dict.fromkeys(given)))
     if isinstance(given, Mapping):
+        until = given.get("until")
+        if isinstance(until, str) and until != "verdict":
+            raise ValueError(f"until: '{until}' is neither verdict nor {{half_width: a number}}")
+        others = ("at_least", "at_most") if until == "verdict" else ("looks",)
+        if wrong := [name for name in others if name in given]:
+            raise ValueError(
+                f"{', '.join(wrong)} does not go with this rule: until: verdict takes looks, whose "
+                "first and last are the fewest and the most seeds; half_width takes at_least, "
+                "at_most"
+            )
+        if until == "verdict":
+            planned = VerdictRule.model_validate(given)
+            return Seeds(values=tuple(range(planned.looks[0])), **dict(planned))
         rule = SeedsRule.model_validate(given)
         return Seeds(values=tuple(range(rule.at_least)), **dict(rule))
-    raise ValueError("is not a count, a list or {until, at_least, at_most}")
+    raise ValueError(
+        "is not a count, a list, {until: verdict, looks} or {until: {half_width: …}, at_least, "
+        "at_most}"
+    )
 
 
 def _always(best: bool) -> bool:

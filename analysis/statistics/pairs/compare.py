@@ -19,11 +19,11 @@ from scipy import stats
 from analysis.statistics.pairs import verdicts
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
+from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.questions import Errors, RowTest, judge
-from analysis.statistics.pairs.sequential import WIDENING
 from analysis.statistics.samples.arrays import Floats, Rng
-from analysis.statistics.samples.intervals import CONFIDENCE, Interval, proportion_interval
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.redrawn import METHOD, NOTE, seeds_worth, widening
 from analysis.statistics.samples.resampling import (
@@ -31,11 +31,16 @@ from analysis.statistics.samples.resampling import (
     signed_rank_test,
     student_quantile,
 )
-from analysis.statistics.samples.significance import hedges_g, holm, p_better_words, t_tests
+from analysis.statistics.samples.significance import (
+    hedges_g,
+    holm,
+    p_better_interval,
+    p_better_words,
+    t_tests,
+)
 from analysis.words import joined, plural
 from headstart.errors import InputError
 
-STOPPED = "wider by a tenth: the number of seeds was chosen by looking"
 FEW = 5  # pairs; below, Student's t trusts that differences are near normal
 _ROUNDING = 1e-13  # of the largest value: differences nearer than this are ties
 
@@ -45,7 +50,7 @@ class _Settings:
     """What the tests and intervals of all rows share."""
 
     margin: float | None
-    widening: float
+    stopping: Stopping
 
     def margin_of(self, contrast: Contrast) -> float | None:
         """The equivalence margin where the metric has one."""
@@ -82,7 +87,7 @@ def compare_all(
     margin: float | None,
     rng: Rng | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
-    sequential: bool = False,
+    stopping: Stopping = CHOSEN_BEFORE,
     errors: Errors = "question",
     places: Collection[tuple[str, Pair]] | None = None,
 ) -> list[Comparison]:
@@ -96,8 +101,9 @@ def compare_all(
         rng: for the p of the sign-flip test of one row beyond 16 pairs, which stands beside and
             decides nothing; without it the number of pairs decides its draws.
         metrics: names of `metrics.METRICS`.
-        sequential: the sweep chose its number of seeds by `seeds: {until: …}`; intervals are
-            wider and t-statistics smaller by `sequential.WIDENING`, which the note says.
+        stopping: how the sweep came to its number of seeds. Under `seeds: {until: …}` errors
+            count for more (`Stopping.widening`): intervals are wider, t-statistics smaller, and
+            the note says why.
         errors: what may be wrong in 5 %: each `question`, or the whole `report`.
         places: tasks and pairs that were asked for; what was not asked is not compared, and
             costs nothing. None: every pair in every task that has both arms.
@@ -114,20 +120,20 @@ def compare_all(
         for contrast in build_contrasts(trials, curves, pairs, targets, metrics)
         if places is None or (contrast.task, contrast.pair) in places
     ]
-    return compare_contrasts(contrasts, margin, rng, sequential, errors)
+    return compare_contrasts(contrasts, margin, rng, stopping, errors)
 
 
 def compare_contrasts(
     contrasts: Sequence[Contrast],
     margin: float | None,
     rng: Rng | None = None,
-    sequential: bool = False,
+    stopping: Stopping = CHOSEN_BEFORE,
     errors: Errors = "question",
 ) -> list[Comparison]:
     """`compare_all` of contrasts that are built already; raises InputError for a bad margin."""
     if margin is not None and not margin > 0:
         raise InputError(f"compare: the equivalence margin {margin} must be above 0")
-    settings = _Settings(margin, WIDENING if sequential else 1.0)
+    settings = _Settings(margin, stopping)
     root = int(rng.integers(2**63)) if rng is not None else 0
     rows = _rows(contrasts, settings, root)
     return _judged(rows, _at_chance(rows, settings, root), errors)
@@ -166,7 +172,8 @@ def _paired(contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: Rng
         return [_Row(_alone(c, float(m), note), c) for c, m in zip(contrasts, mean, strict=True)]
     variance = np.sort(scores, axis=0).var(axis=0, ddof=1)
     sd = np.sqrt(np.maximum(variance, [c.least_variance for c in contrasts]))
-    error = settings.widening * sd / math.sqrt(n) * [widening(n, c.overlap) for c in contrasts]
+    error = settings.stopping.widening(n) * sd / math.sqrt(n)
+    error *= [widening(n, c.overlap) for c in contrasts]
     p_flip, floor, flip_error = sign_flip_test(scores, rng)
     p_wilcoxon = signed_rank_test(scores)
     rows = []
@@ -175,10 +182,9 @@ def _paired(contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: Rng
             rows.append(_Row(_untested(contrast, _nobody(contrast)), contrast))
             continue
         won, lost = int((scores[:, k] > 0).sum()), int((scores[:, k] < 0).sum())
-        wins = won + 0.5 * (n - won - lost)
-        n_worth = seeds_worth(n, contrast.overlap)
+        worth = seeds_worth(n, contrast.overlap) / n
         row = _tested(contrast, settings, (float(mean[k]), float(error[k]), n - 1.0))
-        row = _with_p_better(row, proportion_interval(wins / n * n_worth, n_worth))
+        row = _with_p_better(row, p_better_interval(worth * won, worth * lost))
         row = replace(
             row,
             sd_score=float(sd[k]),
@@ -228,12 +234,13 @@ def _welch(contrast: Contrast, settings: _Settings) -> _Row:
     variances = np.maximum([treated.var(ddof=1), control.var(ddof=1)], least)
     parts = variances * (1 / sizes + contrast.overlap)
     mean = float(np.sort(treated).mean() - np.sort(control).mean())
-    error = settings.widening * math.sqrt(parts.sum())
+    error = settings.stopping.widening(contrast.n) * math.sqrt(parts.sum())
     df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum() if error > 0 else sizes.sum() - 2.0
     pooled = math.sqrt(((sizes - 1) * variances).sum() / (sizes.sum() - 2))
     u, p_rank = stats.mannwhitneyu(treated, control)
+    won = float(u) / sizes.max()
     row = _tested(contrast, settings, (mean, error, float(df)), "Welch")
-    row = _with_p_better(row, proportion_interval(u / sizes.max(), contrast.n))
+    row = _with_p_better(row, p_better_interval(won, contrast.n - won))
     row = replace(
         row,
         sd_score=math.sqrt(parts.sum() * contrast.n),  # what further trials of both arms shrink
@@ -295,11 +302,14 @@ def _tested(
         if few
         else "",
         NOTE if contrast.overlap else "",
-        STOPPED if settings.widening > 1 else "",
+        settings.stopping.note,
     )
     score = Interval(mean, mean - half, mean + half, CONFIDENCE, method, contrast.n, note)
     row = _estimated(_untested(contrast), contrast, score)
-    return replace(row, **asdict(t_tests(mean, error, df, settings.margin_of(contrast))))
+    one_sided = settings.stopping.widening(contrast.n, sides=1)
+    of_margin = error * one_sided / settings.stopping.widening(contrast.n)
+    tests = t_tests(mean, error, df, settings.margin_of(contrast), of_margin)
+    return replace(row, **asdict(tests))
 
 
 def _with_p_better(row: Comparison, p: Interval) -> Comparison:

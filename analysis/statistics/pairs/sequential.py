@@ -3,8 +3,8 @@
 In: the trials so far, the pairs, the rule of the sweep. Out: a `Decision`. Pure: the harness
 calls it between batches of seeds. To look at the data and stop when an interval happens to be
 narrow favours samples whose spread is underestimated, so an interval of a sweep that stopped
-this way is drawn wider by `WIDENING`, both here and in the report (`compare_all(...,
-sequential=True)`); `benchmarks/sequential.py` measures what that covers.
+this way is drawn wider (`looks.Stopping`: by 1.1, by 1.25 where it may stop before 8 seeds), both
+here and in the report; `benchmarks/sequential.py` measures what that covers.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analysis import words
 from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
-from analysis.statistics.samples.arrays import Rng
-from analysis.statistics.samples.intervals import CONFIDENCE, mean_interval
+from analysis.statistics.pairs.looks import Stopping
+from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.redrawn import widening
 from analysis.statistics.samples.resampling import student_quantile
 from headstart.errors import InputError
-
-WIDENING = 1.1  # measured: .93-.97 on normal, skewed, lognormal and t3 data from 8 seeds
+from headstart.settings import AT_LEAST, AT_MOST
 
 
 @dataclass(frozen=True)
@@ -37,29 +36,34 @@ class Until:
 
     metric: str
     half_width: float
-    at_least: int = 8
-    at_most: int = 60
+    at_least: int = AT_LEAST
+    at_most: int = AT_MOST
     targets: tuple[float, ...] = ()
+
+    @property
+    def widening(self) -> float:
+        """What intervals under this rule are multiplied by."""
+        return Stopping.of_widths(self.at_least).wider
 
 
 @dataclass(frozen=True)
 class Decision:
     """What to do next: stop, or run seeds up to `n_seeds_next` in all.
 
-    `half_widths` are those of every comparison now (NaN: fewer than two pairs), `narrow` whether
-    all are as asked, `text` says it in words.
+    `met` says whether the rule is met; `half_widths` are those of every comparison now (NaN: fewer
+    than two pairs; none where verdicts are asked for), `text` says it in words.
     """
 
     stop: bool
     n_seeds: int
     n_seeds_next: int
-    narrow: bool
+    met: bool
     half_widths: tuple[float, ...]
     text: str
 
 
 def decide(
-    trials: pd.DataFrame, curves: pd.DataFrame, pairs: Sequence[Pair], until: Until, rng: Rng
+    trials: pd.DataFrame, curves: pd.DataFrame, pairs: Sequence[Pair], until: Until
 ) -> Decision:
     """Whether the intervals of all `pairs` are narrow enough after the seeds that have run.
 
@@ -76,8 +80,7 @@ def decide(
         raise InputError(f"seeds.until: the trials have no {until.metric} to compare")
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
     n_seeds = int(evidence["seed"].nunique())
-    root = int(rng.integers(2**63))
-    widths = tuple(half_width(c, np.random.default_rng([root, c.n])) for c in contrasts)
+    widths = tuple(half_width(c, until.widening) for c in contrasts)
     wanted = _wanted(until, contrasts[0])
     narrow = n_seeds >= until.at_least and all(w <= wanted for w in widths)
     stop = narrow or n_seeds >= until.at_most
@@ -92,19 +95,20 @@ def decide(
     return Decision(stop, n_seeds, following, narrow, widths, text)
 
 
-def half_width(contrast: Contrast, rng: Rng) -> float:
+def half_width(contrast: Contrast, wider: float) -> float:
     """Half the widened interval of a paired contrast, on the scale of the test (times: log).
 
-    Never under what the rounding of the metric alone would leave: equal values are not a
-    certainty. NaN for fewer than two pairs or unpaired arms.
+    The interval is that of the report: Student's, wider by `wider` and for redrawn splits, never
+    under what the rounding of the metric alone would leave: equal values are not a certainty. NaN
+    for fewer than two pairs or unpaired arms.
     """
-    if contrast.n < 2 or not contrast.paired:
+    n = contrast.n
+    if n < 2 or not contrast.paired:
         return math.nan
     treated, control = contrast.scores
-    interval = mean_interval(treated - control, rng=rng)
-    least = math.sqrt(contrast.least_variance / contrast.n)
-    least *= student_quantile(contrast.n - 1, CONFIDENCE)
-    return WIDENING * max((interval.high - interval.low) / 2, least)
+    variance = max(float((treated - control).var(ddof=1)), contrast.least_variance)
+    error = math.sqrt(variance / n) * widening(n, contrast.overlap)
+    return wider * student_quantile(n - 1, CONFIDENCE) * error
 
 
 def _wanted(until: Until, contrast: Contrast) -> float:

@@ -40,13 +40,20 @@ class TTests:
     p_equivalence: float
 
 
-def t_tests(mean: float, error: float, df: float, margin: float | None) -> TTests:
-    """The t-test against 0, and the two one-sided ones against the margin (Schuirmann 1987)."""
+def t_tests(
+    mean: float, error: float, df: float, margin: float | None, of_margin: float | None = None
+) -> TTests:
+    """The t-test against 0, and the two one-sided ones against the margin (Schuirmann 1987).
+
+    `of_margin`: the standard error of the latter, where it is not `error`: planned looks are as
+    strict for two sides and for one, each in its own way.
+    """
     t = _ratio(mean, error)
     p_value = 2 * float(special.stdtr(df, -abs(t)))
     if margin is None:
         return TTests(float(mean), t, p_value, math.nan, math.nan)
-    p_equivalence = float(special.stdtr(df, -_ratio(margin - abs(mean), error)))
+    reach = _ratio(margin - abs(mean), error if of_margin is None else of_margin)
+    p_equivalence = float(special.stdtr(df, -reach))
     return TTests(float(mean), t, p_value, margin, p_equivalence)
 
 

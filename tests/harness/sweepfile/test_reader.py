@@ -110,6 +110,11 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
         ("{steps: 4}", "{steps: 4, epochs: 1}", "give one of steps, epochs"),
         ("epochs: 3", "epochs: true", "train.epochs: true should be a valid integer"),
         ("seeds: 2", "seeds: {until: {half_width: 1.0}, at_least: 9, at_most: 3}", "is over"),
+        ("seeds: 2", "seeds: {until: verdct}", "'verdct' is neither verdict nor"),
+        ("seeds: 2", "seeds: {until: verdict, looks: [8, 5]}", "the numbers must rise"),
+        ("seeds: 2", "seeds: {until: verdict, looks: [1, 5]}", "greater than or equal to 2"),
+        ("seeds: 2", "seeds: {until: verdict, at_most: 9}", "at_most does not go with this rule"),
+        ("seeds: 2", "seeds: {until: {half_width: 1.0}, looks: [5]}", "does not go with this rule"),
         ("seeds: 2", "seeds: 2\nvary: [order, colour]", "'colour' is not one of split, order"),
         ("seeds: 2", "seeds: 2\nresources: {gpu: 1}", "did you mean 'gpus'"),
         ("seeds: 2", "seeds: 2\nresources: {gpus: 2}", "resources.gpus: 2 is more than a worker"),
@@ -236,6 +241,8 @@ def test_the_resolved_text_reads_to_the_same_sweep(write_sweep):
         [],
         ["grid={train.batch_size: [16, 32]}"],
         ["seeds={until: {half_width: 0.1}}"],
+        ["seeds={until: verdict}"],
+        ["seeds={until: verdict, looks: [3, 6]}"],
     ):
         sweep = load_sweep(write_sweep(), "longer", options)
         again = read_sweep(parse_yaml(resolved_yaml(sweep), "resolved"))
@@ -252,6 +259,17 @@ def test_a_record_that_does_not_know_optional_passes_over_what_is_missing(write_
     (tmp_path / "sweep.yaml").write_text(old)
     said = [[each.optional for each in s.arms["scratch"].data] for s in (sweep, load_run(tmp_path))]
     assert said == [[True, False, False], [True, True, True]]
+
+
+def test_a_rule_for_seeds_says_all_of_itself_when_it_is_resolved(write_sweep):
+    verdict = load_sweep(write_sweep(), None, ["seeds={until: verdict}"])
+    assert verdict.seeds.values == (0, 1, 2, 3, 4)
+    width = load_sweep(write_sweep(), None, ["seeds={until: {half_width: 0.1}, at_most: 20}"])
+    written = [parse_yaml(resolved_yaml(s), "r").plain()["seeds"] for s in (verdict, width)]
+    assert written == [
+        {"until": "verdict", "looks": [5, 8, 12, 18, 27, 40, 60]},
+        {"until": {"metric": "test_accuracy", "half_width": 0.1}, "at_least": 8, "at_most": 20},
+    ]
 
 
 def test_what_arms_have_in_common_is_resolved_once(write_sweep):

@@ -14,13 +14,15 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import COLUMNS, comparison_table
+from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.power import seeds_for_equivalence, seeds_to_detect
-from analysis.statistics.samples.intervals import proportion_interval
+from analysis.statistics.samples.intervals import exact_share_interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import sign_flip_test, signed_rank_test
 from analysis.statistics.samples.significance import holm
 from headstart.errors import InputError
+from headstart.settings import LOOKS
 
 NO_CURVES = pd.DataFrame(
     {"trial_id": [], "step": [], "samples": [], "train_time_s": [], "val_accuracy": []}
@@ -74,11 +76,12 @@ def curves_reaching(trials: pd.DataFrame, times: list[float], budget: int = 1000
 def compare(
     trials: pd.DataFrame, curves: pd.DataFrame, treatment: str, control: str,
     metrics: tuple[str, ...] = DEFAULT_METRICS, *, rng: np.random.Generator,
-    targets: tuple[float, ...] = (), margin: float | None = None, sequential: bool = False,
+    targets: tuple[float, ...] = (), margin: float | None = None,
+    stopping: Stopping = CHOSEN_BEFORE,
 ) -> pd.DataFrame:  # fmt: skip
     """One pair as a table."""
     pairs = [Pair(treatment, control)]
-    rows = compare_all(trials, curves, pairs, targets, margin, rng, metrics, sequential=sequential)
+    rows = compare_all(trials, curves, pairs, targets, margin, rng, metrics, stopping=stopping)
     return comparison_table(rows)
 
 
@@ -365,10 +368,23 @@ def test_a_question_is_one_over_all_pairs_and_tasks() -> None:
 
 def test_a_stopping_rule_widens_the_interval() -> None:
     trials = two_arms(rng(1).normal(0.9, 0.01, 9), rng(2).normal(0.9, 0.01, 9))
-    plain, wide = one_row(trials), one_row(trials, sequential=True)
+    plain, wide = one_row(trials), one_row(trials, stopping=Stopping(wider=1.1))
     assert wide["high"] - wide["low"] == pytest.approx(1.1 * (plain["high"] - plain["low"]))
     assert wide["t"] == pytest.approx(plain["t"] / 1.1)
     assert "chosen by looking" in wide["note"]
+
+
+def test_planned_looks_are_as_strict_as_their_level_in_test_interval_and_margin() -> None:
+    trials = two_arms(rng(1).normal(0.9, 0.01, 9), rng(2).normal(0.9, 0.01, 9))
+    plain = one_row(trials, margin=0.02)
+    strict = one_row(trials, margin=0.02, stopping=Stopping(looks=LOOKS))
+    half = (plain["high"] - plain["low"]) / 2 / stats.t.ppf(0.975, 8)  # the standard error
+    ends = plain["estimate"] + half * stats.t.ppf([0.0103 / 2, 1 - 0.0103 / 2], 8)
+    assert (strict["low"], strict["high"]) == pytest.approx(tuple(ends))
+    assert "7 planned looks" in strict["note"]
+    reach = (0.02 - abs(plain["estimate"])) / half
+    one_sided = stats.t.ppf(1 - 0.0112, 8) / stats.t.ppf(0.95, 8)
+    assert strict["p_equivalence"] == pytest.approx(stats.t.sf(reach / one_sided, 8))
 
 
 def test_equal_arms_are_rarely_told_apart() -> None:
@@ -471,7 +487,7 @@ def test_every_column_of_a_paired_row_by_hand() -> None:
     trials = two_arms(0.5 + d, np.full(3, 0.5)).assign(n_test=1000)
     reference = stats.ttest_1samp(d, 0)
     ends = reference.confidence_interval(0.95)
-    wilson = proportion_interval(1.5, 3)
+    exact = exact_share_interval(1, 2)  # the tie is left out
     half_g = math.gamma(1) / math.gamma(0.5)
     row = one_row(trials, margin=0.3)
     assert_row(row, {
@@ -484,8 +500,8 @@ def test_every_column_of_a_paired_row_by_hand() -> None:
         "p_question": float(reference.pvalue), "n_won": 1, "n_lost": 1, "question": "final",
         "low_question": float(ends.low), "high_question": float(ends.high),
         "p_sign_flip": 1.0, "p_sign_flip_error": 0.0,
-        "p_wilcoxon": 1.0, "p_better": 0.5, "p_better_low": wilson.low,
-        "p_better_high": wilson.high, "p_better_words": "not significant", "margin": 0.3,
+        "p_wilcoxon": 1.0, "p_better": 0.5, "p_better_low": exact.low,
+        "p_better_high": exact.high, "p_better_words": "not significant", "margin": 0.3,
         "mean_score": 0.1, "sd_score": float(d.std(ddof=1)), "verdict": "inconclusive",
         "effect_size": 0.1 / d.std(ddof=1) * half_g, "state": "not shown",
         "note": "3 pairs: Student's t, which trusts that differences are near normal",
@@ -501,7 +517,7 @@ def test_confidence_is_that_of_all_intervals() -> None:
     ends = stats.ttest_rel([0.4, 0.5, 0.9], [0.5] * 3).confidence_interval(0.95)
     assert (rows[0].low, rows[0].high) == pytest.approx((ends.low, ends.high))
     assert (rows[0].confidence, rows[0].p_better_low) == (
-        0.95, pytest.approx(proportion_interval(1.5, 3, 0.95).low),
+        0.95, pytest.approx(exact_share_interval(1, 2).low),
     )  # fmt: skip
     score = rows[0].score
     assert score is not None
@@ -541,17 +557,17 @@ def test_every_column_of_an_unpaired_row_by_hand() -> None:
     parts = treated.var(ddof=1) / 4, control.var(ddof=1) / 3
     reference = stats.ttest_ind(treated, control, equal_var=False)
     u = stats.mannwhitneyu(treated, control).statistic
-    wilson = proportion_interval(u / 4, 3)
+    exact = exact_share_interval(u / 4, 3)
     low = treated.mean() - control.mean() - 0.5
     assert_row(row, {
         "t": float(reference.statistic), "sd_score": math.sqrt(3 * sum(parts)),
-        "p_better": u / 12, "p_better_low": wilson.low, "p_better_high": wilson.high,
+        "p_better": u / 12, "p_better_low": exact.low, "p_better_high": exact.high,
         "mean_score": float(treated.mean() - control.mean()), "margin": 0.5,
         "p_equivalence": float(stats.t.cdf(low / math.sqrt(sum(parts)), reference.df)),
-        "p_better_words": "better, meaningful" if wilson.low > 0.5 else "not significant",
+        "p_better_words": "better, meaningful" if exact.low > 0.5 else "not significant",
         "p_sign_flip_floor": math.nan,
     })  # fmt: skip
-    wide = one_row(trials, sequential=True)
+    wide = one_row(trials, stopping=Stopping(wider=1.1))
     assert wide["high"] - wide["low"] > 1.09 * (row["high"] - row["low"])
     assert wide["t"] == pytest.approx(row["t"] / 1.1)
     assert "chosen by looking" in wide["note"]
@@ -584,7 +600,7 @@ def test_seeds_of_one_pool_widen_and_claim_no_seeds(paired: bool) -> None:
     assert math.isnan(wide["p_wilcoxon"]) == paired
     if paired:
         wins = 3 / 4  # 4 seeds are worth 2
-        assert wide["p_better_low"] == pytest.approx(proportion_interval(2 * wins, 2).low)
+        assert wide["p_better_low"] == pytest.approx(exact_share_interval(2 * wins, 2).low)
 
 
 def test_missing_seeds_count_every_test_of_the_report() -> None:
