@@ -100,7 +100,7 @@ def _critical(centred: Floats, variance: Floats, confidence: float) -> float:
     n = len(centred)
     single = student_quantile(n - 1, confidence)
     spread = centred.std(axis=0) > 1e-12 * np.abs(centred).max()
-    if not spread.any():
+    if spread.sum() < 2:
         return single
     # What is centred has lost a dimension, and a t of it a degree of freedom: residuals of a
     # mean are blown up by √(n / (n − 1)), so that their second moments are those of the errors.

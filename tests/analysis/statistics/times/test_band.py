@@ -17,8 +17,7 @@ def test_of_one_evaluation_it_is_students_interval() -> None:
     d = np.array([1.0, 2.0, 3.0, 6.0])
     ends = stats.ttest_1samp(d, 0).confidence_interval(0.95)
     band = difference_band(d[:, None])
-    assert (band.low[0], band.high[0]) == pytest.approx((ends.low, ends.high), rel=0.06)
-    assert band.critical >= stats.t.ppf(0.975, 3)
+    assert (band.low[0], band.high[0]) == pytest.approx((ends.low, ends.high))
     assert band.n == 4
 
 
@@ -26,7 +25,7 @@ def test_equal_columns_need_no_more_than_one_and_many_unlike_ones_do() -> None:
     draw = np.random.default_rng(1)
     one = draw.normal(size=(10, 1))
     same = difference_band(np.repeat(one, 30, axis=1)).critical
-    assert same == pytest.approx(difference_band(one).critical)
+    assert same == pytest.approx(difference_band(one).critical, rel=0.06)
     unlike = difference_band(draw.normal(size=(10, 30))).critical
     bonferroni = stats.t.ppf(1 - 0.025 / 30, 9)
     assert same < unlike < 1.1 * bonferroni
