@@ -574,6 +574,37 @@ def _read_labels_file(content: bytes, folder: Path) -> None:
     read_labels_file(_written(content, folder / "labels.yaml"), photos)
 
 
+def _corrections() -> list[bytes]:
+    return [
+        f"a.jpg:\n  sha256: {'a' * 64}\n  drop: [[0, 0, 9, 9]]\n"
+        f"  digits:\n    - {{box: [10, 10, 9, 9], label: 1}}\n    - {{box: [30, 10, 9, 9]}}\n"
+        f"b.jpg: {{sha256: {'b' * 64}, digits: [{{box: [1, 1, 8, 8], label: 2}}]}}\n".encode()
+    ]
+
+
+def _read_corrections(content: bytes, folder: Path) -> None:
+    """Corrections of two blank photographs, and what they make of a sheet with two digits."""
+    from datasets.sheet.by_hand import corrected
+    from datasets.sheet.corrections import read_corrections
+    from datasets.sheet.ink import Ink
+    from datasets.sheet.labels import by_row
+    from datasets.sheet.marks import find_marks
+    from datasets.sheet.photos import Photo
+    from datasets.sheet.read import Reading
+
+    blank, mask = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), bool)
+    mask[11:18, 11:14] = mask[11:18, 31:34] = True
+    ink = Ink(mask.astype(np.float32), mask, 1.0, 1.0, False, ~mask, blank, False)
+    labels = by_row("12", "target")
+    photos = [Photo(Path(f"{c}.jpg"), c, blank, labels, c * 64) for c in "ab"]
+    file = _written(content, folder / "corrections.yaml")
+    for correction in read_corrections(file, photos).values():
+        for quarters in range(4):
+            turned = ink.turned(quarters)
+            rows = (tuple(find_marks(turned.mask)),)
+            corrected(Reading(quarters, turned, rows, None), photos[0], correction)
+
+
 def _listings() -> list[bytes]:
     return [b"a/0.png,a\nb/1.png,b\n", b"file;label\n0.png;a\n1.png;b\n", b"a/0.png\tSample001\n"]
 
@@ -986,6 +1017,7 @@ TARGETS: Mapping[str, Target] = {
         Target("batches", _batches, _read_batches, (), _PICKLE),
         Target("photos", lambda: list(_photos()), _read_photo, (_change_photo,)),
         Target("photo_labels", _labels_files, _read_labels_file, (change_yaml, change_text), _YAML),
+        Target("corrections", _corrections, _read_corrections, (change_yaml, change_text), _YAML),
         Target("labels.csv", lambda: _LABELS["labels.csv"], partial(_read_labels, "labels.csv"),
                (change_text,), _CSV),
         Target("labels.json", lambda: _LABELS["labels.json"], partial(_read_labels, "labels.json"),

@@ -10,6 +10,7 @@ the file may come from anybody: every value is checked here, and nowhere else.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,13 +142,15 @@ def _placed(node: Node, photo: Photo, classes: Sequence[str]) -> Placed:
     box, label = _box(keys["box"], photo), keys.get("label")
     if label is None:
         return Placed(box, None, str(node.where))
-    if label.value not in classes:
-        shown = f"'{label.value[:20]}'" if isinstance(label.value, str) else "a list or mapping"
+    is_text = isinstance(label.value, str)
+    name = unicodedata.normalize("NFC", label.value) if is_text else ""
+    if name not in classes:
+        shown = f"'{name[:20]}'" if is_text else "a list or mapping"
         raise DataError(
             f"{label.where}: the label {shown} is none of the classes of these photographs: "
             f"{few(classes, 70, ' ')}"
         )
-    return Placed(box, label.value, str(node.where))
+    return Placed(box, name, str(node.where))
 
 
 def _box(node: Node, photo: Photo) -> Box:

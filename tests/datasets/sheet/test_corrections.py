@@ -60,6 +60,13 @@ another name:
     }
 
 
+def test_an_accent_may_be_written_apart_from_its_letter(tmp_path: Path) -> None:
+    letters = Photo(Path("l.jpg"), "l", np.zeros((9, 9, 3), np.uint8), one_class("é", ""), ROWS)
+    file = tmp_path / "c.yaml"
+    file.write_text(f"l.jpg: {{sha256: {ROWS}, digits: [{{box: [1, 1, 5, 5], label: e\u0301}}]}}")
+    assert read_corrections(file, [letters])[ROWS].digits[0].label == "é"
+
+
 def test_the_classes_are_those_of_all_photographs() -> None:
     assert classes_of(PHOTOS) == ("1", "2", "3", "5")
 

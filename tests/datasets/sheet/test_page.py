@@ -5,7 +5,9 @@ The sheet is that of `sheet_of_bars`, drawn twice as large: a row of three seven
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +17,23 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from sheet_of_bars import PHOTO, READING, ROWS, B, C, bar, sheet
+from sheet_scenes import Hardness, drawn_digit, make_scene
 
+from datasets import load_dataset
+from datasets.sheet.__main__ import main
 from datasets.sheet.by_hand import corrected
 from datasets.sheet.corrections import Correction, read_corrections
 from datasets.sheet.noted import Noted
 from datasets.sheet.page import correction_page
 from datasets.sheet.photos import Photo
 from datasets.sheet.read import Reading
+from headstart.errors import DataError
 
 PAGE = np.kron(255 - 255 * READING.ink.mask.astype(np.uint8), np.ones((2, 2), np.uint8))
 DRAWN = replace(PHOTO, image=np.repeat(PAGE[..., None], 3, axis=2))
+EASY = Hardness(
+    slant=2, lines=0, squares=0, table=0, strip=0, shadow=0, overwritten=0, near=0, turned=0
+)
 HEAD = (
     "# Corrections for: python -m datasets.sheet … --corrections FILE\n"
     "# A box is [left, top, width, height] in pixels of the photograph.\n"
@@ -298,3 +307,39 @@ def test_a_finger_chooses_and_draws(browser: Browser, opened: Open, tmp_path: Pa
     assert '    - {box: [120, 40, 120, 80], label: "7"}\n' in text_of(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing is cut off"
     context.close()
+
+
+@pytest.mark.slow
+def test_the_command_cuts_what_was_said_on_its_page(page: Page, tmp_path: Path) -> None:
+    """Slow: reads a photograph three times. The call's labels are of a row more than there is."""
+    scene = make_scene(np.random.default_rng(21), drawn_digit, "358", EASY)
+    photo, out = tmp_path / "sheet.jpg", tmp_path / "out"
+    cv2.imwrite(str(photo), scene.photo)
+    command = [str(photo), "--counts", "1/1/1", "--out", str(out)]
+    with pytest.raises(DataError, match="3 rows found where there should be 4 rows"):
+        main([*command, "--labels", "3583"])
+    page.goto((out / "correct-refused.html").as_uri())
+    n_digits = page.locator(".box:not(.ignored)").count()
+    for label in "358":  # the first box without a label, then its row
+        page.locator(".box", has_text="?").first.click()
+        page.get_by_role("button", name="Whole row").click()
+        page.keyboard.press(label)
+    box(page, 0)
+    page.keyboard.press("Delete")
+    box(page, 1)
+    page.keyboard.press("8")
+    file = saved(page, tmp_path)
+    main([*command, "--labels", "3583", "--corrections", str(file)])
+    [record] = json.loads((out / "sheet.json").read_text())["photos"]
+    first, second, third = record["labels"]
+    assert first == "8" + "3" * (len(first) - 1)
+    assert (set(second), set(third)) == ({"5"}, {"8"})
+    assert len(first + second + third) == n_digits - 1
+    page.goto((out / "correct.html").as_uri())
+    assert text_of(page) == file.read_text(), "the page goes on from there"
+    digits = load_dataset(
+        "sheets", data_dir=tmp_path, cache_dir=tmp_path / "cache",
+        photos={"sheet.jpg": "3583"}, corrections=str(file),
+    )  # fmt: skip
+    counts = Counter(first + second + third)
+    assert np.bincount(digits.labels).tolist() == [counts[name] for name in digits.class_names]
