@@ -23,6 +23,7 @@ _LEAST_DARKNESS = 0.05  # paper grain, creases and JPEG blocks stay below
 _BLOCK = 48  # pixels: noise is measured in squares of this side
 _TABLE_LEVELS = (0.25, 0.35, 0.45)  # of the paper's light
 _TABLE_STEP = 1.7  # light of the paper over that of the table, nearly all along the border
+_GRAIN = 60  # pixels: smaller pieces may be the grain of coarse paper, or dirt
 _EDGE = 3  # pixels: what comes this close to the photograph's edge leaves the photograph
 
 
@@ -85,7 +86,7 @@ def find_ink(photo: np.ndarray, sensitivity: float = 1.0, *, off_table: bool = T
     lines = printed_lines(darkness, faint & ~table)
     faint &= ~lines
     firm = _without_edge(faint & (darkness > 0.35 * _percentile(darkness, faint, 90)), table)
-    peak = _percentile(darkness, firm, 80)
+    peak = _percentile(darkness, _without_grain(firm), 80)
     strokes = faint & (darkness > 0.2 * peak / sensitivity)
     weak = _without_edge(strokes, table)
     mask = _touched_by(weak, weak & (darkness > 0.4 * peak / sensitivity))
@@ -93,6 +94,18 @@ def find_ink(photo: np.ndarray, sensitivity: float = 1.0, *, off_table: bool = T
         mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 3))) > 0
     cut_off = _touched_by(strokes & ~weak & ~table, strokes & (darkness > 0.4 * peak))
     return Ink(darkness, mask, peak, scale, bool(table.any()), cut_off, picture, inverted)
+
+
+def _without_grain(firm: np.ndarray) -> np.ndarray:
+    """`firm` without its specks where they are most of it, as the fibres of cardboard are.
+
+    Their darkness says nothing about the pen's, which would be taken for too faint by far.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(firm.astype(np.uint8), connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= _GRAIN
+    large[0] = False
+    strokes: np.ndarray = large[labels]
+    return strokes if 0 < strokes.sum() < firm.sum() / 2 else firm
 
 
 def _without_edge(mask: np.ndarray, table: np.ndarray) -> np.ndarray:

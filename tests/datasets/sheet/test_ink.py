@@ -65,6 +65,14 @@ def test_a_dark_strip_and_a_table_go(plain: np.ndarray) -> None:
     assert overlap(mask_of(page), plain) > 0.9
 
 
+def test_fibres_of_cardboard_do_not_set_the_measure(plain: np.ndarray) -> None:
+    page = written()
+    rng = np.random.default_rng(2)
+    for x, y in rng.integers((20, 20), (WIDTH - 20, HEIGHT - 20), (3500, 2)).tolist():
+        cv2.line(page, (x, y), (x + 4, y + 2), (185, 185, 185), 2)
+    assert overlap(mask_of(page), plain) > 0.8
+
+
 def test_coloured_and_faint_ink_is_found(plain: np.ndarray) -> None:
     page = written()
     faint = page[:, :700]
