@@ -17,7 +17,7 @@ from datasets.files.cache import cached
 from datasets.files.downloads import Download, fetch
 from datasets.locations import downloads_folder, not_found
 from datasets.preprocess import shape_images
-from headstart.errors import DataNotFoundError
+from headstart.errors import DataError, DataNotFoundError
 from headstart.settings import key
 
 VERSION = 1
@@ -93,20 +93,38 @@ def _locate_or_fetch(options: Options, request: Request) -> Sequence[Path]:
     try:
         return locate(options, request)
     except DataNotFoundError as missing:
-        if not request.allow_download:
+        try:
+            return _fetch(options, request, missing)
+        except DataNotFoundError as err:
+            _refuse_a_part_of_it(request, err)
             raise
-        mirrors = (options.source,) if options.source else MIRRORS
-        return [
-            fetch(
-                Download(
-                    addresses=[f"{mirror.rstrip('/')}/{name}.gz" for mirror in mirrors],
-                    path=_download_folder(request) / f"{name}.gz",
-                    checksum=f"md5:{md5}",
-                ),
-                missing,
-            )
-            for name, md5 in MD5.items()
-        ]
+
+
+def _fetch(options: Options, request: Request, missing: DataNotFoundError) -> Sequence[Path]:
+    if not request.allow_download:
+        raise missing
+    mirrors = (options.source,) if options.source else MIRRORS
+    return [
+        fetch(
+            Download(
+                addresses=[f"{mirror.rstrip('/')}/{name}.gz" for mirror in mirrors],
+                path=_download_folder(request) / f"{name}.gz",
+                checksum=f"md5:{md5}",
+            ),
+            missing,
+        )
+        for name, md5 in MD5.items()
+    ]
+
+
+def _refuse_a_part_of_it(request: Request, missing: DataNotFoundError) -> None:
+    """Raise DataError where a person has put some of the files there: nothing stands in then."""
+    for folder in _folders(request)[:-1]:  # a download that stopped is no person's doing
+        if pairs := _pairs(folder):
+            raise DataError(
+                f"{folder}: holds the {' and '.join(pairs)} part of MNIST, and not the other; "
+                f"{missing.put}"
+            ) from missing
 
 
 def _decode(files: Sequence[Path], request: Request) -> Dataset:

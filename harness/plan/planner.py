@@ -107,9 +107,13 @@ class _Planner:
         until = self.sweep.seeds.at_most if self.sweep.seeds.until else None
         seeds = range(until) if until else self.seeds
         return {
-            seed: derive_streams(self.sweep.seed, seed, self.sweep.vary)["split"]
-            for seed in ((0,) if condition.shared else seeds)
+            seed: self._streams(seed)["split"] for seed in ((0,) if condition.shared else seeds)
         }
+
+    def _streams(self, seed: int) -> Mapping[str, int]:
+        if seed not in self.streams:
+            self.streams[seed] = derive_streams(self.sweep.seed, seed, self.sweep.vary)
+        return self.streams[seed]
 
     def _start_mistakes(self, may_fetch: bool) -> list[str]:
         """What is wrong with the files of weights that conditions start from, each once."""
@@ -137,9 +141,7 @@ class _Planner:
         parent = self._trial("pretrain", start.name, seed).id if start.kind == "stage" else None
         start_file, start_content = self._start_content(condition, seed)
         data = self.uses[stage, arm]
-        if seed not in self.streams:
-            self.streams[seed] = derive_streams(self.sweep.seed, seed, self.sweep.vary)
-        streams = self.streams[seed]
+        streams = self._streams(seed)
         self.made[key] = TrialSpec(
             id=trial_id(condition, data, streams, parent or start_content),
             stage=stage,

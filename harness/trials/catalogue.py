@@ -32,7 +32,8 @@ class DataCatalogue:
         self.split_stream = split_stream
         self._uses: dict[str, DataUse | InputError] = {}
         self._opened: dict[str, Dataset] = {}
-        self._drawn: dict[tuple[str, str], Split] = {}  # by fingerprint and the split's settings
+        # By fingerprint and the split's settings; and whether every seed's has images alike.
+        self._drawn: dict[tuple[str, str], tuple[Split, bool]] = {}
         self._mistakes: dict[tuple[str, str, int, bool], str] = {}  # also by stream and is_tested
 
     def use(self, condition: Condition) -> DataUse:
@@ -81,12 +82,12 @@ class DataCatalogue:
         Raises:
             DataError: a seed cannot; says which, where others can.
         """
-        drawn = self._drawn.get((use.fingerprint, use.choice.split.model_dump_json()))
-        if drawn is None:
+        key = (use.fingerprint, use.choice.split.model_dump_json())
+        if key not in self._drawn:
             return  # another catalogue has chosen it, and looked at it
-        dataset = self._opened[use.fingerprint]
-        if draws_are_alike(dataset, drawn):
-            check_parts(dataset, drawn, is_tested=is_tested)
+        split, is_alike = self._drawn[key]
+        if is_alike:
+            check_parts(self._opened[use.fingerprint], split, is_tested=is_tested)
             return
         said = {seed: self._mistake(use, stream, is_tested) for seed, stream in streams.items()}
         wrong = [seed for seed in streams if said[seed]]
@@ -120,7 +121,8 @@ class DataCatalogue:
                 continue
             self._opened[dataset.fingerprint] = dataset
             split = self._split(dataset, choice.split)
-            self._drawn[dataset.fingerprint, choice.split.model_dump_json()] = split
+            key = (dataset.fingerprint, choice.split.model_dump_json())
+            self._drawn[key] = (split, draws_are_alike(dataset, split))
             return DataUse(
                 choice=choice,
                 fingerprint=dataset.fingerprint,

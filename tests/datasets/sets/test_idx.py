@@ -227,6 +227,19 @@ def test_mnist_is_found_where_torchvision_and_people_put_it(tmp_path, folder, zi
     assert dataset.source == str(tmp_path / folder)
 
 
+def test_a_part_of_mnist_is_an_error_and_no_other_set_stands_in(tmp_path):
+    folder = write_mnist(tmp_path / "mnist" / "MNIST" / "raw")
+    (folder / "t10k-labels-idx1-ubyte").unlink()
+    for allow in (False, True):
+        with pytest.raises(DataError, match="raw: holds the train part of MNIST, and not") as error:
+            load_dataset(
+                "mnist", {"source": "http://127.0.0.1:9"}, data_dir=tmp_path,
+                cache_dir=tmp_path / "cache", allow_download=allow,
+            )  # fmt: skip
+        assert error.type is DataError
+    assert "put its four files" in str(error.value)
+
+
 def test_mnist_is_what_it_is_known_to_be(real_data):
     """The label counts that its authors publish, and the bytes after the header, read plainly."""
     dataset = load_dataset("mnist", data_dir=real_data)
