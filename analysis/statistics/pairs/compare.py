@@ -422,8 +422,17 @@ def _judge(row: Comparison, tested: _Row, n_margins: int) -> Comparison:
         n_more = math.nan
         if not tested.contrast.overlap:
             n_more = verdicts.seeds_missing(row, tested.df, n_margins, tested.contrast.grain)
+    elif row.verdict == "equivalent":
+        row = replace(row, note=joined(row.note, _inside(row, tested)))
     row = replace(row, n_more=n_more)
     return replace(row, verdict_words=verdicts.verdict_words(row))
+
+
+def _inside(row: Comparison, tested: _Row) -> str:
+    """The interval that goes with two one-sided tests at 5 %: it lies inside the margin."""
+    half = student_quantile(tested.df, 2 * CONFIDENCE - 1) * tested.error
+    ends = (f"{100 * (row.mean_score + side * half):+.2f}" for side in (-1, 1))
+    return f"equivalence goes with the 90 % interval, {' to '.join(ends)} points"
 
 
 def _snap(treated: Floats, control: Floats) -> Floats:

@@ -140,7 +140,9 @@ def speedup_table(
     }
     rows = []
     for key, computed in zip(keys, speedups, strict=True):
-        shown = _withheld(computed, clashes.get(key[:2], ""))
+        shown = _withheld(
+            _within_budget(computed, (known or {}).get(key)), clashes.get(key[:2], "")
+        )
         rows.append(key._asdict() | {"unit": unit} | asdict(shown) | {"bound": shown.bound or ""})
     columns = [*At._fields, "unit", *(f.name for f in fields(Speedup))]
     return pd.DataFrame(rows, columns=columns)
@@ -180,6 +182,23 @@ def _known_of(known: LogRatio | None, ends: Ends, mean: Interval) -> Interval:
         return mean
     same = np.isclose(known.interval.estimate, mean.estimate)
     return replace(known.interval, estimate=mean.estimate) if same else mean
+
+
+def _within_budget(computed: Speedup, known: LogRatio | None) -> Speedup:
+    """The ratio of the times within the common budget, where a comparison speaks of that one."""
+    if known is None or known.bound != "within budget":
+        return computed
+    score = known.interval
+    estimate, low, high = _exp(score.estimate, score.low, score.high)
+    return replace(
+        computed,
+        estimate=estimate,
+        low=low,
+        high=high,
+        bound=None,
+        method=f"log ratio, {score.method}",
+        note=joined("ratio of the times within the common budget", computed.note),
+    )
 
 
 def _speedup(pairing: PairedTimes, ends: Ends, mean: Interval) -> Speedup:

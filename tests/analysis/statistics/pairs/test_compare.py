@@ -324,6 +324,10 @@ def test_verdicts(shift: float, spread: float, verdict: str, text: str) -> None:
     assert row["verdict"] == verdict
     assert text in row["verdict_words"]
     assert (row["n_more"] > 0) == (verdict == "inconclusive")
+    assert ("90 % interval" in row["note"]) == (verdict == "equivalent")
+    if verdict == "equivalent":
+        half = float(stats.t.ppf(0.95, 7)) * np.std(noise, ddof=1) / math.sqrt(8)
+        assert f"{100 * (shift - half):+.2f} to {100 * (shift + half):+.2f} points" in row["note"]
 
 
 def test_no_margin_claims_no_equivalence() -> None:
