@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from analysis.statistics.pairs import verdicts
 from analysis.statistics.pairs.comparison import Comparison
@@ -430,7 +430,9 @@ def _judge(row: Comparison, tested: _Row, n_margins: int) -> Comparison:
 
 def _inside(row: Comparison, tested: _Row) -> str:
     """The interval that goes with two one-sided tests at 5 %: it lies inside the margin."""
-    half = student_quantile(tested.df, 2 * CONFIDENCE - 1) * tested.error
+    reached = -float(special.stdtrit(tested.df, row.p_equivalence))  # (margin - |mean|) / error
+    error = (row.margin - abs(row.mean_score)) / reached
+    half = student_quantile(tested.df, 2 * CONFIDENCE - 1) * error
     ends = (f"{100 * (row.mean_score + side * half):+.2f}" for side in (-1, 1))
     return f"equivalence goes with the 90 % interval, {' to '.join(ends)} points"
 
