@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 from pydantic_core import PydanticUndefined
 
@@ -64,16 +72,35 @@ class Compare(Frozen):
 class Measure(Frozen):
     """What the analysis asks of the records. It changes no trial."""
 
-    targets: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], AsTuple] = key(
-        "Validation accuracies to which convergence is measured: the first evaluation that "
-        "reaches one. A trial that never does is counted as censored.", (0.9, 0.95),
-        example=[0.90, 0.95, 0.98], unit="fraction of images")  # fmt: skip
-    equivalence: Annotated[float, Field(gt=0, lt=1)] | None = key("Differences of final accuracy "
-        "below this count as none: the margin of the test of equivalence. Without it, equivalence "
-        "is not tested.", None, example=0.001, unit="fraction of images")  # fmt: skip
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "loss"] = key("What is compared: "
+        "targets, the way there, the final value and its stability are of it. It does not choose "
+        "the checkpoint (`train.select`).", "accuracy", example="balanced_accuracy")  # fmt: skip
+    targets: Annotated[tuple[Annotated[float, Field(gt=0)], ...], AsTuple] = key(
+        "Values of `metric` on validation images to which convergence is measured: the first "
+        "evaluation that reaches one; of `loss` from above, and of it there are none unless they "
+        "are given. A trial that never does is counted as censored.", (0.9, 0.95),
+        example=[0.90, 0.95, 0.98], unit="fraction; of `loss` nats")  # fmt: skip
+    equivalence: Annotated[float, Field(gt=0, lt=1)] | None = key("Differences of the final value "
+        "of `metric` below this count as none: the margin of the test of equivalence. Without it, "
+        "equivalence is not tested.", None, example=0.001,
+        unit="fraction; of `loss` nats")  # fmt: skip
     error: Literal["question", "report"] = key("What may be wrong in 5 % of reports in which "
         "nothing differs: each question (final accuracy; the way there), or the whole report, with "
         "equal parts.", "question", example="report")  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_loss(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("metric") == "loss" and "targets" not in given:
+            return {**given, "targets": ()}
+        return given
+
+    @field_validator("targets")
+    @classmethod
+    def _of_shares(cls, targets: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        if info.data.get("metric", "loss") != "loss" and max(targets, default=0) > 1:
+            raise ValueError("should be less than or equal to 1 each; only a `loss` can be more")
+        return targets
 
     @classmethod
     def of_run(cls, written: Mapping[str, object] | None) -> Measure:

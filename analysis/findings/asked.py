@@ -40,6 +40,7 @@ class Asked:
     n_seeds: int | None
     rule: str
     sweep: Content
+    metric: str
     errors: str = "question"
 
 
@@ -70,6 +71,7 @@ def _asked(sweep: Content, trials: pd.DataFrame) -> Asked:
         pairs_named=bool(pairs),
         targets=measure.targets,
         margin=measure.equivalence,
+        metric=measure.metric,
         n_seeds=number if isinstance(number, int) else None,
         rule=_rule(seeds),
         sweep=sweep,

@@ -23,6 +23,7 @@ from analysis.statistics.samples.intervals import (
     median_interval,
 )
 from analysis.statistics.samples.redrawn import accuracy_interval, overlap_of
+from analysis.statistics.times.course import Course
 from analysis.statistics.times.survival import kaplan_meier, restricted_mean
 from analysis.statistics.times.times import UNITS, times_to_targets
 
@@ -134,12 +135,14 @@ def _constants(rows: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def times_of(asked: Iterable[Asked], curves: pd.DataFrame, evidence: pd.DataFrame) -> pd.DataFrame:
+def times_of(
+    asked: Iterable[Asked], curves: pd.DataFrame, evidence: pd.DataFrame, course: Course
+) -> pd.DataFrame:
     """Times to every target of each sweep, in every unit, one row a trial."""
     parts = []
     for a in asked:
         trials = evidence[evidence["task"].isin(a.tasks)]
-        part = times_to_targets(curves, trials, a.targets, UNITS)
+        part = times_to_targets(curves, trials, a.targets, UNITS, course)
         parts.append(part.merge(trials[["trial_id", "task"]], on="trial_id"))
     return pd.concat(parts, ignore_index=True)
 

@@ -20,6 +20,7 @@ from analysis.findings.data_sets import DataTables, describe_data
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs
 from analysis.findings.looked import raised_after
+from analysis.findings.measured import course_of, final_of, lacking_trials
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
@@ -28,6 +29,7 @@ from analysis.statistics.pairs.spreads import compare_spreads
 from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.times.course import Course
 
 SEED = 20_240_229  # of the resampling; any number would do, as long as it stays
 
@@ -36,8 +38,10 @@ SEED = 20_240_229  # of the resampling; any number would do, as long as it stays
 class Findings:
     """What a report says, as tables.
 
-    score: the trials' column that is the final result, `test_accuracy` where anything was tested,
-    else `best_val_accuracy`. arms: one row a task and arm. reached: one row a task, arm, target and
+    course: what is measured (`measure: {metric: …}`). score: the trials' column that is the final
+    result of it, on test images where anything was tested, else on validation images.
+    n_unmeasured: finished trials that left no record of it; they are in `evidence` and in no
+    comparison. arms: one row a task and arm. reached: one row a task, arm, target and
     unit. survival: Kaplan-Meier curves by task, arm, target. stability: spread over seeds by task
     and arm, with the means of what happens within runs. spreads: ratios of spreads by pair.
     searches: the trials of each search. decisions: what the searches chose, as recorded. stamp:
@@ -46,7 +50,9 @@ class Findings:
 
     runs: Runs
     asked: tuple[Asked, ...]
+    course: Course
     score: str
+    n_unmeasured: int
     evidence: pd.DataFrame
     arms: pd.DataFrame
     reached: pd.DataFrame
@@ -79,22 +85,28 @@ def find(runs: Runs) -> Findings:
     asked = read_asked(runs)
     evidence = in_order(runs.trials[runs.trials["stage"] == "arm"], asked)
     curves = runs.curves[runs.curves["stage"] == "arm"]
-    score = "test_accuracy" if evidence["test_accuracy"].notna().any() else "best_val_accuracy"
-    times = times_of(asked, curves, evidence)
+    course = course_of(asked)
+    score = final_of(course, evidence)
+    lacking = lacking_trials(course, evidence, curves)
+    measured = evidence[~evidence["trial_id"].isin(lacking)]
+    times = times_of(asked, curves, measured, course)
     wanted = (pair for a in asked for pair in a.pairs)
     arms = arm_table(asked, evidence, score, rng)
-    pairs = compare_pairs(asked, runs.trials, curves, score, rng)
+    compared = runs.trials[~runs.trials["trial_id"].isin(lacking)]
+    pairs = compare_pairs(asked, compared, curves, score, rng, course)
     return Findings(
         runs=runs,
         asked=asked,
+        course=course,
         score=score,
+        n_unmeasured=len(lacking),
         evidence=evidence,
         arms=arms,
         reached=reached_table(times, rng),
         survival=survival_of(times),
         learning=summarize_learning(curves, evidence),
         pairs=pairs,
-        stability=_stability(asked, curves, evidence, score),
+        stability=_stability(asked, curves, measured, score, course),
         spreads=_spreads(pairs.table, evidence, score, rng),
         classes=_classes(runs, evidence, arms, pairs, rng),
         over_tasks=summarize_tasks(evidence, list(dict.fromkeys(wanted)), score, rng),
@@ -117,7 +129,7 @@ WITHIN = ("late_sd", "largest_drawdown", "n_loss_spikes", "generalisation_gap")
 
 
 def _stability(
-    asked: Iterable[Asked], curves: pd.DataFrame, evidence: pd.DataFrame, score: str
+    asked: Iterable[Asked], curves: pd.DataFrame, evidence: pd.DataFrame, score: str, course: Course
 ) -> pd.DataFrame:
     """`spread_over_seeds` by task, and each arm's mean over its trials of `within_runs`."""
     parts = []
@@ -125,7 +137,7 @@ def _stability(
         trials = evidence[evidence["task"] == task]
         if trials.empty:
             continue
-        inside = within_runs(curves[curves["task"] == task], trials)
+        inside = within_runs(curves[curves["task"] == task], trials, course)
         means = inside.groupby("arm")[list(WITHIN)].mean().reset_index()
         parts.append(spread_over_seeds(trials, score).merge(means, on="arm").assign(task=task))
     columns = ["task", "arm", "sd", *WITHIN]

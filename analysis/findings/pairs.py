@@ -24,6 +24,7 @@ from analysis.statistics.pairs.questions import Errors
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.break_even import break_even_table
+from analysis.statistics.times.course import Course
 from analysis.statistics.times.speedup import At, LogRatio, speedup_table
 from analysis.statistics.times.times import UNITS
 from analysis.words import joined
@@ -50,7 +51,12 @@ class PairTables:
 
 
 def compare_pairs(
-    asked: Sequence[Asked], trials: pd.DataFrame, curves: pd.DataFrame, score: str, rng: Rng
+    asked: Sequence[Asked],
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    score: str,
+    rng: Rng,
+    course: Course,
 ) -> PairTables:
     """All tables about pairs. `trials` are all of the runs, `curves` those of stage `arm`.
 
@@ -72,14 +78,15 @@ def compare_pairs(
     if pairs:
         # A pair of one sweep may have both arms in another as well, which did not ask.
         comparisons = compare_all(
-            trials, curves, pairs, targets, margin, rng, metrics, stopping, errors, set(known)
-        )
+            trials, curves, pairs, targets, margin, rng, metrics, stopping, errors, set(known),
+            course,
+        )  # fmt: skip
     tasks = list(_pairs_by_task(asked, known, trials, curves))
     return PairTables(
         comparisons=tuple(comparisons),
         table=comparison_table(comparisons),
-        speedups=_speedups(tasks, comparisons, rng, stopping),
-        break_evens=_break_evens(tasks, comparisons, rng),
+        speedups=_speedups(tasks, comparisons, rng, stopping, course),
+        break_evens=_break_evens(tasks, comparisons, rng, course),
         seeds_needed=_seeds_needed(evidence, curves, comparisons, margin, score),
         margin=margin,
         untested=tuple(place for place in wanted if place not in known),
@@ -113,7 +120,11 @@ def _pairs_by_task(
 
 
 def _speedups(
-    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng, stopping: Stopping
+    tasks: Sequence[_Task],
+    comparisons: Sequence[Comparison],
+    rng: Rng,
+    stopping: Stopping,
+    course: Course,
 ) -> pd.DataFrame:
     """With the intervals of the comparisons in every unit: one interval for one quantity.
 
@@ -124,7 +135,7 @@ def _speedups(
     for task in tasks:
         others = compare_all(
             task.trials, task.curves, task.pairs, task.targets, None, rng,
-            ("samples_to_target", "train_time_s_to_target"), stopping,
+            ("samples_to_target", "train_time_s_to_target"), stopping, course=course,
         )  # fmt: skip
         rows = [*(c for c in comparisons if c.task == task.name), *others]
         for unit, metric in _TIMES.items():
@@ -134,14 +145,14 @@ def _speedups(
                 if c.metric == metric and c.score is not None
             }
             table = speedup_table(
-                task.curves, task.trials, task.pairs, task.targets, unit, rng, known
+                task.curves, task.trials, task.pairs, task.targets, unit, rng, known, course
             )
             parts.append(table.assign(task=task.name))
     return _joined(parts)
 
 
 def _break_evens(
-    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng
+    tasks: Sequence[_Task], comparisons: Sequence[Comparison], rng: Rng, course: Course
 ) -> pd.DataFrame:
     """Break-even of the pairs of which the treatment alone descends from pretraining of the run.
 
@@ -159,7 +170,9 @@ def _break_evens(
         descended = set(arms.loc[arms["parent_id"] != "", "arm"])
         chosen = [p for p in task.pairs if p.treatment in descended and p.control not in descended]
         for unit in UNITS if chosen else ():
-            table = break_even_table(task.curves, task.trials, chosen, task.targets, unit, rng)
+            table = break_even_table(
+                task.curves, task.trials, chosen, task.targets, unit, rng, course
+            )
             parts.append(_only_after(sooner, table.assign(task=task.name)))
     return _joined(parts)
 

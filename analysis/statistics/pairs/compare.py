@@ -38,6 +38,7 @@ from analysis.statistics.samples.significance import (
     p_better_words,
     t_tests,
 )
+from analysis.statistics.times.course import ACCURACY, Course
 from analysis.words import joined, plural
 from headstart.errors import InputError
 
@@ -90,6 +91,7 @@ def compare_all(
     stopping: Stopping = CHOSEN_BEFORE,
     errors: Errors = "question",
     places: Collection[tuple[str, Pair]] | None = None,
+    course: Course = ACCURACY,
 ) -> list[Comparison]:
     """Every pair on every metric (and target): one `Comparison` each, judged by questions.
 
@@ -107,6 +109,7 @@ def compare_all(
         errors: what may be wrong in 5 %: each `question`, or the whole `report`.
         places: tasks and pairs that were asked for; what was not asked is not compared, and
             costs nothing. None: every pair in every task that has both arms.
+        course: what is measured at evaluations: targets and the area are of it.
 
     One pair has an estimate and no interval or test; no pair has neither. Trials without a value
     are left out and noted, and a verdict about accuracy says whether it also holds with those
@@ -117,7 +120,7 @@ def compare_all(
     """
     contrasts = [
         contrast
-        for contrast in build_contrasts(trials, curves, pairs, targets, metrics)
+        for contrast in build_contrasts(trials, curves, pairs, targets, metrics, course)
         if places is None or (contrast.task, contrast.pair) in places
     ]
     return compare_contrasts(contrasts, margin, rng, stopping, errors)

@@ -20,6 +20,7 @@ from analysis.statistics.pairs.metrics import DEFAULT_METRICS, Metric, metric_of
 from analysis.statistics.samples.arrays import Bools, Floats, Ints, Rows
 from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
+from analysis.statistics.times.course import ACCURACY, Course
 from analysis.statistics.times.speedup import CONDITIONS
 from analysis.statistics.times.times import (
     area_under_curve,
@@ -142,20 +143,21 @@ def build_contrasts(
     pairs: Sequence[Pair],
     targets: Sequence[float],
     metrics: Sequence[str] = DEFAULT_METRICS,
+    course: Course = ACCURACY,
 ) -> list[Contrast]:
     """All contrasts, in the order of tasks, pairs, metrics, targets; tasks without both arms skip.
 
     Raises:
         InputError: an unknown metric or arm, or an arm that has one seed twice in a task.
     """
-    chosen = [metric_of(name) for name in metrics]
+    chosen = [metric_of(name).along(course) for name in metrics]
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
     _check_arms(evidence, pairs)
     evidence = evidence[evidence["arm"].isin({arm for pair in pairs for arm in pair})]
     contrasts: list[Contrast] = []
     for task, part, its_curves in _tasks(evidence, curves):
         _check_seeds(part, task)
-        columns = list(_columns(part, its_curves, chosen, targets))
+        columns = list(_columns(part, its_curves, chosen, targets, course))
         arms = set(part["arm"])
         for pair in pairs:
             if set(pair) <= arms:
@@ -193,14 +195,18 @@ def _tasks(
 
 
 def _columns(
-    trials: pd.DataFrame, curves: pd.DataFrame, metrics: Sequence[Metric], targets: Sequence[float]
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    metrics: Sequence[Metric],
+    targets: Sequence[float],
+    course: Course,
 ) -> Iterator[_Column]:
     for metric in metrics:
         if metric.is_time and not targets:
             continue
         if metric.is_time:
             alike = _conditions(trials) if metric.source == "train_time_s" else None
-            times = times_to_targets(curves, trials, targets, (metric.source,))
+            times = times_to_targets(curves, trials, targets, (metric.source,), course)
             columns = (times[name].to_numpy() for name in ("time", "reached", "budget", "first"))
             time, reached, budget, first = (c.reshape(len(targets), -1) for c in columns)
             since = since_evaluation_before(curves, trials, time, metric.source)
@@ -209,7 +215,7 @@ def _columns(
                     metric, target, time[i], since[i], reached[i], budget[i], first[i], alike
                 )
         elif metric.source == "area":
-            area = area_under_curve(curves, trials)["area"].to_numpy(dtype=float)
+            area = area_under_curve(curves, trials, course=course)["area"].to_numpy(dtype=float)
             yield _Column(metric, math.nan, area, 0.0)
         elif metric.source in trials:
             values = trials[metric.source].to_numpy(dtype=float)
@@ -360,13 +366,14 @@ def _failed(trials: pd.DataFrame, rows: Rows) -> Bools:
 def _at_chance(
     trials: pd.DataFrame, column: _Column, match: _Match, failures: Sequence[Bools]
 ) -> _Column | None:
-    """The column with failed trials at 1 over the number of classes; None where that is unknown."""
+    """The column with failed trials at chance; None where the number of classes is unknown."""
     n_classes = trials["n_classes"].max() if "n_classes" in trials else math.nan
     if not n_classes > 0:
         return None
     values = column.values.copy()
+    chance = math.log(n_classes) if column.metric.chance == "entropy" else 1.0 / float(n_classes)
     for rows, failed in zip((match.treated, match.control), failures, strict=True):
-        values[rows[failed]] = 1.0 / float(n_classes)
+        values[rows[failed]] = chance
     return replace(column, values=values)
 
 

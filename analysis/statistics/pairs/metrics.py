@@ -5,9 +5,11 @@ In: a name. Out: a `Metric`. It stands alone so that a new metric is one new ent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from analysis.statistics.pairs.questions import Question
+from analysis.statistics.times.course import Course
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 
@@ -28,11 +30,19 @@ class Metric:
     is_time: bool = False
     has_margin: bool = False
     granule: str = ""
+    chance: Literal["share", "entropy"] = "share"  # of a network that knows nothing of the classes
 
     @property
     def is_course(self) -> bool:
         """Whether it is about the way through training, which an untrained arm has not."""
         return self.source in _COURSES
+
+    def along(self, course: Course) -> Metric:
+        """The metric where `course` is what a sweep measures: the margin is in its unit."""
+        if self.source != "area":
+            its = self.name in course.finals
+            return replace(self, has_margin=its or (self.has_margin and course.is_share))
+        return replace(self, unit=course.unit, higher_is_better=not course.lower_is_better)
 
     @property
     def question(self) -> Question:
@@ -40,7 +50,9 @@ class Metric:
         return "way" if self.is_course else "final"
 
 
-_ACCURACIES = {"test_accuracy": "n_test", "best_val_accuracy": "n_validation"}
+_SHARES = ("accuracy", "balanced_accuracy", "macro_f1")
+_ACCURACIES = {f"test_{name}": "n_test" for name in _SHARES}
+_ACCURACIES |= {f"best_val_{name}": "n_validation" for name in _SHARES}
 _ACCURACIES |= {"final_val_accuracy": "n_validation"}
 _TIMES = {"steps_to_target": "step", "samples_to_target": "samples"}
 _TIMES |= {"train_time_s_to_target": "train_time_s"}
@@ -52,7 +64,10 @@ METRICS: dict[str, Metric] = {
         for name, granule in _ACCURACIES.items()
     },
     "area_under_curve": Metric("area_under_curve", "area", "fraction", True),
-    "test_loss": Metric("test_loss", "test_loss", "nats", False),
+    **{
+        name: Metric(name, name, "nats", False, chance="entropy")
+        for name in ("test_loss", "best_val_loss")
+    },
     **{
         name: Metric(name, source, _UNITS[source], False, is_time=True)
         for name, source in _TIMES.items()

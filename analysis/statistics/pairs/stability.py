@@ -18,6 +18,7 @@ from scipy import stats
 from analysis.statistics.samples.arrays import Bools, Floats, Rows
 from analysis.statistics.samples.gini import mean_difference_interval
 from analysis.statistics.samples.intervals import Interval, proportion_interval, sd_interval
+from analysis.statistics.times.course import ACCURACY, Course
 from analysis.statistics.times.times import order_curves
 from headstart.errors import InputError
 
@@ -134,7 +135,9 @@ LATE = 1 / 3  # of a trial's evaluations, rounded up: its late phase
 SPIKE = 0.5  # of the loss before: a rise by more is a spike
 
 
-def within_runs(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+def within_runs(
+    curves: pd.DataFrame, trials: pd.DataFrame, course: Course = ACCURACY
+) -> pd.DataFrame:
     """How restless each learning curve is.
 
     The late phase is the last third of a trial's evaluations. A loss spike is an evaluation whose
@@ -142,31 +145,31 @@ def within_runs(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     twentieth of the trial's first loss, or is no longer a number.
 
     Args:
-        curves: columns trial_id, step, val_accuracy, train_loss, val_loss.
+        curves: columns trial_id, step, that of `course`, train_loss, val_loss.
         trials: columns trial_id, arm, seed.
 
     Returns:
         One row a trial, in the order of `trials`, whatever its status: trial_id, arm, seed,
-        n_evaluations, late_sd (of val_accuracy, ddof 1; a curve that still rises has a large
+        n_evaluations, late_sd (of `course`, ddof 1; a curve that still rises has a large
         one too), largest_drawdown (most that
-        val_accuracy ever fell below an earlier value of its own), n_loss_spikes,
+        it was ever worse than at an earlier evaluation), n_loss_spikes,
         generalisation_gap (mean of val_loss - train_loss in the late phase). NaN where a curve
         is too short, or has NaNs in the phase.
     """
     ordered = order_curves(curves, trials)
     n, trial = len(trials), ordered.trial
-    accuracy = ordered.column("val_accuracy")
+    value = ordered.column(course.column) * (-1.0 if course.lower_is_better else 1.0)
     train_loss = ordered.column("train_loss")
     left = ordered.first[trial] + ordered.count[trial] - np.arange(len(trial))  # to the end
     late = left <= np.ceil(LATE * ordered.count[trial] - 1e-9)
     gap = ordered.column("val_loss") - train_loss
-    fall = pd.Series(accuracy).groupby(trial).cummax() - accuracy
+    fall = pd.Series(value).groupby(trial).cummax() - value
     has = ordered.count > 0
     spikes = np.bincount(trial[_is_spike(trial, train_loss)], minlength=n).astype(float)
     identity = trials[["trial_id", "arm", "seed"]].reset_index(drop=True)
     return identity.assign(
         n_evaluations=ordered.count,
-        late_sd=_sd_by_trial(trial[late], accuracy[late], n),
+        late_sd=_sd_by_trial(trial[late], value[late], n),
         largest_drawdown=fall.groupby(trial).max().reindex(range(n)).to_numpy(dtype=float),
         n_loss_spikes=np.where(has, spikes, nan),
         generalisation_gap=_mean_by_trial(trial[late], gap[late], n),

@@ -19,6 +19,7 @@ from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import student_quantile
+from analysis.statistics.times.course import ACCURACY, Course
 from analysis.statistics.times.paired_times import (
     Bound,
     PairedTimes,
@@ -120,6 +121,7 @@ def break_even_table(
     targets: Sequence[float],
     unit: str = "step",
     rng: Rng | None = None,
+    course: Course = ACCURACY,
 ) -> pd.DataFrame:
     """`break_even` for each pair (treatment, control) at each target, in the order given.
 
@@ -127,7 +129,7 @@ def break_even_table(
     bound ("" for none), uses, uses_low, uses_high, n_pairs, note.
     """
     arms = trials[trials["stage"] == "arm"]
-    times = times_to_targets(curves, arms, targets, (unit,))
+    times = times_to_targets(curves, arms, targets, (unit,), course)
     by_target = times["time"].to_numpy().reshape(len(targets), -1)
     since = since_evaluation_before(curves, arms, by_target, unit) if len(targets) else by_target
     times = times.assign(since=since.ravel())

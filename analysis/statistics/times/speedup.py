@@ -18,6 +18,7 @@ import pandas as pd
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.times.course import ACCURACY, Course
 from analysis.statistics.times.paired_times import (
     Bound,
     Ends,
@@ -111,6 +112,7 @@ def speedup_table(
     unit: str = "step",
     rng: Rng | None = None,
     known: Mapping[At, LogRatio] | None = None,
+    course: Course = ACCURACY,
 ) -> pd.DataFrame:
     """`speedup` for each pair (treatment, control) at each target, in the order given.
 
@@ -124,7 +126,7 @@ def speedup_table(
             are, so that a report has one interval for one quantity.
     """
     arms = trials[trials["stage"] == "arm"] if "stage" in trials else trials
-    times = times_to_targets(curves, arms, targets, (unit,))
+    times = times_to_targets(curves, arms, targets, (unit,), course)
     of_arm = {str(arm): rows for arm, rows in arms.groupby("arm")}
     at = dict(iter(times.groupby(["arm", "target"])))
     none = times.iloc[:0]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.samples.arrays import Bools, Floats, Rows
+from analysis.statistics.times.course import ACCURACY, Course
 from headstart.errors import InputError
 
 UNITS = ("step", "samples", "train_time_s")
@@ -71,14 +72,17 @@ def times_to_targets(
     trials: pd.DataFrame,
     targets: Sequence[float],
     units: Sequence[str] = ("step",),
+    course: Course = ACCURACY,
 ) -> pd.DataFrame:
     """The first evaluation of each trial whose validation accuracy is at or above each target.
 
+    Or another metric of `course`; one of which less is better, at or below.
+
     Args:
-        curves: columns trial_id, step, val_accuracy and `units`; in any order of rows.
+        curves: columns trial_id, step, that of `course` and `units`; in any order of rows.
         trials: columns trial_id, arm, seed, status; `stage` and `task` (or `sweep`) where there
             is more than one. One row of the result for each, also for those without a curve.
-        targets: accuracies, as fractions.
+        targets: accuracies, as fractions; or of `course`.
         units: of `step`, `samples`, `train_time_s`.
 
     Returns:
@@ -102,7 +106,7 @@ def times_to_targets(
         budget = _budgets(ordered, trials, unit)
         first = _after_start(ordered, unit, budget)
         for target in targets:
-            part = _times(ordered, trials, float(target), unit, budget)
+            part = _times(ordered, trials, float(target), unit, budget, course)
             parts.append(part.assign(target=float(target), unit=unit, first=first))
     return pd.concat(parts, ignore_index=True) if parts else _empty_times()
 
@@ -134,20 +138,23 @@ def area_under_curve(
     unit: str = "step",
     start: float | None = None,
     until: float | None = None,
+    course: Course = ACCURACY,
 ) -> pd.DataFrame:
     """Mean validation accuracy over training: the area under the curve over its width.
+
+    Or the mean of another metric of `course`, in its unit.
 
     The trapezoid rule between evaluations, from `start` to `until`: by default the latest first
     and the earliest last evaluation of the finished trials, so that all are measured over one
     span (give only trials that are to be compared). Inside a segment the curve is a straight line.
 
     Returns:
-        trial_id, arm, seed, area (a fraction). NaN for failed and diverged trials, for trials
+        trial_id, arm, seed, area. NaN for failed and diverged trials, for trials
         whose curve does not cover the span, and where an accuracy inside it is NaN.
     """
     _check(trials, (unit,))
     ordered = order_curves(curves, trials)
-    x, y = ordered.column(unit), ordered.column("val_accuracy")
+    x, y = ordered.column(unit), ordered.column(course.column)
     done = _done(trials) & (ordered.count > 1)
     first = np.full(len(trials), np.nan)
     first[done] = x[ordered.first[done]]
@@ -174,10 +181,17 @@ def _areas(trial: Rows, x: Floats, y: Floats, start: float, until: float, n_tria
 
 
 def _times(
-    ordered: OrderedCurves, trials: pd.DataFrame, target: float, unit: str, budget: Floats
+    ordered: OrderedCurves,
+    trials: pd.DataFrame,
+    target: float,
+    unit: str,
+    budget: Floats,
+    course: Course,
 ) -> pd.DataFrame:
     """One row a trial."""
-    row = _first_hit(ordered, ordered.column("val_accuracy") >= target - _ROUNDING)
+    sign = -1.0 if course.lower_is_better else 1.0
+    values = sign * ordered.column(course.column)
+    row = _first_hit(ordered, values >= sign * target - _ROUNDING)
     reached = (row >= 0) & _done(trials)
     time = budget.copy()
     time[reached] = ordered.column(unit)[row[reached]]

@@ -83,7 +83,7 @@ def test_all_forms_that_the_reader_takes_fit(tmp_path):
         ("seeds: 2", "seeds: 2\nvary: [colour]", "$.vary[0]"),
         ("seeds: 2", "seeds: 2\ngrid: {resources.cpus: [1]}", "$.grid"),
         ("seeds: 2", "seeds: 2\nsearch: {samples: 0}", "$.search"),
-        ("[0.3, 0.5]", "[0.3, 1.5]", "$.measure.targets[1]"),
+        ("[0.3, 0.5]", "[0.3, -1.5]", "$.measure.targets[1]"),
         ("{epochs: 12}", "{epoch: 12}", "$.profiles.longer.train"),
     ],
 )
