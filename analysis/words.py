@@ -29,6 +29,12 @@ def points(value: float) -> str:
     return text.replace("-", "−") if float(text) else "0.00"
 
 
+def signed(value: float) -> str:
+    """0.0123 → `+0.0123`: a difference of what is no share."""
+    text = number(value)
+    return text if text.startswith("−") or not value else f"+{text}"
+
+
 def points_plain(value: float) -> str:
     """0.0034 → `0.34`: points of something that is no difference, as a standard deviation."""
     return f"{100 * value:.2f}"
@@ -72,7 +78,7 @@ def probability(value: float) -> str:
 
 
 _WRITERS: tuple[Callable[[float], str], ...] = (
-    *(percent, target, points, points_plain, share),
+    *(percent, target, points, points_plain, share, signed),
     *(count, ratio, number, seconds, probability),
 )
 _KINDS = {writer.__name__: writer for writer in _WRITERS}
@@ -81,8 +87,8 @@ _KINDS = {writer.__name__: writer for writer in _WRITERS}
 def write(kind: str, value: object) -> str:
     """`value` as text of that kind; `–` for a missing one, `not reached` for an infinite time.
 
-    `kind` is one of percent, target, points, points_plain, share, count, ratio, number, seconds,
-    probability, text.
+    `kind` is one of percent, target, points, points_plain, share, signed, count, ratio, number,
+    seconds, probability, text.
     """
     if kind == "text" or isinstance(value, str):
         return "" if value is None or value != value else str(value)

@@ -17,12 +17,18 @@ from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import file_name, focus_tasks, titled
 from analysis.findings.findings import Findings
+from analysis.statistics.times.course import ACCURACY, Course
 
 MOST_DOTS = 400  # of one arm; more would hide each other
 
 
 def final_accuracy(
-    ax: Axes, arms: pd.DataFrame, evidence: pd.DataFrame, score: str, styles: style.Styles
+    ax: Axes,
+    arms: pd.DataFrame,
+    evidence: pd.DataFrame,
+    score: str,
+    styles: style.Styles,
+    course: Course = ACCURACY,
 ) -> Axes:
     """Every seed a dot, the mean with its interval, one row an arm.
 
@@ -53,12 +59,16 @@ def final_accuracy(
         style.interval_mark(ax, k, ends, styles[row.arm], lw=2.2, markersize=6.5, zorder=4, **edge)
     style.list_axis(ax, [style.short(a) for a in order], room=0.5)
     ax.set_ylabel("")
-    ax.set_xlabel("Test accuracy" if score == "test_accuracy" else "Best validation accuracy")
-    style.percent_axis(ax.xaxis)
+    part = "Test" if score.startswith("test_") else "Best validation"
+    ax.set_xlabel(f"{part} {course.words}")
+    if course.is_share:
+        style.percent_axis(ax.xaxis)
     return ax
 
 
-def spread(ax: Axes, stability: pd.DataFrame, styles: style.Styles) -> Axes:
+def spread(
+    ax: Axes, stability: pd.DataFrame, styles: style.Styles, course: Course = ACCURACY
+) -> Axes:
     """SD of final accuracy over seeds with its interval, beside the noise of the test set alone.
 
     stability: rows of one task, as `stability.spread_over_seeds`.
@@ -70,8 +80,10 @@ def spread(ax: Axes, stability: pd.DataFrame, styles: style.Styles) -> Axes:
             ax.plot([row.binomial_sd], [k], color=style.SOFT, marker="|", markersize=13)
     style.list_axis(ax, [style.short(a) for a in rows["arm"]])
     ax.set_xlim(left=0)
-    ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.3g}")
-    ax.set_xlabel("SD of accuracy over seeds (points); bar |: noise of a test set of this size")
+    factor, unit = (100, " (points)") if course.is_share else (1, "")
+    ax.xaxis.set_major_formatter(lambda v, _: f"{factor * v:.3g}")
+    noise = "; bar |: noise of a test set of this size" * (course is ACCURACY)
+    ax.set_xlabel(f"SD of {course.words} over seeds{unit}{noise}")
     return ax
 
 
@@ -83,11 +95,11 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
             continue
         figure, axes = style.new_figure(6.4, 1.1 + 0.36 * len(rows))
         evidence = findings.evidence[findings.evidence["task"] == task]
-        final_accuracy(axes[0, 0], rows, evidence, findings.score, styles)
+        final_accuracy(axes[0, 0], rows, evidence, findings.score, styles, findings.course)
         yield Drawing(
             file_name("final_accuracy", findings, task),
             "arms",
-            titled("Final accuracy by arm", findings, task),
+            titled(f"Final {findings.course.words} by arm", findings, task),
             f"Every seed a dot (at most {MOST_DOTS} an arm); mean over seeds with its 95 % "
             "interval.",
             figure,
@@ -96,11 +108,15 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         steady = findings.stability[findings.stability["task"] == task]
         if steady["sd"].notna().any():
             figure, axes = style.new_figure(6.4, 1.1 + 0.3 * len(steady))
-            spread(axes[0, 0], steady, styles)
+            spread(axes[0, 0], steady, styles, findings.course)
             yield Drawing(
                 file_name("stability", findings, task),
                 "stability",
-                titled("How much the final accuracy moves from seed to seed", findings, task),
+                titled(
+                    f"How much the final {findings.course.words} moves from seed to seed",
+                    findings,
+                    task,
+                ),
                 "Standard deviation over seeds with its 95 % interval. The grey bar is the spread "
                 "that a test set of this size causes by itself (binomial).",
                 figure,

@@ -18,11 +18,14 @@ from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import arms_note, file_name, focus_arms, focus_tasks, titled
 from analysis.findings.findings import Findings
+from analysis.statistics.times.course import ACCURACY, Course
 
 UNIT_LABELS = {"step": "steps", "samples": "images seen", "train_time_s": "training seconds"}
 
 
-def speedup_against_target(ax: Axes, speedups: pd.DataFrame, styles: style.Styles) -> Axes:
+def speedup_against_target(
+    ax: Axes, speedups: pd.DataFrame, styles: style.Styles, course: Course = ACCURACY
+) -> Axes:
     """Ratio of times (control over treatment) at each target, with intervals; arrows are bounds.
 
     speedups: rows of one task and one unit, as `PairTables.speedups`.
@@ -45,9 +48,9 @@ def speedup_against_target(ax: Axes, speedups: pd.DataFrame, styles: style.Style
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}×"))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_xticks(range(len(targets)), [words.target(t) for t in targets])
+    ax.set_xticks(range(len(targets)), [course.target(t) for t in targets])
     unit = UNIT_LABELS[speedups["unit"].iloc[0]]
-    ax.set(xlabel="Target (validation accuracy)", ylabel=f"Speedup in {unit}")
+    ax.set(xlabel=f"Target (validation {course.words})", ylabel=f"Speedup in {unit}")
     return ax
 
 
@@ -75,7 +78,9 @@ def _arrow(ax: Axes, x: float, y: float, length: float, color: str) -> None:
     )
 
 
-def forest(ax: Axes, comparisons: pd.DataFrame, styles: style.Styles) -> Axes:
+def forest(
+    ax: Axes, comparisons: pd.DataFrame, styles: style.Styles, course: Course = ACCURACY
+) -> Axes:
     """Paired differences in final accuracy with intervals, one line a comparison; margin shaded.
 
     comparisons: rows of one metric in points of accuracy, as `PairTables.comparisons`.
@@ -87,9 +92,8 @@ def forest(ax: Axes, comparisons: pd.DataFrame, styles: style.Styles) -> Axes:
     ax.axvline(0, color=style.SOFT, lw=0.8)
     for k, row in enumerate(rows.itertuples()):
         style.interval_mark(ax, k, (row.estimate, row.low, row.high), styles[row.treatment])
-        text = words.points(row.estimate)
-        if not np.isnan(row.low):
-            text += f" [{words.points(row.low)}, {words.points(row.high)}]"
+        kind = "points" if course.is_share else "signed"
+        text = words.interval(kind, row.estimate, row.low, row.high)
         ax.annotate(
             f"{text}   {row.verdict}",
             (1.02, k),
@@ -106,12 +110,15 @@ def forest(ax: Axes, comparisons: pd.DataFrame, styles: style.Styles) -> Axes:
         for r in rows.itertuples()
     ]
     style.list_axis(ax, labels)
-    ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:+.3g}".replace("-", "−") if v else "0")
-    ax.set_xlabel("Difference in accuracy (points), treatment minus control")
+    factor, unit = (100, " (points)") if course.is_share else (1, "")
+    ax.xaxis.set_major_formatter(lambda v, _: f"{factor * v:+.3g}".replace("-", "−") if v else "0")
+    ax.set_xlabel(f"Difference in {course.words}{unit}, treatment minus control")
     return ax
 
 
-def seeds_needed(ax: Axes, plans: pd.DataFrame, margin: float, styles: style.Styles) -> Axes:
+def seeds_needed(
+    ax: Axes, plans: pd.DataFrame, margin: float, styles: style.Styles, course: Course = ACCURACY
+) -> Axes:
     """Paired seeds that a difference of the margin needs, by pair, with the pilot's uncertainty."""
     rows = plans[plans["n_needed"].notna()].reset_index(drop=True)
     for k, row in enumerate(rows.itertuples()):
@@ -123,7 +130,7 @@ def seeds_needed(ax: Axes, plans: pd.DataFrame, margin: float, styles: style.Sty
     ax.set_xscale("log")
     ax.grid(visible=True, axis="x")
     style.plain_log_ticks(ax.xaxis)
-    ax.set_xlabel(f"Paired seeds for 80 % power at {100 * margin:g} points (bar |: seeds run)")
+    ax.set_xlabel(f"Paired seeds for 80 % power at {course.margin(margin)[1:]} (bar |: seeds run)")
     return ax
 
 
@@ -144,15 +151,15 @@ def _draw_forest(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         return
     shown = rows.head(MOST_ROWS)
     margin = findings.pairs.margin
-    area = f" The shaded strip is the equivalence margin, ±{100 * (margin or 0):g} points."
+    area = f" The shaded strip is the equivalence margin, {findings.course.margin(margin or 0)}."
     strip = area if margin else ""
     figure, axes = style.new_figure(7.2, 1.1 + 0.3 * len(shown))
-    forest(axes[0, 0], shown, styles)
+    forest(axes[0, 0], shown, styles, findings.course)
     left_out = f" The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
     yield Drawing(
         "differences",
         "verdicts",
-        "Differences in final accuracy",
+        f"Differences in final {findings.course.words}",
         "Treatment minus control over paired seeds, with 95 % intervals of one row each."
         f"{strip}{left_out}",
         figure,
@@ -170,7 +177,7 @@ def _draw_speedups(findings: Findings, styles: style.Styles) -> Iterator[Drawing
         if not rows["estimate"].notna().any():
             continue
         figure, axes = style.new_figure(6.4, 3.6)
-        speedup_against_target(axes[0, 0], rows, styles)
+        speedup_against_target(axes[0, 0], rows, styles, findings.course)
         style.shared_legend(figure, axes[0, 0], columns=2)
         yield Drawing(
             file_name("speedup", findings, task),
@@ -190,7 +197,7 @@ def _draw_seeds(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         return
     rows = rows[rows["n_needed"].notna()].head(MOST_ROWS)
     figure, axes = style.new_figure(6.4, 1.1 + 0.28 * len(rows))
-    seeds_needed(axes[0, 0], rows, float(rows["value"].iloc[0]), styles)
+    seeds_needed(axes[0, 0], rows, float(rows["value"].iloc[0]), styles, findings.course)
     yield Drawing(
         "seeds_needed",
         "seeds",

@@ -13,12 +13,12 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from analysis import words
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import arms_note, file_name, focus_styles, focus_tasks, titled
 from analysis.figures.style import SOFT, Styles, grid_figure, percent_axis, shared_legend, short
 from analysis.findings.findings import Findings
 from analysis.findings.learning import METRICS
+from analysis.statistics.times.course import ACCURACY, Course
 
 
 def learning_curves(
@@ -80,7 +80,9 @@ def _frame(ax: Axes, bands: pd.DataFrame, metric: str, until: float | None) -> N
         ax.set_ylim(least, most)
 
 
-def survival_curves(ax: Axes, survival: pd.DataFrame, styles: Styles, target: float) -> Axes:
+def survival_curves(
+    ax: Axes, survival: pd.DataFrame, styles: Styles, target: float, course: Course = ACCURACY
+) -> Axes:
     """Share of seeds that reached `target` by each step (Kaplan-Meier), ticks where censored."""
     at_target = survival[survival["target"] == target]
     until = float(survival["time"].max())
@@ -100,7 +102,7 @@ def survival_curves(ax: Axes, survival: pd.DataFrame, styles: Styles, target: fl
         ticks.set(markersize=9, markeredgewidth=1.4)
     ax.set(xlabel="Training steps", ylabel="Share of seeds", ylim=(-0.02, 1.04))
     ax.set_xlim(0, until * 1.02 or 1)  # 0: nothing was trained
-    ax.set_title(f"Validation accuracy of {words.target(target)}", color=SOFT)
+    ax.set_title(f"Validation {course.words} of {course.target(target)}", color=SOFT)
     percent_axis(ax.yaxis)
     return ax
 
@@ -155,7 +157,7 @@ def _draw_survival(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
     figure, axes = grid_figure(len(targets))
     chosen = focus_styles(findings, task, styles)
     for ax, target in zip(axes, targets, strict=True):
-        survival_curves(ax, survival, chosen, target)
+        survival_curves(ax, survival, chosen, target, findings.course)
     shared_legend(figure, axes[0])
     yield Drawing(
         file_name("reached", findings, task),

@@ -97,7 +97,8 @@ def _number_axis(ax: Axes, values: np.ndarray) -> None:
 
 def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     """A figure for each number of a grid over which a comparison was made at several values."""
-    if "grid" not in findings.evidence or not findings.pairs.comparisons:
+    is_share = findings.course.is_share  # the axes are in percent and points
+    if "grid" not in findings.evidence or not findings.pairs.comparisons or not is_share:
         return
     compared = findings.pairs.table
     compared = compared[(compared["metric"] == findings.score) & compared["estimate"].notna()]

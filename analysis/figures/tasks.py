@@ -39,7 +39,7 @@ def performance_profiles(ax: Axes, profiles: pd.DataFrame, styles: Styles) -> Ax
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """The profiles, where several tasks share arms."""
     over_tasks = findings.over_tasks
-    if over_tasks.profiles.empty:
+    if over_tasks.profiles.empty or not findings.course.is_share:
         return
     figure, axes = new_figure(6.4, 3.8)
     shown = {arm: styles[arm] for arm in over_tasks.arms[:MOST_ARMS]}

@@ -22,7 +22,7 @@ from analysis.statistics.samples.intervals import (
     mean_interval,
     median_interval,
 )
-from analysis.statistics.samples.redrawn import accuracy_interval, overlap_of
+from analysis.statistics.samples.redrawn import accuracy_interval, corrected, overlap_of
 from analysis.statistics.times.course import Course
 from analysis.statistics.times.survival import kaplan_meier, restricted_mean
 from analysis.statistics.times.times import UNITS, times_to_targets
@@ -42,11 +42,13 @@ def _places(asked: Iterable[Asked]) -> dict[tuple[str, str], int | None]:
     return {(task, arm): a.n_seeds for a in asked for task in a.tasks for arm in a.arms}
 
 
-def arm_table(asked: Iterable[Asked], evidence: pd.DataFrame, score: str, rng: Rng) -> pd.DataFrame:
+def arm_table(
+    asked: Iterable[Asked], evidence: pd.DataFrame, score: str, rng: Rng, is_share: bool = True
+) -> pd.DataFrame:
     """A row a task and arm: how many trials, final score, time, and what its trials share.
 
     Of the score the mean, the median and the interquartile mean over the seeds that finished,
-    with their intervals.
+    with their intervals. A score that `is_share` lies between 0 and 1, any other from 0 on.
     """
     groups = dict(iter(evidence.groupby(["task", "arm"], sort=False)))
     none = evidence.iloc[:0]
@@ -57,15 +59,18 @@ def arm_table(asked: Iterable[Asked], evidence: pd.DataFrame, score: str, rng: R
         scores, times = _known(done[score]), _known(done["train_time_s"])
         overlap = overlap_of(trials)
         mean, time = _nothing(), _nothing()
-        if len(scores):
+        if len(scores) and is_share:
             mean = accuracy_interval(scores, overlap, rng, _fewest_images(done, score))
+        elif len(scores):
+            plain = corrected(scores, overlap) if overlap else mean_interval(scores, rng=rng)
+            mean = plain.within(0.0, math.inf)
         if len(times):
             time = mean_interval(times, rng=rng)
         rows.append(
             {"task": task, "arm": arm}
             | _counts(trials, n_seeds)
             | mean.columns("score", "score_", MORE)
-            | _middle(scores, overlap)
+            | _middle(scores, overlap, 1.0 if is_share else math.inf)
             | time.columns("train_time_s", "train_time_s_", MORE)
             | _constants(trials)
         )
@@ -93,11 +98,11 @@ def _nothing() -> Interval:
 
 def _fewest_images(done: pd.DataFrame, score: str) -> float:
     """Images that each score is a share of; NaN where the trials do not say."""
-    name = "n_test" if score == "test_accuracy" else "n_validation"
+    name = "n_test" if score.startswith("test_") else "n_validation"
     return float(done[name].min()) if name in done and len(done) else math.nan
 
 
-def _middle(scores: Floats, overlap: float) -> dict[str, float | int | str]:
+def _middle(scores: Floats, overlap: float, most: float) -> dict[str, float | int | str]:
     """Median and interquartile mean of the final scores, with intervals where an honest one exists.
 
     A median has none below 6 seeds; neither has one that is known to hold where seeds redraw one
@@ -106,7 +111,7 @@ def _middle(scores: Floats, overlap: float) -> dict[str, float | int | str]:
     if not len(scores):
         median, iqm = _nothing(), _nothing()
     else:
-        median, iqm = median_interval(scores), iqm_interval(scores).within(0.0, 1.0)
+        median, iqm = median_interval(scores), iqm_interval(scores).within(0.0, most)
     if median.method == "range":
         median = _without(median, f"{len(scores)} seeds: too few for an interval of a median")
     if overlap:

@@ -91,7 +91,7 @@ def find(runs: Runs) -> Findings:
     measured = evidence[~evidence["trial_id"].isin(lacking)]
     times = times_of(asked, curves, measured, course)
     wanted = (pair for a in asked for pair in a.pairs)
-    arms = arm_table(asked, evidence, score, rng)
+    arms = arm_table(asked, evidence, score, rng, course.is_share)
     compared = runs.trials[~runs.trials["trial_id"].isin(lacking)]
     pairs = compare_pairs(asked, compared, curves, score, rng, course)
     return Findings(

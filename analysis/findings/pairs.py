@@ -69,7 +69,7 @@ def compare_pairs(
     wanted = [(task, pair) for a in asked for task in a.tasks for pair in a.pairs]
     known = [w for w in wanted if all((w[0], arm) in present for arm in w[1])]
     pairs = list(dict.fromkeys(pair for _, pair in known))
-    targets = sorted({target for a in asked for target in a.targets})
+    targets = sorted({t for a in asked for t in a.targets}, reverse=course.lower_is_better)
     margin = min((a.margin for a in asked if a.margin is not None), default=None)
     metrics = (score, "area_under_curve", "steps_to_target")
     stopping = strictest([stopping_of(a.sweep.get("seeds")) for a in asked])

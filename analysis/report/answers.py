@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 from analysis import words
 from analysis.findings.findings import Findings
+from analysis.report.displays import SCORE_WORDS
 from analysis.statistics.pairs.comparison import Comparison, Verdict
-from analysis.statistics.pairs.questions import ALPHA, QUESTION_WORDS
+from analysis.statistics.pairs.questions import ALPHA
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.significance import sign_test
+from analysis.statistics.times.course import Course
 
 MOST_TARGETS = 4  # that one sentence lists
 MOST_AT_TOP = 4  # comparisons that have their paragraph at the top
@@ -71,13 +73,18 @@ def summary(findings: Findings, answers: Sequence[Answer]) -> list[Paragraph]:
 
 def _split(findings: Findings, n: int) -> str:
     """How many comparisons came out how: `Of 39 comparisons in final accuracy, 2 are better …`."""
-    margin = f"equivalent within {margin_text(findings.pairs.margin)}"
-    rows = findings.pairs.comparisons
+    margin = f"equivalent within {margin_text(findings.pairs.margin, findings.course)}"
+    rows, course = findings.pairs.comparisons, findings.course
+    better, worse = (
+        ("more accurate", "less accurate")
+        if course.name == "accuracy"
+        else (f"better in {course.words}", f"worse in {course.words}")
+    )
     final = _counted(
         [row for row in rows if row.metric == findings.score],
-        {"better": "more accurate", "worse": "less accurate", "equivalent": margin},
+        {"better": better, "worse": worse, "equivalent": margin},
     )
-    text = f"Of {n} comparisons in final accuracy, {final}"
+    text = f"Of {n} comparisons in final {findings.course.words}, {final}"
     times = [row for row in rows if row.metric == "steps_to_target"]
     if times:
         counts = _counted(times, {"better": "sooner", "worse": "later", "equivalent": ""})
@@ -107,7 +114,7 @@ def _only_arm(findings: Findings, k: int) -> Paragraph:
     arm = findings.arms.loc[k]
     if not arm["n_done"]:
         return Paragraph(f"“{arm['arm']}”: no trial finished.")
-    score = words.interval("percent", arm["score"], arm["score_low"], arm["score_high"])
+    score = words.interval(findings.course.kind, arm["score"], arm["score_low"], arm["score_high"])
     return Paragraph(
         f"“{arm['arm']}” ends at {score} {score_name(findings.score)}.",
         f"Over {words.plural(int(arm['score_n']), 'seed')}. Nothing was compared.",
@@ -139,16 +146,13 @@ def _answer(findings: Findings, rows: Sequence[Comparison]) -> Answer:
 def _lead(final: Comparison, times: Sequence[Comparison]) -> str:
     """`reaches every target sooner than “scratch” and ends more accurate`."""
     speed, sure = _speed_words(times, final.control)
-    end = {
-        "better": f"ends more accurate than “{final.control}”",
-        "worse": f"ends less accurate than “{final.control}”",
-        "equivalent": f"ends as accurate as “{final.control}”, within the margin",
-        "inconclusive": f"is not shown to end more or less accurate than “{final.control}”",
-    }[final.verdict]
+    end = final.measured.end(final.verdict, f"“{final.control}”")
     if final.among_finished:
         end += ", of trials that finished"
     if not final.n:
-        end = f"cannot be compared with “{final.control}” in final accuracy (no values)"
+        end = (
+            f"cannot be compared with “{final.control}” in final {final.measured.words} (no values)"
+        )
     if not speed:
         return end
     agree = (final.verdict in ("better", "equivalent")) == sure
@@ -158,8 +162,8 @@ def _lead(final: Comparison, times: Sequence[Comparison]) -> str:
 def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
     """What the verdicts at the targets amount to, and whether it is a gain."""
     known = [row for row in times if row.someone_reached]
-    sooner = [row.target for row in known if row.verdict == "better"]
-    later = [row.target for row in known if row.verdict == "worse"]
+    sooner = [row.target_words for row in known if row.verdict == "better"]
+    later = [row.target_words for row in known if row.verdict == "worse"]
     if not times:
         return "", False
     if not known:
@@ -167,7 +171,7 @@ def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
         within = " within the common budget" if late else ""
         return f"reaches no target{within}, nor does “{control}”", False
     every = "every target that either reached" if len(known) < len(times) else "every target"
-    every = f"the target of {words.target(known[0].target)}" if len(times) == 1 else every
+    every = f"the target of {known[0].target_words}" if len(times) == 1 else every
     if any(row.is_against_never for row in known):
         return _never_words(known, control, every), not later
     if len(sooner) == len(known):
@@ -188,8 +192,8 @@ def _never_words(known: Sequence[Comparison], control: str, every: str) -> str:
     """`does not reach 95 %, which “scratch” does`; an arm that never arrives is not later."""
     within = " within the common budget" if any(row.n_late for row in known) else ""
     against = [row for row in known if row.is_against_never]
-    alone = [row.target for row in against if row.verdict == "better"]
-    missed = [row.target for row in against if row.verdict == "worse"]
+    alone = [row.target_words for row in against if row.verdict == "better"]
+    missed = [row.target_words for row in against if row.verdict == "worse"]
     if len(alone) == len(known) > 1:
         return f"reaches {every}, and “{control}” none of them{within}"
     if len(missed) == len(known) > 1:
@@ -205,8 +209,8 @@ def _never_words(known: Sequence[Comparison], control: str, every: str) -> str:
     return "; it ".join(texts)
 
 
-def _targets(targets: Sequence[float], last: str = "and") -> str:
-    return words.listed(map(words.target, targets), last)
+def _targets(targets: Sequence[str], last: str = "and") -> str:
+    return words.listed(targets, last)
 
 
 def _accuracy(findings: Findings, row: Comparison) -> Iterator[str]:
@@ -214,13 +218,13 @@ def _accuracy(findings: Findings, row: Comparison) -> Iterator[str]:
     if math.isnan(row.estimate):
         yield f"{name}: not tested ({row.note or 'no values'})."
         return
-    text = f"{name}: {words.points(row.estimate)} points"
+    text = f"{name}: {row.measured.difference(row.estimate)}"
     if math.isnan(row.low):
         yield f"{text} on a single pair of seeds, which allows no interval and no test."
         return
     text += f" ({_doubt(findings, row)}, {_sample(row)})"
     if row.verdict == "equivalent":
-        text += f", inside the margin of {margin_text(row.margin)}"
+        text += f", inside the margin of {row.measured.margin(row.margin)}"
     elif row.verdict == "inconclusive":
         text += _undecided(findings, row)
     yield text + "."
@@ -234,11 +238,11 @@ def _accuracy(findings: Findings, row: Comparison) -> Iterator[str]:
 def _doubt(findings: Findings, row: Comparison) -> str:
     """`95 % interval of this comparison alone +0.2 to +0.4, p 0.012, among the 3 comparisons of
     final accuracy 0.030`."""
-    ends = f"{words.points(row.low)} to {words.points(row.high)}"
+    ends = f"{words.write(row.kind, row.low)} to {words.write(row.kind, row.high)}"
     text = f"95 % interval of this comparison alone {ends}, p {words.probability(row.p_value)}"
     n = _family_size(findings, row)
     if n > 1:
-        text += f", among the {n} comparisons of {QUESTION_WORDS[row.question]} "
+        text += f", among the {n} comparisons of {row.question_words} "
         text += words.probability(row.p_question)
     return text
 
@@ -255,7 +259,7 @@ def _undecided(findings: Findings, row: Comparison) -> str:
         return f": by itself beyond chance, not among the {n} comparisons of this question"
     if math.isnan(row.margin):
         return ": no difference is shown, and equivalence was not tested (the sweep sets no margin)"
-    margin = margin_text(row.margin)
+    margin = row.measured.margin(row.margin)
     return f": neither a difference nor equivalence within {margin} is shown"
 
 
@@ -296,7 +300,8 @@ def _area(findings: Findings, rows: Sequence[Comparison]) -> Iterator[str]:
             if row.state == "not shown":
                 claim = ": no difference is shown"
             yield (
-                f"Mean validation accuracy over training: {words.points(row.estimate)} points "
+                f"Mean validation {row.measured.words} over training: "
+                f"{row.measured.difference(row.estimate)} "
                 f"({_doubt(findings, row)}){claim}."
             )
 
@@ -316,7 +321,7 @@ def _speed(times: Sequence[Comparison]) -> Iterator[str]:
         )
         yield f"{head} the way there): {'; '.join(map(_ratio, shown))}."
     unknown = [row for row in times if not row.someone_reached]
-    never = [row.target for row in unknown if not row.n_late]
+    never = [row.target_words for row in unknown if not row.n_late]
     if never and known:
         yield f"No trial of either reached {_targets(never, 'or')} in its training."
     for row in unknown:
@@ -331,7 +336,7 @@ def _speed(times: Sequence[Comparison]) -> Iterator[str]:
             ]
             yield (
                 f"Within the common budget of {words.count(row.budget)} steps no trial of either "
-                f"reached {words.target(row.target)}; later {words.listed(late)} did."
+                f"reached {row.target_words}; later {words.listed(late)} did."
             )
 
 
@@ -343,7 +348,7 @@ def _spread(rows: list[Comparison], limit: int) -> list[Comparison]:
 
 
 def _ratio(row: Comparison) -> str:
-    text = f"{row.bound_words}{words.ratio(row.estimate)} at {words.target(row.target)}"
+    text = f"{row.bound_words}{words.ratio(row.estimate)} at {row.target_words}"
     inside = []
     if not math.isnan(row.low):
         inside.append(f"{words.write('number', row.low)} to {words.write('number', row.high)}")
@@ -381,7 +386,7 @@ def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) ->
         return
     row = rows.iloc[-1]
     cost = f"Pretraining took {words.count(row['cost'])} images of training"
-    where = f"to {words.target(row['target'])}"
+    where = f"to {findings.course.target(row['target'])}"
     if not row["saved"] > 0:
         yield f"{cost}, and nothing was saved on the way {where}."
         return
@@ -405,11 +410,9 @@ def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) ->
 
 def score_name(score: str) -> str:
     """The trials' column of the final result in words."""
-    return {"test_accuracy": "test accuracy"}.get(score, "best validation accuracy")
+    return SCORE_WORDS[score].replace("Test", "test").replace("Best", "best")
 
 
-def margin_text(margin: float | None) -> str:
+def margin_text(margin: float | None, course: Course) -> str:
     """0.001 → `±0.1 points`."""
-    if margin is None:
-        return "no margin"
-    return f"±{100 * margin:g} points"
+    return "no margin" if margin is None else course.margin(margin)

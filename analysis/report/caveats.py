@@ -36,6 +36,7 @@ def find_caveats(findings: Findings) -> list[str]:
         _not_deterministic,
         _side_by_side,
         _no_test,
+        _lacking,
         _coarse_test,
         _pairs_by_default,
         _rules,
@@ -224,10 +225,21 @@ def _side_by_side(findings: Findings) -> Iterator[str]:
 
 
 def _no_test(findings: Findings) -> Iterator[str]:
-    if findings.score != "test_accuracy" and findings.arms["n_done"].sum():
+    what = findings.course.words
+    if findings.score != findings.course.finals[0] and findings.arms["n_done"].sum():
+        too = "low" if findings.course.lower_is_better else "high"
         yield (
-            "Nothing was tested: no trial has a test accuracy. Final accuracy below is the best "
-            "validation accuracy, which chose the checkpoint and is therefore too high."
+            f"Nothing was tested: no trial has a test {what}. Final {what} below is the validation "
+            f"{what} of the chosen checkpoint, which validation chose: it is too {too}."
+        )
+
+
+def _lacking(findings: Findings) -> Iterator[str]:
+    """Trials of a version that did not record what is measured."""
+    if findings.n_unmeasured:
+        yield (
+            f"{words.plural(findings.n_unmeasured, 'finished trial')} left no record of "
+            f"{findings.course.words}: a version before wrote them. They are in no comparison."
         )
 
 

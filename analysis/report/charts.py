@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis import words
 from analysis.findings.learning import METRICS, Learning
 from analysis.report.displays import interval_texts
+from analysis.statistics.times.course import ACCURACY, Course
 
 Spec = dict[str, object]
 Series = list[dict[str, object]]
@@ -77,14 +77,18 @@ def _runs(runs: pd.DataFrame, steps: pd.Series, thin: int) -> list[list[float | 
 
 
 def survival_chart(
-    survival: pd.DataFrame, targets: Sequence[float], numbers: Mapping[str, int], title: str
+    survival: pd.DataFrame,
+    targets: Sequence[float],
+    numbers: Mapping[str, int],
+    title: str,
+    course: Course = ACCURACY,
 ) -> Spec:
     """Share of seeds that reached each target against steps: one view a target, of one task."""
     until = float(survival["time"].max())
     curves = dict(iter(survival.groupby(["target", "arm"])))
     views = [
         {
-            "label": f"target {words.target(target)}",
+            "label": f"target {course.target(target)}",
             "format": "percent",
             "limits": [0, 1],
             "series": [
@@ -126,8 +130,9 @@ def finals_chart(
     score: str,
     numbers: Mapping[str, int],
     title: str,
+    course: Course = ACCURACY,
 ) -> Spec:
-    """Final accuracy by arm: every seed a dot, the mean with its interval."""
+    """Final accuracy (or what is measured) by arm: every seed a dot, the mean with its interval."""
     scored = arms[(arms["task"] == task) & arms["score"].notna()]
     rows = evidence[(evidence["task"] == task) & (evidence["status"] == "done")]
     series = []
@@ -145,7 +150,7 @@ def finals_chart(
             }
         )
     axes = [{"key": "arm", "label": "", "short": "", "ticks": scored["arm"].tolist()}]
-    views = [{"label": "Accuracy", "format": "percent", "series": series}]
+    views = [{"label": course.words.capitalize(), "format": course.kind, "series": series}]
     return {"kind": "points", "title": title, "views": views, "axes": axes}
 
 
@@ -153,7 +158,11 @@ UNIT_VIEWS = (("step", "Steps"), ("samples", "Images seen"), ("train_time_s", "T
 
 
 def speedup_chart(
-    speedups: pd.DataFrame, task: str, numbers: Mapping[str, int], title: str
+    speedups: pd.DataFrame,
+    task: str,
+    numbers: Mapping[str, int],
+    title: str,
+    course: Course = ACCURACY,
 ) -> Spec:
     """Speedup of each pair at each target: a view for each unit of effort; bounds are arrows."""
     rows = speedups[speedups["task"] == task]
@@ -172,9 +181,9 @@ def speedup_chart(
     ]
     axis = {
         "key": "target",
-        "label": "Target (validation accuracy)",
+        "label": f"Target (validation {course.words})",
         "short": "target",
-        "ticks": list(map(words.target, targets)),
+        "ticks": list(map(course.target, targets)),
         "dodge": True,
     }
     return {"kind": "points", "title": title, "views": views, "axes": [axis]}

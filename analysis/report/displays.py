@@ -14,9 +14,15 @@ from analysis import words
 from analysis.findings.findings import Findings
 from analysis.report.tables import Column, of_kind
 from analysis.statistics.pairs.comparison import Comparison
+from analysis.statistics.times.course import ACCURACY, COURSES, Course
 
 UNIT_WORDS = {"step": "Steps", "samples": "Images", "train_time_s": "Seconds"}
-SCORE_WORDS = {"test_accuracy": "Test accuracy", "best_val_accuracy": "Best validation accuracy"}
+SCORE_WORDS = {
+    name: f"{part} {course.words}"
+    for course in COURSES.values()
+    for name, part in zip(course.finals, ("Test", "Best validation"), strict=True)
+}
+SCORE_WORDS["best_val_loss"] = "Validation loss at the chosen step"
 PARTS = {"n_train": "to train", "n_validation": "to validate", "n_test": "to test"}
 METRIC_WORDS = SCORE_WORDS | {"area_under_curve": "Area under the learning curve"}
 PAIR = of_kind("text", treatment="Treatment", control="Control")
@@ -26,10 +32,10 @@ def task_column(findings: Findings) -> list[Column]:
     return [Column("task", "Task")] if len(findings.tasks) > 1 else []
 
 
-def metric_words(metric: str, target: float) -> str:
+def metric_words(metric: str, target: float, course: Course = ACCURACY) -> str:
     """`Steps to 97 %`, `Test accuracy`, `Area under the learning curve`."""
     if metric == "steps_to_target":
-        return f"Steps to {words.target(target)}"
+        return f"Steps to {course.target(target)}"
     return METRIC_WORDS.get(metric, words.spaced(metric))
 
 
@@ -40,16 +46,15 @@ def estimate_text(row: Comparison) -> str:
     if row.is_time:
         ratio = words.interval("ratio", row.estimate, row.low, row.high)
         return f"{row.bound_words}{ratio}"
-    number, *ends = words.interval("points", row.estimate, row.low, row.high).split(" ", 1)
-    return " ".join([number, "points", *ends])
+    number, *ends = words.interval(row.kind, row.estimate, row.low, row.high).split(" ", 1)
+    return " ".join([number, *(["points"] if row.kind == "points" else []), *ends])
 
 
 def together_text(row: Comparison) -> str:
     """`[−1.20, +1.31]`: the interval that holds for all rows of the question at once."""
     if math.isnan(row.low_question) or math.isnan(row.estimate):
         return words.NOTHING
-    kind = "ratio" if row.is_time else "points"
-    text = words.interval(kind, row.estimate, row.low_question, row.high_question)
+    text = words.interval(row.kind, row.estimate, row.low_question, row.high_question)
     return text[text.index("[") :]
 
 

@@ -19,6 +19,7 @@ from analysis.words import spaced
 def arm_table(findings: Findings) -> Table:
     """By arm: how many trials, final accuracy, steps to each target, seconds."""
     targets = _in_steps(findings)
+    shown = {_key(findings, t): t for t in findings.reached["target"].unique()}
     frame = findings.arms.merge(targets, on=["task", "arm"], how="left", validate="1:1")
     columns = [
         *task_column(findings),
@@ -27,13 +28,12 @@ def arm_table(findings: Findings) -> Table:
         Column(
             "n_bad", "Not finished", "count", help="Trials that failed, diverged or are missing"
         ),
-        with_interval("score", SCORE_WORDS[findings.score], "percent"),
-        with_interval("median", "Median", "percent"),
-        with_interval("iqm", "Interquartile mean", "percent"),
+        with_interval("score", SCORE_WORDS[findings.score], findings.course.kind),
+        with_interval("median", "Median", findings.course.kind),
+        with_interval("iqm", "Interquartile mean", findings.course.kind),
         *(
-            Column(key, f"Steps to {key} %", "text", sort=f"{key}_sort")
-            for key in targets
-            if f"{key}_sort" in targets
+            Column(key, f"Steps to {findings.course.target(target)}", "text", sort=f"{key}_sort")
+            for key, target in shown.items()
         ),
         with_interval("train_time_s", "Training time", "seconds"),
         Column("n_trainable", "Trainable parameters", "count"),
@@ -43,7 +43,7 @@ def arm_table(findings: Findings) -> Table:
         n_trainable=pd.to_numeric(frame["n_trainable"], errors="coerce"),
     )
     note = (
-        "Means over seeds, with 95 % intervals in brackets; beside the mean accuracy its median "
+        "Means over seeds, with 95 % intervals in brackets; beside the mean its median "
         "(no interval below 6 seeds) and its interquartile mean. A target that some or all trials "
         "never reached has no mean time: “≥” gives the mean with every such trial counted at its "
         "budget, which is a lower bound, and beside it how many trials reached the target."
@@ -51,12 +51,17 @@ def arm_table(findings: Findings) -> Table:
     return Table("by_arm", "Every arm", frame, tuple(columns), note)
 
 
+def _key(findings: Findings, target: float) -> str:
+    """The name of a target's column: `90`, of percent; or `0.2`, of a loss."""
+    return f"{(100 if findings.course.is_share else 1) * target:g}"
+
+
 def _in_steps(findings: Findings) -> pd.DataFrame:
     """One row a task and arm, two columns a target: what to show, and what to sort by."""
     frame = findings.arms[["task", "arm"]]
     steps = findings.reached[findings.reached["unit"] == "step"]
     for target, rows in steps.groupby("target"):
-        key = f"{100 * target:g}"
+        key = _key(findings, target)
         sort = np.where(rows["n_reached"] > 0, rows["mean"], np.inf)
         part = rows[["task", "arm"]].assign(**{key: reached_texts(rows), f"{key}_sort": sort})
         frame = frame.merge(part, on=["task", "arm"], how="left")
@@ -70,7 +75,7 @@ def reached_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         Column("arm", "Arm"),
-        Column("target", "Target", "target"),
+        Column("target", "Target", findings.course.target_kind),
         Column("unit_words", "In"),
         *of_kind("count", n="Trials", n_reached="Reached"),
         Column("found", "Mean [95 % interval]", "text", sort="mean"),
@@ -85,18 +90,20 @@ def reached_table(findings: Findings) -> Table:
 
 def stability_table(findings: Findings) -> Table:
     """Spread over seeds, broken trials, restlessness of the curves."""
+    is_share = findings.course.is_share
+    unit, kind = (" (points)", "points_plain") if is_share else ("", "number")
     columns = (
         *task_column(findings),
         Column("arm", "Arm"),
         Column("n", "Seeds", "count"),
-        with_interval("sd", "SD over seeds (points)", "points_plain"),
-        with_interval("mean_difference", "Two seeds apart (points)", "points_plain"),
-        Column("binomial_sd", "Test-set noise (points)", "points_plain"),
+        with_interval("sd", f"SD over seeds{unit}", kind),
+        with_interval("mean_difference", f"Two seeds apart{unit}", kind),
+        Column("binomial_sd", f"Test-set noise{unit}", kind),
         Column("excess_p", "p (no excess)", "probability"),
-        Column("range", "Range (points)", "points_plain"),
+        Column("range", f"Range{unit}", kind),
         with_interval("broken_share", "Failed or diverged", "share", "broken_"),
-        Column("late_sd", "Late-phase SD (points)", "points_plain"),
-        Column("largest_drawdown", "Largest drawdown (points)", "points_plain"),
+        Column("late_sd", f"Late-phase SD{unit}", kind),
+        Column("largest_drawdown", f"Largest drawdown{unit}", kind),
         Column("n_loss_spikes", "Loss spikes a run", "number"),
         Column("generalisation_gap", "Generalisation gap (loss)", "number"),
     )
@@ -112,7 +119,7 @@ def aggregate_table(findings: Findings) -> Table:
     """Each arm over all tasks."""
     columns = (
         *of_kind("text", arm="Arm", statistic="Statistic"),
-        with_interval("estimate", SCORE_WORDS[findings.score], "percent", ""),
+        with_interval("estimate", SCORE_WORDS[findings.score], findings.course.kind, ""),
         *of_kind("count", n_tasks="Tasks", n_runs="Trials"),
         Column("note", "Note"),
     )
@@ -130,7 +137,7 @@ def trial_table(findings: Findings) -> Table:
         *of_kind("text", stage="Stage", arm="Arm"),
         Column("seed", "Seed", "count"),
         Column("status", "Status"),
-        *of_kind("percent", **SCORE_WORDS),
+        *(Column(key, SCORE_WORDS[key], findings.course.kind) for key in findings.course.finals),
         *of_kind("count", best_step="Best step", steps="Steps"),
         Column("train_time_s", "Training time", "seconds"),
         *of_kind("text", device="Device", ran_as="Ran as", error="Error", trial_id="Trial"),

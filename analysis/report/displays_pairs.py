@@ -20,17 +20,16 @@ from analysis.report.displays import (
 )
 from analysis.report.tables import Column, Table, of_kind, with_interval
 from analysis.statistics.pairs.comparison import Comparison
-from analysis.statistics.pairs.questions import QUESTION_WORDS
 
 
 def verdict_table(findings: Findings) -> Table:
     """Every comparison: what was compared, the estimate, the verdict, the tests beside it."""
     rows = findings.pairs.comparisons
     frame = findings.pairs.table.assign(
-        what=[metric_words(row.metric, row.target) for row in rows],
+        what=[metric_words(row.metric, row.target, row.measured) for row in rows],
         found=[estimate_text(row) for row in rows],
         together=[together_text(row) for row in rows],
-        question_words=[QUESTION_WORDS[row.question] for row in rows],
+        question_words=[row.question_words for row in rows],
         floor=[_floor_text(row) for row in rows],
         pairing=["paired" if row.paired else "not paired" for row in rows],
     )
@@ -77,7 +76,7 @@ def speedup_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         *PAIR,
-        Column("target", "Target", "target"),
+        Column("target", "Target", findings.course.target_kind),
         Column("unit_words", "In"),
         Column("found", "Speedup [95 % interval]", "text", sort="estimate"),
         with_interval("median", "Median ratio", "ratio"),
@@ -103,7 +102,7 @@ def break_even_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         *PAIR,
-        Column("target", "Target", "target"),
+        Column("target", "Target", findings.course.target_kind),
         Column("unit_words", "In"),
         Column("saved_text", "Saved by one use", "text", sort="saved"),
         with_interval("cost", "Pretraining cost", "count"),
@@ -133,18 +132,20 @@ def spread_table(findings: Findings) -> Table:
 
 def seeds_table(findings: Findings) -> Table:
     """Seeds needed to detect a difference of the margin."""
+    is_share = findings.course.is_share
+    unit, plain = (" (points)", "points_plain") if is_share else ("", "number")
     columns = (
         *task_column(findings),
         *PAIR,
-        Column("value", "Difference to detect (points)", "points"),
+        Column("value", f"Difference to detect{unit}", "points" if is_share else "signed"),
         Column("n_pilot", "Seeds run", "count"),
-        with_interval("sd", "SD of differences (points)", "points_plain"),
+        with_interval("sd", f"SD of differences{unit}", plain),
         with_interval("n_needed", "Seeds needed", "count", "n_"),
         Column("n_more", "More seeds", "count"),
     )
     note = (
-        "For 80 % power at 5 % over this report’s comparisons of final accuracy; brackets: from "
-        "the 80 % interval of the SD."
+        f"For 80 % power at 5 % over this report’s comparisons of final {findings.course.words}; "
+        "brackets: from the 80 % interval of the SD."
     )
     return Table("seeds_needed", "Seeds needed", findings.pairs.seeds_needed, columns, note)
 

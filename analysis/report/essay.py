@@ -116,7 +116,7 @@ def _network(findings: Findings) -> Iterator[str]:
     if len(set(models["model"])) > 1:
         best = models.drop_duplicates("model")
         items = [
-            f"{r.model} {words.interval('percent', r.score, r.score_low, r.score_high)}"
+            f"{r.model} {words.interval(findings.course.kind, r.score, r.score_low, r.score_high)}"
             for r in best.itertuples()
         ]
         name = score_name(findings.score)
@@ -141,7 +141,7 @@ def _tuning(findings: Findings) -> Iterator[str]:
     yield (
         "The checkpoint that is tested is the one with the best validation score; test images "
         "were used once, at the end."
-        if findings.score == "test_accuracy"
+        if findings.score == findings.course.finals[0]
         else "Nothing was tested: the run has no test part."
     )
 

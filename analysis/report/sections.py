@@ -192,7 +192,9 @@ def _targets(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
     for task in focus.focus_tasks(findings):
         title = focus.titled("Speedup against target", findings, task)
         if len(findings.pairs.speedups):
-            spec = charts.speedup_chart(findings.pairs.speedups, task, _numbers(styles), title)
+            spec = charts.speedup_chart(
+                findings.pairs.speedups, task, _numbers(styles), title, findings.course
+            )
             if spec["views"]:
                 caption = (
                     "Control over treatment: above 1 the treatment is sooner. Geometric mean over "
@@ -205,7 +207,9 @@ def _targets(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
         survival = findings.survival[findings.survival["task"] == task]
         targets = sorted(float(t) for t in survival["target"].unique())
         if targets:
-            spec = charts.survival_chart(survival, targets, _numbers(styles), title)
+            spec = charts.survival_chart(
+                survival, targets, _numbers(styles), title, findings.course
+            )
             caption = (
                 "Kaplan–Meier estimate with 95 % intervals; a tick marks trials whose training "
                 "ended before they reached the target."
@@ -216,9 +220,15 @@ def _targets(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
 
 def _finals(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
     for task in focus.focus_tasks(findings):
-        title = focus.titled("Final accuracy by arm", findings, task)
+        title = focus.titled(f"Final {findings.course.words} by arm", findings, task)
         spec = charts.finals_chart(
-            findings.evidence, findings.arms, task, findings.score, _numbers(styles), title
+            findings.evidence,
+            findings.arms,
+            task,
+            findings.score,
+            _numbers(styles),
+            title,
+            findings.course,
         )
         if findings.arms.loc[findings.arms["task"] == task, "score"].notna().any():
             name = focus.file_name("final_accuracy", findings, task)

@@ -277,6 +277,7 @@ def _untested(contrast: Contrast, note: str = "") -> Comparison:
         n_failed_control=contrast.failed[1],
         budget=contrast.budget,
         question=contrast.metric.question,
+        course=contrast.course,
         note=joined(contrast.note, note),
     )
 

@@ -13,7 +13,9 @@ from typing import Literal
 
 import pandas as pd
 
+from analysis.statistics.pairs.questions import QUESTION_WORDS
 from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.times.course import COURSES, Course
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 State = Literal["shown", "by itself", "not shown", "equivalent"]
@@ -61,6 +63,7 @@ class Comparison:
         p_at_chance: p_question with each of these at chance, 1 where that turns the sign, NaN where
             chance is not known. among_finished: a verdict that does not hold so: it is one of the
             trials that finished.
+        course: the metric that the sweep measures, by name (`course.COURSES`).
         score: the interval of `mean_score` with its own note; no column of the table.
     """
 
@@ -122,7 +125,30 @@ class Comparison:
     n_failed_control: int = 0
     p_at_chance: float = math.nan
     among_finished: bool = False
+    course: str = "accuracy"
     score: Interval | None = None
+
+    @property
+    def measured(self) -> Course:
+        """What the sweep measures."""
+        return COURSES[self.course]
+
+    @property
+    def target_words(self) -> str:
+        """`97.5 %`, or `a loss of 0.2`."""
+        return self.measured.target(self.target)
+
+    @property
+    def question_words(self) -> str:
+        """`final accuracy`, or `final balanced accuracy`."""
+        return QUESTION_WORDS[self.question].replace("accuracy", self.measured.words)
+
+    @property
+    def kind(self) -> str:
+        """How the estimate is written (`words.write`)."""
+        if self.is_time:
+            return "ratio"
+        return "points" if self.unit == "fraction" else "signed"
 
     @property
     def n(self) -> int:

@@ -58,6 +58,7 @@ class Contrast:
     budget: float = math.nan
     note: str = ""
     overlap: float = 0.0  # n_test / n_train where seeds redraw one pool (`redrawn.overlaps`)
+    course: str = "accuracy"  # the metric that the sweep measures
     seeds: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     late: tuple[int, int] = (0, 0)
     at_once: tuple[int, int] = (0, 0)
@@ -164,7 +165,7 @@ def build_contrasts(
                 match = _match(part, pair)
                 idle = bool(set(pair) & untrained(part))
                 contrasts += [
-                    _contrast(part, task, pair, column, match)
+                    replace(_contrast(part, task, pair, column, match), course=course.name)
                     for column in columns
                     if not (idle and column.metric.is_course)
                 ]

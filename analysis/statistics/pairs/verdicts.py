@@ -22,7 +22,7 @@ from scipy import special
 from analysis import words
 from analysis.statistics.pairs import power
 from analysis.statistics.pairs.comparison import Comparison, Direction, State, Verdict
-from analysis.statistics.pairs.questions import ALPHA, QUESTION_WORDS
+from analysis.statistics.pairs.questions import ALPHA
 
 POWER = 0.8
 MOST_WORTH_SAYING = 10_000
@@ -91,13 +91,12 @@ def verdict_words(row: Comparison) -> str:
     if row.verdict == "inconclusive":
         if row.state == "by itself":
             beyond = f"{who} is {row.direction} than {other} on {what} by itself beyond chance"
-            question = QUESTION_WORDS.get(row.question, row.question)
-            return f"{beyond}, not among the comparisons of {question} ({numbers})"
+            return f"{beyond}, not among the comparisons of {row.question_words} ({numbers})"
         return f"no difference between {who} and {other} on {what} is shown ({numbers})"
     if row.among_finished:
         numbers += f", of trials that finished: {_failures(row)}"
     if row.verdict == "equivalent":
-        margin = f"±{100 * row.margin:.3g} points"
+        margin = row.measured.margin(row.margin)
         side = f": {who} is {row.direction}, but by less than the margin" if row.direction else ""
         return f"{who} and {other} are equivalent on {what} within {margin}{side} ({numbers})"
     if row.is_time and row.is_against_never:

@@ -37,9 +37,36 @@ class Course:
         return "percent" if self.is_share else "number"
 
     @property
+    def target_kind(self) -> str:
+        """How a target is written in a table."""
+        return "target" if self.is_share else "number"
+
+    @property
     def unit(self) -> str:
         """Of a difference."""
         return "fraction" if self.is_share else "nats"
+
+    def difference(self, value: float) -> str:
+        """`+0.34 points`, or `+0.012`."""
+        return f"{words.points(value)} points" if self.is_share else words.signed(value)
+
+    def margin(self, value: float) -> str:
+        """`±0.1 points`, or `±0.01`."""
+        return f"±{100 * value:.3g} points" if self.is_share else f"±{value:.3g}"
+
+    def end(self, verdict: str, control: str) -> str:
+        """How a verdict about the final value is said: `ends more accurate than …`."""
+        more, less = ("lower", "higher") if self.lower_is_better else ("higher", "lower")
+        form, same = f"with a {{}} {self.words}", f"with the same {self.words} as"
+        if self.name == "accuracy":
+            more, less, form, same = "more", "less", "{} accurate", "as accurate as"
+        either = form.format(f"{more} or {less}")
+        return {
+            "better": f"ends {form.format(more)} than {control}",
+            "worse": f"ends {form.format(less)} than {control}",
+            "equivalent": f"ends {same} {control}, within the margin",
+            "inconclusive": f"is not shown to end {either} than {control}",
+        }[verdict]
 
     def target(self, value: float) -> str:
         """`97.5 %`, or `a loss of 0.2`."""

@@ -5,19 +5,26 @@ from __future__ import annotations
 import pytest
 
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS, METRICS, metric_of
+from analysis.statistics.times.course import COURSES
 from headstart.errors import InputError
 
 # name: source, unit, higher is better, is a time, has a margin, granule, is about the course
 TABLE = {
     "test_accuracy": ("test_accuracy", "fraction", True, False, True, "n_test", False),
-    "best_val_accuracy": (
-        "best_val_accuracy", "fraction", True, False, True, "n_validation", False,
+    "test_balanced_accuracy": (
+        "test_balanced_accuracy", "fraction", True, False, True, "n_test", False,
     ),
+    "test_macro_f1": ("test_macro_f1", "fraction", True, False, True, "n_test", False),
+    **{
+        name: (name, "fraction", True, False, True, "n_validation", False)
+        for name in ("best_val_accuracy", "best_val_balanced_accuracy", "best_val_macro_f1")
+    },
     "final_val_accuracy": (
         "final_val_accuracy", "fraction", True, False, True, "n_validation", False,
     ),
     "area_under_curve": ("area", "fraction", True, False, False, "", True),
     "test_loss": ("test_loss", "nats", False, False, False, "", False),
+    "best_val_loss": ("best_val_loss", "nats", False, False, False, "", False),
     "steps_to_target": ("step", "steps", False, True, False, "", True),
     "samples_to_target": ("samples", "samples", False, True, False, "", True),
     "train_time_s_to_target": ("train_time_s", "s", False, True, False, "", True),
@@ -33,6 +40,17 @@ def test_each_metric_is_as_written() -> None:
             metric.has_margin, metric.granule, metric.is_course,
         )  # fmt: skip
         assert metric_of(name) is metric
+
+
+def test_a_margin_is_of_what_is_measured_alone() -> None:
+    shares = {m.name for m in METRICS.values() if m.along(COURSES["macro_f1"]).has_margin}
+    assert shares == {m.name for m in METRICS.values() if m.has_margin}
+    losses = {m.name for m in METRICS.values() if m.along(COURSES["loss"]).has_margin}
+    assert losses == {"test_loss", "best_val_loss"}
+    area = METRICS["area_under_curve"]
+    assert area.along(COURSES["accuracy"]) == area
+    of_loss = area.along(COURSES["loss"])
+    assert (of_loss.unit, of_loss.higher_is_better) == ("nats", False)
 
 
 def test_defaults_are_accuracy_area_and_steps() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.statistics.times.course import COURSES
 from analysis.statistics.times.times import (
     area_under_curve,
     since_evaluation_before,
@@ -272,3 +273,13 @@ def test_area_refuses_what_times_refuse() -> None:
     curves = make_curves({"a": [0.1]})
     with pytest.raises(InputError, match="unit 'epoch'"):
         area_under_curve(curves, done("a"), "epoch")
+
+
+def test_a_loss_reaches_its_target_from_above() -> None:
+    curves = make_curves({"a": [0.9, 0.4, 0.5, 0.1], "b": [2.0, 1.0, 0.7, 0.6]})
+    curves = curves.rename(columns={"val_accuracy": "val_loss"})
+    times = times_to_targets(curves, done("a", "b"), [0.5, 0.1], course=COURSES["loss"])
+    assert times["time"].tolist() == [20, 40, 40, 40]
+    assert times["reached"].tolist() == [True, False, True, False]
+    area = area_under_curve(curves, done("a"), course=COURSES["loss"])["area"]
+    assert area[0] == pytest.approx((0.9 / 2 + 0.4 + 0.5 + 0.1 / 2) / 3)
