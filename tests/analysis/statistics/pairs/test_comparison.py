@@ -35,7 +35,7 @@ def test_what_was_not_tested_is_not_known() -> None:
     known = {
         "method": "none", "bound": "", "p_better_words": None, "verdict": "inconclusive",
         "verdict_words": "", "n_more": 0.0, "score": None, "question": "final",
-        "state": "not shown", "direction": "", "among_finished": False,
+        "state": "not shown", "direction": "", "among_finished": False, "course": "accuracy",
     }  # fmt: skip
     for field in fields(row):
         value = getattr(row, field.name)
