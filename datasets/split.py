@@ -159,7 +159,8 @@ def check_parts(dataset: Dataset, split: Split, *, is_tested: bool) -> None:
             raise DataError(
                 f"data set '{dataset.name}' ({dataset.source}): {name}: no image is left {use} "
                 f"({' and '.join(others)} of {len(dataset.labels):,}); say how many, as "
-                f"{name}: N, and ask for fewer of the others, or add images"
+                f"{name}: N, and ask for fewer of the others, or add "
+                f"{'images' if dataset.groups is None else 'groups, each of which stays whole'}"
             )
 
 

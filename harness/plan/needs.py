@@ -18,7 +18,7 @@ import datasets
 from datasets.base import Request
 from datasets.locations import cache_folder, data_folder, downloads_folder
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
-from harness.trials.catalogue import DataCatalogue
+from harness.trials.catalogue import MAY_BE_MISSING, DataCatalogue
 from headstart.errors import DataNotFoundError, InputError, WeightsNotFoundError
 
 State = Literal["here", "to fetch", "fetched", "replaced", "missing"]
@@ -114,7 +114,8 @@ def _first_of(
 
     Where some are missing that no other one may replace, these alone.
     """
-    if needed := [need for each in choices if (need := _look(each, data_dir)).is_needed]:
+    advice = f" ({MAY_BE_MISSING})" if len(choices) > 1 else ""
+    if needed := [n for each in choices if (n := _look(each, data_dir, advice)).is_needed]:
         yield from needed
         return
     missing: list[Need] = []
@@ -132,16 +133,17 @@ def _first_of(
     yield from missing
 
 
-def _look(choice: DataChoice, data_dir: Path | None) -> Need:
+def _look(choice: DataChoice, data_dir: Path | None, advice: str = "") -> Need:
+    """Where a data set is; `advice` for one that a person named and that is not there."""
     try:
         paths = datasets.locate_dataset(choice.name, data_dir, choice.options)
     except DataNotFoundError as err:
         size = datasets.dataset_info(choice.name).download
         if size:
             return Need(choice.label, "to fetch", f"{size}, or {err.put}")
-        return Need(
-            choice.label, "missing", err.reason, is_needed=err.is_named and not choice.optional
-        )
+        if err.is_named and not choice.optional:
+            return Need(choice.label, "missing", err.reason + advice, is_needed=True)
+        return Need(choice.label, "missing", err.reason)
     except InputError as err:
         return Need(choice.label, "missing", str(err), is_needed=True)
     folders = dict.fromkeys(str(path if path.is_dir() else path.parent) for path in paths)

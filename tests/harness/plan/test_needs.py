@@ -145,6 +145,7 @@ def test_no_other_data_stand_in_for_files_that_are_named_and_missing(sweep, opti
     (line,) = [line for line in said.splitlines() if "not/there" in line]
     assert "arms.several.data.first_of" in line
     assert "no such file or folder" in line
+    assert line.count("`optional: true` beside it would let the next of first_of stand in") == 1
     assert not Path("run").exists()
 
 
