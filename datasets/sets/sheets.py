@@ -186,7 +186,7 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
         if reading.labels is None:
             refused.append(
                 f"{what_does_not_fit(picture, reading)} (python -m datasets.sheet shows what was "
-                "found on it)"
+                "found on it, with a page to put it right for `corrections`)"
             )
         else:
             notes += remarks(named, reading)

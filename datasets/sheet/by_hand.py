@@ -23,6 +23,7 @@ from datasets.sheet.read import Reading
 from headstart.errors import DataError
 
 _FAINT = 0.4  # of the darkest ink in a box that the reader saw no stroke in
+_SPECK, _SCRAP = 0.03, 0.15  # of the largest piece in a box; a scrap reaches the box's edge
 _LEAST_DARKNESS = 0.03  # share of the light; less is bare paper
 _NEW_ROW = 0.75  # of the digit's longer side, from the nearest row
 
@@ -40,7 +41,8 @@ def corrected(reading: Reading, photo: Photo, correction: Correction | None) -> 
 
     A mark goes where over half of its ink lies in boxes of the correction. Where a box is that of
     the marks which go for it, they are the digit, as they are; else all ink in it is, but for that
-    of digits which stay, and of marks that were dropped inside of it. Labels of other digits stay;
+    of digits which stay, of marks that were dropped inside of it, specks, and ends of strokes that
+    come in from outside. Labels of other digits stay;
     where the sheet had none, they follow from the places of all digits, as far as these fit now,
     and are None otherwise.
 
@@ -59,6 +61,7 @@ def corrected(reading: Reading, photo: Photo, correction: Correction | None) -> 
     kept = {id(digit.mark) for row in rows for digit in row}
     return replace(
         reading,
+        ink=_firm(reading.ink, marks),
         rows=tuple(tuple(digit.mark for digit in row) for row in rows),
         labels=_labels(reading, photo, rows),
         left_out=tuple(item for item in reading.left_out if id(item.mark) not in fates.gone),
@@ -112,8 +115,32 @@ def _ink_in(frame: Frame, ink: Ink, others: np.ndarray) -> Mark | None:
         pieces = find_marks(darkness > level)
     if not pieces:
         return None
-    mark = join(pieces)
+    mark = join(_without_scraps(pieces, right - left, bottom - top))
     return Mark(mark.left + left, mark.top + top, mark.mask)
+
+
+def _without_scraps(pieces: Sequence[Mark], width: int, height: int) -> list[Mark]:
+    """Pieces of a box without specks, and without ends of strokes that come in from outside."""
+    largest = max(piece.area for piece in pieces)
+
+    def is_whole(piece: Mark) -> bool:
+        comes_in = min(piece.left, piece.top) == 0 or piece.right == width or piece.bottom == height
+        return piece.area >= (_SCRAP if comes_in else _SPECK) * largest
+
+    return [piece for piece in pieces if is_whole(piece)]
+
+
+def _firm(ink: Ink, marks: Sequence[Mark]) -> Ink:
+    """The ink, with those digits as dark as the others in which the reader saw no stroke."""
+    darkness = ink.darkness.copy()
+    for mark in marks:
+        rows, columns = slice(mark.top, mark.bottom), slice(mark.left, mark.right)
+        if not (ink.mask[rows, columns] & mark.mask).any():
+            part = darkness[rows, columns]
+            level = float(np.percentile(part[mark.mask], 80))
+            if 0 < level < ink.peak:
+                part[mark.mask] = np.minimum(part[mark.mask] * (ink.peak / level), 1.0)
+    return replace(ink, darkness=darkness)
 
 
 def _rows(

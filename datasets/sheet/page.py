@@ -27,9 +27,9 @@ from datasets.sheet.marks import Mark
 from datasets.sheet.photos import Photo
 from datasets.sheet.read import Reading
 
-_LONGEST_SIDE = 1600  # pixels of a photograph in the page
 _MOST_BYTES = 1_000_000  # of a photograph in the page
-_QUALITIES = (80, 60, 40, 20)
+_MOST_TOGETHER = 40_000_000  # bytes of all photographs
+_SIZES = ((1600, 80), (1600, 60), (1200, 60), (1000, 40), (700, 30))  # longer side, JPEG quality
 
 
 def correction_page(
@@ -50,12 +50,14 @@ def correction_page(
         problems: by the digest of a photograph, why it was refused.
     """
     names = _names(photos)
+    most_bytes = min(_MOST_BYTES, _MOST_TOGETHER // len(photos))
     data = {
         "classes": classes_of(photos),
         "photos": [
             {
                 "name": name,
                 "problem": problems.get(photo.digest, "").removeprefix(f"{photo.path}: "),
+                "picture": _picture(np.rot90(photo.image, reading.quarters), most_bytes),
                 **_sheet(photo, reading, corrections.get(photo.digest, Correction())),
             }
             for name, photo, reading in zip(names, photos, readings, strict=True)
@@ -128,18 +130,17 @@ def _sheet(photo: Photo, reading: Reading, correction: Correction) -> dict[str, 
         "expected": photo.labels.expectation(),
         "read": [*read, *left_out],
         "placed": [{"box": placed.box, "label": placed.label} for placed in correction.digits],
-        "picture": _picture(np.rot90(photo.image, reading.quarters)),
     }
 
 
-def _picture(image: np.ndarray) -> str:
+def _picture(image: np.ndarray, most_bytes: int) -> str:
     """A photograph, uint8 (H, W, 3) RGB, made small, as a data: address."""
-    scale = min(1.0, _LONGEST_SIDE / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(np.ascontiguousarray(image[..., ::-1]), size, interpolation=cv2.INTER_AREA)
-    for quality in _QUALITIES:
+    for longest_side, quality in _SIZES:
+        scale = min(1.0, longest_side / max(image.shape[:2]))
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        small = cv2.resize(image[..., ::-1], size, interpolation=cv2.INTER_AREA)
         _, content = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if content.nbytes <= _MOST_BYTES:
+        if content.nbytes <= most_bytes:
             break
     return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode()
 

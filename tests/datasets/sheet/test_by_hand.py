@@ -11,6 +11,7 @@ from sheet_of_bars import PHOTO, READING, ROWS, SCALE, A, B, C, D, E, bar, digit
 from datasets.sheet.boxes import Box, box_of, frame_of
 from datasets.sheet.by_hand import corrected
 from datasets.sheet.corrections import Correction, Placed
+from datasets.sheet.cut import cut_out
 from datasets.sheet.fates import idle_drops
 from datasets.sheet.ink import Ink
 from datasets.sheet.labels import Labels
@@ -81,6 +82,17 @@ def test_a_drawn_box_holds_the_ink_in_it_but_that_of_digits_which_stay() -> None
     assert added.labels == ("7777", "11"), "its label follows from its place"
 
 
+def test_specks_and_ends_of_neighbours_in_a_drawn_box_are_no_part_of_the_digit() -> None:
+    new, speck, end = (140, 25, 20, 30), (165, 22, 4, 3), (170, 50, 40, 3)
+    reading = replace(READING, ink=sheet(A, B, C, D, E, new, speck, end))
+    added = corrected(reading, PHOTO, Correction(digits=digits(((135, 20, 40, 40), "7"))))
+    assert boxes(added)[0][3] == new
+    dot = (145, 16, 8, 6)  # a part of the character: an eighth of its ink, well inside of the box
+    reading = replace(READING, ink=sheet(A, B, C, D, E, new, dot))
+    added = corrected(reading, PHOTO, Correction(digits=digits(((135, 10, 40, 50), "7"))))
+    assert boxes(added)[0][3] == (140, 16, 20, 39)
+
+
 def test_a_digit_between_the_rows_makes_a_row() -> None:
     new = (200, 72, 10, 20)
     reading = replace(READING, ink=sheet(A, B, C, D, E, new))
@@ -98,6 +110,8 @@ def test_a_stroke_too_faint_for_the_reader_is_found_in_a_persons_box() -> None:
         replace(READING, ink=ink), PHOTO, Correction(digits=digits(((145, 15, 20, 50), "7")))
     )
     assert boxes(added)[0][3] == (150, 20, 5, 40)
+    assert cut_out(added.ink, added.rows[0][3]).max() == 255, "as dark as the others"
+    assert cut_out(added.ink, added.rows[0][0]).max() == 255
     with pytest.raises(DataError, match=r"c\.yaml:1: s\.jpg has no ink in the box \[400, 30,"):
         corrected(READING, PHOTO, Correction(digits=digits(((200, 15, 20, 50), "7"))))
 
