@@ -4,7 +4,7 @@
 
 Sweeps are simulated whole: three arms against a control, test accuracy, the area under the curve
 and four targets (18 rows), curves that rise, level off and waver, half of each seed's luck shared
-by its arms. Everything goes through `compare_all`. Tables:
+by its arms. Everything goes through `compare`. Tables:
 
 errors: nothing differs. The share of sweeps with anything shown, for each question; the share with
     an arm called equivalent though all differ by the margin; and how many of all intervals
@@ -24,14 +24,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.statistics.pairs.compare import compare_all
+from analysis.statistics.pairs.compare import compare_contrasts
 from analysis.statistics.pairs.comparison import Comparison
+from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.questions import RowTest, judge
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.significance import holm
 
 ARMS = ("control", "one", "two", "three")
-PAIRS = [Pair(arm, "control") for arm in ARMS[1:]]
+BATCH = 50
 TARGETS = (0.8, 0.9, 0.95, 0.97)
 STEPS = 50 * np.arange(1, 31)
 SD = 0.004  # of final accuracies over seeds; half of the variance is a seed's own
@@ -55,24 +56,28 @@ class Truth:
     n_test: int = 10_000
 
 
-def simulate(n: int, truth: Truth, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Trials and curves of one sweep with `n` seeds."""
+def simulate(
+    n: int, truth: Truth, rng: np.random.Generator, n_sweeps: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Trials and curves of many sweeps with `n` seeds; arm `one` of sweep 7 is called `7.one`."""
     noise = NOISES[truth.noise]
     arms = len(ARMS)
-    luck = np.sqrt(0.5) * (noise(rng, (1, n)) + noise(rng, (arms, n)))
-    pace_luck = np.sqrt(0.5) * (noise(rng, (1, n)) + noise(rng, (arms, n)))
+    shared, own = (n_sweeps, 1, n), (n_sweeps, arms, n)
+    luck = np.sqrt(0.5) * (noise(rng, shared) + noise(rng, own))
+    pace_luck = np.sqrt(0.5) * (noise(rng, shared) + noise(rng, own))
     gain = SD * np.array([0.0, *truth.gains])[:, None]  # SD of differences is SD: 2 · ½
     top = 0.98 + gain + SD * luck
     pace = 220 * np.exp(0.25 * pace_luck) / np.array([1.0, *truth.faster])[:, None]
     accuracy = top[..., None] - (top[..., None] - 0.1) * np.exp(-STEPS / pace[..., None])
     accuracy = np.round(accuracy + rng.normal(0, 0.001, accuracy.shape), 4)
     tested = np.clip(np.round(top * truth.n_test) / truth.n_test, 0, 1)
-    ids = [f"{arm}{seed}" for arm in ARMS for seed in range(n)]
+    names = [f"{k}.{arm}" for k in range(n_sweeps) for arm in ARMS]
+    ids = [f"{name}.{seed}" for name in names for seed in range(n)]
     trials = pd.DataFrame(
         {
             "trial_id": ids,
-            "arm": np.repeat(ARMS, n),
-            "seed": np.tile(np.arange(n), arms),
+            "arm": np.repeat(names, n),
+            "seed": np.tile(np.arange(n), len(names)),
             "status": "done",
             "test_accuracy": tested.ravel(),
             "n_test": truth.n_test,
@@ -91,8 +96,14 @@ def simulate(n: int, truth: Truth, rng: np.random.Generator) -> tuple[pd.DataFra
 def sweeps(
     n: int, truth: Truth, n_sweeps: int, rng: np.random.Generator, margin: float | None = None
 ) -> Iterator[list[Comparison]]:
-    for _ in range(n_sweeps):
-        yield compare_all(*simulate(n, truth, rng), PAIRS, TARGETS, margin)
+    """The comparisons of each sweep; the contrasts of many are built at once, which is quicker."""
+    for first in range(0, n_sweeps, BATCH):
+        size = min(BATCH, n_sweeps - first)
+        pairs = [Pair(f"{k}.{arm}", f"{k}.control") for k in range(size) for arm in ARMS[1:]]
+        contrasts = build_contrasts(*simulate(n, truth, rng, size), pairs, TARGETS)
+        each = len(contrasts) // size
+        for k in range(size):
+            yield compare_contrasts(contrasts[k * each : (k + 1) * each], margin)
 
 
 def any_shown(rows: Sequence[Comparison], question: str) -> bool:
@@ -163,12 +174,12 @@ def _shown(
 ) -> np.ndarray:
     """Share of the chosen rows of arms that differ (or: whether any) shown in the three ways."""
     of_all = holm(np.array([row.p_value for row in rows]))
-    differs = [arm for arm, size in zip(ARMS[1:], truth, strict=True) if size not in (0.0, 1.0)]
+    differs = [arm for arm, size in zip(ARMS[1:], truth, strict=True) if size]
     table = np.array(
         [
             (row.p_value <= 0.05, row.p_question <= 0.05, p <= 0.05)
             for row, p in zip(rows, of_all, strict=True)
-            if chosen(row) and row.treatment in (differs or ARMS)
+            if chosen(row) and row.treatment.split(".")[1] in differs
         ]
     )
     return table.any(axis=0) if any_of else table.mean(axis=0)

@@ -14,8 +14,10 @@ from analysis.findings.findings import Findings
 from analysis.statistics.pairs.looks import HOPELESS, stopping_of
 from analysis.statistics.pairs.until_verdict import is_hopeless
 from analysis.statistics.samples.redrawn import seeds_worth
+from analysis.statistics.samples.significance import most_without_one
 
 FEW_SEEDS = 5
+WORTH_SAYING = 0.25  # a share of trials that may fail although none did
 LEAST_OVERLAP_S = 1.0  # times are rounded to seconds
 MOST_MESSAGE = 160  # characters of an error message
 SMALL_TEST = 200  # test images; below, one of them is over half a point
@@ -29,6 +31,7 @@ def find_caveats(findings: Findings) -> list[str]:
         _bad_trials,
         _errors,
         _few_seeds,
+        _none_failed,
         _shared_pretraining,
         _redrawn,
         _unpaired,
@@ -122,6 +125,20 @@ def _few_seeds(findings: Findings) -> Iterator[str]:
         yield (
             f"Fewer than {FEW_SEEDS} seeds finished ({names}): "
             "intervals rest on the assumption that results are near normal."
+        )
+
+
+def _none_failed(findings: Findings) -> Iterator[str]:
+    """What so few trials without a failure leave possible; where one failed, that is said above."""
+    arms = findings.arms
+    if arms.empty or arms[["n_failed", "n_diverged", "n_missing"]].to_numpy().any():
+        return
+    n = int(arms["n_done"].min())
+    most = most_without_one(n)
+    if n > 1 and most > WORTH_SAYING:
+        yield (
+            f"No trial failed or diverged: of {words.plural(n, 'seed')} an arm none did, yet up to "
+            f"{words.share(most)} could (95 %)."
         )
 
 

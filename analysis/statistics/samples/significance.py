@@ -81,6 +81,11 @@ def p_better_words(p_better: Interval) -> str:
     return "worse, meaningful" if p_better.low < 1 - GAMMA else "worse, too rarely to matter"
 
 
+def most_without_one(n: int, confidence: float = 0.95) -> float:
+    """The share that can still be, where none of `n` was: Clopper and Pearson's one-sided limit."""
+    return 1 - (1 - confidence) ** (1 / n) if n else 1.0
+
+
 def sign_test(n_won: int, n_lost: int) -> float:
     """Exact two-sided p of so many wins and losses, ties left out; 1 without any."""
     n = n_won + n_lost

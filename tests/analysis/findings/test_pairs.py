@@ -45,10 +45,9 @@ def test_two_sweeps_in_one_report_are_tested_only_where_they_asked(tmp_path: Pat
     assert table[["task", "treatment"]].drop_duplicates().to_numpy().tolist() == [
         ["one", "b"], ["two", "c"],
     ]  # fmt: skip
-    alone = findings_of(folders[0]).pairs.table
     way = table[table["question"] == "way"]
     assert (way["p_question"] <= 2.6 * way["p_value"] + 0.05).all()  # not times all 20 rows
-    assert len(alone) * 2 == len(table)
+    assert len(table) == 10  # accuracy, area and three targets, of each pair once
     agrees(table)
 
 

@@ -221,6 +221,14 @@ def test_one_seed_allows_no_interval_and_says_so(run_of) -> None:
     assert "95 % interval" not in said
 
 
+def test_that_none_of_few_failed_is_no_promise(run_of) -> None:
+    said = words_of(content_of(run_of(Made(seeds=5, predictions=False))))
+    assert "of 5 seeds an arm none did, yet up to 45 % could" in said
+    broken = (Arm("scratch", failed=(2,)), Arm("pretrained"))
+    said = words_of(content_of(run_of(Made(seeds=5, predictions=False, arms=broken))))
+    assert "none did" not in said
+
+
 def test_one_arm_is_not_compared(run_of) -> None:
     content = content_of(run_of(Made(arms=(Arm("only"),))))
     assert "Nothing was compared" in content.top[0].text

@@ -14,8 +14,10 @@ from analysis.statistics.samples.intervals import Interval
 from analysis.statistics.samples.significance import (
     hedges_g,
     holm,
+    most_without_one,
     p_better_interval,
     p_better_words,
+    sign_test,
     t_tests,
 )
 
@@ -101,3 +103,16 @@ def test_p_better_leaves_ties_out_and_agrees_with_the_sign_test() -> None:
     for wins in range(13):
         by_test = stats.binomtest(wins, 12).pvalue <= 0.05
         assert (p_better_words(p_better_interval(wins, 12 - wins)) != "not significant") == by_test
+
+
+@pytest.mark.parametrize(("won", "lost"), [(5, 0), (0, 5), (7, 2), (3, 3), (1, 0)])
+def test_sign_test_is_the_exact_binomial(won: int, lost: int) -> None:
+    assert sign_test(won, lost) == pytest.approx(stats.binomtest(won, won + lost).pvalue)
+    assert sign_test(0, 0) == 1
+
+
+def test_none_of_five_leaves_45_percent_possible() -> None:
+    assert most_without_one(5) == pytest.approx(0.4507, abs=1e-4)
+    ends = stats.binomtest(0, 12, alternative="less").proportion_ci(0.95)
+    assert most_without_one(12) == pytest.approx(ends.high)
+    assert most_without_one(0) == 1
