@@ -174,14 +174,16 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
 
     pictures = _pictures(photos)
     corrections: Mapping[str, Correction] = {}
-    for file in _corrections(options, request):
+    said_in = _corrections(options, request)
+    for file in said_in:
         corrections = read_corrections(file, pictures)
     readings, notes, counts, refused = [], [], [], []
     for picture in pictures:
         correction = corrections.get(picture.digest)
         as_read = read_sheet(picture.image, picture.labels)
         named = replace(picture, path=_plain(picture.path, request))
-        notes += idle_drops(as_read, named, correction)
+        for note in idle_drops(as_read, named, correction):
+            notes += [note.replace(str(file), str(_plain(file, request))) for file in said_in]
         reading = corrected(as_read, picture, correction)
         if reading.labels is None:
             refused.append(

@@ -71,7 +71,9 @@ def test_corrections_change_the_digits_and_so_the_fingerprint(
     assert half.class_names == ("3", "5", "8")
     again = load_corrected([0, 0, 1, 1])  # the cache notices that the file has changed
     assert again.fingerprint == whole.fingerprint
-    assert "nothing was found in the box [0, 0, 1, 1]" in again.notes[0]
+    assert again.notes[0].startswith(
+        "mine/c.yaml:1: mine/rows.jpg: nothing was found in the box [0,"
+    )
     options = {"photos": photos, "corrections": "mine/c.yaml"}
     assert file in locate_dataset("sheets", data_dir, options)
     file.unlink()
