@@ -24,8 +24,11 @@ Lines = tuple[tuple[Mark, ...], ...]
 _MOST = 3  # marks in front of a row: two digits and a bracket
 _USUAL = 1.0  # of the distance between neighbours: the gap behind numbers that look different
 _WIDE = 1.3  # the same behind numbers that look like digits of the row
+_LEAST_LINE = 5  # marks: a number, its sign and three digits; fewer tell nothing of each other
+_LEAST_REST = 3  # digits of a row: fewer do not show that what stands before them is different
 _SHARED = 0.75  # of the rows: what holds for so many holds for the sheet
-_NARROW = 0.45  # of the height: a bracket or a stroke
+_NARROW = 0.45  # shorter over longer side: a bracket, a stroke or a dash
+_SMALL = 0.6  # of the number's size: an arrow or another sign
 _TIGHT = 0.8  # of the usual distance: the bracket stands closer to its number
 _DOT = 0.3  # of the digit size
 _OTHER_SIZE = 0.33  # of the logarithm: a factor of 1.4
@@ -63,9 +66,12 @@ def _heads(ink: Ink, lines: Lines, size: float, labels: Labels) -> tuple[int, ..
     if any(n is not None for n in wanted):
         surplus = tuple(len(m) - (n or len(m)) for m, n in zip(lines, wanted, strict=True))
         return _by_number(surplus, [gap.numbers, _bracketed(lines, labels)])
+    if np.median([len(line) - n for line, n in zip(lines, gap.numbers, strict=True)]) < _LEAST_REST:
+        return none
     bracketed = _bracketed(lines, labels)
     if any(bracketed):
-        return gap.numbers if _share(gap.numbers) >= _SHARED else bracketed
+        is_clear = gap.step >= _WIDE and _share(gap.numbers) >= _SHARED
+        return gap.numbers if is_clear else bracketed
     if len(lines) < 2 or _share(gap.numbers) < _SHARED:
         return none
     if _has_dots(ink, lines, gap.numbers, size):
@@ -80,13 +86,9 @@ def _by_number(surplus: tuple[int, ...], choices: Sequence[tuple[int, ...]]) -> 
     for heads in choices:
         right = [n == more for n, more in zip(heads, surplus, strict=True)]
         if any(heads) and np.mean(right) >= _SHARED:
-            return tuple(min(n, max(more, 0)) for n, more in zip(heads, surplus, strict=True))
-    same = set(surplus)
-    return (
-        surplus
-        if len(same) == 1 and 0 < max(same) <= _MOST and len(surplus) > 1
-        else (0,) * len(surplus)
-    )
+            return heads
+    is_shared = len(surplus) > 1 and len(set(surplus)) == 1 and 0 < surplus[0] <= _MOST
+    return surplus if is_shared else (0,) * len(surplus)
 
 
 def _before_gap(lines: Lines, size: float) -> Heads:
@@ -118,26 +120,28 @@ def _before_gap(lines: Lines, size: float) -> Heads:
 
 
 def _bracketed(lines: Lines, labels: Labels) -> tuple[int, ...]:
-    """Two marks of each row where the second is a stroke close to the first, in row after row.
+    """Two marks of each row where the second is a sign close to the first, in row after row.
 
-    A row of ones says nothing, and neither does a sheet where slim digits stand everywhere.
+    A bracket, a stroke, a dash, an arrow. A row of ones says nothing, and neither does a sheet
+    where slim or small marks stand everywhere.
     """
     none = (0,) * len(lines)
     names = labels.lines if labels.kind == "rows" else labels.text * len(lines)
     telling = [
         line
         for line, name in zip(lines, names, strict=False)
-        if name not in _STROKES and len(line) > 2
+        if name not in _STROKES and len(line) >= _LEAST_LINE
     ]
     if len(telling) < 2 or np.mean([_opens_with_bracket(line) for line in telling]) < _SHARED:
         return none
-    if np.mean([_is_narrow(mark) for line in telling for mark in line[2:]]) > 0.3:
+    others = [_is_sign(mark, line[0]) for line in telling for mark in line[2:]]
+    if np.mean(others) > 0.3:
         return none
     return tuple(2 if _opens_with_bracket(line) else 1 for line in lines)
 
 
 def _opens_with_bracket(line: Sequence[Mark]) -> bool:
-    if len(line) < 3 or not _is_narrow(line[1]):
+    if len(line) < 3 or not _is_sign(line[1], line[0]):
         return False
     return line[1].x - line[0].x < _TIGHT * _pitch(line[2:], line[2].x - line[0].x)
 
@@ -194,8 +198,10 @@ def _pitch(line: Sequence[Mark], otherwise: float) -> float:
     return float(np.median(steps)) if len(steps) else otherwise
 
 
-def _is_narrow(mark: Mark) -> bool:
-    return mark.width <= _NARROW * mark.height
+def _is_sign(mark: Mark, number: Mark) -> bool:
+    """Whether a mark behind a number is slim, flat or much smaller, as brackets and dashes are."""
+    shorter = min(mark.width, mark.height)
+    return shorter <= _NARROW * mark.size or mark.size < _SMALL * number.size
 
 
 def _left(mark: Mark) -> int:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from datasets.sheet.dark import is_dark_page
 from datasets.sheet.ink import WORKING_SIDE, find_ink
 
 HEIGHT, WIDTH = 1200, WORKING_SIDE
@@ -93,3 +94,13 @@ def test_a_blank_page_has_no_ink() -> None:
 def test_turning_the_ink_turns_the_mask(plain: np.ndarray) -> None:
     ink = find_ink(written().clip(0, 255).astype(np.uint8))
     assert np.array_equal(ink.turned(1).mask, np.rot90(ink.mask))
+
+
+def test_light_writing_on_a_dark_page_is_told_from_dark_writing_on_a_light_one() -> None:
+    for pen in (4, 90):  # a thin pen, and strokes as wide as a finger
+        page = np.full((800, 1000, 3), 60, np.uint8)
+        cv2.line(page, (300, 150), (320, 650), (200, 210, 190), pen)
+        cv2.line(page, (650, 150), (600, 650), (230, 180, 180), pen)
+        assert is_dark_page(page)
+        assert not is_dark_page(255 - page)
+        assert find_ink(page).inverted

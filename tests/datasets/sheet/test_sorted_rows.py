@@ -120,3 +120,12 @@ def test_chalk_on_a_board_is_read_as_pen_on_paper() -> None:
     reading = read_sheet(sheet().photo(dark=True), by_row("382", ""))
     assert reading.ink.inverted
     assert reading.labels == ("333333", "888888", "222222")
+
+
+def test_short_rows_lose_nothing_by_themselves() -> None:
+    page = Page(640, 640, 4)
+    page.rows("382", 3, left=170, pitch=170)
+    for row in range(3):
+        page.digit("5", 40, 200 + 170 * row, size=50)
+    assert left_out(page, by_row("382", "")) == ((4, 4, 4), {})
+    assert left_out(page, replace(by_row("382", ""), per_row=3))[0] == (3, 3, 3)
