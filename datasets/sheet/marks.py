@@ -18,6 +18,9 @@ MOST_NEAR = 10_000  # pairs of pieces near to each other; sheets have a few for 
 _LEAST_AREA = 10  # pixels
 _SPECK = 0.4  # of the digit size: a mark smaller than this is no digit
 _FLAT = 3.5  # width over height: flatter ink is a rest of a line
+_STRAIGHT = 0.1  # shorter over longer side of the least rectangle around a line of a table
+_LONG = 3.0  # of the digit size: such a line, which may be as thick as the digits' strokes
+_STROKES = 4.0  # thicknesses of a stroke: a digit is larger, a speck smaller
 _FRAGMENT = 0.5  # of the digit size: a piece smaller than this belongs to a bigger one
 
 
@@ -101,8 +104,19 @@ def find_marks(mask: np.ndarray) -> list[Mark]:
 def digit_size(marks: Sequence[Mark]) -> float:
     """Longer side of a typical digit, in pixels: the median, each mark weighted by its ink.
 
-    Weighting by ink lets a few digits outvote a hundred specks.
+    Weighting by ink lets a few digits outvote a hundred specks. The lines of a table, which have
+    more ink than the digits in it, do not count: straight, and much longer than all the rest.
     """
+    straight = [mark for mark in marks if _fill(mark) < _STRAIGHT]
+    others = [mark for mark in marks if _fill(mark) >= _STRAIGHT]
+    usual = _median_size(others) if others else 0.0
+    if not straight or usual < _STROKES * np.median([mark.area / mark.size for mark in straight]):
+        return _median_size(marks)  # beside specks straight strokes are ones
+    return _median_size([*others, *(mark for mark in straight if mark.size <= _LONG * usual)])
+
+
+def _median_size(marks: Sequence[Mark]) -> float:
+    """Median of the longer sides, each weighted by the mark's ink."""
     sizes = np.array([mark.size for mark in marks], float)
     weights = np.array([mark.area for mark in marks], float)
     order = np.argsort(sizes)
@@ -146,9 +160,10 @@ def join(marks: Iterable[Mark]) -> Mark:
 
 
 def _is_long_line(mark: Mark, size: float) -> bool:
-    """An edge of paper or a rest of a printed line: long, and thin for its length."""
-    thickness = mark.area / mark.size
-    return mark.size > 2.2 * size and thickness < 0.12 * size and _fill(mark) < 0.5
+    """An edge of paper, a line of a table or a rest of a printed line: long, and thin for that."""
+    thickness, fill = mark.area / mark.size, _fill(mark)
+    thin = mark.size > 2.2 * size and thickness < 0.12 * size and fill < 0.5
+    return thin or (mark.size > _LONG * size and fill < _STRAIGHT)
 
 
 def _fill(mark: Mark) -> float:

@@ -37,6 +37,19 @@ def test_a_separate_bar_belongs_to_its_digit() -> None:
     assert len(grouped((100, 62, 100, 120), (106, 50, 140, 50))) == 1
 
 
+def test_lines_of_a_table_as_thick_as_its_digits_are_no_measure_and_go() -> None:
+    seven = [((x, 60, x + 30, 60), (x + 30, 60, x + 8, 110)) for x in (60, 160, 260)]
+    lines = [(x, 5, x + 4, 195) for x in (20, 120, 220, 320)]
+    pieces = find_marks(page(*lines, *(stroke for strokes in seven for stroke in strokes)))
+    assert 50 <= digit_size(pieces) <= 60
+    assert sorted(mark.left // 100 for mark in group_strokes(pieces, SIZE)) == [0, 1, 2]
+
+
+def test_a_tall_one_among_specks_is_no_line_of_a_table() -> None:
+    pieces = find_marks(page((200, 10, 204, 190), (50, 40, 54, 40), (350, 120, 354, 122)))
+    assert digit_size(pieces) > 150
+
+
 def test_the_two_strokes_of_a_four_belong_together() -> None:
     four = ((100, 60, 100, 90), (100, 90, 122, 90), (134, 60, 134, 118))
     assert len(grouped(*four)) == 1
