@@ -23,6 +23,7 @@ from datasets import load_dataset
 from datasets.sheet.__main__ import main
 from datasets.sheet.by_hand import corrected
 from datasets.sheet.corrections import Correction, read_corrections
+from datasets.sheet.ink import Ink
 from datasets.sheet.noted import Noted
 from datasets.sheet.page import correction_page
 from datasets.sheet.photos import Photo
@@ -195,6 +196,20 @@ def test_a_refused_sheet_is_labelled_row_by_row(opened: Open, tmp_path: Path) ->
     assert result.left_out == ()
 
 
+def test_a_digit_to_look_at_says_why_until_a_person_has_spoken(
+    opened: Open, tmp_path: Path
+) -> None:
+    doubts = tuple(Noted(mark, "fainter than the rest") for mark in ROWS[1])
+    reading = replace(READING, doubts=doubts)
+    page = opened(reading)
+    expect(page.locator(".doubt")).to_have_count(2)
+    page.get_by_role("button", name=re.compile("label 1: fainter than the rest")).first.click()
+    page.keyboard.press("7")
+    expect(page.locator(".doubt")).to_have_count(1)
+    result = applied(saved(page, tmp_path), reading)
+    assert [item.mark for item in result.doubts] == [ROWS[1][1]]
+
+
 def test_one_label_after_the_other(opened: Open) -> None:
     page = opened(replace(READING, labels=None))
     page.locator(".box").first.focus()
@@ -305,8 +320,29 @@ def test_a_finger_chooses_and_draws(browser: Browser, opened: Open, tmp_path: Pa
     page.locator(".box").nth(2).tap()
     page.get_by_role("button", name="Merge").tap()
     assert '    - {box: [120, 40, 120, 80], label: "7"}\n' in text_of(page)
+    page.get_by_role("button", name="New box").tap()
+    at = page.locator("#picture").bounding_box()
+    assert at is not None
+    finger = context.new_cdp_session(page)
+    for kind, x in (("touchStart", 0.5), ("touchMove", 0.55), ("touchMove", 0.6), ("touchEnd", 0)):
+        points = [{"x": at["x"] + x * at["width"], "y": at["y"] + (x - 0.4) * at["height"]}]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points if x else []})
+    expect(page.get_by_role("status")).to_contain_text("1 without a label")
+    drawn = re.findall(r"- \{box: \[(\d+), (\d+), (\d+), (\d+)\]\}", text_of(page))
+    assert np.allclose(np.array(drawn[0], int), (300, 40, 60, 40), atol=3)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing is cut off"
     context.close()
+
+
+def test_a_photograph_on_which_nothing_was_seen_is_boxed_by_hand(opened: Open) -> None:
+    nothing = Reading(0, Ink.none(), (), None)
+    page = opened(nothing, problem="s.jpg: no digits found")
+    expect(page.get_by_role("status")).to_have_text("0 digits; no box chosen")
+    page.get_by_role("button", name="New box").press("Enter")  # nobody draws with a keyboard
+    for key in ("7", "Insert", "1"):
+        page.keyboard.press(key)
+    written = re.findall(r"- \{box: (\[.*\]), label: .(.).\}", text_of(page))
+    assert written == [("[300, 200, 30, 30]", "7"), ("[336, 200, 30, 30]", "1")]
 
 
 @pytest.mark.slow
