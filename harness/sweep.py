@@ -29,8 +29,8 @@ from harness.engines.queue import Queue
 from harness.engines.ray_session import run_ray
 from harness.plan import data_lines, slots
 from harness.plan.dry_run import describe_plan
-from harness.plan.needs import Need, fetch, lacking, why_missing
-from harness.plan.planner import make_plan
+from harness.plan.needs import Need, fetch, is_in_files_here, lacking, why_missing
+from harness.plan.planner import data_mistakes, make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.plan.starts import check_starts, misfits
 from harness.runfolder import provenance
@@ -110,13 +110,14 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
         check_run_folder(other)
     if options.engine == "here":
         check_here(sweep.resources, options.slots)
+    first = derive_streams(sweep.seed, sweep.seeds.values[0], sweep.vary)
+    catalogue = DataCatalogue(options.data, not options.dry_run, first["split"])
     if options.dry_run and (needs := lacking(sweep, options.data)):
-        wrong = misfits(sweep)
+        is_here = partial(is_in_files_here, data_dir=options.data)
+        wrong = [*misfits(sweep), *data_mistakes(sweep, catalogue, is_here)]
         for mistake in wrong:
             print(mistake, file=sys.stderr)
         return _say_needs(needs) or (EXIT_INPUT if wrong else EXIT_DONE)
-    first = derive_streams(sweep.seed, sweep.seeds.values[0], sweep.vary)
-    catalogue = DataCatalogue(options.data, not options.dry_run, first["split"])
     plan = make_plan(sweep, catalogue)
     if options.only != "report":
         _try_out(plan)

@@ -60,6 +60,17 @@ def lacking(sweep: Sweep, data_dir: Path | None) -> list[Need]:
     return [need for need in needs if need.state in ("missing", "to fetch")]
 
 
+def is_in_files_here(condition: Condition, data_dir: Path | None) -> bool:
+    """Whether its data would be read from files that are here; nothing is drawn or fetched."""
+    for choice in condition.data:
+        need = _look(choice, data_dir)
+        if need.state == "here":
+            return bool(datasets.locate_dataset(choice.name, data_dir, choice.options))
+        if need.state == "to fetch" or need.is_needed:
+            return False
+    return False
+
+
 def why_missing(choices: Sequence[DataChoice], data_dir: Path | None) -> str:
     """Why none of these data sets can be had; an empty text where one of them can."""
     needs = [_look(choice, data_dir) for choice in choices]

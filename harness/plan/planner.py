@@ -5,7 +5,7 @@ Planning opens the data sets (from their cache: milliseconds), because their con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
 from headstart.records import checked_file, finished_rows
 
 Stage = Literal["pretrain", "arm"]
+Concerns = Callable[[Condition], bool]
 
 
 def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | None = None) -> Plan:
@@ -33,6 +34,11 @@ def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | Non
     plan = planner.plan()
     check_workers(plan)
     return plan
+
+
+def data_mistakes(sweep: Sweep, catalogue: DataCatalogue, concerns: Concerns) -> list[str]:
+    """A line for each mistake of the data of these conditions, where no plan can be made yet."""
+    return _Planner(sweep, catalogue, sweep.seeds.values).look_at_data(concerns)[1]
 
 
 class _Planner:
@@ -72,10 +78,21 @@ class _Planner:
             DataNotFoundError: data sets are not on this machine.
             SpecError: the mistakes, each with the conditions that it concerns.
         """
+        missing, wrong = self.look_at_data()
+        texts = [*wrong, *self._start_mistakes(may_fetch=not (missing or wrong))]
+        if texts:
+            raise SpecError([*missing, *texts])
+        if missing:
+            raise DataNotFoundError("\n".join(missing))
+
+    def look_at_data(self, concerns: Concerns = lambda _: True) -> tuple[list[str], list[str]]:
+        """Fills `uses` of the conditions that it concerns: what is missing, and what is wrong."""
         missing: dict[str, str] = {}  # to the first line of the sweep file that names it
         mistakes: dict[str, list[str]] = {}  # to the names of conditions
         for stage, conditions in self.conditions.items():
             for name, condition in conditions.items():
+                if not concerns(condition):
+                    continue
                 try:
                     data = self.uses[stage, name] = self.catalogue.use(condition)
                     if stage == "arm" and not data.has_test:
@@ -95,12 +112,7 @@ class _Planner:
             for mistake, names in mistakes.items()
             for line in mistake.splitlines()
         ]
-        texts += self._start_mistakes(may_fetch=not (missing or mistakes))
-        lacking = [f"{at}: {text}" if at else text for text, at in missing.items()]
-        if texts:
-            raise SpecError([*lacking, *texts])
-        if lacking:
-            raise DataNotFoundError("\n".join(lacking))
+        return [f"{at}: {text}" if at else text for text, at in missing.items()], texts
 
     def _split_streams(self, condition: Condition) -> dict[int, int]:
         """By seed the stream of its split, also of seeds that a rule may add."""

@@ -149,6 +149,23 @@ def test_no_other_data_stand_in_for_files_that_are_named_and_missing(sweep, opti
     assert not Path("run").exists()
 
 
+def test_too_few_images_are_told_by_a_dry_run_where_other_data_are_to_be_fetched(
+    sweep, tmp_path, capsys
+):
+    images = class_folders(9)
+    del images["a/0.png"]
+    write_tree(tmp_path / "photos", images)
+    counts = "per_class: true, train: 5, validation: 2, test: 2"
+    few = f"  few: {{data: {{name: folder, path: photos, {counts}}}}}\n"
+    sweep.write_text(SWEEP + MORE.splitlines()[0] + "\n" + few)
+    assert main([str(sweep), "--out", "run", "--dry-run"]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("mnist: would be fetched")
+    (line,) = said.err.splitlines()
+    assert line.startswith("needs: few: data set 'folder'")
+    assert "needed of each class: 9 (5 train + 2 validation + 2 test), found: 'a' 8;" in line
+
+
 MISTAKEN = """\
 name: mistaken
 question: Which mistakes are there?
