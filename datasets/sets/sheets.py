@@ -64,7 +64,7 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
         DataNotFoundError: nothing of what is named is there.
         DataError: a part of it is there, and a part is not, such as the file of corrections.
     """
-    photos = tuple(file_of(path) for path, _ in _photos(options, request))
+    photos = dict.fromkeys(file_of(path) for path, _ in _photos(options, request))
     return (*photos, *_corrections(options, request))
 
 
@@ -76,7 +76,7 @@ def load(options: Options, request: Request) -> Dataset:
             digits; a correction is wrong: names its line.
     """
     photos = list(_photos(options, request))
-    sources = [*(file_of(path) for path, _ in photos), *_corrections(options, request)]
+    sources = [*dict.fromkeys(file_of(path) for path, _ in photos), *_corrections(options, request)]
     return cached(
         "sheets", VERSION, options, request, sources, lambda: _decode(photos, options, request)
     )

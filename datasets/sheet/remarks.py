@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datasets.sheet.boxes import box_of
+from datasets.sheet.labels import n_of
 from datasets.sheet.photos import Photo
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _USUAL = 0.5  # of the rows: so many of one length make it the usual one
 def summary(photo: Photo, reading: Reading, by_hand: Correction | None) -> str:
     """One line: how many digits, in which rows, and how the page lay."""
     counts = " + ".join(str(n) for n in reading.counts)
-    said = [f"{photo.path}: {sum(reading.counts)} digits ({counts})"]
+    said = [f"{photo.path}: {n_of(sum(reading.counts), 'digit')} ({counts})"]
     said += [_TURNS[reading.quarters]] if reading.quarters else []
     said += ["a dark page, read as light writing on dark"] if reading.ink.inverted else []
     if by_hand:
@@ -38,7 +39,7 @@ def summary(photo: Photo, reading: Reading, by_hand: Correction | None) -> str:
 def remarks(photo: Photo, reading: Reading) -> list[str]:
     """Lines about what was left out, and what a person should look at on the contact sheet."""
     lines = [
-        f"{n} mark{'s' * (n > 1)} left out: {why}"
+        f"{n_of(n, 'mark')} left out: {why}"
         for why, n in Counter(item.why for item in reading.left_out).items()
     ]
     lines += uneven_rows(reading.counts, photo)
@@ -64,7 +65,7 @@ def uneven_rows(counts: Sequence[int], photo: Photo) -> list[str]:
     wanted = usual if per_row is None else per_row
     reason = f"most {noun}s hold {wanted}" if per_row is None else f"{per_row} were said"
     return [
-        f"{noun} {i} holds {n} digit{'s' * (n > 1)}, and {reason}"
+        f"{noun} {i} holds {n_of(n, 'digit')}, and {reason}"
         for i, n in enumerate(counts, 1)
         if n != wanted
     ]

@@ -50,6 +50,19 @@ def test_all_digits_of_all_photos_pooled_by_class(data_dir: Path, tmp_path: Path
     assert ink.images.shape[1:] == (3, 20, 20)
 
 
+def test_a_page_of_a_scan_is_named_with_what_its_rows_hold(tmp_path: Path) -> None:
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.4")
+    photos: dict[str, object] = {"scan.pdf#1": "-358", "scan.pdf#2": {"rows": "35", "per_row": 4}}
+    located = locate_dataset("sheets", tmp_path, {"photos": photos})
+    assert located == (tmp_path / "scan.pdf",)
+    with pytest.raises(DataError, match=r"per_row: 'four' is not a whole number, 1 or more"):
+        locate_dataset(
+            "sheets", tmp_path, {"photos": {"scan.pdf": {"rows": "35", "per_row": "four"}}}
+        )
+    with pytest.raises(DataNotFoundError, match=r"other\.pdf#3 is missing"):
+        locate_dataset("sheets", tmp_path, {"photos": {"other.pdf#3": "35"}})
+
+
 def test_corrections_change_the_digits_and_so_the_fingerprint(
     data_dir: Path, tmp_path: Path
 ) -> None:
