@@ -3,6 +3,7 @@
 python -m analysis DIR [DIR …] [--out DIR] [--workbook NAME]   write the report
 python -m analysis diff OLD NEW [--out DIR]                    what changed between two runs
 python -m analysis plan DIR --detect 0.001                     seeds that a difference needs
+python -m analysis gate BASE NEW --margin 0.002                may the new version pass?
 python -m analysis audit DATA_OR_RUN [--reference RUN]         are the labels right?
 """
 
@@ -16,10 +17,11 @@ from headstart.errors import InputError
 
 
 def main(argv: Sequence[str]) -> int | None:
-    """Run the command that `argv` names: diff, plan, audit, else the report."""
+    """Run the command that `argv` names: diff, plan, gate, audit, else the report."""
     commands: dict[str, Callable[[Sequence[str]], int | None]] = {
         "diff": _diff,
         "plan": _plan,
+        "gate": _gate,
         "audit": _audit,
     }
     if argv and argv[0] in commands:
@@ -34,7 +36,7 @@ def _report(argv: Sequence[str]) -> None:
         description="Analyse run folders and write index.html, report.pdf, results.xlsx, tables "
         "and figures. Runs of one sweep are merged, different sweeps become tasks. Other commands: "
         "python -m analysis diff OLD NEW; python -m analysis plan DIR --detect 0.001; "
-        "python -m analysis audit DATA_OR_RUN",
+        "python -m analysis gate BASE NEW --margin 0.002; python -m analysis audit DATA_OR_RUN",
     )
     parser.add_argument("dirs", nargs="+", type=to_path, metavar="DIR", help="a run folder")
     parser.add_argument("--out", type=to_path, metavar="DIR", help="for the report (DIR/report)")
@@ -90,6 +92,38 @@ def _plan(argv: Sequence[str]) -> None:
     from analysis.planning import plan_seeds
 
     print(plan_seeds(**vars(args)))
+
+
+def _gate(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis gate",
+        description="Say whether a new version is worse by a margin or more, for continuous "
+        "integration. Exit status: 0 not worse, 1 worse, 3 cannot tell (and how many more seeds "
+        "may), 2 the input is wrong. A wrong pass and a wrong alarm happen in 5 % at most.",
+    )
+    parser.add_argument(
+        "base", type=to_path, metavar="BASE", help="the run folder of the version that holds"
+    )
+    parser.add_argument(
+        "new", type=to_path, metavar="NEW", help="the run folder of the new version"
+    )
+    parser.add_argument(
+        "--margin", type=float, required=True, help="what counts as worse, as a fraction (0.002)"
+    )
+    parser.add_argument(
+        "--metric", help="test_accuracy (where trials were tested), best_val_accuracy …"
+    )
+    parser.add_argument(
+        "--arm", action="append", default=[], metavar="ARM",
+        help="test this arm alone (may be given several times; else every arm that both have)",
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    from analysis.gate import gate_runs
+
+    gate = gate_runs(args.base, args.new, args.margin, args.metric, args.arm)
+    for line in gate.lines:
+        print(line)
+    return gate.status
 
 
 def _audit(argv: Sequence[str]) -> int:

@@ -62,12 +62,12 @@ def seeds_to_detect(
     difference: float, sd: float, power: float = 0.8, alpha: float = 0.05, n_comparisons: int = 1
 ) -> int:
     """Fewest pairs whose `paired_power` is at least `power`; `MOST_SEEDS` where none is."""
-    return _fewest(lambda n: paired_power(n, difference, sd, alpha, n_comparisons) >= power)
+    return fewest(lambda n: paired_power(n, difference, sd, alpha, n_comparisons) >= power)
 
 
 def seeds_for_equivalence(margin: float, sd: float, power: float = 0.8, alpha: float = 0.05) -> int:
     """Fewest pairs whose `equivalence_power` is at least `power`; `MOST_SEEDS` where none is."""
-    return _fewest(lambda n: equivalence_power(n, margin, sd, alpha) >= power)
+    return fewest(lambda n: equivalence_power(n, margin, sd, alpha) >= power)
 
 
 def seeds_for_half_width(half_width: float, sd: float, confidence: float = 0.95) -> int:
@@ -76,7 +76,7 @@ def seeds_for_half_width(half_width: float, sd: float, confidence: float = 0.95)
     def narrow(n: int) -> bool:
         return bool(student_quantile(n - 1, confidence) * sd / math.sqrt(n) <= half_width)
 
-    return _fewest(narrow)
+    return fewest(narrow)
 
 
 def seeds_for_p_better(p_better: float = 0.75, power: float = 0.95, alpha: float = 0.05) -> int:
@@ -222,7 +222,7 @@ def _count(n: float) -> str:
     return f"over {MOST_SEEDS:,}" if n == MOST_SEEDS else f"{n:,.0f}"
 
 
-def _fewest(enough: Callable[[int], bool]) -> int:
+def fewest(enough: Callable[[int], bool]) -> int:
     """Smallest n from 2 to `MOST_SEEDS` with `enough(n)`, which once true stays true."""
     low, high = 1, 2
     while not enough(high):

@@ -1,0 +1,198 @@
+"""`python -m analysis gate BASE NEW --margin 0.002`: may a new version pass?
+
+In: two run folders of one sweep and a margin. Out: what is known of each arm, and one answer: not
+worse, worse, or cannot tell, with the exit status of each. It stands apart from `diff`, which tells
+all that changed, because continuous integration asks one question and reads one number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import words
+from analysis.findings.load import Runs, load_runs
+from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
+from analysis.statistics.pairs.metrics import metric_of
+from analysis.statistics.pairs.non_inferiority import LEVEL, Answer, NotWorse, not_worse
+from analysis.statistics.pairs.power import MOST_SEEDS
+from analysis.statistics.samples.pairing import Pair
+from headstart.errors import InputError
+
+BASE, NEW = "base: ", "new: "
+STATUS: Mapping[Answer, int] = {"not worse": 0, "worse": 1, "cannot tell": 3}
+_APART = 10**9  # added to seeds that share no draws, so that nobody pairs them
+
+
+@dataclass(frozen=True)
+class Gated:
+    """One arm (of one task): what was tested, and what of it is known."""
+
+    place: str
+    test: NotWorse
+    answer: Answer
+    n_failed: int
+    coarse: bool
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The answer of all arms together: worse where one is, not worse where all are."""
+
+    answer: Answer
+    arms: tuple[Gated, ...]
+    margin: float
+    lines: tuple[str, ...]
+
+    @property
+    def status(self) -> int:
+        """0 not worse, 1 worse, 3 cannot tell."""
+        return STATUS[self.answer]
+
+
+def gate_runs(
+    base: Path | str,
+    new: Path | str,
+    margin: float,
+    metric: str | None = None,
+    arms: Sequence[str] = (),
+) -> Gate:
+    """Whether `new` is worse than `base` by `margin` or more in the final value of `metric`.
+
+    Each arm of both is tested by itself: one wrong pass in twenty at most, whatever the number of
+    arms, since all must pass; alarms are Holm-adjusted over the arms. Seeds pair where both runs
+    have the same root seed, the same `vary` and the same data; else arms are compared as
+    independent. Trials that failed or diverged count at chance where that is known; where it is
+    not, their arm does not pass.
+
+    Raises:
+        InputError: a margin that is no number above 0, a metric that has none, an arm that one of
+            the runs lacks, no arm in common, or a path that is no run folder.
+    """
+    if not margin > 0 or math.isinf(margin):
+        raise InputError(
+            f"--margin {margin:g}: a number over 0 is expected, as 0.002 for 0.2 points"
+        )
+    runs = {BASE: load_runs([base]), NEW: load_runs([new])}
+    evidence = {side: r.trials[r.trials["stage"] == "arm"] for side, r in runs.items()}
+    trials = pd.concat([_of_side(evidence[side], side) for side in (BASE, NEW)], ignore_index=True)
+    name = metric or _final(trials)
+    if not metric_of(name).has_margin:
+        raise InputError(f"--metric {name}: a margin is of a final value, as test_accuracy")
+    chosen = _common_arms(evidence, arms, (base, new))
+    trials["seed"] += _APART * (trials["side"].eq(NEW) & ~_shares_draws(trials, runs))
+    pairs = [Pair(NEW + arm, BASE + arm) for arm in chosen]
+    contrasts = build_contrasts(trials, _NO_CURVES, pairs, (), (name,))
+    if not contrasts:
+        raise InputError(f"{base} and {new} have no {name} to compare")
+    gated = _judge(contrasts, margin)
+    answers = [arm.answer for arm in gated]
+    answer: Answer = "cannot tell"
+    if "worse" in answers:
+        answer = "worse"
+    elif set(answers) == {"not worse"}:
+        answer = "not worse"
+    return Gate(answer, gated, margin, tuple(_lines(gated, answer, margin)))
+
+
+_NO_CURVES = pd.DataFrame({"trial_id": [], "step": [], "val_accuracy": []})
+
+
+def _of_side(frame: pd.DataFrame, side: str) -> pd.DataFrame:
+    """With the run's side in arms and ids; tasks by their place in the sweep, not by its name."""
+    arm = side + frame["arm"].astype(str)
+    return frame.assign(arm=arm, trial_id=side + frame["trial_id"].astype(str), side=side)
+
+
+def _final(trials: pd.DataFrame) -> str:
+    return "test_accuracy" if trials["test_accuracy"].notna().any() else "best_val_accuracy"
+
+
+def _common_arms(
+    evidence: Mapping[str, pd.DataFrame], asked: Sequence[str], paths: tuple[Path | str, Path | str]
+) -> list[str]:
+    """The arms to test; every arm that was asked for, else all that both runs have."""
+    present = {side: [str(a) for a in dict.fromkeys(e["arm"])] for side, e in evidence.items()}
+    for names, path in zip(present.values(), paths, strict=True):
+        for arm in asked:
+            if arm not in names:
+                raise InputError(f"--arm {arm}: {path} has no such arm; it has {', '.join(names)}")
+    common = list(asked) or [arm for arm in present[BASE] if arm in present[NEW]]
+    if not common:
+        raise InputError(
+            f"{paths[0]} and {paths[1]} have no arm in common; give two runs of one sweep"
+        )
+    return common
+
+
+def _shares_draws(trials: pd.DataFrame, runs: Mapping[str, Runs]) -> pd.Series:
+    """Whether a trial's seed means the same draws in both runs: root, what varies, and data."""
+    said = [
+        (r.sweeps[0].get("seed"), r.sweeps[0].get("vary")) if r.sweeps else None
+        for r in runs.values()
+    ]
+    alike = said[0] is not None and said[0] == said[1]
+    data = trials.assign(own=trials["arm"].str.partition(": ")[2])
+    sets = data.groupby(["task", "own"])["dataset_fingerprint"].transform("nunique")
+    return pd.Series(alike, index=trials.index) & (sets <= 1)
+
+
+def _judge(contrasts: Sequence[Contrast], margin: float) -> tuple[Gated, ...]:
+    """Every arm's test; of an arm with failures the one that has them at chance."""
+    tests = [not_worse(c.at_chance or c, margin) for c in contrasts]
+    order = sorted(
+        range(len(tests)), key=lambda k: (math.isnan(tests[k].p_worse), tests[k].p_worse)
+    )
+    levels = {k: LEVEL / (len(tests) - place) for place, k in enumerate(order)}  # Holm's steps
+    several_tasks = len({c.task for c in contrasts}) > 1
+    gated, still = {}, True
+    for k in order:
+        contrast, test = contrasts[k], tests[k]
+        answer = test.answer(levels[k] if still else 0.0)
+        still = still and test.p_worse <= levels[k]
+        failed = sum(contrast.failed)
+        if answer == "not worse" and contrast.failed[0] and contrast.at_chance is None:
+            answer = "cannot tell"
+        place = f"“{contrast.pair.treatment.removeprefix(NEW)}”"
+        place = f"{contrast.task}, {place}" if several_tasks else place
+        coarse = margin < max((float(s.max()) for s in contrast.steps if len(s)), default=0.0)
+        gated[k] = Gated(place, test, answer, failed, coarse)
+    return tuple(gated[k] for k in range(len(tests)))
+
+
+def _lines(gated: Sequence[Gated], answer: Answer, margin: float) -> Iterator[str]:
+    by = f"{words.write('points_plain', margin)} points"
+    for arm in gated:
+        test = arm.test
+        kind = "pair" if test.paired else "unpaired trial of each"
+        line = f"{arm.place}: {arm.answer}"
+        if not math.isnan(test.mean):
+            ends = f"{words.write('points', test.low)} to {words.write('points', test.high)}"
+            line += f", {words.write('points', test.mean)} points (90 % interval {ends}, "
+            line += f"{words.plural(test.n, kind)})"
+        else:
+            line += f", {words.plural(test.n, kind)}: two are needed"
+        if arm.n_failed:
+            line += f"; {words.plural(arm.n_failed, 'trial')} that failed or diverged at chance"
+        if arm.coarse:
+            line += "; the margin is below one test image"
+        yield line
+    ends_of = {"not worse": f"not worse by {by} or more", "worse": f"worse by {by} or more"}
+    yield f"gate: {ends_of.get(answer) or f'cannot tell whether it is worse by {by}{_more(gated)}'}"
+
+
+def _more(gated: Sequence[Gated]) -> str:
+    """`: for an 80 % chance to pass, if nothing changed, between 4 and 180 more seeds`."""
+    open_arms = [arm.test.n_more for arm in gated if arm.answer == "cannot tell"]
+    if any(math.isnan(low) for low, _ in open_arms):
+        return ""
+    low, high = (max(ends) for ends in zip(*open_arms, strict=True))
+    most = f"over {MOST_SEEDS:,}" if math.isinf(high) else f"{high:,.0f}"
+    least = f"over {MOST_SEEDS:,}" if math.isinf(low) else f"{max(1.0, low):,.0f}"
+    return (
+        f": for an 80 % chance to pass, if nothing changed, between {least} and {most} more seeds"
+    )
