@@ -15,7 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import words
+from analysis.findings.asked import read_asked
 from analysis.findings.load import Runs, load_runs
+from analysis.findings.measured import course_of, final_of
 from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
 from analysis.statistics.pairs.metrics import metric_of
 from analysis.statistics.pairs.non_inferiority import LEVEL, Answer, NotWorse, not_worse
@@ -80,13 +82,14 @@ def gate_runs(
     runs = {BASE: load_runs([base]), NEW: load_runs([new])}
     evidence = {side: r.trials[r.trials["stage"] == "arm"] for side, r in runs.items()}
     trials = pd.concat([_of_side(evidence[side], side) for side in (BASE, NEW)], ignore_index=True)
-    name = metric or _final(trials)
-    if not metric_of(name).has_margin:
+    course = course_of(read_asked(runs[NEW]))
+    name = metric or final_of(course, trials)
+    if not metric_of(name).along(course).has_margin:
         raise InputError(f"--metric {name}: a margin is of a final value, as test_accuracy")
     chosen = _common_arms(evidence, arms, (base, new))
     trials["seed"] += _APART * (trials["side"].eq(NEW) & ~_shares_draws(trials, runs))
     pairs = [Pair(NEW + arm, BASE + arm) for arm in chosen]
-    contrasts = build_contrasts(trials, _NO_CURVES, pairs, (), (name,))
+    contrasts = build_contrasts(trials, _NO_CURVES, pairs, (), (name,), course)
     if not contrasts:
         raise InputError(f"{base} and {new} have no {name} to compare")
     gated = _judge(contrasts, margin)
@@ -96,7 +99,12 @@ def gate_runs(
         answer = "worse"
     elif set(answers) == {"not worse"}:
         answer = "not worse"
-    return Gate(answer, gated, margin, tuple(_lines(gated, answer, margin)))
+    return Gate(
+        answer,
+        gated,
+        margin,
+        tuple(_lines(gated, answer, margin, metric_of(name).unit == "fraction")),
+    )
 
 
 _NO_CURVES = pd.DataFrame({"trial_id": [], "step": [], "val_accuracy": []})
@@ -106,10 +114,6 @@ def _of_side(frame: pd.DataFrame, side: str) -> pd.DataFrame:
     """With the run's side in arms and ids; tasks by their place in the sweep, not by its name."""
     arm = side + frame["arm"].astype(str)
     return frame.assign(arm=arm, trial_id=side + frame["trial_id"].astype(str), side=side)
-
-
-def _final(trials: pd.DataFrame) -> str:
-    return "test_accuracy" if trials["test_accuracy"].notna().any() else "best_val_accuracy"
 
 
 def _common_arms(
@@ -164,15 +168,16 @@ def _judge(contrasts: Sequence[Contrast], margin: float) -> tuple[Gated, ...]:
     return tuple(gated[k] for k in range(len(tests)))
 
 
-def _lines(gated: Sequence[Gated], answer: Answer, margin: float) -> Iterator[str]:
-    by = f"{words.write('points_plain', margin)} points"
+def _lines(gated: Sequence[Gated], answer: Answer, margin: float, in_points: bool) -> Iterator[str]:
+    kinds, unit = (("points_plain", "points"), " points") if in_points else (("number",) * 2, "")
+    by = words.write(kinds[0], margin) + unit
     for arm in gated:
         test = arm.test
         kind = "pair" if test.paired else "unpaired trial of each"
         line = f"{arm.place}: {arm.answer}"
         if not math.isnan(test.mean):
-            ends = f"{words.write('points', test.low)} to {words.write('points', test.high)}"
-            line += f", {words.write('points', test.mean)} points (90 % interval {ends}, "
+            ends = f"{words.write(kinds[1], test.low)} to {words.write(kinds[1], test.high)}"
+            line += f", {words.write(kinds[1], test.mean)}{unit} (90 % interval {ends}, "
             line += f"{words.plural(test.n, kind)})"
         else:
             line += f", {words.plural(test.n, kind)}: two are needed"

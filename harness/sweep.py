@@ -383,7 +383,7 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     pairs = [Pair(pair.treatment, pair.control) for pair in plan.sweep.compare]
     if seeds.until == "verdict":
         assert seeds.looks is not None
-        rule = UntilVerdict(seeds.looks, measure.equivalence)
+        rule = UntilVerdict(seeds.looks, measure.equivalence, measure.metric, measure.error)
         decision = decide_verdict(runs.trials, runs.curves, pairs, rule)
     else:
         assert seeds.until is not None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.findings.ahead import Ahead, find_ahead
 from analysis.findings.asked import Asked, read_asked
 from analysis.findings.by_arm import arm_table, in_order, reached_table, survival_of, times_of
 from analysis.findings.by_class import MOST_TASKS, ClassTables, pick_arms, read_classes
@@ -46,6 +47,7 @@ class Findings:
     and arm, with the means of what happens within runs. spreads: ratios of spreads by pair.
     searches: the trials of each search. decisions: what the searches chose, as recorded. stamp:
     when the last trial ended. raised: sweeps whose number of seeds was raised after a report.
+    ahead: of each pair the band over the difference of its learning curves.
     """
 
     runs: Runs
@@ -69,6 +71,7 @@ class Findings:
     data: DataTables
     starts: pd.DataFrame
     raised: tuple[tuple[str, int, int], ...] = ()
+    ahead: tuple[Ahead, ...] = ()
 
     @property
     def tasks(self) -> list[str]:
@@ -116,6 +119,7 @@ def find(runs: Runs) -> Findings:
         data=describe_data(runs),
         starts=describe_starts(runs),
         raised=raised_after(runs, asked),
+        ahead=find_ahead(asked, curves, measured, course),
     )
 
 

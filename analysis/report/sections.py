@@ -6,6 +6,7 @@ alone because it decides and renders nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import yaml
@@ -14,6 +15,7 @@ from analysis import words
 from analysis.figures import focus
 from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles
+from analysis.findings.ahead import ahead_words
 from analysis.findings.by_class import MOST_TASKS
 from analysis.findings.findings import Findings
 from analysis.findings.searches import Search, describe_search, setting_text
@@ -29,6 +31,7 @@ from analysis.report import (
 from analysis.report.answers import MOST_AT_TOP
 from analysis.report.displays import SCORE_WORDS
 from analysis.report.tables import Table
+from analysis.statistics.pairs.verdicts import advice
 from headstart.private import publishable
 from headstart.records import CONTACT_SHEETS
 
@@ -139,6 +142,10 @@ def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
             f"Charts of the first {MOST_TASKS} of {len(findings.tasks)} tasks; the tables have all "
             "of them."
         )
+    if key == "learning":
+        yield from ahead_words(findings.ahead)
+    if key == "verdicts":
+        yield from _beside_verdicts(findings)
     learning = findings.learning
     if key == "learning" and learning.n_drawn < learning.n_trials:
         yield (
@@ -157,6 +164,32 @@ def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
         decided = {(d.sweep, d.arm): describe_search(d) for d in findings.decisions}
         for search in findings.searches:
             yield decided.get((search.sweep, search.arm)) or _search_words(search)
+
+
+def _beside_verdicts(findings: Findings) -> Iterator[str]:
+    """Of final accuracy: three probabilities, what pairing was worth, seeds that may be missing."""
+    finals = [row for row in findings.pairs.comparisons if row.metric == findings.score]
+    for row in finals[:MOST_AT_TOP]:
+        who = f"“{row.treatment}” against “{row.control}”"
+        who = f"{row.task}, {who}" if len(findings.tasks) > 1 else who
+        parts = []
+        if not math.isnan(row.p_inside):
+            three = (row.p_worse_beyond, row.p_inside, row.p_better_beyond)
+            worse, inside, better = map(_chance, three)
+            parts.append(
+                f"worse by more than the margin with probability {worse}, inside it {inside}, "
+                f"better by more {better}"
+            )
+        if not math.isnan(row.worth):
+            parts.append(f"pairing was worth {row.worth:.1f} times the seeds")
+        if text := advice(row):
+            parts.append(text)
+        if parts:
+            yield f"{who}, final accuracy: {'; '.join(parts)}."
+
+
+def _chance(p: float) -> str:
+    return "under 1 %" if p < 0.01 else "over 99 %" if p > 0.99 else words.share(p)
 
 
 def _search_words(search: Search) -> str:

@@ -228,7 +228,10 @@ def comparison_sheet(findings: Findings) -> Sheet:
         Column("p_better_high", "P(better), high", "share"),
         Column("p_equivalence_holm", "p (equivalence)", "probability"),
         Column("effect_size", "Effect size (g)", "number"),
-        Column("n_more", "More seeds", "count"),
+        Column("p_worse_beyond", "P(worse by more than the margin)", "probability"),
+        *of_kind("probability", p_inside="P(inside it)", p_better_beyond="P(better by more)"),
+        Column("worth", "Pairing was worth … times the seeds", "number"),
+        *of_kind("count", n_more_low="More seeds, from", n_more_high="More seeds, to"),
         *of_kind("text", verdict_words="In words", note="Note"),
     )
     note = (

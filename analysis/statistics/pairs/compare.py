@@ -36,7 +36,9 @@ from analysis.statistics.samples.significance import (
     holm,
     p_better_interval,
     p_better_words,
+    pairing_worth,
     t_tests,
+    three_probabilities,
 )
 from analysis.statistics.times.course import ACCURACY, Course
 from analysis.words import joined, plural
@@ -194,6 +196,7 @@ def _paired(contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: Rng
             effect_size=hedges_g(mean[k], sd[k], n - 1),
             n_won=won,
             n_lost=lost,
+            worth=pairing_worth(*contrast.scores),
         )
         if not contrast.overlap:  # these tests need seeds that are independent
             row = replace(
@@ -312,8 +315,12 @@ def _tested(
     row = _estimated(_untested(contrast), contrast, score)
     one_sided = settings.stopping.widening(contrast.n, sides=1)
     of_margin = error * one_sided / settings.stopping.widening(contrast.n)
-    tests = t_tests(mean, error, df, settings.margin_of(contrast), of_margin)
-    return replace(row, **asdict(tests))
+    margin = settings.margin_of(contrast)
+    tests = t_tests(mean, error, df, margin, of_margin)
+    plain = error / settings.stopping.widening(contrast.n)  # what was seen is not less for looks
+    beyond = three_probabilities(mean, plain, df, math.nan if margin is None else margin)
+    row = replace(row, **asdict(tests))
+    return replace(row, p_worse_beyond=beyond[0], p_inside=beyond[1], p_better_beyond=beyond[2])
 
 
 def _with_p_better(row: Comparison, p: Interval) -> Comparison:
@@ -420,15 +427,16 @@ def _judged(rows: Sequence[_Row], worst: Sequence[_Row], errors: Errors) -> list
 def _judge(row: Comparison, tested: _Row, n_margins: int) -> Comparison:
     """The row with its verdict, the words for it, and the seeds that are missing."""
     row = replace(row, **asdict(verdicts.conclude(row)))
-    n_more = 0.0
+    n_more = (0.0, 0.0, 0.0)
     if row.verdict == "inconclusive":
         # Further seeds of an overlapping split draw from the same pool.
-        n_more = math.nan
+        n_more = (math.nan, math.nan, math.nan)
         if not tested.contrast.overlap:
-            n_more = verdicts.seeds_missing(row, tested.df, n_margins, tested.contrast.grain)
+            grain = tested.contrast.grain
+            n_more = verdicts.seeds_missing_range(row, tested.df, n_margins, grain)
     elif row.verdict == "equivalent":
         row = replace(row, note=joined(row.note, _inside(row, tested)))
-    row = replace(row, n_more=n_more)
+    row = replace(row, n_more=n_more[0], n_more_low=n_more[1], n_more_high=n_more[2])
     return replace(row, verdict_words=verdicts.verdict_words(row))
 
 

@@ -44,12 +44,13 @@ class Comparison:
         t, p_value: paired (Welch's) t-test of this row alone, two-sided.
         p_sign_flip, p_sign_flip_floor, p_sign_flip_error: NaN where unpaired.
         p_wilcoxon: signed ranks; Mann-Whitney where unpaired.
-        p_better, p_better_low, p_better_high: P(treatment better), ties half, Wilson;
+        p_better, p_better_low, p_better_high: P(treatment better), without ties, Clopper-Pearson;
             p_better_words: against 0.5 and γ = 0.75 (Bouthillier et al. 2021).
         p_equivalence, p_equivalence_holm, margin: two one-sided t-tests; NaN without a margin.
         mean_score, sd_score: mean and SD of what is tested: differences, of times of logarithms,
             positive where the treatment is better.
-        n_more: seeds that are missing for a verdict.
+        n_more: seeds that are missing for a verdict, should mean and SD be as seen. n_more_low,
+            n_more_high: at the ends of what the SD may be (95 %): few seeds cannot tell.
         question: the question of the report that the row belongs to (`questions`).
         p_question, factor, low_question, high_question: the p among the rows of its question; the c
             of `estimate ± c · error` that holds for all of them at once; and its ends.
@@ -64,6 +65,9 @@ class Comparison:
             chance is not known. among_finished: a verdict that does not hold so: it is one of the
             trials that finished.
         course: the metric that the sweep measures, by name (`course.COURSES`).
+        p_worse_beyond, p_inside, p_better_beyond: that the true difference is worse by more than
+            the margin, inside it, or better by more (`three_probabilities`); NaN without a margin.
+        worth: how many times the seeds unpaired arms would need (`pairing_worth`), NaN unpaired.
         score: the interval of `mean_score` with its own note; no column of the table.
     """
 
@@ -126,6 +130,12 @@ class Comparison:
     p_at_chance: float = math.nan
     among_finished: bool = False
     course: str = "accuracy"
+    p_worse_beyond: float = math.nan
+    p_inside: float = math.nan
+    p_better_beyond: float = math.nan
+    worth: float = math.nan
+    n_more_low: float = 0.0
+    n_more_high: float = 0.0
     score: Interval | None = None
 
     @property

@@ -17,18 +17,22 @@ from analysis import words
 from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.looks import HOPELESS, Stopping, chance_of_verdict
+from analysis.statistics.pairs.questions import Errors
 from analysis.statistics.pairs.sequential import Decision
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.times.course import COURSES
 from headstart.errors import InputError
 from headstart.settings import LOOKS
 
 
 @dataclass(frozen=True)
 class UntilVerdict:
-    """The rule of a sweep: `seeds: {until: verdict, looks}`, and the margin of equivalence."""
+    """The rule of a sweep: `seeds: {until: verdict, looks}`, and what its `measure` says."""
 
     looks: tuple[int, ...] = LOOKS
     margin: float | None = None
+    metric: str = "accuracy"
+    errors: Errors = "question"
 
 
 def decide_verdict(
@@ -36,10 +40,11 @@ def decide_verdict(
 ) -> Decision:
     """Whether every comparison of the final result has a verdict after the seeds that have run.
 
-    The final result is the accuracy on test images, of a sweep without them the best one on
-    validation images. Stops where each comparison is decided, or hopeless: a verdict by the last
-    look has a chance under one in ten (`chance_of_verdict`). Else the next look follows; seeds
-    that failed cost seeds, never a decision.
+    The final result is the metric on test images (accuracy, unless `measure` names another), of a
+    sweep without them that on validation images at the chosen step. Stops where each comparison is
+    decided, or hopeless: a verdict by the last look has a chance under one in ten
+    (`chance_of_verdict`). Else the next look follows; seeds that failed cost seeds, never a
+    decision.
 
     Raises InputError for no pairs, or trials without a final accuracy.
     """
@@ -63,11 +68,13 @@ def final_comparisons(
 ) -> list[Comparison]:
     """The comparisons of the final result, as the report judges them."""
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
-    tested = "test_accuracy" in evidence and evidence["test_accuracy"].notna().any()
-    score = "test_accuracy" if tested else "best_val_accuracy"
+    course = COURSES[rule.metric]
+    tested, validated = course.finals
+    score = tested if tested in evidence and evidence[tested].notna().any() else validated
     rows = compare_all(
-        trials, curves, pairs, (), rule.margin, metrics=(score,), stopping=Stopping(rule.looks)
-    )
+        trials, curves, pairs, (), rule.margin, metrics=(score,), stopping=Stopping(rule.looks),
+        errors=rule.errors, course=course,
+    )  # fmt: skip
     if not rows:
         raise InputError(f"seeds.until: the trials have no {score} to compare")
     return rows

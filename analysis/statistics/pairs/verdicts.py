@@ -14,10 +14,11 @@ In: the numbers of one comparison. Out: words. The rule, in this order:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy import special
+import numpy as np
+from scipy import special, stats
 
 from analysis import words
 from analysis.statistics.pairs import power
@@ -78,6 +79,34 @@ def seeds_missing(row: Comparison, df: float, n_margins: int, grain: float) -> f
     if not math.isnan(margin) and seen < margin:
         n = max(n, power.seeds_for_equivalence(margin, sd, POWER, ALPHA / max(1, n_margins)))
     return float(max(1, n - row.n))
+
+
+def seeds_missing_range(
+    row: Comparison, df: float, n_margins: int, grain: float
+) -> tuple[float, float, float]:
+    """`seeds_missing` at the SD that was seen and at both ends of its 95 % interval (chi-squared).
+
+    Five seeds leave a factor of five between these ends, and of twenty and more between the
+    numbers of seeds: a single number would be a promise that nobody can keep.
+    """
+    ends = np.sqrt(df / stats.chi2.ppf([0.975, 0.025], df)) if df > 0 else (math.nan, math.nan)
+    at = [replace(row, sd_score=row.sd_score * float(scale)) for scale in (1.0, *ends)]
+    seen, low, high = (seeds_missing(each, df, n_margins, grain) for each in at)
+    return seen, low, high
+
+
+def advice(row: Comparison) -> str:
+    """`5 seeds cannot tell how many: for an 80 % chance between 4 and 180 more`; "" for none."""
+    if row.verdict != "inconclusive" or math.isnan(row.n_more_low + row.n_more_high):
+        return ""
+    most = f"{row.n_more_high:,.0f}"
+    if row.n_more_high > MOST_WORTH_SAYING:
+        most = f"over {MOST_WORTH_SAYING:,}"
+    least = f"{row.n_more_low:,.0f}"
+    if row.n_more_low > MOST_WORTH_SAYING:
+        return f"for an 80 % chance of a verdict over {MOST_WORTH_SAYING:,} more seeds"
+    chance = f"for an 80 % chance of a verdict between {least} and {most} more"
+    return f"{words.plural(row.n, 'seed')} cannot tell how many: {chance}"
 
 
 def verdict_words(row: Comparison) -> str:

@@ -57,6 +57,35 @@ def t_tests(
     return TTests(float(mean), t, p_value, margin, p_equivalence)
 
 
+def three_probabilities(
+    mean: float, error: float, df: float, margin: float
+) -> tuple[float, float, float]:
+    """Probabilities that the true mean is below -`margin`, inside ±`margin`, and above it.
+
+    Of the Student distribution with `df` degrees of freedom around `mean`: what the data say of the
+    true difference where nothing was believed of it before. With the error of redrawn splits,
+    √(1/n + n_test/n_train) · SD, it is Corani and Benavoli's (2015) correlated Bayesian t-test.
+    They sum to 1; NaN without a margin or an error.
+    """
+    if not (margin > 0 and error > 0):
+        return math.nan, math.nan, math.nan
+    below, above = (float(special.stdtr(df, (s * mean - margin) / error)) for s in (-1, 1))
+    return below, 1 - below - above, above
+
+
+def pairing_worth(treated: Floats, control: Floats) -> float:
+    """How many times the seeds unpaired arms would need for the same error: 2.3, or 1 for nothing.
+
+    (variance of one + variance of the other) / variance of the differences, both (n,), ddof 1.
+    Below 1 pairing cost seeds. NaN for fewer than 3 pairs or without any spread of differences.
+    """
+    if len(treated) < 3:
+        return math.nan
+    of_difference = float((treated - control).var(ddof=1))
+    apart = float(treated.var(ddof=1) + control.var(ddof=1))
+    return apart / of_difference if of_difference > 1e-12 * apart else math.nan
+
+
 def p_better_interval(n_wins: float, n_losses: float) -> Interval:
     """P(treatment better) among pairs that differ: Clopper and Pearson's interval, ties left out.
 

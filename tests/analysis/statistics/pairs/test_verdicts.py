@@ -10,7 +10,13 @@ from scipy import stats
 
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.power import seeds_for_equivalence, seeds_to_detect
-from analysis.statistics.pairs.verdicts import conclude, seeds_missing, verdict_words
+from analysis.statistics.pairs.verdicts import (
+    advice,
+    conclude,
+    seeds_missing,
+    seeds_missing_range,
+    verdict_words,
+)
 
 
 def row(**changes: Any) -> Comparison:
@@ -84,6 +90,28 @@ def test_missing_seeds_are_those_of_the_power_of_80_percent() -> None:
     at_margin = row(mean_score=0.004, margin=0.004, factor=whole)  # not smaller: not equivalent
     assert seeds_missing(at_margin, 9, 1, 0.0) == needed[0] - 10
     assert seeds_missing(row(n_treatment=400, n_control=200, factor=whole), 9, 1, 0.0) == 1
+
+
+def test_few_seeds_cannot_tell_how_many_more() -> None:
+    """Five pairs: the SD may be 0.599 to 2.874 times what was seen (95 %, chi-squared)."""
+    seen = row(mean_score=0.004, factor=2.776, n_treatment=5, n_control=5)
+    found = seeds_missing_range(seen, 4, 1, 0.0)
+    alpha = 2 * stats.t.sf(2.776, 4)
+    needed = [seeds_to_detect(0.004, 0.007 * scale, 0.8, alpha) - 5 for scale in (1, 0.599, 2.874)]
+    assert found == pytest.approx(needed, abs=1)
+    low, high = found[1:]
+    open_row = row(verdict="inconclusive", n_treatment=5, n_control=5, n_more_low=low,
+                   n_more_high=high)  # fmt: skip
+    assert advice(open_row) == (
+        f"5 seeds cannot tell how many: for an 80 % chance of a verdict between {low:g} and "
+        f"{high:g} more"
+    )
+    far = row(verdict="inconclusive", n_more_low=30.0, n_more_high=99_999.0)
+    assert advice(far).endswith("between 30 and over 10,000 more")
+    further = row(verdict="inconclusive", n_more_low=20_000.0, n_more_high=99_999.0)
+    assert advice(further) == "for an 80 % chance of a verdict over 10,000 more seeds"
+    assert advice(row()) == ""
+    assert advice(row(verdict="inconclusive", n_more_low=math.nan)) == ""
 
 
 def test_a_margin_below_one_image_needs_no_number_of_seeds() -> None:

@@ -17,8 +17,10 @@ from analysis.statistics.samples.significance import (
     most_without_one,
     p_better_interval,
     p_better_words,
+    pairing_worth,
     sign_test,
     t_tests,
+    three_probabilities,
 )
 
 
@@ -116,3 +118,26 @@ def test_none_of_five_leaves_45_percent_possible() -> None:
     ends = stats.binomtest(0, 12, alternative="less").proportion_ci(0.95)
     assert most_without_one(12) == pytest.approx(ends.high)
     assert most_without_one(0) == 1
+
+
+def test_three_probabilities_are_baycomps_correlated_t() -> None:
+    """Ten differences, 20 test and 80 training images: rho 0.2, so the variance is 1/10 + 1/4."""
+    d = np.array([0.02, 0.01, 0.03, -0.01, 0.0, 0.02, 0.04, 0.01, 0.0, 0.02])
+    scale = math.sqrt((1 / 10 + 0.2 / 0.8) * d.var(ddof=1))
+    posterior = stats.t(9, loc=d.mean(), scale=scale)
+    expected = posterior.cdf(-0.01), posterior.cdf(0.01) - posterior.cdf(-0.01), posterior.sf(0.01)
+    error = d.std(ddof=1) / math.sqrt(10) * math.sqrt(1 + 10 * 0.25)
+    found = three_probabilities(float(d.mean()), error, 9, 0.01)
+    assert found == pytest.approx(expected)
+    assert sum(found) == pytest.approx(1)
+    assert all(math.isnan(p) for p in three_probabilities(0.1, 0.0, 9, 0.01))
+    assert all(math.isnan(p) for p in three_probabilities(0.1, 0.1, 9, math.nan))
+
+
+def test_what_pairing_is_worth_by_hand() -> None:
+    """Arms 1, 2, 3 and 1, 3, 5: variances 1 and 4, differences 0, -1, -2 with variance 1."""
+    treated, control = np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 5.0])
+    assert pairing_worth(treated, control) == pytest.approx(5)
+    assert pairing_worth(treated, control[::-1]) == pytest.approx(5 / 9)
+    assert math.isnan(pairing_worth(treated, treated + 1))
+    assert math.isnan(pairing_worth(treated[:2], control[:2]))
