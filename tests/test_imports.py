@@ -31,8 +31,8 @@ ROOMS = {
         {"engines", "evaluate"}, {"sweep", "status"}, "reference",
     ],
     "analysis": [
-        "words", "statistics", "findings", "figures", {"report", "audit"}, {"diff", "planning"},
-        "__main__",
+        "words", "statistics", "findings", "figures", {"report", "audit"},
+        {"diff", "planning", "gate"}, "__main__",
     ],
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
     "datasets": [
