@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 _REACH = 31  # pixels of the shrunk photograph: wider than two strokes, narrower than a page
-_SHRINKS = (4, 16)  # for the strokes of a page, and for those of a close-up
+_SHRINKS = (2, 8)  # after halving: for the strokes of a page, and for those of a close-up
 _LEAST = 18.0  # levels of 256: weaker differences are grain
 _FACTOR = 1.5  # what light marks must outweigh dark ones by
 _NOTHING = 0.002  # levels a pixel: less light or dark is no mark
@@ -26,9 +26,15 @@ def is_dark_page(photo: np.ndarray) -> bool:
     widths of the median are asked, since the inside of a wide stroke looks like page to the
     narrow one, and a vignette like marks to the wide one: their two factors are multiplied.
     """
-    bright, dark = photo.max(axis=2), photo.min(axis=2)
-    factors = [_light_over_dark(bright, dark, shrink) for shrink in _SHRINKS]
-    return bool(np.prod(factors) > _FACTOR ** len(_SHRINKS))
+    size = (max(1, photo.shape[1] // 2), max(1, photo.shape[0] // 2))
+    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    bright, dark = small.max(axis=2), small.min(axis=2)
+    factor = 1.0
+    for shrink in _SHRINKS:
+        factor *= _light_over_dark(bright, dark, shrink)
+        if not factor:  # most pages, which are light
+            return False
+    return factor > _FACTOR ** len(_SHRINKS)
 
 
 def _light_over_dark(bright: np.ndarray, dark: np.ndarray, shrink: int) -> float:
