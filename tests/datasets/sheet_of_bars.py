@@ -49,3 +49,8 @@ def drop(*boxes: tuple[int, int, int, int]) -> tuple[Drop, ...]:
 
 def digits(*said: tuple[tuple[int, int, int, int], str | None]) -> tuple[Placed, ...]:
     return tuple(Placed(box(*at), label, f"c.yaml:{n}") for n, (at, label) in enumerate(said, 1))
+
+
+def boxes(reading: Reading) -> list[list[tuple[int, int, int, int]]]:
+    """(left, top, width, height) of each digit, row by row, in working pixels."""
+    return [[(m.left, m.top, m.width, m.height) for m in row] for row in reading.rows]

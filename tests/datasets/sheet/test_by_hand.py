@@ -6,36 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sheet_of_bars import PHOTO, READING, ROWS, SCALE, A, B, C, D, E, bar, digits, drop, sheet
+from sheet_of_bars import PHOTO, READING, ROWS, A, B, C, D, E, bar, boxes, digits, drop, sheet
 
-from datasets.sheet.boxes import Box, box_of, frame_of
+from datasets.sheet.boxes import Box, box_of
 from datasets.sheet.by_hand import corrected
 from datasets.sheet.corrections import Correction, Placed
 from datasets.sheet.cut import cut_out
-from datasets.sheet.fates import idle_drops
 from datasets.sheet.ink import Ink
 from datasets.sheet.labels import Labels
-from datasets.sheet.marks import Mark, find_marks
 from datasets.sheet.noted import DIRT, Noted
 from datasets.sheet.read import Reading
 from headstart.errors import DataError
 
 
-def boxes(reading: Reading) -> list[list[tuple[int, int, int, int]]]:
-    return [[(m.left, m.top, m.width, m.height) for m in row] for row in reading.rows]
-
-
 def test_without_a_correction_the_reading_is_the_same() -> None:
     assert corrected(READING, PHOTO, None) is READING
     assert corrected(READING, PHOTO, Correction()) is READING
-
-
-def test_a_dropped_box_takes_the_marks_whose_ink_lies_in_it() -> None:
-    once = corrected(READING, PHOTO, Correction(drop((50, 0, 100, 45))))  # over half of B and C
-    assert boxes(once) == [[A], [D, E]]
-    assert once.labels == ("7", "11")
-    row = corrected(READING, PHOTO, Correction(drop((0, 0, 300, 38))))  # less than half of any
-    assert boxes(row) == boxes(READING)
 
 
 def test_a_relabelled_digit_keeps_its_place_and_its_very_ink() -> None:
@@ -57,21 +43,6 @@ def test_two_boxes_over_one_mark_cut_it_in_two() -> None:
     split = corrected(READING, PHOTO, Correction(digits=digits(*halves)))
     assert boxes(split) == [[A, (60, 20, 11, 40), (71, 20, 9, 40), C], [D, E]]
     assert split.labels == ("7717", "11")
-
-
-def test_a_narrow_digit_in_its_neighbours_box_stays_a_digit_of_its_own() -> None:
-    large, small = bar(20, 20, 60, 60), bar(60, 40, 10, 30)
-    ring = large.mask.copy()
-    ring[10:-10, 10:-5] = False
-    large = Mark(20, 20, ring)
-    mask = np.zeros((200, 300), bool)
-    for mark in (large, small):
-        mask[mark.top : mark.bottom, mark.left : mark.right] |= mark.mask
-    reading = Reading(0, replace(READING.ink, mask=mask), ((large, small),), ("77",))
-    placed = digits(((20, 20, 60, 60), "1"), ((60, 40, 10, 30), "7"))
-    again = corrected(reading, PHOTO, Correction(digits=placed))
-    assert [mark.area for mark in again.rows[0]] == [large.area, small.area]
-    assert again.labels == ("17",)
 
 
 def test_a_drawn_box_holds_the_ink_in_it_but_that_of_digits_which_stay() -> None:
@@ -116,22 +87,6 @@ def test_a_stroke_too_faint_for_the_reader_is_found_in_a_persons_box() -> None:
         corrected(READING, PHOTO, Correction(digits=digits(((200, 15, 20, 50), "7"))))
 
 
-def test_what_is_dropped_inside_of_a_digits_box_is_no_part_of_it() -> None:
-    speck = (65, 30, 6, 6)
-    ring = bar(*B)
-    ring.mask[5:35, 3:17] = False
-    rows = ((ROWS[0][0], Mark(60, 20, ring.mask), bar(*speck)), ROWS[1])
-    ink = sheet(A, speck, D, E)
-    ink.mask[20:60, 60:80] |= ring.mask
-    reading = Reading(0, ink, rows, ("777", "11"))
-    said = Correction(drop(speck), digits((B, "1")))
-    again = corrected(reading, PHOTO, said)
-    assert boxes(again) == [[A, B], [D, E]]
-    assert again.rows[0][1].area == ring.mask.sum()
-    whole = corrected(reading, PHOTO, Correction(drop((0, 0, 300, 90)), digits((B, "1"))))
-    assert boxes(whole) == [[B], [D, E]], "a digit in a part that is dropped is a digit"
-
-
 def test_a_mark_that_was_taken_for_dirt_can_be_a_digit() -> None:
     dirt = bar(*C)
     reading = replace(
@@ -164,20 +119,6 @@ def test_labels_by_column_are_put_into_columns() -> None:
     assert added.labels == ("77", "11")
 
 
-@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
-def test_boxes_are_of_the_photograph_as_it_lies_however_the_sheet_is_turned(quarters: int) -> None:
-    lying = Box(40, 60, 30, 80)
-    page = np.zeros((400, 600), bool)
-    page[60:140, 40:70] = True
-    ink = replace(READING.ink, mask=np.rot90(page, quarters)[::2, ::2], scale=SCALE)
-    [mark] = find_marks(ink.mask)
-    reading = Reading(
-        quarters, replace(ink, darkness=ink.mask.astype(np.float32)), ((mark,),), None
-    )
-    assert frame_of(lying, PHOTO, reading) == (mark.left, mark.top, mark.right, mark.bottom)
-    assert box_of(mark, PHOTO, reading) == lying
-
-
 def test_a_photograph_that_was_taken_for_no_sheet_can_be_boxed_by_hand() -> None:
     image = np.full((400, 600, 3), 230, np.uint8)
     image[100:180, 100:112] = image[100:180, 300:312] = 20
@@ -189,9 +130,6 @@ def test_a_photograph_that_was_taken_for_no_sheet_can_be_boxed_by_hand() -> None
     assert np.allclose(found, (100, 100, 12, 80), atol=3)
 
 
-def test_what_leaves_nothing_and_what_does_nothing_is_said() -> None:
+def test_what_leaves_no_digit_is_refused() -> None:
     with pytest.raises(DataError, match=r"s\.jpg: the corrections leave no digit on it"):
         corrected(READING, PHOTO, Correction(drop((0, 0, 300, 200))))
-    correction = Correction(drop(A, (200, 150, 10, 10)))
-    [note] = idle_drops(READING, PHOTO, correction)
-    assert note.startswith("c.yaml:2: s.jpg: nothing was found in the box [400, 300, 20, 20]")
