@@ -37,6 +37,7 @@ _MORE_INK = 1.15  # than the neighbours have
 _MUCH_MORE_INK = 1.5  # and not quite like them: a person should look
 _UNLIKE_LABEL = 0.15  # of the neighbours' share
 _SIZE = 0.65  # of the logarithm: nearly twice or half the size of the neighbours
+_MOST_OTHERS = 0.25  # of the marks: what more of them have is usual
 _COLOUR = 0.35  # radians between the colours of two inks
 
 
@@ -108,22 +109,38 @@ def unlike_neighbours(ink: Ink, lines: Lines, labels: Sequence[str]) -> tuple[No
     marks = [mark for line in lines for mark in line]
     if len(marks) < _LEAST_ROW:
         return ()
-    usual_size = float(np.median([mark.size for mark in marks]))
-    usual_ink = ink_colour(ink, marks)
+    other_size, other_ink = _other_size(marks), _other_ink(ink, marks)
     notes = []
     for line, names in zip(lines, labels, strict=True):
         heavy = _heavy(ink, line, names)
         shares = _looks(ink, line, "").none.tolist()
         for mark, label, none, much in zip(line, names, shares, heavy.tolist(), strict=True):
-            if abs(np.log(mark.size / usual_size)) > _SIZE:
+            if id(mark) in other_size:
                 notes.append(Noted(mark, OTHER_SIZE))
-            elif angle(ink_colour(ink, [mark]), usual_ink) > _COLOUR:
+            elif id(mark) in other_ink:
                 notes.append(Noted(mark, OTHER_INK))
             elif much:
                 notes.append(Noted(mark, MUCH_INK))
             elif none > _NONE and label in DIGITS:
                 notes.append(Noted(mark, LIKE_NO_DIGIT))
     return tuple(notes)
+
+
+def _other_size(marks: Sequence[Mark]) -> set[int]:
+    """Identities of the few marks that are much larger or smaller than the others."""
+    usual = float(np.median([mark.size for mark in marks]))
+    return _few([mark for mark in marks if abs(np.log(mark.size / usual)) > _SIZE], marks)
+
+
+def _other_ink(ink: Ink, marks: Sequence[Mark]) -> set[int]:
+    """Identities of the few marks in another ink; a page of two pens has no usual one."""
+    usual = ink_colour(ink, marks)
+    colours = [(mark, ink_colour(ink, [mark])) for mark in marks]
+    return _few([mark for mark, colour in colours if angle(colour, usual) > _COLOUR], marks)
+
+
+def _few(others: Sequence[Mark], marks: Sequence[Mark]) -> set[int]:
+    return {id(mark) for mark in others} if len(others) <= _MOST_OTHERS * len(marks) else set()
 
 
 def _heavy(ink: Ink, line: Sequence[Mark], names: str) -> np.ndarray:

@@ -22,7 +22,7 @@ from datasets.sheet.unlike import angle, ink_colour
 
 Lines = tuple[tuple[Mark, ...], ...]
 _MOST = 3  # marks in front of a row: two digits and a bracket
-_USUAL = 1.0  # of the distance between neighbours: the gap behind numbers that look different
+_USUAL = 1.15  # of the distance between neighbours: the gap behind numbers that look different
 _WIDE = 1.3  # the same behind numbers that look like digits of the row
 _LEAST_LINE = 5  # marks: a number, its sign and three digits; fewer tell nothing of each other
 _LEAST_REST = 3  # digits of a row: fewer do not show that what stands before them is different
@@ -65,7 +65,8 @@ def _heads(ink: Ink, lines: Lines, size: float, labels: Labels) -> tuple[int, ..
     wanted = labels.expected(len(lines))
     if any(n is not None for n in wanted):
         surplus = tuple(len(m) - (n or len(m)) for m, n in zip(lines, wanted, strict=True))
-        return _by_number(surplus, [gap.numbers, _bracketed(lines, labels)])
+        alone = tuple(2 if _opens_with_bracket(line) else 0 for line in lines)
+        return _by_number(surplus, [gap.numbers, _bracketed(lines, labels), alone])
     if np.median([len(line) - n for line, n in zip(lines, gap.numbers, strict=True)]) < _LEAST_REST:
         return none
     bracketed = _bracketed(lines, labels)

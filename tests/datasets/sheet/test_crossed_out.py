@@ -83,3 +83,14 @@ def test_a_digit_of_another_size_or_ink_is_to_be_checked() -> None:
     )
     assert {item.why for item in notes} == {OTHER_SIZE, OTHER_INK}
     assert {id(item.mark) for item in notes} == {id(lines[0][-1]), id(lines[2][-1])}
+
+
+def test_a_page_of_two_pens_has_no_odd_ink() -> None:
+    made = Page(640, 1200, 5)
+    for row, label in enumerate(LABELS):
+        for place in range(6):
+            colour = (220, 60, 60) if place % 2 else (40, 40, 40)
+            made.digit(label, 250 + 140 * place, 200 + 170 * row, colour=colour)
+    ink, lines = read(made)
+    notes = unlike_neighbours(ink, lines, [label * 6 for label in LABELS])
+    assert OTHER_INK not in {item.why for item in notes}

@@ -129,3 +129,11 @@ def test_short_rows_lose_nothing_by_themselves() -> None:
         page.digit("5", 40, 200 + 170 * row, size=50)
     assert left_out(page, by_row("382", "")) == ((4, 4, 4), {})
     assert left_out(page, replace(by_row("382", ""), per_row=3))[0] == (3, 3, 3)
+
+
+def test_the_label_of_a_single_row_goes_where_the_text_says_how_long_it_is() -> None:
+    page = Page(400, 1200, 6)
+    page.rows("3", 6, top=180)
+    page.digit("4", 80, 180)
+    bracket(page, 135, 180)
+    assert left_out(page, Labels("text", ("333333",))) == ((6,), {ROW_LABEL: 2})
