@@ -33,4 +33,5 @@ def test_a_box_of_the_whole_photograph_and_one_of_a_pixel_keep_to_the_picture() 
     assert frame_of(Box(3, 4, 1, 1), PHOTO, small) == (0, 0, 1, 1)
     large = replace(READING, ink=replace(READING.ink, scale=4.0))
     assert box_of(bar(2399, 1599, 1, 1), PHOTO, large) == (599, 399, 1, 1)
+    assert box_of(bar(0, 0, 4, 5), PHOTO, READING) == (0, 0, 8, 10)
     assert str(Box(1, 2, 3, 4)) == "[1, 2, 3, 4]"

@@ -64,6 +64,18 @@ def test_specks_and_ends_of_neighbours_in_a_drawn_box_are_no_part_of_the_digit()
     assert boxes(added)[0][3] == (140, 16, 20, 39)
 
 
+@pytest.mark.parametrize(
+    "end", [(120, 40, 20, 5), (150, 10, 5, 15), (170, 40, 20, 5), (150, 55, 5, 20)]
+)
+def test_the_end_of_a_stroke_that_comes_in_from_any_side_stays_out(
+    end: tuple[int, int, int, int],
+) -> None:
+    new = (145, 28, 18, 24)
+    reading = replace(READING, ink=sheet(A, B, C, D, E, new, end))
+    added = corrected(reading, PHOTO, Correction(digits=digits(((135, 20, 40, 40), "7"))))
+    assert boxes(added)[0][3] == new
+
+
 def test_a_digit_between_the_rows_makes_a_row() -> None:
     new = (200, 72, 10, 20)
     reading = replace(READING, ink=sheet(A, B, C, D, E, new))

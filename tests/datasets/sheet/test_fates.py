@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from sheet_of_bars import PHOTO, READING, ROWS, A, B, D, E, bar, boxes, digits, drop, sheet
 
 from datasets.sheet.by_hand import corrected
@@ -60,6 +61,37 @@ def test_a_mark_goes_for_the_box_that_holds_most_of_its_ink() -> None:
     assert list(fates.gone.values()) == [ROWS[0][0], ROWS[0][1]]
     assert fates.claims == [[], [ROWS[0][1]]]
     assert fates.erased == [[], []]
+
+
+def test_of_boxes_that_hold_all_of_a_mark_the_smallest_has_it() -> None:
+    wide, tall = (45, 18, 60, 44), (50, 5, 40, 100)
+    fates = fates_of_marks(READING, PHOTO, Correction(digits=digits((tall, "1"), (wide, "7"))))
+    assert fates.claims == [[], [ROWS[0][1]]]
+    low = bar(60, 20, 20, 4)
+    halves = ((60, 10, 20, 12), "7"), ((60, 22, 20, 30), "1")  # two of its four lines each
+    reading = replace(READING, rows=((low,),))
+    fates = fates_of_marks(reading, PHOTO, Correction(digits=digits(*halves)))
+    assert fates.claims == [[low], []]
+
+
+@pytest.mark.parametrize(
+    ("inside", "beyond"),
+    [
+        ((62, 30, 6, 6), (57, 30, 11, 6)),
+        ((65, 22, 6, 6), (65, 17, 6, 11)),
+        ((72, 30, 6, 6), (72, 30, 11, 6)),
+        ((65, 52, 6, 6), (65, 52, 6, 11)),
+    ],
+)
+def test_only_what_is_dropped_inside_of_a_digits_box_is_erased_from_it(
+    inside: tuple[int, int, int, int], beyond: tuple[int, int, int, int]
+) -> None:
+    speck = bar(*inside)
+    reading = replace(READING, rows=((speck,), ROWS[1]))
+    fates = fates_of_marks(reading, PHOTO, Correction(drop(beyond), digits((B, "7"))))
+    assert fates.erased == [[]]
+    fates = fates_of_marks(reading, PHOTO, Correction(drop(inside), digits((B, "7"))))
+    assert fates.erased == [[speck]]
 
 
 def test_a_drop_that_does_nothing_is_said() -> None:
