@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.statistics.times.band import difference_band
 
-SIZES = (3, 5, 7, 8, 10, 20)
+SIZES = (4, 5, 7, 8, 10, 20)
 N_EVALUATIONS = 20
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 

@@ -18,7 +18,7 @@ from analysis.findings.asked import Asked
 from analysis.statistics.pairs.looks import Stopping, stopping_of, strictest
 from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.pairing import Pair, pair_seeds
-from analysis.statistics.times.band import Band, difference_band, stretches
+from analysis.statistics.times.band import FEWEST_PAIRS, Band, difference_band, stretches
 from analysis.statistics.times.course import ACCURACY, Course
 
 MOST_WORDS = 8  # pairs that are told; the rest are in the figure's table
@@ -59,7 +59,7 @@ class Ahead:
 def find_ahead(
     asked: Sequence[Asked], curves: pd.DataFrame, evidence: pd.DataFrame, course: Course = ACCURACY
 ) -> tuple[Ahead, ...]:
-    """For each pair that was asked for and has 3 or more pairs of finished trials.
+    """For each pair that was asked for and has 4 or more pairs of finished trials.
 
     Curves are compared at the steps at which both arms were evaluated, up to the shorter of the
     two arms' longest trainings. A trial that stopped early counts with its last value from there
@@ -101,7 +101,7 @@ def _ahead(
         return None
     done = [side[side["status"] == "done"] for side in sides]
     both = pair_seeds(*done)
-    if len(both) < 3:
+    if len(both) < FEWEST_PAIRS:
         return None
     ids = [
         done[0]["trial_id"].iloc[both.treatment].tolist(),

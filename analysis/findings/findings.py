@@ -26,6 +26,7 @@ from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
 from analysis.findings.starts import describe_starts
+from analysis.statistics.pairs.looks import stopping_of, strictest
 from analysis.statistics.pairs.spreads import compare_spreads
 from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
 from analysis.statistics.samples.arrays import Rng
@@ -112,7 +113,15 @@ def find(runs: Runs) -> Findings:
         stability=_stability(asked, curves, measured, score, course),
         spreads=_spreads(pairs.table, evidence, score, rng),
         classes=_classes(runs, evidence, arms, pairs, rng),
-        over_tasks=summarize_tasks(evidence, list(dict.fromkeys(wanted)), score, rng),
+        over_tasks=summarize_tasks(
+            evidence,
+            list(dict.fromkeys(wanted)),
+            score,
+            rng,
+            curves,
+            course,
+            strictest([stopping_of(a.sweep.get("seeds")) for a in asked]),
+        ),
         searches=find_searches(runs.trials),
         decisions=read_decisions(runs.trials, runs.folders),
         stamp=_stamp(runs.trials),

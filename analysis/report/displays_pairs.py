@@ -150,6 +150,29 @@ def seeds_table(findings: Findings) -> Table:
     return Table("seeds_needed", "Seeds needed", findings.pairs.seeds_needed, columns, note)
 
 
+def together_table(findings: Findings) -> Table:
+    """One verdict for all tasks together: a row a question and pair."""
+    rows = findings.over_tasks.together
+    names = {"final": f"final {findings.course.words}", "way": "the way there"}
+    frame = rows.assign(question_words=rows["question"].map(names))
+    columns = (
+        *PAIR,
+        *of_kind("text", question_words="Question", verdict="Verdict"),
+        Column("n_tasks", "Tasks", "count"),
+        Column("n_better", "Tasks in favour", "count"),
+        Column("z", "Z (Stouffer)", "number"),
+        Column("p_value", "p alone", "probability"),
+        Column("p_holm", "p among the pairs", "probability"),
+    )
+    note = (
+        "One test of all tasks together: the paired t of each task as a normal value, summed "
+        "(Stouffer), each task alike; 5 % for all pairs of a question, beside the 5 % of the "
+        "tasks’ own comparisons. The way there: the mean over training. It says that the arms "
+        "differ over these tasks as a whole, not in which."
+    )
+    return Table("over_tasks", "All tasks together", frame, columns, note)
+
+
 def improvement_table(findings: Findings) -> Table:
     """How often a trial of one arm beats one of another, over all tasks."""
     columns = (

@@ -54,6 +54,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("classes", classes.images, displays_classes.image_table),
         ("classes", classes.classes, displays_classes.class_difference_table),
         ("classes", classes.scores, displays_classes.class_table),
+        ("tasks", findings.over_tasks.together, displays_pairs.together_table),
         ("tasks", findings.over_tasks.aggregates, displays_arms.aggregate_table),
         ("tasks", findings.over_tasks.improvements, displays_pairs.improvement_table),
         ("seeds", pairs.seeds_needed, displays_pairs.seeds_table),

@@ -103,21 +103,32 @@ def performance_profile(scores: Scores, thresholds: ArrayLike, *, rng: Rng) -> p
     return pd.DataFrame({"threshold": at, "share": share, "low": low, "high": high})
 
 
-def probability_of_improvement(treatment: Scores, control: Scores, *, rng: Rng) -> Interval:
+def probability_of_improvement(
+    treatment: Scores, control: Scores, *, rng: Rng, paired: bool = False
+) -> Interval:
     """P(a run of the treatment scores above one of the control), averaged over tasks.
 
     The Mann-Whitney share of all pairs of runs of a task, ties half; runs of both arms are
-    redrawn by themselves. Task i of both arms is the same task. Higher scores are better.
-    Source: Agarwal et al. (2021), section 4.3.
+    redrawn by themselves, or together where run i of both is one seed (`paired`). Task i of both
+    arms is the same task. Higher scores are better. Source: Agarwal et al. (2021), section 4.3.
     """
-    arms = [np.sort(t) for t in _tasks(treatment)], [np.sort(t) for t in _tasks(control)]
+    arms = _tasks(treatment), _tasks(control)
     if len(arms[0]) != len(arms[1]):
         raise InputError(
             f"P(better) over tasks: {len(arms[0])} tasks of the treatment and {len(arms[1])} of "
             "the control do not match"
         )
-    mirrored = np.concatenate(arms[0]).tolist() < np.concatenate(arms[1]).tolist()
+    if paired and any(len(x) != len(y) for x, y in zip(*arms, strict=True)):
+        raise InputError("P(better) over tasks: paired runs are as many in both arms")
+    ordered = [np.concatenate([np.sort(t) for t in arm]).tolist() for arm in arms]
+    mirrored = ordered[0] < ordered[1]
     first, second = arms[::-1] if mirrored else arms  # so that swapping the arms mirrors the draws
+    if paired:  # the order of seeds decides no draw
+        orders = [np.lexsort((y, x)) for x, y in zip(first, second, strict=True)]
+        first = [x[order] for x, order in zip(first, orders, strict=True)]
+        second = [y[order] for y, order in zip(second, orders, strict=True)]
+    else:
+        first, second = ([np.sort(t) for t in arm] for arm in (first, second))
     drawn, share = np.zeros(N_FEWER), 0.0
     for x, y in zip(first, second, strict=True):
         wins = (x[:, None] > y) + 0.5 * (x[:, None] == y)
@@ -125,6 +136,8 @@ def probability_of_improvement(treatment: Scores, control: Scores, *, rng: Rng) 
         counts_x, counts_y = (
             rng.multinomial(len(v), np.full(len(v), 1 / len(v)), N_FEWER) for v in (x, y)
         )
+        if paired:
+            counts_y = counts_x
         drawn += ((counts_x @ wins) * counts_y).sum(axis=1) / (wins.size * len(first))
     low, high = _percentiles(drawn[:, None])
     sizes = np.concatenate([_sizes(first), _sizes(second)])
@@ -160,15 +173,38 @@ def improvement_over_tasks(
 ) -> pd.DataFrame:
     """`probability_of_improvement` for each pair (treatment, control), over tasks both have.
 
+    Where every seed of every task stands in both arms, runs are redrawn together.
+
     Returns treatment, control, p_better, low, high, confidence, method, n_tasks, n_runs, note.
     """
     rows = []
     for treatment, control in pairs:
         scores = _scores_of_arms(trials, (treatment, control), metric)
-        p = probability_of_improvement(scores[treatment], scores[control], rng=rng)
+        aligned = _aligned(trials, Pair(treatment, control), metric, len(scores[treatment]))
+        sides = aligned or (scores[treatment], scores[control])
+        p = probability_of_improvement(*sides, rng=rng, paired=aligned is not None)
         columns = _columns(p, "p_better", scores[treatment])
         rows.append({"treatment": treatment, "control": control} | columns)
     return pd.DataFrame(rows)
+
+
+def _aligned(
+    trials: pd.DataFrame, pair: Pair, metric: str, n_tasks: int
+) -> tuple[list[Floats], list[Floats]] | None:
+    """Scores of both arms by task, row i of both one seed; None where a seed is not in both."""
+    known = trials[trials["arm"].isin(list(pair)) & trials[metric].notna()]
+    if "stage" in known:
+        known = known[known["stage"] == "arm"]
+    if "seed" not in known:
+        return None
+    table = known.set_index(["task", "seed", "arm"])[metric].unstack()  # noqa: PD010
+    table = table.reindex(columns=list(pair))
+    whole = table.groupby("task").filter(lambda rows: rows.notna().any().all())
+    if whole.isna().any().any() or whole.index.get_level_values("task").nunique() != n_tasks:
+        return None
+    groups = [rows for _, rows in whole.groupby("task")]
+    treated, control = ([g[arm].to_numpy(dtype=float) for g in groups] for arm in pair)
+    return treated, control
 
 
 def _columns(interval: Interval, name: str, tasks: Sequence[Floats]) -> dict[str, object]:

@@ -20,7 +20,7 @@ from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.resampling import all_signs, student_quantile
 from headstart.errors import InputError
 
-FEWEST_PAIRS = 3  # of two pairs nothing is left of the shape after the mean is fixed
+FEWEST_PAIRS = 4  # of three, the band left 0 in .07 of studies of equal curves
 FLIPS_FROM = 8  # pairs: sign flips as strong as rotations
 ALL_FLIPS_UP_TO = 13  # 4,096 patterns; beyond, as many are drawn as below
 N_DRAWS = 4_999
@@ -72,7 +72,7 @@ def difference_band(
     exactly for normal differences. c is never below Student's for a single evaluation. The draws
     depend on the number of pairs alone, so the same data give the same band.
 
-    Fewer than 3 pairs: means without a band, with a note. An evaluation at which all differences
+    Fewer than 4 pairs: means without a band, with a note. An evaluation at which all differences
     are 0 and images are not counted has no error: its band is the point 0.
 
     Raises InputError for an empty table or a NaN in it.

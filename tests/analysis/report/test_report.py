@@ -274,6 +274,11 @@ def test_several_sweeps_are_tasks(tmp_path: Path) -> None:
     aggregates = content.findings.over_tasks.aggregates
     assert set(aggregates["arm"]) == {"scratch", "pretrained"}
     assert set(aggregates["n_tasks"]) == {2}
+    together = content.findings.over_tasks.together
+    assert together["question"].tolist() == ["final", "way"]
+    assert (together["p_holm"] == together["p_value"]).all()  # one pair
+    assert together["verdict"].tolist()[1] == "better"
+    assert "All tasks together" in page_text(content)
     table = content.findings.pairs.table
     final = table[table["question"] == "final"]
     assert len(final) == 2

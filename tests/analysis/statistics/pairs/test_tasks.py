@@ -20,6 +20,7 @@ from analysis.statistics.pairs.tasks import (
     performance_profile,
     probability_of_improvement,
 )
+from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError
 
 
@@ -253,3 +254,43 @@ def test_tables_by_hand() -> None:
     loss.loc[loss["task"] == "large", "test_loss"] = math.nan
     one = aggregate_arms(loss, ("t",), "test_loss", rng=rng())
     assert (one["n_tasks"].iloc[0], one["estimate"].iloc[0]) == (2, pytest.approx(0.09))
+
+
+def test_paired_runs_are_redrawn_together() -> None:
+    """Seeds that go up and down together: their P(better) is surer than that of runs apart."""
+    draw = np.random.default_rng(1)
+    control = [draw.normal(0, 1, 8) for _ in range(3)]
+    treatment = [c + 0.3 + draw.normal(0, 0.05, 8) for c in control]
+    apart, together = (
+        probability_of_improvement(treatment, control, rng=rng(2), paired=paired)
+        for paired in (False, True)
+    )
+    assert together.estimate == pytest.approx(apart.estimate)
+    assert together.high - together.low < 0.8 * (apart.high - apart.low)
+    turned = probability_of_improvement(control, treatment, rng=rng(2), paired=True)
+    assert (1 - turned.high, 1 - turned.low) == pytest.approx((together.low, together.high))
+    order = [draw.permutation(8) for _ in range(3)]
+    mixed = [[side[k][o] for k, o in enumerate(order)] for side in (treatment, control)]
+    again = probability_of_improvement(*mixed, rng=rng(2), paired=True)
+    assert (again.low, again.high) == (together.low, together.high)
+    with pytest.raises(InputError, match="as many in both arms"):
+        probability_of_improvement([[1.0, 2.0]], [[1.0]], rng=draw, paired=True)
+
+
+def test_seeds_of_both_arms_are_redrawn_together_and_others_apart() -> None:
+    values = rng(4).normal(size=(2, 6))
+    trials = pd.DataFrame(
+        [
+            {"task": task, "arm": arm, "seed": seed, "test_accuracy": values[k, seed] + shift}
+            for k, task in enumerate("ab")
+            for arm, shift in (("t", 0.2), ("c", 0.0))
+            for seed in range(6)
+        ]
+    )
+    pairs = [Pair("t", "c")]
+    both = improvement_over_tasks(trials, pairs, rng=rng(1)).iloc[0]
+    sides = [[v + shift for v in values] for shift in (0.2, 0.0)]
+    expected = probability_of_improvement(*sides, rng=rng(1), paired=True)
+    assert (both["low"], both["high"]) == (expected.low, expected.high)
+    apart = improvement_over_tasks(trials.drop(index=0), pairs, rng=rng(1)).iloc[0]
+    assert apart["high"] - apart["low"] > both["high"] - both["low"]
