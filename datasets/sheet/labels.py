@@ -51,9 +51,20 @@ class Labels:
         return tuple(line for line in self.text if line != SKIP)
 
     @property
+    def has_digits(self) -> bool:
+        """Whether any label is a digit, so that shapes can say something."""
+        return bool(set("".join(self.lines)) & set("0123456789"))
+
+    @property
     def n_lines(self) -> int | None:
         """How many rows (columns, where labels go by column) hold digits; None = any number."""
         return None if self.kind == "class" else len(self.lines)
+
+    @property
+    def n_expected(self) -> int | None:
+        """How many digits there should be in all; None where nothing says it."""
+        per_line = self.expected(self.n_lines) if self.n_lines else (None,)
+        return None if None in per_line else sum(n or 0 for n in per_line)
 
     def expected(self, n_lines: int) -> tuple[int | None, ...]:
         """How many digits each of so many rows should hold; None where nothing says it."""

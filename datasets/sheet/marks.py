@@ -17,6 +17,12 @@ import numpy as np
 MOST_NEAR = 10_000  # pairs of pieces near to each other; sheets have a few for each digit
 _LEAST_AREA = 10  # pixels
 _SPECK = 0.4  # of the digit size: a mark smaller than this is no digit
+_FRAME_INK = 0.2  # of its box: what is drawn around others is mostly empty
+_LEAST_FRAMED, _MOST_FRAMED = 0.04, 0.5  # of the frame's size: the digits within
+_N_FRAMED = 3
+_FRAMED_INK = 0.1  # of the frame's ink: what the digits within have together
+_SIGN = 0.2  # of the digit size: what is smaller is dirt, whatever it is
+_SIGN_INK = 0.04  # of a typical digit's ink
 _FLAT = 3.5  # width over height: flatter ink is a rest of a line
 _STRAIGHT = 0.1  # shorter over longer side of the least rectangle around a line of a table
 _LONG = 3.0  # of the digit size: such a line, which may be as thick as the digits' strokes
@@ -101,6 +107,27 @@ def find_marks(mask: np.ndarray) -> list[Mark]:
     return marks
 
 
+def without_frames(pieces: Sequence[Mark]) -> list[Mark]:
+    """The pieces less those that are drawn around others: tables, boxes, frames of a board."""
+    return [piece for piece in pieces if not _is_frame(piece, pieces)]
+
+
+def _is_frame(piece: Mark, pieces: Sequence[Mark]) -> bool:
+    if piece.area > _FRAME_INK * piece.width * piece.height:
+        return False
+    inside = [
+        other
+        for other in pieces
+        if piece.left < other.left
+        and other.right < piece.right
+        and piece.top < other.top
+        and other.bottom < piece.bottom
+        and _LEAST_FRAMED * piece.size < other.size < _MOST_FRAMED * piece.size
+    ]
+    ink = sum(other.area for other in inside)
+    return len(inside) >= _N_FRAMED and ink > _FRAMED_INK * piece.area
+
+
 def digit_size(marks: Sequence[Mark]) -> float:
     """Longer side of a typical digit, in pixels: the median, each mark weighted by its ink.
 
@@ -129,6 +156,11 @@ def group_strokes(pieces: Sequence[Mark], size: float) -> list[Mark]:
 
     None at all where more pieces lie near to each other than on any sheet: a texture, or noise.
     """
+    return _without_specks(grouped(pieces, size), size)
+
+
+def grouped(pieces: Sequence[Mark], size: float) -> list[Mark]:
+    """The same with specks: all that may be a digit, a sign or dirt."""
     pieces = [piece for piece in pieces if not _is_long_line(piece, size)]
     near = list(islice(_near_boxes(pieces, 0.3 * size), MOST_NEAR + 1))
     if len(near) > MOST_NEAR:
@@ -145,7 +177,17 @@ def group_strokes(pieces: Sequence[Mark], size: float) -> list[Mark]:
         for k in groups[b]:
             group_of[k] = a
         groups[b] = []
-    return _without_specks([joined[g] for g, group in enumerate(groups) if group], size)
+    return [joined[g] for g, group in enumerate(groups) if group]
+
+
+def digits_and_small(groups: Sequence[Mark], size: float) -> tuple[list[Mark], list[Mark]]:
+    """Groups of strokes → those as large as digits, and smaller or flat ones that may be signs."""
+    digits = _without_specks(groups, size)
+    kept = {id(digit) for digit in digits}
+    typical = float(np.median([digit.area for digit in digits])) if digits else 0.0
+    least = (_SIGN * size, _SIGN_INK * typical)
+    small = [g for g in groups if id(g) not in kept and g.size > least[0] and g.area > least[1]]
+    return digits, small
 
 
 def join(marks: Iterable[Mark]) -> Mark:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datasets.sheet.read import Reading
     from datasets.sheet.write import Digit
 
+_SCATTERED = 2.5  # digits a row: on a page of rows there are more
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -51,12 +53,27 @@ def what_does_not_fit(photo: Photo, reading: Reading) -> str:
     if photo.labels.of_lines(reading.counts) is None:
         return (
             f"{photo.path}: {n_of(len(reading.counts), photo.noun)} found where there should be "
-            f"{expected}: {row_counts}; give the labels that are on the sheet, or a better photo"
+            f"{expected}: {row_counts}; {_what_to_do(photo, reading)}"
+        )
+    if not reading.looks_like:
+        return (
+            f"{photo.path}: the marks do not look like {expected} ({row_counts}); is it dark ink "
+            "on light paper, in focus, and are the labels those of this photo?"
         )
     return (
-        f"{photo.path}: the rows fit, but what is written there does not look like {expected} "
+        f"{photo.path}: the rows fit, but they look like {reading.looks_like}, not like {expected} "
         f"({row_counts}); are the labels in the order of the sheet?"
     )
+
+
+def _what_to_do(photo: Photo, reading: Reading) -> str:
+    if len(reading.counts) > 2 and sum(reading.counts) < _SCATTERED * len(reading.counts):
+        return (
+            "digits that lie scattered are not read, only rows (each from left to right, the next "
+            "below it), columns, or one class a photo, wherever it stands: photograph one row at a "
+            f"time, or each {photo.labels.things.removesuffix('s')} alone with --label"
+        )
+    return "give the labels that are on the sheet, or a better photo"
 
 
 def cut_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int) -> list[Digit]:

@@ -13,21 +13,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datasets.sheet.crossed_out import unlike_neighbours, without_crossed_out
+from datasets.sheet.crossed_out import unlike_neighbours
 from datasets.sheet.cut import cut_out, pen_width
 from datasets.sheet.ink import Ink, find_ink
 from datasets.sheet.labels import Labels
-from datasets.sheet.marks import Mark, digit_size, find_marks, group_strokes, split_tall
-from datasets.sheet.noted import DIRT, Noted
-from datasets.sheet.regroup import regrouped, without_far_ends
-from datasets.sheet.shapes import evidence
-from datasets.sheet.sorted_rows import Lines, rows_of_set
+from datasets.sheet.marks import (
+    Mark,
+    digit_size,
+    digits_and_small,
+    find_marks,
+    grouped,
+    split_tall,
+    without_frames,
+)
+from datasets.sheet.noted import HEADING, SMALL, Noted
+from datasets.sheet.other_order import look_like_no_digits, looks_like
+from datasets.sheet.regroup import Sheet, as_spelled, in_rows, of_one_label_a_row
+from datasets.sheet.shapes import NO_DIGIT, evidence, probabilities
+from datasets.sheet.sorted_rows import all_rows, rows_of_set
+from datasets.sheet.spelled import rows_of_texts
 
 MOST_PIECES = 5000  # of ink; more are a texture, and no sheet
 _SENSITIVITIES = (1.0, 1.7, 0.6)
 _UPRIGHT = 0.15  # nats a digit in favour of the photograph as it lies
 _CERTAIN = 1.3  # nats a digit: the photograph lies right, no other way up need be tried
 _CONVINCING = 0.8  # nats a digit: no other sensitivity need be tried
+_OTHER_SIZE = 0.25  # of the logarithm: sizes of digits that are worth a reading each
 _WITH_TABLE = 5.0  # nats: what a reading of the dark surroundings must bring to be believed
 
 
@@ -40,7 +51,8 @@ class Reading:
     `labels`: of each row, one character a mark; None where the rows do not fit the labels.
     `support`: evidence of the shapes for these labels, nats a digit; `left_out`: marks as large
     as digits that are none of the set; `doubts`: digits that a person should check. `with_table`:
-    dark surroundings were searched for digits too.
+    dark surroundings were searched for digits too. `looks_like`: where the rows fit and were
+    refused: what is written there as it seems; empty where it looks like no digits at all.
     """
 
     quarters: int
@@ -51,6 +63,7 @@ class Reading:
     left_out: tuple[Noted, ...] = ()
     doubts: tuple[Noted, ...] = ()
     with_table: bool = False
+    looks_like: str | None = None
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -69,32 +82,69 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     `labels` of the result is None where no reading fits; its rows are then those of the
     photograph as it lies, for the message and the contact sheet.
     """
-    reading = _best_reading(photo, labels)
-    if reading.labels is None:
-        return reading
-    return replace(reading, doubts=unlike_neighbours(reading.ink, reading.rows, reading.labels))
+    by_turn, unfit = _readings_by_turn(photo, labels)
+    if not by_turn:
+        return unfit
+    best = max(by_turn.values(), key=lambda reading: reading.total_support)
+    if best.support <= 0 and labels.has_digits:
+        if 0 not in by_turn:
+            return unfit
+        clearest = max(by_turn.values(), key=_clearness)
+        looks_like = _looks_like_others(clearest, labels)
+        if looks_like is not None:
+            return replace(clearest, labels=None, looks_like=looks_like)
+        best = by_turn[0]
+    assert best.labels is not None, "only readings that fit were kept"
+    return replace(best, doubts=unlike_neighbours(best.ink, best.rows, best.labels))
 
 
-def _best_reading(photo: np.ndarray, labels: Labels) -> Reading:
-    best = Reading(0, Ink.none(), (), None)
+def _readings_by_turn(photo: np.ndarray, labels: Labels) -> tuple[dict[int, Reading], Reading]:
+    """Quarter turns → the best reading that fits the labels; and one that does not fit them.
+
+    Further turns and sensitivities are tried until a reading convinces. Where no label is a digit
+    shapes say nothing, and the first reading that fits is taken.
+    """
+    best: dict[int, Reading] = {}
     unfit: Reading | None = None
     for sensitivity in _SENSITIVITIES:
         inks = _inks(photo, sensitivity)
-        for quarters in range(4):
+        for quarters in range(4 if labels.has_digits else 1):
             for reading in _readings(inks, quarters, labels):
                 if reading.labels is None:
                     unfit = unfit or reading
-                elif best.labels is None or reading.total_support > best.total_support:
-                    best = reading
-            if best.labels and quarters == 0 and best.support > _CERTAIN:
-                return best
-        if best.labels and best.support > _CONVINCING:
-            return best
-    if best.labels and best.support > 0:
-        return best
-    if unfit is None or (best.labels and best.quarters == 0):
-        return replace(best, labels=None)
-    return unfit
+                elif quarters not in best or reading.total_support > best[quarters].total_support:
+                    best[quarters] = reading
+            if best and (not labels.has_digits or _certain(best.get(0))):
+                return {quarters: best[quarters]}, best[quarters]
+        if any(reading.support > _CONVINCING for reading in best.values()):
+            break
+    return best, unfit or Reading(0, Ink.none(), (), None)
+
+
+def _certain(reading: Reading | None) -> bool:
+    return reading is not None and reading.support > _CERTAIN
+
+
+def _cut_rows(reading: Reading) -> list[list[np.ndarray]]:
+    return [[cut_out(reading.ink, mark) for mark in row] for row in reading.rows]
+
+
+def _clearness(reading: Reading) -> float:
+    """How clearly the marks are digits, whichever, in nats a mark."""
+    inks = [ink for row in _cut_rows(reading) for ink in row]
+    shares = probabilities(inks)[:, :NO_DIGIT].max(axis=1)
+    return float(np.log(np.maximum(shares, 0.01)).mean()) + (
+        _UPRIGHT if not reading.quarters else 0
+    )
+
+
+def _looks_like_others(reading: Reading, labels: Labels) -> str | None:
+    """What stands there if it clearly is not what the labels say; empty where it is no digits."""
+    assert reading.labels is not None, "only readings that fit are asked"
+    rows = _cut_rows(reading)
+    if look_like_no_digits([ink for row in rows for ink in row], "".join(reading.labels)):
+        return ""
+    return looks_like(rows, reading.labels) if labels.kind != "class" else None
 
 
 def _inks(photo: np.ndarray, sensitivity: float) -> list[Ink]:
@@ -109,11 +159,40 @@ def _readings(inks: Sequence[Ink], quarters: int, labels: Labels) -> Iterator[Re
         pieces = find_marks(ink.mask)
         if not 0 < len(pieces) <= MOST_PIECES:
             continue
-        size, pen = digit_size(pieces), pen_width(ink.mask)
-        for marks in _tall_variants(group_strokes(pieces, size), size, pen):
-            for lines, left_out in rows_of_set(ink, marks, size, labels) if marks else ():
-                reading = _read(ink, quarters, lines, left_out, size, pen, labels)
-                yield replace(reading, with_table=number > 0)
+        pieces, pen = without_frames(pieces), pen_width(ink.mask)
+        for size in _sizes(pieces, labels):
+            for sheet in _sheets(ink, pieces, size, pen, labels):
+                yield replace(_read(sheet, labels, quarters), with_table=number > 0)
+
+
+def _sizes(pieces: Sequence[Mark], labels: Labels) -> list[float]:
+    """How large the digits may be: as most ink is, and as the largest pieces are."""
+    sizes = [digit_size(pieces)]
+    n = labels.n_expected
+    if n is not None and len(pieces) >= n:
+        largest = sorted(pieces, key=lambda piece: -piece.area)[:n]
+        size = float(np.median([piece.size for piece in largest]))
+        if abs(np.log(size / sizes[0])) > _OTHER_SIZE:
+            sizes.append(size)
+    return sizes
+
+
+def _sheets(
+    ink: Ink, pieces: Sequence[Mark], size: float, pen: float, labels: Labels
+) -> Iterator[Sheet]:
+    """The rows that the pieces may stand in, if digits are of this size."""
+    digits, small = digits_and_small(grouped(pieces, size), size)
+    for marks in _tall_variants(digits, size, pen):
+        for lines, left_out in rows_of_set(ink, marks, size, labels) if marks else ():
+            yield Sheet(ink, size, pen, lines, in_rows(lines, small, size, labels), left_out)
+        if labels.kind == "text" and marks:
+            lines = all_rows(marks, size)
+            chosen = rows_of_texts(ink, lines, labels.lines, size, pen)
+            if chosen is not None:
+                rows = tuple(lines[i] for i in chosen)
+                rest = [m for i, line in enumerate(lines) if i not in chosen for m in line]
+                left_out = tuple(Noted(mark, HEADING) for mark in rest)
+                yield Sheet(ink, size, pen, rows, in_rows(rows, small, size, labels), left_out)
 
 
 def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[Mark]]:
@@ -129,35 +208,15 @@ def _tall_variants(marks: list[Mark], size: float, pen: float) -> Iterator[list[
         yield list(itertools.chain.from_iterable(cut))
 
 
-def _read(
-    ink: Ink,
-    quarters: int,
-    lines: Lines,
-    left_out: tuple[Noted, ...],
-    size: float,
-    pen: float,
-    labels: Labels,
-) -> Reading:
+def _read(sheet: Sheet, labels: Labels, quarters: int) -> Reading:
+    given = labels.of_lines([len(line) for line in sheet.lines])
     if labels.kind == "text":
-        lines, crossed_out = without_crossed_out(ink, lines, None, labels.expected(len(lines)))
-        left_out += crossed_out
+        sheet = as_spelled(sheet, labels)
+    elif given is not None and labels.kind in ("rows", "class"):
+        sheet = of_one_label_a_row(sheet, labels, [label[0] for label in given])
+    ink, lines = sheet.ink, sheet.lines
+    left_out = (*sheet.left_out, *(Noted(mark, SMALL) for row in sheet.small for mark in row))
     given = labels.of_lines([len(line) for line in lines])
-    if given is not None and labels.kind in ("rows", "class"):
-        usual = float(np.median([len(line) for line in lines]))
-        lines = tuple(
-            regrouped(ink, line, label[0], size, pen, usual)
-            for line, label in zip(lines, given, strict=True)
-        )
-        trimmed = [
-            without_far_ends(ink, line, label[0]) for line, label in zip(lines, given, strict=True)
-        ]
-        left_out += tuple(Noted(mark, DIRT) for _, ends in trimmed for mark in ends)
-        lines = tuple(line for line, _ in trimmed)
-        wanted = labels.expected(len(lines))
-        names = [label[0] for label in given]
-        lines, crossed_out = without_crossed_out(ink, lines, names, wanted)
-        left_out += crossed_out
-        given = labels.of_lines([len(line) for line in lines])
     if given is None:
         return Reading(quarters, ink, lines, None, left_out=left_out)
     inks = [cut_out(ink, mark) for line in lines for mark in line]

@@ -46,6 +46,14 @@ def evidence(inks: Sequence[np.ndarray], labels: str) -> np.ndarray:
     return scores
 
 
+def nats(shares: np.ndarray, label: str) -> np.ndarray:
+    """float (n,): the same for one label of all, from `probabilities`."""
+    if label not in DIGITS:
+        return np.zeros(len(shares))
+    logs: np.ndarray = np.log(10 * np.maximum(shares[:, int(label)], _LEAST))
+    return logs
+
+
 def probabilities(inks: Sequence[np.ndarray]) -> np.ndarray:
     """float (n, 11): which digit each ink is; the last column (`NO_DIGIT`): that it is none."""
     hidden, hidden_bias, out, out_bias = _weights()

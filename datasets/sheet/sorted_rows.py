@@ -23,6 +23,7 @@ Lines = tuple[tuple[Mark, ...], ...]
 _SPARSE = 0.34  # of the median row: a row of fewer marks may be dirt
 _STRANGE = 1.5  # of `row_strangeness`: a row that may be no row of digits
 _VERY_STRANGE = 3.0  # the same where nobody said how many rows there are
+_MOST_TIMES = 4  # so many times the rows that there should be: a texture, and no sheet
 _MOST_CHOICES = 12  # of rows that a label may skip
 
 
@@ -48,6 +49,12 @@ def rows_of_set(
         rows, in_front = without_row_labels(ink, rows, size, labels)
         cut_off = _all([mark for mark in at_edge if _beside(mark, rows, size)], CUT_OFF)
         yield rows, (*cut_off, *_all(dirt, DIRT), *_all(skipped, SKIPPED), *headings, *in_front)
+
+
+def all_rows(marks: Sequence[Mark], size: float) -> Lines:
+    """All rows of marks, whatever stands in them."""
+    x, y = np.array([mark.x for mark in marks]), np.array([mark.y for mark in marks])
+    return tuple(tuple(marks[i] for i in row) for row in find_rows(x, y, size).indices)
 
 
 def _as_large_as_digits(marks: Sequence[Mark], size: float) -> list[Mark]:
@@ -81,7 +88,7 @@ def _without_sparse(
             x, y = y, x
         rows = find_rows(x, y, size, wanted)
         fewest = min(rows.indices, key=len)
-        surplus = wanted is not None and len(rows.indices) > wanted
+        surplus = wanted is not None and wanted < len(rows.indices) < _MOST_TIMES * (wanted + 2)
         if not surplus or len(fewest) > _SPARSE * float(np.median(rows.counts)):
             return tuple(tuple(kept[i] for i in row) for row in rows.indices), tuple(dirt)
         dirt += [kept[i] for i in fewest]
@@ -111,6 +118,8 @@ def _without_headings(ink: Ink, lines: Lines, labels: Labels) -> tuple[Lines, tu
     kept whatever they look like; where their number is open, only a very strange row goes.
     """
     left_out: list[Noted] = []
+    if len(lines) >= _MOST_TIMES * ((labels.n_lines or 8) + 2):
+        return lines, ()
     least = _VERY_STRANGE if labels.n_lines is None else _STRANGE
     while len(lines) > max(2 if labels.n_lines is None else labels.n_lines, 1):
         strangeness = row_strangeness(ink, lines, by_column=labels.kind == "columns")
