@@ -140,6 +140,8 @@ class _Block:
         because others were shown before it (it is then judged at `level`, among the rest), of its
         own step."""
         c = np.maximum(self._critical(0, part), self._alone(part))
+        if self.draws is not None:
+            c = np.maximum(c, self.draws.together(part))
         late = np.flatnonzero((self.p_values <= level) & (self.t <= c))
         own = self._alone(level)
         for row in late:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy import special
 
 from analysis.statistics.samples.arrays import Floats, Rows
 from analysis.statistics.samples.resampling import all_signs
@@ -28,6 +29,7 @@ MOST_TO_FLIP_ALL = 14  # 2^13 patterns; the other half are their mirrors
 N_DRAWS = 9_999
 _STREAM = 20_240_229  # of the fixed draws; any number would do, as long as it stays
 _AT_ONCE = 2_000_000  # numbers in one block of draws: 16 MB
+_LEAST = 1e-12  # chance of one row
 _SAME = 1e-9  # two |t| nearer than this share are equal
 
 
@@ -35,11 +37,14 @@ _SAME = 1e-9  # two |t| nearer than this share are equal
 class MaxT:
     """Largest |t| by chance. order: rows by falling |t|. maxima: (n_draws, k), in column j the
     largest of the rows from the j-th on. exact: the draws are all patterns, with the seen one.
+    centred: (n_draws,) the largest of all rows around their own means, at n - 2 degrees of freedom.
     """
 
     order: Rows
     maxima: Floats
     exact: bool
+    centred: Floats
+    n: int
 
     def p_values(self, t: Floats) -> Floats:
         """Step-down adjusted p of each row: |t| (k,) in their own order."""
@@ -56,11 +61,20 @@ class MaxT:
         column, n = self.maxima[:, step], len(self.maxima)
         most = int(np.floor(level * n + _SAME)) if self.exact else -1
         most = most if self.exact else int(np.floor(level * (n + 1) + _SAME)) - 1
-        if most < 0:
+        return _largest(column, most) * (1 + _SAME)
+
+    def together(self, level: float) -> float:
+        """Above this |t| lies no row with a chance of 1 - `level`, whatever its true mean is.
+
+        Differences that are there make scores look alike, so c is taken from the scores around
+        their own means. They have lost a degree of freedom: the chance of one row that goes with
+        their c is turned into a |t| at n - 1.
+        """
+        beyond = _largest(self.centred, int(np.floor(level * (N_DRAWS + 1) + _SAME)) - 1)
+        if not np.isfinite(beyond):
             return float("inf")
-        if most >= n:
-            return 0.0
-        return float(np.partition(column, n - 1 - most)[n - 1 - most] * (1 + _SAME))
+        alone = special.stdtr(self.n - 2, -beyond)
+        return float(-special.stdtrit(self.n - 1, max(alone, _LEAST)))
 
 
 def max_t(scores: Floats, least: Floats, t: Floats, level: float) -> MaxT:
@@ -83,7 +97,31 @@ def max_t(scores: Floats, least: Floats, t: Floats, level: float) -> MaxT:
         part = np.abs(directions[first : first + size] @ unit)
         part /= np.sqrt(np.maximum((1 - part**2) / (len(unit) - 1), floor))
         maxima[first : first + size] = np.maximum.accumulate(part[:, ::-1], axis=1)[:, ::-1]
-    return MaxT(order, maxima, exact)
+    return MaxT(order, maxima, exact, _centred(unit, floor), len(scores))
+
+
+def _centred(unit: Floats, floor: Floats) -> Floats:
+    """The largest |t| of rotations of the columns around their means."""
+    n = len(unit)
+    residuals = unit - unit.mean(axis=0)
+    length = (residuals**2).sum(axis=0)
+    directions = _rotations(n) - _rotations(n).mean(axis=1, keepdims=True)
+    directions /= np.sqrt((directions**2).sum(axis=1, keepdims=True))
+    largest = np.empty(len(directions))
+    size = max(1, _AT_ONCE // max(unit.shape))
+    for first in range(0, len(directions), size):
+        part = np.abs(directions[first : first + size] @ residuals)
+        part /= np.sqrt(np.maximum((length - part**2) / (n - 2), floor))
+        largest[first : first + size] = part.max(axis=1)
+    return largest
+
+
+def _largest(values: Floats, place: int) -> float:
+    """The value that `place` others are above: infinite for less than none, 0 for all."""
+    if place < 0:
+        return float("inf")
+    rank = len(values) - 1 - place
+    return float(np.partition(values, rank)[rank]) if rank >= 0 else 0.0
 
 
 def _canonical(scores: Floats, least: Floats) -> tuple[Floats, Floats]:

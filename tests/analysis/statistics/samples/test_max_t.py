@@ -94,3 +94,19 @@ def test_rounding_bounds_what_a_column_can_be_by_chance() -> None:
     assert np.isfinite(found.maxima).all()
     assert found.maxima.max() <= t[0] * (1 + 1e-9)
     assert np.isfinite(max_t(np.zeros((5, 2)), np.zeros(2), np.zeros(2), 0.05).maxima).all()
+
+
+@pytest.mark.parametrize("n", [3, 6, 9, 20])
+def test_true_differences_do_not_narrow_what_holds_together(n: int) -> None:
+    """Shifted columns look alike; around their own means they do not."""
+    draw = np.random.default_rng(6)
+    noise = draw.normal(0, 1, (n, 4))
+    apart = drawn(noise).together(0.05)
+    assert drawn(noise + np.array([9.0, 12.0, 8.0, 20.0])).together(0.05) == pytest.approx(
+        apart, rel=0.05
+    )
+    alone, bonferroni = stats.t.ppf(0.975, n - 1), stats.t.ppf(1 - 0.025 / 4, n - 1)
+    assert 0.97 * alone < apart < 1.05 * bonferroni
+    one = drawn(np.hstack([noise[:, :1]] * 3)).together(0.05)
+    assert one == pytest.approx(alone, rel=0.05)
+    assert drawn(noise).together(1e-6) == np.inf
