@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import pytest
 from sheet_pages import Page
 
-from datasets.sheet.ink import find_ink
+from datasets.sheet.ink import Ink, find_ink
 from datasets.sheet.labels import SKIP, Labels, by_row, one_class
-from datasets.sheet.marks import digit_size, find_marks, group_strokes
+from datasets.sheet.marks import Mark, digit_size, find_marks, group_strokes
 from datasets.sheet.noted import CUT_OFF, HEADING, ROW_LABEL, SKIPPED
 from datasets.sheet.read import read_sheet
 from datasets.sheet.sorted_rows import rows_of_set
 
 
-def left_out(page: Page, labels: Labels) -> tuple[tuple[int, ...], dict[str, int]]:
-    """Digits by row, and how many marks were left out for which reason, of the first candidate."""
+@lru_cache(maxsize=1)
+def marks_on(page: Page) -> tuple[Ink, list[Mark], float]:
+    """The ink of a page that a test has written, its marks and their size."""
     ink = find_ink(page.photo())
     pieces = find_marks(ink.mask)
     size = digit_size(pieces)
-    lines, others = next(rows_of_set(ink, group_strokes(pieces, size), size, labels))
+    return ink, group_strokes(pieces, size), size
+
+
+def left_out(page: Page, labels: Labels) -> tuple[tuple[int, ...], dict[str, int]]:
+    """Digits by row, and how many marks were left out for which reason, of the first candidate."""
+    ink, marks, size = marks_on(page)
+    lines, others = next(rows_of_set(ink, marks, size, labels))
     return tuple(len(line) for line in lines), Counter(item.why for item in others)
 
 
