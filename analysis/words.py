@@ -57,6 +57,11 @@ def ratio(value: float) -> str:
     return f"{number(value)}×"
 
 
+def log_ratio(value: float) -> str:
+    """−0.334 → `0.716×`: the ratio of which it is the logarithm."""
+    return ratio(math.exp(value))
+
+
 def number(value: float) -> str:
     """Three significant digits, without an exponent where that can be read."""
     if value == 0:
@@ -79,7 +84,7 @@ def probability(value: float) -> str:
 
 _WRITERS: tuple[Callable[[float], str], ...] = (
     *(percent, target, points, points_plain, share, signed),
-    *(count, ratio, number, seconds, probability),
+    *(count, ratio, log_ratio, number, seconds, probability),
 )
 _KINDS = {writer.__name__: writer for writer in _WRITERS}
 
@@ -87,8 +92,8 @@ _KINDS = {writer.__name__: writer for writer in _WRITERS}
 def write(kind: str, value: object) -> str:
     """`value` as text of that kind; `–` for a missing one, `not reached` for an infinite time.
 
-    `kind` is one of percent, target, points, points_plain, share, signed, count, ratio, number,
-    seconds, probability, text.
+    `kind` is one of percent, target, points, points_plain, share, signed, count, ratio, log_ratio,
+    number, seconds, probability, text.
     """
     if kind == "text" or isinstance(value, str):
         return "" if value is None or value != value else str(value)

@@ -85,8 +85,8 @@ class Measure(Frozen):
         "equivalence is not tested.", None, example=0.001,
         unit="fraction; of `loss` nats")  # fmt: skip
     error: Literal["question", "report"] = key("What may be wrong in 5 % of reports in which "
-        "nothing differs: each question (final accuracy; the way there), or the whole report, with "
-        "equal parts.", "question", example="report")  # fmt: skip
+        "nothing differs: each question (final value, way there, stability, overfitting), or the "
+        "whole report, with equal parts.", "question", example="report")  # fmt: skip
 
     @model_validator(mode="before")
     @classmethod

@@ -24,10 +24,10 @@ from analysis.findings.looked import raised_after
 from analysis.findings.measured import course_of, final_of, lacking_trials
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs
+from analysis.findings.quantities import gap_table, with_quantities
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
 from analysis.findings.starts import describe_starts
 from analysis.statistics.pairs.looks import stopping_of, strictest
-from analysis.statistics.pairs.spreads import compare_spreads
 from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
@@ -45,7 +45,8 @@ class Findings:
     n_unmeasured: finished trials that left no record of it; they are in `evidence` and in no
     comparison. arms: one row a task and arm. reached: one row a task, arm, target and
     unit. survival: Kaplan-Meier curves by task, arm, target. stability: spread over seeds by task
-    and arm, with the means of what happens within runs. spreads: ratios of spreads by pair.
+    and arm, with the means of what happens within runs. gaps: overfitting
+    by task and arm (`gap_table`).
     searches: the trials of each search. decisions: what the searches chose, as recorded. stamp:
     when the last trial ended. raised: sweeps whose number of seeds was raised after a report.
     ahead: of each pair the band over the difference of its learning curves.
@@ -63,7 +64,7 @@ class Findings:
     learning: Learning
     pairs: PairTables
     stability: pd.DataFrame
-    spreads: pd.DataFrame
+    gaps: pd.DataFrame
     classes: ClassTables
     over_tasks: TaskTables
     searches: tuple[Search, ...]
@@ -111,7 +112,7 @@ def find(runs: Runs) -> Findings:
         learning=summarize_learning(curves, evidence),
         pairs=pairs,
         stability=_stability(asked, curves, measured, score, course),
-        spreads=_spreads(pairs.table, evidence, score, rng),
+        gaps=gap_table(asked, with_quantities(evidence, curves, score, course)),
         classes=_classes(runs, evidence, arms, pairs, rng),
         over_tasks=summarize_tasks(
             evidence,
@@ -157,23 +158,6 @@ def _stability(
     if not parts:
         return pd.DataFrame(columns=columns)
     return in_order(pd.concat(parts, ignore_index=True), asked)
-
-
-def _spreads(
-    comparisons: pd.DataFrame, evidence: pd.DataFrame, score: str, rng: Rng
-) -> pd.DataFrame:
-    """Ratios of the spreads of paired arms, for pairs that share seeds."""
-    rows = comparisons[(comparisons["metric"] == score) & (comparisons["n_pairs"] > 1)]
-    parts = [
-        compare_spreads(
-            evidence[evidence["task"] == task],
-            list(map(Pair, group["treatment"], group["control"])),
-            score,
-            rng=rng,
-        ).assign(task=task)
-        for task, group in rows.groupby("task", sort=False)
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _classes(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
+from analysis.findings.quantities import further_metrics, with_quantities
 from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import Comparison, comparison_table
 from analysis.statistics.pairs.contrasts import untrained
@@ -71,7 +72,9 @@ def compare_pairs(
     pairs = list(dict.fromkeys(pair for _, pair in known))
     targets = sorted({t for a in asked for t in a.targets}, reverse=course.lower_is_better)
     margin = min((a.margin for a in asked if a.margin is not None), default=None)
-    metrics = (score, "area_under_curve", "steps_to_target")
+    trials = with_quantities(trials, curves, score, course)
+    further = further_metrics(trials[trials["stage"] == "arm"])
+    metrics = (score, "area_under_curve", "steps_to_target", *further)
     stopping = strictest([stopping_of(a.sweep.get("seeds")) for a in asked])
     errors: Errors = "report" if any(a.errors == "report" for a in asked) else "question"
     comparisons = []

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from analysis import words
 from analysis.findings.findings import Findings
 from analysis.report.displays import SCORE_WORDS
+from analysis.report.further import further_lead, further_sentences
 from analysis.statistics.pairs.comparison import Comparison, Verdict
 from analysis.statistics.pairs.questions import ALPHA
 from analysis.statistics.samples.pairing import Pair
@@ -132,12 +133,14 @@ def _answer(findings: Findings, rows: Sequence[Comparison]) -> Answer:
     times = [row for row in rows if row.metric == "steps_to_target"]
     area = [row for row in rows if row.metric == "area_under_curve"]
     where = f"On {final.task}, " if len(findings.tasks) > 1 else ""
-    lead = f"{where}“{final.treatment}” {_lead(final, times)}."
+    further = further_lead(rows)
+    lead = f"{where}“{final.treatment}” {_lead(final, times)}{'; ' * bool(further)}{further}."
     rest = [
         *_accuracy(findings, final),
         *_area(findings, area),
         *_speed(times),
         *_cost(findings, final, times),
+        *further_sentences(rows, lambda row: _doubt(findings, row)),
     ]
     paragraph = Paragraph(words.sentence(lead), " ".join(rest))
     return Answer(final.task, final.treatment, final.control, paragraph)

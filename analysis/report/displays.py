@@ -24,7 +24,14 @@ SCORE_WORDS = {
 }
 SCORE_WORDS["best_val_loss"] = "Validation loss at the chosen step"
 PARTS = {"n_train": "to train", "n_validation": "to validate", "n_test": "to test"}
-METRIC_WORDS = SCORE_WORDS | {"area_under_curve": "Area under the learning curve"}
+METRIC_WORDS = SCORE_WORDS | {
+    "area_under_curve": "Area under the learning curve",
+    "spread_over_seeds": "How far two seeds lie apart (ratio)",
+    "noise_within_a_run": "Noise within a run",
+    "broken_runs": "Runs that failed, diverged or collapsed",
+    "accuracy_gap": "Training minus validation accuracy",
+    "loss_gap": "Validation minus training loss",
+}
 PAIR = of_kind("text", treatment="Treatment", control="Control")
 
 

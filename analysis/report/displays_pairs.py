@@ -1,4 +1,4 @@
-"""Tables of pairs of arms: verdicts, speedups, break-even, spreads, seeds needed, all tasks.
+"""Tables of pairs of arms: verdicts, speedups, break-even, seeds needed, all tasks.
 
 In: `Findings`. Out: a `Table` from each function; `sections` says where it stands.
 """
@@ -50,12 +50,12 @@ def verdict_table(findings: Findings) -> Table:
         *of_kind("text", pairing="Seeds", note="Note"),
     )
     note = (
-        "Verdicts rest on the p of the paired t-test among the rows of its question (5 % for final "
-        "accuracy, 5 % for the way there) and, for equivalence, on two one-sided tests; the other "
-        "tests stand beside them. The first interval is of one row alone and excludes no "
-        "difference exactly where p alone is at most 0.05; the second holds for all rows of the "
-        "question and goes with p among its question. Differences are treatment minus control; "
-        "speedups are control over treatment, so above 1 the treatment is sooner."
+        "Verdicts rest on the p of the paired t-test among the rows of its question (5 % for each "
+        "of final value, way there, stability, overfitting) and, for equivalence, on two one-sided "
+        "tests; the other tests stand beside them. The first interval is of one row alone and "
+        "excludes no difference exactly where p alone is at most 0.05; the second holds for all "
+        "rows of the question and goes with p among its question. Differences are treatment minus "
+        "control; speedups are control over treatment, so above 1 the treatment is sooner."
     )
     return Table("comparisons", "Every comparison", frame, columns, note)
 
@@ -115,19 +115,6 @@ def break_even_table(findings: Findings) -> Table:
     )
     title = "When the head start has paid for the pretraining"
     return Table("break_even", title, frame, columns, note)
-
-
-def spread_table(findings: Findings) -> Table:
-    """Ratios of spreads of two arms."""
-    columns = (
-        *task_column(findings),
-        *PAIR,
-        with_interval("ratio", "SD treatment / SD control", "ratio", ""),
-        Column("p_value", "p (Brown–Forsythe)", "probability"),
-        Column("note", "Note"),
-    )
-    note = "Below 1 the treatment is steadier from seed to seed. These p-values are not adjusted."
-    return Table("spreads", "Is one arm steadier?", findings.spreads, columns, note)
 
 
 def seeds_table(findings: Findings) -> Table:

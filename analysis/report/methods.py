@@ -91,13 +91,15 @@ def _compared(findings: Findings) -> Iterator[Term]:
         return
     yield Term(
         "Verdict",
-        "Two questions are asked: final accuracy (a row a pair), and the way there (mean accuracy "
-        "over training, and each target that somebody reached). Each is allowed to be wrong in 5 % "
-        "of reports in which nothing differs. A row is shown where its paired t-test is at most "
-        "0.05 among the rows of its question: step-down max-|t|, from 8 pairs over sign flips, for "
-        "3 to 7 over random rotations; rows of other seeds are joined by Holm’s argument. By "
-        "itself: only the p of the row alone is. Equivalent where two one-sided tests put the "
-        "difference inside the margin (Holm over all such tests). Else not shown, which is never "
+        "Four questions are asked: the final value (a row a pair), the way there (mean over "
+        "training, and each target that somebody reached), stability (how far two seeds lie "
+        "apart, noise within a run, runs that broke) and overfitting (gaps in accuracy and "
+        "loss). Each is allowed to be wrong in 5 % of reports in which nothing differs. A row "
+        "is shown where its paired t-test is at most 0.05 among the rows of its question: step-"
+        "down max-|t|, from 8 pairs over sign flips, for 3 to 7 over random rotations; rows of "
+        "other seeds are joined by Holm’s argument. By itself: only the p of the row alone is. "
+        "Equivalent where two one-sided tests put the difference inside the margin (Holm over "
+        "all such tests). Else not shown, which is never "
         "“the same”. Sign-flip and Wilcoxon p-values stand beside it.",
         "Westfall and Young (1993); Langsrud (2005); Holm (1979); Schuirmann (1987).",
     )
@@ -115,6 +117,7 @@ def _compared(findings: Findings) -> Iterator[Term]:
             "then over all pairs of trials.",
             "Welch (1947).",
         )
+    yield from _further()
     yield Term(
         "P(better)",
         "Share of pairs in which the treatment is better, ties counted half, with Wilson’s "
@@ -138,6 +141,24 @@ def _compared(findings: Findings) -> Iterator[Term]:
             "From the power of the paired t-test at the standard deviation of this run’s paired "
             "differences; the brackets take the 80 % interval of that standard deviation.",
         )
+
+
+def _further() -> Iterator[Term]:
+    yield Term(
+        "Stability",
+        "How far two seeds lie apart: the ratio of Gini’s mean differences of final values, by the "
+        "paired t-test of jackknife pseudo-values of their logarithms. Noise within a run: the SD "
+        "of the last third of its evaluations (a curve that still rises has a larger one). Runs "
+        "that failed, diverged or collapsed (no better than chance on their images, one-sided 5 "
+        "%): exact sign test of the pairs in which one arm’s alone did.",
+        "Yitzhaki (2003); McNemar (1947).",
+    )
+    yield Term(
+        "Overfitting",
+        "At the step that validation chose, accuracy of the training batches since the evaluation "
+        "before it minus validation accuracy, and validation loss minus training loss. There is no "
+        "extra pass: batches are scored as they are trained on.",
+    )
 
 
 def _classified(findings: Findings) -> Iterator[Term]:

@@ -49,7 +49,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
     for section, frame, make in (
         ("targets", pairs.speedups, displays_pairs.speedup_table),
         ("targets", pairs.break_evens, displays_pairs.break_even_table),
-        ("stability", findings.spreads, displays_pairs.spread_table),
+        ("stability", findings.gaps, displays_arms.gap_table),
         ("classes", classes.scores, displays_classes.average_table),
         ("classes", classes.images, displays_classes.image_table),
         ("classes", classes.classes, displays_classes.class_difference_table),

@@ -23,7 +23,7 @@ from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.questions import Errors, RowTest, judge
 from analysis.statistics.samples.arrays import Floats, Rng
-from analysis.statistics.samples.intervals import CONFIDENCE, Interval
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, exact_share_interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.redrawn import METHOD, NOTE, seeds_worth, widening
 from analysis.statistics.samples.resampling import (
@@ -37,11 +37,12 @@ from analysis.statistics.samples.significance import (
     p_better_interval,
     p_better_words,
     pairing_worth,
+    sign_test,
     t_tests,
     three_probabilities,
 )
 from analysis.statistics.times.course import ACCURACY, Course
-from analysis.words import joined, plural
+from analysis.words import joined, plural, write
 from headstart.errors import InputError
 
 FEW = 5  # pairs; below, Student's t trusts that differences are near normal
@@ -206,8 +207,34 @@ def _paired(contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: Rng
                 p_sign_flip_error=float(flip_error[k]),
                 p_wilcoxon=float(p_wilcoxon[k]),
             )
-        rows.append(_Row(row, contrast, float(error[k]), n - 1.0, scores[:, k]))
+        if contrast.metric.kind == "event":
+            rows.append(_event(row, contrast, sign_test(won, lost), n - 1.0))
+        else:
+            rows.append(_Row(row, contrast, float(error[k]), n - 1.0, scores[:, k]))
     return rows
+
+
+def _event(row: Comparison, contrast: Contrast, p: float, df: float) -> _Row:
+    """The row of an event that few trials have: the sign test of the pairs in which one arm alone
+    had it (McNemar's exact test), with the interval that inverts it."""
+    if not contrast.treated.any() and not contrast.control.any():
+        return _Row(_untested(contrast, "it happened in no trial: no test"), contrast)
+    t = math.copysign(float(stats.t.isf(p / 2, df)), row.mean_score)
+    low, high = _event_ends(contrast, CONFIDENCE)
+    row = replace(row, t=t, p_value=p, low=low, high=high, method="exact")
+    return _Row(row, contrast, math.nan, df)
+
+
+def _event_ends(contrast: Contrast, confidence: float) -> tuple[float, float]:
+    """Ends of the difference of two shares: Clopper and Pearson's of the treatment's part of the
+    pairs in which one arm alone had the event, times the share of such pairs."""
+    n, difference = contrast.n, contrast.treated - contrast.control
+    alone = int((difference != 0).sum())
+    if not alone:  # of n pairs none: how many it may be
+        most = exact_share_interval(0, n, confidence).high
+        return -most, most
+    part = exact_share_interval(int((difference > 0).sum()), alone, confidence)
+    return (2 * part.low - 1) * alone / n, (2 * part.high - 1) * alone / n
 
 
 def _nobody(contrast: Contrast) -> str:
@@ -231,6 +258,8 @@ def _welch(contrast: Contrast, settings: _Settings) -> _Row:
     whose variance is an upper bound (van Dantzig 1951).
     """
     treated, control = contrast.scores
+    if contrast.metric.kind == "event":
+        return _Row(_untested(contrast, "seeds do not pair: no test of an event"), contrast)
     if contrast.n < 2:
         return _Row(_untested(contrast, "fewer than two trials in an arm: no test"), contrast)
     if contrast.nobody_reached:
@@ -405,7 +434,9 @@ def _judged(rows: Sequence[_Row], worst: Sequence[_Row], errors: Errors) -> list
     ):
         mean, c = row.comparison.mean_score, own.c
         low, high = math.nan, math.nan
-        if not math.isnan(c):
+        if row.contrast.metric.kind == "event" and not math.isnan(c):
+            low, high = _event_ends(row.contrast, 1 - 2 * float(stats.t.sf(c, row.df)))
+        elif not math.isnan(c):
             half = c * row.error if row.error > 0 else 0.0
             low, high = _ends(row.contrast, row.comparison.bound, mean - half, mean + half)
         same_side = bad_row.comparison.mean_score * mean > 0
@@ -445,8 +476,9 @@ def _inside(row: Comparison, tested: _Row) -> str:
     reached = -float(special.stdtrit(tested.df, row.p_equivalence))  # (margin - |mean|) / error
     error = (row.margin - abs(row.mean_score)) / reached
     half = student_quantile(tested.df, 2 * CONFIDENCE - 1) * error
-    ends = (f"{100 * (row.mean_score + side * half):+.2f}" for side in (-1, 1))
-    return f"equivalence goes with the 90 % interval, {' to '.join(ends)} points"
+    ends = " to ".join(write(row.kind, row.estimate + side * half) for side in (-1, 1))
+    points = " points" if row.kind == "points" else ""
+    return f"equivalence goes with the 90 % interval, {ends}{points}"
 
 
 def _snap(treated: Floats, control: Floats) -> Floats:

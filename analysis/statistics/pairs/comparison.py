@@ -158,6 +158,8 @@ class Comparison:
         """How the estimate is written (`words.write`)."""
         if self.is_time:
             return "ratio"
+        if self.unit == "log ratio":
+            return "log_ratio"
         return "points" if self.unit == "fraction" else "signed"
 
     @property

@@ -18,6 +18,7 @@ import pandas as pd
 from analysis import words
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS, Metric, metric_of
 from analysis.statistics.samples.arrays import Bools, Floats, Ints, Rows
+from analysis.statistics.samples.gini import log_pseudo_values
 from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
 from analysis.statistics.times.course import ACCURACY, Course
@@ -255,7 +256,7 @@ def _contrast(
     keep = [~(gaps[0] | gaps[1])] * 2 if match.paired else [~gap for gap in gaps]
     if not any(notes[1:]):
         notes.append(_missing(pair, gaps))
-    if match.overlap and column.metric.is_course:
+    if match.overlap and column.metric.question in ("way", "stability"):
         notes.append("for other splits of this pool of images, not for other images")
 
     def count(flags: Sequence[Bools]) -> tuple[int, int]:
@@ -272,13 +273,15 @@ def _contrast(
         steps=(sides.steps[0][keep[0]], sides.steps[1][keep[1]]),
         censored=count(sides.unreached),
         budget=sides.budget,
-        overlap=0.0 if column.metric.is_course else match.overlap,
+        overlap=match.overlap if column.metric.question in ("final", "overfitting") else 0.0,
         note=joined(*notes),
         seeds=_seeds(trials, rows[0][keep[0]] if match.paired else rows[0][:0]),
         late=count(sides.late),
         at_once=count(sides.at_once),
         opens=_opens([_kept(sides.unreached, keep), _kept(sides.at_once, keep)], match.paired),
     )
+    if column.metric.kind == "spread":
+        return _of_spreads(contrast)
     if not column.metric.has_margin or not any(gap.any() for gap in gaps):
         return contrast
     failures = [_failed(trials, r) & gap for r, gap in zip(rows, gaps, strict=True)]
@@ -288,6 +291,25 @@ def _contrast(
     worst = _at_chance(trials, column, match, failures)
     chance = _contrast(trials, task, pair, worst, match) if worst else None
     return replace(contrast, failed=failed, at_chance=chance)
+
+
+def _of_spreads(contrast: Contrast) -> Contrast:
+    """The contrast with each arm's pseudo-values of the logarithm of its spread in their places."""
+    treated, control = (log_pseudo_values(v) for v in (contrast.treated, contrast.control))
+    none = np.empty(0)
+    if np.isnan(treated).any() or np.isnan(control).any() or not len(treated) or not len(control):
+        note = joined(contrast.note, "fewer than 3 values, or an arm without any spread: no test")
+        treated, control = none, none
+        return replace(
+            contrast,
+            treated=none,
+            control=none,
+            steps=(none, none),
+            seeds=none.astype(int),
+            note=note,
+        )
+    steps = (np.zeros(len(treated)), np.zeros(len(control)))
+    return replace(contrast, treated=treated, control=control, steps=steps)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ class Metric:
 
     `source` is a column of `trials`, `area`, or the unit of a time to target. Times are compared
     as ratios, everything else as differences. `granule` is the column whose inverse is the
-    smallest step that the metric can take (a share of n images), "" where it has none.
+    smallest step that the metric can take (a share of n images), "" where it has none. Of a
+    `spread` two arms' mean differences of two seeds are compared, by their logarithms; an `event`
+    is 1 in the trials in which it happened, 0 in the others.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Metric:
     has_margin: bool = False
     granule: str = ""
     chance: Literal["share", "entropy"] = "share"  # of a network that knows nothing of the classes
+    asks: Question | None = None  # its question, where that does not follow from the source
+    kind: Literal["", "spread", "event"] = ""
 
     @property
     def is_course(self) -> bool:
@@ -40,6 +44,8 @@ class Metric:
     def along(self, course: Course) -> Metric:
         """The metric where `course` is what a sweep measures: the margin is in its unit."""
         if self.source != "area":
+            if self.source == "late_sd":
+                return replace(self, unit=course.unit)
             its = self.name in course.finals
             return replace(self, has_margin=its or (self.has_margin and course.is_share))
         return replace(self, unit=course.unit, higher_is_better=not course.lower_is_better)
@@ -47,7 +53,7 @@ class Metric:
     @property
     def question(self) -> Question:
         """The question of a report that its rows belong to."""
-        return "way" if self.is_course else "final"
+        return self.asks or ("way" if self.is_course else "final")
 
 
 _SHARES = ("accuracy", "balanced_accuracy", "macro_f1")
@@ -72,6 +78,17 @@ METRICS: dict[str, Metric] = {
         name: Metric(name, source, _UNITS[source], False, is_time=True)
         for name, source in _TIMES.items()
     },
+}
+# Beside the final value and the way there: two further questions, in columns that findings add.
+STABILITY = ("spread_over_seeds", "noise_within_a_run", "broken_runs")
+OVERFITTING = ("accuracy_gap", "loss_gap")
+_SPREAD, _NOISE, _BROKEN = STABILITY
+METRICS |= {
+    _SPREAD: Metric(_SPREAD, "final_value", "log ratio", False, asks="stability", kind="spread"),
+    _NOISE: Metric(_NOISE, "late_sd", "fraction", False, asks="stability"),
+    _BROKEN: Metric(_BROKEN, "broken", "fraction", False, asks="stability", kind="event"),
+    "accuracy_gap": Metric("accuracy_gap", "accuracy_gap", "fraction", False, asks="overfitting"),
+    "loss_gap": Metric("loss_gap", "loss_gap", "nats", False, asks="overfitting"),
 }
 DEFAULT_METRICS = ("test_accuracy", "area_under_curve", "steps_to_target")
 

@@ -181,6 +181,8 @@ def _numbers(row: Comparison) -> str:
     kind, unit = "number", f" {row.unit}"
     if row.is_time:
         kind, unit = "ratio", " as fast"
+    elif row.unit == "log ratio":
+        kind, unit = row.kind, ""
     elif row.unit == "fraction":
         kind, unit = "points", " points"
     text = f"{row.bound_words}{words.write(kind, row.estimate)}{unit}"

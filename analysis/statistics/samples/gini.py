@@ -40,11 +40,35 @@ def mean_difference_interval(values: ArrayLike, confidence: float = 0.95) -> Int
     if n < 2:
         return Interval.unknown("fewer than 2 values: no spread", n, confidence)
     estimate = mean_difference(x)
-    without = np.array([mean_difference(np.delete(x, i)) for i in range(n)]) if n > 2 else x[:0]
+    without = _without_one(x)
     if n < 3 or not without.min() > 1e-12 * np.abs(x).max():
         note = "too few different values: no interval"
         return Interval(estimate, math.nan, math.nan, confidence, "none", n, note)
-    pseudo = n * math.log(estimate) - (n - 1) * np.log(without)
+    pseudo = _pseudo(estimate, without)
     half = student_quantile(n - 1, confidence) * float(pseudo.std(ddof=1)) / math.sqrt(n)
     low, high = estimate * math.exp(-half), estimate * math.exp(half)
     return Interval(estimate, low, high, confidence, METHOD, n)
+
+
+def log_pseudo_values(values: Floats) -> Floats:
+    """Jackknife pseudo-values (n,) of the logarithm of Gini's mean difference of `values` (n,).
+
+    Their mean and its error are those of the logarithm; so two arms, seed by seed, are compared by
+    the t-test of their differences. NaN below 3 values, or where leaving one out leaves no spread.
+    """
+    without = _without_one(values)
+    if len(values) < 3 or not without.min() > 1e-12 * np.abs(values).max():
+        return np.full(len(values), math.nan)
+    return _pseudo(mean_difference(values), without)
+
+
+def _without_one(values: Floats) -> Floats:
+    """The mean difference without each value."""
+    n = len(values) if len(values) > 2 else 0
+    return np.array([mean_difference(np.delete(values, i)) for i in range(n)])
+
+
+def _pseudo(estimate: float, without: Floats) -> Floats:
+    n = len(without)
+    pseudo: Floats = n * math.log(estimate) - (n - 1) * np.log(without)
+    return pseudo

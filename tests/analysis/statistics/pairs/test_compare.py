@@ -327,7 +327,8 @@ def test_verdicts(shift: float, spread: float, verdict: str, text: str) -> None:
     assert ("90 % interval" in row["note"]) == (verdict == "equivalent")
     if verdict == "equivalent":
         half = float(stats.t.ppf(0.95, 7)) * np.std(noise, ddof=1) / math.sqrt(8)
-        assert f"{100 * (shift - half):+.2f} to {100 * (shift + half):+.2f} points" in row["note"]
+        ends = f"{100 * (shift - half):+.2f} to {100 * (shift + half):+.2f} points"
+        assert ends.replace("-", "−") in row["note"]
 
 
 def test_no_margin_claims_no_equivalence() -> None:

@@ -1,0 +1,104 @@
+"""What stability and overfitting are asked of: further columns of the trials, one value a trial.
+
+In: trials and curves. Out: the trials with `final_value`, `late_sd`, `broken`, `accuracy_gap` and
+`loss_gap`, and which metrics those allow. It stands alone because comparisons and the tables of
+single arms use the same columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings.asked import Asked
+from analysis.findings.by_arm import in_order
+from analysis.statistics.pairs.metrics import METRICS, OVERFITTING, STABILITY
+from analysis.statistics.pairs.stability import within_runs
+from analysis.statistics.samples.arrays import Bools
+from analysis.statistics.samples.redrawn import corrected, overlap_of
+from analysis.statistics.times.course import Course
+
+ONE_SIDED = 1.645  # binomial SDs above chance that an accuracy must be, not to be one of chance
+_GAPS = {
+    "accuracy_gap": ("best_train_accuracy", "best_val_accuracy", 1.0),
+    "loss_gap": ("best_train_loss", "best_val_loss", -1.0),
+}
+
+
+def with_quantities(
+    trials: pd.DataFrame, curves: pd.DataFrame, score: str, course: Course
+) -> pd.DataFrame:
+    """The trials, in their order, with what the two further questions compare.
+
+    final_value: `score`. late_sd: noise within a run (`within_runs`). broken: 1.0 where the trial
+    failed, diverged or collapsed, else 0.0. accuracy_gap, loss_gap: at the chosen step, how much
+    better the training batches before it were than the validation images; NaN for trials of a
+    version that did not record it, and where the chosen step is 0. Training accuracy is of images
+    as augmentation changed them, under dropout, by earlier weights: the gap is the smaller for it.
+    """
+    broken = trials["status"].isin(("failed", "diverged")) | collapsed(trials)
+    columns = {
+        "final_value": trials.get(score, np.nan),
+        "late_sd": within_runs(curves, trials, course)["late_sd"].to_numpy(),
+        "broken": broken.astype(float),
+    }
+    for name, (train, validation, sign) in _GAPS.items():
+        known = {train, validation} <= set(trials)
+        gap = sign * (trials[train] - trials[validation]) if known else np.nan
+        columns[name] = gap
+    return trials.assign(**columns)
+
+
+def collapsed(trials: pd.DataFrame) -> Bools:
+    """Which finished trials know no more of the classes than chance does.
+
+    Their accuracy, on test images where they have one, is less than 1.645 binomial SDs above
+    1 / classes.
+    """
+    none = pd.Series(np.nan, index=trials.index)
+    tested = trials.get("test_accuracy", none)
+    on_test = tested.notna()
+    accuracy = tested.where(on_test, trials.get("best_val_accuracy", none)).astype(float)
+    n_images = trials.get("n_test", none).where(on_test, trials.get("n_validation", none))
+    chance = 1 / trials.get("n_classes", none).astype(float)
+    noise = np.sqrt(chance * (1 - chance) / n_images.astype(float))
+    done = trials["status"] == "done"
+    return np.asarray(done & (accuracy < chance + ONE_SIDED * noise), dtype=bool)
+
+
+def further_metrics(evidence: pd.DataFrame) -> tuple[str, ...]:
+    """The metrics of stability and overfitting of which these trials have values."""
+    return tuple(
+        name
+        for name in (*STABILITY, *OVERFITTING)
+        if evidence[METRICS[name].source].notna().any()
+        and (METRICS[name].kind != "event" or evidence["broken"].any())
+    )
+
+
+def gap_table(asked: Iterable[Asked], evidence: pd.DataFrame) -> pd.DataFrame:
+    """Overfitting of each arm: both gaps at the chosen step, means over seeds with intervals.
+
+    Columns task, arm, n, train_accuracy and validation_accuracy (means), and accuracy_gap and
+    loss_gap, each with _low and _high: 95 %, where seeds redraw one pool `corrected`. Arms of
+    which no trial has a gap are left out.
+    """
+    rows = []
+    for (task, arm), trials in evidence.groupby(["task", "arm"], sort=False):
+        known = trials[trials["accuracy_gap"].notna()]
+        if known.empty:
+            continue
+        row = {
+            "task": task,
+            "arm": arm,
+            "n": len(known),
+            "train_accuracy": known["best_train_accuracy"].mean(),
+            "validation_accuracy": known["best_val_accuracy"].mean(),
+        }
+        for name in _GAPS:
+            values = known[name].dropna().to_numpy(dtype=float)
+            row |= corrected(values, overlap_of(trials)).columns(name, f"{name}_")
+        rows.append(row)
+    return in_order(pd.DataFrame(rows), asked) if rows else pd.DataFrame()
