@@ -127,7 +127,7 @@ class TrialRow(Row):
 
     trial_id: str = _text("a hash of all that decides the result: 16 hexadecimal characters")
     sweep: str = _text("name of the sweep whose plan has the trial")
-    stage: str = _text("`pretrain`, `search` or `arm`")
+    stage: str = _text("`pretrain`, `search`, `arm` or `double`")
     arm: str = _text("name of the arm, or of the pretrain stage")
     seed: int = _number("number of the replicate; trials of one seed share every draw they can")
     status: str = _text("`done`, `diverged` (a loss was not finite) or `failed` (runs again)")
@@ -257,6 +257,10 @@ class TrialRow(Row):
     )
     test_macro_f1: float | None = _scored(
         "mean F1 over classes on the test part", "fraction", "it has no test part"
+    )
+    redrawn: str = _text(
+        "of a `double`: the source of randomness in which it differs from the arm's trial at this "
+        "seed; else an empty text"
     )
 
     @classmethod

@@ -26,6 +26,7 @@ from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs
 from analysis.findings.quantities import gap_table, with_quantities
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
+from analysis.findings.sources import source_table
 from analysis.findings.starts import describe_starts
 from analysis.statistics.pairs.looks import stopping_of, strictest
 from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
@@ -46,7 +47,7 @@ class Findings:
     comparison. arms: one row a task and arm. reached: one row a task, arm, target and
     unit. survival: Kaplan-Meier curves by task, arm, target. stability: spread over seeds by task
     and arm, with the means of what happens within runs. gaps: overfitting
-    by task and arm (`gap_table`).
+    by task and arm (`gap_table`). sources: where the spread over seeds comes from (`source_table`).
     searches: the trials of each search. decisions: what the searches chose, as recorded. stamp:
     when the last trial ended. raised: sweeps whose number of seeds was raised after a report.
     ahead: of each pair the band over the difference of its learning curves.
@@ -65,6 +66,7 @@ class Findings:
     pairs: PairTables
     stability: pd.DataFrame
     gaps: pd.DataFrame
+    sources: pd.DataFrame
     classes: ClassTables
     over_tasks: TaskTables
     searches: tuple[Search, ...]
@@ -112,6 +114,7 @@ def find(runs: Runs) -> Findings:
         learning=summarize_learning(curves, evidence),
         pairs=pairs,
         stability=_stability(asked, curves, measured, score, course),
+        sources=source_table(asked, runs.trials, score),
         gaps=gap_table(asked, with_quantities(evidence, curves, score, course)),
         classes=_classes(runs, evidence, arms, pairs, rng),
         over_tasks=summarize_tasks(

@@ -30,7 +30,7 @@ def _rows(runs: Runs) -> Iterator[dict[str, Any]]:
     if "initialize" not in trials:
         return
     started = trials[(trials["status"] == "done") & ~trials["initialize"].isin(["random", ""])]
-    started = started[started["stage"] != "search"]
+    started = started[~started["stage"].isin(["search", "double"])]
     for row in started.drop_duplicates(["task", "stage", "arm"]).head(MOST_ARMS).itertuples():
         record = runs.record(str(row.trial_id))
         report = record.load_report if record is not None else None

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.findings import Findings
+from analysis.findings.sources import SOURCE_WORDS
 from analysis.report.displays import SCORE_WORDS, UNIT_WORDS, reached_texts, task_column
 from analysis.report.tables import Column, Table, of_kind, with_interval
 from analysis.words import spaced
@@ -113,6 +114,26 @@ def stability_table(findings: Findings) -> Table:
         "many images. The last four columns are means over trials of what happens within a run."
     )
     return Table("stability", "Stability", findings.stability, columns, note)
+
+
+def source_table(findings: Findings) -> Table:
+    """How much of the spread over seeds each source of randomness brings."""
+    unit, kind = (" (points)", "points_plain") if findings.course.is_share else ("", "number")
+    frame = findings.sources.assign(what=findings.sources["source"].map(SOURCE_WORDS))
+    columns = (
+        *task_column(findings),
+        *of_kind("text", arm="Arm", what="Source"),
+        Column("n", "Pairs, or seeds", "count"),
+        with_interval("sd", f"SD{unit}", kind),
+        Column("share", "Share of the sum of variances", "share"),
+    )
+    note = (
+        "Each source by trials that were run again with it alone drawn anew: half of the mean "
+        "squared difference, with a chi-squared interval (95 %, near-normal effects). Interactions "
+        "count for each source that takes part in them, so the sum may exceed the variance over "
+        "all seeds."
+    )
+    return Table("sources", "Where the spread over seeds comes from", frame, columns, note)
 
 
 def gap_table(findings: Findings) -> Table:

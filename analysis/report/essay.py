@@ -54,6 +54,7 @@ def _done(findings: Findings) -> pd.DataFrame:
 
 def _data(findings: Findings) -> Iterator[str]:
     done = _done(findings)
+    done = done[done["stage"] != "double"]
     groups = list(done.groupby(["dataset", "stage"], sort=False))
     if not groups:
         yield "Not tested: no trial finished."

@@ -154,6 +154,13 @@ def _further() -> Iterator[Term]:
         "Yitzhaki (2003); McNemar (1947).",
     )
     yield Term(
+        "Where the spread comes from",
+        "With vary: decompose, trials run again with one source of randomness alone drawn anew; "
+        "half of the mean squared difference of a trial and its double is the variance that it "
+        "brings, with a chi-squared interval.",
+        "Jansen (1999); Bouthillier et al. (2021).",
+    )
+    yield Term(
         "Overfitting",
         "At the step that validation chose, accuracy of the training batches since the evaluation "
         "before it minus validation accuracy, and validation loss minus training loss. There is no "

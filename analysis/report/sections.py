@@ -49,6 +49,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
     for section, frame, make in (
         ("targets", pairs.speedups, displays_pairs.speedup_table),
         ("targets", pairs.break_evens, displays_pairs.break_even_table),
+        ("stability", findings.sources, displays_arms.source_table),
         ("stability", findings.gaps, displays_arms.gap_table),
         ("classes", classes.scores, displays_classes.average_table),
         ("classes", classes.images, displays_classes.image_table),

@@ -111,7 +111,9 @@ def find_models(folder: Path, sweep: Sweep, arms: Sequence[str] = ()) -> list[Sa
     wanted = tuple(arms) or tuple(sweep.arms)
     plan = read_plan(folder)
     trials = plan.trials if plan else ()  # those of a search have no model of their own
-    planned = [each for each in trials if each.arm in wanted and each.stage != "search"]
+    planned = [
+        each for each in trials if each.arm in wanted and each.stage not in ("search", "double")
+    ]
     rows = dict(trial_rows(folder, [trial.id for trial in planned]))
     models_or_none = [_saved(folder, sweep, trial, rows[trial.id]) for trial in planned]
     saved = [model for model in models_or_none if model is not None]

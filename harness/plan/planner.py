@@ -69,7 +69,30 @@ class _Planner:
             for arm in self.sweep.arms:
                 self._trial("arm", arm, seed)
         trials = sorted(self.made.values(), key=lambda trial: trial.stage != "pretrain")
-        return Plan(self.sweep, tuple(trials))
+        doubles, notes = self._doubles()
+        return Plan(self.sweep, (*trials, *doubles), notes)
+
+    def _doubles(self) -> tuple[list[TrialSpec], tuple[str, ...]]:
+        """The further trials of `decompose`, and a line that says what they cost."""
+        if not self.sweep.decompose:
+            return [], ()
+        from harness.plan.doubles import doubles_of, note  # torch: only where it is asked for
+
+        seeds = self.seeds[: self.sweep.decompose]
+        doubles = []
+        for arm in self.sweep.arms:
+            trials = [self.made["arm", arm, seed] for seed in seeds]
+            others = [self.made["arm", arm, seed] for seed in self.seeds]
+            doubles += doubles_of(
+                self.sweep, trials, others, self.catalogue, self._same_classes(arm)
+            )
+        return doubles, (note(doubles, len(seeds)),)
+
+    def _same_classes(self, arm: str) -> bool:
+        """Whether an arm starts from a stage of the same classes, whose head it keeps."""
+        start = self.sweep.arms[arm].start
+        names = self.uses["arm", arm].class_names
+        return start.kind == "stage" and self.uses["pretrain", start.name].class_names == names
 
     def _open_data(self) -> None:
         """Fills `uses`; every data set that cannot be used is named, each mistake once.

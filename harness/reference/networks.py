@@ -103,7 +103,9 @@ def trained_specs(
     plan = make_plan(sweep, catalogue, seeds)
     if sweep.searches:  # whose arms have the values that were chosen
         plan = recorded(plan, catalogue, run).plan
-    known = [spec for spec in plan.trials if spec.id in rows and spec.stage != "search"]
+    known = [
+        spec for spec in plan.trials if spec.id in rows and spec.stage not in ("search", "double")
+    ]
     if not known:
         raise RunFolderError(
             f"{run}: none of its {len(rows)} finished trials is one that its sweep.yaml plans with "

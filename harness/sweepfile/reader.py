@@ -109,6 +109,11 @@ def read_sweep(
     _check_compared(root, mistakes)
     _check_arms(root, mistakes, conditions.arms, searches)
     _check_number(root, mistakes, frame, conditions)
+    if searches and frame is not None and frame.decompose:
+        at = root.get("decompose") or root.get("vary") or root
+        mistakes.add(
+            at, "does not go with `search`: give the arms the values that it chose", at.path
+        )
     if mistakes or frame is None:
         texts = mistakes.in_file_order()
         raise SpecError([*texts, *(_missing(conditions, why_missing) if why_missing else ())])

@@ -43,6 +43,7 @@ def resolved_yaml(sweep: Sweep) -> str:
         else list(seeds.values),
         "seed": sweep.seed,
         "vary": sorted(sweep.vary),
+        **({"decompose": sweep.decompose} if sweep.decompose else {}),
         "compare": [_plain(pair) for pair in sweep.compare],
         **{key: _plain(getattr(sweep, key)) for key in ("measure", "resources", "save")},
         "track": list(sweep.track),

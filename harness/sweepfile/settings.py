@@ -733,6 +733,29 @@ def _one_line(text: str) -> str:
 Text = Annotated[str, AfterValidator(_one_line), Field(min_length=1)]
 
 
+DOUBLES = 5  # seeds of which `vary: decompose` runs doubles
+
+
+def _axes(given: object) -> object:
+    if given == "decompose":
+        return AXES
+    return tuple(given) if isinstance(given, list) else given
+
+
+Axes = Annotated[
+    tuple[Axis, ...],
+    BeforeValidator(_axes),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"enum": list(AXES), "type": "string"}},
+                {"const": "decompose"},
+            ]
+        }
+    ),
+]
+
+
 class Frame(Frozen):
     """What a sweep file says but for its conditions, their grid and their searches."""
 
@@ -747,9 +770,15 @@ class Frame(Frozen):
         "seed share every draw that they can share.", Seeds(values=tuple(range(5))), example=30,
         unit="seeds")  # fmt: skip
     seed: NonNegativeInt = key("The root of all random draws of the sweep.", 0, example=1)
-    vary: Annotated[tuple[Axis, ...], AsTuple] = key("What differs from seed to seed; what is not "
-        "named is the same for all seeds.", AXES,
+    vary: Axes = key(
+        "What differs from seed to seed; what is not named is the same for all seeds. "
+        "`decompose`: all differ, and further trials show how much of the spread comes from each "
+        "(as `decompose: 5`).", AXES,
         example=["order", "init", "head", "augment", "dropout"])  # fmt: skip
+    decompose: NonNegativeInt = key("How many seeds get doubles: for each source of randomness in "
+        "`vary` that the arm draws from, the same trial again with this one source drawn anew. The "
+        "report then says how much of the spread over seeds comes from each. At most all seeds.",
+        0, example=5, unit="seeds")  # fmt: skip
     compare: Annotated[tuple[Compare, ...], AsTuple] = key("Which arms are compared, seed by "
         "seed. Without it, every arm is set against the first.", (),
         example=[{"treatment": "pretrained", "control": "scratch"}])  # fmt: skip
@@ -762,6 +791,13 @@ class Frame(Frozen):
         ("tensorboard",), example=["tensorboard", "wandb"])  # fmt: skip
     deliver: Deliver = key("What else the report's folder holds.", Deliver(),
         example={"folders": True})  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decomposed(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("vary") == "decompose":
+            return {"decompose": DOUBLES, **given}
+        return given
 
 
 class Sweep(Frame):

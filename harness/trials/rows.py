@@ -54,6 +54,7 @@ def relabelled(row: TrialRow, spec: TrialSpec, sweep: str) -> TrialRow:
         stage=spec.stage,
         arm=spec.arm,
         seed=spec.seed,
+        redrawn=spec.redrawn,
         model=condition.model.shown,
         code=(*condition.own_code, *spec.data.choice.own_code),
         dataset=spec.data.choice.shown,

@@ -71,7 +71,7 @@ class TrialSpec:
     """One arm (or pretrain stage) at one seed: everything `run_trial` needs, picklable."""
 
     id: str
-    stage: Literal["pretrain", "search", "arm"]
+    stage: Literal["pretrain", "search", "arm", "double"]
     arm: str
     seed: int
     condition: Condition
@@ -81,6 +81,7 @@ class TrialSpec:
     start_file: Path | None = None  # weights it starts from, where no trial of this plan makes them
     grid: Values = field(default_factory=dict)  # by full key: of the grid, or drawn
     start_content: str | None = None  # a hash of the start file
+    redrawn: str = ""  # of a double: the source in which it differs from the arm's trial
 
     @property
     def is_tested(self) -> bool:

@@ -80,7 +80,7 @@ def test_all_forms_that_the_reader_takes_fit(tmp_path):
         ("{initialize: drawn}", "{fine_tune: last_layr}", "$.arms.pretrained.fine_tune"),
         ("{initialize: drawn}", "{optimizer: adam}", "$.arms.pretrained"),
         ("seeds: 2", "seeds: 0", "$.seeds"),
-        ("seeds: 2", "seeds: 2\nvary: [colour]", "$.vary[0]"),
+        ("seeds: 2", "seeds: 2\nvary: [colour]", "$.vary"),
         ("seeds: 2", "seeds: 2\ngrid: {resources.cpus: [1]}", "$.grid"),
         ("seeds: 2", "seeds: 2\nsearch: {samples: 0}", "$.search"),
         ("[0.3, 0.5]", "[0.3, -1.5]", "$.measure.targets[1]"),
