@@ -47,7 +47,8 @@ def test_two_sweeps_in_one_report_are_tested_only_where_they_asked(tmp_path: Pat
     ]  # fmt: skip
     way = table[table["question"] == "way"]
     assert (way["p_question"] <= 2.6 * way["p_value"] + 0.05).all()  # not times all 20 rows
-    assert len(table) == 10  # accuracy, area and three targets, of each pair once
+    # accuracy, area, three targets, two of stability, of each pair once
+    assert len(table) == 14
     agrees(table)
 
 
