@@ -27,7 +27,7 @@ from datasets.sheet.marks import (
     without_frames,
 )
 from datasets.sheet.noted import HEADING, SMALL, Noted
-from datasets.sheet.other_order import look_like_no_digits, looks_like
+from datasets.sheet.other_order import doubts_of_shape, look_like_no_digits, looks_like
 from datasets.sheet.regroup import Sheet, as_spelled, in_rows, of_one_label_a_row
 from datasets.sheet.shapes import NO_DIGIT, evidence, probabilities
 from datasets.sheet.sorted_rows import all_rows, rows_of_set
@@ -95,7 +95,10 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
             return replace(clearest, labels=None, looks_like=looks_like)
         best = by_turn[0]
     assert best.labels is not None, "only readings that fit were kept"
-    return replace(best, doubts=unlike_neighbours(best.ink, best.rows, best.labels))
+    doubts = unlike_neighbours(best.ink, best.rows, best.labels)
+    noted = {id(doubt.mark) for doubt in doubts}
+    shapes = doubts_of_shape(best.ink, best.rows, best.labels)
+    return replace(best, doubts=(*doubts, *(d for d in shapes if id(d.mark) not in noted)))
 
 
 def _readings_by_turn(photo: np.ndarray, labels: Labels) -> tuple[dict[int, Reading], Reading]:
