@@ -47,7 +47,9 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 def what_does_not_fit(photo: Photo, reading: Reading) -> str:
     """Why a photo does not fit its labels: which row has how many digits."""
     if not reading.rows:
-        return f"{photo.path}: no digits found; is it dark ink on light paper, in focus?"
+        return (
+            f"{photo.path}: no digits found; are they dark on light or light on dark, and in focus?"
+        )
     expected = photo.labels.expectation()
     row_counts = ", ".join(f"{photo.noun} {i + 1} has {n}" for i, n in enumerate(reading.counts))
     if photo.labels.of_lines(reading.counts) is None:
@@ -72,6 +74,11 @@ def _what_to_do(photo: Photo, reading: Reading) -> str:
             "digits that lie scattered are not read, only rows (each from left to right, the next "
             "below it), columns, or one class a photo, wherever it stands: photograph one row at a "
             f"time, or each {photo.labels.things.removesuffix('s')} alone with --label"
+        )
+    if photo.labels.n_lines is not None and len(reading.counts) > photo.labels.n_lines:
+        return (
+            "give the labels that are on the sheet, - for a "
+            f"{photo.noun} that holds none of its digits, such as a heading"
         )
     return "give the labels that are on the sheet, or a better photo"
 

@@ -11,7 +11,7 @@ from datasets.sheet.ink import Ink
 from datasets.sheet.labels import Labels, by_row
 from datasets.sheet.marks import Mark
 from datasets.sheet.noted import CROSSED_OUT, OTHER_SIZE, Noted
-from datasets.sheet.photos import Photo
+from datasets.sheet.photos import Photo, what_does_not_fit
 from datasets.sheet.read import Reading
 from datasets.sheet.remarks import record, remarks, summary, uneven_rows
 
@@ -55,3 +55,12 @@ def test_the_console_and_the_record_say_the_same() -> None:
     assert kept["left_out"] == [{"why": CROSSED_OUT, "box": (180, 60, 16, 16)}]
     assert kept["to_check"] == [{"line": 1, "place": 2, "why": OTHER_SIZE, "box": (40, 20, 8, 16)}]
     assert kept["dark_page"] is True
+
+
+def test_a_row_too_many_is_refused_with_the_label_that_skips_it() -> None:
+    three = Reading(0, Ink.none(), (marks(5), marks(5), marks(4)), None)
+    message = what_does_not_fit(photo(by_row("38", "")), three)
+    assert "3 rows found where there should be 2 rows" in message
+    assert message.endswith("- for a row that holds none of its digits, such as a heading")
+    assert "\n" not in message
+    assert "- for a row" not in what_does_not_fit(photo(by_row("3825", "")), three)
