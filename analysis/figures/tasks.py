@@ -1,18 +1,19 @@
-"""Figure over several tasks: performance profiles.
+"""Figures over several tasks: performance profiles, and the order of arms by their ranks.
 
-In: the profiles of `Findings`. Out: one `Drawing`. It stands apart from the figures by task because
-it shows all tasks at once.
+In: the tables over tasks of `Findings`. Out: `Drawing`s. They stand apart from the figures by task
+because they show all tasks at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.drawing import Drawing
-from analysis.figures.style import Styles, new_figure, percent_axis, shared_legend, short
+from analysis.figures.style import SOFT, Styles, new_figure, percent_axis, shared_legend, short
 from analysis.findings.by_class import MOST_ARMS
 from analysis.findings.findings import Findings
 
@@ -36,6 +37,23 @@ def performance_profiles(ax: Axes, profiles: pd.DataFrame, styles: Styles) -> Ax
     return ax
 
 
+def ranks(ax: Axes, table: pd.DataFrame, critical: float, styles: Styles) -> Axes:
+    """Mean rank of each arm, the best at the right, and the critical difference as a bar.
+
+    table: columns arm, rank, as `ranks_over_tasks` computes them.
+    """
+    table = table.sort_values("rank", ascending=False, kind="stable").reset_index(drop=True)
+    for k, row in table.iterrows():
+        ax.plot(row["rank"], k, "o", color=styles[row["arm"]].hex)
+    if np.isfinite(critical):
+        best = float(table["rank"].min())
+        ax.plot([best, best + critical], [len(table), len(table)], color=SOFT, lw=3)
+    ax.set_yticks(range(len(table)), [short(arm) for arm in table["arm"]])
+    ax.set(xlabel="Mean rank over tasks (1 is best)", ylim=(-0.5, len(table) + 0.5))
+    ax.invert_xaxis()
+    return ax
+
+
 def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     """The profiles, where several tasks share arms."""
     over_tasks = findings.over_tasks
@@ -52,5 +70,19 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
         "Performance profiles over tasks",
         f"Share of runs, over {over_tasks.n_tasks} tasks and all seeds, that score above each "
         f"accuracy, with pointwise 95 % intervals (stratified bootstrap).{left_out}",
+        figure,
+    )
+    if len(over_tasks.ranks) < 3:
+        return
+    shown_ranks = over_tasks.ranks[over_tasks.ranks["arm"].isin(list(shown))]
+    figure, axes = new_figure(6.4, 1.2 + 0.3 * len(shown_ranks))
+    ranks(axes[0, 0], shown_ranks, over_tasks.critical, shown)
+    yield Drawing(
+        "ranks",
+        "tasks",
+        "Order of arms over tasks",
+        "Mean rank of each arm’s mean over seeds. The bar is as long as the critical difference of "
+        "Nemenyi’s test (5 %, all arms; Demšar 2006). A picture: verdicts rest on it nowhere, "
+        f"since ranks know neither seeds nor how far arms lie apart.{left_out}",
         figure,
     )

@@ -6,6 +6,7 @@ those of `tasks`. Empty where there is one task, or no arm that all tasks share.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -29,8 +30,9 @@ N_THRESHOLDS = 60
 class TaskTables:
     """together: a row a question and pair, one test of all tasks (`over_tasks.together`): question,
     treatment, control, n_tasks, n_better, z, p_value, p_holm, verdict. aggregates:
-    `aggregate_arms`'s rows. improvements: `improvement_over_tasks`'s. profiles: arm,
-    threshold, share, low, high. arms: those that all tasks have. n_tasks: how many there are."""
+    `aggregate_arms`'s rows. improvements: `improvement_over_tasks`'s. ranks, critical: mean rank of
+    each arm, and the difference that counts (`ranks_over_tasks`). profiles: arm, threshold, share,
+    low, high. arms: those that all tasks have. n_tasks: how many there are."""
 
     aggregates: pd.DataFrame
     improvements: pd.DataFrame
@@ -38,6 +40,8 @@ class TaskTables:
     arms: tuple[str, ...]
     n_tasks: int
     together: pd.DataFrame = field(default_factory=pd.DataFrame)
+    ranks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    critical: float = math.nan
 
 
 def summarize_tasks(
@@ -57,6 +61,7 @@ def summarize_tasks(
     none = pd.DataFrame()
     if n_tasks < 2 or not arms:
         return TaskTables(none, none, none, arms, n_tasks)
+    ranks, critical = tasks.ranks_over_tasks(done, arms, score, course.lower_is_better)
     both = [pair for pair in pairs if set(pair) <= set(arms)]
     return TaskTables(
         aggregates=tasks.aggregate_arms(done, arms, score, rng=rng),
@@ -65,6 +70,8 @@ def summarize_tasks(
         arms=arms,
         n_tasks=n_tasks,
         together=_together(evidence, curves, both, score, course, stopping),
+        ranks=ranks,
+        critical=critical,
     )
 
 

@@ -139,7 +139,7 @@ class _Planner:
 
     def _split_streams(self, condition: Condition) -> dict[int, int]:
         """By seed the stream of its split, also of seeds that a rule may add."""
-        until = self.sweep.seeds.at_most if self.sweep.seeds.until else None
+        until = self.sweep.seeds.most
         seeds = range(until) if until else self.seeds
         return {
             seed: self._streams(seed)["split"] for seed in ((0,) if condition.shared else seeds)

@@ -649,6 +649,11 @@ class Seeds(Frozen):
     at_least: int | None = None
     at_most: int | None = None
 
+    @property
+    def most(self) -> int | None:
+        """The most seeds that a rule may add up to; None without a rule."""
+        return self.looks[-1] if self.looks else self.at_most
+
 
 def _seeds(given: object) -> Seeds:
     if isinstance(given, Seeds):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import special, stats
 
 from analysis.statistics.samples.arrays import Floats, Rng, Rows
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
@@ -186,6 +186,26 @@ def improvement_over_tasks(
         columns = _columns(p, "p_better", scores[treatment])
         rows.append({"treatment": treatment, "control": control} | columns)
     return pd.DataFrame(rows)
+
+
+def ranks_over_tasks(
+    trials: pd.DataFrame, arms: Sequence[str], metric: str, lower_is_better: bool = False
+) -> tuple[pd.DataFrame, float]:
+    """Mean rank of each arm over tasks (1 is best), of its mean score in each, and the critical
+    difference of Nemenyi's test at 5 % (Demšar 2006).
+
+    A picture of the order, and no verdict: ranks know neither seeds nor how far arms lie apart.
+    Returns columns arm, rank; NaN for the difference where there are fewer than two arms or tasks.
+    """
+    scores = _scores_of_arms(trials, arms, metric)
+    means = np.array([[t.mean() for t in scores[arm]] for arm in arms])
+    ranks = stats.rankdata(means if lower_is_better else -means, axis=0)
+    k, n = means.shape
+    critical = math.nan
+    if k > 1 and n > 1:
+        q = float(stats.studentized_range.ppf(CONFIDENCE, k, np.inf)) / math.sqrt(2)
+        critical = q * math.sqrt(k * (k + 1) / (6 * n))
+    return pd.DataFrame({"arm": list(arms), "rank": ranks.mean(axis=1)}), critical
 
 
 def _aligned(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import arms, classes, comparisons, curves, search
+from analysis.figures import arms, classes, comparisons, curves, search, tasks
 from analysis.figures.style import arm_styles, drawing, new_figure, save_figure
 
 STYLES = arm_styles(["scratch", "pretrained"])
@@ -174,3 +174,14 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
         save_figure(figure, tmp_path / name, "figure")
         written.append([(tmp_path / name / f"figure.{e}").read_bytes() for e in ("png", "svg")])
     assert written[0] == written[1]
+
+
+def test_ranks_stand_where_they_are_and_the_bar_is_as_long_as_the_difference() -> None:
+    names = ["a", "b", "c"]
+    table = pd.DataFrame({"arm": names, "rank": [1.5, 1.0, 3.0]})
+    _, axes = new_figure(4, 2)
+    ax = tasks.ranks(axes[0, 0], table, 1.25, arm_styles(names))
+    *dots, bar = ax.lines
+    assert [float(dot.get_xdata()[0]) for dot in dots] == [3.0, 1.5, 1.0]
+    assert list(bar.get_xdata()) == [1.0, 2.25]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["c", "a", "b"]

@@ -275,7 +275,10 @@ def test_parts_without_images_are_found_before_any_trial(write_sweep, catalogue)
     assert "by (500 train and 100 test of 600)" in arms
 
 
-@pytest.mark.parametrize("rule", ["3", "{until: {half_width: 0.1}, at_least: 2, at_most: 4}"])
+@pytest.mark.parametrize(
+    "rule",
+    ["3", "{until: {half_width: 0.1}, at_least: 2, at_most: 4}", "{until: verdict, looks: [2, 4]}"],
+)
 def test_the_split_of_every_seed_is_drawn_where_it_depends_on_the_seed(
     write_sweep, monkeypatch, rule
 ):

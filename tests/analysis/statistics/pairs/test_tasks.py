@@ -19,6 +19,7 @@ from analysis.statistics.pairs.tasks import (
     improvement_over_tasks,
     performance_profile,
     probability_of_improvement,
+    ranks_over_tasks,
 )
 from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError
@@ -294,3 +295,24 @@ def test_seeds_of_both_arms_are_redrawn_together_and_others_apart() -> None:
     assert (both["low"], both["high"]) == (expected.low, expected.high)
     apart = improvement_over_tasks(trials.drop(index=0), pairs, rng=rng(1)).iloc[0]
     assert apart["high"] - apart["low"] > both["high"] - both["low"]
+
+
+def test_ranks_and_their_critical_difference_are_demsars() -> None:
+    """Means .9, .8, .7 and .6, .5, .5: ranks 1, 2, 3 and 1, 2.5, 2.5; q of 3 arms 2.343."""
+    means = {"a": (0.9, 0.6), "b": (0.8, 0.5), "c": (0.7, 0.5)}
+    trials = pd.DataFrame(
+        [
+            {"task": task, "arm": arm, "seed": seed, "test_accuracy": value + shift}
+            for arm, values in means.items()
+            for task, value in zip("xy", values, strict=True)
+            for seed, shift in enumerate((-0.01, 0.01))
+        ]
+    )
+    table, critical = ranks_over_tasks(trials, ["a", "b", "c"], "test_accuracy")
+    assert dict(zip(table["arm"], table["rank"], strict=True)) == {"a": 1, "b": 2.25, "c": 2.75}
+    assert critical == pytest.approx(2.343 * math.sqrt(3 * 4 / (6 * 2)), abs=1e-3)
+    turned, _ = ranks_over_tasks(trials, ["a", "b", "c"], "test_accuracy", lower_is_better=True)
+    assert turned["rank"].tolist() == [3, 1.75, 1.25]
+    alone, none = ranks_over_tasks(trials, ["a"], "test_accuracy")
+    assert alone["rank"].tolist() == [1]
+    assert math.isnan(none)
