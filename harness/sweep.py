@@ -377,6 +377,7 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     from analysis.statistics.pairs.sequential import Until, decide
     from analysis.statistics.pairs.until_verdict import UntilVerdict, decide_verdict
     from analysis.statistics.samples.pairing import Pair
+    from analysis.statistics.times.course import COURSES
 
     seeds, measure = plan.sweep.seeds, plan.sweep.measure
     runs = load_runs([out], names_as_planned=True)
@@ -395,6 +396,7 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
             seeds.at_least,
             seeds.at_most,
             targets=measure.targets,
+            course=COURSES[measure.metric],
         )
         decision = decide(runs.trials, runs.curves, pairs, until)
     print(decision.text, file=sys.stderr)

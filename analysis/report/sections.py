@@ -146,6 +146,11 @@ def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
         )
     if key == "learning":
         yield from ahead_words(findings.ahead)
+    if key == "stability" and findings.gaps.empty and findings.arms["n_done"].sum():
+        yield (
+            "Overfitting is not known: no finished trial has a record of its training accuracy at "
+            "the chosen step (a version before recorded none, and at step 0 there is none)."
+        )
     if key == "verdicts":
         yield from _beside_verdicts(findings)
     learning = findings.learning

@@ -22,6 +22,7 @@ from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.redrawn import widening
 from analysis.statistics.samples.resampling import student_quantile
+from analysis.statistics.times.course import ACCURACY, Course
 from headstart.errors import InputError
 from headstart.settings import AT_LEAST, AT_MOST
 
@@ -31,7 +32,7 @@ class Until:
     """The rule of a sweep: `seeds: {until: {metric, half_width}, at_least, at_most}`.
 
     `half_width` is in the metric's unit (accuracies: a fraction); of a time to target it is the
-    factor on either side of the speedup, above 1. `targets` are those of the sweep.
+    factor on either side of the speedup, above 1. `targets` are those of the sweep, of `course`.
     """
 
     metric: str
@@ -39,6 +40,7 @@ class Until:
     at_least: int = AT_LEAST
     at_most: int = AT_MOST
     targets: tuple[float, ...] = ()
+    course: Course = ACCURACY
 
     @property
     def widening(self) -> float:
@@ -75,7 +77,7 @@ def decide(
     """
     if not pairs:
         raise InputError("seeds.until: the sweep compares no arms, so no interval can be narrow")
-    contrasts = build_contrasts(trials, curves, pairs, until.targets, (until.metric,))
+    contrasts = build_contrasts(trials, curves, pairs, until.targets, (until.metric,), until.course)
     if not contrasts:
         raise InputError(f"seeds.until: the trials have no {until.metric} to compare")
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials

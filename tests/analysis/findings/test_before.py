@@ -1,0 +1,30 @@
+"""Run folders of a version before: what they lack is said, and nothing is made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from synthetic_runs import Made, write_run
+
+from analysis.findings.findings import find
+from analysis.findings.load import load_runs
+from analysis.report.sections import _paragraphs
+from headstart.errors import InputError
+
+
+def test_a_folder_without_the_new_columns_says_so(tmp_path: Path) -> None:
+    made = Made(seeds=4, predictions=False)
+    findings = find(load_runs([write_run(tmp_path / "run", made)]))
+    assert findings.gaps.empty
+    assert findings.sources.empty
+    assert {row.question for row in findings.pairs.comparisons} == {"final", "way", "stability"}
+    assert any("Overfitting is not known" in text for text in _paragraphs("stability", findings))
+
+
+def test_a_metric_that_it_did_not_record_is_refused_in_one_line(tmp_path: Path) -> None:
+    measure = {"metric": "macro_f1", "targets": [0.9], "equivalence": 0.001}
+    made = Made(seeds=4, predictions=False, extra={"measure": measure})
+    folder = write_run(tmp_path / "run", made)
+    with pytest.raises(InputError, match=r"measure.metric: macro_f1: none of \d+ finished trials"):
+        find(load_runs([folder]))
