@@ -21,7 +21,9 @@ _LEAST = 0.005
 _CLEARLY = 2.0  # nats a digit: a row of another class
 _READABLE = 0.8  # probability: a single digit that is clearly another
 _DOUBTFUL = 0.8  # probability of another digit, or of none: a person should check it
-_MOSTLY = 0.5  # of the rows, or of the digits of a text
+_MOSTLY = 0.5  # of the rows, or of the marks
+_MOSTLY_OF_TEXT = 0.4  # of its digits
+_HABITS = 3  # classes: nobody writes so many of them like others
 
 
 def looks_like(inks: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> str | None:
@@ -87,6 +89,7 @@ def _other_text(shares: Sequence[np.ndarray], labels: Sequence[str]) -> str | No
     whole = np.concatenate(shares)[:, :NO_DIGIT]
     own = np.array([int(label) for label in "".join(labels)])
     other = (whole.max(axis=1) > _READABLE) & (whole.argmax(axis=1) != own)
-    if other.sum() <= max(2, _MOSTLY * len(own)):
+    is_habit = len(set(own[other].tolist())) < _HABITS  # somebody's sevens look like ones
+    if is_habit or other.sum() <= _MOSTLY_OF_TEXT * len(own):
         return None
     return " ".join("".join(DIGITS[i] for i in row[:, :NO_DIGIT].argmax(axis=1)) for row in shares)

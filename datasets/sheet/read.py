@@ -38,6 +38,7 @@ _SENSITIVITIES = (1.0, 1.7, 0.6)
 _UPRIGHT = 0.15  # nats a digit in favour of the photograph as it lies
 _CERTAIN = 1.3  # nats a digit: the photograph lies right, no other way up need be tried
 _CONVINCING = 0.8  # nats a digit: no other sensitivity need be tried
+_TURNED = 0.5  # nats a digit: a turned sheet is read only where it fits that well
 _OTHER_SIZE = 0.25  # of the logarithm: sizes of digits that are worth a reading each
 _WITH_TABLE = 5.0  # nats: what a reading of the dark surroundings must bring to be believed
 
@@ -86,7 +87,7 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     if not by_turn:
         return unfit
     best = max(by_turn.values(), key=lambda reading: reading.total_support)
-    if best.support <= 0 and labels.has_digits:
+    if labels.has_digits and best.support <= (_TURNED if best.quarters else 0):
         if 0 not in by_turn:
             return unfit
         clearest = max(by_turn.values(), key=_clearness)

@@ -17,11 +17,12 @@ import numpy as np
 from datasets.sheet.cut import cut_out
 from datasets.sheet.ink import Ink
 from datasets.sheet.marks import Mark, join, split_wide
-from datasets.sheet.shapes import NO_DIGIT, nats, probabilities
+from datasets.sheet.shapes import DIGITS, NO_DIGIT, nats, probabilities
 
 MOST_MARKS = 80  # of one row; more are a texture
 _JOIN, _CUT = 1.0, 2.0  # nats: what joining two marks and cutting one in two must bring
 _DROP, _DROP_SMALL = 2.5, 0.5  # nats: the same for leaving out a mark, and a small one
+_LEAST_FIT = 1.0  # nats a digit: of a row that holds the text
 _NONE = 0.4  # probability: a mark that may be no digit
 _SMALL = 0.45  # of the digit size
 _WIDE = 0.75  # of the digit size: narrower marks are not cut
@@ -91,7 +92,9 @@ def rows_of_texts(
     """
     if not len(texts) < len(lines) <= _MOST_ROWS / len(texts):
         return None
-    fits = [[_fit_of(spelled(ink, line, text, size, pen)) for text in texts] for line in lines]
+    fits = [
+        [_fit_of(spelled(ink, line, text, size, pen), text) for text in texts] for line in lines
+    ]
     best = np.full((len(lines) + 1, len(texts) + 1), -np.inf)
     best[:, 0] = 0.0
     for i, row in enumerate(fits):
@@ -107,8 +110,10 @@ def rows_of_texts(
     return chosen[::-1]
 
 
-def _fit_of(row: Spelled | None) -> float:
-    return -np.inf if row is None else row.fit
+def _fit_of(row: Spelled | None, text: str) -> float:
+    """A row that hardly looks like the text is none of it, even where no other row is left."""
+    n_digits = sum(character in DIGITS for character in text)
+    return -np.inf if row is None or row.fit < _LEAST_FIT * n_digits - _CUT else row.fit
 
 
 class _Fit:

@@ -76,6 +76,7 @@ def test_the_rows_of_the_texts_are_found_among_others() -> None:
     lines = [tuple(sorted(line, key=lambda mark: mark.x)) for line in lines]
     assert rows_of_texts(ink, lines, ("3268", "5094"), SIZE, PEN) == [1, 3]
     assert rows_of_texts(ink, lines, ("7777", "1111"), SIZE, PEN) == [0, 2]
+    assert rows_of_texts(ink, lines, ("5094", "3268"), SIZE, PEN) is None
 
 
 def test_a_drawn_table_is_no_mark_and_a_large_nought_is() -> None:
@@ -107,6 +108,8 @@ def test_another_order_of_classes_is_named_and_a_habit_is_not() -> None:
     assert looks_like(texts, ["5094", "3268"]) == "3268 5094"
     assert looks_like(texts, ["3268", "5091"]) is None
     assert looks_like(texts, ["abcd", "efgh"]) is None
+    sevens = [cuts("1111183", 9)]
+    assert looks_like(sevens, ["7777783"]) is None  # most digits, but of one class
 
 
 def test_a_digit_that_looks_like_another_is_to_be_checked() -> None:
