@@ -120,8 +120,8 @@ def _compared(findings: Findings) -> Iterator[Term]:
     yield from _further()
     yield Term(
         "P(better)",
-        "Share of pairs in which the treatment is better, ties counted half, with Wilson’s "
-        "interval, judged against 0.5 and 0.75.",
+        "Share of the pairs that differ in which the treatment is better, with Clopper and "
+        "Pearson’s interval, judged against 0.5 and 0.75.",
         BOUTHILLIER,
     )
     yield Term(
