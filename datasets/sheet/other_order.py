@@ -21,6 +21,7 @@ _LEAST = 0.005
 _CLEARLY = 2.0  # nats a digit: a row of another class
 _READABLE = 0.8  # probability: a single digit that is clearly another
 _DOUBTFUL = 0.8  # probability of another digit, or of none: a person should check it
+_HARDLY = 0.2  # probability of its own label: marks that are less so, on the whole, are not it
 _MOSTLY = 0.5  # of the rows, or of the marks
 _MOSTLY_OF_TEXT = 0.4  # of its digits
 _HABITS = 3  # classes: nobody writes so many of them like others
@@ -70,11 +71,16 @@ def doubts_of_shape(
 
 
 def look_like_no_digits(inks: Sequence[np.ndarray], labels: str) -> bool:
-    """Whether more than half of the marks that are labelled as digits look like none at all."""
-    known = [ink for ink, label in zip(inks, labels, strict=True) if label in DIGITS]
+    """Whether the marks that are labelled as digits look, on the whole, like none: no sheet.
+
+    A hand that writes its sevens in its own way still looks like digits, and mostly like its own.
+    """
+    known = [(ink, int(c)) for ink, c in zip(inks, labels, strict=True) if c in DIGITS]
     if not known:
         return False
-    return float(np.mean(probabilities(known)[:, NO_DIGIT] > _READABLE)) > _MOSTLY
+    shares = probabilities([ink for ink, _ in known])
+    own = shares[np.arange(len(known)), [label for _, label in known]]
+    return float(shares[:, NO_DIGIT].mean()) > _MOSTLY and float(own.mean()) < _HARDLY
 
 
 def _other_classes(shares: Sequence[np.ndarray], labels: Sequence[str]) -> str | None:

@@ -96,6 +96,9 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
             return replace(clearest, labels=None, looks_like=looks_like)
         best = by_turn[0]
     assert best.labels is not None, "only readings that fit were kept"
+    cuts = [ink for row in _cut_rows(best) for ink in row]
+    if look_like_no_digits(cuts, "".join(best.labels)):
+        return replace(best, labels=None, looks_like="")
     doubts = unlike_neighbours(best.ink, best.rows, best.labels)
     noted = {id(doubt.mark) for doubt in doubts}
     shapes = doubts_of_shape(best.ink, best.rows, best.labels)
