@@ -744,6 +744,8 @@ DOUBLES = 5  # seeds of which `vary: decompose` runs doubles
 def _axes(given: object) -> object:
     if given == "decompose":
         return AXES
+    if isinstance(given, str):
+        raise ValueError(f"is neither a list of {', '.join(AXES)} nor decompose")
     return tuple(given) if isinstance(given, list) else given
 
 

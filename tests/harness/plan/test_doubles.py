@@ -80,3 +80,8 @@ def test_a_search_is_refused(plan):
     search = "search: {learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, samples: 2}"
     with pytest.raises(SpecError, match=r"sweep.yaml:12: vary: does not go with `search`"):
         plan(("seeds: 4", f"seeds: 4\nvary: decompose\n{search}"))
+
+
+def test_another_word_is_refused_with_what_is_allowed(plan):
+    with pytest.raises(SpecError, match=r"sweep.yaml:12: vary: 'decomposed' is neither a list of "):
+        plan(("seeds: 4", "seeds: 4\nvary: decomposed"))
