@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 NOTHING = "–"
+ALPHA = 0.05  # what is at most this is beyond chance
+_NOTHING_AT_ALL = 1e-9  # rounding of sums
 
 
 def percent(value: float) -> str:
@@ -24,9 +26,16 @@ def target(value: float) -> str:
 
 
 def points(value: float) -> str:
-    """0.0034 → `+0.34` (percentage points)."""
-    text = f"{100 * value:+.2f}"
-    return text.replace("-", "−") if float(text) else "0.00"
+    """0.0034 → `+0.34` (percentage points).
+
+    What is not 0 is not written as 0: an end of an interval must show on which side it lies.
+    """
+    if abs(value) < _NOTHING_AT_ALL:
+        return "0.00"
+    digits = 2
+    while not float(text := f"{100 * value:+.{digits}f}"):
+        digits += 1
+    return text.replace("-", "−")
 
 
 def signed(value: float) -> str:
@@ -53,8 +62,11 @@ def count(value: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """1.4342 → `1.43×`."""
-    return f"{number(value)}×"
+    """1.4342 → `1.43×`; what is not 1 is not written as 1."""
+    digits = 2
+    while abs(value - 1) > _NOTHING_AT_ALL and float(f"{value:.{digits}f}") == 1:
+        digits += 1
+    return f"{value:.{digits}f}×" if digits > 2 else f"{number(value)}×"
 
 
 def log_ratio(value: float) -> str:
@@ -78,8 +90,11 @@ def seconds(value: float) -> str:
 
 
 def probability(value: float) -> str:
-    """A p-value: `0.012`, `<0.001`."""
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    """A p-value: `0.012`, `<0.001`; with more digits where 0.05 would stand for more than that."""
+    digits = 3
+    while digits < 9 and value > ALPHA * (1 + 1e-9) and float(f"{value:.{digits}f}") <= ALPHA:
+        digits += 1
+    return "<0.001" if value < 0.001 else f"{value:.{digits}f}"
 
 
 _WRITERS: tuple[Callable[[float], str], ...] = (
@@ -118,13 +133,13 @@ def _interval(kind: str, estimate: float, low: float, high: float) -> str:
     middle = write(kind, estimate)
     bounds = [math.isfinite(low), math.isfinite(high)]
     if math.isfinite(estimate) and not math.isnan(low) and not math.isnan(high):
-        return f"{middle} [{_bare(kind, low)}, {_bare(kind, high)}]"
+        return f"{middle} [{bare(kind, low)}, {bare(kind, high)}]"
     if not math.isfinite(estimate) and any(bounds):
         return f"≥ {write(kind, low)}" if bounds[0] else f"≤ {write(kind, high)}"
     return middle
 
 
-def _bare(kind: str, value: float) -> str:
+def bare(kind: str, value: float) -> str:
     """The number without its unit, for the second and third numbers of an interval."""
     return write(kind, value).removesuffix(" %").removesuffix(" s").removesuffix("×")
 

@@ -16,27 +16,41 @@ from dataclasses import dataclass
 from analysis import words
 from analysis.findings.findings import Findings
 from analysis.report.displays import SCORE_WORDS
-from analysis.report.further import further_lead, further_sentences
+from analysis.report.leads import first_sentence, images_words, scope_words
 from analysis.statistics.pairs.comparison import Comparison, Verdict
-from analysis.statistics.pairs.questions import ALPHA
+from analysis.statistics.pairs.questions import ALPHA, QUESTION_WORDS
+from analysis.statistics.pairs.wording import finished_words, row_words, sample_words
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.significance import sign_test
 from analysis.statistics.times.course import Course
 
 MOST_TARGETS = 4  # that one sentence lists
+MOST_LINES = 3  # of a comparison on a console
 MOST_AT_TOP = 4  # comparisons that have their paragraph at the top
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """`lead` alone is a whole sentence, `rest` the numbers behind it."""
+    """`lead` alone is a whole sentence; `numbers`: a sentence for each question; `remarks`: on what
+    they rest, and what is beside them."""
 
     lead: str
-    rest: str = ""
+    numbers: tuple[str, ...] = ()
+    remarks: str = ""
+
+    @property
+    def rest(self) -> str:
+        """All but the first sentence."""
+        return " ".join(filter(None, (*self.numbers, self.remarks)))
 
     @property
     def text(self) -> str:
         return f"{self.lead} {self.rest}".strip()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What a console has room for: the answer, the way there, the end."""
+        return (self.lead, *self.numbers[: MOST_LINES - 1])
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ def summary(findings: Findings, answers: Sequence[Answer]) -> list[Paragraph]:
     if len(answers) <= MOST_AT_TOP:
         return [answer.words for answer in answers]
     return [
-        Paragraph(_split(findings, len(answers)), "Each has its paragraph under Verdicts."),
+        Paragraph(_split(findings, len(answers)), remarks="Each has its paragraph under Verdicts."),
         *(answer.words for answer in _clearest(findings, answers)),
     ]
 
@@ -95,7 +109,7 @@ def _split(findings: Findings, n: int) -> str:
 
 def _counted(rows: Sequence[Comparison], names: Mapping[Verdict, str]) -> str:
     n = Counter(row.verdict for row in rows)
-    texts: dict[Verdict, str] = {**names, "inconclusive": "undecided"}
+    texts: dict[Verdict, str] = {**names, "inconclusive": "not shown"}
     counts = [f"{n[verdict]} {text}" for verdict, text in texts.items() if n[verdict]]
     return words.listed(counts) or "none has a value"
 
@@ -118,7 +132,7 @@ def _only_arm(findings: Findings, k: int) -> Paragraph:
     score = words.interval(findings.course.kind, arm["score"], arm["score_low"], arm["score_high"])
     return Paragraph(
         f"“{arm['arm']}” ends at {score} {score_name(findings.score)}.",
-        f"Over {words.plural(int(arm['score_n']), 'seed')}. Nothing was compared.",
+        remarks=f"Over {words.plural(int(arm['score_n']), 'seed')}. Nothing was compared.",
     )
 
 
@@ -131,139 +145,56 @@ def _untested(task: str, pair: Pair) -> Answer:
 def _answer(findings: Findings, rows: Sequence[Comparison]) -> Answer:
     final = next(row for row in rows if row.metric == findings.score)
     times = [row for row in rows if row.metric == "steps_to_target"]
-    area = [row for row in rows if row.metric == "area_under_curve"]
-    where = f"On {final.task}, " if len(findings.tasks) > 1 else ""
-    further = further_lead(rows)
-    lead = f"{where}“{final.treatment}” {_lead(final, times)}{'; ' * bool(further)}{further}."
-    rest = [
-        *_accuracy(findings, final),
-        *_area(findings, area),
-        *_speed(times),
-        *_cost(findings, final, times),
-        *further_sentences(rows, lambda row: _doubt(findings, row)),
-    ]
-    paragraph = Paragraph(words.sentence(lead), " ".join(rest))
+    lead = first_sentence(rows, findings.score)
+    if len(findings.tasks) > 1:
+        lead = f"On {final.task}: {lead}"
+    numbers = [text for name in _ORDER if (text := _question(findings, rows, name))]
+    remarks = [_intervals(rows), *_wins(final), *_failures(final), *_cost(findings, final, times)]
+    paragraph = Paragraph(lead, tuple(numbers), " ".join(filter(None, remarks)))
     return Answer(final.task, final.treatment, final.control, paragraph)
 
 
-def _lead(final: Comparison, times: Sequence[Comparison]) -> str:
-    """`reaches every target sooner than “scratch” and ends more accurate`."""
-    speed, sure = _speed_words(times, final.control)
-    end = final.measured.end(final.verdict, f"“{final.control}”")
-    if final.among_finished:
-        end += ", of trials that finished"
-    if not final.n:
-        end = (
-            f"cannot be compared with “{final.control}” in final {final.measured.words} (no values)"
-        )
-    if not speed:
-        return end
-    agree = (final.verdict in ("better", "equivalent")) == sure
-    return f"{speed}, {'and' if agree else 'but'} {end}"
+_ORDER = ("way", "final", *(name for name in QUESTION_WORDS if name not in ("way", "final")))
 
 
-def _speed_words(times: Sequence[Comparison], control: str) -> tuple[str, bool]:
-    """What the verdicts at the targets amount to, and whether it is a gain."""
-    known = [row for row in times if row.someone_reached]
-    sooner = [row.target_words for row in known if row.verdict == "better"]
-    later = [row.target_words for row in known if row.verdict == "worse"]
-    if not times:
-        return "", False
-    if not known:
-        late = any(row.n_late for row in times)
-        within = " within the common budget" if late else ""
-        return f"reaches no target{within}, nor does “{control}”", False
-    every = "every target that either reached" if len(known) < len(times) else "every target"
-    every = f"the target of {known[0].target_words}" if len(times) == 1 else every
-    if any(row.is_against_never for row in known):
-        return _never_words(known, control, every), not later
-    if len(sooner) == len(known):
-        return f"reaches {every} sooner than “{control}”", True
-    if len(later) == len(known):
-        return f"reaches {every} later than “{control}”", False
-    if sooner and later:
-        both = f"{_targets(sooner)} sooner but {_targets(later)} later"
-        return f"reaches {both} than “{control}”", False
-    if sooner or later:
-        side = "sooner" if sooner else "later"
-        rest = "the other targets are undecided"
-        return f"reaches {_targets(sooner or later)} {side} than “{control}” ({rest})", bool(sooner)
-    return f"is not shown to reach any target sooner or later than “{control}”", False
-
-
-def _never_words(known: Sequence[Comparison], control: str, every: str) -> str:
-    """`does not reach 95 %, which “scratch” does`; an arm that never arrives is not later."""
-    within = " within the common budget" if any(row.n_late for row in known) else ""
-    against = [row for row in known if row.is_against_never]
-    alone = [row.target_words for row in against if row.verdict == "better"]
-    missed = [row.target_words for row in against if row.verdict == "worse"]
-    if len(alone) == len(known) > 1:
-        return f"reaches {every}, and “{control}” none of them{within}"
-    if len(missed) == len(known) > 1:
-        return f"reaches none of the targets that “{control}” reaches{within}"
-    texts = []
-    if alone:
-        texts.append(f"reaches {_targets(alone)}, which “{control}” does not{within}")
-    if missed:
-        texts.append(f"does not reach {_targets(missed)}{within}, which “{control}” does")
-    others = [row for row in known if not row.is_against_never]
-    if others:
-        texts.insert(0, _speed_words(others, control)[0])
-    return "; it ".join(texts)
-
-
-def _targets(targets: Sequence[str], last: str = "and") -> str:
-    return words.listed(targets, last)
-
-
-def _accuracy(findings: Findings, row: Comparison) -> Iterator[str]:
-    name = words.sentence(score_name(findings.score)).rstrip(".")
-    if math.isnan(row.estimate):
-        yield f"{name}: not tested ({row.note or 'no values'})."
-        return
-    text = f"{name}: {row.measured.difference(row.estimate)}"
-    if math.isnan(row.low):
-        yield f"{text} on a single pair of seeds, which allows no interval and no test."
-        return
-    text += f" ({_doubt(findings, row)}, {_sample(row)})"
-    if row.verdict == "equivalent":
-        text += f", inside the margin of {row.measured.margin(row.margin)}"
-    elif row.verdict == "inconclusive":
-        text += _undecided(findings, row)
-    yield text + "."
-    yield from _wins(row)
-    if row.n_failed_treatment + row.n_failed_control:
-        yield _failures(row)
-    if row.note:
-        yield words.sentence(row.note)
-
-
-def _doubt(findings: Findings, row: Comparison) -> str:
-    """`95 % interval of this comparison alone +0.2 to +0.4, p 0.012, among the 3 comparisons of
-    final accuracy 0.030`."""
-    ends = f"{words.write(row.kind, row.low)} to {words.write(row.kind, row.high)}"
-    text = f"95 % interval of this comparison alone {ends}, p {words.probability(row.p_value)}"
-    n = _family_size(findings, row)
+def _question(findings: Findings, rows: Sequence[Comparison], name: str) -> str:
+    """`The way there (9 comparisons, 5 % for all together): mean … +30.1 points (25.4 to 34.7; p
+    <0.001); steps to 90 %: 2.77× fewer (1.89 to 4.06; p 0.002).`"""
+    rows = [row for row in rows if row.question == name]
+    if name not in ("final", "way"):
+        rows = [row for row in rows if not math.isnan(row.estimate)]
+    if not rows:
+        return ""
+    times = [row for row in rows if row.is_time]
+    shown = [row for row in rows if not row.is_time] + _spread(times, MOST_TARGETS)
+    head = words.sentence(rows[0].question_words).rstrip(".")
+    if name == "final":
+        head += f" on {images_words(rows[0])}"
+    n = rows[0].n_question
     if n > 1:
-        text += f", among the {n} comparisons of {row.question_words} "
-        text += words.probability(row.p_question)
-    return text
+        strict = any(asked.errors == "report" for asked in findings.asked)
+        together = "its part of 5 % for the report" if strict else "5 % for all together"
+        head += f" ({n} comparisons, {together})"
+    texts = [row_words(row, named=name != "final") for row in shown]
+    return f"{head}: {'; '.join(texts)}."
 
 
-def _family_size(findings: Findings, row: Comparison) -> int:
-    """How many tests the row's question has in this report."""
-    rows = findings.pairs.comparisons
-    return sum(r.question == row.question and not math.isnan(r.p_value) for r in rows)
-
-
-def _undecided(findings: Findings, row: Comparison) -> str:
-    if row.state == "by itself":
-        n = _family_size(findings, row)
-        return f": by itself beyond chance, not among the {n} comparisons of this question"
-    if math.isnan(row.margin):
-        return ": no difference is shown, and equivalence was not tested (the sweep sets no margin)"
-    margin = row.measured.margin(row.margin)
-    return f": neither a difference nor equivalence within {margin} is shown"
+def _intervals(rows: Sequence[Comparison]) -> str:
+    """What every interval of the paragraph is of, and what it holds for."""
+    tested = [row for row in rows if not math.isnan(row.low)]
+    if not tested:
+        return ""
+    samples = {sample_words(row): row.question_words for row in reversed(tested)}
+    of = words.listed(
+        sample + (f" ({question})" if len(samples) > 1 else "")
+        for sample, question in reversed(samples.items())
+    )
+    text = f"All intervals are 95 % intervals of one comparison alone, for new seeds, from {of}"
+    for row in tested:
+        if row.question == "final":
+            also = "also " if row.overlap else ""
+            text += f"; those of {row.question_words} hold {also}{scope_words(row)}"
+    return f"{text}."
 
 
 def _wins(row: Comparison) -> Iterator[str]:
@@ -272,75 +203,25 @@ def _wins(row: Comparison) -> Iterator[str]:
     if not row.paired or not n:
         return
     p = sign_test(row.n_won, row.n_lost)
-    doubt = (
-        "" if p <= ALPHA else f"; by itself that is not beyond chance (p {words.probability(p)})"
+    few = ": too few pairs to exclude it" if n in (row.n_won, row.n_lost) else ""
+    doubt = f"; by itself that is not beyond chance (p {words.probability(p)}){few}"
+    yield (
+        f"In final {row.measured.words} {row.n_won} of {words.plural(row.n_pairs, 'pair')} are in "
+        f"favour of “{row.treatment}”{'' if p <= ALPHA else doubt}."
     )
-    yield f"{row.n_won} of {words.plural(row.n_pairs, 'pair')} are in favour{doubt}."
 
 
-def _failures(row: Comparison) -> str:
+def _failures(row: Comparison) -> Iterator[str]:
     """Which trials have no accuracy, and whether the verdict holds with them at chance."""
-    counts = [
-        f"{n} of {n + n_done} of “{arm}”"
-        for arm, n, n_done in (
-            (row.treatment, row.n_failed_treatment, row.n_treatment),
-            (row.control, row.n_failed_control, row.n_control),
-        )
-        if n
-    ]
-    text = f"Trials that did not finish have no accuracy: {words.listed(counts)}."
-    if row.verdict not in ("better", "worse"):
-        return text
-    holds = "does not hold" if row.among_finished else "holds too"
-    return f"{text} The verdict {holds} with each of them at chance."
-
-
-def _area(findings: Findings, rows: Sequence[Comparison]) -> Iterator[str]:
-    """The mean accuracy over training, first among the way there."""
-    for row in rows:
-        if not math.isnan(row.low):
-            claim = _undecided(findings, row) if row.state == "by itself" else ""
-            if row.state == "not shown":
-                claim = ": no difference is shown"
-            yield (
-                f"Mean validation {row.measured.words} over training: "
-                f"{row.measured.difference(row.estimate)} "
-                f"({_doubt(findings, row)}){claim}."
-            )
-
-
-def _sample(row: Comparison) -> str:
-    if row.paired:
-        return words.plural(row.n_pairs, "paired seed")
-    return f"{row.n_treatment} and {row.n_control} trials whose seeds do not pair, Welch"
-
-
-def _speed(times: Sequence[Comparison]) -> Iterator[str]:
-    known = [row for row in times if row.someone_reached and not math.isnan(row.estimate)]
-    if known:
-        shown = _spread(known, MOST_TARGETS)
-        head = (
-            "Steps to a target, control over treatment (intervals of one comparison each, p among"
-        )
-        yield f"{head} the way there): {'; '.join(map(_ratio, shown))}."
-    unknown = [row for row in times if not row.someone_reached]
-    never = [row.target_words for row in unknown if not row.n_late]
-    if never and known:
-        yield f"No trial of either reached {_targets(never, 'or')} in its training."
-    for row in unknown:
-        if row.n_late:
-            late = [
-                f"{n} of {n_all} of “{arm}”"
-                for arm, n, n_all in (
-                    (row.treatment, row.n_late_treatment, row.n_treatment),
-                    (row.control, row.n_late_control, row.n_control),
-                )
-                if n
-            ]
-            yield (
-                f"Within the common budget of {words.count(row.budget)} steps no trial of either "
-                f"reached {row.target_words}; later {words.listed(late)} did."
-            )
+    if not row.n_failed_treatment + row.n_failed_control:
+        return
+    if row.among_finished:
+        yield "With each of the others at chance the verdict on final values does not hold."
+        return
+    text = f"Final values are of trials that finished; {finished_words(row)}."
+    if row.verdict in ("better", "worse"):
+        text += " The verdict holds too with each of the others at chance."
+    yield text
 
 
 def _spread(rows: list[Comparison], limit: int) -> list[Comparison]:
@@ -348,31 +229,6 @@ def _spread(rows: list[Comparison], limit: int) -> list[Comparison]:
     if len(rows) <= limit:
         return rows
     return [rows[round(k * (len(rows) - 1) / (limit - 1))] for k in range(limit)]
-
-
-def _ratio(row: Comparison) -> str:
-    text = f"{row.bound_words}{words.ratio(row.estimate)} at {row.target_words}"
-    inside = []
-    if not math.isnan(row.low):
-        inside.append(f"{words.write('number', row.low)} to {words.write('number', row.high)}")
-        inside.append(f"p {words.probability(row.p_question)}")
-    if row.state == "by itself":
-        inside.append(f"by itself beyond chance, p {words.probability(row.p_value)}")
-    for side, n, n_unreached in (
-        ("treatment", row.n_treatment, row.n_unreached_treatment),
-        ("control", row.n_control, row.n_unreached_control),
-    ):
-        if n_unreached:
-            inside.append(f"{n_unreached} of {n} {side} trials did not within the common budget")
-    for side, n, n_at_once in (
-        ("treatment", row.n_treatment, row.n_at_once_treatment),
-        ("control", row.n_control, row.n_at_once_control),
-    ):
-        if n_at_once:
-            inside.append(f"{side} there before its first step in {n_at_once} of {n} seeds")
-    if row.bound == "within budget":
-        inside.append("of times between the first evaluation and the common budget")
-    return text + (f" ({', '.join(inside)})" if inside else "")
 
 
 def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) -> Iterator[str]:
@@ -404,7 +260,7 @@ def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) ->
     ends = ""
     if not math.isnan(row["uses_low"]):
         low, high = (words.write("count", row[f"uses_{end}"]) for end in ("low", "high"))
-        ends = f" (95 % interval {low} to {high})"
+        ends = f" (95 % interval of this pair and target alone {low} to {high})"
     yield (
         f"{cost}; each use saved {bound}{words.count(row['saved'])} on the way {where}, so it is "
         f"paid for after {other}{words.plural(math.ceil(row['uses']), 'use')}{ends}."

@@ -14,6 +14,7 @@ from analysis import words
 from analysis.findings.findings import Findings
 from analysis.report.tables import Column, of_kind
 from analysis.statistics.pairs.comparison import Comparison
+from analysis.statistics.pairs.wording import metric_name
 from analysis.statistics.times.course import ACCURACY, COURSES, Course
 
 UNIT_WORDS = {"step": "Steps", "samples": "Images", "train_time_s": "Seconds"}
@@ -24,14 +25,6 @@ SCORE_WORDS = {
 }
 SCORE_WORDS["best_val_loss"] = "Validation loss at the chosen step"
 PARTS = {"n_train": "to train", "n_validation": "to validate", "n_test": "to test"}
-METRIC_WORDS = SCORE_WORDS | {
-    "area_under_curve": "Area under the learning curve",
-    "spread_over_seeds": "How far two seeds lie apart (ratio)",
-    "noise_within_a_run": "Noise within a run",
-    "broken_runs": "Runs that failed, diverged or collapsed",
-    "accuracy_gap": "Training minus validation accuracy",
-    "loss_gap": "Validation minus training loss",
-}
 PAIR = of_kind("text", treatment="Treatment", control="Control")
 
 
@@ -40,10 +33,8 @@ def task_column(findings: Findings) -> list[Column]:
 
 
 def metric_words(metric: str, target: float, course: Course = ACCURACY) -> str:
-    """`Steps to 97 %`, `Test accuracy`, `Area under the learning curve`."""
-    if metric == "steps_to_target":
-        return f"Steps to {course.target(target)}"
-    return METRIC_WORDS.get(metric, words.spaced(metric))
+    """`Steps to 97 %`, `Test accuracy`, `Mean validation accuracy over training`."""
+    return words.sentence(metric_name(metric, target, course)).rstrip(".")
 
 
 def estimate_text(row: Comparison) -> str:

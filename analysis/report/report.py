@@ -82,7 +82,7 @@ def write_report(
     with atomic_file(out / "index.html") as file:
         file.write(page_text(content))
     remember(looks_now(findings.runs, findings.asked))
-    answer = "\n".join(paragraph.text for paragraph in content.top)
+    answer = "\n".join(line for paragraph in content.top for line in paragraph.lines)
     return ReportResult(out / "index.html", answer, tuple(stand_ins(findings)))
 
 

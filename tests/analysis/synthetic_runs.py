@@ -64,6 +64,9 @@ class Made:
     root: int = 1
     together: bool = False
     search: int = 0
+    at_zero: bool = False  # an evaluation before the first step
+    pool: int = 0  # images that each seed splits anew
+    n_train: int = 50_000
     extra: dict[str, Any] = field(default_factory=dict)
     data: tuple[dict[str, Any], ...] = ()
 
@@ -127,7 +130,8 @@ def _trial(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     identity = hashlib.sha256(f"{made.name}{arm}{seed}{made.grid}".encode()).hexdigest()[:16]
     status = "failed" if seed in arm.failed else "diverged" if seed in arm.diverged else "done"
-    steps = np.linspace(arm.steps / made.evaluations, arm.steps, made.evaluations).astype(int)
+    first = 0 if made.at_zero else arm.steps / made.evaluations
+    steps = np.linspace(first, arm.steps, made.evaluations + made.at_zero).astype(int)
     if status == "failed":
         steps = steps[:0]
     if status == "diverged":
@@ -186,13 +190,14 @@ def _trial(
         "n_workers": 1,
         "ran_as": "solo",
         "attempts": 1,
-        "n_train": 50000,
+        "n_train": made.n_train,
         "n_validation": 10000,
         "n_test": made.n_test,
         "n_classes": made.n_classes,
         "parent_id": "",
         "grid": made.grid,
         "stand_in_for": made.stand_in_for,
+        "n_pool": made.pool or None,
         "finished_at": f"2026-01-02T{3 + _order(made, arm):02d}:{seed % 60:02d}:05Z",
     }
     if not arm.test_accuracy:

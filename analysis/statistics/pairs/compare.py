@@ -9,6 +9,7 @@ cannot disagree; verdicts rest on what the test is worth among the rows of its q
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -22,6 +23,7 @@ from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.questions import Errors, RowTest, judge
+from analysis.statistics.pairs.wording import verdict_words
 from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval, exact_share_interval
 from analysis.statistics.samples.pairing import Pair
@@ -310,6 +312,7 @@ def _untested(contrast: Contrast, note: str = "") -> Comparison:
         budget=contrast.budget,
         question=contrast.metric.question,
         course=contrast.course,
+        overlap=contrast.overlap,
         note=joined(contrast.note, note),
     )
 
@@ -388,19 +391,21 @@ def _estimated(row: Comparison, contrast: Contrast, score: Interval) -> Comparis
 
 def _ends(contrast: Contrast, bound: str, low: float, high: float) -> tuple[float, float]:
     """Both ends of an interval of scores on the scale that is reported; none is impossible."""
+    if math.isnan(low):
+        return low, high
     if contrast.metric.is_time:
         low, high = _exp(low), _exp(high)
         return 0.0 if bound == "at most" else low, math.inf if bound == "at least" else high
     if not contrast.metric.higher_is_better:
         return -high, -low
-    if contrast.metric.unit == "fraction" and not math.isnan(low):
+    if contrast.metric.unit == "fraction":
         return max(low, -1.0), min(high, 1.0)
     return low, high
 
 
 def _exp(value: float) -> float:
-    """e to the value, infinite where that is too large for a float."""
-    return math.exp(value) if value < 700 else math.inf
+    """e to the value, infinite where that is too large for a float, NaN of NaN."""
+    return math.inf if value >= 700 else math.exp(value)
 
 
 def _bound(contrast: Contrast, mean_score: float) -> str:
@@ -428,6 +433,7 @@ def _judged(rows: Sequence[_Row], worst: Sequence[_Row], errors: Errors) -> list
         among_worst = judge([row.test for row in worst], errors)
     p_equivalence = holm(np.array([row.comparison.p_equivalence for row in rows]))
     n_margins = int(np.isfinite(p_equivalence).sum())
+    sizes = Counter(row.comparison.question for row in rows if row.comparison.p_value <= 1)
     judged = []
     for row, own, bad, bad_row, q in zip(
         rows, among, among_worst, worst, p_equivalence, strict=True
@@ -443,6 +449,7 @@ def _judged(rows: Sequence[_Row], worst: Sequence[_Row], errors: Errors) -> list
         comparison = replace(
             row.comparison,
             p_question=own.p,
+            n_question=sizes[row.comparison.question],
             factor=c,
             low_question=low,
             high_question=high,
@@ -466,19 +473,21 @@ def _judge(row: Comparison, tested: _Row, n_margins: int) -> Comparison:
             grain = tested.contrast.grain
             n_more = verdicts.seeds_missing_range(row, tested.df, n_margins, grain)
     elif row.verdict == "equivalent":
-        row = replace(row, note=joined(row.note, _inside(row, tested)))
+        row = _inside(row, tested)
     row = replace(row, n_more=n_more[0], n_more_low=n_more[1], n_more_high=n_more[2])
-    return replace(row, verdict_words=verdicts.verdict_words(row))
+    return replace(row, verdict_words=verdict_words(row))
 
 
-def _inside(row: Comparison, tested: _Row) -> str:
-    """The interval that goes with two one-sided tests at 5 %: it lies inside the margin."""
+def _inside(row: Comparison, tested: _Row) -> Comparison:
+    """With the interval that goes with two one-sided tests at 5 %: it lies inside the margin."""
     reached = -float(special.stdtrit(tested.df, row.p_equivalence))  # (margin - |mean|) / error
     error = (row.margin - abs(row.mean_score)) / reached
     half = student_quantile(tested.df, 2 * CONFIDENCE - 1) * error
-    ends = " to ".join(write(row.kind, row.estimate + side * half) for side in (-1, 1))
+    low, high = row.estimate - half, row.estimate + half
+    ends = " to ".join(write(row.kind, end) for end in (low, high))
     points = " points" if row.kind == "points" else ""
-    return f"equivalence goes with the 90 % interval, {ends}{points}"
+    note = joined(row.note, f"equivalence goes with the 90 % interval, {ends}{points}")
+    return replace(row, low_equivalence=low, high_equivalence=high, note=note)
 
 
 def _snap(treated: Floats, control: Floats) -> Floats:

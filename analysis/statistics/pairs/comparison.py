@@ -68,6 +68,9 @@ class Comparison:
         p_worse_beyond, p_inside, p_better_beyond: that the true difference is worse by more than
             the margin, inside it, or better by more (`three_probabilities`); NaN without a margin.
         worth: how many times the seeds unpaired arms would need (`pairing_worth`), NaN unpaired.
+        n_question: tests of its question in the report. overlap: n_test / n_train where seeds
+            redraw one pool of images, else 0. low_equivalence, high_equivalence: of an `equivalent`
+            row the 90 % interval that goes with its two one-sided tests.
         score: the interval of `mean_score` with its own note; no column of the table.
     """
 
@@ -136,6 +139,10 @@ class Comparison:
     worth: float = math.nan
     n_more_low: float = 0.0
     n_more_high: float = 0.0
+    n_question: int = 0
+    overlap: float = 0.0
+    low_equivalence: float = math.nan
+    high_equivalence: float = math.nan
     score: Interval | None = None
 
     @property

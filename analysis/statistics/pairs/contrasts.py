@@ -282,12 +282,15 @@ def _contrast(
     )
     if column.metric.kind == "spread":
         return _of_spreads(contrast)
-    if not column.metric.has_margin or not any(gap.any() for gap in gaps):
+    ends = column.metric.has_margin or column.metric.source == "area"
+    if not ends or not any(gap.any() for gap in gaps):
         return contrast
     failures = [_failed(trials, r) & gap for r, gap in zip(rows, gaps, strict=True)]
     failed = (int(failures[0].sum()), int(failures[1].sum()))
     if not any(failed):
         return contrast
+    if column.metric.source == "area":  # what a curve that broke off would have been is not known
+        return replace(contrast, failed=failed)
     worst = _at_chance(trials, column, match, failures)
     chance = _contrast(trials, task, pair, worst, match) if worst else None
     return replace(contrast, failed=failed, at_chance=chance)

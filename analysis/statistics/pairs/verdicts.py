@@ -1,6 +1,7 @@
-"""What a comparison allows one to say: state, verdict, a sentence, how many seeds are missing.
+"""What a comparison allows one to say: state, verdict, how many seeds are missing.
 
-In: the numbers of one comparison. Out: words. The rule, in this order:
+In: the numbers of one comparison. Out: the conclusion (`wording` has its words). The rule, in this
+order:
 
 1. `equivalent`: both one-sided tests put the difference inside the sweep's margin (Holm over
    all such tests of the report). That holds also where the difference is sure but smaller than
@@ -107,92 +108,3 @@ def advice(row: Comparison) -> str:
         return f"for an 80 % chance of a verdict over {MOST_WORTH_SAYING:,} more seeds"
     chance = f"for an 80 % chance of a verdict between {least} and {most} more"
     return f"{words.plural(row.n, 'seed')} cannot tell how many: {chance}"
-
-
-def verdict_words(row: Comparison) -> str:
-    """One sentence: what the comparison shows, how surely, from how many seeds."""
-    who, other, what = row.treatment, row.control, _what(row)
-    if row.n == 0:
-        return f"{who} and {other} cannot be compared on {what}: no values"
-    if row.is_time and not row.someone_reached:
-        return _nobody_words(row)
-    numbers = _numbers(row)
-    if row.verdict == "inconclusive":
-        if row.state == "by itself":
-            beyond = f"{who} is {row.direction} than {other} on {what} by itself beyond chance"
-            return f"{beyond}, not among the comparisons of {row.question_words} ({numbers})"
-        return f"no difference between {who} and {other} on {what} is shown ({numbers})"
-    if row.among_finished:
-        numbers += f", of trials that finished: {_failures(row)}"
-    if row.verdict == "equivalent":
-        margin = row.measured.margin(row.margin)
-        side = f": {who} is {row.direction}, but by less than the margin" if row.direction else ""
-        return f"{who} and {other} are equivalent on {what} within {margin}{side} ({numbers})"
-    if row.is_time and row.is_against_never:
-        within = "" if not row.n_late else " within the common budget"
-        if row.verdict == "better":
-            return f"{who} reaches {row.target:g}, which {other} does not{within} ({numbers})"
-        return f"{who} does not reach {row.target:g}{within}, which {other} does ({numbers})"
-    if row.is_time:
-        when = "sooner" if row.verdict == "better" else "later"
-        return f"{who} reaches {row.target:g} {when} than {other} ({numbers})"
-    return f"{who} is {row.verdict} than {other} on {what} ({numbers})"
-
-
-def _nobody_words(row: Comparison) -> str:
-    who, other = row.treatment, row.control
-    if not row.n_late:
-        return f"neither {who} nor {other} reached {row.target:g} within its training"
-    late = [
-        f"{n} of {n_all} of {arm}"
-        for arm, n, n_all in (
-            (who, row.n_late_treatment, row.n_treatment),
-            (other, row.n_late_control, row.n_control),
-        )
-        if n
-    ]
-    return (
-        f"neither {who} nor {other} reached {row.target:g} within the common budget of "
-        f"{row.budget:,g} {row.unit}; later {words.listed(late)} did"
-    )
-
-
-def _failures(row: Comparison) -> str:
-    """`4 of 10 of t did not`."""
-    counts = [
-        f"{n} of {n + n_done} of {arm}"
-        for arm, n, n_done in (
-            (row.treatment, row.n_failed_treatment, row.n_treatment),
-            (row.control, row.n_failed_control, row.n_control),
-        )
-        if n
-    ]
-    return f"{words.listed(counts)} did not"
-
-
-def _what(row: Comparison) -> str:
-    name = row.metric.replace("_", " ").replace("train time s", "training seconds")
-    return name if math.isnan(row.target) else f"{name} {row.target:g}"
-
-
-def _numbers(row: Comparison) -> str:
-    """`+0.31 points, 95 % interval of it alone +0.20 to +0.42, p 0.003, among its question 0.009,
-    30 pairs`."""
-    kind, unit = "number", f" {row.unit}"
-    if row.is_time:
-        kind, unit = "ratio", " as fast"
-    elif row.unit == "log ratio":
-        kind, unit = row.kind, ""
-    elif row.unit == "fraction":
-        kind, unit = "points", " points"
-    text = f"{row.bound_words}{words.write(kind, row.estimate)}{unit}"
-    if not math.isnan(row.low):
-        ends = f"{words.write(kind, row.low)} to {words.write(kind, row.high)}"
-        text += f", {words.share(row.confidence)} interval of it alone {ends}"
-    if not math.isnan(row.p_value):
-        text += f", p {words.probability(row.p_value)}"
-    if not math.isnan(row.p_question):
-        text += f", among its question {words.probability(row.p_question)}"
-    if row.paired:
-        return f"{text}, {words.plural(row.n, 'pair')}"
-    return f"{text}, {row.n_treatment} and {row.n_control} unpaired trials"

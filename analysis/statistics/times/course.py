@@ -8,6 +8,7 @@ comparisons and words ask the same things of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from analysis import words
 
@@ -54,19 +55,14 @@ class Course:
         """`±0.1 points`, or `±0.01`."""
         return f"±{100 * value:.3g} points" if self.is_share else f"±{value:.3g}"
 
-    def end(self, verdict: str, control: str) -> str:
-        """How a verdict about the final value is said: `ends more accurate than …`."""
-        more, less = ("lower", "higher") if self.lower_is_better else ("higher", "lower")
-        form, same = f"with a {{}} {self.words}", f"with the same {self.words} as"
+    def ends(self, word: Literal["more", "less", "as"]) -> str:
+        """How an end is said: `more accurate`, `with a lower loss`, `as accurate`."""
         if self.name == "accuracy":
-            more, less, form, same = "more", "less", "{} accurate", "as accurate as"
-        either = form.format(f"{more} or {less}")
-        return {
-            "better": f"ends {form.format(more)} than {control}",
-            "worse": f"ends {form.format(less)} than {control}",
-            "equivalent": f"ends {same} {control}, within the margin",
-            "inconclusive": f"is not shown to end {either} than {control}",
-        }[verdict]
+            return f"{word} accurate"
+        if word == "as":
+            return f"with the same {self.words}"
+        higher = (word == "more") is not self.lower_is_better
+        return f"with a {'higher' if higher else 'lower'} {self.words}"
 
     def target(self, value: float) -> str:
         """`97.5 %`, or `a loss of 0.2`."""

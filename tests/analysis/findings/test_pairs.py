@@ -62,7 +62,7 @@ def test_a_run_in_which_treatments_diverged_says_of_trials_that_finished(tmp_pat
     [answer] = answer_all(findings)
     assert "of trials that finished" in answer.words.lead
     assert "4 of 10 of “new”" in answer.words.rest
-    assert "does not hold with each of them at chance" in answer.words.rest
+    assert "at chance the verdict on final values does not hold" in answer.words.rest
     agrees(findings.pairs.table)
 
 
@@ -72,11 +72,11 @@ def test_arms_of_different_length_say_who_came_later(tmp_path: Path) -> None:
         arms=arms, seeds=6, compare=(("short", "long"),), targets=(0.5, 0.9), predictions=False
     )
     [answer] = answer_all(findings_of(write_run(tmp_path / "run", made)))
-    assert "Within the common budget of 400 steps no trial of either reached 90 %" in (
+    assert "steps to 90 %: no trial of either got there in 400 steps, the common budget; " in (
         answer.words.text
     )
     assert "later 6 of 6 of “long” did" in answer.words.text
-    assert "No trial of either reached 90 %" not in answer.words.text
+    assert "later 6 of 6 of “short” did" not in answer.words.text
 
 
 def test_the_strict_form_is_asked_for_by_the_sweep(tmp_path: Path) -> None:

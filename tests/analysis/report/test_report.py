@@ -198,20 +198,20 @@ def test_csv_has_full_precision(report: Path) -> None:
 def test_answer_names_direction_size_and_doubt(made_run: Path) -> None:
     content = content_of(made_run)
     [paragraph] = content.top
-    assert paragraph.lead.startswith("“pretrained” reaches every target sooner than “scratch”")
+    assert paragraph.lead.startswith("“pretrained” learns faster than “scratch”")
     assert "8 paired seeds" in paragraph.rest
     row = next(c for c in content.findings.pairs.comparisons if c.metric == "test_accuracy")
     assert f"{100 * row.estimate:+.2f} points" in paragraph.rest
     assert "at least" in paragraph.rest
-    assert "5 of 8 control trials did not within the common budget" in paragraph.rest
-    assert "95 % interval of this comparison alone" in paragraph.rest
+    assert "5 of 8 of “scratch” did not get there in 1,000 steps" in paragraph.rest
+    assert "95 % intervals of one comparison alone" in paragraph.rest
     assert "Mean validation accuracy over training" in paragraph.rest
 
 
 def test_a_ratio_without_spread_has_an_interval_of_its_rounding(run_of) -> None:
     arms = (Arm("scratch", 0.975, 450), Arm("pretrained", 0.98, 100))
     content = content_of(run_of(Made(arms=arms, evaluations=2, targets=(0.8,))))
-    assert "2.00× at 80 % (1.53 to 2.62, p 0.008)" in content.top[0].rest
+    assert "steps to 80 %: 2.00× fewer (1.53 to 2.62; p 0.008)" in content.top[0].rest
 
 
 def test_one_seed_allows_no_interval_and_says_so(run_of) -> None:
@@ -246,7 +246,7 @@ def test_nothing_finished_has_no_answer(run_of) -> None:
 def test_a_target_nobody_reaches_is_no_number(run_of) -> None:
     arms = (Arm("scratch", 0.7), Arm("pretrained", 0.75))
     content = content_of(run_of(Made(arms=arms, targets=(0.9,))))
-    assert "reaches no target, nor does “scratch”" in content.top[0].lead
+    assert "steps to 90 %: no trial of either got there in 1,000 steps" in content.top[0].rest
     page = page_text(content)
     assert "not reached (0 of 8)" in page
     steps = [c for c in content.findings.pairs.comparisons if c.metric == "steps_to_target"]
@@ -301,7 +301,7 @@ def test_a_pair_without_trials_is_not_tested(run_of) -> None:
 def test_no_margin_and_no_targets_claim_nothing_of_either(run_of) -> None:
     made = Made(seeds=4, extra={"measure": {"targets": []}})
     content = content_of(run_of(made))
-    assert "the sweep sets no margin" in content.top[0].rest
+    assert "nor is equivalence tested: no margin is set" in content.top[0].rest
     assert "target" not in content.top[0].text
     assert content.findings.pairs.seeds_needed.empty
     reader = Reader()

@@ -227,7 +227,7 @@ def test_times_are_ratios_of_paired_geometric_means() -> None:
     assert row["t"] == pytest.approx(stats.ttest_1samp(logs, 0).statistic)
     assert row["difference"] == pytest.approx(-950 / 6)
     assert (row["scale"], row["bound"], row["verdict"]) == ("speedup", "", "better")
-    assert "reaches 0.9 sooner" in row["verdict_words"]
+    assert row["verdict_words"].startswith("better: “t” against “c”, steps to 90 %: ")
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_targets_nobody_reached_claim_nothing() -> None:
     assert math.isnan(row["estimate"])
     assert math.isnan(row["p_value"])
     assert row["verdict"] == "inconclusive"
-    assert row["verdict_words"] == "neither t nor c reached 0.9 within its training"
+    assert "steps to 90 %: no trial of either got there in" in row["verdict_words"]
 
 
 def test_seconds_are_compared_only_between_trials_that_ran_alike() -> None:
@@ -311,11 +311,16 @@ def test_equal_differences_of_unknown_grain_count_as_one_step() -> None:
 @pytest.mark.parametrize(
     ("shift", "spread", "verdict", "text"),
     [
-        (0.01, 0.001, "better", "t is better than c on test accuracy"),
-        (-0.01, 0.001, "worse", "t is worse than c"),
-        (0.0, 0.0005, "equivalent", "equivalent on test accuracy within ±0.2 points"),
-        (0.001, 0.0002, "equivalent", "t is better, but by less than the margin"),
-        (0.001, 0.004, "inconclusive", "no difference between t and c"),
+        (0.01, 0.001, "better", "better: “t” against “c”, test accuracy +1.00 points"),
+        (-0.01, 0.001, "worse", "worse: “t” against “c”, test accuracy −1.00 points"),
+        (0.0, 0.0005, "equivalent", "equivalent within ±0.2 points, whose own 90 % interval is"),
+        (0.001, 0.0002, "equivalent", "(better, but by less than the margin)"),
+        (
+            0.001,
+            0.004,
+            "inconclusive",
+            "neither a difference nor equivalence within ±0.2 points is",
+        ),
     ],
 )
 def test_verdicts(shift: float, spread: float, verdict: str, text: str) -> None:
@@ -513,7 +518,7 @@ def test_every_column_of_a_paired_row_by_hand() -> None:
     })  # fmt: skip
     assert row["n_more"] == max(seeds_to_detect(0.3, d.std(ddof=1)),
                                 seeds_for_equivalence(0.3, d.std(ddof=1))) - 3  # fmt: skip
-    assert row["verdict_words"].startswith("no difference between t and c")
+    assert "neither a difference nor equivalence" in row["verdict_words"]
 
 
 def test_confidence_is_that_of_all_intervals() -> None:
@@ -687,7 +692,7 @@ def test_arms_of_different_length_say_who_arrived_after_the_common_budget() -> N
     curves = curves[(curves["step"] <= 400) | curves["trial_id"].str.startswith("c")]
     row = compare(trials, curves, "t", "c", ("steps_to_target",), targets=(0.9,), rng=rng()).iloc[0]
     assert (row["n_late_treatment"], row["n_late_control"], row["budget"]) == (0, 6, 400)
-    assert row["verdict_words"].endswith("budget of 400 steps; later 6 of 6 of c did")
+    assert row["verdict_words"].endswith("in 400 steps, the common budget; later 6 of 6 of “c” did")
     assert math.isnan(row["p_question"])
 
 
@@ -701,7 +706,7 @@ def test_failed_trials_at_chance_undo_a_verdict_among_survivors() -> None:
     row = one_row(trials)
     assert (row["verdict"], row["among_finished"], row["n_failed_treatment"]) == ("better", True, 4)
     assert row["p_at_chance"] == 1
-    assert "of trials that finished: 4 of 10 of t did not" in row["verdict_words"]
+    assert "of trials that finished; 4 of 10 of “t” did not" in row["verdict_words"]
     other = trials.assign(arm=trials["arm"].map({"t": "c", "c": "t"}))  # now controls diverged
     turned = one_row(other)
     assert (turned["verdict"], turned["among_finished"]) == ("worse", True)

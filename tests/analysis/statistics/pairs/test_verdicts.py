@@ -1,4 +1,4 @@
-"""Verdicts at their limits, the seeds that are missing, and each sentence as a reader sees it."""
+"""Verdicts at their limits, and the seeds that are missing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ from scipy import stats
 
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.power import seeds_for_equivalence, seeds_to_detect
-from analysis.statistics.pairs.verdicts import (
-    advice,
-    conclude,
-    seeds_missing,
-    seeds_missing_range,
-    verdict_words,
-)
+from analysis.statistics.pairs.verdicts import advice, conclude, seeds_missing, seeds_missing_range
 
 
 def row(**changes: Any) -> Comparison:
@@ -30,11 +24,6 @@ def row(**changes: Any) -> Comparison:
         "verdict": "better", "note": "",
     }  # fmt: skip
     return Comparison(**(common | changes))
-
-
-def time_row(**changes: Any) -> Comparison:
-    common = {"metric": "steps_to_target", "target": 0.9, "unit": "steps", "scale": "speedup"}
-    return row(**(common | {"estimate": 1.5, "low": 1.25, "high": 1.8} | changes))
 
 
 @pytest.mark.parametrize(
@@ -125,122 +114,3 @@ def test_a_margin_below_one_image_needs_no_number_of_seeds() -> None:
 )
 def test_nothing_to_go_by_gives_no_number_of_seeds(changes: dict[str, float]) -> None:
     assert math.isnan(seeds_missing(row(factor=2.3, **changes), 9, 1, 0.0))
-
-
-@pytest.mark.parametrize(
-    ("comparison", "sentence"),
-    [
-        (
-            row(),
-            "t is better than c on test accuracy "
-            "(+1.50 points, 95 % interval of it alone +1.00 to +2.00, among its question 0.012, "
-            "10 pairs)",
-        ),
-        (
-            row(verdict="worse", estimate=-0.015, low=math.nan, p_question=math.nan, n_treatment=1),
-            "t is worse than c on test accuracy (−1.50 points, 1 pair)",
-        ),
-        (
-            row(paired=False, n_treatment=9, n_control=7, low=math.nan, p_question=0.0004),
-            "t is better than c on test accuracy "
-            "(+1.50 points, among its question <0.001, 9 and 7 unpaired trials)",
-        ),
-        (
-            row(metric="test_loss", unit="nats", low=math.nan, p_question=0.04),
-            "t is better than c on test loss (0.0150 nats, among its question 0.040, 10 pairs)",
-        ),
-        (
-            row(verdict="equivalent", margin=0.02, p_question=0.06, low=math.nan),
-            "t and c are equivalent on test accuracy within ±2 points "
-            "(+1.50 points, among its question 0.060, 10 pairs)",
-        ),
-        (
-            row(
-                verdict="equivalent", margin=0.02, p_question=0.04, low=math.nan, direction="better"
-            ),
-            "t and c are equivalent on test accuracy within ±2 points: "
-            "t is better, but by less than the margin "
-            "(+1.50 points, among its question 0.040, 10 pairs)",
-        ),
-        (
-            row(
-                verdict="equivalent", margin=0.02, p_question=0.04, low=math.nan, direction="worse"
-            ),
-            "t and c are equivalent on test accuracy within ±2 points: "
-            "t is worse, but by less than the margin "
-            "(+1.50 points, among its question 0.040, 10 pairs)",
-        ),
-        (
-            row(verdict="inconclusive", low=math.nan, p_question=0.5, n_more=34.4),
-            "no difference between t and c on test accuracy is shown "
-            "(+1.50 points, among its question 0.500, 10 pairs)",
-        ),
-        (
-            row(
-                verdict="inconclusive",
-                state="by itself",
-                direction="better",
-                low=math.nan,
-                p_value=0.04,
-                p_question=0.07,
-            ),
-            "t is better than c on test accuracy by itself beyond chance, not among the "
-            "comparisons of final accuracy "
-            "(+1.50 points, p 0.040, among its question 0.070, 10 pairs)",
-        ),
-        (
-            row(among_finished=True, n_failed_treatment=4, low=math.nan, n_failed_control=1),
-            "t is better than c on test accuracy (+1.50 points, among its question 0.012, "
-            "10 pairs, of trials that finished: 4 of 14 of t and 1 of 11 of c did not)",
-        ),
-        (row(n_control=0), "t and c cannot be compared on test accuracy: no values"),
-        (
-            time_row(),
-            "t reaches 0.9 sooner than c "
-            "(1.50× as fast, 95 % interval of it alone 1.25× to 1.80×, among its question 0.012, "
-            "10 pairs)",
-        ),
-        (
-            time_row(verdict="worse", bound="at least", low=math.nan),
-            "t reaches 0.9 later than c "
-            "(at least 1.50× as fast, among its question 0.012, 10 pairs)",
-        ),
-        (
-            time_row(verdict="inconclusive", n_more=1.0, low=math.nan, bound="within budget"),
-            "no difference between t and c on steps to target 0.9 is shown "
-            "(1.50× as fast, among its question 0.012, 10 pairs)",
-        ),
-        (
-            time_row(metric="train_time_s_to_target", n_treatment=0),
-            "t and c cannot be compared on training seconds to target 0.9: no values",
-        ),
-        (
-            time_row(verdict="worse", bound="at most", low=math.nan, n_unreached_treatment=10),
-            "t does not reach 0.9, which c does "
-            "(at most 1.50× as fast, among its question 0.012, 10 pairs)",
-        ),
-        (
-            time_row(bound="at least", low=math.nan, n_unreached_control=10),
-            "t reaches 0.9, which c does not "
-            "(at least 1.50× as fast, among its question 0.012, 10 pairs)",
-        ),
-        (
-            time_row(n_unreached_treatment=10, n_unreached_control=10),
-            "neither t nor c reached 0.9 within its training",
-        ),
-        (
-            time_row(
-                n_unreached_treatment=10, n_unreached_control=10, n_late_control=6, budget=1200.0
-            ),
-            "neither t nor c reached 0.9 within the common budget of 1,200 steps; "
-            "later 6 of 10 of c did",
-        ),
-        (
-            time_row(low=math.nan, n_unreached_control=10, n_late_control=6),
-            "t reaches 0.9, which c does not within the common budget "
-            "(1.50× as fast, among its question 0.012, 10 pairs)",
-        ),
-    ],
-)
-def test_sentences(comparison: Comparison, sentence: str) -> None:
-    assert verdict_words(comparison) == sentence
