@@ -24,13 +24,15 @@ _STABLE = {
 @dataclass
 class _Said:
     """Parts of the sentence, in order: what is shown, which targets one arm alone reaches, what a
-    row shows only by itself, and what nobody knows."""
+    row shows only by itself, what nobody knows; and where only trials that finished show it, how
+    many did not."""
 
     control: str
     shown: list[str] = field(default_factory=list)
     reached: list[str] = field(default_factory=list)
     alone: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    finished: str = ""
 
     def show(self, text: str, after: str = "") -> None:
         """`learns faster`, with `than “scratch”` where that was not said before."""
@@ -39,7 +41,7 @@ class _Said:
 
 
 def first_sentence(rows: Sequence[Comparison], score: str) -> str:
-    """`“pretrained” learns faster than “scratch” and is at 90 % sooner; which of the two ends more
+    """`“pretrained” learns faster than “scratch” and is sooner at 90 %; which of the two ends more
     accurate is not shown.`"""
     final = next(row for row in rows if row.metric == score)
     said = _Said(final.control)
@@ -48,7 +50,8 @@ def first_sentence(rows: Sequence[Comparison], score: str) -> str:
     _stability(said, rows)
     who, parts = f"“{final.treatment}”", []
     if said.shown:
-        parts.append(f"{who} {words.listed(said.shown)}")
+        finished = f", of trials that finished ({said.finished})" if said.finished else ""
+        parts.append(f"{who} {words.listed(said.shown)}{finished}")
     parts += [f"{'it' if parts else who} {text}" for text in said.reached]
     if said.alone:
         it = f"it {words.listed(said.alone)}"
@@ -86,8 +89,8 @@ def _learning(said: _Said, rows: Sequence[Comparison]) -> None:
     times = [row for row in rows if row.metric == "steps_to_target" and row.someone_reached]
     for row in area:
         if row.verdict in ("better", "worse"):
-            after = f", of trials that finished ({finished_words(row)})"
-            said.show(f"learns {_pace(row)}", after if row.among_finished else "")
+            said.show(f"learns {_pace(row)}")
+            said.finished = finished_words(row) if row.among_finished else ""
     _targets(said, times)
     if said.shown or said.reached:
         return
@@ -97,7 +100,7 @@ def _learning(said: _Said, rows: Sequence[Comparison]) -> None:
     elif sooner := [row for row in times if row.state == "by itself"]:
         when = "sooner" if sooner[0].direction == "better" else "later"
         alike = [row for row in sooner if row.direction == sooner[0].direction]
-        said.alone.append(f"is at {_listed(alike)} {when}")
+        said.alone.append(f"is {when} at {_listed(alike)}")
     elif area or times:
         said.unknown.append("learns faster")
 
@@ -118,7 +121,7 @@ def _targets(said: _Said, times: Sequence[Comparison]) -> None:
         if rows:
             every = len(rows) == len(times) > 1
             where = "every target that either reached" if every else _listed(rows)
-            said.show(f"is at {where} {when}")
+            said.show(f"is {when} at {where}")
     for verdict in ("better", "worse"):
         rows = [row for row in never if row.verdict == verdict]
         if rows:
@@ -140,8 +143,7 @@ def _end(said: _Said, final: Comparison) -> None:
         return
     ends = final.measured.ends
     after = f" ({scope_words(final)})"
-    if final.among_finished:
-        after = f", of trials that finished ({finished_words(final)}; {scope_words(final)})"
+    said.finished = finished_words(final) if final.among_finished else said.finished
     if final.verdict == "equivalent":
         margin = final.measured.margin(final.margin)
         said.shown.append(f"ends {ends('as')} as “{final.control}” within {margin}{after}")

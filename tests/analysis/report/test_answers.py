@@ -27,18 +27,20 @@ def lead(tmp_path, arms, treatment, targets):
 @pytest.mark.parametrize(
     ("arms", "treatment", "targets", "expected"),
     [
-        ((OK, BOOM), "boom", (0.5,), "“boom” does not reach 50 % in 1,000 steps, which “ok” does"),
+        ((OK, BOOM), "boom", (0.5,), "it does not reach 50 % in 1,000 steps, which “ok” does"),
         (
             (OK, BOOM),
             "ok",
             (0.5, 0.9),
-            "“ok” reaches 50 % and 90 % in 1,000 steps, which “boom” does not",
+            "“ok” is more stable in how many of its runs break than “boom”; it reaches 50 % and 90 % "
+            "in 1,000 steps, which “boom” does not; “ok” and “boom” cannot be compared in final "
+            "accuracy (no values).",
         ),
         (
             (OK, HALF),
             "half",
             (0.8, 0.95),
-            "“half” learns slower than “ok”, is at 80 % later and ends less accurate (on these "
+            "“half” learns slower than “ok”, is later at 80 % and ends less accurate (on these "
             "test images, for new seeds); it does not reach 95 % in 1,000 steps, which “ok” does",
         ),
     ],
@@ -46,4 +48,4 @@ def lead(tmp_path, arms, treatment, targets):
 def test_an_arm_that_never_reaches_a_target_is_not_later(
     tmp_path, arms, treatment, targets, expected
 ):
-    assert lead(tmp_path, arms, treatment, targets).startswith(expected)
+    assert expected in lead(tmp_path, arms, treatment, targets)
