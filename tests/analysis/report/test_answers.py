@@ -32,7 +32,7 @@ def lead(tmp_path, arms, treatment, targets):
             (OK, BOOM),
             "ok",
             (0.5, 0.9),
-            "“ok” is more stable in how many of its runs break than “boom”; it reaches 50 % and 90 % "
+            "in how many of its runs break than “boom”; it reaches 50 % and 90 % "
             "in 1,000 steps, which “boom” does not; “ok” and “boom” cannot be compared in final "
             "accuracy (no values).",
         ),
