@@ -39,9 +39,14 @@ class Paragraph:
     remarks: str = ""
 
     @property
-    def rest(self) -> str:
+    def sentences(self) -> tuple[str, ...]:
         """All but the first sentence."""
-        return " ".join(filter(None, (*self.numbers, self.remarks)))
+        return (*self.numbers, *filter(None, (self.remarks,)))
+
+    @property
+    def rest(self) -> str:
+        """The same as one text."""
+        return " ".join(self.sentences)
 
     @property
     def text(self) -> str:
@@ -162,7 +167,7 @@ def _question(findings: Findings, rows: Sequence[Comparison], name: str) -> str:
     <0.001); steps to 90 %: 2.77× fewer (1.89 to 4.06; p 0.002).`"""
     rows = [row for row in rows if row.question == name]
     if name not in ("final", "way"):
-        rows = [row for row in rows if not math.isnan(row.estimate)]
+        rows = [row for row in rows if row.p_value <= 1]
     if not rows:
         return ""
     times = [row for row in rows if row.is_time]
@@ -175,7 +180,11 @@ def _question(findings: Findings, rows: Sequence[Comparison], name: str) -> str:
         strict = any(asked.errors == "report" for asked in findings.asked)
         together = "its part of 5 % for the report" if strict else "5 % for all together"
         head += f" ({n} comparisons, {together})"
+    if name not in ("final", "way"):  # beside the point where nothing is shown: the table has it
+        shown = [row for row in rows if row.state != "not shown"]
     texts = [row_words(row, named=name != "final") for row in shown]
+    if len(shown) < len(rows) - len(times) + min(len(times), MOST_TARGETS):
+        texts.append("nothing else is shown" if texts else "no difference is shown")
     return f"{head}: {'; '.join(texts)}."
 
 
@@ -189,7 +198,7 @@ def _intervals(rows: Sequence[Comparison]) -> str:
         sample + (f" ({question})" if len(samples) > 1 else "")
         for sample, question in reversed(samples.items())
     )
-    text = f"All intervals are 95 % intervals of one comparison alone, for new seeds, from {of}"
+    text = f"Intervals are 95 % intervals of one comparison alone, for new seeds (from {of})"
     for row in tested:
         if row.question == "final":
             also = "also " if row.overlap else ""

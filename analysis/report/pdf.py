@@ -27,7 +27,7 @@ SHORT_CELL = 24  # characters
 MOST_FIGURES = 14
 # Tried in turn until the text fits: size in points, answers, table rows, caveats.
 DETAILS = ((10.2, 4, 10, 8), (9.6, 3, 8, 6), (9.2, 2, 6, 4), (9.0, 1, 4, 3), (8.6, 0, 3, 2))
-MOST_CHARACTERS = 900  # of one paragraph
+MOST_CHARACTERS = 1500  # of one paragraph
 EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
 
 
@@ -141,4 +141,8 @@ def _most(items: Sequence[str], limit: int) -> list[str]:
 
 
 def _cut(text: str, limit: int = MOST_CHARACTERS) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Where it has to be shorter, the text to the end of a sentence: half an interval misleads."""
+    if len(text) <= limit:
+        return text
+    end = text.rfind(". ", 0, limit - 1)
+    return text[: end + 1] + " …" if end > 0 else text[: limit - 1] + "…"

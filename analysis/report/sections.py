@@ -184,8 +184,8 @@ def _beside_verdicts(findings: Findings) -> Iterator[str]:
             three = (row.p_worse_beyond, row.p_inside, row.p_better_beyond)
             worse, inside, better = map(_chance, three)
             parts.append(
-                f"worse by more than the margin with probability {worse}, inside it {inside}, "
-                f"better by more {better}"
+                f"taken alone, worse by more than the margin with probability {worse}, inside it "
+                f"{inside}, better by more {better}"
             )
         if not math.isnan(row.worth):
             parts.append(f"pairing was worth {row.worth:.1f} times the seeds")

@@ -166,7 +166,7 @@ def _chance(row: Comparison) -> Sequence[str]:
     among, own = words.probability(row.p_question), words.probability(row.p_value)
     if row.state == "shown" or row.n_question < 2:
         return [f"p {among}"]
-    return [f"alone p {own}, among the {row.n_question} {among}"]
+    return [f"p {own} alone, {among} among the {row.n_question}"]
 
 
 def _reservations(row: Comparison) -> Sequence[str]:

@@ -41,7 +41,7 @@ NEITHER = {"n_unreached_treatment": 10, "n_unreached_control": 10}
         (row(), "test accuracy +1.50 points (+1.00 to +2.00; p 0.012)"),
         (
             row(**OPEN, p_value=0.06, p_question=0.1, low=-0.003),
-            "test accuracy +1.50 points (−0.30 to +2.00; alone p 0.060, among the 3 0.100): "
+            "test accuracy +1.50 points (−0.30 to +2.00; p 0.060 alone, 0.100 among the 3): "
             "not shown (nor is equivalence tested: no margin is set)",
         ),
         (
@@ -58,12 +58,12 @@ NEITHER = {"n_unreached_treatment": 10, "n_unreached_control": 10}
         (
             row(verdict="equivalent", state="equivalent", direction="", margin=0.03,
                 low_equivalence=0.0105, high_equivalence=0.0195),
-            "test accuracy +1.50 points (+1.00 to +2.00; alone p 0.010, among the 3 0.012): "
+            "test accuracy +1.50 points (+1.00 to +2.00; p 0.010 alone, 0.012 among the 3): "
             "equivalent within ±3 points, whose own 90 % interval is +1.05 to +1.95",
         ),
         (
             row(verdict="equivalent", state="equivalent", direction="worse", margin=0.03),
-            "test accuracy +1.50 points (+1.00 to +2.00; alone p 0.010, among the 3 0.012): "
+            "test accuracy +1.50 points (+1.00 to +2.00; p 0.010 alone, 0.012 among the 3): "
             "equivalent within ±3 points (worse, but by less than the margin)",
         ),
         (
@@ -89,8 +89,8 @@ NEITHER = {"n_unreached_treatment": 10, "n_unreached_control": 10}
         (
             row(metric="spread_over_seeds", question="stability", unit="log ratio", p_question=0.2,
                 estimate=math.log(0.5), low=math.log(0.2), high=math.log(1.25), **OPEN),
-            "distance of two seeds 0.500× that of “c” (0.200 to 1.25; alone p 0.010, among the 3 "
-            "0.200): not shown",
+            "distance of two seeds 0.500× that of “c” (0.200 to 1.25; p 0.010 alone, 0.200 "
+            "among the 3): not shown",
         ),
         (
             row(metric="broken_runs", question="stability", estimate=0.4, low=0.1, high=0.7),
