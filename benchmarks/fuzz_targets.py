@@ -584,13 +584,13 @@ def _corrections() -> list[bytes]:
 
 def _read_corrections(content: bytes, folder: Path) -> None:
     """Corrections of two blank photographs, and what they make of a sheet with two digits."""
-    from datasets.sheet.by_hand import corrected
-    from datasets.sheet.corrections import read_corrections
-    from datasets.sheet.ink import Ink
+    from datasets.sheet.hand.by_hand import corrected
+    from datasets.sheet.hand.corrections import read_corrections
     from datasets.sheet.labels import by_row
-    from datasets.sheet.marks import find_marks
+    from datasets.sheet.paper.ink import Ink
     from datasets.sheet.photos import Photo
-    from datasets.sheet.read import Reading
+    from datasets.sheet.reading.read import Reading
+    from datasets.sheet.strokes.marks import find_marks
 
     blank, mask = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), bool)
     mask[11:18, 11:14] = mask[11:18, 31:34] = True

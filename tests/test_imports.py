@@ -41,6 +41,10 @@ ROOMS = {
         "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog", "given",
         {"__main__", "describe"},
     ],
+    "datasets.sheet": [
+        {"labels", "paper", "write"}, "strokes", "looks", "reading", {"photos", "contact"}, "hand",
+        "remarks", "__main__",
+    ],
     "models": [
         "info", "networks", {"own", "own_forward", "global_draws"}, {"catalog", "dropout"},
         {"groups", "other_files"}, "own_build", {"build", "state_dicts"},

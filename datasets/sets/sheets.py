@@ -21,16 +21,16 @@ from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_d
 from datasets.files.cache import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
-from datasets.sheet.corrections import Correction, read_corrections
+from datasets.sheet.hand.corrections import Correction, read_corrections
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
-from datasets.sheet.pages import file_of, open_pictures
+from datasets.sheet.paper.pages import file_of, open_pictures
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 from headstart.settings import key
 
 if TYPE_CHECKING:
-    from datasets.sheet.read import Reading
+    from datasets.sheet.reading.read import Reading
 
 VERSION = 3
 OWN_SIZE = (28, 28)
@@ -167,9 +167,9 @@ def _labels(value: str | int | Mapping[str, object], path: Path, where: str) -> 
 
 
 def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Request) -> Dataset:
-    from datasets.sheet.by_hand import corrected
-    from datasets.sheet.fates import idle_drops
-    from datasets.sheet.read import read_sheet
+    from datasets.sheet.hand.by_hand import corrected
+    from datasets.sheet.hand.fates import idle_drops
+    from datasets.sheet.reading.read import read_sheet
     from datasets.sheet.remarks import remarks, summary
 
     pictures = _pictures(photos)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.sheet.corrections import Correction, read_corrections
+from datasets.sheet.hand.corrections import Correction, read_corrections
 from datasets.sheet.labels import (
     FROM_NAME,
     Labels,
@@ -29,7 +29,7 @@ from datasets.sheet.labels import (
     whole_number,
     with_per_row,
 )
-from datasets.sheet.pages import file_of, open_pictures
+from datasets.sheet.paper.pages import file_of, open_pictures
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
 from datasets.sheet.remarks import record, remarks, summary
 from headstart.cli import run_command, to_path
@@ -37,7 +37,7 @@ from headstart.errors import DataError
 from headstart.files import safe_name
 
 if TYPE_CHECKING:
-    from datasets.sheet.read import Reading
+    from datasets.sheet.reading.read import Reading
     from datasets.sheet.write import Digit, Drawn
 
 _EXAMPLES = """examples:
@@ -59,11 +59,11 @@ _NATURAL = re.compile(r"[0-9]{1,18}")
 def main(argv: Sequence[str]) -> int | None:
     """Read all photos; write the data set, or say what does not fit."""
     args = _parser().parse_args(_joined(argv))
-    from datasets.sheet.by_hand import corrected
     from datasets.sheet.contact import contact_sheet
-    from datasets.sheet.fates import idle_drops
-    from datasets.sheet.page import correction_page
-    from datasets.sheet.read import read_sheet
+    from datasets.sheet.hand.by_hand import corrected
+    from datasets.sheet.hand.fates import idle_drops
+    from datasets.sheet.hand.page import correction_page
+    from datasets.sheet.reading.read import read_sheet
     from datasets.sheet.write import (
         CORRECTIONS,
         check_output,

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from datasets.sheet.marks import Mark
-from datasets.sheet.noted import Noted
-from datasets.sheet.read import Reading
+from datasets.sheet.reading.read import Reading
+from datasets.sheet.strokes.marks import Mark
+from datasets.sheet.strokes.noted import Noted
 
 _ROW_COLOURS = ((200, 30, 30), (20, 110, 200))  # RGB, in turn, so that rows can be told apart
 _LEFT_OUT = (130, 130, 130)

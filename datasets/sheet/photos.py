@@ -13,7 +13,7 @@ from datasets.preprocess import mnist_style
 from datasets.sheet.labels import Labels, n_of
 
 if TYPE_CHECKING:
-    from datasets.sheet.read import Reading
+    from datasets.sheet.reading.read import Reading
     from datasets.sheet.write import Digit
 
 _SCATTERED = 2.5  # digits a row: on a page of rows there are more
@@ -85,7 +85,7 @@ def _what_to_do(photo: Photo, reading: Reading) -> str:
 
 def cut_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int) -> list[Digit]:
     """Every digit of photos that fit their labels, `size` pixels a side, as MNIST shows digits."""
-    from datasets.sheet.cut import cut_out, original, thickened
+    from datasets.sheet.strokes.cut import cut_out, original, thickened
     from datasets.sheet.write import Digit
 
     digits = []

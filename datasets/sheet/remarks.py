@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from datasets.sheet.boxes import box_of
+from datasets.sheet.hand.boxes import box_of
 from datasets.sheet.labels import n_of
 from datasets.sheet.photos import Photo
 
 if TYPE_CHECKING:
-    from datasets.sheet.corrections import Correction
-    from datasets.sheet.marks import Mark
-    from datasets.sheet.read import Reading
+    from datasets.sheet.hand.corrections import Correction
+    from datasets.sheet.reading.read import Reading
+    from datasets.sheet.strokes.marks import Mark
 
 _TURNS = ("", "turned left by 90°", "turned by 180°", "turned right by 90°")
 _MOST = 12  # lines about single digits of a photograph

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.sheet.boxes import Box
-from datasets.sheet.corrections import Drop, Placed
-from datasets.sheet.ink import Ink
+from datasets.sheet.hand.boxes import Box
+from datasets.sheet.hand.corrections import Drop, Placed
 from datasets.sheet.labels import Labels
-from datasets.sheet.marks import Mark
+from datasets.sheet.paper.ink import Ink
 from datasets.sheet.photos import Photo
-from datasets.sheet.read import Reading
+from datasets.sheet.reading.read import Reading
+from datasets.sheet.strokes.marks import Mark
 
 SCALE = 0.5  # the photograph is twice as large as the sheet is read
 

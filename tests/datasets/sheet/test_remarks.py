@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.sheet.ink import Ink
 from datasets.sheet.labels import Labels, by_row
-from datasets.sheet.marks import Mark
-from datasets.sheet.noted import CROSSED_OUT, OTHER_SIZE, Noted
+from datasets.sheet.paper.ink import Ink
 from datasets.sheet.photos import Photo, what_does_not_fit
-from datasets.sheet.read import Reading
+from datasets.sheet.reading.read import Reading
 from datasets.sheet.remarks import record, remarks, summary, uneven_rows
+from datasets.sheet.strokes.marks import Mark
+from datasets.sheet.strokes.noted import CROSSED_OUT, OTHER_SIZE, Noted
 
 
 def photo(labels: Labels) -> Photo:

@@ -1,0 +1,1 @@
+"""Marks → which digits they look like, and which look unlike the rest of their sheet."""

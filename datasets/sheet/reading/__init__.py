@@ -1,0 +1,1 @@
+"""Ink and labels → a `Reading`: digits in rows with labels; the rest with its reason."""

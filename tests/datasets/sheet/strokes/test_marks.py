@@ -1,0 +1,125 @@
+"""Strokes to digits: what belongs together, what is dirt, where two touch."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets.sheet.strokes.marks import (
+    digit_size,
+    find_marks,
+    group_strokes,
+    join,
+    split_tall,
+    split_wide,
+)
+
+SIZE = 60.0
+
+
+def page(*strokes: tuple[int, int, int, int]) -> np.ndarray:
+    """A mask with strokes 6 pixels thick from (x, y) to (x, y)."""
+    canvas = np.zeros((200, 400), np.uint8)
+    for x0, y0, x1, y1 in strokes:
+        cv2.line(canvas, (x0, y0), (x1, y1), 255, 6)
+    return canvas > 0
+
+
+def grouped(*strokes: tuple[int, int, int, int]) -> list[tuple[int, int]]:
+    """(left, right) of the digits that the strokes make."""
+    marks = group_strokes(find_marks(page(*strokes)), SIZE)
+    return sorted((mark.left, mark.right) for mark in marks)
+
+
+def test_a_mark_knows_its_box_and_ink() -> None:
+    mask = np.zeros((20, 30), bool)
+    mask[5:15, 7:9] = True
+    (mark,) = find_marks(mask)
+    assert (mark.left, mark.top, mark.right, mark.bottom) == (7, 5, 9, 15)
+    assert (mark.x, mark.y, mark.size, mark.area) == (8, 10, 10, 20)
+
+
+def test_a_separate_bar_belongs_to_its_digit() -> None:
+    assert len(grouped((100, 62, 100, 120), (106, 50, 140, 50))) == 1
+
+
+def test_lines_of_a_table_as_thick_as_its_digits_are_no_measure_and_go() -> None:
+    seven = [((x, 60, x + 30, 60), (x + 30, 60, x + 8, 110)) for x in (60, 160, 260)]
+    lines = [(x, 5, x + 4, 195) for x in (20, 120, 220, 320)]
+    pieces = find_marks(page(*lines, *(stroke for strokes in seven for stroke in strokes)))
+    assert 50 <= digit_size(pieces) <= 60
+    assert sorted(mark.left // 100 for mark in group_strokes(pieces, SIZE)) == [0, 1, 2]
+
+
+def test_a_tall_one_among_specks_is_no_line_of_a_table() -> None:
+    pieces = find_marks(page((200, 10, 204, 190), (50, 40, 54, 40), (350, 120, 354, 122)))
+    assert digit_size(pieces) > 150
+
+
+def test_the_two_strokes_of_a_four_belong_together() -> None:
+    four = ((100, 60, 100, 90), (100, 90, 122, 90), (134, 60, 134, 118))
+    assert len(grouped(*four)) == 1
+
+
+def test_two_ones_side_by_side_stay_two() -> None:
+    assert len(grouped((100, 60, 100, 118), (112, 60, 112, 118))) == 2
+
+
+def test_digits_of_neighbouring_rows_stay_two() -> None:
+    assert len(grouped((100, 10, 100, 70), (100, 80, 100, 140))) == 2
+
+
+def test_specks_and_long_lines_are_dropped() -> None:
+    kept = grouped((100, 60, 130, 118), (200, 90, 204, 92), (10, 180, 390, 183))
+    assert kept == grouped((100, 60, 130, 118))
+
+
+def test_many_specks_do_not_decide_the_size() -> None:
+    dots = [(10 + 12 * i, 10, 13 + 12 * i, 10) for i in range(25)]
+    strokes = [(100 + 80 * i, 60, 100 + 80 * i, 120) for i in range(3)]
+    assert 55 < digit_size(find_marks(page(*dots, *strokes))) < 75
+
+
+def test_touching_digits_are_cut_at_the_thin_place() -> None:
+    mask = page((100, 60, 100, 118), (160, 60, 160, 118), (100, 90, 160, 90))
+    (whole,) = find_marks(mask)
+    parts = split_wide(whole, 2, pen=6)
+    assert parts is not None
+    assert len(parts) == 2
+    assert abs(parts[0].right - 130) < 15
+    assert join(parts).mask.sum() == whole.mask.sum()  # no ink is lost
+
+
+def test_a_solid_blob_is_not_cut() -> None:
+    mask = np.zeros((100, 200), bool)
+    mask[20:80, 20:180] = True
+    (blob,) = find_marks(mask)
+    assert split_wide(blob, 2, pen=6) is None
+
+
+def test_digits_that_touch_from_row_to_row_are_cut_across() -> None:
+    mask = page((100, 10, 130, 10), (115, 10, 115, 130), (100, 130, 130, 130))
+    (whole,) = find_marks(mask)
+    parts = split_tall(whole, 2, pen=6)
+    assert parts is not None
+    assert parts[0].bottom <= parts[1].top + 2
+
+
+@pytest.mark.timeout(60)  # each pair of its 8,000 specks took a look at all specks joined before
+def test_noise_has_no_digits_and_takes_no_time():
+    mask = np.zeros((800, 800), bool)
+    for dy in range(4):
+        for dx in range(4):
+            mask[dy::9, dx::9] = True
+    pieces = find_marks(mask)
+    assert len(pieces) > 7000
+    assert group_strokes(pieces, size=40.0) == []
+
+
+def test_many_pieces_that_lie_apart_are_digits():
+    mask = np.zeros((900, 900), bool)
+    for dy in range(10):
+        for dx in range(5):
+            mask[dy::30, dx::30] = True
+    assert len(group_strokes(find_marks(mask), size=10.0)) == 900
