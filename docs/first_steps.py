@@ -78,7 +78,7 @@ $ headstart sweep photos.yaml
 {answer}
 ```
 
-The answer says what holds, and what does not. Where it says that a target is undecided, the seeds are too few to tell. Raise `seeds` and run the same command again: only the new ones run.
+The answer says what holds, and what does not. Where it says that something is not shown, the seeds are too few to tell. Raise `seeds` and run the same command again: only the new ones run.
 
 ## 5. Read the report
 
