@@ -21,7 +21,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis.statistics.samples.intervals import ratio_interval
+from analysis.statistics.samples.intervals import mean_interval
 from analysis.statistics.times.speedup import speedup
 from analysis.statistics.times.survival import kaplan_meier, restricted_mean_difference
 from headstart.cli import run_command
@@ -142,8 +142,8 @@ def naive(
     """The same, of the ratio of numbers that are taken as they are; NaN below two pairs."""
     if len(treatment) < 2:
         return float("nan")
-    interval = ratio_interval(control, treatment, rng=rng)
-    return covers(interval.low, interval.high, truth)
+    interval = mean_interval(np.log(control) - np.log(treatment), rng=rng)
+    return covers(float(np.exp(interval.low)), float(np.exp(interval.high)), truth)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from scipy import integrate, stats
 from analysis.statistics.samples.intervals import (
     Interval,
     iqm_interval,
+    mean_interval,
     mean_intervals,
     median_interval,
-    ratio_interval,
     sd_interval,
 )
 
@@ -140,9 +140,9 @@ def ratio_share(population: Population, n: int, n_sets: int, rng: np.random.Gene
     """Coverage of the geometric mean ratio of exp(data) to exp(other data): truth 1."""
     hits = 0
     for _ in range(n_sets):
-        top, bottom = np.exp(population.draw((2, n), rng))
-        interval = ratio_interval(top, bottom, rng=rng)
-        hits += interval.low <= 1.0 <= interval.high
+        top, bottom = population.draw((2, n), rng)
+        interval = mean_interval(top - bottom, rng=rng)
+        hits += interval.low <= 0.0 <= interval.high
     return hits / n_sets if n_sets else math.nan
 
 

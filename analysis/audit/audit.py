@@ -23,7 +23,8 @@ from scipy import special
 
 from analysis.audit.shape import SHAPES, Shape, pair_table, shape_of
 from analysis.statistics.samples.arrays import Floats, Ints
-from analysis.statistics.samples.intervals import CONFIDENCE, Interval, proportion_interval
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval
+from analysis.statistics.samples.shares import proportion_interval
 from headstart.errors import InputError
 
 __all__ = ["SHAPES", "Answers", "Audit", "audit_labels", "certain_part", "read_off"]

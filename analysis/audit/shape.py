@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.samples.arrays import Ints
-from analysis.statistics.samples.intervals import Interval, proportion_interval
+from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.shares import proportion_interval
 
 Shape = Literal["none", "uniform", "pairs", "complementary", "other"]
 SHAPES: dict[Shape, str] = {

@@ -66,8 +66,8 @@ def score_arm(
 
     from analysis.statistics.classes.two_way import accuracy_interval
     from analysis.statistics.pairs.scores import confusion, score_intervals
-    from analysis.statistics.samples.intervals import proportion_interval
     from analysis.statistics.samples.nested import nested_intervals
+    from analysis.statistics.samples.shares import proportion_interval
 
     rng = np.random.default_rng(SEED)
     arm, names = members[0].arm, members[0].class_names

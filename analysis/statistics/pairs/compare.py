@@ -25,7 +25,7 @@ from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.questions import Errors, RowTest, judge
 from analysis.statistics.pairs.wording import verdict_words
 from analysis.statistics.samples.arrays import Floats, Rng
-from analysis.statistics.samples.intervals import CONFIDENCE, Interval, exact_share_interval
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.redrawn import METHOD, NOTE, seeds_worth, widening
 from analysis.statistics.samples.resampling import (
@@ -33,6 +33,7 @@ from analysis.statistics.samples.resampling import (
     signed_rank_test,
     student_quantile,
 )
+from analysis.statistics.samples.shares import exact_share_interval
 from analysis.statistics.samples.significance import (
     hedges_g,
     holm,

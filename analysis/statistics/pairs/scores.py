@@ -22,7 +22,6 @@ from analysis.statistics.samples.arrays import Floats, Ints, Rng
 from analysis.statistics.samples.intervals import (
     CONFIDENCE,
     Interval,
-    exact_share_interval,
     mean_interval,
     mean_intervals,
 )
@@ -30,6 +29,7 @@ from analysis.statistics.samples.nested import OVER_IMAGES, SAME
 from analysis.statistics.samples.pairing import Pair, pair_seeds
 from analysis.statistics.samples.predictions import Predictions
 from analysis.statistics.samples.resampling import student_quantile
+from analysis.statistics.samples.shares import exact_share_interval
 from analysis.statistics.samples.significance import holm
 from headstart.errors import InputError
 

@@ -17,7 +17,8 @@ from scipy import stats
 
 from analysis.statistics.samples.arrays import Bools, Floats, Rows
 from analysis.statistics.samples.gini import mean_difference_interval
-from analysis.statistics.samples.intervals import Interval, proportion_interval, sd_interval
+from analysis.statistics.samples.intervals import Interval, sd_interval
+from analysis.statistics.samples.shares import proportion_interval
 from analysis.statistics.times.course import ACCURACY, Course
 from analysis.statistics.times.times import order_curves
 from headstart.errors import InputError

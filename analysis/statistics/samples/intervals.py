@@ -1,4 +1,4 @@
-"""Intervals over seeds for one number each: mean, median, IQM, SD, proportion, ratio.
+"""Intervals over seeds for one number each: mean, median, IQM, SD (`shares`: of counts).
 
 In: an array of values, one for each seed. Out: an `Interval`. Methods are chosen by measured
 coverage at 5 to 30 seeds (docs/statistics.md has the table), not by habit: the percentile and
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import stats
 
 from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.resampling import (
@@ -98,7 +98,7 @@ def mean_intervals(
     columns: ArrayLike, confidence: float = 0.95, method: str = "auto", rng: Rng | None = None
 ) -> list[Interval]:
     """`mean_interval` of each column of `columns` (n, k); columns of one n share their draws."""
-    _check(confidence, method)
+    check_interval(confidence, method)
     known = [_finite(column) for column in np.asarray(columns, dtype=float).T]
     samples, notes = [values for values, _ in known], [note for _, note in known]
     sizes = np.array([len(s) for s in samples])
@@ -156,7 +156,7 @@ def median_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     the range covers less than `confidence` (n ≤ 5 at 95 %), the range is returned and
     `confidence` says what it covers, 1 - 2^(1-n). NaNs and n = 1 as in `mean_interval`.
     """
-    _check(confidence)
+    check_interval(confidence)
     x, note = _finite(values)
     n = len(x)
     if n == 1:
@@ -184,7 +184,7 @@ def iqm_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     (1963), Student's t with the winsorized standard deviation and h - 1 degrees of freedom for
     the h values that are kept. NaNs and n = 1 as in `mean_interval`; n = 2 and 3 trim nothing.
     """
-    _check(confidence)
+    check_interval(confidence)
     x, note = _finite(values)
     n = len(x)
     if n == 1:
@@ -205,7 +205,7 @@ def sd_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     From 5 values Bonett's (2006), which allows for heavy tails; for 2-4 the chi-squared interval,
     which trusts that the values are normal (noted). n = 1 has no SD: all NaN.
     """
-    _check(confidence)
+    check_interval(confidence)
     x, note = _finite(values)
     n = len(x)
     if n == 1:
@@ -228,64 +228,8 @@ def sd_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(sd, low, high, confidence, "Bonett", n, note)
 
 
-def proportion_interval(n_hits: float, n: float, confidence: float = 0.95) -> Interval:
-    """Wilson's (1927) score interval for a share, as failed trials among all; n = 0: all NaN.
-
-    Half hits are allowed: a tie in a count of wins is half a win. So are numbers of trials that
-    are not whole: dependent trials are worth fewer than they are.
-    """
-    _check(confidence)
-    if not 0 <= n_hits <= n:
-        raise InputError(f"proportion_interval: {n_hits} of {n}: hits must be between 0 and n")
-    if n == 0:
-        return dataclasses.replace(Interval.unknown("no trials", 0, confidence), method="Wilson")
-    z = float(stats.norm.ppf((1 + confidence) / 2))
-    share = n_hits / n
-    centre = (n_hits + z**2 / 2) / (n + z**2)
-    half = z * math.sqrt(n * share * (1 - share) + z**2 / 4) / (n + z**2)
-    low, high = max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
-    return Interval(share, low, high, confidence, "Wilson", round(n))
-
-
-def exact_share_interval(n_hits: float, n: float, confidence: float = 0.95) -> Interval:
-    """Clopper and Pearson's (1934) interval for a share: it covers at least `confidence`, always.
-
-    It holds 1/2 exactly where the two-sided sign test does not exclude it. Of 0 or n hits the
-    end is one-sided, never a zero width. Numbers that are not whole as in `proportion_interval`;
-    n = 0: all NaN.
-    """
-    _check(confidence)
-    if not 0 <= n_hits <= n:
-        raise InputError(f"exact_share_interval: {n_hits} of {n}: hits must be between 0 and n")
-    if n == 0:
-        unknown = Interval.unknown("no trials", 0, confidence)
-        return dataclasses.replace(unknown, method="Clopper-Pearson")
-    tail, misses = (1 - confidence) / 2, n - n_hits
-    low = float(special.betaincinv(n_hits, misses + 1, tail)) if n_hits > 0 else 0.0
-    high = float(special.betaincinv(n_hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
-    return Interval(n_hits / n, low, high, confidence, "Clopper-Pearson", round(n))
-
-
-def ratio_interval(
-    numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95, rng: Rng | None = None
-) -> Interval:
-    """Geometric mean of the paired ratios numerator/denominator: `mean_interval` of their logs.
-
-    Both (n,), positive, one pair a seed; pairs with a NaN are left out. Swapping the two gives
-    1/high, 1/low. Raises InputError for unequal lengths and values at or below zero.
-    """
-    top, bottom = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
-    if top.shape != bottom.shape:
-        raise InputError(f"ratio_interval: {top.shape} and {bottom.shape} values do not pair")
-    if (top <= 0).any() or (bottom <= 0).any():
-        raise InputError("ratio_interval: ratios need values above zero")
-    logs = mean_interval(np.log(top) - np.log(bottom), confidence, rng=rng)
-    estimate, low, high = (math.exp(v) for v in (logs.estimate, logs.low, logs.high))
-    method = f"log ratio, {logs.method}"
-    return dataclasses.replace(logs, estimate=estimate, low=low, high=high, method=method)
-
-
-def _check(confidence: float, method: str = "auto") -> None:
+def check_interval(confidence: float, method: str = "auto") -> None:
+    """Raises InputError for a confidence outside 0 to 1, or an unknown method."""
     if not 0 < confidence < 1:
         raise InputError(f"confidence {confidence} is not between 0 and 1")
     if method not in METHODS:

@@ -21,13 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.statistics.samples.intervals import (
-    CONFIDENCE,
-    Interval,
-    exact_share_interval,
-    mean_interval,
-)
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
 from analysis.statistics.samples.resampling import student_quantile
+from analysis.statistics.samples.shares import exact_share_interval
 
 NESTED = "seeds and images, nested"
 OVER_IMAGES = "Clopper-Pearson over the images"

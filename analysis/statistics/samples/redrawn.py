@@ -21,14 +21,10 @@ from dataclasses import replace
 import pandas as pd
 
 from analysis.statistics.samples.arrays import Floats, Rng
-from analysis.statistics.samples.intervals import (
-    CONFIDENCE,
-    Interval,
-    exact_share_interval,
-    mean_interval,
-)
+from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
 from analysis.statistics.samples.nested import OVER_IMAGES, SAME
 from analysis.statistics.samples.resampling import student_quantile
+from analysis.statistics.samples.shares import exact_share_interval
 
 METHOD = "corrected resampled t"
 NOTE = "seeds draw from one pool of images: corrected resampled t (Nadeau and Bengio 2003)"

@@ -14,7 +14,8 @@ import numpy as np
 from scipy import special
 
 from analysis.statistics.samples.arrays import Floats
-from analysis.statistics.samples.intervals import Interval, exact_share_interval
+from analysis.statistics.samples.intervals import Interval
+from analysis.statistics.samples.shares import exact_share_interval
 
 GAMMA = 0.75  # Bouthillier et al. (2021): P(better) above this is a meaningful improvement
 

@@ -17,9 +17,9 @@ from analysis.statistics.pairs.comparison import COLUMNS, comparison_table
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.power import seeds_for_equivalence, seeds_to_detect
-from analysis.statistics.samples.intervals import exact_share_interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import sign_flip_test, signed_rank_test
+from analysis.statistics.samples.shares import exact_share_interval
 from analysis.statistics.samples.significance import holm
 from headstart.errors import InputError
 from headstart.settings import LOOKS

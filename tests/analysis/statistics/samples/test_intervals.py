@@ -10,17 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics.samples.intervals import (
     Interval,
-    exact_share_interval,
     iqm_interval,
     mean_interval,
     mean_intervals,
     median_interval,
-    proportion_interval,
-    ratio_interval,
     sd_interval,
 )
 from headstart.errors import InputError
@@ -196,35 +192,12 @@ def test_sd_interval_follows_bonett() -> None:
     assert found.high == pytest.approx(math.sqrt(c * x.var(ddof=1) * math.exp(z * c * error)))
 
 
-@pytest.mark.parametrize(("hits", "n"), [(0, 5), (3, 10), (10, 10), (1, 1000)])
-def test_proportion_equals_statsmodels(hits: int, n: int) -> None:
-    low, high = proportion_confint(hits, n, method="wilson")
-    found = proportion_interval(hits, n)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
-
-
-def test_no_trials_have_no_share() -> None:
-    assert math.isnan(proportion_interval(0, 0).estimate)
-
-
-def test_ratio_is_the_mean_of_logs_and_turns_over() -> None:
-    top, bottom = rng(8).lognormal(size=(2, 7))
-    found = ratio_interval(top, bottom, rng=rng(9))
-    assert found.estimate == pytest.approx(stats.gmean(top / bottom))
-    other = ratio_interval(bottom, top, rng=rng(9))
-    assert (1 / other.high, 1 / other.low) == pytest.approx((found.low, found.high), rel=1e-9)
-
-
 def test_bad_input_is_told_in_one_line() -> None:
     for call, message in (
         (lambda: mean_interval([]), "no values"),
         (lambda: mean_interval([1.0, math.inf]), "infinite"),
         (lambda: mean_interval([1.0, 2.0], method="bca"), "not one of auto, student"),
         (lambda: mean_interval([1.0], 95), "not between 0 and 1"),
-        (lambda: ratio_interval([1.0], [0.0]), "above zero"),
-        (lambda: ratio_interval([1.0], [1.0, 2.0]), "do not pair"),
-        (lambda: proportion_interval(3, 2), "between 0 and n"),
-        (lambda: exact_share_interval(3, 2), "between 0 and n"),
     ):
         with pytest.raises(InputError, match=message) as found:
             call()
@@ -273,11 +246,7 @@ def test_what_each_interval_says_of_itself() -> None:
         (sd_interval(six[2:], 0.8), ("chi-squared", 4, 0.8, f"{sd_trusting}; {left_out}")),
         (sd_interval([1.0, 1.0]), ("constant", 2, 0.95, "all values are equal")),
         (sd_interval([1.0, nan]), ("none", 1, 0.95, f"one value: no interval; {left_out}")),
-        (proportion_interval(1.5, 3, 0.8), ("Wilson", 3, 0.8, "")),
-        (proportion_interval(0, 0, 0.8), ("Wilson", 0, 0.8, "no trials")),
-        (ratio_interval([1.0, 2], [1.0, 1]), ("log ratio, student", 2, 0.95,
-                                             trusting.replace("4", "2"))),
-    ):  # fmt: skip
+    ):
         assert said(interval) == expected
     assert math.isnan(sd_interval([1.0]).estimate)
     assert iqm_interval([3.0]).estimate == median_interval([3.0]).estimate == 3
@@ -291,15 +260,6 @@ def test_up_to_eight_values_no_draw_decides() -> None:
     assert mean_interval(rng(9).gamma(2.0, size=9), rng=rng(1)) != mean_interval(
         rng(9).gamma(2.0, size=9), rng=rng(2)
     )
-
-
-@pytest.mark.parametrize(("hits", "n"), [(0, 20), (5, 5), (3, 7), (19, 20)])
-def test_exact_shares_equal_scipy(hits: int, n: int) -> None:
-    exact = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
-    found = exact_share_interval(hits, n)
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-12)
-    assert said(found) == ("Clopper-Pearson", n, 0.95, "")
-    assert said(exact_share_interval(0, 0)) == ("Clopper-Pearson", 0, 0.95, "no trials")
 
 
 def test_columns_of_unequal_sizes_keep_their_places() -> None:
@@ -345,18 +305,6 @@ def test_median_interval_follows_hettmansperger_and_sheather(n: int) -> None:
     assert interval.estimate == np.median(x)
 
 
-def test_shares_with_half_hits_and_trials_that_are_worth_less() -> None:
-    interval = proportion_interval(1.25, 2.5, 0.8)
-    z = float(stats.norm.ppf(0.9))
-    half = z * math.sqrt(2.5 * 0.25 + z**2 / 4) / (2.5 + z**2)
-    assert (interval.low, interval.high) == pytest.approx((0.5 - half, 0.5 + half))
-    assert (interval.estimate, interval.n) == (0.5, 2)
-    assert proportion_interval(0, 4).low == 0
-    assert proportion_interval(4, 4).high == 1
-    with pytest.raises(InputError, match="-1 of 2: hits must be between"):
-        proportion_interval(-1, 2)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -364,8 +312,6 @@ def test_shares_with_half_hits_and_trials_that_are_worth_less() -> None:
         (lambda: mean_interval([1.0], 1), "confidence 1 is not between 0 and 1"),
         (lambda: sd_interval([1.0, -math.inf]), "infinite"),
         (lambda: median_interval([math.nan]), r"no values to estimate from \(1 missing\)"),
-        (lambda: ratio_interval([0.0, 1.0], [1.0, 1.0]), "above zero"),
-        (lambda: ratio_interval([1.0, 1.0], [1.0, -1.0]), "above zero"),
     ],
 )
 def test_limits_of_what_is_accepted(call: Callable[[], Interval], message: str) -> None:
