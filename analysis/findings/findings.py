@@ -28,7 +28,6 @@ from analysis.findings.quantities import gap_table, with_quantities
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
 from analysis.findings.sources import source_table
 from analysis.findings.starts import describe_starts
-from analysis.statistics.pairs.looks import stopping_of, strictest
 from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
@@ -118,13 +117,7 @@ def find(runs: Runs) -> Findings:
         gaps=gap_table(asked, with_quantities(evidence, curves, score, course)),
         classes=_classes(runs, evidence, arms, pairs, rng),
         over_tasks=summarize_tasks(
-            evidence,
-            list(dict.fromkeys(wanted)),
-            score,
-            rng,
-            curves,
-            course,
-            strictest([stopping_of(a.sweep.get("seeds")) for a in asked]),
+            evidence, list(dict.fromkeys(wanted)), score, rng, pairs.together, course
         ),
         searches=find_searches(runs.trials),
         decisions=read_decisions(runs.trials, runs.folders),

@@ -14,13 +14,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.pairs import tasks
-from analysis.statistics.pairs.contrasts import build_contrasts
-from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
-from analysis.statistics.pairs.over_tasks import together
-from analysis.statistics.pairs.questions import ALPHA
+from analysis.statistics.pairs.over_tasks import Together
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
-from analysis.statistics.samples.significance import holm
 from analysis.statistics.times.course import ACCURACY, Course
 
 N_THRESHOLDS = 60
@@ -28,8 +24,8 @@ N_THRESHOLDS = 60
 
 @dataclass(frozen=True)
 class TaskTables:
-    """together: a row a question and pair, one test of all tasks (`over_tasks.together`): question,
-    treatment, control, n_tasks, n_better, z, p_value, p_holm, verdict. aggregates:
+    """together: a row a question and pair, one test of all tasks: fields of
+    `over_tasks.Together`, judged with the comparisons of single tasks. aggregates:
     `aggregate_arms`'s rows. improvements: `improvement_over_tasks`'s. ranks, critical: mean rank of
     each arm, and the difference that counts (`ranks_over_tasks`). profiles: arm, threshold, share,
     low, high. arms: those that all tasks have. n_tasks: how many there are."""
@@ -49,9 +45,8 @@ def summarize_tasks(
     pairs: Sequence[Pair],
     score: str,
     rng: Rng,
-    curves: pd.DataFrame,
+    together: Sequence[Together],
     course: Course = ACCURACY,
-    stopping: Stopping = CHOSEN_BEFORE,
 ) -> TaskTables:
     """Aggregates over all tasks, of the arms that have a finished trial in each of them."""
     done = evidence[(evidence["status"] == "done") & evidence[score].notna()]
@@ -69,36 +64,10 @@ def summarize_tasks(
         profiles=_profiles(done, arms, score, rng),
         arms=arms,
         n_tasks=n_tasks,
-        together=_together(evidence, curves, both, score, course, stopping),
+        together=pd.DataFrame([asdict(row) for row in together]),
         ranks=ranks,
         critical=critical,
     )
-
-
-def _together(
-    evidence: pd.DataFrame,
-    curves: pd.DataFrame,
-    pairs: Sequence[Pair],
-    score: str,
-    course: Course,
-    stopping: Stopping,
-) -> pd.DataFrame:
-    """One test of all tasks for each question and pair; 5 % for the pairs of a question (Holm)."""
-    tables = []
-    for question, metric in (("final", score), ("way", "area_under_curve")):
-        rows: list[dict[str, object]] = []
-        for pair in pairs:
-            contrasts = build_contrasts(evidence, curves, [pair], (), (metric,), course)
-            result = together(contrasts, stopping)
-            if result is not None:
-                rows.append({"question": question, **pair._asdict(), **asdict(result)})
-        if rows:
-            table = pd.DataFrame(rows)
-            table["p_holm"] = holm(table["p_value"].to_numpy(dtype=float))
-            sides = np.where(table["z"] > 0, "better", "worse")
-            table["verdict"] = np.where(table["p_holm"] <= ALPHA, sides, "inconclusive")
-            tables.append(table)
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _profiles(done: pd.DataFrame, arms: Sequence[str], score: str, rng: Rng) -> pd.DataFrame:

@@ -16,10 +16,11 @@ import pandas as pd
 
 from analysis.findings.asked import Asked
 from analysis.findings.quantities import further_metrics, with_quantities
-from analysis.statistics.pairs.compare import compare_all
+from analysis.statistics.pairs.compare import compare_all, compare_tasks
 from analysis.statistics.pairs.comparison import Comparison, comparison_table
-from analysis.statistics.pairs.contrasts import untrained
+from analysis.statistics.pairs.contrasts import build_contrasts, untrained
 from analysis.statistics.pairs.looks import Stopping, stopping_of, strictest
+from analysis.statistics.pairs.over_tasks import Together
 from analysis.statistics.pairs.power import plan
 from analysis.statistics.pairs.questions import Errors
 from analysis.statistics.samples.arrays import Rng
@@ -40,7 +41,8 @@ class PairTables:
     """comparisons: `compare_all`'s, table: the same as a table; speedups: `speedup_table`'s by
     task and unit; break_evens: `break_even_table`'s by task and unit, empty where nothing was
     pretrained; seeds_needed: `plan`'s, for a difference of the margin; margin: the one that was
-    used; untested: tasks and pairs that were asked for and have no trials on one side."""
+    used; untested: tasks and pairs that were asked for and have no trials on one side; together:
+    the rows of all tasks together, of which each question of a report over several has some."""
 
     comparisons: tuple[Comparison, ...]
     table: pd.DataFrame
@@ -49,6 +51,7 @@ class PairTables:
     seeds_needed: pd.DataFrame
     margin: float | None
     untested: tuple[tuple[str, Pair], ...]
+    together: tuple[Together, ...] = ()
 
 
 def compare_pairs(
@@ -77,13 +80,11 @@ def compare_pairs(
     metrics = (score, "area_under_curve", "steps_to_target", *further)
     stopping = strictest([stopping_of(a.sweep.get("seeds")) for a in asked])
     errors: Errors = "report" if any(a.errors == "report" for a in asked) else "question"
-    comparisons = []
-    if pairs:
-        # A pair of one sweep may have both arms in another as well, which did not ask.
-        comparisons = compare_all(
-            trials, curves, pairs, targets, margin, rng, metrics, stopping, errors, set(known),
-            course,
-        )  # fmt: skip
+    # A pair of one sweep may have both arms in another as well, which did not ask.
+    built = build_contrasts(trials, curves, pairs, targets, metrics, course) if pairs else []
+    contrasts = [c for c in built if (c.task, c.pair) in set(known)]
+    compared = compare_tasks(contrasts, margin, rng, stopping, errors)
+    comparisons = compared.comparisons
     tasks = list(_pairs_by_task(asked, known, trials, curves))
     return PairTables(
         comparisons=tuple(comparisons),
@@ -93,6 +94,7 @@ def compare_pairs(
         seeds_needed=_seeds_needed(evidence, curves, comparisons, margin, score),
         margin=margin,
         untested=tuple(place for place in wanted if place not in known),
+        together=tuple(compared.together),
     )
 
 

@@ -20,6 +20,7 @@ from analysis.report.displays import (
 )
 from analysis.report.tables import Column, Table, of_kind, with_interval
 from analysis.statistics.pairs.comparison import Comparison
+from analysis.statistics.pairs.questions import QUESTION_WORDS
 
 
 def verdict_table(findings: Findings) -> Table:
@@ -140,7 +141,7 @@ def seeds_table(findings: Findings) -> Table:
 def together_table(findings: Findings) -> Table:
     """One verdict for all tasks together: a row a question and pair."""
     rows = findings.over_tasks.together
-    names = {"final": f"final {findings.course.words}", "way": "the way there"}
+    names = QUESTION_WORDS | {"final": f"final {findings.course.words}"}
     frame = rows.assign(question_words=rows["question"].map(names))
     columns = (
         *PAIR,
@@ -149,13 +150,15 @@ def together_table(findings: Findings) -> Table:
         Column("n_better", "Tasks in favour", "count"),
         Column("z", "Z (Stouffer)", "number"),
         Column("p_value", "p alone", "probability"),
-        Column("p_holm", "p among the pairs", "probability"),
+        Column("p_question", "p among its question", "probability"),
     )
     note = (
         "One test of all tasks together: the paired t of each task as a normal value, summed "
-        "(Stouffer), each task alike; 5 % for all pairs of a question, beside the 5 % of the "
-        "tasks’ own comparisons. The way there: the mean over training. It says that the arms "
-        "differ over these tasks as a whole, not in which."
+        "(Stouffer), each task alike, and worth less where tasks share the luck of their seeds. "
+        "It is part of its question: half of the 5 % is for these rows and half for the "
+        "comparisons of single tasks, and the half of rows that are all shown passes on. The way "
+        "there: the mean over training. Stability: noise within a run. Overfitting: the gap in "
+        "accuracy. It says that the arms differ over these tasks as a whole, not in which."
     )
     return Table("over_tasks", "All tasks together", frame, columns, note)
 

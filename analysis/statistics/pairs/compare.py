@@ -22,6 +22,7 @@ from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
+from analysis.statistics.pairs.over_tasks import Together, rows_over_tasks
 from analysis.statistics.pairs.questions import Errors, RowTest, judge
 from analysis.statistics.pairs.wording import verdict_words
 from analysis.statistics.samples.arrays import Floats, Rng
@@ -50,6 +51,14 @@ from headstart.errors import InputError
 
 FEW = 5  # pairs; below, Student's t trusts that differences are near normal
 _ROUNDING = 1e-13  # of the largest value: differences nearer than this are ties
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All rows of a report, judged together: of single tasks, and of all tasks together."""
+
+    comparisons: list[Comparison]
+    together: list[Together]
 
 
 @dataclass(frozen=True)
@@ -140,12 +149,23 @@ def compare_contrasts(
     errors: Errors = "question",
 ) -> list[Comparison]:
     """`compare_all` of contrasts that are built already; raises InputError for a bad margin."""
+    return compare_tasks(contrasts, margin, rng, stopping, errors).comparisons
+
+
+def compare_tasks(
+    contrasts: Sequence[Contrast],
+    margin: float | None,
+    rng: Rng | None = None,
+    stopping: Stopping = CHOSEN_BEFORE,
+    errors: Errors = "question",
+) -> Compared:
+    """`compare_contrasts`, with the rows of all tasks together, which share its questions' 5 %."""
     if margin is not None and not margin > 0:
         raise InputError(f"compare: the equivalence margin {margin} must be above 0")
     settings = _Settings(margin, stopping)
     root = int(rng.integers(2**63)) if rng is not None else 0
     rows = _rows(contrasts, settings, root)
-    return _judged(rows, _at_chance(rows, settings, root), errors)
+    return _judged(rows, _at_chance(rows, settings, root), stopping, errors)
 
 
 def _rows(contrasts: Sequence[Contrast], settings: _Settings, root: int) -> list[_Row]:
@@ -423,15 +443,22 @@ def _bound(contrast: Contrast, mean_score: float) -> str:
     return "within budget" if larger or smaller else ""
 
 
-def _judged(rows: Sequence[_Row], worst: Sequence[_Row], errors: Errors) -> list[Comparison]:
+def _judged(
+    rows: Sequence[_Row], worst: Sequence[_Row], stopping: Stopping, errors: Errors
+) -> Compared:
     """With what each test is worth among those of its question, verdicts and their words.
 
     worst: the same rows with failed trials at chance.
     """
-    among = judge([row.test for row in rows], errors)
+    over = rows_over_tasks([row.contrast for row in rows], stopping)
+    among = judge([*(row.test for row in rows), *(row.test for row in over)], errors)
+    together = [row.judged(q) for row, q in zip(over, among[len(rows) :], strict=True)]
+    among = among[: len(rows)]
     among_worst = among
     if any(row.contrast.at_chance for row in rows):
-        among_worst = judge([row.test for row in worst], errors)
+        bad_over = rows_over_tasks([row.contrast for row in worst], stopping)
+        tests = [*(row.test for row in worst), *(row.test for row in bad_over)]
+        among_worst = judge(tests, errors)[: len(rows)]
     p_equivalence = holm(np.array([row.comparison.p_equivalence for row in rows]))
     n_margins = int(np.isfinite(p_equivalence).sum())
     sizes = Counter(row.comparison.question for row in rows if row.comparison.p_value <= 1)
@@ -460,7 +487,7 @@ def _judged(rows: Sequence[_Row], worst: Sequence[_Row], errors: Errors) -> list
         if any(row.contrast.failed) and not row.contrast.at_chance:
             comparison = replace(comparison, p_at_chance=math.nan)
         judged.append(_judge(comparison, row, n_margins))
-    return judged
+    return Compared(judged, together)
 
 
 def _judge(row: Comparison, tested: _Row, n_margins: int) -> Comparison:

@@ -8,7 +8,8 @@ Two questions are declared: *final accuracy*, and *the way there* (the mean accu
 and every target that somebody reached). Each may be wrong in 5 % of reports in which nothing
 differs. Inside a question, rows that have the same seeds form a block, judged by step-down max-|t|;
 blocks, and rows whose seeds do not pair, are joined by Holm's argument (`recycling`). c excludes no
-difference exactly where the p among the question is at most 5 %.
+difference exactly where the p among the question is at most 5 %. Of several tasks, the rows of all
+tasks together are a block of their own with half of the question's 5 %.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from analysis.statistics.samples.arrays import Floats, Ints
 from analysis.statistics.samples.max_t import FEWEST, MaxT, max_t
 from analysis.statistics.samples.recycling import levels, recycle
 from analysis.statistics.samples.resampling import student_quantile
+from analysis.statistics.samples.significance import holm
 
 ALPHA = 0.05
 Question = Literal["final", "way", "stability", "overfitting"]
@@ -40,7 +42,8 @@ MOST_BLOCKS = 100  # beyond, 9,999 draws are too few for a block's part of 5 %
 @dataclass(frozen=True)
 class RowTest:
     """One row by itself. t, df, p: of its t-test. seeds: of its pairs, in the order of `scores`
-    (n,), none where arms do not pair; least: the variance below which theirs is never taken."""
+    (n,), none where arms do not pair; least: the variance below which theirs is never taken.
+    over_tasks: a row of all tasks together, whose t is a normal z; it has no interval."""
 
     question: str
     t: float
@@ -49,6 +52,7 @@ class RowTest:
     seeds: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     scores: Floats = field(default_factory=lambda: np.empty(0))
     least: float = 0.0
+    over_tasks: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class _Family:
         self.tests = tests
         self.level = level
         self.rows = _blocks(tests)
-        self.weights = np.array([float(len(rows)) for rows in self.rows])
+        self.weights = _weights([tests[rows[0]].over_tasks for rows in self.rows], self.rows)
         self.parts = level * self.weights / self.weights.sum()
         self.blocks = [
             _Block([tests[i] for i in rows], part)
@@ -126,8 +130,9 @@ class _Block:
         self.df = np.array([test.df for test in tests])
         alone = np.array([test.p for test in tests])
         self.draws: MaxT | None = None
-        self.p_values = alone
-        if len(tests) > 1:
+        self.over_tasks = tests[0].over_tasks
+        self.p_values = holm(alone) if self.over_tasks else alone
+        if len(tests) > 1 and not self.over_tasks:
             scores = np.stack([_in_order(test) for test in tests], axis=1)
             least = np.array([test.least for test in tests])
             self.draws = max_t(scores, least, self.t, level)
@@ -138,7 +143,9 @@ class _Block:
     def factors(self, part: float, level: float) -> Floats:
         """c of each test: for all at the block's own `part` of 5 %; where a test is shown only
         because others were shown before it (it is then judged at `level`, among the rest), of its
-        own step."""
+        own step. NaN for all tasks together, which have no interval."""
+        if self.over_tasks:
+            return np.full(len(self.t), math.nan)
         c = np.maximum(self._critical(0, part), self._alone(part))
         if self.draws is not None:
             c = np.maximum(c, self.draws.together(part))
@@ -157,14 +164,26 @@ class _Block:
 
 
 def _blocks(tests: Sequence[RowTest]) -> list[list[int]]:
-    """Numbers of the tests that are judged together: those of the same seeds, others alone."""
+    """Numbers of the tests that are judged together: all tasks together, those of the same seeds,
+    others alone."""
+    over = [i for i, test in enumerate(tests) if test.over_tasks]
+    single = [i for i, test in enumerate(tests) if not test.over_tasks]
     blocks: dict[object, list[int]] = {}
-    for i, test in enumerate(tests):
-        together = len(test.seeds) >= FEWEST
-        blocks.setdefault(np.sort(test.seeds).tobytes() if together else i, []).append(i)
-    if len(blocks) > MOST_BLOCKS:
-        return [[i] for i in range(len(tests))]
-    return list(blocks.values())
+    for i in single:
+        seeds = tests[i].seeds
+        together = len(seeds) >= FEWEST
+        blocks.setdefault(np.sort(seeds).tobytes() if together else i, []).append(i)
+    parts = list(blocks.values()) if len(blocks) <= MOST_BLOCKS else [[i] for i in single]
+    return [over, *parts] if over else parts
+
+
+def _weights(over_tasks: Sequence[bool], rows: Sequence[Sequence[int]]) -> Floats:
+    """Parts of blocks: their rows; of all tasks together as much as of all others."""
+    sizes = np.array([float(len(numbers)) for numbers in rows])
+    over = np.array(over_tasks)
+    if over.any() and not over.all():
+        sizes[over] = sizes[~over].sum()
+    return sizes
 
 
 def _in_order(test: RowTest) -> Floats:

@@ -275,15 +275,15 @@ def test_several_sweeps_are_tasks(tmp_path: Path) -> None:
     assert set(aggregates["arm"]) == {"scratch", "pretrained"}
     assert set(aggregates["n_tasks"]) == {2}
     together = content.findings.over_tasks.together
-    assert together["question"].tolist() == ["final", "way"]
-    assert (together["p_holm"] == together["p_value"]).all()  # one pair
+    assert together["question"].tolist() == ["final", "way", "stability"]
+    assert (together["p_question"] <= 2 * together["p_value"]).all()  # one pair: half of 5 %
     assert together["verdict"].tolist()[1] == "better"
     assert "All tasks together" in page_text(content)
     table = content.findings.pairs.table
     final = table[table["question"] == "final"]
     assert len(final) == 2
     assert (final["p_question"] >= final["p_value"]).all()
-    assert (final["p_question"] <= 2 * final["p_value"] + 0.02).clip(upper=1).all()
+    assert (final["p_question"] <= (4 * final["p_value"] + 0.02).clip(upper=1)).all()
 
 
 def test_a_sweep_that_names_no_pair_says_what_was_compared(run_of) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.statistics.pairs.compare import compare_tasks
 from analysis.statistics.pairs.contrasts import Contrast
 from analysis.statistics.pairs.looks import Stopping
 from analysis.statistics.pairs.metrics import metric_of
@@ -80,3 +82,41 @@ def test_equal_arms_and_one_sd_over_four_tasks() -> None:
         shares.append(np.mean([stouffer(row, [4] * 4)[1] <= 0.05 for row in t]))
     assert shares[0] == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / 1000))
     assert shares[1] > 0.95
+
+
+def shared(task: str, d: np.ndarray) -> Contrast:
+    return contrast(task, d, seeds=np.arange(len(d)))
+
+
+def test_tasks_that_share_their_luck_count_for_less() -> None:
+    """Two tasks with the same differences are one: r is 1 and Z the normal value of one t."""
+    d = np.array([0.02, 0.01, 0.03, 0.02, 0.01])
+    alike = together([shared("a", d), shared("b", 2 * d)])
+    opposite = together([shared("a", d), shared("b", 0.04 - d)])
+    assert alike is not None
+    assert opposite is not None
+    t = stats.ttest_1samp(d, 0).statistic
+    assert alike.likeness == pytest.approx(1)
+    assert alike.z == pytest.approx(stouffer([t], [4])[0])
+    assert opposite.likeness == 0  # never below: the sum is not worth more
+
+
+def test_it_shares_the_error_of_its_question() -> None:
+    """Half of the 5 % is for the row of all tasks, half for single ones; what is shown passes."""
+    draw = np.random.default_rng(5)
+    tables = [draw.normal(1.5, 1, 5) for _ in range(4)]
+    compared = compare_tasks([shared(str(k), d) for k, d in enumerate(tables)], None)
+    (row,) = compared.together
+    assert row.p_question == pytest.approx(2 * row.p_value)
+    assert row.verdict == "better"
+    without = compare_tasks([shared("0", d) for d in tables], None)  # one task: no such row
+    assert without.together == []
+    p = [c.p_question for c in compared.comparisons]
+    alone = [c.p_question for c in without.comparisons]
+    assert p == pytest.approx([min(2 * q, max(q, row.p_question)) for q in alone])
+
+
+def test_a_pair_that_one_task_lacks_has_no_row_over_all() -> None:
+    d = np.array([0.02, 0.01, 0.03, 0.02, 0.01])
+    other = replace(shared("b", d), pair=Pair("u", "c"))
+    assert compare_tasks([shared("a", d), other], None).together == []
