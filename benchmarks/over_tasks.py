@@ -2,9 +2,9 @@
 
     python -m benchmarks.over_tasks [--sweeps N] [--seed N]
 
-Final accuracy of `TASKS` tasks, each with the same seeds, straight from scores, judged as a report
-judges them (`compare_tasks`). Columns: anything of the question shown that is not true; the row of
-all tasks shown; some task shown; a task that differs shown; the same were there no row of all tasks.
+Final accuracy of `TASKS` tasks with the same seeds, straight from scores, judged as a report does
+(`compare_tasks`). Columns: anything of the question shown that is not true; the row of
+all tasks shown; some task shown; a task that differs shown; the same without a row of all tasks.
 alike: the correlation of the tasks' differences over seeds.
 """
 

@@ -21,7 +21,6 @@ from analysis.statistics.samples.max_t import FEWEST
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.redrawn import widening
 
-
 LEADS = ("area_under_curve", "noise_within_a_run", "accuracy_gap")  # beside the final result
 
 
