@@ -18,9 +18,9 @@ from analysis import words
 from analysis.findings.asked import read_asked
 from analysis.findings.findings import SEED
 from analysis.findings.load import Runs, load_runs
-from analysis.report.displays import estimate_text, metric_words
 from analysis.statistics.pairs.compare import compare_all
 from analysis.statistics.pairs.comparison import Comparison, comparison_table
+from analysis.statistics.pairs.wording import row_words, sample_words
 from analysis.statistics.samples.pairing import Pair
 from headstart.cells import write_frame
 from headstart.errors import RunFolderError
@@ -182,7 +182,8 @@ def _text(changes: Changes) -> Iterator[str]:
     for row in rows:
         where = f"{row.task}, " if n_tasks > 1 else ""
         note = f" ({row.note})" if row.note else ""
+        state = row.verdict if row.state == "shown" else row.state
         yield (
-            f"- {where}{row.treatment.removeprefix(NEW)}, {metric_words(row.metric, row.target)}: "
-            f"{row.verdict}, {estimate_text(row)}, {row.n_pairs} pairs{note}"
+            f"- {where}{row.treatment.removeprefix(NEW)}, {state}: {row_words(row, alone=True)}, "
+            f"{sample_words(row)}{note}"
         )

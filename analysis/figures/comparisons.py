@@ -160,7 +160,7 @@ def _draw_forest(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         "differences",
         "verdicts",
         f"Differences in final {findings.course.words}",
-        "Treatment minus control over paired seeds, with 95 % intervals of one row each."
+        "Treatment minus control over paired seeds, with 95 % intervals of one comparison alone."
         f"{strip}{left_out}",
         figure,
         broad=True,
@@ -184,8 +184,8 @@ def _draw_speedups(findings: Findings, styles: style.Styles) -> Iterator[Drawing
             "targets",
             titled("Speedup against target", findings, task),
             "Steps of the control over steps of the treatment to reach each target (geometric "
-            "mean over paired seeds, 95 % interval). An arrow marks a bound: some trials never "
-            "reached the target." + arms_note(findings, task),
+            "mean over paired seeds, 95 % interval of each alone). An arrow marks a bound: some "
+            "trials did not reach the target." + arms_note(findings, task),
             figure,
             in_page=False,
         )

@@ -83,12 +83,53 @@ def summary(findings: Findings, answers: Sequence[Answer]) -> list[Paragraph]:
         return [Paragraph("There is no answer: no trial of any arm finished.")]
     if not answers:
         return [_only_arm(findings, k) for k in findings.arms.index[:6]]
+    together = _over_tasks(findings)
     if len(answers) <= MOST_AT_TOP:
-        return [answer.words for answer in answers]
+        return together + [answer.words for answer in answers]
     return [
+        *together,
         Paragraph(_split(findings, len(answers)), remarks="Each has its paragraph under Verdicts."),
         *(answer.words for answer in _clearest(findings, answers)),
     ]
+
+
+def _over_tasks(findings: Findings) -> list[Paragraph]:
+    """Of several tasks first what they show together: one test of all for each question."""
+    table = findings.over_tasks.together
+    if table.empty:
+        return []
+    paragraphs = []
+    ends = findings.course.ends
+    sides = {
+        "way": {"better": "learns faster", "worse": "learns slower"},
+        "final": {"better": f"ends {ends('more')}", "worse": f"ends {ends('less')}"},
+    }
+    for (treatment, control), rows in table.groupby(["treatment", "control"], sort=False):
+        rows = rows.sort_values("question", ascending=False)  # the way there first
+        shown = [
+            sides[r.question][r.verdict] for r in rows.itertuples() if r.verdict in sides["way"]
+        ]
+        open_ = [
+            sides[r.question]["better"] for r in rows.itertuples() if r.verdict not in sides["way"]
+        ]
+        pair = f"“{treatment}” and “{control}”"
+        lead = f"it is not known which of {pair} {words.listed(open_, 'or')}"
+        if shown:
+            lead = f"“{treatment}” {words.listed(shown)} than “{control}”"
+            which = f"; which of the two {words.listed(open_, 'or')} is not shown"
+            lead += which if open_ else ""
+        numbers = [
+            f"{_TOGETHER[r.question]} better in {r.n_better} of {r.n_tasks} tasks, "
+            f"p {words.probability(r.p_holm)}"
+            for r in rows.itertuples()
+        ]
+        n = words.plural(int(rows["n_tasks"].max()), "task")
+        text = f"One test over all of them (Stouffer, 5 % for a question): {'; '.join(numbers)}."
+        paragraphs.append(Paragraph(f"Over {n} together {lead}.", (text,)))
+    return paragraphs[:MOST_AT_TOP]
+
+
+_TOGETHER = {"way": "mean over training", "final": "final value"}
 
 
 def _split(findings: Findings, n: int) -> str:

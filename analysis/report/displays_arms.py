@@ -46,7 +46,7 @@ def arm_table(findings: Findings) -> Table:
     note = (
         "Means over seeds, with 95 % intervals in brackets; beside the mean its median "
         "(no interval below 6 seeds) and its interquartile mean. A target that some or all trials "
-        "never reached has no mean time: “≥” gives the mean with every such trial counted at its "
+        "did not reach has no mean time: “≥” gives the mean with every such trial counted at its "
         "budget, which is a lower bound, and beside it how many trials reached the target."
     )
     return Table("by_arm", "Every arm", frame, tuple(columns), note)

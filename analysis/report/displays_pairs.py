@@ -79,7 +79,7 @@ def speedup_table(findings: Findings) -> Table:
         *PAIR,
         Column("target", "Target", findings.course.target_kind),
         Column("unit_words", "In"),
-        Column("found", "Speedup [95 % interval]", "text", sort="estimate"),
+        Column("found", "Speedup [95 % interval, alone]", "text", sort="estimate"),
         with_interval("median", "Median ratio", "ratio"),
         Column("n_pairs", "Pairs", "count"),
         Column("n_reached_treatment", "Treatment reached", "count"),
@@ -87,8 +87,8 @@ def speedup_table(findings: Findings) -> Table:
         Column("note", "Note"),
     )
     note = (
-        "Geometric mean over paired seeds of control time over treatment time. Where trials never "
-        "reached the target, a bound stands in place of the number, or nothing."
+        "Geometric mean over paired seeds of control time over treatment time. Where trials did "
+        "not reach the target, a bound stands in place of the number, or nothing."
     )
     return Table("speedups", "Speedup at each target", frame, columns, note)
 

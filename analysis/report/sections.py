@@ -238,8 +238,8 @@ def _targets(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
             if spec["views"]:
                 caption = (
                     "Control over treatment: above 1 the treatment is sooner. Geometric mean over "
-                    "paired seeds with its 95 % interval; an arrow is an open end, where trials "
-                    "never reached the target."
+                    "paired seeds with the 95 % interval of each alone; an arrow is an open end, "
+                    "where trials did not reach the target."
                 )
                 name = focus.file_name("speedup", findings, task)
                 yield document.Chart(f"chart-{name}", title, caption, "Speedup", spec, name)

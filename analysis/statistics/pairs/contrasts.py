@@ -218,7 +218,7 @@ def _columns(
                 )
         elif metric.source == "area":
             area = area_under_curve(curves, trials, course=course)["area"].to_numpy(dtype=float)
-            yield _Column(metric, math.nan, area, 0.0)
+            yield _Column(metric, math.nan, area, _area_step(trials, curves, course))
         elif metric.source in trials:
             values = trials[metric.source].to_numpy(dtype=float)
             yield _Column(metric, math.nan, values, _granule(trials, metric))
@@ -435,6 +435,16 @@ def _granule(trials: pd.DataFrame, metric: Metric) -> float:
         return 0.0
     n_images = trials[metric.granule].max()
     return 1.0 / float(n_images) if n_images > 0 else 0.0
+
+
+def _area_step(trials: pd.DataFrame, curves: pd.DataFrame, course: Course) -> float:
+    """What counting whole validation images leaves to a mean over as many evaluations as trials
+    have; 0 where it is not known, or the metric is no share of images."""
+    n_images = trials["n_validation"].max() if "n_validation" in trials else 0
+    n_evaluations = curves.groupby("trial_id").size().median() if len(curves) else 0
+    if not (course.is_share and n_images > 0 and n_evaluations > 0):
+        return 0.0
+    return 1.0 / (float(n_images) * math.sqrt(float(n_evaluations)))
 
 
 def _check_arms(trials: pd.DataFrame, pairs: Sequence[Pair]) -> None:

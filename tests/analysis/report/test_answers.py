@@ -7,7 +7,8 @@ from synthetic_runs import Arm, Made, write_run
 
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
-from analysis.report.answers import answer_all
+from analysis.report.answers import answer_all, summary
+from analysis.words import probability
 
 EVERY_SEED = tuple(range(8))
 OK = Arm("ok", 0.975, 200)
@@ -49,3 +50,19 @@ def test_an_arm_that_never_reaches_a_target_is_not_later(
     tmp_path, arms, treatment, targets, expected
 ):
     assert expected in lead(tmp_path, arms, treatment, targets)
+
+
+def test_several_tasks_have_an_answer_together_before_their_own(tmp_path):
+    runs = [
+        write_run(tmp_path / name, Made(name=name, seeds=5, root=root, predictions=False))
+        for name, root in (("a", 1), ("b", 3))
+    ]
+    findings = find(load_runs(runs))
+    first, *others = summary(findings, answer_all(findings))
+    assert first.lead == (
+        "Over 2 tasks together “pretrained” learns faster and ends more accurate than “scratch”."
+    )
+    row = findings.over_tasks.together.set_index("question").loc["final"]
+    assert first.rest.startswith("One test over all of them (Stouffer, 5 % for a question): mean ")
+    assert f"final value better in 2 of 2 tasks, p {probability(row['p_holm'])}." in first.rest
+    assert [p.lead.split(":")[0] for p in others] == ["On a", "On b"]

@@ -293,3 +293,17 @@ def test_what_is_refused() -> None:
         build_contrasts(twice.assign(task="big"), NO_CURVES, [PAIR], ())
     unused = pd.concat([arm("t", [0], [1]), arm("c", [0], [1]), arm("u", [4, 4], [1, 1])])
     assert only(unused).n == 1  # arms that nobody compares may have what they like
+
+
+def test_a_mean_over_training_is_as_fine_as_validation_images_allow() -> None:
+    """20 images at 4 evaluations: a step of 1 / (20 · √4); so equal areas have an interval."""
+    trials = pd.DataFrame(
+        {"trial_id": list("abcdef"), "arm": ["t"] * 3 + ["c"] * 3, "seed": [0, 1, 2] * 2,
+         "status": "done", "n_validation": 20}
+    )  # fmt: skip
+    curves = pd.DataFrame(
+        [{"trial_id": t, "step": s, "val_accuracy": 1.0} for t in "abcdef" for s in (1, 2, 3, 4)]
+    )
+    (area,) = build_contrasts(trials, curves, [Pair("t", "c")], (), ("area_under_curve",))
+    assert area.steps[0] == pytest.approx([1 / 40] * 3)
+    assert area.least_variance == pytest.approx(2 / 40**2 / 12)
