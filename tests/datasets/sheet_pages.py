@@ -1,7 +1,8 @@
 """Plain pages with digits where a test wants them, and with what people also write on a sheet.
 
-In: a generator and a source of digits. Out: a photograph, uint8 (H, W, 3). It stands alone because
-`sheet_scenes` draws its pages at random, while these say where a heading or a bracket stands.
+In: a generator and a source of digits. Out: a photograph, uint8 (H, W, 3), and what is read on it
+before labels are known. It stands alone because `sheet_scenes` draws its pages at random, while
+these say where a heading or a bracket stands.
 """
 
 from __future__ import annotations
@@ -10,6 +11,19 @@ import cv2
 import numpy as np
 from sheet_scenes import DigitSource, Rng, drawn_digit
 
+from datasets.sheet.labels import by_row
+from datasets.sheet.paper.ink import Ink, find_ink
+from datasets.sheet.reading.sorted_rows import rows_of_set
+from datasets.sheet.strokes.marks import (
+    Lines,
+    Mark,
+    digit_size,
+    digits_and_small,
+    find_marks,
+    grouped,
+)
+
+THREE = "382"  # the labels of `three_rows`
 PEN = (40, 40, 40)  # RGB
 PAPER = 235
 
@@ -66,3 +80,25 @@ class Page:
         seen = seen + self.rng.normal(0, 2, seen.shape)
         seen = 255 - 0.85 * seen if dark else seen
         return np.clip(seen, 0, 255).astype(np.uint8)
+
+
+def three_rows() -> Page:
+    """Three rows of six digits."""
+    page = Page(640, 1200, 5)
+    page.rows(THREE, 6)
+    return page
+
+
+def marks_on(page: Page) -> tuple[Ink, list[Mark], float]:
+    """The ink of a page, its marks as large as digits, and their size in pixels."""
+    ink = find_ink(page.photo())
+    pieces = find_marks(ink.mask)
+    size = digit_size(pieces)
+    return ink, digits_and_small(grouped(pieces, size), size)[0], size
+
+
+def rows_on(page: Page) -> tuple[Ink, Lines]:
+    """The ink of a page that is labelled as `three_rows` is, and its rows."""
+    ink, marks, size = marks_on(page)
+    lines, _ = next(rows_of_set(ink, marks, size, by_row(THREE, "")))
+    return ink, lines

@@ -1,8 +1,7 @@
 """Whether a sheet clearly shows something else than its labels say, and what.
 
 In: ink of each digit, row by row, and the labels. Out: what the rows look like, where that is
-clear, and single digits to be checked where it is a doubt: how somebody writes a seven is no reason
-to refuse a sheet.
+clear: how somebody writes a seven is no reason to refuse a sheet.
 """
 
 from __future__ import annotations
@@ -12,15 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from datasets.sheet.looks.shapes import DIGITS, NO_DIGIT, probabilities
-from datasets.sheet.paper.ink import Ink
-from datasets.sheet.strokes.cut import cut_out
-from datasets.sheet.strokes.marks import Mark
-from datasets.sheet.strokes.noted import LIKE_NO_DIGIT, Noted
 
 _LEAST = 0.005
 _CLEARLY = 2.0  # nats a digit: a row of another class
 _READABLE = 0.8  # probability: a single digit that is clearly another
-_DOUBTFUL = 0.8  # probability of another digit, or of none: a person should check it
 _HARDLY = 0.2  # probability of its own label: marks that are less so, on the whole, are not it
 _MOSTLY = 0.5  # of the rows, or of the marks
 _MOSTLY_OF_TEXT = 0.4  # of its digits
@@ -46,28 +40,6 @@ def looks_like(inks: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> s
     if all(len(set(row)) == 1 for row in labels):
         return _other_classes(shares, [row[0] for row in labels])
     return _other_text(shares, labels)
-
-
-def doubts_of_shape(
-    ink: Ink, lines: Sequence[Sequence[Mark]], labels: Sequence[str]
-) -> list[Noted]:
-    """Digits that look like another digit than their label, or like none: to be checked."""
-    pairs = [
-        (mark, label)
-        for line, names in zip(lines, labels, strict=True)
-        for mark, label in zip(line, names, strict=True)
-        if label in DIGITS
-    ]
-    if not pairs:
-        return []
-    shares = probabilities([cut_out(ink, mark) for mark, _ in pairs])
-    notes = []
-    for (mark, label), share in zip(pairs, shares, strict=True):
-        if share.max() > _DOUBTFUL and share[int(label)] < 1 - _DOUBTFUL:
-            like = int(share.argmax())
-            why = LIKE_NO_DIGIT if like == NO_DIGIT else f"looks like {like}, not {label}"
-            notes.append(Noted(mark, why))
-    return notes
 
 
 def look_like_no_digits(inks: Sequence[np.ndarray], labels: str) -> bool:

@@ -110,13 +110,9 @@ def _without_grain(firm: np.ndarray) -> np.ndarray:
 
 def _without_edge(mask: np.ndarray, table: np.ndarray) -> np.ndarray:
     """`mask` without what runs off the photograph or the paper: strips, thumbs, paper edges."""
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     outside = table.copy()
     outside[:_EDGE], outside[-_EDGE:], outside[:, :_EDGE], outside[:, -_EDGE:] = (True,) * 4
-    keep = np.ones(labels.max() + 1, bool)
-    keep[np.unique(labels[outside])] = False
-    keep[0] = False
-    kept: np.ndarray = keep[labels]
+    kept: np.ndarray = mask & ~_touched_by(mask, outside)
     return kept
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from datasets.sheet.labels import Labels
-from datasets.sheet.looks.crossed_out import unlike_neighbours
-from datasets.sheet.looks.other_order import doubts_of_shape, look_like_no_digits, looks_like
+from datasets.sheet.looks.doubts import doubts_of
+from datasets.sheet.looks.other_order import look_like_no_digits, looks_like
 from datasets.sheet.looks.shapes import NO_DIGIT, evidence, probabilities
 from datasets.sheet.looks.spelled import rows_of_texts
 from datasets.sheet.paper.ink import Ink, find_ink
@@ -99,10 +99,7 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     cuts = [ink for row in _cut_rows(best) for ink in row]
     if look_like_no_digits(cuts, "".join(best.labels)):
         return replace(best, labels=None, looks_like="")
-    doubts = unlike_neighbours(best.ink, best.rows, best.labels)
-    noted = {id(doubt.mark) for doubt in doubts}
-    shapes = doubts_of_shape(best.ink, best.rows, best.labels)
-    return replace(best, doubts=(*doubts, *(d for d in shapes if id(d.mark) not in noted)))
+    return replace(best, doubts=doubts_of(best.ink, best.rows, best.labels))
 
 
 def _readings_by_turn(photo: np.ndarray, labels: Labels) -> tuple[dict[int, Reading], Reading]:

@@ -17,10 +17,9 @@ import numpy as np
 from datasets.sheet.labels import Labels
 from datasets.sheet.looks.unlike import angle, ink_colour
 from datasets.sheet.paper.ink import Ink
-from datasets.sheet.strokes.marks import Mark
+from datasets.sheet.strokes.marks import Lines, Mark
 from datasets.sheet.strokes.noted import ROW_LABEL, Noted
 
-Lines = tuple[tuple[Mark, ...], ...]
 _MOST = 3  # marks in front of a row: two digits and a bracket
 _USUAL = 1.15  # of the distance between neighbours: the gap behind numbers that look different
 _WIDE = 1.3  # the same behind numbers that look like digits of the row
@@ -99,7 +98,8 @@ def _before_gap(lines: Lines, size: float) -> Heads:
     nearly every row.
     """
     marks = [(mark, row) for row, line in enumerate(lines) for mark in line]
-    left, right = (np.array([edge(m) for m, _ in marks], float) for edge in (_left, _right))
+    left = np.array([mark.left for mark, _ in marks], float)
+    right = np.array([mark.right for mark, _ in marks], float)
     y = np.array([mark.y for mark, _ in marks])
     rows = np.array([row for _, row in marks])
     best, numbers = 0.0, np.zeros(len(lines), int)
@@ -203,11 +203,3 @@ def _is_sign(mark: Mark, number: Mark) -> bool:
     """Whether a mark behind a number is slim, flat or much smaller, as brackets and dashes are."""
     shorter = min(mark.width, mark.height)
     return shorter <= _NARROW * mark.size or mark.size < _SMALL * number.size
-
-
-def _left(mark: Mark) -> int:
-    return mark.left
-
-
-def _right(mark: Mark) -> int:
-    return mark.right

@@ -15,11 +15,10 @@ from datasets.sheet.labels import SKIP, Labels
 from datasets.sheet.looks.unlike import row_strangeness
 from datasets.sheet.paper.ink import Ink
 from datasets.sheet.reading.row_labels import without_row_labels
-from datasets.sheet.strokes.marks import Mark, find_marks
+from datasets.sheet.strokes.marks import Lines, Mark, find_marks
 from datasets.sheet.strokes.noted import CUT_OFF, DIRT, HEADING, SKIPPED, Noted
 from datasets.sheet.strokes.rows import find_rows
 
-Lines = tuple[tuple[Mark, ...], ...]
 _SPARSE = 0.34  # of the median row: a row of fewer marks may be dirt
 _STRANGE = 1.5  # of `row_strangeness`: a row that may be no row of digits
 _VERY_STRANGE = 3.0  # the same where nobody said how many rows there are

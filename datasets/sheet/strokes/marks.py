@@ -96,6 +96,9 @@ class Mark:
         )
 
 
+Lines = tuple[tuple[Mark, ...], ...]  # the marks of each row (column), in reading order
+
+
 def find_marks(mask: np.ndarray) -> list[Mark]:
     """The connected pieces of a bool (H, W) mask, tiny ones left out."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
@@ -151,16 +154,11 @@ def _median_size(marks: Sequence[Mark]) -> float:
     return float(sizes[order][np.searchsorted(heaviness, heaviness[-1] / 2)])
 
 
-def group_strokes(pieces: Sequence[Mark], size: float) -> list[Mark]:
-    """Pieces → digits: separate bars and broken strokes joined, specks and long lines dropped.
+def grouped(pieces: Sequence[Mark], size: float) -> list[Mark]:
+    """Pieces → digits, signs and dirt: separate bars and broken strokes joined, long lines dropped.
 
     None at all where more pieces lie near to each other than on any sheet: a texture, or noise.
     """
-    return _without_specks(grouped(pieces, size), size)
-
-
-def grouped(pieces: Sequence[Mark], size: float) -> list[Mark]:
-    """The same with specks: all that may be a digit, a sign or dirt."""
     pieces = [piece for piece in pieces if not _is_long_line(piece, size)]
     near = list(islice(_near_boxes(pieces, 0.3 * size), MOST_NEAR + 1))
     if len(near) > MOST_NEAR:

@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 from sheet_scenes import drawn_digit
 
-from datasets.sheet.looks.other_order import doubts_of_shape, looks_like
 from datasets.sheet.looks.spelled import rows_of_texts, spelled
 from datasets.sheet.paper.ink import Ink
-from datasets.sheet.strokes.marks import Mark, find_marks, without_frames
+from datasets.sheet.strokes.marks import Mark, find_marks
 
 SIZE, PEN = 100.0, 9.0
 
@@ -77,45 +76,3 @@ def test_the_rows_of_the_texts_are_found_among_others() -> None:
     assert rows_of_texts(ink, lines, ("3268", "5094"), SIZE, PEN) == [1, 3]
     assert rows_of_texts(ink, lines, ("7777", "1111"), SIZE, PEN) == [0, 2]
     assert rows_of_texts(ink, lines, ("5094", "3268"), SIZE, PEN) is None
-
-
-def test_a_drawn_table_is_no_mark_and_a_large_nought_is() -> None:
-    table = np.zeros((300, 700), bool)
-    table[[0, 1, 2, 147, 148, 149, 297, 298, 299]] = True
-    for x in range(0, 700, 116):
-        table[:, x : x + 3] = True
-    digits = table.copy()
-    for x in (40, 160, 270, 390):
-        digits[30:100, x : x + 12] = True
-    marks = without_frames(find_marks(digits))
-    assert sorted(mark.height for mark in marks) == [70] * 4
-    nought = cv2.ellipse(np.zeros((300, 200), np.uint8), (100, 150), (80, 130), 0, 0, 360, 1, 12)
-    nought[150:154, 100:104] = 1
-    assert len(without_frames(find_marks(nought > 0))) == 2
-
-
-def cuts(text: str, seed: int) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [(drawn_digit(rng, character) * 255).astype(np.uint8) for character in text]
-
-
-def test_another_order_of_classes_is_named_and_a_habit_is_not() -> None:
-    rows = [cuts(label * 4, i) for i, label in enumerate("1234")]
-    assert looks_like(rows, ["2222", "3333", "4444", "1111"]) == "1234"
-    assert looks_like(rows, ["1111", "2222", "3333", "4444"]) is None
-    assert looks_like(rows, ["7777", "2222", "3333", "4444"]) is None  # one row: how one writes
-    texts = [cuts("3268", 7), cuts("5094", 8)]
-    assert looks_like(texts, ["5094", "3268"]) == "3268 5094"
-    assert looks_like(texts, ["3268", "5091"]) is None
-    assert looks_like(texts, ["abcd", "efgh"]) is None
-    sevens = [cuts("1111183", 9)]
-    assert looks_like(sevens, ["7777783"]) is None  # most digits, but of one class
-
-
-def test_a_digit_that_looks_like_another_is_to_be_checked() -> None:
-    ink, marks = sheet(row("3268", 1))
-    assert doubts_of_shape(ink, [marks], ["3268"]) == []
-    (doubt,) = doubts_of_shape(ink, [marks], ["3768"])
-    assert doubt.mark is marks[1]
-    assert doubt.why == "looks like 2, not 7"
-    assert doubts_of_shape(ink, [marks], ["abcd"]) == []

@@ -8,28 +8,19 @@ from dataclasses import replace
 from functools import lru_cache
 
 import pytest
-from sheet_pages import Page
+from sheet_pages import Page, marks_on
 
 from datasets.sheet.labels import SKIP, Labels, by_row, one_class
-from datasets.sheet.paper.ink import Ink, find_ink
 from datasets.sheet.reading.read import read_sheet
 from datasets.sheet.reading.sorted_rows import rows_of_set
-from datasets.sheet.strokes.marks import Mark, digit_size, find_marks, group_strokes
 from datasets.sheet.strokes.noted import CUT_OFF, HEADING, ROW_LABEL, SKIPPED
 
-
-@lru_cache(maxsize=1)
-def marks_on(page: Page) -> tuple[Ink, list[Mark], float]:
-    """The ink of a page that a test has written, its marks and their size."""
-    ink = find_ink(page.photo())
-    pieces = find_marks(ink.mask)
-    size = digit_size(pieces)
-    return ink, group_strokes(pieces, size), size
+marks_once = lru_cache(maxsize=1)(marks_on)
 
 
 def left_out(page: Page, labels: Labels) -> tuple[tuple[int, ...], dict[str, int]]:
     """Digits by row, and how many marks were left out for which reason, of the first candidate."""
-    ink, marks, size = marks_on(page)
+    ink, marks, size = marks_once(page)
     lines, others = next(rows_of_set(ink, marks, size, labels))
     return tuple(len(line) for line in lines), Counter(item.why for item in others)
 
