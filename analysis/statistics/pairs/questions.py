@@ -21,13 +21,14 @@ from typing import Literal
 
 import numpy as np
 
+from analysis import words
 from analysis.statistics.samples.arrays import Floats, Ints
 from analysis.statistics.samples.max_t import FEWEST, MaxT, max_t
 from analysis.statistics.samples.recycling import levels, recycle
 from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.samples.significance import holm
 
-ALPHA = 0.05
+ALPHA = words.ALPHA
 Question = Literal["final", "way", "stability", "overfitting"]
 QUESTION_WORDS: dict[str, str] = {
     "final": "final accuracy",
