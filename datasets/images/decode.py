@@ -126,8 +126,20 @@ def decode_image(
 
 
 def decode_pages(data: bytes, where: str) -> list[np.ndarray]:
-    """Every page of a PDF file, or the one picture of any other; as `decode_image` gives them."""
-    return read_pdf_pages(data, where) if is_pdf(data, where) else [decode_image(data, where)]
+    """Every page of a PDF file, or the one picture of any other; as `decode_image` gives them.
+
+    Raises:
+        DataError: as `decode_image` does; another file that holds several pictures.
+    """
+    if is_pdf(data, where):
+        return read_pdf_pages(data, where)
+    picture = _decode(data, where, as_gray=False)
+    if picture.has_more:
+        raise DataError(
+            f"{where}: holds several pictures (pages, frames): save the one that counts as PNG or "
+            "JPEG, or all pages as a PDF file"
+        )
+    return [picture.pixels]
 
 
 def read_image_size(data: bytes, where: str) -> tuple[int, int]:

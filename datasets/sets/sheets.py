@@ -24,7 +24,7 @@ from datasets.preprocess import shape_images
 from datasets.sheet.hand.corrections import Correction, read_corrections
 from datasets.sheet.labels import FROM_NAME, HELP, Labels, class_in_name, parse_labels
 from datasets.sheet.paper.pages import file_of, open_pictures
-from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
+from datasets.sheet.photos import Photo, as_rgb, cut_digits, how_to_go_on_without, what_does_not_fit
 from headstart.errors import DataError, DataNotFoundError
 from headstart.files import safe_name
 from headstart.settings import key
@@ -195,7 +195,8 @@ def _decode(photos: list[tuple[Path, Labels]], options: Options, request: Reques
             counts.append(summary(named, reading, correction))
         readings.append(reading)
     if refused:
-        raise DataError("\n".join(refused))
+        go_on = how_to_go_on_without(len(refused), len(pictures))
+        raise DataError("\n".join([*refused, *([go_on] if go_on else [])]))
     size = request.image_size or OWN_SIZE
     digits = cut_digits(pictures, readings, max(size))
     digits.sort(key=lambda digit: digit.label)  # stable: photo, row and place stay in order

@@ -30,7 +30,7 @@ from datasets.sheet.labels import (
     with_per_row,
 )
 from datasets.sheet.paper.pages import file_of, open_pictures
-from datasets.sheet.photos import Photo, as_rgb, cut_digits, what_does_not_fit
+from datasets.sheet.photos import Photo, as_rgb, cut_digits, how_to_go_on_without, what_does_not_fit
 from datasets.sheet.remarks import record, remarks, summary
 from headstart.cli import run_command, to_path
 from headstart.errors import DataError
@@ -93,7 +93,8 @@ def main(argv: Sequence[str]) -> int | None:
     digits = [] if problems else cut_digits(photos, readings, args.size)
     try:
         if problems:
-            raise DataError("\n".join(problems.values()))
+            go_on = how_to_go_on_without(len(problems), len(photos))
+            raise DataError("\n".join([*problems.values(), *([go_on] if go_on else [])]))
         drawn = draw_parts([digit.label for digit in digits], args.counts, args.seed)
     except DataError as err:
         *shown, to_mend = map(str, write_refused(args.out, sheets, page))

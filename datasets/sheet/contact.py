@@ -49,7 +49,7 @@ def contact_sheet(photo: np.ndarray, reading: Reading, noun: str = "row") -> np.
             _box(
                 sheet,
                 mark,
-                f"{label}?" if doubtful else label,
+                f"{_drawable(label)}?" if doubtful else _drawable(label),
                 _DOUBT if doubtful else colour,
                 margin,
             )
@@ -82,7 +82,7 @@ def _box(
 ) -> None:
     left, right = mark.left + margin, mark.right + margin
     cv2.rectangle(sheet, (left - 3, mark.top - 3), (right + 3, mark.bottom + 3), colour, 2)
-    _write(sheet, _drawable(label), (left - 3, max(mark.top - 8, 22)), colour)
+    _write(sheet, label, (left - 3, max(mark.top - 8, 22)), colour)
 
 
 def _drawable(label: str) -> str:

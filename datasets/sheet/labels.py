@@ -22,6 +22,7 @@ _WHAT = "any characters, but no spaces"
 FROM_NAME = "name"
 SKIP = "-"  # the label of a row that holds no digits of the set, such as a heading
 PER_ROW = "per_row"
+_MOST_NAMED = 40  # rows or labels that a message names
 HELP = (
     "a labels file has one line for each photo: 'sheet.jpg: 1234567890' (a character for each "
     "row, - for a row to skip), 'threes.jpg: 3' (one class), 'sheet.jpg: {columns: 0123456789}' or "
@@ -89,8 +90,8 @@ class Labels:
             return f"{self.things} of class {self.text[0]}"
         n = len(self.lines)
         if self.kind == "text":
-            return f"{n_of(n, 'row')} of {', '.join(str(len(line)) for line in self.lines)}"
-        return f"{n_of(n, self.kind.removesuffix('s'))} labelled {' '.join(self.lines)}"
+            return f"{n_of(n, 'row')} of {', '.join(few([str(len(line)) for line in self.lines]))}"
+        return f"{n_of(n, self.kind.removesuffix('s'))} labelled {' '.join(few(self.lines))}"
 
     @property
     def things(self) -> str:
@@ -101,6 +102,11 @@ class Labels:
 def n_of(n: int, noun: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def few(items: Sequence[str]) -> list[str]:
+    """The items for a message that fits a few lines: the first ones, and a sign for the rest."""
+    return [*items[:_MOST_NAMED], *(["…"] if len(items) > _MOST_NAMED else [])]
 
 
 def _as_characters(text: str) -> str | None:

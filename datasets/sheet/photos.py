@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets.preprocess import mnist_style
-from datasets.sheet.labels import Labels, n_of
+from datasets.sheet.labels import Labels, few, n_of
 
 if TYPE_CHECKING:
     from datasets.sheet.reading.read import Reading
@@ -51,7 +51,9 @@ def what_does_not_fit(photo: Photo, reading: Reading) -> str:
             f"{photo.path}: no digits found; are they dark on light or light on dark, and in focus?"
         )
     expected = photo.labels.expectation()
-    row_counts = ", ".join(f"{photo.noun} {i + 1} has {n}" for i, n in enumerate(reading.counts))
+    row_counts = ", ".join(
+        few([f"{photo.noun} {i} has {n}" for i, n in enumerate(reading.counts, 1)])
+    )
     if photo.labels.of_lines(reading.counts) is None:
         return (
             f"{photo.path}: {n_of(len(reading.counts), photo.noun)} found where there should be "
@@ -81,6 +83,17 @@ def _what_to_do(photo: Photo, reading: Reading) -> str:
             f"{photo.noun} that holds none of its digits, such as a heading"
         )
     return "give the labels that are on the sheet, or a better photo"
+
+
+def how_to_go_on_without(n_refused: int, n_photos: int) -> str:
+    """What a person can do where only some of several photos do not fit; empty where all do not."""
+    n_others = n_photos - n_refused
+    if not n_others:
+        return ""
+    them = "it" if n_refused == 1 else "them"
+    if n_others == 1:
+        return f"the other photo fits its labels: leave {them} out to go on with that alone"
+    return f"the other {n_others} photos fit their labels: leave {them} out to go on with those"
 
 
 def cut_digits(photos: Sequence[Photo], readings: Sequence[Reading], size: int) -> list[Digit]:

@@ -17,6 +17,7 @@ _LENGTH = 0.2  # of the longer side: what is shorter is no line
 _ACROSS = 0.85  # of the side along which it runs: a line that long is printed, if it is thin
 _SOME_WAY = 0.35  # of that side: the same for one of several, or one that runs off the page
 _THIN = 0.015  # of its length: a line's thickness; strokes are thicker
+_BROAD = 0.06  # of its length: no line is thicker, however far it runs; a broad pen is
 _SEVERAL = 3
 _EDGE = 0.02  # of that side: what ends this close to the edge of the photograph runs off it
 _REACH = 12  # pixels: a line is nowhere further from where it was found
@@ -100,7 +101,8 @@ def _printed(runs: Sequence[_Run], side: int) -> list[_Run]:
         is_thin = any(line is other for other in thin)
         is_long = is_thin and _span(line) > _ACROSS * side
         is_some_way = is_thin and _span(line) > _SOME_WAY * side
-        if n_edges == 2 or is_long or (is_some_way and (n_edges or len(some_way) >= _SEVERAL)):
+        runs_through = n_edges == 2 and _thickness(line) <= max(_BROAD * _span(line), 2.5)
+        if runs_through or is_long or (is_some_way and (n_edges or len(some_way) >= _SEVERAL)):
             printed += line
     return printed
 

@@ -18,7 +18,7 @@ from datasets.sheet.looks.doubts import doubts_of
 from datasets.sheet.looks.other_order import look_like_no_digits, looks_like
 from datasets.sheet.looks.shapes import NO_DIGIT, evidence, probabilities
 from datasets.sheet.looks.spelled import rows_of_texts
-from datasets.sheet.paper.ink import Ink, find_ink
+from datasets.sheet.paper.ink import WORKING_SIDE, Ink, find_ink
 from datasets.sheet.reading.regroup import Sheet, as_spelled, in_rows, of_one_label_a_row
 from datasets.sheet.reading.sorted_rows import all_rows, rows_of_set
 from datasets.sheet.strokes.cut import cut_out, pen_width
@@ -34,6 +34,7 @@ from datasets.sheet.strokes.marks import (
 from datasets.sheet.strokes.noted import HEADING, SMALL, Noted
 
 MOST_PIECES = 5000  # of ink; more are a texture, and no sheet
+_NARROWEST = 12  # pixels of the shorter side at working size: in less there is no row of digits
 _SENSITIVITIES = (1.0, 1.7, 0.6)
 _UPRIGHT = 0.15  # nats a digit in favour of the photograph as it lies
 _CERTAIN = 1.3  # nats a digit: the photograph lies right, no other way up need be tried
@@ -83,6 +84,8 @@ def read_sheet(photo: np.ndarray, labels: Labels) -> Reading:
     `labels` of the result is None where no reading fits; its rows are then those of the
     photograph as it lies, for the message and the contact sheet.
     """
+    if WORKING_SIDE * min(photo.shape[:2]) < _NARROWEST * max(photo.shape[:2]):
+        return Reading(0, Ink.none(), (), None)
     by_turn, unfit = _readings_by_turn(photo, labels)
     if not by_turn:
         return unfit

@@ -27,7 +27,9 @@ _LEAST_LINE = 5  # marks: a number, its sign and three digits; fewer tell nothin
 _LEAST_REST = 3  # digits of a row: fewer do not show that what stands before them is different
 _SHARED = 0.75  # of the rows: what holds for so many holds for the sheet
 _NARROW = 0.45  # shorter over longer side: a bracket, a stroke or a dash
-_SMALL = 0.6  # of the number's size: an arrow or another sign
+_SMALL = 0.6  # of the number's size: another sign
+_LYING = 1.2  # width over height: an arrow, which no digit is as flat as
+_LOW = 0.75  # of the number's height: the same
 _TIGHT = 0.8  # of the usual distance: the bracket stands closer to its number
 _DOT = 0.3  # of the digit size
 _OTHER_SIZE = 0.33  # of the logarithm: a factor of 1.4
@@ -200,6 +202,7 @@ def _pitch(line: Sequence[Mark], otherwise: float) -> float:
 
 
 def _is_sign(mark: Mark, number: Mark) -> bool:
-    """Whether a mark behind a number is slim, flat or much smaller, as brackets and dashes are."""
+    """Whether a mark behind a number is slim, flat or much smaller: a bracket, a dash, an arrow."""
     shorter = min(mark.width, mark.height)
-    return shorter <= _NARROW * mark.size or mark.size < _SMALL * number.size
+    is_flat = mark.width > _LYING * mark.height and mark.height < _LOW * number.height
+    return is_flat or shorter <= _NARROW * mark.size or mark.size < _SMALL * number.size

@@ -309,11 +309,11 @@ def _seam(mask: np.ndarray, first: int, last: int) -> tuple[np.ndarray, float] |
     cost = ink + 0.02 * middle[None]
     total = cost.copy()
     back = np.zeros(cost.shape, np.int8)
+    choices = np.full((3, cost.shape[1]), np.inf)  # from the left, straight, right
     for row in range(1, len(cost)):
-        before = np.pad(total[row - 1], 1, constant_values=np.inf)
-        choices = np.stack((before[:-2] + 0.05, before[1:-1], before[2:] + 0.05))
-        step = choices.argmin(0)
-        back[row] = step - 1
+        above = total[row - 1]
+        choices[0, 1:], choices[1], choices[2, :-1] = above[:-1] + 0.05, above, above[1:] + 0.05
+        back[row] = choices.argmin(0) - 1
         total[row] += choices.min(0)
     column = int(total[-1].argmin())
     path = np.empty(len(cost), int)

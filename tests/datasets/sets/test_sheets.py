@@ -153,6 +153,11 @@ def test_all_photographs_that_do_not_fit_are_named_each_on_a_line(
     first, second = str(caught.value).splitlines()
     assert "rows.jpg: 3 rows found where there should be 2 rows" in first
     assert "all_3.jpg: 2 rows found where there should be 3 rows" in second
+    with pytest.raises(DataError) as caught:
+        load(data_dir, tmp_path, {**photos, "mine/all_3.jpg": "name"})
+    alone, go_on = str(caught.value).splitlines()
+    assert alone == first
+    assert go_on == "the other photo fits its labels: leave it out to go on with that alone"
 
 
 def test_the_photos_can_be_located_without_reading_them(data_dir: Path) -> None:

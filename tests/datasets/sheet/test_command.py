@@ -108,6 +108,22 @@ def test_rows_that_do_not_fit_leave_only_the_contact_sheet(
     assert "correct.html" in files_of(out)
 
 
+def test_one_photo_that_does_not_fit_is_named_alone_with_the_way_to_go_on(
+    photos: tuple[Path, Path], tmp_path: Path
+) -> None:
+    labels, out = tmp_path / "labels.yaml", tmp_path / "out"
+    labels.write_text("rows.jpg: 3581\nonly_3.jpg: 3\n")
+    with pytest.raises(DataError) as err:
+        run(*photos, "--labels-file", labels, "--counts", "2/1/1", "--out", out)
+    first, second, *others = str(err.value).splitlines()
+    assert "rows.jpg: 3 rows found where there should be 4 rows" in first
+    assert second == "the other photo fits its labels: leave it out to go on with that alone"
+    assert not any("only_3.jpg" in line for line in (first, second))
+    assert len(others) == 2
+    sheets = {f"contact-sheet-{name}-refused.png" for name in ("rows", "only_3")}
+    assert files_of(out) == {*sheets, "correct-refused.html"}
+
+
 def test_too_few_of_a_class_is_said_for_every_class(
     photos: tuple[Path, Path], tmp_path: Path
 ) -> None:

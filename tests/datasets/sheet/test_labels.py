@@ -56,6 +56,7 @@ def test_expectations_are_grammar() -> None:
     assert by_row("7", "").expectation() == "1 row labelled 7"
     assert by_column("12", "").expectation() == "2 columns labelled 1 2"
     assert one_class("α", "").expectation() == "characters of class α"
+    assert by_row("2" * 300, "").expectation() == f"300 rows labelled {'2 ' * 40}…"
 
 
 def test_class_in_the_name() -> None:

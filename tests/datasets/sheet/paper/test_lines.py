@@ -37,6 +37,12 @@ def test_the_stem_of_a_digit_stays_however_tall_it_is(pen: int, height: float) -
     assert min(shares_kept(photo, stem, bar)) > 0.95
 
 
+def test_the_bar_of_a_broad_pen_stays_though_it_fills_the_picture() -> None:
+    bar, stem = (66, 880, 734, 850, 110), (520, 560, 510, 1150, 110)
+    photo = page(1300, 800, bar, stem, (100, 860, 400, 100, 110))
+    assert min(shares_kept(photo, bar, stem)) > 0.95
+
+
 def test_four_tall_ones_in_a_strip_stay() -> None:
     ones = [(x, 60, x - 8, 330, 12) for x in (200, 500, 800, 1100)]
     assert min(shares_kept(page(390, 1300, *ones), *ones)) > 0.95

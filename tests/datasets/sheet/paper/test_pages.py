@@ -40,6 +40,20 @@ def test_each_page_of_a_scan_is_a_photograph_of_its_own(tmp_path: Path) -> None:
         open_pictures([path, Path(f"{path}#2")])
 
 
+@pytest.mark.parametrize("ending", ["tiff", "gif"])
+def test_no_page_of_another_file_is_passed_over_in_silence(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"scan.{ending}"
+    first, second = (Image.new("L", (60, 40), level) for level in (200, 100))
+    first.save(path, save_all=True, append_images=[second])
+    with pytest.raises(
+        DataError, match=rf"scan\.{ending}: holds several pictures .*: save the one"
+    ):
+        open_pictures([path])
+    first.save(path)
+    ((alone,),) = open_pictures([path])
+    assert alone.image.shape[:2] == (40, 60)
+
+
 def test_a_scan_of_one_page_goes_by_its_own_name(tmp_path: Path) -> None:
     path = scan(tmp_path / "scan.pdf", 150)
     ((page,),) = open_pictures([path])

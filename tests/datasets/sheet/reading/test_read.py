@@ -31,6 +31,14 @@ EASY = Hardness(
 )
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 3), (10, 30000, 3), (3000, 1, 3)])
+def test_a_picture_too_narrow_for_a_row_has_no_digits(shape: tuple[int, int, int]) -> None:
+    photo = np.full(shape, 240, np.uint8)
+    photo[:, ::50] = 0
+    reading = read_sheet(photo, one_class("1", ""))
+    assert (reading.rows, reading.labels) == ((), None)
+
+
 def found_digits(reading: Reading) -> list[tuple[float, float, str]]:
     """(x, y, label) of every digit of a reading, in pixels of the photograph as it lies."""
     digits = []
