@@ -2,9 +2,9 @@
 
 In: ink images and the labels they would get. Out: evidence in nats. It comes from the directions
 of the strokes and a network of one hidden layer, whose few weights lie beside this file in
-`shapes.npz` (`learn` makes them): it needs no torch and reads a page in a few milliseconds. The
-evidence chooses between readings of a whole sheet (which way up, which strokes together); it never
-changes a label, which comes from the place on the sheet alone.
+`shapes.npz` (`benchmarks/digit_shapes.py` makes such): it needs no torch and reads a page in a few
+milliseconds. The evidence chooses between readings of a whole sheet (which way up, which strokes
+together); it never changes a label, which comes from the place on the sheet alone.
 """
 
 from __future__ import annotations

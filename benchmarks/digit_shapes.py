@@ -1,16 +1,23 @@
-"""Makes `shapes.npz`, the few weights by which `shapes` tells digits: run by hand, never by users.
+"""Makes the few weights by which photographed digits are told (`datasets/sheet/looks/shapes.npz`).
 
-In: the training images of MNIST, ways to write digits that MNIST's writers hardly know (sevens
+    python -m benchmarks.digit_shapes DIR [--out FILE]        (by hand, five minutes)
+
+In: MNIST's four raw files in DIR, ways to write digits that MNIST's writers hardly know (sevens
 with a serif or a bar, ones with a flag, open fours, fives in two strokes), and ink that is no
 digit (halves, two at once, crossed-out ones, letters, digits that lie on their side). Out:
 features of a leaning, stretched, thicker or thinner copy of each, and a network of one hidden
-layer on them. `python -m datasets.sheet.looks.learn DIR` reads MNIST's raw files in DIR; it takes
-two minutes.
+layer on them, written to FILE. Printed: how many of MNIST's first 3,000 test digits, varied in the
+same way, the new weights and those in the project read, and how many both read alike.
+
+The weights in the project were made before the number of threads was fixed, and a new run does not
+repeat them to the last bit: of the 3,000 they read 96.2 %, a new run 96.3 %, and 99.7 % alike.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -21,7 +28,7 @@ from datasets.sheet.looks.shapes import FEATURE_SCALE, NO_DIGIT, WEIGHTS, featur
 Rng = np.random.Generator
 Stroke = list[tuple[float, float]]
 
-_IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+_N_TEST = 3000
 _N_WRITTEN, _N_DRAWN, _N_OTHERS = 60_000, 18_000, 22_000
 _DRAWN = (0.05, 0.10, 0.06, 0.05, 0.13, 0.10, 0.06, 0.25, 0.08, 0.12)  # shares of the digits
 _HIDDEN, _EPOCHS, _BATCH = 64, 15, 256
@@ -75,11 +82,12 @@ _WAYS: dict[int, list[list[Stroke]]] = {
 
 
 class Written:
-    """MNIST's training digits, drawn at random and enlarged to 140 pixels."""
+    """The digits of a part of MNIST (`train`, `t10k`), at random and enlarged to 140 pixels."""
 
-    def __init__(self, folder: Path, rng: Rng) -> None:
-        self.images = np.fromfile(folder / _IMAGES, np.uint8)[16:].reshape(-1, 28, 28)
-        self.labels = np.fromfile(folder / _LABELS, np.uint8)[8:]
+    def __init__(self, folder: Path, part: str, rng: Rng) -> None:
+        images = np.fromfile(folder / f"{part}-images-idx3-ubyte", np.uint8)
+        self.images = images[16:].reshape(-1, 28, 28)
+        self.labels = np.fromfile(folder / f"{part}-labels-idx1-ubyte", np.uint8)[8:]
         self.rng = rng
 
     def at(self, i: int) -> np.ndarray:
@@ -217,7 +225,7 @@ def warped(rng: Rng, ink: np.ndarray) -> np.ndarray:
 
 def examples(folder: Path, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Features float32 (n, d) and classes int64 (n,), `NO_DIGIT` for what is none."""
-    written = Written(folder, rng)
+    written = Written(folder, "train", rng)
     chosen = rng.permutation(len(written.images))[:_N_WRITTEN]
     digits = rng.choice(10, _N_DRAWN, p=_DRAWN)
     features = [feature(varied(rng, written.at(int(i)))) for i in chosen]
@@ -232,6 +240,7 @@ def fit(features: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
     import torch
 
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # sums of several threads come out otherwise
     x, y = torch.from_numpy(features * FEATURE_SCALE), torch.from_numpy(classes)
     hidden, out = torch.nn.Linear(x.shape[1], _HIDDEN), torch.nn.Linear(_HIDDEN, NO_DIGIT + 1)
     net = torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Dropout(0.1), out)
@@ -250,6 +259,37 @@ def fit(features: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
     return {name: w.detach().numpy().astype(np.float16) for name, w in named.items()}
 
 
+def read(weights: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
+    """int64 (n,): the likeliest class of each."""
+    hidden, hidden_bias, out, out_bias = (
+        weights[name].astype(np.float32) for name in ("hidden", "hidden_bias", "out", "out_bias")
+    )
+    inner = np.maximum(FEATURE_SCALE * features @ hidden.T + hidden_bias, 0)
+    classes: np.ndarray = (inner @ out.T + out_bias).argmax(axis=1)
+    return classes
+
+
+def main() -> None:
+    """Make the weights, write them, and print what they read."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.digit_shapes")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="MNIST's raw files, not packed")
+    parser.add_argument("--out", type=Path, default=Path("shapes.npz"), metavar="FILE")
+    args = parser.parse_args()
+    rng = np.random.default_rng(0)
+    try:
+        test = Written(args.folder, "t10k", np.random.default_rng(1))
+        made = fit(*examples(args.folder, rng))
+    except FileNotFoundError as err:
+        parser.error(f"{err.filename}: no such file")
+    np.savez_compressed(args.out, allow_pickle=False, **made)
+    print(f"{args.out}: sha256 {hashlib.sha256(args.out.read_bytes()).hexdigest()}")
+    features = np.stack([feature(varied(test.rng, test.at(i))) for i in range(_N_TEST)])
+    with np.load(WEIGHTS) as stored:
+        new, old = read(made, features), read(stored, features)
+    right = test.labels[:_N_TEST]
+    print(f"reads {np.mean(new == right):.1%} of {_N_TEST} test digits; {WEIGHTS.name} of the")
+    print(f"project reads {np.mean(old == right):.1%}, and {np.mean(new == old):.1%} alike")
+
+
 if __name__ == "__main__":
-    features, classes = examples(Path(sys.argv[1]), np.random.default_rng(0))
-    np.savez_compressed(WEIGHTS, allow_pickle=False, **fit(features, classes))
+    main()
