@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.statistics.pairs.contrasts import Contrast
+from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.metrics import metric_of
 from analysis.statistics.pairs.non_inferiority import not_worse
 from analysis.statistics.samples.pairing import Pair

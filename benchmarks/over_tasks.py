@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.statistics.pairs.compare import compare_tasks
-from analysis.statistics.pairs.contrasts import Contrast
+from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.metrics import metric_of
 from analysis.statistics.pairs.questions import ALPHA, RowTest, judge
 from analysis.statistics.samples.pairing import Pair

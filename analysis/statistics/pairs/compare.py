@@ -19,7 +19,8 @@ from scipy import special, stats
 
 from analysis.statistics.pairs import verdicts
 from analysis.statistics.pairs.comparison import Comparison
-from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
+from analysis.statistics.pairs.contrast import Contrast
+from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.over_tasks import Together, rows_over_tasks

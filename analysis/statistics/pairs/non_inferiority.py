@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy import special, stats
 
-from analysis.statistics.pairs.contrasts import Contrast
+from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.power import MOST_SEEDS, fewest
 from analysis.statistics.samples.redrawn import widening
 

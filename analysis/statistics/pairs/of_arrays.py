@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from analysis.statistics.pairs.compare import compare_contrasts
 from analysis.statistics.pairs.comparison import Comparison
-from analysis.statistics.pairs.contrasts import Contrast
+from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.metrics import Metric
 from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.pairing import Pair

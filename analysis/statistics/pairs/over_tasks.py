@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from scipy import special
 
-from analysis.statistics.pairs.contrasts import Contrast
+from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.questions import ALPHA, Among, RowTest
 from analysis.statistics.samples.max_t import FEWEST

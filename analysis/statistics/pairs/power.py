@@ -16,7 +16,8 @@ import pandas as pd
 from scipy import special
 
 from analysis import words
-from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
+from analysis.statistics.pairs.contrast import Contrast
+from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.samples.intervals import Interval, sd_interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import student_quantile

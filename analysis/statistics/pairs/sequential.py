@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import words
-from analysis.statistics.pairs.contrasts import Contrast, build_contrasts
+from analysis.statistics.pairs.contrast import Contrast
+from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.looks import Stopping
 from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.pairing import Pair

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.statistics.pairs.contrasts import Contrast, build_contrasts, untrained
+from analysis.statistics.pairs.contrast import Contrast
+from analysis.statistics.pairs.contrasts import build_contrasts, untrained
 from analysis.statistics.pairs.metrics import metric_of
 from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError

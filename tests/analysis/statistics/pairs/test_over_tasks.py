@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from analysis.statistics.pairs.compare import compare_tasks
-from analysis.statistics.pairs.contrasts import Contrast
+from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.looks import Stopping
 from analysis.statistics.pairs.metrics import metric_of
 from analysis.statistics.pairs.over_tasks import stouffer, together
