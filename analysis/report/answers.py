@@ -98,38 +98,47 @@ def _over_tasks(findings: Findings) -> list[Paragraph]:
     table = findings.over_tasks.together
     if table.empty:
         return []
-    paragraphs = []
     ends = findings.course.ends
     sides = {
-        "way": {"better": "learns faster", "worse": "learns slower"},
-        "final": {"better": f"ends {ends('more')}", "worse": f"ends {ends('less')}"},
+        "way": ("learns faster", "learns slower"),
+        "final": (f"ends {ends('more')}", f"ends {ends('less')}"),
+        "stability": ("is more stable within a run", "is less stable within a run"),
+        "overfitting": ("overfits less", "overfits more"),
     }
+    paragraphs = []
     for (treatment, control), rows in table.groupby(["treatment", "control"], sort=False):
-        rows = rows.sort_values("question", ascending=False)  # the way there first
+        by_question = {row.question: row for row in rows.itertuples()}
+        tested = [by_question[name] for name in _ORDER if name in by_question]
         shown = [
-            sides[r.question][r.verdict] for r in rows.itertuples() if r.verdict in sides["way"]
+            sides[row.question][row.verdict == "worse"]
+            for row in tested
+            if row.verdict in ("better", "worse")
         ]
-        open_ = [
-            sides[r.question]["better"] for r in rows.itertuples() if r.verdict not in sides["way"]
+        unknown = [
+            sides[row.question][0] for row in tested if row.verdict not in ("better", "worse")
         ]
-        pair = f"“{treatment}” and “{control}”"
-        lead = f"it is not known which of {pair} {words.listed(open_, 'or')}"
+        which = words.listed(unknown, "or")
+        lead = f"it is not known which of “{treatment}” and “{control}” {which}"
         if shown:
             lead = f"“{treatment}” {words.listed(shown)} than “{control}”"
-            which = f"; which of the two {words.listed(open_, 'or')} is not shown"
-            lead += which if open_ else ""
+            lead += f"; which of the two {which} is not shown" if unknown else ""
         numbers = [
-            f"{_TOGETHER[r.question]} better in {r.n_better} of {r.n_tasks} tasks, "
-            f"p {words.probability(r.p_holm)}"
-            for r in rows.itertuples()
+            f"{_TOGETHER[row.question]} better in {row.n_better} of {row.n_tasks} tasks, "
+            f"p {words.probability(row.p_question)} among its question"
+            for row in tested
         ]
         n = words.plural(int(rows["n_tasks"].max()), "task")
-        text = f"One test over all of them (Stouffer, 5 % for a question): {'; '.join(numbers)}."
+        text = f"One test over all of them (Stouffer): {'; '.join(numbers)}."
         paragraphs.append(Paragraph(f"Over {n} together {lead}.", (text,)))
     return paragraphs[:MOST_AT_TOP]
 
 
-_TOGETHER = {"way": "mean over training", "final": "final value"}
+_TOGETHER = {
+    "way": "mean over training",
+    "final": "final value",
+    "stability": "noise within a run",
+    "overfitting": "gap in accuracy",
+}
 
 
 def _split(findings: Findings, n: int) -> str:

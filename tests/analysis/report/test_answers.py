@@ -60,9 +60,11 @@ def test_several_tasks_have_an_answer_together_before_their_own(tmp_path):
     findings = find(load_runs(runs))
     first, *others = summary(findings, answer_all(findings))
     assert first.lead == (
-        "Over 2 tasks together “pretrained” learns faster and ends more accurate than “scratch”."
+        "Over 2 tasks together “pretrained” learns faster, ends more accurate and is more stable "
+        "within a run than “scratch”."
     )
     row = findings.over_tasks.together.set_index("question").loc["final"]
-    assert first.rest.startswith("One test over all of them (Stouffer, 5 % for a question): mean ")
-    assert f"final value better in 2 of 2 tasks, p {probability(row['p_holm'])}." in first.rest
+    assert first.rest.startswith("One test over all of them (Stouffer): mean over training better")
+    p = probability(row["p_question"])
+    assert f"final value better in 2 of 2 tasks, p {p} among its question" in first.rest
     assert [p.lead.split(":")[0] for p in others] == ["On a", "On b"]
