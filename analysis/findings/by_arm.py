@@ -28,6 +28,7 @@ from analysis.statistics.times.survival import kaplan_meier, restricted_mean
 from analysis.statistics.times.times import UNITS, times_to_targets
 
 MORE = ("n", "method", "note")  # of an interval, in the table by arm
+_EQUAL = "all values are equal: no interval"
 
 
 def in_order(frame: pd.DataFrame, asked: Iterable[Asked]) -> pd.DataFrame:
@@ -63,9 +64,9 @@ def arm_table(
             mean = accuracy_interval(scores, overlap, rng, _fewest_images(done, score))
         elif len(scores):
             plain = corrected(scores, overlap) if overlap else mean_interval(scores, rng=rng)
-            mean = plain.within(0.0, math.inf)
+            mean = _wide(plain.within(0.0, math.inf))
         if len(times):
-            time = mean_interval(times, rng=rng)
+            time = _wide(mean_interval(times, rng=rng))
         rows.append(
             {"task": task, "arm": arm}
             | _counts(trials, n_seeds)
@@ -111,12 +112,17 @@ def _middle(scores: Floats, overlap: float, most: float) -> dict[str, float | in
     if not len(scores):
         median, iqm = _nothing(), _nothing()
     else:
-        median, iqm = median_interval(scores), iqm_interval(scores).within(0.0, most)
+        median, iqm = _wide(median_interval(scores)), _wide(iqm_interval(scores).within(0.0, most))
     if median.method == "range":
         median = _without(median, f"{len(scores)} seeds: too few for an interval of a median")
     if overlap:
         median, iqm = (_without(i, "seeds draw from one pool: no interval") for i in (median, iqm))
     return median.columns("median", "median_", ("note",)) | iqm.columns("iqm", "iqm_", ("note",))
+
+
+def _wide(interval: Interval) -> Interval:
+    """The interval; none where all values are equal, which promises no width of 0 for others."""
+    return _without(interval, _EQUAL) if interval.low == interval.high else interval
 
 
 def _without(interval: Interval, note: str) -> Interval:
@@ -168,7 +174,7 @@ def reached_table(times: pd.DataFrame, rng: Rng) -> pd.DataFrame:
             "n_reached": int(group["reached"].sum()),
             "budget": group["budget"].max(),
         }
-        mean = restricted_mean(group, rng=rng).columns("mean", also=("method", "note"))
+        mean = _wide(restricted_mean(group, rng=rng)).columns("mean", also=("method", "note"))
         rows.append(dict(zip(keys, identity, strict=True)) | counts | mean)
     return pd.DataFrame(rows, columns=list(REACHED))
 

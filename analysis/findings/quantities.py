@@ -1,7 +1,7 @@
 """What stability and overfitting are asked of: further columns of the trials, one value a trial.
 
-In: trials and curves. Out: the trials with `final_value`, `late_sd`, `broken`, `accuracy_gap` and
-`loss_gap`, and which metrics those allow. It stands alone because comparisons and the tables of
+In: trials and curves. Out: the trials with `final_value`, `late_noise`, `broken`, `accuracy_gap`
+and `loss_gap`, and which metrics those allow. It stands alone because comparisons and the tables of
 single arms use the same columns.
 """
 
@@ -32,16 +32,17 @@ def with_quantities(
 ) -> pd.DataFrame:
     """The trials, in their order, with what the two further questions compare.
 
-    final_value: `score`. late_sd: noise within a run (`within_runs`). broken: 1.0 where the trial
-    failed, diverged or collapsed, else 0.0. accuracy_gap, loss_gap: at the chosen step, how much
+    final_value: `score`. late_noise: noise within a run that finished (`within_runs`).
+    broken: 1.0 where the trial failed, diverged or collapsed, else 0.0. accuracy_gap, loss_gap: at the chosen step, how much
     better the training batches before it were than the validation images; NaN for trials of a
     version that did not record it, and where the chosen step is 0. Training accuracy is of images
     as augmentation changed them, under dropout, by earlier weights: the gap is the smaller for it.
     """
     broken = trials["status"].isin(("failed", "diverged")) | collapsed(trials)
+    noise = pd.Series(within_runs(curves, trials, course)["late_noise"].to_numpy(), trials.index)
     columns = {
         "final_value": trials.get(score, np.nan),
-        "late_sd": within_runs(curves, trials, course)["late_sd"].to_numpy(),
+        "late_noise": noise.where(trials["status"] == "done"),
         "broken": broken.astype(float),
     }
     for name, (train, validation, sign) in _GAPS.items():

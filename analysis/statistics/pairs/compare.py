@@ -51,6 +51,7 @@ from analysis.words import joined, plural, write
 from headstart.errors import InputError
 
 FEW = 5  # pairs; below, Student's t trusts that differences are near normal
+_NO_SPREAD = "no spread, and the smallest step of a value is not known: no interval and no test"
 _ROUNDING = 1e-13  # of the largest value: differences nearer than this are ties
 
 
@@ -211,6 +212,9 @@ def _paired(contrasts: Sequence[Contrast], n: int, settings: _Settings, rng: Rng
         if contrast.nobody_reached:
             rows.append(_Row(_untested(contrast, _nobody(contrast)), contrast))
             continue
+        if error[k] == 0 and contrast.metric.kind != "event":
+            rows.append(_Row(_alone(contrast, float(mean[k]), _NO_SPREAD), contrast))
+            continue
         won, lost = int((scores[:, k] > 0).sum()), int((scores[:, k] < 0).sum())
         worth = seeds_worth(n, contrast.overlap) / n
         row = _tested(contrast, settings, (float(mean[k]), float(error[k]), n - 1.0))
@@ -294,7 +298,9 @@ def _welch(contrast: Contrast, settings: _Settings) -> _Row:
     parts = variances * (1 / sizes + contrast.overlap)
     mean = float(np.sort(treated).mean() - np.sort(control).mean())
     error = settings.stopping.widening(contrast.n) * math.sqrt(parts.sum())
-    df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum() if error > 0 else sizes.sum() - 2.0
+    if error <= _ROUNDING * max(np.abs(treated).max(), np.abs(control).max()):
+        return _Row(_alone(contrast, mean, _NO_SPREAD), contrast)
+    df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
     pooled = math.sqrt(((sizes - 1) * variances).sum() / (sizes.sum() - 2))
     u, p_rank = stats.mannwhitneyu(treated, control)
     won = float(u) / sizes.max()
@@ -340,7 +346,7 @@ def _untested(contrast: Contrast, note: str = "") -> Comparison:
 
 
 def _alone(contrast: Contrast, mean: float, note: str) -> Comparison:
-    """A row of one pair: an estimate and nothing else."""
+    """A row of one pair, or without any spread: an estimate and nothing else."""
     if contrast.nobody_reached:
         return _untested(contrast, _nobody(contrast))
     score = Interval(mean, math.nan, math.nan, CONFIDENCE, "none", 1, note)

@@ -127,7 +127,9 @@ def _columns(
             yield _Column(metric, math.nan, area, _area_step(trials, curves, course))
         elif metric.source in trials:
             values = trials[metric.source].to_numpy(dtype=float)
-            yield _Column(metric, math.nan, values, _granule(trials, metric))
+            of_curve = metric.source == "late_noise"
+            step = _area_step(trials, curves, course) if of_curve else 0.0
+            yield _Column(metric, math.nan, values, step or _granule(trials, metric))
 
 
 def _match(trials: pd.DataFrame, pair: Pair) -> _Match:

@@ -44,7 +44,7 @@ class Metric:
     def along(self, course: Course) -> Metric:
         """The metric where `course` is what a sweep measures: the margin is in its unit."""
         if self.source != "area":
-            if self.source == "late_sd":
+            if self.source == "late_noise":
                 return replace(self, unit=course.unit)
             its = self.name in course.finals
             return replace(self, has_margin=its or (self.has_margin and course.is_share))
@@ -85,7 +85,7 @@ OVERFITTING = ("accuracy_gap", "loss_gap")
 _SPREAD, _NOISE, _BROKEN = STABILITY
 METRICS |= {
     _SPREAD: Metric(_SPREAD, "final_value", "log ratio", False, asks="stability", kind="spread"),
-    _NOISE: Metric(_NOISE, "late_sd", "fraction", False, asks="stability"),
+    _NOISE: Metric(_NOISE, "late_noise", "fraction", False, asks="stability"),
     _BROKEN: Metric(_BROKEN, "broken", "fraction", False, asks="stability", kind="event"),
     "accuracy_gap": Metric("accuracy_gap", "accuracy_gap", "fraction", False, asks="overfitting"),
     "loss_gap": Metric("loss_gap", "loss_gap", "nats", False, asks="overfitting"),

@@ -8,7 +8,7 @@ curve. The sample unit is the trial; SDs have ddof 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import comb, nan, sqrt
 
 import numpy as np
 import pandas as pd
@@ -154,8 +154,10 @@ def within_runs(
         n_evaluations, late_sd (of `course`, ddof 1; a curve that still rises has a large
         one too), largest_drawdown (most that
         it was ever worse than at an earlier evaluation), n_loss_spikes,
-        generalisation_gap (mean of val_loss - train_loss in the late phase). NaN where a curve
-        is too short, or has NaNs in the phase.
+        generalisation_gap (mean of val_loss - train_loss in the late phase), late_noise (of
+        `course`, about the course of the curve, so that one that still rises is not the more
+        restless for it: `_noise_by_trial`). NaN where a curve is too short, or has NaNs in the
+        phase.
     """
     ordered = order_curves(curves, trials)
     n, trial = len(trials), ordered.trial
@@ -163,7 +165,8 @@ def within_runs(
     train_loss = ordered.column("train_loss")
     left = ordered.first[trial] + ordered.count[trial] - np.arange(len(trial))  # to the end
     late = left <= np.ceil(LATE * ordered.count[trial] - 1e-9)
-    gap = ordered.column("val_loss") - train_loss
+    with np.errstate(invalid="ignore"):  # a loss may have become infinite
+        gap = ordered.column("val_loss") - train_loss
     fall = pd.Series(value).groupby(trial).cummax() - value
     has = ordered.count > 0
     spikes = np.bincount(trial[_is_spike(trial, train_loss)], minlength=n).astype(float)
@@ -174,6 +177,7 @@ def within_runs(
         largest_drawdown=fall.groupby(trial).max().reindex(range(n)).to_numpy(dtype=float),
         n_loss_spikes=np.where(has, spikes, nan),
         generalisation_gap=_mean_by_trial(trial[late], gap[late], n),
+        late_noise=_noise_by_trial(trial[late], value[late], n),
     )
 
 
@@ -189,6 +193,24 @@ def _sd_by_trial(trial: Rows, values: Floats, n: int) -> Floats:
     centred = values - _mean_by_trial(trial, values, n)[trial]
     squares = np.bincount(trial, centred**2, minlength=n)
     return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), nan)
+
+
+def _noise_by_trial(trial: Rows, values: Floats, n: int) -> Floats:
+    """SD of independent noise around a smooth curve, from differences of neighbours.
+
+    The root of the mean square of third differences over √20, of second ones over √6 where a trial
+    has fewer than 5 values: a straight line, and with third differences a parabola, adds nothing
+    (Gasser, Sroka and Jennen-Steinmetz 1986; Hall, Kay and Titterington 1990). NaN below 3 values.
+    """
+    noise = np.full(n, nan)
+    count = np.bincount(trial, minlength=n)
+    for order, fewest in ((2, 3), (3, 5)):
+        change = np.diff(values, order)
+        same = trial[order:] == trial[: len(trial) - order]
+        square = _mean_by_trial(trial[order:][same], change[same] ** 2, n)
+        enough = count >= fewest
+        noise[enough] = np.sqrt(square / comb(2 * order, order))[enough]
+    return noise
 
 
 def _is_spike(trial: Rows, loss: Floats) -> Bools:

@@ -47,6 +47,15 @@ def test_a_median_of_few_seeds_has_no_interval(tmp_path: Path) -> None:
     assert row["median_note"] == "5 seeds: too few for an interval of a median"
 
 
+def test_equal_values_have_no_interval_of_no_width(tmp_path: Path) -> None:
+    table, _ = table_of(write(tmp_path, 8, Arm("a")), test_accuracy=0.9, train_time_s=4.0)
+    row = table.loc["a"]
+    assert row["score_low"] < 0.9 < row["score_high"], "over the test images"
+    for name in ("median", "iqm", "train_time_s"):
+        assert np.isnan([row[f"{name}_low"], row[f"{name}_high"]]).all()
+        assert row[f"{name}_note"] == "all values are equal: no interval"
+
+
 def test_redrawn_pools_leave_the_mean_its_interval_alone(tmp_path: Path) -> None:
     table, _ = table_of(write(tmp_path, 8, Arm("a")), n_pool=60_200.0)
     row = table.loc["a"]

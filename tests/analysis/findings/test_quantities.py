@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -36,12 +35,20 @@ def test_each_column_by_hand() -> None:
     given = trials(best_train_accuracy=[1.0, 0.9, math.nan], best_train_loss=[0.1, 0.7, math.nan])
     made = with_quantities(given, curves(), "test_accuracy", ACCURACY)
     assert made["final_value"].tolist()[:2] == [0.9, 0.12]
-    assert made["late_sd"].tolist()[:2] == pytest.approx([np.std([0.8, 0.9], ddof=1), 0])
+    assert made["late_noise"].isna().all(), "two late evaluations have no noise about a curve"
     assert made["broken"].tolist() == [0.0, 1.0, 1.0], "b is no better than chance, c diverged"
     assert made["accuracy_gap"].tolist()[:2] == pytest.approx([0.2, 0.2])
     assert made["loss_gap"].tolist()[:2] == pytest.approx([0.4, -0.1])
-    assert made.loc[2, ["late_sd", "accuracy_gap", "loss_gap"]].isna().all()
-    assert len(further_metrics(made)) == 5
+    assert made.loc[2, ["late_noise", "accuracy_gap", "loss_gap"]].isna().all()
+    assert len(further_metrics(made)) == 4
+
+
+def test_noise_is_of_trials_that_finished() -> None:
+    """Of one that diverged the last third of what it has is another part of training."""
+    long = pd.concat([curves().assign(trial_id=name, step=range(12)) for name in "abc"])
+    made = with_quantities(trials(), long, "test_accuracy", ACCURACY)
+    assert made["late_noise"].notna().tolist() == [True, True, False]
+    assert "noise_within_a_run" in further_metrics(made)
 
 
 def test_a_run_collapsed_where_chance_explains_its_accuracy() -> None:
@@ -57,5 +64,5 @@ def test_a_run_collapsed_where_chance_explains_its_accuracy() -> None:
 def test_trials_of_a_version_before_have_no_gap_and_are_asked_nothing_of_it() -> None:
     given = trials(status="done", test_accuracy=0.9)
     made = with_quantities(given, curves(), "test_accuracy", ACCURACY)
-    assert further_metrics(made) == ("spread_over_seeds", "noise_within_a_run")
+    assert further_metrics(made) == ("spread_over_seeds",)
     assert gap_table([], made).empty

@@ -583,11 +583,20 @@ def test_every_column_of_an_unpaired_row_by_hand() -> None:
     assert "chosen by looking" in wide["note"]
 
 
-def test_equal_unpaired_values_differ_in_nothing() -> None:
+@pytest.mark.parametrize(("value", "first"), [(0.5, 100), (0.4, 100), (0.5, 0)])
+def test_values_without_spread_or_known_step_have_no_interval(value: float, first: int) -> None:
+    """Not one of width 0, nor a p of 0 where two arms without spread differ."""
+    trials = pd.concat([arm("t", [value] * 3, first), arm("c", [0.5] * 3)], ignore_index=True)
+    row = compare(trials, NO_CURVES, "t", "c", ("test_accuracy",), margin=0.01, rng=rng()).iloc[0]
+    nothing = ("low", "high", "t", "p_value", "p_question", "p_equivalence", "low_question")
+    assert_row(row, {"estimate": value - 0.5} | dict.fromkeys(nothing, math.nan))
+    assert (row["verdict"], row["state"]) == ("inconclusive", "not shown")
+    assert row["note"].endswith("no spread, and the smallest step of a value is not known: no "
+                                "interval and no test")  # fmt: skip
+
+
+def test_equal_unpaired_values_of_known_step_differ_in_nothing() -> None:
     trials = pd.concat([arm("t", [0.5] * 3, 100), arm("c", [0.5] * 3)], ignore_index=True)
-    row = one_row(trials)
-    assert_row(row, {"estimate": 0.0, "low": 0.0, "high": 0.0, "t": 0.0, "p_value": 1.0,
-                     "effect_size": 0.0, "p_better": 0.5, "n_more": math.nan})  # fmt: skip
     coarse = one_row(trials.assign(n_test=100))
     error = math.sqrt(0.01**2 / 12 * 2 / 3)  # each arm's rounding, over 3 trials each
     half = float(stats.t.ppf(0.975, 4)) * error
@@ -765,4 +774,13 @@ def test_ties_within_rounding_are_ties() -> None:
     assert len(set(np.abs(treated / 10 - control / 10))) > 3
     for name in ("p_wilcoxon", "p_sign_flip", "p_better", "t"):
         assert tenths[name] == pytest.approx(whole[name]), name
-    assert one_row(two_arms([0.0, 0.0], [0.0, 0.0]))["p_value"] == 1
+
+
+def test_equal_curves_have_an_area_of_some_width() -> None:
+    """One of 50 validation images over the root of 4 evaluations is what rounding leaves."""
+    trials = two_arms([0.9] * 5, [0.9] * 5).assign(n_validation=50)
+    curves = curves_reaching(trials, [50.0] * 10, budget=200)
+    row = compare(trials, curves, "t", "c", ("area_under_curve",), rng=rng()).iloc[0]
+    error = 1 / 50 / math.sqrt(4) * math.sqrt(2 / 12 / 5)
+    assert row["high"] == pytest.approx(float(stats.t.ppf(0.975, 4)) * error)
+    assert row["p_value"] == 1

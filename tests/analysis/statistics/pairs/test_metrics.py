@@ -29,7 +29,7 @@ TABLE = {
     "samples_to_target": ("samples", "samples", False, True, False, "", True),
     "train_time_s_to_target": ("train_time_s", "s", False, True, False, "", True),
     "spread_over_seeds": ("final_value", "log ratio", False, False, False, "", False),
-    "noise_within_a_run": ("late_sd", "fraction", False, False, False, "", False),
+    "noise_within_a_run": ("late_noise", "fraction", False, False, False, "", False),
     "broken_runs": ("broken", "fraction", False, False, False, "", False),
     "accuracy_gap": ("accuracy_gap", "fraction", False, False, False, "", False),
     "loss_gap": ("loss_gap", "nats", False, False, False, "", False),

@@ -122,6 +122,40 @@ def test_within_a_run_by_hand() -> None:
     assert rest.isna().all()
 
 
+def test_noise_about_a_curve_by_hand() -> None:
+    """Of 9 evaluations the last 3: one second difference, 0.1 of 0.8, 0.8, 0.9, over √6."""
+    late = {"a": [0.8, 0.8, 0.9], "line": [0.7, 0.8, 0.9]}
+    curves = pd.concat([make_curve(i, [0.1] * 6 + v, [1.0] * 9) for i, v in late.items()])
+    trials = pd.DataFrame({"trial_id": list(late), "arm": "x", "seed": [0, 1]})
+    noise = within_runs(curves, trials)["late_noise"]
+    assert noise.tolist() == pytest.approx([0.1 / math.sqrt(6), 0], abs=1e-12)
+    five = [0.5, 0.6, 0.5, 0.6, 0.5]  # third differences 0.4 and −0.4
+    curves = make_curve("a", [0.1] * 10 + five, [1.0] * 15)
+    noise = within_runs(curves, trials.iloc[:1])["late_noise"]
+    assert noise.tolist() == pytest.approx([0.4 / math.sqrt(20)])
+
+
+@pytest.mark.parametrize("pace", [100.0, 300.0, 600.0])
+def test_a_curve_that_still_rises_is_not_the_more_restless_for_it(pace: float) -> None:
+    n, k = 500, 20
+    steps = 50.0 * np.arange(1, k + 1)
+    noise = np.random.default_rng(7).normal(0, 0.005, (n, k))
+    accuracy = 0.98 - 0.88 * np.exp(-steps / pace) + noise
+    curves = pd.DataFrame(
+        {"trial_id": np.repeat(np.arange(n), k), "step": np.tile(steps, n), "train_loss": 1.0}
+    ).assign(val_accuracy=accuracy.ravel(), val_loss=1.0)
+    trials = pd.DataFrame({"trial_id": np.arange(n), "arm": "x", "seed": np.arange(n)})
+    square = (within_runs(curves, trials)["late_noise"] ** 2).mean()
+    assert math.sqrt(square) == pytest.approx(0.005, rel=0.05)
+
+
+def test_losses_that_became_infinite_warn_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    curves = make_curve("a", [0.5] * 9, [math.inf] * 9).assign(val_loss=math.inf)
+    trials = pd.DataFrame({"trial_id": ["a"], "arm": "x", "seed": [0]})
+    assert math.isnan(within_runs(curves, trials)["generalisation_gap"].iloc[0])
+    assert not recwarn.list
+
+
 def test_generalisation_gap_is_that_of_the_late_phase() -> None:
     curves = make_curve("a", [0.5] * 4, [1.0] * 4)  # val_loss - train_loss: 0, 1, 2, 3
     trials = pd.DataFrame({"trial_id": ["a"], "arm": "x", "seed": [0]})
