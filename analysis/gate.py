@@ -73,8 +73,10 @@ def gate_runs(
     not, their arm does not pass.
 
     Raises:
-        InputError: a margin that is no number above 0, a metric that has none, an arm that one of
-            the runs lacks, no arm in common, or a path that is no run folder.
+        InputError: a margin that is no number above 0 (of a share: and below 1), a metric that
+            has none, runs that measure different metrics (without `metric`), an arm that one of
+            the runs lacks, no arm in common, other data in one of the runs (a stand-in beside
+            what it stands in for), or a path that is no run folder.
     """
     if not margin > 0 or math.isinf(margin):
         raise InputError(
@@ -83,11 +85,18 @@ def gate_runs(
     runs = {BASE: load_runs([base]), NEW: load_runs([new])}
     evidence = {side: r.trials[r.trials["stage"] == "arm"] for side, r in runs.items()}
     trials = pd.concat([_of_side(evidence[side], side) for side in (BASE, NEW)], ignore_index=True)
-    course = course_of(read_asked(runs[NEW]))
+    courses = [course_of(read_asked(r)) for r in runs.values()]
+    course = courses[-1]
+    if metric is None and courses[0] != course:
+        measured = f"{base} measures {courses[0].words}, {new} {course.words}"
+        raise InputError(f"{measured}; say --metric NAME to test one that both have")
     name = metric or final_of(course, trials)
     if not metric_of(name).along(course).has_margin:
         raise InputError(f"--metric {name}: a margin is of a final value, as test_accuracy")
+    if metric_of(name).unit == "fraction" and margin >= 1:
+        raise InputError(f"--margin {margin:g}: a fraction below 1, as 0.002 for 0.2 points")
     chosen = _common_arms(evidence, arms, (base, new))
+    _check_data(evidence, chosen, (base, new))
     trials["seed"] += _APART * (trials["side"].eq(NEW) & ~_shares_draws(trials, runs))
     pairs = [Pair(NEW + arm, BASE + arm) for arm in chosen]
     contrasts = build_contrasts(trials, _NO_CURVES, pairs, (), (name,), course)
@@ -134,6 +143,27 @@ def _common_arms(
     return common
 
 
+def _check_data(
+    evidence: Mapping[str, pd.DataFrame], arms: Sequence[str], paths: tuple[Path | str, Path | str]
+) -> None:
+    """Refuse arms of which one run learned other data: that says nothing of two versions."""
+    for arm in arms:
+        names = []
+        for frame in evidence.values():
+            own = frame[frame["arm"].astype(str) == arm]
+            sets = own[[c for c in ("dataset", "stand_in_for") if c in own]].fillna("").astype(str)
+            names.append(sorted({_data_words(row) for row in sets.to_dict("records")} - {""}))
+        if all(names) and names[0] != names[1]:
+            sides = [f"{path} on {words.listed(n)}" for path, n in zip(paths, names, strict=True)]
+            raise InputError(f"“{arm}” ran on other data: {sides[0]}, {sides[1]}")
+
+
+def _data_words(row: Mapping[str, str]) -> str:
+    """`glyphs (a stand-in for mnist)`."""
+    real = row.get("stand_in_for", "")
+    return row.get("dataset", "") + (f" (a stand-in for {real})" if real else "")
+
+
 def _shares_draws(trials: pd.DataFrame, runs: Mapping[str, Runs]) -> pd.Series:
     """Whether a trial's seed means the same draws in both runs: root, what varies, and data."""
     said = [
@@ -160,7 +190,12 @@ def _judge(contrasts: Sequence[Contrast], margin: float) -> tuple[Gated, ...]:
         answer = test.answer(levels[k] if still else 0.0)
         still = still and test.p_worse <= levels[k]
         failed = sum(contrast.failed)
-        if answer == "not worse" and contrast.failed[0] and contrast.at_chance is None:
+        none_left = contrast.at_chance and contrast.failed[0] == len(contrast.at_chance.treated)
+        if (
+            answer == "not worse"
+            and contrast.failed[0]
+            and (contrast.at_chance is None or none_left)
+        ):
             answer = "cannot tell"
         place = f"“{contrast.pair.treatment.removeprefix(NEW)}”"
         place = f"{contrast.task}, {place}" if several_tasks else place
@@ -174,14 +209,15 @@ def _lines(gated: Sequence[Gated], answer: Answer, margin: float, in_points: boo
     by = words.write(kinds[0], margin) + unit
     for arm in gated:
         test = arm.test
-        kind = "pair" if test.paired else "unpaired trial of each"
+        n_trials = words.plural(test.n, "pair" if test.paired else "unpaired trial")
+        n_trials += "" if test.paired else " of each"
         line = f"{arm.place}: {arm.answer}"
         if not math.isnan(test.mean):
             ends = f"{words.write(kinds[1], test.low)} to {words.write(kinds[1], test.high)}"
-            line += f", {words.write(kinds[1], test.mean)}{unit} (90 % interval {ends}, "
-            line += f"{words.plural(test.n, kind)})"
+            ends = "no spread" if test.low == test.high else f"90 % interval {ends}"
+            line += f", {words.write(kinds[1], test.mean)}{unit} ({ends}, {n_trials})"
         else:
-            line += f", {words.plural(test.n, kind)}: two are needed"
+            line += f", {n_trials}: two are needed"
         if arm.n_failed:
             line += f"; {words.plural(arm.n_failed, 'trial')} that failed or diverged at chance"
         if arm.coarse:
@@ -194,11 +230,11 @@ def _lines(gated: Sequence[Gated], answer: Answer, margin: float, in_points: boo
 def _more(gated: Sequence[Gated]) -> str:
     """`: for an 80 % chance to pass, if nothing changed, between 4 and 180 more seeds`."""
     open_arms = [arm.test.n_more for arm in gated if arm.answer == "cannot tell"]
-    if any(math.isnan(low) for low, _ in open_arms):
+    passed = (arm.test.answer() == "not worse" for arm in gated if arm.answer == "cannot tell")
+    if any(math.isnan(low) for low, _ in open_arms) or any(passed):  # what failed needs no seeds
         return ""
     low, high = (max(ends) for ends in zip(*open_arms, strict=True))
-    most = f"over {MOST_SEEDS:,}" if math.isinf(high) else f"{high:,.0f}"
+    most = f"over {MOST_SEEDS:,}" if math.isinf(high) else f"{max(1.0, high):,.0f}"
     least = f"over {MOST_SEEDS:,}" if math.isinf(low) else f"{max(1.0, low):,.0f}"
-    return (
-        f": for an 80 % chance to pass, if nothing changed, between {least} and {most} more seeds"
-    )
+    range_ = most if math.isinf(low) else f"between {least} and {most}"
+    return f": for an 80 % chance to pass, if nothing changed, {range_} more seeds"

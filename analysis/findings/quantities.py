@@ -33,10 +33,11 @@ def with_quantities(
     """The trials, in their order, with what the two further questions compare.
 
     final_value: `score`. late_noise: noise within a run that finished (`within_runs`).
-    broken: 1.0 where the trial failed, diverged or collapsed, else 0.0. accuracy_gap, loss_gap: at the chosen step, how much
-    better the training batches before it were than the validation images; NaN for trials of a
-    version that did not record it, and where the chosen step is 0. Training accuracy is of images
-    as augmentation changed them, under dropout, by earlier weights: the gap is the smaller for it.
+    broken: 1.0 where the trial failed, diverged or collapsed, else 0.0. accuracy_gap, loss_gap:
+    at the chosen step, how much better the training batches before it were than the validation
+    images; NaN for trials of a version that did not record it, and where the chosen step is 0.
+    Training accuracy is of images as augmentation changed them, under dropout, by earlier weights:
+    the gap is the smaller for it.
     """
     broken = trials["status"].isin(("failed", "diverged")) | collapsed(trials)
     noise = pd.Series(within_runs(curves, trials, course)["late_noise"].to_numpy(), trials.index)

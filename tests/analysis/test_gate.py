@@ -15,6 +15,7 @@ from synthetic_runs import Arm, Made, write_run
 from analysis.__main__ import main
 from analysis.gate import gate_runs
 from headstart.cli import status_of
+from headstart.errors import InputError
 
 
 @pytest.fixture
@@ -90,6 +91,7 @@ def test_runs_that_share_no_draws_are_not_paired(folder_of) -> None:
     [arm] = gate_runs(base, other, 0.002).arms
     reference = stats.ttest_ind(shifted(0.0), SEEDS, equal_var=False)
     assert not arm.test.paired
+    assert gate_runs(base, other, 0.002).lines[0].endswith("6 unpaired trials of each)")
     ends = reference.confidence_interval(0.9)
     assert (arm.test.low, arm.test.high) == pytest.approx((ends.low, ends.high))
 
@@ -116,6 +118,52 @@ def test_a_new_version_whose_trials_fail_does_not_pass(folder_of) -> None:
     assert "2 trials that failed or diverged at chance" in gate.lines[0]
 
 
+def test_a_new_version_of_which_nothing_finished_does_not_pass(folder_of) -> None:
+    """Not even beside a base of which nothing finished: both would stand at chance."""
+    broken = change(folder_of("broken", net=[math.nan] * 6), best_val_accuracy=math.nan)
+    gate = gate_runs(broken, broken, 0.002, "test_accuracy")
+    assert gate.lines[-1] == "gate: cannot tell whether it is worse by 0.20 points"
+    assert gate_runs(folder_of("base", net=SEEDS), broken, 0.002).answer == "worse"
+    assert gate_runs(broken, folder_of("new", net=SEEDS), 0.002).answer == "not worse"
+
+
+def change(folder: Path, **columns: object) -> Path:
+    table = pd.read_parquet(folder / "trials.parquet").assign(**columns)
+    table.to_parquet(folder / "trials.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"stand_in_for": "mnist"}, "on made (a stand-in for mnist)"),
+        ({"dataset": "glyphs"}, "“net” ran on other data: "),
+    ],
+)
+def test_other_data_are_no_other_version(folder_of, capsys, columns, message: str) -> None:
+    base, other = folder_of("base", net=SEEDS), change(folder_of("other", net=SEEDS), **columns)
+    assert status_of(main, ["gate", str(base), str(other), "--margin", "0.002"]) == 2
+    assert message in capsys.readouterr().err
+    assert gate_runs(other, other, 0.002).answer == "not worse"
+
+
+def test_runs_that_measure_other_metrics_need_to_be_told_which(folder_of) -> None:
+    base, other = folder_of("base", net=SEEDS), folder_of("other", net=SEEDS)
+    sweep = yaml.safe_load((other / "sweep.yaml").read_text())
+    sweep["measure"] = {"metric": "loss", "targets": [0.5]}
+    (other / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    with pytest.raises(InputError, match=r"measures accuracy, .* loss; say --metric"):
+        gate_runs(base, other, 0.002)
+    assert gate_runs(base, other, 0.5, "test_loss").answer == "not worse"
+
+
+def test_equal_values_of_unknown_step_have_no_interval_of_no_width(folder_of) -> None:
+    base = change(folder_of("base", net=SEEDS), n_test=math.nan)
+    assert gate_runs(base, base, 0.002).lines[0] == (
+        "“net”: not worse, 0.00 points (no spread, 6 pairs)"
+    )
+
+
 def test_one_seed_cannot_tell(folder_of) -> None:
     gate = gate_runs(folder_of("base", net=[0.9]), folder_of("new", net=[0.8]), 0.002)
     assert (gate.status, gate.lines[-1]) == (
@@ -129,6 +177,7 @@ def test_one_seed_cannot_tell(folder_of) -> None:
     ("more", "message"),
     [
         (["--margin", "0"], "--margin 0: a number over 0"),
+        (["--margin", "2"], "--margin 2: a fraction below 1"),
         (["--margin", "nan"], "--margin nan: a number over 0"),
         (["--margin", "0.1", "--metric", "test_loss"], "a margin is of a final value"),
         (["--margin", "0.1", "--metric", "acuracy"], "is not one of"),
