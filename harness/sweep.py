@@ -373,6 +373,7 @@ def _search(
 
 def _next_seeds(plan: Plan, out: Path) -> int | None:
     """How many seeds the sweep's rule asks for next; None when it is met or at its limit."""
+    from analysis.findings.findings import compare_runs
     from analysis.findings.load import load_runs
     from analysis.statistics.pairs.sequential import Until, decide
     from analysis.statistics.pairs.until_verdict import UntilVerdict, decide_verdict
@@ -385,7 +386,7 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     if seeds.until == "verdict":
         assert seeds.looks is not None
         rule = UntilVerdict(seeds.looks, measure.equivalence, measure.metric, measure.error)
-        decision = decide_verdict(runs.trials, runs.curves, pairs, rule)
+        decision = decide_verdict(runs.trials, runs.curves, pairs, rule, compare_runs(runs))
     else:
         assert seeds.until is not None
         assert seeds.at_least is not None

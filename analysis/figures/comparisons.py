@@ -203,6 +203,6 @@ def _draw_seeds(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         "seeds",
         "Seeds that a difference of the margin needs",
         "Paired seeds for 80 % power over this report's comparisons of final accuracy; the "
-        "line spans the 80 % interval of the pilot's standard deviation.",
+        "line spans the 95 % interval of the pilot's standard deviation.",
         figure,
     )

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
-from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import (
     Interval,
     iqm_interval,
@@ -44,12 +44,13 @@ def _places(asked: Iterable[Asked]) -> dict[tuple[str, str], int | None]:
 
 
 def arm_table(
-    asked: Iterable[Asked], evidence: pd.DataFrame, score: str, rng: Rng, is_share: bool = True
+    asked: Iterable[Asked], evidence: pd.DataFrame, score: str, is_share: bool = True
 ) -> pd.DataFrame:
     """A row a task and arm: how many trials, final score, time, and what its trials share.
 
     Of the score the mean, the median and the interquartile mean over the seeds that finished,
-    with their intervals. A score that `is_share` lies between 0 and 1, any other from 0 on.
+    with their intervals, whose draws the number of seeds decides: another arm moves none of them.
+    A score that `is_share` lies between 0 and 1, any other from 0 on.
     """
     groups = dict(iter(evidence.groupby(["task", "arm"], sort=False)))
     none = evidence.iloc[:0]
@@ -61,12 +62,12 @@ def arm_table(
         overlap = overlap_of(trials)
         mean, time = _nothing(), _nothing()
         if len(scores) and is_share:
-            mean = accuracy_interval(scores, overlap, rng, _fewest_images(done, score))
+            mean = accuracy_interval(scores, overlap, None, _fewest_images(done, score))
         elif len(scores):
-            plain = corrected(scores, overlap) if overlap else mean_interval(scores, rng=rng)
+            plain = corrected(scores, overlap) if overlap else mean_interval(scores)
             mean = _wide(plain.within(0.0, math.inf))
         if len(times):
-            time = _wide(mean_interval(times, rng=rng))
+            time = _wide(mean_interval(times))
         rows.append(
             {"task": task, "arm": arm}
             | _counts(trials, n_seeds)
@@ -164,7 +165,7 @@ REACHED = (
 )
 
 
-def reached_table(times: pd.DataFrame, rng: Rng) -> pd.DataFrame:
+def reached_table(times: pd.DataFrame) -> pd.DataFrame:
     """A row a task, arm, target and unit: how many trials reached the target, and when."""
     rows = []
     keys = list(REACHED[:4])
@@ -174,7 +175,7 @@ def reached_table(times: pd.DataFrame, rng: Rng) -> pd.DataFrame:
             "n_reached": int(group["reached"].sum()),
             "budget": group["budget"].max(),
         }
-        mean = _wide(restricted_mean(group, rng=rng)).columns("mean", also=("method", "note"))
+        mean = _wide(restricted_mean(group)).columns("mean", also=("method", "note"))
         rows.append(dict(zip(keys, identity, strict=True)) | counts | mean)
     return pd.DataFrame(rows, columns=list(REACHED))
 

@@ -23,11 +23,12 @@ from analysis.findings.load import Runs
 from analysis.findings.looked import raised_after
 from analysis.findings.measured import course_of, final_of, lacking_trials
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
-from analysis.findings.pairs import PairTables, compare_pairs
+from analysis.findings.pairs import PairTables, compare_pairs, judge_pairs
 from analysis.findings.quantities import gap_table, with_quantities
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
 from analysis.findings.sources import source_table
 from analysis.findings.starts import describe_starts
+from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
@@ -97,7 +98,7 @@ def find(runs: Runs) -> Findings:
     measured = evidence[~evidence["trial_id"].isin(lacking)]
     times = times_of(asked, curves, measured, course)
     wanted = (pair for a in asked for pair in a.pairs)
-    arms = arm_table(asked, evidence, score, rng, course.is_share)
+    arms = arm_table(asked, evidence, score, course.is_share)
     compared = runs.trials[~runs.trials["trial_id"].isin(lacking)]
     pairs = compare_pairs(asked, compared, curves, score, rng, course)
     return Findings(
@@ -108,7 +109,7 @@ def find(runs: Runs) -> Findings:
         n_unmeasured=len(lacking),
         evidence=evidence,
         arms=arms,
-        reached=reached_table(times, rng),
+        reached=reached_table(times),
         survival=survival_of(times),
         learning=summarize_learning(curves, evidence),
         pairs=pairs,
@@ -133,6 +134,22 @@ def _stamp(trials: pd.DataFrame) -> str:
     """When the last trial ended, as the trials say; empty where none does."""
     ended = trials["finished_at"].dropna().astype(str) if "finished_at" in trials else []
     return max((text for text in ended if text), default="")
+
+
+def compare_runs(runs: Runs) -> list[Comparison]:
+    """The comparisons of the report on `runs`, with its verdicts, and nothing else of it.
+
+    What decides between batches of seeds reads them here, so that a sweep cannot stop on a verdict
+    that its report does not give.
+    """
+    asked = read_asked(runs)
+    evidence = in_order(runs.trials[runs.trials["stage"] == "arm"], asked)
+    curves = runs.curves[runs.curves["stage"] == "arm"]
+    course = course_of(asked)
+    lacking = lacking_trials(course, evidence, curves)
+    compared = runs.trials[~runs.trials["trial_id"].isin(lacking)]
+    rng, score = np.random.default_rng(SEED), final_of(course, evidence)
+    return judge_pairs(asked, compared, curves, score, rng, course).comparisons
 
 
 WITHIN = ("late_sd", "largest_drawdown", "n_loss_spikes", "generalisation_gap")

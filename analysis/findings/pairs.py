@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.findings.asked import Asked
 from analysis.findings.quantities import further_metrics, with_quantities
-from analysis.statistics.pairs.compare import compare_all, compare_tasks
+from analysis.statistics.pairs.compare import Compared, compare_all, compare_tasks
 from analysis.statistics.pairs.comparison import Comparison, comparison_table
 from analysis.statistics.pairs.contrasts import build_contrasts, untrained
 from analysis.statistics.pairs.looks import Stopping, stopping_of, strictest
@@ -34,6 +34,9 @@ from analysis.words import joined
 _TIMES = {"step": "steps_to_target", "samples": "samples_to_target"} | {
     "train_time_s": "train_time_s_to_target"
 }
+
+
+_Place = tuple[str, Pair]
 
 
 @dataclass(frozen=True)
@@ -68,23 +71,12 @@ def compare_pairs(
     the whole report: all pairs that were asked for, all targets, the smallest margin, and the
     strict form (`measure: {error: report}`) where one of the sweeps asks for it.
     """
-    evidence = trials[trials["stage"] == "arm"]
-    present = {(task, arm) for task, arm in zip(evidence["task"], evidence["arm"], strict=True)}
-    wanted = [(task, pair) for a in asked for task in a.tasks for pair in a.pairs]
-    known = [w for w in wanted if all((w[0], arm) in present for arm in w[1])]
-    pairs = list(dict.fromkeys(pair for _, pair in known))
-    targets = sorted({t for a in asked for t in a.targets}, reverse=course.lower_is_better)
-    margin = min((a.margin for a in asked if a.margin is not None), default=None)
-    trials = with_quantities(trials, curves, score, course)
-    further = further_metrics(trials[trials["stage"] == "arm"])
-    metrics = (score, "area_under_curve", "steps_to_target", *further)
-    stopping = strictest([stopping_of(a.sweep.get("seeds")) for a in asked])
-    errors: Errors = "report" if any(a.errors == "report" for a in asked) else "question"
-    # A pair of one sweep may have both arms in another as well, which did not ask.
-    built = build_contrasts(trials, curves, pairs, targets, metrics, course) if pairs else []
-    contrasts = [c for c in built if (c.task, c.pair) in set(known)]
-    compared = compare_tasks(contrasts, margin, rng, stopping, errors)
+    wanted, known = _places(asked, trials)
+    compared = judge_pairs(asked, trials, curves, score, rng, course)
     comparisons = compared.comparisons
+    evidence = trials[trials["stage"] == "arm"]
+    margin = _margin(asked)
+    stopping = strictest([stopping_of(a.sweep.get("seeds")) for a in asked])
     tasks = list(_pairs_by_task(asked, known, trials, curves))
     return PairTables(
         comparisons=tuple(comparisons),
@@ -96,6 +88,46 @@ def compare_pairs(
         untested=tuple(place for place in wanted if place not in known),
         together=tuple(compared.together),
     )
+
+
+def judge_pairs(
+    asked: Sequence[Asked],
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    score: str,
+    rng: Rng,
+    course: Course,
+) -> Compared:
+    """Every comparison that was asked for, judged by the questions of the whole report."""
+    _, known = _places(asked, trials)
+    pairs = list(dict.fromkeys(pair for _, pair in known))
+    if not pairs:
+        return Compared([], [])
+    targets = sorted({t for a in asked for t in a.targets}, reverse=course.lower_is_better)
+    trials = with_quantities(trials, curves, score, course)
+    further = further_metrics(trials[trials["stage"] == "arm"])
+    metrics = (score, "area_under_curve", "steps_to_target", *further)
+    stopping = strictest([stopping_of(a.sweep.get("seeds")) for a in asked])
+    errors: Errors = "report" if any(a.errors == "report" for a in asked) else "question"
+    # A pair of one sweep may have both arms in another as well, which did not ask.
+    contrasts = [
+        contrast
+        for contrast in build_contrasts(trials, curves, pairs, targets, metrics, course)
+        if (contrast.task, contrast.pair) in set(known)
+    ]
+    return compare_tasks(contrasts, _margin(asked), rng, stopping, errors)
+
+
+def _margin(asked: Sequence[Asked]) -> float | None:
+    return min((a.margin for a in asked if a.margin is not None), default=None)
+
+
+def _places(asked: Sequence[Asked], trials: pd.DataFrame) -> tuple[list[_Place], list[_Place]]:
+    """Tasks and pairs that were asked for, and those of them with trials on both sides."""
+    evidence = trials[trials["stage"] == "arm"]
+    present = {(task, arm) for task, arm in zip(evidence["task"], evidence["arm"], strict=True)}
+    wanted = [(task, pair) for a in asked for task in a.tasks for pair in a.pairs]
+    return wanted, [w for w in wanted if all((w[0], arm) in present for arm in w[1])]
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def seeds_table(findings: Findings) -> Table:
     )
     note = (
         f"For 80 % power at 5 % over this report’s comparisons of final {findings.course.words}; "
-        "brackets: from the 80 % interval of the SD."
+        "brackets: from the 95 % interval of the SD."
     )
     return Table("seeds_needed", "Seeds needed", findings.pairs.seeds_needed, columns, note)
 

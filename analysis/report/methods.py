@@ -139,7 +139,7 @@ def _compared(findings: Findings) -> Iterator[Term]:
         yield Term(
             "Seeds needed",
             "From the power of the paired t-test at the standard deviation of this run’s paired "
-            "differences; the brackets take the 80 % interval of that standard deviation.",
+            "differences; the brackets take the 95 % interval of that standard deviation.",
         )
 
 

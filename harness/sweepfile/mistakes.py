@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from harness.sweepfile.settings import ByName
+from harness.sweepfile.settings import ByName, Seeds
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
 from headstart.output import on_one_line
@@ -143,6 +143,8 @@ def _keys_beside(model: type[BaseModel], path: Sequence[int | str], given: Any) 
             given = given[key]
         field = model.model_fields.get(str(key))
         model = next(_models_in(field.annotation), model) if field else model
+        if model is Seeds:
+            model = Seeds.rule_of(given)
     return [*beside, *(name for name, field in model.model_fields.items() if not field.exclude)]
 
 

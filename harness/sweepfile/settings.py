@@ -654,6 +654,12 @@ class Seeds(Frozen):
         """The most seeds that a rule may add up to; None without a rule."""
         return self.looks[-1] if self.looks else self.at_most
 
+    @staticmethod
+    def rule_of(given: object) -> type[Frozen]:
+        """The rule that a mapping was meant as: its keys are those that a person may write."""
+        is_verdict = isinstance(given, Mapping) and given.get("until") == "verdict"
+        return VerdictRule if is_verdict else SeedsRule
+
 
 def _seeds(given: object) -> Seeds:
     if isinstance(given, Seeds):

@@ -44,7 +44,7 @@ def test_plan_prints_a_line_for_each_pair(made_run: Path, capsys) -> None:
     main(["plan", str(made_run), "--detect", "0.001"])
     [line] = capsys.readouterr().out.strip().splitlines()
     assert line.startswith("pretrained against scratch, test_accuracy:")
-    assert "paired seeds to detect 0.001" in line
+    assert "cannot tell how many: to detect 0.001 with 80 % power between" in line
 
 
 def test_plan_asks_for_a_question(made_run: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pandas as pd
 from scipy import special
@@ -18,13 +17,14 @@ from scipy import special
 from analysis import words
 from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.contrasts import build_contrasts
-from analysis.statistics.samples.intervals import Interval, sd_interval
+from analysis.statistics.samples.intervals import Interval
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import student_quantile
 from headstart.errors import InputError
 
 MOST_SEEDS = 100_000  # a search beyond this answers "not with seeds"
-SD_CONFIDENCE = 0.8  # of the pilot's SD: its upper end is passed by one pilot in ten
+SD_CONFIDENCE = 0.95  # of the pilot's SD, as everywhere
+MOST_WORTH_SAYING = 10_000  # further seeds; beyond, the number says only "not with seeds"
 
 
 def paired_power(
@@ -116,7 +116,7 @@ def plan(
     Returns:
         task, treatment, control, metric, target, question (`detect`, `half_width`, `p_better`),
         value, n_pilot, sd (of the paired differences; of times, of the log ratios), sd_low,
-        sd_high (80 % interval), n_needed (at sd), n_low, n_high (at the ends of that interval),
+        sd_high (95 % interval), n_needed (at sd), n_low, n_high (at the ends of that interval),
         n_more (n_needed - n_pilot, at least 0), words. NaN where the pilot has fewer than 2 pairs.
 
     Raises InputError for no question, a value that is not above zero (of a time: above 1), arms
@@ -169,16 +169,24 @@ def _row(
     }
 
 
+def sd_scales(df: float) -> tuple[float, float]:
+    """By what an SD with `df` degrees of freedom is multiplied at both ends of what it may be
+    (95 %, chi-squared: of normal values)."""
+    if df <= 0:
+        return math.nan, math.nan
+    tail = (1 - SD_CONFIDENCE) / 2
+    upper, lower = special.chdtri(df, tail), special.chdtri(df, 1 - tail)
+    return math.sqrt(df / upper), math.sqrt(df / lower)
+
+
 def _pilot_sd(contrast: Contrast) -> Interval:
     """Of the paired scores, never below what rounding alone gives."""
     if contrast.n < 2:
         return Interval.unknown("a spread needs 2 pairs", contrast.n, SD_CONFIDENCE)
     treated, control = contrast.scores
-    sd = sd_interval(treated - control, SD_CONFIDENCE)
-    least = math.sqrt(contrast.least_variance)
-    return replace(
-        sd, estimate=max(sd.estimate, least), low=max(sd.low, least), high=max(sd.high, least)
-    )
+    seen, least = float((treated - control).std(ddof=1)), math.sqrt(contrast.least_variance)
+    sd, low, high = (max(seen * scale, least) for scale in (1.0, *sd_scales(contrast.n - 1.0)))
+    return Interval(sd, low, high, SD_CONFIDENCE, "chi-squared", contrast.n)
 
 
 def _size(contrast: Contrast, question: str, value: float) -> float:
@@ -194,7 +202,7 @@ def _size(contrast: Contrast, question: str, value: float) -> float:
 
 def _aim(question: str, value: float, power: float) -> str:
     return {
-        "detect": f"to detect {value:g} with {power:.0%} power",
+        "detect": f"to detect {value:g} with {words.share(power)} power",
         "half_width": f"for a 95 % interval of ±{value:g}",
         "p_better": f"to show P(better) > 0.5 where it is {value:g} (95 % power)",
     }[question]
@@ -209,18 +217,25 @@ def _words(contrast: Contrast, question: str, aim: str, numbers: tuple[float, fl
         who += f" {contrast.target:g}"
     if math.isnan(n_needed):
         return f"{who}: the pilot has {contrast.n} pairs, and a spread needs 2"
-    text = f"{who}: {_count(n_needed)} paired seeds {aim}"
     if question == "p_better":
-        return text
-    low, high = map(_count, numbers[1:])
+        return f"{who}: {n_needed:,.0f} paired seeds {aim}"
+    low, high = (max(0.0, n - contrast.n) for n in numbers[1:])
+    if not high:
+        return f"{who}: {words.plural(contrast.n, 'seed')} are enough {aim}"
+    return f"{who}: {range_words(contrast.n, aim, low, high)}"
+
+
+def range_words(n: int, aim: str, low: float, high: float) -> str:
+    """`5 seeds cannot tell how many: for an 80 % chance of a verdict between 4 and 180 more`.
+
+    low, high: further seeds at both ends of what the SD may be.
+    """
+    if low > MOST_WORTH_SAYING:
+        return f"{aim} over {MOST_WORTH_SAYING:,} more seeds"
+    most = f"{high:,.0f}" if high <= MOST_WORTH_SAYING else f"over {MOST_WORTH_SAYING:,}"
     return (
-        f"{text} ({low} to {high} by the 80 % interval of the pilot's SD from "
-        f"{words.plural(contrast.n, 'pair')})"
+        f"{words.plural(n, 'seed')} cannot tell how many: {aim} between {low:,.0f} and {most} more"
     )
-
-
-def _count(n: float) -> str:
-    return f"over {MOST_SEEDS:,}" if n == MOST_SEEDS else f"{n:,.0f}"
 
 
 def fewest(enough: Callable[[int], bool]) -> int:

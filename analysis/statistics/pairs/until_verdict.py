@@ -36,7 +36,11 @@ class UntilVerdict:
 
 
 def decide_verdict(
-    trials: pd.DataFrame, curves: pd.DataFrame, pairs: Sequence[Pair], rule: UntilVerdict
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    pairs: Sequence[Pair],
+    rule: UntilVerdict,
+    report: Sequence[Comparison] | None = None,
 ) -> Decision:
     """Whether every comparison of the final result has a verdict after the seeds that have run.
 
@@ -44,7 +48,8 @@ def decide_verdict(
     sweep without them that on validation images at the chosen step. Stops where each comparison is
     decided, or hopeless: a verdict by the last look has a chance under one in ten
     (`chance_of_verdict`). Else the next look follows; seeds that failed cost seeds, never a
-    decision.
+    decision. report: all comparisons of the report on these trials; without it the final result is
+    compared by itself, which is the same where 5 % is for each question.
 
     Raises InputError for no pairs, or trials without a final accuracy.
     """
@@ -52,7 +57,8 @@ def decide_verdict(
         raise InputError("seeds.until: the sweep compares no arms, so there can be no verdict")
     evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
     n_seeds = int(evidence["seed"].nunique())
-    rows = final_comparisons(trials, curves, pairs, rule)
+    rows = [row for row in report or () if row.question == "final"]
+    rows = rows or final_comparisons(trials, curves, pairs, rule)
     open_rows = [row for row in rows if row.verdict == "inconclusive"]
     overlap = float(evidence["overlap"].max()) if "overlap" in evidence else 0.0
     given_up = [row for row in open_rows if is_hopeless(row, rule.looks, len(rows), overlap)]

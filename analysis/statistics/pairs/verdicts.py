@@ -18,16 +18,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-from scipy import special, stats
+from scipy import special
 
-from analysis import words
 from analysis.statistics.pairs import power
 from analysis.statistics.pairs.comparison import Comparison, Direction, State, Verdict
 from analysis.statistics.pairs.questions import ALPHA
 
 POWER = 0.8
-MOST_WORTH_SAYING = 10_000
 _LEAST_ALPHA = 1e-9
 
 
@@ -90,8 +87,7 @@ def seeds_missing_range(
     Five seeds leave a factor of five between these ends, and of twenty and more between the
     numbers of seeds: a single number would be a promise that nobody can keep.
     """
-    ends = np.sqrt(df / stats.chi2.ppf([0.975, 0.025], df)) if df > 0 else (math.nan, math.nan)
-    at = [replace(row, sd_score=row.sd_score * float(scale)) for scale in (1.0, *ends)]
+    at = [replace(row, sd_score=row.sd_score * scale) for scale in (1.0, *power.sd_scales(df))]
     seen, low, high = (seeds_missing(each, df, n_margins, grain) for each in at)
     return seen, low, high
 
@@ -100,11 +96,5 @@ def advice(row: Comparison) -> str:
     """`5 seeds cannot tell how many: for an 80 % chance between 4 and 180 more`; "" for none."""
     if row.verdict != "inconclusive" or math.isnan(row.n_more_low + row.n_more_high):
         return ""
-    most = f"{row.n_more_high:,.0f}"
-    if row.n_more_high > MOST_WORTH_SAYING:
-        most = f"over {MOST_WORTH_SAYING:,}"
-    least = f"{row.n_more_low:,.0f}"
-    if row.n_more_low > MOST_WORTH_SAYING:
-        return f"for an 80 % chance of a verdict over {MOST_WORTH_SAYING:,} more seeds"
-    chance = f"for an 80 % chance of a verdict between {least} and {most} more"
-    return f"{words.plural(row.n, 'seed')} cannot tell how many: {chance}"
+    aim = "for an 80 % chance of a verdict"
+    return power.range_words(row.n, aim, row.n_more_low, row.n_more_high)

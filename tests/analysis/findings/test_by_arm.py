@@ -20,7 +20,7 @@ def table_of(folder: Path, **changes: float) -> tuple[pd.DataFrame, pd.DataFrame
     path = folder / "trials.parquet"
     pd.read_parquet(path).assign(**changes).to_parquet(path)
     runs = load_runs([folder])
-    table = arm_table(read_asked(runs), runs.trials, "test_accuracy", np.random.default_rng(0))
+    table = arm_table(read_asked(runs), runs.trials, "test_accuracy")
     return table.set_index("arm"), runs.trials
 
 
@@ -69,3 +69,13 @@ def test_an_arm_without_a_finished_trial_is_a_row_of_nothing(tmp_path: Path) -> 
     row = table.loc["b"]
     assert row[["score", "median", "iqm", "train_time_s"]].isna().all()
     assert (row["n_failed"], row["score_n"], row["median_note"]) == (2, 0, "no trial finished")
+
+
+def test_another_arm_moves_no_interval(tmp_path: Path) -> None:
+    """Beyond 8 seeds resamples are drawn; the draws of one arm are not another's business."""
+    runs = load_runs([write(tmp_path, 12, Arm("first", 0.97), Arm("second", 0.98))])
+    ends = ["score_low", "score_high", "train_time_s_low", "train_time_s_high"]
+    both = arm_table(read_asked(runs), runs.trials, "test_accuracy").set_index("arm")
+    rest = runs.trials[runs.trials["arm"] == "second"]
+    single = arm_table(read_asked(runs), rest, "test_accuracy").set_index("arm")
+    assert both.loc["second", ends].tolist() == single.loc["second", ends].tolist()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from synthetic_runs import Arm, Made, write_run
 
-from analysis.findings.findings import Findings, find
+from analysis.findings.findings import Findings, compare_runs, find
 from analysis.findings.load import load_runs
 from analysis.report.answers import answer_all
+from analysis.statistics.pairs.until_verdict import UntilVerdict, decide_verdict, final_comparisons
+from analysis.statistics.samples.pairing import Pair
 
 
 def findings_of(*folders: Path) -> Findings:
@@ -144,3 +147,23 @@ def test_accuracy_1_everywhere_claims_nothing(tmp_path: Path) -> None:
     assert row["low"] < 0 < row["high"]
     assert not math.isnan(row["p_value"])
     assert row["verdict"] in ("inconclusive", "equivalent")
+
+
+def test_what_decides_between_batches_of_seeds_is_what_the_report_says(tmp_path: Path) -> None:
+    """In the strict form the final question has a third of 5 % beside two others, not all of it."""
+    extra = {"measure": {"targets": [0.9], "error": "report"}, "seeds": {"until": "verdict"}}
+    runs = load_runs([write_run(tmp_path / "run", Made(seeds=5, noise=0.003, extra=extra))])
+    report = find(runs).pairs.comparisons
+    rows = compare_runs(runs)
+    assert [(row.metric, row.verdict) for row in rows] == [(r.metric, r.verdict) for r in report]
+    (final,) = [row for row in rows if row.question == "final"]
+    rule = UntilVerdict(errors="report")
+    (by_itself,) = final_comparisons(
+        runs.trials, runs.curves, [Pair("pretrained", "scratch")], rule
+    )
+    assert final.p_question > by_itself.p_question
+    pair = [Pair(final.treatment, final.control)]
+    shown = [replace(row, verdict="better") for row in rows]
+    for given in (shown, [replace(row, verdict="inconclusive") for row in rows]):
+        decision = decide_verdict(runs.trials, runs.curves, pair, rule, given)
+        assert decision.met == (given is shown)

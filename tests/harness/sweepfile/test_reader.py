@@ -115,6 +115,12 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
         ("seeds: 2", "seeds: {until: verdict, looks: [1, 5]}", "greater than or equal to 2"),
         ("seeds: 2", "seeds: {until: verdict, at_most: 9}", "at_most does not go with this rule"),
         ("seeds: 2", "seeds: {until: {half_width: 1.0}, looks: [5]}", "does not go with this rule"),
+        ("seeds: 2", "seeds: {until: verdict, lokos: [5]}", "allowed: until, looks "),
+        (
+            "seeds: 2",
+            "seeds: {until: {half_width: 1.0}, at_leat: 5}",
+            "allowed: until, at_least, at_most ",
+        ),
         ("seeds: 2", "seeds: 2\nvary: [order, colour]", "'colour' is not one of split, order"),
         ("seeds: 2", "seeds: 2\nresources: {gpu: 1}", "did you mean 'gpus'"),
         ("seeds: 2", "seeds: 2\nresources: {gpus: 2}", "resources.gpus: 2 is more than a worker"),

@@ -21,7 +21,6 @@ from analysis.statistics.pairs.power import (
     seeds_for_p_better,
     seeds_to_detect,
 )
-from analysis.statistics.samples.intervals import sd_interval
 from headstart.errors import InputError
 
 NO_CURVES = pd.DataFrame({"trial_id": [], "step": []})
@@ -94,7 +93,11 @@ def test_plan_speaks_for_its_pilot() -> None:
     assert row["n_needed"] == seeds_to_detect(0.001, row["sd"])
     assert row["n_low"] < row["n_needed"] < row["n_high"]
     assert row["n_more"] == row["n_needed"] - 6
-    assert f"{row['n_needed']:.0f} paired seeds to detect 0.001 with 80% power" in row["words"]
+    low, high = max(0, row["n_low"] - 6), row["n_high"] - 6
+    assert row["words"] == (
+        "t against c, test_accuracy: 6 seeds cannot tell how many: to detect 0.001 with 80 % power "
+        f"between {low:,.0f} and {high:,.0f} more"
+    )
     assert found["n_needed"].iloc[2] == 29
 
 
@@ -159,7 +162,6 @@ def test_the_search_ends_at_the_first_number_that_is_enough(n: int) -> None:
 
 def test_plan_in_full_for_scores() -> None:
     trials = pilot(6)
-    values = trials["test_accuracy"].to_numpy()
     table = plan(trials, NO_CURVES, [("t", "c")], detect=1.0, half_width=1e-7, p_better=0.9)
     assert list(table.columns) == [
         "task", "treatment", "control", "metric", "target", "question", "value", "n_pilot", "sd",
@@ -170,15 +172,13 @@ def test_plan_in_full_for_scores() -> None:
     assert (first["metric"], first["value"], first["n_pilot"]) == ("test_accuracy", 1.0, 6)
     assert math.isnan(first["target"])
     assert (first["n_needed"], first["n_more"]) == (2, 0)  # 6 are more than enough
-    expected = sd_interval(values[:6] - values[6:], 0.8)
-    assert (first["sd_low"], first["sd_high"]) == (expected.low, expected.high)
+    ends = first["sd"] * np.sqrt(5 / stats.chi2.ppf([0.975, 0.025], 5))
+    assert (first["sd_low"], first["sd_high"]) == pytest.approx(tuple(ends))
     assert first["words"] == (
-        "t against c, test_accuracy: 2 paired seeds to detect 1 with 80% power "
-        "(2 to 2 by the 80 % interval of the pilot's SD from 6 pairs)"
+        "t against c, test_accuracy: 6 seeds are enough to detect 1 with 80 % power"
     )
     assert second["words"] == (
-        "t against c, test_accuracy: over 100,000 paired seeds for a 95 % interval of ±1e-07 "
-        "(over 100,000 to over 100,000 by the 80 % interval of the pilot's SD from 6 pairs)"
+        "t against c, test_accuracy: for a 95 % interval of ±1e-07 over 10,000 more seeds"
     )
     assert third["n_needed"] == seeds_for_p_better(0.9)
     assert third["words"] == (
