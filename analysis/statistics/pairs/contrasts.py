@@ -20,7 +20,7 @@ from analysis.statistics.pairs.metrics import DEFAULT_METRICS, Metric, metric_of
 from analysis.statistics.pairs.sides import Column as _Column
 from analysis.statistics.pairs.sides import differing, opens, sides_of
 from analysis.statistics.samples.arrays import Bools, Ints, Rows
-from analysis.statistics.samples.pairing import Pair, pair_seeds
+from analysis.statistics.samples.pairing import Pair, arm_trials, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
 from analysis.statistics.times.course import ACCURACY, Course
 from analysis.statistics.times.speedup import CONDITIONS
@@ -59,7 +59,7 @@ def build_contrasts(
         InputError: an unknown metric or arm, or an arm that has one seed twice in a task.
     """
     chosen = [metric_of(name).along(course) for name in metrics]
-    evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
+    evidence = arm_trials(trials)
     _check_arms(evidence, pairs)
     evidence = evidence[evidence["arm"].isin({arm for pair in pairs for arm in pair})]
     contrasts: list[Contrast] = []

@@ -20,7 +20,7 @@ from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.looks import Stopping
 from analysis.statistics.samples.intervals import CONFIDENCE
-from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.pairing import Pair, arm_trials
 from analysis.statistics.samples.redrawn import widening
 from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.times.course import ACCURACY, Course
@@ -81,7 +81,7 @@ def decide(
     contrasts = build_contrasts(trials, curves, pairs, until.targets, (until.metric,), until.course)
     if not contrasts:
         raise InputError(f"seeds.until: the trials have no {until.metric} to compare")
-    evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
+    evidence = arm_trials(trials)
     n_seeds = int(evidence["seed"].nunique())
     widths = tuple(half_width(c, until.widening) for c in contrasts)
     wanted = _wanted(until, contrasts[0])

@@ -19,7 +19,7 @@ from scipy import special, stats
 
 from analysis.statistics.samples.arrays import Floats, Rng, Rows
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
-from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.pairing import Pair, arm_trials
 from analysis.statistics.samples.resampling import student_quantile
 from headstart.errors import InputError
 
@@ -212,9 +212,7 @@ def _aligned(
     trials: pd.DataFrame, pair: Pair, metric: str, n_tasks: int
 ) -> tuple[list[Floats], list[Floats]] | None:
     """Scores of both arms by task, row i of both one seed; None where a seed is not in both."""
-    known = trials[trials["arm"].isin(list(pair)) & trials[metric].notna()]
-    if "stage" in known:
-        known = known[known["stage"] == "arm"]
+    known = arm_trials(trials[trials["arm"].isin(list(pair)) & trials[metric].notna()])
     if "seed" not in known:
         return None
     table = known.set_index(["task", "seed", "arm"])[metric].unstack()  # noqa: PD010
@@ -238,9 +236,7 @@ def _scores_of_arms(
     """For each arm its scores by task, over the tasks in which every arm has a score."""
     if metric not in trials:
         raise InputError(f"metric '{metric}' is not a column of the trials")
-    known = trials[trials["arm"].isin(arms) & trials[metric].notna()]
-    if "stage" in known:
-        known = known[known["stage"] == "arm"]
+    known = arm_trials(trials[trials["arm"].isin(arms) & trials[metric].notna()])
     groups = {
         key: part.to_numpy(dtype=float) for key, part in known.groupby(["task", "arm"])[metric]
     }

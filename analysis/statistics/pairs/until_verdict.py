@@ -19,7 +19,7 @@ from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.looks import HOPELESS, Stopping, chance_of_verdict
 from analysis.statistics.pairs.questions import Errors
 from analysis.statistics.pairs.sequential import Decision
-from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.pairing import Pair, arm_trials
 from analysis.statistics.times.course import COURSES
 from headstart.errors import InputError
 from headstart.settings import LOOKS
@@ -55,7 +55,7 @@ def decide_verdict(
     """
     if not pairs:
         raise InputError("seeds.until: the sweep compares no arms, so there can be no verdict")
-    evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
+    evidence = arm_trials(trials)
     n_seeds = int(evidence["seed"].nunique())
     rows = [row for row in report or () if row.question == "final"]
     rows = rows or final_comparisons(trials, curves, pairs, rule)
@@ -73,7 +73,7 @@ def final_comparisons(
     trials: pd.DataFrame, curves: pd.DataFrame, pairs: Sequence[Pair], rule: UntilVerdict
 ) -> list[Comparison]:
     """The comparisons of the final result, as the report judges them."""
-    evidence = trials[trials["stage"] == "arm"] if "stage" in trials else trials
+    evidence = arm_trials(trials)
     course = COURSES[rule.metric]
     tested, validated = course.finals
     score = tested if tested in evidence and evidence[tested].notna().any() else validated

@@ -58,3 +58,8 @@ def _seeds(rows: pd.DataFrame) -> Ints:
             "give the trials of one arm of one sweep"
         )
     return np.asarray(rows["seed"], dtype=np.int64)
+
+
+def arm_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials of stage `arm`, where a column `stage` says so: the others are no evidence."""
+    return trials[trials["stage"] == "arm"] if "stage" in trials else trials

@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
-from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.pairing import Pair, arm_trials
 from analysis.statistics.times.course import ACCURACY, Course
 from analysis.statistics.times.paired_times import (
     Bound,
@@ -125,7 +125,7 @@ def speedup_table(
         known: intervals that a comparison has of the same mean ratios. They are taken as they
             are, so that a report has one interval for one quantity.
     """
-    arms = trials[trials["stage"] == "arm"] if "stage" in trials else trials
+    arms = arm_trials(trials)
     times = times_to_targets(curves, arms, targets, (unit,), course)
     of_arm = {str(arm): rows for arm, rows in arms.groupby("arm")}
     at = dict(iter(times.groupby(["arm", "target"])))
