@@ -17,8 +17,7 @@ import pandas as pd
 from analysis import words
 from analysis.statistics.pairs.contrast import Contrast, of_spreads
 from analysis.statistics.pairs.metrics import DEFAULT_METRICS, Metric, metric_of
-from analysis.statistics.pairs.sides import Column as _Column
-from analysis.statistics.pairs.sides import differing, opens, sides_of
+from analysis.statistics.pairs.sides import Column, differing, opens, sides_of
 from analysis.statistics.samples.arrays import Bools, Ints, Rows
 from analysis.statistics.samples.pairing import Pair, arm_trials, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
@@ -108,7 +107,7 @@ def _columns(
     metrics: Sequence[Metric],
     targets: Sequence[float],
     course: Course,
-) -> Iterator[_Column]:
+) -> Iterator[Column]:
     for metric in metrics:
         if metric.is_time and not targets:
             continue
@@ -119,17 +118,17 @@ def _columns(
             time, reached, budget, first = (c.reshape(len(targets), -1) for c in columns)
             since = since_evaluation_before(curves, trials, time, metric.source)
             for i, target in enumerate(map(float, targets)):
-                yield _Column(
+                yield Column(
                     metric, target, time[i], since[i], reached[i], budget[i], first[i], alike
                 )
         elif metric.source == "area":
             area = area_under_curve(curves, trials, course=course)["area"].to_numpy(dtype=float)
-            yield _Column(metric, math.nan, area, _area_step(trials, curves, course))
+            yield Column(metric, math.nan, area, _area_step(trials, curves, course))
         elif metric.source in trials:
             values = trials[metric.source].to_numpy(dtype=float)
             of_curve = metric.source == "late_noise"
             step = _area_step(trials, curves, course) if of_curve else 0.0
-            yield _Column(metric, math.nan, values, step or _granule(trials, metric))
+            yield Column(metric, math.nan, values, step or _granule(trials, metric))
 
 
 def _match(trials: pd.DataFrame, pair: Pair) -> _Match:
@@ -151,7 +150,7 @@ def _match(trials: pd.DataFrame, pair: Pair) -> _Match:
 
 
 def _contrast(
-    trials: pd.DataFrame, task: str, pair: Pair, column: _Column, match: _Match
+    trials: pd.DataFrame, task: str, pair: Pair, column: Column, match: _Match
 ) -> Contrast:
     """The values of both arms; a pair with a NaN goes, a trial that never got there stays."""
     rows = (match.treated, match.control)
@@ -221,8 +220,8 @@ def _failed(trials: pd.DataFrame, rows: Rows) -> Bools:
 
 
 def _at_chance(
-    trials: pd.DataFrame, column: _Column, match: _Match, failures: Sequence[Bools]
-) -> _Column | None:
+    trials: pd.DataFrame, column: Column, match: _Match, failures: Sequence[Bools]
+) -> Column | None:
     """The column with failed trials at chance; None where the number of classes is unknown."""
     n_classes = trials["n_classes"].max() if "n_classes" in trials else math.nan
     if not n_classes > 0:
