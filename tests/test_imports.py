@@ -43,7 +43,7 @@ ROOMS = {
     ],
     "datasets.sheet": [
         {"labels", "paper", "write"}, "strokes", "looks", "reading", {"photos", "contact"}, "hand",
-        "remarks", "__main__",
+        {"arguments", "remarks"}, "__main__",
     ],
     "models": [
         "info", "networks", {"own", "own_forward", "global_draws"}, {"catalog", "dropout"},
