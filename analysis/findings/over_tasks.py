@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import pandas as pd
 
+from analysis.findings.task_scores import aggregate_arms, improvement_over_tasks, ranks_over_tasks
 from analysis.statistics.pairs import tasks
 from analysis.statistics.pairs.over_tasks import Together
 from analysis.statistics.samples.arrays import Rng
@@ -56,11 +57,11 @@ def summarize_tasks(
     none = pd.DataFrame()
     if n_tasks < 2 or not arms:
         return TaskTables(none, none, none, arms, n_tasks)
-    ranks, critical = tasks.ranks_over_tasks(done, arms, score, course.lower_is_better)
+    ranks, critical = ranks_over_tasks(done, arms, score, course.lower_is_better)
     both = [pair for pair in pairs if set(pair) <= set(arms)]
     return TaskTables(
-        aggregates=tasks.aggregate_arms(done, arms, score, rng=rng),
-        improvements=tasks.improvement_over_tasks(done, both, score, rng=rng) if both else none,
+        aggregates=aggregate_arms(done, arms, score, rng=rng),
+        improvements=improvement_over_tasks(done, both, score, rng=rng) if both else none,
         profiles=_profiles(done, arms, score, rng),
         arms=arms,
         n_tasks=n_tasks,

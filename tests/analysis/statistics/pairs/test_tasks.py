@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from rliable import metrics
 from scipy import stats
@@ -14,14 +13,10 @@ from scipy import stats
 from analysis.statistics.pairs import tasks
 from analysis.statistics.pairs.tasks import (
     aggregate,
-    aggregate_arms,
     aggregate_interval,
-    improvement_over_tasks,
     performance_profile,
     probability_of_improvement,
-    ranks_over_tasks,
 )
-from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError
 
 
@@ -105,26 +100,6 @@ def test_iqm_covers_what_it_promises(n_runs: int) -> None:
     assert 0.92 - slack < hits / n_sets < 0.98 + slack / 2
 
 
-def table() -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"task": task, "stage": "arm", "arm": arm, "seed": seed, "test_accuracy": score}
-            for task in ("large", "small", "tiny")
-            for arm, top in (("t", 0.9), ("c", 0.8))
-            for seed, score in enumerate(top + np.array([0.0, 0.01, 0.02]))
-            if (task, arm) != ("tiny", "c")
-        ]
-    )
-
-
-def test_only_tasks_of_all_arms_count() -> None:
-    found = aggregate_arms(table(), ("t", "c"), rng=rng()).set_index(["arm", "statistic"])
-    assert (found["n_tasks"] == 2).all()
-    assert found.loc[("t", "mean"), "estimate"] == pytest.approx(0.91)
-    better = improvement_over_tasks(table(), [("t", "c")], rng=rng()).iloc[0]
-    assert (better["p_better"], better["n_tasks"], better["n_runs"]) == (1.0, 2, 12)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -134,8 +109,6 @@ def test_only_tasks_of_all_arms_count() -> None:
         (lambda: aggregate([[0.9]], "mode"), "not one of iqm, mean"),
         (lambda: aggregate_interval([[0.9]], rng=rng(), method="bca"), "auto, percentile"),
         (lambda: probability_of_improvement([[1.0]], [[1.0]] * 2, rng=rng()), "do not match"),
-        (lambda: aggregate_arms(table(), ("t", "x"), rng=rng()), "no task has scores of all"),
-        (lambda: aggregate_arms(table(), ("t",), "speed", rng=rng()), "not a column"),
     ],
 )
 def test_bad_input_is_told_in_one_line(call: Any, message: str) -> None:
@@ -236,27 +209,6 @@ def test_interval_of_improvement_equals_a_loop(monkeypatch: pytest.MonkeyPatch) 
     assert (better.low, better.high) == pytest.approx(np.clip(ends, 0, 1), abs=0.02)
 
 
-def test_tables_by_hand() -> None:
-    tuning = table().assign(stage="tune", test_accuracy=0.0)
-    trials = pd.concat([table(), tuning])
-    rows = aggregate_arms(trials, ("t", "c"), rng=rng())
-    shared = ["low", "high", "confidence", "method", "n_tasks", "n_runs", "note"]
-    assert list(rows.columns) == ["arm", "statistic", "estimate", *shared]
-    assert rows["arm"].tolist() == ["t"] * 3 + ["c"] * 3
-    assert rows["statistic"].tolist() == ["iqm", "mean", "median"] * 2
-    assert rows["estimate"].tolist() == pytest.approx([0.91] * 3 + [0.81] * 3)
-    assert rows["n_runs"].tolist() == [6] * 6
-    better = improvement_over_tasks(trials, [("t", "c"), ("c", "t")], rng=rng())
-    assert list(better.columns) == ["treatment", "control", "p_better", *shared]
-    assert better["treatment"].tolist() == ["t", "c"]
-    assert better["control"].tolist() == ["c", "t"]
-    assert better["p_better"].tolist() == [1.0, 0.0]
-    loss = table().assign(test_loss=1 - table()["test_accuracy"])
-    loss.loc[loss["task"] == "large", "test_loss"] = math.nan
-    one = aggregate_arms(loss, ("t",), "test_loss", rng=rng())
-    assert (one["n_tasks"].iloc[0], one["estimate"].iloc[0]) == (2, pytest.approx(0.09))
-
-
 def test_paired_runs_are_redrawn_together() -> None:
     """Seeds that go up and down together: their P(better) is surer than that of runs apart."""
     draw = np.random.default_rng(1)
@@ -276,43 +228,3 @@ def test_paired_runs_are_redrawn_together() -> None:
     assert (again.low, again.high) == (together.low, together.high)
     with pytest.raises(InputError, match="as many in both arms"):
         probability_of_improvement([[1.0, 2.0]], [[1.0]], rng=draw, paired=True)
-
-
-def test_seeds_of_both_arms_are_redrawn_together_and_others_apart() -> None:
-    values = rng(4).normal(size=(2, 6))
-    trials = pd.DataFrame(
-        [
-            {"task": task, "arm": arm, "seed": seed, "test_accuracy": values[k, seed] + shift}
-            for k, task in enumerate("ab")
-            for arm, shift in (("t", 0.2), ("c", 0.0))
-            for seed in range(6)
-        ]
-    )
-    pairs = [Pair("t", "c")]
-    both = improvement_over_tasks(trials, pairs, rng=rng(1)).iloc[0]
-    sides = [[v + shift for v in values] for shift in (0.2, 0.0)]
-    expected = probability_of_improvement(*sides, rng=rng(1), paired=True)
-    assert (both["low"], both["high"]) == (expected.low, expected.high)
-    apart = improvement_over_tasks(trials.drop(index=0), pairs, rng=rng(1)).iloc[0]
-    assert apart["high"] - apart["low"] > both["high"] - both["low"]
-
-
-def test_ranks_and_their_critical_difference_are_demsars() -> None:
-    """Means .9, .8, .7 and .6, .5, .5: ranks 1, 2, 3 and 1, 2.5, 2.5; q of 3 arms 2.343."""
-    means = {"a": (0.9, 0.6), "b": (0.8, 0.5), "c": (0.7, 0.5)}
-    trials = pd.DataFrame(
-        [
-            {"task": task, "arm": arm, "seed": seed, "test_accuracy": value + shift}
-            for arm, values in means.items()
-            for task, value in zip("xy", values, strict=True)
-            for seed, shift in enumerate((-0.01, 0.01))
-        ]
-    )
-    table, critical = ranks_over_tasks(trials, ["a", "b", "c"], "test_accuracy")
-    assert dict(zip(table["arm"], table["rank"], strict=True)) == {"a": 1, "b": 2.25, "c": 2.75}
-    assert critical == pytest.approx(2.343 * math.sqrt(3 * 4 / (6 * 2)), abs=1e-3)
-    turned, _ = ranks_over_tasks(trials, ["a", "b", "c"], "test_accuracy", lower_is_better=True)
-    assert turned["rank"].tolist() == [3, 1.75, 1.25]
-    alone, none = ranks_over_tasks(trials, ["a"], "test_accuracy")
-    assert alone["rank"].tolist() == [1]
-    assert math.isnan(none)
