@@ -32,6 +32,7 @@ from datasets.sheet.strokes.marks import (
     without_frames,
 )
 from datasets.sheet.strokes.noted import HEADING, SMALL, Noted
+from datasets.sheet.strokes.walls import without_walls
 
 MOST_PIECES = 5000  # of ink; more are a texture, and no sheet
 _NARROWEST = 12  # pixels of the shorter side at working size: in less there is no row of digits
@@ -166,7 +167,7 @@ def _readings(inks: Sequence[Ink], quarters: int, labels: Labels) -> Iterator[Re
         pieces = find_marks(ink.mask)
         if not 0 < len(pieces) <= MOST_PIECES:
             continue
-        pieces, pen = without_frames(pieces), pen_width(ink.mask)
+        pieces, pen = without_walls(without_frames(pieces)), pen_width(ink.mask)
         for size in _sizes(pieces, labels):
             for sheet in _sheets(ink, pieces, size, pen, labels):
                 yield replace(_read(sheet, labels, quarters), with_table=number > 0)
