@@ -568,7 +568,7 @@ def _labels_files() -> list[bytes]:
 
 
 def _read_labels_file(content: bytes, folder: Path) -> None:
-    from datasets.sheet.labels import read_labels_file
+    from datasets.sheet.labels_file import read_labels_file
 
     photos = [folder / name for name in ("a.jpg", "b.jpg", "c.jpg")]
     read_labels_file(_written(content, folder / "labels.yaml"), photos)

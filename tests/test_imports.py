@@ -42,8 +42,8 @@ ROOMS = {
         {"__main__", "describe"},
     ],
     "datasets.sheet": [
-        {"labels", "paper", "write"}, "strokes", "looks", "reading", {"photos", "contact"}, "hand",
-        {"arguments", "remarks"}, "__main__",
+        "labels", {"labels_file", "paper", "write"}, "strokes", "looks", "reading",
+        {"photos", "contact"}, "hand", {"arguments", "remarks"}, "__main__",
     ],
     "models": [
         "info", "networks", {"own", "own_forward", "global_draws"}, {"catalog", "dropout"},

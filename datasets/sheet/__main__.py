@@ -26,9 +26,9 @@ from datasets.sheet.labels import (
     class_in_name,
     likely_counts,
     one_class,
-    read_labels_file,
     with_per_row,
 )
+from datasets.sheet.labels_file import read_labels_file
 from datasets.sheet.paper.pages import file_of, open_pictures
 from datasets.sheet.photos import Photo, as_rgb, cut_digits, how_to_go_on_without, what_does_not_fit
 from datasets.sheet.remarks import record, remarks, summary

@@ -1,20 +1,19 @@
 """Which digit stands where on a photograph: by row, by column, one for all, or spelled out.
 
-In: command-line values and the text of a labels file. Out: one frozen `Labels` for each photo.
+In: labels as a person writes them, in an option, a sweep or a labels file. Out: frozen `Labels`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from headstart.cli import did_you_mean
-from headstart.errors import DataError, SpecError
-from headstart.yaml12 import read_yaml
+from headstart.errors import DataError
 
 Kind = Literal["class", "rows", "columns", "text"]
 _KINDS: tuple[Kind, ...] = ("class", "rows", "columns", "text")
@@ -149,52 +148,6 @@ def class_in_name(photo: Path) -> Labels:
     return Labels("class", (match.group(1),))
 
 
-def read_labels_file(path: Path, photos: Sequence[Path]) -> list[Labels]:
-    """The labels of each photo, in the order of `photos`.
-
-    The file is YAML, one `photo: labels` entry for each photo; a photo is named by its file name
-    or, where two have the same name, by its path as given. `labels` is a string (one character:
-    a class; several: one for each row) or a mapping with one of class, rows, columns, text.
-
-    Raises:
-        DataError: the file cannot be read, names a photo that was not given, or misses one.
-    """
-    entries = _load(path)
-    names = {str(photo): photo for photo in photos}
-    by_name: dict[str, list[Path]] = {}
-    for photo in photos:
-        by_name.setdefault(photo.name, []).append(photo)
-    labels_of: dict[Path, Labels] = {}
-    of_pages: dict[Path, Labels] = {}  # of files of several pages; a page's own go first
-    for name, (line, value) in entries.items():
-        where = f"{path}:{line}"
-        chosen = [names[name]] if name in names else by_name.get(name, [])
-        pages = [] if chosen else _pages_of(name, photos)
-        if pages:
-            of_pages |= dict.fromkeys(pages, parse_labels(value, where))
-            continue
-        if not chosen:
-            near = did_you_mean(name, [*by_name, *names])
-            raise DataError(f"{where}: '{name}' is none of the photos on the command line{near}")
-        if len(chosen) > 1:
-            raise DataError(f"{where}: '{name}' is the name of {len(chosen)} photos; give its path")
-        labels_of[chosen[0]] = parse_labels(value, where)
-    labels_of = of_pages | labels_of
-    missing = [str(photo) for photo in photos if photo not in labels_of]
-    if missing:
-        raise DataError(f"{path}: no labels for {', '.join(missing)}; {HELP}")
-    return [labels_of[photo] for photo in photos]
-
-
-def _pages_of(name: str, photos: Sequence[Path]) -> list[Path]:
-    """The pages of a file: `scan.pdf#1`, `scan.pdf#2`."""
-    return [photo for photo in photos if name in _without_page(photo)]
-
-
-def _without_page(photo: Path) -> tuple[str, str]:
-    return (re.sub("#[0-9]+$", "", str(photo)), re.sub("#[0-9]+$", "", photo.name))
-
-
 def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
     characters = _as_characters(labels)
     if characters is None or not characters.strip(SKIP):
@@ -203,17 +156,6 @@ def _one_a_line(labels: str, where: str, kind: Kind) -> tuple[str, ...]:
             f"{SKIP} skips one"
         )
     return tuple(characters)
-
-
-def _load(path: Path) -> Mapping[str, tuple[int, object]]:
-    """name → (line, value); all scalars stay strings, since 0123 is a row of labels, not 83."""
-    try:
-        root = read_yaml(path, as_words=True)
-    except SpecError as err:
-        raise DataError(f"{err}; {HELP}") from err
-    if not root.value:
-        raise DataError(f"{path}: holds no 'photo: labels' lines; {HELP}")
-    return {name: (node.where.line, node.plain()) for name, node in root.items()}
 
 
 def parse_labels(value: object, where: str) -> Labels:

@@ -17,7 +17,8 @@ import numpy as np
 from datasets.sheet.looks.shapes import DIGITS, NO_DIGIT, nats, probabilities
 from datasets.sheet.paper.ink import Ink
 from datasets.sheet.strokes.cut import cut_out
-from datasets.sheet.strokes.marks import Mark, join, split_wide
+from datasets.sheet.strokes.marks import Mark, join
+from datasets.sheet.strokes.split import split_wide
 
 MOST_MARKS = 80  # of one row; more are a texture
 _JOIN, _CUT = 1.0, 2.0  # nats: what joining two marks and cutting one in two must bring

@@ -28,10 +28,10 @@ from datasets.sheet.strokes.marks import (
     digits_and_small,
     find_marks,
     grouped,
-    split_tall,
     without_frames,
 )
 from datasets.sheet.strokes.noted import HEADING, SMALL, Noted
+from datasets.sheet.strokes.split import split_tall
 from datasets.sheet.strokes.walls import without_walls
 
 MOST_PIECES = 5000  # of ink; more are a texture, and no sheet

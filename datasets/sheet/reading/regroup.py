@@ -18,8 +18,9 @@ from datasets.sheet.looks.shapes import evidence
 from datasets.sheet.looks.spelled import spelled
 from datasets.sheet.paper.ink import Ink
 from datasets.sheet.strokes.cut import cut_out
-from datasets.sheet.strokes.marks import Lines, Mark, join, split_wide
+from datasets.sheet.strokes.marks import Lines, Mark, join
 from datasets.sheet.strokes.noted import DIRT, Noted
+from datasets.sheet.strokes.split import split_wide
 
 _WIDE = 1.0  # of the digit size: narrower marks are not cut in two
 _FAR = 1.7  # usual distances in a row: a mark further out at its end may be dirt

@@ -14,8 +14,8 @@ from datasets.sheet.labels import (
     likely_counts,
     one_class,
     parse_labels,
-    read_labels_file,
 )
+from datasets.sheet.labels_file import read_labels_file
 from headstart.errors import DataError
 
 PHOTOS = [Path("a/sheet.jpg"), Path("b/threes.jpg")]

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from datasets.images import openers
-from datasets.sheet.labels import by_row, one_class, read_labels_file
+from datasets.sheet.labels import by_row, one_class
+from datasets.sheet.labels_file import read_labels_file
 from datasets.sheet.paper.pages import file_of, open_pictures
 from headstart.errors import DataError, DataNotFoundError, MissingPackageError
 

@@ -12,9 +12,6 @@ from datasets.sheet.strokes.marks import (
     digits_and_small,
     find_marks,
     grouped,
-    join,
-    split_tall,
-    split_wide,
     without_frames,
 )
 
@@ -87,31 +84,6 @@ def test_many_specks_do_not_decide_the_size() -> None:
     dots = [(10 + 12 * i, 10, 13 + 12 * i, 10) for i in range(25)]
     strokes = [(100 + 80 * i, 60, 100 + 80 * i, 120) for i in range(3)]
     assert 55 < digit_size(find_marks(page(*dots, *strokes))) < 75
-
-
-def test_touching_digits_are_cut_at_the_thin_place() -> None:
-    mask = page((100, 60, 100, 118), (160, 60, 160, 118), (100, 90, 160, 90))
-    (whole,) = find_marks(mask)
-    parts = split_wide(whole, 2, pen=6)
-    assert parts is not None
-    assert len(parts) == 2
-    assert abs(parts[0].right - 130) < 15
-    assert join(parts).mask.sum() == whole.mask.sum()  # no ink is lost
-
-
-def test_a_solid_blob_is_not_cut() -> None:
-    mask = np.zeros((100, 200), bool)
-    mask[20:80, 20:180] = True
-    (blob,) = find_marks(mask)
-    assert split_wide(blob, 2, pen=6) is None
-
-
-def test_digits_that_touch_from_row_to_row_are_cut_across() -> None:
-    mask = page((100, 10, 130, 10), (115, 10, 115, 130), (100, 130, 130, 130))
-    (whole,) = find_marks(mask)
-    parts = split_tall(whole, 2, pen=6)
-    assert parts is not None
-    assert parts[0].bottom <= parts[1].top + 2
 
 
 @pytest.mark.timeout(60)  # each pair of its 8,000 specks took a look at all specks joined before
