@@ -16,6 +16,7 @@ from analysis.statistics.pairs.metrics import Metric
 from analysis.statistics.samples.arrays import Floats, Ints
 from analysis.statistics.samples.gini import log_pseudo_values
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.samples.redrawn import widening
 from analysis.words import joined
 
 
@@ -97,6 +98,26 @@ class Contrast:
             if np.ptp(difference) <= 1e-12 * largest:
                 treated = control = difference
         return float(np.mean(treated**2) + np.mean(control**2)) / 12
+
+
+def t_sample(contrast: Contrast) -> tuple[float, float, float]:
+    """Mean difference of the scores, its standard error, and degrees of freedom.
+
+    Of pairs, or Welch's (1947) where arms do not pair. The variance is never below what rounding
+    leaves, and has the correction for redrawn splits (Nadeau and Bengio 2003). `n` is at least 2.
+    """
+    treated, control = contrast.scores
+    if contrast.paired:
+        d, n = np.sort(treated - control), contrast.n
+        sd = math.sqrt(max(float(d.var(ddof=1)), contrast.least_variance))
+        return float(d.mean()), sd / math.sqrt(n) * widening(n, contrast.overlap), n - 1.0
+    sizes = np.array([len(treated), len(control)])
+    spread = np.array([treated.var(ddof=1), control.var(ddof=1)])
+    parts = np.maximum(spread, contrast.least_variance / 2) * (1 / sizes + contrast.overlap)
+    mean = float(treated.mean() - control.mean())
+    total = float(parts.sum())
+    df = total**2 / float((parts**2 / (sizes - 1)).sum()) if total > 0 else sizes.sum() - 2.0
+    return mean, math.sqrt(total), float(df)
 
 
 def of_spreads(contrast: Contrast) -> Contrast:

@@ -14,9 +14,8 @@ from typing import Literal
 import numpy as np
 from scipy import special, stats
 
-from analysis.statistics.pairs.contrast import Contrast
+from analysis.statistics.pairs.contrast import Contrast, t_sample
 from analysis.statistics.pairs.power import MOST_SEEDS, fewest
-from analysis.statistics.samples.redrawn import widening
 
 Answer = Literal["not worse", "worse", "cannot tell"]
 LEVEL = 0.05  # of a wrong pass, and of a wrong alarm
@@ -60,7 +59,7 @@ def not_worse(contrast: Contrast, margin: float) -> NotWorse:
     if n < 2:
         nan = math.nan
         return NotWorse(nan, nan, nan, n, contrast.paired, nan, nan)
-    mean, error, df = _sample(contrast)
+    mean, error, df = t_sample(contrast)
     half = float(special.stdtrit(df, 1 - LEVEL)) * error
     t = (mean + margin) / error if error > 0 else math.copysign(math.inf, mean + margin)
     n_more = (math.nan, math.nan)
@@ -76,22 +75,6 @@ def not_worse(contrast: Contrast, margin: float) -> NotWorse:
         float(special.stdtr(df, t)),
         n_more,
     )
-
-
-def _sample(contrast: Contrast) -> tuple[float, float, float]:
-    """Mean difference, standard error, degrees of freedom."""
-    treated, control = contrast.scores
-    if contrast.paired:
-        d, n = np.sort(treated - control), contrast.n
-        sd = math.sqrt(max(float(d.var(ddof=1)), contrast.least_variance))
-        return float(d.mean()), sd / math.sqrt(n) * widening(n, contrast.overlap), n - 1.0
-    sizes = np.array([len(treated), len(control)])
-    spread = np.array([treated.var(ddof=1), control.var(ddof=1)])
-    parts = np.maximum(spread, contrast.least_variance / 2) * (1 / sizes + contrast.overlap)
-    mean = float(treated.mean() - control.mean())
-    total = float(parts.sum())
-    df = total**2 / float((parts**2 / (sizes - 1)).sum()) if total > 0 else sizes.sum() - 2.0
-    return mean, math.sqrt(total), float(df)
 
 
 def _more(margin: float, sd: float, n: int, df: float) -> tuple[float, float]:

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import words
-from analysis.statistics.pairs.contrast import Contrast
+from analysis.statistics.pairs.contrast import Contrast, t_sample
 from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.looks import Stopping
 from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.pairing import Pair, arm_trials
-from analysis.statistics.samples.redrawn import widening
 from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.times.course import ACCURACY, Course
 from headstart.errors import InputError
@@ -105,13 +104,10 @@ def half_width(contrast: Contrast, wider: float) -> float:
     under what the rounding of the metric alone would leave: equal values are not a certainty. NaN
     for fewer than two pairs or unpaired arms.
     """
-    n = contrast.n
-    if n < 2 or not contrast.paired:
+    if contrast.n < 2 or not contrast.paired:
         return math.nan
-    treated, control = contrast.scores
-    variance = max(float((treated - control).var(ddof=1)), contrast.least_variance)
-    error = math.sqrt(variance / n) * widening(n, contrast.overlap)
-    return wider * student_quantile(n - 1, CONFIDENCE) * error
+    _, error, df = t_sample(contrast)
+    return wider * student_quantile(df, CONFIDENCE) * error
 
 
 def _wanted(until: Until, contrast: Contrast) -> float:
