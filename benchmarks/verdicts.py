@@ -1,6 +1,6 @@
 """How often verdicts are wrong, how often they see what is there, and whether intervals agree.
 
-    python -m benchmarks.verdicts [--sweeps N] [--seed N] [--only errors|power|single]
+    python -m benchmarks.verdicts [--sweeps N] [--seed N] [--only errors|power|single|further]
 
 Sweeps are simulated whole: three arms against a control, test accuracy, the area under the curve
 and four targets (18 rows), curves that rise, level off and waver, half of each seed's luck shared
@@ -12,6 +12,9 @@ errors: nothing differs. The share of sweeps with anything shown, for each quest
 power: a true difference of accuracy in SDs of paired differences, or arms 1.3 times as fast.
 single: final accuracy alone, straight from scores, with more sweeps: the error where nothing
     differs, and how often the three simultaneous intervals hold the truth together.
+further: nothing differs, and one trial in ten of every arm diverges. The share of sweeps with
+    anything shown for stability (spread, noise within a run, runs that broke), and for
+    overfitting (both gaps).
 """
 
 from __future__ import annotations
@@ -24,12 +27,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.findings.quantities import with_quantities
 from analysis.statistics.pairs.compare import compare_contrasts
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.contrasts import build_contrasts
+from analysis.statistics.pairs.metrics import OVERFITTING, STABILITY
 from analysis.statistics.pairs.questions import RowTest, judge
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.significance import holm
+from analysis.statistics.times.course import ACCURACY
 
 ARMS = ("control", "one", "two", "three")
 BATCH = 50
@@ -38,6 +44,8 @@ STEPS = 50 * np.arange(1, 31)
 SD = 0.004  # of final accuracies over seeds; half of the variance is a seed's own
 SIZES = (5, 10, 20)
 SINGLE_SIZES = (3, 5, 7, 8, 10, 20)
+FURTHER_SIZES = (5, 10)
+BROKEN = 0.1  # of the trials of every arm, where stability is asked of
 Noise = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 NOISES: dict[str, Noise] = {  # mean 0, variance 1
     "normal": lambda rng, shape: rng.standard_normal(shape),
@@ -211,6 +219,48 @@ def single(n_sweeps: int, rng: np.random.Generator) -> None:
             print(f"| {n} | {name} | {' | '.join(f'{v:.4f}' for v in shares)} |", flush=True)
 
 
+def further(n_sweeps: int, rng: np.random.Generator) -> None:
+    print("\n| seeds | noise | stability | overfitting |")
+    print("|---|---|---|---|")
+    questions = ("stability", "overfitting")
+    for n in FURTHER_SIZES:
+        for name in NOISES:
+            counts = np.zeros(2)
+            for first in range(0, n_sweeps, BATCH):
+                size = min(BATCH, n_sweeps - first)
+                for rows in _further_rows(n, name, size, rng):
+                    counts += [any_shown(rows, question) for question in questions]
+            print(
+                f"| {n} | {name} | {' | '.join(f'{v:.3f}' for v in counts / n_sweeps)} |",
+                flush=True,
+            )
+
+
+def _further_rows(
+    n: int, noise: str, size: int, rng: np.random.Generator
+) -> Iterator[list[Comparison]]:
+    """Of each of `size` sweeps the comparisons of the two further questions."""
+    trials, curves = simulate(n, Truth(noise=noise), rng, size)
+    curves = curves.assign(train_loss=0.1, val_loss=0.1)
+    trials = trials.assign(
+        stage="arm",
+        n_classes=10,
+        best_val_accuracy=trials["test_accuracy"],
+        best_val_loss=0.1,
+        best_train_accuracy=trials["test_accuracy"] + rng.normal(0.01, 0.003, len(trials)),
+        best_train_loss=rng.normal(0.08, 0.01, len(trials)),
+    )
+    broken = rng.random(len(trials)) < BROKEN
+    trials.loc[broken, "status"] = "diverged"
+    trials.loc[broken, ["test_accuracy", "best_train_accuracy"]] = np.nan
+    trials = with_quantities(trials, curves, "test_accuracy", ACCURACY)
+    pairs = [Pair(f"{k}.{arm}", f"{k}.control") for k in range(size) for arm in ARMS[1:]]
+    contrasts = build_contrasts(trials, curves, pairs, (), (*STABILITY, *OVERFITTING))
+    for k in range(size):
+        own = [c for c in contrasts if c.pair.control == f"{k}.control"]
+        yield compare_contrasts(own, None)
+
+
 def _judged(scores: np.ndarray, truth: np.ndarray) -> tuple[bool, bool]:
     n, k = scores.shape
     mean, error = scores.mean(axis=0), scores.std(axis=0, ddof=1) / np.sqrt(n)
@@ -228,7 +278,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sweeps", type=int, default=1_000, help="for each row of a table")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=("errors", "power", "single"))
+    parser.add_argument("--only", choices=("errors", "power", "single", "further"))
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
     print(f"{given.sweeps:,} sweeps a row ({5 * given.sweeps:,} of scores alone).")
@@ -238,6 +288,8 @@ def main() -> None:
         power(given.sweeps, rng)
     if given.only in (None, "single"):
         single(5 * given.sweeps, rng)
+    if given.only in (None, "further"):
+        further(given.sweeps, rng)
 
 
 if __name__ == "__main__":
