@@ -96,7 +96,8 @@ class Contrast:
             difference = self.treated - self.control
             largest = np.abs(self.treated).max() + np.abs(self.control).max()
             if np.ptp(difference) <= 1e-12 * largest:
-                treated = control = difference
+                small = np.abs(difference) <= 1e-12 * largest  # rounding of equal values
+                treated = control = np.where(small, 0.0, difference)
         return float(np.mean(treated**2) + np.mean(control**2)) / 12
 
 

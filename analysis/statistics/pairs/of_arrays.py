@@ -7,6 +7,7 @@ sweep: `from analysis.statistics import compare`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TypeAlias, overload
 
@@ -87,9 +88,14 @@ def compare(
         `high_question` hold for all of them at once. Nothing is drawn that the values do not
         decide: the same values give the same answer.
 
-    Raises InputError for values that do not pair, an unknown arm, and a value that is not above 0
-    where ratios are asked for. Methods and sources: docs/statistics.md.
+    Raises InputError for values that do not pair, an unknown arm, a grain below 0, a margin of
+    ratios, and a value that is not above 0 where ratios are asked for. Methods and sources:
+    docs/statistics.md.
     """
+    if not 0 <= grain < math.inf:
+        raise InputError(f"compare: grain {grain} is no step of a value; 0: unknown")
+    if ratio and margin is not None:
+        raise InputError("compare: a margin is of differences; ratios have none")
     metric = Metric(
         "value", "", "", higher_is_better and not ratio, is_time=ratio, has_margin=not ratio
     )

@@ -98,6 +98,8 @@ def claim_words(row: Comparison) -> str:
             f"{row.n_question} comparisons of this question (p {words.probability(row.p_question)})"
         )
     if math.isnan(row.p_value):
+        if row.n > 1:
+            return "without any spread there is no interval and no test"
         return "one pair of seeds allows no interval and no test"
     if row.state == "not shown":
         if math.isnan(row.margin):
@@ -143,6 +145,8 @@ def _equivalent(row: Comparison) -> str:
 
 
 def _margin(row: Comparison) -> str:
+    if row.metric == "value":  # of numbers from anywhere, in their own unit
+        return f"±{row.margin:.3g}"
     return row.measured.margin(row.margin)
 
 

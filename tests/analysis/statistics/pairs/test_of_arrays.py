@@ -51,7 +51,25 @@ def test_ratios_margins_losses_and_missing_values() -> None:
     assert (loss.verdict, loss.estimate < 0) == ("better", True)
     missing = compare([math.nan, *ONE[1:]], CONTROL)
     assert (missing.n_pairs, missing.note) == (6, "1 pair left out: no value")
+    assert "equivalent within ±0.01," in equal.verdict_words
     assert compare([0.5] * 4, [0.5] * 4, grain=0.01).high > 0
+
+
+def test_equal_arms_of_unknown_grain_claim_nothing() -> None:
+    """0.1 + 0.2 is 0.3 for whoever counts images."""
+    for treated in ([0.3] * 4, [0.1 + 0.2] * 4):
+        row = compare(treated, [0.3] * 4, margin=0.01)
+        assert (row.estimate, row.verdict) == (0, "inconclusive")
+        assert math.isnan(row.low)
+        assert "without any spread there is no interval and no test" in row.verdict_words
+
+
+def test_what_is_no_grain_and_no_margin_is_refused() -> None:
+    for grain in (-1.0, math.nan, math.inf):
+        with pytest.raises(InputError, match="is no step of a value"):
+            compare(ONE, CONTROL, grain=grain)
+    with pytest.raises(InputError, match="ratios have none"):
+        compare([1.0, 2, 3], [2.0, 3, 4], ratio=True, margin=0.1)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,10 @@ NEITHER = {"n_unreached_treatment": 10, "n_unreached_control": 10}
         ),
         (
             row(**OPEN, p_value=math.nan, p_question=math.nan, low=math.nan),
+            "test accuracy +1.50 points: without any spread there is no interval and no test",
+        ),
+        (
+            row(**OPEN, p_value=math.nan, p_question=math.nan, low=math.nan, n_treatment=1),
             "test accuracy +1.50 points: one pair of seeds allows no interval and no test",
         ),
         (row(n_control=0), "test accuracy: cannot be compared (no values)"),
