@@ -15,19 +15,14 @@ import numpy as np
 import pandas as pd
 
 from analysis import words
+from analysis.statistics.pairs.columns import columns_of
 from analysis.statistics.pairs.contrast import Contrast, of_spreads
-from analysis.statistics.pairs.metrics import DEFAULT_METRICS, Metric, metric_of
+from analysis.statistics.pairs.metrics import DEFAULT_METRICS, metric_of
 from analysis.statistics.pairs.sides import Column, differing, opens, sides_of
 from analysis.statistics.samples.arrays import Bools, Ints, Rows
 from analysis.statistics.samples.pairing import Pair, arm_trials, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
 from analysis.statistics.times.course import ACCURACY, Course
-from analysis.statistics.times.speedup import CONDITIONS
-from analysis.statistics.times.times import (
-    area_under_curve,
-    since_evaluation_before,
-    times_to_targets,
-)
 from analysis.words import joined
 from headstart.cli import did_you_mean
 from headstart.errors import InputError
@@ -64,7 +59,7 @@ def build_contrasts(
     contrasts: list[Contrast] = []
     for task, part, its_curves in _tasks(evidence, curves):
         _check_seeds(part, task)
-        columns = list(_columns(part, its_curves, chosen, targets, course))
+        columns = list(columns_of(part, its_curves, chosen, targets, course))
         arms = set(part["arm"])
         for pair in pairs:
             if set(pair) <= arms:
@@ -99,36 +94,6 @@ def _tasks(
     of_task = dict(list(curves.groupby(curves["trial_id"].map(task_of))))
     for name, part in trials.groupby(names, sort=True):
         yield str(name), part, of_task.get(name, curves.iloc[:0])
-
-
-def _columns(
-    trials: pd.DataFrame,
-    curves: pd.DataFrame,
-    metrics: Sequence[Metric],
-    targets: Sequence[float],
-    course: Course,
-) -> Iterator[Column]:
-    for metric in metrics:
-        if metric.is_time and not targets:
-            continue
-        if metric.is_time:
-            alike = _conditions(trials) if metric.source == "train_time_s" else None
-            times = times_to_targets(curves, trials, targets, (metric.source,), course)
-            columns = (times[name].to_numpy() for name in ("time", "reached", "budget", "first"))
-            time, reached, budget, first = (c.reshape(len(targets), -1) for c in columns)
-            since = since_evaluation_before(curves, trials, time, metric.source)
-            for i, target in enumerate(map(float, targets)):
-                yield Column(
-                    metric, target, time[i], since[i], reached[i], budget[i], first[i], alike
-                )
-        elif metric.source == "area":
-            area = area_under_curve(curves, trials, course=course)["area"].to_numpy(dtype=float)
-            yield Column(metric, math.nan, area, _area_step(trials, curves, course))
-        elif metric.source in trials:
-            values = trials[metric.source].to_numpy(dtype=float)
-            of_curve = metric.source == "late_noise"
-            step = _area_step(trials, curves, course) if of_curve else 0.0
-            yield Column(metric, math.nan, values, step or _granule(trials, metric))
 
 
 def _match(trials: pd.DataFrame, pair: Pair) -> _Match:
@@ -243,33 +208,6 @@ def _missing(pair: Pair, gaps: Sequence[Bools]) -> str:
     if not counts:
         return ""
     return f"no value (failed, diverged or not tested): {words.listed(counts)}"
-
-
-def _conditions(trials: pd.DataFrame) -> dict[str, Rows]:
-    """For each condition that is known a number for each trial, equal where its values are."""
-    known = [name for name in CONDITIONS if name in trials]
-    return {
-        name: np.asarray(pd.factorize(trials[name], use_na_sentinel=False)[0], dtype=np.intp)
-        for name in known
-    }
-
-
-def _granule(trials: pd.DataFrame, metric: Metric) -> float:
-    """1 over the number of images that the metric is a share of; 0 where that is not known."""
-    if metric.granule not in trials:
-        return 0.0
-    n_images = trials[metric.granule].max()
-    return 1.0 / float(n_images) if n_images > 0 else 0.0
-
-
-def _area_step(trials: pd.DataFrame, curves: pd.DataFrame, course: Course) -> float:
-    """What counting whole validation images leaves to a mean over as many evaluations as trials
-    have; 0 where it is not known, or the metric is no share of images."""
-    n_images = trials["n_validation"].max() if "n_validation" in trials else 0
-    n_evaluations = curves.groupby("trial_id").size().median() if len(curves) else 0
-    if not (course.is_share and n_images > 0 and n_evaluations > 0):
-        return 0.0
-    return 1.0 / (float(n_images) * math.sqrt(float(n_evaluations)))
 
 
 def _check_arms(trials: pd.DataFrame, pairs: Sequence[Pair]) -> None:
