@@ -156,10 +156,7 @@ def write_data_set(
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(folder)
     try:
-        for part, chosen in drawn.parts.items():
-            _make_class_folders(temporary / part, sorted({digit.label for digit in digits}))
-            for digit in (digits[i] for i in chosen):
-                _write_digit(temporary, part, digit, keep_originals)
+        _write_parts(temporary, digits, drawn, keep_originals)
         for name, sheet in contact_sheets.items():
             write_image(temporary / name, sheet)
         (temporary / PAGE).write_text(page, encoding="utf-8")
@@ -177,6 +174,13 @@ def write_data_set(
         raise path_error(err, f"{folder}: cannot be written: {err.strerror}") from err
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_parts(folder: Path, digits: Sequence[Digit], drawn: Drawn, keep_originals: bool) -> None:
+    for part, chosen in drawn.parts.items():
+        _make_class_folders(folder / part, sorted({digit.label for digit in digits}))
+        for digit in (digits[i] for i in chosen):
+            _write_digit(folder, part, digit, keep_originals)
 
 
 def write_refused(folder: Path, sheets: Mapping[str, np.ndarray], page: str) -> list[Path]:

@@ -63,6 +63,10 @@ def correction_page(
             for name, photo, reading in zip(names, photos, readings, strict=True)
         ],
     }
+    return _html(data)
+
+
+def _html(data: Mapping[str, object]) -> str:
     style, script = _asset("correct.css"), _asset("correct.js")
     environment = Environment(
         loader=PackageLoader("datasets.sheet.hand"), autoescape=True, undefined=StrictUndefined

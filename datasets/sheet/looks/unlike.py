@@ -115,4 +115,5 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> float:
+    """Between two colours of ink, float (3,) of unit length, in radians."""
     return float(np.arccos(np.clip(a @ b, -1, 1)))

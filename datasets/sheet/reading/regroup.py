@@ -68,11 +68,8 @@ def as_spelled(sheet: Sheet, labels: Labels) -> Sheet:
     """The rows with as many marks as their texts have characters, wherever that is possible."""
     if len(sheet.lines) != labels.n_lines:
         return sheet
-    lines, left_out, unused = (
-        list[tuple[Mark, ...]](),
-        list(sheet.left_out),
-        list[tuple[Mark, ...]](),
-    )
+    lines, unused = list[tuple[Mark, ...]](), list[tuple[Mark, ...]]()
+    left_out = list(sheet.left_out)
     for line, small, text in zip(sheet.lines, sheet.small, labels.lines, strict=True):
         row = None
         if len(line) != len(text) or _fit_each(sheet.ink, line, text) < _CERTAIN:
