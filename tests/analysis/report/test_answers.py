@@ -60,8 +60,8 @@ def test_several_tasks_have_an_answer_together_before_their_own(tmp_path):
     findings = find(load_runs(runs))
     first, *others = summary(findings, answer_all(findings))
     assert first.lead == (
-        "Over 2 tasks together “pretrained” learns faster, ends more accurate and is more stable "
-        "within a run than “scratch”."
+        "Over 2 tasks together “pretrained” learns faster and ends more accurate than “scratch”; "
+        "which of the two is more stable within a run is not shown."
     )
     row = findings.over_tasks.together.set_index("question").loc["final"]
     assert first.rest.startswith("One test over all of them (Stouffer): mean over training better")
