@@ -81,7 +81,8 @@ def _tables(group: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFra
 
 
 def _band(table: pd.DataFrame) -> pd.DataFrame:
-    table = table[table.notna().any(axis=1)]
+    infinite = np.isinf(table.to_numpy(dtype=float)).any(axis=1)  # a loss there has no mean
+    table = table[table.notna().any(axis=1) & ~infinite]
     intervals = mean_intervals(table.to_numpy().T, method="student")
     return pd.DataFrame([i.columns("mean", also=("n",)) for i in intervals], index=table.index)
 

@@ -37,6 +37,13 @@ def test_a_trial_that_stopped_early_counts_with_its_last_value() -> None:
     assert summarize_learning(curves, trials).bands["mean"].tolist() == [0.6, 0.7]
 
 
+def test_a_step_at_which_a_loss_was_infinite_has_no_mean() -> None:
+    curves, trials = _curves({"x": [0.5, np.inf, 0.9], "y": [0.7, 0.8, 0.7]}, [10, 20, 30])
+    band = summarize_learning(curves, trials).bands
+    assert band["step"].tolist() == [10, 30]
+    assert band["mean"].tolist() == [0.6, 0.8]
+
+
 def test_one_seed_has_no_interval() -> None:
     curves, trials = _curves({"x": [0.5, 0.8]}, [10, 20])
     assert summarize_learning(curves, trials).bands["low"].isna().all()
