@@ -94,10 +94,10 @@ def _drawable(label: str) -> str:
 
 
 def _write_small(sheet: np.ndarray, text: str, place: tuple[int, int]) -> None:
-    """Grey words that end within the sheet."""
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)
+    """Grey words that end within the sheet, on a strip of white, so that they stand out on ink."""
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)
     x, y = min(place[0], sheet.shape[1] - width - 4), max(place[1], height + 2)
-    cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _PAPER, 3, cv2.LINE_AA)
+    cv2.rectangle(sheet, (x - 2, y - height - 2), (x + width + 2, y + below), _PAPER, cv2.FILLED)
     cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _LEFT_OUT, 1, cv2.LINE_AA)
 
 
