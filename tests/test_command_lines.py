@@ -75,8 +75,9 @@ OPTIONS = {
     ("datasets.sheet", "--label", "3", "--out", "new"): {"": (*NO_FILE, "file", "empty")},
     SHEET: {"--counts": (*NO_COUNT, "1/2", "-1/1/1", "²/1/1", f"{DIGITS}/1/1"), "--size": NO_SIZE,
             "--seed": ("", "x", "-1", "nan", DIGITS), "--by": NO_WORD, "--out": NO_OUT},
-    (*SHEET[:2], "--out", "new"): {"--labels-file": (*NO_FILE, "file"), "--label": ("", "33", "–"),
-                                   "--labels": ("", "1 2", "a\nb", "[", "a\udce9")},
+    (*SHEET[:2], "--out", "new"): {"--labels-file": (*NO_FILE, "file"),
+                                   "--label": ("", "33", "\x1b"),
+                                   "--labels": ("", "1 2", "a\nb", "\x1b", "a\udce9")},
     ("models.describe",): {"": NO_WORD},
     ("models.describe", "lenet5"): {
         "--classes": NO_COUNT, "--fine-tune": (*NO_WORD, "last_0", f"last_{DIGITS}", "{from: x}"),
