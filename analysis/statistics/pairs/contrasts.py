@@ -119,7 +119,7 @@ def _contrast(
 ) -> Contrast:
     """The values of both arms; a pair with a NaN goes, a trial that never got there stays."""
     rows = (match.treated, match.control)
-    sides = sides_of(column, rows)
+    sides = sides_of(column, rows, match.paired)
     notes = [match.note, sides.note]
     if differ := differing(column.conditions or {}, np.hstack(rows)):
         sides = replace(sides, values=[np.full(len(r), np.nan) for r in rows])

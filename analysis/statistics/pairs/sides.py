@@ -46,9 +46,9 @@ class Sides:
     note: str = ""
 
 
-def sides_of(column: Column, rows: Sequence[Rows]) -> Sides:
+def sides_of(column: Column, rows: Sequence[Rows], paired: bool) -> Sides:
     """The values of both arms, whose trials are the `rows` (treated, control) of the column."""
-    return _timed(column, rows) if column.metric.is_time else _scored(column, rows)
+    return _timed(column, rows, paired) if column.metric.is_time else _scored(column, rows)
 
 
 def _scored(column: Column, rows: Sequence[Rows]) -> Sides:
@@ -57,12 +57,12 @@ def _scored(column: Column, rows: Sequence[Rows]) -> Sides:
     return Sides([column.values[r] for r in rows], steps, none, none, none)
 
 
-def _timed(column: Column, rows: Sequence[Rows]) -> Sides:
+def _timed(column: Column, rows: Sequence[Rows], paired: bool) -> Sides:
     """Times up to the common budget, the shorter of the two arms' longest.
 
     A trial that has not reached the target by then stands there, and is counted. One that was
-    there before its first step stands at its own first evaluation after it: it was there by then,
-    and no ratio to a time of 0 is a number. So an earlier treatment never looks slower.
+    there before its first step stands at the first evaluation after it (`_first_of_pair`): it was
+    there by then, and no ratio to a time of 0 is a number.
     """
     reached, budgets, first = column.reached, column.budget, column.first
     if reached is None or budgets is None or first is None:
@@ -73,13 +73,25 @@ def _timed(column: Column, rows: Sequence[Rows]) -> Sides:
     late = [reached[r] & over for r, over in zip(rows, past, strict=True)]
     at_once = [(column.values[r] == 0) & ~u for r, u in zip(rows, unreached, strict=True)]
     values = [np.where(u, budget, column.values[r]) for r, u in zip(rows, unreached, strict=True)]
-    later = np.where(first > 0, first, 1.0)  # a trial of one evaluation, at step 0
-    values = [np.where(o, later[r], v) for r, o, v in zip(rows, at_once, values, strict=True)]
+    later = _first_of_pair(first, rows, paired)
+    values = [np.where(o, f, v) for o, f, v in zip(at_once, later, values, strict=True)]
     steps = [np.broadcast_to(column.step, len(column.values))[r] for r in rows]
     steps = [np.where(step > 0, step, v) for step, v in zip(steps, values, strict=True)]
     n_at_once = int(sum(o.sum() for o in at_once))
     note = f"{words.plural(n_at_once, 'trial')} there before the first step" if n_at_once else ""
     return Sides(values, steps, unreached, late, at_once, budget, note)
+
+
+def _first_of_pair(first: Floats, rows: Sequence[Rows], paired: bool) -> list[Floats]:
+    """The earlier first evaluation after step 0 of each pair, of all trials where none pair.
+
+    Where both trials are evaluated at the same steps it is each one's own. Where the other is
+    evaluated more often, or trains for less, its own would let a trial that was there at once look
+    slower than one that came later: an earlier trial never does. 1 where nothing came after step 0.
+    """
+    own = [np.where(first[r] > 0, first[r], np.nan) for r in rows]
+    least = np.fmin(*own) if paired else np.fmin.reduce(np.hstack(own), initial=np.nan)
+    return [np.broadcast_to(np.where(np.isnan(least), 1.0, least), len(r)) for r in rows]
 
 
 def opens(flags: Sequence[Sequence[Bools]], paired: bool) -> tuple[bool, bool]:

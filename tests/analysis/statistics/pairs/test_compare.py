@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
@@ -27,6 +29,9 @@ from headstart.settings import LOOKS
 NO_CURVES = pd.DataFrame(
     {"trial_id": [], "step": [], "samples": [], "train_time_s": [], "val_accuracy": []}
 )
+
+
+STEPS = ("steps_to_target",)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -75,7 +80,7 @@ def curves_reaching(trials: pd.DataFrame, times: list[float], budget: int = 1000
 
 def compare(
     trials: pd.DataFrame, curves: pd.DataFrame, treatment: str, control: str,
-    metrics: tuple[str, ...] = DEFAULT_METRICS, *, rng: np.random.Generator,
+    metrics: tuple[str, ...] = DEFAULT_METRICS, *, rng: np.random.Generator | None = None,
     targets: tuple[float, ...] = (), margin: float | None = None,
     stopping: Stopping = CHOSEN_BEFORE,
 ) -> pd.DataFrame:  # fmt: skip
@@ -694,6 +699,61 @@ def test_a_head_start_at_step_0_is_at_least_as_large_as_its_first_evaluation() -
     assert (row["estimate"], row["bound"], row["p_value"]) == (1, "", 1)
 
 
+def evaluated(trials: pd.DataFrame, arm: str, grid: range, at: list[float]) -> pd.DataFrame:
+    """Curves of one arm, evaluated at `grid`, that are at 0.9 from these steps on."""
+    names = trials.loc[trials["arm"] == arm, "trial_id"]
+    steps, since = np.tile(grid, len(at)), np.repeat(at, len(grid))
+    curves = {"trial_id": np.repeat(names, len(grid)), "step": steps, "samples": steps}
+    return pd.DataFrame(
+        curves | {"train_time_s": steps, "val_accuracy": np.where(steps >= since, 0.95, 0.5)}
+    )
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(
+    ("treated", "control", "at", "bound"),
+    [
+        (range(0, 1001, 100), range(0, 1001, 50), 0, ""),  # both there before their first step
+        (range(0, 1001, 100), range(0, 1001, 50), 50, "at least"),
+        (range(0, 2001, 100), range(0, 51, 10), 2000, "at least"),  # controls end at 50 steps
+    ],
+)
+def test_a_trial_there_at_once_is_not_slower_for_being_evaluated_less_often(
+    treated: range, control: range, at: int, bound: str, paired: bool
+) -> None:
+    trials = pd.concat([arm("t", [0.9] * 5, 0 if paired else 100), arm("c", [0.9] * 5)])
+    curves = pd.concat(
+        [evaluated(trials, "t", treated, [0] * 5), evaluated(trials, "c", control, [at] * 5)]
+    )
+    row = compare(trials, curves, "t", "c", ("steps_to_target",), targets=(0.9,)).iloc[0]
+    swapped = compare(trials, curves, "c", "t", ("steps_to_target",), targets=(0.9,)).iloc[0]
+    assert row["estimate"] == pytest.approx({2000: 5.0}.get(at, 1.0))
+    assert swapped["estimate"] == pytest.approx(1 / row["estimate"])
+    assert row["verdict"] != "worse"
+    if paired:
+        assert row["bound"] == bound
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_an_earlier_treatment_never_looks_slower(data: st.DataObject) -> None:
+    """One treatment arrives earlier, at step 0 at the earliest: the ratio grows or stays."""
+    n = data.draw(st.integers(2, 5))
+    grids = [range(0, 400, data.draw(st.sampled_from([20, 50, 100]))) for _ in "tc"]
+    trials = two_arms([0.9] * n, [0.9] * n)
+    at = [[data.draw(st.sampled_from([*grid, math.inf])) for _ in range(n)] for grid in grids]
+    later = data.draw(st.integers(0, n - 1))
+    earlier = [*at[0]]
+    earlier[later] = data.draw(st.sampled_from([s for s in grids[0] if s <= at[0][later]]))
+    control = evaluated(trials, "c", grids[1], at[1])
+    found = []
+    for its in (at[0], earlier):
+        curves = pd.concat([evaluated(trials, "t", grids[0], its), control])
+        found += compare_all(trials, curves, [Pair("t", "c")], (0.9,), None, None, STEPS)
+    assume(not math.isnan(found[0].estimate))  # nobody reached it: nothing is compared
+    assert found[1].estimate >= found[0].estimate * (1 - 1e-9)
+
+
 def test_arms_of_different_length_say_who_arrived_after_the_common_budget() -> None:
     """Controls train for 1,000 steps and are there at 600; treatments end at 400."""
     trials = two_arms([0.9] * 6, [0.9] * 6)
@@ -723,6 +783,72 @@ def test_failed_trials_at_chance_undo_a_verdict_among_survivors() -> None:
     assert (unknown["among_finished"], math.isnan(unknown["p_at_chance"])) == (True, True)
 
 
+def test_each_missing_accuracy_stands_at_chance_by_hand() -> None:
+    """One trial of each arm without an accuracy, of 4 classes: .25 in the place of each."""
+    treated = np.array([0.90, 0.93, 0.91, 0.95, 0.92, 0.94])
+    control = np.array([0.80, 0.79, 0.82, 0.80, 0.83, 0.81])
+    trials = two_arms(treated, control).assign(n_classes=4)
+    trials.loc[1, ["status", "test_accuracy"]] = ["failed", math.nan]
+    trials.loc[6 + 4, ["status", "test_accuracy"]] = ["diverged", math.nan]
+    row = one_row(trials)
+    kept = [0, 2, 3, 5]
+    assert row["p_question"] == pytest.approx(stats.ttest_rel(treated[kept], control[kept]).pvalue)
+    treated[1], control[4] = 0.25, 0.25
+    assert row["p_at_chance"] == pytest.approx(stats.ttest_rel(treated, control).pvalue)
+    assert row["p_at_chance"] > 0.05
+    assert (row["verdict"], row["among_finished"]) == ("better", True)
+
+
+def test_failures_that_cost_the_verdict_nothing_are_not_said_to() -> None:
+    """A control failed: at chance the treatment is better still, by more than its noise."""
+    trials = two_arms(0.9 + 0.001 * np.arange(12), 0.5 + 0.03 * (np.arange(12) % 3))
+    trials = trials.assign(n_classes=4)
+    trials.loc[12, ["status", "test_accuracy"]] = ["failed", math.nan]
+    row = one_row(trials)
+    assert (row["verdict"], row["among_finished"], row["n_failed_control"]) == ("better", False, 1)
+    assert row["p_at_chance"] <= 0.05
+
+
+def test_a_margin_below_one_test_image_asks_for_no_seeds() -> None:
+    """No number of seeds shows equivalence within ±0.2 points on 100 images: steps of 1 point."""
+    d = np.array([0.02, -0.01, 0.01, 0.0, -0.02, 0.01])
+    trials = two_arms(0.9 + d, np.full(6, 0.9))
+    coarse, fine = (one_row(trials.assign(n_test=n), margin=0.002) for n in (100, 1000))
+    assert coarse["state"] == fine["state"] == "not shown"
+    assert np.isnan([coarse["n_more"], coarse["n_more_low"], coarse["n_more_high"]]).all()
+    assert 0 < fine["n_more_low"] < fine["n_more"] < fine["n_more_high"]
+
+
+def test_missing_seeds_know_how_many_arms_are_tested_for_equivalence() -> None:
+    """Three arms that all may be equivalent share 5 % (Holm): more seeds than one alone needs."""
+    d = 0.004 * stats.norm.ppf(np.linspace(0.1, 0.9, 8))
+    trials = pd.concat(
+        [arm(name, 0.9 + d) for name in "tuv"] + [arm("c", np.full(8, 0.9) + d[::-1])]
+    )
+    for arms in ("t", "tuv"):
+        pairs = [Pair(name, "c") for name in arms]
+        rows = compare_all(trials, NO_CURVES, pairs, (), 0.002, None, ("test_accuracy",))
+        for row in rows:
+            equal = seeds_for_equivalence(0.002, row.sd_score, 0.8, 0.05 / len(arms))
+            level = 2 * float(stats.t.sf(row.factor, 7))
+            differ = seeds_to_detect(0.002, row.sd_score, alpha=level)
+            assert row.state == "not shown"
+            assert row.n_more == max(equal, differ) - 8
+            assert equal > differ
+
+
+def test_three_probabilities_of_redrawn_splits_are_corani_and_benavolis_by_hand() -> None:
+    """20 test and 80 training images: rho .2, variance (1/n + rho/(1 − rho)) s²; plain is 1/n."""
+    d = np.array([0.03, 0.01, -0.01, 0.02, 0.04])
+    trials = two_arms(0.8 + d, np.full(5, 0.8))
+    for overlap, factor in ((0.0, 1 / 5), (20 / 80, 1 / 5 + 0.2 / (1 - 0.2))):
+        row = one_row(trials.assign(overlap=overlap), margin=0.01)
+        posterior = stats.t(4, loc=0.018, scale=math.sqrt(factor * d.var(ddof=1)))
+        found = [row[f"p_{name}"] for name in ("worse_beyond", "inside", "better_beyond")]
+        inside = posterior.cdf(0.01) - posterior.cdf(-0.01)
+        assert found == pytest.approx([posterior.cdf(-0.01), inside, posterior.sf(0.01)])
+
+
 def test_targets_that_nobody_reaches_cost_the_others_nothing() -> None:
     trials = two_arms([0.9] * 6, [0.9] * 6)
     curves = curves_reaching(trials, [100.0, 150, 100, 150, 200, 100, 150, 150, 200, 250, 250, 150])
@@ -744,11 +870,14 @@ def test_accuracy_1_everywhere_has_a_width_and_no_impossible_end() -> None:
 def test_splits_of_one_pool_correct_accuracies_and_not_the_way_there() -> None:
     trials = two_arms([0.9, 0.91, 0.93, 0.92], [0.9, 0.9, 0.91, 0.9])
     curves = curves_reaching(trials, [100.0, 150, 100, 150, 200, 200, 250, 200])
+    metrics = (*DEFAULT_METRICS, "samples_to_target")
     plain, pool = (
-        compare(t, curves, "t", "c", targets=(0.9,), rng=rng()).set_index("metric")
+        compare(t, curves, "t", "c", metrics, targets=(0.9,), rng=rng()).set_index("metric")
         for t in (trials, trials.assign(overlap=0.25))
     )
     factor = plain["t"] / pool["t"]
+    rows = pool.loc[["steps_to_target", "samples_to_target"], ["estimate", "low", "high"]]
+    assert rows.iloc[0].tolist() == pytest.approx(rows.iloc[1].tolist())  # steps as images
     assert factor["test_accuracy"] == pytest.approx(math.sqrt(2))
     assert factor[["area_under_curve", "steps_to_target"]].tolist() == pytest.approx([1, 1])
     assert "splits of this pool" in pool.loc["steps_to_target", "note"]
