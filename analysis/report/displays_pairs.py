@@ -119,7 +119,17 @@ def break_even_table(findings: Findings) -> Table:
 
 
 def seeds_table(findings: Findings) -> Table:
-    """Seeds needed to detect a difference of the margin."""
+    """Seeds needed to detect a difference of the margin, and those missing for a verdict.
+
+    The missing ones are the range that stands beside the verdict: one number in both places.
+    """
+    frame, rows = findings.pairs.seeds_needed, findings.pairs.comparisons
+    final = {(c.task, c.treatment, c.control): c for c in rows if c.metric == findings.score}
+    keys = frame[["task", "treatment", "control"]].itertuples(index=False, name=None)
+    missing = [final[key] for key in keys]
+    frame = frame.assign(
+        more_low=[c.n_more_low for c in missing], more_high=[c.n_more_high for c in missing]
+    )
     is_share = findings.course.is_share
     unit, plain = (" (points)", "points_plain") if is_share else ("", "number")
     columns = (
@@ -129,13 +139,14 @@ def seeds_table(findings: Findings) -> Table:
         Column("n_pilot", "Seeds run", "count"),
         with_interval("sd", f"SD of differences{unit}", plain),
         with_interval("n_needed", "Seeds needed", "count", "n_"),
-        Column("n_more", "More seeds", "count"),
+        *of_kind("count", more_low="More for a verdict, from", more_high="More for a verdict, to"),
     )
     note = (
         f"For 80 % power at 5 % over this report’s comparisons of final {findings.course.words}; "
-        "brackets: from the 95 % interval of the SD."
+        "brackets: from the 95 % interval of the SD. More for a verdict: should the difference be "
+        "the one that was seen, where that is larger than the margin."
     )
-    return Table("seeds_needed", "Seeds needed", findings.pairs.seeds_needed, columns, note)
+    return Table("seeds_needed", "Seeds needed", frame, columns, note)
 
 
 def together_table(findings: Findings) -> Table:
