@@ -164,6 +164,30 @@ def test_rooms_know_only_rooms_to_their_left(package):
                     assert place[other] < place[room], f"{name} imports {module}"
 
 
+# What statistics take of ours, beside `analysis.words` and themselves.
+TAKEN_BY_STATISTICS = {
+    "headstart.errors.InputError",
+    "headstart.cli.did_you_mean",
+    "headstart.settings.AT_LEAST",  # defaults of the sweep file, which nobody else may have
+    "headstart.settings.AT_MOST",
+    "headstart.settings.LOOKS",
+}
+
+
+def test_statistics_stand_alone():
+    """They know arrays and tables: no run folder, no sweep, no report."""
+    taken = set()
+    for name, path in MODULES.items():
+        if room_of(name, "analysis") == "statistics":
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    prefix = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+                    taken |= {prefix + alias.name for alias in node.names}
+    ours = {name for name in taken if name.split(".")[0] in PACKAGES}
+    itself = ("analysis.statistics", "analysis.words")
+    assert {name for name in ours if not name.startswith(itself)} == TAKEN_BY_STATISTICS
+
+
 def test_a_trial_needs_no_ray():
     code = (
         "import sys\n"

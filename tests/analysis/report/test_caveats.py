@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from analysis.report.caveats import _conditions, _not_deterministic
+from analysis.report.caveats import _conditions, _not_deterministic, _rules
 
 
 def findings(**columns):
@@ -72,3 +72,13 @@ def test_what_differs_among_trials_whose_seconds_are_measured_is_named(name, val
 def test_trials_on_cpus_know_nothing_of_gpus_and_nothing_is_said():
     on_cpus = {"status": "done", "device": "cpu", "gpu_share": None, "cuda": None, "driver": None}
     assert said(on_cpus, on_cpus) == []
+
+
+def test_a_number_of_seeds_that_was_raised_after_a_report_is_said():
+    looked = SimpleNamespace(asked=(), raised=(("digits", 5, 14),))
+    assert list(_rules(looked)) == [
+        "A report of “digits” was made at 5 seeds, and its number of seeds was raised to 14 "
+        "afterwards. P-values and intervals hold for a number that was chosen before anybody "
+        "looked; `seeds: {until: verdict}` plans such looks."
+    ]
+    assert not list(_rules(SimpleNamespace(asked=(), raised=())))

@@ -205,7 +205,9 @@ def test_answer_names_direction_size_and_doubt(made_run: Path) -> None:
     assert "at least" in paragraph.rest
     assert "5 of 8 of “scratch” did not get there in 1,000 steps" in paragraph.rest
     assert "95 % intervals of one comparison alone" in paragraph.rest
-    assert "mean validation accuracy over training +" in paragraph.rest
+    area, *targets = paragraph.rest.split("The way there")[1].split("steps to ")
+    assert "mean validation accuracy over training +" in area, "the area stands first"
+    assert len(targets) == 3
 
 
 def test_a_ratio_without_spread_has_an_interval_of_its_rounding(run_of) -> None:

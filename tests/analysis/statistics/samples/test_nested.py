@@ -41,6 +41,24 @@ def test_by_hand() -> None:
     assert nested.low == pytest.approx(0.625 - math.sqrt(half**2 + 1.959964**2 * of_images))
 
 
+def test_half_width_of_an_accuracy_by_hand() -> None:
+    """Four seeds, five images: 4, 3, 3 and 2 right; images 4, 4, 3, 1 and 0 of 4.
+
+    Squares of images about .6: 4 (.4² + .4² + .15² + .35² + .6²) = 3.3, mean 3.3/4; of seeds
+    5 (.2² + .2²) = .4; in all 20 · .6 · .4 = 4.8, so 1.1 are left for the interaction, mean 1.1/12.
+    """
+    right = np.array(
+        [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]], dtype=np.int8
+    )
+    seeds, both = nested_intervals(right)
+    half_seeds = stats.t.ppf(0.975, 3) * math.sqrt(0.08 / 3 / 4)  # SD of .8, .6, .6, .4
+    assert (seeds.estimate, seeds.low) == pytest.approx((0.6, 0.6 - half_seeds))
+    of_images = (3.3 / 4 - 1.1 / 12) / 20
+    half = math.sqrt(half_seeds**2 + 1.959964**2 * of_images)
+    assert both.low == pytest.approx(0.6 - half)
+    assert both.high == pytest.approx(min(1.0, 0.6 + half))
+
+
 def test_two_seeds_have_no_impossible_end() -> None:
     """93 and 95 of 100: Student's interval would reach from 81.3 % to 106.7 %."""
     right = np.zeros((2, 100), dtype=np.int8)

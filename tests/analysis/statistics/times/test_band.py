@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -19,6 +20,27 @@ def test_of_one_evaluation_it_is_students_interval() -> None:
     band = difference_band(d[:, None])
     assert (band.low[0], band.high[0]) == pytest.approx((ends.low, ends.high))
     assert band.n == 4
+
+
+def test_over_all_sign_flips_by_hand() -> None:
+    """8 pairs, 3 evaluations: the largest |t| of each of the 256 patterns, by a plain loop.
+
+    c is the 245th of 256 (⌈257 · .95⌉).
+    """
+    table = np.random.default_rng(7).normal([0.0, 0.5, 1.0], [1.0, 2.0, 0.5], (8, 3))
+    residuals = table - table.mean(axis=0)
+    largest = []
+    for signs in itertools.product([-1, 1], repeat=8):
+        each = [stats.ttest_1samp(np.multiply(signs, r), 0).statistic for r in residuals.T]
+        largest.append(max(abs(t) for t in each))
+    c = sorted(largest)[244]
+    assert c > stats.t.ppf(0.975, 7)
+    band = difference_band(table)
+    assert band.critical == pytest.approx(c)
+    half = c * table.std(axis=0, ddof=1) / math.sqrt(8)
+    assert band.low == pytest.approx(table.mean(axis=0) - half)
+    assert band.high == pytest.approx(table.mean(axis=0) + half)
+    assert band.ahead.tolist() == (table.mean(axis=0) > half).tolist()
 
 
 def test_equal_columns_need_no_more_than_one_and_many_unlike_ones_do() -> None:
