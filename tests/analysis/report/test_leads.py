@@ -1,0 +1,88 @@
+"""The first sentence of an answer: every state of every question in the words that it has."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from analysis.report.leads import first_sentence
+from analysis.statistics.pairs.comparison import Comparison
+
+SHOWN = {"verdict": "better", "state": "shown", "direction": "better"}
+WORSE = {"verdict": "worse", "state": "shown", "direction": "worse"}
+ALONE = {"state": "by itself", "direction": "better"}
+OPEN: dict[str, Any] = {}
+EQUAL = {"verdict": "equivalent", "state": "equivalent", "margin": 0.002}
+
+
+def row(metric: str, state: dict[str, Any], **changes: Any) -> Comparison:
+    """Five pairs of `new` and `old` on this metric; "inconclusive" and "not shown" unless given."""
+    common = {
+        "task": "", "treatment": "new", "control": "old", "metric": metric, "target": math.nan,
+        "unit": "fraction", "n_pairs": 5, "n_treatment": 5, "n_control": 5, "paired": True,
+        "scale": "difference", "estimate": 0.01, "confidence": 0.95, "n_unreached_treatment": 0,
+        "n_unreached_control": 0, "budget": math.nan, "p_value": 0.5, "note": "",
+    }  # fmt: skip
+    return Comparison(**(common | state | changes))
+
+
+def final(state: dict[str, Any], **changes: Any) -> Comparison:
+    return row("test_accuracy", state, **changes)
+
+
+def area(state: dict[str, Any]) -> Comparison:
+    return row("area_under_curve", state, question="way")
+
+
+def steps(target: float, state: dict[str, Any]) -> Comparison:
+    changes = {"target": target, "unit": "steps", "scale": "speedup", "budget": 1000.0}
+    return row("steps_to_target", state, question="way", **changes)
+
+
+def broken(state: dict[str, Any]) -> Comparison:
+    return row("broken_runs", state, question="stability")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (
+            [area(SHOWN), steps(0.9, SHOWN), steps(0.95, OPEN), final(OPEN)],
+            "“new” learns faster than “old” and is sooner at 90 %; which of the two ends more "
+            "accurate is not shown.",
+        ),
+        (
+            [area(OPEN), steps(0.9, OPEN), final(OPEN), broken(OPEN)],
+            "It is not known which of “new” and “old” learns faster, ends more accurate or is more "
+            "stable.",
+        ),
+        (
+            [area(ALONE), final(ALONE)],
+            "That “new” learns faster and ends more accurate than “old” is by itself beyond "
+            "chance, not among the comparisons of its question.",
+        ),
+        (
+            [area(OPEN), steps(0.9, ALONE), final(SHOWN)],
+            "“new” ends more accurate than “old” (on these test images, for new seeds); that it is "
+            "sooner at 90 % is by itself beyond chance, not among the comparisons of its question.",
+        ),
+        (
+            [final(WORSE, overlap=0.25)],
+            "“new” ends less accurate than “old” (for new splits of this pool).",
+        ),
+        (
+            [final(SHOWN, among_finished=True, n_failed_treatment=4, n_treatment=6, n_control=6)],
+            "“new” ends more accurate than “old” (on these test images, for new seeds), of trials "
+            "that finished (4 of 10 of “new” did not).",
+        ),
+        (
+            [final(EQUAL), broken(WORSE)],
+            "“new” ends as accurate as “old” within ±0.2 points (on these test images, for new "
+            "seeds) and is less stable in how many of its runs break.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_shown_by_itself_and_unknown(rows: list[Comparison], sentence: str) -> None:
+    assert first_sentence(rows, "test_accuracy") == sentence
