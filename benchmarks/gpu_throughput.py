@@ -344,7 +344,7 @@ def evaluation_of_one(trainers: list[Any], validation: Any, steps: Any | None) -
 
     def evaluate() -> None:
         if together:
-            scores.evaluate(trainers, [validation] * len(trainers), steps.as_one)
+            scores.evaluate(trainers, [validation] * len(trainers), steps.as_one, 10)
         else:
             trainers[0].evaluate(validation, 10)
         wait_for(device)
