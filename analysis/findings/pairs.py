@@ -110,10 +110,11 @@ def judge_pairs(
     stopping = strictest([stopping_of(a.sweep.get("seeds")) for a in asked])
     errors: Errors = "report" if any(a.errors == "report" for a in asked) else "question"
     # A pair of one sweep may have both arms in another as well, which did not ask.
+    places = set(known)
     contrasts = [
         contrast
         for contrast in build_contrasts(trials, curves, pairs, targets, metrics, course)
-        if (contrast.task, contrast.pair) in set(known)
+        if (contrast.task, contrast.pair) in places
     ]
     return compare_tasks(contrasts, _margin(asked), rng, stopping, errors)
 
