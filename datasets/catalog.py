@@ -37,8 +37,7 @@ from datasets.files.peek import (
 from datasets.files.trees import is_archive
 from datasets.locations import cache_folder, data_folder
 from datasets.own import OwnOptions, OwnSet
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 from headstart.own_code import is_reference, shown
 
 OptionsOrMapping = DatasetOptions | Mapping[str, object]

@@ -26,8 +26,7 @@ from datasets.files.cache import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from datasets.split import SplitSettings
-from headstart.cli import did_you_mean
-from headstart.errors import DataError, HeadstartError
+from headstart.errors import DataError, HeadstartError, did_you_mean
 from headstart.own_code import given_code, read_code, said_of, shown
 
 VERSION = 1

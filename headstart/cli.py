@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import errno
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headstart.errors import (
@@ -116,12 +115,6 @@ def to_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
-
-
-def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """` (did you mean 'x'?)`, or an empty string where nothing allowed is near `given`."""
-    near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
-    return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 def few(texts: Sequence[str], most: int = 4, separator: str = ", ") -> str:

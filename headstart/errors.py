@@ -19,6 +19,7 @@ mistake. Anything else that escapes is a bug of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 from headstart.output import on_one_line
@@ -122,3 +123,9 @@ class EngineError(HeadstartError):
 
 class StorageError(HeadstartError):
     """Writing failed (disk full, no permission); what was finished before is unharmed."""
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or an empty string where nothing allowed is near `given`."""
+    near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""

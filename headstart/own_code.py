@@ -28,8 +28,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 from headstart.output import on_one_line
 from headstart.own_sources import Source, digest_of_sources, parse_source, read_sources
 

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import ValidationError
 
-from headstart.cli import did_you_mean
-from headstart.errors import ModelError
+from headstart.errors import ModelError, did_you_mean
 from headstart.own_code import is_reference
 from models import networks
 from models.info import ModelInfo, Network, NetworkOptions, normalised

@@ -14,8 +14,7 @@ from types import MethodType
 
 from torch import nn
 
-from headstart.cli import did_you_mean
-from headstart.errors import ModelError
+from headstart.errors import ModelError, did_you_mean
 from models.groups import LayerGroup, layer_groups
 from models.split import split_at
 

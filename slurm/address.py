@@ -12,8 +12,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 from headstart.interfaces import address_of
 
 FIRST_PORT, LAST_PORT = 20000, 31999  # below the range from which the kernel gives ports out

@@ -6,7 +6,7 @@ itself answers a wrong option without naming the right one. From the manual of S
 
 from __future__ import annotations
 
-from headstart.cli import did_you_mean
+from headstart.errors import did_you_mean
 
 _FREE = """
 acctg-freq batch bb bbf begin cluster-constraint comment constraint contiguous core-spec

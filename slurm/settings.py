@@ -15,8 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from headstart.cli import did_you_mean
-from headstart.errors import InputError, SpecError
+from headstart.errors import InputError, SpecError, did_you_mean
 from headstart.yaml12 import Node, read_yaml
 from slurm.sbatch_options import mistake_in
 

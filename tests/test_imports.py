@@ -167,7 +167,7 @@ def test_rooms_know_only_rooms_to_their_left(package):
 # What statistics take of ours, beside `analysis.words` and themselves.
 TAKEN_BY_STATISTICS = {
     "headstart.errors.InputError",
-    "headstart.cli.did_you_mean",
+    "headstart.errors.did_you_mean",
     "headstart.settings.AT_LEAST",  # defaults of the sweep file, which nobody else may have
     "headstart.settings.AT_MOST",
     "headstart.settings.LOOKS",

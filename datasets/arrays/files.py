@@ -32,8 +32,7 @@ from datasets.files.peek import has_images, refuse_pointers
 from datasets.files.shards import PART_WORDS
 from datasets.files.trees import walk
 from datasets.locations import user_path, user_paths
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
 
 _SHOWN = 12

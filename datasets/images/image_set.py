@@ -25,8 +25,7 @@ from datasets.images.decode import OnDamaged, decode_files, read_image_size
 from datasets.images.survey import header_sizes, sample_of, small_size, survey
 from datasets.layout.layout import Layout
 from datasets.preprocess import gray, resize, shape_images, shape_ink
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
 
 _BRIGHT = 127  # a page whose border is brighter than this is paper, and its ink is dark

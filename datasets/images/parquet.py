@@ -19,8 +19,7 @@ from datasets.files.shards import words_of
 from datasets.files.trees import MAX_TOTAL_BYTES
 from datasets.images.labelled import Label
 from datasets.locations import check_plain
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 from headstart.packed import SMALL_BYTES
 from headstart.parquet_pages import n_unpacked, read_footer
 

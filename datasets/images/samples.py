@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from datasets.files.image_kinds import is_image_name
 from datasets.files.trees import Tree
 from datasets.images.labelled import Label
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 
 _LABEL_ENDINGS = ("cls", "class", "label", "target", "cls.txt", "class.txt", "label.txt")
 _LABEL_KEYS = (

@@ -16,8 +16,7 @@ from datasets.files.part_words import part_in
 from datasets.labels.named_files import NamedFiles
 from datasets.tables.header import Column, plain
 from datasets.tables.records import Table
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 
 PATH_NAMES = {
     *("file", "files", "filename", "filenames", "filepath", "filepaths", "image", "images"),

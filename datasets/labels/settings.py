@@ -35,8 +35,7 @@ from datasets.tables.header import Column
 from datasets.tables.matlab_table import POSITION
 from datasets.tables.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.tables.text import read_bytes
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
 
 BY_FOLDERS = "folders"  # of `labels`: the class folders, whatever tables lie beside them

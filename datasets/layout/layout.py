@@ -35,8 +35,7 @@ from datasets.layout.folders import (
 )
 from datasets.layout.readings import find_reading
 from datasets.layout.types import Asked, Reading
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 
 _MANY = 10  # where over a tenth of the files is not read, that is said first
 _OF_DESKTOPS = {"thumbs.db", "desktop.ini"}

@@ -14,8 +14,7 @@ from fnmatch import fnmatchcase
 from datasets.layout.folder_names import holds_images, is_no_class_of_a_part, part_name
 from datasets.layout.folders import Folder, shown, shown_names, with_counts
 from datasets.layout.types import Case, Row, rows_of
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 
 Roots = Mapping[str, Sequence[Folder]]
 """Part → the folders in which its class folders lie."""

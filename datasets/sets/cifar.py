@@ -23,8 +23,7 @@ from datasets.files.pickles import read_pickle
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
 
 VERSION = 1

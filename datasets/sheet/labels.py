@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 
 Kind = Literal["class", "rows", "columns", "text"]
 _KINDS: tuple[Kind, ...] = ("class", "rows", "columns", "text")

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from datasets.sheet.labels import HELP, Labels, parse_labels
-from headstart.cli import did_you_mean
-from headstart.errors import DataError, SpecError
+from headstart.errors import DataError, SpecError, did_you_mean
 from headstart.yaml12 import read_yaml
 
 

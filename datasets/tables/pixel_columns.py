@@ -26,8 +26,7 @@ from datasets.tables.likeness import (
     likeness_of_text,
 )
 from datasets.tables.measurements import sign_of_measurements
-from headstart.cli import did_you_mean
-from headstart.errors import DataError
+from headstart.errors import DataError, did_you_mean
 
 ID_NAMES = {"", "id", "ids", "index", "idx", "unnamed0", "imageid", "rowid", "rownames", "row"}
 _PARTS = {**PART_OF, "publictest": "validation", "privatetest": "test"}  # of FER-2013

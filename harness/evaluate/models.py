@@ -22,8 +22,7 @@ from harness.training.loop import CPU_PART, forward_in_parts, loss_function
 from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.process import in_precision, make_accelerator, set_up_process
 from harness.training.score import Score, class_counts, score_of
-from headstart.cli import did_you_mean
-from headstart.errors import InputError, ModelError, RunFolderError
+from headstart.errors import InputError, ModelError, RunFolderError, did_you_mean
 from headstart.predictions import read_predictions
 from headstart.records import (
     PlannedTrial,

@@ -26,8 +26,7 @@ from harness.sweep import main as run_sweep
 from harness.sweepfile.reader import load_run
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import TrialSpec
-from headstart.cli import did_you_mean
-from headstart.errors import InputError, RunFolderError
+from headstart.errors import InputError, RunFolderError, did_you_mean
 from headstart.files import make_folder, temporary_beside
 from headstart.records import finished_rows
 from headstart.rows import TrialRow

@@ -24,8 +24,7 @@ from harness.sweepfile.nodes import merge, with_value, without
 from harness.sweepfile.normalise import settled
 from harness.sweepfile.references import CodePlaces, resolve
 from harness.sweepfile.settings import Condition, DataChoice, ModelChoice, RunArm, Start, StartFile
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 from headstart.grid import GridPoint
 from headstart.output import on_one_line
 from headstart.yaml12 import Node

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, PlainValidator
 
 from harness.sweepfile.search_settings import Distribution, Search
 from harness.sweepfile.settings import DataChoice, Frame, ModelChoice, RunArm, StartFile, Train
-from headstart.cli import did_you_mean
+from headstart.errors import did_you_mean
 from headstart.settings import AsTuple, Frozen, key
 
 FINE_TUNE_WORDS = "all, last_layer, last_N, none, gradual, {from: GROUP}, {unfreeze: [GROUPS]}"

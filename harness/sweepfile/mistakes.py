@@ -14,8 +14,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from harness.sweepfile.settings import ByName, Seeds
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 from headstart.output import on_one_line
 from headstart.yaml12 import Node, Where
 

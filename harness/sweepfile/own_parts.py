@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 from headstart.own_code import read_code, shown
 
 RATES = ("lr", "learning_rate")  # how an optimizer may call it

@@ -19,9 +19,8 @@ from harness.sweepfile.references import NO_CODE, CodePlaces, check_given, in_ru
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
 from harness.sweepfile.settings import Condition, DataChoice, Frame, Sweep
-from headstart.cli import did_you_mean
 from headstart.digests import is_sealed_text, read_sealed_text
-from headstart.errors import SpecError
+from headstart.errors import SpecError, did_you_mean
 from headstart.grid import GridPoint
 from headstart.output import on_one_line
 from headstart.settings import Compare

@@ -16,8 +16,7 @@ from harness.sweepfile.file import SearchSection
 from harness.sweepfile.mistakes import Mistakes, quote, show
 from harness.sweepfile.search_settings import Search, draw
 from harness.sweepfile.settings import Condition, Train
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 from headstart.grid import GridPoint, Values
 from headstart.yaml12 import Node
 

@@ -24,8 +24,7 @@ from analysis.statistics.samples.pairing import Pair, arm_trials, pair_seeds
 from analysis.statistics.samples.redrawn import overlap_of
 from analysis.statistics.times.course import ACCURACY, Course
 from analysis.words import joined
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)

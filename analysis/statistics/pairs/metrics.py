@@ -10,8 +10,7 @@ from typing import Literal
 
 from analysis.statistics.pairs.questions import Question
 from analysis.statistics.times.course import Course
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)

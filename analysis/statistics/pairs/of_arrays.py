@@ -22,8 +22,7 @@ from analysis.statistics.pairs.metrics import Metric
 from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.pairing import Pair
 from analysis.words import plural
-from headstart.cli import did_you_mean
-from headstart.errors import InputError
+from headstart.errors import InputError, did_you_mean
 
 Table: TypeAlias = Mapping[str, ArrayLike] | pd.DataFrame
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from datasets.sheet.hand.boxes import Box
 from datasets.sheet.photos import Photo
-from headstart.cli import did_you_mean, few
-from headstart.errors import DataError, SpecError
+from headstart.cli import few
+from headstart.errors import DataError, SpecError, did_you_mean
 from headstart.yaml12 import Node, read_yaml
 
 MOST_BOXES = 1000  # of a photograph, digits and dropped ones each
