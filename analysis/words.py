@@ -38,9 +38,9 @@ def points(value: float) -> str:
     return text.replace("-", "−")
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int | None = None) -> str:
     """0.0123 → `+0.0123`: a difference of what is no share."""
-    text = number(value)
+    text = number(value, digits)
     return text if text.startswith("−") or not value else f"+{text}"
 
 
@@ -55,10 +55,8 @@ def share(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """1234.4 → `1,234`; small numbers that are not whole keep a digit."""
-    if value != round(value) and abs(value) < 100:
-        return f"{value:,.1f}".replace("-", "−")
-    return f"{value:,.0f}".replace("-", "−")
+    """1234.4 → `1,234`, 6.6 → `7`; what is not 0 is not written as 0."""
+    return _not_zero(value, 0).replace("-", "−")
 
 
 def ratio(value: float) -> str:
@@ -74,19 +72,33 @@ def log_ratio(value: float) -> str:
     return ratio(math.exp(value))
 
 
-def number(value: float) -> str:
-    """Three significant digits, without an exponent where that can be read."""
+def number(value: float, digits: int | None = None) -> str:
+    """Three significant digits, without an exponent where that can be read.
+
+    Or so many `digits` after the point, with more for what would be written as 0.
+    """
     if value == 0:
         return "0"
     if 1e-4 <= abs(value) < 1e6:
-        digits = max(0, 2 - math.floor(math.log10(abs(value))))
-        return f"{value:,.{digits}f}".replace("-", "−")
+        digits = _decimals(value) if digits is None else digits
+        return _not_zero(value, digits).replace("-", "−")
     return f"{value:.2e}".replace("-", "−")
 
 
-def seconds(value: float) -> str:
+def _decimals(value: float) -> int:
+    """Digits after the point that leave three significant ones."""
+    return max(0, 2 - math.floor(math.log10(abs(value))))
+
+
+def _not_zero(value: float, digits: int) -> str:
+    while value and digits < 9 and not float(f"{value:.{digits}f}"):
+        digits += 1
+    return f"{value:,.{digits}f}"
+
+
+def seconds(value: float, digits: int | None = None) -> str:
     """12.34 → `12.3 s`, in seconds however long, so that a column can be compared."""
-    return f"{number(value)} s"
+    return f"{number(value, digits)} s"
 
 
 def probability(value: float) -> str:
@@ -102,9 +114,12 @@ _WRITERS: tuple[Callable[[float], str], ...] = (
     *(count, ratio, log_ratio, number, seconds, probability),
 )
 _KINDS = {writer.__name__: writer for writer in _WRITERS}
+_ALIKE: dict[str, Callable[[float, int | None], str]] = {
+    writer.__name__: writer for writer in (number, signed, seconds)
+}  # kinds of which the numbers of an interval have equally many digits after the point
 
 
-def write(kind: str, value: object) -> str:
+def write(kind: str, value: object, digits: int | None = None) -> str:
     """`value` as text of that kind; `–` for a missing one, `not reached` for an infinite time.
 
     `kind` is one of percent, target, points, points_plain, share, signed, count, ratio, log_ratio,
@@ -117,12 +132,13 @@ def write(kind: str, value: object) -> str:
     value = float(value)  # type: ignore[arg-type]
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return _KINDS[kind](value)
+    return _KINDS[kind](value) if digits is None else _ALIKE[kind](value, digits)
 
 
 def interval(kind: str, estimate: float, low: float, high: float, bound: str = "") -> str:
     """`98.12 % [98.02, 98.21]`; the estimate alone without bounds; a lone bound as `≥` or `≤`.
 
+    An interval without width is no interval: the estimate alone. A ratio above 0 says nothing: `–`.
     `bound` stands before it: `at least 1.57× [1.44, ∞]`.
     """
     text = _interval(kind, estimate, low, high)
@@ -130,18 +146,28 @@ def interval(kind: str, estimate: float, low: float, high: float, bound: str = "
 
 
 def _interval(kind: str, estimate: float, low: float, high: float) -> str:
-    middle = write(kind, estimate)
     bounds = [math.isfinite(low), math.isfinite(high)]
-    if math.isfinite(estimate) and not math.isnan(low) and not math.isnan(high):
-        return f"{middle} [{bare(kind, low)}, {bare(kind, high)}]"
+    known = math.isfinite(estimate) and not math.isnan(low) and not math.isnan(high)
+    if known and not low == estimate == high:
+        digits = _common_digits(kind, (estimate, low, high))
+        ends = ", ".join(bare(kind, end, digits) for end in (low, high))
+        return f"{write(kind, estimate, digits)} [{ends}]"
     if not math.isfinite(estimate) and any(bounds):
-        return f"≥ {write(kind, low)}" if bounds[0] else f"≤ {write(kind, high)}"
-    return middle
+        if bounds[0]:
+            return NOTHING if kind == "ratio" and not low else f"≥ {write(kind, low)}"
+        return f"≤ {write(kind, high)}"
+    return write(kind, estimate)
 
 
-def bare(kind: str, value: float) -> str:
+def _common_digits(kind: str, values: Iterable[float]) -> int | None:
+    """As many after the point as the largest has with three significant digits."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return _decimals(largest) if kind in _ALIKE and largest else None
+
+
+def bare(kind: str, value: float, digits: int | None = None) -> str:
     """The number without its unit, for the second and third numbers of an interval."""
-    return write(kind, value).removesuffix(" %").removesuffix(" s").removesuffix("×")
+    return write(kind, value, digits).removesuffix(" %").removesuffix(" s").removesuffix("×")
 
 
 def listed(items: Iterable[str], last: str = "and") -> str:

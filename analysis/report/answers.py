@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from analysis import words
 from analysis.findings.findings import Findings
-from analysis.report.displays import SCORE_WORDS
+from analysis.report.displays import SCORE_WORDS, uses_text
 from analysis.report.leads import first_sentence, images_words, scope_words
 from analysis.statistics.pairs.comparison import Comparison, Verdict
 from analysis.statistics.pairs.questions import ALPHA, QUESTION_WORDS
@@ -315,15 +315,15 @@ def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) ->
             "is not sure enough to say how many uses pay for it."
         )
         return
-    other = {"at least": "at most ", "at most": "at least "}.get(row["bound"], "")
-    ends = ""
-    if not math.isnan(row["uses_low"]):
-        low, high = (words.write("count", row[f"uses_{end}"]) for end in ("low", "high"))
-        ends = f" (95 % interval of this pair and target alone {low} to {high})"
+    uses = uses_text(row["uses"], row["uses_low"], row["uses_high"], row["bound"])
+    alone = "" if math.isnan(row["uses_low"]) else f" ({_ALONE})"
     yield (
         f"{cost}; each use saved {bound}{words.count(row['saved'])} on the way {where}, so it is "
-        f"paid for after {other}{words.plural(math.ceil(row['uses']), 'use')}{ends}."
+        f"paid for after {uses} use{'s' * (uses != '1')}{alone}."
     )
+
+
+_ALONE = "95 % interval of this pair and target alone"
 
 
 def score_name(score: str) -> str:

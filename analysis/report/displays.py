@@ -18,6 +18,7 @@ from analysis.statistics.pairs.wording import metric_name
 from analysis.statistics.times.course import ACCURACY, COURSES, Course
 
 UNIT_WORDS = {"step": "Steps", "samples": "Images", "train_time_s": "Seconds"}
+TIME_KINDS = {"step": "count", "samples": "count", "train_time_s": "seconds"}
 SCORE_WORDS = {
     name: f"{part} {course.words}"
     for course in COURSES.values()
@@ -35,6 +36,14 @@ def task_column(findings: Findings) -> list[Column]:
 def metric_words(metric: str, target: float, course: Course = ACCURACY) -> str:
     """`Steps to 97 %`, `Test accuracy`, `Mean validation accuracy over training`."""
     return words.sentence(metric_name(metric, target, course)).rstrip(".")
+
+
+def verdict_text(row: Comparison) -> str:
+    """`better`, `worse`, `equivalent` or `not known`; with what the row shows by itself alone."""
+    if row.verdict != "inconclusive":
+        return row.verdict
+    alone = row.state == "by itself" and row.direction
+    return f"not known ({row.direction} by itself)" if alone else "not known"
 
 
 def estimate_text(row: Comparison) -> str:
@@ -57,23 +66,50 @@ def together_text(row: Comparison) -> str:
 
 
 def interval_texts(
-    rows: pd.DataFrame, kind: str, key: str = "estimate", prefix: str = ""
+    rows: pd.DataFrame, kind: str = "", key: str = "estimate", prefix: str = ""
 ) -> list[str]:
-    """For each row its interval, with its `bound` before it."""
-    columns = (rows[name] for name in (key, f"{prefix}low", f"{prefix}high", "bound"))
-    return [words.interval(kind, *values) for values in zip(*columns, strict=True)]
+    """For each row its interval, with its `bound` before it; as times in the row's unit where no
+    kind is given."""
+    kinds = [kind or TIME_KINDS[unit] for unit in rows["unit"]]
+    bounds = rows["bound"] if "bound" in rows else [""] * len(rows)
+    columns = (rows[name] for name in (key, f"{prefix}low", f"{prefix}high"))
+    return [words.interval(*values) for values in zip(kinds, *columns, bounds, strict=True)]
 
 
 def reached_texts(rows: pd.DataFrame) -> list[str]:
     """For each row of `Findings.reached`: how many trials reached the target, and when."""
-    columns = (rows[name] for name in ("n", "n_reached", "mean", "low", "high"))
+    columns = (rows[name] for name in ("unit", "n", "n_reached", "mean", "low", "high"))
     return [_reached(*values) for values in zip(*columns, strict=True)]
 
 
-def _reached(n: int, n_reached: int, mean: float, low: float, high: float) -> str:
+def _reached(unit: str, n: int, n_reached: int, mean: float, low: float, high: float) -> str:
     """`540 [500, 590]`; `≥ 812, 5 of 8 reached it`; `not reached (0 of 8)`."""
+    kind = TIME_KINDS[unit]
     if not n_reached:
         return f"not reached (0 of {n})"
     if n_reached == n:
-        return words.interval("count", mean, low, high)
-    return f"≥ {words.write('count', mean)}, {n_reached} of {n} reached it"
+        return words.interval(kind, mean, low, high)
+    return f"≥ {words.write(kind, mean)}, {n_reached} of {n} reached it"
+
+
+def uses_text(uses: float, low: float, high: float, bound: str = "") -> str:
+    """Whole uses until the pretraining is paid for: `5 (4 to 7)`; where `saved` is a `bound`, or
+    an end is open, `1 to 11`, `at least 15`.
+
+    A use is whole, so none is below 1.
+    """
+    if math.isnan(uses):
+        return words.NOTHING
+    if math.isnan(low):
+        other = {"at least": "at most ", "at most": "at least "}.get(bound, "")
+        return f"{other}{_whole(uses)}"
+    first, last = _whole(low), _whole(high)
+    if math.isinf(high):
+        return f"at least {first}" if low > 1 else words.NOTHING
+    if first == last:
+        return first
+    return f"{first} to {last}" if bound else f"{_whole(uses)} ({first} to {last})"
+
+
+def _whole(uses: float) -> str:
+    return words.write("count", max(1.0, math.ceil(uses)) if math.isfinite(uses) else uses)

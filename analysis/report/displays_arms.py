@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis import words
 from analysis.findings.findings import Findings
 from analysis.findings.sources import SOURCE_WORDS
-from analysis.report.displays import SCORE_WORDS, UNIT_WORDS, reached_texts, task_column
-from analysis.report.tables import Column, Table, of_kind, with_interval
+from analysis.report.displays import SCORE_WORDS, TIME_KINDS, UNIT_WORDS, reached_texts, task_column
+from analysis.report.tables import Column, Table, further, of_kind, with_interval
 from analysis.words import spaced
 
 
@@ -30,14 +31,22 @@ def arm_table(findings: Findings) -> Table:
             "n_bad", "Not finished", "count", help="Trials that failed, diverged or are missing"
         ),
         with_interval("score", SCORE_WORDS[findings.score], findings.course.kind),
-        with_interval("median", "Median", findings.course.kind),
-        with_interval("iqm", "Interquartile mean", findings.course.kind),
         *(
-            Column(key, f"Steps to {findings.course.target(target)}", "text", sort=f"{key}_sort")
-            for key, target in shown.items()
+            Column(
+                key,
+                f"Steps to {findings.course.target(target)}",
+                "text",
+                sort=f"{key}_sort",
+                more=k not in _told(len(shown)),
+            )
+            for k, (key, target) in enumerate(shown.items())
         ),
         with_interval("train_time_s", "Training time", "seconds"),
-        Column("n_trainable", "Trainable parameters", "count"),
+        *further(
+            with_interval("median", "Median", findings.course.kind),
+            with_interval("iqm", "Interquartile mean", findings.course.kind),
+            Column("n_trainable", "Trainable parameters", "count"),
+        ),
     ]
     frame = frame.assign(
         n_bad=frame["n_failed"] + frame["n_diverged"] + frame["n_missing"],
@@ -50,6 +59,11 @@ def arm_table(findings: Findings) -> Table:
         "budget, which is a lower bound, and beside it how many trials reached the target."
     )
     return Table("by_arm", "Every arm", frame, tuple(columns), note)
+
+
+def _told(n: int) -> set[int]:
+    """Which of n targets stand among the first columns: the middle one and the highest."""
+    return {n // 2, n - 1} if n > 2 else set(range(n))
 
 
 def _key(findings: Findings, target: float) -> str:
@@ -72,7 +86,14 @@ def _in_steps(findings: Findings) -> pd.DataFrame:
 def reached_table(findings: Findings) -> Table:
     """How many trials reached each target, and when, in every unit."""
     rows = findings.reached
-    frame = rows.assign(unit_words=rows["unit"].map(UNIT_WORDS), found=reached_texts(rows))
+    frame = rows.assign(
+        unit_words=rows["unit"].map(UNIT_WORDS),
+        found=reached_texts(rows),
+        budget_text=[
+            words.write(TIME_KINDS[unit], value)
+            for unit, value in zip(rows["unit"], rows["budget"], strict=True)
+        ],
+    )
     columns = (
         *task_column(findings),
         Column("arm", "Arm"),
@@ -80,7 +101,7 @@ def reached_table(findings: Findings) -> Table:
         Column("unit_words", "In"),
         *of_kind("count", n="Trials", n_reached="Reached"),
         Column("found", "Mean [95 % interval]", "text", sort="mean"),
-        Column("budget", "Budget", "count"),
+        Column("budget_text", "Budget", "text", sort="budget"),
     )
     note = (
         "Mean time to the target where every trial reached it; else the mean with the others "
@@ -99,19 +120,22 @@ def stability_table(findings: Findings) -> Table:
         Column("n", "Seeds", "count"),
         with_interval("sd", f"SD over seeds{unit}", kind),
         with_interval("mean_difference", f"Two seeds apart{unit}", kind),
-        Column("binomial_sd", f"Test-set noise{unit}", kind),
-        Column("excess_p", "p (no excess)", "probability"),
-        Column("range", f"Range{unit}", kind),
-        with_interval("broken_share", "Failed or diverged", "share", "broken_"),
         Column("late_sd", f"Late-phase SD{unit}", kind),
-        Column("largest_drawdown", f"Largest drawdown{unit}", kind),
-        Column("n_loss_spikes", "Loss spikes a run", "number"),
-        Column("generalisation_gap", "Generalisation gap (loss)", "number"),
+        with_interval("broken_share", "Failed or diverged", "share", "broken_"),
+        *further(
+            Column("binomial_sd", f"Test-set noise{unit}", kind),
+            Column("excess_p", "p (no excess)", "probability"),
+            Column("range", f"Range{unit}", kind),
+            Column("largest_drawdown", f"Largest drawdown{unit}", kind),
+            Column("n_loss_spikes", "Loss spikes a run", "number"),
+            Column("generalisation_gap", "Generalisation gap (loss)", "number"),
+        ),
     )
     note = (
         "SD with ddof 1. Two seeds apart: mean difference of two seeds (Gini), whose interval "
         "suffers less from heavy tails. Test-set noise is the binomial SD of an accuracy on that "
-        "many images. The last four columns are means over trials of what happens within a run."
+        "many images. Late-phase SD, drawdown, spikes and generalisation gap are means over trials "
+        "of what happens within a run."
     )
     return Table("stability", "Stability", findings.stability, columns, note)
 
@@ -160,7 +184,7 @@ def aggregate_table(findings: Findings) -> Table:
         *of_kind("text", arm="Arm", statistic="Statistic"),
         with_interval("estimate", SCORE_WORDS[findings.score], findings.course.kind, ""),
         *of_kind("count", n_tasks="Tasks", n_runs="Trials"),
-        Column("note", "Note"),
+        Column("note", "Note", more=True),
     )
     note = (
         "Over the tasks that all of these arms have; iqm is the mean of the middle half of all "
@@ -179,7 +203,8 @@ def trial_table(findings: Findings) -> Table:
         *(Column(key, SCORE_WORDS[key], findings.course.kind) for key in findings.course.finals),
         *of_kind("count", best_step="Best step", steps="Steps"),
         Column("train_time_s", "Training time", "seconds"),
-        *of_kind("text", device="Device", ran_as="Ran as", error="Error", trial_id="Trial"),
+        Column("error", "Error"),
+        *further(*of_kind("text", device="Device", ran_as="Ran as", trial_id="Trial")),
     )
     frame = findings.runs.trials.drop(columns="folder")
     return Table(

@@ -85,7 +85,7 @@ def image_table(findings: Findings) -> Table:
         with_interval("difference", "Over seeds and images (points)", "points", "images_"),
         Column("mcnemar_p", "p (McNemar over images)", "probability"),
         *of_kind("count", n_images="Test images", n_pairs="Pairs"),
-        Column("note", "Note"),
+        Column("note", "Note", more=True),
     )
     note = (
         "The first interval speaks for other seeds on these test images, the second also for other "

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from analysis.findings.findings import Findings
-from analysis.report.tables import Column, Table, of_kind
+from analysis.report.tables import Column, Table, further, of_kind
 
 
 def data_table(findings: Findings) -> Table:
@@ -19,8 +19,8 @@ def data_table(findings: Findings) -> Table:
         *of_kind("text", name="Data set", used_by="Used by"),
         *of_kind("text", n_train="To train", n_validation="To validate", n_test="To test"),
         *of_kind("count", n_images="Images", n_classes="Classes", n_groups="Groups"),
-        *of_kind("text", size="Size", source="Source", stand_in_for="Stands in for"),
-        Column("fingerprint", "Fingerprint"),
+        *of_kind("text", size="Size", stand_in_for="Stands in for"),
+        *further(*of_kind("text", source="Source", fingerprint="Fingerprint")),
     )
     frame = findings.data.sets
     note = (

@@ -17,10 +17,14 @@ from analysis.report.displays import (
     metric_words,
     task_column,
     together_text,
+    uses_text,
+    verdict_text,
 )
-from analysis.report.tables import Column, Table, of_kind, with_interval
+from analysis.report.tables import Column, Table, further, of_kind, with_interval
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.questions import QUESTION_WORDS
+
+USES = ("uses", "uses_low", "uses_high")
 
 
 def verdict_table(findings: Findings) -> Table:
@@ -31,32 +35,35 @@ def verdict_table(findings: Findings) -> Table:
         found=[estimate_text(row) for row in rows],
         together=[together_text(row) for row in rows],
         question_words=[row.question_words for row in rows],
+        verdict_shown=[verdict_text(row) for row in rows],
         floor=[_floor_text(row) for row in rows],
         pairing=["paired" if row.paired else "not paired" for row in rows],
     )
     columns = (
         *task_column(findings),
         *PAIR,
-        *of_kind("text", what="What", question_words="Question", state="State", verdict="Verdict"),
+        *of_kind("text", what="What", verdict_shown="Verdict"),
         Column("found", "Estimate [95 % interval, alone]", "text", sort="estimate"),
-        Column("together", "[95 % for all of the question]", "text", sort="low_question"),
-        Column("n_pairs", "Pairs", "count"),
-        Column("p_value", "p alone", "probability", help="Paired t-test of this row"),
         Column("p_question", "p among its question", "probability", help="Step-down max-|t|"),
-        Column("floor", "p (sign flips)", "text", sort="p_sign_flip"),
-        Column("p_wilcoxon", "p (Wilcoxon)", "probability"),
-        with_interval("p_better", "P(better)", "share"),
-        Column("p_equivalence_holm", "p (equivalence)", "probability"),
-        Column("effect_size", "Effect size (g)", "number"),
-        *of_kind("text", pairing="Seeds", note="Note"),
+        *further(
+            Column("question_words", "Question"),
+            Column("together", "[95 % for all of the question]", "text", sort="low_question"),
+            Column("n_pairs", "Pairs", "count"),
+            Column("p_value", "p alone", "probability", help="Paired t-test of this row"),
+            Column("floor", "p (sign flips)", "text", sort="p_sign_flip"),
+            Column("p_wilcoxon", "p (Wilcoxon)", "probability"),
+            with_interval("p_better", "P(better)", "share"),
+            Column("p_equivalence_holm", "p (equivalence)", "probability"),
+            Column("effect_size", "Effect size (g)", "number"),
+            *of_kind("text", pairing="Seeds", note="Note"),
+        ),
     )
     note = (
         "Verdicts rest on the p of the paired t-test among the rows of its question (5 % for each "
         "of final value, way there, stability, overfitting) and, for equivalence, on two one-sided "
-        "tests; the other tests stand beside them. The first interval is of one row alone and "
-        "excludes no difference exactly where p alone is at most 0.05; the second holds for all "
-        "rows of the question and goes with p among its question. Differences are treatment minus "
-        "control; speedups are control over treatment, so above 1 the treatment is sooner."
+        "tests; “not known” is never “the same”. The interval is of one row alone and excludes no "
+        "difference exactly where p alone is at most 0.05. Differences are treatment minus "
+        "control; speedups (×) are control over treatment: above 1 the treatment is sooner."
     )
     return Table("comparisons", "Every comparison", frame, columns, note)
 
@@ -72,7 +79,14 @@ def speedup_table(findings: Findings) -> Table:
     """Speedups at each target in steps, images and seconds."""
     rows = findings.pairs.speedups
     frame = rows.assign(
-        unit_words=rows["unit"].map(UNIT_WORDS), found=interval_texts(rows, "ratio")
+        unit_words=rows["unit"].map(UNIT_WORDS),
+        found=interval_texts(rows, "ratio"),
+        reached_words=[
+            f"{t} and {c} of {n}"
+            for t, c, n in zip(
+                rows["n_reached_treatment"], rows["n_reached_control"], rows["n_pairs"], strict=True
+            )
+        ],
     )
     columns = (
         *task_column(findings),
@@ -80,15 +94,13 @@ def speedup_table(findings: Findings) -> Table:
         Column("target", "Target", findings.course.target_kind),
         Column("unit_words", "In"),
         Column("found", "Speedup [95 % interval, alone]", "text", sort="estimate"),
-        with_interval("median", "Median ratio", "ratio"),
-        Column("n_pairs", "Pairs", "count"),
-        Column("n_reached_treatment", "Treatment reached", "count"),
-        Column("n_reached_control", "Control reached", "count"),
-        Column("note", "Note"),
+        Column("reached_words", "Reached by treatment and control", sort="n_reached_control"),
+        *further(with_interval("median", "Median ratio", "ratio"), Column("note", "Note")),
     )
     note = (
         "Geometric mean over paired seeds of control time over treatment time. Where trials did "
-        "not reach the target, a bound stands in place of the number, or nothing."
+        "not reach the target, a bound stands in place of the number, or nothing. Arms of one "
+        "batch size have one speedup in steps and images."
     )
     return Table("speedups", "Speedup at each target", frame, columns, note)
 
@@ -98,7 +110,12 @@ def break_even_table(findings: Findings) -> Table:
     rows = findings.pairs.break_evens
     frame = rows.assign(
         unit_words=rows["unit"].map(UNIT_WORDS),
-        saved_text=interval_texts(rows, "count", "saved", "saved_"),
+        saved_text=interval_texts(rows, "", "saved", "saved_"),
+        cost_text=interval_texts(rows.drop(columns="bound"), "", "cost", "cost_"),
+        uses_words=[
+            uses_text(*ends)
+            for ends in zip(*(rows[name] for name in (*USES, "bound")), strict=True)
+        ],
     )
     columns = (
         *task_column(findings),
@@ -106,13 +123,14 @@ def break_even_table(findings: Findings) -> Table:
         Column("target", "Target", findings.course.target_kind),
         Column("unit_words", "In"),
         Column("saved_text", "Saved by one use", "text", sort="saved"),
-        with_interval("cost", "Pretraining cost", "count"),
-        with_interval("uses", "Uses until paid", "count"),
-        Column("note", "Note"),
+        Column("cost_text", "Pretraining cost", "text", sort="cost"),
+        Column("uses_words", "Uses until paid", "text", sort="uses"),
+        Column("note", "Note", more=True),
     )
     note = (
         "A use is one trial that starts from the pretrained network. The cost is the whole "
-        "training of that network; a search for hyperparameters is not in it."
+        "training of that network; a search for hyperparameters is not in it. 95 % intervals; uses "
+        "are whole, and counted only where the treatment is shown to be sooner."
     )
     title = "When the head start has paid for the pretraining"
     return Table("break_even", title, frame, columns, note)
@@ -129,7 +147,7 @@ def seeds_table(findings: Findings) -> Table:
     missing = [final[key] for key in keys]
     frame = frame.assign(
         more_low=[c.n_more_low for c in missing], more_high=[c.n_more_high for c in missing]
-    )
+    ).drop(columns="n_more")  # of `plan`, for the margin: the range is what the report says
     is_share = findings.course.is_share
     unit, plain = (" (points)", "points_plain") if is_share else ("", "number")
     columns = (
@@ -153,15 +171,19 @@ def together_table(findings: Findings) -> Table:
     """One verdict for all tasks together: a row a question and pair."""
     rows = findings.over_tasks.together
     names = QUESTION_WORDS | {"final": f"final {findings.course.words}"}
-    frame = rows.assign(question_words=rows["question"].map(names))
+    frame = rows.assign(
+        question_words=rows["question"].map(names),
+        verdict_shown=rows["verdict"].replace("inconclusive", "not known"),
+    )
     columns = (
         *PAIR,
-        *of_kind("text", question_words="Question", verdict="Verdict"),
+        *of_kind("text", question_words="Question", verdict_shown="Verdict"),
         Column("n_tasks", "Tasks", "count"),
         Column("n_better", "Tasks in favour", "count"),
-        Column("z", "Z (Stouffer)", "number"),
-        Column("p_value", "p alone", "probability"),
         Column("p_question", "p among its question", "probability"),
+        *further(
+            Column("z", "Z (Stouffer)", "number"), Column("p_value", "p alone", "probability")
+        ),
     )
     note = (
         "One test of all tasks together: the paired t of each task as a normal value, summed "
@@ -180,7 +202,7 @@ def improvement_table(findings: Findings) -> Table:
         *PAIR,
         with_interval("p_better", "P(better), over tasks", "share", ""),
         Column("n_tasks", "Tasks", "count"),
-        Column("note", "Note"),
+        Column("note", "Note", more=True),
     )
     note = "Any trial of the treatment against any of the control, by task."
     frame = findings.over_tasks.improvements

@@ -46,7 +46,7 @@ def escape_latex(text: str) -> str:
 def latex_table(table: Table) -> str:
     """A booktabs table as a reader of the page sees it, estimates with their intervals."""
     flush = "".join("r" if column.is_number else "l" for column in table.columns)
-    heading = " & ".join(escape_latex(column.label) for column in table.columns)
+    heading = " & ".join(escape_latex(column.heading) for column in table.columns)
     rows = []
     for row in table.rows(MOST_LATEX_ROWS):
         text = " & ".join(escape_latex(cell.text) for cell in row)

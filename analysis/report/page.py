@@ -18,7 +18,7 @@ from markupsafe import Markup
 from analysis import words
 from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT
 from analysis.report.document import Block, Chart, Content, Plate, Section, TableBlock
-from analysis.report.tables import Cell, Table
+from analysis.report.tables import Cell, Column, Table
 
 SMALL = 330  # points: figures up to this width stand two in a row
 
@@ -85,19 +85,18 @@ def _width(svg: str) -> float:
 def _rows(table: Table, limit: int) -> list[list[dict[str, str]]]:
     return [
         [
-            {"text": cell.text, "value": cell.value, "css": _css(cell, column.key)}
+            {"text": cell.text, "value": cell.value, "css": _css(cell, column)}
             for cell, column in zip(row, table.columns, strict=True)
         ]
         for row in table.rows(limit)
     ]
 
 
-def _css(cell: Cell, key: str) -> str:
-    if cell.is_number:
-        return "number"
-    if key == "verdict" and cell.text in ("better", "worse"):
-        return f"verdict-{cell.text}"
-    return "wide" if len(cell.text) > 60 else "long" if len(cell.text) > 32 else ""
+def _css(cell: Cell, column: Column) -> str:
+    text = "wide" if len(cell.text) > 60 else "long" if len(cell.text) > 32 else ""
+    if column.key.startswith("verdict") and cell.text in ("better", "worse"):
+        text = f"verdict-{cell.text}"
+    return " ".join(filter(None, ("number" if cell.is_number else text, "more" * column.more)))
 
 
 def _left_out(block: TableBlock) -> str:

@@ -114,11 +114,12 @@ def _figure(k: int, drawing: Drawing) -> dict[str, object]:
 
 
 def _table(table: Table, n_rows: int) -> dict[str, object]:
+    table = table.first
     rows = [[_unbroken(_cut(cell.text, 60)) for cell in row] for row in table.rows(n_rows)]
     more = len(table.frame) - n_rows
     return {
         "title": table.title,
-        "columns": [{"label": c.label, "number": c.is_number} for c in table.columns],
+        "columns": [{"label": c.heading, "number": c.is_number} for c in table.columns],
         "rows": rows,
         "more": f"{plural(more, 'more row')} in results.xlsx." if more > 0 else "",
     }

@@ -7,7 +7,7 @@ described once and rendered by all that show tables: the page, the PDF, the work
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -19,7 +19,10 @@ class Column:
     """One column: which of the frame's, its heading, and the kind of number (see `words.write`).
 
     `low` and `high` name the columns of an interval that is shown with the estimate; `sort`
-    names a column of numbers to sort a text by; `help` explains the heading.
+    names a column of numbers to sort a text by; `help` explains the heading. A column that is
+    `more` is not among the first ones: the page shows it on request (“More columns”), the PDF and
+    LaTeX leave it out, the workbook and CSV have it. The first columns of a table fit the page's
+    width (about 1,000 px).
     """
 
     key: str
@@ -29,6 +32,13 @@ class Column:
     high: str = ""
     sort: str = ""
     help: str = ""
+    more: bool = False
+
+    @property
+    def heading(self) -> str:
+        """The label with the unit of its cells, which stand there without: `Accuracy (%)`."""
+        unit = f" ({UNITS[self.kind]})" if self.kind in UNITS else ""
+        return self.label if self.label.endswith(unit) else self.label + unit
 
     @property
     def is_number(self) -> bool:
@@ -36,9 +46,17 @@ class Column:
         return self.kind != "text"
 
 
+UNITS = {"percent": "%", "share": "%", "points": "points", "points_plain": "points", "seconds": "s"}
+
+
 def of_kind(kind: str, /, **labels: str) -> list[Column]:
     """Columns of one kind, each by its key and heading."""
     return [Column(key, label, kind) for key, label in labels.items()]
+
+
+def further(*columns: Column) -> list[Column]:
+    """The columns as ones that the page shows on request."""
+    return [replace(column, more=True) for column in columns]
 
 
 def with_interval(key: str, label: str, kind: str, prefix: str | None = None) -> Column:
@@ -66,6 +84,11 @@ class Table:
     columns: tuple[Column, ...]
     note: str = ""
 
+    @property
+    def first(self) -> Table:
+        """The table with its first columns alone."""
+        return replace(self, columns=tuple(c for c in self.columns if not c.more))
+
     def rows(self, limit: int | None = None) -> Iterator[list[Cell]]:
         """The cells, row by row, the first `limit` rows."""
         frame = self.frame if limit is None else self.frame.head(limit)
@@ -79,6 +102,8 @@ def _cell(column: Column, record: dict[str, object]) -> Cell:
         text = words.interval(column.kind, value, record[column.low], record[column.high])  # type: ignore[arg-type]
     else:
         text = words.write(column.kind, value)
+    if column.kind in UNITS:
+        text = text.replace(" %", "").replace(" s", "")  # the heading has the unit, once
     key = record[column.sort] if column.sort else value
     missing = key is None or key != key
     place = f"{float(key):.10g}" if isinstance(key, int | float) else str(key)

@@ -19,7 +19,8 @@ from analysis import words
         ("points", 1e-12, "0.00"),
         ("points_plain", 0.0034, "0.34"),
         ("count", 1234.4, "1,234"),
-        ("count", 12.5, "12.5"),
+        ("count", 12.6, "13"),
+        ("count", -0.3, "−0.3"),
         ("ratio", 1.4342, "1.43×"),
         ("ratio", 1.0, "1.00×"),
         ("ratio", 1.0004, "1.0004×"),
@@ -50,6 +51,18 @@ def test_an_interval_without_bounds_is_the_estimate() -> None:
 
 def test_an_open_interval_says_so() -> None:
     assert words.interval("ratio", 1.5, 1.2, math.inf) == "1.50× [1.20, ∞]"
+
+
+def test_an_interval_has_sensible_digits() -> None:
+    assert words.interval("count", 40.2, 0.0, 54.6) == "40 [0, 55]"
+    assert words.interval("signed", -0.00833, -0.0374, 0.0207) == "−0.0083 [−0.0374, +0.0207]"
+    assert words.interval("signed", 1.0, -0.0004, 2.0) == "+1.00 [−0.0004, +2.00]"
+    assert words.interval("seconds", 3.9, 3.86, 13.96) == "3.9 s [3.9, 14.0]"
+
+
+def test_an_interval_that_says_nothing_is_none() -> None:
+    assert words.interval("count", 25.0, 25.0, 25.0) == "25"
+    assert words.interval("ratio", math.inf, 0.0, math.inf) == "–"
 
 
 def test_lists() -> None:

@@ -27,8 +27,8 @@ def test_every_special_character_is_escaped(character: str) -> None:
 def test_a_table_by_hand() -> None:
     text = latex_table(table(high=[0.6]))
     assert r"\begin{tabular}{lr}" in text
-    assert r"Arm & Accuracy \& more \\" in text
-    assert r"a\_b & 50.00 \% [40.00, 60.00] \\" in text
+    assert r"Arm & Accuracy \& more (\%) \\" in text
+    assert r"a\_b & 50.00 [40.00, 60.00] \\" in text
     assert r"\caption{Title 100 \%. A note.}" in text
     assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
 
