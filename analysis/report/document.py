@@ -13,6 +13,7 @@ from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles
 from analysis.findings.findings import Findings
 from analysis.report.answers import Answer, Paragraph
+from analysis.report.glance import Glance
 from analysis.report.tables import Table
 
 
@@ -21,7 +22,8 @@ class Content:
     """What every form of the report says: worked out once, rendered several times.
 
     title: the question; the names of the sweeps where no question was written. facts: one line on
-    data, network and seeds. top: the paragraphs that answer the question. tables: by the id of
+    data, network and seeds. glance: the answer for one screen. top: the paragraphs that answer the
+    question. tables: by the id of
     the section they stand in. contact_sheets: files in the report's folder of that name.
     """
 
@@ -29,6 +31,7 @@ class Content:
     styles: Styles
     title: str
     facts: str
+    glance: Glance
     top: Sequence[Paragraph]
     caveats: Sequence[str]
     answers: Sequence[Answer]

@@ -14,7 +14,7 @@ from analysis import words
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import finished_words
 
-_STABLE = {
+STABLE = {
     "spread_over_seeds": "from seed to seed",
     "noise_within_a_run": "within a run",
     "broken_runs": "in how many of its runs break",
@@ -160,7 +160,7 @@ def _stability(said: _Said, rows: Sequence[Comparison]) -> None:
     steady = [row for row in rows if row.question == "stability" and row.p_value <= 1]
     over = [row for row in rows if row.question == "overfitting"]
     for verdict, word, fit in (("better", "more", "less"), ("worse", "less", "more")):
-        where = [_STABLE[row.metric] for row in steady if row.verdict == verdict]
+        where = [STABLE[row.metric] for row in steady if row.verdict == verdict]
         if where:
             said.show(f"is {word} stable {words.listed(where)}")
         if any(row.verdict == verdict for row in over):

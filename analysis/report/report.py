@@ -27,6 +27,7 @@ from analysis.report.displays import PARTS
 from analysis.report.document import Content
 from analysis.report.evaluations import evaluation_table, write_evaluations
 from analysis.report.exports import report_json, write_json, write_tables
+from analysis.report.glance import at_a_glance
 from analysis.report.page import render_page
 from analysis.report.pdf import narrow, write_pdf
 from analysis.report.sections import build_sections, build_tables, in_order
@@ -98,12 +99,13 @@ def compose(
     contact_sheets: Sequence[str] = (),
 ) -> Content:
     """All words and tables of a report, with the figures that were drawn."""
-    answers = answer_all(findings)
+    answers, glance = answer_all(findings), at_a_glance(findings)
     return Content(
         findings=findings,
         styles=styles,
-        title=" ".join(dict.fromkeys(a.question or a.name for a in findings.asked)),
+        title=glance.question,
         facts=_facts(findings),
+        glance=glance,
         top=summary(findings, answers),
         caveats=find_caveats(findings),
         answers=answers,
