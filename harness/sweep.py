@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from harness import engines
 from harness.engines.here import check_here, run_here
 from harness.engines.local import run_local
 from harness.engines.progress import ProgressView
@@ -85,17 +86,18 @@ class Options:
     code: list[Path]
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], on_folder: Callable[[Path], None] = lambda folder: None) -> int:
+    """Run the command line `argv`; `on_folder` is told the run folder as soon as it is known."""
     request = StopRequest()
     try:
         with request.listening():
-            return _main(argv, request)
+            return _main(argv, request, on_folder)
     except StoppedBySignal:
         print(request.message, file=sys.stderr)
         return EXIT_STOPPED
 
 
-def _main(argv: Sequence[str], request: StopRequest) -> int:
+def _main(argv: Sequence[str], request: StopRequest, on_folder: Callable[[Path], None]) -> int:
     options = parse(argv)
     sweep = load_sweep(
         options.sweep, options.profile, options.assignments, options.code,
@@ -105,6 +107,7 @@ def _main(argv: Sequence[str], request: StopRequest) -> int:
         return _say_needs(fetch(sweep, options.data))
     check_trackers(sweep.track)
     out = options.out or Path("runs") / sweep.name
+    on_folder(out)
     check_run_folder(out, must_exist=False)
     for other in options.reuse:
         check_run_folder(other)
@@ -189,7 +192,7 @@ def parse(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("--data", type=_folder, metavar="DIR", help="where data sets lie")
     parser.add_argument(
-        "--engine", choices=("ray", "local", "here"), default="ray",
+        "--engine", choices=engines.NAMES, default="ray",
         help="what runs the trials: Ray Tune, processes of this machine, or this process itself "
         "(one trial at a time, for a debugger)",
     )  # fmt: skip

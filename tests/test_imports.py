@@ -21,18 +21,22 @@ ALLOWED = {
     "slurm": {"headstart", "harness"},
 }
 # The commands that show answers call the analysis, late, as their last step.
-LATE_CALLS = {("harness.sweep", "analysis"), ("harness.evaluate.__main__", "analysis")}
+LATE_CALLS = {
+    ("harness.sweep", "analysis"),
+    ("harness.notebook", "analysis"),
+    ("harness.evaluate.__main__", "analysis"),
+}
 MAY_IMPORT_RAY = {"harness.engines.ray_tune", "harness.plan.search"}
 NEVER_IN_ANALYSIS = {"torch", "ray", "slurm", "torchvision", "accelerate"}
 # Rooms of a package from left to right; an arrow may only point to the left. A set stands abreast.
 ROOMS = {
     "harness": [
         "seeds", "sweepfile", "trials", "runfolder", "training", {"joint", "teams"}, "plan",
-        {"engines", "evaluate"}, {"sweep", "status"}, "reference",
+        {"engines", "evaluate"}, {"sweep", "status"}, {"notebook", "reference"},
     ],
     "analysis": [
         "words", "statistics", "findings", "figures", {"report", "audit"},
-        {"diff", "planning", "gate"}, "__main__",
+        {"diff", "planning", "gate", "notebook"}, "__main__",
     ],
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
     "datasets": [
