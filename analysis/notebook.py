@@ -25,8 +25,8 @@ from analysis.findings.load import Runs, load_runs
 from analysis.findings.looked import looks_now, remember
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import row_name, row_words
-from headstart.cli import as_line, did_you_mean, path_error
-from headstart.errors import HeadstartError, InputError
+from headstart.cli import as_line, path_error
+from headstart.errors import HeadstartError, InputError, did_you_mean
 from headstart.records import read_plan
 
 if TYPE_CHECKING:
