@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from harness.runfolder.lock import holders
+from harness.runfolder.running import read_running, time_left_now
+from harness.trials.time_left import duration_text
 from headstart.cli import run_command, to_path
 from headstart.records import PlannedTrial, PlanRecord, check_run_folder, read_plan, trial_rows
 from headstart.rows import TrialRow
@@ -44,6 +46,9 @@ def describe(folder: Path) -> Iterator[str]:
             yield f"held by {command}, heartbeat {holder.heartbeat_at}"
         else:
             yield f"{command} is gone (last heartbeat {holder.heartbeat_at or 'unknown'})"
+    left_s = time_left_now(read_running(folder), alive, time.time())
+    if left_s is not None:
+        yield f"about {duration_text(left_s)} left"
     counts: dict[tuple[str, str], Counter[str]] = {}
     troubles: list[str] = []
     rows = dict(trial_rows(folder, [trial.id for trial in plan.trials]))

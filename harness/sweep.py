@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from harness import engines
+from harness.engines.current import KeepCurrent, running_now
 from harness.engines.here import check_here, run_here
 from harness.engines.local import run_local
 from harness.engines.progress import ProgressView
@@ -36,10 +37,12 @@ from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.plan.starts import check_starts, misfits
 from harness.runfolder import provenance
 from harness.runfolder.deliver import write_contact_sheets, write_folders
+from harness.runfolder.event_files import GrowingFiles, write_tensorboard
 from harness.runfolder.folder import CONTROL, RunFolder
 from harness.runfolder.gallery import test_images
 from harness.runfolder.kept_code import keep_code
-from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
+from harness.runfolder.running import running_path, write_running
+from harness.runfolder.trackers import Trackers, check_trackers
 from harness.seeds import derive_streams
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
@@ -48,7 +51,8 @@ from harness.training.bf16 import bf16_notice
 from harness.training.cards import cards_here
 from harness.training.context import StopFile, WorkerSettings
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.rows import failed_row
+from harness.trials.events import Event
+from harness.trials.rows import failed_row, planned_row
 from harness.trials.spec import Plan, TrialSpec
 from headstart.cli import run_command, to_path
 from headstart.errors import (
@@ -62,6 +66,10 @@ from headstart.errors import (
 from headstart.foreign import own_folder
 from headstart.output import on_one_line
 from headstart.records import check_run_folder
+from headstart.rows import EvaluationRow, TrialRow
+
+# How often what a run folder shows is brought up to date while trials run, at most.
+RUNNING_EVERY_S, EVENTS_EVERY_S, TRACKED_EVERY_S, TABLES_EVERY_S = 2.0, 10.0, 30.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -273,7 +281,7 @@ def _address(text: str) -> str:
 def _run(
     options: Options, plan: Plan, out: Path, catalogue: DataCatalogue, request: StopRequest
 ) -> int:
-    is_whole = options.shard == (1, 1) and options.only in (None, "report")
+    is_whole = _is_whole(options)
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
     data = data_lines.describe(plan) if options.only != "report" else ()
@@ -301,13 +309,18 @@ def _run(
         if is_whole:
             _keep_images(plan, folder, catalogue)
             if options.report and statuses:
-                _track(plan, folder)
+                _track(plan, folder, _services(plan, folder))
                 _report(plan, out, catalogue)
         diverged = folder.diverged_arms(plan) if is_whole else []
     status = _status(out, len(part.by_id), statuses, diverged)
     for line in data_lines.stand_ins(plan, with_reasons=False):
         print(line)
     return status
+
+
+def _is_whole(options: Options) -> bool:
+    """Whether the command runs all of its plan, and so writes what is made of all trials."""
+    return options.shard == (1, 1) and options.only in (None, "report")
 
 
 def _status(out: Path, n_trials: int, statuses: Counter[str], diverged: Sequence[str]) -> int:
@@ -489,15 +502,22 @@ def _run_trials(
     ).with_resources(resources)
     stop_file.create()
     is_live = options.engine != "here"  # a debugger needs the terminal
-    view = ProgressView(
-        part, queue.rows, sys.stderr, n_slots, is_live=is_live, remarks=place.remarks
-    )
+    view = ProgressView(part, queue.rows, sys.stderr, is_live=is_live, remarks=place.remarks)
+    keep = _keep_current(options, plan, folder, view, n_slots)
     try:
-        with request.patience(stop_file.request, queue.stop), view:
-            queue.listen = view.take
+        with request.patience(stop_file.request, queue.stop), view, keep.working():
+
+            def listen(event: Event) -> None:
+                view.take(event)
+                keep.take(event)
+
+            queue.listen = listen
 
             def tick() -> None:
                 view.tick()
+                keep.check()
+                for remark in keep.remarks:
+                    view.remark(remark)
                 if folder.lock.lost.is_set():
                     raise LockedError(f"{folder.path}: another command took this run folder over")
 
@@ -520,8 +540,55 @@ def _run_trials(
                     n_places=n_slots if options.address is None else options.slots or 1,
                     on_ready=on_ready,
                 )
+        if not request.by:  # of a stopped command it shows how far its trials had come
+            running_path(folder.path, options.shard).unlink(missing_ok=True)
     finally:
         stop_file.path.unlink(missing_ok=True)
+
+
+def _keep_current(
+    options: Options, plan: Plan, folder: RunFolder, view: ProgressView, n_slots: int
+) -> KeepCurrent:
+    """What is brought up to date while trials run; shards leave what is of all to others."""
+    keep = KeepCurrent()
+    shown_at = running_path(folder.path, options.shard)
+
+    def show_running() -> None:
+        left_s = view.time_left_s()
+        write_running(shown_at, running_now(keep, folder.generation, n_slots, left_s))
+
+    keep.add(RUNNING_EVERY_S, show_running)
+    if not _is_whole(options):
+        return keep
+    n_in_tables = 0
+
+    def write_tables() -> None:
+        nonlocal n_in_tables
+        if n_in_tables != keep.n_ended:
+            n_in_tables = keep.n_ended
+            folder.write_tables(plan, wait_s=0.0)
+
+    keep.add(TABLES_EVERY_S, write_tables)
+    if options.report and plan.sweep.track:
+        growing = GrowingFiles(own_folder(folder.path, "tensorboard"))
+        services = _services(plan, folder)
+
+        def track_running(send: Callable[[TrialRow, Sequence[EvaluationRow]], None]) -> None:
+            for trial_id, curve in keep.curves().items():
+                send(planned_row(plan.by_id[trial_id], plan.sweep.name), curve.points)
+
+        keep.add(EVENTS_EVERY_S, partial(track_running, growing.write))
+        keep.add(TRACKED_EVERY_S, partial(_track, plan, folder, services, growing))
+        if services is not None:
+            send = partial(services.send, has_ended=False)
+            keep.add(TRACKED_EVERY_S, partial(track_running, send), ", ".join(services.names))
+    return keep
+
+
+def _services(plan: Plan, folder: RunFolder) -> Trackers | None:
+    """The trackers beside TensorBoard; None without any."""
+    names = [name for name in plan.sweep.track if name != "tensorboard"]
+    return Trackers(folder.path, names) if names else None
 
 
 def _say_if_bf16_is_slow(to_run: Iterable[TrialSpec]) -> None:
@@ -537,12 +604,15 @@ def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> Non
         folder.write_images(use.fingerprint, test_images(catalogue.open(use)))
 
 
-def _track(plan: Plan, folder: RunFolder) -> None:
-    """Learning curves for TensorBoard and other trackers, of the trials that are new to them."""
-    services = [name for name in plan.sweep.track if name != "tensorboard"]
+def _track(
+    plan: Plan, folder: RunFolder, services: Trackers | None, growing: GrowingFiles | None = None
+) -> None:
+    """Whole learning curves for TensorBoard and other trackers, of trials that have ended since."""
     for row, curve in folder.new_curves(plan) if plan.sweep.track else ():
-        if services:
-            log_to_trackers(services, row, curve)
+        if services is not None:
+            services.send(row, curve, has_ended=True)
+        if growing is not None:  # a TensorBoard that has that file open goes on in it
+            growing.write(row, curve)
         write_tensorboard(folder.path / "tensorboard", row, curve)
 
 

@@ -23,6 +23,7 @@ from harness.trials.events import (
     Stopped,
 )
 from harness.trials.spec import Plan
+from harness.trials.time_left import TimeLeft, duration_text
 from headstart.rows import TrialRow
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 15.0
 FRAME_EVERY_S = 0.5
+ESTIMATE_EVERY_S = 2.0
 SHOWING_SHARE = 1 / 20  # of the command's time at most: to show 100,000 trials takes long
 
 
@@ -41,7 +43,6 @@ class ProgressView:
     plan: Plan  # all trials of this command
     rows: Mapping[str, TrialRow]  # of trials that are finished already
     stream: TextIO
-    n_slots: int  # trials that run at once, for the estimate of the time left
     now: Callable[[], float] = time.monotonic
     is_live: bool = True  # a terminal gets the live view; it takes over what is printed there
     remarks: set[str] = field(default_factory=set)  # what was said already; other views share it
@@ -53,9 +54,10 @@ class ProgressView:
         self.status.update({i: row.status for i, row in self.rows.items() if i in self.status})
         self.latest: dict[str, Progress] = {}
         self.tests: dict[str, float] = {}
-        self.taken_up_at: dict[str, float] = {}
-        self.durations: dict[str, list[float]] = {}  # by arm
-        self._next_at = 0.0
+        self.left = TimeLeft(self.plan, self.status)
+        self.left_s: float | None = None  # at `left_at`
+        self.left_at = self.started_at
+        self._next_at = self._estimate_at = 0.0
         self._last_said = ""
         self._live: Live | None = None
 
@@ -79,18 +81,15 @@ class ProgressView:
     def take(self, event: Event) -> None:
         """Count one event."""
         trial_id = event.trial_id
+        self.left.take(event, self.now())
         if isinstance(event, Started):
             self.status[trial_id] = "running"
-            self.taken_up_at[trial_id] = self.now()
         elif isinstance(event, Progress):
             self.latest[trial_id] = event
         elif isinstance(event, NotDeterministic):
             self._remark_on_bits(trial_id, ", ".join(event.operations))
         elif isinstance(event, Ended):
             self.status[trial_id] = event.row.status
-            arm = self.plan.by_id[trial_id].arm
-            duration = self.now() - self.taken_up_at.get(trial_id, self.now())
-            self.durations.setdefault(arm, []).append(duration)
             if event.row.test_accuracy is not None:
                 self.tests[trial_id] = event.row.test_accuracy
             if event.row.deterministic is False:  # a pack that goes on from states begins silently
@@ -107,6 +106,7 @@ class ProgressView:
 
     def tick(self) -> None:
         """Show the present state, if the last showing was long enough ago."""
+        self._estimate()
         now = self.now()
         if now < self._next_at:
             return
@@ -131,23 +131,31 @@ class ProgressView:
             parts.append(f"{speed:,.0f} images/s")
         left = self.time_left_s()
         if left is not None and done < len(self.status):
-            parts.append(f"about {_duration(left)} left")
-        return f"[{_duration(self.now() - self.started_at)}] " + ", ".join(parts)
+            parts.append(f"about {duration_text(left)} left")
+        return f"[{duration_text(self.now() - self.started_at)}] " + ", ".join(parts)
 
     def time_left_s(self) -> float | None:
-        """Seconds until the plan is done, from the trials that have finished; None before any."""
-        if not self.durations:
+        """Seconds until the plan is done, as last estimated; None before anything was measured."""
+        if self.left_s is None:
             return None
-        mean = {arm: sum(each) / len(each) for arm, each in self.durations.items()}
-        overall = sum(mean.values()) / len(mean)
-        left = 0.0
-        for trial in self.plan.by_id.values():
-            status = self.status[trial.id]
-            if status in ("pending", "running"):
-                whole = mean.get(trial.arm, overall)
-                spent = self.now() - self.taken_up_at[trial.id] if status == "running" else 0.0
-                left += max(0.0, whole - spent)
-        return left / self.n_slots
+        return max(0.0, self.left_s - (self.now() - self.left_at))
+
+    def remark(self, line: str) -> None:
+        """Say something once, in the view's own place."""
+        if line in self.remarks:
+            return
+        self.remarks.add(line)
+        if self._live is None:
+            self._say(line)
+        else:  # above the live view
+            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _estimate(self) -> None:
+        now = self.now()
+        if now >= self._estimate_at:
+            self.left_s, self.left_at = self.left.seconds(now), now
+            took = self.now() - now
+            self._estimate_at = now + max(ESTIMATE_EVERY_S, took / SHOWING_SHARE)
 
     def _table(self) -> Table:
         from rich import box
@@ -172,7 +180,10 @@ class ProgressView:
 
     def _accuracies(self, ids: list[str]) -> str:
         running = [self.latest[i] for i in ids if self.status[i] == "running" and i in self.latest]
-        now = [f"{p.val_accuracy:.4f} ({p.step / max(1, p.n_steps):.0%})" for p in running[:6]]
+        now = [
+            f"{p.evaluation.val_accuracy:.4f} ({p.step / max(1, p.n_steps):.0%})"
+            for p in running[:6]
+        ]
         tests = [self.tests[i] for i in ids if i in self.tests]
         mean = [f"mean test {sum(tests) / len(tests):.4f}"] if tests else []
         return ", ".join(mean + now)
@@ -185,23 +196,11 @@ class ProgressView:
             return
         self.remarks.add(name)
         have = "have" if "," in operations else "has"
-        line = (
+        self.remark(
             f"{name}: {operations} {have} no deterministic kernel on this GPU: its trials run "
             "without the promise of the same bits"
         )
-        if self._live is None:
-            self._say(line)
-        else:  # above the live view
-            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
         self._last_said = line
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

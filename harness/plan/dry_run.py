@@ -21,6 +21,7 @@ from harness.teams import rules
 from harness.training.cards import Cards, cards_here
 from harness.trials import frozen
 from harness.trials.spec import Plan, TrialSpec
+from harness.trials.time_left import duration_text
 from headstart.errors import InputError, RunFolderError
 from headstart.records import FINAL, finished_rows, trial_rows
 from headstart.rows import TrialRow
@@ -116,7 +117,7 @@ def _estimate(left: list[TrialSpec], out: Path, n_slots: int) -> str:
     disk = sum(alike.n_bytes for alike in going_by)
     n_known = len(frozenset().union(*{alike.trial_ids for alike in going_by}))
     return (
-        f"About {seconds / 60:.0f} min for {_trials(len(left))}, {n_slots} at once on this "
+        f"About {duration_text(seconds)} for {_trials(len(left))}, {n_slots} at once on this "
         f"machine, and {disk / 1e6:.0f} MB of disk, going by {n_known} finished "
         f"trial{'s' * (n_known != 1)}."
     )

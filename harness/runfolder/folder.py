@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.runfolder.lock import Lock, holders
+from harness.runfolder.running import NAME as RUNNING
+from harness.runfolder.running import read_running_file
 from harness.runfolder.tables import as_table, concatenated, in_order, named
 from harness.trials.rows import relabelled
 from headstart.archives import Archives
@@ -175,6 +177,10 @@ class RunFolder:
         commands = [*(known[-99:] if isinstance(known, list) else []), this]
         content = {**provenance, "commands": commands}
         write_sealed_json(self.path / "provenance.json", content)
+        alive = {holder.generation for holder in holders(self.path)}
+        for shown in self.path.glob(f"{RUNNING}*.json"):  # of commands that were stopped
+            if read_running_file(shown).generation not in alive:
+                remove(shown)
         trials = [PlannedTrial(t.id, t.stage, t.arm, t.seed, t.parent) for t in plan.trials]
         record = PlanRecord(plan.sweep.name, tuple(trials))
         write_sealed_json(self.path / "plan.json", asdict(record))
@@ -354,16 +360,19 @@ class RunFolder:
 
     # -- tables ----------------------------------------------------------------------------
 
-    def write_tables(self, plan: Plan) -> Counter[str]:
+    def write_tables(self, plan: Plan, wait_s: float = LAG_S) -> Counter[str]:
         """Merge the records of the plan's trials into `trials.parquet` and `curves.parquet`.
 
         Rows carry the names that the present plan gives them (an arm may have been renamed).
         Returns how many trials have which status.
+
+        Args:
+            wait_s: how long to wait for archives that other nodes wrote and that are not seen yet.
         """
         statuses: Counter[str] = Counter()
         ended: dict[str, Mapping[str, str] | None] = {}
         place = {spec.id: position for position, spec in enumerate(plan.trials)}
-        trials = as_table(self._relabelled(plan, statuses, ended), TrialRow)
+        trials = as_table(self._relabelled(plan, statuses, ended, wait_s), TrialRow)
         curves = named(concatenated(self._curves(ended), EvaluationRow), plan, place)
         write_sealed_pair(
             self.path / "trials.parquet", in_order(trials, place),
@@ -385,10 +394,14 @@ class RunFolder:
         ]
 
     def _relabelled(
-        self, plan: Plan, statuses: Counter[str], ended: dict[str, Mapping[str, str] | None]
+        self,
+        plan: Plan,
+        statuses: Counter[str],
+        ended: dict[str, Mapping[str, str] | None],
+        wait_s: float,
     ) -> Iterator[TrialRow]:
         """Rows by the plan; notes the digests of the curves of those that have one."""
-        for trial_id, row in trial_rows(self.path, plan.by_id, wait_s=LAG_S):
+        for trial_id, row in trial_rows(self.path, plan.by_id, wait_s=wait_s):
             if row is not None:
                 statuses[row.status] += 1
                 if row.status in FINAL:

@@ -1,33 +1,26 @@
-"""Learning curves for TensorBoard, and for the other trackers that Accelerate knows.
+"""Learning curves for the services that Accelerate knows (`wandb`, `mlflow`), as they grow.
 
-In: finished trials' rows and curves. Out: one run a trial, under a name that no other trial has, so
-that none takes another's place. The command writes TensorBoard's
-event files from the records, at its end. So they are the same bytes whenever it writes them, and
-workers spend no time on them. `wandb` and `mlflow` are services with sessions of their own:
-`log_to_trackers` opens one for each trial, through Accelerate.
+In: rows and evaluations, of trials that run and that ended. Out: one run a trial at each service,
+to which what is new is sent from time to time. A service has one session open at a time, so each
+piece opens its trial's run again; `.tracked.json` in the run folder remembers which run that is and
+how far it got, for the next command too.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from harness.runfolder.event_files import TEST_TAG, run_name, values_of
 from headstart.errors import MissingPackageError
-from headstart.files import atomic_path, distinct_name
+from headstart.files import read_mapping, write_json
 from headstart.rows import EvaluationRow, TrialRow
 
-TAGS = {
-    "Loss/Train": "train_loss",
-    "Loss/Validation": "val_loss",
-    "Accuracy/Train": "train_accuracy",
-    "Accuracy/Validation": "val_accuracy",
-    "Balanced accuracy/Validation": "val_balanced_accuracy",
-    "Macro F1/Validation": "val_macro_f1",
-    "Learning rate": "learning_rate",
-}
+REMEMBERED = ".tracked.json"
 
 
 def check_trackers(track: Sequence[str]) -> None:
@@ -44,70 +37,87 @@ def check_trackers(track: Sequence[str]) -> None:
             )
 
 
-def run_name(row: TrialRow) -> str:
-    """`ARM/seed-0003-1a2b3c4d`, of a search `ARM/search-0003-…`: with the beginning of the id.
+@dataclass
+class _Sent:
+    """What the services have of one trial that has not ended."""
 
-    Arm and seed alone name many trials: all that a search tries, a stage and an arm of one name,
-    and those of the sweep file as it was before.
-    """
-    kind = row.stage if row.stage in ("search", "double") else "seed"
-    return f"{distinct_name(row.arm)}/{kind}-{row.seed:04d}-{row.trial_id[:8]}"
+    step: int = -1
+    runs: dict[str, str] = field(default_factory=dict)  # the run's id by service
 
 
-def write_tensorboard(folder: Path, row: TrialRow, curve: Sequence[EvaluationRow]) -> Path:
-    """Write one trial's curve as an event file below `folder`, unless it is there.
+class Trackers:
+    """The curves of one run folder at some services."""
 
-    The times in it are the trial's own: when it ended, less the training time that was left.
-    """
-    path = folder / run_name(row) / f"events.out.tfevents.{row.trial_id}"
-    if not path.exists():
-        from tensorboard.summary.writer.record_writer import RecordWriter
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.path = folder / REMEMBERED
+        self.names = list(names)
+        known = read_mapping(self.path)
+        self._sent = {trial_id: _sent(each) for trial_id, each in known.items()}
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            writer = RecordWriter(file)
-            for event in _events(row, curve):
-                writer.write(event)
-            writer.flush()
-    return path
+    def send(self, row: TrialRow, curve: Sequence[EvaluationRow], has_ended: bool) -> None:
+        """Send what is new of one trial; its settings first, and what it came to at its end."""
+        sent = self._sent.get(row.trial_id, _Sent())
+        new = [point for point in curve if point.step > sent.step]
+        if not (new or has_ended):
+            return
+        accelerator = self._open(row, sent)
+        for point in new:
+            accelerator.log(values_of(point), step=point.step)
+        if has_ended and row.test_accuracy is not None:
+            accelerator.log({TEST_TAG: row.test_accuracy}, step=curve[-1].step)
+        accelerator.end_training()
+        sent.step = max([sent.step, *(point.step for point in new)])
+        self._sent[row.trial_id] = sent
+        if has_ended:
+            del self._sent[row.trial_id]
+        write_json(self.path, {trial_id: asdict(each) for trial_id, each in self._sent.items()})
+        if not self._sent:
+            self.path.unlink()
+
+    def _open(self, row: TrialRow, sent: _Sent) -> Any:
+        """An Accelerator whose trackers go on with the trial's runs, or begin them."""
+        from accelerate import Accelerator
+
+        is_new = not sent.runs
+        name = run_name(row)
+        if "wandb" in self.names:
+            sent.runs.setdefault("wandb", uuid.uuid4().hex[:12])
+        options: dict[str, dict[str, str]] = {"wandb": {"name": name}, "mlflow": {"run_name": name}}
+        if "wandb" in sent.runs:
+            options["wandb"].update(id=sent.runs["wandb"], resume="allow")
+        if "mlflow" in sent.runs:
+            options["mlflow"]["run_id"] = sent.runs["mlflow"]
+        accelerator = Accelerator(log_with=self.names, cpu=True)
+        accelerator.init_trackers(row.sweep, config=_config(row, is_new), init_kwargs=options)
+        if "mlflow" in self.names and "mlflow" not in sent.runs:
+            run = accelerator.get_tracker("mlflow", unwrap=True)
+            sent.runs["mlflow"] = run.info.run_id
+        return accelerator
 
 
-def _events(row: TrialRow, curve: Sequence[EvaluationRow]) -> Iterator[bytes]:
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-    end = datetime.fromisoformat(row.finished_at).timestamp()
-    total = curve[-1].train_time_s if curve else 0.0
-    yield Event(wall_time=end - total, file_version="brain.Event:2").SerializeToString()
-    for point in curve:
-        values = [
-            Summary.Value(tag=tag, simple_value=value)
-            for tag, value in _values(point).items()
-            if math.isfinite(value)
-        ]
-        if point is curve[-1] and row.test_accuracy is not None:
-            values.append(Summary.Value(tag="Accuracy/Test", simple_value=row.test_accuracy))
-        wall_time = end - total + point.train_time_s
-        event = Event(wall_time=wall_time, step=point.step, summary=Summary(value=values))
-        yield event.SerializeToString()
+# What a trial's row says before it ends; a service takes no value for the second time.
+_SETTINGS = (
+    "trial_id", "sweep", "stage", "arm", "seed", "model", "dataset", "initialize", "fine_tune",
+    "learning_rate", "batch_size",
+)  # fmt: skip
 
 
-def _values(point: EvaluationRow) -> dict[str, float]:
-    """What an evaluation says, by tag; a version before may not have recorded all."""
-    values = {tag: getattr(point, column) for tag, column in TAGS.items()}
-    return {tag: value for tag, value in values.items() if value is not None}
+def _config(row: TrialRow, is_new: bool) -> dict[str, Any]:
+    """Of a run that begins, its settings; once the trial has ended, all that its row says."""
+    values = {k: v for k, v in row.to_json().items() if isinstance(v, str | int | float)}
+    has_ended = row.status in ("done", "diverged")
+    return {
+        name: value
+        for name, value in values.items()
+        if (is_new and name in _SETTINGS) or (has_ended and name not in _SETTINGS)
+    }
 
 
-def log_to_trackers(names: Sequence[str], row: TrialRow, curve: Sequence[EvaluationRow]) -> None:
-    """Send one trial's curve to these trackers (`wandb`, `mlflow`)."""
-    from accelerate import Accelerator
-
-    accelerator = Accelerator(log_with=list(names), cpu=True)
-    config = {k: v for k, v in row.to_json().items() if isinstance(v, str | int | float)}
-    named = {"wandb": {"name": run_name(row)}, "mlflow": {"run_name": run_name(row)}}
-    accelerator.init_trackers(row.sweep, config=config, init_kwargs=named)
-    for point in curve:
-        accelerator.log(_values(point), step=point.step)
-    if row.test_accuracy is not None:
-        accelerator.log({"Accuracy/Test": row.test_accuracy}, step=curve[-1].step)
-    accelerator.end_training()
+def _sent(content: object) -> _Sent:
+    if not isinstance(content, Mapping):
+        return _Sent()
+    step, runs = content.get("step"), content.get("runs")
+    known = runs if isinstance(runs, Mapping) else {}
+    return _Sent(
+        step if isinstance(step, int) else -1, {str(name): str(run) for name, run in known.items()}
+    )

@@ -34,7 +34,7 @@ from harness.training.network import prepare_network
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.score import Score
 from harness.training.steps import SOLO, Steps
-from harness.trials.events import Ended, Event, NotDeterministic, Progress, Stopped
+from harness.trials.events import Ended, Event, NotDeterministic, Progress, Resumed, Stopped
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
@@ -210,6 +210,9 @@ class Trial:
             yield NotDeterministic(self.spec.id, self.nondeterministic)
         if not self.record.curve:
             yield self._evaluate(measured)
+        else:
+            step, curve = self.trainer.step_count, tuple(self.record.curve)
+            yield Resumed(self.spec.id, step, self.trainer.n_steps, curve)
 
     @property
     def n_classes(self) -> int:
@@ -315,9 +318,8 @@ class Trial:
                 self.diverged = True
         if self.ranks.is_first:
             self._save_checkpoint(step)
-        return Progress(
-            self.spec.id, step, self.trainer.n_steps, score.accuracy, self._images_per_s()
-        )
+        evaluation = self.record.curve[-1]
+        return Progress(self.spec.id, self.trainer.n_steps, self._images_per_s(), evaluation)
 
     def _select(self, score: Score, step: int) -> None:
         """Keep the weights where validation is best: accuracy, then loss; or loss alone."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from headstart.errors import HeadstartError, InputError, StorageError
 from headstart.files import FULL
-from headstart.rows import TrialRow
+from headstart.rows import EvaluationRow, TrialRow
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,27 @@ class NotDeterministic:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """A trial goes on from a saved state: what it had evaluated before, by step."""
+
+    trial_id: str
+    step: int  # that it goes on from
+    n_steps: int
+    curve: tuple[EvaluationRow, ...]
+
+
+@dataclass(frozen=True)
 class Progress:
     """A trial moved on: sent at every evaluation."""
 
     trial_id: str
-    step: int
     n_steps: int
-    val_accuracy: float
     images_per_s: float
+    evaluation: EvaluationRow
+
+    @property
+    def step(self) -> int:
+        return self.evaluation.step
 
 
 @dataclass(frozen=True)
@@ -80,4 +93,4 @@ def failure(trial_id: str, err: Exception) -> Failed:
     return Failed(trial_id, text, retry=True)
 
 
-Event = Started | GivenBack | NotDeterministic | Progress | Ended | Stopped | Failed
+Event = Started | GivenBack | NotDeterministic | Resumed | Progress | Ended | Stopped | Failed

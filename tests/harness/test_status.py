@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.runfolder.lock import Lock
+from harness.runfolder.running import Running, running_path, write_running
 from harness.status import describe, main
 from headstart.errors import RunFolderError
 from headstart.processes import process_started, this_machine
@@ -62,7 +64,11 @@ def test_while_a_command_holds_the_folder_trials_run(run):
     for trial_id in ("t0", "s2"):
         (run / "trials" / trial_id / "state" / "mine").mkdir(parents=True)
     lines = list(describe(run))
+    said = Running("mine", time.time() + 60.0, 4 * 3600 + 51 * 60)
+    write_running(running_path(run, (1, 1)), said)
+    with_estimate = list(describe(run))
     lock.release()
+    assert with_estimate == [*lines[:2], "about 4 h 51 min left", *lines[2:]]
     assert lines[1].startswith("held by process ")
     assert ", heartbeat 20" in lines[1]
     assert begun_by_another[4] == "  arm       tuned    1 to go on, 1 pending"

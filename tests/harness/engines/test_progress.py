@@ -12,25 +12,40 @@ from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Failed, GivenBack, NotDeterministic, Progress, Started
-from headstart.rows import TrialRow
+from harness.trials.time_left import duration_text, planned_steps
+from headstart.rows import EvaluationRow, TrialRow
+
+
+def at(trial_id: str, step: int, n_steps: int = 10) -> Progress:
+    return Progress(trial_id, n_steps, 1234.0, EvaluationRow(step=step, val_accuracy=0.25))
 
 
 def test_a_log_gets_plain_lines_with_counts_speed_and_time_left(write_sweep):
     plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
     stream, clock = io.StringIO(), [0.0]
     ids = [trial.id for trial in plan.trials]
-    with ProgressView(plan, {}, stream, n_slots=2, now=lambda: clock[0]) as view:
-        view.take(Started(ids[0]))
+    with ProgressView(plan, {}, stream, now=lambda: clock[0]) as view:
+        for trial_id in ids[:2]:
+            view.take(Started(trial_id))
         clock[0] = 10.0
-        view.take(Ended(ids[0], TrialRow(status="done", test_accuracy=0.5)))
-        view.take(Started(ids[1]))
-        view.take(Progress(ids[1], 5, 10, 0.25, 1234.0))
+        for trial_id in ids[:2]:
+            view.take(at(trial_id, 0))
         clock[0] = 20.0
+        for trial_id in ids[:2]:
+            view.take(at(trial_id, 5))
+        view.take(Ended(ids[0], TrialRow(status="done", test_accuracy=0.5)))
         view.tick()
         view.take(Failed(ids[1], "Traceback\nValueError: no", retry=False))
         view.tick()  # too soon for another line
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "[20 s] 1/6 trials done, 1 running, 1,234 images/s, about 20 s left"
+    # Each trial is set up for 10 s, and 5 steps took 10 s: the one that runs needs 10 s more, the
+    # four that wait 10 s and 60 s (30 steps of 2 s); two run at once.
+    n_steps = {planned_steps(trial) for trial in plan.trials if trial.arm != "drawn"}
+    assert n_steps == {30}
+    left = (10 + 4 * (10 + 30 * 2)) / 2
+    assert lines[0] == (
+        f"[20 s] 1/6 trials done, 1 running, 1,234 images/s, about {duration_text(left)} left"
+    )
     assert lines[1] == "drawn seed 1 failed: ValueError: no"
     assert lines[2].startswith("[20 s] 1/6 trials done, 0 running, 1 failed")
     assert len(lines) == 3
@@ -38,7 +53,7 @@ def test_a_log_gets_plain_lines_with_counts_speed_and_time_left(write_sweep):
 
 def test_a_trial_that_a_worker_gives_back_runs_no_more(write_sweep):
     plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
-    view = ProgressView(plan, {}, io.StringIO(), n_slots=2)
+    view = ProgressView(plan, {}, io.StringIO())
     view.take(Started(plan.trials[0].id))
     assert "1 running" in view.line()
     view.take(GivenBack(plan.trials[0].id))
@@ -59,7 +74,7 @@ def test_an_arm_without_deterministic_kernels_is_said_once_in_a_command(write_sw
     ids = {arm: [t.id for t in trials] for (_, arm), trials in plan.by_arm.items()}
     shown, remarks = stream(), set()
     for _ in range(2):  # a search and the sweep after it have views of their own
-        with ProgressView(plan, {}, shown, 2, remarks=remarks) as view:
+        with ProgressView(plan, {}, shown, remarks=remarks) as view:
             for trial_id in ids["scratch"]:
                 view.take(NotDeterministic(trial_id, ("first_cuda", "second_cuda")))
             row = TrialRow(deterministic=False, nondeterministic_operation="third_cuda")
@@ -107,8 +122,8 @@ def test_a_dry_run_estimates_by_the_images_that_a_trial_trains_on(
     monkeypatch.setattr(dry_run, "_known_costs", lambda out: costs)
     monkeypatch.setattr(dry_run, "available_cpus", lambda: 2)
     *_, estimate = describe_plan(plan, tmp_path / "run")
-    minutes = (4 * 3 * n_train + 2 * 2 * 200) * 600 / 3000 / 2 / 60
-    assert f"About {minutes:.0f} min for 6 trials, 2 at once" in estimate
+    seconds = (4 * 3 * n_train + 2 * 2 * 200) * 600 / 3000 / 2
+    assert f"About {duration_text(seconds)} for 6 trials, 2 at once" in estimate
     assert "and 12 MB of disk, going by 1 finished trial." in estimate
 
 
@@ -145,7 +160,7 @@ def test_an_estimate_goes_through_what_is_known_once_for_all_trials_that_are_ali
 def test_showing_takes_a_small_share_of_the_time_however_many_trials(write_sweep):
     plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
     clock, shown = [100.0], []
-    view = ProgressView(plan, {}, io.StringIO(), n_slots=2, now=lambda: clock[0])
+    view = ProgressView(plan, {}, io.StringIO(), now=lambda: clock[0])
     view.started_at = 0.0
 
     def say_slowly(line: str) -> None:
@@ -153,6 +168,7 @@ def test_showing_takes_a_small_share_of_the_time_however_many_trials(write_sweep
         clock[0] += 4.0
 
     view._say = say_slowly
+    view._estimate = lambda: None
     for clock[0] in (100.0, 150.0, 179.0, 181.0):
         view.tick()
     assert shown == [100.0, 181.0]  # 4 s of 80
@@ -161,7 +177,7 @@ def test_showing_takes_a_small_share_of_the_time_however_many_trials(write_sweep
 def test_the_last_line_is_not_said_twice(write_sweep):
     plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
     stream, clock = io.StringIO(), [0.0]
-    with ProgressView(plan, {}, stream, n_slots=2, now=lambda: clock[0]) as view:
+    with ProgressView(plan, {}, stream, now=lambda: clock[0]) as view:
         clock[0] = 20.0
         view.tick()
     assert stream.getvalue().splitlines() == ["[20 s] 0/6 trials done, 0 running"]

@@ -13,7 +13,7 @@ from harness.trials.events import Ended, Failed, GivenBack, Progress, Started, S
 from harness.trials.spec import Plan
 from headstart.errors import StorageError
 from headstart.records import read_row, trial_row
-from headstart.rows import TrialRow
+from headstart.rows import EvaluationRow, TrialRow
 
 
 @pytest.fixture
@@ -326,7 +326,7 @@ def test_a_listener_hears_every_event_after_it_took_effect(queue_of):
     heard = []
     queue = queue_of(("seeds: 2", "seeds: 1"), listen=lambda e: heard.append((e, queue.n_left)))
     (stage,) = queue.next_unit()
-    began, moved = Started(stage.id), Progress(stage.id, 4, 8, 0.5, 100.0)
+    began, moved = Started(stage.id), Progress(stage.id, 8, 100.0, EvaluationRow(step=4))
     queue.take(began)
     queue.take(moved)
     assert queue.running == {stage.id}

@@ -1,84 +1,73 @@
+"""What other services are sent; a stand-in for Accelerate notes it, since none is installed."""
+
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from harness.runfolder.trackers import check_trackers, log_to_trackers, write_tensorboard
+from harness.runfolder.trackers import REMEMBERED, Trackers, check_trackers
 from headstart.errors import MissingPackageError
 from headstart.rows import EvaluationRow, TrialRow
 
-ROW = TrialRow(
-    trial_id="0123abcd89ef4567", arm='a<b>&"c_%$#', seed=3, sweep="small", test_accuracy=0.75,
-    finished_at="2026-01-02T03:04:05+00:00",
-)  # fmt: skip
-CURVE = [
-    EvaluationRow(
-        step=0, train_loss=float("nan"), val_loss=2.3, val_accuracy=0.125, learning_rate=0.5
-    ),
-    EvaluationRow(
-        step=10, train_time_s=2.0, train_loss=1.5, val_loss=1.25, val_accuracy=0.5,
-        learning_rate=0.25,
-    ),
-]  # fmt: skip
+RUNNING = TrialRow(trial_id="0123abcd89ef4567", arm="a", seed=3, sweep="small", stage="search")
+DONE = replace(RUNNING, status="done", test_accuracy=0.75, steps=10)
+CURVE = [EvaluationRow(step=step, val_accuracy=step / 100) for step in (0, 10, 20)]
 
 
-def test_tensorboard_reads_the_curve_that_was_written(tmp_path):
-    path = write_tensorboard(tmp_path, ROW, CURVE)
-    assert path.parent.name == "seed-0003-0123abcd"
-    assert path.parent.parent.parent == tmp_path, "an arm's name makes no folders"
-    events = EventAccumulator(str(path.parent)).Reload()
-    assert [(e.step, e.value) for e in events.Scalars("Accuracy/Validation")] == [
-        (0, 0.125),
-        (10, 0.5),
-    ]
-    assert [(e.step, e.value) for e in events.Scalars("Loss/Train")] == [(10, 1.5)]
-    assert [e.value for e in events.Scalars("Accuracy/Test")] == [0.75]
-    assert [e.value for e in events.Scalars("Learning rate")] == [0.5, 0.25]
-
-
-def test_the_file_is_the_same_bytes_whenever_it_is_written(tmp_path):
-    first = write_tensorboard(tmp_path / "one", ROW, CURVE).read_bytes()
-    assert write_tensorboard(tmp_path / "two", ROW, CURVE).read_bytes() == first
-
-
-def test_no_trial_takes_the_place_of_another(tmp_path):
-    """Arms of other scripts, a stage named like an arm, trials of one search, an earlier plan."""
-    rows = [
-        replace(ROW, arm=arm, stage=stage, trial_id=f"{number:08x}")
-        for number, (arm, stage) in enumerate(
-            [("с нуля", "arm"), ("обучение", "arm"), ("a", "arm"), ("a", "pretrain"), ("a", "arm"),
-             ("a", "search"), ("a", "search"), ("a b", "arm"), ("a-b", "arm"), ("x" * 99, "arm"),
-             ("x" * 98, "arm")]
-        )
-    ]  # fmt: skip
-    for _ in range(2):  # a second run of the same command
-        paths = [write_tensorboard(tmp_path, row, CURVE) for row in rows]
-        assert len({path.parent for path in paths}) == len(rows)
-        assert sorted(tmp_path.glob("*/*/*")) == sorted(paths)
-    assert [str(path.parent.relative_to(tmp_path)) for path in paths[1:7:4]] == [
-        "обучение/seed-0003-00000001", "a/search-0003-00000005",
-    ]  # fmt: skip
-
-
-def test_other_trackers_get_the_same_names(monkeypatch):
-    sent = []
+@pytest.fixture
+def opened(monkeypatch):
+    """Each session that was opened: its options, settings and what was logged."""
+    sessions = []
 
     class Recorder:
         def __init__(self, log_with, cpu):
-            self.end_training = lambda: None
+            self.names = log_with
 
         def init_trackers(self, project, config, init_kwargs):
-            sent.append((project, init_kwargs))
+            self.options, self.config, self.logged = init_kwargs, config, []
+            sessions.append(self)
+
+        def get_tracker(self, name, unwrap):
+            assert (name, unwrap) == ("mlflow", True)
+            return SimpleNamespace(info=SimpleNamespace(run_id="of-mlflow"))
 
         def log(self, values, step):
-            sent.append(step)
+            self.logged.append((step, values.get("Accuracy/Validation", "tested")))
+
+        def end_training(self):
+            self.is_over = True
 
     monkeypatch.setattr("accelerate.Accelerator", Recorder)
-    log_to_trackers(["wandb", "mlflow"], replace(ROW, arm="a", stage="search"), CURVE)
+    return sessions
+
+
+def test_a_curve_is_sent_in_pieces_to_one_run_of_each_service(tmp_path, opened):
+    """By a second command too, which learns from the run folder what the first one sent."""
+    Trackers(tmp_path, ["wandb", "mlflow"]).send(RUNNING, CURVE[:2], has_ended=False)
+    second = Trackers(tmp_path, ["wandb", "mlflow"])
+    second.send(RUNNING, CURVE[:2], has_ended=False)  # nothing is new
+    second.send(DONE, CURVE, has_ended=True)
+    first, last = opened
+    assert first.logged == [(0, 0.0), (10, 0.1)]
+    assert last.logged == [(20, 0.2), (20, "tested")]
     name = "a/search-0003-0123abcd"
-    assert sent == [("small", {"wandb": {"name": name}, "mlflow": {"run_name": name}}), 0, 10, 10]
+    assert (first.options["wandb"]["name"], first.options["mlflow"]) == (name, {"run_name": name})
+    assert last.options["wandb"] == first.options["wandb"]
+    assert last.options["mlflow"] == {"run_name": name, "run_id": "of-mlflow"}
+    assert first.config["arm"] == "a"
+    assert last.config["steps"] == 10
+    assert not first.config.keys() & last.config.keys(), "a service takes no setting twice"
+    assert not (tmp_path / REMEMBERED).exists()
+
+
+def test_a_trial_that_ended_unseen_is_one_session(tmp_path, opened):
+    Trackers(tmp_path, ["wandb"]).send(DONE, CURVE, has_ended=True)
+    (only,) = opened
+    assert [step for step, _ in only.logged] == [0, 10, 20, 20]
+    assert {"arm", "steps"} <= only.config.keys()
+    assert only.is_over
 
 
 def test_a_missing_tracker_is_said_before_anything_runs():

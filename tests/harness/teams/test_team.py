@@ -25,7 +25,7 @@ from harness.training.steps import SOLO
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Failed, Progress, Started, Stopped
 from headstart.errors import InputError
-from headstart.rows import TrialRow
+from headstart.rows import EvaluationRow, TrialRow
 from runs import fingerprints, wait_until_gone
 
 
@@ -69,7 +69,10 @@ def played(team, should_stop=lambda: False):
 
 
 def test_the_events_of_the_first_process_are_the_trials():
-    progress, ended = Progress("t1", 1, 2, 0.5, 1.0), Ended("t1", TrialRow(trial_id="t1"))
+    progress, ended = (
+        Progress("t1", 2, 1.0, EvaluationRow(step=1)),
+        Ended("t1", TrialRow(trial_id="t1")),
+    )
     team = PlayedTeam(
         Message(0, "item", progress), Message(0, "item", ended),
         Message(0, "over"), Message(1, "over"),
