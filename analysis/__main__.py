@@ -51,11 +51,12 @@ def _report(argv: Sequence[str]) -> None:
             f"--workbook: {args.workbook!r} is not a file name that ends in .xlsx; it is written "
             "into the report's folder (--out)"
         )
+    from analysis.report.console import console_text, terminal_width
     from analysis.report.report import write_report
 
     result = write_report(args.dirs, args.out, args.workbook)
-    for text in (result.answer, *result.stand_ins, result.index):
-        print(text)
+    print(console_text(result.glance, terminal_width()))
+    print(f"\nReport: {result.index}")
 
 
 def _diff(argv: Sequence[str]) -> None:

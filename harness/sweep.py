@@ -306,16 +306,17 @@ def _run(
                 file=sys.stderr,
             )
             return EXIT_STOPPED
+        is_reported = is_whole and options.report and bool(statuses)
         if is_whole:
             _keep_images(plan, folder, catalogue)
-            if options.report and statuses:
+            if is_reported:
                 _track(plan, folder, _services(plan, folder))
                 _report(plan, out, catalogue)
         diverged = folder.diverged_arms(plan) if is_whole else []
-    status = _status(out, len(part.by_id), statuses, diverged)
-    for line in data_lines.stand_ins(plan, with_reasons=False):
-        print(line)
-    return status
+    if not is_reported:  # whose first line says it
+        for line in data_lines.stand_ins(plan, with_reasons=False):
+            print(line)
+    return _status(out, len(part.by_id), statuses, diverged)
 
 
 def _is_whole(options: Options) -> bool:
@@ -617,6 +618,7 @@ def _track(
 
 
 def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
+    from analysis.report.console import console_text, terminal_width
     from analysis.report.report import write_report
 
     deliver = plan.sweep.deliver
@@ -625,10 +627,11 @@ def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
     folder = result.index.parent
     if deliver.folders:
         write_folders(plan, catalogue, folder)
-    print(f"\n{result.answer}\n\nReport: {result.index}")
+    print(f"\n{console_text(result.glance, terminal_width())}\n")
     for name in (deliver.workbook, deliver.pdf):
         if name:
             print(folder / name)
+    print(f"Report: {result.index}")
 
 
 if __name__ == "__main__":

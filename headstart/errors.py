@@ -75,19 +75,28 @@ class DataNotFoundError(DataError):
 
     Attributes:
         put: what to put where, and why fetching it failed; empty where only the message says it.
+        why: why fetching it failed, in a few words; empty where nobody tried.
         is_named: whether a person named the file or folder that is missing, so that another data
             set may stand in for it only where that was said (`optional: true`).
     """
 
-    def __init__(self, message: str, put: str = "", is_named: bool = False):
+    def __init__(self, message: str, put: str = "", is_named: bool = False, why: str = ""):
         self.put = put
         self.is_named = is_named
+        self.why = why
         super().__init__(message)
 
     @property
     def reason(self) -> str:
         """Why the set is not used, for a line that names the set."""
         return f"not on this machine: {self.put}" if self.put else str(self)
+
+    @property
+    def brief(self) -> str:
+        """The same without what to put where."""
+        if not self.put:
+            return str(self)
+        return f"not on this machine, {self.why}" if self.why else "not on this machine"
 
 
 class ModelError(InputError):

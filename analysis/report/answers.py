@@ -25,7 +25,6 @@ from analysis.statistics.samples.significance import sign_test
 from analysis.statistics.times.course import Course
 
 MOST_TARGETS = 4  # that one sentence lists
-MOST_LINES = 3  # of a comparison on a console
 MOST_AT_TOP = 4  # comparisons that have their paragraph at the top
 
 
@@ -51,11 +50,6 @@ class Paragraph:
     @property
     def text(self) -> str:
         return f"{self.lead} {self.rest}".strip()
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """What a console has room for: the answer, the way there, the end."""
-        return (self.lead, *self.numbers[: MOST_LINES - 1])
 
 
 @dataclass(frozen=True)

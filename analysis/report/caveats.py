@@ -26,7 +26,7 @@ SMALL_TEST = 200  # test images; below, one of them is over half a point
 def find_caveats(findings: Findings) -> list[str]:
     """Every caveat that applies to this report."""
     makers = (
-        stand_ins,
+        _stand_ins,
         _warnings,
         _bad_trials,
         _errors,
@@ -47,7 +47,7 @@ def find_caveats(findings: Findings) -> list[str]:
     return [text for maker in makers for text in maker(findings)]
 
 
-def stand_ins(findings: Findings) -> Iterator[str]:
+def _stand_ins(findings: Findings) -> Iterator[str]:
     """A sentence for each data set that was used in place of another one."""
     trials = findings.runs.trials
     for (used, wanted), rows in trials[trials["stand_in_for"] != ""].groupby(

@@ -22,12 +22,12 @@ from analysis.findings.findings import Findings, find
 from analysis.findings.load import load_runs
 from analysis.findings.looked import looks_now, remember
 from analysis.report.answers import answer_all, summary
-from analysis.report.caveats import find_caveats, n_seeds_text, stand_ins
+from analysis.report.caveats import find_caveats, n_seeds_text
 from analysis.report.displays import PARTS
 from analysis.report.document import Content
 from analysis.report.evaluations import evaluation_table, write_evaluations
 from analysis.report.exports import report_json, write_json, write_tables
-from analysis.report.glance import at_a_glance
+from analysis.report.glance import Glance, at_a_glance
 from analysis.report.page import render_page
 from analysis.report.pdf import narrow, write_pdf
 from analysis.report.sections import build_sections, build_tables, in_order
@@ -40,11 +40,10 @@ from headstart.records import CONTACT_SHEETS
 
 @dataclass(frozen=True)
 class ReportResult:
-    """Where the report is, the sentences that answer the question, and those on stand-ins."""
+    """Where the report is, and what a reader of one screen takes away from it."""
 
     index: Path
-    answer: str
-    stand_ins: tuple[str, ...] = ()
+    glance: Glance
 
 
 def write_report(
@@ -83,8 +82,7 @@ def write_report(
     with atomic_file(out / "index.html") as file:
         file.write(page_text(content))
     remember(looks_now(findings.runs, findings.asked))
-    answer = "\n".join(line for paragraph in content.top for line in paragraph.lines)
-    return ReportResult(out / "index.html", answer, tuple(stand_ins(findings)))
+    return ReportResult(out / "index.html", content.glance)
 
 
 def _contact_sheets(out: Path) -> tuple[str, ...]:

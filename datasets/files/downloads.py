@@ -32,6 +32,7 @@ CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 30.0
 _ATTEMPTS = 4  # for each address: a broken connection is taken up where it broke
 _CHUNK_BYTES = 1 << 14
+_NO_CONNECTION = "no connection"
 SLOW_S = 60.0
 LEAST_BYTES = 1 << 17  # in so long: a server that sends less would never end
 
@@ -69,7 +70,7 @@ def fetch(download: Download, missing: DataNotFoundError) -> Path:
     if download.path.exists():
         return download.path
     make_folder(download.path.parent)
-    reasons = []
+    reasons, no_connection = [], True
     with _partial(download.path) as partial:
         for address in download.addresses:
             reason = _fetch_from(address, partial, download.limit_bytes)
@@ -77,8 +78,11 @@ def fetch(download: Download, missing: DataNotFoundError) -> Path:
                 _accept(partial, download, address)
                 return download.path
             reasons.append(without_secrets(f"{address}: {reason}"))
+            no_connection &= reason.startswith(_NO_CONNECTION)
     failed = f"fetching it failed: {'; '.join(reasons)}"
-    raise DataNotFoundError(f"{missing}; {failed}", missing.put and f"{missing.put}; {failed}")
+    why = f"{_NO_CONNECTION} to fetch it" if no_connection else "fetching it failed"
+    put = missing.put and f"{missing.put}; {failed}"
+    raise DataNotFoundError(f"{missing}; {failed}", put, why=why)
 
 
 @contextmanager
@@ -114,7 +118,7 @@ def _fetch_from(address: str, partial: Path, limit_bytes: int) -> str | None:
             reason = "the connection broke off again and again"
         except requests.ConnectionError as err:
             if not _has_begun(partial):
-                return f"no connection ({_innermost(err)})"
+                return f"{_NO_CONNECTION} ({_innermost(err)})"
             reason = "the connection broke off again and again"
         except requests.RequestException as err:
             return str(err)

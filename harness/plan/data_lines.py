@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from harness.trials.spec import DataUse, Plan
+from harness.trials.spec import DataUse, PassedOver, Plan
 from headstart.output import on_one_line
 
 WIDTH = 100  # columns of a line, in a terminal and in a log
@@ -18,6 +18,7 @@ MOST_SETS = 12
 MOST_USERS = 3  # stages and arms that use a data set
 LONGEST_NOTE = 400  # characters
 LONGEST_NAME = 40
+LONGEST_REASON = 160
 TIED = "\xa0"  # a space at which no line ends
 
 
@@ -82,9 +83,13 @@ def _stand_in(sweep: str, use: DataUse, with_reasons: bool) -> str:
     text = f"{sweep}: {use.choice.label} stands in for {use.passed_over[0].name}"
     if with_reasons:
         first, *others = use.passed_over
-        also = (f"; nor is {other.name} used ({other.reason})" for other in others)
-        text += f" ({first.reason}){''.join(also)}"
+        also = (f"; nor is {other.name} used ({_brief(other)})" for other in others)
+        text += f" ({_brief(first)}){''.join(also)}"
     return on_one_line(text)
+
+
+def _brief(other: PassedOver) -> str:
+    return _cut(other.brief or other.reason, LONGEST_REASON)
 
 
 def _wrapped(text: str, indent: str) -> Sequence[str]:

@@ -117,7 +117,7 @@ class DataCatalogue:
                 dataset = self._load(choice, info.image_size, info.channels)
             except DataNotFoundError as err:
                 missing.append(err)
-                passed_over.append(PassedOver(choice.label, err.reason))
+                passed_over.append(PassedOver(choice.label, err.reason, err.brief))
                 continue
             self._opened[dataset.fingerprint] = dataset
             split = self._split(dataset, choice.split)

@@ -25,10 +25,12 @@ RESULT_FORMAT = 3  # part of every id: raise it when the same settings give othe
 
 @dataclass(frozen=True)
 class PassedOver:
-    """A data set that a sweep prefers to the one that is used, and why it is not used."""
+    """A data set that a sweep prefers to the one that is used, and why it is not used; `brief`:
+    the same in a few words."""
 
     name: str
     reason: str
+    brief: str = ""
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,9 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server, tmp_path):
 
 def test_a_later_command_goes_on_from_what_an_earlier_one_left(server, tmp_path):
     server.breaks = [200_000] * 4
-    with pytest.raises(DataNotFoundError, match="broke off again and again"):
+    with pytest.raises(DataNotFoundError, match="broke off again and again") as caught:
         fetch(download(server, tmp_path), MISSING)
+    assert caught.value.why == "fetching it failed"
     path = fetch(download(server, tmp_path), MISSING)
     assert path.read_bytes() == CONTENT
     assert len(server.ranges) == 5
@@ -154,8 +155,11 @@ def test_no_server_is_the_callers_message_with_the_reason(tmp_path, server):
     server.server.shutdown()
     server.server.server_close()
     begin = time.monotonic()
-    with pytest.raises(DataNotFoundError, match=r"^put it there; fetching it failed: .*refused"):
+    with pytest.raises(
+        DataNotFoundError, match=r"^put it there; fetching it failed: .*refused"
+    ) as caught:
         fetch(download(server, tmp_path), MISSING)
+    assert caught.value.why == "no connection to fetch it"
     assert time.monotonic() - begin < downloads.CONNECT_TIMEOUT_S
 
 

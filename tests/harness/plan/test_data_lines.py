@@ -12,6 +12,7 @@ from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import DataChoice
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import DataUse, PassedOver, Plan
+from headstart.errors import DataNotFoundError
 
 
 @pytest.fixture
@@ -116,3 +117,10 @@ def test_a_stand_in_is_said_with_the_reasons_and_at_the_end_without(plan):
     two = replace(use, passed_over=(*passed_over, PassedOver("other", "no such file")))
     (line,) = stand_ins(with_uses(plan, two))
     assert line.endswith("put it there); nor is other used (no such file)")
+    long = DataNotFoundError("mnist: long", "put it there; " * 30, why="no connection to fetch it")
+    passed_over = (PassedOver("mnist", long.reason, long.brief), PassedOver("x", "y" * 500))
+    (line,) = stand_ins(with_uses(plan, replace(use, passed_over=passed_over)))
+    assert line.startswith(
+        "small: glyphs stands in for mnist (not on this machine, no connection to fetch it); nor "
+    )
+    assert len(line) < 300
