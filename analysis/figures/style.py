@@ -27,6 +27,16 @@ from headstart.files import atomic_file, atomic_path
 
 INK, SOFT, RULE, PAPER = "#1c1f23", "#5a6169", "#dcdfe3", "#fdfdfb"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#b8578f", "#b37c00", "#3a9fd8", "#555555")
+ROLES = {  # the page's variables, with what they are in light
+    **{f"var(--arm-{k})": color for k, color in enumerate(COLORS)},
+    "var(--ink)": INK,
+    "var(--soft)": SOFT,
+    "var(--rule)": RULE,
+    "var(--paper)": PAPER,
+    "var(--accent)": "#1d4f7c",
+    "var(--good)": "#1c6b45",
+    "var(--bad)": "#9d2c2c",
+}
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES: tuple[tuple[float, ...], ...] = (
     (),

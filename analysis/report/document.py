@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles
@@ -46,13 +47,12 @@ class Content:
 
 @dataclass(frozen=True)
 class Chart:
-    """An interactive chart: `spec` is what templates/page.js draws (see `charts`)."""
+    """An interactive chart: `spec` is a description for Vega-Lite (see `charts`)."""
 
     id: str
     title: str
     caption: str
-    y_label: str
-    spec: Mapping[str, object]
+    spec: Mapping[str, Any]
     file: str = ""
 
 

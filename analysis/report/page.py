@@ -6,6 +6,8 @@ alone knows the templates.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import re
@@ -16,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis import words
-from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT
+from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT, Styles
+from analysis.report import charts
 from analysis.report.document import Block, Chart, Content, Plate, Section, TableBlock
 from analysis.report.tables import Cell, Column, Table
 
@@ -42,32 +45,60 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["tie"] = tie
-    arms = [
-        {"name": s.name, "color": s.color, "dash": s.svg_dash, "mark": s.marker}
-        for s in content.styles.values()
-    ]
     blocks = [block for section in sections for block in section.blocks]
     data = {
-        "arms": arms,
-        "hidden": [k for k, arm in enumerate(content.styles) if arm not in shown],
+        "hidden": [arm for arm in content.styles if arm not in shown],
         "charts": {block.id: block.spec for block in blocks if isinstance(block, Chart)},
     }
+    scripts = [Markup(charts.script()), _asset("charts.js"), _asset("page.js")]
     context = {
         "page": content,
         "kicker": kicker,
         "footer": footer,
         "files": FILES,
-        "sections": [{**vars(s), "blocks": list(map(_block, s.blocks))} for s in sections],
-        "arms": arms,
+        "sections": [
+            {**vars(s), "blocks": [_block(block, content.styles) for block in s.blocks]}
+            for s in sections
+        ],
         "css": _asset("page.css"),
-        "js": _asset("page.js"),
+        "scripts": scripts,
+        "policy": _policy(scripts),
         "data_json": _json(data),
     }
     return environment.get_template("page.html.j2").render(context)
 
 
-def _block(block: Block) -> dict[str, object]:
+def _policy(scripts: Sequence[str]) -> str:
+    """What the browser may do: run these scripts and no other, load nothing from elsewhere.
+
+    A run folder may be a stranger's. Should one of its names ever get past the escaping, it still
+    runs nothing.
+    """
+    digests = (hashlib.sha256(text.encode()).digest() for text in scripts)
+    ours = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {ours}; style-src 'unsafe-inline'; "
+        "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+SWATCHES = {  # the marks of `style.MARKERS`, in the middle of 26 × 12 pixels
+    "o": "M9 6a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    "s": "M9.5 2.5h7v7h-7z",
+    "^": "M13 1.5l4.6 8h-9.2z",
+    "D": "M13 1l5 5-5 5-5-5z",
+    "v": "M13 10.5l4.6-8h-9.2z",
+    "P": "M11.5 1.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+}
+
+
+def _block(block: Block, styles: Styles) -> dict[str, object]:
     content: dict[str, object] = {"type": type(block).__name__, **vars(block)}
+    if isinstance(block, Chart):
+        looks = (styles[arm] for arm in block.spec["usermeta"]["legend"])
+        content["arms"] = [
+            {"name": s.name, "color": s.color, "mark": SWATCHES[s.marker]} for s in looks
+        ]
     if isinstance(block, Plate):
         content["svg"] = Markup(themed_svg(block.svg, block.id))
         content["small"] = _width(block.svg) <= SMALL

@@ -20,7 +20,6 @@ from analysis.findings.by_class import MOST_TASKS
 from analysis.findings.findings import Findings
 from analysis.findings.searches import Search, describe_search, setting_text
 from analysis.report import (
-    charts,
     displays_arms,
     displays_classes,
     displays_data,
@@ -29,7 +28,7 @@ from analysis.report import (
     methods,
 )
 from analysis.report.answers import MOST_AT_TOP
-from analysis.report.displays import SCORE_WORDS
+from analysis.report.charts import Spec, finals, learning, reached, speedup
 from analysis.report.tables import Table
 from analysis.statistics.pairs.verdicts import advice
 from headstart.private import publishable
@@ -153,10 +152,10 @@ def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
         )
     if key == "verdicts":
         yield from _beside_verdicts(findings)
-    learning = findings.learning
-    if key == "learning" and learning.n_drawn < learning.n_trials:
+    curves = findings.learning
+    if key == "learning" and curves.n_drawn < curves.n_trials:
         yield (
-            f"Of {learning.n_trials:,} finished trials {learning.n_drawn:,} are drawn as single "
+            f"Of {curves.n_trials:,} finished trials {curves.n_drawn:,} are drawn as single "
             "runs, the first seeds of each arm; means and intervals are over all of them."
         )
     classes = findings.classes
@@ -209,72 +208,56 @@ def _search_words(search: Search) -> str:
     )
 
 
-def _numbers(styles: Styles) -> dict[str, int]:
-    return {arm: k for k, arm in enumerate(styles)}
-
-
 def _learning(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
     for task in focus.focus_tasks(findings):
         title = focus.titled("Learning curves", findings, task)
-        spec = charts.learning_chart(findings.learning, task, _numbers(styles), title)
-        if spec["views"]:
-            caption = (
-                "Mean over seeds (line), pointwise 95 % interval (band, Student’s t) and single "
-                "runs (faint). A trial that stopped early counts with its last value. Point, or "
-                "use the arrow keys, to read values; the buttons above switch arms on and off in "
-                "every chart."
-            )
-            name = focus.file_name("learning_curves", findings, task)
-            yield document.Chart(f"chart-{name}", title, caption, "", spec, name)
+        caption = (
+            "Mean over seeds (line), pointwise 95 % interval (band, Student’s t) and single runs "
+            "on validation images (faint). A trial that stopped early counts with its last value. "
+            "Point at a mark to read it; the buttons above switch arms on and off in every chart."
+        )
+        spec = learning.learning_chart(findings.learning, task, styles)
+        yield from _chart(spec, "learning_curves", findings, task, title, caption)
 
 
 def _targets(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
     for task in focus.focus_tasks(findings):
-        title = focus.titled("Speedup against target", findings, task)
         if len(findings.pairs.speedups):
-            spec = charts.speedup_chart(
-                findings.pairs.speedups, task, _numbers(styles), title, findings.course
-            )
-            if spec["views"]:
-                caption = (
-                    "Control over treatment: above 1 the treatment is sooner. Geometric mean over "
-                    "paired seeds with the 95 % interval of each alone; an arrow is an open end, "
-                    "where trials did not reach the target."
-                )
-                name = focus.file_name("speedup", findings, task)
-                yield document.Chart(f"chart-{name}", title, caption, "Speedup", spec, name)
-        title = focus.titled("Share of seeds that reached the target", findings, task)
-        survival = findings.survival[findings.survival["task"] == task]
-        targets = sorted(float(t) for t in survival["target"].unique())
-        if targets:
-            spec = charts.survival_chart(
-                survival, targets, _numbers(styles), title, findings.course
-            )
+            title = focus.titled("Speedup against target", findings, task)
             caption = (
-                "Kaplan–Meier estimate with 95 % intervals; a tick marks trials whose training "
-                "ended before they reached the target."
+                "Control over treatment: above 1 the treatment is sooner. Geometric mean over "
+                "paired seeds with the 95 % interval of each alone. An arrow is a bound: trials "
+                "did not reach the target, and only one end is known. A hollow mark is a ratio "
+                "within the budget that trials had."
             )
-            name = focus.file_name("reached", findings, task)
-            yield document.Chart(f"chart-{name}", title, caption, "Share of seeds", spec, name)
+            spec = speedup.speedup_chart(findings.pairs.speedups, task, styles, findings.course)
+            yield from _chart(spec, "speedup", findings, task, title, caption)
+        title = focus.titled("Share of seeds that reached the target", findings, task)
+        caption = (
+            "Kaplan–Meier estimate with 95 % intervals; a tick marks trials whose training "
+            "ended before they reached the target."
+        )
+        survival = findings.survival[findings.survival["task"] == task]
+        spec = reached.reached_chart(survival, styles, findings.course)
+        yield from _chart(spec, "reached", findings, task, title, caption)
 
 
 def _finals(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
     for task in focus.focus_tasks(findings):
         title = focus.titled(f"Final {findings.course.words} by arm", findings, task)
-        spec = charts.finals_chart(
-            findings.evidence,
-            findings.arms,
-            task,
-            findings.score,
-            _numbers(styles),
-            title,
-            findings.course,
-        )
-        if findings.arms.loc[findings.arms["task"] == task, "score"].notna().any():
-            name = focus.file_name("final_accuracy", findings, task)
-            caption = "Every seed a dot; mean over seeds with its 95 % interval."
-            label = SCORE_WORDS[findings.score]
-            yield document.Chart(f"chart-{name}", title, caption, label, spec, name)
+        caption = "Every seed a dot; mean over seeds with its 95 % interval."
+        evidence, arms = (t[t["task"] == task] for t in (findings.evidence, findings.arms))
+        spec = finals.finals_chart(evidence, arms, findings.score, styles, findings.course)
+        yield from _chart(spec, "final_accuracy", findings, task, title, caption)
+
+
+def _chart(
+    spec: Spec | None, kind: str, findings: Findings, task: str, title: str, caption: str
+) -> Iterator[document.Chart]:
+    """The chart, beside the drawn figure of the same name; nothing where there is none."""
+    if spec is not None:
+        name = focus.file_name(kind, findings, task)
+        yield document.Chart(f"chart-{name}", title, caption, spec, name)
 
 
 def _provenance(findings: Findings) -> Iterator[document.Details]:

@@ -1,0 +1,171 @@
+"""What all charts share: the look of arms, axes and titles, and the mapping that is handed on.
+
+In: layers built with altair, and rows of plain data. Out: a `Spec`. It stands alone so that each
+chart is a few lines about its own marks. Names of arms and classes are values of the data and never
+part of an expression, so no name can be read as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.figures.style import Styles
+
+Spec = dict[str, Any]
+Row = dict[str, Any]
+HIDDEN = "hidden"  # the parameter with the arms that the reader has switched off
+SHAPES = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "P": "cross",
+}
+SOFT, RULE, INK, PAPER = "var(--soft)", "var(--rule)", "var(--ink)", "var(--paper)"
+VERDICTS = {
+    "better": "var(--good)",
+    "worse": "var(--bad)",
+    "equivalent": "var(--accent)",
+    "not known": SOFT,
+}
+FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
+CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": SOFT,
+        "titleColor": SOFT,
+        "domainColor": SOFT,
+        "tickColor": SOFT,
+        "gridColor": RULE,
+        "labelFontSize": 12,
+        "titleFontSize": 12.5,
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+        "labelOverlap": True,
+        "labelFlush": False,
+    },
+    "legend": {
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "titleColor": SOFT,
+        "labelLimit": 300,
+        "symbolOpacity": 1,
+        "symbolStrokeWidth": 2,
+        "orient": "bottom",
+        "columns": 3,
+        "title": None,
+    },
+    "title": {
+        "anchor": "start",
+        "color": SOFT,
+        "fontSize": 12.5,
+        "fontWeight": "normal",
+        "frame": "group",
+        "offset": 10,
+    },
+}
+
+
+def plain(values: ArrayLike, digits: int = 5) -> list[float | int | None]:
+    """Numbers with `digits` significant digits; null for what is not finite."""
+    return [rounded(v, digits) for v in np.asarray(values, dtype=float).tolist()]
+
+
+def rounded(value: float, digits: int = 5) -> float | int | None:
+    """One number as `plain` writes it; whole numbers without a fraction."""
+    if not np.isfinite(value):
+        return None
+    number = float(f"{value:.{digits}g}")
+    return int(number) if number.is_integer() else number
+
+
+def named(name: str) -> alt.NamedData:
+    """The rows of that name in the chart's `data`."""
+    return alt.NamedData(name=name)
+
+
+def shown(name: str, **kwargs: Any) -> alt.Chart:
+    """A chart of the rows of `name` whose arm is switched on."""
+    chart = alt.Chart(named(name), **kwargs)
+    return chart.transform_filter(f"indexof({HIDDEN}, datum.arm) < 0")
+
+
+def arm_color(styles: Styles, **channel: Any) -> alt.Color:
+    """Colour by the field `arm`; its legend is drawn where no page draws one."""
+    colors = [f"var(--arm-{style.color})" for style in styles.values()]
+    scale = alt.Scale(domain=list(styles), range=colors)
+    return alt.Color("arm:N", scale=scale, **channel)
+
+
+def arm_shape(styles: Styles, **channel: Any) -> alt.Shape:
+    """Mark by the field `arm`, told by the same legend as its colour."""
+    shapes = [SHAPES[style.marker] for style in styles.values()]
+    return alt.Shape("arm:N", scale=alt.Scale(domain=list(styles), range=shapes), **channel)
+
+
+def choice(name: str, label: str, options: Mapping[Any, str]) -> list[alt.VariableParameter]:
+    """A parameter with a menu of `options` (value: words), the first chosen; none to choose: none.
+
+    Where only one option is left, the parameter stays, with its value and without a menu.
+    """
+    values = list(options)
+    if len(values) == 1:
+        return [alt.VariableParameter(name=name, value=values[0])]
+    menu = alt.binding_select(options=values, labels=list(options.values()), name=f"{label} ")
+    return [alt.VariableParameter(name=name, value=values[0], bind=menu)]
+
+
+def by_value(name: str, options: Mapping[Any, object]) -> str:
+    """The expression that gives for the value of parameter `name` what `options` holds for it.
+
+    options: keys and values of our own code (never names from a run): numbers and texts.
+    """
+    whole = ""
+    for value, result in options.items():
+        whole += f"{name} === {_literal(value)} ? {_literal(result)} : "
+    return f"{whole}null"
+
+
+def _literal(value: object) -> str:
+    return f"'{value}'" if isinstance(value, str) else repr(value)
+
+
+def finish(
+    layers: Sequence[alt.Chart | alt.LayerChart],
+    data: Mapping[str, Sequence[Row]],
+    styles: Styles,
+    description: str,
+    *,
+    title: str | alt.ExprRef = "",
+    height: float = 320,
+    params: Sequence[alt.VariableParameter] = (),
+    legend: bool = True,
+    **more: Any,
+) -> Spec:
+    """The whole description: layers on one pair of axes, their data, and what can be chosen.
+
+    usermeta.legend: which arms the page's legend names; none where the axis names them.
+    """
+    if title:
+        more["title"] = alt.TitleParams(text=title)
+    chart = alt.layer(*layers).properties(height=height, width="container", **more)
+    spec: Spec = chart.to_dict()
+    arms = {row["arm"] for rows in data.values() for row in rows if "arm" in row}
+    off = alt.VariableParameter(name=HIDDEN, value=[])
+    return {
+        **spec,
+        "description": description,
+        "config": CONFIG,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "params": [param.to_dict() for param in (off, *params)],
+        "datasets": {name: list(rows) for name, rows in data.items()},
+        "usermeta": {"legend": [arm for arm in styles if arm in arms and legend]},
+    }

@@ -1,0 +1,105 @@
+"""Final value by arm: every seed a dot, the mean with its interval, one row an arm.
+
+In: `Findings.evidence` and `.arms` of one task. Out: a `Spec`.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from analysis import words
+from analysis.figures.style import Styles
+from analysis.report.charts.base import (
+    PAPER,
+    Row,
+    Spec,
+    arm_color,
+    arm_shape,
+    finish,
+    named,
+    plain,
+    rounded,
+)
+from analysis.statistics.times.course import Course
+
+MOST_DOTS = 12_000  # of all arms: the page must open on a phone
+
+
+def finals_chart(
+    evidence: pd.DataFrame, arms: pd.DataFrame, score: str, styles: Styles, course: Course
+) -> Spec | None:
+    """The chart of one task; evidence and arms: its rows. None where nothing finished."""
+    scored = arms[arms["score"].notna()]
+    if scored.empty:
+        return None
+    order = scored["arm"].tolist()
+    done = evidence[(evidence["status"] == "done") & evidence["arm"].isin(order)]
+    dots = done[done[score].notna()].groupby("arm", sort=False).head(MOST_DOTS // len(order))
+    each = [
+        {"arm": arm, "seed": int(seed), "y": value, "jitter": rounded((k * 0.618034) % 1 - 0.5, 3)}
+        for k, (arm, seed, value) in enumerate(
+            zip(dots["arm"], dots["seed"], plain(dots[score]), strict=True)
+        )
+    ]
+    part = "Test" if score.startswith("test_") else "Best validation"
+    styles = {arm: styles[arm] for arm in order}
+    description = f"Final {course.words} by arm: every seed a dot, and the mean with its interval."
+    label = f"{part} {course.words}"
+    return finish(
+        _layers(styles, course, label),
+        {"seeds": each, "means": [_mean(row, course) for row in scored.to_dict("records")]},
+        styles,
+        description,
+        height=36 * len(order),
+        legend=False,
+    )
+
+
+def _mean(row: dict[str, object], course: Course) -> Row:
+    score, low, high = (float(str(row[key])) for key in ("score", "score_low", "score_high"))
+    return {
+        "arm": row["arm"],
+        "mean": rounded(score),
+        "low": rounded(low),
+        "high": rounded(high),
+        "text": words.interval(course.kind, score, low, high),
+        "n": int(str(row["score_n"])),
+    }
+
+
+def _layers(styles: Styles, course: Course, label: str) -> list[alt.Chart]:
+    form = (
+        "format(100 * datum.value, '.4~g') + ' %'"
+        if course.is_share
+        else "format(datum.value, '~g')"
+    )
+    axis = alt.Axis(title=label, labelExpr=form, tickCount=7)
+    scale = alt.Scale(zero=False, padding=8)
+    dots, mean, low = (alt.X(f"{k}:Q", axis=axis, scale=scale) for k in ("y", "mean", "low"))
+    rows = alt.Axis(title=None, grid=False, ticks=False, domain=False, labelColor="var(--ink)")
+    y = alt.Y("arm:N", sort=list(styles), axis=rows)
+    color = arm_color(styles, legend=None)
+    spread = alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-0.9, 0.9]))
+    tooltip = [
+        alt.Tooltip("arm:N", title="arm"),
+        alt.Tooltip("text:N", title="mean [95 %]"),
+        alt.Tooltip("n:Q", title="n"),
+    ]
+    seed = [
+        alt.Tooltip("arm:N", title="arm"),
+        alt.Tooltip("seed:Q", title="seed"),
+        alt.Tooltip("y:Q", title=label, format=".2%" if course.is_share else ".4~g"),
+    ]
+    means = alt.Chart(named("means"))
+    shape = arm_shape(styles, legend=None)
+    return [
+        alt.Chart(named("seeds"))
+        .mark_circle(size=26, opacity=0.4, aria=False)
+        .encode(x=dots, y=y, yOffset=spread, color=color, tooltip=seed),
+        means.mark_rule(strokeWidth=6, color=PAPER, aria=False).encode(x=low, x2="high:Q", y=y),
+        means.mark_rule(strokeWidth=3, aria=False).encode(x=low, x2="high:Q", y=y, color=color),
+        means.mark_point(size=110, filled=True, stroke=PAPER, strokeWidth=1.2, opacity=1).encode(
+            x=mean, y=y, color=color, tooltip=tooltip, shape=shape
+        ),
+    ]

@@ -1,0 +1,130 @@
+"""Speedup against target: an exact mean is a mark, joined to its neighbours; a bound is an arrow.
+
+In: `PairTables.speedups` of one task. Out: a `Spec` with a logarithmic axis; the reader chooses
+steps, images or seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.rows import speedup_rows
+from analysis.figures.style import Styles
+from analysis.report.charts.base import (
+    SOFT,
+    Row,
+    Spec,
+    arm_color,
+    arm_shape,
+    by_value,
+    choice,
+    finish,
+    named,
+    rounded,
+    shown,
+)
+from analysis.statistics.times.course import Course
+
+UNITS = {"step": "steps", "samples": "images seen", "train_time_s": "training seconds"}
+ARROW = 24  # pixels
+TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100, 200, 500]
+
+
+def speedup_chart(speedups: pd.DataFrame, task: str, styles: Styles, course: Course) -> Spec | None:
+    """The chart of one task; None where nothing is known of any speedup."""
+    table = speedup_rows(speedups[speedups["task"] == task])
+    if table.empty:
+        return None
+    rows = [_row(row, course) for row in table.to_dict("records")]
+    units = {unit: UNITS[unit] for unit in UNITS if (table["unit"] == unit).any()}
+    titles = {unit: f"Speedup in {words}: control over treatment" for unit, words in units.items()}
+    arms = {arm: styles[arm] for arm in styles if (table["treatment"] == arm).any()}
+    words = (
+        "How many times sooner the treatment reaches each target than the control, with 95 % "
+        "intervals. Above 1 the treatment is sooner; an arrow is a bound, of which only one end "
+        "is known."
+    )
+    order = [course.target(t) for t in sorted(table["target"].unique())]
+    return finish(
+        _layers(arms, order, f"Target (validation {course.words})"),
+        {"speedups": rows, "one": [{"y": 1}]},
+        arms,
+        words,
+        title=alt.ExprRef(by_value("unit", titles)),
+        height=290,
+        params=choice("unit", "Count", units),
+    )
+
+
+def _row(row: dict[Any, Any], course: Course) -> Row:
+    ends = {key: rounded(row[key]) for key in ("estimate", "low", "high")}
+    return {
+        "arm": row["treatment"],
+        "pair": f"{row['treatment']} against {row['control']}",
+        "target": course.target(row["target"]),
+        "unit": row["unit"],
+        **ends,
+        "kind": row["kind"],
+        "up": row["open_high"],
+        "down": row["open_low"],
+        "text": row["text"],
+        "n": int(row["n_pairs"]),
+        "reached": f"{row['n_reached_treatment']:.0f} and {row['n_reached_control']:.0f}",
+    }
+
+
+def _layers(styles: Styles, order: list[str], label: str) -> list[alt.Chart]:
+    base = shown("speedups").transform_filter("datum.unit === unit")
+    axis = alt.Axis(title=label, labelAngle=0, grid=False)
+    x = alt.X("target:N", sort=order, axis=axis, scale=alt.Scale(domain=order))
+    log = alt.Axis(values=TICKS, labelExpr="format(datum.value, '~g') + '×'", title=None)
+    scale = alt.Scale(type="log", nice=False, padding=26)
+    y, low = (alt.Y(f"{key}:Q", axis=log, scale=scale) for key in ("estimate", "low"))
+    place = {"x": x, "xOffset": alt.XOffset("pair:N"), "color": arm_color(styles)}
+    tooltip = [
+        alt.Tooltip("pair:N", title="pair"),
+        alt.Tooltip("target:N", title="target"),
+        alt.Tooltip("text:N", title="speedup [95 %]"),
+        alt.Tooltip("n:Q", title="pairs"),
+        alt.Tooltip("reached:N", title="of them reached it"),
+    ]
+    one = alt.Chart(named("one")).mark_rule(color=SOFT, strokeDash=[2, 3], aria=False)
+    exact = base.transform_calculate(whole="datum.kind === 'exact' ? datum.estimate : null")
+    joined = exact.mark_line(strokeWidth=1.4, opacity=0.55, aria=False)
+    bars = base.mark_rule(strokeWidth=2, aria=False)
+    closed = bars.transform_filter("isValid(datum.low) && isValid(datum.high)")
+    marks = base.transform_filter("datum.kind === 'exact'").mark_point(filled=True, size=64)
+    hollow = base.transform_filter("datum.kind === 'within'").mark_point(size=60, strokeWidth=2)
+    feet = base.transform_filter("datum.kind === 'bound'").mark_point(
+        shape="stroke", size=150, strokeWidth=2.4
+    )
+    shaped = {**place, "y": y, "shape": arm_shape(styles), "tooltip": tooltip}
+    layers = [
+        one.encode(y="y:Q"),
+        joined.encode(
+            x=x,
+            y=alt.Y("whole:Q", axis=log, scale=scale),
+            xOffset=place["xOffset"],
+            color=place["color"],
+            detail="pair:N",
+        ),
+        closed.encode(**place, y=low, y2="high:Q"),
+        marks.encode(**shaped),
+        hollow.encode(**shaped),
+        feet.encode(**place, y=y, tooltip=tooltip),
+    ]
+    for field, sign, shape in (("up", -1, "triangle-up"), ("down", 1, "triangle-down")):
+        ends = base.transform_filter(f"datum.{field}")
+        half = "low" if field == "up" else "high"
+        lines = ends.transform_filter(f"isValid(datum.{half})").mark_rule(strokeWidth=2, aria=False)
+        shaft = ends.mark_rule(strokeWidth=2, y2Offset=sign * ARROW, aria=False)
+        head = ends.mark_point(shape=shape, filled=True, size=70, yOffset=sign * ARROW, aria=False)
+        layers += [
+            lines.encode(**place, y=y, y2=f"{half}:Q"),
+            shaft.encode(**place, y=y, y2="estimate:Q"),
+            head.encode(**place, y=y),
+        ]
+    return layers
