@@ -155,7 +155,7 @@ def finish(
     usermeta.legend: which arms the page's legend names; none where the axis names them.
     """
     if title:
-        more["title"] = alt.TitleParams(text=title)
+        more["title"] = alt.TitleParams(title)
     chart = alt.layer(*layers).properties(height=height, width="container", **more)
     spec: Spec = chart.to_dict()
     arms = {row["arm"] for rows in data.values() for row in rows if "arm" in row}

@@ -197,14 +197,14 @@ def _means(styles: Styles, fields: Sequence[str]) -> list[alt.Chart]:
     form = f"{IS_SHARE} ? format(100 * {{0}}, '.2f') + ' %' : format({{0}}, '.4~g')"
     mean, low, high = (form.format(f"datum.{key}") for key in ("mean", "low", "high"))
     text = f"({mean}) + (isValid(datum.low) ? ' [' + ({low}) + ', ' + ({high}) + ']' : '')"
-    read = base.transform_calculate(text=text, where="format(datum.x, ',.5~g')").mark_circle(
+    read = base.transform_calculate(words=text, where="format(datum.x, ',.5~g')").mark_circle(
         size=110, opacity=0, aria=False
     )
     tooltip = [
         alt.Tooltip("arm:N", title="arm"),
         alt.Tooltip("part:N", title="on"),
         alt.Tooltip("where:N", title="at"),
-        alt.Tooltip("text:N", title="mean [95 %]"),
+        alt.Tooltip("words:N", title="mean [95 %]"),
         alt.Tooltip("n:Q", title="n"),
     ]
     x, y, color = _x(), _y("mean"), arm_color(styles)
@@ -229,10 +229,8 @@ def _y(field: str) -> alt.Y:
 
 def _x_title(units: dict[str, str]) -> alt.Chart:
     """The title of the x axis, which follows what was chosen."""
-    text = alt.ExprRef(by_value("unit", units))
-    mark = alt.Chart(named("title")).mark_text(
-        text=text, dy=36, fontSize=12.5, color=SOFT, clip=False, aria=False
-    )
+    text = alt.TextValue(alt.ExprRef(by_value("unit", units)))
+    mark = alt.Chart(named("title")).mark_text(dy=36, fontSize=12.5, color=SOFT, aria=False)
     center = {"x": alt.value(alt.ExprRef("width / 2")), "y": alt.value(alt.ExprRef("height"))}
-    title: alt.Chart = mark.encode(**center)
+    title: alt.Chart = mark.encode(text, **center)
     return title

@@ -79,7 +79,9 @@ def _row(row: dict[Any, Any], course: Course) -> Row:
 def _layers(styles: Styles, order: list[str], label: str) -> list[alt.Chart]:
     base = shown("speedups").transform_filter("datum.unit === unit")
     axis = alt.Axis(title=label, labelAngle=0, grid=False)
-    x = alt.X("target:N", sort=order, axis=axis, scale=alt.Scale(domain=order))
+    apart = 0.7 if len(styles) < 5 else 0.3
+    band = alt.Scale(domain=order, paddingInner=apart, paddingOuter=apart / 2)
+    x = alt.X("target:N", sort=order, axis=axis, scale=band)
     log = alt.Axis(values=TICKS, labelExpr="format(datum.value, '~g') + '×'", title=None)
     scale = alt.Scale(type="log", nice=False, padding=26)
     y, low = (alt.Y(f"{key}:Q", axis=log, scale=scale) for key in ("estimate", "low"))
