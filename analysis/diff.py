@@ -18,8 +18,8 @@ from analysis import words
 from analysis.findings.asked import read_asked
 from analysis.findings.findings import SEED
 from analysis.findings.load import Runs, load_runs
-from analysis.statistics.pairs.compare import compare_all
-from analysis.statistics.pairs.comparison import Comparison, comparison_table
+from analysis.measures.pairs.compare import compare_all, comparison_table
+from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import row_words, sample_words
 from analysis.statistics.samples.pairing import Pair
 from headstart.cells import write_frame

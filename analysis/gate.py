@@ -18,8 +18,8 @@ from analysis import words
 from analysis.findings.asked import read_asked
 from analysis.findings.load import Runs, load_runs
 from analysis.findings.measured import course_of, final_of
+from analysis.measures.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.contrast import Contrast
-from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.metrics import metric_of
 from analysis.statistics.pairs.non_inferiority import LEVEL, Answer, NotWorse, not_worse
 from analysis.statistics.pairs.power import MOST_SEEDS

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.findings.asked import read_asked
 from analysis.findings.load import load_runs
-from analysis.statistics.pairs.power import plan
+from analysis.measures.pairs.seeds_needed import plan
 from headstart.errors import InputError
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.statistics.pairs.tasks import aggregate_interval
+from analysis.statistics.pairs.aggregates import aggregate_interval
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from analysis.measures.times.speedups import speedup
+from analysis.measures.times.survival import kaplan_meier, restricted_mean_difference
 from analysis.statistics.samples.intervals import mean_interval
-from analysis.statistics.times.speedup import speedup
-from analysis.statistics.times.survival import kaplan_meier, restricted_mean_difference
 from headstart.cli import run_command
 
 SIZES = (5, 10, 20, 30)

@@ -19,9 +19,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from analysis.statistics.pairs.looks import HOPELESS, LOOKS, chance_of_verdict, widening
+from analysis.statistics.pairs.looks import HOPELESS, chance_of_verdict, widening
 from analysis.statistics.pairs.power import seeds_to_detect
 from analysis.statistics.pairs.sequential import Until, next_seeds
+from headstart.settings import AT_MOST, LOOKS
 
 NEEDED = (10, 20, 30)
 AT_LEAST = (2, 5, 8)
@@ -106,7 +107,7 @@ def until_narrow(
     draw: Draw, needed: int, at_least: int, n_sweeps: int, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """Coverage of the final interval, share of false verdicts, mean number of seeds."""
-    until = Until("test_accuracy", 1.96 / np.sqrt(needed), at_least=at_least)
+    until = Until("test_accuracy", 1.96 / np.sqrt(needed), at_least, AT_MOST)
     values = draw(rng, (n_sweeps, until.at_most))
     n = np.full(n_sweeps, at_least)
     held = np.zeros(n_sweeps, dtype=bool)

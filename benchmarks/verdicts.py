@@ -28,9 +28,9 @@ import pandas as pd
 from scipy import stats
 
 from analysis.findings.quantities import with_quantities
+from analysis.measures.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.compare import compare_contrasts
 from analysis.statistics.pairs.comparison import Comparison
-from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.metrics import OVERFITTING, STABILITY
 from analysis.statistics.pairs.questions import RowTest, judge
 from analysis.statistics.samples.pairing import Pair

@@ -392,8 +392,10 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     """How many seeds the sweep's rule asks for next; None when it is met or at its limit."""
     from analysis.findings.findings import compare_runs
     from analysis.findings.load import load_runs
-    from analysis.statistics.pairs.sequential import Until, decide
-    from analysis.statistics.pairs.until_verdict import UntilVerdict, decide_verdict
+    from analysis.measures.pairs.until_narrow import decide
+    from analysis.measures.pairs.until_verdict import decide_verdict
+    from analysis.statistics.pairs.sequential import Until
+    from analysis.statistics.pairs.until_verdict import UntilVerdict
     from analysis.statistics.samples.pairing import Pair
     from analysis.statistics.times.course import COURSES
 

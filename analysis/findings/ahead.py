@@ -15,9 +15,11 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.asked import Asked
-from analysis.statistics.pairs.looks import Stopping, stopping_of, strictest
+from analysis.measures.stopping import stopping_of
+from analysis.measures.trials import pair_trials
+from analysis.statistics.pairs.looks import Stopping, strictest
 from analysis.statistics.samples.arrays import Floats
-from analysis.statistics.samples.pairing import Pair, pair_seeds
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.band import FEWEST_PAIRS, Band, difference_band, stretches
 from analysis.statistics.times.course import ACCURACY, Course
 
@@ -100,7 +102,7 @@ def _ahead(
     if any(side.empty for side in sides):
         return None
     done = [side[side["status"] == "done"] for side in sides]
-    both = pair_seeds(*done)
+    both = pair_trials(*done)
     if len(both) < FEWEST_PAIRS:
         return None
     ids = [
@@ -114,7 +116,7 @@ def _ahead(
     whole = ~np.isnan(difference).any(axis=0)
     if not whole.any():
         return None
-    n_all = len(pair_seeds(*sides))
+    n_all = len(pair_trials(*sides))
     least = _least_variance(done) if course.is_share else 0.0
     band = difference_band(difference[:, whole], least, stopping.widening(len(both)))
     return Ahead(task, pair, steps[whole].astype(float), band, n_all - len(both))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.load import Content, Runs
-from analysis.statistics.pairs.looks import stopping_of
+from analysis.measures.stopping import stopping_of
 from analysis.statistics.samples.pairing import Pair
 from headstart.settings import Measure
 

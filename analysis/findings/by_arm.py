@@ -1,7 +1,7 @@
 """What a report says about single arms: counts, means with intervals, times to targets.
 
 In: what was asked, and the evidence (trials of stage `arm`). Out: rows and frames by task and arm,
-in the order in which the sweeps name them. The estimates are those of `intervals`, `times` and
+in the order in which the sweeps name them. The estimates are those of `intervals`, `reached` and
 `survival`.
 """
 
@@ -15,6 +15,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
+from analysis.measures.redrawn import overlap_of
+from analysis.measures.times.reached import UNITS, times_to_targets
+from analysis.measures.times.survival import kaplan_meier, restricted_mean
 from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import (
     Interval,
@@ -22,10 +25,8 @@ from analysis.statistics.samples.intervals import (
     mean_interval,
     median_interval,
 )
-from analysis.statistics.samples.redrawn import accuracy_interval, corrected, overlap_of
+from analysis.statistics.samples.redrawn import accuracy_interval, corrected
 from analysis.statistics.times.course import Course
-from analysis.statistics.times.survival import kaplan_meier, restricted_mean
-from analysis.statistics.times.times import UNITS, times_to_targets
 
 MORE = ("n", "method", "note")  # of an interval, in the table by arm
 _EQUAL = "all values are equal: no interval"

@@ -13,15 +13,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from analysis.findings.load import Runs
-from analysis.statistics.classes.calibration import calibration_intervals
-from analysis.statistics.classes.mistakes import mcnemar, often_wrong
-from analysis.statistics.classes.two_way import accuracy_interval
-from analysis.statistics.pairs.scores import (
-    Confusion,
-    class_differences,
-    confusion,
-    score_intervals,
-)
+from analysis.measures.classes.calibration import calibration_intervals
+from analysis.measures.classes.mistakes import mcnemar, often_wrong
+from analysis.measures.classes.scores import class_differences, confusion, score_intervals
+from analysis.measures.classes.two_way import accuracy_interval
+from analysis.statistics.classes.scores import Confusion
 from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.predictions import Predictions

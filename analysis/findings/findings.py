@@ -28,8 +28,8 @@ from analysis.findings.quantities import gap_table, with_quantities
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
 from analysis.findings.sources import source_table
 from analysis.findings.starts import describe_starts
+from analysis.measures.stability import spread_over_seeds, within_runs
 from analysis.statistics.pairs.comparison import Comparison
-from analysis.statistics.pairs.stability import spread_over_seeds, within_runs
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.course import Course

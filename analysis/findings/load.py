@@ -24,8 +24,8 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.findings.shown_names import with_shown_names
+from analysis.measures.redrawn import overlaps
 from analysis.statistics.samples.predictions import Predictions
-from analysis.statistics.samples.redrawn import overlaps
 from headstart.archives import Archives
 from headstart.data_records import DataRecord
 from headstart.digests import KEY, PARTNER_KEY, check_table, digest_of, read_sealed_text

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from analysis.findings.asked import Asked
 from analysis.findings.load import Runs, read_mapping
-from analysis.statistics.pairs.looks import stopping_of
+from analysis.measures.stopping import stopping_of
 from headstart.digests import write_sealed_json
 from headstart.errors import RunFolderError, StorageError
 

@@ -1,7 +1,7 @@
 """What holds over several tasks: aggregates by arm, P(better), performance profiles.
 
 In: the evidence of several sweeps, or of the points of a grid. Out: `TaskTables`; its numbers are
-those of `tasks`. Empty where there is one task, or no arm that all tasks share.
+those of `aggregates`. Empty where there is one task, or no arm that all tasks share.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.task_scores import aggregate_arms, improvement_over_tasks, ranks_over_tasks
-from analysis.statistics.pairs import tasks
+from analysis.statistics.pairs import aggregates
 from analysis.statistics.pairs.over_tasks import Together
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
@@ -78,5 +78,6 @@ def _profiles(done: pd.DataFrame, arms: Sequence[str], score: str, rng: Rng) -> 
     for arm in arms:
         rows = done[done["arm"] == arm]
         scores = [group[score].to_numpy(dtype=float) for _, group in rows.groupby("task")]
-        parts.append(tasks.performance_profile(scores, thresholds, rng=rng).assign(arm=arm))
+        profile = aggregates.performance_profile(scores, thresholds, rng=rng)
+        parts.append(pd.DataFrame(vars(profile)).assign(arm=arm))
     return pd.concat(parts, ignore_index=True)

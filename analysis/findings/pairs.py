@@ -16,19 +16,23 @@ import pandas as pd
 
 from analysis.findings.asked import Asked
 from analysis.findings.quantities import further_metrics, with_quantities
-from analysis.statistics.pairs.compare import Compared, compare_all, compare_tasks
-from analysis.statistics.pairs.comparison import Comparison, comparison_table
-from analysis.statistics.pairs.contrasts import build_contrasts, untrained
-from analysis.statistics.pairs.looks import Stopping, stopping_of, strictest
+from analysis.measures.pairs.compare import compare_all, comparison_table
+from analysis.measures.pairs.contrasts import build_contrasts
+from analysis.measures.pairs.seeds_needed import plan
+from analysis.measures.stopping import stopping_of
+from analysis.measures.times.break_even import break_even_table
+from analysis.measures.times.reached import UNITS
+from analysis.measures.times.speedups import At, speedup_table
+from analysis.measures.trials import untrained
+from analysis.statistics.pairs.compare import Compared, compare_tasks
+from analysis.statistics.pairs.comparison import Comparison
+from analysis.statistics.pairs.looks import Stopping, strictest
 from analysis.statistics.pairs.over_tasks import Together
-from analysis.statistics.pairs.power import plan
 from analysis.statistics.pairs.questions import Errors
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
-from analysis.statistics.times.break_even import break_even_table
 from analysis.statistics.times.course import Course
-from analysis.statistics.times.speedup import At, LogRatio, speedup_table
-from analysis.statistics.times.times import UNITS
+from analysis.statistics.times.speedup import LogRatio
 from analysis.words import joined
 
 _TIMES = {"step": "steps_to_target", "samples": "samples_to_target"} | {

@@ -14,10 +14,11 @@ import pandas as pd
 
 from analysis.findings.asked import Asked
 from analysis.findings.by_arm import in_order
+from analysis.measures.redrawn import overlap_of
+from analysis.measures.stability import within_runs
 from analysis.statistics.pairs.metrics import METRICS, OVERFITTING, STABILITY
-from analysis.statistics.pairs.stability import within_runs
 from analysis.statistics.samples.arrays import Bools
-from analysis.statistics.samples.redrawn import corrected, overlap_of
+from analysis.statistics.samples.redrawn import corrected
 from analysis.statistics.times.course import Course
 
 ONE_SIDED = 1.645  # binomial SDs above chance that an accuracy must be, not to be one of chance

@@ -1,4 +1,4 @@
-"""Scores of arms by task, from the table of trials, and what `tasks` says of them.
+"""Scores of arms by task, from the table of trials, and what `aggregates` says of them.
 
 In: trials with columns task, arm, seed and a metric. Out: a row an arm or a pair. It stands apart
 from `over_tasks`, which decides what is asked, and from the statistics, which know arrays only.
@@ -13,14 +13,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.statistics.pairs.tasks import (
+from analysis.measures.trials import arm_trials
+from analysis.statistics.pairs.aggregates import (
     STATISTICS,
     aggregate_interval,
     probability_of_improvement,
 )
 from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
-from analysis.statistics.samples.pairing import Pair, arm_trials
+from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.findings import Findings
-from analysis.statistics.pairs.looks import HOPELESS, stopping_of
+from analysis.measures.stopping import stopping_of
+from analysis.statistics.pairs.looks import HOPELESS
 from analysis.statistics.pairs.until_verdict import is_hopeless
 from analysis.statistics.samples.redrawn import seeds_worth
 from analysis.statistics.samples.significance import most_without_one

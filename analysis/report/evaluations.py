@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.findings import SEED, Findings
+from analysis.measures.redrawn import overlap_of
 from analysis.report.displays import SCORE_WORDS
 from analysis.report.tables import Column, Table, of_kind, with_interval
 from analysis.report.workbook import Book, Sheet, Worksheet, comparison_sheet
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import sd_interval
-from analysis.statistics.samples.redrawn import accuracy_interval, overlap_of
+from analysis.statistics.samples.redrawn import accuracy_interval
 from headstart.files import atomic_path
 
 TITLES = (

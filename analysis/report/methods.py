@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis.findings.findings import Findings
+from analysis.measures.redrawn import overlap_of
 from analysis.report.document import Term
-from analysis.statistics.samples.redrawn import overlap_of
 
 AGARWAL = "Agarwal et al. (2021), Deep RL at the edge of the statistical precipice."
 BOUTHILLIER = "Bouthillier et al. (2021), Accounting for variance in ML benchmarks."

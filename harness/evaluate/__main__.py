@@ -64,8 +64,8 @@ def score_arm(
     """
     import pandas as pd
 
-    from analysis.statistics.classes.two_way import accuracy_interval
-    from analysis.statistics.pairs.scores import confusion, score_intervals
+    from analysis.measures.classes.scores import confusion, score_intervals
+    from analysis.measures.classes.two_way import accuracy_interval
     from analysis.statistics.samples.nested import nested_intervals
     from analysis.statistics.samples.shares import proportion_interval
 

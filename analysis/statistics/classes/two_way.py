@@ -8,16 +8,14 @@ the arithmetic is `samples.nested`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.statistics.pairs.scores import PredictionsById, paired_ids
 from analysis.statistics.samples.intervals import Interval, mean_interval
 from analysis.statistics.samples.nested import nested_differences, nested_intervals
-from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.predictions import Predictions
 
 OTHER_IMAGES = "test images differ between trials: the interval over seeds has that doubt in it"
@@ -32,22 +30,18 @@ class TwoWay:
 
 
 def accuracy_interval(
-    predictions: PredictionsById, trials: pd.DataFrame, arm: str, control: str | None = None
+    arm: Sequence[Predictions], control: Sequence[Predictions] | None = None
 ) -> TwoWay:
-    """Mean accuracy of `arm`, or its paired difference from `control`, with both intervals.
+    """Mean accuracy of the trials of an arm, or its paired difference from `control`.
 
-    `nested_intervals` of one arm, `nested_differences` of two. Test images that differ between
-    trials: NaN for the second, with a note, since then the first has the doubt about images in
-    it already. No trials: NaN.
-
-    Args:
-        trials: columns trial_id, arm, seed.
+    `nested_intervals` of one arm, `nested_differences` of two, place i of both one seed. Test
+    images that differ between trials: NaN for the second interval, with a note, since then the
+    first has the doubt about images in it already. No trials: NaN.
     """
-    ids = paired_ids(predictions, trials, Pair(arm, arm if control is None else control))
-    sides = [[predictions[i] for i in side] for side in (ids[:1] if control is None else ids)]
-    if not sides[0]:
+    if not arm:
         nothing = Interval.unknown("no predictions")
         return TwoWay(nothing, nothing)
+    sides = [arm] if control is None else [arm, control]
     table = _right(sides)
     if table is not None:
         both = nested_intervals(table) if control is None else nested_differences(table)
@@ -60,7 +54,7 @@ def accuracy_interval(
     return TwoWay(seeds, replace(unknown, estimate=seeds.estimate))
 
 
-def _right(sides: list[list[Predictions]]) -> NDArray[np.int8] | None:
+def _right(sides: Sequence[Sequence[Predictions]]) -> NDArray[np.int8] | None:
     """Right (1) or wrong (0) of each seed and image, less the control's; None: other images."""
     images = np.sort(sides[0][0].indices)
     tables = []

@@ -1,7 +1,7 @@
 """Two arms against each other: differences, intervals, tests and verdicts, one row a metric.
 
-In: the tables of trials and curves, pairs of arms, targets, the sweep's margin. Out: one
-`Comparison` for each. Every interval is the inversion of the paired t-test beside it, so the two
+In: contrasts, one value a seed for each arm, and an equivalence margin. Out: one `Comparison` for
+each. Every interval is the inversion of the paired t-test beside it, so the two
 cannot disagree; verdicts rest on what the test is worth among the rows of its question
 (`questions`). docs/statistics.md says why.
 """
@@ -10,30 +10,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import pandas as pd
 from scipy import special, stats
 
 from analysis.statistics.pairs import verdicts
 from analysis.statistics.pairs.by_itself import Settings, TestedRow, at_chance, rows_of
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.contrast import Contrast
-from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.estimates import ends_of_event, shown_ends
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
-from analysis.statistics.pairs.metrics import DEFAULT_METRICS
 from analysis.statistics.pairs.over_tasks import Together, rows_over_tasks
 from analysis.statistics.pairs.questions import Errors, judge
 from analysis.statistics.pairs.wording import verdict_words
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import CONFIDENCE
-from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.samples.significance import holm
-from analysis.statistics.times.course import ACCURACY, Course
 from analysis.words import joined, write
 from headstart.errors import InputError
 
@@ -46,52 +41,6 @@ class Compared:
     together: list[Together]
 
 
-def compare_all(
-    trials: pd.DataFrame,
-    curves: pd.DataFrame,
-    pairs: Sequence[Pair],
-    targets: Sequence[float],
-    margin: float | None,
-    rng: Rng | None = None,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    stopping: Stopping = CHOSEN_BEFORE,
-    errors: Errors = "question",
-    places: Collection[tuple[str, Pair]] | None = None,
-    course: Course = ACCURACY,
-) -> list[Comparison]:
-    """Every pair on every metric (and target): one `Comparison` each, judged by questions.
-
-    Args:
-        trials, curves: as `load_runs` gives them; only stage `arm` counts. With a column `task`
-            each task is compared by itself, and all belong to the same questions.
-        targets: validation accuracies (fractions) for the times to target.
-        margin: equivalence margin for accuracies, a fraction; None claims no equivalence.
-        rng: for the p of the sign-flip test of one row beyond 16 pairs, which stands beside and
-            decides nothing; without it the number of pairs decides its draws.
-        metrics: names of `metrics.METRICS`.
-        stopping: how the sweep came to its number of seeds. Under `seeds: {until: …}` errors
-            count for more (`Stopping.widening`): intervals are wider, t-statistics smaller, and
-            the note says why.
-        errors: what may be wrong in 5 %: each `question`, or the whole `report`.
-        places: tasks and pairs that were asked for; what was not asked is not compared, and
-            costs nothing. None: every pair in every task that has both arms.
-        course: what is measured at evaluations: targets and the area are of it.
-
-    One pair has an estimate and no interval or test; no pair has neither. Trials without a value
-    are left out and noted, and a verdict about accuracy says whether it also holds with those
-    that failed at chance; a time is never left out, an unreached one stands at the common budget,
-    which keeps the test's error rate (docs/statistics.md).
-
-    Raises InputError as `build_contrasts`, and for a margin that is not above zero.
-    """
-    contrasts = [
-        contrast
-        for contrast in build_contrasts(trials, curves, pairs, targets, metrics, course)
-        if places is None or (contrast.task, contrast.pair) in places
-    ]
-    return compare_contrasts(contrasts, margin, rng, stopping, errors)
-
-
 def compare_contrasts(
     contrasts: Sequence[Contrast],
     margin: float | None,
@@ -99,7 +48,7 @@ def compare_contrasts(
     stopping: Stopping = CHOSEN_BEFORE,
     errors: Errors = "question",
 ) -> list[Comparison]:
-    """`compare_all` of contrasts that are built already; raises InputError for a bad margin."""
+    """Every contrast judged by its question; raises InputError for a margin that is not above 0."""
     return compare_tasks(contrasts, margin, rng, stopping, errors).comparisons
 
 

@@ -7,11 +7,8 @@ comparisons. It stands alone because words need the record and none of the arith
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Literal
-
-import pandas as pd
 
 from analysis.statistics.pairs.questions import QUESTION_WORDS
 from analysis.statistics.samples.intervals import Interval
@@ -204,9 +201,3 @@ class Comparison:
 
 
 COLUMNS = tuple(f.name for f in fields(Comparison) if f.name != "score")
-
-
-def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
-    """One row a comparison, with the columns `COLUMNS`."""
-    rows = [[getattr(comparison, name) for name in COLUMNS] for comparison in comparisons]
-    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -45,7 +45,7 @@ class Contrast:
     censored: tuple[int, int] = (0, 0)
     budget: float = math.nan
     note: str = ""
-    overlap: float = 0.0  # n_test / n_train where seeds redraw one pool (`redrawn.overlaps`)
+    overlap: float = 0.0  # n_test / n_train where seeds redraw one pool (`samples.redrawn`)
     course: str = "accuracy"  # the metric that the sweep measures
     seeds: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     late: tuple[int, int] = (0, 0)

@@ -14,7 +14,7 @@ whenever the sweep ends.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,13 +24,12 @@ from scipy import special
 from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.resampling import student_quantile
-from headstart.settings import AT_LEAST, LOOKS
 
 # Of one and of two sides; `simulated_level` finds .0114 and .0105, the rest is for its own error.
-_KNOWN: dict[tuple[int, ...], tuple[float, float]] = {LOOKS: (0.0112, 0.0103)}
+_KNOWN: dict[tuple[int, ...], tuple[float, float]] = {(5, 8, 12, 18, 27, 40, 60): (0.0112, 0.0103)}
 WIDER = 1.1  # of `until: half_width` from 8 seeds on: measured in benchmarks/sequential.py
 WIDER_FEW = 1.25  # where it may stop before 8: by 1.1, up to .069 of normal nulls were false
-FEW = AT_LEAST
+FEW = 8  # seeds
 HOPELESS = 0.1  # a verdict less likely than this, by all that are planned, is given up
 N_PATHS = 400_000
 _BLOCK = 50_000
@@ -125,15 +124,6 @@ class Stopping:
 
 
 CHOSEN_BEFORE = Stopping()
-
-
-def stopping_of(seeds: object) -> Stopping:
-    """What the section `seeds` of a sweep says, as a mapping read from its file."""
-    if not isinstance(seeds, Mapping) or not seeds.get("until"):
-        return CHOSEN_BEFORE
-    if seeds["until"] == "verdict":
-        return Stopping(looks=tuple(seeds.get("looks") or LOOKS))
-    return Stopping.of_widths(int(seeds.get("at_least") or AT_LEAST))
 
 
 def strictest(stoppings: Sequence[Stopping]) -> Stopping:

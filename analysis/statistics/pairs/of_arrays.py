@@ -8,11 +8,10 @@ sweep: `from analysis.statistics import compare`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TypeAlias, overload
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeAlias, overload, runtime_checkable
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.statistics.pairs.compare import compare_contrasts
@@ -24,7 +23,17 @@ from analysis.statistics.samples.pairing import Pair
 from analysis.words import plural
 from headstart.errors import InputError, did_you_mean
 
-Table: TypeAlias = Mapping[str, ArrayLike] | pd.DataFrame
+
+@runtime_checkable
+class Frame(Protocol):
+    """A table whose rows have names, as those of pandas."""
+
+    def iterrows(self) -> Iterable[tuple[Any, Any]]:
+        """Name and values of each row."""
+        ...
+
+
+Table: TypeAlias = Mapping[str, ArrayLike] | Frame
 
 
 @overload
@@ -49,7 +58,7 @@ def compare(
 ) -> list[Comparison]: ...
 @overload
 def compare(
-    treatment: pd.DataFrame,
+    treatment: Frame,
     control: str,
     *,
     margin: float | None = None,
@@ -72,9 +81,9 @@ def compare(
 
     Args:
         treatment, control: (n,) values each, position i of both one seed. Or a table, a mapping
-            from an arm's name to its (n_seeds,) values or a frame with a row an arm and a column
-            a seed, and the name of the arm that the others are compared with. NaN: no value; a
-            pair with one is left out, and the note says so.
+            from an arm's name to its (n_seeds,) values or a frame of pandas with a row an arm and a
+            column a seed, and the name of the arm that the others are compared with. NaN: no
+            value; a pair with one is left out, and the note says so.
         margin: differences below this count as none; None claims no equivalence.
         ratio: compare as ratios (times: control over treatment, above 1 where the treatment is
             sooner); values must be above 0.
@@ -98,7 +107,7 @@ def compare(
     metric = Metric(
         "value", "", "", higher_is_better and not ratio, is_time=ratio, has_margin=not ratio
     )
-    if isinstance(treatment, Mapping | pd.DataFrame):
+    if isinstance(treatment, Mapping | Frame):
         table = _table(treatment)
         if not isinstance(control, str) or control not in table:
             names = ", ".join(table)
@@ -119,7 +128,7 @@ def compare(
 
 
 def _table(given: Table) -> dict[str, Floats]:
-    if isinstance(given, pd.DataFrame):
+    if isinstance(given, Frame):
         return {str(arm): _values(row, str(arm)) for arm, row in given.iterrows()}
     return {str(arm): _values(values, str(arm)) for arm, values in given.items()}
 

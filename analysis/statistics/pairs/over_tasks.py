@@ -1,7 +1,7 @@
 """One verdict over several tasks: is one arm better in all of them together?
 
-In: paired scores of two arms in each task. Out: `Together`. It stands apart from `tasks`, which
-describes aggregates: here is a test that all tasks share.
+In: paired scores of two arms in each task. Out: `Together`. It stands apart from `aggregates`,
+which describes: here is a test that all tasks share.
 """
 
 from __future__ import annotations

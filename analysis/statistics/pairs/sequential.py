@@ -1,6 +1,6 @@
 """Seeds until sure: whether the intervals are narrow enough, and how many seeds to run next.
 
-In: the trials so far, the pairs, the rule of the sweep. Out: a `Decision`. Pure: the harness
+In: contrasts of the trials so far, the rule of the sweep. Out: a `Decision`. Pure: the harness
 calls it between batches of seeds. To look at the data and stop when an interval happens to be
 narrow favours samples whose spread is underestimated, so an interval of a sweep that stopped
 this way is drawn wider (`looks.Stopping`: by 1.1, by 1.25 where it may stop before 8 seeds), both
@@ -13,18 +13,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from analysis import words
 from analysis.statistics.pairs.contrast import Contrast, t_sample
-from analysis.statistics.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.looks import Stopping
 from analysis.statistics.samples.intervals import CONFIDENCE
-from analysis.statistics.samples.pairing import Pair, arm_trials
 from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.times.course import ACCURACY, Course
 from headstart.errors import InputError
-from headstart.settings import AT_LEAST, AT_MOST
 
 
 @dataclass(frozen=True)
@@ -37,8 +32,8 @@ class Until:
 
     metric: str
     half_width: float
-    at_least: int = AT_LEAST
-    at_most: int = AT_MOST
+    at_least: int
+    at_most: int
     targets: tuple[float, ...] = ()
     course: Course = ACCURACY
 
@@ -64,24 +59,13 @@ class Decision:
     text: str
 
 
-def decide(
-    trials: pd.DataFrame, curves: pd.DataFrame, pairs: Sequence[Pair], until: Until
-) -> Decision:
-    """Whether the intervals of all `pairs` are narrow enough after the seeds that have run.
+def decide_widths(contrasts: Sequence[Contrast], n_seeds: int, until: Until) -> Decision:
+    """Whether the intervals of all `contrasts` are narrow enough after `n_seeds` seeds.
 
     Stops at `at_most` seeds in any case. Otherwise the next batch goes half of the way to the
     number of seeds that the widest interval asks for at its present spread, so that an early
     misjudged spread costs little. Failed trials cost seeds, never a decision.
-
-    Raises InputError for no pairs, or what `build_contrasts` raises.
     """
-    if not pairs:
-        raise InputError("seeds.until: the sweep compares no arms, so no interval can be narrow")
-    contrasts = build_contrasts(trials, curves, pairs, until.targets, (until.metric,), until.course)
-    if not contrasts:
-        raise InputError(f"seeds.until: the trials have no {until.metric} to compare")
-    evidence = arm_trials(trials)
-    n_seeds = int(evidence["seed"].nunique())
     widths = tuple(half_width(c, until.widening) for c in contrasts)
     wanted = _wanted(until, contrasts[0])
     narrow = n_seeds >= until.at_least and all(w <= wanted for w in widths)

@@ -1,8 +1,8 @@
 """Seeds that redraw training and test images from one pool: how far their results depend.
 
-In: trials, and whether their sweep varies the split. Out: for each trial the ratio n_test / n_train
-that the corrected resampled t-test adds to 1 / n seeds; 0 where the test images stand apart or stay
-the same. It stands apart because intervals, tests and caveats must agree on it.
+In: values over seeds and their overlap, the ratio n_test / n_train that the corrected resampled
+t-test adds to 1 / n seeds; 0 where the test images stand apart or stay the same. Out: intervals. It
+stands apart because intervals, tests and caveats must agree on it.
 
 Of two seeds that draw from one pool, each trains on images on which the other is tested. The
 spread over seeds then promises more than it holds: n seeds are worth fewer than n. Nadeau and
@@ -15,10 +15,7 @@ more than one seed uses: both make the intervals too wide rather than too narrow
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
 from dataclasses import replace
-
-import pandas as pd
 
 from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
@@ -28,25 +25,6 @@ from analysis.statistics.samples.shares import exact_share_interval
 
 METHOD = "corrected resampled t"
 NOTE = "seeds draw from one pool of images: corrected resampled t (Nadeau and Bengio 2003)"
-
-
-def overlaps(trials: pd.DataFrame, sweep: Mapping[str, object]) -> pd.Series:
-    """n_test / n_train of each trial whose seed drew its own split of one pool, else 0.
-
-    Without test images the validation images, on which it is then scored, take their place.
-    """
-    vary = sweep.get("vary") or ["split"]
-    varies = isinstance(vary, Collection) and "split" in vary
-    if not varies or "n_pool" not in trials or not len(trials):
-        return pd.Series(0.0, index=trials.index)
-    scored = trials["n_test"].where(trials["n_test"] > 0, trials["n_validation"])
-    ratio = (scored / trials["n_train"]).where(trials["n_pool"].notna(), 0.0)
-    return ratio.fillna(0.0).astype(float)
-
-
-def overlap_of(trials: pd.DataFrame) -> float:
-    """The largest ratio among these trials; 0 where none is known."""
-    return float(trials["overlap"].max()) if "overlap" in trials and len(trials) else 0.0
 
 
 def widening(n: int, overlap: float) -> float:
@@ -68,7 +46,7 @@ def corrected(values: Floats, overlap: float) -> Interval:
     plain = mean_interval(values, method="student")
     if plain.n == 1 or plain.low == plain.high:
         return plain
-    sd = float(pd.Series(values).std(ddof=1))
+    sd = float(values.std(ddof=1))
     half = student_quantile(plain.n - 1, CONFIDENCE) * sd * math.sqrt(1 / plain.n + overlap)
     mean = plain.estimate
     return Interval(mean, mean - half, mean + half, CONFIDENCE, METHOD, plain.n, NOTE)

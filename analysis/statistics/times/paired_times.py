@@ -1,6 +1,6 @@
 """Times to a target of two arms, paired by seed, and what is known of each pair.
 
-In: times of two arms (`times.times_to_targets`). Out: `PairedTimes`, and `Ends` of their ratios or
+In: `Times` of two arms, place i of both one seed. Out: `PairedTimes`, and `Ends` of their ratios or
 differences. It stands alone because `speedup` and `break_even` both average over pairs of which
 only an interval is known. A trial that reached the target has one time. One that did not lies
 somewhere from its budget to infinity. One that was there at time 0, its first evaluation, lies
@@ -16,12 +16,11 @@ from math import nan
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_intervals
-from analysis.statistics.samples.pairing import pair_seeds
+from analysis.statistics.times.times import Times
 from analysis.words import joined
 
 Bound = Literal["at least", "at most"] | None
@@ -104,14 +103,14 @@ class Ends:
 
 @dataclass(frozen=True)
 class PairedTimes:
-    """Rows of `times.times_to_targets` of two arms, aligned: row i of both has one seed.
+    """Times of two arms to one target, in one unit; place i of both has one seed.
 
     `note` counts the trials that were left out because only one arm has their seed.
     """
 
-    treatment: pd.DataFrame
-    control: pd.DataFrame
-    note: str
+    treatment: Times
+    control: Times
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.treatment)
@@ -119,16 +118,16 @@ class PairedTimes:
     @property
     def n_reached(self) -> tuple[int, int]:
         """How many treatment and how many control trials of the pairs reached the target."""
-        return int(self.treatment["reached"].sum()), int(self.control["reached"].sum())
+        return int(self.treatment.reached.sum()), int(self.control.reached.sum())
 
     def log_ratios(self) -> Ends:
         """Logs of control time / treatment time; 0 where both were there at time 0."""
         sides = self.treatment, self.control
-        at_once = [np.asarray(side["reached"] & (side["time"] <= 0), bool) for side in sides]
+        at_once = [side.reached & (side.time <= 0) for side in sides]
         t_least, t_most = _ends(self.treatment)
         c_least, c_most = _ends(self.control)
-        t_most = np.where(at_once[0], _first(self.treatment), t_most)
-        c_most = np.where(at_once[1], _first(self.control), c_most)
+        t_most = np.where(at_once[0], self.treatment.first, t_most)
+        c_most = np.where(at_once[1], self.control.first, c_most)
         with np.errstate(divide="ignore"):
             least = np.log(c_least) - np.log(t_most)
             most = np.log(c_most) - np.log(t_least)
@@ -141,6 +140,13 @@ class PairedTimes:
         c_least, c_most = _ends(self.control)
         return Ends(c_least - t_most, c_most - t_least)
 
+    def least_variance(self) -> float:
+        """Of a difference of two times, each known to the evaluation before it; 0 if unknown."""
+        sides = self.treatment.since, self.control.since
+        if not all(len(since) for since in sides):
+            return 0.0
+        return float(sum(np.nanmean(since**2) for since in sides)) / 12
+
     def describe(self) -> str:
         """Who never reached the target, and the note; "" where all did and none was left out."""
         if not len(self):
@@ -151,17 +157,6 @@ class PairedTimes:
             if n < len(self)
         ]
         return joined(*missed, self.note)
-
-
-def pair_by_seed(treatment: pd.DataFrame, control: pd.DataFrame) -> PairedTimes:
-    """The trials of the seeds that both arms have, sorted by seed. Raises as `pair_seeds`."""
-    pairs = pair_seeds(treatment, control)
-    left_out = f"{pairs.n_alone} trials without a partner of the same seed left out"
-    return PairedTimes(
-        treatment.iloc[pairs.treatment].reset_index(drop=True),
-        control.iloc[pairs.control].reset_index(drop=True),
-        left_out if pairs.n_alone else "",
-    )
 
 
 def mean_intervals_of(samples: Sequence[Floats], rng: Rng | None) -> list[Interval]:
@@ -180,15 +175,6 @@ def mean_intervals_of(samples: Sequence[Floats], rng: Rng | None) -> list[Interv
     return intervals
 
 
-def _first(times: pd.DataFrame) -> Floats:
-    """The first evaluation of each trial after time 0, infinite where the table does not say."""
-    if "first" not in times:
-        return np.full(len(times), np.inf)
-    first: Floats = times["first"].to_numpy(dtype=float)
-    return first
-
-
-def _ends(times: pd.DataFrame) -> tuple[Floats, Floats]:
+def _ends(times: Times) -> tuple[Floats, Floats]:
     """Least and most that each trial's time can be; a NaN (nothing known) is 0 to infinity."""
-    time = times["time"].to_numpy(dtype=float)
-    return np.nan_to_num(time, nan=0.0), np.where(times["reached"], time, np.inf)
+    return np.nan_to_num(times.time, nan=0.0), np.where(times.reached, times.time, np.inf)

@@ -1,39 +1,22 @@
 """How many times sooner one arm reaches a target than another.
 
-In: times to a target (`times.times_to_targets`) of two arms whose trials pair by seed. Out: the
-mean ratio of their times with an interval, and a bound in place of a number wherever a trial never
-reached the target, since its budget is not its time.
+In: times to a target of two arms, paired by seed. Out: the mean ratio of their times with an
+interval, and a bound in place of a number wherever a trial never reached the target, since its
+budget is not its time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import inf, nan
-from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
-from analysis.statistics.samples.pairing import Pair, arm_trials
-from analysis.statistics.times.course import ACCURACY, Course
-from analysis.statistics.times.paired_times import (
-    Bound,
-    Ends,
-    PairedTimes,
-    mean_intervals_of,
-    pair_by_seed,
-)
-from analysis.statistics.times.times import times_to_targets
+from analysis.statistics.times.paired_times import Bound, Ends, PairedTimes, mean_intervals_of
 from analysis.words import joined
-
-# A GPU that others share, and other libraries on it, are other conditions.
-CONDITIONS = (
-    *("device", "n_workers", "ran_as"),
-    *("gpu_share", "gpu_workers", "gpu_sharing", "cuda", "cudnn", "driver"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +44,6 @@ class Speedup:
     median_high: float = nan
 
 
-class At(NamedTuple):
-    """Two arms at one target."""
-
-    treatment: str
-    control: str
-    target: float
-
-
 @dataclass(frozen=True)
 class LogRatio:
     """What a comparison knows of a speedup: the interval of the mean log ratio, and its bound."""
@@ -77,9 +52,7 @@ class LogRatio:
     bound: str
 
 
-def speedup(
-    times_treatment: pd.DataFrame, times_control: pd.DataFrame, rng: Rng | None = None
-) -> Speedup:
+def speedup(pairs: PairedTimes, rng: Rng | None = None) -> Speedup:
     """Geometric mean over seeds of control time / treatment time, or a bound for it.
 
     All pairs reached: `mean_interval` of the logs of the ratios. A control that never reached
@@ -94,88 +67,26 @@ def speedup(
     (NaN); 2 to 4 have Student's t, with a note. Times are at or above 0; two trials that were
     both there at time 0 have ratio 1.
 
-    Args:
-        times_treatment, times_control: of one target, in one unit. In seconds only for
-            trials that ran alike (`same_conditions`).
-
     Raises:
-        InputError: a seed stands twice in one arm; no `rng` where `mean_interval` draws.
+        InputError: no `rng` where `mean_interval` draws.
     """
-    return _speedups([pair_by_seed(times_treatment, times_control)], [None], rng)[0]
+    return speedups([pairs], [None], rng)[0]
 
 
-def speedup_table(
-    curves: pd.DataFrame,
-    trials: pd.DataFrame,
-    pairs: Sequence[Pair],
-    targets: Sequence[float],
-    unit: str = "step",
-    rng: Rng | None = None,
-    known: Mapping[At, LogRatio] | None = None,
-    course: Course = ACCURACY,
-) -> pd.DataFrame:
-    """`speedup` for each pair (treatment, control) at each target, in the order given.
-
-    Columns treatment, control, target, unit and those of `Speedup`, where `bound` is "" for
-    none. Only rows of `trials` whose stage is `arm` count (all, without that column); they
-    are of one sweep. In seconds, a comparison in which a pair ran under different conditions
-    (`same_conditions`) is NaN, and its note says so.
-
-    Args:
-        known: intervals that a comparison has of the same mean ratios. They are taken as they
-            are, so that a report has one interval for one quantity.
-    """
-    arms = arm_trials(trials)
-    times = times_to_targets(curves, arms, targets, (unit,), course)
-    of_arm = {str(arm): rows for arm, rows in arms.groupby("arm")}
-    at = dict(iter(times.groupby(["arm", "target"])))
-    none = times.iloc[:0]
-    keys = [At(*pair, float(target)) for pair in pairs for target in targets]
-    pairings = [
-        pair_by_seed(at.get((k.treatment, k.target), none), at.get((k.control, k.target), none))
-        for k in keys
-    ]
-    speedups = _speedups(pairings, [(known or {}).get(key) for key in keys], rng)
-    clashes = {
-        pair: same_conditions(*(of_arm.get(arm, arms.iloc[:0]) for arm in pair))
-        for pair in map(tuple, pairs if unit == "train_time_s" else ())
-    }
-    rows = []
-    for key, computed in zip(keys, speedups, strict=True):
-        shown = _withheld(
-            _within_budget(computed, (known or {}).get(key)), clashes.get(key[:2], "")
-        )
-        rows.append(key._asdict() | {"unit": unit} | asdict(shown) | {"bound": shown.bound or ""})
-    columns = [*At._fields, "unit", *(f.name for f in fields(Speedup))]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def same_conditions(treatment: pd.DataFrame, control: pd.DataFrame) -> str:
-    """Empty where the seconds of trials paired by seed may be compared, else what differs.
-
-    Args:
-        treatment, control: rows of `trials` with seed, status and those of `CONDITIONS` that the
-            version which wrote them knew. Of trials that did not finish no seconds are used, so
-            they are not looked at.
-    """
-    done = [rows[rows["status"] == "done"] for rows in (treatment, control)]
-    both = done[0].merge(done[1], on="seed", suffixes=("_treatment", "_control"))
-    for name in (name for name in CONDITIONS if name in treatment and name in control):
-        left, right = both[f"{name}_treatment"], both[f"{name}_control"]
-        differs = ((left != right) & ~(left.isna() & right.isna())).to_numpy()
-        if differs.any():
-            values = f"{left[differs].iloc[0]} against {right[differs].iloc[0]}"
-            return f"seconds are not comparable: {name} is {values}"
-    return ""
-
-
-def _speedups(
-    pairings: Sequence[PairedTimes], known: Sequence[LogRatio | None], rng: Rng | None
+def speedups(
+    pairings: Sequence[PairedTimes], known: Sequence[LogRatio | None], rng: Rng | None = None
 ) -> list[Speedup]:
+    """`speedup` of each of the pairings, computed together.
+
+    Args:
+        known: of each the interval that a comparison has of the same mean ratio, or None. It is
+            taken as it is, so that a report has one interval for one quantity.
+    """
     logs = [pairing.log_ratios() for pairing in pairings]
     means = mean_intervals_of([ends.values for ends in logs], rng)
     means = [_known_of(*each) for each in zip(known, logs, means, strict=True)]
-    return [_speedup(*each) for each in zip(pairings, logs, means, strict=True)]
+    computed = [_speedup(*each) for each in zip(pairings, logs, means, strict=True)]
+    return [_within_budget(*each) for each in zip(computed, known, strict=True)]
 
 
 def _known_of(known: LogRatio | None, ends: Ends, mean: Interval) -> Interval:
@@ -236,7 +147,7 @@ def _exp(*logs: float) -> tuple[float, ...]:
         return tuple(float(np.exp(v)) for v in logs)
 
 
-def _withheld(shown: Speedup, problem: str) -> Speedup:
+def withheld(shown: Speedup, problem: str) -> Speedup:
     """The same row without its numbers where there is a problem, which the note then names."""
     if not problem:
         return shown

@@ -1,64 +1,79 @@
 """What the times of one arm, or of two, say when some trials never reached the target.
 
-In: rows of `times.times_to_targets`, of one arm and target. Out: the share of trials that have
-reached the target by each time (Kaplan-Meier), and the mean time up to a horizon (restricted
-mean). Neither drops a censored trial or takes its budget for its time.
+In: `Times` of one arm and target. Out: the share of trials that have reached the target by each
+time (Kaplan-Meier), and the mean time up to a horizon (restricted mean). Neither drops a censored
+trial or takes its budget for its time.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.arrays import Floats, Ints, Rng
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
-from analysis.statistics.times.paired_times import pair_by_seed
+from analysis.statistics.times.paired_times import PairedTimes
+from analysis.statistics.times.times import Times
 from analysis.words import joined
 
 
-def kaplan_meier(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+@dataclass(frozen=True)
+class ShareReached:
+    """The share of trials that have reached a target by each time, with pointwise limits.
+
+    Attributes:
+        time, share_reached, low, high: (n,) floats. at_risk, n_censored: (n,) counts. One place for
+            each time at which a trial reached the target or was censored, after one for time 0.
+    """
+
+    time: Floats
+    share_reached: Floats
+    low: Floats
+    high: Floats
+    at_risk: Ints | Floats
+    n_censored: Ints | Floats
+
+
+def kaplan_meier(times: Times, confidence: float = 0.95) -> ShareReached:
     """Share of trials that have reached the target by each time, with pointwise intervals.
 
     The product-limit estimator with the log-log interval (Kalbfleisch & Prentice 2002, section
     1.4.1), both scipy's. Where that is undefined, before the first trial reaches and after
-    the last does, the open end is Clopper & Pearson's for the trials then at risk.
-
-    Args:
-        times: columns time and reached, of one arm; rows whose time is NaN are left out.
-
-    Returns:
-        time, share_reached, low, high, at_risk, n_censored: one row for each time at which a trial
-        reached the target or was censored, after a row for time 0. Empty for no trials.
+    the last does, the open end is Clopper & Pearson's for the trials then at risk. Trials whose
+    time is NaN are left out; no trials: empty.
     """
-    known = times[times["time"].notna()]
-    columns = ("time", "share_reached", "low", "high", "at_risk", "n_censored")
-    if known.empty:
-        return pd.DataFrame({name: pd.Series(dtype=float) for name in columns})
-    times_seen, reached = known["time"].to_numpy(), known["reached"].to_numpy(dtype=bool)
-    sample = stats.CensoredData(uncensored=times_seen[reached], right=times_seen[~reached])
+    known = times.at(~np.isnan(times.time))
+    if not len(known):
+        return ShareReached(*[np.empty(0)] * 6)
+    still, limits = _still(known, confidence)
+    time = still.quantiles
+    at_risk = (known.time[:, None] >= time).sum(axis=0)
+    n_censored = (known.time[~known.reached, None] == time).sum(axis=0)
+    share = 1 - still.probabilities
+    ends = 1 - limits.high.probabilities, 1 - limits.low.probabilities
+    low, high = _close_ends(share, *ends, at_risk, confidence)
+    columns: tuple[Any, ...] = (time, share, low, high, at_risk, n_censored)
+    if time[0] > 0:
+        start = (0.0, 0.0, 0.0, 0.0, len(known), 0)
+        columns = tuple(np.concatenate([[s], c]) for s, c in zip(start, columns, strict=True))
+    return ShareReached(*columns)
+
+
+def _still(known: Times, confidence: float) -> tuple[Any, Any]:
+    """scipy's survival function of the times, and its log-log limits."""
+    sample = stats.CensoredData(
+        uncensored=known.time[known.reached], right=known.time[~known.reached]
+    )
     still = stats.ecdf(sample).sf
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # "undefined at some observations": below
-        limits = still.confidence_interval(confidence, method="log-log")
-    time = still.quantiles
-    at_risk = (times_seen[:, None] >= time).sum(axis=0)
-    n_censored = (times_seen[~reached, None] == time).sum(axis=0)
-    share = 1 - still.probabilities
-    low, high = _close_ends(
-        share, 1 - limits.high.probabilities, 1 - limits.low.probabilities, at_risk, confidence
-    )
-    values = (time, share, low, high, at_risk, n_censored)
-    curve = pd.DataFrame(dict(zip(columns, values, strict=True)))
-    if time[0] <= 0:
-        return curve
-    start = pd.DataFrame([dict(zip(columns, (0.0, 0.0, 0.0, 0.0, len(known), 0), strict=True))])
-    return pd.concat([start, curve], ignore_index=True)
+        warnings.simplefilter("ignore", RuntimeWarning)  # "undefined at some observations"
+        return still, still.confidence_interval(confidence, method="log-log")
 
 
 def _close_ends(
@@ -75,20 +90,18 @@ def _close_ends(
     return np.where(everyone, np.where(np.isnan(before), alone, before), low), high
 
 
-def common_horizon(*arms: pd.DataFrame) -> float:
+def common_horizon(*arms: Times) -> float:
     """The longest time up to which the restricted mean of every arm is known; NaN for no trials.
 
     That is the smallest over the arms of the last budget, or of the last time of an arm whose
     last trial was censored before it.
     """
-    if not arms or any(times.empty or times["time"].isna().any() for times in arms):
+    if not arms or any(not len(times) or np.isnan(times.time).any() for times in arms):
         return math.nan
-    return min(min(_followed(times), float(times["budget"].max())) for times in arms)
+    return min(min(_followed(times), float(np.fmax.reduce(times.budget))) for times in arms)
 
 
-def restricted_mean(
-    times: pd.DataFrame, horizon: float | None = None, rng: Rng | None = None
-) -> Interval:
+def restricted_mean(times: Times, horizon: float | None = None, rng: Rng | None = None) -> Interval:
     """Mean of min(time to target, horizon): the area above the Kaplan-Meier curve of one arm.
 
     Estimator: Royston & Parmar (2013); equal to the plain mean of min(time, horizon) where
@@ -97,7 +110,6 @@ def restricted_mean(
     is the trial. Where no trial reached, the lower end is what zero of n still allows.
 
     Args:
-        times: columns time, reached, budget, of one arm, all in one unit.
         horizon: default `common_horizon(times)`. Beyond what was observed: NaN, with a note.
         rng: for `mean_interval`, which draws from 5 trials on.
     """
@@ -106,46 +118,43 @@ def restricted_mean(
         return Interval.unknown(problem, len(times))
     mean, values = _pseudo_values(times, horizon)
     interval = _about(mean, values, rng)
-    if not (times["reached"] & (times["time"] < horizon)).any():
+    if not _any_reached(horizon, times):
         least = horizon * ((1 - CONFIDENCE) / 2) ** (1 / len(times))
         note = "no trial reached the target: the lower end is what 0 of n still allows"
-        return dataclasses.replace(interval, low=least, high=horizon, note=note)
+        return replace(interval, low=least, high=horizon, note=note)
     return interval.within(0.0, horizon)
 
 
 def restricted_mean_difference(
-    times_treatment: pd.DataFrame,
-    times_control: pd.DataFrame,
-    horizon: float | None = None,
-    rng: Rng | None = None,
+    pairs: PairedTimes, horizon: float | None = None, rng: Rng | None = None
 ) -> Interval:
     """Restricted mean of the treatment minus that of the control, paired by seed.
 
     Below 0 the treatment is sooner. `mean_interval` of the paired differences of pseudo-values
-    (see `restricted_mean`); the sample unit is the seed, seeds that only one arm has are left out
-    and counted in the note. Both arms are measured up to one horizon, by default
-    `common_horizon` of the two. Unlike a mean ratio it is a number also where some never reach,
-    but that number depends on the horizon.
+    (see `restricted_mean`); the sample unit is the seed. Both arms are measured up to one horizon,
+    by default `common_horizon` of the two. Unlike a mean ratio it is a number also where some never
+    reach, but that number depends on the horizon.
     """
-    pairs = pair_by_seed(times_treatment, times_control)
-    treatment, control, note = pairs.treatment, pairs.control, pairs.note
+    treatment, control = pairs.treatment, pairs.control
     horizon = common_horizon(treatment, control) if horizon is None else horizon
     if problem := _cannot(horizon, treatment, control):
         return Interval.unknown(problem, len(treatment))
     mean_t, values_t = _pseudo_values(treatment, horizon)
     mean_c, values_c = _pseudo_values(control, horizon)
     interval = _about(mean_t - mean_c, values_t - values_c, rng)
-    both = pd.concat([treatment, control])
-    if not (both["reached"] & (both["time"] < horizon)).any():
-        note = joined("no trial of either arm reached the target", note)
-        return dataclasses.replace(interval, low=math.nan, high=math.nan, note=note)
-    return interval.noted(note)
+    if not _any_reached(horizon, treatment, control):
+        note = joined("no trial of either arm reached the target", pairs.note)
+        return replace(interval, low=math.nan, high=math.nan, note=note)
+    return interval.noted(pairs.note)
 
 
-def _pseudo_values(times: pd.DataFrame, horizon: float) -> tuple[float, Floats]:
+def _any_reached(horizon: float, *arms: Times) -> bool:
+    return any(bool((times.reached & (times.time < horizon)).any()) for times in arms)
+
+
+def _pseudo_values(times: Times, horizon: float) -> tuple[float, Floats]:
     """The restricted mean of all trials, and n · mean - (n - 1) · mean without trial i."""
-    time = np.minimum(times["time"].to_numpy(dtype=float), horizon)
-    event = times["reached"].to_numpy(dtype=bool)
+    time, event = np.minimum(times.time, horizon), times.reached
     if not (~event & (time < horizon)).any():
         return float(time.mean()), time  # what the formula gives when all are seen to the end
     n = len(time)
@@ -166,21 +175,20 @@ def _about(mean: float, values: Floats, rng: Rng | None) -> Interval:
     """`mean_interval` of pseudo-values, moved to the estimate: their mean has no jackknife bias."""
     plain = mean_interval(values, rng=rng)
     shift = mean - plain.estimate
-    return dataclasses.replace(plain, estimate=mean, low=plain.low + shift, high=plain.high + shift)
+    return replace(plain, estimate=mean, low=plain.low + shift, high=plain.high + shift)
 
 
-def _followed(times: pd.DataFrame) -> float:
+def _followed(times: Times) -> float:
     """Up to when the Kaplan-Meier curve is known: for ever once all have reached the target."""
-    time = times["time"].to_numpy(dtype=float)
-    last = time == time.max()
-    return math.inf if times["reached"].to_numpy(dtype=bool)[last].all() else float(time.max())
+    last = times.time == times.time.max()
+    return math.inf if times.reached[last].all() else float(times.time.max())
 
 
-def _cannot(horizon: float, *arms: pd.DataFrame) -> str:
+def _cannot(horizon: float, *arms: Times) -> str:
     """Why no restricted mean can be had; empty where it can."""
-    if any(times.empty for times in arms):
+    if not all(len(times) for times in arms):
         return "no trials"
-    if any(times["time"].isna().any() for times in arms):
+    if any(np.isnan(times.time).any() for times in arms):
         return "a trial's time is not known"
     if horizon > min(_followed(times) for times in arms):
         return f"no trial was followed to the horizon {horizon:g}"

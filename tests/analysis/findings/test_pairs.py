@@ -12,9 +12,11 @@ from synthetic_runs import Arm, Made, write_run
 
 from analysis.findings.findings import Findings, compare_runs, find
 from analysis.findings.load import load_runs
+from analysis.measures.pairs.until_verdict import decide_verdict, final_comparisons
 from analysis.report.answers import answer_all
-from analysis.statistics.pairs.until_verdict import UntilVerdict, decide_verdict, final_comparisons
+from analysis.statistics.pairs.until_verdict import UntilVerdict
 from analysis.statistics.samples.pairing import Pair
+from headstart.settings import LOOKS
 
 
 def findings_of(*folders: Path) -> Findings:
@@ -157,7 +159,7 @@ def test_what_decides_between_batches_of_seeds_is_what_the_report_says(tmp_path:
     rows = compare_runs(runs)
     assert [(row.metric, row.verdict) for row in rows] == [(r.metric, r.verdict) for r in report]
     (final,) = [row for row in rows if row.question == "final"]
-    rule = UntilVerdict(errors="report")
+    rule = UntilVerdict(LOOKS, errors="report")
     (by_itself,) = final_comparisons(
         runs.trials, runs.curves, [Pair("pretrained", "scratch")], rule
     )

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.findings.task_scores import aggregate_arms, improvement_over_tasks, ranks_over_tasks
-from analysis.statistics.pairs.tasks import probability_of_improvement
+from analysis.statistics.pairs.aggregates import probability_of_improvement
 from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError
 

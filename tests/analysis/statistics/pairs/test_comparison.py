@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from analysis.statistics.pairs.comparison import COLUMNS, Comparison, Verdict, comparison_table
+from analysis.statistics.pairs.comparison import COLUMNS, Comparison, Verdict
 
 
 def comparison(**changes: Any) -> Comparison:
@@ -67,10 +67,5 @@ def test_only_bounds_stand_before_an_estimate(bound: str, words: str) -> None:
     assert comparison(bound=bound).bound_words == words
 
 
-def test_table_has_every_field_but_the_interval_of_scores() -> None:
-    names = tuple(field.name for field in fields(Comparison))
-    assert names == (*COLUMNS, "score")
-    table = comparison_table([comparison(), comparison(treatment="u")])
-    assert tuple(table.columns) == COLUMNS
-    assert table["treatment"].tolist() == ["t", "u"]
-    assert tuple(comparison_table([]).columns) == COLUMNS
+def test_columns_are_every_field_but_the_interval_of_scores() -> None:
+    assert tuple(field.name for field in fields(Comparison)) == (*COLUMNS, "score")

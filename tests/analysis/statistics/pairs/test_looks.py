@@ -9,14 +9,10 @@ import pytest
 from scipy import stats
 
 from analysis.statistics.pairs.looks import (
-    CHOSEN_BEFORE,
-    Stopping,
     chance_of_verdict,
     level_of_a_look,
     simulated_level,
     smallest_p,
-    stopping_of,
-    strictest,
     widening,
 )
 from headstart.settings import LOOKS
@@ -54,20 +50,6 @@ def test_the_level_of_the_usual_looks_is_what_simulation_finds() -> None:
     assert 0.0112 <= simulated_level(LOOKS, sides=1) <= 0.0117
     two = level_of_a_look((10_000, 20_000))  # nearly normal: Pocock's constant for two looks
     assert two == pytest.approx(0.0294, rel=0.02)
-
-
-def test_what_a_sweep_says_of_its_seeds() -> None:
-    assert stopping_of(5) == stopping_of([1, 2]) == stopping_of(None) == CHOSEN_BEFORE
-    assert stopping_of({"until": "verdict"}) == Stopping(looks=LOOKS)
-    assert stopping_of({"until": "verdict", "looks": [4, 8]}) == Stopping(looks=(4, 8))
-    assert stopping_of({"until": {"half_width": 0.1}}) == Stopping(wider=1.1)
-    assert stopping_of({"until": {"half_width": 0.1}, "at_least": 7}) == Stopping(wider=1.25)
-    assert CHOSEN_BEFORE.note == ""
-    assert "2 planned looks" in Stopping(looks=(4, 8)).note
-    assert "by 25 %" in Stopping(wider=1.25).note
-    widths, looks = Stopping(wider=1.1), Stopping(looks=LOOKS)
-    assert strictest([CHOSEN_BEFORE, looks, widths]) == looks
-    assert strictest([]) == CHOSEN_BEFORE
 
 
 def test_the_chance_of_a_verdict_is_what_simulated_futures_give() -> None:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from math import inf, isnan, log, nan
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
 from analysis.statistics.samples.intervals import mean_interval
-from analysis.statistics.times.paired_times import (
-    NO_PAIRS,
-    Ends,
-    Median,
-    mean_intervals_of,
-    pair_by_seed,
-)
+from analysis.statistics.times.paired_times import Ends, Median, PairedTimes, mean_intervals_of
+from analysis.statistics.times.times import Times
 
 
-def make_times(arm: str, times: dict[int, tuple[float, bool]]) -> pd.DataFrame:
-    """One row a seed: its time, and whether the target was reached."""
-    return pd.DataFrame(
-        {
-            "trial_id": [f"{arm}{seed}" for seed in times],
-            "arm": arm,
-            "seed": list(times),
-            "time": [float(time) for time, _ in times.values()],
-            "reached": [reached for _, reached in times.values()],
-        }
-    )
+def pairs(
+    treatment: list[float], control: list[float], missed: tuple[list[int], list[int]], **more: Any
+) -> PairedTimes:
+    """Times of pairs; `missed` are the places that did not reach the target."""
+    sides = [
+        Times(np.array(time, float), ~np.isin(np.arange(len(time)), places), **more)
+        for time, places in zip((treatment, control), missed, strict=True)
+    ]
+    return PairedTimes(*sides)
 
 
 def ends(least: list[float], most: list[float]) -> Ends:
@@ -102,40 +95,10 @@ def test_a_median_of_open_ends() -> None:
     assert (found.bound, found.reading) == ("at most", 3.5)
 
 
-def test_rows_are_aligned_by_seed_and_the_others_counted() -> None:
-    treatment = make_times("t", {2: (20, True), 0: (10, True), 9: (30, True)})
-    control = make_times("c", {0: (40, True), 1: (50, True), 2: (60, False)})
-    pairs = pair_by_seed(treatment, control)
-    assert len(pairs) == 2
-    assert pairs.treatment["seed"].tolist() == pairs.control["seed"].tolist() == [0, 2]
-    assert pairs.n_reached == (2, 1)
-    assert pairs.note == "2 trials without a partner of the same seed left out"
-    assert pairs.describe() == (
-        "1 of 2 control trials never reached the target; "
-        "2 trials without a partner of the same seed left out"
-    )
-
-
-def test_nothing_is_said_where_all_reached_and_none_is_alone() -> None:
-    times = {0: (10.0, True), 1: (20.0, True)}
-    pairs = pair_by_seed(make_times("t", times), make_times("c", times))
-    assert (pairs.note, pairs.describe()) == ("", "")
-    nobody = pair_by_seed(make_times("t", {0: (1, True)}), make_times("c", {1: (1, True)}))
-    assert (len(nobody), nobody.describe()) == (0, NO_PAIRS)
-    missed = pair_by_seed(make_times("t", {0: (9, False)}), make_times("c", {0: (9, True)}))
-    assert missed.describe() == "1 of 1 treatment trials never reached the target"
-
-
 def test_ratios_and_differences_lie_between_these_ends() -> None:
     """Reached by both, by the treatment, by the control, by none; a time that is not known."""
-    treatment = make_times(
-        "t", {0: (10, True), 1: (10, True), 2: (50, False), 3: (50, False), 4: (nan, False)}
-    )
-    control = make_times(
-        "c", {0: (40, True), 1: (50, False), 2: (40, True), 3: (50, False), 4: (40, True)}
-    )
-    pairs = pair_by_seed(treatment, control)
-    ratios, saved = pairs.log_ratios(), pairs.saved()
+    five = pairs([10, 10, 50, 50, nan], [40, 50, 40, 50, 40], ([2, 3, 4], [1, 3]))
+    ratios, saved = five.log_ratios(), five.saved()
     np.testing.assert_allclose(ratios.least, [log(4), log(5), -inf, -inf, -inf])
     np.testing.assert_allclose(ratios.most, [log(4), inf, log(0.8), inf, inf])
     np.testing.assert_array_equal(saved.least, [30, 40, -inf, -inf, -inf])
@@ -143,14 +106,19 @@ def test_ratios_and_differences_lie_between_these_ends() -> None:
 
 
 def test_a_trial_that_was_there_at_once_lies_below_its_own_first_evaluation() -> None:
-    treatment = make_times("t", {0: (0, True), 1: (0, True), 2: (8, True), 3: (0, False)})
-    control = make_times("c", {0: (40, True), 1: (0, True), 2: (0, True), 3: (4, True)})
-    unknown = pair_by_seed(treatment, control).log_ratios()
+    sides, missed = ([0, 0, 8, 0], [40, 0, 0, 4]), ([3], [])
+    unknown = pairs(*sides, missed).log_ratios()
     np.testing.assert_array_equal(unknown.least[:2], [-inf, 0])
-    treatment, control = treatment.assign(first=4.0), control.assign(first=4.0)
-    ratios = pair_by_seed(treatment, control).log_ratios()
+    ratios = pairs(*sides, missed, first=np.full(4, 4.0)).log_ratios()
     np.testing.assert_allclose(ratios.least, [log(10), 0, -inf, -inf])
     np.testing.assert_allclose(ratios.most, [inf, 0, log(0.5), inf])
+
+
+def test_the_least_variance_is_that_of_the_distance_between_evaluations() -> None:
+    """Steps of 6 and of 12: 36/12 + 144/12."""
+    sides = [Times(np.ones(3), np.ones(3, bool), since=np.array([k, k, nan])) for k in (6.0, 12.0)]
+    assert PairedTimes(*sides).least_variance() == 15
+    assert PairedTimes(sides[0], Times(np.ones(3), np.ones(3, bool))).least_variance() == 0
 
 
 def test_intervals_of_samples_are_those_of_each_alone() -> None:

@@ -1,0 +1,2 @@
+"""Tables of trials and curves in, tables of results out: which values count and which pair is
+decided here, what follows from them in `analysis.statistics`, which knows arrays only."""

@@ -1,0 +1,1 @@
+"""Predictions of many trials to tables by class, by image, and of calibration."""

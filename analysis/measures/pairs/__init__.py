@@ -1,0 +1,1 @@
+"""Two arms of a table of trials to comparisons, plans of seeds, and rules that add seeds."""
