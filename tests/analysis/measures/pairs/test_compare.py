@@ -14,6 +14,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
+import analysis
 from analysis.measures.pairs.compare import compare_all, comparison_table
 from analysis.statistics.pairs.comparison import COLUMNS
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
@@ -94,6 +95,10 @@ def one_row(trials: pd.DataFrame, **more: Any) -> pd.Series:
     found = compare(trials, NO_CURVES, "t", "c", ("test_accuracy",), rng=rng(), **more)
     assert list(found.columns) == list(COLUMNS)
     return found.iloc[0]
+
+
+def test_scripts_take_it_from_the_package() -> None:
+    assert analysis.compare_all is compare_all
 
 
 def test_paired_row_by_hand_and_against_scipy() -> None:
