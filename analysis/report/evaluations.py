@@ -18,8 +18,10 @@ import pandas as pd
 from analysis.findings.findings import SEED, Findings
 from analysis.measures.redrawn import overlap_of
 from analysis.report.displays import SCORE_WORDS
+from analysis.report.methods import describe_methods
 from analysis.report.tables import Column, Table, of_kind, with_interval
-from analysis.report.workbook import Book, Sheet, Worksheet, comparison_sheet
+from analysis.report.workbook.book import Book, Placed, Sheet
+from analysis.report.workbook.sheets import comparison_sheet
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import sd_interval
 from analysis.statistics.samples.redrawn import accuracy_interval
@@ -85,13 +87,14 @@ def write_evaluations(path: Path, findings: Findings) -> None:
     evaluations = list_evaluations(findings)
     frame = _frame(evaluations)
     with atomic_path(path) as temporary:
-        book = Book(temporary, findings.stamp)
-        sheet = book.table(Sheet("Evaluations", frame, _COLUMNS, NOTE))
-        _chart(book, sheet, frame)
+        book = Book(temporary, findings.stamp, "Headstart: the four evaluations")
+        placed = book.table(Sheet("Evaluations", "The four evaluations", frame, _COLUMNS, NOTE))
+        _chart(book, placed)
         for evaluation in evaluations:
             _seed_sheet(book, evaluation)
         book.table(comparison_sheet(findings))
-        book.methods(findings)
+        terms = [(t.name, f"{t.text} {t.source}".strip()) for t in describe_methods(findings)]
+        book.texts("Methods", "How it was computed", terms)
         book.file.close()
 
 
@@ -137,24 +140,20 @@ def _row(evaluation: Evaluation, rng: Rng) -> dict[str, object]:
     }
 
 
-def _chart(book: Book, sheet: Worksheet, frame: pd.DataFrame) -> None:
+def _chart(book: Book, placed: Placed) -> None:
     """Columns of mean accuracy with the intervals as error bars."""
-    keys = [column.key for column in _COLUMNS]
-    first, last = 2, 1 + len(frame)
-    letters = {key: chr(ord("A") + keys.index(key)) for key in ("minus", "plus")}
+    last = placed.n_rows - 1
     chart = book.file.add_chart({"type": "column"})
     chart.add_series(
         {
             "name": "Test accuracy",
-            "categories": ["Evaluations", first, 0, last, 0],
-            "values": ["Evaluations", first, keys.index("accuracy"), last, keys.index("accuracy")],
+            "categories": placed.cells("number"),
+            "values": placed.cells("accuracy"),
             "fill": {"color": "#0072B2"},
             "y_error_bars": {
                 "type": "custom",
-                **{
-                    f"{side}_values": f"=Evaluations!${c}${first + 1}:${c}${last + 1}"
-                    for side, c in letters.items()
-                },
+                "minus_values": placed.formula("minus", 0, last),
+                "plus_values": placed.formula("plus", 0, last),
             },
         }
     )
@@ -162,16 +161,17 @@ def _chart(book: Book, sheet: Worksheet, frame: pd.DataFrame) -> None:
         {"name": "Test accuracy of each evaluation, 95 % intervals", "name_font": {"size": 12}}
     )
     chart.set_x_axis({"name": "Evaluation"})
-    chart.set_y_axis({"num_format": "0%", "min": 0, "max": 1})
+    chart.set_y_axis({"name": "Test accuracy", "num_format": "0%", "min": 0, "max": 1})
     chart.set_legend({"none": True})
     chart.set_size({"width": 640, "height": 380})
-    sheet.insert_chart(last + 3, 1, chart)
+    placed.sheet.insert_chart(placed.top + placed.n_rows + 2, 1, chart)
 
 
 def _seed_sheet(book: Book, evaluation: Evaluation) -> None:
     name, trials = f"{evaluation.number} {evaluation.arm or 'not tested'}", evaluation.trials
     if trials.empty:
-        book.texts(name, [(evaluation.title, "Not tested: the run has no such trials.")])
+        text = "The run has no such trials."
+        book.texts(name, evaluation.title, [("Not tested", text)])
         return
     columns = (
         Column("seed", "Seed", "count"),
@@ -183,4 +183,4 @@ def _seed_sheet(book: Book, evaluation: Evaluation) -> None:
         Column("trial_id", "Trial"),
     )
     present = tuple(column for column in columns if column.key in trials)
-    book.table(Sheet(name, trials, present, evaluation.title))
+    book.table(Sheet(name, evaluation.title, trials, present))

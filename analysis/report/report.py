@@ -32,7 +32,7 @@ from analysis.report.page import render_page
 from analysis.report.pdf import narrow, write_pdf
 from analysis.report.sections import build_sections, build_tables, in_order
 from analysis.report.tables import Table
-from analysis.report.workbook import write_workbook
+from analysis.report.workbook.write import write_workbook
 from headstart.files import atomic_file
 from headstart.foreign import own_folder, refuse_links
 from headstart.records import CONTACT_SHEETS

@@ -20,7 +20,7 @@ from analysis.report.displays_pairs import seeds_table
 from analysis.report.document import Content
 from analysis.report.exports import report_json
 from analysis.report.report import compose, page_text
-from analysis.report.workbook import write_workbook
+from analysis.report.workbook.write import write_workbook
 
 ROOT = Path(__file__).parents[3]
 STRUCK = ("settle it", "the same in all", "never reached it", "keep their promise")

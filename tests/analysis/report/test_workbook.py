@@ -15,7 +15,8 @@ from analysis.findings.findings import find
 from analysis.findings.load import load_runs
 from analysis.report.evaluations import list_evaluations, write_evaluations
 from analysis.report.report import compose
-from analysis.report.workbook import sheet_name, write_workbook
+from analysis.report.workbook.book import sheet_name
+from analysis.report.workbook.write import write_workbook
 
 SHEETS = ["Answer", "Comparisons", "By arm", "By trial", "By class", "Curves", "Methods"]
 
