@@ -20,6 +20,16 @@ Mark = Literal["better", "worse", "equivalent", "not known", ""]
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """The same for a program: NaN where the value is none, `kind` as `words.write` has it."""
+
+    kind: str = "number"
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
 class Reading:
     """One number of a card.
 
@@ -36,6 +46,7 @@ class Reading:
     mark: Mark = ""
     is_hint: bool = False
     note: str = ""
+    numbers: Numbers = Numbers()
 
     @property
     def mark_words(self) -> str:
@@ -135,6 +146,7 @@ def _final(findings: Findings, arm: Any, row: Comparison | None) -> Reading:
         words.write(course.kind, arm.score),
         interval=range_words(course.kind, arm.score_low, arm.score_high),
         note="of the runs that finished" if row is not None and row.among_finished else "",
+        numbers=Numbers(course.kind, arm.score, arm.score_low, arm.score_high),
         **_judged(row),
     )
 
@@ -151,7 +163,13 @@ def _spread(findings: Findings, arm: Any, row: Comparison | None) -> Reading:
         return Reading(name, note="one run has none" if arm.n_done == 1 else "", **judged)
     kind, unit = ("points_plain", " points") if findings.course.is_share else ("number", "")
     ends = range_words(kind, low, high) if low < high else ""
-    return Reading(name, words.write(kind, value) + unit, interval=ends, **judged)
+    return Reading(
+        name,
+        words.write(kind, value) + unit,
+        interval=ends,
+        numbers=Numbers(kind, value, low, high),
+        **judged,
+    )
 
 
 def head_start(own: dict[str, list[Comparison]]) -> Reading:
@@ -200,6 +218,7 @@ def _way(name: str, row: Comparison, note: str) -> Reading:
             "on average while it learns",
             range_words(row.kind, row.low, row.high),
             note=note,
+            numbers=Numbers(row.kind, row.estimate, row.low, row.high),
             **judged,
         )
     if row.is_against_never:
@@ -215,6 +234,7 @@ def _way(name: str, row: Comparison, note: str) -> Reading:
         f"to {row.target_words}",
         range_words("ratio", row.low, row.high),
         note=note,
+        numbers=Numbers("ratio", row.estimate, row.low, row.high),
         **judged,
     )
 
@@ -239,6 +259,7 @@ def _over_tasks(findings: Findings) -> list[Card]:
             words.write(kind, mean["estimate"]),
             f"mean of {tables.n_tasks} tasks",
             range_words(kind, mean["low"], mean["high"]),
+            numbers=Numbers(kind, mean["estimate"], mean["low"], mean["high"]),
             **_of_question(by_question.get("final")),
         )
         cards.append(

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis import words
 from analysis.report.document import Content
-from analysis.report.glance import Card, Glance, Reading, at_a_glance
+from analysis.report.glance import Card, Glance, Reading
 from analysis.report.tables import Column, of_kind
 from analysis.report.workbook.book import (
     ACCENT,
@@ -31,9 +32,9 @@ from analysis.report.workbook.sheets import with_bars
 
 NAME = "Answer"
 MOST_LINES = 40  # arms in the table and along the axis of its chart
-WIDTHS = (26, 18, 10, 10, 10, 17, 34, 9, 9, 17, 10, 10, 10, 17, 10, 10)
+WIDTHS = (10, 10, 10, 17, 34, 9, 9, 17, 10, 10, 10, 17, 10, 10)
 WIDE = 14  # columns that texts stand over
-WIDTH = sum(WIDTHS[:WIDE])
+NARROW, BROAD = 18, 44  # a column of names
 MARKS = {"better": "#007A5A", "worse": "#B3261E", "equivalent": "#1D4F7C", "not known": SOFT}
 
 
@@ -53,17 +54,20 @@ class AnswerSheet:
         self.book, self.content = book, content
         self.sheet, self.name = book.sheet(NAME)
         self.row = 0
+        self.widths: tuple[float, ...] = ()
 
     def write(self, entries: Sequence[Entry], charts: Sequence[Native]) -> None:
         """All of it. charts: what is drawn beside the chart of final values."""
-        glance = at_a_glance(self.content.findings)
-        for k, width in enumerate(WIDTHS):
+        glance = self.content.glance
+        self.widths = (*_name_widths(glance), *WIDTHS)
+        for k, width in enumerate(self.widths):
             self.sheet.set_column(k, k, width)
         self._words(glance)
         natives = [*self._cards(glance), *charts]
         if natives:
             self.row = insert(self.sheet, natives, self.row + 1, (0, 5))
         self._list(entries)
+        self.sheet.print_area(0, 0, self.row, WIDE - 1)
         self.sheet.activate()
 
     def _words(self, glance: Glance) -> None:
@@ -81,9 +85,10 @@ class AnswerSheet:
 
     def _line(self, text: str, form: Format, size: float) -> None:
         """A text over the whole width."""
+        width = sum(self.widths[:WIDE])
         self.sheet.merge_range(self.row, 0, self.row, WIDE - 1, "", form)
         self.sheet.write_string(self.row, 0, text, form)
-        self.sheet.set_row(self.row, size * lines_height(text, WIDTH / size) + 5)
+        self.sheet.set_row(self.row, size * lines_height(text, width / size) + 5)
         self.row += 1
 
     def _cards(self, glance: Glance) -> list[Native]:
@@ -126,7 +131,7 @@ class AnswerSheet:
         for entry in entries:
             address = internal(entry.name)
             self.sheet.write_url(self.row, 0, address, self.book.link, entry.name)
-            rows = "" if entry.n_rows is None else f" {entry.n_rows:,} rows."
+            rows = "" if entry.n_rows is None else f" {words.plural(entry.n_rows, 'row')}."
             self.sheet.write_string(self.row, 1, f"{entry.what}{rows}")
             self.row += 1
 
@@ -150,15 +155,27 @@ NOTE = (
 )
 
 
+def _name_widths(glance: Glance) -> tuple[float, float]:
+    """Of the columns of arms and of controls, in characters."""
+    cards = (*glance.cards, *glance.others)
+    longest = [
+        max((len(text) for text in texts), default=0)
+        for texts in ([_arm(card) for card in cards], [card.control for card in cards])
+    ]
+    first, second = (min(BROAD, max(NARROW, length + 2)) for length in longest)
+    return first, second
+
+
+def _arm(card: Card) -> str:
+    return f"{card.task}: {card.arm}" if card.task else card.arm
+
+
 def _mark(reading: Reading) -> str:
     return reading.mark_words or reading.note
 
 
 def _line_of(card: Card) -> dict[str, object]:
-    line: dict[str, object] = {
-        "arm": f"{card.task}: {card.arm}" if card.task else card.arm,
-        "control": card.control,
-    }
+    line: dict[str, object] = {"arm": _arm(card), "control": card.control}
     for name, reading in zip(_NAMES, card.readings, strict=True):
         numbers = reading.numbers
         line |= {

@@ -8,7 +8,7 @@ many arms it shows those that the figures show (the controls and the best), neve
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -55,7 +55,8 @@ def curve_charts(
             most = {"max": 1} if form == "0%" and rows[metric].max() > HIGH else {}
             chart.set_x_axis(_axis("Training steps", "#,##0") | {"min": 0})
             chart.set_y_axis(_axis(METRICS[metric], form) | _GRID | most)
-            charts.append(_dressed(chart, focus.titled(METRICS[metric], findings, task), len(arms)))
+            title = focus.titled(METRICS[metric], findings, task)
+            charts.append(_dressed(chart, title, _legend_lines(arms)))
     return charts
 
 
@@ -128,21 +129,23 @@ def speedup_charts(
             continue
         chart = book.file.add_chart({"type": "scatter"})
         series = list(rows.groupby(["treatment", "control", "bound"], sort=False))
-        for names, part in series:
-            chart.add_series(_speedup(placed, *map(str, names), part.index, styles))
+        for key, part in series:
+            chart.add_series(_speedup(placed, key, part.index, styles))
         low, high, form = _ends(rows["place"].min(), rows["place"].max(), findings.course.is_share)
         name = f"Target (validation {findings.course.words})"
         chart.set_x_axis(_axis(name, form) | {"min": low, "max": high})
         most = {"max": _most(rows)}
         chart.set_y_axis(_axis("Times as fast", '0.#"×"') | _GRID | {"min": 0} | most)
         title = focus.titled("Speedup in steps at each target", findings, task)
-        charts.append(_dressed(chart, title, len(series)))
+        names = [" against ".join(names) for names, _ in series]
+        charts.append(_dressed(chart, title, _legend_lines(names)))
     return charts
 
 
 def _speedup(
-    placed: Placed, treatment: str, control: str, bound: str, rows: pd.Index, styles: Styles
+    placed: Placed, key: Iterable[object], rows: pd.Index, styles: Styles
 ) -> dict[str, object]:
+    treatment, control, bound = map(str, key)
     first, last = int(rows[0]), int(rows[-1])
     color = styles[treatment].hex
     name = f"{treatment} against {control}" + (f" ({bound})" if bound else "")
@@ -210,11 +213,17 @@ def _axis(name: str, form: str) -> dict[str, object]:
     return {"name": name, "name_font": font, "num_format": form, "num_font": {"color": SOFT}}
 
 
-def _dressed(chart: Chart, title: str, n_series: int, more: float = 0) -> Native:
-    """With a title, a legend below, and room for both."""
+def _legend_lines(names: Sequence[str]) -> int:
+    """Lines of a legend that has so many names beside each other as fit."""
+    beside = max(1, WIDTH // (7 * max(map(len, names)) + 40))
+    return math.ceil(len(names) / beside)
+
+
+def _dressed(chart: Chart, title: str, n_lines: int, more: float = 0) -> Native:
+    """With a title, a legend below of so many lines, and room for both."""
     chart.set_title({"name": title, "name_font": {"size": 12, "bold": True}, "overlay": False})
     chart.set_legend({"position": "bottom"})
     chart.show_na_as_empty_cell()
-    height = HEIGHT + round(more) + LINE * max(0, math.ceil(n_series / 2) - 2)
+    height = HEIGHT + round(more) + LINE * max(0, n_lines - 2)
     chart.set_size({"width": WIDTH, "height": height})
     return Native(chart, height)

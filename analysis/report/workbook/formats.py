@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from analysis.words import ALPHA
 
 MOST_PLACES = 6  # after the point
+HALF = 0.5  # what is less would be written as 0
 _PLAIN = ("number", "signed", "seconds")  # three digits that count, the same for a whole column
 
 
@@ -67,7 +68,7 @@ def look_of(kind: str, values: Iterable[object]) -> Look:
         )
         return Look(kind, next(fits, 3))
     if kind == "count":
-        return Look(kind, int(any(v != round(v) and v < 100 for v in numbers)))
+        return Look(kind, int(any(0 < v < HALF for v in numbers)))
     return Look(kind)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.findings.findings import Findings
 from analysis.findings.learning import METRICS
-from analysis.report.displays import PAIR, metric_words
+from analysis.report.displays import PAIR, TIME_KINDS, metric_words, verdict_text
 from analysis.report.tables import Column, Table, of_kind
 from analysis.report.workbook.book import Sheet, sheet_name
 
@@ -24,11 +24,14 @@ SHORT = {  # of titles that are too long for the name of a sheet
     "class_differences": "Classes that differ",
     "improvements": "P(better) over tasks",
 }
-# Texts that stand for an interval: kind, estimate, low, high of the same frame.
+# Texts that stand for an interval: kind ("" for a time in the row's unit), then the columns of the
+# same frame that have its numbers.
 IN_NUMBERS = {
     ("speedups", "found"): ("ratio", "estimate", "low", "high"),
-    ("break_even", "saved_text"): ("count", "saved", "saved_low", "saved_high"),
-    ("targets", "found"): ("count", "mean", "low", "high"),
+    ("break_even", "saved_text"): ("", "saved", "saved_low", "saved_high"),
+    ("break_even", "cost_text"): ("", "cost", "cost_low", "cost_high"),
+    ("break_even", "uses_words"): ("number", "uses", "uses_low", "uses_high"),
+    ("targets", "found"): ("", "mean", "low", "high"),
 }
 
 
@@ -47,17 +50,21 @@ def plain_sheet(table: Table, name: str = "") -> Sheet:
             columns += of_kind(column.kind, **ends)
         elif column.sort:
             columns.append(Column(column.sort, f"{column.label}, as a number", "number"))
-    name = name or SHORT.get(table.name, table.title)
-    return Sheet(_whole_words(name), table.title, table.frame, tuple(columns), table.note)
+    frame, kinds = table.frame, []
+    if "unit" in frame and set(frame["unit"]) <= set(TIME_KINDS):
+        frame = frame.assign(time_kind=frame["unit"].map(TIME_KINDS))
+        kinds = [(column.key, "time_kind") for column in columns if not column.kind]
+    name = _whole_words(name or SHORT.get(table.name, table.title))
+    return Sheet(name, table.title, frame, tuple(columns), table.note, tuple(kinds))
 
 
 def _numbers(table: Table, column: Column) -> list[Column]:
-    """The numbers behind a text: estimate, low, high, and whether the estimate is a bound."""
+    """The numbers behind a text: estimate, low, high."""
     kind, estimate, low, high = IN_NUMBERS[table.name, column.key]
     label = column.label.split(" [")[0]
-    labels = {estimate: f"{label}, as a number", low: f"{label}, low", high: f"{label}, high"}
-    bound = [Column("bound", "Bound")] if "bound" in table.frame else []
-    return [*of_kind(kind, **labels), *bound]
+    return of_kind(
+        kind, **{estimate: f"{label}, as a number", low: f"{label}, low", high: f"{label}, high"}
+    )
 
 
 def _whole_words(name: str) -> str:
@@ -77,6 +84,7 @@ def comparison_sheet(findings: Findings) -> Sheet:
         question_words=[row.question_words for row in pairs],
         kind=[named.get(row.kind, row.kind) for row in pairs],
         shown_in=[_unit_words(row.kind) for row in pairs],
+        verdict_shown=[verdict_text(row) for row in pairs],
     )
     columns = (
         *([Column("task", "Task")] if len(findings.tasks) > 1 else []),
@@ -84,7 +92,7 @@ def comparison_sheet(findings: Findings) -> Sheet:
         *of_kind("text", what="What", shown_in="In"),
         *of_kind("number", estimate="Estimate", low="Low", high="High"),
         *of_kind("text", bound="Bound", question_words="Question"),
-        *of_kind("text", state="State", verdict="Verdict"),
+        *of_kind("text", verdict_shown="Verdict"),
         Column("n_pairs", "Pairs", "count"),
         *of_kind("probability", p_value="p alone", p_question="p among its question"),
         *of_kind("number", low_question="Low, simultaneous", high_question="High, simultaneous"),
@@ -135,8 +143,13 @@ def curve_sheet(findings: Findings) -> Sheet:
         kind = "percent" if metric.endswith("accuracy") else "number"
         labels = {metric: METRICS[metric]} | {v: f"{METRICS[metric]}, {k}" for k, v in ends.items()}
         columns += of_kind(kind, **labels)
-    frame = frame.merge(counts, on=keys).sort_values(
-        keys, kind="stable", ignore_index=True, key=lambda column: _first_seen(column)
+    frame = frame.merge(counts, on=keys)
+    order = {"task": findings.tasks, "arm": findings.arm_names}
+    frame = frame.sort_values(
+        keys,
+        kind="stable",
+        ignore_index=True,
+        key=lambda column: column.map(order[column.name].index) if column.name in order else column,
     )
     note = (
         "Mean over seeds at each evaluation, with its pointwise 95 % interval. A trial that "

@@ -16,7 +16,7 @@ from analysis.report.tables import Table
 from analysis.report.workbook import charts, sheets
 from analysis.report.workbook.answer import AnswerSheet, Entry
 from analysis.report.workbook.book import HEADINGS, Book, Placed, Sheet, Worksheet
-from analysis.report.workbook.confusion import NOTE, TITLE, confusion_sheet
+from analysis.report.workbook.confusion import TITLE, confusion_sheet
 from headstart.files import atomic_path
 
 UNTESTED = "Not tested: the run left nothing for this sheet."
@@ -44,11 +44,12 @@ def write_workbook(path: Path, content: Content) -> None:
 def _words(book: Book, content: Content) -> Iterator[Entry]:
     """What a reader must know before the numbers, each comparison in words, the methods."""
     rows = [("Before you read" if k == 0 else "", text) for k, text in enumerate(content.caveats)]
+    said = [answer.words for answer in content.answers]
+    top = [paragraph.text for paragraph in content.top if paragraph not in said]
+    rows += [("Answer" if k == 0 else "", text) for k, text in enumerate(top)]
     for answer in content.answers:
         task = f"{answer.task}: " if len(content.findings.tasks) > 1 else ""
         rows.append((f"{task}{answer.treatment} against {answer.control}", answer.words.text))
-    if not content.answers:
-        rows += [("Answer", paragraph.text) for paragraph in content.top]
     name = book.texts("In words", "What came out, in words", rows)
     yield Entry(name, "What to know before the numbers, and each comparison in words.")
 
@@ -69,7 +70,7 @@ def _tables(book: Book, content: Content, places: Places) -> Iterator[Entry]:
         else:
             yield Entry(book.texts(title, title, [("Not tested", UNTESTED)]), UNTESTED)
     if confusion := confusion_sheet(book, content.findings):
-        yield Entry(confusion, f"{TITLE}. {NOTE}")
+        yield Entry(confusion, f"{TITLE}, every arm.")
     if content.findings.learning.bands.empty:
         text = "Not tested: no trial left a learning curve."
         yield Entry(book.texts("Curves", "Learning curves", [("Not tested", text)]), text)

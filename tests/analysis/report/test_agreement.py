@@ -81,13 +81,14 @@ def check(content: Content, folder: Path) -> int:
     saved = json.loads(json.dumps(report_json(content)))
     write_workbook(folder / "results.xlsx", content)
     book = openpyxl.load_workbook(folder / "results.xlsx", read_only=True)
-    cells = [str(cell) for row in book["Answer"].values for cell in row if cell]
+    sheets = (book["Answer"], book["In words"])
+    cells = [str(cell) for sheet in sheets for row in sheet.values for cell in row if cell]
     page = page.replace("\u00a0", " ")
     for line in console.split("\n"):
         assert line in page
         assert any(line in cell for cell in cells)
         assert any(line in text for text in (*saved["answer"], "")), line
-    head, *rows = [row for row in book["Comparisons"].values if row[-1] or row[0]][1:]
+    head, *rows = [row for row in book["Comparisons"].values if row[-1] or row[0]][2:]
     told = [str(row[head.index("In words")]) for row in rows]
     assert told == [row["verdict_words"] for row in saved["tables"]["comparisons"]]
     for row in saved["tables"]["comparisons"]:
