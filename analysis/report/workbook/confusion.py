@@ -13,7 +13,7 @@ from xlsxwriter.utility import xl_range
 
 from analysis.findings.findings import Findings
 from analysis.report.workbook.book import HEADINGS, Book, Worksheet
-from analysis.statistics.pairs.scores import Confusion
+from analysis.statistics.classes.scores import Confusion
 
 NAME = "Confusion"
 TITLE = "Which classes are taken for which"
