@@ -17,7 +17,7 @@ import pandas as pd
 from analysis import words
 from analysis.findings.asked import read_asked
 from analysis.findings.findings import SEED
-from analysis.findings.load import Runs, load_runs
+from analysis.findings.load import Runs, load_apart
 from analysis.measures.pairs.compare import compare_all, comparison_table
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import row_words, sample_words
@@ -65,7 +65,7 @@ def diff_runs(old: Path | str, new: Path | str) -> Changes:
     Raises:
         RunFolderError: a folder is no run folder, or the two have no arm in common.
     """
-    runs = {OLD: load_runs([old]), NEW: load_runs([new])}
+    runs = dict(zip((OLD, NEW), load_apart(old, new), strict=True))
     evidence = {side: r.trials[r.trials["stage"] == "arm"] for side, r in runs.items()}
     arms = [a for a in dict.fromkeys(evidence[OLD]["arm"]) if a in set(evidence[NEW]["arm"])]
     if not arms:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.asked import read_asked
-from analysis.findings.load import Runs, load_runs
+from analysis.findings.load import Runs, load_apart
 from analysis.findings.measured import course_of, final_of
 from analysis.measures.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.contrast import Contrast
@@ -82,7 +82,7 @@ def gate_runs(
         raise InputError(
             f"--margin {margin:g}: a number over 0 is expected, as 0.002 for 0.2 points"
         )
-    runs = {BASE: load_runs([base]), NEW: load_runs([new])}
+    runs = dict(zip((BASE, NEW), load_apart(base, new), strict=True))
     evidence = {side: r.trials[r.trials["stage"] == "arm"] for side, r in runs.items()}
     trials = pd.concat([_of_side(evidence[side], side) for side in (BASE, NEW)], ignore_index=True)
     courses = [course_of(read_asked(r)) for r in runs.values()]
@@ -131,11 +131,15 @@ def _common_arms(
 ) -> list[str]:
     """The arms to test; every arm that was asked for, else all that both runs have."""
     present = {side: [str(a) for a in dict.fromkeys(e["arm"])] for side, e in evidence.items()}
-    for names, path in zip(present.values(), paths, strict=True):
-        for arm in asked:
+    arms = pd.concat(list(evidence.values()))
+    by_name = dict(zip(arms["arm_name"].astype(str), arms["arm"].astype(str), strict=True))
+    chosen = [by_name.get(name, name) for name in asked]  # a label is understood too
+    for (side, names), path in zip(present.items(), paths, strict=True):
+        for name, arm in zip(asked, chosen, strict=True):
             if arm not in names:
-                raise InputError(f"--arm {arm}: {path} has no such arm; it has {', '.join(names)}")
-    common = list(asked) or [arm for arm in present[BASE] if arm in present[NEW]]
+                own = ", ".join(dict.fromkeys(evidence[side]["arm_name"].astype(str)))
+                raise InputError(f"--arm {name}: {path} has no such arm; it has {own}")
+    common = list(dict.fromkeys(chosen)) or [arm for arm in present[BASE] if arm in present[NEW]]
     if not common:
         raise InputError(
             f"{paths[0]} and {paths[1]} have no arm in common; give two runs of one sweep"

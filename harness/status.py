@@ -10,6 +10,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.runfolder.lock import holders
@@ -55,9 +56,10 @@ def describe(folder: Path) -> Iterator[str]:
     for trial in plan.trials:
         row = rows[trial.id]
         state = _state_of(folder / "trials" / trial.id, row, alive)
-        counts.setdefault((trial.stage, trial.arm), Counter())[state] += 1
+        arm = trial.arm if trial.stage == "pretrain" else plan.labels.get(trial.arm, trial.arm)
+        counts.setdefault((trial.stage, arm), Counter())[state] += 1
         if row is not None and state in ("failed", "diverged"):
-            troubles.append(_trouble(trial, row))
+            troubles.append(_trouble(replace(trial, arm=arm), row))
     states = ("done", "diverged", "failed", "running", "to go on", "pending")
     width = max([len(arm) for _, arm in counts], default=0)
     for (stage, arm), by_state in counts.items():

@@ -312,7 +312,7 @@ def _run(
             if is_reported:
                 _track(plan, folder, _services(plan, folder))
                 _report(plan, out, catalogue)
-        diverged = folder.diverged_arms(plan) if is_whole else []
+        diverged = [*map(plan.sweep.shown, folder.diverged_arms(plan))] if is_whole else []
     if not is_reported:  # whose first line says it
         for line in data_lines.stand_ins(plan, with_reasons=False):
             print(line)

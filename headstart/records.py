@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,10 +55,14 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class PlanRecord:
-    """What `plan.json` holds: the trials of the sweep as it was when a command last ran."""
+    """What `plan.json` holds: the trials of the sweep as it was when a command last ran.
+
+    `labels`: of the arms that have one, by name; an earlier version wrote none.
+    """
 
     sweep: str
     trials: tuple[PlannedTrial, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_plan(run: Path, strict: bool = True) -> PlanRecord | None:
@@ -72,7 +76,8 @@ def read_plan(run: Path, strict: bool = True) -> PlanRecord | None:
     if content is None:
         return None
     try:
-        return PlanRecord(str(content["sweep"]), tuple(map(_planned, content["trials"])))
+        labels = {str(k): str(v) for k, v in dict(content.get("labels") or {}).items()}
+        return PlanRecord(str(content["sweep"]), tuple(map(_planned, content["trials"])), labels)
     except (KeyError, TypeError, ValueError, AttributeError) as err:
         if not strict:
             return None

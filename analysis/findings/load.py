@@ -60,6 +60,7 @@ SWEEP_TYPES: dict[str, tuple[type, ...]] = {  # of the keys of a sweep.yaml that
     "compare": (list,), "measure": (dict,), "seeds": (int, list, dict), "vary": (list,),
     "train": (dict,),
 }  # fmt: skip
+Part = tuple[pd.DataFrame, pd.DataFrame, Content, Content]  # trials, curves, sweep, provenance
 _RECORDS = TypeAdapter(list[DataRecord])
 # A finished record wins over one that ended early, that over one that broke.
 _RANK = {"done": 0, "diverged": 1, "failed": 2}
@@ -78,7 +79,8 @@ class Runs:
     """All that was read, one row a trial and one row an evaluation.
 
     `trials` and `curves` have a column `task` (the sweep's name, and the grid point where an arm
-    has several) beside the columns of the run folder; `folder` in `trials` says where a trial lies.
+    has several) beside the columns of the run folder; `folder` in `trials` says where a trial lies,
+    and `arm_name` is what the sweep calls its arm, where `arm` is a label.
     """
 
     trials: pd.DataFrame
@@ -144,16 +146,42 @@ def load_runs(dirs: Iterable[Path | str], *, names_as_planned: bool = False) -> 
     """
     folders = tuple(Path(d) for d in dirs)
     parts = [_read_folder(folder) for folder in folders]
+    _check_ended(folders, parts)
+    return _merged(folders, parts if names_as_planned else _as_shown(parts))
+
+
+def load_apart(*dirs: Path | str) -> tuple[Runs, ...]:
+    """Each run folder by itself, for what is set against another one: arms are named alike in all.
+
+    Raises:
+        RunFolderError: as of `load_runs`.
+    """
+    folders = [Path(d) for d in dirs]
+    parts = [_read_folder(folder) for folder in folders]
+    for folder, part in zip(folders, parts, strict=True):
+        _check_ended([folder], [part])
+    shown = zip(folders, _as_shown(parts), strict=True)
+    return tuple(_merged((folder,), [part]) for folder, part in shown)
+
+
+def _check_ended(folders: Sequence[Path], parts: Sequence[Part]) -> None:
     if not any(len(part[0]) for part in parts):
         raise RunFolderError(
             f"{folders[0]}: no trial has ended yet, so there is nothing to analyse; what runs: "
             f"python -m harness.status {folders[0]}"
         )
-    tables = [part[0] for part in parts], [part[1] for part in parts], [part[2] for part in parts]
-    all_trials, all_curves, all_sweeps = tables if names_as_planned else with_shown_names(*tables)
-    trials = _merge_trials(all_trials)
-    curves = _merge_curves(all_curves, folders, trials)
-    sweeps = _merge_sweeps(all_sweeps)
+
+
+def _as_shown(parts: Sequence[Part]) -> list[Part]:
+    """The parts with arms named as a report shows them, alike in all."""
+    trials, curves, sweeps, provenance = (list(each) for each in zip(*parts, strict=True))
+    return list(zip(*with_shown_names(trials, curves, sweeps), provenance, strict=True))
+
+
+def _merged(folders: tuple[Path, ...], parts: Sequence[Part]) -> Runs:
+    trials = _merge_trials([part[0] for part in parts])
+    curves = _merge_curves([part[1] for part in parts], folders, trials)
+    sweeps = _merge_sweeps([part[2] for part in parts])
     provenance = sorted((part[3] for part in parts), key=json.dumps)
     data = [record for folder, part in zip(folders, parts, strict=True)
             for record in _data_records(folder, part[3])]  # fmt: skip
@@ -167,9 +195,6 @@ def task_name(sweep: str, grid: str) -> str:
     return f"{sweep} ({shown})" if shown else sweep
 
 
-Part = tuple[pd.DataFrame, pd.DataFrame, Content, Content]
-
-
 def _read_folder(folder: Path) -> Part:
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: no such folder; give the folder of a run (runs/NAME)")
@@ -178,7 +203,9 @@ def _read_folder(folder: Path) -> Part:
     sweep_file, provenance = folder / "sweep.yaml", folder / "provenance.json"
     sweep = _read_sweep(sweep_file) if sweep_file.exists() else {}
     sweep.setdefault("name", str(trials["sweep"].iloc[0]) if len(trials) else folder.name)
-    trials = trials.assign(folder=str(folder), overlap=overlaps(trials, sweep))
+    trials = trials.assign(
+        folder=str(folder), overlap=overlaps(trials, sweep), arm_name=trials["arm"]
+    )
     return trials, curves, sweep, read_mapping(provenance) if provenance.exists() else {}
 
 
@@ -337,7 +364,7 @@ def _merge_trials(tables: list[pd.DataFrame]) -> pd.DataFrame:
     trials["task"] = [names[pair] for pair in zip(trials["sweep"], point, strict=True)]
     rank = trials["status"].map(_RANK).fillna(len(_RANK))
     trials = trials.assign(_rank=rank).sort_values(
-        ["task", "stage", "arm", "seed", "trial_id", "_rank", "folder"], kind="stable"
+        ["task", "stage", "arm_name", "seed", "trial_id", "_rank", "folder"], kind="stable"
     )
     return trials.drop_duplicates("trial_id").drop(columns="_rank").reset_index(drop=True)
 

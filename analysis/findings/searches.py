@@ -87,12 +87,14 @@ def read_decisions(trials: pd.DataFrame, folders: tuple[Path, ...]) -> tuple[Dec
     searched = trials[trials["stage"] == "search"]
     for folder in folders:
         rows = searched[searched["folder"] == str(folder)] if "folder" in searched else searched
-        arms = {str(arm): str(sweep) for sweep, arm in zip(rows["sweep"], rows["arm"], strict=True)}
+        own = rows["arm_name" if "arm_name" in rows else "arm"]  # records know no labels
+        places = zip(rows["sweep"].astype(str), rows["arm"].astype(str), strict=True)
+        arms = dict(zip(own.astype(str), places, strict=True))
         for path in sorted((folder / "search").glob("*.json")):
             record = read_mapping(path)
-            arm = str(record.get("arm"))
-            if record.get("format") == FORMAT and arm in arms and record.get("searches"):
-                decisions.setdefault((arms[arm], arm), _decisions(path, arms[arm], record))
+            key = arms.get(str(record.get("arm")))
+            if record.get("format") == FORMAT and key and record.get("searches"):
+                decisions.setdefault(key, _decisions(path, key, record))
     return tuple(decisions[key] for key in sorted(decisions))
 
 
@@ -140,7 +142,7 @@ def _summary(values: pd.Series) -> str:
     return words.shortened([f"{text} ({n})" for text, n in ranked], 3)
 
 
-def _decisions(path: Path, sweep: str, record: Content) -> Decisions:
+def _decisions(path: Path, place: tuple[str, str], record: Content) -> Decisions:
     try:
         rows, rungs = [], []
         for seed, search in record["searches"].items():
@@ -162,7 +164,7 @@ def _decisions(path: Path, sweep: str, record: Content) -> Decisions:
     except (KeyError, TypeError, ValueError, AttributeError) as err:
         raise RunFolderError(f"{path}: is no record of a search ({err})") from err
     winners = pd.DataFrame(rows).sort_values("seed", kind="stable", ignore_index=True)
-    return Decisions(sweep, str(record["arm"]), asked, each, tuple(rungs), tuple(values), winners)
+    return Decisions(*place, asked, each, tuple(rungs), tuple(values), winners)
 
 
 def _by_last_part(drawn: Mapping[str, object]) -> dict[str, object]:

@@ -1,19 +1,23 @@
-"""Names of arms as a report shows them: those that hold a path lose where it lies.
+"""Names of arms as a report shows them: their labels, and without where a path lies.
 
-In: the tables and sweeps of run folders, in which a grid over files has put paths into the names of
-arms. Out: the same, with `…/NAME` for each path wherever an arm is named. It stands alone because
-an arm's name joins tables, sweep and comparisons: it is changed in all of them or in none.
+In: the tables and sweeps of run folders. A sweep may give its arms labels, and a grid over files
+has put paths into their names. Out: the same with the label in place of the name, and `…/NAME` for
+each path, wherever an arm is named; the trials' column `arm_name` keeps the name. It stands alone
+because an arm's name joins tables, sweep and comparisons: it is changed in all of them or in none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from headstart.output import on_one_line
 from headstart.private import without_paths
 
+Tables = tuple[list[pd.DataFrame], list[pd.DataFrame], list[dict[str, Any]]]
 _MOST_PARTS = 64  # of a path, that tell two arms apart
 
 
@@ -22,7 +26,70 @@ def with_shown_names(
     curves: Sequence[pd.DataFrame],
     sweeps: Sequence[Mapping[str, Any]],
 ) -> tuple[list[pd.DataFrame], list[pd.DataFrame], list[dict[str, Any]]]:
-    """The tables and sweeps of all run folders that are read together."""
+    """The tables and sweeps of all run folders that are read together.
+
+    An arm that has different labels in two of them, or the label of another one, keeps its name:
+    over all folders one arm is one arm.
+    """
+    return _with_labels(*_with_short_paths(trials, curves, sweeps))
+
+
+def _with_labels(
+    trials: list[pd.DataFrame], curves: list[pd.DataFrame], sweeps: list[dict[str, Any]]
+) -> Tables:
+    labels = _labels(trials, sweeps)
+    if not labels:
+        return trials, curves, sweeps
+    stages = {i for table in trials for i in table.loc[table["stage"] == "pretrain", "trial_id"]}
+    contents = [_labelled(sweep, labels) for sweep in sweeps]
+    named = [[_renamed(t, labels, stages) for t in tables] for tables in (trials, curves)]
+    return named[0], named[1], contents
+
+
+def _labels(trials: Sequence[pd.DataFrame], sweeps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The label of each arm that has one, the same in all sweeps; no two arms come to one text."""
+    names: set[str] = set()
+    given: dict[str, set[str]] = {}
+    for sweep in sweeps:
+        for name, arm in (sweep.get("arms") or {}).items():
+            names.add(str(name))
+            if isinstance(arm, Mapping) and isinstance(arm.get("label"), str):
+                given.setdefault(str(name), set()).add(on_one_line(arm["label"]))
+    if not given:
+        return {}
+    names.update(*(table.loc[table["stage"] != "pretrain", "arm"] for table in trials))
+    labels = {name: min(texts) for name, texts in given.items() if len(texts) == 1}
+    while True:
+        n_of = Counter(labels.get(name, name) for name in names)
+        clear = {name: text for name, text in labels.items() if text and n_of[text] == 1}
+        if len(clear) == len(labels):
+            return labels
+        labels = clear
+
+
+def _labelled(sweep: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """A sweep with labels in place of names, where it names arms."""
+    content = dict(sweep)
+    if content.get("arms"):
+        content["arms"] = {
+            labels.get(name, name): {**(arm or {}), "label": labels[name]}
+            if name in labels
+            else arm
+            for name, arm in content["arms"].items()
+        }
+    if content.get("compare"):
+        content["compare"] = [
+            {key: labels.get(name, name) for key, name in pair.items()}
+            for pair in content["compare"]
+        ]
+    return content
+
+
+def _with_short_paths(
+    trials: Sequence[pd.DataFrame],
+    curves: Sequence[pd.DataFrame],
+    sweeps: Sequence[Mapping[str, Any]],
+) -> Tables:
     names = {str(name) for table in (*trials, *curves) for name in table["arm"].unique()}
     names |= {str(name) for sweep in sweeps for name in sweep.get("arms") or ()}
     n_parts, shown = _told_apart(sorted(names))
@@ -36,6 +103,13 @@ def with_shown_names(
                 for grid in table["grid"]
             ]
     contents = [{key: _replaced(value, shown) for key, value in sweep.items()} for sweep in sweeps]
+    for content in contents:
+        content["arms"] = {
+            name: {**arm, "label": _without_paths(arm["label"], n_parts)}
+            if isinstance(arm, Mapping) and isinstance(arm.get("label"), str)
+            else arm
+            for name, arm in (content.get("arms") or {}).items()
+        }
     return renamed, [_renamed(table, shown) for table in curves], contents
 
 
@@ -57,8 +131,14 @@ def _without_paths(name: str, n_parts: int) -> str:
     return own + bracket + without_paths(values, n_parts)
 
 
-def _renamed(table: pd.DataFrame, shown: Mapping[str, str]) -> pd.DataFrame:
-    return table.assign(arm=[shown.get(name, name) for name in table["arm"]])
+def _renamed(
+    table: pd.DataFrame, shown: Mapping[str, str], spared: Collection[str] = ()
+) -> pd.DataFrame:
+    """With the names that are shown, but for the trials that are spared."""
+    arms = table["arm"].map(lambda name: shown.get(name, name))
+    return table.assign(
+        arm=arms.mask(table["trial_id"].isin(spared), table["arm"]) if spared else arms
+    )
 
 
 def _replaced(content: Any, shown: Mapping[str, str]) -> Any:

@@ -19,6 +19,7 @@ from headstart.cells import write_frame
 from headstart.files import atomic_file
 
 MOST_LATEX_ROWS = 500
+_ARM_KEYS = ("arm", "treatment", "control")
 ASKED = ("name", "question", "tasks", "arms", "targets", "margin")  # of a sweep, in report.json
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
@@ -29,13 +30,29 @@ _LATEX = {
 }  # fmt: skip
 
 
-def write_tables(tables: Iterable[Table], folder: Path) -> None:
-    """NAME.csv (all columns, full precision) and NAME.tex of every table, into `folder`."""
+def write_tables(tables: Iterable[Table], folder: Path, names: Mapping[str, str]) -> None:
+    """NAME.csv (all columns, full precision) and NAME.tex of every table, into `folder`.
+
+    `names`: what the sweep calls the arms, by what the report calls them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
-        write_frame(folder / f"{table.name}.csv", table.frame)
+        write_frame(folder / f"{table.name}.csv", _with_names(table.frame, names))
         with atomic_file(folder / f"{table.name}.tex") as file:
             file.write(latex_table(table))
+
+
+def names_of(trials: pd.DataFrame) -> dict[str, str]:
+    """What the sweep calls each arm (and stage), by what a report calls it."""
+    return dict(zip(trials["arm"].astype(str), trials["arm_name"].astype(str), strict=True))
+
+
+def _with_names(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """With the arm's own name in a last column, so that programs find it whatever its label is."""
+    new = {key: f"{key}_name" for key in _ARM_KEYS if key in frame and f"{key}_name" not in frame}
+    return frame.assign(
+        **{to: [names.get(str(arm), arm) for arm in frame[key]] for key, to in new.items()}
+    )
 
 
 def escape_latex(text: str) -> str:
@@ -73,6 +90,7 @@ def latex_table(table: Table) -> str:
 
 def report_json(content: Content) -> dict[str, object]:
     """Everything the report says, for other programs; not a number becomes null."""
+    names = names_of(content.findings.runs.trials)
     return {
         "format": 1,
         "stamp": content.findings.stamp,
@@ -90,7 +108,7 @@ def report_json(content: Content) -> dict[str, object]:
         "tables": {
             table.name: [
                 {key: _plain(value) for key, value in row.items()}
-                for row in table.frame.to_dict("records")
+                for row in _with_names(table.frame, names).to_dict("records")
             ]
             for table in content.each_table
             if table.name != "by_trial"  # that is trials.parquet of the run

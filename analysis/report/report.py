@@ -26,7 +26,7 @@ from analysis.report.caveats import find_caveats, n_seeds_text
 from analysis.report.displays import PARTS
 from analysis.report.document import Content
 from analysis.report.evaluations import evaluation_table, write_evaluations
-from analysis.report.exports import report_json, write_json, write_tables
+from analysis.report.exports import names_of, report_json, write_json, write_tables
 from analysis.report.glance import Glance, at_a_glance
 from analysis.report.page import render_page
 from analysis.report.pdf import narrow, write_pdf
@@ -71,7 +71,7 @@ def write_report(
     styles = arm_styles(findings.arm_names)
     drawn = draw_figures(findings, styles, out / "figures")
     content = compose(findings, styles, drawn, _contact_sheets(out))
-    write_tables(content.each_table, out / "tables")
+    write_tables(content.each_table, out / "tables", names_of(findings.runs.trials))
     write_json(out / "report.json", report_json(content))
     write_pdf_report(content, out / "report.pdf")
     write_workbook(out / "results.xlsx", content)

@@ -102,7 +102,7 @@ class ProgressView:
                 trial = self.plan.by_id[trial_id]
                 error = event.error.strip().splitlines()[-1]
                 again = "; it is tried again" if event.retry else ""
-                self._say(f"{trial.arm} seed {trial.seed} failed: {error}{again}")
+                self._say(f"{self.plan.shown_arm(trial)} seed {trial.seed} failed: {error}{again}")
 
     def tick(self) -> None:
         """Show the present state, if the last showing was long enough ago."""
@@ -167,10 +167,10 @@ class ProgressView:
         for name in ("done", "running", "failed", "pending"):
             table.add_column(name, justify="right")
         table.add_column("latest accuracies")
-        for (stage, arm), trials in self.plan.by_arm.items():
+        for (stage, _), trials in self.plan.by_arm.items():
             ids = [trial.id for trial in trials]
             counts = Counter(self.status[i] for i in ids)
-            name = f"{arm} (pretrain)" if stage == "pretrain" else arm
+            name = self.plan.shown_arm(trials[0]) + " (pretrain)" * (stage == "pretrain")
             table.add_row(
                 escape(name), str(counts["done"]), str(counts["running"]),
                 str(counts["failed"] + counts["diverged"]), str(counts["pending"]),
@@ -191,7 +191,7 @@ class ProgressView:
     def _remark_on_bits(self, trial_id: str, operations: str) -> None:
         """Say once for each arm that its trials run without the promise of the same bits."""
         trial = self.plan.by_id[trial_id]
-        name = f"{'stage' if trial.stage == 'pretrain' else 'arm'} {trial.arm}"
+        name = f"{'stage' if trial.stage == 'pretrain' else 'arm'} {self.plan.shown_arm(trial)}"
         if name in self.remarks:
             return
         self.remarks.add(name)

@@ -44,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
     for arm in dict.fromkeys(model.arm for model in saved):
         members = [model for model in saved if model.arm == arm]
         probabilities = {model.id: answered[model.id].probabilities for model in members}
-        scores.append(score_arm(members, tests[arm], probabilities, options.ensemble))
+        score = score_arm(members, tests[arm], probabilities, options.ensemble)
+        scores.append(replace(score, label=sweep.labels.get(arm, "")))
     for line in describe(options, tests, saved, scores):
         print(line)
     print(_write(options, tests, saved, scores, answered))
@@ -264,7 +265,7 @@ def _draw_confusion(folder: Path, file_name: str, score: Scores) -> None:
     size = min(9.0, max(3.6, 0.15 * len(score.class_names)))
     with drawing():
         figure, axes = new_figure(size * 1.2, size)
-        confusion(axes[0, 0], score.counts, score.class_names, score.arm)
+        confusion(axes[0, 0], score.counts, score.class_names, score.shown)
         with atomic_path(folder / f"{file_name}.png") as path:
             figure.savefig(path, format="png", dpi=110, facecolor="white")
 

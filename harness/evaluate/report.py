@@ -57,6 +57,7 @@ class Scores:
         pairs, groups: what is taken for what.
         ensemble, ensemble_merged: of the mean of the seeds' probabilities, interval over images.
         ensemble_pairs: what the ensemble takes for what.
+        label: what people read in place of the arm's name; empty: the name.
     """
 
     arm: str
@@ -72,6 +73,11 @@ class Scores:
     ensemble: IntervalLike | None = None
     ensemble_merged: IntervalLike | None = None
     ensemble_pairs: tuple[Pair, ...] = ()
+    label: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.label or self.arm
 
 
 def prepare(model: SavedModel, preprocess: Preprocess | None) -> Preparation:
@@ -98,7 +104,7 @@ def describe(
 
 def _describe_arm(score: Scores) -> list[str]:
     n = len(score.accuracies)
-    lines = [f"{score.arm}: {n} network{'s' * (n > 1)}, of {n} seed{'s' * (n > 1)}"]
+    lines = [f"{score.shown}: {n} network{'s' * (n > 1)}, of {n} seed{'s' * (n > 1)}"]
     lines += _describe_mean(score)
     lines.append("  each seed                   " + "  ".join(_pc(a) for a in score.accuracies))
     if score.merged is not None:

@@ -50,7 +50,9 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
         if trial.data.stand_in_for:
             data += f" (stand-in for {trial.data.stand_in_for})"
         state = _state_of(out / "trials" / trial.id, rows[trial.id])
-        lines.setdefault((trial.stage, trial.arm, data), Counter()).update(["trials", state])
+        lines.setdefault((trial.stage, plan.shown_arm(trial), data), Counter()).update(
+            ["trials", state]
+        )
         if state != "done":
             left[trial.id] = trial
     yield f"{plan.sweep.name}: {plan.sweep.question}"

@@ -182,7 +182,7 @@ class RunFolder:
             if read_running_file(shown).generation not in alive:
                 remove(shown)
         trials = [PlannedTrial(t.id, t.stage, t.arm, t.seed, t.parent) for t in plan.trials]
-        record = PlanRecord(plan.sweep.name, tuple(trials))
+        record = PlanRecord(plan.sweep.name, tuple(trials), plan.sweep.labels)
         write_sealed_json(self.path / "plan.json", asdict(record))
 
     def finished(self, trial_ids: Iterable[str]) -> dict[str, TrialRow]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PlainValidator
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from harness.sweepfile.search_settings import Distribution, Search
 from harness.sweepfile.settings import DataChoice, Frame, ModelChoice, RunArm, StartFile, Train
@@ -40,6 +40,9 @@ def _fine_tune(setting: object) -> object:
 
 
 FineTune = Annotated[Any, PlainValidator(_fine_tune)]
+
+
+Label = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64})]
 
 
 class Section(Frozen):
@@ -79,6 +82,9 @@ class SearchSection(Search):
 class Arm(Section):
     """One condition of the sweep: what is compared. It may be empty: `scratch: {}`."""
 
+    label: Label | None = key("What reports and the console call the arm, in place of its name: "
+        "one line of at most 64 characters. `compare`, `--set` and trial ids keep the name.", None,
+        example="Pretrained on digits")  # fmt: skip
     search: SearchSection | Literal["none", False] | None = key("Its own search, laid over the "
         "sweep's; `none`: it is not searched.", None, example="none")  # fmt: skip
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.sweepfile.conditions import ConditionReader, Conditions
 from harness.sweepfile.file import SweepFile
+from harness.sweepfile.labels import labels_of, read_labels
 from harness.sweepfile.mistakes import Mistakes
 from harness.sweepfile.nodes import with_value, without
 from harness.sweepfile.references import NO_CODE, CodePlaces, check_given, in_run_folder
@@ -105,6 +106,7 @@ def read_sweep(
     frame = mistakes.validate(Frame, without(root, elsewhere), whole=SweepFile)
     conditions = ConditionReader(root, mistakes, places).read()
     searches = SearchReader(root, mistakes).read(conditions.arms, conditions.points)
+    labels = read_labels(root, conditions, mistakes, is_record=places.folder is None)
     _check_compared(root, mistakes)
     _check_arms(root, mistakes, conditions.arms, searches)
     _check_number(root, mistakes, frame, conditions)
@@ -129,6 +131,7 @@ def read_sweep(
         starts_at=conditions.starts_at,
         data_at=conditions.data_at,
         searches=searches,
+        labels=labels,
     )
 
 
@@ -188,11 +191,14 @@ def _check_compared(root: Node, mistakes: Mistakes) -> None:
     arms, pairs = root.get("arms"), root.get("compare")
     names = [name for name, _ in arms.items()] if arms else []
     known = set(names)
+    by_label = {
+        label: f" (that is a label; its arm is {name})" for name, label in labels_of(root).items()
+    }
     for item in pairs.value if pairs and isinstance(pairs.value, list) else []:
         compared = [at for role in ("treatment", "control") if (at := item.get(role))]
         for at in compared:
             if isinstance(at.value, str) and at.value not in known:
-                near = did_you_mean(at.value, names)
+                near = by_label.get(at.value) or did_you_mean(at.value, names)
                 mistakes.add(at, f"{at.value!r} is not an arm; arms: {', '.join(names)}{near}")
         if len(compared) == 2 and compared[0].plain() == compared[1].plain():
             mistakes.add(item, f"{compared[0].value!r} is compared with itself")

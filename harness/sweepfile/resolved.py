@@ -27,6 +27,8 @@ def resolved_yaml(sweep: Sweep) -> str:
         name: {**_condition(stage), "shared": stage.shared} for name, stage in sweep.stages.items()
     }
     arms = {name: _condition(arm) for name, arm in sweep.arms.items()}
+    for name, label in sweep.labels.items():
+        arms[name] = {"label": label, **arms[name]}
     for name, search in sweep.searches.items():
         arms[name]["search"] = search.model_dump(mode="json", exclude_none=True)
     common = _take_common([*arms.values()], [*stages.values()])

@@ -821,8 +821,13 @@ class Sweep(Frame):
     arms: dict[str, Condition]
     grid_points: dict[str, GridPoint]  # of each arm and stage, by full name
     searches: dict[str, Search] = Field(default_factory=dict)  # by arm
+    labels: dict[str, str] = Field(default_factory=dict)  # of the arms that have one, by full name
     starts_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # in the file
     data_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # the same
+
+    def shown(self, arm: str) -> str:
+        """What people read in place of an arm's full name: its label, where it has one."""
+        return self.labels.get(arm, arm)
 
     def __eq__(self, other: object) -> bool:
         """Lines of the file are no part of what is asked."""

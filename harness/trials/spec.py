@@ -164,11 +164,15 @@ class Plan:
             arms.setdefault((trial.stage, trial.arm), []).append(trial)
         return arms
 
+    def shown_arm(self, trial: TrialSpec) -> str:
+        """What people read in place of the trial's arm, or the name of its stage."""
+        return trial.arm if trial.stage == "pretrain" else self.sweep.shown(trial.arm)
+
     def repeated(self) -> Iterator[str]:
         """A line for stages, or arms, that come to the same trials."""
         names: dict[str, dict[str, None]] = {}
         for trial in self.trials:
-            names.setdefault(trial.id, {})[trial.arm] = None
+            names.setdefault(trial.id, {})[self.shown_arm(trial)] = None
         for *others, last in dict.fromkeys(tuple(each) for each in names.values()):
             if others:
                 yield (

@@ -38,8 +38,8 @@ def test_a_name_in_brackets_is_no_argument_of_the_line_before() -> None:
 
 
 def test_csv_keeps_all_columns(tmp_path: Path) -> None:
-    write_tables([table()], tmp_path)
-    assert (tmp_path / "t.csv").read_text() == "arm,x,low,high\na_b,0.5,0.4,inf\n"
+    write_tables([table()], tmp_path, {"a_b": "ab"})
+    assert (tmp_path / "t.csv").read_text() == "arm,x,low,high,arm_name\na_b,0.5,0.4,inf,ab\n"
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:
