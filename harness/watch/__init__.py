@@ -1,0 +1,1 @@
+"""`python -m harness.watch RUN`: a run folder in, a page on loopback that follows it out."""
