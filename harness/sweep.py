@@ -17,7 +17,8 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,7 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Event
 from harness.trials.rows import failed_row, planned_row
 from harness.trials.spec import Plan, TrialSpec
+from harness.watch.beside import serving
 from headstart.cli import run_command, to_path
 from headstart.errors import (
     EXIT_DONE,
@@ -92,6 +94,8 @@ class Options:
     slots: int | None
     state_every_s: float
     code: list[Path]
+    watch: bool
+    watch_port: int
 
 
 def main(argv: Sequence[str], on_folder: Callable[[Path], None] = lambda folder: None) -> int:
@@ -246,6 +250,14 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--no-report", action="store_false", dest="report", help="write the tables only"
     )
+    parser.add_argument(
+        "--watch", action="store_true",
+        help="serve a page that follows the run, for a browser of this machine, until it ends",
+    )  # fmt: skip
+    parser.add_argument(
+        "--watch-port", type=int, default=0, metavar="N",
+        help="the page's port of 127.0.0.1 (default: a free one); implies --watch",
+    )  # fmt: skip
     options = Options(**vars(parser.parse_args(argv)))
     if not 0 <= options.state_every_s < math.inf:
         raise InputError(f"--state-every {options.state_every_s:g}: seconds from 0 are expected")
@@ -287,7 +299,7 @@ def _run(
     data = data_lines.describe(plan) if options.only != "report" else ()
     for line in (*data_lines.stand_ins(plan), *data, *plan.repeated()):
         print(line, file=sys.stderr, flush=True)
-    with RunFolder(out, options.shard) as folder:
+    with RunFolder(out, options.shard) as folder, _watched(options, folder):
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
         elif plan.sweep.searches:
@@ -317,6 +329,17 @@ def _run(
         for line in data_lines.stand_ins(plan, with_reasons=False):
             print(line)
     return _status(out, len(part.by_id), statuses, diverged)
+
+
+@contextmanager
+def _watched(options: Options, folder: RunFolder) -> Iterator[None]:
+    """Serve the live page while the block runs, where it is asked for."""
+    if not (options.watch or options.watch_port):
+        yield
+        return
+    with serving(folder.path, options.watch_port) as address:
+        print(f"watch it at {address}", file=sys.stderr, flush=True)
+        yield
 
 
 def _is_whole(options: Options) -> bool:

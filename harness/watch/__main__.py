@@ -10,9 +10,10 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from harness.watch.beside import address_of, listen
 from harness.watch.follow import Follower
 from harness.watch.pace import at_lowest_priority
-from harness.watch.server import Live, Server, address_of, listen
+from harness.watch.server import Live, Server
 from headstart.cli import run_command, to_path
 from headstart.records import check_run_folder
 

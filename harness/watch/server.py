@@ -23,13 +23,13 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
+from harness.watch.beside import LOOPBACK
 from harness.watch.follow import Follower
 from harness.watch.pace import Pace
 from harness.watch.summary import summarize
-from headstart.errors import HeadstartError, InputError
+from headstart.errors import HeadstartError
 from headstart.foreign import is_inside, is_plain, read_inside
 
-LOOPBACK = "127.0.0.1"
 EVERY_S = 2.0  # between two looks
 LOOK_S = 1.0  # that one look reads
 MOST_WAIT_S = 5.0  # that an answer is kept back, for the pace
@@ -181,27 +181,3 @@ class Answer(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the console has one line."""
-
-
-def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 is any free one.
-
-    Raises:
-        InputError: the port is taken, or may not be used.
-    """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((LOOPBACK, port))
-        listening.listen(64)
-    except (OSError, OverflowError) as err:
-        listening.close()
-        reason = err.strerror if isinstance(err, OSError) else "0 to 65535 are ports"
-        raise InputError(
-            f"port {port}: cannot be used ({reason}); without it, a free one is taken"
-        ) from err
-    return listening
-
-
-def address_of(listening: socket.socket) -> str:
-    return f"http://{LOOPBACK}:{listening.getsockname()[1]}/"

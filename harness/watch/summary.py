@@ -71,7 +71,8 @@ def _state(follower: Follower, counts: Counter[str]) -> dict[str, str]:
         how = follower.about.command or "the same command"
         line = f"{', '.join(words)}. The run was stopped; to go on: {how}"
         return {"state": "stopped", "line": line}
-    return {"state": "over", "line": f"The run is over: {', '.join(words)}."}
+    line = f"The run is over: {', '.join(words)}. Its report: python -m analysis {follower.run}"
+    return {"state": "over", "line": line}
 
 
 def _arm(
