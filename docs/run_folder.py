@@ -37,11 +37,11 @@ FILES = (
     File("trials/ID/state/GENERATION/result/*", "the files of a trial that ended, before they move up", WORKER, "for a moment"),
     File("trials/ID/state/attempts/NUMBER", "an empty file for each start of training", WORKER, "while the trial runs; removed when it ended"),
     File("packs/NAME.zip", "an archive of finished trials: `ID/trial.json`, `ID/predictions.npz` one `curves.parquet`, and `digests.json`, the SHA-256 of each. Their weights stay in `trials/ID/`", SWEEP, "after a pack of trials, and at the end of a shard"),
-    File("trials.parquet", "one row a trial of the present plan that has a record", SWEEP, "at its end, also when it was stopped"),
-    File("curves.parquet", "one row an evaluation of these trials", SWEEP, "at its end, also when it was stopped"),
+    File("trials.parquet", "one row a trial of the present plan that has a record", SWEEP, "now and then while it works, and at its end, also when it was stopped"),
+    File("curves.parquet", "one row an evaluation of these trials", SWEEP, "with `trials.parquet`"),
     File("images/FINGERPRINT.npz", "a data set's test images, at most 64 pixels a side, for the report's galleries", SWEEP, "at its end, where the whole sweep ran"),
     File("search/ARM.json", "what the search of an arm tried and chose, for each seed", SWEEP, "when a search ended"),
-    File("tensorboard/ARM/seed-NUMBER-ID/events.out.tfevents.ID", "the trial's learning curve for TensorBoard; of a search, in `search-NUMBER-ID`", SWEEP, "with the report, where `track` names tensorboard"),
+    File("tensorboard/ARM/seed-NUMBER-ID/events.out.tfevents.ID", "the trial's learning curve for TensorBoard; of a search, in `search-NUMBER-ID`; while the trial runs, its name ends in `.running` and it grows", SWEEP, "while it works and with the report, where `track` names a service"),
     File("report/*", "`index.html`, `report.pdf`, `results.xlsx`, `report.json`, `figures/`, `tables/`, what `deliver` asks for, and `contact-sheets/`, where digits were cut from photographs: each photograph with a box around every digit", f"`analysis`, which {SWEEP} calls", "at the end of a run, and whenever `python -m analysis` is called"),
     File("looks.json", "at which numbers of finished seeds a report was made, and how many were planned then; a report after the number was raised says so", "`analysis`", "with a report"),
     File("evaluations/NAME*", "scores on a test set met later; `NAME.parquet` has a row a network", "`harness.evaluate`", "when it is called"),
@@ -49,6 +49,8 @@ FILES = (
     File("code/DIGEST/*.py.txt", "the text of the user's own code that `sweep.yaml` names with this digest, and of what it imports from its folder; a record to be read, which no command runs", SWEEP, "at its start, where a network, an optimizer, a loss or a data set is the user's own"),
     File("slurm/*", "the submitted sweep file, batch scripts, `jobs.json` and the jobs' output; `.job-NUMBER-START/` is of a running Ray job", "`slurm.submit` and its jobs", "when it is submitted, and while it runs"),
     File(".lock-K-of-N.json", "the command that holds shard K of N: `host`, `pid`, `generation`, `started_at`, `heartbeat_at`", SWEEP, "while it works, every 10 seconds"),
+    File(".running-K-of-N.json", "trials of shard K of N that run: `n_steps`, `images_per_s` and the `curve` so far, thinned to 201 points; `time_left_s` as estimated at `written_at`; for `harness.watch` and `harness.status`", SWEEP, "every 2 seconds while it works; stays where it was stopped"),
+    File(".tracked.json", "what `wandb` and `mlflow` have of trials that run: the last `step`, and the `runs` there", SWEEP, "while it works, where the sweep has them in `track`"),
     File(".control-GENERATION", "`run`, or `stop` once the command's workers are asked to stop", SWEEP, "while it works"),
 )  # fmt: skip
 

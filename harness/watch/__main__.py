@@ -41,8 +41,9 @@ def main(argv: Sequence[str]) -> int:
     else:
         listening = socket.socket(fileno=given.listening)
         threading.Thread(target=_end_with_command, daemon=True).start()
+    live = Live(Follower(given.folder))
     at_lowest_priority()
-    Server(listening, Live(Follower(given.folder))).serve_forever(poll_interval=1.0)
+    Server(listening, live).serve_forever(poll_interval=1.0)
     return 0
 
 

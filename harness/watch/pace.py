@@ -1,4 +1,4 @@
-"""A follower that no trial notices: at lowest priority, and within a share of the machine's time.
+"""A follower that no trial notices: it goes last, and stays within a share of the machine's time.
 
 In: clocks. Out: whether there is time for more now. It stands alone because reading and serving are
 paced by the same account.
@@ -18,12 +18,13 @@ START_S = 4.0  # processor seconds beyond that: to start, and to make the chart'
 
 
 def at_lowest_priority() -> None:
-    """Let everything else on the machine go first."""
+    """Let everything else on the machine go first: of this thread and those that it starts.
+
+    `SCHED_IDLE` lies still lower, and is not used: where every core trains, it gets so little that
+    a page would be answered after minutes.
+    """
     with suppress(OSError):
         os.nice(19)
-    if hasattr(os, "sched_setscheduler"):
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def cpu_seconds() -> float:

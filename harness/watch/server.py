@@ -68,20 +68,22 @@ class Live:
     _next_at: float = 0.0
 
     def __post_init__(self) -> None:
+        """Do what takes longest at once, before this process lets all others go first."""
+        threading.Thread(target=lambda: self.script, daemon=True).start()
         self.data()
 
     def data(self) -> bytes:
         """The page's data as JSON, brought up to date where it is time to."""
         with self._lock:
-            if not self._data or (time.monotonic() >= self._next_at and not self.pace.wait_s):
-                until = time.monotonic() + LOOK_S
-                self.follower.look(lambda: time.monotonic() > until)
+            if not self._data or (self.pace.now() >= self._next_at and not self.pace.wait_s):
+                until = self.pace.now() + LOOK_S
+                self.follower.look(lambda: self.pace.now() > until)
                 content = summarize(self.follower)
                 content["report"] = has_report(self.follower)
                 self.is_over = content["report"] and content["state"] == "over"
                 content["next_s"] = max(EVERY_S, round(self.pace.wait_s, 1))
                 self._data = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-                self._next_at = time.monotonic() + EVERY_S
+                self._next_at = self.pace.now() + EVERY_S
             return self._data
 
     @cached_property

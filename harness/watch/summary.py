@@ -99,7 +99,9 @@ def _estimate(values: Sequence[float]) -> str:
         return ""
     mean, low, high = interval(values)
     text = f"{100 * mean:.2f} %"
-    return text if low is None or high is None else f"{text} ({100 * low:.2f} to {100 * high:.2f})"
+    if low is None or high is None:
+        return text
+    return f"{text} ({max(0.0, 100 * low):.2f} to {min(100.0, 100 * high):.2f})"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:

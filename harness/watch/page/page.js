@@ -1,4 +1,3 @@
-"use strict";
 // Draws /data.json, again and again; names are texts, never markup.
 const at = (id) => document.getElementById(id);
 const COLOURS = 7;
@@ -47,8 +46,15 @@ function stages() {
 function rows() {
   const quantity = at("quantity").value, stage = at("stage").value;
   const shown = (point) => point.quantity === quantity && data.arms[point.arm].stage === stage;
-  const named = (point) => ({ ...point, name: data.arms[point.arm].name, percent: quantity === "accuracy" });
-  return { curves: data.curves.filter(shown).map(named), runs: data.runs.filter(shown).map(named) };
+  const named = (point) => ({ ...point, name: data.arms[point.arm].name, colour: colour(point.arm) });
+  const curves = data.curves.filter(shown).map(named), means = curves.map((point) => point.mean);
+  const least = Math.min(...means), most = Math.max(...means);
+  const room = 0.6 * Math.max(most - least, 0.02 * Math.abs(most));
+  for (const point of curves.filter((each) => each.low !== null)) { // few trials have bands that would flatten every curve
+    point.low = Math.max(point.low, least - room, 0);
+    point.high = Math.min(point.high, most + room, quantity === "accuracy" ? 1 : Infinity);
+  }
+  return { curves, runs: data.runs.filter(shown).map(named) };
 }
 
 async function draw() {
@@ -66,10 +72,10 @@ async function draw() {
     const spec = await (await fetch("/chart.json")).json();
     for (const key of ["labelColor", "titleColor", "domainColor", "tickColor"]) spec.config.axis[key] = role("--soft");
     spec.config.axis.gridColor = role("--rule");
+    spec.datasets = { curves, runs };
     view = (await vegaEmbed("#chart", spec, { actions: false, renderer: "svg" })).view;
   }
-  for (const point of curves.concat(runs)) point.colour = colour(point.arm);
-  await view.data("curves", curves).data("runs", runs).runAsync();
+  await view.signal("percent", at("quantity").value === "accuracy").data("curves", curves).data("runs", runs).runAsync();
 }
 
 async function follow() {
