@@ -53,4 +53,5 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
             f"holds for the whole curve at once (95 %): where it leaves 0, one arm is ahead."
             f"{left_out}",
             figure,
+            in_page=False,
         )

@@ -120,4 +120,5 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
                 "Standard deviation over seeds with its 95 % interval. The grey bar is the spread "
                 "that a test set of this size causes by itself (binomial).",
                 figure,
+                in_page=False,
             )

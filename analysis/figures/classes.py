@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import file_name, focus_tasks, titled
+from analysis.figures.rows import MOST_CELLS
 from analysis.findings.by_class import named
 from analysis.findings.findings import Findings
 
@@ -145,6 +146,7 @@ def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
             "(images pooled). The diagonal, what was right, is left without colour.",
             figure,
             broad=len(names) > 20,
+            in_page=len(names) > MOST_CELLS,
             in_pdf=k == 0,
         )
 
@@ -164,6 +166,7 @@ def _draw_differences(findings: Findings, task: str) -> Iterator[Drawing]:
             "control gives that label more often, violet where the treatment does.",
             figure,
             broad=len(names) > 20,
+            in_page=len(names) > MOST_CELLS,
             in_pdf=k == 0,
         )
 
@@ -185,7 +188,7 @@ def _draw_f1(findings: Findings, styles: style.Styles, task: str) -> Iterator[Dr
         titled("F1 by class", findings, task),
         "Mean over seeds with its 95 % interval, the hardest class first.",
         figure,
-        broad=True,
+        in_page=False,
     )
 
 

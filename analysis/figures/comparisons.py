@@ -163,7 +163,7 @@ def _draw_forest(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         "Treatment minus control over paired seeds, with 95 % intervals of one comparison alone."
         f"{strip}{left_out}",
         figure,
-        broad=True,
+        in_page=False,
     )
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 
 from analysis import words
 
+MOST_CELLS = 70  # classes of a matrix in the page: more would be less than 9 pixels each
+
 
 def speedup_rows(speedups: pd.DataFrame) -> pd.DataFrame:
     """Speedups of which something is known, each with its kind, its open ends and its text.

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import yaml
 
 from analysis import words
-from analysis.figures import focus
 from analysis.figures.drawing import Drawing
-from analysis.figures.style import Styles
 from analysis.findings.ahead import ahead_words
 from analysis.findings.by_class import MOST_TASKS
 from analysis.findings.findings import Findings
@@ -28,7 +27,7 @@ from analysis.report import (
     methods,
 )
 from analysis.report.answers import MOST_AT_TOP
-from analysis.report.charts import Spec, finals, learning, reached, speedup
+from analysis.report.charts.by_section import charts_by_section
 from analysis.report.tables import Table
 from analysis.statistics.pairs.verdicts import advice
 from headstart.private import publishable
@@ -84,9 +83,11 @@ def build_sections(content: document.Content) -> list[document.Section]:
         ]
         for key in ORDER
     }
-    blocks["arms"] = [*_finals(findings, styles), *blocks["arms"]]
-    blocks["learning"] = [*_learning(findings, styles), *blocks["learning"]]
-    blocks["targets"] = [*_targets(findings, styles), *blocks["targets"]]
+    drawn = {drawing.name for drawing in content.drawn}
+    for key, charts in charts_by_section(findings, styles).items():
+        files = (chart.file if chart.file in drawn else "" for chart in charts)
+        shown = [replace(chart, file=file) for chart, file in zip(charts, files, strict=True)]
+        blocks[key] = [*shown, *blocks[key]]
     if content.contact_sheets:
         blocks["data"].append(_contact_sheets(content.contact_sheets))
     if len(content.answers) > MOST_AT_TOP:
@@ -206,58 +207,6 @@ def _search_words(search: Search) -> str:
         f"{words.listed(map(words.spaced, settings))}. The best single trial reached "
         f"{words.percent(best['best_val_accuracy'])} on validation data, with {chosen}."
     )
-
-
-def _learning(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
-    for task in focus.focus_tasks(findings):
-        title = focus.titled("Learning curves", findings, task)
-        caption = (
-            "Mean over seeds (line), pointwise 95 % interval (band, Student’s t) and single runs "
-            "on validation images (faint). A trial that stopped early counts with its last value. "
-            "Point at a mark to read it; the buttons above switch arms on and off in every chart."
-        )
-        spec = learning.learning_chart(findings.learning, task, styles)
-        yield from _chart(spec, "learning_curves", findings, task, title, caption)
-
-
-def _targets(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
-    for task in focus.focus_tasks(findings):
-        if len(findings.pairs.speedups):
-            title = focus.titled("Speedup against target", findings, task)
-            caption = (
-                "Control over treatment: above 1 the treatment is sooner. Geometric mean over "
-                "paired seeds with the 95 % interval of each alone. An arrow is a bound: trials "
-                "did not reach the target, and only one end is known. A hollow mark is a ratio "
-                "within the budget that trials had."
-            )
-            spec = speedup.speedup_chart(findings.pairs.speedups, task, styles, findings.course)
-            yield from _chart(spec, "speedup", findings, task, title, caption)
-        title = focus.titled("Share of seeds that reached the target", findings, task)
-        caption = (
-            "Kaplan–Meier estimate with 95 % intervals; a tick marks trials whose training "
-            "ended before they reached the target."
-        )
-        survival = findings.survival[findings.survival["task"] == task]
-        spec = reached.reached_chart(survival, styles, findings.course)
-        yield from _chart(spec, "reached", findings, task, title, caption)
-
-
-def _finals(findings: Findings, styles: Styles) -> Iterator[document.Chart]:
-    for task in focus.focus_tasks(findings):
-        title = focus.titled(f"Final {findings.course.words} by arm", findings, task)
-        caption = "Every seed a dot; mean over seeds with its 95 % interval."
-        evidence, arms = (t[t["task"] == task] for t in (findings.evidence, findings.arms))
-        spec = finals.finals_chart(evidence, arms, findings.score, styles, findings.course)
-        yield from _chart(spec, "final_accuracy", findings, task, title, caption)
-
-
-def _chart(
-    spec: Spec | None, kind: str, findings: Findings, task: str, title: str, caption: str
-) -> Iterator[document.Chart]:
-    """The chart, beside the drawn figure of the same name; nothing where there is none."""
-    if spec is not None:
-        name = focus.file_name(kind, findings, task)
-        yield document.Chart(f"chart-{name}", title, caption, spec, name)
 
 
 def _provenance(findings: Findings) -> Iterator[document.Details]:

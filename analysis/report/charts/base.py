@@ -111,6 +111,23 @@ def arm_shape(styles: Styles, **channel: Any) -> alt.Shape:
     return alt.Shape("arm:N", scale=alt.Scale(domain=list(styles), range=shapes), **channel)
 
 
+def row_names(rows: alt.Chart, y: alt.Y, field: str = "arm") -> alt.Chart:
+    """Over each row its name, along the whole width, so that long names fit on a phone too."""
+    mark = rows.mark_text(
+        align="left", dy=-13, fontSize=12, color=INK, limit=alt.ExprRef("width"), aria=False
+    )
+    names: alt.Chart = mark.encode(alt.Text(f"{field}:N"), x=alt.value(0), y=y)
+    return names
+
+
+def row_place(order: Sequence[Any], field: str = "arm") -> alt.Y:
+    """The y axis of a list: a row each, without labels (`row_names` writes them)."""
+    return alt.Y(f"{field}:N", sort=list(order), axis=None, scale=alt.Scale(domain=list(order)))
+
+
+ROW = 46  # pixels of a row with its name
+
+
 def choice(name: str, label: str, options: Mapping[Any, str]) -> list[alt.VariableParameter]:
     """A parameter with a menu of `options` (value: words), the first chosen; none to choose: none.
 

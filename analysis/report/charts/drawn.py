@@ -38,6 +38,7 @@ def static_svg(spec: Spec, width: int = STATIC_WIDTH) -> str:
     static: Spec = _in_light(copy.deepcopy(spec))
     static["width"] = width
     static["config"]["font"] = STATIC_FONT
+    static["config"]["axis"]["labelLimit"] = 260
     text: str = vl_convert.vegalite_to_svg(static)
     return text
 

@@ -12,6 +12,7 @@ from analysis import words
 from analysis.figures.style import Styles
 from analysis.report.charts.base import (
     PAPER,
+    ROW,
     Row,
     Spec,
     arm_color,
@@ -20,6 +21,8 @@ from analysis.report.charts.base import (
     named,
     plain,
     rounded,
+    row_names,
+    row_place,
 )
 from analysis.statistics.times.course import Course
 
@@ -51,7 +54,7 @@ def finals_chart(
         {"seeds": each, "means": [_mean(row, course) for row in scored.to_dict("records")]},
         styles,
         description,
-        height=36 * len(order),
+        height=ROW * len(order),
         legend=False,
     )
 
@@ -77,10 +80,9 @@ def _layers(styles: Styles, course: Course, label: str) -> list[alt.Chart]:
     axis = alt.Axis(title=label, labelExpr=form, tickCount=7)
     scale = alt.Scale(zero=False, padding=8)
     dots, mean, low = (alt.X(f"{k}:Q", axis=axis, scale=scale) for k in ("y", "mean", "low"))
-    rows = alt.Axis(title=None, grid=False, ticks=False, domain=False, labelColor="var(--ink)")
-    y = alt.Y("arm:N", sort=list(styles), axis=rows)
+    y = row_place(list(styles))
     color = arm_color(styles, legend=None)
-    spread = alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-0.9, 0.9]))
+    spread = alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-1.2, 0.9]))
     tooltip = [
         alt.Tooltip("arm:N", title="arm"),
         alt.Tooltip("text:N", title="mean [95 %]"),
@@ -94,6 +96,7 @@ def _layers(styles: Styles, course: Course, label: str) -> list[alt.Chart]:
     means = alt.Chart(named("means"))
     shape = arm_shape(styles, legend=None)
     return [
+        row_names(means, y),
         alt.Chart(named("seeds"))
         .mark_circle(size=26, opacity=0.4, aria=False)
         .encode(x=dots, y=y, yOffset=spread, color=color, tooltip=seed),

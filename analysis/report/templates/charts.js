@@ -12,6 +12,7 @@
     if (stage.dataset.state || !stage.clientWidth) return;
     stage.dataset.state = "drawing";
     const spec = data.charts[figure.dataset.chart], narrow = stage.clientWidth < 520;
+    if (spec.usermeta.width) stage.style.maxWidth = spec.usermeta.width + "px";
     spec.params.find((p) => p.name === "hidden").value = [...hidden];
     const { view } = await vegaEmbed(stage, spec, {
       renderer: "svg", ast: true, actions: false, logLevel: 1, defaultStyle: false, tooltip: { disableDefaultStyle: true },
