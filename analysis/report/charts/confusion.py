@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.figures.rows import MOST_CELLS
 from analysis.report.charts.base import INK, PAPER, RULE, Row, Spec, choice, finish, named, plain
-from analysis.statistics.pairs.scores import Confusion
+from analysis.statistics.classes.scores import Confusion
 from analysis.statistics.samples.arrays import Floats
 
 MOST_WRITTEN = 12
@@ -42,7 +42,7 @@ def confusion_chart(matrices: Mapping[str, Confusion], names: Sequence[str]) -> 
         names,
         dict(enumerate(matrices)),
         "Arm",
-        f"Mistakes in % of each true class; one scale for all arms, up to {100 * largest:.3g} %",
+        f"Mistakes, % of the true class (up to {100 * largest:.3g} %)",
         largest,
         "Who is taken for whom, by arm: the share of each true class that was given each label.",
     )
@@ -65,7 +65,7 @@ def confusion_difference_chart(
         names,
         pairs,
         "Pair",
-        "Points of each true class: green is to the treatment’s credit, red to the control’s",
+        "Points of the true class; green is better",
         max(largest, 0.001),
         "Difference of two arms' shares of each true class by label, in points.",
     )
@@ -152,10 +152,11 @@ def _matrix_layers(names: list[str], counted: bool, largest: float) -> list[alt.
         frame = diagonal.mark_rect(fill="transparent", stroke=RULE, strokeWidth=1.5, aria=False)
         layers.append(frame.encode(**place, tooltip=tooltip))
     if len(names) <= MOST_WRITTEN:
+        size = alt.ExprRef(f"min(11, width / {2.7 * len(names)})")
         sign = "" if counted else "+"
         texts = base.transform_calculate(
             words=f"datum.size < 0.0005 ? '' : format(100 * datum.share, '{sign}.1f')"
-        ).mark_text(fontSize=11, aria=False)
+        ).mark_text(fontSize=size, aria=False)
         is_dark = f"datum.size > {0.35 * largest}" + (" && !datum.right" if counted else "")
         ink = alt.condition(is_dark, alt.value(PAPER), alt.value(INK))
         layers.append(texts.encode(alt.Text("words:N"), color=ink, **place, tooltip=tooltip))

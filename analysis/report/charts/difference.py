@@ -36,7 +36,7 @@ def difference_chart(rows: Sequence[Ahead], styles: Styles, course: Course) -> S
         data,
         styles,
         words,
-        title=f"Ahead in {course.words}{unit}; thick where the band leaves 0",
+        title=f"Ahead in {course.words}{unit}",
         height=250,
         params=choice("pair", "Pair", pairs),
         legend=False,

@@ -39,12 +39,13 @@ def forest_chart(comparisons: pd.DataFrame, course: Course) -> Spec | None:
     margin = float(table["margin"].iloc[0]) * factor
     strip = [] if pd.isna(margin) else [{"from": -margin, "to": margin}]
     unit = " (points)" if course.is_share else ""
-    axis = f"Difference in {course.words}{unit}, treatment minus control"
+    axis = f"Difference in {course.words}{unit}"
     return finish(
         _layers([row["row"] for row in rows], axis),
         {"rows": rows, "zero": [{"x": 0}], "margin": strip},
         {},
-        f"{axis}, with 95 % intervals, by comparison; green is better, red is worse.",
+        f"{axis}, treatment minus control, with 95 % intervals, by comparison; green is better, "
+        "red is worse.",
         height=ROW * len(rows),
     )
 
@@ -59,7 +60,7 @@ def _row(number: int, row: dict[str, object], course: Course, several: bool) -> 
     where = f"{row['task']}: " if several else ""
     return {
         "row": number,
-        "label": f"{where}{row['treatment']} − {row['control']}:  {text}  {known}",
+        "label": f"{where}{row['treatment']} − {row['control']}: {known}, {text}",
         "pair": f"{row['treatment']} − {row['control']}",
         "estimate": rounded(factor * estimate),
         "low": rounded(factor * low),

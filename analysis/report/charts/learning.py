@@ -43,7 +43,7 @@ UNITS = {
     "epoch": "Epochs",
 }
 PHASES = {"whole": "whole training", "early": "its first fifth", "late": "its last two thirds"}
-PARTS = {"validation": "solid", "training": "dashed"}
+PARTS = ("validation", "training")
 WITHIN = {
     "whole": "true",
     "early": "datum.x <= datum.x0 + 0.2 * (datum.x1 - datum.x0)",
@@ -126,12 +126,12 @@ def _single(runs: pd.DataFrame, curves: list[Row], keys: dict[tuple[str, str], i
 
 
 def _titles(curves: list[Row]) -> dict[str, str]:
-    """What stands over the chart: the quantity, and which line is which."""
+    """What stands over the chart: the quantity, and which line is which where there are two."""
     titles = {}
     for key in dict.fromkeys(row["quantity"] for row in curves):
-        parts = dict.fromkeys(row["part"] for row in curves if row["quantity"] == key)
-        lines = ", ".join(f"{PARTS[part]} on {part} images" for part in parts)
-        titles[key] = f"{QUANTITIES[key][0]}: {lines}"
+        parts = {row["part"] for row in curves if row["quantity"] == key}
+        lines = "; dashed: training" if len(parts) > 1 else f" on {min(parts)} images"
+        titles[key] = f"{QUANTITIES[key][0]}{lines}"
     return titles
 
 

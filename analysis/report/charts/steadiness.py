@@ -41,8 +41,8 @@ def steadiness_chart(stability: pd.DataFrame, styles: Styles, course: Course) ->
     order = [arm for arm in styles if any(row["arm"] == arm for row in rows)]
     unit = " (points)" if course.is_share else ""
     titles = {
-        "sd": f"Standard deviation of the final {course.words} over seeds{unit}",
-        "late_sd": f"Standard deviation of {course.words} in the last third of a run{unit}",
+        "sd": f"SD of the final {course.words} over seeds{unit}",
+        "late_sd": f"SD of {course.words} in the last third of a run{unit}",
         "broken": "Share of runs that failed or diverged (%)",
     }
     kinds = {key: MEASURES[key] for key in MEASURES if any(row["kind"] == key for row in rows)}

@@ -83,14 +83,16 @@ def test_a_click_on_a_header_sorts_its_table(page: Page, report: Path) -> None:
 
 def test_an_arm_is_switched_off_in_every_chart_and_on_again(page: Page, report: Path) -> None:
     page.goto(report.as_uri())
-    curves = drawn(page)[0].locator("path[stroke='var(--arm-1)']")
+    drawn(page)
+    chart = page.locator("#chart-learning_curves")
+    curves = chart.locator("svg.marks path[stroke='var(--arm-1)']")
     expect(curves).not_to_have_count(0)
     switches = page.get_by_role("button", name="best", exact=True)
     switches.first.click()
     for switch in switches.all():
         expect(switch).to_have_attribute("aria-pressed", "false")
     expect(curves).to_have_count(0)
-    expect(drawn(page)[0].locator("path[stroke='var(--arm-2)']")).not_to_have_count(0)
+    expect(chart.locator("svg.marks path[stroke='var(--arm-2)']")).not_to_have_count(0)
     switches.last.click()
     expect(switches.first).to_have_attribute("aria-pressed", "true")
     expect(curves).not_to_have_count(0)
