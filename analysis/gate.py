@@ -15,8 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import words
+from analysis.findings.alike import APART, Sides, other_data, remarks_on, share_draws
 from analysis.findings.asked import read_asked
-from analysis.findings.load import Runs, load_apart
+from analysis.findings.load import load_apart, sides_of, with_tasks_of
 from analysis.findings.measured import course_of, final_of
 from analysis.measures.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.contrast import Contrast
@@ -28,7 +29,6 @@ from headstart.errors import InputError
 
 BASE, NEW = "base: ", "new: "
 STATUS: Mapping[Answer, int] = {"not worse": 0, "worse": 1, "cannot tell": 3}
-_APART = 10**9  # added to seeds that share no draws, so that nobody pairs them
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def gate_runs(
         raise InputError(
             f"--margin {margin:g}: a number over 0 is expected, as 0.002 for 0.2 points"
         )
-    runs = dict(zip((BASE, NEW), load_apart(base, new), strict=True))
+    before, after = load_apart(base, new)
+    runs = {BASE: before, NEW: with_tasks_of(before, after)}
     evidence = {side: r.trials[r.trials["stage"] == "arm"] for side, r in runs.items()}
     trials = pd.concat([_of_side(evidence[side], side) for side in (BASE, NEW)], ignore_index=True)
     courses = [course_of(read_asked(r)) for r in runs.values()]
@@ -96,8 +97,10 @@ def gate_runs(
     if metric_of(name).unit == "fraction" and margin >= 1:
         raise InputError(f"--margin {margin:g}: a fraction below 1, as 0.002 for 0.2 points")
     chosen = _common_arms(evidence, arms, (base, new))
-    _check_data(evidence, chosen, (base, new))
-    trials["seed"] += _APART * (trials["side"].eq(NEW) & ~_shares_draws(trials, runs))
+    sides = sides_of((base, new), (runs[BASE], runs[NEW]))
+    _check_data(sides, chosen)
+    apart = {NEW + arm for arm in chosen if not share_draws(sides, arm)}
+    trials["seed"] += APART * trials["arm"].isin(apart)
     pairs = [Pair(NEW + arm, BASE + arm) for arm in chosen]
     contrasts = build_contrasts(trials, _NO_CURVES, pairs, (), (name,), course)
     if not contrasts:
@@ -109,19 +112,16 @@ def gate_runs(
         answer = "worse"
     elif set(answers) == {"not worse"}:
         answer = "not worse"
-    return Gate(
-        answer,
-        gated,
-        margin,
-        tuple(_lines(gated, answer, margin, metric_of(name).unit == "fraction")),
-    )
+    lines = _lines(gated, answer, margin, metric_of(name).unit == "fraction")
+    remarks = [f"note: {text}" for text in remarks_on(sides, chosen)]
+    return Gate(answer, gated, margin, (*remarks, *lines))
 
 
 _NO_CURVES = pd.DataFrame({"trial_id": [], "step": [], "val_accuracy": []})
 
 
 def _of_side(frame: pd.DataFrame, side: str) -> pd.DataFrame:
-    """With the run's side in arms and ids; tasks by their place in the sweep, not by its name."""
+    """With the run's side in arms and ids."""
     arm = side + frame["arm"].astype(str)
     return frame.assign(arm=arm, trial_id=side + frame["trial_id"].astype(str), side=side)
 
@@ -147,37 +147,10 @@ def _common_arms(
     return common
 
 
-def _check_data(
-    evidence: Mapping[str, pd.DataFrame], arms: Sequence[str], paths: tuple[Path | str, Path | str]
-) -> None:
+def _check_data(sides: Sides, arms: Sequence[str]) -> None:
     """Refuse arms of which one run learned other data: that says nothing of two versions."""
-    for arm in arms:
-        names = []
-        for frame in evidence.values():
-            own = frame[frame["arm"].astype(str) == arm]
-            sets = own[[c for c in ("dataset", "stand_in_for") if c in own]].fillna("").astype(str)
-            names.append(sorted({_data_words(row) for row in sets.to_dict("records")} - {""}))
-        if all(names) and names[0] != names[1]:
-            sides = [f"{path} on {words.listed(n)}" for path, n in zip(paths, names, strict=True)]
-            raise InputError(f"“{arm}” ran on other data: {sides[0]}, {sides[1]}")
-
-
-def _data_words(row: Mapping[str, str]) -> str:
-    """`glyphs (a stand-in for mnist)`."""
-    real = row.get("stand_in_for", "")
-    return row.get("dataset", "") + (f" (a stand-in for {real})" if real else "")
-
-
-def _shares_draws(trials: pd.DataFrame, runs: Mapping[str, Runs]) -> pd.Series:
-    """Whether a trial's seed means the same draws in both runs: root, what varies, and data."""
-    said = [
-        (r.sweeps[0].get("seed"), r.sweeps[0].get("vary")) if r.sweeps else None
-        for r in runs.values()
-    ]
-    alike = said[0] is not None and said[0] == said[1]
-    data = trials.assign(own=trials["arm"].str.partition(": ")[2])
-    sets = data.groupby(["task", "own"])["dataset_fingerprint"].transform("nunique")
-    return pd.Series(alike, index=trials.index) & (sets <= 1)
+    for text in filter(None, (other_data(sides, arm) for arm in arms)):
+        raise InputError(text)
 
 
 def _judge(contrasts: Sequence[Contrast], margin: float) -> tuple[Gated, ...]:

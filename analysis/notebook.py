@@ -38,7 +38,7 @@ Folder = str | os.PathLike[str]
 def load(*folders: Folder) -> Run:
     """Read one or several run folders: runs of one sweep are merged, other sweeps become tasks.
 
-    A run that is not finished gives a warning that says how much of it is missing.
+    A run that is not finished, and folders that are not alike, give a warning that says so.
 
     Raises:
         RunFolderError: a folder is no run folder, is damaged, or no trial in it has ended.
@@ -54,8 +54,8 @@ def load(*folders: Folder) -> Run:
         raise err.with_traceback(None) from None  # its line says all that a reader needs
     except OSError as err:
         raise path_error(err, as_line(err)) from None
-    if missing:
-        warnings.warn(missing, stacklevel=2)
+    for text in filter(None, (missing, *run.remarks)):
+        warnings.warn(text, stacklevel=2)
     return run
 
 
@@ -75,6 +75,11 @@ class Run:
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is not alike in folders that were merged."""
+        return self._runs.remarks
 
     @cached_property
     def trials(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from analysis.findings.alike import Side, Sides, check_merge, merge_remarks
 from analysis.findings.shown_names import with_shown_names
 from analysis.measures.redrawn import overlaps
 from analysis.statistics.samples.predictions import Predictions
@@ -80,7 +81,8 @@ class Runs:
 
     `trials` and `curves` have a column `task` (the sweep's name, and the grid point where an arm
     has several) beside the columns of the run folder; `folder` in `trials` says where a trial lies,
-    and `arm_name` is what the sweep calls its arm, where `arm` is a label.
+    and `arm_name` is what the sweep calls its arm, where `arm` is a label. `remarks`: what is not
+    alike in folders that were merged.
     """
 
     trials: pd.DataFrame
@@ -89,6 +91,7 @@ class Runs:
     provenance: list[Content]
     folders: tuple[Path, ...]
     data: tuple[DataRecord, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def predictions(self, trial_id: str) -> Predictions | None:
         """The predictions of one trial; None where it left none (failed, or never tested).
@@ -142,7 +145,8 @@ def load_runs(dirs: Iterable[Path | str], *, names_as_planned: bool = False) -> 
 
     Raises:
         RunFolderError: a folder has no `trials.parquet`, a table lacks a column, or a file is
-            damaged; the message names the file.
+            damaged; the message names the file. Or folders of one sweep have an arm that is not
+            one thing in all of them.
     """
     folders = tuple(Path(d) for d in dirs)
     parts = [_read_folder(folder) for folder in folders]
@@ -179,13 +183,43 @@ def _as_shown(parts: Sequence[Part]) -> list[Part]:
 
 
 def _merged(folders: tuple[Path, ...], parts: Sequence[Part]) -> Runs:
+    sides = [_side(*each) for each in sorted(zip(folders, parts, strict=True), key=lambda e: e[0])]
+    check_merge(sides)
     trials = _merge_trials([part[0] for part in parts])
     curves = _merge_curves([part[1] for part in parts], folders, trials)
     sweeps = _merge_sweeps([part[2] for part in parts])
     provenance = sorted((part[3] for part in parts), key=json.dumps)
     data = [record for folder, part in zip(folders, parts, strict=True)
             for record in _data_records(folder, part[3])]  # fmt: skip
-    return Runs(trials, curves, sweeps, provenance, folders, tuple(data))
+    remarks = tuple(merge_remarks(sides))
+    return Runs(trials, curves, sweeps, provenance, folders, tuple(data), remarks)
+
+
+def sides_of(paths: tuple[Path | str, Path | str], runs: tuple[Runs, Runs]) -> Sides:
+    """Two runs of one sweep each, to be set against each other arm by arm."""
+    first, second = (
+        Side(
+            path,
+            run.trials[run.trials["stage"] == "arm"],
+            run.sweeps[0] if run.sweeps else {},
+            run.provenance[0] if run.provenance else {},
+        )
+        for path, run in zip(paths, runs, strict=True)
+    )
+    return first, second
+
+
+def with_tasks_of(other: Runs, runs: Runs) -> Runs:
+    """The runs of one sweep with tasks called as those of another sweep, whatever its name."""
+    if len(other.sweeps) != 1 or len(runs.sweeps) != 1:
+        return runs
+    name, wanted = (str(r.sweeps[0]["name"]) for r in (runs, other))
+
+    def renamed(table: pd.DataFrame) -> pd.DataFrame:
+        tasks = [wanted + str(task).removeprefix(name) for task in table["task"]]
+        return table.assign(task=tasks)
+
+    return replace(runs, trials=renamed(runs.trials), curves=renamed(runs.curves))
 
 
 def task_name(sweep: str, grid: str) -> str:
@@ -193,6 +227,11 @@ def task_name(sweep: str, grid: str) -> str:
     point = from_column(grid)
     shown = ", ".join(f"{key}={value}" for key, value in point.items()) or grid
     return f"{sweep} ({shown})" if shown else sweep
+
+
+def _side(folder: Path, part: Part) -> Side:
+    arms = part[0][part[0]["stage"] == "arm"]
+    return Side(folder, arms.assign(grid=arms["grid"].fillna("")), part[2], part[3])
 
 
 def _read_folder(folder: Path) -> Part:

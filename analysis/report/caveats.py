@@ -28,6 +28,7 @@ def find_caveats(findings: Findings) -> list[str]:
     """Every caveat that applies to this report."""
     makers = (
         _stand_ins,
+        _merged,
         _warnings,
         _bad_trials,
         _errors,
@@ -46,6 +47,11 @@ def find_caveats(findings: Findings) -> list[str]:
         _rules,
     )
     return [text for maker in makers for text in maker(findings)]
+
+
+def _merged(findings: Findings) -> Iterator[str]:
+    """What is not alike in the folders that were merged."""
+    yield from (words.sentence(text) for text in findings.runs.remarks)
 
 
 def _stand_ins(findings: Findings) -> Iterator[str]:

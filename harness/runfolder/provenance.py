@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.runfolder.nvidia import driver
-from harness.trials.spec import DataUse
+from harness.trials.spec import RESULT_FORMAT, DataUse
 from headstart.data_records import DataRecord, NotUsed
 from headstart.private import without_secrets
 
@@ -51,6 +51,7 @@ def collect(data: Sequence[DataUse]) -> dict[str, object]:
         "gpus": _gpus(),
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
+        "result_format": RESULT_FORMAT,
         "datasets": {use.choice.shown: use.fingerprint for use in data},
         "data": [_record(use).model_dump(mode="json") for use in data],
     }

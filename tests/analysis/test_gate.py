@@ -91,7 +91,9 @@ def test_runs_that_share_no_draws_are_not_paired(folder_of) -> None:
     [arm] = gate_runs(base, other, 0.002).arms
     reference = stats.ttest_ind(shifted(0.0), SEEDS, equal_var=False)
     assert not arm.test.paired
-    assert gate_runs(base, other, 0.002).lines[0].endswith("6 unpaired trials of each)")
+    note, line, _ = gate_runs(base, other, 0.002).lines
+    assert note == "note: “net”: seeds draw something else in the two; they are not paired"
+    assert line.endswith("6 unpaired trials of each)")
     ends = reference.confidence_interval(0.9)
     assert (arm.test.low, arm.test.high) == pytest.approx((ends.low, ends.high))
 

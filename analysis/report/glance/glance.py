@@ -114,6 +114,7 @@ def _reservations(findings: Findings) -> Iterator[str]:
     arms, course = findings.arms, findings.course
     if not arms["n_done"].sum():
         return
+    yield from (words.sentence(text) for text in findings.runs.remarks)
     n_bad = int(arms[["n_failed", "n_diverged"]].to_numpy().sum())
     if n_bad:
         yield f"{words.plural(n_bad, 'run')} broke off, and have no final {course.words}."
