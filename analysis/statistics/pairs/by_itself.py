@@ -99,56 +99,76 @@ def at_chance(rows: Sequence[TestedRow], settings: Settings, root: int) -> list[
     return [next(computed) if contrast else row for row, contrast in zip(rows, worst, strict=True)]
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """Statistics of k contrasts of n pairs each: scores (n, k), the rest (k,)."""
+
+    scores: Floats
+    mean: Floats
+    sd: Floats
+    error: Floats
+    p_flip: Floats
+    flip_floor: float
+    flip_error: Floats
+    p_wilcoxon: Floats
+
+
 def _paired(contrasts: Sequence[Contrast], n: int, settings: Settings, rng: Rng) -> list[TestedRow]:
     """All statistics of contrasts with `n` pairs each, as columns of one array (n, k)."""
     if n == 0:
         return [TestedRow(untested(c, "no pairs"), c) for c in contrasts]
     scores = np.stack([_snap(*c.scores) for c in contrasts], axis=1)
-    mean = np.sort(scores, axis=0).mean(axis=0)
     if n == 1:
-        note = "one pair: no interval and no test"
-        return [
-            TestedRow(alone(c, float(m), note), c) for c, m in zip(contrasts, mean, strict=True)
-        ]
-    variance = np.sort(scores, axis=0).var(axis=0, ddof=1)
+        means, note = scores[0].tolist(), "one pair: no interval and no test"
+        return [TestedRow(alone(c, d, note), c) for c, d in zip(contrasts, means, strict=True)]
+    columns = _columns(contrasts, scores, settings, rng)
+    return [_paired_row(c, columns, k, settings) for k, c in enumerate(contrasts)]
+
+
+def _columns(
+    contrasts: Sequence[Contrast], scores: Floats, settings: Settings, rng: Rng
+) -> _Columns:
+    n, ordered = len(scores), np.sort(scores, axis=0)
+    variance = ordered.var(axis=0, ddof=1)
     sd = np.sqrt(np.maximum(variance, [c.least_variance for c in contrasts]))
     error = settings.stopping.widening(n) * sd / math.sqrt(n)
     error *= [widening(n, c.overlap) for c in contrasts]
     p_flip, floor, flip_error = sign_flip_test(scores, rng)
     p_wilcoxon = signed_rank_test(scores)
-    rows = []
-    for k, contrast in enumerate(contrasts):
-        if contrast.nobody_reached:
-            rows.append(TestedRow(untested(contrast, nobody(contrast)), contrast))
-            continue
-        if error[k] == 0 and contrast.metric.kind != "event":
-            rows.append(TestedRow(alone(contrast, float(mean[k]), _NO_SPREAD), contrast))
-            continue
-        won, lost = int((scores[:, k] > 0).sum()), int((scores[:, k] < 0).sum())
-        worth = seeds_worth(n, contrast.overlap) / n
-        row = _tested(contrast, settings, (float(mean[k]), float(error[k]), n - 1.0))
-        row = _with_p_better(row, p_better_interval(worth * won, worth * lost))
+    return _Columns(scores, ordered.mean(axis=0), sd, error, p_flip, floor, flip_error, p_wilcoxon)
+
+
+def _paired_row(contrast: Contrast, columns: _Columns, k: int, settings: Settings) -> TestedRow:
+    """The row of the contrast whose statistics are in column `k`."""
+    n, differences = len(columns.scores), columns.scores[:, k]
+    mean, sd, error = float(columns.mean[k]), float(columns.sd[k]), float(columns.error[k])
+    if contrast.nobody_reached:
+        return TestedRow(untested(contrast, nobody(contrast)), contrast)
+    if error == 0 and contrast.metric.kind != "event":
+        return TestedRow(alone(contrast, mean, _NO_SPREAD), contrast)
+    won, lost = int((differences > 0).sum()), int((differences < 0).sum())
+    worth = seeds_worth(n, contrast.overlap) / n
+    row = _tested(contrast, settings, (mean, error, n - 1.0))
+    row = _with_p_better(row, p_better_interval(worth * won, worth * lost))
+    row = replace(
+        row,
+        sd_score=sd,
+        effect_size=hedges_g(mean, sd, n - 1),
+        n_won=won,
+        n_lost=lost,
+        worth=pairing_worth(*contrast.scores),
+    )
+    if not contrast.overlap:  # these tests need seeds that are independent
         row = replace(
             row,
-            sd_score=float(sd[k]),
-            effect_size=hedges_g(mean[k], sd[k], n - 1),
-            n_won=won,
-            n_lost=lost,
-            worth=pairing_worth(*contrast.scores),
+            p_sign_flip=float(columns.p_flip[k]),
+            p_sign_flip_floor=columns.flip_floor,
+            p_sign_flip_error=float(columns.flip_error[k]),
+            p_wilcoxon=float(columns.p_wilcoxon[k]),
         )
-        if not contrast.overlap:  # these tests need seeds that are independent
-            row = replace(
-                row,
-                p_sign_flip=float(p_flip[k]),
-                p_sign_flip_floor=floor,
-                p_sign_flip_error=float(flip_error[k]),
-                p_wilcoxon=float(p_wilcoxon[k]),
-            )
-        if contrast.metric.kind == "event":
-            rows.append(_event(row, contrast, sign_test(won, lost), n - 1.0))
-        else:
-            rows.append(TestedRow(row, contrast, float(error[k]), n - 1.0, scores[:, k]))
-    return rows
+    if contrast.metric.kind == "event":
+        return _event(row, contrast, sign_test(won, lost), n - 1.0)
+    return TestedRow(row, contrast, error, n - 1.0, differences)
 
 
 def _event(row: Comparison, contrast: Contrast, p: float, df: float) -> TestedRow:

@@ -23,7 +23,7 @@ from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.estimates import ends_of_event, shown_ends
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.over_tasks import Together, rows_over_tasks
-from analysis.statistics.pairs.questions import Errors, judge
+from analysis.statistics.pairs.questions import Among, Errors, judge
 from analysis.statistics.pairs.wording import verdict_words
 from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import CONFIDENCE
@@ -75,44 +75,55 @@ def _judged(
 
     worst: the same rows with failed trials at chance.
     """
-    over = rows_over_tasks([row.contrast for row in rows], stopping)
-    among = judge([*(row.test for row in rows), *(row.test for row in over)], errors)
-    together = [row.judged(q) for row, q in zip(over, among[len(rows) :], strict=True)]
-    among = among[: len(rows)]
-    among_worst = among
+    among, together = _among(rows, stopping, errors)
+    bad = among
     if any(row.contrast.at_chance for row in rows):
-        bad_over = rows_over_tasks([row.contrast for row in worst], stopping)
-        tests = [*(row.test for row in worst), *(row.test for row in bad_over)]
-        among_worst = judge(tests, errors)[: len(rows)]
+        bad, _ = _among(worst, stopping, errors)
     p_equivalence = holm(np.array([row.comparison.p_equivalence for row in rows]))
     n_margins = int(np.isfinite(p_equivalence).sum())
     sizes = Counter(row.comparison.question for row in rows if row.comparison.p_value <= 1)
     judged = []
-    for row, own, bad, bad_row, q in zip(
-        rows, among, among_worst, worst, p_equivalence, strict=True
-    ):
-        mean, c = row.comparison.mean_score, own.c
-        low, high = math.nan, math.nan
-        if row.contrast.metric.kind == "event" and not math.isnan(c):
-            low, high = ends_of_event(row.contrast, 1 - 2 * float(stats.t.sf(c, row.df)))
-        elif not math.isnan(c):
-            half = c * row.error if row.error > 0 else 0.0
-            low, high = shown_ends(row.contrast, row.comparison.bound, mean - half, mean + half)
-        same_side = bad_row.comparison.mean_score * mean > 0
+    for k, row in enumerate(rows):
         comparison = replace(
-            row.comparison,
-            p_question=own.p,
+            _in_question(row, among[k]),
             n_question=sizes[row.comparison.question],
-            factor=c,
-            low_question=low,
-            high_question=high,
-            p_equivalence_holm=float(q),
-            p_at_chance=bad.p if same_side or math.isnan(bad.p) else 1.0,
+            p_equivalence_holm=float(p_equivalence[k]),
+            p_at_chance=_p_at_chance(row, worst[k], bad[k]),
         )
-        if any(row.contrast.failed) and not row.contrast.at_chance:
-            comparison = replace(comparison, p_at_chance=math.nan)
         judged.append(_judge(comparison, row, n_margins))
     return Compared(judged, together)
+
+
+def _among(
+    rows: Sequence[TestedRow], stopping: Stopping, errors: Errors
+) -> tuple[list[Among], list[Together]]:
+    """What each row is worth among those of its question, and the rows of all tasks together."""
+    over = rows_over_tasks([row.contrast for row in rows], stopping)
+    among = judge([*(row.test for row in rows), *(row.test for row in over)], errors)
+    together = [row.judged(q) for row, q in zip(over, among[len(rows) :], strict=True)]
+    return among[: len(rows)], together
+
+
+def _in_question(row: TestedRow, among: Among) -> Comparison:
+    """With the p among the rows of its question, and the interval that holds for all of them."""
+    mean, c = row.comparison.mean_score, among.c
+    low, high = math.nan, math.nan
+    if row.contrast.metric.kind == "event" and not math.isnan(c):
+        low, high = ends_of_event(row.contrast, 1 - 2 * float(stats.t.sf(c, row.df)))
+    elif not math.isnan(c):
+        half = c * row.error if row.error > 0 else 0.0
+        low, high = shown_ends(row.contrast, row.comparison.bound, mean - half, mean + half)
+    return replace(
+        row.comparison, p_question=among.p, factor=c, low_question=low, high_question=high
+    )
+
+
+def _p_at_chance(row: TestedRow, worst: TestedRow, among: Among) -> float:
+    """The p with failed trials at chance; 1 where the arms change sides, NaN where not known."""
+    if any(row.contrast.failed) and not row.contrast.at_chance:
+        return math.nan
+    same_side = worst.comparison.mean_score * row.comparison.mean_score > 0
+    return among.p if same_side or math.isnan(among.p) else 1.0
 
 
 def _judge(row: Comparison, tested: TestedRow, n_margins: int) -> Comparison:
