@@ -18,7 +18,7 @@ from analysis.measures.classes.mistakes import mcnemar, often_wrong
 from analysis.measures.classes.scores import class_differences, confusion, score_intervals
 from analysis.measures.classes.two_way import accuracy_interval
 from analysis.statistics.classes.scores import Confusion
-from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.predictions import Predictions
 from analysis.words import joined
@@ -59,7 +59,6 @@ def read_classes(
     evidence: pd.DataFrame,
     arms: Mapping[str, Sequence[str]],
     pairs: Mapping[str, Sequence[Pair]],
-    rng: Rng,
 ) -> ClassTables:
     """Tables by class for `arms` of each task, and for those `pairs` of which both are in them."""
     tables = ClassTables()
@@ -76,10 +75,10 @@ def read_classes(
             members = trials[trials["arm"] == arm]
             if len(members):
                 shown = class_names(runs, members, predictions)
-                _add_arm(tables, (task, arm), members, shown, predictions, rng)
+                _add_arm(tables, (task, arm), members, shown, predictions)
         for pair in pairs.get(task, ()):
             if all((task, arm) in tables.class_names for arm in pair):
-                _add_pair(tables, task, pair, trials, predictions, rng)
+                _add_pair(tables, task, pair, trials, predictions)
     return tables
 
 
@@ -89,21 +88,20 @@ def _add_arm(
     members: pd.DataFrame,
     names: tuple[str, ...],
     predictions: ById,
-    rng: Rng,
 ) -> None:
     own = {trial_id: predictions[trial_id] for trial_id in members["trial_id"]}
     tables.class_names[place] = names
     tables.confusions[place] = confusion(own, len(names))
     fingerprint = members["dataset_fingerprint"].astype(str).iloc[0]
     tables.wrong[place] = often_wrong(own, MOST_WRONG).assign(fingerprint=fingerprint)
-    scores = score_intervals(predictions, members, names, rng=rng)
+    scores = score_intervals(predictions, members, names)
     tables.scores = _longer(tables.scores, scores.assign(task=place[0]))
-    calibration = calibration_intervals(predictions, members, rng=rng)
+    calibration = calibration_intervals(predictions, members)
     tables.calibration = _longer(tables.calibration, calibration.assign(task=place[0]))
 
 
 def _add_pair(
-    tables: ClassTables, task: str, pair: Pair, trials: pd.DataFrame, predictions: ById, rng: Rng
+    tables: ClassTables, task: str, pair: Pair, trials: pd.DataFrame, predictions: ById
 ) -> None:
     names, others = (tables.class_names[task, arm] for arm in pair)
     identity = {"task": task, **pair._asdict()}

@@ -1,7 +1,7 @@
 """All numbers of a report, computed once: run tables in, tables of results out.
 
 In: `Runs`. Out: `Findings`. It stands alone because it alone decides what a report computes and in
-which order: all draws come from one generator with a fixed seed, so that a run analysed twice
+which order. A fixed seed and the numbers of trials decide all draws, so that a run analysed twice
 gives the same numbers to the last bit. Every estimate comes from `analysis.statistics`.
 """
 
@@ -30,7 +30,6 @@ from analysis.findings.sources import source_table
 from analysis.findings.starts import describe_starts
 from analysis.measures.stability import spread_over_seeds, within_runs
 from analysis.statistics.pairs.comparison import Comparison
-from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.course import Course
 
@@ -116,9 +115,9 @@ def find(runs: Runs) -> Findings:
         stability=_stability(asked, curves, measured, score, course),
         sources=source_table(asked, runs.trials, score),
         gaps=gap_table(asked, with_quantities(evidence, curves, score, course)),
-        classes=_classes(runs, evidence, arms, pairs, rng),
+        classes=_classes(runs, evidence, arms, pairs),
         over_tasks=summarize_tasks(
-            evidence, list(dict.fromkeys(wanted)), score, rng, pairs.together, course
+            evidence, list(dict.fromkeys(wanted)), score, pairs.together, course
         ),
         searches=find_searches(runs.trials),
         decisions=read_decisions(runs.trials, runs.folders),
@@ -174,7 +173,7 @@ def _stability(
 
 
 def _classes(
-    runs: Runs, evidence: pd.DataFrame, arms: pd.DataFrame, pairs: PairTables, rng: Rng
+    runs: Runs, evidence: pd.DataFrame, arms: pd.DataFrame, pairs: PairTables
 ) -> ClassTables:
     """Tables by class for the first tasks, their best arms and those of their comparisons."""
     done = arms[arms["n_done"] > 0]
@@ -186,4 +185,4 @@ def _classes(
         task: list(map(Pair, rows["treatment"], rows["control"]))
         for task, rows in compared.groupby("task", sort=False)
     }
-    return read_classes(runs, evidence, wanted, by_task, rng)
+    return read_classes(runs, evidence, wanted, by_task)

@@ -16,7 +16,6 @@ import pandas as pd
 from analysis.findings.task_scores import aggregate_arms, improvement_over_tasks, ranks_over_tasks
 from analysis.statistics.pairs import aggregates
 from analysis.statistics.pairs.over_tasks import Together
-from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.course import ACCURACY, Course
 
@@ -45,7 +44,6 @@ def summarize_tasks(
     evidence: pd.DataFrame,
     pairs: Sequence[Pair],
     score: str,
-    rng: Rng,
     together: Sequence[Together],
     course: Course = ACCURACY,
 ) -> TaskTables:
@@ -60,9 +58,9 @@ def summarize_tasks(
     ranks, critical = ranks_over_tasks(done, arms, score, course.lower_is_better)
     both = [pair for pair in pairs if set(pair) <= set(arms)]
     return TaskTables(
-        aggregates=aggregate_arms(done, arms, score, rng=rng),
-        improvements=improvement_over_tasks(done, both, score, rng=rng) if both else none,
-        profiles=_profiles(done, arms, score, rng),
+        aggregates=aggregate_arms(done, arms, score),
+        improvements=improvement_over_tasks(done, both, score) if both else none,
+        profiles=_profiles(done, arms, score),
         arms=arms,
         n_tasks=n_tasks,
         together=pd.DataFrame([asdict(row) for row in together]),
@@ -71,13 +69,13 @@ def summarize_tasks(
     )
 
 
-def _profiles(done: pd.DataFrame, arms: Sequence[str], score: str, rng: Rng) -> pd.DataFrame:
+def _profiles(done: pd.DataFrame, arms: Sequence[str], score: str) -> pd.DataFrame:
     values = done.loc[done["arm"].isin(list(arms)), score]
     thresholds = np.linspace(values.min(), values.max(), N_THRESHOLDS)
     parts = []
     for arm in arms:
         rows = done[done["arm"] == arm]
         scores = [group[score].to_numpy(dtype=float) for _, group in rows.groupby("task")]
-        profile = aggregates.performance_profile(scores, thresholds, rng=rng)
+        profile = aggregates.performance_profile(scores, thresholds)
         parts.append(pd.DataFrame(vars(profile)).assign(arm=arm))
     return pd.concat(parts, ignore_index=True)

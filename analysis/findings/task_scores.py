@@ -19,14 +19,14 @@ from analysis.statistics.pairs.aggregates import (
     aggregate_interval,
     probability_of_improvement,
 )
-from analysis.statistics.samples.arrays import Floats, Rng
+from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError
 
 
 def aggregate_arms(
-    trials: pd.DataFrame, arms: Sequence[str], metric: str = "test_accuracy", *, rng: Rng
+    trials: pd.DataFrame, arms: Sequence[str], metric: str = "test_accuracy"
 ) -> pd.DataFrame:
     """`aggregate_interval` of a column of `trials` for each arm and statistic.
 
@@ -36,7 +36,7 @@ def aggregate_arms(
     rows = []
     for arm, scores in _scores_of_arms(trials, arms, metric).items():
         for statistic in STATISTICS:
-            interval = aggregate_interval(scores, statistic, rng=rng)
+            interval = aggregate_interval(scores, statistic)
             rows.append(
                 {"arm": arm, "statistic": statistic} | _columns(interval, "estimate", scores)
             )
@@ -44,7 +44,7 @@ def aggregate_arms(
 
 
 def improvement_over_tasks(
-    trials: pd.DataFrame, pairs: Sequence[Pair], metric: str = "test_accuracy", *, rng: Rng
+    trials: pd.DataFrame, pairs: Sequence[Pair], metric: str = "test_accuracy"
 ) -> pd.DataFrame:
     """`probability_of_improvement` for each pair (treatment, control), over tasks both have.
 
@@ -57,7 +57,7 @@ def improvement_over_tasks(
         scores = _scores_of_arms(trials, (treatment, control), metric)
         aligned = _aligned(trials, Pair(treatment, control), metric, len(scores[treatment]))
         sides = aligned or (scores[treatment], scores[control])
-        p = probability_of_improvement(*sides, rng=rng, paired=aligned is not None)
+        p = probability_of_improvement(*sides, paired=aligned is not None)
         columns = _columns(p, "p_better", scores[treatment])
         rows.append({"treatment": treatment, "control": control} | columns)
     return pd.DataFrame(rows)

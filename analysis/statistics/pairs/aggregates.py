@@ -25,6 +25,7 @@ from headstart.errors import InputError
 N_RESAMPLES = 50_000  # as rliable
 N_FEWER = 2_000  # of profiles and of P(better)
 _CHUNK = 1_000  # resamples at a time: 300 scores each stay in the processor's cache
+_FIXED = 20_240_229
 _TIE = 1e-7  # of the spread: below this, sorted scores mirror each other
 
 Scores = ArrayLike | Sequence[ArrayLike]
@@ -51,7 +52,7 @@ def aggregate_interval(
     scores: Scores,
     statistic: str = "iqm",
     *,
-    rng: Rng,
+    rng: Rng | None = None,
     method: str = "auto",
     n_resamples: int = N_RESAMPLES,
 ) -> Interval:
@@ -61,6 +62,7 @@ def aggregate_interval(
     have (n-1)/n of the variance; `auto` stretches its two halves by √(n/(n-1)) and by Student's
     quantile (Σ(nₜ-1) degrees of freedom) over the normal one. `n` counts runs. Tasks with one
     run add nothing to the spread, and the note says so; with only such tasks the bounds are NaN.
+    Without `rng` the numbers of runs decide the draws: no other arm has a part in them.
     """
     if method not in ("auto", "percentile"):
         raise InputError(f"aggregate_interval: method '{method}' is not one of auto, percentile")
@@ -68,7 +70,7 @@ def aggregate_interval(
     estimate, sizes = aggregate(tasks, statistic), _sizes(tasks)
     sign = _canonical_sign(tasks)
     function, starts = _statistic(statistic), _starts(tasks)
-    samples = _resamples([np.sort(sign * t) for t in tasks], n_resamples, rng)
+    samples = _resamples([np.sort(sign * t) for t in tasks], n_resamples, rng or _fixed(sizes))
     drawn = sign * np.concatenate([function(s, starts) for s in samples])
     low, high = _percentiles(drawn[:, None])
     if method == "auto":
@@ -90,12 +92,14 @@ class Profile:
     high: Floats
 
 
-def performance_profile(scores: Scores, thresholds: ArrayLike, *, rng: Rng) -> Profile:
+def performance_profile(
+    scores: Scores, thresholds: ArrayLike, *, rng: Rng | None = None
+) -> Profile:
     """Share of runs that score above each threshold.
 
     Pointwise intervals, `auto` of `aggregate_interval`, kept inside 0 to 1. Where all or none of
     the runs are above, resampling has no spread: the interval then has no width. Source: Agarwal et
-    al. (2021), section 4.2 (score distributions).
+    al. (2021), section 4.2 (score distributions). rng: as for `aggregate_interval`.
     """
     tasks = [np.sort(t) for t in _tasks(scores)]
     at = np.asarray(thresholds, dtype=float).ravel()
@@ -105,6 +109,7 @@ def performance_profile(scores: Scores, thresholds: ArrayLike, *, rng: Rng) -> P
         return np.stack([(ordered > tau).mean(axis=1) for tau in at], axis=1)
 
     share = shares(np.concatenate(tasks)[None])[0]
+    rng = rng or _fixed(_sizes(tasks))
     drawn = np.concatenate([shares(s) for s in _resamples(tasks, N_FEWER, rng)])
     low, high = _percentiles(drawn)
     low, high = _stretch(share, low, high, _sizes(tasks))
@@ -112,33 +117,49 @@ def performance_profile(scores: Scores, thresholds: ArrayLike, *, rng: Rng) -> P
 
 
 def probability_of_improvement(
-    treatment: Scores, control: Scores, *, rng: Rng, paired: bool = False
+    treatment: Scores, control: Scores, *, rng: Rng | None = None, paired: bool = False
 ) -> Interval:
     """P(a run of the treatment scores above one of the control), averaged over tasks.
 
     The Mann-Whitney share of all pairs of runs of a task, ties half; runs of both arms are
     redrawn by themselves, or together where run i of both is one seed (`paired`). Task i of both
     arms is the same task. Higher scores are better. Source: Agarwal et al. (2021), section 4.3.
+    rng: as for `aggregate_interval`.
     """
     arms = _tasks(treatment), _tasks(control)
-    if len(arms[0]) != len(arms[1]):
-        raise InputError(
-            f"P(better) over tasks: {len(arms[0])} tasks of the treatment and {len(arms[1])} of "
-            "the control do not match"
-        )
-    if paired and any(len(x) != len(y) for x, y in zip(*arms, strict=True)):
-        raise InputError("P(better) over tasks: paired runs are as many in both arms")
+    _check_sides(*arms, paired)
     ordered = [np.concatenate([np.sort(t) for t in arm]).tolist() for arm in arms]
     mirrored = ordered[0] < ordered[1]
     first, second = arms[::-1] if mirrored else arms  # so that swapping the arms mirrors the draws
-    if paired:  # the order of seeds decides no draw
-        orders = [np.lexsort((y, x)) for x, y in zip(first, second, strict=True)]
-        first = [x[order] for x, order in zip(first, orders, strict=True)]
-        second = [y[order] for y, order in zip(second, orders, strict=True)]
-    else:
-        first, second = ([np.sort(t) for t in arm] for arm in (first, second))
+    sizes = np.concatenate([_sizes(first), _sizes(second)])
+    share, drawn = _shares_better(first, second, rng or _fixed(sizes), paired)
+    low, high = _percentiles(drawn[:, None])
+    low, high = _stretch(np.array([share]), low, high, sizes)
+    ends = np.clip([low[0], share, high[0]], 0, 1)
+    low_end, middle, high_end = 1 - ends[::-1] if mirrored else ends
+    return Interval(
+        float(middle), float(low_end), float(high_end), CONFIDENCE, "stratified auto",
+        int(sizes.sum()), _single_runs(sizes),
+    )  # fmt: skip
+
+
+def _check_sides(treatment: Sequence[Floats], control: Sequence[Floats], paired: bool) -> None:
+    if len(treatment) != len(control):
+        raise InputError(
+            f"P(better) over tasks: {len(treatment)} tasks of the treatment and {len(control)} of "
+            "the control do not match"
+        )
+    if paired and any(len(x) != len(y) for x, y in zip(treatment, control, strict=True)):
+        raise InputError("P(better) over tasks: paired runs are as many in both arms")
+
+
+def _shares_better(
+    first: Sequence[Floats], second: Sequence[Floats], rng: Rng, paired: bool
+) -> tuple[float, Floats]:
+    """The share of pairs of runs in which the first is above, and (N_FEWER,) redrawn ones."""
     drawn, share = np.zeros(N_FEWER), 0.0
-    for x, y in zip(first, second, strict=True):
+    for given in zip(first, second, strict=True):
+        x, y = _in_order(*given, paired)  # the order of seeds decides no draw
         wins = (x[:, None] > y) + 0.5 * (x[:, None] == y)
         share += wins.mean() / len(first)
         counts_x, counts_y = (
@@ -147,15 +168,19 @@ def probability_of_improvement(
         if paired:
             counts_y = counts_x
         drawn += ((counts_x @ wins) * counts_y).sum(axis=1) / (wins.size * len(first))
-    low, high = _percentiles(drawn[:, None])
-    sizes = np.concatenate([_sizes(first), _sizes(second)])
-    low, high = _stretch(np.array([share]), low, high, sizes)
-    ends = np.clip([low[0], share, high[0]], 0, 1)
-    low_end, middle, high_end = 1 - ends[::-1] if mirrored else ends
-    return Interval(
-        float(middle), float(low_end), float(high_end), CONFIDENCE, "stratified auto",
-        int(sizes.sum()), _single_runs(sizes),
-    )  # fmt: skip
+    return float(share), drawn
+
+
+def _in_order(x: Floats, y: Floats, paired: bool) -> tuple[Floats, Floats]:
+    if not paired:
+        return np.sort(x), np.sort(y)
+    order = np.lexsort((y, x))
+    return x[order], y[order]
+
+
+def _fixed(sizes: Rows) -> Rng:
+    """Draws that the numbers of runs decide."""
+    return np.random.default_rng([_FIXED, *sizes.tolist()])
 
 
 def _tasks(scores: Scores) -> list[Floats]:

@@ -31,31 +31,31 @@ def table() -> pd.DataFrame:
 
 
 def test_only_tasks_of_all_arms_count() -> None:
-    found = aggregate_arms(table(), ("t", "c"), rng=rng()).set_index(["arm", "statistic"])
+    found = aggregate_arms(table(), ("t", "c")).set_index(["arm", "statistic"])
     assert (found["n_tasks"] == 2).all()
     assert found.loc[("t", "mean"), "estimate"] == pytest.approx(0.91)
-    better = improvement_over_tasks(table(), [("t", "c")], rng=rng()).iloc[0]
+    better = improvement_over_tasks(table(), [("t", "c")]).iloc[0]
     assert (better["p_better"], better["n_tasks"], better["n_runs"]) == (1.0, 2, 12)
 
 
 def test_tables_by_hand() -> None:
     tuning = table().assign(stage="tune", test_accuracy=0.0)
     trials = pd.concat([table(), tuning])
-    rows = aggregate_arms(trials, ("t", "c"), rng=rng())
+    rows = aggregate_arms(trials, ("t", "c"))
     shared = ["low", "high", "confidence", "method", "n_tasks", "n_runs", "note"]
     assert list(rows.columns) == ["arm", "statistic", "estimate", *shared]
     assert rows["arm"].tolist() == ["t"] * 3 + ["c"] * 3
     assert rows["statistic"].tolist() == ["iqm", "mean", "median"] * 2
     assert rows["estimate"].tolist() == pytest.approx([0.91] * 3 + [0.81] * 3)
     assert rows["n_runs"].tolist() == [6] * 6
-    better = improvement_over_tasks(trials, [("t", "c"), ("c", "t")], rng=rng())
+    better = improvement_over_tasks(trials, [("t", "c"), ("c", "t")])
     assert list(better.columns) == ["treatment", "control", "p_better", *shared]
     assert better["treatment"].tolist() == ["t", "c"]
     assert better["control"].tolist() == ["c", "t"]
     assert better["p_better"].tolist() == [1.0, 0.0]
     loss = table().assign(test_loss=1 - table()["test_accuracy"])
     loss.loc[loss["task"] == "large", "test_loss"] = math.nan
-    one = aggregate_arms(loss, ("t",), "test_loss", rng=rng())
+    one = aggregate_arms(loss, ("t",), "test_loss")
     assert (one["n_tasks"].iloc[0], one["estimate"].iloc[0]) == (2, pytest.approx(0.09))
 
 
@@ -70,12 +70,23 @@ def test_seeds_of_both_arms_are_redrawn_together_and_others_apart() -> None:
         ]
     )
     pairs = [Pair("t", "c")]
-    both = improvement_over_tasks(trials, pairs, rng=rng(1)).iloc[0]
+    both = improvement_over_tasks(trials, pairs).iloc[0]
     sides = [[v + shift for v in values] for shift in (0.2, 0.0)]
-    expected = probability_of_improvement(*sides, rng=rng(1), paired=True)
+    expected = probability_of_improvement(*sides, paired=True)
     assert (both["low"], both["high"]) == (expected.low, expected.high)
-    apart = improvement_over_tasks(trials.drop(index=0), pairs, rng=rng(1)).iloc[0]
+    apart = improvement_over_tasks(trials.drop(index=0), pairs).iloc[0]
     assert apart["high"] - apart["low"] > both["high"] - both["low"]
+
+
+def test_what_an_arm_draws_depends_on_no_other_arm() -> None:
+    trials = table().query("task != 'tiny'")
+    together = aggregate_arms(trials, ("t", "c")).query("arm == 'c'").reset_index(drop=True)
+    assert together["low"].lt(together["high"]).all()
+    assert together.equals(aggregate_arms(trials, ("c",)))
+    trials["test_accuracy"] += trials["seed"].mul(trials["arm"].eq("c")) / 10  # they overlap now
+    both = improvement_over_tasks(trials, [("t", "c"), ("c", "t")])
+    assert both["low"].lt(both["high"]).all()
+    assert both[1:].reset_index(drop=True).equals(improvement_over_tasks(trials, [("c", "t")]))
 
 
 def test_ranks_and_their_critical_difference_are_demsars() -> None:
@@ -110,4 +121,4 @@ def test_scores_that_are_not_there_are_told(
     arms: tuple[str, ...], metric: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        aggregate_arms(table(), arms, metric, rng=rng())
+        aggregate_arms(table(), arms, metric)
