@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis import words
 from analysis.figures.drawing import Drawing
 from analysis.figures.style import Styles
 from analysis.findings.findings import Findings
 from analysis.report.answers import Answer, Paragraph
 from analysis.report.glance import Glance
+from analysis.report.links import Link
 from analysis.report.tables import Table
 
 
@@ -118,15 +120,76 @@ class Pictures:
     files: tuple[str, ...]
 
 
-Block = Chart | Plate | TableBlock | Terms | Details | Prose | Pictures
+@dataclass(frozen=True)
+class TrialLine:
+    """One trial: how it ended, its curve as the path of an SVG, links to its files."""
+
+    trial_id: str
+    seed: str
+    end: str
+    is_done: bool
+    path: str
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
+class TrialGroup:
+    """The trials of one arm; `left_out`: how many more there are."""
+
+    id: str
+    arm: str
+    task: str
+    color: int
+    trials: tuple[TrialLine, ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Every arm with its trials; width, height: of their curves, in pixels."""
+
+    groups: tuple[TrialGroup, ...]
+    width: int
+    height: int
+
+
+Block = Chart | Plate | TableBlock | Terms | Details | Prose | Pictures | Trials
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What opens on request, under one line."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+    paragraphs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading (`short` in the bar of links), paragraphs, and what stands under them."""
+    """A heading (`short` in the bar of links), what was found in one sentence, and what shows it.
+
+    behind: tables, methods and further figures, each folded away. is_folded: the whole section
+    opens on request; its line says what is in it.
+    """
 
     id: str
     short: str
     title: str
     blocks: tuple[Block, ...]
     paragraphs: tuple[str, ...] = ()
+    finding: str = ""
+    behind: tuple[Fold, ...] = ()
+    is_folded: bool = False
+
+    @property
+    def every_block(self) -> list[Block]:
+        return [*self.blocks, *(block for fold in self.behind for block in fold.blocks)]
+
+    @property
+    def contents(self) -> str:
+        """`4 figures, 3 tables`: what a folded section has."""
+        kinds = [type(block).__name__ for block in self.every_block]
+        n_figures = kinds.count("Chart") + kinds.count("Plate")
+        counts = ((n_figures, "figure"), (kinds.count("TableBlock"), "table"))
+        return ", ".join(words.plural(n, noun) for n, noun in counts if n)

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,17 +21,24 @@ from markupsafe import Markup
 from analysis import words
 from analysis.figures.style import COLORS, INK, PAPER, RULE, SOFT, Styles
 from analysis.report import charts
-from analysis.report.document import Block, Chart, Content, Plate, Section, TableBlock
+from analysis.report.chapters import Layout
+from analysis.report.document import Block, Chart, Content, Fold, Plate, Section, TableBlock
+from analysis.report.glance import Card, explain
 from analysis.report.tables import Cell, Column, Table
+from analysis.report.trial_list import group_ids
 
 SMALL = 330  # points: figures up to this width stand two in a row
 
 
+OPENING = (
+    "Line: mean of all runs of an arm. Band: where that mean may well lie. Faint: single runs. "
+    "Dashed: on training images."
+)
 FILES = (("report.pdf", "PDF"), ("results.xlsx", "Workbook"), ("report.json", "JSON"))
 
 
 def render_page(
-    content: Content, sections: Sequence[Section], kicker: str, footer: str, shown: Collection[str]
+    content: Content, layout: Layout, kicker: str, footer: str, shown: Collection[str]
 ) -> str:
     """The page as HTML text; charts begin with the arms `shown` switched on.
 
@@ -45,22 +53,27 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["tie"] = tie
-    blocks = [block for section in sections for block in section.blocks]
+    opening = layout.opening and replace(layout.opening, caption=OPENING)
+    blocks: list[Block] = [block for section in layout.sections for block in section.every_block]
+    blocks += [opening] if opening else []
     data = {
         "hidden": [arm for arm in content.styles if arm not in shown],
         "charts": {block.id: block.spec for block in blocks if isinstance(block, Chart)},
     }
-    scripts = [Markup(charts.script()), _asset("charts.js"), _asset("page.js")]
+    scripts = [Markup(charts.script()), _asset("charts.js")]
+    scripts += [_asset("page.js"), _asset("folds.js")]
     context = {
         "page": content,
         "kicker": kicker,
         "footer": footer,
         "files": FILES,
-        "sections": [
-            {**vars(s), "blocks": [_block(block, content.styles) for block in s.blocks]}
-            for s in sections
-        ],
-        "css": _asset("page.css"),
+        "opening": opening and _block(opening, content.styles),
+        "sections": [_section(section, content.styles) for section in layout.sections],
+        "cards": _cards(content, content.glance.cards),
+        "others": _cards(content, content.glance.others),
+        "explained": _explained(content.glance.cards),
+        "slugs": _Slugs(),
+        "css": _asset("page.css") + _asset("glance.css"),
         "scripts": scripts,
         "policy": _policy(scripts),
         "data_json": _json(data),
@@ -90,6 +103,43 @@ SWATCHES = {  # the marks of `style.MARKERS`, in the middle of 26 × 12 pixels
     "v": "M13 10.5l4.6-8h-9.2z",
     "P": "M11.5 1.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
 }
+
+
+def _section(section: Section, styles: Styles) -> dict[str, object]:
+    def inside(part: Section | Fold) -> dict[str, object]:
+        return {**vars(part), "blocks": [_block(block, styles) for block in part.blocks]}
+
+    folds = [inside(fold) for fold in section.behind]
+    return {**inside(section), "contents": section.contents, "behind": folds}
+
+
+def _cards(content: Content, cards: Sequence[Card]) -> list[dict[str, object]]:
+    """Cards with the colour of their arm, and the place of its trials in the page."""
+    ids = group_ids(content.findings)
+    first = content.findings.tasks[0] if content.findings.tasks else ""
+    return [
+        {
+            **vars(card),
+            "readings": card.readings,
+            "color": content.styles[card.arm].color,
+            "trials": ids.get((card.task or first, card.arm), ""),
+        }
+        for card in cards
+    ]
+
+
+def _explained(cards: Sequence[Card]) -> dict[str, str]:
+    """What each word on the cards means."""
+    words_ = [reading.name for card in cards for reading in card.readings]
+    words_ += ["range", *(r.mark for card in cards for r in card.readings if r.mark)]
+    return {word: explain(word) for word in words_}
+
+
+class _Slugs(dict[str, str]):
+    """An id for each word that the page explains."""
+
+    def __missing__(self, word: str) -> str:
+        return re.sub(r"\W+", "-", word.lower())
 
 
 def _block(block: Block, styles: Styles) -> dict[str, object]:

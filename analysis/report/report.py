@@ -23,14 +23,16 @@ from analysis.findings.load import load_runs
 from analysis.findings.looked import looks_now, remember
 from analysis.report.answers import answer_all, summary
 from analysis.report.caveats import find_caveats, n_seeds_text
+from analysis.report.chapters import lay_out
 from analysis.report.displays import PARTS
 from analysis.report.document import Content
 from analysis.report.evaluations import evaluation_table, write_evaluations
 from analysis.report.exports import names_of, report_json, write_json, write_tables
 from analysis.report.glance import Glance, at_a_glance
+from analysis.report.links import Links
 from analysis.report.page import render_page
 from analysis.report.pdf import narrow, write_pdf
-from analysis.report.sections import build_sections, build_tables, in_order
+from analysis.report.sections import build_tables, in_order
 from analysis.report.tables import Table
 from analysis.report.workbook.write import write_workbook
 from headstart.files import atomic_file
@@ -80,7 +82,7 @@ def write_report(
     if pdf is not None:
         write_pdf_report(content, out / pdf, brief=True)
     with atomic_file(out / "index.html") as file:
-        file.write(page_text(content))
+        file.write(page_text(content, out))
     remember(looks_now(findings.runs, findings.asked))
     return ReportResult(out / "index.html", content.glance)
 
@@ -113,8 +115,8 @@ def compose(
     )
 
 
-def page_text(content: Content) -> str:
-    """index.html as text."""
+def page_text(content: Content, out: Path | None = None) -> str:
+    """index.html as text; with links to files of trials where it will lie in the folder `out`."""
     findings = content.findings
     shown = {arm for task in focus_tasks(findings) for arm in focus_arms(findings, task)}
     kicker = f"Headstart report · {words.listed(a.name for a in findings.asked)}"
@@ -122,7 +124,7 @@ def page_text(content: Content) -> str:
         f"Headstart. The last trial ended {_stamp_text(findings.stamp)}; this page depends "
         "on the trials alone and needs no network."
     )
-    return render_page(content, build_sections(content), kicker, footer, shown)
+    return render_page(content, lay_out(content, Links(out)), kicker, footer, shown)
 
 
 COMPARISON_KEYS = (

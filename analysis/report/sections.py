@@ -14,7 +14,6 @@ import yaml
 
 from analysis import words
 from analysis.figures.drawing import Drawing
-from analysis.findings.ahead import ahead_words
 from analysis.findings.by_class import MOST_TASKS
 from analysis.findings.findings import Findings
 from analysis.findings.searches import Search, describe_search, setting_text
@@ -41,7 +40,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         "arms": [displays_arms.arm_table],
         "targets": [displays_arms.reached_table],
         "stability": [displays_arms.stability_table],
-        "provenance": [displays_arms.trial_table],
+        "trials": [displays_arms.trial_table],
     }
     pairs, classes, data = findings.pairs, findings.classes, findings.data
     for section, frame, make in (
@@ -69,8 +68,8 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
     return {key: [table for table in tables[key] if len(table.frame)] for key in tables}
 
 
-def build_sections(content: document.Content) -> list[document.Section]:
-    """All sections that have something to say."""
+def gather(content: document.Content) -> dict[str, list[document.Block]]:
+    """All that a report can show, by what it is about; `chapters` puts it in order."""
     findings, styles = content.findings, content.styles
     blocks: dict[str, list[document.Block]] = {
         key: [
@@ -90,16 +89,9 @@ def build_sections(content: document.Content) -> list[document.Section]:
         blocks[key] = [*shown, *blocks[key]]
     if content.contact_sheets:
         blocks["data"].append(_contact_sheets(content.contact_sheets))
-    if len(content.answers) > MOST_AT_TOP:
-        texts = tuple(answer.words.text for answer in content.answers)
-        blocks["verdicts"].append(document.Prose("Each comparison in words", texts))
     blocks["methods"] = [document.Terms(methods.describe_methods(findings))]
     blocks["provenance"] += _provenance(findings)
-    sections = [
-        document.Section(key, *names, tuple(blocks[key]), tuple(_paragraphs(key, findings)))
-        for key, names in ORDER.items()
-    ]
-    return [section for section in sections if section.blocks or section.paragraphs]
+    return blocks
 
 
 def _contact_sheets(files: Sequence[str]) -> document.Pictures:
@@ -115,7 +107,7 @@ def _contact_sheets(files: Sequence[str]) -> document.Pictures:
 
 
 MOST_PICTURES = 48
-LIMITS = {"provenance": 60}  # rows of a table that the page shows, where not 200
+LIMITS = {"trials": 60}  # rows of a table that the page shows, where not 200
 ORDER = {
     "verdicts": ("Verdicts", "Verdicts"),
     "learning": ("Learning", "Learning curves"),
@@ -127,6 +119,7 @@ ORDER = {
     "search": ("Search", "The search for hyperparameters"),
     "seeds": ("Seeds", "How many seeds would be needed"),
     "data": ("Data", "Data and first weights"),
+    "trials": ("Trials", "Every trial, with its files"),
     "methods": ("Methods", "Methods"),
     "provenance": ("Provenance", "Provenance"),
 }
@@ -138,21 +131,18 @@ def in_order(drawn: Sequence[Drawing]) -> list[Drawing]:
     return sorted(drawn, key=lambda drawing: order.index(drawing.section))
 
 
-def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
+def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
+    """What is said beside the blocks of that key."""
     if key in ("learning", "targets", "classes") and len(findings.tasks) > MOST_TASKS:
         yield (
             f"Charts of the first {MOST_TASKS} of {len(findings.tasks)} tasks; the tables have all "
             "of them."
         )
-    if key == "learning":
-        yield from ahead_words(findings.ahead)
     if key == "stability" and findings.gaps.empty and findings.arms["n_done"].sum():
         yield (
             "Overfitting is not known: no finished trial has a record of its training accuracy at "
             "the chosen step (a version before recorded none, and at step 0 there is none)."
         )
-    if key == "verdicts":
-        yield from _beside_verdicts(findings)
     curves = findings.learning
     if key == "learning" and curves.n_drawn < curves.n_trials:
         yield (
@@ -173,7 +163,7 @@ def _paragraphs(key: str, findings: Findings) -> Iterator[str]:
             yield decided.get((search.sweep, search.arm)) or _search_words(search)
 
 
-def _beside_verdicts(findings: Findings) -> Iterator[str]:
+def beside_verdicts(findings: Findings) -> Iterator[str]:
     """Of final accuracy: three probabilities, what pairing was worth, seeds that may be missing."""
     finals = [row for row in findings.pairs.comparisons if row.metric == findings.score]
     for row in finals[:MOST_AT_TOP]:

@@ -50,8 +50,8 @@ class Reading:
 
     @property
     def mark_words(self) -> str:
-        """`not known, a hint of more`, as the mark is read."""
-        return f"{self.mark} (a hint)" if self.is_hint else str(self.mark)
+        """`not known, a hint`: the mark as it is read."""
+        return f"{self.mark}, a hint" if self.is_hint else str(self.mark)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis import words
 from analysis.findings.findings import Findings
@@ -53,6 +53,24 @@ class Outcome:
     n: int = 2
 
     @property
+    def short(self) -> Outcome:
+        """For a sentence on everything: what is not known of stability is not told there."""
+        known = tuple(name for name in self.unknown if name in ("way", "final"))
+        return replace(self, unknown=known)
+
+    def of_question(self, name: str) -> Outcome:
+        """What it says of one question alone."""
+        shown = {name: self.shown[name]} if name in self.shown else {}
+        hints = tuple(
+            hint
+            for hint in self.hints
+            if (name == "final") == (hint.verb == "ends") and name in ("way", "final")
+        )
+        unknown = tuple({name} & {*self.unknown})
+        finished = self.finished if name in ("way", "final") else ""
+        return replace(self, shown=shown, unknown=unknown, hints=hints, finished=finished)
+
+    @property
     def weight(self) -> int:
         """How much it says: the way there and the end before anything else."""
         return sum(2 if name in ("way", "final") else 1 for name in self.shown)
@@ -76,8 +94,8 @@ def outcome_of(rows: Sequence[Comparison], score: str) -> Outcome:
     for name, asked, phrase in (
         ("way", _way_asked(rows), _way(rows)),
         ("final", not math.isnan(final.estimate), _end(final)),
-        ("stability", False, _stability(rows)),
-        ("overfitting", False, _overfitting(rows)),
+        ("stability", _tested(rows, "stability"), _stability(rows)),
+        ("overfitting", _tested(rows, "overfitting"), _overfitting(rows)),
     ):
         if phrase:
             shown[name] = phrase
@@ -91,6 +109,10 @@ def outcome_of(rows: Sequence[Comparison], score: str) -> Outcome:
         finished="".join(finished[:1]),
         n=final.n,
     )
+
+
+def _tested(rows: Iterable[Comparison], question: str) -> bool:
+    return any(row.question == question and row.p_value <= 1 for row in rows)
 
 
 def _way_rows(rows: Iterable[Comparison]) -> tuple[list[Comparison], list[Comparison]]:
@@ -195,9 +217,10 @@ def _over_tasks(findings: Findings) -> list[Outcome]:
             for name in phrases
             if verdicts.get(name) in ("better", "worse")
         }
-        unknown = [name for name in ("way", "final") if name in verdicts and name not in shown]
+        unknown = [name for name in phrases if name in verdicts and name not in shown]
         alone = dict(zip(rows["question"], rows["p_value"] <= words.ALPHA, strict=True))
         signs = dict(zip(rows["question"], rows["z"] < 0, strict=True))
-        hints = [phrases[name][signs[name]] for name in unknown if alone[name]]
+        asked = [name for name in unknown if name in ("way", "final")]
+        hints = [phrases[name][signs[name]] for name in asked if alone[name]]
         outcomes.append(Outcome(str(treatment), str(control), shown, tuple(unknown), tuple(hints)))
     return outcomes

@@ -16,6 +16,12 @@ from analysis.statistics.times.course import Course
 
 MOST_NAMED = 3  # arms that one clause names; more are counted
 MOST_NAME = 66  # characters that their names may take together
+QUESTIONS = ("way", "final", "stability", "overfitting")
+VERBS = {
+    "way": Phrase("learns", "faster"),
+    "stability": Phrase("is", "more stable"),
+    "overfitting": Phrase("overfits", "less"),
+}
 
 
 def say(findings: Findings) -> tuple[str, str]:
@@ -33,11 +39,23 @@ def say(findings: Findings) -> tuple[str, str]:
     if 2 * len(clearest) <= len(outcomes) > 1:  # no control has the most of them
         clearest = outcomes
     n_tasks = len(findings.tasks)
-    text = _of_group(clearest, findings.course)
+    text = _of_group([o.short for o in clearest], findings.course)
     if n_tasks > 1:
         text = f"Over {n_tasks} tasks together {text}"
     left_out = [outcome for outcome in outcomes if outcome not in clearest]
     return words.sentence(text), _left_out(left_out)
+
+
+def find_words(findings: Findings, question: str) -> str:
+    """What came out of one question (`way`, `final`, `stability`, `overfitting`) in one sentence;
+    "" where it was not asked of any pair."""
+    outcomes = [outcome.of_question(question) for outcome in outcomes_of(findings)]
+    outcomes = [outcome for outcome in outcomes if outcome.shown or outcome.unknown]
+    if not outcomes:
+        return ""
+    text = _of_group(outcomes, findings.course)
+    n_tasks = len(findings.tasks)
+    return words.sentence(f"Over {n_tasks} tasks together {text}" if n_tasks > 1 else text)
 
 
 def _without_comparison(findings: Findings) -> str:
@@ -66,7 +84,7 @@ def _of_group(group: Sequence[Outcome], course: Course) -> str:
         clauses += [clause] if clause else []
     unknown = [
         name
-        for name in ("way", "final")
+        for name in QUESTIONS
         if any(name in o.unknown for o in compared) and not any(name in o.shown for o in compared)
     ]
     text = "; ".join(clauses)
@@ -88,10 +106,9 @@ def _control(outcomes: Sequence[Outcome], many: bool) -> str:
 
 def _together(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
     """Questions to be said in one clause: those of whose answers all pairs give the same."""
-    order = ("way", "final", "stability", "overfitting")
-    alike = [name for name in order if all(o.shown.get(name) for o in outcomes)]
+    alike = [name for name in QUESTIONS if all(o.shown.get(name) for o in outcomes)]
     alike = [n for n in alike if len({(o.shown[n].verb, o.shown[n].word) for o in outcomes}) == 1]
-    rest = [name for name in order if name not in alike]
+    rest = [name for name in QUESTIONS if name not in alike]
     return ([tuple(alike)] if alike else []) + [(name,) for name in rest]
 
 
@@ -124,8 +141,8 @@ def _names(arms: Sequence[str], n_all: int) -> str:
 def _not_known(
     outcomes: Sequence[Outcome], unknown: Sequence[str], text: str, course: Course
 ) -> str:
-    verbs = {"way": Phrase("learns", "faster"), "final": Phrase("ends", course.ends("more"))}
-    which = words.listed((verbs[name].text() for name in unknown), "or")
+    end = Phrase("ends", course.ends("more"))
+    which = words.listed((VERBS.get(name, end).text() for name in unknown), "or")
     single = all(o.n < 2 for o in outcomes)
     why = ": each ran once, which cannot tell a difference from chance" if single else ""
     control = _control(outcomes, many=len(outcomes) > 1)

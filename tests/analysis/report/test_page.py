@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -20,10 +21,10 @@ from analysis.report.report import compose, page_text
 ARMS = (Arm("middle", 0.95, 300), Arm("best", 0.98, 200), Arm("worst", 0.92, 400))
 
 
-def page_of(run: Path, target: Path) -> Path:
+def page_of(run: Path, target: Path, out: Path | None = None) -> Path:
     """The page alone: drawn figures are slow, and files beside it are not needed to read it."""
     findings = find(load_runs([run]))
-    target.write_text(page_text(compose(findings, arm_styles(findings.arm_names))))
+    target.write_text(page_text(compose(findings, arm_styles(findings.arm_names)), out))
     return target
 
 
@@ -55,16 +56,130 @@ def numbers(cells: list[str]) -> list[float]:
     return [float(re.findall(r"[\d.]+", cell)[0]) for cell in cells]
 
 
-def test_the_page_opens_with_its_question_and_answer(page: Page, report: Path) -> None:
+NO_COURSE = re.compile(
+    r"\bp [<=0]|Holm|interval|signific|Student|bootstrap|Kaplan|by itself|comparisons of its|95 %",
+    re.I,
+)
+
+
+def bottom(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["y"] + box["height"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 2 * 844)])
+def test_the_first_screen_answers(page: Page, report: Path, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
     page.goto(report.as_uri())
-    expect(page.get_by_role("heading", level=1)).to_have_text("Does the treatment help?")
-    expect(page.get_by_role("region", name="Answer")).to_contain_text("“best” learns faster")
-    for chart in drawn(page):
-        assert chart.locator("svg path").count() > 0
+    head = page.get_by_role("heading", level=1)
+    expect(head).to_have_text("Does the treatment help?")
+    answer = page.get_by_role("region", name="Answer")
+    expect(answer).to_contain_text("“best” learns faster than “middle”")
+    cards = page.get_by_role("list", name="Arms", exact=True)
+    assert cards.get_by_role("heading").all_inner_texts()[0].startswith("middle")
+    first = page.locator("figure .stage svg").first
+    for part in (head, answer, cards, first):
+        assert bottom(part) <= height
+    if width == 1280:  # the curves stand beside the cards, not below them
+        left, right = cards.bounding_box(), first.bounding_box()
+        assert left is not None
+        assert right is not None
+        assert left["x"] + left["width"] <= right["x"]
+    text = page.locator("header.page").inner_text()
+    assert not NO_COURSE.search(text), text
+    assert {"better", "worse"} <= set(re.findall(r"better|worse", cards.inner_text()))
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_stand_in_is_the_first_line(page: Page, hostile_run: Path, tmp_path: Path) -> None:
+    page.goto(page_of(hostile_run, tmp_path / "index.html").as_uri())
+    lines = [line for line in page.locator("header.page").inner_text().splitlines() if line]
+    assert lines[0].startswith("Made with stand-in data: made in place of the <b>real</b> one")
+    switches = page.get_by_role("button", name="<script>alert(1)</script>", exact=True)
+    switches.first.click()
+    expect(switches.first).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_word_explains_itself_to_pointer_and_keyboard(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    cards = page.get_by_role("list", name="Arms", exact=True)
+    word = cards.get_by_role("button", name="Head start").nth(1)
+    box = page.get_by_role("note").filter(has_text="How much sooner")
+    expect(box).to_be_hidden()
+    word.hover()
+    expect(box).to_be_visible()
+    page.mouse.move(0, 0)
+    expect(box).to_be_hidden()
+    word.focus()
+    page.keyboard.press("Enter")
+    expect(box).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+
+
+def test_a_link_opens_what_is_folded(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    trials = page.get_by_role("heading", name="best", exact=True, level=3)
+    expect(trials).to_be_hidden()
+    page.get_by_role("list", name="Arms", exact=True).get_by_role("link", name="best").click()
+    expect(trials).to_be_in_viewport()
+    expect(trials).to_be_focused()
+    page.goto("about:blank")
+    page.goto(f"{report.as_uri()}#methods")
+    expect(page.get_by_role("term").first).to_be_visible()
+
+
+def test_the_keyboard_reaches_folds_and_sees_where_it_is(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the answer")
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="Answer")).to_be_focused()
+    fold = page.locator("summary", has_text="The answer with its numbers")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if fold.evaluate("node => node === document.activeElement"):
+            break
+    assert fold.evaluate("node => getComputedStyle(node).outlineStyle") != "none"
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The way there").first).to_be_visible()
+
+
+def test_print_opens_every_fold_and_whole_tables(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    for scroll in page.locator(".scroll").all():
+        assert scroll.evaluate("node => getComputedStyle(node).maxHeight") == "none"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
+
+
+def test_a_folded_page_is_short_and_unfolds_at_once(page: Page, report: Path) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(report.as_uri())
+    assert page.evaluate("document.documentElement.scrollHeight") < 8_000
+    page.get_by_role("button", name="Unfold all").click()
+    expect(page.get_by_role("button", name="Fold all")).to_be_visible()
+    assert page.locator("details:not([open])").count() == 0
+
+
+def test_links_lead_to_files_of_the_run(page: Page, made_run: Path, tmp_path: Path) -> None:
+    for out in (made_run / "report", tmp_path / "elsewhere"):
+        out.mkdir(exist_ok=True)
+        page.goto(page_of(made_run, out / "index.html", out).as_uri())
+        hrefs = page.locator(".trials a").evaluate_all("links => links.map(link => link.href)")
+        places = [Path(unquote(urlsplit(href).path)) for href in hrefs]
+        assert {place.name for place in places} >= {"trial.json", "predictions.npz"}
+        assert all(place.is_file() and place.is_relative_to(made_run) for place in places)
 
 
 def test_a_click_on_a_header_sorts_its_table(page: Page, report: Path) -> None:
-    page.goto(report.as_uri())
+    page.goto(f"{report.as_uri()}#good")
+    page.get_by_text("Table of every arm").click()
     table = page.get_by_role("region", name="Every arm").get_by_role("table")
     head = table.get_by_role("columnheader", name="Test accuracy")
     assert column(table, "Arm") == ["middle", "best", "worst"]
