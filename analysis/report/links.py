@@ -51,8 +51,8 @@ class Links:
     def _base(self, folder: Path) -> str | None:
         """The run folder from the report, as `..`; None where the way would name private folders.
 
-        From `/tmp/report` to `/home/anna/run` the way is `../../home/anna/run`: a published page
-        would say whose machine it was.
+        Where the two share no folder but the root, or one above the user's home, the way names all
+        that is above the run: a published page would say whose machine it was.
         """
         if self.out is None:
             return None
