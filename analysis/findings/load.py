@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from analysis.findings.alike import Side, Sides, check_merge, merge_remarks
 from analysis.findings.shown_names import with_shown_names
+from analysis.findings.unfinished import Unfinished, rows_since, unfinished
 from analysis.measures.redrawn import overlaps
 from analysis.statistics.samples.predictions import Predictions
 from headstart.archives import Archives
@@ -38,9 +39,11 @@ from headstart.predictions import read_images, read_predictions
 from headstart.private import publishable
 from headstart.records import (
     FINAL,
+    PlanRecord,
     checked_bytes,
     no_curve,
     read_object,
+    read_plan,
     read_row,
     trial_curve,
     trial_rows,
@@ -61,7 +64,9 @@ SWEEP_TYPES: dict[str, tuple[type, ...]] = {  # of the keys of a sweep.yaml that
     "compare": (list,), "measure": (dict,), "seeds": (int, list, dict), "vary": (list,),
     "train": (dict,),
 }  # fmt: skip
-Part = tuple[pd.DataFrame, pd.DataFrame, Content, Content]  # trials, curves, sweep, provenance
+Part = tuple[
+    pd.DataFrame, pd.DataFrame, Content, Content, PlanRecord
+]  # trials, curves, sweep, provenance
 _RECORDS = TypeAdapter(list[DataRecord])
 # A finished record wins over one that ended early, that over one that broke.
 _RANK = {"done": 0, "diverged": 1, "failed": 2}
@@ -92,6 +97,7 @@ class Runs:
     folders: tuple[Path, ...]
     data: tuple[DataRecord, ...] = ()
     remarks: tuple[str, ...] = ()
+    unfinished: Unfinished | None = None  # where planned trials have not ended
 
     def predictions(self, trial_id: str) -> Predictions | None:
         """The predictions of one trial; None where it left none (failed, or never tested).
@@ -178,8 +184,9 @@ def _check_ended(folders: Sequence[Path], parts: Sequence[Part]) -> None:
 
 def _as_shown(parts: Sequence[Part]) -> list[Part]:
     """The parts with arms named as a report shows them, alike in all."""
-    trials, curves, sweeps, provenance = (list(each) for each in zip(*parts, strict=True))
-    return list(zip(*with_shown_names(trials, curves, sweeps), provenance, strict=True))
+    tables = [p[0] for p in parts], [p[1] for p in parts], [p[2] for p in parts]
+    named = zip(*with_shown_names(*tables), strict=True)
+    return [(*shown, part[3], part[4]) for shown, part in zip(named, parts, strict=True)]
 
 
 def _merged(folders: tuple[Path, ...], parts: Sequence[Part]) -> Runs:
@@ -192,7 +199,9 @@ def _merged(folders: tuple[Path, ...], parts: Sequence[Part]) -> Runs:
     data = [record for folder, part in zip(folders, parts, strict=True)
             for record in _data_records(folder, part[3])]  # fmt: skip
     remarks = tuple(merge_remarks(sides))
-    return Runs(trials, curves, sweeps, provenance, folders, tuple(data), remarks)
+    planned = {trial.id for part in parts for trial in part[4].trials}
+    left = unfinished(planned, set(trials["trial_id"]))
+    return Runs(trials, curves, sweeps, provenance, folders, tuple(data), remarks, left)
 
 
 def sides_of(paths: tuple[Path | str, Path | str], runs: tuple[Runs, Runs]) -> Sides:
@@ -237,7 +246,8 @@ def _side(folder: Path, part: Part) -> Side:
 def _read_folder(folder: Path) -> Part:
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: no such folder; give the folder of a run (runs/NAME)")
-    table = _read_table(folder / "trials.parquet", TrialRow, TRIAL_KEYS)
+    plan = read_plan(folder) or PlanRecord(folder.name, ())
+    table = _read_trials(folder, plan)
     trials, curves = table.rows, _read_curves(folder, table)
     sweep_file, provenance = folder / "sweep.yaml", folder / "provenance.json"
     sweep = _read_sweep(sweep_file) if sweep_file.exists() else {}
@@ -245,7 +255,38 @@ def _read_folder(folder: Path) -> Part:
     trials = trials.assign(
         folder=str(folder), overlap=overlaps(trials, sweep), arm_name=trials["arm"]
     )
-    return trials, curves, sweep, read_mapping(provenance) if provenance.exists() else {}
+    return trials, curves, sweep, read_mapping(provenance) if provenance.exists() else {}, plan
+
+
+def _read_trials(folder: Path, plan: PlanRecord) -> _Table:
+    """The table of trials, with what has ended since it was written; without one, that alone.
+
+    Raises:
+        RunFolderError: there is neither, or a file is damaged.
+    """
+    path = folder / "trials.parquet"
+    table = None
+    if path.exists() or not plan.trials:
+        table = _read_table(path, TrialRow, TRIAL_KEYS)
+    final = [] if table is None else table.rows[table.rows["status"].isin(FINAL)]["trial_id"]
+    since = list(rows_since(folder, plan, set(final)))
+    if table is not None and not since:
+        return table
+    rows = _as_frame(since)
+    if table is None:
+        return _Table(rows, "", None)
+    kept = table.rows[~table.rows["trial_id"].isin(rows["trial_id"])]
+    return replace(table, rows=pd.concat([kept, rows], ignore_index=True) if len(kept) else rows)
+
+
+def _as_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
+    """Rows as the table of trials has them."""
+    import pyarrow as pa
+
+    columns = TrialRow.columns()
+    cells = {c.name: [c.cell(getattr(row, c.name)) for row in rows] for c in columns}
+    wanted = pa.schema([(c.name, pa.type_for_alias(c.arrow)) for c in columns])
+    return pa.table(cells, schema=wanted).to_pandas()
 
 
 def _data_records(folder: Path, provenance: Content) -> list[DataRecord]:

@@ -27,6 +27,7 @@ SMALL_TEST = 200  # test images; below, one of them is over half a point
 def find_caveats(findings: Findings) -> list[str]:
     """Every caveat that applies to this report."""
     makers = (
+        unfinished_line,
         _stand_ins,
         _merged,
         _warnings,
@@ -52,6 +53,17 @@ def find_caveats(findings: Findings) -> list[str]:
 def _merged(findings: Findings) -> Iterator[str]:
     """What is not alike in the folders that were merged."""
     yield from (words.sentence(text) for text in findings.runs.remarks)
+
+
+def unfinished_line(findings: Findings) -> Iterator[str]:
+    """That trials of the plan have not ended, and what such a look is worth."""
+    left = findings.runs.unfinished
+    if left is not None:
+        yield (
+            f"Unfinished: {left}. What stands here is of these alone. It is a look before the "
+            "number of seeds that was planned, and p-values do not allow for it: they hold if the "
+            "run goes on to its end, whatever is read here."
+        )
 
 
 def _stand_ins(findings: Findings) -> Iterator[str]:
@@ -94,7 +106,7 @@ def _bad_trials(findings: Findings) -> Iterator[str]:
     for arm in arms.loc[(arms["n_diverged"] > 0) & (others == 0), "arm"]:
         yield f"Every trial of “{arm}” diverged: it has no final accuracy and reaches no target."
     missing = arms[arms["n_missing"] > 0]
-    if len(missing):
+    if len(missing) and findings.runs.unfinished is None:
         where = [f"{a} {n}" for a, n in zip(missing["arm"], missing["n_missing"], strict=True)]
         yield (
             f"{words.plural(int(missing['n_missing'].sum()), 'planned trial')} not in the tables "

@@ -112,6 +112,11 @@ def _stand_in(findings: Findings) -> str:
 
 def _reservations(findings: Findings) -> Iterator[str]:
     arms, course = findings.arms, findings.course
+    if findings.runs.unfinished is not None:
+        yield (
+            f"Unfinished: {findings.runs.unfinished}. This is a look before the planned number of "
+            "runs is there; it holds if the run goes on to its end, whatever is read here."
+        )
     if not arms["n_done"].sum():
         return
     yield from (words.sentence(text) for text in findings.runs.remarks)
@@ -119,7 +124,7 @@ def _reservations(findings: Findings) -> Iterator[str]:
     if n_bad:
         yield f"{words.plural(n_bad, 'run')} broke off, and have no final {course.words}."
     n_missing = int(arms["n_missing"].sum())
-    if n_missing:
+    if n_missing and findings.runs.unfinished is None:
         yield f"Not finished: {words.plural(n_missing, 'planned run')} still missing."
     if findings.score != course.finals[0]:
         yield (
