@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
-from analysis.figures.focus import file_name, focus_tasks, titled
+from analysis.figures.focus import file_name, focus_arms, focus_tasks, titled
 from analysis.figures.rows import MOST_CELLS
 from analysis.findings.by_class import named
 from analysis.findings.findings import Findings
@@ -132,18 +132,19 @@ def _square(n_classes: int) -> tuple[Figure, Axes]:
 
 def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
     matrices = findings.classes.confusions
-    arms = [arm for where, arm in matrices if where == task]
+    places = [place for place in findings.classes.closely if place in matrices]
+    arms = [arm for where, arm in places if where == task]
     for k, arm in enumerate(arms[:MOST_MATRICES]):
         names = findings.classes.class_names[task, arm]
         figure, ax = _square(len(names))
         matrix = matrices[task, arm]
-        confusion(ax, matrix.pooled, names, style.short(arm, 40))
+        confusion(ax, matrix.mean, names, style.short(arm, 40))
         yield Drawing(
             file_name(f"confusion_{k + 1}", findings, task),
             "classes",
             titled(f"Mistakes of “{arm}”", findings, task),
-            f"Share of each true class that was given each label, over {matrix.n_trials} seeds "
-            "(images pooled). The diagonal, what was right, is left without colour.",
+            "Share of each true class that was given each label, mean over "
+            f"{matrix.n_trials} seeds. The diagonal, what was right, is left without colour.",
             figure,
             broad=len(names) > 20,
             in_page=len(names) > MOST_CELLS,
@@ -176,6 +177,7 @@ def _draw_f1(findings: Findings, styles: style.Styles, task: str) -> Iterator[Dr
     if scores.empty:
         return
     rows = scores[(scores["task"] == task) & (scores["scope"] == "class")]
+    rows = rows[rows["arm"].isin(focus_arms(findings, task))]
     rows = named(rows[rows["metric"] == "f1"], "f1")
     if not rows["f1"].notna().any():
         return

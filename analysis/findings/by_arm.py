@@ -61,14 +61,8 @@ def arm_table(
         done = trials[trials["status"] == "done"]
         scores, times = _known(done[score]), _known(done["train_time_s"])
         overlap = overlap_of(trials)
-        mean, time = _nothing(), _nothing()
-        if len(scores) and is_share:
-            mean = accuracy_interval(scores, overlap, None, _fewest_images(done, score))
-        elif len(scores):
-            plain = corrected(scores, overlap) if overlap else mean_interval(scores)
-            mean = _wide(plain.within(0.0, math.inf))
-        if len(times):
-            time = _wide(mean_interval(times))
+        mean = final_interval(done, score, is_share)
+        time = _wide(mean_interval(times)) if len(times) else _nothing()
         rows.append(
             {"task": task, "arm": arm}
             | _counts(trials, n_seeds)
@@ -78,6 +72,19 @@ def arm_table(
             | _constants(trials)
         )
     return pd.DataFrame(rows)
+
+
+def final_interval(done: pd.DataFrame, score: str, is_share: bool = True) -> Interval:
+    """The mean of a score over the finished trials of one arm: the one interval that it has in a
+    report. Of fractions (`is_share`) within 0 and 1, of any other score from 0 on."""
+    scores = _known(done[score]) if score in done else np.zeros(0)
+    overlap = overlap_of(done)
+    if not len(scores):
+        return _nothing()
+    if is_share:
+        return accuracy_interval(scores, overlap, None, _fewest_images(done, score))
+    plain = corrected(scores, overlap) if overlap else mean_interval(scores)
+    return _wide(plain.within(0.0, math.inf))
 
 
 def _counts(rows: pd.DataFrame, n_seeds: int | None) -> dict[str, object]:

@@ -1,15 +1,16 @@
 """What the report says about classes and images: which predictions are read, and what they give.
 
-In: `Runs`, and the arms and pairs to look at. Out: `ClassTables`. Predictions are large, so they
-are read for the first seeds of each arm only, one arm or pair at a time, and dropped again;
-`ClassTables.n_read` says how many were read out of how many.
+In: `Runs`, all arms, and those arms and pairs to look at closely. Out: `ClassTables`. Predictions
+are large, so they are read for the first seeds of each arm only, one arm at a time, and dropped
+again but for the arms of pairs; `ClassTables.n_read` says how many were read out of how many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from analysis.findings.load import Runs
@@ -17,6 +18,7 @@ from analysis.measures.classes.calibration import calibration_intervals
 from analysis.measures.classes.mistakes import mcnemar, often_wrong
 from analysis.measures.classes.scores import class_differences, confusion, score_intervals
 from analysis.measures.classes.two_way import accuracy_interval
+from analysis.measures.redrawn import overlap_of
 from analysis.statistics.classes.scores import Confusion
 from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.pairing import Pair
@@ -24,6 +26,7 @@ from analysis.statistics.samples.predictions import Predictions
 from analysis.words import joined
 
 MOST_SEEDS = 40
+MOST_TRIALS = 2000  # read in all: with more than 50 arms fewer seeds of each
 MOST_WRONG = 24
 MOST_ARMS = 8
 MOST_TASKS = 4
@@ -34,12 +37,15 @@ ById = Mapping[str, Predictions]
 class ClassTables:
     """Results by class and image; every frame has a column task.
 
-    scores: `score_intervals`'s rows (arm, scope, class_name, metric, estimate, low, high, n).
-    calibration: `calibration_intervals`'s. confusions: by (task, arm). differences: by (task,
-    treatment, control), shares of the true class, treatment minus control. classes: rows of
-    `class_differences`. images: a row a task and pair, two-way intervals and McNemar's test.
-    wrong: by (task, arm), `often_wrong`'s rows with `fingerprint`. class_names: by (task, arm).
-    n_read, n_trials: trials whose predictions were read, and finished trials of these arms.
+    scores: `score_intervals`'s rows (arm, scope, class_name, metric, estimate, low, high, n) of
+    every arm that left predictions; the accuracy is that of the table by arm, over all seeds.
+    calibration: `calibration_intervals`'s. confusions: by (task, arm), every arm. Of the arms that
+    are looked at closely: differences: by (task, treatment, control), shares of the true class,
+    treatment minus control. classes: rows of `class_differences`. images: a row a task and pair,
+    two-way intervals and McNemar's test. wrong: by (task, arm), `often_wrong`'s rows with
+    `fingerprint`. class_names: by (task, arm). closely: (task, arm) of these arms, the most
+    telling. most_seeds: read of an arm. n_read, n_trials: trials whose predictions were read, and
+    finished trials.
     """
 
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -50,6 +56,8 @@ class ClassTables:
     images: pd.DataFrame = field(default_factory=pd.DataFrame)
     wrong: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
     class_names: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    closely: tuple[tuple[str, str], ...] = ()
+    most_seeds: int = MOST_SEEDS
     n_read: int = 0
     n_trials: int = 0
 
@@ -59,27 +67,70 @@ def read_classes(
     evidence: pd.DataFrame,
     arms: Mapping[str, Sequence[str]],
     pairs: Mapping[str, Sequence[Pair]],
+    accuracies: pd.DataFrame,
 ) -> ClassTables:
-    """Tables by class for `arms` of each task, and for those `pairs` of which both are in them."""
-    tables = ClassTables()
-    for task, names in arms.items():
-        done = evidence[(evidence["task"] == task) & (evidence["status"] == "done")]
-        done = done[done["arm"].isin(list(names))].sort_values(["arm", "seed"], kind="stable")
-        trials = done.groupby("arm", sort=False).head(MOST_SEEDS)
-        read = {trial_id: runs.predictions(trial_id) for trial_id in trials["trial_id"]}
-        predictions = {key: answers for key, answers in read.items() if answers is not None}
-        trials = trials[trials["trial_id"].isin(list(predictions))]
-        tables.n_read += len(trials)
-        tables.n_trials += len(done)
-        for arm in names:
-            members = trials[trials["arm"] == arm]
-            if len(members):
-                shown = class_names(runs, members, predictions)
-                _add_arm(tables, (task, arm), members, shown, predictions)
-        for pair in pairs.get(task, ()):
-            if all((task, arm) in tables.class_names for arm in pair):
-                _add_pair(tables, task, pair, trials, predictions)
+    """Tables by class of every arm that finished, and for `arms` of each task, the most telling,
+    what it takes to look at images; for those `pairs` of which both are in them, differences.
+
+    `accuracies`: columns task, arm, score, score_low, score_high, score_n, of the table by arm
+    where its score is the accuracy on test images: one estimate stands in both places.
+    """
+    done = evidence[evidence["status"] == "done"]
+    places = done[["task", "arm"]].drop_duplicates()
+    most = max(1, min(MOST_SEEDS, MOST_TRIALS // max(1, len(places))))
+    closely = tuple((task, arm) for task, names in arms.items() for arm in names)
+    tables = ClassTables(closely=closely, most_seeds=most, n_trials=len(done))
+    for task, rows in done.groupby("task", sort=False):
+        read: dict[str, Predictions] = {}
+        for arm, members in rows.groupby("arm", sort=False):
+            own = _read(runs, members.sort_values("seed", kind="stable")["trial_id"].head(most))
+            if own:
+                known = members[members["trial_id"].isin(list(own))]
+                _add_arm(tables, (str(task), str(arm)), known, class_names(runs, known, own), own)
+            if (task, arm) in closely:
+                read |= own
+        known = rows[rows["trial_id"].isin(list(read))]
+        for pair in pairs.get(str(task), ()):
+            if all((task, arm) in closely and (task, arm) in tables.class_names for arm in pair):
+                _add_pair(tables, str(task), pair, known, read)
+    if len(tables.scores) and len(accuracies):
+        tables.scores = _with_accuracies(tables.scores, accuracies)
     return tables
+
+
+def _read(runs: Runs, trial_ids: Iterable[str]) -> dict[str, Predictions]:
+    read = ((trial_id, runs.predictions(trial_id)) for trial_id in trial_ids)
+    return {trial_id: answers for trial_id, answers in read if answers is not None}
+
+
+def _with_accuracies(scores: pd.DataFrame, accuracies: pd.DataFrame) -> pd.DataFrame:
+    """The scores with the accuracy of each arm, and its interval, as the table by arm has them."""
+    names = {"score": "estimate", "score_low": "low", "score_high": "high", "score_n": "n"}
+    known = accuracies.dropna(subset="score").set_index(["task", "arm"]).rename(columns=names)
+    places = scores.set_index(["task", "arm"]).index
+    same = (scores["scope"] == "all").to_numpy() & places.isin(known.index)
+    columns = list(names.values())
+    scores = scores.copy()
+    scores.loc[same, columns] = known.loc[places[same], columns].to_numpy()
+    return scores.astype({"n": int})
+
+
+def with_comparisons(images: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
+    """The table of images with the differences over seeds that the comparisons have: one estimate
+    and one interval for one quantity. Not where predictions of fewer pairs of seeds were read."""
+    if images.empty or comparisons.empty:
+        return images
+    rows = comparisons[comparisons["metric"] == "test_accuracy"].dropna(subset="estimate")
+    names = {"estimate": "difference", "low": "low", "high": "high"}
+    keys = ["task", "treatment", "control", "n_pairs"]
+    known = rows.set_index(keys)[list(names)].rename(columns=names)
+    places = images.set_index(keys).index
+    same = places.isin(known.index)
+    images = images.copy()
+    images.loc[same, list(known)] = known.loc[places[same]].to_numpy()
+    for end, outer in (("low", np.minimum), ("high", np.maximum)):  # never the narrower of the two
+        images[f"images_{end}"] = outer(images[f"images_{end}"], images[end])
+    return images
 
 
 def _add_arm(
@@ -87,17 +138,19 @@ def _add_arm(
     place: tuple[str, str],
     members: pd.DataFrame,
     names: tuple[str, ...],
-    predictions: ById,
+    own: ById,
 ) -> None:
-    own = {trial_id: predictions[trial_id] for trial_id in members["trial_id"]}
+    tables.n_read += len(own)
     tables.class_names[place] = names
     tables.confusions[place] = confusion(own, len(names))
-    fingerprint = members["dataset_fingerprint"].astype(str).iloc[0]
-    tables.wrong[place] = often_wrong(own, MOST_WRONG).assign(fingerprint=fingerprint)
-    scores = score_intervals(predictions, members, names)
+    overlap = overlap_of(members)
+    scores = score_intervals(own, members, names, overlap=overlap)
     tables.scores = _longer(tables.scores, scores.assign(task=place[0]))
-    calibration = calibration_intervals(predictions, members)
+    calibration = calibration_intervals(own, members, overlap=overlap)
     tables.calibration = _longer(tables.calibration, calibration.assign(task=place[0]))
+    if place in tables.closely:
+        fingerprint = members["dataset_fingerprint"].astype(str).iloc[0]
+        tables.wrong[place] = often_wrong(own, MOST_WRONG).assign(fingerprint=fingerprint)
 
 
 def _add_pair(
@@ -108,7 +161,8 @@ def _add_pair(
     if names == others:
         means = [tables.confusions[task, arm].mean for arm in pair]
         tables.differences[task, pair.treatment, pair.control] = means[0] - means[1]
-        by_class = class_differences(predictions, trials, *pair, names)
+        overlap = overlap_of(trials[trials["arm"].isin(list(pair))])
+        by_class = class_differences(predictions, trials, *pair, names, overlap)
         tables.classes = _longer(tables.classes, by_class.assign(**identity))
     both = accuracy_interval(predictions, trials, *pair)
     test = mcnemar(predictions, trials, *pair)

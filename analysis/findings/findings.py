@@ -16,7 +16,13 @@ import pandas as pd
 from analysis.findings.ahead import Ahead, find_ahead
 from analysis.findings.asked import Asked, read_asked
 from analysis.findings.by_arm import arm_table, in_order, reached_table, survival_of, times_of
-from analysis.findings.by_class import MOST_TASKS, ClassTables, pick_arms, read_classes
+from analysis.findings.by_class import (
+    MOST_TASKS,
+    ClassTables,
+    pick_arms,
+    read_classes,
+    with_comparisons,
+)
 from analysis.findings.data_sets import DataTables, describe_data
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs
@@ -115,7 +121,7 @@ def find(runs: Runs) -> Findings:
         stability=_stability(asked, curves, measured, score, course),
         sources=source_table(asked, runs.trials, score),
         gaps=gap_table(asked, with_quantities(evidence, curves, score, course)),
-        classes=_classes(runs, evidence, arms, pairs),
+        classes=_classes(runs, evidence, arms, pairs, score),
         over_tasks=summarize_tasks(
             evidence, list(dict.fromkeys(wanted)), score, pairs.together, course
         ),
@@ -173,9 +179,9 @@ def _stability(
 
 
 def _classes(
-    runs: Runs, evidence: pd.DataFrame, arms: pd.DataFrame, pairs: PairTables
+    runs: Runs, evidence: pd.DataFrame, arms: pd.DataFrame, pairs: PairTables, score: str
 ) -> ClassTables:
-    """Tables by class for the first tasks, their best arms and those of their comparisons."""
+    """Tables by class; closer looks at the first tasks, their best arms and their comparisons."""
     done = arms[arms["n_done"] > 0]
     tasks = list(dict.fromkeys(done["task"]))[:MOST_TASKS]
     compared = pairs.table.drop_duplicates(["task", "treatment", "control"])
@@ -185,4 +191,7 @@ def _classes(
         task: list(map(Pair, rows["treatment"], rows["control"]))
         for task, rows in compared.groupby("task", sort=False)
     }
-    return read_classes(runs, evidence, wanted, by_task)
+    accuracies = arms if score == "test_accuracy" else arms.iloc[:0]
+    tables = read_classes(runs, evidence, wanted, by_task, accuracies)
+    tables.images = with_comparisons(tables.images, pairs.table)
+    return tables

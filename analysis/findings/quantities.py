@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
-from analysis.findings.by_arm import in_order
+from analysis.findings.by_arm import final_interval, in_order
 from analysis.measures.redrawn import overlap_of
 from analysis.measures.stability import within_runs
 from analysis.statistics.pairs.metrics import METRICS, OVERFITTING, STABILITY
 from analysis.statistics.samples.arrays import Bools
+from analysis.statistics.samples.intervals import Interval
 from analysis.statistics.samples.redrawn import corrected
 from analysis.statistics.times.course import Course
 
@@ -82,26 +83,34 @@ def further_metrics(evidence: pd.DataFrame) -> tuple[str, ...]:
 
 
 def gap_table(asked: Iterable[Asked], evidence: pd.DataFrame) -> pd.DataFrame:
-    """Overfitting of each arm: both gaps at the chosen step, means over seeds with intervals.
+    """Accuracy of each arm in training, on validation and on test images, and what lies between.
 
-    Columns task, arm, n, train_accuracy and validation_accuracy (means), and accuracy_gap and
-    loss_gap, each with _low and _high: 95 %, where seeds redraw one pool `corrected`. Arms of
-    which no trial has a gap are left out.
+    Columns task, arm, n (finished trials), n_gap (trials of which the gap is known),
+    train_accuracy, validation_accuracy, test_accuracy (means; training and validation at the
+    chosen step), and accuracy_gap and loss_gap, training against validation. Test accuracy and
+    gaps have _low and _high: 95 % over seeds, where these redraw one pool `corrected`. Training
+    and validation are of the trials with a gap, where there are any: the gap is what lies between.
     """
     rows = []
     for (task, arm), trials in evidence.groupby(["task", "arm"], sort=False):
-        known = trials[trials["accuracy_gap"].notna()]
-        if known.empty:
-            continue
-        row = {
-            "task": task,
-            "arm": arm,
-            "n": len(known),
-            "train_accuracy": known["best_train_accuracy"].mean(),
-            "validation_accuracy": known["best_val_accuracy"].mean(),
-        }
-        for name in _GAPS:
-            values = known[name].dropna().to_numpy(dtype=float)
-            row |= corrected(values, overlap_of(trials)).columns(name, f"{name}_")
-        rows.append(row)
+        if (trials["status"] == "done").any():
+            rows.append({"task": task, "arm": arm} | _accuracies(trials))
     return in_order(pd.DataFrame(rows), asked) if rows else pd.DataFrame()
+
+
+def _accuracies(trials: pd.DataFrame) -> dict[str, object]:
+    """The trials of one arm as a row of `gap_table`."""
+    done, known = trials[trials["status"] == "done"], trials[trials["accuracy_gap"].notna()]
+    chosen = known if len(known) else done
+    row: dict[str, object] = {
+        "n": len(done),
+        "n_gap": len(known),
+        "train_accuracy": known["best_train_accuracy"].mean() if len(known) else np.nan,
+        "validation_accuracy": chosen["best_val_accuracy"].mean(),
+        **final_interval(done, "test_accuracy").columns("test_accuracy", "test_accuracy_"),
+    }
+    for name in _GAPS:
+        values = known[name].dropna().to_numpy(dtype=float)
+        gap = corrected(values, overlap_of(trials)) if len(values) else Interval.unknown("")
+        row |= gap.columns(name, f"{name}_")
+    return row

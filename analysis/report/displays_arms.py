@@ -6,6 +6,7 @@ In: `Findings`. Out: a `Table` from each function; `sections` says where it stan
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,9 @@ def arm_table(findings: Findings) -> Table:
         "did not reach has no mean time: “≥” gives the mean with every such trial counted at its "
         "budget, which is a lower bound, and beside it how many trials reached the target."
     )
-    return Table("by_arm", "Every arm", frame, tuple(columns), note)
+    main = ("task", "arm", "n_done", "score", *list(shown)[-1:])
+    paper = tuple(column for column in columns if column.key in main)
+    return Table("by_arm", "Every arm", frame, tuple(columns), note, paper=paper)
 
 
 def _told(n: int) -> set[int]:
@@ -161,21 +164,30 @@ def source_table(findings: Findings) -> Table:
 
 
 def gap_table(findings: Findings) -> Table:
-    """How much better each arm is on its training batches than on validation images."""
+    """Accuracy in training, on validation and on test images by arm, and the gap between the first
+    two."""
+    gaps = findings.gaps
+    tested = gaps["test_accuracy"].notna().any()
     columns = (
         *task_column(findings),
         Column("arm", "Arm"),
         Column("n", "Seeds", "count"),
-        *of_kind("percent", train_accuracy="Training", validation_accuracy="Validation"),
-        with_interval("accuracy_gap", "Gap (points)", "points"),
-        with_interval("loss_gap", "Gap of losses", "signed"),
+        Column("train_accuracy", "Training", "percent", help="At the step that validation chose"),
+        Column("validation_accuracy", "Best validation", "percent"),
+        with_interval("accuracy_gap", "Gap", "points"),
+        *([with_interval("test_accuracy", "Test", "percent")] if tested else []),
+        replace(with_interval("loss_gap", "Gap of losses", "signed"), more=True),
+        Column("n_gap", "Seeds with a gap", "count", more=True),
     )
     note = (
-        "At the step that validation chose: training batches since the evaluation before it, as "
-        "they were trained on, against validation images. Augmentation, dropout and the earlier "
-        "weights of those batches make the gap smaller. 95 % intervals over seeds."
+        "Accuracy, means over seeds. Training: batches since the evaluation before the step that "
+        "validation chose, as they were trained on. Augmentation, dropout and the earlier weights "
+        "of those batches make the gap (training minus validation) smaller. 95 % intervals over "
+        "seeds; “–”: not recorded."
     )
-    return Table("overfitting", "Overfitting", findings.gaps, columns, note)
+    title = "Training, validation and test"
+    paper = tuple(column for column in columns if not column.more and column.key != "n")
+    return Table("overfitting", title, gaps, columns, note, paper=paper)
 
 
 def aggregate_table(findings: Findings) -> Table:
@@ -203,7 +215,7 @@ def trial_table(findings: Findings) -> Table:
         *(Column(key, SCORE_WORDS[key], findings.course.kind) for key in findings.course.finals),
         *of_kind("count", best_step="Best step", steps="Steps"),
         Column("train_time_s", "Training time", "seconds"),
-        Column("error", "Error"),
+        Column("error", "Error", more=not findings.runs.trials["error"].astype(bool).any()),
         *further(*of_kind("text", device="Device", ran_as="Ran as", trial_id="Trial")),
     )
     frame = findings.runs.trials.drop(columns="folder")

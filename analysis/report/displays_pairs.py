@@ -146,7 +146,9 @@ def seeds_table(findings: Findings) -> Table:
     keys = frame[["task", "treatment", "control"]].itertuples(index=False, name=None)
     missing = [final[key] for key in keys]
     frame = frame.assign(
-        more_low=[c.n_more_low for c in missing], more_high=[c.n_more_high for c in missing]
+        more_low=[c.n_more_low for c in missing],
+        more_high=[c.n_more_high for c in missing],
+        more_words=[_more_text(c.n_more_low, c.n_more_high) for c in missing],
     ).drop(columns="n_more")  # of `plan`, for the margin: the range is what the report says
     is_share = findings.course.is_share
     unit, plain = (" (points)", "points_plain") if is_share else ("", "number")
@@ -157,7 +159,7 @@ def seeds_table(findings: Findings) -> Table:
         Column("n_pilot", "Seeds run", "count"),
         with_interval("sd", f"SD of differences{unit}", plain),
         with_interval("n_needed", "Seeds needed", "count", "n_"),
-        *of_kind("count", more_low="More for a verdict, from", more_high="More for a verdict, to"),
+        Column("more_words", "More for a verdict", sort="more_high"),
     )
     note = (
         f"For 80 % power at 5 % over this report’s comparisons of final {findings.course.words}; "
@@ -165,6 +167,14 @@ def seeds_table(findings: Findings) -> Table:
         "the one that was seen, where that is larger than the margin."
     )
     return Table("seeds_needed", "Seeds needed", frame, columns, note)
+
+
+def _more_text(low: float, high: float) -> str:
+    """`4 to 180`; nothing where it is not known."""
+    if math.isnan(low) or math.isnan(high):
+        return words.NOTHING
+    ends = (words.write("count", end) for end in (low, high))
+    return " to ".join(dict.fromkeys(ends))
 
 
 def together_table(findings: Findings) -> Table:

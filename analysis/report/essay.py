@@ -234,6 +234,7 @@ def _classes(findings: Findings) -> Iterator[str]:
         yield "Single classes were not tested: no trial left predictions."
         return
     table = displays_classes.class_table(findings).frame
+    table = table[table["scope"] == "class"]
     lowest = table.sort_values("f1", kind="stable").drop_duplicates("class_name").head(3)
     items = [
         f"“{r.class_name}” {words.interval('percent', r.f1, r.f1_low, r.f1_high)} in “{r.arm}”"

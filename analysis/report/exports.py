@@ -1,4 +1,4 @@
-"""Tables as files for other programs: CSV, LaTeX (booktabs) and report.json.
+"""Tables as files for other programs: CSV, LaTeX and report.json.
 
 In: tables and the content of a report. Out: files. It stands alone because it needs no renderer.
 """
@@ -14,20 +14,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.report.document import Content
+from analysis.report.latex import latex_table
 from analysis.report.tables import Table
 from headstart.cells import write_frame
 from headstart.files import atomic_file
 
-MOST_LATEX_ROWS = 500
 _ARM_KEYS = ("arm", "treatment", "control")
 ASKED = ("name", "question", "tasks", "arms", "targets", "margin")  # of a sweep, in report.json
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
-    "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", '"': r"\textquotedbl{}", "|": r"\textbar{}",
-    "×": r"$\times$", "−": r"$-$", "≥": r"$\geq$", "≤": r"$\leq$", "∞": r"$\infty$",
-    "±": r"$\pm$", "–": "--", "“": "``", "”": "''", "’": "'",
-}  # fmt: skip
 
 
 def write_tables(tables: Iterable[Table], folder: Path, names: Mapping[str, str]) -> None:
@@ -53,39 +46,6 @@ def _with_names(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return frame.assign(
         **{to: [names.get(str(arm), arm) for arm in frame[key]] for key, to in new.items()}
     )
-
-
-def escape_latex(text: str) -> str:
-    """`text` with every character that LaTeX would read as a command made harmless."""
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
-def latex_table(table: Table) -> str:
-    """A booktabs table as a reader of the page sees it, estimates with their intervals."""
-    flush = "".join("r" if column.is_number else "l" for column in table.columns)
-    heading = " & ".join(escape_latex(column.heading) for column in table.columns)
-    rows = []
-    for row in table.rows(MOST_LATEX_ROWS):
-        text = " & ".join(escape_latex(cell.text) for cell in row)
-        # A row that begins with `[` or `*` would be read as an argument of the `\\` before it.
-        rows.append(("{}" if text.startswith(("[", "*")) else "") + text + r" \\")
-    more = len(table.frame) - MOST_LATEX_ROWS
-    lines = [
-        r"% \usepackage{booktabs,textcomp}",
-        r"\begin{table}",
-        r"\caption{" + escape_latex(f"{table.title}. {table.note}") + "}",
-        r"\label{tab:" + table.name + "}",
-        rf"\begin{{tabular}}{{{flush}}}",
-        r"\toprule",
-        heading + r" \\",
-        r"\midrule",
-        *rows,
-        *([f"% {more} more rows in {table.name}.csv"] if more > 0 else []),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def report_json(content: Content) -> dict[str, object]:

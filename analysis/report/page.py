@@ -174,7 +174,8 @@ def _rows(table: Table, limit: int) -> list[list[dict[str, str]]]:
 
 
 def _css(cell: Cell, column: Column) -> str:
-    text = "wide" if len(cell.text) > 60 else "long" if len(cell.text) > 32 else ""
+    n = len(cell.text)
+    text = "wide" if n > 60 else "long" if n > 32 else "name" if n > 18 and not column.sort else ""
     if column.key.startswith("verdict") and cell.text in ("better", "worse"):
         text = f"verdict-{cell.text}"
     return " ".join(filter(None, ("number" if cell.is_number else text, "more" * column.more)))

@@ -65,6 +65,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
             makers.setdefault(section, []).append(make)
     tables = {key: [make(findings) for make in makers[key]] for key in makers}
     tables["search"] = displays_arms.search_tables(findings)
+    tables["classes"] = [*tables.get("classes", []), *displays_classes.confusion_tables(findings)]
     return {key: [table for table in tables[key] if len(table.frame)] for key in tables}
 
 
@@ -78,7 +79,10 @@ def gather(content: document.Content) -> dict[str, list[document.Block]]:
                 for d in content.drawn
                 if d.section == key and d.in_page
             ),
-            *(document.TableBlock(t, LIMITS.get(key, 200)) for t in content.tables.get(key, ())),
+            *(
+                document.TableBlock(t, LIMITS.get(key, t.n_page))
+                for t in content.tables.get(key, ())
+            ),
         ]
         for key in ORDER
     }
@@ -138,7 +142,8 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
             f"Charts of the first {MOST_TASKS} of {len(findings.tasks)} tasks; the tables have all "
             "of them."
         )
-    if key == "stability" and findings.gaps.empty and findings.arms["n_done"].sum():
+    unknown = findings.gaps.empty or not findings.gaps["n_gap"].any()
+    if key == "stability" and unknown and findings.arms["n_done"].sum():
         yield (
             "Overfitting is not known: no finished trial has a record of its training accuracy at "
             "the chosen step (a version before recorded none, and at step 0 there is none)."
@@ -153,7 +158,8 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
     if key == "classes" and classes.n_read < classes.n_trials:
         yield (
             f"From the predictions of {classes.n_read:,} of {classes.n_trials:,} finished trials: "
-            "those that left predictions, at most 40 seeds of each arm."
+            f"those that left predictions, at most {words.plural(classes.most_seeds, 'seed')} of "
+            "each arm."
         )
     if key == "classes" and not classes.n_read and len(findings.evidence):
         yield "Not tested: no trial left predictions."

@@ -19,7 +19,8 @@ class Column:
     """One column: which of the frame's, its heading, and the kind of number (see `words.write`).
 
     `low` and `high` name the columns of an interval that is shown with the estimate; `sort`
-    names a column of numbers to sort a text by; `help` explains the heading. A column that is
+    names a column of numbers to sort a text by; `share` one of fractions that stands in brackets
+    after a count; `help` explains the heading. A column that is
     `more` is not among the first ones: the page shows it on request (“More columns”), the PDF and
     LaTeX leave it out, the workbook and CSV have it. The first columns of a table fit the page's
     width (about 1,000 px).
@@ -33,6 +34,7 @@ class Column:
     sort: str = ""
     help: str = ""
     more: bool = False
+    share: str = ""
 
     @property
     def heading(self) -> str:
@@ -76,13 +78,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: `name` is that of its files, `note` a sentence on how to read it."""
+    """A table: `name` is that of its files, `note` a sentence on how to read it. The page shows
+    its first `n_page` rows, the files have all of them. LaTeX has the columns `paper` where they
+    are named, else the first ones, in a float for each value of the columns `paper_by`."""
 
     name: str
     title: str
     frame: pd.DataFrame
     columns: tuple[Column, ...]
     note: str = ""
+    n_page: int = 200
+    paper: tuple[Column, ...] = ()
+    paper_by: tuple[str, ...] = ()
 
     @property
     def first(self) -> Table:
@@ -102,6 +109,8 @@ def _cell(column: Column, record: dict[str, object]) -> Cell:
         text = words.interval(column.kind, value, record[column.low], record[column.high])  # type: ignore[arg-type]
     else:
         text = words.write(column.kind, value)
+    if column.share and value:
+        text += f" ({100 * float(record[column.share]):.1f})"  # type: ignore[arg-type]
     if column.kind in UNITS:
         text = text.replace(" %", "").replace(" s", "")  # the heading has the unit, once
     key = record[column.sort] if column.sort else value

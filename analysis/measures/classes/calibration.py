@@ -27,7 +27,7 @@ def calibration_error(predictions: PredictionsById, n_bins: int = 15) -> pd.Data
 
 
 def calibration_intervals(
-    predictions: PredictionsById, trials: pd.DataFrame, rng: Rng | None = None
+    predictions: PredictionsById, trials: pd.DataFrame, rng: Rng | None = None, overlap: float = 0.0
 ) -> pd.DataFrame:
     """Mean calibration error of each arm with `mean_interval` over its seeds.
 
@@ -37,6 +37,6 @@ def calibration_intervals(
     rows = []
     for arm, members in trials.groupby("arm"):
         own = error.loc[error["trial_id"].isin(members["trial_id"]), "ece"].to_numpy(dtype=float)
-        interval = column_intervals(own[:, None], rng, least=0.0)[0]
+        interval = column_intervals(own[:, None], rng, least=0.0, overlap=overlap)[0]
         rows.append({"arm": arm} | interval.columns(also=MORE))
     return pd.DataFrame(rows, columns=["arm", "estimate", "low", "high", *MORE])

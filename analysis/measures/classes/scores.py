@@ -55,6 +55,7 @@ def score_intervals(
     class_names: Sequence[str],
     rng: Rng | None = None,
     zero_division: float = 0.0,
+    overlap: float = 0.0,
 ) -> pd.DataFrame:
     """Mean over seeds of every score of each arm, with `mean_interval` over seeds.
 
@@ -62,6 +63,7 @@ def score_intervals(
         trials: columns trial_id and arm; an arm without predictions has rows of NaN, with a note.
         zero_division: the value of a ratio without a denominator, as precision of a class that
             was never predicted: 0.0 (scikit-learn's too), 1.0 or NaN, which averages leave out.
+        overlap: of seeds that redraw one pool of images (`redrawn`): intervals are `corrected`.
 
     Returns:
         arm, scope, class_name ("" for averages), metric, estimate, low, high, n, method, note;
@@ -75,7 +77,8 @@ def score_intervals(
         own = {i: predictions[i] for i in members["trial_id"] if i in predictions}
         counts = counts_of(own, len(class_names))
         table, names = scores.score_table(counts, zero_division)
-        intervals = scores.column_intervals(table, rng, 0.0, scores.images_behind(counts))
+        behind = scores.images_behind(counts)
+        intervals = scores.column_intervals(table, rng, 0.0, behind, overlap)
         for (scope, index, metric), interval in zip(names, intervals, strict=True):
             class_name = class_names[index] if index >= 0 else ""
             identity = {"arm": arm, "scope": scope, "class_name": class_name, "metric": metric}
@@ -90,6 +93,7 @@ def class_differences(
     treatment: str,
     control: str,
     class_names: Sequence[str],
+    overlap: float = 0.0,
 ) -> pd.DataFrame:
     """In which classes the recall of two arms differs, Holm-adjusted over the classes.
 
@@ -102,7 +106,8 @@ def class_differences(
     """
     ids = paired_ids(predictions, trials, Pair(treatment, control))
     n_classes = len(class_names)
-    by_class = scores.recall_differences(*(counts_of(predictions, n_classes, i) for i in ids))
+    treated, controls = (counts_of(predictions, n_classes, side) for side in ids)
+    by_class = scores.recall_differences(treated, controls, overlap)
     intervals = by_class.intervals
     return pd.DataFrame(
         {

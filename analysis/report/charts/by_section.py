@@ -120,6 +120,7 @@ def _classes(findings: Findings, styles: Styles, task: str) -> Iterator[Chart]:
     if len(classes.scores):
         rows = classes.scores[(classes.scores["task"] == task)]
         rows = rows[(rows["scope"] == "class") & (rows["metric"] == "f1")]
+        rows = rows[rows["arm"].isin(focus.focus_arms(findings, task))]
         caption = "Mean over seeds with its 95 % interval, the hardest class first."
         spec = f1_chart(named(rows, "f1"), styles)
         yield from _chart(spec, "f1_by_class", findings, task, "F1 by class", caption)
@@ -128,8 +129,8 @@ def _classes(findings: Findings, styles: Styles, task: str) -> Iterator[Chart]:
         arms = [arm for arm in own if own[arm] == names]
         matrices = {arm: classes.confusions[task, arm] for arm in styles if arm in arms}
         caption = (
-            "Share of each true class that was given each label, over all seeds (images pooled). "
-            "One scale for all arms; what was right stands in a frame, without colour."
+            "Share of each true class that was given each label, mean over seeds; counts are of "
+            "all seeds. One scale for all arms; what was right stands in a frame, without colour."
         )
         number = f"_{k + 1}"
         spec = confusion_chart(matrices, names)

@@ -31,9 +31,7 @@ def confusion_chart(matrices: Mapping[str, Confusion], names: Sequence[str]) -> 
         return None
     rows, largest = [], 0.001
     for k, matrix in enumerate(matrices.values()):
-        counts = matrix.pooled
-        with np.errstate(invalid="ignore", divide="ignore"):
-            shares = counts / counts.sum(axis=1, keepdims=True)
+        counts, shares = matrix.pooled, matrix.mean
         off = np.nan_to_num(shares[~np.eye(len(names), dtype=bool)])
         largest = max(largest, float(off.max(initial=0)))
         rows.append({"which": k, "seeds": matrix.n_trials, **_cells(shares, counts)})

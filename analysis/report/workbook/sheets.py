@@ -212,4 +212,5 @@ def _bars(key: str, kind: str) -> list[Column]:
 def others(tables: Iterable[Table]) -> list[Sheet]:
     """The tables that have no sheet of their own making, each as one."""
     made = ("comparisons", "speedups", *FIRST_SHEETS)
+    tables = (table for table in tables if not table.name.startswith("confusion"))
     return [plain_sheet(table) for table in tables if table.name not in made]

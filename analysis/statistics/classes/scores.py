@@ -24,6 +24,7 @@ from analysis.statistics.samples.intervals import (
     mean_intervals,
 )
 from analysis.statistics.samples.nested import OVER_IMAGES, SAME
+from analysis.statistics.samples.redrawn import METHOD, NOTE, corrected
 from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.samples.shares import exact_share_interval
 from analysis.statistics.samples.significance import holm
@@ -81,13 +82,14 @@ class RecallDifferences:
     p_holm: Floats
 
 
-def recall_differences(treatment: Ints, control: Ints) -> RecallDifferences:
+def recall_differences(treatment: Ints, control: Ints, overlap: float = 0.0) -> RecallDifferences:
     """In which classes the recall of two arms differs: trial i of both has one seed.
 
     The p-value is the paired t-test's, in which the spread of the differences is never taken below
     that of counting whole images (1/√6 of one image's share): with 15 images a class, seeds often
-    agree exactly, and that is no certainty. The interval inverts that test, unadjusted. NaN where a
-    class is in no test set, and p NaN for one pair of seeds.
+    agree exactly, and that is no certainty. The interval inverts that test, unadjusted. Where seeds
+    redraw one pool of images (`overlap` above 0) both are corrected for it. NaN where a class is in
+    no test set, and p NaN for one pair of seeds.
     """
     images = [counts.sum(axis=2) for counts in (treatment, control)]
     recall = [
@@ -96,23 +98,24 @@ def recall_differences(treatment: Ints, control: Ints) -> RecallDifferences:
     ]
     difference = recall[0] - recall[1]
     n_images = _nan_mean(np.concatenate(images).astype(float))
-    tests = [_paired_t(d, n) for d, n in zip(difference.T, n_images, strict=True)]
+    tests = [_paired_t(d, n, overlap) for d, n in zip(difference.T, n_images, strict=True)]
     p_value = np.array([p for _, p in tests], dtype=float)
     means = _nan_mean(recall[0]), _nan_mean(recall[1])
     return RecallDifferences(n_images, *means, [i for i, _ in tests], p_value, holm(p_value))
 
 
-def _paired_t(differences: Floats, n_images: float) -> tuple[Interval, float]:
+def _paired_t(differences: Floats, n_images: float, overlap: float) -> tuple[Interval, float]:
     """Student's interval of the mean difference of one class, and the p-value that it inverts."""
     d = np.sort(differences[~np.isnan(differences)])
     if not len(d):
         return Interval.unknown("in no test set"), nan
     if len(d) < 2:
         return mean_interval(d), nan
-    error = max(float(d.std(ddof=1)), 1 / (sqrt(6) * n_images)) / sqrt(len(d))
+    error = max(float(d.std(ddof=1)), 1 / (sqrt(6) * n_images)) * sqrt(1 / len(d) + overlap)
     mean, df = float(d.mean()), len(d) - 1
     half = student_quantile(df, CONFIDENCE) * error
-    interval = Interval(mean, mean - half, mean + half, CONFIDENCE, "student", len(d))
+    method, note = (METHOD, NOTE) if overlap else ("student", "")
+    interval = Interval(mean, mean - half, mean + half, CONFIDENCE, method, len(d), note)
     return interval.within(-1.0, 1.0), float(2 * stats.t.sf(abs(mean) / error, df))
 
 
@@ -182,9 +185,14 @@ def _nan_mean(values: Floats) -> Floats:
 
 
 def column_intervals(
-    table: Floats, rng: Rng | None, least: float, n_images: Floats | None = None
+    table: Floats,
+    rng: Rng | None,
+    least: float,
+    n_images: Floats | None = None,
+    overlap: float = 0.0,
 ) -> list[Interval]:
-    """`mean_intervals` of the columns, cut at `least` and 1, beyond which no share can be.
+    """`mean_intervals` of the columns, cut at `least` and 1, beyond which no share can be; those
+    of seeds that redraw one pool of images are `corrected` (`overlap` above 0).
 
     All NaN with a note for a column without a number. Where all seeds are equal, which is no
     certainty, Clopper and Pearson's interval over the `n_images` (k,) behind each column.
@@ -193,7 +201,11 @@ def column_intervals(
     intervals = [Interval.unknown(note)] * table.shape[1]
     known = np.flatnonzero((~np.isnan(table)).any(axis=0))
     if len(known):
-        drawn = mean_intervals(table[:, known], rng=rng)
+        columns = table[:, known]
+        if overlap:
+            drawn = [corrected(column[~np.isnan(column)], overlap) for column in columns.T]
+        else:
+            drawn = mean_intervals(columns, rng=rng)
         for i, interval in zip(known.tolist(), drawn, strict=True):
             intervals[i] = interval.within(least, 1.0)
             n = 0.0 if n_images is None else n_images[i]

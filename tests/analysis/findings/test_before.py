@@ -16,7 +16,9 @@ from headstart.errors import InputError
 def test_a_folder_without_the_new_columns_says_so(tmp_path: Path) -> None:
     made = Made(seeds=4, predictions=False)
     findings = find(load_runs([write_run(tmp_path / "run", made)]))
-    assert findings.gaps.empty
+    assert not findings.gaps["n_gap"].any()
+    assert findings.gaps["accuracy_gap"].isna().all()
+    assert findings.gaps["test_accuracy"].tolist() == findings.arms["score"].tolist()
     assert findings.sources.empty
     assert {row.question for row in findings.pairs.comparisons} == {"final", "way", "stability"}
     assert any("Overfitting is not known" in text for text in _paragraphs("stability", findings))

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 import pytest
 
+from analysis.findings.asked import Asked
 from analysis.findings.quantities import collapsed, further_metrics, gap_table, with_quantities
 from analysis.statistics.times.course import ACCURACY
 
@@ -65,4 +66,9 @@ def test_trials_of_a_version_before_have_no_gap_and_are_asked_nothing_of_it() ->
     given = trials(status="done", test_accuracy=0.9)
     made = with_quantities(given, curves(), "test_accuracy", ACCURACY)
     assert further_metrics(made) == ("spread_over_seeds",)
-    assert gap_table([], made).empty
+    asked = Asked("s", "", ("s",), ("t",), (), True, (), None, 3, "", {}, "accuracy")
+    (row,) = gap_table([asked], made).to_dict("records")
+    assert (row["n"], row["n_gap"]) == (3, 0)
+    assert row["test_accuracy"] == pytest.approx(0.9)
+    assert row["validation_accuracy"] == pytest.approx(0.75)
+    assert math.isnan(row["accuracy_gap"])

@@ -163,7 +163,7 @@ def test_missing_seeds_are_one_range_in_sentence_table_and_record(tmp_path: Path
         assert row.state == "not shown"
         table = seeds_table(findings)
         (line,) = table.frame.to_dict("records")
-        assert [column.key for column in table.columns][-2:] == ["more_low", "more_high"]
+        assert [column.key for column in table.columns][-1:] == ["more_words"]
         assert (line["more_low"], line["more_high"]) == (row.n_more_low, row.n_more_high)
         said = f"between {row.n_more_low:,.0f} and {row.n_more_high:,.0f} more"
         page = " ".join(html.unescape(re.sub("<[^>]+>", " ", page_text(content))).split())
