@@ -6,16 +6,20 @@ writes the tables (`runfolder`) and calls the analysis as its last step.
 
 from __future__ import annotations
 
+import sys
+
+from headstart.output import on_one_line, say_in_terminal
 from headstart.signals import StoppedBySignal, StopRequest, end_at_once
 
 if __name__ == "__main__":
     end_at_once()  # if a signal comes while the imports below take their time
+    if not {"-h", "--help", "--schema"} & set(sys.argv):
+        say_in_terminal("planning: reads the sweep file, its data sets and networks …")
 
 import argparse
 import math
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -66,7 +70,6 @@ from headstart.errors import (
     LockedError,
 )
 from headstart.foreign import own_folder
-from headstart.output import on_one_line
 from headstart.records import check_run_folder
 from headstart.rows import EvaluationRow, TrialRow
 

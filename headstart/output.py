@@ -101,3 +101,9 @@ def on_one_line(text: str) -> str:
 def is_text(name: str) -> bool:
     """Whether a file's name (an argument, a variable) is UTF-8, as tables and pages need it."""
     return name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name)
+
+
+def say_in_terminal(line: str) -> None:
+    """Show a line at once where a person watches standard error; a log does without it."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 15.0
 FRAME_EVERY_S = 0.5
 ESTIMATE_EVERY_S = 2.0
+COLUMNS = (
+    *("done", "running", "waiting", "failed", "test accuracy", "trained so far"),
+    "validation accuracy",
+)
+EXPLAINED = (
+    "Trials of each arm; failed: or diverged. Test accuracy: mean of those that are done. Trained "
+    "so far and validation accuracy: means of those that run."
+)
 SHOWING_SHARE = 1 / 20  # of the command's time at most: to show 100,000 trials takes long
 
 
@@ -162,31 +170,33 @@ class ProgressView:
         from rich.markup import escape
         from rich.table import Table
 
-        table = Table(box=box.SIMPLE, title=escape(self.line()), title_justify="left")
-        table.add_column("arm")
-        for name in ("done", "running", "failed", "pending"):
-            table.add_column(name, justify="right")
-        table.add_column("latest accuracies")
+        table = Table(
+            box=box.SIMPLE, title=escape(self.line()), title_justify="left", caption=EXPLAINED,
+            caption_justify="left", padding=(0, 1, 0, 0), pad_edge=False,
+        )  # fmt: skip
+        table.add_column("arm", overflow="ellipsis", no_wrap=True)
+        for name in COLUMNS:
+            table.add_column(name, justify="right", overflow="fold", min_width=max(
+                len(word) for word in name.split()
+            ))  # fmt: skip
         for (stage, _), trials in self.plan.by_arm.items():
             ids = [trial.id for trial in trials]
             counts = Counter(self.status[i] for i in ids)
             name = self.plan.shown_arm(trials[0]) + " (pretrain)" * (stage == "pretrain")
-            table.add_row(
-                escape(name), str(counts["done"]), str(counts["running"]),
-                str(counts["failed"] + counts["diverged"]), str(counts["pending"]),
-                escape(self._accuracies(ids)),
-            )  # fmt: skip
+            n_bad = counts["failed"] + counts["diverged"]
+            numbers = (counts["done"], counts["running"], counts["pending"], n_bad)
+            table.add_row(escape(name), *map(str, numbers), *self._accuracies(ids))
         return table
 
-    def _accuracies(self, ids: list[str]) -> str:
+    def _accuracies(self, ids: list[str]) -> tuple[str, str, str]:
+        """Of trials that are done the test accuracy; of those that run how far they have come, and
+        the validation accuracy there: means."""
         running = [self.latest[i] for i in ids if self.status[i] == "running" and i in self.latest]
-        now = [
-            f"{p.evaluation.val_accuracy:.4f} ({p.step / max(1, p.n_steps):.0%})"
-            for p in running[:6]
-        ]
-        tests = [self.tests[i] for i in ids if i in self.tests]
-        mean = [f"mean test {sum(tests) / len(tests):.4f}"] if tests else []
-        return ", ".join(mean + now)
+        return (
+            _mean([self.tests[i] for i in ids if i in self.tests], 2),
+            _mean([last.step / max(1, last.n_steps) for last in running], 0),
+            _mean([last.evaluation.val_accuracy for last in running], 2),
+        )
 
     def _remark_on_bits(self, trial_id: str, operations: str) -> None:
         """Say once for each arm that its trials run without the promise of the same bits."""
@@ -204,3 +214,8 @@ class ProgressView:
     def _say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
         self._last_said = line
+
+
+def _mean(shares: Sequence[float], digits: int) -> str:
+    """`98.70 %`; nothing of no shares."""
+    return f"{100 * sum(shares) / len(shares):.{digits}f} %" if shares else ""

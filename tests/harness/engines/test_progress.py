@@ -4,8 +4,9 @@ import io
 import re
 
 import pytest
+from rich.console import Console
 
-from harness.engines.progress import ProgressView
+from harness.engines.progress import EXPLAINED, ProgressView
 from harness.plan import dry_run
 from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
@@ -92,6 +93,29 @@ def test_an_arm_without_deterministic_kernels_is_said_once_in_a_command(write_sw
         f"arm scratch: first_cuda, second_cuda have {rest}",
         f"stage drawn: third_cuda has {rest}",
     ]
+
+
+def test_the_live_view_says_what_its_numbers_are_of_and_fits_80_columns(write_sweep):
+    plan = make_plan(load_sweep(write_sweep()), DataCatalogue())
+    view = ProgressView(plan, {}, io.StringIO())
+    ids = {arm: [t.id for t in trials] for (_, arm), trials in plan.by_arm.items()}
+    for share, trial_id in zip((0.25, 0.75), ids["scratch"], strict=True):
+        view.take(Started(trial_id))
+        evaluation = EvaluationRow(step=round(100 * share), val_accuracy=0.9 + share / 100)
+        view.take(Progress(trial_id, 100, 50.0, evaluation))
+    for accuracy, trial_id in zip((0.97, 0.98), ids["pretrained"], strict=True):
+        view.take(Ended(trial_id, TrialRow(status="done", test_accuracy=accuracy)))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(view._table())
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    heading = " ".join(" ".join(lines[2:4]).split())
+    assert heading == (
+        "test trained validation arm done running waiting failed accuracy so far accuracy"
+    )
+    rows = {line.split("  ")[0].strip(): line.split()[1:] for line in lines[5:8]}
+    assert rows["scratch"] == ["0", "2", "0", "0", "50", "%", "90.50", "%"]
+    assert rows["pretrained"] == ["2", "0", "0", "0", "97.50", "%"]
+    assert " ".join(" ".join(lines[8:]).split()) == EXPLAINED
 
 
 def test_a_dry_run_counts_and_says_what_it_does_not_know(write_sweep, tmp_path):
