@@ -7,14 +7,15 @@ what was computed is kept.
 
 from __future__ import annotations
 
+import html
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -30,7 +31,10 @@ from headstart.errors import HeadstartError, InputError, did_you_mean
 from headstart.records import read_plan
 
 if TYPE_CHECKING:
+    from altair import Chart
     from matplotlib.axes import Axes
+
+    from analysis.report.glance import Card, Glance
 
 Folder = str | os.PathLike[str]
 
@@ -162,11 +166,7 @@ class Run:
         from analysis.figures.style import arm_styles
 
         if name not in self._modules:
-            known = ", ".join(self.figures) or "none, since no trial finished"
-            raise InputError(
-                f"figure({name!r}): no such figure{did_you_mean(str(name), self.figures)}; there "
-                f"are: {known}"
-            )
+            raise _unknown("figure", name, self.figures)
         styles = arm_styles(self.findings.arm_names)
         with closing(each_drawing(self.findings, styles, (self._modules[name],))) as drawings:
             figure = next(drawn.figure for _, drawn in drawings if drawn.name == name)
@@ -174,6 +174,26 @@ class Run:
         figure.set_facecolor("white")  # also where a notebook is dark
         pyplot.figure(figure)
         return figure.axes[0]
+
+    @cached_property
+    def charts(self) -> tuple[str, ...]:
+        """The names that `chart` knows: the interactive charts of the report's page."""
+        return tuple(self._specs)
+
+    def chart(self, name: str) -> Chart:
+        """One interactive chart of the report's page, as an `altair.Chart`.
+
+        Raises:
+            InputError: there is no chart of this name; the message has the names that there are.
+        """
+        import altair
+
+        from analysis.report.charts import in_light
+
+        if name not in self._specs:
+            raise _unknown("chart", name, self.charts)
+        spec = {**in_light(self._specs[name]), "background": "white"}  # in a dark notebook too
+        return altair.Chart.from_dict(spec)
 
     def report(self, out: Folder | None = None) -> Path:
         """Write the whole report, to `out` or to `report` in the first folder; returns its page."""
@@ -190,12 +210,53 @@ class Run:
         drawn = each_drawing(self.findings, arm_styles(self.findings.arm_names))
         return {drawing.name: module for module, drawing in drawn}
 
+    @cached_property
+    def _specs(self) -> Mapping[str, Any]:
+        """Each chart's name, and its description."""
+        from analysis.figures.style import arm_styles
+        from analysis.report.charts.by_section import charts_by_section
+
+        styles = arm_styles(self.findings.arm_names)
+        charts = [c for each in charts_by_section(self.findings, styles).values() for c in each]
+        return {chart.id.removeprefix("chart-"): chart.spec for chart in charts}
+
     def _in_order(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
         """A copy of the table whose columns of arms are categories in the order of the sweeps."""
         asked = [arm for a in read_asked(self._runs) for arm in a.arms]
         stages = self._runs.trials["arm"].astype(str)
         order = pd.CategoricalDtype(list(dict.fromkeys([*asked, *stages])), ordered=True)
         return table.assign(**{name: table[name].astype(str).astype(order) for name in columns})
+
+    @cached_property
+    def glance(self) -> Glance:
+        """What the first screen of the report says: question, answer in a sentence, arms."""
+        from analysis.report.glance import at_a_glance
+
+        return at_a_glance(self.findings)
+
+    @property
+    def answer(self) -> str:
+        """The same as text, as the console prints it."""
+        from analysis.report.console import console_text
+
+        return console_text(self.glance)
+
+    def _repr_html_(self) -> str:
+        """The answer at a glance, as a notebook shows it under a cell."""
+        glance = self.glance
+        head = filter(None, (self.unfinished, glance.stand_in, *glance.reservations))
+        lines = [f"<p><em>{html.escape(text)}</em></p>" for text in head]
+        lines.append(f"<p>{html.escape(glance.question)}</p>")
+        said = " ".join(filter(None, (glance.sentence, glance.more)))
+        lines.append(f"<p><strong>{html.escape(said)}</strong></p>")
+        names = [reading.name for reading in glance.cards[0].readings] if glance.cards else []
+        heads = "".join(f"<th>{html.escape(name)}</th>" for name in ("Arm", *names))
+        rows = "".join(f"<tr>{_card_row(card)}</tr>" for card in glance.cards)
+        lines.append(f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
+        if glance.others:
+            more = words.plural(len(glance.others), "more arm")
+            lines.append(f"<p>… {more} in <code>run.arms</code></p>")
+        return "".join(lines)
 
     def __repr__(self) -> str:
         return f"<Run {'; '.join(self._lines())}>"
@@ -213,6 +274,27 @@ class Run:
         )
         if self.unfinished:
             yield "unfinished"
+
+
+def _unknown(kind: str, name: object, known: Sequence[str]) -> InputError:
+    names = ", ".join(known) or "none, since no trial finished"
+    return InputError(
+        f"{kind}({name!r}): no such {kind}{did_you_mean(str(name), known)}; there are: {names}"
+    )
+
+
+def _card_row(card: Card) -> str:
+    """The cells of one arm: its name, and each number with its 95 % interval and its mark."""
+    where = "; ".join(filter(None, (card.task, card.note)))
+    name = f"{card.arm} ({where})" if where else card.arm
+    cells = [f"<td>{html.escape(name)}</td>"]
+    for reading in card.readings:
+        value = html.escape(" ".join(filter(None, (reading.value, reading.about))))
+        inside = html.escape("; ".join(filter(None, (reading.interval, reading.note))))
+        mark = f"<strong>{html.escape(reading.mark_words)}</strong>" if reading.mark else ""
+        below = " · ".join(filter(None, (inside, mark)))
+        cells.append(f"<td>{value}<br><small>{below}</small></td>")
+    return "".join(cells)
 
 
 _COLUMNS = (

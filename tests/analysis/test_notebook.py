@@ -72,6 +72,31 @@ def test_a_figure_is_axes_that_pyplot_shows(small_run: Path):
         run.figure("learning_curve")
 
 
+def test_a_chart_is_one_of_altair(small_run: Path):
+    run = load(small_run)
+    assert "learning_curves" in run.charts
+    chart = run.chart("final_accuracy").to_dict()
+    assert chart["background"] == "white"
+    assert "var(--" not in json.dumps(chart), "colours of the page's themes"
+    with pytest.raises(InputError, match=r"chart\('final'\): no such chart.* learning_curves"):
+        run.chart("final")
+
+
+def test_a_notebook_shows_the_answer_at_a_glance(small_run: Path, hostile_run: Path):
+    run = load(small_run)
+    shown = run._repr_html_()
+    assert f"<strong>{run.glance.sentence}</strong>" in shown
+    assert shown.count("<tr>") == 4
+    for card in run.glance.cards:
+        assert f"<td>{card.arm} (" in shown
+        assert card.final.value in shown
+        assert card.final.interval in shown
+    assert run.glance.sentence in run.answer
+    hostile = load(hostile_run)._repr_html_()
+    assert "<script>" not in hostile
+    assert "a&lt;b&gt;&amp;" in hostile
+
+
 def test_several_folders_are_one_run(small_run: Path, tmp_path: Path):
     other = write_run(tmp_path / "b", Made(name="b", seeds=3, predictions=False, images=False))
     both = load(small_run, other)

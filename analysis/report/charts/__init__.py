@@ -6,6 +6,6 @@ without one. The same run gives the same bytes.
 """
 
 from analysis.report.charts.base import Spec
-from analysis.report.charts.drawn import script, static_svg
+from analysis.report.charts.drawn import in_light, script, static_svg
 
-__all__ = ["Spec", "script", "static_svg"]
+__all__ = ["Spec", "in_light", "script", "static_svg"]

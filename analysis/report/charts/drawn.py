@@ -35,12 +35,18 @@ def static_svg(spec: Spec, width: int = STATIC_WIDTH) -> str:
     import vl_convert
 
     _own_fonts()
-    static: Spec = _in_light(copy.deepcopy(spec))
-    static["width"] = width
+    static = in_light(spec, width)
     static["config"]["font"] = STATIC_FONT
     static["config"]["axis"]["labelLimit"] = 260
     text: str = vl_convert.vegalite_to_svg(static)
     return text
+
+
+def in_light(spec: Spec, width: int = STATIC_WIDTH) -> Spec:
+    """A copy of the description in light colours, `width` pixels wide: for where no page is."""
+    static: Spec = _in_light(copy.deepcopy(spec))
+    static["width"] = width
+    return static
 
 
 @cache
