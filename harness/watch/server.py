@@ -31,15 +31,16 @@ from headstart.errors import HeadstartError
 from headstart.foreign import is_inside, is_plain, read_inside
 
 EVERY_S = 2.0  # between two looks
-LOOK_S = 1.0  # that one look reads
+LOOK_S = 1.0  # processor time of one look: the rest is read by the next one
 MOST_WAIT_S = 5.0  # that an answer is kept back, for the pace
 REPORT = "report/index.html"
 FILES = Path(__file__).parent / "page"
-OWN = {
-    "/": "page.html",
-    "/page.js": "page.js",
-    "/page.css": "page.css",
-    "/chart.json": "chart.json",
+LOOK = Path(__file__).parents[2] / "analysis" / "report" / "templates"  # of the report's page
+OWN = {  # what is served under which path: files one after another
+    "/": (FILES / "page.html",),
+    "/page.js": (FILES / "page.js",),
+    "/page.css": (LOOK / "page.css", LOOK / "glance.css", FILES / "page.css"),
+    "/chart.json": (FILES / "chart.json",),
 }
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
@@ -76,8 +77,8 @@ class Live:
         """The page's data as JSON, brought up to date where it is time to."""
         with self._lock:
             if not self._data or (self.pace.now() >= self._next_at and not self.pace.wait_s):
-                until = self.pace.now() + LOOK_S
-                self.follower.look(lambda: self.pace.now() > until)
+                until = time.thread_time() + LOOK_S
+                self.follower.look(lambda: time.thread_time() > until)
                 content = summarize(self.follower)
                 content["report"] = has_report(self.follower)
                 self.is_over = content["report"] and content["state"] == "over"
@@ -140,8 +141,9 @@ class Answer(BaseHTTPRequestHandler):
         elif path == "/" and self.server.live.is_over:
             self._send(302, "text/plain", b"The run is over.\n", {"Location": f"/{REPORT}"})
         elif path in OWN:
-            name = OWN[path]
-            self._send(200, guess_type(name)[0] or "text/plain", (FILES / name).read_bytes())
+            files = OWN[path]
+            content = b"\n".join(file.read_bytes() for file in files)
+            self._send(200, guess_type(files[0])[0] or "text/plain", content)
         else:
             self._send_of_report(unquote(path.removeprefix("/")))
 

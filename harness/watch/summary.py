@@ -86,22 +86,38 @@ def _arm(
     return {
         "colour": colour,
         "stage": stage,
-        "name": name,
+        "name": f.about.labels.get(name, name) if stage == "arm" else name,
         **{state: counts[state] for state in STATES},
-        "final": _estimate(values) if stage != "search" else "",
+        "share": _share(trials, states, f),
+        **(_estimate(values) if stage != "search" else _estimate(())),
         "of": ("test" if tested else "validation") if values else "",
     }
 
 
-def _estimate(values: Sequence[float]) -> str:
-    """`94.61 % (93.90 to 95.32)`: the mean so far, with its interval where there are two."""
+def _share(trials: Sequence[PlannedTrial], states: Mapping[str, str], f: Follower) -> float:
+    """Of an arm's steps, those that were made: an ended trial counts whole."""
+    done = 0.0
+    for trial in trials:
+        if states[trial.id] == "running":
+            said = (each.trials.get(trial.id) for each in f.running)
+            done += max(
+                (each.step / each.n_steps for each in said if each and each.n_steps), default=0
+            )
+        else:
+            done += states[trial.id] != "planned"
+    return round(done / len(trials), 4)
+
+
+def _estimate(values: Sequence[float]) -> dict[str, str]:
+    """The mean so far, `94.61 %`, and its interval, `93.90 to 95.32`, from two values on."""
     if not values:
-        return ""
+        return {"final": "", "range": ""}
     mean, low, high = interval(values)
-    text = f"{100 * mean:.2f} %"
-    if low is None or high is None:
-        return text
-    return f"{text} ({max(0.0, 100 * low):.2f} to {min(100.0, 100 * high):.2f})"
+    ends = (max(0.0, 100 * (low or 0.0)), min(100.0, 100 * (high or 0.0)))
+    return {
+        "final": f"{100 * mean:.2f} %",
+        "range": "" if low is None else f"{ends[0]:.2f} to {ends[1]:.2f} %",
+    }
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:

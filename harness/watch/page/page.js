@@ -1,6 +1,6 @@
 // Draws /data.json, again and again; names are texts, never markup.
 const at = (id) => document.getElementById(id);
-const COLOURS = 7;
+const COLOURS = 7, MOST_CARDS = 6;
 const STAGES = { arm: "the arms", pretrain: "pretraining", search: "the search" };
 let view = null, data = null;
 
@@ -19,20 +19,43 @@ function fill() {
   at("question").textContent = data.question || data.name;
   at("line").textContent = data.line;
   at("stand-ins").hidden = !data.stand_ins.length;
-  at("stand-ins").textContent = `A stand-in is used: ${data.stand_ins.join("; ")}.`;
+  at("stand-ins").textContent = `Made with stand-in data: ${data.stand_ins.join("; ")}. What comes out holds for these alone.`;
   at("report").hidden = !data.report;
+  at("cards").replaceChildren(...data.arms.filter((arm) => arm.stage === "arm").slice(0, MOST_CARDS).map(card));
   at("arms").replaceChildren(...data.arms.map((arm) => {
-    const row = document.createElement("tr");
-    const name = arm.stage === "arm" ? arm.name : `${arm.name} (${arm.stage})`;
-    row.append(made("th", name));
+    const row = made("tr", "");
+    row.append(made("td", arm.stage === "arm" ? arm.name : `${arm.name} (${arm.stage})`));
     for (const state of ["planned", "running", "done", "failed", "diverged"])
-      row.append(made("td", String(arm[state]), arm[state] ? "" : "none"));
-    row.append(made("td", arm.final && `${arm.final}, ${arm.of}`));
+      row.append(made("td", String(arm[state]), arm[state] ? "number" : "number none"));
+    row.append(made("td", [arm.final, arm.range && `(${arm.range})`, arm.of && `on ${arm.of} images`].filter(Boolean).join(" ")));
     return row;
   }));
   at("log").replaceChildren(...(data.log.length ? data.log : ["None."]).map((line) => made("li", line)));
-  at("seen").textContent = `As of ${new Date().toLocaleTimeString()}. The page reads the run folder again every few seconds.`;
+  at("seen").textContent = `As of ${new Date().toLocaleTimeString()}`;
   stages();
+}
+
+function card(arm, place) {
+  const node = made("li", "", "card"), title = made("h2", arm.name), mark = made("i", ""), list = made("dl", "");
+  mark.style.background = role(`--arm-${arm.colour % COLOURS}`);
+  title.prepend(mark);
+  const n = arm.planned + arm.running + arm.done + arm.failed + arm.diverged;
+  const others = ["running", "failed", "diverged"].filter((state) => arm[state]).map((state) => `${arm[state]} ${state}`);
+  const readings = [
+    ["Runs done", `${arm.done} of ${n}`, others.join(", ")],
+    ["Final so far", arm.final || "–", arm.final && [arm.range, `on ${arm.of} images`].filter(Boolean).join(", ")],
+  ];
+  for (const [name, value, small] of readings) {
+    const reading = made("div", "", "reading"), content = made("dd", "");
+    content.append(made("b", value), made("span", small, "small"));
+    reading.append(made("dt", name), content);
+    list.append(reading);
+  }
+  const bar = made("progress", "");
+  bar.value = arm.share;
+  bar.setAttribute("aria-label", "share of its steps that is done");
+  node.append(title, list, bar);
+  return node;
 }
 
 function stages() {
@@ -61,7 +84,7 @@ async function draw() {
   const { curves, runs } = rows();
   const arms = [...new Set(curves.concat(runs).map((point) => point.arm))];
   at("legend").replaceChildren(...arms.map((arm) => {
-    const label = made("span", data.arms[arm].name, "arm");
+    const label = made("span", data.arms[arm].name);
     const mark = made("i", "");
     mark.style.background = colour(arm);
     label.prepend(mark);
@@ -73,7 +96,7 @@ async function draw() {
     for (const key of ["labelColor", "titleColor", "domainColor", "tickColor"]) spec.config.axis[key] = role("--soft");
     spec.config.axis.gridColor = role("--rule");
     spec.datasets = { curves, runs };
-    view = (await vegaEmbed("#chart", spec, { actions: false, renderer: "svg" })).view;
+    view = (await vegaEmbed("#chart", spec, { actions: false, renderer: "svg", logLevel: 1 })).view;
   }
   await view.signal("percent", at("quantity").value === "accuracy").data("curves", curves).data("runs", runs).runAsync();
 }

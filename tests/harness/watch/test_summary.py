@@ -10,6 +10,7 @@ from scipy import stats
 
 from harness.watch.follow import Follower
 from harness.watch.summary import interval, summarize
+from headstart.digests import sealed_text
 
 
 def looked(follower: Follower) -> dict:
@@ -35,6 +36,7 @@ def test_a_run_is_followed_from_its_beginning_to_its_end(run):
     data = looked(follower)
     assert data["line"] == "0 of 6 trials are done, 1 running, about 4 h 51 min left."
     assert counts(data)["<i>a</i>"] == {"planned": 1, "running": 1}
+    assert [arm["share"] for arm in data["arms"]] == [0.0, 0.25, 0.0], "4 of 8 steps of one of two"
     points = [p for p in data["runs"] if p["quantity"] == "accuracy"]
     assert [(p["step"], p["value"], p["runs"]) for p in points] == [(0, 0.0, True), (4, 0.4, True)]
     run.say(10.0, **{first: 8, second: 0})
@@ -97,6 +99,8 @@ def test_a_run_that_was_killed_is_stopped_and_keeps_its_curves(run):
 
 
 def test_estimates_have_intervals_and_the_page_has_no_verdict(run):
+    labels = 'name: made\narms: {"<i>a</i>": {label: the second}, b: {}}\n'
+    (run.path / "sweep.yaml").write_text(sealed_text(labels))
     run.begin()
     for trial_id, accuracy in zip(run.ids[2:4], (0.7, 0.8), strict=True):
         run.end(trial_id, test_accuracy=accuracy)
@@ -105,11 +109,11 @@ def test_estimates_have_intervals_and_the_page_has_no_verdict(run):
     low, high = stats.t.interval(0.95, 1, 0.75, stats.sem([0.7, 0.8]))
     mean, *ends = interval([0.7, 0.8])
     assert [mean, *ends] == pytest.approx([0.75, low, high])
-    finals = {arm["name"]: (arm["final"], arm["of"]) for arm in data["arms"]}
+    finals = {arm["name"]: (arm["final"], arm["range"], arm["of"]) for arm in data["arms"]}
     assert finals == {
-        "drawn": ("50.00 %", "validation"),
-        "<i>a</i>": ("75.00 % (11.47 to 100.00)", "test"),
-        "b": ("", ""),
+        "drawn": ("50.00 %", "", "validation"),
+        "the second": ("75.00 %", "11.47 to 100.00 %", "test"),
+        "b": ("", "", ""),
     }
     text = json.dumps(data).lower()
     assert not [word for word in ("better", "worse", "p_value", "verdict", "shown") if word in text]
