@@ -6,6 +6,7 @@ where the run tested nothing, the sentence says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -206,15 +207,30 @@ def _comparison(
 ) -> Iterator[str]:
     if not answers:
         yield "Not tested: the run has no two arms to compare."
-    rest = [answer.words.text for answer in answers if answer.words not in at_top]
+    rest = [answer for answer in answers if answer.words not in at_top]
     if answers and not rest:
         yield "The comparisons stand at the head of this report."
-    yield from rest[:most_answers]
-    if len(rest) > most_answers:
-        more = words.plural(len(rest) - most_answers, "further comparison")
-        yield f"{more} in index.html and results.xlsx."
+    shown = surest(findings, rest, most_answers)
+    yield from (answer.words.text for answer in shown)
+    left_out = [f"“{a.treatment}” against “{a.control}”" for a in rest if a not in shown]
+    if left_out:
+        more = words.plural(len(left_out), "further comparison")
+        which = f"less sure than these: {words.shortened(left_out)}" if shown else "in full"
+        yield f"{more} in index.html and results.xlsx, {which}."
     yield from _steadiness(findings)
-    yield from _classes(findings)
+    yield from class_words(findings)
+
+
+def surest(findings: Findings, answers: Sequence[Answer], most: int) -> list[Answer]:
+    """At most so many answers, in their order: those with the smallest p among its question."""
+    least: dict[tuple[str, str, str], float] = {}
+    for row in findings.pairs.comparisons:
+        if not math.isnan(row.p_question):
+            pair = (row.task, row.treatment, row.control)
+            least[pair] = min(least.get(pair, math.inf), row.p_question)
+    ps = [least.get((a.task, a.treatment, a.control), math.inf) for a in answers]
+    order = sorted(range(len(answers)), key=lambda k: ps[k])
+    return [answers[k] for k in sorted(order[:most])]
 
 
 def _steadiness(findings: Findings) -> Iterator[str]:
@@ -228,7 +244,8 @@ def _steadiness(findings: Findings) -> Iterator[str]:
     yield f"Standard deviation over seeds, in points: {words.shortened(items, 4)}."
 
 
-def _classes(findings: Findings) -> Iterator[str]:
+def class_words(findings: Findings) -> Iterator[str]:
+    """Which classes are hardest, and in which two arms differ."""
     scores = findings.classes.scores
     if scores.empty:
         yield "Single classes were not tested: no trial left predictions."

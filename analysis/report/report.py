@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from analysis import words
 from analysis.figures import draw_figures
 from analysis.figures.drawing import Drawing
@@ -26,14 +24,14 @@ from analysis.report.caveats import find_caveats, n_seeds_text
 from analysis.report.chapters import lay_out
 from analysis.report.displays import PARTS
 from analysis.report.document import Content
-from analysis.report.evaluations import evaluation_table, write_evaluations
+from analysis.report.evaluations import write_evaluations
 from analysis.report.exports import names_of, report_json, write_json, write_tables
 from analysis.report.glance import Glance, at_a_glance
 from analysis.report.links import Links
 from analysis.report.page import render_page
-from analysis.report.pdf import narrow, write_pdf
+from analysis.report.pdf.brief import write_brief
+from analysis.report.pdf.pages import write_report_pdf
 from analysis.report.sections import build_tables, in_order
-from analysis.report.tables import Table
 from analysis.report.workbook.write import write_workbook
 from headstart.files import atomic_file
 from headstart.foreign import own_folder, refuse_links
@@ -127,33 +125,10 @@ def page_text(content: Content, out: Path | None = None) -> str:
     return render_page(content, lay_out(content, Links(out)), kicker, footer, shown)
 
 
-COMPARISON_KEYS = (
-    *("task", "treatment", "control", "what", "state", "verdict"),
-    *("found", "n_pairs", "p_value", "p_question"),
-)
-
-
 def write_pdf_report(content: Content, path: Path, brief: bool = False) -> None:
-    """Typeset report.pdf, with those columns of the tables that a page has room for.
-
-    `brief`: two pages at most: the four evaluations stand first, and the figures stay away.
-    """
-    findings = content.findings
-    tables = [evaluation_table(findings)] if brief else []
-    tables += [narrow(t, _arm_keys(t)) for t in content.tables["arms"]]
-    tables += [narrow(t, COMPARISON_KEYS) for t in content.tables["verdicts"]]
-    footer = f"Headstart · last trial ended {_stamp_text(findings.stamp)}"
-    write_pdf(path, content, tables, footer, () if brief else content.drawn)
-
-
-def _arm_keys(table: Table) -> list[str]:
-    """Columns of the table by arm for a page: the highest targets that anything reached."""
-    keys = ["task", "arm", "n_done", "score", "train_time_s"]
-    if table.frame["n_bad"].any():
-        keys.append("n_bad")
-    steps = [c.key for c in table.columns if c.sort]
-    reached = [key for key in steps if np.isfinite(table.frame[f"{key}_sort"]).any()]
-    return keys + (reached or steps)[-2:]
+    """Typeset report.pdf; `brief`: two pages at most, the four evaluations first, no figures."""
+    footer = f"Headstart · last trial ended {_stamp_text(content.findings.stamp)}"
+    (write_brief if brief else write_report_pdf)(path, content, footer)
 
 
 def _facts(findings: Findings) -> str:

@@ -19,7 +19,7 @@ import pandas as pd
 import xlsxwriter
 from xlsxwriter.utility import quote_sheetname, xl_range_abs
 
-from analysis.report.pdf import stamp_time
+from analysis.report.pdf.typeset import stamp_time
 from analysis.report.tables import Column
 from analysis.report.workbook.formats import held, look_of
 

@@ -1,0 +1,161 @@
+"""report.pdf: the answer on page one, then a figure with its finding each, then words and tables.
+
+In: the content of a report. Out: a PDF. It stands alone because it decides what stands where on
+paper: page one is the page's first screen, the figures are those of the page in its order, and
+tables that do not fit beside them stand whole at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from analysis import words
+from analysis.report.chapters import Layout, lay_out
+from analysis.report.charts import static_svg
+from analysis.report.document import Block, Chart, Content, Plate, Section
+from analysis.report.essay import class_words, write_essay
+from analysis.report.glance import Card
+from analysis.report.links import Links
+from analysis.report.pdf.tables import table_data
+from analysis.report.pdf.typeset import stamp_time, write_pdf
+
+MOST_FIGURES = 24
+MOST_ROWS = 600  # of a table
+MOST_ANSWERS = 16  # comparisons that have a paragraph
+SIZE = 10.0  # points
+TEXT = 6.6  # inches, the width of the text
+TALL, TALLEST = 4.0, 8.2  # inches: of two figures on a page, of one
+HIGH = 1.2  # times as high as wide: such a figure has a page
+APPENDIX = ("by_arm", "comparisons")
+NO_FIGURES = ("trials", "methods", "provenance", "data")
+
+
+@dataclass
+class _Pictures:
+    """The pictures of the document, and the figures that there was no room for."""
+
+    svgs: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def figure(self, block: Chart | Plate) -> dict[str, Any]:
+        """What the template shows of a block: at its own size, at most as large as the page."""
+        svg = static_svg(dict(block.spec)) if isinstance(block, Chart) else block.svg
+        self.svgs.append(svg)
+        width, height = _inches(svg)
+        most = TALLEST if height > HIGH * width else TALL
+        return {
+            "file": f"{len(self.svgs) - 1}.svg",
+            "title": block.title,
+            "caption": block.caption,
+            "width": 100 * min(1.0, width / TEXT, most / TEXT * width / height),
+            "ratio": width / height,
+        }
+
+
+def write_report_pdf(path: Path, content: Content, footer: str) -> None:
+    """Typeset report.pdf to `path`."""
+    pictures = _Pictures()
+    layout = lay_out(content, Links())
+    tables = {table.name: table for table in content.each_table}
+    data = {
+        "title": content.title,
+        "kicker": content.facts,
+        "footer": footer,
+        "size": SIZE,
+        "glance": _glance(content, layout, pictures),
+        "sections": list(_sections(content, layout, pictures)),
+        "left_out": _left_out(pictures),
+        "caveats": list(content.caveats),
+        "passages": [
+            {"heading": p.heading, "paragraphs": list(p.paragraphs)}
+            for p in write_essay(content.findings, content.answers, (), MOST_ANSWERS)
+        ],
+        "appendix": [table_data(tables[name], MOST_ROWS) for name in APPENDIX if name in tables],
+    }
+    write_pdf(path, data, pictures.svgs, stamp_time(content.findings.stamp))
+
+
+def _glance(content: Content, layout: Layout, pictures: _Pictures) -> dict[str, Any]:
+    """Page one: what the page shows on its first screen."""
+    glance = content.glance
+    more = [text for text in (glance.more, *glance.reservations) if text]
+    if glance.others:
+        n = words.plural(len(glance.others), "more arm")
+        more.append(f"{n} in the table “Every arm” at the end.")
+    return {
+        "stand_in": glance.stand_in,
+        "sentence": glance.sentence,
+        "more": more,
+        "cards": [_card(card, content.styles[card.arm].hex) for card in glance.cards],
+        "opening": pictures.figure(layout.opening) if layout.opening else None,
+    }
+
+
+def _card(card: Card, color: str) -> dict[str, Any]:
+    against = f"compared with “{card.control}”" if card.control else ""
+    return {
+        "arm": f"{card.task}: {card.arm}" if card.task else card.arm,
+        "color": color,
+        "about": ", ".join(filter(None, (against, card.note))),
+        "readings": [
+            {
+                "name": reading.name,
+                "value": reading.value or words.NOTHING,
+                "about": " ".join(filter(None, (reading.about, reading.note))),
+                "interval": reading.interval,
+                "mark": str(reading.mark),
+                "words": reading.mark_words,
+            }
+            for reading in card.readings
+        ],
+    }
+
+
+def _sections(content: Content, layout: Layout, pictures: _Pictures) -> Iterator[dict[str, Any]]:
+    """Sections that have figures: the finding, then the figures, those shown on the page first."""
+    room = MOST_FIGURES
+    sections = [section for section in layout.sections if section.id not in NO_FIGURES]
+    room -= sum(len(_figures(content, section.blocks)) for section in sections)
+    for section in sections:
+        first = _figures(content, section.blocks)
+        behind = _figures(content, (b for fold in section.behind for b in fold.blocks))
+        shown = behind[: max(0, room)]
+        room -= len(shown)
+        pictures.left_out += [figure.title for figure in behind[len(shown) :]]
+        if first or shown:
+            yield {
+                "title": section.title,
+                "finding": section.finding or " ".join(_findings(content, section)),
+                "figures": [pictures.figure(block) for block in (*first, *shown)],
+            }
+
+
+def _findings(content: Content, section: Section) -> Iterable[str]:
+    """What the figures of a section without a sentence of its own show."""
+    return class_words(content.findings) if section.id == "classes" else section.paragraphs
+
+
+def _figures(content: Content, blocks: Iterable[Block]) -> list[Chart | Plate]:
+    for_paper = {f"figure-{drawing.name}" for drawing in content.drawn if drawing.in_pdf}
+    figures = [block for block in blocks if isinstance(block, Chart | Plate)]
+    return [block for block in figures if isinstance(block, Chart) or block.id in for_paper]
+
+
+def _left_out(pictures: _Pictures) -> str:
+    titles = list(dict.fromkeys(pictures.left_out))
+    if not titles:
+        return ""
+    n = words.plural(len(pictures.left_out), "further figure")
+    return f"{n} in the folder figures/ and in index.html: {words.shortened(titles)}."
+
+
+def _inches(svg: str) -> tuple[float, float]:
+    """Width and height of a picture, whose sides are in points or in pixels."""
+    head = svg[: svg.index(">", svg.index("<svg"))]
+    sides = [re.search(rf'\b{name}="([\d.]+)(pt|)', head) for name in ("width", "height")]
+    width, height = (float(side[1]) / (72 if side[2] else 96) if side else TEXT for side in sides)
+    return width, height
