@@ -19,6 +19,10 @@ from analysis.report.sections import ORDER, beside_verdicts, gather, paragraphs_
 from analysis.report.trial_list import list_trials
 
 FOLDED = (*("classes", "tasks", "search", "seeds", "data"), *("trials", "methods", "provenance"))
+OPENING = (
+    "Line: mean of all runs of an arm. Band: where that mean may well lie. Faint: single runs. "
+    "Dashed: on training images."
+)
 Blocks = dict[str, list[Block]]
 
 

@@ -12,7 +12,6 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -28,12 +27,6 @@ from analysis.report.tables import Cell, Column, Table
 from analysis.report.trial_list import group_ids
 
 SMALL = 330  # points: figures up to this width stand two in a row
-
-
-OPENING = (
-    "Line: mean of all runs of an arm. Band: where that mean may well lie. Faint: single runs. "
-    "Dashed: on training images."
-)
 FILES = (("report.pdf", "PDF"), ("results.xlsx", "Workbook"), ("report.json", "JSON"))
 
 
@@ -53,7 +46,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["tie"] = tie
-    opening = layout.opening and replace(layout.opening, caption=OPENING)
+    opening = layout.opening
     blocks: list[Block] = [block for section in layout.sections for block in section.every_block]
     blocks += [opening] if opening else []
     data = {

@@ -61,8 +61,7 @@ def _forest(findings: Findings) -> Iterator[Chart]:
 def _learning(findings: Findings, styles: Styles, task: str) -> Iterator[Chart]:
     caption = (
         "Mean over seeds (line), pointwise 95 % interval (band, Student’s t) and single runs on "
-        "validation images (faint). A trial that stopped early counts with its last value. Point "
-        "at a mark to read it; the buttons above switch arms on and off in every chart."
+        "validation images (faint). A trial that stopped early counts with its last value."
     )
     spec = learning_chart(findings.learning, task, styles)
     yield from _chart(spec, "learning_curves", findings, task, "Learning curves", caption)

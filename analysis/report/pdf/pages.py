@@ -8,7 +8,7 @@ tables that do not fit beside them stand whole at the end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,24 +29,29 @@ MOST_ANSWERS = 16  # comparisons that have a paragraph
 SIZE = 10.0  # points
 TEXT = 6.6  # inches, the width of the text
 TALL, TALLEST = 4.0, 8.2  # inches: of two figures on a page, of one
-HIGH = 1.2  # times as high as wide: such a figure has a page
+LEAST = 0.66  # of its own size: a figure is made no smaller than that to fit TALL
+PIXELS = 620  # of a line of a legend
 APPENDIX = ("by_arm", "comparisons")
 NO_FIGURES = ("trials", "methods", "provenance", "data")
 
 
 @dataclass
 class _Pictures:
-    """The pictures of the document, and the figures that there was no room for."""
+    """The pictures of the document, and the figures that there was no room for.
 
+    longest: characters of the longest name of an arm.
+    """
+
+    longest: int
     svgs: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     def figure(self, block: Chart | Plate) -> dict[str, Any]:
         """What the template shows of a block: at its own size, at most as large as the page."""
-        svg = static_svg(dict(block.spec)) if isinstance(block, Chart) else block.svg
+        svg = self._drawn(block.spec) if isinstance(block, Chart) else block.svg
         self.svgs.append(svg)
         width, height = _inches(svg)
-        most = TALLEST if height > HIGH * width else TALL
+        most = min(TALLEST, max(TALL, LEAST * height))
         return {
             "file": f"{len(self.svgs) - 1}.svg",
             "title": block.title,
@@ -55,10 +60,17 @@ class _Pictures:
             "ratio": width / height,
         }
 
+    def _drawn(self, spec: Mapping[str, Any]) -> str:
+        """A chart as SVG, its legend in as many columns as the longest name allows."""
+        columns = max(1, min(4, PIXELS // (7 * self.longest + 40)))
+        config = spec["config"]
+        legend = config.get("legend", {}) | {"columns": columns}
+        return static_svg({**spec, "config": config | {"legend": legend}})
+
 
 def write_report_pdf(path: Path, content: Content, footer: str) -> None:
     """Typeset report.pdf to `path`."""
-    pictures = _Pictures()
+    pictures = _Pictures(max(map(len, content.styles), default=1))
     layout = lay_out(content, Links())
     tables = {table.name: table for table in content.each_table}
     data = {

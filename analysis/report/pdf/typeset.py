@@ -26,7 +26,7 @@ def write_pdf(path: Path, data: Data, pictures: Sequence[str], stamp: datetime) 
     import typst
 
     with atomic_path(path) as temporary:
-        typst.compile(  # type: ignore[call-overload]  # a mapping of names to bytes
+        typst.compile(  # a mapping of names to bytes
             _sources(data, pictures, stamp),
             output=str(temporary),
             format="pdf",
@@ -40,11 +40,7 @@ def text_pages(data: Data, stamp: datetime) -> int:
     import typst
 
     n_pages = typst.query(
-        _sources(data, (), stamp),  # type: ignore[type-var]
-        "<text-pages>",
-        field="value",
-        one=True,
-        **_fonts(),
+        _sources(data, (), stamp), "<text-pages>", field="value", one=True, **_fonts()
     )
     return int(json.loads(n_pages))
 
