@@ -47,7 +47,7 @@ def _with_labels(
 
 
 def _labels(trials: Sequence[pd.DataFrame], sweeps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The label of each arm that has one, the same in all sweeps; no two arms come to one text."""
+    """The label of each arm that has one, alike in all sweeps; no two arms come to one text."""
     names: set[str] = set()
     given: dict[str, set[str]] = {}
     for sweep in sweeps:

@@ -16,6 +16,7 @@ from synthetic_runs import Arm, Made, write_run
 from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
+from analysis.report.console import console_text
 from analysis.report.displays_pairs import seeds_table
 from analysis.report.document import Content
 from analysis.report.exports import report_json
@@ -75,8 +76,7 @@ def check_numbers(row: dict[str, object]) -> None:
 
 def check(content: Content, folder: Path) -> int:
     """All forms of a report, but for the PDF, which has the page's texts; how many intervals."""
-    console = "\n".join(line for paragraph in content.top for line in paragraph.lines)
-    assert all(len(paragraph.lines) <= 3 for paragraph in content.top)
+    console, glance = console_text(content.glance), content.glance
     page = " ".join(html.unescape(re.sub("<[^>]+>", " ", page_text(content))).split())
     saved = json.loads(json.dumps(report_json(content)))
     write_workbook(folder / "results.xlsx", content)
@@ -84,17 +84,23 @@ def check(content: Content, folder: Path) -> int:
     sheets = (book["Answer"], book["In words"])
     cells = [str(cell) for sheet in sheets for row in sheet.values for cell in row if cell]
     page = page.replace("\u00a0", " ")
-    for line in console.split("\n"):
-        assert line in page
-        assert any(line in cell for cell in cells)
-        assert any(line in text for text in (*saved["answer"], "")), line
+    at_a_glance = (glance.question, glance.stand_in, glance.sentence, glance.more)
+    for text in (*at_a_glance, *glance.reservations):
+        assert text in page
+        assert text in console
+        assert text in ("", *cells)
+    told_of = [row["text"] for row in saved["comparisons_in_words"]]
+    for answer in content.answers:
+        assert " ".join(answer.words.text.split()) in page
+        assert answer.words.text in cells
+        assert answer.words.text in told_of
     head, *rows = [row for row in book["Comparisons"].values if row[-1] or row[0]][2:]
     told = [str(row[head.index("In words")]) for row in rows]
     assert told == [row["verdict_words"] for row in saved["tables"]["comparisons"]]
     for row in saved["tables"]["comparisons"]:
         check_numbers(row)
-    texts = [console, *cells, *told, *saved["answer"]]
-    for text in (*texts, page):
+    texts = [*cells, *told, *saved["answer"]]
+    for text in (*texts, page, console):
         for word in STRUCK:
             assert word not in text
     return sum(map(check_text, texts))
