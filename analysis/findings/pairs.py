@@ -190,7 +190,25 @@ def _speedups(
                 task.curves, task.trials, task.pairs, task.targets, unit, rng, known, course
             )
             parts.append(table.assign(task=task.name))
+        if task.pairs:
+            _same_in_images(parts[-len(_TIMES) :], task)
     return _joined(parts)
+
+
+def _same_in_images(tables: list[pd.DataFrame], task: _Task) -> None:
+    """Give the rows in images the speedups in steps, where an image is one for both arms.
+
+    Arms of one batch size and as many training images have one speedup, however it is counted; in
+    images it would differ by the short last batch of an epoch alone.
+    """
+    steps, images = tables[list(_TIMES).index("step")], tables[list(_TIMES).index("samples")]
+    rows = task.trials[task.trials["stage"] == "arm"]
+    alike = [
+        len(rows.loc[rows["arm"].isin(pair), ["batch_size", "n_train"]].drop_duplicates()) == 1
+        for pair in zip(steps["treatment"], steps["control"], strict=True)
+    ]
+    columns = [name for name in steps if name != "unit"]
+    images.loc[alike, columns] = steps.loc[alike, columns]
 
 
 def _break_evens(

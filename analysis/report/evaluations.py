@@ -12,19 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from analysis.findings.findings import SEED, Findings
-from analysis.measures.redrawn import overlap_of
+from analysis.findings.by_arm import final_interval
+from analysis.findings.findings import Findings
 from analysis.report.displays import SCORE_WORDS
 from analysis.report.methods import describe_methods
 from analysis.report.tables import Column, Table, of_kind, with_interval
 from analysis.report.workbook.book import Book, Placed, Sheet
 from analysis.report.workbook.sheets import comparison_sheet
-from analysis.statistics.samples.arrays import Rng
 from analysis.statistics.samples.intervals import sd_interval
-from analysis.statistics.samples.redrawn import accuracy_interval
 from headstart.files import atomic_path
 
 TITLES = (
@@ -111,13 +108,12 @@ _COLUMNS = (
 
 
 def _frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
-    rng = np.random.default_rng(SEED)
-    frame = pd.DataFrame([_row(evaluation, rng) for evaluation in evaluations])
+    frame = pd.DataFrame([_row(evaluation) for evaluation in evaluations])
     measured = [column.key for column in _COLUMNS if column.kind not in ("text", "count")]
     return frame.astype(dict.fromkeys(measured, float))  # numbers where none was tested too
 
 
-def _row(evaluation: Evaluation, rng: Rng) -> dict[str, object]:
+def _row(evaluation: Evaluation) -> dict[str, object]:
     trials = evaluation.trials
     done = trials[(trials["status"] == "done") & trials["test_accuracy"].notna()]
     row: dict[str, object] = dict.fromkeys((column.key for column in _COLUMNS), None)
@@ -126,7 +122,7 @@ def _row(evaluation: Evaluation, rng: Rng) -> dict[str, object]:
     if done.empty:
         return row | {"note": "not tested"}
     values = done["test_accuracy"].to_numpy(dtype=float)
-    mean = accuracy_interval(values, overlap_of(done), rng, float(done["n_test"].min()))
+    mean = final_interval(done, "test_accuracy")
     spread = sd_interval(values)
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.statistics.samples.arrays import Floats, Ints, Rng
-from analysis.statistics.samples.intervals import CONFIDENCE, Interval, mean_interval
+from analysis.statistics.samples.intervals import (
+    CONFIDENCE,
+    FEWEST_TO_RESAMPLE,
+    Interval,
+    mean_interval,
+)
 from analysis.statistics.times.paired_times import PairedTimes
 from analysis.statistics.times.times import Times
 from analysis.words import joined
@@ -172,8 +177,13 @@ def _pseudo_values(times: Times, horizon: float) -> tuple[float, Floats]:
 
 
 def _about(mean: float, values: Floats, rng: Rng | None) -> Interval:
-    """`mean_interval` of pseudo-values, moved to the estimate: their mean has no jackknife bias."""
-    plain = mean_interval(values, rng=rng)
+    """`mean_interval` of pseudo-values, moved to the estimate: their mean has no jackknife bias.
+
+    Student's where they have fewer than five different values, as times do between few evaluations:
+    resamples of those say little of the spread.
+    """
+    few = len(np.unique(values)) < FEWEST_TO_RESAMPLE <= len(values)
+    plain = mean_interval(values, method="student" if few else "auto", rng=rng)
     shift = mean - plain.estimate
     return replace(plain, estimate=mean, low=plain.low + shift, high=plain.high + shift)
 

@@ -80,9 +80,11 @@ def compile_latex(folder: Path, texts: Sequence[str]) -> str:
     return log
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
-@pytest.mark.parametrize("n_classes", [10, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_classes", [10, 30])
 def test_every_table_of_a_report_compiles_and_fits(n_classes: int, tmp_path: Path) -> None:
+    """Slow: it composes whole reports, and runs LaTeX."""
     if not subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False).stdout:
         pytest.skip("the LaTeX of this machine has no booktabs")
     arms = (Arm(HOSTILE, 0.95), Arm("[pretrained, a long name] last_2 of them", 0.98, 200))

@@ -306,3 +306,10 @@ def test_early_censoring_by_hand() -> None:
     shift = 70 / 3 - 35 / 3 - (pseudo - [5, 10, 20]).mean()
     assert both.estimate == pytest.approx(35 / 3)
     assert (both.low, both.high) == pytest.approx((expected.low + shift, expected.high + shift))
+
+
+def test_times_between_few_evaluations_have_students_interval() -> None:
+    """Five times of two values: resamples of them are as good as constant in every sixth draw."""
+    mean = restricted_mean(make_times([25, 25, 50, 50, 50]))
+    half = stats.t.ppf(0.975, 4) * np.std([25, 25, 50, 50, 50], ddof=1) / np.sqrt(5)
+    assert (mean.low, mean.high) == pytest.approx((40 - half, 40 + half))
