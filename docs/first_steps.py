@@ -62,7 +62,7 @@ $ headstart describe-data photos
 
 ## 3. Ask a question
 
-A sweep file is one question. This one compares two ways to begin, `photos.yaml`:
+A sweep file is one question. This one compares two ways to begin, `photos.yaml` (`headstart init photos` writes a longer one [for any data](data.md#a-first-sweep-file)):
 
 ```yaml
 {sweep}```

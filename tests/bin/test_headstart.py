@@ -36,7 +36,7 @@ def test_commands_run_from_a_folder_that_has_packages_of_our_names(elsewhere):
     assert planned.returncode == 0, planned.stderr
     assert "scratch" in planned.stdout
     for command in ("status", "analysis", "evaluate", "reference", "submit", "jobs", "cancel",
-                    "sheet", "datasets", "describe-data", "describe-model"):  # fmt: skip
+                    "sheet", "datasets", "describe-data", "describe-model", "init"):  # fmt: skip
         told = headstart(elsewhere, command, "--help")
         assert told.returncode == 0, told.stderr
         assert told.stdout.startswith("usage: ")
