@@ -28,7 +28,6 @@ from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import row_name, row_words
 from headstart.cli import as_line, path_error
 from headstart.errors import HeadstartError, InputError, did_you_mean
-from headstart.records import read_plan
 
 if TYPE_CHECKING:
     from altair import Chart
@@ -131,21 +130,11 @@ class Run:
         remember(looks_now(self._runs, findings.asked))
         return findings
 
-    @cached_property
+    @property
     def unfinished(self) -> str:
-        """How many trials of the plan have not ended, on one line; empty where all have."""
-        ended = set(self._runs.trials["trial_id"])
-        lines = []
-        for folder in self._runs.folders:
-            plan = read_plan(folder, strict=False)
-            ids = [trial.id for trial in plan.trials] if plan else []
-            n_missing = sum(trial_id not in ended for trial_id in ids)
-            if n_missing:
-                lines.append(
-                    f"{folder}: unfinished: {n_missing} of {len(ids)} trials have not ended; all "
-                    "numbers are of those that have"
-                )
-        return "; ".join(lines)
+        """How many trials of the plan have ended, where some have not; else empty."""
+        left = self._runs.unfinished
+        return f"unfinished: {left}; all numbers are of those" if left is not None else ""
 
     @cached_property
     def figures(self) -> tuple[str, ...]:
@@ -244,7 +233,7 @@ class Run:
     def _repr_html_(self) -> str:
         """The answer at a glance, as a notebook shows it under a cell."""
         glance = self.glance
-        head = filter(None, (self.unfinished, glance.stand_in, *glance.reservations))
+        head = filter(None, (glance.stand_in, *glance.reservations))
         lines = [f"<p><em>{html.escape(text)}</em></p>" for text in head]
         lines.append(f"<p>{html.escape(glance.question)}</p>")
         said = " ".join(filter(None, (glance.sentence, glance.more)))

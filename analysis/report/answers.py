@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from analysis import words
 from analysis.findings.findings import Findings
 from analysis.report.displays import SCORE_WORDS, uses_text
@@ -309,12 +311,22 @@ def _cost(findings: Findings, final: Comparison, times: Sequence[Comparison]) ->
             "is not sure enough to say how many uses pay for it."
         )
         return
-    uses = uses_text(row["uses"], row["uses_low"], row["uses_high"], row["bound"])
-    alone = "" if math.isnan(row["uses_low"]) else f" ({_ALONE})"
     yield (
         f"{cost}; each use saved {bound}{words.count(row['saved'])} on the way {where}, so it is "
-        f"paid for after {uses} use{'s' * (uses != '1')}{alone}."
+        f"paid for after {_uses(row)}."
     )
+
+
+def _uses(row: pd.Series) -> str:
+    """`about 6 uses (1 to 11; …)`, `1 to 11 uses (…)` where what was saved is a bound, `1 use`."""
+    low, high = row["uses_low"], row["uses_high"]
+    uses = uses_text(row["uses"], math.nan, math.nan, row["bound"])
+    if math.isnan(low):
+        return f"{uses} use{'s' * (uses != '1')}"
+    ends = uses_text(row["uses"], low, high, "at least")
+    if row["bound"] or ends == uses:
+        return f"{ends} use{'s' * (ends != '1')} ({_ALONE})"
+    return f"about {uses} use{'s' * (uses != '1')} ({ends}; {_ALONE})"
 
 
 _ALONE = "95 % interval of this pair and target alone"

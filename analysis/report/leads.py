@@ -14,6 +14,7 @@ from analysis import words
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import finished_words
 
+UNSURE = "not sure once all comparisons are counted"
 STABLE = {
     "spread_over_seeds": "from seed to seed",
     "noise_within_a_run": "within a run",
@@ -57,8 +58,7 @@ def first_sentence(rows: Sequence[Comparison], score: str) -> str:
         it = f"it {words.listed(said.alone)}"
         if not parts:
             it = f"{who} {words.listed(said.alone)} than “{final.control}”"
-        among = "not among the comparisons of its question"
-        parts.append(f"that {it} is by itself beyond chance, {among}")
+        parts.append(f"there is a hint that {it} ({UNSURE})")
     if said.unknown:
         which = words.listed(said.unknown, "or")
         if parts:

@@ -109,7 +109,7 @@ def test_a_run_that_is_not_finished_says_so(tmp_path: Path):
     ids = list(pd.read_parquet(folder / "trials.parquet")["trial_id"])
     plan = [{"id": name, "stage": "arm", "arm": "scratch", "seed": 9} for name in [*ids, "f" * 16]]
     (folder / "plan.json").write_text(json.dumps({"sweep": "made", "trials": plan}))
-    with pytest.warns(UserWarning, match="unfinished: 1 of 7 trials have not ended"):
+    with pytest.warns(UserWarning, match="unfinished: 6 of 7 trials have ended; all numbers"):
         run = load(folder)
     assert repr(run).endswith("unfinished>")
     (folder / "plan.json").write_text(json.dumps({"sweep": "made", "trials": plan[:-1]}))

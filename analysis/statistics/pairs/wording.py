@@ -94,8 +94,8 @@ def claim_words(row: Comparison) -> str:
         return _equivalent(row)
     if row.state == "by itself":
         return (
-            f"by itself beyond chance (p {words.probability(row.p_value)}), not among the "
-            f"{row.n_question} comparisons of this question (p {words.probability(row.p_question)})"
+            f"a hint alone: beyond chance by itself (p {words.probability(row.p_value)}), not once "
+            f"all {row.n_question} comparisons are counted (p {words.probability(row.p_question)})"
         )
     if math.isnan(row.p_value):
         if row.n > 1:

@@ -28,7 +28,7 @@ STRUCK = ("settle it", "the same in all", "never reached it", "keep their promis
 _END = r"([+−]?[\d,.]+(?:e[−+]?\d+)?|−?∞)"
 _ROW = re.compile(
     r"(×?)(?: fewer| points| that of “[^”]*”)? \((?:95 % interval of this comparison alone )?"
-    rf"{_END} to {_END}((?:[^()]|\([^()]*\))*)\)(: by itself| *: equivalent)?"
+    rf"{_END} to {_END}((?:[^()]|\([^()]*\))*)\)(: a hint alone| *: equivalent)?"
 )
 
 
@@ -50,7 +50,7 @@ def check_text(text: str) -> int:
         assert low < high or inside.endswith("p 1.000"), text  # losses are not counted in images
         excludes = not low <= null <= high
         p = [float(each) for each in re.findall(r"p (?:<)?(0\.\d+|1\.000)", inside)]
-        if claim == "by itself":
+        if claim == "a hint alone":
             assert excludes, text
             assert not p
         elif claim != "equivalent":

@@ -39,8 +39,8 @@ NEITHER = {"n_unreached_treatment": 10, "n_unreached_control": 10}
         (
             row(**OPEN | {"state": "by itself", "direction": "better"}, p_value=0.039,
                 p_question=0.07),
-            "test accuracy +1.50 points (+1.00 to +2.00): by itself beyond chance (p 0.039), not "
-            "among the 3 comparisons of this question (p 0.070)",
+            "test accuracy +1.50 points (+1.00 to +2.00): a hint alone: beyond chance by "
+            "itself (p 0.039), not once all 3 comparisons are counted (p 0.070)",
         ),
         (
             row(verdict="equivalent", state="equivalent", direction="", margin=0.03,
