@@ -10,6 +10,7 @@ booktabs and array.
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ COLUMN, PAGE = 8.5, 17.6  # cm: of a column of two, and of both
 LINES = 44  # of one float
 SIZES = {"footnotesize": 8.0, "scriptsize": 7.0}  # pt
 SEPARATION = 0.21  # cm between two columns
-SHORTEST = 2.4  # cm: narrower is no column of texts
+SHORTEST = 2.6  # cm: narrower is no column of texts
 _ESCAPED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
@@ -124,13 +125,14 @@ def _row(row: Sequence[Cell], told: Sequence[str]) -> str:
 
 
 def _breakable(text: str) -> str:
-    """A text for a narrow paragraph: words that are longer than it may break anywhere."""
-    words = [
-        r"\allowbreak{}".join(map(escape_latex, textwrap.wrap(word, 8)))
-        if len(word) > 10
-        else escape_latex(word)
-        for word in text.split()
-    ]
+    """A text for a narrow paragraph: long words may break anywhere, an interval nowhere."""
+    words = []
+    for word in re.findall(r"\[[^\]]*\]|\S+", text):
+        if word.startswith("["):
+            words.append(escape_latex(word).replace(" ", "~"))
+        else:
+            pieces = textwrap.wrap(word, 8) if len(word) > 10 else [word]
+            words.append(r"\allowbreak{}".join(map(escape_latex, pieces)))
     return " ".join(words)
 
 
