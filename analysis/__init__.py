@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.measures.pairs.compare import compare_all
+    from analysis.measures import compare_all
     from analysis.notebook import Run, load
 
 __all__ = ["Run", "compare_all", "load"]
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "compare_all":
-        from analysis.measures.pairs.compare import compare_all
+        from analysis.measures import compare_all
 
         return compare_all
     from analysis import notebook

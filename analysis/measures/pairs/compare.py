@@ -25,7 +25,7 @@ from analysis.statistics.times.course import ACCURACY, Course
 def compare_all(
     trials: pd.DataFrame,
     curves: pd.DataFrame,
-    pairs: Sequence[Pair],
+    pairs: Sequence[tuple[str, str]],
     targets: Sequence[float],
     margin: float | None,
     rng: Rng | None = None,
@@ -40,6 +40,7 @@ def compare_all(
     Args:
         trials, curves: as `load_runs` gives them; only stage `arm` counts. With a column `task`
             each task is compared by itself, and all belong to the same questions.
+        pairs: names of arms, (treatment, control) each.
         targets: validation accuracies (fractions) for the times to target.
         margin: equivalence margin for accuracies, a fraction; None claims no equivalence.
         rng: for the p of the sign-flip test of one row beyond 16 pairs, which stands beside and
@@ -60,9 +61,10 @@ def compare_all(
 
     Raises InputError as `build_contrasts`, and for a margin that is not above zero.
     """
+    named = [Pair(*pair) for pair in pairs]
     contrasts = [
         contrast
-        for contrast in build_contrasts(trials, curves, pairs, targets, metrics, course)
+        for contrast in build_contrasts(trials, curves, named, targets, metrics, course)
         if places is None or (contrast.task, contrast.pair) in places
     ]
     return compare_contrasts(contrasts, margin, rng, stopping, errors)
