@@ -64,6 +64,10 @@ def render_page(
         "sections": [_section(section, content.styles) for section in layout.sections],
         "cards": _cards(content, content.glance.cards),
         "others": _cards(content, content.glance.others),
+        "many_controls": len(_controls(content.glance.cards)) > 1,
+        "control_words": "the control: the others are compared with it"
+        if len(_controls(content.glance.cards)) == 1
+        else "a control",
         "explained": _explained(content.glance.cards),
         "slugs": _Slugs(),
         "css": _asset("page.css") + _asset("glance.css"),
@@ -119,6 +123,10 @@ def _cards(content: Content, cards: Sequence[Card]) -> list[dict[str, object]]:
         }
         for card in cards
     ]
+
+
+def _controls(cards: Sequence[Card]) -> set[str]:
+    return {card.control for card in cards if card.control}
 
 
 def _explained(cards: Sequence[Card]) -> dict[str, str]:

@@ -117,6 +117,8 @@ def page_text(content: Content, out: Path | None = None) -> str:
     """index.html as text; with links to files of trials where it will lie in the folder `out`."""
     findings = content.findings
     shown = {arm for task in focus_tasks(findings) for arm in focus_arms(findings, task)}
+    if content.glance.others:  # as many as have a card
+        shown = {card.arm for card in content.glance.cards}
     kicker = f"Headstart report · {words.listed(a.name for a in findings.asked)}"
     footer = (
         f"Headstart. The last trial ended {_stamp_text(findings.stamp)}; this page depends "

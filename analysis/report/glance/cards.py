@@ -162,7 +162,8 @@ def _spread(findings: Findings, arm: Any, row: Comparison | None) -> Reading:
     if math.isnan(value):
         return Reading(name, note="one run has none" if arm.n_done == 1 else "", **judged)
     kind, unit = ("points_plain", " points") if findings.course.is_share else ("number", "")
-    ends = range_words(kind, low, high) if low < high else ""
+    most = 100.0 if findings.course.is_share else math.inf  # two shares lie no further apart
+    ends = range_words(kind, low, high if 100 * high < most else math.inf) if low < high else ""
     return Reading(
         name,
         words.write(kind, value) + unit,

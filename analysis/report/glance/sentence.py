@@ -133,7 +133,8 @@ def _clause(outcomes: Sequence[Outcome], names: tuple[str, ...], bare: bool) -> 
 
 def _names(arms: Sequence[str], n_all: int) -> str:
     """`“a” and “b”`; `all 5 others`; `5 of 11 arms`."""
-    if len(arms) <= MOST_NAMED and sum(map(len, arms)) <= MOST_NAME:
+    room = MOST_NAME if n_all <= MOST_NAMED else MOST_NAME // 3
+    if len(arms) <= MOST_NAMED and sum(map(len, arms)) <= room:
         return words.listed(f"“{arm}”" for arm in arms)
     return f"all {n_all} other arms" if len(arms) == n_all else f"{len(arms)} of {n_all} arms"
 
@@ -163,6 +164,8 @@ def _hinted(outcomes: Sequence[Outcome], asked: str) -> str:
     """`, though there is a hint that “a” does`, what was asked just before; or that it learns …"""
     by_arms: dict[tuple[str, ...], list[Phrase]] = {}
     for phrase in dict.fromkeys(hint for outcome in outcomes for hint in outcome.hints):
+        if asked and phrase.word != asked and len(outcomes) > MOST_NAMED:
+            continue  # of so many arms others show it
         arms = tuple(o.treatment for o in outcomes if phrase in o.hints)
         by_arms.setdefault(arms, []).append(phrase)
     hints = []
