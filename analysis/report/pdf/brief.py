@@ -22,7 +22,14 @@ from analysis.report.tables import Table
 
 MOST_PAGES = 2
 # Tried in turn until the text fits: size in points, answers, table rows, caveats.
-DETAILS = ((10.2, 4, 10, 8), (9.6, 3, 8, 6), (9.2, 2, 6, 4), (9.0, 1, 4, 3), (8.6, 0, 3, 2))
+DETAILS = (
+    (10.2, 4, 10, 8),
+    (9.6, 3, 8, 6),
+    (9.2, 2, 6, 4),
+    (9.0, 1, 6, 4),
+    (9.0, 1, 4, 3),
+    (8.6, 0, 3, 2),
+)
 MOST_CHARACTERS = 1500  # of one paragraph
 MOST_CAVEAT = 300
 COMPARISON_KEYS = ("task", "treatment", "control", "what", "verdict_shown", "found", "p_question")
@@ -50,15 +57,17 @@ def _data(
     n_rows: int,
     n_caveats: int,
 ) -> dict[str, Any]:
-    at_top = content.top[:n_answers] if n_answers > 1 else ()
+    glance, at_top = content.glance, content.top[:n_answers] if n_answers > 1 else ()
+    more = " ".join(filter(None, (glance.more, *glance.reservations)))
     return {
         "title": content.title,
         "kicker": content.facts,
         "footer": footer,
         "size": size,
+        "stand_in": glance.stand_in,
         "answers": [
-            {"lead": _cut(p.lead), "rest": _cut(p.rest) if n_answers > 1 else ""}
-            for p in content.top[: max(n_answers, 1)]
+            {"lead": glance.sentence, "rest": more},
+            *({"lead": _cut(p.lead), "rest": _cut(p.rest)} for p in at_top),
         ],
         "caveats": _most([_cut(c, MOST_CAVEAT) for c in content.caveats], n_caveats),
         "tables": [table_data(table, n_rows) for table in tables],

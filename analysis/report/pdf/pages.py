@@ -78,6 +78,7 @@ def write_report_pdf(path: Path, content: Content, footer: str) -> None:
         "kicker": content.facts,
         "footer": footer,
         "size": SIZE,
+        "stand_in": content.glance.stand_in,
         "glance": _glance(content, layout, pictures),
         "sections": list(_sections(content, layout, pictures)),
         "left_out": _left_out(pictures),
@@ -99,7 +100,6 @@ def _glance(content: Content, layout: Layout, pictures: _Pictures) -> dict[str, 
         n = words.plural(len(glance.others), "more arm")
         more.append(f"{n} in the table “Every arm” at the end.")
     return {
-        "stand_in": glance.stand_in,
         "sentence": glance.sentence,
         "more": more,
         "cards": [_card(card, content.styles[card.arm].hex) for card in glance.cards],
@@ -141,7 +141,8 @@ def _sections(content: Content, layout: Layout, pictures: _Pictures) -> Iterator
         if first or shown:
             yield {
                 "title": section.title,
-                "finding": section.finding or " ".join(_findings(content, section)),
+                "finding": section.finding,
+                "paragraphs": () if section.finding else list(_findings(content, section)),
                 "figures": [pictures.figure(block) for block in (*first, *shown)],
             }
 

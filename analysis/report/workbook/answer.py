@@ -7,6 +7,7 @@ and marks are those of the cards of the page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import pandas as pd
 from analysis import words
 from analysis.report.document import Content
 from analysis.report.glance import Card, Glance, Reading
+from analysis.report.glance.cards import MOST_RATIO
 from analysis.report.tables import Column, of_kind
 from analysis.report.workbook.book import (
     ACCENT,
@@ -100,7 +102,12 @@ class AnswerSheet:
         heads = self.book.format(bold=True, font_color=ACCENT, bottom=1, bottom_color=RULE)
         of_first = cards[0].readings
         for (left, right), reading in zip(((2, 5), (6, 9), (10, 13)), of_first, strict=True):
-            unit = " (points)" if reading.numbers.kind == "points_plain" else ""
+            in_points = any(
+                reading.name == r.name and r.numbers.kind == "points_plain"
+                for card in cards
+                for r in card.readings
+            )
+            unit = " (points)" if in_points else ""
             self.sheet.merge_range(self.row, left, self.row, right, "", heads)
             self.sheet.write_string(self.row, left, reading.name + unit, heads)
         frame = pd.DataFrame([_line_of(card) for card in cards])
@@ -174,14 +181,21 @@ def _mark(reading: Reading) -> str:
     return reading.mark_words or reading.note
 
 
+def _end(kind: str, value: float) -> float | str:
+    """An end of an interval; of a ratio that says nothing any more, in words as on the card."""
+    if kind == "ratio" and value < 1 / MOST_RATIO:
+        return f"under {1 / MOST_RATIO:g}"
+    return f"over {MOST_RATIO}" if kind == "ratio" and MOST_RATIO < value < math.inf else value
+
+
 def _line_of(card: Card) -> dict[str, object]:
     line: dict[str, object] = {"arm": _arm(card), "control": card.control}
     for name, reading in zip(_NAMES, card.readings, strict=True):
         numbers = reading.numbers
         line |= {
             name: numbers.value,
-            f"{name}_low": numbers.low,
-            f"{name}_high": numbers.high,
+            f"{name}_low": _end(numbers.kind, numbers.low),
+            f"{name}_high": _end(numbers.kind, numbers.high),
             f"{name}_mark": _mark(reading),
             f"{name}_kind": numbers.kind,
         }
