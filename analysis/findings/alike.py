@@ -128,17 +128,22 @@ def check_merge(sides: Sequence[Side]) -> None:
     for pair in combinations(sides, 2):
         if pair[0].sweep["name"] != pair[1].sweep["name"]:
             continue  # two sweeps are two tasks
-        reasons = [other_metric(pair), other_format(pair)]
-        for arm in _common(pair):
-            makers = (other_data, other_content, other_settings)
-            reasons += [maker(pair, arm) for maker in makers if not _same_trial(pair, arm)]
-            reasons.append(_other_trial(pair, arm))
-        if reason := next(filter(None, reasons), ""):
-            raise RunFolderError(
-                f"{reason}; folders of one sweep (“{pair[0].sweep['name']}”) are merged only where "
-                "an arm is one thing in all of them: compare them with python -m analysis diff "
-                f"{pair[0].path} {pair[1].path}, or give one of the sweeps another name"
-            )
+        arms = _common(pair)
+        apart = [other_metric(pair), *(other_data(pair, arm) for arm in arms)]
+        unlike = [other_format(pair)]
+        for arm in arms:
+            makers = (other_content, other_settings)
+            unlike += [maker(pair, arm) for maker in makers if not _same_trial(pair, arm)]
+            unlike.append(_other_trial(pair, arm))
+        for reasons, advice in (
+            (apart, "report them one by one"),
+            (unlike, f"compare them with python -m analysis diff {pair[0].path} {pair[1].path}"),
+        ):
+            if reason := next(filter(None, reasons), ""):
+                raise RunFolderError(
+                    f"{reason}; folders of one sweep (“{pair[0].sweep['name']}”) are merged only "
+                    f"where an arm is one thing in all of them: {advice}"
+                )
 
 
 def merge_remarks(sides: Sequence[Side]) -> Iterator[str]:
