@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     looked = looked.beside(out.parent)
     chosen = choose(looked, given.data)
     with atomic_path(out) as temporary:
-        temporary.write_text(sweep_text(name, looked, chosen), encoding="utf-8")
+        temporary.write_text(sweep_text(name, out.name, looked, chosen), encoding="utf-8")
         n_trials = _checked(temporary, out, looked, given.data)
     for line in _said(looked, chosen, out, n_trials, given.data):
         print(line)

@@ -167,7 +167,7 @@ def _targets(looked: Looked, metric: str) -> tuple[float, ...]:
     """Parts of the way from guessing to all right."""
     numbers = looked.by_class.values()
     chance = max(numbers) / sum(numbers) if metric == "accuracy" else 1 / len(numbers)
-    places = (round((chance + (1 - chance) * share) / 0.05) * 0.05 for share in (0.5, 0.7, 0.85))
+    places = (round((chance + (1 - chance) * share) / 0.05) * 0.05 for share in (0.5, 0.75, 0.9))
     return tuple(dict.fromkeys(round(place, 2) for place in places))
 
 

@@ -7,6 +7,7 @@ names of files and classes are a stranger's.
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 import unicodedata
 from collections.abc import Iterator
@@ -32,9 +33,9 @@ def sweep_name(title: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_-")[:48] or "my_data"
 
 
-def sweep_text(name: str, looked: Looked, chosen: Chosen) -> str:
-    """The text of the file."""
-    return "\n".join(_lines(name, looked, chosen)) + "\n"
+def sweep_text(name: str, file: str, looked: Looked, chosen: Chosen) -> str:
+    """The text of the file; `file` is what it is called."""
+    return "\n".join(_lines(name, file, looked, chosen)) + "\n"
 
 
 def classes_words(looked: Looked) -> str:
@@ -45,7 +46,7 @@ def classes_words(looked: Looked) -> str:
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _lines(name: str, looked: Looked, chosen: Chosen) -> Iterator[str]:
+def _lines(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str]:
     network, begin, recipe, quick = chosen.network, chosen.begin, chosen.recipe, chosen.quick
     title = on_one_line(looked.title)
     yield from _comment(
@@ -53,8 +54,9 @@ def _lines(name: str, looked: Looked, chosen: Chosen) -> Iterator[str]:
         f"({classes_words(looked)}). Written by python -m harness.init; it is yours to change: "
         "docs/reference/sweep-file.md has every key."
     )
-    yield "#   python -m harness.sweep FILE --profile quick    a first answer, some minutes"
-    yield "#   python -m harness.sweep FILE                    the answer"
+    command = f"python -m harness.sweep {shlex.quote(on_one_line(file))}"
+    yield f"#   {command} --profile quick    # a first answer, in some minutes"
+    yield f"#   {command}                    # the answer"
     yield f"name: {_flow(name)}"
     question = (
         f"Does pretraining on {begin.words} help {network.model['name']} to tell the "
@@ -88,11 +90,11 @@ def _lines(name: str, looked: Looked, chosen: Chosen) -> Iterator[str]:
         yield from _comment(f"The others start from {begin.words}: {begin.why}.")
     yield "arms:                                # what is compared; each runs with every seed"
     yield "  scratch: {label: From scratch}"
-    for arm, layers, tuned in (
-        ("pretrained", "all layers", "all"),
-        ("last_layer", "last layer", "last_layer"),
+    start = begin.words[0].upper() + begin.words[1:]
+    for arm, label, tuned in (
+        ("pretrained", f"Pretrained on {begin.words}", "all"),
+        ("last_layer", f"{start}, last layer only", "last_layer"),
     ):
-        label = f"Pretrained on {begin.words}, {layers} tuned"
         yield f"  {arm}:"
         yield f"    label: {_flow(label)}"
         yield f"    initialize: {begin.name}"

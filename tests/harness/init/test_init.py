@@ -43,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def written(looked: Looked, path: Path) -> tuple[str, Callable[[str | None], object]]:
-    text = sweep_text("mine", looked, choose(looked))
+    text = sweep_text("mine", "mine.yaml", looked, choose(looked))
     path.write_text(text, encoding="utf-8")
     return text, lambda profile: load_sweep(path, profile)
 
@@ -91,7 +91,7 @@ def test_unequal_classes_are_counted_alike(here: Path):
     _, load = written(look(["set"]), here / "x.yaml")
     measure = load(None).measure
     assert measure.metric == "balanced_accuracy"
-    assert measure.targets == (0.75, 0.85, 0.9)  # half, 0.7 and 0.85 of the way from 0.5 to 1
+    assert measure.targets == (0.75, 0.9, 0.95)  # half, 0.75 and 0.9 of the way from 0.5 to 1
 
 
 def test_parts_of_its_own_stay(here: Path):
