@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.findings import Findings
-from analysis.report.displays import SCORE_WORDS, uses_text
+from analysis.report.displays import SCORE_WORDS, common_text, uses_text
 from analysis.report.leads import first_sentence, images_words, scope_words
 from analysis.statistics.pairs.comparison import Comparison, Verdict
 from analysis.statistics.pairs.questions import ALPHA, QUESTION_WORDS
@@ -119,12 +119,14 @@ def _over_tasks(findings: Findings) -> list[Paragraph]:
             lead = f"“{treatment}” {words.listed(shown)} than “{control}”"
             lead += f"; which of the two {which} is not shown" if unknown else ""
         numbers = [
-            f"{_TOGETHER[row.question]} better in {row.n_better} of {row.n_tasks} tasks, "
-            f"p {words.probability(row.p_question)} among its question"
+            f"{_TOGETHER[row.question]} {common_text(row)}, better in {row.n_better} of "
+            f"{row.n_tasks} tasks, p {words.probability(row.p_question)} among its question"
+            + (f", of trials that finished ({row.n_failed} did not)" if row.n_failed else "")
             for row in tested
         ]
         n = words.plural(int(rows["n_tasks"].max()), "task")
-        text = f"One test over all of them (Stouffer): {'; '.join(numbers)}."
+        text = "One test over all of them (Stouffer), with the 95 % interval of "
+        text += f"each alone: {'; '.join(numbers)}."
         paragraphs.append(Paragraph(f"Over {n} together {lead}.", (text,)))
     return paragraphs[:MOST_AT_TOP]
 

@@ -7,6 +7,7 @@ share it.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 
@@ -55,6 +56,13 @@ def estimate_text(row: Comparison) -> str:
         return f"{row.bound_words}{ratio}"
     number, *ends = words.interval(row.kind, row.estimate, row.low, row.high).split(" ", 1)
     return " ".join([number, *(["points"] if row.kind == "points" else []), *ends])
+
+
+def common_text(row: Any) -> str:
+    """`+0.06 points [−0.90, +0.93]`: of a row of `Findings.over_tasks.together`."""
+    kind = "points" if row.unit == "fraction" else "signed"
+    number, *ends = words.interval(kind, row.estimate, row.low, row.high).split(" ", 1)
+    return " ".join([number, *(["points"] if kind == "points" else []), *ends])
 
 
 def together_text(row: Comparison) -> str:

@@ -12,6 +12,7 @@ from analysis.findings.findings import Findings
 from analysis.report.displays import (
     PAIR,
     UNIT_WORDS,
+    common_text,
     estimate_text,
     interval_texts,
     metric_words,
@@ -184,15 +185,19 @@ def together_table(findings: Findings) -> Table:
     frame = rows.assign(
         question_words=rows["question"].map(names),
         verdict_shown=rows["verdict"].replace("inconclusive", "not known"),
+        common=[common_text(row) for row in rows.itertuples()],
     )
     columns = (
         *PAIR,
         *of_kind("text", question_words="Question", verdict_shown="Verdict"),
+        Column("common", "One difference for all [95 % interval, alone]", sort="estimate"),
         Column("n_tasks", "Tasks", "count"),
         Column("n_better", "Tasks in favour", "count"),
         Column("p_question", "p among its question", "probability"),
         *further(
-            Column("z", "Z (Stouffer)", "number"), Column("p_value", "p alone", "probability")
+            *of_kind("probability", p_value="p alone"),
+            Column("z", "Z (Stouffer)", "number"),
+            Column("n_failed", "Trials without a value", "count"),
         ),
     )
     note = (
@@ -201,7 +206,8 @@ def together_table(findings: Findings) -> Table:
         "It is part of its question: half of the 5 % is for these rows and half for the "
         "comparisons of single tasks, and the half of rows that are all shown passes on. The way "
         "there: the mean over training. Stability: noise within a run. Overfitting: the gap in "
-        "accuracy. It says that the arms differ over these tasks as a whole, not in which."
+        "accuracy. It says that the arms differ over these tasks as a whole, not in which. The "
+        "difference (treatment minus control) is the one that fits all tasks best."
     )
     return Table("over_tasks", "All tasks together", frame, columns, note)
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.questions import ALPHA, Among, RowTest
+from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.max_t import FEWEST
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.samples.redrawn import widening
@@ -30,7 +31,9 @@ class Together:
 
     z, p_value: Stouffer's. likeness: of the tasks' differences, over the seeds that they share.
     n_better: tasks in which the treatment's mean is the better one. p_question: among all rows of
-    the question, those of single tasks too. verdict: better, worse or inconclusive.
+    the question, those of single tasks too. verdict: better, worse or inconclusive. estimate, low,
+    high: one difference for all tasks, on the metric's own scale, and the 95 % interval of this row
+    alone: those that the test does not reject, in `unit`. n_failed: trials without a value.
     """
 
     question: str
@@ -44,6 +47,11 @@ class Together:
     likeness: float = 0.0
     p_question: float = math.nan
     verdict: str = "inconclusive"
+    estimate: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    unit: str = "fraction"
+    n_failed: int = 0
 
     @property
     def test(self) -> RowTest:
@@ -97,14 +105,46 @@ def together(contrasts: Sequence[Contrast], stopping: Stopping = CHOSEN_BEFORE) 
     usable = [c for c in contrasts if c.paired and c.n > 1 and not c.nobody_reached]
     if len(usable) < 2:
         return None
-    t = [_paired_t(c, stopping) for c in usable]
+    means, errors = zip(*(_mean_and_error(c, stopping) for c in usable), strict=True)
+    df = [c.n - 1.0 for c in usable]
     r = likeness(usable)
-    z, p_value = stouffer(t, [c.n - 1.0 for c in usable], r)
-    first = usable[0]
-    n_better = sum(value > 0 for value in t)
+    z, p_value = stouffer(_t(means, errors), df, r)
+    ends = [_common(means, errors, df, r, at) for at in (0.0, _Z, -_Z)]
+    if not usable[0].metric.higher_is_better:
+        ends = [-ends[0], -ends[2], -ends[1]]
     return Together(
-        first.metric.question, first.metric.name, *first.pair, len(usable), n_better, z, p_value, r
+        usable[0].metric.question,
+        usable[0].metric.name,
+        *usable[0].pair,
+        n_tasks=len(usable),
+        n_better=sum(mean > 0 for mean in means),
+        z=z,
+        p_value=p_value,
+        likeness=r,
+        estimate=ends[0],
+        low=ends[1],
+        high=ends[2],
+        unit=usable[0].metric.unit,
+        n_failed=sum(sum(c.failed) for c in usable),
     )
+
+
+_Z = float(special.ndtri((1 + CONFIDENCE) / 2))
+
+
+def _common(
+    means: Sequence[float], errors: Sequence[float], df: Sequence[float], r: float, at: float
+) -> float:
+    """The difference, one for all tasks, of which what was seen is `at` normal errors away.
+
+    Of 0, 1.96 and -1.96 the estimate and the ends of the interval that inverts the test.
+    """
+
+    def away(difference: float) -> float:
+        return stouffer(_t([mean - difference for mean in means], errors), df, r)[0] - at
+
+    far = 1e-9 + 1000 * max(errors)  # t at 1 degree of freedom is 12.7 at 95 %
+    return float(optimize.brentq(away, min(means) - far, max(means) + far, xtol=1e-12))
 
 
 def likeness(contrasts: Sequence[Contrast]) -> float:
@@ -126,15 +166,19 @@ def _correlation(a: Contrast, b: Contrast) -> float:
     return float(x @ y) / length if length > 0 else 0.0
 
 
-def _paired_t(contrast: Contrast, stopping: Stopping) -> float:
+def _mean_and_error(contrast: Contrast, stopping: Stopping) -> tuple[float, float]:
     treated, control = contrast.scores
     d, n = np.sort(treated - control), contrast.n
     sd = math.sqrt(max(float(d.var(ddof=1)), contrast.least_variance))
-    error = sd / math.sqrt(n) * widening(n, contrast.overlap) * stopping.widening(n)
-    mean = float(d.mean())
-    if error > 0:
-        return mean / error
-    return math.copysign(math.inf, mean) if mean else 0.0
+    return float(d.mean()), sd / math.sqrt(n) * widening(n, contrast.overlap) * stopping.widening(n)
+
+
+def _t(means: Sequence[float], errors: Sequence[float]) -> list[float]:
+    """t of each task; infinite without any error, 0 for no difference."""
+    return [
+        mean / error if error > 0 else math.copysign(math.inf, mean) if mean else 0.0
+        for mean, error in zip(means, errors, strict=True)
+    ]
 
 
 def _normal(t: float, df: float) -> float:

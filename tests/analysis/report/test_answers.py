@@ -8,7 +8,7 @@ from synthetic_runs import Arm, Made, write_run
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
 from analysis.report.answers import answer_all, summary
-from analysis.words import probability
+from analysis.words import interval, probability
 
 EVERY_SEED = tuple(range(8))
 OK = Arm("ok", 0.975, 200)
@@ -64,7 +64,12 @@ def test_several_tasks_have_an_answer_together_before_their_own(tmp_path):
         "which of the two is more stable within a run is not shown."
     )
     row = findings.over_tasks.together.set_index("question").loc["final"]
-    assert first.rest.startswith("One test over all of them (Stouffer): mean over training better")
+    assert first.rest.startswith(
+        "One test over all of them (Stouffer), with the 95 % interval of each alone: "
+        "mean over training +"
+    )
     p = probability(row["p_question"])
-    assert f"final value better in 2 of 2 tasks, p {p} among its question" in first.rest
+    ends = interval("points", row["estimate"], row["low"], row["high"]).replace(" ", " points ", 1)
+    said = f"final value {ends}, better in 2 of 2 tasks, p {p} among its question"
+    assert said in first.rest
     assert [p.lead.split(":")[0] for p in others] == ["On a", "On b"]

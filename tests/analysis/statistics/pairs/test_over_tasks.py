@@ -120,3 +120,20 @@ def test_a_pair_that_one_task_lacks_has_no_row_over_all() -> None:
     d = np.array([0.02, 0.01, 0.03, 0.02, 0.01])
     other = replace(shared("b", d), pair=Pair("u", "c"))
     assert compare_tasks([shared("a", d), other], None).together == []
+
+
+def test_its_interval_is_what_the_test_does_not_reject() -> None:
+    """Two tasks of equal spread: the common difference is the mean; at both ends p is 0.05."""
+    d = np.array([0.02, 0.01, 0.03, 0.02, 0.01])
+    tasks = [d, d + 0.01]
+    row = together([contrast(str(k), task) for k, task in enumerate(tasks)])
+    assert row is not None
+    assert row.estimate == pytest.approx(np.mean(tasks))
+    for end in (row.low, row.high):
+        moved = together([contrast(str(k), task - end) for k, task in enumerate(tasks)])
+        assert moved is not None
+        assert moved.p_value == pytest.approx(0.05, abs=1e-6)
+    assert (row.low > 0) == (row.p_value < 0.05)
+    failed = together([contrast(str(k), task, failed=(1, 2)) for k, task in enumerate(tasks)])
+    assert failed is not None
+    assert failed.n_failed == 6
