@@ -172,7 +172,10 @@ def _seed_sheet(book: Book, evaluation: Evaluation) -> None:
     columns = (
         Column("seed", "Seed", "count"),
         Column("status", "Status"),
-        *of_kind("percent", **SCORE_WORDS),
+        *(
+            Column(key, label, "number" if key.endswith("loss") else "percent")
+            for key, label in SCORE_WORDS.items()
+        ),
         *of_kind("count", n_test="Test images", steps="Training steps"),
         Column("learning_rate", "Learning rate", "setting"),
         Column("batch_size", "Batch size", "count"),

@@ -147,11 +147,11 @@ _NAMES = ("final", "head_start", "spread")
 _COLUMNS = (
     *of_kind("text", arm="Arm", control="Compared with"),
     *of_kind("number", final="Mean", final_low="From", final_high="To"),
-    *of_kind("text", final_mark="  Verdict", head_start="At its clearest"),
+    *of_kind("text", final_mark="Verdict", head_start="At its clearest"),
     *of_kind("number", head_start_low="From", head_start_high="To"),
-    Column("head_start_mark", "  Verdict"),
+    Column("head_start_mark", "Verdict"),
     *of_kind("number", spread="Mean", spread_low="From", spread_high="To"),
-    Column("spread_mark", "  Verdict"),
+    Column("spread_mark", "Verdict"),
     *of_kind("number", final_down="Error bar, down", final_up="Error bar, up"),
 )
 _KEYS = tuple(column.key for column in _COLUMNS)

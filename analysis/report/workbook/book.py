@@ -211,11 +211,12 @@ class Book:
         """Headings in row `top`, the values below; returns the widths that fit, in characters."""
         widths, lines = [], 1
         for k, column in enumerate(columns):
-            right = {"align": "right"} if column.is_number else {}
-            sheet.write_string(top, k, column.label, self.head(**right))
+            apart = bool(k) and columns[k - 1].is_number and not column.is_number
+            place = {"align": "right"} if column.is_number else {"indent": int(apart)}
+            sheet.write_string(top, k, column.label, self.head(**place))
             values = frame[column.key].tolist()
             of_row = frame[kinds[column.key]].tolist() if kinds and column.key in kinds else None
-            widest = self._column(sheet, top + 1, k, values, column.kind, of_row)
+            widest = self._column(sheet, top + 1, k, values, column.kind, of_row, apart)
             word = max(map(len, column.label.split()), default=0) * 1.15
             width = min(WIDEST, max(widest, word, len(column.label) / 2.5, NARROWEST) + 2)
             widths.append(width)
@@ -231,9 +232,13 @@ class Book:
         values: Sequence[Any],
         kind: str,
         of_row: Sequence[str] | None,
+        apart: bool = False,
     ) -> int:
-        """Write the values of one column; returns the length of the longest text."""
-        text, widest = self.format(num_format="@"), 0
+        """Write the values of one column; returns the length of the longest text.
+
+        apart: texts that follow a number, which stands flush right.
+        """
+        text, widest = self.format(num_format="@", indent=int(apart)), 0
         looks = {name: look_of(name, values) for name in set(of_row or [kind]) - {"text"}}
         for row, value in enumerate(values, top):
             if isinstance(value, str):
