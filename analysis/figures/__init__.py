@@ -1,7 +1,7 @@
 """Every figure of the report: one function each, from a table to axes.
 
 A module here that has `draw(findings, styles) -> Iterator[Drawing]` is found and drawn; to add
-a figure, add such a module (or a Drawing to one). `draw_figures` writes each as PNG and SVG.
+a figure, add such a module (or a Drawing to one). `draw_figures` writes each as PNG, SVG and PDF.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import file_name, focus_tasks, titled
+from analysis.figures.rows import until_where
 from analysis.figures.style import SOFT, Styles, grid_figure, percent_axis, short
 from analysis.findings.ahead import Ahead
 from analysis.findings.findings import Findings
@@ -25,10 +26,10 @@ def difference_of_curves(ax: Axes, ahead: Ahead, styles: Styles, course: Course)
     style, band = styles[ahead.pair.treatment], ahead.band
     ax.axhline(0, color=SOFT, lw=0.8)
     ax.fill_between(ahead.steps, band.low, band.high, color=style.hex, alpha=0.18, lw=0)
-    ax.plot(ahead.steps, band.mean, **style.stroke)
+    ax.plot(ahead.steps, band.mean, color=style.hex)
     ax.set_title(f"{short(ahead.pair.treatment)} − {short(ahead.pair.control)}", color=SOFT)
     ax.set(xlabel="Training steps", ylabel=f"Ahead in {course.words}")
-    room = 2.5 * max(abs(band.mean).max(), 0.005)  # three pairs have bands that flatten the rest
+    room = until_where(band.mean)
     ax.set_ylim(max(-room, float(band.low.min()) * 1.05), min(room, float(band.high.max()) * 1.05))
     if course.is_share:
         percent_axis(ax.yaxis)

@@ -17,27 +17,28 @@ from matplotlib.figure import Figure
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import file_name, focus_arms, focus_tasks, titled
-from analysis.figures.rows import MOST_CELLS
+from analysis.figures.rows import MOST_CELLS, largest_mistake
 from analysis.findings.by_class import named
 from analysis.findings.findings import Findings
 
 MOST_WRITTEN = 12  # classes up to which every cell has its number
 
 
-def confusion(ax: Axes, matrix: np.ndarray, class_names: Sequence[str], title: str) -> Axes:
+def confusion(
+    ax: Axes, shares: np.ndarray, class_names: Sequence[str], title: str, most: float
+) -> Axes:
     """Confusion matrix as shares of the true class: rows true, columns predicted.
 
-    matrix: (classes, classes) counts or mean counts; the diagonal is left white, so that the
-    mistakes have the whole scale of colours, and its shares are written at the right.
+    shares: (classes, classes), NaN in rows without images; `most`: the end of the scale, the same
+    for all arms. The diagonal is left white, so that the mistakes have the whole scale of colours.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares = 100 * (matrix / matrix.sum(axis=1, keepdims=True))
-    wrong = shares.copy()
+    percent = 100 * shares
+    wrong = percent.copy()
     np.fill_diagonal(wrong, np.nan)
-    scale = {"cmap": "Blues", "vmin": 0, "vmax": max(_largest(wrong), 0.1)}
+    scale = {"cmap": "Reds", "vmin": 0, "vmax": max(100 * most, 0.1)}
     _heatmap(ax, wrong, "{:.1f}", "% of the true class", scale)
     if len(class_names) <= MOST_WRITTEN:
-        for k, share in enumerate(np.diag(shares)):
+        for k, share in enumerate(np.diag(percent)):
             text = ax.text(k + 0.5, k + 0.5, f"{share:.1f}", ha="center", va="center")
             text.set(fontsize=6.5, color=style.SOFT)
     return _framed(ax, class_names, title)
@@ -134,17 +135,18 @@ def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
     matrices = findings.classes.confusions
     places = [place for place in findings.classes.closely if place in matrices]
     arms = [arm for where, arm in places if where == task]
+    most = largest_mistake(matrices[task, arm].mean for arm in arms)
     for k, arm in enumerate(arms[:MOST_MATRICES]):
         names = findings.classes.class_names[task, arm]
         figure, ax = _square(len(names))
         matrix = matrices[task, arm]
-        confusion(ax, matrix.mean, names, style.short(arm, 40))
+        confusion(ax, matrix.mean, names, style.short(arm, 40), most)
         yield Drawing(
             file_name(f"confusion_{k + 1}", findings, task),
             "classes",
             titled(f"Mistakes of “{arm}”", findings, task),
-            "Share of each true class that was given each label, mean over "
-            f"{matrix.n_trials} seeds. The diagonal, what was right, is left without colour.",
+            f"Share of each true class that was given each label, mean over {matrix.n_trials} seeds, "
+            "on one scale for all arms. What was right is left without colour.",
             figure,
             broad=len(names) > 20,
             in_page=len(names) > MOST_CELLS,

@@ -6,7 +6,9 @@ of single arms because their axes are differences and ratios.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ from analysis import words
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import arms_note, file_name, focus_arms, focus_tasks, titled
+from analysis.figures.rows import speedup_rows
 from analysis.findings.findings import Findings
 from analysis.statistics.times.course import ACCURACY, Course
 
@@ -32,39 +35,52 @@ def speedup_against_target(
     """
     targets = sorted(speedups["target"].unique())
     pairs = list(dict.fromkeys(zip(speedups["treatment"], speedups["control"], strict=True)))
+    known = speedup_rows(speedups)
     for k, (treatment, control) in enumerate(pairs):
-        rows = speedups[(speedups["treatment"] == treatment) & (speedups["control"] == control)]
-        rows = rows[rows["estimate"].notna()]
+        rows = known[(known["treatment"] == treatment) & (known["control"] == control)]
         if rows.empty:
             continue
         of_arm = styles[treatment]
         shift = (k - (len(pairs) - 1) / 2) * min(0.09, 0.7 / max(len(pairs), 1))
         x = np.array([targets.index(t) for t in rows["target"]]) + shift
         label = f"{style.short(treatment)} against {style.short(control)}"
-        ax.plot(x, rows["estimate"], **of_arm.look, markersize=5, label=label)
+        _marks(ax, x, rows, of_arm, label)
         _whiskers(ax, x, rows, of_arm.hex)
     ax.axhline(1, color=style.SOFT, lw=0.8, linestyle=":")
     ax.set_yscale("log")
+    ax.margins(y=0.16)  # room for arrows
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}×"))
     ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlim(-0.5, len(targets) - 0.5)
     ax.set_xticks(range(len(targets)), [course.target(t) for t in targets])
     unit = UNIT_LABELS[speedups["unit"].iloc[0]]
     ax.set(xlabel=f"Target (validation {course.words})", ylabel=f"Speedup in {unit}")
     return ax
 
 
+def _marks(ax: Axes, x: np.ndarray, rows: pd.DataFrame, of_arm: style.ArmStyle, label: str) -> None:
+    """Exact means joined to their neighbours; a ratio of another kind hollow; a bound a foot."""
+    kinds = rows["kind"].to_numpy()
+    values = rows["estimate"].to_numpy(dtype=float)
+    exact = np.where(kinds == "exact", values, np.nan)
+    ax.plot(x, exact, **of_arm.look, markersize=5, lw=1.1, label=label)
+    alone: dict[str, Any] = {"linestyle": "none", "color": of_arm.hex}
+    within, bound = kinds == "within", kinds == "bound"
+    hollow: dict[str, Any] = {"marker": of_arm.marker, "markersize": 5, "fillstyle": "none"}
+    ax.plot(x[within], values[within], **alone, **hollow)
+    ax.plot(x[bound], values[bound], **alone, marker="_", markersize=9, markeredgewidth=1.6)
+
+
 def _whiskers(ax: Axes, x: np.ndarray, rows: pd.DataFrame, color: str) -> None:
-    """Interval bars; an end that is unbounded becomes an arrow."""
+    """Interval bars up to the ends that are known; an open end is an arrow."""
     for place, row in zip(x, rows.itertuples(), strict=True):
-        low, high = row.low, row.high
-        if np.isnan(low) or np.isnan(high):
-            continue
-        ends = [row.estimate if low <= 0 else low, row.estimate if np.isinf(high) else high]
-        ax.plot([place, place], ends, color=color, lw=1.4)
-        if np.isinf(high):
+        ends = [row.estimate if math.isnan(end) else end for end in (row.low, row.high)]
+        if ends[0] != ends[1]:
+            ax.plot([place, place], ends, color=color, lw=1.4)
+        if row.open_high:
             _arrow(ax, place, row.estimate, 16, color)
-        if low <= 0:
+        if row.open_low:
             _arrow(ax, place, row.estimate, -16, color)
 
 
@@ -74,7 +90,7 @@ def _arrow(ax: Axes, x: float, y: float, length: float, color: str) -> None:
         xy=(x, y),
         xytext=(0, length),
         textcoords="offset points",
-        arrowprops={"arrowstyle": "<-", "color": color, "lw": 1.2},
+        arrowprops={"arrowstyle": "<-", "color": color, "lw": 1.2, "shrinkA": 0, "shrinkB": 0},
     )
 
 
@@ -185,7 +201,8 @@ def _draw_speedups(findings: Findings, styles: style.Styles) -> Iterator[Drawing
             titled("Speedup against target", findings, task),
             "Steps of the control over steps of the treatment to reach each target (geometric "
             "mean over paired seeds, 95 % interval of each alone). An arrow marks a bound: some "
-            "trials did not reach the target." + arms_note(findings, task),
+            "trials did not reach the target. Hollow: a ratio within the budget that trials had."
+            + arms_note(findings, task),
             figure,
             in_page=False,
         )

@@ -10,15 +10,25 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import arms_note, file_name, focus_styles, focus_tasks, titled
-from analysis.figures.style import SOFT, Styles, grid_figure, percent_axis, shared_legend, short
+from analysis.figures.rows import QUANTITIES, time_grain
+from analysis.figures.style import (
+    DASHED,
+    SOFT,
+    Styles,
+    grid_figure,
+    percent_axis,
+    shared_legend,
+    short,
+)
 from analysis.findings.findings import Findings
-from analysis.findings.learning import METRICS
 from analysis.statistics.times.course import ACCURACY, Course
+
+MOST_RUNS = 10  # single runs of an arm; more are mud
 
 
 def learning_curves(
@@ -26,46 +36,48 @@ def learning_curves(
     bands: pd.DataFrame,
     runs: pd.DataFrame,
     styles: Styles,
-    metric: str,
+    quantity: str,
     until: float | None = None,
 ) -> Axes:
     """Mean curve of each arm in `styles`, its interval as a band, single runs faint behind.
 
-    bands, runs: of one task, as `learning.Learning`. `until`: the last step shown (early phase).
+    Validation is solid, training dashed in the same colour and without a band.
+
+    bands, runs: of one task, as `learning.Learning`. `quantity`: of `rows.QUANTITIES`. `until`:
+    the last step shown (early phase).
     """
-    bands = bands[(bands["metric"] == metric) & bands["arm"].isin(list(styles))]
-    runs = runs[(runs["metric"] == metric) & runs["arm"].isin(list(styles))]
+    label, solid, dashed = QUANTITIES[quantity]
+    bands = bands[bands["metric"].isin([solid, dashed]) & bands["arm"].isin(list(styles))]
+    runs = runs[(runs["metric"] == solid) & runs["arm"].isin(list(styles))]
     if until is not None:
         bands, runs = bands[bands["step"] <= until], runs[runs["step"] <= until]
-    if len(runs) and bands["n"].max() > 1:
-        sns.lineplot(
-            runs,
-            x="step",
-            y="value",
-            hue="arm",
-            units=runs["arm"] + runs["seed"].astype(str),
-            estimator=None,
-            palette={a: s.hex for a, s in styles.items()},
-            ax=ax,
-            legend=False,
-            linewidth=0.5,
-            alpha=0.22,
-            rasterized=len(runs) > 4000,
-        )
+    _single_runs(ax, runs, styles)
     for arm, style in styles.items():
-        band = bands[bands["arm"] == arm]
-        if band.empty:
+        own = bands[bands["arm"] == arm]
+        band, training = own[own["metric"] == solid], own[own["metric"] == dashed]
+        if own.empty:
             continue
         ax.fill_between(band["step"], band["low"], band["high"], color=style.hex, alpha=0.18, lw=0)
+        ax.plot(training["step"], training["mean"], color=style.hex, lw=1.1, linestyle=DASHED)
         mark = style.look | {"markevery": max(1, len(band) // 7), "markersize": 3.5}
         ax.plot(band["step"], band["mean"], **mark, label=short(arm))
-    _frame(ax, bands, metric, until)
+    ax.set(xlabel="Training steps", ylabel=label)
+    ax.set_xlim(left=0, right=until)
+    if (bands["metric"] == dashed).any():
+        ax.set_title("dashed: training", color=SOFT, fontweight="normal", loc="right")
+    _frame(ax, bands, quantity == "accuracy")
     return ax
 
 
-def _frame(ax: Axes, bands: pd.DataFrame, metric: str, until: float | None) -> None:
-    ax.set(xlabel="Training steps", ylabel=METRICS[metric])
-    ax.set_xlim(left=0, right=until)
+def _single_runs(ax: Axes, runs: pd.DataFrame, styles: Styles) -> None:
+    for arm, own in runs.groupby("arm", sort=False):
+        if (seeds := sorted(own["seed"].unique())) and len(seeds) > 1:
+            of_arm = own[own["seed"].isin(seeds[:MOST_RUNS])]
+            for _, run in of_arm.groupby("seed", sort=False):
+                ax.plot(run["step"], run["value"], color=styles[arm].hex, lw=0.5, alpha=0.22)
+
+
+def _frame(ax: Axes, bands: pd.DataFrame, is_share: bool) -> None:
     if bands.empty:
         return
     # Two or three seeds have bands so wide that they would flatten every curve: cut those.
@@ -73,7 +85,7 @@ def _frame(ax: Axes, bands: pd.DataFrame, metric: str, until: float | None) -> N
     room = 0.6 * (high - low) or 0.02
     least = max(low - room, min(low, bands["low"].min()) - 0.03 * room)
     most = min(high + room, max(high, bands["high"].max()) + 0.03 * room)
-    if metric.endswith("accuracy"):
+    if is_share:
         least, most = max(least, 0.0), min(most, 1.002)
         percent_axis(ax.yaxis)
     if np.isfinite([least, most]).all():
@@ -96,12 +108,16 @@ def survival_curves(
         ax.fill_between(
             time, curve["low"], curve["high"], step="post", color=style.hex, alpha=0.13, lw=0
         )
-        ax.step(time, share, where="post", **style.stroke, label=short(arm))
+        ax.step(time, share, where="post", **style.look, markersize=3.5, label=short(arm))
         censored = curve[curve["n_censored"] > 0]
         (ticks,) = ax.plot(censored["time"], censored["share_reached"], "|", color=style.hex)
         ticks.set(markersize=9, markeredgewidth=1.4)
     ax.set(xlabel="Training steps", ylabel="Share of seeds", ylim=(-0.02, 1.04))
     ax.set_xlim(0, until * 1.02 or 1)  # 0: nothing was trained
+    if (grain := time_grain(survival["time"])) is not None:
+        ax.set_xscale("symlog", linthresh=grain)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+        ax.xaxis.set_minor_locator(NullLocator())
     ax.set_title(f"Validation {course.words} of {course.target(target)}", color=SOFT)
     percent_axis(ax.yaxis)
     return ax
@@ -118,13 +134,15 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
     bands = findings.learning.bands
     bands = bands[bands["task"] == task]
     runs = findings.learning.runs[findings.learning.runs["task"] == task]
-    metrics = [m for m in METRICS if (bands["metric"] == m).any()]
-    if not metrics:
+    metrics = set(bands["metric"])
+    quantities = [key for key, (_, *own) in QUANTITIES.items() if metrics & set(own)]
+    if not quantities:
         return
     chosen = focus_styles(findings, task, styles)
     note = (
-        "Mean over seeds, pointwise 95 % interval (Student's t), single runs faint. A trial that "
-        "stopped early counts with its last value." + arms_note(findings, task)
+        "Mean over seeds, pointwise 95 % interval (Student's t), single runs faint; dashed: on "
+        "training images. A trial that stopped early counts with its last value."
+        + arms_note(findings, task)
     )
     for name, title, share in (
         ("learning_curves", "Learning curves", None),
@@ -133,9 +151,9 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
         until = None if share is None else float(bands["step"].max()) * share
         if until is not None and (bands["step"] <= until).sum() < 3 * len(chosen):
             continue
-        figure, axes = grid_figure(len(metrics))
-        for ax, metric in zip(axes, metrics, strict=True):
-            learning_curves(ax, bands, runs, chosen, metric, until)
+        figure, axes = grid_figure(len(quantities))
+        for ax, quantity in zip(axes, quantities, strict=True):
+            learning_curves(ax, bands, runs, chosen, quantity, until)
         shared_legend(figure, axes[0])
         yield Drawing(
             file_name(name, findings, task),

@@ -6,10 +6,18 @@ open, what is a number and what a bound. It stands alone so that no drawing deci
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
 from analysis import words
+from analysis.statistics.samples.arrays import Floats
+
+QUANTITIES = {  # what is drawn solid on validation images and dashed on training images
+    "accuracy": ("Accuracy", "val_accuracy", "train_accuracy"),
+    "loss": ("Loss", "val_loss", "train_loss"),
+}
 
 MOST_CELLS = 70  # classes of a matrix in the page: more would be less than 9 pixels each
 
@@ -34,3 +42,24 @@ def speedup_rows(speedups: pd.DataFrame) -> pd.DataFrame:
     rows["high"] = rows["high"].where(~rows["open_high"])
     rows["low"] = rows["low"].where(~rows["open_low"])
     return rows
+
+
+def largest_mistake(shares: Iterable[Floats]) -> float:
+    """The end of the scale on which the mistakes of all arms are drawn, 0.001 at least.
+
+    shares: of each arm (classes, classes), of the true class, NaN for a class without images.
+    """
+    wrong = (matrix[~np.eye(len(matrix), dtype=bool)] for matrix in shares)
+    return max((float(np.nan_to_num(row).max(initial=0.001)) for row in wrong), default=0.001)
+
+
+def until_where(differences: Floats) -> float:
+    """How far from 0 a drawing of curves' differences goes: bands of few pairs flatten the rest."""
+    return 2.5 * max(float(np.abs(differences).max()), 0.005)
+
+
+def time_grain(times: pd.Series) -> float | None:
+    """The least time above 0 where times span so much that their axis is logarithmic, else None."""
+    positive = times[times > 0]
+    spread = len(positive) and positive.max() >= 8 * positive.min()
+    return float(positive.min()) if spread else None

@@ -1,13 +1,15 @@
 """How an arm looks in every figure, the marks that figures share, and how figures become files.
 
-In: names of arms, axes, numbers. Out: colours, dashes and markers; PNG and SVG files. It stands
-alone so that an arm has one look everywhere. The colours are Okabe and Ito's, which colour-blind
-readers can tell apart; dashes and markers differ too, for readers of a black-and-white print.
+In: names of arms, axes, numbers. Out: colours and markers; PNG, SVG and PDF files. It stands alone
+so that an arm has one look everywhere. The colours are Okabe and Ito's, which colour-blind readers
+can tell apart; markers differ too, for readers of a black-and-white print. A dash is no arm's: it
+is a training curve.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+import vl_convert
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -37,15 +40,8 @@ ROLES = {  # the page's variables, with what they are in light
     "var(--good)": "#1c6b45",
     "var(--bad)": "#9d2c2c",
 }
-MARKERS = ("o", "s", "^", "D", "v", "P")
-DASHES: tuple[tuple[float, ...], ...] = (
-    (),
-    (7, 3),
-    (2, 2),
-    (9, 3, 2, 3),
-    (12, 4),
-    (5, 2, 1, 2, 1, 2),
-)
+MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "*", "X", "p", "h")
+DASHED = (0, (3.2, 2.2))  # of training, beside validation
 DPI = 200
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -78,7 +74,6 @@ class ArmStyle:
 
     name: str
     color: int
-    dash: tuple[float, ...]
     marker: str
 
     @property
@@ -86,34 +81,36 @@ class ArmStyle:
         return COLORS[self.color]
 
     @property
-    def line(self) -> tuple[int, tuple[float, ...]] | str:
-        """matplotlib's line style."""
-        return (0, tuple(x / 1.6 for x in self.dash)) if self.dash else "-"
-
-    @property
-    def stroke(self) -> dict[str, Any]:
-        """Colour and dash of its lines, as matplotlib's keywords."""
-        return {"color": self.hex, "linestyle": self.line}
-
-    @property
     def look(self) -> dict[str, Any]:
-        """Colour, dash and marker, as matplotlib's keywords."""
-        return {**self.stroke, "marker": self.marker}
-
-    @property
-    def svg_dash(self) -> str:
-        return " ".join(f"{x:g}" for x in self.dash)
+        """Colour and marker, as matplotlib's keywords."""
+        return {"color": self.hex, "marker": self.marker}
 
 
 Styles = dict[str, ArmStyle]
 
 
 def arm_styles(arms: Sequence[str]) -> Styles:
-    """A style for each arm, in their order; 42 arms differ in colour and dash."""
-    return {
-        arm: ArmStyle(arm, k % len(COLORS), DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])
-        for k, arm in enumerate(dict.fromkeys(arms))
-    }
+    """A style for each arm, in their order; 84 arms differ in colour and mark.
+
+    Points of one grid (`pretrained [train=1000]`) have the colour of their arm and differ in their
+    mark; a grid of one arm alone has a colour for each point.
+    """
+    names = list(dict.fromkeys(arms))
+    own = {name: name.partition(" [")[0] for name in names}
+    colors = {base: k for k, base in enumerate(dict.fromkeys(own.values()))}
+    if len(colors) == 1 or len(colors) == len(names):
+        return {name: _style(name, k, k) for k, name in enumerate(names)}
+    seen: Counter[str] = Counter()
+    styles = {}
+    for name, base in own.items():
+        # An arm's first mark is that of its colour, so that arms differ in both.
+        styles[name] = _style(name, colors[base], colors[base] + seen[base])
+        seen[base] += 1
+    return styles
+
+
+def _style(name: str, color: int, marker: int) -> ArmStyle:
+    return ArmStyle(name, color % len(COLORS), MARKERS[marker % len(MARKERS)])
 
 
 @contextmanager
@@ -145,16 +142,19 @@ def grid_figure(
 
 
 def shared_legend(figure: Figure, ax: Axes, columns: int = 4) -> None:
-    """One legend for all panels, under them."""
+    """One legend for all panels, under them, in as many columns as its names leave room for."""
     handles, labels = ax.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+        room = 13 * figure.get_figwidth()  # letters
+        columns = min(columns, len(labels), max(1, int(room // (max(map(len, labels)) + 6))))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> str:
-    """Write NAME.png (200 dpi, on white) and NAME.svg into `folder`; returns the SVG's text.
+    """Write NAME.png (200 dpi, on white), .svg and .pdf into `folder`; returns the SVG's text.
 
-    The same figure gives the same bytes: no dates, and ids from a fixed salt.
+    The same figure gives the same bytes: no dates, and ids from a fixed salt. Letters of SVG and
+    PDF are outlines, which need no font.
     """
     with atomic_path(folder / f"{name}.png") as path:
         figure.savefig(path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
@@ -162,12 +162,20 @@ def save_figure(figure: Figure, folder: Path, name: str) -> str:
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     with atomic_file(folder / f"{name}.svg") as file:
         file.write(text.getvalue())
+    with atomic_path(folder / f"{name}.pdf") as path:
+        path.write_bytes(vl_convert.svg_to_pdf(text.getvalue()))  # a thirtieth of matplotlib's time
     return text.getvalue()
 
 
 def short(text: str, limit: int = 28) -> str:
-    """`text` cut to `limit` characters, for ticks and legends."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """`text` cut to `limit` characters, for ticks and legends.
+
+    What tells the points of a grid apart stands at the end, so that they are cut in the middle.
+    """
+    if len(text) <= limit:
+        return text
+    kept = limit // 2 if text.endswith("]") else 0
+    return text[: limit - 1 - kept] + "…" + text[len(text) - kept :]
 
 
 def interval_mark(

@@ -30,7 +30,9 @@ def performance_profiles(ax: Axes, profiles: pd.DataFrame, styles: Styles) -> Ax
         ax.fill_between(
             rows["threshold"], rows["low"], rows["high"], color=style.hex, alpha=0.15, lw=0
         )
-        ax.plot(rows["threshold"], rows["share"], **style.stroke, label=short(arm))
+        every = max(1, len(rows) // 7)
+        look = style.look | {"markevery": every, "markersize": 3.5}
+        ax.plot(rows["threshold"], rows["share"], **look, label=short(arm))
     ax.set(xlabel="Accuracy τ", ylabel="Share of runs above τ", ylim=(-0.02, 1.04))
     percent_axis(ax.xaxis)
     percent_axis(ax.yaxis)

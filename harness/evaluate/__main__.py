@@ -260,12 +260,15 @@ def _write(
 
 def _draw_confusion(folder: Path, file_name: str, score: Scores) -> None:
     from analysis.figures.classes import confusion
+    from analysis.figures.rows import largest_mistake
     from analysis.figures.style import drawing, new_figure
 
     size = min(9.0, max(3.6, 0.15 * len(score.class_names)))
+    n = score.counts.sum(axis=1, keepdims=True)
+    shares = np.divide(score.counts, n, out=np.full(score.counts.shape, np.nan), where=n > 0)
     with drawing():
         figure, axes = new_figure(size * 1.2, size)
-        confusion(axes[0, 0], score.counts, score.class_names, score.shown)
+        confusion(axes[0, 0], shares, score.class_names, score.shown, largest_mistake([shares]))
         with atomic_path(folder / f"{file_name}.png") as path:
             figure.savefig(path, format="png", dpi=110, facecolor="white")
 

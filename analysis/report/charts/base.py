@@ -26,6 +26,12 @@ SHAPES = {
     "D": "diamond",
     "v": "triangle-down",
     "P": "cross",
+    "<": "triangle-left",
+    ">": "triangle-right",
+    "*": "M0,-1L.23,-.31L.95,-.31L.36,.12L.59,.81L0,.38L-.59,.81L-.36,.12L-.95,-.31L-.23,-.31Z",
+    "X": "M-.5,-.9L0,-.4L.5,-.9L.9,-.5L.4,0L.9,.5L.5,.9L0,.4L-.5,.9L-.9,.5L-.4,0L-.9,-.5Z",
+    "p": "M0,-.9L.86,-.28L.53,.73L-.53,.73L-.86,-.28Z",
+    "h": "M0,-.9L.78,-.45L.78,.45L0,.9L-.78,.45L-.78,-.45Z",
 }
 SOFT, RULE, INK, PAPER = "var(--soft)", "var(--rule)", "var(--ink)", "var(--paper)"
 VERDICTS = {

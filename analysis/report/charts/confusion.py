@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from analysis.figures.rows import MOST_CELLS
+from analysis.figures.rows import MOST_CELLS, largest_mistake
 from analysis.report.charts.base import INK, PAPER, RULE, Row, Spec, choice, finish, named, plain
 from analysis.statistics.classes.scores import Confusion
 from analysis.statistics.samples.arrays import Floats
@@ -29,12 +29,11 @@ def confusion_chart(matrices: Mapping[str, Confusion], names: Sequence[str]) -> 
     """
     if not matrices or len(names) > MOST_CELLS:
         return None
-    rows, largest = [], 0.001
-    for k, matrix in enumerate(matrices.values()):
-        counts, shares = matrix.pooled, matrix.mean
-        off = np.nan_to_num(shares[~np.eye(len(names), dtype=bool)])
-        largest = max(largest, float(off.max(initial=0)))
-        rows.append({"which": k, "seeds": matrix.n_trials, **_cells(shares, counts)})
+    largest = largest_mistake(matrix.mean for matrix in matrices.values())
+    rows = [
+        {"which": k, "seeds": m.n_trials, **_cells(m.mean, m.pooled)}
+        for k, m in enumerate(matrices.values())
+    ]
     return _matrix(
         rows,
         names,

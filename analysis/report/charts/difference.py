@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
+from analysis.figures.rows import until_where
 from analysis.figures.style import Styles
 from analysis.findings.ahead import Ahead
 from analysis.report.charts.base import SOFT, Row, Spec, arm_color, choice, finish, named, plain
@@ -47,8 +48,7 @@ def _row(number: int, ahead: Ahead, course: Course) -> Row:
     band = ahead.band
     factor = 100 if course.is_share else 1
     mean, low, high = (factor * np.asarray(v) for v in (band.mean, band.low, band.high))
-    # Few pairs have bands that flatten the rest: the drawing is cut, the tooltip is not.
-    room = 2.5 * max(float(np.abs(mean).max()), factor * 0.005)
+    room = factor * until_where(band.mean)  # the drawing is cut, the tooltip is not
     return {
         "arm": ahead.pair.treatment,
         "pair": number,

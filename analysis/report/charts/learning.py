@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from analysis.figures.rows import QUANTITIES
 from analysis.figures.style import Styles
 from analysis.findings.learning import Learning
 from analysis.report.charts.base import (
@@ -32,10 +33,6 @@ from analysis.report.charts.base import (
 
 MOST_VALUES = 40_000  # of single runs, over all metrics: the page must open on a phone
 MARKS = 6  # on one curve
-QUANTITIES = {
-    "accuracy": ("Accuracy", "val_accuracy", "train_accuracy"),
-    "loss": ("Loss", "val_loss", "train_loss"),
-}
 UNITS = {
     "step": "Training steps",
     "samples": "Training images seen",

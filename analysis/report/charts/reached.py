@@ -8,6 +8,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from analysis.figures.rows import time_grain
 from analysis.figures.style import Styles
 from analysis.report.charts.base import (
     Row,
@@ -21,6 +22,7 @@ from analysis.report.charts.base import (
 )
 from analysis.statistics.times.course import Course
 
+TICKS = [m * 10**e for e in range(9) for m in (1, 2, 5)]  # steps
 FIELDS = ("step", "share", "low", "high", "risk", "ended")
 
 
@@ -42,7 +44,7 @@ def reached_chart(survival: pd.DataFrame, styles: Styles, course: Course) -> Spe
         "tick marks seeds whose training ended before."
     )
     return finish(
-        _layers(styles),
+        _layers(styles, time_grain(survival["time"])),
         {"stairs": rows},
         styles,
         words,
@@ -77,12 +79,16 @@ def _stairs(curve: pd.DataFrame, until: float) -> Row:
     }
 
 
-def _layers(styles: Styles) -> list[alt.Chart]:
+def _layers(styles: Styles, grain: float | None) -> list[alt.Chart]:
     base = (
         shown("stairs").transform_filter("datum.target === target").transform_flatten(list(FIELDS))
     )
     percent = alt.Axis(labelExpr="format(100 * datum.value, '~g') + ' %'", title=None, tickCount=5)
-    x = alt.X("step:Q", title="Training steps", axis=alt.Axis(grid=False, tickCount=8))
+    x = alt.X("step:Q", title="Training steps", axis=alt.Axis(grid=False), scale=alt.Scale())
+    if grain is not None:
+        ticks = [0, *(t for t in TICKS if grain <= t)]
+        x["axis"]["values"] = ticks
+        x["scale"] = alt.Scale(type="symlog", constant=grain, nice=False)
     y = alt.Y("share:Q", axis=percent, scale=alt.Scale(domain=[0, 1]))
     color = arm_color(styles)
     ends = {"y": alt.Y("low:Q", axis=percent), "y2": "high:Q"}

@@ -66,7 +66,7 @@ def _curve(placed: Placed, metric: str, rows: pd.Index, style: ArmStyle) -> dict
         "name": placed.cell("arm", first),
         "categories": placed.cells("step", first, last),
         "values": placed.cells(metric, first, last),
-        "line": {"color": style.hex, "width": 1.75, "dash_type": "dash" if style.dash else "solid"},
+        "line": {"color": style.hex, "width": 1.75},
     }
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import arms, classes, comparisons, curves, search, tasks
-from analysis.figures.style import arm_styles, drawing, new_figure, save_figure
+from analysis.figures import arms, classes, comparisons, curves, rows, search, tasks
+from analysis.figures.style import arm_styles, drawing, new_figure, save_figure, short
 
 STYLES = arm_styles(["scratch", "pretrained"])
 
@@ -24,9 +24,17 @@ def axes():
     return new_figure(4, 3)[1][0, 0]
 
 
-def test_forty_two_arms_differ_in_colour_and_dash() -> None:
-    styles = arm_styles([str(k) for k in range(42)])
-    assert len({(s.color, s.dash) for s in styles.values()}) == 42
+def test_eighty_four_arms_differ_in_colour_and_mark() -> None:
+    styles = arm_styles([str(k) for k in range(84)])
+    assert len({(s.color, s.marker) for s in styles.values()}) == 84
+
+
+def test_points_of_a_grid_have_the_colour_of_their_arm_and_a_mark_of_their_own() -> None:
+    names = [f"{arm} [train={n}]" for n in range(12) for arm in ("scratch", "pretrained")]
+    styles = arm_styles(names)
+    assert [styles[name].color for name in names[:4]] == [0, 1, 0, 1]
+    assert len({(s.color, s.marker) for s in styles.values()}) == 24
+    assert {s.color for s in arm_styles(names[::2]).values()} == {0, 1, 2, 3, 4, 5, 6}
 
 
 def test_an_arm_keeps_its_style_whatever_is_drawn_with_it() -> None:
@@ -70,28 +78,61 @@ def test_a_single_pair_gets_no_whisker() -> None:
     assert widths == [0]
 
 
-def test_a_bound_is_an_arrow() -> None:
-    rows = pd.DataFrame(
+def test_a_bound_is_an_arrow_and_never_joined() -> None:
+    table = pd.DataFrame(
         {
             "treatment": "pretrained",
             "control": "scratch",
-            "target": [0.9, 0.95],
+            "target": [0.8, 0.9, 0.95, 0.97, 0.98],
             "unit": "step",
-            "estimate": [2.0, 1.5],
-            "low": [1.8, 1.2],
-            "high": [2.2, np.inf],
+            "estimate": [2.5, 2.0, 1.5, 1.4, 0.7],
+            "low": [2.1, 1.8, 1.2, 1.1, 0.0],
+            "high": [2.9, 2.2, np.inf, 1.9, 0.9],
+            "bound": ["", "", "at least", "", "at most"],
+            "n_pairs": 5,
+            "n_reached_treatment": [5, 5, 5, 4, 2],
+            "n_reached_control": [5, 5, 3, 3, 5],
         }
     )
-    ax = comparisons.speedup_against_target(axes(), rows, STYLES)
+    ax = comparisons.speedup_against_target(axes(), table, STYLES)
     arrows = [text for text in ax.texts if text.arrow_patch is not None]
-    assert len(arrows) == 1
+    assert [(arrow.xy[1], np.sign(arrow.xyann[1])) for arrow in arrows] == [(1.5, 1), (0.7, -1)]
+    [joined] = [line for line in ax.lines if line.get_label().startswith("pretrained")]
+    np.testing.assert_array_equal(joined.get_ydata(), [2.5, 2.0, np.nan, np.nan, np.nan])
+    bars = [sorted(line.get_ydata()) for line in ax.lines if line.get_linewidth() == 1.4]
+    assert bars == [[2.1, 2.9], [1.8, 2.2], [1.2, 1.5], [1.1, 1.9], [0.7, 0.9]]
     assert ax.get_yscale() == "log"
 
 
-def test_confusion_leaves_the_diagonal_out_of_the_colours() -> None:
-    ax = classes.confusion(axes(), np.array([[8, 2], [1, 9]]), ["a", "b"], "")
-    shown = np.ma.filled(ax.collections[0].get_array().reshape(2, 2).astype(float), np.nan)
+def test_training_is_dashed_in_the_colour_of_its_arm() -> None:
+    bands = pd.DataFrame(
+        {
+            "arm": "scratch",
+            "metric": ["val_accuracy"] * 3 + ["train_accuracy"] * 3,
+            "step": [0, 10, 20] * 2,
+            "mean": [0.1, 0.5, 0.8, 0.2, 0.6, 0.9],
+            "low": 0.1,
+            "high": 0.9,
+        }
+    )
+    runs = pd.DataFrame(columns=["arm", "metric", "seed", "step", "value"])
+    ax = curves.learning_curves(axes(), bands, runs, STYLES, "accuracy")
+    dashed, solid = ax.lines
+    assert dashed.get_ydata().tolist() == [0.2, 0.6, 0.9]
+    assert (dashed.get_linestyle(), solid.get_linestyle()) == ("--", "-")
+    assert dashed.get_color() == solid.get_color()
+    assert len(ax.collections) == 1  # the band, of validation alone
+
+
+def test_confusions_of_all_arms_have_one_scale_and_no_colour_where_they_are_right() -> None:
+    matrices = {"scratch": np.array([[8, 2], [1, 9]]), "pretrained": np.array([[9, 1], [4, 6]])}
+    shares, most = rows.mistakes(matrices)
+    assert most == 0.4
+    ax = classes.confusion(axes(), shares["scratch"], ["a", "b"], "", most)
+    drawn = ax.collections[0]
+    shown = np.ma.filled(drawn.get_array().reshape(2, 2).astype(float), np.nan)
     np.testing.assert_allclose(shown, [[np.nan, 20.0], [10.0, np.nan]])
+    assert drawn.get_clim() == (0, 40)
     assert [t.get_text() for t in ax.texts if t.get_text()] == ["20.0", "10.0", "80.0", "90.0"]
 
 
@@ -159,6 +200,13 @@ def test_settings_over_several_decades_are_drawn_on_logarithms() -> None:
     assert 0.5 in starts
 
 
+def test_points_of_a_grid_are_told_apart_where_their_names_are_cut() -> None:
+    names = [f"pretrained [train={n}, width={w}]" for n in (1000, 25000) for w in (1, 2)]
+    assert len({short(name) for name in names}) == 4
+    assert {len(short(name)) for name in names} == {28}
+    assert short("a" * 30) == "a" * 27 + "…"
+
+
 def test_a_dollar_sign_in_a_name_is_no_formula(tmp_path: Path) -> None:
     figure, ax = new_figure(3, 2)
     ax[0, 0].set_title(r"$\frac{broken_% & <b>")
@@ -172,7 +220,9 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
         ax[0, 0].plot([1, 2], [3, 4])
         (tmp_path / name).mkdir()
         save_figure(figure, tmp_path / name, "figure")
-        written.append([(tmp_path / name / f"figure.{e}").read_bytes() for e in ("png", "svg")])
+        written.append(
+            [(tmp_path / name / f"figure.{e}").read_bytes() for e in ("png", "svg", "pdf")]
+        )
     assert written[0] == written[1]
 
 
