@@ -145,8 +145,9 @@ def _draw_confusions(findings: Findings, task: str) -> Iterator[Drawing]:
             file_name(f"confusion_{k + 1}", findings, task),
             "classes",
             titled(f"Mistakes of “{arm}”", findings, task),
-            f"Share of each true class that was given each label, mean over {matrix.n_trials} seeds, "
-            "on one scale for all arms. What was right is left without colour.",
+            "Share of each true class that was given each label, mean over "
+            f"{matrix.n_trials} seeds, on one scale for all arms. What was right is left without "
+            "colour.",
             figure,
             broad=len(names) > 20,
             in_page=len(names) > MOST_CELLS,

@@ -125,10 +125,10 @@ def test_training_is_dashed_in_the_colour_of_its_arm() -> None:
 
 
 def test_confusions_of_all_arms_have_one_scale_and_no_colour_where_they_are_right() -> None:
-    matrices = {"scratch": np.array([[8, 2], [1, 9]]), "pretrained": np.array([[9, 1], [4, 6]])}
-    shares, most = rows.mistakes(matrices)
+    scratch, pretrained = np.array([[0.8, 0.2], [0.1, 0.9]]), np.array([[0.9, 0.1], [0.4, 0.6]])
+    most = rows.largest_mistake([scratch, pretrained])
     assert most == 0.4
-    ax = classes.confusion(axes(), shares["scratch"], ["a", "b"], "", most)
+    ax = classes.confusion(axes(), scratch, ["a", "b"], "", most)
     drawn = ax.collections[0]
     shown = np.ma.filled(drawn.get_array().reshape(2, 2).astype(float), np.nan)
     np.testing.assert_allclose(shown, [[np.nan, 20.0], [10.0, np.nan]])
