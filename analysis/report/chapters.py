@@ -9,7 +9,7 @@ what is shown and decides nothing about the page.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.findings.ahead import ahead_words
 from analysis.report.document import Block, Chart, Content, Fold, Plate, Prose, Section, TableBlock
@@ -45,6 +45,8 @@ def lay_out(content: Content, links: Links) -> Layout:
         _stable(content, blocks),
         *_rest(content, blocks, links),
     ]
+    if opening is not None:
+        opening = replace(opening, caption=OPENING)
     return Layout(opening, tuple(s for s in sections if s.every_block or s.paragraphs))
 
 
