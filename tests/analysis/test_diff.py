@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from synthetic_runs import Arm, Made, write_run
 
 from analysis.__main__ import main
 from analysis.diff import diff_runs, write_diff
+from analysis.findings.load import load_runs
+from analysis.gate import gate_runs
+from analysis.report.exports import names_of
 from headstart.errors import InputError, RunFolderError
 
 
@@ -55,3 +59,19 @@ def test_plan_asks_for_a_question(made_run: Path) -> None:
 def test_a_workbook_name_is_a_file_name(made_run: Path) -> None:
     with pytest.raises(InputError, match=r"\.xlsx"):
         main([str(made_run), "--workbook", "../x.xlsx"])
+
+
+def test_an_arm_of_which_one_run_has_a_label_is_one_arm(made_run: Path, tmp_path: Path) -> None:
+    new = write_run(tmp_path / "new", Made())
+    sweep = yaml.safe_load((new / "sweep.yaml").read_text())
+    sweep["arms"]["scratch"]["label"] = "From scratch"
+    (new / "sweep.yaml").write_text(yaml.safe_dump(sweep, sort_keys=False))
+    changes = diff_runs(made_run, new)
+    assert changes.n_both == 16
+    assert set(changes.table["arm"]) == {"From scratch", "pretrained"}
+    assert changes.settings == ()  # a label changes nothing
+    for name in ("scratch", "From scratch"):
+        (arm,) = gate_runs(made_run, new, 0.5, arms=[name]).arms
+        assert arm.place == "“From scratch”"
+    names = names_of(load_runs([new, made_run]).trials)
+    assert names == {"From scratch": "scratch", "pretrained": "pretrained"}

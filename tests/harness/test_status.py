@@ -111,3 +111,11 @@ def test_the_command_prints_the_lines_and_refuses_other_folders(run, tmp_path, c
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunFolderError, match="is no run folder"):
         main([str(tmp_path / "empty")])
+
+
+def test_labels_stand_in_place_of_names(run: Path) -> None:
+    plan = json.loads((run / "plan.json").read_text())
+    (run / "plan.json").write_text(json.dumps(plan | {"labels": {"scratch": "From scratch"}}))
+    lines = [*describe(run)]
+    assert not any("scratch " in line.replace("From scratch", "") for line in lines)
+    assert any("From scratch seed 2 (s2)" in line for line in lines)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from synthetic_runs import Made, write_run
 
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
-from analysis.findings.searches import describe_search, find_searches, setting_text
+from analysis.findings.searches import describe_search, find_searches, read_decisions, setting_text
 from analysis.report.displays_arms import search_tables
 from analysis.report.essay import write_essay
 from headstart.errors import RunFolderError
@@ -103,3 +104,14 @@ def test_settings_that_are_mappings_are_told_apart_as_text() -> None:
     assert search.settings == ("augment",)
     assert list(search.trials["augment"]) == ["none", "rotate 10 + scale 0.9 to 1.1"]
     assert setting_text(0.00312345) == "0.00312"
+
+
+def test_an_arm_with_a_label_keeps_its_search(searched: Path) -> None:
+    arm = json.loads(next((searched / "search").glob("*.json")).read_text())["arm"]
+    path = searched / "sweep.yaml"
+    sweep = yaml.safe_load(path.read_text())
+    sweep["arms"][arm]["label"] = "Searched"
+    path.write_text(yaml.safe_dump(sweep, sort_keys=False))
+    runs = load_runs([searched])
+    (decided,) = read_decisions(runs.trials, runs.folders)
+    assert decided.arm == "Searched"
