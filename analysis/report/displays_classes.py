@@ -161,7 +161,7 @@ def _confusion_table(
             row |= {"images": int(matrix.pooled[k].sum()), "right": float(matrix.mean[k, k])}
             row |= {"mistaken": _most_mistaken(matrix, k, names)}
             for j, count in enumerate(matrix.pooled[k].tolist()):
-                row |= {f"count_{j}": count, f"share_{j}": float(matrix.mean[k, j])}
+                row |= {f"count_{names[j]}": count, f"share_{names[j]}": float(matrix.mean[k, j])}
             rows.append(row)
     frame, n_shown = _telling_first(findings, pd.DataFrame(rows))
     few = len(names) <= MOST_WRITTEN
@@ -172,8 +172,8 @@ def _confusion_table(
         Column("right", "Right", "percent", more=few),
         Column("mistaken", "Most often taken for", more=few),
         *(
-            Column(f"count_{j}", name, "count", share=f"share_{j}", more=not few)
-            for j, name in enumerate(names)
+            Column(f"count_{name}", name, "count", share=f"share_{name}", more=not few)
+            for name in names
         ),
     )
     note = (
