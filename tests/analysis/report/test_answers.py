@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+import pandas as pd
 import pytest
 from synthetic_runs import Arm, Made, write_run
 
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
-from analysis.report.answers import answer_all, summary
+from analysis.report.answers import _uses, answer_all, summary
 from analysis.words import interval, probability
 
 EVERY_SEED = tuple(range(8))
@@ -73,3 +76,18 @@ def test_several_tasks_have_an_answer_together_before_their_own(tmp_path):
     said = f"final value {ends}, better in 2 of 2 tasks, p {p} among its question"
     assert said in first.rest
     assert [p.lead.split(":")[0] for p in others] == ["On a", "On b"]
+
+
+@pytest.mark.parametrize(
+    ("uses", "low", "high", "bound", "said"),
+    [
+        (5.3, 0.2, 10.6, "", "about 6 uses (1 to 11; 95 % interval of this pair and target alone)"),
+        (0.4, 0.2, 0.9, "", "1 use (95 % interval of this pair and target alone)"),
+        (5.3, 0.2, 10.6, "at least", "1 to 11 uses (95 % interval of this pair and target alone)"),
+        (5.3, math.nan, math.nan, "at least", "at most 6 uses"),
+        (0.9, math.nan, math.nan, "", "1 use"),
+    ],
+)
+def test_uses_are_whole_and_read_as_a_sentence(uses, low, high, bound, said) -> None:
+    row = pd.Series({"uses": uses, "uses_low": low, "uses_high": high, "bound": bound})
+    assert _uses(row) == said
