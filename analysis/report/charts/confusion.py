@@ -14,6 +14,7 @@ import numpy as np
 
 from analysis.figures.rows import MOST_CELLS, largest_mistake
 from analysis.report.charts.base import INK, PAPER, RULE, Row, Spec, choice, finish, named, plain
+from analysis.report.charts.forest import pair_words
 from analysis.statistics.classes.scores import Confusion
 from analysis.statistics.samples.arrays import Floats
 
@@ -56,7 +57,7 @@ def confusion_difference_chart(
         return None
     rows = [{"which": k, **_cells(d, None)} for k, d in enumerate(differences.values())]
     largest = max(max((abs(v or 0) for v in row["share"]), default=0) for row in rows)
-    pairs = {k: f"{treatment} − {control}" for k, (treatment, control) in enumerate(differences)}
+    pairs = {k: pair_words(*pair) for k, pair in enumerate(differences)}
     return _matrix(
         rows,
         names,

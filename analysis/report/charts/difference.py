@@ -15,6 +15,7 @@ from analysis.figures.rows import until_where
 from analysis.figures.style import Styles
 from analysis.findings.ahead import Ahead
 from analysis.report.charts.base import SOFT, Row, Spec, arm_color, choice, finish, named, plain
+from analysis.report.charts.forest import pair_words
 from analysis.statistics.times.course import Course
 
 FIELDS = ("step", "mean", "low", "high", "bottom", "top", "sure")
@@ -24,7 +25,7 @@ def difference_chart(rows: Sequence[Ahead], styles: Styles, course: Course) -> S
     """The chart of one task; None where no pair has enough seeds for a band."""
     if not rows:
         return None
-    pairs = {k: f"{row.pair.treatment} − {row.pair.control}" for k, row in enumerate(rows)}
+    pairs = {k: pair_words(*row.pair) for k, row in enumerate(rows)}
     styles = {arm: styles[arm] for arm in styles if any(row.pair.treatment == arm for row in rows)}
     unit = " (points)" if course.is_share else ""
     words = (

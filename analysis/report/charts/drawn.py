@@ -7,6 +7,7 @@ Vega, Vega-Lite and vega-embed.
 from __future__ import annotations
 
 import copy
+import re
 from functools import cache
 from typing import Any
 
@@ -39,7 +40,9 @@ def static_svg(spec: Spec, width: int = STATIC_WIDTH) -> str:
     static["config"]["font"] = STATIC_FONT
     static["config"]["axis"]["labelLimit"] = 260
     text: str = vl_convert.vegalite_to_svg(static)
-    return text
+    ids = dict.fromkeys(re.findall(r'\bid="(clip\d+)"', text))  # numbered over the whole process
+    places = {name: f"clip-{k}" for k, name in enumerate(ids)}
+    return re.sub(r'(\bid="|url\(#)(clip\d+)', lambda m: m[1] + places.get(m[2], m[2]), text)
 
 
 def in_light(spec: Spec, width: int = STATIC_WIDTH) -> Spec:

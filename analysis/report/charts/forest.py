@@ -58,10 +58,11 @@ def _row(number: int, row: dict[str, object], course: Course, several: bool) -> 
     verdict = str(row["verdict"])
     known = verdict if verdict in VERDICTS else "not known"
     where = f"{row['task']}: " if several else ""
+    pair = pair_words(str(row["treatment"]), str(row["control"]))
     return {
         "row": number,
-        "label": f"{where}{row['treatment']} − {row['control']}: {known}, {text}",
-        "pair": f"{row['treatment']} − {row['control']}",
+        "label": f"{where}{pair}: {known}, {text}",
+        "pair": pair,
         "estimate": rounded(factor * estimate),
         "low": rounded(factor * low),
         "high": rounded(factor * high),
@@ -69,6 +70,14 @@ def _row(number: int, row: dict[str, object], course: Course, several: bool) -> 
         "verdict": known,
         "n": int(str(row["n_pairs"])),
     }
+
+
+def pair_words(treatment: str, control: str) -> str:
+    """`a − b`; of two points of a grid with the same values these are written once."""
+    (first, _, point), (second, _, other) = (a.partition(" [") for a in (treatment, control))
+    return (
+        f"{first} − {second} [{point}" if point and point == other else f"{treatment} − {control}"
+    )
 
 
 def _layers(order: list[Any], title: str) -> list[alt.Chart]:

@@ -151,7 +151,7 @@ def _faint(styles: Styles, units: list[str]) -> alt.Chart:
         .transform_flatten(["x", "y"])
         .transform_joinaggregate(x0="min(x)", x1="max(x)")
         .transform_filter(CHOSEN)
-        .mark_line(strokeWidth=0.7, opacity=0.22, clip=True, aria=False)
+        .mark_line(strokeWidth=0.7, opacity=0.22, aria=False)
         .encode(x=_x(), y=_y("y"), color=color, detail="seed:N")
     )
     return lines

@@ -100,7 +100,9 @@ def _layers(styles: Styles, grain: float | None) -> list[alt.Chart]:
         alt.Tooltip("high:Q", title="to", format=".0%"),
         alt.Tooltip("risk:Q", title="seeds not there before"),
     ]
-    band = base.mark_area(interpolate="step-after", opacity=0.13, aria=False)
+    band = base.mark_area(
+        interpolate="step-after", opacity=0.13 if len(styles) < 5 else 0.05, aria=False
+    )
     line = base.mark_line(interpolate="step-after", strokeWidth=2.2, aria=False)
     ticks = base.transform_filter("datum.ended > 0").mark_point(
         shape="stroke", angle=90, size=110, strokeWidth=1.8, aria=False
