@@ -46,7 +46,8 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["tie"] = tie
-    opening = layout.opening
+    opening, styles = layout.opening, content.styles
+    styles = dict(sorted(styles.items(), key=lambda item: item[0] not in shown))  # as legends stand
     blocks: list[Block] = [block for section in layout.sections for block in section.every_block]
     blocks += [opening] if opening else []
     data = {
@@ -60,8 +61,8 @@ def render_page(
         "kicker": kicker,
         "footer": footer,
         "files": FILES,
-        "opening": opening and _block(opening, content.styles),
-        "sections": [_section(section, content.styles) for section in layout.sections],
+        "opening": opening and _block(opening, styles),
+        "sections": [_section(section, styles) for section in layout.sections],
         "cards": _cards(content, content.glance.cards),
         "others": _cards(content, content.glance.others),
         "many_controls": len(_controls(content.glance.cards)) > 1,
@@ -152,7 +153,7 @@ class _Slugs(dict[str, str]):
 def _block(block: Block, styles: Styles) -> dict[str, object]:
     content: dict[str, object] = {"type": type(block).__name__, **vars(block)}
     if isinstance(block, Chart):
-        looks = (styles[arm] for arm in block.spec["usermeta"]["legend"])
+        looks = (styles[arm] for arm in styles if arm in block.spec["usermeta"]["legend"])
         content["arms"] = [
             {"name": s.name, "color": s.color, "mark": SWATCHES[s.marker]} for s in looks
         ]
