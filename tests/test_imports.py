@@ -25,6 +25,7 @@ LATE_CALLS = {
     ("harness.sweep", "analysis"),
     ("harness.notebook", "analysis"),
     ("harness.evaluate.__main__", "analysis"),
+    ("harness.watch.summary", "analysis"),
 }
 MAY_IMPORT_RAY = {"harness.engines.ray_tune", "harness.plan.search"}
 NEVER_IN_ANALYSIS = {"torch", "ray", "slurm", "torchvision", "accelerate"}

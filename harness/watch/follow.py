@@ -178,7 +178,9 @@ class Follower:
         try:
             row = self.rows[trial_id]
             content = checked_bytes(self.run, trial_id, CURVE, row, self._archives)
-            if content is not None:
+            if content is None:  # it moves into an archive just now
+                del self.curves[trial_id]
+            else:
                 self.curves[trial_id] = _columns(read_evaluations(content, trial_id))
         except (HeadstartError, OSError, ValueError) as err:
             self.damaged[trial_id] = str(err)

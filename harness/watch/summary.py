@@ -10,6 +10,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from harness.runfolder.running import Number, time_left_now
@@ -109,15 +110,25 @@ def _share(trials: Sequence[PlannedTrial], states: Mapping[str, str], f: Followe
 
 
 def _estimate(values: Sequence[float]) -> dict[str, str]:
-    """The mean so far, `94.61 %`, and its interval, `93.90 to 95.32`, from two values on."""
+    """The mean so far, `94.61 %`, and its interval, `93.90 to 95.32 %`, from two values on."""
     if not values:
         return {"final": "", "range": ""}
-    mean, low, high = interval(values)
-    ends = (max(0.0, 100 * (low or 0.0)), min(100.0, 100 * (high or 0.0)))
+    mean, low, high = _as_reported(tuple(values))
     return {
         "final": f"{100 * mean:.2f} %",
-        "range": "" if low is None else f"{ends[0]:.2f} to {ends[1]:.2f} %",
+        "range": "" if low is None else f"{100 * low:.2f} to {100 * (high or 0.0):.2f} %",
     }
+
+
+@cache
+def _as_reported(values: tuple[float, ...]) -> tuple[float, float | None, float | None]:
+    """Mean of accuracies with the interval that a report has for them."""
+    if len(values) < 2:
+        return values[0], None, None
+    from analysis.statistics.samples.intervals import mean_interval
+
+    estimate = mean_interval(values).within(0.0, 1.0)
+    return estimate.estimate, estimate.low, estimate.high
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:

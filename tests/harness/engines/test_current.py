@@ -60,12 +60,12 @@ def fails(error):
 
 def test_what_hinders_it_is_remarked_once_and_a_full_disk_ends_the_command():
     keep = KeepCurrent()
-    keep.add(0.0, fails(RunFolderError("x: is damaged")))
+    keep.add(0.0, fails(RunFolderError("x: is not there, though its trial ended")))
     keep.add(0.0, fails(ConnectionError("no\nanswer")), "wandb")
     for task in (*keep.tasks, *keep.tasks):
         keep._do(task)
     keep.check()
-    assert keep.remarks == ["x: is damaged", "wandb: ConnectionError: no answer"]
+    assert keep.remarks == ["wandb: ConnectionError: no answer"]
     keep.add(0.0, fails(StorageError("x: cannot be written")))
     keep._do(keep.tasks[-1])
     with pytest.raises(StorageError, match="cannot be written"):

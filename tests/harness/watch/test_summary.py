@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 
+import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.statistics.samples.redrawn import accuracy_interval
 from harness.watch.follow import Follower
-from harness.watch.summary import interval, summarize
+from harness.watch.summary import _as_reported, interval, summarize
+from headstart.archives import Archives
 from headstart.digests import sealed_text
 
 
@@ -115,6 +118,9 @@ def test_estimates_have_intervals_and_the_page_has_no_verdict(run):
         "the second": ("75.00 %", "11.47 to 100.00 %", "test"),
         "b": ("", "", ""),
     }
+    five = [0.70, 0.72, 0.75, 0.80, 0.71]
+    reported = accuracy_interval(np.array(five), 0.0)
+    assert _as_reported(tuple(five)) == (reported.estimate, reported.low, reported.high)
     text = json.dumps(data).lower()
     assert not [word for word in ("better", "worse", "p_value", "verdict", "shown") if word in text]
 
@@ -140,6 +146,22 @@ def test_many_curves_are_read_in_pieces_and_from_the_table_first(run):
     assert summarize(follower)["log"] == ["4 of 6 curves of ended trials are not read yet"]
     follower.look()
     assert summarize(follower)["log"] == []
+
+
+def test_trials_are_followed_into_archives(run):
+    run.begin()
+    for trial_id in run.ids[:3]:
+        run.end(trial_id)
+    follower = Follower(run.path)
+    looked(follower)
+    Archives(run.path).write("late", run.path / "trials", run.ids[1:3])
+    run.end(run.ids[3])
+    Archives(run.path).write("later", run.path / "trials", run.ids[3:4])
+    data = looked(follower)
+    assert counts(data)["<i>a</i>"] == {"done": 2}
+    steps = [p["step"] for p in data["runs"] if p["trial"] == run.ids[3]]
+    assert steps == [0, 4, 8, 0, 4, 8]
+    assert data["log"] == []
 
 
 def test_a_folder_that_may_only_be_read_stays_as_it_is(run):
