@@ -10,10 +10,12 @@ python -m analysis audit DATA_OR_RUN [--reference RUN]         are the labels ri
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 
 from headstart.cli import run_command, to_path
 from headstart.errors import InputError
+from headstart.output import terminal_width
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -51,11 +53,11 @@ def _report(argv: Sequence[str]) -> None:
             f"--workbook: {args.workbook!r} is not a file name that ends in .xlsx; it is written "
             "into the report's folder (--out)"
         )
-    from analysis.report.console import console_text, terminal_width
+    from analysis.report.console import console_text
     from analysis.report.report import write_report
 
     result = write_report(args.dirs, args.out, args.workbook)
-    print(console_text(result.glance, terminal_width()))
+    print(console_text(result.glance, terminal_width(sys.stdout)))
     print(f"\nReport: {result.index}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from headstart.output import on_one_line, say_in_terminal
+from headstart.output import on_one_line, say_in_terminal, terminal_width
 from headstart.signals import StoppedBySignal, StopRequest, end_at_once
 
 if __name__ == "__main__":
@@ -299,9 +299,12 @@ def _run(
     is_whole = _is_whole(options)
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
-    data = data_lines.describe(plan) if options.only != "report" else ()
-    for line in (*data_lines.stand_ins(plan), *data, *plan.repeated()):
-        print(line, file=sys.stderr, flush=True)
+    width = terminal_width(sys.stderr)
+    at_most = min(data_lines.WIDTH, width or data_lines.WIDTH)
+    data = data_lines.describe(plan, width=at_most) if options.only != "report" else ()
+    for text in (*data_lines.stand_ins(plan), *data, *plan.repeated()):
+        for line in data_lines.fitted(text, width):
+            print(line, file=sys.stderr, flush=True)
     with RunFolder(out, options.shard) as folder, _watched(options, folder):
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
@@ -646,7 +649,7 @@ def _track(
 
 
 def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
-    from analysis.report.console import console_text, terminal_width
+    from analysis.report.console import console_text
     from analysis.report.report import write_report
 
     deliver = plan.sweep.deliver
@@ -655,7 +658,7 @@ def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
     folder = result.index.parent
     if deliver.folders:
         write_folders(plan, catalogue, folder)
-    print(f"\n{console_text(result.glance, terminal_width())}\n")
+    print(f"\n{console_text(result.glance, terminal_width(sys.stdout))}\n")
     for name in (deliver.workbook, deliver.pdf):
         if name:
             print(folder / name)

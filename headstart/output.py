@@ -15,12 +15,15 @@ import io
 import os
 import re
 import select
+import shutil
 import sys
 from contextlib import suppress
 from typing import Any, TextIO
 
 # Control characters but line ends and tabs, and those that turn the direction of reading.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+LEAST_WIDTH = 40  # a narrower terminal cuts lines itself
 
 
 class _Steady(io.FileIO):
@@ -107,3 +110,10 @@ def say_in_terminal(line: str) -> None:
     """Show a line at once where a person watches standard error; a log does without it."""
     if sys.stderr is not None and sys.stderr.isatty():
         print(line, file=sys.stderr, flush=True)
+
+
+def terminal_width(stream: TextIO | None) -> int | None:
+    """Columns of the terminal that a standard stream is; None where it is none."""
+    if stream is None or not stream.isatty():
+        return None
+    return max(LEAST_WIDTH, shutil.get_terminal_size().columns)

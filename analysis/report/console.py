@@ -6,8 +6,6 @@ stands alone because a terminal has neither cards nor links: an arm has three li
 
 from __future__ import annotations
 
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterator
 
@@ -15,16 +13,8 @@ from analysis import words
 from analysis.report.glance import Card, Glance, Reading
 
 MOST_COMPARED = 4  # arms that are set against a control; the others are in the report
-LEAST_WIDTH = 40  # a narrower terminal cuts lines itself
 TIED = "\xa0"  # a space at which no line ends
 RANGES = "Ranges are 95 % intervals, each of one number alone."
-
-
-def terminal_width() -> int | None:
-    """Columns of the terminal that standard output is; None where it is none."""
-    if not sys.stdout.isatty():
-        return None
-    return max(LEAST_WIDTH, shutil.get_terminal_size().columns)
 
 
 def console_text(glance: Glance, width: int | None = None) -> str:

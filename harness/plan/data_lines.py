@@ -32,21 +32,33 @@ def stand_ins(plan: Plan, *, with_reasons: bool = True) -> Iterator[str]:
     yield from lines
 
 
-def describe(plan: Plan, *, all_notes: bool = False) -> Iterator[str]:
-    """What is in each data set, what it warns of, and the first of its notes, or all of them."""
+def describe(plan: Plan, *, all_notes: bool = False, width: int = WIDTH) -> Iterator[str]:
+    """What is in each data set, what it warns of, and the first of its notes, or all of them.
+
+    width: columns of a line.
+    """
     users = _users(plan) if len(plan.data) > 1 else {}
     for use in plan.data[:MOST_SETS]:
         who = users.get((use.choice.name, use.fingerprint), ())
-        yield from _wrapped(_content(use, who), "")
+        yield from _wrapped(_content(use, who), "", width)
         for warning in use.warnings:
-            yield from _wrapped(f"warning: {warning}", "  ")
+            yield from _wrapped(f"warning: {warning}", "  ", width)
         notes = (*use.split_notes, *use.notes)
         for note in notes if all_notes else notes[:MOST_NOTES]:
-            yield from _wrapped(f"note: {note}", "  ")
+            yield from _wrapped(f"note: {note}", "  ", width)
         if len(notes) > MOST_NOTES and not all_notes:
             yield f"  … {len(notes) - MOST_NOTES} more, all in the report"
     if len(plan.data) > MOST_SETS:
         yield f"data: … {len(plan.data) - MOST_SETS} more data sets, all in the report"
+
+
+def fitted(line: str, width: int | None) -> Sequence[str]:
+    """A line as a terminal of this width shows it without splitting words; None: as it is."""
+    if width is None or len(line) <= width:
+        return [line]
+    return textwrap.wrap(
+        line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _users(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -92,9 +104,9 @@ def _brief(other: PassedOver) -> str:
     return _cut(other.brief or other.reason, LONGEST_REASON)
 
 
-def _wrapped(text: str, indent: str) -> Sequence[str]:
+def _wrapped(text: str, indent: str, width: int = WIDTH) -> Sequence[str]:
     lines = textwrap.wrap(
-        _cut(text, LONGEST_NOTE), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
+        _cut(text, LONGEST_NOTE), width, initial_indent=indent, subsequent_indent=f"{indent}  ",
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     return [line.replace(TIED, " ") for line in lines]

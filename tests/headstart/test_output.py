@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.output import is_text, on_one_line
+from headstart.output import is_text, on_one_line, terminal_width
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
@@ -158,3 +159,14 @@ def test_standard_output_shows_what_a_terminal_would_obey(sign):
 def test_lines_tabs_and_letters_of_any_script_are_themselves():
     text = "a\tb\nс нуля 训练 à l’essai 🙂 x\u00a0y"
     assert command(f"print({text!r})", PYTHONIOENCODING="utf-8").stdout == f"{text}\n"
+
+
+def test_only_a_terminal_has_a_width(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "91")
+    stream = io.StringIO()
+    assert terminal_width(None) is None
+    assert terminal_width(stream) is None
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert terminal_width(stream) == 91
+    monkeypatch.setenv("COLUMNS", "5")
+    assert terminal_width(stream) == 40

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from dataclasses import replace
 
 import pytest
 
-from analysis.report.console import RANGES, console_text, terminal_width
+from analysis.report.console import RANGES, console_text
 from analysis.report.glance import Card, Glance, Reading
 
 ENDS = Reading("Final accuracy", "98.70 %", interval="97.95 to 99.45 %", mark="not known")
@@ -82,13 +80,3 @@ def test_lines_end_between_words_at_the_width_of_the_terminal(width: int) -> Non
 def test_nothing_is_said_of_ranges_where_there_are_none() -> None:
     assert RANGES not in console_text(glance())
     assert console_text(glance()).splitlines()[-1] == "“new” learns faster than “old”."
-
-
-def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "91")
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert terminal_width() is None
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert terminal_width() == 91
-    monkeypatch.setenv("COLUMNS", "5")
-    assert terminal_width() == 40

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.plan.data_lines import MOST_SETS, WIDTH, describe, stand_ins
+from harness.plan.data_lines import MOST_SETS, WIDTH, describe, fitted, stand_ins
 from harness.plan.planner import make_plan
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import DataChoice
@@ -124,3 +124,14 @@ def test_a_stand_in_is_said_with_the_reasons_and_at_the_end_without(plan):
         "small: glyphs stands in for mnist (not on this machine, no connection to fetch it); nor "
     )
     assert len(line) < 300
+
+
+def test_lines_end_between_words_at_the_width_of_a_terminal(plan):
+    use = use_of(plan, class_names=tuple("0123456789"), counts={"": (1234,) * 10})
+    lines = list(describe(with_uses(plan, use), width=60))
+    assert max(map(len, lines)) <= 60
+    assert " ".join(" ".join(lines).split()) == next(describe(with_uses(plan, use), width=999))
+    text = "small: glyphs stands in for mnist (not on this machine)"
+    assert fitted(text, None) == [text]
+    assert fitted(text, 80) == [text]
+    assert fitted(text, 40) == ["small: glyphs stands in for mnist (not", "  on this machine)"]
