@@ -126,6 +126,7 @@ def _cards(content: Content, cards: Sequence[Card]) -> list[dict[str, object]]:
             **vars(card),
             "readings": card.readings,
             "color": content.styles[card.arm].color,
+            "mark": SWATCHES[content.styles[card.arm].marker],
             "trials": ids.get((card.task or first, card.arm), ""),
         }
         for card in cards

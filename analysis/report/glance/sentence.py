@@ -76,7 +76,7 @@ def _of_group(group: Sequence[Outcome], course: Course) -> str:
     compared = [o for o in group if o.shown or o.unknown]
     if not compared:
         control = _control(group, many=len(group) > 1)
-        who = _names([o.treatment for o in group], len(group))
+        who = _names([o.treatment for o in group], _n_arms(group))
         return f"{who} cannot be compared with {control}: nothing was measured of one of them"
     clauses: list[str] = []
     for names in _together(compared):
@@ -101,7 +101,7 @@ def _of_group(group: Sequence[Outcome], course: Course) -> str:
 def _control(outcomes: Sequence[Outcome], many: bool) -> str:
     if len({outcome.control for outcome in outcomes}) == 1:
         return f"“{outcomes[0].control}”"
-    return "their controls" if many else "its control"
+    return "their controls" if many else "its controls"
 
 
 def _together(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
@@ -121,18 +121,24 @@ def _clause(outcomes: Sequence[Outcome], names: tuple[str, ...], bare: bool) -> 
             by_phrases.setdefault(key, []).append(outcome)
     parts: list[str] = []
     for members in by_phrases.values():
-        many = len(members) > 1
-        control = "" if bare or parts else _control(outcomes, many)
+        many = len({outcome.treatment for outcome in members}) > 1
+        several = len({outcome.control for outcome in outcomes}) > 1
+        control = "" if (bare or parts) and not several else _control(members, many)
         said = [
             members[0].shown[name].text("" if k else control, many) for k, name in enumerate(names)
         ]
-        who = _names([o.treatment for o in members], len(outcomes))
+        who = _names([o.treatment for o in members], _n_arms(outcomes))
         parts.append(f"{who} {words.listed(said)}")
     return words.listed(parts)
 
 
+def _n_arms(outcomes: Sequence[Outcome]) -> int:
+    return len({outcome.treatment for outcome in outcomes})
+
+
 def _names(arms: Sequence[str], n_all: int) -> str:
     """`“a” and “b”`; `all 5 others`; `5 of 11 arms`."""
+    arms = list(dict.fromkeys(arms))
     room = MOST_NAME if n_all <= MOST_NAMED else MOST_NAME // 3
     if len(arms) <= MOST_NAMED and sum(map(len, arms)) <= room:
         return words.listed(f"“{arm}”" for arm in arms)
@@ -146,17 +152,19 @@ def _not_known(
     which = words.listed((VERBS.get(name, end).text() for name in unknown), "or")
     single = all(o.n < 2 for o in outcomes)
     why = ": each ran once, which cannot tell a difference from chance" if single else ""
-    control = _control(outcomes, many=len(outcomes) > 1)
+    lone = _n_arms(outcomes) == 1
+    control = _control(outcomes, many=not lone)
     if len(outcomes) == 1:
         if text:
             return f"{text}; which of the two {which} is not shown"
         return f"it is not known which of “{outcomes[0].treatment}” and {control} {which}{why}"
     if text:
         said = sum(bool(outcome.shown) for outcome in outcomes)
-        of = "them" if said == len(outcomes) else f"the {len(outcomes)} arms"
-        return f"{text}; whether any of {of} {which} is not shown"
-    who = _names([o.treatment for o in outcomes], len(outcomes))
+        of = "them" if said == len(outcomes) else f"the {_n_arms(outcomes)} arms"
+        return f"{text}; whether {'it' if lone else f'any of {of}'} {which} is not shown"
+    who = _names([o.treatment for o in outcomes], _n_arms(outcomes))
     any_of = f"any of {who.replace('all', 'the', 1) if who.startswith('all ') else who}"
+    any_of = who if lone else any_of
     return f"it is not known whether {any_of} {which} than {control}{why}"
 
 
@@ -170,11 +178,11 @@ def _hinted(outcomes: Sequence[Outcome], asked: str) -> str:
         by_arms.setdefault(arms, []).append(phrase)
     hints = []
     for arms, phrases in by_arms.items():
-        many = len(arms) > 1
+        many = len(set(arms)) > 1
         what = words.listed(phrase.text(many=many) for phrase in phrases)
         if len(by_arms) == 1 and [phrase.word for phrase in phrases] == [asked]:
             what = "do" if many else "does"
-        who = "it" if len(outcomes) == 1 else _names(arms, len(outcomes))
+        who = "it" if len(outcomes) == 1 else _names(arms, _n_arms(outcomes))
         hints.append(f"that {who} {what}")
     return f", though there is a hint {words.listed(hints)}" if hints else ""
 

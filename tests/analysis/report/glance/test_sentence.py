@@ -89,6 +89,15 @@ NAMES = ["a", "b", "d", "e", "f"]
             "“a” and “b” learn faster than their controls and end more accurate.",
         ),
         (
+            [pair("a", SHOWN, OPEN, "x"), pair("a", OPEN, OPEN, "y"), pair("b", OPEN, HINT, "y")],
+            "“a” learns faster than “x”; whether any of the 2 arms ends more accurate is not "
+            "shown, though there is a hint that “b” does.",
+        ),
+        (
+            [pair("a", OPEN, OPEN, "x"), pair("a", OPEN, OPEN, "y")],
+            "It is not known whether “a” learns faster or ends more accurate than its controls.",
+        ),
+        (
             [[*pair("a", OPEN, OPEN), steps("a", 0.9, SHOWN)]],
             "“a” is sooner at 90 % than “c”; which of the two ends more accurate is not shown.",
         ),
