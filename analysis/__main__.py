@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from headstart.cli import run_command, to_path
 from headstart.errors import InputError
-from headstart.output import terminal_width
+from headstart.output import say_in_terminal, terminal_width
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -53,6 +53,7 @@ def _report(argv: Sequence[str]) -> None:
             f"--workbook: {args.workbook!r} is not a file name that ends in .xlsx; it is written "
             "into the report's folder (--out)"
         )
+    say_in_terminal("reads the trials and writes the report …")
     from analysis.report.console import console_text
     from analysis.report.report import write_report
 
