@@ -65,7 +65,7 @@ def learning_curves(
     ax.set_xlim(left=0, right=until)
     if (bands["metric"] == dashed).any():
         ax.set_title("dashed: training", color=SOFT, fontweight="normal", loc="right")
-    _frame(ax, bands, quantity == "accuracy")
+    _frame(ax, bands, quantity != "loss")
     return ax
 
 

@@ -14,8 +14,10 @@ import pandas as pd
 from analysis import words
 from analysis.statistics.samples.arrays import Floats
 
-QUANTITIES = {  # what is drawn solid on validation images and dashed on training images
+QUANTITIES = {  # by the metric: drawn solid on validation images, dashed on training images
     "accuracy": ("Accuracy", "val_accuracy", "train_accuracy"),
+    "balanced_accuracy": ("Balanced accuracy", "val_balanced_accuracy", ""),
+    "macro_f1": ("Macro F1", "val_macro_f1", ""),
     "loss": ("Loss", "val_loss", "train_loss"),
 }
 

@@ -116,7 +116,7 @@ def find(runs: Runs) -> Findings:
         arms=arms,
         reached=reached_table(times),
         survival=survival_of(times),
-        learning=summarize_learning(curves, evidence),
+        learning=summarize_learning(curves, evidence, also=course.column),
         pairs=pairs,
         stability=_stability(asked, curves, measured, score, course),
         sources=source_table(asked, runs.trials, score),

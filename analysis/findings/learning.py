@@ -39,12 +39,15 @@ class Learning:
     n_trials: int
 
 
-def summarize_learning(curves: pd.DataFrame, trials: pd.DataFrame, most_runs: int = 30) -> Learning:
+def summarize_learning(
+    curves: pd.DataFrame, trials: pd.DataFrame, most_runs: int = 30, also: str = ""
+) -> Learning:
     """Mean and pointwise 95 % interval (Student's t over seeds) of every curve, by task and arm.
 
     A trial that stopped early counts with its last value from there on: its network no longer
     changes. Steps at which a trial has no evaluation yet leave it out (`n` says how many count).
     At n = 1 the bounds are NaN. Of more than 120 evaluations, 120 evenly spread ones are kept.
+    `also`: a further column, where the sweep measures one.
     """
     done = trials[trials["status"] == "done"]
     curves = curves[curves["trial_id"].isin(done["trial_id"])]
@@ -53,7 +56,7 @@ def summarize_learning(curves: pd.DataFrame, trials: pd.DataFrame, most_runs: in
         seeds = group.groupby("trial_id", sort=False)["seed"].first().sort_values(kind="stable")
         shown = seeds.index[:most_runs]
         n_drawn += len(shown)
-        for metric, table, places in _tables(group):
+        for metric, table, places in _tables(group, also):
             identity = {"task": task, "arm": arm, "metric": metric}
             bands.append(_band(table).join(places).reset_index().assign(**identity))
             single = (
@@ -67,13 +70,13 @@ def summarize_learning(curves: pd.DataFrame, trials: pd.DataFrame, most_runs: in
     )
 
 
-def _tables(group: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+def _tables(group: pd.DataFrame, also: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     """For each metric a frame (steps, trials), and the mean position at those steps."""
     steps = np.unique(group["step"].to_numpy())
     if len(steps) > MOST_POINTS:
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, MOST_POINTS).round().astype(int))]
     places = group.groupby("step")[[p for p in POSITIONS if p in group]].mean()
-    for metric in METRICS:
+    for metric in dict.fromkeys((*METRICS, also)):
         if metric not in group or group[metric].isna().all():
             continue
         table = group.set_index(["step", "trial_id"])[metric].unstack()  # noqa: PD010

@@ -63,7 +63,7 @@ def _learning(findings: Findings, styles: Styles, task: str) -> Iterator[Chart]:
         "Mean over seeds (line), pointwise 95 % interval (band, Student’s t) and single runs on "
         "validation images (faint). A trial that stopped early counts with its last value."
     )
-    spec = learning_chart(findings.learning, task, styles)
+    spec = learning_chart(findings.learning, task, styles, findings.course.name)
     yield from _chart(spec, "learning_curves", findings, task, "Learning curves", caption)
     caption = (
         f"Mean paired difference of {findings.course.words} on validation images. The band holds "

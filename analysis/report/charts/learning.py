@@ -47,11 +47,13 @@ WITHIN = {
     "late": "datum.x >= datum.x0 + (datum.x1 - datum.x0) / 3",
 }
 CHOSEN = f"({' || '.join(f'(phase === {key!r} && {rule})' for key, rule in WITHIN.items())})"
-IS_SHARE = "quantity === 'accuracy'"
+IS_SHARE = "quantity !== 'loss'"
 
 
-def learning_chart(learning: Learning, task: str, styles: Styles) -> Spec | None:
-    """The chart of one task; None where nothing was evaluated."""
+def learning_chart(
+    learning: Learning, task: str, styles: Styles, first: str = "accuracy"
+) -> Spec | None:
+    """The chart of one task, which begins with the metric `first`; None without evaluations."""
     bands = learning.bands[learning.bands["task"] == task]
     runs = learning.runs[learning.runs["task"] == task]
     curves, keys = _curves(bands, styles)
@@ -59,7 +61,8 @@ def learning_chart(learning: Learning, task: str, styles: Styles) -> Spec | None
         return None
     styles = {arm: styles[arm] for arm in styles if any(row["arm"] == arm for row in curves)}
     single = _single(runs, curves, keys)
-    quantities = {row["quantity"]: QUANTITIES[row["quantity"]][0] for row in curves}
+    drawn = sorted({row["quantity"] for row in curves}, key=[first, *QUANTITIES].index)
+    quantities = {key: QUANTITIES[key][0] for key in drawn}
     units = {key: label for key, label in UNITS.items() if key in curves[0]}
     fields = [*units, "mean", "low", "high", "n"]
     params = [

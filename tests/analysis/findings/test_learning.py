@@ -69,3 +69,12 @@ def test_all_metrics_of_a_run_folder(made_run: Path) -> None:
     found = summarize_learning(runs.curves, runs.trials)
     assert set(found.bands["metric"]) == {"val_accuracy", "val_loss", "train_loss"}
     assert (found.bands["low"] <= found.bands["mean"]).all()
+
+
+def test_what_a_sweep_measures_has_curves_as_well() -> None:
+    curves, trials = _curves({"x": [0.5, 0.8], "y": [0.7, 0.9]}, [10, 20])
+    curves["val_macro_f1"] = curves["val_accuracy"] / 2
+    bands = summarize_learning(curves, trials, also="val_macro_f1").bands
+    measured = bands[bands["metric"] == "val_macro_f1"]
+    np.testing.assert_allclose(measured["mean"], [0.3, 0.425])
+    assert set(summarize_learning(curves, trials).bands["metric"]) == {"val_accuracy"}

@@ -213,6 +213,37 @@ def test_an_arm_is_switched_off_in_every_chart_and_on_again(page: Page, report: 
     expect(curves).not_to_have_count(0)
 
 
+def test_menus_choose_what_a_chart_shows_and_arms_are_marked(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    drawn(page)
+    curves = page.locator("#chart-learning_curves")
+    lines = curves.locator("svg.marks .mark-line path[stroke-width='2.2']")
+    assert lines.count() == len(ARMS)  # a mean of each; single runs are thinner
+    faint = curves.locator("svg.marks .mark-line path[opacity='0.22']")
+    expect(faint).to_have_count(4 * len(ARMS))
+    curves.get_by_role("checkbox").uncheck()
+    expect(faint).to_have_count(0)
+    curves.get_by_role("combobox", name="Show").select_option("Loss")
+    expect(curves.locator("svg.marks")).to_contain_text("Loss; dashed: training")
+    expect(curves.locator("svg.marks path[stroke-dasharray='5,4']")).to_have_count(len(ARMS))
+    curves.get_by_role("combobox", name="against").select_option("Epochs")
+    expect(curves.locator("svg.marks")).to_contain_text("Epochs")
+    assert curves.locator("svg.marks[aria-label], svg.marks [aria-label]").count() > 0
+
+
+def test_charts_follow_light_and_dark_without_a_new_drawing(page: Page, report: Path) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(report.as_uri())
+    drawn(page)
+    paint = "e => getComputedStyle(e).stroke"
+    line = page.locator(
+        "#chart-learning_curves svg.marks .mark-line path[stroke-width='2.2']"
+    ).first
+    dark = line.evaluate(paint)
+    page.get_by_role("button", name="Switch to light colours").click()
+    assert (dark, line.evaluate(paint)) == ("rgb(79, 166, 222)", "rgb(0, 114, 178)")
+
+
 def test_hostile_names_are_texts(page: Page, hostile_run: Path, tmp_path: Path) -> None:
     page.goto(page_of(hostile_run, tmp_path / "index.html").as_uri())
     drawn(page)

@@ -205,6 +205,9 @@ def test_a_reader_chooses_what_is_there_and_nothing_else() -> None:
     params = {p["name"]: p for p in CHARTS["learning"]()["params"]}
     assert params["quantity"]["bind"]["labels"] == ["Accuracy", "Loss"]
     assert params["unit"]["bind"]["options"] == ["step", "samples"]
+    measured = learning_chart(learning(), "t", STYLES, "loss")
+    assert measured is not None
+    assert {p["name"]: p for p in measured["params"]}["quantity"]["value"] == "loss"
     one_seed = learning_chart(learning(1), "t", STYLES)
     assert one_seed is not None
     assert one_seed["datasets"]["runs"] == []
