@@ -26,7 +26,7 @@ from analysis.findings.by_class import (
 from analysis.findings.data_sets import DataTables, describe_data
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs
-from analysis.findings.looked import raised_after
+from analysis.findings.looked import lowered_after, raised_after
 from analysis.findings.measured import course_of, final_of, lacking_trials
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs, judge_pairs
@@ -54,7 +54,8 @@ class Findings:
     and arm, with the means of what happens within runs. gaps: overfitting
     by task and arm (`gap_table`). sources: where the spread over seeds comes from (`source_table`).
     searches: the trials of each search. decisions: what the searches chose, as recorded. stamp:
-    when the last trial ended. raised: sweeps whose number of seeds was raised after a report.
+    when the last trial ended. raised, lowered: sweeps whose number of seeds was raised, or
+    lowered, after a report.
     ahead: of each pair the band over the difference of its learning curves.
     """
 
@@ -80,6 +81,7 @@ class Findings:
     data: DataTables
     starts: pd.DataFrame
     raised: tuple[tuple[str, int, int], ...] = ()
+    lowered: tuple[tuple[str, int, int, int], ...] = ()
     ahead: tuple[Ahead, ...] = ()
 
     @property
@@ -131,6 +133,7 @@ def find(runs: Runs) -> Findings:
         data=describe_data(runs),
         starts=describe_starts(runs),
         raised=raised_after(runs, asked),
+        lowered=lowered_after(runs, asked),
         ahead=find_ahead(asked, curves, measured, course),
     )
 

@@ -93,3 +93,23 @@ def raised_after(runs: Runs, asked: Sequence[Asked]) -> tuple[tuple[str, int, in
                     least = min(look.n_seeds, raised.get(now.sweep, (look.n_seeds, 0))[0])
                     raised[now.sweep] = (least, now.n_seeds)
     return tuple((sweep, *numbers) for sweep, numbers in raised.items())
+
+
+def lowered_after(runs: Runs, asked: Sequence[Asked]) -> tuple[tuple[str, int, int, int], ...]:
+    """Sweeps that were looked at before as many seeds were there as were planned, and then ended.
+
+    (sweep, seeds then, seeds that were planned then, seeds that are planned now); of several looks
+    the first.
+    """
+    lowered: dict[str, tuple[int, int, int]] = {}
+    for folder, looks in looks_now(runs, asked).items():
+        before = looks_before(folder)
+        for now in looks:
+            for look in before:
+                numbers = (
+                    look.sweep == now.sweep and look.planned.isdigit() and now.planned.isdigit()
+                )
+                if numbers and look.n_seeds <= int(now.planned) < int(look.planned):
+                    then = (look.n_seeds, int(look.planned), int(now.planned))
+                    lowered.setdefault(now.sweep, then)
+    return tuple((sweep, *numbers) for sweep, numbers in lowered.items())

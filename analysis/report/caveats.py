@@ -306,6 +306,12 @@ def _rules(findings: Findings) -> Iterator[str]:
         if asked.rule:
             yield f"The number of seeds was not fixed in advance: {asked.rule}."
     yield from _given_up(findings)
+    for sweep, then, planned, now in findings.lowered:
+        yield (
+            f"A report of “{sweep}” was made at {words.plural(then, 'seed')}, when {planned} were "
+            f"planned, and the number was lowered to {now} afterwards. A run that ends because of "
+            "what a report showed has p-values that are too small."
+        )
     for sweep, then, now in findings.raised:
         yield (
             f"A report of “{sweep}” was made at {words.plural(then, 'seed')}, and its number of "

@@ -6,8 +6,18 @@ import pytest
 from synthetic_runs import Made
 
 from analysis.findings.asked import read_asked
+from analysis.findings.findings import find
 from analysis.findings.load import load_runs
-from analysis.findings.looked import NAME, Look, looks_before, looks_now, raised_after, remember
+from analysis.findings.looked import (
+    NAME,
+    Look,
+    looks_before,
+    looks_now,
+    lowered_after,
+    raised_after,
+    remember,
+)
+from analysis.report.caveats import find_caveats
 from headstart.errors import RunFolderError
 
 
@@ -19,6 +29,11 @@ def looked_at(folder) -> None:
 def raised(folder) -> tuple[tuple[str, int, int], ...]:
     runs = load_runs([folder])
     return raised_after(runs, read_asked(runs))
+
+
+def lowered(folder) -> tuple[tuple[str, int, int, int], ...]:
+    runs = load_runs([folder])
+    return lowered_after(runs, read_asked(runs))
 
 
 def test_seeds_that_were_raised_after_a_report_are_said(run_of) -> None:
@@ -53,6 +68,25 @@ def test_a_report_of_a_sweep_that_was_stopped_is_no_look_of_its_own(run_of) -> N
     looked_at(folder)
     run_of(Made(seeds=5, extra=asked))
     assert raised(folder) == ()
+    assert lowered(folder) == ()
+
+
+@pytest.mark.parametrize(
+    ("planned", "said"), [(4, (("made", 3, 5, 4),)), (3, (("made", 3, 5, 3),))]
+)
+def test_a_number_that_was_lowered_after_a_look_is_said(run_of, planned, said) -> None:
+    folder = run_of(Made(seeds=3, extra={"seeds": 5}))
+    looked_at(folder)
+    run_of(Made(seeds=planned, extra={"seeds": planned}))
+    assert lowered(folder) == said
+    (text,) = (t for t in find_caveats(find(load_runs([folder]))) if "lowered" in t)
+    assert text.startswith("A report of “made” was made at 3 seeds, when 5 were planned, and")
+
+
+def test_a_number_that_was_lowered_before_anybody_looked_is_no_matter(run_of) -> None:
+    folder = run_of(Made(seeds=3, extra={"seeds": 3}))
+    looked_at(folder)
+    assert lowered(folder) == ()
 
 
 def test_a_damaged_record_is_one_line(run_of) -> None:
