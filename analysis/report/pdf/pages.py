@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from analysis import words
+from analysis.figures.focus import arms_note, focus_arms, focus_tasks
 from analysis.report.chapters import Layout, lay_out
 from analysis.report.charts import static_svg
+from analysis.report.charts.base import HIDDEN
 from analysis.report.document import Block, Chart, Content, Plate, Section
 from analysis.report.essay import class_words, write_essay
 from analysis.report.glance import Card
@@ -39,10 +42,13 @@ NO_FIGURES = ("trials", "methods", "provenance", "data")
 class _Pictures:
     """The pictures of the document, and the figures that there was no room for.
 
-    longest: characters of the longest name of an arm.
+    longest: characters of the longest name of an arm. hidden: arms that no figure shows, where
+    there are more than one can tell apart: those that the page begins without.
     """
 
     longest: int
+    hidden: frozenset[str]
+    note: str
     svgs: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -55,7 +61,7 @@ class _Pictures:
         return {
             "file": f"{len(self.svgs) - 1}.svg",
             "title": block.title,
-            "caption": block.caption,
+            "caption": block.caption + self.note * isinstance(block, Chart),
             "width": 100 * min(1.0, width / TEXT, most / TEXT * width / height),
             "ratio": width / height,
         }
@@ -65,12 +71,23 @@ class _Pictures:
         columns = max(1, min(4, PIXELS // (7 * self.longest + 40)))
         config = spec["config"]
         legend = config.get("legend", {}) | {"columns": columns}
-        return static_svg({**spec, "config": config | {"legend": legend}})
+        dressed = {**spec, "config": config | {"legend": legend}}
+        return static_svg(without_arms(dressed, self.hidden))
+
+
+def _pictures(content: Content) -> _Pictures:
+    """None yet; with the arms that no figure shows."""
+    findings = content.findings
+    tasks = focus_tasks(findings)
+    shown = {arm for task in tasks for arm in focus_arms(findings, task)}
+    notes = dict.fromkeys(arms_note(findings, task) for task in tasks)
+    hidden = frozenset(set(content.styles) - shown)
+    return _Pictures(max(map(len, shown), default=1), hidden, "".join(notes))
 
 
 def write_report_pdf(path: Path, content: Content, footer: str) -> None:
     """Typeset report.pdf to `path`."""
-    pictures = _Pictures(max(map(len, content.styles), default=1))
+    pictures = _pictures(content)
     layout = lay_out(content, Links())
     tables = {table.name: table for table in content.each_table}
     data = {
@@ -90,6 +107,50 @@ def write_report_pdf(path: Path, content: Content, footer: str) -> None:
         "appendix": [table_data(tables[name], MOST_ROWS) for name in APPENDIX if name in tables],
     }
     write_pdf(path, data, pictures.svgs, stamp_time(content.findings.stamp))
+
+
+def without_arms(spec: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
+    """A description in which these arms are switched off and have no place on scales."""
+    if not hidden:
+        return dict(spec)
+    params = [
+        {**param, "value": sorted(hidden)} if param["name"] == HIDDEN else param
+        for param in spec["params"]
+    ]
+    changed: dict[str, Any] = _smaller({**spec, "params": params}, hidden)
+    before, after = _n_rows(spec), _n_rows(changed)
+    if before and after < before:  # a list of arms, each of one height
+        changed["height"] = changed["height"] * max(after, 1) / before
+    return changed
+
+
+def _n_rows(part: Any) -> int:
+    """The rows of a chart that is a list: the length of the domain of its y axis, 0 for others."""
+    if isinstance(part, list):
+        return max(map(_n_rows, part), default=0)
+    if not isinstance(part, Mapping):
+        return 0
+    scale = part["y"].get("scale") if isinstance(part.get("y"), dict) else None
+    domain = scale.get("domain") if isinstance(scale, dict) else None
+    own = len(domain) if isinstance(domain, list) else 0
+    return max([own, *(_n_rows(value) for key, value in part.items() if key != "datasets")])
+
+
+def _smaller(part: Any, hidden: Collection[str]) -> Any:
+    """`part` of a description, the scales in it without the arms that are hidden."""
+    if isinstance(part, list):
+        return [_smaller(each, hidden) for each in part]
+    if not isinstance(part, dict):
+        return part
+    domain, span = part.get("domain"), part.get("range")
+    if isinstance(domain, list) and hidden & set(map(str, domain)):
+        kept = [k for k, name in enumerate(domain) if name not in hidden]
+        part = {**part, "domain": [domain[k] for k in kept]}
+        if isinstance(span, list):
+            part["range"] = [span[k] for k in kept]
+    return {
+        key: value if key == "datasets" else _smaller(value, hidden) for key, value in part.items()
+    }
 
 
 def _glance(content: Content, layout: Layout, pictures: _Pictures) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
 from analysis.report.document import Content
+from analysis.report.pdf.pages import without_arms
 from analysis.report.report import compose, write_pdf_report
 
 SVG = (
@@ -111,3 +112,23 @@ def test_24_arms_have_all_their_rows(run_of, tmp_path: Path) -> None:
         assert any(squeezed(arm.name) in page for page in pages[1:])
     assert "morerows" not in table
     assert len([p for p in pages if "howsoon" in p.casefold()]) >= 1
+
+
+def test_of_many_arms_a_chart_on_paper_shows_those_of_the_figures() -> None:
+    scale = {"domain": ["a", "b", "c"], "range": ["red", "green", "blue"]}
+    spec = {
+        "params": [{"name": "hidden", "value": []}],
+        "height": 90,
+        "datasets": {"rows": [{"arm": "a", "domain": ["a", "b"]}]},
+        "layer": [
+            {"encoding": {"color": {"scale": scale}, "y": {"scale": {"domain": ["a", "b", "c"]}}}}
+        ],
+    }
+    smaller = without_arms(spec, frozenset({"b", "c"}))
+    encoding = smaller["layer"][0]["encoding"]
+    assert encoding["color"]["scale"] == {"domain": ["a"], "range": ["red"]}
+    assert encoding["y"]["scale"]["domain"] == ["a"]
+    assert smaller["height"] == 30
+    assert smaller["params"] == [{"name": "hidden", "value": ["b", "c"]}]
+    assert smaller["datasets"] == spec["datasets"]
+    assert without_arms(spec, frozenset()) == spec
