@@ -75,10 +75,10 @@ def test_trials_on_cpus_know_nothing_of_gpus_and_nothing_is_said():
 
 
 def test_a_number_of_seeds_that_was_raised_after_a_report_is_said():
-    looked = SimpleNamespace(asked=(), raised=(("digits", 5, 14),))
+    looked = SimpleNamespace(asked=(), raised=(("digits", 5, 14),), lowered=())
     assert list(_rules(looked)) == [
         "A report of “digits” was made at 5 seeds, and its number of seeds was raised to 14 "
         "afterwards. P-values and intervals hold for a number that was chosen before anybody "
         "looked; `seeds: {until: verdict}` plans such looks."
     ]
-    assert not list(_rules(SimpleNamespace(asked=(), raised=())))
+    assert not list(_rules(SimpleNamespace(asked=(), raised=(), lowered=())))
