@@ -39,12 +39,7 @@ def finals_chart(
     order = scored["arm"].tolist()
     done = evidence[(evidence["status"] == "done") & evidence["arm"].isin(order)]
     dots = done[done[score].notna()].groupby("arm", sort=False).head(MOST_DOTS // len(order))
-    each = [
-        {"arm": arm, "seed": int(seed), "y": value, "jitter": rounded((k * 0.618034) % 1 - 0.5, 3)}
-        for k, (arm, seed, value) in enumerate(
-            zip(dots["arm"], dots["seed"], plain(dots[score]), strict=True)
-        )
-    ]
+    each = [_seeds(str(arm), rows, score) for arm, rows in dots.groupby("arm", sort=False)]
     part = "Test" if score.startswith("test_") else "Best validation"
     styles = {arm: styles[arm] for arm in order}
     description = f"Final {course.words} by arm: every seed a dot, and the mean with its interval."
@@ -57,6 +52,13 @@ def finals_chart(
         height=ROW * len(order),
         legend=False,
     )
+
+
+def _seeds(arm: str, rows: pd.DataFrame, score: str) -> Row:
+    """Lists of one arm's values; jitter: a place beside the line that needs no generator."""
+    jitter = [rounded((k * 0.618034) % 1 - 0.5, 2) for k in range(len(rows))]
+    seeds = rows["seed"].astype(int).tolist()
+    return {"arm": arm, "seed": seeds, "y": plain(rows[score]), "jitter": jitter}
 
 
 def _mean(row: dict[str, object], course: Course) -> Row:
@@ -98,6 +100,7 @@ def _layers(styles: Styles, course: Course, label: str) -> list[alt.Chart]:
     return [
         row_names(means, y),
         alt.Chart(named("seeds"))
+        .transform_flatten(["seed", "y", "jitter"])
         .mark_circle(size=26, opacity=0.4, aria=False)
         .encode(x=dots, y=y, yOffset=spread, color=color, tooltip=seed),
         means.mark_rule(strokeWidth=6, color=PAPER, aria=False).encode(x=low, x2="high:Q", y=y),

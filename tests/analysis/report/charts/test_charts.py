@@ -277,3 +277,11 @@ def test_nothing_to_draw_is_no_chart() -> None:
     assert reached_chart(survival().iloc[:0], STYLES, ACCURACY) is None
     assert difference_chart([], STYLES, ACCURACY) is None
     assert confusion_chart({"scratch": matrix(0.1)}, [str(k) for k in range(71)]) is None
+
+
+def test_every_seed_that_finished_is_a_dot() -> None:
+    spec = finals()
+    assert [row["y"] for row in spec["datasets"]["seeds"]] == [[0.91235, 0.93], [0.95]]
+    svg = static_svg(spec)
+    dots = [groups(svg, "symbol", style.hex) for style in STYLES.values()]
+    assert [len([d for d in marks if 'opacity="0.4"' in d]) for marks in dots] == [2, 1]
