@@ -61,10 +61,14 @@ class _Pictures:
         return {
             "file": f"{len(self.svgs) - 1}.svg",
             "title": block.title,
-            "caption": block.caption + self.note * isinstance(block, Chart),
+            "caption": block.caption + self.note * self._leaves_out(block),
             "width": 100 * min(1.0, width / TEXT, most / TEXT * width / height),
             "ratio": width / height,
         }
+
+    def _leaves_out(self, block: Chart | Plate) -> bool:
+        """Whether a chart would show more arms."""
+        return isinstance(block, Chart) and _smaller(block.spec, self.hidden) != block.spec
 
     def _drawn(self, spec: Mapping[str, Any]) -> str:
         """A chart as SVG, its legend in as many columns as the longest name allows."""
@@ -121,6 +125,10 @@ def without_arms(spec: Mapping[str, Any], hidden: Collection[str]) -> dict[str, 
     before, after = _n_rows(spec), _n_rows(changed)
     if before and after < before:  # a list of arms, each of one height
         changed["height"] = changed["height"] * max(after, 1) / before
+        changed["datasets"] = {
+            name: [row for row in rows if row.get("arm") not in hidden]
+            for name, rows in spec["datasets"].items()
+        }
     return changed
 
 
