@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
     _check_out(given.out, given.force)
     if given.data is not None and not given.data.is_dir():
         raise InputError(f"--data {given.data}: no such folder")
-    looked = look(given.what, given.set, given.labels, given.data)
+    looked = look(given.what, given.set, given.labels, given.data, given.labels_file)
     name = given.out.stem if given.out and sweep_name(given.out.stem) == given.out.stem else ""
     name = name or sweep_name(looked.title)
     out = given.out or Path(f"{name}.yaml")
@@ -140,6 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--labels", metavar="1234567890",
         help="what is written on the photographed sheets: a character for each row",
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels-file", type=to_path, metavar="FILE",
+        help="what is written on each of them, as python -m datasets.sheet reads it",
     )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.catalog import load_dataset, locate_dataset
+from datasets.catalog import load_dataset, locate_dataset, options_model
 from datasets.locations import cache_folder, data_folder
 from harness.init.look import Looked
 from headstart.errors import InputError
@@ -124,8 +124,16 @@ def _check(looked: Looked) -> None:
         raise InputError(
             f"{looked.title}: class {name!r} has {n} image{'s' * (n != 1)}"
             f"{f' ({len(few):,} classes have so few)' if len(few) > 1 else ''}; a class needs "
-            f"{FEWEST} or more: one to train on, one to validate on, one to test on"
+            f"{FEWEST} or more: one to train on, one to validate on, one to test on; add images"
+            f"{_or_without(looked)}"
         )
+
+
+def _or_without(looked: Looked) -> str:
+    """How the other classes are named, of a set that takes names of classes."""
+    if "class_names" not in options_model(str(looked.data["name"])).model_fields:
+        return ""
+    return ", or name the classes that are used: --set 'class_names=[…]'"
 
 
 def _sizes(looked: Looked) -> tuple[int, int, int]:
@@ -193,7 +201,8 @@ def _split_words(looked: Looked) -> str:
 def _network_and_begin(looked: Looked, data_dir: Path | None) -> tuple[Network, Begin]:
     is_character = looked.is_ink or looked.is_paper or max(looked.side) <= SMALL
     if looked.is_gray and is_character:
-        why = "images are small and gray, as those that LeNet-5 was made for"
+        seen = "characters on a page" if looked.is_paper else "small and gray"
+        why = f"images are {seen}, as those that LeNet-5 was made for"
         network = Network({"name": "lenet5"}, why, 1 / 4000, 1e-3, 5000, 30, 30)
         return network, _characters(looked, data_dir)
     name = _with_weights(data_dir)

@@ -22,16 +22,14 @@ from datasets.catalog import (
     load_dataset,
     options_model,
 )
-from datasets.files.image_kinds import is_image_name
-from datasets.given import Given, read_given
-from datasets.locations import expanded
-from datasets.sheet.labels import FROM_NAME, class_in_name
+from datasets.given import Given, read_given, read_settings
+from harness.init.photos import ORDERS, labels_to_try, photos_of
 from headstart.errors import DataError, InputError
 
 MOST_PIXELS = 60_000_000  # of all images together; beyond, a sample is looked at
-ORDERS = ("1234567890", "0123456789")  # of the rows of a sheet, as people write them
 MOST_READ = 1_500_000_000  # pixels that are opened to plan the sweep: some 20 seconds
 MOST_FILES = 20_000
+_FLAT = "no images in class folders"
 _MEASURED = 500  # images whose colours are looked at
 
 
@@ -84,6 +82,8 @@ class Looked:
         data = dict(self.data)
         if isinstance(path := data.get("path"), Path):
             data["path"] = path.absolute()
+        if isinstance(corrections := data.get("corrections"), str):
+            data["corrections"] = str(Path(corrections).absolute())
         if isinstance(photos := data.get("photos"), Mapping):
             data["photos"] = {str(Path(photo).absolute()): text for photo, text in photos.items()}
         return replace(self, data=data)
@@ -98,6 +98,7 @@ def look(
     pairs: Sequence[str] = (),
     labels: str | None = None,
     data_dir: Path | None = None,
+    labels_file: Path | None = None,
 ) -> Looked:
     """Look at what a person names.
 
@@ -106,28 +107,28 @@ def look(
         pairs: options of the set, KEY=VALUE.
         labels: what is written on the photographs; None: it is found.
         data_dir: where data sets lie.
+        labels_file: what is written on each photograph.
 
     Raises:
         DataError: it cannot be read, with what to do.
     """
-    photos = [text for text in texts if text not in dataset_names() and _is_photo(text)]
-    if photos and len(photos) == len(texts):
-        given, dataset = _sheets(photos, labels, data_dir)
-        return _looked(given, dataset)
+    with_labels = labels is not None or labels_file is not None
+    is_set = any(text in dataset_names() for text in texts)
+    if not is_set and (photos := photos_of(texts, with_labels)):
+        written = labels_to_try(photos, labels, labels_file)
+        return _looked(*_sheets(photos, written, pairs, data_dir))
     if len(texts) > 1:
-        other = next(text for text in texts if text not in photos)
+        other = next(text for text in texts if is_set or not photos_of([text], with_labels))
         raise InputError(f"{other}: no photograph; give photographs of sheets, or one data set")
-    if labels is not None:
-        raise InputError(f"--labels belongs to photographs of sheets, and {texts[0]} is none")
+    if with_labels:
+        raise InputError(
+            f"--labels belongs to photographs of sheets, and {texts[0]} is none; name a "
+            "photograph, several, or a folder of them"
+        )
     given = read_given(texts[0], pairs)
     if given.path is None and "path" in options_model(given.name).model_fields:
         raise InputError(f"{texts[0]}: is read from files; give their folder or file in its place")
     return _looked(*_opened(given, data_dir))
-
-
-def _is_photo(text: str) -> bool:
-    path = expanded(text)
-    return path.is_file() and is_image_name(path.name, ("gif", "pdf"))
 
 
 def _opened(given: Given, data_dir: Path | None) -> tuple[Given, Dataset]:
@@ -137,6 +138,11 @@ def _opened(given: Given, data_dir: Path | None) -> tuple[Given, Dataset]:
             given.name, given.options, data_dir=data_dir, most_pixels=MOST_PIXELS
         )
     except DataError as err:
+        if _FLAT in str(err) and given.path is not None and photos_of([str(given.path)], True):
+            hint = (
+                "; photographs of written sheets: say what they show with --labels (docs/sheets.md)"
+            )
+            raise DataError(f"{err}{hint}") from err
         if "on_damaged: skip" not in str(err) or "on_damaged" in given.options:
             raise
     given = Given(given.name, {**given.options, "on_damaged": "skip"})
@@ -145,33 +151,30 @@ def _opened(given: Given, data_dir: Path | None) -> tuple[Given, Dataset]:
 
 
 def _sheets(
-    photos: Sequence[str], labels: str | None, data_dir: Path | None
+    photos: Sequence[str],
+    written: Sequence[Sequence[object]],
+    pairs: Sequence[str],
+    data_dir: Path | None,
 ) -> tuple[Given, Dataset]:
-    """Digits of photographs; without labels, those that their names or the usual orders say."""
-    tried: list[str | int] = [labels] if labels else list(ORDERS)
-    if not labels and _names_end_in_classes(photos):
-        tried = [FROM_NAME]
+    """The digits of photographs, by the first of the readings that fits them."""
+    settings = read_settings(pairs)
+    if "photos" in settings:
+        raise InputError("--set photos=…: the photographs are named without it")
     refusals = []
-    for text in tried:
-        given = Given("sheets", {"photos": dict.fromkeys(map(glob.escape, photos), text)})
+    for entries in written:
+        names = map(glob.escape, photos)
+        given = Given("sheets", {"photos": dict(zip(names, entries, strict=True)), **settings})
         try:
             return given, load_dataset(given.name, given.options, data_dir=data_dir)
         except DataError as err:
             refusals.append(str(err).splitlines()[0])
-    if labels:
+    if len(written) == 1:
         raise DataError(refusals[0])
     raise DataError(
-        f"{refusals[0]}; tried: rows of {' and '.join(map(str, tried))}; say what is written there "
-        "with --labels, a character for each row from the top (docs/sheets.md)"
+        f"{refusals[0]}; tried: rows of {' and '.join(ORDERS)}; say what is written there with "
+        "--labels, a character for each row from the top, or with --labels-file, for each "
+        "photograph (docs/sheets.md)"
     )
-
-
-def _names_end_in_classes(photos: Sequence[str]) -> bool:
-    try:
-        classes = {class_in_name(Path(photo)).text for photo in photos}
-    except DataError:
-        return False
-    return len(classes) > 1
 
 
 def _looked(given: Given, dataset: Dataset) -> Looked:

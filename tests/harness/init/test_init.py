@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets.catalog import checked_options
 from harness.init.__main__ import main
 from harness.init.choose import choose
 from harness.init.look import Looked, look
+from harness.init.photos import labels_to_try, photos_of
 from harness.init.text import sweep_name, sweep_text
 from harness.sweepfile.reader import load_sweep
 from headstart.cli import status_of
@@ -189,6 +191,31 @@ def test_damaged_pictures_are_left_out_and_named(here: Path):
     assert any("bad.png" in remark for remark in (*looked.notes, *looked.warnings))
 
 
+def test_photographs_are_named_by_files_patterns_or_their_folder(here: Path):
+    pictures(here / "two" / "in", 2)
+    names = ["two/in/0.png", "two/in/1.png"]
+    assert photos_of(["two/in/*.png"], with_labels=False) == names
+    assert photos_of(["two/in/0.png", "two/in/*.png"], with_labels=False) == names
+    assert photos_of(["two/in"], with_labels=True) == names
+    assert photos_of(["two/in"], with_labels=False) == []  # a set with classes
+    assert photos_of(["two/in/*", "two"], with_labels=True) == []
+
+
+def test_labels_of_each_photograph_are_written_as_a_sweep_reads_them(here: Path):
+    photos = [f"{name}.jpg" for name in "abcde"]
+    (here / "l.yaml").write_text(
+        "a.jpg: 0123\nb.jpg: 7\nc.jpg: {columns: 12}\nd.jpg: {text: [31, 42]}\n"
+        "e.jpg: {rows: 0-1, per_row: 12}\n"
+    )
+    (entries,) = labels_to_try(photos, None, Path("l.yaml"))
+    written = [{"columns": "12"}, {"text": ["31", "42"]}, {"rows": "0-1", "per_row": 12}]
+    assert entries == ["0123", "7", *written]
+    options = checked_options("sheets", {"photos": dict(zip(photos, entries, strict=True))})
+    assert list(options.photos.values()) == entries  # type: ignore[attr-defined]
+    assert labels_to_try(photos[:2], "123", None) == [["123", "123"]]
+    assert labels_to_try(["x_1.jpg", "x_2.jpg"], None, None) == [["name", "name"]]
+
+
 # -- mistakes ----------------------------------------------------------------------------------
 
 
@@ -202,7 +229,15 @@ def test_mistakes_are_one_line_and_leave_nothing(here: Path, capsys):
     (here / "x.yaml").write_text("mine")
     assert "no images" in mistake(capsys, "empty")
     assert "only one class" in mistake(capsys, "one")
-    assert "class 'a' has 1 image (2 classes have so few)" in mistake(capsys, "single")
+    few = mistake(capsys, "single")
+    assert "class 'a' has 1 image (2 classes have so few)" in few
+    assert "--set 'class_names=[…]'" in few
+    pictures(here / "set" / "flat" / "in", 2)
+    assert "say what they show with --labels" in mistake(capsys, "set/flat/in")
+    photo = "set/flat/in/0.png"
+    assert "not both" in mistake(capsys, photo, "--labels", "1", "--labels-file", "x.yaml")
+    assert "no option 'per_rows'" in mistake(capsys, photo, "--set", "per_rows=3")
+    assert "named without it" in mistake(capsys, photo, "--set", "photos={}")
     assert "no set reads this file" in mistake(capsys, "noise.bin")
     assert "did you mean 'mnist'?" in mistake(capsys, "mnits")
     assert "give their folder or file" in mistake(capsys, "cifar")
