@@ -16,24 +16,20 @@ if __name__ == "__main__":
     if not {"-h", "--help", "--schema"} & set(sys.argv):
         say_in_terminal("planning: reads the sweep file, its data sets and networks …")
 
-import argparse
 import math
-import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness import engines
-from harness.engines.current import KeepCurrent, running_now
+from harness.engines.current import KeepCurrent
 from harness.engines.here import check_here, run_here
 from harness.engines.local import run_local
 from harness.engines.progress import ProgressView
 from harness.engines.queue import Queue
 from harness.engines.ray_session import run_ray
+from harness.options import Options, parse
 from harness.plan import data_lines, slots
 from harness.plan.dry_run import describe_plan
 from harness.plan.needs import Need, fetch, is_in_files_here, lacking, why_missing
@@ -42,12 +38,11 @@ from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.plan.starts import check_starts, misfits
 from harness.runfolder import provenance
 from harness.runfolder.deliver import write_contact_sheets, write_folders
-from harness.runfolder.event_files import GrowingFiles, write_tensorboard
 from harness.runfolder.folder import CONTROL, RunFolder
 from harness.runfolder.gallery import test_images
 from harness.runfolder.kept_code import keep_code
-from harness.runfolder.running import running_path, write_running
-from harness.runfolder.trackers import Trackers, check_trackers
+from harness.runfolder.running import running_path
+from harness.runfolder.trackers import check_trackers
 from harness.seeds import derive_streams
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
@@ -57,10 +52,11 @@ from harness.training.cards import cards_here
 from harness.training.context import StopFile, WorkerSettings
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Event
-from harness.trials.rows import failed_row, planned_row
+from harness.trials.rows import failed_row
 from harness.trials.spec import Plan, TrialSpec
+from harness.upkeep import keep_current, track
 from harness.watch.beside import serving
-from headstart.cli import run_command, to_path
+from headstart.cli import run_command
 from headstart.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -71,34 +67,6 @@ from headstart.errors import (
 )
 from headstart.foreign import own_folder
 from headstart.records import check_run_folder
-from headstart.rows import EvaluationRow, TrialRow
-
-# How often what a run folder shows is brought up to date while trials run, at most.
-RUNNING_EVERY_S, EVENTS_EVERY_S, TRACKED_EVERY_S, TABLES_EVERY_S = 2.0, 10.0, 30.0, 30.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """The command line, parsed and checked."""
-
-    sweep: Path
-    profile: str | None
-    assignments: list[str]
-    out: Path | None
-    data: Path | None
-    engine: str
-    dry_run: bool
-    fetch: bool
-    shard: tuple[int, int]
-    reuse: list[Path]
-    only: str | None
-    report: bool
-    address: str | None
-    slots: int | None
-    state_every_s: float
-    code: list[Path]
-    watch: bool
-    watch_port: int
 
 
 def main(argv: Sequence[str], on_folder: Callable[[Path], None] = lambda folder: None) -> int:
@@ -177,126 +145,10 @@ def _say_needs(needs: Sequence[Need]) -> int:
     return EXIT_INPUT if states["missing"] else EXIT_DONE
 
 
-class _PrintSchema(argparse.Action):
-    """`--schema` ends the command, as `--help` does."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from harness.sweepfile.schema import schema_text  # imports all data sets' modules
-
-        print(schema_text(), end="")
-        parser.exit()
-
-
-def parse(argv: Sequence[str]) -> Options:
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.sweep",
-        description="Run a sweep: many seeded trials of each arm, then the report. The same "
-        "command goes on from where it was stopped.",
-        epilog="Exit status: 0 all trials finished; 1 some failed or have not run, or every trial "
-        "of an arm diverged; 2 wrong input; 75 stopped by a signal (run the same command to go "
-        "on).",
-    )
-    parser.add_argument("sweep", type=to_path, metavar="SWEEP.yaml", help="the question to answer")
-    parser.add_argument("--profile", metavar="NAME", help="one of the file's profiles")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="assignments",
-        help="override one key; may be given several times",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", type=to_path, metavar="DIR", help="run folder (default: runs/NAME)"
-    )
-    parser.add_argument("--data", type=_folder, metavar="DIR", help="where data sets lie")
-    parser.add_argument(
-        "--engine", choices=engines.NAMES, default="ray",
-        help="what runs the trials: Ray Tune, processes of this machine, or this process itself "
-        "(one trial at a time, for a debugger)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--address", type=_address, metavar="HOST:PORT", help="join this running Ray cluster"
-    )
-    parser.add_argument(
-        "--slots", type=int, metavar="N",
-        help="trials at once on this machine, or on all nodes of the cluster that is joined",
-    )  # fmt: skip
-    parser.add_argument(
-        "--dry-run", action="store_true",
-        help="show the plan, or all that is missing for it; run nothing and fetch nothing",
-    )  # fmt: skip
-    parser.add_argument(
-        "--fetch", action="store_true",
-        help="fetch the data and weights that the sweep needs into the caches, for nodes without "
-        "a network, and end",
-    )  # fmt: skip
-    parser.add_argument(
-        "--shard", type=_shard, default="1/1", metavar="K/N", help="run part K of N only"
-    )
-    parser.add_argument(
-        "--only", choices=("pretrain", "arms", "report"), help="run this part of the plan only"
-    )
-    parser.add_argument(
-        "--reuse", action="append", default=[], type=to_path, metavar="DIR",
-        help="take finished trials of the same ids from another run folder",
-    )  # fmt: skip
-    parser.add_argument(
-        "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
-        help="where code of your own lies that the sweep names as FILE.py:NAME; a run folder's "
-        "sweep.yaml needs it, since no code is taken from a run folder",
-    )  # fmt: skip
-    parser.add_argument(
-        "--state-every", type=float, default=2.0, metavar="SECONDS", dest="state_every_s",
-        help="save running trials this often (default 2), but never for over 2.5 %% of the time",
-    )  # fmt: skip
-    parser.add_argument(
-        "--schema", action=_PrintSchema, nargs=0, dest=argparse.SUPPRESS,
-        help="print the JSON schema of a sweep file, for editors, and end",
-    )  # fmt: skip
-    parser.add_argument(
-        "--no-report", action="store_false", dest="report", help="write the tables only"
-    )
-    parser.add_argument(
-        "--watch", action="store_true",
-        help="serve a page that follows the run, for a browser of this machine, until it ends",
-    )  # fmt: skip
-    parser.add_argument(
-        "--watch-port", type=int, default=0, metavar="N",
-        help="the page's port of 127.0.0.1 (default: a free one); implies --watch",
-    )  # fmt: skip
-    options = Options(**vars(parser.parse_args(argv)))
-    if not 0 <= options.state_every_s < math.inf:
-        raise InputError(f"--state-every {options.state_every_s:g}: seconds from 0 are expected")
-    if options.slots is not None and options.slots < 1:
-        raise InputError(f"--slots {options.slots}: a whole number from 1 is expected")
-    if options.address and options.engine != "ray":
-        raise InputError("--address belongs to --engine ray")
-    if options.fetch and options.dry_run:
-        raise InputError("--fetch fetches and --dry-run fetches nothing; give one of them")
-    return options
-
-
-def _folder(text: str) -> Path:
-    if not text or not os.path.isdir(text):
-        raise InputError(f"--data {text}: no such folder")
-    return Path(text).absolute()
-
-
-def _shard(text: str) -> tuple[int, int]:
-    words = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    if words is None or not 1 <= int(words[1]) <= int(words[2]):
-        raise InputError(f"--shard {text}: K/N with 1 ≤ K ≤ N is expected, as in 2/8")
-    return int(words[1]), int(words[2])
-
-
-def _address(text: str) -> str:
-    words = re.fullmatch(r"auto|.+:([0-9]{1,5})", text)
-    if words is None or (words[1] and not 0 < int(words[1]) < 65536):
-        raise InputError(f"--address {text}: HOST:PORT is expected, as in 10.0.0.1:6379")
-    return text
-
-
 def _run(
     options: Options, plan: Plan, out: Path, catalogue: DataCatalogue, request: StopRequest
 ) -> int:
-    is_whole = _is_whole(options)
+    is_whole = options.is_whole
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
     width = terminal_width(sys.stderr)
@@ -328,7 +180,7 @@ def _run(
         if is_whole:
             _keep_images(plan, folder, catalogue)
             if is_reported:
-                _track(plan, folder, _services(plan, folder))
+                track(plan, folder)
                 _report(plan, out, catalogue)
         diverged = [*map(plan.sweep.shown, folder.diverged_arms(plan))] if is_whole else []
     if not is_reported:  # whose first line says it
@@ -346,11 +198,6 @@ def _watched(options: Options, folder: RunFolder) -> Iterator[None]:
     with serving(folder.path, options.watch_port) as address:
         print(f"watch it at {address}", file=sys.stderr, flush=True)
         yield
-
-
-def _is_whole(options: Options) -> bool:
-    """Whether the command runs all of its plan, and so writes what is made of all trials."""
-    return options.shard == (1, 1) and options.only in (None, "report")
 
 
 def _status(out: Path, n_trials: int, statuses: Counter[str], diverged: Sequence[str]) -> int:
@@ -382,7 +229,7 @@ def _run_batches(
     options: Options, plan: Plan, folder: RunFolder, catalogue: DataCatalogue, request: StopRequest
 ) -> Plan:
     """Run the plan; where the sweep says `until`, further seeds until its rule is met."""
-    run = partial(_run_trials, options, folder, request, _Place(_asked(options)))
+    run = partial(_run_trials, options, folder, request, _Place(options.n_at_once))
     while True:
         searched = _search(options, plan, folder, catalogue, request, run)
         plan = searched.plan
@@ -452,11 +299,6 @@ def _next_seeds(plan: Plan, out: Path) -> int | None:
     return None if decision.stop else decision.n_seeds_next
 
 
-def _asked(options: Options) -> int | None:
-    """Trials at once that the user asks for; None leaves it to the machine."""
-    return 1 if options.engine == "here" else options.slots
-
-
 def _on_a_gpu(options: Options, n_slots: int, n_gpus: int | None) -> int | None:
     """Workers that may meet on a GPU; None: only their share of it limits them."""
     if options.address is not None:
@@ -506,24 +348,67 @@ def _run_trials(
     """Run what the folder does not have yet; returns early when a signal came."""
     folder.begin(resolved_yaml(plan.sweep), provenance.collect(plan.data), plan)
     keep_code(folder.path, plan.trials)
-    ids = [trial.id for trial in part.trials]
-    rows = folder.finished({*ids, *(t.parent for t in part.trials if t.parent)})
-    for other in options.reuse:
-        rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
-    queue = Queue(part, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
+    queue = _queue(options, folder, plan, part)
     if options.address is None and not queue.finished:  # a finished run needs no GPU
         queue.resources = place.here(plan)
-    resources = queue.resources
     n_slots = slots.trials_at_once(
-        resources,
-        _asked(options),
+        queue.resources,
+        options.n_at_once,
         provenance.available_cpus(),
         place.n_gpus if options.address is None and not queue.finished else None,
         place.why_none,
     )
-    if options.address is None and resources.gpus == 0:
-        _say_if_bf16_is_slow(spec for spec in part.trials if spec.id not in rows)
+    if options.address is None and queue.resources.gpus == 0:
+        _say_if_bf16_is_slow(spec for spec in part.trials if spec.id not in queue.rows)
+    is_live = options.engine != "here"  # a debugger needs the terminal
+    view = ProgressView(part, queue.rows, sys.stderr, is_live=is_live, remarks=place.remarks)
+    keep = keep_current(options, plan, folder, view, n_slots)
+    queue.listen = partial(_hear, view, keep)
     stop_file = StopFile(folder.path / f"{CONTROL}{folder.generation}")
+    stop_file.create()
+    try:
+        with request.patience(stop_file.request, queue.stop), view, keep.working():
+            tick = partial(_tick, view, keep, folder)
+            _run_engine(options, queue, place, plan, n_slots, stop_file, tick)
+        if not request.by:  # of a stopped command it shows how far its trials had come
+            running_path(folder.path, options.shard).unlink(missing_ok=True)
+    finally:
+        stop_file.path.unlink(missing_ok=True)
+
+
+def _queue(options: Options, folder: RunFolder, plan: Plan, part: Plan) -> Queue:
+    """The trials of the part, those that have ended or are taken from other folders as such."""
+    ids = [trial.id for trial in part.trials]
+    rows = folder.finished({*ids, *(t.parent for t in part.trials if t.parent)})
+    for other in options.reuse:
+        rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
+    return Queue(part, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))
+
+
+def _hear(view: ProgressView, keep: KeepCurrent, event: Event) -> None:
+    view.take(event)
+    keep.take(event)
+
+
+def _tick(view: ProgressView, keep: KeepCurrent, folder: RunFolder) -> None:
+    """What the command does again and again while an engine runs trials."""
+    view.tick()
+    keep.check()
+    for remark in keep.remarks:
+        view.remark(remark)
+    if folder.lock.lost.is_set():
+        raise LockedError(f"{folder.path}: another command took this run folder over")
+
+
+def _run_engine(
+    options: Options,
+    queue: Queue,
+    place: _Place,
+    plan: Plan,
+    n_slots: int,
+    stop_file: StopFile,
+    tick: Callable[[], None],
+) -> None:
     settings = WorkerSettings(
         sweep=plan.sweep.name,
         save=plan.sweep.save,
@@ -531,96 +416,27 @@ def _run_trials(
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,
         n_at_once=_on_a_gpu(options, n_slots, place.n_gpus),
-    ).with_resources(resources)
-    stop_file.create()
-    is_live = options.engine != "here"  # a debugger needs the terminal
-    view = ProgressView(part, queue.rows, sys.stderr, is_live=is_live, remarks=place.remarks)
-    keep = _keep_current(options, plan, folder, view, n_slots)
-    try:
-        with request.patience(stop_file.request, queue.stop), view, keep.working():
+    ).with_resources(queue.resources)
 
-            def listen(event: Event) -> None:
-                view.take(event)
-                keep.take(event)
+    def on_ready(n_gpus: int) -> None:
+        if options.address is not None:
+            queue.resources = place.joined(plan, n_gpus)
 
-            queue.listen = listen
-
-            def tick() -> None:
-                view.tick()
-                keep.check()
-                for remark in keep.remarks:
-                    view.remark(remark)
-                if folder.lock.lost.is_set():
-                    raise LockedError(f"{folder.path}: another command took this run folder over")
-
-            def on_ready(n_gpus: int) -> None:
-                if options.address is not None:
-                    queue.resources = place.joined(plan, n_gpus)
-
-            if options.engine == "here":
-                run_here(queue, settings, tick)
-            elif options.engine == "local":
-                run_local(queue, settings, n_slots, tick, place.n_gpus or 0)
-            else:
-                run_ray(
-                    queue,
-                    settings,
-                    n_slots * resources.cpus_per_trial,
-                    tick,
-                    options.address,
-                    n_gpus=place.n_gpus or 0,
-                    n_places=n_slots if options.address is None else options.slots or 1,
-                    on_ready=on_ready,
-                )
-        if not request.by:  # of a stopped command it shows how far its trials had come
-            running_path(folder.path, options.shard).unlink(missing_ok=True)
-    finally:
-        stop_file.path.unlink(missing_ok=True)
-
-
-def _keep_current(
-    options: Options, plan: Plan, folder: RunFolder, view: ProgressView, n_slots: int
-) -> KeepCurrent:
-    """What is brought up to date while trials run; shards leave what is of all to others."""
-    keep = KeepCurrent()
-    shown_at = running_path(folder.path, options.shard)
-
-    def show_running() -> None:
-        left_s = view.time_left_s()
-        write_running(shown_at, running_now(keep, folder.generation, n_slots, left_s))
-
-    keep.add(RUNNING_EVERY_S, show_running)
-    if not _is_whole(options):
-        return keep
-    n_in_tables = 0
-
-    def write_tables() -> None:
-        nonlocal n_in_tables
-        if n_in_tables != keep.n_ended:
-            n_in_tables = keep.n_ended
-            folder.write_tables(plan, wait_s=0.0)
-
-    keep.add(TABLES_EVERY_S, write_tables)
-    if options.report and plan.sweep.track:
-        growing = GrowingFiles(own_folder(folder.path, "tensorboard"))
-        services = _services(plan, folder)
-
-        def track_running(send: Callable[[TrialRow, Sequence[EvaluationRow]], None]) -> None:
-            for trial_id, curve in keep.curves().items():
-                send(planned_row(plan.by_id[trial_id], plan.sweep.name), curve.points)
-
-        keep.add(EVENTS_EVERY_S, partial(track_running, growing.write))
-        keep.add(TRACKED_EVERY_S, partial(_track, plan, folder, services, growing))
-        if services is not None:
-            send = partial(services.send, has_ended=False)
-            keep.add(TRACKED_EVERY_S, partial(track_running, send), ", ".join(services.names))
-    return keep
-
-
-def _services(plan: Plan, folder: RunFolder) -> Trackers | None:
-    """The trackers beside TensorBoard; None without any."""
-    names = [name for name in plan.sweep.track if name != "tensorboard"]
-    return Trackers(folder.path, names) if names else None
+    if options.engine == "here":
+        run_here(queue, settings, tick)
+    elif options.engine == "local":
+        run_local(queue, settings, n_slots, tick, place.n_gpus or 0)
+    else:
+        run_ray(
+            queue,
+            settings,
+            n_slots * queue.resources.cpus_per_trial,
+            tick,
+            options.address,
+            n_gpus=place.n_gpus or 0,
+            n_places=n_slots if options.address is None else options.slots or 1,
+            on_ready=on_ready,
+        )
 
 
 def _say_if_bf16_is_slow(to_run: Iterable[TrialSpec]) -> None:
@@ -634,18 +450,6 @@ def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> Non
     """Test images of the arms, for the report's galleries; data sets over 16 MB lose detail."""
     for use in {t.data.fingerprint: t.data for t in plan.trials if t.stage == "arm"}.values():
         folder.write_images(use.fingerprint, test_images(catalogue.open(use)))
-
-
-def _track(
-    plan: Plan, folder: RunFolder, services: Trackers | None, growing: GrowingFiles | None = None
-) -> None:
-    """Whole learning curves for TensorBoard and other trackers, of trials that have ended since."""
-    for row, curve in folder.new_curves(plan) if plan.sweep.track else ():
-        if services is not None:
-            services.send(row, curve, has_ended=True)
-        if growing is not None:  # a TensorBoard that has that file open goes on in it
-            growing.write(row, curve)
-        write_tensorboard(folder.path / "tensorboard", row, curve)
 
 
 def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:

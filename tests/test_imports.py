@@ -33,7 +33,8 @@ NEVER_IN_ANALYSIS = {"torch", "ray", "slurm", "torchvision", "accelerate"}
 ROOMS = {
     "harness": [
         "seeds", "sweepfile", "trials", "runfolder", "training", {"joint", "teams"}, "plan",
-        {"engines", "evaluate", "watch"}, {"init", "sweep", "status"}, {"notebook", "reference"},
+        {"engines", "evaluate", "watch"}, "options", "upkeep", {"init", "sweep", "status"},
+        {"notebook", "reference"},
     ],
     "analysis": [
         "words", "statistics", "measures", "findings", "figures", {"report", "audit"},

@@ -3,15 +3,15 @@
 In: the events of its trials. Out: the file of running trials, TensorBoard's event files, curves for
 other trackers, and the tables. A thread does it, at a pace that it measures: no task takes over
 `SHARE` of the time, so a run folder of any size slows no trial by more. The trackers may be on a
-network that hangs, and the command must not. It stands alone because engines and trials know
-nothing of it, and all of it can be made again from the records.
+network that hangs, and nothing else must: they have a thread of their own. It stands alone because
+engines and trials know nothing of it, and all of it can be made again from the records.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,7 +31,7 @@ from headstart.rows import EvaluationRow
 
 SHARE = 1 / 100  # of the time that one task may take
 WAIT_S = 0.5
-JOIN_S = 20.0  # for a task that is under way when the command ends
+JOIN_S = 20.0  # for a service that is being talked to when the command ends
 
 
 @dataclass
@@ -49,12 +49,13 @@ class Task:
 
     every_s: float
     work: Callable[[], None]
-    name: str = ""
-    next_at: float = 0.0
+    name: str  # for remarks
+    is_remote: bool  # it may hang
+    next_at: float
 
 
 class KeepCurrent:
-    """Collects what trials report and runs its tasks in a thread of its own.
+    """Collects what trials report and runs its tasks in threads of their own.
 
     Args:
         now: the clock.
@@ -68,23 +69,27 @@ class KeepCurrent:
         self._running: dict[str, RunningCurve] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._full: StorageError | None = None
 
-    def add(self, every_s: float, work: Callable[[], None], name: str = "") -> None:
+    def add(
+        self, every_s: float, work: Callable[[], None], name: str, is_remote: bool = False
+    ) -> None:
         """Let `work` be done at most so often, first when that time has passed."""
-        self.tasks.append(Task(every_s, work, name, self.now() + every_s))
+        self.tasks.append(Task(every_s, work, name, is_remote, self.now() + every_s))
 
     @contextmanager
-    def working(self) -> Iterator[KeepCurrent]:
-        """In this block the tasks are done; none of them is under way after it."""
-        self._thread = threading.Thread(target=self._work, name="current", daemon=True)
-        self._thread.start()
+    def working(self) -> Iterator[None]:
+        """In this block the tasks are done; of those that are not remote, none goes on after it."""
+        groups = [[t for t in self.tasks if t.is_remote == remote] for remote in (False, True)]
+        own, remote = (threading.Thread(target=self._work, args=(g,), daemon=True) for g in groups)
+        own.start()
+        remote.start()
         try:
-            yield self
+            yield
         finally:
             self._stop.set()
-            self._thread.join(JOIN_S)
+            own.join()
+            remote.join(JOIN_S)
 
     def take(self, event: Event) -> None:
         """Note an event; the command calls it, so it must be quick."""
@@ -115,12 +120,12 @@ class KeepCurrent:
         if self._full is not None:
             raise self._full
 
-    def _work(self) -> None:
-        while not self._stop.wait(WAIT_S):
-            self._do_what_is_due()
+    def _work(self, tasks: Sequence[Task]) -> None:
+        while tasks and not self._stop.wait(WAIT_S):
+            self._do_what_is_due(tasks)
 
-    def _do_what_is_due(self) -> None:
-        for task in self.tasks:
+    def _do_what_is_due(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
             started = self.now()
             if started >= task.next_at and not self._stop.is_set():
                 self._do(task)
@@ -135,12 +140,14 @@ class KeepCurrent:
         except HeadstartError:  # files move while trials end; damage is met at the command's end
             return
         except Exception as err:  # a service that does not answer ends no run
-            self._remark(f"{task.name}: {type(err).__name__}: {err}")
+            line = trouble_line(task.name, err)
+            if line not in self.remarks:
+                self.remarks.append(line)
 
-    def _remark(self, text: str) -> None:
-        line = " ".join(text.split())[:300]
-        if line not in self.remarks:
-            self.remarks.append(line)
+
+def trouble_line(name: str, err: Exception) -> str:
+    """What a service's own error says, on one line."""
+    return " ".join(f"{name}: {type(err).__name__}: {err}".split())[:300]
 
 
 def running_now(

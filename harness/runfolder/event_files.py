@@ -9,12 +9,13 @@ other one. The command writes both, so workers spend no time on them.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from headstart.files import atomic_path, distinct_name
+from headstart.files import atomic_path, distinct_name, storage_errors
 from headstart.rows import EvaluationRow, TrialRow
 
 TAGS = {
@@ -62,11 +63,15 @@ def write_tensorboard(folder: Path, row: TrialRow, curve: Sequence[EvaluationRow
 
 
 class GrowingFiles:
-    """The event files of the trials that run now, below `folder`; one command writes them."""
+    """The event files of the trials that run now, below `folder`; one command writes them.
+
+    Several of its threads may write.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._written: dict[str, tuple[int, float]] = {}  # points, and when step 0 was
+        self._lock = threading.Lock()
 
     def write(self, row: TrialRow, curve: Sequence[EvaluationRow]) -> None:
         """Add what is new of a running trial's curve; what another command left is replaced.
@@ -74,6 +79,10 @@ class GrowingFiles:
         Args:
             row: names the trial; where it has a test accuracy, that stands at the last point.
         """
+        with self._lock:
+            self._write(row, curve)
+
+    def _write(self, row: TrialRow, curve: Sequence[EvaluationRow]) -> None:
         path = event_file(self.folder, row)
         path = path.with_name(path.name + GROWING)
         n_written, began_at = self._written.get(row.trial_id, (0, 0.0))
@@ -84,6 +93,7 @@ class GrowingFiles:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             _append(path, [_head(began_at)])
+        self._written.pop(row.trial_id, None)  # half an event on a full disk: begun anew
         _append(path, _events(curve[n_written:], began_at, row.test_accuracy))
         self._written[row.trial_id] = len(curve), began_at
 
@@ -97,7 +107,7 @@ def values_of(point: EvaluationRow) -> dict[str, float]:
 def _append(path: Path, events: Iterable[bytes]) -> None:
     from tensorboard.summary.writer.record_writer import RecordWriter
 
-    with open(path, "ab") as file:
+    with storage_errors(path), open(path, "ab") as file:
         writer = RecordWriter(file)
         for event in events:
             writer.write(event)

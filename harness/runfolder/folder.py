@@ -165,6 +165,14 @@ class RunFolder:
             if path.name.removeprefix(CONTROL) not in alive:
                 remove(path)
 
+    def _remove_what_stopped_commands_said(self) -> None:
+        """Of the trials that ran when they were stopped."""
+        said = [(p, read_running_file(p).generation) for p in self.path.glob(f"{RUNNING}*.json")]
+        alive = {holder.generation for holder in holders(self.path)}  # after they wrote that
+        for path, generation in said:
+            if generation not in alive:
+                remove(path)
+
     # -- before a run ----------------------------------------------------------------------
 
     def begin(self, sweep_yaml: str, provenance: Mapping[str, object], plan: Plan) -> None:
@@ -177,10 +185,7 @@ class RunFolder:
         commands = [*(known[-99:] if isinstance(known, list) else []), this]
         content = {**provenance, "commands": commands}
         write_sealed_json(self.path / "provenance.json", content)
-        alive = {holder.generation for holder in holders(self.path)}
-        for shown in self.path.glob(f"{RUNNING}*.json"):  # of commands that were stopped
-            if read_running_file(shown).generation not in alive:
-                remove(shown)
+        self._remove_what_stopped_commands_said()
         trials = [PlannedTrial(t.id, t.stage, t.arm, t.seed, t.parent) for t in plan.trials]
         record = PlanRecord(plan.sweep.name, tuple(trials), plan.sweep.labels)
         write_sealed_json(self.path / "plan.json", asdict(record))

@@ -24,7 +24,7 @@ PHASES = {
     "taking the run folder": (harness.sweep.provenance, "collect"),
     "tables": (RunFolder, "write_tables"),
     "images": (harness.sweep, "_keep_images"),
-    "trackers": (harness.sweep, "_track"),
+    "trackers": (harness.sweep, "track"),
     "report": (harness.sweep, "_report"),
 }
 

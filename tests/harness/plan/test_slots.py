@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from harness import sweep
+from harness.options import parse
 from harness.plan.slots import gpu_of, trials_at_once
 from harness.sweep import main
 from harness.sweepfile.settings import Resources
@@ -49,7 +50,7 @@ def test_every_gpu_has_a_worker_and_none_is_given_out_twice(share, n_gpus, n_cpu
     [("local", 8, 8, 1), ("local", 9, 8, 2), ("ray", 8, 8, 8), ("local", 3, None, 3)],
 )
 def test_workers_that_may_meet_on_a_gpu(engine, slots, n_gpus, expected):
-    options = sweep.parse(["sweep.yaml", "--engine", engine])
+    options = parse(["sweep.yaml", "--engine", engine])
     assert sweep._on_a_gpu(options, slots, n_gpus) == expected
 
 

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from harness.runfolder import event_files
 from harness.runfolder.event_files import GrowingFiles, write_tensorboard
+from headstart.errors import StorageError
 from headstart.rows import EvaluationRow, TrialRow
 
 ROW = TrialRow(
@@ -83,6 +89,27 @@ def test_a_file_that_a_killed_command_left_is_begun_anew(tmp_path):
     running = replace(ROW, test_accuracy=None)
     GrowingFiles(tmp_path).write(running, CURVE)
     GrowingFiles(tmp_path).write(running, CURVE)
+    (path,) = tmp_path.glob("*/*/*")
+    events = EventAccumulator(str(path.parent)).Reload()
+    assert [e.step for e in events.Scalars("Accuracy/Validation")] == [0, 10]
+
+
+def test_a_file_that_a_full_disk_cut_off_is_begun_anew(tmp_path, monkeypatch):
+    running = replace(ROW, test_accuracy=None)
+    growing = GrowingFiles(tmp_path)
+    growing.write(running, CURVE[:1])
+    append = event_files._append
+
+    def fill_the_disk(path: Path, events: Iterable[bytes]) -> None:
+        append(path, events)
+        os.truncate(path, path.stat().st_size - 5)
+        raise StorageError(f"{path}: cannot be written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(event_files, "_append", fill_the_disk)
+        with pytest.raises(StorageError):
+            growing.write(running, CURVE)
+    growing.write(running, CURVE)
     (path,) = tmp_path.glob("*/*/*")
     events = EventAccumulator(str(path.parent)).Reload()
     assert [e.step for e in events.Scalars("Accuracy/Validation")] == [0, 10]
