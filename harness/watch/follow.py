@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +51,6 @@ class About:
     question: str = ""
     command: str = ""  # that goes on with the run
     stand_ins: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)  # what arms are called, by their names
 
 
 class Follower:
@@ -126,7 +125,7 @@ class Follower:
         plan = read_plan(self.run)
         if plan is not None:
             once = {trial.id: trial for trial in plan.trials}  # two stages may share a trial
-            self.plan = PlanRecord(plan.sweep, tuple(once.values()))
+            self.plan = replace(plan, trials=tuple(once.values()))
             self.has_begun = True
 
     def _read_about(self) -> None:
@@ -137,8 +136,8 @@ class Follower:
             for use in (data if isinstance(data, list) else [])
             if isinstance(use, dict) and use.get("not_used")
         ]
-        question, labels = _asked(self.run)
-        self.about = About(question, str(content.get("command", "")), tuple(names), labels)
+        command = str(content.get("command", ""))
+        self.about = About(_question(self.run), command, tuple(names))
 
     def _read_row(self, trial: PlannedTrial) -> None:
         row = read_row(self.run / "trials" / trial.id / "trial.json")
@@ -190,18 +189,9 @@ def _columns(table: pa.Table) -> dict[str, list[Number]]:
     return {name: table[name].to_pylist() for name in COLUMNS if name in table.schema.names}
 
 
-def _asked(run: Path) -> tuple[str, dict[str, str]]:
-    """The sweep's question, and the labels of its arms."""
+def _question(run: Path) -> str:
     from headstart.yaml12 import RECORD, parse_yaml
 
     path = run / "sweep.yaml"
     content = parse_yaml(read_sealed_text(path), str(path), limits=RECORD).plain()
-    if not isinstance(content, dict):
-        return "", {}
-    arms = content.get("arms")
-    labels = {
-        str(name): str(arm["label"])
-        for name, arm in (arms.items() if isinstance(arms, dict) else ())
-        if isinstance(arm, dict) and arm.get("label")
-    }
-    return str(content.get("question", "")), labels
+    return str(content.get("question", "")) if isinstance(content, dict) else ""

@@ -25,6 +25,7 @@ QUANTITIES = {
 }
 MOST_MEANS, MOST_SINGLE = 6_000, 8_000  # points of all curves together
 MOST_LINES = 50  # of the log
+MOST_RUNS = 200  # trials that are drawn alone
 Arm = tuple[str, str]  # stage and name
 
 
@@ -37,7 +38,9 @@ def summarize(follower: Follower) -> dict[str, Any]:
     arms = list(by_arm)
     colours = {arm: [a for a in arms if a[0] == arm[0]].index(arm) for arm in arms}
     means = [p for n, arm in enumerate(arms) for p in _means(n, arm, by_arm[arm], follower)]
-    single = [p for n, arm in enumerate(arms) for p in _single(n, by_arm[arm], follower, states)]
+    most = MOST_RUNS // max(1, len(arms))
+    alone = {arm: _alone(by_arm[arm], states, follower, most) for arm in arms}
+    single = [p for n, arm in enumerate(arms) for p in _single(n, alone[arm], follower, states)]
     return {
         "name": follower.plan.sweep,
         "question": follower.about.question,
@@ -79,20 +82,25 @@ def _state(follower: Follower, counts: Counter[str]) -> dict[str, str]:
 def _arm(
     arm: Arm, colour: int, trials: Sequence[PlannedTrial], states: Mapping[str, str], f: Follower
 ) -> dict[str, Any]:
-    stage, name = arm
     counts = Counter(states[trial.id] for trial in trials)
     rows = [f.rows[trial.id] for trial in trials if states[trial.id] == "done"]
     tested = [row.test_accuracy for row in rows if row.test_accuracy is not None]
     values = tested or [r.best_val_accuracy for r in rows if r.best_val_accuracy is not None]
     return {
         "colour": colour,
-        "stage": stage,
-        "name": f.about.labels.get(name, name) if stage == "arm" else name,
+        "stage": arm[0],
+        "name": _shown(arm, f),
         **{state: counts[state] for state in STATES},
         "share": _share(trials, states, f),
-        **(_estimate(values) if stage != "search" else _estimate(())),
+        **(_estimate(values) if arm[0] != "search" else _estimate(())),
         "of": ("test" if tested else "validation") if values else "",
     }
+
+
+def _shown(arm: Arm, follower: Follower) -> str:
+    """What people read in place of an arm's name, or the name of a stage."""
+    stage, name = arm
+    return name if stage == "pretrain" else follower.plan.labels.get(name, name)
 
 
 def _share(trials: Sequence[PlannedTrial], states: Mapping[str, str], f: Follower) -> float:
@@ -137,20 +145,15 @@ def interval(values: Sequence[float]) -> tuple[float, float | None, float | None
     if n < 2:
         return mean, None, None
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = t_quantile(n - 1) * sd / math.sqrt(n)
+    half = _quantile(n - 1) * sd / math.sqrt(n)
     return mean, mean - half, mean + half
 
 
-_QUANTILES: dict[int, float] = {}
+@cache
+def _quantile(degrees: int) -> float:
+    from analysis.statistics.samples.resampling import student_quantile
 
-
-def t_quantile(degrees: int) -> float:
-    """Of Student's t, with 97.5 % below it."""
-    if degrees not in _QUANTILES:
-        from scipy.special import stdtrit
-
-        _QUANTILES[degrees] = float(stdtrit(degrees, 0.975))
-    return _QUANTILES[degrees]
+    return student_quantile(degrees, 0.95)
 
 
 def _means(
@@ -180,11 +183,21 @@ def _by_step(curves: Iterable[Curve], column: str) -> dict[int, list[float]]:
     return values
 
 
+def _alone(
+    trials: Sequence[PlannedTrial], states: Mapping[str, str], f: Follower, most: int
+) -> list[PlannedTrial]:
+    """The trials that are drawn alone: those that run, and of the others every so many."""
+    running = [trial for trial in trials if states[trial.id] == "running"]
+    others = [trial for trial in trials if states[trial.id] != "running" and f.curve_of(trial)]
+    every = math.ceil(len(others) / max(1, most - len(running)))
+    return (running + others[:: every or 1])[: max(1, most)]
+
+
 def _single(
     number: int, trials: Sequence[PlannedTrial], follower: Follower, states: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """Validation curves of single trials; those that run first."""
-    for trial in sorted(trials, key=lambda each: states[each.id] != "running"):
+    """Validation curves of single trials."""
+    for trial in trials:
         curve = follower.curve_of(trial)
         for quantity, parts in QUANTITIES.items() if curve else ():
             for step, value in zip(curve["step"], curve[parts["validation"]], strict=False):
@@ -216,7 +229,8 @@ def _log(follower: Follower, states: Mapping[str, str]) -> Iterator[str]:
         row = follower.rows.get(trial.id)
         if row is not None and row.status != "done" and states[trial.id] != "running":
             lines = row.error.strip().splitlines() or ["no reason was recorded"]
-            yield f"{trial.arm} seed {trial.seed} {row.status}: {lines[-1][:300]}"
+            arm = _shown((trial.stage, trial.arm), follower)
+            yield f"{arm} seed {trial.seed} {row.status}: {lines[-1][:300]}"
     yield from (text[:400] for text in follower.damaged.values())
     if follower.n_unread:
         n_ended = sum(row.status in FINAL for row in follower.rows.values())

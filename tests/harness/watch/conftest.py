@@ -34,7 +34,7 @@ class MadeRun:
         )
         self.lock = Lock(path / ".lock-1-of-1.json", "gen")
 
-    def begin(self) -> None:
+    def begin(self, **labels: str) -> None:
         """A command takes the folder and writes its plan."""
         self.lock.acquire()
         arms = (("pretrain", "drawn"), ("arm", "<i>a</i>"), ("arm", "b"))
@@ -43,7 +43,7 @@ class MadeRun:
             for stage, arm in arms
             for seed in range(2)
         )
-        write_sealed_json(self.path / "plan.json", asdict(PlanRecord("made", trials)))
+        write_sealed_json(self.path / "plan.json", asdict(PlanRecord("made", trials, labels)))
         command = {"command": "python -m harness.sweep made.yaml", "data": []}
         (self.path / "provenance.json").write_text(json.dumps(command))
         self.ids = [trial.id for trial in trials]

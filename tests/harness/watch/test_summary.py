@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from analysis.statistics.samples.redrawn import accuracy_interval
-from harness.watch.follow import Follower
-from harness.watch.summary import _as_reported, interval, summarize
+from harness.watch.follow import COLUMNS, Follower
+from harness.watch.summary import MOST_RUNS, MOST_SINGLE, _as_reported, interval, summarize
 from headstart.archives import Archives
-from headstart.digests import sealed_text
+from headstart.records import PlannedTrial
+from headstart.rows import TrialRow
 
 
 def looked(follower: Follower) -> dict:
@@ -102,9 +104,8 @@ def test_a_run_that_was_killed_is_stopped_and_keeps_its_curves(run):
 
 
 def test_estimates_have_intervals_and_the_page_has_no_verdict(run):
-    labels = 'name: made\narms: {"<i>a</i>": {label: the second}, b: {}}\n'
-    (run.path / "sweep.yaml").write_text(sealed_text(labels))
-    run.begin()
+    run.begin(**{"<i>a</i>": "the second"})
+    run.end(run.ids[5], status="failed", error="ValueError: wrong")
     for trial_id, accuracy in zip(run.ids[2:4], (0.7, 0.8), strict=True):
         run.end(trial_id, test_accuracy=accuracy)
     run.end(run.ids[0], test_accuracy=None, best_val_accuracy=0.5)
@@ -118,6 +119,7 @@ def test_estimates_have_intervals_and_the_page_has_no_verdict(run):
         "the second": ("75.00 %", "11.47 to 100.00 %", "test"),
         "b": ("", "", ""),
     }
+    assert data["log"] == ["b seed 1 failed: ValueError: wrong"]
     five = [0.70, 0.72, 0.75, 0.80, 0.71]
     reported = accuracy_interval(np.array(five), 0.0)
     assert _as_reported(tuple(five)) == (reported.estimate, reported.low, reported.high)
@@ -146,6 +148,26 @@ def test_many_curves_are_read_in_pieces_and_from_the_table_first(run):
     assert summarize(follower)["log"] == ["4 of 6 curves of ended trials are not read yet"]
     follower.look()
     assert summarize(follower)["log"] == []
+
+
+def test_of_many_trials_some_are_drawn_alone_and_those_that_run_first(run):
+    run.begin()
+    run.say(**{run.ids[5]: 4})
+    follower = Follower(run.path)
+    follower.look()
+    trials = [PlannedTrial(f"t{n}", "arm", "b", n, None) for n in range(3000)]
+    follower.plan = replace(follower.plan, trials=(*trials, *follower.plan.trials))
+    for trial in trials:
+        follower.rows[trial.id] = TrialRow(trial_id=trial.id, status="done")
+        follower.curves[trial.id] = {name: [0, 1] for name in COLUMNS}
+    data = summarize(follower)
+    drawn = {point["trial"] for point in data["runs"]}
+    assert run.ids[5] in drawn
+    assert 40 <= len(drawn) <= MOST_RUNS
+    assert len(data["runs"]) <= MOST_SINGLE
+    (mean,) = (p for p in data["curves"] if p["quantity"] == "accuracy" and p["step"] == 1
+               and p["part"] == "validation")  # fmt: skip
+    assert mean["n"] == len(trials), "the mean is of all"
 
 
 def test_trials_are_followed_into_archives(run):
