@@ -5,6 +5,8 @@ python -m analysis diff OLD NEW [--out DIR]                    what changed betw
 python -m analysis plan DIR --detect 0.001                     seeds that a difference needs
 python -m analysis gate BASE NEW --margin 0.002                may the new version pass?
 python -m analysis audit DATA_OR_RUN [--reference RUN]         are the labels right?
+python -m analysis publish RUN [RUN …] [--out FILE.zip]        one file to publish
+python -m analysis check FILE.zip                              does its report follow?
 """
 
 from __future__ import annotations
@@ -19,12 +21,14 @@ from headstart.output import say_in_terminal, terminal_width
 
 
 def main(argv: Sequence[str]) -> int | None:
-    """Run the command that `argv` names: diff, plan, gate, audit, else the report."""
+    """Run the command that `argv` names, else the report."""
     commands: dict[str, Callable[[Sequence[str]], int | None]] = {
         "diff": _diff,
         "plan": _plan,
         "gate": _gate,
         "audit": _audit,
+        "publish": _publish,
+        "check": _check,
     }
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
@@ -38,7 +42,8 @@ def _report(argv: Sequence[str]) -> None:
         description="Analyse run folders and write index.html, report.pdf, results.xlsx, tables "
         "and figures. Runs of one sweep are merged, different sweeps become tasks. Other commands: "
         "python -m analysis diff OLD NEW; python -m analysis plan DIR --detect 0.001; "
-        "python -m analysis gate BASE NEW --margin 0.002; python -m analysis audit DATA_OR_RUN",
+        "python -m analysis gate BASE NEW --margin 0.002; python -m analysis audit DATA_OR_RUN; "
+        "python -m analysis publish RUN; python -m analysis check FILE.zip",
     )
     parser.add_argument("dirs", nargs="+", type=to_path, metavar="DIR", help="a run folder")
     parser.add_argument("--out", type=to_path, metavar="DIR", help="for the report (DIR/report)")
@@ -172,6 +177,41 @@ def _audit(argv: Sequence[str]) -> int:
         print(audited.text)
         print(f"\n{audited.folder}")
     return status
+
+
+def _publish(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis publish",
+        description="Write one file to publish: the report, the tables that it follows from, "
+        "sweep, environment and command, without paths, machines, users, tokens and weights.",
+    )
+    parser.add_argument("dirs", nargs="+", type=to_path, metavar="RUN", help="a run folder")
+    parser.add_argument("--out", type=to_path, metavar="FILE.zip", help="(RUN.zip beside the run)")
+    parser.add_argument(
+        "--no-images", action="store_true", help="leave out test images and contact sheets"
+    )
+    args = parser.parse_args(argv)
+    from analysis.publish.publication import publish
+
+    for line in publish(args.dirs, args.out, not args.no_images).lines:
+        print(line)
+
+
+def _check(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis check",
+        description="Say whether the report in a published file follows from the tables in it: "
+        "they are analysed anew. Exit status: 0 it follows, 1 it does not (what differs is "
+        "named), 2 the file is none that `publish` writes.",
+    )
+    parser.add_argument("file", type=to_path, metavar="FILE.zip", help="what `publish` wrote")
+    args = parser.parse_args(argv)
+    from analysis.publish.check import check_publication
+
+    checked = check_publication(args.file)
+    for line in checked.lines:
+        print(line)
+    return checked.status
 
 
 if __name__ == "__main__":

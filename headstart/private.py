@@ -40,7 +40,7 @@ _SHORTEST = 6  # a shorter value of the environment stands in too many other wor
 _FILE = re.compile(r"\bfile://(?=/)")
 _PATH = re.compile(
     r"(?<![\w.~/:@*…-])(?:[A-Za-z]:)?"
-    r"(?P<path>(?:[/\\][^\s/\\'\"`,;:()<>\[\]{}|]+){2,}|/[\w.-]{3,}(?![\w/.-]))[/\\]?"
+    r"(?P<path>[/\\]?(?:[/\\][^\s/\\'\"`,;:()<>\[\]{}|]+){2,}|/[\w.-]{3,}(?![\w/.-]))[/\\]?"
 )
 _HOME = re.compile(r"[/\\](?:home|Users)[/\\][^/\\]+|/root", re.IGNORECASE)
 

@@ -38,7 +38,7 @@ ROOMS = {
     ],
     "analysis": [
         "words", "statistics", "measures", "findings", "figures", {"report", "audit"},
-        {"diff", "planning", "gate", "notebook"}, "__main__",
+        {"diff", "planning", "gate", "notebook", "publish"}, "__main__",
     ],
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
     "analysis.measures": [

@@ -197,18 +197,29 @@ def _draw_f1(findings: Findings, styles: style.Styles, task: str) -> Iterator[Dr
     )
 
 
-def _draw_gallery(findings: Findings, task: str) -> Iterator[Drawing]:
+def gallery_rows(findings: Findings, task: str) -> tuple[str, pd.DataFrame] | None:
+    """Whose mistakes the gallery of a task shows, and which, a row an image; None without any.
+
+    The rows are those that `ClassTables.wrong` has of the arm; of some the image may not be kept.
+    """
     wrong = {arm: rows for (where, arm), rows in findings.classes.wrong.items() if where == task}
     best = findings.arms[(findings.arms["task"] == task) & findings.arms["arm"].isin(list(wrong))]
     if best.empty:
-        return
+        return None
     arm = str(best.sort_values("score", ascending=False, kind="stable")["arm"].iloc[0])
-    rows = wrong[arm]
+    return arm, wrong[arm].head(TILES[0] * TILES[1])
+
+
+def _draw_gallery(findings: Findings, task: str) -> Iterator[Drawing]:
+    shown = gallery_rows(findings, task)
+    if shown is None:
+        return
+    arm, rows = shown
     images = findings.runs.images(str(rows["fingerprint"].iloc[0])) if len(rows) else None
     if images is None:
         return
     place = {int(index): k for k, index in enumerate(images.indices)}
-    rows = rows[rows["index"].isin(list(place))].head(TILES[0] * TILES[1])
+    rows = rows[rows["index"].isin(list(place))]
     if rows.empty:
         return
     names = findings.classes.class_names[task, arm]

@@ -76,14 +76,13 @@ def read_classes(
     where its score is the accuracy on test images: one estimate stands in both places.
     """
     done = evidence[evidence["status"] == "done"]
-    places = done[["task", "arm"]].drop_duplicates()
-    most = max(1, min(MOST_SEEDS, MOST_TRIALS // max(1, len(places))))
+    most = most_seeds(done)
     closely = tuple((task, arm) for task, names in arms.items() for arm in names)
     tables = ClassTables(closely=closely, most_seeds=most, n_trials=len(done))
     for task, rows in done.groupby("task", sort=False):
         read: dict[str, Predictions] = {}
         for arm, members in rows.groupby("arm", sort=False):
-            own = _read(runs, members.sort_values("seed", kind="stable")["trial_id"].head(most))
+            own = _read(runs, first_seeds(members, most))
             if own:
                 known = members[members["trial_id"].isin(list(own))]
                 _add_arm(tables, (str(task), str(arm)), known, class_names(runs, known, own), own)
@@ -96,6 +95,17 @@ def read_classes(
     if len(tables.scores) and len(accuracies):
         tables.scores = _with_accuracies(tables.scores, accuracies)
     return tables
+
+
+def most_seeds(done: pd.DataFrame) -> int:
+    """Of how many seeds of each arm predictions are read, of these finished trials."""
+    places = done[["task", "arm"]].drop_duplicates()
+    return max(1, min(MOST_SEEDS, MOST_TRIALS // max(1, len(places))))
+
+
+def first_seeds(members: pd.DataFrame, most: int) -> list[str]:
+    """The trials of one arm whose predictions are read."""
+    return [*members.sort_values("seed", kind="stable")["trial_id"].head(most).astype(str)]
 
 
 def _read(runs: Runs, trial_ids: Iterable[str]) -> dict[str, Predictions]:

@@ -160,6 +160,15 @@ def load_runs(dirs: Iterable[Path | str], *, names_as_planned: bool = False) -> 
     return _merged(folders, parts if names_as_planned else _as_shown(parts))
 
 
+def read_parts(dirs: Iterable[Path | str]) -> list[Part]:
+    """What each run folder holds, in the order of their paths, not yet merged, arms as planned.
+
+    Raises:
+        RunFolderError: as of `load_runs`, but that folders are not set against each other.
+    """
+    return [_read_folder(Path(d)) for d in sorted(map(Path, dirs))]
+
+
 def load_apart(*dirs: Path | str) -> tuple[Runs, ...]:
     """Each run folder by itself, for what is set against another one: arms are named alike in all.
 

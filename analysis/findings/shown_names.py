@@ -9,7 +9,7 @@ because an arm's name joins tables, sweep and comparisons: it is changed in all 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -92,7 +92,7 @@ def _with_short_paths(
 ) -> Tables:
     names = {str(name) for table in (*trials, *curves) for name in table["arm"].unique()}
     names |= {str(name) for sweep in sweeps for name in sweep.get("arms") or ()}
-    n_parts, shown = _told_apart(sorted(names))
+    n_parts, shown = told_apart(sorted(names), _without_paths)
     if not shown:
         return list(trials), list(curves), [dict(sweep) for sweep in sweeps]
     renamed = [_renamed(table, shown) for table in trials]
@@ -113,11 +113,16 @@ def _with_short_paths(
     return renamed, [_renamed(table, shown) for table in curves], contents
 
 
-def _told_apart(names: Iterable[str]) -> tuple[int, dict[str, str]]:
-    """How many parts of a path tell all names apart, and the names that change."""
+def told_apart(
+    names: Iterable[str], shorten: Callable[[str, int], str]
+) -> tuple[int, dict[str, str]]:
+    """How many parts of a path tell all names apart, and the names that change.
+
+    `shorten`: a name, and how many parts of each path in it are left.
+    """
     names = list(names)
     for n_parts in range(1, _MOST_PARTS):
-        shown = {name: _without_paths(name, n_parts) for name in names}
+        shown = {name: shorten(name, n_parts) for name in names}
         if len(set(shown.values())) == len(names):
             break
     else:  # no two arms may become one

@@ -25,13 +25,17 @@ def describe_starts(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(_rows(runs), columns=COLUMNS)
 
 
-def _rows(runs: Runs) -> Iterator[dict[str, Any]]:
-    trials = runs.trials
+def started(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials whose records are read: the first finished one of each arm with a start."""
     if "initialize" not in trials:
-        return
-    started = trials[(trials["status"] == "done") & ~trials["initialize"].isin(["random", ""])]
-    started = started[~started["stage"].isin(["search", "double"])]
-    for row in started.drop_duplicates(["task", "stage", "arm"]).head(MOST_ARMS).itertuples():
+        return trials.head(0)
+    own = trials[(trials["status"] == "done") & ~trials["initialize"].isin(["random", ""])]
+    own = own[~own["stage"].isin(["search", "double"])]
+    return own.drop_duplicates(["task", "stage", "arm"]).head(MOST_ARMS)
+
+
+def _rows(runs: Runs) -> Iterator[dict[str, Any]]:
+    for row in started(runs.trials).itertuples():
         record = runs.record(str(row.trial_id))
         report = record.load_report if record is not None else None
         if report and "loaded" in report:

@@ -66,7 +66,15 @@ def write_report(
     if out is None:  # in a run folder, which may be a stranger's
         out = own_folder(folders[0], "report")
         refuse_links(out, deep=True)
-    out = Path(out)
+    result = write_findings(findings, Path(out), workbook, pdf)
+    remember(looks_now(findings.runs, findings.asked))
+    return result
+
+
+def write_findings(
+    findings: Findings, out: Path, workbook: str | None = None, pdf: str | None = None
+) -> ReportResult:
+    """Write the report on what was found to the folder `out`; arguments as of `write_report`."""
     out.mkdir(parents=True, exist_ok=True)
     styles = arm_styles(findings.arm_names)
     drawn = draw_figures(findings, styles, out / "figures")
@@ -81,7 +89,6 @@ def write_report(
         write_pdf_report(content, out / pdf, brief=True)
     with atomic_file(out / "index.html") as file:
         file.write(page_text(content, out))
-    remember(looks_now(findings.runs, findings.asked))
     return ReportResult(out / "index.html", content.glance)
 
 
