@@ -81,6 +81,9 @@ def run_sweep(
     if engine not in engines.NAMES:
         allowed = ", ".join(engines.NAMES)
         raise InputError(f"run_sweep: engine: {engine!r} is not one of {allowed}")
+    if settings is not None and not isinstance(settings, Mapping):
+        text = 'no mapping, as {"train.epochs": 2}'
+        raise InputError(f"run_sweep: settings: {settings!r} is {text}")
     arguments = [_text(sweep, "sweep")]
     given: dict[str, object] = {
         "profile": profile,
@@ -93,7 +96,7 @@ def run_sweep(
         if value is not None:
             arguments.append(f"--{name}={_text(value, name)}")
     for name, places in (("reuse", reuse), ("code", code)):
-        for place in [places] if isinstance(places, str | os.PathLike) else places:
+        for place in places if isinstance(places, list | tuple) else [places]:
             arguments.append(f"--{name}={_text(place, name)}")
     for key, value in {**(settings or {}), **sets}.items():
         arguments.append(f"--set={key}={_value(key, value)}")

@@ -9,6 +9,7 @@ is a training curve.
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -160,8 +161,14 @@ def save_figure(figure: Figure, folder: Path, name: str) -> str:
     """Write NAME.png (200 dpi, on white), .svg and .pdf into `folder`; returns the SVG's text.
 
     The same figure gives the same bytes: no dates, and ids from a fixed salt. Letters of SVG and
-    PDF are outlines, which need no font.
+    PDF are outlines, which need no font; a letter that the font lacks is a box.
     """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        return _save(figure, folder, name)
+
+
+def _save(figure: Figure, folder: Path, name: str) -> str:
     with atomic_path(folder / f"{name}.png") as path:
         figure.savefig(path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     text = StringIO()

@@ -7,6 +7,8 @@ that no id of a trial knows of it. Two arms must not look like one: that is chec
 
 from __future__ import annotations
 
+from unicodedata import normalize
+
 from harness.sweepfile.conditions import Conditions
 from harness.sweepfile.mistakes import Mistakes, show
 from headstart.grid import GridPoint
@@ -18,7 +20,9 @@ MOST_CHARACTERS = 64  # as of a name
 
 def labels_of(root: Node) -> dict[str, str]:
     """The labels as the file has them, each on one line, by the arm's own name."""
-    texts = {name: " ".join(node.value.split()) for name, node in _nodes(root).items()}
+    texts = {
+        name: normalize("NFC", " ".join(node.value.split())) for name, node in _nodes(root).items()
+    }
     return {name: text for name, text in texts.items() if text}
 
 

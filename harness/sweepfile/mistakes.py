@@ -123,6 +123,9 @@ def _reason(error: Details) -> str:
         return f"{quote(given)} is not a list"
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{quote(given)} is not a mapping of keys"
+    if error["type"] == "string_type":
+        as_text = "; quotes make it one" if isinstance(given, (int, float)) else ""
+        return f"{quote(given)} is no text{as_text}"
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return text if isinstance(given, Mapping) else f"{quote(given)} {text}"
 

@@ -56,6 +56,8 @@ def test_settings_reach_the_command_as_it_takes_them(played, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ({"settings": 3}, "settings: 3 is no mapping"),
+        ({"reuse": 3.5}, "reuse: 3.5 is no path"),
         ({"engine": "cloud"}, "engine: 'cloud' is not one of ray, local, here"),
         ({"seeds": {1, 2}}, r"seeds: \{1, 2\} is no value"),
         ({"settings": {"train.epochs": float("nan")}}, "train.epochs: Out of range"),

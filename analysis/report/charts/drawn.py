@@ -7,6 +7,7 @@ Vega, Vega-Lite and vega-embed.
 from __future__ import annotations
 
 import copy
+import json
 import re
 from functools import cache
 from typing import Any
@@ -39,10 +40,23 @@ def static_svg(spec: Spec, width: int = STATIC_WIDTH) -> str:
     static = in_light(spec, width)
     static["config"]["font"] = STATIC_FONT
     static["config"]["axis"]["labelLimit"] = 260
-    text: str = vl_convert.vegalite_to_svg(static)
+    text, back = _in_single_units(json.dumps(static, ensure_ascii=False))
+    text = vl_convert.vegalite_to_svg(text).translate(back)
     ids = dict.fromkeys(re.findall(r'\bid="(clip\d+)"', text))  # numbered over the whole process
     places = {name: f"clip-{k}" for k, name in enumerate(ids)}
     return re.sub(r'(\bid="|url\(#)(clip\d+)', lambda m: m[1] + places.get(m[2], m[2]), text)
+
+
+def _in_single_units(text: str) -> tuple[str, dict[int, int]]:
+    """The text with one private character for each that UTF-16 writes as two, and the way back.
+
+    Vega shortens a text by units of UTF-16, and vl-convert fails on half a character.
+    """
+    wide = sorted({ord(character) for character in text if ord(character) > 0xFFFF})
+    free = [code for code in range(0xE000, 0xF900) if chr(code) not in text]
+    there = dict(zip(wide, free, strict=False))
+    unknown = dict.fromkeys(wide, 0xFFFD)  # beyond 6,400 of them
+    return text.translate(unknown | there), {code: character for character, code in there.items()}
 
 
 def in_light(spec: Spec, width: int = STATIC_WIDTH) -> Spec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,14 @@ def test_a_dollar_sign_in_a_name_is_no_formula(tmp_path: Path) -> None:
     figure, ax = new_figure(3, 2)
     ax[0, 0].set_title(r"$\frac{broken_% & <b>")
     assert "<svg" in save_figure(figure, tmp_path, "odd")
+
+
+def test_a_letter_that_the_font_lacks_is_no_warning(tmp_path: Path) -> None:
+    figure, ax = new_figure(3, 2)
+    ax[0, 0].set_title("\N{HONEYBEE}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "<svg" in save_figure(figure, tmp_path, "bee")
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:

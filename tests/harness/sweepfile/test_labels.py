@@ -54,11 +54,20 @@ def test_a_profile_gives_another_label(write_sweep):
         (labelled('  scratch: {label: "a\\eb"}\n'), "a label has 1 to 64 printing"),
         (labelled('  scratch: {label: "a\\u202Eb"}\n'), "a label has 1 to 64 printing"),
         (labelled("  scratch: {label: ' '}\n"), "a label has 1 to 64 printing"),
-        (labelled("  scratch: {label: 5}\n"), "arms.scratch.label: 5 should be a valid string"),
+        (labelled("  scratch: {label: 5}\n"), "label: 5 is no text; quotes make it one"),
+        (labelled("  scratch: {label: true}\n"), "label: true is no text; quotes make it one"),
+        (labelled("  scratch: {label: [a]}\n"), 'label: ["a"] is no text'),
         (labelled("  scratch: {label: pretrained}\n"), "'pretrained' is the name of another arm"),
         (
             ((SCRATCH, "  scratch: {label: Other}\n"), (PRETRAINED, OTHER)),
             "arms.pretrained.label: 'Other' is the label of arm 'scratch' too",
+        ),
+        (
+            (  # one letter in two ways of writing it, which look alike
+                (SCRATCH, '  scratch: {label: "\u00e9"}\n'),
+                (PRETRAINED, OTHER.replace("Other", '"e\u0301"')),
+            ),
+            "'é' is the label of arm 'scratch' too",
         ),
         (
             (

@@ -178,6 +178,16 @@ def test_a_chart_is_valid_plain_and_the_same_each_time(name: str) -> None:
     assert "<b>" not in svg
 
 
+def test_a_text_is_shortened_between_letters_of_two_units() -> None:
+    """Vega cuts a text at units of UTF-16; half a bee is no text that vl-convert takes."""
+    bees = [f"{'x' * k}{chr(0x1F41D) * 60}" for k in range(2)]
+    mark = {"mark": "point", "encoding": {"y": {"field": "arm", "type": "nominal"}}}
+    spec = {"data": {"values": [{"arm": name} for name in bees]}, "config": {"axis": {}}, **mark}
+    svg = static_svg(spec)
+    assert f"{chr(0x1F41D)}…</text>" in svg
+    assert not re.search("[\ue000-\uf8ff\ufffd]", svg)
+
+
 def test_the_same_description_gives_the_same_drawing() -> None:
     spec = CHARTS["learning"]()
     for layer in spec["layer"]:
