@@ -18,6 +18,7 @@ from analysis.report.latex import latex_table
 from analysis.report.tables import Table
 from headstart.cells import write_frame
 from headstart.files import atomic_file
+from headstart.private import without_paths
 
 _ARM_KEYS = ("arm", "treatment", "control")
 ASKED = ("name", "question", "tasks", "arms", "targets", "margin")  # of a sweep, in report.json
@@ -36,8 +37,13 @@ def write_tables(tables: Iterable[Table], folder: Path, names: Mapping[str, str]
 
 
 def names_of(trials: pd.DataFrame) -> dict[str, str]:
-    """What the sweep calls each arm (and stage), by what a report calls it."""
-    return dict(zip(trials["arm"].astype(str), trials["arm_name"].astype(str), strict=True))
+    """What the sweep calls each arm (and stage), by what a report calls it.
+
+    A name that holds a path (of a grid over files) stays as the report shows it: a report is
+    published, and where files lie is nobody else's business.
+    """
+    names = zip(trials["arm"].astype(str), trials["arm_name"].astype(str), strict=True)
+    return {arm: name if without_paths(name) == name else arm for arm, name in names}
 
 
 def _with_names(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
