@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Place = str | os.PathLike[str]
 _ROOT = Path(__file__).resolve().parents[1]
+END_WITHIN_S = 10.0  # from the end of a command to the end of its pipe
 _CHILD = "from harness.notebook import child; child()"
 
 
@@ -138,12 +139,12 @@ def _run(arguments: Sequence[str]) -> Path:
     Raises:
         HeadstartError, KeyboardInterrupt: as `run_sweep`.
     """
+    told: dict[str, Any] = {}
     with _started(arguments) as (process, pipe):
+        hears = threading.Thread(target=_hear, args=(pipe, told), daemon=True)
+        hears.start()  # beside the lines: a long message would fill the pipe and wait for ever
         interrupted, last = _relay(process)
-        told: dict[str, Any] = {}
-        with suppress(EOFError, OSError):
-            while pipe.poll():
-                told |= pipe.recv()
+        hears.join(END_WITHIN_S)
     if interrupted:
         raise KeyboardInterrupt
     if "error" in told:
@@ -153,6 +154,13 @@ def _run(arguments: Sequence[str]) -> Path:
     if told.get("status") not in (EXIT_DONE, EXIT_FAILED):
         raise EngineError(last or f"the sweep ended with status {process.returncode}")
     return Path(told["folder"])
+
+
+def _hear(pipe: Connection, told: dict[str, Any]) -> None:
+    """Note what the command tells until it ends."""
+    with suppress(EOFError, OSError):
+        while True:
+            told.update(pipe.recv())
 
 
 @contextmanager
