@@ -16,6 +16,7 @@ from analysis.findings.findings import Findings
 from analysis.statistics.pairs.comparison import Comparison, Verdict
 
 MOST_RATIO = 100  # beyond, and below its inverse, a ratio is not told
+WIDE_RATIO = 10  # a range that reaches beyond it and below its inverse says nothing
 Mark = Literal["better", "worse", "equivalent", "not known", ""]
 
 
@@ -85,6 +86,8 @@ def range_words(kind: str, low: float, high: float) -> str:
     """`97.95 to 99.45 %`, `1.28 or more`, "" where there is no interval."""
     if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
         return ""
+    if kind == "ratio" and _says_nothing(low, high):
+        return ""
     if kind == "ratio" and (low < 1 / MOST_RATIO or MOST_RATIO < high < math.inf):
         least = f"under {1 / MOST_RATIO:g}" if low < 1 / MOST_RATIO else words.bare(kind, low)
         most = f"over {MOST_RATIO}" if high > MOST_RATIO else words.bare(kind, high)
@@ -92,6 +95,11 @@ def range_words(kind: str, low: float, high: float) -> str:
     if math.isinf(high):
         return f"{words.write(kind, low).removesuffix('×')} or more"
     return f"{words.bare(kind, low)} to {words.write(kind, high).removesuffix('×')}"
+
+
+def _says_nothing(low: float, high: float) -> bool:
+    """Whether a ratio may be ten times and a tenth as well."""
+    return low < 1 / WIDE_RATIO and high > WIDE_RATIO
 
 
 def _card(findings: Findings, arm: Any) -> Card:
@@ -226,13 +234,16 @@ def _way(name: str, row: Comparison, note: str) -> Reading:
         does = ("gets", "does not") if row.verdict == "better" else ("does not get", "does")
         about = f"which “{row.control}” {does[1]}"
         return Reading(name, f"{does[0]} to {row.target_words}", about, note=note, **judged)
+    about = f"to {row.target_words}"
     if math.isnan(row.estimate):
-        return Reading(name, about=f"to {row.target_words}", note=note or row.note, **judged)
+        return Reading(name, about=about, note=note or row.note, **judged)
+    if row.verdict == "inconclusive" and _says_nothing(row.low, row.high):
+        return Reading(name, about=about, note=note, **judged)
     value = words.ratio(row.estimate).removesuffix("×")
     return Reading(
         name,
         f"{row.bound_words}{value} times as fast",
-        f"to {row.target_words}",
+        about,
         range_words("ratio", row.low, row.high),
         note=note,
         numbers=Numbers("ratio", row.estimate, row.low, row.high),

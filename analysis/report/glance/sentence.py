@@ -120,7 +120,7 @@ def _clause(outcomes: Sequence[Outcome], names: tuple[str, ...], bare: bool) -> 
             key = tuple((outcome.shown[n].verb, outcome.shown[n].word) for n in names)
             by_phrases.setdefault(key, []).append(outcome)
     parts: list[str] = []
-    for members in by_phrases.values():
+    for members in sorted(by_phrases.values(), key=len, reverse=True):
         many = len({outcome.treatment for outcome in members}) > 1
         several = len({outcome.control for outcome in outcomes}) > 1
         control = "" if (bare or parts) and not several else _control(members, many)
@@ -153,6 +153,7 @@ def _not_known(
     single = all(o.n < 2 for o in outcomes)
     why = ": each ran once, which cannot tell a difference from chance" if single else ""
     lone = _n_arms(outcomes) == 1
+    any_ = "either" if _n_arms(outcomes) == 2 else "any"
     control = _control(outcomes, many=not lone)
     if len(outcomes) == 1:
         if text:
@@ -161,9 +162,10 @@ def _not_known(
     if text:
         said = sum(bool(outcome.shown) for outcome in outcomes)
         of = "them" if said == len(outcomes) else f"the {_n_arms(outcomes)} arms"
-        return f"{text}; whether {'it' if lone else f'any of {of}'} {which} is not shown"
+        of = of if _n_arms(outcomes) > 2 else of.replace("2", "two")
+        return f"{text}; whether {'it' if lone else f'{any_} of {of}'} {which} is not shown"
     who = _names([o.treatment for o in outcomes], _n_arms(outcomes))
-    any_of = f"any of {who.replace('all', 'the', 1) if who.startswith('all ') else who}"
+    any_of = f"{any_} of {who.replace('all', 'the', 1) if who.startswith('all ') else who}"
     any_of = who if lone else any_of
     return f"it is not known whether {any_of} {which} than {control}{why}"
 

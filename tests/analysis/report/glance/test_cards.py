@@ -103,6 +103,11 @@ def test_the_hardest_target_that_both_reach_stands_for_the_way_there() -> None:
 
 
 def test_a_range_that_says_nothing_is_not_told_in_digits() -> None:
-    assert range_words("ratio", 1e-7, 2e5) == "under 0.01 to over 100"
+    assert range_words("ratio", 1e-7, 2e5) == range_words("ratio", 1e-7, math.inf) == ""
+    assert range_words("ratio", 1e-7, 4) == "under 0.01 to 4.00"
+    open_ = TIME | {"estimate": 0.5, "low": 0.04, "high": 12, "verdict": "inconclusive"}
+    reading = head_start({"steps_to_target": [row(target=0.9, **open_)]})
+    assert (reading.value, reading.about, reading.mark) == ("", "to 90 %", "not known")
+    assert math.isnan(reading.numbers.value)
     assert range_words("percent", 0.9795, 0.9945) == "97.95 to 99.45 %"
     assert range_words("percent", math.nan, math.nan) == ""

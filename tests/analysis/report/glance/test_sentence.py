@@ -66,7 +66,7 @@ NAMES = ["a", "b", "d", "e", "f"]
             "“a” learns slower than “c” and ends as accurate (within ±0.2 points)."),
         (
             [pair("a", SHOWN, OPEN), pair("b", SHOWN, HINT)],
-            "“a” and “b” learn faster than “c”; whether any of them ends more accurate is not "
+            "“a” and “b” learn faster than “c”; whether either of them ends more accurate is not "
             "shown, though there is a hint that “b” does.",
         ),
         (
@@ -85,12 +85,17 @@ NAMES = ["a", "b", "d", "e", "f"]
             "not shown.",
         ),
         (
+            [pair("a", WORSE, SHOWN), pair("b", SHOWN, SHOWN), pair("d", SHOWN, SHOWN)],
+            "“a”, “b” and “d” end more accurate than “c”; “b” and “d” learn faster and “a” learns "
+            "slower.",
+        ),
+        (
             [pair("a", SHOWN, SHOWN, "x"), pair("b", SHOWN, SHOWN, "y")],
             "“a” and “b” learn faster than their controls and end more accurate.",
         ),
         (
             [pair("a", SHOWN, OPEN, "x"), pair("a", OPEN, OPEN, "y"), pair("b", OPEN, HINT, "y")],
-            "“a” learns faster than “x”; whether any of the 2 arms ends more accurate is not "
+            "“a” learns faster than “x”; whether either of the two arms ends more accurate is not "
             "shown, though there is a hint that “b” does.",
         ),
         (
