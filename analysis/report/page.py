@@ -44,6 +44,7 @@ def render_page(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=one_way,
     )
     environment.filters["tie"] = tie
     opening, styles = layout.opening, content.styles
@@ -213,6 +214,16 @@ def themed_svg(svg: str, prefix: str) -> str:
     return svg
 
 
+# What turns the direction of reading for all that follows, and what ends it.
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def one_way(content: object) -> object:
+    """A text without the characters that would turn the words behind a name around."""
+    is_text = isinstance(content, str) and not isinstance(content, Markup)
+    return _TURNS.sub("", str(content)) if is_text else content
+
+
 def tie(text: str) -> str:
     """`text` with numbers tied to the unit after them, so that no line breaks between the two."""
     return re.sub(r"(?<=\d) (?=%|points|s\b|min\b|h\b|seeds?\b|trials?\b)", "\u00a0", text)
@@ -224,4 +235,5 @@ def _asset(name: str) -> Markup:
 
 def _json(content: Mapping[str, object]) -> Markup:
     text = json.dumps(content, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    text = _TURNS.sub("", text)  # as in the names of the page's switches
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))

@@ -1,7 +1,7 @@
 """The difference of two learning curves with the band that holds for all of it, pair by pair.
 
 In: the `Ahead`s of one task. Out: a `Spec`; the reader chooses the pair. Where the whole band
-leaves 0, the mean is drawn thick.
+leaves 0, the mean is drawn thick. The pair stands over the chart, on paper too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ import numpy as np
 from analysis.figures.rows import until_where
 from analysis.figures.style import Styles
 from analysis.findings.ahead import Ahead
-from analysis.report.charts.base import SOFT, Row, Spec, arm_color, choice, finish, named, plain
+from analysis.report.charts.base import (
+    INK,
+    SOFT,
+    Row,
+    Spec,
+    arm_color,
+    choice,
+    finish,
+    named,
+    plain,
+)
 from analysis.report.charts.forest import pair_words
 from analysis.statistics.times.course import Course
 
@@ -53,6 +63,7 @@ def _row(number: int, ahead: Ahead, course: Course) -> Row:
     return {
         "arm": ahead.pair.treatment,
         "pair": number,
+        "name": pair_words(*ahead.pair),
         "step": plain(ahead.steps),
         "mean": plain(mean, 4),
         "low": plain(low, 4),
@@ -79,7 +90,12 @@ def _layers(styles: Styles) -> list[alt.Chart]:
         alt.Tooltip("n:Q", title="pairs"),
     ]
     thick = base.transform_calculate(part="datum.sure ? datum.mean : null")
+    chosen = alt.Chart(named("pairs")).transform_filter("datum.pair === pair")
+    name = chosen.mark_text(
+        align="right", dy=-14, fontSize=12, color=INK, limit=alt.ExprRef("width - 175"), aria=False
+    )
     return [
+        name.encode(alt.Text("name:N"), x=alt.value(alt.ExprRef("width")), y=alt.value(0)),
         base.mark_area(opacity=0.17, aria=False).encode(x=x, y=bottom, y2="top:Q", color=color),
         alt.Chart(named("zero")).mark_rule(color=SOFT, aria=False).encode(y="y:Q"),
         base.mark_line(strokeWidth=1.6, aria=False).encode(x=x, y=mean, color=color),

@@ -6,6 +6,7 @@ Everything is looked for by role and text, as a reader (or a screen reader) woul
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -243,7 +244,10 @@ def test_charts_follow_light_and_dark_without_a_new_drawing(page: Page, report: 
 def test_hostile_names_are_texts_and_a_stand_in_is_the_first_line(
     page: Page, hostile_run: Path, tmp_path: Path
 ) -> None:
-    page.goto(page_of(hostile_run, tmp_path / "index.html").as_uri())
+    content = replace(content_of(hostile_run), title="Does \u202eit\u2066 help?")
+    (tmp_path / "index.html").write_text(page_text(content))
+    page.goto((tmp_path / "index.html").as_uri())
+    assert page.get_by_role("heading", level=1).inner_text() == "Does it help?"
     lines = [line for line in page.locator("header.page").inner_text().splitlines() if line]
     assert lines[0].startswith("Made with stand-in data: made in place of the <b>real</b> one")
     drawn(page)
