@@ -5,7 +5,10 @@ In: `Findings`. Out: names, and the sentence that says what was left out.
 
 from __future__ import annotations
 
-from analysis.figures.style import Styles
+from collections.abc import Sequence
+
+from analysis.figures.rows import Tried
+from analysis.figures.style import Styles, arm_styles
 from analysis.findings.by_class import MOST_ARMS, MOST_TASKS, pick_arms
 from analysis.findings.findings import Findings
 from headstart.files import safe_name
@@ -47,3 +50,15 @@ def file_name(kind: str, findings: Findings, task: str) -> str:
 def titled(title: str, findings: Findings, task: str) -> str:
     """`title`, with the task where there are several."""
     return title if len(findings.tasks) == 1 else f"{title}, {task}"
+
+
+def searched_styles(tried: Tried, styles: Styles) -> Styles:
+    """The looks of the arms in `tried`; those that no sweep compares have looks of their own."""
+    names = set(tried.rows["arm"])
+    known = {arm: look for arm, look in styles.items() if arm in names}
+    return known | arm_styles(sorted(names - set(known)))
+
+
+def each_search(number: int, groups: Sequence[Tried]) -> str:
+    """The name of the figure of search trials of that group, safe as a file name."""
+    return "search_each" if len(groups) == 1 else f"search_each_{number + 1}"

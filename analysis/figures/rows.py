@@ -6,12 +6,15 @@ open, what is a number and what a bound. It stands alone so that no drawing deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from analysis import words
+from analysis.findings.searches import Decisions, Search, setting_text
 from analysis.statistics.samples.arrays import Floats
 
 QUANTITIES = {  # by the metric: drawn solid on validation images, dashed on training images
@@ -65,3 +68,83 @@ def time_grain(times: pd.Series) -> float | None:
     positive = times[times > 0]
     spread = len(positive) and positive.max() >= 8 * positive.min()
     return float(positive.min()) if spread else None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The search trials of one sweep that one score ranked, of all its searched arms.
+
+    Attributes:
+        sweep: its name.
+        score: `validation accuracy` (a fraction, more is better) or `validation loss`.
+        settings: columns of `rows` that at least one of the searches varied.
+        rows: arm, seed, score, chosen (whether the search chose it), and the settings; NaN where
+            an arm did not vary one.
+        n_without: trials that ended without a score; they are not in `rows`.
+    """
+
+    sweep: str
+    score: str
+    settings: tuple[str, ...]
+    rows: pd.DataFrame
+    n_without: int
+
+    @property
+    def is_share(self) -> bool:
+        return self.score == "validation accuracy"
+
+
+def search_rows(searches: Sequence[Search], decisions: Sequence[Decisions]) -> list[Tried]:
+    """Searches as they are drawn: against the score that chose, with what was chosen.
+
+    Without a record of what was decided, the best in validation accuracy counts as chosen.
+    """
+    decided = {(row.sweep, row.arm): row for row in decisions}
+    groups: dict[tuple[str, str], list[tuple[Search, pd.DataFrame]]] = {}
+    for search in searches:
+        decision = decided.get((search.sweep, search.arm))
+        score = "loss" if decision is not None and decision.by_loss else "accuracy"
+        trials = search.trials
+        won = trials.index == search.best.name
+        if decision is not None:
+            won = trials["trial_id"].isin(decision.winners["trial_id"])
+        rows = trials[["arm", "seed", *search.settings]].assign(
+            score=trials[f"best_val_{score}"], chosen=won
+        )
+        groups.setdefault((search.sweep, f"validation {score}"), []).append((search, rows))
+    tried = [_tried(*key, group) for key, group in groups.items()]
+    return [group for group in tried if group.settings]
+
+
+def _tried(sweep: str, score: str, group: list[tuple[Search, pd.DataFrame]]) -> Tried:
+    settings = dict.fromkeys(key for search, _ in group for key in search.settings)
+    rows = pd.concat([own for _, own in group], ignore_index=True)
+    known = rows[rows["score"].notna()].reset_index(drop=True)
+    shown = tuple(key for key in settings if known[key].notna().any())
+    return Tried(sweep, score, shown, known, len(rows) - len(known))
+
+
+def setting_axis(setting: str, values: pd.Series) -> Literal["log", "linear", "list"]:
+    """How a setting's axis runs: rates and what spans much on logarithms, few values as a list."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return "list"
+    if is_wide(values, 3 if setting == "learning_rate" else 20):
+        return "log"
+    return "list" if values.nunique() <= MOST_LISTED else "linear"
+
+
+def is_wide(values: pd.Series, factor: float = 20) -> bool:
+    """Whether numbers above 0 span so much that they are read on a logarithmic axis."""
+    return bool((values > 0).all() and values.max() >= factor * values.min())
+
+
+def in_list(values: pd.Series) -> tuple[list[str], pd.Series]:
+    """The texts of all values in order (numbers by size), and the place of each row among them."""
+    unique = values.dropna().unique().tolist()
+    by_size = pd.api.types.is_numeric_dtype(values)
+    unique.sort(key=None if by_size else str)
+    texts = list(dict.fromkeys(setting_text(value) for value in unique))
+    return texts, values.map({value: texts.index(setting_text(value)) for value in unique})
+
+
+MOST_LISTED = 6  # numbers, beside each other as a list

@@ -1,7 +1,7 @@
 """Figures of a hyperparameter search: all settings at once, and the score against each.
 
-In: the searches of `Findings`. Out: two `Drawing`s a search. They stand apart because their rows
-are search trials, which are no evidence about arms.
+In: the searches of `Findings`. Out: a `Drawing` for each sweep and one for each search. They stand
+apart because their rows are search trials, which are no evidence about arms.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
+from analysis.figures.focus import each_search, searched_styles
+from analysis.figures.rows import Tried, in_list, is_wide, search_rows, setting_axis
 from analysis.findings.findings import Findings
 from analysis.words import spaced
 from headstart.files import safe_name
@@ -52,28 +54,32 @@ def parallel_coordinates(ax: Axes, search: pd.DataFrame, settings: Sequence[str]
     return ax
 
 
-def score_against(ax: Axes, search: pd.DataFrame, setting: str) -> Axes:
-    """Validation score of every search trial against one setting; the best is marked."""
-    values = search[setting]
-    numbers = pd.api.types.is_numeric_dtype(values)
-    x = values if numbers else values.astype(str).str.replace(" + ", "\n", regex=False)
-    sns.scatterplot(
-        x=x, y=search[SCORE], color=style.COLORS[0], s=18, linewidth=0, alpha=0.65, ax=ax
-    )
-    if search[SCORE].notna().any():
-        best = search.loc[search[SCORE].idxmax()]
-        (square,) = ax.plot([x[best.name]], [best[SCORE]], "s", color=style.COLORS[1])
-        square.set(markersize=6, fillstyle="none", markeredgewidth=1.6)
-    if numbers and _is_log(values):
+def score_against(ax: Axes, tried: Tried, setting: str, styles: style.Styles) -> Axes:
+    """Score of every search trial against one setting, by arm; a ring marks what was chosen."""
+    rows = tried.rows[tried.rows[setting].notna()]
+    kind = setting_axis(setting, rows[setting])
+    places = rows[setting]
+    if kind == "list":
+        texts, places = in_list(rows[setting])
+        ax.set_xticks(range(len(texts)), [text.replace(" + ", "\n") for text in texts])
+        ax.set_xlim(-0.5, len(texts) - 0.5)
+        places = places + 0.3 * ((rows.groupby("arm").cumcount() * 0.618034) % 1 - 0.5)
+    for arm, own in rows.groupby("arm", sort=False):
+        look = styles[str(arm)].look
+        ax.plot(places[own.index], own["score"], linestyle="none", alpha=0.6, ms=4.5, **look)
+    chosen = rows.index[rows["chosen"]]
+    (ring,) = ax.plot(places[chosen], rows["score"][chosen], "o", color=style.INK)
+    ring.set(markersize=8.5, fillstyle="none", markeredgewidth=1.1)
+    if kind == "log":
         ax.set_xscale("log")
         style.plain_log_ticks(ax.xaxis)
-    ax.set(xlabel=spaced(setting), ylabel="Best validation accuracy")
-    ax.yaxis.set_major_formatter(lambda v, _: f"{100 * v:.4g} %")
+    ax.set(xlabel=spaced(setting), ylabel=f"Best {tried.score}")
+    if tried.is_share:
+        style.percent_axis(ax.yaxis)
+    elif is_wide(rows["score"]):
+        ax.set_yscale("log")
+        style.plain_log_ticks(ax.yaxis)
     return ax
-
-
-def _is_log(values: pd.Series) -> bool:
-    return bool((values > 0).all() and values.max() > 20 * values.min())
 
 
 def _unit(values: pd.Series) -> np.ndarray:
@@ -81,7 +87,7 @@ def _unit(values: pd.Series) -> np.ndarray:
     if not pd.api.types.is_numeric_dtype(values):
         values = pd.Series(pd.factorize(values.astype(str), sort=True)[0])
     numbers = values.to_numpy(dtype=float)
-    numbers = np.log(numbers) if _is_log(values) else numbers
+    numbers = np.log(numbers) if is_wide(values) else numbers
     low, high = np.nanmin(numbers), np.nanmax(numbers)
     return (numbers - low) / (high - low) if high > low else np.full(len(numbers), 0.5)
 
@@ -94,32 +100,35 @@ def _ends(values: pd.Series) -> tuple[str, str]:
 
 
 def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
-    """Both figures for every searched arm."""
+    """The score against each setting by sweep, and all settings at once by searched arm."""
+    tried = search_rows(findings.searches, findings.decisions)
+    for number, group in enumerate(tried):
+        figure, panels = style.grid_figure(len(group.settings))
+        looks = searched_styles(group, styles)
+        for ax, setting in zip(panels, group.settings, strict=True):
+            score_against(ax, group, setting, looks)
+        handles = [Line2D([], [], linestyle="none", **looks[arm].look) for arm in looks]
+        style.legend_of(figure, handles, [style.short(arm) for arm in looks])
+        yield Drawing(
+            each_search(number, tried),
+            "search",
+            "Validation score against each setting searched",
+            f"Best {group.score} of every search trial; a ring marks what a search chose. No test "
+            "image was seen by the search.",
+            figure,
+            in_page=False,
+        )
     for number, search in enumerate(findings.searches):
-        rows, settings = search.trials, search.settings
         name = f"_{number + 1}_{safe_name(search.arm, 40)}" if len(findings.searches) > 1 else ""
-        of_sweep = f" ({search.sweep})" if len(findings.asked) > 1 else ""
-        title = f"of the search for “{search.arm}”{of_sweep}"
-        figure, axes = style.new_figure(1.9 + 1.3 * len(settings), 3.2)
-        parallel_coordinates(axes[0, 0], rows, settings)
+        figure, axes = style.new_figure(1.9 + 1.3 * len(search.settings), 3.2)
+        parallel_coordinates(axes[0, 0], search.trials, search.settings)
         yield Drawing(
             f"search_all{name}",
             "search",
-            f"All trials {title}",
+            f"All trials of the search for “{search.arm}”",
             "One line a trial from its settings to its best validation accuracy: dark lines "
             "score high, the best is orange. Each axis runs from the smallest value tried to the "
             "largest.",
             figure,
-            broad=True,
-        )
-        figure, panels = style.grid_figure(len(settings))
-        for ax, setting in zip(panels, settings, strict=True):
-            score_against(ax, rows, setting)
-        yield Drawing(
-            f"search_each{name}",
-            "search",
-            f"Score against each setting {title}",
-            "Best validation accuracy of every trial; the square is the best. No test image was "
-            "seen by the search.",
-            figure,
+            in_page=False,
         )

@@ -22,6 +22,7 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 import typst
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -149,8 +150,15 @@ def grid_figure(
 
 
 def shared_legend(figure: Figure, ax: Axes, columns: int = 4) -> None:
-    """One legend for all panels, under them, in as many columns as its names leave room for."""
+    """One legend for all panels, under them, of what was drawn in `ax`."""
     handles, labels = ax.get_legend_handles_labels()
+    legend_of(figure, handles, labels, columns)
+
+
+def legend_of(
+    figure: Figure, handles: Sequence[Artist], labels: Sequence[str], columns: int = 4
+) -> None:
+    """A legend under all panels, in as many columns as its names leave room for."""
     if handles:
         room = 13 * figure.get_figwidth()  # letters
         columns = min(columns, len(labels), max(1, int(room // (max(map(len, labels)) + 6))))

@@ -48,7 +48,8 @@ class Decisions:
         for_each_seed: whether each seed has a search of its own.
         rungs: (epochs, configurations) of each, the same for all of the arm's searches.
         settings: names of the columns of `winners` that were searched.
-        winners: one row a search: seed, n_trials, the settings, val_accuracy, val_loss, reason.
+        winners: one row a search: seed, n_trials, the settings, val_accuracy, val_loss, reason,
+            trial_id (of the winning trial).
     """
 
     sweep: str
@@ -58,6 +59,11 @@ class Decisions:
     rungs: tuple[tuple[int, int], ...]
     settings: tuple[str, ...]
     winners: pd.DataFrame
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether validation loss chose, and not validation accuracy."""
+        return self.search.get("metric") == "val_loss"
 
 
 def find_searches(trials: pd.DataFrame) -> tuple[Search, ...]:
@@ -108,8 +114,7 @@ def describe_search(decided: Decisions) -> str:
         if decided.for_each_seed
         else "one search for all seeds"
     )
-    by_loss = decided.search.get("metric") == "val_loss"
-    what = "validation loss" if by_loss else "validation accuracy"
+    what = "validation loss" if decided.by_loss else "validation accuracy"
     chosen = words.listed(
         f"{spaced(key)} {_summary(decided.winners[key])}" for key in decided.settings
     )
@@ -156,6 +161,7 @@ def _decisions(path: Path, place: tuple[str, str], record: Content) -> Decisions
                     "val_accuracy": winner["val_accuracy"],
                     "val_loss": winner["val_loss"],
                     "reason": str(search["reason"]),
+                    "trial_id": str(winner.get("trial_id", "")),
                 }
             )
             rungs = [(int(rung["epochs"]), len(rung["ranking"])) for rung in search["rungs"]]

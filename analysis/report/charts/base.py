@@ -7,6 +7,7 @@ part of an expression, so no name can be read as one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -132,6 +133,17 @@ def row_place(order: Sequence[Any], field: str = "arm") -> alt.Y:
 
 
 ROW = 46  # pixels of a row with its name
+
+
+def log_axis(low: float, high: float, room: float = 1.2) -> tuple[alt.Scale, list[float]]:
+    """A logarithmic scale from `low` to `high`, both above 0, with `room` around; its ticks."""
+    first, last = low / room, high * room
+    decades = math.log10(last / first)
+    steps = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 3.5 else (1,)
+    powers = range(math.floor(math.log10(first)), math.ceil(math.log10(last)) + 1)
+    ticks = [float(f"{step}e{power}") for power in powers for step in steps]
+    scale = alt.Scale(type="log", domain=[rounded(first), rounded(last)], nice=False)
+    return scale, [tick for tick in ticks if first <= tick <= last]
 
 
 def choice(name: str, label: str, options: Mapping[Any, str]) -> list[alt.VariableParameter]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from analysis import words
 from analysis.figures import focus
+from analysis.figures.rows import search_rows
 from analysis.figures.style import Styles
 from analysis.findings.by_class import named
 from analysis.findings.findings import Findings
@@ -20,6 +22,7 @@ from analysis.report.charts.finals import finals_chart
 from analysis.report.charts.forest import forest_chart
 from analysis.report.charts.learning import learning_chart
 from analysis.report.charts.reached import reached_chart
+from analysis.report.charts.searched import search_chart
 from analysis.report.charts.speedup import speedup_chart
 from analysis.report.charts.steadiness import steadiness_chart
 from analysis.report.document import Chart
@@ -39,7 +42,26 @@ def charts_by_section(findings: Findings, styles: Styles) -> dict[str, list[Char
             ("classes", _classes(findings, styles, task)),
         ):
             shown.setdefault(section, []).extend(charts)
+    shown["search"] = list(_searches(findings, styles))
     return shown
+
+
+def _searches(findings: Findings, styles: Styles) -> Iterator[Chart]:
+    groups = search_rows(findings.searches, findings.decisions)
+    for number, tried in enumerate(groups):
+        file = focus.each_search(number, groups)
+        of_sweep = f", {tried.sweep}" if len(groups) > 1 else ""
+        lost = f" {words.plural(tried.n_without, 'trial')} without a score." * (tried.n_without > 0)
+        for k, setting in enumerate(tried.settings):
+            spec = search_chart(tried, setting, styles)
+            if spec is None:
+                continue
+            caption = (
+                f"Best {tried.score} of every search trial; a ring marks what a search chose. No "
+                f"test image was seen by the search.{lost}"
+            )
+            title = f"Search: {words.spaced(setting)}{of_sweep}"
+            yield Chart(f"chart-{file}-{k + 1}", title, caption, spec, file)
 
 
 def _forest(findings: Findings) -> Iterator[Chart]:

@@ -195,7 +195,12 @@ def test_settings_over_several_decades_are_drawn_on_logarithms() -> None:
     trials = pd.DataFrame(
         {"learning_rate": [1e-5, 1e-3, 1e-1], "best_val_accuracy": [0.1, 0.9, 0.2]}
     )
-    assert search.score_against(axes(), trials, "learning_rate").get_xscale() == "log"
+    both = trials.assign(arm="scratch", seed=0, score=[0.1, 0.9, 0.2], chosen=[False, True, False])
+    tried = rows.Tried("s", "validation accuracy", ("learning_rate",), both, 0)
+    ax = search.score_against(axes(), tried, "learning_rate", STYLES)
+    assert ax.get_xscale() == "log"
+    ring = ax.lines[-1]
+    assert (ring.get_xdata().tolist(), ring.get_ydata().tolist()) == ([1e-3], [0.9])
     ax = search.parallel_coordinates(axes(), trials, ["learning_rate"])
     starts = {round(float(line.get_ydata()[0]), 6) for line in ax.lines}
     assert 0.5 in starts

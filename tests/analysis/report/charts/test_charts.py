@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures.style import arm_styles
+from analysis.figures.rows import Tried, in_list, search_rows, setting_axis
+from analysis.figures.style import INK, arm_styles
 from analysis.findings.ahead import Ahead
 from analysis.findings.learning import Learning
+from analysis.findings.searches import Decisions, Search
 from analysis.report.charts import static_svg
 from analysis.report.charts.base import plain
 from analysis.report.charts.by_class import f1_chart
@@ -27,6 +29,7 @@ from analysis.report.charts.finals import finals_chart
 from analysis.report.charts.forest import forest_chart
 from analysis.report.charts.learning import learning_chart
 from analysis.report.charts.reached import reached_chart
+from analysis.report.charts.searched import search_chart
 from analysis.report.charts.speedup import speedup_chart
 from analysis.report.charts.steadiness import steadiness_chart
 from analysis.statistics.classes.scores import Confusion
@@ -148,6 +151,18 @@ def moved() -> Spec:
     return confusion_difference_chart({(HOSTILE, "scratch"): cells}, ["a", HOSTILE]) or {}
 
 
+def tried(score: str = "validation loss") -> Tried:
+    """Two arms of a search: one chose the rate with the least loss, the other did not vary it."""
+    scratch = {"arm": "scratch", "learning_rate": [1e-4, 1e-2], "augment": ["none", HOSTILE]}
+    other = {"arm": HOSTILE, "learning_rate": np.nan, "augment": [HOSTILE, "none"]}
+    parts = [
+        pd.DataFrame({**part, "seed": [0, 1], "score": [2.0, 0.05], "chosen": [False, True]})
+        for part in (scratch, other)
+    ]
+    rows = pd.concat(parts, ignore_index=True)
+    return Tried("s", score, ("learning_rate", "augment"), rows, 1)
+
+
 CHARTS: dict[str, Callable[[], Spec]] = {
     "learning": lambda: learning_chart(learning(), "t", STYLES) or {},
     "speedup": lambda: speedup_chart(speedups(), "t", STYLES, ACCURACY) or {},
@@ -159,6 +174,8 @@ CHARTS: dict[str, Callable[[], Spec]] = {
     "f1": f1,
     "mistakes": mistakes,
     "moved": moved,
+    "searched rates": lambda: search_chart(tried(), "learning_rate", STYLES) or {},
+    "searched texts": lambda: search_chart(tried(), "augment", STYLES) or {},
 }
 
 
@@ -172,7 +189,7 @@ def test_a_chart_is_valid_plain_and_the_same_each_time(name: str) -> None:
     assert spec["description"]
     svg = static_svg(spec)
     assert "var(--" not in svg
-    if name != "difference":  # whose arms stand in a menu alone
+    if name not in ("difference", "searched rates"):  # whose arms or texts do not stand there
         assert "/script" in svg.replace("</", "")
     assert "<script" not in svg
     assert "<b>" not in svg
@@ -295,3 +312,43 @@ def test_every_seed_that_finished_is_a_dot() -> None:
     svg = static_svg(spec)
     dots = [groups(svg, "symbol", style.hex) for style in STYLES.values()]
     assert [len([d for d in marks if 'opacity="0.4"' in d]) for marks in dots] == [2, 1]
+
+
+def test_search_trials_stand_on_logarithms_with_a_ring_around_what_was_chosen() -> None:
+    spec = CHARTS["searched rates"]()
+    assert [row["x"] for row in spec["datasets"]["tried"]] == [1e-4, 1e-2]
+    assert json.dumps(spec["layer"][0]["encoding"]).count('"type": "log"') == 2  # rate and loss
+    rings = [r for r in groups(static_svg(spec), "symbol", INK) if 'stroke-width="1.8"' in r]
+    assert len(rings) == 1
+    texts = CHARTS["searched texts"]()["datasets"]
+    assert [row["text"] for row in texts["values"]] == [HOSTILE, "none"]
+    assert [row["x"] for row in texts["tried"]] == [1, 0, 0, 1]
+    assert texts["tried"][3]["text"] == "augment none"
+
+
+def test_search_rows_follow_the_score_that_chose_and_the_record_of_it() -> None:
+    scores = {"best_val_accuracy": [0.9, 0.8, np.nan], "best_val_loss": [0.5, 0.3, np.nan]}
+    own = {"arm": "a", "seed": 0, "trial_id": ["x", "y", "z"], "rate": [1, 2, 3]}
+    search = Search("s", "a", pd.DataFrame({**own, **scores}), ("rate",))
+    winners = pd.DataFrame({"trial_id": ["y"]})
+    decided = Decisions("s", "a", {"metric": "val_loss"}, False, (), ("rate",), winners)
+    [by_loss] = search_rows([search], [decided])
+    assert (by_loss.score, by_loss.n_without) == ("validation loss", 1)
+    assert by_loss.rows["score"].tolist() == [0.5, 0.3]
+    assert by_loss.rows["chosen"].tolist() == [False, True]
+    [alone] = search_rows([search], [])
+    assert alone.rows["chosen"].tolist() == [True, False]
+
+
+def test_axes_of_settings() -> None:
+    kinds = {
+        "log": [pd.Series([1e-4, 1e-2]), pd.Series([1, 30.0])],
+        "list": [pd.Series([0, 1e-4, 1e-2]), pd.Series([8, 16, 32]), pd.Series([True, False])],
+        "linear": [pd.Series(np.linspace(0, 1, 9))],
+    }
+    for kind, series in kinds.items():
+        assert [setting_axis("x", values) for values in series] == [kind] * len(series)
+    assert setting_axis("learning_rate", pd.Series([0.001, 0.004])) == "log"
+    texts, places = in_list(pd.Series([32, 8, 16, np.nan]))
+    assert texts == ["8", "16", "32"]
+    assert places.dropna().tolist() == [2, 0, 1]
