@@ -48,7 +48,7 @@ def names_of(trials: pd.DataFrame) -> dict[str, str]:
 
 def _with_names(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """With the arm's own name in a last column, so that programs find it whatever its label is."""
-    new = {key: f"{key}_name" for key in _ARM_KEYS if key in frame and f"{key}_name" not in frame}
+    new = {key: f"{key}_name" for key in _ARM_KEYS if key in frame}
     return frame.assign(
         **{to: [names.get(str(arm), arm) for arm in frame[key]] for key, to in new.items()}
     )
