@@ -19,7 +19,7 @@ from analysis import words
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import arms_note, file_name, focus_arms, focus_tasks, titled
-from analysis.figures.rows import speedup_rows
+from analysis.figures.rows import speedup_rows, surest_rows
 from analysis.findings.findings import Findings
 from analysis.statistics.times.course import ACCURACY, Course
 
@@ -165,13 +165,12 @@ def _draw_forest(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     rows = rows[(rows["metric"] == findings.score) & rows["estimate"].notna()]
     if rows.empty:
         return
-    shown = rows.head(MOST_ROWS)
+    shown, left_out = surest_rows(rows, MOST_ROWS)
     margin = findings.pairs.margin
     area = f" The shaded strip is the equivalence margin, {findings.course.margin(margin or 0)}."
     strip = area if margin else ""
     figure, axes = style.new_figure(7.2, 1.1 + 0.3 * len(shown))
     forest(axes[0, 0], shown, styles, findings.course)
-    left_out = f" The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
     yield Drawing(
         "differences",
         "verdicts",

@@ -49,6 +49,30 @@ def speedup_rows(speedups: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def surest_rows(comparisons: pd.DataFrame, most: int) -> tuple[pd.DataFrame, str]:
+    """At most so many comparisons, in their order, and where the others are ("" for none).
+
+    The surest are kept: those with the smallest p for a difference or for equivalence, first among
+    all of their question, then alone; then those with the largest difference.
+    """
+    n = len(comparisons)
+    if n <= most:
+        return comparisons, ""
+    order = pd.DataFrame(
+        {
+            "together": comparisons[["p_question", "p_equivalence_holm"]].min(axis=1),
+            "alone": comparisons[["p_value", "p_equivalence"]].min(axis=1),
+            "size": -comparisons["estimate"].abs(),
+        }
+    )
+    chosen = order.sort_values(list(order), kind="stable").index[:most]
+    verb = "is" if n - most == 1 else "are"
+    return comparisons[comparisons.index.isin(chosen)], (
+        f" These are the {most:,} of {n:,} comparisons that are surest; {n - most:,} more {verb} "
+        "in the table of every comparison (tables/comparisons.csv)."
+    )
+
+
 def largest_mistake(shares: Iterable[Floats]) -> float:
     """The end of the scale on which the mistakes of all arms are drawn, 0.001 at least.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from analysis import words
 from analysis.figures import focus
-from analysis.figures.rows import search_rows
+from analysis.figures.rows import search_rows, surest_rows
 from analysis.figures.style import Styles
 from analysis.findings.by_class import named
 from analysis.findings.findings import Findings
@@ -68,8 +68,8 @@ def _forest(findings: Findings) -> Iterator[Chart]:
     rows = findings.pairs.table
     rows = rows[rows["metric"] == findings.score]
     rows = rows[rows["estimate"].notna()]
-    left_out = f" The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
-    spec = forest_chart(rows.head(MOST_ROWS), findings.course)
+    rows, left_out = surest_rows(rows, MOST_ROWS)
+    spec = forest_chart(rows, findings.course)
     if spec is not None:
         caption = (
             "Treatment minus control over paired seeds, with the 95 % interval of each comparison "

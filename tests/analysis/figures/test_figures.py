@@ -206,6 +206,25 @@ def test_settings_over_several_decades_are_drawn_on_logarithms() -> None:
     assert 0.5 in starts
 
 
+def test_a_forest_keeps_the_surest_comparisons_in_their_order_and_says_where_others_are() -> None:
+    nothing = [float("nan")] * 5
+    table = pd.DataFrame(
+        {
+            "p_question": [1.0, 1.0, 0.01, 1.0, float("nan")],
+            "p_equivalence_holm": [*nothing[:3], 0.001, float("nan")],
+            "p_value": [0.8, 0.2, 0.005, 0.9, float("nan")],
+            "p_equivalence": nothing,
+            "estimate": [0.3, 0.1, 0.2, 0.0, 0.9],
+        },
+        index=[4, 9, 12, 20, 30],
+    )
+    kept, said = rows.surest_rows(table, 3)
+    assert kept.index.tolist() == [9, 12, 20]
+    assert "the 3 of 5 comparisons that are surest; 2 more are in the table" in said
+    kept, said = rows.surest_rows(table, 5)
+    assert (len(kept), said) == (5, "")
+
+
 def test_points_of_a_grid_are_told_apart_where_their_names_are_cut() -> None:
     names = [f"pretrained [train={n}, width={w}]" for n in (1000, 25000) for w in (1, 2)]
     assert len({short(name) for name in names}) == 4
