@@ -16,6 +16,7 @@ import yaml
 
 from harness.init.choose import QUICK_SEEDS, Chosen
 from harness.init.look import Looked
+from harness.init.starts import Begin
 from headstart.output import on_one_line
 
 WIDTH = 96
@@ -47,7 +48,15 @@ def classes_words(looked: Looked) -> str:
 
 
 def _lines(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str]:
-    network, begin, recipe, quick = chosen.network, chosen.begin, chosen.recipe, chosen.quick
+    yield from _head(name, file, looked, chosen)
+    yield from _training(looked, chosen)
+    yield from _start(chosen.begin)
+    yield from _arms(chosen)
+    yield from _measure(looked, chosen)
+    yield from _profiles(chosen)
+
+
+def _head(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str]:
     title = on_one_line(looked.title)
     yield from _comment(
         f"{title}: {looked.n_images:,} images of {len(looked.by_class):,} classes "
@@ -59,10 +68,14 @@ def _lines(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str
     yield f"#   {command}                    # the answer"
     yield f"name: {_flow(name)}"
     question = (
-        f"Does pretraining on {begin.words} help {network.model['name']} to tell the "
+        f"Does pretraining on {chosen.begin.words} help {chosen.network.model['name']} to tell the "
         f"{len(looked.by_class):,} classes of {title} apart?"
     )
     yield f"question: {_flow(question)}"
+
+
+def _training(looked: Looked, chosen: Chosen) -> Iterator[str]:
+    network = chosen.network
     yield from _comment(f"The network: {network.why}.")
     yield f"model: {_flow(dict(network.model))}"
     yield from _comment(f"The data. Split: {chosen.split}.")
@@ -70,7 +83,7 @@ def _lines(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str
     yield "train:"
     yield "  optimizer: adam"
     yield f"  learning_rate: {_rate(network.learning_rate)}"
-    for key, value in recipe.written.items():
+    for key, value in chosen.recipe.written.items():
         yield f"  {key}: {_flow(value)}"
     if chosen.select != "val_accuracy":
         yield f"  select: {chosen.select}                   # of few images accuracy is coarse"
@@ -80,6 +93,9 @@ def _lines(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str
             + " " * 8
             + "# few images: each is moved a little"
         )
+
+
+def _start(begin: Begin) -> Iterator[str]:
     if begin.stage is not None:
         yield from _comment(f"The others start from this training: {begin.why}. {begin.advice}")
         yield "pretrain:"
@@ -88,6 +104,10 @@ def _lines(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str
             yield f"    {key}: {_flow(value)}"
     else:
         yield from _comment(f"The others start from {begin.words}: {begin.why}.")
+
+
+def _arms(chosen: Chosen) -> Iterator[str]:
+    begin = chosen.begin
     yield "arms:                                # what is compared; each runs with every seed"
     yield "  scratch: {label: From scratch}"
     start = begin.words[0].upper() + begin.words[1:]
@@ -101,11 +121,15 @@ def _lines(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str
         yield f"    fine_tune: {tuned}"
         if begin.stage is None:
             yield "    train: " + TUNING[tuned]
-    yield f"seeds: {network.seeds}                            # more seeds, narrower intervals"
+    n_seeds = chosen.network.seeds
+    yield f"seeds: {n_seeds}                            # more seeds, narrower intervals"
     yield "compare:"
     yield "  - {treatment: pretrained, control: scratch}        # does pretraining help?"
     yield "  - {treatment: last_layer, control: scratch}"
     yield "  - {treatment: last_layer, control: pretrained}     # is the last layer enough?"
+
+
+def _measure(looked: Looked, chosen: Chosen) -> Iterator[str]:
     yield from _comment(_measure_words(looked, chosen))
     measure = {
         **({"metric": chosen.metric} if chosen.metric != "accuracy" else {}),
@@ -114,12 +138,16 @@ def _lines(name: str, file: str, looked: Looked, chosen: Chosen) -> Iterator[str
     }
     yield f"measure: {_flow(measure)}"
     yield "resources: {cpus: 1, gpus: auto}     # a GPU where PyTorch sees one"
+
+
+def _profiles(chosen: Chosen) -> Iterator[str]:
+    begin = chosen.begin
     yield "profiles:"
     yield "  quick:                             # some minutes on two cores"
     yield f"    seeds: {QUICK_SEEDS}"
     if chosen.quick_data:
         yield f"    data: {_flow(dict(chosen.quick_data))}    # images of each part"
-    yield f"    train: {_flow(dict(quick.written))}"
+    yield f"    train: {_flow(dict(chosen.quick.written))}"
     if begin.quick:
         yield f"    pretrain: {_flow({begin.name: dict(begin.quick)})}"
 
