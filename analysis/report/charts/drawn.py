@@ -10,12 +10,14 @@ import copy
 import json
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from analysis.figures.style import ROLES
 from analysis.report.charts.base import Spec
 
 STATIC_FONT = "DejaVu Sans"
+MISSING = "\N{WHITE SQUARE}"
 STATIC_WIDTH = 620  # pixels
 
 
@@ -40,23 +42,30 @@ def static_svg(spec: Spec, width: int = STATIC_WIDTH) -> str:
     static = in_light(spec, width)
     static["config"]["font"] = STATIC_FONT
     static["config"]["axis"]["labelLimit"] = 260
-    text, back = _in_single_units(json.dumps(static, ensure_ascii=False))
-    text = vl_convert.vegalite_to_svg(text).translate(back)
+    content = _drawable(json.dumps(static, ensure_ascii=False))
+    text: str = vl_convert.vegalite_to_svg(content)
     ids = dict.fromkeys(re.findall(r'\bid="(clip\d+)"', text))  # numbered over the whole process
     places = {name: f"clip-{k}" for k, name in enumerate(ids)}
     return re.sub(r'(\bid="|url\(#)(clip\d+)', lambda m: m[1] + places.get(m[2], m[2]), text)
 
 
-def _in_single_units(text: str) -> tuple[str, dict[int, int]]:
-    """The text with one private character for each that UTF-16 writes as two, and the way back.
+def _drawable(text: str) -> str:
+    """The text with a box for each letter that the font lacks or that UTF-16 writes as two units.
 
-    Vega shortens a text by units of UTF-16, and vl-convert fails on half a character.
+    For one letter that is missing, typst draws a whole name in another font. Vega shortens names by
+    units, and vl-convert fails on half a letter.
     """
-    wide = sorted({ord(character) for character in text if ord(character) > 0xFFFF})
-    free = [code for code in range(0xE000, 0xF900) if chr(code) not in text]
-    there = dict(zip(wide, free, strict=False))
-    unknown = dict.fromkeys(wide, 0xFFFD)  # beyond 6,400 of them
-    return text.translate(unknown | there), {code: character for character, code in there.items()}
+    known = _letters()
+    lacking = {letter for letter in set(text) if letter > "\uffff" or ord(letter) not in known}
+    return text.translate(dict.fromkeys(map(ord, lacking), MISSING)) if lacking else text
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """The characters of the font."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(_font_folder() / "DejaVuSans.ttf")).get_charmap())
 
 
 def in_light(spec: Spec, width: int = STATIC_WIDTH) -> Spec:
@@ -68,12 +77,15 @@ def in_light(spec: Spec, width: int = STATIC_WIDTH) -> Spec:
 
 @cache
 def _own_fonts() -> None:
-    from pathlib import Path
-
-    import matplotlib as mpl
     import vl_convert
 
-    vl_convert.register_font_directory(str(Path(mpl.get_data_path()) / "fonts" / "ttf"))
+    vl_convert.register_font_directory(str(_font_folder()))
+
+
+def _font_folder() -> Path:
+    import matplotlib as mpl
+
+    return Path(mpl.get_data_path()) / "fonts" / "ttf"
 
 
 def _in_light(content: Any) -> Any:

@@ -137,7 +137,8 @@ def score_table(
     """Scores (n_trials, n_scores), and (scope, class, metric) of each; class -1 for averages.
 
     scope is `all` (accuracy), `macro`, `weighted` (by true images) or `class`. zero_division: the
-    value of a ratio without a denominator; NaN is left out of averages.
+    value of a ratio without a denominator; NaN is left out of averages. So is a class that a trial
+    neither has among its images nor predicts: its scores are NaN (scikit-learn leaves it out, too).
     """
     n_classes = counts.shape[1]
     right = np.diagonal(counts, axis1=1, axis2=2)
@@ -150,6 +151,7 @@ def score_table(
         ],
         axis=1,
     )  # (n_trials, metric, class)
+    by_class[np.broadcast_to(((true + called) == 0)[:, None, :], by_class.shape)] = nan
     weights = np.broadcast_to(true[:, None, :], by_class.shape)
     parts = [
         _divide(right.sum(axis=1), true.sum(axis=1), nan)[:, None],
