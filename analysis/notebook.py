@@ -105,7 +105,8 @@ class Run:
         interval `score_low` to `score_high`; `sd` is the spread over seeds with its own interval.
         """
         keys = ["task", "arm"]
-        spread = self.findings.stability[[*keys, "sd", "sd_low", "sd_high"]]
+        columns = [*keys, "sd", "sd_low", "sd_high"]
+        spread = self.findings.stability.reindex(columns=columns)  # of no arm it has no columns
         return self._in_order(self.findings.arms.merge(spread, on=keys, how="left"), "arm")
 
     @cached_property

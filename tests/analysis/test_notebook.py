@@ -118,6 +118,16 @@ def test_a_run_that_is_not_finished_says_so(tmp_path: Path):
         assert load(folder).unfinished == ""
 
 
+def test_a_run_of_which_pretraining_alone_has_ended_has_no_arms(tmp_path: Path):
+    folder = write_run(tmp_path / "run", Made(seeds=3, predictions=False, images=False))
+    trials = pd.read_parquet(folder / "trials.parquet")
+    trials.assign(stage="pretrain").to_parquet(folder / "trials.parquet")
+    run = load(folder)
+    assert run.arms["n_done"].sum() == len(run.comparisons) == 0
+    assert run.arms["sd_low"].isna().all()
+    assert "There is no answer: no trial of an arm finished." in str(run.answer)
+
+
 def test_who_sees_comparisons_has_looked(tmp_path: Path):
     folder = write_run(tmp_path / "run", Made(seeds=3, predictions=False, images=False))
     run = load(folder)

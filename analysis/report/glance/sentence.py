@@ -28,7 +28,7 @@ def say(findings: Findings) -> tuple[str, str]:
     """The sentence, and what it leaves out ("" where it leaves out nothing)."""
     arms = findings.arms
     if not arms["n_done"].sum():
-        return "There is no answer: no trial finished.", ""
+        return "There is no answer: no trial of an arm finished.", ""
     outcomes = outcomes_of(findings)
     if not outcomes:
         return _without_comparison(findings), ""

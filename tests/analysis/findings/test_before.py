@@ -9,7 +9,7 @@ from synthetic_runs import Made, write_run
 
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
-from analysis.report.sections import _paragraphs
+from analysis.report.sections import paragraphs_of
 from headstart.errors import InputError
 
 
@@ -21,7 +21,7 @@ def test_a_folder_without_the_new_columns_says_so(tmp_path: Path) -> None:
     assert findings.gaps["test_accuracy"].tolist() == findings.arms["score"].tolist()
     assert findings.sources.empty
     assert {row.question for row in findings.pairs.comparisons} == {"final", "way", "stability"}
-    assert any("Overfitting is not known" in text for text in _paragraphs("stability", findings))
+    assert any("Overfitting is not known" in text for text in paragraphs_of("stability", findings))
 
 
 def test_a_metric_that_it_did_not_record_is_refused_in_one_line(tmp_path: Path) -> None:

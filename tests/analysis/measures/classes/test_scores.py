@@ -47,16 +47,16 @@ def test_scores_equal_scikit_learn(n_classes: int, n_images: int, zero_division:
         row = trials[trials["trial_id"] == trial_id]
         found = score_intervals(predictions, row, names, zero_division=zero_division)
         rows = found.set_index(["scope", "metric"])
+        known = np.union1d(one.labels, one.predicted)  # those of scikit-learn's own averages
         for scope, average in (("macro", "macro"), ("weighted", "weighted"), ("class", None)):
             expected = metrics.precision_recall_fscore_support(
-                one.labels,
-                one.predicted,
-                labels=range(n_classes),
-                average=average,
-                zero_division=zero_division,
+                one.labels, one.predicted, average=average, zero_division=zero_division
             )
             for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
                 scores = rows.loc[[(scope, name)], "estimate"].to_numpy()
+                if scope == "class":
+                    assert np.isnan(np.delete(scores, known)).all()
+                    scores = scores[known]
                 assert scores == pytest.approx(np.atleast_1d(value), abs=1e-9, nan_ok=True)
         accuracy = rows.loc[[("all", "accuracy")], "estimate"].tolist()
         expected_accuracy = metrics.accuracy_score(one.labels, one.predicted)
@@ -85,14 +85,15 @@ def test_intervals_are_those_over_seeds() -> None:
     assert found["high"].max() <= 1
 
 
-def test_class_that_no_test_set_has_is_nan_only_if_asked_for() -> None:
-    predictions = {"a": make_predictions([0, 1], [0, 1]), "b": make_predictions([0, 1], [0, 0])}
+def test_class_that_no_test_set_has_is_nan_unless_it_was_predicted() -> None:
+    predictions = {"a": make_predictions([0, 1], [0, 1]), "b": make_predictions([0, 1], [0, 2])}
     trials = pd.DataFrame({"trial_id": ["a", "b"], "arm": "x", "seed": [0, 1]})
     for zero_division, estimate in ((0.0, 0.0), (math.nan, math.nan)):
-        found = score_intervals(
-            predictions, trials, ["p", "q", "r"], zero_division=zero_division
-        ).query("class_name == 'r' and metric == 'recall'")
-        assert found["estimate"].tolist() == pytest.approx([estimate], nan_ok=True)
+        rows = score_intervals(
+            predictions, trials, ["p", "q", "r", "s"], zero_division=zero_division
+        ).query("metric == 'recall'")
+        recalls = rows.set_index("class_name")["estimate"]
+        assert recalls[["r", "s"]].tolist() == pytest.approx([estimate, math.nan], nan_ok=True)
 
 
 def test_equal_seeds_have_the_doubt_about_their_images() -> None:
@@ -188,8 +189,8 @@ def test_table_of_scores_by_hand() -> None:
     assert rows["class_name"].tolist() == [""] * 7 + ["zero", "one", "two"] * 3
     estimates = rows["estimate"].tolist()
     assert estimates[0] == pytest.approx((1 + 2 / 3 + 1 / 3) / 3)
-    assert estimates[10:13] == pytest.approx([2 / 3, 2 / 3, 0])  # recall of each class
-    assert set(rows["n"]) == {3}
+    assert estimates[10:13] == pytest.approx([2 / 3, 2 / 3, np.nan], nan_ok=True)  # recalls
+    assert rows["n"].tolist() == [3] * 7 + [3, 3, 0] * 3  # nobody has or says “two”
 
 
 def test_a_test_set_without_images_has_no_scores() -> None:

@@ -56,7 +56,7 @@ def test_of_many_arms_those_of_which_most_is_shown_have_cards(tmp_path: Path) ->
 def test_without_a_finished_trial_there_are_no_cards(tmp_path: Path) -> None:
     arms = (Arm("a", failed=(0, 1)), Arm("b", diverged=(0, 1)))
     glance, _ = glance_of(tmp_path / "run", Made(arms=arms, seeds=2))
-    assert glance.sentence == "There is no answer: no trial finished."
+    assert glance.sentence == "There is no answer: no trial of an arm finished."
     assert not glance.cards
     assert not glance.others
 

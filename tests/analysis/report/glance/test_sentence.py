@@ -138,6 +138,6 @@ def test_the_sentence_says_most_and_the_other_pairs_are_counted() -> None:
 
 
 def test_without_a_finished_trial_or_a_comparison_it_says_so() -> None:
-    assert said(n_done=0)[0] == "There is no answer: no trial finished."
+    assert said(n_done=0)[0] == "There is no answer: no trial of an arm finished."
     lone = "“c” ends at 98.12 % accuracy (5 seeds); nothing was compared with it."
     assert said()[0] == lone

@@ -30,13 +30,17 @@ def test_counts_and_confusion_by_hand() -> None:
 def test_scores_are_scikit_learns() -> None:
     draw = np.random.default_rng(1)
     labels, predicted = draw.integers(0, 4, (2, 60))
-    table, names = score_table(count_answers(labels, predicted, 4)[None])
+    counts = count_answers(labels, predicted, 6)  # nobody has or says the last two
+    table, names = score_table(counts[None])
     scores = dict(zip(names, table[0], strict=True))
     for average in ("macro", "weighted"):
         wanted = precision_recall_fscore_support(labels, predicted, average=average)[:3]
         ours = [scores[average, -1, metric] for metric in ("precision", "recall", "f1")]
         assert ours == pytest.approx(wanted)
-    assert len(images_behind(count_answers(labels, predicted, 4)[None])) == len(names)
+    lacking = [score for (_, k, _), score in scores.items() if k > 3]
+    assert len(lacking) == 6
+    assert np.isnan(lacking).all()
+    assert len(images_behind(counts[None])) == len(names)
 
 
 def test_a_difference_of_recall_is_the_paired_t_test() -> None:
