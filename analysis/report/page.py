@@ -67,7 +67,7 @@ def render_page(
         "cards": _cards(content, content.glance.cards),
         "others": _cards(content, content.glance.others),
         "many_controls": len(_controls(content.glance.cards)) > 1,
-        "control_words": "the control: the others are compared with it"
+        "control_words": "the others are compared with it"
         if len(_controls(content.glance.cards)) == 1
         else "a control",
         "explained": _explained(content.glance.cards),

@@ -33,6 +33,7 @@ from analysis.report.charts.base import (
 
 MOST_VALUES = 40_000  # of single runs, over all metrics: the page must open on a phone
 MARKS = 6  # on one curve
+FEW, MANY = 3, 6  # so few seeds, or more arms than this: wide bands lie over each other
 UNITS = {
     "step": "Training steps",
     "samples": "Training images seen",
@@ -71,7 +72,9 @@ def learning_chart(
         *choice("phase", "of", PHASES),
         *_switch(bool(single)),
     ]
-    layers = [_faint(styles, list(units)), *_means(styles, fields), _x_title(units)]
+    n_seeds = runs["seed"].nunique()
+    shade = 0.16 if n_seeds > FEW and len(styles) <= MANY else 0.08
+    layers = [_faint(styles, list(units)), *_means(styles, fields, shade), _x_title(units)]
     data: dict[str, list[Row]] = {"curves": curves, "runs": single, "title": [{}]}
     words = (
         "Learning curves by arm: the mean over seeds with its 95 % interval, solid on validation "
@@ -160,8 +163,8 @@ def _faint(styles: Styles, units: list[str]) -> alt.Chart:
     return lines
 
 
-def _means(styles: Styles, fields: Sequence[str]) -> list[alt.Chart]:
-    """Band, mean, marks that tell arms apart without colour, and points to read values at."""
+def _means(styles: Styles, fields: Sequence[str], shade: float) -> list[alt.Chart]:
+    """Band of opacity `shade`, mean, marks that tell arms apart without colour, points to read."""
     base = (
         shown("curves")
         .transform_filter("datum.quantity === quantity")
@@ -185,7 +188,7 @@ def _means(styles: Styles, fields: Sequence[str]) -> list[alt.Chart]:
     dash = alt.StrokeDash(
         "part:N", scale=alt.Scale(domain=list(PARTS), range=[[1, 0], [5, 4]]), legend=None
     )
-    band = base.transform_filter("datum.part === 'validation'").mark_area(opacity=0.16, aria=False)
+    band = base.transform_filter("datum.part === 'validation'").mark_area(opacity=shade, aria=False)
     line = base.mark_line(strokeWidth=2.2, aria=False)
     numbered = base.transform_window(
         place="row_number()", groupby=["k"], sort=[alt.SortField("x")]

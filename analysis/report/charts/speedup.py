@@ -30,6 +30,7 @@ from analysis.statistics.times.course import Course
 
 UNITS = {"step": "steps", "samples": "images seen", "train_time_s": "training seconds"}
 ARROW = 24  # pixels
+MOST = 100  # beyond, and below its inverse, intervals run to the edge of the chart
 TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100, 200, 500]
 
 
@@ -47,9 +48,14 @@ def speedup_chart(speedups: pd.DataFrame, task: str, styles: Styles, course: Cou
         "intervals. Above 1 the treatment is sooner; an arrow is a bound, of which only one end "
         "is known."
     )
+    is_wide = any(
+        end is not None and not 1 / MOST <= end <= MOST
+        for row in rows
+        for end in (row["estimate"], row["low"], row["high"])
+    )
     order = [course.target(t) for t in sorted(table["target"].unique())]
     return finish(
-        _layers(arms, order, f"Target (validation {course.words})"),
+        _layers(arms, order, f"Target (validation {course.words})", is_wide),
         {"speedups": rows, "one": [{"y": 1}]},
         arms,
         words,
@@ -76,14 +82,17 @@ def _row(row: dict[Any, Any], course: Course) -> Row:
     }
 
 
-def _layers(styles: Styles, order: list[str], label: str) -> list[alt.Chart]:
+def _layers(styles: Styles, order: list[str], label: str, is_wide: bool) -> list[alt.Chart]:
     base = shown("speedups").transform_filter("datum.unit === unit")
     axis = alt.Axis(title=label, labelAngle=0, grid=False)
     apart = 0.7 if len(styles) < 5 else 0.3
     band = alt.Scale(domain=order, paddingInner=apart, paddingOuter=apart / 2)
     x = alt.X("target:N", sort=order, axis=axis, scale=band)
-    log = alt.Axis(values=TICKS, labelExpr="format(datum.value, '~g') + '×'", title=None)
+    ticks = [0.01, 0.1, 1, 10, 100] if is_wide else TICKS
+    log = alt.Axis(values=ticks, labelExpr="format(datum.value, '~g') + '×'", title=None)
     scale = alt.Scale(type="log", nice=False, padding=26)
+    if is_wide:  # with two seeds an interval may reach from a millionth to a million
+        scale = alt.Scale(type="log", nice=False, domain=[1 / MOST, MOST], clamp=True)
     y, low = (alt.Y(f"{key}:Q", axis=log, scale=scale) for key in ("estimate", "low"))
     place = {"x": x, "xOffset": alt.XOffset("pair:N"), "color": arm_color(styles)}
     tooltip = [

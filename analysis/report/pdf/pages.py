@@ -117,10 +117,11 @@ def without_arms(spec: Mapping[str, Any], hidden: Collection[str]) -> dict[str, 
     """A description in which these arms are switched off and have no place on scales."""
     if not hidden:
         return dict(spec)
-    params = [
-        {**param, "value": sorted(hidden)} if param["name"] == HIDDEN else param
-        for param in spec["params"]
-    ]
+    values: dict[str, Any] = {HIDDEN: sorted(hidden)}
+    pairs = [row for row in spec["datasets"].get("pairs", []) if row["arm"] not in hidden]
+    if pairs:  # paper has no menu of pairs
+        values["pair"] = pairs[0]["pair"]
+    params = [{**p, "value": values.get(p["name"], p.get("value"))} for p in spec["params"]]
     changed: dict[str, Any] = _smaller({**spec, "params": params}, hidden)
     before, after = _n_rows(spec), _n_rows(changed)
     if before and after < before:  # a list of arms, each of one height
@@ -185,7 +186,7 @@ def _card(card: Card, color: str) -> dict[str, Any]:
         "readings": [
             {
                 "name": reading.name,
-                "value": reading.value or words.NOTHING,
+                "value": reading.value or ("" if reading.about else words.NOTHING),
                 "about": " ".join(filter(None, (reading.about, reading.note))),
                 "interval": reading.interval,
                 "mark": str(reading.mark),

@@ -274,6 +274,18 @@ def test_a_bound_is_an_arrow_and_never_joined() -> None:
     assert len(triangles) == 2 + 2  # marks of the exact means, heads of an arrow up and one down
 
 
+def test_an_interval_without_end_does_not_flatten_the_others() -> None:
+    def scales(table: pd.DataFrame) -> set[str]:
+        spec = speedup_chart(table, "t", STYLES, ACCURACY) or {}
+        return {str(layer["encoding"]["y"].get("scale")) for layer in spec["layer"][1:]}
+
+    [usual] = scales(speedups())
+    [wide] = scales(speedups().assign(high=[1e9, 2.2, np.inf, 0.9]))
+    assert "domain" not in usual
+    assert "'domain': [0.01, 100]" in wide
+    assert "'clamp': True" in wide
+
+
 def test_mistakes_of_all_arms_have_one_scale_and_right_answers_no_colour_of_it() -> None:
     spec = CHARTS["mistakes"]()
     assert "up to 40 %" in spec["title"]["text"]

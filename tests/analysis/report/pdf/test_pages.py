@@ -117,9 +117,9 @@ def test_24_arms_have_all_their_rows(run_of, tmp_path: Path) -> None:
 def test_of_many_arms_a_chart_on_paper_shows_those_of_the_figures() -> None:
     scale = {"domain": ["a", "b", "c"], "range": ["red", "green", "blue"]}
     spec = {
-        "params": [{"name": "hidden", "value": []}],
+        "params": [{"name": "hidden", "value": []}, {"name": "pair", "value": 0}],
         "height": 90,
-        "datasets": {"rows": [{"arm": "a", "domain": ["a", "b"]}]},
+        "datasets": {"pairs": [{"arm": arm, "pair": k} for k, arm in enumerate("ba")]},
         "layer": [
             {"encoding": {"color": {"scale": scale}, "y": {"scale": {"domain": ["a", "b", "c"]}}}}
         ],
@@ -129,6 +129,6 @@ def test_of_many_arms_a_chart_on_paper_shows_those_of_the_figures() -> None:
     assert encoding["color"]["scale"] == {"domain": ["a"], "range": ["red"]}
     assert encoding["y"]["scale"]["domain"] == ["a"]
     assert smaller["height"] == 30
-    assert smaller["params"] == [{"name": "hidden", "value": ["b", "c"]}]
-    assert smaller["datasets"] == spec["datasets"]
+    assert [param["value"] for param in smaller["params"]] == [["b", "c"], 1]  # a pair of "a"
+    assert smaller["datasets"]["pairs"] == [{"arm": "a", "pair": 1}]
     assert without_arms(spec, frozenset()) == spec
