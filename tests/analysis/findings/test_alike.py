@@ -174,13 +174,9 @@ def test_it_is_said_before_two_runs_are_compared_and_decides_whether_seeds_pair(
     assert [row.paired for row in final] == [False, False]
 
 
-def test_a_sweep_under_another_name_is_compared_arm_by_arm(tmp_path: Path) -> None:
+def test_alike_runs_are_compared_without_a_word_also_under_another_name(tmp_path: Path) -> None:
     a, b = written(tmp_path / "a"), written(tmp_path / "b", name="renamed")
-    assert len(gate_runs(a, b, 0.01).arms) == 2
-    assert len(diff_runs(a, b).comparisons) > 2
-
-
-def test_alike_runs_are_compared_without_a_word(tmp_path: Path) -> None:
-    a, b = written(tmp_path / "a"), written(tmp_path / "b")
-    assert len(gate_runs(a, b, 0.01).lines) == 3
-    assert diff_runs(a, b).remarks == ()
+    gate, changes = gate_runs(a, b, 0.01), diff_runs(a, b)
+    assert (len(gate.arms), len(gate.lines)) == (2, 3)
+    assert len(changes.comparisons) > 2
+    assert changes.remarks == ()

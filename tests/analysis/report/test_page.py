@@ -29,9 +29,9 @@ def content_of(run: Path) -> Content:
     return compose(findings, arm_styles(findings.arm_names))
 
 
-def page_of(run: Path, target: Path) -> Path:
+def page_of(content: Content, target: Path) -> Path:
     """The page alone: files beside it are not needed to read it."""
-    target.write_text(page_text(content_of(run)))
+    target.write_text(page_text(content))
     return target
 
 
@@ -39,7 +39,7 @@ def page_of(run: Path, target: Path) -> Path:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     run = write_run(folder / "run", Made(arms=ARMS, seeds=4, images=False))
-    return page_of(run, folder / "index.html")
+    return page_of(content_of(run), folder / "index.html")
 
 
 def drawn(page: Page) -> list[Locator]:
@@ -165,10 +165,11 @@ def test_a_folded_page_is_short_and_unfolds_at_once(page: Page, report: Path) ->
     assert page.locator("details:not([open])").count() == 0
 
 
-def test_links_lead_to_files_of_the_run(made_run: Path, tmp_path: Path) -> None:
-    content = content_of(made_run)
+def test_links_lead_to_files_of_the_run(
+    made_run: Path, made_content: Content, tmp_path: Path
+) -> None:
     for out in (made_run / "report", tmp_path / "elsewhere"):
-        hrefs = re.findall(r'<a href="([^"#]+trials/[^"]+)"', page_text(content, out))
+        hrefs = re.findall(r'<a href="([^"#]+trials/[^"]+)"', page_text(made_content, out))
         places = [(out / unquote(href)).resolve() for href in hrefs]
         assert {place.name for place in places} == {"trial.json", "predictions.npz"}
         assert all(place.is_file() and place.is_relative_to(made_run) for place in places)
@@ -242,11 +243,10 @@ def test_charts_follow_light_and_dark_without_a_new_drawing(page: Page, report: 
 
 
 def test_hostile_names_are_texts_and_a_stand_in_is_the_first_line(
-    page: Page, hostile_run: Path, tmp_path: Path
+    page: Page, hostile_content: Content, tmp_path: Path
 ) -> None:
-    content = replace(content_of(hostile_run), title="Does \u202eit\u2066 help?")
-    (tmp_path / "index.html").write_text(page_text(content))
-    page.goto((tmp_path / "index.html").as_uri())
+    content = replace(hostile_content, title="Does \u202eit\u2066 help?")
+    page.goto(page_of(content, tmp_path / "index.html").as_uri())
     assert page.get_by_role("heading", level=1).inner_text() == "Does it help?"
     lines = [line for line in page.locator("header.page").inner_text().splitlines() if line]
     assert lines[0].startswith("Made with stand-in data: made in place of the <b>real</b> one")

@@ -116,9 +116,11 @@ def test_the_same_run_gives_the_same_bytes(report: Path, hostile_run: Path, tmp_
     assert {"tables/by_arm.csv", "tables/by_arm.tex"} <= names
 
 
-def test_a_run_that_was_moved_gives_the_same_page(made_run: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_moved_gives_the_same_page(
+    made_run: Path, made_content: Content, tmp_path: Path
+) -> None:
     moved = shutil.copytree(made_run, tmp_path / "elsewhere")
-    assert page_text(content_of(moved)) == page_text(content_of(made_run))
+    assert page_text(content_of(moved)) == page_text(made_content)
 
 
 def test_the_page_is_whole_and_needs_nothing(report: Path) -> None:
@@ -154,9 +156,8 @@ def test_every_figure_file_has_a_safe_name(report: Path) -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in names)
 
 
-def test_failures_and_stand_ins_are_said_at_the_top(hostile_run: Path) -> None:
-    content = content_of(hostile_run)
-    caveats = " ".join(content.caveats)
+def test_failures_and_stand_ins_are_said_at_the_top(hostile_content: Content) -> None:
+    caveats = " ".join(hostile_content.caveats)
     assert "A stand-in was used: made in place of the <b>real</b> one" in caveats
     assert f"1 trial failed ({HOSTILE} 1)" in caveats
     assert "1 trial diverged (<script>alert(1)</script> 1)" in caveats
@@ -165,10 +166,10 @@ def test_failures_and_stand_ins_are_said_at_the_top(hostile_run: Path) -> None:
 
 
 def test_what_data_sets_warn_of_is_said_at_the_top_and_the_rest_in_their_section(
-    report: Path, hostile_run: Path
+    report: Path, hostile_content: Content
 ) -> None:
     warning = f"half of {HOSTILE} was not read"
-    caveats = content_of(hostile_run).caveats
+    caveats = hostile_content.caveats
     assert caveats[1] == f"Data set “folder {HOSTILE}”: {warning}."
     page = Reader()
     page.feed((report / "index.html").read_text())
@@ -198,12 +199,11 @@ def test_csv_has_full_precision(report: Path) -> None:
     assert int(rows[1]["n_failed"]) == 1
 
 
-def test_answer_names_direction_size_and_doubt(made_run: Path) -> None:
-    content = content_of(made_run)
-    [paragraph] = content.top
+def test_answer_names_direction_size_and_doubt(made_content: Content) -> None:
+    [paragraph] = made_content.top
     assert paragraph.lead.startswith("“pretrained” learns faster than “scratch”")
     assert "8 paired seeds" in paragraph.rest
-    row = next(c for c in content.findings.pairs.comparisons if c.metric == "test_accuracy")
+    row = next(c for c in made_content.findings.pairs.comparisons if c.metric == "test_accuracy")
     assert f"{100 * row.estimate:+.2f} points" in paragraph.rest
     assert "at least" in paragraph.rest
     assert "5 of 8 of “scratch” did not get there in 1,000 steps" in paragraph.rest
@@ -337,8 +337,8 @@ def test_a_rule_for_the_number_of_seeds_is_said(run_of) -> None:
     assert "± 0.0005 or narrower (at most 60)" in said
 
 
-def test_why_trials_failed_is_said(hostile_run: Path) -> None:
-    caveats = " ".join(content_of(hostile_run).caveats)
+def test_why_trials_failed_is_said(hostile_content: Content) -> None:
+    caveats = " ".join(hostile_content.caveats)
     assert "Errors of trials that did not finish: “RuntimeError: made to fail <b>” (1)." in caveats
 
 

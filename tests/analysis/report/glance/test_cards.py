@@ -11,6 +11,7 @@ from synthetic_runs import Arm, Made, write_run
 
 from analysis.findings.findings import Findings, find
 from analysis.findings.load import load_runs
+from analysis.report.document import Content
 from analysis.report.glance import Card, Glance, at_a_glance
 from analysis.report.glance.cards import head_start, range_words
 
@@ -25,9 +26,8 @@ def card_of(glance: Glance, arm: str) -> Card:
     return card
 
 
-def test_a_card_shows_the_tables_and_the_verdicts(hostile_run: Path) -> None:
-    findings = find(load_runs([hostile_run]))
-    glance = at_a_glance(findings)
+def test_a_card_shows_the_tables_and_the_verdicts(hostile_content: Content) -> None:
+    findings, glance = hostile_content.findings, hostile_content.glance
     assert [card.arm for card in glance.cards] == list(findings.arms["arm"])
     assert glance.cards[0].is_control
     assert [reading.mark for reading in glance.cards[0].readings] == ["", "", ""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 def content_of(folder: Path) -> Content:
     findings = find(load_runs([folder]))
-    drawn = [Drawing("one", "seeds", "A figure", "What it shows.", None, svg=SVG)]
-    return compose(findings, arm_styles(findings.arm_names), drawn)
+    return compose(findings, arm_styles(findings.arm_names))
 
 
 def pages_of(content: Content, path: Path) -> list[str]:
@@ -45,8 +45,11 @@ def squeezed(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def hostile(hostile_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, list]:
-    content = content_of(hostile_run)
+def hostile(
+    hostile_content: Content, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Content, list[str]]:
+    drawn = [Drawing("one", "seeds", "A figure", "What it shows.", None, svg=SVG)]
+    content = replace(hostile_content, drawn=drawn)
     return content, pages_of(content, tmp_path_factory.mktemp("pdf") / "a.pdf")
 
 

@@ -40,11 +40,6 @@ def book_of(content: Content, path: Path) -> Workbook:
 
 
 @pytest.fixture(scope="module")
-def hostile_content(hostile_run: Path) -> Content:
-    return content_of(hostile_run)
-
-
-@pytest.fixture(scope="module")
 def hostile_path(hostile_content: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("book") / "results.xlsx"
     write_workbook(path, hostile_content)
