@@ -106,9 +106,14 @@ def test_contact_sheets_beside_the_report_are_shown_under_data(tmp_path: Path) -
     assert "2 more pictures in contact-sheets/." in many
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(report: Path, hostile_run: Path, tmp_path: Path) -> None:
+    """Slow because every figure is drawn once more, in each of its formats."""
     write_report([hostile_run], tmp_path / "two", "Assignment 4 Results.xlsx")
     assert sums_of(tmp_path / "two") == sums_of(report)
+
+
+def test_every_form_is_written(report: Path) -> None:
     names = set(sums_of(report))
     assert {"index.html", "report.pdf", "results.xlsx", "report.json"} <= names
     assert "Assignment 4 Results.xlsx" in names
