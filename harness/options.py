@@ -39,12 +39,16 @@ class Options:
     state_every_s: float
     code: list[Path]
     watch: bool
-    watch_port: int
+    watch_port: int | None
 
     @property
     def is_whole(self) -> bool:
         """Whether the command runs all of its plan, and so writes what is made of all trials."""
         return self.shard == (1, 1) and self.only in (None, "report")
+
+    @property
+    def is_watched(self) -> bool:
+        return self.watch or self.watch_port is not None
 
     @property
     def n_at_once(self) -> int | None:
@@ -172,7 +176,7 @@ def _add_showing(parser: argparse.ArgumentParser) -> None:
         help="serve a page that follows the run, for a browser of this machine, until it ends",
     )  # fmt: skip
     parser.add_argument(
-        "--watch-port", type=int, default=0, metavar="N",
+        "--watch-port", type=int, metavar="N",
         help="the page's port of 127.0.0.1 (default: a free one); implies --watch",
     )  # fmt: skip
 

@@ -192,10 +192,10 @@ def _run(
 @contextmanager
 def _watched(options: Options, folder: RunFolder) -> Iterator[None]:
     """Serve the live page while the block runs, where it is asked for."""
-    if not (options.watch or options.watch_port):
+    if not options.is_watched:
         yield
         return
-    with serving(folder.path, options.watch_port) as address:
+    with serving(folder.path, options.watch_port or 0) as address:
         print(f"watch it at {address}", file=sys.stderr, flush=True)
         yield
 
