@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from analysis.figures.focus import file_name, focus_tasks, titled
+from analysis.figures.rows import spread_frame
 from analysis.findings.findings import Findings
 from analysis.statistics.times.course import ACCURACY, Course
 
@@ -74,17 +76,45 @@ def spread(
     stability: rows of one task, as `stability.spread_over_seeds`.
     """
     rows = stability[stability["sd"].notna()].reset_index(drop=True)
+    names = {"sd": "value", "sd_low": "low", "sd_high": "high", "binomial_sd": "noise"}
+    frame = spread_frame(rows.rename(columns=names))
     for k, row in enumerate(rows.itertuples()):
-        style.interval_mark(ax, k, (row.sd, row.sd_low, row.sd_high), styles[row.arm])
+        if frame is not None:
+            _cut_interval(ax, k, row.sd, (row.sd_low, row.sd_high), styles[row.arm], frame)
+        else:
+            ax.plot([row.sd], [k], **styles[row.arm].look)
         if not np.isnan(row.binomial_sd):
             ax.plot([row.binomial_sd], [k], color=style.SOFT, marker="|", markersize=13)
     style.list_axis(ax, [style.short(a) for a in rows["arm"]])
-    ax.set_xlim(left=0)
+    if frame is not None:
+        ax.set_xscale("log")
+        ax.set_xlim(*frame)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     factor, unit = (100, " (points)") if course.is_share else (1, "")
     ax.xaxis.set_major_formatter(lambda v, _: f"{factor * v:.3g}")
     noise = "; bar |: noise of a test set of this size" * (course is ACCURACY)
     ax.set_xlabel(f"SD of {course.words} over seeds{unit}{noise}")
     return ax
+
+
+def _cut_interval(
+    ax: Axes,
+    place: float,
+    value: float,
+    ends: tuple[float, float],
+    look: style.ArmStyle,
+    frame: tuple[float, float],
+) -> None:
+    """A spread and its interval, cut to the frame; an arrow where it goes on."""
+    low, high = (float(np.clip(end, *frame)) for end in ends)
+    style.interval_mark(ax, place, (float(np.clip(value, *frame)), low, high), look)
+    for end, marker, goes_on in (
+        (frame[0], "<", min(value, ends[0]) < frame[0]),
+        (frame[1], ">", ends[1] > frame[1]),
+    ):
+        if goes_on:
+            ax.plot([end], [place], marker, color=look.hex, markersize=6, clip_on=False)
 
 
 def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
@@ -118,7 +148,8 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
                     task,
                 ),
                 "Standard deviation over seeds with its 95 % interval. The grey bar is the spread "
-                "that a test set of this size causes by itself (binomial).",
+                "that a test set of this size causes by itself (binomial). An arrow: the interval "
+                "goes on beyond the axis.",
                 figure,
                 in_page=False,
             )

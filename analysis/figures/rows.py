@@ -87,6 +87,23 @@ def until_where(differences: Floats) -> float:
     return 2.5 * max(float(np.abs(differences).max()), 0.005)
 
 
+def spread_frame(spreads: pd.DataFrame) -> tuple[float, float] | None:
+    """The ends of a logarithmic axis of spreads; an interval that goes on beyond them is cut.
+
+    spreads: value, low, high, noise; NaN where there is none. None where no value is above 0. Of
+    two seeds an interval is 70 times as wide as its low end: the frame holds the values.
+    """
+    marks = spreads[["value", "noise"]].to_numpy(dtype=float)
+    marks = marks[marks > 0]
+    if not len(marks):
+        return None
+    low, high = spreads["low"], spreads["high"]
+    ends = np.concatenate([marks, low[low > 0], high[high > 0]])
+    first = max(marks.min() / BESIDE, ends.min())
+    last = min(marks.max() * BESIDE, ends.max())
+    return float(first / 1.15), float(last * 1.15)
+
+
 def time_grain(times: pd.Series) -> float | None:
     """The least time above 0 where times span so much that their axis is logarithmic, else None."""
     positive = times[times > 0]
@@ -172,3 +189,4 @@ def in_list(values: pd.Series) -> tuple[list[str], pd.Series]:
 
 
 MOST_LISTED = 6  # numbers, beside each other as a list
+BESIDE = 3.5  # times the outermost spread: as far goes an interval of five seeds

@@ -7,6 +7,7 @@ part of an expression, so no name can be read as one.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -138,12 +139,17 @@ ROW = 46  # pixels of a row with its name
 def log_axis(low: float, high: float, room: float = 1.2) -> tuple[alt.Scale, list[float]]:
     """A logarithmic scale from `low` to `high`, both above 0, with `room` around; its ticks."""
     first, last = low / room, high * room
+    scale = alt.Scale(type="log", domain=[rounded(first), rounded(last)], nice=False)
+    return scale, log_ticks(first, last)
+
+
+def log_ticks(first: float, last: float) -> list[float]:
+    """Round numbers between two numbers above 0, so many that each can be labelled."""
     decades = math.log10(last / first)
     steps = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 3.5 else (1,)
     powers = range(math.floor(math.log10(first)), math.ceil(math.log10(last)) + 1)
-    ticks = [float(f"{step}e{power}") for power in powers for step in steps]
-    scale = alt.Scale(type="log", domain=[rounded(first), rounded(last)], nice=False)
-    return scale, [tick for tick in ticks if first <= tick <= last]
+    ticks = (float(f"{step}e{power}") for power in powers for step in steps)
+    return [tick for tick in ticks if first <= tick <= last]
 
 
 def choice(name: str, label: str, options: Mapping[Any, str]) -> list[alt.VariableParameter]:
@@ -161,7 +167,7 @@ def choice(name: str, label: str, options: Mapping[Any, str]) -> list[alt.Variab
 def by_value(name: str, options: Mapping[Any, object]) -> str:
     """The expression that gives for the value of parameter `name` what `options` holds for it.
 
-    options: keys and values of our own code (never names from a run): numbers and texts.
+    options: keys and values of our own code (never names from a run): numbers, texts and lists.
     """
     whole = ""
     for value, result in options.items():
@@ -170,7 +176,7 @@ def by_value(name: str, options: Mapping[Any, object]) -> str:
 
 
 def _literal(value: object) -> str:
-    return f"'{value}'" if isinstance(value, str) else repr(value)
+    return f"'{value}'" if isinstance(value, str) else json.dumps(value)
 
 
 def finish(

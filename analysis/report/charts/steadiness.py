@@ -1,16 +1,22 @@
 """How stable arms are: spread over seeds with its interval, noise within runs, runs that broke.
 
-In: `Findings.stability` of one task. Out: a `Spec`; the reader chooses which of the three.
+In: `Findings.stability` of one task. Out: a `Spec`; the reader chooses which of the three. Spreads
+stand on logarithms, shares do not: rows hold their place on the axis (`x`, `from`, `to`), so that
+one axis serves both. An arrow says that an interval goes on beyond the frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from analysis import words
+from analysis.figures.rows import spread_frame
 from analysis.figures.style import Styles
 from analysis.report.charts.base import (
     PAPER,
@@ -23,6 +29,7 @@ from analysis.report.charts.base import (
     by_value,
     choice,
     finish,
+    log_ticks,
     named,
     rounded,
     row_names,
@@ -47,8 +54,9 @@ def steadiness_chart(stability: pd.DataFrame, styles: Styles, course: Course) ->
     }
     kinds = {key: MEASURES[key] for key in MEASURES if any(row["kind"] == key for row in rows)}
     chosen = {arm: styles[arm] for arm in order}
+    frames = {kind: _place([row for row in rows if row["kind"] == kind]) for kind in kinds}
     return finish(
-        _layers(chosen),
+        _layers(chosen, frames),
         {"rows": rows},
         chosen,
         "How much results move by arm: spread over seeds with its 95 % interval, noise within a "
@@ -85,10 +93,73 @@ def _rows(kind: str, stability: pd.DataFrame, course: Course) -> Iterator[Row]:
         }
 
 
-def _layers(styles: Styles) -> list[alt.Chart]:
+@dataclass(frozen=True)
+class _Frame:
+    """The part of an axis that is drawn, in its own units (log10 of a spread), and its ticks."""
+
+    first: float
+    last: float
+    ticks: tuple[float, ...]
+    is_log: bool
+
+
+def _place(rows: list[Row]) -> _Frame:
+    """Gives each row its place on the axis, cut to the frame; all rows are of one kind."""
+    table = pd.DataFrame(rows)[["value", "low", "high", "noise"]].astype(float)
+    ends = None if rows[0]["kind"] == "broken" else spread_frame(table)
+    if ends is None:
+        most = max(float(np.nanmax(table.to_numpy())), 1)
+        frame = _Frame(0, most, tuple(np.linspace(0, most, 6).tolist()), False)
+    else:
+        ticks = tuple(math.log10(tick) for tick in log_ticks(*ends))
+        frame = _Frame(math.log10(ends[0]), math.log10(ends[1]), ticks, True)
+    for row in rows:
+        for key, name in (("value", "x"), ("low", "from"), ("high", "to"), ("noise", "test")):
+            row[name] = _on(frame, row[key])
+        row["cut_low"] = int(
+            _is_beyond(frame, row["low"], -1) or _is_beyond(frame, row["value"], -1)
+        )
+        row["cut_high"] = int(_is_beyond(frame, row["high"], 1))
+    return frame
+
+
+def _units(frame: _Frame, value: float) -> float:
+    if not frame.is_log:
+        return value
+    return math.log10(value) if value > 0 else -math.inf
+
+
+def _on(frame: _Frame, value: float | None) -> float | int | None:
+    if value is None:
+        return None
+    return rounded(min(max(_units(frame, value), frame.first), frame.last))
+
+
+def _is_beyond(frame: _Frame, value: float | None, side: int) -> bool:
+    if value is None:
+        return False
+    place = _units(frame, value)
+    return place < frame.first if side < 0 else place > frame.last
+
+
+def _layers(styles: Styles, frames: Mapping[str, _Frame]) -> list[alt.Chart]:
     base = alt.Chart(named("rows")).transform_filter("datum.kind === kind")
-    axis = alt.Axis(title=" ", tickCount=7)
-    value, low, noise = (alt.X(f"{k}:Q", axis=axis) for k in ("value", "low", "noise"))
+    logs = {kind: frame.is_log for kind, frame in frames.items()}
+    is_log = by_value("kind", logs)
+    label = f"format(({is_log}) ? pow(10, datum.value) : datum.value, '.3~g')"
+    ticks = alt.ExprRef(
+        by_value("kind", {kind: list(frame.ticks) for kind, frame in frames.items()})
+    )
+    axis = alt.Axis(title=" ", labelExpr=label, values=ticks)
+    scale = alt.Scale(
+        zero=False,
+        nice=False,
+        domainMin=alt.ExprRef(by_value("kind", {kind: f.first for kind, f in frames.items()})),
+        domainMax=alt.ExprRef(by_value("kind", {kind: f.last for kind, f in frames.items()})),
+    )
+    value, low, high, noise = (
+        alt.X(f"{key}:Q", axis=axis, scale=scale) for key in ("x", "from", "to", "test")
+    )
     y = row_place(list(styles))
     color = arm_color(styles, legend=None)
     tooltip = [
@@ -96,14 +167,24 @@ def _layers(styles: Styles) -> list[alt.Chart]:
         alt.Tooltip("text:N", title="value [95 %]"),
         alt.Tooltip("n:Q", title="n"),
     ]
-    test = base.transform_filter("isValid(datum.noise)").mark_tick(
+    test = base.transform_filter("isValid(datum.test)").mark_tick(
         color=SOFT, thickness=2, height=20, aria=False
     )
-    ends = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, aria=False)
+    ends = base.transform_filter("isValid(datum.from)").mark_rule(strokeWidth=3, aria=False)
+    arrows = [
+        base.transform_filter(f"datum.{cut} === 1")
+        .mark_point(shape=shape, filled=True, size=90, opacity=1, aria=False)
+        .encode(x=place, y=y, color=color)
+        for cut, shape, place in (
+            ("cut_low", "triangle-left", low),
+            ("cut_high", "triangle-right", high),
+        )
+    ]
     return [
         row_names(base, y),
         test.encode(x=noise, y=y),
-        ends.encode(x=low, x2="high:Q", y=y, color=color),
+        ends.encode(x=low, x2="to:Q", y=y, color=color),
+        *arrows,
         base.mark_point(filled=True, size=110, opacity=1, stroke=PAPER, strokeWidth=1.2).encode(
             x=value, y=y, color=color, shape=arm_shape(styles, legend=None), tooltip=tooltip
         ),

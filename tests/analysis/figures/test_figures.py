@@ -191,6 +191,22 @@ def test_every_seed_is_a_dot() -> None:
     assert sum(len(c.get_offsets()) for c in ax.collections) == 2
 
 
+def test_a_spread_of_two_seeds_is_read_although_its_interval_is_wide() -> None:
+    table = pd.DataFrame(
+        {
+            "arm": ["scratch"],
+            "sd": [0.002],
+            "sd_low": [0.001],
+            "sd_high": [0.35],
+            "binomial_sd": [0.0015],
+        }
+    )
+    ax = arms.spread(axes(), table, STYLES)
+    assert ax.get_xscale() == "log"
+    assert 0.002 < ax.get_xlim()[1] < 0.02
+    assert [line.get_marker() for line in ax.lines][-2:] == [">", "|"]
+
+
 def test_settings_over_several_decades_are_drawn_on_logarithms() -> None:
     trials = pd.DataFrame(
         {"learning_rate": [1e-5, 1e-3, 1e-1], "best_val_accuracy": [0.1, 0.9, 0.2]}

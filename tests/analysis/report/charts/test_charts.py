@@ -365,3 +365,20 @@ def test_axes_of_settings() -> None:
     texts, places = in_list(pd.Series([32, 8, 16, np.nan]))
     assert texts == ["8", "16", "32"]
     assert places.dropna().tolist() == [2, 0, 1]
+
+
+def test_an_interval_of_two_seeds_is_cut_where_spreads_can_still_be_read() -> None:
+    sd = {"sd": [0.002, 0.0], "sd_low": [0.001, 0.0], "sd_high": [0.35, 0.0]}
+    rest = {"late_sd": [0.003, np.nan], "broken_share": 0.0, "binomial_sd": 0.0015}
+    table = pd.DataFrame({"arm": ARMS, **sd, **rest, "n": 2, "n_trials": 2})
+    spec = steadiness_chart(table, STYLES, ACCURACY) or {}
+    wide, none, noise = spec["datasets"]["rows"]
+    assert (wide["cut_low"], wide["cut_high"]) == (0, 1)
+    assert 10 ** wide["to"] == pytest.approx(1.15 * 3.5 * 0.2, rel=1e-3)  # 35 points are not
+    assert 10 ** wide["x"] == pytest.approx(0.2, rel=1e-3)
+    assert "0.2" in wide["text"]
+    assert (none["cut_low"], none["cut_high"]) == (1, 0)  # no logarithm: at the left edge
+    assert (noise["cut_low"], noise["cut_high"]) == (0, 0)
+    svg = static_svg(spec)
+    assert ">0.5<" in svg
+    assert ">35<" not in svg
