@@ -16,11 +16,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from headstart.archives import DAMAGES
 from headstart.digests import digest_of_file, digest_of_open
-from headstart.errors import InputError, RunFolderError
+from headstart.errors import InputError
 from headstart.files import atomic_path
 from headstart.foreign import open_plain
 from headstart.packed import SMALL_BYTES, check_member, most_unpacked, read_member
@@ -28,6 +27,7 @@ from headstart.packed import SMALL_BYTES, check_member, most_unpacked, read_memb
 DIGESTS = "digests.json"
 ABOUT = "publication.json"
 KIND = "headstart publication"
+FORMAT = 1
 FIRST = ("README.txt", ABOUT, DIGESTS)
 MOST_MEMBERS = 50_000
 LONGEST_NAME = 240
@@ -72,8 +72,12 @@ def is_container(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Container:
-    """An open publication: its members' names, what it says of itself, its digests."""
+    """An open publication: its members' names, what it says of itself, its digests.
 
+    All methods raise InputError where a member is damaged.
+    """
+
+    path: Path
     archive: zipfile.ZipFile
     names: tuple[str, ...]
     about: Mapping[str, object]
@@ -97,15 +101,20 @@ class Container:
             if name.startswith(below):
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with self.archive.open(name) as member, open(target, "xb") as file:
+                with (
+                    _in_words(self.path),
+                    self.archive.open(name) as member,
+                    open(target, "xb") as file,
+                ):
                     shutil.copyfileobj(member, file, 1 << 20)
 
     def read(self, name: str, most: int) -> bytes:
         """One member, of at most `most` bytes."""
-        return read_member(self.archive, name, most)
+        with _in_words(self.path):
+            return read_member(self.archive, name, most)
 
     def _digest(self, name: str) -> str:
-        with self.archive.open(name) as member:
+        with _in_words(self.path), self.archive.open(name) as member:
             return digest_of_open(member)  # type: ignore[arg-type]
 
 
@@ -117,20 +126,28 @@ def open_container(path: Path) -> Iterator[Container]:
         InputError: it is none, is damaged, or has members that are not used.
     """
     try:
-        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
-            yield _checked(path, archive, file)
+        file = open_plain(path)
     except FileNotFoundError as err:
         raise InputError(f"{path}: no such file; give a .zip that `publish` wrote") from err
-    except RunFolderError:
-        raise
-    except InputError:
-        raise
+    with file:
+        with _in_words(path):
+            archive = zipfile.ZipFile(file)
+            container = _checked(path, archive)
+        with archive:
+            yield container
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What is wrong with a zip file as one line."""
+    try:
+        yield
     except DAMAGES as err:
         reason = " ".join(str(err).split())[:200] or type(err).__name__
         raise InputError(f"{path}: cannot be read as a publication ({reason})") from err
 
 
-def _checked(path: Path, archive: zipfile.ZipFile, file: IO[bytes]) -> Container:
+def _checked(path: Path, archive: zipfile.ZipFile) -> Container:
     size = path.stat().st_size
     members = archive.infolist()
     if len(members) > MOST_MEMBERS:
@@ -154,8 +171,10 @@ def _checked(path: Path, archive: zipfile.ZipFile, file: IO[bytes]) -> Container
     about = _mapping(archive, ABOUT)
     if about.get("kind") != KIND:
         raise ValueError(f"its {ABOUT} does not say that it is a publication")
+    if about.get("format") != FORMAT:
+        raise ValueError(f"it is of format {about.get('format')!a:.20}; {FORMAT} is read")
     digests = {str(name): str(digest) for name, digest in _mapping(archive, DIGESTS).items()}
-    return Container(archive, tuple(names), about, digests)
+    return Container(path, archive, tuple(names), about, digests)
 
 
 def _check_names(names: list[str]) -> None:

@@ -22,7 +22,7 @@ from analysis.findings.load import Runs, load_runs, read_parts
 from analysis.findings.looked import looks_now, remember
 from analysis.findings.starts import started
 from analysis.publish.analysed import load_published, versions
-from analysis.publish.container import ABOUT, KIND, is_container, write_container
+from analysis.publish.container import ABOUT, FORMAT, KIND, is_container, write_container
 from analysis.publish.folder import write_images, write_tables_of, write_trials
 from analysis.publish.private_names import cleaner_of
 from analysis.report.report import write_findings
@@ -31,7 +31,6 @@ from headstart.files import write_json
 from headstart.foreign import open_inside, refuse_links
 from headstart.records import CONTACT_SHEETS
 
-FORMAT = 1
 READ = ("trials", "packs", "images", "search", "report")  # folders of a run that are read
 README = """\
 A run of Headstart as one file.

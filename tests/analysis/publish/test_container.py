@@ -25,7 +25,7 @@ def good(tmp_path: Path) -> Path:
     folder = tmp_path / "folder"
     (folder / "runs/1").mkdir(parents=True)
     (folder / "README.txt").write_text("read me")
-    (folder / "publication.json").write_text(json.dumps({"kind": container.KIND}))
+    (folder / "publication.json").write_text(json.dumps({"kind": container.KIND, "format": 1}))
     (folder / "runs/1/sweep.yaml").write_text("name: made")
     write_container(folder, tmp_path / "good.zip")
     return tmp_path / "good.zip"
@@ -36,7 +36,7 @@ def zip_of(tmp_path: Path) -> Callable[[Members], Path]:
     """A zip file with what makes it a publication, and these members."""
 
     def write(members: Members) -> Path:
-        about = json.dumps({"kind": container.KIND}).encode()
+        about = json.dumps({"kind": container.KIND, "format": 1}).encode()
         with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
             warnings.simplefilter("ignore")  # duplicates
             for name, content in [("publication.json", about), ("digests.json", b"{}"), *members]:
@@ -140,6 +140,22 @@ def test_too_many_members_are_refused(zip_of, monkeypatch: pytest.MonkeyPatch) -
     members: Members = [("a", b""), ("b", b"")]
     with pytest.raises(InputError, match="at most 3"), open_container(zip_of(members)):
         pass
+
+
+def test_a_format_of_later_is_not_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "later.zip", "w") as archive:
+        about = {"kind": container.KIND, "format": 2}
+        archive.writestr("publication.json", json.dumps(about))
+        archive.writestr("digests.json", "{}")
+    with pytest.raises(InputError, match="of format 2; 1 is read"):
+        open_container(tmp_path / "later.zip").__enter__()
+
+
+def test_a_member_that_is_damaged_is_one_line(zip_of) -> None:
+    path = zip_of([("runs/1/a", b"some text")])
+    path.write_bytes(path.read_bytes().replace(b"some text", b"some tent"))
+    with open_container(path) as opened, pytest.raises(InputError, match="Bad CRC"):
+        opened.read("runs/1/a", 100)
 
 
 def _cut(content: bytes) -> bytes:
