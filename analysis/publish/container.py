@@ -153,6 +153,8 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> Container:
     if len(members) > MOST_MEMBERS:
         raise ValueError(f"it has {len(members):,} members; at most {MOST_MEMBERS:,} are read")
     names = [info.filename for info in members]
+    if ABOUT not in names or DIGESTS not in names:
+        raise ValueError(f"it has no {ABOUT} and {DIGESTS}, which `publish` writes")
     _check_names(names)
     for info in members:
         mode = info.external_attr >> 16
@@ -166,8 +168,6 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> Container:
         raise ValueError("its members overlap")
     if total > min(MAX_TOTAL, most_unpacked(size)):
         raise ValueError(f"it unpacks to {total:,} bytes from {size:,}, too many")
-    if ABOUT not in names or DIGESTS not in names:
-        raise ValueError(f"it has no {ABOUT} and {DIGESTS}, which `publish` writes")
     about = _mapping(archive, ABOUT)
     if about.get("kind") != KIND:
         raise ValueError(f"its {ABOUT} does not say that it is a publication")
