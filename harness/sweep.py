@@ -151,12 +151,7 @@ def _run(
     is_whole = options.is_whole
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
-    width = terminal_width(sys.stderr)
-    at_most = min(data_lines.WIDTH, width or data_lines.WIDTH)
-    data = data_lines.describe(plan, width=at_most) if options.only != "report" else ()
-    for text in (*data_lines.stand_ins(plan), *data, *plan.repeated()):
-        for line in data_lines.fitted(text, width):
-            print(line, file=sys.stderr, flush=True)
+    _say_data(plan, with_sets=options.only != "report")
     with RunFolder(out, options.shard) as folder, _watched(options, folder):
         if options.only != "report":
             plan = _run_batches(options, plan, folder, catalogue, request)
@@ -169,12 +164,7 @@ def _run(
             folder.archive(part.trials)
         statuses = folder.write_tables(plan) if is_whole else folder.statuses(part)
         if request.by:
-            n_ended = statuses["done"] + statuses["diverged"]
-            print(
-                f"Stopped by {request.by}: {n_ended} of {len(part.by_id)} trials have ended and "
-                "are kept. The same command goes on from here.",
-                file=sys.stderr,
-            )
+            _say_stopped(request.by, statuses, len(part.by_id))
             return EXIT_STOPPED
         is_reported = is_whole and options.report and bool(statuses)
         if is_whole:
@@ -187,6 +177,25 @@ def _run(
         for line in data_lines.stand_ins(plan, with_reasons=False):
             print(line)
     return _status(out, len(part.by_id), statuses, diverged)
+
+
+def _say_data(plan: Plan, with_sets: bool) -> None:
+    """Stand-ins first; lines end between words at the terminal's width."""
+    width = terminal_width(sys.stderr)
+    at_most = min(data_lines.WIDTH, width or data_lines.WIDTH)
+    data = data_lines.describe(plan, width=at_most) if with_sets else ()
+    for text in (*data_lines.stand_ins(plan), *data, *plan.repeated()):
+        for line in data_lines.fitted(text, width):
+            print(line, file=sys.stderr, flush=True)
+
+
+def _say_stopped(by: str, statuses: Counter[str], n_trials: int) -> None:
+    n_ended = statuses["done"] + statuses["diverged"]
+    print(
+        f"Stopped by {by}: {n_ended} of {n_trials} trials have ended and are kept. The same "
+        "command goes on from here.",
+        file=sys.stderr,
+    )
 
 
 @contextmanager
