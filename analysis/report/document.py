@@ -26,8 +26,8 @@ class Content:
 
     title: the question; the names of the sweeps where no question was written. facts: one line on
     data, network and seeds. glance: the answer for one screen. top: the paragraphs that answer the
-    question. tables: by the id of
-    the section they stand in. contact_sheets: files in the report's folder of that name.
+    question. tables: by the id of the section they stand in. contact_sheets: files in the report's
+    folder of that name.
     """
 
     findings: Findings

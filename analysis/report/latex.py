@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.report.tables import Cell, Column, Table
@@ -49,16 +50,21 @@ def latex_table(table: Table) -> str:
     return "% \\usepackage{booktabs,array}\n" + "\n".join([*parts, *cut])
 
 
-def _parts(table: Table) -> Iterator[tuple[Table, list[list[Cell]], str]]:
-    """Each float: a table, its rows, and what its caption adds."""
+Place = tuple[str, ...]
+
+
+def _parts(table: Table) -> Iterator[tuple[Table, list[list[Cell]], str, str]]:
+    """Each float: a table, its rows, what its caption adds, and its label ("" where continued)."""
     shown = replace(table, columns=table.paper or table.first.columns)
     places = list(table.frame[list(table.paper_by)].itertuples(index=False, name=None))
     rows = list(shown.rows(MOST_ROWS))
-    for place in dict.fromkeys(places[: len(rows)]):
+    labels = _labels(table.name, dict.fromkeys(places[: len(rows)]))
+    for place, label in labels.items():
         members = [row for row, its in zip(rows, places, strict=False) if its == place]
         name = ", ".join(f"“{value}”" for value in place)
         for k, part in enumerate(_pages(members)):
-            yield shown, part, ", ".join(filter(None, [name, "continued" * (k > 0)]))
+            which = ", ".join(filter(None, [name, "continued" * (k > 0)]))
+            yield shown, part, which, "" if k else label
 
 
 def _pages(rows: Sequence[list[Cell]]) -> Iterator[list[list[Cell]]]:
@@ -84,7 +90,7 @@ class _Layout:
     columns: tuple[str, ...]
 
 
-def _float(table: Table, rows: Sequence[Sequence[Cell]], which: str) -> str:
+def _float(table: Table, rows: Sequence[Sequence[Cell]], which: str, label: str) -> str:
     columns = table.columns
     layout = _layout(columns, rows)
     lines = [_row(row, layout.columns) for row in rows]
@@ -96,7 +102,7 @@ def _float(table: Table, rows: Sequence[Sequence[Cell]], which: str) -> str:
             rf"\{layout.size}",
             rf"\setlength{{\tabcolsep}}{{{SEPARATION / 2:.3f}cm}}",
             r"\caption{" + escape_latex(f"{title}. {table.note}".strip()) + "}",
-            *([] if "continued" in which else [_label(table, which)]),
+            *([rf"\label{{{label}}}"] if label else []),
             rf"\begin{{tabular}}{{@{{}}{''.join(layout.columns)}@{{}}}}",
             r"\toprule",
             " & ".join(map(_heading, columns, layout.columns)) + r" \\",
@@ -110,10 +116,15 @@ def _float(table: Table, rows: Sequence[Sequence[Cell]], which: str) -> str:
     )
 
 
-def _label(table: Table, which: str) -> str:
-    """A label of letters and digits, whatever the arm is called."""
-    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in which).strip("-")
-    return rf"\label{{tab:{table.name}{'-' * bool(kept)}{kept}}}"
+def _labels(table: str, places: Iterable[Place]) -> Mapping[Place, str]:
+    """A label of letters and digits for each, whatever its arm is called; no two are the same."""
+    plain = {place: re.sub(r"[^A-Za-z0-9]+", "-", "-".join(place)).strip("-") for place in places}
+    counts = Counter(plain.values())
+    numbers = {place: str(k) * (counts[plain[place]] > 1) for k, place in enumerate(plain, 1)}
+    return {
+        place: "-".join(filter(None, (f"tab:{table}", plain[place], numbers[place])))
+        for place in plain
+    }
 
 
 def _row(row: Sequence[Cell], told: Sequence[str]) -> str:

@@ -68,6 +68,15 @@ def test_a_long_table_continues_in_further_floats() -> None:
     assert text.count("(continued)") == 2
 
 
+def test_each_float_has_a_label_of_its_own_whatever_arms_are_called() -> None:
+    arms = ("a b", "a-b", "continued", "×", "")
+    frame = pd.DataFrame({"arm": [arm for arm in arms for _ in range(60)], "x": 0.5})
+    shown = (Column("x", "Accuracy", "percent"),)
+    text = latex_table(Table("t", "T", frame, shown, paper_by=("arm",)))
+    labels = re.findall(r"\\label\{(.*?)\}", text)
+    assert labels == ["tab:t-a-b-1", "tab:t-a-b-2", "tab:t-continued", "tab:t-4", "tab:t-5"]
+
+
 def compile_latex(folder: Path, texts: Sequence[str]) -> str:
     """The log of a paper with these tables, one after another."""
     (folder / "paper.tex").write_text(PAPER % "\n\\clearpage\n".join(texts), encoding="utf-8")
