@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,21 @@ def _drawable(text: str) -> str:
     """The text with a box for each letter that the font lacks or that UTF-16 writes as two units.
 
     For one letter that is missing, typst draws a whole name in another font. Vega shortens names by
-    units, and vl-convert fails on half a letter.
+    units, and vl-convert fails on half a letter. Boxes of other letters that would
+    be the same have a number, so that no two arms become one.
     """
     known = _letters()
-    lacking = {letter for letter in set(text) if letter > "\uffff" or ord(letter) not in known}
-    return text.translate(dict.fromkeys(map(ord, lacking), MISSING)) if lacking else text
+    lacking = [letter for letter in set(text) if letter > "\uffff" or ord(letter) not in known]
+    if not lacking:
+        return text
+    run = re.compile(f"[{re.escape(''.join(sorted(lacking)))}]+")
+    runs = dict.fromkeys(run.findall(text))
+    lengths = Counter(map(len, runs))
+    boxes = {
+        letters: MISSING * len(letters) + str(k) * (lengths[len(letters)] > 1)
+        for k, letters in enumerate(runs, 1)
+    }
+    return run.sub(lambda match: boxes[match[0]], text)
 
 
 @cache

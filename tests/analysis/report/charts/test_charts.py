@@ -206,6 +206,21 @@ def test_a_letter_that_the_font_lacks_is_a_box_and_long_names_are_cut_between_le
     assert max(svg) < "\uffff"
 
 
+def test_arms_of_letters_that_the_font_lacks_stay_two_arms() -> None:
+    names = ("预训练", "从头训")
+    rows = {"seed": [0, 0], "status": "done", "test_accuracy": [0.9, 0.95]}
+    means = {"score": [0.9, 0.95], "score_low": [0.8, 0.9], "score_high": [0.95, 0.99]}
+    arms = pd.DataFrame({"arm": names, **means, "score_n": [2, 2]})
+    styles = arm_styles(names)
+    evidence = pd.DataFrame({"arm": names, **rows})
+    spec = finals_chart(evidence, arms, "test_accuracy", styles, ACCURACY)
+    assert spec is not None
+    svg = static_svg(spec)
+    for k, style in enumerate(styles.values(), 1):
+        assert f">□□□{k}<" in svg
+        assert groups(svg, "symbol", style.hex)
+
+
 def test_the_same_description_gives_the_same_drawing() -> None:
     spec = CHARTS["learning"]()
     for layer in spec["layer"]:
