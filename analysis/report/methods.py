@@ -79,9 +79,10 @@ def _always(findings: Findings) -> Iterator[Term]:
     )
     yield Term(
         "Spread over seeds",
-        "Standard deviation (ddof 1) with its interval; the noise of the test set is the binomial "
-        "standard deviation of an accuracy on that many images. Failed and diverged trials as a "
-        "share with Wilson’s interval.",
+        "At the top, and in verdicts, how far two seeds lie apart on average (Gini’s mean "
+        "difference). The chart and tables also have the standard deviation (ddof 1) with its "
+        "interval; the noise of the test set is the binomial standard deviation of an accuracy on "
+        "that many images. Failed and diverged trials as a share with Wilson’s interval.",
         "Jordan (2023), Calibrated chaos.",
     )
 

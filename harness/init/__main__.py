@@ -99,7 +99,8 @@ def _said(
     for remark in remarks[:MOST_REMARKS]:
         yield f"  {on_one_line(remark)}"
     if len(remarks) > MOST_REMARKS:
-        yield f"  and {len(remarks) - MOST_REMARKS} more remarks: python -m datasets.describe"
+        more = len(remarks) - MOST_REMARKS
+        yield f"  and {more} more: python -m harness.sweep {shlex.quote(str(out))} --dry-run"
     yield f"network: {chosen.network.model['name']}: {chosen.network.why}"
     yield f"start:   {chosen.begin.words}: {chosen.begin.why}"
     if chosen.begin.advice:

@@ -130,9 +130,9 @@ def _stability(findings: Findings, styles: Styles, task: str) -> Iterator[Chart]
     spec = steadiness_chart(rows, styles, findings.course)
     title = f"How much the final {findings.course.words} moves"
     caption = (
-        "Spread over seeds with its 95 % interval; the grey bar is what a test set of this size "
-        "causes by itself (binomial). Less is steadier. Spreads stand on a logarithmic axis; an "
-        "arrow says that an interval goes on beyond it."
+        "Standard deviation over seeds with its 95 % interval; the grey bar is what a test set of "
+        "this size causes by itself (binomial). Less is steadier. Spreads stand on a logarithmic "
+        "axis; an arrow says that an interval goes on beyond it."
     )
     yield from _chart(spec, "stability", findings, task, title, caption)
 

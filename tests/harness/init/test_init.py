@@ -253,15 +253,18 @@ def test_mistakes_are_one_line_and_leave_nothing(here: Path, capsys):
 # -- the command -------------------------------------------------------------------------------
 
 
-def test_what_it_prints_and_writes(here: Path, capsys):
+def test_what_it_prints_and_writes(here: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("harness.init.__main__.MOST_REMARKS", 0)
     for name in ("a", "b"):
         pictures(here / "my pictures" / name, 12)
+    (here / "my pictures" / "Thumbs.db").write_bytes(b"\0")
     (here / "my_pictures.yaml").write_text("mine")
     assert status_of(main, ["my pictures", "--force"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert (
         printed[0] == "my pictures: 24 images of 2 classes (a 12, b 12), gray, around 20×20 pixels"
     )
+    assert "  and 1 more: python -m harness.sweep my_pictures.yaml --dry-run" in printed
     assert printed[-2] == "written: my_pictures.yaml (20 trials, planned)"
     assert printed[-1] == "next:    python -m harness.sweep my_pictures.yaml --profile quick"
     assert [path.name for path in here.iterdir() if path.is_file()] == ["my_pictures.yaml"]
