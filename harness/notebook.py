@@ -139,28 +139,28 @@ def _run(arguments: Sequence[str]) -> Path:
     Raises:
         HeadstartError, KeyboardInterrupt: as `run_sweep`.
     """
-    told: dict[str, Any] = {}
+    heard: dict[str, Any] = {}
     with _started(arguments) as (process, pipe):
-        hears = threading.Thread(target=_hear, args=(pipe, told), daemon=True)
+        hears = threading.Thread(target=_hear, args=(pipe, heard), daemon=True)
         hears.start()  # beside the lines: a long message would fill the pipe and wait for ever
         interrupted, last = _relay(process)
         hears.join(END_WITHIN_S)
     if interrupted:
         raise KeyboardInterrupt
-    if "error" in told:
-        raise _error(*told["error"])
+    if "error" in heard:
+        raise _error(*heard["error"])
     if process.returncode == EXIT_INPUT:
         raise InputError(last)
-    if told.get("status") not in (EXIT_DONE, EXIT_FAILED):
+    if heard.get("status") not in (EXIT_DONE, EXIT_FAILED):
         raise EngineError(last or f"the sweep ended with status {process.returncode}")
-    return Path(told["folder"])
+    return Path(heard["folder"])
 
 
-def _hear(pipe: Connection, told: dict[str, Any]) -> None:
+def _hear(pipe: Connection, heard: dict[str, Any]) -> None:
     """Note what the command tells until it ends."""
     with suppress(EOFError, OSError):
         while True:
-            told.update(pipe.recv())
+            heard.update(pipe.recv())
 
 
 @contextmanager

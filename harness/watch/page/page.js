@@ -102,17 +102,17 @@ async function draw() {
 }
 
 async function follow() {
-  let wait = 3;
+  let isServed = true;
   try {
     data = await (await fetch("/data.json")).json();
-    fill();
-    await draw();
-    wait = data.next_s;
   } catch (err) {
+    isServed = false;
     at("seen").textContent = "The page is not served any more: its command has ended. The report lies in the run folder, in report/index.html.";
-    wait = 10;
   }
-  setTimeout(follow, 1000 * Math.max(2, wait));
+  setTimeout(follow, 1000 * (isServed ? Math.max(2, data.next_s) : 10));
+  if (!isServed) return;
+  fill();
+  await draw();
 }
 
 at("quantity").addEventListener("change", () => data && draw());
