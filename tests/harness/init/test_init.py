@@ -264,7 +264,7 @@ def test_what_it_prints_and_writes(here: Path, capsys, monkeypatch: pytest.Monke
     assert (
         printed[0] == "my pictures: 24 images of 2 classes (a 12, b 12), gray, around 20×20 pixels"
     )
-    assert "  and 1 more: python -m harness.sweep my_pictures.yaml --dry-run" in printed
+    assert "  and 2 more: python -m harness.sweep my_pictures.yaml --dry-run" in printed
     assert printed[-2] == "written: my_pictures.yaml (20 trials, planned)"
     assert printed[-1] == "next:    python -m harness.sweep my_pictures.yaml --profile quick"
     assert [path.name for path in here.iterdir() if path.is_file()] == ["my_pictures.yaml"]
