@@ -8,11 +8,13 @@ of accuracies go out as points (hundredths).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 NOTHING = "–"
 ALPHA = 0.05  # what is at most this is beyond chance
 _NOTHING_AT_ALL = 1e-9  # rounding of sums
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # of the direction of reading
 
 
 def percent(value: float) -> str:
@@ -204,3 +206,8 @@ def sentence(text: str) -> str:
     """`text` with a capital first letter and a full stop."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def one_way(text: str) -> str:
+    """`text` without the characters that turn the direction of reading for all that follows."""
+    return _TURNS.sub("", text)

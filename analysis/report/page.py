@@ -214,14 +214,10 @@ def themed_svg(svg: str, prefix: str) -> str:
     return svg
 
 
-# What turns the direction of reading for all that follows, and what ends it.
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
-
-
 def one_way(content: object) -> object:
-    """A text without the characters that would turn the words behind a name around."""
+    """A text whose names cannot turn the words behind them around."""
     is_text = isinstance(content, str) and not isinstance(content, Markup)
-    return _TURNS.sub("", str(content)) if is_text else content
+    return words.one_way(str(content)) if is_text else content
 
 
 def tie(text: str) -> str:
@@ -235,5 +231,5 @@ def _asset(name: str) -> Markup:
 
 def _json(content: Mapping[str, object]) -> Markup:
     text = json.dumps(content, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    text = _TURNS.sub("", text)  # as in the names of the page's switches
+    text = words.one_way(text)  # as in the names of the page's switches
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))

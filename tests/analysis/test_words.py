@@ -70,3 +70,7 @@ def test_lists() -> None:
     assert words.shortened([str(k) for k in range(8)], 2) == "0, 1 and 6 more"
     assert words.plural(1, "seed") == "1 seed"
     assert words.plural(1200, "seed") == "1,200 seeds"
+
+
+def test_names_cannot_turn_the_words_behind_them() -> None:
+    assert words.one_way("“a\u202eb” learns faster\u2069; עברית") == "“ab” learns faster; עברית"

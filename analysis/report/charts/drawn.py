@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from analysis import words
 from analysis.figures.style import ROLES
 from analysis.report.charts.base import Spec
 

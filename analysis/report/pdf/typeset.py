@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from analysis import words
 from headstart.files import atomic_path
 
 EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
@@ -55,9 +56,10 @@ def stamp_time(stamp: str) -> datetime:
 
 def _sources(data: Data, pictures: Sequence[str], stamp: datetime) -> dict[str, bytes]:
     dated = {**data, "date": list(stamp.timetuple()[:6])}
+    text = words.one_way(json.dumps(dated, ensure_ascii=False))
     return {
         "main.typ": (files("analysis.report") / "templates" / TEMPLATE).read_bytes(),
-        "data.json": json.dumps(dated).encode(),
+        "data.json": text.encode(errors="replace"),
         **{f"{k}.svg": svg.encode() for k, svg in enumerate(pictures)},
     }
 

@@ -89,7 +89,7 @@ class AnswerSheet:
         """A text over the whole width."""
         width = sum(self.widths[:WIDE])
         self.sheet.merge_range(self.row, 0, self.row, WIDE - 1, "", form)
-        self.sheet.write_string(self.row, 0, text, form)
+        self.sheet.write_string(self.row, 0, words.one_way(text), form)
         self.sheet.set_row(self.row, size * lines_height(text, width / size) + 5)
         self.row += 1
 

@@ -19,6 +19,7 @@ import pandas as pd
 import xlsxwriter
 from xlsxwriter.utility import quote_sheetname, xl_range_abs
 
+from analysis import words
 from analysis.report.pdf.typeset import stamp_time
 from analysis.report.tables import Column
 from analysis.report.workbook.formats import held, look_of
@@ -170,7 +171,7 @@ class Book:
         bold, plain = self.format(bold=True, text_wrap=True), self.format(text_wrap=True)
         for k, (head, text) in enumerate(rows, HEADINGS):
             sheet.write_string(k, 0, head, bold)
-            sheet.write_string(k, 1, _cell_text(text), plain)
+            sheet.write_string(k, 1, words.one_way(_cell_text(text)), plain)
             sheet.set_row(k, max(lines_height(text, TEXT_WIDTH), lines_height(head, 26)) + 4)
         sheet.freeze_panes(HEADINGS, 0)
         return name
