@@ -44,7 +44,7 @@ def static_svg(spec: Spec, width: int = STATIC_WIDTH) -> str:
     static = in_light(spec, width)
     static["config"]["font"] = STATIC_FONT
     static["config"]["axis"]["labelLimit"] = 260
-    content = _drawable(json.dumps(static, ensure_ascii=False))
+    content = _drawable(words.one_way(json.dumps(static, ensure_ascii=False)))
     text: str = vl_convert.vegalite_to_svg(content)
     ids = dict.fromkeys(re.findall(r'\bid="(clip\d+)"', text))  # numbered over the whole process
     places = {name: f"clip-{k}" for k, name in enumerate(ids)}
