@@ -63,7 +63,12 @@ def check_publication(path: Path) -> Checked:
             reason = str(err).replace(f"{temporary}/", "")
             return _unread(path, changed, reason)
         compared = _compare(container, Path(temporary))
-    lines = [*changed, *listed(compared.lines, MOST_LINES), *_verdict(changed, compared.lines)]
+        is_same = _same_version(container)
+    lines = [
+        *changed,
+        *listed(compared.lines, MOST_LINES),
+        *_verdict(changed, compared.lines, is_same),
+    ]
     lines += _not_known(container, compared.drawn_otherwise, findings)
     return Checked(tuple(lines), EXIT_FAILED if changed or compared.lines else EXIT_DONE)
 
@@ -127,10 +132,11 @@ def _same_version(container: Container) -> bool:
     return container.about.get("made_with") == versions()
 
 
-def _verdict(changed: list[str], lines: list[str]) -> Iterator[str]:
+def _verdict(changed: list[str], lines: list[str], is_same: bool) -> Iterator[str]:
     if lines:
         n = words.plural(len(lines), "difference")
-        yield f"The report does not follow from the tables: {n}."
+        other = " Another version wrote it, which may have said it in other words." * (not is_same)
+        yield f"The report does not follow from the tables: {n}.{other}"
     elif changed:
         n = words.plural(len(changed), "file")
         yield f"What is there follows from the tables, but {n} changed since it was published."
