@@ -13,12 +13,13 @@ import altair as alt
 import numpy as np
 
 from analysis.figures.rows import MOST_CELLS, largest_mistake
-from analysis.report.charts.base import INK, PAPER, RULE, Row, Spec, choice, finish, named, plain
+from analysis.report.charts.base import INK, RULE, Row, Spec, choice, finish, named, plain
 from analysis.report.charts.forest import pair_words
 from analysis.statistics.classes.scores import Confusion
 from analysis.statistics.samples.arrays import Floats
 
 MOST_WRITTEN = 12
+DARKEST = 0.5  # opacity under numbers: more, and neither ink nor paper is legible on it in dark
 CELLS = ("t", "p", "share", "count", "right", "sign")
 BETTER, WORSE = "var(--good)", "var(--bad)"
 
@@ -129,8 +130,9 @@ def _matrix_layers(names: list[str], counted: bool, largest: float) -> list[alt.
         ),
         "y": alt.Y("true:N", title="True", scale=domain, axis=alt.Axis(**axis)),
     }
+    darkest = DARKEST if len(names) <= MOST_WRITTEN else 0.9
     shade = alt.Opacity(
-        "size:Q", scale=alt.Scale(type="sqrt", domain=[0, largest], range=[0, 0.9]), legend=None
+        "size:Q", scale=alt.Scale(type="sqrt", domain=[0, largest], range=[0, darkest]), legend=None
     )
     kinds = alt.Color("sign:N", scale=alt.Scale(domain=[1, -1], range=[BETTER, WORSE]), legend=None)
     form = ".2%" if counted else "+.2%"
@@ -155,7 +157,6 @@ def _matrix_layers(names: list[str], counted: bool, largest: float) -> list[alt.
         texts = base.transform_calculate(
             words=f"datum.size < 0.0005 ? '' : format(100 * datum.share, '{sign}.1f')"
         ).mark_text(fontSize=size, aria=False)
-        is_dark = f"datum.size > {0.35 * largest}" + (" && !datum.right" if counted else "")
-        ink = alt.condition(is_dark, alt.value(PAPER), alt.value(INK))
+        ink = alt.value(INK)
         layers.append(texts.encode(alt.Text("words:N"), color=ink, **place, tooltip=tooltip))
     return layers

@@ -242,6 +242,21 @@ def test_charts_follow_light_and_dark_without_a_new_drawing(page: Page, report: 
     assert (dark, line.evaluate(paint)) == ("rgb(79, 166, 222)", "rgb(0, 114, 178)")
 
 
+def test_a_dark_page_prints_in_light_with_its_legends(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    drawn(page)
+    page.get_by_role("button", name="Switch to dark colours").click()
+    line = page.locator(".mark-line path[stroke-width='2.2']").first
+    paint, words = "e => getComputedStyle(e).stroke", "e => getComputedStyle(e).color"
+    assert line.evaluate(paint) == "rgb(79, 166, 222)"
+    page.emulate_media(media="print")
+    assert line.evaluate(paint) == "rgb(0, 114, 178)"
+    name = page.locator("#chart-learning_curves").get_by_role("button", name="best")
+    expect(name).to_be_visible()
+    assert name.evaluate(words) == "rgb(28, 31, 35)"
+    assert page.locator("figcaption").first.evaluate(words) == "rgb(90, 97, 105)"
+
+
 def test_hostile_names_are_texts_and_a_stand_in_is_the_first_line(
     page: Page, hostile_content: Content, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import altair as alt
@@ -397,3 +398,30 @@ def test_an_interval_of_two_seeds_is_cut_where_spreads_can_still_be_read() -> No
     svg = static_svg(spec)
     assert ">0.5<" in svg
     assert ">35<" not in svg
+
+
+def luminance(color: np.ndarray) -> float:
+    """Of WCAG 2.2; color: red, green and blue from 0 to 1, as in sRGB."""
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("name", ["mistakes", "moved"])
+def test_numbers_on_shaded_cells_are_legible_in_light_and_dark(name: str) -> None:
+    layers = CHARTS[name]()["layer"]
+    [shade] = [e["opacity"]["scale"] for e in (r["encoding"] for r in layers) if "opacity" in e]
+    [ink] = [r["encoding"]["color"] for r in layers if r["mark"]["type"] == "text"]
+    css = (files("analysis.report") / "templates" / "page.css").read_text()
+    themes = re.findall(r"color-scheme: (\w+);(.*?)\}", css, re.S)
+    assert {scheme for scheme, _ in themes} == {"light", "dark"}
+    for _, body in themes:
+        colors = {
+            f"var(--{key})": np.array([int(value[k : k + 2], 16) / 255 for k in (0, 2, 4)])
+            for key, value in re.findall(r"--([\w-]+): #(\w{6});", body)
+        }
+        paper, text = colors["var(--paper)"], luminance(colors[ink["value"]])
+        for hue in ("var(--good)", "var(--bad)"):
+            for opacity in np.linspace(*shade["range"], 20):
+                cell = luminance(opacity * colors[hue] + (1 - opacity) * paper)
+                low, high = sorted((cell, text))
+                assert (high + 0.05) / (low + 0.05) >= 4.5, (hue, opacity)
