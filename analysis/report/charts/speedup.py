@@ -41,7 +41,6 @@ def speedup_chart(speedups: pd.DataFrame, task: str, styles: Styles, course: Cou
         return None
     rows = [_row(row, course) for row in table.to_dict("records")]
     units = {unit: UNITS[unit] for unit in UNITS if (table["unit"] == unit).any()}
-    titles = {unit: f"Speedup in {words}: control over treatment" for unit, words in units.items()}
     arms = {arm: styles[arm] for arm in styles if (table["treatment"] == arm).any()}
     words = (
         "How many times sooner the treatment reaches each target than the control, with 95 % "
@@ -53,6 +52,10 @@ def speedup_chart(speedups: pd.DataFrame, task: str, styles: Styles, course: Cou
         for row in rows
         for end in (row["estimate"], row["low"], row["high"])
     )
+    cut = f", drawn up to {MOST}×" if is_wide else ""
+    titles = {
+        unit: f"Speedup in {name}: control over treatment{cut}" for unit, name in units.items()
+    }
     order = [course.target(t) for t in sorted(table["target"].unique())]
     return finish(
         _layers(arms, order, f"Target (validation {course.words})", is_wide),

@@ -293,6 +293,8 @@ def test_a_bound_is_an_arrow_and_never_joined() -> None:
 def test_an_interval_without_end_does_not_flatten_the_others() -> None:
     def scales(table: pd.DataFrame) -> set[str]:
         spec = speedup_chart(table, "t", STYLES, ACCURACY) or {}
+        is_said = "drawn up to 100×" in str(spec["title"])
+        assert is_said == (table["high"].iloc[0] > 100)
         return {str(layer["encoding"]["y"].get("scale")) for layer in spec["layer"][1:]}
 
     [usual] = scales(speedups())
