@@ -29,7 +29,15 @@ _ASSIGNED = re.compile(  # --hf-token X, api_key=X, "token": "X", ?token=X
 _SIGNED = re.compile(  # of an address that is valid for a while
     r"(?P<name>[?&](?:sig|signature|key|auth|x-amz-[\w-]+|x-goog-[\w-]+)=)" + _VALUE, re.IGNORECASE
 )
-_BEARER = re.compile(r"(?P<name>\b(?:bearer|basic)\s+)(?P<value>[\w.~+/=-]{8,})", re.IGNORECASE)
+_HEADER = re.compile(
+    r"""(?P<name>\bauthorization["']?\s*[:=]\s*["']?(?:bearer|basic)\s+)(?P<value>[\w.~+/=-]{4,})""",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(  # without its header: a word alone ("basic pretraining") is no token
+    r"(?P<name>\b(?:bearer|basic)\s+)"
+    r"(?P<value>(?=[\w.~+/=-]*(?:[\d=]|[\w.~+/=-](?-i:[A-Z])))[\w.~+/=-]{8,})",
+    re.IGNORECASE,
+)
 _KNOWN = re.compile(  # as their makers mark them
     r"\b(?:gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|hf_\w{16,}|sk-[\w-]{16,}"
     r"|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|eyJ[\w-]{4,2000}\.[\w-]{4,4000}\.[\w-]*)"
@@ -55,7 +63,7 @@ def without_secrets(text: str) -> str:
         if len(value) >= _SHORTEST and value in text and re.search(_NAMED, name, re.IGNORECASE):
             text = text.replace(value, HIDDEN)
     text = without_passwords(text)
-    for pattern in (_BEARER, _ASSIGNED, _SIGNED):
+    for pattern in (_HEADER, _BEARER, _ASSIGNED, _SIGNED):
         text = pattern.sub(_hidden, text)
     return _KNOWN.sub(HIDDEN, text)
 

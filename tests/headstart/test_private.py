@@ -26,6 +26,7 @@ HARMLESS = (
     "git@example.org:me/x.git", "key: value", "monkey=1", "author: somebody", "tokens=1,024",
     "sigma=0.1", "signature of f(x)", "password: $PASSWORD", "the secret: none",
     "0123456789abcdef0123456789abcdef01234567", "learning_rate=1e-3&x=2",
+    "basic pretraining", "Basic Pretraining of digits", "the bearer understands",
 )  # fmt: skip
 
 
@@ -35,6 +36,10 @@ def test_a_secret_is_taken_out(text):
     assert SECRET not in cleaned
     assert "0123456789" not in cleaned
     assert "***" in cleaned
+
+
+def test_a_token_in_its_header_is_taken_out_though_it_looks_like_a_word():
+    assert without_secrets("Authorization: Bearer opaquewords") == "Authorization: Bearer ***"
 
 
 @pytest.mark.parametrize("text", HARMLESS)
