@@ -163,9 +163,9 @@ def _faint(styles: Styles, units: list[str]) -> alt.Chart:
     return lines
 
 
-def _means(styles: Styles, fields: Sequence[str], shade: float) -> list[alt.Chart]:
-    """Band of opacity `shade`, mean, marks that tell arms apart without colour, points to read."""
-    base = (
+def _of_curves(fields: Sequence[str]) -> alt.Chart:
+    """The points of all curves that the menus choose, their bands cut to the room of the means."""
+    base: alt.Chart = (
         shown("curves")
         .transform_filter("datum.quantity === quantity")
         .transform_flatten(list(fields))
@@ -185,6 +185,12 @@ def _means(styles: Styles, fields: Sequence[str], shade: float) -> list[alt.Char
             top=f"{IS_SHARE} ? min(1, datum.top) : datum.top",
         )
     )
+    return base
+
+
+def _means(styles: Styles, fields: Sequence[str], shade: float) -> list[alt.Chart]:
+    """Band of opacity `shade`, mean, marks that tell arms apart without colour, points to read."""
+    base = _of_curves(fields)
     dash = alt.StrokeDash(
         "part:N", scale=alt.Scale(domain=list(PARTS), range=[[1, 0], [5, 4]]), legend=None
     )
@@ -197,12 +203,21 @@ def _means(styles: Styles, fields: Sequence[str], shade: float) -> list[alt.Char
     marked = numbered.transform_filter(
         f"datum.part === 'validation' && (datum.length < 3 || {every})"
     ).mark_point(size=42, filled=True, stroke=PAPER, strokeWidth=0.7, aria=False)
+    x, y, color = _x(), _y("mean"), arm_color(styles)
+    return [
+        band.encode(x=x, y=_y("bottom"), y2="top:Q", color=color),
+        line.encode(x=x, y=y, color=color, strokeDash=dash, detail="k:N"),
+        marked.encode(x=x, y=y, color=color, shape=arm_shape(styles)),
+        _read(base).encode(x=x, y=y),
+    ]
+
+
+def _read(base: alt.Chart) -> alt.Chart:
+    """Points that nobody sees, under which stands what a curve says there."""
     form = f"{IS_SHARE} ? format(100 * {{0}}, '.2f') + ' %' : format({{0}}, '.4~g')"
     mean, low, high = (form.format(f"datum.{key}") for key in ("mean", "low", "high"))
     text = f"({mean}) + (isValid(datum.low) ? ' [' + ({low}) + ', ' + ({high}) + ']' : '')"
-    read = base.transform_calculate(words=text, where="format(datum.x, ',.5~g')").mark_circle(
-        size=110, opacity=0, aria=False
-    )
+    read = base.transform_calculate(words=text, where="format(datum.x, ',.5~g')")
     tooltip = [
         alt.Tooltip("arm:N", title="arm"),
         alt.Tooltip("part:N", title="on"),
@@ -210,13 +225,8 @@ def _means(styles: Styles, fields: Sequence[str], shade: float) -> list[alt.Char
         alt.Tooltip("words:N", title="mean [95 %]"),
         alt.Tooltip("n:Q", title="n"),
     ]
-    x, y, color = _x(), _y("mean"), arm_color(styles)
-    return [
-        band.encode(x=x, y=_y("bottom"), y2="top:Q", color=color),
-        line.encode(x=x, y=y, color=color, strokeDash=dash, detail="k:N"),
-        marked.encode(x=x, y=y, color=color, shape=arm_shape(styles)),
-        read.encode(x=x, y=y, tooltip=tooltip),
-    ]
+    points: alt.Chart = read.mark_circle(size=110, opacity=0, aria=False).encode(tooltip=tooltip)
+    return points
 
 
 def _x() -> alt.X:

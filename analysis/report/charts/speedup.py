@@ -28,8 +28,16 @@ from analysis.report.charts.base import (
 )
 from analysis.statistics.times.course import Course
 
+Encoding = dict[str, Any]
 UNITS = {"step": "steps", "samples": "images seen", "train_time_s": "training seconds"}
 ARROW = 24  # pixels
+TOOLTIP = [
+    alt.Tooltip("pair:N", title="pair"),
+    alt.Tooltip("target:N", title="target"),
+    alt.Tooltip("text:N", title="speedup [95 %]"),
+    alt.Tooltip("n:Q", title="pairs"),
+    alt.Tooltip("reached:N", title="of them reached it"),
+]
 MOST = 100  # beyond, and below its inverse, intervals run to the edge of the chart
 TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100, 200, 500]
 
@@ -91,45 +99,46 @@ def _layers(styles: Styles, order: list[str], label: str, is_wide: bool) -> list
     apart = 0.7 if len(styles) < 5 else 0.3
     band = alt.Scale(domain=order, paddingInner=apart, paddingOuter=apart / 2)
     x = alt.X("target:N", sort=order, axis=axis, scale=band)
+    place = {"x": x, "xOffset": alt.XOffset("pair:N"), "color": arm_color(styles)}
+    y, low, whole = _ratios(("estimate", "low", "whole"), is_wide)
+    one = alt.Chart(named("one")).mark_rule(color=SOFT, strokeDash=[2, 3], aria=False)
+    exact = base.transform_calculate(whole="datum.kind === 'exact' ? datum.estimate : null")
+    joined = exact.mark_line(strokeWidth=1.4, opacity=0.55, aria=False)
+    closed = base.mark_rule(strokeWidth=2, aria=False).transform_filter(
+        "isValid(datum.low) && isValid(datum.high)"
+    )
+    return [
+        one.encode(y="y:Q"),
+        joined.encode(**place, y=whole, detail="pair:N"),
+        closed.encode(**place, y=low, y2="high:Q"),
+        *_marks(base, {**place, "y": y, "tooltip": TOOLTIP}, arm_shape(styles)),
+        *_arrows(base, {**place, "y": y}),
+    ]
+
+
+def _ratios(fields: tuple[str, ...], is_wide: bool) -> list[alt.Y]:
+    """Each field along the logarithmic axis."""
     ticks = [0.01, 0.1, 1, 10, 100] if is_wide else TICKS
     log = alt.Axis(values=ticks, labelExpr="format(datum.value, '~g') + '×'", title=None)
     scale = alt.Scale(type="log", nice=False, padding=26)
     if is_wide:  # with two seeds an interval may reach from a millionth to a million
         scale = alt.Scale(type="log", nice=False, domain=[1 / MOST, MOST], clamp=True)
-    y, low = (alt.Y(f"{key}:Q", axis=log, scale=scale) for key in ("estimate", "low"))
-    place = {"x": x, "xOffset": alt.XOffset("pair:N"), "color": arm_color(styles)}
-    tooltip = [
-        alt.Tooltip("pair:N", title="pair"),
-        alt.Tooltip("target:N", title="target"),
-        alt.Tooltip("text:N", title="speedup [95 %]"),
-        alt.Tooltip("n:Q", title="pairs"),
-        alt.Tooltip("reached:N", title="of them reached it"),
-    ]
-    one = alt.Chart(named("one")).mark_rule(color=SOFT, strokeDash=[2, 3], aria=False)
-    exact = base.transform_calculate(whole="datum.kind === 'exact' ? datum.estimate : null")
-    joined = exact.mark_line(strokeWidth=1.4, opacity=0.55, aria=False)
-    bars = base.mark_rule(strokeWidth=2, aria=False)
-    closed = bars.transform_filter("isValid(datum.low) && isValid(datum.high)")
+    return [alt.Y(f"{field}:Q", axis=log, scale=scale) for field in fields]
+
+
+def _marks(base: alt.Chart, place: Encoding, shape: alt.Shape) -> list[alt.Chart]:
+    """Exact means, hollow ones within the budget, and the feet of bounds."""
     marks = base.transform_filter("datum.kind === 'exact'").mark_point(filled=True, size=64)
     hollow = base.transform_filter("datum.kind === 'within'").mark_point(size=60, strokeWidth=2)
     feet = base.transform_filter("datum.kind === 'bound'").mark_point(
         shape="stroke", size=150, strokeWidth=2.4
     )
-    shaped = {**place, "y": y, "shape": arm_shape(styles), "tooltip": tooltip}
-    layers = [
-        one.encode(y="y:Q"),
-        joined.encode(
-            x=x,
-            y=alt.Y("whole:Q", axis=log, scale=scale),
-            xOffset=place["xOffset"],
-            color=place["color"],
-            detail="pair:N",
-        ),
-        closed.encode(**place, y=low, y2="high:Q"),
-        marks.encode(**shaped),
-        hollow.encode(**shaped),
-        feet.encode(**place, y=y, tooltip=tooltip),
-    ]
+    return [*(each.encode(**place, shape=shape) for each in (marks, hollow)), feet.encode(**place)]
+
+
+def _arrows(base: alt.Chart, place: Encoding) -> list[alt.Chart]:
+    """Where an end is open: a line to the other end, a shaft and a head."""
+    layers = []
     for field, sign, shape in (("up", -1, "triangle-up"), ("down", 1, "triangle-down")):
         ends = base.transform_filter(f"datum.{field}")
         half = "low" if field == "up" else "high"
@@ -137,8 +146,8 @@ def _layers(styles: Styles, order: list[str], label: str, is_wide: bool) -> list
         shaft = ends.mark_rule(strokeWidth=2, y2Offset=sign * ARROW, aria=False)
         head = ends.mark_point(shape=shape, filled=True, size=70, yOffset=sign * ARROW, aria=False)
         layers += [
-            lines.encode(**place, y=y, y2=f"{half}:Q"),
-            shaft.encode(**place, y=y, y2="estimate:Q"),
-            head.encode(**place, y=y),
+            lines.encode(**place, y2=f"{half}:Q"),
+            shaft.encode(**place, y2="estimate:Q"),
+            head.encode(**place),
         ]
     return layers
