@@ -39,6 +39,7 @@ TOOLTIP = [
     alt.Tooltip("reached:N", title="of them reached it"),
 ]
 MOST = 100  # beyond, and below its inverse, intervals run to the edge of the chart
+LEAST = (0.8, 1.25)  # the axis spans: where all is 1, a logarithm has no length
 TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100, 200, 500]
 
 
@@ -67,7 +68,7 @@ def speedup_chart(speedups: pd.DataFrame, task: str, styles: Styles, course: Cou
     order = [course.target(t) for t in sorted(table["target"].unique())]
     return finish(
         _layers(arms, order, f"Target (validation {course.words})", is_wide),
-        {"speedups": rows, "one": [{"y": 1}]},
+        {"speedups": rows, "one": [{"y": 1}], "least": [{"y": y} for y in LEAST]},
         arms,
         words,
         title=alt.ExprRef(by_value("unit", titles)),
@@ -102,12 +103,14 @@ def _layers(styles: Styles, order: list[str], label: str, is_wide: bool) -> list
     place = {"x": x, "xOffset": alt.XOffset("pair:N"), "color": arm_color(styles)}
     y, low, whole = _ratios(("estimate", "low", "whole"), is_wide)
     one = alt.Chart(named("one")).mark_rule(color=SOFT, strokeDash=[2, 3], aria=False)
+    least = alt.Chart(named("least")).mark_point(opacity=0, aria=False)
     exact = base.transform_calculate(whole="datum.kind === 'exact' ? datum.estimate : null")
     joined = exact.mark_line(strokeWidth=1.4, opacity=0.55, aria=False)
     closed = base.mark_rule(strokeWidth=2, aria=False).transform_filter(
         "isValid(datum.low) && isValid(datum.high)"
     )
     return [
+        least.encode(y="y:Q"),
         one.encode(y="y:Q"),
         joined.encode(**place, y=whole, detail="pair:N"),
         closed.encode(**place, y=low, y2="high:Q"),

@@ -66,6 +66,12 @@ class _Pictures:
             "ratio": width / height,
         }
 
+    def has(self, block: Chart | Plate) -> bool:
+        """Whether a block shows anything on paper: not a chart of arms that are all hidden."""
+        tables = block.spec["datasets"].values() if isinstance(block, Chart) else ()
+        arms = {row["arm"] for rows in tables for row in rows if "arm" in row}
+        return not arms or not arms <= self.hidden
+
     def _leaves_out(self, block: Chart | Plate) -> bool:
         """Whether a chart would show more arms."""
         return isinstance(block, Chart) and _smaller(block.spec, self.hidden) != block.spec
@@ -201,10 +207,11 @@ def _sections(content: Content, layout: Layout, pictures: _Pictures) -> Iterator
     """Sections that have figures: the finding, then the figures, those shown on the page first."""
     room = MOST_FIGURES
     sections = [section for section in layout.sections if section.id not in NO_FIGURES]
-    room -= sum(len(_figures(content, section.blocks)) for section in sections)
+    room -= sum(len(_figures(content, section.blocks, pictures)) for section in sections)
     for section in sections:
-        first = _figures(content, section.blocks)
-        behind = _figures(content, (b for fold in section.behind for b in fold.blocks))
+        first = _figures(content, section.blocks, pictures)
+        folded = (block for fold in section.behind for block in fold.blocks)
+        behind = _figures(content, folded, pictures)
         shown = behind[: max(0, room)]
         room -= len(shown)
         pictures.left_out += [figure.title for figure in behind[len(shown) :]]
@@ -222,9 +229,9 @@ def _findings(content: Content, section: Section) -> Iterable[str]:
     return class_words(content.findings) if section.id == "classes" else section.paragraphs
 
 
-def _figures(content: Content, blocks: Iterable[Block]) -> list[Chart | Plate]:
+def _figures(content: Content, blocks: Iterable[Block], pictures: _Pictures) -> list[Chart | Plate]:
     for_paper = {f"figure-{drawing.name}" for drawing in content.drawn if drawing.in_pdf}
-    figures = [block for block in blocks if isinstance(block, Chart | Plate)]
+    figures = [b for b in blocks if isinstance(b, Chart | Plate) and pictures.has(b)]
     return [block for block in figures if isinstance(block, Chart) or block.id in for_paper]
 
 

@@ -130,7 +130,7 @@ def trial(trial_id: str, stage: str = "arm", **values) -> SimpleNamespace:
 
 
 def plan_of(*trials) -> SimpleNamespace:
-    return SimpleNamespace(sweep=SimpleNamespace(name="small"), trials=trials)
+    return SimpleNamespace(sweep=SimpleNamespace(name="small", labels={}), trials=trials)
 
 
 def test_what_the_folder_is_about_is_written_and_commands_add_up(tmp_path):

@@ -295,13 +295,21 @@ def test_an_interval_without_end_does_not_flatten_the_others() -> None:
         spec = speedup_chart(table, "t", STYLES, ACCURACY) or {}
         is_said = "drawn up to 100×" in str(spec["title"])
         assert is_said == (table["high"].iloc[0] > 100)
-        return {str(layer["encoding"]["y"].get("scale")) for layer in spec["layer"][1:]}
+        return {str(layer["encoding"]["y"].get("scale")) for layer in spec["layer"][2:]}
 
     [usual] = scales(speedups())
     [wide] = scales(speedups().assign(high=[1e9, 2.2, np.inf, 0.9]))
     assert "domain" not in usual
     assert "'domain': [0.01, 100]" in wide
     assert "'clamp': True" in wide
+
+
+def test_speedups_that_are_all_1_still_have_an_axis() -> None:
+    alike = speedups().assign(estimate=1.0, low=1.0, high=1.0)
+    svg = static_svg(speedup_chart(alike, "t", STYLES, ACCURACY) or {})
+    _, _, width, height = map(float, re.findall(r'viewBox="([^"]+)"', svg)[0].split())
+    assert 0 < height < width
+    assert "NaN" not in svg
 
 
 def test_mistakes_of_all_arms_have_one_scale_and_right_answers_no_colour_of_it() -> None:

@@ -14,8 +14,8 @@ from analysis.figures.drawing import Drawing
 from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
-from analysis.report.document import Content
-from analysis.report.pdf.pages import without_arms
+from analysis.report.document import Chart, Content
+from analysis.report.pdf.pages import _Pictures, without_arms
 from analysis.report.report import compose, write_pdf_report
 
 SVG = (
@@ -115,6 +115,13 @@ def test_24_arms_have_all_their_rows(run_of, tmp_path: Path) -> None:
         assert any(squeezed(arm.name) in page for page in pages[1:])
     assert "morerows" not in table
     assert len([p for p in pages if "howsoon" in p.casefold()]) >= 1
+
+
+def test_a_chart_of_hidden_arms_alone_is_no_picture() -> None:
+    spec = {"datasets": {"rows": [{"arm": "a"}, {"arm": "b"}], "one": [{"y": 1}]}}
+    chart = Chart("chart-x", "X", "", spec)
+    assert not _Pictures(1, frozenset("ab"), "").has(chart)
+    assert _Pictures(1, frozenset("b"), "").has(chart)
 
 
 def test_of_many_arms_a_chart_on_paper_shows_those_of_the_figures() -> None:
