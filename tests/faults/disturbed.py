@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from harness.runfolder.running import NAME as RUNNING
 from headstart.digests import digest_of_file
 from runs import ROOT, fingerprints, is_running, title_of
 
@@ -238,6 +239,11 @@ class Place:
 
     def _shared(self) -> list[str]:
         return sorted(set(os.listdir(self.shared)) - self.shared_before)
+
+
+def stays(path: str) -> bool:
+    """Whether a stopped command leaves it for the next: states, and how far its trials had come."""
+    return path.endswith("/state") or Path(path).name.startswith(RUNNING)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from disturbed import SWEEPS, Disturbed, Place, differences
+from disturbed import SWEEPS, Disturbed, Place, differences, stays
 from faults import chosen
 
 CALM_S = 8.0  # what the undisturbed run takes on a machine with nothing else to do
@@ -92,7 +92,7 @@ def test_a_signal_ends_any_phase_with_75_and_the_same_command_goes_on(
     assert command.said.count(f"Stopped by {number.name}") == 1
     slower = max(1.0, undisturbed("tiny").seconds / CALM_S)
     assert took_s < PROMISED_S * slower, f"took {took_s:.1f} s, {slower:.1f} times as slow"
-    assert [x for x in place.left() if not x.endswith("/state")] == []
+    assert [x for x in place.left() if not stays(x)] == []
     again = place.run(engine=engine)
     assert again.status == 0, again.said
     assert place.left() == []

@@ -51,7 +51,7 @@ def test_the_workbook_has_the_four_evaluations_in_their_order(report):
     heads = list(rows[0])
     found = [dict(zip(heads, row, strict=True)) for row in rows[1:5]]
     assert [str(row["Evaluation"]) for row in found] == ["1", "2", "3", "4"]
-    arms = ["mnist", "pretrained", "last_layer", "last_2"]
+    arms = ["mnist", "Pretrained, not tuned", "Last layer tuned", "Last 2 layers tuned"]
     assert [row["Arm or stage"] for row in found] == arms
     assert [row["Test images"] for row in found] == [100, 20, 20, 20]
     for row in found:

@@ -119,7 +119,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "curves.parquet": TABLES,
     "sweep.yaml": (*TABLES, "evaluate", "evaluate own", "reference"),
     "provenance.json": (*TABLES, "again"),
-    "plan.json": PLAN,
+    "plan.json": (*TABLES, *PLAN),
     "trial.json": ("analysis", *PLAN, "reference", "again", "reuse", "dry run"),
     "curve.parquet": ("again", "reuse"),
     "predictions.npz": ("analysis", "evaluate own", "reuse"),

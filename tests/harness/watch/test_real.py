@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 def start(tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     sweep = tmp_path / "small.yaml"
-    sweep.write_text(SMALL.replace("epochs: 3", "epochs: 60").replace("seeds: 2", "seeds: 1"))
+    sweep.write_text(SMALL.replace("epochs: 3", "epochs: 240").replace("seeds: 2", "seeds: 1"))
     command = [sys.executable, "-m", "harness.sweep", str(sweep), "--engine", "local"]
     return subprocess.Popen(
         [*command, "--out", str(tmp_path / "run"), *more],
@@ -51,7 +51,7 @@ def test_a_sweep_that_is_watched(tmp_path):
         except OSError:  # the page ends just before the command
             continue
         growing += (tmp_path / "run" / "tensorboard").glob("*/*/*.running")
-        time.sleep(2)
+        time.sleep(1)
     process.stderr.close()
     assert process.returncode == 0
     running = [data for data in seen if any(arm["running"] for arm in data["arms"])]
