@@ -173,6 +173,7 @@ def test_a_controller_that_is_busy_for_a_moment_is_asked_again(
     assert (status, job.requeued) == (75, ["requeue 7"]), output
 
 
+@pytest.mark.slow
 def test_where_slurm_does_not_answer_the_log_says_so(script: Callable[..., Script]) -> None:
     job = script()
     process = job.start(FAKE_BUSY="9")
@@ -372,6 +373,7 @@ def test_where_slurm_refuses_to_requeue_the_log_says_what_to_do(
     assert "SLURM refused; submit again to go on" in output
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_in_the_same_job(script: Callable[..., Script]) -> None:
     job = script()
     process = job.start()

@@ -41,6 +41,7 @@ def test_a_stand_in_is_planned_where_the_handwriting_is_not_there(tmp_path):
     assert (use.image_size, use.n_images) == ((40, 40), 2480)
 
 
+@pytest.mark.slow
 def test_pages_from_a_zip_get_the_answers_that_the_trial_gave(real_data, tmp_path):
     whole = real_data / "handwritten62" / "trainPart1.zip"
     if not whole.is_file():

@@ -113,6 +113,7 @@ def test_one_bad_trial_spares_the_rest_and_is_shown(run_by, engine, capsys):
     assert "failed: no_such_layer seed 0" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_signal_stops_a_run_inside_the_process_and_the_same_command_goes_on(
     write_sweep, tmp_path, capsys
 ):

@@ -304,6 +304,7 @@ def test_what_a_stage_has_of_its_own_replaces_what_arms_have_in_common(write_swe
     assert read_sweep(parse_yaml(resolved_yaml(sweep), "resolved")) == sweep
 
 
+@pytest.mark.slow
 def test_a_run_folders_sweep_of_thousands_of_arms_is_read_by_every_command(write_sweep, tmp_path):
     axes = {"train.batch_size": list(range(1, 41)), "train.epochs": list(range(1, 101))}
     sweep = load_sweep(write_sweep(), None, [f"grid={json.dumps(axes)}"])
