@@ -14,6 +14,7 @@ from datasets.catalog import (
     load_dataset,
     locate_dataset,
     options_model,
+    right_labels,
 )
 from datasets.split import Split, SplitSettings, split_dataset
 
@@ -32,5 +33,6 @@ __all__ = [
     "load_dataset",
     "locate_dataset",
     "options_model",
+    "right_labels",
     "split_dataset",
 ]

@@ -207,6 +207,35 @@ def load_dataset(
     return corrupt_labels(dataset, settings.corrupt_labels)
 
 
+def right_labels(
+    name: str,
+    options: OptionsOrMapping,
+    dataset: Dataset,
+    *,
+    data_dir: Path | str | None = None,
+    cache_dir: Path | str | None = None,
+) -> np.ndarray | None:
+    """The right label of each image of `dataset`, int64 (N,); None where they are not known.
+
+    They are known of labels that `corrupt_labels` made wrong, and of a set whose module has a
+    function `right_labels`. Where both hold, the module's count: what it loads is wrong already.
+
+    Args:
+        dataset: what `load_dataset` gave for these name and options.
+    """
+    settings = checked_options(name, options)
+    request = _request(data_dir, cache_dir, dataset.images.shape[2:], dataset.images.shape[1])
+    request = replace(request, allow_download=False)
+    its_own = getattr(dataset_module(name), "right_labels", None)
+    if its_own is not None:
+        labels: np.ndarray | None = its_own(settings, request, len(dataset.labels))
+    elif settings.corrupt_labels is not None:
+        labels = dataset_module(name).load(settings, request).labels
+    else:
+        labels = None
+    return None if labels is None else np.asarray(labels, np.int64)
+
+
 def locate_dataset(
     name: str,
     data_dir: Path | str | None = None,

@@ -421,6 +421,7 @@ def _run_engine(
     settings = WorkerSettings(
         sweep=plan.sweep.name,
         save=plan.sweep.save,
+        also_watch=plan.sweep.measure.also_watch,
         data_dir=options.data,
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,

@@ -77,6 +77,13 @@ def _later(meaning: str, unit: str) -> Any:
     return _field(meaning, unit, "a version before this column wrote it")
 
 
+def _watched(meaning: str, unit: str = "") -> Any:
+    """A number of an evaluation on right labels."""
+    return _field(
+        meaning, unit, "`measure.also_watch` does not ask for it, or right labels are not known"
+    )
+
+
 def _measured(meaning: str, unit: str = "", empty: str = "") -> Any:
     """A field that a trial gives when it ends: empty where it failed, and in the cases named."""
     return _field(meaning, unit, f"the trial failed{empty and f', or {empty}'}")
@@ -315,6 +322,12 @@ class EvaluationRow(Row):
     )
     val_macro_f1: float | None = _later(
         "mean F1 over the classes on the validation images", "fraction"
+    )
+    val_right_loss: float | None = _watched(
+        "mean cross-entropy of the validation images on their right labels, whatever loss trains"
+    )
+    val_right_accuracy: float | None = _watched(
+        "accuracy on the validation images by their right labels", "fraction"
     )
 
 

@@ -88,6 +88,12 @@ class Measure(Frozen):
         "nothing differs: each question (final value, way there, stability, overfitting), or the "
         "whole report, with equal parts.", "question", example="report")  # fmt: skip
 
+    also_watch: Literal["right_labels"] | None = key("What is scored beside the data's own labels "
+        "at every evaluation. `right_labels`: the same predictions of the validation images are "
+        "scored on their right labels too, of data whose right labels are known: those with "
+        "`corrupt_labels`, and `mnist_task3` beside MNIST. Nothing is chosen by it, and no test "
+        "image is looked at.", None, example="right_labels")  # fmt: skip
+
     @model_validator(mode="before")
     @classmethod
     def _of_loss(cls, given: Any) -> Any:

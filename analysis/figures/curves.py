@@ -41,13 +41,14 @@ def learning_curves(
 ) -> Axes:
     """Mean curve of each arm in `styles`, its interval as a band, single runs faint behind.
 
-    Validation is solid, training dashed in the same colour and without a band.
+    Validation is solid, training dashed in the same colour and without a band, validation on right
+    labels dotted.
 
     bands, runs: of one task, as `learning.Learning`. `quantity`: of `rows.QUANTITIES`. `until`:
     the last step shown (early phase).
     """
-    label, solid, dashed = QUANTITIES[quantity]
-    bands = bands[bands["metric"].isin([solid, dashed]) & bands["arm"].isin(list(styles))]
+    label, solid, dashed, dotted = QUANTITIES[quantity]
+    bands = bands[bands["metric"].isin([solid, dashed, dotted]) & bands["arm"].isin(list(styles))]
     runs = runs[(runs["metric"] == solid) & runs["arm"].isin(list(styles))]
     if until is not None:
         bands, runs = bands[bands["step"] <= until], runs[runs["step"] <= until]
@@ -59,12 +60,16 @@ def learning_curves(
             continue
         ax.fill_between(band["step"], band["low"], band["high"], color=style.hex, alpha=0.18, lw=0)
         ax.plot(training["step"], training["mean"], color=style.hex, lw=1.1, linestyle=DASHED)
+        right = own[own["metric"] == dotted]
+        if len(right):
+            ax.plot(right["step"], right["mean"], color=style.hex, lw=1.4, linestyle=":")
         mark = style.look | {"markevery": max(1, len(band) // 7), "markersize": 3.5}
         ax.plot(band["step"], band["mean"], **mark, label=short(arm))
     ax.set(xlabel="Training steps", ylabel=label)
     ax.set_xlim(left=0, right=until)
-    if (bands["metric"] == dashed).any():
-        ax.set_title("dashed: training", color=SOFT, fontweight="normal", loc="right")
+    kinds = {"dashed: training": dashed, "dotted: validation on right labels": dotted}
+    if seen := [name for name, metric in kinds.items() if (bands["metric"] == metric).any()]:
+        ax.set_title("; ".join(seen), color=SOFT, fontweight="normal", loc="right")
     _frame(ax, bands, quantity != "loss")
     return ax
 

@@ -17,11 +17,13 @@ from analysis import words
 from analysis.findings.searches import Decisions, Search, setting_text
 from analysis.statistics.samples.arrays import Floats
 
-QUANTITIES = {  # by the metric: drawn solid on validation images, dashed on training images
-    "accuracy": ("Accuracy", "val_accuracy", "train_accuracy"),
-    "balanced_accuracy": ("Balanced accuracy", "val_balanced_accuracy", ""),
-    "macro_f1": ("Macro F1", "val_macro_f1", ""),
-    "loss": ("Loss", "val_loss", "train_loss"),
+# By the metric: drawn solid on validation images, dashed on training images, and dotted on
+# validation images by their right labels.
+QUANTITIES = {
+    "accuracy": ("Accuracy", "val_accuracy", "train_accuracy", "val_right_accuracy"),
+    "balanced_accuracy": ("Balanced accuracy", "val_balanced_accuracy", "", ""),
+    "macro_f1": ("Macro F1", "val_macro_f1", "", ""),
+    "loss": ("Loss", "val_loss", "train_loss", "val_right_loss"),
 }
 
 MOST_CELLS = 70  # classes of a matrix in the page: more would be less than 9 pixels each

@@ -19,6 +19,8 @@ METRICS = {
     "train_accuracy": "Training accuracy",
     "val_loss": "Validation loss",
     "train_loss": "Training loss",
+    "val_right_accuracy": "Validation accuracy on right labels",
+    "val_right_loss": "Validation loss on right labels",
 }
 POSITIONS = ("samples", "train_time_s", "epoch")
 MOST_POINTS = 120  # on one line; more could not be told apart on a page

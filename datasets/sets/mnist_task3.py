@@ -20,7 +20,7 @@ from datasets.images.decode import OnDamaged, decode_files
 from datasets.locations import first_existing, not_found
 from datasets.preprocess import resize, shape_images
 from datasets.sets import mnist
-from headstart.errors import DataError
+from headstart.errors import DataError, DataNotFoundError
 from headstart.settings import key
 
 VERSION = 1
@@ -72,6 +72,26 @@ def load(options: Options, request: Request) -> Dataset:
         lambda: _decode(path, options, request, test),
         may_repeat=False,
     )
+
+
+def right_labels(options: Options, request: Request, n_images: int) -> np.ndarray | None:
+    """MNIST's own label of each image that `load` gives, by the number in the image's name.
+
+    None where MNIST does not lie beside it, or an image has no such number (or was skipped).
+    """
+    (path, *_) = locate(options.model_copy(update={"test": "none"}), request)
+    try:
+        digits = mnist.load(mnist.Options(), request)
+    except DataNotFoundError:
+        return None
+    with open_tree(path) as tree:
+        matches = map(_MEMBER.search, tree.names)
+        numbers = np.array(sorted(int(m[2]) for m in matches if m is not None), np.int64)
+    of_train = digits.labels[digits.parts["train"]]
+    of_test = digits.labels[digits.parts["test"]] if options.test == "mnist" else of_train[:0]
+    if len(numbers) + len(of_test) != n_images or numbers.max() >= len(of_train):
+        return None
+    return np.concatenate([of_train[numbers], of_test])
 
 
 def _decode(path: Path, options: Options, request: Request, test: Dataset | None) -> Dataset:

@@ -25,7 +25,7 @@ from harness.joint.steps import Network
 from harness.training.arrays import Part
 from harness.training.loop import Trainer, loss_function
 from harness.training.memory import EVALUATION_BATCH, MOST_PIXELS, halved_until_it_fits
-from harness.training.score import Score, class_counts, score_of
+from harness.training.score import Score, class_counts, right_sums, score_of, with_right
 
 AsOne = Callable[[Sequence[Trainer]], Network]
 LOGITS_BYTES = 1_000_000_000  # of all images' outputs that lie on the device at once
@@ -71,7 +71,8 @@ def _of_equal_length(parts: Sequence[Part]) -> list[list[int]]:
     """Places of parts that have the same number of images, and inputs of the same shape."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for k, part in enumerate(parts):
-        groups.setdefault((len(part), *part.inputs.shape[1:]), []).append(k)
+        key = (len(part), part.right is not None, *part.inputs.shape[1:])
+        groups.setdefault(key, []).append(k)
     return list(groups.values())
 
 
@@ -87,6 +88,8 @@ class _Group:
         self.lead, self.part = self.trainers[0], self.parts[0]
         self.rows = shared_rows(self.parts)
         self.labels = torch.stack([part.labels for part in self.parts])
+        right = [part.right for part in self.parts if part.right is not None]
+        self.right = torch.stack(right) if len(right) == len(self.parts) else None
 
     def evaluate(self, n_classes: int) -> list[tuple[Score, Score]]:
         sums = self._at_a_size_that_fits(lambda size: self._sums(size, n_classes))
@@ -96,9 +99,11 @@ class _Group:
         results = []
         for trainer, row in zip(self.trainers, table.tolist(), strict=True):  # one copy to the host
             train_loss, train_right, loss = row[:3]
-            counts = [row[k : k + n_classes] for k in range(3, len(row), n_classes)]
+            n, end = len(self.part), 3 + 3 * n_classes
+            counts = [row[k : k + n_classes] for k in range(3, end, n_classes)]
             trained = Score(*(_mean(s, trainer.loss_count) for s in (train_loss, train_right)))
-            results.append((score_of(loss / len(self.part), len(self.part), counts), trained))
+            score = with_right(score_of(loss / n, n, counts), row[end:], n)
+            results.append((score, trained))
         return results
 
     def predict(self, n_classes: int) -> list[tuple[Score, Tensor]]:
@@ -121,15 +126,21 @@ class _Group:
         return len(self.trainers)
 
     def _sums(self, size: int, n_classes: int) -> Tensor:
-        """Sums of losses, and the counts of each class: float64 (K, 1 + 3 × classes)."""
+        """Sums of losses, and the counts of each class: float64 (K, 1 + 3 × classes).
+
+        Where right labels are watched, the two sums of `right_sums` follow.
+        """
         losses_of = loss_function(self.lead.settings, "none")
-        shape = (self.n, 1 + 3 * n_classes)
+        end = 1 + 3 * n_classes
+        shape = (self.n, end if self.right is None else end + 2)
         sums = torch.zeros(shape, dtype=torch.float64, device=self.lead.device)
         for start, logits in self._outputs(size):
             labels = self.labels[:, start : start + logits.shape[1]]
             losses = losses_of(logits.flatten(0, 1), labels.flatten()).view(labels.shape)
             sums[:, 0] += losses.sum(dim=1, dtype=torch.float64)
-            sums[:, 1:] += class_counts(logits.argmax(dim=2), labels, n_classes).flatten(1)
+            sums[:, 1:end] += class_counts(logits.argmax(dim=2), labels, n_classes).flatten(1)
+            if self.right is not None:
+                sums[:, end:] += right_sums(logits, self.right[:, start : start + logits.shape[1]])
         return sums
 
     def _all_outputs(self, size: int, n_classes: int) -> Tensor:

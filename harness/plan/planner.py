@@ -102,11 +102,27 @@ class _Planner:
             SpecError: the mistakes, each with the conditions that it concerns.
         """
         missing, wrong = self.look_at_data()
+        if not (missing or wrong):
+            wrong = self._unknown_right_labels()
         texts = [*wrong, *self._start_mistakes(may_fetch=not (missing or wrong))]
         if texts:
             raise SpecError([*missing, *texts])
         if missing:
             raise DataNotFoundError("\n".join(missing))
+
+    def _unknown_right_labels(self) -> list[str]:
+        """A line where right labels are to be watched and are known of no arm's data."""
+        if self.sweep.measure.also_watch is None:
+            return []
+        uses = [self.uses["arm", arm] for arm in self.sweep.arms]
+        if any(self.catalogue.right_labels(use) is not None for use in uses):
+            return []
+        shown = _some(list(dict.fromkeys(use.choice.shown for use in uses)))
+        return [
+            f"{self.sweep.name}: measure.also_watch: right_labels: the right labels of {shown} are "
+            "not known; they are of data with corrupt_labels, and of mnist_task3 where MNIST lies "
+            "beside it"
+        ]
 
     def look_at_data(self, concerns: Concerns = lambda _: True) -> tuple[list[str], list[str]]:
         """Fills `uses` of the conditions that it concerns: what is missing, and what is wrong."""

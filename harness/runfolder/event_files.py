@@ -25,6 +25,8 @@ TAGS = {
     "Accuracy/Validation": "val_accuracy",
     "Balanced accuracy/Validation": "val_balanced_accuracy",
     "Macro F1/Validation": "val_macro_f1",
+    "Loss/Validation on right labels": "val_right_loss",
+    "Accuracy/Validation on right labels": "val_right_accuracy",
     "Learning rate": "learning_rate",
 }
 TEST_TAG = "Accuracy/Test"

@@ -26,6 +26,7 @@ from headstart.rows import EvaluationRow
 NAME = ".running-"
 MOST_POINTS = 200  # of a curve: what a chart can show
 VALUES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+WATCHED = ("val_right_loss", "val_right_accuracy")  # where they are asked for
 _COLUMNS = ("step", "epoch", *VALUES)
 _MOST_TRIALS = 10_000
 Number = int | float | None
@@ -126,14 +127,15 @@ def columns_of_curve(points: Sequence[EvaluationRow]) -> dict[str, list[Number]]
     kept = list(points[:: every or 1])
     if points and kept[-1] is not points[-1]:
         kept.append(points[-1])
-    return {name: [getattr(point, name) for point in kept] for name in _COLUMNS}
+    watched = [w for w in WATCHED if kept and getattr(kept[-1], w) is not None]
+    return {name: [getattr(point, name) for point in kept] for name in (*_COLUMNS, *watched)}
 
 
 def _trial(content: Mapping[str, Any]) -> RunningTrial:
     curve = content.get("curve")
     columns = dict(_numbers(curve)) if isinstance(curve, dict) else {}
     lengths = {len(values) for values in columns.values()}
-    whole = set(columns) == set(_COLUMNS) and len(lengths) == 1 and None not in columns["step"]
+    whole = set(columns) >= set(_COLUMNS) and len(lengths) == 1 and None not in columns["step"]
     return RunningTrial(
         n_steps=int(_number(content.get("n_steps")) or 0),
         images_per_s=_number(content.get("images_per_s")) or 0.0,
@@ -142,7 +144,7 @@ def _trial(content: Mapping[str, Any]) -> RunningTrial:
 
 
 def _numbers(curve: Mapping[str, Any]) -> Iterator[tuple[str, list[Number]]]:
-    for name in _COLUMNS:
+    for name in (*_COLUMNS, *WATCHED):
         values = curve.get(name)
         if isinstance(values, list):
             yield name, [_number(value) for value in values[: MOST_POINTS + 1]]

@@ -28,6 +28,7 @@ class Part:
         indices: int64 (N,), the images' places in the data set.
         rows: int64 (N,), the images' rows in a shared table; None where `inputs` is the part's own.
         n_views: how many augmented views of each image the table has, one view after another.
+        right: int64 (N,), right labels, which are watched beside `labels`; None: not watched.
     """
 
     inputs: Tensor
@@ -35,6 +36,7 @@ class Part:
     indices: np.ndarray
     rows: Tensor | None = None
     n_views: int = 1
+    right: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -44,6 +44,7 @@ class WorkerSettings:
     pack: int | Literal["auto"] = 1  # trials computed together; auto: measured
     fuse: Literal["auto", "always", "never"] = "auto"
     graph: Literal["always", "never"] = "never"  # steps of a trial by itself as a CUDA graph
+    also_watch: Literal["right_labels"] | None = None  # `measure.also_watch`
     n_at_once: int | None = None  # workers that may meet on a GPU, where the command knows it
 
     @property
@@ -127,6 +128,7 @@ class TrialContext:
     gpu_share: float = 1.0  # where the device is a GPU
     gpu_workers: int = 1
     notes: tuple[str, ...] = ()  # for the record
+    also_watch: Literal["right_labels"] | None = None
     is_graph: bool = False  # steps of a trial by itself as a CUDA graph
 
     def make_room(self) -> None:
@@ -165,5 +167,6 @@ class ProcessContext:
             sweep=self.settings.sweep,
             gpu_share=self.settings.gpu_share,
             gpu_workers=self.settings.gpu_workers,
+            also_watch=self.settings.also_watch,
             is_graph=self.settings.graph == "always",
         )

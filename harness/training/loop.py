@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,7 +36,7 @@ from harness.training.optimizers import ParameterGroups, make_optimizer
 from harness.training.own_parts import own_loss
 from harness.training.process import in_precision
 from harness.training.ranks import ONE_RANK, Ranks
-from harness.training.score import Score, class_counts, score_of
+from harness.training.score import Score, class_counts, right_sums, score_of, with_right
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all
 
@@ -213,22 +213,28 @@ class Trainer:
         """The score on a part, in evaluation mode, in batches of fixed size.
 
         Each rank evaluates some of the batches; the sums are taken in the order of the batches, so
-        that their bits are the same for any number of ranks.
+        that their bits are the same for any number of ranks. Right labels, where they are watched,
+        are scored on the same predictions.
         """
         n_batches = math.ceil(len(part) / EVALUATION_BATCH)
-        shape = (n_batches + 3 * n_classes,)
+        n_right = 0 if part.right is None else 2 * n_batches
+        shape = (n_batches + 3 * n_classes + n_right,)
         table = torch.zeros(shape, dtype=torch.float64, device=self.device)
-        counts = table[n_batches:].view(3, n_classes)
+        counts = table[n_batches : n_batches + 3 * n_classes].view(3, n_classes)
+        watched = table[n_batches + 3 * n_classes :].view(-1, 2)
         for start, logits, labels in self._outputs(part):
             batch_loss = self.loss_of_batch(logits, labels).double() * len(labels)
             table[start // EVALUATION_BATCH] = batch_loss
             counts += class_counts(logits.argmax(dim=1), labels, n_classes)
+            if part.right is not None:
+                right = part.right[start : start + len(labels)]
+                watched[start // EVALUATION_BATCH] = right_sums(logits, right)
         numbers = self.ranks.sum_(table).tolist()
-        loss = 0.0
-        for batch in numbers[:n_batches]:
-            loss += batch  # the built-in `sum` rounds otherwise
-        by_kind = [numbers[k : k + n_classes] for k in range(n_batches, len(numbers), n_classes)]
-        return score_of(loss / len(part), len(part), by_kind)
+        end = n_batches + 3 * n_classes
+        by_kind = [numbers[k : k + n_classes] for k in range(n_batches, end, n_classes)]
+        score = score_of(_in_order(numbers[:n_batches]) / len(part), len(part), by_kind)
+        sums = [_in_order(numbers[end + k :: 2]) for k in (0, 1) if n_right]
+        return with_right(score, sums, len(part))
 
     def predict(self, part: Part, n_classes: int) -> tuple[Score, Tensor]:
         """The score on a part, and its logits float32 (N, classes) on the CPU, in its order."""
@@ -406,6 +412,14 @@ class Trainer:
             inputs = self._plain(part.between(begin, end))  # not of the whole batch: 0.6 GB at 224²
             outputs.append(forward_in_parts(self.network, inputs, precision, CPU_PART))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def _in_order(numbers: Sequence[float]) -> float:
+    """Their sum, added one after another: the built-in `sum` rounds otherwise."""
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
 
 
 def forward_in_parts(network: nn.Module, inputs: Tensor, mixed_precision: str, size: int) -> Tensor:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -24,12 +25,16 @@ class Score:
         accuracy: fraction of the images that is right.
         balanced_accuracy: mean over the classes of the part of the fraction that is right.
         macro_f1: mean F1 over the classes that the part has or that were predicted.
+        right_loss: mean cross-entropy on right labels, where these are watched (`Part.right`).
+        right_accuracy: fraction of the images whose right label was predicted, likewise.
     """
 
     loss: float
     accuracy: float
     balanced_accuracy: float = math.nan
     macro_f1: float = math.nan
+    right_loss: float = math.nan
+    right_accuracy: float = math.nan
 
 
 def class_counts(predicted: Tensor, labels: Tensor, n_classes: int) -> Tensor:
@@ -43,6 +48,30 @@ def class_counts(predicted: Tensor, labels: Tensor, n_classes: int) -> Tensor:
     classes = torch.arange(n_classes, device=labels.device)
     of_class, as_class = labels[..., None] == classes, predicted[..., None] == classes
     return torch.stack([of_class, as_class, of_class & as_class], dim=-3).sum(dim=-2)
+
+
+def right_sums(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum of the cross-entropies and number of right predictions: float64 (…, 2).
+
+    It is the plain cross-entropy whatever the trial trains with, since other losses read a label
+    in another way (`complementary`: as what the image is not).
+
+    Args:
+        logits: (…, images, classes).
+        labels: int64 (…, images), the right ones.
+    """
+    losses = F.cross_entropy(
+        logits.flatten(0, -2).float(), labels.flatten(), reduction="none"
+    ).view(labels.shape)
+    hits = logits.argmax(dim=-1) == labels
+    return torch.stack([losses.sum(-1, dtype=torch.float64), hits.sum(-1).double()], dim=-1)
+
+
+def with_right(score: Score, sums: Sequence[float], n_images: int) -> Score:
+    """The score with what `right_sums` of all its images say; as it is where nothing was summed."""
+    if not sums:
+        return score
+    return replace(score, right_loss=sums[0] / n_images, right_accuracy=sums[1] / n_images)
 
 
 def score_of(loss: float, n_images: int, counts: Sequence[Sequence[float]]) -> Score:

@@ -172,7 +172,8 @@ class Trial:
                     context.should_stop if self.ranks.n == 1 else lambda: False,
                 )  # fmt: skip
         self.trained: nn.Module = front.tail if front else self.network
-        self.parts: Parts = front.parts if front else self._placed(dataset, split)
+        parts = front.parts if front else self._placed(dataset, split)
+        self.parts: Parts = self._watched(parts)
         uncached = {"cached": False, "reason": reason or NOTHING_FROZEN}
         self.frozen = front.record if front else uncached
         self.trainer = Trainer(
@@ -203,6 +204,16 @@ class Trial:
         if self.device.type != "cuda":
             return place_parts(dataset, split, self.device)
         return self.context.images.parts(dataset, split, self.device)
+
+    def _watched(self, parts: Parts) -> Parts:
+        """The parts, validation with its right labels where the sweep asks for them."""
+        right = None
+        if self.context.also_watch == "right_labels":
+            right = self.context.catalogue.right_labels(self.spec.data)
+        if right is None:
+            return parts
+        labels = torch.from_numpy(right[parts.validation.indices]).to(self.device)
+        return replace(parts, validation=replace(parts.validation, right=labels))
 
     def start(self, measured: Measured | None = None) -> Iterator[Event]:
         """Evaluate the network as it starts, unless a state shows that this was done."""
@@ -309,6 +320,7 @@ class Trial:
                     train_accuracy=trained.accuracy,
                     val_balanced_accuracy=score.balanced_accuracy,
                     val_macro_f1=score.macro_f1,
+                    **self._on_right(score),
                 )
             )
             if finite:
@@ -320,6 +332,12 @@ class Trial:
             self._save_checkpoint(step)
         evaluation = self.record.curve[-1]
         return Progress(self.spec.id, self.trainer.n_steps, self._images_per_s(), evaluation)
+
+    def _on_right(self, score: Score) -> dict[str, float]:
+        """The columns of right labels; none where they are not watched."""
+        if self.parts.validation.right is None:
+            return {}
+        return {"val_right_loss": score.right_loss, "val_right_accuracy": score.right_accuracy}
 
     def _select(self, score: Score, step: int) -> None:
         """Keep the weights where validation is best: accuracy, then loss; or loss alone."""

@@ -32,6 +32,7 @@ class DataCatalogue:
         self.split_stream = split_stream
         self._uses: dict[str, DataUse | InputError] = {}
         self._opened: dict[str, Dataset] = {}
+        self._right: dict[str, np.ndarray | None] = {}  # right labels by fingerprint
         # By fingerprint and the split's settings; and whether every seed's has images alike.
         self._drawn: dict[tuple[str, str], tuple[Split, bool]] = {}
         self._mistakes: dict[tuple[str, str, int, bool], str] = {}  # also by stream and is_tested
@@ -70,6 +71,15 @@ class DataCatalogue:
                 )
             self._opened[use.fingerprint] = dataset
         return self._opened[use.fingerprint]
+
+    def right_labels(self, use: DataUse) -> np.ndarray | None:
+        """The right label of each image of a data set that was chosen; None: not known."""
+        if use.fingerprint not in self._right:
+            choice = use.choice
+            self._right[use.fingerprint] = datasets.right_labels(
+                choice.name, choice.options, self.open(use), data_dir=self.data_dir
+            )
+        return self._right[use.fingerprint]
 
     def check_splits(self, use: DataUse, streams: Mapping[int, int], is_tested: bool) -> None:
         """Whether every seed can draw its split, and has images in all parts that it needs.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.runfolder.lock import Holder, holders
-from harness.runfolder.running import Number, Running, read_running
+from harness.runfolder.running import VALUES, WATCHED, Number, Running, read_running
 from headstart.archives import Archives
 from headstart.curves import read_evaluations
 from headstart.digests import read_sealed_text
@@ -38,7 +38,7 @@ from headstart.rows import TrialRow
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS = ("step", "train_loss", "val_loss", "train_accuracy", "val_accuracy")
+COLUMNS = ("step", *VALUES, *WATCHED)
 Curve = Mapping[str, Sequence[Number]]  # by column; as long as one another
 Seen = tuple[int, int, int]  # of a file: another one has other numbers
 MANY = 20  # curves to read: then the table of all curves is looked at first

@@ -20,8 +20,12 @@ from headstart.records import FINAL, PlannedTrial
 
 STATES = ("planned", "running", "done", "failed", "diverged")
 QUANTITIES = {
-    "accuracy": {"validation": "val_accuracy", "training": "train_accuracy"},
-    "loss": {"validation": "val_loss", "training": "train_loss"},
+    "accuracy": {
+        "validation": "val_accuracy",
+        "training": "train_accuracy",
+        "right labels": "val_right_accuracy",
+    },
+    "loss": {"validation": "val_loss", "training": "train_loss", "right labels": "val_right_loss"},
 }
 MOST_MEANS, MOST_SINGLE = 6_000, 8_000  # points of all curves together
 MOST_LINES = 50  # of the log

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from data_files import dataset_of
 
+from datasets import load_dataset, right_labels
 from datasets.corruption import CorruptLabels, corrupt_labels
 
 LABELS = np.repeat(np.arange(4), 100)
@@ -20,6 +21,15 @@ def test_complementary_labels_are_always_wrong_and_spread_evenly():
     of_class_0 = np.bincount(result.labels[:3000], minlength=4)
     assert of_class_0[0] == 0
     assert (np.abs(of_class_0[1:] - 1000) < 5 * np.sqrt(1000 * 2 / 3)).all()
+
+
+@pytest.mark.parametrize("kind", ["complementary", "uniform", "pairs"])
+def test_right_labels_are_those_before(kind):
+    options = {"corrupt_labels": {"kind": kind, "fraction": 0.5}}
+    clean, spoilt = load_dataset("optdigits"), load_dataset("optdigits", options)
+    np.testing.assert_array_equal(right_labels("optdigits", options, spoilt), clean.labels)
+    assert (spoilt.labels != clean.labels).mean() > 0.4
+    assert right_labels("optdigits", {}, clean) is None
 
 
 def test_the_fraction_is_exact_in_each_class():

@@ -97,7 +97,8 @@ def test_the_columns_of_the_tables_are_what_they_were():
     )
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "
-        "val_accuracy train_accuracy val_balanced_accuracy val_macro_f1"
+        "val_accuracy train_accuracy val_balanced_accuracy val_macro_f1 val_right_loss "
+        "val_right_accuracy"
     )
 
 

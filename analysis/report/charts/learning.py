@@ -41,7 +41,8 @@ UNITS = {
     "epoch": "Epochs",
 }
 PHASES = {"whole": "whole training", "early": "its first fifth", "late": "its last two thirds"}
-PARTS = ("validation", "training")
+PARTS = ("validation", "training", "right labels")
+DASHES = ([1, 0], [5, 4], [1, 3])
 WITHIN = {
     "whole": "true",
     "early": "datum.x <= datum.x0 + 0.2 * (datum.x1 - datum.x0)",
@@ -76,10 +77,11 @@ def learning_chart(
     shade = 0.16 if n_seeds > FEW and len(styles) <= MANY else 0.08
     layers = [_faint(styles, list(units)), *_means(styles, fields, shade), _x_title(units)]
     data: dict[str, list[Row]] = {"curves": curves, "runs": single, "title": [{}]}
+    is_watched = any(row["part"] == "right labels" for row in curves)
     words = (
         "Learning curves by arm: the mean over seeds with its 95 % interval, solid on validation "
-        "images, dashed on training images."
-    )
+        "images, dashed on training images"
+    ) + (", dotted on validation images by their right labels." if is_watched else ".")
     return finish(
         layers,
         data,
@@ -133,7 +135,8 @@ def _titles(curves: list[Row]) -> dict[str, str]:
     titles = {}
     for key in dict.fromkeys(row["quantity"] for row in curves):
         parts = {row["part"] for row in curves if row["quantity"] == key}
-        lines = "; dashed: training" if len(parts) > 1 else f" on {min(parts)} images"
+        lines = "; dashed: training" if "training" in parts else f" on {min(parts)} images"
+        lines += "; dotted: validation on right labels" * ("right labels" in parts)
         titles[key] = f"{QUANTITIES[key][0]}{lines}"
     return titles
 
@@ -192,7 +195,7 @@ def _means(styles: Styles, fields: Sequence[str], shade: float) -> list[alt.Char
     """Band of opacity `shade`, mean, marks that tell arms apart without colour, points to read."""
     base = _of_curves(fields)
     dash = alt.StrokeDash(
-        "part:N", scale=alt.Scale(domain=list(PARTS), range=[[1, 0], [5, 4]]), legend=None
+        "part:N", scale=alt.Scale(domain=list(PARTS), range=list(DASHES)), legend=None
     )
     band = base.transform_filter("datum.part === 'validation'").mark_area(opacity=shade, aria=False)
     line = base.mark_line(strokeWidth=2.2, aria=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from data_files import image_bytes, noise, request, write_mnist, write_tree, write_zip
 
-from datasets import load_dataset
+from datasets import load_dataset, right_labels
 from datasets.sets.mnist_task3 import Options, load
 from headstart.errors import DataError, DataNotFoundError
 
@@ -38,6 +38,31 @@ def test_the_test_part_is_that_of_mnist(zipped):
         dataset.images[dataset.parts["test"]], mnist.images[mnist.parts["test"]]
     )
     np.testing.assert_array_equal(dataset.labels[20:], mnist.labels[mnist.parts["test"]])
+
+
+def test_right_labels_are_those_of_mnist_by_the_number_in_the_name(zipped):
+    mnist = load_dataset("mnist", data_dir=zipped, cache_dir=zipped / "cache")
+    of_train, of_test = (mnist.labels[mnist.parts[part]] for part in ("train", "test"))
+    for test, expected in (("mnist", [*of_train[:20], *of_test]), ("none", of_train[:20])):
+        dataset = load_dataset(
+            "mnist_task3", data_dir=zipped, cache_dir=zipped / "cache", test=test
+        )
+        where = {"data_dir": zipped, "cache_dir": zipped / "cache"}
+        right = right_labels("mnist_task3", {"test": test}, dataset, **where)
+        np.testing.assert_array_equal(right, expected)
+        spoilt = {"test": test, "corrupt_labels": {"kind": "pairs", "fraction": 1}}
+        np.testing.assert_array_equal(
+            right_labels("mnist_task3", spoilt, dataset, **where), expected
+        )
+
+
+def test_right_labels_are_not_known_without_mnist_or_with_a_number_that_mnist_lacks(tmp_path):
+    where = {"data_dir": tmp_path, "cache_dir": tmp_path / "cache"}
+    write_zip(tmp_path / "mnist_task3" / "mnistTask3.zip", FILES)
+    dataset = load_dataset("mnist_task3", test="none", **where)
+    assert right_labels("mnist_task3", {"test": "none"}, dataset, **where) is None
+    write_mnist(tmp_path / "mnist" / "raw", n_train=10, n_test=10)
+    assert right_labels("mnist_task3", {"test": "none"}, dataset, **where) is None
 
 
 def test_a_folder_gives_the_same_as_the_zip(zipped, tmp_path_factory):

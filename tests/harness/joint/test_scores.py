@@ -51,8 +51,11 @@ def trained(unit, context, tmp_path):
 
 
 def close(result: Score, other: Score) -> bool:
-    counted = replace(result, loss=0.0) == replace(other, loss=0.0)
-    return counted and math.isclose(result.loss, other.loss, rel_tol=1e-5)
+    losses = ((result.loss, other.loss), (result.right_loss, other.right_loss))
+    without = [replace(score, loss=0.0, right_loss=0.0) for score in (result, other)]
+    return without[0] == without[1] and all(
+        math.isclose(*pair, rel_tol=1e-5) or pair == (math.nan, math.nan) for pair in losses
+    )
 
 
 def _trained(trainer):
@@ -74,6 +77,7 @@ def test_scores_and_training_losses_are_the_solo_ones(trained, arm, as_one, repl
     """Each seed has a validation part of its own; then one is shared by all."""
     trainers, parts = trained(arm, *replacements, share=share)
     assert len({part.indices.tobytes() for part in parts}) == 3
+    parts = [replace(part, right=(part.labels + k) % 10) for k, part in enumerate(parts)]
     for on in (parts, [parts[0]] * 3):
         alone = [t.evaluate(part, 10) for t, part in zip(trainers, on, strict=True)]
         assert len({score.loss for score in alone}) == 3

@@ -145,12 +145,14 @@ def test_evaluation_is_the_solo_one_bit_for_bit(long_runs, n):
     """Slow only where it is the first to need the runs. 4,000 images are four batches."""
     logits = torch.from_numpy(long_runs[n][0]["logits"])
     labels = torch.from_numpy(digits()[1][:4000])
-    loss = 0.0
+    loss, watched = 0.0, (labels + 1) % 10
     for batch, truth in zip(logits.split(1000), labels.split(1000), strict=True):
         loss += F.cross_entropy(batch, truth).double().item() * len(truth)
     right = int((logits.argmax(1) == labels).sum())
     score = long_runs[n][0]["score"]
     assert (score.loss, score.accuracy) == (loss / 4000, right / 4000)
+    assert score.right_accuracy == int((logits.argmax(1) == watched).sum()) / 4000
+    assert score.right_loss == pytest.approx(float(F.cross_entropy(logits, watched)), rel=1e-5)
 
 
 @pytest.mark.parametrize("unit", ["element", "channel", "image"])
