@@ -60,7 +60,8 @@ not written. A sweep file states one question; `python -m harness.sweep FILE` an
   by key. A `data` or `schedule` with a `name`, or an `evaluate_every` with a unit, replaces the
   whole.
 - **Profiles.** `--profile NAME` lays `profiles.NAME` over the file before anything is checked;
-  `--set key.path=value` then lays single values over it, as `--set train.epochs=3`.
+  `--set key.path=value` then lays single values over it, as `--set train.epochs=3`. `none` in
+  place of an arm or a stage leaves it out: `arms: {{pretrained: none}}`.
 - **Numbers** are read as YAML 1.2 reads them: `1e-5` is a number, `no` is a word.
 - **Mistakes** are all reported at once, each with its line, and the command ends with status 2.
 - **Editors** complete and check keys by the [JSON schema](sweep-file.schema.json) that the first

@@ -107,11 +107,12 @@ class SweepFile(Frame):
         "which the first that is there is used.", None,
         example={"name": "mnist", "train": 50000, "validation": 10000})  # fmt: skip
     train: Train = key("How networks are trained.", Train(), example={"epochs": 30})
-    pretrain: dict[str, Stage] = key("Stages by name: trainings whose checkpoints arms start from.",
-        {},
+    pretrain: dict[str, Stage] = key("Stages by name: trainings whose checkpoints arms "
+        "start from. `none` in place of a stage, as a profile may say, leaves it out.", {},
         example={"digits": {"data": {"name": "optdigits"}, "train": {"epochs": 80}}})  # fmt: skip
-    arms: Annotated[dict[str, Arm], Field(min_length=1)] = key("The conditions by name, at least "
-        "one.", example={"scratch": {}, "pretrained": {"initialize": "digits"}})  # fmt: skip
+    arms: Annotated[dict[str, Arm], Field(min_length=1)] = key("The conditions by name, "
+        "at least one. `none` in place of an arm, as a profile may say, leaves it out.",
+        example={"scratch": {}, "pretrained": {"initialize": "digits"}})  # fmt: skip
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = key("Values for keys of `model`, "
         "`data`, `train`, `arms` or `pretrain`, by their path: every arm that a key concerns runs "
         "at each combination.", {}, example={"data.train": [100, 1000, 10000]})  # fmt: skip

@@ -20,6 +20,9 @@ _KIND_KEYS = {
 }
 
 
+LEFT_OUT = "none"  # in place of an arm or a stage
+
+
 def merge(base: Node | None, override: Node | None) -> Node | None:
     """Lay `override` over `base`: mappings key by key, anything else replaced.
 
@@ -56,3 +59,14 @@ def with_value(root: Node, keys: Sequence[str], leaf: Node) -> Node:
 def without(root: Node, keys: Collection[str]) -> Node:
     """A copy of a mapping without these keys."""
     return Node({k: v for k, v in root.value.items() if k not in keys}, root.where, root.path)
+
+
+def as_left_out(root: Node) -> Node:
+    """A sweep without the arms and stages that are `none`: a profile leaves them out so."""
+    for kind in ("arms", "pretrain"):
+        section = root.get(kind)
+        if section is not None and isinstance(section.value, dict):
+            gone = [name for name, node in section.items() if node.value == LEFT_OUT]
+            kept = without(section, gone)
+            root = Node({**root.value, kind: kept}, root.where, root.path) if gone else root
+    return root

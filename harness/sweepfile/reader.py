@@ -15,7 +15,7 @@ from harness.sweepfile.conditions import ConditionReader, Conditions
 from harness.sweepfile.file import SweepFile
 from harness.sweepfile.labels import labels_of, read_labels
 from harness.sweepfile.mistakes import Mistakes
-from harness.sweepfile.nodes import with_value, without
+from harness.sweepfile.nodes import as_left_out, with_value, without
 from harness.sweepfile.references import NO_CODE, CodePlaces, check_given, in_run_folder
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
@@ -101,7 +101,7 @@ def read_sweep(
     """
     mistakes = Mistakes()
     written = {key: child for key, child in root.items() if child.value is not None}
-    root = Node(written, root.where, root.path)
+    root = as_left_out(Node(written, root.where, root.path))
     elsewhere = [key for key in TOP_KEYS if key not in Frame.model_fields]
     frame = mistakes.validate(Frame, without(root, elsewhere), whole=SweepFile)
     conditions = ConditionReader(root, mistakes, places).read()

@@ -17,6 +17,7 @@ import datasets
 import models
 from datasets.split import SplitSettings
 from harness.sweepfile.file import SweepFile
+from harness.sweepfile.nodes import LEFT_OUT
 from harness.sweepfile.settings import SeedsRule, VerdictRule, schema_of_names
 from headstart.settings import key
 from models.info import NORMALISE
@@ -66,6 +67,10 @@ def sweep_schema() -> Schema:
         owner["data"] = {**_about(owner["data"]), "$ref": "#/$defs/Data"}
     file["seeds"]["default"] = 5
     file["model"] = {**_about(file["model"]), "$ref": "#/$defs/ModelChoice"}
+    for section, part in (("arms", "Arm"), ("pretrain", "Stage")):
+        kept: Schema = {"$ref": f"#/$defs/{part}"}
+        left_out: Schema = {"if": {"const": LEFT_OUT}, "then": True, "else": kept}
+        file[section] |= {"additionalProperties": left_out}
     values = {"type": "array", "minItems": 1}
     file["grid"] |= {
         "additionalProperties": False,

@@ -187,8 +187,9 @@ class Train(Frozen):
         example={"steps": 50, "until": 500, "then": 250})  # fmt: skip
     early_stopping: EarlyStopping | None = key("Stops training early; without it, all epochs run.",
         None, example={"monitor": "val_loss", "patience": 5})  # fmt: skip
-    select: Literal["val_accuracy", "val_loss"] = key("The score that chooses the checkpoint that "
-        "is tested and that arms start from.", "val_accuracy", example="val_loss")  # fmt: skip
+    select: Literal["val_accuracy", "val_loss", "last"] = key("The score that chooses the "
+        "checkpoint that is tested and that arms start from; `last`: nothing chooses, and it is "
+        "that of the last step.", "val_accuracy", example="val_loss")  # fmt: skip
     augment: Augment = key("How far each image may be moved, bent and covered, anew for each use "
         "of it.", Augment(), example={"rotate": 15, "translate": 0.07})  # fmt: skip
     precision: Literal["float32", "tf32", "bf16"] = key("Numbers of the computation; `tf32` needs "

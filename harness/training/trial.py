@@ -340,9 +340,12 @@ class Trial:
         return {"val_right_loss": score.right_loss, "val_right_accuracy": score.right_accuracy}
 
     def _select(self, score: Score, step: int) -> None:
-        """Keep the weights where validation is best: accuracy, then loss; or loss alone."""
-        record = self.record
-        if record.best is None or self._rank(score) > self._rank(record.best):
+        """Keep the weights where validation is best: accuracy, then loss; or loss alone.
+
+        With `select: last` those of each evaluation, of which the end is one, replace the others.
+        """
+        record, is_last = self.record, self.settings.select == "last"
+        if record.best is None or is_last or self._rank(score) > self._rank(record.best):
             record.best, record.best_step = score, step
             self._keep_best()
         stopping = self.settings.early_stopping

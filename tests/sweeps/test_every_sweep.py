@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from datasets import Dataset, Split, SplitSettings, load_dataset
+from datasets.augment_settings import Augment
 from harness.engines.queue import Queue
 from harness.plan.dry_run import describe_plan
 from harness.plan.planner import make_plan
@@ -102,3 +103,65 @@ def test_part_2_leaves_none_of_eight_cards_idle(profile, tmp_path):
     assert len(sizes) == 8
     assert max(sizes) <= min(sizes) + 1
     assert len({trial.id for unit in units for trial in unit}) == sum(sizes)
+
+
+def test_parts_2_and_3_start_from_the_trials_of_part_1_as_written(tmp_path):
+    """Seed by seed under the same ids: `--reuse` of part 1's run takes its checkpoints."""
+    plans = {}
+    for name in ("part1", "part2", "part3"):
+        sweep = load_sweep(SWEEPS[0].parent / f"{name}.yaml", "as_written")
+        plans[name] = make_plan(sweep, Drawn(tmp_path, allow_download=False))
+    first = {(t.arm, t.seed): t.id for t in plans["part1"].trials}
+    assert len(first) == 10
+    for name in ("part2", "part3"):
+        stages = {(t.arm, t.seed): t.id for t in plans[name].trials if t.stage == "pretrain"}
+        for seed in range(5):
+            assert stages["part1_1000", seed] == first["cnn", seed]
+            assert stages["part1_500", seed] == first["cnn_500", seed]
+            starts = {t.parent for t in plans[name].trials if t.seed == seed and t.stage == "arm"}
+            assert {first["cnn", seed], first["cnn_500", seed]} < starts
+    digits = [
+        {t.id for t in plans[name].trials if t.arm.startswith("digits")}
+        for name in ("part2", "part3")
+    ]
+    assert digits[0] == digits[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "n_train", "batch_size", "epochs", "learning_rate"),
+    [
+        ("part1", "as_written", 69 * 32, 32, 30, 1e-3),
+        ("part2", "as_written", 50000, 100, 3, 1e-3),
+        ("part2", "as_written_p2", 50000, 128, 30, 3e-4),
+        ("part3", "as_written", 50000, 100, 3, 1e-3),
+    ],
+)
+def test_settings_are_those_of_the_reports(
+    name, profile, n_train, batch_size, epochs, learning_rate
+):
+    sweep = load_sweep(SWEEPS[0].parent / f"{name}.yaml", profile)
+    for arm in sweep.arms.values():
+        assert {choice.split.train for choice in arm.data[:1]} == {n_train}
+        train = arm.train
+        assert (train.batch_size, train.epochs) == (batch_size, epochs)
+        assert (train.optimizer, train.learning_rate) == ("adam", learning_rate)
+        assert (train.augment, train.label_smoothing, train.weight_decay) == (Augment(), 0, 0)
+    if profile == "as_written":
+        networks = {arm.model for arm in sweep.arms.values()}
+        shapes = {(m.options.dense, m.options.dropout, m.info.image_size) for m in networks}
+        assert shapes == {(1000, 0.5, (28, 28)), (500, 0.7, (28, 28))}
+
+
+def test_both_networks_in_one_run_are_the_trials_of_their_own_profiles(tmp_path):
+    plans = {
+        profile: make_plan(load_sweep(SWEEPS[0].parent / "part2.yaml", profile), Drawn(tmp_path))
+        for profile in ("networks", "original", "experimental")
+    }
+    ids = {
+        profile: {(t.arm, t.seed): t.id for t in plan.trials if t.stage == "arm"}
+        for profile, plan in plans.items()
+    }
+    for network in ("original", "experimental"):
+        for own, shared in (("scratch", network), ("pretrained", f"{network}_pretrained")):
+            for seed in range(5):
+                assert ids["networks"][shared, seed] == ids[network][own, seed]

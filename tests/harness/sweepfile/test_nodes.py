@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.sweepfile.nodes import merge, with_value
+from harness.sweepfile.nodes import as_left_out, merge, with_value
 from headstart.errors import SpecError
 from headstart.yaml12 import parse_yaml
 
@@ -28,3 +28,12 @@ def test_a_value_that_lies_deeper_than_any_setting_is_refused():
     root = parse_yaml("a: 1\n", "f")
     with pytest.raises(SpecError, match="f:1: x: leads over 60 keys deep"):
         with_value(root, ["x"] * 2000, root.get("a"))
+
+
+def test_arms_and_stages_that_are_none_are_left_out():
+    root = parse_yaml("pretrain: {a: none, b: {}}\narms: {c: none, d: {search: none}, e:}\n", "f")
+    assert as_left_out(root).plain() == {
+        "pretrain": {"b": {}}, "arms": {"d": {"search": "none"}, "e": None},
+    }  # fmt: skip
+    for text in ("arms: none\n", "seeds: 3\n", "arms: [none]\n"):
+        assert as_left_out(parse_yaml(text, "f")).plain() == parse_yaml(text, "f").plain()

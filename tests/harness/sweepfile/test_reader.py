@@ -56,6 +56,24 @@ def test_profile_then_assignments_are_laid_over_the_file(write_sweep):
     assert set(sweep.arms) == {"scratch", "pretrained", "extra"}
 
 
+def test_a_profile_and_an_assignment_leave_out_arms_and_stages(write_sweep):
+    profile = "longer: {arms: {pretrained: none, other: {head: new}}, pretrain: {drawn: none}, "
+    path = write_sweep(("longer: {", profile), ("compare: [{treatment: pretrained, ", "#"))
+    assert {*load_sweep(path).arms} == {"scratch", "pretrained"}
+    sweep = load_sweep(path, "longer", ["arms.scratch=none"])
+    assert (set(sweep.arms), set(sweep.stages)) == ({"other"}, set())
+
+
+def test_what_was_left_out_cannot_be_named(write_sweep):
+    stage = "sweep.yaml:12: arms.pretrained.initialize: 'drawn' is not a pretrain stage"
+    with pytest.raises(SpecError, match=stage):
+        load_sweep(write_sweep(), None, ["pretrain.drawn=none"])
+    with pytest.raises(SpecError, match=r"compare.*'pretrained' is not an arm; arms: scratch"):
+        load_sweep(write_sweep(), None, ["arms.pretrained=none"])
+    with pytest.raises(SpecError, match="at least one arm is expected"):
+        load_sweep(write_sweep(), None, ["arms={scratch: none, pretrained: none}"])
+
+
 @pytest.mark.parametrize(
     "assignment",
     ["grid.train.epochs=[2, 4]", "grid={train.epochs: [2, 4], train.batch_size: [32]}"],

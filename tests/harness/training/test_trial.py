@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.settings import Save
 from harness.training.context import TrialContext
 from harness.training.trial import run_trial
 from harness.trials.catalogue import DataCatalogue
@@ -59,6 +60,20 @@ def test_the_record_of_a_trial(run_one):
         sum(v.numel() for v in load_file(trial / "model.safetensors").values())
         == row["n_parameters"]
     )
+
+
+def test_select_last_keeps_the_weights_of_the_last_step_whatever_validation_says(run_one):
+    trial, row, curve = run_one(
+        ("learning_rate: 1.0e-3", "learning_rate: 0.1, select: last"),
+        context={"save": Save(last=True)},
+    )
+    lowest = min(curve, key=lambda point: point["val_loss"])  # no network learns at this rate
+    assert lowest["val_loss"] < curve[-1]["val_loss"]
+    assert row["best_step"] == row["steps"] == 30
+    assert row["best_val_accuracy"] == row["final_val_accuracy"] == curve[-1]["val_accuracy"]
+    selected, last = (load_file(trial / f"{name}.safetensors") for name in ("model", "last"))
+    assert selected.keys() == last.keys()
+    assert all(torch.equal(selected[name], last[name]) for name in last)
 
 
 def test_no_image_is_in_two_parts(run_one, write_sweep):
