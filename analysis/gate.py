@@ -92,7 +92,7 @@ def gate_runs(
         measured = f"{base} measures {courses[0].words}, {new} {course.words}"
         raise InputError(f"{measured}; say --metric NAME to test one that both have")
     name = metric or final_of(course, trials)
-    if not metric_of(name).along(course).has_margin:
+    if not metric_of(name).along(course).counts_failures:
         raise InputError(f"--metric {name}: a margin is of a final value, as test_accuracy")
     if metric_of(name).unit == "fraction" and margin >= 1:
         raise InputError(f"--margin {margin:g}: a fraction below 1, as 0.002 for 0.2 points")

@@ -42,7 +42,8 @@ ROOMS = {
     ],
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
     "analysis.measures": [
-        {"trials", "conditions", "redrawn", "stopping"}, "times", {"pairs", "classes", "stability"},
+        {"trials", "conditions", "redrawn", "stopping"}, "times",
+        {"pairs", "classes", "stability", "overfitting"},
     ],
     "datasets": [
         {"augment_settings", "base", "group_split"}, "split_notes", {"augment", "corruption",

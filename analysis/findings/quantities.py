@@ -1,12 +1,13 @@
 """What stability and overfitting are asked of: further columns of the trials, one value a trial.
 
-In: trials and curves. Out: the trials with `final_value`, `late_noise`, `broken`, `accuracy_gap`
-and `loss_gap`, and which metrics those allow. It stands alone because comparisons and the tables of
-single arms use the same columns.
+In: trials and curves. Out: the trials with `final_value`, `late_noise`, `broken` and what
+`overfitting` measures, and which metrics those allow. It stands alone because comparisons and the
+tables of single arms use the same columns.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 
 from analysis.findings.asked import Asked
 from analysis.findings.by_arm import final_interval, in_order
+from analysis.measures.overfitting import QUANTITIES, overfitting
 from analysis.measures.redrawn import overlap_of
 from analysis.measures.stability import within_runs
 from analysis.statistics.pairs.metrics import METRICS, OVERFITTING, STABILITY
@@ -23,10 +25,6 @@ from analysis.statistics.samples.redrawn import corrected
 from analysis.statistics.times.course import Course
 
 ONE_SIDED = 1.645  # binomial SDs above chance that an accuracy must be, not to be one of chance
-_GAPS = {
-    "accuracy_gap": ("best_train_accuracy", "best_val_accuracy", 1.0),
-    "loss_gap": ("best_train_loss", "best_val_loss", -1.0),
-}
 
 
 def with_quantities(
@@ -35,11 +33,8 @@ def with_quantities(
     """The trials, in their order, with what the two further questions compare.
 
     final_value: `score`. late_noise: noise within a run that finished (`within_runs`).
-    broken: 1.0 where the trial failed, diverged or collapsed, else 0.0. accuracy_gap, loss_gap:
-    at the chosen step, how much better the training batches before it were than the validation
-    images; NaN for trials of a version that did not record it, and where the chosen step is 0.
-    Training accuracy is of images as augmentation changed them, under dropout, by earlier weights:
-    the gap is the smaller for it.
+    broken: 1.0 where the trial failed, diverged or collapsed, else 0.0. The others:
+    `measures.overfitting`.
     """
     broken = trials["status"].isin(("failed", "diverged")) | collapsed(trials)
     noise = pd.Series(within_runs(curves, trials, course)["late_noise"].to_numpy(), trials.index)
@@ -48,11 +43,7 @@ def with_quantities(
         "late_noise": noise.where(trials["status"] == "done"),
         "broken": broken.astype(float),
     }
-    for name, (train, validation, sign) in _GAPS.items():
-        known = {train, validation} <= set(trials)
-        gap = sign * (trials[train] - trials[validation]) if known else np.nan
-        columns[name] = gap
-    return trials.assign(**columns)
+    return trials.assign(**columns, **overfitting(curves, trials))
 
 
 def collapsed(trials: pd.DataFrame) -> Bools:
@@ -87,9 +78,10 @@ def gap_table(asked: Iterable[Asked], evidence: pd.DataFrame) -> pd.DataFrame:
 
     Columns task, arm, n (finished trials), n_gap (trials of which the gap is known),
     train_accuracy, validation_accuracy, test_accuracy (means; training and validation at the
-    chosen step), and accuracy_gap and loss_gap, training against validation. Test accuracy and
-    gaps have _low and _high: 95 % over seeds, where these redraw one pool `corrected`. Training
-    and validation are of the trials with a gap, where there are any: the gap is what lies between.
+    chosen step), what `measures.overfitting` measures, and rises_from: the median epoch of the
+    lowest validation loss. Test accuracy and all but rises_from have _low and _high: 95 % over
+    seeds, where these redraw one pool `corrected`. Training and validation are of the trials with a
+    gap, where there are any: the gap is what lies between.
     """
     rows = []
     for (task, arm), trials in evidence.groupby(["task", "arm"], sort=False):
@@ -100,7 +92,8 @@ def gap_table(asked: Iterable[Asked], evidence: pd.DataFrame) -> pd.DataFrame:
 
 def _accuracies(trials: pd.DataFrame) -> dict[str, object]:
     """The trials of one arm as a row of `gap_table`."""
-    done, known = trials[trials["status"] == "done"], trials[trials["accuracy_gap"].notna()]
+    done = trials[trials["status"] == "done"]
+    known = done[done["accuracy_gap"].notna()]
     chosen = known if len(known) else done
     row: dict[str, object] = {
         "n": len(done),
@@ -109,8 +102,9 @@ def _accuracies(trials: pd.DataFrame) -> dict[str, object]:
         "validation_accuracy": chosen["best_val_accuracy"].mean(),
         **final_interval(done, "test_accuracy").columns("test_accuracy", "test_accuracy_"),
     }
-    for name in _GAPS:
-        values = known[name].dropna().to_numpy(dtype=float)
+    for name in QUANTITIES:
+        values = done[name].dropna().to_numpy(dtype=float)
         gap = corrected(values, overlap_of(trials)) if len(values) else Interval.unknown("")
+        gap = gap.within(0.0, math.inf) if name == "loss_rise" else gap
         row |= gap.columns(name, f"{name}_")
-    return row
+    return row | {"rises_from": done["rises_from"].median()}

@@ -18,7 +18,7 @@ import pandas as pd
 from analysis import words
 from analysis.findings.findings import Findings
 from analysis.report.displays import SCORE_WORDS, common_text, uses_text
-from analysis.report.leads import first_sentence, images_words, scope_words
+from analysis.report.leads import AT_THE_END, first_sentence, fit_of, images_words, scope_words
 from analysis.statistics.pairs.comparison import Comparison, Verdict
 from analysis.statistics.pairs.questions import ALPHA, QUESTION_WORDS
 from analysis.statistics.pairs.wording import finished_words, row_words, sample_words
@@ -228,12 +228,24 @@ def _question(findings: Findings, rows: Sequence[Comparison], name: str) -> str:
         strict = any(asked.errors == "report" for asked in findings.asked)
         together = "its part of 5 % for the report" if strict else "5 % for all together"
         head += f" ({n} comparisons, {together})"
+    if name == "overfitting":
+        return f"{head}: {_fit(rows)}."
     if name not in ("final", "way"):  # beside the point where nothing is shown: the table has it
         shown = [row for row in rows if row.state != "not shown"]
     texts = [row_words(row, named=name != "final") for row in shown]
     if len(shown) < len(rows) - len(times) + min(len(times), MOST_TARGETS):
         texts.append("nothing else is shown" if texts else "no difference is shown")
     return f"{head}: {'; '.join(texts)}."
+
+
+def _fit(rows: Sequence[Comparison]) -> str:
+    """Who overfits more, and by how much: of what stands at the end of training in any case."""
+    row, fit = rows[0], fit_of(rows)
+    lead = f"which of “{row.treatment}” and “{row.control}” overfits more is not known"
+    if fit.word:
+        lead = f"“{row.treatment}” overfits {fit.word} {fit.joins} “{row.control}”{fit.tail}"
+    shown = [row for row in rows if row.state != "not shown" or row.metric in AT_THE_END]
+    return "; ".join([lead, *(row_words(row) for row in shown)])
 
 
 def _intervals(rows: Sequence[Comparison]) -> str:

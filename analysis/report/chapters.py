@@ -81,13 +81,14 @@ def _good(content: Content, blocks: Blocks) -> Section:
 
 def _stable(content: Content, blocks: Blocks) -> Section:
     figures = _figures(blocks["stability"])
-    fitting = find_words(content.findings, "overfitting")
-    words = [*([fitting] if fitting else []), *paragraphs_of("stability", content.findings)]
+    words = paragraphs_of("stability", content.findings)
     folds = [
         _fold("Further figures", figures[1:]),
         _fold("Tables of spread and overfitting", _tables(blocks["stability"]), words),
     ]
-    return _section("stable", "How stable", content, figures[:1], folds, "stability")
+    section = _section("stable", "How stable", content, figures[:1], folds, "stability")
+    fitting = find_words(content.findings, "overfitting")
+    return replace(section, finding=f"{section.finding} {fitting}".strip())
 
 
 def _rest(content: Content, blocks: Blocks, links: Links) -> Iterator[Section]:

@@ -65,7 +65,8 @@ def _card_lines(card: Card) -> Iterator[tuple[str, str]]:
     if not card.control:
         yield f"“{card.arm}”{where}{note}: {'; '.join(readings) or 'no run finished'}", "  "
         return
-    yield f"“{card.arm}” against “{card.control}”{where}{note}", "  "
+    fit = f": {card.fit}" if card.fit else ""
+    yield f"“{card.arm}” against “{card.control}”{where}{note}{fit}", "  "
     for text in readings:
         yield text, "    "
 

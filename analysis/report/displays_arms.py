@@ -176,14 +176,18 @@ def gap_table(findings: Findings) -> Table:
         Column("validation_accuracy", "Best validation", "percent"),
         with_interval("accuracy_gap", "Gap", "points"),
         *([with_interval("test_accuracy", "Test", "percent")] if tested else []),
+        with_interval("end_accuracy_gap", "Gap at the end", "points"),
+        with_interval("loss_rise", "Rise of validation loss", "number"),
+        Column("rises_from", "From epoch", "number", help="Of the lowest validation loss; median"),
         replace(with_interval("loss_gap", "Gap of losses", "signed"), more=True),
         Column("n_gap", "Seeds with a gap", "count", more=True),
     )
     note = (
         "Accuracy, means over seeds. Training: batches since the evaluation before the step that "
         "validation chose, as they were trained on. Augmentation, dropout and the earlier weights "
-        "of those batches make the gap (training minus validation) smaller. 95 % intervals over "
-        "seeds; “–”: not recorded."
+        "of those batches make the gap (training minus validation) smaller. Gap at the end: at the "
+        "last evaluation. Rise: validation loss there less its lowest, over the whole of training. "
+        "95 % intervals over seeds; “–”: not recorded."
     )
     title = "Training, validation and test"
     paper = tuple(column for column in columns if not column.more and column.key != "n")

@@ -7,7 +7,7 @@ statistics. It stands apart from `answers`, which gives the numbers behind it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from analysis import words
@@ -15,6 +15,13 @@ from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import finished_words
 
 UNSURE = "not sure once all comparisons are counted"
+FITS = {
+    "accuracy_gap": "in accuracy at the chosen step",
+    "loss_gap": "in loss at the chosen step",
+    "end_accuracy_gap": "in accuracy at the end of training",
+    "loss_rise": "in the rise of its validation loss",
+}
+AT_THE_END = ("end_accuracy_gap", "loss_rise")
 STABLE = {
     "spread_over_seeds": "from seed to seed",
     "noise_within_a_run": "within a run",
@@ -69,6 +76,40 @@ def first_sentence(rows: Sequence[Comparison], score: str) -> str:
         pair = f"{who} and “{final.control}” cannot be compared in {final.question_words}"
         parts.append(f"{pair} (no values)")
     return words.sentence("; ".join(parts))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Who overfits, of one pair: `word` (less, more, as much; "" where it is not known), and what
+    is to add to it."""
+
+    word: str
+    tail: str = ""
+
+    @property
+    def joins(self) -> str:
+        """What the control follows."""
+        return "as" if self.word == "as much" else "than"
+
+
+def fit_of(rows: Iterable[Comparison]) -> Fit:
+    """From the rows of overfitting: what is shown, of both sides where they differ; as much where
+    all that has a margin is equivalent and nothing is shown."""
+    rows = [row for row in rows if row.question == "overfitting"]
+    less, more = (
+        words.listed(FITS[row.metric] for row in rows if row.verdict == verdict)
+        for verdict in ("better", "worse")
+    )
+    if less and more:
+        return Fit("less", f" {less}, yet more {more}")
+    if less or more:
+        return Fit("less" if less else "more")
+    judged = [row for row in rows if row.p_value <= 1 and not math.isnan(row.margin)]
+    if judged and all(row.verdict == "equivalent" for row in judged):
+        course = judged[0].measured
+        what = "gaps in accuracy" if course.is_share else "gap and rise of loss"
+        return Fit("as much", f" ({what} within {course.margin(judged[0].margin)})")
+    return Fit("")
 
 
 def scope_words(row: Comparison) -> str:
@@ -158,12 +199,14 @@ def _end(said: _Said, final: Comparison) -> None:
 def _stability(said: _Said, rows: Sequence[Comparison]) -> None:
     """Who is more stable; overfitting only where something is shown of it."""
     steady = [row for row in rows if row.question == "stability" and row.p_value <= 1]
-    over = [row for row in rows if row.question == "overfitting"]
-    for verdict, word, fit in (("better", "more", "less"), ("worse", "less", "more")):
+    for verdict, word in (("better", "more"), ("worse", "less")):
         where = [STABLE[row.metric] for row in steady if row.verdict == verdict]
         if where:
             said.show(f"is {word} stable {words.listed(where)}")
-        if any(row.verdict == verdict for row in over):
-            said.show(f"overfits {fit}")
+    fit = fit_of(rows)
+    if fit.word == "as much":
+        said.shown.append(f"overfits as much as “{said.control}”{fit.tail}")
+    elif fit.word:
+        said.show(f"overfits {fit.word}", fit.tail)
     if steady and all(row.verdict not in ("better", "worse") for row in steady):
         said.unknown.append("is more stable")

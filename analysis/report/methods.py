@@ -94,14 +94,14 @@ def _compared(findings: Findings) -> Iterator[Term]:
         "Verdict",
         "Four questions are asked: the final value (a row a pair), the way there (mean over "
         "training, and each target that somebody reached), stability (how far two seeds lie "
-        "apart, noise within a run, runs that broke) and overfitting (gaps in accuracy and "
-        "loss). Each is allowed to be wrong in 5 % of reports in which nothing differs. A row "
-        "is shown where its paired t-test is at most 0.05 among the rows of its question: step-"
-        "down max-|t|, from 8 pairs over sign flips, for 3 to 7 over random rotations; rows of "
-        "other seeds are joined by Holm’s argument. By itself: only the p of the row alone is. "
-        "Equivalent where two one-sided tests put the difference inside the margin (Holm over "
-        "all such tests). Else not shown, which is never "
-        "“the same”. Sign-flip and Wilcoxon p-values stand beside it.",
+        "apart, noise within a run, runs that broke) and overfitting (gaps in accuracy and loss, "
+        "rise of validation loss). Each is allowed to be wrong in 5 % of reports in which nothing"
+        " differs. A row is shown where its paired t-test is at most 0.05 among the rows of its "
+        "question: step-down max-|t|, from 8 pairs over sign flips, for 3 to 7 over random "
+        "rotations; rows of other seeds are joined by Holm’s argument. By itself: only the p of "
+        "the row alone is. Equivalent where two one-sided tests put the difference inside the "
+        "margin (Holm over all such tests of its question). Else not shown, which is never “the "
+        "same”. Sign-flip and Wilcoxon p-values stand beside it.",
         "Westfall and Young (1993); Langsrud (2005); Holm (1979); Schuirmann (1987).",
     )
     yield Term(
@@ -164,8 +164,10 @@ def _further() -> Iterator[Term]:
     yield Term(
         "Overfitting",
         "At the step that validation chose, accuracy of the training batches since the evaluation "
-        "before it minus validation accuracy, and validation loss minus training loss. There is no "
-        "extra pass: batches are scored as they are trained on.",
+        "before it minus validation accuracy, and validation loss minus training loss; the gap in "
+        "accuracy at the last evaluation; and the validation loss there less its lowest. There is "
+        "no extra pass: batches are scored as they are trained on. Trials that did not finish, or "
+        "made no step, have none of these.",
     )
 
 

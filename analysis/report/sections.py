@@ -144,9 +144,11 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
         )
     unknown = findings.gaps.empty or not findings.gaps["n_gap"].any()
     if key == "stability" and unknown and findings.arms["n_done"].sum():
+        rise = not findings.gaps.empty and findings.gaps["loss_rise"].notna().any()
         yield (
-            "Overfitting is not known: no finished trial has a record of its training accuracy at "
-            "the chosen step (a version before recorded none, and at step 0 there is none)."
+            f"{'The gap between training and validation' if rise else 'Overfitting'} is not known: "
+            "no finished trial has a record of its training accuracy at the chosen step (a version "
+            "before recorded none, and at step 0 there is none)."
         )
     curves = findings.learning
     if key == "learning" and curves.n_drawn < curves.n_trials:

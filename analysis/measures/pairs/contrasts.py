@@ -166,7 +166,7 @@ def _with_failures(
 ) -> Contrast:
     """With the trials that failed, counted, and what it would be with them at chance."""
     metric, rows = column.metric, (match.treated, match.control)
-    if not (metric.has_margin or metric.source == "area"):
+    if not (metric.counts_failures or metric.source == "area"):
         return contrast
     failures = [_failed(trials, r) & gap for r, gap in zip(rows, gaps, strict=True)]
     failed = (int(failures[0].sum()), int(failures[1].sum()))

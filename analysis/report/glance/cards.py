@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from analysis import words
 from analysis.findings.findings import Findings
+from analysis.report.leads import fit_of
 from analysis.statistics.pairs.comparison import Comparison, Verdict
+from analysis.statistics.pairs.metrics import OVERFITTING
 
 MOST_RATIO = 100  # beyond, and below its inverse, a ratio is not told
 WIDE_RATIO = 10  # a range that reaches beyond it and below its inverse says nothing
@@ -66,6 +68,7 @@ class Card:
     final: Reading
     head_start: Reading
     spread: Reading
+    fit: str = ""  # `overfits more (gap +2.10 points, 1.20 to 3.00)`; "" where it was not compared
     is_control: bool = False
     others: tuple[str, ...] = ()
     note: str = ""
@@ -121,10 +124,35 @@ def _card(findings: Findings, arm: Any) -> Card:
         final=_final(findings, arm, final),
         head_start=head_start(own),
         spread=_spread(findings, arm, own.get("spread_over_seeds", [None])[0]),
+        fit=_fit(own),
         is_control=is_control and not control,
         others=tuple(controls[1:]),
         note=_counts(arm),
     )
+
+
+def _fit(own: dict[str, list[Comparison]]) -> str:
+    """Whether the arm overfits more than its control, and the row that says so at its clearest."""
+    rows = [row for metric in OVERFITTING for row in own.get(metric, []) if row.p_value <= 1]
+    if not rows:
+        return ""
+    word = fit_of(rows).word
+    sides = {"less": "better", "more": "worse", "as much": "equivalent"}
+    telling = [row for row in rows if row.verdict == sides.get(word)] or rows
+    row = next((row for row in telling if row.metric == "end_accuracy_gap"), telling[0])
+    ends = range_words(row.kind, row.low, row.high)
+    points = " points" if row.kind == "points" else ""
+    numbers = f"{_SHORT[row.metric]} {words.write(row.kind, row.estimate)}{points}"
+    numbers = ", ".join(filter(None, (numbers, ends)))
+    return f"{f'overfits {word}' if word else 'overfitting not known'} ({numbers})"
+
+
+_SHORT = {
+    "accuracy_gap": "gap",
+    "loss_gap": "gap of losses",
+    "end_accuracy_gap": "gap",
+    "loss_rise": "rise of loss",
+}
 
 
 def _counts(arm: Any) -> str:

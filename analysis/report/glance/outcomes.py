@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from analysis import words
 from analysis.findings.findings import Findings
-from analysis.report.leads import STABLE
+from analysis.report.leads import STABLE, fit_of
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import finished_words
 
@@ -188,11 +188,8 @@ def _stability(rows: Iterable[Comparison]) -> Phrase | None:
 
 
 def _overfitting(rows: Iterable[Comparison]) -> Phrase | None:
-    verdicts = {row.verdict for row in rows if row.question == "overfitting"}
-    for verdict, word in (("better", "less"), ("worse", "more")):
-        if verdict in verdicts:
-            return Phrase("overfits", word)
-    return None
+    fit = fit_of(rows)
+    return Phrase("overfits", fit.word, fit.joins, fit.tail) if fit.word else None
 
 
 def _over_tasks(findings: Findings) -> list[Outcome]:

@@ -107,17 +107,17 @@ def _control(outcomes: Sequence[Outcome], many: bool) -> str:
 def _together(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
     """Questions to be said in one clause: those of whose answers all pairs give the same."""
     alike = [name for name in QUESTIONS if all(o.shown.get(name) for o in outcomes)]
-    alike = [n for n in alike if len({(o.shown[n].verb, o.shown[n].word) for o in outcomes}) == 1]
+    alike = [n for n in alike if len({_same(o.shown[n]) for o in outcomes}) == 1]
     rest = [name for name in QUESTIONS if name not in alike]
     return ([tuple(alike)] if alike else []) + [(name,) for name in rest]
 
 
 def _clause(outcomes: Sequence[Outcome], names: tuple[str, ...], bare: bool) -> str:
     """`“a” and “b” learn faster than “c” and end more accurate`; `bare`: without the control."""
-    by_phrases: dict[tuple[tuple[str, str], ...], list[Outcome]] = {}
+    by_phrases: dict[tuple[tuple[str, ...], ...], list[Outcome]] = {}
     for outcome in outcomes:
         if all(name in outcome.shown for name in names):
-            key = tuple((outcome.shown[n].verb, outcome.shown[n].word) for n in names)
+            key = tuple(_same(outcome.shown[n]) for n in names)
             by_phrases.setdefault(key, []).append(outcome)
     parts: list[str] = []
     for members in sorted(by_phrases.values(), key=len, reverse=True):
@@ -130,6 +130,11 @@ def _clause(outcomes: Sequence[Outcome], names: tuple[str, ...], bare: bool) -> 
         who = _names([o.treatment for o in members], _n_arms(outcomes))
         parts.append(f"{who} {words.listed(said)}")
     return words.listed(parts)
+
+
+def _same(phrase: Phrase) -> tuple[str, ...]:
+    """What two arms must share to be said in one clause."""
+    return phrase.verb, phrase.word, phrase.tail
 
 
 def _n_arms(outcomes: Sequence[Outcome]) -> int:

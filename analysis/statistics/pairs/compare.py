@@ -25,7 +25,7 @@ from analysis.statistics.pairs.looks import CHOSEN_BEFORE, Stopping
 from analysis.statistics.pairs.over_tasks import Together, rows_over_tasks
 from analysis.statistics.pairs.questions import Among, Errors, judge
 from analysis.statistics.pairs.wording import verdict_words
-from analysis.statistics.samples.arrays import Rng
+from analysis.statistics.samples.arrays import Floats, Rng
 from analysis.statistics.samples.intervals import CONFIDENCE
 from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.samples.significance import holm
@@ -79,8 +79,7 @@ def _judged(
     bad = among
     if any(row.contrast.at_chance for row in rows):
         bad, _ = _among(worst, stopping, errors)
-    p_equivalence = holm(np.array([row.comparison.p_equivalence for row in rows]))
-    n_margins = int(np.isfinite(p_equivalence).sum())
+    p_equivalence, n_margins = _equivalence(rows)
     sizes = Counter(row.comparison.question for row in rows if row.comparison.p_value <= 1)
     judged = []
     for k, row in enumerate(rows):
@@ -90,8 +89,18 @@ def _judged(
             p_equivalence_holm=float(p_equivalence[k]),
             p_at_chance=_p_at_chance(row, worst[k], bad[k]),
         )
-        judged.append(_judge(comparison, row, n_margins))
+        judged.append(_judge(comparison, row, n_margins[comparison.question]))
     return Compared(judged, together)
+
+
+def _equivalence(rows: Sequence[TestedRow]) -> tuple[Floats, Counter[str]]:
+    """p of equivalence, adjusted among the tests of its question (Holm), and how many each has."""
+    questions = np.array([row.comparison.question for row in rows])
+    p_values = np.array([row.comparison.p_equivalence for row in rows])
+    n_tests = Counter(questions[np.isfinite(p_values)].tolist())
+    for question in n_tests:
+        p_values[questions == question] = holm(p_values[questions == question])
+    return p_values, n_tests
 
 
 def _among(

@@ -46,8 +46,13 @@ class Metric:
             if self.source == "late_noise":
                 return replace(self, unit=course.unit)
             its = self.name in course.finals
-            return replace(self, has_margin=its or (self.has_margin and course.is_share))
+            return replace(self, has_margin=its or (self.has_margin and course.unit == self.unit))
         return replace(self, unit=course.unit, higher_is_better=not course.lower_is_better)
+
+    @property
+    def counts_failures(self) -> bool:
+        """Whether a trial that broke off can be put at chance: of a final value alone."""
+        return self.has_margin and self.question == "final"
 
     @property
     def question(self) -> Question:
@@ -80,14 +85,21 @@ METRICS: dict[str, Metric] = {
 }
 # Beside the final value and the way there: two further questions, in columns that findings add.
 STABILITY = ("spread_over_seeds", "noise_within_a_run", "broken_runs")
-OVERFITTING = ("accuracy_gap", "loss_gap")
+OVERFITTING = ("accuracy_gap", "loss_gap", "end_accuracy_gap", "loss_rise")
 _SPREAD, _NOISE, _BROKEN = STABILITY
 METRICS |= {
     _SPREAD: Metric(_SPREAD, "final_value", "log ratio", False, asks="stability", kind="spread"),
     _NOISE: Metric(_NOISE, "late_noise", "fraction", False, asks="stability"),
     _BROKEN: Metric(_BROKEN, "broken", "fraction", False, asks="stability", kind="event"),
-    "accuracy_gap": Metric("accuracy_gap", "accuracy_gap", "fraction", False, asks="overfitting"),
-    "loss_gap": Metric("loss_gap", "loss_gap", "nats", False, asks="overfitting"),
+}
+METRICS |= {
+    name: Metric(name, name, unit, False, has_margin=True, granule=granule, asks="overfitting")
+    for name, unit, granule in (
+        ("accuracy_gap", "fraction", "n_validation"),
+        ("loss_gap", "nats", ""),
+        ("end_accuracy_gap", "fraction", "n_validation"),
+        ("loss_rise", "nats", ""),
+    )
 }
 DEFAULT_METRICS = ("test_accuracy", "area_under_curve", "steps_to_target")
 

@@ -21,6 +21,8 @@ _NAMES = {
     "broken_runs": "runs that failed, diverged or collapsed",
     "accuracy_gap": "training minus validation accuracy at the chosen step",
     "loss_gap": "validation minus training loss at the chosen step",
+    "end_accuracy_gap": "training minus validation accuracy at the end of training",
+    "loss_rise": "rise of validation loss from its lowest to the end of training",
 }
 _UNITS = {
     "steps_to_target": "steps",

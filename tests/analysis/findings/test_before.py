@@ -20,8 +20,10 @@ def test_a_folder_without_the_new_columns_says_so(tmp_path: Path) -> None:
     assert findings.gaps["accuracy_gap"].isna().all()
     assert findings.gaps["test_accuracy"].tolist() == findings.arms["score"].tolist()
     assert findings.sources.empty
-    assert {row.question for row in findings.pairs.comparisons} == {"final", "way", "stability"}
-    assert any("Overfitting is not known" in text for text in paragraphs_of("stability", findings))
+    further = [row for row in findings.pairs.comparisons if row.question == "overfitting"]
+    assert {row.metric for row in further} == {"loss_rise"}, "of the validation loss there is one"
+    said = [*paragraphs_of("stability", findings)]
+    assert any("The gap between training and validation is not known" in text for text in said)
 
 
 def test_a_metric_that_it_did_not_record_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def test_each_column_by_hand() -> None:
     assert made["accuracy_gap"].tolist()[:2] == pytest.approx([0.2, 0.2])
     assert made["loss_gap"].tolist()[:2] == pytest.approx([0.4, -0.1])
     assert made.loc[2, ["late_noise", "accuracy_gap", "loss_gap"]].isna().all()
-    assert len(further_metrics(made)) == 4
+    assert further_metrics(made) == (
+        *("spread_over_seeds", "broken_runs", "accuracy_gap", "loss_gap", "loss_rise"),
+    )
 
 
 def test_noise_is_of_trials_that_finished() -> None:
@@ -65,7 +67,7 @@ def test_a_run_collapsed_where_chance_explains_its_accuracy() -> None:
 def test_trials_of_a_version_before_have_no_gap_and_are_asked_nothing_of_it() -> None:
     given = trials(status="done", test_accuracy=0.9)
     made = with_quantities(given, curves(), "test_accuracy", ACCURACY)
-    assert further_metrics(made) == ("spread_over_seeds",)
+    assert further_metrics(made) == ("spread_over_seeds", "loss_rise")
     asked = Asked("s", "", ("s",), ("t",), (), True, (), None, 3, "", {}, "accuracy")
     (row,) = gap_table([asked], made).to_dict("records")
     assert (row["n"], row["n_gap"]) == (3, 0)

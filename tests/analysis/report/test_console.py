@@ -43,6 +43,13 @@ def test_an_arm_has_three_lines_and_its_control_one() -> None:
     ]
 
 
+def test_who_overfits_stands_in_the_line_of_its_arm() -> None:
+    text = console_text(glance(CONTROL, card(fit="overfits more (gap +2.10 points, +1.2 to +3.0)")))
+    assert text.splitlines()[4] == (
+        "  “new” against “old”: overfits more (gap +2.10 points, +1.2 to +3.0)"
+    )
+
+
 def test_what_must_be_known_first_stands_first() -> None:
     said = replace(glance(card(note="3 of 5 runs finished", task="b")), stand_in="Made with x.")
     said = replace(said, reservations=("2 runs broke off.",), more="1 more pair has another.")

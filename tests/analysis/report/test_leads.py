@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analysis.report.leads import first_sentence
+from analysis.report.leads import first_sentence, fit_of
 from analysis.statistics.pairs.comparison import Comparison
 
 SHOWN = {"verdict": "better", "state": "shown", "direction": "better"}
@@ -43,6 +43,10 @@ def steps(target: float, state: dict[str, Any]) -> Comparison:
 
 def broken(state: dict[str, Any]) -> Comparison:
     return row("broken_runs", state, question="stability")
+
+
+def gap(state: dict[str, Any], metric: str = "end_accuracy_gap", **changes: Any) -> Comparison:
+    return row(metric, state, question="overfitting", **changes)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,36 @@ def broken(state: dict[str, Any]) -> Comparison:
             "“new” ends as accurate as “old” within ±0.2 points (on these test images, for new "
             "seeds) and is less stable in how many of its runs break.",
         ),
+        (
+            [final(SHOWN), gap(WORSE)],
+            "“new” ends more accurate than “old” (on these test images, for new seeds) and "
+            "overfits more.",
+        ),
+        (
+            [final(OPEN), gap(EQUAL)],
+            "“new” overfits as much as “old” (gaps in accuracy within ±0.2 points); which of the "
+            "two ends more accurate is not shown.",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_shown_by_itself_and_unknown(rows: list[Comparison], sentence: str) -> None:
     assert first_sentence(rows, "test_accuracy") == sentence
+
+
+def test_who_overfits_of_all_its_rows() -> None:
+    rise = {"metric": "loss_rise", "unit": "nats"}
+    assert fit_of([final(SHOWN)]).word == "", "it was not asked"
+    assert fit_of([gap(OPEN), gap(OPEN, **rise)]).word == ""
+    assert fit_of([gap(OPEN), gap(SHOWN, **rise)]).word == "less"
+    both = fit_of([gap(SHOWN, "accuracy_gap"), gap(WORSE), gap(WORSE, **rise)])
+    assert (both.word, both.joins) == ("less", "than")
+    assert both.tail == (
+        " in accuracy at the chosen step, yet more in accuracy at the end of training and in the "
+        "rise of its validation loss"
+    )
+    one_of_two = fit_of([gap(EQUAL), gap(OPEN, "accuracy_gap", margin=0.002)])
+    assert one_of_two.word == "", "one gap is as large, of the other it is not known"
+    beside = fit_of([gap(EQUAL), gap(OPEN, **rise)])
+    assert (beside.word, beside.joins) == ("as much", "as"), "a rise has no margin of accuracy"
+    of_loss = fit_of([gap(EQUAL, course="loss", **rise)])
+    assert of_loss.tail == " (gap and rise of loss within ±0.002)"

@@ -17,6 +17,7 @@ from analysis.statistics.samples.gini import (
     mean_difference_interval,
 )
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.times.course import COURSES
 
 NO_CURVES = pd.DataFrame(columns=["trial_id", "step", "val_accuracy"])
 
@@ -100,3 +101,38 @@ def test_less_gap_is_better() -> None:
     assert row.verdict == "better"
     assert row.estimate == pytest.approx(np.mean(treated) - 0.204)
     assert row.question == "overfitting"
+
+
+def test_equivalence_of_gaps_costs_that_of_final_values_nothing() -> None:
+    rng = np.random.default_rng(6)
+    n = 8
+    trials = pd.DataFrame(
+        {
+            "arm": np.repeat(["t", "u", "c"], n), "seed": np.tile(np.arange(n), 3),
+            "trial_id": [f"{k}" for k in range(3 * n)], "status": "done",
+            "test_accuracy": rng.normal(0.9, 0.002, 3 * n),
+            "accuracy_gap": rng.normal(0.05, 0.001, 3 * n),
+            "end_accuracy_gap": rng.normal(0.06, 0.001, 3 * n),
+        }
+    )  # fmt: skip
+    pairs = [Pair("t", "c"), Pair("u", "c")]
+
+    def rows(*metrics: str):
+        found = compare_all(trials, NO_CURVES, pairs, [], 0.003, metrics=metrics)
+        return {(row.metric, row.treatment): row for row in found}
+
+    alone, gaps = rows("test_accuracy"), rows("accuracy_gap", "end_accuracy_gap")
+    for key, row in rows("test_accuracy", "accuracy_gap", "end_accuracy_gap").items():
+        before = (alone | gaps)[key]
+        assert row.p_equivalence_holm == before.p_equivalence_holm
+        assert (row.p_question, row.n_more) == (before.p_question, before.n_more)
+        assert row.margin == 0.003
+    assert {row.verdict for row in gaps.values()} == {"equivalent"}
+
+
+def test_a_rise_of_loss_has_a_margin_only_where_loss_is_measured() -> None:
+    assert METRICS["end_accuracy_gap"].along(COURSES["accuracy"]).has_margin
+    assert not METRICS["loss_rise"].along(COURSES["accuracy"]).has_margin
+    assert METRICS["loss_rise"].along(COURSES["loss"]).has_margin
+    assert not METRICS["end_accuracy_gap"].along(COURSES["loss"]).has_margin
+    assert not METRICS["end_accuracy_gap"].counts_failures, "a gap at chance is none"

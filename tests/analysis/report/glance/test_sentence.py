@@ -130,6 +130,14 @@ def test_pairs_are_said_together_in_plain_words(
     assert not NO_COURSE.search(sentence)
 
 
+def test_arms_are_said_together_only_where_all_of_their_words_are_alike() -> None:
+    first = [*pair("a", SHOWN, OPEN), steps("a", 0.9, WORSE)]
+    assert said(first, pair("b", SHOWN, OPEN))[0] == (
+        "“a” learns faster than “c”, yet is later at 90 % and “b” learns faster; whether either of "
+        "them ends more accurate is not shown."
+    )
+
+
 def test_the_sentence_says_most_and_the_other_pairs_are_counted() -> None:
     pairs = [pair(name, SHOWN, OPEN) for name in NAMES]
     sentence, more = said(*pairs, pair("g", SHOWN, SHOWN, "a"), pair("h", OPEN, OPEN, "a"))
