@@ -12,6 +12,8 @@ from torch import nn
 from headstart.errors import ModelError
 from models.catalog import OptionsOrMapping, find_network, is_users, read_options
 from models.dropout import seed_dropout
+from models.heads import replace_head
+from models.info import new_head
 from models.own import OwnOptions
 from models.own_build import Shape, build_own, tried
 
@@ -46,7 +48,11 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init_seed)
         model = network.build(chosen, n_classes=n_classes, image_size=image_size, channels=channels)
-    draw_head(head_layer(model), head_seed)
+        if head := new_head(chosen):
+            images = torch.zeros(2, channels, *image_size)
+            replace_head(name, model, head, n_classes, images).draw(head_seed)
+        else:
+            draw_head(head_layer(model), head_seed)
     seed_dropout(model)
     if is_users(name):
         return tried(name, model, repr(chosen), Shape(n_classes, image_size, channels))

@@ -12,7 +12,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from headstart.errors import ModelError, did_you_mean
 from headstart.own_code import is_reference
 from models import networks
-from models.info import ModelInfo, Network, NetworkOptions, normalised
+from models.info import ModelInfo, Network, NetworkOptions, NewHead, new_head, normalised
 from models.networks.torchvision_options import TorchvisionOptions, torchvision_info
 from models.own import CheckedOptions, OwnNetwork, OwnOptions
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 OptionsOrMapping = NetworkOptions | Mapping[str, object]
 """Options that have been validated, or keys and values as a person writes them."""
 
-SHIPPED = ("lenet5", "midas_cnn")  # networks of ours, of which is known how they compute
+SHIPPED = ("lenet5", "midas_cnn", "mlp")  # networks of ours, of which is known how they compute
 
 _DEFINES = [
     re.compile(rf"^{text}\b", re.MULTILINE) for text in ("class Options", "def info", "def build")
@@ -149,7 +149,10 @@ def model_info(name: str, options: OptionsOrMapping) -> ModelInfo:
         ModelError: there is no such network, or an option does not fit it.
     """
     chosen = read_options(name, options)
-    return normalised(find_network(name).info(chosen), chosen)
+    info = normalised(find_network(name).info(chosen), chosen)
+    if new_head(chosen) and name not in SHIPPED:
+        return replace(info, depth=None)  # how many layers it takes the place of is not known
+    return info
 
 
 def _is_network(module: pkgutil.ModuleInfo) -> bool:
@@ -164,12 +167,22 @@ def _mistakes(name: str, expected: type[NetworkOptions], err: ValidationError) -
     lines = []
     for mistake in err.errors():
         key = str(mistake["loc"][0]) if mistake["loc"] else ""
-        if mistake["type"] == "extra_forbidden":
+        path = ".".join([name, *map(str, mistake["loc"])])
+        if mistake["loc"][:-1] == ("head",) and mistake["type"] in ("extra_forbidden", "missing"):
+            keys = tuple(NewHead.model_fields)
+            near = did_you_mean(path.rpartition(".")[2], keys)
+            is_missing = mistake["type"] == "missing"
+            what = (
+                "is missing" if is_missing else f"is no key here; allowed: {', '.join(keys)}{near}"
+            )
+        elif mistake["type"] == "model_type":
+            what = f"{mistake['input']!r} is not a mapping of keys"
+        elif mistake["type"] == "extra_forbidden":
             keys = tuple(expected.model_fields)
             allowed = f"its options are {', '.join(keys)}" if keys else "it has no options"
             what = f"is no option of this network{did_you_mean(key, keys)}; {allowed}"
         else:
             given = f"{mistake['input']!r}: " if key else ""
             what = f"{given}{str(mistake['msg']).removeprefix('Value error, ')}"
-        lines.append(": ".join(filter(None, [f"{name}.{key}" if key else name, what])))
+        lines.append(f"{path}: {what}")
     return lines

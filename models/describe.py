@@ -156,8 +156,14 @@ def _table(
 
 
 def _kinds(model: nn.Module, group: LayerGroup) -> Iterator[str]:
+    from models.heads import DenseHead
+
     for path in group.modules:
-        yield type(model.get_submodule(path)).__name__
+        module = model.get_submodule(path)
+        if isinstance(module, DenseHead):
+            yield from (type(layer).__name__ for layer in module)
+        else:
+            yield type(module).__name__
 
 
 def _cost_lines(cost: Cost) -> Iterator[str]:

@@ -49,6 +49,7 @@ def fitted(
     of_head: Collection[str],
     head: str,
     prefix: str = "",
+    replaced: Collection[str] = (),
 ) -> Fitted:
     """The tensors of `state` that the network takes.
 
@@ -57,6 +58,7 @@ def fitted(
         of_head: names in it of the last layer group.
         head: `new`: the last layer group stays as drawn; `keep`: it is taken.
         prefix: what stands before the names that are meant; empty: what fits.
+        replaced: paths of layers that a new head took the place of, which a file may have.
 
     Raises:
         ModelError: tensors are missing, of another shape or kind, unknown or not finite.
@@ -65,7 +67,7 @@ def fitted(
     needed = {name: tensor for name, tensor in own.items() if name not in skipped}
     before = _given_prefix(state, prefix) if prefix else _prefix(needed, state)
     names = _names(state, before, own)
-    beyond = set(_beyond(names, needed, skipped) if head == "new" else ())
+    beyond = set(_beyond(names, needed, skipped, replaced) if head == "new" else ())
     given = {name: state[key] for name, key in names.items() if name not in skipped | beyond}
     mistakes = _Mistakes(needed, given)
     if mistakes:
@@ -151,7 +153,10 @@ def _prefix(needed: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
 
 
 def _beyond(
-    given: Collection[str], needed: Collection[str], skipped: Collection[str]
+    given: Collection[str],
+    needed: Collection[str],
+    skipped: Collection[str],
+    replaced: Collection[str],
 ) -> Iterator[str]:
     """Names of layers that the network has not, in the place of its own head or beside it.
 
@@ -160,11 +165,16 @@ def _beyond(
     """
     has_head = any(name in given for name in skipped)
     tops = {name.split(".")[0] for name in needed}
+    of_heads = tuple(f"{path}." for path in (*replaced, *(n.rpartition(".")[0] for n in skipped)))
     for name in given:
         top = name.split(".")[0]
         if name in needed or name in skipped:
             continue
-        if AUXILIARY.match(name) or not (has_head or top in tops or top.isdigit()):
+        if (
+            name.startswith(of_heads)
+            or AUXILIARY.match(name)
+            or not (has_head or top in tops or top.isdigit())
+        ):
             yield name
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -136,11 +137,24 @@ def _order_of_calls(
         module.register_forward_pre_hook(lambda _module, _input, path=path: called.setdefault(path))
         for path, module in units.items()
     ]
+    try:
+        run_once(model, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(called)
+
+
+def run_once(model: nn.Module, example: Tensor) -> Any:
+    """What the network gives for the example in evaluation mode; its modes stay as they were.
+
+    Raises:
+        ModelError: the example does not fit.
+    """
     modes = {module: module.training for module in model.modules()}
     try:
-        model.eval()
         with torch.no_grad():
-            model(example)
+            return model.eval()(example)
     except (RuntimeError, ValueError, AssertionError) as err:
         shape = "×".join(str(side) for side in example.shape[1:])
         reason = str(err).strip().splitlines()[0]
@@ -148,11 +162,8 @@ def _order_of_calls(
             f"the network does not take inputs of {shape}: {reason}; set another image_size"
         ) from err
     finally:
-        for handle in handles:
-            handle.remove()
         for module, training in modes.items():
             module.training = training
-    return tuple(called)
 
 
 def _collect(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from headstart.errors import ModelError
-from headstart.settings import key
+from headstart.settings import AsTuple, Frozen, key
 
 if TYPE_CHECKING:
     from torch import nn
 
 MNIST_MEAN = 0.1307  # of the 60,000 training images in 0..1, as PyTorch's own example states them
 MNIST_STD = 0.3081
+MOST_UNITS = 65_536  # of a hidden layer of a head
+MOST_LAYERS = 16  # hidden ones
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,23 @@ NORMALISE = Annotated[
 ]
 
 
+Hidden = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=MOST_UNITS)], ...],
+    AsTuple,
+    Field(min_length=1, max_length=MOST_LAYERS),
+]
+"""Units of hidden layers, input first."""
+
+
+class NewHead(Frozen):
+    """Fully connected layers in the place of a network's last ones; see `models/heads.py`."""
+
+    hidden: Hidden = key("Units of each hidden layer, input first. ReLU follows each, and the "
+        "layer of the logits follows them.", example=[256], unit="units")  # fmt: skip
+    dropout: Annotated[float, Field(ge=0, lt=1)] = key("Share of each hidden layer's outputs that "
+        "is dropped in training.", 0.0, example=0.5, unit="fraction")  # fmt: skip
+
+
 class NetworkOptions(BaseModel):
     """Base of every network's `Options`: unknown keys refused, unchangeable once read."""
 
@@ -109,6 +128,34 @@ class NetworkOptions(BaseModel):
         "0..1: `{mean: …, std: …}`, `imagenet`, or `weights`: those of a configuration beside the "
         "file that it starts from. Without it, the data's `normalise`, else the network's own.",
         None, example={"mean": 0.5, "std": 0.5})  # fmt: skip
+    head: NewHead | None = key("Fully connected layers in the place of the network's last linear "
+        "layers, as one layer group, the last. Without it, the network's own.", None,
+        example={"hidden": [256], "dropout": 0.5})  # fmt: skip
+
+
+def new_head(options: NetworkOptions) -> NewHead | None:
+    """The head that takes the place of the network's own; None: the network keeps its own.
+
+    A network of the user's in `models/networks/` may have an option `head` of its own.
+    """
+    return options.head if isinstance(options.head, NewHead) else None
+
+
+Options = TypeVar("Options", bound=NetworkOptions)
+
+
+def refuse_beside_head(options: Options, *names: str) -> Options:
+    """The options as they are; `names` are of layers that a new head takes the place of.
+
+    Raises:
+        ValueError: a new head, and one of these at another value than its default.
+    """
+    fields = type(options).model_fields
+    for name in names if new_head(options) else ():
+        if getattr(options, name) != fields[name].default:
+            raise ValueError(f"{name} is of layers that `head` takes the place of: leave {name} "
+                             "out, and write it under head")  # fmt: skip
+    return options
 
 
 def normalised(info: ModelInfo, options: NetworkOptions) -> ModelInfo:

@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, create_model, model_val
 from headstart.errors import ModelError
 from headstart.own_code import read_code, shown
 from headstart.settings import key
-from models.info import ImageSize, ModelInfo, NetworkOptions
+from models.info import ImageSize, ModelInfo, NetworkOptions, NewHead
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,9 +52,11 @@ class OwnOptions(NetworkOptions):
     channels: Literal[1, 3] | None = key("`1`: grey images, `3`: colour; without it, the data's "
         "own.", None, example=3)  # fmt: skip
 
+    head: Any = None  # a `NewHead` as it is written, or an option of the network's own
+
     @property
     def given(self) -> dict[str, Any]:
-        """The network's own options."""
+        """The network's own options, but for one that is called `head`."""
         return dict(self.model_extra or {})
 
 
@@ -98,6 +100,8 @@ class CheckedOptions(NetworkOptions):
         given = {k: v for k, v in given.items() if not self.signature.is_default(k, v)}
         for name in ("image_size", "channels", "normalise"):
             given[name] = getattr(self, name)
+        if isinstance(self.head, NewHead):
+            given["head"] = self.head.model_dump(mode="json", exclude_defaults=True)
         return OwnOptions.model_validate({"code": self.digest, **given})
 
 
@@ -141,7 +145,16 @@ class Signature:
             self.size: image_size if is_pair else height,
             self.channels: channels,
         }
-        return {**{k: v for k, v in by_data.items() if k is not None}, **options.given}
+        given = options.head is not None
+        own_head = {"head": options.head} if given and "head" in self.parameters else {}
+        by_name = {k: v for k, v in by_data.items() if k is not None}
+        return {**by_name, **options.given, **own_head}
+
+    def new_head(self, options: OwnOptions) -> NewHead | None:
+        """The head that takes the place of the network's own, unless `head` is its own option."""
+        if options.head is None or "head" in self.parameters:
+            return None
+        return NewHead.model_validate(options.head)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from headstart.own_code import said_of, shown
 from models.dropout import seed_dropout, set_dropout_generator
 from models.global_draws import have_drawn, seeded, states_of_all
 from models.groups import layer_groups
+from models.heads import decides_alone, head_of, replace_head
 from models.own import CLASSES, OwnOptions, read_maker, read_signature
 from models.own_forward import OwnModule, adapt, find_logits, to_plain
 
@@ -79,6 +80,7 @@ def build_own(
     key = repr((reference, options, shape))
     if key not in _findings:
         _findings[key] = _try(second, shape, shown(reference))
+        _refuse_two_heads(second, shape, shown(reference))
         _refuse_made_in_forward(second, drawn, shown(reference))
     findings = _findings[key]
     network.place, network.draws = findings.place, findings.draws
@@ -105,6 +107,7 @@ def tried(name: str, network: nn.Module, options: str, shape: Shape) -> nn.Modul
     if key not in _findings:
         drawn = {name: value.clone() for name, value in adapted.state_dict().items()}
         _findings[key] = _try(adapted, shape, name)
+        _refuse_two_heads(adapted, shape, name)
         adapted.to(memory_format=torch.contiguous_format)
         adapted.load_state_dict(drawn)
         adapted.zero_grad(set_to_none=True)
@@ -144,7 +147,20 @@ def _made(reference: str, options: OwnOptions, shape: Shape, seed: int) -> OwnMo
     if not any(True for _ in adapted.parameters()):
         raise ModelError(f"{what}: has no parameters that train")
     seed_dropout(adapted)
-    return adapted.train()
+    adapted.train()
+    if head := signature.new_head(options):
+        replace_head(what, adapted, head, shape.n_classes, shape.images()).draw(seed)
+    return adapted
+
+
+def _refuse_two_heads(network: OwnModule, shape: Shape, what: str) -> None:
+    """Refuse a new head beside which another layer gives logits too."""
+    new = head_of(network)
+    if new and not decides_alone(network, new[1], shape.images()):
+        raise ModelError(
+            f"{what}: model.head: its logits do not come from {new[0]} alone (has it two heads?), "
+            "so no head can take its place; leave model.head out"
+        )
 
 
 def _refuse_unknown_sizes(network: nn.Module, what: str) -> None:

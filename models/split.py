@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.errors import ModelError
 from models.groups import LayerGroup
+from models.heads import DenseHead
 
 
 class Tracer(fx.Tracer):
@@ -25,6 +26,8 @@ class Tracer(fx.Tracer):
     """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if isinstance(m, DenseHead):  # a row of layers in every mode
+            return False
         is_ours = type(m).__module__.startswith("models.") or isinstance(m, _BatchNorm)
         return is_ours or super().is_leaf_module(m, module_qualified_name)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from headstart.files import atomic_file
 from models.fitting import fitted
 from models.groups import LayerGroup
+from models.heads import head_of
 from models.weight_files import open_weights
 
 
@@ -84,7 +85,9 @@ def load_into(
     """
     own = model.state_dict()
     of_head = {*groups[-1].parameters, *groups[-1].buffers}
-    fit = fitted(own, state, of_head=of_head, head=head, prefix=prefix)
+    new = head_of(model)
+    replaced = new[1].replaced if new else ()
+    fit = fitted(own, state, of_head=of_head, head=head, prefix=prefix, replaced=replaced)
     with torch.no_grad():
         for key, tensor in fit.tensors.items():
             own[key].copy_(_over_grey(tensor) if key in fit.summed else tensor)

@@ -57,7 +57,7 @@ ROOMS = {
     ],
     "models": [
         "info", "networks", {"own", "own_forward", "global_draws"}, {"catalog", "dropout"},
-        {"groups", "other_files"}, "own_build", {"build", "state_dicts"},
+        {"groups", "other_files"}, "heads", "own_build", {"build", "state_dicts"},
         {"nearest", "split", "weight_files"}, "fitting", "weights",
         {"own_split", "finetune", "imagenet"}, "describe",
     ],

@@ -117,7 +117,7 @@ def _tried(spec: TrialSpec, parent: TrialSpec | None) -> tuple[str, ...]:
         drawn, _ = training.build_network(parent)
         head = training.head_of(spec, parent.data.class_names)
         start = training.StartWeights(drawn.state_dict(), f"stage {parent.arm}", head)
-    return start.load(spec, own, groups).notes
+    return start.for_network(spec, own, groups).load(spec, own, groups).notes
 
 
 def _of_configuration(spec: TrialSpec) -> Iterator[str]:

@@ -23,6 +23,7 @@ from headstart.errors import ModelError
 from headstart.records import checked_file, trial_row
 from models import finetune
 from models.build import build_model
+from models.heads import head_of as head_module
 from models.imagenet import read_imagenet
 from models.weight_files import open_weights
 from models.weights import LoadReport, load_into
@@ -137,6 +138,21 @@ class StartWeights:
     notes: tuple[str, ...] = ()
     on_head: tuple[str, ...] = ()
 
+    def for_network(
+        self, spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...]
+    ) -> StartWeights:
+        """The same; where `model.head` is new and the file's is another one, it stays as drawn."""
+        if spec.condition.head == "keep" or self.head == "new" or head_module(network) is None:
+            return self
+        own = network.state_dict()
+        of_head = {name: own[name].shape for name in groups[-1].parameters}
+        given = {key: tensor.shape for key, tensor in self.tensors.items()}
+        if all(any(f".{key}".endswith(f".{name}") and shape == given[key] for key in given)
+               for name, shape in of_head.items()):  # fmt: skip
+            return self
+        return replace(self, head="new", on_head=("its head is not of the layers of model.head, so "
+                                                  "a new one is drawn",))  # fmt: skip
+
     def load(
         self, spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...]
     ) -> LoadReport:
@@ -194,7 +210,7 @@ def _load_start(
     if spec.start_content and path.is_file() and hash_of_file(path) != spec.start_content:
         raise ModelError(f"{path}: is another file than when the trials were planned, or than on "
                          "the machine that planned them; run the command again")  # fmt: skip
-    start = read_start(spec, path)
+    start = read_start(spec, path).for_network(spec, network, groups)
     report = start.load(spec, network, groups)
     return {"from": start.origin, "head": start.head, **asdict(report)}
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headstart.errors import ModelError
 from headstart.settings import key
-from models.info import MNIST_MEAN, MNIST_STD, ModelInfo, NetworkOptions
+from models.info import MNIST_MEAN, MNIST_STD, ModelInfo, NetworkOptions, refuse_beside_head
 
 if TYPE_CHECKING:
     from models.networks.pooled import PooledSequential
@@ -25,10 +25,15 @@ class Options(NetworkOptions):
         "after the first that is dropped in training.", 0.0, example=0.5,
         unit="fraction")  # fmt: skip
 
+    @model_validator(mode="after")
+    def _has_one_head(self) -> Options:
+        return refuse_beside_head(self, "dropout")
+
 
 def info(options: Options) -> ModelInfo:
-    """28×28 grey images, five layer groups."""
-    return ModelInfo((28, 28), 1, (MNIST_MEAN,), (MNIST_STD,), depth=5)
+    """28×28 grey images, five layer groups; with a new head the two convolutions and the head."""
+    depth = 3 if options.head else 5
+    return ModelInfo((28, 28), 1, (MNIST_MEAN,), (MNIST_STD,), depth)
 
 
 def build(

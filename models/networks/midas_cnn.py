@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from headstart.errors import ModelError
 from headstart.settings import key
-from models.info import MNIST_MEAN, MNIST_STD, ImageSize, ModelInfo, NetworkOptions
+from models.info import (
+    MNIST_MEAN,
+    MNIST_STD,
+    ImageSize,
+    ModelInfo,
+    NetworkOptions,
+    refuse_beside_head,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,11 +38,18 @@ class Options(NetworkOptions):
     convolutions: PositiveInt = key("Convolutions in a block.", 1, example=2, unit="layers")
     width: PositiveInt = key("Channels of the first block.", 32, example=16, unit="channels")
 
+    @model_validator(mode="after")
+    def _has_one_head(self) -> Options:
+        return refuse_beside_head(self, "dense", "dropout")
+
 
 def info(options: Options) -> ModelInfo:
-    """A layer group for each convolution (with its batch norm), the dense layer and the head."""
+    """A layer group for each convolution (with its batch norm), the dense layer and the head.
+
+    A new head takes the place of both.
+    """
     n = options.channels
-    depth = options.blocks * options.convolutions + 2
+    depth = options.blocks * options.convolutions + (1 if options.head else 2)
     return ModelInfo(options.image_size, n, (MNIST_MEAN,) * n, (MNIST_STD,) * n, depth)
 
 

@@ -27,7 +27,7 @@ def test_the_catalogue_needs_no_torch() -> None:
 
 
 def test_our_networks_are_found() -> None:
-    assert models.model_names() == ("lenet5", "midas_cnn")
+    assert models.model_names() == ("lenet5", "midas_cnn", "mlp")
 
 
 def test_the_names_read_from_torchvisions_sources_are_those_it_registers() -> None:

@@ -53,6 +53,7 @@ def seed_masks(networks):
     ("name", "size", "channels", "options"),
     [
         ("lenet5", 28, 1, {}),
+        ("lenet5", 28, 1, {"head": {"hidden": [20], "dropout": 0.5}}),
         ("midas_cnn", 28, 1, {"width": 4, "dense": 20}),
         ("midas_cnn", 28, 3, {"width": 3, "dense": 10, "channels": 3, "convolutions": 2}),
         ("squeezenet1_1", 40, 1, {"image_size": [40, 40], "channels": 1}),

@@ -41,6 +41,7 @@ resources: {pack: 4}
 SQUEEZENET = SWEEP.replace(
     "{name: midas_cnn, width: 4, dense: 30}", "{name: squeezenet1_1, image_size: 32, channels: 1}"
 ).replace("count: 900, seed: 1, train: 500", "count: 490, seed: 1, train: 90")
+HEADED = SWEEP.replace("dense: 30", "head: {hidden: [20, 9], dropout: 0.5}")
 
 
 def run_solo(unit, folder, context):
@@ -88,7 +89,7 @@ def test_one_step_and_five_are_the_solo_steps(unit, context, tmp_path, arm, trai
         assert state.keys() == states[1]["state"][position].keys()
 
 
-@pytest.mark.parametrize(("arm", "text"), [("last", SWEEP), ("two", SWEEP), ("last", SQUEEZENET)])
+@pytest.mark.parametrize(("arm", "text"), [("two", SWEEP), ("last", SQUEEZENET), ("last", HEADED)])
 def test_gradients_of_a_step_equal_the_solo_gradients(unit, context, tmp_path, arm, text):
     """Plain SGD with rate 1: the change of the weights is the gradient."""
     trials = unit(arm, ("learning_rate: 1.0e-3", "optimizer: sgd, learning_rate: 1.0"), text=text)
@@ -112,7 +113,7 @@ def test_gradients_of_a_step_equal_the_solo_gradients(unit, context, tmp_path, a
             assert error.norm() <= 1e-5 * parameter.grad.norm(), (k, name)
 
 
-@pytest.mark.parametrize(("arm", "text"), [("two", SWEEP), ("last", SQUEEZENET)])
+@pytest.mark.parametrize(("arm", "text"), [("last", HEADED), ("last", SQUEEZENET)])
 def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, arm, text):
     trials = unit(arm, text=text)
     assert heads.can_batch(trials)

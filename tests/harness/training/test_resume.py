@@ -25,12 +25,14 @@ from headstart.errors import RunFolderError
 from runs import ROOT, command, environment, fingerprints, run, run_here
 
 
-def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path):
+@pytest.mark.parametrize("model", ["lenet5", "lenet5, head: {hidden: [20], dropout: 0.5}"])
+def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path, model):
     from harness.training.context import TrialContext
     from harness.training.trial import run_trial
 
     catalogue = DataCatalogue()
-    plan = make_plan(load_sweep(write_sweep()), catalogue)
+    sweep = load_sweep(write_sweep(("name: lenet5", f"name: {model}")))
+    plan = make_plan(sweep, catalogue)
     spec = next(t for t in plan.trials if t.stage == "pretrain")  # augmented: the most draws
 
     def run_with_stops(out: Path, every: int | None) -> int:
