@@ -43,13 +43,16 @@ class CorruptLabels(BaseModel):
 class DatasetOptions(BaseModel):
     """Base of every set's `Options`: unknown keys refused, unchangeable once read.
 
-    The catalogue applies `corrupt_labels`; no set's own module looks at it.
+    The catalogue applies `corrupt_labels` and `as_jpeg`; no set's own module looks at them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     corrupt_labels: CorruptLabels | None = key("Wrong labels on purpose; without it the labels "
         "stay as they are.", None, example={"kind": "uniform", "fraction": 0.4})  # fmt: skip
+    as_jpeg: bool = key("Whether the images are taken as gray JPEG files of 28×28 pixels hold "
+        "them: so a network trains on the very images that `deliver: {hand_in: …}` writes.", False,
+        example=True)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from datasets import sets
+from datasets.as_jpeg import as_jpeg, jpeg_request
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
 from datasets.corruption import corrupt_labels
 from datasets.files.image_kinds import kinds_of
@@ -71,7 +72,8 @@ def dataset_module(name: str) -> ModuleType:
 
 
 def options_model(name: str) -> type[DatasetOptions]:
-    """What may stand beside `name` in a `data` entry: the set's own options and `corrupt_labels`.
+    """What may stand beside `name` in a `data` entry: the set's own options, `corrupt_labels`
+    and `as_jpeg`.
 
     Raises:
         DataError: there is no such set.
@@ -201,7 +203,11 @@ def load_dataset(
     settings = checked_options(name, keywords if options is None else options)
     request = _request(data_dir, cache_dir, image_size, channels, allow_download)
     request = replace(request, most_pixels=most_pixels, prepare=prepare)
-    dataset: Dataset = dataset_module(name).load(settings, request)
+    is_jpeg = settings.as_jpeg and prepare is None
+    asked = jpeg_request(request) if is_jpeg else request
+    dataset: Dataset = dataset_module(name).load(settings, asked)
+    if is_jpeg:
+        dataset = as_jpeg(dataset, request)
     if settings.corrupt_labels is None:
         return dataset
     return corrupt_labels(dataset, settings.corrupt_labels)

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from harness.engines.local import run_local
 from harness.engines.progress import ProgressView
 from harness.engines.queue import Queue
 from harness.engines.ray_session import run_ray
+from harness.hand_in.check import check_hand_in, named_seed
+from harness.hand_in.write import handing_in
 from harness.options import Options, parse
 from harness.plan import data_lines, slots
 from harness.plan.dry_run import describe_plan
@@ -128,6 +130,8 @@ def _try_out(plan: Plan) -> None:
         check_last_batch(plan)
     for note in check_starts(plan):
         print(note, file=sys.stderr)
+    if plan.sweep.deliver.hand_in is not None:
+        check_hand_in(plan)
 
 
 def _say_needs(needs: Sequence[Need]) -> int:
@@ -464,19 +468,35 @@ def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> Non
 
 def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:
     from analysis.report.console import console_text
-    from analysis.report.report import write_report
+    from analysis.report.report import HandIn, write_report
 
-    deliver = plan.sweep.deliver
-    write_contact_sheets(plan, catalogue, own_folder(out, "report"))
-    result = write_report([out], workbook=deliver.workbook, pdf=deliver.pdf)
-    folder = result.index.parent
+    deliver, report = plan.sweep.deliver, own_folder(out, "report")
+    write_contact_sheets(plan, catalogue, report)
+    with ExitStack() as stack:
+        handed_in = None
+        if deliver.hand_in is not None:
+            place = _handing_in(plan, catalogue, out, report, stack)
+            handed_in = HandIn(place, named_seed(plan)) if place else None
+        result = write_report([out], workbook=deliver.workbook, pdf=deliver.pdf, hand_in=handed_in)
     if deliver.folders:
-        write_folders(plan, catalogue, folder)
+        write_folders(plan, catalogue, report)
     print(f"\n{console_text(result.glance, terminal_width(sys.stdout))}\n")
-    for name in (deliver.workbook, deliver.pdf):
-        if name:
-            print(folder / name)
+    for name in filter(None, (deliver.workbook, deliver.pdf)):
+        print(report / name)
+    if handed_in:
+        print(report / f"{deliver.hand_in}.zip")
     print(f"Report: {result.index}")
+
+
+def _handing_in(
+    plan: Plan, catalogue: DataCatalogue, out: Path, report: Path, stack: ExitStack
+) -> Path | None:
+    """The folder of the hand-in, put in place when `stack` ends; None where a line says why not."""
+    try:
+        return stack.enter_context(handing_in(plan, catalogue, out, report))
+    except InputError as err:  # a trial that failed is no reason to have no report
+        print(err, file=sys.stderr)
+        return None
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ NEVER_IN_ANALYSIS = {"torch", "ray", "slurm", "torchvision", "accelerate"}
 ROOMS = {
     "harness": [
         "seeds", "sweepfile", "trials", "runfolder", "training", {"joint", "teams"}, "plan",
-        {"engines", "evaluate", "watch"}, "options", "upkeep", {"init", "sweep", "status"},
-        {"notebook", "reference"},
+        {"engines", "evaluate", "hand_in", "watch"}, "options", "upkeep",
+        {"init", "sweep", "status"}, {"notebook", "reference"},
     ],
     "analysis": [
         "words", "statistics", "measures", "findings", "figures", {"report", "audit"},
@@ -47,9 +47,9 @@ ROOMS = {
     ],
     "datasets": [
         {"augment_settings", "base", "group_split"}, "split_notes", {"augment", "corruption",
-        "locations", "measures", "near_duplicates", "preprocess", "split"}, "files", "layout",
-        "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog", "given",
-        {"__main__", "describe"},
+        "locations", "measures", "near_duplicates", "preprocess", "split"}, "as_jpeg", "files",
+        "layout", "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog",
+        "given", {"__main__", "describe"},
     ],
     "datasets.sheet": [
         "labels", {"labels_file", "paper", "write"}, "strokes", "looks", "reading",

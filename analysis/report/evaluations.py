@@ -8,6 +8,8 @@ is listed as not tested.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +25,8 @@ from analysis.report.workbook.book import Book, Placed, Sheet
 from analysis.report.workbook.sheets import comparison_sheet
 from analysis.statistics.samples.intervals import sd_interval
 from headstart.files import atomic_path
+from headstart.four_evaluations import titles
 
-TITLES = (
-    "Pretrained network on the test images of its own data",
-    "Pretrained network, not trained further, on own test images",
-    "Last layer fine-tuned, on own test images",
-    "Last n layers fine-tuned, on own test images",
-)
 NOTE = "Test accuracy, mean over seeds, 95 % interval."
 
 
@@ -47,22 +44,47 @@ def list_evaluations(findings: Findings) -> list[Evaluation]:
     """The four evaluations; the fourth once for each number of layers."""
     trials = findings.runs.trials
     evaluations: list[Evaluation] = []
-    for k, (title, rows) in enumerate(zip(TITLES, _recognised(trials), strict=True), 1):
+    for k, rows in enumerate(_recognised(trials)):
         groups = list(rows.groupby("arm", sort=False))
         if not groups:
-            evaluations.append(Evaluation(str(k), title, "", rows))
+            evaluations.append(Evaluation(str(k + 1), titles()[k], "", rows))
         for j, (arm, part) in enumerate(groups):
-            number = str(k) if len(groups) == 1 else f"{k}{chr(ord('a') + j)}"
-            evaluations.append(Evaluation(number, title, str(arm), part))
+            letter = chr(ord("a") + j) if len(groups) > 1 else ""
+            evaluations.append(Evaluation(f"{k + 1}{letter}", _title(k, part), str(arm), part))
     return evaluations
+
+
+def _title(k: int, trials: pd.DataFrame) -> str:
+    first = trials.iloc[0]
+    n_layers = re.sub(r"\D", "", str(first.get("fine_tune", ""))) or "n"
+    return titles(str(first["dataset"]), n_layers)[k]
+
+
+def named_seed(evaluations: Sequence[Evaluation]) -> int | None:
+    """The first seed of which the arms have a result; None where there is none."""
+    seeds = [s for e in evaluations[1:] for s in _done(e)["seed"]]
+    return int(min(seeds)) if seeds else None
+
+
+def accuracy_of(evaluation: Evaluation, seed: int | None) -> float:
+    """Test accuracy of one seed, a fraction; NaN where it has none."""
+    done = _done(evaluation)
+    values = done.loc[done["seed"] == seed, "test_accuracy"]
+    return float(values.iloc[0]) if len(values) else math.nan
+
+
+def _done(evaluation: Evaluation) -> pd.DataFrame:
+    trials = evaluation.trials
+    return trials[(trials["status"] == "done") & trials["test_accuracy"].notna()]
 
 
 def _recognised(trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
     arms = trials[trials["stage"] == "arm"]
     started = arms[~arms["initialize"].fillna("").astype(str).isin(["", "random"])]
     setting = started["fine_tune"].fillna("").astype("str")
-    pretrained = trials[trials["stage"] == "pretrain"]
-    yield pretrained[pretrained["test_accuracy"].notna()]
+    tested = trials[(trials["stage"] == "pretrain") & trials["test_accuracy"].notna()]
+    used = tested["arm"].isin(set(started["initialize"].astype(str)))  # not those for comparison
+    yield tested[used] if used.any() else tested
     yield started[(setting == "none") | (started["n_trainable"] == 0) | (started["steps"] == 0)]
     yield started[setting.isin(["last_layer", "last_1"]) & (started["steps"] > 0)]
     yield started[setting.str.fullmatch(r"last_([2-9]|\d\d+)")]
@@ -75,18 +97,25 @@ def evaluation_table(findings: Findings) -> Table:
         *of_kind("count", n_test="Test images", n="Seeds"),
         with_interval("accuracy", "Test accuracy", "percent", ""),
     )
-    frame = _frame(list_evaluations(findings))
+    evaluations = list_evaluations(findings)
+    frame = _frame(evaluations, named_seed(evaluations))
     return Table("evaluations", "The four evaluations", frame, columns, NOTE)
 
 
-def write_evaluations(path: Path, findings: Findings) -> None:
-    """The named export: the evaluations with intervals, the seeds of each, comparisons, methods."""
+def write_evaluations(path: Path, findings: Findings, seed: int | None = None) -> None:
+    """The named export: the evaluations with intervals, the seeds of each, comparisons, methods.
+
+    seed: whose numbers stand first; None: the first that has any.
+    """
     evaluations = list_evaluations(findings)
-    frame = _frame(evaluations)
+    seed = named_seed(evaluations) if seed is None else seed
+    frame = _frame(evaluations, seed)
     with atomic_path(path) as temporary:
         book = Book(temporary, findings.stamp, "Headstart: the four evaluations")
-        placed = book.table(Sheet("Evaluations", "The four evaluations", frame, _COLUMNS, NOTE))
-        _chart(book, placed)
+        note = f"Test accuracy of seed {seed}, then the mean over seeds with its 95 % interval."
+        columns = (*_COLUMNS[:4], Column("of_seed", f"Seed {seed}", "percent"), *_COLUMNS[5:])
+        placed = book.table(Sheet("Evaluations", "The four evaluations", frame, columns, note))
+        _chart(book, placed, seed)
         for evaluation in evaluations:
             _seed_sheet(book, evaluation)
         book.table(comparison_sheet(findings))
@@ -96,26 +125,25 @@ def write_evaluations(path: Path, findings: Findings) -> None:
 
 
 _COLUMNS = (
-    *of_kind("text", number="Evaluation", title="What", arm="Arm or stage"),
-    Column("dataset", "Test images of"),
-    *of_kind("count", n_test="Test images", n="Seeds"),
-    *of_kind("percent", accuracy="Test accuracy", low="Low", high="High"),
-    *of_kind("percent", minus="Error bar, down", plus="Error bar, up"),
+    *of_kind("text", number="No.", title="Evaluation", dataset="Test images of"),
+    Column("n_test", "Test images", "count"),
+    *of_kind("percent", of_seed="Seed", accuracy="Mean over seeds", low="From", high="To"),
+    Column("n", "Seeds", "count"),
     Column("sd", "SD over seeds (points)", "points_plain"),
     *of_kind("percent", lowest="Lowest seed", highest="Highest seed"),
-    Column("note", "Note"),
+    *of_kind("text", arm="Arm or stage", note="Note"),
+    *of_kind("percent", minus="Error bar, down", plus="Error bar, up"),
 )
 
 
-def _frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
-    frame = pd.DataFrame([_row(evaluation) for evaluation in evaluations])
+def _frame(evaluations: Sequence[Evaluation], seed: int | None) -> pd.DataFrame:
+    frame = pd.DataFrame([_row(evaluation, seed) for evaluation in evaluations])
     measured = [column.key for column in _COLUMNS if column.kind not in ("text", "count")]
     return frame.astype(dict.fromkeys(measured, float))  # numbers where none was tested too
 
 
-def _row(evaluation: Evaluation) -> dict[str, object]:
-    trials = evaluation.trials
-    done = trials[(trials["status"] == "done") & trials["test_accuracy"].notna()]
+def _row(evaluation: Evaluation, seed: int | None) -> dict[str, object]:
+    done = _done(evaluation)
     row: dict[str, object] = dict.fromkeys((column.key for column in _COLUMNS), None)
     row |= {"number": evaluation.number, "title": evaluation.title, "arm": evaluation.arm}
     row |= {"n": len(done)}
@@ -127,6 +155,7 @@ def _row(evaluation: Evaluation) -> dict[str, object]:
     return row | {
         "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),
         "n_test": int(done["n_test"].median()),
+        "of_seed": accuracy_of(evaluation, seed),
         **mean.columns("accuracy", also=("note",)),
         "minus": mean.estimate - mean.low,
         "plus": mean.high - mean.estimate,
@@ -136,29 +165,26 @@ def _row(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def _chart(book: Book, placed: Placed) -> None:
-    """Columns of mean accuracy with the intervals as error bars."""
+def _chart(book: Book, placed: Placed, seed: int | None) -> None:
+    """The seed's accuracies as columns, beside them the means with their intervals."""
     last = placed.n_rows - 1
     chart = book.file.add_chart({"type": "column"})
-    chart.add_series(
-        {
-            "name": "Test accuracy",
-            "categories": placed.cells("number"),
-            "values": placed.cells("accuracy"),
-            "fill": {"color": "#0072B2"},
-            "y_error_bars": {
-                "type": "custom",
-                "minus_values": placed.formula("minus", 0, last),
-                "plus_values": placed.formula("plus", 0, last),
-            },
-        }
+    bars = {
+        "type": "custom",
+        "minus_values": placed.formula("minus", 0, last),
+        "plus_values": placed.formula("plus", 0, last),
+    }
+    shown: tuple[tuple[str, str, str, dict[str, object]], ...] = (
+        (f"Seed {seed}", "of_seed", "#8FB4D6", {}),
+        ("Mean over seeds, 95 % interval", "accuracy", "#0072B2", {"y_error_bars": bars}),
     )
-    chart.set_title(
-        {"name": "Test accuracy of each evaluation, 95 % intervals", "name_font": {"size": 12}}
-    )
+    for name, key, color, more in shown:
+        series = {"categories": placed.cells("number"), "values": placed.cells(key)}
+        chart.add_series({"name": name, "fill": {"color": color}, **series, **more})
+    chart.set_title({"name": "Test accuracy of each evaluation", "name_font": {"size": 12}})
     chart.set_x_axis({"name": "Evaluation"})
     chart.set_y_axis({"name": "Test accuracy", "num_format": "0%", "min": 0, "max": 1})
-    chart.set_legend({"none": True})
+    chart.set_legend({"position": "bottom"})
     chart.set_size({"width": 640, "height": 380})
     placed.sheet.insert_chart(placed.top + placed.n_rows + 2, 1, chart)
 

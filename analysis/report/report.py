@@ -37,6 +37,16 @@ from headstart.files import atomic_file
 from headstart.foreign import own_folder, refuse_links
 from headstart.records import CONTACT_SHEETS
 
+HAND_IN_REPORT, HAND_IN_WORKBOOK = "Assignment 4_Report.pdf", "Assignment 4 Results.xlsx"
+
+
+@dataclass(frozen=True)
+class HandIn:
+    """The folder that is handed in, which has its images already, and the seed that it is of."""
+
+    folder: Path
+    seed: int
+
 
 @dataclass(frozen=True)
 class ReportResult:
@@ -51,11 +61,13 @@ def write_report(
     out: Path | str | None = None,
     workbook: str | None = None,
     pdf: str | None = None,
+    hand_in: HandIn | None = None,
 ) -> ReportResult:
     """Analyse the run folders `dirs` and write the report to `out` (DIR/report of the first).
 
     `workbook`: also write the four evaluations of Assignment 4 to a file of this name there;
-    `pdf`: also write the text of at most two pages, with those evaluations, without the figures.
+    `pdf`: also write the text of at most two pages, with those evaluations, without the figures;
+    `hand_in`: also write the two documents that Assignment 4 asks for into its folder.
 
     Raises:
         RunFolderError: a folder is no run folder or is damaged; nothing is written then.
@@ -66,13 +78,17 @@ def write_report(
     if out is None:  # in a run folder, which may be a stranger's
         out = own_folder(folders[0], "report")
         refuse_links(out, deep=True)
-    result = write_findings(findings, Path(out), workbook, pdf)
+    result = write_findings(findings, Path(out), workbook, pdf, hand_in)
     remember(looks_now(findings.runs, findings.asked))
     return result
 
 
 def write_findings(
-    findings: Findings, out: Path, workbook: str | None = None, pdf: str | None = None
+    findings: Findings,
+    out: Path,
+    workbook: str | None = None,
+    pdf: str | None = None,
+    hand_in: HandIn | None = None,
 ) -> ReportResult:
     """Write the report on what was found to the folder `out`; arguments as of `write_report`."""
     out.mkdir(parents=True, exist_ok=True)
@@ -87,6 +103,9 @@ def write_findings(
         write_evaluations(out / workbook, findings)
     if pdf is not None:
         write_pdf_report(content, out / pdf, brief=True)
+    if hand_in is not None:
+        write_evaluations(hand_in.folder / HAND_IN_WORKBOOK, findings, hand_in.seed)
+        write_pdf_report(content, hand_in.folder / HAND_IN_REPORT, brief=True)
     with atomic_file(out / "index.html") as file:
         file.write(page_text(content, out))
     return ReportResult(out / "index.html", content.glance)

@@ -44,7 +44,7 @@ def cached(
     Args:
         name: the set's name.
         version: of the module that decodes; raise it when the same files give other arrays.
-        options: the set's options; all but `corrupt_labels` enter the key.
+        options: the set's options; all but `corrupt_labels` and `as_jpeg` enter the key.
         request: its image size and channels enter the key; with `prepare` nothing is kept.
         sources: the files that were read, or folders of them; each file's path, size and
             modification time enter the key.
@@ -56,7 +56,7 @@ def cached(
     """
     if request.prepare is not None:
         return build()
-    own = options.model_dump(mode="json", exclude={"corrupt_labels"})
+    own = options.model_dump(mode="json", exclude={"corrupt_labels", "as_jpeg"})
     wanted = [_FORMAT, version, own, request.image_size, request.channels]
     prefix = f"{name}-{_digest(wanted)}-"
     entry = request.cache_dir / "decoded" / f"{prefix}{_digest(_stamps(sources))}"

@@ -727,6 +727,12 @@ class Deliver(Frozen):
         example="Assignment 4 Report.pdf")  # fmt: skip
     folders: bool = key("Whether the images of the first seed's split are written, a folder a "
         "part and class.", False, example=True)  # fmt: skip
+    hand_in: Annotated[str, Field(pattern=FILE_NAME + r"$")] | None = key("All that Assignment 4 "
+        "asks for, as a folder of this name and a zip of it: code that runs by itself, the three "
+        "sets as JPEG files, report, workbook, requirements (docs/hand-in.md). The arms' data need "
+        "`as_jpeg: true`.", None, example="Assignment 4")  # fmt: skip
+    seed: NonNegativeInt | None = key("The seed whose images and networks are handed in; without "
+        "it, the first.", None, example=0)  # fmt: skip
 
 
 # -- the whole -------------------------------------------------------------------------------

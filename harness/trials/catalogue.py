@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import datasets
+from datasets.as_jpeg import SIZE
 from datasets.base import PART_NAMES, Dataset
 from datasets.split import Split, SplitSettings, check_parts, draws_are_alike, split_dataset
 from harness.sweepfile.settings import Condition, DataChoice
@@ -80,6 +81,12 @@ class DataCatalogue:
                 choice.name, choice.options, self.open(use), data_dir=self.data_dir
             )
         return self._right[use.fingerprint]
+
+    def before_jpeg(self, use: DataUse) -> Dataset:
+        """The images of a set with `as_jpeg` before they were encoded, gray and 28×28."""
+        options = use.choice.options.model_copy(update={"as_jpeg": False})
+        choice = use.choice.model_copy(update={"options": options})
+        return self._load(choice, SIZE, 1)
 
     def check_splits(self, use: DataUse, streams: Mapping[int, int], is_tested: bool) -> None:
         """Whether every seed can draw its split, and has images in all parts that it needs.

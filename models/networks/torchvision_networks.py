@@ -59,7 +59,7 @@ def build_torchvision(
     """
     from torchvision.models import get_model
 
-    arguments = _family_arguments(name, image_size)
+    arguments = family_arguments(name, image_size)
     try:
         model: nn.Module = get_model(name, weights=None, num_classes=n_classes, **arguments)
     except (ValueError, AssertionError) as err:
@@ -70,7 +70,7 @@ def build_torchvision(
     return model
 
 
-def _family_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
+def family_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
     """What the constructors of some families must be told."""
     if name in ("googlenet", "inception_v3"):
         return {"aux_logits": False, "init_weights": True}

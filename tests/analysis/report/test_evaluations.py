@@ -46,8 +46,23 @@ def test_the_four_evaluations_in_their_order(run_of, tmp_path: Path) -> None:
     write_evaluations(tmp_path / "a4.xlsx", findings)
     rows = rows_of(tmp_path / "a4.xlsx")
     means = findings.runs.trials.query("stage == 'arm'").groupby("arm")["test_accuracy"].mean()
-    assert rows[2]["Test accuracy"] == pytest.approx(means["last_layer"])
+    assert rows[2]["Mean over seeds"] == pytest.approx(means["last_layer"])
+    trials = findings.runs.trials
+    of_seed = trials[(trials["arm"] == "last_2") & (trials["seed"] == 0)]["test_accuracy"]
+    assert rows[3]["Seed 0"] == pytest.approx(of_seed.iloc[0])
+    titles = [row["Evaluation"] for row in rows[:5]]
+    assert titles[2].startswith("Last layer")
+    assert titles[3].startswith("Last 2 layers")
     assert [row["Seeds"] for row in rows[:5]] == [3] * 5
+
+
+def test_the_seed_that_is_handed_in_stands_first(run_of, tmp_path: Path) -> None:
+    findings = find(load_runs([assignment(run_of)]))
+    write_evaluations(tmp_path / "a4.xlsx", findings, seed=2)
+    trials = findings.runs.trials
+    for row in rows_of(tmp_path / "a4.xlsx")[:5]:
+        of_seed = trials[(trials["arm"] == row["Arm or stage"]) & (trials["seed"] == 2)]
+        assert row["Seed 2"] == pytest.approx(of_seed["test_accuracy"].iloc[0])
 
 
 def test_an_evaluation_that_was_not_run_is_not_tested(made_run: Path, tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""What cannot be handed in, said before any trial runs.
+
+In: a plan. Out: nothing, or one line. It stands alone because a run may take hours, and its hand-in
+is its last step.
+"""
+
+from __future__ import annotations
+
+from harness.hand_in.evaluated import Evaluated, evaluations_of
+from harness.sweepfile.settings import Train
+from harness.trials.spec import Plan
+from headstart.errors import InputError
+
+
+def check_hand_in(plan: Plan) -> None:
+    """Refuse a sweep whose networks, settings or images no plain code can repeat.
+
+    Raises:
+        InputError: what it is, and what would do.
+    """
+    from harness.hand_in.network_code import write_networks  # torch, which builds the networks
+
+    evaluations = evaluations_of(plan, named_seed(plan))
+    for each in evaluations:
+        _check(each)
+    write_networks(evaluations)
+
+
+def named_seed(plan: Plan) -> int:
+    """The seed whose images and networks are handed in."""
+    seed = plan.sweep.deliver.seed
+    return plan.sweep.seeds.values[0] if seed is None else seed
+
+
+def _check(evaluation: Evaluated) -> None:
+    trial = evaluation.trial
+    text = _against_training(trial.condition.train) if evaluation.is_tuned else ""
+    if trial.stage == "arm" and not trial.data.choice.options.as_jpeg:
+        text = f"{trial.data.choice.shown}: the images are handed in as JPEG files, and the run " \
+               "has to train on what these hold: set data.as_jpeg: true"  # fmt: skip
+    if not text and trial.stage == "pretrain" and not trial.data.has_test:
+        text = "it has no test images"
+    if text:
+        raise InputError(f"deliver.hand_in: {trial.arm}: {text}")
+
+
+def _against_training(train: Train) -> str:
+    """Which setting the code of a hand-in does not know; empty where it knows all."""
+    unknown = {
+        "optimizer": bool(train.optimizer_code),
+        "loss": train.loss != "cross_entropy",
+        "precision": train.precision == "bf16",
+        "batch_norm_parts": train.batch_norm_parts != 1,
+        "frozen_views": train.frozen_views is not None,
+    }
+    names = [name for name, is_used in unknown.items() if is_used]
+    if not names:
+        return ""
+    value = getattr(train, names[0])
+    return f"train.{names[0]}: {value} has no counterpart in the code that is handed in"
