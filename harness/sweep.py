@@ -430,6 +430,7 @@ def _run_engine(
         stop_file=stop_file.path,
         state_every_s=options.state_every_s,
         n_at_once=_on_a_gpu(options, n_slots, place.n_gpus),
+        started_from=frozenset(trial.parent for trial in plan.trials if trial.parent),
     ).with_resources(queue.resources)
 
     def on_ready(n_gpus: int) -> None:

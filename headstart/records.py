@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CURVE = "curve.parquet"
+MODEL = "model.safetensors"  # the weights that validation chose
 CONTACT_SHEETS = "contact-sheets"  # beside a report: what was cut from photographs
 MAX_BYTES = 4 << 30  # of a curve or of predictions
 FINAL = ("done", "diverged")  # `failed` runs again
@@ -201,6 +202,31 @@ def checked_file(folder: Path, name: str, row: TrialRow) -> Path:
     return path
 
 
+def kept_weights(folder: Path, row: TrialRow) -> Path:
+    """The path of the weights that validation chose, compared with the trial's record.
+
+    `models.weights.read_weights` reads them: the file may hold only what differs from a start.
+
+    Raises:
+        RunFolderError: the trial kept none, or they are damaged or not there.
+    """
+    check_kept(folder, row)
+    return checked_file(folder, MODEL, row)
+
+
+def check_kept(folder: Path, row: TrialRow) -> None:
+    """Raise where a trial that ended kept no weights.
+
+    Raises:
+        RunFolderError: the sweep said `save: {weights: none}`.
+    """
+    if row.files and MODEL not in row.files:
+        raise RunFolderError(
+            f"{folder}: {row.arm}, seed {row.seed}, has no weights (save: {{weights: none}}); with "
+            "weights: best, remove this folder and run the sweep's command again: it trains anew"
+        )
+
+
 def _open_of_trial(folder: Path, name: str) -> BufferedReader:
     """A file of `RUN/trials/ID`; of any other folder, where weights may lie with their record."""
     if folder.parent.name == "trials":
@@ -265,7 +291,7 @@ def _damaged_file(folder: Path, name: str, err: Exception) -> RunFolderError:
 
 
 def _left_its_record(folder: Path) -> bool:
-    return (folder / "model.safetensors").is_file() and not (folder / "state").is_dir()
+    return (folder / MODEL).is_file() and not (folder / "state").is_dir()
 
 
 def check_run_folder(path: Path, must_exist: bool = True) -> None:

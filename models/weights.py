@@ -1,8 +1,8 @@
 """Weights on disk and into a network: safetensors written, files of weights read.
 
 In: a network and a state dict, or a path. Out: a file, or the network with the file's weights and
-a report of them. What a file is, `weight_files` finds out; which of its names are the network's,
-`fitting` does.
+a report of them. What a file is, `weight_files` finds out, and `delta` whether its start belongs to
+it; which of its names are the network's, `fitting` does.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from headstart.files import atomic_file
+from models.delta import open_whole, to_bytes
 from models.fitting import fitted
 from models.groups import LayerGroup
 from models.heads import head_of
-from models.weight_files import open_weights
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,18 @@ def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) ->
     Raises:
         StorageError: the disk is full.
     """
-    from safetensors.torch import save
-
     state = weights.state_dict() if isinstance(weights, nn.Module) else weights
-    # Copies: safetensors refuses tensors that share memory, and wants them contiguous.
-    tensors = {key: _own_copy(tensor) for key, tensor in state.items()}
     with atomic_file(path, "wb") as file:  # safetensors' own writer hides that a disk is full
-        file.write(save(tensors))
+        file.write(to_bytes(state))
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """The tensors of a file, on the CPU; `weight_files.open_weights` says more of it.
+    """The tensors of a file, on the CPU, those of its start included (`delta.open_whole`).
 
     Raises:
         ModelError: there is no such file, it is damaged, or it holds no state dict.
     """
-    return open_weights(path).tensors
+    return open_whole(path).tensors
 
 
 def load_into(
@@ -103,7 +99,3 @@ def load_into(
 def _over_grey(colour: Tensor) -> Tensor:
     """Summed over the three channels, in float32 at least: half a float would round the sum."""
     return colour.sum(1, keepdim=True, dtype=torch.promote_types(colour.dtype, torch.float32))
-
-
-def _own_copy(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

@@ -57,8 +57,8 @@ ROOMS = {
     ],
     "models": [
         "info", "networks", {"own", "own_forward", "global_draws"}, {"catalog", "dropout"},
-        {"groups", "other_files"}, "heads", "own_build", {"build", "state_dicts"},
-        {"nearest", "split", "weight_files"}, "fitting", "weights",
+        {"delta_record", "groups", "other_files"}, "heads", "own_build", {"build", "state_dicts"},
+        {"nearest", "split", "weight_files"}, {"delta", "fitting"}, "weights",
         {"own_split", "finetune", "imagenet"}, "describe",
     ],
 }  # fmt: skip

@@ -25,10 +25,11 @@ from harness.training.score import Score, class_counts, score_of
 from headstart.errors import InputError, ModelError, RunFolderError, did_you_mean
 from headstart.predictions import read_predictions
 from headstart.records import (
+    MODEL,
     PlannedTrial,
     check_run_folder,
     checked_bytes,
-    checked_file,
+    kept_weights,
     read_plan,
     trial_rows,
 )
@@ -232,7 +233,7 @@ def _saved(
         )
     info = condition.model.info
     data = _data_of(condition, row, trial)
-    path = trial / "model.safetensors"
+    path = trial / MODEL
     size, channels = _images_of(info, row, trial)
     info = info.for_channels(channels)
     return SavedModel(row, condition, data, info, size, channels, path)
@@ -272,9 +273,9 @@ def _network(model: SavedModel) -> torch.nn.Module:
         options=choice.options,
     )
     groups = finetune.layer_groups(network, torch.zeros(2, model.channels, *model.image_size))
-    checked_file(model.path.parent, model.path.name, model.row)
+    weights = read_weights(kept_weights(model.path.parent, model.row))
     try:
-        load_into(network, read_weights(model.path), head="keep", groups=groups)
+        load_into(network, weights, head="keep", groups=groups)
     except ModelError as err:
         raise ModelError(f"{model.path}: {err}") from err
     return network

@@ -14,9 +14,10 @@ from harness.seeds import derive_streams
 from harness.sweepfile.settings import Condition, Start, Sweep
 from harness.teams.rules import check_workers
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.spec import DataUse, Plan, TrialSpec, hash_of_file, trial_id
+from harness.trials.spec import DataUse, Plan, TrialSpec, trial_id
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
-from headstart.records import checked_file, finished_rows
+from headstart.records import finished_rows, kept_weights
+from models.delta_record import digest_of_weights
 
 Stage = Literal["pretrain", "arm"]
 Concerns = Callable[[Condition], bool]
@@ -220,7 +221,7 @@ class _Planner:
         path = path.absolute()
         if path not in self.contents:
             try:
-                self.contents[path] = hash_of_file(path)
+                self.contents[path] = digest_of_weights(path)
             except OSError as err:
                 raise InputError(f"{path}: weights cannot be read: {err.strerror}") from err
         return path, self.contents[path]
@@ -250,4 +251,4 @@ def _model_of_run(start: Start, seed: int) -> Path:
     if not rows:
         raise InputError(f"{start.name} has no finished trial of arm {start.arm!r} at seed {seed}")
     folder = start.path / "trials" / rows[0].trial_id
-    return checked_file(folder, "model.safetensors", rows[0])
+    return kept_weights(folder, rows[0])

@@ -39,7 +39,7 @@ from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
 from headstart.files import atomic_file, safe_name
 from headstart.foreign import own_folder
-from headstart.records import checked_file, trial_row
+from headstart.records import MODEL, kept_weights, trial_row
 from models.global_draws import seed_all
 from models.weights import load_into, read_weights
 
@@ -217,19 +217,16 @@ def _few(names: Sequence[str]) -> str:
 
 def _load(run: Path, spec: TrialSpec) -> nn.Module:
     network, groups = build_network(spec)
-    path = _weights(run, spec)
+    path = run / "trials" / spec.id / MODEL
     row = trial_row(path.parent)
     if row is not None:
-        checked_file(path.parent, path.name, row)
+        kept_weights(path.parent, row)
+    weights = read_weights(path)
     try:
-        load_into(network, read_weights(path), head="keep", groups=groups)
+        load_into(network, weights, head="keep", groups=groups)
     except ModelError as err:
         raise ModelError(f"{path}: {err}") from err
     return network.eval()
-
-
-def _weights(run: Path, spec: TrialSpec) -> Path:
-    return run / "trials" / spec.id / "model.safetensors"
 
 
 def _held_out(

@@ -705,12 +705,23 @@ def _always(best: bool) -> bool:
 
 
 class Save(Frozen):
-    """Which weights stay in a trial's folder, beside those that validation chose."""
+    """Which weights stay in a trial's folder. Nothing of it is in a trial's id."""
 
     every: PositiveInt | None = key("A checkpoint is kept every so many epochs; without it, none "
         "is.", None, example=5, unit="epochs")  # fmt: skip
     last: bool = key("Whether the weights of the last epoch are kept.", False, example=True)
+    weights: Literal["best", "delta", "none"] = key("How the weights that validation chose are "
+        "kept. `best`: whole. `delta`: without the tensors that are, bit for bit, those that the "
+        "trial started from; it can be read as long as the start is there. `none`: not kept, "
+        "unless other trials of the plan start from them.", "best", example="delta")  # fmt: skip
     best: Annotated[bool, BeforeValidator(_always)] = Field(default=True, exclude=True)  # given up
+
+    @model_validator(mode="after")
+    def _none_is_none(self) -> Save:
+        if self.weights == "none" and (self.every is not None or self.last):
+            raise PydanticCustomError("save", "weights: none keeps no weights, and every and last "
+                                      "keep some; take them out, or none")  # fmt: skip
+        return self
 
 
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}"

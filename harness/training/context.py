@@ -46,6 +46,7 @@ class WorkerSettings:
     graph: Literal["always", "never"] = "never"  # steps of a trial by itself as a CUDA graph
     also_watch: Literal["right_labels"] | None = None  # `measure.also_watch`
     n_at_once: int | None = None  # workers that may meet on a GPU, where the command knows it
+    started_from: frozenset[str] = frozenset()  # trials whose weights others of the plan need
 
     @property
     def gpu_workers(self) -> int:
@@ -130,6 +131,7 @@ class TrialContext:
     notes: tuple[str, ...] = ()  # for the record
     also_watch: Literal["right_labels"] | None = None
     is_graph: bool = False  # steps of a trial by itself as a CUDA graph
+    started_from: frozenset[str] = frozenset()  # trials whose weights others of the plan need
 
     def make_room(self) -> None:
         """Free what is kept on a GPU for trials to come, and let other processes have it."""
@@ -169,4 +171,5 @@ class ProcessContext:
             gpu_workers=self.settings.gpu_workers,
             also_watch=self.settings.also_watch,
             is_graph=self.settings.graph == "always",
+            started_from=self.settings.started_from,
         )

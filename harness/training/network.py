@@ -17,15 +17,16 @@ from torch import Tensor, nn
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
 from harness.training.optimizers import ParameterGroups
-from harness.trials.spec import TrialSpec, hash_of_file
+from harness.trials.spec import TrialSpec
 from headstart.cli import few
 from headstart.errors import ModelError
-from headstart.records import checked_file, trial_row
+from headstart.records import MODEL, checked_file, kept_weights, trial_row
 from models import finetune
 from models.build import build_model
+from models.delta import open_whole
+from models.delta_record import digest_of_weights
 from models.heads import head_of as head_module
 from models.imagenet import read_imagenet
-from models.weight_files import open_weights
 from models.weights import LoadReport, load_into
 
 
@@ -183,9 +184,11 @@ def read_start(spec: TrialSpec, path: Path) -> StartWeights:
         origin = f"ImageNet weights in {path.name}"
         return StartWeights(weights, origin, head, on_head=_on_head(spec, head, None))
     row = trial_row(path.parent)
-    if row is not None and path.name in row.files:
+    if row is not None and path.name == MODEL:
+        kept_weights(path.parent, row)
+    elif row is not None and path.name in row.files:
         checked_file(path.parent, path.name, row)
-    file = open_weights(path, condition.start.entry)
+    file = open_whole(path, condition.start.entry)
     head = head_of(spec, row.class_names if row else None)
     on_head = () if spec.parent else _on_head(spec, head, row.class_names if row else None)
     return StartWeights(file.tensors, spec.parent or str(path), head, file.notes, on_head)
@@ -200,14 +203,22 @@ def _on_head(spec: TrialSpec, head: str, class_names: Sequence[str] | None) -> t
     return (f"its head{were} is kept: its outputs are taken for {few(own)}, in this order",)
 
 
+def path_of_start(spec: TrialSpec, trials: Path) -> Path | None:
+    """The file of weights that a trial starts from; None where they are drawn.
+
+    `trials` is the folder where the parent trial's folder lies.
+    """
+    return trials / spec.parent / MODEL if spec.parent else spec.start_file
+
+
 def _load_start(
     spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...], trials: Path
 ) -> dict[str, object]:
     if spec.condition.start.kind == "random":
         return {"from": "random initialisation"}
-    path = trials / spec.parent / "model.safetensors" if spec.parent else spec.start_file
+    path = path_of_start(spec, trials)
     assert path is not None
-    if spec.start_content and path.is_file() and hash_of_file(path) != spec.start_content:
+    if spec.start_content and path.is_file() and digest_of_weights(path) != spec.start_content:
         raise ModelError(f"{path}: is another file than when the trials were planned, or than on "
                          "the machine that planned them; run the command again")  # fmt: skip
     start = read_start(spec, path).for_network(spec, network, groups)

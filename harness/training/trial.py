@@ -32,6 +32,7 @@ from harness.training.loop import Clock, Trainer
 from harness.training.memory import images_at_once
 from harness.training.network import prepare_network
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.saving import WeightFiles
 from harness.training.score import Score
 from harness.training.steps import SOLO, Steps
 from harness.trials.events import Ended, Event, NotDeterministic, Progress, Resumed, Stopped
@@ -39,10 +40,9 @@ from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
 from headstart.digests import check_digest, digest_of, digest_of_file
-from headstart.files import atomic_file, sync_folder
+from headstart.files import atomic_file
 from headstart.rows import EvaluationRow, TrialRow
 from models.own_split import reason_against_split
-from models.weights import save_weights
 
 STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
 ZIP_START = b"PK\x03\x04"  # of what torch writes
@@ -131,6 +131,8 @@ class Trial:
         self.record = Record()
         self.diverged = self.stopped = False
         self.last_weights: list[str] = []  # the file's name, once it is written
+        is_needed = self.spec.id in self.context.started_from
+        self.weights = WeightFiles(self.spec, self.folder, self.context.save, is_needed)
         self.next_state_at = self.context.now() + self.context.state_every_s
         with self.clock.timing("setup"):
             self._set_up()
@@ -432,19 +434,10 @@ class Trial:
             self.clock.seconds[what] += seconds
 
     def _save_checkpoint(self, step: int) -> None:
-        every, per_epoch = self.context.save.every, self.trainer.steps_per_epoch
-        if every is None or step == 0 or step % (every * per_epoch):
-            return
-        folder = self.folder.result / "checkpoints"
-        if not folder.is_dir():
-            folder.mkdir()  # not those above it, which are gone when another command took over
-            sync_folder(folder.parent)
-        name = f"checkpoints/epoch-{step // per_epoch:04d}.safetensors"
-        self.record.checkpoints.append(self._save_weights(name))
-
-    def _save_weights(self, name: str) -> str:
-        save_weights(self.network.state_dict(), self.folder.result / name)
-        return name
+        per_epoch = self.trainer.steps_per_epoch
+        if self.weights.is_checkpoint_due(step, per_epoch):
+            name = self.weights.write_epoch(self.network.state_dict(), step // per_epoch)
+            self.record.checkpoints.append(name)
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -457,8 +450,8 @@ class Trial:
 
     def be_selected(self) -> None:
         """Have the weights that validation chose; the last ones are written first, where asked."""
-        if self.context.save.last and not self.last_weights:
-            self.last_weights = [self._save_weights("last.safetensors")]
+        if not self.last_weights:
+            self.last_weights = self.weights.write_last(self.network.state_dict())
         if not self.diverged:
             self.trained.load_state_dict(self.record.best_weights)
 
@@ -470,8 +463,8 @@ class Trial:
             self.be_selected()
             tested = None if self.diverged else self._score_test()
         files += self.last_weights
-        if not self.diverged and self.spec.is_tested:  # nothing starts from a search trial
-            files.append(self._save_weights("model.safetensors"))
+        if not self.diverged:
+            files += self.weights.write_best(self.network.state_dict())
         if tested:
             _write_predictions(result / "predictions.npz", self.parts.test, tested[1])
             files.append("predictions.npz")
@@ -516,7 +509,7 @@ class Trial:
             attempts=self.attempts,
             load_report=self.prepared.load_report,
             frozen=self.frozen,
-            notes=(*self.notes, *self.steps.notes, *self._note_on_memory()),
+            notes=(*self.notes, *self.steps.notes, *self._note_on_memory(), *self.weights.notes),
             versions=versions(),
             files=(*files, "trial.json"),
             image_height=self.spec.data.image_size[0],

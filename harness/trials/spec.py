@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -198,12 +198,6 @@ class Plan:
             used = {trial.parent for trial in self.trials}
             needed.update(t.id for t in self.trials if t.stage == "pretrain" and t.id not in used)
         return Plan(self.sweep, tuple(t for t in self.trials if t.id in needed), self.notes)
-
-
-def hash_of_file(path: Path) -> str:
-    """What a trial's id has of the weights that it starts from."""
-    with open(path, "rb") as file:  # in pieces: the file may be larger than memory
-        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()
 
 
 def trial_id(
