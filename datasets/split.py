@@ -92,6 +92,11 @@ class Split:
         """The same split for one who may not see its test images."""
         return replace(self, test=self.test[:0])
 
+    def in_one_part(self) -> Split:
+        """All of its images as training images: first those that were, then the others."""
+        train = np.concatenate([self.train, self.validation, self.test])
+        return replace(self, train=train, validation=train[:0], test=train[:0])
+
 
 def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Generator) -> Split:
     """Draw the parts of `dataset`.

@@ -392,7 +392,7 @@ def _run_trials(
 def _queue(options: Options, folder: RunFolder, plan: Plan, part: Plan) -> Queue:
     """The trials of the part, those that have ended or are taken from other folders as such."""
     ids = [trial.id for trial in part.trials]
-    rows = folder.finished({*ids, *(t.parent for t in part.trials if t.parent)})
+    rows = folder.finished({*ids, *(t.waits_for for t in part.trials if t.waits_for)})
     for other in options.reuse:
         rows.update(folder.take_from(other, [i for i in ids if i not in rows]))
     return Queue(part, folder, rows, lambda spec, error: failed_row(spec, plan.sweep.name, error))

@@ -19,6 +19,7 @@ from headstart.digests import check_sealed
 from headstart.foreign import is_plain
 
 STATUSES = ("done", "diverged", "failed")
+TRAINED_ON = "trained_on.bin"  # of a refit: `image_keys` of its images, uint64
 ARROW_TYPES = {str: "string", int: "int64", float: "double", bool: "bool"}
 ON_CPUS = "it ran on CPUs"
 MOST = 1 << 63  # what an int64 and a double of a table can hold
@@ -134,7 +135,7 @@ class TrialRow(Row):
 
     trial_id: str = _text("a hash of all that decides the result: 16 hexadecimal characters")
     sweep: str = _text("name of the sweep whose plan has the trial")
-    stage: str = _text("`pretrain`, `search`, `arm` or `double`")
+    stage: str = _text("`pretrain`, `search`, `arm`, `double` or `refit`")
     arm: str = _text("name of the arm, or of the pretrain stage")
     seed: int = _number("number of the replicate; trials of one seed share every draw they can")
     status: str = _text("`done`, `diverged` (a loss was not finite) or `failed` (runs again)")
@@ -162,7 +163,9 @@ class TrialRow(Row):
     batch_size: int = _number("images of one step, over all processes", "images")
     epochs: int = _number("passes over the training images that were planned", "epochs")
     steps: int | None = _measured("steps that were made", "steps")
-    best_step: int | None = _measured("the step at which validation was best", "steps")
+    best_step: int | None = _measured(
+        "the step at which validation was best; of a refit its last", "steps"
+    )
     best_val_accuracy: float | None = _measured(
         "validation accuracy at `best_step`", "fraction", "diverged before it was evaluated"
     )
@@ -269,6 +272,10 @@ class TrialRow(Row):
         "of a `double`: the source of randomness in which it differs from the arm's trial at this "
         "seed; else an empty text"
     )
+    refits: str = _text(
+        "of a `refit`: the arm's trial whose learning rates it repeats on the training, validation "
+        "and test images of its split together, so that it has no score of its own; else empty"
+    )
 
     @classmethod
     def from_record(cls, content: Mapping[str, object]) -> TrialRow:
@@ -309,8 +316,8 @@ class EvaluationRow(Row):
     train_loss: float = _number(
         "mean loss of the steps since the evaluation before, as they were made; NaN at step 0"
     )
-    val_loss: float = _number("mean loss on the validation images")
-    val_accuracy: float = _number("accuracy on the validation images", "fraction")
+    val_loss: float = _number("mean loss on the validation images; NaN in a refit")
+    val_accuracy: float = _number("accuracy on the validation images; NaN in a refit", "fraction")
     train_accuracy: float | None = _later(
         "accuracy of the steps since the evaluation before, as they were made: of images as "
         "augmentation changed them, under dropout, each by the weights that its step began with; "

@@ -6,6 +6,7 @@ know nothing of screens. The caller passes the clock and the stream in.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 15.0
 FRAME_EVERY_S = 0.5
 ESTIMATE_EVERY_S = 2.0
+BESIDE = {"pretrain": " (pretrain)", "refit": " (refit)"}  # an arm's name, by stage
 COLUMNS = (
     *("done", "running", "waiting", "failed", "test accuracy", "trained so far"),
     "validation accuracy",
@@ -182,7 +184,7 @@ class ProgressView:
         for (stage, _), trials in self.plan.by_arm.items():
             ids = [trial.id for trial in trials]
             counts = Counter(self.status[i] for i in ids)
-            name = self.plan.shown_arm(trials[0]) + " (pretrain)" * (stage == "pretrain")
+            name = self.plan.shown_arm(trials[0]) + BESIDE.get(stage, "")
             n_bad = counts["failed"] + counts["diverged"]
             numbers = (counts["done"], counts["running"], counts["pending"], n_bad)
             table.add_row(escape(name), *map(str, numbers), *self._accuracies(ids))
@@ -192,10 +194,11 @@ class ProgressView:
         """Of trials that are done the test accuracy; of those that run how far they have come, and
         the validation accuracy there: means."""
         running = [self.latest[i] for i in ids if self.status[i] == "running" and i in self.latest]
+        seen = [last.evaluation.val_accuracy for last in running]  # NaN in a refit
         return (
             _mean([self.tests[i] for i in ids if i in self.tests], 2),
             _mean([last.step / max(1, last.n_steps) for last in running], 0),
-            _mean([last.evaluation.val_accuracy for last in running], 2),
+            _mean([a for a in seen if math.isfinite(a)], 2),
         )
 
     def _remark_on_bits(self, trial_id: str, operations: str) -> None:

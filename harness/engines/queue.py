@@ -125,15 +125,15 @@ class Queue:
         self.stopping = True
 
     def _enqueue(self, trial: TrialSpec) -> None:
-        parent = self.rows.get(trial.parent or "")
-        if trial.parent is None or (parent is not None and parent.status == "done"):
+        first = self.rows.get(trial.waits_for or "")
+        if trial.waits_for is None or (first is not None and first.status == "done"):
             self._ready.put(trial)
-        elif parent is not None:
-            self._give_up(trial, f"the trial it starts from ({trial.parent}) diverged")
-        elif trial.parent not in self.plan.by_id:
-            self._give_up(trial, f"the trial it starts from ({trial.parent}) has not finished")
+        elif first is not None:
+            self._give_up(trial, f"{_first_of(trial)} diverged")
+        elif trial.waits_for not in self.plan.by_id:
+            self._give_up(trial, f"{_first_of(trial)} has not finished")
         else:
-            self._waiting.setdefault(trial.parent, []).append(trial)
+            self._waiting.setdefault(trial.waits_for, []).append(trial)
 
     def _end(self, event: Ended) -> None:
         self.folder.publish(event.trial_id, event.row)
@@ -166,10 +166,15 @@ class Queue:
         self.folder.fail(trial.id, self.failed_row(trial, error))
         for child in self._waiting.pop(trial.id, []):
             last_line = error.strip().splitlines()[-1]
-            self._give_up(child, f"the trial it starts from ({trial.id}) failed: {last_line}")
+            self._give_up(child, f"{_first_of(child)} failed: {last_line}")
 
     def _most_together(self, first: TrialSpec, n_free: int) -> int:
-        """Trials of a unit. On CPUs a pack that shares no frozen part would keep slots idle."""
+        """Trials of a unit. On CPUs a pack that shares no frozen part would keep slots idle.
+
+        Refits train by themselves: each has a number of steps and learning rates of its own.
+        """
+        if first.stage == "refit":
+            return 1
         resources = self.resources
         if resources.gpus > 0:
             most = AUTO_AT_MOST if resources.pack == "auto" else resources.pack
@@ -179,6 +184,11 @@ class Queue:
             return math.ceil(n_alike / math.ceil(n_alike / most))  # units of an arm are alike
         shares = resources.fuse == "always" or reason_against(first.condition) is None
         return resources.pack if shares and resources.pack != "auto" else 1
+
+
+def _first_of(trial: TrialSpec) -> str:
+    """What a message calls the trial that this one waits for."""
+    return f"the trial it {'refits' if trial.refits else 'starts from'} ({trial.waits_for})"
 
 
 class _Line:

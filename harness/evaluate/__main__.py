@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.evaluate.confusable import case_merged, confusable_pairs, look_alikes
-from harness.evaluate.options import OWN, Options, parse
+from harness.evaluate.options import OWN, Networks, Options, parse
 from harness.evaluate.report import Scores, describe, prepare, summary
 from harness.evaluate.test_sets import Preparation, TestSet, read_test_set
 from headstart.cli import run_command
@@ -38,7 +38,12 @@ def main(argv: Sequence[str]) -> int:
     from harness.evaluate.models import find_models, read_run  # torch: no mistake above needs it
 
     sweep = read_run(options.run, options.code)
-    saved = find_models(options.run, sweep, options.arms)
+    refitted = sweep.refit and (options.networks or _usual(options)) == "refitted"
+    if options.networks == "refitted" and not sweep.refit:
+        raise InputError(f"{options.run}: its sweep refits no network (refit: true)")
+    saved = find_models(options.run, sweep, options.arms, refitted)
+    if sweep.refit:
+        print(_which(saved, refitted))
     tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
     scores = []
     for arm in dict.fromkeys(model.arm for model in saved):
@@ -50,6 +55,20 @@ def main(argv: Sequence[str]) -> int:
         print(line)
     print(_write(options, tests, saved, scores, answered))
     return EXIT_DONE
+
+
+def _usual(options: Options) -> Networks:
+    """Which networks of a sweep with refits are scored where the user says nothing."""
+    return "selected" if options.on == OWN else "refitted"
+
+
+def _which(saved: Sequence[SavedModel], refitted: bool) -> str:
+    """Which networks are scored, and on how many images they were trained."""
+    sizes = sorted({model.row.n_train for model in saved if model.row.n_train is not None})
+    n = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
+    if refitted:
+        return f"networks: refitted on the images of all parts ({n} images)"
+    return f"networks: those that validation chose, trained on {n} images; not the refitted ones"
 
 
 def score_arm(
@@ -124,12 +143,36 @@ def _shown(
     from harness.evaluate.models import answers
 
     tests, answered = _test_sets(options, saved), {}
+    tests = _without_training_images(options, saved, tests)
     for number, model in enumerate(saved, 1):
         print(f"\r{number}/{len(saved)} networks", end="", file=sys.stderr, flush=True)
         test = tests[model.arm]
         answered[model.id] = answers(model, test.images, test.labels, options.device)
     print(file=sys.stderr)
     return tests, answered
+
+
+def _without_training_images(
+    options: Options, saved: Sequence[SavedModel], tests: dict[str, TestSet]
+) -> dict[str, TestSet]:
+    """The test sets, with a warning where refitted networks were trained on some of the images.
+
+    Raises:
+        InputError: they were trained on most of them.
+    """
+    from harness.evaluate.models import n_trained_on
+
+    for model in saved:
+        test = tests[model.arm]
+        if model.row.stage != "refit" or not (n := n_trained_on(model, test.images)):
+            continue
+        text = f"{n:,} of {len(test.labels):,} images are among those that '{model.arm}' was " \
+            f"refitted on (seed {model.row.seed})"  # fmt: skip
+        if 2 * n > len(test.labels):
+            raise InputError(f"--on {options.on}: {text}, so they test nothing; --networks "
+                             "selected scores the networks that validation chose")  # fmt: skip
+        tests = {**tests, model.arm: replace(test, warnings=(*test.warnings, text))}
+    return tests
 
 
 def _own_test_parts(saved: Sequence[SavedModel]) -> tuple[dict[str, TestSet], dict[str, Answers]]:

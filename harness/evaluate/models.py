@@ -22,6 +22,7 @@ from harness.training.loop import CPU_PART, forward_in_parts, loss_function
 from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.process import in_precision, make_accelerator, set_up_process
 from harness.training.score import Score, class_counts, score_of
+from headstart.digests import image_keys
 from headstart.errors import InputError, ModelError, RunFolderError, did_you_mean
 from headstart.predictions import read_predictions
 from headstart.records import (
@@ -33,7 +34,7 @@ from headstart.records import (
     read_plan,
     trial_rows,
 )
-from headstart.rows import TrialRow
+from headstart.rows import TRAINED_ON, TrialRow
 from models import finetune
 from models.build import build_model
 from models.global_draws import seed_all
@@ -95,8 +96,13 @@ def read_run(folder: Path, code: Sequence[Path] = ()) -> Sweep:
     return load_run(folder, code)
 
 
-def find_models(folder: Path, sweep: Sweep, arms: Sequence[str] = ()) -> list[SavedModel]:
+def find_models(
+    folder: Path, sweep: Sweep, arms: Sequence[str] = (), refitted: bool = False
+) -> list[SavedModel]:
     """Finished models of the named arms or stages, in the plan's order; of all arms by default.
+
+    Args:
+        refitted: the arms' networks that were trained once more, on all images.
 
     Raises:
         InputError: a name that the run does not have, or an arm of which nothing has finished.
@@ -111,18 +117,18 @@ def find_models(folder: Path, sweep: Sweep, arms: Sequence[str] = ()) -> list[Sa
     wanted = tuple(arms) or tuple(sweep.arms)
     plan = read_plan(folder)
     trials = plan.trials if plan else ()  # those of a search have no model of their own
-    planned = [
-        each for each in trials if each.arm in wanted and each.stage not in ("search", "double")
-    ]
+    stages = ("pretrain", "refit" if refitted else "arm")
+    planned = [each for each in trials if each.arm in wanted and each.stage in stages]
     rows = dict(trial_rows(folder, [trial.id for trial in planned]))
     models_or_none = [_saved(folder, sweep, trial, rows[trial.id]) for trial in planned]
     saved = [model for model in models_or_none if model is not None]
     for name in wanted:
         if not any(model.arm == name for model in saved):
-            raise InputError(
-                f"{folder}: no trial of '{name}' has finished with a model; see "
-                f"python -m harness.status {folder}"
-            )
+            what, other = f"trial of '{name}' has finished with a model", ""
+            if refitted:
+                what = f"network of '{name}' has been refitted yet"
+                other = "; --networks selected takes those that validation chose"
+            raise InputError(f"{folder}: no {what}; see python -m harness.status {folder}{other}")
     return saved
 
 
@@ -156,6 +162,20 @@ def answers(
     check_logits(logits, str(model.path))
     loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
     return Answers(logits.softmax(dim=1).numpy(), float(loss))
+
+
+def n_trained_on(model: SavedModel, images: np.ndarray) -> int:
+    """How many of the images uint8 (n, C, H, W) a refitted network was trained on, bit for bit.
+
+    Raises:
+        RunFolderError: the trial's list of its images is missing or damaged.
+    """
+    path = model.path.with_name(TRAINED_ON)
+    content = checked_bytes(path.parents[2], path.parent.name, path.name, model.row)
+    if content is None:
+        raise RunFolderError(f"{path}: is not there, so what it was trained on is not known")
+    known = np.frombuffer(content, np.uint64)
+    return int(np.isin(image_keys(images), known).sum())
 
 
 @torch.no_grad()

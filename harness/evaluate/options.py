@@ -17,6 +17,7 @@ from harness.training.cards import cards_here
 from headstart.cli import to_path
 from headstart.errors import InputError
 
+Networks = Literal["refitted", "selected"]
 TestPart = Literal["train", "validation", "test", "all"]
 OWN = "own"  # --on own: the test part that the trials had
 
@@ -31,6 +32,7 @@ class Options:
     part: TestPart | None
     csv: str | None
     arms: list[str]
+    networks: Networks | None
     ensemble: bool
     out: Path | None
     data: Path | None
@@ -68,6 +70,11 @@ def parse(argv: Sequence[str]) -> Options:
         help="an arm or a pretrain stage; may be given several times (default: all arms)",
     )  # fmt: skip
     parser.add_argument(
+        "--networks", choices=get_args(Networks),
+        help="of a sweep with refit: true: those that were refitted on all images, or those that "
+        "validation chose, before it (default: refitted; with --on own: selected)",
+    )  # fmt: skip
+    parser.add_argument(
         "--ensemble", action="store_true", help="also the mean of the seeds' probabilities"
     )
     parser.add_argument("--out", type=to_path, metavar="DIR", help="default: RUN/evaluations")
@@ -95,6 +102,10 @@ def parse(argv: Sequence[str]) -> Options:
     options = Options(**vars(parser.parse_args(argv)))
     if options.on == OWN and (options.settings or options.part or options.csv):
         raise InputError(f"--on {OWN}: --set, --part and --csv belong to other test sets")
+    if options.on == OWN and options.networks == "refitted":
+        raise InputError(
+            f"--on {OWN}: the refitted networks were trained on these images; leave --networks out"
+        )
     if options.data is not None and not options.data.is_dir():
         raise InputError(f"--data {options.data}: no such folder")
     if options.device != "auto":

@@ -71,7 +71,7 @@ class _Planner:
                 self._trial("arm", arm, seed)
         trials = sorted(self.made.values(), key=lambda trial: trial.stage != "pretrain")
         doubles, notes = self._doubles()
-        return Plan(self.sweep, (*trials, *doubles), notes)
+        return Plan(self.sweep, (*trials, *doubles), notes).with_refits()
 
     def _doubles(self) -> tuple[list[TrialSpec], tuple[str, ...]]:
         """The further trials of `decompose`, and a line that says what they cost."""

@@ -33,6 +33,7 @@ from headstart.rows import EvaluationRow
 
 FORMAT = 1  # of the records
 FOLDER = "search"
+FIRST = ("pretrain", "search")  # the stages of what runs before the arms' settings are known
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def run_searches(
         for course in undecided:
             _begin_rung(course)
         whole = _with_searches(plan, courses)
-        run(whole, Plan(plan.sweep, tuple(t for t in whole.trials if t.stage != "arm")))
+        run(whole, Plan(plan.sweep, tuple(t for t in whole.trials if t.stage in FIRST)))
         if is_stopped():
             return Searched(whole)
         for course in undecided:
@@ -279,11 +280,11 @@ def _settled(plan: Plan, courses: Sequence[Course]) -> Searched:
 
 
 def _with_searches(plan: Plan, courses: Sequence[Course]) -> Plan:
-    """The plan's stages, then search trials (each once), then its arms."""
+    """The plan's stages, then search trials (each once), then its arms, and their refits."""
     searched = {trial.id: trial for course in courses for trial in course.trials}
     stages = [trial for trial in plan.trials if trial.stage == "pretrain"]
     arms = [trial for trial in plan.trials if trial.stage == "arm"]
-    return replace(plan, trials=(*stages, *searched.values(), *arms))
+    return replace(plan, trials=(*stages, *searched.values(), *arms)).with_refits()
 
 
 # -- records --------------------------------------------------------------------------------

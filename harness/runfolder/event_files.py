@@ -39,7 +39,7 @@ def run_name(row: TrialRow) -> str:
     Arm and seed alone name many trials: all that a search tries, a stage and an arm of one name,
     and those of the sweep file as it was before.
     """
-    kind = row.stage if row.stage in ("search", "double") else "seed"
+    kind = row.stage if row.stage in ("search", "double", "refit") else "seed"
     return f"{distinct_name(row.arm)}/{kind}-{row.seed:04d}-{row.trial_id[:8]}"
 
 

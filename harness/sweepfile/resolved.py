@@ -46,6 +46,7 @@ def resolved_yaml(sweep: Sweep) -> str:
         "seed": sweep.seed,
         "vary": sorted(sweep.vary),
         **({"decompose": sweep.decompose} if sweep.decompose else {}),
+        **({"refit": True} if sweep.refit else {}),
         "compare": [_plain(pair) for pair in sweep.compare],
         **{key: _plain(getattr(sweep, key)) for key in ("measure", "resources", "save")},
         "track": list(sweep.track),

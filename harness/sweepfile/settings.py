@@ -723,6 +723,10 @@ class Save(Frozen):
                                       "keep some; take them out, or none")  # fmt: skip
         return self
 
+    def of_refit(self) -> Save:
+        """What is kept of a refit: its network, for which it was trained, and no other weights."""
+        return Save(weights="delta" if self.weights == "delta" else "best")
+
 
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}"
 
@@ -810,6 +814,10 @@ class Frame(Frozen):
         "`vary` that the arm draws from, the same trial again with this one source drawn anew. The "
         "report then says how much of the spread over seeds comes from each. At most all seeds.",
         0, example=5, unit="seeds")  # fmt: skip
+    refit: bool = key("Whether each seed of each arm is trained once more, on the training, "
+        "validation and test images of its split together: the network to hand over. It repeats "
+        "the learning rates of the seed's own trial up to the epoch that validation chose, and has "
+        "no test score of its own.", False, example=True)  # fmt: skip
     compare: Annotated[tuple[Compare, ...], AsTuple] = key("Which arms are compared, seed by "
         "seed. Without it, every arm is set against the first.", (),
         example=[{"treatment": "pretrained", "control": "scratch"}])  # fmt: skip

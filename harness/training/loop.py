@@ -23,7 +23,6 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from datasets import augment
@@ -36,6 +35,8 @@ from harness.training.optimizers import ParameterGroups, make_optimizer
 from harness.training.own_parts import own_loss
 from harness.training.process import in_precision
 from harness.training.ranks import ONE_RANK, Ranks
+from harness.training.refit import Replay
+from harness.training.schedules import make_schedule, watched
 from harness.training.score import Score, class_counts, right_sums, score_of, with_right
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all
@@ -84,6 +85,7 @@ class Trainer:
     # Whether code of the user's own computes, which may draw from the global generators: they are
     # then seeded for each step and each batch of an evaluation.
     seeds_all: bool = False
+    replay: Replay | None = None  # of a refit: it has the learning rates, and how many steps
 
     def __post_init__(self) -> None:
         network, settings, self.device = self.network, self.settings, self.accelerator.device
@@ -96,7 +98,11 @@ class Trainer:
         self.optimizer = self.accelerator.prepare(optimizer)
         self.steps_per_epoch = math.ceil(len(self.part) / settings.batch_size)
         self.n_steps = self.steps_per_epoch * settings.epochs if self.parameter_groups else 0
-        self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch, self.n_steps)
+        if self.replay is None:
+            self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch, self.n_steps)
+        else:
+            self.n_steps = min(self.n_steps, self.replay.n_steps(self.steps_per_epoch))
+            self.schedule = self.replay.schedule(optimizer, self.steps_per_epoch)
         self.augmentation = Augmentation(
             settings, self.streams["augment"], len(self.part), self.device
         )
@@ -206,8 +212,7 @@ class Trainer:
     def after_evaluation(self, score: Score) -> None:
         """Tell a plateau schedule how validation went."""
         if isinstance(self.schedule, ReduceLROnPlateau):
-            watched = score.loss if self.settings.schedule.monitor == "val_loss" else score.accuracy
-            self.schedule.step(watched)
+            self.schedule.step(watched(self.settings.schedule, score.loss, score.accuracy))
 
     def evaluate(self, part: Part, n_classes: int) -> Score:
         """The score on a part, in evaluation mode, in batches of fixed size.
@@ -444,36 +449,6 @@ def in_parts(inputs: Tensor, size: int) -> list[Tensor]:
     """Consecutive parts of `size` images; the last one also has a shorter rest."""
     n = max(1, len(inputs) // size)
     return list(inputs.tensor_split([size * i for i in range(1, n)]))
-
-
-def make_schedule(
-    optimizer: Optimizer, settings: Train, steps_per_epoch: int, n_steps: int
-) -> LambdaLR | ReduceLROnPlateau | None:
-    """The sweep's learning-rate schedule; None where the rate stays as it is."""
-    schedule = settings.schedule
-    if schedule.name == "plateau":
-        return ReduceLROnPlateau(
-            optimizer,
-            mode="min" if schedule.monitor == "val_loss" else "max",
-            factor=schedule.factor,
-            patience=schedule.patience,
-            min_lr=schedule.minimum,
-        )
-    if schedule.name == "none" and not schedule.warmup_steps:
-        return None
-
-    def factor(step: int) -> float:
-        if step < schedule.warmup_steps:
-            return (step + 1) / (schedule.warmup_steps + 1)
-        if schedule.name == "cosine":
-            done = (step - schedule.warmup_steps) / max(1, n_steps - schedule.warmup_steps)
-            low = schedule.final_fraction
-            return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        if schedule.name == "step":
-            return float(schedule.factor ** (step // (steps_per_epoch * schedule.every)))
-        return 1.0
-
-    return LambdaLR(optimizer, factor)
 
 
 def loss_function(

@@ -32,6 +32,7 @@ from harness.training.loop import Clock, Trainer
 from harness.training.memory import images_at_once
 from harness.training.network import prepare_network
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.refit import Replay, read_course
 from harness.training.saving import WeightFiles
 from harness.training.score import Score
 from harness.training.steps import SOLO, Steps
@@ -39,13 +40,14 @@ from harness.trials.events import Ended, Event, NotDeterministic, Progress, Resu
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
-from headstart.digests import check_digest, digest_of, digest_of_file
+from headstart.digests import check_digest, digest_of, digest_of_file, image_keys
 from headstart.files import atomic_file
-from headstart.rows import EvaluationRow, TrialRow
+from headstart.rows import TRAINED_ON, EvaluationRow, TrialRow
 from models.own_split import reason_against_split
 
 STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
 ZIP_START = b"PK\x03\x04"  # of what torch writes
+KEYS_AT_ONCE = 256  # images of which a refit notes the keys
 PREDICTION_DTYPE = np.float16  # of the kept probabilities
 
 
@@ -132,7 +134,8 @@ class Trial:
         self.diverged = self.stopped = False
         self.last_weights: list[str] = []  # the file's name, once it is written
         is_needed = self.spec.id in self.context.started_from
-        self.weights = WeightFiles(self.spec, self.folder, self.context.save, is_needed)
+        save = self.context.save.of_refit() if self.spec.refits else self.context.save
+        self.weights = WeightFiles(self.spec, self.folder, save, is_needed)
         self.next_state_at = self.context.now() + self.context.state_every_s
         with self.clock.timing("setup"):
             self._set_up()
@@ -147,12 +150,15 @@ class Trial:
         set_up_process(self.settings)
         accelerator = make_accelerator(self.settings.precision, context.device)
         self.device = accelerator.device
-        dataset = context.catalogue.open(spec.data)
+        dataset = self.dataset = context.catalogue.open(spec.data)
         rng = np.random.default_rng(spec.streams["split"])
         split = split_dataset(dataset, spec.data.choice.split, rng)
         split = split if spec.is_tested else split.without_test()
         self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
         self.settings = self.settings.for_images(len(split.train))
+        replay = None
+        if spec.refits:
+            replay, split = self._replay(len(split.train)), split.in_one_part()
         self.notes = [*spec.data.notes, *split.notes, *context.notes]
         prepared = prepare_network(spec, self.folder.path.parent, self.device)
         self.nondeterministic = refused_operations(
@@ -190,7 +196,19 @@ class Trial:
             self.ranks,
             images_at_once(spec.data.image_size, self.device),
             spec.condition.runs_users_code,
+            replay,
         )
+
+    def _replay(self, n_train: int) -> Replay:
+        """What this refit repeats; the first rank reads it for all.
+
+        Args:
+            n_train: training images of the trial that it refits.
+        """
+        run = self.folder.path.parents[1]
+        course = read_course(run, self.spec.refits) if self.ranks.is_first else b""
+        course = self.ranks.bytes_of_first(course)
+        return Replay.of(course, self.settings, math.ceil(n_train / self.settings.batch_size))
 
     def _against_cut(self) -> str | None:
         """Why the frozen front of a network of the user's own is computed in every step."""
@@ -299,13 +317,14 @@ class Trial:
     def _evaluate(self, measured: Measured | None) -> Progress:
         if measured is None:
             with self.clock.timing("eval", self.device):
-                score = self.trainer.evaluate(self.parts.validation, self.n_classes)
+                score = self._validate()
                 measured = Measured(score, self.trainer.take_train_score())
         score, trained = measured.score, measured.trained
         self.clock.seconds["eval"] += measured.seconds
         with self.clock.timing("eval"):
             step = self.trainer.step_count
-            finite = math.isfinite(score.loss) and (step == 0 or math.isfinite(trained.loss))
+            finite = bool(self.spec.refits) or math.isfinite(score.loss)
+            finite = finite and (step == 0 or math.isfinite(trained.loss))
             self.record.curve.append(
                 EvaluationRow(
                     trial_id=self.spec.id,
@@ -341,12 +360,23 @@ class Trial:
             return {}
         return {"val_right_loss": score.right_loss, "val_right_accuracy": score.right_accuracy}
 
+    def _validate(self) -> Score:
+        """The score on validation images; a refit trains on those, and has none."""
+        if self.spec.refits:
+            return Score(math.nan, math.nan)
+        return self.trainer.evaluate(self.parts.validation, self.n_classes)
+
     def _select(self, score: Score, step: int) -> None:
         """Keep the weights where validation is best: accuracy, then loss; or loss alone.
 
-        With `select: last` those of each evaluation, of which the end is one, replace the others.
+        With `select: last` those of each evaluation, of which the end is one, replace the others. A
+        refit keeps its last ones: how long it trains was chosen before it.
         """
         record, is_last = self.record, self.settings.select == "last"
+        if self.spec.refits:
+            record.best_step = step
+            self._keep_best()
+            return
         if record.best is None or is_last or self._rank(score) > self._rank(record.best):
             record.best, record.best_step = score, step
             self._keep_best()
@@ -439,6 +469,14 @@ class Trial:
             name = self.weights.write_epoch(self.network.state_dict(), step // per_epoch)
             self.record.checkpoints.append(name)
 
+    def _save_images(self) -> str:
+        """Which images it was trained on, so that none of them is taken for a test later."""
+        images, places = self.dataset.images, np.sort(self.parts.train.indices)
+        with atomic_file(self.folder.result / TRAINED_ON, "wb") as file:
+            for start in range(0, len(places), KEYS_AT_ONCE):
+                file.write(image_keys(images[places[start : start + KEYS_AT_ONCE]]).tobytes())
+        return TRAINED_ON
+
     # -- the end ---------------------------------------------------------------------------
 
     def _score_test(self) -> tuple[Score, Tensor] | None:
@@ -465,6 +503,8 @@ class Trial:
         files += self.last_weights
         if not self.diverged:
             files += self.weights.write_best(self.network.state_dict())
+        if self.spec.refits:
+            files.append(self._save_images())
         if tested:
             _write_predictions(result / "predictions.npz", self.parts.test, tested[1])
             files.append("predictions.npz")
@@ -491,7 +531,7 @@ class Trial:
             steps=self.trainer.step_count,
             best_step=record.best_step,
             best_val_accuracy=best.accuracy if best else None,
-            final_val_accuracy=record.curve[-1].val_accuracy,
+            final_val_accuracy=None if self.spec.refits else record.curve[-1].val_accuracy,
             test_accuracy=test.accuracy if test else None,
             test_loss=test.loss if test else None,
             train_time_s=seconds["train"],

@@ -55,6 +55,7 @@ def relabelled(row: TrialRow, spec: TrialSpec, sweep: str) -> TrialRow:
         arm=spec.arm,
         seed=spec.seed,
         redrawn=spec.redrawn,
+        refits=spec.refits,
         model=condition.model.shown,
         code=(*condition.own_code, *spec.data.choice.own_code),
         dataset=spec.data.choice.shown,

@@ -73,7 +73,7 @@ class TrialSpec:
     """One arm (or pretrain stage) at one seed: everything `run_trial` needs, picklable."""
 
     id: str
-    stage: Literal["pretrain", "search", "arm", "double"]
+    stage: Literal["pretrain", "search", "arm", "double", "refit"]
     arm: str
     seed: int
     condition: Condition
@@ -84,6 +84,7 @@ class TrialSpec:
     grid: Values = field(default_factory=dict)  # by full key: of the grid, or drawn
     start_content: str | None = None  # a hash of the start file
     redrawn: str = ""  # of a double: the source in which it differs from the arm's trial
+    refits: str = ""  # of a refit: the id of the arm's trial that it repeats on all images
 
     @property
     def is_tested(self) -> bool:
@@ -95,6 +96,17 @@ class TrialSpec:
         """Whether a batch of an epoch has one image alone; so of batches of one."""
         n, size = self.data.n_train, self.condition.train.batch_size
         return n > 0 and (n % size == 1 or size == 1)
+
+    @property
+    def waits_for(self) -> str | None:
+        """Id of the trial that must be done before this one can begin."""
+        return self.refits or self.parent
+
+    def refitted(self) -> TrialSpec:
+        """The same trial once more, on all images of its split; its id follows from this one's."""
+        content = json.dumps({"format": RESULT_FORMAT, "refits": self.id})
+        refit_id = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+        return replace(self, id=refit_id, stage="refit", refits=self.id)
 
     @property
     def step_key(self) -> str:
@@ -168,6 +180,14 @@ class Plan:
         """What people read in place of the trial's arm, or the name of its stage."""
         return trial.arm if trial.stage == "pretrain" else self.sweep.shown(trial.arm)
 
+    def with_refits(self) -> Plan:
+        """The plan with a refit of each of its arms' trials, where the sweep asks for them."""
+        if not self.sweep.refit:
+            return self
+        others = tuple(trial for trial in self.trials if trial.stage != "refit")
+        refits = (trial.refitted() for trial in others if trial.stage == "arm")
+        return replace(self, trials=(*others, *refits))
+
     def repeated(self) -> Iterator[str]:
         """A line for stages, or arms, that come to the same trials."""
         names: dict[str, dict[str, None]] = {}
@@ -186,7 +206,8 @@ class Plan:
         A pretrain trial may be needed by several shards; each runs it for itself where no other
         has finished it, and both results are the same bits.
         """
-        chosen = [t for t in self.trials if t.stage != "pretrain" and int(t.id, 16) % n == k - 1]
+        own = [t for t in self.trials if t.stage != "pretrain"]
+        chosen = [t for t in own if int(t.refits or t.id, 16) % n == k - 1]
         needed = {trial.id for trial in chosen}
         frontier = chosen
         while frontier:

@@ -33,7 +33,7 @@ from harness.training.trial import run_trial
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended
 from headstart.errors import DataError, InputError, ModelError, RunFolderError
-from runs import sign_again
+from runs import run_here, sign_again
 
 SWEEP = """\
 name: read
@@ -357,3 +357,49 @@ def test_real_pages_are_prepared_as_the_set_prepares_its_own(real_data, tmp_path
     found = read_test_set(str(tmp_path / "some.zip"), classes, prepare)
     assert (found.images[:, 0] == np.stack(expected)).all()
     assert [f"Sample{k + 1:03d}" for k in found.labels] == [n.split("/")[-2] for n in found.files]
+
+
+@pytest.fixture(scope="module")
+def refitted(tmp_path_factory):
+    """A run of one seed whose network was trained once more, on all images."""
+    path = tmp_path_factory.mktemp("refitted")
+    text = SWEEP.replace("seeds: 2", "seeds: 2\nrefit: true").replace("epochs: 3", "epochs: 1")
+    (path / "sweep.yaml").write_text(text)
+    assert run_here(path / "sweep.yaml", path / "run").returncode == 0
+    return path / "run"
+
+
+def test_the_refitted_networks_are_scored_on_sets_met_later(refitted, capsys):
+    on = ["--on", "{name: glyphs, classes: all, count: 620, seed: 2}", "--part", "all"]
+    evaluate.main([str(refitted), *on, "--ensemble"])
+    said = capsys.readouterr().out
+    assert said.startswith("networks: refitted on the images of all parts (1,240 images)\n")
+    (table,) = (refitted / "evaluations").glob("*glyphs.parquet")
+    rows = pd.read_parquet(table)
+    assert list(rows["stage"]) == ["refit"] * 2
+    assert rows["test_accuracy"].notna().all()
+    evaluate.main([str(refitted), *on, "--networks", "selected"])
+    said = capsys.readouterr().out
+    assert "networks: those that validation chose, trained on 868 images" in said
+
+
+def test_no_refitted_network_is_tested_on_what_it_was_trained_on(refitted, tmp_path, capsys):
+    evaluate.main([str(refitted), "--on", "own"])
+    assert "not the refitted ones\n" in capsys.readouterr().out
+    with pytest.raises(InputError, match="--on own: the refitted networks were trained on these"):
+        evaluate.main([str(refitted), "--on", "own", "--networks", "refitted"])
+    same = ["--on", "{name: glyphs, classes: all, count: 1240, seed: 1}", "--part", "all"]
+    with pytest.raises(InputError, match="1,240 of 1,240 images are among those that 'cnn' was re"):
+        evaluate.main([str(refitted), *same])
+    plan = make_plan(load_sweep(refitted.parent / "sweep.yaml"), DataCatalogue())
+    known = DataCatalogue().open(plan.trials[0].data)
+    images = np.concatenate([known.images[:124, 0], np.rot90(known.images[:186, 0], axes=(1, 2))])
+    labels = np.concatenate([known.labels[:124], known.labels[:186]])
+    np.savez(tmp_path / "some.npz", images=images, labels=np.array(known.class_names)[labels])
+    evaluate.main([str(refitted), "--on", str(tmp_path / "some.npz")])
+    assert "warning: 124 of 310 images are among those that 'cnn'" in capsys.readouterr().out
+
+
+def test_refitted_networks_are_asked_of_a_sweep_that_has_them(finished):
+    with pytest.raises(InputError, match="its sweep refits no network"):
+        evaluate.main([str(finished[0]), "--on", "optdigits", "--networks", "refitted"])

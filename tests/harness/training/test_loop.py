@@ -15,9 +15,10 @@ from harness.seeds import AXES, derive_seed, derive_streams
 from harness.sweepfile.settings import Schedule, Train
 from harness.training.arrays import Normalise, Part
 from harness.training.bf16 import check_bf16
-from harness.training.loop import Clock, Trainer, in_parts, loss_function, make_schedule
+from harness.training.loop import Clock, Trainer, in_parts, loss_function
 from harness.training.optimizers import make_optimizer
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.schedules import make_schedule
 from headstart.errors import InputError
 from models.build import build_model
 

@@ -1,0 +1,49 @@
+"""The learning rate of each step, as a sweep writes it.
+
+In: an optimizer and the settings of a trial. Out: what changes the optimizer's rates. It stands
+alone because a trial follows its schedule, and a refit repeats the schedule of the trial before it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from harness.sweepfile.settings import Schedule, Train
+
+
+def make_schedule(
+    optimizer: Optimizer, settings: Train, steps_per_epoch: int, n_steps: int
+) -> LambdaLR | ReduceLROnPlateau | None:
+    """The sweep's learning-rate schedule; None where the rate stays as it is."""
+    schedule = settings.schedule
+    if schedule.name == "plateau":
+        return ReduceLROnPlateau(
+            optimizer,
+            mode="min" if schedule.monitor == "val_loss" else "max",
+            factor=schedule.factor,
+            patience=schedule.patience,
+            min_lr=schedule.minimum,
+        )
+    if schedule.name == "none" and not schedule.warmup_steps:
+        return None
+
+    def factor(step: int) -> float:
+        if step < schedule.warmup_steps:
+            return (step + 1) / (schedule.warmup_steps + 1)
+        if schedule.name == "cosine":
+            done = (step - schedule.warmup_steps) / max(1, n_steps - schedule.warmup_steps)
+            low = schedule.final_fraction
+            return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        if schedule.name == "step":
+            return float(schedule.factor ** (step // (steps_per_epoch * schedule.every)))
+        return 1.0
+
+    return LambdaLR(optimizer, factor)
+
+
+def watched(schedule: Schedule, loss: float, accuracy: float) -> float:
+    """The validation score that a plateau schedule looks at."""
+    return loss if schedule.monitor == "val_loss" else accuracy
