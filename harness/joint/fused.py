@@ -56,6 +56,8 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
         return f"code of your own makes its steps ({names}), which only a trial by itself can"
     if condition.train.schedule.name == "plateau":
         return "train.schedule plateau gives each seed a rate of its own, and one optimizer has one"
+    if condition.train.mixup:
+        return "train.mixup mixes images of a batch, which only a trial by itself does"
     if frozen.is_gradual(condition):
         return "fine_tune: gradual changes what trains from epoch to epoch"
     try:

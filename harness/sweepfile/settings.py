@@ -180,6 +180,9 @@ class Train(Frozen):
         "loss.", "cross_entropy", example="complementary")  # fmt: skip
     label_smoothing: Fraction = key("Share of the label that is spread over all classes "
         "(`cross_entropy`).", 0.0, example=0.1, unit="fraction")  # fmt: skip
+    mixup: NonNegativeFloat = key("Each image of a step is mixed with another one of it, and its "
+        "label too (Zhang et al. 2018); the shares are drawn once a step from Beta(mixup, mixup). "
+        "0: no mixing.", 0.0, example=0.3)  # fmt: skip
     clip_gradient_norm: PositiveFloat | None = key("A longer gradient is shortened to this norm; "
         "without it, none is.", None, example=1.0)  # fmt: skip
     evaluate_every: EvaluateEvery = key("When validation images are looked at. An arm's own "
@@ -250,6 +253,8 @@ class Train(Frozen):
             raise ValueError("nesterov needs a momentum over 0")
         if self.loss != "cross_entropy" and self.label_smoothing:
             raise ValueError("label_smoothing belongs to the loss cross_entropy")
+        if self.loss == "complementary" and self.mixup:
+            raise ValueError("mixup mixes labels, and those of the loss complementary are none")
         return self
 
     @property
@@ -268,6 +273,11 @@ class Train(Frozen):
 
     def reason_against_workers(self, n: int) -> str | None:
         """Why `n` workers to a trial are no way to run it; None where they are."""
+        if n > 1 and self.mixup:
+            return (
+                f"train.mixup mixes images of a whole batch, of which each of {n} workers has a "
+                "part; give resources.workers: 1"
+            )
         if self.batch_norm_parts in (1, n):
             return None
         return (

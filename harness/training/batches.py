@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,11 +30,13 @@ class Batch:
         positions: int64 (batch,), places in the training part.
         views: int64 (batch,), the fixed augmented view in which each image is seen, if there are.
         draws: how each image is changed; None where none is.
+        share: float32 (), of `mixup`: how much of each image is its own; None without.
     """
 
     positions: Tensor
     views: Tensor | None = None
     draws: augment.Draws | None = None
+    share: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -48,7 +51,8 @@ class Batch:
         """The same decisions in memory of their own."""
         views = None if self.views is None else self.views.clone()
         draws = None if self.draws is None else self.draws.each(Tensor.clone)
-        return Batch(self.positions.clone(), views, draws)
+        share = None if self.share is None else self.share.clone()
+        return Batch(self.positions.clone(), views, draws, share)
 
     def copy_(self, other: Batch) -> None:
         """Take over the decisions of a batch of the same size, into this one's memory."""
@@ -58,7 +62,27 @@ class Batch:
     def _tensors(self) -> list[Tensor]:
         views = [] if self.views is None else [self.views]
         draws = [] if self.draws is None else self.draws.tensors()
-        return [self.positions, *views, *draws]
+        share = [] if self.share is None else [self.share]
+        return [self.positions, *views, *draws, *share]
+
+
+def own_share(alpha: float, stream: int, step: int) -> Tensor:
+    """float32 () on the CPU, from 0.5: how much of each image a step of `mixup` leaves its own.
+
+    The partner of an image is the one after it in the batch. Both orders of a pair are as likely,
+    so the larger share may be the image's own, whose label then counts for whether it is right.
+
+    Args:
+        alpha: of the distribution Beta(alpha, alpha).
+        stream: seed of the axis `augment`.
+    """
+    share = np.random.default_rng(derive_seed(stream, "mixup", step)).beta(alpha, alpha)
+    return torch.tensor(max(share, 1 - share), dtype=torch.float32)
+
+
+def mixed(images: Tensor, share: Tensor) -> Tensor:
+    """float (N, …): each image with the rest of `share` of the one after it."""
+    return images * share + images.roll(-1, 0) * (1 - share)
 
 
 class Augmentation:

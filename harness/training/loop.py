@@ -29,7 +29,7 @@ from datasets import augment
 from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise, Part
-from harness.training.batches import Augmentation, Batch, upload
+from harness.training.batches import Augmentation, Batch, mixed, own_share, upload
 from harness.training.memory import EVALUATION_BATCH, halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
 from harness.training.own_parts import own_loss
@@ -146,9 +146,14 @@ class Trainer:
     def compute(self, batch: Batch) -> None:
         """The device's part of a step; a CUDA graph records it (`graph.py`)."""
         inputs, labels = self.inputs_of(batch)
+        if batch.share is not None:
+            inputs = mixed(inputs, batch.share)
         logits = self.network(inputs)
         self.count_right(logits, labels)
         loss = self.loss_of_batch(logits, labels)
+        if batch.share is not None:
+            other = self.loss_of_batch(logits, labels.roll(-1))
+            loss = batch.share * loss + (1 - batch.share) * other
         self.accelerator.backward(loss)
         self.move(loss, len(batch))
 
@@ -317,10 +322,19 @@ class Trainer:
         """What the host decides of the step that comes next; seeds its dropout masks."""
         positions = self.next_positions()
         views = None if self._views is None else self._views[positions]
+        share = self._share()
         if self.normalise is None or self.settings.augment.is_identity:
-            return Batch(positions, views)
+            return Batch(positions, views, share=share)
         height, width = self.part.inputs.shape[2:]
-        return Batch(positions, views, self.augmentation.at(self.step_count, (height, width)))
+        draws = self.augmentation.at(self.step_count, (height, width))
+        return Batch(positions, views, draws, share)
+
+    def _share(self) -> Tensor | None:
+        """How much of each image is its own in the step that comes next; None without `mixup`."""
+        alpha = self.settings.mixup
+        if not alpha:
+            return None
+        return upload(own_share(alpha, self.streams["augment"], self.step_count), self.device)
 
     def inputs_of(self, batch: Batch, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Inputs, as the network takes them, and labels; `out` is as in `next_batch`."""

@@ -28,6 +28,8 @@ def reason_against(condition: Condition) -> str | None:
         return "fine_tune: gradual moves the border of what is frozen"
     if not condition.train.cache_frozen:
         return "train.cache_frozen is false"
+    if condition.train.mixup:
+        return "train.mixup mixes the images of each step anew"
     if not condition.train.augment.is_identity and condition.train.frozen_views is None:
         return (
             "each step augments its images anew; train.frozen_views: K would give each image K "

@@ -37,6 +37,9 @@ class Options(NetworkOptions):
     blocks: PositiveInt = key("Blocks of convolutions.", 3, example=4, unit="blocks")
     convolutions: PositiveInt = key("Convolutions in a block.", 1, example=2, unit="layers")
     width: PositiveInt = key("Channels of the first block.", 32, example=16, unit="channels")
+    shifts: Annotated[int, Field(ge=0, le=4)] = key("In evaluation the answer is the mean over the "
+        "image moved by up to so many pixels along both axes: of 9 places with 1, of 25 with 2.",
+        0, example=1, unit="pixels")  # fmt: skip
 
     @model_validator(mode="after")
     def _has_one_head(self) -> Options:
@@ -86,4 +89,8 @@ def build(
     layers["relu_dense"] = nn.ReLU()
     layers["dropout"] = nn.Dropout(options.dropout)
     layers["head"] = nn.Linear(options.dense, n_classes)
+    if options.shifts:
+        from models.networks.shifted import Shifted  # torch
+
+        return Shifted(layers, options.shifts)
     return nn.Sequential(layers)

@@ -14,6 +14,7 @@ from torch import nn
 from harness.seeds import AXES, derive_seed, derive_streams
 from harness.sweepfile.settings import Schedule, Train
 from harness.training.arrays import Normalise, Part
+from harness.training.batches import own_share
 from harness.training.bf16 import check_bf16
 from harness.training.loop import Clock, Trainer, in_parts, loss_function
 from harness.training.optimizers import make_optimizer
@@ -235,3 +236,38 @@ def test_our_folder_of_data_sets_is_not_taken_for_the_package_of_that_name():
     """Accelerate imports `datasets` where its metadata says that package is installed."""
     assert not is_datasets_available()
     assert "datasets" not in {d.metadata["Name"] for d in importlib.metadata.distributions()}
+
+
+def test_mixup_mixes_each_image_and_its_label_with_the_next_one_of_the_batch():
+    part = digits(12)
+    settings = Train(batch_size=12, mixup=0.4, learning_rate=1e-3, optimizer="sgd")
+    trainer = trainer_of(lenet(), part, settings)
+    reference = copy.deepcopy(trainer.network)
+    batch = trainer.choose_batch()
+    assert batch.share is not None
+    assert 0.5 <= float(batch.share) <= 1
+    inputs, labels = trainer.inputs_of(batch)
+    after = torch.cat([inputs[1:], inputs[:1]])
+    logits = reference(batch.share * inputs + (1 - batch.share) * after)
+    own, other = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels.roll(-1))
+    trainer.step()
+    expected = batch.share * own + (1 - batch.share) * other
+    assert trainer.take_train_score().loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_shares_of_mixup_are_those_of_the_step_and_the_stream():
+    shares = [float(own_share(0.3, 7, step)) for step in range(400)]
+    assert shares == [float(own_share(0.3, 7, step)) for step in range(400)]
+    assert shares[:3] != [float(own_share(0.3, 8, step)) for step in range(3)]
+    folded = np.random.default_rng(1).beta(0.3, 0.3, 100_000)
+    expected = np.maximum(folded, 1 - folded).mean()
+    assert np.mean(shares) == pytest.approx(expected, abs=0.03)
+
+
+def test_mixup_is_refused_where_a_batch_is_in_parts_and_for_labels_that_are_none():
+    reason = Train(mixup=0.3).reason_against_workers(2)
+    assert reason is not None
+    assert reason.startswith("train.mixup mixes images of a whole batch, of which each of 2")
+    assert Train(mixup=0.3).reason_against_workers(1) is None
+    with pytest.raises(ValueError, match="those of the loss complementary are none"):
+        Train(mixup=0.3, loss="complementary")
