@@ -34,14 +34,20 @@ class Shifted(nn.Sequential):
         if isinstance(x, fx.Proxy):
             raise TypeError(f"shifts: {self.n} makes its answer a mean over moved images")
         if self.training:
-            return super().forward(x)
+            return self._once(x)
         height, width = x.shape[2:]
         # What comes in from outside is as the border: the background, whatever its value is.
         wide = functional.pad(x, (self.n,) * 4, mode="replicate")
         total: Tensor | None = None
         for top, left in product(range(2 * self.n + 1), repeat=2):
             moved = wide[:, :, top : top + height, left : left + width]
-            answer = super().forward(moved).float().log_softmax(dim=1)
+            answer = self._once(moved).float().log_softmax(dim=1)
             total = answer if total is None else torch.logaddexp(total, answer)
         assert total is not None
         return total - math.log((2 * self.n + 1) ** 2)
+
+    def _once(self, x: Tensor) -> Tensor:
+        """Logits of the images where they are."""
+        for layer in self:
+            x = layer(x)
+        return x
