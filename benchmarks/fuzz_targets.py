@@ -817,9 +817,9 @@ _DATA_RECORD = {
 
 
 def _write_run_files(run: Path, rows) -> None:
-    from harness.runfolder.lock import Holder
     from harness.runfolder.provenance import collect
     from headstart.files import write_json
+    from headstart.lock import Holder
     from slurm.jobs import Job, record_jobs
 
     (run / "sweep.yaml").write_bytes(_RUN_SWEEP)

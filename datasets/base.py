@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -152,6 +152,35 @@ class Dataset:
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
+class Measured(NamedTuple):
+    """Images, uint8 (n, C, H, W); a 16-byte digest of each, and the CRC-32 of each file row."""
+
+    images: np.ndarray
+    digests: list[bytes]
+    crcs: list[int]
+
+
+class ImageFile(Protocol):
+    """Where a set's images go block by block, so that memory need not hold all of them.
+
+    `images` is the file as a read-only map once it is whole, `digests` are those of its rows.
+    `datasets.cache.pages` has what each function does.
+    """
+
+    images: np.ndarray | None
+    digests: list[bytes]
+
+    def begin(self, n: int, row: tuple[int, int, int]) -> list[Mapping[str, Any]]: ...
+
+    def append(self, block: Measured, record: Mapping[str, Any]) -> None: ...
+
+    def put(self, images: np.ndarray) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def narrow(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Request:
     """What the caller decides, as opposed to the options of a set in a sweep's `data` entry.
@@ -167,6 +196,7 @@ class Request:
         prepare: of image files met by networks that are trained already: how each image, uint8
             (H, W) or (H, W, 3), becomes (h, w, C) of `image_size`, in place of the set's own way.
             Such a set may lack classes and a train part, and is not kept in the cache.
+        pages: where decoded images go, which the cache says; None: into memory.
     """
 
     data_dir: Path
@@ -176,6 +206,7 @@ class Request:
     allow_download: bool = True
     most_pixels: int | None = None
     prepare: Callable[[np.ndarray], np.ndarray] | None = None
+    pages: ImageFile | None = field(default=None, compare=False)
 
 
 def build_dataset(
@@ -192,11 +223,13 @@ def build_dataset(
     files: Sequence[str] = (),
     pictures: Mapping[str, bytes] | None = None,
     may_lack: bool = False,
+    digests: Sequence[bytes] | None = None,
 ) -> Dataset:
     """Check the arrays, count copies, compute the fingerprint; shapes as in `Dataset`.
 
     `groups` names the group of each image (the writer, the patient); only then are groups a part
     of the fingerprint. `may_lack`: classes without images, as a set that only tests may have.
+    `digests`: those of the images, where they are known.
 
     Raises:
         DataError: `source` holds no image, one class only, a class without an image, a label
@@ -208,7 +241,7 @@ def build_dataset(
     _check(images, labels, class_names, source, may_lack)
     if not may_lack:
         _check_train_part(labels, class_names, parts, source)
-    digests = image_digests(images)
+    digests = image_digests(images) if digests is None else digests
     first_copy = first_copies(digests)
     notes = (*notes, *_copies_note(first_copy, labels, class_names))
     numbers = None if groups is None else _numbered(groups, len(images), source)

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, model_validat
 from datasets.arrays.classes import labels_to_classes
 from datasets.arrays.own_items import own_images
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from datasets.split import SplitSettings
@@ -101,7 +101,12 @@ class OwnSet:
             return self._read(options, request, None)
         kind = f"own-{self.name.rpartition(':')[2]}"
         kept = cached(
-            kind, VERSION, options, request, paths, lambda: self._read(options, request, paths[0])
+            kind,
+            VERSION,
+            options,
+            request,
+            paths,
+            lambda asked: self._read(options, asked, paths[0]),
         )
         return replace(kept, name=shown(self.name))
 

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.runfolder.lock import holders
 from harness.runfolder.running import read_running, time_left_now
 from harness.trials.time_left import duration_text
 from headstart.cli import run_command, to_path
+from headstart.lock import holders
 from headstart.records import PlannedTrial, PlanRecord, check_run_folder, read_plan, trial_rows
 from headstart.rows import TrialRow
 

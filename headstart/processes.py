@@ -44,6 +44,11 @@ def process_started(pid: int) -> str | None:
     return None if words[0] in "ZX" else words[19]
 
 
+def n_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _exists(pid: int) -> bool:
     if pid <= 0:  # to the kernel these are groups of processes
         return False

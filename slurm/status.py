@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.runfolder.lock import holders
 from headstart.cli import run_command, to_path
 from headstart.errors import InputError
 from headstart.files import read_mapping
+from headstart.lock import holders
 from headstart.records import FINAL, check_run_folder, read_plan, trial_rows
 from slurm.jobs import Job, QueueEntry, latest_submission, queue_entries, read_jobs
 

@@ -48,7 +48,7 @@ ROOMS = {
     "datasets": [
         {"augment_settings", "base", "group_split"}, "split_notes", {"augment", "corruption",
         "locations", "measures", "near_duplicates", "preprocess", "split"}, "as_jpeg", "files",
-        "layout", "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog",
+        "cache", "layout", "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog",
         "given", {"__main__", "describe"},
     ],
     "datasets.sheet": [

@@ -27,7 +27,7 @@ from datasets.arrays.named import (
 )
 from datasets.arrays.pixels import images_to_nhwc
 from datasets.base import Dataset, Request
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.peek import has_images, refuse_pointers
 from datasets.files.shards import PART_WORDS
 from datasets.files.trees import walk
@@ -121,7 +121,7 @@ def load_files(options: ArrayFileOptions, request: Request, kind: Kind) -> Datas
         options,
         request,
         files,
-        lambda: _decode(files, options, request, kind),
+        lambda asked: _decode(files, options, asked, kind),
     )
 
 

@@ -1,29 +1,17 @@
-"""Image files of any common kind → uint8 arrays; damaged and monstrous ones are refused.
+"""An image file of any common kind → a uint8 array; damaged and monstrous ones are refused.
 
-In: the bytes of files, from a folder or an archive. Out: arrays, decoded on all cores. What a file
-may be taken for is in `openers`, samples of more than 8 bits are in `bit_depth`.
+In: the bytes of a file. Out: its pixels. What a file may be taken for is in `openers`, samples of
+more than 8 bits are in `bit_depth`, many files at once in `blocks`.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from datasets.files.trees import Tree
-from datasets.images.bit_depth import (
-    ValueRange,
-    bits_of,
-    check_reach,
-    gray_to_uint8,
-    refuse_floats,
-    scaled,
-)
+from datasets.images.bit_depth import ValueRange, bits_of, gray_to_uint8, refuse_floats, scaled
 from datasets.images.openers import BROKEN_IMAGE, is_pdf, open_image, read_pdf, read_pdf_pages
 from datasets.preprocess import gray
 from headstart.errors import DataError
@@ -33,80 +21,16 @@ if TYPE_CHECKING:
 
 OnDamaged = Literal["refuse", "skip"]
 _INTERLACED = 28  # the byte of a PNG that says so; libpng would print a warning for each
-_NAMED = 5  # files that a note names
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of a whole file
 _FILMS = ("GIF", "PNG", "TIFF", "WEBP", "AVIF")  # a second picture of a JPEG or HEIC is a preview
 
 
-class _Decoded(NamedTuple):
+class Decoded(NamedTuple):
     """Pixels, uint8; whether the file holds further pictures; the highest of its 16-bit samples."""
 
     pixels: np.ndarray
     has_more: bool = False
     highest: int | None = None
-
-
-def decode_files(
-    tree: Tree,
-    names: Sequence[str],
-    shape: Callable[[np.ndarray], np.ndarray],
-    on_damaged: OnDamaged = "refuse",
-    *,
-    as_gray: bool = False,
-    value_range: ValueRange | None = None,
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Decode `names` on all cores and pass each image through `shape`.
-
-    Args:
-        tree: where the files are.
-        names: of the files, each an image.
-        shape: from uint8 (H, W) or (H, W, 3) to an array of one shape for all.
-        on_damaged: `refuse`: the first damaged file is an error; `skip`: it is left out.
-        as_gray: `shape` gets (H, W) whatever the files are.
-        value_range: (black, white), where the samples do not fill the range of their type.
-
-    Returns:
-        The arrays, stacked; a bool array (len(names),), which of the files they are; notes that
-        name what was skipped, and of which files there was more to read.
-
-    Raises:
-        DataError: a damaged file, or all of them; samples of 16 bits that are all nearly black.
-        MissingPackageError: a kind of file whose reader is not installed.
-    """
-
-    def decode(name: str) -> _Decoded | DataError:
-        try:
-            content, label = tree.read(name), tree.label(name)
-            decoded = _decode(content, label, as_gray=as_gray, value_range=value_range)
-            return decoded._replace(pixels=shape(decoded.pixels))
-        except DataError as err:
-            if on_damaged == "refuse":
-                raise DataError(f"{err}; mend or remove it, or set on_damaged: skip") from err
-            return err
-
-    with ThreadPoolExecutor(_n_cores()) as pool:  # the decoders let go of the interpreter's lock
-        try:
-            results = list(pool.map(decode, names))
-        except DataError:
-            pool.shutdown(cancel_futures=True)
-            raise
-    good = np.array([isinstance(result, _Decoded) for result in results], bool)
-    skipped = [str(result) for result in results if isinstance(result, DataError)]
-    if not good.any():
-        raise DataError(f"{tree.where}: none of {len(names)} images can be read: {skipped[0]}")
-    images = [result for result in results if isinstance(result, _Decoded)]
-    highest = [image.highest for image in images if image.highest is not None]
-    several = [
-        name
-        for name, result in zip(names, results, strict=True)
-        if isinstance(result, _Decoded) and result.has_more
-    ]
-    notes = (
-        *_skipped_note(skipped, len(names)),
-        *_several_note(several),
-        *check_reach(highest, str(tree.where)),
-    )
-    return np.stack([image.pixels for image in images]), good, notes
 
 
 def decode_image(
@@ -122,7 +46,7 @@ def decode_image(
         DataError: not an image, damaged, over `MAX_PIXELS`, or of a kind without a fixed range.
         MissingPackageError: a kind of file whose reader is not installed.
     """
-    return _decode(data, where, as_gray=as_gray, value_range=value_range).pixels
+    return decode(data, where, as_gray=as_gray, value_range=value_range).pixels
 
 
 def decode_pages(data: bytes, where: str) -> list[np.ndarray]:
@@ -133,7 +57,7 @@ def decode_pages(data: bytes, where: str) -> list[np.ndarray]:
     """
     if is_pdf(data, where):
         return read_pdf_pages(data, where)
-    picture = _decode(data, where, as_gray=False)
+    picture = decode(data, where, as_gray=False)
     if picture.has_more:
         raise DataError(
             f"{where}: holds several pictures (pages, frames): save the one that counts as PNG or "
@@ -151,28 +75,13 @@ def read_image_size(data: bytes, where: str) -> tuple[int, int]:
     return height, width
 
 
-def _skipped_note(messages: Sequence[str], n_files: int) -> tuple[str, ...]:
-    if not messages:
-        return ()
-    shown = "; ".join(messages[:_NAMED]) + (" …" if len(messages) > _NAMED else "")
-    return (f"{len(messages)} of {n_files} image files were damaged and skipped: {shown}",)
-
-
-def _several_note(names: Sequence[str]) -> tuple[str, ...]:
-    if not names:
-        return ()
-    shown = ", ".join(PurePosixPath(name).name for name in names[:_NAMED])
-    more = " …" if len(names) > _NAMED else ""
-    files = "1 file holds" if len(names) == 1 else f"{len(names)} files hold"
-    return (f"{files} several pictures (pages, frames); the first was read: {shown}{more}",)
-
-
-def _decode(
+def decode(
     data: bytes, where: str, *, as_gray: bool, value_range: ValueRange | None = None
-) -> _Decoded:
+) -> Decoded:
+    """As `decode_image`, with what else is known of the file."""
     if is_pdf(data, where):
         page = read_pdf(data, where)
-        return _Decoded(gray(page) if as_gray else page)
+        return Decoded(gray(page) if as_gray else page)
     image = open_image(data, where)
     if image.format == "PNG" and _ENDS["PNG"] not in data:  # Pillow would let the end be missing
         raise DataError(f"{where}: damaged image: it ends too early")
@@ -180,13 +89,13 @@ def _decode(
         has_more = image.format in _FILMS and getattr(image, "is_animated", False)
         fast = None if value_range else _decode_plain(data, image, as_gray)
         if fast is not None:
-            return _Decoded(fast, has_more)
+            return Decoded(fast, has_more)
         decoded, highest = _to_uint8(image, data, where, value_range)
     except BROKEN_IMAGE as err:
         raise DataError(f"{where}: damaged image: {err}") from err
     if as_gray and decoded.ndim == 3:
         decoded = gray(decoded)
-    return _Decoded(decoded, has_more, highest)
+    return Decoded(decoded, has_more, highest)
 
 
 def _decode_plain(data: bytes, image: Image, as_gray: bool) -> np.ndarray | None:
@@ -259,7 +168,3 @@ def _on_white(image: Image) -> Image:
 
     paper = PillowImage.new("RGBA", image.size, "white")
     return PillowImage.alpha_composite(paper, image).convert("RGB")
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,8 @@ from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Reque
 from datasets.files.image_kinds import Also
 from datasets.files.trees import Tree
 from datasets.images.bit_depth import ValueRange
-from datasets.images.decode import OnDamaged, decode_files, read_image_size
+from datasets.images.blocks import Decoding, Outcome, Shaped, decode_into_memory, decode_into_pages
+from datasets.images.decode import OnDamaged, read_image_size
 from datasets.images.survey import header_sizes, sample_of, small_size, survey
 from datasets.layout.layout import Layout
 from datasets.preprocess import gray, resize, shape_images, shape_ink
@@ -92,33 +93,22 @@ def dataset_of_files(
         if len(sampled) < len(files):
             chosen, files, size = chosen[sampled], [files[i] for i in sampled], small_size(headers)
     size = size or _commonest_size(tree, files)
-    sizes: Counter[tuple[int, ...]] = Counter()
-    turned: Counter[bool] = Counter()  # images that were inverted, and those that were not
-
-    def shape(image: np.ndarray) -> np.ndarray:
-        sizes[image.shape[:2]] += 1
-        if request.prepare is not None:
-            return request.prepare(image)
-        image, invert = _without_paper(image, options.preprocess, options.invert)
-        turned[invert] += 1
-        return shape_image(image, size, request.channels, options.preprocess, invert)
-
-    images, good, skipped = decode_files(
-        tree,
-        files,
-        shape,
+    is_prepared = request.prepare is not None
+    decoding = Decoding(
+        _shape_of(options, request, size),
         options.on_damaged,
         as_gray=request.channels == 1,
         value_range=options.value_range,
     )
+    is_sample = len(files) < len(all_files)
+    to = replace(request, pages=None) if is_sample or is_prepared else request
+    images, outcome, digests = _decoded(tree, files, decoding, size, to)
+    good, sizes = outcome.good, outcome.sizes
     chosen = chosen[good]
-    is_prepared = request.prepare is not None
     label_of = {name: label for label, name in enumerate(names)}
-    if not is_prepared and request.channels is None and (images[..., :1] == images).all():
-        images = images[..., :1]  # no colour anywhere, however it was stored
     dataset = build_dataset(
         name,
-        shape_images(images, *((None, None) if is_prepared else (size, request.channels))),
+        images,
         np.array([label_of[layout.classes[index]] for index in chosen]),
         names,
         source=str(tree.where),
@@ -126,19 +116,56 @@ def dataset_of_files(
         notes=[
             *layout.notes,
             *notes,
-            *skipped,
+            *outcome.notes,
             *([] if is_prepared else _sizes_note(sizes, size)),
-            *_inverted_note(turned, options.invert),
+            *_inverted_note(outcome.turned, options.invert),
         ],
         groups=[layout.groups[index] for index in chosen] if layout.groups else None,
         files=[layout.files[index] for index in chosen],
         warnings=[*layout.warnings, *_damaged_warning(good)],
         may_lack=is_prepared,
+        digests=digests,
     )
-    is_sample = len(files) < len(all_files)
     known = headers if headers and is_sample else [(h, w) for h, w in sizes.elements()]
     surveyed = survey(all_files, strata, known, is_sample=is_sample, n_decoded=len(images))
     return replace(dataset, survey=surveyed)
+
+
+def _decoded(
+    tree: Tree, files: Sequence[str], how: Decoding, size: tuple[int, int], request: Request
+) -> tuple[np.ndarray, Outcome, list[bytes] | None]:
+    """uint8 (N, C, H, W), what is known of the files, and the images' digests if these are known.
+
+    C is 1 where no image has colour and the request leaves it open.
+    """
+    if request.pages is None:
+        images, outcome = decode_into_memory(tree, files, how)
+        if request.prepare is not None:
+            return shape_images(images, None, None), outcome, None
+        if request.channels is None and outcome.is_gray:
+            images = images[..., :1]
+        return shape_images(images, size, request.channels), outcome, None
+    row = (1 if request.channels == 1 else 3, *size)
+    outcome = decode_into_pages(tree, files, how, request.pages, row)
+    if request.channels is None and outcome.is_gray:
+        request.pages.narrow()
+    assert request.pages.images is not None, "it is whole"
+    return request.pages.images, outcome, request.pages.digests
+
+
+def _shape_of(
+    options: ImageOptions, request: Request, size: tuple[int, int]
+) -> Callable[[np.ndarray], np.ndarray | Shaped]:
+    """What makes an image of the set from a decoded file."""
+    if request.prepare is not None:
+        return request.prepare
+
+    def shape(image: np.ndarray) -> Shaped:
+        image, invert = _without_paper(image, options.preprocess, options.invert)
+        shaped = shape_image(image, size, request.channels, options.preprocess, invert)
+        return Shaped(shaped, invert)
+
+    return shape
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -244,7 +271,7 @@ def _damaged_warning(good: np.ndarray) -> list[str]:
     return [f"{n_damaged} of {len(good)} image files, over a tenth, were damaged and skipped"]
 
 
-def _sizes_note(sizes: Counter[tuple[int, ...]], size: tuple[int, int]) -> list[str]:
+def _sizes_note(sizes: Counter[tuple[int, int]], size: tuple[int, int]) -> list[str]:
     if set(sizes) == {size}:
         return []
     (h0, w0), (h1, w1) = min(sizes), max(sizes)

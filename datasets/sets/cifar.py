@@ -18,7 +18,7 @@ import numpy as np
 
 from datasets.arrays.classes import NamesSetting, labels_to_classes, names_key
 from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.pickles import read_pickle
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import user_path
@@ -68,7 +68,7 @@ def load(options: Options, request: Request) -> Dataset:
     """All batches, those of the training part first."""
     (path,) = locate(options, request)
     return cached(
-        "cifar", VERSION, options, request, [path], lambda: _decode(path, options, request)
+        "cifar", VERSION, options, request, [path], lambda asked: _decode(path, options, asked)
     )
 
 

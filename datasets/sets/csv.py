@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, field_validator
 from datasets.arrays.classes import NamesSetting, labels_to_classes, names_key
 from datasets.arrays.pixels import ShapeSetting, images_to_nhwc, images_to_uint8, shape_key
 from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.labels.offered import column_of_images
 from datasets.locations import user_paths
 from datasets.preprocess import shape_images
@@ -104,7 +104,7 @@ def load(options: Options, request: Request) -> Dataset:
     paths = locate(options, request)
     try:
         return cached(
-            "csv", VERSION, options, request, paths, lambda: _decode(paths, options, request)
+            "csv", VERSION, options, request, paths, lambda asked: _decode(paths, options, asked)
         )
     except DataError as err:
         column = column_of_images(paths[0])

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from datasets.base import Dataset, Request
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.trees import is_archive, open_tree
 from datasets.images.image_set import dataset_of_files
 from datasets.labels.settings import LabelOptions, labelled_layout, tables_elsewhere
@@ -76,7 +76,7 @@ def load(options: Options, request: Request) -> Dataset:
     sources = locate(options, request)
     path = sources[0]
     return cached(
-        "folder", VERSION, options, request, sources, lambda: _decode(path, options, request)
+        "folder", VERSION, options, request, sources, lambda asked: _decode(path, options, asked)
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import model_validator
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.preprocess import mnist_style_on, resize, shape_images
 from datasets.sets.glyph_strokes import ways_to_write
 from headstart.settings import key
@@ -68,7 +68,7 @@ def load(options: Options, request: Request) -> Dataset:
         options,
         request,
         (),
-        lambda: _draw_all(options, request),
+        lambda asked: _draw_all(options, asked),
         may_repeat=False,
     )
 

@@ -22,10 +22,11 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Preprocess, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.downloads import Download, fetch
 from datasets.files.trees import Tree, open_tree
-from datasets.images.decode import OnDamaged, decode_files, decode_image
+from datasets.images.blocks import decode_files
+from datasets.images.decode import OnDamaged, decode_image
 from datasets.locations import downloads_folder, first_existing, not_found
 from datasets.preprocess import shape_images, shape_ink
 from headstart.errors import DataError, DataNotFoundError
@@ -106,7 +107,7 @@ def load(options: Options, request: Request) -> Dataset:
     # Where it was fetched from does not change what the images are.
     key = options.model_copy(update={"source": SOURCE, "sha256": None})
     return cached(
-        "handwritten62", VERSION, key, request, [path], lambda: _decode(path, options, request)
+        "handwritten62", VERSION, key, request, [path], lambda asked: _decode(path, options, asked)
     )
 
 

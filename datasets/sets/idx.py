@@ -17,7 +17,7 @@ from datasets.arrays.classes import ClassNames, NamesSetting, labels_to_classes,
 from datasets.arrays.idx import IdxSet, idx_sets, is_idx_name, read_mapping, read_pairs
 from datasets.arrays.pixels import images_to_nhwc, images_to_uint8
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from headstart.errors import DataError
@@ -60,7 +60,7 @@ def load(options: Options, request: Request) -> Dataset:
     folder, name, files = _choose(options, request)
     return cached(
         "idx", VERSION, options, request, files.paths,
-        lambda: _decode(options, request, folder, name, files),
+        lambda asked: _decode(options, asked, folder, name, files),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datasets.arrays.idx import idx_sets, read_pairs
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.downloads import Download, fetch
 from datasets.locations import downloads_folder, not_found
 from datasets.preprocess import shape_images
@@ -63,7 +63,7 @@ def load(options: Options, request: Request) -> Dataset:
         Options(),
         request,
         files,
-        lambda: _decode(files, request),
+        lambda asked: _decode(files, asked),
         may_repeat=False,
     )
 

@@ -14,9 +14,10 @@ from typing import Literal
 import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.trees import open_tree
-from datasets.images.decode import OnDamaged, decode_files
+from datasets.images.blocks import decode_files
+from datasets.images.decode import OnDamaged
 from datasets.locations import first_existing, not_found
 from datasets.preprocess import resize, shape_images
 from datasets.sets import mnist
@@ -69,7 +70,7 @@ def load(options: Options, request: Request) -> Dataset:
         options,
         request,
         sources,
-        lambda: _decode(path, options, request, test),
+        lambda asked: _decode(path, options, asked, test),
         may_repeat=False,
     )
 

@@ -17,7 +17,7 @@ import numpy as np
 from datasets.arrays.files import ArrayFileOptions, Kind, OpenArrays, load_files, locate_files
 from datasets.arrays.named import dataset_of_arrays
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.peek import has_images
 from datasets.locations import check_plain, user_path
 from headstart.errors import DataError
@@ -58,7 +58,7 @@ def load(options: Options, request: Request) -> Dataset:
         return load_files(options, request, _KIND)
     files = locate(options, request)
     return cached(
-        "npy", _KIND.version, options, request, files, lambda: _decode(files, options, request)
+        "npy", _KIND.version, options, request, files, lambda asked: _decode(files, options, asked)
     )
 
 

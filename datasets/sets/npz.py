@@ -25,7 +25,7 @@ from datasets.arrays.named import (
     read_named_arrays,
 )
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.locations import user_path, user_paths
 from headstart.errors import DataError
 from headstart.packed import BROKEN, array_names, read_array
@@ -56,7 +56,7 @@ def locate(options: Options, request: Request) -> tuple[Path, ...]:
 def load(options: Options, request: Request) -> Dataset:
     """All images of the file, part by part where it has parts."""
     paths = locate(options, request)
-    return cached("npz", VERSION, options, request, paths, lambda: _decode(options, request))
+    return cached("npz", VERSION, options, request, paths, lambda asked: _decode(options, asked))
 
 
 def _decode(options: Options, request: Request) -> Dataset:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.preprocess import mnist_style_on, resize, shape_images
 from headstart.settings import key
 
@@ -43,7 +43,7 @@ def load(options: Options, request: Request) -> Dataset:
         options,
         request,
         (),
-        lambda: _decode(options, request),
+        lambda asked: _decode(options, asked),
         may_repeat=False,
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from datasets.arrays.classes import NamesSetting
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.peek import refuse_pointers
 from datasets.files.shards import files_by_part
 from datasets.files.trees import Tree, walk
@@ -68,7 +68,12 @@ def load(options: Options, request: Request) -> Dataset:
     files = locate(options, request)
     path = user_path(options.path, request.data_dir)
     return cached(
-        "parquet", VERSION, options, request, files, lambda: _decode(path, files, options, request)
+        "parquet",
+        VERSION,
+        options,
+        request,
+        files,
+        lambda asked: _decode(path, files, options, asked),
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.locations import user_path
 from datasets.preprocess import shape_images
 from datasets.sheet.hand.corrections import Correction, read_corrections
@@ -78,7 +78,7 @@ def load(options: Options, request: Request) -> Dataset:
     photos = list(_photos(options, request))
     sources = [*dict.fromkeys(file_of(path) for path, _ in photos), *_corrections(options, request)]
     return cached(
-        "sheets", VERSION, options, request, sources, lambda: _decode(photos, options, request)
+        "sheets", VERSION, options, request, sources, lambda asked: _decode(photos, options, asked)
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from datasets.arrays.classes import NamesSetting
 from datasets.base import Dataset, DatasetInfo, Request
-from datasets.files.cache import cached
+from datasets.cache.cached import cached
 from datasets.files.peek import has_images, refuse_pointers
 from datasets.files.shards import expanded_braces, files_by_part
 from datasets.files.trees import Tree, open_tree, walk
@@ -72,7 +72,12 @@ def load(options: Options, request: Request) -> Dataset:
     shards = locate(options, request)
     sources = [*shards, *filter(Path.is_file, {shard.parent / _NAMES for shard in shards})]
     return cached(
-        "webdataset", VERSION, options, request, sources, lambda: _decode(shards, options, request)
+        "webdataset",
+        VERSION,
+        options,
+        request,
+        sources,
+        lambda asked: _decode(shards, options, asked),
     )
 
 

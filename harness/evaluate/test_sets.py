@@ -25,7 +25,7 @@ from datasets.files.peek import first_names, has_images
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.given import Given, read_given, read_settings
 from datasets.images.bit_depth import ValueRange
-from datasets.images.decode import decode_files
+from datasets.images.blocks import decode_files
 from datasets.images.image_set import ImageOptions, has_bright_border, shape_image
 from datasets.labels.offered import column_of_images
 from datasets.layout.layout import read_layout

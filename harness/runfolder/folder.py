@@ -29,7 +29,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.runfolder.lock import Lock, holders
 from harness.runfolder.running import NAME as RUNNING
 from harness.runfolder.running import read_running_file
 from harness.runfolder.tables import as_table, concatenated, in_order, named
@@ -55,6 +54,7 @@ from headstart.files import (
     sync_folder,
 )
 from headstart.foreign import checked_name, copy_inside, is_inside, refuse_links
+from headstart.lock import Lock, holders
 from headstart.records import (
     CURVE,
     FINAL,

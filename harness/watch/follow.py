@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.runfolder.lock import Holder, holders
 from harness.runfolder.running import VALUES, WATCHED, Number, Running, read_running
 from headstart.archives import Archives
 from headstart.curves import read_evaluations
 from headstart.digests import read_sealed_text
 from headstart.errors import HeadstartError
 from headstart.foreign import read_inside
+from headstart.lock import Holder, holders
 from headstart.records import (
     CURVE,
     FINAL,

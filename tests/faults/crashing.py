@@ -32,8 +32,8 @@ import harness.engines.worker
 import harness.joint.fused
 import harness.joint.heads
 import harness.joint.pack  # noqa: F401
-import harness.runfolder.lock as lock_module
 import harness.training.trial as trial_module
+import headstart.lock as lock_module
 from harness.sweep import main
 from headstart.errors import HeadstartError
 

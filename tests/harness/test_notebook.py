@@ -15,9 +15,9 @@ import pytest
 from small_sweep import SMALL
 
 from harness import notebook, run_sweep
-from harness.runfolder.lock import holders
 from headstart import errors
 from headstart.errors import EngineError, InputError, SpecError
+from headstart.lock import holders
 from headstart.records import read_plan, trial_rows
 
 ROOT = Path(__file__).resolve().parents[2]

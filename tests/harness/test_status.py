@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.runfolder.lock import Lock
 from harness.runfolder.running import Running, running_path, write_running
 from harness.status import describe, main
 from headstart.errors import RunFolderError
+from headstart.lock import Lock
 from headstart.processes import process_started, this_machine
 from headstart.records import PlannedTrial, PlanRecord
 from headstart.rows import TrialRow

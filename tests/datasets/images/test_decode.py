@@ -16,7 +16,8 @@ from PIL import Image, ImageOps
 from datasets.files.trees import open_tree
 from datasets.images import openers
 from datasets.images.bit_depth import check_reach
-from datasets.images.decode import decode_files, decode_image, decode_pages, read_image_size
+from datasets.images.blocks import decode_files
+from datasets.images.decode import decode_image, decode_pages, read_image_size
 from headstart.errors import DataError, MissingPackageError
 
 RNG = np.random.default_rng(0)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from harness.runfolder.folder import write_curve, write_record
-from harness.runfolder.lock import Lock
 from harness.runfolder.running import (
     Running,
     RunningTrial,
@@ -19,6 +18,7 @@ from harness.runfolder.running import (
     write_running,
 )
 from headstart.digests import digest_of_file, sealed_text, write_sealed_json
+from headstart.lock import Lock
 from headstart.records import PlannedTrial, PlanRecord
 from headstart.rows import EvaluationRow, TrialRow
 

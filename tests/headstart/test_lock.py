@@ -13,10 +13,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from harness.runfolder import lock as lock_module
 from harness.runfolder.folder import RunFolder
-from harness.runfolder.lock import Holder, Lock, holders
+from headstart import lock as lock_module
 from headstart.errors import LockedError, StorageError
+from headstart.lock import Holder, Lock, holders
 from headstart.processes import process_started
 
 

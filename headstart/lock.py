@@ -1,4 +1,4 @@
-"""One command at a time in a run folder (for each shard), without file locks.
+"""One command at a time in a run folder or at one set of the cache, without file locks.
 
 In: the path of a lock file. Out: a hold on it, or the name of the command that has it. The file is
 linked into place, which is atomic on local and network file systems; where there are no links
@@ -70,10 +70,16 @@ def holders(run: Path) -> list[Holder]:
 
 
 class Lock:
-    """A hold from `acquire` to `release`; `lost` is set when another command took it over."""
+    """A hold from `acquire` to `release`; `lost` is set when another command took it over.
 
-    def __init__(self, path: Path, generation: str):
+    `held`: what a message says of the command that holds it.
+    """
+
+    def __init__(
+        self, path: Path, generation: str, held: str = "another command works in this run folder"
+    ):
         self.path = path
+        self.held = held
         self.generation = generation
         self.lost = threading.Event()
         self._stop = threading.Event()
@@ -172,7 +178,7 @@ class Lock:
             self._remove_stale(holder)
             return
         raise LockedError(
-            f"{self.path.parent}: another command works in this run folder (process "
+            f"{self.path.parent}: {self.held} (process "
             f"{holder.pid} on {holder.host}, since {holder.started_at}); wait for it or "
             f"stop it{self._from_the_future()}"
         )

@@ -1,0 +1,1 @@
+"""Decoded sets on disk: decoded once a machine, checked when they are read, shared by all."""

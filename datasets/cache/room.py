@@ -1,0 +1,166 @@
+"""How large the cache may grow, and which sets go when it is full.
+
+In: the folder of the decoded sets, and the bytes that the next one takes. Out: enough room, by
+removing the sets whose last use is longest ago; each removal is said. A set that a running command
+has open is never removed: each process that opens a set puts a file beside it whose name says which
+process that is, so this works without file locks.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from datasets.cache.said import say
+from headstart.errors import InputError
+from headstart.files import dead_temporaries, remove, temporary_beside
+
+LIMIT_VARIABLE = "HEADSTART_DECODED_GB"
+_TOUCH_S = 3600.0  # a mark of another machine counts as dead after a day without a touch
+
+
+@dataclass(eq=False)
+class Use:
+    """This process's mark that it has an entry open, from `open` to its end."""
+
+    entry: Path
+    mark: Path = field(init=False)
+    _touched: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self.mark = temporary_beside(self.entry)
+
+    def touch(self) -> None:
+        """Say that it is used now; a cache that may not be written goes without."""
+        now = time.monotonic()
+        if now - self._touched < _TOUCH_S:
+            return
+        if self._touched == -math.inf:
+            for dead in dead_temporaries(self.entry.parent, self.entry.name):
+                remove(dead)
+        self._touched = now
+        with suppress(OSError):
+            os.utime(self.entry / "meta.json")
+        with suppress(OSError):
+            self.mark.touch()
+
+
+@cache
+def use_of(entry: Path, pid: int) -> Use:
+    """The mark of process `pid`, which is this one, on an entry."""
+    use = Use(entry)
+    atexit.register(use.mark.unlink, missing_ok=True)
+    return use
+
+
+def mark_used(entry: Path) -> None:
+    """Say that this process has an entry open, until it ends."""
+    use_of(entry, os.getpid()).touch()
+
+
+def is_used(entry: Path, by_others: bool = False) -> bool:
+    """Whether a process has it open, this one too unless it asks for the others."""
+    marks = {mark for mark in entry.parent.glob(f".{entry.name}.*.tmp") if mark.is_file()}
+    own = temporary_beside(entry).name.rpartition("-")[0]
+    if by_others:
+        marks = {mark for mark in marks if not mark.name.startswith(own)}
+    return bool(marks - set(dead_temporaries(entry.parent, entry.name)))
+
+
+def make_room(folder: Path, needed: int, sparing: Path) -> None:
+    """Remove the sets used longest ago until the rest and `needed` bytes are within the limit.
+
+    Without a limit in the environment, the free space of the disk is the limit.
+
+    Args:
+        folder: of the decoded sets.
+        needed: bytes that the next one takes.
+        sparing: its own folder, which counts as needed already.
+
+    Raises:
+        InputError: the limit is no number, or the set alone takes more.
+    """
+    limit = limit_bytes()
+    if limit is not None and needed > limit:
+        raise InputError(
+            f"the decoded images take {needed / 1e9:.2f} GB, and {LIMIT_VARIABLE} allows "
+            f"{limit / 1e9:g}; raise it, or set a smaller image size"
+        )
+    sets = _sets(folder, sparing)
+    total = sum(each.n_bytes for each in sets)
+    own = _n_bytes(sparing)
+    for each in sorted(sets, key=lambda each: each.used_at):
+        if limit is None:
+            is_enough = needed - own <= shutil.disk_usage(folder).free
+        else:
+            is_enough = total + needed <= limit
+        if is_enough:
+            return
+        if not is_used(each.folder):
+            _remove(each, limit)
+            total -= each.n_bytes
+
+
+def limit_bytes() -> int | None:
+    """What all decoded sets may take together; None: what the disk has.
+
+    Raises:
+        InputError: the variable is no number of gigabytes.
+    """
+    given = os.environ.get(LIMIT_VARIABLE)
+    if not given:
+        return None
+    try:
+        limit = float(given)
+    except ValueError:
+        limit = math.nan
+    if not 0 < limit < math.inf:
+        raise InputError(f"{LIMIT_VARIABLE}={given!r}: a number of gigabytes over 0 is expected")
+    return int(limit * 1e9)
+
+
+@dataclass(frozen=True)
+class _Set:
+    folder: Path
+    n_bytes: int
+    used_at: float
+
+
+def _sets(folder: Path, sparing: Path) -> list[_Set]:
+    """All that lies there and is whole or was begun, but for `sparing`."""
+    sets = []
+    for path in folder.iterdir():
+        with suppress(OSError):  # another command makes room too
+            if path.is_dir() and not path.is_symlink() and path != sparing:
+                meta = path / "meta.json"
+                used_at = (meta if meta.exists() else path).stat().st_mtime
+                sets.append(_Set(path, _n_bytes(path), used_at))
+    return sets
+
+
+def _n_bytes(folder: Path) -> int:
+    n_bytes = 0
+    with suppress(OSError):
+        n_bytes = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
+    return n_bytes
+
+
+def _remove(each: _Set, limit: int | None) -> None:
+    """It is gone at once for other commands; those that read it still can."""
+    aside = temporary_beside(each.folder)
+    with suppress(OSError):
+        each.folder.rename(aside)
+        remove(aside)
+        why = "the disk is full" if limit is None else f"{LIMIT_VARIABLE}={limit / 1e9:g}"
+        say(
+            f"{each.folder}: removed to make room ({why}): {each.n_bytes / 1e9:.2f} GB, last used "
+            f"on {datetime.fromtimestamp(each.used_at):%Y-%m-%d}"
+        )
