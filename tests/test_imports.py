@@ -48,8 +48,8 @@ ROOMS = {
     "datasets": [
         {"augment_settings", "base", "group_split"}, "split_notes", {"augment", "corruption",
         "locations", "measures", "near_duplicates", "preprocess", "split"}, "as_jpeg", "files",
-        "cache", "layout", "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets", "catalog",
-        "given", {"__main__", "describe"},
+        "cache", "layout", "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets",
+        "catalog", "given", {"__main__", "describe"},
     ],
     "datasets.sheet": [
         "labels", {"labels_file", "paper", "write"}, "strokes", "looks", "reading",

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.cache.checked import plain
 from harness.joint import fused_network
 from harness.joint.batches import prepared, shared_rows
 from harness.joint.fused_network import FusedNetwork
@@ -97,7 +98,8 @@ def share_images(trials: Sequence[Trial]) -> None:
     dataset = lead.context.catalogue.open(lead.spec.data)
     if len(dataset.labels) > sum(map(len, parts)):
         return
-    images = torch.tensor(dataset.images, device=lead.device)  # a copy: the set's is read-only
+    # A copy: the set's own memory is read-only.
+    images = torch.tensor(plain(dataset.images), device=lead.device)
 
     def shared(part: Part) -> Part:
         rows = torch.from_numpy(part.indices.astype(np.int64)).to(lead.device)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from datasets.base import Dataset
+from datasets.cache.checked import plain
 from datasets.split import Split
 
 
@@ -111,7 +112,7 @@ class PlacedImages:
         if self.images is None or self.fingerprint != dataset.fingerprint:
             self.drop()  # before the other set is copied: both may not fit
             # A copy first: the set's own memory is read-only, which PyTorch warns of.
-            self.images = torch.tensor(dataset.images, device=device)
+            self.images = torch.tensor(plain(dataset.images), device=device)
             self.fingerprint = dataset.fingerprint
         return self.images
 

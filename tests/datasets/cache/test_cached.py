@@ -122,7 +122,7 @@ def test_a_decoder_that_fails_leaves_nothing_behind(tmp_path, source):
 
     with pytest.raises(RuntimeError):
         load(tmp_path, fail, source)
-    assert not [*(tmp_path / "cache" / "decoded").iterdir()]
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_repeated_channel_is_stored_once(tmp_path, source):
@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(small_disk, source):
     cache = replace(request(source.parent), cache_dir=small_disk)
     with pytest.raises(StorageError, match=r"decoded: the decoded 'tiny' cannot be kept here \("):
         cached("tiny", 1, Options(), cache, [source], lambda asked: large)
-    assert list((small_disk / "decoded").iterdir()) == []
+    assert list(small_disk.glob("decoded/*")) == []
 
 
 def test_what_a_link_leads_to_later_makes_another_entry(tmp_path):
