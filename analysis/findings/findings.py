@@ -24,6 +24,7 @@ from analysis.findings.by_class import (
     with_comparisons,
 )
 from analysis.findings.data_sets import DataTables, describe_data
+from analysis.findings.layers import Layers, find_layers
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs
 from analysis.findings.looked import lowered_after, raised_after
@@ -56,7 +57,8 @@ class Findings:
     searches: the trials of each search. decisions: what the searches chose, as recorded. stamp:
     when the last trial ended. raised, lowered: sweeps whose number of seeds was raised, or
     lowered, after a report.
-    ahead: of each pair the band over the difference of its learning curves.
+    ahead: of each pair the band over the difference of its learning curves. layers: arms that
+    differ in how many layers train alone.
     """
 
     runs: Runs
@@ -80,6 +82,7 @@ class Findings:
     stamp: str
     data: DataTables
     starts: pd.DataFrame
+    layers: Layers
     raised: tuple[tuple[str, int, int], ...] = ()
     lowered: tuple[tuple[str, int, int, int], ...] = ()
     ahead: tuple[Ahead, ...] = ()
@@ -108,6 +111,8 @@ def find(runs: Runs) -> Findings:
     arms = arm_table(asked, evidence, score, course.is_share)
     compared = runs.trials[~runs.trials["trial_id"].isin(lacking)]
     pairs = compare_pairs(asked, compared, curves, score, rng, course)
+    stability = _stability(asked, curves, measured, score, course)
+    gaps = gap_table(asked, with_quantities(evidence, curves, score, course))
     return Findings(
         runs=runs,
         asked=asked,
@@ -120,9 +125,9 @@ def find(runs: Runs) -> Findings:
         survival=survival_of(times),
         learning=summarize_learning(curves, evidence, also=course.column),
         pairs=pairs,
-        stability=_stability(asked, curves, measured, score, course),
+        stability=stability,
         sources=source_table(asked, runs.trials, score),
-        gaps=gap_table(asked, with_quantities(evidence, curves, score, course)),
+        gaps=gaps,
         classes=_classes(runs, evidence, arms, pairs, score),
         over_tasks=summarize_tasks(
             evidence, list(dict.fromkeys(wanted)), score, pairs.together, course
@@ -135,6 +140,7 @@ def find(runs: Runs) -> Findings:
         raised=raised_after(runs, asked),
         lowered=lowered_after(runs, asked),
         ahead=find_ahead(asked, curves, measured, course),
+        layers=find_layers(asked, evidence, arms, gaps, stability),
     )
 
 

@@ -194,6 +194,28 @@ def gap_table(findings: Findings) -> Table:
     return Table("overfitting", title, gaps, columns, note, paper=paper)
 
 
+def layer_table(findings: Findings) -> Table:
+    """Arms that differ in how many layers train alone: weights, end, fit and spread."""
+    course = findings.course
+    points = course.is_share
+    columns = (
+        *task_column(findings),
+        *of_kind("text", arm="Arm", fine_tune="Layers that train"),
+        *of_kind("count", n_trainable="Weights that train", n_parameters="Of", n_done="Seeds"),
+        with_interval("score", f"Final {course.words}", course.kind),
+        Column("train_accuracy", "Right in training", "percent", help="At the chosen step"),
+        Column("end_accuracy_gap", "Training ahead at the end", "points"),
+        Column("loss_rise", "Rise of validation loss", "number"),
+        with_interval("mean_difference", "Two seeds apart", "points_plain" if points else "number"),
+    )
+    note = (
+        "Arms to which the sweep gives the same settings but for the layers that train, means over "
+        "seeds. Training: of batches as they were trained on. The verdicts stand under “Every "
+        "comparison”."
+    )
+    return Table("layers", "Layers that train", findings.layers.table, columns, note)
+
+
 def aggregate_table(findings: Findings) -> Table:
     """Each arm over all tasks."""
     columns = (

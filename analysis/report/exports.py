@@ -65,6 +65,7 @@ def report_json(content: Content) -> dict[str, object]:
             | {"compare": [pair._asdict() for pair in asked.pairs]}
             for asked in content.findings.asked
         ],
+        "in_short": " ".join(filter(None, (content.glance.sentence, content.glance.reasons))),
         "answer": [paragraph.text for paragraph in content.top],
         "caveats": list(content.caveats),
         "comparisons_in_words": [

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from analysis import words
 from analysis.findings.findings import Findings
 from analysis.report.glance.cards import Card, cards_of
+from analysis.report.glance.layers import reasons
 from analysis.report.glance.sentence import say
 
 MOST_CARDS = 6  # of arms that are shown at once; the others are in a list
@@ -46,13 +47,15 @@ def explain(word: str) -> str:
 
 @dataclass(frozen=True)
 class Glance:
-    """stand_in: a line where data stood in for other data, else "". sentence: what came out. more:
-    what the sentence leaves out. reservations: what changes how it is read. cards: the most telling
+    """stand_in: a line where data stood in for other data, else "". sentence: what came out.
+    reasons: numbers behind it of arms that differ in how many layers train, else "". more: what
+    the sentence leaves out. reservations: what changes how it is read. cards: the most telling
     arms, in the order of the sweep; others: the rest."""
 
     question: str
     stand_in: str
     sentence: str
+    reasons: str
     more: str
     reservations: tuple[str, ...]
     cards: tuple[Card, ...]
@@ -68,6 +71,7 @@ def at_a_glance(findings: Findings) -> Glance:
         question=" ".join(dict.fromkeys(a.question or a.name for a in findings.asked)),
         stand_in=_stand_in(findings),
         sentence=sentence,
+        reasons=reasons(findings),
         more=more,
         reservations=tuple(_reservations(findings)),
         cards=tuple(cards[k] for k in shown),

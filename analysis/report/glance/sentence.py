@@ -7,7 +7,7 @@ pairs that share a control are said together, and nothing is said that asks for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from analysis import words
 from analysis.findings.findings import Findings
@@ -16,6 +16,7 @@ from analysis.statistics.times.course import Course
 
 MOST_NAMED = 3  # arms that one clause names; more are counted
 MOST_NAME = 66  # characters that their names may take together
+MOST_GROUPS = 2  # controls, of each of which a sentence says how many layers to tune
 QUESTIONS = ("way", "final", "stability", "overfitting")
 VERBS = {
     "way": Phrase("learns", "faster"),
@@ -32,12 +33,37 @@ def say(findings: Findings) -> tuple[str, str]:
     outcomes = outcomes_of(findings)
     if not outcomes:
         return _without_comparison(findings), ""
+    direct = [o for o in outcomes if (o.treatment, o.control) in findings.layers.pairs]
+    layered = " ".join(_on_layers(direct, findings))
+    others = [outcome for outcome in outcomes if outcome not in direct]
+    if not others:
+        return layered, ""
+    text, left_out = _of_all(others, findings)
+    return f"{text} {layered}".strip(), left_out
+
+
+def _on_layers(outcomes: Sequence[Outcome], findings: Findings) -> Iterator[str]:
+    """Of arms that differ in how many layers train alone, every question, a sentence a control."""
+    controls = list(dict.fromkeys(outcome.control for outcome in outcomes))
+    groups = [[o for o in outcomes if o.control == control] for control in controls]
+    if len(groups) > MOST_GROUPS:
+        groups = [list(outcomes)]
+    n_tasks = len(findings.tasks)
+    together = f" over {n_tasks} tasks together" if n_tasks > 1 else ""
+    for group in groups:
+        yield words.sentence(
+            f"on how many layers to tune{together}: {_of_group(group, findings.course)}"
+        )
+
+
+def _of_all(outcomes: Sequence[Outcome], findings: Findings) -> tuple[str, str]:
+    """The sentence on all other pairs, and what it leaves out."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.control, []).append(outcome)
     clearest = max(groups.values(), key=lambda group: (sum(o.weight for o in group), len(group)))
     if 2 * len(clearest) <= len(outcomes) > 1:  # no control has the most of them
-        clearest = outcomes
+        clearest = list(outcomes)
     n_tasks = len(findings.tasks)
     text = _of_group([o.short for o in clearest], findings.course)
     if n_tasks > 1:

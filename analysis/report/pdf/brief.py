@@ -58,7 +58,7 @@ def _data(
     n_caveats: int,
 ) -> dict[str, Any]:
     glance, at_top = content.glance, content.top[:n_answers] if n_answers > 1 else ()
-    more = " ".join(filter(None, (glance.more, *glance.reservations)))
+    more = " ".join(filter(None, (glance.reasons, glance.more, *glance.reservations)))
     return {
         "title": content.title,
         "kicker": content.facts,

@@ -171,7 +171,7 @@ def _smaller(part: Any, hidden: Collection[str]) -> Any:
 def _glance(content: Content, layout: Layout, pictures: _Pictures) -> dict[str, Any]:
     """Page one: what the page shows on its first screen."""
     glance = content.glance
-    more = [text for text in (glance.more, *glance.reservations) if text]
+    more = [text for text in (glance.reasons, glance.more, *glance.reservations) if text]
     if glance.others:
         n = words.plural(len(glance.others), "more arm")
         more.append(f"{n} in the table “Every arm” at the end.")

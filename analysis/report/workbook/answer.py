@@ -81,7 +81,7 @@ class AnswerSheet:
             self._line(glance.stand_in, warning, 1.0)
         answer = form(bold=True, font_size=13, text_wrap=True)
         self._line(glance.sentence, answer, 1.25)
-        for text in (glance.more, *glance.reservations, self.content.facts):
+        for text in (glance.reasons, glance.more, *glance.reservations, self.content.facts):
             if text:
                 self._line(text, self.book.soft, 1.0)
 

@@ -26,7 +26,12 @@ CONTROL = card("old", "", final=replace(ENDS, mark=""), head_start=NONE, is_cont
 
 
 def glance(*cards: Card, others: tuple[Card, ...] = ()) -> Glance:
-    said = {"question": "Does it help?", "sentence": "“new” learns faster than “old”.", "more": ""}
+    said = {
+        "question": "Does it help?",
+        "sentence": "“new” learns faster than “old”.",
+        "reasons": "",
+        "more": "",
+    }
     return Glance(stand_in="", reservations=(), cards=cards, others=others, **said)
 
 

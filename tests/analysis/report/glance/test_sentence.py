@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from made_rows import row
 
+from analysis.findings.layers import Layers
 from analysis.report.glance.sentence import say
 from analysis.statistics.pairs.comparison import Comparison
+from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.course import COURSES
 
 SHOWN = {"verdict": "better", "state": "shown", "direction": "better"}
@@ -36,13 +38,16 @@ def steps(arm: str, target: float, state: dict[str, Any]) -> Comparison:
     return row(treatment=arm, metric="steps_to_target", **changes, **state)
 
 
-def said(*pairs: list[Comparison], n_done: int = 5) -> tuple[str, str]:
+def said(
+    *pairs: list[Comparison], n_done: int = 5, layered: tuple[Pair, ...] = ()
+) -> tuple[str, str]:
     findings: Any = SimpleNamespace(
         tasks=["task"],
         arms=pd.DataFrame({"arm": ["c"], "n_done": [n_done], "score": [0.98123]}),
         pairs=SimpleNamespace(comparisons=[row for rows in pairs for row in rows]),
         score="test_accuracy",
         course=COURSES["accuracy"],
+        layers=Layers(layered),
     )
     return say(findings)
 
