@@ -19,6 +19,7 @@ from analysis.measures.trials import untrained
 from analysis.statistics.samples.pairing import Pair
 
 _APART = ("fine_tune", "label")  # of an arm's settings, what two such arms may differ in
+_ALIKE = ("task", "model", "initialize")  # of their trials, in which they may not
 _GAPS = ("train_accuracy", "end_accuracy_gap", "loss_rise")
 _SPREAD = ("mean_difference", "mean_difference_low", "mean_difference_high")
 
@@ -45,8 +46,15 @@ def find_layers(
     if not {"n_trainable", "n_parameters"} <= set(evidence):
         return Layers()
     idle = {arm for _, rows in evidence.groupby("task") for arm in untrained(rows)}
+    records = evidence[list(_ALIKE)].astype(str).groupby(evidence["arm"].astype(str))
+    had = {str(arm): set(map(tuple, rows.to_numpy())) for arm, rows in records}
     pairs = tuple(
-        dict.fromkeys(pair for each in asked for pair in _pairs(each) if not idle & set(pair))
+        dict.fromkeys(
+            pair
+            for each in asked
+            for pair in _pairs(each)
+            if not idle & set(pair) and had.get(pair.treatment) == had.get(pair.control)
+        )
     )
     return Layers(
         pairs, _table({arm for pair in pairs for arm in pair}, evidence, arms, gaps, stability)
