@@ -40,8 +40,7 @@ _POOLING = (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.MaxPool
 class DenseHead(nn.Sequential):
     """Fully connected layers with ReLU, then dropout, after each but the last.
 
-    Layers: `hidden1`, `relu1`, `dropout1` (where something is dropped), …, `output`; where the
-    features are maps, `pool` and `flatten` before them.
+    Layers: `hidden1`, `relu1`, `dropout1` (where something is dropped), …, `output`.
 
     Attributes:
         replaced: paths of the network's own layers in whose place it stands.
@@ -49,7 +48,7 @@ class DenseHead(nn.Sequential):
 
     replaced: tuple[str, ...] = ()
 
-    def __init__(self, n_features: int, n_classes: int, head: NewHead, of_maps: bool):
+    def __init__(self, n_features: int, n_classes: int, head: NewHead):
         widths = (n_features, *head.hidden)
         n_weights = sum(a * b for a, b in zip(widths, (*head.hidden, n_classes), strict=True))
         if n_weights > MOST_WEIGHTS:
@@ -58,8 +57,6 @@ class DenseHead(nn.Sequential):
                 f"weights; at most {MOST_WEIGHTS:,}"
             )
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        if of_maps:
-            layers["pool"], layers["flatten"] = nn.AdaptiveAvgPool2d(1), nn.Flatten()
         for k, (n_in, n_out) in enumerate(zip(widths, head.hidden, strict=False), start=1):
             layers[f"hidden{k}"] = nn.Linear(n_in, n_out)
             layers[f"relu{k}"] = nn.ReLU()
@@ -99,10 +96,10 @@ def _put(model: nn.Module, head: NewHead, n_classes: int, images: Tensor) -> Den
     last = _last_layer(model, n_classes, images)
     place = _place_of(model, last)
     with torch.random.fork_rng(devices=[]):
-        made = DenseHead(_n_features(model, place), n_classes, head, last.is_over_maps)
+        made = DenseHead(_n_features(model, place), n_classes, head)
     made.train(model.training)
     made.replaced = place.replaced
-    place.take(model, made)
+    place.take(model, _over_maps(made) if last.is_over_maps else made)
     group = layer_groups(model, images)[-1]
     if not {id(p) for p in made.parameters()} <= {id(model.get_parameter(n)) for n in
                                                    group.parameters}:  # fmt: skip
@@ -110,6 +107,12 @@ def _put(model: nn.Module, head: NewHead, n_classes: int, images: Tensor) -> Den
                          f"layer{_ADVICE}")  # fmt: skip
     _stop_dropout(model, group)
     return made
+
+
+def _over_maps(head: DenseHead) -> nn.Sequential:
+    """The head behind the average of each map, which is computed with the features."""
+    layers = OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), head=head)
+    return nn.Sequential(layers)
 
 
 def head_of(model: nn.Module) -> tuple[str, DenseHead] | None:
@@ -206,7 +209,7 @@ class _Place:
     gone: tuple[str, ...]
     replaced: tuple[str, ...]
 
-    def take(self, model: nn.Module, head: DenseHead) -> None:
+    def take(self, model: nn.Module, head: nn.Module) -> None:
         for path in self.gone:
             parent, _, name = path.rpartition(".")
             del model.get_submodule(parent)._modules[name]

@@ -46,7 +46,7 @@ FAMILIES = {  # where the head stands, and how many numbers it takes
     "alexnet": ("classifier", 9216),
     "vgg11": ("classifier", 25088),
     "resnet18": ("fc", 512),
-    "squeezenet1_0": ("classifier", 512),
+    "squeezenet1_0": ("classifier.head", 512),
     "densenet121": ("classifier", 1024),
     "mobilenet_v2": ("classifier", 1280),
     "mobilenet_v3_small": ("classifier", 576),
@@ -76,7 +76,7 @@ def test_a_head_is_the_last_group_of_every_family(name: str) -> None:
     assert found is not None
     assert found[0] == path
     layers = dict(found[1].named_children())
-    assert [n for n in layers if n not in ("pool", "flatten")] == LAYERS
+    assert list(layers) == LAYERS
     assert layers["hidden1"].in_features == n_features
     groups = layer_groups(model, x)
     assert groups[-1].name in (path, path.rpartition(".")[0])
@@ -127,8 +127,10 @@ def test_twenty_steps_are_those_of_a_plain_program() -> None:
     plain = squeezenet1_0(num_classes=7)
     plain.classifier = nn.Sequential(
         OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), hidden1=nn.Linear(512, 16),
-            relu1=nn.ReLU(), dropout1=SeededDropout(0.5), output=nn.Linear(16, 7),
+            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), head=nn.Sequential(OrderedDict(
+                hidden1=nn.Linear(512, 16), relu1=nn.ReLU(), dropout1=SeededDropout(0.5),
+                output=nn.Linear(16, 7),
+            ))
         )
     )  # fmt: skip
     plain.load_state_dict(model.state_dict())  # the names too
@@ -289,7 +291,7 @@ def nets(tmp_path: Path):
     [
         ("AttributesNet", "fc", ("fc",), 9),
         ("RowNet", "8", ("5", "6", "7", "8"), 16),
-        ("ConvNet", "head.2", ("head.1", "head.2", "head.3", "head.4"), 4),
+        ("ConvNet", "head.2.head", ("head.1", "head.2", "head.3", "head.4"), 4),
         ("TupleNet", "fc", ("fc",), 9),
     ],
 )

@@ -35,7 +35,9 @@ SMALLEST = {
         "train.epochs=2", "search.samples=2", "search.rungs=[1, 2]", "search.keep=0.5",
     ],
     "depth": [f"data={DRAWN}", *pretrained("characters")],
-    "frozen_backbone": [f"data={DRAWN}", "seeds=2"],
+    "frozen_backbone": [
+        f"data={DRAWN}", "seeds=2", "search.samples=2", "search.rungs=[1]",
+    ],
     "how_many_images": [
         "data={name: glyphs, count: 500, test_part: 40}", "grid={data.train: [20, 200]}",
         "train.at_least_steps=3", *pretrained("digits"),
