@@ -48,7 +48,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("targets", pairs.break_evens, displays_pairs.break_even_table),
         ("stability", findings.sources, displays_arms.source_table),
         ("stability", findings.gaps, displays_arms.gap_table),
-        ("arms", findings.layers.table, displays_arms.layer_table),
+        ("stability", findings.layers.table, displays_arms.layer_table),
         ("classes", classes.scores, displays_classes.average_table),
         ("classes", classes.images, displays_classes.image_table),
         ("classes", classes.classes, displays_classes.class_difference_table),

@@ -32,3 +32,13 @@ def test_the_surest_comparisons_keep_their_paragraphs(run_of) -> None:
     answers = compose(findings, arm_styles(findings.arm_names)).answers
     assert [answer.treatment for answer in surest(findings, answers, 1)] == ["faster"]
     assert surest(findings, answers, 9) == list(answers)
+
+
+def test_arms_that_differ_in_their_layers_alone_have_a_brief_form_too(run_of, tmp_path) -> None:
+    arms = (Arm("head", 0.95, fine_tune="last_layer"), Arm("whole", 0.98, fine_tune="all"))
+    folder = run_of(Made(arms=arms, seeds=4, n_test=40, images=False))
+    findings = find(load_runs([folder]))
+    assert len(findings.layers.table) == 2
+    content = compose(findings, arm_styles(findings.arm_names))
+    write_pdf_report(content, tmp_path / "brief.pdf", brief=True)
+    assert (tmp_path / "brief.pdf").read_bytes().startswith(b"%PDF")
