@@ -171,7 +171,7 @@ def setting_axis(setting: str, values: pd.Series) -> Literal["log", "linear", "l
     """How a setting's axis runs: rates and what spans much on logarithms, few values as a list."""
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return "list"
-    if is_wide(values, 3 if setting == "learning_rate" else 20):
+    if is_wide(values, 3 if setting.endswith("learning_rate") else 20):
         return "log"
     return "list" if values.nunique() <= MOST_LISTED else "linear"
 

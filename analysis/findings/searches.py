@@ -7,6 +7,7 @@ decided is read from the records alone, never worked out again here.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -174,8 +175,21 @@ def _decisions(path: Path, place: tuple[str, str], record: Content) -> Decisions
 
 
 def _by_last_part(drawn: Mapping[str, object]) -> dict[str, object]:
-    """What was drawn, by the last part of each key: `train.batch_size` → batch_size."""
+    """What was drawn, by the last part of each key: `train.batch_size` → batch_size.
+
+    Of a stage `pretrain.digits.train.epochs` → pretraining_epochs; with the stage's name where
+    several are searched.
+    """
+    stages = {key.split(".")[1] for key in drawn if key.startswith("pretrain.")}
     return {
-        key.rsplit(".", 1)[-1]: setting_text(v) if isinstance(v, Mapping | list) else v
+        _name_of(key, len(stages) > 1): setting_text(v) if isinstance(v, Mapping | list) else v
         for key, v in drawn.items()
     }
+
+
+def _name_of(key: str, with_stage: bool) -> str:
+    last = key.rsplit(".", 1)[-1]
+    if not key.startswith("pretrain."):
+        return last
+    stage = re.sub(r"\W", "_", key.split(".")[1])
+    return f"pretraining_{stage}_{last}" if with_stage else f"pretraining_{last}"

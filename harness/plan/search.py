@@ -8,6 +8,10 @@ the winner and why. Search trials are trials like any other but for two things: 
 Where every seed draws its own test images, an arm is searched once for each seed, inside that
 seed's split, so that no image that a trial is tested on was seen by the search that chose its
 settings. Where the test images are the data set's own, one search at the first seed serves all.
+What is drawn for a stage that the arm starts from makes further trials of that stage, named as at
+a point of a grid, each once; search trials and the arm's own start from them, and stages as written
+from which nothing starts any more do not run.
+
 The configurations are drawn by hash; rungs wait for all of their trials; ties fall to the lower
 loss and then to the lower number: so a search gives the same winner wherever it runs.
 """
@@ -17,17 +21,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.sweepfile.search_settings import Search, draw
+from harness.sweepfile.search_settings import Search, by_owner, draw
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.digests import write_sealed_json
 from headstart.errors import InputError, RunFolderError
 from headstart.files import make_folder, safe_name
+from headstart.grid import GridPoint, own_name
 from headstart.records import read_object, read_row, trial_curve
 from headstart.rows import EvaluationRow
 
@@ -43,12 +48,14 @@ class Study:
     Attributes:
         base: the arm's trial at that seed, as the sweep writes it.
         seeds: those that take the winner's values.
+        plan: the sweep as it is written, with the stages that the arm starts from.
     """
 
     search: Search
     base: TrialSpec
     seeds: tuple[int, ...]
     data: DataCatalogue
+    plan: Plan
 
     @property
     def key(self) -> str:
@@ -62,17 +69,63 @@ class Study:
         """Of each rung; None: the condition's own."""
         return self.search.rungs or (None,)
 
+    @property
+    def draws_stages(self) -> bool:
+        """Whether settings of a stage are searched."""
+        return bool(by_owner(self.search.space)[1])
+
     def trial(self, sample: int, epochs: int | None) -> TrialSpec:
         """The search trial of configuration `sample` on a rung of so many epochs."""
         drawn = draw(self.search, sample)
-        values = drawn if epochs is None else {**drawn, "train.epochs": epochs}
+        own, _ = by_owner(drawn)
+        values = own if epochs is None else {**own, "train.epochs": epochs}
         condition = self.base.condition.with_values(values)
-        return self.base.with_condition(condition, self.data.use(condition), drawn)
+        parent = self._parent(self.base, sample)
+        return self.base.with_condition(condition, self.data.use(condition), drawn, parent=parent)
 
     def chosen(self, arm_trial: TrialSpec, sample: int) -> TrialSpec:
         """A trial of the arm with the values of configuration `sample`."""
-        condition = arm_trial.condition.with_values(draw(self.search, sample))
-        return arm_trial.with_condition(condition, self.data.use(condition), chosen_by=self.key)
+        own, _ = by_owner(draw(self.search, sample))
+        condition = arm_trial.condition.with_values(own)
+        data, parent = self.data.use(condition), self._parent(arm_trial, sample)
+        return arm_trial.with_condition(condition, data, chosen_by=self.key, parent=parent)
+
+    def _parent(self, trial: TrialSpec, sample: int) -> str | None:
+        """The id of the stage that was drawn for it; None where it starts as it is written."""
+        stages = self.stages(trial, sample)
+        return stages[-1].id if stages else None
+
+    def stages(self, trial: TrialSpec, sample: int) -> list[TrialSpec]:
+        """The stages that a trial starts from, first to last, as configuration `sample` has them.
+
+        From the first of which something was drawn; none where nothing was.
+        """
+        _, values = by_owner(draw(self.search, sample))
+        if not values:
+            return []
+        stages: list[TrialSpec] = []
+        drawn: dict[str, Any] = {}
+        for stage in self._before(trial):
+            name = own_name(stage.arm, stage.grid)
+            own = values.get(name, {})
+            drawn |= {f"pretrain.{name}.{key}": value for key, value in own.items()}
+            if not drawn:
+                continue
+            condition = stage.condition.with_values(own)
+            parent, data = stages[-1].id if stages else None, self.data.use(condition)
+            grid = {**stage.grid, **drawn}
+            changed = stage.with_condition(condition, data, parent=parent)
+            stages.append(replace(changed, arm=GridPoint(name, grid).name, grid=grid))
+        return stages
+
+    def _before(self, trial: TrialSpec) -> list[TrialSpec]:
+        """The trials of stages that it starts from, as the sweep writes them, first to last."""
+        chain: list[TrialSpec] = []
+        while trial.parent is not None:
+            stages = self.plan.by_arm["pretrain", trial.condition.start.name]
+            trial = next(stage for stage in stages if stage.id == trial.parent)
+            chain.insert(0, trial)
+        return chain
 
 
 @dataclass(frozen=True)
@@ -107,6 +160,11 @@ class Course:
     winner: int | None = None
     error: str = ""
     trials: list[TrialSpec] = field(default_factory=list)
+    stages: list[TrialSpec] = field(default_factory=list)  # that were drawn with them
+
+    def add(self, sample: int, trial: TrialSpec) -> None:
+        self.stages += self.study.stages(self.study.base, sample)
+        self.trials.append(trial)
 
 
 @dataclass(frozen=True)
@@ -130,10 +188,11 @@ def studies_of(plan: Plan, catalogue: DataCatalogue) -> tuple[Study, ...]:
         if not trials:
             continue
         if redraws_test(trials[0], plan, catalogue):
-            studies += [Study(search, trial, (trial.seed,), catalogue) for trial in trials]
+            studies += [Study(search, trial, (trial.seed,), catalogue, plan) for trial in trials]
         else:
             first = min(trials, key=lambda trial: trial.seed)
-            studies.append(Study(search, first, tuple(t.seed for t in trials), catalogue))
+            seeds = tuple(trial.seed for trial in trials)
+            studies.append(Study(search, first, seeds, catalogue, plan))
     return tuple(studies)
 
 
@@ -165,7 +224,8 @@ def _budget_words(arm: str, search: Search) -> str:
     for rung in rungs:
         parts.append(f"{n} for {rung}")
         n = search.n_kept(n)
-    return f"{arm}: a search trains {', then '.join(parts)}; the winner's values then hold"
+    after = ", each after a pretraining of its own" if by_owner(search.space)[1] else ""
+    return f"{arm}: a search trains {', then '.join(parts)}{after}; the winner's values then hold"
 
 
 def recorded(plan: Plan, catalogue: DataCatalogue, folder: Path) -> Searched:
@@ -204,7 +264,10 @@ def run_searches(
         for course in undecided:
             _begin_rung(course)
         whole = _with_searches(plan, courses)
-        run(whole, Plan(plan.sweep, tuple(t for t in whole.trials if t.stage in FIRST)))
+        drawn = {course.study.base.arm for course in courses if course.study.draws_stages}
+        idle = _idle([t for t in whole.trials if t.stage == "arm" and t.arm in drawn], whole)
+        now = (t for t in whole.trials if t.stage in FIRST and t.id not in idle)
+        run(whole, Plan(plan.sweep, tuple(now)))
         if is_stopped():
             return Searched(whole)
         for course in undecided:
@@ -227,9 +290,10 @@ def _begin_rung(course: Course) -> None:
     entries: dict[str, Entry] = {}
     for sample in samples:
         trial = study.trial(sample, epochs)
-        entries.setdefault(trial.id, Entry(sample, trial))
+        if trial.id not in entries:
+            entries[trial.id] = Entry(sample, trial)
+            course.add(sample, trial)
     course.rungs.append(list(entries.values()))
-    course.trials += [entry.trial for entry in entries.values()]
 
 
 def _close_rung(course: Course, folder: Path) -> None:
@@ -269,22 +333,53 @@ def _settled(plan: Plan, courses: Sequence[Course]) -> Searched:
     """Every arm trial with the values that its search chose."""
     of_trial = {(c.study.base.arm, seed): c for c in courses for seed in c.study.seeds}
     trials, blocked = [], {}
+    stages: list[TrialSpec] = []
+    replaced: list[TrialSpec] = []
     for trial in plan.trials:
         course = of_trial.get((trial.arm, trial.seed)) if trial.stage == "arm" else None
         if course is not None and course.winner is not None:
+            replaced.append(trial)
+            stages += course.study.stages(trial, course.winner)
             trial = course.study.chosen(trial, course.winner)
         elif course is not None:
             blocked[trial.id] = course.error
         trials.append(trial)
-    return Searched(_with_searches(replace(plan, trials=tuple(trials)), courses), blocked)
+    settled = _with_searches(replace(plan, trials=tuple(trials)), courses, stages)
+    idle = _idle(replaced, settled)
+    kept = tuple(trial for trial in settled.trials if trial.id not in idle)
+    return Searched(replace(settled, trials=kept), blocked)
 
 
-def _with_searches(plan: Plan, courses: Sequence[Course]) -> Plan:
-    """The plan's stages, then search trials (each once), then its arms, and their refits."""
+def _with_searches(
+    plan: Plan, courses: Sequence[Course], further: Sequence[TrialSpec] = ()
+) -> Plan:
+    """The plan's stages and those drawn, search trials (each once), its arms, their refits."""
     searched = {trial.id: trial for course in courses for trial in course.trials}
     stages = [trial for trial in plan.trials if trial.stage == "pretrain"]
+    written = {trial.id for trial in stages}
+    every = (*(stage for course in courses for stage in course.stages), *further)
+    drawn = {stage.id: stage for stage in every if stage.id not in written}
     arms = [trial for trial in plan.trials if trial.stage == "arm"]
-    return replace(plan, trials=(*stages, *searched.values(), *arms)).with_refits()
+    return replace(plan, trials=(*stages, *drawn.values(), *searched.values(), *arms)).with_refits()
+
+
+def _idle(replaced: Sequence[TrialSpec], plan: Plan) -> set[str]:
+    """Ids of stages from which these trials alone start, which have others in their place."""
+    gone = {trial.id for trial in replaced}
+    kinds = ("pretrain", "refit")  # a refit starts as its arm does
+    others = (t for t in plan.trials if t.stage not in kinds and t.id not in gone)
+    return _started_from(replaced, plan) - _started_from(others, plan)
+
+
+def _started_from(trials: Iterable[TrialSpec], plan: Plan) -> set[str]:
+    """Ids of the stages that trials start from, directly or not."""
+    ids: set[str] = set()
+    for trial in trials:
+        parent = trial.parent
+        while parent is not None and parent not in ids:
+            ids.add(parent)
+            parent = plan.by_id[parent].parent
+    return ids
 
 
 # -- records --------------------------------------------------------------------------------
@@ -308,7 +403,8 @@ def _open(study: Study, folder: Path) -> Course:
         if kept.get("key") != study.key:
             return course
         for rung, epochs in zip(kept["rungs"], study.epochs, strict=True):
-            course.trials += [study.trial(entry["sample"], epochs) for entry in rung["ranking"]]
+            for entry in rung["ranking"]:
+                course.add(entry["sample"], study.trial(entry["sample"], epochs))
         course.winner = kept["winner"]["sample"]
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         raise RunFolderError(

@@ -105,9 +105,9 @@ def read_sweep(
     elsewhere = [key for key in TOP_KEYS if key not in Frame.model_fields]
     frame = mistakes.validate(Frame, without(root, elsewhere), whole=SweepFile)
     conditions = ConditionReader(root, mistakes, places).read()
-    searches = SearchReader(root, mistakes).read(conditions.arms, conditions.points)
+    searches = SearchReader(root, mistakes).read(conditions)
     labels = read_labels(root, conditions, mistakes, is_record=places.folder is None)
-    _check_compared(root, mistakes)
+    _check_compared(root, conditions, mistakes)
     _check_arms(root, mistakes, conditions.arms, searches)
     _check_number(root, mistakes, frame, conditions)
     if searches and frame is not None and frame.decompose:
@@ -186,11 +186,12 @@ def _with_assignment(root: Node, assignment: str) -> Node:
 # -- what one key says of another ------------------------------------------------------------
 
 
-def _check_compared(root: Node, mistakes: Mistakes) -> None:
-    """Whether every compared arm is there, and is not compared with itself."""
+def _check_compared(root: Node, conditions: Conditions, mistakes: Mistakes) -> None:
+    """Whether every compared arm, or point of the grid, is there and not set against itself."""
     arms, pairs = root.get("arms"), root.get("compare")
     names = [name for name, _ in arms.items()] if arms else []
-    known = set(names)
+    points = [name for name, point in conditions.points.items() if point.arm in names]
+    known = {*names, *points}
     by_label = {
         label: f" (that is a label; its arm is {name})" for name, label in labels_of(root).items()
     }
@@ -198,10 +199,21 @@ def _check_compared(root: Node, mistakes: Mistakes) -> None:
         compared = [at for role in ("treatment", "control") if (at := item.get(role))]
         for at in compared:
             if isinstance(at.value, str) and at.value not in known:
-                near = by_label.get(at.value) or did_you_mean(at.value, names)
+                near = by_label.get(at.value) or did_you_mean(
+                    at.value, points if "[" in at.value else names
+                )
                 mistakes.add(at, f"{at.value!r} is not an arm; arms: {', '.join(names)}{near}")
-        if len(compared) == 2 and compared[0].plain() == compared[1].plain():
-            mistakes.add(item, f"{compared[0].value!r} is compared with itself")
+        both = [at.value for at in compared]
+        if len(both) == 2 and both[0] == both[1]:
+            mistakes.add(item, f"{both[0]!r} is compared with itself")
+        elif len(both) == 2 and any(_is_point_of(conditions, *pair) for pair in (both, both[::-1])):
+            text = f"{both[0]!r} and {both[1]!r} are one arm; name a point of the grid for each"
+            mistakes.add(item, text)
+
+
+def _is_point_of(conditions: Conditions, name: object, arm: object) -> bool:
+    point = conditions.points.get(str(name))
+    return point is not None and point.arm == arm and name != arm
 
 
 def _check_arms(
@@ -236,6 +248,8 @@ def _check_number(
 def _over_grid(pairs: Sequence[Compare], conditions: Conditions) -> Iterator[Compare]:
     """Each pair at every grid point at which the keys that both arms depend on agree.
 
+    Where a pair names points by their full names, these alone are compared.
+
     Every arm's points are grouped once, however many pairs it stands in: a sweep may have tens of
     thousands of them.
     """
@@ -245,6 +259,9 @@ def _over_grid(pairs: Sequence[Compare], conditions: Conditions) -> Iterator[Com
         point = conditions.points[name]
         arms.setdefault(point.arm, []).append(point)
         by_keys.setdefault((point.arm, tuple(point.values)), []).append(point)
+        if point.name != point.arm:  # a pair may name it
+            arms.setdefault(point.name, []).append(point)
+            by_keys.setdefault((point.name, tuple(point.values)), []).append(point)
 
     @cache
     def by_values(arm: str, keys: Keys, shared: Keys) -> Mapping[str, Sequence[GridPoint]]:
@@ -254,6 +271,10 @@ def _over_grid(pairs: Sequence[Compare], conditions: Conditions) -> Iterator[Com
         return grouped
 
     for pair in pairs:
+        named = [name for name in (pair.treatment, pair.control) if name in conditions.arms]
+        if len(named) == 2 and all(conditions.points[name].values for name in named):
+            yield pair
+            continue
         key_sets = dict.fromkeys(tuple(point.values) for point in arms.get(pair.control, ()))
         for treatment in arms.get(pair.treatment, ()):
             for keys in key_sets:

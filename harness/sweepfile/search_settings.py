@@ -71,7 +71,8 @@ Metric = Literal["val_accuracy", "val_loss"]
 class Search(Frozen):
     """How one arm's settings are searched. It changes the id of no trial that it does not search.
 
-    Keys of `space` are full: `train.learning_rate`, `model.dropout` …
+    Keys of `space` are full: `train.learning_rate`, `model.dropout`, and of a stage that the arm
+    starts from `pretrain.digits.train.epochs`.
     """
 
     space: Annotated[dict[str, Distribution], Field(min_length=1)] = key("What is searched: a "
@@ -108,3 +109,21 @@ def draw(search: Search, sample: int) -> Values:
         key: distribution.at(derive_seed(search.seed, f"search {key}", sample) / 2**SEED_BITS)
         for key, distribution in search.space.items()
     }
+
+
+def by_owner(values: Values) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What was drawn for the arm itself, and for each stage, by the keys that these know.
+
+    `{"train.epochs": 3, "pretrain.digits.train.epochs": 20}` → `{"train.epochs": 3}` and
+    `{"digits": {"train.epochs": 20}}`.
+    """
+    own: dict[str, Any] = {}
+    stages: dict[str, dict[str, Any]] = {}
+    for full, value in values.items():
+        section, _, rest = full.partition(".")
+        if section == "pretrain":
+            stage, _, below = rest.partition(".")
+            stages.setdefault(stage, {})[below] = value
+        else:
+            own[full] = value
+    return own, stages

@@ -120,22 +120,26 @@ class TrialSpec:
         data: DataUse,
         searched: Values | None = None,
         chosen_by: str = "",
+        parent: str | None = None,
     ) -> TrialSpec:
-        """The trial with other settings, and so another id.
+        """The trial with other settings, or another start, and so another id.
 
         Args:
             condition: the other settings.
             data: what `DataCatalogue.use` gives for them.
+            parent: the id of the stage's trial that it starts from, where it is another one.
             searched: what a search drew; the trial is then one of that search.
             chosen_by: the key of the search that chose the settings of this arm. Without it in
                 the id, two arms that come to the same settings would be one trial.
         """
-        start, tested = self.parent or self.start_content, searched is None
+        parent = parent or self.parent
+        start, tested = parent or self.start_content, searched is None
         changed = replace(
             self,
             id=trial_id(condition, data, self.streams, start, tested, chosen_by),
             condition=condition,
             data=data,
+            parent=parent,
         )
         if searched is None:
             return changed

@@ -106,6 +106,20 @@ def test_settings_that_are_mappings_are_told_apart_as_text() -> None:
     assert setting_text(0.00312345) == "0.00312"
 
 
+def test_settings_of_stages_are_told_from_the_arms_own() -> None:
+    def settings(*drawn: str) -> tuple[str, ...]:
+        keys = [f"pretrain.{name}" for name in drawn]
+        grids = [json.dumps({"train.epochs": n, **dict.fromkeys(keys, n)}) for n in (1, 2)]
+        common = {"stage": "search", "sweep": "s", "arm": "a", "best_val_accuracy": [0.5, 0.6]}
+        (search,) = find_searches(pd.DataFrame({**common, "grid": grids}))
+        return search.settings
+
+    assert settings("digits.train.epochs") == ("epochs", "pretraining_epochs")
+    assert settings("digits 1.train.epochs", "b.train.learning_rate") == (
+        "epochs", "pretraining_digits_1_epochs", "pretraining_b_learning_rate",
+    )  # fmt: skip
+
+
 def test_an_arm_with_a_label_keeps_its_search(searched: Path) -> None:
     arm = json.loads(next((searched / "search").glob("*.json")).read_text())["arm"]
     path = searched / "sweep.yaml"

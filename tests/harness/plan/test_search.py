@@ -7,6 +7,7 @@ import math
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from harness.sweepfile.search_settings import draw
 from harness.training.context import TrialContext
 from harness.training.trial import Trial
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.spec import Plan
+from harness.trials.spec import Plan, TrialSpec
 from headstart.digests import sealed
 from headstart.errors import InputError
 from headstart.files import write_json
@@ -598,3 +599,122 @@ def test_an_arm_whose_search_failed_is_a_failed_row_that_says_so(sweep_file, cat
     searched = _settled(plan, [course])
     assert list(searched.blocked) == [study.base.id]
     assert "no trial of the search for its settings finished" in searched.blocked[study.base.id]
+
+
+# -- settings of a stage ----------------------------------------------------------------------
+
+WITH_STAGES = """\
+name: pretraining
+question: How long should pretraining train, and at which rate?
+model: {name: lenet5}
+data: {name: glyphs, count: 300, seed: 1, per_class: true, train: 8, validation: 4, test: 4}
+train: {batch_size: 16, epochs: 3}
+pretrain:
+  first: {data: {name: glyphs, count: 200, seed: 3}}
+  drawn: {data: {name: glyphs, count: 200, seed: 2}, initialize: first, train: {epochs: 5}}
+arms:
+  scratch: {}
+  pretrained: {initialize: drawn}
+  plain: {initialize: drawn, fine_tune: last_2, search: none}
+search:
+  pretrain.drawn.train.epochs: {integer: [1, 40]}
+  samples: 4
+  rungs: [1, 3]
+  keep: 0.5
+seeds: 2
+"""
+
+
+def longer_is_better(plans) -> Callable[[TrialSpec], tuple[str, float, float]]:
+    """The more epochs a trial's stage trained, the better it is."""
+
+    def score(trial: TrialSpec) -> tuple[str, float, float]:
+        stage = plans()[-1][0].by_id.get(trial.parent)
+        n = stage.condition.train.epochs if stage else 0
+        return "done", n / 100, 1 / (n + 1)
+
+    return score
+
+
+def test_a_stage_is_trained_as_drawn_and_the_arm_starts_from_the_winners(
+    plan_of, catalogue, tmp_path
+):
+    rate = "learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}"
+    plan = plan_of(("pretrain.drawn", f"{rate}\n  pretrain.drawn"), text=WITH_STAGES)
+    runs: list[Trials] = []
+    runs.append(Trials(tmp_path / "run", longer_is_better(lambda: runs[0].calls)))
+    searched = runs[0].search(plan, catalogue)
+    assert {study.base.arm for study in studies_of(plan, catalogue)} == {"scratch", "pretrained"}
+    for study in studies_of(plan, catalogue):
+        assert study.draws_stages == (study.base.arm == "pretrained")
+    stages = {t.id: t for t in searched.plan.trials if t.stage == "pretrain"}
+    for trial in searched.plan.trials:
+        if (trial.stage, trial.arm) != ("search", "pretrained"):
+            continue
+        stage = stages[trial.parent]
+        n = trial.grid["pretrain.drawn.train.epochs"]
+        assert stage.condition.train.epochs == n
+        assert (stage.arm, stage.seed) == (f"drawn [epochs={n}]", trial.seed)
+        assert stages[stage.parent].arm == "first"
+        assert trial.condition.train.learning_rate == trial.grid["train.learning_rate"]
+    best = max(
+        draw(plan.sweep.searches["pretrained"], k)["pretrain.drawn.train.epochs"] for k in range(4)
+    )
+    for trial, written in zip(
+        [t for t in searched.plan.trials if t.stage == "arm"],
+        [t for t in plan.trials if t.stage == "arm"],
+        strict=True,
+    ):
+        if trial.arm == "pretrained":
+            assert stages[trial.parent].condition.train.epochs == best
+            assert trial.id != written.id
+        elif trial.arm == "plain":
+            assert trial == written
+    again = recorded(plan, catalogue, tmp_path / "run")
+    assert set(again.plan.by_id) == set(searched.plan.by_id)  # in the order of the rankings
+    assert [t.id for t in again.plan.trials if t.stage == "arm"] == [
+        t.id for t in searched.plan.trials if t.stage == "arm"
+    ]
+
+
+def test_a_stage_as_written_from_which_nothing_starts_any_more_does_not_run(
+    plan_of, catalogue, tmp_path
+):
+    without_plain = ("  plain: {initialize: drawn, fine_tune: last_2, search: none}\n", "")
+    plan = plan_of(without_plain, ("seeds: 2", "seeds: 1"), text=WITH_STAGES)
+    runs: list[Trials] = []
+    runs.append(Trials(tmp_path / "run", longer_is_better(lambda: runs[0].calls)))
+    searched = runs[0].search(plan, catalogue)
+    (written,) = plan.by_arm["pretrain", "drawn"]
+    for _, part in runs[0].calls:
+        assert written.id not in part.by_id
+    assert written.id not in searched.plan.by_id
+    assert all(t.parent in searched.plan.by_id for t in searched.plan.trials if t.parent)
+    # what was drawn is the trial of a stage that somebody writes so
+    n = max(
+        draw(plan.sweep.searches["pretrained"], k)["pretrain.drawn.train.epochs"] for k in range(4)
+    )
+    same = plan_of(without_plain, ("epochs: 5", f"epochs: {n}"), text=WITH_STAGES)
+    (arm,) = [t for t in searched.plan.trials if (t.stage, t.arm) == ("arm", "pretrained")]
+    assert arm.parent == same.by_arm["pretrain", "drawn"][0].id
+
+
+def test_what_is_drawn_for_the_first_of_two_stages_trains_both_anew(plan_of, catalogue):
+    plan = plan_of(("pretrain.drawn", "pretrain.first"), text=WITH_STAGES)
+    (study, _) = (s for s in studies_of(plan, catalogue) if s.base.arm == "pretrained")
+    first, second = study.stages(study.base, 0)
+    n = draw(study.search, 0)["pretrain.first.train.epochs"]
+    assert (first.arm, second.arm) == (f"first [epochs={n}]", f"drawn [epochs={n}]")
+    assert (second.parent, study.trial(0, 1).parent) == (first.id, second.id)
+    assert second.condition.train.epochs == 5
+
+
+def test_the_dry_run_says_that_configurations_have_pretrainings_of_their_own(
+    plan_of, catalogue, tmp_path
+):
+    shown = plan_searches(plan_of(text=WITH_STAGES), catalogue, tmp_path)
+    assert shown.notes[-1] == (
+        "pretrained: a search trains 4 for 1 epoch, then 2 for 3 epochs, each after a pretraining "
+        "of its own; the winner's values then hold"
+    )
+    assert all(trial.parent in shown.by_id for trial in shown.trials if trial.parent)

@@ -64,6 +64,29 @@ def test_a_profile_and_an_assignment_leave_out_arms_and_stages(write_sweep):
     assert (set(sweep.arms), set(sweep.stages)) == ({"other"}, set())
 
 
+def test_a_pair_may_name_points_of_the_grid(write_sweep):
+    grid = "seeds: 2\ngrid: {pretrain.drawn.train.epochs: [1, 2, 4]}"
+    longer, shorter = (f"pretrained [epochs={n}]" for n in (4, 1))
+
+    def compared(treatment: str, control: str) -> list[tuple[str, str]]:
+        pair = f"[{{treatment: '{treatment}', control: '{control}'}}]"
+        old = "[{treatment: pretrained, control: scratch}]"
+        sweep = load_sweep(write_sweep(("seeds: 2", grid), (old, pair)))
+        return [(pair.treatment, pair.control) for pair in sweep.compare]
+
+    assert compared(longer, shorter) == [(longer, shorter)]
+    assert compared(longer, "scratch") == [(longer, "scratch")]
+    assert compared("scratch", longer) == [("scratch", longer)]
+    assert len(compared("pretrained", "scratch")) == 3
+    with pytest.raises(SpecError, match=r"epochs=3\]' is not an arm.*mean 'pretrained \[epochs="):
+        compared("pretrained [epochs=3]", "scratch")
+    with pytest.raises(SpecError, match="is compared with itself"):
+        compared(longer, longer)
+    for pair in ((longer, "pretrained"), ("pretrained", longer)):
+        with pytest.raises(SpecError, match="are one arm; name a point of the grid for each"):
+            compared(*pair)
+
+
 def test_what_was_left_out_cannot_be_named(write_sweep):
     stage = "sweep.yaml:12: arms.pretrained.initialize: 'drawn' is not a pretrain stage"
     with pytest.raises(SpecError, match=stage):

@@ -123,6 +123,50 @@ def test_a_mistake_is_a_line_with_its_place(written, old, new, message):
         written(section=SECTION.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("pretrain.drown.train.epochs", r"l:15: .*'drown' is not a pretrain stage \(drawn, idle\)"),
+        ("pretrain.drawn.model.dropout", "of a stage a key of its train can be searched"),
+        ("pretrain.drawn.epochs", r"a key of its train can be searched, as pretrain\.drawn\."),
+        ("pretrain.drawn.train.epoch", "of a stage a key of its train .* mean 'epochs'"),
+        ("pretrain.drawn", "of a stage a key of its train can be searched"),
+        ("pretrain", r"'' is not a pretrain stage \(drawn, idle\)"),
+        ("pretrain.idle.train.epochs", "l:15: .*no arm that is searched starts from stage 'idle'"),
+        ("pretrain.drawn.train.epochs.deep", "3: train.epochs.deep: epochs is no mapping here"),
+    ],
+)  # fmt: skip
+def test_of_stages_what_means_nothing_is_a_line_with_its_place(written, line, message):
+    idle = ("arms:", "  idle: {}\narms:")
+    with pytest.raises(SpecError, match=message) as caught:
+        written(idle, section=f"search:\n  {line}: {{choice: [3]}}\n")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_value_that_the_stage_does_not_take_is_a_mistake(written):
+    with pytest.raises(SpecError, match=r"yaml:14: .*0: .*greater than 0"):
+        written(section="search:\n  pretrain.drawn.train.epochs: {choice: [3, 0]}\n")
+
+
+def test_an_arm_that_does_not_start_from_the_stage_cannot_search_it(written):
+    own = "{search: {pretrain.drawn.train.epochs: {choice: [3, 4]}}}"
+    with pytest.raises(SpecError, match="this arm does not start from stage 'drawn'"):
+        written(("scratch: {}", f"scratch: {own}"), section="")
+    grid = "grid: {pretrain.drawn.train.epochs: [3, 4]}\n"
+    search = "search: {pretrain.drawn.train.epochs: {choice: [3, 4]}}\n"
+    with pytest.raises(SpecError, match="is set by the grid too"):
+        written(section=grid + search)
+
+
+def test_a_stages_key_at_the_top_concerns_the_arms_that_start_from_it(written, tmp_path):
+    sweep = written(section="search: {pretrain.drawn.train.epochs: {choice: [3, 4]}}\n")
+    assert list(sweep.searches) == ["pretrained"]
+    assert list(sweep.searches["pretrained"].space) == ["pretrain.drawn.train.epochs"]
+    path = tmp_path / "resolved.yaml"
+    path.write_text(resolved_yaml(sweep))
+    assert load_sweep(path).searches == sweep.searches
+
+
 def test_an_arm_that_does_not_train_cannot_be_searched(written):
     with pytest.raises(SpecError, match="nothing trains in this arm"):
         written(
