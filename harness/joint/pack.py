@@ -259,7 +259,7 @@ def _train_together(cohort: Sequence[Trial], trials: Sequence[Trial]) -> None:
     first_state_at = min(trial.next_state_at for trial in cohort)
 
     def is_due() -> bool:
-        return lead.trainer.step_count in ahead or lead.is_evaluation_due()
+        return lead.trainer.step_count in ahead or lead.is_pause_due()
 
     def wants_pause() -> bool:
         return lead.context.should_stop() or lead.context.now() >= first_state_at

@@ -29,6 +29,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.runfolder.checkpoints import FOLDER as CHECKPOINTS
+from harness.runfolder.checkpoints import Kept, refuse_linked_folders, write_checkpoints
 from harness.runfolder.running import NAME as RUNNING
 from harness.runfolder.running import read_running_file
 from harness.runfolder.tables import as_table, concatenated, in_order, named
@@ -79,7 +81,9 @@ LAG_S = 30.0  # how long a file that another node wrote may take to be seen here
 CONTROL = ".control-"  # and a generation: what a command tells its workers
 # Where a command writes, beside `trials/`.
 WRITTEN = ("packs", "images", "search", "tensorboard", "report", "evaluations", "audit")
-FOLDERS = ("packs", "images", "search", "report", "report/figures", "report/tables")
+FOLDERS = (
+    "packs", "images", "search", CHECKPOINTS, "report", "report/figures", "report/tables",
+)  # fmt: skip
 _NUMBERED = re.compile(r"\d{6,}-")
 ARCHIVE_SIZE = 256  # trials that an array job's shard keeps in one archive
 
@@ -153,6 +157,7 @@ class RunFolder:
         refuse_links(self.path / "trials")
         for name in WRITTEN:
             refuse_links(self.path / name, deep=True)
+        refuse_linked_folders(self.path)
 
     def _remove_what_dead_commands_left(self) -> None:
         """Their half-written files, and what they told their workers."""
@@ -368,6 +373,8 @@ class RunFolder:
     def write_tables(self, plan: Plan, wait_s: float = LAG_S) -> Counter[str]:
         """Merge the records of the plan's trials into `trials.parquet` and `curves.parquet`.
 
+        The links below `checkpoints/` follow, which have the names of the same plan.
+
         Rows carry the names that the present plan gives them (an arm may have been renamed).
         Returns how many trials have which status.
 
@@ -376,13 +383,15 @@ class RunFolder:
         """
         statuses: Counter[str] = Counter()
         ended: dict[str, Mapping[str, str] | None] = {}
+        kept: dict[str, Kept] = {}
         place = {spec.id: position for position, spec in enumerate(plan.trials)}
-        trials = as_table(self._relabelled(plan, statuses, ended, wait_s), TrialRow)
+        trials = as_table(self._relabelled(plan, statuses, ended, kept, wait_s), TrialRow)
         curves = named(concatenated(self._curves(ended), EvaluationRow), plan, place)
         write_sealed_pair(
             self.path / "trials.parquet", in_order(trials, place),
             self.path / "curves.parquet", curves,
         )  # fmt: skip
+        write_checkpoints(self.path, plan, kept, curves)
         return statuses
 
     def diverged_arms(self, plan: Plan) -> list[str]:
@@ -403,15 +412,18 @@ class RunFolder:
         plan: Plan,
         statuses: Counter[str],
         ended: dict[str, Mapping[str, str] | None],
+        kept: dict[str, Kept],
         wait_s: float,
     ) -> Iterator[TrialRow]:
-        """Rows by the plan; notes the digests of the curves of those that have one."""
+        """Rows by the plan; notes the digests of curves, and which files of weights there are."""
         for trial_id, row in trial_rows(self.path, plan.by_id, wait_s=wait_s):
             if row is not None:
                 statuses[row.status] += 1
                 if row.status in FINAL:
                     digests = row.digests
                     ended[trial_id] = digests and {CURVE: digests.get(CURVE, "none")}
+                    if files := Kept.of(row):
+                        kept[trial_id] = files
                 yield relabelled(row, plan.by_id[trial_id], plan.sweep.name)
 
     def _curves(self, ended: Mapping[str, Mapping[str, str] | None]) -> Iterator[pa.Table]:

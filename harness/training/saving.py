@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from harness.runfolder.checkpoints import LAST
 from harness.runfolder.folder import TrialFolder
 from harness.sweepfile.settings import Save
 from harness.training.network import path_of_start
@@ -24,7 +25,6 @@ from models.delta import Start, save_difference
 from models.delta_record import DrawnStart, FileStart
 from models.weights import save_weights
 
-LAST = "last.safetensors"
 EPOCHS = "checkpoints"  # folder in a trial's own
 
 
@@ -43,18 +43,20 @@ class WeightFiles:
     is_needed: bool = False
     notes: list[str] = field(default_factory=list)
 
-    def is_checkpoint_due(self, step: int, steps_per_epoch: int) -> bool:
-        """Whether the weights after this step are to be kept for their epoch."""
-        every = self.save.every
-        return every is not None and step > 0 and step % (every * steps_per_epoch) == 0
+    def epoch_name(self, step: int, steps_per_epoch: int) -> str | None:
+        """The file for the weights after this step; None where they are not to be kept."""
+        epoch, rest = divmod(step, steps_per_epoch)
+        if self.save.every is None or step == 0 or rest or epoch % self.save.every:
+            return None
+        return f"{EPOCHS}/epoch-{epoch:04d}.safetensors"
 
-    def write_epoch(self, state: Mapping[str, Tensor], epoch: int) -> str:
-        """Keep the weights after an epoch; returns the file's name, as all of these do."""
+    def write_epoch(self, state: Mapping[str, Tensor], name: str) -> None:
+        """Keep the weights after an epoch."""
         folder = self.folder.result / EPOCHS
         if not folder.is_dir():
             folder.mkdir()  # not those above it, which are gone when another command took over
             sync_folder(folder.parent)
-        return self._write(state, f"{EPOCHS}/epoch-{epoch:04d}.safetensors")
+        self._write(state, name)
 
     def write_last(self, state: Mapping[str, Tensor]) -> list[str]:
         """Keep the weights after the last step, where they are asked for."""

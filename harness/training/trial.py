@@ -268,20 +268,23 @@ class Trial:
     def train(self) -> None:
         """Steps until a pause is due; on the clock."""
         with self.clock.timing("train", self.device):
-            self.steps.make([self.trainer], self.is_evaluation_due, self.wants_pause)
+            self.steps.make([self.trainer], self.is_pause_due, self.wants_pause)
 
     def wants_pause(self) -> bool:
         """Whether this process was asked to stop, or a state is due."""
         return self.context.should_stop() or self.context.now() >= self.next_state_at
 
     def pause(self, measured: Measured | None = None) -> Iterator[Progress]:
-        """Between steps: evaluate, save a state, look for a request to stop, where each is due.
+        """Between steps: evaluate, keep weights, save a state, look for a request to stop, where
+        each is due.
 
         Args:
             measured: the evaluation that is due, where it was made elsewhere.
         """
         if self.is_evaluation_due():
             yield self._evaluate(measured)
+        if (name := self.checkpoint_due()) is not None:
+            self._save_checkpoint(name)
         stops = self.context.should_stop()
         saves = stops or self.context.now() >= self.next_state_at
         # The first rank decides for all: others may see the request a step later.
@@ -306,6 +309,15 @@ class Trial:
             self.be_selected()
             self._score_test()
         return Ended(self.spec.id, TrialRow())
+
+    def is_pause_due(self) -> bool:
+        """Whether something must happen after this step; the same in all ranks."""
+        return self.is_evaluation_due() or self.checkpoint_due() is not None
+
+    def checkpoint_due(self) -> str | None:
+        """The file for the weights of the epoch that this step ended, where they are to be kept."""
+        name = self.weights.epoch_name(self.trainer.step_count, self.trainer.steps_per_epoch)
+        return None if name in self.record.checkpoints else name
 
     def is_evaluation_due(self) -> bool:
         step = self.trainer.step_count
@@ -349,8 +361,6 @@ class Trial:
                 self.trainer.after_evaluation(score)
             else:
                 self.diverged = True
-        if self.ranks.is_first:
-            self._save_checkpoint(step)
         evaluation = self.record.curve[-1]
         return Progress(self.spec.id, self.trainer.n_steps, self._images_per_s(), evaluation)
 
@@ -463,11 +473,10 @@ class Trial:
         for what, seconds in state["seconds"].items():
             self.clock.seconds[what] += seconds
 
-    def _save_checkpoint(self, step: int) -> None:
-        per_epoch = self.trainer.steps_per_epoch
-        if self.weights.is_checkpoint_due(step, per_epoch):
-            name = self.weights.write_epoch(self.network.state_dict(), step // per_epoch)
-            self.record.checkpoints.append(name)
+    def _save_checkpoint(self, name: str) -> None:
+        if self.ranks.is_first:
+            self.weights.write_epoch(self.network.state_dict(), name)
+        self.record.checkpoints.append(name)
 
     def _save_images(self) -> str:
         """Which images it was trained on, so that none of them is taken for a test later."""
