@@ -4,7 +4,8 @@ In: a key that names all that decides a table's content, and a function that com
 chunk. Out: a tensor. A table is written as any file is and opened as a map once it is whole: where
 the disk is full, writing through a map kills the process. The folder has a size limit: the table
 whose last use is longest ago is removed first. A trial that still reads a removed table can read
-on; the next trial computes it again.
+on; the next trial computes it again. Behind its numbers a file has their checksums, which are
+compared when a process opens it: a damaged table is computed anew, and that is said.
 """
 
 from __future__ import annotations
@@ -12,58 +13,21 @@ from __future__ import annotations
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from harness.training.feature_file import Chunks, TableShape, opened_table, write_table
 from headstart.cli import as_line
 from headstart.errors import InputError, StorageError
 from headstart.files import atomic_path, make_folder, remove_dead_temporaries
 
 LIMIT_VARIABLE = "HEADSTART_FEATURES_GB"
 DEFAULT_LIMIT_GB = 16.0
-Chunks = Callable[[], Iterator[Tensor]]
-"""Computes the rows of a table, some at a time."""
 OPEN_BYTES = 4e9  # of tables that a worker keeps open (or on its GPU) for the trials to come
-
-
-@dataclass(frozen=True)
-class TableShape:
-    """Shape (rows, …) of a table, and how its numbers are kept."""
-
-    shape: tuple[int, ...]
-    precision: Literal["float32", "bf16"] = "float32"
-
-    @property
-    def stored(self) -> np.dtype[np.generic]:
-        """NumPy has no bf16: its bits are kept as int16."""
-        return np.dtype(np.float32 if self.precision == "float32" else np.int16)
-
-    def header(self) -> dict[str, object]:
-        """Of a .npy file."""
-        descr = np.lib.format.dtype_to_descr(self.stored)
-        return {"descr": descr, "fortran_order": False, "shape": self.shape}
-
-    @property
-    def n_bytes(self) -> int:
-        return math.prod(self.shape) * self.stored.itemsize
-
-    def as_bytes(self, rows: Tensor) -> bytes:
-        """Computed rows (n, …), as they lie in the file."""
-        kept = torch.float32 if self.precision == "float32" else torch.bfloat16
-        rows = rows.to("cpu", kept).contiguous()
-        return rows.reshape(-1).view(torch.uint8).numpy().tobytes()  # 1×1 maps have odd strides
-
-    def as_tensor(self, array: np.ndarray) -> Tensor:
-        """The array's own memory as float32 or bfloat16."""
-        tensor = torch.from_numpy(array)
-        return tensor if self.precision == "float32" else tensor.view(torch.bfloat16)
 
 
 @dataclass(eq=False)
@@ -87,10 +51,10 @@ class FeatureStore:
             self._open.move_to_end(place)
             return self._open[place]
         path = self.folder / f"{key}.npy"
-        array = _opened(path, shape)
+        array = opened_table(path, shape)
         if array is None:
             self._write(path, shape, chunks)
-            array = _opened(path, shape)
+            array = opened_table(path, shape)
             if array is None:
                 raise InputError(f"{path}: was written and is not there; is the folder in order?")
         table = shape.as_tensor(array).to(device)
@@ -116,9 +80,7 @@ class FeatureStore:
             remove_dead_temporaries(self.folder)
             self._make_room(limit - shape.n_bytes)
             with atomic_path(path) as temporary, open(temporary, "wb") as file:
-                np.lib.format.write_array_header_1_0(file, shape.header())
-                for rows in chunks():
-                    file.write(shape.as_bytes(rows))
+                write_table(file, path.stem, shape, chunks)
         except (StorageError, OSError) as err:
             reason = as_line(err) if isinstance(err, OSError) else err
             raise StorageError(
@@ -154,16 +116,3 @@ class FeatureStore:
                 f"{LIMIT_VARIABLE}={given!r}: a number of gigabytes over 0 is expected"
             )
         return int(limit * 1e9)
-
-
-def _opened(path: Path, shape: TableShape) -> np.ndarray | None:
-    """The file as a copy-on-write memory map; None where it is absent or not such a table."""
-    try:
-        array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
-        return None
-    if array.shape != shape.shape or array.dtype != shape.stored:
-        return None
-    with suppress(OSError):  # marks the use; another user's folder may refuse it
-        os.utime(path)
-    return array

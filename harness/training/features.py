@@ -27,7 +27,8 @@ from datasets.split import Split
 from harness.seeds import derive_seed
 from harness.training.arrays import Part, Parts
 from harness.training.context import StopAsked
-from harness.training.feature_store import Chunks, FeatureStore, TableShape
+from harness.training.feature_file import Chunks, TableShape
+from harness.training.feature_store import FeatureStore
 from harness.training.loop import forward_in_parts
 from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.network import Prepared

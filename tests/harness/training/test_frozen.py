@@ -18,7 +18,8 @@ from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Condition, ModelChoice, Train
 from harness.training import features
 from harness.training.context import TrialContext
-from harness.training.feature_store import FeatureStore, TableShape
+from harness.training.feature_file import TableShape
+from harness.training.feature_store import FeatureStore
 from harness.training.trial import run_trial
 from harness.trials import frozen
 from harness.trials.events import Ended, Stopped
@@ -311,12 +312,41 @@ def test_what_was_used_longest_ago_makes_room(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "c.npy"]
 
 
-def test_a_damaged_table_is_computed_again(tmp_path):
-    calls: list[float] = []
-    FeatureStore(tmp_path).get("a", SHAPE, fill_with(1.0, calls), CPU)
-    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:300])
+HEADER = 128  # bytes of the .npy file before the numbers
+
+
+def damaged(content):
+    """What may lie under the table's name and is not what was written."""
+    table, record = content[: HEADER + 1000], content[HEADER + 1000 :]
+    return {
+        "shorter": content[:-5],
+        "half of it": content[:500],
+        "a number": table[:-3] + b"x" + table[-2:] + record,
+        "rolled": table[:HEADER] + table[HEADER + 100 :] + table[HEADER : HEADER + 100] + record,
+        "a checksum": table + record.replace(b'"blocks": [[', b'"blocks": [[1'),
+        "nothing": b"",
+    }
+
+
+@pytest.mark.parametrize(
+    "what", ["shorter", "half of it", "a number", "rolled", "a checksum", "nothing"]
+)
+def test_a_damaged_table_is_computed_again_and_that_is_said(tmp_path, capsys, what):
+    rows = torch.arange(250.0).reshape(SHAPE.shape)
+    path = tmp_path / "a.npy"
+    FeatureStore(tmp_path).get("a", SHAPE, lambda: iter([rows[:3], rows[3:]]), CPU)
+    path.write_bytes(damaged(path.read_bytes())[what])
+    again = FeatureStore(tmp_path).get("a", SHAPE, lambda: iter([rows]), CPU)
+    assert torch.equal(again, rows)
+    said = f"{path}: the features kept here are damaged; they are computed anew\n"
+    assert capsys.readouterr().err == said
+
+
+def test_another_table_of_the_same_shape_is_none(tmp_path):
+    calls = []
+    FeatureStore(tmp_path).get("b", SHAPE, fill_with(2.0, calls), CPU)
+    (tmp_path / "b.npy").rename(tmp_path / "a.npy")
     assert (FeatureStore(tmp_path).get("a", SHAPE, fill_with(1.0, calls), CPU) == 1.0).all()
-    assert calls == [1.0, 1.0]
 
 
 def test_more_than_the_limit_is_one_message(tmp_path, monkeypatch):
