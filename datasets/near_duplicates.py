@@ -16,8 +16,11 @@ agree. Of an image's pairs the ten nearest are kept. `docs/data.md` has what it 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from headstart.processes import n_cores
 
 MIN_SIDE = 16  # pixels; smaller images are too few numbers to say "the same picture"
 _SIDE = 32  # of the small gray picture
@@ -75,11 +78,16 @@ def _small(images: np.ndarray) -> np.ndarray:
     import cv2
 
     small = np.empty((len(images), _SIDE, _SIDE), np.uint8)
-    for index, image in enumerate(images):
-        rows = image[0]
-        if len(image) == 3 and image.strides[0] != 0:
-            rows = cv2.cvtColor(np.ascontiguousarray(image.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY)
-        small[index] = cv2.resize(rows, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+
+    def shrink(start: int) -> None:
+        for index, image in enumerate(images[start : start + _BLOCK], start):
+            rows = image[0]
+            if len(image) == 3 and image.strides[0] != 0:
+                rows = cv2.cvtColor(cv2.merge(list(image)), cv2.COLOR_RGB2GRAY)
+            small[index] = cv2.resize(rows, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+
+    with ThreadPoolExecutor(n_cores()) as pool:
+        list(pool.map(shrink, range(0, len(images), _BLOCK)))
     return small
 
 
@@ -121,7 +129,7 @@ def _candidates(
     for start in range(0, len(tested), _BLOCK):
         at = tested[start : start + _BLOCK]
         near = np.matmul(own[at], other.T, out=space[: len(at)])
-        flat = np.flatnonzero(near >= _CANDIDATE)
+        flat = _where_high(near)
         rows, columns = np.divmod(flat, len(other))
         cosines = near.ravel()[flat]
         is_other = first_copy[at[rows]] != first_copy[columns]
@@ -137,6 +145,18 @@ def _candidates(
         is_nearer = 1 - cosines <= _NEARER * (1 - level[rows])
         kept = (is_nearer | (cosines >= _SAME)) & (rank < _MOST_OF_ONE)
         yield np.stack([at[rows[kept]], columns[kept]], axis=1), is_nearer[kept]
+
+
+def _where_high(near: np.ndarray) -> np.ndarray:
+    """Places in the flat array where the cosine is that of a candidate; on all cores."""
+    step = -(-len(near) // n_cores())
+
+    def of_rows(start: int) -> np.ndarray:
+        places = np.flatnonzero(near[start : start + step] >= _CANDIDATE)
+        return places + start * near.shape[1]
+
+    with ThreadPoolExecutor(n_cores()) as pool:
+        return np.concatenate(list(pool.map(of_rows, range(0, len(near), step))))
 
 
 def _pixels_agree(some: np.ndarray, others: np.ndarray, is_nearer: np.ndarray) -> np.ndarray:

@@ -10,17 +10,21 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, hub
 
+from headstart.cli import say_once
+from headstart.digests import digest_of_file
 from headstart.errors import ModelError, WeightsNotFoundError
 from models.catalog import TorchvisionNetwork, find_network
 from models.fitting import AUXILIARY, OLD_DENSENET
 from models.weights import read_weights
 
 CONNECT_TIMEOUT_S = 10.0
+_CHECKSUM = re.compile(r"-([0-9a-f]{8,})\.")
 
 
 def locate_imagenet(
@@ -30,7 +34,8 @@ def locate_imagenet(
 
     Looked for as `NAME_imagenet.safetensors` or `.pth` in `weights_dir`, then among what was
     fetched before (`cache_dir`/weights), then fetched from the address that torchvision's enum
-    gives, whose file name has the beginning of its SHA-256. Where torchvision offers several, the
+    gives, whose file name has the beginning of its SHA-256: a fetched file that is damaged is said
+    and fetched anew. Where torchvision offers several, the
     first (`IMAGENET1K_V1`) is taken, so that a new version of torchvision changes nothing.
 
     Raises:
@@ -46,9 +51,11 @@ def locate_imagenet(
             return path
     url = _address(name)
     fetched = cache_dir / "weights" / url.rpartition("/")[2]
-    if fetched.is_file():
+    if fetched.is_file() and _has_its_checksum(fetched):
         return fetched
     advice = f"put the weights at {wanted} (or .pth), or at {fetched}"
+    if fetched.is_file():
+        say_once(f"{fetched}: damaged: it has not the checksum that its name says")
     if not allow_download:
         raise WeightsNotFoundError(
             f"{name}: its ImageNet weights are not on this machine; {advice}", advice
@@ -89,9 +96,23 @@ def _address(name: str) -> str:
     return str(offered[0].url)
 
 
+def _has_its_checksum(path: Path) -> bool:
+    """Whether a fetched file has the SHA-256 whose beginning is in its name."""
+    checksum = _CHECKSUM.search(path.name)
+    status = path.stat()
+    unchanged = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return checksum is None or _digest(path, unchanged).startswith(checksum[1])
+
+
+@cache
+def _digest(path: Path, unchanged: tuple[int, ...]) -> str:
+    """Read once in a process, while the system says that the file is `unchanged`."""
+    return digest_of_file(path)
+
+
 def _fetch(url: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    checksum = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    checksum = _CHECKSUM.search(path.name)
     with _connect_timeout(CONNECT_TIMEOUT_S):
         hub.download_url_to_file(url, str(path), checksum and checksum[1], progress=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,27 @@ def test_the_data_folder_comes_first(tmp_path: Path) -> None:
     assert found == tmp_path / "resnet18_imagenet.pth"
 
 
-def test_what_was_fetched_before_is_found(tmp_path: Path) -> None:
-    fetched = tmp_path / "weights" / "resnet18-f37072fd.pth"  # the first of torchvision's enum
-    fetched.parent.mkdir()
-    fetched.touch()
-    found = locate_imagenet(
-        "resnet18", weights_dir=tmp_path / "none", cache_dir=tmp_path, allow_download=False
-    )
-    assert found == fetched
+def test_what_was_fetched_before_is_found_unless_it_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = tmp_path / f"net-{hashlib.sha256(b'weights').hexdigest()[:8]}.pth"
+    served.write_bytes(b"weights")
+    monkeypatch.setattr(imagenet, "_address", lambda _: served.as_uri())
+    cache = tmp_path / "cache"
+
+    def locate(allow_download: bool = False) -> Path:
+        return locate_imagenet(
+            "resnet18", weights_dir=tmp_path, cache_dir=cache, allow_download=allow_download
+        )
+
+    fetched = locate(allow_download=True)
+    assert locate() == fetched
+    fetched.write_bytes(b"weighty")
+    with pytest.raises(ModelError, match="not on this machine"):
+        locate()
+    said = f"{fetched}: damaged: it has not the checksum that its name says\n"
+    assert capsys.readouterr().err == said
+    assert locate(allow_download=True).read_bytes() == b"weights"
 
 
 def test_without_a_download_the_message_says_what_to_put_where(tmp_path: Path) -> None:
