@@ -152,8 +152,9 @@ def _where_high(near: np.ndarray) -> np.ndarray:
     step = -(-len(near) // n_cores())
 
     def of_rows(start: int) -> np.ndarray:
-        places = np.flatnonzero(near[start : start + step] >= _CANDIDATE)
-        return places + start * near.shape[1]
+        places: np.ndarray = np.flatnonzero(near[start : start + step] >= _CANDIDATE)
+        places += start * near.shape[1]
+        return places
 
     with ThreadPoolExecutor(n_cores()) as pool:
         return np.concatenate(list(pool.map(of_rows, range(0, len(near), step))))

@@ -7,12 +7,20 @@ more than 8 bits are in `bit_depth`, many files at once in `blocks`.
 from __future__ import annotations
 
 import importlib
+import struct
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from datasets.images.bit_depth import ValueRange, bits_of, gray_to_uint8, refuse_floats, scaled
-from datasets.images.openers import BROKEN_IMAGE, is_pdf, open_image, read_pdf, read_pdf_pages
+from datasets.images.openers import (
+    BROKEN_IMAGE,
+    MAX_PIXELS,
+    is_pdf,
+    open_image,
+    read_pdf,
+    read_pdf_pages,
+)
 from datasets.preprocess import gray
 from headstart.errors import DataError
 
@@ -22,6 +30,9 @@ if TYPE_CHECKING:
 OnDamaged = Literal["refuse", "skip"]
 _INTERLACED = 28  # the byte of a PNG that says so; libpng would print a warning for each
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # of a whole file
+_APP0 = 0xE0
+_PLAIN = (_APP0, 0xDB, 0xC4, 0xDD, 0xFE)  # JFIF, tables, restarts, comments
+_FRAMES = (0xC0, 0xC2)  # baseline and progressive
 _FILMS = ("GIF", "PNG", "TIFF", "WEBP", "AVIF")  # a second picture of a JPEG or HEIC is a preview
 
 
@@ -79,6 +90,11 @@ def decode(
     data: bytes, where: str, *, as_gray: bool, value_range: ValueRange | None = None
 ) -> Decoded:
     """As `decode_image`, with what else is known of the file."""
+    n_channels = 0 if value_range else _plain_jpeg(data)
+    if n_channels:
+        pixels = _decode_with_opencv(data, as_gray=as_gray or n_channels == 1)
+        if pixels is not None:
+            return Decoded(pixels)
     if is_pdf(data, where):
         page = read_pdf(data, where)
         return Decoded(gray(page) if as_gray else page)
@@ -96,6 +112,26 @@ def decode(
     if as_gray and decoded.ndim == 3:
         decoded = gray(decoded)
     return Decoded(decoded, has_more, highest)
+
+
+def _plain_jpeg(data: bytes) -> int:
+    """Channels of a whole JFIF file of 8 bits whose header holds nothing else; 0 for any other.
+
+    For small images Pillow takes longer to read the header than OpenCV to decode the file.
+    """
+    if not (data.startswith(b"\xff\xd8\xff") and data.endswith(_ENDS["JPEG"])):
+        return 0
+    at = 2
+    while at + 10 < len(data) and data[at] == 0xFF:
+        kind, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if kind in _FRAMES:
+            bits, height, width, n = struct.unpack_from(">BHHB", data, at + 4)
+            is_usual = bits == 8 and n in (1, 3) and 0 < height * width <= MAX_PIXELS
+            return n if is_usual else 0
+        if kind not in _PLAIN or (kind == _APP0 and data[at + 4 : at + 8] != b"JFIF"):
+            return 0
+        at += 2 + size
+    return 0
 
 
 def _decode_plain(data: bytes, image: Image, as_gray: bool) -> np.ndarray | None:

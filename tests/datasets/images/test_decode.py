@@ -14,6 +14,7 @@ from data_files import image_bytes, noise, write_tree
 from PIL import Image, ImageOps
 
 from datasets.files.trees import open_tree
+from datasets.images import decode as decode_module
 from datasets.images import openers
 from datasets.images.bit_depth import check_reach
 from datasets.images.blocks import decode_files
@@ -465,3 +466,32 @@ def test_pngs_are_the_same_with_and_without_imagecodecs(monkeypatch, pixels, as_
     fast = decode_image(data, "x", as_gray=as_gray)
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     np.testing.assert_array_equal(decode_image(data, "x", as_gray=as_gray), fast)
+
+
+def test_plain_jpegs_are_the_same_without_the_header_s_long_way(monkeypatch):
+    """Whatever is not plain, or damaged, goes the long way and is said as ever."""
+    rng = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gray, colour = noise(rng, 9, 7), noise(rng, 9, 7, 3)
+    files = [
+        image_bytes(gray, "JPEG"),
+        image_bytes(colour, "JPEG"),
+        image_bytes(colour, "JPEG", progressive=True),
+        image_bytes(colour, "JPEG", comment=b"a comment"),
+        image_bytes(colour, "JPEG", exif=exif),
+        image_bytes(colour),
+    ]
+    files += [files[1][:-2], files[1][:200] + b"\xff\xd9", files[1][:60], b"\xff\xd8\xff\xd9"]
+
+    def said(content, as_gray):
+        try:
+            return decode_image(content, "x.jpg", as_gray=as_gray)
+        except DataError as err:
+            return str(err)
+
+    fast = [said(content, as_gray) for content in files for as_gray in (False, True)]
+    monkeypatch.setattr(decode_module, "_plain_jpeg", lambda data: 0)
+    slow = [said(content, as_gray) for content in files for as_gray in (False, True)]
+    assert all(np.array_equal(a, b) for a, b in zip(fast, slow, strict=True))
+    assert sum(isinstance(each, str) for each in fast) >= 4
