@@ -22,7 +22,7 @@ from headstart.output import is_text
 from headstart.settings import key
 
 PART_NAMES = ("train", "validation", "test")
-Preprocess = Literal["resize", "mnist_style", "centred"]
+Preprocess = Literal["resize", "mnist_style", "centred", "sized"]
 
 
 class CorruptLabels(BaseModel):

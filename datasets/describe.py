@@ -16,6 +16,7 @@ import numpy as np
 
 from datasets.base import PART_NAMES, Dataset, Survey
 from datasets.catalog import load_dataset
+from datasets.flat_csv import SIDE, check_path, write_flat_csv
 from datasets.given import read_given
 from datasets.measures import (
     class_means,
@@ -70,6 +71,8 @@ class Description:
 def main(argv: Sequence[str]) -> None:
     """Describe one set, print it, and write `description.json`, `montage.png`, `means.png`."""
     args = _parser().parse_args(argv)
+    if args.csv is not None:
+        check_path(args.csv)
     dataset = _load(args.dataset, args, image_size=None)
     reference = None
     if args.against is not None:
@@ -82,6 +85,10 @@ def main(argv: Sequence[str]) -> None:
     out = args.out or Path(f"describe-{safe_name(Path(args.dataset).stem)}")
     _write(out, description, dataset, reference)
     print(f"\nPictures and numbers: {out}/montage.png, means.png, description.json")
+    if args.csv is not None:
+        flat = _load(args.dataset, args, image_size=(SIDE, SIDE), channels=1, is_full=True)
+        write_flat_csv(flat, args.csv)
+        print(f"Label and {SIDE * SIDE} pixels of {len(flat.labels):,} images: {args.csv}")
 
 
 def describe(dataset: Dataset) -> Description:
@@ -191,14 +198,21 @@ def compare(dataset: Dataset, reference: Dataset) -> str:
     return "\n".join(lines)
 
 
-def _load(given: str, args: argparse.Namespace, image_size: tuple[int, int] | None) -> Dataset:
+def _load(
+    given: str,
+    args: argparse.Namespace,
+    image_size: tuple[int, int] | None,
+    channels: int | None = None,
+    is_full: bool = False,
+) -> Dataset:
     described = read_given(given, args.set if given == args.dataset else ())
     return load_dataset(
         described.name,
         described.options,
         data_dir=args.data,
         image_size=image_size,
-        most_pixels=None if args.full else _MOST_PIXELS,
+        channels=channels,
+        most_pixels=None if args.full or is_full else _MOST_PIXELS,
     )
 
 
@@ -297,6 +311,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("dataset", metavar="NAME|PATH", help="a data set, or a folder or file")
     parser.add_argument("--against", metavar="NAME|PATH", help="compare with this one")
     parser.add_argument("--out", type=to_path, help="where the pictures go; default describe-NAME")
+    parser.add_argument(
+        "--csv",
+        type=to_path,
+        metavar="FILE",
+        help="also write all images in gray at 28×28 as one flat table: label, 784 pixels",
+    )
     parser.add_argument(
         "--full",
         action="store_true",

@@ -118,11 +118,50 @@ def mnist_style_on(ink: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
+def sized(ink: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """`mnist_style`, and a bar at either side that shows how the ink stood on its page.
+
+    Cropping makes an o of an O. The bar on the left runs from where the ink begins to where it ends
+    down the page, as if the canvas were the page; the one on the right does so across the page. A
+    network reads the cropped character as without them, and size and place beside it. Make the
+    canvas wider than high: the character stands in the square in its middle.
+
+    Args:
+        ink: uint8 (H, W), background 0 and ink bright: the whole page.
+        image_size: (height, width) of the result in pixels.
+
+    Returns:
+        uint8 (height, width). All zero where `ink` holds no ink at all.
+    """
+    canvas = mnist_style_on(ink, image_size)
+    if ink.size == 0 or not ink.any():
+        return canvas
+    page_height, page_width = ink.shape
+    left, top, width, height = _ink_box(ink)
+    rows, columns = image_size
+    edge, thick = round(columns / 24), max(1, round(columns / 16))
+    down = _covered_rows(rows, top / page_height, (top + height) / page_height)
+    across = _covered_rows(rows, left / page_width, (left + width) / page_width)
+    for first, bar in ((edge, down), (columns - edge - thick, across)):
+        place = canvas[:, first : first + thick]
+        np.maximum(place, bar[:, None], out=place)
+    return canvas
+
+
+def _covered_rows(n: int, begin: float, end: float) -> np.ndarray:
+    """uint8 (n,): how much of each of n rows lies between two fractions of all of them."""
+    row = np.arange(n)
+    cover = np.minimum(row + 1, end * n) - np.maximum(row, begin * n)
+    covered: np.ndarray = np.round(255 * np.clip(cover, 0, 1)).astype(np.uint8)
+    return covered
+
+
+_SHAPES = {"resize": resize, "mnist_style": mnist_style_on, "centred": centred, "sized": sized}
+
+
 def shape_ink(ink: np.ndarray, image_size: tuple[int, int], preprocess: Preprocess) -> np.ndarray:
     """`ink`, uint8 (H, W), at `image_size`, in the way that `preprocess` names."""
-    if preprocess == "resize":
-        return resize(ink, image_size)
-    return (mnist_style_on if preprocess == "mnist_style" else centred)(ink, image_size)
+    return _SHAPES[preprocess](ink, image_size)
 
 
 def shape_images(

@@ -41,7 +41,8 @@ class ImageOptions(DatasetOptions):
         example=["cat", "dog"], min_length=2)  # fmt: skip
     preprocess: Preprocess = key("`resize`: the whole image is scaled; `mnist_style`: it is "
         "cropped to its ink, fitted and centred as MNIST's digits are, in gray; `centred`: the "
-        "ink is moved to the middle and keeps its size, in gray.", "resize",
+        "ink is moved to the middle and keeps its size, in gray; `sized`: as `mnist_style`, with a "
+        "bar at either side that shows where on the page the ink was.", "resize",
         example="mnist_style")  # fmt: skip
     invert: bool | None = key("Whether black and white are swapped; without it, where a page's "
         "border is bright, but never for `resize`.", None, example=True)  # fmt: skip

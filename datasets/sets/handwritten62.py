@@ -61,7 +61,8 @@ class Options(DatasetOptions):
         "all", example="digits")  # fmt: skip
     preprocess: Preprocess = key("`resize`: the whole image is scaled; `mnist_style`: it is "
         "cropped to its ink, fitted and centred as MNIST's digits are, in gray; `centred`: the "
-        "ink is moved to the middle and keeps its size, in gray.", "resize",
+        "ink is moved to the middle and keeps its size, in gray; `sized`: as `mnist_style`, with a "
+        "bar at either side that shows where on the page the ink was.", "resize",
         example="mnist_style")  # fmt: skip
     on_damaged: OnDamaged = key("Whether a damaged image is refused, or skipped with a note in "
         "the report.", "refuse", example="skip")  # fmt: skip

@@ -80,7 +80,7 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--out", type=to_path, metavar="DIR", help="default: RUN/evaluations")
     parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
     parser.add_argument(
-        "--preprocess", choices=("resize", "mnist_style", "centred"),
+        "--preprocess", choices=get_args(Preprocess),
         help="instead of what the networks' own data went through",
     )  # fmt: skip
     parser.add_argument(

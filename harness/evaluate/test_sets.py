@@ -89,6 +89,7 @@ class Preparation:
             "resize": "the whole image",
             "mnist_style": "cropped to the ink and centred",
             "centred": "the ink in the middle, its size kept,",
+            "sized": "cropped to the ink and centred, with bars that show its place on the page,",
         }
         inverted = {"paper": ", dark ink on paper turned bright on black", "always": ", inverted"}
         return f"{how[self.preprocess]} at {height}×{width}{inverted.get(self.invert, '')}"

@@ -13,6 +13,7 @@ from data_files import class_folders, dataset_of, image_bytes, write_mnist, writ
 from PIL import Image
 
 from datasets.__main__ import main as show_places
+from datasets.catalog import load_dataset
 from datasets.describe import as_text, describe, main
 from datasets.given import Given, read_given
 from datasets.measures import class_means, differences, measure_images, nearest_mean_accuracy
@@ -208,3 +209,34 @@ def test_large_pictures_are_small_in_the_montage(places):
     write_tree(places / "mine", files)
     main(["mine"])
     assert Image.open("describe-mine/montage.png").size == (2 + 2 * 87, 2 + 2 * 130)
+
+
+@pytest.mark.parametrize("given", ["mnist", "own"])
+def test_a_flat_table_is_read_again_with_the_same_pixels(places, given, capsys):
+    write_mnist(places / "data" / "mnist" / "raw")
+    write_tree(places / "own", class_folders(3, "ABab", (40, 30)))
+    main([given, "--csv", "flat.csv"])
+    assert "Label and 784 pixels of " in capsys.readouterr().out
+    read = load_dataset("csv", {"path": places / "flat.csv"})
+    name, options = ("mnist", {}) if given == "mnist" else ("folder", {"path": places / "own"})
+    own = load_dataset(name, options, image_size=(28, 28), channels=1)
+    assert np.array_equal(read.images, own.images)
+    names = [[s.class_names[label] for label in s.labels] for s in (read, own)]
+    assert names[0] == names[1]
+    parts = [{name: rows.tolist() for name, rows in s.parts.items()} for s in (read, own)]
+    assert parts[0] == parts[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("flat.txt", "ends in .csv"),
+        ("none/flat.csv", "there is no folder none"),
+        ("is.csv", "is a folder"),
+    ],
+)
+def test_a_flat_table_that_cannot_be_is_refused_first(path, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("is.csv").mkdir()
+    with pytest.raises(InputError, match=message):
+        main(["no such set", "--csv", path])

@@ -14,6 +14,7 @@ from datasets.preprocess import (
     resize,
     shape_images,
     shape_ink,
+    sized,
 )
 
 
@@ -313,3 +314,19 @@ def test_stacks_come_out_in_the_shape_asked_for(shape, size, channels, expected)
         plane = plane if size is None else resize(plane, size)
         by_hand = plane[None] if plane.ndim == 2 else plane.transpose(2, 0, 1)
         np.testing.assert_array_equal(image, np.broadcast_to(by_hand, expected[1:]))
+
+
+def test_sized_shows_where_on_its_page_the_cropped_character_stood():
+    page = np.zeros((90, 120), np.uint8)
+    page[45:72, 30:60] = 255  # from half of the height to 0.8, from a quarter of the width to half
+    shown = sized(page, (40, 48))
+    assert (shown[:, 4:44] == mnist_style(page, 40))[:, 2:38].all()
+    left, right = shown[:, 2:5], shown[:, 43:46]
+    assert (np.flatnonzero(left.min(axis=1)) == np.arange(20, 32)).all()
+    assert (np.flatnonzero(right.min(axis=1)) == np.arange(10, 20)).all()
+    moved = np.roll(page, (-9, 18), axis=(0, 1))
+    again = sized(moved, (40, 48))
+    assert (again[:, 6:42] == shown[:, 6:42]).all()
+    assert (np.flatnonzero(again[:, 3]) == np.arange(16, 28)).all()
+    assert (np.flatnonzero(again[:, 44]) == np.arange(16, 26)).all()
+    assert not sized(np.zeros((9, 9), np.uint8), (40, 48)).any()
