@@ -49,7 +49,7 @@ ROOMS = {
         {"augment_settings", "base", "group_split"}, "split_notes", {"augment", "corruption",
         "locations", "measures", "near_duplicates", "preprocess", "split"}, "as_jpeg", "files",
         "cache", "layout", "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets",
-        "catalog", "given", {"__main__", "describe"},
+        "catalog", "given", "flat_csv", {"__main__", "describe"},
     ],
     "datasets.sheet": [
         "labels", {"labels_file", "paper", "write"}, "strokes", "looks", "reading",
