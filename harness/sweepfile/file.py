@@ -21,7 +21,7 @@ from headstart.settings import AsTuple, Frozen, key
 FINE_TUNE_WORDS = "all, last_layer, last_N, none, gradual, {from: GROUP}, {unfreeze: [GROUPS]}"
 
 
-def _fine_tune(setting: object) -> object:
+def checked_fine_tune(setting: object) -> object:
     """The setting, where it has one of the forms; whether the network is so deep is seen later."""
     if isinstance(setting, str) and re.fullmatch(
         r"all|last_layer|none|gradual|last_[1-9][0-9]{0,5}", setting
@@ -39,7 +39,7 @@ def _fine_tune(setting: object) -> object:
     raise ValueError(f"is not one of {FINE_TUNE_WORDS}{did_you_mean(str(setting), words)}")
 
 
-FineTune = Annotated[Any, PlainValidator(_fine_tune)]
+FineTune = Annotated[Any, PlainValidator(checked_fine_tune)]
 
 
 Label = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64})]

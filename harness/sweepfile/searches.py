@@ -2,9 +2,10 @@
 
 A section stands at the top, for all arms, or in an arm, laid over it; `search: none` leaves an arm
 unsearched. Keys beside the section's own settings are the space: `learning_rate` is a key of
-`train`, `dropout` one of the network's; `train.…`, `model.…` and `space: {…}` say it in full, and
-`pretrain.STAGE.train.…` is a key of a stage that the arm starts from (at the top it concerns those
-arms alone that do). Every value that may be drawn is checked here, with its line.
+`train`, `dropout` one of the network's; `train.…`, `model.…` and `space: {…}` say it in full;
+`fine_tune` is a key of arms that start from weights, and `pretrain.STAGE.train.…` one of a stage
+that the arm starts from (at the top these two concern such arms alone). Every value that may be
+drawn is checked here, with its line.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from harness.sweepfile.conditions import Conditions
-from harness.sweepfile.file import SearchSection
+from harness.sweepfile.file import SearchSection, checked_fine_tune
 from harness.sweepfile.mistakes import Mistakes, quote, show
 from harness.sweepfile.search_settings import Search, by_owner, draw
-from harness.sweepfile.settings import Condition, Train
+from harness.sweepfile.settings import FINE_TUNE, Condition, Train
 from headstart.errors import InputError, did_you_mean
 from headstart.grid import Values
 from headstart.yaml12 import Node
@@ -71,8 +72,11 @@ class SearchReader:
         return searches
 
     def _check_concern(self, shared: Node) -> None:
-        """Whether a searched arm starts from each stage that the section at the top names."""
+        """Whether a searched arm starts from each stage that the section at the top names, and
+        one from weights where it names `fine_tune`."""
         for key, node in _entries(shared):
+            if key == FINE_TUNE and key not in self.concerning and not self.mistakes:
+                self.mistakes.add(node, "no arm that is searched starts from weights (initialize)")
             _, _, rest = key.partition("pretrain.")
             stage = rest.split(".")[0]
             if rest and stage not in self.concerning and self._has_stage(stage):
@@ -97,7 +101,7 @@ class SearchReader:
             space |= self._space(node, arm, is_own=node is own)
             n_keys += len(_entries(node))
         if not space:
-            if own is not None or not n_keys:
+            if not n_keys or (own is not None and not self.mistakes):
                 text = "names no setting: learning_rate: {log_uniform: [1e-4, 1e-2]}"
                 self.mistakes.add(at, text)
             return None  # what the top says is of stages that this arm does not start from
@@ -114,17 +118,20 @@ class SearchReader:
             self.mistakes.add(below, f"{show(below)} is not a mapping of settings to search")
         space: dict[str, Node] = {}
         for key, child in _entries(node):
-            of_stage = key.split(".")[0] == "pretrain"
-            full = (
-                self._key_of_stage(key, child, arm, is_own)
-                if of_stage
-                else self._full_key(key, child, arm.condition)
-            )
+            full = self._key(key, child, arm, is_own)
             if full in space:
                 self.mistakes.add(child, f"{full} is searched twice")
             elif full:
                 space[full] = child
         return space
+
+    def _key(self, key: str, node: Node, arm: _Arm, is_own: bool) -> str | None:
+        """The full key; None where it concerns other arms, or with a mistake."""
+        if key == FINE_TUNE:
+            return self._layers(node, arm, is_own)
+        if key.split(".")[0] == "pretrain":
+            return self._key_of_stage(key, node, arm, is_own)
+        return self._full_key(key, node, arm.condition)
 
     def _key_of_stage(self, key: str, node: Node, arm: _Arm, is_own: bool) -> str | None:
         """The key, where it is one of a stage that the arm starts from; None, with a mistake."""
@@ -164,15 +171,31 @@ class SearchReader:
         is_of_record = section == "model" and condition.model.is_record
         if is_of_record or first in (Train.model_fields if section == "train" else options):
             return f"{section}.{rest}"
-        known = [*Train.model_fields, *options, *OWN_KEYS]
+        known = [*Train.model_fields, *options, FINE_TUNE, *OWN_KEYS]
         self.mistakes.add(
             node,
-            "is no setting that can be searched: a key of train "
+            "is no setting that can be searched: fine_tune, a key of train "
             f"({', '.join(Train.model_fields)}), an option of {condition.model.shown} "
             f"({', '.join(options) or 'it has none'}), or one of the search's own "
             f"({', '.join(OWN_KEYS)}){did_you_mean(first, known)}",
         )
         return None
+
+    def _layers(self, node: Node, arm: _Arm, is_own: bool) -> str | None:
+        """`fine_tune`, where the arm starts from weights; None, with a mistake, where it cannot."""
+        if arm.condition.start.kind == "random":
+            if is_own:
+                self.mistakes.add(
+                    node,
+                    "this arm starts from random weights: which layers to fine-tune can be "
+                    "searched where initialize says what they start from",
+                )
+            return None  # at the top it concerns other arms
+        self.concerning.add(FINE_TUNE)
+        if FINE_TUNE in arm.point:
+            self.mistakes.add(node, "is set by the grid too; leave it out in one of both")
+            return None
+        return FINE_TUNE
 
     def _ends_fit(self, search: Search, space: Mapping[str, Node], arm: _Arm) -> bool:
         """Whether the setting takes every choice, and both ends of every range."""
@@ -235,6 +258,8 @@ def _reason_against(arm: _Arm, values: Values) -> str:
 
 def _reason(condition: Condition, values: Values) -> str:
     """Why the condition does not take the values; empty where it does."""
+    if FINE_TUNE in values and (reason := _reason_against_layers(condition, values[FINE_TUNE])):
+        return reason
     try:
         condition.with_values(values)
     except ValidationError as err:
@@ -242,4 +267,18 @@ def _reason(condition: Condition, values: Values) -> str:
         return str(first["msg"].removeprefix("Value error, ").removeprefix("Input "))
     except (InputError, ValueError) as err:
         return str(err)
+    return ""
+
+
+def _reason_against_layers(condition: Condition, setting: object) -> str:
+    if setting == "none":
+        return "trains nothing, so no other setting matters; give it an arm of its own"
+    try:
+        checked_fine_tune(setting)
+    except ValueError as err:
+        return str(err)
+    depth = condition.model.info.depth
+    n = str(setting).removeprefix("last_")
+    if depth is not None and n.isdigit() and int(n) > depth:
+        return f"is deeper than the network's {depth} layer groups"
     return ""

@@ -472,6 +472,9 @@ class Start(Frozen):
         return {"random": None, "imagenet": "imagenet"}.get(self.kind, self.name)
 
 
+FINE_TUNE = "fine_tune"  # the one key of a condition itself that can be searched
+
+
 class Condition(Frozen):
     """All that decides how one arm or one pretrain stage trains, but for its seed."""
 
@@ -513,6 +516,8 @@ class Condition(Frozen):
         options = self.model.written_options()
         for full, value in values.items():
             section, *path = full.split(".")
+            if section == FINE_TUNE:
+                continue
             at = train if section == "train" else options
             for part in path[:-1]:
                 at = at.setdefault(part, {})
@@ -520,7 +525,8 @@ class Condition(Frozen):
                     raise ValueError(f"{full}: {part} is no mapping here")
             at[path[-1]] = value
         model = ModelChoice.model_validate({"name": self.model.name, **options})
-        return self.model_copy(update={"train": Train.model_validate(train), "model": model})
+        changed = {"train": Train.model_validate(train), "model": model}
+        return self.model_copy(update=changed | {k: values[k] for k in (FINE_TUNE,) if k in values})
 
 
 # -- what changes no trial's result ----------------------------------------------------------
