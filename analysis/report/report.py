@@ -27,6 +27,7 @@ from analysis.report.document import Content
 from analysis.report.evaluations import write_evaluations
 from analysis.report.exports import names_of, report_json, write_json, write_tables
 from analysis.report.glance import Glance, at_a_glance
+from analysis.report.hand_in.paper import write_paper
 from analysis.report.links import Links
 from analysis.report.page import render_page
 from analysis.report.pdf.brief import write_brief
@@ -105,7 +106,8 @@ def write_findings(
         write_pdf_report(content, out / pdf, brief=True)
     if hand_in is not None:
         write_evaluations(hand_in.folder / HAND_IN_WORKBOOK, findings, hand_in.seed)
-        write_pdf_report(content, hand_in.folder / HAND_IN_REPORT, brief=True)
+        path = hand_in.folder / HAND_IN_REPORT
+        write_paper(path, content, hand_in.seed, f"Seed {hand_in.seed}", out)
     with atomic_file(out / "index.html") as file:
         file.write(page_text(content, out))
     return ReportResult(out / "index.html", content.glance)

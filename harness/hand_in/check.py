@@ -21,6 +21,11 @@ def check_hand_in(plan: Plan) -> None:
     from harness.hand_in.network_code import write_networks  # torch, which builds the networks
 
     evaluations = evaluations_of(plan, named_seed(plan))
+    if plan.sweep.save.weights == "none":
+        raise InputError(
+            "deliver.hand_in: the weights are handed in, and save.weights: none keeps none; "
+            "best or delta does"
+        )
     for each in evaluations:
         _check(each)
     write_networks(evaluations)
@@ -51,6 +56,7 @@ def _against_training(train: Train) -> str:
         "loss": train.loss != "cross_entropy",
         "precision": train.precision == "bf16",
         "batch_norm_parts": train.batch_norm_parts != 1,
+        "mixup": train.mixup > 0,
         "frozen_views": train.frozen_views is not None,
     }
     names = [name for name, is_used in unknown.items() if is_used]

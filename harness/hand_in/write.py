@@ -37,7 +37,7 @@ from headstart.files import (
     sync_tree,
     temporary_beside,
 )
-from headstart.records import checked_bytes, trial_row
+from headstart.records import kept_weights, trial_row
 from headstart.rows import TrialRow
 
 CODE = Path(__file__).parent / "code"
@@ -170,15 +170,15 @@ def _write_weights(
     evaluations: Sequence[Evaluated], rows: Mapping[str, TrialRow], run: Path, folder: Path
 ) -> dict[str, str]:
     """A file for each network, equal ones once; their names by key of the evaluation."""
+    from models.delta import to_bytes  # torch
+    from models.weights import read_weights
+
     folder.mkdir()
     names: dict[str, str] = {}
     by_content: dict[bytes, str] = {}
     for each in evaluations:
-        content = checked_bytes(run, each.trial.id, "model.safetensors", rows[each.trial.id])
-        if content is None:
-            raise InputError(
-                f"hand-in: not written, since the weights of {each.trial.arm} were not kept"
-            )
+        path = kept_weights(run / "trials" / each.trial.id, rows[each.trial.id])
+        content = to_bytes(read_weights(path))
         name = by_content.setdefault(content, f"{each.key}.safetensors")
         if name == f"{each.key}.safetensors":
             (folder / name).write_bytes(content)

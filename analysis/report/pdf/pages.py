@@ -85,7 +85,7 @@ class _Pictures:
         return static_svg(without_arms(dressed, self.hidden))
 
 
-def _pictures(content: Content) -> _Pictures:
+def pictures_of(content: Content) -> _Pictures:
     """None yet; with the arms that no figure shows."""
     findings = content.findings
     tasks = focus_tasks(findings)
@@ -97,7 +97,7 @@ def _pictures(content: Content) -> _Pictures:
 
 def write_report_pdf(path: Path, content: Content, footer: str) -> None:
     """Typeset report.pdf to `path`."""
-    pictures = _pictures(content)
+    pictures = pictures_of(content)
     layout = lay_out(content, Links())
     tables = {table.name: table for table in content.each_table}
     data = {

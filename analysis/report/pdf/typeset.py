@@ -22,13 +22,15 @@ TEMPLATE = "report.typ"
 Data = Mapping[str, Any]
 
 
-def write_pdf(path: Path, data: Data, pictures: Sequence[str], stamp: datetime) -> None:
+def write_pdf(
+    path: Path, data: Data, pictures: Sequence[str], stamp: datetime, template: str = TEMPLATE
+) -> None:
     """Typeset `data` with its `pictures` (SVG, named `0.svg`, `1.svg`, …) to `path`."""
     import typst
 
     with atomic_path(path) as temporary:
         typst.compile(  # a mapping of names to bytes
-            _sources(data, pictures, stamp),
+            _sources(data, pictures, stamp, template),
             output=str(temporary),
             format="pdf",
             timestamp=int(stamp.timestamp()),
@@ -36,13 +38,12 @@ def write_pdf(path: Path, data: Data, pictures: Sequence[str], stamp: datetime) 
         )
 
 
-def text_pages(data: Data, stamp: datetime) -> int:
+def text_pages(data: Data, stamp: datetime, template: str = TEMPLATE) -> int:
     """How many pages the text of `data` takes, without pictures."""
     import typst
 
-    n_pages = typst.query(
-        _sources(data, (), stamp), "<text-pages>", field="value", one=True, **_fonts()
-    )
+    sources = _sources(data, (), stamp, template)
+    n_pages = typst.query(sources, "<text-pages>", field="value", one=True, **_fonts())
     return int(json.loads(n_pages))
 
 
@@ -54,11 +55,13 @@ def stamp_time(stamp: str) -> datetime:
         return EPOCH
 
 
-def _sources(data: Data, pictures: Sequence[str], stamp: datetime) -> dict[str, bytes]:
+def _sources(
+    data: Data, pictures: Sequence[str], stamp: datetime, template: str
+) -> dict[str, bytes]:
     dated = {**data, "date": list(stamp.timetuple()[:6])}
     text = words.one_way(json.dumps(dated, ensure_ascii=False))
     return {
-        "main.typ": (files("analysis.report") / "templates" / TEMPLATE).read_bytes(),
+        "main.typ": (files("analysis.report") / "templates" / template).read_bytes(),
         "data.json": text.encode(errors="replace"),
         **{f"{k}.svg": svg.encode() for k, svg in enumerate(pictures)},
     }

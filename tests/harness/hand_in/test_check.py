@@ -38,6 +38,8 @@ def test_each_number_of_layers_has_a_row_of_its_own(plan_of):
         (("Assignment 4}", "Assignment 4, seed: 7}"), "seed 7 is none of the sweep's (0, 1)"),
         ((", as_jpeg: true", ""), "pretrained: glyphs: the images are handed in as JPEG files"),
         (("epochs: 2", "epochs: 2, loss: complementary"), "last_layer: train.loss: complementary"),
+        (("epochs: 2", "epochs: 2, mixup: 0.3"), "last_layer: train.mixup: 0.3"),
+        (("seeds: 2", "save: {weights: none}"), "save.weights: none keeps none"),
         (("epochs: 2", "epochs: 2, precision: bf16"), "last_layer: train.precision: bf16"),
         ((LAST_2, "last_2: {initialize: digits, fine_tune: last_2, head: new}"),
          "last_2 and pretrained do not start from the same network"),

@@ -47,6 +47,8 @@ for name in ("pretrained", "not_tuned", "last_layer", "last_2"):
     "model",
     [
         "{name: lenet5, dropout: 0.5}",
+        "{name: mlp}",
+        "{name: lenet5, head: {hidden: [32], dropout: 0.5}}",
         "{name: midas_cnn, dense: 20, width: 4}",
         "{name: squeezenet1_1, image_size: 40, channels: 1}",
         pytest.param(

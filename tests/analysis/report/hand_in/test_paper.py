@@ -1,0 +1,115 @@
+"""The report that is handed in: two pages of text, the named seed's numbers, nothing from outside.
+
+Read back by another library (pdftotext, where it is installed).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from synthetic_runs import HOSTILE, Arm, Made
+
+from analysis import words
+from analysis.figures.style import arm_styles
+from analysis.findings.findings import find
+from analysis.findings.load import load_runs
+from analysis.report.hand_in.compared import evaluated, insights, layers
+from analysis.report.hand_in.given import data_set, network, tuning
+from analysis.report.hand_in.handed import Handed
+from analysis.report.hand_in.paper import MOST_PAGES, TEMPLATE, _fitted, write_paper
+from analysis.report.pdf.typeset import stamp_time, text_pages
+from analysis.report.report import compose
+
+
+def made(run_of, name: str = "last_2", seeds: int = 4) -> Path:
+    arms = (
+        Arm("mnist", 0.985, stage="pretrain"),
+        Arm("as_is", 0.75, 100, 0.7, initialize="mnist", fine_tune="none"),
+        Arm("last_layer", 0.8, 100, 0.7, initialize="mnist", fine_tune="last_layer"),
+        Arm(name, 0.85, 100, 0.7, initialize="mnist", fine_tune="last_2"),
+        Arm("scratch", 0.6, 500),
+    )
+    return run_of(Made(arms=arms, seeds=seeds, n_test=20, targets=(0.5,)))
+
+
+def said(run: Path, seed: int) -> tuple[Handed, dict[str, str]]:
+    findings = find(load_runs([run]))
+    handed, content = Handed(findings, seed), compose(findings, {})
+    parts = {
+        "data": data_set(handed), "network": network(handed), "tuning": tuning(handed),
+        "evaluated": evaluated(handed), "layers": layers(handed, content.answers),
+        "insights": insights(handed),
+    }  # fmt: skip
+    return handed, {name: " ".join(texts) for name, texts in parts.items()}
+
+
+def test_each_part_speaks_of_the_named_seed_and_of_all_of_them(run_of):
+    handed, texts = said(made(run_of), seed=2)
+    trials = handed.findings.runs.trials
+    rows = trials[(trials["seed"] == 2) & (trials["stage"] == "arm")].set_index("arm")
+    assert "seed 2" in texts["data"]
+    assert "Not compared: this run pretrained 1 network" in texts["network"]
+    for arm in ("last_layer", "last_2"):
+        assert f"“{arm}” was taken from epoch" in texts["tuning"]
+        assert f"“{arm}” {int(rows.loc[arm, 'n_trainable']):,}" in texts["layers"].replace(
+            " trains", ""
+        )
+    means = trials[trials["stage"] == "arm"].groupby("arm")["test_accuracy"].mean()
+    gain = words.points(means["last_2"] - means["as_is"])
+    assert f"“last_2” {gain}" in texts["evaluated"]
+    assert "“scratch”" in texts["insights"]
+    everything = " ".join(texts.values())
+    for outside in ("index.html", "results.xlsx", "figures/", "tables/", "docs/"):
+        assert outside not in everything
+    for text in filter(None, everything.replace("?", ".").split(". ")):
+        assert "nan" not in text.split()
+
+
+@pytest.mark.slow  # typeset with its charts, three times
+@pytest.mark.parametrize(("name", "seeds"), [("last_2", 4), (HOSTILE, 4), ("last_2", 1)])
+def test_the_text_takes_two_pages_and_images_come_with_it(run_of, tmp_path, name, seeds):
+    findings = find(load_runs([made(run_of, name, seeds)]))
+    for label in "01":
+        folder = tmp_path / "Training Set" / label
+        folder.mkdir(parents=True)
+        for k in range(4):
+            cv2.imwrite(str(folder / f"image-{k}.jpg"), np.full((28, 28), 60 * k, np.uint8))
+    path = tmp_path / "paper.pdf"
+    composed = compose(findings, arm_styles(findings.arm_names))
+    write_paper(path, composed, 0, "Seed 0", tmp_path)
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF")
+    write_paper(path, composed, 0, "Seed 0", tmp_path)
+    assert path.read_bytes() == content
+    if shutil.which("pdftotext"):
+        text = subprocess.run(
+            ["pdftotext", "-layout", str(path), "-"], capture_output=True, text=True, check=True
+        ).stdout
+        pages = text.split("\f")
+        assert any("Sources." in page for page in pages[:MOST_PAGES])
+        row = findings.runs.trials.query("stage == 'arm' and arm == 'last_layer' and seed == 0")
+        assert words.percent(row["test_accuracy"].iloc[0]) in text
+
+
+def test_a_long_text_is_made_smaller_and_then_shorter_until_it_fits():
+    stamp = stamp_time("2026-01-02T03:04:05Z")
+    paragraphs = [f"{k} " + "words of a sentence. " * 45 for k in range(6)]
+    passages = [
+        {"heading": f"{k}", "paragraphs": paragraphs, "samples": False, "table": False}
+        for k in range(4)
+    ]
+    data = {
+        "title": "t", "question": "q", "footer": "f", "stand_in": "", "samples": [],
+        "sample_rows": 0, "sample_caption": "", "sources": "s",
+        "evaluations": {"head": ["", "a", "b", "c"], "rows": []},
+    }  # fmt: skip
+    fitted = _fitted(data, passages, stamp)
+    assert text_pages(fitted, stamp, TEMPLATE) <= MOST_PAGES
+    assert all(0 < len(each["paragraphs"]) < 6 for each in fitted["passages"])
+    assert json.dumps(fitted["passages"]).count("0 words") == 4
