@@ -116,6 +116,8 @@ def _reason(error: Details) -> str:
     if error["type"] == "literal_error":
         allowed = str(error["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
         near = did_you_mean(str(given), allowed.split(", "))
+        if error["loc"][-1:] == ("head",) and isinstance(given, Mapping):
+            near = "; layers of a head are an option of the network: model: {head: …}"
         return f"{quote(given)} is not one of {allowed}{near}"
     if error["type"] == "unknown_name":
         return str(error["msg"])

@@ -189,3 +189,33 @@ def test_a_run_is_read_where_its_start_is_gone(write_sweep, tmp_path, monkeypatc
     (tmp_path / "run" / "sweep.yaml").write_text(resolved_yaml(sweep))
     (tmp_path / "w").unlink()
     assert load_run(tmp_path / "run") == sweep
+
+
+ONE, TWO = "head: {hidden: [8]}", "head: {hidden: [9, 7], dropout: 0.5}"
+
+
+@pytest.mark.parametrize(
+    ("stage", "arm", "of_head", "takes_head"),
+    [
+        ("", ONE, "auto", False),  # the layers of the network without it
+        (TWO, ONE, "auto", False),  # others
+        (ONE, ONE, "auto", True),
+        (ONE, ONE, "new", False),
+        (ONE, "", "new", None),  # fc1 and fc2 are gone: the rest does not fit
+    ],
+)
+def test_a_head_of_other_layers_is_drawn_anew(planned, tmp_path, stage, arm, of_head, takes_head):
+    of_stage = stage or "head: null"
+    plan = planned(
+        replace=[
+            ("{name: lenet5}", f"{{name: lenet5, {arm}}}" if arm else "{name: lenet5}"),
+            ("drawn:\n", f"drawn:\n    model: {{{of_stage}}}\n"),
+            ("{initialize: drawn}", f"{{initialize: drawn, head: {of_head}}}"),
+        ]
+    )
+    if takes_head is None:
+        with pytest.raises(SpecError, match=r"fc1\.bias is not in the file"):
+            check_starts(plan)
+        return
+    said = any("its head is not of the layers of model.head" in note for note in check_starts(plan))
+    assert said == (of_head == "auto" and not takes_head)

@@ -174,6 +174,12 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
         ("count: 600", "count: 600, optional: true", "no other data set is named to use instead"),
         ("name: small", "name: ../small", "is not a name"),
         ("{initialize: drawn}", "{initialize: nowhere.safetensors}", "no such file"),
+        ("scratch: {}", "scratch: {head: {hidden: [8]}}", "an option of the network: model: {head"),
+        ("lenet5}", "lenet5, head: {hidden: []}}", "model.head.hidden: [] Value should have at"),
+        ("lenet5}", "lenet5, head: {hidden: [-8]}}", "model.head.hidden[0]: -8 should be greater"),
+        ("lenet5}", "lenet5, head: '256'}", "model.head: '256' is not a mapping of keys"),
+        ("lenet5}", "lenet5, head: {hidden: [8], dropout: 1}}", "dropout: 1 should be less than 1"),
+        ("lenet5}", "lenet5, dropout: 0.2, head: {hidden: [8]}}", "leave dropout out"),
     ],
 )  # fmt: skip
 def test_a_mistake_says_what_is_allowed(write_sweep, old, new, message):
