@@ -60,9 +60,9 @@ MAX_TABLE_BYTES = 64 << 30  # curves of 200,000 trials take some
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
 CURVE_KEYS = ("trial_id", "arm", "seed", "step", "samples", "train_time_s", "val_accuracy")
 SWEEP_TYPES: dict[str, tuple[type, ...]] = {  # of the keys of a sweep.yaml that are looked at
-    "name": (str,), "question": (str,), "why": (str,), "arms": (dict,), "pretrain": (dict,),
-    "compare": (list,), "measure": (dict,), "seeds": (int, list, dict), "vary": (list,),
-    "train": (dict,),
+    "name": (str,), "question": (str,), "why": (str,), "choices": (dict,), "arms": (dict,),
+    "pretrain": (dict,), "compare": (list,), "measure": (dict,), "seeds": (int, list, dict),
+    "vary": (list,), "train": (dict,),
 }  # fmt: skip
 Part = tuple[
     pd.DataFrame, pd.DataFrame, Content, Content, PlanRecord

@@ -18,7 +18,28 @@ BOUTHILLIER = "Bouthillier et al. (2021), Accounting for variance in ML benchmar
 
 def describe_methods(findings: Findings) -> tuple[Term, ...]:
     """The methods that stand behind the numbers of this report."""
-    return (*_always(findings), *_compared(findings), *_classified(findings))
+    return (*_chosen(findings), *_always(findings), *_compared(findings), *_classified(findings))
+
+
+def _chosen(findings: Findings) -> Iterator[Term]:
+    """Why the settings are what they are, as the sweep says it, and what a refit is."""
+    sweeps = [asked.sweep for asked in findings.asked]
+    said = dict.fromkeys(
+        (str(name), str(text))
+        for sweep in sweeps
+        for name, text in sweep.get("choices", {}).items()
+    )
+    for name, text in said:
+        yield Term(f"Why this {name}", text)
+    if any(sweep.get("refit") for sweep in sweeps):
+        yield Term(
+            "Refitted networks",
+            "Each seed was trained once more on the training, validation and test images of its "
+            "split, for as many epochs as validation chose and at the learning rates of its trial. "
+            "These networks are to be handed over. They have no score of their own: every number "
+            "of this report is of the trials before them.",
+            "Goodfellow, Bengio and Courville (2016), Deep Learning, section 7.8.",
+        )
 
 
 def _always(findings: Findings) -> Iterator[Term]:

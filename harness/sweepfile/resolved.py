@@ -39,6 +39,7 @@ def resolved_yaml(sweep: Sweep) -> str:
         **common,
         **({"pretrain": stages} if stages else {}),
         **({"why": sweep.why} if sweep.why else {}),
+        **({"choices": dict(sweep.choices)} if sweep.choices else {}),
         "arms": arms,
         "seeds": {k: v for k, v in _plain(seeds).items() if k != "values" and v is not None}
         if seeds.until

@@ -816,6 +816,9 @@ class Frame(Frozen):
         example="Does pretraining on 342 handwritten digits help LeNet-5 on MNIST?")  # fmt: skip
     why: Text = key("Why this network: a sentence for the report.", "",
         example="LeNet-5 was made for digits of this size.")  # fmt: skip
+    choices: dict[Text, Text] = key("Why these settings, for the report's methods: by what was "
+        "chosen a sentence, with its source and what it was compared with.", {},
+        example={"optimizer": "AdamW (Loshchilov and Hutter 2019); not compared."})  # fmt: skip
     seeds: Annotated[Seeds, BeforeValidator(_seeds)] = key("Which replicates run: a number, a "
         "list, or a rule that adds seeds until the intervals are narrow enough. Arms at the same "
         "seed share every draw that they can share.", Seeds(values=tuple(range(5))), example=30,
