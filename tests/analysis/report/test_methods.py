@@ -1,4 +1,4 @@
-"""The methods section: what the sweep says of its settings stands before what the report computes."""
+"""The methods section: what the sweep says of its settings stands before what is computed."""
 
 from types import SimpleNamespace
 
