@@ -139,7 +139,8 @@ def _audit(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m analysis audit",
         description="Say whether labels are right, and if not, what was done to them. Networks "
-        "are trained on the labels in doubt and say what images are that they did not see; with "
+        "are trained on the labels in doubt, and each image is judged by those that did not see "
+        "it; with "
         "--reference, networks answer that were trained on labels that are trusted.",
         epilog="Examples: audit mnist_task3; audit runs/part3; audit mnist_task3 --reference "
         "runs/part2; audit '{name: mnist, corrupt_labels: {kind: uniform, fraction: 0.4}}'",
@@ -151,7 +152,14 @@ def _audit(argv: Sequence[str]) -> int:
     )  # fmt: skip
     parser.add_argument("--reference", type=to_path, metavar="RUN", help="a run on trusted labels")
     parser.add_argument("--arm", help="whose networks of that run answer (default: the best)")
-    parser.add_argument("--networks", type=int, metavar="N", help="how many networks answer")
+    parser.add_argument(
+        "--networks", type=int, metavar="N",
+        help="how many networks answer; of networks trained for the audit, for each fold",
+    )  # fmt: skip
+    parser.add_argument(
+        "--images", type=int, metavar="N",
+        help="judge N images only, drawn by class, where networks are trained for the audit",
+    )  # fmt: skip
     parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
     parser.add_argument(
         "--open-named", action="store_true",
@@ -169,7 +177,7 @@ def _audit(argv: Sequence[str]) -> int:
     check_out(args.out)
     where, status = answers_for(
         args.what, args.reference, args.arm, args.networks, args.data, args.open_named,
-        code=args.code,
+        code=args.code, images=args.images,
     )  # fmt: skip
     if where is None:
         return status

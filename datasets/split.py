@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from datasets import split_notes
 from datasets.base import Dataset, first_copies, image_digests
+from datasets.folds import Fold, folded
 from datasets.group_split import UNUSED, assign_groups
 from headstart.errors import DataError
 from headstart.settings import key
@@ -43,6 +44,9 @@ class SplitSettings(BaseModel):
         "instead of counts.", None, example={"train": 0.7, "validation": 0.15, "test": 0.15},
         unit="fractions of images")  # fmt: skip
     per_class: bool = key("Whether the counts are for each class.", False, example=True)
+    fold: Fold | None = key("Cross-validation: the images of this fold test; of the others, 0.9 "
+        "train and 0.1 choose the checkpoint. The folds are the same for every seed, and the set's "
+        "own test part is left out.", None, example={"number": 1, "of": 4})  # fmt: skip
 
     @field_validator("split")
     @classmethod
@@ -65,6 +69,8 @@ class SplitSettings(BaseModel):
             raise ValueError(
                 f"give counts ({', '.join(counted) or 'per_class'}) or fractions (split), not both"
             )
+        if self.fold is not None and (counted or self.per_class or self.split is not None):
+            raise ValueError("a fold says which images test: leave counts and split out")
         if self.per_class and self.train is None:
             raise ValueError("per_class needs the count `train`")
         return self
@@ -72,7 +78,10 @@ class SplitSettings(BaseModel):
     @property
     def asks_for_test(self) -> bool:
         """Whether a person said how many images test."""
-        return self.test is not None or "test" in (self.split or {})
+        return self.test is not None or self.fold is not None or "test" in (self.split or {})
+
+
+_OF_A_FOLD = SplitSettings(split={"train": 0.9, "validation": 0.1})
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,8 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
         DataError: more images are asked for than there are.
     """
     first_copy = _known_copies(dataset)
+    if settings.fold is not None:
+        return _fold(dataset, settings.fold, first_copy, rng)
     official = {
         name: dataset.parts[name] for name in ("validation", "test") if name in dataset.parts
     }
@@ -147,6 +158,25 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
         *split_notes.near_duplicates(dataset, parts["train"], parts["test"]),
     )
     return Split(parts["train"], parts["validation"], parts["test"], notes)
+
+
+def _fold(dataset: Dataset, fold: Fold, first_copy: np.ndarray, rng: np.random.Generator) -> Split:
+    """The fold's images test; the rest is drawn for training and validation."""
+    pool = np.setdiff1d(np.arange(len(dataset.labels)), dataset.parts.get("test", []))
+    tied = first_copy if dataset.groups is None else dataset.groups
+    indices, numbers = folded(dataset.labels, tied, pool, fold)
+    rest, test = indices[numbers != fold.number], indices[numbers == fold.number]
+    wanted = _wanted_by_fractions(dataset, rest, _OF_A_FOLD, {"test": test})
+    if dataset.groups is None:
+        drawn = _draw(dataset.labels, rest, wanted, first_copy, rng)
+    else:
+        drawn = _draw_groups(dataset.labels, dataset.groups, rest, wanted, rng)
+    if len(drawn["train"]) == 0:
+        raise DataError(
+            f"data set '{dataset.name}' ({dataset.source}): fold {fold.number} of {fold.of} leaves "
+            f"no image to train on; {len(indices)} are folded"
+        )
+    return Split(drawn["train"], drawn["validation"], test)
 
 
 def check_parts(dataset: Dataset, split: Split, *, is_tested: bool) -> None:

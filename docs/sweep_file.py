@@ -128,7 +128,7 @@ def page() -> str:
         "",
     ]
     split = parts["DataChoice"]["allOf"][0]["then"]["properties"]
-    keys = ("train", "validation", "test", "split", "per_class", "optional", "normalise",
+    keys = ("train", "validation", "test", "split", "per_class", "fold", "optional", "normalise",
             "corrupt_labels", "as_jpeg")  # fmt: skip
     lines += _table({"properties": {key: split[key] for key in keys}}, parts)
     lines += ["", "### `corrupt_labels`", ""]

@@ -37,7 +37,7 @@ ROOMS = {
         {"init", "sweep", "status"}, {"notebook", "reference"},
     ],
     "analysis": [
-        "words", "statistics", "measures", "findings", "figures", {"report", "audit"},
+        "words", "statistics", "measures", "findings", "figures", "audit", "report",
         {"diff", "planning", "gate", "notebook", "publish"}, "__main__",
     ],
     "analysis.statistics": ["samples", "times", "pairs", "classes"],
@@ -46,7 +46,7 @@ ROOMS = {
         {"pairs", "classes", "stability", "overfitting"},
     ],
     "datasets": [
-        {"augment_settings", "base", "group_split"}, "split_notes", {"augment", "corruption",
+        {"augment_settings", "base", "folds", "group_split"}, "split_notes", {"augment", "corruption",
         "locations", "measures", "near_duplicates", "preprocess", "split"}, "as_jpeg", "files",
         "cache", "layout", "arrays", {"images", "tables"}, "labels", {"own", "sheet"}, "sets",
         "catalog", "given", "flat_csv", {"__main__", "describe"},

@@ -31,6 +31,7 @@ def answers_for(
     open_named: bool = False,
     base: Path = Path("runs"),
     code: Sequence[str] = (),
+    images: int | None = None,
 ) -> tuple[Path | None, int]:
     """A run folder with answers or a file of them, and 0; None and an exit status where it failed.
 
@@ -39,15 +40,18 @@ def answers_for(
             a name, a folder, a file or an entry as in a sweep file.
         reference: a run whose labels are trusted; its networks answer for the data set `what`.
             None: networks are trained on the labels in doubt, into `base`/audit-NAME.
-        arm, networks, data, open_named, code: as `harness.reference` takes them.
+        arm, networks, images, data, open_named, code: as `harness.reference` takes them.
 
     Raises:
-        InputError: `reference` with a run; a number of networks below 1.
+        InputError: `reference` with a run; a number of networks or images below 1.
     """
-    if networks is not None and networks < 1:
-        raise InputError(f"--networks {networks}: a whole number from 1 is expected")
+    for flag, number in (("--networks", networks), ("--images", images)):
+        if number is not None and number < 1:
+            raise InputError(f"{flag} {number}: a whole number from 1 is expected")
     options = ["--open-named"] if open_named else []
-    for flag, value in (("--arm", arm), ("--networks", networks), ("--data", data)):
+    for flag, value in (
+        ("--arm", arm), ("--networks", networks), ("--images", images), ("--data", data),
+    ):  # fmt: skip
         options += [] if value is None else [flag, str(value)]
     options += [word for place in code for word in ("--code", place)]
     path = Path(what)

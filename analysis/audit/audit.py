@@ -22,6 +22,7 @@ import pandas as pd
 from scipy import special
 
 from analysis.audit.shape import SHAPES, Shape, pair_table, shape_of
+from analysis.audit.wrong_labels import list_wrong_labels
 from analysis.statistics.samples.arrays import Floats, Ints
 from analysis.statistics.samples.intervals import CONFIDENCE, Interval
 from analysis.statistics.samples.shares import proportion_interval
@@ -32,6 +33,7 @@ __all__ = ["SHAPES", "Answers", "Audit", "audit_labels", "certain_part", "read_o
 Reading = Literal["most likely", "least likely"]
 
 CERTAIN = 0.25  # of each read class: where rates are measured
+SURE = 0.95  # median certainty from which a pair of classes is told where else nothing is wrong
 SELF_ERROR = 0.01  # what is allowed for a network's own mistakes there, where nothing measured them
 
 
@@ -65,11 +67,17 @@ class Audit:
         confusion: (K, K) counts, given × read, all images.
         transition: (K, K), row: read class, column: share of the labels given to it.
         pairs: read, given, n, share with share_low and share_high: by `analysis.audit.shape`.
+        told: those of `pairs` that stand out so much that they are told first: more than twice
+            as frequent as an even spread, at the lower end of the interval, too. Where the shape is
+            `none`, only those of which the network is sure, since it may take one class for another
+            itself. Empty where labels are complementary.
         accuracy_right: on right labels, of a network that answers what these labels say most often.
         accuracy_drawn: the same, of one that answers as often as the labels say.
         accuracy_given: on labels like these, the best that any network can do.
             These three and the bits take an even shape (uniform, complementary) as exactly even.
         bits: what one label tells about the class, and bits_all: what a right one would.
+        listed: the labels that look wrong one by one, by `wrong_labels`; empty where the least
+            likely class is read, since nearly all labels are wrong then.
         contradicted: index, given, read, certainty, of all images whose label is not what is read.
         by_certainty: quarter (1 = most certain), n, n_contradicted, share: flat where labels are
             wrong whatever the image, falling where the reference errs.
@@ -87,11 +95,13 @@ class Audit:
     confusion: Ints
     transition: Floats
     pairs: pd.DataFrame
+    told: pd.DataFrame
     accuracy_right: float
     accuracy_drawn: float
     accuracy_given: float
     bits: float
     bits_all: float
+    listed: pd.DataFrame
     contradicted: pd.DataFrame
     by_certainty: pd.DataFrame
     n: int
@@ -141,6 +151,7 @@ def audit_labels(answers: Answers, trusted: Answers | None = None) -> Audit:
         each = (1 - right.estimate) / (n_classes - 1)
         rates = np.where(np.eye(n_classes) > 0, right.estimate, each)
     scores = _what_is_learned(rates, frequency)
+    pairs = pair_table(counts, error.high)
     return Audit(
         shape=shape,
         reading=reading,
@@ -151,8 +162,10 @@ def audit_labels(answers: Answers, trusted: Answers | None = None) -> Audit:
         unevenness=unevenness,
         confusion=all_counts.T.copy(),
         transition=transition,
-        pairs=pair_table(counts, error.high),
+        pairs=pairs,
+        told=_told(pairs, counts, shape, np.stack([read, answers.given])[:, part], certainty[part]),
         **scores,
+        listed=_listed(answers, reading),
         contradicted=_contradicted(answers, read, certainty),
         by_certainty=by_certainty,
         n=len(read),
@@ -303,6 +316,30 @@ def _what_is_learned(transition: Floats, frequency: Floats) -> dict[str, float]:
         "bits": max(0.0, float((joint * log).sum())),
         "bits_all": float(np.where(frequency > 0, entropy, 0).sum()),
     }
+
+
+def _told(
+    pairs: pd.DataFrame, counts: Ints, shape: Shape, labels: Ints, certainty: Floats
+) -> pd.DataFrame:
+    """`Audit.told`; labels: int64 (2, n), read and given; certainty (n,), of the certain part."""
+    if shape == "complementary":
+        return pairs[:0]
+    n_wrong = counts.sum(axis=1) - np.diag(counts)
+    even = n_wrong / np.maximum(counts.sum(axis=1), 1) / (len(counts) - 1)
+
+    def stands_out(read: int, given: int, low: float) -> bool:
+        of_pair = (labels[0] == read) & (labels[1] == given)
+        is_sure = shape != "none" or float(np.median(certainty[of_pair])) >= SURE
+        return low > 2 * even[read] and is_sure
+
+    columns = pairs[["read", "given", "share_low"]].itertuples(index=False)
+    kept = [stands_out(int(read), int(given), float(low)) for read, given, low in columns]
+    return pairs[np.array(kept, bool)]
+
+
+def _listed(answers: Answers, reading: Reading) -> pd.DataFrame:
+    labels = list_wrong_labels(answers.indices, answers.given, answers.probabilities)
+    return labels if reading == "most likely" else labels[:0]
 
 
 def _contradicted(answers: Answers, read: Ints, certainty: Floats) -> pd.DataFrame:

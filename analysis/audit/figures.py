@@ -6,7 +6,7 @@ are drawn by `analysis.audit.report`, not by the report, whose findings know no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from analysis.figures import style
 
 MOST_WRITTEN = 12
 ROWS, COLUMNS = 5, 10
+MOST_ON_SHEET = 120
 
 
 def given_against_read(ax: Axes, confusion: np.ndarray, names: Sequence[str], title: str) -> Axes:
@@ -53,7 +54,11 @@ def chosen_rows(
 def draw_audit(
     audit: Audit, names: Sequence[str], image_indices: np.ndarray, images: np.ndarray, folder: Path
 ) -> list[str]:
-    """Write confusion and, where images are at hand, montage; returns the names written."""
+    """Write confusion and, where images are at hand, montage and sheet; returns the names written.
+
+    montage: of each given label images that contradict it. sheet: labels that look wrong, the
+    surest first.
+    """
     drawn = ["confusion"]
     with style.drawing():
         size = 4.2 if len(names) <= 20 else min(12.0, 0.155 * len(names))
@@ -61,18 +66,34 @@ def draw_audit(
         title = f"Done to the labels: {audit.shape} ({audit.n:,} images)"
         given_against_read(axes[0, 0], audit.confusion, names, title)
         style.save_figure(figure, folder, "confusion")
-        rows = chosen_rows(audit.contradicted, image_indices)
-        if len(rows):
-            place = {int(index): k for k, index in enumerate(image_indices)}
-            figure, tiles = style.grid_figure(len(rows), COLUMNS, 8.2, 0.95)
-            for ax, (index, given, read) in zip(
-                tiles, rows[["index", "given", "read"]].itertuples(index=False), strict=True
-            ):
-                title = (
-                    f"{style.short(names[int(given)], 10)} → {style.short(names[int(read)], 10)}"
-                )
-                style.show_image(ax, images[place[int(index)]], title, fontsize=7.5, pad=2)
-            figure.suptitle("Label given → what the network reads", fontsize=9, x=0.01, ha="left")
-            style.save_figure(figure, folder, "montage")
-            drawn.append("montage")
+        pictures = dict(zip(image_indices.tolist(), images, strict=True))
+        surest = audit.listed[audit.listed["index"].isin(image_indices.tolist())]
+        for name, rows, read, title in (
+            ("montage", chosen_rows(audit.contradicted, image_indices), "read",
+             "Label given → what the network reads"),
+            ("sheet", surest.head(MOST_ON_SHEET), "proposed",
+             "Labels that look wrong, the surest first: label given → label proposed"),
+        ):  # fmt: skip
+            if len(rows):
+                _draw_pictures(rows, read, names, pictures, title, folder, name)
+                drawn.append(name)
     return drawn
+
+
+def _draw_pictures(
+    rows: pd.DataFrame,
+    read: str,
+    names: Sequence[str],
+    pictures: Mapping[int, np.ndarray],
+    title: str,
+    folder: Path,
+    name: str,
+) -> None:
+    """Write one picture of images, each under its label and the other one."""
+    figure, tiles = style.grid_figure(len(rows), COLUMNS, 8.2, 0.95)
+    columns = rows[["index", "given", read]].itertuples(index=False)
+    for ax, (index, given, other) in zip(tiles, columns, strict=True):
+        labels = (style.short(names[int(label)], 10) for label in (given, other))
+        style.show_image(ax, pictures[int(index)], " → ".join(labels), fontsize=7.5, pad=2)
+    figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+    style.save_figure(figure, folder, name)

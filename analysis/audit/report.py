@@ -25,7 +25,7 @@ from headstart.files import atomic_file
 from headstart.foreign import open_plain, own_folder
 from headstart.packed import BROKEN, read_arrays
 
-MOST_PAIRS = 12
+MOST_PAIRS, FEW_PAIRS = 12, 3
 _ARRAYS = (
     "indices", "given", "probabilities", "trusted_given", "trusted_probabilities", "class_names",
     "image_indices", "images", "about",
@@ -158,15 +158,19 @@ def _audit_file(file: AnswersFile, folder: Path) -> Audited:
 
 
 def tables(audit: Audit, names: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """confusion, transition, pairs, by_certainty and contradicted, classes by name."""
+    """Every table of an audit under the name of its file, classes by name."""
     label = np.array(names)
     frames = {}
     for name, rows in (("confusion", "given"), ("transition", "read")):
         matrix = getattr(audit, name)
         frames[name] = pd.DataFrame(matrix, columns=list(names))
         frames[name].insert(0, rows, list(names))
-    for name, table in (("pairs", audit.pairs), ("contradicted", audit.contradicted)):
-        classes = {key: label[table[key].to_numpy(dtype=int)] for key in ("read", "given")}
+    for name, table, keys in (
+        ("pairs", audit.pairs, ("read", "given")),
+        ("contradicted", audit.contradicted, ("read", "given")),
+        ("wrong_labels", audit.listed, ("given", "proposed")),
+    ):
+        classes = {key: label[table[key].to_numpy(dtype=int)] for key in keys}
         frames[name] = table.assign(**classes)
     return {**frames, "by_certainty": audit.by_certainty}
 
@@ -175,7 +179,7 @@ def describe(audit: Audit, about: Mapping[str, str], names: Sequence[str]) -> It
     """The audit in sentences: verdict, how it is known, what follows, what to look at."""
     yield f"# Labels of {about['data']}: {audit.shape}"
     yield ""
-    yield words.sentence(_verdict(audit, names))
+    yield words.sentence(verdict(audit, names))
     if audit.note:
         yield words.sentence(f"Note: {audit.note}")
     yield ""
@@ -184,12 +188,19 @@ def describe(audit: Audit, about: Mapping[str, str], names: Sequence[str]) -> It
     yield ""
     yield from _what_follows(audit, names)
     yield ""
-    yield from _contradicted(audit, names)
+    yield from _listed(audit, names)
+    yield from _contradicted(audit)
 
 
-def _verdict(audit: Audit, names: Sequence[str]) -> str:
+def verdict(audit: Audit, names: Sequence[str]) -> str:
+    """What was done to the labels, in one sentence."""
     meaning = SHAPES[audit.shape]
     right, wrong = _share(audit.right), _share(audit.wrong)
+    if len(audit.told) and audit.shape != "pairs":
+        told = _pairs(audit.told, names, FEW_PAIRS)
+        if audit.shape == "other":
+            return f"{told}; in all, {wrong} of labels are wrong"
+        return f"{told}; beside that, {meaning} ({wrong} of labels are wrong in all)"
     if audit.shape == "none":
         return (
             f"{meaning}: {_percent(audit.wrong.estimate)} wrong is the estimate, "
@@ -204,16 +215,21 @@ def _verdict(audit: Audit, names: Sequence[str]) -> str:
             f"at random would make {_percent(1 / n)} right"
         )
     if audit.shape == "pairs":
-        rows = audit.pairs.head(MOST_PAIRS)
-        listed = [
-            f"{names[int(p.read)]} → {names[int(p.given)]} "
-            + words.interval("percent", p.share, p.share_low, p.share_high)
-            for p in rows.itertuples()
-        ]
-        more = len(audit.pairs) - len(rows)
-        rest = f" and {words.plural(more, 'pair')} more" if more else ""
-        return f"{meaning} ({wrong} of all labels are wrong): {'; '.join(listed)}{rest}"
+        listed = _pairs(audit.pairs, names, MOST_PAIRS)
+        return f"{meaning} ({wrong} of all labels are wrong): {listed}"
     return f"{meaning}: {wrong} of labels are wrong"
+
+
+def _pairs(pairs: pd.DataFrame, names: Sequence[str], most: int) -> str:
+    """Which classes are labelled as which others, the most frequent first."""
+    rows = pairs.head(most)
+    listed = [
+        f"{words.interval('percent', p.share, p.share_low, p.share_high)} of the images of "
+        f"{names[int(p.read)]} are labelled {names[int(p.given)]}"
+        for p in rows.itertuples()
+    ]
+    more = len(pairs) - len(rows)
+    return "; ".join(listed) + (f"; and {words.plural(more, 'pair')} more" if more else "")
 
 
 def _how(audit: Audit) -> Iterator[str]:
@@ -288,17 +304,34 @@ def _advice(audit: Audit) -> str:
     return "Correct the contradicted labels, or leave them out, before anything is trained on them."
 
 
-def _contradicted(audit: Audit, names: Sequence[str]) -> Iterator[str]:
+def _listed(audit: Audit, names: Sequence[str]) -> Iterator[str]:
+    """How many labels look wrong one by one, and the surest of them."""
+    n = len(audit.listed)
+    if audit.reading == "least likely":
+        yield "Nearly every label is wrong, so that none is listed by itself."
+        return
+    yield (
+        f"{words.plural(n, 'label')} of {audit.n:,} ({_percent(n / audit.n)}) "
+        f"{'looks' if n == 1 else 'look'} wrong by cleanlab's rule (confident learning); "
+        "wrong_labels.csv has each with the proposed label, the surest first, and sheet.png shows "
+        "them."
+        if n
+        else f"None of {audit.n:,} labels looks wrong by itself (cleanlab's rule)."
+    )
+    for row in audit.listed.head(5).rename(columns={"index": "image"}).itertuples():
+        yield (
+            f"- image {row.image}: labelled {names[int(row.given)]} (probability "
+            f"{row.probability_given:.3f}), looks like {names[int(row.proposed)]} "
+            f"({row.probability:.3f})"
+        )
+
+
+def _contradicted(audit: Audit) -> Iterator[str]:
     n = len(audit.contradicted)
     yield (
-        f"{n:,} of {audit.n:,} labels ({_percent(n / audit.n)}) are contradicted, the network's "
-        "own mistakes included; contradicted.csv has them, the most certain first."
+        f"{n:,} labels ({_percent(n / audit.n)}) are contradicted, the network's own mistakes "
+        "included; contradicted.csv has them, the most certain first."
     )
-    for row in audit.contradicted.head(5).rename(columns={"index": "image"}).itertuples():
-        yield (
-            f"- image {row.image}: labelled {names[int(row.given)]}, looks like "
-            f"{names[int(row.read)]} (certainty {row.certainty:.4f})"
-        )
 
 
 def _percent(share: float) -> str:

@@ -215,6 +215,8 @@ def _n_train(trial: TrialSpec) -> int | None:
         return split.train * (len(data.class_names) if split.per_class else 1)
     if split.split is not None:
         return round(split.split["train"] * data.n_images)
+    if split.fold is not None:
+        return round(0.9 * (1 - 1 / split.fold.of) * (split.fold.images or data.n_images))
     return None
 
 

@@ -6,15 +6,17 @@ analysis, which has no torch, then judges: each network's probabilities for imag
 train on, beside the labels that the images were given.
 
 Without `--on` the networks of one arm audit the labels they were themselves trained on: each says
-what the images are that its split held out. With `--train DATA` they are first trained, into RUN,
-on the labels in doubt. With `--on DATA`, RUN is the reference: its labels are trusted, and how
-often it errs is measured on its own test images.
+what the images are that its split held out. Where that leaves images out, further networks are
+trained on the same labels, into RUN/audit/folds, so that each image is judged by networks that did
+not see it. With `--train DATA` such networks are trained into RUN. With `--on DATA`, RUN is the
+reference: its labels are trusted, and how often it errs is measured on its own test images.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +31,20 @@ from datasets.base import Dataset
 from datasets.split import split_dataset
 from harness.evaluate.models import check_logits, logits_of
 from harness.reference.named import OPEN_NAMED
-from harness.reference.networks import DataEntry, read_entry, train_networks, trained_specs
+from harness.reference.networks import (
+    FOLDS,
+    DataEntry,
+    covers_all,
+    read_entry,
+    train_networks,
+    trained_specs,
+)
 from harness.runfolder.gallery import MAX_SIDE, shrunk
 from harness.training.memory import EVALUATION_BATCH
 from harness.training.network import build_network
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import TrialSpec
+from harness.trials.time_left import duration_text
 from headstart.cli import run_command, to_path
 from headstart.errors import EXIT_DONE, DataError, InputError, ModelError
 from headstart.files import atomic_file, safe_name
@@ -44,8 +54,9 @@ from models.global_draws import seed_all
 from models.weights import load_into, read_weights
 
 MOST_NETWORKS = 5
-TO_TRAIN = 3
+TO_TRAIN = 1  # for each fold
 SHOWN = 12  # images kept for a figure: of each given label, by either way of reading a class
+SUREST = 240  # images kept for the sheet of labels that look wrong
 
 Held = Literal["validation", "test"]
 HELD: tuple[Held, ...] = ("validation", "test")
@@ -87,8 +98,12 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     parser.add_argument(
         "--networks", type=int, metavar="N",
-        help=f"use the networks of the first N seeds (default {MOST_NETWORKS}; "
-        f"{TO_TRAIN} with --train)",
+        help=f"use the networks of the first N seeds (default {MOST_NETWORKS}); of networks that "
+        f"are trained for the audit, N for each of {FOLDS} folds (default {TO_TRAIN})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--images", type=int, metavar="N",
+        help="judge N images only, drawn by class, where networks are trained for the audit",
     )  # fmt: skip
     parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
     parser.add_argument(
@@ -105,9 +120,10 @@ def main(argv: Sequence[str]) -> int:
         "--out", type=to_path, metavar="FILE.npz", help="default: RUN/audit/NAME.npz"
     )
     given = parser.parse_args(argv)
-    networks = given.networks or (TO_TRAIN if given.train else MOST_NETWORKS)
-    if networks < 1 or given.networks == 0:
-        raise InputError(f"--networks {given.networks}: a whole number from 1 is expected")
+    for flag, number in (("--networks", given.networks), ("--images", given.images)):
+        if number is not None and number < 1:
+            raise InputError(f"{flag} {number}: a whole number from 1 is expected")
+    n_folded, n_seeds = given.networks or TO_TRAIN, given.networks or MOST_NETWORKS
     if given.data is not None and not given.data.is_dir():
         raise InputError(f"--data {given.data}: no such folder")
     if given.out is not None and given.out.suffix != ".npz":
@@ -115,14 +131,23 @@ def main(argv: Sequence[str]) -> int:
     entry = None if given.on is None else read_entry(given.on, "--on")
     if given.train is not None:
         to_learn = read_entry(given.train, "--train")
-        status = train_networks(to_learn, given.run, networks, given.data)
+        status = train_networks(to_learn, given.run, n_folded, given.data, given.images)
         if status != EXIT_DONE:
             return status
     # With --train, the run's sweep.yaml has just been written from this command line.
     open_named = given.open_named or given.train is not None
     catalogue = DataCatalogue(given.data, allow_download=open_named)
-    specs = trained_specs(given.run, catalogue, given.arm, open_named, given.code)[:networks]
-    content = answer(given.run, specs, catalogue, entry)
+    run = given.run
+    specs = trained_specs(run, catalogue, given.arm, open_named, given.code)
+    specs = [spec for spec in specs if spec.seed in sorted({s.seed for s in specs})[:n_seeds]]
+    if entry is None and given.arm is None and not _judge_all(specs, catalogue):
+        run = run / "audit" / "folds"
+        own_folder(given.run, "audit")
+        status = _train_folds(specs[0], run, n_folded, given)
+        if status != EXIT_DONE:
+            return status
+        specs = trained_specs(run, catalogue, None, open_named=True)
+    content = answer(run, specs, catalogue, entry, given.run)
     about = json.loads(str(content["about"]))
     out = given.out or given.run / "audit" / f"{safe_name(about['name'])}.npz"
     if given.out is None:
@@ -136,29 +161,32 @@ def main(argv: Sequence[str]) -> int:
 
 
 def answer(
-    run: Path, specs: Sequence[TrialSpec], catalogue: DataCatalogue, entry: DataEntry | None
+    run: Path,
+    specs: Sequence[TrialSpec],
+    catalogue: DataCatalogue,
+    entry: DataEntry | None,
+    shown: Path | None = None,
 ) -> dict[str, np.ndarray]:
-    """The arrays of the file.
+    """The arrays of the file; `shown` is the run that they are of, where other networks answer.
 
     `indices`, `given`, `probabilities` of the audited images; `trusted_given`,
     `trusted_probabilities` (empty in a self-audit); `class_names`; `image_indices` and `images`
     uint8 (m, C, h, w) of contradicted ones; `about`, JSON: name, data, by, notes.
     """
     first = specs[0]
-    by = f"“{first.arm}” of {run.name} ({len(specs)} network{'s' * (len(specs) > 1)})"
+    by = f"“{first.arm}” of {(shown or run).name} ({len(specs)} network{'s' * (len(specs) > 1)})"
     networks = {spec.id: _load(run, spec) for spec in specs}
     if entry is None:
         audited = catalogue.open(first.data)
-        # A test part drawn from the same pool was held out like validation; an official one has
-        # labels of another origin.
-        parts: tuple[Held, ...] = ("validation",) if "test" in audited.parts else HELD
-        answers = _held_out(specs, networks, catalogue, parts)
+        answers = _held_out(specs, networks, catalogue, _held_parts(first, audited))
         trusted = None
         choice = first.data.choice
         name, data = (
             f"{choice.shown}-itself",
             DataEntry(choice.name, choice.written_options()).in_words(),
         )
+        if first.data.choice.split.fold is not None:
+            by = _of_folds(run, specs)
         by += ", trained on these labels, each on images it did not see"
     else:
         audited = _open(entry, first, catalogue.data_dir)
@@ -183,6 +211,49 @@ def answer(
         else np.zeros((0, 1, 1, 1), np.uint8),
         "about": np.array(json.dumps(about, ensure_ascii=False)),
     }
+
+
+def _held_parts(spec: TrialSpec, dataset: Dataset) -> tuple[Held, ...]:
+    """The parts that a network did not learn from and whose labels are of one origin.
+
+    A test part drawn from the same pool was held out like validation; an official one has labels
+    of another origin. Of a fold the test part alone: nothing was chosen by it.
+    """
+    if spec.data.choice.split.fold is not None:
+        return ("test",)
+    return ("validation",) if "test" in dataset.parts else HELD
+
+
+def _judge_all(specs: Sequence[TrialSpec], catalogue: DataCatalogue) -> bool:
+    """Whether each image was held out from one of these networks, or no others can be trained.
+
+    Folds are all that their audit asked for; a set that code of the user's own reads is known
+    beside the run's own sweep file alone.
+    """
+    if specs[0].data.choice.split.fold is not None or specs[0].data.choice.own_code:
+        return True
+    return covers_all(specs, catalogue, _held_parts(specs[0], catalogue.open(specs[0].data)))
+
+
+def _train_folds(spec: TrialSpec, run: Path, networks: int, given: argparse.Namespace) -> int:
+    """Networks for the images that the run's own ones leave out; what that costs is said first."""
+    choice = spec.data.choice
+    n = given.images or spec.data.n_images
+    print(
+        f"{given.run}: no network of “{spec.arm}” was kept from every image; {FOLDS * networks} "
+        f"LeNet-5 are trained on folds of {min(n, spec.data.n_images):,} images, into {run}",
+        file=sys.stderr,
+    )
+    entry = DataEntry(choice.name, choice.written_options())
+    return train_networks(entry, run, networks, given.data, given.images)
+
+
+def _of_folds(run: Path, specs: Sequence[TrialSpec]) -> str:
+    """Who answers, with what it cost to train them."""
+    rows = [trial_row(run / "trials" / spec.id) for spec in specs]
+    seconds = sum(row.train_time_s or 0.0 for row in rows if row is not None)
+    folds = f"{len(specs)} LeNet-5 of {FOLDS} folds"
+    return f"{folds} ({duration_text(seconds)} of training)"
 
 
 def _open(entry: DataEntry, like: TrialSpec, data_dir: Path | None) -> Dataset:
@@ -291,7 +362,9 @@ def _contradicted(answers: Answers) -> np.ndarray:
     """
     p = answers.probabilities
     rng = np.random.default_rng(0)
-    chosen: set[int] = set()
+    surety = p.max(axis=1) - p[np.arange(len(p)), answers.given]
+    surest = np.argsort(-surety, kind="stable")[:SUREST]
+    chosen = set(answers.indices[surest[surety[surest] > 0]].tolist())
     for read, certainty in ((p.argmax(axis=1), p.max(axis=1)), (p.argmin(axis=1), -p.min(axis=1))):
         limits = [
             np.quantile(certainty[read == k], 0.75) if (read == k).any() else 0.0

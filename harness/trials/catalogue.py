@@ -217,6 +217,8 @@ def _of_seeds(wrong: Sequence[int], seeds: Collection[int]) -> str:
 
 def _has_test(dataset: Dataset, split: SplitSettings) -> bool:
     """Whether `split_dataset` will leave test images: the set's own, a count or a share."""
+    if split.fold is not None:
+        return True
     if split.test is not None:
         return split.test > 0
     if "test" in dataset.parts:
