@@ -175,6 +175,7 @@ def _run(
             _keep_images(plan, folder, catalogue)
             if is_reported:
                 track(plan, folder)
+                _audit(plan, out, options)
                 _report(plan, out, catalogue)
         diverged = [*map(plan.sweep.shown, folder.diverged_arms(plan))] if is_whole else []
     if not is_reported:  # whose first line says it
@@ -465,6 +466,24 @@ def _keep_images(plan: Plan, folder: RunFolder, catalogue: DataCatalogue) -> Non
     """Test images of the arms, for the report's galleries; data sets over 16 MB lose detail."""
     for use in {t.data.fingerprint: t.data for t in plan.trials if t.stage == "arm"}.values():
         folder.write_images(use.fingerprint, test_images(catalogue.open(use)))
+
+
+def _audit(plan: Plan, out: Path, options: Options) -> None:
+    """Let networks judge the labels of the arms' data, where the sweep asks and nobody did yet."""
+    images = plan.sweep.measure.audit
+    if images is None:
+        return
+    from analysis.audit.answers import answers_for
+
+    where, _ = answers_for(
+        str(out),
+        data=None if options.data is None else str(options.data),
+        open_named=True,
+        code=[str(place) for place in options.code],
+        images=None if images == "all" else images,
+    )
+    if where is None:
+        print(f"{plan.sweep.name}: the labels were not audited, see above", file=sys.stderr)
 
 
 def _report(plan: Plan, out: Path, catalogue: DataCatalogue) -> None:

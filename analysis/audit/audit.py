@@ -165,7 +165,7 @@ def audit_labels(answers: Answers, trusted: Answers | None = None) -> Audit:
         pairs=pairs,
         told=_told(pairs, counts, shape, np.stack([read, answers.given])[:, part], certainty[part]),
         **scores,
-        listed=_listed(answers, reading),
+        listed=_listed(answers, reading, shape),
         contradicted=_contradicted(answers, read, certainty),
         by_certainty=by_certainty,
         n=len(read),
@@ -337,9 +337,10 @@ def _told(
     return pairs[np.array(kept, bool)]
 
 
-def _listed(answers: Answers, reading: Reading) -> pd.DataFrame:
-    labels = list_wrong_labels(answers.indices, answers.given, answers.probabilities)
-    return labels if reading == "most likely" else labels[:0]
+def _listed(answers: Answers, reading: Reading, shape: Shape) -> pd.DataFrame:
+    given, probabilities = answers.given, answers.probabilities
+    labels = list_wrong_labels(answers.indices, given, probabilities, strict=shape == "none")
+    return labels if reading == "most likely" and shape != "complementary" else labels[:0]
 
 
 def _contradicted(answers: Answers, read: Ints, certainty: Floats) -> pd.DataFrame:

@@ -186,7 +186,7 @@ def describe(audit: Audit, about: Mapping[str, str], names: Sequence[str]) -> It
     yield f"Answered by {about['by']}."
     yield from _how(audit)
     yield ""
-    yield from _what_follows(audit, names)
+    yield from what_follows(audit, names)
     yield ""
     yield from _listed(audit, names)
     yield from _contradicted(audit)
@@ -195,7 +195,7 @@ def describe(audit: Audit, about: Mapping[str, str], names: Sequence[str]) -> It
 def verdict(audit: Audit, names: Sequence[str]) -> str:
     """What was done to the labels, in one sentence."""
     meaning = SHAPES[audit.shape]
-    right, wrong = _share(audit.right), _share(audit.wrong)
+    right, wrong = share_words(audit.right), share_words(audit.wrong)
     if len(audit.told) and audit.shape != "pairs":
         told = _pairs(audit.told, names, FEW_PAIRS)
         if audit.shape == "other":
@@ -207,7 +207,9 @@ def verdict(audit: Audit, names: Sequence[str]) -> str:
             f"{_percent(audit.wrong.high)} the most that fits"
         )
     if audit.shape == "uniform":
-        return f"{meaning}: {_share(audit.replaced)} of them, which makes {wrong} of labels wrong"
+        return (
+            f"{meaning}: {share_words(audit.replaced)} of them, which makes {wrong} of labels wrong"
+        )
     if audit.shape == "complementary":
         n = len(names)
         return (
@@ -240,7 +242,7 @@ def _how(audit: Audit) -> Iterator[str]:
     )
     if audit.reference_error.n:
         yield (
-            f"There it errs itself in {_share(audit.reference_error)} of "
+            f"There it errs itself in {share_words(audit.reference_error)} of "
             f"{audit.reference_error.n:,} images whose labels are trusted; this is allowed for, "
             "as far as the audited images are like those."
         )
@@ -257,7 +259,8 @@ def _how(audit: Audit) -> Iterator[str]:
     )
 
 
-def _what_follows(audit: Audit, names: Sequence[str]) -> Iterator[str]:
+def what_follows(audit: Audit, names: Sequence[str]) -> Iterator[str]:
+    """What networks that learn these labels score, and what to do."""
     chance = 1 / len(names)
     if audit.shape == "none":
         yield (
@@ -307,16 +310,19 @@ def _advice(audit: Audit) -> str:
 def _listed(audit: Audit, names: Sequence[str]) -> Iterator[str]:
     """How many labels look wrong one by one, and the surest of them."""
     n = len(audit.listed)
-    if audit.reading == "least likely":
+    if audit.reading == "least likely" or audit.shape == "complementary":
         yield "Nearly every label is wrong, so that none is listed by itself."
         return
+    if not n:
+        yield f"None of {audit.n:,} labels looks wrong by itself (cleanlab's rule)."
+        return
+    look = "looks" if n == 1 else "look"
     yield (
-        f"{words.plural(n, 'label')} of {audit.n:,} ({_percent(n / audit.n)}) "
-        f"{'looks' if n == 1 else 'look'} wrong by cleanlab's rule (confident learning); "
-        "wrong_labels.csv has each with the proposed label, the surest first, and sheet.png shows "
-        "them."
-        if n
-        else f"None of {audit.n:,} labels looks wrong by itself (cleanlab's rule)."
+        f"{words.plural(n, 'label')} of {audit.n:,} ({_percent(n / audit.n)}) {look} wrong by "
+        "cleanlab's rule (confident learning); wrong_labels.csv has each with the proposed label, "
+        "the surest first, and sheet.png shows them."
+        + " Networks err too: look before you change any."
+        * (audit.shape == "none")
     )
     for row in audit.listed.head(5).rename(columns={"index": "image"}).itertuples():
         yield (
@@ -340,7 +346,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def _share(share: Interval) -> str:
+def share_words(share: Interval) -> str:
+    """`3.8 % [2.1, 4.8]`."""
     low, high = _percent(share.low).removesuffix(" %"), _percent(share.high).removesuffix(" %")
     return f"{_percent(share.estimate)} [{low}, {high}]"
 

@@ -9,16 +9,21 @@ Source: Northcutt, Jiang and Chuang (2021), Confident learning, JAIR 70; the lib
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
 from analysis.statistics.samples.arrays import Floats, Ints
 
 COLUMNS = ("index", "given", "proposed", "probability", "probability_given", "surety")
-METHOD = "prune_by_noise_rate"  # cleanlab's default
+METHOD = "prune_by_noise_rate"  # cleanlab's default: as many as its joint counts say
+STRICT = "both"  # also among the least likely of its class: where nothing else speaks against them
 
 
-def list_wrong_labels(indices: Ints, given: Ints, probabilities: Floats) -> pd.DataFrame:
+def list_wrong_labels(
+    indices: Ints, given: Ints, probabilities: Floats, strict: bool = False
+) -> pd.DataFrame:
     """Images whose label looks wrong, the surest first.
 
     Columns: index, given, proposed (the most likely class), probability (of the proposed class),
@@ -28,6 +33,8 @@ def list_wrong_labels(indices: Ints, given: Ints, probabilities: Floats) -> pd.D
         indices: int64 (n,), rows of the data set.
         given: int64 (n,), class numbers.
         probabilities: float (n, K), out of sample; a class may lack images.
+        strict: fewer false alarms, for labels of which no more are contradicted than networks get
+            wrong.
     """
     proposed = probabilities.argmax(axis=1)
     rows = np.arange(len(given))
@@ -41,12 +48,13 @@ def list_wrong_labels(indices: Ints, given: Ints, probabilities: Floats) -> pd.D
         }
     )
     frame["surety"] = frame["probability"] - frame["probability_given"]
-    frame = frame[_issues(given, probabilities) & (proposed != given)]
+    method = STRICT if strict else METHOD
+    frame = frame[_issues(given, probabilities, method) & (proposed != given)]
     order = ["surety", "index"]
     return frame.sort_values(order, ascending=[False, True], kind="stable", ignore_index=True)
 
 
-def _issues(given: Ints, probabilities: Floats) -> np.ndarray:
+def _issues(given: Ints, probabilities: Floats, method: str) -> np.ndarray:
     """bool (n,): what cleanlab's rule finds; classes without a label are left out of it."""
     from cleanlab.filter import find_label_issues  # scikit-learn: only where labels are audited
 
@@ -56,5 +64,7 @@ def _issues(given: Ints, probabilities: Floats) -> np.ndarray:
     kept = np.asarray(probabilities, dtype=float)[:, classes]
     kept = np.maximum(kept, 1e-12)
     kept /= kept.sum(axis=1, keepdims=True)
-    mask: np.ndarray = find_label_issues(compact, kept, filter_by=METHOD, n_jobs=1)
+    with warnings.catch_warnings():  # that it keeps the few images of a small class
+        warnings.simplefilter("ignore", UserWarning)
+        mask: np.ndarray = find_label_issues(compact, kept, filter_by=method, n_jobs=1)
     return mask

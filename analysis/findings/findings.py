@@ -8,7 +8,7 @@ gives the same numbers to the last bit. Every estimate comes from `analysis.stat
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from analysis.findings.measured import course_of, final_of, lacking_trials
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs, judge_pairs
 from analysis.findings.quantities import gap_table, with_quantities
+from analysis.findings.right_labels import right_table
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
 from analysis.findings.sources import source_table
 from analysis.findings.starts import describe_starts
@@ -86,6 +87,7 @@ class Findings:
     raised: tuple[tuple[str, int, int], ...] = ()
     lowered: tuple[tuple[str, int, int, int], ...] = ()
     ahead: tuple[Ahead, ...] = ()
+    right: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def tasks(self) -> list[str]:
@@ -124,6 +126,7 @@ def find(runs: Runs) -> Findings:
         reached=reached_table(times),
         survival=survival_of(times),
         learning=summarize_learning(curves, evidence, also=course.column),
+        right=right_table(curves, evidence),
         pairs=pairs,
         stability=stability,
         sources=source_table(asked, runs.trials, score),

@@ -18,7 +18,10 @@ from analysis.report.links import Links
 from analysis.report.sections import ORDER, beside_verdicts, gather, paragraphs_of
 from analysis.report.trial_list import list_trials
 
-FOLDED = (*("classes", "tasks", "search", "seeds", "data"), *("trials", "methods", "provenance"))
+FOLDED = (
+    *("labels", "classes", "tasks", "search", "seeds", "data"),
+    *("trials", "methods", "provenance"),
+)
 OPENING = (
     "Line: mean of all runs of an arm. Band: where that mean may well lie. Faint: single runs. "
     "Dashed: on training images."
@@ -95,7 +98,8 @@ def _rest(content: Content, blocks: Blocks, links: Links) -> Iterator[Section]:
     blocks = blocks | {"trials": [*list_trials(content, links), *blocks["trials"]]}
     for key in FOLDED:
         short, title = ORDER[key]
-        words = tuple(paragraphs_of(key, content.findings))
+        of_labels = content.labels if key == "labels" else ()
+        words = (*of_labels, *paragraphs_of(key, content.findings))
         yield Section(key, short, title, tuple(blocks[key]), words, is_folded=True)
 
 

@@ -27,7 +27,7 @@ class Content:
     title: the question; the names of the sweeps where no question was written. facts: one line on
     data, network and seeds. glance: the answer for one screen. top: the paragraphs that answer the
     question. tables: by the id of the section they stand in. contact_sheets: files in the report's
-    folder of that name.
+    folder of that name. labels: what audits say of the labels.
     """
 
     findings: Findings
@@ -41,6 +41,7 @@ class Content:
     tables: Mapping[str, Sequence[Table]]
     drawn: Sequence[Drawing]
     contact_sheets: Sequence[str] = ()
+    labels: Sequence[str] = ()
 
     @property
     def each_table(self) -> list[Table]:

@@ -28,6 +28,7 @@ from analysis.report.evaluations import write_evaluations
 from analysis.report.exports import names_of, report_json, write_json, write_tables
 from analysis.report.glance import Glance, at_a_glance
 from analysis.report.hand_in.paper import write_paper
+from analysis.report.labels import labels_of
 from analysis.report.links import Links
 from analysis.report.page import render_page
 from analysis.report.pdf.brief import write_brief
@@ -95,7 +96,9 @@ def write_findings(
     out.mkdir(parents=True, exist_ok=True)
     styles = arm_styles(findings.arm_names)
     drawn = draw_figures(findings, styles, out / "figures")
-    content = compose(findings, styles, drawn, _contact_sheets(out))
+    labels = labels_of(findings.runs.folders, out / "figures")
+    drawn += labels.drawn
+    content = compose(findings, styles, drawn, _contact_sheets(out), labels.paragraphs)
     write_tables(content.each_table, out / "tables", names_of(findings.runs.trials))
     write_json(out / "report.json", report_json(content))
     write_pdf_report(content, out / "report.pdf")
@@ -123,6 +126,7 @@ def compose(
     styles: Styles,
     drawn: Sequence[Drawing] = (),
     contact_sheets: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> Content:
     """All words and tables of a report, with the figures that were drawn."""
     answers, glance = answer_all(findings), at_a_glance(findings)
@@ -138,6 +142,7 @@ def compose(
         tables=build_tables(findings),
         drawn=in_order(drawn),
         contact_sheets=contact_sheets,
+        labels=labels,
     )
 
 

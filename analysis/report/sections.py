@@ -16,11 +16,13 @@ from analysis import words
 from analysis.figures.drawing import Drawing
 from analysis.findings.by_class import MOST_TASKS
 from analysis.findings.findings import Findings
+from analysis.findings.right_labels import right_words
 from analysis.findings.searches import Search, describe_search, setting_text
 from analysis.report import (
     displays_arms,
     displays_classes,
     displays_data,
+    displays_labels,
     displays_pairs,
     document,
     methods,
@@ -56,6 +58,7 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("tasks", findings.over_tasks.together, displays_pairs.together_table),
         ("tasks", findings.over_tasks.aggregates, displays_arms.aggregate_table),
         ("tasks", findings.over_tasks.improvements, displays_pairs.improvement_table),
+        ("labels", findings.right, displays_labels.right_label_table),
         ("seeds", pairs.seeds_needed, displays_pairs.seeds_table),
         ("data", data.sets, displays_data.data_table),
         ("data", data.remarks, displays_data.remark_table),
@@ -120,6 +123,7 @@ ORDER = {
     "arms": ("Arms", "Results by arm"),
     "stability": ("Stability", "Stability"),
     "classes": ("Classes", "By class and by image"),
+    "labels": ("Labels", "The labels: given and right"),
     "tasks": ("Tasks", "Over all tasks"),
     "search": ("Search", "The search for hyperparameters"),
     "seeds": ("Seeds", "How many seeds would be needed"),
@@ -166,6 +170,8 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
         )
     if key == "classes" and not classes.n_read and len(findings.evidence):
         yield "Not tested: no trial left predictions."
+    if key == "labels":
+        yield from right_words(findings.right)
     if key == "search" and findings.searches:
         decided = {(d.sweep, d.arm): describe_search(d) for d in findings.decisions}
         for search in findings.searches:

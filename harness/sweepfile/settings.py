@@ -11,6 +11,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -315,10 +316,21 @@ class ByName(Frozen):
         if not isinstance(given, Mapping) or isinstance(given.get("options"), BaseModel):
             return given
         own = {k: v for k, v in given.items() if k in cls.own_keys}
+        of_split = {k: v for k, v in given.items() if cls._is_of_split(k, v, given.get("name"))}
         if cls.split_keys:
-            own["split"] = {k: v for k, v in given.items() if k in cls.split_keys}
-        options = {k: v for k, v in given.items() if k not in (*cls.own_keys, *cls.split_keys)}
+            own["split"] = of_split
+        options = {k: v for k, v in given.items() if k not in (*cls.own_keys, *of_split)}
         return {**own, "options": options}
+
+    @classmethod
+    def _is_of_split(cls, key: str, value: object, name: object) -> bool:
+        """Whether a key says how a set is split; a word is its own option, where it has one."""
+        if key not in cls.split_keys:
+            return False
+        if isinstance(value, str) and isinstance(name, str):
+            with suppress(InputError):
+                return key not in cls.options_model(name).model_fields
+        return True
 
     @field_validator("name")
     @classmethod
