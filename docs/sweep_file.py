@@ -133,6 +133,7 @@ def page() -> str:
     lines += _table({"properties": {key: split[key] for key in keys}}, parts)
     lines += ["", "### `corrupt_labels`", ""]
     lines += _table(parts["CorruptLabels"], parts)
+    lines += ["", "### `fold`", "", *_table(parts["Fold"], parts)]
     lines += ["", *_options(parts["DataChoice"], parts, leave_out=keys)]
     return "\n".join(lines) + "\n"
 

@@ -124,3 +124,13 @@ def test_corrupt_labels_reproduces_it_on_mnist(real_data):
     off = table[~np.eye(10, dtype=bool)]
     assert off.min() > 0.8 * off.mean()
     assert off.max() < 1.2 * off.mean()
+
+
+def test_its_option_test_is_read_beside_the_counts_of_a_split():
+    from harness.sweepfile.settings import DataChoice
+
+    written = {"name": "mnist_task3", "test": "none", "train": 10, "validation": 5}
+    choice = DataChoice.model_validate(written)
+    assert (choice.options.test, choice.split.train, choice.split.test) == ("none", 10, None)
+    counted = DataChoice.model_validate({"name": "mnist_task3", "test": 4})
+    assert (counted.options.test, counted.split.test) == ("mnist", 4)
