@@ -53,7 +53,10 @@ def right_table(curves: pd.DataFrame, evidence: pd.DataFrame) -> pd.DataFrame:
                            strict=True)),
             }  # fmt: skip
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    order = {arm: k for k, arm in enumerate(evidence["arm"].drop_duplicates())}
+    places = table["arm"].map(order).sort_values(kind="stable").index
+    return table.loc[places].reset_index(drop=True)
 
 
 def _change(first: pd.Series, last: pd.Series) -> tuple[float, float, float]:
@@ -82,6 +85,6 @@ def right_words(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _went(row: object, name: str) -> str:
-    """`rises` or `falls` where the interval of the change says so."""
+    """`rises` or `falls`, where the interval of the change says so."""
     low, high = getattr(row, f"{name}_change_low"), getattr(row, f"{name}_change_high")
-    return "rises" if low > 0 else "falls" if high < 0 else "goes (not known which way)"
+    return "rises" if low > 0 else "falls" if high < 0 else "goes (no sure change)"

@@ -26,6 +26,7 @@ OPENING = (
     "Line: mean of all runs of an arm. Band: where that mean may well lie. Faint: single runs. "
     "Dashed: on training images."
 )
+OF_RIGHT = " Dotted: validation images by their right labels."
 Blocks = dict[str, list[Block]]
 
 
@@ -49,7 +50,8 @@ def lay_out(content: Content, links: Links) -> Layout:
         *_rest(content, blocks, links),
     ]
     if opening is not None:
-        opening = replace(opening, caption=OPENING)
+        dotted = OF_RIGHT if len(content.findings.right) else ""
+        opening = replace(opening, caption=OPENING + dotted)
     return Layout(opening, tuple(s for s in sections if s.every_block or s.paragraphs))
 
 
