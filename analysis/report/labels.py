@@ -52,7 +52,7 @@ def _paragraphs(audit: Audit, file: AnswersFile) -> Iterator[str]:
         f"{share_words(audit.right)} of the labels are right (95 % interval), of {audit.n:,} "
         f"images that were judged. Answered by {file.about['by']}."
     )
-    yield from what_follows(audit, file.class_names)
+    yield from (text.replace("`", "") for text in what_follows(audit, file.class_names))
     if len(audit.listed):
         yield (
             f"{words.plural(len(audit.listed), 'label')} of {audit.n:,} "
