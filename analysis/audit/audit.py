@@ -33,6 +33,7 @@ __all__ = ["SHAPES", "Answers", "Audit", "audit_labels", "certain_part", "read_o
 Reading = Literal["most likely", "least likely"]
 
 CERTAIN = 0.25  # of each read class: where rates are measured
+LEAST_OF_PAIR = 5  # images among the surest from which a pair of classes is told
 SURE = 0.95  # median certainty from which a pair of classes is told where else nothing is wrong
 SELF_ERROR = 0.01  # what is allowed for a network's own mistakes there, where nothing measured them
 
@@ -334,7 +335,7 @@ def _told(
 
     columns = pairs[["read", "given", "share_low"]].itertuples(index=False)
     kept = [stands_out(int(read), int(given), float(low)) for read, given, low in columns]
-    return pairs[np.array(kept, bool)]
+    return pairs[np.array(kept, bool) & (pairs["n"].to_numpy(dtype=int) >= LEAST_OF_PAIR)]
 
 
 def _listed(answers: Answers, reading: Reading, shape: Shape) -> pd.DataFrame:

@@ -72,6 +72,15 @@ def test_right_labels_have_few_alarms_and_no_pair(dirty):
     assert len(audit.listed) < 10  # of 240 mistakes of the network
 
 
+def test_of_many_small_classes_no_pair_is_told_by_an_image_or_two():
+    rng = np.random.default_rng(0)
+    true = np.repeat(np.arange(K), 34)
+    given = np.where(rng.random(len(true)) < 0.05, rng.integers(K, size=len(true)), true)
+    audit = audit_labels(Answers(np.arange(len(true)), given, told(true, 1)))
+    assert len(audit.pairs) > 0
+    assert audit.told.empty
+
+
 def test_a_class_without_a_label_and_one_of_two_are_no_mistake():
     rng = np.random.default_rng(0)
     true = np.concatenate([rng.integers(8, size=400), [8, 8]])
