@@ -31,13 +31,23 @@ def reasons(findings: Findings) -> str:
             arms = [control, *(pair.treatment for pair in pairs if pair.control == control)]
             rows = table[(table["task"] == task) & table["arm"].isin(arms)]
             if len(rows) > 1 and control in set(rows["arm"]):
-                where = f"On {task}: " if len(findings.tasks) > 1 else ""
-                texts.append(
-                    " ".join([where + _numbers(rows, findings), *_why(rows, control, findings)])
-                )
+                text = " ".join([_numbers(rows, findings), *_why(rows, control, findings)])
+                place, text = at_one_point(list(rows["arm"]), text)
+                where = task if len(findings.tasks) > 1 else place
+                texts.append(f"At {where}: {text}" if where else text)
     left = len(texts) - MOST_GROUPS
     more = [f"The table “Layers that train” has {words.plural(left, 'more group')} of arms."]
     return " ".join([*texts[:MOST_GROUPS], *(more if left > 0 else [])])
+
+
+def at_one_point(arms: Sequence[str], text: str) -> tuple[str, str]:
+    """`name=lenet5`, and the text without it behind each name, where all arms are of one point of
+    a grid; else "" and the text as it is."""
+    points = {arm.partition(" [")[2] for arm in arms}
+    point = points.pop()
+    if points or not point.endswith("]"):
+        return "", text
+    return point.removesuffix("]"), text.replace(f" [{point}”", "”")
 
 
 def _numbers(rows: pd.DataFrame, findings: Findings) -> str:
@@ -54,7 +64,7 @@ def _numbers(rows: pd.DataFrame, findings: Findings) -> str:
         for key, what, write, unit in (
             ("score", f"final {course.words} is", lambda v: words.write(course.kind, v), ""),
             ("end_accuracy_gap", _AHEAD, words.points, " points at the end of training"),
-            ("loss_rise", "validation loss ends above its lowest by", words.number, ""),
+            ("loss_rise", "validation loss ends above its lowest by", "{:.4f}".format, ""),
             ("mean_difference", "two seeds lie apart by", _spread(findings), _points(findings)),
         )
         if rows[key].notna().any()
@@ -62,7 +72,9 @@ def _numbers(rows: pd.DataFrame, findings: Findings) -> str:
     return f"{words.listed(trains)}. In this order, {'; '.join(parts)}."
 
 
-_AHEAD = "training accuracy minus validation accuracy is"
+_AHEAD = (
+    "accuracy of training batches, as augmented and under dropout, minus validation accuracy is"
+)
 
 
 def _spread(findings: Findings) -> Callable[[float], str]:
@@ -87,16 +99,23 @@ def _why(rows: pd.DataFrame, control: str, findings: Findings) -> Iterator[str]:
         if row.task == task and row.control == control and row.treatment in by_arm.index
         if row.treatment != control
     ]
-    unknown = []
+    hints, unknown = [], []
     for treatment in dict.fromkeys(row.treatment for row in own):
         pair = [row for row in own if row.treatment == treatment]
         final = next(row for row in pair if row.metric == findings.score)
         if final.verdict != "inconclusive":
             yield _goes_with(final, pair, by_arm)
+        elif final.state == "by itself":
+            hints.append(final)
         elif not math.isnan(final.low):
             unknown.append(final)
+    ends = findings.course.ends("more")
+    if hints:
+        among = words.plural(hints[0].n_question, "comparison")
+        yield f"By itself beyond chance, but not among all {among}: {_differences(hints)}."
     if unknown:
-        yield _not_told(unknown)
+        seeds = words.plural(unknown[0].n, "seed")
+        yield f"Which ends {ends} cannot be told from {seeds}: {_differences(unknown)}."
 
 
 def _goes_with(final: Comparison, pair: Sequence[Comparison], by_arm: pd.DataFrame) -> str:
@@ -129,15 +148,10 @@ def _fit(fewer: str, more: str, by_arm: pd.DataFrame) -> str:
     return f", though it has no more of its training images right {numbers}"
 
 
-def _not_told(rows: Sequence[Comparison]) -> str:
-    """`Which ends more accurate cannot be told from 3 seeds: the difference to “c” is …`"""
-    course = rows[0].measured
-    each = [
+def _differences(rows: Sequence[Comparison]) -> str:
+    """`“a” minus “c” is +0.66 points (−1.20 to +2.52)`, of each."""
+    return words.listed(
         f"“{row.treatment}” minus “{row.control}” is {written(row, row.estimate)} "
         f"({words.bare(row.kind, row.low)} to {words.bare(row.kind, row.high)})"
         for row in rows
-    ]
-    return (
-        f"Which ends {course.ends('more')} cannot be told from {words.plural(rows[0].n, 'seed')}: "
-        f"{words.listed(each)}."
     )

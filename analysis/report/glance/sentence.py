@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from analysis import words
 from analysis.findings.findings import Findings
+from analysis.report.glance.layers import at_one_point
 from analysis.report.glance.outcomes import Outcome, Phrase, outcomes_of
 from analysis.statistics.times.course import Course
 
@@ -50,10 +51,13 @@ def _on_layers(outcomes: Sequence[Outcome], findings: Findings) -> Iterator[str]
         groups = [list(outcomes)]
     n_tasks = len(findings.tasks)
     together = f" over {n_tasks} tasks together" if n_tasks > 1 else ""
-    for group in groups:
-        yield words.sentence(
-            f"on how many layers to tune{together}: {_of_group(group, findings.course)}"
-        )
+    for k, group in enumerate(groups):
+        arms = [name for o in group for name in (o.treatment, o.control)]
+        place, text = at_one_point(arms, _of_group(group, findings.course))
+        at = f"at {place}" if place else ""
+        if not k:
+            at = ", ".join(filter(None, (f"on how many layers to tune{together}", at)))
+        yield words.sentence(f"{at}: {text}" if at else text)
 
 
 def _of_all(outcomes: Sequence[Outcome], findings: Findings) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from analysis.findings.findings import Findings, find
 from analysis.findings.layers import find_layers
 from analysis.findings.load import load_runs
 from analysis.report.glance import at_a_glance
+from analysis.report.glance.layers import at_one_point
 from analysis.statistics.samples.pairing import Pair
 
 START = {"initialize": "digits", "head": "auto"}
@@ -103,3 +104,13 @@ def test_what_cannot_be_said_is_said_so(tmp_path: Path, made: dict[str, Any], te
     glance = at_a_glance(run(tmp_path, **made))
     assert text in glance.sentence.partition("On how many layers to tune: ")[2]
     assert "nan" not in glance.reasons.lower()
+
+
+def test_what_all_arms_of_a_point_of_a_grid_share_is_said_once() -> None:
+    text = "“a [dense=500]” ends more accurate than “b [dense=500]”"
+    assert at_one_point(["a [dense=500]", "b [dense=500]"], text) == (
+        "dense=500",
+        "“a” ends more accurate than “b”",
+    )
+    assert at_one_point(["a [dense=500]", "b [dense=9]"], text) == ("", text)
+    assert at_one_point(["a", "b"], text) == ("", text)
