@@ -27,10 +27,11 @@ def jpeg_request(request: Request) -> Request:
 def as_jpeg(dataset: Dataset, request: Request) -> Dataset:
     """`dataset` of uint8 (N, 1, 28, 28) as its JPEG files hold it, at the size of `request`."""
     images = np.stack([decode(encode(image[0])) for image in dataset.images])
+    shaped = shape_images(images, request.image_size, request.channels)
     return dataclasses.replace(
         dataset,
-        images=shape_images(images, request.image_size, request.channels),
-        fingerprint=_fingerprint(dataset.fingerprint, images, request),
+        images=shaped,
+        fingerprint=_fingerprint(dataset.fingerprint, images, shaped.shape[1:]),
         first_copy=first_copies(image_digests(images)),
         notes=(*dataset.notes, f"its images are as gray JPEG files of 28×28 hold them ({QUALITY})"),
     )
@@ -52,7 +53,7 @@ def decode(content: bytes) -> np.ndarray:
     return np.asarray(image, np.uint8)
 
 
-def _fingerprint(before: str, images: np.ndarray, request: Request) -> str:
-    shape = f"{request.image_size} {request.channels}"
-    content = before.encode() + shape.encode() + images.tobytes()
+def _fingerprint(before: str, images: np.ndarray, shape: tuple[int, ...]) -> str:
+    """Of what the files hold and the shape in which it is given, asked for or not."""
+    content = before.encode() + str(shape).encode() + images.tobytes()
     return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -6,8 +6,11 @@ is its last step.
 
 from __future__ import annotations
 
+import re
+
 from harness.hand_in.evaluated import Evaluated, evaluations_of
-from harness.sweepfile.settings import Train
+from harness.sweepfile.search_settings import Search
+from harness.sweepfile.settings import FINE_TUNE, Train
 from harness.trials.spec import Plan
 from headstart.errors import InputError
 
@@ -27,7 +30,7 @@ def check_hand_in(plan: Plan) -> None:
             "best or delta does"
         )
     for each in evaluations:
-        _check(each)
+        _check(each, plan.sweep.searches.get(each.trial.arm))
     write_networks(evaluations)
 
 
@@ -37,9 +40,11 @@ def named_seed(plan: Plan) -> int:
     return plan.sweep.seeds.values[0] if seed is None else seed
 
 
-def _check(evaluation: Evaluated) -> None:
+def _check(evaluation: Evaluated, search: Search | None) -> None:
     trial = evaluation.trial
     text = _against_training(trial.condition.train) if evaluation.is_tuned else ""
+    if not text and evaluation.is_tuned and search is not None:
+        text = _against_search(evaluation, search)
     if trial.stage == "arm" and not trial.data.choice.options.as_jpeg:
         text = f"{trial.data.choice.shown}: the images are handed in as JPEG files, and the run " \
                "has to train on what these hold: set data.as_jpeg: true"  # fmt: skip
@@ -47,6 +52,18 @@ def _check(evaluation: Evaluated) -> None:
         text = "it has no test images"
     if text:
         raise InputError(f"deliver.hand_in: {trial.arm}: {text}")
+
+
+def _against_search(evaluation: Evaluated, search: Search) -> str:
+    """What a search may choose that would leave no such evaluation; empty where it cannot."""
+    if any(key.startswith("pretrain.") for key in search.space):
+        return "its search trains the pretrained network anew, and the four are of one network"
+    pattern = "last_layer|last_1" if evaluation.number.startswith("3") else r"last_[2-9]\d*"
+    depths = search.space[FINE_TUNE].ends() if FINE_TUNE in search.space else ()
+    others = [str(depth) for depth in depths if not re.fullmatch(pattern, str(depth))]
+    if not others:
+        return ""
+    return f"its search may choose fine_tune: {others[0]}, which is no {evaluation.title.lower()}"
 
 
 def _against_training(train: Train) -> str:

@@ -22,6 +22,8 @@ def test_a_network_of_another_size_sees_the_same_files(tmp_path, as_jpeg):
     is_grown = np.array_equal(large.images, np.repeat(grown[:, None], 3, axis=1))
     assert is_grown == as_jpeg  # without it they are drawn at their size
     assert small.fingerprint != large.fingerprint
+    asked = load_dataset("glyphs", given, cache_dir=tmp_path, image_size=(28, 28), channels=1)
+    assert (asked.fingerprint == small.fingerprint) or not as_jpeg
 
 
 def test_the_images_are_those_of_the_files_and_the_files_those_of_the_images_before(tmp_path):

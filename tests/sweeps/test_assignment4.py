@@ -18,8 +18,9 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
+from harness.hand_in.write import handing_in
 from harness.plan.planner import make_plan
-from harness.plan.search import studies_of
+from harness.plan.search import recorded, studies_of
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
 from runs import ROOT, run_here
@@ -33,6 +34,7 @@ SMALLER = (
     f"data={OWN}",
     "pretrain.mnist.data={name: glyphs, count: 500, train: 300, validation: 100, test: 100}",
     "pretrain.mnist.train.epochs=1",
+    "pretrain.mnist_midas=none",
     "train.epochs=2",
     "search.samples=2",
     "search.rungs=[1, 2]",
@@ -93,6 +95,21 @@ def test_the_code_that_is_handed_in_gives_the_numbers_of_the_run(report, unpacke
 
 
 @pytest.mark.slow
+def test_a_hand_in_that_breaks_off_leaves_no_zip_and_the_next_one_has_the_same_bytes(report):
+    """Runs the command a second time, which finds all trials there."""
+    archive, run = report / "Assignment 4.zip", report.parent
+    before, catalogue = archive.read_bytes(), DataCatalogue(allow_download=False)
+    plan = recorded(make_plan(load_sweep(SWEEP, None, SMALLER), catalogue), catalogue, run).plan
+    breaks_off = handing_in(plan, catalogue, run, report)
+    assert (breaks_off.__enter__() / "Code" / "main.py").is_file()
+    breaks_off.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert not [path.name for path in report.iterdir() if "Assignment" in path.name]
+    given = [part for text in SMALLER for part in ("--set", text)]
+    assert run_here(SWEEP, run, *given, report=True).returncode == 0
+    assert archive.read_bytes() == before
+
+
+@pytest.mark.slow
 def test_the_workbook_has_the_four_evaluations_in_their_order(report):
     book = openpyxl.load_workbook(report / "Assignment 4" / "Assignment 4 Results.xlsx")
     rows = list(book["Evaluations"].iter_rows(min_row=3, values_only=True))
@@ -142,7 +159,9 @@ def test_every_arm_that_trains_was_searched_and_no_search_was_tested(report):
 
 @pytest.mark.parametrize("profile", [None, "quick"])
 def test_every_seed_searches_inside_its_own_split(profile):
-    sweep = load_sweep(SWEEP, profile, (f"data={OWN}", f"pretrain.mnist.data={OWN}"))
+    sweep = load_sweep(
+        SWEEP, profile, (f"data={OWN}", f"pretrain.mnist.data={OWN}", "pretrain.mnist_midas=none")
+    )
     catalogue = DataCatalogue(allow_download=False)
     plan = make_plan(sweep, catalogue)
     studies = studies_of(plan, catalogue)

@@ -85,7 +85,7 @@ def network(handed: Handed) -> Iterator[str]:
     row = handed.row(stage)
     why = f" {words.sentence(str(handed.sweep['why']))}" if handed.sweep.get("why") else ""
     data = handed.data(stage)
-    stand_in = f", which stands in for {data['stand_in_for']}" if data["stand_in_for"] else ""
+    stand_in = f" (which stands in for {data['stand_in_for']})" if data["stand_in_for"] else ""
     yield (
         f"{row['model']} with {int(row['n_parameters']):,} weights.{why} It was trained on "
         f"{int(row['n_train']):,} images of {_set(row)}{stand_in} for "
