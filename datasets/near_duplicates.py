@@ -40,7 +40,8 @@ _BLUR = 1.5  # pixels of the small picture: what a crop of some percent moves
 _MOST_PAIRS = 700_000_000  # of images that are compared: some five seconds of one core
 _MOST_OF_ONE = 10  # pairs of an image that are kept
 _PIECE = 4096  # pictures that are computed at once
-_BLOCK = 512  # images that are compared with all others at once
+_BLOCK = 512  # images that are compared with all others at once, or fewer:
+_MOST_COSINES = _BLOCK << 16  # of them in memory
 
 
 def near_pairs(images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray) -> np.ndarray:
@@ -125,9 +126,10 @@ def _candidates(
     own: np.ndarray, other: np.ndarray, tested: np.ndarray, first_copy: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs (i, j) of vectors that are near, and whether much nearer than i's other neighbours."""
-    space = np.empty((_BLOCK, len(other)), np.float32)
-    for start in range(0, len(tested), _BLOCK):
-        at = tested[start : start + _BLOCK]
+    block = max(1, min(_BLOCK, _MOST_COSINES // len(other)))
+    space = np.empty((block, len(other)), np.float32)
+    for start in range(0, len(tested), block):
+        at = tested[start : start + block]
         near = np.matmul(own[at], other.T, out=space[: len(at)])
         flat = _where_high(near)
         rows, columns = np.divmod(flat, len(other))

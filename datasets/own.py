@@ -24,7 +24,7 @@ from datasets.arrays.own_items import own_images
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.cache.cached import cached
 from datasets.locations import user_path
-from datasets.preprocess import shape_images
+from datasets.preprocess import shape_for
 from datasets.split import SplitSettings
 from headstart.errors import DataError, HeadstartError, did_you_mean
 from headstart.own_code import given_code, read_code, said_of, shown
@@ -126,7 +126,7 @@ class OwnSet:
         labels, names, note = labels_to_classes(own.labels, where, own.class_names)
         return build_dataset(
             where,
-            shape_images(own.images, request.image_size, request.channels),
+            shape_for(own.images, request),
             labels,
             names,
             source=where if path is None else str(path),

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from datasets.base import Preprocess
+from datasets.base import Preprocess, Request
 
 MNIST_SIZE = 28  # pixels, both ways
 MNIST_BOX = 20  # the digit itself is fitted into 20×20 of the 28×28
@@ -190,6 +190,26 @@ def shape_images(
     if channels == 3 and stacked.shape[1] == 1:
         return np.broadcast_to(stacked, (len(stacked), 3, *stacked.shape[2:]))
     return stacked
+
+
+def shape_for(images: np.ndarray, request: Request) -> np.ndarray:
+    """As `shape_images`, of the size and channels of a request; into its file where it has one.
+
+    Then memory holds some blocks of the result, and the result is the file as a read-only map.
+    """
+    size, channels = request.image_size, request.channels
+    if request.pages is None or images.size == 0:
+        return shape_images(images, size, channels)
+
+    def shape(block: np.ndarray) -> np.ndarray:
+        shaped = shape_images(block, size, channels)
+        return shaped[:, :1] if shaped.strides[1] == 0 else shaped  # a repeated one is kept once
+
+    n_channels = shape_images(images[:1], size, channels).shape[1]
+    request.pages.put(images, shape)
+    stored = request.pages.images
+    assert stored is not None, "it is whole"
+    return np.broadcast_to(stored, (len(stored), n_channels, *stored.shape[2:]))
 
 
 def gray(image: np.ndarray) -> np.ndarray:

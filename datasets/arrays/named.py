@@ -24,7 +24,7 @@ from datasets.arrays.pixels import (
 )
 from datasets.base import PART_NAMES, Dataset, DatasetOptions, Request, build_dataset
 from datasets.files.part_words import PART_OF
-from datasets.preprocess import shape_images
+from datasets.preprocess import shape_for
 from headstart.errors import DataError
 from headstart.settings import key
 
@@ -181,7 +181,7 @@ def dataset_of_arrays(
     }
     return build_dataset(
         name,
-        shape_images(pixels, request.image_size, request.channels),
+        shape_for(pixels, request),
         labels,
         names,
         source=str(path),

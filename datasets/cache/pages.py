@@ -36,6 +36,9 @@ _BLOCK_BYTES = 4 << 20
 _MOST_ROWS = 256  # of a block
 
 
+Shape = Callable[[np.ndarray], np.ndarray]
+
+
 def rows_of_a_block(row_bytes: int) -> int:
     """How many rows make a block of some megabytes."""
     return max(1, min(_MOST_ROWS, _BLOCK_BYTES // max(1, row_bytes)))
@@ -110,16 +113,18 @@ class Pages:
         self._n_said += int(record["names"])
         self.say(self._n_said, self._n)
 
-    def put(self, images: np.ndarray) -> None:
-        """Write a table that lies in memory, uint8 (N, C, H, W)."""
-        self.begin(len(images), (images.shape[1], images.shape[2], images.shape[3]))
-        step = rows_of_a_block(images[:1].nbytes)
+    def put(self, images: np.ndarray, shape: Shape = lambda block: block) -> None:
+        """Write all of an array, each block as `shape` makes it: uint8 (n, C, H, W)."""
+        first = shape(images[:1])
+        self.begin(len(images), (first.shape[1], first.shape[2], first.shape[3]))
+        step = rows_of_a_block(first.nbytes)
         starts = range(len(self.crcs), len(images), step)
         with ThreadPoolExecutor(n_cores()) as pool:
             ahead = 2 * n_cores()
-            for first in range(0, len(starts), ahead):
-                some = starts[first : first + ahead]
-                for block in pool.map(lambda at: measured(images[at : at + step]), some):
+            for at_once in range(0, len(starts), ahead):
+                some = starts[at_once : at_once + ahead]
+                blocks = pool.map(lambda at: measured(shape(images[at : at + step])), some)
+                for block in blocks:
                     self.append(block, {"names": len(block.crcs)})
         self.finish()
 

@@ -22,7 +22,7 @@ from datasets.cache.cached import cached
 from datasets.files.pickles import read_pickle
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.locations import user_path
-from datasets.preprocess import shape_images
+from datasets.preprocess import shape_for
 from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
 
@@ -98,7 +98,7 @@ def _decode(path: Path, options: Options, request: Request) -> Dataset:
     parts = {part: np.concatenate(indices) for part, indices in of_part.items() if indices}
     return build_dataset(
         "cifar",
-        shape_images(np.concatenate(images), request.image_size, request.channels),
+        shape_for(np.concatenate(images), request),
         values,
         classes,
         source=str(path),

@@ -22,7 +22,7 @@ from datasets.base import PART_NAMES, Dataset, DatasetInfo, DatasetOptions, Requ
 from datasets.cache.cached import cached
 from datasets.labels.offered import column_of_images
 from datasets.locations import user_paths
-from datasets.preprocess import shape_images
+from datasets.preprocess import shape_for
 from datasets.sets import folder
 from datasets.tables.header import Column
 from datasets.tables.pixel_columns import Wanted
@@ -167,7 +167,7 @@ def _decode(paths: tuple[Path, ...], options: Options, request: Request) -> Data
     )
     return build_dataset(
         "csv",
-        shape_images(images, request.image_size, request.channels),
+        shape_for(images, request),
         labels,
         names,
         source=where,

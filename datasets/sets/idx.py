@@ -19,7 +19,7 @@ from datasets.arrays.pixels import images_to_nhwc, images_to_uint8
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_dataset
 from datasets.cache.cached import cached
 from datasets.locations import user_path
-from datasets.preprocess import shape_images
+from datasets.preprocess import shape_for
 from headstart.errors import DataError
 from headstart.settings import key
 
@@ -130,7 +130,7 @@ def _decode(options: Options, request: Request, folder: Path, name: str, files: 
     unread = [f"{path.name} was not read: another file has its part" for path in files.unread]
     return build_dataset(
         "idx",
-        shape_images(images, request.image_size, request.channels),
+        shape_for(images, request),
         labels,
         names,
         source=where,

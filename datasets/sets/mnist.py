@@ -16,7 +16,7 @@ from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request, build_d
 from datasets.cache.cached import cached
 from datasets.files.downloads import Download, fetch
 from datasets.locations import downloads_folder, not_found
-from datasets.preprocess import shape_images
+from datasets.preprocess import shape_for
 from headstart.errors import DataError, DataNotFoundError
 from headstart.settings import key
 
@@ -133,7 +133,7 @@ def _decode(files: Sequence[Path], request: Request) -> Dataset:
     )
     return build_dataset(
         "mnist",
-        shape_images(images, request.image_size, request.channels),
+        shape_for(images, request),
         labels,
         tuple("0123456789"),
         source=str(files[0].parent),

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from data_files import dataset_of, request
+from data_files import dataset_of, noise, request
 from pydantic import BaseModel
 
 from datasets.cache import cached as cache
+from datasets.cache import pages
 from datasets.cache.cached import cached
+from datasets.preprocess import shape_for, shape_images
 from headstart.errors import StorageError
 
 
@@ -217,3 +219,21 @@ def test_near_duplicates_are_looked_for_from_the_parts_that_test(tmp_path, sourc
     kept = load(tmp_path, Decoder(), source, version=3, may_repeat=False)
     assert kept.near_pairs is None
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize(("size", "channels"), [((9, 11), 3), (None, None), ((4, 4), 1)])
+def test_arrays_are_shaped_block_by_block_as_they_are_in_memory(
+    tmp_path, source, monkeypatch, size, channels
+):
+    monkeypatch.setattr(pages, "_MOST_ROWS", 3)
+    for images in (noise(rng := np.random.default_rng(0), 8, 7, 6), noise(rng, 8, 7, 6, 3)):
+        folder = tmp_path / str(images.ndim)
+        build = lambda asked, images=images: dataset_of(  # noqa: E731
+            np.arange(8) % 2, images=shape_for(images, asked)
+        )
+        kept = load(folder, build, source, image_size=size, channels=channels)
+        in_memory = shape_images(images, size, channels)
+        np.testing.assert_array_equal(kept.images[:], in_memory)
+        assert kept.fingerprint == dataset_of(np.arange(8) % 2, images=in_memory).fingerprint
+        stored = np.load(entries(folder)[0] / "images.npy")
+        assert stored.shape[1] == (1 if images.ndim == 3 else in_memory.shape[1])
