@@ -28,7 +28,7 @@ from datasets.cache.entry import DamagedError, read_entry, write_entry
 from datasets.cache.pages import IMAGES, Pages
 from datasets.cache.room import is_used, make_room, mark_used
 from datasets.cache.said import Progress, say
-from datasets.cache.sources import content_of
+from datasets.cache.sources import content_of, stamps_of
 from datasets.near_duplicates import near_pairs
 from headstart.errors import DataError, InputError, LockedError, StorageError
 from headstart.files import remove, remove_dead_temporaries, sync_folder, temporary_beside
@@ -70,7 +70,9 @@ def cached(
     prefix = f"{name}-{_digest([_FORMAT, version, own, request.image_size, request.channels])}-"
     content = content_of(sources, request.cache_dir / "sources")
     folder = request.cache_dir / "decoded"
-    entry = _Entry(name, folder / f"{prefix}{_digest(content)}", prefix, request, build, may_repeat)
+    entry = _Entry(
+        name, folder / f"{prefix}{_digest(content)}", prefix, request, sources, build, may_repeat
+    )
     with suppress(DamagedError):
         kept = entry.read()
         if kept is not None:
@@ -87,6 +89,7 @@ class _Entry:
     folder: Path
     prefix: str  # of the names of entries of the same options
     request: Request
+    sources: Sequence[Path]
     build: Build
     may_repeat: bool
 
@@ -185,9 +188,15 @@ class _Entry:
     def _decoded(self) -> Dataset:
         """The set, decoded into the partial folder, which is a whole entry then."""
         pages = self._pages()
+        before = stamps_of(self.sources)
         try:
             with self._storage():
                 dataset = self.build(replace(self.request, pages=pages))
+            if stamps_of(self.sources) != before:
+                raise DataError(
+                    f"'{self.name}': its files changed while they were read; run the same command "
+                    "again"
+                )
             if _is_sample(dataset):
                 return dataset
             if pages.images is None:

@@ -105,6 +105,15 @@ class CheckedImages(np.ndarray):
         if self._check is not None:
             self._check.check(index)
 
+    @property
+    def table(self) -> np.ndarray:
+        """The rows of the file, uint8 (N, C, H, W), or (N, 1, H, W) where channels are repeated.
+
+        It is the map itself, which no process may write to; `check` the rows before they are read.
+        """
+        assert self._check is not None, "what indexing gives has no file"
+        return self._check.rows
+
     def __getitem__(self, key: Any) -> Any:
         if self._check is not None:
             self.check(_rows(key[0] if isinstance(key, tuple) and key else key, len(self)))

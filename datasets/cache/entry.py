@@ -142,7 +142,7 @@ def _read(name: str, entry: Path, repair: Repair) -> Dataset:
 
 
 def _opened(path: Path, meta: Mapping[str, Any]) -> np.ndarray:
-    """The image file as a read-only map; its rows are compared when they are read."""
+    """The image file as a map; its rows are compared when they are read."""
     with open(_descriptor(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if np.lib.format.read_magic(file) != (1, 0):
@@ -154,7 +154,8 @@ def _opened(path: Path, meta: Mapping[str, Any]) -> np.ndarray:
         written = meta["sizes"][IMAGES]
         if not size == written == at + math.prod(shape):
             raise DamagedError(f"{IMAGES} has {size:,} bytes, {written:,} were written")
-        return np.memmap(file, np.uint8, "r", at, tuple(shape)).view(np.ndarray)
+        # Copy-on-write: PyTorch takes such memory without a copy, and the file stays as it is.
+        return np.memmap(file, np.uint8, "c", at, tuple(shape)).view(np.ndarray)
 
 
 def _checked(path: Path, meta: Mapping[str, Any], most: int) -> bytes:

@@ -183,3 +183,24 @@ def test_pages_of_a_repeated_channel_are_checked_too(tmp_path):
     load(tmp_path, build)
     flip(entry_of(tmp_path) / "images.npy")
     np.testing.assert_array_equal(load(tmp_path, build).images[39], gray[39])
+
+
+def test_files_that_change_while_they_are_decoded_are_refused(tmp_path):
+    def build(asked):
+        (tmp_path / "source.bin").write_bytes(b"other")
+        return decode(asked)
+
+    with pytest.raises(DataError, match="its files changed while they were read"):
+        load(tmp_path, build)
+    np.testing.assert_array_equal(plain(load(tmp_path).images), IMAGES)
+
+
+def test_the_table_is_the_file_and_takes_no_memory_of_its_own(tmp_path):
+    load(tmp_path)
+    images = load(tmp_path).images
+    assert not images.flags.writeable
+    assert not images[:3].flags.writeable
+    assert images.table.ctypes.data == images.ctypes.data
+    flip(entry_of(tmp_path) / "images.npy")
+    images.check(np.array([39]))
+    np.testing.assert_array_equal(images.table, IMAGES)
