@@ -7,15 +7,23 @@ and follows nothing that leads out of the run folder.
 
 from __future__ import annotations
 
+import csv
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
+from headstart.errors import RunFolderError
+from headstart.foreign import read_inside
+
+TABLE = "checkpoints/checkpoints.csv"
 FILES = {
     "curve.parquet": "curve",
     "predictions.npz": "answers",
     "model.safetensors": "weights",
+    "last.safetensors": "last weights",
     "trial.json": "record",
 }
 
@@ -42,6 +50,7 @@ class Links:
             return []
         places = {f"trials/{trial_id}/{name}": label for name, label in FILES.items()}
         places[f"images/{fingerprint}.npz"] = "images"
+        places |= dict.fromkeys(_checkpoints(folder, trial_id), "checkpoints")
         return [
             Link(label, quote(f"{base}/{place}", safe="/"))
             for place, label in places.items()
@@ -63,11 +72,30 @@ class Links:
         return Path(os.path.relpath(run, out)).as_posix()
 
 
+def _checkpoints(run: Path, trial_id: str) -> set[str]:
+    """The folders in `checkpoints/` where a trial's epochs have names for people."""
+    with suppress(OSError):
+        return _folders_of_epochs(run, (run / TABLE).stat().st_mtime_ns).get(trial_id, set())
+    return set()
+
+
+@lru_cache(maxsize=16)
+def _folders_of_epochs(run: Path, _changed_at: int) -> dict[str, set[str]]:
+    folders: dict[str, set[str]] = {}
+    with suppress(OSError, UnicodeDecodeError, csv.Error, RunFolderError):
+        text = read_inside(run, TABLE).decode()
+        for row in csv.DictReader(text.splitlines()):
+            link, file = row.get("link") or "", (row.get("file") or "").split("/")
+            if row.get("weights") == "epoch" and link and len(file) > 1:
+                folders.setdefault(file[1], set()).add(link.rpartition("/")[0])
+    return folders
+
+
 def _above_home(folder: Path) -> bool:
     return Path.home().is_relative_to(folder)
 
 
 def _lies_in(folder: Path, place: str) -> bool:
-    """Whether the file is there, and no link on its way leads out of the folder."""
+    """Whether the file or folder is there, and no link on its way leads out of the run folder."""
     path = folder / place
-    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    return path.exists() and path.resolve().is_relative_to(folder.resolve())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from harness.plan import data_lines
+from harness.plan import data_lines, disk
 from harness.plan.slots import trials_at_once
 from harness.runfolder.provenance import available_cpus
 from harness.teams import rules
@@ -75,6 +75,7 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
 
         yield from gpu_kernels.notes(plan)
     yield from rules.notes(plan)
+    yield from disk.describe(plan)
     try:
         n_slots = trials_at_once(resources, None, available_cpus(), len(cards), cards.remark)
     except InputError as err:  # the sweep may be for another machine

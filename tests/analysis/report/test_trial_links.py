@@ -40,3 +40,23 @@ def test_no_link_names_a_folder_above_the_home(
     run = run_folder(home / "runs" / "a")
     assert Links(tmp_path / "users" / "report").of_trial(run, "0a") == []
     assert len(Links(home / "report").of_trial(run, "0a")) == 1
+
+
+def test_epochs_are_linked_where_people_look_for_them(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run")
+    (run / "trials/0a/last.safetensors").write_text("")
+    seed = run / "checkpoints/an arm/seed-0"
+    seed.mkdir(parents=True)
+    rows = [
+        "weights,link,file",
+        "epoch,checkpoints/an arm/seed-0/epoch-001.safetensors,trials/0a/checkpoints/epoch-1",
+        "epoch,,trials/0b/checkpoints/epoch-0001.safetensors",
+        "epoch,../../elsewhere/x,trials/0c/checkpoints/epoch-0001.safetensors",
+    ]
+    (tmp_path / "elsewhere").mkdir()
+    (run / "checkpoints/checkpoints.csv").write_text("\n".join(rows))
+    links = Links(run / "report")
+    shown = {link.label: link.href for link in links.of_trial(run, "0a")}
+    assert shown["last weights"] == "../trials/0a/last.safetensors"
+    assert shown["checkpoints"] == "../checkpoints/an%20arm/seed-0"
+    assert links.of_trial(run, "0b") == links.of_trial(run, "0c") == []
