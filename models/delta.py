@@ -86,6 +86,17 @@ def save_difference(state: Mapping[str, Tensor], path: Path, start: Start) -> in
     return len(same)
 
 
+def whole_content(path: Path) -> bytes:
+    """The content of the file that holds all tensors, for programs that know no other kind.
+
+    Raises:
+        ModelError: as of `open_whole`.
+    """
+    if read_record(path) is None:
+        return path.read_bytes()
+    return to_bytes(open_whole(path).tensors)
+
+
 def to_bytes(state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """A state dict as the content of a safetensors file."""
     from safetensors.torch import save

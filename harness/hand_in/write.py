@@ -170,15 +170,13 @@ def _write_weights(
     evaluations: Sequence[Evaluated], rows: Mapping[str, TrialRow], run: Path, folder: Path
 ) -> dict[str, str]:
     """A file for each network, equal ones once; their names by key of the evaluation."""
-    from models.delta import to_bytes  # torch
-    from models.weights import read_weights
+    from models.delta import whole_content  # torch: only where a hand-in is written
 
     folder.mkdir()
     names: dict[str, str] = {}
     by_content: dict[bytes, str] = {}
     for each in evaluations:
-        path = kept_weights(run / "trials" / each.trial.id, rows[each.trial.id])
-        content = to_bytes(read_weights(path))
+        content = whole_content(kept_weights(run / "trials" / each.trial.id, rows[each.trial.id]))
         name = by_content.setdefault(content, f"{each.key}.safetensors")
         if name == f"{each.key}.safetensors":
             (folder / name).write_bytes(content)

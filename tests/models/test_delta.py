@@ -16,7 +16,7 @@ from torch import Tensor
 
 from headstart.errors import ModelError
 from models.build import build_model
-from models.delta import Start, open_whole, save_difference
+from models.delta import Start, open_whole, save_difference, whole_content
 from models.delta_record import KEY, DrawnStart, FileStart, digest_of_weights, read_record
 from models.weights import read_weights, save_weights
 
@@ -72,6 +72,8 @@ def test_only_what_differs_is_stored_and_all_comes_back(tmp_path, trained):
     assert same_bits(read_weights(path), trained)
     save_weights(trained, tmp_path / "whole.safetensors")
     assert digest_of_weights(path) == digest_of_weights(tmp_path / "whole.safetensors")
+    whole = (tmp_path / "whole.safetensors").read_bytes()
+    assert whole_content(path) == whole_content(tmp_path / "whole.safetensors") == whole
 
 
 def test_of_a_file_of_another_kind_names_and_types_are_looked_through(tmp_path, trained):
