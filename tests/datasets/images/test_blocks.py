@@ -61,7 +61,7 @@ def in_memory(photos):
 
 
 def test_a_killed_command_s_blocks_are_kept_but_for_damaged_ones(photos):
-    with start(photos, 0.3) as killed:
+    with start(photos, 0.1) as killed:
         journal = wait_for_blocks(photos)
         killed.send_signal(signal.SIGKILL)
     n_lines = journal.read_bytes().count(b"\n")
@@ -79,7 +79,7 @@ def test_a_killed_command_s_blocks_are_kept_but_for_damaged_ones(photos):
 
 def test_two_commands_decode_once_and_the_second_takes_over_when_the_first_dies(photos):
     with start(photos, 0.3) as first:
-        wait_for_blocks(photos)
+        wait_for_blocks(photos, 1)
         with start(photos) as second:
             assert "another command decodes 'folder' (process" in second.stderr.readline()
             first.kill()
