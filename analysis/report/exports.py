@@ -49,7 +49,8 @@ def names_of(trials: pd.DataFrame) -> dict[str, str]:
 def _with_names(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """With the arm's own name in a last column, so that programs find it whatever its label is."""
     new = {key: f"{key}_name" for key in _ARM_KEYS if key in frame}
-    return frame.assign(
+    whole = frame.copy()  # in one block a type: of a column more than 100 blocks pandas warns
+    return whole.assign(
         **{to: [names.get(str(arm), arm) for arm in frame[key]] for key, to in new.items()}
     )
 

@@ -89,7 +89,6 @@ class Pages:
         self.say.begin(self._n_said, n)
         self.make_room(self._at(n))
         self._check_room(n - len(self.crcs))
-        self._check_room(n - len(self.crcs))
         self._files = (
             _opened_at(self.folder / IMAGES, self._at(len(self.crcs)) if records else 0),
             _opened_at(self.folder / _JOURNAL, n_bytes if records else 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,19 @@ def table(**columns: list[object]) -> Table:
 def test_csv_keeps_all_columns(tmp_path: Path) -> None:
     write_tables([table()], tmp_path, {"a_b": "ab"})
     assert (tmp_path / "t.csv").read_text() == "arm,x,low,high,arm_name\na_b,0.5,0.4,inf,ab\n"
+
+
+def test_a_table_that_grew_column_by_column_is_written_without_a_warning(tmp_path: Path) -> None:
+    grown = table()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas warns of a frame of more than 100 blocks
+        for number in range(110):
+            grown.frame[f"c{number}"] = number
+        warnings.simplefilter("error")
+        write_tables([grown], tmp_path, {"a_b": "ab"})
+    header, row = (tmp_path / "t.csv").read_text().splitlines()
+    assert header.endswith("c109,arm_name")
+    assert row.endswith("109,ab")
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:

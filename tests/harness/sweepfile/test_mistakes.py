@@ -52,7 +52,7 @@ def test_a_branch_of_a_union_that_does_not_fit_is_not_said_too(text, message):
 
 def test_options_are_named_as_the_file_writes_them_beside_the_name():
     assert said(ModelChoice, "{name: lenet5, dropot: 0.5}") == [
-        "f:1: dropot: is not a key here; allowed: name, normalise, dropout "
+        "f:1: dropot: is not a key here; allowed: name, normalise, head, dropout "
         "(did you mean 'dropout'?)"
     ]
     assert said(ModelChoice, "{name: lenet5, dropout: 1}") == [
