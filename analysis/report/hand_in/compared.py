@@ -17,6 +17,7 @@ from analysis import words
 from analysis.report.answers import Answer
 from analysis.report.evaluations import Evaluation
 from analysis.report.hand_in.handed import Handed, quoted
+from analysis.statistics.pairs.wording import row_words
 
 MOST_MISTAKES = 6
 
@@ -31,9 +32,10 @@ def evaluated(handed: Handed) -> Iterator[str]:
         for each in handed.tuned
     ]
     yield (
-        f"From its own test images to these digits the pretrained network loses "
-        f"{words.points_plain(fall)} points in the mean of {handed.seeds_words}. Fine-tuning "
-        f"changes that by, in points, {words.listed(gains)}. One of {n_test} test images is "
+        f"From its own test images to these digits the pretrained network "
+        f"{'loses' if fall >= 0 else 'gains'} {words.points_plain(abs(fall))} points "
+        f"{handed.over_seeds}. Fine-tuning changes its accuracy on these digits by, in points, "
+        f"{words.listed(gains)}. One of {n_test} test images is "
         f"{100 / n_test:.3g} points, and chance alone moves an accuracy of "
         f"{words.percent(handed.mean(second).estimate)} on {n_test} images by "
         f"{words.points_plain(_binomial(handed.mean(second).estimate, n_test))} points (1 SD)"
@@ -61,8 +63,10 @@ def layers(handed: Handed, answers: Sequence[Answer]) -> Iterator[str]:
     last = handed.tuned[0]
     for more in handed.tuned[1:]:
         direct = [a for a in answers if {a.treatment, a.control} == {more.arm, last.arm}]
-        if direct:
-            yield direct[0].words.text
+        if handed.n_seeds < 2:
+            yield _once(handed, last, more)
+        elif direct:
+            yield _performance(handed, direct[0])
         else:
             yield (
                 f"{quoted(more)} and {quoted(last)} were not compared directly; their means are "
@@ -70,6 +74,37 @@ def layers(handed: Handed, answers: Sequence[Answer]) -> Iterator[str]:
             )
         yield _stability(handed, last, more)
         yield _reasons(handed, last, more)
+
+
+def _performance(handed: Handed, answer: Answer) -> str:
+    """The verdict, then the final value before the way there: this page has no room for all."""
+    pair = (answer.treatment, answer.control)
+    rows = [
+        row
+        for row in handed.findings.pairs.comparisons
+        if (row.task, row.treatment, row.control) == (answer.task, *pair)
+    ]
+    final = [row for row in rows if row.metric == handed.findings.score]
+    way = [row for row in rows if row.question == "way" and not row.is_time]
+    times = [row for row in rows if row.is_time and row.someone_reached][-1:]
+    said = "; ".join(row_words(row) for row in (*final, *way, *times))
+    return (
+        f"{answer.words.lead} Performance, “{pair[0]}” minus “{pair[1]}” with 95 % intervals "
+        f"({handed.seeds_words}): {said}."
+    )
+
+
+def _once(handed: Handed, last: Evaluation, more: Evaluation) -> str:
+    """Two single runs: how many images lie between them, and that it proves nothing."""
+    values = [handed.of_seed(each) for each in (more, last)]
+    apart = abs(values[0] - values[1])
+    n_test = int(handed.row(last)["n_test"])
+    return (
+        f"Performance: {quoted(more)} reads {words.percent(values[0])}, {quoted(last)} "
+        f"{words.percent(values[1])} of {n_test} test images: {words.points_plain(apart)} points, "
+        f"or {words.plural(round(apart * n_test), 'image')}, apart. Each ran for 1 seed, which "
+        "allows no interval and no test, so which of the 2 does better is not known."
+    )
 
 
 def _stability(handed: Handed, last: Evaluation, more: Evaluation) -> str:
@@ -166,7 +201,7 @@ def _hardest(handed: Handed) -> Iterator[str]:
             )
     if items:
         yield (
-            f"Over {handed.seeds_words} the class that was recognised least often is "
+            f"{handed.over_seeds.capitalize()} the class that was recognised least often is "
             f"{words.listed(items)}."
         )
 

@@ -62,9 +62,10 @@ def _origin(handed: Handed, own: pd.Series, n_classes: int) -> str:
     cut = [int(m[1]) for m in (_CUT.search(note.partition(": ")[2]) for note in notes) if m]
     cut = cut or [n_images]
     each = f"{min(cut)} to {max(cut)}" if min(cut) < max(cut) else f"{cut[0]}"
+    share = f", {each} from each" if len(cut) > 1 else ""
     text = (
         f"{n_images:,} handwritten digits of {n_classes} classes were cut from "
-        f"{words.plural(len(cut), 'photographed sheet')} ({own['source']}), {each} from each. "
+        f"{words.plural(len(cut), 'photographed sheet')} ({own['source']}){share}. "
         + _SHAPED.format(side=28)
     )
     left_out = sum(int(m[1]) for m in map(_LEFT_OUT.search, notes) if m)
@@ -73,7 +74,7 @@ def _origin(handed: Handed, own: pd.Series, n_classes: int) -> str:
         f"{words.plural(left_out, 'mark')} that the program took for no digit "
         f"{'was' if left_out == 1 else 'were'} left out" * (left_out > 0),
         f"{words.plural(doubts, 'digit')} that looked doubtful {'was' if doubts == 1 else 'were'} "
-        "kept and listed" * (doubts > 0),
+        "kept" * (doubts > 0),
     ]
     said = [each for each in said if each and not each.startswith("0")]
     return f"{text} {words.sentence(words.listed(said))}" if said else text
@@ -87,8 +88,8 @@ def network(handed: Handed) -> Iterator[str]:
     data = handed.data(stage)
     stand_in = f" (which stands in for {data['stand_in_for']})" if data["stand_in_for"] else ""
     yield (
-        f"{row['model']} with {int(row['n_parameters']):,} weights.{why} It was trained on "
-        f"{int(row['n_train']):,} images of {_set(row)}{stand_in} for "
+        f"The network is {row['model']} with {int(row['n_parameters']):,} weights.{why} "
+        f"It was trained on {int(row['n_train']):,} images of {_set(row)}{stand_in} for "
         f"{words.plural(int(row['epochs']), 'epoch')} of {_per_epoch(row)} steps ({_rate(row)}); "
         f"{int(row['n_validation']):,} further images chose the checkpoint of step "
         f"{int(row['best_step']):,} of {int(row['steps']):,}, with "
@@ -234,8 +235,8 @@ def _overfitted(handed: Handed) -> str:
     text = f"Overfitting: for seed {handed.seed}, {words.listed(items)}."
     if rises:
         text += (
-            f" Over {handed.seeds_words} validation loss rose from its lowest point to the end of "
-            f"training by, in the mean, {words.listed(rises)}."
+            f" {handed.over_seeds.capitalize()} validation loss rose from its lowest point to "
+            f"the end of training by {words.listed(rises)}."
         )
     by = "loss" if (handed.sweep.get("train") or {}).get("select") == "val_loss" else "accuracy"
     return (
@@ -263,7 +264,10 @@ def _dropped(handed: Handed) -> str:
     parts = []
     for key, name in (("dropout", "dropout"), ("augment", "random changes of the images")):
         known = [decided for decided in own if key in decided.winners]
-        counts = [f"{_n_used(d, key)} of {len(d.winners)} times for “{d.arm}”" for d in known]
+        counts = [
+            f"in {_n_used(d, key)} of {words.plural(len(d.winners), 'search')} for “{d.arm}”"
+            for d in known
+        ]
         if counts:
             parts.append(f"{name} {words.listed(counts)}")
     return f"; the searches chose {', and '.join(parts)}" if parts else ""

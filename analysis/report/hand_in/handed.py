@@ -78,6 +78,11 @@ class Handed:
     def seeds_words(self) -> str:
         return words.plural(self.n_seeds, "seed")
 
+    @property
+    def over_seeds(self) -> str:
+        """`in the mean of 3 seeds`; of one seed there is no mean: `for seed 0`."""
+        return f"for seed {self.seed}" if self.n_seeds < 2 else f"in the mean of {self.seeds_words}"
+
     def data(self, evaluation: Evaluation) -> pd.Series:
         """What is known of the images of an evaluation."""
         sets = self.findings.data.sets

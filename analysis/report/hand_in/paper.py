@@ -144,13 +144,15 @@ def _figures(content: Content) -> tuple[list[dict[str, Any]], list[str]]:
     """The charts of the report that show the evaluations, each once."""
     pictures = pictures_of(content)
     layout = lay_out(content, Links())
-    blocks = [*([layout.opening] if layout.opening else []), *_charts(layout.sections)]
+    several = content.findings.evidence["seed"].nunique() > 1  # one seed has no spread to show
+    ids = ("good", "stable") if several else ("good",)
+    blocks = [*([layout.opening] if layout.opening else []), *_charts(layout.sections, ids)]
     shown = [pictures.figure(block) for block in blocks if pictures.has(block)]
     return shown, pictures.svgs
 
 
-def _charts(sections: Sequence[Any]) -> Iterator[Chart | Plate]:
+def _charts(sections: Sequence[Any], ids: Sequence[str]) -> Iterator[Chart | Plate]:
     for section in sections:
         for block in section.blocks:
-            if isinstance(block, Chart | Plate) and section.id in ("good", "stable"):
+            if isinstance(block, Chart | Plate) and section.id in ids:
                 yield block

@@ -35,7 +35,8 @@ def made(run_of, name: str = "last_2", seeds: int = 4) -> Path:
         Arm(name, 0.85, 100, 0.7, initialize="mnist", fine_tune="last_2"),
         Arm("scratch", 0.6, 500),
     )
-    return run_of(Made(arms=arms, seeds=seeds, n_test=20, targets=(0.5,)))
+    compare = ((name, "last_layer"), (name, "as_is"))
+    return run_of(Made(arms=arms, seeds=seeds, n_test=20, targets=(0.5,), compare=compare))
 
 
 def said(run: Path, seed: int) -> tuple[Handed, dict[str, str]]:
@@ -69,6 +70,29 @@ def test_each_part_speaks_of_the_named_seed_and_of_all_of_them(run_of):
         assert outside not in everything
     for text in filter(None, everything.replace("?", ".").split(". ")):
         assert "nan" not in text.split()
+
+
+def test_last_layer_against_last_n_leads_with_the_final_accuracy(run_of):
+    handed, texts = said(made(run_of), seed=2)
+    final = next(
+        row
+        for row in handed.findings.pairs.comparisons
+        if row.metric == handed.findings.score
+        and {row.treatment, row.control} == {"last_2", "last_layer"}
+    )
+    performance = texts["layers"].partition("Performance, ")[2]
+    assert words.points(final.estimate) in performance.split(";")[0]
+    assert "mean validation accuracy over training" in performance
+
+
+def test_one_seed_has_no_mean_and_no_verdict(run_of):
+    handed, texts = said(made(run_of, seeds=1), seed=0)
+    apart = abs(handed.of_seed(handed.tuned[1]) - handed.of_seed(handed.tuned[0]))
+    assert f"{words.points_plain(apart)} points, or {round(20 * apart)} image" in texts["layers"]
+    assert "which of the 2 does better is not known" in texts["layers"]
+    everything = " ".join(texts.values())
+    assert "mean of 1 seed" not in everything
+    assert "Over 1 seed" not in everything
 
 
 @pytest.mark.slow  # typeset with its charts, three times
