@@ -161,11 +161,16 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
 
 
 def _fold(dataset: Dataset, fold: Fold, first_copy: np.ndarray, rng: np.random.Generator) -> Split:
-    """The fold's images test; the rest is drawn for training and validation."""
+    """The fold's images test; the rest is drawn for training and validation.
+
+    Groups hold a copy of an image apart where it is of another group: such a copy is left out, so
+    that no network saw what it judges.
+    """
     pool = np.setdiff1d(np.arange(len(dataset.labels)), dataset.parts.get("test", []))
     tied = first_copy if dataset.groups is None else dataset.groups
     indices, numbers = folded(dataset.labels, tied, pool, fold)
     rest, test = indices[numbers != fold.number], indices[numbers == fold.number]
+    rest = rest[~np.isin(first_copy[rest], first_copy[test])]
     wanted = _wanted_by_fractions(dataset, rest, _OF_A_FOLD, {"test": test})
     if dataset.groups is None:
         drawn = _draw(dataset.labels, rest, wanted, first_copy, rng)

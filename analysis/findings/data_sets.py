@@ -61,7 +61,7 @@ def describe_data(runs: Runs) -> DataTables:
 
 def _of_trials(rows: pd.DataFrame) -> dict[str, Any]:
     """What the trials tell of their data set; what only a record tells is empty."""
-    done = rows[rows["status"] == "done"]
+    done = rows[(rows["status"] == "done") & (rows["stage"] != "refit")]  # which has one part alone
     places = [_place(*pair) for pair in zip(rows["stage"], rows["arm"], strict=True)]
     return {
         "used_by": words.shortened(list(dict.fromkeys(places))),

@@ -58,7 +58,9 @@ if TYPE_CHECKING:
 Content = dict[str, Any]  # of a YAML or JSON file, as it was written
 MAX_TABLE_BYTES = 64 << 30  # curves of 200,000 trials take some
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
-CURVE_KEYS = ("trial_id", "arm", "seed", "step", "samples", "train_time_s", "val_accuracy")
+VALIDATED = "val_accuracy"
+CURVE_KEYS = ("trial_id", "arm", "seed", "step", "samples", "train_time_s", VALIDATED)
+AGAIN = "run the sweep's command again, which writes it anew"
 SWEEP_TYPES: dict[str, tuple[type, ...]] = {  # of the keys of a sweep.yaml that are looked at
     "name": (str,), "question": (str,), "why": (str,), "choices": (dict,), "arms": (dict,),
     "pretrain": (dict,), "compare": (list,), "measure": (dict,), "seeds": (int, list, dict),
@@ -328,6 +330,7 @@ def _read_curves(folder: Path, trials: _Table) -> pd.DataFrame:
     curves = _read_table(path, EvaluationRow, CURVE_KEYS)
     if curves.written_with not in (None, trials.digest):
         return _own_curves(folder, ended)
+    _check_validated(curves.rows, trials.rows, path)
     lacking = ended[~ended["trial_id"].isin(curves.rows["trial_id"])]
     if lacking.empty:
         return curves.rows
@@ -373,7 +376,6 @@ def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> _Table:
             f"{path}: not there, so this is no run folder (or nothing in it has finished yet); "
             "a run folder has trials.parquet and curves.parquet"
         )
-    again = "run the sweep's command again, which writes it anew"
     try:
         with open_plain(path) as file:
             content = read_limited(file, path, MAX_TABLE_BYTES)
@@ -381,7 +383,7 @@ def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> _Table:
         table = read_table(BytesIO(content))
     except (OSError, ValueError) as err:
         raise RunFolderError(
-            f"{path}: cannot be read as a Parquet table ({_one_line(err)}); {again}"
+            f"{path}: cannot be read as a Parquet table ({_one_line(err)}); {AGAIN}"
         ) from err
     lacking = [key for key in needed if key not in table.schema.names]
     if lacking:
@@ -394,7 +396,7 @@ def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> _Table:
         rows = as_kind(table, kind).to_pandas()
         _check_keys(rows, needed, kind)
     except ValueError as err:
-        raise RunFolderError(f"{path}: {_one_line(err)}; {again}") from err
+        raise RunFolderError(f"{path}: {_one_line(err)}; {AGAIN}") from err
     return _Table(rows, digest_of(content), partner and partner.decode("ascii", "replace"))
 
 
@@ -405,11 +407,30 @@ def _check_keys(rows: pd.DataFrame, needed: Sequence[str], kind: type[Row]) -> N
         ValueError: the column that is empty somewhere, or the trial that was evaluated twice.
     """
     for name in needed:
-        if rows[name].isna().any():
-            raise ValueError(f"column {name}: is empty in {int(rows[name].isna().sum())} rows")
+        if name == VALIDATED:
+            continue  # `_check_validated` knows of which trials
+        _refuse_gaps(rows[name])
     if kind is EvaluationRow and len(twice := rows[rows.duplicated(["trial_id", "step"])]):
         trial_id, step = twice.iloc[0][["trial_id", "step"]]
         raise ValueError(f"trial {trial_id} has two evaluations at step {step}")
+
+
+def _check_validated(rows: pd.DataFrame, trials: pd.DataFrame, path: Path) -> None:
+    """Whether each evaluation has a validation accuracy; those of refits have none.
+
+    Raises:
+        RunFolderError: another one lacks it.
+    """
+    refits = trials[trials["stage"] == "refit"]["trial_id"]
+    try:
+        _refuse_gaps(rows[~rows["trial_id"].isin(refits)][VALIDATED])
+    except ValueError as err:
+        raise RunFolderError(f"{path}: {err}; {AGAIN}") from err
+
+
+def _refuse_gaps(column: pd.Series) -> None:
+    if column.isna().any():
+        raise ValueError(f"column {column.name}: is empty in {int(column.isna().sum())} rows")
 
 
 def as_kind(table: pa.Table, kind: type[Row]) -> pa.Table:

@@ -1,7 +1,7 @@
 """Validation images scored on their right labels, beside the labels that trials learned from.
 
 In: curves and trials of `load.Runs`. Out: one row an arm: what the network begins with, what it
-has at the step that validation chose, and what it ends with. It stands alone because only sweeps
+has at the step whose weights are tested, and what it ends with. It stands alone because only sweeps
 that watch right labels have it (`measure.also_watch`).
 """
 

@@ -30,7 +30,7 @@ def started(trials: pd.DataFrame) -> pd.DataFrame:
     if "initialize" not in trials:
         return trials.head(0)
     own = trials[(trials["status"] == "done") & ~trials["initialize"].isin(["random", ""])]
-    own = own[~own["stage"].isin(["search", "double"])]
+    own = own[~own["stage"].isin(["search", "double", "refit"])]
     return own.drop_duplicates(["task", "stage", "arm"]).head(MOST_ARMS)
 
 

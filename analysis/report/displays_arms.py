@@ -172,7 +172,9 @@ def gap_table(findings: Findings) -> Table:
         *task_column(findings),
         Column("arm", "Arm"),
         Column("n", "Seeds", "count"),
-        Column("train_accuracy", "Training", "percent", help="At the step that validation chose"),
+        Column(
+            "train_accuracy", "Training", "percent", help="At the step whose weights are tested"
+        ),
         Column("validation_accuracy", "Best validation", "percent"),
         with_interval("accuracy_gap", "Gap", "points"),
         *([with_interval("test_accuracy", "Test", "percent")] if tested else []),

@@ -21,6 +21,12 @@ from analysis.report.answers import Answer, Paragraph, score_name
 from analysis.report.displays import PARTS
 
 MOST_ITEMS = 6  # of one kind that the text lists
+USES = {  # of data, by stage
+    "pretrain": "pretraining",
+    "search": "the search",
+    "arm": "the comparison",
+    "refit": "the networks that are handed over",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ def _data(findings: Findings) -> Iterator[str]:
         yield "Not tested: no trial finished."
         return
     for (name, stage), rows in groups[:MOST_ITEMS]:
-        use = {"pretrain": "pretraining", "search": "the search", "arm": "the comparison"}[stage]
+        use = USES[stage]
         counts = [
             f"{_range(rows[key])} images {noun}"
             for key, noun in PARTS.items()

@@ -35,7 +35,8 @@ def _chosen(findings: Findings) -> Iterator[Term]:
         yield Term(
             "Refitted networks",
             "Each seed was trained once more on the training, validation and test images of its "
-            "split, for as many epochs as validation chose and at the learning rates of its trial. "
+            "split, for as many epochs as its trial until the weights that are tested, and at that "
+            "trial's learning rates. "
             "These networks are to be handed over. They have no score of their own: every number "
             "of this report is of the trials before them.",
             "Goodfellow, Bengio and Courville (2016), Deep Learning, section 7.8.",
@@ -184,11 +185,11 @@ def _further() -> Iterator[Term]:
     )
     yield Term(
         "Overfitting",
-        "At the step that validation chose, accuracy of the training batches since the evaluation "
-        "before it minus validation accuracy, and validation loss minus training loss; the gap in "
-        "accuracy at the last evaluation; and the validation loss there less its lowest. There is "
-        "no extra pass: batches are scored as they are trained on. Trials that did not finish, or "
-        "made no step, have none of these.",
+        "At the step whose weights are tested, accuracy of the training batches since the "
+        "evaluation before it minus validation accuracy, and validation loss minus training loss; "
+        "the gap in accuracy at the last evaluation; and the validation loss there less its "
+        "lowest. There is no extra pass: batches are scored as they are trained on. Trials that "
+        "did not finish, or made no step, have none of these.",
     )
 
 

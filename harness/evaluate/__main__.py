@@ -68,7 +68,7 @@ def _which(saved: Sequence[SavedModel], refitted: bool) -> str:
     n = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
     if refitted:
         return f"networks: refitted on the images of all parts ({n} images)"
-    return f"networks: those that validation chose, trained on {n} images; not the refitted ones"
+    return f"networks: those of the trials, trained on {n} images; not the refitted ones"
 
 
 def score_arm(
@@ -170,7 +170,7 @@ def _without_training_images(
             f"refitted on (seed {model.row.seed})"  # fmt: skip
         if 2 * n > len(test.labels):
             raise InputError(f"--on {options.on}: {text}, so they test nothing; --networks "
-                             "selected scores the networks that validation chose")  # fmt: skip
+                             "selected scores the networks of the trials")  # fmt: skip
         tests = {**tests, model.arm: replace(test, warnings=(*test.warnings, text))}
     return tests
 

@@ -127,7 +127,7 @@ def find_models(
             what, other = f"trial of '{name}' has finished with a model", ""
             if refitted:
                 what = f"network of '{name}' has been refitted yet"
-                other = "; --networks selected takes those that validation chose"
+                other = "; --networks selected takes those of the trials"
             raise InputError(f"{folder}: no {what}; see python -m harness.status {folder}{other}")
     return saved
 

@@ -738,10 +738,11 @@ class Save(Frozen):
     every: PositiveInt | None = key("A checkpoint is kept every so many epochs; without it, none "
         "is.", None, example=5, unit="epochs")  # fmt: skip
     last: bool = key("Whether the weights of the last epoch are kept.", False, example=True)
-    weights: Literal["best", "delta", "none"] = key("How the weights that validation chose are "
-        "kept. `best`: whole. `delta`: without the tensors that are, bit for bit, those that the "
-        "trial started from; it can be read as long as the start is there. `none`: not kept, "
-        "unless other trials of the plan start from them.", "best", example="delta")  # fmt: skip
+    weights: Literal["best", "delta", "none"] = key("How the weights that `train.select` "
+        "chooses are kept. `best`: whole. `delta`: without the tensors that are, bit for bit, "
+        "those that the trial started from; it can be read as long as the start is there. "
+        "`none`: not kept, unless other trials of the plan start from them.", "best",
+        example="delta")  # fmt: skip
     best: Annotated[bool, BeforeValidator(_always)] = Field(default=True, exclude=True)  # given up
 
     @model_validator(mode="after")
@@ -847,8 +848,8 @@ class Frame(Frozen):
         0, example=5, unit="seeds")  # fmt: skip
     refit: bool = key("Whether each seed of each arm is trained once more, on the training, "
         "validation and test images of its split together: the network to hand over. It repeats "
-        "the learning rates of the seed's own trial up to the epoch that validation chose, and has "
-        "no test score of its own.", False, example=True)  # fmt: skip
+        "the learning rates of the seed's own trial up to the epoch whose weights that trial kept, "
+        "and has no test score of its own.", False, example=True)  # fmt: skip
     compare: Annotated[tuple[Compare, ...], AsTuple] = key("Which arms are compared, seed by "
         "seed. Without it, every arm is set against the first.", (),
         example=[{"treatment": "pretrained", "control": "scratch"}])  # fmt: skip

@@ -4,9 +4,9 @@ In: the record and the curve of the trial that validation looked at. Out: a `Rep
 the refit makes, and the learning rate of each. It stands alone because only a refit knows its rates
 before it begins.
 
-A refit trains for as many *epochs* as the trial until the step that validation chose, so it makes
-more steps, as it has more images. Goodfellow, Bengio and Courville (2016, section 7.8) name both
-ways and no rule between them. Epochs it is, because each image is then seen as often as in the
+A refit trains for as many *epochs* as the trial until the step whose weights it kept, so it
+makes more steps, as it has more images. Goodfellow, Bengio and Courville (2016, section 7.8) name
+both ways and no rule between them. Epochs it is, because each image is then seen as often as in the
 trial, and what goes by epochs (gradual unfreezing, `step` schedules) falls where it fell.
 """
 
@@ -31,12 +31,12 @@ Rates = list[list[float]]  # of each step, of each group of the optimizer
 
 @dataclass(frozen=True)
 class Replay:
-    """The course of a trial until the step that validation chose.
+    """The course of a trial until the step whose weights it kept.
 
     Attributes:
         settings: how it trained, with the epochs that it had.
         steps_per_epoch: of it.
-        best_step: the step that validation chose.
+        best_step: the step whose weights it kept: validation chose it, or it is the last.
         scores: validation loss and accuracy by step, of each evaluation.
     """
 

@@ -1,5 +1,7 @@
 """Folds cover a set: each image tests once, and what belongs together stays together."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from data_files import dataset_of
@@ -57,3 +59,22 @@ def test_a_fold_is_one_of_them_and_leaves_no_room_for_counts():
         Fold(number=5, of=4)
     with pytest.raises(ValueError, match="leave counts and split out"):
         SplitSettings(train=10, fold={"number": 1, "of": 4})
+
+
+def test_a_copy_in_another_group_is_not_learned_from_by_who_judges_it():
+    groups = np.repeat(np.arange(12), 5)
+    dataset = dataset_of(np.tile([0, 1], 30), groups=groups)
+    images = dataset.images.copy()
+    images[7] = images[31] = images[2]  # in three groups
+    first_copy = np.arange(60)
+    first_copy[[7, 31]] = 2
+    dataset = dataclasses.replace(dataset, images=images, first_copy=first_copy)
+    n_judged = np.zeros(60, int)
+    for number in (1, 2, 3):
+        settings = SplitSettings(fold={"number": number, "of": 3})
+        split = split_dataset(dataset, settings, np.random.default_rng(0))
+        learned = [*split.train, *split.validation]
+        assert not set(first_copy[learned]) & set(first_copy[split.test])
+        assert not set(groups[learned]) & set(groups[split.test])
+        n_judged[split.test] += 1
+    assert (n_judged == 1).all()

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from synthetic_runs import Arm, Made, write_run
 
+from analysis.findings.findings import find
 from analysis.findings.load import load_runs, task_name
+from analysis.report.essay import write_essay
 from headstart.errors import RunFolderError
 
 
@@ -78,6 +80,34 @@ def test_predictions_and_images_are_read_when_asked(made_run: Path) -> None:
     assert images.images.shape == (200, 1, 12, 12)
     assert images.indices.shape == (200,)
     assert runs.images("0" * 32) is None
+
+
+def _refitted_run(folder: Path) -> Path:
+    arms = (Arm("cnn"), Arm("cnn", stage="refit", test_accuracy=False))
+    run = write_run(folder, Made(arms=arms, seeds=2, extra={"refit": True}))
+    trials = pd.read_parquet(run / "trials.parquet")
+    refits = trials[trials["stage"] == "refit"]["trial_id"]
+    curves = pd.read_parquet(run / "curves.parquet")
+    curves.loc[curves["trial_id"].isin(refits), "val_accuracy"] = np.nan
+    curves.to_parquet(run / "curves.parquet")
+    return run
+
+
+def test_refits_have_no_validation_and_every_other_trial_must_have_it(tmp_path: Path) -> None:
+    run = _refitted_run(tmp_path / "run")
+    findings = find(load_runs([run]))
+    assert len(findings.runs.trials) == 4
+    assert findings.evidence["stage"].tolist() == ["arm", "arm"]
+    data, *_ = write_essay(findings, [], [], 5)
+    assert [text.split(":")[0] for text in data.paragraphs[:2]] == [
+        "For the comparison",
+        "For the networks that are handed over",
+    ]
+    curves = pd.read_parquet(run / "curves.parquet")
+    curves["val_accuracy"] = np.nan
+    curves.to_parquet(run / "curves.parquet")
+    with pytest.raises(RunFolderError, match="column val_accuracy: is empty in 40 rows; run the"):
+        load_runs([run])
 
 
 def test_a_failed_trial_has_no_predictions(run_of) -> None:

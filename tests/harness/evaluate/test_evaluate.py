@@ -380,7 +380,7 @@ def test_the_refitted_networks_are_scored_on_sets_met_later(refitted, capsys):
     assert rows["test_accuracy"].notna().all()
     evaluate.main([str(refitted), *on, "--networks", "selected"])
     said = capsys.readouterr().out
-    assert "networks: those that validation chose, trained on 868 images" in said
+    assert "networks: those of the trials, trained on 868 images" in said
 
 
 def test_no_refitted_network_is_tested_on_what_it_was_trained_on(refitted, tmp_path, capsys):
