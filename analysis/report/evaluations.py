@@ -153,7 +153,7 @@ def _row(evaluation: Evaluation, seed: int | None) -> dict[str, object]:
     mean = final_interval(done, "test_accuracy")
     spread = sd_interval(values)
     return row | {
-        "dataset": ", ".join(sorted(set(done["dataset"].astype(str)))),
+        "dataset": ", ".join(sorted(_images_of(done))),
         "n_test": int(done["n_test"].median()),
         "of_seed": accuracy_of(evaluation, seed),
         **mean.columns("accuracy", also=("note",)),
@@ -162,6 +162,14 @@ def _row(evaluation: Evaluation, seed: int | None) -> dict[str, object]:
         "sd": spread.estimate,
         "lowest": values.min(),
         "highest": values.max(),
+    }
+
+
+def _images_of(trials: pd.DataFrame) -> set[str]:
+    """`optdigits in place of sheets` where one set stands in for another."""
+    return {
+        f"{used} in place of {wanted}" if wanted else str(used)
+        for used, wanted in zip(trials["dataset"], trials["stand_in_for"], strict=True)
     }
 
 

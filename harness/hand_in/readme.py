@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 TEXT = """# Assignment 4: the code
-
+{stand_ins}
 ```
 pip install -r ../requirements.txt
 python main.py
@@ -36,6 +36,9 @@ weights may differ in the last digits, since PyTorch computes some layers in oth
 Sources: PyTorch and torchvision (networks, optimizers, MNIST), OpenCV (JPEG), the papers that are
 named in the files.
 """
+STAND_INS = """
+**Made with stand-in data: {}. The numbers hold for these alone.**
+"""
 MNIST = (
     "MNIST is downloaded by torchvision into `Code/mnist`; with `--mnist FOLDER` its files are "
     "read from a folder instead."
@@ -46,8 +49,10 @@ def readme(settings: Mapping[str, Any], own_files: Sequence[str]) -> str:
     """The text, of the content of settings.json and the user's own files."""
     tuned = [each["title"].split(",")[0] for each in settings["evaluations"]
              if "fine_tuning" in each]  # fmt: skip
+    stand_ins = STAND_INS.format("; ".join(settings["stand_ins"])) if settings["stand_ins"] else ""
     is_mnist = settings["pretraining_test"] == "MNIST"
     return TEXT.format(
+        stand_ins=stand_ins,
         pretraining="MNIST's test images" if is_mnist
         else f"the images of `{settings['pretraining_test']}`, which stood in for MNIST's",
         tuned=f"{len(tuned)} of them",

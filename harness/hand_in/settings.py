@@ -45,6 +45,7 @@ def settings_of(
         "threads": threads,
         "pretraining_test": pretraining_test,
         "start": weights[start.key],
+        "stand_ins": stand_ins_of(evaluations),
         "evaluations": [
             {
                 "number": each.number,
@@ -62,6 +63,13 @@ def settings_of(
             for each in evaluations
         ],
     }
+
+
+def stand_ins_of(evaluations: Sequence[Evaluated]) -> list[str]:
+    """`optdigits in place of sheets`, once each."""
+    uses = [each.trial.data for each in evaluations]
+    texts = [f"{u.choice.name} in place of {u.stand_in_for}" for u in uses if u.stand_in_for]
+    return list(dict.fromkeys(texts))
 
 
 def _shape(trial: TrialSpec) -> dict[str, Any]:

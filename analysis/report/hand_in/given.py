@@ -34,7 +34,7 @@ def data_set(handed: Handed) -> Iterator[str]:
     counts = [int(row[f"n_{part}"]) for part in ("train", "validation", "test")]
     each = "/".join(f"{n / n_classes:g}" for n in counts)
     split = (
-        f"For seed {handed.seed} {counts[0]} digits were drawn to train, {counts[1]} to validate "
+        f"For seed {handed.seed}, {counts[0]} digits were drawn to train, {counts[1]} to validate "
         f"and {counts[2]} to test ({each} of each class). They are in the folders of this "
         "hand-in as JPEG files of 28×28 gray pixels; the networks were trained on what these "
         "files hold."
@@ -42,8 +42,8 @@ def data_set(handed: Handed) -> Iterator[str]:
     if handed.n_seeds > 1:
         pool = f" from the same {int(own['n_images']):,}" if pd.notna(own["n_images"]) else ""
         split += (
-            f" The other {words.plural(handed.n_seeds - 1, 'seed')} drew splits of their own"
-            f"{pool}, so that the numbers do not hang on one draw of {counts[2]} images."
+            f" Each of the {handed.n_seeds} seeds drew a split of its own{pool}, so that the "
+            f"numbers do not hang on one draw of {counts[2]} images."
         )
     yield split
 

@@ -56,6 +56,8 @@ def main():
             )
         rows.append(row)
 
+    if settings["stand_ins"]:
+        print("Made with stand-in data: %s." % "; ".join(settings["stand_ins"]))
     print("Test accuracy, seed %s:" % settings["seed"])
     print(
         "%-4s%-58s%12s%12s%12s%12s" % ("", "", "test images", "workbook", "this run", "tuned again")

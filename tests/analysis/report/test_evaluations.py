@@ -20,7 +20,7 @@ def rows_of(path: Path) -> list[dict[str, object]]:
     return [dict(zip(map(str, values[0]), row, strict=True)) for row in values[1:]]
 
 
-def assignment(run_of) -> Path:
+def assignment(run_of, stand_in_for: str = "") -> Path:
     arms = (
         Arm("mnist", 0.985, stage="pretrain"),
         Arm("as_is", 0.75, 100, 0.7, initialize="mnist", fine_tune="none"),
@@ -29,7 +29,8 @@ def assignment(run_of) -> Path:
         Arm("last_3", 0.86, 100, 0.7, initialize="mnist", fine_tune="last_3"),
         Arm("scratch", 0.6, 500),
     )
-    return run_of(Made(arms=arms, seeds=3, n_test=20, targets=(0.5,)))
+    made = Made(arms=arms, seeds=3, n_test=20, targets=(0.5,), stand_in_for=stand_in_for)
+    return run_of(made)
 
 
 def test_the_four_evaluations_in_their_order(run_of, tmp_path: Path) -> None:
@@ -63,6 +64,12 @@ def test_the_seed_that_is_handed_in_stands_first(run_of, tmp_path: Path) -> None
     for row in rows_of(tmp_path / "a4.xlsx")[:5]:
         of_seed = trials[(trials["arm"] == row["Arm or stage"]) & (trials["seed"] == 2)]
         assert row["Seed 2"] == pytest.approx(of_seed["test_accuracy"].iloc[0])
+
+
+def test_a_row_of_a_stand_in_says_what_it_stands_in_for(run_of, tmp_path: Path) -> None:
+    write_evaluations(tmp_path / "a4.xlsx", find(load_runs([assignment(run_of, "sheets")])))
+    for row in rows_of(tmp_path / "a4.xlsx")[1:5]:
+        assert str(row["Test images of"]).endswith(" in place of sheets")
 
 
 def test_an_evaluation_that_was_not_run_is_not_tested(made_run: Path, tmp_path: Path) -> None:
