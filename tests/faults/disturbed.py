@@ -231,6 +231,8 @@ class Place:
             for path in folder.rglob("*")
             if path.name.startswith(".") or path.name.endswith(".tmp")
         ]
+        # Who has a decoded set open: an empty file, gone at a process's end, which a fork lacks.
+        hidden = [p for p in hidden if not (p.parent.name == "decoded" and _is_empty_mark(p))]
         states = list(self.out.glob("trials/*/state"))
         # PyTorch imports its compiler for an optimizer of the user's own, which makes this folder.
         compiler = "torchinductor_"
@@ -239,6 +241,10 @@ class Place:
 
     def _shared(self) -> list[str]:
         return sorted(set(os.listdir(self.shared)) - self.shared_before)
+
+
+def _is_empty_mark(path: Path) -> bool:
+    return path.suffix == ".tmp" and path.is_file() and path.stat().st_size == 0
 
 
 def stays(path: str) -> bool:
