@@ -44,8 +44,8 @@ BLOCKS = (  # title, the part of the schema, words before its table
 )  # fmt: skip
 ORDER = (  # of the keys of the whole file: as one writes them
     "name", "question", "model", "data", "train", "pretrain", "arms", "grid", "search", "seeds",
-    "seed", "vary", "compare", "measure", "resources", "save", "track", "deliver", "why",
-    "profiles",
+    "seed", "vary", "decompose", "refit", "compare", "measure", "resources", "save", "track",
+    "deliver", "why", "choices", "profiles",
 )  # fmt: skip
 INTRODUCTION = """\
 # Sweep files

@@ -23,3 +23,10 @@ PAGES = load_build().PAGES
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_current(path):
     assert (ROOT / path).read_text() == PAGES[path](), "run `make docs`"
+
+
+def test_the_page_of_the_sweep_file_has_every_key_of_it():
+    from harness.sweepfile.schema import sweep_schema
+
+    whole = PAGES["docs/reference/sweep-file.md"]().split("## The whole file")[1].split("\n## ")[0]
+    assert not [key for key in sweep_schema()["properties"] if f"| `{key}` |" not in whole]

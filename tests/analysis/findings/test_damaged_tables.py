@@ -74,3 +74,28 @@ def test_a_table_may_lack_any_column_that_is_no_key(tmp_path, name, column):
 def test_a_table_may_lack_what_an_earlier_version_did_not_know(tmp_path, column):
     run = edited(tmp_path, "trials.parquet", lambda t: t.drop(columns=column, errors="ignore"))
     assert len(find(load_runs([run])).arms) == 2
+
+
+def with_refit(tmp_path: Path, *, stage: str) -> Path:
+    """A run folder with one trial more, of this stage, that looked at no validation image."""
+    run = write_run(tmp_path / "run", MADE)
+    trials, curves = (pd.read_parquet(run / f"{n}.parquet") for n in ("trials", "curves"))
+    trial_id = trials["trial_id"].iloc[-1]
+    again = trials[trials["trial_id"] == trial_id].assign(trial_id="f" * 16, stage=stage)
+    points = curves[curves["trial_id"] == trial_id].assign(
+        trial_id="f" * 16, val_accuracy=None, val_loss=None
+    )
+    pd.concat([trials, again]).to_parquet(run / "trials.parquet")
+    pd.concat([curves, points]).to_parquet(run / "curves.parquet")
+    return run
+
+
+def test_a_run_with_refits_says_what_it_says_without_them(tmp_path):
+    refitted = find(load_runs([with_refit(tmp_path, stage="refit")]))
+    plain = find(load_runs([write_run(tmp_path / "plain", MADE)]))
+    assert refitted.arms.to_json() == plain.arms.to_json()
+
+
+def test_only_a_refit_may_have_no_validation_score(tmp_path):
+    with pytest.raises(RunFolderError, match="column val_accuracy: is empty in "):
+        load_runs([with_refit(tmp_path, stage="arm")])
