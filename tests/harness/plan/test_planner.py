@@ -381,7 +381,10 @@ def earlier_run(tmp_path):
         folder.mkdir(parents=True)
         (folder / "model.safetensors").write_bytes(name.encode())
         row = {"trial_id": name, "stage": "arm", "arm": arm, "seed": seed, "status": status}
-        write_json(folder / "trial.json", {**row, "attempts": 1, "files": ["trial.json"]})
+        write_json(
+            folder / "trial.json",
+            {**row, "attempts": 1, "files": ["trial.json", "model.safetensors"]},
+        )
     return run
 
 
