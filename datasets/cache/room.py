@@ -8,7 +8,6 @@ process that is, so this works without file locks.
 
 from __future__ import annotations
 
-import atexit
 import math
 import os
 import shutil
@@ -17,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from datasets.cache.said import say
@@ -57,7 +57,8 @@ class Use:
 def use_of(entry: Path, pid: int) -> Use:
     """The mark of process `pid`, which is this one, on an entry."""
     use = Use(entry)
-    atexit.register(use.mark.unlink, missing_ok=True)
+    # Not atexit: workers of multiprocessing skip it, and a fork would remove its parent's mark.
+    Finalize(None, use.mark.unlink, kwargs={"missing_ok": True}, exitpriority=0)
     return use
 
 

@@ -42,8 +42,8 @@ def main(argv: Sequence[str]) -> int:
     if options.networks == "refitted" and not sweep.refit:
         raise InputError(f"{options.run}: its sweep refits no network (refit: true)")
     saved = find_models(options.run, sweep, options.arms, refitted)
-    if sweep.refit:
-        print(_which(saved, refitted))
+    if any(model.arm in sweep.arms for model in saved) and sweep.refit:
+        print(_which([model for model in saved if model.arm in sweep.arms], refitted))
     tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
     scores = []
     for arm in dict.fromkeys(model.arm for model in saved):
@@ -65,7 +65,7 @@ def _usual(options: Options) -> Networks:
 def _which(saved: Sequence[SavedModel], refitted: bool) -> str:
     """Which networks are scored, and on how many images they were trained."""
     sizes = sorted({model.row.n_train for model in saved if model.row.n_train is not None})
-    n = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
+    n = " to ".join(f"{size:,}" for size in dict.fromkeys((*sizes[:1], *sizes[-1:])))
     if refitted:
         return f"networks: refitted on the images of all parts ({n} images)"
     return f"networks: those of the trials, trained on {n} images; not the refitted ones"

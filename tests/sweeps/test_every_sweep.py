@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datasets import Dataset, Split, SplitSettings, load_dataset
@@ -19,6 +20,7 @@ from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import DataChoice
 from harness.trials.catalogue import DataCatalogue
+from harness.trials.spec import DataUse
 from headstart.yaml12 import parse_yaml
 
 SWEEPS = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
@@ -46,6 +48,9 @@ class Drawn(DataCatalogue):
 
     def _split(self, dataset: Dataset, settings: SplitSettings) -> Split:
         return super()._split(dataset, SplitSettings())  # the sweep's asks for more images
+
+    def right_labels(self, use: DataUse) -> np.ndarray | None:
+        return self.open(use).labels  # the set itself may not be on this machine
 
 
 @pytest.mark.parametrize(
