@@ -7,7 +7,7 @@ tables are, so it is right after kills, further seeds and renamed arms. It stand
 nothing reads it but people.
 
 Links are symbolic, so a copied run holds the files once; where the file system has none, hard ones;
-where it has neither, the table says it all.
+where it has neither, or the files are very many, the table says it all.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ COLUMNS = (
     "link", "file", "sha256",
 )  # fmt: skip
 LAST = "last.safetensors"
+MOST_LINKS = 2_000  # nobody browses more, and clusters count each file against a quota
 _LINK = re.compile(r"(best|last|refit|epoch-\d+)\.safetensors|\..*\.tmp", re.DOTALL)
 _EPOCH = re.compile(r"checkpoints/epoch-(\d{1,9})\.safetensors")
 _NO_LINKS = {
@@ -102,11 +103,12 @@ def write_checkpoints(run: Path, plan: Plan, kept: Mapping[str, Kept], curves: p
     checkpoints = [c for c in _checkpoints(plan, kept) if is_inside(run, c.file)]
     if not checkpoints and not (run / FOLDER).is_dir():
         return
+    to_link = checkpoints if len(checkpoints) <= MOST_LINKS else []
     with storage_errors(run / FOLDER):
         own_folder(run, FOLDER)
         links = _Links(run / FOLDER)
-        links.remove_others({checkpoint.link for checkpoint in checkpoints})
-        linked = {c.link for c in checkpoints if links.make(c.link, c.file)}
+        links.remove_others({checkpoint.link for checkpoint in to_link})
+        linked = {c.link for c in to_link if links.make(c.link, c.file)}
     with atomic_file(run / FOLDER / TABLE) as file:
         file.write(_table(plan, checkpoints, linked, curves))
 

@@ -57,8 +57,10 @@ def test_what_a_run_folder_costs_is_counted(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(scale_records, "N_PUBLISHED", 3)  # the others are laid down
     folders, packs = scale.folder_costs(plan, 8, tmp_path)  # two seeds: two stages, six arms
     about = ["plan.json", "provenance.json", "sweep.yaml", "trials.parquet", "curves.parquet"]
-    assert folders.n_files == 4 * 8 + len(about)
-    assert packs.n_files == 4 * 2 + 6 + 1 + len(about), "stages whole, weights, and one pack"
+    named = 8 + 1  # a link for each file of weights, and their table
+    assert folders.n_files == 4 * 8 + named + len(about)
+    weights = 4 * 2 + 6  # stages whole
+    assert packs.n_files == weights + 1 + named + len(about), "and one pack"
     assert packs.n_bytes < folders.n_bytes
     for cost in (folders, packs):
         assert min(cost.publish.wall, cost.look_up.wall, cost.status.wall, cost.merge.wall) > 0

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from harness.runfolder import checkpoints
 from headstart.digests import digest_of_file
 from headstart.errors import RunFolderError
 from runs import run_here
@@ -143,6 +144,14 @@ def test_a_file_system_without_links_has_the_table(copied, monkeypatch):
     assert links(copied) == []
     assert [row["link"] for row in table(copied)] == [""] * 11
     assert all(load_file(copied / row["file"]) for row in table(copied))
+
+
+def test_a_run_of_very_many_files_has_the_table(copied, monkeypatch):
+    shutil.rmtree(copied / "checkpoints")
+    monkeypatch.setattr(checkpoints, "MOST_LINKS", 10)
+    run(copied.parent, SWEEP, "--only", "report")
+    assert links(copied) == []
+    assert [row["link"] for row in table(copied)] == [""] * 11
 
 
 def test_something_else_under_a_name_is_left_and_the_table_says_where_it_is(copied):

@@ -31,8 +31,13 @@ TABLE = {
     "spread_over_seeds": ("final_value", "log ratio", False, False, False, "", False),
     "noise_within_a_run": ("late_noise", "fraction", False, False, False, "", False),
     "broken_runs": ("broken", "fraction", False, False, False, "", False),
-    "accuracy_gap": ("accuracy_gap", "fraction", False, False, False, "", False),
-    "loss_gap": ("loss_gap", "nats", False, False, False, "", False),
+    **{
+        name: (name, "fraction" if granule else "nats", False, False, True, granule, False)
+        for name, granule in (
+            ("accuracy_gap", "n_validation"), ("loss_gap", ""),
+            ("end_accuracy_gap", "n_validation"), ("loss_rise", ""),
+        )
+    },
 }  # fmt: skip
 
 
@@ -49,9 +54,9 @@ def test_each_metric_is_as_written() -> None:
 
 def test_a_margin_is_of_what_is_measured_alone() -> None:
     shares = {m.name for m in METRICS.values() if m.along(COURSES["macro_f1"]).has_margin}
-    assert shares == {m.name for m in METRICS.values() if m.has_margin}
+    assert shares == {m.name for m in METRICS.values() if m.has_margin and m.unit == "fraction"}
     losses = {m.name for m in METRICS.values() if m.along(COURSES["loss"]).has_margin}
-    assert losses == {"test_loss", "best_val_loss"}
+    assert losses == {"test_loss", "best_val_loss", "loss_gap", "loss_rise"}
     area = METRICS["area_under_curve"]
     assert area.along(COURSES["accuracy"]) == area
     of_loss = area.along(COURSES["loss"])
