@@ -31,6 +31,7 @@ def headstart(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.slow
 def test_commands_run_from_a_folder_that_has_packages_of_our_names(elsewhere):
     planned = headstart(elsewhere, "sweep", "sweep.yaml", "--dry-run")
     assert planned.returncode == 0, planned.stderr

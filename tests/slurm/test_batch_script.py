@@ -117,6 +117,7 @@ def test_failed_trials_and_wrong_input_are_not_requeued(
     assert not job.requeued
 
 
+@pytest.mark.slow
 def test_a_signalled_job_saves_requeues_itself_and_goes_on_to_equal_results(
     script: Callable[..., Script],
 ) -> None:

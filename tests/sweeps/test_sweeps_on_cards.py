@@ -115,6 +115,7 @@ def test_every_sweep_runs_on_a_card_without_a_device_error(card, no_data):
     assert {"solo", "heads", "fused"} <= ways
 
 
+@pytest.mark.slow
 def test_two_slots_on_two_cards_take_one_each(card, tmp_path):
     sweep, run = ROOT / "sweeps" / "part2.yaml", tmp_path / "run"
     options = [*options_of("part2"), "--engine", "local", "--slots", "2", "--data", str(tmp_path)]

@@ -63,6 +63,7 @@ def texts_of(folder: Path) -> dict[str, str]:
     return texts
 
 
+@pytest.mark.slow
 def test_no_file_of_a_report_has_what_is_private(private_run: Path, tmp_path: Path) -> None:
     write_report([private_run], tmp_path / "report", "Results.xlsx", "brief.pdf")
     texts = texts_of(tmp_path / "report")

@@ -90,6 +90,7 @@ def test_a_data_set_is_audited_by_its_name_alone(tmp_path):
     assert_audited(audited.stdout, file)
 
 
+@pytest.mark.slow
 def test_a_run_that_answered_is_audited(answers, capsys):
     assert analyse(["audit", str(answers.parents[1])]) == 0
     assert_audited(capsys.readouterr().out, answers)
@@ -112,6 +113,7 @@ def test_each_image_is_judged_by_the_network_that_it_was_held_out_from(answers):
         assert np.mean(read == labels[found["indices"]]) > 0.7  # in spite of what it was told
 
 
+@pytest.mark.slow
 def test_the_analysis_needs_no_torch_to_audit_a_file(answers, tmp_path):
     code = (
         "import sys\n"
