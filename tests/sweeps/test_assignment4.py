@@ -77,7 +77,7 @@ def test_the_hand_in_has_the_names_that_were_asked_for_and_no_others(report, unp
 def test_the_code_that_is_handed_in_gives_the_numbers_of_the_run(report, unpacked):
     """With nothing of ours to import; what stood in for MNIST lies beside the code."""
     done = subprocess.run(
-        [sys.executable, "-E", "-s", "main.py"],
+        [sys.executable, "-B", "-E", "-s", "main.py"],
         cwd=unpacked / "Code", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
