@@ -248,8 +248,11 @@ def _is_empty_mark(path: Path) -> bool:
 
 
 def stays(path: str) -> bool:
-    """Whether a stopped command leaves it for the next: states, and how far its trials had come."""
-    return path.endswith("/state") or Path(path).name.startswith(RUNNING)
+    """Whether a stopped command leaves it for the next: states, how far its trials had come, and
+    the blocks of a set that were decoded, with the lock that names the process that is gone."""
+    if path.endswith("/state") or Path(path).name.startswith(RUNNING):
+        return True
+    return Path(path).parent.name == "decoded" and Path(path).suffix in (".partial", ".lock")
 
 
 @dataclass

@@ -35,7 +35,7 @@ class Phase:
 PHASES = {
     "reading": Phase("harness.sweepfile.reader:load_sweep"),
     "planning": Phase("harness.plan.planner:make_plan"),
-    "decoding": Phase("datasets.images.decode:_decode", 20, 0.2, sweep="photos"),
+    "decoding": Phase("datasets.images.decode:decode", 20, 0.2, sweep="photos"),
     "features": Phase("harness.training.features:Front._apply", 3, 3.0, sweep="features"),
     "training": Phase("harness.training.loop:Trainer.step", 7, 0.5),
     "evaluation": Phase("harness.training.loop:Trainer.evaluate", 4, 5.0),
