@@ -20,7 +20,10 @@ PER_CLASS = (
     "{{name: glyphs, count: 1240, classes: all, seed: {}, per_class: true, train: 14,"
     " validation: 3, test: 3}}"
 )
-OWN = "{name: glyphs, count: 200, seed: 3, per_class: true, train: 8, validation: 2, test: 2}"
+OWN = (
+    "{name: glyphs, count: 200, seed: 3, per_class: true, train: 8, validation: 2, test: 2,"
+    " as_jpeg: true}"
+)
 
 
 def pretrained(*stages: str) -> list[str]:
@@ -31,7 +34,8 @@ def pretrained(*stages: str) -> list[str]:
 
 SMALLEST = {
     "assignment4": [
-        f"data={OWN}", f"pretrain.mnist.data={DRAWN}", "pretrain.mnist.train.epochs=1",
+        f"data={OWN}", "pretrain.mnist_midas=none", f"pretrain.mnist.data={DRAWN}",
+        "pretrain.mnist.train.epochs=1",
         "train.epochs=2", "search.samples=2", "search.rungs=[1, 2]", "search.keep=0.5",
     ],
     "depth": [f"data={DRAWN}", *pretrained("characters")],
