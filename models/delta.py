@@ -76,13 +76,14 @@ def save_difference(state: Mapping[str, Tensor], path: Path, start: Start) -> in
     """
     record, tensors = _read_start(start)
     same = {name: place for name, value in state.items() if (place := _place(name, value, tensors))}
-    if not same:
-        return _write(path, to_bytes(state))
-    delta = DeltaRecord(
-        start=record, same=same, whole=digest_of_bytes(to_bytes(state)), torch=torch.__version__
-    )
-    rest = {name: value for name, value in state.items() if name not in same}
-    _write(path, to_bytes(rest, {KEY: delta.model_dump_json()}))
+    content = to_bytes(state)
+    if same:
+        delta = DeltaRecord(
+            start=record, same=same, whole=digest_of_bytes(content), torch=torch.__version__
+        )
+        rest = {name: value for name, value in state.items() if name not in same}
+        content = to_bytes(rest, {KEY: delta.model_dump_json()})
+    write_content(content, path)
     return len(same)
 
 
@@ -110,10 +111,14 @@ def _own_copy(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
-def _write(path: Path, content: bytes) -> int:
+def write_content(content: bytes, path: Path | str) -> None:
+    """Write the content of a safetensors file, atomically.
+
+    Raises:
+        StorageError: the disk is full.
+    """
     with atomic_file(path, "wb") as file:  # safetensors' own writer hides that a disk is full
         file.write(content)
-    return 0
 
 
 # -- the start, when a file is written --------------------------------------------------------

@@ -15,8 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from headstart.files import atomic_file
-from models.delta import open_whole, to_bytes
+from models.delta import open_whole, to_bytes, write_content
 from models.fitting import fitted
 from models.groups import LayerGroup
 from models.heads import head_of
@@ -48,8 +47,7 @@ def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) ->
         StorageError: the disk is full.
     """
     state = weights.state_dict() if isinstance(weights, nn.Module) else weights
-    with atomic_file(path, "wb") as file:  # safetensors' own writer hides that a disk is full
-        file.write(to_bytes(state))
+    write_content(to_bytes(state), path)
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
