@@ -151,3 +151,13 @@ def plain(images: Any, index: np.ndarray | None = None) -> Any:
         return images
     images.check(index)
     return images.view(np.ndarray)
+
+
+def table_of(images: np.ndarray) -> np.ndarray:
+    """A set's images as they lie in memory, uint8 (N, C, H, W), or (N, 1, H, W) of repeated gray.
+
+    Nothing is copied or compared: call `plain` for the rows before they are read. Never write here.
+    """
+    if isinstance(images, CheckedImages) and images._check is not None:
+        return images.table
+    return np.asarray(plain(images))

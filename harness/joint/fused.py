@@ -11,14 +11,11 @@ that cannot be fused, the trials that its worker keeps have the reason in their 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.cache.checked import plain
 from harness.joint import fused_network
 from harness.joint.batches import prepared, shared_rows
 from harness.joint.fused_network import FusedNetwork
@@ -26,10 +23,9 @@ from harness.joint.heads import can_batch
 from harness.joint.steps import Joint, JointSteps, Network
 from harness.joint.weights import stacked_buffers, stacked_parameters
 from harness.sweepfile.settings import Settled
-from harness.training.arrays import Part, Parts, copy_all
+from harness.training.arrays import copy_all
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
-from harness.training.trial import Trial
 from harness.trials import frozen
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import ModelError
@@ -87,28 +83,6 @@ def notes(plan: Plan, resources: Settled) -> Iterator[str]:
             reason = reason_against(seeds[:2], device, resources.fuse)
             if reason is not None:
                 yield f"{name}: its seeds train one after another: {reason}"
-
-
-def share_images(trials: Sequence[Trial]) -> None:
-    """Let the trials of a pack index one copy of their data set instead of having one each."""
-    parts = [p for t in trials for p in (t.parts.train, t.parts.validation, t.parts.test)]
-    if not trials or any(part.rows is not None for part in parts):
-        return
-    lead = trials[0]
-    dataset = lead.context.catalogue.open(lead.spec.data)
-    if len(dataset.labels) > sum(map(len, parts)):
-        return
-    # A copy: the set's own memory is read-only.
-    images = torch.tensor(plain(dataset.images), device=lead.device)
-
-    def shared(part: Part) -> Part:
-        rows = torch.from_numpy(part.indices.astype(np.int64)).to(lead.device)
-        return replace(part, inputs=images, rows=rows)
-
-    for trial in trials:
-        of = trial.parts
-        trial.parts = Parts(shared(of.train), shared(of.validation), shared(of.test))
-        trial.trainer.part = trial.parts.train
 
 
 class FusedJoint(Joint):
@@ -179,7 +153,7 @@ class FusedJoint(Joint):
     def batches_at(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and labels at positions (K, batch), gathered at once; only where `rows` are."""
         assert self.rows is not None
-        inputs = self.lead.part.inputs[self.rows.gather(1, positions)]
+        inputs = self.lead.part.at(self.rows.gather(1, positions))
         return prepared(inputs, self.lead.normalise), self.labels.gather(1, positions)
 
 
@@ -198,4 +172,4 @@ def _in_precision(network: FusedNetwork, precision: str) -> Network:
     return logits
 
 
-FUSED = JointSteps("fused", FusedJoint, as_one, share_images)
+FUSED = JointSteps("fused", FusedJoint, as_one)

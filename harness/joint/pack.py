@@ -52,7 +52,6 @@ def run_pack(
         yield Started(spec.id)
         yield from pack.guarded(spec, pack.open(spec, folders[spec.id]))
     yield from pack.give_back()
-    yield from pack.together(pack.active(), partial(steps.when_open, pack.active()))
     yield from pack.warm_up(_next_cohort(pack.active()))
     anew = [trial for trial in pack.active() if not trial.record.curve]
     yield from pack.go_on(anew, anew, Trial.start)

@@ -71,7 +71,7 @@ def _of_equal_length(parts: Sequence[Part]) -> list[list[int]]:
     """Places of parts that have the same number of images, and inputs of the same shape."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for k, part in enumerate(parts):
-        key = (len(part), part.right is not None, *part.inputs.shape[1:])
+        key = (len(part), part.right is not None, *part.shape)
         groups.setdefault(key, []).append(k)
     return list(groups.values())
 
@@ -162,7 +162,7 @@ class _Group:
     def _inputs(self, start: int, stop: int) -> Tensor:
         """A copy of each part's images, (K, batch, …)."""
         if self.rows is not None:
-            return self.part.inputs[self.rows[:, start:stop]]
+            return self.part.at(self.rows[:, start:stop])
         return torch.stack([part.between(start, stop) for part in self.parts])
 
 
@@ -177,7 +177,7 @@ def images_of_each(trainer: Trainer, part: Part, n: int) -> int:
 
 def values_of_image(trainer: Trainer, part: Part) -> int:
     """Pixels of an image, or numbers of its features."""
-    shape = part.inputs.shape[1:]
+    shape = part.shape
     return math.prod(shape if trainer.normalise is None else shape[-2:])
 
 

@@ -175,7 +175,7 @@ def bytes_of_data(spec: TrialSpec, context: TrialContext) -> int:
         dataset = context.catalogue.open(spec.data)
     except HeadstartError:  # each trial reports it
         return 0
-    return 0 if context.images.fingerprint == dataset.fingerprint else dataset.images.nbytes
+    return context.images.n_bytes_of(dataset)
 
 
 def measure_steps(spec: TrialSpec, n: int, device: str, steps: JointSteps) -> Measured:

@@ -19,7 +19,6 @@ from harness.joint.weights import StackedWeights
 from harness.training.arrays import copy_all
 from harness.training.loop import Trainer
 from harness.training.steps import Asked, Steps
-from harness.training.trial import Trial
 
 
 class Joint(ABC):
@@ -98,8 +97,6 @@ class JointSteps(Steps):
     joint: Callable[[Sequence[Trainer]], Joint]
     # Trainers' networks as one, by stacked weights that it makes; for evaluations.
     as_one: Callable[[Sequence[Trainer]], Network] | None = None
-    # Called with the trials of a pack, before their first evaluation.
-    when_open: Callable[[Sequence[Trial]], None] = lambda trials: None
     # The devices on which a pack is evaluated as one. On a CPU each trial evaluates by itself:
     # there it costs no more, and has the solo evaluation's bits.
     evaluates_on: tuple[str, ...] = ("cuda",)

@@ -1,22 +1,27 @@
-"""A trial's data as tensors that lie on the device for its whole life.
+"""A trial's data: parts of a data set as rows of one table, which all trials of a process share.
 
 In: a data set and its split. Out: `Part`s: uint8 images (or, after a frozen prefix, features) and
 labels, indexed a batch at a time where they lie. A small network spends more time in a loader than
-in its own arithmetic, so there is none. On a GPU the trials of a process share one copy of a set.
+in its own arithmetic, so there is none. On a CPU the table is the memory of the set itself, which
+is a map of the decoded file where there is one; on a GPU it is one copy of that.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datasets.base import Dataset
-from datasets.cache.checked import plain
+from datasets.cache.checked import plain, table_of
 from datasets.split import Split
+
+FEW = 1 / 10  # of a set; so many of its images may lie on a GPU a second time
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,13 @@ class Part:
     """Training, validation or test part of a data set, on the device.
 
     Attributes:
-        inputs: uint8 (N, C, H, W) images, or a table of features that parts and trials share.
+        inputs: the table that parts and trials share: uint8 (images, C, H, W), or features.
         labels: int64 (N,).
         indices: int64 (N,), the images' places in the data set.
         rows: int64 (N,), the images' rows in a shared table; None where `inputs` is the part's own.
         n_views: how many augmented views of each image the table has, one view after another.
         right: int64 (N,), right labels, which are watched beside `labels`; None: not watched.
+        channels: as which the one channel of each image is shown; None: as it lies in the table.
     """
 
     inputs: Tensor
@@ -38,9 +44,21 @@ class Part:
     rows: Tensor | None = None
     n_views: int = 1
     right: Tensor | None = None
+    channels: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of one input, as the network sees it."""
+        shape = self.inputs.shape[1:]
+        return shape if self.channels is None else torch.Size((self.channels, *shape[1:]))
+
+    def at(self, rows: Tensor) -> Tensor:
+        """A copy of the table's rows (int64, any shape); channels may share their memory."""
+        inputs = self.inputs[rows]
+        return inputs if self.channels is None else inputs.expand(*rows.shape, *self.shape)
 
     def take(
         self, positions: Tensor, views: Tensor | None = None, out: Tensor | None = None
@@ -54,14 +72,14 @@ class Part:
         if views is not None:
             rows = rows + views * (len(self.inputs) // self.n_views)
         if out is None:
-            return self.inputs[rows]
+            return self.at(rows)
+        if self.channels is not None:
+            return out.copy_(self.at(rows))
         return torch.index_select(self.inputs, 0, rows, out=out)
 
     def between(self, start: int, stop: int) -> Tensor:
         """The inputs at positions `start` … `stop` - 1, in their first view."""
-        if self.rows is None:
-            return self.inputs[start:stop]
-        return self.inputs[self.rows[start:stop]]
+        return self.inputs[start:stop] if self.rows is None else self.at(self.rows[start:stop])
 
 
 @dataclass(frozen=True)
@@ -71,50 +89,77 @@ class Parts:
     test: Part
 
 
-def place_parts(dataset: Dataset, split: Split, device: torch.device) -> Parts:
-    """Copy the images of each part to the device, in the order in which the split drew them."""
-
-    def place(indices: np.ndarray) -> Part:
-        images = torch.from_numpy(np.ascontiguousarray(dataset.images[indices]))
-        labels = torch.from_numpy(np.ascontiguousarray(dataset.labels[indices]))
-        return Part(images.to(device), labels.to(device), indices)
-
-    return Parts(place(split.train), place(split.validation), place(split.test))
-
-
 @dataclass(eq=False)
-class PlacedImages:
-    """The images of one data set on a GPU, for all trials of this process that use it.
+class SharedImages:
+    """The images of one data set on the device of this process, for all trials that use it.
 
     It keeps the set that was asked for last, so that the next trial need not copy it again. Workers
-    that share a GPU are processes, and each has a copy of its own.
+    that share a GPU are processes, and each has a copy of its own there. On a CPU nothing is
+    copied: all processes of a machine read the pages of the decoded file.
     """
 
     fingerprint: str = ""  # of the set that is kept; empty: none
-    images: Tensor | None = None  # all of its images, uint8 (N, C, H, W)
+    images: Tensor | None = None  # all of its images, uint8 (N, C, H, W); C is 1 of repeated ones
+    _some: WeakSet[Tensor] = field(
+        default_factory=WeakSet
+    )  # copies of some of them that trials use
 
     def parts(self, dataset: Dataset, split: Split, device: torch.device) -> Parts:
-        """The parts as rows of the whole set, unless they are less than half of it."""
+        """The parts as rows of one table.
+
+        A GPU is given the whole set, but where trials draw few of its images: then these alone, as
+        long as such copies are no more than `FEW` of the set together.
+        """
         drawn = (split.train, split.validation, split.test)
-        if 2 * sum(map(len, drawn)) < len(dataset.labels):
-            self.drop()
-            return place_parts(dataset, split, device)
-        images = self._placed(dataset, device)
+        self._keep(dataset)
+        held = np.unique(np.concatenate(drawn))
+        table = self._table(dataset, held, device)
+        if len(table) == len(dataset.labels):
+            held = np.arange(len(table))
+        channels = dataset.images.shape[1]
 
         def rows_of(indices: np.ndarray) -> Part:
             labels = torch.from_numpy(np.ascontiguousarray(dataset.labels[indices]))
-            rows = torch.from_numpy(indices.astype(np.int64))
-            return Part(images, labels.to(device), indices, rows.to(device))
+            rows = torch.from_numpy(np.searchsorted(held, indices).astype(np.int64))
+            shown = None if table.shape[1] == channels else channels
+            return Part(table, labels.to(device), indices, rows.to(device), channels=shown)
 
         return Parts(*map(rows_of, drawn))
 
-    def _placed(self, dataset: Dataset, device: torch.device) -> Tensor:
-        if self.images is None or self.fingerprint != dataset.fingerprint:
-            self.drop()  # before the other set is copied: both may not fit
-            # A copy first: the set's own memory is read-only, which PyTorch warns of.
-            self.images = torch.tensor(plain(dataset.images), device=device)
+    def _keep(self, dataset: Dataset) -> None:
+        """Be of this set; what is kept of another goes before: both may not fit."""
+        if self.fingerprint != dataset.fingerprint:
+            self.drop()
             self.fingerprint = dataset.fingerprint
+
+    def _table(self, dataset: Dataset, held: np.ndarray, device: torch.device) -> Tensor:
+        if not self.is_gpu(device):
+            plain(dataset.images, held)  # the trial's own images are compared, no others
+            if self.images is None:
+                self.images = as_tensor(table_of(dataset.images))
+        elif self.images is None and self._are_few(dataset, held):
+            plain(dataset.images, held)
+            some = torch.from_numpy(np.take(table_of(dataset.images), held, axis=0)).to(device)
+            self._some.add(some)
+            return some
+        elif self.images is None:
+            plain(dataset.images)
+            self.images = as_tensor(table_of(dataset.images)).to(device)
         return self.images
+
+    def is_gpu(self, device: torch.device) -> bool:
+        """Whether the device has memory of its own, to which images must be copied."""
+        return device.type == "cuda"
+
+    def _are_few(self, dataset: Dataset, held: np.ndarray) -> bool:
+        n = sum(map(len, self._some)) + len(held)
+        return n < len(dataset.labels) * FEW
+
+    def n_bytes_of(self, dataset: Dataset) -> int:
+        """Bytes that a trial of the set will take beside those that are kept, at most."""
+        if self.images is not None and self.fingerprint == dataset.fingerprint:
+            return 0
+        return int(table_of(dataset.images).nbytes)
 
     @property
     def n_bytes(self) -> int:
@@ -122,7 +167,14 @@ class PlacedImages:
 
     def drop(self) -> None:
         """Let the memory be free once no trial uses it."""
-        self.fingerprint, self.images = "", None
+        self.fingerprint, self.images, self._some = "", None, WeakSet()
+
+
+def as_tensor(images: np.ndarray) -> Tensor:
+    """The same memory as a tensor. Nobody may write to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(images)
 
 
 class Normalise:

@@ -19,7 +19,7 @@ from harness.trials.catalogue import DataCatalogue
 from headstart.files import storage_errors
 
 if TYPE_CHECKING:
-    from harness.training.arrays import PlacedImages
+    from harness.training.arrays import SharedImages
     from harness.training.feature_store import FeatureStore
 
 POLL_S = 0.25
@@ -107,10 +107,10 @@ def _feature_store() -> FeatureStore:
     return FeatureStore(cache_folder() / "features")
 
 
-def _placed_images() -> PlacedImages:
-    from harness.training.arrays import PlacedImages  # torch: only where trials run
+def _shared_images() -> SharedImages:
+    from harness.training.arrays import SharedImages  # torch: only where trials run
 
-    return PlacedImages()
+    return SharedImages()
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class TrialContext:
     catalogue: DataCatalogue
     device: str = "cpu"  # or `cuda`
     features: FeatureStore = field(default_factory=_feature_store)
-    images: PlacedImages = field(default_factory=_placed_images)
+    images: SharedImages = field(default_factory=_shared_images)
     save: Save = field(default_factory=Save)
     should_stop: Callable[[], bool] = lambda: False
     state_every_s: float = 2.0

@@ -325,7 +325,7 @@ class Trainer:
         share = self._share()
         if self.normalise is None or self.settings.augment.is_identity:
             return Batch(positions, views, share=share)
-        height, width = self.part.inputs.shape[2:]
+        height, width = self.part.shape[1:]
         draws = self.augmentation.at(self.step_count, (height, width))
         return Batch(positions, views, draws, share)
 

@@ -20,11 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.base import Dataset
-from datasets.split import Split, split_dataset
+from datasets.split import split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.runfolder.nvidia import driver, mps_runs
-from harness.training.arrays import Part, Parts, copy_all, place_parts
+from harness.training.arrays import Part, Parts, copy_all
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
@@ -180,7 +179,7 @@ class Trial:
                     context.should_stop if self.ranks.n == 1 else lambda: False,
                 )  # fmt: skip
         self.trained: nn.Module = front.tail if front else self.network
-        parts = front.parts if front else self._placed(dataset, split)
+        parts = front.parts if front else context.images.parts(dataset, split, self.device)
         self.parts: Parts = self._watched(parts)
         uncached = {"cached": False, "reason": reason or NOTHING_FROZEN}
         self.frozen = front.record if front else uncached
@@ -219,11 +218,6 @@ class Trial:
         if reason is not None:
             self.notes.append(f"what is frozen is computed in every step: {reason}")
         return reason
-
-    def _placed(self, dataset: Dataset, split: Split) -> Parts:
-        if self.device.type != "cuda":
-            return place_parts(dataset, split, self.device)
-        return self.context.images.parts(dataset, split, self.device)
 
     def _watched(self, parts: Parts) -> Parts:
         """The parts, validation with its right labels where the sweep asks for them."""

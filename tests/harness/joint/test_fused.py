@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pack_runs
@@ -44,11 +45,18 @@ resources: {pack: 3, fuse: always}
 LENET = SWEEP.replace("midas_cnn, width: 4, dense: 30", "lenet5")
 
 
+def apart(part):
+    """The part with images of its own."""
+    return replace(part, inputs=part.at(part.rows), rows=None)
+
+
 def trainers_of(trials, folder, context, share=False):
     made = [Trial(spec, folder.trial_folder(spec.id), context) for spec in trials]
     if share:
-        fused.share_images(made)
         assert made[0].parts.train.inputs is made[1].parts.train.inputs
+    else:
+        for trial in made:
+            trial.trainer.part = apart(trial.parts.train)
     return [trial.trainer for trial in made]
 
 

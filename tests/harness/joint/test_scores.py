@@ -30,6 +30,11 @@ resources: {gpus: 0, pack: 3, fuse: always}
 LENET = ("midas_cnn, width: 4, dense: 30", "lenet5")
 
 
+def apart(part):
+    """The part with inputs of its own."""
+    return replace(part, inputs=part.at(part.rows), rows=None)
+
+
 @pytest.fixture
 def trained(unit, context, tmp_path):
     """Trainers of an arm's seeds after some steps of each, with their parts of the data."""
@@ -40,12 +45,11 @@ def trained(unit, context, tmp_path):
                 Trial(spec, folder.trial_folder(spec.id), context)
                 for spec in unit(arm, *replacements)
             ]
-        if share:
-            fused.share_images(trials)
         for trial in trials:
             for _ in range(3):
                 trial.trainer.step()
-        return [t.trainer for t in trials], [t.parts.validation for t in trials]
+        parts = [t.parts.validation for t in trials]
+        return [t.trainer for t in trials], parts if share else [apart(part) for part in parts]
 
     return make
 

@@ -77,7 +77,8 @@ def test_select_last_keeps_the_weights_of_the_last_step_whatever_validation_says
 
 
 def test_no_image_is_in_two_parts(run_one, write_sweep):
-    from harness.training.trial import place_parts, split_dataset
+    from harness.training.arrays import SharedImages
+    from harness.training.trial import split_dataset
 
     catalogue = DataCatalogue()
     spec = make_plan(load_sweep(write_sweep()), catalogue).trials[-1]
@@ -85,7 +86,7 @@ def test_no_image_is_in_two_parts(run_one, write_sweep):
     split = split_dataset(
         dataset, spec.data.choice.split, np.random.default_rng(spec.streams["split"])
     )
-    parts = place_parts(dataset, split, torch.device("cpu"))
+    parts = SharedImages().parts(dataset, split, torch.device("cpu"))
     indices = np.concatenate([part.indices for part in (parts.train, parts.validation, parts.test)])
     assert len(np.unique(indices)) == len(indices) == 500
 
