@@ -27,6 +27,8 @@ _new_stream: Callable[[torch.device], torch.cuda.Stream] = torch.cuda.Stream
 
 def reason_against(trainer: Trainer) -> str | None:
     """Why steps of such trainers cannot be captured; None where they can."""
+    if trainer.part.source is not None:
+        return "the images do not fit on the GPU, and are read while it trains"
     return None if trainer.device.type == "cuda" else "needs a GPU"
 
 

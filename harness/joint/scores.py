@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -155,6 +156,8 @@ class _Group:
         """Where each batch begins, and its logits float32 (K, batch, classes)."""
         with _evaluation_mode(self.lead):
             network = self.as_one(self.trainers)
+            for part in self.parts:
+                part.follow(np.split(np.arange(len(part)), range(size, len(part), size)))
             for start in range(0, len(self.part), size):
                 stop = min(start + size, len(self.part))
                 yield start, network(prepared(self._inputs(start, stop), self.lead.normalise))

@@ -18,7 +18,7 @@ import torch
 
 from harness.joint import scores
 from harness.joint.steps import JointSteps
-from harness.training.arrays import Normalise, Part
+from harness.training.arrays import SHARE, Normalise, Part
 from harness.training.context import TrialContext
 from harness.training.loop import Trainer, wait_for
 from harness.training.memory import give_back, is_out_of_memory, room
@@ -111,7 +111,8 @@ def measured_pack_size(unit: Sequence[TrialSpec], context: TrialContext, steps: 
     if context.device != "cuda":
         return 1
     give_back()  # what earlier trials left with the allocator
-    free = max(0, room() - bytes_of_data(unit[0], context))
+    free = room()
+    free -= min(bytes_of_data(unit[0], context), int(SHARE * free))
 
     def measure(k: int) -> Measured:
         try:

@@ -3,13 +3,14 @@
 In: a data set and its split. Out: `Part`s: uint8 images (or, after a frozen prefix, features) and
 labels, indexed a batch at a time where they lie. A small network spends more time in a loader than
 in its own arithmetic, so there is none. On a CPU the table is the memory of the set itself, which
-is a map of the decoded file where there is one; on a GPU it is one copy of that.
+is a map of the decoded file where there is one; on a GPU it is one copy of that, or, where the GPU
+is too small for it, no table at all: the set's images are read ahead batch by batch.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
@@ -20,7 +21,10 @@ from torch import Tensor
 from datasets.base import Dataset
 from datasets.cache.checked import plain, table_of
 from datasets.split import Split
+from harness.training.memory import room
+from harness.training.streaming import ReadAhead
 
+SHARE = 1 / 2  # of a GPU's memory that this process may take, for images that lie there
 FEW = 1 / 10  # of a set; so many of its images may lie on a GPU a second time
 
 
@@ -29,13 +33,15 @@ class Part:
     """Training, validation or test part of a data set, on the device.
 
     Attributes:
-        inputs: the table that parts and trials share: uint8 (images, C, H, W), or features.
+        inputs: the table that parts and trials share: uint8 (images, C, H, W), or features. It has
+            no rows where `source` is.
         labels: int64 (N,).
         indices: int64 (N,), the images' places in the data set.
         rows: int64 (N,), the images' rows in a shared table; None where `inputs` is the part's own.
         n_views: how many augmented views of each image the table has, one view after another.
         right: int64 (N,), right labels, which are watched beside `labels`; None: not watched.
         channels: as which the one channel of each image is shown; None: as it lies in the table.
+        source: reads images ahead by their places in the set, where they do not fit on the device.
     """
 
     inputs: Tensor
@@ -45,6 +51,7 @@ class Part:
     n_views: int = 1
     right: Tensor | None = None
     channels: int | None = None
+    source: ReadAhead | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,17 +64,35 @@ class Part:
 
     def at(self, rows: Tensor) -> Tensor:
         """A copy of the table's rows (int64, any shape); channels may share their memory."""
-        inputs = self.inputs[rows]
-        return inputs if self.channels is None else inputs.expand(*rows.shape, *self.shape)
+        return self._shown(self.inputs[rows])
+
+    def _shown(self, inputs: Tensor) -> Tensor:
+        if self.channels is None:
+            return inputs
+        return inputs.expand(*inputs.shape[:-3], *self.shape)
+
+    def follow(self, batches: Iterable[np.ndarray]) -> None:
+        """The positions (int64) of the batches to come, of which the first ones are read now."""
+        if self.source is not None:
+            self.source.follow(self.indices[positions] for positions in batches)
 
     def take(
-        self, positions: Tensor, views: Tensor | None = None, out: Tensor | None = None
+        self,
+        positions: Tensor,
+        views: Tensor | None = None,
+        out: Tensor | None = None,
+        on_host: np.ndarray | None = None,
     ) -> Tensor:
         """A copy of the inputs at `positions` (int64 in 0 … N - 1), each in its view.
 
         Args:
             out: where the copy goes, of its shape and dtype; fresh memory costs more than the copy.
+            on_host: the positions again; needed where images are read ahead, and nowhere else.
         """
+        if self.source is not None:
+            assert on_host is not None, "the host must not wait to learn which images to read"
+            inputs = self._shown(self.source.at(self.indices[on_host]))
+            return inputs if out is None else out.copy_(inputs)
         rows = positions if self.rows is None else self.rows[positions]
         if views is not None:
             rows = rows + views * (len(self.inputs) // self.n_views)
@@ -79,6 +104,8 @@ class Part:
 
     def between(self, start: int, stop: int) -> Tensor:
         """The inputs at positions `start` … `stop` - 1, in their first view."""
+        if self.source is not None:
+            return self._shown(self.source.at(self.indices[start:stop]))
         return self.inputs[start:stop] if self.rows is None else self.at(self.rows[start:stop])
 
 
@@ -108,11 +135,14 @@ class SharedImages:
         """The parts as rows of one table.
 
         A GPU is given the whole set, but where trials draw few of its images: then these alone, as
-        long as such copies are no more than `FEW` of the set together.
+        long as such copies are no more than `FEW` of the set together. Where not even the images of
+        the trial fit into `SHARE` of the memory, with those that lie there, they are read ahead.
         """
         drawn = (split.train, split.validation, split.test)
         self._keep(dataset)
         held = np.unique(np.concatenate(drawn))
+        if self.is_gpu(device) and not (self._fits(dataset) or self._fits(dataset, len(held))):
+            return Parts(*(self._streamed(dataset, indices, device) for indices in drawn))
         table = self._table(dataset, held, device)
         if len(table) == len(dataset.labels):
             held = np.arange(len(table))
@@ -125,6 +155,27 @@ class SharedImages:
             return Part(table, labels.to(device), indices, rows.to(device), channels=shown)
 
         return Parts(*map(rows_of, drawn))
+
+    def _streamed(self, dataset: Dataset, indices: np.ndarray, device: torch.device) -> Part:
+        labels = torch.from_numpy(np.ascontiguousarray(dataset.labels[indices]))
+        source = ReadAhead(dataset.images, device)
+        nothing = torch.empty((0, *source.table.shape[1:]), dtype=torch.uint8, device=device)
+        channels = dataset.images.shape[1]
+        shown = None if nothing.shape[1] == channels else channels
+        return Part(nothing, labels.to(device), indices, channels=shown, source=source)
+
+    def _fits(self, dataset: Dataset, n: int | None = None) -> bool:
+        """Whether all images of the set, or `n` of them, may lie on the GPU."""
+        if self.images is not None:
+            return True
+        table = table_of(dataset.images)
+        kept = sum(some.nbytes for some in self._some)
+        needed = table.nbytes if n is None else n * table[:1].nbytes
+        return kept + needed <= SHARE * (self.room() + kept)
+
+    def room(self) -> int:
+        """Bytes that this process may still take of the GPU."""
+        return room()
 
     def _keep(self, dataset: Dataset) -> None:
         """Be of this set; what is kept of another goes before: both may not fit."""
@@ -152,6 +203,8 @@ class SharedImages:
         return device.type == "cuda"
 
     def _are_few(self, dataset: Dataset, held: np.ndarray) -> bool:
+        if not self._fits(dataset):
+            return True
         n = sum(map(len, self._some)) + len(held)
         return n < len(dataset.labels) * FEW
 

@@ -31,12 +31,14 @@ class Batch:
         views: int64 (batch,), the fixed augmented view in which each image is seen, if there are.
         draws: how each image is changed; None where none is.
         share: float32 (), of `mixup`: how much of each image is its own; None without.
+        on_host: the positions again, where images are read ahead (`streaming.py`).
     """
 
     positions: Tensor
     views: Tensor | None = None
     draws: augment.Draws | None = None
     share: Tensor | None = None
+    on_host: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -45,10 +47,12 @@ class Batch:
         """These rows of the batch; they are changed as in the whole batch."""
         views = None if self.views is None else self.views[rows]
         draws = None if self.draws is None else self.draws[rows]
-        return Batch(self.positions[rows], views, draws)
+        on_host = None if self.on_host is None else self.on_host[rows]
+        return Batch(self.positions[rows], views, draws, on_host=on_host)
 
     def clone(self) -> Batch:
-        """The same decisions in memory of their own."""
+        """The same decisions in memory of their own, for a graph; none where images are read."""
+        assert self.on_host is None
         views = None if self.views is None else self.views.clone()
         draws = None if self.draws is None else self.draws.each(Tensor.clone)
         share = None if self.share is None else self.share.clone()

@@ -140,7 +140,9 @@ class GraphSteps(SoloSteps):
         if self.recording is not None:
             return True
         reason = "it computes on a CPU"
-        if self.record is not None or trainer.device.type == "cuda":
+        if trainer.part.source is not None:
+            reason = "its images do not fit on the GPU, and are read while it trains"
+        elif self.record is not None or trainer.device.type == "cuda":
             reason = self._try_to_record(trainer, batch)
         if reason:
             self.end()

@@ -19,6 +19,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
@@ -116,6 +117,7 @@ class Trainer:
         # Their sum is taken when it is asked for: a launch less in every step.
         self.n_right = torch.zeros(self.whole_batch, dtype=torch.float64, device=self.device)
         self._order: Tensor | None = None
+        self._order_on_host: np.ndarray | None = None  # where images are read ahead
         self._views: Tensor | None = None
 
     @property
@@ -322,12 +324,14 @@ class Trainer:
         """What the host decides of the step that comes next; seeds its dropout masks."""
         positions = self.next_positions()
         views = None if self._views is None else self._views[positions]
-        share = self._share()
+        share, on_host = self._share(), None
+        if self._order_on_host is not None:
+            on_host = self._order_on_host[self._places(self.step_count % self.steps_per_epoch)]
         if self.normalise is None or self.settings.augment.is_identity:
-            return Batch(positions, views, share=share)
+            return Batch(positions, views, share=share, on_host=on_host)
         height, width = self.part.shape[1:]
         draws = self.augmentation.at(self.step_count, (height, width))
-        return Batch(positions, views, draws, share)
+        return Batch(positions, views, draws, share, on_host)
 
     def _share(self) -> Tensor | None:
         """How much of each image is its own in the step that comes next; None without `mixup`."""
@@ -338,7 +342,7 @@ class Trainer:
 
     def inputs_of(self, batch: Batch, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Inputs, as the network takes them, and labels; `out` is as in `next_batch`."""
-        inputs = self.part.take(batch.positions, batch.views, out)
+        inputs = self.part.take(batch.positions, batch.views, out, batch.on_host)
         labels = self.part.labels[batch.positions]
         if batch.draws is None or self.normalise is None:
             return self._plain(inputs), labels
@@ -347,10 +351,13 @@ class Trainer:
 
     def next_positions(self) -> Tensor:
         """Places in the training part, int64 (batch,), of the next step; seeds its masks."""
-        position = self.step_count % self.steps_per_epoch
-        size = self.settings.batch_size
         self.seed_masks()
-        return self.enter_epoch()[position * size : (position + 1) * size]
+        return self.enter_epoch()[self._places(self.step_count % self.steps_per_epoch)]
+
+    def _places(self, step: int) -> slice:
+        """Of the batch of a step (0, 1, …) of an epoch, in the epoch's order."""
+        size = self.settings.batch_size
+        return slice(step * size, (step + 1) * size)
 
     def enter_epoch(self) -> Tensor:
         """Be in the epoch of the step that comes next; its order, int64 (training images,)."""
@@ -359,12 +366,22 @@ class Trainer:
             self.before_epoch(epoch)
             self.network.train()
             draws = self._epoch_draws("order", epoch)
-            self._order = upload(torch.randperm(len(self.part), generator=draws), self.device)
+            order = torch.randperm(len(self.part), generator=draws)
+            self._order = upload(order, self.device)
+            if self.part.source is not None:
+                self._order_on_host = order.numpy()
+                self.part.follow(self._batches_to_come(self._order_on_host, position))
             if self.part.n_views > 1:  # the fixed augmented view in which each image is seen
                 draws = self._epoch_draws("augment", epoch)
                 views = torch.randint(self.part.n_views, (len(self.part),), generator=draws)
                 self._views = upload(views, self.device)
         return self._order
+
+    def _batches_to_come(self, order: np.ndarray, step: int) -> Iterator[np.ndarray]:
+        """This rank's positions of each batch, from a step of the epoch on."""
+        for k in range(step, self.steps_per_epoch):
+            batch = order[self._places(k)]
+            yield batch[self.ranks.share(len(batch))]
 
     def seed_masks(self) -> None:
         """Let the dropout masks be those of the step that comes next."""
@@ -410,13 +427,17 @@ class Trainer:
         """Where each of this rank's batches begins, its logits and its labels."""
         self.network.eval()
         first, step = self.ranks.rank * EVALUATION_BATCH, self.ranks.n * EVALUATION_BATCH
+        part.follow(self._shown_at_once(part, first))
         for start in range(first, len(part), step):
             stop = min(start + EVALUATION_BATCH, len(part))
             if self.seeds_all:
                 axis = f"evaluation {self.step_count}"
                 seed_all(derive_seed(self.streams["dropout"], axis, start), self.device)
             compute = partial(self._logits, part, start, stop)
-            logits, self.images_at_once = halved_until_it_fits(compute, self.images_at_once)
+            before = self.images_at_once
+            logits, self.images_at_once = halved_until_it_fits(compute, before)
+            if self.images_at_once < before:
+                part.follow(self._shown_at_once(part, start + step))
             yield start, logits, part.labels[start:stop]
         self.network.train()
 
@@ -424,13 +445,25 @@ class Trainer:
         """Logits of the images at `start` … `stop` - 1; the network is shown `at_once` of them."""
         precision = self.accelerator.mixed_precision
         outputs = []
-        begins = list(range(start, stop, at_once))
-        if self.device.type == "cpu" and precision == "no":  # as `forward_in_parts` cuts a batch
-            begins = [start + CPU_PART * k for k in range(max(1, (stop - start) // CPU_PART))]
-        for begin, end in pairwise([*begins, stop]):
+        for begin, end in self._cut(start, stop, at_once):
             inputs = self._plain(part.between(begin, end))  # not of the whole batch: 0.6 GB at 224²
             outputs.append(forward_in_parts(self.network, inputs, precision, CPU_PART))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def _cut(self, start: int, stop: int, at_once: int) -> Iterator[tuple[int, int]]:
+        """Where the images that the network is shown at once begin and end."""
+        begins = list(range(start, stop, at_once))
+        if self.device.type == "cpu" and self.accelerator.mixed_precision == "no":
+            # as `forward_in_parts` cuts a batch
+            begins = [start + CPU_PART * k for k in range(max(1, (stop - start) // CPU_PART))]
+        return pairwise([*begins, stop])
+
+    def _shown_at_once(self, part: Part, first: int) -> Iterator[np.ndarray]:
+        """Positions of all that this rank's evaluation reads, from batch `first` on."""
+        for start in range(first, len(part), self.ranks.n * EVALUATION_BATCH):
+            stop = min(start + EVALUATION_BATCH, len(part))
+            for begin, end in self._cut(start, stop, self.images_at_once):
+                yield np.arange(begin, end)
 
 
 def _in_order(numbers: Sequence[float]) -> float:

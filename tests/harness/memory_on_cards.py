@@ -6,9 +6,11 @@ asserts.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,11 +25,13 @@ from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Save, Train
+from harness.training import arrays
 from harness.training.arrays import Normalise, Part
 from harness.training.context import StopFile, WorkerSettings
 from harness.training.loop import Trainer
 from harness.training.memory import images_at_once, keep_to_share, room
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.streaming import ReadAhead
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Event, Failed, GivenBack, Progress
 from harness.trials.spec import TrialSpec
@@ -256,6 +260,38 @@ def a_pack_that_does_not_fit() -> None:
     assert 0 < len(ended) < 4
     worker.process.for_trial.make_room()
     assert held() == 0
+
+
+def images_that_are_read_ahead() -> None:
+    """Of a set too large for its share: one copy of a batch a step, and no waiting for the card."""
+    worker = _worker()
+    spec = _arms(LENET)["float32"][0]
+    with _at_most(250e6), _nothing_fits():
+        rows = _rows(_run(worker, [spec]))
+    assert [row.status for row in rows] == ["done"], rows
+    assert worker.process.for_trial.images.n_bytes == 0
+    trainer = _trainer("resnet18", 1, 8)
+    n, size = 64, (3, 224, 224)
+    source = ReadAhead(np.zeros((n, *size), np.uint8), trainer.device)
+    nothing, labels = trainer.part.inputs[:0], trainer.part.labels.expand(n)
+    part = Part(nothing, labels.contiguous(), np.arange(n), source=source)
+    trainer = replace(trainer, part=part)
+    trainer.step()  # the order of the epoch comes, libraries choose
+    for _ in range(4):
+        with counted() as step:
+            trainer.step()
+        assert step.waits == 0, step
+        assert 8 * math.prod(size) <= step.bytes_in < 8 * math.prod(size) + 1000, step
+    taken = _peak(lambda: trainer.evaluate(part, 10))
+    assert taken < 0.5e9, taken
+
+
+@contextmanager
+def _nothing_fits() -> Iterator[None]:
+    """As if no image might lie on the card beside the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrays, "SHARE", 0.0)
+        yield
 
 
 def _trainer(name: str, n_images: int, batch_size: int) -> Trainer:

@@ -24,6 +24,7 @@ from harness.training.loop import Trainer
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.ranks import ONE_RANK
 from harness.training.steps import SOLO
+from harness.training.streaming import ReadAhead
 from models.build import build_model
 from models.dropout import SeededDropout
 
@@ -42,6 +43,7 @@ class Task:
     n_held_out: int = 0  # of the images: for validation, not for training
     device: str = "cpu"
     bucket_bytes: float | None = None  # None: the usual
+    is_streamed: bool = False  # images are read ahead, as where a GPU is too small for them
 
 
 def build(name: str) -> nn.Module:
@@ -66,9 +68,12 @@ def make_trainer(task: Task, group: Any = None) -> tuple[nn.Module, Part, Traine
 
     def part(rows: slice) -> Part:
         images, labels = torch.from_numpy(task.images[rows]), torch.from_numpy(task.labels[rows])
-        return Part(
-            images.to(accelerator.device), labels.to(accelerator.device), np.arange(len(images))
-        )
+        images, labels = images.to(accelerator.device), labels.to(accelerator.device)
+        whole = Part(images, labels, np.arange(len(images)))
+        if not task.is_streamed:
+            return whole
+        source = ReadAhead(task.images[rows], accelerator.device)
+        return replace(whole, inputs=images[:0], source=source)
 
     held_out = part(slice(0, task.n_held_out or len(task.images)))
     held_out = replace(held_out, right=(held_out.labels + 1) % 10)  # watched beside its labels

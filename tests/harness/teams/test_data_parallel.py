@@ -49,6 +49,7 @@ def tasks():
         Task("midas_cnn", *noise(50), Train(**sgd), n_steps=5),  # has batch norm
         Task("midas_cnn", *noise(50), Train(**sgd), n_steps=5, bucket_bytes=10_000),
         Task("midas_cnn", *noise(50), Train(**sgd, batch_norm_parts=2), n_steps=1),  # each its own
+        Task("dropout", *noise(50), Train(**sgd, augment=changed), n_steps=5, is_streamed=True),
     ]
 
 
@@ -127,6 +128,20 @@ def test_all_workers_have_the_same_bits(shared, n):
             assert np.array_equal(other[k]["logits"], result["logits"])
             for name, weight in result["weights"].items():
                 assert np.array_equal(other[k]["weights"][name], weight), name
+
+
+@pytest.mark.parametrize("n", WORKERS)
+def test_images_that_are_read_ahead_give_the_same_bits(shared, n):
+    for results in shared[n]:
+        resident, streamed = results[1], results[6]
+        trained = streamed["trained"]
+        assert (trained.loss, trained.accuracy) == (
+            resident["trained"].loss, resident["trained"].accuracy,
+        )  # fmt: skip
+        assert streamed["score"] == resident["score"]
+        assert np.array_equal(streamed["logits"], resident["logits"])
+        for name, weight in resident["weights"].items():
+            assert np.array_equal(streamed["weights"][name], weight), name
 
 
 @pytest.mark.slow

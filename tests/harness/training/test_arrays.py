@@ -114,6 +114,9 @@ def test_a_gpu_is_given_few_images_alone_but_the_whole_set_once_copies_add_up(gr
         def is_gpu(self, device):
             return True
 
+        def room(self):
+            return 10**9
+
     shared, kept = Gpu(), []
     for _ in range(40):
         drawn = rng.choice(len(dataset.labels), 18, replace=False)

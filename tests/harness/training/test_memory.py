@@ -122,6 +122,7 @@ ON_CARDS = (
     "features_of_large_images",
     "a_trial_that_does_not_fit",
     "a_pack_that_does_not_fit",
+    "images_that_are_read_ahead",
     "shares",  # keeps to it
 )
 
