@@ -18,12 +18,13 @@ import torch
 
 from harness.joint import scores
 from harness.joint.steps import JointSteps
-from harness.training.arrays import SHARE, Normalise, Part
+from harness.training.arrays import Normalise, Part
 from harness.training.context import TrialContext
 from harness.training.loop import Trainer, wait_for
 from harness.training.memory import give_back, is_out_of_memory, room
 from harness.training.network import build_frozen
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.shared_images import SHARE
 from harness.trials.spec import TrialSpec
 from headstart.errors import HeadstartError
 

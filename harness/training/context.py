@@ -19,8 +19,8 @@ from harness.trials.catalogue import DataCatalogue
 from headstart.files import storage_errors
 
 if TYPE_CHECKING:
-    from harness.training.arrays import SharedImages
     from harness.training.feature_store import FeatureStore
+    from harness.training.shared_images import SharedImages
 
 POLL_S = 0.25
 
@@ -108,7 +108,7 @@ def _feature_store() -> FeatureStore:
 
 
 def _shared_images() -> SharedImages:
-    from harness.training.arrays import SharedImages  # torch: only where trials run
+    from harness.training.shared_images import SharedImages  # torch: only where trials run
 
     return SharedImages()
 

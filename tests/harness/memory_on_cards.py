@@ -25,7 +25,7 @@ from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Save, Train
-from harness.training import arrays
+from harness.training import shared_images
 from harness.training.arrays import Normalise, Part
 from harness.training.context import StopFile, WorkerSettings
 from harness.training.loop import Trainer
@@ -290,7 +290,7 @@ def images_that_are_read_ahead() -> None:
 def _nothing_fits() -> Iterator[None]:
     """As if no image might lie on the card beside the network."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrays, "SHARE", 0.0)
+        patch.setattr(shared_images, "SHARE", 0.0)
         yield
 
 

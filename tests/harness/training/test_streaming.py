@@ -23,9 +23,10 @@ from harness.runfolder.folder import RunFolder
 from harness.seeds import AXES, derive_streams
 from harness.sweepfile.settings import Train
 from harness.training import streaming
-from harness.training.arrays import Normalise, Part, SharedImages
+from harness.training.arrays import Normalise, Part
 from harness.training.loop import Trainer
 from harness.training.process import make_accelerator, set_up_process
+from harness.training.shared_images import SharedImages
 from harness.training.streaming import AHEAD, ReadAhead
 from harness.training.trial import run_trial
 from harness.trials.events import Stopped

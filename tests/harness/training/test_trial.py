@@ -77,7 +77,7 @@ def test_select_last_keeps_the_weights_of_the_last_step_whatever_validation_says
 
 
 def test_no_image_is_in_two_parts(run_one, write_sweep):
-    from harness.training.arrays import SharedImages
+    from harness.training.shared_images import SharedImages
     from harness.training.trial import split_dataset
 
     catalogue = DataCatalogue()

@@ -9,7 +9,7 @@ import torch
 from datasets.base import build_dataset
 from datasets.cache.checked import CheckedImages, RowCheck
 from datasets.split import Split
-from harness.training.arrays import FEW, SharedImages
+from harness.training.shared_images import FEW, SharedImages
 
 CPU = torch.device("cpu")
 N = 60
@@ -70,6 +70,15 @@ def test_trials_read_the_memory_of_a_set_that_has_no_file(gray, recwarn):
     assert parts[0].train.inputs is parts[1].test.inputs
     assert parts[0].train.inputs.data_ptr() == gray.ctypes.data
     assert not recwarn.list
+
+
+def test_a_set_that_is_a_view_is_read_as_it_looks(gray):
+    """As code of a user's own may give it: mirrored, with gaps, gray repeated."""
+    wide = np.broadcast_to(gray, (N, 3, 5, 4))
+    split = split_of(np.random.default_rng(1), 30, 20, 10)
+    for images in (gray[:, :, ::-1], gray[:, :, ::2], wide, wide[:, :, :, ::-1]):
+        part = SharedImages().parts(dataset_of(images), split, CPU).train
+        assert np.array_equal(part.between(0, 30).numpy(), images[split.train])
 
 
 def test_images_are_compared_before_a_trial_reads_them(gray, tmp_path):
