@@ -87,7 +87,7 @@ def make_room(folder: Path, needed: int, sparing: Path) -> None:
         sparing: its own folder, which counts as needed already.
 
     Raises:
-        InputError: the limit is no number, or the set alone takes more.
+        InputError: the limit is no number, or the set alone takes more, or the disk has less.
     """
     limit = limit_bytes()
     if limit is not None and needed > limit:
@@ -104,10 +104,18 @@ def make_room(folder: Path, needed: int, sparing: Path) -> None:
         else:
             is_enough = total + needed <= limit
         if is_enough:
-            return
+            break
         if not is_used(each.folder):
             _remove(each, limit)
             total -= each.n_bytes
+    free = shutil.disk_usage(folder).free
+    if needed - own > free:
+        raise InputError(
+            f"{folder}: the decoded images take {needed / 1e9:,.2f} GB here, of which "
+            f"{max(0, needed - own) / 1e9:,.2f} GB are to be written, and {free / 1e9:,.2f} GB are "
+            "free; free some space, set HEADSTART_CACHE to a folder with more, or set a smaller "
+            "image size"
+        )
 
 
 def limit_bytes() -> int | None:

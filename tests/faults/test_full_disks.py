@@ -90,7 +90,7 @@ def test_a_full_disk_is_one_line_and_with_room_again_all_bits_are_equal(
     command = place.run(engine=engine)
     assert "Traceback" not in command.said, command.said
     if command.status != 0:  # there may have been room enough
-        assert command.status == 1, command.said
+        assert command.status in (1, 2), command.said  # 2: it is seen before anything runs
         last = command.said.strip().splitlines()[-1]
         assert str(small_disk.path) in last
         assert "ree some space" in last

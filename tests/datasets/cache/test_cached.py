@@ -13,7 +13,7 @@ from datasets.cache import cached as cache
 from datasets.cache import pages
 from datasets.cache.cached import cached
 from datasets.preprocess import shape_for, shape_images
-from headstart.errors import StorageError
+from headstart.errors import InputError, StorageError
 
 
 class Options(BaseModel):
@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(small_disk, source):
     images = np.random.default_rng(0).integers(0, 255, (500, 1, 28, 28)).astype(np.uint8)
     large = dataset_of(np.arange(500) % 2, images=images)
     cache = replace(request(source.parent), cache_dir=small_disk)
-    with pytest.raises(StorageError, match=r"decoded: the decoded 'tiny' cannot be kept here \("):
+    with pytest.raises(InputError, match=r"decoded: the decoded images take .*free some space"):
         cached("tiny", 1, Options(), cache, [source], lambda asked: large)
     assert list(small_disk.glob("decoded/*")) == []
 

@@ -89,3 +89,12 @@ def test_a_set_that_is_larger_than_the_limit_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADSTART_DECODED_GB", "many")
     with pytest.raises(InputError, match="'many': a number of gigabytes over 0 is expected"):
         load(tmp_path, "large")
+
+
+def test_a_disk_that_is_too_small_is_one_line_before_anything_is_written(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 900_000})
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.delenv("HEADSTART_DECODED_GB", raising=False)
+    with pytest.raises(InputError, match=r"take 0.00 GB here.* 0.00 GB are free; free some space"):
+        load(tmp_path, "large")
+    assert names(tmp_path) == []
