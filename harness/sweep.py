@@ -32,7 +32,7 @@ from harness.engines.ray_session import run_ray
 from harness.hand_in.check import check_hand_in, named_seed
 from harness.hand_in.write import handing_in
 from harness.options import Options, parse
-from harness.plan import data_lines, slots
+from harness.plan import data_lines, room, slots
 from harness.plan.dry_run import describe_plan
 from harness.plan.needs import Need, fetch, is_in_files_here, lacking, why_missing
 from harness.plan.planner import data_mistakes, make_plan
@@ -50,7 +50,7 @@ from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.settings import Settled
 from harness.training.bf16 import bf16_notice
-from harness.training.cards import cards_here
+from harness.training.cards import Cards, cards_here
 from harness.training.context import StopFile, WorkerSettings
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Event
@@ -68,7 +68,7 @@ from headstart.errors import (
     LockedError,
 )
 from headstart.foreign import own_folder
-from headstart.records import check_run_folder
+from headstart.records import FINAL, check_run_folder, trial_rows
 
 
 def main(argv: Sequence[str], on_folder: Callable[[Path], None] = lambda folder: None) -> int:
@@ -111,8 +111,10 @@ def _main(argv: Sequence[str], request: StopRequest, on_folder: Callable[[Path],
         _try_out(plan)
     if options.dry_run:
         plan = plan_searches(plan, catalogue, out) if sweep.searches else plan
-        for line in describe_plan(plan.shard(*options.shard), out):
+        plan = plan.shard(*options.shard)
+        for line in describe_plan(plan, out, options.n_at_once):
             print(line)
+        _check_room(options, plan, out)
         return EXIT_DONE
     return _run(options, plan, out, catalogue, request)
 
@@ -156,9 +158,12 @@ def _run(
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
     _say_data(plan, with_sets=options.only != "report")
+    place = _Place(options.n_at_once)
+    if options.only != "report":
+        _check_room(options, _part(options, plan), out, place)
     with RunFolder(out, options.shard) as folder, _watched(options, folder):
         if options.only != "report":
-            plan = _run_batches(options, plan, folder, catalogue, request)
+            plan = _run_batches(options, plan, folder, catalogue, request, place)
         elif plan.sweep.searches:
             plan = recorded(plan, catalogue, folder.path).plan
         part = _part(options, plan)
@@ -182,6 +187,43 @@ def _run(
         for line in data_lines.stand_ins(plan, with_reasons=False):
             print(line)
     return _status(out, len(part.by_id), statuses, diverged)
+
+
+def _check_room(options: Options, plan: Plan, out: Path, place: _Place | None = None) -> None:
+    """Refuse what cannot fit here, before anything is written; with a place, say what it takes.
+
+    Raises:
+        InputError: there is too little disk or memory.
+    """
+    done = {
+        trial_id
+        for folder in (out, *options.reuse)
+        for trial_id, row in trial_rows(folder, plan.by_id)
+        if row is not None and row.status in FINAL
+    }
+    left = plan.by_id.keys() - done
+    if not left:
+        return
+    asked, here = plan.sweep.resources, room.There(room.disk_free(out), out=out)
+    if options.address is not None:  # its nodes have other memory
+        resources = asked.settled(0)
+    else:
+        cards = Cards() if asked.gpus == 0 else cards_here()
+        resources = place.here(plan) if place else asked.settled(len(cards))
+        try:
+            n_slots = slots.trials_at_once(
+                resources, options.n_at_once, provenance.available_cpus(), len(cards), cards.remark
+            )
+        except InputError:
+            if place:
+                raise
+            return  # it is said already, and the sweep may be for another machine
+        here = room.there(out, resources, cards, min(n_slots, len(left)))
+    is_apart = place is not None and options.engine != "here"
+    need = room.needed(plan, resources, left, is_apart=is_apart)
+    if place:
+        print(room.line(need, here), file=sys.stderr, flush=True)
+    room.check(need, here)
 
 
 def _say_data(plan: Plan, with_sets: bool) -> None:
@@ -240,10 +282,15 @@ def _part(options: Options, plan: Plan) -> Plan:
 
 
 def _run_batches(
-    options: Options, plan: Plan, folder: RunFolder, catalogue: DataCatalogue, request: StopRequest
+    options: Options,
+    plan: Plan,
+    folder: RunFolder,
+    catalogue: DataCatalogue,
+    request: StopRequest,
+    place: _Place,
 ) -> Plan:
     """Run the plan; where the sweep says `until`, further seeds until its rule is met."""
-    run = partial(_run_trials, options, folder, request, _Place(options.n_at_once))
+    run = partial(_run_trials, options, folder, request, place)
     while True:
         searched = _search(options, plan, folder, catalogue, request, run)
         plan = searched.plan

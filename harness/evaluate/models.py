@@ -18,7 +18,8 @@ from harness.sweepfile.reader import load_run
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from harness.training.arrays import Normalise
 from harness.training.determinism import allow_refused_operations
-from harness.training.loop import CPU_PART, forward_in_parts, loss_function
+from harness.training.loop import forward_in_parts, loss_function
+from harness.training.machine import CPU_PART
 from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.process import in_precision, make_accelerator, set_up_process
 from harness.training.score import Score, class_counts, score_of

@@ -25,7 +25,8 @@ from harness.joint.batches import prepared, shared_rows
 from harness.joint.steps import Network
 from harness.training.arrays import Part
 from harness.training.loop import Trainer, loss_function
-from harness.training.memory import EVALUATION_BATCH, MOST_PIXELS, halved_until_it_fits
+from harness.training.machine import EVALUATION_BATCH, MOST_PIXELS
+from harness.training.memory import halved_until_it_fits
 from harness.training.score import Score, class_counts, right_sums, score_of, with_right
 
 AsOne = Callable[[Sequence[Trainer]], Network]

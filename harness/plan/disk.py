@@ -10,22 +10,32 @@ than all of a plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import models
 from datasets.locations import cache_folder
 from harness.sweepfile.settings import Train
+from harness.training.machine import CPU_PART, EVALUATION_BATCH, MOST_PIXELS
 from harness.trials.spec import Plan, TrialSpec
 from headstart.digests import digest_of
-from headstart.errors import HeadstartError
+from headstart.errors import EngineError, HeadstartError
 from headstart.files import make_folder, read_mapping, write_json
+from headstart.signals import deaf_children
+
+if TYPE_CHECKING:
+    from torch import nn
 
 HEADER_BYTES = 90  # of a tensor in a file of weights
+FLOAT = 4  # bytes of a number
 RECORD_BYTES = 65  # of one that a file of differences leaves out
 MOMENTS = {"adam": 2, "adamw": 2}  # numbers of an optimizer's state for each weight
 
@@ -33,13 +43,17 @@ MOMENTS = {"adam": 2, "adamw": 2}  # numbers of an optimizer's state for each we
 @dataclass(frozen=True)
 class NetworkBytes:
     """Bytes of a network's tensors; `trained`: of those that training may change, statistics of
-    batch norm included; `parameters`: of the weights among these."""
+    batch norm included; `parameters`: of the weights among these; `activations`: of what one image
+    leaves for the way back; `widest`: of what goes into and comes out of its widest layer for one
+    image; both 0 where that is not known."""
 
     whole: int
     trained: int
     parameters: int
     n_tensors: int
     n_trained: int
+    activations: int
+    widest: int
 
 
 @dataclass(frozen=True)
@@ -50,28 +64,50 @@ class TrialBytes:
         weights: of its files of weights, when it has trained all its epochs.
         file: of one of these.
         state: of the state that it saves while it runs; for a moment there are two.
+        step: of its network, its gradients, its best weights and one batch, an estimate.
+        network: of its network alone.
     """
 
     weights: int
     file: int
     state: int
+    step: int
+    network: int
 
 
-def bytes_of_plan(plan: Plan) -> dict[str, TrialBytes]:
+def bytes_of_plan(
+    plan: Plan, *, on_card: bool = False, is_apart: bool = False
+) -> dict[str, TrialBytes]:
     """What each trial of a plan takes, by id; upper bounds where trials stop early.
+
+    Args:
+        plan: any plan.
+        on_card: whether its trials train on GPUs, which changes `step` alone.
+        is_apart: whether networks whose sizes are not known are built in a process that ends: a
+            command that trains nothing itself then never holds PyTorch.
 
     Raises:
         ModelError: a network cannot be built for its images.
     """
     started_from = {trial.parent for trial in plan.trials}
-    sizes: dict[str, NetworkBytes] = {}
-    made: dict[str, TrialBytes] = {}
+    by_likeness: dict[object, TrialSpec] = {}
+    likeness = {
+        trial.id: _likeness(trial, trial.id in started_from) for trial in plan.by_id.values()
+    }
     for trial in plan.by_id.values():
-        key = _key(trial)
-        if key not in sizes:
-            sizes[key] = _network_bytes(trial, key)
-        made[trial.id] = _trial_bytes(plan, trial, sizes[key], trial.id in started_from)
-    return made
+        by_likeness.setdefault(likeness[trial.id], trial)
+    keys = {like: _key(trial) for like, trial in by_likeness.items()}
+    sizes = _sizes({keys[like]: trial for like, trial in by_likeness.items()}, is_apart)
+    alike = {
+        like: _trial_bytes(plan, trial, sizes[keys[like]], trial.id in started_from, on_card)
+        for like, trial in by_likeness.items()
+    }
+    return {trial_id: alike[like] for trial_id, like in likeness.items()}
+
+
+def _likeness(trial: TrialSpec, is_needed: bool) -> tuple[object, ...]:
+    """Equal for trials that take the same; those of an arm share their settings and data."""
+    return id(trial.condition), id(trial.data), trial.stage, is_needed
 
 
 def describe(plan: Plan) -> Iterator[str]:
@@ -104,7 +140,9 @@ def shown_bytes(n: int) -> str:
     return f"{number:.3g} {unit}"
 
 
-def _trial_bytes(plan: Plan, trial: TrialSpec, sizes: NetworkBytes, is_needed: bool) -> TrialBytes:
+def _trial_bytes(
+    plan: Plan, trial: TrialSpec, sizes: NetworkBytes, is_needed: bool, on_card: bool
+) -> TrialBytes:
     save = plan.sweep.save.of_refit() if trial.refits else plan.sweep.save
     is_drawn_by_code = bool(trial.condition.model.code) and trial.condition.start.kind == "random"
     file = sizes.whole + HEADER_BYTES * sizes.n_tensors
@@ -116,7 +154,23 @@ def _trial_bytes(plan: Plan, trial: TrialSpec, sizes: NetworkBytes, is_needed: b
     has_best = save.weights != "none" or is_needed or trial.stage == "pretrain"
     n_files = (has_best and trial.is_tested) + save.last + epochs // (save.every or epochs + 1)
     state = 2 * sizes.whole + _moments(train) * sizes.parameters
-    return TrialBytes(weights=n_files * file, file=file, state=state)
+    return TrialBytes(n_files * file, file, state, _step_bytes(trial, sizes, on_card), sizes.whole)
+
+
+def _step_bytes(trial: TrialSpec, sizes: NetworkBytes, on_card: bool) -> int:
+    """A step and an evaluation, since an allocator keeps what a step frees.
+
+    Images are drawn, augmented, and normalised.
+    """
+    train, data = trial.condition.train, trial.data
+    pixels = data.image_size[0] * data.image_size[1]
+    image = FLOAT * data.channels * pixels
+    step = train.batch_size * (3 * image + sizes.activations)
+    at_once = min(EVALUATION_BATCH, MOST_PIXELS // pixels if on_card else EVALUATION_BATCH)
+    n_images = min(at_once, data.n_evaluated)
+    evaluation = n_images * image + min(n_images, at_once if on_card else CPU_PART) * sizes.widest
+    of_weights = 2 * sizes.whole + (1 + _moments(train)) * sizes.parameters
+    return of_weights + step + evaluation
 
 
 def _moments(train: Train) -> int:
@@ -142,18 +196,69 @@ def _digest_of_networks() -> str:
     return digest_of(b"".join(path.read_bytes() for path in sorted(folder.rglob("*.py"))))
 
 
-def _network_bytes(trial: TrialSpec, key: str) -> NetworkBytes:
-    """From the cache; else of the network itself, for the next time."""
-    path = cache_folder() / "sizes" / f"{digest_of(key.encode())[:32]}.json"
+def _sizes(trials: Mapping[str, TrialSpec], is_apart: bool) -> dict[str, NetworkBytes]:
+    """By key, from the cache; else of the networks themselves, for the next time."""
+    kept = {key: _kept(key) for key in trials}
+    sizes = {key: value for key, value in kept.items() if value is not None}
+    new = {key: trial for key, trial in trials.items() if key not in sizes}
+    if not new:
+        return sizes
+    if is_apart and "torch" not in sys.modules:
+        measured = _measured_apart(list(new.values()))
+    else:
+        measured = [_measured(trial) for trial in new.values()]
+    for key, value in zip(new, measured, strict=True):
+        sizes[key] = value
+        with suppress(OSError, HeadstartError):  # a cache that may not be written
+            make_folder(_place(key).parent)
+            write_json(_place(key), {"key": key, **asdict(value)})
+    return sizes
+
+
+def _place(key: str) -> Path:
+    return cache_folder() / "sizes" / f"{digest_of(key.encode())[:32]}.json"
+
+
+def _kept(key: str) -> NetworkBytes | None:
     with suppress(TypeError, ValueError):
-        kept = read_mapping(path)
+        kept = read_mapping(_place(key))
         if kept.pop("key", None) == key and all(type(value) is int for value in kept.values()):
             return NetworkBytes(**kept)
-    sizes = _measured(trial)
-    with suppress(OSError, HeadstartError):  # a cache that may not be written
-        make_folder(path.parent)
-        write_json(path, {"key": key, **asdict(sizes)})
+    return None
+
+
+def _measured_apart(trials: Sequence[TrialSpec]) -> list[NetworkBytes]:
+    """`_measured` of each in another process."""
+    context = multiprocessing.get_context("spawn")
+    pipe, its_end = context.Pipe()
+    process = context.Process(target=_answer, args=(its_end, trials), name="sizes", daemon=True)
+    with deaf_children():
+        process.start()
+    its_end.close()
+    try:
+        answer = pipe.recv()
+    except (EOFError, OSError):
+        answer = None
+    finally:
+        process.kill()
+        process.join()
+        pipe.close()
+    if isinstance(answer, HeadstartError):
+        raise answer
+    if answer is None:
+        raise EngineError(
+            "the process that looked how large the networks are ended without an answer (exit "
+            f"status {process.exitcode}); the memory may be too small even for that"
+        )
+    sizes: list[NetworkBytes] = answer
     return sizes
+
+
+def _answer(pipe: Connection, trials: Sequence[TrialSpec]) -> None:
+    try:
+        pipe.send([_measured(trial) for trial in trials])
+    except HeadstartError as err:
+        pipe.send(err)
 
 
 def _measured(trial: TrialSpec) -> NetworkBytes:
@@ -173,4 +278,36 @@ def _measured(trial: TrialSpec) -> NetworkBytes:
         parameters=sum(parameter.nbytes for parameter in parameters.values()),
         n_tensors=len(state),
         n_trained=sum(name in moved for name in state),
+        **_by_image(network, trial.data.channels, trial.data.image_size),
     )
+
+
+def _by_image(network: nn.Module, channels: int, image_size: tuple[int, int]) -> dict[str, int]:
+    """`activations` and `widest`; on the device `meta`, where nothing is computed."""
+    import torch
+
+    held: dict[int, torch.Tensor] = {}
+    widths = [0]
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        held[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    def see(_: nn.Module, given: tuple[object, ...], made: object) -> None:
+        tensors = [value for value in (*given, made) if isinstance(value, torch.Tensor)]
+        widths.append(sum(tensor.nbytes for tensor in tensors))
+
+    try:
+        network = network.to("meta").train()
+        for layer in network.modules():
+            if not any(layer.children()):
+                layer.register_forward_hook(see)
+        images = torch.zeros(2, channels, *image_size, device="meta")
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            network(images)
+    except Exception:  # a network of the user's own may compute on the CPU alone
+        return {"activations": 0, "widest": 0}
+    own = {value.untyped_storage()._cdata for value in (*network.parameters(), *network.buffers())}
+    storages = [tensor.untyped_storage() for key, tensor in held.items() if key not in own]
+    n_bytes = sum(storage.nbytes() for storage in storages)
+    return {"activations": n_bytes // 2, "widest": max(widths) // 2}

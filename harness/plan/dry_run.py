@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from harness.plan import data_lines, disk
+from harness.plan import data_lines, disk, room
 from harness.plan.slots import trials_at_once
 from harness.runfolder.provenance import available_cpus
 from harness.teams import rules
@@ -39,8 +39,11 @@ class Cost:
     n_bytes: int
 
 
-def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
-    """Lines of text: one a stage or arm, totals, and estimates."""
+def describe_plan(plan: Plan, out: Path, n_at_once: int | None = None) -> Iterator[str]:
+    """Lines of text: one a stage or arm, totals, and estimates.
+
+    n_at_once: trials at once that a person asks for; None leaves it to the machine.
+    """
     yield from data_lines.stand_ins(plan)
     lines: dict[tuple[str, str, str], Counter[str]] = {}  # by stage, arm and data
     left: dict[str, TrialSpec] = {}
@@ -77,10 +80,13 @@ def describe_plan(plan: Plan, out: Path) -> Iterator[str]:
     yield from rules.notes(plan)
     yield from disk.describe(plan)
     try:
-        n_slots = trials_at_once(resources, None, available_cpus(), len(cards), cards.remark)
+        n_slots = trials_at_once(resources, n_at_once, available_cpus(), len(cards), cards.remark)
     except InputError as err:  # the sweep may be for another machine
         yield f"This machine would refuse it: {err}"
     else:
+        if left:
+            need = room.needed(plan, resources, left)
+            yield room.line(need, room.there(out, resources, cards, min(n_slots, len(left))))
         yield _estimate(list(left.values()), out, n_slots)
     yield from data_lines.stand_ins(plan, with_reasons=False)
 

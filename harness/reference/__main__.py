@@ -40,7 +40,7 @@ from harness.reference.networks import (
     trained_specs,
 )
 from harness.runfolder.gallery import MAX_SIDE, shrunk
-from harness.training.memory import EVALUATION_BATCH
+from harness.training.machine import EVALUATION_BATCH
 from harness.training.network import build_network
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import TrialSpec

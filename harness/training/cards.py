@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,6 +37,7 @@ class Cards:
 
     names: tuple[str, ...] = ()
     remark: str = ""  # why there are none
+    memory: tuple[int, ...] = field(default=(), compare=False)  # bytes of each
 
     def __len__(self) -> int:
         return len(self.names)
@@ -152,7 +153,9 @@ def look(torch: ModuleType) -> Cards:
     names = [cuda.get_device_name(k) for k in numbers]
     old = [k for k in numbers if is_too_old(cuda.get_device_capability(k), cuda.get_arch_list())]
     if not old:
-        return Cards(tuple(names) * max(1, n_parts(os.environ.get(VISIBLE, ""))))
+        memory = [int(cuda.get_device_properties(k).total_memory) for k in numbers]
+        n = max(1, n_parts(os.environ.get(VISIBLE, "")))
+        return Cards(tuple(names) * n, memory=tuple(memory) * n)
     built_for = ", ".join(cuda.get_arch_list())
     which = ", ".join(f"GPU {k} ({names[k]})" for k in old)
     text = f"{which} is too old for PyTorch {torch.__version__}, which is built for {built_for}"

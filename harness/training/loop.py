@@ -31,7 +31,8 @@ from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise, Part
 from harness.training.batches import Augmentation, Batch, mixed, own_share, upload
-from harness.training.memory import EVALUATION_BATCH, halved_until_it_fits
+from harness.training.machine import CPU_PART, EVALUATION_BATCH
+from harness.training.memory import halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
 from harness.training.own_parts import own_loss
 from harness.training.process import in_precision
@@ -41,8 +42,6 @@ from harness.training.schedules import make_schedule, watched
 from harness.training.score import Score, class_counts, right_sums, score_of, with_right
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all
-
-CPU_PART = 100  # images; the outputs of many more need fresh memory in every layer
 
 
 @dataclass

@@ -18,11 +18,9 @@ from typing import TypeVar
 import torch
 
 from harness.sweepfile.settings import Train
+from harness.training.machine import CONTEXT_BYTES, EVALUATION_BATCH, MOST_PIXELS
 from headstart.errors import InputError
 
-EVALUATION_BATCH = 1000  # images whose losses are averaged in one go
-MOST_PIXELS = EVALUATION_BATCH * 64 * 64  # of the images that a network on a GPU is shown at once
-CONTEXT_BYTES = 600_000_000  # of a card for each process, beside what PyTorch's allocator counts
 LEAST_BYTES = 100_000_000  # that a worker needs beside its context for the smallest networks
 GB = 1e9
 # How CUDA's libraries say that there is too little memory. cuBLAS and cuDNN cannot begin; of a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -157,6 +158,9 @@ class DataCatalogue:
                 n_groups=None if dataset.groups is None else len(np.unique(dataset.groups)),
                 split_notes=split.notes,
                 n_train=len(split.train),
+                n_used=len(split.train) + len(split.validation) + len(split.test),
+                n_evaluated=max(len(split.validation), len(split.test)),
+                decoded_bytes=_stored_bytes(dataset.images),
             )
         if len(missing) == 1:
             raise missing[0]
@@ -195,6 +199,12 @@ def check_named(choices: Sequence[DataChoice], data_dir: Path | None) -> None:
                 missing.append(f"{err} ({MAY_BE_MISSING})")
     if missing:
         raise DataNotFoundError("\n".join(missing), is_named=True)
+
+
+def _stored_bytes(images: np.ndarray) -> int:
+    """Bytes of an array, in which one channel may be shown as three."""
+    stored: list[int] = [n for n, by in zip(images.shape, images.strides, strict=True) if by]
+    return images.itemsize * math.prod(stored)
 
 
 def _counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:

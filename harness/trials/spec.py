@@ -48,6 +48,9 @@ class DataUse:
         notes, warnings: as the data set has them; the warnings are said first.
         split_notes: what the split says beside them.
         n_train: training images of the first seed's split; 0: not known.
+        n_used: images of all its parts; 0: not known.
+        n_evaluated: of the larger of the parts that are not trained on; 0: not known.
+        decoded_bytes: of its images as they lie on disk, which gray ones do in one channel.
     """
 
     choice: DataChoice
@@ -66,6 +69,9 @@ class DataUse:
     n_groups: int | None = None
     split_notes: tuple[str, ...] = ()
     n_train: int = 0
+    n_used: int = 0
+    n_evaluated: int = 0
+    decoded_bytes: int = 0
 
 
 @dataclass(frozen=True)

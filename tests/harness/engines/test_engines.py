@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -231,12 +232,20 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(write_sweep, tmp_p
     """Slow: two commands, each of which starts workers. Needs the right to mount a small disk."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2600k", "none", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=50m", "none", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk is not allowed here")
     try:
         sweep = write_sweep(("seeds: 2", "seeds: 6"))
-        done = run(sweep, disk / "run", "--engine", "local")
+        with ThreadPoolExecutor(1) as pool:  # it fills while trials run: before, it is refused
+            running = pool.submit(run, sweep, disk / "run", "--engine", "local")
+            while not list((disk / "run" / "trials").glob("*/trial.json")):
+                assert not running.done(), running.result().stderr
+                time.sleep(0.02)
+            with open(disk / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+                while file.write(bytes(64 * 2**10)):
+                    pass
+            done = running.result()
         assert done.returncode == 1
         assert done.stderr.count("No space left on device") == 1
         assert "run the same command again" in done.stderr
@@ -244,7 +253,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(write_sweep, tmp_p
         finished = list((disk / "run" / "trials").glob("*/trial.json"))
         before = {path: path.stat().st_mtime_ns for path in finished}
         assert before
-        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        (disk / "filler").unlink()
         assert run(sweep, disk / "run", "--engine", "local").returncode == 0
         assert {path: path.stat().st_mtime_ns for path in finished} == before
     finally:

@@ -33,6 +33,7 @@ def seen_by(*devices, cuda="13.0", error=None) -> SimpleNamespace:
             init=init,
             device_count=lambda: len(devices),
             get_device_name=lambda k: devices[k][0],
+            get_device_properties=lambda k: SimpleNamespace(total_memory=80_000_000_000),
             get_device_capability=lambda k: devices[k][1],
             get_arch_list=lambda: BUILT_FOR,
         ),

@@ -1,0 +1,53 @@
+"""How much memory this machine lets a command take, and whether some bytes fit.
+
+In: what the kernel says of the machine and of the control group that a container or a batch system
+made. Out: bytes. It stands alone because plans and trials ask the same question, and plans do so
+without torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+EVALUATION_BATCH = 1000  # images whose losses are averaged in one go
+CPU_PART = 100  # of these at once on a CPU; outputs of many more need fresh memory in every layer
+MOST_PIXELS = EVALUATION_BATCH * 64 * 64  # of the images that a network on a GPU is shown at once
+CONTEXT_BYTES = 600_000_000  # of a card for each process, beside what PyTorch's allocator counts
+PROCESS_BYTES = 320_000_000  # anonymous memory of a process that has imported PyTorch and us
+
+
+def fits(n_bytes: int, room: int | None) -> bool:
+    """Whether so many bytes can lie in a memory at once; `room` None: its size is not known."""
+    return room is None or n_bytes <= room
+
+
+def memory_here(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes of memory that the machine has, or its control group allows; None: not known."""
+    with suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf
+        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+        return min([*limits, *_limits_of_groups(proc / "self" / "cgroup", groups)])
+    return None
+
+
+def _limits_of_groups(own: Path, groups: Path) -> Iterator[int]:
+    """Of each group that this process is in; of version 2 and 1. No limit is a huge number, or
+    the word `max`."""
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = own.read_text("utf-8").splitlines()
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "":
+            root, name = groups, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = groups / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        steps = [step for step in path.split("/") if step not in ("", "..")]
+        for n_steps in range(len(steps) + 1):
+            with suppress(OSError, ValueError):
+                yield int(root.joinpath(*steps[:n_steps], name).read_text("ascii"))
