@@ -66,6 +66,7 @@ from headstart.errors import (
     EXIT_STOPPED,
     InputError,
     LockedError,
+    ModelError,
 )
 from headstart.foreign import own_folder
 from headstart.records import FINAL, check_run_folder, trial_rows
@@ -220,7 +221,10 @@ def _check_room(options: Options, plan: Plan, out: Path, place: _Place | None = 
             return  # it is said already, and the sweep may be for another machine
         here = room.there(out, resources, cards, min(n_slots, len(left)))
     is_apart = place is not None and options.engine != "here"
-    need = room.needed(plan, resources, left, is_apart=is_apart)
+    try:
+        need = room.needed(plan, resources, left, is_apart=is_apart)
+    except ModelError:  # its trials fail and say so; those of other networks run
+        return
     if place:
         print(room.line(need, here), file=sys.stderr, flush=True)
     room.check(need, here)

@@ -32,7 +32,8 @@ class There:
     Attributes:
         disk: free for the run folder `out`.
         memory: of the machine, or of the group of processes that the command is in.
-        card: a worker's share of the smallest card; None too where trials train on CPUs.
+        card: of the smallest card, or what a worker's share of it leaves beside CUDA's own; None
+            too where trials train on CPUs.
         n_slots: trials at once; None: they run elsewhere.
         workers: processes to a trial.
     """
@@ -72,8 +73,11 @@ class Needed:
 
 def there(out: Path, resources: Settled, cards: Cards, n_slots: int) -> There:
     """What this machine has for trials that get `resources` and write into `out`."""
-    share = min(resources.gpus, 1.0)
-    on_card = int(share * min(cards.memory)) if share and cards.memory else None
+    on_card = None
+    if resources.gpus and cards.memory:
+        on_card = min(cards.memory)
+        if resources.gpus < 1:  # what `memory.keep_to_share` lets a worker take
+            on_card = max(0, int(resources.gpus * on_card) - CONTEXT_BYTES)
     return There(disk_free(out), memory_here(), on_card, n_slots, resources.workers, out)
 
 
@@ -144,7 +148,7 @@ def _worker(trial: TrialSpec, sizes: TrialBytes, resources: Settled, pack: int) 
     training, networks = images + pack * sizes.step, images + pack * sizes.network
     if on_card:
         beside = PROCESS_BYTES + 2 * pack * sizes.network
-        return _Worker(images, beside, CONTEXT_BYTES + training, CONTEXT_BYTES + networks)
+        return _Worker(images, beside, CONTEXT_BYTES + training, networks)
     return _Worker(images, PROCESS_BYTES + training, 0, PROCESS_BYTES + networks)
 
 
@@ -190,7 +194,7 @@ def _problems(need: Needed, here: There) -> Iterator[str]:
             assert here.card is not None
             yield (
                 f"the card is too small: a worker takes {shown_bytes(need.least)} at least, "
-                f"{shown_bytes(need.images)} of it images, and its share is "
+                f"{shown_bytes(need.images)} of it images, and its part of the card is "
                 f"{shown_bytes(here.card)}; raise resources.gpus, lower resources.pack, or use "
                 "fewer or smaller images"
             )
