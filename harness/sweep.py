@@ -222,7 +222,7 @@ def _check_room(options: Options, plan: Plan, out: Path, place: _Place | None = 
         here = room.there(out, resources, cards, min(n_slots, len(left)))
     is_apart = place is not None and options.engine != "here"
     try:
-        need = room.needed(plan, resources, left, is_apart=is_apart)
+        need = room.needed(plan, resources, left, here, is_apart=is_apart)
     except ModelError:  # its trials fail and say so; those of other networks run
         return
     if place:

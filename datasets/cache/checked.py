@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 from zlib import crc32
 
 import numpy as np
@@ -158,6 +158,9 @@ def table_of(images: np.ndarray) -> np.ndarray:
 
     Nothing is copied or compared: call `plain` for the rows before they are read. Never write here.
     """
-    if isinstance(images, CheckedImages) and images._check is not None:
-        return images.table
-    return np.asarray(plain(images))
+    return images.table if is_mapped(images) else np.asarray(plain(images))
+
+
+def is_mapped(images: np.ndarray) -> TypeGuard[CheckedImages]:
+    """Whether a set's images are a map of its file in the cache, and not memory of this process."""
+    return isinstance(images, CheckedImages) and images._check is not None

@@ -21,10 +21,10 @@ from harness.joint.steps import JointSteps
 from harness.training.arrays import Normalise, Part
 from harness.training.context import TrialContext
 from harness.training.loop import Trainer, wait_for
+from harness.training.machine import IMAGES_SHARE
 from harness.training.memory import give_back, is_out_of_memory, room
 from harness.training.network import build_frozen
 from harness.training.process import make_accelerator, set_up_process
-from harness.training.shared_images import SHARE
 from harness.trials.spec import TrialSpec
 from headstart.errors import HeadstartError
 
@@ -113,7 +113,7 @@ def measured_pack_size(unit: Sequence[TrialSpec], context: TrialContext, steps: 
         return 1
     give_back()  # what earlier trials left with the allocator
     free = room()
-    free -= min(bytes_of_data(unit[0], context), int(SHARE * free))
+    free -= min(bytes_of_data(unit[0], context), int(IMAGES_SHARE * free))
 
     def measure(k: int) -> Measured:
         try:

@@ -85,8 +85,8 @@ def describe_plan(plan: Plan, out: Path, n_at_once: int | None = None) -> Iterat
         yield f"This machine would refuse it: {err}"
     else:
         if left:
-            need = room.needed(plan, resources, left)
-            yield room.line(need, room.there(out, resources, cards, min(n_slots, len(left))))
+            here = room.there(out, resources, cards, min(n_slots, len(left)))
+            yield room.line(room.needed(plan, resources, left, here), here)
         yield _estimate(list(left.values()), out, n_slots)
     yield from data_lines.stand_ins(plan, with_reasons=False)
 

@@ -4,8 +4,8 @@ In: a plan, what a trial gets, and how many run at once. Out: one line for a con
 what cannot be. It stands alone because it looks at the machine, where `disk.py` looks at the plan
 alone.
 
-The line estimates. What is refused is what cannot be in any case: images, networks and processes
-as they lie there, without a single step.
+The line estimates. What is refused is what cannot be in any case: networks and processes as they
+lie there, without a single step. Images refuse nothing: those that do not fit are streamed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from pathlib import Path
 from harness.plan.disk import TrialBytes, bytes_of_plan, shown_bytes
 from harness.sweepfile.settings import Settled
 from harness.training.cards import Cards
-from harness.training.machine import CONTEXT_BYTES, PROCESS_BYTES, fits, memory_here
+from harness.training.machine import (
+    AHEAD_BYTES,
+    CONTEXT_BYTES,
+    IMAGES_SHARE,
+    PROCESS_BYTES,
+    fits,
+    memory_here,
+)
 from harness.trials.spec import DataUse, Plan, TrialSpec
 from headstart.errors import InputError
 
@@ -32,8 +39,8 @@ class There:
     Attributes:
         disk: free for the run folder `out`.
         memory: of the machine, or of the group of processes that the command is in.
-        card: of the smallest card, or what a worker's share of it leaves beside CUDA's own; None
-            too where trials train on CPUs.
+        card: what a worker's share of the smallest card leaves beside CUDA's own; None too where
+            trials train on CPUs.
         n_slots: trials at once; None: they run elsewhere.
         workers: processes to a trial.
     """
@@ -56,6 +63,10 @@ class Needed:
         fewest: of those among them that are written whenever training stops.
         state: of the largest state of a trial that runs.
         images: of the images that a worker holds, where most are held.
+        shared: of the largest decoded file that workers on CPUs read where it lies; it counts to
+            no process, because the kernel may drop its pages.
+        streamed: of the largest set that is read from disk while trials train, because it does not
+            fit on the card, or into the memory; 0: none is.
         process: of a worker's memory, an estimate.
         card: of a card for each worker, an estimate; 0 on CPUs.
         least: of the memory in which a worker's trials train, without a step.
@@ -69,15 +80,16 @@ class Needed:
     process: int
     card: int
     least: int
+    shared: int = 0
+    streamed: int = 0
 
 
 def there(out: Path, resources: Settled, cards: Cards, n_slots: int) -> There:
     """What this machine has for trials that get `resources` and write into `out`."""
     on_card = None
     if resources.gpus and cards.memory:
-        on_card = min(cards.memory)
-        if resources.gpus < 1:  # what `memory.keep_to_share` lets a worker take
-            on_card = max(0, int(resources.gpus * on_card) - CONTEXT_BYTES)
+        share = min(resources.gpus, 1)  # `memory.keep_to_share` holds a worker to it
+        on_card = max(0, int(share * min(cards.memory)) - CONTEXT_BYTES)
     return There(disk_free(out), memory_here(), on_card, n_slots, resources.workers, out)
 
 
@@ -92,29 +104,34 @@ def disk_free(out: Path) -> int | None:
 
 
 def needed(
-    plan: Plan, resources: Settled, left: Collection[str], *, is_apart: bool = False
+    plan: Plan, resources: Settled, left: Collection[str], here: There, *, is_apart: bool = False
 ) -> Needed:
     """What the trials with the ids `left` take of a plan that is not empty.
 
-    `is_apart`: networks whose sizes are not known are built in a process that ends.
+    Args:
+        here: where they run, since a set that does not fit there is streamed.
+        is_apart: whether networks whose sizes are not known are built in a process that ends.
 
     Raises:
         ModelError: a network cannot be built for its images.
     """
-    by_id = bytes_of_plan(plan, on_card=resources.gpus > 0, is_apart=is_apart)
+    on_card = resources.gpus > 0
+    by_id = bytes_of_plan(plan, on_card=on_card, is_apart=is_apart)
     trials = [trial for trial in plan.by_id.values() if trial.id in left]
     pack = resources.pack if isinstance(resources.pack, int) else 1
     alike = {(id(by_id[t.id]), id(t.data)): t for t in trials}.values()
-    workers = [_worker(trial, by_id[trial.id], resources, pack) for trial in alike]
+    worker_of = _on_card if on_card else _on_cpu
+    workers = [worker_of(trial, by_id[trial.id], pack, here) for trial in alike]
+
+    def largest(name: str) -> int:
+        return max((getattr(worker, name) for worker in workers), default=0)
+
     return Needed(
         decoded=sum(map(decoded_bytes, {use.fingerprint: use for use in plan.data}.values())),
         weights=sum(by_id[trial.id].weights for trial in trials),
         fewest=sum(_fewest(trial, by_id[trial.id]) for trial in trials),
         state=max((by_id[trial.id].state for trial in trials), default=0),
-        images=max((worker.images for worker in workers), default=0),
-        process=max((worker.process for worker in workers), default=0),
-        card=max((worker.card for worker in workers), default=0),
-        least=max((worker.least for worker in workers), default=0),
+        **{name: largest(name) for name in _Worker.__annotations__},
     )
 
 
@@ -123,33 +140,55 @@ def decoded_bytes(use: DataUse) -> int:
     return use.decoded_bytes + CHECKSUM_BYTES * use.n_images
 
 
-def held_bytes(trial: TrialSpec, on_card: bool) -> int:
-    """Of the images that a worker holds for a trial: its parts, or on a card the whole set.
-
-    On a card a set of which less than half is used is copied in part (`arrays.PlacedImages`).
-    """
-    data = trial.data
-    n_used = data.n_used or data.n_images
-    n = data.n_images if on_card and 2 * n_used >= data.n_images else n_used
-    return n * data.channels * data.image_size[0] * data.image_size[1]
-
-
 @dataclass(frozen=True)
 class _Worker:
+    """What a worker takes for one kind of trial; the names are those of `Needed`."""
+
     images: int
     process: int
     card: int
     least: int
+    shared: int
+    streamed: int
 
 
-def _worker(trial: TrialSpec, sizes: TrialBytes, resources: Settled, pack: int) -> _Worker:
-    on_card = resources.gpus > 0
-    images = held_bytes(trial, on_card)
-    training, networks = images + pack * sizes.step, images + pack * sizes.network
-    if on_card:
-        beside = PROCESS_BYTES + 2 * pack * sizes.network
-        return _Worker(images, beside, CONTEXT_BYTES + training, networks)
-    return _Worker(images, PROCESS_BYTES + training, 0, PROCESS_BYTES + networks)
+def _on_cpu(trial: TrialSpec, sizes: TrialBytes, pack: int, here: There) -> _Worker:
+    """The decoded file is mapped; a set that the cache does not keep lies in each process."""
+    data = trial.data
+    images = 0 if data.is_mapped else data.decoded_bytes
+    shared = data.decoded_bytes - images
+    return _Worker(
+        images=images,
+        process=PROCESS_BYTES + images + pack * sizes.step,
+        card=0,
+        least=PROCESS_BYTES + images + pack * sizes.network,
+        shared=shared,
+        streamed=0 if fits(_used_bytes(data), here.memory) else shared,
+    )
+
+
+def _on_card(trial: TrialSpec, sizes: TrialBytes, pack: int, here: There) -> _Worker:
+    """As `SharedImages.parts` decides: the whole set, else what trials use of it, else none."""
+    data = trial.data
+    room = None if here.card is None else int(IMAGES_SHARE * here.card)
+    lying = [n for n in (data.decoded_bytes, _used_bytes(data)) if fits(n, room)]
+    images, streamed = (lying[0], 0) if lying else (0, data.decoded_bytes)
+    ahead = AHEAD_BYTES if streamed else 0
+    in_memory = 0 if data.is_mapped else data.decoded_bytes
+    networks = pack * sizes.network
+    return _Worker(
+        images=images,
+        process=PROCESS_BYTES + in_memory + 2 * networks + ahead,
+        card=CONTEXT_BYTES + images + pack * sizes.step,
+        least=networks,
+        shared=0,
+        streamed=streamed,
+    )
+
+
+def _used_bytes(data: DataUse) -> int:
+    """Of the images in all parts of a trial, as they lie on disk."""
+    return data.decoded_bytes * (data.n_used or data.n_images) // data.n_images
 
 
 def _fewest(trial: TrialSpec, sizes: TrialBytes) -> int:
@@ -159,16 +198,30 @@ def _fewest(trial: TrialSpec, sizes: TrialBytes) -> int:
 
 
 def line(need: Needed, here: There) -> str:
-    """`Disk: …; memory: …`, for a console."""
+    """What is needed, and whether sets are streamed and why, for a console."""
     at_once = f", {here.n_slots * here.workers} at once" if here.n_slots else ""
-    where = "of its memory" if need.card == 0 else "of its card"
     card = f" and {shown_bytes(need.card)} of a card" if need.card else ""
     return (
         f"Needs about: on disk {shown_bytes(need.decoded)} of decoded images, "
         f"{shown_bytes(need.weights)} of weights, {shown_bytes(need.state)} for the state of each "
-        f"running trial; in memory {shown_bytes(need.process)}{card} a worker{at_once} (images "
-        f"take {shown_bytes(need.images)} {where}; nothing is streamed)."
+        f"running trial; in memory {shown_bytes(need.process)}{card} a worker{at_once} "
+        f"({'; '.join(_of_images(need, here))})."
     )
+
+
+def _of_images(need: Needed, here: There) -> Iterator[str]:
+    """Where the images lie while trials train."""
+    if need.images:
+        yield f"images take {shown_bytes(need.images)} of its {'card' if need.card else 'memory'}"
+    if need.shared and not need.streamed:
+        yield f"all workers read the images in one file of {shown_bytes(need.shared)} together"
+    if need.streamed:
+        room = f"the memory has {shown_bytes(here.memory or 0)}"
+        if need.card:
+            room = f"images may take {shown_bytes(int(IMAGES_SHARE * (here.card or 0)))} of a card"
+        yield f"a set of {shown_bytes(need.streamed)} streams from disk, because {room}"
+    else:
+        yield "nothing is streamed"
 
 
 def check(need: Needed, here: There) -> None:
@@ -193,10 +246,9 @@ def _problems(need: Needed, here: There) -> Iterator[str]:
         if not fits(need.least, here.card):
             assert here.card is not None
             yield (
-                f"the card is too small: a worker takes {shown_bytes(need.least)} at least, "
-                f"{shown_bytes(need.images)} of it images, and its part of the card is "
-                f"{shown_bytes(here.card)}; raise resources.gpus, lower resources.pack, or use "
-                "fewer or smaller images"
+                f"the card is too small: the networks of a worker take {shown_bytes(need.least)}, "
+                f"and its part of the card is {shown_bytes(here.card)}; raise resources.gpus, or "
+                "lower resources.pack"
             )
         return
     if here.memory is None or here.n_slots is None:
@@ -204,7 +256,8 @@ def _problems(need: Needed, here: There) -> Iterator[str]:
     total = here.n_slots * here.workers * need.least
     if not fits(total, here.memory):
         most = here.memory // (here.workers * need.least)
-        advice = f"give --slots {most}" if most else "use fewer or smaller images"
+        smaller = "use fewer or smaller images" if need.images else "use a smaller network"
+        advice = f"give --slots {most}" if most else smaller
         yield (
             f"the memory is too small: {here.n_slots * here.workers} workers at once take "
             f"{shown_bytes(total)} at least, {shown_bytes(need.least)} each, "

@@ -16,6 +16,8 @@ EVALUATION_BATCH = 1000  # images whose losses are averaged in one go
 CPU_PART = 100  # of these at once on a CPU; outputs of many more need fresh memory in every layer
 MOST_PIXELS = EVALUATION_BATCH * 64 * 64  # of the images that a network on a GPU is shown at once
 CONTEXT_BYTES = 600_000_000  # of a card for each process, beside what PyTorch's allocator counts
+IMAGES_SHARE = 1 / 2  # of what a worker may take of a card, for images that lie there
+AHEAD_BYTES = 256_000_000  # of images that a process reads ahead, of all its trials together
 PROCESS_BYTES = 320_000_000  # anonymous memory of a process that has imported PyTorch and us
 
 

@@ -20,10 +20,10 @@ from datasets.base import Dataset
 from datasets.cache.checked import plain, table_of
 from datasets.split import Split
 from harness.training.arrays import Part, Parts
+from harness.training.machine import IMAGES_SHARE, fits
 from harness.training.memory import room
 from harness.training.streaming import ReadAhead
 
-SHARE = 1 / 2  # of a GPU's memory that this process may take, for images that lie there
 FEW = 1 / 10  # of a set; so many of its images may lie on a GPU a second time
 
 
@@ -45,7 +45,8 @@ class SharedImages:
 
         A GPU is given the whole set, but where trials draw few of its images: then these alone, as
         long as such copies are no more than `FEW` of the set together. Where not even the images of
-        the trial fit into `SHARE` of the memory, with those that lie there, they are read ahead.
+        the trial fit into `IMAGES_SHARE` of the memory, with those that lie there, they are read
+        ahead.
         """
         drawn = (split.train, split.validation, split.test)
         self._keep(dataset)
@@ -68,7 +69,7 @@ class SharedImages:
         table = table_of(dataset.images)
         kept = sum(some.nbytes for some in self._some)
         needed = table.nbytes if n is None else n * table[:1].nbytes
-        return kept + needed <= SHARE * (self.room() + kept)
+        return fits(kept + needed, int(IMAGES_SHARE * (self.room() + kept)))
 
     def room(self) -> int:
         """Bytes that this process may still take of the GPU."""

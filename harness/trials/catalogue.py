@@ -11,6 +11,7 @@ import numpy as np
 import datasets
 from datasets.as_jpeg import SIZE
 from datasets.base import PART_NAMES, Dataset
+from datasets.cache.checked import is_mapped
 from datasets.split import Split, SplitSettings, check_parts, draws_are_alike, split_dataset
 from harness.sweepfile.settings import Condition, DataChoice
 from harness.trials.spec import DataUse, PassedOver
@@ -161,6 +162,7 @@ class DataCatalogue:
                 n_used=len(split.train) + len(split.validation) + len(split.test),
                 n_evaluated=max(len(split.validation), len(split.test)),
                 decoded_bytes=_stored_bytes(dataset.images),
+                is_mapped=is_mapped(dataset.images),
             )
         if len(missing) == 1:
             raise missing[0]

@@ -51,6 +51,7 @@ class DataUse:
         n_used: images of all its parts; 0: not known.
         n_evaluated: of the larger of the parts that are not trained on; 0: not known.
         decoded_bytes: of its images as they lie on disk, which gray ones do in one channel.
+        is_mapped: whether they lie in a file of the cache, which processes map.
     """
 
     choice: DataChoice
@@ -72,6 +73,7 @@ class DataUse:
     n_used: int = 0
     n_evaluated: int = 0
     decoded_bytes: int = 0
+    is_mapped: bool = False
 
 
 @dataclass(frozen=True)

@@ -290,7 +290,7 @@ def images_that_are_read_ahead() -> None:
 def _nothing_fits() -> Iterator[None]:
     """As if no image might lie on the card beside the network."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared_images, "SHARE", 0.0)
+        patch.setattr(shared_images, "IMAGES_SHARE", 0.0)
         yield
 
 
