@@ -531,7 +531,7 @@ def _audit(plan: Plan, out: Path, options: Options) -> None:
         data=None if options.data is None else str(options.data),
         open_named=True,
         code=[str(place) for place in options.code],
-        images=None if images == "all" else images,
+        images=images if isinstance(images, int) else None,
     )
     if where is None:
         print(f"{plan.sweep.name}: the labels were not audited, see above", file=sys.stderr)

@@ -88,10 +88,10 @@ class Measure(Frozen):
         "nothing differs: each question (final value, way there, stability, overfitting), or the "
         "whole report, with equal parts.", "question", example="report")  # fmt: skip
 
-    audit: Literal["all"] | Annotated[int, Field(ge=2)] | None = key("How many images of the arms' "
-        "data the label audit judges at the end of the sweep, `all` or a number drawn by class: "
-        "its answer stands in the report. It trains LeNet-5 on four folds of them: 8,000 images of "
-        "28×28 take about a minute of one processor.", None, example="all",
+    audit: Literal["all", "none"] | Annotated[int, Field(ge=2)] | None = key("How many images of "
+        "the arms' data the label audit judges at the end of the sweep, `all`, `none` or a number "
+        "drawn by class: its answer stands in the report. It trains LeNet-5 on four folds of them: "
+        "8,000 images of 28×28 take about a minute of one processor.", None, example="all",
         unit="images")  # fmt: skip
     also_watch: Literal["right_labels"] | None = key("What is scored beside the data's own labels "
         "at every evaluation. `right_labels`: the same predictions of the validation images are "
@@ -105,6 +105,11 @@ class Measure(Frozen):
         if isinstance(given, Mapping) and given.get("metric") == "loss" and "targets" not in given:
             return {**given, "targets": ()}
         return given
+
+    @field_validator("audit")
+    @classmethod
+    def _none_is_null(cls, audit: str | int | None) -> str | int | None:
+        return None if audit == "none" else audit
 
     @field_validator("targets")
     @classmethod

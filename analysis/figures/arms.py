@@ -68,6 +68,9 @@ def final_accuracy(
     return ax
 
 
+NO_SPREAD = 0.01  # as far an axis goes where all runs of an arm end alike
+
+
 def spread(
     ax: Axes, stability: pd.DataFrame, styles: style.Styles, course: Course = ACCURACY
 ) -> Axes:
@@ -91,6 +94,8 @@ def spread(
         ax.set_xlim(*frame)
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
         ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_xlim(0, NO_SPREAD)
     factor, unit = (100, " (points)") if course.is_share else (1, "")
     ax.xaxis.set_major_formatter(lambda v, _: f"{factor * v:.3g}")
     noise = "; bar |: noise of a test set of this size" * (course is ACCURACY)

@@ -92,15 +92,16 @@ def until_where(differences: Floats) -> float:
 def spread_frame(spreads: pd.DataFrame) -> tuple[float, float] | None:
     """The ends of a logarithmic axis of spreads; an interval that goes on beyond them is cut.
 
-    spreads: value, low, high, noise; NaN where there is none. None where no value is above 0. Of
-    two seeds an interval is 70 times as wide as its low end: the frame holds the values.
+    spreads: value, low, high, noise; NaN where there is none. None where no value is above 0, or
+    above what rounding leaves of equal values. Of two seeds an interval is 70 times as wide as its
+    low end: the frame holds the values.
     """
     marks = spreads[["value", "noise"]].to_numpy(dtype=float)
-    marks = marks[marks > 0]
+    marks = marks[marks > ROUNDING]
     if not len(marks):
         return None
     low, high = spreads["low"], spreads["high"]
-    ends = np.concatenate([marks, low[low > 0], high[high > 0]])
+    ends = np.concatenate([marks, low[low > ROUNDING], high[high > ROUNDING]])
     first = max(marks.min() / BESIDE, ends.min())
     last = min(marks.max() * BESIDE, ends.max())
     return float(first / 1.15), float(last * 1.15)
@@ -192,3 +193,4 @@ def in_list(values: pd.Series) -> tuple[list[str], pd.Series]:
 
 MOST_LISTED = 6  # numbers, beside each other as a list
 BESIDE = 3.5  # times the outermost spread: as far goes an interval of five seeds
+ROUNDING = 1e-7  # a spread below it is what adding equal numbers leaves

@@ -264,9 +264,13 @@ def _no_test(findings: Findings) -> Iterator[str]:
     what = findings.course.words
     if findings.score != findings.course.finals[0] and findings.arms["n_done"].sum():
         too = "low" if findings.course.lower_is_better else "high"
+        trains = [asked.sweep.get("train") or {} for asked in findings.asked]
+        of = f"of the chosen checkpoint, which validation chose: it is too {too}"
+        if trains and all(train.get("select") == "last" for train in trains):
+            of = "of the last step, which nothing chose"
         yield (
             f"Nothing was tested: no trial has a test {what}. Final {what} below is the validation "
-            f"{what} of the chosen checkpoint, which validation chose: it is too {too}."
+            f"{what} {of}."
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,9 +77,37 @@ def load(options: Options, request: Request) -> Dataset:
     """
     photos = list(_photos(options, request))
     sources = [*dict.fromkeys(file_of(path) for path, _ in photos), *_corrections(options, request)]
-    return cached(
+    dataset = cached(
         "sheets", VERSION, options, request, sources, lambda asked: _decode(photos, options, asked)
     )
+    overlooked = _overlooked(options, request, {path for path, _ in photos})
+    return replace(dataset, warnings=(*dataset.warnings, *overlooked))
+
+
+def _overlooked(options: Options, request: Request, taken: Set[Path]) -> Iterator[str]:
+    """Files that a pattern would mean but for a dot before their name, or for capital letters.
+
+    macOS lays `._NAME` beside each file that it copies; these hold no picture.
+    """
+    for name in options.photos:
+        pattern = Path(name).name
+        if not any(sign in pattern for sign in _WILD):
+            continue
+        folder = user_path(Path(name).parent, request.data_dir)
+        left_out = [
+            each
+            for each in _files_in(folder, with_hidden=True)
+            if folder / each not in taken
+            and not each.startswith("._")
+            and fnmatch.fnmatchcase(each.lstrip(".").lower(), pattern.lower())
+        ]
+        if left_out:
+            n, shown = len(left_out), ", ".join(left_out[:_SHOWN])
+            yield (
+                f"photos: {name}: {n} file{'s' * (n > 1)} left out: {shown}"
+                f"{', …' if n > _SHOWN else ''} (a dot before a name hides a file, and capital "
+                "letters count); rename what belongs to the data"
+            )
 
 
 def _corrections(options: Options, request: Request) -> tuple[Path, ...]:
@@ -141,11 +169,12 @@ def _matching(name: str, request: Request) -> list[Path]:
     return [place / each for each in names]
 
 
-def _files_in(folder: Path) -> list[str]:
-    """The names of its files, sorted, but for those that systems hide."""
+def _files_in(folder: Path, with_hidden: bool = False) -> list[str]:
+    """The names of its files, sorted; those that systems hide, where they are asked for."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and not e.is_dir())
+            names = sorted(entry.name for entry in entries if not entry.is_dir())
+            return [name for name in names if with_hidden or not name.startswith(".")]
     except OSError as err:
         raise DataError(f"photos: {folder}: cannot be looked at: {err.strerror}") from err
 

@@ -270,7 +270,7 @@ def _write(
     from harness.evaluate.models import scored
 
     folder = files.output_folder(options.run, options.out)
-    name = files.stem(tests[scores[0].arm].name)
+    name = files.set_stem(tests[scores[0].arm].name, is_own=options.on == OWN)
     rows, answers = [], []
     for model in saved:
         test, names, answer = tests[model.arm], model.class_names, answered[model.id]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.evaluate.models import SavedModel
+from harness.evaluate.options import OWN
 from harness.evaluate.test_sets import TestSet
 from harness.runfolder.tables import as_table
 from harness.training.score import Score
@@ -118,6 +119,16 @@ def write_confusion(
 def stem(*parts: str) -> str:
     """A file name without ending, from names that a user gave."""
     return "-".join(safe_name(part) for part in parts)
+
+
+def set_stem(name: str, is_own: bool) -> str:
+    """The file name without ending of a test set: `own` belongs to the run's own test part.
+
+    A set of that name, as a folder called `own`, gets `set-own`, on disks that take `Own` for the
+    same name, too.
+    """
+    is_taken = not is_own and stem(name).lower() == OWN
+    return stem("set", name) if is_taken else stem(name)
 
 
 def _plain(value: object) -> object:

@@ -45,8 +45,8 @@ class Options:
 def parse(argv: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m harness.evaluate",
-        description="Score the models of a run, those that validation chose, on a test set that "
-        "they have not seen.",
+        description="Score the models of a run, those that were chosen (`train.select`), on a test "
+        "set that they have not seen.",
     )
     parser.add_argument("run", type=to_path, metavar="RUN", help="the folder of a run")
     parser.add_argument(
@@ -71,8 +71,8 @@ def parse(argv: Sequence[str]) -> Options:
     )  # fmt: skip
     parser.add_argument(
         "--networks", choices=get_args(Networks),
-        help="of a sweep with refit: true: those that were refitted on all images, or those that "
-        "validation chose, before it (default: refitted; with --on own: selected)",
+        help="of a sweep with refit: true: those that were refitted on all images, or those of "
+        "the trials, before it (default: refitted; with --on own: selected)",
     )  # fmt: skip
     parser.add_argument(
         "--ensemble", action="store_true", help="also the mean of the seeds' probabilities"

@@ -26,7 +26,7 @@ it found just now. {mnist}
 | `augmentation.py` | random changes of training images |
 | `pictures.py` | reads images |
 | `settings.json` | what the run's search chose (rates, epochs, augmentation …); results |
-| `weights/` | the weights that validation images chose |
+| `weights/` | the weights {kept} |
 {own}
 The images are JPEG files of 28×28 gray pixels, numbered in the order in which they were drawn for
 seed {seed}. The run trained on what these files hold, so predictions are those of the workbook. The
@@ -51,6 +51,7 @@ def readme(settings: Mapping[str, Any], own_files: Sequence[str]) -> str:
              if "fine_tuning" in each]  # fmt: skip
     stand_ins = STAND_INS.format("; ".join(settings["stand_ins"])) if settings["stand_ins"] else ""
     is_mnist = settings["pretraining_test"] == "MNIST"
+    selects = {each.get("fine_tuning", {}).get("select") for each in settings["evaluations"]}
     return TEXT.format(
         stand_ins=stand_ins,
         pretraining="MNIST's test images" if is_mnist
@@ -59,4 +60,5 @@ def readme(settings: Mapping[str, Any], own_files: Sequence[str]) -> str:
         mnist=MNIST if is_mnist else "",
         own="".join(f"| `{name}` | the network's own code |\n" for name in own_files),
         seed=settings["seed"],
+        kept="after the last step" if "last" in selects else "that validation images chose",
     )  # fmt: skip

@@ -119,7 +119,7 @@ def describe(plan: Plan) -> Iterator[str]:
     largest, state = max(t.file for t in trials), max(t.state for t in trials)
     save = plan.sweep.save
     kept = ["none but of stages"] if save.weights == "none" else [
-        "differences from the start" if save.weights == "delta" else "those that validation chose"
+        "differences from the start" if save.weights == "delta" else "those of `train.select`"
     ]  # fmt: skip
     kept += ["the last ones"] if save.last else []
     kept += [f"every {save.every} epochs"] if save.every else []

@@ -17,6 +17,7 @@ from analysis import words
 from analysis.report.answers import Answer
 from analysis.report.evaluations import Evaluation
 from analysis.report.hand_in.handed import Handed, quoted
+from analysis.report.hand_in.sources import mark
 from analysis.statistics.pairs.wording import row_words
 
 MOST_MISTAKES = 6
@@ -53,8 +54,8 @@ def _pool(handed: Handed) -> str:
     if handed.n_seeds < 2 or pd.isna(row.get("n_pool")):
         return ""
     return (
-        f"; the seeds draw from {int(row['n_pool']):,} images, and the intervals are wider for it "
-        "(6)"
+        f"; the seeds draw from {int(row['n_pool']):,} images, and the intervals are wider for it"
+        f"{mark('redrawn')}"
     )
 
 
@@ -90,7 +91,7 @@ def _performance(handed: Handed, answer: Answer) -> str:
     said = "; ".join(row_words(row) for row in (*final, *way, *times))
     return (
         f"{answer.words.lead} Performance, “{pair[0]}” minus “{pair[1]}” with 95 % intervals "
-        f"({handed.seeds_words}): {said}."
+        f"({handed.seeds_words}, p alone and among several{mark('adjusted')}): {said}."
     )
 
 
@@ -143,7 +144,8 @@ def _reasons(handed: Handed, last: Evaluation, more: Evaluation) -> str:
     weights = [int(row["n_trainable"]) for row in rows]
     whole = int(rows[0]["n_parameters"])
     text = (
-        f"Reasons that the numbers support: {quoted(last)} trains {weights[0]:,} of {whole:,} "
+        f"Reasons that the numbers support, where the first layers stay frozen{mark('frozen')}: "
+        f"{quoted(last)} trains {weights[0]:,} of {whole:,} "
         f"weights ({weights[0] / n_train:.3g} for each of the {n_train} training images), "
         f"{quoted(more)} {weights[1]:,} ({weights[1] / n_train:.3g})"
     )
@@ -219,14 +221,3 @@ def _from_scratch(handed: Handed) -> Iterator[str]:
             "any fine-tuning."
         )
         return
-
-
-SOURCES = (
-    "(1) LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, "
-    "Proc. IEEE 1998 (MNIST, LeNet-5). (2) Paszke et al.: PyTorch, NeurIPS 2019; torchvision. "
-    "(3) Kingma, Ba: Adam, ICLR 2015. (4) Srivastava et al.: Dropout, JMLR 2014. (5) Simard, "
-    "Steinkraus, Platt: Best practices for convolutional neural networks, ICDAR 2003 (elastic "
-    "changes). (6) Nadeau, Bengio: Inference for the generalization error, Machine Learning 2003 "
-    "(intervals of splits of one pool). (7) Holm: A simple sequentially rejective multiple test "
-    "procedure, 1979 (adjusted p-values). (8) OpenCV (cutting digits, JPEG)."
-)

@@ -1,4 +1,4 @@
-"""The first half of the report: the data set, the pretrained network, the tuning.
+"""The first half of the report: the data set, and the tuning.
 
 In: `Handed`. Out: paragraphs. Every sentence is a template over numbers of the run; what the run
 cannot say is said to be so.
@@ -17,12 +17,16 @@ from analysis import words
 from analysis.findings.searches import Decisions, setting_text
 from analysis.report.evaluations import Evaluation
 from analysis.report.hand_in.handed import Handed, quoted
+from analysis.report.hand_in.pretrained import rate_words
+from analysis.report.hand_in.sources import mark
 
 _CUT = re.compile(r"(\d+) digits?(?: |$)")  # a photograph's line in the notes of its data set
 _LEFT_OUT = re.compile(r"(\d+) marks? left out")
+_CHANGES = {"dropout": "dropout", "elastic": "elastic"}  # a word of a search space → its source
 _SHAPED = (
-    "Each digit's ink was taken off the paper, scaled so that its longer side has 20 of {side} "
-    "pixels, and moved until its centre of mass is the image's middle, as MNIST's digits are (1)."
+    f"Each digit's ink was taken off the paper{mark('opencv')}, scaled so that its longer side has "
+    "20 of {side} pixels, and moved until its centre of mass is the image's middle, as MNIST's "
+    f"digits are{mark('lecun')}."
 )
 
 
@@ -80,78 +84,15 @@ def _origin(handed: Handed, own: pd.Series, n_classes: int) -> str:
     return f"{text} {words.sentence(words.listed(said))}" if said else text
 
 
-def network(handed: Handed) -> Iterator[str]:
-    """Which network, how it was pretrained, why it was chosen."""
-    stage = handed.pretrained
-    row = handed.row(stage)
-    why = f" {words.sentence(str(handed.sweep['why']))}" if handed.sweep.get("why") else ""
-    data = handed.data(stage)
-    stand_in = f" (which stands in for {data['stand_in_for']})" if data["stand_in_for"] else ""
-    yield (
-        f"The network is {row['model']} with {int(row['n_parameters']):,} weights.{why} "
-        f"It was trained on {int(row['n_train']):,} images of {_set(row)}{stand_in} for "
-        f"{words.plural(int(row['epochs']), 'epoch')} of {_per_epoch(row)} steps ({_rate(row)}); "
-        f"{int(row['n_validation']):,} further images chose the checkpoint of step "
-        f"{int(row['best_step']):,} of {int(row['steps']):,}, with "
-        f"{words.percent(row['best_val_accuracy'])} of them right."
-    )
-    yield _other_networks(handed, row)
-
-
-def _other_networks(handed: Handed, row: pd.Series) -> str:
-    trials = handed.findings.runs.trials
-    stages = trials[(trials["stage"] == "pretrain") & (trials["status"] == "done")]
-    alike = stages[stages["dataset_fingerprint"] == row["dataset_fingerprint"]]
-    if alike["arm"].nunique() < 2:
-        return "Not compared: this run pretrained 1 network, so that others do worse is not shown."
-    items = []
-    for arm, rows in alike.groupby("arm", sort=False):
-        n = int(rows["n_parameters"].iloc[0])
-        accuracy = words.percent(rows["best_val_accuracy"].mean())
-        seconds = words.seconds(rows["train_time_s"].mean())
-        items.append(
-            (
-                arm == row["arm"],
-                f"{rows['model'].iloc[0]} ({n:,} weights) {accuracy} in {seconds} of training",
-            )
-        )
-    items.sort(key=lambda item: not item[0])
-    return (
-        f"Compared on the same images, by validation accuracy, mean of {handed.seeds_words}: "
-        f"{words.listed(text for _, text in items)}{_ahead(alike, row)}."
-    )
-
-
-def _ahead(stages: pd.DataFrame, row: pd.Series) -> str:
-    """By how much the network that was taken is ahead of the best other one."""
-    means = stages.groupby("arm")["best_val_accuracy"].mean()
-    own, other = float(means[row["arm"]]), float(means.drop(row["arm"]).max())
-    side = "ahead of" if own >= other else "behind"
-    return f"; the one that was taken is {words.points_plain(abs(own - other))} points {side} it"
-
-
-def _set(row: pd.Series) -> str:
-    return "MNIST" if row["dataset"] == "mnist" else str(row["dataset"])
-
-
-def _per_epoch(row: pd.Series) -> str:
-    return f"{math.ceil(int(row['n_train']) / int(row['batch_size'])):,}"
-
-
-def _rate(row: pd.Series) -> str:
-    return (
-        f"batches of {int(row['batch_size'])}, learning rate {setting_text(row['learning_rate'])}"
-    )
-
-
 def tuning(handed: Handed) -> Iterator[str]:
     """Space, budget, choice; what overfitted or was unstable, and what was done about it."""
     decisions = {decided.arm: decided for decided in handed.findings.decisions}
     own = [decisions[each.arm] for each in handed.tuned if each.arm in decisions]
     if not own:
         settings = words.listed(
-            f"{quoted(each)} {_rate(handed.row(each))}, {int(handed.row(each)['epochs'])} epochs"
+            f"{quoted(each)} {rate_words(row)}, {int(row['epochs'])} epochs"
             for each in handed.tuned
+            for row in [handed.row(each)]
         )
         yield f"Nothing was searched; the settings were given: {settings}."
     else:
@@ -174,8 +115,12 @@ def _searched(handed: Handed, own: list[Decisions], every: list[Decisions]) -> I
         f"{100 / int(row['n_validation']):.3g} points of accuracy, so accuracy is coarse)"
     )
     where = "inside each seed's split" if first.for_each_seed else "once for all seeds"
+    for word, source in _CHANGES.items():
+        space = re.sub(rf"\b{word}\b", f"{word}{mark(source)}", space, count=1)
+    halving = mark("halving") * (len(first.rungs) > 1)
     yield (
-        f"Searched: {space}. Configurations were drawn at random: {rungs}, for each arm that "
+        f"Searched: {space}. Configurations were drawn at random{mark('random')}: "
+        f"{rungs}{halving}, for each arm that "
         f"trains, {where}; {n_trials:,} search trials in all. The lowest {what} won"
         f"{coarse if first.by_loss else ''}; 0 of these trials saw a test image. Chosen for seed "
         f"{handed.seed}: {'; '.join(_winner(handed, d) for d in own)}."
@@ -238,10 +183,13 @@ def _overfitted(handed: Handed) -> str:
             f" {handed.over_seeds.capitalize()} validation loss rose from its lowest point to "
             f"the end of training by {words.listed(rises)}."
         )
-    by = "loss" if (handed.sweep.get("train") or {}).get("select") == "val_loss" else "accuracy"
+    n, by = len(handed.tuned), {"val_loss": "loss"}.get(handed.selects, "accuracy")
+    which = f"of the best validation {by} and not of the last step{mark('early')}"
+    if handed.selects == "last":
+        which = "of the last step, which nothing chose"
     return (
-        f"{text} What was done: the {len(handed.tuned)} networks that are tested are those of the "
-        f"best validation {by} and not of the last step{_dropped(handed)}."
+        f"{text} What was done: the {n} networks that are tested are those {which}"
+        f"{_dropped(handed)}."
     )
 
 
@@ -265,7 +213,8 @@ def _dropped(handed: Handed) -> str:
     for key, name in (("dropout", "dropout"), ("augment", "random changes of the images")):
         known = [decided for decided in own if key in decided.winners]
         counts = [
-            f"in {_n_used(d, key)} of {words.plural(len(d.winners), 'search')} for “{d.arm}”"
+            f"in {_n_used(d, key)} of {words.plural(len(d.winners), 'search', 'searches')} for "
+            f"“{d.arm}”"
             for d in known
         ]
         if counts:

@@ -51,6 +51,11 @@ class Handed:
         """What the sweep file asked, as it was resolved."""
         return self.findings.asked[0].sweep
 
+    @property
+    def selects(self) -> str:
+        """What chose the weights that are tested: `val_loss`, `val_accuracy`; `last`: nothing."""
+        return str((self.sweep.get("train") or {}).get("select", "val_accuracy"))
+
     def row(self, evaluation: Evaluation) -> pd.Series:
         """The named seed's trial."""
         trials = evaluation.trials

@@ -17,6 +17,8 @@ from analysis.report.chapters import lay_out
 from analysis.report.document import Chart, Content, Plate
 from analysis.report.hand_in import compared, given
 from analysis.report.hand_in.handed import Handed
+from analysis.report.hand_in.pretrained import network
+from analysis.report.hand_in.sources import cite
 from analysis.report.links import Links
 from analysis.report.pdf.pages import pictures_of
 from analysis.report.pdf.typeset import stamp_time, text_pages, write_pdf
@@ -28,6 +30,11 @@ LEAST_NEEDED = 5  # how often a paragraph may be taken away after that
 MOST_PARAGRAPH = 1100  # characters; a longer one ends with a sentence before
 MOST_CLASSES, SAMPLE_ROWS = 16, 3
 TRAINING, TEMPLATE = "Training Set", "hand_in.typ"
+OF_SEEDS = "chart-stability"
+CHARTS = (  # beside the learning curves
+    "chart-final_accuracy", "chart-differences", OF_SEEDS, "chart-f1_by_class",
+    "chart-search_each-1", "chart-search_each-3",
+)  # fmt: skip
 HEADS = ("", "Evaluation", "Test images", "Seed {seed}", "Mean of {seeds}, 95 % interval")
 
 
@@ -47,7 +54,6 @@ def write_paper(path: Path, content: Content, seed: int, footer: str, report: Pa
         "sample_caption": f"Training images of seed {seed} as they are handed in, "
         f"{SAMPLE_ROWS} of each class.",
         "evaluations": _evaluations(handed),
-        "sources": f"Sources. {compared.SOURCES}",
     }
     stamp = stamp_time(content.findings.stamp)
     fitted = _fitted(data, _passages(handed, content), stamp)
@@ -60,8 +66,10 @@ def _fitted(
     """The text at the largest size at which it takes two pages."""
     tries = [(size, 0) for size in SIZES] + [(SIZES[-1], k + 1) for k in range(LEAST_NEEDED)]
     for size, n_left_out in tries:
-        kept = [{**each, "paragraphs": _most(each["paragraphs"], n_left_out)} for each in passages]
-        tried = {**data, "size": size, "passages": kept, "figures": []}
+        texts, sources = cite(_most(each["paragraphs"], n_left_out) for each in passages)
+        kept = [{**each, "paragraphs": ps} for each, ps in zip(passages, texts, strict=True)]
+        tried = {**data, "size": size, "passages": kept, "figures": [],
+                 "sources": f"Sources. {sources}"}  # fmt: skip
         if text_pages(tried, stamp, TEMPLATE) <= MOST_PAGES:
             break
     return tried
@@ -75,7 +83,7 @@ def _most(paragraphs: Sequence[str], n_left_out: int) -> list[str]:
 def _passages(handed: Handed, content: Content) -> list[dict[str, Any]]:
     parts = (
         ("Data set", given.data_set(handed)),
-        ("Pretrained network and why", given.network(handed)),
+        ("Pretrained network and why", network(handed)),
         ("Tuning: what was searched, what overfitted, what was done", given.tuning(handed)),
         ("The four evaluations", compared.evaluated(handed)),
         ("Last layer against the last n layers", compared.layers(handed, content.answers)),
@@ -145,8 +153,8 @@ def _figures(content: Content) -> tuple[list[dict[str, Any]], list[str]]:
     pictures = pictures_of(content)
     layout = lay_out(content, Links())
     several = content.findings.evidence["seed"].nunique() > 1  # one seed has no spread to show
-    ids = ("good", "stable") if several else ("good",)
-    blocks = [*([layout.opening] if layout.opening else []), *_charts(layout.sections, ids)]
+    charts = _charts(layout.sections, CHARTS if several else tuple(set(CHARTS) - {OF_SEEDS}))
+    blocks = [*([layout.opening] if layout.opening else []), *charts]
     shown = [pictures.figure(block) for block in blocks if pictures.has(block)]
     return shown, pictures.svgs
 
@@ -154,5 +162,5 @@ def _figures(content: Content) -> tuple[list[dict[str, Any]], list[str]]:
 def _charts(sections: Sequence[Any], ids: Sequence[str]) -> Iterator[Chart | Plate]:
     for section in sections:
         for block in section.blocks:
-            if isinstance(block, Chart | Plate) and section.id in ids:
+            if isinstance(block, Chart | Plate) and block.id in ids:
                 yield block

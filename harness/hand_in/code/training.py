@@ -18,7 +18,7 @@ AT_ONCE = 100  # images that are evaluated together
 
 
 def fine_tune(network, evaluation, training, validation):
-    """Train some of the network's layers; in the end it has the weights that validation chose.
+    """Train some of the network's layers; in the end it has the weights that `select` names.
 
     training, validation: uint8 images (N, 28, 28) and labels (N,).
     """

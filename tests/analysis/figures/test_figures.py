@@ -207,6 +207,18 @@ def test_a_spread_of_two_seeds_is_read_although_its_interval_is_wide() -> None:
     assert [line.get_marker() for line in ax.lines][-2:] == [">", "|"]
 
 
+def test_spreads_that_rounding_leaves_of_equal_values_are_drawn_as_none() -> None:
+    table = pd.DataFrame({"value": [1e-17, 0.0], "low": [1e-18, 0.0], "high": [1e-15, 0.0]})
+    assert rows.spread_frame(table.assign(noise=np.nan)) is None
+    more = pd.DataFrame({"value": [0.01], "low": [0.005], "high": [0.02]})
+    frame = rows.spread_frame(pd.concat([table, more]).assign(noise=np.nan))
+    assert frame is not None
+    assert frame[0] > 0.001
+    spreads = table.rename(columns={"value": "sd", "low": "sd_low", "high": "sd_high"})
+    ax = arms.spread(axes(), spreads.assign(arm=["scratch", "scratch"], binomial_sd=np.nan), STYLES)
+    assert ax.get_xlim() == (0, 0.01)
+
+
 def test_settings_over_several_decades_are_drawn_on_logarithms() -> None:
     trials = pd.DataFrame(
         {"learning_rate": [1e-5, 1e-3, 1e-1], "best_val_accuracy": [0.1, 0.9, 0.2]}

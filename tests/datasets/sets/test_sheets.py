@@ -50,6 +50,18 @@ def test_all_digits_of_all_photos_pooled_by_class(data_dir: Path, tmp_path: Path
     assert ink.images.shape[1:] == (3, 20, 20)
 
 
+def test_a_file_that_a_pattern_all_but_means_is_named(data_dir: Path, tmp_path: Path) -> None:
+    photo = (data_dir / "mine" / "all_3.jpg").read_bytes()
+    (tmp_path / "my").mkdir()
+    for name in ("a_3.jpg", ".b_7.jpg", "c_8.JPG", "._a_3.jpg", "a_3.txt", ".notes"):
+        (tmp_path / "my" / name).write_bytes(photo)
+    (tmp_path / "my" / "d_5.jpg").write_bytes((data_dir / "mine" / "rows.jpg").read_bytes())
+    rest = {"my/d_*.jpg": "358"}
+    assert load(tmp_path, tmp_path / "cache", {"my/*_3.jpg": "3", **rest}).warnings == ()
+    (warning,) = load(tmp_path, tmp_path / "cache", {"my/*_[378].jpg": "3", **rest}).warnings
+    assert "photos: my/*_[378].jpg: 2 files left out: .b_7.jpg, c_8.JPG (a dot" in warning
+
+
 def test_a_page_of_a_scan_is_named_with_what_its_rows_hold(tmp_path: Path) -> None:
     (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.4")
     photos: dict[str, object] = {"scan.pdf#1": "-358", "scan.pdf#2": {"rows": "35", "per_row": 4}}

@@ -27,3 +27,10 @@ def test_a_stand_in_is_called_one_before_the_commands(plan_of):
 def test_nothing_is_said_where_nothing_stood_in(plan_of):
     assert stand_ins_of(evaluations_of(plan_of(), 0)) == []
     assert "stand-in" not in readme({**SETTINGS, "stand_ins": []}, [])
+
+
+def test_weights_are_called_chosen_where_something_chose_them():
+    given = {**SETTINGS, "stand_ins": []}
+    assert "the weights that validation images chose" in readme(given, [])
+    last = [{"title": "Last layer, own", "fine_tuning": {"select": "last"}}]
+    assert "the weights after the last step" in readme({**given, "evaluations": last}, [])

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.sweepfile.settings import Resources
+from headstart.settings import Measure
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,14 @@ def test_the_default_leaves_both_to_the_machine():
 def test_gpus_that_are_neither_a_number_nor_auto_are_refused(gpus):
     with pytest.raises(ValidationError, match="neither a number from 0 to 1 nor auto"):
         Resources(gpus=gpus)
+
+
+def test_none_in_place_of_images_is_no_audit():
+    assert [Measure(audit=each).audit for each in ("none", None, "all", 300)] == [
+        None,
+        None,
+        "all",
+        300,
+    ]
+    with pytest.raises(ValidationError, match="greater than or equal to 2"):
+        Measure(audit=1)

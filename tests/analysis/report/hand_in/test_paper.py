@@ -20,9 +20,11 @@ from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
 from analysis.report.hand_in.compared import evaluated, insights, layers
-from analysis.report.hand_in.given import data_set, network, tuning
+from analysis.report.hand_in.given import data_set, tuning
 from analysis.report.hand_in.handed import Handed
 from analysis.report.hand_in.paper import MOST_PAGES, TEMPLATE, _fitted, write_paper
+from analysis.report.hand_in.pretrained import network
+from analysis.report.hand_in.sources import SOURCES, cite, mark, network_name
 from analysis.report.pdf.typeset import stamp_time, text_pages
 from analysis.report.report import compose
 
@@ -130,10 +132,45 @@ def test_a_long_text_is_made_smaller_and_then_shorter_until_it_fits():
     ]
     data = {
         "title": "t", "question": "q", "footer": "f", "stand_in": "", "samples": [],
-        "sample_rows": 0, "sample_caption": "", "sources": "s",
+        "sample_rows": 0, "sample_caption": "",
         "evaluations": {"head": ["", "a", "b", "c"], "rows": []},
     }  # fmt: skip
     fitted = _fitted(data, passages, stamp)
     assert text_pages(fitted, stamp, TEMPLATE) <= MOST_PAGES
     assert all(0 < len(each["paragraphs"]) < 6 for each in fitted["passages"])
     assert json.dumps(fitted["passages"]).count("0 words") == 4
+
+
+def test_sources_are_those_that_the_text_names_in_the_order_of_their_mention():
+    passages = [[f"Adam{mark('adam')} and dropout{mark('dropout')}.", "⟦my_arm⟧"], ["none"]]
+    texts, sources = cite([*passages, [f"Adam{mark('adam')} again"]])
+    assert texts == [["Adam [1] and dropout [2].", "⟦my_arm⟧"], ["none"], ["Adam [1] again"]]
+    assert sources == f"[1] {SOURCES['adam']}. [2] {SOURCES['dropout']}."
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("lenet5", "LeNet-5"),
+        ("resnet18", "ResNet-18"),
+        ("squeezenet1_0", "SqueezeNet 1.0"),
+        ("vgg16_bn", "VGG-16 with batch normalisation"),
+        ("my_nets.py:Net", "my_nets.py:Net"),
+        ("resnet18_of_mine", "resnet18_of_mine"),
+    ],
+)
+def test_networks_are_named_as_papers_write_them(model, name):
+    assert network_name(model).partition(" ⟦")[0] == name
+
+
+def test_a_network_that_is_behind_another_is_not_taken_without_a_word(run_of):
+    arms = (
+        Arm("mnist", 0.96, stage="pretrain"),
+        Arm("other", 0.98, stage="pretrain"),
+        Arm("as_is", 0.75, 100, 0.7, initialize="mnist", fine_tune="none"),
+        Arm("last_layer", 0.8, 100, 0.7, initialize="mnist", fine_tune="last_layer"),
+        Arm("last_2", 0.85, 100, 0.7, initialize="mnist", fine_tune="last_2"),
+    )
+    _, texts = said(run_of(Made(arms=arms, seeds=3, n_test=20, targets=(0.5,))), seed=0)
+    assert "points behind it. It was taken all the same: on 20 own test images" in texts["network"]
+    assert "not fine-tuned, so whether it would read the own digits better" in texts["network"]
