@@ -188,7 +188,8 @@ def gap_table(findings: Findings) -> Table:
         "Accuracy, means over seeds. Training: batches since the evaluation before the step "
         "whose weights are tested, as they were trained on. Augmentation, dropout and the earlier "
         "weights of those batches make the gap (training minus validation) smaller. Gap at the "
-        "end: at the last evaluation. Rise: validation loss there less its lowest, over the whole of training. "
+        "end: at the last evaluation. Rise: validation loss there less its lowest, over the whole "
+        "of training. "
         "95 % intervals over seeds; “–”: not recorded."
     )
     title = "Training, validation and test"

@@ -68,7 +68,7 @@ def test_the_line(tmp_path, monkeypatch):
     """Sizes come from the cache the second time: no network is built."""
     plan = planned(tmp_path, "save.every=2", "save.last=true")
     (line,) = disk.describe(plan)
-    assert line.startswith("Weights: about 1.75 MB on disk when all have ended (those that")
+    assert line.startswith("Weights: about 1.75 MB on disk when all have ended (those of")
     assert "the last ones, every 2 epochs; a file has " in line
     monkeypatch.setattr(disk, "_measured", None)
     assert list(disk.describe(plan)) == [line]
