@@ -22,7 +22,8 @@ from headstart.output import is_text
 from headstart.settings import key
 
 PART_NAMES = ("train", "validation", "test")
-Preprocess = Literal["resize", "mnist_style", "centred", "sized"]
+Preprocess = Literal["resize", "mnist_style", "centred", "sized", "centre_crop"]
+PHOTOGRAPHIC = ("resize", "centre_crop")  # that look for no ink
 
 
 class CorruptLabels(BaseModel):

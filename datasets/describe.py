@@ -1,7 +1,8 @@
 """`python -m datasets.describe NAME|PATH`: what is in a data set, in numbers and two pictures.
 
 Counts by class and part, image size, brightness, copies, mean images and a montage; with
-`--against mnist`, how the set differs from another one. Of many large pictures a sample is looked
+`--against mnist`, how the set differs from another one; with `--augment FILE`, its own images under
+a mapping of `train.augment`. Of many large pictures a sample is looked
 at, each made small, and the description says so; `--full` looks at all of them as they are.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.augmented import contact_sheet, read_augment
 from datasets.base import PART_NAMES, Dataset, Survey
 from datasets.catalog import load_dataset
 from datasets.flat_csv import SIDE, check_path, write_flat_csv
@@ -73,6 +75,7 @@ def main(argv: Sequence[str]) -> None:
     args = _parser().parse_args(argv)
     if args.csv is not None:
         check_path(args.csv)
+    settings = None if args.augment is None else read_augment(args.augment)
     dataset = _load(args.dataset, args, image_size=None)
     reference = None
     if args.against is not None:
@@ -85,6 +88,9 @@ def main(argv: Sequence[str]) -> None:
     out = args.out or Path(f"describe-{safe_name(Path(args.dataset).stem)}")
     _write(out, description, dataset, reference)
     print(f"\nPictures and numbers: {out}/montage.png, means.png, description.json")
+    if settings is not None:
+        _save(out / "augment.png", contact_sheet(dataset, settings))
+        print(f"Its images under {args.augment}: {out}/augment.png")
     if args.csv is not None:
         flat = _load(args.dataset, args, image_size=(SIDE, SIDE), channels=1, is_full=True)
         write_flat_csv(flat, args.csv)
@@ -299,6 +305,14 @@ def _grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     return picture
 
 
+def _save(path: Path, picture: np.ndarray) -> None:
+    try:
+        _write_png(path, picture)
+    except OSError as err:
+        text = f"{path.parent}: cannot be written: {err.strerror}; choose another --out"
+        raise path_error(err, text) from err
+
+
 def _write_png(path: Path, picture: np.ndarray) -> None:
     from PIL import Image
 
@@ -310,6 +324,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m datasets.describe", description=__doc__)
     parser.add_argument("dataset", metavar="NAME|PATH", help="a data set, or a folder or file")
     parser.add_argument("--against", metavar="NAME|PATH", help="compare with this one")
+    parser.add_argument(
+        "--augment",
+        type=to_path,
+        metavar="FILE",
+        help="also show images under the mapping of train.augment in this YAML file: augment.png",
+    )
     parser.add_argument("--out", type=to_path, help="where the pictures go; default describe-NAME")
     parser.add_argument(
         "--csv",

@@ -101,6 +101,24 @@ def resize(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
+def centre_crop(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """`image` scaled until it just covers `image_size`; what lies beyond at both ends is cut off.
+
+    Proportions stay, as under torchvision's `Resize` of the shorter side and `CenterCrop`.
+
+    Args:
+        image: uint8 (H, W) or (H, W, C).
+        image_size: (height, width) of the result in pixels.
+    """
+    height, width = image.shape[:2]
+    scale = max(image_size[0] / height, image_size[1] / width)
+    rows = min(height, max(1, round(image_size[0] / scale)))
+    columns = min(width, max(1, round(image_size[1] / scale)))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    part = image[top : top + rows, left : left + columns]
+    return resize(np.ascontiguousarray(part), image_size)
+
+
 def _whole_factor(old_height: int, old_width: int, height: int, width: int) -> int:
     """The largest whole factor that leaves `_OVERSAMPLED` source pixels a target pixel, or 1."""
     largest = min(old_height // height, old_width // width) // _OVERSAMPLED
@@ -156,7 +174,13 @@ def _covered_rows(n: int, begin: float, end: float) -> np.ndarray:
     return covered
 
 
-_SHAPES = {"resize": resize, "mnist_style": mnist_style_on, "centred": centred, "sized": sized}
+_SHAPES = {
+    "resize": resize,
+    "centre_crop": centre_crop,
+    "mnist_style": mnist_style_on,
+    "centred": centred,
+    "sized": sized,
+}
 
 
 def shape_ink(ink: np.ndarray, image_size: tuple[int, int], preprocess: Preprocess) -> np.ndarray:

@@ -25,7 +25,10 @@ BLOCKS = (  # title, the part of the schema, words before its table
     ("`train.schedule`", "Schedule", ""),
     ("`train.evaluate_every`", "EvaluateEvery", ""),
     ("`train.early_stopping`", "EarlyStopping", ""),
-    ("`train.augment`", "Augment", ""),
+    ("`train.augment`", "Augment", "In which order, and how it looks on your own images: "
+     "[recipes](../recipes.md)."),
+    ("`train.augment.colour_jitter`", "ColourJitter", ""),
+    ("`train.augment.rand_augment`", "RandAugment", ""),
     ("Search: `search`", "SearchSection", "At the top of the file for all arms that train, or in "
      "an arm. Any key of `train` and any option of the network may stand beside the keys of the "
      "table; its value is a distribution: `learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}`. "

@@ -49,7 +49,8 @@ ROOMS = {
         {"augment_settings", "base", "folds", "group_split"}, "split_notes", {"augment",
         "corruption", "locations", "measures", "near_duplicates", "preprocess", "split"},
         "as_jpeg", "files", "cache", "layout", "arrays", {"images", "tables"}, "labels",
-        {"own", "sheet"}, "sets", "catalog", "given", "flat_csv", {"__main__", "describe"},
+        {"own", "sheet"}, "sets", "catalog", "given", {"augmented", "flat_csv"},
+        {"__main__", "describe"},
     ],
     "datasets.sheet": [
         "labels", {"labels_file", "paper", "write"}, "strokes", "looks", "reading",

@@ -17,7 +17,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import field_validator
 
-from datasets.base import PART_NAMES, Dataset, DatasetOptions, Preprocess, Request, build_dataset
+from datasets.base import (
+    PART_NAMES,
+    PHOTOGRAPHIC,
+    Dataset,
+    DatasetOptions,
+    Preprocess,
+    Request,
+    build_dataset,
+)
 from datasets.files.image_kinds import Also
 from datasets.files.trees import Tree
 from datasets.images.bit_depth import ValueRange
@@ -25,7 +33,7 @@ from datasets.images.blocks import Decoding, Outcome, Shaped, decode_into_memory
 from datasets.images.decode import OnDamaged, read_image_size
 from datasets.images.survey import header_sizes, sample_of, small_size, survey
 from datasets.layout.layout import Layout
-from datasets.preprocess import gray, resize, shape_images, shape_ink
+from datasets.preprocess import gray, shape_images, shape_ink
 from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
 
@@ -42,10 +50,12 @@ class ImageOptions(DatasetOptions):
     preprocess: Preprocess = key("`resize`: the whole image is scaled; `mnist_style`: it is "
         "cropped to its ink, fitted and centred as MNIST's digits are, in gray; `centred`: the "
         "ink is moved to the middle and keeps its size, in gray; `sized`: as `mnist_style`, with a "
-        "bar at either side that shows where on the page the ink was.", "resize",
+        "bar at either side that shows where on the page the ink was; `centre_crop`: the image is "
+        "scaled until it covers the size, its proportions kept, and its middle is cut.", "resize",
         example="mnist_style")  # fmt: skip
     invert: bool | None = key("Whether black and white are swapped; without it, where a page's "
-        "border is bright, but never for `resize`.", None, example=True)  # fmt: skip
+        "border is bright, but never for `resize` and `centre_crop`.", None,
+        example=True)  # fmt: skip
     on_damaged: OnDamaged = key("Whether a damaged image is refused, or skipped with a note in "
         "the report.", "refuse", example="skip")  # fmt: skip
     also: tuple[Also, ...] = key("Kinds of files that are read beside the usual ones: `gif` (the "
@@ -188,7 +198,7 @@ def shape_image(
     """
     image, invert = _without_paper(image, preprocess, invert)
     image = np.invert(image) if invert else image
-    image = resize(image, size) if preprocess == "resize" else shape_ink(image, size, preprocess)
+    image = shape_ink(image, size, preprocess)
     if image.ndim == 3:
         return image
     return image[..., None] if channels == 1 else np.repeat(image[..., None], 3, axis=2)
@@ -198,7 +208,7 @@ def _without_paper(
     image: np.ndarray, preprocess: Preprocess, invert: bool | None
 ) -> tuple[np.ndarray, bool]:
     """The image, gray where its ink is looked for, and whether it is to be inverted."""
-    if preprocess == "resize":
+    if preprocess in PHOTOGRAPHIC:
         return image, bool(invert)
     image = gray(image) if image.ndim == 3 else image
     return image, has_bright_border(image) if invert is None else invert

@@ -7,7 +7,7 @@ the records, never the training data, which need not be on this machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from harness.sweepfile.reader import load_run
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from harness.training.arrays import Normalise
 from harness.training.determinism import allow_refused_operations
-from harness.training.loop import forward_in_parts, loss_function
+from harness.training.loop import both_ways, forward_in_parts, loss_function
 from harness.training.machine import CPU_PART
 from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.process import in_precision, make_accelerator, set_up_process
 from harness.training.score import Score, class_counts, score_of
+from harness.trials.catalogue import kept_size
 from headstart.digests import image_keys
 from headstart.errors import InputError, ModelError, RunFolderError, did_you_mean
 from headstart.predictions import read_predictions
@@ -64,6 +65,11 @@ class SavedModel:
     image_size: tuple[int, int]
     channels: int
     path: Path
+
+    @property
+    def kept_size(self) -> tuple[int, int]:
+        """(height, width) of images as its data set keeps them, of which it sees `image_size`."""
+        return kept_size(self.image_size, self.condition.train.crop_fraction) or self.image_size
 
     @property
     def id(self) -> str:
@@ -152,11 +158,14 @@ def answers(
     place, precision = accelerator.device, accelerator.mixed_precision
     network = in_precision(_network(model).to(place), accelerator).eval()
 
+    size = model.image_size if train.crop_fraction < 1 else None
+    shown = both_ways(network) if train.evaluate_mirrored else network
+
     def compute(at_once: int) -> torch.Tensor:
         if model.condition.runs_users_code:  # which may draw from the global generators
             seed_all(0, place)
         batches = (images[start : start + at_once] for start in range(0, len(images), at_once))
-        return logits_of(network, batches, model.info, place, precision)
+        return logits_of(shown, batches, model.info, place, precision, size)
 
     height, width = images.shape[2:]
     logits, _ = halved_until_it_fits(compute, images_at_once((height, width), place))
@@ -181,17 +190,19 @@ def n_trained_on(model: SavedModel, images: np.ndarray) -> int:
 
 @torch.no_grad()
 def logits_of(
-    network: torch.nn.Module,
+    network: Callable[[torch.Tensor], torch.Tensor],
     batches: Iterable[np.ndarray],
     info: ModelInfo,
     device: torch.device,
     mixed_precision: str = "no",
+    size: tuple[int, int] | None = None,
 ) -> torch.Tensor:
     """Logits float32 (n, classes) on the CPU, of batches uint8 (b, C, H, W), one at least.
 
     The network is on the device, in evaluation mode; `mixed_precision` is its Accelerator's.
+    It is shown the middle of `size` (height, width) of larger images.
     """
-    normalise = Normalise(info.mean, info.std, device)
+    normalise = Normalise(info.mean, info.std, device, size)
     inputs = (torch.from_numpy(np.ascontiguousarray(batch)).to(device) for batch in batches)
     images = (normalise.images(batch) for batch in inputs)
     logits = (forward_in_parts(network, batch, mixed_precision, CPU_PART) for batch in images)

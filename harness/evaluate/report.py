@@ -82,7 +82,7 @@ class Scores:
 
 def prepare(model: SavedModel, preprocess: Preprocess | None) -> Preparation:
     """How images are made like those of the model's own data."""
-    return preparation(model.data, model.image_size, model.channels, preprocess)
+    return preparation(model.data, model.kept_size, model.channels, preprocess)
 
 
 def describe(

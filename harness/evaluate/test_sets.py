@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 import datasets
-from datasets.base import Dataset, Preprocess, image_digests
+from datasets.base import PHOTOGRAPHIC, Dataset, Preprocess, image_digests
 from datasets.catalog import class_alias, dataset_info
 from datasets.files.image_kinds import is_image_name
 from datasets.files.peek import first_names, has_images
@@ -87,6 +87,7 @@ class Preparation:
         height, width = self.image_size
         how = {
             "resize": "the whole image",
+            "centre_crop": "its middle, proportions kept,",
             "mnist_style": "cropped to the ink and centred",
             "centred": "the ink in the middle, its size kept,",
             "sized": "cropped to the ink and centred, with bars that show its place on the page,",
@@ -137,7 +138,7 @@ def preparation(
     mode = preprocess or own
     given: bool | None = getattr(options, "invert", None)
     invert: Literal["paper", "always", "never"] = "always" if given else "never"
-    if info.is_ink or (given is None and mode != "resize"):
+    if info.is_ink or (given is None and mode not in PHOTOGRAPHIC):
         invert = "paper"
     return Preparation(
         image_size=image_size,

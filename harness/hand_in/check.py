@@ -7,12 +7,18 @@ is its last step.
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 
 from harness.hand_in.evaluated import Evaluated, evaluations_of
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.settings import FINE_TUNE, Train
 from harness.trials.spec import Plan
 from headstart.errors import InputError
+
+# Keys of train.augment that the code which is handed in knows.
+AUGMENTATION = (
+    "rotate", "translate", "scale", "shear", "elastic", "erase", "erase_area", "fill",
+)  # fmt: skip
 
 
 def check_hand_in(plan: Plan) -> None:
@@ -74,10 +80,16 @@ def _against_training(train: Train) -> str:
         "precision": train.precision == "bf16",
         "batch_norm_parts": train.batch_norm_parts != 1,
         "mixup": train.mixup > 0,
+        "crop_fraction": train.crop_fraction < 1,
+        "evaluate_mirrored": train.evaluate_mirrored,
         "frozen_views": train.frozen_views is not None,
     }
     names = [name for name, is_used in unknown.items() if is_used]
     if not names:
-        return ""
-    value = getattr(train, names[0])
+        changed = train.augment.model_dump(exclude_defaults=True)
+        others = [name for name in changed if name not in AUGMENTATION]
+        names = [f"augment.{name}" for name in others]
+        if not names:
+            return ""
+    value = attrgetter(names[0])(train)
     return f"train.{names[0]}: {value} has no counterpart in the code that is handed in"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.hand_in.check import AUGMENTATION
 from harness.hand_in.evaluated import Evaluated
 from harness.hand_in.network_code import NetworkCode
 from harness.sweepfile.settings import Train
@@ -129,5 +130,5 @@ def _augment(train: Train) -> dict[str, Any] | None:
     augment = train.augment
     if augment.is_identity:
         return None
-    limits = augment.model_dump(mode="json")
+    limits = augment.model_dump(mode="json", include=set(AUGMENTATION))
     return limits | {"scale": list(augment.scale_range), "moves": augment.moves}

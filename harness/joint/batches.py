@@ -29,7 +29,7 @@ def prepared(inputs: Tensor, normalise: Normalise | None) -> Tensor:
     """Inputs (K, batch, …) as the networks take them; features need no normalising."""
     if normalise is None:
         return inputs.float()
-    return normalise.images(inputs.flatten(0, 1)).view(inputs.shape)
+    return torch.unflatten(normalise.images(inputs.flatten(0, 1)), 0, inputs.shape[:2])
 
 
 class FeatureBatches:

@@ -24,7 +24,7 @@ from torch import Tensor
 from harness.joint.batches import prepared, shared_rows
 from harness.joint.steps import Network
 from harness.training.arrays import Part
-from harness.training.loop import Trainer, loss_function
+from harness.training.loop import Trainer, both_ways, loss_function
 from harness.training.machine import EVALUATION_BATCH, MOST_PIXELS
 from harness.training.memory import halved_until_it_fits
 from harness.training.score import Score, class_counts, right_sums, score_of, with_right
@@ -157,6 +157,7 @@ class _Group:
         """Where each batch begins, and its logits float32 (K, batch, classes)."""
         with _evaluation_mode(self.lead):
             network = self.as_one(self.trainers)
+            network = both_ways(network) if self.lead.settings.evaluate_mirrored else network
             for part in self.parts:
                 part.follow(np.split(np.arange(len(part)), range(size, len(part), size)))
             for start in range(0, len(self.part), size):

@@ -89,7 +89,7 @@ def _drawn(trial: TrialSpec, catalogue: DataCatalogue, keeps_head: bool) -> Iter
     if condition.fine_tune == "none":
         return
     yield "order"
-    if not condition.train.augment.is_identity:
+    if condition.train.changes_images:
         yield "augment"
     if condition.runs_users_code or _has_dropout(trial):
         yield "dropout"

@@ -196,6 +196,12 @@ class Train(Frozen):
         "that of the last step.", "val_accuracy", example="val_loss")  # fmt: skip
     augment: Augment = key("How far each image may be moved, bent and covered, anew for each use "
         "of it.", Augment(), example={"rotate": 15, "translate": 0.07})  # fmt: skip
+    crop_fraction: Annotated[float, Field(gt=0, le=1)] = key("Which share of an image's height and "
+        "width the network sees. Images are kept so much larger than the network takes them; "
+        "evaluation cuts the middle, and `augment` may cut anywhere. 1: the whole image.", 1.0,
+        example=0.875, unit="fraction of the side")  # fmt: skip
+    evaluate_mirrored: bool = key("Whether evaluation takes the mean of the outputs for each image "
+        "and for its mirror image.", False, example=True)  # fmt: skip
     precision: Literal["float32", "tf32", "bf16"] = key("Numbers of the computation; `tf32` needs "
         "a GPU.", "float32", example="bf16")  # fmt: skip
     batch_norm_parts: PositiveInt = key("Parts of a batch, of each of which batch norm takes "
@@ -263,6 +269,11 @@ class Train(Frozen):
         """The optimizer and the loss, as people write them, where they are of the user's own."""
         own = {self.optimizer: self.optimizer_code, self.loss: self.loss_code}
         return [shown(name) for name, code in own.items() if code]
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether steps draw from the axis `augment`."""
+        return bool(self.mixup) or not self.augment.is_identity
 
     def hashed(self) -> dict[str, Any]:
         """What the id of a trial is computed from: defaults stay out, and where code lies."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.augment.crops import middle_of
 from harness.training.streaming import ReadAhead
 
 
@@ -109,10 +110,19 @@ class Parts:
 class Normalise:
     """uint8 images → float32 with each channel's mean taken off and divided by its deviation.
 
-    `mean` and `std` are of each channel, in 0..1.
+    Args:
+        mean, std: of each channel, in 0..1.
+        size: (height, width) that the network takes: the middle of images that are kept larger.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device):
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+        size: tuple[int, int] | None = None,
+    ):
+        self.size = size
         means = torch.tensor(mean, dtype=torch.float64, device=device)
         stds = torch.tensor(std, dtype=torch.float64, device=device)
         self.scale = (1 / (255 * stds)).float().view(1, -1, 1, 1)
@@ -121,7 +131,9 @@ class Normalise:
         self.std = stds.float().view(1, -1, 1, 1)
 
     def images(self, images: Tensor) -> Tensor:
-        """uint8 (N, C, H, W) in 0..255 → float32 of the same shape."""
+        """uint8 (N, C, H, W) in 0..255 → float32 of the same shape, or of `size`."""
+        if self.size is not None:
+            images = middle_of(images, self.size)
         return images.float().mul_(self.scale).add_(self.shift)
 
     def unit_images(self, images: Tensor) -> Tensor:

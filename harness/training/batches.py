@@ -100,9 +100,18 @@ class Augmentation:
         stream: seed of the axis `augment`.
         n_images: in the training part.
         device: where the draws are needed.
+        size: (height, width) of the changed images; None: as they are.
     """
 
-    def __init__(self, settings: Train, stream: int, n_images: int, device: torch.device):
+    def __init__(
+        self,
+        settings: Train,
+        stream: int,
+        n_images: int,
+        device: torch.device,
+        size: tuple[int, int] | None = None,
+    ):
+        self.size = size
         self.settings, self.stream, self.device = settings.augment, stream, device
         self.n_images, self.batch_size = n_images, settings.batch_size
         self.steps_per_epoch = -(-n_images // settings.batch_size)
@@ -126,7 +135,7 @@ class Augmentation:
         assert self._first is not None
         seeds = [derive_seed(self.stream, "step", self._first + k) for k in range(len(places))]
         sizes = [min(self.batch_size, self.n_images - p * self.batch_size) for p in places]
-        drawn = augment.draw_batches(self.settings, seeds, sizes, image_size)
+        drawn = augment.draw_batches(self.settings, seeds, sizes, image_size, self.size)
         return drawn.each(lambda tensor: upload(tensor, self.device))
 
 

@@ -157,7 +157,8 @@ class Front:
         if draws is None:
             return self.prepared.normalise.images(images)
         size = (images.shape[2], images.shape[3])
-        drawn = augment.draw(self.train.augment, len(images), size, draws)
+        shown = self.prepared.normalise.size
+        drawn = augment.draw(self.train.augment, len(images), size, draws, shown)
         return self.prepared.normalise.unit_images(augment.apply(images.float().div_(255), drawn))
 
     def _apply(self, images: Tensor) -> Tensor:

@@ -151,6 +151,8 @@ class GraphSteps(SoloSteps):
 
     def _try_to_record(self, trainer: Trainer, batch: Batch) -> str:
         """Record the step; why it could not be, else nothing."""
+        if batch.draws is not None and batch.draws.ops is not None:
+            return "train.augment chooses other changes for the images of each step"
         memory = self.batch = batch.clone()
         generators = [trainer.masks] if draws_masks(trainer) else []
         drawn = _host_generators()

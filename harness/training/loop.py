@@ -104,7 +104,11 @@ class Trainer:
             self.n_steps = min(self.n_steps, self.replay.n_steps(self.steps_per_epoch))
             self.schedule = self.replay.schedule(optimizer, self.steps_per_epoch)
         self.augmentation = Augmentation(
-            settings, self.streams["augment"], len(self.part), self.device
+            settings,
+            self.streams["augment"],
+            len(self.part),
+            self.device,
+            None if self.normalise is None else self.normalise.size,
         )
         self.masks = torch.Generator(device=self.device)
         set_dropout_generator(network, self.masks)
@@ -443,10 +447,11 @@ class Trainer:
     def _logits(self, part: Part, start: int, stop: int, at_once: int) -> Tensor:
         """Logits of the images at `start` … `stop` - 1; the network is shown `at_once` of them."""
         precision = self.accelerator.mixed_precision
+        network = both_ways(self.network) if self.settings.evaluate_mirrored else self.network
         outputs = []
         for begin, end in self._cut(start, stop, at_once):
             inputs = self._plain(part.between(begin, end))  # not of the whole batch: 0.6 GB at 224²
-            outputs.append(forward_in_parts(self.network, inputs, precision, CPU_PART))
+            outputs.append(forward_in_parts(network, inputs, precision, CPU_PART))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _cut(self, start: int, stop: int, at_once: int) -> Iterator[tuple[int, int]]:
@@ -473,7 +478,14 @@ def _in_order(numbers: Sequence[float]) -> float:
     return total
 
 
-def forward_in_parts(network: nn.Module, inputs: Tensor, mixed_precision: str, size: int) -> Tensor:
+def both_ways(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The mean of a network's outputs for images (…, W) and for their mirror images."""
+    return lambda images: (network(images) + network(images.flip(-1))) / 2
+
+
+def forward_in_parts(
+    network: Callable[[Tensor], Tensor], inputs: Tensor, mixed_precision: str, size: int
+) -> Tensor:
     """The network's outputs for a batch: on a CPU part by part, which takes down to half the time.
 
     The parts change no bit (`benchmarks/evaluation.py` compares). In bf16 they would, so there, as

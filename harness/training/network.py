@@ -84,7 +84,9 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
         network=network,
         groups=groups,
         n_frozen=_n_frozen(groups, schedule.names),
-        normalise=Normalise(info.mean, info.std, device),
+        normalise=Normalise(
+            info.mean, info.std, device, spec.data.image_size if spec.data.kept_size else None
+        ),
         parameter_groups=parameter_groups,
         before_epoch=before_epoch,
         n_trainable=n_trainable,

@@ -48,10 +48,11 @@ class DataCatalogue:
             DataError: a data set is there and cannot be used.
         """
         info = condition.model.info
-        key = repr((condition.data, info.image_size, info.channels))
+        fraction = condition.train.crop_fraction
+        key = repr((condition.data, info.image_size, info.channels, fraction))
         if key not in self._uses:
             try:
-                self._uses[key] = self._first_available(condition.data, info)
+                self._uses[key] = self._first_available(condition.data, info, fraction)
             except InputError as err:  # the next arm gets the same one, and nothing is read again
                 self._uses[key] = err
         use = self._uses[key]
@@ -66,7 +67,7 @@ class DataCatalogue:
             DataError: the content changed since the plan was made.
         """
         if use.fingerprint not in self._opened:
-            dataset = self._load(use.choice, use.image_size, use.channels)
+            dataset = self._load(use.choice, use.kept_size or use.image_size, use.channels)
             if dataset.fingerprint != use.fingerprint:
                 raise DataError(
                     f"{use.choice.shown}: its content changed since the plan was made "
@@ -126,14 +127,17 @@ class DataCatalogue:
                 self._mistakes[key] = str(err)
         return self._mistakes[key]
 
-    def _first_available(self, choices: Sequence[DataChoice], info: ModelInfo) -> DataUse:
+    def _first_available(
+        self, choices: Sequence[DataChoice], info: ModelInfo, fraction: float
+    ) -> DataUse:
+        kept = kept_size(info.image_size, fraction)
         if len(choices) > 1:
             check_named(choices, self.data_dir)
         missing: list[DataNotFoundError] = []
         passed_over: list[PassedOver] = []
         for position, choice in enumerate(choices):
             try:
-                dataset = self._load(choice, info.image_size, info.channels)
+                dataset = self._load(choice, kept, info.channels)
             except DataNotFoundError as err:
                 missing.append(err)
                 passed_over.append(PassedOver(choice.label, err.reason, err.brief))
@@ -142,6 +146,8 @@ class DataCatalogue:
             split = self._split(dataset, choice.split)
             key = (dataset.fingerprint, choice.split.model_dump_json())
             self._drawn[key] = (split, draws_are_alike(dataset, split))
+            own = (dataset.images.shape[2], dataset.images.shape[3])
+            shown = own if fraction == 1 else info.image_size or seen_size(own, fraction)
             return DataUse(
                 choice=choice,
                 fingerprint=dataset.fingerprint,
@@ -149,7 +155,7 @@ class DataCatalogue:
                 class_names=dataset.class_names,
                 stand_in_for=choices[0].name if position else "",
                 has_test=_has_test(dataset, choice.split),
-                image_size=tuple(dataset.images.shape[2:]),
+                image_size=shown,
                 channels=dataset.images.shape[1],
                 notes=dataset.notes,
                 warnings=dataset.warnings,
@@ -163,6 +169,7 @@ class DataCatalogue:
                 n_evaluated=max(len(split.validation), len(split.test)),
                 decoded_bytes=_stored_bytes(dataset.images),
                 is_mapped=is_mapped(dataset.images),
+                kept_size=None if shown == own else own,
             )
         if len(missing) == 1:
             raise missing[0]
@@ -183,6 +190,18 @@ class DataCatalogue:
     def _split(self, dataset: Dataset, settings: SplitSettings) -> Split:
         """One seed's draw: whether there are enough images is found before any trial runs."""
         return split_dataset(dataset, settings, np.random.default_rng(self.split_stream))
+
+
+def kept_size(size: tuple[int, int] | None, fraction: float) -> tuple[int, int] | None:
+    """(height, width) of images of which a network of image size `size` sees a part."""
+    if size is None or fraction == 1:
+        return size
+    return round(size[0] / fraction), round(size[1] / fraction)
+
+
+def seen_size(size: tuple[int, int], fraction: float) -> tuple[int, int]:
+    """(height, width) of what a network sees of images of `size`; a pixel at least."""
+    return max(1, round(size[0] * fraction)), max(1, round(size[1] * fraction))
 
 
 def check_named(choices: Sequence[DataChoice], data_dir: Path | None) -> None:

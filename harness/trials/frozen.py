@@ -30,6 +30,8 @@ def reason_against(condition: Condition) -> str | None:
         return "train.cache_frozen is false"
     if condition.train.mixup:
         return "train.mixup mixes the images of each step anew"
+    if condition.train.evaluate_mirrored:
+        return "train.evaluate_mirrored shows the network mirrored images too"
     if not condition.train.augment.is_identity and condition.train.frozen_views is None:
         return (
             "each step augments its images anew; train.frozen_views: K would give each image K "

@@ -52,6 +52,8 @@ class DataUse:
         n_evaluated: of the larger of the parts that are not trained on; 0: not known.
         decoded_bytes: of its images as they lie on disk, which gray ones do in one channel.
         is_mapped: whether they lie in a file of the cache, which processes map.
+        image_size: (height, width) that a network is given.
+        kept_size: of the images as they are kept, where `train.crop_fraction` keeps larger ones.
     """
 
     choice: DataChoice
@@ -74,6 +76,7 @@ class DataUse:
     n_evaluated: int = 0
     decoded_bytes: int = 0
     is_mapped: bool = False
+    kept_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ def norm(gradients, without=None):
         ", optimizer: sgd, momentum: 0.9, weight_decay: 0.01, augment: {rotate: 10}",
         ", optimizer: adamw, schedule: {name: cosine, warmup_steps: 2}, clip_gradient_norm: 0.5",
         ", loss: complementary, learning_rate_factors: 0.5",
+        ", augment: {random_crop: 1, trivial_augment: true}, crop_fraction: 0.8",
     ],
 )
 def test_seven_steps_are_the_solo_steps(unit, context, tmp_path, train):

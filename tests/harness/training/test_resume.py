@@ -24,14 +24,26 @@ from headstart.digests import digest_of
 from headstart.errors import RunFolderError
 from runs import ROOT, command, environment, fingerprints, run, run_here
 
+PHOTOGRAPHS = (
+    "augment: {random_resized_crop: 0.5, horizontal_flip: 0.5, trivial_augment: true, blur: 0.5}, "
+    "crop_fraction: 0.8, evaluate_mirrored: true"
+)
 
-@pytest.mark.parametrize("model", ["lenet5", "lenet5, head: {hidden: [20], dropout: 0.5}"])
-def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path, model):
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("name: lenet5", "name: lenet5"),
+        ("name: lenet5", "name: lenet5, head: {hidden: [20], dropout: 0.5}"),
+        ("augment: {rotate: 15}", PHOTOGRAPHS),
+    ],
+)
+def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path, old, new):
     from harness.training.context import TrialContext
     from harness.training.trial import run_trial
 
     catalogue = DataCatalogue()
-    sweep = load_sweep(write_sweep(("name: lenet5", f"name: {model}")))
+    sweep = load_sweep(write_sweep((old, new)))
     plan = make_plan(sweep, catalogue)
     spec = next(t for t in plan.trials if t.stage == "pretrain")  # augmented: the most draws
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from datasets.augment import Draws, apply, draw
+from datasets.augment.moves import COLUMNS, matrix_of
 from datasets.augment_settings import Augment
 
 EVERYTHING = Augment(
@@ -29,10 +30,8 @@ def batch(n: int = 8, channels: int = 1, size: tuple[int, int] = (28, 28)) -> to
 
 def forced(settings: Augment, size: tuple[int, int], **values: float) -> Draws:
     """The draws of one image whose uniform numbers are all 1: each change at its upper limit."""
-    from datasets import augment
-
-    column = {name: torch.ones(1) for name in augment._COLUMNS}
-    return Draws(1, settings.fill, matrix=augment._matrix(settings, column, size))
+    column = {name: torch.ones(1) for name in COLUMNS}
+    return Draws(1, settings.fill, matrix=matrix_of(settings, column, size))
 
 
 def test_a_quarter_turn_is_a_quarter_turn() -> None:

@@ -1,0 +1,42 @@
+"""The contact sheet of `--augment`: its rows, and mistakes of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datasets.augmented import contact_sheet, read_augment
+from datasets.catalog import load_dataset
+from datasets.describe import main
+from headstart.errors import SpecError
+
+
+def test_each_setting_has_a_row_and_all_together_have_three(tmp_path: Path) -> None:
+    file = tmp_path / "augment.yaml"
+    file.write_text("rotate: 15\nrandom_crop: 2\nblur: 1\nblur_sigma: [1, 2]\n")
+    dataset = load_dataset("optdigits", image_size=(28, 28))
+    sheet = contact_sheet(dataset, read_augment(file))
+    n_rows = 1 + 3 + 3
+    assert sheet.shape[0] == n_rows * (56 + 3) + 3
+    tiles = [sheet[3 + k * 59 : 59 + k * 59, 240:] for k in range(n_rows)]
+    assert len({tile.tobytes() for tile in tiles}) == n_rows
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rotate: 200\n", r"augment.yaml:1: rotate: .*less than or equal to 180"),
+        ("rotate: 5\nflip: 0.5\n", r":2: flip: is not a key here; allowed: .*horizontal_flip"),
+        ("augment: {rotate: 5}\n", r":1: augment: .*the mapping of train.augment alone"),
+        ("- 5\n", r":1: a mapping"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_read(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "augment.yaml"
+    file.write_text(text)
+    with pytest.raises(SpecError, match=message):
+        main(["no such data set", "--augment", str(file), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
