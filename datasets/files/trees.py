@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
+from datasets.files.places import Place, place_in_zip, read_place
 from datasets.locations import check_plain
 from headstart.errors import DataError
 from headstart.output import is_text
@@ -43,6 +44,7 @@ _DEEPEST = 100
 _SHOWN = 3  # broken links that a message names
 _OF_WINDOWS = 0  # where a zip file was made; some programs there write `\\` between folders
 _MOST_AGAIN = 1000  # folders that links lead to a second time
+_GZIP = b"\x1f\x8b"
 _OTHER_PACKING = (b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x5d\x00\x00")
 _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 
@@ -52,13 +54,15 @@ class Tree:
     """Files by name; `read(name)` gives a file's bytes and may be called from several threads.
 
     Names are relative, with forward slashes, sorted, hidden and system files left out. `folders`
-    are the names of all folders, empty ones too.
+    are the names of all folders, empty ones too. `place(name)` says where a file's bytes lie; None
+    where they can only be read from the start of an archive.
     """
 
     where: Path
     names: tuple[str, ...]
     folders: frozenset[str]
     read: Callable[[str], bytes]
+    place: Callable[[str], Place] | None = None
 
     def label(self, name: str) -> str:
         """`name` as a message shows it."""
@@ -173,7 +177,11 @@ def _folder_tree(folder: Path) -> Tree:
                 raise DataError(_broken_link(path, sorted(broken))) from err
             raise DataError(f"{path}: cannot be read: {err.strerror}") from err
 
-    return Tree(folder, tuple(sorted(names)), frozenset(folders), read)
+    def place(name: str) -> Place:
+        n = os.stat(folder / name).st_size
+        return Place((folder / name).absolute(), 0, n, n)
+
+    return Tree(folder, tuple(sorted(names)), frozenset(folders), read, place)
 
 
 def _broken_link(path: Path, broken: Sequence[str]) -> str:
@@ -215,23 +223,32 @@ def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
         except BROKEN as err:
             raise DataError(f"{path}: '{name}' cannot be unpacked: {err}") from err
 
+    def place(name: str) -> Place:
+        with open(path, "rb") as file:
+            return place_in_zip(path.absolute(), file, members[stored[name]])
+
     names = sorted(name for name in stored if is_wanted(name) and not name.endswith("/"))
-    return Tree(path, tuple(names), _folders(stored), read)
+    return Tree(path, tuple(names), _folders(stored), read, place)
 
 
 def _tar_tree(path: Path) -> Tree:
-    """All of a tar file's contents in memory: a compressed tar can only be read from its start.
+    """The files of a plain tar file where they lie; of one packed with gzip, all in memory.
 
-    They are kept packed, so that what takes little in the file takes little here.
+    The latter can only be read from its start. Its files are kept packed, so that what takes
+    little in the archive takes little here.
     """
     contents: dict[str, bytes] = {}  # deflated
+    places: dict[str, Place] = {}
     below: list[str] = []
     try:
         with open(path, "rb") as packed:
-            n_left = min(MAX_TOTAL_BYTES, max(_SMALL_BYTES, MAX_RATIO * path.stat().st_size))
+            size, is_plain = path.stat().st_size, packed.read(2) != _GZIP
+            packed.seek(0)
+            n_left = min(MAX_TOTAL_BYTES, max(_SMALL_BYTES, MAX_RATIO * size))
+            n_left = size if is_plain else n_left
             n_left_of_names = _NAMES_BYTES
-            n_left_to_keep = SMALL_BYTES + _MOST_KEPT * path.stat().st_size
-            most_members = 10_000 + path.stat().st_size // _MEMBER_BYTES
+            n_left_to_keep = SMALL_BYTES + _MOST_KEPT * size
+            most_members = 10_000 + size // _MEMBER_BYTES
             for member, read in islice(_tar_members(packed, n_left), most_members + 1):
                 _check_name(path, member.name)
                 name = _plain_name(member.name)
@@ -247,9 +264,16 @@ def _tar_tree(path: Path) -> Tree:
                         f"{path}: '{member.name}' is a link or a device; pack plain files"
                     )
                 _check_size(path, member.name, member.size, member.size)
-                if is_wanted(name):
-                    contents[name] = zlib.compress(read(), level=1)
-                    n_left_to_keep -= len(contents[name])
+                if not is_wanted(name):
+                    continue
+                if is_plain:
+                    at = member.offset_data
+                    places[name] = Place(path.absolute(), at, member.size, member.size)
+                    if at + member.size > size:
+                        raise tarfile.ReadError("unexpected end of data")
+                    continue
+                contents[name] = zlib.compress(read(), level=1)
+                n_left_to_keep -= len(contents[name])
                 if n_left_to_keep < 0:
                     raise DataError(
                         f"{path}: takes over {_MOST_KEPT} times its size in memory; pack its files "
@@ -260,11 +284,15 @@ def _tar_tree(path: Path) -> Tree:
         raise DataError(f"{path}: unpacks to {limit}") from err
     except (*BROKEN, tarfile.TarError, RecursionError) as err:
         raise DataError(f"{path}: not a whole tar file: {err}; fetch it again") from err
+    folders = _folders(below)
+    if not is_plain:
+        names = tuple(sorted(contents))
+        return Tree(path, names, folders, lambda name: zlib.decompress(contents[name]))
 
-    def read_kept(name: str) -> bytes:
-        return zlib.decompress(contents[name])
+    def read_there(name: str) -> bytes:
+        return read_place(places[name], str(path / name))
 
-    return Tree(path, tuple(sorted(contents)), _folders(below), read_kept)
+    return Tree(path, tuple(sorted(places)), folders, read_there, places.__getitem__)
 
 
 class _SwellsError(Exception):
@@ -285,9 +313,10 @@ def _tar_members(
     packed.seek(0)
     if start.startswith(_OTHER_PACKING):
         raise ValueError("it is packed with bzip2, xz or zstandard; gzip and plain tar are read")
-    is_gzip = start.startswith(b"\x1f\x8b")
+    is_gzip = start.startswith(_GZIP)
     unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=packed)) if is_gzip else packed
-    stream = _BoundedStream(unpacked, 2 * most + _HEADER_BYTES)  # each file is padded to 512 bytes
+    most = 2 * most + _HEADER_BYTES  # each file is padded to 512 bytes
+    stream = _BoundedStream(unpacked, most, may_skip=not is_gzip)
     with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
         member = archive.next()
         while member is not None:
@@ -305,8 +334,9 @@ class _BoundedStream:
     tarfile reads a header's own data (a long name, a list of holes) as long as it says it is.
     """
 
-    def __init__(self, file: IO[bytes], most: int):
+    def __init__(self, file: IO[bytes], most: int, may_skip: bool):
         self._file = file
+        self._may_skip = may_skip
         self._n_left = most
         self._at = 0
         self.n_header = _HEADER_BYTES  # may be read before this is set again
@@ -323,6 +353,9 @@ class _BoundedStream:
     def seek(self, to: int) -> int:
         if to < self._at:
             raise OSError("it would be read backwards")
+        if self._may_skip:  # the byte before the next header is read, so an early end is noticed
+            self._n_left -= to - self._at
+            self._at = self._file.seek(to)
         while self._at < to and self._read(min(_HEADER_BYTES, to - self._at)):
             pass
         return self._at
@@ -399,7 +432,6 @@ def _check_size(path: Path, name: str, size: int, packed: int) -> None:
 
 
 def _check_total(path: Path, sizes: Mapping[str, int]) -> None:
-    if sum(sizes.values()) > MAX_TOTAL_BYTES:
-        raise DataError(
-            f"{path}: unpacks to {sum(sizes.values()):,} bytes; the limit is {MAX_TOTAL_BYTES:,}"
-        )
+    most = max(MAX_TOTAL_BYTES, 2 * path.stat().st_size)  # packed images hardly grow
+    if sum(sizes.values()) > most:
+        raise DataError(f"{path}: unpacks to {sum(sizes.values()):,} bytes; the limit is {most:,}")

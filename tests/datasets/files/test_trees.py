@@ -89,7 +89,7 @@ def test_an_entry_that_swells_is_refused_before_it_is_unpacked(tmp_path):
 
 @pytest.mark.parametrize("limit", ["MAX_FILE_BYTES", "MAX_TOTAL_BYTES"])
 def test_sizes_over_a_limit_are_refused(tmp_path, monkeypatch, limit):
-    path = write_zip(tmp_path / "a.zip", {"a/1.png": os.urandom(600), "a/2.png": os.urandom(600)})
+    path = write_zip(tmp_path / "a.zip", {"a/1.png": bytes(600), "a/2.png": bytes(600)})
     monkeypatch.setattr(trees, limit, 1000 if limit == "MAX_TOTAL_BYTES" else 500)
     assert "the limit" in refused(path)
 
@@ -171,7 +171,7 @@ def test_a_file_of_a_folder_over_the_limit_is_said_in_megabytes(tmp_path, monkey
 
 
 def test_all_files_together_may_have_just_the_limit(tmp_path, monkeypatch):
-    path = write_zip(tmp_path / "a.zip", {"a/1.png": os.urandom(600), "a/2.png": os.urandom(400)})
+    path = write_zip(tmp_path / "a.zip", {"a/1.png": bytes(600), "a/2.png": bytes(400)})
     monkeypatch.setattr(trees, "MAX_TOTAL_BYTES", 1000)
     assert len(read_all(path)) == 2
     monkeypatch.setattr(trees, "MAX_TOTAL_BYTES", 999)

@@ -1,0 +1,95 @@
+"""Where the bytes of one image lie, so that it is read without opening what it lies in.
+
+In: a place: a stretch of a plain file, of a tar file or of a zip file. Out: its bytes. It stands
+alone because images of a set that is never decoded to the disk are read so, one by one and in any
+order, by several threads and processes: nothing is shared, and nothing is kept open.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from headstart.errors import DataError
+
+_LOCAL = struct.Struct("<4s22xHH")  # before a zip's member: its mark, lengths of name and extras
+
+
+class Place(NamedTuple):
+    """A stretch of a file.
+
+    Attributes:
+        path: of the file.
+        at: its first byte.
+        n_packed: bytes that it has there.
+        n: bytes of the content.
+        is_deflated: whether it is packed as a zip file packs.
+    """
+
+    path: Path
+    at: int
+    n_packed: int
+    n: int
+    is_deflated: bool = False
+
+
+def read_place(place: Place, where: str) -> bytes:
+    """The content; `where` begins messages.
+
+    Raises:
+        DataError: it cannot be read, or is not there in full.
+    """
+    try:
+        # A pipe would be waited for; who put one there has changed the set.
+        descriptor = os.open(place.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            packed = _stretch(descriptor, place) if is_file else b""
+        finally:
+            os.close(descriptor)
+    except OSError as err:
+        raise DataError(f"{where}: cannot be read: {err.strerror}") from err
+    if len(packed) == place.n_packed:
+        content = _unpacked(packed, place.n) if place.is_deflated else packed
+        if len(content) == place.n:
+            return content
+    raise DataError(f"{where}: has changed since the set was read; run the same command again")
+
+
+def place_in_zip(path: Path, file: IO[bytes], info: zipfile.ZipInfo) -> Place:
+    """Of a member of an open zip file.
+
+    Raises:
+        zipfile.BadZipFile: there is no member at that place.
+    """
+    file.seek(info.header_offset)
+    header = file.read(_LOCAL.size)
+    if len(header) < _LOCAL.size or not header.startswith(b"PK\x03\x04"):
+        raise zipfile.BadZipFile(f"'{info.filename}' is not where it is said to be")
+    _, n_name, n_extra = _LOCAL.unpack(header)
+    at = info.header_offset + _LOCAL.size + n_name + n_extra
+    is_deflated = info.compress_type == zipfile.ZIP_DEFLATED
+    return Place(path, at, info.compress_size, info.file_size, is_deflated)
+
+
+def _stretch(descriptor: int, place: Place) -> bytes:
+    content = os.pread(descriptor, place.n_packed, place.at)
+    while len(content) < place.n_packed:
+        more = os.pread(descriptor, place.n_packed - len(content), place.at + len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _unpacked(packed: bytes, n: int) -> bytes:
+    """At most a byte more than `n`; nothing where it is damaged."""
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, n + 1)
+    except zlib.error:
+        return b""
