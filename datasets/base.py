@@ -164,20 +164,26 @@ class Measured(NamedTuple):
 class ImageFile(Protocol):
     """Where a set's images go block by block, so that memory need not hold all of them.
 
-    `images` is the file as a read-only map once it is whole, `digests` are those of its rows.
+    `images` is the file as a read-only map once it is whole, `digests` are those of its rows; where
+    there is no room, `is_kept` is False and the images stay in their files.
     `datasets.cache.pages` has what each function does.
     """
 
     images: np.ndarray | None
     digests: list[bytes]
+    is_kept: bool
 
-    def begin(self, n: int, row: tuple[int, int, int]) -> list[Mapping[str, Any]]: ...
+    def begin(
+        self, n: int, row: tuple[int, int, int], can_stay: bool = False
+    ) -> list[Mapping[str, Any]]: ...
 
     def append(self, block: Measured, record: Mapping[str, Any]) -> None: ...
 
     def put(self, images: np.ndarray, shape: Callable[[np.ndarray], np.ndarray] = ...) -> None: ...
 
     def finish(self) -> None: ...
+
+    def stay(self, decode: Callable[[bytes, str], np.ndarray], places: Sequence[Any]) -> None: ...
 
     def narrow(self) -> None: ...
 

@@ -25,6 +25,7 @@ import numpy as np
 from datasets.base import Dataset, DatasetOptions, Request
 from datasets.cache.checked import RowCheck
 from datasets.cache.entry import DamagedError, read_entry, write_entry
+from datasets.cache.packed import InPlace, PackedImages
 from datasets.cache.pages import IMAGES, Pages
 from datasets.cache.room import is_used, make_room, mark_used
 from datasets.cache.said import Progress, say
@@ -48,6 +49,7 @@ def cached(
     sources: Sequence[Path],
     build: Build,
     may_repeat: bool = True,
+    in_place: InPlace | None = None,
 ) -> Dataset:
     """The set from the cache, or from `build(request)`, which is then cached.
 
@@ -60,6 +62,8 @@ def cached(
             the key.
         build: decodes the set; called when there is no whole entry.
         may_repeat: whether it is looked for near-duplicates; not where it is known to have none.
+        in_place: how images are decoded from their files whenever they are read, which is done
+            where the decoded ones have no room; None: the set cannot do that.
 
     Raises:
         StorageError: the cache folder cannot be written.
@@ -71,7 +75,14 @@ def cached(
     content = content_of(sources, request.cache_dir / "sources")
     folder = request.cache_dir / "decoded"
     entry = _Entry(
-        name, folder / f"{prefix}{_digest(content)}", prefix, request, sources, build, may_repeat
+        name,
+        folder / f"{prefix}{_digest(content)}",
+        prefix,
+        request,
+        sources,
+        build,
+        may_repeat,
+        in_place,
     )
     with suppress(DamagedError):
         kept = entry.read()
@@ -92,6 +103,13 @@ class _Entry:
     sources: Sequence[Path]
     build: Build
     may_repeat: bool
+    in_place: InPlace | None
+
+    @property
+    def places(self) -> Path:
+        """The entry that says where images lie and has none itself: of these versions' pixels."""
+        assert self.in_place is not None
+        return self.folder.with_name(f"{self.folder.name}-{_digest(self.in_place.version())}")
 
     @property
     def partial(self) -> Path:
@@ -103,6 +121,8 @@ class _Entry:
         dataset = read_entry(self.name, self.folder, self.repair)
         if dataset is not None:
             mark_used(self.folder)
+        elif self.in_place is not None:
+            dataset = read_entry(self.name, self.places, self.repair, self.in_place.decoder)
         return dataset
 
     def read_or_remove(self) -> Dataset | None:
@@ -110,10 +130,11 @@ class _Entry:
         try:
             return self.read()
         except DamagedError as err:
-            say(f"{self.folder}: the decoded '{self.name}' is damaged ({err}); it is decoded anew")
+            damaged = self.folder if self.folder.exists() else self.places
+            say(f"{damaged}: the decoded '{self.name}' is damaged ({err}); it is decoded anew")
         with self._storage():
-            aside = temporary_beside(self.folder)
-            self.folder.rename(aside)
+            aside = temporary_beside(damaged)
+            damaged.rename(aside)
             remove(aside)
         return None
 
@@ -123,8 +144,9 @@ class _Entry:
         if _is_sample(dataset):
             remove(self.partial)
             return dataset
+        stays = isinstance(dataset.images, PackedImages)
         with self._storage():
-            self.partial.rename(self.folder)
+            self.partial.rename(self.places if stays else self.folder)
             sync_folder(self.folder.parent)
             self._remove_stale()
         kept = self.read()
@@ -202,15 +224,18 @@ class _Entry:
             if pages.images is None:
                 with self._storage():
                     self._put(pages, dataset)
-            else:
+            elif pages.is_kept:
                 channels = dataset.images.shape[1]
                 shape = (len(pages.images), channels, *pages.images.shape[2:])
                 dataset = replace(dataset, images=np.broadcast_to(pages.images, shape))
             if self.may_repeat:
                 dataset = _with_near_pairs(dataset)
+            if not pages.is_kept:
+                dataset = replace(dataset, notes=(*dataset.notes, self._stays(dataset)))
             with self._storage():
                 pages.forget()
-                write_entry(dataset, pages.crcs, self.partial, self.folder.name)
+                name = self.folder.name if pages.is_kept else self.places.name
+                write_entry(dataset, pages.crcs, self.partial, name)
         except Exception:
             pages.close()
             remove(self.partial)
@@ -228,13 +253,27 @@ class _Entry:
         is_repeated = dataset.images.shape[1] == 3 and dataset.images.strides[1] == 0
         pages.put(dataset.images[:, :1] if is_repeated else dataset.images)
 
-    def _make_room(self, n_bytes: int) -> None:
-        make_room(self.folder.parent, n_bytes, self.partial)
+    def _make_room(self, n_bytes: int, can_stay: bool) -> bool:
+        has_room = make_room(self.folder.parent, n_bytes, self.partial, can_stay)
+        if not has_room:
+            say(
+                f"{self.name}: its decoded images would take {n_bytes / 1e9:,.3g} GB, and "
+                f"{self.folder.parent} has no room for them; they stay in their files, and are "
+                "decoded while trials read them, with the same bits"
+            )
+        return has_room
+
+    def _stays(self, dataset: Dataset) -> str:
+        assert self.in_place is not None
+        return (
+            f"its images are decoded while trials read them ({self.in_place.version()}), since all "
+            f"of them take {dataset.images.nbytes / 1e9:,.3g} GB"
+        )
 
     def _remove_stale(self) -> None:
         """Entries of the same options whose files have changed since."""
         for stale in self.folder.parent.glob(f"{self.prefix}*"):
-            if stale != self.folder and not is_used(stale, by_others=True):
+            if not stale.name.startswith(self.folder.name) and not is_used(stale, by_others=True):
                 shutil.rmtree(stale, ignore_errors=True)
         for begun in self.folder.parent.glob(f".{self.prefix}*.partial"):
             lock = begun.with_name(begun.name.removesuffix(".partial") + ".lock")

@@ -17,6 +17,7 @@ from zlib import crc32
 
 import numpy as np
 
+from datasets.cache.packed import PackedImages
 from headstart.errors import StorageError
 from headstart.processes import n_cores
 
@@ -147,6 +148,8 @@ def plain(images: Any, index: np.ndarray | None = None) -> Any:
 
     For what does not go through NumPy: PyTorch and `np.asarray` read the memory and ask nobody.
     """
+    if isinstance(images, PackedImages):
+        return np.asarray(images)
     if not isinstance(images, CheckedImages):
         return images
     images.check(index)
@@ -164,3 +167,29 @@ def table_of(images: np.ndarray) -> np.ndarray:
 def is_mapped(images: np.ndarray) -> TypeGuard[CheckedImages]:
     """Whether a set's images are a map of its file in the cache, and not memory of this process."""
     return isinstance(images, CheckedImages) and images._check is not None
+
+
+def is_in_files(images: np.ndarray) -> bool:
+    """Whether a set's images are decoded from their files when they are read; see `packed`."""
+    return isinstance(images, PackedImages)
+
+
+def row_shape(images: np.ndarray) -> tuple[int, ...]:
+    """Of one image as `read_rows` gives it: (C, H, W), or (1, H, W) of repeated gray."""
+    return images.shape[1:] if is_in_files(images) else table_of(images).shape[1:]
+
+
+def read_rows(images: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
+    """Read the images at `rows` (integers within the set) into `out`, uint8 (n, *row_shape).
+
+    Each is compared with its checksum, where it has one; several threads may call this.
+
+    Raises:
+        StorageError, DataError: images are damaged, or their files have changed.
+    """
+    if isinstance(images, PackedImages):
+        images.read(rows, out)
+        return
+    plain(images, rows)
+    # No row is out of bounds; with the mode `raise` NumPy would copy everything twice.
+    np.take(table_of(images), rows, axis=0, out=out, mode="clip")

@@ -18,21 +18,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from datasets.base import Dataset, Survey
 from datasets.cache.checked import CheckedImages, RowCheck
+from datasets.cache.packed import Decode, PackedImages, Places
 from datasets.cache.pages import IMAGES
+from datasets.files.trees import MAX_FILE_BYTES
 from headstart.digests import check_sealed, is_sealed, sealed
 from headstart.files import sync_folder
 
 META = "meta.json"
 _PICTURE = "picture-"  # begins the names of such files
 _MOST_META = 256 << 20  # bytes
-_ROW_NUMBERS = 64  # bytes of small arrays a row; pairs of near-duplicates are the most, ten a row
+_ROW_NUMBERS = 128  # bytes of small arrays a row; pairs of near-duplicates are the most, ten a row
 _SMALL = 64 << 20  # bytes that any small file may have
+
+_END = 1 << 62  # bytes of a file
+_PLACES = ("path", "at", "n_packed", "n", "is_deflated")
 
 Repair = Callable[[str, RowCheck, np.ndarray], None]
 """Mends rows of the image file of a set with a fingerprint."""
@@ -47,6 +52,7 @@ def write_entry(dataset: Dataset, crcs: Sequence[int], folder: Path, name: str) 
 
     `name`: of the entry that `folder` will be.
     """
+    packed = dataset.images if isinstance(dataset.images, PackedImages) else None
     arrays = {
         "labels": dataset.labels,
         "first_copy": np.asarray(dataset.first_copy),
@@ -54,12 +60,15 @@ def write_entry(dataset: Dataset, crcs: Sequence[int], folder: Path, name: str) 
         **{f"part-{part}": index for part, index in dataset.parts.items()},
         **({} if dataset.groups is None else {"groups": dataset.groups}),
         **({} if dataset.near_pairs is None else {"near_pairs": dataset.near_pairs}),
+        **({} if packed is None else {f"place-{k}": getattr(packed.places, k) for k in _PLACES}),
     }
     contents = {f"{key}.npy": _as_npy(array) for key, array in arrays.items()}
     contents |= {f"{_PICTURE}{key}": content for key, content in dataset.pictures.items()}
     for file, content in contents.items():
         _write(folder / file, content)
     images = folder / IMAGES
+    shape = np.load(images, mmap_mode="r").shape if packed is None else packed.shape
+    image_sizes = {IMAGES: images.stat().st_size} if packed is None else {}
     meta = {
         "entry": name,
         "channels": dataset.images.shape[1],
@@ -72,15 +81,22 @@ def write_entry(dataset: Dataset, crcs: Sequence[int], folder: Path, name: str) 
         "files": _named_files(dataset),
         "survey": None if dataset.survey is None else asdict(dataset.survey),
         "pictures": list(dataset.pictures),
-        "shape": list(np.load(images, mmap_mode="r").shape),
-        "sizes": {IMAGES: images.stat().st_size, **{n: len(c) for n, c in contents.items()}},
+        "shape": list(shape),
+        **({} if packed is None else {"places": list(packed.places.paths)}),
+        "sizes": {**image_sizes, **{n: len(c) for n, c in contents.items()}},
         "digests": {file: _digest(content) for file, content in contents.items()},
     }
     _write(folder / META, json.dumps(sealed(meta), indent=1).encode())
     sync_folder(folder)
 
 
-def read_entry(name: str, entry: Path, repair: Repair) -> Dataset | None:
+Decoder = Callable[[tuple[int, int, int]], Decode]
+"""From the shape (C, H, W) of a set's images to what makes one of a file."""
+
+
+def read_entry(
+    name: str, entry: Path, repair: Repair, decoder: Decoder | None = None
+) -> Dataset | None:
     """The set `name` of a folder; None where there is no entry.
 
     Args:
@@ -88,12 +104,13 @@ def read_entry(name: str, entry: Path, repair: Repair) -> Dataset | None:
         entry: the folder.
         repair: called when rows are read first that are not as they were written; mends the file
             or raises.
+        decoder: of images that lie in their own files; None: the entry has them decoded.
 
     Raises:
         DamagedError: it is not what was written.
     """
     try:
-        return _read(name, entry, repair)
+        return _read(name, entry, repair, decoder)
     except FileNotFoundError as err:
         if not os.path.lexists(entry):
             return None
@@ -104,15 +121,15 @@ def read_entry(name: str, entry: Path, repair: Repair) -> Dataset | None:
         raise DamagedError("it announces more than it holds") from err
 
 
-def _read(name: str, entry: Path, repair: Repair) -> Dataset:
+def _read(name: str, entry: Path, repair: Repair, decoder: Decoder | None) -> Dataset:
     meta = json.loads(_content(entry / META, _MOST_META))
     if not isinstance(meta, dict) or not is_sealed(meta):
         raise DamagedError(f"{META} carries no digest")
     check_sealed(meta)
     if meta["entry"] != entry.name:
         raise DamagedError(f"{META} is that of another entry")
-    images = _opened(entry / IMAGES, meta)
-    n = len(images)
+    images = _opened(entry / IMAGES, meta) if decoder is None else None
+    n = int(meta["shape"][0])
     most = max(_SMALL, _ROW_NUMBERS * n)
     small = {file: _checked(entry / file, meta, most) for file in meta["digests"]}
 
@@ -120,11 +137,22 @@ def _read(name: str, entry: Path, repair: Repair) -> Dataset:
         return _from_npy(small[f"{key}.npy"], key)
 
     crcs = _of(array("crc32"), n, 1 << 32)
-    check = RowCheck(images, crcs, partial(repair, meta["fingerprint"]))
-    shown = np.broadcast_to(images, (n, meta["channels"], *images.shape[2:]))
+    if decoder is not None:
+        (_, c, h, w), paths = meta["shape"], meta["places"]
+        ends = (len(paths), _END, MAX_FILE_BYTES + 1, MAX_FILE_BYTES + 1, 2)
+        numbers = (_of(array(f"place-{k}"), n, end) for k, end in zip(_PLACES, ends, strict=True))
+        packed = PackedImages(
+            (n, c, h, w), Places(tuple(map(str, paths)), *numbers), crcs, decoder((c, h, w))
+        )
+        shown = cast("np.ndarray", packed)  # it is indexed alike
+    else:
+        assert images is not None, "opened above"
+        check = RowCheck(images, crcs, partial(repair, meta["fingerprint"]))
+        shape = (n, meta["channels"], *images.shape[2:])
+        shown = CheckedImages.of(np.broadcast_to(images, shape), check)
     return Dataset(
         name=name,
-        images=CheckedImages.of(shown, check),
+        images=shown,
         labels=_of(array("labels"), n, len(meta["class_names"])),
         class_names=tuple(meta["class_names"]),
         parts={part: _of(array(f"part-{part}"), None, n) for part in meta["parts"]},

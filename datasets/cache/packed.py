@@ -131,7 +131,11 @@ class PackedImages:
             return self.read(rows, images)
         with ThreadPoolExecutor(n_cores()) as pool:
             starts = range(0, len(rows), _MANY)
-            list(pool.map(lambda at: self.read(rows[at : at + _MANY], images[at : at + _MANY]), starts))
+            list(
+                pool.map(
+                    lambda at: self.read(rows[at : at + _MANY], images[at : at + _MANY]), starts
+                )
+            )
         return images
 
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -4,7 +4,7 @@ In: blocks of images in their order, each with what is to be remembered of it. O
 its rows' checksums and digests, and the file as a read-only memory map. Memory holds a few blocks,
 whatever the set. Each block is written, and then a line of a journal, so the next command continues
 after the last block that is whole. Nothing is written through a map: on a full disk that kills the
-process.
+process. Of a set that has no room, the blocks are measured and the journal alone is written.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 from zlib import crc32
 
 import numpy as np
 
 from datasets.base import Measured
+from datasets.cache.packed import Decode, PackedImages, Places
 from datasets.cache.said import Progress
+from datasets.files.places import Place
 from headstart.processes import n_cores
 
 IMAGES = "images.npy"
@@ -57,16 +59,19 @@ class Pages:
 
     Attributes:
         say: shows how far it is.
-        make_room: called with the bytes that the whole table takes, before anything is written.
-        images: uint8 (N, C, H, W), the file as a map, once it is whole.
+        make_room: called with the bytes that the whole table takes, before anything is written; and
+            with whether the images can stay in their files. Says whether there is room.
+        images: uint8 (N, C, H, W), the file as a map, once it is whole; or what decodes them.
+        is_kept: whether images are written; False: they stay in their files.
         digests: 16 bytes for each image, as `datasets.base.image_digests` gives them.
         crcs: CRC-32 of each row.
     """
 
     folder: Path
     say: Progress
-    make_room: Callable[[int], None]
+    make_room: Callable[[int, bool], bool]
     images: np.ndarray | None = None
+    is_kept: bool = True
     digests: list[bytes] = field(default_factory=list)
     crcs: list[int] = field(default_factory=list)
     _row: tuple[int, ...] = ()
@@ -74,8 +79,12 @@ class Pages:
     _n_said: int = 0
     _files: tuple[IO[bytes], IO[bytes]] | None = None
 
-    def begin(self, n: int, row: tuple[int, int, int]) -> list[Mapping[str, Any]]:
+    def begin(
+        self, n: int, row: tuple[int, int, int], can_stay: bool = False
+    ) -> list[Mapping[str, Any]]:
         """Start a table of at most `n` rows (C, H, W), or go on with one.
+
+        `can_stay`: whether the images can be decoded from their files whenever they are read.
 
         Returns:
             What was remembered of each block that is whole already.
@@ -84,13 +93,15 @@ class Pages:
             OSError: the disk has no room for it.
         """
         self._n, self._row = n, row
+        self.crcs, self.digests = [], []
+        self.is_kept = self.is_kept and self.make_room(self._at(n), can_stay)
         records, n_bytes = self._kept()
         self._n_said = sum(int(record["names"]) for record in records)
         self.say.begin(self._n_said, n)
-        self.make_room(self._at(n))
-        self._check_room(n - len(self.crcs))
+        if self.is_kept:
+            self._check_room(n - len(self.crcs))
         self._files = (
-            _opened_at(self.folder / IMAGES, self._at(len(self.crcs)) if records else 0),
+            _opened_at(self.folder / IMAGES, self._at(self._n_written) if records else 0),
             _opened_at(self.folder / _JOURNAL, n_bytes if records else 0),
         )
         if not records:
@@ -102,8 +113,9 @@ class Pages:
         """Write one block, and remember `record` of it; its `names` counts the files it is of."""
         assert self._files is not None, "begin first"
         pages, journal = self._files
-        pages.write(np.ascontiguousarray(block.images).data)
-        pages.flush()
+        if self.is_kept:
+            pages.write(np.ascontiguousarray(block.images).data)
+            pages.flush()
         line = {**record, "crcs": block.crcs, "digests": b"".join(block.digests).hex()}
         journal.write(json.dumps(line).encode() + b"\n")
         journal.flush()
@@ -127,6 +139,15 @@ class Pages:
                     self.append(block, {"names": len(block.crcs)})
         self.finish()
 
+    def stay(self, decode: Decode, places: Sequence[Place]) -> None:
+        """Of images that are not kept: they are decoded where they lie from now on."""
+        assert not self.is_kept
+        self.close()
+        (self.folder / IMAGES).unlink()
+        shape = (len(self.crcs), self._row[0], self._row[1], self._row[2])
+        packed = PackedImages(shape, Places.of(places), np.array(self.crcs, np.uint32), decode)
+        self.images = cast("np.ndarray", packed)  # it is indexed alike
+
     def finish(self) -> None:
         """Make the file whole, and open it."""
         assert self._files is not None, "begin first"
@@ -144,7 +165,7 @@ class Pages:
         """Keep the first of three equal channels."""
         assert self.images is not None, "finish first"
         wide = self.images
-        narrow = Pages(self.folder / "narrow", self.say.silent(), lambda n_bytes: None)
+        narrow = Pages(self.folder / "narrow", self.say.silent(), lambda n_bytes, can_stay: True)
         narrow.folder.mkdir(exist_ok=True)
         narrow.put(wide[:, :1])
         os.replace(narrow.folder / IMAGES, self.folder / IMAGES)
@@ -170,8 +191,13 @@ class Pages:
     def _at(self, row: int) -> int:
         return _HEADER_BYTES + row * int(np.prod(self._row))
 
+    @property
+    def _n_written(self) -> int:
+        return len(self.crcs) if self.is_kept else 0
+
     def _first(self) -> bytes:
-        return json.dumps({"rows": self._n, "row": list(self._row)}).encode() + b"\n"
+        said = {"rows": self._n, "row": list(self._row), **({} if self.is_kept else {"stay": True})}
+        return json.dumps(said).encode() + b"\n"
 
     def _kept(self) -> tuple[list[Mapping[str, Any]], int]:
         """Of each block that a killed command has written whole; and where the journal goes on."""
@@ -188,7 +214,8 @@ class Pages:
             for line in lines:
                 record = json.loads(line)
                 crcs, digests = list(record.pop("crcs")), bytes.fromhex(record.pop("digests"))
-                if not line.endswith(b"\n") or self._crcs_of(pages, len(crcs)) != crcs:
+                is_whole = not self.is_kept or self._crcs_of(pages, len(crcs)) == crcs
+                if not line.endswith(b"\n") or not is_whole:
                     break
                 self.crcs += crcs
                 self.digests += [digests[at : at + 16] for at in range(0, len(digests), 16)]

@@ -18,12 +18,17 @@ from datetime import datetime
 from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
+from typing import NoReturn
 
 from datasets.cache.said import say
 from headstart.errors import InputError
 from headstart.files import dead_temporaries, remove, temporary_beside
 
 LIMIT_VARIABLE = "HEADSTART_DECODED_GB"
+SHARE = 3 / 4  # of the disk's free space, without that variable: run folders need some too
+_WAYS_OUT = (
+    "free some space, set HEADSTART_CACHE to a folder with more, or set a smaller image size"
+)
 _TOUCH_S = 3600.0  # a mark of another machine counts as dead after a day without a touch
 
 
@@ -76,50 +81,85 @@ def is_used(entry: Path, by_others: bool = False) -> bool:
     return bool(marks - set(dead_temporaries(entry.parent, entry.name)))
 
 
-def make_room(folder: Path, needed: int, sparing: Path) -> None:
+def make_room(folder: Path, needed: int, sparing: Path, can_stay: bool = False) -> bool:
     """Remove the sets used longest ago until the rest and `needed` bytes are within the limit.
 
-    Without a limit in the environment, the free space of the disk is the limit.
+    Without a limit in the environment it is `SHARE` of what these sets take and what is free.
 
     Args:
         folder: of the decoded sets.
         needed: bytes that the next one takes.
         sparing: its own folder, which counts as needed already.
+        can_stay: whether the set can do without; then nothing is removed in vain.
+
+    Returns:
+        Whether there is room; always so unless the set can stay encoded.
 
     Raises:
-        InputError: the limit is no number, or the set alone takes more, or the disk has less.
+        InputError: the limit is no number; or the set alone takes more, or more than the disk has,
+            and cannot do without.
     """
-    limit = limit_bytes()
-    if limit is not None and needed > limit:
-        raise InputError(
-            f"the decoded images take {needed / 1e9:.2f} GB, and {LIMIT_VARIABLE} allows "
-            f"{limit / 1e9:g}; raise it, or set a smaller image size"
-        )
+    limit = _Limit.of(folder, sparing)
     sets = _sets(folder, sparing)
-    total = sum(each.n_bytes for each in sets)
-    own = _n_bytes(sparing)
-    for each in sorted(sets, key=lambda each: each.used_at):
-        if limit is None:
-            is_enough = needed - own <= shutil.disk_usage(folder).free
-        else:
-            is_enough = total + needed <= limit
-        if is_enough:
+    total, own = sum(each.n_bytes for each in sets), _n_bytes(sparing)
+    unused = [each for each in sets if not is_used(each.folder)]
+    may_go = sum(each.n_bytes for each in unused)
+    if can_stay:
+        is_free = needed - own <= shutil.disk_usage(folder).free + may_go
+        if not is_free or total - may_go + needed > limit.n_bytes:
+            return False
+    elif needed > limit.n_bytes:
+        _refuse(needed, limit, folder)
+    for each in sorted(unused, key=lambda each: each.used_at):
+        if total + needed <= limit.n_bytes:
             break
-        if not is_used(each.folder):
-            _remove(each, limit)
-            total -= each.n_bytes
+        _remove(each, limit.said)
+        total -= each.n_bytes
     free = shutil.disk_usage(folder).free
     if needed - own > free:
         raise InputError(
             f"{folder}: the decoded images take {needed / 1e9:,.2f} GB here, of which "
             f"{max(0, needed - own) / 1e9:,.2f} GB are to be written, and {free / 1e9:,.2f} GB are "
-            "free; free some space, set HEADSTART_CACHE to a folder with more, or set a smaller "
-            "image size"
+            f"free; {_WAYS_OUT}"
         )
+    return True
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """What all decoded sets may take together, who says so, and whether a person does."""
+
+    n_bytes: int
+    said: str
+    is_given: bool
+
+    @classmethod
+    def of(cls, folder: Path, sparing: Path) -> _Limit:
+        given = limit_bytes()
+        if given is not None:
+            return cls(given, f"{LIMIT_VARIABLE}={given / 1e9:g}", True)
+        taken = sum(each.n_bytes for each in _sets(folder, sparing)) + _n_bytes(sparing)
+        n_bytes = int(SHARE * (shutil.disk_usage(folder).free + taken))
+        return cls(n_bytes, f"without {LIMIT_VARIABLE}: three quarters of the free disk", False)
+
+
+def _refuse(needed: int, limit: _Limit, folder: Path) -> NoReturn:
+    size = f"the decoded images take {needed / 1e9:,.2f} GB"
+    if limit.is_given:
+        raise InputError(
+            f"{size}, and {LIMIT_VARIABLE} allows {limit.n_bytes / 1e9:g}; raise it, or set a "
+            "smaller image size"
+        )
+    free = shutil.disk_usage(folder).free
+    raise InputError(
+        f"{folder}: {size} here, and {free / 1e9:,.2f} GB are free; all decoded sets may take "
+        f"{limit.n_bytes / 1e9:,.2f} GB, three quarters of that and of what they have, unless "
+        f"{LIMIT_VARIABLE} says more: {_WAYS_OUT}"
+    )
 
 
 def limit_bytes() -> int | None:
-    """What all decoded sets may take together; None: what the disk has.
+    """What all decoded sets may take together as the environment says; None: it says nothing.
 
     Raises:
         InputError: the variable is no number of gigabytes.
@@ -150,6 +190,8 @@ def _sets(folder: Path, sparing: Path) -> list[_Set]:
         with suppress(OSError):  # another command makes room too
             if path.is_dir() and not path.is_symlink() and path != sparing:
                 meta = path / "meta.json"
+                if meta.exists() and not (path / "images.npy").exists():
+                    continue  # says where images lie; next to nothing would be won
                 used_at = (meta if meta.exists() else path).stat().st_mtime
                 sets.append(_Set(path, _n_bytes(path), used_at))
     return sets
@@ -162,14 +204,13 @@ def _n_bytes(folder: Path) -> int:
     return n_bytes
 
 
-def _remove(each: _Set, limit: int | None) -> None:
+def _remove(each: _Set, why: str) -> None:
     """It is gone at once for other commands; those that read it still can."""
     aside = temporary_beside(each.folder)
     with suppress(OSError):
         each.folder.rename(aside)
         remove(aside)
-        why = "the disk is full" if limit is None else f"{LIMIT_VARIABLE}={limit / 1e9:g}"
         say(
-            f"{each.folder}: removed to make room ({why}): {each.n_bytes / 1e9:.2f} GB, last used "
-            f"on {datetime.fromtimestamp(each.used_at):%Y-%m-%d}"
+            f"{each.folder}: removed to make room ({why}): {each.n_bytes / 1e9:.2f} GB, "
+            f"last used on {datetime.fromtimestamp(each.used_at):%Y-%m-%d}"
         )

@@ -124,17 +124,34 @@ def decode_into_pages(
 ) -> Outcome:
     """Decode into a file of rows (C, H, W), going on where a killed command stopped.
 
-    `how.shape` gives uint8 (H, W, C). Raises as `decode_files` does.
+    `how.shape` gives uint8 (H, W, C). Where the file has no room, the images stay where they lie.
+    Raises as `decode_files` does.
     """
-    records = pages.begin(len(names), row)
+    records = pages.begin(len(names), row, can_stay=tree.place is not None)
     done = sum(int(record["names"]) for record in records)
     step = rows_of_a_block(int(np.prod(row)))
     for block, record in _blocks(tree, names[done:], how, step, _as_rows):
         pages.append(block or Measured(np.empty((0, *row), np.uint8), [], []), record)
         records.append(record)
     outcome = _outcome(tree, names, records)
-    pages.finish()
+    if pages.is_kept:
+        pages.finish()
+    else:
+        assert tree.place is not None, "else nothing can stay"
+        good = (name for name, is_good in zip(names, outcome.good, strict=True) if is_good)
+        pages.stay(decoder_of(how), [tree.place(name) for name in good])
     return outcome
+
+
+def decoder_of(how: Decoding) -> Callable[[bytes, str], np.ndarray]:
+    """What makes uint8 (C, H, W) of one file as `how` says; `how.shape` gives (H, W, C)."""
+
+    def decoded(content: bytes, where: str) -> np.ndarray:
+        file = decode(content, where, as_gray=how.as_gray, value_range=how.value_range)
+        made = how.shape(file.pixels)
+        return (made.pixels if isinstance(made, Shaped) else made).transpose(2, 0, 1)
+
+    return decoded
 
 
 def _as_rows(stack: np.ndarray) -> Measured:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib
 import struct
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -36,12 +39,28 @@ _FRAMES = (0xC0, 0xC2)  # baseline and progressive
 _FILMS = ("GIF", "PNG", "TIFF", "WEBP", "AVIF")  # a second picture of a JPEG or HEIC is a preview
 
 
+_DECODERS = (
+    *("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+    *("opencv-contrib-python-headless", "pillow", "imagecodecs", "pillow-heif", "pypdfium2"),
+)
+
+
 class Decoded(NamedTuple):
     """Pixels, uint8; whether the file holds further pictures; the highest of its 16-bit samples."""
 
     pixels: np.ndarray
     has_more: bool = False
     highest: int | None = None
+
+
+@cache
+def decoder_versions() -> str:
+    """All packages that pixels may depend on, as `opencv-python-headless 4.12.0, pillow 11.3.0`."""
+    said = []
+    for name in _DECODERS:
+        with suppress(PackageNotFoundError):
+            said.append(f"{name} {version(name)}")
+    return ", ".join(said)
 
 
 def decode_image(

@@ -26,11 +26,19 @@ from datasets.base import (
     Request,
     build_dataset,
 )
+from datasets.cache.packed import Decode, InPlace
 from datasets.files.image_kinds import Also
 from datasets.files.trees import Tree
 from datasets.images.bit_depth import ValueRange
-from datasets.images.blocks import Decoding, Outcome, Shaped, decode_into_memory, decode_into_pages
-from datasets.images.decode import OnDamaged, read_image_size
+from datasets.images.blocks import (
+    Decoding,
+    Outcome,
+    Shaped,
+    decode_into_memory,
+    decode_into_pages,
+    decoder_of,
+)
+from datasets.images.decode import OnDamaged, decoder_versions, read_image_size
 from datasets.images.survey import header_sizes, sample_of, small_size, survey
 from datasets.layout.layout import Layout
 from datasets.preprocess import gray, shape_images, shape_ink
@@ -105,12 +113,7 @@ def dataset_of_files(
             chosen, files, size = chosen[sampled], [files[i] for i in sampled], small_size(headers)
     size = size or _commonest_size(tree, files)
     is_prepared = request.prepare is not None
-    decoding = Decoding(
-        _shape_of(options, request, size),
-        options.on_damaged,
-        as_gray=request.channels == 1,
-        value_range=options.value_range,
-    )
+    decoding = _decoding(options, request, size)
     is_sample = len(files) < len(all_files)
     to = replace(request, pages=None) if is_sample or is_prepared else request
     images, outcome, digests = _decoded(tree, files, decoding, size, to)
@@ -156,12 +159,47 @@ def _decoded(
         if request.channels is None and outcome.is_gray:
             images = images[..., :1]
         return shape_images(images, size, request.channels), outcome, None
-    row = (1 if request.channels == 1 else 3, *size)
-    outcome = decode_into_pages(tree, files, how, request.pages, row)
+    pages = request.pages
+    outcome = decode_into_pages(tree, files, how, pages, (1 if request.channels == 1 else 3, *size))
     if request.channels is None and outcome.is_gray:
-        request.pages.narrow()
+        if pages.is_kept:
+            pages.narrow()
+        else:  # read once more, as nothing is kept
+            decode_into_pages(tree, files, _first_channel(how), pages, (1, *size))
     assert request.pages.images is not None, "it is whole"
     return request.pages.images, outcome, request.pages.digests
+
+
+def _decoding(options: ImageOptions, request: Request, size: tuple[int, int]) -> Decoding:
+    return Decoding(
+        _shape_of(options, request, size),
+        options.on_damaged,
+        as_gray=request.channels == 1,
+        value_range=options.value_range,
+    )
+
+
+def _first_channel(how: Decoding) -> Decoding:
+    """Of three equal ones."""
+
+    def shape(image: np.ndarray) -> np.ndarray | Shaped:
+        made = how.shape(image)
+        if isinstance(made, Shaped):
+            return Shaped(made.pixels[..., :1], made.was_inverted)
+        return made[..., :1]
+
+    return replace(how, shape=shape)
+
+
+def in_place(options: ImageOptions, request: Request) -> InPlace:
+    """How images of such a set are decoded from their files whenever they are read."""
+
+    def decoder(shape: tuple[int, int, int]) -> Decode:
+        how = _decoding(options, request, shape[1:])
+        is_narrow = request.channels is None and shape[0] == 1
+        return decoder_of(_first_channel(how) if is_narrow else how)
+
+    return InPlace(decoder, decoder_versions)
 
 
 def _shape_of(

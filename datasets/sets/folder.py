@@ -18,7 +18,7 @@ from pydantic import field_validator
 from datasets.base import Dataset, Request
 from datasets.cache.cached import cached
 from datasets.files.trees import is_archive, open_tree
-from datasets.images.image_set import dataset_of_files
+from datasets.images.image_set import dataset_of_files, in_place
 from datasets.labels.settings import LabelOptions, labelled_layout, tables_elsewhere
 from datasets.layout.folder_names import part_name
 from datasets.layout.layout import Layout, check_classes, read_layout
@@ -76,7 +76,13 @@ def load(options: Options, request: Request) -> Dataset:
     sources = locate(options, request)
     path = sources[0]
     return cached(
-        "folder", VERSION, options, request, sources, lambda asked: _decode(path, options, asked)
+        "folder",
+        VERSION,
+        options,
+        request,
+        sources,
+        lambda asked: _decode(path, options, asked),
+        in_place=in_place(options, request),
     )
 
 

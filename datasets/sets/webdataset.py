@@ -17,9 +17,10 @@ from datasets.arrays.classes import NamesSetting
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.cache.cached import cached
 from datasets.files.peek import has_images, refuse_pointers
+from datasets.files.places import Place
 from datasets.files.shards import expanded_braces, files_by_part
 from datasets.files.trees import Tree, open_tree, walk
-from datasets.images.image_set import ImageOptions, dataset_of_files
+from datasets.images.image_set import ImageOptions, dataset_of_files, in_place
 from datasets.images.labelled import Labelled, is_number_labels, layout_of, names_are_used
 from datasets.images.samples import are_samples, choose
 from datasets.locations import user_path, user_paths
@@ -78,6 +79,7 @@ def load(options: Options, request: Request) -> Dataset:
         request,
         sources,
         lambda asked: _decode(shards, options, asked),
+        in_place=in_place(options, request),
     )
 
 
@@ -117,7 +119,14 @@ def _joined(where: Path, trees: dict[str, Tree]) -> tuple[Tree, dict[str, str]]:
         shard, inside = places[name]
         return trees[shard].read(inside)
 
-    tree = Tree(where, tuple(places), frozenset(), read)
+    def place(name: str) -> Place:
+        shard, inside = places[name]
+        of_shard = trees[shard].place
+        assert of_shard is not None, "all have places"
+        return of_shard(inside)
+
+    have_places = all(tree.place is not None for tree in trees.values())
+    tree = Tree(where, tuple(places), frozenset(), read, place if have_places else None)
     return tree, {name: shard for name, (shard, _) in places.items()}
 
 

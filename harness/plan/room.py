@@ -67,6 +67,8 @@ class Needed:
             no process, because the kernel may drop its pages.
         streamed: of the largest set that is read from disk while trials train, because it does not
             fit on the card, or into the memory; 0: none is.
+        in_files: of the largest set that is decoded from its files while trials train, because
+            the decoded images have no room on the disk; 0: none is.
         process: of a worker's memory, an estimate.
         card: of a card for each worker, an estimate; 0 on CPUs.
         least: of the memory in which a worker's trials train, without a step.
@@ -82,6 +84,7 @@ class Needed:
     least: int
     shared: int = 0
     streamed: int = 0
+    in_files: int = 0
 
 
 def there(out: Path, resources: Settled, cards: Cards, n_slots: int) -> There:
@@ -137,7 +140,7 @@ def needed(
 
 def decoded_bytes(use: DataUse) -> int:
     """Of a set in the cache: its images, and a checksum of each."""
-    return use.decoded_bytes + CHECKSUM_BYTES * use.n_images
+    return (0 if use.in_files else use.decoded_bytes) + CHECKSUM_BYTES * use.n_images
 
 
 @dataclass(frozen=True)
@@ -150,11 +153,16 @@ class _Worker:
     least: int
     shared: int
     streamed: int
+    in_files: int = 0
 
 
 def _on_cpu(trial: TrialSpec, sizes: TrialBytes, pack: int, here: There) -> _Worker:
     """The decoded file is mapped; a set that the cache does not keep lies in each process."""
     data = trial.data
+    if data.in_files:
+        process = PROCESS_BYTES + AHEAD_BYTES + pack * sizes.step
+        least = PROCESS_BYTES + pack * sizes.network
+        return _Worker(0, process, 0, least, 0, 0, in_files=data.decoded_bytes)
     images = 0 if data.is_mapped else data.decoded_bytes
     shared = data.decoded_bytes - images
     return _Worker(
@@ -173,8 +181,9 @@ def _on_card(trial: TrialSpec, sizes: TrialBytes, pack: int, here: There) -> _Wo
     room = None if here.card is None else int(IMAGES_SHARE * here.card)
     lying = [n for n in (data.decoded_bytes, _used_bytes(data)) if fits(n, room)]
     images, streamed = (lying[0], 0) if lying else (0, data.decoded_bytes)
-    ahead = AHEAD_BYTES if streamed else 0
-    in_memory = 0 if data.is_mapped else data.decoded_bytes
+    images, streamed = (0, 0) if data.in_files else (images, streamed)
+    ahead = AHEAD_BYTES if streamed or data.in_files else 0
+    in_memory = 0 if data.is_mapped or data.in_files else data.decoded_bytes
     networks = pack * sizes.network
     return _Worker(
         images=images,
@@ -183,6 +192,7 @@ def _on_card(trial: TrialSpec, sizes: TrialBytes, pack: int, here: There) -> _Wo
         least=networks,
         shared=0,
         streamed=streamed,
+        in_files=data.decoded_bytes if data.in_files else 0,
     )
 
 
@@ -220,7 +230,10 @@ def _of_images(need: Needed, here: There) -> Iterator[str]:
         if need.card:
             room = f"images may take {shown_bytes(int(IMAGES_SHARE * (here.card or 0)))} of a card"
         yield f"a set of {shown_bytes(need.streamed)} streams from disk, because {room}"
-    else:
+    if need.in_files:
+        size = shown_bytes(need.in_files)
+        yield f"a set of {size} is decoded from its files batch by batch, for want of room on disk"
+    if not (need.streamed or need.in_files):
         yield "nothing is streamed"
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from datasets.base import Dataset
-from datasets.cache.checked import plain, table_of
+from datasets.cache.checked import is_in_files, plain, table_of
 from datasets.split import Split
 from harness.training.arrays import Part, Parts
 from harness.training.machine import IMAGES_SHARE, fits
@@ -46,12 +46,14 @@ class SharedImages:
         A GPU is given the whole set, but where trials draw few of its images: then these alone, as
         long as such copies are no more than `FEW` of the set together. Where not even the images of
         the trial fit into `IMAGES_SHARE` of the memory, with those that lie there, they are read
-        ahead.
+        ahead; so are those of a set that is decoded while it is read.
         """
         drawn = (split.train, split.validation, split.test)
         self._keep(dataset)
         held = np.unique(np.concatenate(drawn))
-        if self.is_gpu(device) and not (self._fits(dataset) or self._fits(dataset, len(held))):
+        if is_in_files(dataset.images) or (
+            self.is_gpu(device) and not (self._fits(dataset) or self._fits(dataset, len(held)))
+        ):
             return Parts(*(_streamed(dataset, indices, device) for indices in drawn))
         table = self._table(dataset, held, device)
         is_whole = len(table) == len(dataset.labels)
@@ -108,7 +110,8 @@ class SharedImages:
 
     def n_bytes_of(self, dataset: Dataset) -> int:
         """Bytes that a trial of the set will take beside those that are kept, at most."""
-        if self.images is not None and self.fingerprint == dataset.fingerprint:
+        is_there = self.images is not None and self.fingerprint == dataset.fingerprint
+        if is_there or is_in_files(dataset.images):
             return 0
         return int(table_of(dataset.images).nbytes)
 
@@ -130,7 +133,7 @@ def as_tensor(images: np.ndarray) -> Tensor:
 
 def _streamed(dataset: Dataset, indices: np.ndarray, device: torch.device) -> Part:
     source = ReadAhead(dataset.images, device)
-    nothing = torch.empty((0, *source.table.shape[1:]), dtype=torch.uint8, device=device)
+    nothing = torch.empty((0, *source.row), dtype=torch.uint8, device=device)
     return replace(_part(dataset, indices, nothing, None), source=source)
 
 

@@ -1,10 +1,10 @@
-"""Images of a set that is too large for the GPU, read ahead and sent to it batch by batch.
+"""Images of a set that is too large for the GPU or for the disk, read ahead batch by batch.
 
-In: a set's images (a map of the decoded file, where there is one) and the rows of the batches to
-come, which are known when an epoch begins. Out: each batch on the device, when it is asked for. A
-few threads read ahead into pinned memory; the copies have a stream of their own, so the host waits
-for no copy, only for a disk that is slower than the network. What is read follows from the rows
-alone: the bits are those of images that lie on the device.
+In: a set's images (a map of the decoded file, or what decodes each one from its own file) and the
+rows of the batches to come, which are known when an epoch begins. Out: each batch on the device,
+when it is asked for. A few threads read ahead into pinned memory; the copies have a stream of their
+own, so the host waits for no copy, only for a disk or a decoder that is slower than the network.
+What is read follows from the rows alone: the bits are those of images that lie on the device.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.cache.checked import plain, table_of
+from datasets.cache.checked import read_rows, row_shape
 from headstart.processes import n_cores
 
 AHEAD = 3  # batches
@@ -36,7 +36,7 @@ class ReadAhead:
     """
 
     def __init__(self, images: np.ndarray, device: torch.device):
-        self.images, self.table, self.device = images, table_of(images), device
+        self.images, self.row, self.device = images, row_shape(images), device
         self._plan: Iterator[np.ndarray] = iter(())  # rows of the batches that are not begun
         self._queue: deque[tuple[np.ndarray, Future[Tensor]]] = deque()
 
@@ -76,13 +76,11 @@ class ReadAhead:
 
     def _memory(self, n: int) -> Tensor:
         """For `n` images; PyTorch keeps pinned memory, and gives it out once a copy has ended."""
-        shape = (n, *self.table.shape[1:])
+        shape = (n, *self.row)
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
 
     def _read(self, rows: np.ndarray, memory: Tensor) -> Tensor:
-        plain(self.images, rows)
-        # No row is out of bounds; with the mode `raise` NumPy would copy everything twice.
-        np.take(self.table, rows, axis=0, out=memory.numpy(), mode="clip")
+        read_rows(self.images, rows, memory.numpy())
         return memory
 
     def _send(self, memory: Tensor) -> Tensor:

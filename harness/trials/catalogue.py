@@ -11,7 +11,7 @@ import numpy as np
 import datasets
 from datasets.as_jpeg import SIZE
 from datasets.base import PART_NAMES, Dataset
-from datasets.cache.checked import is_mapped
+from datasets.cache.checked import is_in_files, is_mapped
 from datasets.split import Split, SplitSettings, check_parts, draws_are_alike, split_dataset
 from harness.sweepfile.settings import Condition, DataChoice
 from harness.trials.spec import DataUse, PassedOver
@@ -170,6 +170,7 @@ class DataCatalogue:
                 decoded_bytes=_stored_bytes(dataset.images),
                 is_mapped=is_mapped(dataset.images),
                 kept_size=None if shown == own else own,
+                in_files=is_in_files(dataset.images),
             )
         if len(missing) == 1:
             raise missing[0]
@@ -224,6 +225,8 @@ def check_named(choices: Sequence[DataChoice], data_dir: Path | None) -> None:
 
 def _stored_bytes(images: np.ndarray) -> int:
     """Bytes of an array, in which one channel may be shown as three."""
+    if is_in_files(images):
+        return int(images.nbytes)
     stored: list[int] = [n for n, by in zip(images.shape, images.strides, strict=True) if by]
     return images.itemsize * math.prod(stored)
 

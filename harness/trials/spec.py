@@ -54,6 +54,7 @@ class DataUse:
         is_mapped: whether they lie in a file of the cache, which processes map.
         image_size: (height, width) that a network is given.
         kept_size: of the images as they are kept, where `train.crop_fraction` keeps larger ones.
+        in_files: whether they stay in their own files, and are decoded while trials read them.
     """
 
     choice: DataChoice
@@ -77,6 +78,7 @@ class DataUse:
     decoded_bytes: int = 0
     is_mapped: bool = False
     kept_size: tuple[int, int] | None = None
+    in_files: bool = False
 
 
 @dataclass(frozen=True)

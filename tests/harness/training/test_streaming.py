@@ -101,10 +101,10 @@ def test_batches_that_are_left_out_or_not_planned_disturb_none(source):
 
 
 def test_a_read_that_fails_is_told_to_who_asks_for_the_batch(source, monkeypatch):
-    def broken(images, rows):
+    def broken(images, rows, out):
         raise StorageError("decoded images were damaged")
 
-    monkeypatch.setattr(streaming, "plain", broken)
+    monkeypatch.setattr(streaming, "read_rows", broken)
     source.follow([np.array([1]), np.array([2])])
     with pytest.raises(StorageError, match="were damaged"):
         source.at(np.array([1]))
