@@ -13,6 +13,7 @@ certain, where its own mistakes are rare; how rare is measured on labels that ar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Literal
@@ -35,6 +36,7 @@ Reading = Literal["most likely", "least likely"]
 CERTAIN = 0.25  # of each read class: where rates are measured
 LEAST_OF_PAIR = 5  # images among the surest from which a pair of classes is told
 SURE = 0.95  # median certainty from which a pair of classes is told where else nothing is wrong
+LEAST_LISTED = 5  # labels that look wrong, where that many do
 SELF_ERROR = 0.01  # what is allowed for a network's own mistakes there, where nothing measured them
 
 
@@ -77,7 +79,8 @@ class Audit:
         accuracy_given: on labels like these, the best that any network can do.
             These three and the bits take an even shape (uniform, complementary) as exactly even.
         bits: what one label tells about the class, and bits_all: what a right one would.
-        listed: the labels that look wrong one by one, by `wrong_labels`; empty where the least
+        listed: the labels that look wrong one by one, by `wrong_labels`, the surest first, and no
+            more than the upper end of `wrong` allows, but for the first five; empty where the least
             likely class is read, since nearly all labels are wrong then.
         contradicted: index, given, read, certainty, of all images whose label is not what is read.
         by_certainty: quarter (1 = most certain), n, n_contradicted, share: flat where labels are
@@ -166,7 +169,7 @@ def audit_labels(answers: Answers, trusted: Answers | None = None) -> Audit:
         pairs=pairs,
         told=_told(pairs, counts, shape, np.stack([read, answers.given])[:, part], certainty[part]),
         **scores,
-        listed=_listed(answers, reading, shape),
+        listed=_listed(answers, reading, shape, wrong),
         contradicted=_contradicted(answers, read, certainty),
         by_certainty=by_certainty,
         n=len(read),
@@ -338,10 +341,13 @@ def _told(
     return pairs[np.array(kept, bool) & (pairs["n"].to_numpy(dtype=int) >= LEAST_OF_PAIR)]
 
 
-def _listed(answers: Answers, reading: Reading, shape: Shape) -> pd.DataFrame:
+def _listed(answers: Answers, reading: Reading, shape: Shape, wrong: Interval) -> pd.DataFrame:
+    """Those of cleanlab's rule, the surest; no more than may be wrong."""
     given, probabilities = answers.given, answers.probabilities
     labels = list_wrong_labels(answers.indices, given, probabilities, strict=shape == "none")
-    return labels if reading == "most likely" and shape != "complementary" else labels[:0]
+    if reading == "least likely" or shape == "complementary":
+        return labels[:0]
+    return labels[: max(LEAST_LISTED, math.ceil(wrong.high * len(given)))]
 
 
 def _contradicted(answers: Answers, read: Ints, certainty: Floats) -> pd.DataFrame:

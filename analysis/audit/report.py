@@ -320,9 +320,7 @@ def _listed(audit: Audit, names: Sequence[str]) -> Iterator[str]:
     yield (
         f"{words.plural(n, 'label')} of {audit.n:,} ({_percent(n / audit.n)}) {look} wrong by "
         "cleanlab's rule (confident learning); wrong_labels.csv has each with the proposed label, "
-        "the surest first, and sheet.png shows them."
-        + " Networks err too: look before you change any."
-        * (audit.shape == "none")
+        "the surest first, and sheet.png shows them. " + meaning_of_list(audit)
     )
     for row in audit.listed.head(5).rename(columns={"index": "image"}).itertuples():
         yield (
@@ -330,6 +328,16 @@ def _listed(audit: Audit, names: Sequence[str]) -> Iterator[str]:
             f"{row.probability_given:.3f}), looks like {names[int(row.proposed)]} "
             f"({row.probability:.3f})"
         )
+
+
+def meaning_of_list(audit: Audit) -> str:
+    """What a person may take the list of labels for."""
+    if audit.shape == "none":
+        return (
+            "They are the ones to look at first, and not known to be wrong: networks err too, and "
+            "no more labels are contradicted than that explains. Look before you change any."
+        )
+    return "The surest are first; further down networks err more often than labels do."
 
 
 def _contradicted(audit: Audit) -> Iterator[str]:

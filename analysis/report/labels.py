@@ -14,7 +14,14 @@ from pathlib import Path
 from analysis import words
 from analysis.audit.audit import Audit, audit_labels
 from analysis.audit.figures import audit_figures
-from analysis.audit.report import AnswersFile, read_answers, share_words, verdict, what_follows
+from analysis.audit.report import (
+    AnswersFile,
+    meaning_of_list,
+    read_answers,
+    share_words,
+    verdict,
+    what_follows,
+)
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
 from headstart.errors import RunFolderError
@@ -57,7 +64,8 @@ def _paragraphs(audit: Audit, file: AnswersFile) -> Iterator[str]:
         yield (
             f"{words.plural(len(audit.listed), 'label')} of {audit.n:,} "
             f"{'looks' if len(audit.listed) == 1 else 'look'} wrong by itself: "
-            f"audit/{file.path.stem}/wrong_labels.csv, after python -m analysis audit RUN."
+            f"audit/{file.path.stem}/wrong_labels.csv, after python -m analysis audit RUN. "
+            f"{meaning_of_list(audit)}"
         )
 
 

@@ -228,11 +228,22 @@ def _judge_all(specs: Sequence[TrialSpec], catalogue: DataCatalogue) -> bool:
     """Whether each image was held out from one of these networks, or no others can be trained.
 
     Folds are all that their audit asked for; a set that code of the user's own reads is known
-    beside the run's own sweep file alone.
+    beside the run's own sweep file alone, so that no folds of it can be trained, which is said.
     """
-    if specs[0].data.choice.split.fold is not None or specs[0].data.choice.own_code:
+    choice = specs[0].data.choice
+    if choice.split.fold is not None:
         return True
-    return covers_all(specs, catalogue, _held_parts(specs[0], catalogue.open(specs[0].data)))
+    held = _held_parts(specs[0], catalogue.open(specs[0].data))
+    if covers_all(specs, catalogue, held):
+        return True
+    if choice.own_code:
+        print(
+            f"{choice.shown}: your own code reads this set, so no folds of it are trained; the "
+            f"run's networks judge the {' and '.join(held)} images that they did not train on, "
+            "and the others are not judged",
+            file=sys.stderr,
+        )
+    return bool(choice.own_code)
 
 
 def _train_folds(spec: TrialSpec, run: Path, networks: int, given: argparse.Namespace) -> int:

@@ -204,7 +204,7 @@ def _card(card: Card, color: str) -> dict[str, Any]:
 
 
 def _sections(content: Content, layout: Layout, pictures: _Pictures) -> Iterator[dict[str, Any]]:
-    """Sections that have figures: the finding, then the figures, those shown on the page first."""
+    """Sections that have figures, or an audit: the finding, then the figures, the page's first."""
     room = MOST_FIGURES
     sections = [section for section in layout.sections if section.id not in NO_FIGURES]
     room -= sum(len(_figures(content, section.blocks, pictures)) for section in sections)
@@ -215,7 +215,8 @@ def _sections(content: Content, layout: Layout, pictures: _Pictures) -> Iterator
         shown = behind[: max(0, room)]
         room -= len(shown)
         pictures.left_out += [figure.title for figure in behind[len(shown) :]]
-        if first or shown:
+        is_told = section.id == "labels" and content.labels  # an audit speaks without figures too
+        if first or shown or is_told:
             yield {
                 "title": section.title,
                 "finding": section.finding,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,21 @@ def test_right_labels_have_few_alarms_and_no_pair(dirty):
     assert audit.shape == "none"
     assert audit.told.empty
     assert len(audit.listed) < 10  # of 240 mistakes of the network
+
+
+def test_no_more_labels_are_listed_than_may_be_wrong(dirty):
+    """200 mistakes nearly as sure as what is right: the rule alone lists more than can be wrong."""
+    true, _, p = dirty
+    rng = np.random.default_rng(4)
+    p = p.copy()
+    for row in rng.choice(len(true), 200, replace=False):
+        p[row] = (1 - 0.93) / (K - 1)
+        p[row, (true[row] + 1) % K] = 0.93
+    audit = audit_labels(Answers(np.arange(8000), true, p))
+    rule = list_wrong_labels(np.arange(8000), true, p, strict=audit.shape == "none")
+    most = math.ceil(8000 * audit.wrong.high)
+    assert len(rule) > most
+    assert audit.listed["index"].tolist() == rule["index"][:most].tolist()
 
 
 def test_of_many_small_classes_no_pair_is_told_by_an_image_or_two():

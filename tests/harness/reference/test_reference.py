@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,6 +35,17 @@ def audit(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "analysis", "audit", *words],
         cwd=cwd, env=environment(), capture_output=True, text=True, timeout=280,
     )  # fmt: skip
+
+
+def test_of_a_set_that_own_code_reads_it_is_said_that_no_folds_are_trained(monkeypatch, capsys):
+    choice = SimpleNamespace(split=SimpleNamespace(fold=None), own_code="d", shown="my.py:birds")
+    spec = SimpleNamespace(data=SimpleNamespace(choice=choice))
+    catalogue = SimpleNamespace(open=lambda _: SimpleNamespace(parts={}))
+    monkeypatch.setattr(reference, "covers_all", lambda *_: False)
+    assert reference._judge_all([spec], catalogue)
+    text = capsys.readouterr().err
+    assert text.startswith("my.py:birds: your own code reads this set, so no folds of it")
+    assert "the validation and test images" in text
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,10 @@ from analysis.figures.drawing import Drawing
 from analysis.figures.style import arm_styles
 from analysis.findings.findings import find
 from analysis.findings.load import load_runs
+from analysis.report.chapters import lay_out
 from analysis.report.document import Chart, Content
-from analysis.report.pdf.pages import _Pictures, without_arms
+from analysis.report.links import Links
+from analysis.report.pdf.pages import _Pictures, _sections, pictures_of, without_arms
 from analysis.report.report import compose, write_pdf_report
 
 SVG = (
@@ -42,6 +44,15 @@ def pages_of(content: Content, path: Path) -> list[str]:
 
 def squeezed(text: str) -> str:
     return "".join(text.split()).replace("-", "").replace("\u00ad", "")
+
+
+def test_what_an_audit_says_of_labels_is_in_the_pdf_without_figures_too(run_of) -> None:
+    content = content_of(run_of(Made(seeds=2)))
+    said = replace(content, labels=("Labels of “digits”: none is wrong.",))
+    sections = list(_sections(said, lay_out(said, Links()), pictures_of(said)))
+    assert [s["paragraphs"] for s in sections if "abel" in s["title"]] == [[said.labels[0]]]
+    sections = list(_sections(content, lay_out(content, Links()), pictures_of(content)))
+    assert not [s for s in sections if "abel" in s["title"]]
 
 
 @pytest.fixture(scope="module")
