@@ -150,7 +150,8 @@ def _paragraphs(*texts: str | None) -> Iterator[str]:
 def _options(choice: Schema, parts: Schema, leave_out: Iterable[str] = ()) -> Iterator[str]:
     """A table for each group of names that take the same options."""
     for case in choice["allOf"][:-1]:
-        names = case["if"]["properties"]["name"]["enum"]
+        named = case["if"]["properties"]["name"]
+        names = named.get("enum", [named.get("pattern", "").strip("^.") + "NAME"])
         shown = f"`{names[0]}`" if len(names) == 1 else f"Networks of torchvision ({len(names)})"
         options = {
             key: value

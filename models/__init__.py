@@ -15,9 +15,12 @@ from models.catalog import (
     torchvision_names,
 )
 from models.info import ModelInfo
+from models.sources.options import SOURCES, is_source
 
 __all__ = [
+    "SOURCES",
     "ModelInfo",
+    "is_source",
     "is_users",
     "kept_options",
     "model_info",

@@ -16,6 +16,8 @@ from models.heads import replace_head
 from models.info import new_head
 from models.own import OwnOptions
 from models.own_build import Shape, build_own, tried
+from models.source_build import build_source
+from models.sources.options import SourceOptions
 
 
 def build_model(
@@ -45,6 +47,9 @@ def build_model(
     if isinstance(chosen, OwnOptions):
         shape = Shape(n_classes, image_size, channels)
         return build_own(name, chosen, shape, init_seed, head_seed)
+    if isinstance(chosen, SourceOptions):
+        shape = Shape(n_classes, image_size, channels)
+        return build_source(name, chosen, shape, init_seed, head_seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init_seed)
         model = network.build(chosen, n_classes=n_classes, image_size=image_size, channels=channels)

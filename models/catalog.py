@@ -26,6 +26,9 @@ from models import networks
 from models.info import ModelInfo, Network, NetworkOptions, NewHead, new_head, normalised
 from models.networks.torchvision_options import TorchvisionOptions, torchvision_info
 from models.own import CheckedOptions, OwnNetwork, OwnOptions
+from models.sources.hf_networks import HfNetwork
+from models.sources.options import HF, TIMM, SourceOptions, is_source
+from models.sources.timm_networks import TimmNetwork
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,6 +95,9 @@ def find_network(name: str) -> Network:
     """
     if is_reference(name):
         return cast("Network", OwnNetwork(name))
+    if is_source(name):
+        kind = TimmNetwork if name.startswith(TIMM) else HfNetwork
+        return cast("Network", kind(name))
     if name in model_names():
         return cast("Network", importlib.import_module(f"models.networks.{name}"))
     if name in torchvision_names():
@@ -99,8 +105,8 @@ def find_network(name: str) -> Network:
     known = (*model_names(), *torchvision_names())
     raise ModelError(
         f"'{name}' is no network{did_you_mean(name, known)}; there are "
-        f"{', '.join(model_names())}, torchvision's classification networks, and those of a file "
-        "of your own: my_nets.py:Net"
+        f"{', '.join(model_names())}, torchvision's classification networks, {TIMM}NAME, "
+        f"{HF}FOLDER, and those of a file of your own: my_nets.py:Net"
     )
 
 
@@ -132,13 +138,20 @@ def read_options(name: str, options: OptionsOrMapping) -> NetworkOptions:
     if isinstance(options, expected):
         return options
     try:
-        return kept_options(expected.model_validate(dict(options)))
+        return kept_options(name, expected.model_validate(dict(options)))
     except ValidationError as err:
         raise ModelError("\n".join(_mistakes(name, expected, err))) from err
 
 
-def kept_options(options: NetworkOptions) -> NetworkOptions:
-    """Checked options as plans, records and workers keep them."""
+def kept_options(name: str, options: NetworkOptions) -> NetworkOptions:
+    """Checked options as plans, records and workers keep them.
+
+    Raises:
+        ModelError: a network of another library that does not exist, or whose package is missing.
+    """
+    if isinstance(options, SourceOptions):
+        kind = TimmNetwork if name.startswith(TIMM) else HfNetwork
+        return cast("NetworkOptions", kind(name).kept(options))  # type: ignore[arg-type]
     return options.kept() if isinstance(options, CheckedOptions) else options
 
 

@@ -134,8 +134,19 @@ def seed_dropout(model: nn.Module) -> nn.Module:
     return model
 
 
+def _is_drop_path(module: Any) -> bool:
+    """Whether it is stochastic depth as timm and transformers write it, scaled by what stays."""
+    libraries = ("timm.", "transformers.")
+    return (
+        type(module).__module__.startswith(libraries)
+        and isinstance(getattr(module, "drop_prob", None), int | float | None)
+        and getattr(module, "scale_by_keep", True)
+        and not any(True for _ in module.children())
+    )
+
+
 def _seeded(module: Any) -> SeededDropout | None:
-    """The counterpart of a dropout layer of torch or torchvision; None for any other layer."""
+    """The counterpart of a library's dropout layer; None for any other layer."""
     kind = type(module).__name__
     if isinstance(module, nn.Dropout):
         return SeededDropout(module.p)
@@ -143,6 +154,8 @@ def _seeded(module: Any) -> SeededDropout | None:
         return SeededDropout(module.p, "channel")
     if kind == "StochasticDepth" and module.mode == "row":  # torchvision's; not imported for this
         return SeededDropout(module.p, "image")
+    if kind.endswith("DropPath") and _is_drop_path(module):
+        return SeededDropout(float(module.drop_prob or 0.0), "image")
     if kind in ("StochasticDepth", "AlphaDropout", "FeatureAlphaDropout"):
         raise ModelError(f"{module} cannot draw from a generator of ours: no such layer is known")
     return None

@@ -10,13 +10,14 @@ residual block, a Fire module, an encoder layer. Units are ordered by their firs
 example. A unit with parameters begins a group; a normalisation layer joins the group before it, and
 so do units without parameters (activations, pooling), but for dropout: it joins the group whose
 input it thins. A frame's own parameters (a class token, a position embedding) join the group before
-the frame's first unit.
+the frame's first unit. Where a network's library says which modules are its head (`head_paths`),
+all around them is opened, and they are the last group, both heads of a network of two.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from headstart.errors import ModelError
 from models.dropout import SeededDropout
 from models.networks.pooled import PooledSequential
-from models.own_forward import OwnModule
+from models.own_forward import OwnModule, let_go
 
 _NORMALISATION = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -70,6 +71,7 @@ def layer_groups(model: nn.Module, example: Tensor) -> tuple[LayerGroup, ...]:
     Raises:
         ModelError: the example does not fit, or parts of the network take no part in computing.
     """
+    heads = model.head_paths if isinstance(model, OwnModule) else ()
     frames = list(_frames(model))
     opened = {path for path, _ in frames}
     units = {
@@ -77,8 +79,9 @@ def layer_groups(model: nn.Module, example: Tensor) -> tuple[LayerGroup, ...]:
         for path, module in model.named_modules()
         if path not in opened and _parent(path) in opened
     }
-    order = _order_of_calls(model, units, example)
-    drafts, place = _collect(units, order)
+    called = _order_of_calls(model, units, example)
+    order = (*(p for p in called if p not in heads), *(p for p in called if p in heads))
+    drafts, place = _collect(units, order, heads)
     _place_own_tensors(frames, order, drafts, place)
     if isinstance(model, OwnModule):
         _place_unused(model, units, drafts)
@@ -93,13 +96,17 @@ def _parent(path: str) -> str:
 
 def _frames(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """(path, module) of every module that is opened, the network itself first."""
-    waiting = [("", model)]
+    heads = model.head_paths if isinstance(model, OwnModule) else ()
+    known = model.frame_paths if isinstance(model, OwnModule) else ()
+    waiting: list[tuple[str, nn.Module]] = [("", model)]
     while waiting:
         path, module = waiting.pop(0)
         yield path, module
         for name, child in module.named_children():
-            if _is_frame(child):
-                waiting.append((f"{path}.{name}" if path else name, child))
+            below = f"{path}.{name}" if path else name
+            holds_head = any(head.startswith(f"{below}.") for head in heads)
+            if holds_head or below in known or (below not in heads and _is_frame(child)):
+                waiting.append((below, child))
 
 
 def _is_frame(module: nn.Module) -> bool:
@@ -164,10 +171,11 @@ def run_once(model: nn.Module, example: Tensor) -> Any:
     finally:
         for module, training in modes.items():
             module.training = training
+        let_go(model)
 
 
 def _collect(
-    units: dict[str, nn.Module], order: Sequence[str]
+    units: dict[str, nn.Module], order: Sequence[str], heads: Collection[str] = ()
 ) -> tuple[list[_Draft], dict[str, int]]:
     """Groups with their units' tensors, and each unit's place among them."""
     drafts: list[_Draft] = []
@@ -176,7 +184,12 @@ def _collect(
     for path in order:
         module = units[path]
         has_tensors = any(True for _ in module.parameters()) or any(True for _ in module.buffers())
-        if has_tensors and not (drafts and isinstance(module, _NORMALISATION)):
+        is_second_head = path in heads and bool(place.keys() & set(heads))
+        if (
+            has_tensors
+            and not is_second_head
+            and not (drafts and isinstance(module, _NORMALISATION) and path not in heads)
+        ):
             drafts.append(_Draft(path, waiting))
             waiting = []
         if not drafts or (not has_tensors and _is_dropout(module)):

@@ -8,7 +8,8 @@ The rule: the layer that gives the logits is replaced. Where it stands in a plai
 are the linear layers, activations and dropout right before it, back to the first layer of another
 kind (a flattening, a pooling, a normalisation) or to the first layer of all. Where a 1×1
 convolution gives the logits (SqueezeNet), the features are averaged over the image first, and what
-came after the convolution in its `Sequential` goes. Dropout right before the layer goes too.
+came after the convolution in its `Sequential` goes. Dropout right before the layer goes too. Of
+networks of timm and transformers the layers of the logits alone are replaced, both of two heads.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ def replace_head(
 
 
 def _put(model: nn.Module, head: NewHead, n_classes: int, images: Tensor) -> DenseHead:
+    if isinstance(model, OwnModule) and model.logit_paths:
+        return _put_at(model, model.logit_paths, head, n_classes)
     last = _last_layer(model, n_classes, images)
     place = _place_of(model, last)
     with torch.random.fork_rng(devices=[]):
@@ -109,6 +112,27 @@ def _put(model: nn.Module, head: NewHead, n_classes: int, images: Tensor) -> Den
     return made
 
 
+def _put_at(model: nn.Module, paths: tuple[str, ...], head: NewHead, n_classes: int) -> DenseHead:
+    """Replace the layers that give the logits, as a library says, each by a head."""
+    made = []
+    for path in paths:
+        layer = model.get_submodule(path)
+        last = _Layer(path, layer)
+        if not isinstance(layer, nn.Linear) and not (
+            isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
+        ):
+            raise ModelError(f"its last layer, {path}, is {type(layer).__name__}{_ADVICE}")
+        n_features = last.layer.in_channels if last.is_over_maps else last.layer.in_features
+        with torch.random.fork_rng(devices=[]):
+            dense = DenseHead(int(n_features), n_classes, head)
+        dense.train(model.training)
+        dense.replaced = paths
+        new = _over_maps(dense) if last.is_over_maps else dense
+        setattr(model.get_submodule(last.parent), path.rpartition(".")[2], new)
+        made.append(dense)
+    return made[0]
+
+
 def _over_maps(head: DenseHead) -> nn.Sequential:
     """The head behind the average of each map, which is computed with the features."""
     layers = OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), head=head)
@@ -121,17 +145,31 @@ def head_of(model: nn.Module) -> tuple[str, DenseHead] | None:
     return next(heads, None)
 
 
-def decides_alone(model: nn.Module, head: DenseHead, images: Tensor) -> bool:
-    """Whether the logits of the two images come through the head alone.
+def draw_heads(model: nn.Module, seed: int) -> None:
+    """Draw all heads that `replace_head` put into the network, each from a seed of its own."""
+    for k, head in enumerate(_dense_heads(model)):
+        head.draw(seed + k)
 
-    In a network of two heads they do not.
+
+def decide_alone(model: nn.Module, images: Tensor) -> bool:
+    """Whether the logits of the two images come through the new heads alone.
+
+    In a network that has another head beside them they do not.
     """
-    handle = head.register_forward_hook(lambda _module, _inputs, given: torch.zeros_like(given))
+    handles = [
+        head.register_forward_hook(lambda _module, _inputs, given: torch.zeros_like(given))
+        for head in _dense_heads(model)
+    ]
     try:
         logits = run_once(model, images)
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     return bool(torch.equal(logits[:1], logits[1:]))
+
+
+def _dense_heads(model: nn.Module) -> list[DenseHead]:
+    return [module for module in model.modules() if isinstance(module, DenseHead)]
 
 
 # -- which layers are replaced ---------------------------------------------------------------

@@ -21,6 +21,8 @@ from headstart.digests import digest_of_file
 from headstart.errors import ModelError, WeightsNotFoundError
 from models.catalog import TorchvisionNetwork, find_network
 from models.fitting import AUXILIARY, OLD_DENSENET
+from models.sources.options import is_source
+from models.sources.published import locate_published
 from models.weights import read_weights
 
 CONNECT_TIMEOUT_S = 10.0
@@ -30,21 +32,26 @@ _CHECKSUM = re.compile(r"-([0-9a-f]{8,})\.")
 def locate_imagenet(
     name: str, *, weights_dir: Path, cache_dir: Path, allow_download: bool = True
 ) -> Path:
-    """The file of ImageNet weights for torchvision's network `name`.
+    """The file of ImageNet weights for torchvision's network `name`, or another library's.
 
-    Looked for as `NAME_imagenet.safetensors` or `.pth` in `weights_dir`, then among what was
-    fetched before (`cache_dir`/weights), then fetched from the address that torchvision's enum
-    gives, whose file name has the beginning of its SHA-256: a fetched file that is damaged is said
-    and fetched anew. Where torchvision offers several, the
-    first (`IMAGENET1K_V1`) is taken, so that a new version of torchvision changes nothing.
+    Of timm's and transformers' networks it is what they were published with (`sources/published`).
+    A torchvision network's is looked for as `NAME_imagenet.safetensors` or `.pth` in `weights_dir`,
+    then among what was fetched before (`cache_dir`/weights), then fetched from the address that
+    torchvision's enum gives, whose file name has the beginning of its SHA-256: a fetched file that
+    is damaged is said and fetched anew. Where torchvision offers several, the first
+    (`IMAGENET1K_V1`) is taken, so that a new version of torchvision changes nothing.
 
     Raises:
         ModelError: no such network or no such weights.
         WeightsNotFoundError: they are not here and cannot be fetched; says what to put where.
     """
-    if not isinstance(find_network(name), TorchvisionNetwork):
-        raise ModelError(f"{name}: there are no ImageNet weights for this network, only for "
-                         "torchvision's; give a stage, a file or a run")  # fmt: skip
+    network = find_network(name)
+    if is_source(name):
+        return locate_published(name, weights_dir=weights_dir, allow_download=allow_download)
+    if not isinstance(network, TorchvisionNetwork):
+        raise ModelError(f"{name}: there are no ImageNet weights for this network, only for those "
+                         "of torchvision, timm and transformers; give a stage, a file or a "
+                         "run")  # fmt: skip
     wanted = weights_dir / f"{name}_imagenet.safetensors"
     for path in (wanted, wanted.with_suffix(".pth")):
         if path.is_file():
@@ -79,6 +86,8 @@ def read_imagenet(name: str, path: Path, image_size: tuple[int, int]) -> dict[st
     Raises:
         ModelError: the file cannot be read.
     """
+    if is_source(name):
+        return read_weights(path)
     state = {
         OLD_DENSENET.sub(r"\1\2", key): tensor
         for key, tensor in read_weights(path).items()

@@ -11,7 +11,7 @@ trial runs on the CPU, on images that lie as channels-last weights make activati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,7 +23,8 @@ from headstart.own_code import said_of, shown
 from models.dropout import seed_dropout, set_dropout_generator
 from models.global_draws import have_drawn, seeded, states_of_all
 from models.groups import layer_groups
-from models.heads import decides_alone, head_of, replace_head
+from models.heads import decide_alone, draw_heads, head_of, replace_head
+from models.info import NewHead
 from models.own import CLASSES, OwnOptions, read_maker, read_signature
 from models.own_forward import OwnModule, adapt, find_logits, to_plain
 
@@ -63,25 +64,55 @@ class Findings:
 _findings: dict[str, Findings] = {}  # in this process, by all that decides the network
 
 
+Maker = Callable[[int], OwnModule]  # of a seed that decides all weights
+
+
 def build_own(
     reference: str, options: OwnOptions, shape: Shape, init_seed: int, head_seed: int
 ) -> nn.Module:
     """The network with random weights: its own initialisation, drawn from `init_seed`.
 
-    Its last layer group is that of the same network drawn from `head_seed`, so that the head is
-    initialised as its author wrote it and yet by a seed of its own.
+    Raises:
+        ModelError: the code raises an error, or what it gives is no classifier of these images.
+    """
+    what = shown(reference)
+    signature = read_signature(reference, read_maker(reference, options))
+
+    def make(seed: int) -> OwnModule:
+        return _made(reference, options, shape, seed)
+
+    key, head = repr((reference, options, shape)), signature.new_head(options)
+    return drawn_by_two(what, key, make, head, shape, init_seed, head_seed)
+
+
+def drawn_by_two(
+    what: str,
+    key: str,
+    make: Maker,
+    head: NewHead | None,
+    shape: Shape,
+    init_seed: int,
+    head_seed: int,
+) -> OwnModule:
+    """A network of `init_seed`, whose last layer group is that of the same one of `head_seed`.
+
+    So the head is initialised as its author wrote it and yet by a seed of its own.
+
+    Args:
+        what: the network, for messages.
+        key: of all that decides the network, under which it is tried once in a process.
+        head: what takes the place of the network's own head.
 
     Raises:
         ModelError: the code raises an error, or what it gives is no classifier of these images.
     """
-    network = _made(reference, options, shape, init_seed)
-    second = _made(reference, options, shape, head_seed)
+    network = _complete(what, make, head, shape, init_seed)
+    second = _complete(what, make, head, shape, head_seed)
     drawn = {name: value.clone() for name, value in second.state_dict().items()}
-    key = repr((reference, options, shape))
     if key not in _findings:
-        _findings[key] = _try(second, shape, shown(reference))
-        _refuse_two_heads(second, shape, shown(reference))
-        _refuse_made_in_forward(second, drawn, shown(reference))
+        _findings[key] = _try(second, shape, what)
+        _refuse_two_heads(second, shape, what)
+        _refuse_made_in_forward(second, drawn, what)
     findings = _findings[key]
     network.place, network.draws = findings.place, findings.draws
     groups = layer_groups(network, torch.zeros(2, shape.channels, *shape.image_size))
@@ -92,8 +123,24 @@ def build_own(
                 own[name].copy_(drawn[name])
     network.channels_last = findings.channels_last
     if findings.channels_last:
-        return network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)
     return network
+
+
+def _complete(what: str, make: Maker, head: NewHead | None, shape: Shape, seed: int) -> OwnModule:
+    """The network of one seed, its dropout ours, its head the one that is asked for."""
+    adapted = make(seed)
+    _refuse_unknown_sizes(adapted, what)
+    _refuse_odd_state(adapted, what)
+    _keep_fixed(adapted)
+    if not any(True for _ in adapted.parameters()):
+        raise ModelError(f"{what}: has no parameters that train")
+    seed_dropout(adapted)
+    adapted.train()
+    if head:
+        replace_head(what, adapted, head, shape.n_classes, shape.images())
+        draw_heads(adapted, seed)
+    return adapted
 
 
 def tried(name: str, network: nn.Module, options: str, shape: Shape) -> nn.Module:
@@ -141,22 +188,13 @@ def _made(reference: str, options: OwnOptions, shape: Shape, seed: int) -> OwnMo
         if any(isinstance(tensor, _UNINITIALISED) for tensor in _tensors(adapted)):
             with torch.no_grad():  # layers that learn their sizes from the first images
                 adapted.eval()(torch.zeros(2, shape.channels, *shape.image_size))
-    _refuse_unknown_sizes(adapted, what)
-    _refuse_odd_state(adapted, what)
-    _keep_fixed(adapted)
-    if not any(True for _ in adapted.parameters()):
-        raise ModelError(f"{what}: has no parameters that train")
-    seed_dropout(adapted)
-    adapted.train()
-    if head := signature.new_head(options):
-        replace_head(what, adapted, head, shape.n_classes, shape.images()).draw(seed)
     return adapted
 
 
 def _refuse_two_heads(network: OwnModule, shape: Shape, what: str) -> None:
     """Refuse a new head beside which another layer gives logits too."""
     new = head_of(network)
-    if new and not decides_alone(network, new[1], shape.images()):
+    if new and not decide_alone(network, shape.images()):
         raise ModelError(
             f"{what}: model.head: its logits do not come from {new[0]} alone (has it two heads?), "
             "so no head can take its place; leave model.head out"

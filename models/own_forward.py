@@ -26,9 +26,15 @@ class OwnModule(nn.Module):
         place: which of several outputs are the logits; None where there is one.
         draws: whether it draws from the global generators.
         channels_last: whether its activations may lie in that layout; `view` allows it not.
+        head_paths: of the modules that are its head, where its library says it.
+        logit_paths: of the layers that give the logits, one for each head.
+        frame_paths: of modules that hold most of the network, which are frames for layer groups.
     """
 
     channels_last: bool = False
+    head_paths: tuple[str, ...] = ()
+    logit_paths: tuple[str, ...] = ()
+    frame_paths: tuple[str, ...] = ()
     place: int | None = None
     draws: bool = False
 
@@ -49,6 +55,22 @@ class OwnModule(nn.Module):
                 raise
             raise ModelError(_said(err, x, self.training)) from err
         return logits_of(output, self.place)
+
+
+def let_go(network: nn.Module) -> None:
+    """Drop what modules of a library keep from an evaluation until `train()` is called.
+
+    timm's attention keeps biases that it computed from weights. A module that is frozen is never
+    put into training mode, so its class is asked here; all modes stay as they are.
+    """
+    if not (isinstance(network, OwnModule) and network.logit_paths):
+        return
+    modes = {module: module.training for module in network.modules()}
+    for module in modes:
+        if type(module).train is not nn.Module.train:
+            type(module).train(module, True)
+    for module, training in modes.items():
+        module.training = training
 
 
 def adapt(network: nn.Module) -> OwnModule:

@@ -8,6 +8,7 @@ it; here each is looked for, and what is left is compared with the network itsel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,10 @@ from headstart.errors import ModelError
 from models.groups import LayerGroup
 from models.own_forward import OwnModule
 from models.split import split_at
+
+_NOTHING_DROPPED = re.compile(r"p = 0(\.0)?, training = (True|False)")  # F.dropout of nothing
+
+_DRAWS = re.compile(r"drop|rand|bernoulli|normal|noise")
 
 
 def reason_against_split(
@@ -33,20 +38,32 @@ def reason_against_split(
         return "its code draws from global random generators, so no image has the same features"
     modes = {module: module.training for module in network.modules()}
     try:
-        codes = []
+        codes, cuts = [], []
         for training in (True, False):  # traced in both modes, and computed in the second alone
             for module in network.modules():
                 module.training = training
             parts = split_at(network, groups, k)
-            codes.append([part.code for part in parts])
-        if codes[0] != codes[1]:
+            cuts.append(parts)
+            codes.append([_NOTHING_DROPPED.sub("p = 0", str(part.code)) for part in parts])
+        if codes[0] != codes[1] and not (network.logit_paths and _draw_nothing(codes)):
             return "its code computes something else in training (`self.training`)"
         with torch.no_grad():
-            if not torch.equal(network(images), parts[1](parts[0](images))):
-                return "cut in two, it does not compute what it computes as a whole"
+            whole = network(images)
+            for of_mode in cuts if codes[0] != codes[1] else cuts[1:]:
+                if not torch.equal(whole, of_mode[1](of_mode[0](images))):
+                    return "cut in two, it does not compute what it computes as a whole"
     except ModelError as err:
         return str(err)
     finally:
         for module, training in modes.items():
             module.training = training
     return None
+
+
+def _draw_nothing(codes: Sequence[Sequence[str]]) -> bool:
+    """Whether what differs between the modes draws nothing, so that a comparison can tell it.
+
+    timm's attention, for one, computes its biases in training and keeps them in evaluation.
+    """
+    lines = [set("\n".join(of_mode).splitlines()) for of_mode in codes]
+    return not any(_DRAWS.search(line) for line in lines[0] ^ lines[1])

@@ -2,21 +2,25 @@
 
 In: a network and its layer groups. Out: a prefix (images → features) and a tail (features →
 logits) that share the network's own modules, so that training the tail trains the network. The cut
-follows the graph of the computation, traced symbolically by torch.fx; whatever does not depend on
-the tail's parameters (activations, pooling, flattening) is in the prefix, but for dropout before
+follows the graph of the computation, traced symbolically by torch.fx; a network that cannot be
+traced is cut before its head alone, where its library says which that is. Whatever does not depend
+on the tail's parameters (activations, pooling, flattening) is in the prefix, but for dropout before
 the tail.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.errors import ModelError
 from models.groups import LayerGroup
 from models.heads import DenseHead
+from models.own_forward import OwnModule, let_go
 
 
 class Tracer(fx.Tracer):
@@ -25,16 +29,57 @@ class Tracer(fx.Tracer):
     So does batch norm of any class, such as one whose statistics several workers share.
     """
 
+    def __init__(self) -> None:
+        timm = sys.modules.get("timm.layers")  # whose networks are there only where it is
+        functions = tuple(timm.get_notrace_functions()) if timm else ()
+        self.whole = tuple(timm.get_notrace_modules()) if timm else ()
+        super().__init__(autowrap_functions=functions)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if isinstance(m, DenseHead):  # a row of layers in every mode
             return False
+        if isinstance(m, self.whole):
+            return True
         is_ours = type(m).__module__.startswith("models.") or isinstance(m, _BatchNorm)
         return is_ours or super().is_leaf_module(m, module_qualified_name)
 
 
+class UpToHead(nn.Module):
+    """images → what the head is given, by running the network whole: it is not traced."""
+
+    code = ""
+
+    def __init__(self, network: nn.Module, head: str):
+        super().__init__()
+        self.network, self.head = network, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float32 (N, C, H, W) → (N, …).
+
+        Raises:
+            ModelError: the head is not called once, with one tensor.
+        """
+        given: list[Any] = []
+        head = self.network.get_submodule(self.head)
+        handle = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
+        try:
+            self.network(images)
+        finally:
+            handle.remove()
+        if len(given) != 1 or len(given[0]) != 1 or not isinstance(given[0][0], Tensor):
+            raise ModelError(f"{self.head} is not called once, with one tensor")
+        features: Tensor = given[0][0]
+        return features
+
+    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """Of the network before its head."""
+        own = self.network.state_dict()
+        return {k: v for k, v in own.items() if not k.startswith(f"{self.head}.")}
+
+
 def split_at(
     model: nn.Module, groups: Sequence[LayerGroup], k: int
-) -> tuple[fx.GraphModule, fx.GraphModule]:
+) -> tuple[nn.Module, fx.GraphModule]:
     """(prefix, tail) with `tail(prefix(x))` = `model(x)`; the tail begins with group `k`.
 
     The parts have the network's own parameter objects under their own names, and its mode.
@@ -48,7 +93,14 @@ def split_at(
     """
     if not 0 < k < len(groups):
         raise ModelError(f"a cut lies before group 1 … {len(groups) - 1}, not {k}")
-    graph = _trace(model)
+    before = set(vars(model))
+    try:
+        graph = _trace(model)
+    except ModelError:
+        head = _only_head(model, groups[k:])
+        if head is None:
+            raise
+        return _at_head(model, head)
     in_tail = _tail_nodes(graph, groups[k:])
     crossing = _crossing(graph, in_tail)
     if len(crossing) != 1:
@@ -57,12 +109,45 @@ def split_at(
             f"there ({', '.join(node.name for node in crossing[:3])}), and one can be kept"
         )
     parts = (_prefix(model, graph, crossing[0]), _tail(model, graph, in_tail, crossing[0]))
+    _leave_no_constants(model, before, parts[1])
     for part in parts:
         part.training = model.training  # of the part alone: its modules have the network's modes
     return parts
 
 
+def _only_head(model: nn.Module, tail: Sequence[LayerGroup]) -> str | None:
+    """The path of the one module that is to be the tail, where it is the network's head."""
+    heads = model.head_paths if isinstance(model, OwnModule) else ()
+    return heads[0] if len(tail) == 1 and len(heads) == 1 and tail[0].modules == heads else None
+
+
+def _at_head(model: nn.Module, head: str) -> tuple[nn.Module, fx.GraphModule]:
+    """The cut before the head of a network that cannot be traced.
+
+    Whether the head's answer is the network's is not known here: `own_split.py` compares them.
+    """
+    graph = fx.Graph()
+    graph.output(graph.call_module(head, (graph.placeholder("features"),)))
+    parts = UpToHead(model, head), fx.GraphModule(model, graph)
+    for part in parts:
+        part.training = model.training
+    return parts
+
+
+def _leave_no_constants(model: nn.Module, before: set[str], tail: fx.GraphModule) -> None:
+    """Take what the trace keeps off the network, and out of the tail's state what it has not."""
+    for name in set(vars(model)) - before:
+        if name.startswith("_tensor_constant"):
+            delattr(model, name)
+    own = model.state_dict()
+    for path, _ in list(tail.named_buffers()):
+        parent, _, name = path.rpartition(".")
+        if path not in own:
+            tail.get_submodule(parent)._non_persistent_buffers_set.add(name)
+
+
 def _trace(model: nn.Module) -> fx.Graph:
+    let_go(model)
     try:
         return Tracer().trace(model)
     except Exception as err:  # a network's own code runs on symbols here, and can raise anything
@@ -70,6 +155,8 @@ def _trace(model: nn.Module) -> fx.Graph:
         raise ModelError(
             f"{type(model).__name__} cannot be cut in two, as torch.fx cannot trace it: {reason}"
         ) from err
+    finally:
+        let_go(model)
 
 
 def _tail_nodes(graph: fx.Graph, tail: Sequence[LayerGroup]) -> set[fx.Node]:
@@ -79,8 +166,10 @@ def _tail_nodes(graph: fx.Graph, tail: Sequence[LayerGroup]) -> set[fx.Node]:
     dependent: set[fx.Node] = set()
     for node in graph.nodes:
         owners = {path for path, _ in node.meta.get("nn_module_stack", {}).values()}
+        holds = node.op == "call_module" and any(p.startswith(f"{node.target}.") for p in modules)
         if (
             modules & owners
+            or holds
             or (node.op == "get_attr" and node.target in tensors)
             or dependent.intersection(node.all_input_nodes)
         ):

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from headstart.errors import ModelError
 from models.delta import open_whole, to_bytes, write_content
 from models.fitting import fitted
 from models.groups import LayerGroup
 from models.heads import head_of
+from models.own_forward import OwnModule
+from models.source_build import renamed
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,17 @@ def load_into(
             copied then.
     """
     own = model.state_dict()
-    of_head = {*groups[-1].parameters, *groups[-1].buffers}
     new = head_of(model)
-    replaced = new[1].replaced if new else ()
-    fit = fitted(own, state, of_head=of_head, head=head, prefix=prefix, replaced=replaced)
+    fitting = partial(fitted, own, of_head=_of_head(model, groups), head=head, prefix=prefix,
+                      replaced=new[1].replaced if new else ())  # fmt: skip
+    try:
+        fit = fitting(state)
+    except ModelError:
+        other = renamed(model, state)
+        if other is None:
+            raise
+        fit = fitting(other)
+        state = other
     with torch.no_grad():
         for key, tensor in fit.tensors.items():
             own[key].copy_(_over_grey(tensor) if key in fit.summed else tensor)
@@ -92,6 +103,15 @@ def load_into(
         summed=fit.summed,
         notes=fit.notes,
     )
+
+
+def _of_head(model: nn.Module, groups: Sequence[LayerGroup]) -> set[str]:
+    """Names of what stays as drawn with a new head: of the layers that give the logits."""
+    names = {*groups[-1].parameters, *groups[-1].buffers}
+    if isinstance(model, OwnModule) and model.logit_paths:
+        of_logits = tuple(f"{path}." for path in model.logit_paths)
+        return {name for name in names if name.startswith(of_logits)}
+    return names
 
 
 def _over_grey(colour: Tensor) -> Tensor:

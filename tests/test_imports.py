@@ -57,8 +57,10 @@ ROOMS = {
         {"photos", "contact"}, "hand", {"arguments", "remarks"}, "__main__",
     ],
     "models": [
-        "info", "networks", {"own", "own_forward", "global_draws"}, {"catalog", "dropout"},
-        {"delta_record", "groups", "other_files"}, "heads", "own_build", {"build", "state_dicts"},
+        "info", {"networks", "sources"}, {"own", "own_forward", "global_draws"},
+        {"catalog", "dropout"},
+        {"delta_record", "groups", "other_files"}, "heads", "own_build", "source_build",
+        {"build", "state_dicts"},
         {"nearest", "split", "weight_files"}, {"delta", "fitting"}, "weights",
         {"own_split", "finetune", "imagenet"}, "describe",
     ],

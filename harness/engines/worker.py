@@ -149,9 +149,9 @@ def _run_alone(spec: TrialSpec, folder: TrialFolder, context: TrialContext) -> I
     from harness.training.trial import run_trial
 
     yield Started(spec.id)
-    is_graph = context.is_graph and not spec.condition.runs_users_code
+    is_graph = context.is_graph and not spec.condition.runs_others_code
     if context.is_graph and not is_graph:
-        note = "steps not captured as a graph: code of the user's own makes them"
+        note = "steps not captured as a graph: code that is not ours makes them"
         context = replace(context, notes=(*context.notes, note))
     try:
         yield from run_trial(spec, folder, context, GraphSteps() if is_graph else SOLO)

@@ -162,7 +162,7 @@ def answers(
     shown = both_ways(network) if train.evaluate_mirrored else network
 
     def compute(at_once: int) -> torch.Tensor:
-        if model.condition.runs_users_code:  # which may draw from the global generators
+        if model.condition.runs_others_code:  # which may draw from the global generators
             seed_all(0, place)
         batches = (images[start : start + at_once] for start in range(0, len(images), at_once))
         return logits_of(shown, batches, model.info, place, precision, size)

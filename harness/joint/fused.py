@@ -51,6 +51,8 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
     if condition.runs_users_code:
         names = condition.users_names
         return f"code of your own makes its steps ({names}), which only a trial by itself can"
+    if condition.runs_others_code:
+        return f"the code of {condition.model.shown} is another library's, and is not fused"
     if condition.train.schedule.name == "plateau":
         return "train.schedule plateau gives each seed a rate of its own, and one optimizer has one"
     if condition.train.mixup:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import torch
 from torch import fx
 
 from harness.joint.batches import FeatureBatches
@@ -21,6 +22,7 @@ from harness.training.network import build_frozen
 from harness.trials.frozen import reason_against
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
+from models.own_split import reason_against_split
 from models.split import split_at
 
 AUTO_SIZE = 32  # seeds in a pack where `pack: auto` leaves it to us
@@ -44,7 +46,13 @@ def can_batch(unit: Sequence[TrialSpec]) -> bool:
 def _tail_stacks(spec: TrialSpec) -> bool:
     try:
         network, groups, n_frozen = build_frozen(spec)
-        return n_frozen > 0 and can_stack(split_at(network, groups, n_frozen)[1])
+        if n_frozen == 0:
+            return False
+        images = torch.randn(2, spec.data.channels, *spec.data.image_size,
+                             generator=torch.Generator().manual_seed(0))  # fmt: skip
+        return reason_against_split(network, groups, n_frozen, images) is None and can_stack(
+            split_at(network, groups, n_frozen)[1]
+        )
     except ModelError:  # each trial reports it
         return False
 

@@ -358,7 +358,7 @@ def _probabilities(
         return np.zeros((0, len(dataset.class_names)), np.float32)
     starts = range(0, len(indices), EVALUATION_BATCH)
     batches = (dataset.images[indices[start : start + EVALUATION_BATCH]] for start in starts)
-    if spec.condition.runs_users_code:  # which may draw from the global generators
+    if spec.condition.runs_others_code:  # which may draw from the global generators
         seed_all(0)
     logits = logits_of(network, batches, info, torch.device("cpu"))
     check_logits(logits, f"trial {spec.id} (“{spec.arm}”, seed {spec.seed})")

@@ -50,6 +50,7 @@ def sweep_schema() -> Schema:
     options: dict[str, type[BaseModel]]
     options = {name: models.options_model(name) for name in networks}
     parts["ModelChoice"] = _by_name("A network and its options.", options, parts, {})
+    _add_sources(parts["ModelChoice"], parts)
     options = {name: datasets.options_model(name) for name in datasets.dataset_names()}
     split = _hoisted(SplitSettings, parts)["properties"]
     split |= _hoisted(OfData, parts)["properties"]
@@ -135,6 +136,18 @@ def _by_name(
         "properties": {"name": {"description": "Which one.", **schema_of_names(*options)}},
         "allOf": cases,
     }
+
+
+def _add_sources(choice: Schema, parts: Schema) -> None:
+    """The networks of other libraries, whose names begin alike."""
+    for begin in models.SOURCES:
+        named = {"type": "string", "pattern": f"^{begin}."}
+        schema = _hoisted(models.options_model(begin), parts)
+        schema["properties"] = {"name": True, **schema["properties"]}
+        is_named = {"properties": {"name": named}, "required": ["name"]}
+        choice["allOf"].insert(0, {"if": is_named, "then": schema})
+        choice["allOf"][-1]["then"]["properties"] |= schema["properties"]
+        choice["properties"]["name"]["anyOf"].append(named)
 
 
 def _hoisted(model: type[BaseModel], parts: Schema) -> Schema:

@@ -383,8 +383,11 @@ class ModelChoice(ByName):
 
     @field_validator("options", mode="after")
     @classmethod
-    def _kept(cls, options: NetworkOptions) -> NetworkOptions:
-        return models.kept_options(options)
+    def _kept(cls, options: NetworkOptions, info: ValidationInfo) -> NetworkOptions:
+        try:
+            return models.kept_options(str(info.data.get("name")), options)
+        except InputError as err:
+            raise PydanticCustomError("network", "{text}", {"text": str(err)}) from err
 
     @model_validator(mode="after")
     def _has_as_many_channels(self) -> ModelChoice:
@@ -521,6 +524,11 @@ class Condition(Frozen):
     def runs_users_code(self) -> bool:
         """Whether code of the user's own makes its steps; it may draw from global generators."""
         return bool(self.own_code) or models.is_users(self.model.name)
+
+    @property
+    def runs_others_code(self) -> bool:
+        """Whether code that is not ours makes its steps: the user's, timm's, transformers'."""
+        return self.runs_users_code or models.is_source(self.model.name)
 
     @property
     def users_names(self) -> str:

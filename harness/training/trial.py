@@ -194,7 +194,7 @@ class Trial:
             self.prepared.before_epoch,
             self.ranks,
             images_at_once(spec.data.image_size, self.device),
-            spec.condition.runs_users_code,
+            spec.condition.runs_others_code,
             replay,
         )
 
