@@ -166,8 +166,9 @@ def _renamed_by_transformers(
 @contextmanager
 def _silent() -> Iterator[None]:
     """transformers draws bars and tables of what it loads; our report of weights says it."""
-    from transformers.utils import logging
+    import transformers
 
+    logging: Any = transformers.logging  # parts of it have no types
     before = logging.get_verbosity()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()

@@ -71,7 +71,7 @@ class UpToHead(nn.Module):
         features: Tensor = given[0][0]
         return features
 
-    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
+    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]
         """Of the network before its head."""
         own = self.network.state_dict()
         return {k: v for k, v in own.items() if not k.startswith(f"{self.head}.")}
