@@ -32,10 +32,12 @@ from harness.training.feature_store import FeatureStore
 from harness.training.loop import forward_in_parts
 from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.network import Prepared
+from harness.training.streaming import ReadAhead
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
 from models.split import split_at
 
+AHEAD = 1  # chunks; two of 256 images of 224² are 77 MB
 CHUNK = 256  # images computed at once, or fewer large ones; a part of what decides the bits
 CPU_PART = 64  # images of a chunk at once on a CPU: up to 1.5 times as fast, the same bits
 FORMAT = 1  # of the tables: raise it when the same key gives other numbers
@@ -73,6 +75,7 @@ class Front:
             instead = "set train: {cache_frozen: false}"
             raise ModelError(f"{err}. Its frozen part cannot be computed once; {instead}") from err
         self.prefix = prefix.eval()
+        self.source = ReadAhead(self.dataset.images, self.accelerator.device, AHEAD)
         self.groups = [group.name for group in groups[:n]]
         self.shape, self.chunk = self._shape_and_chunk()
         self.identity = self._identity()
@@ -146,14 +149,16 @@ class Front:
 
     def _chunks(self, held: np.ndarray, draws: torch.Generator | None = None) -> Iterator[Tensor]:
         """Features of the images `held`, in their order, at most `chunk` rows (n, …) at a time."""
-        for start in range(0, len(held), self.chunk):
+        chunks = np.split(held, range(self.chunk, len(held), self.chunk))
+        self.source.follow(chunks)
+        for rows in chunks:
             if self.should_stop():
                 raise StopAsked
-            yield self._apply(self._images(held[start : start + self.chunk], draws))
+            yield self._apply(self._images(rows, draws))
 
     def _images(self, indices: np.ndarray, draws: torch.Generator | None = None) -> Tensor:
-        images = torch.from_numpy(np.ascontiguousarray(self.dataset.images[indices]))
-        images = images.to(self.accelerator.device)
+        images = self.source.at(indices)
+        images = images.expand(-1, self.dataset.images.shape[1], -1, -1).contiguous()
         if draws is None:
             return self.prepared.normalise.images(images)
         size = (images.shape[2], images.shape[3])

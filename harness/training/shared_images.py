@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from datasets.base import Dataset
-from datasets.cache.checked import is_in_files, plain, table_of
+from datasets.cache.checked import is_in_files, is_mapped, plain, table_of
 from datasets.split import Split
 from harness.training.arrays import Part, Parts
-from harness.training.machine import IMAGES_SHARE, fits
+from harness.training.machine import IMAGES_SHARE, fits, memory_here
 from harness.training.memory import room
 from harness.training.streaming import ReadAhead
 
@@ -46,14 +46,13 @@ class SharedImages:
         A GPU is given the whole set, but where trials draw few of its images: then these alone, as
         long as such copies are no more than `FEW` of the set together. Where not even the images of
         the trial fit into `IMAGES_SHARE` of the memory, with those that lie there, they are read
-        ahead; so are those of a set that is decoded while it is read.
+        ahead; so are those of a set that is decoded while it is read, and on a CPU those of a file
+        that the machine's memory cannot keep.
         """
         drawn = (split.train, split.validation, split.test)
         self._keep(dataset)
         held = np.unique(np.concatenate(drawn))
-        if is_in_files(dataset.images) or (
-            self.is_gpu(device) and not (self._fits(dataset) or self._fits(dataset, len(held)))
-        ):
+        if self._is_streamed(dataset, len(held), device):
             return Parts(*(_streamed(dataset, indices, device) for indices in drawn))
         table = self._table(dataset, held, device)
         is_whole = len(table) == len(dataset.labels)
@@ -63,6 +62,14 @@ class SharedImages:
             return _part(dataset, indices, table, as_tensor(rows).to(device))
 
         return Parts(*map(rows_of, drawn))
+
+    def _is_streamed(self, dataset: Dataset, n_used: int, device: torch.device) -> bool:
+        if is_in_files(dataset.images):
+            return True
+        if self.is_gpu(device):
+            return not (self._fits(dataset) or self._fits(dataset, n_used))
+        n_bytes = n_used * table_of(dataset.images)[:1].nbytes
+        return is_mapped(dataset.images) and not fits(n_bytes, memory_here())
 
     def _fits(self, dataset: Dataset, n: int | None = None) -> bool:
         """Whether all images of the set, or `n` of them, may lie on the GPU."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from harness.training import features
 from harness.training.context import TrialContext
 from harness.training.feature_file import TableShape
 from harness.training.feature_store import FeatureStore
+from harness.training.streaming import ReadAhead
 from harness.training.trial import run_trial
 from harness.trials import frozen
 from harness.trials.events import Ended, Stopped
@@ -178,6 +180,21 @@ def test_seeds_with_the_same_weights_and_images_share_tables(run, tmp_path):
     run("run", "last", text=text, seeds=(0, 1, 2))
     # all 900 images are used, whatever the split: one table for three trials
     assert len(list((tmp_path / "features").glob("*.npy"))) == 1
+
+
+def test_the_images_of_a_front_are_read_before_their_turn(run, monkeypatch):
+    """By a thread, each chunk once, where images lie on the device in any case."""
+    read, by_thread = ReadAhead._read, []
+
+    def seen(self, rows, memory):
+        if threading.current_thread() is not threading.main_thread():
+            by_thread.extend(rows.tolist())
+        return read(self, rows, memory)
+
+    monkeypatch.setattr(ReadAhead, "_read", seen)
+    monkeypatch.setattr(features, "CHUNK", 100)
+    run("run", "last")
+    assert sorted(by_thread) == list(range(900))
 
 
 def test_early_stopping_keeps_what_validation_chose(run, tmp_path):

@@ -5,27 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from mapped_images import mapped
 
 from datasets.base import build_dataset
-from datasets.cache.checked import CheckedImages, RowCheck
 from datasets.split import Split
 from harness.training.shared_images import FEW, SharedImages
 
 CPU = torch.device("cpu")
 N = 60
-
-
-def mapped(images, path, channels=None, on_damage=None):
-    """`images` as the cache gives them: a map of a file, each row with its checksum."""
-    from zlib import crc32
-
-    np.save(path, images)
-    rows = np.load(path, mmap_mode="c")
-    check = RowCheck(rows, np.array([crc32(row) for row in images]), on_damage)
-    shown = images.shape[1] if channels is None else channels
-    wide = np.broadcast_to(rows, (len(rows), shown, *rows.shape[2:]))
-    wide.flags.writeable = False
-    return CheckedImages.of(wide, check)
 
 
 @pytest.fixture

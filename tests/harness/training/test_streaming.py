@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from mapped_images import mapped
 from pack_runs import run_alone, run_together, stopping_after
 from threads_as_ranks import Together
 from torch import nn
@@ -22,12 +23,12 @@ from harness.joint import fused, pack
 from harness.runfolder.folder import RunFolder
 from harness.seeds import AXES, derive_streams
 from harness.sweepfile.settings import Train
-from harness.training import streaming
+from harness.training import shared_images, streaming
 from harness.training.arrays import Normalise, Part
 from harness.training.loop import Trainer
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.shared_images import SharedImages
-from harness.training.streaming import AHEAD, ReadAhead
+from harness.training.streaming import AHEAD, Budget, ReadAhead
 from harness.training.trial import run_trial
 from harness.trials.events import Stopped
 from headstart.errors import StorageError
@@ -100,6 +101,58 @@ def test_batches_that_are_left_out_or_not_planned_disturb_none(source):
     assert is_of(source.at(batches[6]), [6])
 
 
+def test_a_pack_of_any_size_reads_no_more_ahead(reads):
+    """Those whose steps come first read first; what there is no room for is read when asked for."""
+    images = np.arange(240, dtype=np.uint8).reshape(60, 1, 2, 2)
+    budget = Budget(4 * images[:5].nbytes)
+    pack = [ReadAhead(images, CPU, budget=budget) for _ in range(9)]
+    batches = [np.arange(5 * k, 5 * k + 5) for k in range(12)]
+    for source in pack:
+        source.follow(batches)
+    assert [source.n_begun for source in pack] == [3, 1] + [0] * 7
+    for rows in batches:
+        for source in pack:
+            assert is_of(source.at(rows), rows)
+            assert 0 < budget.held <= budget.n_bytes or rows is batches[-1]
+            assert budget.held == sum(each.n_bytes for each in pack)
+    assert budget.held == 0
+    assert sorted(rows[0] for rows in reads) == sorted(5 * k for k in range(12) for _ in pack)
+
+
+def test_after_the_first_step_each_of_a_pack_is_read_before_its_turn(monkeypatch):
+    names, read = [], ReadAhead._read
+
+    def named(self, rows, memory):
+        names.append(threading.current_thread() is threading.main_thread())
+        return read(self, rows, memory)
+
+    monkeypatch.setattr(ReadAhead, "_read", named)
+    images = np.zeros((60, 1, 2, 2), np.uint8)
+    budget = Budget(3 * images[:5].nbytes)
+    pack = [ReadAhead(images, CPU, budget=budget) for _ in range(8)]
+    for source in pack:
+        source.follow(np.arange(5 * k, 5 * k + 5) for k in range(12))
+    for k in range(12):
+        for source in pack:
+            source.at(np.arange(5 * k, 5 * k + 5))
+        if k == 0:
+            names.clear()
+    assert names == [False] * len(names)
+    assert len(names) >= 8 * 11 - 3
+
+
+def test_a_batch_larger_than_all_that_may_be_read_ahead_is_read_alone_and_ended_ones_go():
+    images = np.zeros((60, 1, 2, 2), np.uint8)
+    budget = Budget(1)
+    first, second = (ReadAhead(images, CPU, budget=budget) for _ in range(2))
+    first.follow([np.arange(9)])
+    second.follow([np.arange(5)])
+    assert (first.n_begun, second.n_begun) == (1, 0)
+    del first
+    second.follow([np.arange(5)])
+    assert second.n_begun == 1
+
+
 def test_a_read_that_fails_is_told_to_who_asks_for_the_batch(source, monkeypatch):
     def broken(images, rows, out):
         raise StorageError("decoded images were damaged")
@@ -140,6 +193,20 @@ def test_a_gpu_holds_at_most_its_share_of_images(room):
         assert np.array_equal(part.between(0, 3).numpy(), images[split.train])
     lengths = sorted(map(len, tables.values()))
     assert lengths == {100: [0, 0, 0], 200: [0, 0, 5]}.get(room, [5, 5, 5])
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+def test_on_a_cpu_a_file_larger_than_the_memory_is_read_ahead(monkeypatch, tmp_path, is_small):
+    """Else the kernel would fetch each page when the network waits for it."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 5, 4), dtype=np.uint8)
+    dataset = build_dataset("some", mapped(images, tmp_path / "a.npy"), np.arange(40) % 3, "abc",
+                            source="a test", digests=[b""] * 40)  # fmt: skip
+    n_bytes = images[:20].nbytes
+    monkeypatch.setattr(shared_images, "memory_here", lambda: n_bytes - is_small)
+    split = Split(*np.split(np.random.default_rng(1).permutation(40)[:20], [10, 15]))
+    part = SharedImages().parts(dataset, split, CPU).train
+    assert (part.source is not None) == is_small
+    assert np.array_equal(part.between(0, 10).numpy(), images[split.train])
 
 
 @pytest.mark.parametrize("arm", ["plain", "changed"])
