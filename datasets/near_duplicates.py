@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from headstart.processes import n_cores
 
@@ -41,6 +42,7 @@ _MOST_PAIRS = 700_000_000  # of images that are compared: some five seconds of o
 _MOST_OF_ONE = 10  # pairs of an image that are kept
 _PIECE = 4096  # pictures that are computed at once
 _BLOCK = 512  # images that are compared with all others at once, or fewer:
+_MOST_THREADS = 8
 _MOST_COSINES = _BLOCK << 16  # of them in memory
 
 
@@ -57,6 +59,11 @@ def near_pairs(images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray) -
     tested = tested[:: max(1, -(-len(tested) * len(images) // _MOST_PAIRS))]
     if min(images.shape[2:]) < MIN_SIDE or len(tested) == 0:
         return np.empty((0, 2), np.int64)
+    with threadpool_limits(1, "blas"):  # whose threads wait for each other in busy circles
+        return _pairs(images, first_copy, tested)
+
+
+def _pairs(images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray) -> np.ndarray:
     small = _small(images)
     spectra, is_flat = _spectra(small)
     pairs = [np.empty((0, 2), np.int64)]
@@ -125,41 +132,41 @@ def _whitened(spectra: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.n
 def _candidates(
     own: np.ndarray, other: np.ndarray, tested: np.ndarray, first_copy: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs (i, j) of vectors that are near, and whether much nearer than i's other neighbours."""
-    block = max(1, min(_BLOCK, _MOST_COSINES // len(other)))
-    space = np.empty((block, len(other)), np.float32)
-    for start in range(0, len(tested), block):
-        at = tested[start : start + block]
-        near = np.matmul(own[at], other.T, out=space[: len(at)])
-        flat = _where_high(near)
-        rows, columns = np.divmod(flat, len(other))
-        cosines = near.ravel()[flat]
-        is_other = first_copy[at[rows]] != first_copy[columns]
-        rows, columns, cosines = rows[is_other], columns[is_other], cosines[is_other]
-        order = np.lexsort((-cosines, rows))
-        rows, columns, cosines = rows[order], columns[order], cosines[order]
-        counts = np.bincount(rows, minlength=len(at))
-        fifth = np.cumsum(counts) - counts + _NEIGHBOURS - 1
-        level = np.full(len(at), _SPARSE, np.float32)
-        many = counts >= _NEIGHBOURS
-        level[many] = cosines[fifth[many]]
-        rank = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
-        is_nearer = 1 - cosines <= _NEARER * (1 - level[rows])
-        kept = (is_nearer | (cosines >= _SAME)) & (rank < _MOST_OF_ONE)
-        yield np.stack([at[rows[kept]], columns[kept]], axis=1), is_nearer[kept]
+    """Pairs (i, j) of vectors that are near, and whether much nearer than i's other neighbours.
+
+    Each core compares a block of images: a matrix product, then a search in it.
+    """
+    n_threads = min(n_cores(), _MOST_THREADS)
+    block = max(1, min(_BLOCK, _MOST_COSINES // len(other)) // n_threads)
+
+    def of_block(start: int) -> tuple[np.ndarray, np.ndarray]:
+        return _nearest(own, other, tested[start : start + block], first_copy)
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        yield from pool.map(of_block, range(0, len(tested), block))
 
 
-def _where_high(near: np.ndarray) -> np.ndarray:
-    """Places in the flat array where the cosine is that of a candidate; on all cores."""
-    step = -(-len(near) // n_cores())
-
-    def of_rows(start: int) -> np.ndarray:
-        places: np.ndarray = np.flatnonzero(near[start : start + step] >= _CANDIDATE)
-        places += start * near.shape[1]
-        return places
-
-    with ThreadPoolExecutor(n_cores()) as pool:
-        return np.concatenate(list(pool.map(of_rows, range(0, len(near), step))))
+def _nearest(
+    own: np.ndarray, other: np.ndarray, at: np.ndarray, first_copy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_candidates`, of the images `at`."""
+    near = own[at] @ other.T
+    flat = np.flatnonzero(near >= _CANDIDATE)
+    rows, columns = np.divmod(flat, len(other))
+    cosines = near.ravel()[flat]
+    is_other = first_copy[at[rows]] != first_copy[columns]
+    rows, columns, cosines = rows[is_other], columns[is_other], cosines[is_other]
+    order = np.lexsort((-cosines, rows))
+    rows, columns, cosines = rows[order], columns[order], cosines[order]
+    counts = np.bincount(rows, minlength=len(at))
+    fifth = np.cumsum(counts) - counts + _NEIGHBOURS - 1
+    level = np.full(len(at), _SPARSE, np.float32)
+    many = counts >= _NEIGHBOURS
+    level[many] = cosines[fifth[many]]
+    rank = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
+    is_nearer = 1 - cosines <= _NEARER * (1 - level[rows])
+    kept = (is_nearer | (cosines >= _SAME)) & (rank < _MOST_OF_ONE)
+    return np.stack([at[rows[kept]], columns[kept]], axis=1), is_nearer[kept]
 
 
 def _pixels_agree(some: np.ndarray, others: np.ndarray, is_nearer: np.ndarray) -> np.ndarray:
