@@ -18,12 +18,12 @@ from zlib import crc32
 
 import numpy as np
 
-from datasets.files.places import Place, read_place
+from datasets.files.places import Place
 from headstart.errors import DataError
 from headstart.processes import n_cores
 
-Decode = Callable[[bytes, str], np.ndarray]
-"""From a file's bytes to an image of the set, uint8 (C, H, W); the text begins messages."""
+Decode = Callable[[Place], tuple[np.ndarray, str]]
+"""The image of the set, uint8 (C, H, W), that lies in a place; and the place in words."""
 _MANY = 32  # images; above this, they are decoded on all cores
 
 
@@ -108,9 +108,8 @@ class PackedImages:
         return out
 
     def _image(self, row: int) -> np.ndarray:
-        place = self.places[row]
-        where = str(place.path) if place.at == 0 else f"{place.path}, byte {place.at:,}"
-        image = np.ascontiguousarray(self.decode(read_place(place, where), where))
+        image, where = self.decode(self.places[row])
+        image = np.ascontiguousarray(image)
         if crc32(image.data) != self.crcs[row]:
             raise DataError(
                 f"{where}: image {row:,} of the set has other pixels than when the set was read "

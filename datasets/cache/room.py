@@ -63,8 +63,14 @@ def use_of(entry: Path, pid: int) -> Use:
     """The mark of process `pid`, which is this one, on an entry."""
     use = Use(entry)
     # Not atexit: workers of multiprocessing skip it, and a fork would remove its parent's mark.
-    Finalize(None, use.mark.unlink, kwargs={"missing_ok": True}, exitpriority=0)
+    Finalize(None, _remove_mark, (use.mark,), exitpriority=0)
     return use
+
+
+def _remove_mark(mark: Path) -> None:
+    """Of a process that ends; a cache that may not be written by now keeps it, as of a dead one."""
+    with suppress(OSError):
+        mark.unlink()
 
 
 def mark_used(entry: Path) -> None:

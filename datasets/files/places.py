@@ -12,6 +12,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -36,6 +37,23 @@ class Place(NamedTuple):
     n_packed: int
     n: int
     is_deflated: bool = False
+
+
+class Reader(NamedTuple):
+    """What reads places.
+
+    Attributes:
+        read: the content of a place; the text begins messages.
+        said: a place as a message shows it.
+    """
+
+    read: Callable[[Place, str], bytes]
+    said: Callable[[Place], str]
+
+
+def said_of(place: Place) -> str:
+    """Of a stretch of a file."""
+    return str(place.path) if place.at == 0 else f"{place.path}, byte {place.at:,}"
 
 
 def read_place(place: Place, where: str) -> bytes:
@@ -75,6 +93,9 @@ def place_in_zip(path: Path, file: IO[bytes], info: zipfile.ZipInfo) -> Place:
     at = info.header_offset + _LOCAL.size + n_name + n_extra
     is_deflated = info.compress_type == zipfile.ZIP_DEFLATED
     return Place(path, at, info.compress_size, info.file_size, is_deflated)
+
+
+FILES = Reader(read_place, said_of)
 
 
 def _stretch(descriptor: int, place: Place) -> bytes:

@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
-from datasets.files.places import Place, place_in_zip, read_place
+from datasets.files.places import FILES, Place, Reader, place_in_zip, read_place
 from datasets.locations import check_plain
 from headstart.errors import DataError
 from headstart.output import is_text
@@ -54,8 +54,8 @@ class Tree:
     """Files by name; `read(name)` gives a file's bytes and may be called from several threads.
 
     Names are relative, with forward slashes, sorted, hidden and system files left out. `folders`
-    are the names of all folders, empty ones too. `place(name)` says where a file's bytes lie; None
-    where they can only be read from the start of an archive.
+    are the names of all folders, empty ones too. `place(name)` says where a file's bytes lie, for
+    `reader` to read; None where they can only be read from the start of an archive.
     """
 
     where: Path
@@ -63,6 +63,7 @@ class Tree:
     folders: frozenset[str]
     read: Callable[[str], bytes]
     place: Callable[[str], Place] | None = None
+    reader: Reader = FILES
 
     def label(self, name: str) -> str:
         """`name` as a message shows it."""

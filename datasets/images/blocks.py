@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datasets.base import ImageFile, Measured
+from datasets.cache.packed import Decode
 from datasets.cache.pages import measured, rows_of_a_block
+from datasets.files.places import Place, Reader
 from datasets.files.trees import Tree
 from datasets.images.bit_depth import ValueRange, check_reach
 from datasets.images.decode import Decoded, OnDamaged, decode
@@ -139,17 +141,20 @@ def decode_into_pages(
     else:
         assert tree.place is not None, "else nothing can stay"
         good = (name for name, is_good in zip(names, outcome.good, strict=True) if is_good)
-        pages.stay(decoder_of(how), [tree.place(name) for name in good])
+        pages.stay(decoder_of(how, tree.reader), [tree.place(name) for name in good])
     return outcome
 
 
-def decoder_of(how: Decoding) -> Callable[[bytes, str], np.ndarray]:
-    """What makes uint8 (C, H, W) of one file as `how` says; `how.shape` gives (H, W, C)."""
+def decoder_of(how: Decoding, reader: Reader) -> Decode:
+    """What makes uint8 (C, H, W) of a file in its place; `how.shape` gives (H, W, C)."""
 
-    def decoded(content: bytes, where: str) -> np.ndarray:
+    def decoded(place: Place) -> tuple[np.ndarray, str]:
+        where = reader.said(place)
+        content = reader.read(place, where)
         file = decode(content, where, as_gray=how.as_gray, value_range=how.value_range)
         made = how.shape(file.pixels)
-        return (made.pixels if isinstance(made, Shaped) else made).transpose(2, 0, 1)
+        pixels = made.pixels if isinstance(made, Shaped) else made
+        return pixels.transpose(2, 0, 1), where
 
     return decoded
 

@@ -28,6 +28,7 @@ from datasets.base import (
 )
 from datasets.cache.packed import Decode, InPlace
 from datasets.files.image_kinds import Also
+from datasets.files.places import FILES, Reader
 from datasets.files.trees import Tree
 from datasets.images.bit_depth import ValueRange
 from datasets.images.blocks import (
@@ -191,13 +192,13 @@ def _first_channel(how: Decoding) -> Decoding:
     return replace(how, shape=shape)
 
 
-def in_place(options: ImageOptions, request: Request) -> InPlace:
+def in_place(options: ImageOptions, request: Request, reader: Reader = FILES) -> InPlace:
     """How images of such a set are decoded from their files whenever they are read."""
 
     def decoder(shape: tuple[int, int, int]) -> Decode:
         how = _decoding(options, request, shape[1:])
         is_narrow = request.channels is None and shape[0] == 1
-        return decoder_of(_first_channel(how) if is_narrow else how)
+        return decoder_of(_first_channel(how) if is_narrow else how, reader)
 
     return InPlace(decoder, decoder_versions)
 

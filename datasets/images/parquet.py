@@ -1,20 +1,24 @@
 """Parquet files that hold encoded images → their bytes, labels and names of classes.
 
-In: files that a stranger may have made. Out: rows, each an image's bytes and a label. An image
-that many rows repeat is kept once, as the file keeps it, so a small file stays small in memory. It
-stands alone because it knows columns and what pyarrow may be trusted with, and nothing of options.
+In: files that a stranger may have made. Out: rows, each with a label and the place of its image,
+and what reads images in their places. Memory holds some row groups, and an image that many rows
+repeat is kept once, as the file keeps it, so a small file stays small in memory. It stands alone
+because it knows columns and what pyarrow may be trusted with, and nothing of options.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from datasets.files.places import Place
 from datasets.files.shards import words_of
 from datasets.files.trees import MAX_TOTAL_BYTES
 from datasets.images.labelled import Label
@@ -42,6 +46,8 @@ _ROW_BYTES = 16  # a row takes more, however often its image is repeated
 _SMALL_ROWS = 10_000  # so many rows may any file have
 _STRING_BYTES = 16 << 20  # of the footer; the names of 20,000 classes take less than 1
 _RATIO = 24  # unpacked to packed; images are packed already, and snappy reaches 22
+_KEPT_BYTES = 256 << 20  # of images of row groups that were read last
+_MOST_KEPT = 32  # row groups
 _SHOWN = 12
 _MANY = 48  # columns, as of pixels
 
@@ -59,15 +65,82 @@ class Columns:
 
 @dataclass(frozen=True)
 class Rows:
-    """What the chosen columns hold; `images[k]` is None where the row has no bytes."""
+    """What the chosen columns hold but for the images, which `Images` reads.
 
-    images: Images
+    Attributes:
+        places: of the image of each row: the file, the row group, the row in it.
+    """
+
+    places: tuple[Place, ...]
     labels: tuple[Label, ...]
     groups: tuple[str, ...]
 
 
 class Images:
-    """The bytes of each row's image, kept packed together."""
+    """The bytes of images, read a row group at a time; a few of these are kept for the next rows.
+
+    Several threads may read. An image that many rows repeat is kept once, as the file keeps it.
+    """
+
+    def __init__(self, columns: Callable[[Path], Columns]) -> None:
+        self._columns = columns
+        self._kept: OrderedDict[tuple[Path, int], _Group] = OrderedDict()
+        self._n_read: dict[Path, dict[int, int]] = {}  # bytes of the images of each row group
+        self._lock = Lock()
+
+    def read(self, place: Place, where: str) -> bytes:
+        """The file in a row.
+
+        Raises:
+            DataError: the row has none, or the Parquet file cannot be read.
+        """
+        content = self._group(place.path, place.at).read(place.n_packed)
+        if content is None:
+            name = self._columns(place.path).image
+            raise DataError(
+                f"{where} has no bytes in the column '{name}'; images must be inside the file, a "
+                "path beside it is not followed"
+            )
+        return content
+
+    def _group(self, path: Path, number: int) -> _Group:
+        key = (path, number)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        group = self._read_group(path, number)
+        with self._lock:
+            self._kept[key] = group
+            n_bytes = sum(each.n_kept for each in self._kept.values())
+            while len(self._kept) > 1 and (n_bytes > _KEPT_BYTES or len(self._kept) > _MOST_KEPT):
+                n_bytes -= self._kept.popitem(last=False)[1].n_kept
+        return group
+
+    def _read_group(self, path: Path, number: int) -> _Group:
+        import pyarrow as pa
+
+        columns = self._columns(path)
+        wanted = f"{columns.image}.bytes" if columns.is_struct else columns.image
+        group = _Group()
+        with _opened(path, [wanted]) as file:
+            column = file.read_row_group(number, [wanted], use_threads=False).column(columns.image)
+            for chunk in column.chunks:
+                group.add(chunk.flatten()[0] if pa.types.is_struct(chunk.type) else chunk)
+        most = max(SMALL_BYTES, _RATIO * path.stat().st_size)
+        with self._lock:
+            of_file = self._n_read.setdefault(path, {})
+            of_file[number] = max(group.n_kept, group.n_read)
+            if sum(of_file.values()) > min(MAX_TOTAL_BYTES, most):
+                raise DataError(
+                    f"{path}: its images take over {most >> 20:,} MB, repeated ones counted each "
+                    "time, which is the limit"
+                )
+        return group
+
+
+class _Group:
+    """The images of one row group, kept packed together."""
 
     def __init__(self) -> None:
         self._distinct: list[pa.Array] = []
@@ -86,16 +159,15 @@ class Images:
         self._places += [(len(self._distinct), index) for index in indices.tolist()]
         self._distinct.append(column.dictionary)
 
-    def __len__(self) -> int:
-        return len(self._places)
-
     def read(self, row: int) -> bytes | None:
         """The file in this row."""
+        if row >= len(self._places):
+            return b""  # of a file that was replaced; no image is
         array, index = self._places[row]
         if index < 0:
             return None
         if index >= len(self._distinct[array]):
-            return b""  # of a damaged file; no image is
+            return b""  # of a damaged file
         content = self._distinct[array][index].as_buffer()
         return None if content is None else bytes(content.to_pybytes())
 
@@ -128,36 +200,29 @@ def find_columns(path: Path, image: str | None, label: str | None, group: str | 
 
 
 def read_rows(path: Path, columns: Columns) -> Rows:
-    """All rows of a file.
+    """All rows of a file, their images still in it.
 
     Raises:
         DataError: it is damaged, takes more memory than its size warrants, or has not the columns.
     """
-    import pyarrow as pa
-
     image = f"{columns.image}.bytes" if columns.is_struct else columns.image
-    wanted = [image, columns.label, *([columns.group] if columns.group else [])]
-    images, labels, groups = Images(), list[Label](), list[str]()
-    with _opened(path, wanted) as file:
-        most = _check_size(path, wanted)
+    others = [columns.label, *([columns.group] if columns.group else [])]
+    places, labels, groups = list[Place](), list[Label](), list[str]()
+    with _opened(path, others) as file:
+        _check_size(path, [image, *others])
         for column in (columns.image, columns.label):
             if column not in file.schema_arrow.names:
                 raise DataError(f"{path}: no column '{column}', which the other files have")
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=wanted, use_threads=False)
-            for chunk in table.column(columns.image).chunks:
-                images.add(chunk.flatten()[0] if pa.types.is_struct(chunk.type) else chunk)
+            table = file.read_row_group(group, columns=others, use_threads=False)
+            n = len(table)
+            places += [Place(path.absolute(), group, row, 0) for row in range(n)]
             labels += _values(table.column(columns.label), path, columns.label)
             if columns.group:
                 groups += [
                     str(v) for v in _values(table.column(columns.group), path, columns.group)
                 ]
-            if max(images.n_kept, images.n_read) > min(MAX_TOTAL_BYTES, most):
-                raise DataError(
-                    f"{path}: its images take over {most >> 20:,} MB, repeated ones counted each "
-                    "time, which is the limit"
-                )
-    return Rows(images, tuple(labels), tuple(groups))
+    return Rows(tuple(places), tuple(labels), tuple(groups))
 
 
 @contextmanager

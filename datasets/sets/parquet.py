@@ -8,17 +8,19 @@ structure of `bytes` and `path`), the labels by what the file says of classes, o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from datasets.arrays.classes import NamesSetting
 from datasets.base import Dataset, DatasetInfo, Request
 from datasets.cache.cached import cached
 from datasets.files.peek import refuse_pointers
+from datasets.files.places import Place, Reader
 from datasets.files.shards import files_by_part
 from datasets.files.trees import Tree, walk
-from datasets.images.image_set import ImageOptions, dataset_of_files
+from datasets.images.image_set import ImageOptions, dataset_of_files, in_place
 from datasets.images.labelled import Labelled, layout_of, names_are_used
-from datasets.images.parquet import Columns, Rows, find_columns, read_rows
+from datasets.images.parquet import Columns, Images, Rows, find_columns, read_rows
 from datasets.locations import user_path
 from headstart.errors import DataError
 from headstart.settings import key
@@ -74,7 +76,21 @@ def load(options: Options, request: Request) -> Dataset:
         request,
         files,
         lambda asked: _decode(path, files, options, asked),
+        in_place=in_place(options, request, _reader(options)),
     )
+
+
+def _reader(options: Options) -> Reader:
+    """Of images in their rows."""
+
+    @cache
+    def columns(path: Path) -> Columns:
+        return find_columns(path, options.image_column, options.label_column, options.group)
+
+    def said(place: Place) -> str:
+        return f"{place.path}: row {place.n_packed:,} of row group {place.at:,}"
+
+    return Reader(Images(columns).read, said)
 
 
 def _decode(path: Path, files: Sequence[Path], options: Options, request: Request) -> Dataset:
@@ -94,7 +110,7 @@ def _decode(path: Path, files: Sequence[Path], options: Options, request: Reques
         for part, names in by_part.items()
         for name in names
     }
-    tree, images = _as_tree(path, rows, columns)
+    tree, images = _as_tree(path, rows, columns, _reader(options))
     notes.append(f"labels were read from the column '{columns.label}'")
     layout, order = layout_of(images, str(path), options.class_names, notes)
     if names_are_used(images, options.class_names):
@@ -118,29 +134,21 @@ def _are_parts(folders: set[str]) -> bool:
 
 
 def _as_tree(
-    path: Path, rows: dict[tuple[str, str], Rows], columns: Columns
+    path: Path, rows: dict[tuple[str, str], Rows], columns: Columns, reader: Reader
 ) -> tuple[Tree, Labelled]:
     """The rows as files `NAME/row 17`, in their order, with their labels and parts."""
-    places: dict[str, tuple[Rows, int]] = {}
+    places: dict[str, Place] = {}
     parts: list[str] = []
     groups: list[str] = []
     for (part, name), held in rows.items():
         before = f"{name}/" if path.is_dir() else ""
-        for row in range(len(held.images)):
-            places[f"{before}row {row}"] = (held, row)
-            parts.append(part)
+        places |= {f"{before}row {row}": place for row, place in enumerate(held.places)}
+        parts += [part] * len(held.places)
         groups += held.groups
 
     def read(name: str) -> bytes:
-        held, row = places[name]
-        content = held.images.read(row)
-        if content is None:
-            raise DataError(
-                f"{path}: {name} has no bytes in the column '{columns.image}'; images must be "
-                "inside the file, a path beside it is not followed"
-            )
-        return content
+        return reader.read(places[name], f"{path}: {name}")
 
-    tree = Tree(path, tuple(places), frozenset(), read)
+    tree = Tree(path, tuple(places), frozenset(), read, places.__getitem__, reader)
     labels = [label for held in rows.values() for label in held.labels]
     return tree, Labelled(tuple(places), labels, parts, columns.names, groups)

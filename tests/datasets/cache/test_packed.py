@@ -6,12 +6,14 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from data_files import image_bytes, request, write_tree, write_zip
 
 from datasets.cache.checked import plain, read_rows
 from datasets.cache.packed import PackedImages
-from datasets.sets import folder, webdataset
+from datasets.sets import folder, parquet, webdataset
 from headstart.errors import DataError, InputError
 
 RNG = np.random.default_rng(0)
@@ -42,11 +44,21 @@ def write_shards(where: Path) -> Path:
     return where
 
 
+def write_parquet(where: Path) -> Path:
+    where.mkdir()
+    for file, group in ((0, 5), (1, 100)):
+        columns = {"image": [encoded(k) for k in range(N // 2)], "label": [0, 1, 1] * (N // 6)}
+        path = where / f"train-0000{file}-of-00002.parquet"
+        pq.write_table(pa.table(columns), path, row_group_size=group)
+    return where
+
+
 KINDS = {
     "folder": (folder, lambda path: write_tree(path, files())),
     "zip": (folder, lambda path: write_zip(path.with_suffix(".zip"), files())),
     "gray": (folder, lambda path: write_tree(path, files(is_gray=True))),
     "shards": (webdataset, write_shards),
+    "parquet": (parquet, write_parquet),
 }
 
 

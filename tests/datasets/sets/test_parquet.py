@@ -241,13 +241,14 @@ def test_an_image_that_rows_repeat_is_kept_once_and_counted_each_time(tmp_path, 
     image = pa.DictionaryArray.from_arrays(pa.array([0] * n_rows), pa.array([bytes(1 << 20)]))
     path = write(tmp_path / "set.parquet", {"image": image, "label": [0, 1, 2] * (n_rows // 3)})
     columns = parquet_images.find_columns(path, None, None, None)
+    images = parquet_images.Images(lambda path: columns)
+    place = parquet_images.read_rows(path, columns).places[-1]
     if is_read:
-        rows = parquet_images.read_rows(path, columns)
-        assert rows.images.n_kept < 2 << 20
-        assert rows.images.read(n_rows - 1) == bytes(1 << 20)
+        assert images.read(place, "row") == bytes(1 << 20)
+        assert sum(group.n_kept for group in images._kept.values()) < 2 << 20
     else:
         with pytest.raises(DataError, match="take over 64 MB, repeated ones counted each time"):
-            parquet_images.read_rows(path, columns)
+            images.read(place, "row")
 
 
 def test_texts_that_many_rows_repeat_are_kept_once(tmp_path):
