@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from harness.hand_in.evaluated import Evaluated, evaluations_of
 from harness.sweepfile.search_settings import Search
-from harness.sweepfile.settings import FINE_TUNE, Train
+from harness.sweepfile.settings import FINE_TUNE, TIMMS_OPTIMIZERS, Train
 from harness.trials.spec import Plan
 from headstart.errors import InputError
 
@@ -75,7 +75,15 @@ def _against_search(evaluation: Evaluated, search: Search) -> str:
 def _against_training(train: Train) -> str:
     """Which setting the code of a hand-in does not know; empty where it knows all."""
     unknown = {
-        "optimizer": bool(train.optimizer_code),
+        "optimizer": bool(train.optimizer_code) or train.optimizer in TIMMS_OPTIMIZERS,
+        "weight_decay_of": train.weight_decay_of != "all",
+        "schedule.name": train.schedule.name == "linear",
+        "schedule.warmup_epochs": train.schedule.warmup_epochs > 0,
+        "accumulate": train.accumulate > 1,
+        "sampling": train.sampling != "each_once",
+        "class_weights": train.class_weights is not None,
+        "ema": train.ema is not None,
+        "cutmix": train.cutmix > 0,
         "loss": train.loss != "cross_entropy",
         "precision": train.precision == "bf16",
         "batch_norm_parts": train.batch_norm_parts != 1,

@@ -105,7 +105,7 @@ def _fine_tuning(trial: TrialSpec) -> dict[str, Any]:
         ],
         "optimizer": train.optimizer,
         "optimizer_options": _optimizer(train),
-        "schedule": train.schedule.model_dump(mode="json"),
+        "schedule": train.schedule.model_dump(mode="json", exclude={"warmup_epochs"}),
         "batch_size": train.batch_size,
         "epochs": train.epochs,
         "evaluate_every": train.evaluate_every.model_dump(mode="json"),

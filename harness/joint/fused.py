@@ -55,8 +55,8 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
         return f"the code of {condition.model.shown} is another library's, and is not fused"
     if condition.train.schedule.name == "plateau":
         return "train.schedule plateau gives each seed a rate of its own, and one optimizer has one"
-    if condition.train.mixup:
-        return "train.mixup mixes images of a batch, which only a trial by itself does"
+    if condition.train.only_alone:
+        return condition.train.only_alone
     if frozen.is_gradual(condition):
         return "fine_tune: gradual changes what trains from epoch to epoch"
     try:

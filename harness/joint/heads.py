@@ -36,6 +36,7 @@ def can_batch(unit: Sequence[TrialSpec]) -> bool:
         len(unit) > 1
         and all(spec.condition == first for spec in unit)
         and not first.runs_users_code  # whose steps only the code itself can make
+        and train.only_alone is None
         and reason_against(first) is None
         and train.precision == "float32"
         and train.schedule.name != "plateau"  # gives each seed a rate of its own

@@ -28,6 +28,8 @@ class StackedWeights:
         self.settings = self.lead.settings
         self.networks = [trainer.unprepared for trainer in trainers]
         self.losses_of = loss_function(self.settings, "none")
+        weights = [trainer.class_weights for trainer in trainers]
+        self.class_weights = [each for each in weights if each is not None]
         self.own = [dict(network.named_parameters()) for network in self.networks]
         self.by_name = stacked_parameters(self.networks)
         for name, weight in self.by_name.items():
@@ -42,8 +44,10 @@ class StackedWeights:
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Each trainer's mean loss (K,) of logits (K, batch, classes) and labels (K, batch)."""
-        losses = self.losses_of(logits.flatten(0, 1), labels.flatten())
-        return losses.view(len(labels), -1).mean(dim=1)
+        losses = self.losses_of(logits.flatten(0, 1), labels.flatten()).view(len(labels), -1)
+        if self.class_weights:
+            losses = losses * torch.stack(self.class_weights).gather(1, labels)
+        return losses.mean(dim=1)
 
     def update(self, losses: Tensor) -> None:
         """Move the weights by the gradients of each trainer's mean loss (K,)."""
@@ -123,7 +127,11 @@ class StackedWeights:
         """The lead's parameter groups, over stacked weights."""
         names = {id(p): name for name, p in self.own[0].items()}
         return [
-            {"params": [self.by_name[names[id(p)]] for p in group["params"]], "lr": group["lr"]}
+            {
+                "params": [self.by_name[names[id(p)]] for p in group["params"]],
+                "lr": group["lr"],
+                "weight_decay": group["weight_decay"],
+            }
             for group in self.lead.optimizer.param_groups
         ]
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 HEADER_BYTES = 90  # of a tensor in a file of weights
 FLOAT = 4  # bytes of a number
 RECORD_BYTES = 65  # of one that a file of differences leaves out
-MOMENTS = {"adam": 2, "adamw": 2}  # numbers of an optimizer's state for each weight
+MOMENTS = {"adam": 2, "adamw": 2, "lion": 1}  # numbers of an optimizer's state for each weight
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _trial_bytes(
     epochs = train.for_images(trial.data.n_train or 1).epochs if sizes.parameters else 0
     has_best = save.weights != "none" or is_needed or trial.stage == "pretrain"
     n_files = (has_best and trial.is_tested) + save.last + epochs // (save.every or epochs + 1)
-    state = 2 * sizes.whole + _moments(train) * sizes.parameters
+    state = (2 if train.ema is None else 3) * sizes.whole + _moments(train) * sizes.parameters
     return TrialBytes(n_files * file, file, state, _step_bytes(trial, sizes, on_card), sizes.whole)
 
 

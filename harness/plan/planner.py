@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from datasets.locations import cache_folder, data_folder
+from harness.plan.recipe_check import check_recipes
 from harness.seeds import derive_streams
 from harness.sweepfile.settings import Condition, Start, Sweep
 from harness.teams.rules import check_workers
@@ -34,6 +35,7 @@ def make_plan(sweep: Sweep, catalogue: DataCatalogue, seeds: Iterable[int] | Non
     planner = _Planner(sweep, catalogue, tuple(sweep.seeds.values if seeds is None else seeds))
     plan = planner.plan()
     check_workers(plan)
+    check_recipes(plan)
     return plan
 
 

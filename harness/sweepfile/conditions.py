@@ -22,6 +22,8 @@ from harness.sweepfile.file import Arm, Section, Stage
 from harness.sweepfile.mistakes import Mistakes, show
 from harness.sweepfile.nodes import merge, with_value, without
 from harness.sweepfile.normalise import settled
+from harness.sweepfile.recipes import KEY as RECIPE
+from harness.sweepfile.recipes import below, written_out
 from harness.sweepfile.references import CodePlaces, resolve
 from harness.sweepfile.settings import Condition, DataChoice, ModelChoice, RunArm, Start, StartFile
 from headstart.errors import InputError, did_you_mean
@@ -182,7 +184,10 @@ class _OneCondition:
     # -- inheritance -----------------------------------------------------------------------
 
     def _with_inherited(self, node: Node) -> Node:
-        merged = {key: merge(self.root.get(key), node.get(key)) for key in (*INHERITED, "train")}
+        merged = {key: merge(self.root.get(key), node.get(key)) for key in INHERITED}
+        of_all, own = self.root.get("train"), node.get("train")
+        of_all = below(of_all, own, self.mistakes)
+        merged["train"] = merge(of_all, written_out(own, self.mistakes))
         for key, example in INHERITED.items():
             if merged[key] is None:
                 self.mistakes.add(self.root, f"is missing: {example}", key)
@@ -366,8 +371,12 @@ def _inherits(root: Node, kind: str, name: str, keys: Sequence[str]) -> bool:
     """Whether the sweep's own value at `keys` (`data`, `train`) reaches this stage or arm."""
     if keys[0] in ("arms", "pretrain"):
         return False
-    own = root.get(kind, name, keys[0])
-    merged = merge(root.get(keys[0]), own)
+    own, of_all = root.get(kind, name, keys[0]), root.get(keys[0])
+    if keys[0] == "train":
+        if keys[1:] == [RECIPE] and own is not None and own.get(RECIPE) is not None:
+            return False
+        of_all, own = below(of_all, own), written_out(own)
+    merged = merge(of_all, own)
     if own is None or merged is None:
         return True
     for depth in range(1, len(keys) + 1):

@@ -16,6 +16,7 @@ from harness.sweepfile.file import SweepFile
 from harness.sweepfile.labels import labels_of, read_labels
 from harness.sweepfile.mistakes import Mistakes
 from harness.sweepfile.nodes import as_left_out, with_value, without
+from harness.sweepfile.recipes import recipes_in
 from harness.sweepfile.references import NO_CODE, CodePlaces, check_given, in_run_folder
 from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
@@ -120,6 +121,7 @@ def read_sweep(
         raise SpecError([*texts, *(_missing(conditions, why_missing) if why_missing else ())])
     own = {
         **{key: getattr(frame, key) for key in frame.model_fields_set},
+        "choices": {**recipes_in(root), **frame.choices},
         "vary": frozenset(frame.vary),
         "compare": tuple(_over_grid(frame.compare, conditions)),
     }

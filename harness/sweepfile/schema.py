@@ -18,6 +18,7 @@ import models
 from datasets.split import SplitSettings
 from harness.sweepfile.file import SweepFile
 from harness.sweepfile.nodes import LEFT_OUT
+from harness.sweepfile.recipes import RECIPES
 from harness.sweepfile.settings import SeedsRule, VerdictRule, schema_of_names
 from headstart.settings import key
 from models.info import NORMALISE
@@ -58,6 +59,7 @@ def sweep_schema() -> Schema:
     parts["DataChoice"] = _by_name(meaning, options, parts, split)
     parts["Data"] = _data(parts["DataChoice"])
     parts["Seeds"] = _seeds(parts)
+    parts["Train"]["properties"] = {"recipe": RECIPE, **parts["Train"]["properties"]}
     for section in ("Arm", "Stage"):
         del parts[section]["required"]
         parts[section]["type"] = ["object", "null"]  # `scratch:` alone is an arm too
@@ -92,6 +94,13 @@ def _object(properties: Schema, *required: str) -> Schema:
         "additionalProperties": False,
     }
 
+
+RECIPE: Schema = {
+    "description": "A set of settings by name, below those that stand beside it; they are written "
+    "out in the run's sweep.yaml. [Recipes](../recipes.md) has each in full, with its source.",
+    "enum": list(RECIPES),
+    "examples": ["fine_tune_photographs"],
+}
 
 FINE_TUNE: Schema = {
     "anyOf": [

@@ -56,6 +56,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NumberOfSeeds = Annotated[int, Field(ge=2, le=MAX_SEEDS)]
 LayerDecay = Annotated[float, Field(gt=0, le=1)]
+ClassWeights = Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None
 LearningRateFactors = LayerDecay | dict[str, Annotated[float, Field(gt=0)]]
 
 
@@ -80,22 +81,27 @@ def schema_of_names(*ours: str) -> dict[str, Any]:
     return {"anyOf": [{"enum": list(ours)}, reference]}
 
 
-OPTIMIZERS, LOSSES = ("adam", "adamw", "sgd"), ("cross_entropy", "complementary")
+OPTIMIZERS = ("adam", "adamw", "sgd", "lion", "lamb", "muon")
+TIMMS_OPTIMIZERS = ("lion", "lamb", "muon")  # that its package has
+LOSSES = ("cross_entropy", "complementary", "binary_cross_entropy")
 Optimizer = Annotated[str, _one_of(*OPTIMIZERS), WithJsonSchema(schema_of_names(*OPTIMIZERS))]
 Loss = Annotated[str, _one_of(*LOSSES), WithJsonSchema(schema_of_names(*LOSSES))]
 OWN_PARTS = ("optimizer", "loss")
 
 
 class Schedule(Frozen):
-    """How the learning rate moves, by epoch (`step`, `plateau`) or by step (`cosine`)."""
+    """How the learning rate moves: by epoch (`step`, `plateau`) or by step (the others)."""
 
-    name: Literal["none", "cosine", "step", "plateau"] = key("`none`: it stays; `cosine`: it "
-        "falls along a cosine; `step`: it is cut every so many epochs; `plateau`: it is cut when "
-        "the score stops improving.", "none", example="cosine")  # fmt: skip
+    name: Literal["none", "cosine", "step", "plateau", "linear"] = key("`none` (or `constant`): it "
+        "stays; `cosine`: it falls along a cosine; `linear`: along a line; `step`: it is cut every "
+        "so many epochs; `plateau`: it is cut when the score stops improving.", "none",
+        example="cosine")  # fmt: skip
     warmup_steps: NonNegativeInt = key("The learning rate rises from near 0 over this many steps "
         "first.", 0, example=60, unit="steps")  # fmt: skip
-    final_fraction: Fraction = key("`cosine`: the last learning rate, as a fraction of the first.",
-        0.0, example=0.01, unit="fraction of learning_rate")  # fmt: skip
+    warmup_epochs: NonNegativeFloat = key("The same in epochs; give one of both.", 0.0, example=5,
+        unit="epochs")  # fmt: skip
+    final_fraction: Fraction = key("`cosine`, `linear`: the last learning rate, as a fraction of "
+        "the first.", 0.0, example=0.01, unit="fraction of learning_rate")  # fmt: skip
     every: PositiveInt = key("`step`: epochs between two cuts.", 10, example=10, unit="epochs")
     factor: Annotated[float, Field(gt=0, lt=1)] = key("`step`, `plateau`: what a cut multiplies "
         "the learning rate by.", 0.1, example=0.4)  # fmt: skip
@@ -105,6 +111,21 @@ class Schedule(Frozen):
         "val_loss", example="val_accuracy")  # fmt: skip
     minimum: NonNegativeFloat = key("`plateau`: no cut goes below this learning rate.", 0.0,
         example=1e-05, unit="learning rate")  # fmt: skip
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _constant(cls, name: object) -> object:
+        return "none" if name == "constant" else name
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Schedule:
+        if self.warmup_steps and self.warmup_epochs:
+            raise ValueError("give one of warmup_steps, warmup_epochs")
+        return self
+
+    def n_warmup(self, steps_per_epoch: int) -> int:
+        """Steps of the warm-up."""
+        return self.warmup_steps or round(self.warmup_epochs * steps_per_epoch)
 
 
 class EvaluateEvery(Frozen):
@@ -153,37 +174,62 @@ class EarlyStopping(Frozen):
 class Train(Frozen):
     """How a network is trained. Every key here decides the result, so it is in a trial's id."""
 
-    optimizer: Optimizer = key("What turns gradients into steps: `adam`, `adamw`, `sgd`, or a "
-        "class of your own, as `my_opt.py:Lion`, in a file beside the sweep file.", "adam",
+    optimizer: Optimizer = key("What turns gradients into steps: `adam`, `adamw`, `sgd`; `lion`, "
+        "`lamb`, `muon` as timm has them (`pip install timm`); or a class of your own, as "
+        "`my_opt.py:Lion`, in a file beside the sweep file.", "adam",
         example="adamw")  # fmt: skip
     learning_rate: PositiveFloat = key("The optimizer's learning rate, before any schedule.", 1e-3,
         example=3e-4)  # fmt: skip
     weight_decay: NonNegativeFloat = key("How strongly weights are pulled towards 0; for `adam` "
-        "and `sgd` through the gradient, for `adamw` beside it.", 0.0, example=0.02)  # fmt: skip
-    betas: Annotated[tuple[Fraction, Fraction], AsTuple] = key("`adam`, `adamw`: decay of the "
-        "running means of gradients and of their squares.", (0.9, 0.999),
+        "and `sgd` through the gradient, for the others beside it.", 0.0, example=0.02)  # fmt: skip
+    weight_decay_of: Literal["all", "weights"] = key("Which parameters `weight_decay` pulls: "
+        "`weights` leaves out biases, those of normalisation, and what the network names in "
+        "`no_weight_decay` (class tokens, position embeddings).", "all",
+        example="weights")  # fmt: skip
+    betas: Annotated[tuple[Fraction, Fraction], AsTuple] = key("`adam`, `adamw`, `lion`, "
+        "`lamb`: decay of the running means of gradients and of their squares.", (0.9, 0.999),
         example=[0.9, 0.999])  # fmt: skip
     epsilon: PositiveFloat = key("`adam`, `adamw`: is added to the denominator.", 1e-8,
         example=1e-8)  # fmt: skip
-    momentum: Fraction = key("`sgd`: momentum.", 0.0, example=0.9)
-    nesterov: bool = key("`sgd`: Nesterov's form of momentum.", False, example=True)
+    momentum: Fraction = key("`sgd`, `muon`: momentum; `muon` without it: 0.95.", 0.0, example=0.9)
+    nesterov: bool = key("`sgd`, `muon`: Nesterov's form of momentum.", False, example=True)
     learning_rate_factors: LearningRateFactors = key("Slower learning near the input: a decay by "
         "which each layer group is slower than the next one, or factors by the name of the group "
         "(others: 1).", 1.0, example={"conv1": 0.1}, unit="factor of learning_rate")  # fmt: skip
     schedule: Schedule = key("How the learning rate moves. An arm's own replaces the whole of the "
         "sweep's.", Schedule(), example={"name": "cosine", "warmup_steps": 60})  # fmt: skip
     batch_size: PositiveInt = key("Images in a step.", 128, example=64, unit="images")
+    accumulate: PositiveInt = key("A batch is computed in so many parts, one after another, whose "
+        "gradients are added: for want of memory. `batch_size` stays the whole.", 1, example=4,
+        unit="parts of a batch")  # fmt: skip
+    sampling: Literal["each_once", "balanced"] = key("`each_once`: an epoch shows every training "
+        "image once, in random order; `balanced`: as many images, drawn with replacement, of each "
+        "class equally often.", "each_once", example="balanced")  # fmt: skip
     epochs: PositiveInt = key("Passes over the training images.", 10, example=30, unit="epochs")
     at_least_steps: NonNegativeInt = key("Where a small training part would take fewer steps than "
         "this, whole epochs are added until it does.", 0, example=1500, unit="steps")  # fmt: skip
-    loss: Loss = key("`cross_entropy`; `complementary` takes each label as what the image is not; "
+    loss: Loss = key("`cross_entropy`; `binary_cross_entropy`: of each class by itself, the mean "
+        "over classes; `complementary` takes each label as what the image is not; "
         "or a function of your own, as `my_loss.py:focal`, from logits and labels to the mean "
         "loss.", "cross_entropy", example="complementary")  # fmt: skip
     label_smoothing: Fraction = key("Share of the label that is spread over all classes "
-        "(`cross_entropy`).", 0.0, example=0.1, unit="fraction")  # fmt: skip
+        "(`cross_entropy`, `binary_cross_entropy`).", 0.0, example=0.1,
+        unit="fraction")  # fmt: skip
+    class_weights: ClassWeights = key("What an image counts in the training loss, by its class: "
+        "`balanced`: the rarer a class, the more, so that all classes count alike; or numbers by "
+        "class (others: 1). Validation counts all images alike.", None,
+        example="balanced")  # fmt: skip
     mixup: NonNegativeFloat = key("Each image of a step is mixed with another one of it, and its "
         "label too (Zhang et al. 2018); the shares are drawn once a step from Beta(mixup, mixup). "
         "0: no mixing.", 0.0, example=0.3)  # fmt: skip
+    cutmix: NonNegativeFloat = key("A box of each image is replaced by that of another one of the "
+        "step, and the label's share with it (Yun et al. 2019); the area is drawn once a step from "
+        "Beta(cutmix, cutmix). With `mixup` too, each step does one of both. 0: none.", 0.0,
+        example=1.0)  # fmt: skip
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = key("Decay in a step of a moving average of "
+        "the weights. The average is evaluated, chosen, tested and kept. At step t it is at most "
+        "(1 + t) / (10 + t), so that a short training forgets where it began. Without it, the "
+        "weights themselves.", None, example=0.999)  # fmt: skip
     clip_gradient_norm: PositiveFloat | None = key("A longer gradient is shortened to this norm; "
         "without it, none is.", None, example=1.0)  # fmt: skip
     evaluate_every: EvaluateEvery = key("When validation images are looked at. An arm's own "
@@ -254,14 +300,22 @@ class Train(Frozen):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} belongs to our optimizers; give {self.own_parts[0]} "
                                      "its own in optimizer_options")  # fmt: skip
-        if self.optimizer != "sgd" and (self.momentum or self.nesterov):
+        if self.optimizer not in ("sgd", "muon") and (self.momentum or self.nesterov):
             raise ValueError(f"momentum and nesterov belong to sgd, not to {self.optimizer}")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum over 0")
-        if self.loss != "cross_entropy" and self.label_smoothing:
-            raise ValueError("label_smoothing belongs to the loss cross_entropy")
-        if self.loss == "complementary" and self.mixup:
-            raise ValueError("mixup mixes labels, and those of the loss complementary are none")
+        if self.loss not in ("cross_entropy", "binary_cross_entropy"):
+            if self.label_smoothing:
+                raise ValueError("label_smoothing belongs to the loss cross_entropy")
+            if self.class_weights is not None:
+                raise ValueError("class_weights belong to the losses cross_entropy and "
+                                 "binary_cross_entropy")  # fmt: skip
+        for name in ("mixup", "cutmix") if self.loss == "complementary" else ():
+            if getattr(self, name):
+                raise ValueError(f"{name} mixes labels, and those of the loss complementary are "
+                                 "none")  # fmt: skip
+        if self.accumulate > self.batch_size:
+            raise ValueError(f"accumulate {self.accumulate} is over batch_size {self.batch_size}")
         return self
 
     @property
@@ -273,7 +327,26 @@ class Train(Frozen):
     @property
     def changes_images(self) -> bool:
         """Whether steps draw from the axis `augment`."""
-        return bool(self.mixup) or not self.augment.is_identity
+        return self.mixes or not self.augment.is_identity
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the images of a step are mixed with each other."""
+        return bool(self.mixup or self.cutmix)
+
+    @property
+    def only_alone(self) -> str | None:
+        """Why the steps of seeds cannot be made as one computation; None where they can."""
+        if self.mixes:
+            name = "mixup" if self.mixup else "cutmix"
+            return f"train.{name} mixes images of a batch, which only a trial by itself does"
+        if self.accumulate > 1:
+            return "train.accumulate computes a batch in parts, which only a trial by itself does"
+        if self.ema is not None:
+            return "train.ema keeps an average of the weights, which only a trial by itself does"
+        if self.optimizer in TIMMS_OPTIMIZERS:
+            return f"train.optimizer {self.optimizer} takes each network's tensors by themselves"
+        return None
 
     def hashed(self) -> dict[str, Any]:
         """What the id of a trial is computed from: defaults stay out, and where code lies."""
@@ -285,9 +358,15 @@ class Train(Frozen):
 
     def reason_against_workers(self, n: int) -> str | None:
         """Why `n` workers to a trial are no way to run it; None where they are."""
-        if n > 1 and self.mixup:
+        if n > 1 and self.accumulate > 1:
             return (
-                f"train.mixup mixes images of a whole batch, of which each of {n} workers has a "
+                f"train.accumulate computes a batch in parts one after another, and {n} workers "
+                "compute theirs at once; give resources.workers: 1, or accumulate: 1"
+            )
+        if n > 1 and self.mixes:
+            name = "mixup" if self.mixup else "cutmix"
+            return (
+                f"train.{name} mixes images of a whole batch, of which each of {n} workers has a "
                 "part; give resources.workers: 1"
             )
         if self.batch_norm_parts in (1, n):

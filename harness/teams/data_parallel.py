@@ -109,7 +109,7 @@ class _SharedTrainer:
         logits = trainer.network(inputs)
         if weight:
             trainer.count_right(logits, labels)
-        losses = self.losses_of(logits, labels)
+        losses = trainer.weighed(self.losses_of(logits, labels), labels)
         loss = losses.sum() * (weight / n)
         self.gradients.begin(self._extra(loss.detach().float()))
         trainer.accelerator.backward(loss)

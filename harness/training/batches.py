@@ -8,6 +8,7 @@ can then be captured once as a CUDA graph (`graph.py`), which reads the former f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,10 @@ class Batch:
         positions: int64 (batch,), places in the training part.
         views: int64 (batch,), the fixed augmented view in which each image is seen, if there are.
         draws: how each image is changed; None where none is.
-        share: float32 (), of `mixup`: how much of each image is its own; None without.
+        share: float32 (), of `mixup` and `cutmix`: how much of each label is the image's own; None
+            without.
+        blend, box: float32 () and int64 (4,), with `cutmix`: how much of each pixel is the image's
+            own, and (top, left, bottom, right) of the box in which none is.
         on_host: the positions again, where images are read ahead (`streaming.py`).
     """
 
@@ -39,6 +43,8 @@ class Batch:
     draws: augment.Draws | None = None
     share: Tensor | None = None
     on_host: np.ndarray | None = None
+    blend: Tensor | None = None
+    box: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -55,8 +61,23 @@ class Batch:
         assert self.on_host is None
         views = None if self.views is None else self.views.clone()
         draws = None if self.draws is None else self.draws.each(Tensor.clone)
-        share = None if self.share is None else self.share.clone()
-        return Batch(self.positions.clone(), views, draws, share)
+        mix = {name: value.clone() for name, value in self._mix().items()}
+        return Batch(self.positions.clone(), views, draws, **mix)
+
+    def mixed(self, images: Tensor) -> Tensor:
+        """float (N, …, H, W): each image with a part of the one after it."""
+        assert self.share is not None
+        if self.box is None or self.blend is None:
+            return mixed(images, self.share)
+        top, left, bottom, right = self.box.unbind()
+        y = torch.arange(images.shape[-2], device=images.device)[:, None]
+        x = torch.arange(images.shape[-1], device=images.device)
+        is_cut = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+        return torch.where(is_cut, images.roll(-1, 0), mixed(images, self.blend))
+
+    def _mix(self) -> dict[str, Any]:
+        mix = {"share": self.share, "blend": self.blend, "box": self.box}
+        return {name: value for name, value in mix.items() if value is not None}
 
     def copy_(self, other: Batch) -> None:
         """Take over the decisions of a batch of the same size, into this one's memory."""
@@ -66,8 +87,7 @@ class Batch:
     def _tensors(self) -> list[Tensor]:
         views = [] if self.views is None else [self.views]
         draws = [] if self.draws is None else self.draws.tensors()
-        share = [] if self.share is None else [self.share]
-        return [self.positions, *views, *draws, *share]
+        return [self.positions, *views, *draws, *self._mix().values()]
 
 
 def own_share(alpha: float, stream: int, step: int) -> Tensor:
@@ -82,6 +102,31 @@ def own_share(alpha: float, stream: int, step: int) -> Tensor:
     """
     share = np.random.default_rng(derive_seed(stream, "mixup", step)).beta(alpha, alpha)
     return torch.tensor(max(share, 1 - share), dtype=torch.float32)
+
+
+def drawn_mix(settings: Train, stream: int, step: int, size: tuple[int, int]) -> dict[str, Tensor]:
+    """`share`, `blend` and `box` of a step with `cutmix`, as `Batch` has them, on the CPU.
+
+    The box is that of Yun et al. (2019): its area is 1 - λ, its middle is anywhere, and what lies
+    beyond the image is cut off. With `mixup` too, each step is one of both, equally likely.
+
+    Args:
+        stream: seed of the axis `augment`.
+        size: (height, width) of the images.
+    """
+    draws = np.random.default_rng(derive_seed(stream, "cutmix", step))
+    if settings.mixup and draws.random() < 0.5:
+        share = own_share(settings.mixup, stream, step)
+        return {"share": share, "blend": share, "box": torch.zeros(4, dtype=torch.int64)}
+    side = np.sqrt(1 - draws.beta(settings.cutmix, settings.cutmix))
+    edges = []
+    for length in size:
+        middle, half = int(draws.integers(length)), int(length * side) // 2
+        edges.append((max(0, middle - half), min(length, middle + half)))
+    (top, bottom), (left, right) = edges
+    share = torch.tensor(1 - (bottom - top) * (right - left) / (size[0] * size[1]))
+    box = torch.tensor([top, left, bottom, right])
+    return {"share": share.float(), "blend": torch.ones(()), "box": box}
 
 
 def mixed(images: Tensor, share: Tensor) -> Tensor:

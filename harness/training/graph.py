@@ -20,6 +20,7 @@ from typing import Protocol
 
 import torch
 
+from harness.sweepfile.settings import TIMMS_OPTIMIZERS
 from harness.training.batches import Batch
 from harness.training.loop import Trainer
 from harness.training.optimizers import load_rates
@@ -151,6 +152,11 @@ class GraphSteps(SoloSteps):
 
     def _try_to_record(self, trainer: Trainer, batch: Batch) -> str:
         """Record the step; why it could not be, else nothing."""
+        settings = trainer.settings
+        if settings.ema is not None:
+            return "train.ema moves the average by another share in each step"
+        if settings.optimizer in TIMMS_OPTIMIZERS:
+            return f"train.optimizer {settings.optimizer} reads its rates on the host"
         if batch.draws is not None and batch.draws.ops is not None:
             return "train.augment chooses other changes for the images of each step"
         memory = self.batch = batch.clone()

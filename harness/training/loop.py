@@ -30,7 +30,9 @@ from datasets import augment
 from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise, Part
-from harness.training.batches import Augmentation, Batch, mixed, own_share, upload
+from harness.training.average import Average
+from harness.training.balance import balanced_order
+from harness.training.batches import Augmentation, Batch, drawn_mix, own_share, upload
 from harness.training.machine import CPU_PART, EVALUATION_BATCH
 from harness.training.memory import halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
@@ -86,6 +88,7 @@ class Trainer:
     # then seeded for each step and each batch of an evaluation.
     seeds_all: bool = False
     replay: Replay | None = None  # of a refit: it has the learning rates, and how many steps
+    class_weights: Tensor | None = None  # float32 (classes,); None: all images count alike
 
     def __post_init__(self) -> None:
         network, settings, self.device = self.network, self.settings, self.accelerator.device
@@ -113,6 +116,7 @@ class Trainer:
         self.masks = torch.Generator(device=self.device)
         set_dropout_generator(network, self.masks)
         self.loss_of_batch = loss_function(settings)
+        self.average = Average(network, settings.ema)
         self.step_count = 0
         self.loss_sum = torch.zeros((), device=self.device)
         self.loss_count = 0
@@ -151,20 +155,68 @@ class Trainer:
     def compute(self, batch: Batch) -> None:
         """The device's part of a step; a CUDA graph records it (`graph.py`)."""
         inputs, labels = self.inputs_of(batch)
+        others = None
         if batch.share is not None:
-            inputs = mixed(inputs, batch.share)
-        logits = self.network(inputs)
-        self.count_right(logits, labels)
-        loss = self.loss_of_batch(logits, labels)
-        if batch.share is not None:
-            other = self.loss_of_batch(logits, labels.roll(-1))
-            loss = batch.share * loss + (1 - batch.share) * other
-        self.accelerator.backward(loss)
+            inputs, others = batch.mixed(inputs), labels.roll(-1)
+        if self.settings.accumulate == 1:
+            loss = self._backward(inputs, labels, others, batch.share)
+        else:
+            loss = self._in_parts(inputs, labels, others, batch.share)
         self.move(loss, len(batch))
 
-    def count_right(self, logits: Tensor, labels: Tensor) -> None:
-        """Count which of this rank's rows of a batch are right."""
-        self.n_right[: len(labels)] += logits.detach().argmax(dim=1) == labels
+    def _in_parts(
+        self, inputs: Tensor, labels: Tensor, others: Tensor | None, share: Tensor | None
+    ) -> Tensor:
+        """As `_backward`, part by part; the gradients are those of the whole batch's mean."""
+        n = min(self.settings.accumulate, len(labels))
+        loss, begin = torch.zeros((), device=self.device), 0
+        for part in labels.tensor_split(n):
+            rows = slice(begin, begin + len(part))
+            other = None if others is None else others[rows]
+            scale = len(part) / len(labels)
+            loss = loss + self._backward(inputs[rows], part, other, share, scale, begin)
+            begin += len(part)
+        return loss
+
+    def _backward(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        others: Tensor | None,
+        share: Tensor | None,
+        scale: float = 1.0,
+        begin: int = 0,
+    ) -> Tensor:
+        """Forward and backward; the mean loss of these images, times `scale`.
+
+        Args:
+            others: labels of the images that are mixed in; `share` says how much is the own.
+            begin: place of the first image in the batch.
+        """
+        logits = self.network(inputs)
+        self.count_right(logits, labels, begin)
+        loss = self.mean_loss(logits, labels)
+        if share is not None and others is not None:
+            loss = share * loss + (1 - share) * self.mean_loss(logits, others)
+        if scale != 1.0:
+            loss = loss * scale
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+    def mean_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """What a step makes smaller: the mean loss, each image weighed by its class."""
+        if self.class_weights is None:
+            return self.loss_of_batch(logits, labels)
+        return self.weighed(loss_function(self.settings, "none")(logits, labels), labels).mean()
+
+    def weighed(self, losses: Tensor, labels: Tensor) -> Tensor:
+        """Each image's loss times the weight of its class."""
+        return losses if self.class_weights is None else losses * self.class_weights[labels]
+
+    def count_right(self, logits: Tensor, labels: Tensor, begin: int = 0) -> None:
+        """Count which of this rank's rows of a batch, from place `begin` on, are right."""
+        right = logits.detach().argmax(dim=1) == labels
+        self.n_right[begin : begin + len(labels)] += right
 
     def update(self, loss: Tensor, n_images: int) -> None:
         """Move the weights by their gradients; `loss` is the mean over the batch."""
@@ -177,8 +229,10 @@ class Trainer:
             self.accelerator.clip_grad_norm_(
                 self.network.parameters(), self.settings.clip_gradient_norm
             )
+        self.average.begin()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.average.add(self.step_count)
         self.loss_sum += loss.detach().float() * n_images
 
     def advance(self, n_images: int) -> None:
@@ -270,6 +324,7 @@ class Trainer:
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
             "n_right": self.n_right,
+            **({"average": self.average.state()} if self.average.tensors else {}),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -284,6 +339,7 @@ class Trainer:
         self.n_right.zero_()
         if self.ranks.is_first and self.loss_count:  # a version before it counted nothing
             self.n_right.copy_(state.get("n_right", torch.tensor(math.nan)))
+        self.average.restore(state.get("average", {}))
         self._order = None
 
     def go_back(self, step: int, loss_count: int) -> None:
@@ -327,21 +383,30 @@ class Trainer:
         """What the host decides of the step that comes next; seeds its dropout masks."""
         positions = self.next_positions()
         views = None if self._views is None else self._views[positions]
-        share, on_host = self._share(), None
+        mix, on_host = self._mix(), None
         if self._order_on_host is not None:
             on_host = self._order_on_host[self._places(self.step_count % self.steps_per_epoch)]
         if self.normalise is None or self.settings.augment.is_identity:
-            return Batch(positions, views, share=share, on_host=on_host)
+            return Batch(positions, views, on_host=on_host, **mix)
         height, width = self.part.shape[1:]
         draws = self.augmentation.at(self.step_count, (height, width))
-        return Batch(positions, views, draws, share, on_host)
+        return Batch(positions, views, draws, on_host=on_host, **mix)
 
-    def _share(self) -> Tensor | None:
-        """How much of each image is its own in the step that comes next; None without `mixup`."""
-        alpha = self.settings.mixup
-        if not alpha:
-            return None
-        return upload(own_share(alpha, self.streams["augment"], self.step_count), self.device)
+    def _mix(self) -> dict[str, Any]:
+        """How the images of the step that comes next are mixed: fields of `Batch`, on the device.
+
+        None without `mixup` and `cutmix`.
+        """
+        settings, stream, step = self.settings, self.streams["augment"], self.step_count
+        if settings.cutmix:
+            size = None if self.normalise is None else self.normalise.size
+            height, width = size or self.part.shape[1:]
+            drawn = drawn_mix(settings, stream, step, (height, width))
+        elif settings.mixup:
+            drawn = {"share": own_share(settings.mixup, stream, step)}
+        else:
+            return {}
+        return {name: upload(value, self.device) for name, value in drawn.items()}
 
     def inputs_of(self, batch: Batch, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Inputs, as the network takes them, and labels; `out` is as in `next_batch`."""
@@ -369,7 +434,7 @@ class Trainer:
             self.before_epoch(epoch)
             self.network.train()
             draws = self._epoch_draws("order", epoch)
-            order = torch.randperm(len(self.part), generator=draws)
+            order = self._drawn_order(draws)
             self._order = upload(order, self.device)
             if self.part.source is not None:
                 self._order_on_host = order.numpy()
@@ -379,6 +444,11 @@ class Trainer:
                 views = torch.randint(self.part.n_views, (len(self.part),), generator=draws)
                 self._views = upload(views, self.device)
         return self._order
+
+    def _drawn_order(self, draws: torch.Generator) -> Tensor:
+        if self.settings.sampling == "balanced":
+            return balanced_order(self.part.labels.cpu(), draws)
+        return torch.randperm(len(self.part), generator=draws)
 
     def _batches_to_come(self, order: np.ndarray, step: int) -> Iterator[np.ndarray]:
         """This rank's positions of each batch, from a step of the epoch on."""
@@ -410,10 +480,11 @@ class Trainer:
         tensors = [*self.network.parameters(), *self.network.buffers(), self.loss_sum, self.n_right]
         kept = [tensor.detach().clone() for tensor in tensors]
         states = {p: _cloned(state) for p, state in self.optimizer.state.items()}
-        masks = self.masks.get_state()
+        masks, average = self.masks.get_state(), _cloned(self.average.tensors)
         try:
             yield
         finally:
+            self.average.tensors = average
             with torch.no_grad():
                 for tensor, value in zip(tensors, kept, strict=True):
                     tensor.copy_(value)
@@ -520,6 +591,8 @@ def loss_function(
     """
     if settings.loss_code:
         return own_loss(settings)
+    if settings.loss == "binary_cross_entropy":
+        return partial(_binary, smoothing=settings.label_smoothing, reduction=reduction)
     if settings.loss == "cross_entropy":
         return lambda logits, labels: F.cross_entropy(
             logits, labels, label_smoothing=settings.label_smoothing, reduction=reduction
@@ -532,6 +605,16 @@ def loss_function(
         return losses.mean() if reduction == "mean" else losses
 
     return complementary
+
+
+def _binary(
+    logits: Tensor, labels: Tensor, smoothing: float, reduction: Literal["mean", "none"]
+) -> Tensor:
+    """Each class by itself, is it or is it not: the mean over classes (Wightman et al. 2021)."""
+    n = logits.shape[1]
+    targets = F.one_hot(labels, n).to(logits.dtype) * (1 - smoothing) + smoothing / n
+    losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    return losses.mean() if reduction == "mean" else losses
 
 
 def _cloned(state: Mapping[str, Any]) -> dict[str, Any]:

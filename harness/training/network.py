@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -252,5 +252,27 @@ def _parameter_groups(
         if trained:
             made.append({"params": trained, "lr": train.learning_rate * factors[group.name]})
     if train.learning_rate_factors == 1.0:  # one group: one fused kernel instead of several
-        return [{"params": [p for group in made for p in group["params"]]}]
-    return made
+        made = [{"params": [p for group in made for p in group["params"]]}]
+    if train.weight_decay_of == "all" or not train.weight_decay:
+        return made
+    spared = _spared(network)
+    return [part for group in made for part in _apart(group, spared)]
+
+
+def _spared(network: nn.Module) -> set[int]:
+    """Ids of parameters without weight decay: vectors and numbers, and what the network names.
+
+    As timm has it: biases and the parameters of normalisation have one dimension at most.
+    """
+    named = getattr(network, "no_weight_decay", None)
+    names = set(named()) if callable(named) else set()
+    parameters = network.named_parameters()
+    return {id(p) for name, p in parameters if p.dim() <= 1 or name in names}
+
+
+def _apart(group: dict[str, Any], spared: set[int]) -> ParameterGroups:
+    """Those of a group that are spared first, so that the last group is of weights."""
+    with_decay = [p for p in group["params"] if id(p) not in spared]
+    without = [p for p in group["params"] if id(p) in spared]
+    parts = [{**group, "params": without, "weight_decay": 0.0}, {**group, "params": with_decay}]
+    return [part for part in parts if part["params"]]

@@ -15,11 +15,13 @@ from typing import Any, TypeVar, cast
 import torch
 from torch.optim import Optimizer
 
-from harness.sweepfile.settings import Train
+from harness.sweepfile.settings import TIMMS_OPTIMIZERS, Train
 from harness.training.own_parts import own_optimizer
+from headstart.errors import MissingPackageError
 
 Kind = TypeVar("Kind", bound=Optimizer)
 ParameterGroups = list[dict[str, Any]]  # as torch.optim takes them: `params`, and perhaps `lr`
+MUONS_MOMENTUM = 0.95  # where none is written; Jordan et al. (2024)
 IN_MEMORY = ("cuda",)  # devices whose kernels read learning rates from memory
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
@@ -34,10 +36,42 @@ def make_optimizer(groups: ParameterGroups, settings: Train) -> Optimizer:
             groups, rate, momentum=settings.momentum, nesterov=settings.nesterov,
             weight_decay=decay, fused=True,
         )  # fmt: skip
+    if settings.optimizer in TIMMS_OPTIMIZERS:
+        return _timms(groups, settings)
     kind = Adam if settings.optimizer == "adam" else AdamW
     return kind(
         groups, rate, betas=settings.betas, eps=settings.epsilon, weight_decay=decay, fused=True
     )
+
+
+def _timms(groups: ParameterGroups, settings: Train) -> Optimizer:
+    """An optimizer of timm's, with what of ours it takes.
+
+    Raises:
+        MissingPackageError: timm is not installed.
+    """
+    try:
+        from timm.optim.lamb import Lamb
+        from timm.optim.lion import Lion
+        from timm.optim.muon import Muon
+    except ImportError as err:
+        raise MissingPackageError(
+            f"train.optimizer {settings.optimizer} is timm's: pip install timm"
+        ) from err
+    rate, decay = settings.learning_rate, settings.weight_decay
+    optimizer: Optimizer
+    if settings.optimizer == "lion":
+        optimizer = Lion(groups, lr=rate, betas=settings.betas, weight_decay=decay)
+    elif settings.optimizer == "lamb":
+        optimizer = Lamb(
+            groups, lr=rate, betas=settings.betas, eps=settings.epsilon, weight_decay=decay
+        )
+    else:
+        optimizer = Muon(
+            groups, lr=rate, weight_decay=decay, momentum=settings.momentum or MUONS_MOMENTUM,
+            nesterov=settings.nesterov,
+        )  # fmt: skip
+    return optimizer
 
 
 class _DeviceRates:

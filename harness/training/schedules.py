@@ -27,16 +27,19 @@ def make_schedule(
             patience=schedule.patience,
             min_lr=schedule.minimum,
         )
-    if schedule.name == "none" and not schedule.warmup_steps:
+    warmup = schedule.n_warmup(steps_per_epoch)
+    if schedule.name == "none" and not warmup:
         return None
 
     def factor(step: int) -> float:
-        if step < schedule.warmup_steps:
-            return (step + 1) / (schedule.warmup_steps + 1)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        done = min(1.0, (step - warmup) / max(1, n_steps - warmup))
+        low = schedule.final_fraction
+        if schedule.name == "linear":
+            return 1 - (1 - low) * done
         if schedule.name == "cosine":
-            done = (step - schedule.warmup_steps) / max(1, n_steps - schedule.warmup_steps)
-            low = schedule.final_fraction
-            return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+            return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done))
         if schedule.name == "step":
             return float(schedule.factor ** (step // (steps_per_epoch * schedule.every)))
         return 1.0

@@ -24,6 +24,7 @@ from datasets.split import split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.runfolder.nvidia import driver, mps_runs
 from harness.training.arrays import Part, Parts, copy_all
+from harness.training.balance import weights_of_classes
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
@@ -196,6 +197,9 @@ class Trial:
             images_at_once(spec.data.image_size, self.device),
             spec.condition.runs_others_code,
             replay,
+            weights_of_classes(
+                self.settings.class_weights, self.parts.train.labels, spec.data.class_names
+            ),
         )
 
     def _replay(self, n_train: int) -> Replay:
@@ -368,7 +372,8 @@ class Trial:
         """The score on validation images; a refit trains on those, and has none."""
         if self.spec.refits:
             return Score(math.nan, math.nan)
-        return self.trainer.evaluate(self.parts.validation, self.n_classes)
+        with self.trainer.average.shown():
+            return self.trainer.evaluate(self.parts.validation, self.n_classes)
 
     def _select(self, score: Score, step: int) -> None:
         """Keep the weights where validation is best: accuracy, then loss; or loss alone.
@@ -394,11 +399,12 @@ class Trial:
 
     def _keep_best(self) -> None:
         """Copy the weights; after the first time into the same memory."""
-        kept, weights = self.record.best_weights, self.trained.state_dict()
-        for name, value in weights.items():
-            if name not in kept:
-                kept[name] = torch.empty_like(value)
-        copy_all([kept[name] for name in weights], list(weights.values()))
+        with self.trainer.average.shown():
+            kept, weights = self.record.best_weights, self.trained.state_dict()
+            for name, value in weights.items():
+                if name not in kept:
+                    kept[name] = torch.empty_like(value)
+            copy_all([kept[name] for name in weights], list(weights.values()))
 
     def _rank(self, score: Score) -> tuple[float, ...]:
         if self.settings.select == "val_loss":
@@ -469,7 +475,8 @@ class Trial:
 
     def _save_checkpoint(self, name: str) -> None:
         if self.ranks.is_first:
-            self.weights.write_epoch(self.network.state_dict(), name)
+            with self.trainer.average.shown():
+                self.weights.write_epoch(self.network.state_dict(), name)
         self.record.checkpoints.append(name)
 
     def _save_images(self) -> str:
@@ -492,7 +499,8 @@ class Trial:
     def be_selected(self) -> None:
         """Have the weights that validation chose; the last ones are written first, where asked."""
         if not self.last_weights:
-            self.last_weights = self.weights.write_last(self.network.state_dict())
+            with self.trainer.average.shown():
+                self.last_weights = self.weights.write_last(self.network.state_dict())
         if not self.diverged:
             self.trained.load_state_dict(self.record.best_weights)
 

@@ -28,8 +28,9 @@ def reason_against(condition: Condition) -> str | None:
         return "fine_tune: gradual moves the border of what is frozen"
     if not condition.train.cache_frozen:
         return "train.cache_frozen is false"
-    if condition.train.mixup:
-        return "train.mixup mixes the images of each step anew"
+    if condition.train.mixes:
+        name = "mixup" if condition.train.mixup else "cutmix"
+        return f"train.{name} mixes the images of each step anew"
     if condition.train.evaluate_mirrored:
         return "train.evaluate_mirrored shows the network mirrored images too"
     if not condition.train.augment.is_identity and condition.train.frozen_views is None:

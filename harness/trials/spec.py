@@ -108,6 +108,9 @@ class TrialSpec:
     def leaves_one_image(self) -> bool:
         """Whether a batch of an epoch has one image alone; so of batches of one."""
         n, size = self.data.n_train, self.condition.train.batch_size
+        parts = self.condition.train.accumulate
+        if parts > 1:  # the smallest part of a whole batch, or of an epoch's last one
+            return n > 0 and any(0 < b < 2 * parts for b in (min(n, size), n % size))
         return n > 0 and (n % size == 1 or size == 1)
 
     @property

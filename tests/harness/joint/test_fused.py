@@ -131,6 +131,8 @@ def norm(gradients, without=None):
         ", optimizer: adamw, schedule: {name: cosine, warmup_steps: 2}, clip_gradient_norm: 0.5",
         ", loss: complementary, learning_rate_factors: 0.5",
         ", augment: {random_crop: 1, trivial_augment: true}, crop_fraction: 0.8",
+        ", weight_decay: 0.05, weight_decay_of: weights, class_weights: balanced, "
+        "sampling: balanced, loss: binary_cross_entropy, schedule: {name: linear}",
     ],
 )
 def test_seven_steps_are_the_solo_steps(unit, context, tmp_path, train):

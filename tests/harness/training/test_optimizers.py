@@ -45,6 +45,31 @@ def test_each_is_torchs_own_also_after_a_state_was_loaded(name):
     assert not any(p.grad_fn for p in ours.parameters())
 
 
+@pytest.mark.parametrize("name", ["lion", "lamb", "muon"])
+def test_timms_are_timms_own_also_after_a_state_was_loaded(name):
+    optim = pytest.importorskip("timm.optim")
+    kind = {"lion": optim.Lion, "lamb": optim.Lamb, "muon": optim.Muon}[name]
+    own = {"lion": {"betas": (0.9, 0.99)}, "lamb": ADAM, "muon": {"momentum": 0.9}}[name]
+    settings = Train(optimizer=name, learning_rate=0.01, weight_decay=0.01, **own)
+    own = {"eps" if key == "epsilon" else key: value for key, value in own.items()}
+    torch.manual_seed(0)
+    ours = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Linear(27, 3))
+    theirs = copy.deepcopy(ours)
+    optimizer = make_optimizer([{"params": list(ours.parameters())}], settings)
+    expected = kind(theirs.parameters(), lr=0.01, weight_decay=0.01, **own)
+    for _ in range(2):
+        for _ in range(3):
+            x = torch.randn(8, 2, 5, 5)
+            for network, its in ((ours, optimizer), (theirs, expected)):
+                its.zero_grad()
+                network(x).square().mean().backward()
+                its.step()
+        assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+        state = optimizer.state_dict()
+        optimizer = make_optimizer([{"params": list(ours.parameters())}], settings)
+        optimizer.load_state_dict(state)
+
+
 TRIAL = """
 import json, sys
 from pathlib import Path

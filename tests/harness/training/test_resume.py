@@ -28,6 +28,11 @@ PHOTOGRAPHS = (
     "augment: {random_resized_crop: 0.5, horizontal_flip: 0.5, trivial_augment: true, blur: 0.5}, "
     "crop_fraction: 0.8, evaluate_mirrored: true"
 )
+EVERY_RECIPE = (
+    "optimizer: muon, weight_decay: 0.05, weight_decay_of: weights, ema: 0.9, accumulate: 2, "
+    "mixup: 0.2, cutmix: 1.0, sampling: balanced, class_weights: balanced, "
+    "schedule: {name: cosine, warmup_epochs: 0.5}"
+)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +41,7 @@ PHOTOGRAPHS = (
         ("name: lenet5", "name: lenet5"),
         ("name: lenet5", "name: lenet5, head: {hidden: [20], dropout: 0.5}"),
         ("augment: {rotate: 15}", PHOTOGRAPHS),
+        ("augment: {rotate: 15}", EVERY_RECIPE),
     ],
 )
 def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path, old, new):

@@ -1,0 +1,38 @@
+"""What of `train` only the data and the installed packages can say, before any trial runs.
+
+In: a plan. Out: nothing, or one line for what is not possible. It stands alone because a sweep file
+is read without data, on machines that have no timm.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from harness.sweepfile.settings import TIMMS_OPTIMIZERS
+from harness.trials.spec import Plan
+from headstart.errors import InputError, MissingPackageError, did_you_mean
+
+
+def check_recipes(plan: Plan) -> None:
+    """See that every trial's `train` fits its data and this machine.
+
+    Raises:
+        MissingPackageError: an optimizer of a package that is not installed.
+        InputError: a class that the data do not have.
+    """
+    for spec, *_ in plan.by_arm.values():
+        train, known = spec.condition.train, spec.data.class_names
+        where = f"{plan.sweep.name}: {spec.arm}: train"
+        if train.optimizer in TIMMS_OPTIMIZERS and find_spec("timm") is None:
+            raise MissingPackageError(
+                f"{where}.optimizer: {train.optimizer} is of the package timm, which is not "
+                "installed: pip install timm"
+            )
+        weights = train.class_weights
+        for name in weights if isinstance(weights, dict) else ():
+            if name not in known:
+                some = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+                raise InputError(
+                    f"{where}.class_weights: {spec.data.choice.shown} has no class '{name}'"
+                    f"{did_you_mean(name, known)}; it has {some}"
+                )
