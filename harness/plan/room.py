@@ -39,8 +39,8 @@ class There:
     Attributes:
         disk: free for the run folder `out`.
         memory: of the machine, or of the group of processes that the command is in.
-        card: what a worker's share of the smallest card leaves beside CUDA's own; None too where
-            trials train on CPUs.
+        card: of the smallest card, or what a worker's share of it leaves beside CUDA's own; None
+            too where trials train on CPUs.
         n_slots: trials at once; None: they run elsewhere.
         workers: processes to a trial.
     """
@@ -91,8 +91,9 @@ def there(out: Path, resources: Settled, cards: Cards, n_slots: int) -> There:
     """What this machine has for trials that get `resources` and write into `out`."""
     on_card = None
     if resources.gpus and cards.memory:
-        share = min(resources.gpus, 1)  # `memory.keep_to_share` holds a worker to it
-        on_card = max(0, int(share * min(cards.memory)) - CONTEXT_BYTES)
+        on_card = min(cards.memory)
+        if resources.gpus < 1:  # what `memory.keep_to_share` lets a worker take
+            on_card = max(0, int(resources.gpus * on_card) - CONTEXT_BYTES)
     return There(disk_free(out), memory_here(), on_card, n_slots, resources.workers, out)
 
 

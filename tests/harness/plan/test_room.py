@@ -207,12 +207,14 @@ def test_what_just_fits_runs(need, there):
     room.check(need, there)
 
 
-@pytest.mark.parametrize(("gpus", "card"), [(1, 4_000_000_000), (0.5, 2_000_000_000), (0.1, 0)])
+@pytest.mark.parametrize(
+    ("gpus", "card"), [(1, 4_000_000_000), (0.5, 2_000_000_000 - CONTEXT_BYTES), (0.1, 0)]
+)
 def test_the_share_of_the_smallest_card_counts(sweep, tmp_path, gpus, card):
     cards = Cards(("A", "B"), memory=(8_000_000_000, 4_000_000_000))
     sweep.write_text(SWEEP.replace("gpus: 0", f"gpus: {gpus}"), encoding="utf-8")
     resources = load_sweep(sweep, None, []).resources.settled(2)
-    assert room.there(tmp_path, resources, cards, 8).card == max(0, card - CONTEXT_BYTES)
+    assert room.there(tmp_path, resources, cards, 8).card == card
     unknown = room.there(tmp_path / "not/yet", resources, Cards(("A",)), 4)
     assert unknown.card is None
     assert unknown.disk > 0
