@@ -80,8 +80,9 @@ class Audit:
             These three and the bits take an even shape (uniform, complementary) as exactly even.
         bits: what one label tells about the class, and bits_all: what a right one would.
         listed: the labels that look wrong one by one, by `wrong_labels`, the surest first, and no
-            more than the upper end of `wrong` allows, but for the first five; empty where the least
-            likely class is read, since nearly all labels are wrong then.
+            more than `wrong` says (where the shape is `none` its estimate, else its upper end), but
+            for the first five; empty where the least likely class is read, since nearly all labels
+            are wrong then.
         contradicted: index, given, read, certainty, of all images whose label is not what is read.
         by_certainty: quarter (1 = most certain), n, n_contradicted, share: flat where labels are
             wrong whatever the image, falling where the reference errs.
@@ -342,12 +343,14 @@ def _told(
 
 
 def _listed(answers: Answers, reading: Reading, shape: Shape, wrong: Interval) -> pd.DataFrame:
-    """Those of cleanlab's rule, the surest; no more than may be wrong."""
+    """Those of cleanlab's rule, the surest: as many as are wrong by the estimate or, where labels
+    are known to be wrong, by the upper end of its interval."""
     given, probabilities = answers.given, answers.probabilities
     labels = list_wrong_labels(answers.indices, given, probabilities, strict=shape == "none")
     if reading == "least likely" or shape == "complementary":
         return labels[:0]
-    return labels[: max(LEAST_LISTED, math.ceil(wrong.high * len(given)))]
+    share = wrong.estimate if shape == "none" else wrong.high
+    return labels[: max(LEAST_LISTED, math.ceil(share * len(given)))]
 
 
 def _contradicted(answers: Answers, read: Ints, certainty: Floats) -> pd.DataFrame:
