@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -20,6 +21,8 @@ from pathlib import Path
 from headstart.errors import InputError, RunFolderError
 from headstart.files import safe_name
 from headstart.packed import BROKEN
+
+GRACE_S = 30  # that a process has to save what it computed
 
 
 def answers_for(
@@ -89,8 +92,23 @@ def is_answers(path: Path) -> bool:
 def _ask(run: str, *options: str) -> int:
     """Exit status of the process; what it has to say stands on its own standard error."""
     command: Sequence[str] = [sys.executable, "-m", "harness.reference", run, *options]
-    status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:  # a terminal tells both, and the other one saves what it has
+            status = _stopped(process)
     return status if status >= 0 else 128 - status  # ended by a signal, as a shell says it
+
+
+def _stopped(process: subprocess.Popen[bytes]) -> int:
+    """Wait for it to end by itself, then ask it to; 130, the status of an interrupted command."""
+    try:
+        process.wait(GRACE_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.terminate()
+        process.wait()
+    print("stopped; the same command goes on where it was", file=sys.stderr)
+    return 128 + signal.SIGINT
 
 
 def _done(where: Path, status: int) -> tuple[Path | None, int]:

@@ -37,6 +37,29 @@ def audit(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def test_ctrl_c_in_an_audit_waits_for_the_process_that_answers(monkeypatch, capfd):
+    """Another program in its place: it is told too, as a terminal does, and ends by itself."""
+    real = subprocess.Popen
+    program = "import signal, time; signal.signal(2, lambda *_: exit(0)); time.sleep(60)"
+    started = []
+
+    def start(command, **options):
+        started.append(real([sys.executable, "-c", program], **options))
+        return started[0]
+
+    def interrupted(process, timeout=None):
+        monkeypatch.setattr(real, "wait", wait)
+        process.send_signal(2)
+        raise KeyboardInterrupt
+
+    wait = real.wait
+    monkeypatch.setattr("analysis.audit.answers.subprocess.Popen", start)
+    monkeypatch.setattr(real, "wait", interrupted)
+    assert answers_for("glyphs")[1] == 130
+    assert started[0].returncode is not None
+    assert capfd.readouterr().err.endswith("the same command goes on where it was\n")
+
+
 def test_of_a_set_that_own_code_reads_it_is_said_that_no_folds_are_trained(monkeypatch, capsys):
     choice = SimpleNamespace(split=SimpleNamespace(fold=None), own_code="d", shown="my.py:birds")
     spec = SimpleNamespace(data=SimpleNamespace(choice=choice))
