@@ -14,6 +14,7 @@ from datasets.catalog import (
     load_dataset,
     locate_dataset,
     options_model,
+    remote_address,
     right_labels,
 )
 from datasets.split import Split, SplitSettings, split_dataset
@@ -33,6 +34,7 @@ __all__ = [
     "load_dataset",
     "locate_dataset",
     "options_model",
+    "remote_address",
     "right_labels",
     "split_dataset",
 ]

@@ -35,6 +35,7 @@ from datasets.files.peek import (
     has_images,
     unread_file,
 )
+from datasets.files.remote import address_of, fetched
 from datasets.files.trees import is_archive
 from datasets.locations import cache_folder, data_folder
 from datasets.own import OwnOptions, OwnSet
@@ -205,7 +206,10 @@ def load_dataset(
     request = replace(request, most_pixels=most_pixels, prepare=prepare)
     is_jpeg = settings.as_jpeg and prepare is None
     asked = jpeg_request(request) if is_jpeg else request
-    dataset: Dataset = dataset_module(name).load(settings, asked)
+    local, address = _local(settings, request)
+    dataset: Dataset = dataset_module(name).load(local, asked)
+    if address is not None:
+        dataset = replace(dataset, source=address)
     if is_jpeg:
         dataset = as_jpeg(dataset, request)
     if settings.corrupt_labels is None:
@@ -229,9 +233,9 @@ def right_labels(
     Args:
         dataset: what `load_dataset` gave for these name and options.
     """
-    settings = checked_options(name, options)
     request = _request(data_dir, cache_dir, dataset.images.shape[2:], dataset.images.shape[1])
     request = replace(request, allow_download=False)
+    settings, _ = _local(checked_options(name, options), request)
     its_own = getattr(dataset_module(name), "right_labels", None)
     if its_own is not None:
         labels: np.ndarray | None = its_own(settings, request, len(dataset.labels))
@@ -257,8 +261,24 @@ def locate_dataset(
         DataNotFoundError: they are not on this machine; says what to put where.
         DataError: there is no such set, or it has no such option.
     """
-    settings = checked_options(name, options or {})
-    return tuple(dataset_module(name).locate(settings, _request(data_dir, cache_dir)))
+    request = _request(data_dir, cache_dir, allow_download=False)
+    settings, _ = _local(checked_options(name, options or {}), request)
+    return tuple(dataset_module(name).locate(settings, replace(request, allow_download=True)))
+
+
+def remote_address(options: DatasetOptions) -> str | None:
+    """Where in a remote store a set's files are; None: they are files of this machine."""
+    path = getattr(options, "path", None)
+    return address_of(path) if isinstance(path, Path) else None
+
+
+def _local(options: DatasetOptions, request: Request) -> tuple[DatasetOptions, str | None]:
+    """The options with a path of this machine, and the address that it stands for, if any."""
+    address = remote_address(options)
+    if address is None:
+        return options, None
+    path = fetched(address, request.cache_dir, request.allow_download)
+    return options.model_copy(update={"path": path}), address
 
 
 def checked_options(name: str, options: OptionsOrMapping) -> DatasetOptions:

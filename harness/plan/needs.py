@@ -152,6 +152,8 @@ def _look(choice: DataChoice, data_dir: Path | None, advice: str = "") -> Need:
         size = datasets.dataset_info(choice.name).download
         if size:
             return Need(choice.label, "to fetch", f"{size}, or {err.put}")
+        if datasets.remote_address(choice.options) is not None:
+            return Need(choice.label, "to fetch", err.put)
         if err.is_named and not choice.optional:
             return Need(choice.label, "missing", err.reason + advice, is_needed=True)
         return Need(choice.label, "missing", err.reason)
