@@ -28,6 +28,7 @@ class OwnModule(nn.Module):
         channels_last: whether its activations may lie in that layout; `view` allows it not.
         head_paths: of the modules that are its head, where its library says it.
         logit_paths: of the layers that give the logits, one for each head.
+        image_shape: (channels, height, width) of a network of a library.
         frame_paths: of modules that hold most of the network, which are frames for layer groups.
     """
 
@@ -35,6 +36,7 @@ class OwnModule(nn.Module):
     head_paths: tuple[str, ...] = ()
     logit_paths: tuple[str, ...] = ()
     frame_paths: tuple[str, ...] = ()
+    image_shape: tuple[int, ...] = ()
     place: int | None = None
     draws: bool = False
 

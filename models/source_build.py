@@ -49,6 +49,7 @@ def _maker(name: str, options: SourceOptions, shape: Shape) -> Maker:
         logits = _logit_layers(network, name, options, shape)
         adapted = adapt(network)
         adapted.logit_paths = logits
+        adapted.image_shape = (shape.channels, *shape.image_size)
         if name.startswith(TIMM):
             adapted.head_paths = _heads_of_timm(network, logits)
         else:
@@ -100,7 +101,7 @@ def _shapes(name: str, options: SourceOptions, shape: Shape) -> dict[str, tuple[
 def _heads_of_timm(network: nn.Module, logits: tuple[str, ...]) -> tuple[str, ...]:
     """Paths of what `get_classifier` gives, else of the layers of the logits."""
     given = cast("Any", network).get_classifier()
-    modules = list(given) if isinstance(given, tuple | list) else [given]
+    modules = list(given) if isinstance(given, tuple | list | nn.ModuleList) else [given]
     paths = {id(module): path for path, module in network.named_modules()}
     heads = tuple(paths[id(module)] for module in modules if id(module) in paths)
     covered = all(any(f"{p}.".startswith(f"{h}.") for h in heads) for p in logits)

@@ -10,6 +10,7 @@ the tail.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.errors import ModelError
+from models.crossing import Crossing, look, pack, unpack
 from models.groups import LayerGroup
 from models.heads import DenseHead
 from models.own_forward import OwnModule, let_go
@@ -103,13 +105,19 @@ def split_at(
         return _at_head(model, head)
     in_tail = _tail_nodes(graph, groups[k:])
     crossing = _crossing(graph, in_tail)
-    if len(crossing) != 1:
+    several = _several(model, graph, crossing) if len(crossing) > 1 else None
+    if several is None and len(crossing) != 1:
+        _leave_no_constants(model, before)
         raise ModelError(
             f"the network cannot be cut before {groups[k].name}: {len(crossing)} tensors cross "
             f"there ({', '.join(node.name for node in crossing[:3])}), and one can be kept"
         )
-    parts = (_prefix(model, graph, crossing[0]), _tail(model, graph, in_tail, crossing[0]))
-    _leave_no_constants(model, before, parts[1])
+    if several is None:
+        parts = (_prefix(model, graph, crossing[0]), _tail(model, graph, in_tail, crossing[0]))
+    else:
+        parts = (_packed(model, graph, several), _unpacked(model, graph, in_tail, several))
+    _leave_no_constants(model, before)
+    _keep_own_state(model, parts[1])
     for part in parts:
         part.training = model.training  # of the part alone: its modules have the network's modes
     return parts
@@ -134,11 +142,22 @@ def _at_head(model: nn.Module, head: str) -> tuple[nn.Module, fx.GraphModule]:
     return parts
 
 
-def _leave_no_constants(model: nn.Module, before: set[str], tail: fx.GraphModule) -> None:
-    """Take what the trace keeps off the network, and out of the tail's state what it has not."""
+def _several(model: nn.Module, graph: fx.Graph, crossing: list[fx.Node]) -> Crossing | None:
+    """What the several values are that cross; None where they cannot be kept as one tensor."""
+    if not isinstance(model, OwnModule) or not model.image_shape:
+        return None
+    return look(model, graph, crossing, model.image_shape)
+
+
+def _leave_no_constants(model: nn.Module, before: set[str]) -> None:
+    """Take off the network what a trace keeps there."""
     for name in set(vars(model)) - before:
         if name.startswith("_tensor_constant"):
             delattr(model, name)
+
+
+def _keep_own_state(model: nn.Module, tail: fx.GraphModule) -> None:
+    """Take out of the tail's state what the network's has not."""
     own = model.state_dict()
     for path, _ in list(tail.named_buffers()):
         parent, _, name = path.rpartition(".")
@@ -206,6 +225,49 @@ def _tail(
         if node in in_tail or (node.op == "get_attr" and in_tail.intersection(node.users)):
             copies[node] = made.node_copy(node, lambda n: copies[n])
     return fx.GraphModule(model, made)
+
+
+def _packed(model: nn.Module, graph: fx.Graph, several: Crossing) -> fx.GraphModule:
+    needed = set().union(*(_ancestors(node) for node in several.shapes))
+    made = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in graph.nodes:
+        if node in needed or node.op == "placeholder":
+            copies[node] = made.node_copy(node, lambda n: copies[n])
+    images = next(node for node in made.nodes if node.op == "placeholder")
+    made.output(made.call_function(pack, (images, *(copies[n] for n in several.shapes))))
+    return fx.GraphModule(model, made)
+
+
+def _unpacked(
+    model: nn.Module, graph: fx.Graph, in_tail: set[fx.Node], several: Crossing
+) -> fx.GraphModule:
+    made = fx.Graph()
+    features = made.placeholder("features")
+    copies: dict[fx.Node, Any] = {node: made.call_method("size", (features, 0))
+                                  for node in several.counts}  # fmt: skip
+    start = 0
+    for node, (m, shape) in several.shapes.items():
+        stop = start + m * math.prod(shape)
+        copies[node] = made.call_function(unpack, (features, start, stop, shape))
+        start = stop
+    tensors = {}
+    for k, (node, value) in enumerate(several.constants.items()):
+        if isinstance(value, Tensor):
+            tensors[f"_kept{k}"] = value
+            value = made.create_node("get_attr", f"_kept{k}")
+        copies[node] = value
+    for node in graph.nodes:
+        is_used = node.op == "get_attr" and bool(in_tail.intersection(node.users))
+        if node not in copies and (node in in_tail or is_used):
+            copies[node] = made.node_copy(node, lambda n: copies[n])
+    for name, value in tensors.items():
+        setattr(model, name, value)
+    try:
+        return fx.GraphModule(model, made)
+    finally:
+        for name in tensors:
+            delattr(model, name)
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:

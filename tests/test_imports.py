@@ -59,7 +59,7 @@ ROOMS = {
     "models": [
         "info", {"networks", "sources"}, {"own", "own_forward", "global_draws"},
         {"catalog", "dropout"},
-        {"delta_record", "groups", "other_files"}, "heads", "own_build", "source_build",
+        {"crossing", "delta_record", "groups", "other_files"}, "heads", "own_build", "source_build",
         {"build", "state_dicts"},
         {"nearest", "split", "weight_files"}, {"delta", "fitting"}, "weights",
         {"own_split", "finetune", "imagenet"}, "describe",

@@ -41,8 +41,8 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 class TimmOptions(SourceOptions):
     """Options of timm's networks; the two rates are called as timm calls them."""
 
-    drop_rate: Rate = key("Dropout before the head, as timm has it.", 0.0, example=0.2,
-        unit="fraction")  # fmt: skip
+    drop_rate: Rate | None = key("Dropout before the head, as timm has it. Without it, the "
+        "network's own, mostly 0.", None, example=0.2, unit="fraction")  # fmt: skip
     drop_path_rate: Rate | None = key("Stochastic depth: the rate of the last block. Without it, "
         "the network's own.", None, example=0.1, unit="fraction")  # fmt: skip
 

@@ -52,7 +52,7 @@ class TimmNetwork:
             ModelError: images or an option that this network does not take.
         """
         arguments: dict[str, Any] = {"num_classes": n_classes, "in_chans": channels}
-        if options.drop_rate:
+        if options.drop_rate is not None:
             arguments["drop_rate"] = options.drop_rate
         if options.drop_path_rate is not None:
             arguments["drop_path_rate"] = options.drop_path_rate

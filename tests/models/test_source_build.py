@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from benchmarks import families
 from headstart.errors import InputError, ModelError
 from models.build import build_model
 from models.catalog import model_info, read_options
@@ -21,6 +22,7 @@ from models.groups import layer_groups
 from models.heads import DenseHead
 from models.own_forward import OwnModule
 from models.own_split import reason_against_split
+from models.sources import hub
 from models.split import split_at
 from models.weights import load_into, read_weights
 
@@ -162,7 +164,8 @@ def test_twenty_steps_of_adam_have_the_bits_of_a_plain_timm_program():
     [
         ("timm/resnet19", "'timm/resnet19' is no network of timm .*did you mean"),
         ("timm/resnet18.in1kk", "has no weights 'in1kk' of resnet18.*a1_in1k"),
-        ("hf/nowhere/", "there is no folder nowhere/"),
+        ("hf/nowhere", "there is no folder nowhere; a folder or OWNER/NAME"),
+        ("hf/", "there is no folder named"),
     ],
 )
 def test_a_name_that_no_library_has_is_said_in_one_line(name, message):
@@ -271,3 +274,37 @@ def test_what_attention_keeps_in_evaluation_does_not_outlive_the_weights():
     plain.to(memory_format=torch.channels_last)
     freeze(network, groups, [groups[-1].name])
     assert torch.equal(network.eval()(images(32)), plain.eval()(images(32)))
+
+
+def test_a_name_of_the_hub_is_said_to_be_out_of_reach_without_a_network(monkeypatch, tmp_path):
+    def refused(*_: object) -> None:
+        raise OSError("no network")
+
+    hub._is_reached.cache_clear()
+    monkeypatch.setattr(hub.socket, "create_connection", refused)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r"not in the hub's cache, and the hub cannot be reached$"):
+        read_options("hf/nobody/nothing", {})
+    hub._is_reached.cache_clear()
+
+
+def test_several_values_that_cross_a_cut_are_kept_as_one():
+    network, groups = build("timm/xcit_nano_12_p8_224", side=32)
+    freeze(network, groups, [groups[-1].name, groups[-2].name])
+    k = len(groups) - 2
+    assert reason_against_split(network, groups, k, images(32)) is None
+    prefix, tail = split_at(network, groups, k)
+    assert prefix.eval()(images(32)).dim() == 2
+    assert set(tail.state_dict()) <= set(network.state_dict())
+    assert not [name for name in vars(network) if name.startswith(("_kept", "_tensor_constant"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["test_mambaout", "test_coatnet", "efficientvit_b0", "lcnet_035"])
+def test_every_group_of_further_families_is_cut_and_resumed(name):
+    """Walks whole networks, a trace and three steps for each group."""
+    walked = families.walk(name)
+    assert walked.has_head
+    assert not walked.refused
+    assert walked.reasons == {}
+    assert walked.not_resumed == []
