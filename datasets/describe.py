@@ -330,7 +330,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="also show images under the mapping of train.augment in this YAML file: augment.png",
     )
-    parser.add_argument("--out", type=to_path, help="where the pictures go; default describe-NAME")
+    parser.add_argument(
+        "--out",
+        type=to_path,
+        help="where pictures and numbers go; default: describe-NAME in the working folder",
+    )
     parser.add_argument(
         "--csv",
         type=to_path,
