@@ -40,6 +40,9 @@ class Options(NetworkOptions):
     shifts: Annotated[int, Field(ge=0, le=4)] = key("In evaluation the answer is the mean over the "
         "image moved by up to so many pixels along both axes: of 9 places with 1, of 25 with 2.",
         0, example=1, unit="pixels")  # fmt: skip
+    zooms: Annotated[float, Field(ge=0, le=0.5)] = key("In evaluation the square in "
+        "the middle of the image is also seen smaller and larger by so much; what stands beside it "
+        "stays (the bars of `preprocess: sized`).", 0.0, example=0.07, unit="fraction")  # fmt: skip
 
     @model_validator(mode="after")
     def _has_one_head(self) -> Options:
@@ -89,8 +92,8 @@ def build(
     layers["relu_dense"] = nn.ReLU()
     layers["dropout"] = nn.Dropout(options.dropout)
     layers["head"] = nn.Linear(options.dense, n_classes)
-    if options.shifts:
+    if options.shifts or options.zooms:
         from models.networks.shifted import Shifted  # torch
 
-        return Shifted(layers, options.shifts)
+        return Shifted(layers, options.shifts, options.zooms)
     return nn.Sequential(layers)
