@@ -263,7 +263,9 @@ def _stacked(
     size = image_size or min(sizes, key=lambda size: (-sizes[size], size))
     is_gray = all(each.ndim == 2 for each in pixels)
     images = np.empty((n, *size, 1 if is_gray else 3), np.uint8)
-    for k, each in enumerate(pixels):
+    pixels.reverse()
+    for k in range(n):
+        each = pixels.pop()  # memory holds each image once, as soon as it is in its place
         images[k] = resize(each, size)[..., None] if each.ndim == 2 else resize(each, size)
     if len(sizes) == 1:
         return images, ()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from zlib import crc32
+
 import numpy as np
 import pytest
 import torch
 from mapped_images import mapped
 
 from datasets.base import build_dataset
+from datasets.cache.packed import PackedImages, Places
+from datasets.files.places import Place, read_place
 from datasets.split import Split
 from harness.training.shared_images import FEW, SharedImages
 
@@ -47,6 +52,28 @@ def test_trials_read_the_decoded_file_itself(gray, tmp_path, channels):
             out = torch.empty_like(expected)
             assert torch.equal(part.take(backwards, out=out), expected.flip(0))
             assert part.take(backwards).float().is_contiguous()
+
+
+def test_a_set_that_stays_in_its_files_is_read_ahead_on_a_cpu_too(gray, tmp_path):
+    """A file is the raw pixels here; what it decodes to is `datasets`' to test."""
+    (tmp_path / "images").write_bytes(gray.tobytes())
+    n = gray[0].size
+    places = Places.of([Place(tmp_path / "images", k * n, n, n) for k in range(N)])
+    crcs = np.array([crc32(image.tobytes()) for image in gray])
+
+    def decode(place):
+        return np.frombuffer(read_place(place, "x"), np.uint8).reshape(gray[0].shape), "x"
+
+    dataset = replace(dataset_of(gray), images=PackedImages(gray.shape, places, crcs, decode))
+    shared = SharedImages()
+    part = shared.parts(dataset, split_of(np.random.default_rng(1), 30, 20, 10), CPU).train
+    assert shared.n_bytes_of(dataset) == 0
+    assert len(part.inputs) == 0, "nothing lies in memory"
+    expected = torch.from_numpy(gray[part.indices])
+    part.follow([np.arange(3), np.arange(3, 9)])
+    for rows in (np.arange(3, 9), np.array([5, 0])):
+        assert torch.equal(part.take(torch.from_numpy(rows), on_host=rows), expected[rows])
+    assert torch.equal(part.between(0, len(part)), expected)
 
 
 def test_trials_read_the_memory_of_a_set_that_has_no_file(gray, recwarn):
