@@ -1,6 +1,6 @@
 """What a sweep may say under `train.augment`: how each image may be cut, moved and coloured anew.
 
-In: the mapping from a sweep file. Out: one frozen `Augment`. It stands apart from `augment.py` so
+In: the mapping from a sweep file. Out: one frozen `Augment`. It stands apart from `augment/` so
 that reading a sweep needs no torch.
 """
 

@@ -227,6 +227,26 @@ def test_each_setting_of_a_step_is_replayed(settings):
     assert steps.n_replays == (3 if "batch_size" in settings else 11)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"augment": Augment(blur=0.5)}, "train.augment chooses other changes"),
+        ({"ema": 0.9}, "train.ema moves the average by another share"),
+        ({"optimizer": "lion"}, "train.optimizer lion reads its rates on the host"),
+    ],
+)
+def test_what_a_recording_would_hold_still_is_computed_in_every_step(settings, words):
+    _, steps = run_both(**settings)
+    assert (steps.ran_as, steps.n_replays) == ("solo", 0)
+    assert steps.notes[0].startswith(f"steps not captured as a graph: {words}")
+
+
+@pytest.mark.parametrize("settings", [{"cutmix": 1.0}, {"accumulate": 3}])
+def test_boxes_of_cutmix_and_parts_of_a_batch_are_replayed(settings):
+    _, steps = run_both(**settings)
+    assert (steps.ran_as, steps.notes, steps.n_replays) == ("graph", [], 11)
+
+
 def test_the_projects_own_network_is_replayed():
     network = build_model(
         "lenet5", n_classes=10, image_size=(28, 28), channels=1, init_seed=1, head_seed=2,

@@ -234,6 +234,26 @@ def test_what_does_not_fit_is_named(given: dict[str, object], message: str) -> N
         Train.model_validate(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "alone", "workers"),
+    [
+        ({"cutmix": 1.0}, "train.cutmix mixes images", "train.cutmix mixes images of a whole"),
+        ({"accumulate": 2}, "train.accumulate computes", "train.accumulate computes a batch in"),
+        ({"ema": 0.9}, "train.ema keeps an average", None),
+        ({"optimizer": "muon"}, "train.optimizer muon takes", None),
+        ({"class_weights": "balanced", "sampling": "balanced"}, None, None),
+    ],
+)
+def test_what_packs_and_workers_cannot_do_is_said(
+    given: dict[str, object], alone: str | None, workers: str | None
+) -> None:
+    train = Train.model_validate(given)
+    for text, words in ((train.only_alone, alone), (train.reason_against_workers(2), workers)):
+        assert (text is None) == (words is None)
+        assert text is None or text.startswith(str(words))
+    assert train.reason_against_workers(1) is None
+
+
 def test_defaults_stay_out_of_ids() -> None:
     assert Train().hashed() == {}
     assert Train.model_validate({"schedule": {"name": "constant"}}).hashed() == {}
