@@ -36,12 +36,12 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     "fine_tune_photographs": Recipe(
         "A pretrained convolutional network on some hundred to some thousand photographs.",
-        "Crops, flips and the middle of 224 from 256: PyTorch's tutorial on transfer learning "
-        "(Chilamkurthy); SGD with Nesterov's momentum 0.9 and a cosine to 0: Kornblith, Shlens and "
-        "Le (2019), whose learning rates are 0.0001 to 0.1; batch size, epochs and rate are ours",
+        "Crops, flips, the middle of 224 from 256 and the learning rate: PyTorch's tutorial on "
+        "transfer learning (Chilamkurthy); Nesterov's momentum 0.9 and a cosine to 0: Kornblith, "
+        "Shlens and Le (2019), whose learning rates are 0.0001 to 0.1; the rest is ours",
         {
             "optimizer": "sgd",
-            "learning_rate": 0.01,
+            "learning_rate": 0.001,
             "momentum": 0.9,
             "nesterov": True,
             "weight_decay": 1e-4,
