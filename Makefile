@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+DEV_STAMP := $(VENV)/.set-up-dev
 PYTEST := $(BIN)/python -m pytest -q -n 2 --durations 10
 # Where Python may not keep byte code (most containers), every process would compile all it imports.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
@@ -15,32 +16,32 @@ help:  ## Show this list
 run: $(STAMP)  ## The main job, quick profile: from a sweep file to a report, in a few minutes
 	$(BIN)/python -m harness.sweep sweeps/part2.yaml --profile quick
 
-test: $(STAMP)  ## The tests, a few minutes (those on real data where HEADSTART_DATA names a folder of it)
+test: $(DEV_STAMP)  ## The tests, a few minutes (those on real data where HEADSTART_DATA names a folder of it)
 	$(PYTEST) -m "not slow" --dist worksteal
 
-test-slow: $(STAMP)  ## The tests of over ten seconds: Ray, SLURM, killed processes, hard sheets
+test-slow: $(DEV_STAMP)  ## The tests of over ten seconds: Ray, SLURM, killed processes, hard sheets
 	$(PYTEST) -m slow --dist loadfile --no-loadscope-reorder
 
-faults: $(STAMP)  ## Kills, signals, full disks, power cuts at every moment, with counts (by hand, over an hour)
+faults: $(DEV_STAMP)  ## Kills, signals, full disks, power cuts at every moment, with counts (by hand, over an hour)
 	HEADSTART_FAULTS=all $(BIN)/python -m pytest -q --durations 10 tests/faults
 
-check: $(STAMP)  ## Format, lint, types
+check: $(DEV_STAMP)  ## Format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(STAMP)  ## Write the format that `check` wants
+format: $(DEV_STAMP)  ## Write the format that `check` wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(STAMP)  ## Write the pages that are made from the code: docs/reference/ and first-steps.md
+docs: $(DEV_STAMP)  ## Write the pages that are made from the code: docs/reference/ and first-steps.md
 	$(BIN)/python docs/build.py
 	$(BIN)/python docs/first_steps.py
 
 data: $(STAMP)  ## Which data sets are found where, and how to get what is missing
 	$(BIN)/python -m datasets
 
-mutants: $(STAMP)  ## Which small mistakes in a module its own tests see (MODULES="FILE …" N=20; by hand)
+mutants: $(DEV_STAMP)  ## Which small mistakes in a module its own tests see (MODULES="FILE …" N=20; by hand)
 	nice -n 15 $(BIN)/python benchmarks/mutants.py -n $(or $(N),20) $(MODULES)
 
 clean:  ## Remove the environment and caches (never runs/ or data/)
@@ -52,4 +53,9 @@ $(STAMP): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip install -q $(COMPILE) --python $(BIN)/python -r requirements.txt
+	touch $@
+
+# What tests, checks and docs need besides: the extras too, so that they are tested.
+$(DEV_STAMP): $(STAMP) requirements-dev.txt
+	$(BIN)/uv pip install -q $(COMPILE) --python $(BIN)/python -r requirements-dev.txt
 	touch $@
