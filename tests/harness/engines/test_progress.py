@@ -125,7 +125,7 @@ def test_a_dry_run_counts_and_says_what_it_does_not_know(write_sweep, tmp_path):
     totals = [line.split() for line in lines if line.startswith("all ")]
     assert totals == [["all", "6", "0", "0", "6"]]
     assert "decided where the trials run; this machine trains on" in lines[-4]
-    assert lines[-3].startswith("Weights: about 1.49 MB on disk when all have ended (those that")
+    assert lines[-3].startswith("Weights: about 1.49 MB on disk when all have ended (those of")
     assert lines[-2].startswith("Needs about: on disk ")
     assert "not known before a first trial" in lines[-1]
 
