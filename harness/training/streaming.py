@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.cache.checked import read_rows, row_shape
+from datasets.cache.checked import is_mapped, read_rows, row_shape, table_of
+from datasets.cache.exact_reads import ExactReads
 from harness.training.machine import AHEAD_BYTES
 from headstart.processes import n_cores
 
@@ -103,6 +104,7 @@ class ReadAhead:
     ):
         self.images, self.row, self.device = images, row_shape(images), device
         self.image_bytes = math.prod(self.row)
+        self._file = ExactReads(table_of(images)) if is_mapped(images) else None
         self.ahead, self.budget = ahead, budget
         self._plan: Iterator[np.ndarray] = iter(())  # rows of the batches after those of the queue
         self._queue: deque[_Batch] = deque()
@@ -169,6 +171,8 @@ class ReadAhead:
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
 
     def _read(self, rows: np.ndarray, memory: Tensor) -> Tensor:
+        if self._file is not None:
+            self._file.announce(rows)
         read_rows(self.images, rows, memory.numpy())
         return memory
 
