@@ -52,6 +52,11 @@ OPTIONS = {
         "--csv": NO_FILE, "--arm": NO_WORD, "--data": NO_FOLDER, "--preprocess": NO_WORD,
         "--device": NO_WORD, "--out": NO_OUT,
     },
+    ("harness.predict",): {"": NO_FOLDER},
+    ("harness.predict", "run", "page.png"): {
+        "--arm": NO_WORD, "--seed": (*NO_WORD, "-1", "1.5", "²", DIGITS, "99"), "--out": NO_OUT,
+        "--preprocess": NO_WORD, "--device": NO_WORD, "--networks": (*NO_WORD, "refitted"),
+    },
     ("harness.reference",): {"": NO_FOLDER},
     ("harness.reference", "run"): {
         "--on": NO_WORD, "--train": NO_WORD, "--arm": NO_WORD, "--networks": NO_COUNT,

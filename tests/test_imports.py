@@ -34,7 +34,7 @@ ROOMS = {
     "harness": [
         "seeds", "sweepfile", "trials", "runfolder", "training", {"joint", "teams"}, "plan",
         {"engines", "evaluate", "hand_in", "watch"}, "options", "upkeep",
-        {"init", "sweep", "status"}, {"notebook", "reference"},
+        {"init", "sweep", "status"}, {"notebook", "predict", "reference"},
     ],
     "analysis": [
         "words", "statistics", "measures", "findings", "figures", "audit", "report",

@@ -163,26 +163,41 @@ def _folder_tree(folder: Path) -> Tree:
             broken.append(name)
 
     def read(name: str) -> bytes:
-        path = folder / name
-        try:  # a pipe would be waited for, and a device may have no end
-            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-                kind = os.fstat(file.fileno())
-                if not stat.S_ISREG(kind.st_mode):
-                    raise DataError(f"{path}: is no file but a pipe or a device; remove it")
-                if kind.st_size > MAX_FILE_BYTES:
-                    limit = f"{MAX_FILE_BYTES >> 20} MB, the limit for one file"
-                    raise DataError(f"{path}: over {limit}")
-                return file.read()
-        except OSError as err:
-            if path.is_symlink() and not os.path.exists(path):
-                raise DataError(_broken_link(path, sorted(broken))) from err
-            raise DataError(f"{path}: cannot be read: {err.strerror}") from err
+        return _read_plain(folder / name, broken)
 
     def place(name: str) -> Place:
         n = os.stat(folder / name).st_size
         return Place((folder / name).absolute(), 0, n, n)
 
     return Tree(folder, tuple(sorted(names)), frozenset(folders), read, place)
+
+
+def tree_of_files(paths: Sequence[Path]) -> Tree:
+    """Files that a person named one by one, in the order given, under the paths as given."""
+
+    def place(name: str) -> Place:
+        n = os.stat(name).st_size
+        return Place(Path(name).absolute(), 0, n, n)
+
+    names = tuple(str(path) for path in paths)
+    return Tree(Path(), names, frozenset(), lambda name: _read_plain(Path(name)), place)
+
+
+def _read_plain(path: Path, broken: Sequence[str] = ()) -> bytes:
+    """The content of a regular file; `broken` are links of its folder that lead nowhere."""
+    try:  # a pipe would be waited for, and a device may have no end
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            kind = os.fstat(file.fileno())
+            if not stat.S_ISREG(kind.st_mode):
+                raise DataError(f"{path}: is no file but a pipe or a device; remove it")
+            if kind.st_size > MAX_FILE_BYTES:
+                limit = f"{MAX_FILE_BYTES >> 20} MB, the limit for one file"
+                raise DataError(f"{path}: over {limit}")
+            return file.read()
+    except OSError as err:
+        if path.is_symlink() and not os.path.exists(path):
+            raise DataError(_broken_link(path, sorted(broken))) from err
+        raise DataError(f"{path}: cannot be read: {err.strerror}") from err
 
 
 def _broken_link(path: Path, broken: Sequence[str]) -> str:

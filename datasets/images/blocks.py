@@ -52,12 +52,14 @@ class Decoding:
         on_damaged: `refuse`: the first damaged file is an error; `skip`: it is left out.
         as_gray: `shape` gets (H, W) whatever the files are.
         value_range: (black, white), where the samples do not fill the range of their type.
+        to_skip: what a person does to have damaged files left out, for messages.
     """
 
     shape: Shape
     on_damaged: OnDamaged = "refuse"
     as_gray: bool = False
     value_range: ValueRange | None = None
+    to_skip: str = "set on_damaged: skip"
 
 
 @dataclass
@@ -116,9 +118,20 @@ def decode_into_memory(
             images[n : n + len(stack)] = stack
             n += len(stack)
         records.append(record)
-    outcome = _outcome(tree, names, records)
+    outcome = outcome_of(tree, names, records)
     assert images is not None, "an outcome without an image is an error"
     return images[:n], outcome
+
+
+def decode_each_block(
+    tree: Tree, names: Sequence[str], how: Decoding
+) -> Iterator[tuple[np.ndarray | None, Mapping[str, Any]]]:
+    """The arrays of some files at a time (None where all were skipped), and a record, in order.
+
+    A record has `names`, how many files it is of, and `good`, a `1` or `0` for each; `outcome_of`
+    takes all of them. For images that are looked at once and never kept.
+    """
+    yield from _blocks(tree, names, how, _BLOCK_NAMES, lambda stack: stack)
 
 
 def decode_into_pages(
@@ -135,7 +148,7 @@ def decode_into_pages(
     for block, record in _blocks(tree, names[done:], how, step, _as_rows):
         pages.append(block or Measured(np.empty((0, *row), np.uint8), [], []), record)
         records.append(record)
-    outcome = _outcome(tree, names, records)
+    outcome = outcome_of(tree, names, records)
     if pages.is_kept:
         pages.finish()
     else:
@@ -199,7 +212,7 @@ def _decode_block(
             made = how.shape(decoded.pixels)
         except DataError as err:
             if how.on_damaged == "refuse":
-                raise DataError(f"{err}; mend or remove it, or set on_damaged: skip") from err
+                raise DataError(f"{err}; mend or remove it, or {how.to_skip}") from err
             skipped.append(str(err))
             good += "0"
             continue
@@ -235,7 +248,8 @@ def _is_gray(stack: np.ndarray) -> bool:
     return all(np.array_equal(first, stack[..., channel]) for channel in range(1, stack.shape[3]))
 
 
-def _outcome(tree: Tree, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Outcome:
+def outcome_of(tree: Tree, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Outcome:
+    """What is known of all blocks together, from their records; raises as `decode_files` does."""
     good = np.array([flag == "1" for record in records for flag in record["good"]], bool)
     skipped = [text for record in records for text in record["skipped"]]
     if not good.any():

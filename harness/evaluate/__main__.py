@@ -35,15 +35,14 @@ SEED = 0  # of the intervals' own draws: the same images give the same intervals
 
 def main(argv: Sequence[str]) -> int:
     options = parse(argv)
-    from harness.evaluate.models import find_models, read_run  # torch: no mistake above needs it
+    from harness.evaluate.models import read_run  # torch: no mistake above needs it
+    from harness.evaluate.networks import networks_of
 
     sweep = read_run(options.run, options.code)
-    refitted = sweep.refit and (options.networks or _usual(options)) == "refitted"
-    if options.networks == "refitted" and not sweep.refit:
-        raise InputError(f"{options.run}: its sweep refits no network (refit: true)")
-    saved = find_models(options.run, sweep, options.arms, refitted)
-    if any(model.arm in sweep.arms for model in saved) and sweep.refit:
-        print(_which([model for model in saved if model.arm in sweep.arms], refitted))
+    networks = options.networks or _usual(options) if sweep.refit else options.networks
+    saved, said = networks_of(options.run, sweep, options.arms, networks)
+    if said:
+        print(said)
     tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
     scores = []
     for arm in dict.fromkeys(model.arm for model in saved):
@@ -60,15 +59,6 @@ def main(argv: Sequence[str]) -> int:
 def _usual(options: Options) -> Networks:
     """Which networks of a sweep with refits are scored where the user says nothing."""
     return "selected" if options.on == OWN else "refitted"
-
-
-def _which(saved: Sequence[SavedModel], refitted: bool) -> str:
-    """Which networks are scored, and on how many images they were trained."""
-    sizes = sorted({model.row.n_train for model in saved if model.row.n_train is not None})
-    n = " to ".join(f"{size:,}" for size in dict.fromkeys((*sizes[:1], *sizes[-1:])))
-    if refitted:
-        return f"networks: refitted on the images of all parts ({n} images)"
-    return f"networks: those of the trials, trained on {n} images; not the refitted ones"
 
 
 def score_arm(
@@ -88,6 +78,7 @@ def score_arm(
     from analysis.measures.classes.two_way import accuracy_interval
     from analysis.statistics.samples.nested import nested_intervals
     from analysis.statistics.samples.shares import proportion_interval
+    from harness.evaluate.models import mean_probabilities
 
     rng = np.random.default_rng(SEED)
     arm, names = members[0].arm, members[0].class_names
@@ -128,12 +119,6 @@ def score_arm(
         ensemble=proportion_interval(n_right, n),
         ensemble_pairs=tuple(confusable_pairs(pooled, names)),
     )
-
-
-def mean_probabilities(each: Sequence[np.ndarray]) -> np.ndarray:
-    """What an ensemble says: float32 (n, classes), the mean of its members' probabilities."""
-    mean: np.ndarray = np.mean(np.stack(each).astype(np.float64), axis=0)
-    return mean.astype(np.float32)
 
 
 def _shown(
@@ -267,7 +252,7 @@ def _write(
 ) -> str:
     """Write every file; returns the line that says where they are."""
     from harness.evaluate import files
-    from harness.evaluate.models import scored
+    from harness.evaluate.models import mean_probabilities, scored
 
     folder = files.output_folder(options.run, options.out)
     name = files.set_stem(tests[scores[0].arm].name, is_own=options.on == OWN)

@@ -26,16 +26,16 @@ from headstart.foreign import own_folder, refuse_links
 from headstart.rows import LaterTestRow
 
 
-def output_folder(run: Path, out: Path | None) -> Path:
-    """Where the files go: `out`, or `evaluations` in the run folder; it is made.
+def output_folder(run: Path, out: Path | None, name: str = "evaluations") -> Path:
+    """Where the files go: `out`, or the folder `name` in the run folder; it is made.
 
     Raises:
         InputError: it is a file, or cannot be made.
     """
-    folder = out or run / "evaluations"
+    folder = out or run / name
     try:
         if out is None:
-            refuse_links(own_folder(run, "evaluations"))
+            refuse_links(own_folder(run, name))
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise InputError(f"{folder}: cannot be made as a folder: {err.strerror}") from err

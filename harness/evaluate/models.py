@@ -140,12 +140,12 @@ def find_models(
 
 
 def answers(
-    model: SavedModel, images: np.ndarray, labels: np.ndarray, device: str = "cpu"
+    model: SavedModel, images: np.ndarray, labels: np.ndarray | None, device: str = "cpu"
 ) -> Answers:
     """What the model says of uint8 (n, C, H, W) images, in the precision that it was trained in.
 
-    The images are prepared as those it was trained on; `labels`, int64 (n,), are for the loss only;
-    `device` is `cpu` or `cuda`.
+    The images are prepared as those it was trained on; `labels`, int64 (n,), are for the loss only,
+    None where there are none; `device` is `cpu` or `cuda`.
 
     Raises:
         ModelError: weights that are missing, damaged, or of another network.
@@ -170,8 +170,17 @@ def answers(
     height, width = images.shape[2:]
     logits, _ = halved_until_it_fits(compute, images_at_once((height, width), place))
     check_logits(logits, str(model.path))
+    shares = logits.softmax(dim=1).numpy()
+    if labels is None:
+        return Answers(shares, float("nan"))
     loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
-    return Answers(logits.softmax(dim=1).numpy(), float(loss))
+    return Answers(shares, float(loss))
+
+
+def mean_probabilities(each: Sequence[np.ndarray]) -> np.ndarray:
+    """What an ensemble says: float32 (n, classes), the mean of its members' probabilities."""
+    mean: np.ndarray = np.mean(np.stack(each).astype(np.float64), axis=0)
+    return mean.astype(np.float32)
 
 
 def n_trained_on(model: SavedModel, images: np.ndarray) -> int:

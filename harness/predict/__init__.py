@@ -1,0 +1,1 @@
+"""python -m harness.predict: what a run's networks say of pictures without labels."""

@@ -1,0 +1,107 @@
+"""The command line of `harness.predict`: what a user may say, parsed and checked.
+
+In: arguments. Out: frozen `Options`. Imports nothing that takes time, so that a mistake is told at
+once. `to_seed` is `harness.export`'s too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from datasets.base import Preprocess
+from harness.evaluate.options import Networks
+from harness.training.cards import cards_here
+from headstart.cli import to_path
+from headstart.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, parsed."""
+
+    run: Path
+    pictures: list[Path]
+    arms: list[str]
+    seed: int | Literal["best"] | None
+    networks: Networks | None
+    ensemble: bool
+    out: Path | None
+    preprocess: Preprocess | None
+    on_damaged: Literal["refuse", "skip"]
+    device: str
+    code: list[Path]
+
+
+def parse(argv: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.predict",
+        description="What the networks of a run say of pictures without labels: a CSV file of "
+        "classes and probabilities.",
+    )
+    parser.add_argument("run", type=to_path, metavar="RUN", help="the folder of a run")
+    parser.add_argument(
+        "pictures", type=to_path, metavar="PICTURES", nargs="+",
+        help="image files, folders of them (at any depth), or zip and tar files of them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--arm", action="append", default=[], metavar="NAME", dest="arms",
+        help="an arm or a pretrain stage; may be given several times (default: all arms)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=to_seed, metavar="best|N",
+        help="one network of each arm: that of seed N, or the best on the validation images "
+        "(default: those of all seeds)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ensemble", action="store_true",
+        help="one answer for each picture and arm: the mean of the seeds' probabilities",
+    )  # fmt: skip
+    parser.add_argument(
+        "--networks", choices=get_args(Networks),
+        help="of a sweep with refit: true: those that were refitted on all images, or those of "
+        "the trials, before it (default: refitted)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=to_path, metavar="FILE", help="a .csv file (default: in RUN/predictions)"
+    )
+    parser.add_argument(
+        "--preprocess", choices=get_args(Preprocess),
+        help="instead of what the networks' own data went through",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-damaged",
+        action="store_const",
+        const="skip",
+        default="refuse",
+        dest="on_damaged",
+        help="leave damaged pictures out, with a note",
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda", "auto"), default="cpu",
+        help="what computes; auto: a GPU where PyTorch sees one (default: cpu)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
+        help="where code of your own lies with which the run was made; none is taken from RUN",
+    )  # fmt: skip
+    options = Options(**vars(parser.parse_args(argv)))
+    if options.ensemble and options.seed is not None:
+        raise InputError("--ensemble is of all seeds; leave --seed out")
+    if options.out is not None and options.out.suffix.lower() != ".csv":
+        raise InputError(f"--out {options.out}: give the name of a .csv file")
+    if options.device != "auto":
+        return options
+    return replace(options, device="cuda" if len(cards_here()) else "cpu")
+
+
+def to_seed(text: str) -> int | Literal["best"]:
+    """`best`, or the number of a seed."""
+    if text == "best":
+        return "best"
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is neither best nor the number of a seed")
+    return int(text)
