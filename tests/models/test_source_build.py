@@ -29,8 +29,13 @@ from models.weights import load_into, read_weights
 timm = pytest.importorskip("timm", reason="the extra timm is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra transformers is missing")
 
-FAMILIES = ("test_byobnet", "test_convnext", "test_efficientnet", "test_resnet", "test_vit",
-            "levit_128s")  # fmt: skip
+FAMILIES = (
+    *("test_resnet", "test_vit", "levit_128s"),
+    *(
+        pytest.param(name, marks=pytest.mark.slow)  # six families together: over ten seconds
+        for name in ("test_byobnet", "test_convnext", "test_efficientnet")
+    ),
+)
 SIDE = 64
 CONFIG = {"model_type": "vit", "architectures": ["ViTForImageClassification"], "hidden_size": 16,
           "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
@@ -288,7 +293,9 @@ def test_a_name_of_the_hub_is_said_to_be_out_of_reach_without_a_network(monkeypa
     hub._is_reached.cache_clear()
 
 
+@pytest.mark.slow
 def test_several_values_that_cross_a_cut_are_kept_as_one():
+    """Slow: fourteen blocks of attention are built, traced and cut."""
     network, groups = build("timm/xcit_nano_12_p8_224", side=32)
     k = len(groups) // 2
     freeze(network, groups, [group.name for group in groups[k:]])

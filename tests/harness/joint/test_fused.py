@@ -165,7 +165,7 @@ def test_seven_steps_are_the_solo_steps(unit, context, tmp_path, train):
             }
 
 
-@pytest.mark.parametrize("text", [SWEEP, LENET])
+@pytest.mark.parametrize("text", [SWEEP, pytest.param(LENET, marks=pytest.mark.slow)])
 def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, text):
     trials = unit("all", ("epochs: 2", "epochs: 3"), text=text)
     assert fused.reason_against(trials, "cuda", "auto") is None

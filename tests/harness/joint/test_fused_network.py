@@ -57,7 +57,9 @@ def seed_masks(networks):
         ("midas_cnn", 28, 1, {"width": 4, "dense": 20}),
         ("midas_cnn", 28, 3, {"width": 3, "dense": 10, "channels": 3, "convolutions": 2}),
         ("squeezenet1_1", 40, 1, {"image_size": [40, 40], "channels": 1}),
-        ("mobilenet_v2", 32, 3, {"image_size": [32, 32], "channels": 3}),
+        pytest.param(
+            "mobilenet_v2", 32, 3, {"image_size": [32, 32], "channels": 3}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_networks_of_ours_and_of_torchvision_give_the_numbers_of_each_alone(

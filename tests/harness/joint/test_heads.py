@@ -113,8 +113,11 @@ def test_gradients_of_a_step_equal_the_solo_gradients(unit, context, tmp_path, a
             assert error.norm() <= 1e-5 * parameter.grad.norm(), (k, name)
 
 
-@pytest.mark.parametrize(("arm", "text"), [("last", HEADED), ("last", SQUEEZENET)])
+@pytest.mark.parametrize(
+    ("arm", "text"), [("last", HEADED), pytest.param("last", SQUEEZENET, marks=pytest.mark.slow)]
+)
 def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, arm, text):
+    """Slow where each of eight trials computes features of SqueezeNet."""
     trials = unit(arm, text=text)
     assert heads.can_batch(trials)
     with RunFolder(tmp_path / "solo") as folder:
@@ -145,7 +148,7 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, arm, t
 
 
 def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context, tmp_path):
-    stopping = "epochs: 30, early_stopping: {patience: 2, minimum_change: 0.01}"
+    stopping = "epochs: 30, early_stopping: {patience: 1, minimum_change: 0.02}"
     trials = unit("two", ("rate: 1.0e-3", "rate: 1.0e-2"), ("epochs: 2", stopping))
     with RunFolder(tmp_path / "solo") as folder:
         alone = run_solo(trials, folder, context)

@@ -6,6 +6,8 @@ is better, and its budget is then lowered here.
 
 from __future__ import annotations
 
+import pytest
+
 COUNTED = """
     import numpy as np
     import torch
@@ -120,7 +122,9 @@ WARMED = """
 """
 
 
+@pytest.mark.slow
 def test_packs_make_their_first_steps_before_the_clock_starts(card, write_sweep):
+    """Slow: two sweeps in a process of its own."""
     text = SWEEP.replace("batch_size: 256", "batch_size: 64").replace("seeds: 64", "seeds: 3")
     text += "resources: {gpus: 1, pack: 3}\n"
     assert card.run(WARMED, str(write_sweep(text=text)), memory_gb=4).stdout == "2 True\n"
