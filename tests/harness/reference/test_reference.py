@@ -1,7 +1,7 @@
 """Networks answer for labels in doubt, and the audit of those, as a person calls them.
 
-One data set is audited by its name alone, in all its processes (slow); the other tests use a run
-that was trained inside this process.
+Slow are those for which networks of four folds are trained: by a data set's name alone, in all its
+processes, and inside this process.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ def test_a_run_that_answered_is_audited(answers, capsys):
     assert_audited(capsys.readouterr().out, answers)
 
 
+@pytest.mark.slow
 def test_each_image_is_judged_by_the_network_that_it_was_held_out_from(answers):
     specs = trained_specs(answers.parents[1], DataCatalogue(), None)
     labels = load_dataset("optdigits", image_size=(28, 28), channels=1).labels
@@ -164,6 +165,7 @@ def test_the_analysis_needs_no_torch_to_audit_a_file(answers, tmp_path):
     assert (tmp_path / "there" / "audit.md").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_answers_for_another_data_set(answers, tmp_path):
     run, out = answers.parents[1], tmp_path / "pairs.npz"
     spoilt = "{name: optdigits, corrupt_labels: {kind: pairs, fraction: 1.0}}"
