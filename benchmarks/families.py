@@ -10,8 +10,8 @@ such), and for each of its layer groups but the first as the first that trains:
   is frozen is computed in every step;
 - resumed: a step of Adam from a state that was saved has the same bits as the step that went on.
 
-And once: the last layer group holds what timm calls the classifier. The smallest network of each
-family (a module of timm) is walked; NAMES has them for timm 1.0.31.
+And once: the last layer group is what timm calls the classifier, no more and no less. The smallest
+network of each family (a module of timm) is walked; NAMES has them for timm 1.0.31.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from models.groups import LayerGroup, layer_groups
 from models.own_forward import OwnModule
 from models.own_split import reason_against_split
 
-SIDES = (64, 96, 128, 224, 256)  # pixels
+SIDES = (64, 96, 128, 224, 240, 256)  # pixels
 NEAR = 1e-5
 # fmt: off
 NAMES = (
@@ -70,7 +70,7 @@ class Walk:
         n_groups: its layer groups; cuts are one less.
         reasons: of each cut that is not made, by group.
         not_resumed: groups from which a resumed step had other bits.
-        has_head: whether the last group holds timm's classifier.
+        has_head: whether the last group is timm's classifier, no more and no less.
     """
 
     name: str
@@ -152,7 +152,7 @@ def _has_head(network: OwnModule, groups: tuple[LayerGroup, ...]) -> bool:
     given = network.get_classifier()  # type: ignore[operator]
     heads = list(given) if isinstance(given, tuple | list) else [given]
     of_timm = {id(p) for head in heads for p in head.parameters()}
-    return of_timm <= {id(network.get_parameter(name)) for name in groups[-1].parameters}
+    return of_timm == {id(network.get_parameter(name)) for name in groups[-1].parameters}
 
 
 class _traced_once:

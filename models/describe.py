@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from models.groups import LayerGroup
     from models.info import ModelInfo
 
+LARGE_HEAD = 0.2  # of the parameters: what a frozen backbone saves is then less than one thinks
 USUAL_SIZES = (224, 32, 28)  # pixels; of images for a network that leaves the size to the data
 
 
@@ -153,6 +154,25 @@ def _table(
     n_trainable = sum(sizes[n] for g in groups if g.name in trainable for n in g.parameters)
     total = sum(sizes.values())
     yield f"{'':>4}  {'all':<{width}}  {total:>12,}  {n_trainable:,} train"
+    yield from _large_head(sizes, groups)
+
+
+def _large_head(sizes: Mapping[str, int], groups: Sequence[LayerGroup]) -> Iterator[str]:
+    """What the head holds, and what the module around it holds, where it is much of the whole."""
+
+    def share(some: Sequence[LayerGroup]) -> float:
+        return sum(sizes[name] for group in some for name in group.parameters) / whole
+
+    whole = max(1, sum(sizes.values()))
+    last, module = groups[-1], groups[-1].name.partition(".")[0]
+    around = [group for group in groups if f"{group.name}.".startswith(f"{module}.")]
+    if len(groups) > 1 and share([last]) > LARGE_HEAD:
+        yield (f"the head, {last.name}, holds {share([last]):.0%} of the parameters: last_layer "
+               "trains all of them")  # fmt: skip
+    elif 2 * len(around) <= len(groups) and share(around) > LARGE_HEAD:
+        yield (f"{module}, in which the head is, holds {share(around):.0%} of the parameters: "
+               f"last_layer trains {share([last]):.1%} of all, {{from: {around[0].name}}} all of "
+               f"{module}")  # fmt: skip
 
 
 def _kinds(model: nn.Module, group: LayerGroup) -> Iterator[str]:

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from headstart.errors import ModelError
 
@@ -159,3 +161,37 @@ def _seeded(module: Any) -> SeededDropout | None:
     if kind in ("StochasticDepth", "AlphaDropout", "FeatureAlphaDropout"):
         raise ModelError(f"{module} cannot draw from a generator of ours: no such layer is known")
     return None
+
+
+# -- dropout as a function -------------------------------------------------------------------
+
+
+class DropoutCalls(TorchFunctionMode):
+    """Inside of the block, the k-th call of `torch.nn.functional.dropout` is that of `layers[k]`.
+
+    So the layer's generator draws, and the layer's own mode decides. Without layers the calls run
+    as they are written.
+
+    Attributes:
+        rates: what each call was to drop.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module] | None = None):
+        super().__init__()
+        self.layers = layers
+        self.rates: list[float] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        if func is not functional.dropout:
+            return func(*args, **given)
+        x, p = _of_call(*args, **given)
+        self.rates.append(p)
+        return func(*args, **given) if self.layers is None else self.layers[len(self.rates) - 1](x)
+
+
+def _of_call(input: Any, p: float = 0.5, *_: object, **__: object) -> tuple[Any, float]:
+    """What a call of `torch.nn.functional.dropout` is given, under its names."""
+    return input, float(p)

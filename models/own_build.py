@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from headstart.errors import InputError, ModelError
 from headstart.own_code import said_of, shown
-from models.dropout import seed_dropout, set_dropout_generator
+from models.dropout import DropoutCalls, seed_dropout, set_dropout_generator
 from models.global_draws import have_drawn, seeded, states_of_all
 from models.groups import layer_groups
 from models.heads import decide_alone, draw_heads, head_of, replace_head
@@ -54,11 +54,13 @@ class Findings:
         place: which of its outputs are the logits, where it gives several.
         channels_last: whether it computes with channels-last weights.
         draws: whether it draws from the global generators.
+        dropped: by each call of torch's function of dropout, which layers of ours take over.
     """
 
     place: int | None
     channels_last: bool
     draws: bool
+    dropped: tuple[float, ...] = ()
 
 
 _findings: dict[str, Findings] = {}  # in this process, by all that decides the network
@@ -115,6 +117,7 @@ def drawn_by_two(
         _refuse_made_in_forward(second, drawn, what)
     findings = _findings[key]
     network.place, network.draws = findings.place, findings.draws
+    network.catch_dropout(findings.dropped)
     groups = layer_groups(network, torch.zeros(2, shape.channels, *shape.image_size))
     own = network.state_dict()
     with torch.no_grad():
@@ -265,7 +268,33 @@ def _try(network: OwnModule, shape: Shape, what: str) -> Findings:
         network.place = in_training if network.place is None else network.place
         _step(network, images)
         draws = have_drawn(before)
-        return Findings(network.place, _takes_channels_last(network, shape), draws)
+    dropped = _caught(network, shape) if draws and network.logit_paths else ()
+    with seeded(0):
+        takes = _takes_channels_last(network, shape)
+    return Findings(network.place, takes, draws and not dropped, dropped)
+
+
+def _caught(network: OwnModule, shape: Shape) -> tuple[float, ...]:
+    """What calls of torch's function of dropout drop, where all that is drawn is theirs.
+
+    A library's network alone is asked: what a network of the user's draws stays as it is.
+    """
+    rates = []
+    with seeded(0), torch.no_grad():
+        for training in (False, True):
+            with DropoutCalls() as calls:
+                network.train(training)(shape.images())
+            rates.append(calls.rates)
+        if len(rates[0]) != len(rates[1]):
+            return ()  # a call in training alone belongs to no layer group
+        network.catch_dropout(rates[1])
+        set_dropout_generator(network, torch.Generator().manual_seed(0))
+        before = states_of_all()
+        network(shape.images())
+        if not have_drawn(before):
+            return tuple(rates[1])
+    network.catch_dropout(())
+    return ()
 
 
 def _takes_channels_last(network: OwnModule, shape: Shape) -> bool:

@@ -8,6 +8,7 @@ building and training all ask whether a network is of the user's own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor, fx, nn
 
 from headstart.errors import ModelError
 from headstart.own_code import said_of
+from models.dropout import DropoutCalls, SeededDropout
 
+_CAUGHT = "caught_dropout"
 _OURS_TO_HANDLE = ("deterministic implementation", "memory", "CUDA error")  # by whoever trains
 
 
@@ -49,7 +52,8 @@ class OwnModule(nn.Module):
         if not self.channels_last:  # images of one channel may lie in both layouts at once
             x = x.reshape(-1).reshape(x.shape)
         try:
-            output = super().forward(x)
+            with self.dropout_calls():
+                output = super().forward(x)
         except ModelError:
             raise
         except (Exception, SystemExit) as err:
@@ -57,6 +61,17 @@ class OwnModule(nn.Module):
                 raise
             raise ModelError(_said(err, x, self.training)) from err
         return logits_of(output, self.place)
+
+    def catch_dropout(self, rates: Sequence[float]) -> None:
+        """Let the calls of `torch.nn.functional.dropout` be those of layers of ours, in order."""
+        self._modules.pop(_CAUGHT, None)
+        if rates:
+            self.add_module(_CAUGHT, nn.ModuleList(SeededDropout(rate) for rate in rates))
+
+    def dropout_calls(self) -> AbstractContextManager[object]:
+        """The block in which the layers of `catch_dropout` are called, if there are any."""
+        layers = self._modules.get(_CAUGHT)
+        return DropoutCalls(list(layers.children())) if layers is not None else nullcontext()
 
 
 def let_go(network: nn.Module) -> None:

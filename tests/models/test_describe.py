@@ -65,3 +65,19 @@ def test_options_and_mappings_are_read_as_yaml(capsys: pytest.CaptureFixture[str
 def test_mistakes_are_one_message(arguments: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "side", "said"),
+    [
+        # 4·40 + 40 parameters before a head of 40·10 + 10; 784·40 + 40 before the same one.
+        (40, 2, ["the head, head, holds 67% of the parameters: last_layer trains all of them"]),
+        (40, 28, []),
+    ],
+)
+def test_the_share_of_a_large_head_is_said(
+    hidden: int, side: int, said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["mlp", "--option", f"hidden=[{hidden}]", "--option", f"image_size={side}"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("the head")] == said

@@ -16,10 +16,12 @@ from benchmarks import families
 from headstart.errors import InputError, ModelError
 from models.build import build_model
 from models.catalog import model_info, read_options
+from models.describe import describe
 from models.dropout import SeededDropout, set_dropout_generator
 from models.finetune import freeze
 from models.groups import layer_groups
 from models.heads import DenseHead
+from models.own_build import Findings, Shape, _try
 from models.own_forward import OwnModule
 from models.own_split import reason_against_split
 from models.sources import hub
@@ -29,13 +31,10 @@ from models.weights import load_into, read_weights
 timm = pytest.importorskip("timm", reason="the extra timm is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra transformers is missing")
 
-FAMILIES = (
-    *("test_resnet", "test_vit", "levit_128s"),
-    *(
-        pytest.param(name, marks=pytest.mark.slow)  # six families together: over ten seconds
-        for name in ("test_byobnet", "test_convnext", "test_efficientnet")
-    ),
-)
+slow = pytest.mark.slow
+FAMILIES = ("test_efficientnet", "test_resnet",
+            *(pytest.param(name, marks=slow)
+              for name in ("test_byobnet", "test_convnext", "test_vit", "levit_128s")))  # fmt: skip
 SIDE = 64
 CONFIG = {"model_type": "vit", "architectures": ["ViTForImageClassification"], "hidden_size": 16,
           "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
@@ -110,6 +109,7 @@ def test_two_networks_of_one_seed_are_the_same_and_the_head_has_its_own_seed():
     assert {n for n, is_same in same.items() if is_same} == of_head & set(same)
 
 
+@slow
 def test_a_head_of_two_layers_takes_the_place_of_both_heads_of_a_network_of_two():
     network, groups = build("timm/levit_128s", head={"hidden": [8]})
     heads = [m for m in network.modules() if isinstance(m, DenseHead)]
@@ -120,6 +120,7 @@ def test_a_head_of_two_layers_takes_the_place_of_both_heads_of_a_network_of_two(
     assert network.eval()(images()).shape == (2, 3)
 
 
+@slow
 def test_stochastic_depth_draws_from_the_generator_that_is_given():
     network, _ = build("timm/test_vit", drop_path_rate=0.5)
     drawn = [m for m in network.modules() if isinstance(m, SeededDropout) and m.unit == "image"]
@@ -134,6 +135,41 @@ def test_stochastic_depth_draws_from_the_generator_that_is_given():
     assert not torch.equal(outputs[0], network.eval()(images()))
 
 
+def test_dropout_as_a_function_draws_from_the_generator_and_is_cut_off():
+    """timm's ResNet drops by torch's function before its head, and has no layer of dropout."""
+    network, groups = build("timm/test_resnet", drop_rate=0.5)
+    assert not network.draws
+    freeze(network, groups, [groups[-1].name])
+    assert reason_against_split(network, groups, len(groups) - 1, images()) is None
+    prefix, tail = split_at(network, groups, len(groups) - 1)
+    features = prefix(images())
+    logits = []
+    for compute in (lambda: network.train()(images()), lambda: tail.train()(features)) * 2:
+        freeze(network, groups, [groups[-1].name])
+        set_dropout_generator(network, torch.Generator().manual_seed(3))
+        before = torch.get_rng_state()
+        logits.append(compute())
+        assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(logits[0], each) for each in logits[1:])
+    assert not torch.equal(logits[0], network.eval()(images()))
+
+
+@slow
+def test_a_call_of_dropout_in_training_alone_stays_a_draw_of_torchs():
+    network, _ = build("timm/test_resnet")
+    forward = type(network).__mro__[2].forward_head
+
+    def forward_head(self: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.dropout(x, 0.5) if self.training else x
+        return forward(self, x)
+
+    network.forward_head = forward_head.__get__(network)
+    shape = Shape(3, (SIDE, SIDE), 3)
+    assert _try(network, shape, "it") == Findings(None, True, True)
+    assert "caught_dropout" not in dict(network.named_modules())
+
+
+@slow
 def test_weights_of_timm_load_at_another_size_and_class_count_as_timm_loads_them():
     theirs = timm.create_model("test_vit", num_classes=7, img_size=96)
     network, groups = family("test_vit")
@@ -146,6 +182,7 @@ def test_weights_of_timm_load_at_another_size_and_class_count_as_timm_loads_them
     assert all(torch.equal(own[k], v) for k, v in ours.state_dict().items() if k not in report.new)
 
 
+@slow
 def test_twenty_steps_of_adam_have_the_bits_of_a_plain_timm_program():
     network, groups = build("timm/test_efficientnet")
     plain = timm.create_model("test_efficientnet", num_classes=3)
@@ -193,6 +230,7 @@ def test_timms_size_and_numbers_are_written_out():
     assert (info.image_size, info.mean, info.std) == ((96, 96), (0.5,), (0.5,))
 
 
+@slow
 def test_a_folder_of_transformers_gives_its_own_logits(vit):
     name = f"hf/{vit}"
     options = read_options(name, {})
@@ -208,6 +246,7 @@ def test_a_folder_of_transformers_gives_its_own_logits(vit):
     assert reason_against_split(network, groups, len(groups) - 1, images(16)) is None
 
 
+@slow
 def test_positions_of_transformers_weights_are_fitted_to_larger_images(vit):
     network, groups = build(f"hf/{vit}", side=32, head={"hidden": [4]})
     report = load_into(network, read_weights(vit / "model.safetensors"), head="new", groups=groups)
@@ -215,6 +254,7 @@ def test_positions_of_transformers_weights_are_fitted_to_larger_images(vit):
     assert network.state_dict()["vit.embeddings.position_embeddings"].shape == (1, 17, 16)
 
 
+@slow
 def test_a_networks_configuration_needs_its_folder_no_more_once_it_is_read(vit, tmp_path):
     kept = read_options(f"hf/{vit}", {}).model_dump(mode="json", exclude_defaults=True)
     elsewhere = f"hf/{tmp_path / 'gone'}"
@@ -223,6 +263,7 @@ def test_a_networks_configuration_needs_its_folder_no_more_once_it_is_read(vit, 
                 options=kept)  # fmt: skip
 
 
+@slow
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
@@ -255,6 +296,7 @@ def test_published_weights_are_looked_for_by_name_and_tag(tmp_path):
     assert locate_imagenet(name, weights_dir=tmp_path, cache_dir=tmp_path) == path
 
 
+@slow
 def test_our_folder_of_data_sets_is_used_by_nothing_of_transformers(vit):
     """transformers takes our folder for the package of that name, which is not installed."""
     from transformers.utils.import_utils import is_datasets_available
@@ -268,6 +310,7 @@ def test_our_folder_of_data_sets_is_used_by_nothing_of_transformers(vit):
     assert users == []
 
 
+@slow
 def test_what_attention_keeps_in_evaluation_does_not_outlive_the_weights():
     network, groups = build("timm/levit_128s", side=32)
     with torch.no_grad():
@@ -293,7 +336,7 @@ def test_a_name_of_the_hub_is_said_to_be_out_of_reach_without_a_network(monkeypa
     hub._is_reached.cache_clear()
 
 
-@pytest.mark.slow
+@slow
 def test_several_values_that_cross_a_cut_are_kept_as_one():
     """Slow: fourteen blocks of attention are built, traced and cut."""
     network, groups = build("timm/xcit_nano_12_p8_224", side=32)
@@ -306,7 +349,7 @@ def test_several_values_that_cross_a_cut_are_kept_as_one():
     assert not [name for name in vars(network) if name.startswith(("_kept", "_tensor_constant"))]
 
 
-@pytest.mark.slow
+@slow
 @pytest.mark.parametrize("name", ["test_mambaout", "test_coatnet", "efficientvit_b0", "lcnet_035"])
 def test_every_group_of_further_families_is_cut_and_resumed(name):
     """Walks whole networks, a trace and three steps for each group."""
@@ -315,3 +358,12 @@ def test_every_group_of_further_families_is_cut_and_resumed(name):
     assert not walked.refused
     assert walked.reasons == {}
     assert walked.not_resumed == []
+
+
+@slow
+def test_the_share_of_a_large_part_around_the_head_is_said():
+    text = "\n".join(describe("timm/efficientvit_b0", {"image_size": SIDE}, 10, "all"))
+    plain = timm.create_model("efficientvit_b0", num_classes=10)
+    sizes = [sum(p.numel() for p in part.parameters()) for part in (plain.head, plain)]
+    assert f"head, in which the head is, holds {sizes[0] / sizes[1]:.0%} of the param" in text
+    assert "{from: head.in_conv" in text
