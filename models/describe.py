@@ -217,7 +217,9 @@ def _at_least_one(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models.describe", description=__doc__)
     parser.add_argument(
-        "name", help="a network of ours, of torchvision, or of your own: FILE.py:NAME"
+        "name",
+        help="a network of ours, of torchvision (resnet18), of timm (timm/NAME), of transformers "
+        "(hf/FOLDER), or of your own (FILE.py:NAME)",
     )
     parser.add_argument(
         "--option",
