@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.errors import ModelError
 from models.crossing import Crossing, look, pack, unpack
+from models.dropout import SeededDropout
 from models.groups import LayerGroup
 from models.heads import DenseHead
 from models.own_forward import OwnModule, let_go
@@ -47,11 +48,15 @@ class Tracer(fx.Tracer):
 
 
 class UpToHead(nn.Module):
-    """images → what the head is given, by running the network whole: it is not traced."""
+    """images → what the head is given, by running the network whole: it is not traced.
+
+    Args:
+        head: paths of what is called one after another: dropout if there is any, and the head.
+    """
 
     code = ""
 
-    def __init__(self, network: nn.Module, head: str):
+    def __init__(self, network: nn.Module, head: tuple[str, ...]):
         super().__init__()
         self.network, self.head = network, head
 
@@ -62,21 +67,26 @@ class UpToHead(nn.Module):
             ModelError: the head is not called once, with one tensor.
         """
         given: list[Any] = []
-        head = self.network.get_submodule(self.head)
-        handle = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
+        head = [self.network.get_submodule(path) for path in self.head]
+        modes = [module.training for module in head]
+        handle = head[0].register_forward_pre_hook(lambda _, inputs: given.append(inputs))
         try:
+            for module in head:
+                module.training = False  # its dropout draws in the tail alone
             self.network(images)
         finally:
             handle.remove()
+            for module, training in zip(head, modes, strict=True):
+                module.training = training
         if len(given) != 1 or len(given[0]) != 1 or not isinstance(given[0][0], Tensor):
-            raise ModelError(f"{self.head} is not called once, with one tensor")
+            raise ModelError(f"{self.head[0]} is not called once, with one tensor")
         features: Tensor = given[0][0]
         return features
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]
         """Of the network before its head."""
         own = self.network.state_dict()
-        return {k: v for k, v in own.items() if not k.startswith(f"{self.head}.")}
+        return {k: v for k, v in own.items() if not k.startswith(f"{self.head[-1]}.")}
 
 
 def split_at(
@@ -123,19 +133,26 @@ def split_at(
     return parts
 
 
-def _only_head(model: nn.Module, tail: Sequence[LayerGroup]) -> str | None:
-    """The path of the one module that is to be the tail, where it is the network's head."""
+def _only_head(model: nn.Module, tail: Sequence[LayerGroup]) -> tuple[str, ...] | None:
+    """Paths of the modules that are to be the tail, where they are one head and its dropout."""
     heads = model.head_paths if isinstance(model, OwnModule) else ()
-    return heads[0] if len(tail) == 1 and len(heads) == 1 and tail[0].modules == heads else None
+    if len(tail) != 1 or len(heads) != 1 or tail[0].modules[-1:] != heads:
+        return None
+    before = [model.get_submodule(path) for path in tail[0].modules[:-1]]
+    are_dropout = all(isinstance(module, SeededDropout) for module in before)
+    return tail[0].modules if are_dropout else None
 
 
-def _at_head(model: nn.Module, head: str) -> tuple[nn.Module, fx.GraphModule]:
+def _at_head(model: nn.Module, head: tuple[str, ...]) -> tuple[nn.Module, fx.GraphModule]:
     """The cut before the head of a network that cannot be traced.
 
     Whether the head's answer is the network's is not known here: `own_split.py` compares them.
     """
     graph = fx.Graph()
-    graph.output(graph.call_module(head, (graph.placeholder("features"),)))
+    value = graph.placeholder("features")
+    for path in head:
+        value = graph.call_module(path, (value,))
+    graph.output(value)
     parts = UpToHead(model, head), fx.GraphModule(model, graph)
     for part in parts:
         part.training = model.training

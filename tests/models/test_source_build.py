@@ -367,3 +367,22 @@ def test_the_share_of_a_large_part_around_the_head_is_said():
     sizes = [sum(p.numel() for p in part.parameters()) for part in (plain.head, plain)]
     assert f"head, in which the head is, holds {sizes[0] / sizes[1]:.0%} of the param" in text
     assert "{from: head.in_conv" in text
+
+
+@slow
+def test_dropout_before_a_head_of_transformers_is_in_the_tail(tmp_path):
+    config = transformers.MobileNetV2Config(depth_multiplier=0.35, classifier_dropout_prob=0.5)
+    config.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    network, groups = build(f"hf/{tmp_path}", side=32)
+    freeze(network, groups, [groups[-1].name])
+    assert groups[-1].modules == ("dropout", "classifier")
+    assert reason_against_split(network, groups, len(groups) - 1, images(32)) is None
+    prefix, tail = split_at(network, groups, len(groups) - 1)
+    features = prefix(images(32))
+    logits = []
+    for compute in (lambda: network.train()(images(32)), lambda: tail.train()(features)):
+        freeze(network, groups, [groups[-1].name])
+        set_dropout_generator(network, torch.Generator().manual_seed(3))
+        logits.append(compute())
+    assert torch.equal(*logits)
