@@ -57,6 +57,11 @@ OPTIONS = {
         "--arm": NO_WORD, "--seed": (*NO_WORD, "-1", "1.5", "²", DIGITS, "99"), "--out": NO_OUT,
         "--preprocess": NO_WORD, "--device": NO_WORD, "--networks": (*NO_WORD, "refitted"),
     },
+    ("harness.export", "--arm", "scratch", "--out", "new"): {"": NO_FOLDER},
+    ("harness.export", "run", "--arm", "scratch", "--out", "new"): {
+        "--arm": NO_WORD, "--seed": (*NO_WORD, "-1", "1.5", "²", DIGITS, "99"), "--out": NO_OUT,
+        "--format": NO_WORD, "--networks": (*NO_WORD, "refitted"),
+    },
     ("harness.reference",): {"": NO_FOLDER},
     ("harness.reference", "run"): {
         "--on": NO_WORD, "--train": NO_WORD, "--arm": NO_WORD, "--networks": NO_COUNT,

@@ -25,6 +25,7 @@ LATE_CALLS = {
     ("harness.sweep", "analysis"),
     ("harness.notebook", "analysis"),
     ("harness.evaluate.__main__", "analysis"),
+    ("harness.export.card", "analysis"),
     ("harness.watch.summary", "analysis"),
 }
 MAY_IMPORT_RAY = {"harness.engines.ray_tune", "harness.plan.search"}
@@ -34,7 +35,7 @@ ROOMS = {
     "harness": [
         "seeds", "sweepfile", "trials", "runfolder", "training", {"joint", "teams"}, "plan",
         {"engines", "evaluate", "hand_in", "watch"}, "options", "upkeep",
-        {"init", "sweep", "status"}, {"notebook", "predict", "reference"},
+        {"init", "sweep", "status"}, {"notebook", "predict", "reference"}, "export",
     ],
     "analysis": [
         "words", "statistics", "measures", "findings", "figures", "audit", "report",

@@ -156,7 +156,7 @@ def answers(
     allow_refused_operations()  # what a network could be trained with can be evaluated
     accelerator = make_accelerator(train.precision, device)
     place, precision = accelerator.device, accelerator.mixed_precision
-    network = in_precision(_network(model).to(place), accelerator).eval()
+    network = in_precision(network_of(model).to(place), accelerator).eval()
 
     size = model.image_size if train.crop_fraction < 1 else None
     shown = both_ways(network) if train.evaluate_mirrored else network
@@ -301,7 +301,7 @@ def _data_of(condition: Condition, row: TrialRow, trial: Path) -> DataChoice:
     return named[0]
 
 
-def _network(model: SavedModel) -> torch.nn.Module:
+def network_of(model: SavedModel) -> torch.nn.Module:
     """The network with its trained weights, on the CPU."""
     choice = model.condition.model
     network = build_model(

@@ -1,0 +1,1 @@
+"""python -m harness.export: a network of a run as files for other programs."""

@@ -1,0 +1,96 @@
+"""The model card of an exported network: what it is, and how sure its arm's scores are.
+
+In: a run folder and one of its networks. Out: Markdown. It stands alone because it calls the
+analysis for the intervals, which are those of the report.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headstart.files import atomic_file
+from headstart.output import on_one_line
+
+if TYPE_CHECKING:
+    from harness.evaluate.models import SavedModel
+
+# Column, what people read, whether it is a share.
+MEASURES = (
+    ("test_accuracy", "test accuracy", True),
+    ("test_balanced_accuracy", "test balanced accuracy", True),
+    ("test_macro_f1", "test macro F1", True),
+    ("test_loss", "test loss", False),
+    ("best_val_accuracy", "validation accuracy", True),
+)
+
+
+def write_card(run: Path, model: SavedModel, is_best: bool, path: Path) -> None:
+    """Write the card."""
+    with atomic_file(path) as file:
+        file.write("\n".join(_card(run, model, is_best)) + "\n")
+
+
+def _card(run: Path, model: SavedModel, is_best: bool) -> list[str]:
+    row, train = model.row, model.condition.train
+    chosen = " It was chosen as the best of the seeds on validation images." if is_best else ""
+    refit = " It was trained once more on the images of all parts, so no score is its own." \
+        if row.refits else ""  # fmt: skip
+    height, width = model.image_size
+    return [
+        f"# {_plain(model.condition.model.name)}, {_plain(model.arm)}, seed {row.seed}",
+        "",
+        f"A network with {len(model.class_names)} classes for images of {height}×{width} pixels "
+        f"(height × width) and {model.channels} channels, trained on {_plain(row.dataset)} "
+        f"({row.n_train or 0:,} images) by Headstart.{chosen}{refit}",
+        "",
+        f"Classes, in the order of the outputs: {', '.join(map(_plain, model.class_names))}.",
+        "",
+        "## Scores",
+        "",
+        *_scores(run, model),
+        "",
+        "The interval is of the mean over seeds at 95 %, each of one measure alone. It speaks for "
+        "the way of training; the last column is of this network alone."
+        + (" Who takes the best of several gets too good a score." if is_best else ""),
+        "",
+        "## What it was not tested on",
+        "",
+        f"Its scores are of the {row.n_test or 0:,} test images of {_plain(row.dataset)} and of no "
+        "others: not of pictures from another source, camera or time, and not of pictures that "
+        "show none of its classes, to which it gives one of them all the same. Probabilities were "
+        "computed in float32"
+        + ("." if train.precision == "float32" else f"; it was trained in {train.precision}."),
+    ]
+
+
+def _scores(run: Path, model: SavedModel) -> list[str]:
+    from analysis.findings.by_arm import final_interval
+    from analysis.notebook import load
+
+    trials = load(run).trials
+    done = trials[(trials["arm"] == model.arm) & (trials["status"] == "done")]
+    lines = ["| measure | mean over seeds | 95 % interval | seeds | this network |",
+             "|---|---|---|---|---|"]  # fmt: skip
+    for column, words, is_share in MEASURES:
+        if column not in done or not (n := int(done[column].notna().sum())):
+            continue
+        interval = final_interval(done, column, is_share)
+        low, high = _number(interval.low, is_share), _number(interval.high, is_share)
+        both = "none: one seed" if math.isnan(interval.low) else f"{low} to {high}"
+        own = getattr(model.row, column)
+        own_text = "–" if model.row.refits or own is None else _number(own, is_share)
+        mean = _number(interval.estimate, is_share)
+        lines.append(f"| {words} | {mean} | {both} | {n} | {own_text} |")
+    return lines if len(lines) > 2 else ["The run has no score of this arm."]
+
+
+def _number(value: float, is_share: bool) -> str:
+    return f"{100 * value:.2f} %" if is_share else f"{value:.4f}"
+
+
+def _plain(text: str) -> str:
+    """A name that somebody chose, without what Markdown and HTML would take for commands."""
+    return re.sub(r"([\\`*_{}\[\]<>()#!|&])", r"\\\1", on_one_line(text))
