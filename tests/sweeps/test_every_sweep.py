@@ -63,7 +63,9 @@ def test_it_plans_every_arm_at_every_seed_after_what_it_starts_from(path, profil
     (tmp_path / "weights").mkdir()
     for arm in sweep.arms.values():
         if arm.start.kind == "imagenet":
-            (tmp_path / "weights" / f"{arm.model.name}_imagenet.safetensors").write_bytes(b"any")
+            library, _, name = arm.model.name.rpartition("/")
+            name += "" if library else "_imagenet"
+            (tmp_path / "weights" / f"{name}.safetensors").write_bytes(b"any")
     plan = make_plan(sweep, Drawn(tmp_path, allow_download=False))
     planned = [trial for trial in plan.trials if trial.stage == "arm"]
     assert {trial.arm for trial in planned} == set(sweep.arms)
