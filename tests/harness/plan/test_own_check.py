@@ -194,7 +194,8 @@ class Smooth(nn.Module):
         ("optimizer: my_nets.py:Lion, momentum: 0.9", "pass", "pass", "momentum"),
         ("optimizer_options: {beta: 1}", "pass", "pass", r"belong to optimizer: FILE\.py:NAME"),
         ("loss: my_nets.py:Smooth", "pass", "pass", r"needs loss_options: \{by: …\}"),
-        ("optimizer: adan", "pass", "pass", "is not one of adam, adamw, sgd, FILE.py:NAME"),
+        ("optimizer: adan", "pass", "pass",
+         "is not one of adam, adamw, sgd, lion, lamb, muon, FILE.py:NAME"),
     ],
 )  # fmt: skip
 def test_optimizers_and_losses(plan_of, train, begin, step, message) -> None:
