@@ -43,7 +43,8 @@ def _card(run: Path, model: SavedModel, is_best: bool) -> list[str]:
         f"# {_plain(model.condition.model.name)}, {_plain(model.arm)}, seed {row.seed}",
         "",
         f"A network with {len(model.class_names)} classes for images of {height}×{width} pixels "
-        f"(height × width) and {model.channels} channels, trained on {_plain(row.dataset)} "
+        f"(height × width) and {model.channels} channel{'s' * (model.channels > 1)}, trained on "
+        f"{_plain(row.dataset)} "
         f"({row.n_train or 0:,} images) by Headstart.{chosen}{refit}",
         "",
         f"Classes, in the order of the outputs: {', '.join(map(_plain, model.class_names))}.",
@@ -58,12 +59,23 @@ def _card(run: Path, model: SavedModel, is_best: bool) -> list[str]:
         "",
         "## What it was not tested on",
         "",
-        f"Its scores are of the {row.n_test or 0:,} test images of {_plain(row.dataset)} and of no "
-        "others: not of pictures from another source, camera or time, and not of pictures that "
-        "show none of its classes, to which it gives one of them all the same. Probabilities were "
+        f"{_tested_on(model)}. It was not tested on pictures from another source, camera or time, "
+        "nor on pictures that show none of its classes, to which it gives one of them all the "
+        "same. Probabilities were "
         "computed in float32"
         + ("." if train.precision == "float32" else f"; it was trained in {train.precision}."),
     ]
+
+
+def _tested_on(model: SavedModel) -> str:
+    row = model.row
+    if not row.n_test:
+        return "It was tested on no images; its scores are of validation images"
+    who = "the trials of its arm were" if row.refits else "it was"
+    return (
+        f"The images that {who} tested on are the {row.n_test:,} test images of "
+        f"{_plain(row.dataset)}, and no others"
+    )
 
 
 def _scores(run: Path, model: SavedModel) -> list[str]:

@@ -50,6 +50,7 @@ def test_the_state_dict_is_the_trials_and_the_card_has_the_intervals(run, tmp_pa
     about = json.loads((out / "network.json").read_text())
     assert about["class_names"] == [str(digit) for digit in range(10)]
     card = (out / "README.md").read_text()
+    assert "the 40 test images of glyphs, and no others" in card
     mean, own = trials["test_accuracy"].mean(), best["test_accuracy"]
     row = next(line for line in card.splitlines() if line.startswith("| test accuracy |"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
