@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from headstart.settings import key
 
@@ -19,6 +19,15 @@ Factor = Annotated[float, Field(ge=0)] | Range
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _no_words(value: object) -> object:
+    """A number: `true` would be taken for 1, so a flip of every image in place of half of them."""
+    for each in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(each, bool):
+            word = str(each).lower()
+            raise ValueError(f"{word} is no number; how often or how far it is done is expected")
+    return value
 
 
 class ColourJitter(_Settings):
@@ -32,6 +41,8 @@ class ColourJitter(_Settings):
     saturation: Factor = key("Largest change of saturation.", 0.0, example=0.4, unit="factor")
     hue: Annotated[float, Field(ge=0, le=0.5)] = key("Largest turn of the hue, both ways.", 0.0,
         example=0.1, unit="of the colour circle")  # fmt: skip
+
+    _no_words = field_validator("*", mode="before")(_no_words)
 
     @field_validator("brightness", "contrast", "saturation")
     @classmethod
@@ -60,6 +71,8 @@ class RandAugment(_Settings):
     layers: Annotated[int, Field(ge=1, le=14)] = key("Changes of each image.", 2, example=2,
         unit="changes")  # fmt: skip
     magnitude: Annotated[int, Field(ge=0, le=30)] = key("Their strength, of 30.", 9, example=9)
+
+    _no_words = field_validator("*", mode="before")(_no_words)
 
 
 class Augment(BaseModel):
@@ -116,6 +129,11 @@ class Augment(BaseModel):
     fill: Annotated[float, Field(ge=0, le=1)] = key("Grey level of what comes in from outside the "
         "image, and of erased rectangles.", 0.0, example=0.5, unit="0 black … 1 white")  # fmt: skip
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers(cls, value: object, info: ValidationInfo) -> object:
+        return value if info.field_name == "trivial_augment" else _no_words(value)
+
     @field_validator("scale", "erase_area", "crop_ratio", "blur_sigma", "random_resized_crop")
     @classmethod
     def _ordered(cls, value: float | Range | None) -> float | Range | None:
@@ -162,6 +180,17 @@ class Augment(BaseModel):
         """Whether images go through changes of their own number and order (`draws.ops`)."""
         policy = self.rand_augment is not None or self.trivial_augment
         return bool(policy or self.grayscale or self.blur or not self.colour_jitter.is_identity)
+
+    @property
+    def of_colours_alone(self) -> list[str]:
+        """The changes that leave a gray image as it is, as a sweep names them."""
+        jitter = self.colour_jitter
+        changes = {
+            "colour_jitter.saturation": jitter.range_of("saturation") != (1.0, 1.0),
+            "colour_jitter.hue": bool(jitter.hue),
+            "grayscale": bool(self.grayscale),
+        }
+        return [name for name, is_made in changes.items() if is_made]
 
     @property
     def moves(self) -> bool:

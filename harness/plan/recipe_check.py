@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from harness.sweepfile.settings import TIMMS_OPTIMIZERS
-from harness.trials.spec import Plan
+from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import InputError, MissingPackageError, did_you_mean
 
 
@@ -18,7 +18,8 @@ def check_recipes(plan: Plan) -> None:
 
     Raises:
         MissingPackageError: an optimizer of a package that is not installed.
-        InputError: a class that the data do not have.
+        InputError: a class that the data do not have, a warm-up without an end, a change of
+            colours that gray images do not have.
     """
     for spec, *_ in plan.by_arm.values():
         train, known = spec.condition.train, spec.data.class_names
@@ -28,6 +29,10 @@ def check_recipes(plan: Plan) -> None:
                 f"{where}.optimizer: {train.optimizer} is of the package timm, which is not "
                 "installed: pip install timm"
             )
+        _check_warm_up(where, spec)
+        for name in train.augment.of_colours_alone if spec.data.channels == 1 else ():
+            raise InputError(f"{where}.augment.{name}: the network is given gray images "
+                             "(channels: 1), which have no colours: leave it out")  # fmt: skip
         weights = train.class_weights
         for name in weights if isinstance(weights, dict) else ():
             if name not in known:
@@ -36,3 +41,13 @@ def check_recipes(plan: Plan) -> None:
                     f"{where}.class_weights: {spec.data.choice.shown} has no class '{name}'"
                     f"{did_you_mean(name, known)}; it has {some}"
                 )
+
+
+def _check_warm_up(where: str, spec: TrialSpec) -> None:
+    """See that a warm-up in epochs ends before the training does."""
+    train, n = spec.condition.train, spec.data.n_train
+    epochs = train.for_images(n).epochs if n else train.epochs
+    if spec.stage != "search" and train.schedule.warmup_epochs > epochs:
+        raise InputError(f"{where}.schedule.warmup_epochs: a warm-up of "
+                         f"{train.schedule.warmup_epochs:g} epochs is longer than the training "
+                         f"(epochs: {epochs}): its learning rate is never reached")  # fmt: skip

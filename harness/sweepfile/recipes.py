@@ -17,6 +17,7 @@ from headstart.errors import did_you_mean
 from headstart.yaml12 import Node
 
 KEY = "recipe"
+OF_ITS_OPTIMIZER = ("momentum", "nesterov", "betas", "epsilon")
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,13 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 
-def written_out(train: Node | None, mistakes: Mistakes | None = None) -> Node | None:
+def written_out(
+    train: Node | None, mistakes: Mistakes | None = None, over: Node | None = None
+) -> Node | None:
     """`train` with its recipe's settings below its own; as it is where it names none.
 
-    A name that no recipe has goes to `mistakes`.
+    A name that no recipe has goes to `mistakes`. What the recipe says of its optimizer goes with
+    it, where `train`, or what is laid `over` it, names another one.
     """
     named = None if train is None else train.get(KEY)
     if train is None or named is None:
@@ -126,7 +130,12 @@ def written_out(train: Node | None, mistakes: Mistakes | None = None) -> Node | 
             near = did_you_mean(str(named.value), list(RECIPES))
             mistakes.add(named, f"{show(named)} is not one of {', '.join(RECIPES)}{near}")
         return rest
-    return merge(_nodes(recipe.train, named, train.path), rest)
+    settings = dict(recipe.train)
+    for node in (rest, over):
+        other = None if node is None else node.get("optimizer")
+        if other is not None and other.value != recipe.train["optimizer"]:
+            settings = {key: settings[key] for key in settings if key not in OF_ITS_OPTIMIZER}
+    return merge(_nodes(settings, named, train.path), rest)
 
 
 def below(
@@ -136,7 +145,7 @@ def below(
 
     A recipe of the arm's own takes the place of the sweep's; the sweep's other keys stay.
     """
-    whole = written_out(inherited, mistakes)
+    whole = written_out(inherited, mistakes, own)
     if own is None or inherited is None or own.get(KEY) is None:
         return whole
     return without(inherited, (KEY,))

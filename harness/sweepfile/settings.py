@@ -121,6 +121,8 @@ class Schedule(Frozen):
     def _one_warmup(self) -> Schedule:
         if self.warmup_steps and self.warmup_epochs:
             raise ValueError("give one of warmup_steps, warmup_epochs")
+        if self.warmup_epochs and self.name == "plateau":
+            raise ValueError("plateau has no warm-up: leave warmup_epochs out")
         return self
 
     def n_warmup(self, steps_per_epoch: int) -> int:
@@ -189,9 +191,11 @@ class Train(Frozen):
     betas: Annotated[tuple[Fraction, Fraction], AsTuple] = key("`adam`, `adamw`, `lion`, "
         "`lamb`: decay of the running means of gradients and of their squares.", (0.9, 0.999),
         example=[0.9, 0.999])  # fmt: skip
-    epsilon: PositiveFloat = key("`adam`, `adamw`: is added to the denominator.", 1e-8,
+    epsilon: PositiveFloat = key("`adam`, `adamw`, `lamb`: is added to the denominator.", 1e-8,
         example=1e-8)  # fmt: skip
-    momentum: Fraction = key("`sgd`, `muon`: momentum; `muon` without it: 0.95.", 0.0, example=0.9)
+    momentum: Fraction = key(
+        "`sgd`, `muon`: momentum; `muon` without it, or with 0: 0.95.", 0.0, example=0.9
+    )
     nesterov: bool = key("`sgd`, `muon`: Nesterov's form of momentum.", False, example=True)
     learning_rate_factors: LearningRateFactors = key("Slower learning near the input: a decay by "
         "which each layer group is slower than the next one, or factors by the name of the group "
@@ -242,8 +246,8 @@ class Train(Frozen):
         "that of the last step.", "val_accuracy", example="val_loss")  # fmt: skip
     augment: Augment = key("How far each image may be moved, bent and covered, anew for each use "
         "of it.", Augment(), example={"rotate": 15, "translate": 0.07})  # fmt: skip
-    crop_fraction: Annotated[float, Field(gt=0, le=1)] = key("Which share of an image's height and "
-        "width the network sees. Images are kept so much larger than the network takes them; "
+    crop_fraction: Annotated[float, Field(ge=0.1, le=1)] = key("Which share of an image's height "
+        "and width the network sees. Images are kept so much larger than the network takes them; "
         "evaluation cuts the middle, and `augment` may cut anywhere. 1: the whole image.", 1.0,
         example=0.875, unit="fraction of the side")  # fmt: skip
     evaluate_mirrored: bool = key("Whether evaluation takes the mean of the outputs for each image "
@@ -302,7 +306,11 @@ class Train(Frozen):
                                      "its own in optimizer_options")  # fmt: skip
         if self.optimizer not in ("sgd", "muon") and (self.momentum or self.nesterov):
             raise ValueError(f"momentum and nesterov belong to sgd, not to {self.optimizer}")
-        if self.nesterov and not self.momentum:
+        ignored = {"lion": ("epsilon",), "muon": ("betas", "epsilon")}.get(self.optimizer, ())
+        for name in ignored:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is nothing that {self.optimizer} takes")
+        if self.nesterov and not self.momentum and self.optimizer == "sgd":
             raise ValueError("nesterov needs a momentum over 0")
         if self.loss not in ("cross_entropy", "binary_cross_entropy"):
             if self.label_smoothing:

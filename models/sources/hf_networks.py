@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 _MOST_BYTES = 1 << 22
+MOST_PIXELS = 4096  # of a side of the images
+MOST_LAYERS = 1000  # building takes time for each, before anything is known of the memory
 # What says nothing of how the network computes.
 _LEFT_OUT = ("_name_or_path", "_commit_hash", "transformers_version", "id2label", "label2id",
              "auto_map", "torch_dtype", "dtype", "num_labels", "problem_type")  # fmt: skip
@@ -110,7 +112,8 @@ def _class_of(name: str, given: Mapping[str, Any]) -> Any:
                          f"transformers {transformers.__version__}{instead}")  # fmt: skip
     kinds: Any = KINDS[kind]
     offered = kinds if isinstance(kinds, tuple) else (kinds,)
-    named = [str(each) for each in given.get("architectures") or ()]
+    written = given.get("architectures")
+    named = [str(each) for each in written] if isinstance(written, list) else []
     return getattr(transformers, next((c for c in offered if c in named), offered[0]))
 
 
@@ -127,6 +130,10 @@ def _configuration(name: str) -> dict[str, Any]:
                          "save_pretrained wrote, or a name of the hub")  # fmt: skip
     if "quantization_config" in content:
         raise ModelError(f"{name}: its weights are quantised, and cannot be trained here")
+    for key, value in content.items():
+        if "layers" in key and isinstance(value, int) and value > MOST_LAYERS:
+            raise ModelError(f"{name}: config.json: {key}: {value} is over {MOST_LAYERS}, the most "
+                             "that is built")  # fmt: skip
     _class_of(name, content)
     return {key: value for key, value in content.items() if key not in _LEFT_OUT}
 
@@ -163,7 +170,7 @@ def _size_of(content: Mapping[str, Any] | None) -> object:
 
 def _pair(name: str, size: object) -> tuple[int, int]:
     sides = size if isinstance(size, list | tuple) else (size, size)
-    if len(sides) != 2 or not all(isinstance(s, int) and 0 < s < 1 << 16 for s in sides):
+    if len(sides) != 2 or not all(isinstance(s, int) and 0 < s <= MOST_PIXELS for s in sides):
         raise ModelError(f"{name}: its configuration has no size of images: {size!r}; give "
                          "model: {image_size: …}")  # fmt: skip
     return int(sides[0]), int(sides[1])
@@ -174,7 +181,11 @@ def _numbers(name: str, content: Mapping[str, Any]) -> tuple[tuple[float, ...], 
     if content.get("do_flip_channel_order"):
         raise ModelError(f"{name}: takes blue before red (do_flip_channel_order), and images here "
                          "have red first; timm has most such networks")  # fmt: skip
-    scale = 255 * float(content.get("rescale_factor", 1 / 255))
+    factor = content.get("rescale_factor", 1 / 255)
+    if not isinstance(factor, int | float) or not 0 < factor <= 1:
+        raise ModelError(f"{name}: preprocessor_config.json: rescale_factor: {factor!r} is no "
+                         "number over 0, of 1 at most")  # fmt: skip
+    scale = 255 * factor
     if content.get("do_rescale") is False:
         scale = 255.0
     offset = 1.0 if content.get("rescale_offset") else 0.0

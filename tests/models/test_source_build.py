@@ -386,3 +386,21 @@ def test_dropout_before_a_head_of_transformers_is_in_the_tail(tmp_path):
         set_dropout_generator(network, torch.Generator().manual_seed(3))
         logits.append(compute())
     assert torch.equal(*logits)
+
+
+@pytest.mark.parametrize(
+    ("config", "processor", "message"),
+    [
+        ({"num_hidden_layers": 10**8}, {}, "num_hidden_layers: 100000000 is over 1000"),
+        ({"image_size": 60_000}, {}, "has no size of images: 60000"),
+        ({}, {"rescale_factor": "x"}, "rescale_factor: 'x' is no number"),
+        ({}, {"rescale_factor": 0}, "rescale_factor: 0 is no number"),
+    ],
+)
+def test_hostile_numbers_of_a_folder_are_refused_at_once(
+    tmp_path: Path, config: dict[str, object], processor: dict[str, object], message: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"architectures": 5} | config))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PROCESSOR | processor))
+    with pytest.raises(ModelError, match=message):
+        model_info(f"hf/{tmp_path}", {})

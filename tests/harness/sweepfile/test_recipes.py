@@ -83,3 +83,16 @@ def test_each_is_valid_and_the_page_has_it_in_full(name: str) -> None:
     plain = " ".join(section.split())
     assert recipe.source in plain
     assert recipe.use in plain
+
+
+def test_another_optimizer_does_not_take_what_the_recipe_says_of_its_own(tmp_path: Path) -> None:
+    text = SWEEP.replace("as_all: {}", "as_all: {train: {optimizer: adam}}")
+    other = load(tmp_path, text).arms["as_all"].train
+    assert (other.optimizer, other.momentum, other.nesterov) == ("adam", 0.0, False)
+    assert other.weight_decay == RECIPES["fine_tune_photographs"].train["weight_decay"]
+    muon = load(tmp_path, text, "train.optimizer=muon").arms["own_key"].train
+    assert (muon.optimizer, muon.momentum) == ("muon", 0.0)
+    same = load(tmp_path, SWEEP, "train.optimizer=sgd").arms["as_all"].train
+    assert (same.momentum, same.nesterov) == (0.9, True)
+    with pytest.raises(SpecError, match="momentum and nesterov belong to sgd"):
+        load(tmp_path, text, "train.momentum=0.5")

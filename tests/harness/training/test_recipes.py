@@ -227,6 +227,15 @@ def test_rates_by_hand(schedule: dict[str, object], expected: list[float]) -> No
         ({"batch_size": 4, "accumulate": 5}, "accumulate 5 is over batch_size 4"),
         ({"ema": 1.0}, "less than 1"),
         ({"class_weights": {"a": 0.0}}, "greater than 0"),
+        ({"crop_fraction": 1e-9}, "greater than or equal to 0.1"),
+        ({"schedule": {"name": "plateau", "warmup_epochs": 1.0}}, "plateau has no warm-up"),
+        ({"optimizer": "lion", "epsilon": 1e-3}, "epsilon is nothing that lion takes"),
+        ({"optimizer": "muon", "betas": (0.9, 0.9)}, "betas is nothing that muon takes"),
+        ({"augment": {"horizontal_flip": True}}, "true is no number"),
+        ({"augment": {"random_resized_crop": True}}, "true is no number"),
+        ({"augment": {"blur_sigma": [True, 2]}}, "true is no number"),
+        ({"augment": {"colour_jitter": {"brightness": True}}}, "true is no number"),
+        ({"augment": {"rand_augment": {"layers": True}}}, "true is no number"),
     ],
 )
 def test_what_does_not_fit_is_named(given: dict[str, object], message: str) -> None:
