@@ -207,15 +207,20 @@ def _height_and_width(value: object) -> object:
     return (value, value) if isinstance(value, int) else value
 
 
-def _all_positive(value: tuple[int, int]) -> tuple[int, int]:
+MOST_PIXELS = 4096  # of a side of the images
+
+
+def _in_range(value: tuple[int, int]) -> tuple[int, int]:
     if min(value) < 1:
         raise ValueError("a height and a width of at least 1 pixel are needed")
+    if max(value) > MOST_PIXELS:
+        raise ValueError(f"a height and a width of at most {MOST_PIXELS} pixels are allowed")
     return value
 
 
 ImageSize = Annotated[
     tuple[int, int],
     BeforeValidator(_height_and_width, json_schema_input_type=int | tuple[int, int]),
-    AfterValidator(_all_positive),
+    AfterValidator(_in_range),
 ]
 """(height, width) in pixels; a single number is the side of a square."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headstart.cli import few
 from headstart.errors import ModelError, did_you_mean
-from models.info import ModelInfo
+from models.info import MOST_PIXELS, ModelInfo
 from models.sources.hub import file_of
 from models.sources.options import HF, Given, HfOptions, info_of, needs_package, numbers_of
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 _MOST_BYTES = 1 << 22
-MOST_PIXELS = 4096  # of a side of the images
 MOST_LAYERS = 1000  # building takes time for each, before anything is known of the memory
 # What says nothing of how the network computes.
 _LEFT_OUT = ("_name_or_path", "_commit_hash", "transformers_version", "id2label", "label2id",

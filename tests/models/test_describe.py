@@ -56,6 +56,8 @@ def test_options_and_mappings_are_read_as_yaml(capsys: pytest.CaptureFixture[str
     ("arguments", "message"),
     [
         (["lenet6"], "did you mean 'lenet5'"),
+        (["timm/test_resnet", "--option", "image_size=1000000"], "at most 4096 pixels"),
+        (["midas_cnn", "--option", "image_size=[28, 5000]"], "at most 4096 pixels"),
         (["lenet5", "--option", "width"], "KEY=VALUE"),
         (["lenet5", "--option", "width=3"], "width: is no option"),
         (["lenet5", "--fine-tune", "{from: "], "is not a YAML value"),
