@@ -89,8 +89,8 @@ class Augment(BaseModel):
         example=0.5, unit="probability")  # fmt: skip
     vertical_flip: Probability = key("Probability that top and bottom are swapped.", 0.0,
         example=0.5, unit="probability")  # fmt: skip
-    random_crop: Annotated[int, Field(ge=0)] | None = key("The image is cut at a random place, "
-        "after so many pixels of `fill` were added on every side. 0: only from what "
+    random_crop: Annotated[int, Field(ge=0, le=1024)] | None = key("The image is cut at a "
+        "random place, after so many pixels of `fill` were added on every side. 0: only from what "
         "`train.crop_fraction` leaves around the cut.", None, example=4, unit="pixels")  # fmt: skip
     random_resized_crop: Annotated[float, Field(gt=0, le=1)] | Range | None = key("A part of the "
         "image is cut at a random place and scaled to the network's size: its smallest area, or "

@@ -27,7 +27,7 @@ class Refused(torch.nn.Module):
 
 
 def test_an_operation_without_a_deterministic_kernel_can_be_evaluated(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "_network", lambda model: Refused())
+    monkeypatch.setattr(models, "network_of", lambda model: Refused())
     saved = SimpleNamespace(
         condition=SimpleNamespace(train=Train(), runs_others_code=False),
         info=ModelInfo((2, 2), 1, (0.0,), (1.0,), None),
