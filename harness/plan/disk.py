@@ -283,7 +283,10 @@ def _measured(trial: TrialSpec) -> NetworkBytes:
 
 
 def _by_image(network: nn.Module, channels: int, image_size: tuple[int, int]) -> dict[str, int]:
-    """`activations` and `widest`; on the device `meta`, where nothing is computed."""
+    """`activations` and `widest`, of a pass over two images.
+
+    It computes: on the device `meta` PyTorch imports its compiler, which leaves a folder behind.
+    """
     import torch
 
     held: dict[int, torch.Tensor] = {}
@@ -298,14 +301,17 @@ def _by_image(network: nn.Module, channels: int, image_size: tuple[int, int]) ->
         widths.append(sum(tensor.nbytes for tensor in tensors))
 
     try:
-        network = network.to("meta").train()
+        network.train()
         for layer in network.modules():
             if not any(layer.children()):
                 layer.register_forward_hook(see)
-        images = torch.zeros(2, channels, *image_size, device="meta")
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        images = torch.zeros(2, channels, *image_size)
+        with (
+            torch.random.fork_rng([]),
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        ):
             network(images)
-    except Exception:  # a network of the user's own may compute on the CPU alone
+    except Exception:  # a network of the user's own may take other images
         return {"activations": 0, "widest": 0}
     own = {value.untyped_storage()._cdata for value in (*network.parameters(), *network.buffers())}
     storages = [tensor.untyped_storage() for key, tensor in held.items() if key not in own]

@@ -167,9 +167,9 @@ def start(write_sweep, tmp_path, tmp):
 
 
 def last_lines(process: subprocess.Popen[str]) -> list[str]:
-    """What a command said beside its data, what it trains on and its progress."""
+    """What a command said beside its data, what it trains on, what it needs and its progress."""
     assert process.stderr is not None
-    others = ("[", "small: trains on ", "data: ", "  ")
+    others = ("[", "small: trains on ", "data: ", "Needs about: ", "  ")
     return [line for line in process.stderr.read().splitlines() if not line.startswith(others)]
 
 
