@@ -79,6 +79,21 @@ def parse(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("--out", type=to_path, metavar="DIR", help="default: RUN/evaluations")
     parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
+    add_how_images_are_seen(parser)
+    options = Options(**vars(parser.parse_args(argv)))
+    if options.on == OWN and (options.settings or options.part or options.csv):
+        raise InputError(f"--on {OWN}: --set, --part and --csv belong to other test sets")
+    if options.on == OWN and options.networks == "refitted":
+        raise InputError(
+            f"--on {OWN}: the refitted networks were trained on these images; leave --networks out"
+        )
+    if options.data is not None and not options.data.is_dir():
+        raise InputError(f"--data {options.data}: no such folder")
+    return replace(options, device=device_of(options.device))
+
+
+def add_how_images_are_seen(parser: argparse.ArgumentParser) -> None:
+    """What every command has that shows a run's networks images that it has not met."""
     parser.add_argument(
         "--preprocess", choices=get_args(Preprocess),
         help="instead of what the networks' own data went through",
@@ -99,15 +114,10 @@ def parse(argv: Sequence[str]) -> Options:
         "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
         help="where code of your own lies with which the run was made; none is taken from RUN",
     )  # fmt: skip
-    options = Options(**vars(parser.parse_args(argv)))
-    if options.on == OWN and (options.settings or options.part or options.csv):
-        raise InputError(f"--on {OWN}: --set, --part and --csv belong to other test sets")
-    if options.on == OWN and options.networks == "refitted":
-        raise InputError(
-            f"--on {OWN}: the refitted networks were trained on these images; leave --networks out"
-        )
-    if options.data is not None and not options.data.is_dir():
-        raise InputError(f"--data {options.data}: no such folder")
-    if options.device != "auto":
-        return options
-    return replace(options, device="cuda" if len(cards_here()) else "cpu")
+
+
+def device_of(named: str) -> str:
+    """`cpu` or `cuda`; `auto` is a GPU where PyTorch sees one."""
+    if named != "auto":
+        return named
+    return "cuda" if len(cards_here()) else "cpu"

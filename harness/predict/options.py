@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from datasets.base import Preprocess
-from harness.evaluate.options import Networks
-from harness.training.cards import cards_here
+from harness.evaluate.options import Networks, add_how_images_are_seen, device_of
 from headstart.cli import to_path
 from headstart.errors import InputError
 
@@ -68,34 +67,13 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--out", type=to_path, metavar="FILE", help="a .csv file (default: in RUN/predictions)"
     )
-    parser.add_argument(
-        "--preprocess", choices=get_args(Preprocess),
-        help="instead of what the networks' own data went through",
-    )  # fmt: skip
-    parser.add_argument(
-        "--skip-damaged",
-        action="store_const",
-        const="skip",
-        default="refuse",
-        dest="on_damaged",
-        help="leave damaged pictures out, with a note",
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda", "auto"), default="cpu",
-        help="what computes; auto: a GPU where PyTorch sees one (default: cpu)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
-        help="where code of your own lies with which the run was made; none is taken from RUN",
-    )  # fmt: skip
+    add_how_images_are_seen(parser)
     options = Options(**vars(parser.parse_args(argv)))
     if options.ensemble and options.seed is not None:
         raise InputError("--ensemble is of all seeds; leave --seed out")
     if options.out is not None and options.out.suffix.lower() != ".csv":
         raise InputError(f"--out {options.out}: give the name of a .csv file")
-    if options.device != "auto":
-        return options
-    return replace(options, device="cuda" if len(cards_here()) else "cpu")
+    return replace(options, device=device_of(options.device))
 
 
 def to_seed(text: str) -> int | Literal["best"]:
